@@ -1,0 +1,71 @@
+# `make` alone lists the targets. Everything runs in .venv, which is made anew when the pins change.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.PHONY: help demo demo-local down test check lint images bench lock format clean clean-all
+
+VENV := .venv
+PY := $(VENV)/bin/python
+UV := $(VENV)/bin/uv
+READY := $(VENV)/.ready
+COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
+# What `make demo` passes on: DATA=readings.csv TRAIN=all WINDOW=start/end CONTEXT=name REGISTRY=host/path
+DEMO_ARGS = $(if $(DATA),--data "$(DATA)") $(if $(TRAIN),--train "$(TRAIN)") $(if $(WINDOW),--window "$(WINDOW)") \
+            $(if $(CONTEXT),--context "$(CONTEXT)") $(if $(REGISTRY),--registry "$(REGISTRY)")
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(READY)  ## the whole thing for real: Kubernetes, Azurite, the chart, a run, predictions (DATA=your.csv: over your readings)
+	$(PY) -m demo run $(DEMO_ARGS)
+
+demo-local: $(READY)  ## simulate, train and score in a folder: no Kubernetes, no Azurite, a minute
+	$(PY) -m demo local
+
+down:  ## end the demo and remove all it made but the caches
+	@if [ -x $(PY) ]; then $(PY) -m demo down; else echo "nothing to end: no demo was started from this checkout"; fi
+
+test: lint  ## everything: check, contract, integration, end to end
+	$(VENV)/bin/pytest
+
+check: lint  ## format, lint, types, import contracts, unit tests
+	$(VENV)/bin/pytest -m "not real"
+
+lint: $(READY)
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+format: $(READY)  ## let ruff format the code and mend what it can
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+images: $(READY)  ## build both images and load them into the demo's cluster where it is up
+	$(PY) -m demo images
+
+bench: $(READY)  ## the figures of docs/performance.md; non-zero when a goal is missed
+	$(PY) -m bench
+
+lock: $(READY)  ## compile the hashed requirements anew (make lock UPGRADE=1 takes newer versions)
+	$(COMPILE) $(if $(UPGRADE),--upgrade) operator/pyproject.toml -o requirements/operator.txt
+	$(COMPILE) $(if $(UPGRADE),--upgrade) scorer/pyproject.toml -o requirements/scorer.txt
+	$(COMPILE) $(if $(UPGRADE),--upgrade) operator/pyproject.toml scorer/pyproject.toml localcluster/pyproject.toml --group dev -o requirements/dev.txt
+	echo "uv==$$($(UV) --version | cut -d' ' -f2)" | $(COMPILE) - -o requirements/uv.txt
+
+$(READY): requirements/uv.txt requirements/dev.txt pyproject.toml operator/pyproject.toml scorer/pyproject.toml localcluster/pyproject.toml
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; python3 here is $$(python3 --version)"; exit 1; }
+	@python3 -c 'import ensurepip, venv' || { echo "python3 lacks venv; on Debian: apt-get install -y python3-venv"; exit 1; }
+	@echo "Preparing .venv (about a minute the first time) ..."
+	@python3 -m venv --clear $(VENV)
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@$(UV) pip install --quiet --python $(PY) --require-hashes -r requirements/dev.txt
+	@$(UV) pip install --quiet --python $(PY) --no-deps --no-build-isolation -e operator -e scorer -e localcluster
+	@touch $@
+
+clean:  ## remove what tools left in the checkout (not .venv)
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+clean-all: clean down  ## also end the demo and remove .venv, .local and the caches outside the checkout
+	rm -rf $(VENV) .local "$${XDG_CACHE_HOME:-$$HOME/.cache}/fleetscore"
