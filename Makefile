@@ -53,7 +53,7 @@ lock: $(READY)  ## compile the hashed requirements anew (make lock UPGRADE=1 tak
 	$(COMPILE) $(if $(UPGRADE),--upgrade) operator/pyproject.toml scorer/pyproject.toml localcluster/pyproject.toml --group dev -o requirements/dev.txt
 	echo "uv==$$($(UV) --version | cut -d' ' -f2)" | $(COMPILE) - -o requirements/uv.txt
 
-$(READY): requirements/uv.txt requirements/dev.txt pyproject.toml operator/pyproject.toml scorer/pyproject.toml localcluster/pyproject.toml
+$(READY): requirements/uv.txt requirements/dev.txt operator/pyproject.toml scorer/pyproject.toml localcluster/pyproject.toml
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; python3 here is $$(python3 --version)"; exit 1; }
 	@python3 -c 'import ensurepip, venv' || { echo "python3 lacks venv; on Debian: apt-get install -y python3-venv"; exit 1; }
 	@echo "Preparing .venv (about a minute the first time) ..."
