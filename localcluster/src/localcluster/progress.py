@@ -1,0 +1,80 @@
+"""One line that says what is going on, for how long, and how long it usually takes.
+
+On a terminal the line is rewritten each second; elsewhere (a log, CI) a line is printed at the start, then every 15
+seconds, then at the end. Steps do not nest: a step inside a step prints its own lines.
+"""
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+_LOG_INTERVAL_SECONDS = 15.0
+_TERMINAL_INTERVAL_SECONDS = 1.0
+
+
+def clock(seconds: float) -> str:
+    """Seconds as minutes and seconds, e.g. ``6:40``."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def line(what: str, elapsed_seconds: float, usual_seconds: float | None) -> str:
+    """The progress line, e.g. ``building helm: 0:31 (usually 2:20)``."""
+    usual = "" if usual_seconds is None else f" (usually {clock(usual_seconds)})"
+    return f"{what}: {clock(elapsed_seconds)}{usual}"
+
+
+class Progress:
+    """Prints the steps of a command.
+
+    Args:
+        stream: where to print; standard error by default, so that standard output stays the command's result.
+        now: the clock, in seconds.
+    """
+
+    def __init__(self, stream: TextIO | None = None, *, now: Callable[[], float] = time.monotonic) -> None:
+        self._stream = stream if stream is not None else sys.stderr
+        self._now = now
+        self._terminal = self._stream.isatty()
+        self._lock = threading.Lock()
+
+    def say(self, text: str) -> None:
+        """Print one line as it is."""
+        with self._lock:
+            self._stream.write(text + "\n")
+            self._stream.flush()
+
+    @contextmanager
+    def step(self, what: str, *, usual_seconds: float | None = None) -> Iterator[None]:
+        """Show `what` as going on while the body runs, and how it ended."""
+        started = self._now()
+        done = threading.Event()
+        interval = _TERMINAL_INTERVAL_SECONDS if self._terminal else _LOG_INTERVAL_SECONDS
+
+        def tick() -> None:
+            self._show(line(what, 0, usual_seconds))
+            while not done.wait(interval):
+                self._show(line(what, self._now() - started, usual_seconds))
+
+        ticker = threading.Thread(target=tick, name="progress", daemon=True)
+        ticker.start()
+        outcome = "stopped after"
+        try:
+            yield
+            outcome = "done in"
+        finally:
+            done.set()
+            ticker.join()
+            self._end(f"{what}: {outcome} {self._now() - started:.1f} s")
+
+    def _show(self, text: str) -> None:
+        with self._lock:
+            self._stream.write(f"\r\x1b[K{text}" if self._terminal else f"{text}\n")
+            self._stream.flush()
+
+    def _end(self, text: str) -> None:
+        with self._lock:
+            self._stream.write(f"\r\x1b[K{text}\n" if self._terminal else f"{text}\n")
+            self._stream.flush()

@@ -1,0 +1,3 @@
+module fleetscore.dev/localcluster/tools/pause
+
+go 1.24.0
