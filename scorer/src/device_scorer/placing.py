@@ -1,0 +1,49 @@
+"""Writes blobs that must not silently replace others: what is there already and equal is fine, what differs is said."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from enum import Enum
+
+from device_scorer.blobs import Store
+from device_scorer.errors import TooLarge
+
+WORKERS = 8
+PENDING_BYTES = 32 * 2**20  # how much may wait for its upload: one larger blob waits alone
+
+
+class Placed(Enum):
+    """What became of one blob."""
+
+    WRITTEN = "written"
+    SAME = "already there"
+    DIFFERENT = "differs from what is there"
+
+
+def place(store: Store, container: str, name: str, content: bytes, *, replace: bool = False) -> Placed:
+    """Write one blob; without `replace`, one that exists stays, and the answer says whether it is the same."""
+    if store.write(container, name, content, overwrite=replace) is not None:
+        return Placed.WRITTEN
+    try:
+        existing = store.read(container, name, max_bytes=len(content))
+    except TooLarge:
+        return Placed.DIFFERENT
+    return Placed.SAME if existing is not None and existing.content == content else Placed.DIFFERENT
+
+
+def place_all(
+    store: Store, container: str, blobs: Iterable[tuple[str, bytes]], *, replace: bool = False
+) -> Iterator[tuple[str, Placed]]:
+    """Write (name, content) pairs several at a time, in order, holding few of them; yields what became of each."""
+    with ThreadPoolExecutor(WORKERS) as pool:
+        pending: deque[tuple[str, int, Future[Placed]]] = deque()
+        held = 0
+        for name, content in blobs:
+            while pending and (held + len(content) > PENDING_BYTES or len(pending) >= 2 * WORKERS):
+                done, size, future = pending.popleft()
+                held -= size
+                yield done, future.result()
+            pending.append((name, len(content), pool.submit(place, store, container, name, content, replace=replace)))
+            held += len(content)
+        for name, _, future in pending:
+            yield name, future.result()

@@ -1,0 +1,146 @@
+"""Readings as they come: CSV text in, rows out; what cannot be a row is handed back with its reason. Pure.
+
+One line is one row: a quoted line break is not a reading. Texts are kept as they came and compared as texts; the
+instant and the number are read beside them. Nothing is de-duplicated, sorted or stripped.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from device_scorer.errors import DataInvalid
+
+COLUMNS = ("TS", "Device", "Tag", "Value")
+NAN = float("nan")
+LARGEST = 1e150
+"""A value beyond this overflows when it is squared, in every engine: it is no reading."""
+
+_ISO = re.compile(
+    r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?:Z|[+-]\d\d(?::?\d\d)?)?",
+    re.ASCII,
+)
+_EPOCH_MILLISECONDS = re.compile(r"-?\d{1,15}", re.ASCII)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MEMO_SIZE = 4096
+
+
+class Row(NamedTuple):
+    """One reading: four texts as they came, its instant in whole seconds since the epoch (floor), its number or NaN."""
+
+    ts: str
+    device: str
+    tag: str
+    value: str
+    at: int
+    number: float
+
+
+def instant(text: str) -> int:
+    """Seconds since the epoch, rounded down, of a TS in any accepted form; ValueError for every other text.
+
+    Accepted are ISO 8601 date and time with 0 to 9 fraction digits, with or without zone (none: UTC), and epoch
+    milliseconds. Window bounds are whole seconds, so the floor decides exactly which window a row is in.
+    """
+    if _ISO.fullmatch(text):
+        parsed = datetime.fromisoformat(text)
+        since = (parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed) - _EPOCH
+        return since.days * 86_400 + since.seconds
+    if _EPOCH_MILLISECONDS.fullmatch(text):
+        return int(text) // 1000
+    raise ValueError("TS is neither ISO 8601 nor epoch milliseconds")
+
+
+def number(text: str) -> float:
+    """The value as a float; NaN for what is no finite, plausible number."""
+    try:
+        value = float(text)
+    except ValueError:
+        return NAN
+    usable = -LARGEST < value < LARGEST and "_" not in text and text.isascii()
+    return value if usable else NAN
+
+
+def parse(
+    lines: Iterable[bytes],
+    *,
+    on_bad: Callable[[bytes, str], None],
+    may_be_cut: bool = True,
+) -> Iterator[Row]:
+    """Yield the rows of a CSV given as lines with their line ends (a file opened "rb", or `io.BytesIO(content)`).
+
+    A row whose Value is no number is yielded with NaN; a line whose TS or fields cannot be read goes to `on_bad` with
+    the reason. `may_be_cut` sends a last line without line end there too: a file cut inside a line would otherwise
+    give a wrong number. Raises DataInvalid where the header lacks a column. No lines at all are no rows.
+    """
+    source = iter(lines)
+    header = next(source, None)
+    if header is None:
+        return
+    positions = columns(header)
+    memo: dict[str, int] = {}
+    for line in source:
+        if not line.strip():
+            continue
+        if may_be_cut and not line.endswith(b"\n"):
+            on_bad(line, "the last line has no line end: it may have been cut short")
+            continue
+        try:
+            ts, device, tag, value = positions.pick(line)
+            at = memo.get(ts)
+            if at is None:
+                if len(memo) >= _MEMO_SIZE:
+                    memo.clear()
+                at = memo[ts] = instant(ts)
+        except (ValueError, OverflowError, csv.Error) as error:
+            on_bad(line, str(error))
+            continue
+        yield Row(ts, device, tag, value, at, number(value))
+
+
+class Columns(NamedTuple):
+    """Where the four columns stand in a line."""
+
+    ts: int
+    device: int
+    tag: int
+    value: int
+    width: int
+
+    def pick(self, line: bytes) -> tuple[str, str, str, str]:
+        """The four texts of a line; ValueError or csv.Error where it has none."""
+        fields = split(line)
+        if len(fields) != self.width:
+            raise ValueError(f"{len(fields)} fields in place of {self.width}")
+        ts, device, tag, value = fields[self.ts], fields[self.device], fields[self.tag], fields[self.value]
+        if not (device and tag):
+            raise ValueError("Device or Tag is empty")
+        return ts, device, tag, value
+
+
+def columns(header: bytes) -> Columns:
+    """Find the four columns in the first line; DataInvalid quoting it where one is missing or doubled."""
+    try:
+        names = [name.strip() for name in split(header.removeprefix(b"\xef\xbb\xbf"))]
+    except (ValueError, csv.Error):
+        names = []
+    if any(names.count(name) != 1 for name in COLUMNS):
+        quoted = header[:80].decode("utf-8", "replace").strip()
+        raise DataInvalid(f"the first line must name the columns TS,Device,Tag,Value once each, but is {quoted!r}")
+    ts, device, tag, value = (names.index(name) for name in COLUMNS)
+    return Columns(ts, device, tag, value, len(names))
+
+
+def split(line: bytes) -> list[str]:
+    """The fields of one line; ValueError where it is no UTF-8, csv.Error where its quotes do not match."""
+    text = line.decode().rstrip("\r\n")
+    if '"' not in text:
+        return text.split(",")
+    return next(csv.reader([text], strict=True))
+
+
+def lines_of(content: bytes) -> Iterable[bytes]:
+    """The lines of a blob, one at a time, without a copy of the whole."""
+    return io.BytesIO(content)

@@ -1,0 +1,170 @@
+"""Settings of every command, read once from the environment and `--store` into a frozen object.
+
+The defaults are those of a fleet, so that `--store ./folder` needs no environment at all.
+"""
+
+import argparse
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from types import MappingProxyType
+
+from device_scorer import paths
+from device_scorer.errors import UsageInvalid
+from device_scorer.window import parse_duration
+
+ROLES = ("models", "data", "predictions")
+AUTH_KINDS = ("workloadIdentity", "connectionString", "sas")
+_CONTAINER = re.compile(r"[a-z0-9](?:-?[a-z0-9]){2,62}")
+_SHARE = re.compile(r"(\d+(?:\.\d+)?)%")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What is refused before it is loaded; sizes in bytes."""
+
+    data_bytes: int = 256 * 2**20
+    rows: int = 5_000_000
+    model_bytes: int = 64 * 2**20
+    model_unpacked_bytes: int = 256 * 2**20
+    bad_share: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where a fleet's blobs are and how they are to be treated."""
+
+    folder: Path | None = None
+    account_url: str = ""
+    auth: str = "workloadIdentity"
+    connection_string: str = field(default="", repr=False)
+    sas_token: str = field(default="", repr=False)
+    containers: Mapping[str, str] = MappingProxyType({role: role for role in ROLES})
+    data_path: str = "{yyyy}{MM}{dd}T{HH}{mm}Z/{device}.csv"
+    data_partition: timedelta = timedelta(hours=1)
+    models_path: str = "{device}.joblib"
+    trust_any_model: bool = False
+    predictions_path: str = "{window}/{device}.csv"
+    allow_overwrite: bool = False
+    anomalous_share: float = 0.01
+    anomalous_min_rows: int = 3
+    limits: Limits = Limits()
+
+
+_DEFAULTS = Settings()
+
+
+def add_store_argument(parser: argparse.ArgumentParser) -> None:
+    """Give a command the `--store` flag."""
+    parser.add_argument(
+        "--store",
+        metavar="FOLDER",
+        help="work on FOLDER/models, FOLDER/data, FOLDER/predictions in place of Blob Storage "
+        "(which FLEETSCORE_ACCOUNT_URL and its companions name)",
+    )
+
+
+def read(environment: Mapping[str, str], store: str | None = None) -> Settings:
+    """Read settings from the environment; `store` names a local folder that takes the account's place.
+
+    Raises UsageInvalid naming the variable that is wrong.
+    """
+    get = _Getter(environment)
+    auth = get.one_of("FLEETSCORE_AUTH", AUTH_KINDS)
+    settings = Settings(
+        folder=Path(store) if store else None,
+        account_url=get.text("FLEETSCORE_ACCOUNT_URL", "").rstrip("/"),
+        auth=auth,
+        connection_string=get.text("AZURE_STORAGE_CONNECTION_STRING", ""),
+        sas_token=get.text("AZURE_STORAGE_SAS_TOKEN", "").lstrip("?"),
+        containers=MappingProxyType({role: get.container(role) for role in ROLES}),
+        data_path=get.template("FLEETSCORE_DATA_PATH", _DEFAULTS.data_path, paths.DATA_PLACEHOLDERS),
+        data_partition=parse_duration(get.text("FLEETSCORE_DATA_PARTITION", "PT1H")),
+        models_path=get.template("FLEETSCORE_MODELS_PATH", _DEFAULTS.models_path, paths.MODELS_PLACEHOLDERS),
+        trust_any_model=get.one_of("FLEETSCORE_MODELS_TRUST", ("allowlist", "any")) == "any",
+        predictions_path=get.template(
+            "FLEETSCORE_PREDICTIONS_PATH",
+            _DEFAULTS.predictions_path,
+            paths.PREDICTIONS_PLACEHOLDERS,
+        ),
+        allow_overwrite=get.one_of("FLEETSCORE_ALLOW_OVERWRITE", ("false", "true")) == "true",
+        anomalous_share=get.share("FLEETSCORE_ANOMALOUS_SHARE", "1%"),
+        anomalous_min_rows=get.number("FLEETSCORE_ANOMALOUS_MIN_ROWS", 3),
+        limits=Limits(
+            data_bytes=get.number("FLEETSCORE_MAX_DATA_BYTES", _DEFAULTS.limits.data_bytes),
+            rows=get.number("FLEETSCORE_MAX_ROWS", _DEFAULTS.limits.rows),
+            model_bytes=get.number("FLEETSCORE_MAX_MODEL_BYTES", _DEFAULTS.limits.model_bytes),
+            model_unpacked_bytes=get.number(
+                "FLEETSCORE_MAX_MODEL_UNPACKED_BYTES", _DEFAULTS.limits.model_unpacked_bytes
+            ),
+            bad_share=get.share("FLEETSCORE_MAX_BAD_ROWS", "50%"),
+        ),
+    )
+    if settings.folder is None:
+        _check_account(settings)
+    return settings
+
+
+def _check_account(settings: Settings) -> None:
+    needed = {
+        "workloadIdentity": ("FLEETSCORE_ACCOUNT_URL", settings.account_url),
+        "connectionString": ("AZURE_STORAGE_CONNECTION_STRING", settings.connection_string),
+        "sas": ("AZURE_STORAGE_SAS_TOKEN", settings.sas_token and settings.account_url),
+    }
+    variable, value = needed[settings.auth]
+    if not value:
+        raise UsageInvalid(
+            f"no storage named: give --store FOLDER, or set {variable} "
+            f"(FLEETSCORE_AUTH is {settings.auth}; sas needs FLEETSCORE_ACCOUNT_URL too)",
+        )
+    if settings.account_url and not re.fullmatch(r"https?://[^\s?#@]+", settings.account_url):
+        raise UsageInvalid(
+            "FLEETSCORE_ACCOUNT_URL is no http(s) address without query, such as https://acc.blob.core.windows.net"
+        )
+
+
+class _Getter:
+    """Reads variables by kind, each error naming the variable; an empty variable counts as unset."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+
+    def text(self, name: str, default: str) -> str:
+        return self._environment.get(name, "").strip() or default
+
+    def one_of(self, name: str, choices: tuple[str, ...]) -> str:
+        value = self.text(name, choices[0])
+        if value not in choices:
+            raise UsageInvalid(f"{name} is {value!r}: it may be {', '.join(choices)}")
+        return value
+
+    def container(self, role: str) -> str:
+        name = f"FLEETSCORE_{role.upper()}_CONTAINER"
+        value = self.text(name, role)
+        if not _CONTAINER.fullmatch(value):
+            raise UsageInvalid(
+                f"{name} is {value!r}: containers have 3 to 63 lower-case letters, digits, single dashes"
+            )
+        return value
+
+    def template(self, name: str, default: str, allowed: frozenset[str]) -> str:
+        required = frozenset() if allowed is paths.DATA_PLACEHOLDERS else allowed
+        try:
+            return paths.check_template(self.text(name, default), allowed, required=required)
+        except UsageInvalid as error:
+            raise UsageInvalid(f"{name}: {error}") from error
+
+    def number(self, name: str, default: int) -> int:
+        value = self.text(name, str(default))
+        if not value.isdecimal():
+            raise UsageInvalid(f"{name} is {value!r}: it must be a whole number of at least 0")
+        return int(value)
+
+    def share(self, name: str, default: str) -> float:
+        value = self.text(name, default)
+        match = _SHARE.fullmatch(value)
+        if match is None or float(match[1]) > 100:
+            raise UsageInvalid(f"{name} is {value!r}: write a share as 1% (0% to 100%)")
+        return float(match[1]) / 100

@@ -1,0 +1,94 @@
+"""Sorts a dump's rows into one group per blob, in bounded memory and in the order they came.
+
+Rows are held per group until `memory` bytes are held; then all groups go, ordered by name, to one temporary file (a
+run). In the end the runs and what is still held are merged name by name: an external merge sort whose equal names keep
+their order, since earlier runs come first.
+"""
+
+import heapq
+import itertools
+import struct
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import IO, Self
+
+MEMORY = 64 * 2**20
+_GROUP_OVERHEAD = 400  # bytes that Python itself needs for a group of its own
+_HEAD = struct.Struct("<HQ")  # length of the name, length of the content
+
+_Entry = tuple[str, bytes | bytearray]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """All rows of one blob; `content` is None where they are more than the bytes allowed."""
+
+    name: str
+    size: int
+    content: bytes | None
+
+
+class Splitter:
+    """Takes rows in any order and gives them back grouped; use as a context manager, for its temporary files."""
+
+    def __init__(self, *, max_group: int, memory: int = MEMORY) -> None:
+        """`max_group`: bytes that one group may have; `memory`: bytes held before they go to disk."""
+        self._max_group = max_group
+        self._memory = memory
+        self._groups: dict[str, bytearray] = {}
+        self._held = 0
+        self._runs: list[IO[bytes]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for run in self._runs:
+            run.close()
+
+    def add(self, name: str, row: bytes) -> None:
+        """Append one row (with its line end) to the group `name`."""
+        group = self._groups.get(name)
+        if group is None:
+            group = self._groups[name] = bytearray()
+            self._held += _GROUP_OVERHEAD
+        group += row
+        self._held += len(row)
+        if self._held >= self._memory:
+            self._spill()
+
+    def groups(self) -> Iterator[Group]:
+        """All groups, ordered by name; each once."""
+        sources: list[Iterable[_Entry]] = [_read(run) for run in self._runs]
+        sources.append(sorted(self._groups.items()))
+        merged = heapq.merge(*sources, key=itemgetter(0))
+        for name, entries in itertools.groupby(merged, key=itemgetter(0)):
+            size = 0
+            parts: list[bytes | bytearray] = []
+            for _, content in entries:
+                size += len(content)
+                if size <= self._max_group:
+                    parts.append(content)
+                else:
+                    parts.clear()
+            yield Group(name, size, b"".join(parts) if size <= self._max_group else None)
+
+    def _spill(self) -> None:
+        run = tempfile.TemporaryFile()  # noqa: SIM115 (closed by __exit__)
+        self._runs.append(run)
+        for name, content in sorted(self._groups.items()):
+            encoded = name.encode()
+            run.write(_HEAD.pack(len(encoded), len(content)) + encoded)
+            run.write(content)
+        run.flush()
+        self._groups.clear()
+        self._held = 0
+
+
+def _read(run: IO[bytes]) -> Iterator[_Entry]:
+    run.seek(0)
+    while head := run.read(_HEAD.size):
+        name, content = _HEAD.unpack(head)
+        yield run.read(name).decode(), run.read(content)
