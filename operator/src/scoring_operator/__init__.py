@@ -1,0 +1,1 @@
+"""The operator of Fleetscore: turns ScoringRuns into Jobs and their outcomes into status."""
