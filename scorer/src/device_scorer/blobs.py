@@ -22,7 +22,7 @@ class Blob:
 
     content: bytes = field(repr=False)
     etag: str
-    metadata: Mapping[str, str] = NO_METADATA
+    metadata: Mapping[str, str] = field(default_factory=lambda: NO_METADATA)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class BlobInfo:
     name: str
     size: int
     etag: str
-    metadata: Mapping[str, str] = NO_METADATA
+    metadata: Mapping[str, str] = field(default_factory=lambda: NO_METADATA)
     md5: str = ""
 
 

@@ -5,8 +5,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from enum import Enum
 
-from device_scorer.blobs import Store
-from device_scorer.errors import TooLarge
+from device_scorer.blobs import Store, md5_of
 
 WORKERS = 8
 PENDING_BYTES = 32 * 2**20  # how much may wait for its upload: one larger blob waits alone
@@ -24,11 +23,7 @@ def place(store: Store, container: str, name: str, content: bytes, *, replace: b
     """Write one blob; without `replace`, one that exists stays, and the answer says whether it is the same."""
     if store.write(container, name, content, overwrite=replace) is not None:
         return Placed.WRITTEN
-    try:
-        existing = store.read(container, name, max_bytes=len(content))
-    except TooLarge:
-        return Placed.DIFFERENT
-    return Placed.SAME if existing is not None and existing.content == content else Placed.DIFFERENT
+    return Placed.SAME if _holds(store, container, name, content) else Placed.DIFFERENT
 
 
 def place_all(
@@ -47,3 +42,13 @@ def place_all(
             held += len(content)
         for name, _, future in pending:
             yield name, future.result()
+
+
+def _holds(store: Store, container: str, name: str, content: bytes) -> bool:
+    there = store.stat(container, name)
+    if there is None or there.size != len(content):
+        return False
+    if there.md5:
+        return there.md5 == md5_of(content)
+    blob = store.read(container, name)
+    return blob is not None and blob.content == content

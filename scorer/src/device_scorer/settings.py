@@ -41,7 +41,7 @@ class Settings:
     auth: str = "workloadIdentity"
     connection_string: str = field(default="", repr=False)
     sas_token: str = field(default="", repr=False)
-    containers: Mapping[str, str] = MappingProxyType({role: role for role in ROLES})
+    containers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({role: role for role in ROLES}))
     data_path: str = "{yyyy}{MM}{dd}T{HH}{mm}Z/{device}.csv"
     data_partition: timedelta = timedelta(hours=1)
     models_path: str = "{device}.joblib"
