@@ -1,7 +1,7 @@
 """Builds the two images into archives that a cluster's containerd can import.
 
-`docker` does it where an engine runs. Elsewhere it is `buildah` without a daemon, on a base image made from the
-Debian packages by `debootstrap`, since no image registry need be in reach. An archive's name carries a hash of all it was made
+`docker` does it where an engine runs. Elsewhere it is `buildah` without a daemon, on a base image that `debootstrap`
+makes of Debian packages, since no image registry need be in reach. An archive's name carries a hash of all it was made
 from, so that an unchanged image is not built again. The machine's certificates and package index reach the build as
 secrets, which no layer keeps.
 """
@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from localcluster.commands import run
 from localcluster.errors import BuildError
 from localcluster.locks import locked
 from localcluster.paths import SOURCES, cache_dir
@@ -137,25 +138,25 @@ def _build_with_docker(name: str, archive: Path, checkout: Path, progress: Progr
         tempfile.TemporaryDirectory() as scratch,
         progress.step(f"building the {name} image with docker", usual_seconds=60),
     ):
-        _run(
+        run(
             ["docker", "build", "--quiet", *_secrets(Path(scratch)), "-f", f"Dockerfile.{name}", "-t", tag(name), "."],
             checkout,
         )
-        _run(["docker", "save", "-o", str(archive), tag(name)], checkout)
+        run(["docker", "save", "-o", str(archive), tag(name)], checkout)
 
 
 def _build_with_buildah(name: str, archive: Path, checkout: Path, progress: Progress) -> None:
     _install_programs(progress)
     with tempfile.TemporaryDirectory(prefix="fleetscore-build-") as scratch:
         buildah = _buildah(Path(scratch))
-        _run([*buildah, "rm", "--all"], checkout)  # what an interrupted build left
+        run([*buildah, "rm", "--all"], checkout)  # what an interrupted build left
         base = f"localhost/fleetscore-base:{_base_key()}"
         if subprocess.run([*buildah, "inspect", "--type", "image", base], capture_output=True, check=False).returncode:
             _make_base(buildah, base, Path(scratch), progress)
         with progress.step(f"building the {name} image", usual_seconds=75):
             options = ["--layers", "--quiet", "--build-arg", f"BASE_IMAGE={base}", *_secrets(Path(scratch))]
-            _run([*buildah, "bud", *options, "-f", f"Dockerfile.{name}", "-t", f"localhost/{tag(name)}", "."], checkout)
-            _run(
+            run([*buildah, "bud", *options, "-f", f"Dockerfile.{name}", "-t", f"localhost/{tag(name)}", "."], checkout)
+            run(
                 [
                     *buildah,
                     "push",
@@ -177,12 +178,12 @@ def _make_base(buildah: Sequence[str], base: str, scratch: Path, progress: Progr
     with progress.step(f"making the base image from Debian's {_BASE_SUITE}", usual_seconds=45):
         # In a mount namespace of its own: what debootstrap mounts is gone with it, however it ends.
         command = ["unshare", "--mount", "debootstrap", "--variant=minbase", f"--include={_BASE_PACKAGES}"]
-        _run([*command, _BASE_SUITE, str(root), *_mirror()], scratch)
+        run([*command, _BASE_SUITE, str(root), *_mirror()], scratch)
         for path in _BASE_DEAD_WEIGHT:
             shutil.rmtree(root / path, ignore_errors=True)
             (root / path).mkdir(parents=True)
         (scratch / "Dockerfile").write_text("FROM scratch\nCOPY root/ /\n")
-        _run([*buildah, "bud", "--quiet", "-t", base, str(scratch)], scratch)
+        run([*buildah, "bud", "--quiet", "-t", base, str(scratch)], scratch)
 
 
 def _mirror() -> list[str]:
@@ -223,8 +224,8 @@ def _install_programs(progress: Progress) -> None:
     if missing:
         with progress.step(f"installing {' and '.join(missing)} with apt", usual_seconds=20):
             options = ["-qq", "-o", "DPkg::Lock::Timeout=300"]
-            _run(["apt-get", *options, "update"], CHECKOUT)
-            _run(
+            run(["apt-get", *options, "update"], CHECKOUT)
+            run(
                 [
                     "env",
                     "DEBIAN_FRONTEND=noninteractive",
@@ -237,12 +238,3 @@ def _install_programs(progress: Progress) -> None:
                 ],
                 CHECKOUT,
             )
-
-
-def _run(command: Sequence[str], folder: Path) -> None:
-    answer = subprocess.run(
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-    )
-    if answer.returncode != 0:
-        last = "\n".join(answer.stdout.strip().splitlines()[-15:])
-        raise BuildError(f"this command failed with exit code {answer.returncode}: {shlex.join(command)}\n{last}")
