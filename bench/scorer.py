@@ -1,0 +1,175 @@
+"""CPU and memory of one scoring process against the naive scorer, on Azurite.
+
+Every round runs each variant once, in turn, so that a slow minute hurts all of them alike; a figure is the
+median over the rounds of the child's user + system time (getrusage), as a ratio to the naive scorer's.
+"""
+
+import io
+import os
+import pickle
+import statistics
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import joblib
+import numpy as np
+from azure.storage.blob import BlobServiceClient
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import OneClassSVM
+
+from localcluster.azurite import Azurite
+
+START = datetime(2026, 1, 1, 12, tzinfo=UTC)
+END = START + timedelta(hours=1)
+TAGS = [str(tag) for tag in range(1, 6)]
+SMALL, MIDDLE, LARGE = 240, 10_000, 100_000  # rows per tag
+PACKED = [f"press-{number:03d}" for number in range(100)]
+BESIDE = 12  # devices in the CSV that the naive scorer shares
+ROUNDS = 7
+
+
+@dataclass
+class Variant:
+    """One row of the table: a command, the devices it scores, and what its CPU is held against."""
+
+    name: str
+    command: list[str]
+    against: str
+    devices: int = 1
+    goal: float | None = None
+    extra: Mapping[str, str] = field(default_factory=dict)
+    cpu: list[float] = field(default_factory=list)
+    rss_mib: float = 0.0
+
+
+def run(*, connection_string: str) -> bool:
+    """Measure all variants and print the table; False where a goal is missed."""
+    service = BlobServiceClient.from_connection_string(connection_string)
+    _fill(service)
+    variants = _variants()
+    for number in range(ROUNDS):
+        for index, variant in enumerate(variants):
+            print(f"\rround {number + 1}/{ROUNDS}: {variant.name:<40}", end="", file=sys.stderr, flush=True)
+            container = f"predictions-{number}-{index}"
+            service.create_container(container)
+            _measure(variant, container, connection_string)
+    print(file=sys.stderr)
+    return _report(variants)
+
+
+def _variants() -> list[Variant]:
+    score = [sys.executable, "-m", "device_scorer", "score", "--window-start", f"{START:%Y-%m-%dT%H:%M:%SZ}"]
+    score += ["--window-end", f"{END:%Y-%m-%dT%H:%M:%SZ}"]
+    naive = [sys.executable, "-m", "bench.naive"]
+    rows = [
+        Variant("naive, 5 x 240 rows", [*naive, PACKED[0], *TAGS], "naive, 5 x 240 rows"),
+        Variant("scikit-learn, 5 x 240 rows", [*score, "--engine", "sklearn", "--", PACKED[0]], "naive, 5 x 240 rows"),
+        Variant("auto, 5 x 240 rows", [*score, "--", PACKED[0]], "naive, 5 x 240 rows", goal=0.20),
+        Variant("auto, 10 devices in a process", [*score, "--", *PACKED[:10]], "naive, 5 x 240 rows", devices=10),
+        Variant(
+            "auto, 100 devices in a process", [*score, "--", *PACKED], "naive, 5 x 240 rows", devices=100, goal=0.01
+        ),
+    ]
+    for size in (MIDDLE, LARGE):
+        shared = {"BENCH_SHARED_CSV": f"shared-{size}.csv"}
+        against = f"naive, 5 x {size:,} rows"
+        rows += [
+            Variant(against, [*naive, f"rows-{size}", *TAGS], against, extra=shared),
+            Variant(f"scikit-learn, 5 x {size:,} rows", [*score, "--engine", "sklearn", "--", f"rows-{size}"], against),
+            Variant(f"auto, 5 x {size:,} rows", [*score, "--", f"rows-{size}"], against),
+        ]
+    return rows
+
+
+def _fill(service: BlobServiceClient) -> None:
+    models, data = service.create_container("models"), service.create_container("data")
+    bundle = {tag: _train(index) for index, tag in enumerate(TAGS)}
+    packed = _dump(bundle)
+    folder = f"{START:%Y%m%dT%H%MZ}"
+    sizes = {**dict.fromkeys(PACKED, SMALL), f"rows-{MIDDLE}": MIDDLE, f"rows-{LARGE}": LARGE}
+    shared: list[str] = []
+    for device, size in sizes.items():
+        rows = _readings(device, size)
+        models.upload_blob(f"{device}.joblib", packed)
+        data.upload_blob(f"{folder}/{device}.csv", _csv(rows))
+        if size == SMALL and len(shared) < BESIDE:
+            shared.append(rows)
+        if size != SMALL:
+            data.upload_blob(f"shared-{size}.csv", _csv(rows))
+    data.upload_blob("sensor_data.csv", _csv("".join(shared)))
+    for device in (PACKED[0], f"rows-{MIDDLE}", f"rows-{LARGE}"):
+        for tag, model in bundle.items():
+            models.upload_blob(f"model_{device}_{tag}", pickle.dumps(model))
+
+
+def _train(seed: int) -> Pipeline:
+    values = np.random.default_rng(seed).normal(20 * (seed + 1), 2, 1200).round(2).reshape(-1, 1)
+    return make_pipeline(StandardScaler(), OneClassSVM(nu=0.0001, kernel="rbf", gamma=0.01)).fit(values)
+
+
+def _dump(bundle: Mapping[str, Pipeline]) -> bytes:
+    buffer = io.BytesIO()
+    joblib.dump(dict(bundle), buffer)
+    return buffer.getvalue()
+
+
+def _readings(device: str, size: int) -> str:
+    draw = np.random.default_rng(len(device))
+    values = [draw.normal(20 * (index + 1), 2.2, size).round(2) for index in range(len(TAGS))]
+    step = 3600 / size
+    rows = []
+    for number in range(size):
+        at = (START + timedelta(seconds=number * step)).strftime("%Y-%m-%d %H:%M:%S.%f")
+        rows += [f"{at},{device},{tag},{column[number]}\n" for tag, column in zip(TAGS, values, strict=True)]
+    return "".join(rows)
+
+
+def _csv(rows: str) -> bytes:
+    return b"TS,Device,Tag,Value\n" + rows.encode()
+
+
+def _measure(variant: Variant, container: str, connection_string: str) -> None:
+    environment = {
+        **os.environ,
+        "AZURE_STORAGE_CONNECTION_STRING": connection_string,
+        "FLEETSCORE_AUTH": "connectionString",
+        "FLEETSCORE_PREDICTIONS_CONTAINER": container,
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+        **variant.extra,
+    }
+    with tempfile.TemporaryFile() as output:
+        redirect = [(os.POSIX_SPAWN_DUP2, output.fileno(), 1), (os.POSIX_SPAWN_DUP2, output.fileno(), 2)]
+        child = os.posix_spawn(variant.command[0], variant.command, environment, file_actions=redirect)
+        _, status, usage = os.wait4(child, 0)
+        if status:
+            output.seek(0)
+            sys.exit(f"{variant.name} ended with {os.waitstatus_to_exitcode(status)}:\n{output.read().decode()}")
+    variant.cpu.append(usage.ru_utime + usage.ru_stime)
+    variant.rss_mib = max(variant.rss_mib, usage.ru_maxrss / 1024)
+
+
+def _report(variants: list[Variant]) -> bool:
+    medians = {variant.name: statistics.median(variant.cpu) for variant in variants}
+    met = True
+    print("| one process | CPU per device / naive | goal | peak RSS (MiB) |")
+    print("|---|---|---|---|")
+    for variant in variants:
+        ratio = medians[variant.name] / medians[variant.against] / variant.devices
+        reached = variant.goal is None or ratio <= variant.goal
+        met = met and reached
+        goal = "" if variant.goal is None else f"<= {variant.goal}{'' if reached else ' MISSED'}"
+        print(f"| {variant.name} | {ratio:.4f} | {goal} | {variant.rss_mib:.0f} |")
+    print(f"\nnaive = {medians['naive, 5 x 240 rows']:.2f} s of CPU here; {ROUNDS} interleaved rounds, medians")
+    return met
+
+
+def main() -> bool:
+    """Start Azurite in a fresh folder and measure."""
+    with tempfile.TemporaryDirectory() as folder, Azurite.start(Path(folder)) as azurite:
+        return run(connection_string=azurite.connection_string)
