@@ -1,0 +1,299 @@
+"""A cluster as its users see it: brought up, opened by name, used, taken down.
+
+cluster = Cluster.up(name="tests", nodes="kwok:4")
+cluster.kubectl("get", "nodes")
+cluster.down()
+"""
+
+import json
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from localcluster import kwok, processes, slots, tools
+from localcluster.api import Api, ApiError
+from localcluster.certificates import write_kubeconfig
+from localcluster.controlplane import PROGRAMS, ControlPlane
+from localcluster.errors import ClusterError
+from localcluster.locks import locked
+from localcluster.nodes import Nodes
+from localcluster.paths import cache_dir, cluster_dir, clusters_dir
+from localcluster.progress import Progress
+from localcluster.slots import Slot
+
+
+@dataclass
+class Record:
+    """What is written down of a cluster, in its folder's cluster.json."""
+
+    slot: int
+    nodes: str
+    bin: str  # the folder with Kubernetes' programs
+    etcd: str
+    arguments: dict[str, list[str]] = field(default_factory=dict)
+    ready: bool = False  # false until everything is up: what is found so later is the remains of an `up` that was ended
+
+
+class Cluster:
+    """One cluster; make it by `Cluster.up` or `Cluster.open`."""
+
+    def __init__(self, name: str, record: Record) -> None:
+        self.name = name
+        self.folder = cluster_dir(name)
+        self._record = record
+        self.nodes = Nodes.parse(record.nodes)
+        slot = Slot(record.slot)
+        address = slot.host if self.nodes.container else "127.0.0.1"
+        self._plane = ControlPlane(
+            self.folder,
+            slot,
+            address,
+            Path(record.bin),
+            Path(record.etcd),
+            {role: tuple(arguments) for role, arguments in record.arguments.items()},
+        )
+
+    @classmethod
+    def up(
+        cls,
+        name: str = "default",
+        nodes: str = "container",
+        *,
+        progress: Progress | None = None,
+        arguments: Mapping[str, Sequence[str]] | None = None,
+    ) -> "Cluster":
+        """Bring a cluster up; one that is up already with the same nodes and arguments is returned as it is.
+
+        What an `up` that was ended half-way, or a reboot, left behind under this name is cleared away first.
+
+        Args:
+            name: tells clusters apart.
+            nodes: ``container``, ``kwok:N``, both joined by a comma, or ``none``.
+            progress: where to show what goes on.
+            arguments: further command line arguments per process, e.g.
+                ``{"kube-controller-manager": ["--kube-api-qps=1000"]}``.
+
+        Raises:
+            PreflightError: the machine lacks something.
+            BuildError: a tool could not be built.
+            ClusterError: something did not start, or a different cluster of this name runs.
+        """
+        progress = progress or Progress()
+        wanted = Nodes.parse(nodes)
+        given = {role: list(values) for role, values in (arguments or {}).items()}
+        with locked(cache_dir() / "locks" / f"{name}.lock", progress, f"another command on cluster {name}"):
+            running = cls._reusable(name, wanted, given)
+            if running:
+                return running
+            clear(name)
+            bin_folder, etcd = _build(wanted, progress)
+            cluster = cls._claim(name, Record(-1, str(wanted), str(bin_folder), str(etcd), given), progress)
+            try:
+                cluster._start(progress)  # noqa: SLF001  a method of this very class
+            except BaseException:
+                clear(name)
+                raise
+        return cluster
+
+    @classmethod
+    def open(cls, name: str) -> "Cluster":
+        """A cluster that is up.
+
+        Raises:
+            ClusterError: there is none of this name.
+        """
+        record = _read(name)
+        if record is None or not record.ready:
+            raise ClusterError(f"no cluster {name!r} is up; start it with `localcluster up --name {name}`")
+        return cls(name, record)
+
+    @classmethod
+    def _reusable(cls, name: str, nodes: Nodes, arguments: dict[str, list[str]]) -> "Cluster | None":
+        record = _read(name)
+        if record is None or not record.ready:
+            return None
+        cluster = cls(name, record)
+        if not cluster.healthy():
+            return None
+        if record.nodes != str(nodes) or record.arguments != arguments:
+            raise ClusterError(
+                f"cluster {name!r} is up with nodes {record.nodes} and arguments {record.arguments}, which differ from "
+                f"what is asked for; take it down first: localcluster down --name {name}"
+            )
+        return cluster
+
+    @classmethod
+    def _claim(cls, name: str, record: Record, progress: Progress) -> "Cluster":
+        with locked(cache_dir() / "locks" / "slots.lock", progress, "another cluster that chooses its ports"):
+            others = [_read(other) for other in names()]
+            taken = [other.slot for other in others if other]
+            record.slot = slots.choose(taken, slots.port_free, slots.routes()).number
+            cluster = cls(name, record)
+            cluster._write(ready=False)
+        return cluster
+
+    def _write(self, *, ready: bool) -> None:
+        self._record.ready = ready
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        unfinished = self.folder / "cluster.json.unfinished"
+        unfinished.write_text(json.dumps(asdict(self._record)))
+        unfinished.rename(self.folder / "cluster.json")
+
+    def _start(self, progress: Progress) -> None:
+        with progress.step(f"starting the control plane of {self.name}", usual_seconds=5):
+            self._plane.prepare()
+            self._plane.start_all()
+        if self.nodes.simulated:
+            with progress.step(f"starting {self.nodes.simulated} simulated nodes", usual_seconds=3):
+                program = tools.ensure_program("kwok", progress=progress)
+                kwok.start(self._plane, program, self.nodes.simulated, tainted=self.nodes.container)
+        self._write(ready=True)
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The administrator's kubeconfig."""
+        return self._plane.admin
+
+    @property
+    def server(self) -> str:
+        """The API server's URL."""
+        return self._plane.server
+
+    @property
+    def ca(self) -> Path:
+        """The certificate of the authority that vouches for the API server."""
+        return self._plane.authority.certificate
+
+    @property
+    def host_address(self) -> str:
+        """An address of this machine that its own programs and the cluster's pods both reach."""
+        return self._plane.address
+
+    @property
+    def audit_log(self) -> Path:
+        """What clients asked of the API server, one JSON event a line (audit.k8s.io/v1, level Metadata)."""
+        return self._plane.audit_log
+
+    @property
+    def api(self) -> Api:
+        """The API as its administrator."""
+        return self._plane.api()
+
+    def log(self, role: str) -> Path:
+        """The file with a process's output, e.g. of ``kube-controller-manager``."""
+        return processes.log_path(self.folder, role)
+
+    def healthy(self) -> bool:
+        """Whether every process of the cluster lives and the API server answers."""
+        return set(self.roles()) <= set(processes.find(self.folder).values()) and self.api.answers("/readyz")
+
+    def roles(self) -> list[str]:
+        """The processes that the cluster consists of."""
+        return ["etcd", *PROGRAMS, *(["kwok"] if self.nodes.simulated else [])]
+
+    def kubectl(self, *arguments: str, input: str | None = None) -> str:  # noqa: A002  as subprocess.run names it
+        """Run kubectl as the administrator and return what it prints.
+
+        Raises:
+            ClusterError: it failed; the message is its own.
+        """
+        command = [str(tools.ensure_program("kubectl")), f"--kubeconfig={self.kubeconfig}", *arguments]
+        answer = subprocess.run(command, input=input, capture_output=True, text=True, check=False)
+        if answer.returncode != 0:
+            raise ClusterError(f"kubectl {' '.join(arguments)}: {answer.stderr.strip()}")
+        return answer.stdout
+
+    def token(self, namespace: str, service_account: str, seconds: int = 3600) -> str:
+        """A token of a service account that is valid for `seconds`."""
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{service_account}/token"
+        body = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": {"expirationSeconds": seconds},
+        }
+        return str(self.api.request("POST", path, body)["status"]["token"])
+
+    def kubeconfig_for(self, namespace: str, service_account: str) -> Path:
+        """A kubeconfig that carries a fresh token of a service account, valid for a day."""
+        user = {"token": self.token(namespace, service_account, seconds=24 * 3600)}
+        path = self.folder / f"{namespace}.{service_account}.kubeconfig"
+        return write_kubeconfig(path, server=self.server, ca=self.ca, user=user)
+
+    def add_stage(self, stage: Mapping[str, Any]) -> None:
+        """Add a stage (see stages.py) for the simulated nodes' pods; one of the same name is replaced."""
+        self.remove_stage(stage["metadata"]["name"])
+        self.api.create(kwok.STAGES, stage)
+
+    def remove_stage(self, name: str) -> None:
+        """Remove a stage; none of that name is as good."""
+        with suppress(ApiError):
+            self.api.request("DELETE", f"{kwok.STAGES}/{name}")
+
+    def stop(self, role: str, *, how: signal.Signals = signal.SIGKILL) -> None:
+        """End one process, e.g. ``kube-apiserver``, and wait until it is gone."""
+        processes.stop(self.folder, [role], how=how, seconds=90)  # a draining API server takes up to a minute
+
+    def start(self, role: str) -> None:
+        """Start one process that `stop` ended; for the API server, wait until it is ready."""
+        if role == "kwok":
+            processes.start(self.folder, role, kwok.command(self._plane, tools.ensure_program("kwok")))
+        else:
+            self._plane.start(role)
+
+    def restart(self, role: str, *, how: signal.Signals = signal.SIGKILL) -> None:
+        """Stop and start one process."""
+        self.stop(role, how=how)
+        self.start(role)
+
+    def down(self) -> None:
+        """Take the cluster down and remove everything of it."""
+        clear(self.name)
+
+
+def names() -> list[str]:
+    """The names of all clusters that have anything on this machine."""
+    return sorted(path.name for path in clusters_dir().iterdir()) if clusters_dir().exists() else []
+
+
+def clear(name: str) -> None:
+    """Remove whatever there is of a cluster: processes and folder, however far its `up` came.
+
+    Raises:
+        ClusterError: something of it cannot be removed.
+    """
+    folder = cluster_dir(name)
+    processes.stop(folder)
+    _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    deadline = time.monotonic() + 10
+    while folder.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists() and time.monotonic() > deadline:
+            raise ClusterError(f"cannot remove {folder}; see what holds it: grep {folder} /proc/*/mounts")
+    # The folders above it only hold clusters.
+    for parent in (folder.parent, folder.parent.parent):
+        with suppress(OSError):
+            parent.rmdir()
+
+
+def _read(name: str) -> Record | None:
+    try:
+        return Record(**json.loads((cluster_dir(name) / "cluster.json").read_text()))
+    except (FileNotFoundError, TypeError, ValueError):  # none, or of another version: remains to be cleared away
+        return None
+
+
+def _build(nodes: Nodes, progress: Progress) -> tuple[Path, Path]:
+    kubernetes = tools.ensure("kubernetes", [*PROGRAMS, *nodes.programs], progress=progress)
+    etcd = tools.ensure_program("etcd", progress=progress)
+    if nodes.simulated:
+        tools.ensure_program("kwok", progress=progress)
+    return kubernetes, etcd
