@@ -27,7 +27,12 @@ class Intervals:
     @classmethod
     def of(cls, positions: Iterable[int]) -> Self:
         """The set of these positions, in any order, with repetitions or not."""
-        return cls(_merge([(p, p) for p in sorted(positions)]))
+        return cls.joined((position, position) for position in positions)
+
+    @classmethod
+    def joined(cls, spans: Iterable[Span]) -> Self:
+        """The set of all positions in these inclusive spans, in any order, overlapping or not."""
+        return cls(_merge(sorted(spans)))
 
     @classmethod
     def below(cls, end: int) -> Self:
@@ -92,7 +97,7 @@ class Intervals:
     def __or__(self, other: "Intervals") -> "Intervals":
         if not self.spans or not other.spans:
             return self if self.spans else other
-        return Intervals(_merge(sorted(self.spans + other.spans)))
+        return Intervals.joined(self.spans + other.spans)
 
     def __sub__(self, other: "Intervals") -> "Intervals":
         if not self.spans or not other.spans:

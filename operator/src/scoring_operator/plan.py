@@ -1,0 +1,277 @@
+"""Every decision about a run: `plan(run, seen, now)` returns what to do next. Pure: no clock, no I/O, no memory.
+
+The algorithm in words, top to bottom as the code below goes:
+
+1. A run whose end stands in status is only cleaned up: what still runs is deleted, finished Jobs go a minute later,
+   paced, some failed ones stay to be read, and after its time to live the run itself goes.
+2. A run without a frozen device list ends if it was refused or cancelled; stands still while suspended or while a run
+   ahead of it is active (or ends as Skipped, if it says so); otherwise it asks for its devices to be found.
+3. Every finished or vanished Job that was looked at is judged, and its batch closed: outcomes are recorded, what has
+   to run again joins the queue.
+4. The run ends when it is cancelled, when too many devices failed or were empty, when every device has an outcome, or
+   when a deadline has passed on the run's own clock.
+5. A suspended run, or one that must wait for another, stands still: its clock stops and its Jobs are suspended.
+6. Otherwise it runs: Jobs that stand still are resumed, and Jobs are created up to its parallelism and its share of
+   the operator's limit. A Job is only created for a batch that was marked in saved progress before; marks are made
+   ahead, so that most passes create without saving first. First come batches that run again, then new ones. After a
+   row of failures for storage or identity one Job at a time probes; while the API server refuses, one per pass.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import islice
+
+import msgspec
+
+from scoring_operator.decision import Observed, Plan, Trouble
+from scoring_operator.intervals import Intervals
+from scoring_operator.names import job_name
+from scoring_operator.progress import Batch, Clock, End, Progress, close
+from scoring_operator.scoringrun import ScoringRun, limit_of
+from scoring_operator.verdict import judge, record
+
+BREAKER = 20  # Jobs in a row that failed for storage or identity, after which one at a time probes
+MARK_AHEAD = 100  # batches that may be marked beyond those created now
+KEEP_FAILED = 50  # failed Jobs that stay with the run, with their pods
+PILE = 5000  # finished Jobs that may pile up while the run is active
+DELETE_PACE = 10  # Jobs deleted per second
+GRACE = timedelta(seconds=60)  # before the Jobs of an ended run go, for people who look at it
+
+
+def unheard(seen: Observed) -> Iterator[str]:
+    """Names of open batches whose Job has to be looked at before it can be judged: finished, or gone."""
+    for name, batch in seen.progress.open.items() if seen.progress else ():
+        if name in seen.words or name in seen.assumed:
+            continue
+        job = seen.jobs.get(name)
+        if job.finished if job else batch.created or name in seen.doubtful:
+            yield name
+
+
+def plan(run: ScoringRun, seen: Observed, now: datetime) -> Plan:
+    """Decide what to do next for a run; `now` is the API server's time."""
+    if run.ended:
+        return _clean_up(run, seen, now)
+    if seen.progress is None:
+        return _begin(run, seen, now)
+    if seen.progress.end:
+        return _ended(seen.progress, seen.progress.end)
+    progress = _hear(seen.progress, seen, now)
+    end = _ending(run, progress, now)
+    if end:
+        return replace(_ended(close(progress, end), end), save=True)
+    if run.spec.suspend or seen.ahead:
+        return _stand_still(run, progress, seen, now)
+    return _go(run, progress, seen, now)
+
+
+def _ended(progress: Progress | None, end: End) -> Plan:
+    phase = end.reason if end.reason in ("Cancelled", "Skipped") else end.condition
+    return Plan(phase, progress, end=end)
+
+
+def _clean_up(run: ScoringRun, seen: Observed, now: datetime) -> Plan:
+    """Step 1."""
+    completed = datetime.fromisoformat(run.status.get("completionTime") or now.isoformat())
+    expires = completed + timedelta(seconds=run.spec.ttl_seconds_after_finished)
+    phase = str(run.status.get("phase", ""))
+    if now >= expires:
+        return Plan(phase, seen.progress, delete_run=True)
+    running = [name for name, job in seen.jobs.items() if not job.finished and not job.metadata.deletion_timestamp]
+    if running:
+        return Plan(phase, seen.progress, delete=tuple(running[: 10 * DELETE_PACE]), wake=1.0)
+    pile = list(islice(_removable(seen), DELETE_PACE + 1))
+    if not pile or now < completed + GRACE:
+        due = min(expires, completed + GRACE) if pile else expires
+        return Plan(phase, seen.progress, wake=(due - now).total_seconds())
+    return Plan(phase, seen.progress, delete=tuple(pile[:DELETE_PACE]), wake=1.0)
+
+
+def _removable(seen: Observed) -> Iterator[str]:
+    """Finished and recorded Jobs that need not be kept, the oldest first."""
+    kept = 0
+    for name, job in seen.jobs.items():
+        if not job.finished or (seen.progress and name in seen.progress.open):
+            continue
+        if job.true_condition("Failed") and kept < KEEP_FAILED:
+            kept += 1
+        elif not job.metadata.deletion_timestamp:
+            yield name
+
+
+def _begin(run: ScoringRun, seen: Observed, now: datetime) -> Plan:
+    """Step 2."""
+    if end := _stillborn(run, seen, now):
+        return _ended(None, end)
+    if run.spec.suspend or seen.ahead:
+        return Plan("Suspended" if run.spec.suspend else "Queued")
+    deadline = run.spec.pending_deadline_seconds
+    left = deadline - (now - datetime.fromisoformat(run.status.get("startTime") or now.isoformat())).total_seconds()
+    if left <= 0:
+        cause = f": {seen.trouble.message}" if seen.trouble else ""
+        message = f"the fleet's devices could not be listed within {deadline} s{cause}"
+        return _ended(None, End("Failed", "PendingDeadlineExceeded", message, now))
+    return Plan("Pending", discover=True, trouble=seen.trouble, wake=min(left, 10.0))
+
+
+def _stillborn(run: ScoringRun, seen: Observed, now: datetime) -> End | None:
+    """How a run ends that will not begin."""
+    if seen.refusal:
+        return End("Failed", seen.refusal.reason, seen.refusal.message, now)
+    if run.spec.cancel:
+        return End("Failed", "Cancelled", "cancelled before it began", now)
+    if seen.ahead and not run.spec.suspend and run.spec.overlap_policy == "Skip":
+        return End("Failed", "Skipped", f"run {seen.ahead} was still active", now)
+    return None
+
+
+def _hear(progress: Progress, seen: Observed, now: datetime) -> Progress:
+    """Step 3."""
+    probing = progress.streak >= BREAKER
+    verdicts = {}
+    opened: dict[str, Batch] = {}
+    starts: list[datetime] = []
+    for name, batch in progress.open.items():
+        job, word = seen.jobs.get(name), seen.words.get(name)
+        if job and job.pod_started:
+            starts.append(word.started if word and word.started else now)
+        if word and (job.finished if job else word.said or batch.created):
+            completed = bool(job and job.true_condition("Complete"))
+            verdicts[name] = judge(batch, word, completed=completed, probing=probing)
+        elif job and not batch.created:
+            opened[name] = replace(batch, created=True)
+    if opened:
+        progress = replace(progress, open={**progress.open, **opened})
+    if starts and progress.clock.first_pod is None:
+        start = min(starts)
+        clock = msgspec.structs.replace(progress.clock, first_pod=(start, progress.clock.elapsed(start)))
+        progress = replace(progress, clock=clock)
+    return record(progress, verdicts, now)
+
+
+def _ending(run: ScoringRun, progress: Progress, now: datetime) -> End | None:
+    """Step 4."""
+    spec, total = run.spec, progress.total
+    failed, empty = progress.count("failed"), progress.count("empty")
+    most_failed = limit_of(spec.max_failed_devices, total)
+    most_empty = limit_of(spec.max_empty_devices, total)
+    if spec.cancel:
+        return End("Failed", "Cancelled", f"cancelled with {progress.recorded} of {total} devices done", now)
+    if failed > most_failed:
+        message = f"{failed} of {total} devices failed; maxFailedDevices allows {most_failed}"
+        return End("Failed", "MaxFailedDevicesExceeded", message, now)
+    if empty > most_empty:
+        message = f"{empty} of {total} devices had no readings in the window; maxEmptyDevices allows {most_empty}"
+        return End("Failed", "NoData", message, now)
+    if progress.recorded == total:
+        return End("Complete", "AllDevicesDone", f"all {total} devices have an outcome", now)
+    left, reason = _time_left(run, progress.clock, now)
+    if left <= 0 and progress.clock.since:
+        message = f"{total - progress.recorded} of {total} devices had no outcome when the deadline passed"
+        return End("Failed", reason, message, now)
+    return None
+
+
+def _time_left(run: ScoringRun, clock: Clock, now: datetime) -> tuple[float, str]:
+    """Seconds on the run's own clock until its deadline, and the reason it would end with."""
+    if clock.first_pod is None:
+        return run.spec.pending_deadline_seconds - clock.elapsed(now), "PendingDeadlineExceeded"
+    return run.spec.active_deadline_seconds - (clock.elapsed(now) - clock.first_pod[1]), "DeadlineExceeded"
+
+
+def _stand_still(run: ScoringRun, progress: Progress, seen: Observed, now: datetime) -> Plan:
+    """Step 5."""
+    stopping = progress.clock.since is not None
+    progress = replace(progress, clock=progress.clock.stop(now))
+    phase = "Suspended" if run.spec.suspend else "Queued"
+    return Plan(phase, progress, save=stopping, suspend=_turn(progress, seen, suspended=True))
+
+
+def _turn(progress: Progress, seen: Observed, *, suspended: bool) -> dict[str, bool]:
+    """Unfinished Jobs whose `suspend` is not as wanted."""
+    jobs = ((name, seen.jobs.get(name)) for name in progress.open)
+    return {
+        name: suspended for name, job in jobs if job and not job.finished and bool(job.spec.suspend) is not suspended
+    }
+
+
+def _go(run: ScoringRun, progress: Progress, seen: Observed, now: datetime) -> Plan:
+    """Step 6."""
+    starting = progress.clock.since is None
+    progress = replace(progress, clock=progress.clock.run(now))
+    slow = not progress.warned and _too_slow(run, progress, now)
+    progress = replace(progress, warned=True) if slow else progress
+    trouble = seen.trouble
+    if progress.streak >= BREAKER:
+        message = f"{progress.streak} Jobs in a row failed for storage or identity; one at a time probes"
+        trouble = Trouble("StorageUnavailable", message)
+    active = sum(1 for name in progress.open if seen.has_job(name))
+    room = max(0, _limit(run, progress, seen, active) - active)
+    ready = [name for name, batch in progress.open.items() if _may_create(name, batch, seen)][:room]
+    marks = _mark(run, progress, room - len(ready)) if room > len(ready) else None
+    if marks:
+        progress, new = marks
+        ready += new[: room - len(ready)]
+    left, _ = _time_left(run, progress.clock, now)
+    return Plan(
+        "Running",
+        progress,
+        save=starting or bool(marks),
+        create={name: progress.open[name] for name in ready},
+        suspend=_turn(progress, seen, suspended=False),
+        delete=_surplus(progress, seen),
+        trouble=trouble,
+        slow=slow,
+        wake=max(min(left, 5.0 if trouble else left), 0.0),
+    )
+
+
+def _limit(run: ScoringRun, progress: Progress, seen: Observed, active: int) -> int:
+    """How many Jobs may be active now."""
+    limit = min(run.spec.parallelism, seen.share)
+    if progress.streak >= BREAKER:
+        limit = min(limit, 1)
+    if seen.trouble:
+        limit = min(limit, active + int(seen.trouble.probe))
+    return limit
+
+
+def _may_create(name: str, batch: Batch, seen: Observed) -> bool:
+    """Whether the batch is marked, its Job is not there, and nothing says that it ever was."""
+    unsure = name in seen.doubtful and name not in seen.words
+    return not (batch.created or unsure or seen.has_job(name))
+
+
+def _mark(run: ScoringRun, progress: Progress, wanted: int) -> tuple[Progress, list[str]] | None:
+    """Mark that many more batches, and some ahead; None where nothing is left to mark."""
+    ahead = 0 if progress.streak >= BREAKER else min(run.spec.parallelism, MARK_AHEAD)
+    again = progress.queue[: wanted + ahead]
+    size = progress.frozen.devices_per_job
+    taken, waiting = progress.waiting.split((wanted + ahead - len(again)) * size)
+    batches = [*again, *(Batch(positions) for positions in taken.chunks(size))]
+    if not batches:
+        return None
+    marked = {_name(run, batch.positions, batch.round): batch for batch in batches}
+    queue = progress.queue[len(again) :]
+    return replace(progress, open={**progress.open, **marked}, queue=queue, waiting=waiting), list(marked)
+
+
+def _name(run: ScoringRun, positions: Intervals, round_: int) -> str:
+    return job_name(run.name, run.uid, positions.first, positions.last, round_)
+
+
+def _surplus(progress: Progress, seen: Observed) -> tuple[str, ...]:
+    """Finished Jobs beyond those that may pile up while the run is active."""
+    over = len(seen.jobs) - len(progress.open) - PILE
+    return tuple(islice(_removable(replace(seen, progress=progress)), min(over, DELETE_PACE))) if over > 0 else ()
+
+
+def _too_slow(run: ScoringRun, progress: Progress, now: datetime) -> bool:
+    """Whether, at the pace seen for a minute at least, the run will take longer than its window is."""
+    clock, already = progress.clock, progress.count("alreadyScored")
+    if clock.first_pod is None:
+        return False
+    spent, done = clock.elapsed(now) - clock.first_pod[1], progress.recorded - already
+    window = run.spec.window.length.total_seconds()
+    return spent >= 60 and done > 0 and spent * (progress.total - already) / done > window

@@ -1,0 +1,236 @@
+"""The status of a run: counts, conditions, samples; and the events that its changes call for. Pure.
+
+Bounded whatever the number of devices: at most 20 samples of each kind and 16 reasons.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from scoring_operator.decision import Observed, Plan
+from scoring_operator.intervals import EMPTY
+from scoring_operator.progress import Progress
+from scoring_operator.scoringrun import ScoringRun, Window
+
+MOST_REASONS = 16
+MOST_SAMPLES = 20
+
+Conditions = list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event on the run: for a change of its state, never for a device."""
+
+    type: str  # Normal or Warning
+    reason: str
+    message: str
+
+
+def report(run: ScoringRun, plan: Plan, seen: Observed, now: datetime) -> dict[str, Any]:
+    """The whole status of a run after this plan.
+
+    Args:
+        run: the run, with the status as last written (its conditions keep their transition times).
+        plan: the plan of this pass.
+        seen: what the plan was made from.
+        now: the API server's time.
+    """
+    progress = plan.progress
+    status: dict[str, Any] = {
+        "observedGeneration": run.generation,
+        "phase": plan.phase,
+        "message": _message(plan, seen),
+        "window": window_text(run.spec.window),
+        **_times(run, plan, now),
+        "conditions": _conditions(run, plan, now),
+    }
+    if progress is not None:
+        status |= _counts(progress, seen) | _samples(progress, seen.devices)
+    return status
+
+
+def _times(run: ScoringRun, plan: Plan, now: datetime) -> dict[str, Any]:
+    """Times that have come, and how long the run took or has taken."""
+    times: dict[str, Any] = {}
+    if plan.progress is not None:
+        clock = plan.progress.clock
+        times["startTime"] = clock.started
+        times["firstPodTime"] = clock.first_pod[0] if clock.first_pod else None
+        times["lastProgressTime"] = clock.progressed
+    elif plan.discover:
+        times["startTime"] = datetime.fromisoformat(run.status.get("startTime") or now.isoformat())
+    if plan.end:
+        times["completionTime"] = plan.end.time
+    start = times.get("startTime")
+    written = {key: time_text(time) for key, time in times.items() if time}
+    if start:
+        written["duration"] = duration_text((plan.end.time if plan.end else now) - start)
+    return written
+
+
+def _message(plan: Plan, seen: Observed) -> str:
+    progress = plan.progress
+    if plan.end:
+        return plan.end.message[:1024]
+    if plan.phase == "Queued":
+        return f"waits for run {seen.ahead} to end"
+    if progress is None:
+        return "suspended before it began" if plan.phase == "Suspended" else "listing the fleet's devices"
+    done = f"{progress.recorded} of {progress.total} devices done"
+    return f"{done}; {plan.trouble.message}"[:1024] if plan.trouble else done
+
+
+def _counts(progress: Progress, seen: Observed) -> dict[str, Any]:
+    """Devices by outcome, adding up to total; sums; reasons."""
+    active = sum(len(batch.positions) for name, batch in progress.open.items() if seen.has_job(name))
+    outcomes = ("scored", "partial", "empty", "failed", "notRun", "alreadyScored")
+    devices = {outcome: progress.count(outcome) for outcome in outcomes}
+    results = progress.results
+    count, samples = progress.frozen.without_model
+    return {
+        "devices": {
+            "total": progress.total,
+            "pending": progress.total - progress.recorded - active,
+            "active": active,
+            **devices,
+        },
+        "withoutModel": {"count": count, "samples": list(samples[:MOST_SAMPLES])},
+        "results": {
+            "rows": results.rows,
+            "badRows": results.bad_rows,
+            "unscoredRows": results.unscored_rows,
+            "anomalies": results.anomalies,
+            "anomalousDevices": results.anomalous_devices,
+        },
+        "failureReasons": _reasons({reason: len(found) for reason, found in progress.reasons.items() if found}),
+    }
+
+
+def _reasons(counts: Mapping[str, int]) -> dict[str, int]:
+    """At most 16 keys, the rarest ones joined under Other."""
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    if len(ordered) <= MOST_REASONS:
+        return dict(ordered)
+    kept = dict(ordered[: MOST_REASONS - 1])
+    kept["Other"] = kept.get("Other", 0) + sum(count for _, count in ordered[MOST_REASONS - 1 :])
+    return kept
+
+
+def _samples(progress: Progress, devices: Sequence[str]) -> dict[str, Any]:
+    """The most anomalous devices, and some that failed, by name."""
+
+    def device(position: int) -> str:
+        return devices[position] if position < len(devices) else f"#{position}"
+
+    failed = progress.outcomes.get("failed", EMPTY) | progress.outcomes.get("partial", EMPTY)
+    return {
+        "topAnomalies": [{"device": device(at), "rows": rows, "anomalies": n} for at, rows, n in progress.top],
+        "failures": [
+            {"device": device(at), "reason": reason, "message": message or reason}
+            for at, reason, message in progress.samples
+            if at in failed
+        ][:MOST_SAMPLES],
+    }
+
+
+def _conditions(run: ScoringRun, plan: Plan, now: datetime) -> Conditions:
+    conditions: Conditions = [dict(condition) for condition in run.status.get("conditions") or ()]
+    generation = run.generation
+
+    def say(kind: str, *, true: bool, reason: str, message: str = "") -> None:
+        if true or any(condition["type"] == kind for condition in conditions):
+            set_condition(conditions, kind, true=true, reason=reason, message=message, generation=generation, now=now)
+
+    suspended = plan.phase == "Suspended"
+    say("Suspended", true=suspended, reason="SpecSuspend" if suspended else "Resumed")
+    if plan.trouble and not plan.end:
+        say("Stalled", true=True, reason=plan.trouble.reason, message=plan.trouble.message)
+    else:
+        say("Stalled", true=False, reason="Progressing")
+    if plan.end:
+        say(plan.end.condition, true=True, reason=plan.end.reason, message=plan.end.message)
+    if plan.end and plan.end.condition == "Complete" and plan.progress:
+        failed, partial = plan.progress.count("failed"), plan.progress.count("partial")
+        message = f"{failed} devices failed and {partial} were scored only in part"
+        say(
+            "Degraded",
+            true=bool(failed or partial),
+            reason="DevicesFailed" if failed else "PartlyScored",
+            message=message,
+        )
+    return conditions
+
+
+def set_condition(
+    conditions: Conditions, kind: str, *, true: bool, reason: str, message: str, generation: int, now: datetime
+) -> None:
+    """Set one condition; its transition time moves only when its status flips."""
+    status = "True" if true else "False"
+    old = next((condition for condition in conditions if condition["type"] == kind), None)
+    flipped = old is None or old.get("status") != status
+    entry = {
+        "type": kind,
+        "status": status,
+        "reason": reason,
+        "message": message[:1024],
+        "observedGeneration": generation,
+        "lastTransitionTime": time_text(now) if flipped or old is None else old["lastTransitionTime"],
+    }
+    if old is None:
+        conditions.append(entry)
+    else:
+        old.update(entry)
+
+
+def differs(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether a status is worth writing: a duration that has merely grown is not."""
+    return {**old, "duration": None} != {**new, "duration": None}
+
+
+def events(old: Mapping[str, Any], plan: Plan, new: Mapping[str, Any]) -> list[Event]:
+    """The events that a change of status calls for; to be sent once the new status is written."""
+    found: list[Event] = []
+    if old.get("phase") != new["phase"]:
+        bad = bool(plan.end and plan.end.condition == "Failed")
+        found.append(
+            Event("Warning" if bad else "Normal", plan.end.reason if plan.end else new["phase"], new["message"])
+        )
+    before, after = _true(old, "Stalled"), _true(new, "Stalled")
+    if after and (not before or before["reason"] != after["reason"]):
+        found.append(Event("Warning", "Stalled", f"{after['reason']}: {after['message']}"))
+    if not _true(old, "Degraded") and (degraded := _true(new, "Degraded")):
+        found.append(Event("Warning", "Degraded", degraded["message"]))
+    if plan.slow:
+        message = "at the pace seen the run will take longer than its window; raise parallelism or devicesPerJob"
+        found.append(Event("Warning", "TooSlow", message))
+    return found
+
+
+def _true(status: Mapping[str, Any], kind: str) -> Mapping[str, Any] | None:
+    conditions = status.get("conditions") or ()
+    return next((c for c in conditions if c["type"] == kind and c["status"] == "True"), None)
+
+
+def time_text(time: datetime) -> str:
+    """A time as Kubernetes writes it: UTC, whole seconds."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def duration_text(duration: timedelta) -> str:
+    """A duration as kubectl writes ages: 45s, 12m5s, 1h3m."""
+    seconds = max(int(duration.total_seconds()), 0)
+    if seconds < 60:
+        return f"{seconds}s"
+    if seconds < 3600:
+        return f"{seconds // 60}m{seconds % 60}s"
+    return f"{seconds // 3600}h{seconds % 3600 // 60}m"
+
+
+def window_text(window: Window) -> str:
+    """A window for the column: its start and its length."""
+    hours, seconds = divmod(int(window.length.total_seconds()), 3600)
+    minutes, rest = divmod(seconds, 60)
+    parts = [f"{hours}h" * bool(hours), f"{minutes}m" * bool(minutes), f"{rest}s" * bool(rest)]
+    return f"{window.start.astimezone(UTC):%Y-%m-%dT%H:%MZ}/{''.join(parts)}"
