@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -52,10 +53,20 @@ Object = dict[str, Any]
 Page = tuple[list[msgspec.Raw], str]  # items and resource version; `list` is a method's name below
 Listing = tuple[list[T], str]
 
-PAGE = 500
-LIST_SECONDS = 60.0
-PATIENCE_SECONDS = 60.0  # how long one call goes on repeating a request
-SILENCE_SECONDS = 75.0  # the server sends a bookmark each minute: a watch without one is dead
+
+@dataclass(frozen=True)
+class Limits:
+    """How long to wait for the API server, in seconds, and how much to ask at once."""
+
+    request: float = 30.0
+    page: float = 60.0  # one page of a list
+    patience: float = 60.0  # how long one call goes on repeating a request
+    silence: float = 75.0  # the server sends a bookmark each minute: a watch without one is dead
+    pause: float = 0.2  # before the first repetition; each further one doubles it
+    page_size: int = 500
+
+
+_DEFAULT_LIMITS = Limits()
 
 
 class _ListMeta(msgspec.Struct, rename="camel"):
@@ -75,26 +86,33 @@ _decode_page = msgspec.json.Decoder(_Page).decode
 class Cluster:
     """An API server as one account sees it. Use `async with Cluster.connect() as cluster`."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, limits: Limits) -> None:
         self._transport = transport
+        self.limits = limits
         self.pace = Pace()
 
     @classmethod
     @asynccontextmanager
     async def connect(
-        cls, credentials: Credentials | None = None, *, observer: Observer | None = None
+        cls,
+        credentials: Credentials | None = None,
+        *,
+        observer: Observer | None = None,
+        limits: Limits = _DEFAULT_LIMITS,
     ) -> AsyncIterator["Cluster"]:
         """Open a connection pool; nothing is sent yet.
 
         Args:
             credentials: As whom; None: as the environment says (KUBECONFIG, or the pod's service account).
             observer: Told of each answer.
+            limits: How long to wait.
 
         Raises:
             SettingsInvalid: There are no credentials.
         """
-        async with Transport.open(credentials or credentials_module.load(os.environ), observer) as transport:
-            yield cls(transport)
+        account = credentials or credentials_module.load(os.environ)
+        async with Transport.open(account, observer, limits.request) as transport:
+            yield cls(transport, limits)
 
     def now(self) -> datetime:
         """Give the API server's time, in UTC."""
@@ -140,9 +158,9 @@ class Cluster:
     ) -> AsyncGenerator[Page, None]:
         """Read a collection page by page, so that 100,000 objects are never in memory at once; else like `list`."""
         selectors = {"labelSelector": label_selector, "fieldSelector": field_selector}
-        query = {"limit": str(PAGE)} | {key: value for key, value in selectors.items() if value}
+        query = {"limit": str(self.limits.page_size)} | {key: value for key, value in selectors.items() if value}
         while True:
-            request = Request("LIST", path, query, seconds=LIST_SECONDS)
+            request = Request("LIST", path, query, seconds=self.limits.page)
             page = _decode_page(await self._repeat(request, (Throttled, Unavailable)))
             yield page.items or [], page.metadata.resource_version
             if not page.metadata.continue_:
@@ -170,7 +188,7 @@ class Cluster:
             "resourceVersion": resource_version,
             "timeoutSeconds": str(seconds),
         } | ({"labelSelector": label_selector} if label_selector else {})
-        request = Request("WATCH", path, query, seconds=None, silence=SILENCE_SECONDS)
+        request = Request("WATCH", path, query, silence=self.limits.silence)
         async with self._transport.answer(request) as response:
             pending = b""
             async for chunk in response.content.iter_any():
@@ -238,9 +256,9 @@ class Cluster:
         await self._repeat(Request("DELETE", path, body=msgspec.json.encode(options)), (Throttled,), self.pace)
 
     async def _repeat(self, request: Request, passing: tuple[type[ApiError], ...], pace: Pace | None = None) -> bytes:
-        """Send, and send again while the refusal is one of those that pass, for at most PATIENCE_SECONDS."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        step = 0.2
+        """Send, and send again while the refusal is one of those that pass, for at most the patience of `limits`."""
+        deadline = time.monotonic() + self.limits.patience
+        step = self.limits.pause
         while True:
             try:
                 return await (pace.through(self._once(request), Throttled) if pace else self._once(request))

@@ -37,15 +37,19 @@ TOKEN_SECONDS = 10.0  # how old a token may be before its file is looked at agai
 
 @dataclass(frozen=True)
 class Request:
-    """What to send. `verb` is the method, but for LIST and WATCH; `seconds` bound the whole exchange (None: no end)."""
+    """What to send.
+
+    `verb` is the HTTP method, but for LIST and WATCH. `seconds` bound the whole exchange (None: the usual limit). An
+    exchange with `silence` has no such bound: it counts as broken after so many seconds without a byte.
+    """
 
     verb: str
     path: str
     query: dict[str, str] = field(default_factory=dict)
     body: bytes | None = None
     content_type: str = "application/json"
-    seconds: float | None = 30.0
-    silence: float | None = None  # seconds without a byte after which the answer counts as broken
+    seconds: float | None = None
+    silence: float | None = None
 
     @property
     def method(self) -> str:
@@ -59,23 +63,28 @@ class Request:
 class Transport:
     """A pool of connections to one API server as one account."""
 
-    def __init__(self, credentials: Credentials, session: aiohttp.ClientSession, observer: Observer | None) -> None:
+    def __init__(
+        self, credentials: Credentials, session: aiohttp.ClientSession, observer: Observer | None, seconds: float
+    ) -> None:
         self.clock = ServerClock()
         self._credentials = credentials
         self._session = session
+        self._seconds = seconds
         self._observe = observer or (lambda _verb, _status: None)
         self._token: str | None = None
         self._token_read = -TOKEN_SECONDS
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, credentials: Credentials, observer: Observer | None) -> AsyncIterator["Transport"]:
-        """Open the pool; nothing is sent yet."""
+    async def open(
+        cls, credentials: Credentials, observer: Observer | None, seconds: float
+    ) -> AsyncIterator["Transport"]:
+        """Open the pool; nothing is sent yet. An exchange may take `seconds` where the request does not say more."""
         connector = aiohttp.TCPConnector(limit=0, ssl=credentials.ssl_context(), keepalive_timeout=60)
         # Uncompressed: the server is near, and unpacking costs more than the bytes.
         headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "fleetscore-operator"}
         async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
-            yield cls(credentials, session, observer)
+            yield cls(credentials, session, observer, seconds)
 
     @asynccontextmanager
     async def answer(self, request: Request) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -110,7 +119,9 @@ class Transport:
             data=request.body,
             headers=headers,
             timeout=aiohttp.ClientTimeout(
-                total=request.seconds, sock_connect=CONNECT_SECONDS, sock_read=request.silence
+                total=None if request.silence else request.seconds or self._seconds,
+                sock_connect=CONNECT_SECONDS,
+                sock_read=request.silence,
             ),
             allow_redirects=False,
         )
