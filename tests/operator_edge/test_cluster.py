@@ -7,7 +7,6 @@ from pathlib import Path
 import msgspec
 import pytest
 from aiohttp import web
-from tests.operator_edge.faultserver import FaultServer, hang, refuse, reset
 
 from scoring_operator.cluster import Cluster, Limits
 from scoring_operator.credentials import Credentials
@@ -23,6 +22,7 @@ from scoring_operator.errors import (
     Throttled,
     Unavailable,
 )
+from tests.operator_edge.faultserver import FaultServer, hang, refuse, reset
 
 JOBS = "/apis/batch/v1/namespaces/ns/jobs"
 JOB = {"metadata": {"name": "a"}}

@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 from aiohttp import web
-from tests.operator_edge.faultserver import FaultServer, Handler, hang, refuse, reset
 
 from scoring_operator.cluster import Cluster
 from scoring_operator.mirror import STALE_LISTS, Mirror
+from tests.operator_edge.faultserver import FaultServer, Handler, hang, refuse, reset
 
 JOBS = "/apis/batch/v1/namespaces/ns/jobs"
 
