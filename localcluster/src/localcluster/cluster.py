@@ -16,12 +16,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from localcluster import kwok, processes, slots, tools
+from localcluster import debian, kwok, node, processes, slots, tools
 from localcluster.api import Api, ApiError
 from localcluster.certificates import write_kubeconfig
 from localcluster.controlplane import PROGRAMS, ControlPlane
 from localcluster.errors import ClusterError
 from localcluster.locks import locked
+from localcluster.node import Node
 from localcluster.nodes import Nodes
 from localcluster.paths import cache_dir, cluster_dir, clusters_dir
 from localcluster.progress import Progress
@@ -58,6 +59,7 @@ class Cluster:
             Path(record.etcd),
             {role: tuple(arguments) for role, arguments in record.arguments.items()},
         )
+        self._node = Node(name, self._plane) if self.nodes.container else None
 
     @classmethod
     def up(
@@ -147,12 +149,18 @@ class Cluster:
 
     def _start(self, progress: Progress) -> None:
         with progress.step(f"starting the control plane of {self.name}", usual_seconds=5):
+            if self._node:
+                self._node.create()
             self._plane.prepare()
             self._plane.start_all()
         if self.nodes.simulated:
             with progress.step(f"starting {self.nodes.simulated} simulated nodes", usual_seconds=3):
                 program = tools.ensure_program("kwok", progress=progress)
                 kwok.start(self._plane, program, self.nodes.simulated, tainted=self.nodes.container)
+        if self._node:
+            with progress.step("starting a node for real containers", usual_seconds=10):
+                self._node.prepare()
+                self._node.start(tools.ensure("pause", progress=progress))
         self._write(ready=True)
 
     @property
@@ -195,7 +203,7 @@ class Cluster:
 
     def roles(self) -> list[str]:
         """The processes that the cluster consists of."""
-        return ["etcd", *PROGRAMS, *(["kwok"] if self.nodes.simulated else [])]
+        return ["etcd", *PROGRAMS, *(["kwok"] if self.nodes.simulated else []), *(node.ROLES if self._node else [])]
 
     def kubectl(self, *arguments: str, input: str | None = None) -> str:  # noqa: A002  as subprocess.run names it
         """Run kubectl as the administrator and return what it prints.
@@ -225,6 +233,16 @@ class Cluster:
         path = self.folder / f"{namespace}.{service_account}.kubeconfig"
         return write_kubeconfig(path, server=self.server, ca=self.ca, user=user)
 
+    def load_image(self, archive: Path) -> None:
+        """Give the node for real containers an image, from a docker or OCI archive.
+
+        Raises:
+            ClusterError: it is no such archive, or the cluster has no such node.
+        """
+        if not self._node:
+            raise ClusterError(f"cluster {self.name!r} has no node for real containers; its nodes: {self.nodes}")
+        self._node.load(archive)
+
     def add_stage(self, stage: Mapping[str, Any]) -> None:
         """Add a stage (see stages.py) for the simulated nodes' pods; one of the same name is replaced."""
         self.remove_stage(stage["metadata"]["name"])
@@ -243,6 +261,8 @@ class Cluster:
         """Start one process that `stop` ended; for the API server, wait until it is ready."""
         if role == "kwok":
             processes.start(self.folder, role, kwok.command(self._plane, tools.ensure_program("kwok")))
+        elif self._node and role in node.ROLES:
+            self._node.start_process(role)
         else:
             self._plane.start(role)
 
@@ -269,6 +289,7 @@ def clear(name: str) -> None:
     """
     folder = cluster_dir(name)
     processes.stop(folder)
+    node.remove(name)
     _remove(folder)
 
 
@@ -296,4 +317,7 @@ def _build(nodes: Nodes, progress: Progress) -> tuple[Path, Path]:
     etcd = tools.ensure_program("etcd", progress=progress)
     if nodes.simulated:
         tools.ensure_program("kwok", progress=progress)
+    if nodes.container:
+        debian.install(debian.missing_packages(), progress=progress)
+        tools.ensure("pause", progress=progress)
     return kubernetes, etcd

@@ -1,0 +1,54 @@
+"""The cgroups under which a cluster's pods run: one of the cluster's own in every hierarchy, of version 1 or 2."""
+
+import time
+from pathlib import Path
+
+from localcluster.errors import ClusterError
+
+
+def name(cluster: str) -> str:
+    """The name of a cluster's cgroup, in every hierarchy."""
+    return f"fleetscore-{cluster}"
+
+
+def hierarchies(mounts: str) -> list[Path]:
+    """Where cgroup hierarchies are mounted, from /proc/mounts' text."""
+    rows = [row.split() for row in mounts.splitlines()]
+    return [Path(row[1]) for row in rows if row[2] in ("cgroup", "cgroup2")]
+
+
+def create(cgroup: str) -> None:
+    """Make a cgroup in every hierarchy; the kubelet wants its root to be there."""
+    for hierarchy in hierarchies(Path("/proc/mounts").read_text()):
+        (hierarchy / cgroup).mkdir(exist_ok=True)
+
+
+def remove(cgroup: str, *, seconds: float = 20) -> None:
+    """Remove a cgroup with everything below it; its processes are ending or gone.
+
+    Raises:
+        ClusterError: a process in it does not end within `seconds`.
+    """
+    deadline = time.monotonic() + seconds
+    for hierarchy in hierarchies(Path("/proc/mounts").read_text()):
+        while not _removed(hierarchy / cgroup):
+            if time.monotonic() > deadline:
+                raise ClusterError(f"cannot remove cgroup {hierarchy / cgroup}: it still has processes in it")
+            time.sleep(0.05)
+
+
+def _removed(top: Path) -> bool:
+    # Deepest first: a cgroup is removed by rmdir once it has no children and no processes.
+    for folder in sorted((path for path in top.rglob("*") if path.is_dir()), reverse=True):
+        _rmdir(folder)
+    return _rmdir(top)
+
+
+def _rmdir(folder: Path) -> bool:
+    try:
+        folder.rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
