@@ -1,0 +1,157 @@
+{{/* Prefix of the names of objects; short enough for every suffix that the chart adds. */}}
+{{- define "fleetscore.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Labels that select the pods of a component. Call: (dict "root" $ "component" "operator") */}}
+{{- define "fleetscore.selectorLabels" -}}
+app.kubernetes.io/name: {{ default .root.Chart.Name .root.Values.nameOverride }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- end -}}
+
+{{/* Labels of every object of a component. Call: (dict "root" $ "component" "operator") */}}
+{{- define "fleetscore.labels" -}}
+{{- $labels := dict
+  "helm.sh/chart" (printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_")
+  "app.kubernetes.io/version" .root.Chart.AppVersion
+  "app.kubernetes.io/part-of" "fleetscore"
+  "app.kubernetes.io/managed-by" .root.Release.Service -}}
+{{- $own := include "fleetscore.selectorLabels" . | fromYaml -}}
+{{- mergeOverwrite (deepCopy .root.Values.commonLabels) $labels $own | toYaml -}}
+{{- end -}}
+
+{{/* Labels of the pods of a component; .pod are the values' podLabels. */}}
+{{- define "fleetscore.podLabels" -}}
+{{- mergeOverwrite (deepCopy (default dict .pod)) (include "fleetscore.labels" . | fromYaml) | toYaml -}}
+{{- end -}}
+
+{{/* An image's reference; a digest wins over a tag. Call: (dict "root" $ "image" .Values.operator.image) */}}
+{{- define "fleetscore.image" -}}
+{{- if .image.digest -}}
+{{- printf "%s@%s" .image.repository .image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" .image.repository (default .root.Chart.AppVersion .image.tag) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Name of a component's service account. Call: (dict "root" $ "component" "operator") */}}
+{{- define "fleetscore.serviceAccountName" -}}
+{{- $account := (index .root.Values .component).serviceAccount -}}
+{{- if $account.name -}}
+{{- $account.name -}}
+{{- else if $account.create -}}
+{{- printf "%s-%s" (include "fleetscore.fullname" .root) .component -}}
+{{- else -}}
+default
+{{- end -}}
+{{- end -}}
+
+{{/* Namespaces whose ScoringRuns are handled, as {"list": [...]}; meaningless where watch.allNamespaces. */}}
+{{- define "fleetscore.watched" -}}
+{{- dict "list" (default (list .Release.Namespace) .Values.watch.namespaces | uniq | sortAlpha) | toYaml -}}
+{{- end -}}
+
+{{/* The fleets with the chart's defaults filled in, as {"fleets": [...]}. */}}
+{{- define "fleetscore.fleets" -}}
+{{- $fleets := list -}}
+{{- $account := include "fleetscore.serviceAccountName" (dict "root" . "component" "scorer") -}}
+{{- range .Values.fleets -}}
+{{- $scorer := merge (dict) (default dict .scorer) (dict "serviceAccountName" $account) -}}
+{{- $fleets = append $fleets (merge (dict "scorer" $scorer) . (dict "namespaces" (list $.Release.Namespace))) -}}
+{{- end -}}
+{{- dict "fleets" $fleets | toYaml -}}
+{{- end -}}
+
+{{/* Whether any fleet uses workload identity: "true" or nothing. */}}
+{{- define "fleetscore.workloadIdentity" -}}
+{{- range .Values.fleets -}}
+{{- if eq (default "workloadIdentity" .storage.auth) "workloadIdentity" }}true{{ end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A service account's annotations. Call: (dict "root" $ "annotations" .Values.scorer.serviceAccount.annotations) */}}
+{{- define "fleetscore.identityAnnotations" -}}
+{{- $identity := .root.Values.azure.workloadIdentity -}}
+{{- $annotations := dict -}}
+{{- with $identity.clientId }}{{ $_ := set $annotations "azure.workload.identity/client-id" . }}{{ end -}}
+{{- with $identity.tenantId }}{{ $_ := set $annotations "azure.workload.identity/tenant-id" . }}{{ end -}}
+{{- mergeOverwrite $annotations (deepCopy .annotations) | toYaml -}}
+{{- end -}}
+
+{{/* The pod's part of restricted Pod Security. */}}
+{{- define "fleetscore.podSecurityContext" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+seccompProfile: {type: RuntimeDefault}
+{{- end -}}
+
+{{/* The container's part of restricted Pod Security. */}}
+{{- define "fleetscore.containerSecurityContext" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end -}}
+
+{{/* What decides where a component's pods run, as fields of a pod spec. Call with .Values.operator or .Values.scheduler. */}}
+{{- define "fleetscore.placement" -}}
+{{- $placement := dict -}}
+{{- range $key := list "nodeSelector" "tolerations" "affinity" "priorityClassName" -}}
+{{- with index $ $key }}{{ $_ := set $placement $key . }}{{ end -}}
+{{- end -}}
+{{- with $placement }}{{ toYaml . }}{{ end -}}
+{{- end -}}
+
+{{/* A name of "kind" twice in "list" ends the rendering. */}}
+{{- define "fleetscore.refuseDuplicates" -}}
+{{- $seen := dict -}}
+{{- $kind := .kind -}}
+{{- range .list -}}
+{{- if hasKey $seen .name }}{{ fail (printf "%s: the name %q is used twice; give each its own" $kind .name) }}{{ end -}}
+{{- $_ := set $seen .name true -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What the schema cannot see: names used twice, names that lead nowhere. */}}
+{{- define "fleetscore.validate" -}}
+{{- include "fleetscore.refuseDuplicates" (dict "kind" "fleets" "list" .Values.fleets) -}}
+{{- include "fleetscore.refuseDuplicates" (dict "kind" "schedules" "list" .Values.schedules) -}}
+{{- if and .Values.watch.allNamespaces .Values.watch.namespaces -}}
+{{- fail "watch: set allNamespaces or namespaces, not both" -}}
+{{- end -}}
+{{- $watched := (include "fleetscore.watched" . | fromYaml).list -}}
+{{- $fleets := dict -}}
+{{- range (include "fleetscore.fleets" . | fromYaml).fleets -}}
+{{- $fleet := . -}}
+{{- $_ := set $fleets .name . -}}
+{{- if and (eq (default "workloadIdentity" .storage.auth) "existingSecret") (not .storage.existingSecret) -}}
+{{- fail (printf "fleets: %q has storage.auth existingSecret; say which by storage.existingSecret {name, key, kind}" .name) -}}
+{{- end -}}
+{{- range .namespaces -}}
+{{- if not (or $.Values.watch.allNamespaces (has . $watched)) -}}
+{{- fail (printf "fleets: %q names the namespace %q, which the operator does not watch; add it to watch.namespaces (now: %s)" $fleet.name . (join ", " $watched)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- range .Values.schedules -}}
+{{- $fleet := get $fleets .fleet -}}
+{{- $namespace := default $.Release.Namespace .namespace -}}
+{{- if not $fleet -}}
+{{- fail (printf "schedules: %q names the fleet %q, which fleets does not have" .name .fleet) -}}
+{{- end -}}
+{{- if not (has $namespace $fleet.namespaces) -}}
+{{- fail (printf "schedules: %q makes runs in the namespace %q, where the fleet %q may not be named; add it to the fleet's namespaces" .name $namespace .fleet) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
