@@ -29,6 +29,8 @@ BASE_IMAGE = "python:3.13-slim-trixie"
 _CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 _INDEX = re.compile(r"(?:global|install|:env:)\.(index-url|extra-index-url)=(.*)")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
+# In namespaces of its own: what a command mounts and starts is gone with it, even where it is killed.
+_APART = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 # debootstrap's answer to python:3.13-slim-trixie; venv brings the pip that installs uv.
 _BASE_SUITE = "trixie"
 _BASE_PACKAGES = "python3,python3-venv,ca-certificates"
@@ -62,7 +64,7 @@ def build(name: str, *, progress: Progress | None = None, checkout: Path = CHECK
     folder.mkdir(parents=True, exist_ok=True)
     docker = _docker_runs()
     archive = folder / f"{name}-{fingerprint(name, checkout, BASE_IMAGE if docker else _base_key())}.tar"
-    with locked(folder / "lock", progress, "another build of images"):
+    with locked(cache_dir() / "locks" / "images.lock", progress, "another build of images"):
         if not archive.exists():
             part = archive.with_suffix(".part")
             part.unlink(missing_ok=True)
@@ -176,8 +178,7 @@ def _base_key() -> str:
 def _make_base(buildah: Sequence[str], base: str, scratch: Path, progress: Progress) -> None:
     root = scratch / "root"
     with progress.step(f"making the base image from Debian's {_BASE_SUITE}", usual_seconds=45):
-        # In a mount namespace of its own: what debootstrap mounts is gone with it, however it ends.
-        command = ["unshare", "--mount", "debootstrap", "--variant=minbase", f"--include={_BASE_PACKAGES}"]
+        command = [*_APART, "debootstrap", "--variant=minbase", f"--include={_BASE_PACKAGES}"]
         run([*command, _BASE_SUITE, str(root), *_mirror()], scratch)
         for path in _BASE_DEAD_WEIGHT:
             shutil.rmtree(root / path, ignore_errors=True)
@@ -194,19 +195,10 @@ def _mirror() -> list[str]:
 
 
 def _buildah(scratch: Path) -> list[str]:
-    """The start of each buildah command: images in the cache, all that is mounted gone when the command ends."""
+    """The start of each buildah command: images in the cache; all it mounts or starts is gone when it ends."""
     store = cache_dir() / "buildah"
-    command = [
-        "unshare",
-        "--mount",
-        "env",
-        "BUILDAH_ISOLATION=chroot",
-        "buildah",
-        "--root",
-        str(store),
-        "--runroot",
-        str(scratch / "run"),
-    ]
+    command = [*_APART, "env", "BUILDAH_ISOLATION=chroot", "buildah", "--root", str(store)]
+    command += ["--runroot", str(scratch / "run")]
     # Overlay makes a layer in a second; vfs copies all of the layers below it but works on any filesystem.
     for driver in ("overlay", "vfs"):
         if (

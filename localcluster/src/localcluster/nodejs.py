@@ -36,7 +36,7 @@ def install_azurite(progress: Progress) -> list[str]:
     node = find(progress)
     digest = hashlib.sha256((PINS / "package-lock.json").read_bytes() + f"node {node.major}".encode()).hexdigest()[:12]
     target = cache_dir() / f"azurite-{digest}"
-    with locked(target.with_suffix(".lock"), progress, "another installation of Azurite"):
+    with locked(cache_dir() / "locks" / f"{target.name}.lock", progress, "another installation of Azurite"):
         if not target.exists():
             with progress.step("installing Azurite with npm", usual_seconds=25):
                 _npm_ci(node, target)
@@ -53,7 +53,7 @@ def find(progress: Progress) -> Node:
     requirements = PINS / "requirements-node.txt"
     venv = cache_dir() / f"node-{hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]}"
     ready = venv / ".ready"  # a virtual environment cannot be moved: this file, made last, says that it is whole
-    with locked(venv.with_suffix(".lock"), progress, "another installation of Node.js"):
+    with locked(cache_dir() / "locks" / f"{venv.name}.lock", progress, "another installation of Node.js"):
         if not ready.exists():
             with progress.step("installing Node.js from PyPI", usual_seconds=15):
                 shutil.rmtree(venv, ignore_errors=True)
