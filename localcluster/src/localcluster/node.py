@@ -21,6 +21,7 @@ from typing import Any
 from localcluster import cgroups, debian, kwok, pause, processes
 from localcluster.controlplane import ControlPlane
 from localcluster.errors import ClusterError
+from localcluster.slots import Slot
 
 ROLES = ("node", "containerd", "kubelet", "kube-proxy")
 _SOCKET = "/run/containerd/containerd.sock"
@@ -131,7 +132,7 @@ class Node:
         (self._files / "containerd.toml").write_text(containerd_config(cni))
         documents = {
             "cni/pods.conflist": network_config(plane.slot.pods),
-            "kubelet.json": kubelet_config(cgroups.name(self.cluster), plane.slot.node),
+            "kubelet.json": kubelet_config(cgroups.name(self.cluster), plane.slot),
             "kube-proxy.json": proxy_config(plane.slot.pods),
         }
         for file, document in documents.items():
@@ -253,12 +254,12 @@ def network_config(pods: str) -> dict[str, Any]:
     }
 
 
-def kubelet_config(cgroup: str, address: str) -> dict[str, Any]:
+def kubelet_config(cgroup: str, slot: Slot) -> dict[str, Any]:
     """The kubelet's configuration, where it differs from its defaults."""
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
-        "address": address,
+        "address": slot.node,
         "authentication": {"x509": {"clientCAFile": "/mnt/pki/ca.crt"}, "webhook": {"enabled": True}},
         "authorization": {"mode": "Webhook"},
         "tlsCertFile": "/mnt/pki/kubelet-server.crt",
@@ -271,6 +272,9 @@ def kubelet_config(cgroup: str, address: str) -> dict[str, Any]:
         "oomScoreAdj": 0,  # lowering it takes a capability that a container may lack
         "localStorageCapacityIsolation": False,
         "podLogsDir": "/mnt/node/pods",
+        # No DNS server answers there, and lookups fail at once; without one the kubelet warns on every pod.
+        "clusterDNS": [slot.host],
+        "clusterDomain": "cluster.local",
         "resolvConf": "",
         # The disk is the user's: a full one must not make the node throw images away that nothing could bring back.
         "imageGCHighThresholdPercent": 100,
