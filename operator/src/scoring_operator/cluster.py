@@ -9,7 +9,7 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,6 +26,7 @@ from scoring_operator.errors import (
     Forbidden,
     Gone,
     Invalid,
+    LeaseLost,
     NotFound,
     QuotaExceeded,
     Throttled,
@@ -42,6 +43,7 @@ __all__ = [
     "Forbidden",
     "Gone",
     "Invalid",
+    "LeaseLost",
     "NotFound",
     "QuotaExceeded",
     "Throttled",
@@ -86,9 +88,10 @@ _decode_page = msgspec.json.Decoder(_Page).decode
 class Cluster:
     """An API server as one account sees it. Use `async with Cluster.connect() as cluster`."""
 
-    def __init__(self, transport: Transport, limits: Limits) -> None:
+    def __init__(self, transport: Transport, limits: Limits, may_write: Callable[[], bool] = lambda: True) -> None:
         self._transport = transport
         self.limits = limits
+        self._may_write = may_write
         self.pace = Pace()
 
     @classmethod
@@ -113,6 +116,10 @@ class Cluster:
         account = credentials or credentials_module.load(os.environ)
         async with Transport.open(account, observer, limits.request) as transport:
             yield cls(transport, limits)
+
+    def fenced(self, may_write: Callable[[], bool]) -> "Cluster":
+        """Give the same cluster, but one to which nothing is written, not even a repetition, unless `may_write()`."""
+        return Cluster(self._transport, self.limits, may_write)
 
     def now(self) -> datetime:
         """Give the API server's time, in UTC."""
@@ -260,6 +267,8 @@ class Cluster:
         deadline = time.monotonic() + self.limits.patience
         step = self.limits.pause
         while True:
+            if request.method != "GET" and not self._may_write():
+                raise LeaseLost("this operator is not the active one", request=str(request))
             try:
                 return await (pace.through(self._once(request), Throttled) if pace else self._once(request))
             except passing as error:

@@ -12,6 +12,7 @@ Exception
 │   │   └── QuotaExceeded  403 by a ResourceQuota: passes when something is deleted
 │   ├── Invalid            400, 413, 422: the same request will never be accepted
 │   ├── Throttled          429, for longer than the request could wait
+│   ├── LeaseLost          another operator may be active: nothing was sent
 │   └── Unavailable        5xx, no connection, no answer: passes; whether a write was done is unknown
 └── StorageError           Blob Storage refused, or could not be asked
     ├── StorageUnavailable   passes
@@ -82,6 +83,10 @@ class Invalid(ApiError):
 
 class Throttled(ApiError):
     """The server asked us to come back later, and later is further away than the request may wait."""
+
+
+class LeaseLost(ApiError):
+    """This operator may not write now; the request did not leave it."""
 
 
 class Unavailable(ApiError):
