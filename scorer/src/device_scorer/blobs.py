@@ -71,6 +71,9 @@ class Store(Protocol):
     def ensure_container(self, container: str) -> None:
         """Create the container if it is not there."""
 
+    def until(self, deadline: float) -> "Store":
+        """The same store, whose calls end (with StorageUnavailable if need be) by `time.monotonic() == deadline`."""
+
 
 def open_store(settings: Settings) -> Store:
     """The store that the settings name."""

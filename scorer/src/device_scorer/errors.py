@@ -31,6 +31,7 @@ class TooLarge(ScorerError):
     def __init__(self, name: str, size: int, limit: int) -> None:
         """Keep the figures (bytes) beside the sentence."""
         super().__init__(f"{name} has {size:,} bytes, more than the {limit:,} that are allowed")
+        self.name = name
         self.size = size
         self.limit = limit
 

@@ -84,10 +84,8 @@ def from_record(record: Any) -> OneClass | None:
     if not isinstance(record, Record):
         raise ModelInvalid(f"a {type(record).__name__} stands where a fitted pipeline belongs")
     steps = record.attributes.get("steps") if record.kind == PIPELINE else None
-    stages = [step[1] for step in steps if isinstance(step, (tuple, list)) and len(step) == 2] if steps else []
-    if [getattr(stage, "kind", None) for stage in stages] != [STANDARD_SCALER, ONE_CLASS_SVM] or len(stages) != len(
-        steps
-    ):
+    stages = _stages(steps)
+    if [stage.kind for stage in stages] != [STANDARD_SCALER, ONE_CLASS_SVM]:
         return None
     scaler, svm = (stage.attributes for stage in stages)
     if svm.get("kernel") != "rbf" or svm.get("_sparse", False):

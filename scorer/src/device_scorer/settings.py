@@ -25,8 +25,8 @@ _SHARE = re.compile(r"(\d+(?:\.\d+)?)%")
 class Limits:
     """What is refused before it is loaded; sizes in bytes."""
 
-    data_bytes: int = 256 * 2**20
-    rows: int = 5_000_000
+    data_bytes: int = 128 * 2**20
+    rows: int = 3_000_000
     model_bytes: int = 64 * 2**20
     model_unpacked_bytes: int = 256 * 2**20
     bad_share: float = 0.5

@@ -1,0 +1,163 @@
+"""One device's window: rows and models in, the predictions CSV and its figures out. Pure.
+
+Rows are judged in chunks, so that a large device needs memory only for its text; equal readings of a tag are judged
+once. Nothing from a clock, host or hash order goes into the bytes.
+"""
+
+import csv
+import io
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from itertools import islice
+
+from device_scorer import readings
+from device_scorer.errors import DataInvalid, DataTooLarge, FinalError, ModelNotFound
+from device_scorer.model import Bundle, Model
+from device_scorer.ocsvm import DECIMALS
+from device_scorer.readings import Row
+from device_scorer.settings import Limits
+from device_scorer.window import Window
+
+HEADER = b"TS,Device,Tag,Val,Prediction,Score\n"
+CHUNK = 8192
+_MEMO = 50_000
+_SAMPLES = 3
+
+
+@dataclass(slots=True)
+class Tally:
+    """Figures of one device's window; `bad` counts lines that are no reading, `cut` last lines without an end."""
+
+    rows: int = 0
+    anomalies: int = 0
+    unscored: int = 0
+    bad: int = 0
+    cut: int = 0
+    of_others: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    def note(self, text: str) -> None:
+        """Keep a few examples for the person who looks."""
+        if len(self.notes) < _SAMPLES:
+            self.notes.append(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Tags:
+    """The tags to score: usable models, and those asked for that cannot be scored, with why."""
+
+    models: dict[str, Model]
+    failed: dict[str, FinalError]
+
+
+def choose(bundle: Bundle, asked: frozenset[str] | None) -> Tags:
+    """The bundle's tags that were asked for (None: all). Raises where none of them can be scored."""
+    wanted = sorted(bundle.models if asked is None else asked)
+    missing = ModelNotFound("the device's bundle has no model for this tag")
+    found = {tag: bundle.models.get(tag, missing) for tag in wanted}
+    failed = {tag: model for tag, model in found.items() if isinstance(model, FinalError)}
+    models = {tag: model for tag, model in found.items() if not isinstance(model, FinalError)}
+    if not models:
+        tag, error = next(iter(failed.items()), ("", ModelNotFound("the bundle has no models")))
+        raise type(error)(f"none of its {len(failed)} tags can be scored; tag {tag!r}: {error}")
+    return Tags(models, failed)
+
+
+class Scorer:
+    """Scores one device's window, one partition after the other, into `body`."""
+
+    def __init__(self, device: str, window: Window, models: dict[str, Model], *, limits: Limits) -> None:
+        self.tally = Tally()
+        self.body = bytearray(HEADER)
+        self._device, self._models, self._limits = device, models, limits
+        self._start, self._end = int(window.start.timestamp()), int(window.end.timestamp())
+        self._known: dict[str, dict[float, bytes]] = {tag: {} for tag in models}
+
+    def add(self, content: bytes, *, check: Callable[[], None]) -> None:
+        """Judge the rows of one partition's CSV; `check` is called between chunks and may raise to stop.
+
+        Raises DataInvalid (no such CSV) or DataTooLarge (more rows than allowed).
+        """
+        rows = self._ours(readings.parse(readings.lines_of(content), on_bad=self._on_bad))
+        while chunk := list(islice(rows, CHUNK)):
+            check()
+            self._judge(chunk)
+            if self.tally.rows + self.tally.unscored > self._limits.rows:
+                raise DataTooLarge(f"more than the {self._limits.rows:,} readings that are allowed in one window")
+
+    def finish(self) -> bool:
+        """Whether anything was in the window. Raises DataInvalid: too many bad lines; ModelNotFound: no tag has a model."""
+        tally = self.tally
+        lines = tally.rows + tally.unscored + tally.bad
+        if tally.bad > lines * self._limits.bad_share:
+            raise DataInvalid(f"{tally.bad:,} of {lines:,} lines are no readings: {'; '.join(tally.notes)}")
+        if tally.unscored and not tally.rows:
+            raise ModelNotFound(f"none of the tags in its {tally.unscored:,} readings has a model")
+        return tally.rows > 0
+
+    def _on_bad(self, line: bytes, reason: str) -> None:
+        if line.endswith(b"\n"):
+            self.tally.bad += 1
+        else:
+            self.tally.cut += 1
+        self.tally.note(f"{reason}: {line[:60].decode('utf-8', 'replace').strip()!r}")
+
+    def _ours(self, rows: Iterable[Row]) -> Iterable[Row]:
+        """The rows of this device in the window with a number and a model, in order; the others are counted."""
+        tally, device, start, end = self.tally, self._device, self._start, self._end
+        models = self._models
+        for row in rows:
+            if not start <= row.at < end:
+                continue
+            if row.device != device:
+                tally.of_others += 1
+                tally.note(f"a row of device {row.device[:40]!r}")
+            elif row.number != row.number:  # NaN: the cheapest test there is, a million times
+                tally.bad += 1
+                tally.note(f"Value is no number: {row.value[:40]!r}")
+            elif row.tag not in models:
+                tally.unscored += 1
+            else:
+                yield row
+
+    def _judge(self, chunk: list[Row]) -> None:
+        fresh: dict[str, dict[float, None]] = {}
+        for row in chunk:
+            if row.number not in self._known[row.tag]:
+                fresh.setdefault(row.tag, {})[row.number] = None
+        for tag, values in fresh.items():
+            self._learn(tag, list(values))
+        self._write(chunk)
+
+    def _learn(self, tag: str, values: list[float]) -> None:
+        known = self._known[tag]
+        if len(known) > _MEMO:
+            known.clear()
+        labels, scores = self._models[tag].judge(values)
+        printed = [""] * len(labels) if scores is None else [print_score(score) for score in scores]
+        for value, label, score in zip(values, labels, printed, strict=True):
+            known[value] = f",{label},{score}\n".encode()
+
+    def _write(self, chunk: list[Row]) -> None:
+        tally, known, body = self.tally, self._known, self.body
+        for row in chunk:
+            ending = known[row.tag][row.number]
+            line = f"{row.ts},{row.device},{row.tag},{row.value}"
+            body += line.encode() if line.count(",") == 3 and '"' not in line else quoted(row)
+            body += ending
+            if ending[1] == 0x31:
+                tally.anomalies += 1
+        tally.rows += len(chunk)
+
+
+def print_score(score: float) -> str:
+    """A score with so many decimals that both engines print the same, and never a negative zero."""
+    text = f"{score:.{DECIMALS}f}"
+    return text[1:] if text.startswith("-0.") and not text.strip("-0.") else text
+
+
+def quoted(row: Row) -> bytes:
+    """The four texts of a row as CSV where one of them has a comma or quote."""
+    target = io.StringIO()
+    csv.writer(target, lineterminator="").writerow((row.ts, row.device, row.tag, row.value))
+    return target.getvalue().encode()

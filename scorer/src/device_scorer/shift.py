@@ -1,0 +1,59 @@
+"""What the devices of one process share, and what each has for itself: its time and its permission to write."""
+
+import threading
+import time
+from dataclasses import dataclass, field
+
+from device_scorer import log
+from device_scorer.blobs import Store
+from device_scorer.errors import DeadlineExceeded, ReasonedError
+from device_scorer.settings import Settings
+from device_scorer.task import Task
+
+
+class Guard:
+    """One device's deadline, and its permission to write, which is withdrawn when the device is given up."""
+
+    def __init__(self, seconds: float) -> None:
+        self.ends = time.monotonic() + seconds
+        self.given_up = False
+
+    def check(self) -> None:
+        """Raise DeadlineExceeded once the time is over."""
+        if self.given_up or time.monotonic() > self.ends:
+            raise DeadlineExceeded("the device took longer than --device-deadline-seconds allows")
+
+    def give_up(self) -> None:
+        """Let the device begin no write from now on; one under way is whole or nothing anyway."""
+        self.given_up = True
+
+
+class Opening:
+    """Takes the window's `_SUCCESS` away once, before the first predictions of this process are written."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._done = False
+
+    def before_write(self, store: Store, slug: str) -> None:
+        """Remove the mark; where we may not, say so and go on."""
+        with self._lock:
+            if self._done:
+                return
+            try:
+                store.delete("predictions", f"{slug}/_SUCCESS")
+            except ReasonedError as error:
+                log.warning(f"cannot remove {slug}/_SUCCESS: {error}")
+            self._done = True
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """One process's work: the task, where its blobs are, and the locks that its devices share."""
+
+    task: Task
+    settings: Settings
+    store: Store
+    large: threading.Lock = field(default_factory=threading.Lock)
+    """Held while readings above a few MiB are in memory: so that memory does not grow with the number of devices."""
+    opening: Opening = field(default_factory=Opening)
