@@ -115,7 +115,7 @@ def hear(pods: Iterable[PodView], devices: int) -> Word:
     """What the terminal pods of one Job say.
 
     The newest pod with a message that holds together speaks for the Job: a retried pod repeats what earlier ones did.
-    Where the very last pod left none, it died, and `death` says how.
+    For devices it does not speak of, `death` says how the very last pod ended.
     """
     ordered = sorted(pods, key=lambda pod: (pod.metadata.creation_timestamp, pod.metadata.name))
     if not ordered:
@@ -126,7 +126,7 @@ def hear(pods: Iterable[PodView], devices: int) -> Word:
         ended = pod.scorer.terminated
         said = read_message(ended.message, devices) if ended and ended.message else None
         if said is not None:
-            death, detail = ("", "") if pod is ordered[-1] else _death(ordered[-1])
+            death, detail = ("", "") if said.covers(devices) else _death(ordered[-1])
             return Word(said=said, death=death, detail=detail, started=started)
     death, detail = _death(ordered[-1])
     return Word(death=death, detail=detail, started=started)

@@ -1,0 +1,177 @@
+"""May this run begin, and with which devices? Pure.
+
+The list is frozen once: position i is device i for ever. What storage lists is brought here as a value; the answer is
+the first progress of the run and the parts of its device list, or why the run may not begin.
+"""
+
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from fnmatch import fnmatchcase
+
+import msgspec
+
+from scoring_operator.decision import Trouble
+from scoring_operator.fleets import Fleet, admits, excess, quantity
+from scoring_operator.intervals import Intervals
+from scoring_operator.jobs import scorer_resources
+from scoring_operator.names import device_list_name, segment
+from scoring_operator.progress import Clock, Frozen, Progress, begin
+from scoring_operator.scoringrun import ScoringRun
+from scoring_operator.status import time_text
+
+PART_BYTES = 900 * 1024  # of ids before compression, so that a part fits a ConfigMap (1 MiB) whatever they are
+MOST_JOBS = 2000  # that `devicesPerJob: Auto` makes
+MOST_PER_JOB = 500
+SAMPLES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was found in storage for a run.
+
+    Attributes:
+        models: devices that have a model, sorted.
+        with_data: devices that have readings in the window.
+        unreadable: blob names that denote no device.
+        predictions: metadata of the window's predictions, by device.
+        retried: devices of the run that `retryOf` names, with one of the outcomes asked for.
+    """
+
+    models: Sequence[str] = ()
+    with_data: Sequence[str] = ()
+    unreadable: Sequence[str] = ()
+    predictions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    retried: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The first progress of a run, its devices, and the parts of its device list by ConfigMap name."""
+
+    progress: Progress
+    devices: Sequence[str]
+    parts: Mapping[str, bytes]
+
+
+def refusal(run: ScoringRun, fleets: Mapping[str, Fleet]) -> Trouble | None:
+    """Why a run may not begin at all; None where it may."""
+    spec = run.spec
+    fleet = fleets.get(spec.fleet)
+    if fleet is None:
+        known = ", ".join(name for name, one in sorted(fleets.items()) if admits(one, run.namespace)) or "none"
+        return Trouble("FleetNotFound", f"there is no fleet {spec.fleet!r}; fleets for this namespace: {known}")
+    if not admits(fleet, run.namespace):
+        message = f"fleet {fleet.name!r} does not admit namespace {run.namespace!r}; its administrator can add it"
+        return Trouble("NamespaceNotAllowed", message)
+    if spec.write_policy == "Overwrite" and not fleet.predictions.allow_overwrite:
+        message = f"fleet {fleet.name!r} does not allow writePolicy Overwrite; use CreateOnly or IfChanged"
+        return Trouble("OverwriteNotAllowed", message)
+    if spec.resources and (problem := excess(spec.resources, fleet) or _upside_down(run, fleet)):
+        return Trouble("ResourcesNotAllowed", problem)
+    return None
+
+
+def _upside_down(run: ScoringRun, fleet: Fleet) -> str:
+    """A request above its limit, which no Job could have."""
+    resources = scorer_resources(run, fleet)
+    for name, request in resources.requests.items():
+        limit = resources.limits.get(name)
+        if limit is not None and quantity(request) > quantity(limit):
+            return f"resources.requests.{name} is {request}, above the limit {limit}; set resources.limits.{name} too"
+    return ""
+
+
+def freeze(run: ScoringRun, fleet: Fleet, found: Found, now: datetime) -> Start | Trouble:
+    """Fix the run's devices, or say why it cannot have them."""
+    devices = _choose(run, found)
+    source = run.spec.devices
+    if len(devices) > run.spec.max_devices:
+        message = f"{len(devices)} devices were found, and maxDevices is {run.spec.max_devices}"
+        return Trouble("TooManyDevices", message)
+    if not devices and source.retry_of is None:
+        what = "matches devices.include" if source.include else "has a model"
+        return Trouble("NoDevices", f"no device of fleet {fleet.name!r} {what}; see container {fleet.storage.models!r}")
+    parts = {device_list_name(run, part): part for part in pack(devices)}
+    lacking = _without_model(run, found)
+    frozen = Frozen(
+        fleet=msgspec.to_builtins(fleet),
+        lists=tuple(parts),
+        devices_per_job=_per_job(run, len(devices)),
+        without_model=(len(lacking), tuple(lacking[:SAMPLES])),
+        unreadable=(len(found.unreadable), tuple(found.unreadable[:SAMPLES])),
+    )
+    done = Intervals.of(at for at, device in enumerate(devices) if _scored(run, found.predictions.get(device)))
+    started = datetime.fromisoformat(run.status.get("startTime") or now.isoformat())
+    progress = replace(begin(frozen, len(devices), done), clock=Clock(started=started, since=started))
+    return Start(progress, devices, parts)
+
+
+def _choose(run: ScoringRun, found: Found) -> list[str]:
+    source = run.spec.devices
+    if source.ids:
+        return sorted(source.ids)
+    if source.retry_of:
+        return sorted(found.retried)
+    if source.include:
+        return [device for device in found.models if _matches(device, source.include)]
+    return list(found.models)
+
+
+def _matches(device: str, globs: Iterable[str]) -> bool:
+    return any(fnmatchcase(device, glob) for glob in globs)
+
+
+def _without_model(run: ScoringRun, found: Found) -> list[str]:
+    """Devices that send data and would be of the run, had they a model."""
+    source = run.spec.devices
+    if source.ids or source.retry_of:
+        return []
+    lacking = set(found.with_data) - set(found.models)
+    return sorted(device for device in lacking if not source.include or _matches(device, source.include))
+
+
+def _per_job(run: ScoringRun, devices: int) -> int:
+    """Devices per Job, Auto resolved."""
+    if isinstance(run.spec.devices_per_job, int):
+        return run.spec.devices_per_job
+    return min(max(1, -(-devices // MOST_JOBS)), MOST_PER_JOB)
+
+
+def _scored(run: ScoringRun, metadata: Mapping[str, str] | None) -> bool:
+    """Whether complete predictions of at least the run's tags stand there already, and are to stay.
+
+    The scorer would find the same; this only saves it the start. A blob whose tags are given by their hash alone
+    (they were many) is left for the scorer to judge.
+    """
+    if run.spec.write_policy != "CreateOnly" or not metadata or metadata.get("complete") != "true":
+        return False
+    window = run.spec.window
+    if metadata.get("window") != f"{time_text(window.start)}/{time_text(window.end)}":
+        return False
+    tags = metadata.get("tags", "")
+    asked = {segment(tag) for tag in run.spec.tags}
+    return tags == "*" or (bool(asked) and asked <= set(tags.split(" ")))
+
+
+def pack(devices: Sequence[str]) -> list[bytes]:
+    """The device list in compressed parts, each small enough for a ConfigMap."""
+    parts: list[list[str]] = []
+    room = 0
+    for device in devices:
+        size = len(device.encode()) + 1
+        if size > room:
+            parts.append([])
+            room = PART_BYTES
+        parts[-1].append(device)
+        room -= size
+    return [zlib.compress("\n".join(part).encode(), 6) for part in parts]
+
+
+def unpack(parts: Iterable[bytes]) -> list[str]:
+    """The device list from its parts, in order."""
+    devices: list[str] = []
+    for part in parts:
+        devices += zlib.decompress(part).decode().split("\n")
+    return devices

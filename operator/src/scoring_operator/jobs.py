@@ -1,0 +1,186 @@
+"""The Job of a batch: its manifest. Pure.
+
+Everything that decides where a pod runs, as whom, and what it may touch comes from the fleet or from the operator's
+own settings; a ScoringRun contributes numbers, a window, tags and device ids, and those only as arguments.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from scoring_operator import names
+from scoring_operator.fleets import Fleet
+from scoring_operator.progress import Batch
+from scoring_operator.scoringrun import Resources, ScoringRun
+from scoring_operator.status import time_text
+from scoring_operator.words import EXIT_CONFIGURATION
+
+IMAGE_PULL_ALLOWANCE = 600  # seconds; a pod's activeDeadlineSeconds counts the pull of its image
+LEAST_JOB_TTL = 86_400  # seconds; the Job's own TTL is a backstop, it must not be what removes unrecorded Jobs
+SCRATCH_LIMIT = "1Gi"  # of /tmp, the only writable folder
+USER = 65532
+EXIT_FINAL = 65  # no device could be scored and trying again would not help
+
+
+@dataclass(frozen=True, slots=True)
+class ScorerImage:
+    """The scorer image and how the kubelet gets it: the operator's settings, never a run's."""
+
+    image: str
+    pull_policy: str = "IfNotPresent"
+    pull_secrets: tuple[str, ...] = ()
+
+
+def build_job(
+    run: ScoringRun, fleet: Fleet, image: ScorerImage, *, name: str, batch: Batch, devices: Sequence[str]
+) -> dict[str, Any]:
+    """The manifest of the Job that scores a batch.
+
+    Args:
+        run: whose Job it is.
+        fleet: the fleet's settings as frozen with the run.
+        image: the scorer's image.
+        name: the Job's name.
+        batch: the positions it covers and its round.
+        devices: the ids at these positions, in ascending order of position.
+    """
+    labels = {
+        **names.run_labels(run),
+        "app.kubernetes.io/component": "scorer",
+        names.ROUND_LABEL: str(batch.round),
+        **({names.DEVICE_LABEL: names.device_label(devices[0])} if len(devices) == 1 else {}),
+    }
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": name,
+            "namespace": run.namespace,
+            "labels": {**fleet.scorer.labels, **labels},
+            "annotations": {**fleet.scorer.annotations, names.POSITIONS_ANNOTATION: str(batch.positions)},
+            "ownerReferences": [names.owner_reference(run)],
+        },
+        "spec": {
+            "backoffLimit": run.spec.backoff_limit,
+            "ttlSecondsAfterFinished": max(run.spec.ttl_seconds_after_finished, LEAST_JOB_TTL),
+            "podReplacementPolicy": "Failed",
+            "podFailurePolicy": {
+                "rules": [
+                    {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+                    {
+                        "action": "FailJob",
+                        "onExitCodes": {
+                            "containerName": "scorer",
+                            "operator": "In",
+                            "values": [EXIT_CONFIGURATION, EXIT_FINAL],
+                        },
+                    },
+                ]
+            },
+            "template": {
+                "metadata": {
+                    "labels": {**fleet.scorer.pod_labels, **_identity_labels(fleet), **labels},
+                    "annotations": dict(fleet.scorer.pod_annotations),
+                },
+                "spec": _pod(run, fleet, image, name, devices),
+            },
+        },
+    }
+
+
+def arguments(run: ScoringRun, job: str, devices: Sequence[str]) -> list[str]:
+    """The scorer's arguments: the same line in `kubectl describe` and on a laptop."""
+    spec = run.spec
+    return [
+        "score",
+        "--window-start", time_text(spec.window.start),
+        "--window-end", time_text(spec.window.end),
+        *(f"--tag={tag}" for tag in spec.tags),
+        "--write-policy", spec.write_policy,
+        "--run-uid", run.uid,
+        "--job-name", job,
+        "--device-deadline-seconds", str(spec.device_deadline_seconds),
+        "--",
+        *devices,
+    ]  # fmt: skip
+
+
+def scorer_resources(run: ScoringRun, fleet: Fleet) -> Resources:
+    """The run's requests and limits over the fleet's."""
+    own, wanted = fleet.scorer.resources, run.spec.resources or Resources()
+    return Resources({**own.requests, **wanted.requests}, {**own.limits, **wanted.limits})
+
+
+def _pod(run: ScoringRun, fleet: Fleet, image: ScorerImage, job: str, devices: Sequence[str]) -> dict[str, Any]:
+    scorer, resources = fleet.scorer, scorer_resources(run, fleet)
+    deadline = run.spec.device_deadline_seconds * len(devices) + IMAGE_PULL_ALLOWANCE
+    pod: dict[str, Any] = {
+        "restartPolicy": "Never",
+        "activeDeadlineSeconds": min(deadline, run.spec.active_deadline_seconds),
+        "serviceAccountName": scorer.service_account_name,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            "fsGroup": USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [
+            {
+                "name": "scorer",
+                "image": image.image,
+                "imagePullPolicy": image.pull_policy,
+                "args": arguments(run, job, devices),
+                "env": environment(fleet),
+                "resources": {"requests": resources.requests, "limits": resources.limits},
+                "securityContext": {
+                    "allowPrivilegeEscalation": False,
+                    "readOnlyRootFilesystem": True,
+                    "capabilities": {"drop": ["ALL"]},
+                },
+                "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}],  # noqa: S108  # the pod's own emptyDir
+            }
+        ],
+        "volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": SCRATCH_LIMIT}}],
+        "imagePullSecrets": [{"name": secret} for secret in image.pull_secrets],
+        "nodeSelector": scorer.node_selector,
+        "tolerations": scorer.tolerations,
+        "affinity": scorer.affinity,
+        "topologySpreadConstraints": scorer.topology_spread_constraints,
+        "priorityClassName": scorer.priority_class_name,
+    }
+    return {key: value for key, value in pod.items() if value not in ({}, [], "")}
+
+
+def environment(fleet: Fleet) -> list[dict[str, Any]]:
+    """The scorer's settings as environment variables; a secret only by reference."""
+    storage = fleet.storage
+    secret = storage.existing_secret if storage.auth == "existingSecret" else None
+    plain: Mapping[str, str] = {
+        "FLEETSCORE_ACCOUNT_URL": storage.account_url,
+        "FLEETSCORE_AUTH": secret.kind if secret else "workloadIdentity",
+        "FLEETSCORE_MODELS_CONTAINER": storage.models,
+        "FLEETSCORE_DATA_CONTAINER": storage.data,
+        "FLEETSCORE_PREDICTIONS_CONTAINER": storage.predictions,
+        "FLEETSCORE_DATA_PATH": fleet.data.path,
+        "FLEETSCORE_DATA_PARTITION": fleet.data.partition,
+        "FLEETSCORE_MODELS_PATH": fleet.models.path,
+        "FLEETSCORE_MODELS_TRUST": fleet.models.trust,
+        "FLEETSCORE_PREDICTIONS_PATH": fleet.predictions.path,
+        "FLEETSCORE_ALLOW_OVERWRITE": str(fleet.predictions.allow_overwrite).lower(),
+        "FLEETSCORE_ANOMALOUS_SHARE": fleet.anomalous_when.share,
+        "FLEETSCORE_ANOMALOUS_MIN_ROWS": str(fleet.anomalous_when.min_rows),
+    }
+    variables: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in plain.items() if value]
+    if secret:
+        name = "AZURE_STORAGE_CONNECTION_STRING" if secret.kind == "connectionString" else "AZURE_STORAGE_SAS_TOKEN"
+        reference = {"secretKeyRef": {"name": secret.name, "key": secret.key}}
+        variables.append({"name": name, "valueFrom": reference})
+    return variables
+
+
+def _identity_labels(fleet: Fleet) -> dict[str, str]:
+    """What asks Azure's webhook for a workload identity token."""
+    return {"azure.workload.identity/use": "true"} if fleet.storage.auth == "workloadIdentity" else {}
