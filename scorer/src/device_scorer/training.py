@@ -27,7 +27,13 @@ from device_scorer.settings import Settings
 from device_scorer.window import Window, parse_instant
 
 NU, GAMMA = 0.0001, 0.01
+# The solver's default of 0.001 is coarser than the whole decision function of a few hundred readings with this nu: it
+# would stop at the first one and call all others anomalies. A finer one costs nothing and changes no larger model.
+TOLERANCE = 1e-6
 MIN_ROWS = 10
+MAX_OWN_ANOMALIES = (
+    0.05  # the ends of the interval are anomalous or not by rounding alone; a two-valued tag has no more
+)
 MAX_ROWS = 100_000
 RESERVED_TAG = "_meta"
 _TIME_DIGITS = {"yyyy": r"\d{4}", "MM": r"\d\d", "dd": r"\d\d", "HH": r"\d\d", "mm": r"\d\d"}
@@ -40,8 +46,9 @@ file that holds a dict tag -> scikit-learn pipeline (StandardScaler, then OneCla
 gamma={GAMMA}). An earlier bundle of the device is replaced.
 
 A tag whose readings are all equal is refused by name, for its model would call everything an anomaly; so is one with
-fewer than {MIN_ROWS} usable readings. The device's other tags are trained. Of more than --max-rows readings of a tag,
-evenly spread ones are taken, and always the smallest and the largest.
+fewer than {MIN_ROWS} usable readings, and one whose model would call more than {MAX_OWN_ANOMALIES:.0%} of its own readings
+anomalies, as happens with a switch. The device's other tags are trained. Of more than --max-rows readings of a tag, evenly spread
+ones are taken, and always the smallest and the largest.
 
 exit codes: 0 every device has a bundle; 65 at least one has none, each is named; 64 wrong usage; 75 storage
 
@@ -129,8 +136,12 @@ def _pipeline(tag: str, numbers: np.ndarray) -> Any:
     # Where a column is constant but for rounding, StandardScaler leaves it unscaled: a scale of 1 for another variance.
     if numbers.min() == numbers.max() or scaler.scale_[0] != np.sqrt(scaler.var_[0]):
         raise Refused(f"all {len(numbers):,} readings are {numbers[0]:g}: its model would call everything an anomaly")
-    classifier = OneClassSVM(nu=NU, kernel="rbf", gamma=GAMMA)
-    return Pipeline([("scaler", StandardScaler()), ("classifier", classifier)]).fit(numbers.reshape(-1, 1))
+    classifier = OneClassSVM(nu=NU, kernel="rbf", gamma=GAMMA, tol=TOLERANCE)
+    pipeline = Pipeline([("scaler", StandardScaler()), ("classifier", classifier)]).fit(numbers.reshape(-1, 1))
+    anomalous = np.mean(pipeline.predict(numbers.reshape(-1, 1)) == -1)
+    if anomalous > MAX_OWN_ANOMALIES:
+        raise Refused(f"its model would call {anomalous:.0%} of the readings it was trained on anomalies")
+    return pipeline
 
 
 def bundle(models: Mapping[str, Any]) -> bytes:

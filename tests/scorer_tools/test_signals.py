@@ -1,0 +1,101 @@
+from dataclasses import replace
+
+import pytest
+
+from device_scorer.signals import (
+    SWEEP_READINGS,
+    Fleet,
+    Injection,
+    anomalous_devices,
+    injections,
+    partition_values,
+    signal,
+)
+
+HOUR = 3600
+FLEET = Fleet(seed=1, devices=8, tags=3, prefix="press", interval=15, start=0, anomaly_rate=0.25)
+
+
+def seconds(hour: int) -> list[int]:
+    return list(range(hour * HOUR, (hour + 1) * HOUR, FLEET.interval))
+
+
+def numbers(fleet: Fleet, hour: int, device: int = 0) -> list[list[float]]:
+    values, _ = partition_values(fleet, device, seconds(hour), [])
+    return [[float(value) for value in tag] for tag in values]
+
+
+def band(device: int, tag: int) -> tuple[float, float]:
+    source = signal(FLEET, device, tag)
+    return source.sweep(0), source.sweep(SWEEP_READINGS - 1)
+
+
+def test_a_seed_gives_the_same_readings_for_ever() -> None:
+    values, _ = partition_values(FLEET, 0, seconds(5)[:4], [])
+    assert values == [
+        ["13.24", "12.65", "13.28", "12.99"],
+        ["32.33", "31.80", "31.55", "32.19"],
+        ["58.20", "57.70", "58.26", "58.03"],
+    ]
+
+
+def test_another_seed_gives_other_readings() -> None:
+    assert numbers(FLEET, 5) != numbers(replace(FLEET, seed=2), 5)
+
+
+def test_more_devices_change_nothing_of_the_first_ones() -> None:
+    assert numbers(FLEET, 5) == numbers(replace(FLEET, devices=900), 5)
+
+
+def test_devices_differ_in_level() -> None:
+    assert len({round(signal(FLEET, device, 0).centre, 3) for device in range(8)}) == 8
+
+
+def test_the_sweep_spans_the_band_and_no_later_reading_reaches_its_ends() -> None:
+    low, high = band(0, 1)
+    first_hour = numbers(FLEET, 0)[1]
+    assert (first_hour[0], first_hour[SWEEP_READINGS - 1]) == (round(low, 2), round(high, 2))
+    for hour in range(1, 49):
+        assert low < min(numbers(FLEET, hour)[1]) <= max(numbers(FLEET, hour)[1]) < high
+
+
+def test_readings_follow_the_day() -> None:
+    means = [sum(tag) / len(tag) for tag in (numbers(FLEET, hour)[0] for hour in range(24))]
+    assert max(means) - min(means) > 2 * signal(FLEET, 0, 0).noise
+
+
+@pytest.mark.parametrize(("rate", "count"), [(0, 0), (0.01, 1), (0.25, 2), (1, 8)])
+def test_the_rate_says_how_many_devices_are_anomalous_rounded_up(rate: float, count: int) -> None:
+    assert len(anomalous_devices(replace(FLEET, anomaly_rate=rate), HOUR)) == count
+
+
+def test_injected_spikes_and_shifts_lie_outside_the_band() -> None:
+    for hour in range(1, 20):
+        values, kinds = partition_values(FLEET, 3, seconds(hour), injections(FLEET, 3, hour * HOUR, 240))
+        assert set(kinds.values()) == {"shift", "spike"}
+        for row, tag in kinds:
+            low, high = band(3, tag)
+            assert not low - 0.5 < float(values[tag][row]) < high + 0.5
+
+
+def test_every_other_reading_stays_as_it_would_be_without_anomalies() -> None:
+    values, kinds = partition_values(FLEET, 3, seconds(2), injections(FLEET, 3, 2 * HOUR, 240))
+    calm, _ = partition_values(FLEET, 3, seconds(2), [])
+    changed = {(row, tag) for tag in range(3) for row in range(240) if values[tag][row] != calm[tag][row]}
+    assert changed == set(kinds)
+
+
+def test_a_stuck_value_freezes_inside_the_band_and_comes_only_when_asked_for() -> None:
+    subtle = replace(FLEET, subtle=True)
+    assert "stuck" not in {event.kind for event in injections(FLEET, 3, HOUR, 240)}
+    assert "stuck" in {event.kind for event in injections(subtle, 3, HOUR, 240)}
+    values, kinds = partition_values(FLEET, 3, seconds(2), [Injection("stuck", 1, 10, 24, 6.0)])
+    assert {values[1][row] for row in range(10, 34)} == {values[1][10]}
+    assert kinds == {(row, 1): "stuck" for row in range(10, 34)}
+
+
+@pytest.mark.parametrize("rows", [1, 2, 9])
+def test_a_partition_of_few_readings_holds_anomalies_too(rows: int) -> None:
+    events = injections(FLEET, 0, HOUR, rows)
+    assert events
+    assert all(event.first >= 0 and event.first + event.rows <= rows for event in events)
