@@ -46,9 +46,9 @@ file that holds a dict tag -> scikit-learn pipeline (StandardScaler, then OneCla
 gamma={GAMMA}). An earlier bundle of the device is replaced.
 
 A tag whose readings are all equal is refused by name, for its model would call everything an anomaly; so is one with
-fewer than {MIN_ROWS} usable readings, and one whose model would call more than {MAX_OWN_ANOMALIES:.0%} of its own readings
-anomalies, as happens with a switch. The device's other tags are trained. Of more than --max-rows readings of a tag, evenly spread
-ones are taken, and always the smallest and the largest.
+fewer than {MIN_ROWS} usable readings, and one whose model would call more than {MAX_OWN_ANOMALIES:.0%} of them
+anomalies, as happens with a switch. The device's other tags are trained. Of more than --max-rows readings of a tag,
+evenly spread ones are taken, and always the smallest and the largest.
 
 exit codes: 0 every device has a bundle; 65 at least one has none, each is named; 64 wrong usage; 75 storage
 
