@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from localcluster import debian
 from localcluster.commands import run
 from localcluster.errors import BuildError
 from localcluster.locks import locked
@@ -29,6 +30,7 @@ BASE_IMAGE = "python:3.13-slim-trixie"
 _CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 _INDEX = re.compile(r"(?:global|install|:env:)\.(index-url|extra-index-url)=(.*)")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
+_PROGRAMS = ("buildah", "debootstrap")
 # In namespaces of its own: what a command mounts and starts is gone with it, even where it is killed.
 _APART = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 # debootstrap's answer to python:3.13-slim-trixie; venv brings the pip that installs uv.
@@ -73,6 +75,27 @@ def build(name: str, *, progress: Progress | None = None, checkout: Path = CHECK
         for old in sorted(set(folder.glob(f"{name}-*.tar")) - {archive}, key=lambda path: path.stat().st_mtime)[:-1]:
             old.unlink()  # the one before stays: switching between two branches stays cheap
     return archive
+
+
+def push(archive: Path, reference: str, *, progress: Progress | None = None) -> None:
+    """Push an archive that `build` made to a registry, as ``host/path:tag``; a login made before is used.
+
+    Raises:
+        BuildError: a command failed, such as for want of a login; the message ends with what it said last.
+    """
+    progress = progress or Progress()
+    local = f"docker.io/{tag(archive.name.partition('-')[0])}"
+    with tempfile.TemporaryDirectory() as scratch, progress.step(f"pushing {reference}", usual_seconds=30):
+        if _docker_runs():
+            run(["docker", "load", "--quiet", "--input", str(archive)], archive.parent)
+            run(["docker", "tag", local, reference], archive.parent)
+            run(["docker", "push", "--quiet", reference], archive.parent)
+            return
+        buildah = _buildah(Path(scratch))
+        run([*buildah, "pull", "--quiet", f"docker-archive:{archive}"], archive.parent)
+        # A registry on this machine is taken to speak plain HTTP, as docker takes it.
+        plain = ["--tls-verify=false"] if re.match(r"(localhost|127\.\d+\.\d+\.\d+)(:|/)", reference) else []
+        run([*buildah, "push", "--quiet", *plain, local, f"docker://{reference}"], archive.parent)
 
 
 def fingerprint(name: str, checkout: Path, base: str) -> str:
@@ -148,7 +171,7 @@ def _build_with_docker(name: str, archive: Path, checkout: Path, progress: Progr
 
 
 def _build_with_buildah(name: str, archive: Path, checkout: Path, progress: Progress) -> None:
-    _install_programs(progress)
+    debian.install([name for name in _PROGRAMS if not shutil.which(name)], progress=progress)
     with tempfile.TemporaryDirectory(prefix="fleetscore-build-") as scratch:
         buildah = _buildah(Path(scratch))
         run([*buildah, "rm", "--all"], checkout)  # what an interrupted build left
@@ -209,24 +232,3 @@ def _buildah(scratch: Path) -> list[str]:
     raise BuildError(
         f"buildah has no storage driver that works in {store}; set XDG_CACHE_HOME to a folder on a local disk"
     )
-
-
-def _install_programs(progress: Progress) -> None:
-    missing = [program for program in ("buildah", "debootstrap") if not shutil.which(program)]
-    if missing:
-        with progress.step(f"installing {' and '.join(missing)} with apt", usual_seconds=20):
-            options = ["-qq", "-o", "DPkg::Lock::Timeout=300"]
-            run(["apt-get", *options, "update"], CHECKOUT)
-            run(
-                [
-                    "env",
-                    "DEBIAN_FRONTEND=noninteractive",
-                    "apt-get",
-                    *options,
-                    "install",
-                    "-y",
-                    "--no-install-recommends",
-                    *missing,
-                ],
-                CHECKOUT,
-            )

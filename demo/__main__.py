@@ -1,0 +1,75 @@
+"""The demo's command line: run, local, images, down."""
+
+import argparse
+import os
+import signal
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from demo import machine, places, readings, run, scorer_only
+from demo.errors import DemoError
+from demo.readings import Prepared
+from localcluster.errors import ClusterError
+from localcluster.progress import Progress
+
+
+def main() -> int:
+    """Run one command; errors that a user can act on come out as their message and exit code 1."""
+    # What `kill` sends ends the demo as Ctrl-C does: whatever it started ends with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    arguments = _parser().parse_args()
+    os.chdir(places.CHECKOUT)
+    try:
+        return _command(arguments)
+    except (DemoError, ClusterError) as error:
+        print(f"\n{error}\nFAIL", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted. `make demo` goes on from here; `make down` removes what there is.", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="demo", description="See the Makefile: make demo, demo-local, images, down.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    everything = commands.add_parser("run", help="cluster, images, storage, chart, a run, its predictions")
+    everything.add_argument("--data", type=lambda text: Path(text).absolute(), help="a CSV: TS,Device,Tag,Value")
+    everything.add_argument("--train", choices=["before", "all"], default="before", help="which rows train the models")
+    everything.add_argument("--window", help="start/end; the last full hour by default")
+    everything.add_argument("--context", help="a context of your kubeconfig: use that cluster")
+    everything.add_argument("--registry", help="with --context: host/path where to push the images")
+    commands.add_parser("local", help="simulate, train and score in a folder")
+    images = commands.add_parser("images", help="build the images; load them into the demo's cluster where it is up")
+    images.add_argument("--only-build", action="store_true", help="load nothing")
+    commands.add_parser("down", help="remove all that the demo made")
+    return parser
+
+
+def _command(arguments: argparse.Namespace) -> int:
+    progress = Progress()
+    if arguments.command == "local":
+        return scorer_only.run(datetime.now(UTC))
+    if arguments.command == "images":
+        machine.build_images(progress)
+        if not arguments.only_build:
+            machine.load_images_if_up(progress)
+        return 0
+    if arguments.command == "down":
+        return run.down(progress)
+    if bool(arguments.context) != bool(arguments.registry):
+        raise DemoError("CONTEXT and REGISTRY go together: your cluster has to get the images from somewhere")
+    return run.run(_prepare(arguments), progress, context=arguments.context, registry=arguments.registry)
+
+
+def _prepare(arguments: argparse.Namespace) -> Prepared:
+    window = readings.parse_window(arguments.window) if arguments.window else None
+    if arguments.data:
+        return readings.own(arguments.data, train_on_all=arguments.train == "all", window=window)
+    if window or arguments.train == "all":
+        raise DemoError("WINDOW and TRAIN are for your own readings: give DATA=readings.csv too")
+    return readings.simulated(datetime.now(UTC))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

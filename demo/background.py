@@ -1,0 +1,55 @@
+"""Builds images while something else is going on, in a process of its own that never outlives the demo."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from demo import places
+from demo.errors import DemoError
+from localcluster.progress import Progress
+
+_PATIENCE_SECONDS = 20
+
+
+@contextmanager
+def images_being_built() -> Iterator["Build"]:
+    """Build both images and install Azurite in the background; ended with the body, whichever way that ends."""
+    places.DEMO.mkdir(parents=True, exist_ok=True)
+    with places.IMAGES_LOG.open("w") as log:
+        command = [sys.executable, "-m", "demo", "images", "--only-build"]
+        process = subprocess.Popen(command, cwd=places.CHECKOUT, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            yield Build(process, places.IMAGES_LOG)
+        finally:
+            end(process)
+
+
+class Build:
+    """The build that is going on."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        self._process = process
+        self._log = log
+
+    def wait(self, progress: Progress) -> None:
+        """Wait until it is done; DemoError with the end of its log where it failed."""
+        if self._process.poll() is None:
+            with progress.step(f"waiting for the images, see {self._log}", usual_seconds=60):
+                self._process.wait()
+        if self._process.returncode != 0:
+            last = "\n".join(self._log.read_text().splitlines()[-15:])
+            raise DemoError(f"the images could not be built:\n{last}\n(all of it: {self._log})")
+
+
+def end(process: subprocess.Popen[bytes] | subprocess.Popen[str]) -> None:
+    """End a process as Ctrl-C would, and by force where that does not help."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(_PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

@@ -1,0 +1,80 @@
+"""Creates the demo's ScoringRun and follows it to its end."""
+
+import sys
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import yaml
+
+from demo import places
+from demo.errors import DemoError
+from demo.kube import Kube
+from device_scorer.window import Window
+from localcluster.progress import clock
+
+RESOURCE = "scoringruns.fleetscore.dev"
+_DEADLINE_SECONDS = 600
+_POLL_SECONDS = 1
+
+
+def create(kube: Kube, window: Window) -> str:
+    """Apply examples/scoringrun.yaml for a window, in place of earlier runs of the demo; the run's name."""
+    run = yaml.safe_load((places.CHECKOUT / "examples" / "scoringrun.yaml").read_text())
+    run["metadata"]["name"] = f"demo-{_stamp(window.start)}"
+    run["spec"]["window"] = {"start": f"{window.start:%Y-%m-%dT%H:%M:%SZ}", "end": f"{window.end:%Y-%m-%dT%H:%M:%SZ}"}
+    path = places.DEMO / "scoringrun.yaml"
+    path.write_text(yaml.safe_dump(run, sort_keys=False))
+    kube.run("delete", RESOURCE, "--all", "--wait", "--timeout=60s")
+    kube.run("apply", "-f", str(path))
+    return str(run["metadata"]["name"])
+
+
+def follow(kube: Kube, name: str) -> dict[str, Any]:
+    """Show a run's progress until it ends; its last state. DemoError where it does not end in ten minutes."""
+    started = time.monotonic()
+    shown = ""
+    while True:
+        run = kube.get(RESOURCE, name)
+        text = progress_text(run)
+        elapsed = time.monotonic() - started
+        if sys.stdout.isatty():
+            print(f"\r\x1b[K{text} ({clock(elapsed)})", end="", flush=True)
+        elif text != shown:
+            print(f"{text} ({clock(elapsed)})", flush=True)
+        shown = text
+        if ended(run):
+            if sys.stdout.isatty():
+                print()
+            return run
+        if elapsed > _DEADLINE_SECONDS:
+            raise DemoError(f"the run {name} did not end in {clock(_DEADLINE_SECONDS)}; {advice(name)}")
+        time.sleep(_POLL_SECONDS)
+
+
+def ended(run: Mapping[str, Any]) -> bool:
+    """Whether a run is Complete or Failed."""
+    conditions = run.get("status", {}).get("conditions", [])
+    return any(each["type"] in ("Complete", "Failed") and each["status"] == "True" for each in conditions)
+
+
+def progress_text(run: Mapping[str, Any]) -> str:
+    """A run's state in a line, e.g. ``demo-...: Running, 7 of 12 devices done, 4 active``."""
+    status = run.get("status", {})
+    devices = status.get("devices", {})
+    done = sum(devices.get(key, 0) for key in ("scored", "partial", "empty", "failed", "notRun", "alreadyScored"))
+    text = f"{run['metadata']['name']}: {status.get('phase', 'not seen by the operator yet')}"
+    if devices.get("total"):
+        text += f", {done} of {devices['total']} devices done, {devices.get('active', 0)} active"
+        text += f", {devices['failed']} failed" if devices.get("failed") else ""
+    return text
+
+
+def advice(name: str) -> str:
+    """Where to look when a run is not as it should be."""
+    return f"look at: .local/bin/kubectl describe sr {name}; .local/bin/kubectl logs deploy/{places.RELEASE}-operator"
+
+
+def _stamp(instant: datetime) -> str:
+    return f"{instant:%Y%m%dt%H%M%Sz}"

@@ -1,0 +1,112 @@
+"""Readings, models and the window to score: simulated, or the user's own; all in a folder store."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from demo import places
+from demo.errors import DemoError
+from device_scorer import paths, readings
+from device_scorer.errors import UsageInvalid
+from device_scorer.settings import Settings
+from device_scorer.window import Window, parse_instant
+
+DEVICES, TAGS, HOURS_BEFORE = 12, 5, 24
+_HOUR = timedelta(hours=1)
+# An hour counts as full when the newest reading lies in its last minute or later.
+_SLACK_SECONDS = 60
+_SETTINGS = Settings()
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A store with readings and models, and what is to be scored in it.
+
+    `truth` has the injected anomalies, where the readings are simulated.
+    """
+
+    store: Path
+    window: Window
+    devices: tuple[str, ...]
+    truth: Path | None
+
+
+def parse_window(text: str) -> Window:
+    """Read ``start/end``, such as ``2018-08-28T23:00:00Z/2018-08-29T00:00:00Z``."""
+    start, slash, end = text.partition("/")
+    if not slash:
+        raise DemoError(f"WINDOW is {text!r}: write it as 2018-08-28T23:00:00Z/2018-08-29T00:00:00Z")
+    try:
+        return Window(parse_instant(start), parse_instant(end))
+    except UsageInvalid as error:
+        raise DemoError(f"WINDOW: {error}") from error
+
+
+def simulated(now: datetime) -> Prepared:
+    """A simulated fleet: a day of readings to train on, and the last full hour before `now` with known anomalies."""
+    end = now.replace(minute=0, second=0, microsecond=0)
+    window = Window(end - _HOUR, end)
+    store = places.fresh(places.STORE)
+    fleet = ["--devices", str(DEVICES), "--tags", str(TAGS), "--hours", str(HOURS_BEFORE + 1), "--end", _text(end)]
+    _scorer("simulate", "--store", str(store), *fleet, "--truth", str(places.TRUTH))
+    _scorer("train", "--store", str(store), "--end", _text(window.start))
+    return Prepared(store, window, _devices(store), places.TRUTH)
+
+
+def own(data: Path, *, train_on_all: bool, window: Window | None) -> Prepared:
+    """The user's readings: trained on the rows before the window (or on all), scored in the window."""
+    if not data.is_file():
+        raise DemoError(f"DATA is {data}: there is no such file; name a CSV with the columns TS,Device,Tag,Value")
+    store = places.fresh(places.STORE)
+    if _scorer("import", "--store", str(store), "--data", str(data.resolve()), may_exit=(65,)):
+        print("Some rows have no place (see above); the demo goes on with the others.")
+    window = window or last_full_hour(newest_reading(store))
+    before = [] if train_on_all else ["--end", _text(window.start)]
+    what = "all rows" if train_on_all else f"the rows before {_text(window.start)}"
+    print(f"Window {window.text}; the models are trained on {what}.", flush=True)
+    _scorer("train", "--store", str(store), *before, may_exit=(65,))
+    devices = _devices(store)
+    if not devices:
+        raise DemoError(f"no model could be trained on {what}: give TRAIN=all, or another WINDOW=start/end")
+    return Prepared(store, window, devices, None)
+
+
+def last_full_hour(newest: datetime) -> Window:
+    """The last hour that readings fill, given the newest of them."""
+    end = (newest + timedelta(seconds=_SLACK_SECONDS)).replace(minute=0, second=0, microsecond=0)
+    return Window(end - _HOUR, end)
+
+
+def newest_reading(store: Path) -> datetime:
+    """When the newest reading in a store was taken."""
+    for partition in sorted((store / "data").iterdir(), reverse=True):
+        rows = [line for file in partition.iterdir() for line in file.read_bytes().splitlines()[1:]]
+        if moments := [_instant(row) for row in rows]:
+            return datetime.fromtimestamp(max(moments), UTC)
+    raise DemoError("DATA has no reading that could be placed: see the rejected rows above")
+
+
+def _instant(row: bytes) -> int:
+    return readings.instant(readings.split(row)[0])  # `import` writes TS first, and only what this reads
+
+
+def _devices(store: Path) -> tuple[str, ...]:
+    names = (path.name for path in (store / "models").glob("*.joblib"))
+    devices = [device for name in names if (device := paths.device_of(_SETTINGS.models_path, name))]
+    return tuple(sorted(devices, key=lambda device: [part.zfill(12) for part in re.split(r"(\d+)", device)]))
+
+
+def _scorer(*arguments: str, may_exit: Sequence[int] = ()) -> int:
+    """Run the scorer's command line as a user would; its exit code, 0 or one of `may_exit`."""
+    code = subprocess.run([sys.executable, "-m", "device_scorer", *arguments], check=False).returncode
+    if code not in (0, *may_exit):
+        raise DemoError(f"this command ended with exit code {code}: device-scorer {' '.join(arguments)}")
+    return code
+
+
+def _text(instant: datetime) -> str:
+    return f"{instant:%Y-%m-%dT%H:%M:%SZ}"

@@ -1,0 +1,96 @@
+"""The demo on a cluster that the user has: images through a registry, Azurite as a Deployment, a port-forward to it.
+
+Azurite's own public image is used there, since a pod needs an image and the user's cluster reaches registries.
+"""
+
+import base64
+import re
+import secrets
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import yaml
+from azure.storage.blob import BlobServiceClient
+
+from demo import background, install, places
+from demo.errors import DemoError
+from demo.kube import Kube, write_kubeconfig
+from demo.target import Image, Target
+from localcluster import images, tools
+from localcluster.azurite import ACCOUNT
+from localcluster.progress import Progress
+
+_ACCOUNTS = "azurite-accounts"
+
+
+@contextmanager
+def connected(context: str, registry: str, progress: Progress) -> Iterator[Target]:
+    """A context's cluster with the images pushed, and Azurite in it; a port-forward is open while the body runs."""
+    places.write_state({"where": "remote", "context": context})
+    kube = Kube(tools.ensure_program("kubectl", progress=progress), tools.ensure_program("helm", progress=progress))
+    write_kubeconfig(kube.kubectl, None, context)
+    places.write_wrappers({"kubectl": kube.kubectl, "helm": kube.helm})
+    kube.run("get", "--raw", "/readyz")
+    operator, scorer = (_pushed(name, registry, progress) for name in images.NAMES)
+    install.prepare_namespace(kube)
+    key = _azurite(kube, progress)
+    address = kube.get("service", "azurite")["spec"]["clusterIP"]
+    inside = f"http://{f'[{address}]' if ':' in address else address}:10000/{ACCOUNT}"
+    with _forwarded(kube) as outside:
+        client = BlobServiceClient.from_connection_string(_connection_string(f"{outside}/{ACCOUNT}", key))
+        yield Target(kube, operator, scorer, inside, _connection_string(inside, key), client)
+
+
+def down(context: str, progress: Progress) -> None:
+    """Remove the release and the demo's namespace from a context's cluster; the CRD stays, for others may use it."""
+    kube = Kube(tools.ensure_program("kubectl", progress=progress), tools.ensure_program("helm", progress=progress))
+    write_kubeconfig(kube.kubectl, None, context)
+    with progress.step(f"removing the namespace {places.NAMESPACE} from {context}", usual_seconds=20):
+        if kube.run_helm("list", "--all", "--short", "--filter", f"^{places.RELEASE}$").strip():
+            kube.run_helm("uninstall", places.RELEASE, "--wait")
+        kube.run("delete", "namespace", places.NAMESPACE, "--ignore-not-found", "--wait")
+    print("The CRD is kept; to remove it with every ScoringRun: kubectl delete crd scoringruns.fleetscore.dev")
+
+
+def _pushed(name: str, registry: str, progress: Progress) -> Image:
+    archive = images.build(name, progress=progress)
+    repository = f"{registry.rstrip('/')}/{name}"
+    images.push(archive, f"{repository}:{archive.stem}", progress=progress)
+    return Image(repository, archive.stem, archive.stem)
+
+
+def _azurite(kube: Kube, progress: Progress) -> str:
+    """Have Azurite in the cluster; its account's key."""
+    found = kube.run("get", "secret", _ACCOUNTS, "--ignore-not-found", "-o", "jsonpath={.data.accounts}")
+    if found:
+        key = base64.b64decode(found).decode().partition(":")[2]
+    else:
+        key = base64.b64encode(secrets.token_bytes(64)).decode()
+        accounts = {"stringData": {"accounts": f"{ACCOUNT}:{key}"}, "metadata": {"name": _ACCOUNTS}}
+        kube.apply({"apiVersion": "v1", "kind": "Secret"} | accounts)
+    kube.apply(*yaml.safe_load_all((places.CHECKOUT / "examples" / "azurite.yaml").read_text()))
+    with progress.step("starting Azurite in the cluster", usual_seconds=30):
+        kube.run("rollout", "status", "deployment/azurite", "--timeout=5m")
+    return key
+
+
+@contextmanager
+def _forwarded(kube: Kube) -> Iterator[str]:
+    command = [str(kube.kubectl), f"--kubeconfig={places.KUBECONFIG}", "port-forward", "service/azurite", ":10000"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        # Its first line says which port it took; it ends, and with it the line, where it could not connect.
+        first = process.stdout.readline() if process.stdout else ""
+        port = re.search(r"127\.0\.0\.1:(\d+)", first)
+        if not port:
+            raise DemoError(f"kubectl port-forward to Azurite failed: {first.strip()}")
+        yield f"http://127.0.0.1:{port[1]}"
+    finally:
+        background.end(process)
+
+
+def _connection_string(url: str, key: str) -> str:
+    scheme = urlsplit(url).scheme
+    return f"DefaultEndpointsProtocol={scheme};AccountName={ACCOUNT};AccountKey={key};BlobEndpoint={url};"

@@ -1,0 +1,34 @@
+"""`make demo-local`: the scorer's part of the demo, in a folder."""
+
+import subprocess
+import sys
+import time
+from datetime import datetime
+
+from demo import places, readings, report
+from demo.errors import DemoError
+from demo.readings import Prepared
+
+
+def run(now: datetime) -> int:
+    """Simulate, train and score in a folder, and show what came of it; the exit code."""
+    started = time.monotonic()
+    print("No Kubernetes and no Azurite here: the scorer alone, on a folder. `make demo` is the whole of it.\n")
+    prepared = readings.simulated(now)
+    score(prepared)
+    devices, problems = report.show(prepared, prepared.store / "predictions")
+    missing = len(prepared.devices) - len(devices)
+    problems += [f"{missing} devices have no predictions"] if missing else []
+    shown = prepared.store.relative_to(places.CHECKOUT)
+    print(f"\nEverything is in {shown}: models/, data/, predictions/. Took {time.monotonic() - started:.0f} s.")
+    return report.verdict(problems, f"score a device again: device-scorer score --store {shown} --help")
+
+
+def score(prepared: Prepared) -> None:
+    """Run `device-scorer score` on the prepared store, as a Job would."""
+    start, end = prepared.window.text.split("/")
+    window = ["--window-start", start, "--window-end", end]
+    command = ["device_scorer", "score", "--store", str(prepared.store), *window, "--", *prepared.devices]
+    code = subprocess.run([sys.executable, "-m", *command], check=False).returncode
+    if code:
+        raise DemoError(f"device-scorer score ended with exit code {code}")
