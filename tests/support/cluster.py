@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from localcluster import cluster as clusters
+from localcluster import records
 from localcluster.cluster import Cluster
 
 # What a scorer pod says when it scored every device, as a message template for `stages.finish`: with it the simulated
@@ -36,10 +36,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def _clear_killed_sessions() -> None:
-    for name in clusters.names():
+    for name in records.names():
         found = re.fullmatch(r"tests-(\d+)-\w+", name)
         if found and not Path(f"/proc/{found[1]}").exists():
-            clusters.clear(name)
+            records.down(name)
 
 
 @contextmanager
@@ -73,6 +73,6 @@ def container_cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
 def namespace(cluster: Cluster) -> Iterator[str]:
     """A fresh namespace on `cluster`; deleted at the end, without waiting for it."""
     name = f"test-{secrets.token_hex(4)}"
-    cluster.api.create("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    cluster.create_namespace(name)
     yield name
     cluster.api.request("DELETE", f"/api/v1/namespaces/{name}")

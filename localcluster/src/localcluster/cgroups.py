@@ -17,6 +17,17 @@ def hierarchies(mounts: str) -> list[Path]:
     return [Path(row[1]) for row in rows if row[2] in ("cgroup", "cgroup2")]
 
 
+def controllers(mounts: str) -> set[str]:
+    """The controllers that pods' groups can use, from /proc/mounts' text (and the root group's list of version 2)."""
+    found: set[str] = set()
+    for row in (line.split() for line in mounts.splitlines()):
+        if row[2] == "cgroup":
+            found.update(row[3].split(","))
+        elif row[2] == "cgroup2" and (listed := Path(row[1]) / "cgroup.controllers").exists():
+            found.update(listed.read_text().split())
+    return found
+
+
 def create(cgroup: str) -> None:
     """Make a cgroup in every hierarchy; the kubelet wants its root to be there."""
     for hierarchy in hierarchies(Path("/proc/mounts").read_text()):

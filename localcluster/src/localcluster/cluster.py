@@ -5,18 +5,14 @@ cluster.kubectl("get", "nodes")
 cluster.down()
 """
 
-import json
-import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from localcluster import debian, kwok, node, processes, slots, tools
+from localcluster import debian, kwok, node, preflight, processes, records, slots, tools
 from localcluster.api import Api, ApiError
 from localcluster.certificates import write_kubeconfig
 from localcluster.controlplane import PROGRAMS, ControlPlane
@@ -24,21 +20,10 @@ from localcluster.errors import ClusterError
 from localcluster.locks import locked
 from localcluster.node import Node
 from localcluster.nodes import Nodes
-from localcluster.paths import cache_dir, cluster_dir, clusters_dir
+from localcluster.paths import cache_dir, cluster_dir
 from localcluster.progress import Progress
+from localcluster.records import Record
 from localcluster.slots import Slot
-
-
-@dataclass
-class Record:
-    """What is written down of a cluster, in its folder's cluster.json."""
-
-    slot: int
-    nodes: str
-    bin: str  # the folder with Kubernetes' programs
-    etcd: str
-    arguments: dict[str, list[str]] = field(default_factory=dict)
-    ready: bool = False  # false until everything is up: what is found so later is the remains of an `up` that was ended
 
 
 class Cluster:
@@ -89,17 +74,18 @@ class Cluster:
         progress = progress or Progress()
         wanted = Nodes.parse(nodes)
         given = {role: list(values) for role, values in (arguments or {}).items()}
-        with locked(cache_dir() / "locks" / f"{name}.lock", progress, f"another command on cluster {name}"):
+        with locked(records.lock(name), progress, f"another command on cluster {name}"):
             running = cls._reusable(name, wanted, given)
             if running:
                 return running
-            clear(name)
+            records.clear(name)
+            preflight.require(wanted, building=to_build(wanted))
             bin_folder, etcd = _build(wanted, progress)
             cluster = cls._claim(name, Record(-1, str(wanted), str(bin_folder), str(etcd), given), progress)
             try:
                 cluster._start(progress)  # noqa: SLF001  a method of this very class
             except BaseException:
-                clear(name)
+                records.clear(name)
                 raise
         return cluster
 
@@ -110,14 +96,14 @@ class Cluster:
         Raises:
             ClusterError: there is none of this name.
         """
-        record = _read(name)
+        record = records.read(name)
         if record is None or not record.ready:
             raise ClusterError(f"no cluster {name!r} is up; start it with `localcluster up --name {name}`")
         return cls(name, record)
 
     @classmethod
     def _reusable(cls, name: str, nodes: Nodes, arguments: dict[str, list[str]]) -> "Cluster | None":
-        record = _read(name)
+        record = records.read(name)
         if record is None or not record.ready:
             return None
         cluster = cls(name, record)
@@ -133,19 +119,12 @@ class Cluster:
     @classmethod
     def _claim(cls, name: str, record: Record, progress: Progress) -> "Cluster":
         with locked(cache_dir() / "locks" / "slots.lock", progress, "another cluster that chooses its ports"):
-            others = [_read(other) for other in names()]
+            others = [records.read(other) for other in records.names()]
             taken = [other.slot for other in others if other]
             record.slot = slots.choose(taken, slots.port_free, slots.routes()).number
             cluster = cls(name, record)
-            cluster._write(ready=False)
+            records.write(name, record)
         return cluster
-
-    def _write(self, *, ready: bool) -> None:
-        self._record.ready = ready
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        unfinished = self.folder / "cluster.json.unfinished"
-        unfinished.write_text(json.dumps(asdict(self._record)))
-        unfinished.rename(self.folder / "cluster.json")
 
     def _start(self, progress: Progress) -> None:
         with progress.step(f"starting the control plane of {self.name}", usual_seconds=5):
@@ -161,7 +140,8 @@ class Cluster:
             with progress.step("starting a node for real containers", usual_seconds=10):
                 self._node.prepare()
                 self._node.start(tools.ensure("pause", progress=progress))
-        self._write(ready=True)
+        self._record.ready = True
+        records.write(self.name, self._record)
 
     @property
     def kubeconfig(self) -> Path:
@@ -216,6 +196,12 @@ class Cluster:
         if answer.returncode != 0:
             raise ClusterError(f"kubectl {' '.join(arguments)}: {answer.stderr.strip()}")
         return answer.stdout
+
+    def create_namespace(self, name: str, labels: Mapping[str, str] | None = None) -> None:
+        """Create a namespace and wait until pods can be created in it (its default service account exists)."""
+        metadata = {"name": name, "labels": dict(labels or {})}
+        self.api.create("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+        self._plane.wait_for_accounts(name)
 
     def token(self, namespace: str, service_account: str, seconds: int = 3600) -> str:
         """A token of a service account that is valid for `seconds`."""
@@ -273,43 +259,15 @@ class Cluster:
 
     def down(self) -> None:
         """Take the cluster down and remove everything of it."""
-        clear(self.name)
+        records.down(self.name)
 
 
-def names() -> list[str]:
-    """The names of all clusters that have anything on this machine."""
-    return sorted(path.name for path in clusters_dir().iterdir()) if clusters_dir().exists() else []
-
-
-def clear(name: str) -> None:
-    """Remove whatever there is of a cluster: processes and folder, however far its `up` came.
-
-    Raises:
-        ClusterError: something of it cannot be removed.
-    """
-    folder = cluster_dir(name)
-    processes.stop(folder)
-    node.remove(name)
-    _remove(folder)
-
-
-def _remove(folder: Path) -> None:
-    deadline = time.monotonic() + 10
-    while folder.exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        if folder.exists() and time.monotonic() > deadline:
-            raise ClusterError(f"cannot remove {folder}; see what holds it: grep {folder} /proc/*/mounts")
-    # The folders above it only hold clusters.
-    for parent in (folder.parent, folder.parent.parent):
-        with suppress(OSError):
-            parent.rmdir()
-
-
-def _read(name: str) -> Record | None:
-    try:
-        return Record(**json.loads((cluster_dir(name) / "cluster.json").read_text()))
-    except (FileNotFoundError, TypeError, ValueError):  # none, or of another version: remains to be cleared away
-        return None
+def to_build(nodes: Nodes) -> bool:
+    """Whether any tool for a cluster with these nodes still has to be built."""
+    needed = {"kubernetes": [*PROGRAMS, *nodes.programs], "etcd": ["etcd"]}
+    needed |= {"kwok": ["kwok"]} if nodes.simulated else {}
+    needed |= {"pause": ["pause"]} if nodes.container else {}
+    return any(tools.missing(tool, programs) for tool, programs in needed.items())
 
 
 def _build(nodes: Nodes, progress: Progress) -> tuple[Path, Path]:

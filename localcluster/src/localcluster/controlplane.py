@@ -135,13 +135,17 @@ class ControlPlane:
         shutil.rmtree(self.folder / "etcd", ignore_errors=True)
         for role in ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"):
             self.start(role)
+        self.wait_for_accounts("default")
+
+    def wait_for_accounts(self, namespace: str) -> None:
+        """Wait until the controller manager has made a namespace's default service account."""
         api = self.api()
         processes.wait_until(
             self.folder,
             "kube-controller-manager",
-            lambda: api.answers("/api/v1/namespaces/default/serviceaccounts/default"),
+            lambda: api.answers(f"/api/v1/namespaces/{namespace}/serviceaccounts/default"),
             seconds=60,
-            what="the controller manager to make the default service account",
+            what=f"the default service account of namespace {namespace}",
         )
 
     def _etcd(self) -> list[str]:

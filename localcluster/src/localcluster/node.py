@@ -16,15 +16,13 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from localcluster import cgroups, debian, kwok, pause, processes
 from localcluster.controlplane import ControlPlane
 from localcluster.errors import ClusterError
-from localcluster.slots import Slot
+from localcluster.nodeconfig import SOCKET, containerd_config, kubelet_config, network_config, proxy_config
 
 ROLES = ("node", "containerd", "kubelet", "kube-proxy")
-_SOCKET = "/run/containerd/containerd.sock"
 
 # Runs as the first process of the new namespaces; $1 is the cluster's folder, $2 the one with the node's programs.
 _SETUP = """
@@ -163,7 +161,7 @@ class Node:
             )
 
     def _containerd_answers(self) -> bool:
-        command = self.inside(["ctr", f"--address={_SOCKET}", "--timeout=2s", "plugins", "ls"])
+        command = self.inside(["ctr", f"--address={SOCKET}", "--timeout=2s", "plugins", "ls"])
         answer = subprocess.run(command, capture_output=True, text=True, check=False)
         cri = [line.split()[-1] for line in answer.stdout.splitlines() if "grpc" in line and " cri " in f"{line} "]
         return answer.returncode == 0 and cri == ["ok"]
@@ -188,7 +186,7 @@ class Node:
 
     def load(self, archive: bytes | Path) -> None:
         """Give the node an image from a docker or OCI archive."""
-        command = self.inside(["ctr", f"--address={_SOCKET}", "--namespace=k8s.io", "images", "import", "-"])
+        command = self.inside(["ctr", f"--address={SOCKET}", "--namespace=k8s.io", "images", "import", "-"])
         if isinstance(archive, bytes):
             _run(command, archive)
             return
@@ -211,95 +209,3 @@ def _run(command: Sequence[str], content: bytes | None = None) -> str:
     if answer.returncode != 0:
         raise ClusterError(f"{' '.join(command)}: {answer.stderr.decode(errors='replace').strip()}")
     return answer.stdout.decode(errors="replace")
-
-
-def containerd_config(cni: Path) -> str:
-    """The configuration of containerd; its tables are named as in version 2, which 1.6 to 2.x read."""
-    cri = '[plugins."io.containerd.grpc.v1.cri"'
-    return f"""version = 2
-root = "/mnt/node/containerd"
-state = "/run/containerd"
-[grpc]
-address = "{_SOCKET}"
-{cri}]
-sandbox_image = "{pause.NAME}"
-restrict_oom_score_adj = true
-{cri}.cni]
-bin_dir = "{cni}"
-conf_dir = "/mnt/node/cni"
-{cri}.containerd]
-snapshotter = "overlayfs"
-{cri}.containerd.runtimes.runc]
-runtime_type = "io.containerd.runc.v2"
-{cri}.containerd.runtimes.runc.options]
-SystemdCgroup = false
-"""
-
-
-def network_config(pods: str) -> dict[str, Any]:
-    """The pods' network: a bridge inside the node."""
-    return {
-        "cniVersion": "0.4.0",
-        "name": "pods",
-        "plugins": [
-            {
-                "type": "bridge",
-                "bridge": "pods0",
-                "isGateway": True,
-                "hairpinMode": True,
-                "ipam": {"type": "host-local", "ranges": [[{"subnet": pods}]], "routes": [{"dst": "0.0.0.0/0"}]},
-            },
-            {"type": "portmap", "capabilities": {"portMappings": True}},
-        ],
-    }
-
-
-def kubelet_config(cgroup: str, slot: Slot) -> dict[str, Any]:
-    """The kubelet's configuration, where it differs from its defaults."""
-    return {
-        "apiVersion": "kubelet.config.k8s.io/v1beta1",
-        "kind": "KubeletConfiguration",
-        "address": slot.node,
-        "authentication": {"x509": {"clientCAFile": "/mnt/pki/ca.crt"}, "webhook": {"enabled": True}},
-        "authorization": {"mode": "Webhook"},
-        "tlsCertFile": "/mnt/pki/kubelet-server.crt",
-        "tlsPrivateKeyFile": "/mnt/pki/kubelet-server.key",
-        "containerRuntimeEndpoint": f"unix://{_SOCKET}",
-        "cgroupDriver": "cgroupfs",
-        "cgroupRoot": f"/{cgroup}",  # two kubelets in one would remove each other's pods
-        "enforceNodeAllocatable": [],
-        "failSwapOn": False,
-        "oomScoreAdj": 0,  # lowering it takes a capability that a container may lack
-        "localStorageCapacityIsolation": False,
-        "podLogsDir": "/mnt/node/pods",
-        # No DNS server answers there, and lookups fail at once; without one the kubelet warns on every pod.
-        "clusterDNS": [slot.host],
-        "clusterDomain": "cluster.local",
-        "resolvConf": "",
-        # The disk is the user's: a full one must not make the node throw images away that nothing could bring back.
-        "imageGCHighThresholdPercent": 100,
-        "evictionHard": {
-            "memory.available": "100Mi",
-            **dict.fromkeys(("nodefs.available", "nodefs.inodesFree", "imagefs.available", "imagefs.inodesFree"), "0%"),
-        },
-    }
-
-
-def proxy_config(pods: str) -> dict[str, Any]:
-    """The configuration of kube-proxy: it leaves the machine's limits on connections alone."""
-    return {
-        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
-        "kind": "KubeProxyConfiguration",
-        "mode": "iptables",
-        "clusterCIDR": pods,
-        "clientConnection": {"kubeconfig": "/mnt/kube-proxy.kubeconfig"},
-        "oomScoreAdj": 0,
-        "conntrack": {
-            "maxPerCore": 0,
-            "min": 0,
-            "tcpEstablishedTimeout": "0s",
-            "tcpCloseWaitTimeout": "0s",
-            "udpTimeout": "0s",
-            "udpStreamTimeout": "0s",
-        },
-    }

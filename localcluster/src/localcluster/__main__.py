@@ -1,0 +1,108 @@
+"""The command line: ``localcluster up|down|status|load-image``."""
+
+import argparse
+import signal
+import sys
+import types
+from collections.abc import Sequence
+from pathlib import Path
+
+from localcluster import processes, records
+from localcluster.cluster import Cluster
+from localcluster.errors import ClusterError
+from localcluster.paths import cluster_dir
+from localcluster.progress import Progress
+
+_INTERRUPTED = 130  # what a shell says of a program that Ctrl-C ended
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit code: 0, 1 with what is wrong and what to do, 130 when interrupted."""
+    parsed = _parser().parse_args(arguments)
+    # Ended by `kill` or a closed terminal, it clears up as after Ctrl-C.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    try:
+        parsed.command(parsed)
+    except ClusterError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; the next up or down clears away what may be left", file=sys.stderr)
+        return _INTERRUPTED
+    return 0
+
+
+def _interrupt(_number: int, _frame: types.FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="localcluster", description="A real Kubernetes on a machine that has none.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    up = commands.add_parser("up", help="bring a cluster up; what it lacks is built first (once, about ten minutes)")
+    up.add_argument(
+        "--nodes",
+        default="container",
+        help="container (pods are real), kwok:N (N simulated nodes), both with a comma, or none; default: %(default)s",
+    )
+    up.set_defaults(command=_up)
+
+    down = commands.add_parser("down", help="take a cluster down, leaving nothing behind but the cache of built tools")
+    down.add_argument("--all", action="store_true", help="all clusters of this machine")
+    down.set_defaults(command=_down)
+
+    commands.add_parser("status", help="what clusters there are and how they are").set_defaults(command=_status)
+
+    load = commands.add_parser("load-image", help="give a cluster's node an image from a docker or OCI archive")
+    load.add_argument("archive", type=Path, metavar="ARCHIVE", help="the archive, e.g. of docker save")
+    load.set_defaults(command=_load_image)
+
+    for command in (up, down, load):
+        command.add_argument("--name", default="default", help="which cluster; default: %(default)s")
+    return parser
+
+
+def _up(parsed: argparse.Namespace) -> None:
+    cluster = Cluster.up(parsed.name, parsed.nodes)
+    print(f"cluster {cluster.name} is up: {cluster.server}\nexport KUBECONFIG={cluster.kubeconfig}")
+
+
+def _down(parsed: argparse.Namespace) -> None:
+    progress = Progress()
+    for name in records.names() if parsed.all else [parsed.name]:
+        existed = cluster_dir(name).exists()
+        records.down(name, progress=progress)
+        print(f"cluster {name} is down" if existed else f"there is no cluster {name}")
+
+
+def _status(_parsed: argparse.Namespace) -> None:
+    names = records.names()
+    for name in names:
+        print("\n".join(_describe(name)))
+    if not names:
+        print("no clusters; start one with: localcluster up")
+
+
+def _describe(name: str) -> list[str]:
+    living = processes.find(cluster_dir(name))
+    try:
+        cluster = Cluster.open(name)
+    except ClusterError:
+        return [f"{name}: half-made or being made, {len(living)} processes; localcluster down --name {name} removes it"]
+    missing = sorted(set(cluster.roles()) - set(living.values()))
+    state = f"without {', '.join(missing)}" if missing else "up" if cluster.healthy() else "not answering"
+    lines = [f"{name}: {state}, nodes {cluster.nodes}, {cluster.server}", f"  KUBECONFIG={cluster.kubeconfig}"]
+    return lines + [f"  {role} (pid {pid}): {cluster.log(role)}" for pid, role in sorted(living.items())]
+
+
+def _load_image(parsed: argparse.Namespace) -> None:
+    if not parsed.archive.is_file():
+        raise ClusterError(f"{parsed.archive}: no such file; write one with: docker save -o {parsed.archive} IMAGE")
+    Cluster.open(parsed.name).load_image(parsed.archive)
+    print(f"loaded {parsed.archive} into cluster {parsed.name}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

