@@ -1,0 +1,185 @@
+"""A release of the chart on the cluster of real containers, with storage of its own, as a test speaks of it."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from localcluster import images
+from localcluster.cluster import Cluster
+from localcluster.tools import ensure_program
+from tests.support.azurite import Storage
+
+ROOT = Path(__file__).resolve().parents[2]
+SECRET, KEY = "fleet-storage", "connectionString"
+WINDOW_START = datetime(2026, 3, 2, 10, tzinfo=UTC)
+WINDOW_END = WINDOW_START + timedelta(hours=1)
+SLUG = f"{WINDOW_START:%Y%m%dT%H%M%SZ}_{WINDOW_END:%Y%m%dT%H%M%SZ}"
+
+
+T = TypeVar("T")
+
+
+def until(look: Callable[[], T], *, seconds: float, what: str) -> T:
+    """Look again until something true comes back, which is returned; fail naming `what` after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
+        time.sleep(0.1)
+    return found
+
+
+@dataclass
+class Release:
+    """The chart installed in a namespace with restricted Pod Security, its fleet on `storage`."""
+
+    cluster: Cluster
+    storage: Storage
+    namespace: str
+    fleets: list[dict[str, Any]] = field(default_factory=list)
+
+    def kubectl(self, *arguments: str, given: str | None = None) -> str:
+        return self.cluster.kubectl("--namespace", self.namespace, *arguments, input=given)
+
+    def get(self, *arguments: str) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(self.kubectl("get", *arguments, "-o", "json"))
+        return answer
+
+    def fleet(self, name: str = "default", predictions: str | None = None) -> dict[str, Any]:
+        return {
+            "name": name,
+            "storage": {
+                "accountUrl": self.storage.account_url,
+                "models": self.storage.models,
+                "data": self.storage.data,
+                "predictions": predictions or self.storage.predictions,
+                "auth": "existingSecret",
+                "existingSecret": {"name": SECRET, "key": KEY, "kind": "connectionString"},
+            },
+            "scorer": {"resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}}},
+        }
+
+    def install(self, **values: Any) -> None:
+        """Namespace, Secret and chart; returns when the operator is ready."""
+        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+        meta = {"name": self.namespace, "labels": labels}
+        self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET}}
+        self.apply({**secret, "stringData": {KEY: self.storage.connection_string}})
+        self.helm_upgrade(**values)
+
+    def helm_upgrade(self, **values: Any) -> None:
+        """Install the chart, or change its values."""
+        given = {"fleets": self.fleets or [self.fleet()], **values}
+        for component in images.NAMES:
+            repository, _, tag = images.tag(component).partition(":")
+            given.setdefault(component, {})["image"] = {"repository": repository, "tag": tag}
+        command = [
+            str(ensure_program("helm")),
+            f"--kubeconfig={self.cluster.kubeconfig}",
+            f"--namespace={self.namespace}",
+        ]
+        chart = ["upgrade", "--install", "fleetscore", str(ROOT / "charts" / "fleetscore"), "--values", "-"]
+        done = subprocess.run(
+            [*command, *chart, "--wait", "--timeout", "3m"],
+            input=yaml.safe_dump(given),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{done.stderr}\n{self.cluster.kubectl('get', 'pods', '-A', '-o', 'wide')}"
+
+    def uninstall(self) -> None:
+        """Remove the namespace with all in it, and what the release has outside it; the CRD stays for the next test."""
+        self.cluster.kubectl("delete", "namespace", self.namespace, "--wait=false", "--ignore-not-found")
+
+    def upload(self, store: Path) -> None:
+        """Upload a folder store's models and readings."""
+        for role in ("models", "data"):
+            for path in sorted((store / role).rglob("*")):
+                if path.is_file():
+                    self.storage.put(role, path.relative_to(store / role).as_posix(), path.read_bytes())
+
+    def apply(self, manifest: dict[str, Any]) -> None:
+        scope = [] if manifest["kind"] == "Namespace" else ["--namespace", self.namespace]
+        self.cluster.kubectl(*scope, "apply", "-f", "-", input=json.dumps(manifest))
+
+    def start_run(self, name: str, **spec: Any) -> None:
+        """Create a ScoringRun over the window of `simulate`."""
+        window = {"start": f"{WINDOW_START:%Y-%m-%dT%H:%M:%SZ}", "end": f"{WINDOW_END:%Y-%m-%dT%H:%M:%SZ}"}
+        run = {"apiVersion": "fleetscore.dev/v1alpha1", "kind": "ScoringRun", "metadata": {"name": name}}
+        self.apply({**run, "spec": {"window": window, **spec}})
+
+    def status(self, name: str) -> dict[str, Any]:
+        status: dict[str, Any] = self.get("scoringrun", name).get("status", {})
+        return status
+
+    def devices(self, name: str) -> dict[str, int]:
+        """The counts of a run's devices that are not zero."""
+        counts = self.status(name).get("devices", {})
+        return {key: count for key, count in counts.items() if count}
+
+    def wait_for_end(self, name: str, condition: str = "Complete", seconds: int = 180) -> dict[str, Any]:
+        """Wait as a user would; the run's last status."""
+        try:
+            self.kubectl("wait", f"scoringrun/{name}", f"--for=condition={condition}", f"--timeout={seconds}s")
+        except Exception as error:
+            pods = self.kubectl("get", "pods", "-o", "wide")
+            operator = self.kubectl("logs", "deployment/fleetscore-operator", "--tail=40")
+            raise AssertionError(f"{error}\n{self.status(name)}\n{pods}\n{operator}") from error
+        return self.status(name)
+
+    def predictions(self, container: str | None = None) -> dict[str, bytes]:
+        """The prediction blobs of the window, by device."""
+        source = self.storage.client.get_container_client(container or self.storage.predictions)
+        names = source.list_blob_names(name_starts_with=f"{SLUG}/")
+        return {
+            name.removeprefix(f"{SLUG}/").removesuffix(".csv"): source.download_blob(name).readall()
+            for name in names
+            if name.endswith(".csv") and "/_" not in name
+        }
+
+    def created_jobs(self, run: str) -> Counter[str]:
+        """How often each Job of a run was created, by the API server's audit log."""
+        created: Counter[str] = Counter()
+        for line in self.cluster.audit_log.read_text().splitlines():
+            event = json.loads(line)
+            of = event.get("objectRef", {})
+            if event["verb"] != "create" or of.get("resource") != "jobs" or of.get("namespace") != self.namespace:
+                continue
+            if event.get("responseStatus", {}).get("code") == 201 and of.get("name", "").startswith(f"{run}-"):
+                created[of["name"]] += 1
+        return created
+
+    def more_jobs_than(self, run: str, number: int) -> bool:
+        """Whether more than a number of Jobs of a run were created."""
+        return self.created_jobs(run).total() > number
+
+    def kill_operator(self) -> None:
+        """End the operator's process by SIGKILL, as the kernel would; the kubelet starts its container again."""
+        (pod,) = self.get("pods", "-l", "app.kubernetes.io/component=operator")["items"]
+        for process in until(lambda: processes_of(pod["metadata"]["uid"]), seconds=90, what="the operator's process"):
+            os.kill(process, signal.SIGKILL)
+
+
+def processes_of(pod_uid: str) -> list[int]:
+    """The processes of the operator in a pod, as the machine sees them."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if (
+                pod_uid in (process / "cgroup").read_text()
+                and b"scoring-operator" in (process / "cmdline").read_bytes()
+            ):
+                found.append(int(process.name))
+    return found

@@ -1,0 +1,41 @@
+"""The operator's process is killed in the middle of a run, and nobody can tell from the results."""
+
+import secrets
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.release import Release, until
+
+DEVICES = 40
+TOLD_BY_TIME = ("startTime", "firstPodTime", "lastProgressTime", "completionTime", "duration", "conditions", "message")
+
+
+def lasting(status: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in status.items() if key not in TOLD_BY_TIME}
+
+
+def test_three_kills_change_nothing(release: Release, fleet_of: Callable[[int], Path]) -> None:
+    release.upload(fleet_of(DEVICES))
+    calm_container = f"{release.storage.predictions}-calm"
+    release.storage.azurite.make_container(calm_container)
+    release.fleets = [release.fleet("calm", calm_container), release.fleet("default")]
+    release.install()
+    release.start_run("calm", fleet="calm", parallelism=6)
+    calm = release.wait_for_end("calm", seconds=300)
+
+    release.start_run("killed", fleet="default", parallelism=6)
+    moments = sorted(secrets.SystemRandom().sample(range(DEVICES - 10), 3))
+    print(f"killed when more than {moments} Jobs were created")
+    for moment in moments:
+        until(partial(release.more_jobs_than, "killed", moment), seconds=120, what=f"more than {moment} Jobs")
+        release.kill_operator()
+    killed = release.wait_for_end("killed", seconds=300)
+
+    assert release.created_jobs("killed") == dict.fromkeys(release.created_jobs("killed"), 1)
+    assert len(release.created_jobs("killed")) == DEVICES
+    assert release.devices("killed") == {"total": DEVICES, "scored": DEVICES}
+    assert lasting(killed) == lasting(calm)
+    assert release.predictions() == release.predictions(calm_container)
+    assert len(release.predictions()) == DEVICES
