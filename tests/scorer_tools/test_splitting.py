@@ -1,0 +1,35 @@
+import random
+from collections import defaultdict
+
+import pytest
+
+from device_scorer.splitting import Group, Splitter
+
+
+def split(rows: list[tuple[str, bytes]], *, memory: int, max_group: int = 10**9) -> list[Group]:
+    with Splitter(max_group=max_group, memory=memory) as splitter:
+        for name, row in rows:
+            splitter.add(name, row)
+        return list(splitter.groups())
+
+
+@pytest.mark.parametrize("memory", [1, 2_000, 10**9], ids=["a file per row", "some files", "no file"])
+def test_each_group_comes_once_with_its_rows_in_order_however_little_memory_there_is(memory: int) -> None:
+    dice = random.Random(5)  # noqa: S311 (rows, not secrets)
+    rows = [(f"hour-{dice.randrange(3)}/ü-{dice.randrange(4)}", f"{number}\n".encode()) for number in range(500)]
+    expected: defaultdict[str, bytes] = defaultdict(bytes)
+    for name, row in rows:
+        expected[name] += row
+    groups = split(rows, memory=memory)
+    assert [group.name for group in groups] == sorted(expected)
+    assert {group.name: group.content for group in groups} == expected
+
+
+@pytest.mark.parametrize("memory", [1, 10**9])
+def test_a_group_beyond_the_limit_is_measured_but_not_held(memory: int) -> None:
+    rows = [("a", b"1234\n"), ("b", b"1\n"), ("a", b"5678\n"), ("a", b"9\n")]
+    assert split(rows, memory=memory, max_group=11) == [Group("a", 12, None), Group("b", 2, b"1\n")]
+
+
+def test_nothing_gives_nothing() -> None:
+    assert split([], memory=10) == []
