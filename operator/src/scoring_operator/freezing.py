@@ -16,7 +16,8 @@ from scoring_operator.decision import Trouble
 from scoring_operator.fleets import Fleet, admits, excess, quantity
 from scoring_operator.intervals import Intervals
 from scoring_operator.jobs import scorer_resources
-from scoring_operator.names import device_list_name, segment
+from scoring_operator.names import device_list_name
+from scoring_operator.paths import segment
 from scoring_operator.progress import Clock, Frozen, Progress, begin
 from scoring_operator.scoringrun import ScoringRun
 from scoring_operator.status import time_text

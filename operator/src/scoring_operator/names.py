@@ -9,7 +9,6 @@ import re
 from base64 import b32encode
 from functools import lru_cache
 from typing import Any
-from urllib.parse import quote
 
 from scoring_operator.scoringrun import GROUP, KIND, VERSION, ScoringRun
 
@@ -44,13 +43,6 @@ def progress_name(run: ScoringRun) -> str:
 def device_list_name(run: ScoringRun, content: bytes) -> str:
     """The name of a ConfigMap that holds a part of the device list; another content has another name."""
     return f"{run.name}-{digest(run.uid, 'devices', hashlib.sha256(content).hexdigest())}"
-
-
-def segment(identifier: str) -> str:
-    """An id as exactly one path segment, by the scorer's rule: percent-encoded, and dots alone are encoded too."""
-    if not identifier.strip("."):
-        return "%2E" * len(identifier)
-    return quote(identifier, safe="").replace("~", "%7E")
 
 
 def device_label(device: str) -> str:

@@ -91,6 +91,7 @@ class ScoringRun(Struct, frozen=True):
     resource_version: str
     spec: Spec
     schedule: str = ""
+    deleting: bool = False
     status: dict[str, Any] = {}
 
     @property
@@ -120,6 +121,7 @@ def parse(body: Mapping[str, Any]) -> ScoringRun:
                 "created": meta.get("creationTimestamp"),
                 "resource_version": meta.get("resourceVersion", ""),
                 "schedule": (meta.get("labels") or {}).get(SCHEDULE_LABEL, ""),
+                "deleting": bool(meta.get("deletionTimestamp")),
                 "spec": body.get("spec"),
                 "status": body.get("status") or {},
             },

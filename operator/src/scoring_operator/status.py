@@ -189,6 +189,15 @@ def differs(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     return {**old, "duration": None} != {**new, "duration": None}
 
 
+def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON merge patch that turns one status into another: what is gone has to be named as null."""
+    patch: dict[str, Any] = {key: None for key in old if key not in new}
+    for key, value in new.items():
+        before = old.get(key)
+        patch[key] = merge_patch(before, value) if isinstance(value, dict) and isinstance(before, dict) else value
+    return patch
+
+
 def events(old: Mapping[str, Any], plan: Plan, new: Mapping[str, Any]) -> list[Event]:
     """The events that a change of status calls for; to be sent once the new status is written."""
     found: list[Event] = []

@@ -1,0 +1,76 @@
+"""Finding a run's devices: what storage lists, and what an earlier run left over. Decides nothing."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from scoring_operator.cluster import Cluster
+from scoring_operator.decision import Trouble
+from scoring_operator.devices import Listing
+from scoring_operator.errors import NotFound
+from scoring_operator.fleets import Fleet
+from scoring_operator.freezing import Found
+from scoring_operator.intervals import EMPTY
+from scoring_operator.records import Records
+from scoring_operator.scoringrun import GROUP, PLURAL, VERSION, InvalidRunError, RetryOf, ScoringRun, Window, parse
+
+
+class FleetStorage(Protocol):
+    """What is needed of storage here; see `devices`."""
+
+    async def list_models(self, fleet: Fleet) -> Listing:
+        """Devices that have a model; and blob names that denote no device."""
+
+    async def list_data_devices(self, fleet: Fleet, window: Window) -> Listing:
+        """Devices that have readings in the window's partitions."""
+
+    async def list_predictions(self, fleet: Fleet, window: Window) -> Mapping[str, Mapping[str, str]]:
+        """Metadata of the window's predictions, by device."""
+
+    async def read_outcome(self, fleet: Fleet, run_uid: str, job_name: str) -> bytes | None:
+        """The outcome record of a Job; None where there is none."""
+
+
+async def find(run: ScoringRun, fleet: Fleet, storage: FleetStorage, cluster: Cluster) -> Found | Trouble:
+    """Find what a run needs for its device list; or why it cannot have one.
+
+    Raises:
+        StorageError: storage does not answer.
+        ApiError: the API server does not answer.
+    """
+    source, window = run.spec.devices, run.spec.window
+    retried = await _left_over(run, source.retry_of, cluster) if source.retry_of else ()
+    if isinstance(retried, Trouble):
+        return retried
+    models = with_data = Listing((), ())
+    if not source.ids and not source.retry_of:
+        models = await storage.list_models(fleet)
+        with_data = await storage.list_data_devices(fleet, window)
+    create_only = run.spec.write_policy == "CreateOnly"
+    predictions = await storage.list_predictions(fleet, window) if create_only else {}
+    return Found(models.devices, with_data.devices, (*models.unreadable, *with_data.unreadable), predictions, retried)
+
+
+async def _left_over(run: ScoringRun, retry: RetryOf, cluster: Cluster) -> Sequence[str] | Trouble:
+    """Devices of an earlier run with one of the outcomes."""
+    path = f"/apis/{GROUP}/{VERSION}/namespaces/{run.namespace}/{PLURAL}/{retry.name}"
+    try:
+        body: dict[str, Any] = await cluster.get(path)
+        earlier = parse(body)
+    except (NotFound, InvalidRunError):
+        return Trouble("RetryRunNotFound", f"devices.retryOf names run {retry.name!r}, which is not there")
+    if (earlier.spec.window, earlier.spec.fleet) != (run.spec.window, run.spec.fleet):
+        return Trouble("RetryRunDiffers", f"run {retry.name!r} is of another window or fleet; retryOf needs the same")
+    if not earlier.ended:
+        return Trouble("RetryRunActive", f"run {retry.name!r} has not ended; retry it when it has")
+    records = Records(cluster, earlier)
+    saved = await records.load()
+    if saved is None:
+        return Trouble("RetryRunNotFound", f"run {retry.name!r} never had a device list, so there is nothing to retry")
+    try:
+        devices = await records.devices(saved.progress.frozen.lists)
+    except NotFound:
+        return Trouble("RetryRunNotFound", f"the device list of run {retry.name!r} was deleted")
+    positions = EMPTY
+    for outcome in retry.outcomes:
+        positions = positions | saved.progress.outcomes.get(outcome[0].lower() + outcome[1:], EMPTY)
+    return [devices[position] for position in positions]
