@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 
@@ -49,17 +49,31 @@ class Hands:
 
     Attributes:
         assumed: Jobs that were created here and that the mirror may not show yet, with the time of that (monotonic).
+        known: Jobs that were created here and whose batches progress does not yet call created.
     """
 
     def __init__(self, cluster: Cluster, image: ScorerImage) -> None:
         self._cluster = cluster
         self._image = image
         self.assumed: dict[str, float] = {}
+        self.known: set[str] = set()
 
     async def create(
-        self, run: ScoringRun, fleet: Fleet, devices: Sequence[str], batches: Mapping[str, Batch]
+        self,
+        run: ScoringRun,
+        fleet: Fleet,
+        devices: Sequence[str],
+        batches: Mapping[str, Batch],
+        seen: Collection[str],
     ) -> Trouble | None:
         """Create Jobs; answers why some were refused, where that is not this request's fault alone.
+
+        Args:
+            run: whose Jobs.
+            fleet: as frozen with the run.
+            devices: the frozen device list.
+            batches: what to create, by name.
+            seen: Jobs that the mirror shows, in a view that changes meanwhile.
 
         Raises:
             LeaseLost: another operator is the active one.
@@ -77,7 +91,9 @@ class Hands:
                     whose = objects.owner_text(there)
                     message = f"a Job {name} exists and belongs to {whose}; delete it, or give the run another name"
                     raise AlreadyExists(message, reason="NameTaken") from None
-            self.assumed[name] = time.monotonic()
+            self.known.add(name)
+            if name not in seen:
+                self.assumed[name] = time.monotonic()
 
         errors = await _all(one(name, batch) for name, batch in islice(batches.items(), CREATE_AT_ONCE))
         return next(filter(None, map(trouble_of, errors)), None)

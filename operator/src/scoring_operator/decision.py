@@ -26,6 +26,7 @@ class Observed:
         devices: the frozen device list; position i is device i.
         jobs: the run's Jobs, by name, from the mirror.
         assumed: names of Jobs that this process has created and the mirror does not show yet.
+        known: names of Jobs that this process has created, there or not.
         doubtful: marked batches of an earlier process whose Jobs nobody has looked for yet.
         words: what was heard on looking at finished or vanished Jobs, by name.
         ahead: the run that has to end first, '' for none.
@@ -38,6 +39,7 @@ class Observed:
     devices: Sequence[str] = ()
     jobs: Mapping[str, JobView] = field(default_factory=dict)
     assumed: Collection[str] = frozenset()
+    known: Collection[str] = frozenset()
     doubtful: Collection[str] = frozenset()
     words: Mapping[str, Word] = field(default_factory=dict)
     ahead: str = ""

@@ -45,7 +45,7 @@ def unheard(seen: Observed) -> Iterator[str]:
         if name in seen.words or name in seen.assumed:
             continue
         job = seen.jobs.get(name)
-        if job.finished if job else batch.created or name in seen.doubtful:
+        if job.finished if job else batch.created or name in seen.known or name in seen.doubtful:
             yield name
 
 
@@ -136,10 +136,11 @@ def _hear(progress: Progress, seen: Observed, now: datetime) -> Progress:
         job, word = seen.jobs.get(name), seen.words.get(name)
         if job and job.pod_started:
             starts.append(word.started if word and word.started else now)
-        if word and (job.finished if job else word.said or batch.created):
+        created = batch.created or bool(job) or name in seen.known
+        if word and (job.finished if job else word.said or created):
             completed = bool(job and job.true_condition("Complete"))
             verdicts[name] = judge(batch, word, completed=completed, probing=probing)
-        elif job and not batch.created:
+        elif created and not batch.created:
             opened[name] = replace(batch, created=True)
     if opened:
         progress = replace(progress, open={**progress.open, **opened})
@@ -240,7 +241,7 @@ def _limit(run: ScoringRun, progress: Progress, seen: Observed, active: int) -> 
 def _may_create(name: str, batch: Batch, seen: Observed) -> bool:
     """Whether the batch is marked, its Job is not there, and nothing says that it ever was."""
     unsure = name in seen.doubtful and name not in seen.words
-    return not (batch.created or unsure or seen.has_job(name))
+    return not (batch.created or unsure or name in seen.known or seen.has_job(name))
 
 
 def _mark(run: ScoringRun, progress: Progress, wanted: int) -> tuple[Progress, list[str]] | None:

@@ -170,6 +170,7 @@ class Runner:
             devices=self._devices,
             jobs=self.jobs,
             assumed=self._hands.assumed.keys(),
+            known=self._hands.known,
             doubtful=self._doubtful,
             ahead=around.ahead,
             share=around.share,
@@ -207,6 +208,7 @@ class Runner:
             return await self._discover(decided, seen)
         due = [] if decided.wake is None else [decided.wake]
         self._progress = decided.progress
+        self._hands.known.clear()  # the plan has called these batches created
         unsaved = decided.progress is not None and not (self._saved and self._saved.progress == decided.progress)
         wait = 0.0 if decided.save else self._saved_at + SAVE_EVERY - time.monotonic()
         if decided.progress is not None and unsaved and wait <= 0:
@@ -225,7 +227,7 @@ class Runner:
         """Create the plan's Jobs, whose marks are saved by now; answers when the next pass is due because of it."""
         trouble = None
         if decided.create and self._fleet:
-            trouble = await self._hands.create(self.run, self._fleet, self._devices, decided.create)
+            trouble = await self._hands.create(self.run, self._fleet, self._devices, decided.create, self.jobs)
         if trouble or (self._trouble and self._trouble.probe):
             self._trouble = trouble
         more = len(decided.create) > CREATE_AT_ONCE and not trouble
