@@ -7,10 +7,9 @@ there too, when the first run needs it.
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from scoring_operator.errors import ConfigurationInvalid
 from scoring_operator.fleets import Fleet, StorageSettings
@@ -25,12 +24,11 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Listing:
+class Listing(NamedTuple):
     """What a listing found: devices, sorted, each once; and the names of blobs that denote no device."""
 
-    devices: tuple[str, ...]
-    unreadable: tuple[str, ...]
+    devices: Sequence[str]
+    unreadable: Sequence[str]
 
 
 class Storage:

@@ -92,8 +92,14 @@ class Mirror(Generic[T]):
         return MappingProxyType(self._objects)
 
     def on_change(self, listener: Change[T]) -> None:
-        """Have a function called after each change; it must not block."""
+        """Have a function called after each change, and now for each object that is here; it must not block."""
+        for known in self._objects.values():
+            listener(None, known)
         self._listeners.append(listener)
+
+    def drop_listeners(self) -> None:
+        """Tell nobody any more."""
+        self._listeners.clear()
 
     @property
     def synced(self) -> bool:

@@ -1,0 +1,79 @@
+"""The command line: `scoring-operator run` and `scoring-operator create-run`."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.metadata import version
+
+import yaml
+
+from scoring_operator import credentials, logs
+from scoring_operator.errors import SettingsInvalid
+from scoring_operator.fleets import Fleet, FleetsInvalidError, parse_fleets
+from scoring_operator.settings import Settings, from_environment
+
+USAGE = 64  # exit code for settings and arguments that cannot be used
+COMMANDS = {
+    "run": ("scoring_operator.__main__", "watch ScoringRuns and score fleets, until a signal comes"),
+    "create-run": ("scoring_operator.schedule", "create the ScoringRun that a schedule asks for now (in a CronJob)"),
+}
+
+
+def add_arguments(_parser: argparse.ArgumentParser) -> None:
+    """`run` takes everything from its environment."""
+
+
+def run(_arguments: argparse.Namespace) -> int:
+    """Run the operator until a signal ends it."""
+    settings = from_environment(os.environ)
+    logs.configure(settings.log_level)
+    fleets = read_fleets(settings)
+    account = credentials.load(os.environ)
+    handlers = import_module("scoring_operator.handlers")  # kopf and all that: only now
+    service = import_module("scoring_operator.service").Service(settings, fleets, account)
+    where = ", ".join(settings.watch_namespaces) or "all namespaces"
+    logging.getLogger(__name__).info(
+        "scoring-operator %s serves fleets %s in %s", version("scoring-operator"), ", ".join(fleets) or "(none)", where
+    )
+    handlers.run(settings, service, account)
+    return 1 if service.failed else 0
+
+
+def read_fleets(settings: Settings) -> Mapping[str, Fleet]:
+    """Read the administrator's file.
+
+    Raises:
+        SettingsInvalid: It is not there, no YAML, or says something wrong.
+    """
+    path = settings.fleets_file
+    try:
+        return parse_fleets(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise SettingsInvalid(f"fleets file {path}: {error.strerror}; set FLEETSCORE_FLEETS_FILE") from None
+    except (yaml.YAMLError, UnicodeDecodeError, FleetsInvalidError) as error:
+        raise SettingsInvalid(f"fleets file {path}: {error}") from None
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; errors of configuration are one line and exit code 64."""
+    wanted = sys.argv[1:] if arguments is None else arguments
+    parser = argparse.ArgumentParser(prog="scoring-operator", description="Scores a fleet of devices, one Job each.")
+    parser.add_argument("--version", action="version", version=version("scoring-operator"))
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (module, summary) in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary)
+        if name in wanted[:1]:
+            import_module(module).add_arguments(command)
+    parsed = parser.parse_args(wanted)
+    try:
+        return int(import_module(COMMANDS[parsed.command][0]).run(parsed))
+    except SettingsInvalid as error:
+        print(f"scoring-operator: {error}", file=sys.stderr)
+        return USAGE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

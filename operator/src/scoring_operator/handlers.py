@@ -1,0 +1,94 @@
+"""The only kopf: it watches ScoringRuns and passes them on. Nothing is decided here.
+
+`on.event` alone: it writes nothing on the object, neither finalizer nor annotation.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import kopf
+
+from scoring_operator.credentials import Credentials
+from scoring_operator.scoringrun import GROUP, PLURAL, VERSION
+from scoring_operator.service import Service
+from scoring_operator.settings import Settings
+
+LOGIN_MINUTES = 30  # then the token's file is read again
+HEARTBEAT_SECONDS = 10.0
+
+
+class _Endless:
+    """Pauses before repeated requests, in seconds, without an end: kopf ends the process when they run out."""
+
+    def __iter__(self) -> itertools.chain[int]:
+        return itertools.chain((1, 1, 2, 3, 5, 8, 13), itertools.repeat(20))
+
+
+def run(settings: Settings, service: Service, credentials: Credentials) -> None:
+    """Run kopf in this thread until a signal ends it; the service runs meanwhile.
+
+    Args:
+        settings: The operator's.
+        service: Not started yet.
+        credentials: As whom kopf watches.
+    """
+    registry = kopf.OperatorRegistry()
+    _register(registry, service, credentials)
+    kopf.run(
+        registry=registry,
+        settings=_kopf_settings(),
+        standalone=True,
+        clusterwide=not settings.watch_namespaces,
+        namespaces=settings.watch_namespaces,
+    )
+
+
+def _register(registry: kopf.OperatorRegistry, service: Service, credentials: Credentials) -> None:
+    @kopf.on.startup(registry=registry)
+    async def start(**_: Any) -> None:
+        await asyncio.to_thread(service.start)
+        _beat(service)
+
+    @kopf.on.cleanup(registry=registry)
+    async def stop(**_: Any) -> None:
+        await asyncio.to_thread(service.stop)
+
+    @kopf.on.login(registry=registry)
+    def login(**_: Any) -> kopf.ConnectionInfo:
+        return kopf.ConnectionInfo(
+            server=credentials.server,
+            ca_data=credentials.ca,
+            token=credentials.bearer(),
+            certificate_data=credentials.certificate,
+            private_key_data=credentials.key,
+            insecure=credentials.insecure,
+            expiration=datetime.now(UTC) + timedelta(minutes=LOGIN_MINUTES),
+        )
+
+    @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
+    async def changed(event: Mapping[str, Any], namespace: str | None, name: str, body: kopf.Body, **_: Any) -> None:
+        service.wake(namespace or "", name, None if event["type"] == "DELETED" else dict(body))
+
+
+def _beat(service: Service) -> None:
+    service.kopf_lives()
+    asyncio.get_running_loop().call_later(HEARTBEAT_SECONDS, _beat, service)
+
+
+def _kopf_settings() -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.scanning.disabled = True
+    settings.peering.standalone = True
+    settings.watching.server_timeout = 300
+    settings.watching.client_timeout = 330
+    settings.watching.connect_timeout = 10
+    settings.watching.inactivity_timeout = 70
+    settings.networking.request_timeout = 30
+    settings.networking.enforce_retry_after = True
+    settings.networking.error_backoffs = _Endless()
+    settings.process.ultimate_exiting_timeout = 25
+    return settings

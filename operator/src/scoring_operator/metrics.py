@@ -1,0 +1,131 @@
+"""What Prometheus may know: counts by fleet, schedule, outcome and reason. Never a device or a run by name.
+
+What was counted before a restart is gone, as with every counter; what describes the last window is set again from the
+runs themselves.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+
+_RUN = ("fleet", "schedule")
+_DURATIONS = (30, 60, 120, 300, 600, 1200, 1800, 2700, 3600, 7200, 14400)
+_PASSES = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30)
+
+
+class Metrics:
+    """All metrics of one operator process; the engine and the edge tell it what happened."""
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        self._runs = Counter("fleetscore_runs", "Runs that ended, by outcome", (*_RUN, "outcome"), registry=registry)
+        self._seconds = Histogram(
+            "fleetscore_run_duration_seconds", "From start to end of a run", _RUN, buckets=_DURATIONS, registry=registry
+        )
+        self._devices = Counter(
+            "fleetscore_devices", "Devices of ended runs, by outcome", (*_RUN, "outcome"), registry=registry
+        )
+        self._failures = Counter(
+            "fleetscore_device_failures",
+            "Failed devices of ended runs, by reason",
+            (*_RUN, "reason"),
+            registry=registry,
+        )
+        self._anomalies = _window_gauge("anomalies", "Readings labelled as anomalies", registry)
+        self._anomalous = _window_gauge("anomalous_devices", "Devices that count as anomalous", registry)
+        self._complete = Gauge(
+            "fleetscore_last_complete_window_timestamp_seconds",
+            "End of the latest window that a run completed",
+            _RUN,
+            registry=registry,
+        )
+        self._latest: dict[tuple[str, str], datetime] = {}
+        self._active = Gauge("fleetscore_active_jobs", "Jobs that have not ended", ("fleet",), registry=registry)
+        self._queued = Gauge("fleetscore_queued_runs", "Runs that wait for another one", ("fleet",), registry=registry)
+        self._stalled = Gauge(
+            "fleetscore_stalled_runs", "Runs that cannot go on, by reason", ("fleet", "reason"), registry=registry
+        )
+        self._requests = Counter(
+            "fleetscore_api_requests", "Answers of the API server (code 0: none)", ("verb", "code"), registry=registry
+        )
+        self._passes = Histogram(
+            "fleetscore_pass_seconds", "Time of one pass over one run", buckets=_PASSES, registry=registry
+        )
+        self._held = Gauge("fleetscore_lease_held", "1 where this operator is the active one", registry=registry)
+        self._ages = Gauge(
+            "fleetscore_watch_age_seconds", "Since the last byte of a watch", ("resource",), registry=registry
+        )
+
+    def run_ended(
+        self,
+        fleet: str,
+        schedule: str,
+        *,
+        outcome: str,
+        seconds: float,
+        devices: Mapping[str, int],
+        reasons: Mapping[str, int],
+    ) -> None:
+        """Count a run that has just ended; once per run.
+
+        Args:
+            fleet: Its fleet.
+            schedule: Its schedule; empty for a run made by hand.
+            outcome: Complete, Failed, Cancelled or Skipped.
+            seconds: From its start to its end.
+            devices: Number of devices by outcome.
+            reasons: Number of failed devices by reason.
+        """
+        self._runs.labels(fleet, schedule, outcome).inc()
+        self._seconds.labels(fleet, schedule).observe(seconds)
+        for device_outcome, count in devices.items():
+            self._devices.labels(fleet, schedule, device_outcome).inc(count)
+        for reason, count in reasons.items():
+            self._failures.labels(fleet, schedule, reason).inc(count)
+
+    def window_complete(self, fleet: str, schedule: str, *, end: datetime, anomalies: int, anomalous: int) -> None:
+        """Say what a complete run found; may be said again of the same run, and counts for the latest window only."""
+        if end < self._latest.get((fleet, schedule), end):
+            return
+        self._latest[fleet, schedule] = end
+        self._complete.labels(fleet, schedule).set(end.timestamp())
+        self._anomalies.labels(fleet, schedule).set(anomalies)
+        self._anomalous.labels(fleet, schedule).set(anomalous)
+
+    def load(
+        self, *, active: Mapping[str, int], queued: Mapping[str, int], stalled: Mapping[tuple[str, str], int]
+    ) -> None:
+        """Say how things stand now: active Jobs and queued runs by fleet, stalled runs by fleet and reason."""
+        for gauge, values in ((self._active, active), (self._queued, queued)):
+            gauge.clear()
+            for fleet, count in values.items():
+                gauge.labels(fleet).set(count)
+        self._stalled.clear()
+        for (fleet, reason), count in stalled.items():
+            self._stalled.labels(fleet, reason).set(count)
+
+    def passed(self, seconds: float) -> None:
+        """Count one pass over one run."""
+        self._passes.observe(seconds)
+
+    def request(self, verb: str, code: int) -> None:
+        """Count an answer of the API server; 429 is the one that tells of throttling."""
+        self._requests.labels(verb, str(code)).inc()
+
+    def watch(self, resource: str, age: Callable[[], float]) -> None:
+        """Show the age of a watch, asked for at each scrape."""
+        self._ages.labels(resource).set_function(age)
+
+    def lease(self, held: Callable[[], bool]) -> None:
+        """Show whether the lease is held, asked for at each scrape."""
+        self._held.set_function(held)
+
+    def text(self) -> bytes:
+        """Give everything in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+def _window_gauge(name: str, what: str, registry: CollectorRegistry) -> Gauge:
+    return Gauge(f"fleetscore_last_window_{name}", f"{what} in the latest complete window", _RUN, registry=registry)
