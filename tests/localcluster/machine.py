@@ -69,10 +69,10 @@ def _rules(program: str) -> list[str]:
     if not shutil.which(program):
         return []
     output = subprocess.run([program], capture_output=True, text=True, check=False).stdout
-    # Counters and dates change by themselves; a built-in chain appears with the first look at its table.
-    return [
-        line.split("[")[0].strip() for line in output.splitlines() if line.startswith(("-", ":")) and " - [" not in line
-    ]
+    # Tables and built-in chains appear when a program first looks at them, counters change by themselves: rules and
+    # chains of somebody's own are what counts.
+    own = [line for line in output.splitlines() if line.startswith("-") or (line.startswith(":") and " - [" in line)]
+    return [line.split(" [")[0] for line in own]
 
 
 def _listening(table: str) -> list[str]:

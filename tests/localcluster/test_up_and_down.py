@@ -169,7 +169,7 @@ def ended(cluster: Cluster, pod: str) -> dict[str, object]:
     return state
 
 
-def test_a_real_pod_reaches_the_api_servers_service_and_leaves_exit_code_and_message(
+def test_a_real_pod_reaches_the_api_server_and_leaves_exit_code_and_message(
     container_cluster: Cluster,
 ) -> None:
     script = """

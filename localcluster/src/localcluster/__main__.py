@@ -93,8 +93,13 @@ def _describe(name: str) -> list[str]:
         return [f"{name}: half-made or being made, {len(living)} processes; localcluster down --name {name} removes it"]
     missing = sorted(set(cluster.roles()) - set(living.values()))
     state = f"without {', '.join(missing)}" if missing else "up" if cluster.healthy() else "not answering"
-    lines = [f"{name}: {state}, nodes {cluster.nodes}, {cluster.server}", f"  KUBECONFIG={cluster.kubeconfig}"]
-    return lines + [f"  {role} (pid {pid}): {cluster.log(role)}" for pid, role in sorted(living.items())]
+    numbers = " ".join(f"{role}:{pid}" for pid, role in sorted(living.items()))
+    return [
+        f"{name}: {state}, nodes {cluster.nodes}, {cluster.server}",
+        f"  KUBECONFIG={cluster.kubeconfig}",
+        f"  logs: {cluster_dir(name)}/logs",
+        f"  processes: {numbers}",
+    ]
 
 
 def _load_image(parsed: argparse.Namespace) -> None:

@@ -127,7 +127,7 @@ class Cluster:
         return cluster
 
     def _start(self, progress: Progress) -> None:
-        with progress.step(f"starting the control plane of {self.name}", usual_seconds=5):
+        with progress.step(f"starting the control plane of {self.name}", usual_seconds=4):
             if self._node:
                 self._node.create()
             self._plane.prepare()
@@ -137,9 +137,12 @@ class Cluster:
                 program = tools.ensure_program("kwok", progress=progress)
                 kwok.start(self._plane, program, self.nodes.simulated, tainted=self.nodes.container)
         if self._node:
-            with progress.step("starting a node for real containers", usual_seconds=10):
+            with progress.step("starting a node for real containers", usual_seconds=3):
                 self._node.prepare()
                 self._node.start(tools.ensure("pause", progress=progress))
+        # Last: the controller manager takes about five seconds until then, in which the nodes start.
+        with progress.step("waiting for the controller manager", usual_seconds=3):
+            self._plane.wait_for_accounts("default")
         self._record.ready = True
         records.write(self.name, self._record)
 

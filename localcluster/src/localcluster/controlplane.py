@@ -101,6 +101,7 @@ class ControlPlane:
         self.authority.create()
         # An authority of its own: no certificate of the cluster opens its database.
         Authority(self.pki, "etcd-ca").create().issue("etcd", "etcd", names=["127.0.0.1", "localhost"])
+        Authority(self.pki, "front-proxy-ca").create().issue("front-proxy", "front-proxy-client")
         names = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"]
         addresses = {self.address, "127.0.0.1", self.slot.api_service}
         self.authority.issue("kube-apiserver", "kube-apiserver", names=[*names, "localhost", *sorted(addresses)])
@@ -131,11 +132,10 @@ class ControlPlane:
             )
 
     def start_all(self) -> None:
-        """Start everything; ready when pods can be created (the default service account exists)."""
+        """Start everything; pods can be created after `wait_for_accounts`, which comes seconds later."""
         shutil.rmtree(self.folder / "etcd", ignore_errors=True)
         for role in ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"):
             self.start(role)
-        self.wait_for_accounts("default")
 
     def wait_for_accounts(self, namespace: str) -> None:
         """Wait until the controller manager has made a namespace's default service account."""
@@ -189,6 +189,13 @@ class ControlPlane:
             f"--service-account-key-file={self.pki}/service-account.pub",
             f"--service-account-signing-key-file={self.pki}/service-account.key",
             f"--service-cluster-ip-range={self.slot.services}",
+            f"--requestheader-client-ca-file={self.pki}/front-proxy-ca.crt",
+            "--requestheader-allowed-names=front-proxy-client",
+            "--requestheader-username-headers=X-Remote-User",
+            "--requestheader-group-headers=X-Remote-Group",
+            "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+            f"--proxy-client-cert-file={self.pki}/front-proxy.crt",
+            f"--proxy-client-key-file={self.pki}/front-proxy.key",
             "--authorization-mode=Node,RBAC",
             "--enable-admission-plugins=NodeRestriction",
             "--allow-privileged",

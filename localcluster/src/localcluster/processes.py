@@ -1,8 +1,8 @@
 """The processes of a cluster: started apart from the command that starts them, found again by a mark they carry.
 
 The mark is an environment variable with the cluster's folder and the process's role. It is read from the kernel, not
-from a file, so there is no table that a crash could leave out of date: a process is found however its starter ended, and
-a stranger that was given a recorded pid is never taken for ours. Signals go through a pidfd for the same reason.
+from a file, so there is no table that a crash could leave out of date: a process is found however its starter ended,
+and a stranger that was given a recorded pid is never taken for ours. Signals go through a pidfd for the same reason.
 """
 
 import contextlib
@@ -61,8 +61,17 @@ def _role(folder: Path, pid: int) -> str | None:
         return None
     for variable in environment.split(b"\0"):
         if variable.startswith(prefix):
-            return variable[len(prefix) :].decode()
+            role = variable[len(prefix) :].decode()
+            return f"{role}'s pod" if _keeps_a_pod(pid) else role
     return None
+
+
+def _keeps_a_pod(pid: int) -> bool:
+    """Whether it is one of containerd's shims: they have its mark, and outlive it when it alone is stopped."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().startswith("containerd-shim")
+    except OSError:
+        return False
 
 
 def stop(
