@@ -89,9 +89,10 @@ class Release:
             f"--kubeconfig={self.cluster.kubeconfig}",
             f"--namespace={self.namespace}",
         ]
-        chart = ["upgrade", "--install", "fleetscore", str(ROOT / "charts" / "fleetscore"), "--values", "-"]
+        # The CRD is kept when a release goes; the next one, in another namespace, takes it over.
+        chart = ["upgrade", "--install", "--take-ownership", "fleetscore", str(ROOT / "charts" / "fleetscore")]
         done = subprocess.run(
-            [*command, *chart, "--wait", "--timeout", "3m"],
+            [*command, *chart, "--values", "-", "--wait", "--timeout", "3m"],
             input=yaml.safe_dump(given),
             capture_output=True,
             text=True,

@@ -1,0 +1,75 @@
+"""The real CronJob controller, each minute, with pods that run the operator's image under the scheduler's account."""
+
+from collections import Counter
+from datetime import datetime, timedelta
+from typing import Any
+
+from tests.e2e.release import Release, until
+
+ANNOTATION = "batch.kubernetes.io/cronjob-scheduled-timestamp"
+DELAY, LENGTH = timedelta(minutes=3), timedelta(minutes=1)
+NO_OPERATOR: dict[str, Any] = {"replicas": 0}  # what becomes of the runs is the other tests' business
+EVERY_MINUTE = {"name": "minutely", "cron": "* * * * *", "window": "PT1M", "delay": "PT3M", "fleet": "default"}
+
+
+def window_of(scheduled: str) -> tuple[str, str]:
+    """The window that a firing means, without the operator's code: the last full minute three minutes before."""
+    end = (datetime.fromisoformat(scheduled) - DELAY).replace(second=0)
+    return f"{end - LENGTH:%Y-%m-%dT%H:%M:%SZ}", f"{end:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def run_name(start: str) -> str:
+    return "minutely-" + start.lower().replace("-", "").replace(":", "")
+
+
+def windows_of_runs(release: Release) -> dict[str, tuple[str, str]]:
+    return {
+        run["metadata"]["name"]: (run["spec"]["window"]["start"], run["spec"]["window"]["end"])
+        for run in release.get("scoringruns")["items"]
+    }
+
+
+def firings(release: Release) -> list[dict[str, Any]]:
+    """The Jobs that the CronJobs made."""
+    jobs: list[dict[str, Any]] = release.get("jobs", "-l", "app.kubernetes.io/component=scheduler")["items"]
+    return jobs
+
+
+def ended(jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [job for job in jobs if job["status"].get("conditions")]
+
+
+def each_fired_twice(release: Release) -> bool:
+    made_by = Counter(job["metadata"]["ownerReferences"][0]["name"] for job in ended(firings(release)))
+    return min(made_by["fleetscore-minutely"], made_by["twin"]) >= 2
+
+
+def test_two_firings_of_two_cron_jobs_make_one_run_a_minute_with_the_annotations_window(release: Release) -> None:
+    release.install(schedules=[EVERY_MINUTE], operator=NO_OPERATOR)
+    twin = release.get("cronjob", "fleetscore-minutely")
+    release.apply({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "twin"}, "spec": twin["spec"]})
+
+    until(lambda: each_fired_twice(release), seconds=200, what="two firings of each of two CronJobs")
+    for name in ("fleetscore-minutely", "twin"):
+        release.kubectl("patch", "cronjob", name, "--patch", '{"spec": {"suspend": true}}')
+    until(lambda: len(ended(firings(release))) == len(firings(release)), seconds=60, what="the end of all firings")
+    jobs = firings(release)
+    assert all(job["status"].get("succeeded") == 1 for job in jobs)
+    windows = {window_of(job["metadata"]["annotations"][ANNOTATION]) for job in jobs}
+    runs = windows_of_runs(release)
+    assert len(windows) >= 2
+    assert {run_name(start): (start, end) for start, end in windows}.items() <= runs.items()
+    # Of each minute's two pods one created the run, and the other met it and called that success.
+    said = [release.kubectl("logs", f"job/{job['metadata']['name']}") for job in jobs]
+    assert sum(" created: " in text for text in said) == len(windows)
+    assert sum(" exists already: " in text for text in said) == len(jobs) - len(windows)
+
+
+def test_a_firing_by_hand_makes_the_run_of_its_creation(release: Release) -> None:
+    release.install(schedules=[EVERY_MINUTE | {"suspend": True}], operator=NO_OPERATOR)
+    release.kubectl("create", "job", "by-hand", "--from=cronjob/fleetscore-minutely")
+    release.kubectl("wait", "--for=condition=Complete", "job/by-hand", "--timeout=60s")
+    job = release.get("job", "by-hand")
+    assert ANNOTATION not in job["metadata"].get("annotations", {})
+    start, end = window_of(job["metadata"]["creationTimestamp"])
+    assert windows_of_runs(release) == {run_name(start): (start, end)}
