@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from demo import places
+from demo.errors import DemoError
 from demo.kube import Kube
 from demo.target import Target
 from localcluster.progress import Progress
@@ -25,8 +26,11 @@ def install(target: Target, progress: Progress) -> None:
     _clear_interrupted(target.kube)
     with progress.step("installing the chart", usual_seconds=15):
         chart = str(places.CHECKOUT / "charts" / "fleetscore")
-        options = ["--values", str(path), "--wait", "--timeout", "3m"]
-        target.kube.run_helm("upgrade", "--install", places.RELEASE, chart, *options)
+        options = ["--values", str(path), "--wait", "--timeout", "2m"]
+        try:
+            target.kube.run_helm("upgrade", "--install", places.RELEASE, chart, *options)
+        except DemoError as error:
+            raise DemoError(f"{error}\n{_state_of_operator(target.kube)}") from error
 
 
 def prepare_namespace(kube: Kube) -> None:
@@ -48,6 +52,17 @@ def values(target: Target) -> dict[str, Any]:
     }
     assert isinstance(example, dict)  # noqa: S101  for mypy: the example is a mapping, as its test says
     return example
+
+
+def _state_of_operator(kube: Kube) -> str:
+    """The operator's pods and the end of its log, as far as there are any."""
+    parts = []
+    for command in (["get", "pods"], ["logs", f"deployment/{places.RELEASE}-operator", "--tail=15"]):
+        try:
+            parts.append(f"$ kubectl {' '.join(command)}\n{kube.run(*command)}")
+        except DemoError as error:
+            parts.append(str(error))
+    return "\n".join(parts)
 
 
 def _clear_interrupted(kube: Kube) -> None:

@@ -1,0 +1,120 @@
+"""What is in the images: unpacked, and run in a read-only root as the user they name."""
+
+import json
+import re
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localcluster import images
+from localcluster.images import CHECKOUT
+
+pytestmark = pytest.mark.real
+
+PROGRAMS = {"operator": "scoring-operator", "scorer": "device-scorer"}
+PACKAGES = {"operator": "scoring_operator", "scorer": "device_scorer"}
+
+
+@dataclass(frozen=True)
+class Image:
+    name: str
+    root: Path
+    config: dict[str, Any]
+    layers: dict[str, list[str]]
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in the image: its user, its environment, its root read-only and no folder to write to."""
+        script = (
+            'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" && mount -t tmpfs -o size=16m tmpfs "$1/tmp"'
+            ' && shift && exec chroot --userspec="$UID_GID" "$@"'
+        )
+        variables = dict(each.split("=", 1) for each in self.config["Env"])
+        return subprocess.run(
+            ["unshare", "--mount", "sh", "-c", script, "sh", self.root, self.root, *command],
+            env=variables | {"UID_GID": self.config["User"], "PATH": f"{variables['PATH']}:/usr/sbin"},
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd="/",
+        )
+
+
+@pytest.fixture(scope="module", params=images.NAMES)
+def image(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
+    archive = images.build(request.param)
+    folder = tmp_path_factory.mktemp(request.param)
+    root = folder / "root"
+    with tarfile.open(archive) as packed:
+        packed.extractall(folder / "packed", filter="tar")
+    manifest = json.loads((folder / "packed" / "manifest.json").read_text())[0]
+    layers = {}
+    for layer in manifest["Layers"]:
+        with tarfile.open(folder / "packed" / layer) as content:
+            layers[layer] = content.getnames()
+            content.extractall(root, filter="fully_trusted")  # noqa: S202  our own archive, as a kubelet unpacks it
+    config = json.loads((folder / "packed" / manifest["Config"]).read_text())["config"]
+    yield Image(request.param, root, config, layers)
+    subprocess.run(["rm", "-rf", folder], check=True)
+
+
+def test_it_runs_its_command_line_as_nobody_in_particular_with_a_read_only_root(image: Image) -> None:
+    assert image.config["User"] == "65532:65532"
+    assert image.config["Entrypoint"] == [PROGRAMS[image.name]]
+    answer = image.run(PROGRAMS[image.name], "--help")
+    assert answer.returncode == 0, answer.stderr
+    assert "usage" in answer.stdout
+
+
+def test_no_module_is_compiled_at_start(image: Image) -> None:
+    modules = {
+        "operator": "kopf, aiohttp, azure.storage.blob, msgspec",
+        "scorer": "numpy, azure.storage.blob, sklearn.svm",
+    }
+    answer = image.run("python", "-v", "-c", f"import {PACKAGES[image.name]}.__main__, {modules[image.name]}")
+    assert answer.returncode == 0, answer.stderr[-2000:]
+    loaded = re.findall(r"^# code object from '?(.+?)'?$", answer.stderr, re.MULTILINE)
+    assert len(loaded) > 200
+    assert [path for path in loaded if not path.endswith(".pyc")] == []
+
+
+def test_bytecode_of_what_is_installed_does_not_depend_on_times(image: Image) -> None:
+    compiled = [*image.root.glob("opt/**/*.pyc")]
+    assert len(compiled) > 100
+    # Flags at offset 4: bit 0 says that the source's hash stands in the file, bit 1 that it is to be checked.
+    assert {path.read_bytes()[4:8] for path in compiled} == {b"\x01\x00\x00\x00"}
+
+
+def test_it_has_exactly_its_own_pins_and_its_distribution(image: Image) -> None:
+    script = (
+        "import importlib.metadata as m; print(*sorted({f'{d.name}=={d.version}'.lower() for d in m.distributions()}))"
+    )
+    installed = set(image.run("python", "-c", script).stdout.replace("_", "-").split())
+    lines = (CHECKOUT / "requirements" / f"{image.name}.txt").read_text().lower().splitlines()
+    pinned = {line.split()[0] for line in lines if line and line[0].isalnum()}
+    unpinned = installed - pinned
+    assert {each.partition("==")[0] for each in unpinned} == {PROGRAMS[image.name]}
+    # A pin may be for another platform: what is not installed is only that.
+    conditional = {line.split()[0] for line in lines if " ; " in line}
+    assert pinned - installed <= conditional
+
+
+def test_it_carries_neither_secrets_of_the_build_nor_headers_and_tests(image: Image) -> None:
+    names = [name for members in image.layers.values() for name in members]
+    assert [name for name in names if "run/secrets" in name and not name.rstrip("/").endswith("run/secrets")] == []
+    ours = [name for name in names if name.startswith("opt/")]
+    assert len(ours) > 1000
+    assert [name for name in ours if name.endswith((".h", ".pyx")) or "/tests/" in name] == []
+    assert any(".libs/" in name for name in ours) == (image.name == "scorer")
+
+
+def test_a_change_of_source_costs_one_small_layer(image: Image) -> None:
+    with_distribution = [
+        names for names in image.layers.values() if "opt/distribution/bin/" + PROGRAMS[image.name] in names
+    ]
+    assert len(with_distribution) == 1
+    assert [name for name in with_distribution[0] if name.startswith(f"opt/{image.name}")] == []

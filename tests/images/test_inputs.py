@@ -1,0 +1,66 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from localcluster import images
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    for name in ("Dockerfile.scorer", ".dockerignore", "scorer", "requirements"):
+        source = images.CHECKOUT / name
+        ignore = shutil.ignore_patterns("__pycache__")
+        if source.is_dir():
+            shutil.copytree(source, tmp_path / name, ignore=ignore)
+        else:
+            shutil.copy(source, tmp_path / name)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "changed",
+    ["Dockerfile.scorer", "requirements/scorer.txt", "scorer/pyproject.toml", "scorer/src/device_scorer/__main__.py"],
+)
+def test_an_image_is_built_anew_when_what_it_is_made_of_changes(checkout: Path, changed: str) -> None:
+    before = images.fingerprint("scorer", checkout, "base")
+    with (checkout / changed).open("a") as file:
+        file.write("# changed\n")
+    assert images.fingerprint("scorer", checkout, "base") != before
+
+
+def test_another_base_makes_another_image(checkout: Path) -> None:
+    assert images.fingerprint("scorer", checkout, "one") != images.fingerprint("scorer", checkout, "other")
+
+
+@pytest.mark.parametrize("unrelated", ["requirements/operator.txt", "scorer/src/device_scorer/__pycache__/x.pyc"])
+def test_an_image_is_kept_when_something_else_changes(checkout: Path, unrelated: str) -> None:
+    before = images.fingerprint("scorer", checkout, "base")
+    (checkout / unrelated).parent.mkdir(exist_ok=True)
+    (checkout / unrelated).write_text("changed")
+    assert images.fingerprint("scorer", checkout, "base") == before
+
+
+def test_the_build_gets_the_index_that_pip_is_set_to() -> None:
+    exports = images.index_exports("global.index-url='https://index.example/simple'\n", {}, bundle=False)
+    assert exports.splitlines() == [
+        "export PIP_INDEX_URL=https://index.example/simple",
+        "export UV_DEFAULT_INDEX=https://index.example/simple",
+    ]
+
+
+def test_the_build_gets_the_proxy_and_uvs_own_index_and_nothing_else_of_the_environment() -> None:
+    environment = {
+        "https_proxy": "http://proxy.example:3128",
+        "UV_DEFAULT_INDEX": "https://uv.example",
+        "HOME": "/root",
+    }
+    exports = images.index_exports("global.index-url='https://pip.example'", environment, bundle=False)
+    assert "export https_proxy=http://proxy.example:3128\n" in exports
+    assert "export UV_DEFAULT_INDEX=https://uv.example\n" in exports
+    assert "HOME" not in exports
+
+
+def test_the_build_trusts_the_bundle_that_it_is_handed() -> None:
+    assert "export SSL_CERT_FILE=/run/secrets/ca\n" in images.index_exports("", {}, bundle=True)
+    assert images.index_exports("", {}, bundle=False) == ""
