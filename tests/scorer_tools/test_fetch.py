@@ -1,0 +1,51 @@
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.scorer_tools.command import files, scorer
+
+WINDOW = ("--window-start", "2018-08-28T22:30:00Z", "--window-end", "2018-08-29T00:00:00Z")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    folder = tmp_path / "store"
+    fleet = ("--devices", "3", "--tags", "2", "--end", "2018-08-29T00:00:00Z", "--hours", "4")
+    assert scorer("simulate", "--store", folder, *fleet).code == 0
+    assert scorer("train", "--store", folder).code == 0
+    return folder
+
+
+def shell(line: str, folder: Path) -> None:
+    python = f"{shlex.quote(sys.executable)} -m device_scorer"
+    subprocess.run(["sh", "-c", line.replace("device-scorer", python)], check=True, cwd=folder, capture_output=True)
+
+
+def test_it_brings_the_model_and_the_windows_readings_and_nothing_else(store: Path, tmp_path: Path) -> None:
+    said = scorer("fetch", "press-2", *WINDOW, "--to", tmp_path / "here", "--store", store)
+    assert said.code == 0, said.err
+    names = ["data/20180828T2200Z/press-2.csv", "data/20180828T2300Z/press-2.csv", "models/press-2.joblib"]
+    fetched = files(tmp_path / "here")
+    assert sorted(fetched) == names
+    assert fetched == {name: (store / name).read_bytes() for name in names}
+
+
+def test_the_printed_command_gives_the_same_predictions(store: Path, tmp_path: Path) -> None:
+    shell(f"device-scorer score --store store {' '.join(WINDOW)} -- press-1 press-2 press-3", tmp_path)
+    said = scorer("fetch", "press-2", "press-3", *WINDOW, "--to", tmp_path / "it is here", "--store", store)
+    slug = "20180828T223000Z_20180829T000000Z"
+    for device in ("press-2", "press-3"):
+        target = tmp_path / "it is here" / "predictions" / slug / f"{device}.csv"
+        target.write_text("to be made anew")
+        shell(said.out.split("score again:")[1].strip(), tmp_path)
+        assert target.read_bytes() == (store / "predictions" / slug / f"{device}.csv").read_bytes()
+
+
+def test_a_device_without_anything_is_named_and_the_others_still_come(store: Path, tmp_path: Path) -> None:
+    said = scorer("fetch", "press-2", "lathe-1", *WINDOW, "--to", tmp_path / "here", "--store", store)
+    assert said.code == 65
+    assert "of lathe-1" in said.err
+    assert "models/press-2.joblib" in files(tmp_path / "here")
