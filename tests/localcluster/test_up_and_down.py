@@ -54,7 +54,9 @@ def traces(name: str, slot: Slot) -> list[str]:
     return found + [f"folder: {path}" for path in (cluster_dir(name),) if path.exists()]
 
 
-def test_a_killed_up_is_cleared_away_and_down_leaves_nothing(name: str) -> None:
+def test_a_killed_up_is_cleared_away_and_down_leaves_nothing_but_the_cluster_beside_it(
+    cluster: Cluster, name: str
+) -> None:
     killed = an_up(name, "container")
     wait_for("kubelet", lambda: processes.find(cluster_dir(name), ["kubelet"]))
     record = records.read(name)
@@ -66,12 +68,14 @@ def test_a_killed_up_is_cleared_away_and_down_leaves_nothing(name: str) -> None:
     with pytest.raises(ClusterError, match="localcluster up"):
         Cluster.open(name)
 
-    cluster = Cluster.up(name, "container,kwok:1")
-    cluster.kubectl("apply", "-f", "-", input=a_pod("sleeper", "sleep 1000"))
-    cluster.kubectl("wait", "--for=condition=Ready", "pod/sleeper", "--timeout=60s")
-    assert traces(name, slot)
-    cluster.down()
+    second = Cluster.up(name, "container,kwok:1")
+    second.kubectl("apply", "-f", "-", input=a_pod("sleeper", "sleep 1000"))
+    second.kubectl("wait", "--for=condition=Ready", "pod/sleeper", "--timeout=60s")
+    with pytest.raises(ClusterError, match="not found"):
+        cluster.kubectl("get", "pod", "sleeper")
+    second.down()
     assert traces(name, slot) == []
+    assert cluster.healthy()
 
 
 def test_an_up_that_is_told_to_stop_clears_up_after_itself(name: str) -> None:
@@ -84,16 +88,6 @@ def test_an_up_that_is_told_to_stop_clears_up_after_itself(name: str) -> None:
     assert stopped.returncode == 130
     assert "Traceback" not in output
     assert traces(name, Slot(record.slot)) == []
-
-
-def test_a_second_cluster_stands_beside_the_first(cluster: Cluster, name: str) -> None:
-    second = Cluster.up(name, "none")
-    assert second.server != cluster.server
-    second.kubectl("create", "namespace", "only-here")
-    with pytest.raises(ClusterError, match="not found"):
-        cluster.kubectl("get", "namespace", "only-here")
-    second.down()
-    assert cluster.healthy()
 
 
 def test_up_returns_a_running_cluster_and_refuses_to_change_it(cluster: Cluster) -> None:

@@ -19,8 +19,8 @@ _INTERRUPTED = 130  # what a shell says of a program that Ctrl-C ended
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code: 0, 1 with what is wrong and what to do, 130 when interrupted."""
     parsed = _parser().parse_args(arguments)
-    # Ended by `kill` or a closed terminal, it clears up as after Ctrl-C.
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    # Ended by `kill` or a closed terminal, it clears up as after Ctrl-C (which shells' background jobs ignore).
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
         parsed.command(parsed)

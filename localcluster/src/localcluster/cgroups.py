@@ -1,6 +1,7 @@
 """The cgroups under which a cluster's pods run: one of the cluster's own in every hierarchy, of version 1 or 2."""
 
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from localcluster.errors import ClusterError
@@ -17,13 +18,13 @@ def hierarchies(mounts: str) -> list[Path]:
     return [Path(row[1]) for row in rows if row[2] in ("cgroup", "cgroup2")]
 
 
-def controllers(mounts: str) -> set[str]:
-    """The controllers that pods' groups can use, from /proc/mounts' text (and the root group's list of version 2)."""
+def controllers(mounts: str, cgroup: str = "") -> set[str]:
+    """The controllers that a cgroup has, from /proc/mounts' text (and the cgroup's own list in version 2)."""
     found: set[str] = set()
     for row in (line.split() for line in mounts.splitlines()):
         if row[2] == "cgroup":
             found.update(row[3].split(","))
-        elif row[2] == "cgroup2" and (listed := Path(row[1]) / "cgroup.controllers").exists():
+        elif row[2] == "cgroup2" and (listed := Path(row[1]) / cgroup / "cgroup.controllers").exists():
             found.update(listed.read_text().split())
     return found
 
@@ -32,6 +33,12 @@ def create(cgroup: str) -> None:
     """Make a cgroup in every hierarchy; the kubelet wants its root to be there."""
     for hierarchy in hierarchies(Path("/proc/mounts").read_text()):
         (hierarchy / cgroup).mkdir(exist_ok=True)
+        # Version 2 gives a cgroup only those controllers that its parent passes on.
+        passed_on = hierarchy / "cgroup.subtree_control"
+        if passed_on.exists():
+            for controller in (hierarchy / "cgroup.controllers").read_text().split():
+                with suppress(OSError):
+                    passed_on.write_text(f"+{controller}")
 
 
 def remove(cgroup: str, *, seconds: float = 20) -> None:

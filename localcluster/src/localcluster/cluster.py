@@ -5,6 +5,7 @@ cluster.kubectl("get", "nodes")
 cluster.down()
 """
 
+import os
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -152,6 +153,12 @@ class Cluster:
         return self._plane.admin
 
     @property
+    def environment(self) -> dict[str, str]:
+        """An environment in which kubectl and helm use this cluster, as its administrator, and no proxy on the way."""
+        direct = ",".join(filter(None, [os.environ.get("NO_PROXY") or os.environ.get("no_proxy"), self.host_address]))
+        return os.environ | {"KUBECONFIG": str(self.kubeconfig), "NO_PROXY": direct, "no_proxy": direct}
+
+    @property
     def server(self) -> str:
         """The API server's URL."""
         return self._plane.server
@@ -194,8 +201,8 @@ class Cluster:
         Raises:
             ClusterError: it failed; the message is its own.
         """
-        command = [str(tools.ensure_program("kubectl")), f"--kubeconfig={self.kubeconfig}", *arguments]
-        answer = subprocess.run(command, input=input, capture_output=True, text=True, check=False)
+        command = [str(tools.ensure_program("kubectl")), *arguments]
+        answer = subprocess.run(command, input=input, capture_output=True, text=True, check=False, env=self.environment)
         if answer.returncode != 0:
             raise ClusterError(f"kubectl {' '.join(arguments)}: {answer.stderr.strip()}")
         return answer.stdout

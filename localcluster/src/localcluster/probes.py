@@ -164,16 +164,14 @@ def capabilities() -> Finding | None:
 
 def cgroup_hierarchies() -> Finding | None:
     """Controllers for what pods may use, and the right to make groups."""
-    mounts = Path("/proc/mounts").read_text()
-    lacking = {"cpu", "memory", "pids"} - cgroups.controllers(mounts)
-    if lacking:
-        return Finding("cgroup controllers", f"lacks {', '.join(sorted(lacking))}", _PRIVILEGED)
+    group = "fleetscore.probe"
     try:
-        cgroups.create("fleetscore.probe")
-        cgroups.remove("fleetscore.probe")
+        cgroups.create(group)
+        lacking = {"cpu", "memory", "pids"} - cgroups.controllers(Path("/proc/mounts").read_text(), group)
+        cgroups.remove(group)
     except (OSError, ClusterError) as error:
         return Finding("writable cgroups", str(error), _PRIVILEGED)
-    return None
+    return Finding("cgroup controllers", f"lacks {', '.join(sorted(lacking))}", _PRIVILEGED) if lacking else None
 
 
 def namespaces() -> Finding | None:
@@ -241,7 +239,7 @@ def _failure(
     if answer.returncode == 0:
         return None
     said = (answer.stderr or answer.stdout).strip().splitlines()
-    return said[-1][:150] if said else f"{command[0]} failed"
+    return said[-1][:100] if said else f"{command[0]} failed"
 
 
 def _output(command: Sequence[str]) -> str:

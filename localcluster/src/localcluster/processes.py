@@ -23,11 +23,13 @@ def start(folder: Path, role: str, command: Sequence[str], *, environment: Mappi
     logs = log_path(folder, role)
     logs.parent.mkdir(parents=True, exist_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    # The cluster's programs talk to each other: a proxy for the world outside must not come between them.
+    inherited = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     # posix_spawn, not Popen: the process outlives this command and is nobody's child to wait for.
     return os.posix_spawnp(
         command[0],
         list(command),
-        os.environ | (environment or {}) | {_MARK: f"{folder}:{role}"},
+        inherited | dict(environment or {}) | {_MARK: f"{folder}:{role}"},
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
             (os.POSIX_SPAWN_OPEN, 1, str(logs), flags, 0o644),
