@@ -53,7 +53,8 @@ class FaultServer:
 
     @staticmethod
     def body(name: str, version: int, **extra: Any) -> dict[str, Any]:
-        return {"metadata": {"namespace": "ns", "name": name, "resourceVersion": str(version)}, **extra}
+        metadata = {"namespace": "ns", "name": name, "uid": f"uid-{name}", "resourceVersion": str(version)}
+        return {"metadata": metadata, **extra}
 
     async def emit(self, path: str, kind: str, body: dict[str, Any]) -> None:
         """Send an event as it is, true or not."""
@@ -76,7 +77,23 @@ class FaultServer:
             return response
         if watch:
             return await self._watch(request)
-        return self._list(request) if request.method == "GET" else await self._write(request)
+        if request.method == "GET":
+            return self._get(request)
+        return await (self._replace(request) if request.method == "PUT" else self._create(request))
+
+    def _get(self, request: web.Request) -> web.Response:
+        collection, _, name = request.path.rpartition("/")
+        if (collection, name) in self.objects:
+            return web.json_response(self.objects[collection, name])
+        return self._list(request) if "limit" in request.query else refusal(404, "NotFound")
+
+    async def _replace(self, request: web.Request) -> web.Response:
+        collection, _, name = request.path.rpartition("/")
+        body = await request.json()
+        if body["metadata"]["resourceVersion"] != self.objects[collection, name]["metadata"]["resourceVersion"]:
+            return refusal(409, "Conflict")
+        await self.put(collection, name, spec=body.get("spec"))
+        return web.json_response(self.objects[collection, name])
 
     def _list(self, request: web.Request) -> web.Response:
         names = sorted(name for path, name in self.objects if path == request.path)
@@ -85,11 +102,12 @@ class FaultServer:
         items = [self.objects[request.path, name] for name in names[start : start + limit]]
         return web.json_response({"metadata": {"resourceVersion": str(self.version), "continue": more}, "items": items})
 
-    async def _write(self, request: web.Request) -> web.Response:
-        name = (await request.json())["metadata"]["name"]
+    async def _create(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        name = body["metadata"]["name"]
         if (request.path, name) in self.objects:
             return refusal(409, "AlreadyExists")
-        await self.put(request.path, name)
+        await self.put(request.path, name, spec=body.get("spec"))
         return web.json_response(self.objects[request.path, name])
 
     async def _watch(self, request: web.Request) -> web.StreamResponse:

@@ -210,6 +210,20 @@ async def test_a_server_that_was_set_back_is_believed_in_the_end(api: FaultServe
         assert len([verb for verb, _path, _query in api.requests if verb == "GET"]) > STALE_LISTS
 
 
+async def test_a_listener_that_comes_late_first_hears_of_all_that_is_there(
+    api: FaultServer, connection: Cluster
+) -> None:
+    await api.put(JOBS, "a", color="red")
+    async with mirroring(connection) as mirror:
+        heard: list[tuple[str | None, str | None]] = []
+        mirror.on_change(lambda old, new: heard.append((color(old), color(new))))
+        assert heard == [(None, "red")]
+        mirror.drop_listeners()
+        await api.put(JOBS, "a", color="blue")
+        await until(lambda: mirror.snapshot()["ns", "a"].color == "blue")
+        assert len(heard) == 1
+
+
 async def test_a_listener_that_fails_does_not_end_the_mirror(api: FaultServer, connection: Cluster) -> None:
     async with mirroring(connection) as mirror:
 

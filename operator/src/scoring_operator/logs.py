@@ -14,7 +14,7 @@ current_run: contextvars.ContextVar[str] = contextvars.ContextVar("current_run",
 _SECRETS = re.compile(
     r"(sig=|AccountKey=|SharedAccessSignature=|Bearer\s+|client_assertion=)[^\s&;\"']+", re.IGNORECASE
 )
-_CHATTY = ("azure", "urllib3", "msal", "aiohttp", "asyncio")
+_CHATTY = ("azure", "urllib3", "msal", "aiohttp", "asyncio", "kopf")
 
 
 class JsonLines(logging.Formatter):
@@ -44,7 +44,8 @@ def _kopf_object(record: logging.LogRecord) -> str:
 def configure(level: str) -> None:
     """Send all logging to stderr as JSON lines.
 
-    Libraries that log requests stay at WARNING whatever the level: at DEBUG they print URLs with signatures in them.
+    Libraries stay at WARNING whatever the level: at DEBUG some print URLs with signatures in them, and kopf has a line
+    for each event at INFO.
 
     Args:
         level: Name of a level of the standard library's logging, such as "INFO".

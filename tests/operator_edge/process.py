@@ -1,0 +1,175 @@
+"""The operator as a process beside the cluster, under the chart's own service account and Roles."""
+
+import base64
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from localcluster.cluster import Cluster
+from tests.chart.rendering import render
+from tests.support.azurite import Storage
+
+OMITTED = {"Deployment", "CronJob"}  # the process stands for the one, nothing for the other
+WINDOW = {"start": "2018-08-28T23:00:00Z", "end": "2018-08-29T00:00:00Z"}
+DATA = "20180828T2300Z"
+
+
+def until(condition: Callable[[], Any], what: str, *, seconds: float = 60) -> Any:
+    """Wait for a condition and give what it returned."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
+        time.sleep(0.05)
+    return found
+
+
+@dataclass
+class Release:
+    """The chart's objects in a namespace, and what an operator's process needs to stand for its Deployment."""
+
+    cluster: Cluster
+    namespace: str
+    folder: Path
+    fleets: list[dict[str, Any]]
+    kubeconfig: Path = field(init=False)
+
+    def install(self) -> None:
+        """Apply CRD, Roles and accounts."""
+        objects = render({"fleets": self.fleets}, namespace=self.namespace)
+        wanted = [item for item in objects if item["kind"] not in OMITTED]
+        self.cluster.kubectl(
+            "apply", "--server-side", "--force-conflicts", "-n", self.namespace, "-f", "-", input=yaml.dump_all(wanted)
+        )
+        self.cluster.kubectl("wait", "--for=condition=Established", "crd/scoringruns.fleetscore.dev", "--timeout=30s")
+        self.kubeconfig = self.cluster.kubeconfig_for(self.namespace, "fleetscore-operator")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        fleets = [{"namespaces": [self.namespace]} | fleet for fleet in self.fleets]
+        (self.folder / "fleets.yaml").write_text(yaml.safe_dump({"fleets": fleets}))
+
+    def secret(self, fleet: str, key: str, value: str) -> None:
+        """Give a fleet its Secret's value: to the operator as a file, to scorers as a Secret."""
+        path = self.folder / "secrets" / fleet / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(value)
+        data = {key: base64.b64encode(value.encode()).decode()}
+        self.cluster.api.create(
+            f"/api/v1/namespaces/{self.namespace}/secrets",
+            {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "fleet-storage"}, "data": data},
+        )
+
+    def environment(self, name: str, port: int) -> dict[str, str]:
+        return {
+            "PATH": os.environ["PATH"],
+            "KUBECONFIG": str(self.kubeconfig),
+            "FLEETSCORE_FLEETS_FILE": str(self.folder / "fleets.yaml"),
+            "FLEETSCORE_SECRETS_DIR": str(self.folder / "secrets"),
+            "FLEETSCORE_SCORER_IMAGE": "fleetscore/scorer:dev",
+            "FLEETSCORE_WATCH_NAMESPACES": self.namespace,
+            "FLEETSCORE_METRICS_PORT": str(port),
+            "POD_NAME": name,
+            "POD_NAMESPACE": self.namespace,
+        }
+
+    def run(self, name: str, **spec: Any) -> dict[str, Any]:
+        """Create a ScoringRun."""
+        body = {
+            "apiVersion": "fleetscore.dev/v1alpha1",
+            "kind": "ScoringRun",
+            "metadata": {"name": name},
+            "spec": {"window": WINDOW} | spec,
+        }
+        self.cluster.kubectl("create", "-n", self.namespace, "-f", "-", input=yaml.safe_dump(body))
+        return body
+
+    def get(self, name: str) -> dict[str, Any]:
+        path = f"/apis/fleetscore.dev/v1alpha1/namespaces/{self.namespace}/scoringruns/{name}"
+        return self.cluster.api.request("GET", path)
+
+    def jobs(self) -> list[dict[str, Any]]:
+        found = self.cluster.api.request("GET", f"/apis/batch/v1/namespaces/{self.namespace}/jobs")
+        return list(found["items"])
+
+    def lease(self) -> dict[str, Any]:
+        path = f"/apis/coordination.k8s.io/v1/namespaces/{self.namespace}/leases/fleetscore-operator"
+        return dict(self.cluster.api.request("GET", path)["spec"])
+
+
+def a_release(cluster: Cluster, namespace: str, folder: Path, storage: Storage) -> Release:
+    """A release with one fleet on the test's storage."""
+    fleet = {
+        "name": "default",
+        "storage": {
+            "accountUrl": storage.account_url,
+            "models": storage.models,
+            "data": storage.data,
+            "predictions": storage.predictions,
+            "auth": "existingSecret",
+            "existingSecret": {"name": "fleet-storage", "key": "connectionString", "kind": "connectionString"},
+        },
+    }
+    release = Release(cluster, namespace, folder, [fleet])
+    release.install()
+    release.secret("default", "connectionString", storage.connection_string)
+    return release
+
+
+@dataclass
+class Operator:
+    """A running operator."""
+
+    process: "subprocess.Popen[bytes]"
+    port: int
+    log: Path
+
+    def probe(self, path: str) -> tuple[int, str]:
+        """Ask its port; status 0 where nothing answers."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:  # own port
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    def end(self, how: signal.Signals = signal.SIGTERM) -> float:
+        """Send a signal and give the seconds until the process was gone."""
+        began = time.monotonic()
+        self.process.send_signal(how)
+        self.process.wait(30)
+        return time.monotonic() - began
+
+
+@contextmanager
+def operator(release: Release, name: str = "operator-a") -> Iterator[Operator]:
+    """Run an operator until it is ready; kill it at the end, if it still runs."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = release.folder / f"{name}.log"
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "scoring_operator", "run"],
+            env=release.environment(name, port),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    running = Operator(process, port, log)
+    try:
+        until(lambda: running.probe("/readyz")[0] == 200 or process.poll() is not None, "the operator is ready")
+        assert process.poll() is None, log.read_text()
+        yield running
+    finally:
+        process.kill()
+        process.wait()

@@ -1,0 +1,166 @@
+"""Who may act, and for how long: contenders for one Lease, with times a hundredth of the real ones."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from scoring_operator.cluster import Cluster
+from scoring_operator.errors import LeaseLost
+from scoring_operator.lease import Lease, Times
+from tests.operator_edge.faultserver import FaultServer, hang, refuse, reset
+
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/ns/leases"
+TIMES = Times(duration=1, renew_deadline=0.6, renew_every=0.15, retry_every=0.03, look_every=0.1)
+
+
+def contender(cluster: Cluster, identity: str) -> Lease:
+    return Lease(cluster, namespace="ns", name="operator", identity=identity, times=TIMES)
+
+
+def spec(api: FaultServer) -> dict[str, Any]:
+    return dict(api.objects[LEASES, "operator"]["spec"])
+
+
+@asynccontextmanager
+async def held(lease: Lease) -> AsyncIterator[asyncio.Task[None]]:
+    """Hold the lease while the context lasts; the task ends when it is lost."""
+    await asyncio.wait_for(lease.acquire(), 5)
+    renewing = asyncio.create_task(lease.renew())
+    try:
+        yield renewing
+    finally:
+        renewing.cancel()
+        await asyncio.gather(renewing, return_exceptions=True)
+
+
+async def test_the_first_one_holds_the_lease_and_the_second_waits(api: FaultServer, connection: Cluster) -> None:
+    first, second = contender(connection, "a"), contender(connection, "b")
+    async with held(first):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(second.acquire(), 3)  # three times as long as a lease lasts
+        assert first.held
+        assert not second.held
+        assert spec(api)["holderIdentity"] == "a"
+
+
+async def test_a_released_lease_is_taken_at_once(api: FaultServer, connection: Cluster) -> None:
+    first, second = contender(connection, "a"), contender(connection, "b")
+    async with held(first):
+        pass
+    await first.release()
+    assert not first.held
+    began = time.monotonic()
+    async with held(second):
+        assert time.monotonic() - began < 0.5
+        assert spec(api)["leaseTransitions"] == 1
+
+
+async def test_a_lease_that_is_no_longer_renewed_is_taken_when_it_has_run_out_and_not_before(
+    connection: Cluster,
+) -> None:
+    first, second = contender(connection, "a"), contender(connection, "b")
+    async with held(first):
+        pass  # dies without a release
+    began = time.monotonic()
+    async with held(second):
+        assert 0.9 < time.monotonic() - began < 2
+        assert not first.held
+
+
+async def test_clocks_that_differ_do_not_matter(api: FaultServer, connection: Cluster) -> None:
+    async with held(contender(connection, "a")):
+        pass
+    future = spec(api) | {"renewTime": "2999-01-01T00:00:00.000000Z"}
+    await api.put(LEASES, "operator", spec=future)
+    async with held(contender(connection, "b")):
+        assert spec(api)["holderIdentity"] == "b"
+
+
+async def test_one_that_comes_back_under_the_holders_name_holds_it_at_once(
+    api: FaultServer, connection: Cluster
+) -> None:
+    async with held(contender(connection, "a")):
+        pass
+    began = time.monotonic()
+    async with held(contender(connection, "a")):
+        assert time.monotonic() - began < 0.5
+        assert spec(api)["leaseTransitions"] == 0
+
+
+@pytest.mark.parametrize("fault", [reset, refuse(503), refuse(403), hang], ids=["reset", "503", "403", "hang"])
+async def test_a_holder_that_cannot_renew_gives_up_before_another_may_take_over(
+    api: FaultServer, connection: Cluster, fault: Any
+) -> None:
+    lease = contender(connection, "a")
+    async with held(lease) as renewing:
+        api.faults.extend([fault] * 1000)
+        began = time.monotonic()
+        await asyncio.wait_for(renewing, 5)
+        assert time.monotonic() - began < TIMES.duration
+        assert not lease.held
+
+
+async def test_a_passing_fault_does_not_lose_the_lease(api: FaultServer, connection: Cluster) -> None:
+    lease = contender(connection, "a")
+    async with held(lease) as renewing:
+        version = api.version
+        api.faults.extend([reset, refuse(503), refuse(409, "Conflict")])
+        async with asyncio.timeout(5):
+            while api.version < version + 3:  # noqa: ASYNC110  # the server has no event for it
+                await asyncio.sleep(0.01)
+        assert lease.held
+        assert not renewing.done()
+
+
+async def test_a_holder_whose_lease_was_taken_does_not_take_it_back_while_it_acts(
+    api: FaultServer, connection: Cluster
+) -> None:
+    lease = contender(connection, "a")
+    async with held(lease) as renewing:
+        await api.put(LEASES, "operator", spec=spec(api) | {"holderIdentity": "b"})
+        await asyncio.wait_for(renewing, 5)
+        assert not lease.held
+        assert spec(api)["holderIdentity"] == "b"
+
+
+async def test_what_is_fenced_by_a_lost_lease_writes_nothing(api: FaultServer, connection: Cluster) -> None:
+    lease = contender(connection, "a")
+    fenced = connection.fenced(lambda: lease.held)
+    async with held(lease):
+        await fenced.create("/apis/x", {"metadata": {"name": "x"}})
+    await lease.release()
+    requests = len(api.requests)
+    with pytest.raises(LeaseLost):
+        await fenced.create("/apis/x", {"metadata": {"name": "y"}})
+    with pytest.raises(LeaseLost):
+        await fenced.patch("/apis/x", {}, subresource="status")
+    assert len(api.requests) == requests
+
+
+async def test_a_throttled_write_is_not_repeated_when_the_lease_is_lost_meanwhile(
+    api: FaultServer, connection: Cluster
+) -> None:
+    answers = iter([True, False])
+    fenced = connection.fenced(lambda: next(answers))
+    api.faults.append(refuse(429, Retry_After="0"))
+    with pytest.raises(LeaseLost):
+        await fenced.create("/apis/x", {"metadata": {"name": "y"}})
+    assert len(api.requests) == 1
+
+
+async def test_reads_need_no_lease(api: FaultServer, connection: Cluster) -> None:
+    await api.put("/apis/x", "a")
+    assert (await connection.fenced(lambda: False).list("/apis/x", type=dict))[0]
+
+
+async def test_a_lease_that_cannot_be_released_runs_out_by_itself(api: FaultServer, connection: Cluster) -> None:
+    lease = contender(connection, "a")
+    async with held(lease):
+        pass
+    api.faults.extend([hang] * 10)
+    await asyncio.wait_for(lease.release(), 2)
+    assert not lease.held
