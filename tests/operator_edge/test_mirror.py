@@ -189,6 +189,7 @@ async def test_a_list_older_than_what_is_known_is_not_believed(api: FaultServer,
         await until(lambda: names(mirror) == {"b"})
         changes: list[object] = []
         mirror.on_change(lambda old, new: changes.append((old, new)))
+        changes.clear()
         api.faults.extend([stale, stale])
         api.watch_faults.append(refuse(410))
         await api.close_watches()
