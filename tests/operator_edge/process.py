@@ -151,12 +151,17 @@ class Operator:
         return time.monotonic() - began
 
 
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 @contextmanager
 def operator(release: Release, name: str = "operator-a") -> Iterator[Operator]:
     """Run an operator until it is ready; kill it at the end, if it still runs."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     log = release.folder / f"{name}.log"
     with log.open("ab") as output:
         process = subprocess.Popen(

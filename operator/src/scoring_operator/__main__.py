@@ -54,7 +54,7 @@ def read_fleets(settings: Settings) -> Mapping[str, Fleet]:
     except OSError as error:
         raise SettingsInvalid(f"fleets file {path}: {error.strerror}; set FLEETSCORE_FLEETS_FILE") from None
     except (yaml.YAMLError, UnicodeDecodeError, FleetsInvalidError) as error:
-        raise SettingsInvalid(f"fleets file {path}: {error}") from None
+        raise SettingsInvalid(f"fleets file {path}: {' '.join(str(error).split())}") from None  # YAML's has many lines
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -85,7 +85,9 @@ def _from_kubeconfig(path: Path) -> Credentials:
         cluster = _named(config, "cluster", context["cluster"])
         user = _named(config, "user", context["user"])
     except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
-        raise SettingsInvalid(f"KUBECONFIG {path} cannot be used: {type(error).__name__}: {error}") from error
+        raise SettingsInvalid(
+            f"KUBECONFIG {path} cannot be used: {type(error).__name__}: {' '.join(str(error).split())}"
+        ) from error
     for kind in ("exec", "auth-provider", "username"):
         if kind in user:
             raise SettingsInvalid(

@@ -33,7 +33,7 @@ class JsonLines(logging.Formatter):
             line["run"] = run
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
-        return _SECRETS.sub(r"\1***", msgspec.json.encode(line).decode())
+        return msgspec.json.encode({key: _SECRETS.sub(r"\1***", value) for key, value in line.items()}).decode()
 
 
 def _kopf_object(record: logging.LogRecord) -> str:

@@ -12,17 +12,14 @@ Trouble = Callable[[], str]
 
 
 @asynccontextmanager
-async def probes(port: int, metrics: Metrics, *, alive: Trouble, ready: Trouble) -> AsyncIterator[int]:
+async def probes(port: int, metrics: Metrics, *, alive: Trouble, ready: Trouble) -> AsyncIterator[None]:
     """Answer while the context lasts.
 
     Args:
-        port: To listen on, on all addresses; 0: any.
+        port: To listen on, on all addresses.
         metrics: What /metrics shows.
         alive: Where it names a trouble, /healthz fails and the kubelet will restart the container.
         ready: Where it names a trouble, /readyz fails.
-
-    Yields:
-        The port.
 
     Raises:
         OSError: The port is taken.
@@ -44,11 +41,11 @@ async def probes(port: int, metrics: Metrics, *, alive: Trouble, ready: Trouble)
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", show_metrics)
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, port=port, shutdown_timeout=1)
+        site = web.TCPSite(runner, port=port)
         await site.start()
-        yield runner.addresses[0][1]
+        yield
     finally:
         await runner.cleanup()

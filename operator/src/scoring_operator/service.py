@@ -47,7 +47,6 @@ class Service:
     def __init__(self, settings: Settings, fleets: Mapping[str, Fleet], credentials: Credentials) -> None:
         self.metrics = Metrics()
         self.failed = False
-        self.port = 0  # that the probes answer on, once started
         self._settings = settings
         self._fleets = fleets
         self._credentials = credentials
@@ -122,7 +121,7 @@ class Service:
     async def _open_port(self, stack: AsyncExitStack, mirror: Mirror[JobView]) -> None:
         port = self._settings.metrics_port
         try:
-            self.port = await stack.enter_async_context(
+            await stack.enter_async_context(
                 probes(
                     port,
                     self.metrics,

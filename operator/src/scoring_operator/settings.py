@@ -26,7 +26,7 @@ class Settings:
     lease_name: str
     max_active_jobs: int  # over all runs
     log_level: str
-    metrics_port: int  # /metrics, /healthz and /readyz; 0 lets the system choose
+    metrics_port: int  # /metrics, /healthz and /readyz
     pod_name: str  # who holds the lease; unique among the operators that run at one time
     pod_namespace: str  # where the lease lives
 
@@ -97,7 +97,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         "lease_name": read("FLEETSCORE_LEASE_NAME", "fleetscore-operator", str),
         "max_active_jobs": read("FLEETSCORE_MAX_ACTIVE_JOBS", "1000", _integer(1, 1_000_000)),
         "log_level": read("FLEETSCORE_LOG_LEVEL", "INFO", _one_of(*logging.getLevelNamesMapping())),
-        "metrics_port": read("FLEETSCORE_METRICS_PORT", "9090", _integer(0, 65535)),
+        "metrics_port": read("FLEETSCORE_METRICS_PORT", "9090", _integer(1, 65535)),
         "pod_name": read("POD_NAME", socket.gethostname(), str),
         "pod_namespace": read("POD_NAMESPACE", "default", str),
     }
