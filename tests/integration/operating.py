@@ -1,0 +1,114 @@
+"""The engine on a real API server, with storage in memory: in a test's own loop, or as a process to be killed.
+
+python -m tests.integration.operating KUBECONFIG NAMESPACE DEVICES
+"""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from scoring_operator import credentials
+from scoring_operator.cluster import Cluster
+from scoring_operator.devices import Listing
+from scoring_operator.engine import Engine
+from scoring_operator.errors import StorageUnavailable
+from scoring_operator.fleets import Fleet, parse_fleet
+from scoring_operator.jobs import ScorerImage
+from scoring_operator.mirror import Mirror
+from scoring_operator.names import JOB_SELECTOR
+from scoring_operator.scoringrun import Window
+from scoring_operator.views import JobView
+
+
+@dataclass
+class Memory:
+    """Storage in memory."""
+
+    models: list[str]
+    data: list[str] = field(default_factory=list)
+    predictions: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    records: dict[str, bytes] = field(default_factory=dict)
+    down: bool = False
+
+    async def list_models(self, fleet: Fleet) -> Listing:
+        self._answer(fleet)
+        return Listing(tuple(sorted(self.models)), ())
+
+    async def list_data_devices(self, fleet: Fleet, window: Window) -> Listing:
+        self._answer(fleet)
+        return Listing(tuple(self.data) if window.length else (), ())
+
+    async def list_predictions(self, fleet: Fleet, window: Window) -> Mapping[str, Mapping[str, str]]:
+        self._answer(fleet)
+        return self.predictions if window.length else {}
+
+    async def read_outcome(self, fleet: Fleet, run_uid: str, job_name: str) -> bytes | None:
+        self._answer(fleet)
+        return self.records.get(job_name) if run_uid else None
+
+    def _answer(self, fleet: Fleet) -> None:
+        if self.down:
+            raise StorageUnavailable(f"storage of fleet {fleet.name} does not answer")
+
+
+def a_fleet(*namespaces: str, **settings: Any) -> Fleet:
+    scorer = {"serviceAccountName": "default", "maxResources": {"cpu": "1", "memory": "1Gi"}}
+    return parse_fleet({"name": "default", "namespaces": list(namespaces), "scorer": scorer, **settings})
+
+
+@asynccontextmanager
+async def operating(
+    kubeconfig: str, storage: Memory, *fleets: Fleet, namespace: str, most_jobs: int = 1000
+) -> AsyncIterator[Engine]:
+    """The engine at work in one namespace."""
+    async with Cluster.connect(credentials.load({"KUBECONFIG": kubeconfig})) as cluster:
+        jobs = Mirror(
+            cluster,
+            api="apis/batch/v1",
+            plural="jobs",
+            type=JobView,
+            namespaces=[namespace],
+            label_selector=JOB_SELECTOR,
+        )
+        runs = Mirror(
+            cluster,
+            api="apis/fleetscore.dev/v1alpha1",
+            plural="scoringruns",
+            type=dict[str, Any],
+            namespaces=[namespace],
+        )
+        engine = Engine(
+            cluster,
+            jobs,
+            {fleet.name: fleet for fleet in fleets},
+            storage,
+            ScorerImage("scorer:test"),
+            namespaces=(namespace,),
+            most_jobs=most_jobs,
+        )
+
+        def changed(old: dict[str, Any] | None, new: dict[str, Any] | None) -> None:
+            meta = (new or old or {})["metadata"]
+            engine.wake(meta["namespace"], meta["name"], new)
+
+        runs.on_change(changed)
+        tasks = [asyncio.create_task(one.run()) for one in (jobs, runs, engine)]
+        try:
+            yield engine
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _main(kubeconfig: str, namespace: str, devices: int) -> None:
+    storage = Memory([f"press-{number}" for number in range(devices)])
+    async with operating(kubeconfig, storage, a_fleet(namespace), namespace=namespace):
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(_main(sys.argv[1], sys.argv[2], int(sys.argv[3])))

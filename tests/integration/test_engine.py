@@ -1,0 +1,307 @@
+"""The engine on a real API server with simulated pods."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import pytest
+
+from localcluster import stages
+from scoring_operator.engine import Engine
+from scoring_operator.fleets import Fleet
+from tests.integration.conftest import HOUR, Runs
+from tests.integration.operating import Memory, a_fleet, operating
+from tests.operator.builders import a_message
+
+Operate = Callable[..., AbstractAsyncContextManager[Engine]]
+
+
+@pytest.fixture
+def operate(runs: Runs) -> Operate:
+    def start(storage: Memory, *fleets: Fleet, **options: Any) -> AbstractAsyncContextManager[Engine]:
+        every = fleets or (a_fleet(runs.namespace),)
+        return operating(str(runs.cluster.kubeconfig), storage, *every, namespace=runs.namespace, **options)
+
+    return start
+
+
+def presses(count: int) -> Memory:
+    return Memory([f"press-{number}" for number in range(count)])
+
+
+def condition(status: dict[str, Any], kind: str) -> dict[str, Any]:
+    return next((c for c in status.get("conditions", ()) if c["type"] == kind), {})
+
+
+async def ended(runs: Runs, name: str = "hourly", seconds: float = 60) -> dict[str, Any]:
+    return await asyncio.to_thread(runs.until_ended, name, seconds=seconds)
+
+
+async def until(runs: Runs, true: Callable[[dict[str, Any]], bool], name: str = "hourly") -> dict[str, Any]:
+    return await asyncio.to_thread(runs.until, true, name)
+
+
+@pytest.fixture
+async def staged(runs: Runs) -> AsyncIterator[Callable[[dict[str, Any]], None]]:
+    """Adds stages that go with the test."""
+    added: list[str] = []
+
+    def add(stage: dict[str, Any]) -> None:
+        added.append(stage["metadata"]["name"])
+        runs.cluster.add_stage(stage)
+
+    yield add
+    for name in added:
+        runs.cluster.remove_stage(name)
+
+
+async def test_a_run_over_all_devices_completes_and_says_what_was_found(runs: Runs, operate: Operate) -> None:
+    storage = presses(12)
+    storage.data = ["press-1", "stray-1"]
+    async with operate(storage):
+        runs.create(parallelism=5)
+        status = await ended(runs)
+    assert status["phase"] == "Complete"
+    assert condition(status, "Complete")["status"] == "True"
+    assert status["devices"]["total"] == status["devices"]["scored"] == 12
+    assert status["results"]["rows"] == 12 * 60
+    assert status["withoutModel"] == {"count": 1, "samples": ["stray-1"]}
+    assert status["window"] == "2018-08-28T23:00Z/1h"
+    assert len(runs.jobs()) == 12
+    assert all(job["metadata"]["ownerReferences"][0]["kind"] == "ScoringRun" for job in runs.jobs())
+
+
+async def test_packed_jobs_cover_every_device_once(runs: Runs, operate: Operate) -> None:
+    async with operate(presses(23)):
+        runs.create(devicesPerJob=5)
+        status = await ended(runs)
+    assert status["devices"]["scored"] == 23
+    assert len(runs.jobs()) == 5
+
+
+async def test_a_device_that_kills_its_packed_job_is_isolated(
+    runs: Runs, operate: Operate, staged: Callable[[dict[str, Any]], None]
+) -> None:
+    staged(stages.finish("oom", arguments=["poison"], exit_code=137, reason="OOMKilled", weight=100_000))
+    storage = Memory([*(f"press-{number}" for number in range(7)), "poison"])
+    async with operate(storage):
+        runs.create(devicesPerJob=8, backoffLimit=0, maxFailedDevices=1)
+        status = await ended(runs)
+    assert status["phase"] == "Complete"
+    assert status["devices"]["scored"] == 7
+    assert status["failureReasons"] == {"OOMKilled": 1}
+    assert status["failures"][0]["device"] == "poison"
+    assert condition(status, "Degraded")["status"] == "True"
+
+
+async def test_too_many_failed_devices_end_the_run_early(
+    runs: Runs, operate: Operate, staged: Callable[[dict[str, Any]], None]
+) -> None:
+    message = a_message(
+        outcomes={"failed": "0"}, reasons={"ModelInvalid": "0"}, samples=[[0, "ModelInvalid", "no pipeline"]]
+    )
+    for number in range(3):
+        staged(
+            stages.finish(f"bad-{number}", arguments=[f"bad-{number}"], exit_code=65, message=message, weight=100_000)
+        )
+    async with operate(Memory([*(f"bad-{number}" for number in range(3)), *(f"press-{n}" for n in range(40))])):
+        runs.create(parallelism=3, maxFailedDevices=1)
+        status = await ended(runs)
+        assert condition(status, "Failed")["reason"] == "MaxFailedDevicesExceeded"
+        assert status["devices"]["notRun"] > 30
+        assert status["failures"][0] == {"device": "bad-0", "reason": "ModelInvalid", "message": "no pipeline"}
+
+
+async def test_a_suspended_run_stands_still_and_a_resumed_one_completes(runs: Runs, operate: Operate) -> None:
+    async with operate(presses(20)):
+        runs.create(parallelism=2)
+        await until(runs, lambda status: status.get("devices", {}).get("scored", 0) > 0)
+        runs.change(suspend=True)
+        await until(runs, lambda status: status["phase"] == "Suspended")
+        unfinished = [job for job in runs.jobs() if not job["status"].get("conditions")]
+        assert all(job["spec"]["suspend"] for job in unfinished)
+        runs.change(suspend=False, parallelism=20)
+        status = await ended(runs)
+    assert status["devices"]["scored"] == 20
+    assert condition(status, "Suspended")["status"] == "False"
+
+
+async def test_a_cancelled_run_keeps_its_results_and_stops_its_jobs(
+    runs: Runs, operate: Operate, staged: Callable[[dict[str, Any]], None]
+) -> None:
+    staged(stages.finish("hangs", arguments=["slow"], after_seconds=stages.NEVER, weight=100_000))
+    async with operate(Memory(["press-1", "slow"])):
+        runs.create()
+        await until(runs, lambda status: status.get("devices", {}).get("scored") == 1)
+        runs.change(cancel=True)
+        status = await ended(runs)
+        assert status["phase"] == "Cancelled"
+        assert (status["devices"]["scored"], status["devices"]["notRun"]) == (1, 1)
+        await asyncio.to_thread(_until_gone, runs, "slow")
+
+
+def _until_gone(runs: Runs, device: str) -> None:
+    runs.cluster.kubectl(
+        "-n", runs.namespace, "wait", "--for=delete", "job", "-l", f"fleetscore.dev/device={device}", "--timeout=30s"
+    )
+
+
+async def test_runs_of_one_schedule_go_one_after_the_other_or_are_skipped(runs: Runs, operate: Operate) -> None:
+    labels = {"fleetscore.dev/schedule": "hourly"}
+    next_hour = {"start": HOUR["end"], "end": "2018-08-29T01:00:00Z"}
+    async with operate(presses(8)):
+        runs.create("first", labels=labels, parallelism=2)
+        await until(runs, lambda status: status.get("phase") == "Running", "first")
+        runs.create("second", labels=labels, window=next_hour)
+        runs.create("third", labels=labels, window=next_hour, overlapPolicy="Skip")
+        assert (await ended(runs, "third"))["phase"] == "Skipped"
+        queued = await until(runs, lambda status: "phase" in status, "second")
+        assert (queued["phase"], queued["message"]) == ("Queued", "waits for run first to end")
+        second, first = await ended(runs, "second"), runs.status("first")
+    assert second["phase"] == "Complete"
+    assert second["startTime"] >= first["completionTime"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        ({"fleet": "unknown"}, "FleetNotFound"),
+        ({"fleet": "foreign"}, "NamespaceNotAllowed"),
+        ({"resources": {"limits": {"memory": "2Gi"}}}, "ResourcesNotAllowed"),
+        ({"writePolicy": "Overwrite"}, "OverwriteNotAllowed"),
+        ({"maxDevices": 2}, "TooManyDevices"),
+        ({"devices": {"include": ["pump-*"]}}, "NoDevices"),
+        ({"devices": {"retryOf": {"name": "gone"}}}, "RetryRunNotFound"),
+    ],
+)
+async def test_a_run_that_may_not_begin_fails_with_a_clear_condition(
+    runs: Runs, operate: Operate, spec: dict[str, Any], reason: str
+) -> None:
+    foreign = a_fleet("elsewhere")
+    fleets = a_fleet(runs.namespace), type(foreign)(name="foreign", namespaces=("elsewhere",))
+    async with operate(presses(3), *fleets):
+        runs.create(**spec)
+        status = await ended(runs)
+    assert condition(status, "Failed")["reason"] == reason
+    assert condition(status, "Failed")["message"] == status["message"]
+    assert runs.jobs() == []
+
+
+async def test_a_retry_runs_just_the_devices_that_failed(
+    runs: Runs, operate: Operate, staged: Callable[[dict[str, Any]], None]
+) -> None:
+    message = a_message(outcomes={"failed": "0"}, reasons={"DataInvalid": "0"})
+    staged(
+        stages.finish(
+            "once-bad",
+            arguments=["odd"],
+            labels={"fleetscore.dev/run": "hourly"},
+            exit_code=65,
+            message=message,
+            weight=100_000,
+        )
+    )
+    async with operate(Memory(["press-1", "press-2", "odd"])):
+        runs.create(maxFailedDevices="100%")
+        assert (await ended(runs))["devices"]["failed"] == 1
+        runs.create("again", devices={"retryOf": {"name": "hourly"}})
+        status = await ended(runs, "again")
+    assert (status["phase"], status["devices"]["total"], status["devices"]["scored"]) == ("Complete", 1, 1)
+
+
+async def test_complete_predictions_are_not_made_again(runs: Runs, operate: Operate) -> None:
+    storage = presses(3)
+    window = f"{HOUR['start']}/{HOUR['end']}"
+    storage.predictions = {"press-1": {"complete": "true", "tags": "*", "window": window}}
+    async with operate(storage):
+        runs.create()
+        status = await ended(runs)
+    assert (status["devices"]["alreadyScored"], status["devices"]["scored"]) == (1, 2)
+
+
+async def test_a_deleted_job_is_run_once_more_and_then_its_device_is_lost(
+    runs: Runs, operate: Operate, staged: Callable[[dict[str, Any]], None]
+) -> None:
+    staged(stages.finish("hangs-too", arguments=["slow"], after_seconds=stages.NEVER, weight=100_000))
+    async with operate(Memory(["slow"])):
+        runs.create(maxFailedDevices="100%")
+        for round_ in ("0", "1"):
+            await asyncio.to_thread(_delete_job_of_round, runs, round_)
+        status = await ended(runs)
+    assert status["failureReasons"] == {"JobLost": 1}
+
+
+def _delete_job_of_round(runs: Runs, round_: str) -> None:
+    selector = f"fleetscore.dev/round={round_}"
+    runs.cluster.kubectl("-n", runs.namespace, "wait", "--for=create", "job", "-l", selector, "--timeout=30s")
+    runs.cluster.kubectl("-n", runs.namespace, "delete", "job", "-l", selector)
+
+
+async def test_a_vanished_job_that_left_its_record_is_not_run_again(
+    runs: Runs, operate: Operate, staged: Callable[[dict[str, Any]], None]
+) -> None:
+    staged(stages.finish("hangs-three", arguments=["slow"], after_seconds=stages.NEVER, weight=100_000))
+    storage = Memory(["slow"])
+    async with operate(storage):
+        runs.create()
+        await until(runs, lambda status: status.get("devices", {}).get("active") == 1)
+        name = runs.jobs()[0]["metadata"]["name"]
+        storage.records[name] = b'{"v":1,"devices":1,"outcomes":{"scored":"0"},"rows":42}'
+        await asyncio.to_thread(_delete_job_of_round, runs, "0")
+        status = await ended(runs)
+    assert (status["devices"]["scored"], status["results"]["rows"]) == (1, 42)
+
+
+async def test_an_ended_run_is_deleted_after_its_time_to_live(runs: Runs, operate: Operate) -> None:
+    async with operate(presses(2)):
+        runs.create(ttlSecondsAfterFinished=0)
+        await asyncio.to_thread(
+            runs.cluster.kubectl, "-n", runs.namespace, "wait", "--for=delete", "sr/hourly", "--timeout=60s"
+        )
+
+
+async def test_a_run_whose_pods_cannot_start_is_stalled_and_ends_at_its_pending_deadline(
+    runs: Runs, operate: Operate, staged: Callable[[dict[str, Any]], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scoring_operator.runner.STUCK_SECONDS", 2.0)
+    staged(stages.wait("no-image", arguments=["nothing"], reason="ImagePullBackOff", weight=100_000))
+    async with operate(Memory(["nothing"])):
+        runs.create(pendingDeadlineSeconds=8)
+        stalled = await until(runs, lambda status: condition(status, "Stalled").get("status") == "True")
+        assert condition(stalled, "Stalled")["reason"] == "ImagePullBackOff"
+        status = await ended(runs)
+    assert condition(status, "Failed")["reason"] == "PendingDeadlineExceeded"
+
+
+async def test_a_quota_slows_the_run_down_and_fails_nothing(runs: Runs, operate: Operate) -> None:
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "jobs"},
+        "spec": {"hard": {"count/jobs.batch": "2"}},
+    }
+    path = f"/api/v1/namespaces/{runs.namespace}/resourcequotas"
+    runs.cluster.api.request("POST", path, quota)
+    async with operate(presses(5)):
+        runs.create()
+        stalled = await until(runs, lambda status: condition(status, "Stalled").get("status") == "True")
+        assert condition(stalled, "Stalled")["reason"] == "QuotaExceeded"
+        runs.cluster.api.request("DELETE", f"{path}/jobs")
+        status = await ended(runs)
+    assert (status["devices"]["scored"], condition(status, "Stalled")["status"]) == (5, "False")
+
+
+async def test_the_limit_of_active_jobs_holds_over_all_runs(runs: Runs, operate: Operate) -> None:
+    most = 0
+    async with operate(presses(4), most_jobs=3) as engine:
+        for hour in range(4):
+            window = {"start": f"2018-08-28T0{hour}:00:00Z", "end": f"2018-08-28T0{hour + 1}:00:00Z"}
+            runs.create(f"run-{hour}", window=window)
+        waiting = [asyncio.create_task(ended(runs, f"run-{hour}", 120)) for hour in range(4)]
+        while not all(task.done() for task in waiting):
+            most = max(most, sum(runner.active() for runner in engine.runners.values()))
+            await asyncio.sleep(0.02)
+        scored = [(await task)["devices"]["scored"] for task in waiting]
+    assert scored == [4] * 4
+    assert most == 3
