@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help demo demo-local down test check lint images bench lock format clean clean-all
+.PHONY: help demo demo-local down test check lint images bench lock generate format clean clean-all
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -52,6 +52,9 @@ lock: $(READY)  ## compile the hashed requirements anew (make lock UPGRADE=1 tak
 	$(COMPILE) $(if $(UPGRADE),--upgrade) scorer/pyproject.toml -o requirements/scorer.txt
 	$(COMPILE) $(if $(UPGRADE),--upgrade) operator/pyproject.toml scorer/pyproject.toml localcluster/pyproject.toml --group dev -o requirements/dev.txt
 	echo "uv==$$($(UV) --version | cut -d' ' -f2)" | $(COMPILE) - -o requirements/uv.txt
+
+generate: $(READY)  ## bring up to date what is made from other files: the chart's CRD, schema and README, docs/scoringrun.md
+	$(PY) -m tests.chart.generate
 
 $(READY): requirements/uv.txt requirements/dev.txt operator/pyproject.toml scorer/pyproject.toml localcluster/pyproject.toml
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; python3 here is $$(python3 --version)"; exit 1; }

@@ -24,7 +24,7 @@ def nodes(schema: Any, path: str = "#") -> Iterator[tuple[str, dict[str, Any]]]:
 
 @pytest.mark.parametrize("path", list(generate.generated()), ids=lambda path: path.name)
 def test_generated_files_are_current(path: Any) -> None:
-    assert path not in generate.stale(), "run `make chart` and look at the difference"
+    assert path not in generate.stale(), "run `make generate` and look at the difference"
 
 
 def test_the_charts_crd_is_the_repositorys_byte_for_byte() -> None:

@@ -1,13 +1,16 @@
 """The whole operator as a process, on a real API server with simulated pods and a real Azurite."""
 
 import json
+import signal
+import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from localcluster import stages
 from localcluster.cluster import Cluster
-from tests.operator_edge.process import DATA, Release, a_release, operator, until
+from tests.operator_edge.process import DATA, Operator, Release, a_release, operator, until
 from tests.support.azurite import Storage
 from tests.support.cluster import ALL_SCORED
 
@@ -23,32 +26,129 @@ def give_devices(storage: Storage, count: int) -> None:
         storage.put("data", f"{DATA}/press-{number}.csv", b"x")
 
 
+def scorers(release: Release, run: str, *, after_seconds: float = 0) -> None:
+    """Let the run's simulated pods score everything."""
+    labels = {"fleetscore.dev/run": run}
+    release.cluster.add_stage(
+        stages.finish(f"edge-{run}", labels=labels, after_seconds=after_seconds, message_template=ALL_SCORED)
+    )
+
+
 def condition(release: Release, name: str, kind: str) -> str:
     found = release.get(name).get("status", {}).get("conditions", [])
     return next((str(item["status"]) for item in found if item["type"] == kind), "")
 
 
+def until_complete(release: Release, name: str) -> dict[str, int]:
+    """Wait for the run's end and give its devices by outcome."""
+    until(lambda: condition(release, name, "Complete") == "True", f"{name} is complete", seconds=120)
+    return dict(release.get(name)["status"]["devices"])
+
+
+def writes(release: Release, verb: str) -> Counter[str]:
+    """Successful writes of Jobs by the operator's account, by the Job's name, from the audit log."""
+    counts: Counter[str] = Counter()
+    with release.cluster.audit_log.open() as log:
+        for line in log:
+            if f'"{release.namespace}"' not in line or '"jobs"' not in line:
+                continue
+            event = json.loads(line)
+            reference = event["objectRef"]
+            if (reference["resource"], event["verb"]) == ("jobs", verb) and event["responseStatus"]["code"] == 201:
+                counts[reference["name"]] += 1
+    return counts
+
+
+def holder(release: Release) -> str:
+    return str(release.lease()["holderIdentity"])
+
+
+def held_by(running: Operator) -> bool:
+    return "fleetscore_lease_held 1.0" in running.probe("/metrics")[1]
+
+
 def test_a_run_is_scored_and_everything_about_it_can_be_seen(release: Release, storage: Storage) -> None:
     give_devices(storage, 12)
     storage.put("data", f"{DATA}/new-device.csv", b"x")
-    release.cluster.add_stage(
-        stages.finish("edge-scored", labels={"fleetscore.dev/run": "full"}, message_template=ALL_SCORED)
-    )
+    scorers(release, "full")
     with operator(release) as running:
         assert running.probe("/healthz") == (200, "ok")
         release.run("full", parallelism=4)
-        until(lambda: condition(release, "full", "Complete") == "True", "the run is complete")
-        status = release.get("full")["status"]
-        assert (status["devices"]["total"], status["devices"]["scored"]) == (12, 12)
-        assert status["withoutModel"] == {"count": 1, "samples": ["new-device"]}
+        devices = until_complete(release, "full")
+        assert (devices["total"], devices["scored"]) == (12, 12)
+        assert release.get("full")["status"]["withoutModel"] == {"count": 1, "samples": ["new-device"]}
         metrics = running.probe("/metrics")[1]
-        assert "fleetscore_lease_held 1.0" in metrics
+        assert held_by(running)
         assert 'fleetscore_api_requests_total{code="201",verb="POST"}' in metrics
-        assert "fleetscore_watch_age_seconds" in metrics
-        seconds = running.end()
+        assert 'fleetscore_watch_age_seconds{resource="jobs"}' in metrics
+        assert running.end() < 5
         assert running.process.returncode == 0
-        assert seconds < 5
     lines = [json.loads(line) for line in running.log.read_text().splitlines()]
-    assert any(line.get("run") == f"{release.namespace}/full" for line in lines)
     assert not [line for line in lines if line["level"] == "ERROR"]
+    assert not [line for line in lines if "press-" in line["message"]]
     assert storage.connection_string not in running.log.read_text()
+
+
+def test_a_second_operator_takes_over_in_under_three_seconds_when_the_first_is_told_to_end(release: Release) -> None:
+    with operator(release, "first") as first, operator(release, "second") as second:
+        assert holder(release) == "first"
+        assert second.probe("/readyz") == (200, "ok")
+        began = time.monotonic()
+        first.process.send_signal(signal.SIGTERM)
+        until(lambda: held_by(second), "the second holds the lease", seconds=10)
+        assert time.monotonic() - began < 3
+        assert holder(release) == "second"
+
+
+def test_a_run_goes_on_under_a_second_operator_when_the_first_is_killed_and_no_job_is_made_twice(
+    release: Release, storage: Storage
+) -> None:
+    give_devices(storage, 40)
+    scorers(release, "crash", after_seconds=1)
+    with operator(release, "first") as first, operator(release, "second") as second:
+        release.run("crash", parallelism=8)
+        until(lambda: len(writes(release, "create")) >= 12, "the run is under way")
+        began = time.monotonic()
+        first.end(signal.SIGKILL)
+        until(lambda: held_by(second), "the second holds the lease", seconds=30)
+        assert time.monotonic() - began < 20
+        devices = until_complete(release, "crash")
+    assert (devices["scored"], devices["failed"]) == (40, 0)
+    created = writes(release, "create")
+    assert len(created) == 40
+    assert set(created.values()) == {1}
+
+
+def test_an_operator_that_stood_still_while_another_took_over_writes_nothing_more(
+    release: Release, storage: Storage
+) -> None:
+    give_devices(storage, 20)
+    scorers(release, "frozen", after_seconds=1)
+    with operator(release, "first") as first, operator(release, "second") as second:
+        release.run("frozen", parallelism=4)
+        until(lambda: len(writes(release, "create")) >= 4, "the run is under way")
+        first.process.send_signal(signal.SIGSTOP)
+        until(lambda: held_by(second), "the second holds the lease", seconds=30)
+        first.process.send_signal(signal.SIGCONT)
+        until(lambda: "is lost" in first.log.read_text(), "the first knows that it lost the lease")
+        devices = until_complete(release, "frozen")
+        assert not held_by(first)
+        assert first.probe("/healthz")[0] == 200
+    assert devices["scored"] == 20
+    created = writes(release, "create")
+    assert (len(created), set(created.values())) == (20, {1})
+
+
+def test_an_operator_that_comes_back_under_its_name_goes_on_at_once(release: Release, storage: Storage) -> None:
+    give_devices(storage, 20)
+    scorers(release, "again", after_seconds=1)
+    with operator(release, "pod-0") as before:
+        release.run("again", parallelism=4)
+        until(lambda: len(writes(release, "create")) >= 4, "the run is under way")
+        before.end(signal.SIGKILL)
+    began = time.monotonic()
+    with operator(release, "pod-0") as after:
+        until(lambda: held_by(after), "it holds the lease again")
+        assert time.monotonic() - began < 10
+        assert until_complete(release, "again")["scored"] == 20
+    assert set(writes(release, "create").values()) == {1}

@@ -57,15 +57,28 @@ def find(folder: Path, roles: Sequence[str] | None = None) -> dict[int, str]:
 
 def _role(folder: Path, pid: int) -> str | None:
     prefix = f"{_MARK}={folder}:".encode()
-    try:
-        environment = Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:  # it ended meanwhile, or it is another user's
-        return None
-    for variable in environment.split(b"\0"):
+    for variable in _environment(pid).split(b"\0"):
         if variable.startswith(prefix):
             role = variable[len(prefix) :].decode()
             return f"{role}'s pod" if _keeps_a_pod(pid) else role
     return None
+
+
+def _environment(pid: int) -> bytes:
+    """A process's environment, empty where it has ended or is another user's."""
+    folder = Path(f"/proc/{pid}")
+    deadline = time.monotonic() + 1
+    try:
+        while not (environment := (folder / "environ").read_bytes()):
+            # For a moment while a process turns into another program it has neither environment nor command line, though
+            # it is neither a zombie nor a kernel thread (those have no program): look again, or ours would be missed.
+            (folder / "exe").readlink()
+            if (folder / "cmdline").read_bytes() or time.monotonic() > deadline:
+                break
+            time.sleep(0.001)
+    except OSError:
+        return b""
+    return environment
 
 
 def _keeps_a_pod(pid: int) -> bool:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
 
-from device_scorer.errors import UsageInvalid
 from device_scorer.settings import Settings
 
 NO_METADATA: Mapping[str, str] = MappingProxyType({})
@@ -38,6 +37,9 @@ class BlobInfo:
 
 class Store(Protocol):
     """Blob storage by role. All methods raise StorageUnavailable, IdentityUnavailable or ConfigurationInvalid."""
+
+    calling: bool
+    """Whether a call of this view (see `until`) waits for the store right now."""
 
     def read(self, container: str, name: str, *, max_bytes: int | None = None) -> Blob | None:
         """The whole blob, checked against its length and MD5; None: no such blob. TooLarge before any byte is read."""
@@ -74,6 +76,9 @@ class Store(Protocol):
     def until(self, deadline: float) -> "Store":
         """The same store, whose calls end (with StorageUnavailable if need be) by `time.monotonic() == deadline`."""
 
+    def close(self) -> None:
+        """Let go of connections; the store can still be used."""
+
 
 def open_store(settings: Settings) -> Store:
     """The store that the settings name."""
@@ -81,7 +86,9 @@ def open_store(settings: Settings) -> Store:
         from device_scorer.folder import FolderStore  # noqa: PLC0415  a pod on Azure needs no folder store
 
         return FolderStore(settings.folder)
-    raise UsageInvalid("give --store FOLDER: this version knows no Blob Storage yet")
+    from device_scorer.azure_blobs import AzureStore  # noqa: PLC0415  a laptop's folder needs no network
+
+    return AzureStore(settings)
 
 
 def md5_of(content: bytes) -> str:

@@ -98,8 +98,11 @@ class Crew:
         now = time.monotonic()
         for index, guard in list(self._started.items()):
             if now >= guard.ends + _GRACE:
+                waits = guard.waits_for_storage
                 guard.give_up()
                 self._hire()
+                if waits:
+                    return index, Outcome(PASSING, "StorageUnavailable", "storage did not answer before the deadline")
                 text = f"the device did not end within its {self._deadline:g} seconds and was given up"
                 return index, Outcome(FAILED, "DeadlineExceeded", text)
         return None

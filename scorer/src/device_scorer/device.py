@@ -29,6 +29,7 @@ def score_device(device: str, shift: Shift, guard: Guard) -> Outcome:
     if not paths.DEVICE_ID.fullmatch(device):
         raise ConfigurationInvalid(f"{device[:130]!r} is no device id (1 to 128 of A-Za-z0-9-.%_#*?!(),:=@$')")
     task, store = shift.task, shift.store.until(guard.ends)
+    guard.store = store
     name = paths.prediction_name(shift.settings.predictions_path, task.window, device)
     asked, made = task.tags, None
     for _ in range(_MOST_RACES):

@@ -21,6 +21,8 @@ _UNFINISHED = ".unfinished-"
 class FolderStore:
     """The Store protocol on files."""
 
+    calling = False
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
@@ -97,6 +99,9 @@ class FolderStore:
     def until(self, deadline: float) -> "FolderStore":  # noqa: ARG002  a folder does not keep anyone waiting
         """See Store."""
         return self
+
+    def close(self) -> None:
+        """See Store."""
 
     def _path(self, container: str, name: str) -> Path:
         parts = name.split("/")

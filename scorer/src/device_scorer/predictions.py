@@ -58,8 +58,8 @@ def metadata(
     sources: Sources,
     figures: Figures,
 ) -> dict[str, str]:
-    """The metadata of a predictions blob."""
-    return {
+    """The metadata of a predictions blob; what is empty is left out."""
+    words = {
         "runuid": run_uid,
         "window": window.text,
         "tags": encode_tags(tags),
@@ -74,6 +74,7 @@ def metadata(
         "unscoredrows": str(figures.unscored_rows),
         "anomalies": str(figures.anomalies),
     }
+    return {key: value for key, value in words.items() if value}
 
 
 def encode_tags(tags: frozenset[str] | None) -> str:

@@ -86,7 +86,7 @@ class Scorer:
                 raise DataTooLarge(f"more than the {self._limits.rows:,} readings that are allowed in one window")
 
     def finish(self) -> bool:
-        """Whether anything was in the window. Raises DataInvalid: too many bad lines; ModelNotFound: no tag has a model."""
+        """Whether there is anything to write. Raises DataInvalid, ModelNotFound (of all tags)."""
         tally = self.tally
         lines = tally.rows + tally.unscored + tally.bad
         if tally.bad > lines * self._limits.bad_share:

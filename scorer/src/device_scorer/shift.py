@@ -17,11 +17,17 @@ class Guard:
     def __init__(self, seconds: float) -> None:
         self.ends = time.monotonic() + seconds
         self.given_up = False
+        self.store: Store | None = None
 
     def check(self) -> None:
         """Raise DeadlineExceeded once the time is over."""
         if self.given_up or time.monotonic() > self.ends:
             raise DeadlineExceeded("the device took longer than --device-deadline-seconds allows")
+
+    @property
+    def waits_for_storage(self) -> bool:
+        """Whether it is the store that keeps the device waiting."""
+        return self.store is not None and self.store.calling
 
     def give_up(self) -> None:
         """Let the device begin no write from now on; one under way is whole or nothing anyway."""

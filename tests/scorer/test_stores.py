@@ -1,0 +1,175 @@
+"""What both stores promise, on a folder and on Azurite with key and SAS."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from azure.storage.blob import ResourceTypes, generate_account_sas
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from device_scorer import settings as scorer_settings
+from device_scorer.blobs import Store, md5_of, open_store
+from device_scorer.errors import ConfigurationInvalid, IdentityUnavailable, TooLarge
+from device_scorer.paths import prediction_name, segment
+from device_scorer.window import Window
+from tests.support.azurite import Storage
+
+WINDOW = Window(datetime(2018, 8, 28, 23, tzinfo=UTC), datetime(2018, 8, 29, tzinfo=UTC))
+
+
+def sas_of(storage: Storage, permission: str = "rwdlac") -> str:
+    return str(
+        generate_account_sas(
+            account_name=storage.client.account_name or "",
+            account_key=storage.client.credential.account_key,
+            resource_types=ResourceTypes(service=True, container=True, object=True),
+            permission=permission,
+            expiry=datetime.now(UTC) + timedelta(hours=1),
+        ),
+    )
+
+
+@contextmanager
+def store_on(storage: Storage, **changes: str) -> Iterator[Store]:
+    store = open_store(scorer_settings.read({**storage.environment(), **changes}))
+    yield store
+    store.close()
+
+
+@pytest.fixture(params=["folder", "key", "sas"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    if request.param == "folder":
+        yield open_store(scorer_settings.read({}, str(tmp_path / "store")))
+        return
+    storage: Storage = request.getfixturevalue("storage")
+    sas = {"FLEETSCORE_AUTH": "sas", "AZURE_STORAGE_SAS_TOKEN": sas_of(storage)} if request.param == "sas" else {}
+    with store_on(storage, **sas) as opened:
+        yield opened
+
+
+def test_what_was_written_is_read_with_its_metadata(store: Store) -> None:
+    etag = store.write("data", "a/b.csv", b"x" * 100_000, metadata={"runuid": "u1", "rows": "3"})
+    blob = store.read("data", "a/b.csv")
+    assert blob is not None
+    assert (blob.content, blob.etag, dict(blob.metadata)) == (b"x" * 100_000, etag, {"runuid": "u1", "rows": "3"})
+
+
+def test_an_empty_blob_is_a_blob(store: Store) -> None:
+    store.write("data", "empty.csv", b"")
+    blob = store.read("data", "empty.csv")
+    assert blob is not None
+    assert blob.content == b""
+
+
+def test_no_such_blob_is_none_everywhere(store: Store) -> None:
+    store.ensure_container("data")
+    assert store.read("data", "none.csv") is None
+    assert store.stat("data", "none.csv") is None
+    assert store.write("data", "none.csv", b"x", if_match="abc") is None
+    store.delete("data", "none.csv")
+
+
+def test_creating_twice_keeps_the_first(store: Store) -> None:
+    assert store.write("predictions", "p.csv", b"first") is not None
+    assert store.write("predictions", "p.csv", b"second") is None
+    blob = store.read("predictions", "p.csv")
+    assert blob is not None
+    assert blob.content == b"first"
+
+
+def test_replacing_needs_the_etag_of_what_is_there(store: Store) -> None:
+    first = store.write("predictions", "p.csv", b"first", metadata={"rows": "1"})
+    second = store.write("predictions", "p.csv", b"second", metadata={"rows": "2"}, if_match=first)
+    assert second is not None
+    assert store.write("predictions", "p.csv", b"third", if_match=first) is None
+    blob = store.read("predictions", "p.csv")
+    assert blob is not None
+    assert (blob.content, dict(blob.metadata)) == (b"second", {"rows": "2"})
+
+
+def test_overwriting_replaces_whatever_is_there(store: Store) -> None:
+    store.write("predictions", "p.csv", b"first")
+    assert store.write("predictions", "p.csv", b"second", overwrite=True) is not None
+
+
+def test_too_large_a_blob_is_refused_with_its_size(store: Store) -> None:
+    store.write("data", "big.csv", b"x" * 5000)
+    with pytest.raises(TooLarge) as refused:
+        store.read("data", "big.csv", max_bytes=4999)
+    assert (refused.value.size, refused.value.limit) == (5000, 4999)
+    assert store.read("data", "big.csv", max_bytes=5000) is not None
+
+
+def test_a_listing_has_names_in_order_with_metadata_and_checksum(store: Store) -> None:
+    for name in ("w/b%2Fc.csv", "w/a.csv", "v/z.csv"):
+        store.write("predictions", name, name.encode(), metadata={"complete": "true"})
+    found = list(store.list("predictions", "w/"))
+    assert [info.name for info in found] == ["w/a.csv", "w/b%2Fc.csv"]
+    assert [info.md5 for info in found] == [md5_of(b"w/a.csv"), md5_of(b"w/b%2Fc.csv")]
+    assert all(dict(info.metadata) == {"complete": "true"} and info.size == len(info.name) for info in found)
+    assert found[0] == store.stat("predictions", "w/a.csv")
+
+
+def test_deleting_removes_blob_and_metadata(store: Store) -> None:
+    store.write("predictions", "p.csv", b"same", metadata={"rows": "1"})
+    store.delete("predictions", "p.csv")
+    assert store.write("predictions", "p.csv", b"same") is not None
+    blob = store.read("predictions", "p.csv")
+    assert blob is not None
+    assert dict(blob.metadata) == {}
+
+
+def test_of_many_writers_one_wins(store: Store) -> None:
+    store.ensure_container("predictions")
+    won: list[int] = []
+    start = threading.Barrier(8)
+
+    def write(number: int) -> None:
+        start.wait()
+        if store.write("predictions", "p.csv", b"%d" % number, metadata={"n": str(number)}):
+            won.append(number)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    blob = store.read("predictions", "p.csv")
+    assert blob is not None
+    assert [blob.content] == [b"%d" % number for number in won]
+    assert dict(blob.metadata) == {"n": str(won[0])}
+
+
+@hypothesis_settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(device=st.text(min_size=1, max_size=40).filter(lambda text: len(segment(text)) < 200))
+def test_no_id_reaches_outside_its_window(store: Store, device: str) -> None:
+    name = prediction_name("{window}/{device}.csv", WINDOW, device)
+    store.write("predictions", name, device.encode("utf-8", "surrogatepass"), overwrite=True)
+    assert name in [info.name for info in store.list("predictions", WINDOW.slug + "/")]
+    store.delete("predictions", name)
+    assert list(store.list("predictions")) == []
+
+
+def test_a_missing_container_says_so(storage: Storage) -> None:
+    name = f"{storage.data}-other"
+    with store_on(storage, FLEETSCORE_DATA_CONTAINER=name) as store:
+        with pytest.raises(ConfigurationInvalid, match=f"{name}/a.csv: 404 ContainerNotFound: create the container"):
+            store.read("data", "a.csv")
+        store.ensure_container("data")
+        store.ensure_container("data")
+        assert store.read("data", "a.csv") is None
+
+
+def test_a_refused_write_is_passing_and_names_the_cure_but_no_secret(storage: Storage) -> None:
+    sas = sas_of(storage, "rl")
+    with (
+        store_on(storage, FLEETSCORE_AUTH="sas", AZURE_STORAGE_SAS_TOKEN=sas) as store,
+        pytest.raises(IdentityUnavailable, match="blob role") as refused,
+    ):
+        store.write("predictions", "p.csv", b"x")
+    assert "sig=" not in str(refused.value)
