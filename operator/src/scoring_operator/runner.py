@@ -8,6 +8,7 @@ progress does not bear out.
 import logging
 import time
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -76,6 +77,7 @@ class Runner:
         self._fleet: Fleet | None = None
         self._devices: list[str] = []
         self._doubtful: frozenset[str] = frozenset()
+        self._claimed: AbstractSet[str] = frozenset()
         self._refusal: Trouble | None = None
         self._trouble: Trouble | None = None
         self._saved_at = self._status_at = self._looked_at = 0.0
@@ -95,9 +97,13 @@ class Runner:
         return min(self.run.spec.parallelism, left)
 
     def active(self) -> int:
-        """How many Jobs of the run exist and are not judged."""
-        names = self._progress.open if self._progress else ()
-        return sum(1 for name in names if name in self.jobs or name in self._hands.assumed)
+        """How many Jobs of the run exist and are not judged, or are about to be created."""
+        names = self._progress.open.keys() if self._progress else frozenset()
+        return sum(
+            1
+            for name in names | self._claimed
+            if name in self.jobs or name in self._hands.assumed or name in self._claimed
+        )
 
     def take(self, run: ScoringRun) -> None:
         """Take in a newer state of the run's object."""
@@ -129,9 +135,15 @@ class Runner:
             self._devices = []
         elif not self._loaded:
             await self._load()
-        seen = await self._observe(around())
+        seen = await self._observe()
+        others = around()  # only now: nothing may come between who else is active and what this run claims
+        seen = replace(seen, ahead=others.ahead, share=others.share)
         decided = plan(self.run, seen, self._cluster.now())
-        return await self._apply(decided, seen)
+        self._claimed = decided.create.keys()
+        try:
+            return await self._apply(decided, seen)
+        finally:
+            self._claimed = frozenset()
 
     async def _load(self) -> None:
         try:
@@ -157,7 +169,7 @@ class Runner:
             return
         self._saved, self._progress = saved, saved.progress
 
-    async def _observe(self, around: Surroundings) -> Observed:
+    async def _observe(self) -> Observed:
         now = time.monotonic()
         late = {name for name, at in self._hands.assumed.items() if now - at > ASSUMED_SECONDS}
         for name in late:
@@ -172,8 +184,6 @@ class Runner:
             assumed=self._hands.assumed.keys(),
             known=self._hands.known,
             doubtful=self._doubtful,
-            ahead=around.ahead,
-            share=around.share,
             refusal=self._refusal,
         )
         names = [] if self.run.ended else list(unheard(seen))
