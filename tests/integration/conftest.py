@@ -71,6 +71,9 @@ class Runs:
     def until_ended(self, name: str = "hourly", *, seconds: float = 60) -> dict[str, Any]:
         return self.until(lambda status: "completionTime" in status, name, seconds=seconds)
 
+    def until_scored(self, count: int, name: str = "hourly") -> dict[str, Any]:
+        return self.until(lambda status: status.get("devices", {}).get("scored", 0) >= count, name, seconds=90)
+
     def jobs(self) -> list[dict[str, Any]]:
         listed = self.cluster.api.request("GET", f"/apis/batch/v1/namespaces/{self.namespace}/jobs")
         return list(listed["items"])

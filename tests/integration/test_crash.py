@@ -40,7 +40,7 @@ def test_a_run_whose_operator_is_killed_three_times_creates_each_job_once_and_sc
     runs.create(parallelism=10)
     for scored in (1, 12, 25):
         with an_operator(runs):
-            runs.until(lambda status, n=scored: status.get("devices", {}).get("scored", 0) >= n, seconds=90)
+            runs.until_scored(scored)
     with an_operator(runs):
         status = runs.until_ended(seconds=120)
     deadline = time.monotonic() + 10
