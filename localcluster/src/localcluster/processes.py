@@ -70,8 +70,8 @@ def _environment(pid: int) -> bytes:
     deadline = time.monotonic() + 1
     try:
         while not (environment := (folder / "environ").read_bytes()):
-            # For a moment while a process turns into another program it has neither environment nor command line, though
-            # it is neither a zombie nor a kernel thread (those have no program): look again, or ours would be missed.
+            # For a moment while a process turns into another program it has neither environment nor command line,
+            # though it is neither a zombie nor a kernel thread (those have no program): look again, or ours is missed.
             (folder / "exe").readlink()
             if (folder / "cmdline").read_bytes() or time.monotonic() > deadline:
                 break
