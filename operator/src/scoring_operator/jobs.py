@@ -105,6 +105,15 @@ def arguments(run: ScoringRun, job: str, devices: Sequence[str]) -> list[str]:
     ]  # fmt: skip
 
 
+def escape(argument: str) -> str:
+    """An argument as a manifest has to have it, so that the kubelet passes it on as it is.
+
+    The kubelet puts the value of a variable in the place of $(NAME) and makes $$ a $. A device may be called
+    $(AZURE_STORAGE_CONNECTION_STRING): it must not be given the secret for a name.
+    """
+    return argument.replace("$", "$$")
+
+
 def scorer_resources(run: ScoringRun, fleet: Fleet) -> Resources:
     """The run's requests and limits over the fleet's."""
     own, wanted = fleet.scorer.resources, run.spec.resources or Resources()
@@ -132,7 +141,7 @@ def _pod(run: ScoringRun, fleet: Fleet, image: ScorerImage, job: str, devices: S
                 "name": "scorer",
                 "image": image.image,
                 "imagePullPolicy": image.pull_policy,
-                "args": arguments(run, job, devices),
+                "args": [escape(argument) for argument in arguments(run, job, devices)],
                 "env": environment(fleet),
                 "resources": {"requests": resources.requests, "limits": resources.limits},
                 "securityContext": {

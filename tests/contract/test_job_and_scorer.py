@@ -1,0 +1,145 @@
+"""The seam between the images: what the operator writes the scorer reads, and the other way round."""
+
+import re
+from itertools import product
+
+import pytest
+
+from device_scorer import task
+from device_scorer.__main__ import parser_of
+from device_scorer.outcome import FAILED, KINDS, PASSING, Outcome, message, record
+from device_scorer.paths import outcome_name
+from device_scorer.paths import segment as scorer_segment
+from device_scorer.predictions import Figures, Sources, metadata
+from device_scorer.settings import read
+from device_scorer.window import Window as ScorerWindow
+from scoring_operator.fleets import parse_fleet
+from scoring_operator.freezing import Found, Start, freeze
+from scoring_operator.jobs import arguments, environment, escape
+from scoring_operator.paths import device_of, segment
+from scoring_operator.words import OUTCOMES, REASONS, read_message
+from tests.operator.builders import NOW, a_run
+
+IDS = ["press-1", ".", "..", "...", "a.b", "-x", "--", "a%2Fb", "A$'(),:=@!*?#_", "ä", "~", "x" * 128]
+
+
+@pytest.mark.parametrize("device", IDS)
+def test_both_write_an_id_as_the_same_segment(device: str) -> None:
+    assert segment(device) == scorer_segment(device)
+
+
+@pytest.mark.parametrize("device", [device for device in IDS if device not in {"ä", "~"}])
+def test_an_id_comes_back_from_its_segment(device: str) -> None:
+    assert device_of(scorer_segment(device)) == device
+
+
+@pytest.mark.parametrize("policy", ["CreateOnly", "IfChanged", "Overwrite"])
+def test_the_scorer_parses_the_jobs_arguments(policy: str) -> None:
+    devices = ["press-1", "-starts-with-a-dash", "--help", "$(HOME)"]
+    run = a_run(tags=["1", "-4", "temperature °C"], writePolicy=policy, deviceDeadlineSeconds=77)
+    command, *rest = arguments(run, "hourly-abc", devices)
+    assert command == "score"
+    asked = task.parse(parser_of("score").parse_args(rest), {})
+    assert asked.devices == tuple(devices)
+    assert asked.tags == frozenset({"1", "-4", "temperature °C"})
+    assert (asked.window.start, asked.window.end) == (run.spec.window.start, run.spec.window.end)
+    assert (asked.write_policy, asked.run_uid, asked.job_name) == (policy, run.uid, "hourly-abc")
+    assert asked.device_deadline == 77
+    assert asked.outcome_name == outcome_name(run.uid, "hourly-abc")
+
+
+def expanded(argument: str) -> str:
+    """What the kubelet makes of an argument: $$ is a $, and $(NAME) the value of a variable."""
+    return re.sub(r"\$\$|\$\(([^)]*)\)", lambda found: "SECRET" if found[1] else "$", argument)
+
+
+@pytest.mark.parametrize("device", ["$(AZURE_STORAGE_SAS_TOKEN)", "$$(A)", "a$b", "$", "$$", "press-1"])
+def test_the_kubelet_passes_an_id_on_as_it_is(device: str) -> None:
+    assert expanded(escape(device)) == device
+
+
+def outcomes(count: int) -> dict[int, Outcome]:
+    """Every kind, and for those that have one every reason, again and again."""
+    every = [Outcome(kind, reason, f"{kind} {reason}", Figures(10, 1, 2, 3)) for kind, reason in _kinds()]
+    return {index: every[index % len(every)] for index in range(count)}
+
+
+def _kinds() -> list[tuple[str, str]]:
+    plain = [(kind, "") for kind in KINDS if kind != FAILED]
+    return [*plain, *product([FAILED], REASONS), (PASSING, "StorageUnavailable"), (PASSING, "IdentityUnavailable")]
+
+
+@pytest.mark.parametrize("count", [1, 2, 25, 100])
+@pytest.mark.parametrize("write", [message, record])
+def test_the_operator_reads_what_the_scorer_says(count: int, write: object) -> None:
+    told = outcomes(count)
+    raw = write(told, count)  # type: ignore[operator]  # one of the two writers above
+    said = read_message(raw, count)
+    assert said is not None
+    assert said.covers(count)
+    for index, outcome in told.items():
+        if outcome.kind == PASSING:
+            assert index in said.passing[outcome.reason]
+        else:
+            assert index in said.outcomes[outcome.kind]
+        if outcome.kind == FAILED:
+            assert index in said.reasons[outcome.reason]
+    done = sum(outcome.kind in ("scored", "partial") for outcome in told.values())
+    assert (said.results.rows, said.results.anomalies) == (10 * done, 3 * done)
+
+
+def test_both_know_the_same_outcomes() -> None:
+    assert set(OUTCOMES) == set(KINDS)
+
+
+def test_what_the_scorer_wrote_completely_counts_as_scored_already() -> None:
+    run = a_run()
+    window = ScorerWindow(run.spec.window.start, run.spec.window.end)
+
+    def written(*, complete: bool, tags: frozenset[str] | None = None) -> dict[str, str]:
+        return metadata(
+            run_uid="other", window=window, tags=tags, complete=complete, sources=Sources((), ""), figures=Figures()
+        )
+
+    found = Found(
+        models=["all", "part", "some-tags"],
+        predictions={
+            "all": written(complete=True),
+            "part": written(complete=False),
+            "some-tags": written(complete=True, tags=frozenset({"1", "4"})),
+        },
+    )
+    fleet = parse_fleet({"name": "default", "namespaces": ["scoring"]})
+
+    def already(**spec: object) -> list[str]:
+        start = freeze(a_run(**spec), fleet, found, NOW)  # type: ignore[arg-type]  # spec fields only
+        assert isinstance(start, Start)
+        done = start.progress.outcomes.get("alreadyScored", ())
+        return [start.devices[position] for position in done]
+
+    assert already() == ["all"]
+    assert already(tags=["4"]) == ["all", "some-tags"]
+    assert already(tags=["4", "5"]) == ["all"]
+    assert already(writePolicy="IfChanged") == []
+
+
+def test_the_scorer_understands_the_jobs_environment() -> None:
+    fleet = parse_fleet(
+        {
+            "name": "f",
+            "namespaces": ["n"],
+            "storage": {
+                "accountUrl": "https://account.blob.core.windows.net",
+                "models": "mmm",
+                "data": "ddd",
+                "predictions": "ppp",
+            },
+            "predictions": {"allowOverwrite": True},
+            "anomalousWhen": {"share": "2.5%", "minRows": 7},
+        }
+    )
+    variables = {entry["name"]: entry["value"] for entry in environment(fleet)}
+    settings = read(variables)
+    assert settings.account_url == "https://account.blob.core.windows.net"
+    assert dict(settings.containers) == {"models": "mmm", "data": "ddd", "predictions": "ppp"}
+    assert (settings.allow_overwrite, settings.anomalous_share, settings.anomalous_min_rows) == (True, 0.025, 7)
