@@ -5,6 +5,7 @@ a scoring pod pays for nothing else.
 """
 
 import argparse
+import gc
 import importlib
 import os
 import sys
@@ -71,16 +72,17 @@ def run(argv: Sequence[str]) -> int:
 
 def main() -> None:
     """Entry point: run, flush, and leave without the interpreter's teardown, which costs more than a device's score."""
+    if sys.argv[1:2] == ["score"]:
+        gc.disable()  # imports and one device leave little to collect; a crew of many collects now and then
     try:
         code = run(sys.argv[1:])
+        sys.stdout.flush()
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else EXIT_USAGE
     except KeyboardInterrupt:
         code = 130
     except BrokenPipeError:
         os._exit(141)
-    sys.stdout.flush()
-    sys.stderr.flush()
     os._exit(code)
 
 

@@ -48,10 +48,13 @@ def run(arguments: argparse.Namespace) -> int:
         deadline=asked.device_deadline,
         on_outcome=tell,
     )
-    signal.signal(signal.SIGTERM, lambda *_: crew.stop())
-    gc.disable()
-    gc.freeze()
-    outcomes = crew.run()
+    if not gc.isenabled():
+        gc.freeze()
+    before = signal.signal(signal.SIGTERM, lambda *_: crew.stop())
+    try:
+        outcomes = crew.run()
+    finally:
+        signal.signal(signal.SIGTERM, before)
     count = len(asked.devices)
     if len(outcomes) < count:
         log.warning("told to stop: what is finished is kept", finished=len(outcomes), devices=count)

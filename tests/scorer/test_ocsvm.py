@@ -1,0 +1,142 @@
+"""The closed form against scikit-learn itself: same bits, same labels, same bytes."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import OneClassSVM
+
+from device_scorer import model, pickles
+from device_scorer.errors import FinalError, ModelIncompatible, ModelInvalid
+from device_scorer.ocsvm import OneClass, from_record
+from device_scorer.scoring import print_score
+from tests.scorer.fleet import bundle, fitted
+
+
+def closed(pipeline: Pipeline) -> OneClass:
+    loaded = model.load(bundle({"1": pipeline}), unpacked_limit=2**30).models["1"]
+    assert isinstance(loaded, OneClass)
+    return loaded
+
+
+def reference(pipeline: Pipeline, values: Sequence[float]) -> tuple[list[int], list[float]]:
+    column = np.array(values, dtype=np.float64).reshape(-1, 1)
+    return [1 if label == -1 else 0 for label in pipeline.predict(column)], pipeline.decision_function(column).tolist()
+
+
+def at_support_vectors(pipeline: Pipeline, values: Sequence[float]) -> list[float]:
+    """The training values that became support vectors, whose decision is zero but for the last bits."""
+    return [values[index] for index in pipeline.steps[-1][1].support_]
+
+
+def around(values: Sequence[float]) -> list[float]:
+    """Values with their nearest neighbours in double precision, and some far away."""
+    near = [math.nextafter(value, side) for value in values for side in (-math.inf, math.inf)]
+    return [*values, *near, *(value * 3 + 1 for value in values), 0.0, -1e149, 1e149, 5e-324]
+
+
+@hypothesis_settings(max_examples=60, deadline=None)
+@given(
+    values=st.lists(st.integers(-50_000, 50_000), min_size=3, max_size=80, unique=True),
+    scale=st.sampled_from([0.01, 0.1, 1.0, 1e-6, 1e6]),
+    nu=st.sampled_from([0.0001, 0.01, 0.1, 0.5]),
+    gamma=st.sampled_from([0.01, 0.1, 1.0]),
+)
+def test_every_bit_is_scikit_learns_at_the_support_vectors_too(
+    values: list[int], scale: float, nu: float, gamma: float
+) -> None:
+    training = [value * scale for value in values]
+    pipeline = fitted(training, nu=nu, gamma=gamma)
+    asked = around([*training, *at_support_vectors(pipeline, training)])
+    assert closed(pipeline).judge(asked) == reference(pipeline, asked)
+
+
+@hypothesis_settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), nu=st.sampled_from([0.0001, 0.05, 0.3]))
+def test_many_values_at_once_give_the_labels_and_printed_scores_of_one_by_one(seed: int, nu: float) -> None:
+    rng = np.random.default_rng(seed)
+    training = np.round(rng.normal(20, 3, 300), 2).tolist()
+    pipeline = fitted(training, nu=nu)
+    asked = [*around(training), *np.round(rng.normal(20, 6, 3000), 2).tolist()]
+    one = closed(pipeline)
+    exact, fast = one._exact(asked), one._many(asked)
+    assert [print_score(score) for score in fast] == [print_score(score) for score in exact]
+    assert [score > 0 for score in fast] == [score > 0 for score in exact]
+
+
+def test_a_large_device_takes_the_fast_way_with_the_same_labels() -> None:
+    training = np.round(np.random.default_rng(3).normal(20, 3, 2000), 2).tolist()
+    pipeline = fitted(training, nu=0.2)
+    asked = training * 2
+    labels, scores = closed(pipeline).judge(asked)
+    assert len(asked) * len(closed(pipeline).vectors) > 200_000
+    expected, exact = reference(pipeline, asked)
+    assert labels == expected
+    assert [print_score(score) for score in scores] == [print_score(score) for score in exact]
+
+
+@pytest.mark.parametrize(("with_mean", "with_std"), [(True, False), (False, True), (False, False)])
+def test_a_scaler_that_does_only_half_is_followed(*, with_mean: bool, with_std: bool) -> None:
+    values = [1.0, 2.0, 3.5, 8.0, 1.5]
+    steps = [("s", StandardScaler(with_mean=with_mean, with_std=with_std)), ("c", OneClassSVM(gamma=0.5, nu=0.3))]
+    pipeline = Pipeline(steps).fit(np.array(values).reshape(-1, 1))
+    assert closed(pipeline).judge(around(values)) == reference(pipeline, around(values))
+
+
+@pytest.mark.parametrize("score", [-1e-18, -0.0, 0.0, 4.9e-10, -4.9e-10])
+def test_noise_around_zero_prints_as_zero_without_a_sign(score: float) -> None:
+    assert print_score(score) == "0.000000000"
+
+
+def test_scores_print_with_nine_decimals() -> None:
+    assert [print_score(score) for score in (-0.0284107, 1234.5, -1e-9)] == [
+        "-0.028410700",
+        "1234.500000000",
+        "-0.000000001",
+    ]
+
+
+def unfitted() -> Pipeline:
+    return Pipeline([("scaler", StandardScaler()), ("classifier", OneClassSVM(kernel="rbf"))])
+
+
+def with_two_features() -> Pipeline:
+    return Pipeline([("s", StandardScaler()), ("c", OneClassSVM(gamma=0.1))]).fit(np.arange(20.0).reshape(-1, 2))
+
+
+def with_nan() -> Pipeline:
+    broken = fitted([1.0, 2.0, 3.0])
+    broken.steps[0][1].mean_ = np.array([np.nan])
+    return broken
+
+
+@pytest.mark.parametrize(
+    ("thing", "error", "told"),
+    [
+        (unfitted(), ModelInvalid, "not fitted"),
+        (with_two_features(), ModelIncompatible, "2 features"),
+        (with_nan(), ModelInvalid, "not finite"),
+        ({"a": 1}, ModelInvalid, "a dict stands where a fitted pipeline belongs"),
+        (None, ModelInvalid, "a NoneType stands"),
+    ],
+    ids=["unfitted", "two features", "NaN", "dict", "None"],
+)
+def test_what_is_no_fitted_model_of_one_feature_is_an_error_that_says_so(
+    thing: object, error: type[FinalError], told: str
+) -> None:
+    loaded = model.load(bundle({"1": thing, "2": fitted([1.0, 2.0, 3.0])}), unpacked_limit=2**30)
+    assert isinstance(loaded.models["1"], error)
+    assert told in str(loaded.models["1"])
+    assert isinstance(loaded.models["2"], OneClass)
+
+
+def test_another_kernel_is_left_to_scikit_learn() -> None:
+    steps = [("s", StandardScaler()), ("c", OneClassSVM(kernel="linear"))]
+    record = pickles.read(bundle({"1": Pipeline(steps).fit(np.arange(9.0).reshape(-1, 1))}))["1"]
+    assert from_record(record) is None
