@@ -12,11 +12,17 @@ import yaml
 from localcluster.cluster import Cluster
 from localcluster.errors import ClusterError
 from localcluster.tools import ensure_program
-from tests.chart.generate import CHART, CRD
+from tests.chart.generate import CHART, CRD, ROOT
 from tests.chart.openapi import write_schemas
 from tests.chart.rendering import MINIMAL, Manifest, each_ci_values, helm, render
+from tests.chart.test_docs import blocks
 
 pytestmark = pytest.mark.real
+A_RUN_WITHOUT_SPEC = """
+apiVersion: fleetscore.dev/v1alpha1
+kind: ScoringRun
+metadata: {name: first}
+"""
 NAMESPACES = ("scoring", "plant-a", "plant-b", "anywhere")
 
 
@@ -78,6 +84,16 @@ def test_the_api_server_accepts_every_object_without_a_warning(chart_cluster: Cl
     assert done.stderr == ""
 
 
+@pytest.mark.usefixtures("namespaces", "schemas")
+@pytest.mark.parametrize("example", range(4))
+def test_the_api_server_accepts_the_examples_of_the_documents(chart_cluster: Cluster, example: int) -> None:
+    shown = blocks(ROOT / "docs" / "scoringrun.md", "yaml")
+    head = "" if "kind:" in shown[example] else A_RUN_WITHOUT_SPEC
+    # As text, as a reader would paste it: a YAML library would make something else of the times.
+    chart_cluster.kubectl("-n", "scoring", "create", "--dry-run=server", "-f", "-", input=head + shown[example])
+    assert len(shown) == 4
+
+
 def crd_names(cluster: Cluster) -> str:
     return cluster.kubectl("get", "crd", "-o", "name")
 
@@ -97,11 +113,8 @@ def release(cluster: Cluster, namespace: str, verb: str, *more: str) -> str:
     return helm(verb, *arguments, "--namespace", namespace, "--kubeconfig", cluster.kubeconfig, *more)
 
 
-A_RUN = """
-apiVersion: fleetscore.dev/v1alpha1
-kind: ScoringRun
-metadata: {name: first}
-spec: {window: {start: "2018-08-28T23:00:00Z", end: "2018-08-29T00:00:00Z"}}
+A_RUN = f"""{A_RUN_WITHOUT_SPEC}
+spec: {{window: {{start: "2018-08-28T23:00:00Z", end: "2018-08-29T00:00:00Z"}}}}
 """
 
 
