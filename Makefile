@@ -26,7 +26,7 @@ down:  ## end the demo and remove all it made but the caches
 	@if [ -x $(PY) ]; then $(PY) -m demo down; else echo "nothing to end: no demo was started from this checkout"; fi
 
 test: lint  ## everything: check, contract, integration, end to end
-	$(VENV)/bin/pytest
+	$(VENV)/bin/pytest $(PYTEST_ARGS)
 
 check: lint  ## format, lint, types, import contracts, unit tests
 	$(VENV)/bin/pytest -m "not real"
