@@ -102,6 +102,13 @@ def test_the_api_server_comes_back_with_all_it_knew(cluster: Cluster, namespace:
     assert "kept" in cluster.kubectl("-n", namespace, "get", "configmaps", "-o", "name")
 
 
+def test_a_cluster_without_one_of_its_processes_is_not_healthy_until_it_is_revived(cluster: Cluster) -> None:
+    cluster.stop("kube-scheduler")
+    assert not cluster.healthy()
+    cluster.revive()
+    assert cluster.healthy()
+
+
 def test_a_service_accounts_kubeconfig_may_do_what_its_roles_say_and_no_more(cluster: Cluster, namespace: str) -> None:
     kubeconfig = cluster.kubeconfig_for(namespace, "default")
     as_account = ["-n", namespace, f"--kubeconfig={kubeconfig}", "get", "configmaps"]

@@ -254,13 +254,25 @@ class Cluster:
         processes.stop(self.folder, [role], how=how, seconds=90)  # a draining API server takes up to a minute
 
     def start(self, role: str) -> None:
-        """Start one process that `stop` ended; for the API server, wait until it is ready."""
+        """Start one process that `stop` ended; for API server and etcd, wait until the API is ready again.
+
+        A program that meets an API server without etcd gives up; in a real cluster something would start it again, here
+        `revive` does.
+        """
         if role == "kwok":
             processes.start(self.folder, role, kwok.command(self._plane, tools.ensure_program("kwok")))
         elif self._node and role in node.ROLES:
             self._node.start_process(role)
         else:
             self._plane.start(role)
+        if role == "etcd" and processes.find(self.folder, ["kube-apiserver"]):
+            self._plane.wait_for_api()
+
+    def revive(self) -> None:
+        """Start every process that has ended."""
+        for role in self.roles():
+            if not processes.find(self.folder, [role]):
+                self.start(role)
 
     def restart(self, role: str, *, how: signal.Signals = signal.SIGKILL) -> None:
         """Stop and start one process."""

@@ -122,14 +122,18 @@ class ControlPlane:
         }[role]
         return [*own(), *self.arguments.get(role, ())]
 
-    def start(self, role: str, *, seconds: float = 60) -> None:
-        """Start one process and wait until it is ready."""
+    def start(self, role: str) -> None:
+        """Start one process; the API server is ready on return."""
         processes.start(self.folder, role, self.command(role))
         if role == "kube-apiserver":
-            api = self.api()
-            processes.wait_until(
-                self.folder, role, lambda: api.answers("/readyz"), seconds=seconds, what="the API server to be ready"
-            )
+            self.wait_for_api()
+
+    def wait_for_api(self) -> None:
+        """Wait until the API server is ready, its database included."""
+        api = self.api()
+        processes.wait_until(
+            self.folder, "kube-apiserver", lambda: api.answers("/readyz"), seconds=60, what="the API server to be ready"
+        )
 
     def start_all(self) -> None:
         """Start everything; pods can be created after `wait_for_accounts`, which comes seconds later."""

@@ -70,11 +70,11 @@ def _environment(pid: int) -> bytes:
     deadline = time.monotonic() + 1
     try:
         while not (environment := (folder / "environ").read_bytes()):
-            # For a moment while a process turns into another program it has neither environment nor command line,
-            # though it is neither a zombie nor a kernel thread (those have no program): look again, or ours is missed.
+            # For a moment, while a process turns into another program, it has neither environment nor command line,
+            # though it is no zombie or kernel thread (those have no program): look again, or ours would be missed.
             (folder / "exe").readlink()
             if (folder / "cmdline").read_bytes() or time.monotonic() > deadline:
-                break
+                return (folder / "environ").read_bytes()
             time.sleep(0.001)
     except OSError:
         return b""

@@ -5,6 +5,7 @@ cache under ``tools/<tool>-<key>``, the key being a hash over the module and the
 meets an old program. A program appears there by a rename when its build is done: what is there is whole.
 """
 
+import functools
 import hashlib
 import os
 import re
@@ -122,10 +123,8 @@ def ensure_program(name: str, *, progress: Progress | None = None) -> Path:
         BuildError: no tool has such a program, or its build failed.
     """
     found = shutil.which(name)
-    if found and name in _VERSION_COMMANDS:
-        answer = subprocess.run([found, *_VERSION_COMMANDS[name]], capture_output=True, text=True, check=False)
-        if answer.returncode == 0 and version_fits(name, answer.stdout):
-            return Path(found)
+    if found and name in _VERSION_COMMANDS and version_fits(name, _version_of(found, *_VERSION_COMMANDS[name])):
+        return Path(found)
     for tool, spec in TOOLS.items():
         if name in spec.programs:
             return ensure(tool, [name], progress=progress) / name
@@ -133,6 +132,11 @@ def ensure_program(name: str, *, progress: Progress | None = None) -> Path:
 
 
 _VERSION_COMMANDS = {"kubectl": ("version", "--client"), "helm": ("version", "--short")}
+
+
+@functools.cache  # asked before every kubectl; a program does not change while a command runs
+def _version_of(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
 def version_fits(program: str, text: str) -> bool:
