@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from localcluster import debian, kwok, node, preflight, processes, records, slots, tools
+from localcluster import kwok, node, preflight, processes, records, slots, supplies, tools
 from localcluster.api import Api, ApiError
 from localcluster.certificates import write_kubeconfig
 from localcluster.controlplane import PROGRAMS, ControlPlane
@@ -80,8 +80,8 @@ class Cluster:
             if running:
                 return running
             records.clear(name)
-            preflight.require(wanted, building=to_build(wanted))
-            bin_folder, etcd = _build(wanted, progress)
+            preflight.require(wanted, building=supplies.to_build(wanted))
+            bin_folder, etcd = supplies.bring(wanted, progress)
             cluster = cls._claim(name, Record(-1, str(wanted), str(bin_folder), str(etcd), given), progress)
             try:
                 cluster._start(progress)  # noqa: SLF001  a method of this very class
@@ -282,22 +282,3 @@ class Cluster:
     def down(self) -> None:
         """Take the cluster down and remove everything of it."""
         records.down(self.name)
-
-
-def to_build(nodes: Nodes) -> bool:
-    """Whether any tool for a cluster with these nodes still has to be built."""
-    needed = {"kubernetes": [*PROGRAMS, *nodes.programs], "etcd": ["etcd"]}
-    needed |= {"kwok": ["kwok"]} if nodes.simulated else {}
-    needed |= {"pause": ["pause"]} if nodes.container else {}
-    return any(tools.missing(tool, programs) for tool, programs in needed.items())
-
-
-def _build(nodes: Nodes, progress: Progress) -> tuple[Path, Path]:
-    kubernetes = tools.ensure("kubernetes", [*PROGRAMS, *nodes.programs], progress=progress)
-    etcd = tools.ensure_program("etcd", progress=progress)
-    if nodes.simulated:
-        tools.ensure_program("kwok", progress=progress)
-    if nodes.container:
-        debian.install(debian.missing_packages(), progress=progress)
-        tools.ensure("pause", progress=progress)
-    return kubernetes, etcd
