@@ -30,7 +30,7 @@ def a_fed_metrics() -> Metrics:
     )
     metrics.window_complete("default", "hourly", end=at(5), anomalies=7, anomalous=2)
     metrics.load(active={"default": 3}, queued={"default": 1}, stalled={("default", "QuotaExceeded"): 1})
-    metrics.passed(0.01)
+    metrics.engine(lambda: 0.5)
     metrics.request("POST", 429)
     metrics.watch("jobs", lambda: 1.5)
     metrics.lease(lambda: True)
@@ -68,7 +68,7 @@ def test_no_metric_names_a_device_or_a_run() -> None:
         ("fleetscore_api_requests_total", {("429", "POST"): 1}),
         ("fleetscore_watch_age_seconds", {("jobs",): 1.5}),
         ("fleetscore_lease_held", {(): 1}),
-        ("fleetscore_pass_seconds_count", {(): 1}),
+        ("fleetscore_engine_age_seconds", {(): 0.5}),
     ],
 )
 def test_what_is_told_is_shown(name: str, expected: dict[tuple[str, ...], float]) -> None:

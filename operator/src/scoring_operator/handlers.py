@@ -40,6 +40,8 @@ def run(settings: Settings, service: Service, credentials: Credentials) -> None:
     kopf.run(
         registry=registry,
         settings=_kopf_settings(),
+        # Else kopf asks for the user's name, and a container's user need not have one.
+        identity=settings.pod_name,  # type: ignore[arg-type]  # a str by another name that kopf does not export
         standalone=True,
         clusterwide=not settings.watch_namespaces,
         namespaces=settings.watch_namespaces,

@@ -11,7 +11,6 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 _RUN = ("fleet", "schedule")
 _DURATIONS = (30, 60, 120, 300, 600, 1200, 1800, 2700, 3600, 7200, 14400)
-_PASSES = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30)
 
 
 class Metrics:
@@ -50,9 +49,7 @@ class Metrics:
         self._requests = Counter(
             "fleetscore_api_requests", "Answers of the API server (code 0: none)", ("verb", "code"), registry=registry
         )
-        self._passes = Histogram(
-            "fleetscore_pass_seconds", "Time of one pass over one run", buckets=_PASSES, registry=registry
-        )
+        self._pass = Gauge("fleetscore_engine_age_seconds", "Since the engine last looked around", registry=registry)
         self._held = Gauge("fleetscore_lease_held", "1 where this operator is the active one", registry=registry)
         self._ages = Gauge(
             "fleetscore_watch_age_seconds", "Since the last byte of a watch", ("resource",), registry=registry
@@ -106,9 +103,9 @@ class Metrics:
         for (fleet, reason), count in stalled.items():
             self._stalled.labels(fleet, reason).set(count)
 
-    def passed(self, seconds: float) -> None:
-        """Count one pass over one run."""
-        self._passes.observe(seconds)
+    def engine(self, age: Callable[[], float]) -> None:
+        """Show since when the engine has not looked around, asked for at each scrape."""
+        self._pass.set_function(age)
 
     def request(self, verb: str, code: int) -> None:
         """Count an answer of the API server; 429 is the one that tells of throttling."""

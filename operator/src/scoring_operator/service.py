@@ -11,6 +11,7 @@ import time
 from collections.abc import Coroutine, Mapping
 from concurrent.futures import Future
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from typing import Any
 
 from scoring_operator.cluster import Cluster
@@ -26,10 +27,12 @@ from scoring_operator.mirror import Mirror
 from scoring_operator.names import JOB_SELECTOR
 from scoring_operator.probes import probes
 from scoring_operator.settings import Settings
+from scoring_operator.tally import Tally
 from scoring_operator.views import JobView
 
 DEAD_SECONDS = 600.0  # a watch or kopf's loop that gave no sign for so long is dead; a lost API server is back before
 STOP_SECONDS = 20.0
+LOAD_SECONDS = 5.0  # between looks at the load for the metrics
 RESTART_SECONDS = 5.0  # before an engine that failed is started again
 
 _log = logging.getLogger(__name__)
@@ -47,6 +50,7 @@ class Service:
     def __init__(self, settings: Settings, fleets: Mapping[str, Fleet], credentials: Credentials) -> None:
         self.metrics = Metrics()
         self.failed = False
+        self._tally = Tally(self.metrics, datetime.now(UTC))
         self._settings = settings
         self._fleets = fleets
         self._credentials = credentials
@@ -78,8 +82,11 @@ class Service:
 
     def wake(self, namespace: str, name: str, body: Mapping[str, Any] | None) -> None:
         """Pass on a ScoringRun as it is now (None: deleted). The active engine lists them all when it starts."""
-        if engine := self._engine:
+        engine = self._engine
+        if engine:
             engine.wake(namespace, name, body)
+        if body is not None:
+            self._tally.see(body, active=engine is not None)
 
     def kopf_lives(self) -> None:
         """Note that kopf's loop turns."""
@@ -113,6 +120,7 @@ class Service:
             )
             metrics.watch("jobs", mirror.age)
             metrics.lease(lambda: lease.held)
+            metrics.engine(self._engine_age)
             await self._open_port(stack, mirror)
             self._started.set_result(None)
             await _first_to_end(self._stopping.wait(), mirror.run(), self._terms(cluster, mirror, lease))
@@ -137,9 +145,12 @@ class Service:
             return f"the watch of Jobs has been silent for {mirror.age():.0f} s. {mirror.trouble}"
         if time.monotonic() - self._kopf_seen > DEAD_SECONDS:
             return "the watch of ScoringRuns is dead"
-        if self._engine and time.monotonic() - self._engine.passed_at > DEAD_SECONDS:
+        if self._engine_age() > DEAD_SECONDS:
             return "the engine is dead"
         return ""
+
+    def _engine_age(self) -> float:
+        return time.monotonic() - self._engine.passed_at if self._engine else 0.0
 
     async def _terms(self, cluster: Cluster, mirror: Mirror[JobView], lease: Lease) -> None:
         """Hold the lease, run an engine as long as it lasts, again and again."""
@@ -169,10 +180,15 @@ class Service:
         )
         self._engine = engine
         try:
-            await _first_to_end(lease.renew(), engine.run())
+            await _first_to_end(lease.renew(), engine.run(), self._tell_load(engine))
         finally:
             self._engine = None
             mirror.drop_listeners()
+
+    async def _tell_load(self, engine: Engine) -> None:
+        while True:
+            self._tally.load(engine.runners.values())
+            await asyncio.sleep(LOAD_SECONDS)
 
 
 async def _first_to_end(*work: Coroutine[Any, Any, object]) -> None:

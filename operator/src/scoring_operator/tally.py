@@ -1,0 +1,100 @@
+"""What ScoringRuns, as their own status says, add to the metrics. Decides nothing and keeps no truth of its own.
+
+A run counts once, when it is first seen ended; one that had ended before this process began is no news, and only tells
+of its window.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from scoring_operator.metrics import Metrics
+from scoring_operator.runner import Runner
+from scoring_operator.scoringrun import InvalidRunError, ScoringRun, parse
+
+_NOT_FINAL = ("total", "pending", "active")
+_OUTCOMES = ("Cancelled", "Skipped")  # reasons of Failed that are no failure of the run
+
+
+class Tally:
+    """Feeds the metrics of the active operator.
+
+    Args:
+        metrics: To feed.
+        since: Runs that ended before are not counted again.
+    """
+
+    def __init__(self, metrics: Metrics, since: datetime) -> None:
+        self._metrics = metrics
+        self._since = since.astimezone(UTC).replace(microsecond=0)
+        self._counted: set[str] = set()
+
+    def see(self, body: Mapping[str, Any], *, active: bool) -> None:
+        """Take in a ScoringRun as an event has it.
+
+        Args:
+            body: The object.
+            active: Whether this operator is the active one: only that one counts, but each knows the last window.
+        """
+        try:
+            run = parse(body)
+            end = _time(run, "completionTime")
+        except (InvalidRunError, ValueError):
+            return
+        if not run.ended or end is None:
+            return
+        outcome = _outcome(run)
+        news = end >= self._since and run.uid not in self._counted
+        self._counted.add(run.uid)
+        if news and active:
+            self._metrics.run_ended(
+                run.spec.fleet,
+                run.schedule,
+                outcome=outcome,
+                seconds=(end - (_time(run, "startTime") or end)).total_seconds(),
+                devices={key: n for key, n in run.status.get("devices", {}).items() if key not in _NOT_FINAL},
+                reasons=run.status.get("failureReasons", {}),
+            )
+        if outcome == "Complete":
+            results = run.status.get("results", {})
+            self._metrics.window_complete(
+                run.spec.fleet,
+                run.schedule,
+                end=run.spec.window.end,
+                anomalies=results.get("anomalies", 0),
+                anomalous=results.get("anomalousDevices", 0),
+            )
+
+    def load(self, runners: Iterable[Runner]) -> None:
+        """Say how things stand: active Jobs, queued and stalled runs."""
+        active: Counter[str] = Counter()
+        queued: Counter[str] = Counter()
+        stalled: Counter[tuple[str, str]] = Counter()
+        for runner in runners:
+            fleet = runner.run.spec.fleet
+            if runner.run.ended:
+                continue
+            active[fleet] += runner.active()
+            queued[fleet] += runner.phase == "Queued"
+            if reason := _true(runner.run, "Stalled"):
+                stalled[fleet, reason] += 1
+        self._metrics.load(active=active, queued=queued, stalled=stalled)
+
+
+def _outcome(run: ScoringRun) -> str:
+    if _true(run, "Complete"):
+        return "Complete"
+    reason = _true(run, "Failed")
+    return reason if reason in _OUTCOMES else "Failed"
+
+
+def _true(run: ScoringRun, kind: str) -> str:
+    """The reason of a condition that is true; empty where it is not."""
+    conditions = run.status.get("conditions") or ()
+    return next((str(c.get("reason")) for c in conditions if c.get("type") == kind and c.get("status") == "True"), "")
+
+
+def _time(run: ScoringRun, key: str) -> datetime | None:
+    text = run.status.get(key)
+    return datetime.fromisoformat(text) if text else None

@@ -1,0 +1,109 @@
+"""The API client and the mirror against a real API server."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+import pytest_asyncio
+
+from localcluster.cluster import Cluster as LocalCluster
+from scoring_operator import credentials
+from scoring_operator.cluster import Cluster
+from scoring_operator.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound, QuotaExceeded
+from scoring_operator.mirror import Mirror
+from tests.operator_edge.test_mirror import until
+
+MAPS = "/api/v1/namespaces/{}/configmaps"
+
+
+class Meta(msgspec.Struct):
+    name: str
+
+
+class View(msgspec.Struct):
+    metadata: Meta
+    data: dict[str, str] = {}
+
+
+@pytest_asyncio.fixture
+async def admin(cluster: LocalCluster) -> AsyncIterator[Cluster]:
+    async with Cluster.connect(credentials.load({"KUBECONFIG": str(cluster.kubeconfig)})) as connection:
+        yield connection
+
+
+def a_map(name: str, **data: str) -> dict[str, object]:
+    return {"metadata": {"name": name, "labels": {"storm": "yes"}}, "data": data}
+
+
+async def test_each_write_answers_as_the_engine_expects(admin: Cluster, namespace: str) -> None:
+    path = MAPS.format(namespace)
+    made = await admin.create(path, a_map("a", x="1"))
+    with pytest.raises(AlreadyExists):
+        await admin.create(path, a_map("a"))
+    changed = await admin.patch(f"{path}/a", {"data": {"x": "2"}}, resource_version=made["metadata"]["resourceVersion"])
+    with pytest.raises(Conflict):
+        await admin.patch(f"{path}/a", {"data": {"x": "3"}}, resource_version=made["metadata"]["resourceVersion"])
+    with pytest.raises(Conflict):
+        await admin.replace(f"{path}/a", made)
+    await admin.replace(f"{path}/a", changed | {"data": {"x": "4"}})
+    assert (await admin.get(f"{path}/a"))["data"] == {"x": "4"}
+    with pytest.raises(Conflict):
+        await admin.delete(f"{path}/a", uid="another")
+    await admin.delete(f"{path}/a", uid=made["metadata"]["uid"])
+    with pytest.raises(NotFound):
+        await admin.delete(f"{path}/a")
+    with pytest.raises(Invalid):
+        await admin.create(path, a_map("Not A Name"))
+
+
+async def test_a_used_up_quota_is_told_apart_from_a_missing_right(
+    cluster: LocalCluster, admin: Cluster, namespace: str
+) -> None:
+    quota = {"metadata": {"name": "few"}, "spec": {"hard": {"count/configmaps": "0"}}}
+    await admin.create(f"/api/v1/namespaces/{namespace}/resourcequotas", quota)
+    path = f"/api/v1/namespaces/{namespace}/resourcequotas/few"
+    async with asyncio.timeout(30):
+        while not (await admin.get(path)).get("status", {}).get("hard"):  # noqa: ASYNC110  # the server has no event for it
+            await asyncio.sleep(0.05)
+    with pytest.raises(QuotaExceeded):
+        await admin.create(MAPS.format(namespace), a_map("a"))
+    nobody = cluster.kubeconfig_for(namespace, "default")
+    async with Cluster.connect(credentials.load({"KUBECONFIG": str(nobody)})) as connection:
+        with pytest.raises(Forbidden) as caught:
+            await connection.create(MAPS.format(namespace), a_map("a"))
+    assert type(caught.value) is Forbidden
+
+
+async def test_the_servers_time_is_known_to_a_second(admin: Cluster, namespace: str) -> None:
+    made = await admin.create(MAPS.format(namespace), a_map("a"))
+    created = msgspec.convert(made["metadata"]["creationTimestamp"], type=type(admin.now()))
+    assert abs((admin.now() - created).total_seconds()) < 2
+
+
+async def test_the_mirror_is_true_after_a_storm_of_creates_changes_and_deletes(admin: Cluster, namespace: str) -> None:
+    path = MAPS.format(namespace)
+    mirror = Mirror(
+        admin, api="api/v1", plural="configmaps", type=View, namespaces=[namespace], label_selector="storm=yes"
+    )
+    running = asyncio.create_task(mirror.run())
+
+    async def live(number: int) -> None:
+        name = f"map-{number}"
+        await admin.create(path, a_map(name, state="new"))
+        if number % 3:
+            await admin.patch(f"{path}/{name}", {"data": {"state": "changed"}})
+        if number % 2:
+            await admin.delete(f"{path}/{name}")
+        if number % 4 == 3:
+            await admin.create(path, a_map(name, state="made again"))
+
+    await mirror.wait_synced()
+    await asyncio.gather(*(live(number) for number in range(400)))
+    listed, _ = await admin.list(path, label_selector="storm=yes", type=View)
+    expected = {view.metadata.name: view.data["state"] for view in listed}
+    assert len(expected) == 300
+    await until(lambda: {key[1]: view.data["state"] for key, view in mirror.snapshot().items()} == expected)
+    assert mirror.lists == 1
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)

@@ -1,0 +1,97 @@
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from scoring_operator.metrics import Metrics
+from scoring_operator.tally import Tally
+from tests.operator_edge.test_probes_and_metrics import values
+
+STARTED = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def stamp(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def a_run(
+    condition: str = "Complete", reason: str = "DevicesScored", *, ended_after: int = 60, **status: Any
+) -> dict[str, Any]:
+    end = STARTED + timedelta(seconds=ended_after)
+    return {
+        "metadata": {
+            "name": "r",
+            "namespace": "n",
+            "uid": "u",
+            "creationTimestamp": stamp(STARTED),
+            "labels": {"fleetscore.dev/schedule": "hourly"},
+        },
+        "spec": {"window": {"start": "2026-01-01T10:00:00Z", "end": "2026-01-01T11:00:00Z"}},
+        "status": {
+            "startTime": stamp(end - timedelta(seconds=45)),
+            "completionTime": stamp(end),
+            "conditions": [{"type": condition, "status": "True", "reason": reason}],
+            "devices": {"total": 3, "pending": 0, "active": 0, "scored": 2, "failed": 1},
+            "failureReasons": {"OOMKilled": 1},
+            "results": {"anomalies": 4, "anomalousDevices": 1},
+        }
+        | status,
+    }
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+def tally(metrics: Metrics) -> Tally:
+    return Tally(metrics, STARTED)
+
+
+def test_a_run_counts_once_however_often_it_is_seen(tally: Tally, metrics: Metrics) -> None:
+    for _ in range(3):
+        tally.see(a_run(), active=True)
+    assert values(metrics, "fleetscore_runs_total") == {("default", "Complete", "hourly"): 1}
+    assert values(metrics, "fleetscore_run_duration_seconds_sum") == {("default", "hourly"): 45}
+    assert values(metrics, "fleetscore_devices_total") == {
+        ("default", "scored", "hourly"): 2,
+        ("default", "failed", "hourly"): 1,
+    }
+    assert values(metrics, "fleetscore_device_failures_total") == {("default", "OOMKilled", "hourly"): 1}
+
+
+def test_a_run_that_ended_before_the_process_began_only_tells_of_its_window(tally: Tally, metrics: Metrics) -> None:
+    tally.see(a_run(ended_after=-60), active=True)
+    assert values(metrics, "fleetscore_runs_total") == {}
+    assert values(metrics, "fleetscore_last_window_anomalies") == {("default", "hourly"): 4}
+    end = datetime(2026, 1, 1, 11, tzinfo=UTC).timestamp()
+    assert values(metrics, "fleetscore_last_complete_window_timestamp_seconds") == {("default", "hourly"): end}
+
+
+def test_an_operator_that_stands_by_knows_the_last_window_and_counts_nothing(tally: Tally, metrics: Metrics) -> None:
+    tally.see(a_run(), active=False)
+    tally.see(a_run(), active=True)  # it took over meanwhile; the one before has counted this run
+    assert values(metrics, "fleetscore_runs_total") == {}
+    assert values(metrics, "fleetscore_last_window_anomalies") == {("default", "hourly"): 4}
+
+
+@pytest.mark.parametrize(
+    ("reason", "outcome"), [("TooManyFailedDevices", "Failed"), ("Cancelled", "Cancelled"), ("Skipped", "Skipped")]
+)
+def test_a_run_that_did_not_complete_says_so_and_completes_no_window(
+    tally: Tally, metrics: Metrics, reason: str, outcome: str
+) -> None:
+    tally.see(a_run("Failed", reason), active=True)
+    assert values(metrics, "fleetscore_runs_total") == {("default", outcome, "hourly"): 1}
+    assert values(metrics, "fleetscore_last_window_anomalies") == {}
+
+
+@pytest.mark.parametrize(
+    "body", [{}, a_run(conditions=[]), a_run(completionTime="rubbish"), a_run() | {"spec": {}}], ids=range(4)
+)
+def test_what_has_not_ended_or_cannot_be_read_counts_nothing(
+    tally: Tally, metrics: Metrics, body: dict[str, Any]
+) -> None:
+    tally.see(body, active=True)
+    assert values(metrics, "fleetscore_runs_total") == {}
