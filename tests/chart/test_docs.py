@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from scoring_operator.metrics import Metrics
 from scoring_operator.words import REASONS
 from tests.chart.generate import ROOT
 from tests.chart.rendering import find, render
@@ -51,6 +52,12 @@ def test_the_reasons_of_a_runs_end_are_the_operators() -> None:
     code = "".join(path.read_text() for path in PACKAGES[0].glob("*.py"))
     assert len(reasons) > 10
     assert {reason for reason in reasons if f'"{reason}"' not in code} == set()
+
+
+def test_the_metrics_that_are_listed_are_those_that_the_operator_has() -> None:
+    listed = re.findall(r"^\| `(fleetscore_\w+)` \|", (ROOT / "docs/operations.md").read_text(), re.MULTILINE)
+    kinds = re.findall(r"^# TYPE (fleetscore_\w+) ", Metrics().text().decode(), re.MULTILINE)
+    assert set(listed) == {name for name in kinds if not name.endswith("_created")}
 
 
 @pytest.mark.real
