@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
 def _command(arguments: argparse.Namespace) -> int:
     progress = Progress()
     if arguments.command == "local":
-        return scorer_only.run(datetime.now(UTC))
+        return scorer_only.run(places.ALONE, datetime.now(UTC))
     if arguments.command == "images":
         machine.build_images(progress)
         if not arguments.only_build:
@@ -65,10 +65,10 @@ def _command(arguments: argparse.Namespace) -> int:
 def _prepare(arguments: argparse.Namespace) -> Prepared:
     window = readings.parse_window(arguments.window) if arguments.window else None
     if arguments.data:
-        return readings.own(arguments.data, train_on_all=arguments.train == "all", window=window)
+        return readings.own(places.DEMO, arguments.data, train_on_all=arguments.train == "all", window=window)
     if window or arguments.train == "all":
         raise DemoError("WINDOW and TRAIN are for your own readings: give DATA=readings.csv too")
-    return readings.simulated(datetime.now(UTC))
+    return readings.simulated(places.DEMO, datetime.now(UTC))
 
 
 if __name__ == "__main__":

@@ -46,23 +46,31 @@ def parse_window(text: str) -> Window:
         raise DemoError(f"WINDOW: {error}") from error
 
 
-def simulated(now: datetime) -> Prepared:
-    """A simulated fleet: a day of readings to train on, and the last full hour before `now` with known anomalies."""
+def simulated(folder: Path, now: datetime) -> Prepared:
+    """A simulated fleet: a day of readings to train on, and the last full hour before `now` with known anomalies.
+
+    Args:
+        folder: `store` and `truth.csv` are made in it; what is there of an earlier demo goes.
+        now: the time.
+    """
     end = now.replace(minute=0, second=0, microsecond=0)
     window = Window(end - _HOUR, end)
-    store = places.fresh(places.STORE)
+    store, truth = places.fresh(folder / "store"), folder / "truth.csv"
     fleet = ["--devices", str(DEVICES), "--tags", str(TAGS), "--hours", str(HOURS_BEFORE + 1), "--end", _text(end)]
-    _scorer("simulate", "--store", str(store), *fleet, "--truth", str(places.TRUTH))
+    _scorer("simulate", "--store", str(store), *fleet, "--truth", str(truth))
     _scorer("train", "--store", str(store), "--end", _text(window.start))
-    return Prepared(store, window, _devices(store), places.TRUTH)
+    return Prepared(store, window, _devices(store), truth)
 
 
-def own(data: Path, *, train_on_all: bool, window: Window | None) -> Prepared:
+def own(folder: Path, data: Path, *, train_on_all: bool, window: Window | None) -> Prepared:
     """The user's readings: trained on the rows before the window (or on all), scored in the window."""
     if not data.is_file():
         raise DemoError(f"DATA is {data}: there is no such file; name a CSV with the columns TS,Device,Tag,Value")
-    store = places.fresh(places.STORE)
-    if _scorer("import", "--store", str(store), "--data", str(data.resolve()), may_exit=(65,)):
+    store = places.fresh(folder / "store")
+    code = _scorer("import", "--store", str(store), "--data", str(data.resolve()), may_exit=(65,))
+    if not any(store.glob("data/*/*")):
+        raise DemoError(f"DATA is {data}: no reading in it could be placed; see above why")
+    if code:
         print("Some rows have no place (see above); the demo goes on with the others.")
     window = window or last_full_hour(newest_reading(store))
     before = [] if train_on_all else ["--end", _text(window.start)]
@@ -87,7 +95,7 @@ def newest_reading(store: Path) -> datetime:
         rows = [line for file in partition.iterdir() for line in file.read_bytes().splitlines()[1:]]
         if moments := [_instant(row) for row in rows]:
             return datetime.fromtimestamp(max(moments), UTC)
-    raise DemoError("DATA has no reading that could be placed: see the rejected rows above")
+    raise DemoError(f"{store / 'data'} has no readings")
 
 
 def _instant(row: bytes) -> int:

@@ -4,24 +4,25 @@ import subprocess
 import sys
 import time
 from datetime import datetime
+from pathlib import Path
 
-from demo import places, readings, report
+from demo import readings, report
 from demo.errors import DemoError
 from demo.readings import Prepared
 
 
-def run(now: datetime) -> int:
+def run(folder: Path, now: datetime) -> int:
     """Simulate, train and score in a folder, and show what came of it; the exit code."""
     started = time.monotonic()
     print("No Kubernetes and no Azurite here: the scorer alone, on a folder. `make demo` is the whole of it.\n")
-    prepared = readings.simulated(now)
+    prepared = readings.simulated(folder, now)
     score(prepared)
     devices, problems = report.show(prepared, prepared.store / "predictions")
     missing = len(prepared.devices) - len(devices)
     problems += [f"{missing} devices have no predictions"] if missing else []
-    shown = prepared.store.relative_to(places.CHECKOUT)
-    print(f"\nEverything is in {shown}: models/, data/, predictions/. Took {time.monotonic() - started:.0f} s.")
-    return report.verdict(problems, f"score a device again: device-scorer score --store {shown} --help")
+    store = report.shown(prepared.store)
+    print(f"\nEverything is in {store}: models/, data/, predictions/. Took {time.monotonic() - started:.0f} s.")
+    return report.verdict(problems, "look at what the scorer printed above")
 
 
 def score(prepared: Prepared) -> None:
