@@ -29,6 +29,8 @@ FUNCTIONS = {
     "copyreg._reconstructor": "_reconstructor",
     "__builtin__.object": "object",
     "builtins.object": "object",
+    "__builtin__.bytes": "bytes",  # how protocols before 3 write no bytes at all
+    "builtins.bytes": "bytes",
 }
 """Names that pickles of these classes mention for NumPy's and Python's own sake."""
 

@@ -18,6 +18,7 @@ from device_scorer.pickles import Record
 
 META = "_meta"
 FORMAT = 1
+_LZMA_MEMORY = 100 * 2**20  # bytes: its strongest preset needs 65 MiB
 
 
 class Model(Protocol):
@@ -112,7 +113,7 @@ def unpack(content: bytes, limit: int) -> bytes:
     elif content.startswith(b"BZ"):
         unpacker = bz2.BZ2Decompressor()
     elif content.startswith((b"\xfd7zXZ", b"\x5d\x00")):
-        unpacker = lzma.LZMADecompressor(memlimit=limit)
+        unpacker = lzma.LZMADecompressor(memlimit=_LZMA_MEMORY)
     else:
         return content
     try:

@@ -234,4 +234,5 @@ _IMITATIONS: dict[str, Any] = {
     "_frombuffer": _imitate_frombuffer,
     "encode": lambda text, _encoding="latin1": text.encode("latin1"),
     "_reconstructor": _imitate_reconstructor,
+    "bytes": lambda: b"",
 }

@@ -1,0 +1,322 @@
+"""Bundles: what loads, what is refused before any of it runs, and that other detectors judge as scikit-learn does."""
+
+import bz2
+import gzip
+import io
+import lzma
+import pickle
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.covariance import EllipticEnvelope
+from sklearn.ensemble import IsolationForest
+from sklearn.linear_model import SGDOneClassSVM
+from sklearn.neighbors import LocalOutlierFactor
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import MinMaxScaler, PowerTransformer, RobustScaler, StandardScaler
+from sklearn.svm import OneClassSVM
+
+from device_scorer import model, pickles
+from device_scorer.errors import FinalError, ModelIncompatible, ModelInvalid, ModelRefused
+from device_scorer.model import Bundle
+from device_scorer.ocsvm import OneClass
+from tests.scorer.fleet import a_model, bundle, fitted
+
+LIMIT = 64 * 2**20
+VALUES = np.round(np.random.default_rng(5).normal(10, 2, 300), 2)
+
+
+def load(content: bytes, **options: Any) -> Bundle:
+    return model.load(content, unpacked_limit=LIMIT, **options)
+
+
+def old(pipeline: Pipeline, protocol: int) -> bytes:
+    """The pickle as scikit-learn 0.19 would have written it: the classes' modules of that time, no later attributes."""
+    for step, extra in zip(
+        pipeline.steps, (("n_features_in_",), ("n_features_in_", "_num_iter", "n_iter_")), strict=True
+    ):
+        for name in extra:
+            step[1].__dict__.pop(name, None)
+    content = pickle.dumps(pipeline, protocol)
+    return content.replace(b"csklearn.preprocessing._data\n", b"csklearn.preprocessing.data\n").replace(
+        b"csklearn.svm._classes\n", b"csklearn.svm.classes\n"
+    )
+
+
+@pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4, 5])
+def test_plain_pickles_of_every_protocol_are_read(protocol: int) -> None:
+    pipeline = fitted(VALUES)
+    loaded = load(pickle.dumps({"1": pipeline}, protocol)).models["1"]
+    assert isinstance(loaded, OneClass)
+    assert loaded.judge(VALUES.tolist())[1] == pipeline.decision_function(VALUES.reshape(-1, 1)).tolist()
+
+
+@pytest.mark.parametrize("protocol", [0, 1, 2, 3])
+def test_a_pickle_of_scikit_learn_0_19_becomes_a_bundle_of_todays_with_the_same_numbers(protocol: int) -> None:
+    expected = fitted(VALUES).decision_function(VALUES.reshape(-1, 1)).tolist()
+    record = model.load_pipeline(old(fitted(VALUES), protocol), unpacked_limit=LIMIT)
+    written = model.write_bundle({"1": record})
+    today = joblib.load(io.BytesIO(written))["1"]
+    assert today.decision_function(VALUES.reshape(-1, 1)).tolist() == expected
+    assert load(written).models["1"].judge(VALUES.tolist())[1] == expected  # type: ignore[union-attr]  # it is a model
+
+
+@pytest.mark.parametrize("compress", [0, 3, ("zlib", 1), ("gzip", 3), ("bz2", 3), ("xz", 3), ("lzma", 3)])
+def test_joblibs_compressions_are_read(compress: Any) -> None:
+    target = io.BytesIO()
+    joblib.dump({"1": a_model()}, target, compress=compress)
+    assert isinstance(load(target.getvalue()).models["1"], OneClass)
+
+
+@pytest.mark.parametrize("squeeze", [zlib.compress, gzip.compress, bz2.compress, lzma.compress])
+def test_a_decompression_bomb_is_refused_at_the_limit(squeeze: Callable[[bytes], bytes]) -> None:
+    with pytest.raises(ModelInvalid, match="more than the 1,000,000 bytes"):
+        model.load(squeeze(bytes(50_000_000)), unpacked_limit=1_000_000)
+
+
+@pytest.mark.parametrize("squeeze", [zlib.compress, gzip.compress, bz2.compress, lzma.compress])
+def test_a_compressed_file_cut_short_says_so(squeeze: Callable[[bytes], bytes]) -> None:
+    with pytest.raises(ModelInvalid, match=r"cut short|damaged"):
+        load(squeeze(bundle({"1": a_model()}))[:-20])
+
+
+@pytest.mark.parametrize("keep", [0, 1, 10, 500, 1500])
+def test_a_truncated_bundle_is_invalid(keep: int) -> None:
+    with pytest.raises(ModelInvalid):
+        load(bundle({"1": a_model()})[:keep])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"garbage",
+        b"<html>not found</html>",
+        b"\x80\x05.",
+        bytes(1000),
+        pickle.dumps([1, 2]),
+        pickle.dumps({}),
+        pickle.dumps("text"),
+    ],
+)
+def test_what_is_no_bundle_is_invalid(content: bytes) -> None:
+    with pytest.raises(ModelInvalid):
+        load(content)
+
+
+class Evil:
+    """Pickles to a call of anything."""
+
+    def __init__(self, function: Any, *arguments: Any) -> None:
+        self.function, self.arguments = function, arguments
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        return self.function, self.arguments
+
+
+def by_name(module: str, name: str, argument: str) -> bytes:
+    """A pickle that calls module.name(argument), whether or not such a thing can be pickled."""
+    return f"c{module}\n{name}\n(V{argument}\ntR.".encode()
+
+
+def stack_global(module: str, name: str) -> bytes:
+    def short(text: str) -> bytes:
+        return b"\x8c" + bytes([len(text)]) + text.encode()
+
+    return b"\x80\x04" + short(module) + short(name) + b"\x93" + short("touch {mark}") + b"\x85R."
+
+
+NAMES = [
+    ("os", "system"),
+    ("posix", "system"),
+    ("nt", "system"),
+    ("subprocess", "Popen"),
+    ("builtins", "eval"),
+    ("builtins", "exec"),
+    ("builtins", "__import__"),
+    ("builtins", "getattr"),
+    ("__builtin__", "eval"),
+    ("runpy", "run_path"),
+    ("functools", "partial"),
+    ("functools", "reduce"),
+    ("operator", "methodcaller"),
+    ("operator", "attrgetter"),
+    ("importlib", "import_module"),
+    ("pickle", "loads"),
+    ("joblib", "load"),
+    ("joblib.numpy_pickle", "load"),
+    ("numpy", "load"),
+    ("numpy.testing._private.utils", "runstring"),
+    ("numpy.f2py.crackfortran", "getlincoef"),
+    ("numpy.ctypeslib", "load_library"),
+    ("timeit", "timeit"),
+    ("code", "InteractiveInterpreter"),
+    ("webbrowser", "open"),
+    ("shutil", "rmtree"),
+    ("socket", "socket"),
+    ("asyncio.unix_events", "_UnixSubprocessTransport._start"),
+    ("sklearn.svm._classes", "OneClassSVM.__init__"),
+    ("sklearn.pipeline", "Pipeline.__init__.__globals__"),
+    ("device_scorer.pickles", "io.os.system"),
+    ("sklearn.utils._joblib", "joblib.load"),
+    ("sklearn.preprocessing._data", "np.load"),
+    ("sklearn", "pipeline"),
+]
+"""What malicious files call, and ways around a list that checks only part of a name."""
+
+
+@pytest.mark.parametrize(("module", "name"), NAMES, ids=[f"{module}.{name}" for module, name in NAMES])
+@pytest.mark.parametrize("engine", ["auto", "sklearn"])
+def test_a_file_that_calls_what_is_not_listed_is_refused(module: str, name: str, engine: str) -> None:
+    for content in (by_name(module, name, "1"), stack_global(module, name), zlib.compress(by_name(module, name, "1"))):
+        with pytest.raises((ModelRefused, ModelInvalid)) as refused:
+            load(content, engine=engine)
+        assert isinstance(refused.value, ModelRefused) or "." in name
+
+
+def hidden_in(place: str, evil: Evil) -> Any:
+    array = np.empty(2, dtype=object)
+    array[0] = evil
+    return {
+        "a value": {"1": evil},
+        "a key's neighbour": {"1": a_model(), "2": [evil]},
+        "an object array": {"1": a_model(), "2": array},
+        "a model's attribute": {"1": Pipeline([("s", StandardScaler()), ("c", evil)])},
+        "_meta": {"_meta": evil, "1": a_model()},
+    }[place]
+
+
+@pytest.mark.parametrize("place", ["a value", "a key's neighbour", "an object array", "a model's attribute", "_meta"])
+@pytest.mark.parametrize("engine", ["auto", "sklearn"])
+@pytest.mark.parametrize("write", [bundle, *(lambda thing, p=p: pickle.dumps(thing, p) for p in range(6))])
+def test_no_hidden_call_runs(place: str, engine: str, write: Callable[[Any], bytes], tmp_path: Any) -> None:
+    mark = tmp_path / "ran"
+    content = write(hidden_in(place, Evil(exec, f"open({str(mark)!r}, 'w').close()")))
+    with pytest.raises(FinalError):
+        load(content, engine=engine)
+    assert not mark.exists()
+
+
+def test_without_the_list_the_hidden_call_would_run(tmp_path: Any) -> None:
+    mark = tmp_path / "ran"
+    content = bundle(hidden_in("an object array", Evil(exec, f"open({str(mark)!r}, 'w').close()")))
+    load(content, engine="sklearn", trust_any=True)
+    assert mark.exists()
+
+
+def changing_a_class() -> bytes:
+    """BUILD with a slot state on a listed class: it would set an attribute for every later model of the process."""
+    name = b"csklearn.svm._classes\nOneClassSVM\n"
+    return b"\x80\x02" + name + b"N}X\x07\x00\x00\x00predictK\x01s\x86b."
+
+
+@pytest.mark.parametrize("engine", ["auto", "sklearn"])
+def test_a_file_cannot_change_a_listed_class(engine: str) -> None:
+    with pytest.raises(FinalError):
+        load(changing_a_class(), engine=engine)
+    assert callable(OneClassSVM.predict)
+
+
+def deep(opening: bytes, closing: bytes, depth: int) -> bytes:
+    return b"\x80\x04" + opening * depth + closing * depth + b"."
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        deep(b"]", b"a", 200_000)[:-2] + b".",
+        b"\x80\x04}" + b")" + b"\x85" * 300_000 + b"K\x01s.",
+        b"\x80\x04(" + b")" + b"\x85" * 300_000 + b"\x91.",
+        b"\x80\x02cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n(\x8a\x06\x00\x00\x00\x00\x00\x7ftU\x01b\x87R.",
+        b"\x80\x04\x8e" + (2**62).to_bytes(8, "little") + b"x.",
+        b"\x80\x04r\xff\xff\xff\x7f.",
+        b"\x80\x02]q\x00" + b"(h\x00h\x00h\x00h\x00h\x00h\x00h\x00h\x00h\x00h\x00l0" * 1000 + b".",
+    ],
+    ids=["deep lists", "deep key", "deep frozenset", "huge array", "huge bytes", "huge memo", "many references"],
+)
+def test_bombs_end_in_an_error(content: bytes) -> None:
+    with pytest.raises(FinalError):
+        load(content)
+
+
+def test_an_array_larger_than_its_file_is_refused_before_memory_is_taken() -> None:
+    content = bundle({"1": fitted(VALUES)}).replace(b"K\x01\x85\x94", b"J\xff\xff\xff\x7f\x85\x94", 1)
+    with pytest.raises(ModelInvalid):
+        load(content)
+
+
+def test_one_bad_tag_leaves_the_others() -> None:
+    loaded = load(bundle({"1": a_model(), "2": {"no": "model"}}))
+    assert isinstance(loaded.models["1"], OneClass)
+    assert isinstance(loaded.models["2"], ModelInvalid)
+
+
+def test_a_bundle_that_uses_what_is_not_built_yet_is_incompatible_by_name() -> None:
+    assert list(load(bundle({"_meta": {"format": 1}, "1": a_model()})).models) == ["1"]
+    with pytest.raises(ModelIncompatible, match="'joint' of _meta"):
+        load(bundle({"_meta": {"format": 1, "joint": ["1", "2"]}, "1": a_model()}))
+    with pytest.raises(ModelIncompatible, match="another format"):
+        load(bundle({"_meta": {"format": 2}, "1": a_model()}))
+
+
+def test_versions_of_scikit_learn_are_known_without_importing_it() -> None:
+    assert load(bundle({"1": a_model(), "2": a_model()})).versions == [__import__("sklearn").__version__]
+
+
+DETECTORS = [
+    IsolationForest(n_estimators=10, random_state=1),
+    IsolationForest(n_estimators=5, random_state=np.random.RandomState(3), n_jobs=2),
+    EllipticEnvelope(random_state=1),
+    LocalOutlierFactor(novelty=True),
+    LocalOutlierFactor(novelty=True, algorithm="ball_tree"),
+    LocalOutlierFactor(novelty=True, algorithm="brute"),
+    SGDOneClassSVM(random_state=1),
+    OneClassSVM(kernel="linear"),
+    OneClassSVM(gamma=0.1, nu=0.1),
+]
+
+
+@pytest.mark.parametrize("detector", DETECTORS, ids=lambda detector: type(detector).__name__)
+def test_other_detectors_label_as_their_predict_does(detector: Any) -> None:
+    pipeline = make_pipeline(RobustScaler(), detector).fit(VALUES.reshape(-1, 1))
+    asked = [*VALUES.tolist(), -50.0, 0.0, 500.0]
+    loaded = load(bundle({"1": pipeline})).models["1"]
+    assert not isinstance(loaded, FinalError)
+    labels, scores = loaded.judge(asked)
+    column = np.array(asked).reshape(-1, 1)
+    assert labels == [0 if label == 1 else 1 for label in pipeline.predict(column)]
+    assert scores == pipeline.decision_function(column).tolist()
+
+
+@pytest.mark.parametrize(
+    "scaler", [StandardScaler(), MinMaxScaler(), PowerTransformer()], ids=lambda one: type(one).__name__
+)
+def test_the_usual_scalers_load(scaler: Any) -> None:
+    pipeline = make_pipeline(scaler, IsolationForest(n_estimators=3, random_state=1)).fit(VALUES.reshape(-1, 1))
+    assert not isinstance(load(bundle({"1": pipeline})).models["1"], FinalError)
+
+
+def test_a_mixed_bundle_is_judged_whole_by_scikit_learn() -> None:
+    forest = IsolationForest(n_estimators=3, random_state=1).fit(VALUES.reshape(-1, 1))
+    loaded = load(bundle({"1": a_model(), "2": forest, "3": "nothing"}))
+    assert a_model().predict([[10.0]]) == [1]
+    assert loaded.models["1"].judge([10.0])[0] == [0]  # type: ignore[union-attr]  # it is a model
+    assert isinstance(loaded.models["3"], ModelInvalid)
+
+
+def test_only_the_known_pipeline_can_be_brought_over() -> None:
+    with pytest.raises(ModelIncompatible):
+        model.load_pipeline(pickle.dumps(IsolationForest()), unpacked_limit=LIMIT)
+    with pytest.raises(ModelIncompatible):
+        model.load_pipeline(pickle.dumps(OneClassSVM().fit([[1.0], [2.0]])), unpacked_limit=LIMIT)
+    with pytest.raises(ModelRefused):
+        model.load_pipeline(by_name("os", "system", "true"), unpacked_limit=LIMIT)
+
+
+def test_reading_records_imports_nothing_of_the_file() -> None:
+    record = pickles.read(pickle.dumps({"1": a_model()}))["1"]
+    assert record.kind == "sklearn.pipeline.Pipeline"
+    assert not hasattr(record, "predict")

@@ -1,0 +1,163 @@
+"""Readings as they come: what is a row, what is not, and that texts stay as they were."""
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from device_scorer.errors import DataInvalid
+from device_scorer.readings import Row, instant, lines_of, number, parse
+
+AT = 1_535_497_205  # 2018-08-28T23:00:05Z
+HEADER = b"TS,Device,Tag,Value\n"
+
+
+def rows_of(content: bytes, **options: bool) -> tuple[list[Row], list[str]]:
+    bad: list[str] = []
+    return list(parse(lines_of(content), on_bad=lambda _, reason: bad.append(reason), **options)), bad
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("2018-08-28 23:00:05.000", AT),
+        ("2018-08-28T23:00:05", AT),
+        ("2018-08-28T23:00:05Z", AT),
+        ("2018-08-28T23:00:05.999999999Z", AT),
+        ("2018-08-28T23:00:05,5+00:00", AT),
+        ("2018-08-29T01:00:05+02:00", AT),
+        ("2018-08-29T04:30:05+0530", AT),
+        ("2018-08-28T17:00:05-06", AT),
+        ("2018-08-28T23:00", AT - 5),
+        ("1535497205000", AT),
+        ("1535497205999", AT),
+        ("-1", -1),
+        ("1969-12-31T23:59:59.5Z", -1),
+    ],
+)
+def test_every_accepted_form_of_an_instant_is_read(text: str, seconds: int) -> None:
+    assert instant(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "2018-08-28",
+        "28.08.2018 23:00",
+        "2018-08-28T25:00:00",
+        "2018-13-01T00:00",
+        "now",
+        "1535497205.5",
+        "\uff11\uff15",
+        "2018-W35-2T00:00",
+    ],
+)
+def test_what_is_no_instant_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011  whichever message
+        instant(text)
+
+
+@given(st.text(max_size=30))
+def test_no_text_breaks_the_reading_of_an_instant_otherwise(text: str) -> None:
+    with contextlib.suppress(ValueError):
+        assert isinstance(instant(text), int)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("1", 1.0), ("-1.5e3", -1500.0), (" 2 ", 2.0), ("+.5", 0.5), ("1e149", 1e149)]
+)
+def test_numbers_are_read(text: str, value: float) -> None:
+    assert number(text) == value
+
+
+@pytest.mark.parametrize(
+    "text", ["", "NaN", "nan", "inf", "-Infinity", "1e999", "1e150", "1_000", "0x10", "٣", "1,5", "n/a", "1 2"]
+)
+def test_what_is_no_finite_plausible_number_is_nan(text: str) -> None:
+    assert number(text) != number(text)
+
+
+def test_texts_stay_as_they_came() -> None:
+    (row,), bad = rows_of(HEADER + b"2018-08-28 23:00:05.000,001, 4,10.160\n")
+    assert row == Row("2018-08-28 23:00:05.000", "001", " 4", "10.160", AT, 10.16)
+    assert bad == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbfTS,Device,Tag,Value\r\n2018-08-28T23:00:05Z,1,4,1\r\n",
+        b"Value,Unit,Tag,TS,Device\n1,bar,4,2018-08-28T23:00:05Z,1\n",
+        b'TS,Device,Tag,Value\n"2018-08-28T23:00:05Z","1","4","1"\n',
+        b"TS, Device ,Tag,Value\n2018-08-28T23:00:05Z,1,4,1\n\n\n",
+    ],
+    ids=["BOM and CRLF", "other order and more columns", "quotes", "spaces in the header, empty lines"],
+)
+def test_harmless_variants_are_accepted(content: bytes) -> None:
+    rows, bad = rows_of(content)
+    assert [(row.device, row.tag, row.value) for row in rows] == [("1", "4", "1")]
+    assert bad == []
+
+
+def test_ids_with_commas_and_quotes_are_read() -> None:
+    (row,), _ = rows_of(HEADER + b'2018-08-28T23:00:05Z,"press,1","tag ""a""",1\n')
+    assert (row.device, row.tag) == ("press,1", 'tag "a"')
+
+
+@pytest.mark.parametrize(
+    ("header", "quoted"),
+    [
+        (b"TS;Device;Tag;Value\n", "TS;Device;Tag;Value"),
+        (b"TS,Device,Value\n", "TS,Device,Value"),
+        (b"TS,Device,Tag,Value,Value\n", "Value,Value"),
+        (b"<!DOCTYPE html><html>\n", "<!DOCTYPE html>"),
+        (b"\xff\xfeT\x00S\x00\n", "T"),
+        (b"\n", "''"),
+        (b'TS,"Device\n', "Device"),
+    ],
+    ids=["semicolons", "a column missing", "a column twice", "HTML", "UTF-16", "empty line", "open quote"],
+)
+def test_a_wrong_header_is_an_error_that_quotes_it(header: bytes, quoted: str) -> None:
+    with pytest.raises(DataInvalid, match="must name the columns") as refused:
+        rows_of(header + b"2018-08-28T23:00:05Z,1,4,1\n")
+    assert quoted in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"2018-08-28T23:00:05Z,1,4\n", "3 fields in place of 4"),
+        (b"2018-08-28T23:00:05Z,1,4,1,1\n", "5 fields"),
+        (b"yesterday,1,4,1\n", "neither ISO 8601"),
+        (b"2018-08-28T23:00:05Z,,4,1\n", "Device or Tag is empty"),
+        (b"2018-08-28T23:00:05Z,1,,1\n", "Device or Tag is empty"),
+        (b"2018-08-28T23:00:05Z,1,\xff\xfe,1\n", "can't decode"),
+        (b'2018-08-28T23:00:05Z,1,"4,1\n', "unexpected end"),
+    ],
+)
+def test_a_line_that_is_no_reading_is_handed_back_and_the_next_is_read(line: bytes, reason: str) -> None:
+    rows, bad = rows_of(HEADER + line + b"2018-08-28T23:00:05Z,1,4,7\n")
+    assert [row.value for row in rows] == ["7"]
+    assert len(bad) == 1
+    assert reason in bad[0]
+
+
+def test_a_last_line_without_an_end_may_be_cut_and_is_no_reading() -> None:
+    content = HEADER + b"2018-08-28T23:00:05Z,1,4,10.5\n2018-08-28T23:00:20Z,1,4,10"
+    rows, bad = rows_of(content)
+    assert [row.value for row in rows] == ["10.5"]
+    assert "cut short" in bad[0]
+    assert len(rows_of(content, may_be_cut=False)[0]) == 2
+
+
+def test_nothing_and_a_header_alone_are_no_rows() -> None:
+    assert rows_of(b"") == ([], [])
+    assert rows_of(HEADER) == ([], [])
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_break_the_reader(content: bytes) -> None:
+    rows, _ = rows_of(HEADER + content)
+    assert all(row.device and row.tag for row in rows)
