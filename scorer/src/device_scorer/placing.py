@@ -1,14 +1,10 @@
 """Writes blobs that must not silently replace others: what is there already and equal is fine, what differs is said."""
 
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from enum import Enum
 
+from device_scorer.ahead import ahead
 from device_scorer.blobs import Store, md5_of
-
-WORKERS = 8
-PENDING_BYTES = 32 * 2**20  # how much may wait for its upload: one larger blob waits alone
 
 
 class Placed(Enum):
@@ -36,18 +32,13 @@ def place_all(
     store: Store, container: str, blobs: Iterable[tuple[str, bytes]], *, replace: bool = False
 ) -> Iterator[tuple[str, Placed]]:
     """Write (name, content) pairs several at a time, in order, holding few of them; yields what became of each."""
-    with ThreadPoolExecutor(WORKERS) as pool:
-        pending: deque[tuple[str, int, Future[Placed]]] = deque()
-        held = 0
-        for name, content in blobs:
-            while pending and (held + len(content) > PENDING_BYTES or len(pending) >= 2 * WORKERS):
-                done, size, future = pending.popleft()
-                held -= size
-                yield done, future.result()
-            pending.append((name, len(content), pool.submit(place, store, container, name, content, replace=replace)))
-            held += len(content)
-        for name, _, future in pending:
-            yield name, future.result()
+    placed = ahead(
+        blobs,
+        lambda blob: place(store, container, *blob, replace=replace),
+        size=lambda blob: len(blob[1]),
+    )
+    for (name, _), outcome in placed:
+        yield name, outcome
 
 
 def _holds(store: Store, container: str, name: str, content: bytes) -> bool:

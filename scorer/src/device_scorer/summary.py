@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from device_scorer.window import Window
 
 VERSION = 1
 TOP = 20
+STALE_AFTER = timedelta(minutes=15)
 NAMED = 50  # devices named per list in _summary.json
 COMPLETE_OUTCOMES = frozenset({"scored", "alreadyScored", "empty"})
 OUTCOMES = ("scored", "alreadyScored", "partial", "empty", "failed", "notRun", "missing")
@@ -26,7 +28,7 @@ class Rule:
 
     share: float = 0.01
     min_rows: int = 3
-    stale_after: timedelta = timedelta(minutes=15)
+    stale_after: timedelta = STALE_AFTER
 
     def is_anomalous(self, rows: int, anomalies: int) -> bool:
         """Whether a device with these figures counts as anomalous."""
@@ -139,17 +141,24 @@ def line_of(device: str, fate: Fate, digest: Digest, window: Window, rule: Rule)
 
 def compare(lines: Iterable[Line], before: Mapping[str, Figures], window: Window, rule: Rule) -> Change:
     """Who became anomalous, who is well again, who was anomalous and is gone; `before`: figures by device."""
+    if not before:
+        return Change(window, known=False)
     earlier = {name for name, figures in before.items() if rule.is_anomalous(figures.rows, figures.anomalies)}
     now = {line.device: line for line in lines}
     scored = {name for name, line in now.items() if line.digest.rows}
     anomalous = {name for name in scored if now[name].anomalous}
     return Change(
         window=window,
-        known=bool(before),
-        new=sorted(anomalous - earlier),
-        recovered=sorted((earlier & scored) - anomalous),
-        vanished=sorted(earlier - scored),
+        known=True,
+        new=sorted(anomalous - earlier, key=natural),
+        recovered=sorted((earlier & scored) - anomalous, key=natural),
+        vanished=sorted(earlier - scored, key=natural),
     )
+
+
+def natural(device: str) -> list[tuple[int, str]]:
+    """The order in which people count: press-2 before press-10."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]+)", device)]
 
 
 def as_json(summary: Summary) -> bytes:

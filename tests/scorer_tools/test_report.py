@@ -1,0 +1,287 @@
+import csv
+import io
+import json
+import random
+import re
+import zlib
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from device_scorer.folder import FolderStore
+from device_scorer.paths import segment
+from tests.scorer_tools.command import Said, scorer
+
+SLUG = "20180828T230000Z_20180829T000000Z"
+BEFORE = "20180828T220000Z_20180828T230000Z"
+HEADER = "TS,Device,Tag,Val,Prediction,Score\n"
+
+
+def predicted(
+    folder: Path, device: str, labels: dict[str, str], *, slug: str = SLUG, complete: bool = True, minute: int = 59
+) -> None:
+    """Predictions of a device: per tag a text of labels, one reading each, from minute `minute` on downwards."""
+    hour = f"{slug[:4]}-{slug[4:6]}-{slug[6:8]}T{slug[9:11]}"
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    for tag, text in labels.items():
+        for at, label in enumerate(text):
+            score = {"0": "0.5", "1": "-0.25"}[label]
+            writer.writerow([f"{hour}:{minute - at:02}:00Z", device, tag, f"{at}.5", label, score])
+    found = Counter("".join(labels.values()))
+    metadata = {"window": "w", "complete": str(complete).lower(), "badrows": "2", "unscoredrows": "1"}
+    figures = {"rows": str(found.total()), "anomalies": str(found["1"])}
+    content = f"{HEADER}{file.getvalue()}".encode()
+    name = f"{slug}/{segment(device)}.csv"
+    FolderStore(folder).write("predictions", name, content, metadata={**metadata, **figures}, overwrite=True)
+
+
+def modelled(folder: Path, *devices: str) -> None:
+    (folder / "models").mkdir(parents=True, exist_ok=True)
+    for device in devices:
+        (folder / "models" / f"{segment(device)}.joblib").touch()
+
+
+def report(folder: Path, *words: str | Path) -> Said:
+    window = ("--window-start", "2018-08-28T23:00:00Z", "--window-end", "2018-08-29T00:00:00Z")
+    said = scorer("report", "--store", folder, *window, *words)
+    assert said.code == 0, said.err
+    return said
+
+
+def summary(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "predictions" / SLUG / "_summary.json").read_text())
+    return found
+
+
+def table(folder: Path, name: str) -> list[dict[str, str]]:
+    return list(csv.DictReader((folder / "predictions" / SLUG / name).read_text().splitlines()))
+
+
+def page(folder: Path) -> str:
+    return (folder / "predictions" / SLUG / "report.html").read_text()
+
+
+def run_state(folder: Path, devices: Iterable[str], progress: dict[str, object]) -> tuple[str | Path, ...]:
+    (folder / "list").write_bytes(zlib.compress("\n".join(devices).encode()))
+    (folder / "progress").write_bytes(zlib.compress(json.dumps({"v": 1, "samples": [], **progress}).encode()))
+    return ("--devices", folder / "list", "--progress", folder / "progress")
+
+
+def test_every_figure_equals_one_counted_from_the_predictions(tmp_path: Path) -> None:
+    dice = random.Random(7)  # noqa: S311 (labels, not secrets)
+    for device in range(1, 7):
+        rare = "0" * (50 * device) + "1"
+        predicted(tmp_path, f"press-{device}", {tag: "".join(dice.choices(rare, k=60)) for tag in ("1", "a,b", "3")})
+    report(tmp_path)
+
+    texts = [path.read_text() for path in (tmp_path / "predictions" / SLUG).glob("press-*.csv")]
+    rows = [row for text in texts for row in csv.DictReader(text.splitlines())]
+    anomalies = [row for row in rows if row["Prediction"] == "1"]
+    per_device = Counter(row["Device"] for row in rows)
+    worst = Counter(row["Device"] for row in anomalies)
+    anomalous = {device for device, count in worst.items() if count >= 3 and count >= per_device[device] * 0.01}
+    assert 0 < len(anomalous) < 6
+    assert anomalies
+    assert summary(tmp_path)["results"] == {
+        "rows": len(rows),
+        "badRows": 12,
+        "unscoredRows": 6,
+        "anomalies": len(anomalies),
+        "anomalousDevices": len(anomalous),
+    }
+    listed = {(row["Device"], row["Tag"]): int(row["Anomalies"]) for row in table(tmp_path, "_anomalies.csv")}
+    assert listed == Counter((row["Device"], row["Tag"]) for row in anomalies)
+    assert f"<b>{len(anomalies):,}</b>" in page(tmp_path)
+    embedded = re.search(r'id="devices">(.*?)</script>', page(tmp_path))
+    assert embedded
+    assert json.loads(embedded[1]) == [
+        [f"press-{n}", "scored", per_device[f"press-{n}"], worst[f"press-{n}"]] for n in range(1, 7)
+    ]
+
+
+def test_the_list_of_anomalies_names_the_first_the_last_and_the_strongest(tmp_path: Path) -> None:
+    predicted(tmp_path, "press-1", {"temp": "0110"})
+    report(tmp_path)
+    assert table(tmp_path, "_anomalies.csv") == [
+        {
+            "Device": "press-1",
+            "Tag": "temp",
+            "Rows": "4",
+            "Anomalies": "2",
+            "First": "2018-08-28T23:58:00Z",
+            "Last": "2018-08-28T23:57:00Z",
+            "WorstTS": "2018-08-28T23:58:00Z",
+            "WorstVal": "1.5",
+            "WorstScore": "-0.250000000",
+        }
+    ]
+
+
+def test_a_complete_window_is_marked_last_and_the_mark_goes_when_it_no_longer_is(tmp_path: Path) -> None:
+    mark = tmp_path / "predictions" / SLUG / "_SUCCESS"
+    modelled(tmp_path, "press-1")
+    predicted(tmp_path, "press-1", {"1": "000"})
+    report(tmp_path)
+    assert mark.exists()
+    (tmp_path / "data/20180828T2300Z").mkdir(parents=True)
+    (tmp_path / "data/20180828T2300Z/press-2.csv").touch()
+    modelled(tmp_path, "press-2")
+    said = report(tmp_path)
+    assert not mark.exists()
+    assert "1 no predictions" in said.out
+    assert [row["Device"] for row in table(tmp_path, "_failures.csv")] == ["press-2"]
+
+
+def test_a_device_with_a_model_and_no_readings_leaves_the_window_complete(tmp_path: Path) -> None:
+    modelled(tmp_path, "press-1", "press-2")
+    predicted(tmp_path, "press-1", {"1": "000"})
+    report(tmp_path)
+    assert summary(tmp_path)["devices"] == {"total": 2, "scored": 1, "empty": 1}
+    assert (tmp_path / "predictions" / SLUG / "_SUCCESS").exists()
+
+
+def test_partial_predictions_leave_the_window_incomplete(tmp_path: Path) -> None:
+    predicted(tmp_path, "press-1", {"1": "000"}, complete=False)
+    report(tmp_path)
+    assert not (tmp_path / "predictions" / SLUG / "_SUCCESS").exists()
+    assert table(tmp_path, "_failures.csv")[0]["Outcome"] == "partial"
+
+
+def test_a_runs_word_gives_reasons_and_messages(tmp_path: Path) -> None:
+    devices = [f"press-{number}" for number in range(6)]
+    predicted(tmp_path, "press-0", {"1": "000"})
+    outcomes = {"failed": "1-2,4", "empty": "3", "notRun": "5"}
+    told = {"outcomes": outcomes, "reasons": {"ModelInvalid": "1-2", "OOMKilled": "4"}}
+    report(tmp_path, *run_state(tmp_path, devices, {**told, "samples": [[2, "ModelInvalid", "cut, short"]]}))
+    assert summary(tmp_path)["devices"] == {"total": 6, "scored": 1, "empty": 1, "failed": 3, "notRun": 1}
+    assert summary(tmp_path)["failureReasons"] == {"ModelInvalid": 2, "OOMKilled": 1, "notRun": 1}
+    failures = {
+        row["Device"]: [row["Outcome"], row["Reason"], row["Message"]] for row in table(tmp_path, "_failures.csv")
+    }
+    assert failures == {
+        "press-1": ["failed", "ModelInvalid", ""],
+        "press-2": ["failed", "ModelInvalid", "cut, short"],
+        "press-4": ["failed", "OOMKilled", ""],
+        "press-5": ["notRun", "", ""],
+    }
+
+
+def test_predictions_that_are_there_outweigh_a_runs_word(tmp_path: Path) -> None:
+    predicted(tmp_path, "press-0", {"1": "000"})
+    report(tmp_path, *run_state(tmp_path, ["press-0"], {"outcomes": {"failed": "0"}, "reasons": {"JobLost": "0"}}))
+    assert summary(tmp_path)["devices"] == {"total": 1, "scored": 1}
+
+
+@pytest.mark.parametrize(
+    "progress", [b"no json", b"{}", b"\x78\x01rubbish", b'{"outcomes":{"failed":"7"},"reasons":{},"samples":[]}']
+)
+def test_a_progress_file_that_is_none_is_wrong_usage(tmp_path: Path, progress: bytes) -> None:
+    (tmp_path / "list").write_text("press-0\n")
+    (tmp_path / "progress").write_bytes(progress)
+    window = ("--window-start", "2018-08-28T23:00:00Z", "--window-end", "2018-08-29T00:00:00Z")
+    words = ("--devices", tmp_path / "list", "--progress", tmp_path / "progress")
+    said = scorer("report", "--store", tmp_path, *window, *words)
+    assert said.code == 64
+    assert "Traceback" not in said.err
+
+
+def test_new_recovered_and_vanished_devices_are_told_by_the_window_before(tmp_path: Path) -> None:
+    bad, good = {"1": "0" * 10 + "1" * 5}, {"1": "0" * 15}
+    for device, before, now in (
+        ("a", bad, bad),
+        ("b", bad, good),
+        ("c", good, bad),
+        ("d", bad, None),
+        ("e", None, bad),
+    ):
+        if before:
+            predicted(tmp_path, device, before, slug=BEFORE)
+        if now:
+            predicted(tmp_path, device, now)
+    report(tmp_path)
+    previous = summary(tmp_path)["previous"]
+    assert {key: previous[key] for key in ("known", "new", "recovered", "vanished")} == {
+        "known": True,
+        "new": {"count": 2, "devices": ["c", "e"]},
+        "recovered": {"count": 1, "devices": ["b"]},
+        "vanished": {"count": 1, "devices": ["d"]},
+    }
+
+
+def test_without_a_window_before_nothing_is_new(tmp_path: Path) -> None:
+    predicted(tmp_path, "a", {"1": "111"})
+    report(tmp_path)
+    assert summary(tmp_path)["previous"]["new"] == {"count": 0, "devices": []}
+
+
+def test_devices_with_old_or_no_readings_are_stale(tmp_path: Path) -> None:
+    predicted(tmp_path, "fresh", {"1": "000"}, minute=59)
+    predicted(tmp_path, "old", {"1": "000"}, minute=40)
+    modelled(tmp_path, "silent")
+    report(tmp_path)
+    assert summary(tmp_path)["stale"] == {"count": 2, "devices": ["silent", "old"]}
+    report(tmp_path, "--stale-after", "PT30M")
+    assert summary(tmp_path)["stale"] == {"count": 1, "devices": ["silent"]}
+
+
+def test_a_device_is_anomalous_by_share_and_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLEETSCORE_ANOMALOUS_SHARE", "5%")
+    monkeypatch.setenv("FLEETSCORE_ANOMALOUS_MIN_ROWS", "2")
+    predicted(tmp_path, "just", {"1": ("0" * 19 + "1") * 2})
+    predicted(tmp_path, "too rare", {"1": "0" * 39 + "11"}, minute=58)
+    predicted(tmp_path, "too-few", {"1": "1"})
+    report(tmp_path)
+    assert summary(tmp_path)["results"]["anomalousDevices"] == 1
+
+
+def test_unreadable_predictions_are_named_and_leave_the_window_incomplete(tmp_path: Path) -> None:
+    predicted(tmp_path, "press-1", {"1": "000"})
+    (tmp_path / "predictions" / SLUG / "press-2.csv").write_text("<html>")
+    said = report(tmp_path)
+    assert "incomplete" in said.out
+    assert table(tmp_path, "_failures.csv")[0]["Device"] == "press-2"
+    assert "unreadable" in page(tmp_path)
+
+
+def test_ids_and_tags_are_text_in_the_page_whatever_they_hold(tmp_path: Path) -> None:
+    tag = "<script>alert(1)</script>"
+    predicted(tmp_path, "a'b(1),$", {tag: "000111"})
+    report(tmp_path)
+    assert tag not in page(tmp_path)
+    assert "&lt;script&gt;alert(1)" in page(tmp_path)
+    assert "a&#x27;b(1),$" in page(tmp_path)
+
+
+def test_the_page_asks_for_nothing_from_anywhere(tmp_path: Path) -> None:
+    predicted(tmp_path, "press-1", {"1": "000111"})
+    report(tmp_path)
+    assert not re.search(r"""(src|href)=|url\(|@import|https?:""", page(tmp_path))
+
+
+def test_a_device_called_like_a_list_keeps_its_predictions(tmp_path: Path) -> None:
+    predicted(tmp_path, "_failures", {"1": "000"})
+    before = (tmp_path / "predictions" / SLUG / "_failures.csv").read_bytes()
+    said = report(tmp_path)
+    assert "is a device's predictions" in said.err
+    assert (tmp_path / "predictions" / SLUG / "_failures.csv").read_bytes() == before
+    assert summary(tmp_path)["devices"] == {"total": 1, "scored": 1}
+
+
+def test_reporting_twice_gives_the_same_bytes(tmp_path: Path) -> None:
+    predicted(tmp_path, "press-1", {"1": "000111"})
+    predicted(tmp_path, "_anomalies", {"1": "000111"}, slug=BEFORE)
+    report(tmp_path)
+    before = page(tmp_path), summary(tmp_path)
+    report(tmp_path)
+    assert (page(tmp_path), summary(tmp_path)) == before
+
+
+def test_an_empty_window_has_a_report(tmp_path: Path) -> None:
+    (tmp_path / "predictions").mkdir()
+    said = report(tmp_path)
+    assert "no devices" in said.out
+    assert "nothing is known of the window before" in page(tmp_path)
