@@ -1,14 +1,34 @@
-import importlib.util
+"""What holds for all tests: shared fixtures, the mark `real`, the order, and that nothing passes by being skipped."""
+
+import os
+from collections.abc import Generator
 
 import pytest
 
-# Fixtures known to every test; a part that is not there yet brings none.
-pytest_plugins = [name for name in ("tests.support.cluster", "tests.support.azurite") if importlib.util.find_spec(name)]
+pytest_plugins = ["tests.support.cluster", "tests.support.azurite"]
 
-_REAL = {"cluster", "container_cluster", "namespace", "azurite", "storage"}
+# Fixtures behind which a real part stands, from the cheapest to the dearest; tests run in that order, so that a mistake
+# in a pure function shows before a cluster is started.
+REAL = ("helm", "azurite", "chart_cluster", "cluster", "container_cluster")
+
+
+def _cost(item: pytest.Item) -> int:
+    asked = getattr(item, "fixturenames", ())
+    return max((1 + index for index, name in enumerate(REAL) if name in asked), default=0)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if _REAL.intersection(getattr(item, "fixturenames", ())):
+        if _cost(item):
             item.add_marker("real")
+    items.sort(key=_cost)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Under FLEETSCORE_NO_SKIPS a test that lacks a part fails; only the original's data may be absent."""
+    report = yield
+    if report.skipped and os.environ.get("FLEETSCORE_NO_SKIPS") and not item.get_closest_marker("original"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped where nothing may be skipped: {report.longrepr}"
+    return report

@@ -60,7 +60,7 @@ def test_the_metrics_that_are_listed_are_those_that_the_operator_has() -> None:
     assert set(listed) == {name for name in kinds if not name.endswith("_created")}
 
 
-@pytest.mark.real
+@pytest.mark.usefixtures("helm")
 @pytest.mark.parametrize("document", [ROOT / "README.md", ROOT / "charts/fleetscore/README.md"], ids=["top", "chart"])
 def test_the_values_that_a_readme_shows_render(document: Path) -> None:
     (values,) = [block for block in blocks(document, "yaml") if "fleets:" in block]

@@ -9,7 +9,7 @@ import pytest
 from tests.chart.generate import CHART
 from tests.chart.rendering import EVERYTHING, MINIMAL, HelmFailedError, a_fleet, a_schedule, helm, render
 
-pytestmark = pytest.mark.real  # helm is built from source where a machine has none
+pytestmark = pytest.mark.usefixtures("helm")
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from tests.chart.rendering import (
     render,
 )
 
-pytestmark = pytest.mark.real  # helm is built from source where a machine has none
+pytestmark = pytest.mark.usefixtures("helm")
 GOLDEN_RBAC = Path(__file__).parent / "rbac.golden.yaml"
 
 

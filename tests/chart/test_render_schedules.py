@@ -8,7 +8,7 @@ import yaml
 from scoring_operator import windows
 from tests.chart.rendering import EVERYTHING, a_fleet, a_schedule, each_ci_values, find, render
 
-pytestmark = pytest.mark.real  # helm is built from source where a machine has none
+pytestmark = pytest.mark.usefixtures("helm")
 
 
 @each_ci_values

@@ -17,7 +17,7 @@ from tests.chart.openapi import write_schemas
 from tests.chart.rendering import MINIMAL, Manifest, each_ci_values, helm, render
 from tests.chart.test_docs import blocks
 
-pytestmark = pytest.mark.real
+pytestmark = pytest.mark.usefixtures("helm")
 A_RUN_WITHOUT_SPEC = """
 apiVersion: fleetscore.dev/v1alpha1
 kind: ScoringRun
