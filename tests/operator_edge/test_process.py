@@ -153,3 +153,20 @@ def test_an_operator_that_comes_back_under_its_name_goes_on_at_once(release: Rel
         assert time.monotonic() - began < 10
         assert until_complete(release, "again")["scored"] == 8
     assert set(writes(release, "create").values()) == {1}
+
+
+def test_a_run_survives_a_restart_of_the_api_server(release: Release, storage: Storage) -> None:
+    give_devices(storage, 12)
+    scorers(release, "outage", after_seconds=1)
+    with operator(release) as running:
+        release.run("outage", parallelism=4)
+        until(lambda: len(writes(release, "create")) >= 4, "the run is under way")
+        release.cluster.stop("kube-apiserver")
+        until(lambda: "Unavailable" in running.log.read_text(), "the operator noticed")
+        release.cluster.start("kube-apiserver")
+        assert until_complete(release, "outage")["scored"] == 12
+        release.run("next", parallelism=4)  # kopf's watch is back too
+        until(lambda: release.get("next").get("status"), "the next run is taken up")
+        assert running.probe("/healthz") == (200, "ok")
+        assert running.process.poll() is None
+    assert set(writes(release, "create").values()) == {1}

@@ -90,7 +90,7 @@ class Lease:
                         break
                     pause = self._times.renew_every
             except (ApiError, TimeoutError) as error:
-                _log.warning("%s could not be renewed: %s", self._what, error or "no answer in time")
+                _log.warning("%s could not be renewed: %s", self._what, str(error) or "no answer in time")
         self._holding = False
         _log.error("%s is lost", self._what)
 
@@ -106,7 +106,7 @@ class Lease:
                     await self._cluster.replace(self._path, lease | {"spec": self._spec(lease["spec"], holder="")})
             _log.info("%s is released", self._what)
         except (ApiError, TimeoutError) as error:
-            _log.warning("%s could not be released: %s", self._what, error or "no answer in time")
+            _log.warning("%s could not be released: %s", self._what, str(error) or "no answer in time")
 
     async def _attempt(self) -> bool:
         """Take or renew the lease if that is allowed; say whether it is ours now."""
