@@ -98,7 +98,8 @@ def _make(device: str, asked: frozenset[str] | None, shift: Shift, store: Store,
         figures=figures,
     )
     kind = PARTIAL if tags.failed else SCORED
-    outcome = Outcome(kind, "", _told(_failures(tags), tally), figures, _is_anomalous(figures, settings))
+    reason = next((error.reason for error in tags.failed.values()), "")
+    outcome = Outcome(kind, reason, _told(_failures(tags), tally), figures, _is_anomalous(figures, settings))
     return _Made(outcome, bytes(scorer.body), metadata)
 
 
