@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any, Self
 
 Span = tuple[int, int]
-_NOTATION = re.compile(r"(\d{1,9}(-\d{1,9})?)(,\d{1,9}(-\d{1,9})?)*")
+_NOTATION = re.compile(r"(\d{1,9}(-\d{1,9})?)(,\d{1,9}(-\d{1,9})?)*", re.ASCII)
 
 
 class Intervals:

@@ -1,0 +1,224 @@
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+
+from scoring_operator.decision import Observed, Plan, Trouble
+from scoring_operator.intervals import Intervals
+from scoring_operator.plan import KEEP_FAILED, plan
+from scoring_operator.progress import End, Progress, close
+from scoring_operator.scoringrun import limit_of
+from scoring_operator.words import Word
+from tests.operator.builders import NOW, a_job, a_progress, a_run, later
+
+DONE = {
+    "phase": "Complete",
+    "completionTime": "2026-11-24T12:00:00Z",
+    "conditions": [{"type": "Complete", "status": "True"}],
+}
+
+
+def going(progress: Progress, **spec: Any) -> Plan:
+    return plan(a_run(**spec), Observed(progress=progress), NOW)
+
+
+def with_outcomes(progress: Progress, **texts: str) -> Progress:
+    outcomes = {outcome: Intervals.parse(text) for outcome, text in texts.items()}
+    left = progress.waiting
+    for positions in outcomes.values():
+        left = left - positions
+    return replace(progress, outcomes=outcomes, waiting=left)
+
+
+def test_jobs_are_created_up_to_parallelism_and_marked_before() -> None:
+    decided = going(a_progress(10), parallelism=4)
+    assert len(decided.create) == 4
+    assert decided.save
+    assert decided.progress is not None
+    assert set(decided.create) <= set(decided.progress.open)
+
+
+def test_the_share_of_the_operators_limit_bounds_as_well() -> None:
+    assert len(plan(a_run(), Observed(progress=a_progress(10), share=2), NOW).create) == 2
+
+
+def test_marks_made_ahead_need_no_saving_when_their_jobs_are_created() -> None:
+    first = going(a_progress(10), parallelism=2)
+    done = {name: a_job(name, complete=True) for name in first.create}
+    words = {name: Word(death="JobLost") for name in first.create}
+    seen = Observed(progress=first.progress, jobs=done, words=words)
+    second = plan(a_run(parallelism=2), seen, NOW)
+    assert len(second.create) == 2
+    assert not second.save
+
+
+def test_already_scored_devices_get_no_job() -> None:
+    decided = going(a_progress(4, already="1-2"))
+    assert sorted(str(batch.positions) for batch in decided.create.values()) == ["0", "3"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "outcomes", "reason"),
+    [
+        ({"maxFailedDevices": 1}, {"failed": "0-1"}, "MaxFailedDevicesExceeded"),
+        ({"maxFailedDevices": "10%"}, {"failed": "0-1"}, "MaxFailedDevicesExceeded"),
+        ({"maxFailedDevices": "11%"}, {"failed": "0-1"}, None),
+        ({"maxEmptyDevices": "50%"}, {"empty": "0-5"}, "NoData"),
+        ({"maxEmptyDevices": "50%"}, {"empty": "0-4"}, None),
+        ({"cancel": True}, {"scored": "0"}, "Cancelled"),
+        ({}, {"scored": "0-9"}, "AllDevicesDone"),
+        ({"suspend": True}, {"scored": "0-9"}, "AllDevicesDone"),
+    ],
+)
+def test_a_run_ends_as_soon_as_its_end_is_certain(
+    spec: dict[str, Any], outcomes: dict[str, str], reason: str | None
+) -> None:
+    end = going(with_outcomes(a_progress(10), **outcomes), **spec).end
+    assert (end.reason if end else None) == reason
+
+
+def test_what_has_no_outcome_at_the_end_was_not_run() -> None:
+    decided = going(with_outcomes(a_progress(10), scored="0-3"), cancel=True)
+    assert decided.progress is not None
+    assert decided.progress.count("notRun") == 6
+    assert decided.save
+
+
+@pytest.mark.parametrize(
+    ("value", "total", "limit"), [("5%", 12, 1), ("0%", 9, 0), ("0.5%", 1000, 5), (3, 1, 3), ("100%", 7, 7)]
+)
+def test_a_percentage_is_rounded_up(value: int | str, total: int, limit: int) -> None:
+    assert limit_of(value, total) == limit
+
+
+def test_the_pending_deadline_counts_until_the_first_pod_and_the_active_one_from_it() -> None:
+    run = a_run(pendingDeadlineSeconds=10, activeDeadlineSeconds=100)
+    fresh = a_progress(2)
+    late = plan(run, Observed(progress=fresh), later(10)).end
+    assert late is not None
+    assert late.reason == "PendingDeadlineExceeded"
+    name = next(iter(plan(run, Observed(progress=fresh), NOW).create))
+    marked = plan(run, Observed(progress=fresh), NOW).progress
+    started = plan(run, Observed(progress=marked, jobs={name: a_job(name, ready=True)}), later(9))
+    assert started.end is None
+    assert plan(run, Observed(progress=started.progress), later(108)).end is None
+    end = plan(run, Observed(progress=started.progress), later(109)).end
+    assert end is not None
+    assert end.reason == "DeadlineExceeded"
+
+
+@pytest.mark.parametrize(("suspend", "ahead"), [(True, ""), (False, "earlier")])
+def test_time_in_which_a_run_stands_still_does_not_count(suspend: bool, ahead: str) -> None:  # noqa: FBT001  # a table
+    still = plan(
+        a_run(suspend=suspend, pendingDeadlineSeconds=10), Observed(progress=a_progress(2), ahead=ahead), later(5)
+    )
+    assert still.save
+    waited = plan(
+        a_run(suspend=suspend, pendingDeadlineSeconds=10), Observed(progress=still.progress, ahead=ahead), later(900)
+    )
+    assert waited.end is None
+    again = plan(a_run(pendingDeadlineSeconds=10), Observed(progress=waited.progress), later(1000))
+    assert again.end is None
+    assert again.wake == 5
+
+
+def test_a_suspended_run_suspends_its_jobs_and_creates_none() -> None:
+    first = going(a_progress(3), parallelism=2)
+    jobs = {name: a_job(name) for name in first.create}
+    decided = plan(a_run(suspend=True), Observed(progress=first.progress, jobs=jobs), NOW)
+    assert decided.suspend == dict.fromkeys(jobs, True)
+    assert not decided.create
+    paused = {name: a_job(name, suspended=True) for name in jobs}
+    assert plan(a_run(parallelism=2), Observed(progress=decided.progress, jobs=paused), NOW).suspend == dict.fromkeys(
+        jobs, False
+    )
+
+
+def test_a_lower_parallelism_takes_effect_as_jobs_finish() -> None:
+    first = going(a_progress(10), parallelism=4)
+    jobs = {name: a_job(name) for name in first.create}
+    decided = plan(a_run(parallelism=1), Observed(progress=first.progress, jobs=jobs), NOW)
+    assert not decided.create
+    assert not decided.suspend
+
+
+def test_while_the_api_server_refuses_one_job_per_pass_is_tried() -> None:
+    trouble = Trouble("QuotaExceeded", "full")
+    assert len(plan(a_run(), Observed(progress=a_progress(10), trouble=trouble), NOW).create) == 1
+
+
+def test_while_pods_cannot_start_no_job_is_created() -> None:
+    trouble = Trouble("ImagePullBackOff", "no image", probe=False)
+    assert not plan(a_run(), Observed(progress=a_progress(10), trouble=trouble), NOW).create
+
+
+def test_a_run_that_was_not_frozen_asks_for_its_devices() -> None:
+    assert plan(a_run(), Observed(), NOW).discover
+
+
+@pytest.mark.parametrize(
+    ("spec", "seen", "phase"),
+    [
+        ({"suspend": True}, Observed(), "Suspended"),
+        ({}, Observed(ahead="earlier"), "Queued"),
+        ({"overlapPolicy": "Skip"}, Observed(ahead="earlier"), "Skipped"),
+        ({"cancel": True}, Observed(), "Cancelled"),
+        ({}, Observed(refusal=Trouble("FleetNotFound", "no such fleet")), "Failed"),
+    ],
+)
+def test_a_run_that_may_not_begin_asks_for_nothing(spec: dict[str, Any], seen: Observed, phase: str) -> None:
+    decided = plan(a_run(**spec), seen, NOW)
+    assert (decided.phase, decided.discover) == (phase, False)
+
+
+def test_a_run_without_news_of_its_devices_ends_at_its_pending_deadline() -> None:
+    run = a_run(status={"startTime": "2026-11-24T12:00:00Z"}, pendingDeadlineSeconds=60)
+    trouble = Trouble("StorageUnavailable", "no answer")
+    end = plan(run, Observed(trouble=trouble), later(60)).end
+    assert end is not None
+    assert end.message.endswith(": no answer")
+
+
+def test_an_end_once_saved_stays() -> None:
+    ended = close(a_progress(3), End("Complete", "AllDevicesDone", "", NOW))
+    decided = plan(a_run(cancel=True), Observed(progress=ended), later(5))
+    assert decided.end == ended.end
+
+
+def test_after_a_run_its_finished_jobs_go_but_some_failed_ones_stay() -> None:
+    jobs = {f"good-{n}": a_job(f"good-{n}", complete=True) for n in range(3)}
+    jobs |= {f"bad-{n}": a_job(f"bad-{n}", failed=True) for n in range(KEEP_FAILED + 1)}
+    run = a_run(status=DONE)
+    assert plan(run, Observed(jobs=jobs), later(59)).delete == ()
+    assert set(plan(run, Observed(jobs=jobs), later(61)).delete) == {"good-0", "good-1", "good-2", f"bad-{KEEP_FAILED}"}
+
+
+def test_after_a_run_what_still_runs_is_deleted_at_once() -> None:
+    assert plan(a_run(status=DONE), Observed(jobs={"slow": a_job("slow")}), NOW).delete == ("slow",)
+
+
+def test_a_run_is_deleted_after_its_time_to_live() -> None:
+    run = a_run(status=DONE, ttlSecondsAfterFinished=100)
+    assert not plan(run, Observed(), later(99)).delete_run
+    assert plan(run, Observed(), later(100)).delete_run
+
+
+def test_a_pile_of_finished_jobs_shrinks_while_the_run_is_active(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scoring_operator.plan.PILE", 3)
+    jobs = {f"done-{n}": a_job(f"done-{n}", complete=True) for n in range(5)}
+    progress = replace(with_outcomes(a_progress(10), scored="0-8"), waiting=Intervals.of([9]))
+    assert plan(
+        a_run(), Observed(progress=replace(progress, waiting=Intervals(), queue=()), jobs=jobs), NOW
+    ).delete == (
+        "done-0",
+        "done-1",
+    )
+
+
+def test_a_run_that_will_not_fit_its_window_says_so_once() -> None:
+    progress = with_outcomes(a_progress(1000), scored="0")
+    clock = msgspec.structs.replace(progress.clock, first_pod=(NOW, 0.0))
+    decided = plan(a_run(), Observed(progress=replace(progress, clock=clock)), later(120))
+    assert decided.slow
+    assert not plan(a_run(), Observed(progress=decided.progress), later(121)).slow

@@ -1,0 +1,116 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scoring_operator.intervals import Intervals
+from scoring_operator.views import ContainerState, PodView
+from scoring_operator.words import PASSING, REASONS, hear, read_message, why_waiting
+from tests.operator.builders import a_message, a_pod
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "",
+        "killed",
+        "{",
+        "[]",
+        "null",
+        '{"v":1}',
+        a_message(2),
+        a_message(1, v=2),
+        a_message(1, outcomes={"scored": "0-1"}),
+        a_message(1, outcomes={"scored": "0", "failed": "0"}),
+        a_message(1, outcomes={"scored": "0"}, passing={"StorageUnavailable": "0"}),
+        a_message(1, outcomes={"invented": "0"}),
+        a_message(1, outcomes={"scored": 0}),
+        a_message(1, outcomes=[]),
+        a_message(1, rows=-1),
+        a_message(1, rows="60"),
+        a_message(1, rows=True),
+        a_message(1, anomalies=10**16),
+        b"\xff\xfe",
+        "[" * 100_000,
+    ],
+)
+def test_a_message_that_does_not_hold_together_is_no_word(raw: str | bytes) -> None:
+    assert read_message(raw, 1) is None
+
+
+@given(st.dictionaries(st.sampled_from(["outcomes", "reasons", "passing", "rows", "top", "samples"]), JSON))
+def test_rubbish_never_breaks_the_reader_and_never_counts_a_device_twice(rubbish: dict[str, object]) -> None:
+    said = read_message(a_message(3, **rubbish), 3)
+    if said is not None:
+        assert sum(map(len, [*said.outcomes.values(), *said.passing.values()])) <= 3
+        assert set(said.reasons) <= set(REASONS)
+
+
+def test_a_failed_device_without_a_known_reason_failed_for_unknown() -> None:
+    said = read_message(a_message(2, outcomes={"failed": "0-1"}, reasons={"Invented": "0"}), 2)
+    assert said is not None
+    assert said.reasons == {"Unknown": Intervals.parse("0-1")}
+
+
+def test_samples_lose_what_a_terminal_would_obey() -> None:
+    said = read_message(a_message(1, samples=[[0, "Invented", "a\x1b[31mb\n" + "c" * 999]]), 1)
+    assert said is not None
+    index, reason, message = said.samples[0]
+    assert (index, reason, message[:7], len(message)) == (0, "Unknown", "a [31mb", 200)
+
+
+@pytest.mark.parametrize(
+    ("pod", "death"),
+    [
+        (a_pod(code=137, reason="OOMKilled"), "OOMKilled"),
+        (a_pod(code=64), "ConfigurationInvalid"),
+        (a_pod(code=75), "StorageUnavailable"),
+        (a_pod(code=139), "Unknown"),
+        (a_pod(code=1, message="Traceback"), "Unknown"),
+        (a_pod(pod_reason="DeadlineExceeded"), "DeadlineExceeded"),
+        (a_pod(pod_reason="Evicted"), "Evicted"),
+        (a_pod(pod_reason="DeadlineExceeded", waiting="ImagePullBackOff"), "ImagePull"),
+    ],
+)
+def test_a_pod_that_left_no_message_has_a_typed_death(pod: PodView, death: str) -> None:
+    assert hear([pod], 1).death == death
+
+
+def test_a_job_whose_pods_are_gone_is_lost() -> None:
+    assert hear([], 1).death == "JobLost"
+
+
+def test_the_newest_message_speaks_for_the_job() -> None:
+    old = a_pod(code=75, message=a_message(1, outcomes={}, passing={"StorageUnavailable": "0"}))
+    new = a_pod(message=a_message(1), created="2026-11-24T12:05:00Z")
+    word = hear([new, old], 1)
+    assert word.said is not None
+    assert word.said.covers(1)
+    assert word.death == ""
+
+
+def test_an_earlier_message_counts_where_the_last_pod_died_and_its_death_stands_beside_it() -> None:
+    old = a_pod(code=75, message=a_message(2, outcomes={"scored": "0"}))
+    dead = a_pod(code=137, reason="OOMKilled", created="2026-11-24T12:05:00Z")
+    word = hear([old, dead], 2)
+    assert word.said is not None
+    assert word.said.outcomes == {"scored": Intervals.of([0])}
+    assert word.death == "OOMKilled"
+
+
+def test_why_pods_wait_is_what_their_container_says() -> None:
+    assert why_waiting([a_pod(waiting="CreateContainerConfigError")]) == (
+        "CreateContainerConfigError",
+        "CreateContainerConfigError says why",
+    )
+    assert why_waiting([a_pod(waiting="ContainerCreating")]) is None
+    assert a_pod(waiting="ContainerCreating").scorer != ContainerState()
+
+
+def test_passing_reasons_are_reasons() -> None:
+    assert set(REASONS) > PASSING
