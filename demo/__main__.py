@@ -7,8 +7,9 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from demo import machine, places, readings, run, scorer_only
+from demo import machine, readings, run, scorer_only
 from demo.errors import DemoError
+from demo.places import CHECKOUT, Places
 from demo.readings import Prepared
 from localcluster.errors import ClusterError
 from localcluster.progress import Progress
@@ -19,9 +20,9 @@ def main() -> int:
     # What `kill` sends ends the demo as Ctrl-C does: whatever it started ends with it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     arguments = _parser().parse_args()
-    os.chdir(places.CHECKOUT)
+    os.chdir(CHECKOUT)
     try:
-        return _command(arguments)
+        return _command(arguments, Places(arguments.folder, arguments.cluster))
     except (DemoError, ClusterError) as error:
         print(f"\n{error}\nFAIL", file=sys.stderr)
         return 1
@@ -32,6 +33,8 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="demo", description="See the Makefile: make demo, demo-local, images, down.")
+    parser.add_argument("--folder", type=Path, default=Places().root, help="where things go (.local)")
+    parser.add_argument("--cluster", default=Places().cluster, help="the cluster's name (demo): another one for tests")
     commands = parser.add_subparsers(dest="command", required=True)
     everything = commands.add_parser("run", help="cluster, images, storage, chart, a run, its predictions")
     everything.add_argument("--data", type=lambda text: Path(text).absolute(), help="a CSV: TS,Device,Tag,Value")
@@ -46,29 +49,31 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _command(arguments: argparse.Namespace) -> int:
+def _command(arguments: argparse.Namespace, where: Places) -> int:
     progress = Progress()
     if arguments.command == "local":
-        return scorer_only.run(places.ALONE, datetime.now(UTC))
+        return scorer_only.run(where.alone, datetime.now(UTC))
     if arguments.command == "images":
         machine.build_images(progress)
         if not arguments.only_build:
-            machine.load_images_if_up(progress)
+            machine.load_images_if_up(where, progress)
         return 0
     if arguments.command == "down":
-        return run.down(progress)
+        return run.down(where, progress)
     if bool(arguments.context) != bool(arguments.registry):
         raise DemoError("CONTEXT and REGISTRY go together: your cluster has to get the images from somewhere")
-    return run.run(_prepare(arguments), progress, context=arguments.context, registry=arguments.registry)
+    return run.run(
+        where, _prepare(arguments, where.demo), progress, context=arguments.context, registry=arguments.registry
+    )
 
 
-def _prepare(arguments: argparse.Namespace) -> Prepared:
+def _prepare(arguments: argparse.Namespace, folder: Path) -> Prepared:
     window = readings.parse_window(arguments.window) if arguments.window else None
     if arguments.data:
-        return readings.own(places.DEMO, arguments.data, train_on_all=arguments.train == "all", window=window)
+        return readings.own(folder, arguments.data, train_on_all=arguments.train == "all", window=window)
     if window or arguments.train == "all":
         raise DemoError("WINDOW and TRAIN are for your own readings: give DATA=readings.csv too")
-    return readings.simulated(places.DEMO, datetime.now(UTC))
+    return readings.simulated(folder, datetime.now(UTC))
 
 
 if __name__ == "__main__":

@@ -7,22 +7,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from demo import places
 from demo.errors import DemoError
+from demo.places import CHECKOUT, Places
 from localcluster.progress import Progress
 
 _PATIENCE_SECONDS = 20
 
 
 @contextmanager
-def images_being_built() -> Iterator["Build"]:
+def images_being_built(where: Places) -> Iterator["Build"]:
     """Build both images and install Azurite in the background; ended with the body, whichever way that ends."""
-    places.DEMO.mkdir(parents=True, exist_ok=True)
-    with places.IMAGES_LOG.open("w") as log:
+    where.demo.mkdir(parents=True, exist_ok=True)
+    path = where.demo / "images.log"
+    with path.open("w") as log:
         command = [sys.executable, "-m", "demo", "images", "--only-build"]
-        process = subprocess.Popen(command, cwd=places.CHECKOUT, stdout=log, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, cwd=CHECKOUT, stdout=log, stderr=subprocess.STDOUT)
         try:
-            yield Build(process, places.IMAGES_LOG)
+            yield Build(process, path)
         finally:
             end(process)
 

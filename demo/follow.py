@@ -11,6 +11,7 @@ import yaml
 from demo import places
 from demo.errors import DemoError
 from demo.kube import Kube
+from demo.target import Target
 from device_scorer.window import Window
 from localcluster.progress import clock
 
@@ -19,15 +20,15 @@ _DEADLINE_SECONDS = 600
 _POLL_SECONDS = 1
 
 
-def create(kube: Kube, window: Window) -> str:
+def create(target: Target, window: Window) -> str:
     """Apply examples/scoringrun.yaml for a window, in place of earlier runs of the demo; the run's name."""
     run = yaml.safe_load((places.CHECKOUT / "examples" / "scoringrun.yaml").read_text())
     run["metadata"]["name"] = f"demo-{_stamp(window.start)}"
     run["spec"]["window"] = {"start": f"{window.start:%Y-%m-%dT%H:%M:%SZ}", "end": f"{window.end:%Y-%m-%dT%H:%M:%SZ}"}
-    path = places.DEMO / "scoringrun.yaml"
+    path = target.where.demo / "scoringrun.yaml"
     path.write_text(yaml.safe_dump(run, sort_keys=False))
-    kube.run("delete", RESOURCE, "--all", "--wait", "--timeout=60s")
-    kube.run("apply", "-f", str(path))
+    target.kube.run("delete", RESOURCE, "--all", "--wait", "--timeout=60s")
+    target.kube.run("apply", "-f", str(path))
     return str(run["metadata"]["name"])
 
 

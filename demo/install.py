@@ -21,7 +21,7 @@ def install(target: Target, progress: Progress) -> None:
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET, "namespace": places.NAMESPACE}}
     content = {KEY: base64.b64encode(target.connection_string.encode()).decode()}
     target.kube.apply(secret | {"type": "Opaque", "data": content})
-    path = places.DEMO / "values.yaml"
+    path = target.where.demo / "values.yaml"
     path.write_text(yaml.safe_dump(values(target), sort_keys=False))
     _clear_interrupted(target.kube)
     with progress.step("installing the chart", usual_seconds=15):

@@ -2,33 +2,32 @@
 
 import shutil
 from contextlib import suppress
+from pathlib import Path
 
 from azure.storage.blob import BlobServiceClient
 
-from demo import places
 from demo.background import images_being_built
-from demo.kube import Kube, write_kubeconfig
+from demo.kube import connect
+from demo.places import Places
 from demo.target import Image, Target
-from localcluster import azurite, images, nodejs, records, tools
+from localcluster import azurite, images, nodejs, records
 from localcluster.azurite import Azurite
 from localcluster.cluster import Cluster
 from localcluster.errors import ClusterError
 from localcluster.progress import Progress
 
 
-def up(progress: Progress) -> Target:
+def up(where: Places, progress: Progress) -> Target:
     """The cluster with both images and the storage, started or found running."""
-    places.write_state({"where": "machine"})
-    with images_being_built() as build:
-        running = Cluster.up(places.CLUSTER, "container", progress=progress)
-        kube = Kube(tools.ensure_program("kubectl", progress=progress), tools.ensure_program("helm", progress=progress))
-        write_kubeconfig(kube.kubectl, running.kubeconfig, None)
-        places.write_wrappers({"kubectl": kube.kubectl, "helm": kube.helm})
+    where.write_state({"where": "machine"})
+    with images_being_built(where) as build:
+        running = Cluster.up(where.cluster, "container", progress=progress)
+        kube = connect(where, progress, source=running.kubeconfig)
         build.wait(progress)
     loaded = load_images(running, progress)
-    storage = _storage(running, progress)
+    storage = _storage(running, where.azurite, progress)
     client = BlobServiceClient.from_connection_string(storage.connection_string)
-    return Target(kube, loaded["operator"], loaded["scorer"], storage.url, storage.connection_string, client)
+    return Target(where, kube, loaded["operator"], loaded["scorer"], storage.url, storage.connection_string, client)
 
 
 def build_images(progress: Progress) -> None:
@@ -53,25 +52,23 @@ def load_images(running: Cluster, progress: Progress) -> dict[str, Image]:
     return loaded
 
 
-def load_images_if_up(progress: Progress) -> None:
+def load_images_if_up(where: Places, progress: Progress) -> None:
     """Load both images into the demo's cluster if it is up."""
     with suppress(ClusterError):
-        load_images(Cluster.open(places.CLUSTER), progress)
+        load_images(Cluster.open(where.cluster), progress)
         print("Loaded into the demo's cluster; `make demo` puts them to use.")
 
 
-def down() -> None:
+def down(where: Places) -> None:
     """End the cluster and Azurite and remove what they kept."""
-    records.down(places.CLUSTER)
-    folder = places.azurite_folder()
-    azurite.stop(folder)
-    shutil.rmtree(folder, ignore_errors=True)
+    records.down(where.cluster)
+    azurite.stop(where.azurite)
+    shutil.rmtree(where.azurite, ignore_errors=True)
     with suppress(OSError):
-        folder.parent.rmdir()
+        where.azurite.parent.rmdir()
 
 
-def _storage(running: Cluster, progress: Progress) -> Azurite:
-    folder = places.azurite_folder()
+def _storage(running: Cluster, folder: Path, progress: Progress) -> Azurite:
     found = Azurite.open(folder)
     if found and found.host == running.host_address:
         return found

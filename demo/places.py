@@ -3,30 +3,71 @@
 import json
 import shlex
 import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from localcluster.paths import clusters_dir
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-LOCAL = CHECKOUT / ".local"
-BIN = LOCAL / "bin"
-DEMO = LOCAL / "demo"
-ALONE = LOCAL / "demo-local"
-MODELS = DEMO / "models"
-PREDICTIONS = DEMO / "predictions"
-KUBECONFIG = DEMO / "kubeconfig"
-IMAGES_LOG = DEMO / "images.log"
-_STATE = DEMO / "state.json"
-
-CLUSTER = "demo"
 NAMESPACE = "fleetscore-demo"
 RELEASE = "fleetscore"
 
 
-def azurite_folder() -> Path:
-    """Where the demo's Azurite keeps its blobs: beside the cluster, one per machine as that is."""
-    return clusters_dir().parent / "azurite-demo"
+@dataclass(frozen=True)
+class Places:
+    """The folder of everything, and the cluster's name; others than the demo's own are for tests."""
+
+    root: Path = CHECKOUT / ".local"
+    cluster: str = "demo"
+
+    @property
+    def bin(self) -> Path:
+        """The two programs, kubectl and helm, set to the demo's cluster."""
+        return self.root / "bin"
+
+    @property
+    def demo(self) -> Path:
+        """What the demo made."""
+        return self.root / "demo"
+
+    @property
+    def alone(self) -> Path:
+        """What demo-local made."""
+        return self.root / "demo-local"
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The demo's own kubeconfig."""
+        return self.demo / "kubeconfig"
+
+    @property
+    def azurite(self) -> Path:
+        """Where the demo's Azurite keeps its blobs: beside the cluster, one per machine as that is."""
+        return clusters_dir().parent / f"azurite-{self.cluster}"
+
+    def read_state(self) -> dict[str, Any]:
+        """What the last demo wrote down about where it runs; empty where there was none."""
+        try:
+            state: dict[str, Any] = json.loads((self.demo / "state.json").read_text())
+        except (FileNotFoundError, ValueError):
+            return {}
+        return state
+
+    def write_state(self, state: Mapping[str, Any]) -> None:
+        """Write down where the demo runs, so that `down` ends the right thing."""
+        self.demo.mkdir(parents=True, exist_ok=True)
+        (self.demo / "state.json").write_text(json.dumps(state))
+
+    def write_wrappers(self, programs: Mapping[str, Path]) -> None:
+        """Put programs into `bin`, set to the demo's cluster and namespace."""
+        self.bin.mkdir(parents=True, exist_ok=True)
+        for name, program in programs.items():
+            wrapper = self.bin / name
+            setting = f"KUBECONFIG={shlex.quote(str(self.kubeconfig))} HELM_NAMESPACE={NAMESPACE}"
+            wrapper.write_text(f'#!/bin/sh\n{setting} exec {shlex.quote(str(program))} "$@"\n')
+            wrapper.chmod(0o755)
 
 
 def fresh(folder: Path) -> Path:
@@ -36,26 +77,6 @@ def fresh(folder: Path) -> Path:
     return folder
 
 
-def read_state() -> dict[str, Any]:
-    """What the last demo wrote down about where it runs; empty where there was none."""
-    try:
-        state: dict[str, Any] = json.loads(_STATE.read_text())
-    except (FileNotFoundError, ValueError):
-        return {}
-    return state
-
-
-def write_state(state: dict[str, Any]) -> None:
-    """Write down where the demo runs, so that `down` ends the right thing."""
-    DEMO.mkdir(parents=True, exist_ok=True)
-    _STATE.write_text(json.dumps(state))
-
-
-def write_wrappers(programs: dict[str, Path]) -> None:
-    """Put programs into `.local/bin`, set to the demo's cluster and namespace."""
-    BIN.mkdir(parents=True, exist_ok=True)
-    for name, program in programs.items():
-        wrapper = BIN / name
-        setting = f"KUBECONFIG={shlex.quote(str(KUBECONFIG))} HELM_NAMESPACE={NAMESPACE}"
-        wrapper.write_text(f'#!/bin/sh\n{setting} exec {shlex.quote(str(program))} "$@"\n')
-        wrapper.chmod(0o755)
+def shown(path: Path) -> Path:
+    """A path as the checkout's user would type it."""
+    return path.relative_to(CHECKOUT) if path.is_relative_to(CHECKOUT) else path

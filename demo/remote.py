@@ -16,9 +16,10 @@ from azure.storage.blob import BlobServiceClient
 
 from demo import background, install, places
 from demo.errors import DemoError
-from demo.kube import Kube, write_kubeconfig
+from demo.kube import Kube, connect
+from demo.places import Places
 from demo.target import Image, Target
-from localcluster import images, tools
+from localcluster import images
 from localcluster.azurite import ACCOUNT
 from localcluster.progress import Progress
 
@@ -26,12 +27,10 @@ _ACCOUNTS = "azurite-accounts"
 
 
 @contextmanager
-def connected(context: str, registry: str, progress: Progress) -> Iterator[Target]:
+def connected(where: Places, context: str, registry: str, progress: Progress) -> Iterator[Target]:
     """A context's cluster with the images pushed, and Azurite in it; a port-forward is open while the body runs."""
-    places.write_state({"where": "remote", "context": context})
-    kube = Kube(tools.ensure_program("kubectl", progress=progress), tools.ensure_program("helm", progress=progress))
-    write_kubeconfig(kube.kubectl, None, context)
-    places.write_wrappers({"kubectl": kube.kubectl, "helm": kube.helm})
+    where.write_state({"where": "remote", "context": context})
+    kube = connect(where, progress, context=context)
     kube.run("get", "--raw", "/readyz")
     operator, scorer = (_pushed(name, registry, progress) for name in images.NAMES)
     install.prepare_namespace(kube)
@@ -40,13 +39,12 @@ def connected(context: str, registry: str, progress: Progress) -> Iterator[Targe
     inside = f"http://{f'[{address}]' if ':' in address else address}:10000/{ACCOUNT}"
     with _forwarded(kube) as outside:
         client = BlobServiceClient.from_connection_string(_connection_string(f"{outside}/{ACCOUNT}", key))
-        yield Target(kube, operator, scorer, inside, _connection_string(inside, key), client)
+        yield Target(where, kube, operator, scorer, inside, _connection_string(inside, key), client)
 
 
-def down(context: str, progress: Progress) -> None:
+def down(where: Places, context: str, progress: Progress) -> None:
     """Remove the release and the demo's namespace from a context's cluster; the CRD stays, for others may use it."""
-    kube = Kube(tools.ensure_program("kubectl", progress=progress), tools.ensure_program("helm", progress=progress))
-    write_kubeconfig(kube.kubectl, None, context)
+    kube = connect(where, progress, context=context)
     with progress.step(f"removing the namespace {places.NAMESPACE} from {context}", usual_seconds=20):
         if kube.run_helm("list", "--all", "--short", "--filter", f"^{places.RELEASE}$").strip():
             kube.run_helm("uninstall", places.RELEASE, "--wait")
@@ -78,7 +76,7 @@ def _azurite(kube: Kube, progress: Progress) -> str:
 
 @contextmanager
 def _forwarded(kube: Kube) -> Iterator[str]:
-    command = [str(kube.kubectl), f"--kubeconfig={places.KUBECONFIG}", "port-forward", "service/azurite", ":10000"]
+    command = [str(kube.kubectl), f"--kubeconfig={kube.kubeconfig}", "port-forward", "service/azurite", ":10000"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         # Its first line says which port it took; it ends, and with it the line, where it could not connect.

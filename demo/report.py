@@ -63,13 +63,8 @@ def _sample(file: Path) -> None:
     ]
     # Three rows around the first anomaly, so that both labels are seen.
     first = max(0, min(anomalous[0] - 1 if anomalous else 0, len(rows) - _SAMPLE_ROWS))
-    print(f"\nThree rows of {shown(file)}:\n{header}")
+    print(f"\nThree rows of {places.shown(file)}:\n{header}")
     print("\n".join(rows[first : first + _SAMPLE_ROWS]))
-
-
-def shown(path: Path) -> Path:
-    """A path as the checkout's user would type it."""
-    return path.relative_to(places.CHECKOUT) if path.is_relative_to(places.CHECKOUT) else path
 
 
 def verdict(problems: Sequence[str], advice: str) -> int:

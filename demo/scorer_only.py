@@ -6,7 +6,7 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-from demo import readings, report
+from demo import places, readings, report
 from demo.errors import DemoError
 from demo.readings import Prepared
 
@@ -20,7 +20,7 @@ def run(folder: Path, now: datetime) -> int:
     devices, problems = report.show(prepared, prepared.store / "predictions")
     missing = len(prepared.devices) - len(devices)
     problems += [f"{missing} devices have no predictions"] if missing else []
-    store = report.shown(prepared.store)
+    store = places.shown(prepared.store)
     print(f"\nEverything is in {store}: models/, data/, predictions/. Took {time.monotonic() - started:.0f} s.")
     return report.verdict(problems, "look at what the scorer printed above")
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from azure.storage.blob import BlobServiceClient
 
 from demo.kube import Kube
+from demo.places import Places
 
 
 @dataclass(frozen=True)
@@ -20,9 +21,11 @@ class Image:
 class Target:
     """A cluster with both images in reach, and a blob storage.
 
-    `account_url` and `connection_string` are as pods reach the storage; `client` is as this machine does.
+    `account_url` and `connection_string` are as pods reach the storage; `client` is as this machine does. `where` is
+    the place on this machine for what comes of it.
     """
 
+    where: Places
     kube: Kube
     operator: Image
     scorer: Image

@@ -1,11 +1,13 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
 from azure.storage.blob import BlobServiceClient
-from demo import follow, install, places
+from demo import follow, install
 from demo.kube import Kube
+from demo.places import CHECKOUT, Places
 from demo.target import Image, Target
 
 from localcluster.azurite import Azurite
@@ -13,7 +15,7 @@ from localcluster.azurite import Azurite
 
 def demo(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "demo", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=places.CHECKOUT)
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=CHECKOUT)
 
 
 @pytest.mark.parametrize(
@@ -39,13 +41,15 @@ def test_the_values_name_the_targets_images_and_storage_and_change_with_them(
     azurite = Azurite(tmp_path_factory.mktemp("azurite"), "10.1.2.3", 10000, "a2V5")
     url, text = azurite.url, azurite.connection_string
     client = BlobServiceClient.from_connection_string(text)
-    kube = Kube(places.BIN / "kubectl", places.BIN / "helm")
+    kube = Kube(Path("kubectl"), Path("helm"), Path("kubeconfig"))
     image = Image("registry.example/path/operator", "abc", "abc")
-    values = install.values(Target(kube, image, Image("registry.example/path/scorer", "abc", "def"), url, text, client))
+    values = install.values(
+        Target(Places(), kube, image, Image("registry.example/path/scorer", "abc", "def"), url, text, client)
+    )
     assert values["fleets"][0]["storage"]["accountUrl"] == "http://10.1.2.3:10000/devstoreaccount1"
     assert values["operator"]["image"] == {"repository": "registry.example/path/operator", "tag": "abc"}
     assert text not in yaml.safe_dump(values)
-    other = install.values(Target(kube, image, image, url, text.replace("a2V5", "b3RoZXI="), client))
+    other = install.values(Target(Places(), kube, image, image, url, text.replace("a2V5", "b3RoZXI="), client))
     assert other["operator"]["podAnnotations"] != values["operator"]["podAnnotations"]
 
 

@@ -1,0 +1,62 @@
+"""The README's first command, under another name than the demo's own, so that one that is up is not touched."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from demo.places import CHECKOUT, Places
+
+from localcluster import processes
+from localcluster.paths import cluster_dir
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture
+def where(tmp_path: Path) -> Iterator[Places]:
+    places = Places(tmp_path / "local", f"tests-{os.getpid()}-demo")
+    yield places
+    start(places, "down").communicate()
+
+
+def start(where: Places, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "demo", "--folder", str(where.root), "--cluster", where.cluster, *arguments]
+    # A process group of its own, as a terminal gives it: Ctrl-C is for all of it.
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=CHECKOUT, start_new_session=True
+    )
+
+
+def test_it_is_interrupted_passes_when_run_again_and_goes_without_a_trace(where: Places) -> None:
+    interrupted = start(where, "run")
+    assert interrupted.stdout is not None
+    said = []
+    for line in interrupted.stdout:
+        said.append(line)
+        if " active (" in line:
+            os.killpg(interrupted.pid, signal.SIGINT)
+            break
+    end, _ = interrupted.communicate(timeout=60)
+    assert interrupted.returncode == 130, "".join(said) + end
+    assert end.splitlines()[-1].startswith("Interrupted.")
+    assert "Traceback" not in end
+
+    again = start(where, "run")
+    shown, _ = again.communicate(timeout=300)
+    assert (again.returncode, shown.splitlines()[-1]) == (0, "PASS"), shown
+    assert len(list((where.demo / "models").glob("press-*.joblib"))) == 12
+    (window,) = (where.demo / "predictions").iterdir()
+    assert len(list(window.glob("press-*.csv"))) == 12
+    runs = subprocess.run([where.bin / "kubectl", "get", "sr"], capture_output=True, text=True, check=True).stdout
+    assert "Complete" in runs
+
+    gone = start(where, "down")
+    shown, _ = gone.communicate(timeout=120)
+    assert gone.returncode == 0, shown
+    left = [path for path in (where.root, where.azurite, cluster_dir(where.cluster)) if path.exists()]
+    assert left == []
+    assert processes.find(where.azurite) | processes.find(cluster_dir(where.cluster)) == {}
