@@ -65,8 +65,11 @@ def test_blob_storage_gets_the_bytes_that_a_folder_gets(tmp_path: Path, storage:
     for where in ((), ("--store", str(tmp_path / "folder"))):
         scorer("train", *where, environment=environment)
         scorer("score", *where, *WINDOW, "--", *DEVICES, environment=environment)
+        scorer("report", *where, *WINDOW, environment=environment)
     for role in ("data", "models", "predictions"):
         folder = tmp_path / "folder" / role
         paths = [path for path in folder.rglob("*") if path.is_file() and ".meta" not in path.parts]
         assert storage.names(role) == sorted(path.relative_to(folder).as_posix() for path in paths)
         assert all(storage.get(role, path.relative_to(folder).as_posix()) == path.read_bytes() for path in paths)
+    said = scorer("fetch", "press-3", *WINDOW, "--to", tmp_path / "fetched", environment=environment)
+    assert "press-3: model, 1 of 1 partitions of readings, predictions" in said
