@@ -62,10 +62,9 @@ class Crew:
             self._started.pop(index, None)
             if index not in outcomes:  # one that was given up may still speak
                 outcomes[index] = outcome
-                self._note(outcome)
                 self._on_outcome(index, outcome)
-            if len(outcomes) % _COLLECT_EVERY == 0:
-                gc.collect()  # the collector is off; the SDK leaves cycles behind
+            if not gc.isenabled() and len(outcomes) % _COLLECT_EVERY == 0:
+                gc.collect()  # the process has turned the collector off; the SDK leaves cycles behind
         for guard in list(self._started.values()):
             guard.give_up()
         return outcomes
@@ -80,6 +79,7 @@ class Crew:
                 continue
             guard = self._started[index] = Guard(self._deadline)
             outcome = attempt(self._score, self._devices[index], guard)
+            self._note(outcome)
             self._results.put((index, outcome))
             if guard.given_up:  # another thread has taken this one's place
                 return

@@ -1,0 +1,200 @@
+"""The process as a pod starts it: what it imports, how it ends, what it leaves."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from tests.scorer.blobserver import SAS, BlobServer, serving
+from tests.scorer.fleet import END, PREDICTIONS, START, Fleet, a_model, bundle, readings
+
+HEAVY = ("sklearn", "scipy", "pandas", "joblib", "numpy", "logging", "xml.etree.ElementTree", "azure")
+LINE = ("score", "--window-start", START, "--window-end", END)
+
+
+def start(*words: str, environment: dict[str, str] | None = None) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "device_scorer", *words],
+        env={**os.environ, **(environment or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def test_the_known_pipeline_is_scored_without_numpy_scikit_learn_pandas_or_scipy(fleet: Fleet) -> None:
+    fleet.device()
+    code = (
+        "import sys, device_scorer.__main__ as main\n"
+        f"code = main.run({['score', '--store', str(fleet.folder), *LINE[1:], '--', 'press-1']!r})\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])\n"
+        "sys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["press-1  scored  5 rows, 0 anomalies", "[]"]
+
+
+def test_on_azure_too_neither_scikit_learn_nor_pandas_nor_numpy_is_imported() -> None:
+    code = (
+        "import sys, device_scorer.score, device_scorer.azure_blobs\n"
+        "print([name for name in ('sklearn', 'scipy', 'pandas', 'joblib', 'numpy') if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize("command", ["score", "train", "simulate", "import"])
+def test_help_explains_each_command_with_an_example(command: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "device_scorer", command, "--help"], capture_output=True, text=True, check=True
+    )
+    assert f"device-scorer {command} --store ./folder" in done.stdout
+
+
+def test_help_lists_the_commands() -> None:
+    done = subprocess.run([sys.executable, "-m", "device_scorer", "--help"], capture_output=True, text=True, check=True)
+    assert all(f"  {name} " in done.stdout for name in ("score", "train", "simulate", "import", "report", "fetch"))
+
+
+def fill(server: BlobServer, *devices: str) -> dict[str, str]:
+    for device in devices:
+        server.put(f"/account/models/{device}.joblib", bundle({"1": a_model()}))
+        server.put(f"/account/data/20180828T2300Z/{device}.csv", readings(device))
+    return {"FLEETSCORE_AUTH": "sas", "FLEETSCORE_ACCOUNT_URL": server.url, "AZURE_STORAGE_SAS_TOKEN": SAS}
+
+
+def until(seen: object, seconds: float = 20.0) -> None:
+    """Wait for a callable to be true."""
+    ends = time.monotonic() + seconds
+    while not seen():  # type: ignore[operator]  # a callable
+        assert time.monotonic() < ends
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("method", ["HEAD", "GET", "PUT"])
+def test_sigterm_ends_it_at_once_with_75_and_whole_blobs_or_none(method: str, tmp_path: Path) -> None:
+    message = tmp_path / "message"
+    with serving() as server:
+        environment = fill(server, "press-1", "press-2")
+        server.fail("silent", times=100, method=method, path="press-2.csv" if method != "GET" else "press-2.joblib")
+        words = (
+            *LINE,
+            "--termination-log",
+            str(message),
+            "--run-uid",
+            "u",
+            "--job-name",
+            "j",
+            "--",
+            "press-1",
+            "press-2",
+        )
+        process = start(*words, environment=environment)
+        done = f"/account/predictions/{PREDICTIONS}/press-1.csv"
+        until(
+            lambda: (
+                done in server.blobs and any("press-2" in path for found, path, _ in server.requests if found == method)
+            )
+        )
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+        assert time.monotonic() - began < 5
+        assert process.returncode == 75
+        found = json.loads(message.read_bytes())
+        assert found["outcomes"] in ({"scored": "0"}, {})
+        assert "passing" not in found
+        assert json.loads(server.blobs["/account/predictions/_runs/u/j.json"].content)["devices"] == 2
+        assert [path for path in server.blobs if path.endswith("press-2.csv") and "predictions" in path] == []
+
+
+def test_killed_and_started_again_it_does_only_the_rest() -> None:
+    with serving() as server:
+        environment = fill(server, "press-1", "press-2")
+        server.fail("silent", method="PUT", path="press-2.csv", times=1)
+        words = (*LINE, "--run-uid", "u", "--job-name", "j", "--", "press-1", "press-2")
+        process = start(*words, environment=environment)
+        done = f"/account/predictions/{PREDICTIONS}/press-1.csv"
+        until(
+            lambda: (
+                done in server.blobs and any("press-2" in path for found, path, _ in server.requests if found == "PUT")
+            )
+        )
+        process.kill()
+        process.communicate(timeout=20)
+        server.requests.clear()
+        again = start(*words, environment=environment)
+        again.communicate(timeout=30)
+        assert again.returncode == 0
+        assert not any("press-1.joblib" in path for _, path, _ in server.requests)
+        record = json.loads(server.blobs["/account/predictions/_runs/u/j.json"].content)
+        assert record["outcomes"] == {"scored": "0-1"}
+        assert record["rows"] == 10
+
+
+def test_two_pods_for_one_device_leave_one_blob_and_both_are_content() -> None:
+    with serving() as server:
+        environment = fill(server, "press-1")
+        words = (*LINE, "--run-uid", "u", "--job-name", "j", "--", "press-1")
+        pods = [start(*words, environment=environment) for _ in range(3)]
+        for pod in pods:
+            pod.communicate(timeout=60)
+        assert [pod.returncode for pod in pods] == [0, 0, 0]
+        created = [path for found, path, _ in server.requests if found == "PUT" and "press-1" in path]
+        assert len(created) >= 1
+        assert server.blobs[f"/account/predictions/{PREDICTIONS}/press-1.csv"].etag
+
+
+def test_a_termination_log_that_cannot_be_written_spoils_nothing(fleet: Fleet, tmp_path: Path) -> None:
+    fleet.device()
+    said = fleet.score("--termination-log", str(tmp_path / "no" / "such" / "place"))
+    assert said.code == 0
+    assert "could not be written" in said.err
+
+
+def test_it_writes_nowhere_but_the_store_and_the_message(fleet: Fleet, tmp_path: Path) -> None:
+    """A read-only root file system without /tmp is enough: any other opening for writing is an error here."""
+    fleet.device()
+    message = tmp_path / "message"
+    code = (
+        "import os, sys\n"
+        "WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT\n"
+        "def hook(event, arguments):\n"
+        "    if event == 'open' and isinstance(arguments[0], str) and arguments[2] & WRITES:\n"
+        f"        assert str(arguments[0]).startswith(({str(fleet.folder)!r}, {str(message)!r})), arguments\n"
+        "sys.addaudithook(hook)\n"
+        "import device_scorer.__main__ as main\n"
+        f"words = ['--store', {str(fleet.folder)!r}, '--termination-log', {str(message)!r}, '--', 'press-1']\n"
+        f"sys.exit(main.run([*{list(LINE)!r}, *words]))"
+    )
+    subprocess.run([sys.executable, "-B", "-c", code], check=True, capture_output=True)
+    assert message.exists()
+
+
+def test_a_full_disk_leaves_no_half_predictions(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet.device()
+    original = os.fdopen
+
+    class Full:
+        def __init__(self, handle: int) -> None:
+            self.file = original(handle, "wb")
+
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            self.file.close()
+
+        def write(self, content: bytes) -> None:
+            self.file.write(content[: len(content) // 2])
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fdopen", lambda handle, _mode: Full(handle))
+    said = fleet.score()
+    assert (said.code, "No space left on device" in said.out) == (75, True)
+    assert fleet.predictions() is None
+    assert [path for path in (fleet.folder / "predictions").rglob("*") if path.is_file()] == []
