@@ -41,17 +41,23 @@ def wait_for(what: str, condition: Callable[[], object], seconds: float = 60) ->
 
 
 def traces(name: str, slot: Slot) -> list[str]:
-    """Entries of the machine that only this cluster can have made."""
-    ports = {f":{port:04X}" for port in slot.ports}
-    network = "".join(f"{byte:02X}" for byte in reversed(slot.network.network_address.packed))[-4:]
-    marks = [f"/{name}", f"-{name}", link_name(name), "KUBE-", *ports]
+    """Entries of the machine that only this cluster can have made; another may have its slot by now."""
+    marks = [f"/{name}", f"-{name}", link_name(name), "KUBE-"]
+    others = [records.read(other) for other in records.names() if other != name]
+    in_tables = [] if any(other and other.slot == slot.number for other in others) else slot_marks(slot)
     found = [
         f"{kind}: {entry}"
         for kind, entries in machine.snapshot().items()
         for entry in entries
-        if any(mark in entry for mark in marks) or (kind in ("routes", "ports") and network in entry)
+        if any(mark in entry for mark in [*marks, *(in_tables if kind in ("routes", "ports") else [])])
     ]
     return found + [f"folder: {path}" for path in (cluster_dir(name),) if path.exists()]
+
+
+def slot_marks(slot: Slot) -> list[str]:
+    """How a slot's ports and addresses look in /proc/net."""
+    network = "".join(f"{byte:02X}" for byte in reversed(slot.network.network_address.packed))
+    return [f":{port:04X}" for port in slot.ports] + [network[-4:]]
 
 
 def test_a_killed_up_is_cleared_away_and_down_leaves_nothing_but_the_cluster_beside_it(
