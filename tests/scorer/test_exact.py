@@ -1,0 +1,89 @@
+"""Labels are plain scikit-learn's: on the committed fixture always, on the original's data where it is present."""
+
+import csv
+import io
+import pickle
+import warnings
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+
+from device_scorer import model
+from tests.scorer.fixture.make import DEVICE, FOLDER
+from tests.scorer.fleet import END, Fleet, scorer
+
+ORIGINAL = Path(__file__).parents[3] / "shared" / "data" / "batchai"
+
+
+def plain_labels(content: str) -> list[str]:
+    """What the original's steps with today's scikit-learn say about each row: 0 normal, 1 anomaly."""
+    models = joblib.load(FOLDER / "models.joblib")
+    rows = csv.DictReader(io.StringIO(content))
+    return ["1" if models[row["Tag"]].predict([[float(row["Value"])]])[0] == -1 else "0" for row in rows]
+
+
+@pytest.mark.parametrize("engine", ["auto", "sklearn"])
+def test_the_fixtures_labels_are_plain_scikit_learns(fleet: Fleet, engine: str) -> None:
+    content = (FOLDER / "readings.csv").read_text()
+    fleet.device(DEVICE, models=(FOLDER / "models.joblib").read_bytes(), data=content.encode())
+    assert fleet.score("--engine", engine, devices=[DEVICE]).code == 0
+    expected = plain_labels(content)
+    assert expected.count("1") >= 100
+    differing = sum(mine != plain for mine, plain in zip(fleet.labels(DEVICE), expected, strict=True))
+    assert differing == 0
+
+
+def test_the_fixture_has_values_at_the_support_vectors() -> None:
+    models = joblib.load(FOLDER / "models.joblib")
+    rows = list(csv.DictReader(io.StringIO((FOLDER / "readings.csv").read_text())))
+    at_ends = 0
+    for tag, pipeline in models.items():
+        values = np.array([[float(row["Value"])] for row in rows if row["Tag"] == tag])
+        scaled = pipeline.steps[0][1].transform(values)
+        at_ends += int(np.isin(scaled, pipeline.steps[1][1].support_vectors_).sum())
+    assert at_ends >= 20
+
+
+def test_both_engines_give_the_fixture_the_same_bytes_twice(fleet: Fleet) -> None:
+    fleet.device(DEVICE, models=(FOLDER / "models.joblib").read_bytes(), data=(FOLDER / "readings.csv").read_bytes())
+    written = set()
+    for engine in ("auto", "sklearn", "auto"):
+        fleet.score("--engine", engine, devices=[DEVICE])
+        written.add(fleet.predictions(DEVICE))
+        for info in list(fleet.store.list("predictions")):
+            fleet.store.delete("predictions", info.name)
+    assert len(written) == 1
+
+
+@pytest.mark.original
+def test_all_rows_of_the_originals_data_have_one_label_whatever_judges_them() -> None:
+    if not ORIGINAL.is_dir():
+        pytest.skip("the original's data is not beside this checkout")
+    rows = list(csv.DictReader(io.StringIO((ORIGINAL / "sensor_data.csv").read_text())))
+    judged = differing = 0
+    for path in sorted((ORIGINAL / "models").iterdir()):
+        _, device, tag = path.name.split("_")
+        record = model.load_pipeline(path.read_bytes(), unpacked_limit=2**20)
+        bundle = model.write_bundle({tag: record})
+        values = [float(row["Value"]) for row in rows if (row["Device"], row["Tag"]) == (device, tag)]
+        closed = model.load(bundle, unpacked_limit=2**20).models[tag].judge(values)  # type: ignore[union-attr]  # a model
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            pipeline = pickle.loads(pickle.dumps(joblib.load(io.BytesIO(bundle))[tag]))
+        column = np.array(values).reshape(-1, 1)
+        plain = [1 if label == -1 else 0 for label in pipeline.predict(column)]
+        differing += sum(mine != theirs for mine, theirs in zip(closed[0], plain, strict=True))
+        assert closed[1] == pipeline.decision_function(column).tolist()
+        judged += len(values)
+    assert (judged, differing) == (17_768, 0)
+
+
+def test_scoring_the_fixture_does_not_need_the_window_to_be_an_hour(fleet: Fleet) -> None:
+    fleet.device(DEVICE, models=(FOLDER / "models.joblib").read_bytes(), data=(FOLDER / "readings.csv").read_bytes())
+    line = ("score", "--store", str(fleet.folder), "--window-start", "2018-08-28T23:30:00Z", "--window-end", END)
+    said = scorer(*line, "--", DEVICE)
+    whole = fleet.score(devices=[DEVICE]).out
+    assert said.code == 0
+    assert int(said.out.split()[2].replace(",", "")) < int(whole.split()[2].replace(",", ""))
