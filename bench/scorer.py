@@ -171,5 +171,5 @@ def _report(variants: list[Variant]) -> bool:
 
 def main() -> bool:
     """Start Azurite in a fresh folder and measure."""
-    with tempfile.TemporaryDirectory() as folder, Azurite.start(Path(folder)) as azurite:
+    with tempfile.TemporaryDirectory() as folder, Azurite.start(Path(folder), containers=()) as azurite:
         return run(connection_string=azurite.connection_string)
