@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help demo demo-local down test check lint images bench lock generate format clean clean-all
+.PHONY: help demo demo-local down test check lint images bench faults lock generate format clean clean-all
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -46,6 +46,9 @@ images: $(READY)  ## build both images and load them into the demo's cluster whe
 
 bench: $(READY)  ## the figures of docs/performance.md; non-zero when a goal is missed
 	$(PY) -m bench
+
+faults: $(READY)  ## every fault at its full length, with its figure (an hour or so)
+	$(VENV)/bin/pytest -m fault --long $(PYTEST_ARGS)
 
 lock: $(READY)  ## compile the hashed requirements anew (make lock UPGRADE=1 takes newer versions)
 	$(COMPILE) $(if $(UPGRADE),--upgrade) operator/pyproject.toml -o requirements/operator.txt

@@ -5,11 +5,11 @@ from collections.abc import Generator
 
 import pytest
 
-pytest_plugins = ["tests.support.cluster", "tests.support.azurite"]
+pytest_plugins = ["tests.support.cluster", "tests.support.azurite", "tests.support.faults"]
 
 # Fixtures behind which a real part stands, from the cheapest to the dearest; tests run in that order, so that a mistake
 # in a pure function shows before a cluster is started.
-REAL = ("helm", "azurite", "chart_cluster", "cluster", "container_cluster")
+REAL = ("helm", "azurite", "chart_cluster", "cluster", "fault_cluster", "container_cluster")
 
 
 def _cost(item: pytest.Item) -> int:

@@ -4,7 +4,7 @@ import pytest
 
 from localcluster.cluster import Cluster
 from localcluster.tools import ensure_program
-from tests.support.cluster import _session_cluster
+from tests.support.cluster import session_cluster
 
 
 @pytest.fixture(scope="session")
@@ -16,5 +16,5 @@ def helm() -> None:
 @pytest.fixture(scope="session")
 def chart_cluster() -> Iterator[Cluster]:
     """A control plane of the chart's own: installing and removing the CRD would get in the way of other tests."""
-    with _session_cluster(None, "chart", "none") as started:
+    with session_cluster(None, "chart", "none") as started:
         yield started

@@ -10,7 +10,7 @@ never touched; they are taken down at its end, and those of a session that was k
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -43,12 +43,15 @@ def _clear_killed_sessions() -> None:
 
 
 @contextmanager
-def _session_cluster(given: str | None, kind: str, nodes: str) -> Iterator[Cluster]:
+def session_cluster(
+    given: str | None, kind: str, nodes: str, arguments: Mapping[str, Sequence[str]] | None = None
+) -> Iterator[Cluster]:
+    """A cluster of this session's own, or the one whose name is given, which is left up."""
     if given:
-        yield Cluster.up(given, nodes)
+        yield Cluster.up(given, nodes, arguments=arguments)
         return
     _clear_killed_sessions()
-    cluster = Cluster.up(f"tests-{os.getpid()}-{kind}", nodes)
+    cluster = Cluster.up(f"tests-{os.getpid()}-{kind}", nodes, arguments=arguments)
     try:
         yield cluster
     finally:
@@ -58,14 +61,14 @@ def _session_cluster(given: str | None, kind: str, nodes: str) -> Iterator[Clust
 @pytest.fixture(scope="session")
 def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """A control plane with four simulated nodes; pods do what stages say."""
-    with _session_cluster(request.config.getoption("--cluster"), "kwok", "kwok:4") as started:
+    with session_cluster(request.config.getoption("--cluster"), "kwok", "kwok:4") as started:
         yield started
 
 
 @pytest.fixture(scope="session")
 def container_cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """A cluster whose pods are real containers."""
-    with _session_cluster(request.config.getoption("--container-cluster"), "real", "container") as started:
+    with session_cluster(request.config.getoption("--container-cluster"), "real", "container") as started:
         yield started
 
 

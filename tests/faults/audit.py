@@ -1,0 +1,68 @@
+"""What clients asked of a cluster's API server and what it answered, read from its audit log as it grows."""
+
+import json
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Request:
+    """One answered request in a namespace."""
+
+    user: str
+    verb: str
+    resource: str
+    subresource: str
+    name: str
+    code: int
+    time: str  # when it came in
+
+    @property
+    def is_write(self) -> bool:
+        return self.verb in ("create", "update", "patch", "delete")
+
+
+class Audit:
+    """The audit log by namespace. Not for several threads at once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._at = 0
+        self._found: dict[str, list[Request]] = defaultdict(list)
+
+    def of(self, namespace: str) -> list[Request]:
+        """All requests in a namespace so far."""
+        with self._path.open("rb") as log:
+            log.seek(self._at)
+            for line in log:
+                if not line.endswith(b"\n"):
+                    break
+                self._at += len(line)
+                self._take(json.loads(line))
+        return self._found[namespace]
+
+    def _take(self, event: dict[str, dict[str, str]]) -> None:
+        target, answer = event.get("objectRef", {}), event.get("responseStatus", {})
+        if "namespace" not in target:
+            return
+        request = Request(
+            user=event["user"]["username"],
+            verb=str(event["verb"]),
+            resource=target.get("resource", ""),
+            subresource=target.get("subresource", ""),
+            name=target.get("name", ""),
+            code=int(answer.get("code", 0)),
+            time=str(event["requestReceivedTimestamp"]),
+        )
+        self._found[target["namespace"]].append(request)
+
+
+def created_jobs(requests: list[Request], run: str) -> Counter[str]:
+    """How often each Job of a run was created, by name."""
+    creation = ("create", "jobs", "", 201)
+    return Counter(
+        one.name
+        for one in requests
+        if (one.verb, one.resource, one.subresource, one.code) == creation and one.name.startswith(f"{run}-")
+    )

@@ -1,0 +1,46 @@
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from localcluster import stages
+from localcluster.cluster import Cluster
+from tests.faults.audit import Audit
+from tests.faults.rig import Place
+from tests.support.cluster import ALL_SCORED, session_cluster
+
+# Of a controller manager at its defaults a run of 20 devices would take most of the time that these tests may take.
+FAST = {"kube-controller-manager": ["--kube-api-qps=1000", "--kube-api-burst=2000", "--concurrent-job-syncs=20"]}
+
+NewPlace = Callable[..., Place]
+
+
+@pytest.fixture(scope="session")
+def fault_cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """A control plane that these tests may hurt, whose simulated scorers score every device in half a second, and
+    those that have a device `poison` die."""
+    given = request.config.getoption("--fault-cluster")
+    with session_cluster(given, "faults", "kwok:4", arguments=FAST) as started:
+        labels = {"app.kubernetes.io/component": "scorer"}
+        started.add_stage(stages.finish("scorers", labels=labels, after_seconds=0.5, message_template=ALL_SCORED))
+        started.add_stage(
+            stages.finish("culprit", arguments=["poison"], exit_code=137, reason="OOMKilled", weight=100_000)
+        )
+        yield started
+
+
+@pytest.fixture(scope="session")
+def audit(fault_cluster: Cluster) -> Audit:
+    return Audit(fault_cluster.audit_log)
+
+
+@pytest.fixture
+def new_place(fault_cluster: Cluster, audit: Audit, tmp_path: Path) -> NewPlace:
+    """Makes places to try faults in, each in a namespace of its own."""
+
+    def make(devices: int = 20, *, poison: bool = False) -> Place:
+        name = f"fault-{secrets.token_hex(4)}"
+        return Place(fault_cluster, name, tmp_path / name, audit, devices, poison)
+
+    return make

@@ -1,0 +1,131 @@
+"""The operator as it ships, with what a fault needs put around it: devices from memory, death, a wrong clock, haste.
+
+python -m tests.faults.operator_main --devices 20 --die-after 7 --clock 3600 --haste 10
+
+Settings come from the environment as for `scoring-operator run`. Nothing of this is a switch of the product: its
+functions and constants are wrapped here, before it starts.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import time
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime, timedelta, tzinfo
+from types import ModuleType
+from typing import Any
+
+import aiohttp
+
+from scoring_operator import __main__ as command
+from scoring_operator import handlers, service, transport
+from scoring_operator.cluster import Cluster, Limits
+from tests.integration.operating import Memory
+
+# How long the operator waits in vain: what a hurried one waits a fraction of.
+WAITS = (
+    "RELIST_SECONDS",
+    "RESYNC",
+    "LONGEST_BACKOFF",
+    "ASSUMED_SECONDS",
+    "STUCK_SECONDS",
+    "LOOK_AGAIN_SECONDS",
+    "STORAGE_RETRY",
+)
+KOPF_PAUSES = (1, 1, 2, 3, 5, 8, 13, *[20] * 10_000)
+
+
+def having(name: str) -> list[ModuleType]:
+    """The operator's modules that have this name."""
+    every = [module for key, module in sys.modules.items() if key.startswith("scoring_operator")]
+    found = [module for module in every if hasattr(module, name)]
+    assert found, f"the operator has no {name} any more"
+    return found
+
+
+def replace(name: str, value: Any) -> None:
+    """Put a value in the place of the operator's own, wherever it was imported."""
+    for module in having(name):
+        setattr(module, name, value)
+
+
+def die_after(writes: int) -> None:
+    """End the process by SIGKILL when its n-th write was answered, before anything in it learns of that."""
+    send, written = transport.Transport._send, 0
+
+    async def counted(self: transport.Transport, request: transport.Request) -> aiohttp.ClientResponse:
+        nonlocal written
+        response = await send(self, request)
+        renewal = request.verb == "PUT" and "/leases/" in request.path  # comes by the clock, at no fixed place
+        if request.method != "GET" and response.status < 300 and not renewal:
+            written += 1
+            if written == writes:
+                print(f"killed after write {written}, {request}", file=sys.stderr, flush=True)
+                os.kill(os.getpid(), signal.SIGKILL)
+        return response
+
+    transport.Transport._send = counted  # type: ignore[method-assign]  # this is the wrapper
+
+
+def shift_clock(seconds: float) -> None:
+    """Set the process's clock wrong."""
+    true_time = time.time
+
+    class Shifted(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Any:
+            return datetime.now(tz) + timedelta(seconds=seconds)
+
+    time.time = lambda: true_time() + seconds
+    replace("datetime", Shifted)
+
+
+def hurry(factor: float) -> None:
+    """Shorten the times that the operator waits in vain, kopf's among them."""
+    for name in WAITS:
+        replace(name, getattr(having(name)[0], name) / factor)
+    usual = Limits()
+    limits = Limits(silence=usual.silence / factor, patience=usual.patience / factor, request=usual.request / factor)
+    connect, kopf_settings = Cluster.connect, handlers._kopf_settings
+
+    def hurried(*arguments: Any, **options: Any) -> AbstractAsyncContextManager[Cluster]:
+        return connect(*arguments, limits=limits, **options)
+
+    def hurried_kopf() -> Any:
+        made: Any = kopf_settings()
+        made.watching.inactivity_timeout /= factor
+        made.networking.request_timeout /= factor
+        made.networking.error_backoffs = [pause / factor for pause in KOPF_PAUSES]
+        return made
+
+    Cluster.connect = hurried  # type: ignore[method-assign, assignment]  # this is the wrapper
+    handlers._kopf_settings = hurried_kopf
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--devices", type=int, required=True)
+    parser.add_argument("--poison", action="store_true", help="one of the devices kills its Job")
+    parser.add_argument("--die-after", type=int, default=0)
+    parser.add_argument("--clock", type=float, default=0)
+    parser.add_argument("--haste", type=float, default=1)
+    parser.add_argument("--grace", type=float, default=60, help="seconds before an ended run's Jobs are deleted")
+    wanted = parser.parse_args()
+    storage = Memory([f"press-{number:03}" for number in range(wanted.devices)])
+    if wanted.poison:
+        storage.models[wanted.devices // 2] = "poison"
+    assert service in having("Storage")
+    replace("Storage", lambda _secrets: storage)
+    replace("GRACE", timedelta(seconds=wanted.grace))
+    if wanted.die_after:
+        die_after(wanted.die_after)
+    if wanted.clock:
+        shift_clock(wanted.clock)
+    if wanted.haste != 1:
+        hurry(wanted.haste)
+    return command.main(["run"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

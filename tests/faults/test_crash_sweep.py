@@ -1,0 +1,130 @@
+"""F1: the operator dies by SIGKILL after its k-th write, for every k, and nobody can tell from what the run came to."""
+
+import random
+import statistics
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.faults.conftest import NewPlace
+from tests.faults.rig import Place, Truth, until
+from tests.support.faults import Figure, Long
+
+SEED = 20_181_128
+WORKERS = 4
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A run of 20 devices: devices per Job, Jobs at a time, whether a device kills its Job; and the points tried."""
+
+    per_job: int
+    parallelism: int
+    poison: bool
+    least: int  # writes of a calm run at least; the sample's points lie among them
+    sample: int
+
+    def points(self) -> list[int]:
+        """The sample that stands for all points where there is no time for them."""
+        return sorted(random.Random(SEED).sample(range(1, self.least + 1), self.sample))  # noqa: S311  # no secret
+
+
+SHAPES = {
+    "one-device": Shape(1, 5, poison=False, least=50, sample=4),
+    "packed": Shape(4, 2, poison=False, least=20, sample=2),
+    "packed-with-a-culprit": Shape(8, 2, poison=True, least=25, sample=2),
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One run whose operator died after `point` writes (0: it did not)."""
+
+    point: int
+    truth: Truth
+    requests: int
+    seconds: float
+    died: bool
+
+
+def undergo(place: Place, shape: Shape, point: int) -> Outcome:
+    """Have a run done by an operator that dies after `point` writes and by one that comes after it."""
+    name = f"k{point}"
+    place.free_lease()
+    place.run(name, parallelism=shape.parallelism, devicesPerJob=shape.per_job, backoffLimit=0, maxFailedDevices=1)
+    before, began = len(place.requests()), time.monotonic()
+
+    def cleaned_up() -> bool:
+        return "completionTime" in place.status(name) and all(map(failed, place.jobs(name)))
+
+    first = place.start("operator", "--grace", "0", *(["--die-after", str(point)] if point else []))
+    try:
+        until(lambda: first.process.poll() is not None or cleaned_up(), f"{name}: killed, or done", seconds=90)
+        died = first.process.poll() is not None
+        if died:
+            first = place.start("operator", "--grace", "0")
+            until(cleaned_up, f"{name}: done after the kill", seconds=90)
+    finally:
+        first.process.kill()
+        first.process.wait()
+    seconds = time.monotonic() - began
+    truth = place.truth(name)
+    place.remove(name)
+    return Outcome(point, truth, len(place.requests()) - before, seconds, died)
+
+
+def sweep(places: Sequence[Place], shape: Shape, points: Iterable[int]) -> list[Outcome]:
+    """Undergo all points, a few at a time, each at a place of its own."""
+    free, taking = list(places), threading.Lock()
+
+    def one(point: int) -> Outcome:
+        with taking:
+            place = free.pop()
+        try:
+            return undergo(place, shape, point)
+        finally:
+            free.append(place)
+
+    with ThreadPoolExecutor(len(places)) as workers:
+        return list(workers.map(one, points))
+
+
+def failed(job: dict[str, Any]) -> bool:
+    """Whether it is a Job that stays to be read."""
+    return any(one["type"] == "Failed" and one["status"] == "True" for one in job["status"].get("conditions", ()))
+
+
+def writes_of(place: Place) -> int:
+    """Writes of the operator's account so far, as operator_main counts them."""
+    lease = ("update", "leases")
+    return sum(one.is_write and one.code < 300 and (one.verb, one.resource) != lease for one in place.requests())
+
+
+@pytest.mark.fault("F1")
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_an_operator_killed_after_any_write_leaves_a_run_that_ends_like_an_undisturbed_one(
+    new_place: NewPlace, long: Long, figure: Figure, shape: Shape
+) -> None:
+    places = [new_place(20, poison=shape.poison) for _ in range(WORKERS if long else 2)]
+    calm = undergo(places[0], shape, 0)
+    writes = writes_of(places[0])
+    assert writes >= shape.least
+    assert calm.truth.status["devices"]["scored"] == 20 - shape.poison
+    assert set(calm.truth.ranges.values()) == {1}
+    outcomes = sweep(places, shape, range(1, writes + 1) if long else shape.points())
+    died = [outcome for outcome in outcomes if outcome.died]
+    different = [outcome.point for outcome in outcomes if outcome.truth != calm.truth]
+    extra = max(outcome.requests - calm.requests for outcome in died)
+    slower = [outcome.seconds - calm.seconds for outcome in died]
+    figure(
+        f"{len(died)} crash points, {len(different)} differences; at most {extra} more requests than the "
+        f"{calm.requests} of a calm run; {statistics.median(slower):.1f} s later (p50), {max(slower):.1f} s (max)"
+    )
+    assert different == []
+    assert len(died) >= (0.8 if long else 1) * len(outcomes)
