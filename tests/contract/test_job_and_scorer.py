@@ -15,7 +15,7 @@ from device_scorer.settings import read
 from device_scorer.window import Window as ScorerWindow
 from scoring_operator.fleets import parse_fleet
 from scoring_operator.freezing import Found, Start, freeze
-from scoring_operator.jobs import arguments, environment, escape
+from scoring_operator.jobs import arguments, environment, escape, report_arguments
 from scoring_operator.paths import device_of, segment
 from scoring_operator.words import OUTCOMES, REASONS, read_message
 from tests.operator.builders import NOW, a_run
@@ -46,6 +46,15 @@ def test_the_scorer_parses_the_jobs_arguments(policy: str) -> None:
     assert (asked.write_policy, asked.run_uid, asked.job_name) == (policy, run.uid, "hourly-abc")
     assert asked.device_deadline == 77
     assert asked.outcome_name == outcome_name(run.uid, "hourly-abc")
+
+
+def test_the_scorer_parses_the_reports_arguments() -> None:
+    run = a_run(devices={"ids": ["press-1"]})
+    command, *rest = report_arguments(run, 2)
+    asked = parser_of(command).parse_args(rest)
+    assert (asked.window_start, asked.window_end) == (run.spec.window.start, run.spec.window.end)
+    assert [str(path) for path in asked.devices] == ["/run/scoring/devices-0", "/run/scoring/devices-1"]
+    assert (str(asked.progress), asked.and_modelled) == ("/run/scoring/progress", True)
 
 
 def expanded(argument: str) -> str:

@@ -150,8 +150,21 @@ class Release:
             if name.endswith(".csv") and "/_" not in name
         }
 
+    def report(self) -> dict[str, bytes]:
+        """The files of the window's report, by name."""
+        source = self.storage.client.get_container_client(self.storage.predictions)
+        names = [name.removeprefix(f"{SLUG}/") for name in source.list_blob_names(name_starts_with=f"{SLUG}/")]
+        return {
+            name: source.download_blob(f"{SLUG}/{name}").readall()
+            for name in names
+            if name == "report.html" or name.startswith("_")
+        }
+
     def created_jobs(self, run: str) -> Counter[str]:
-        """How often each Job of a run was created, by the API server's audit log."""
+        """How often each scoring Job of a run was created, by the API server's audit log."""
+        reports = {
+            job["metadata"]["name"] for job in self.get("jobs", "-l", "app.kubernetes.io/component=report")["items"]
+        }
         created: Counter[str] = Counter()
         for line in self.cluster.audit_log.read_text().splitlines():
             event = json.loads(line)
@@ -159,8 +172,8 @@ class Release:
             if event["verb"] != "create" or of.get("resource") != "jobs" or of.get("namespace") != self.namespace:
                 continue
             if event.get("responseStatus", {}).get("code") == 201 and of.get("name", "").startswith(f"{run}-"):
-                created[of["name"]] += 1
-        return created
+                created[of["name"]] += of["name"] not in reports
+        return +created
 
     def more_jobs_than(self, run: str, number: int) -> bool:
         """Whether more than a number of Jobs of a run were created."""

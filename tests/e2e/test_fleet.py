@@ -1,6 +1,7 @@
 """The main job with real containers: a fleet is scored, what is broken is named, mended and scored again."""
 
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,7 +44,18 @@ def test_a_fleet_is_scored_and_only_its_predictions_outlive_the_run(
     assert (status["results"]["rows"], status["results"]["anomalies"]) == (len(rows), anomalies)
     assert anomalies > 0
 
-    jobs = release.get("jobs", "-l", "fleetscore.dev/run=whole")["items"]
+    release.kubectl("wait", "scoringrun/whole", "--for=condition=Reported", "--timeout=120s")
+    assert set(release.report()) == {
+        "_SUCCESS",
+        "_anomalies.csv",
+        "_failures.csv",
+        "_summary.json",
+        "report.html",
+    }
+    results = json.loads(release.report()["_summary.json"])["results"]
+    assert (results["rows"], results["anomalies"]) == (len(rows), anomalies)
+
+    jobs = release.get("jobs", "-l", "fleetscore.dev/run=whole,app.kubernetes.io/component=scorer")["items"]
     uid = release.get("scoringrun", "whole")["metadata"]["uid"]
     assert len(jobs) == 12
     assert {job["metadata"]["ownerReferences"][0]["uid"] for job in jobs} == {uid}
@@ -83,6 +95,11 @@ def test_what_is_broken_is_named_and_scored_by_a_retry_once_mended(
     degraded = [each["status"] for each in status["conditions"] if each["type"] == "Degraded"]
     assert degraded == ["True"]
 
+    release.kubectl("wait", "scoringrun/all", "--for=condition=Reported", "--timeout=120s")
+    assert "_SUCCESS" not in release.report()
+    failures = release.report()["_failures.csv"].decode()
+    assert all(device in failures for device in (GARBAGE, BROKEN_CSV, BAD_TAG))
+
     release.start_run("asked", devices={"ids": [ONLY_DATA]}, maxFailedDevices="100%")
     status = release.wait_for_end("asked")
     assert release.devices("asked") == {"total": 1, "failed": 1}
@@ -94,6 +111,8 @@ def test_what_is_broken_is_named_and_scored_by_a_retry_once_mended(
     release.start_run("again", devices={"retryOf": {"name": "all", "outcomes": ["Failed", "Partial"]}})
     release.wait_for_end("again")
     assert release.devices("again") == {"total": 3, "scored": 3}
+    release.kubectl("wait", "scoringrun/again", "--for=condition=Reported", "--timeout=120s")
+    assert "_SUCCESS" in release.report()
     assert release.predictions() == scored_locally(store, [f"press-{number}" for number in range(1, 7)])
 
 

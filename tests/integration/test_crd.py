@@ -6,7 +6,7 @@ import pytest
 
 from localcluster.api import ApiError
 from localcluster.errors import ClusterError
-from tests.integration.conftest import HOUR, Runs
+from tests.integration.runs import HOUR, Runs
 
 EARLIER = {"start": "2018-08-28T22:00:00Z", "end": "2018-08-28T23:00:00Z"}
 FULL: dict[str, Any] = {

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scoring_operator.fleets import Fleet, parse_fleet
-from scoring_operator.jobs import ScorerImage, build_job
+from scoring_operator.jobs import ScorerImage, build_job, build_report
 from tests.operator.builders import a_batch, a_run
 
-GOLDEN = Path(__file__).with_name("job.golden.yaml")
+HERE = Path(__file__).parent
 IMAGE = ScorerImage("registry.example/scorer@sha256:abc", "IfNotPresent", ("pull",))
 FLEET: dict[str, Any] = {
     "name": "default",
@@ -42,11 +42,27 @@ def manifest(devices: list[str], fleet: Fleet | None = None, **spec: Any) -> dic
     )
 
 
-def test_the_whole_manifest_is_as_reviewed() -> None:
-    text = yaml.safe_dump(manifest(["press-1", "press-2"], tags=["4"]), sort_keys=False)
+def report(**spec: Any) -> dict[str, Any]:
+    return build_report(a_run(**spec), parse_fleet(FLEET), IMAGE, lists=["list-1", "list-2"])
+
+
+@pytest.mark.parametrize(
+    ("golden", "job"),
+    [("job.golden.yaml", manifest(["press-1", "press-2"], tags=["4"])), ("report.golden.yaml", report())],
+)
+def test_the_whole_manifest_is_as_reviewed(golden: str, job: dict[str, Any]) -> None:
+    text = yaml.safe_dump(job, sort_keys=False)
     if os.environ.get("FLEETSCORE_UPDATE_GOLDEN"):
-        GOLDEN.write_text(text)
-    assert text == GOLDEN.read_text()
+        (HERE / golden).write_text(text)
+    assert text == (HERE / golden).read_text()
+
+
+@pytest.mark.parametrize("source", [{"ids": ["a"]}, {"include": ["a*"]}, {"retryOf": {"name": "earlier"}}])
+def test_the_report_of_a_run_over_some_devices_counts_the_others_too(source: dict[str, Any]) -> None:
+    def arguments(job: dict[str, Any]) -> list[str]:
+        return list(job["spec"]["template"]["spec"]["containers"][0]["args"])
+
+    assert arguments(report(devices=source)) == [*arguments(report()), "--and-modelled"]
 
 
 def test_the_pods_deadline_leaves_time_for_the_image_but_not_more_than_the_run_has() -> None:

@@ -6,17 +6,11 @@ import pytest
 
 from scoring_operator.decision import Observed, Plan, Trouble
 from scoring_operator.intervals import Intervals
-from scoring_operator.plan import KEEP_FAILED, plan
+from scoring_operator.plan import plan
 from scoring_operator.progress import End, Progress, close
 from scoring_operator.scoringrun import limit_of
 from scoring_operator.words import Word
 from tests.operator.builders import NOW, a_job, a_progress, a_run, later
-
-DONE = {
-    "phase": "Complete",
-    "completionTime": "2026-11-24T12:00:00Z",
-    "conditions": [{"type": "Complete", "status": "True"}],
-}
 
 
 def going(progress: Progress, **spec: Any) -> Plan:
@@ -184,36 +178,6 @@ def test_an_end_once_saved_stays() -> None:
     ended = close(a_progress(3), End("Complete", "AllDevicesDone", "", NOW))
     decided = plan(a_run(cancel=True), Observed(progress=ended), later(5))
     assert decided.end == ended.end
-
-
-def test_after_a_run_its_finished_jobs_go_but_some_failed_ones_stay() -> None:
-    jobs = {f"good-{n}": a_job(f"good-{n}", complete=True) for n in range(3)}
-    jobs |= {f"bad-{n}": a_job(f"bad-{n}", failed=True) for n in range(KEEP_FAILED + 1)}
-    run = a_run(status=DONE)
-    assert plan(run, Observed(jobs=jobs), later(59)).delete == ()
-    assert set(plan(run, Observed(jobs=jobs), later(61)).delete) == {"good-0", "good-1", "good-2", f"bad-{KEEP_FAILED}"}
-
-
-def test_after_a_run_what_still_runs_is_deleted_at_once() -> None:
-    assert plan(a_run(status=DONE), Observed(jobs={"slow": a_job("slow")}), NOW).delete == ("slow",)
-
-
-def test_a_run_is_deleted_after_its_time_to_live() -> None:
-    run = a_run(status=DONE, ttlSecondsAfterFinished=100)
-    assert not plan(run, Observed(), later(99)).delete_run
-    assert plan(run, Observed(), later(100)).delete_run
-
-
-def test_a_pile_of_finished_jobs_shrinks_while_the_run_is_active(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scoring_operator.plan.PILE", 3)
-    jobs = {f"done-{n}": a_job(f"done-{n}", complete=True) for n in range(5)}
-    progress = replace(with_outcomes(a_progress(10), scored="0-8"), waiting=Intervals.of([9]))
-    assert plan(
-        a_run(), Observed(progress=replace(progress, waiting=Intervals(), queue=()), jobs=jobs), NOW
-    ).delete == (
-        "done-0",
-        "done-1",
-    )
 
 
 def test_a_run_that_will_not_fit_its_window_says_so_once() -> None:

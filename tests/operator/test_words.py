@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from scoring_operator.intervals import Intervals
 from scoring_operator.views import ContainerState, PodView
-from scoring_operator.words import PASSING, REASONS, hear, read_message, why_waiting
+from scoring_operator.words import PASSING, REASONS, hear, last_words, read_message, why_waiting
 from tests.operator.builders import a_message, a_pod
 
 JSON = st.recursive(
@@ -114,3 +114,25 @@ def test_why_pods_wait_is_what_their_container_says() -> None:
 
 def test_passing_reasons_are_reasons() -> None:
     assert set(REASONS) > PASSING
+
+
+@pytest.mark.parametrize(
+    ("log", "detail"),
+    [
+        ('{"level":"info","message":"read 3"}\n{"level":"error","message":"no such container"}\n', "no such container"),
+        ("Traceback\n  ...\nMemoryError\n", "MemoryError"),
+        ('{"level":"error"}', '{"level":"error"}'),
+        ('{"message":{}}', '{"message":{}}'),
+        ("[" * 9999, "[" * 200),
+        (" \n", "exit code 75 without a message"),
+        ("", "exit code 75 without a message"),
+    ],
+)
+def test_a_reports_last_line_says_why_it_failed(log: str, detail: str) -> None:
+    word = last_words([a_pod(created="2026-11-24T12:00:00Z", code=1), a_pod(code=75, message=log)])
+    assert (word.death, word.detail) == ("StorageUnavailable", detail)
+
+
+@pytest.mark.parametrize("pods", [[], [a_pod(pod_reason="Evicted")]])
+def test_a_report_whose_pods_say_nothing_failed_for_how_they_ended(pods: list[PodView]) -> None:
+    assert last_words(pods).death == ("Evicted" if pods else "JobLost")

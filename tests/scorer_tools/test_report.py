@@ -136,6 +136,19 @@ def test_a_complete_window_is_marked_last_and_the_mark_goes_when_it_no_longer_is
     assert [row["Device"] for row in table(tmp_path, "_failures.csv")] == ["press-2"]
 
 
+def test_a_run_over_some_devices_leaves_the_window_incomplete_while_others_have_no_predictions(tmp_path: Path) -> None:
+    modelled(tmp_path, "press-1", "press-2")
+    predicted(tmp_path, "press-1", {"1": "000"})
+    (tmp_path / "data/20180828T2300Z").mkdir(parents=True)
+    (tmp_path / "data/20180828T2300Z/press-2.csv").touch()
+    some = run_state(
+        tmp_path, ["press-1", "stray"], {"outcomes": {"scored": "0", "failed": "1"}, "reasons": {"X": "1"}}
+    )
+    report(tmp_path, *some, "--and-modelled")
+    assert [row["Device"] for row in table(tmp_path, "_failures.csv")] == ["press-2", "stray"]
+    assert not (tmp_path / "predictions" / SLUG / "_SUCCESS").exists()
+
+
 def test_a_device_with_a_model_and_no_readings_leaves_the_window_complete(tmp_path: Path) -> None:
     modelled(tmp_path, "press-1", "press-2")
     predicted(tmp_path, "press-1", {"1": "000"})

@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
+from typing import Any
 
 import msgspec
 
@@ -25,7 +26,7 @@ from scoring_operator.errors import (
     Unavailable,
 )
 from scoring_operator.fleets import Fleet
-from scoring_operator.jobs import ScorerImage, build_job
+from scoring_operator.jobs import ScorerImage, build_job, build_report
 from scoring_operator.progress import Batch
 from scoring_operator.scoringrun import ScoringRun
 from scoring_operator.status import Event
@@ -78,25 +79,38 @@ class Hands:
         Raises:
             LeaseLost: another operator is the active one.
         """
-        path = f"/apis/batch/v1/namespaces/{run.namespace}/jobs"
 
         async def one(name: str, batch: Batch) -> None:
             ids = [devices[position] for position in batch.positions]
-            job = build_job(run, fleet, self._image, name=name, batch=batch, devices=ids)
-            try:
-                await self._cluster.create(path, msgspec.json.encode(job))
-            except AlreadyExists:
-                there = await self._cluster.get(f"{path}/{name}")
-                if not objects.owned(run, there):
-                    whose = objects.owner_text(there)
-                    message = f"a Job {name} exists and belongs to {whose}; delete it, or give the run another name"
-                    raise AlreadyExists(message, reason="NameTaken") from None
+            await self._create(run, build_job(run, fleet, self._image, name=name, batch=batch, devices=ids))
             self.known.add(name)
             if name not in seen:
                 self.assumed[name] = time.monotonic()
 
         errors = await _all(one(name, batch) for name, batch in islice(batches.items(), CREATE_AT_ONCE))
         return next(filter(None, map(trouble_of, errors)), None)
+
+    async def create_report(
+        self, run: ScoringRun, fleet: Fleet, lists: Sequence[str], seen: Collection[str]
+    ) -> Trouble | None:
+        """Create the report's Job; answers as `create` does."""
+        job = build_report(run, fleet, self._image, lists=lists)
+        errors = await _all([self._create(run, job)])
+        name = job["metadata"]["name"]
+        if not errors and name not in seen:
+            self.assumed[name] = time.monotonic()
+        return next(filter(None, map(trouble_of, errors)), None)
+
+    async def _create(self, run: ScoringRun, job: dict[str, Any]) -> None:
+        path, name = f"/apis/batch/v1/namespaces/{run.namespace}/jobs", job["metadata"]["name"]
+        try:
+            await self._cluster.create(path, msgspec.json.encode(job))
+        except AlreadyExists:
+            there = await self._cluster.get(f"{path}/{name}")
+            if not objects.owned(run, there):
+                whose = objects.owner_text(there)
+                message = f"a Job {name} exists and belongs to {whose}; delete it, or give the run another name"
+                raise AlreadyExists(message, reason="NameTaken") from None
 
     async def suspend(self, run: ScoringRun, wanted: Mapping[str, bool]) -> None:
         """Suspend or resume Jobs; one that is gone is the next pass's business."""

@@ -18,6 +18,15 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
+class Reported:
+    """What to say in the condition Reported; `true` is None while the report is not made yet."""
+
+    true: bool | None
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """What a pass sees of a run.
 
@@ -65,6 +74,8 @@ class Plan:
         suspend: Jobs to suspend (True) or resume (False), by name.
         delete: Jobs to delete; their outcomes are in `progress`.
         delete_run: the run's time to live has passed.
+        make_report: create the report's Job.
+        reported: what has become of the report, where that is to be said anew.
         end: how the run ends or ended.
         trouble: what to say in the condition Stalled.
         slow: the run has just been found not to fit its window.
@@ -79,6 +90,8 @@ class Plan:
     suspend: Mapping[str, bool] = field(default_factory=dict)
     delete: tuple[str, ...] = ()
     delete_run: bool = False
+    make_report: bool = False
+    reported: Reported | None = None
     end: End | None = None
     trouble: Trouble | None = None
     slow: bool = False

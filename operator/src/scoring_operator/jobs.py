@@ -1,4 +1,4 @@
-"""The Job of a batch: its manifest. Pure.
+"""The Job of a batch, and that of the report: their manifests. Pure.
 
 Everything that decides where a pod runs, as whom, and what it may touch comes from the fleet or from the operator's
 own settings; a ScoringRun contributes numbers, a window, tags and device ids, and those only as arguments.
@@ -19,6 +19,8 @@ IMAGE_PULL_ALLOWANCE = 600  # seconds; a pod's activeDeadlineSeconds counts the 
 LEAST_JOB_TTL = 86_400  # seconds; the Job's own TTL is a backstop, it must not be what removes unrecorded Jobs
 SCRATCH_LIMIT = "1Gi"  # of /tmp, the only writable folder
 USER = 65532
+REPORT_SECONDS = 3600  # for the report's Job, from its creation
+RUN_FOLDER = "/run/scoring"  # where it finds the run's device list and progress
 EXIT_FINAL = 65  # no device could be scored and trying again would not help
 
 
@@ -45,11 +47,46 @@ def build_job(
         devices: the ids at these positions, in ascending order of position.
     """
     labels = {
-        **names.run_labels(run),
-        "app.kubernetes.io/component": "scorer",
+        names.COMPONENT_LABEL: "scorer",
         names.ROUND_LABEL: str(batch.round),
         **({names.DEVICE_LABEL: names.device_label(devices[0])} if len(devices) == 1 else {}),
     }
+    deadline = run.spec.device_deadline_seconds * len(devices) + IMAGE_PULL_ALLOWANCE
+    pod = _pod(run, fleet, image, arguments(run, name, devices), min(deadline, run.spec.active_deadline_seconds))
+    return _job(run, fleet, name, labels, {names.POSITIONS_ANNOTATION: str(batch.positions)}, pod)
+
+
+def build_report(run: ScoringRun, fleet: Fleet, image: ScorerImage, *, lists: Sequence[str]) -> dict[str, Any]:
+    """The manifest of the Job that reports on the run's window: a scorer's pod, with the run's ConfigMaps as files.
+
+    Args:
+        run: an ended run.
+        fleet: the fleet's settings as frozen with the run.
+        image: the scorer's image.
+        lists: names of the ConfigMaps of the device list, in order.
+    """
+    files = [(name, "devices", f"devices-{part}") for part, name in enumerate(lists)]
+    files.append((names.progress_name(run), "progress", "progress"))
+    sources = [{"configMap": {"name": name, "items": [{"key": key, "path": path}]}} for name, key, path in files]
+    pod = _pod(run, fleet, image, report_arguments(run, len(lists)), None)
+    pod["volumes"].append({"name": "run", "projected": {"sources": sources}})
+    scorer = pod["containers"][0]
+    scorer["volumeMounts"].append({"name": "run", "mountPath": RUN_FOLDER, "readOnly": True})
+    scorer["terminationMessagePolicy"] = "FallbackToLogsOnError"  # it writes no message; its last line says what failed
+    job = _job(run, fleet, names.report_name(run), {names.COMPONENT_LABEL: "report"}, {}, pod)
+    job["spec"]["activeDeadlineSeconds"] = REPORT_SECONDS
+    return job
+
+
+def _job(
+    run: ScoringRun,
+    fleet: Fleet,
+    name: str,
+    own: Mapping[str, str],
+    annotations: Mapping[str, str],
+    pod: dict[str, Any],
+) -> dict[str, Any]:
+    labels = {**names.run_labels(run), **own}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -57,7 +94,7 @@ def build_job(
             "name": name,
             "namespace": run.namespace,
             "labels": {**fleet.scorer.labels, **labels},
-            "annotations": {**fleet.scorer.annotations, names.POSITIONS_ANNOTATION: str(batch.positions)},
+            "annotations": {**fleet.scorer.annotations, **annotations},
             "ownerReferences": [names.owner_reference(run)],
         },
         "spec": {
@@ -82,7 +119,7 @@ def build_job(
                     "labels": {**fleet.scorer.pod_labels, **_identity_labels(fleet), **labels},
                     "annotations": dict(fleet.scorer.pod_annotations),
                 },
-                "spec": _pod(run, fleet, image, name, devices),
+                "spec": pod,
             },
         },
     }
@@ -105,6 +142,22 @@ def arguments(run: ScoringRun, job: str, devices: Sequence[str]) -> list[str]:
     ]  # fmt: skip
 
 
+def report_arguments(run: ScoringRun, lists: int) -> list[str]:
+    """The arguments of the report's Job, whose device list has so many parts.
+
+    A run that was asked for some devices only says nothing of the others, which belong to the window all the same.
+    """
+    window, source = run.spec.window, run.spec.devices
+    return [
+        "report",
+        "--window-start", time_text(window.start),
+        "--window-end", time_text(window.end),
+        *(f"--devices={RUN_FOLDER}/devices-{part}" for part in range(lists)),
+        f"--progress={RUN_FOLDER}/progress",
+        *(["--and-modelled"] if source.ids or source.include or source.retry_of else []),
+    ]  # fmt: skip
+
+
 def escape(argument: str) -> str:
     """An argument as a manifest has to have it, so that the kubelet passes it on as it is.
 
@@ -120,12 +173,13 @@ def scorer_resources(run: ScoringRun, fleet: Fleet) -> Resources:
     return Resources({**own.requests, **wanted.requests}, {**own.limits, **wanted.limits})
 
 
-def _pod(run: ScoringRun, fleet: Fleet, image: ScorerImage, job: str, devices: Sequence[str]) -> dict[str, Any]:
+def _pod(
+    run: ScoringRun, fleet: Fleet, image: ScorerImage, args: Sequence[str], deadline: int | None
+) -> dict[str, Any]:
     scorer, resources = fleet.scorer, scorer_resources(run, fleet)
-    deadline = run.spec.device_deadline_seconds * len(devices) + IMAGE_PULL_ALLOWANCE
     pod: dict[str, Any] = {
         "restartPolicy": "Never",
-        "activeDeadlineSeconds": min(deadline, run.spec.active_deadline_seconds),
+        "activeDeadlineSeconds": deadline,
         "serviceAccountName": scorer.service_account_name,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
@@ -141,7 +195,7 @@ def _pod(run: ScoringRun, fleet: Fleet, image: ScorerImage, job: str, devices: S
                 "name": "scorer",
                 "image": image.image,
                 "imagePullPolicy": image.pull_policy,
-                "args": [escape(argument) for argument in arguments(run, job, devices)],
+                "args": [escape(argument) for argument in args],
                 "env": environment(fleet),
                 "resources": {"requests": resources.requests, "limits": resources.limits},
                 "securityContext": {
@@ -160,7 +214,7 @@ def _pod(run: ScoringRun, fleet: Fleet, image: ScorerImage, job: str, devices: S
         "topologySpreadConstraints": scorer.topology_spread_constraints,
         "priorityClassName": scorer.priority_class_name,
     }
-    return {key: value for key, value in pod.items() if value not in ({}, [], "")}
+    return {key: value for key, value in pod.items() if value not in ({}, [], "", None)}
 
 
 def environment(fleet: Fleet) -> list[dict[str, Any]]:

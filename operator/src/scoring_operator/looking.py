@@ -14,11 +14,11 @@ from scoring_operator.decision import Observed, Trouble
 from scoring_operator.errors import NotFound, StorageError
 from scoring_operator.finding import FleetStorage
 from scoring_operator.fleets import Fleet
-from scoring_operator.names import RUN_UID_LABEL
+from scoring_operator.names import RUN_UID_LABEL, report_name
 from scoring_operator.progress import Batch
 from scoring_operator.scoringrun import ScoringRun
 from scoring_operator.views import PodView
-from scoring_operator.words import Word, clean, hear, read_message, why_waiting
+from scoring_operator.words import Word, clean, hear, last_words, read_message, why_waiting
 
 JOBS_PER_LIST = 100  # names in one selector: 6 KB of URL
 MOST_AT_ONCE = 50  # missing Jobs asked for in one pass
@@ -58,6 +58,14 @@ class Look:
                 words[name] = Word(said, words[name].death, words[name].detail, words[name].absent, words[name].started)
         return words, there
 
+    async def report(self, seen: Observed) -> Word | None:
+        """How the report's Job failed, or that it is gone; None where it is there though the mirror lags."""
+        name = report_name(self._run)
+        if name in seen.jobs:
+            return last_words(await self._terminal_pods([name]))
+        (there,) = await self._exist([name])
+        return None if there else Word(absent=True)
+
     async def why_waiting(self, seen: Observed) -> Trouble | None:
         """Why none of the run's pods starts: what the pods or their Jobs' events complain of."""
         base = f"/api/v1/namespaces/{self._run.namespace}"
@@ -78,17 +86,19 @@ class Look:
         return None
 
     async def _listen(self, names: list[str], batches: Mapping[str, Batch]) -> dict[str, Word]:
-        selector = f"batch.kubernetes.io/job-name in ({','.join(names)})"
+        by_job: dict[str, list[PodView]] = {name: [] for name in names}
+        for pod in await self._terminal_pods(names):
+            by_job[pod.metadata.labels.job_name].append(pod)
+        return {name: hear(mine, _size(batches[name])) for name, mine in by_job.items()}
+
+    async def _terminal_pods(self, jobs: list[str]) -> list[PodView]:
         pods, _ = await self._cluster.list(
             f"/api/v1/namespaces/{self._run.namespace}/pods",
-            label_selector=selector,
+            label_selector=f"batch.kubernetes.io/job-name in ({','.join(jobs)})",
             field_selector=TERMINAL,
             type=PodView,
         )
-        by_job: dict[str, list[PodView]] = {name: [] for name in names}
-        for pod in pods:
-            by_job[pod.metadata.labels.job_name].append(pod)
-        return {name: hear(mine, _size(batches[name])) for name, mine in by_job.items()}
+        return pods
 
     async def _exist(self, names: list[str]) -> list[bool]:
         async def exists(name: str) -> bool:

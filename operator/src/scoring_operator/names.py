@@ -18,7 +18,8 @@ RUN_UID_LABEL = f"{GROUP}/run-uid"
 ROUND_LABEL = f"{GROUP}/round"
 DEVICE_LABEL = f"{GROUP}/device"
 POSITIONS_ANNOTATION = f"{GROUP}/positions"
-JOB_SELECTOR = "app.kubernetes.io/managed-by=fleetscore,app.kubernetes.io/component=scorer"
+COMPONENT_LABEL = "app.kubernetes.io/component"
+JOB_SELECTOR = f"app.kubernetes.io/managed-by=fleetscore,{COMPONENT_LABEL} in (scorer,report)"
 
 _LABEL_VALUE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 
@@ -33,6 +34,11 @@ def digest(*parts: str | int) -> str:
 def job_name(run: str, uid: str, first: int, last: int, round_: int) -> str:
     """The name of the Job that covers positions `first` to `last` in a round; at most 63 characters."""
     return f"{run}-{digest(uid, first, last, round_)}"
+
+
+def report_name(run: ScoringRun) -> str:
+    """The name of the Job that reports on a run's window."""
+    return f"{run.name}-{digest(run.uid, 'report')}"
 
 
 def progress_name(run: ScoringRun) -> str:

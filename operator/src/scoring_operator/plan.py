@@ -2,8 +2,7 @@
 
 The algorithm in words, top to bottom as the code below goes:
 
-1. A run whose end stands in status is only cleaned up: what still runs is deleted, finished Jobs go a minute later,
-   paced, some failed ones stay to be read, and after its time to live the run itself goes.
+1. A run whose end stands in status is only reported on and cleaned up; see `cleaning`.
 2. A run without a frozen device list ends if it was refused or cancelled; stands still while suspended or while a run
    ahead of it is active (or ends as Skipped, if it says so); otherwise it asks for its devices to be found.
 3. Every finished or vanished Job that was looked at is judged, and its batch closed: outcomes are recorded, what has
@@ -19,11 +18,11 @@ The algorithm in words, top to bottom as the code below goes:
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
-from itertools import islice
+from datetime import datetime
 
 import msgspec
 
+from scoring_operator.cleaning import clean_up, surplus, to_report
 from scoring_operator.decision import Observed, Plan, Trouble
 from scoring_operator.intervals import Intervals
 from scoring_operator.names import job_name
@@ -33,10 +32,6 @@ from scoring_operator.verdict import judge, record
 
 BREAKER = 20  # Jobs in a row that failed for storage or identity, after which one at a time probes
 MARK_AHEAD = 100  # batches that may be marked beyond those created now
-KEEP_FAILED = 50  # failed Jobs that stay with the run, with their pods
-PILE = 5000  # finished Jobs that may pile up while the run is active
-DELETE_PACE = 10  # Jobs deleted per second
-GRACE = timedelta(seconds=60)  # before the Jobs of an ended run go, for people who look at it
 
 
 def unheard(seen: Observed) -> Iterator[str]:
@@ -52,7 +47,7 @@ def unheard(seen: Observed) -> Iterator[str]:
 def plan(run: ScoringRun, seen: Observed, now: datetime) -> Plan:
     """Decide what to do next for a run; `now` is the API server's time."""
     if run.ended:
-        return _clean_up(run, seen, now)
+        return clean_up(run, seen, now)
     if seen.progress is None:
         return _begin(run, seen, now)
     if seen.progress.end:
@@ -68,36 +63,7 @@ def plan(run: ScoringRun, seen: Observed, now: datetime) -> Plan:
 
 def _ended(progress: Progress | None, end: End) -> Plan:
     phase = end.reason if end.reason in ("Cancelled", "Skipped") else end.condition
-    return Plan(phase, progress, end=end)
-
-
-def _clean_up(run: ScoringRun, seen: Observed, now: datetime) -> Plan:
-    """Step 1."""
-    completed = datetime.fromisoformat(run.status.get("completionTime") or now.isoformat())
-    expires = completed + timedelta(seconds=run.spec.ttl_seconds_after_finished)
-    phase = str(run.status.get("phase", ""))
-    if now >= expires:
-        return Plan(phase, seen.progress, delete_run=True)
-    running = [name for name, job in seen.jobs.items() if not job.finished and not job.metadata.deletion_timestamp]
-    if running:
-        return Plan(phase, seen.progress, delete=tuple(running[: 10 * DELETE_PACE]), wake=1.0)
-    pile = list(islice(_removable(seen), DELETE_PACE + 1))
-    if not pile or now < completed + GRACE:
-        due = min(expires, completed + GRACE) if pile else expires
-        return Plan(phase, seen.progress, wake=(due - now).total_seconds())
-    return Plan(phase, seen.progress, delete=tuple(pile[:DELETE_PACE]), wake=1.0)
-
-
-def _removable(seen: Observed) -> Iterator[str]:
-    """Finished and recorded Jobs that need not be kept, the oldest first."""
-    kept = 0
-    for name, job in seen.jobs.items():
-        if not job.finished or (seen.progress and name in seen.progress.open):
-            continue
-        if job.true_condition("Failed") and kept < KEEP_FAILED:
-            kept += 1
-        elif not job.metadata.deletion_timestamp:
-            yield name
+    return Plan(phase, progress, end=end, reported=to_report(progress))
 
 
 def _begin(run: ScoringRun, seen: Observed, now: datetime) -> Plan:
@@ -221,7 +187,7 @@ def _go(run: ScoringRun, progress: Progress, seen: Observed, now: datetime) -> P
         save=starting or bool(marks),
         create={name: progress.open[name] for name in ready},
         suspend=_turn(progress, seen, suspended=False),
-        delete=_surplus(progress, seen),
+        delete=surplus(replace(seen, progress=progress)),
         trouble=trouble,
         slow=slow,
         wake=max(min(left, 5.0 if trouble else left), 0.0),
@@ -260,12 +226,6 @@ def _mark(run: ScoringRun, progress: Progress, wanted: int) -> tuple[Progress, l
 
 def _name(run: ScoringRun, positions: Intervals, round_: int) -> str:
     return job_name(run.name, run.uid, positions.first, positions.last, round_)
-
-
-def _surplus(progress: Progress, seen: Observed) -> tuple[str, ...]:
-    """Finished Jobs beyond those that may pile up while the run is active."""
-    over = len(seen.jobs) - len(progress.open) - PILE
-    return tuple(islice(_removable(replace(seen, progress=progress)), min(over, DELETE_PACE))) if over > 0 else ()
 
 
 def _too_slow(run: ScoringRun, progress: Progress, now: datetime) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 
 from scoring_operator import finding, freezing, status
 from scoring_operator.applying import CREATE_AT_ONCE, Hands
+from scoring_operator.cleaning import awaits_report, report_unheard
 from scoring_operator.cluster import Cluster
 from scoring_operator.decision import Observed, Plan, Trouble
 from scoring_operator.errors import Conflict, NotFound, StorageError
@@ -21,6 +22,7 @@ from scoring_operator.finding import FleetStorage
 from scoring_operator.fleets import Fleet, parse_fleet
 from scoring_operator.jobs import ScorerImage
 from scoring_operator.looking import Look
+from scoring_operator.names import report_name
 from scoring_operator.plan import plan, unheard
 from scoring_operator.progress import Progress, ProgressInvalidError
 from scoring_operator.records import Records, Saved, TakenError
@@ -130,7 +132,7 @@ class Runner:
             RunGoneError: the run is not there any more.
             ApiError: the API server did not answer; the pass is to be made again later.
         """
-        if self.run.ended:
+        if self.run.ended and not awaits_report(self.run):
             self._saved = self._progress = None  # nothing is decided by it any more, and it is large
             self._devices = []
         elif not self._loaded:
@@ -186,7 +188,9 @@ class Runner:
             doubtful=self._doubtful,
             refusal=self._refusal,
         )
-        names = [] if self.run.ended else list(unheard(seen))
+        if self.run.ended:
+            return await self._observe_ended(seen)
+        names = list(unheard(seen))
         if names and self._fleet:
             words, there = await self._look.words(seen, names, self._fleet)
             self._doubtful -= words.keys() | self.jobs.keys()
@@ -194,6 +198,10 @@ class Runner:
             seen = replace(seen, words=words)
         await self._mind_trouble(seen)
         return replace(seen, trouble=self._trouble)
+
+    async def _observe_ended(self, seen: Observed) -> Observed:
+        word = await self._look.report(seen) if report_unheard(self.run, seen) else None
+        return replace(seen, words={report_name(self.run): word} if word else {}, trouble=self._trouble)
 
     async def _mind_trouble(self, seen: Observed) -> None:
         """Ask why nothing moves, now and then; and forget a trouble once something does."""
@@ -238,10 +246,13 @@ class Runner:
         trouble = None
         if decided.create and self._fleet:
             trouble = await self._hands.create(self.run, self._fleet, self._devices, decided.create, self.jobs)
+        if decided.make_report and self._fleet and decided.progress:
+            lists = decided.progress.frozen.lists
+            trouble = await self._hands.create_report(self.run, self._fleet, lists, self.jobs)
         if trouble or (self._trouble and self._trouble.probe):
             self._trouble = trouble
         more = len(decided.create) > CREATE_AT_ONCE and not trouble
-        return [0.0] if more else [STATUS_EVERY] if decided.create else []
+        return [0.0] if more else [STATUS_EVERY] if decided.create or decided.make_report else []
 
     async def _save(self, new: Progress) -> None:
         try:
@@ -277,8 +288,6 @@ class Runner:
 
     async def _report(self, decided: Plan, seen: Observed) -> list[float]:
         """Write status if it changed and may be written; answers in how many seconds it may, where it may not yet."""
-        if self.run.ended:
-            return []
         now = self._cluster.now()
         old = self.run.status
         new = status.report(self.run, decided, replace(seen, devices=self._devices), now)

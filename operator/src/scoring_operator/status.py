@@ -37,6 +37,8 @@ def report(run: ScoringRun, plan: Plan, seen: Observed, now: datetime) -> dict[s
         seen: what the plan was made from.
         now: the API server's time.
     """
+    if run.ended:
+        return {**run.status, "conditions": _conditions(run, plan, now)}
     progress = plan.progress
     status: dict[str, Any] = {
         "observedGeneration": run.generation,
@@ -139,35 +141,45 @@ def _conditions(run: ScoringRun, plan: Plan, now: datetime) -> Conditions:
     conditions: Conditions = [dict(condition) for condition in run.status.get("conditions") or ()]
     generation = run.generation
 
-    def say(kind: str, *, true: bool, reason: str, message: str = "") -> None:
-        if true or any(condition["type"] == kind for condition in conditions):
-            set_condition(conditions, kind, true=true, reason=reason, message=message, generation=generation, now=now)
+    def say(kind: str, *, true: bool | None, reason: str, message: str = "") -> None:
+        set_condition(conditions, kind, true=true, reason=reason, message=message, generation=generation, now=now)
 
+    def say_of_state(kind: str, *, true: bool, reason: str, message: str = "") -> None:
+        """What never held is not mentioned."""
+        if true or condition(run.status, kind):
+            say(kind, true=true, reason=reason, message=message)
+
+    if plan.reported:
+        say("Reported", true=plan.reported.true, reason=plan.reported.reason, message=plan.reported.message)
+    if run.ended:  # nothing else changes any more
+        return conditions
     suspended = plan.phase == "Suspended"
-    say("Suspended", true=suspended, reason="SpecSuspend" if suspended else "Resumed")
+    say_of_state("Suspended", true=suspended, reason="SpecSuspend" if suspended else "Resumed")
     if plan.trouble and not plan.end:
         say("Stalled", true=True, reason=plan.trouble.reason, message=plan.trouble.message)
     else:
-        say("Stalled", true=False, reason="Progressing")
+        say_of_state("Stalled", true=False, reason="Progressing")
     if plan.end:
         say(plan.end.condition, true=True, reason=plan.end.reason, message=plan.end.message)
-    if plan.end and plan.end.condition == "Complete" and plan.progress:
-        failed, partial = plan.progress.count("failed"), plan.progress.count("partial")
+        failed, partial = _shortfall(plan)
         message = f"{failed} devices failed and {partial} were scored only in part"
-        say(
-            "Degraded",
-            true=bool(failed or partial),
-            reason="DevicesFailed" if failed else "PartlyScored",
-            message=message,
-        )
+        reason = "DevicesFailed" if failed else "PartlyScored"
+        say_of_state("Degraded", true=bool(failed or partial), reason=reason, message=message)
     return conditions
 
 
+def _shortfall(plan: Plan) -> tuple[int, int]:
+    """Failed and partial devices of a run that is Complete nevertheless."""
+    if plan.progress is None or plan.end is None or plan.end.condition != "Complete":
+        return 0, 0
+    return plan.progress.count("failed"), plan.progress.count("partial")
+
+
 def set_condition(
-    conditions: Conditions, kind: str, *, true: bool, reason: str, message: str, generation: int, now: datetime
+    conditions: Conditions, kind: str, *, true: bool | None, reason: str, message: str, generation: int, now: datetime
 ) -> None:
-    """Set one condition; its transition time moves only when its status flips."""
-    status = "True" if true else "False"
+    """Set one condition (`true` None: Unknown); its transition time moves only when its status flips."""
+    status = "Unknown" if true is None else str(bool(true))
     old = next((condition for condition in conditions if condition["type"] == kind), None)
     flipped = old is None or old.get("status") != status
     entry = {
@@ -218,8 +230,13 @@ def events(old: Mapping[str, Any], plan: Plan, new: Mapping[str, Any]) -> list[E
 
 
 def _true(status: Mapping[str, Any], kind: str) -> Mapping[str, Any] | None:
-    conditions = status.get("conditions") or ()
-    return next((c for c in conditions if c["type"] == kind and c["status"] == "True"), None)
+    found = condition(status, kind)
+    return found if found and found["status"] == "True" else None
+
+
+def condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any] | None:
+    """The condition of this type in a status; None where there is none."""
+    return next((found for found in status.get("conditions") or () if found["type"] == kind), None)
 
 
 def time_text(time: datetime) -> str:

@@ -132,6 +132,26 @@ def hear(pods: Iterable[PodView], devices: int) -> Word:
     return Word(death=death, detail=detail, started=started)
 
 
+def last_words(pods: Iterable[PodView]) -> Word:
+    """How the last pod of a Job ended that owes no message: what stands in its place is the end of its log."""
+    last = max(pods, key=lambda pod: (pod.metadata.creation_timestamp, pod.metadata.name), default=None)
+    if last is None:
+        return Word(death="JobLost", detail="the Job's pods are gone")
+    death, detail = _death(last)
+    ended = last.scorer.terminated
+    lines = ended.message.strip().splitlines() if ended else []
+    return Word(death=death, detail=_line(lines[-1]) if lines else detail)
+
+
+def _line(text: str) -> str:
+    """A line of the scorer's log: its message, or the line as it is."""
+    try:
+        found = msgspec.json.decode(text, type=dict[str, Any]).get("message")
+    except (msgspec.MsgspecError, UnicodeError):
+        found = None
+    return clean(found if isinstance(found, str) else text)
+
+
 def why_waiting(pods: Sequence[PodView]) -> tuple[str, str] | None:
     """The reason and message that keep pods from starting: the first container's or scheduler's complaint."""
     for pod in pods:

@@ -51,6 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--devices", type=Path, action="append", metavar="FILE", help="the run's device list; its parts in order")
     add("--progress", type=Path, metavar="FILE", help="the run's progress; needs --devices")
     add(
+        "--and-modelled",
+        action="store_true",
+        help="the list is not the whole fleet: devices that have a model belong to the window, too",
+    )
+    add(
         "--stale-after",
         type=parse_duration,
         default=summary.STALE_AFTER,
@@ -67,6 +72,8 @@ def run(arguments: argparse.Namespace) -> int:
     store = open_store(config)
     devices, told = _run_state(arguments.devices or [], arguments.progress)
     gathering = Gathering(store, config, window, arguments.stale_after)
+    if devices is not None and arguments.and_modelled:
+        devices += gathering.modelled()
     result = gathering.summarise(devices, told)
     plots = {line.device: gathering.points(line) for line in result.anomalous[: page.MOST_PLOTTED]}
     files = {
@@ -113,7 +120,7 @@ class Gathering:
                 unreadable[device] = str(error)
                 log.warning(f"the predictions of {device} are left out: {error}")
         progress.clear()
-        expected = self._modelled() if devices is None else devices
+        expected = self.modelled() if devices is None else devices
         lines = [
             summary.line_of(
                 device, self._fate(device, told.get(device)), digests.get(device, Digest()), self.window, rule
@@ -163,7 +170,8 @@ class Gathering:
         for (device, _), blob in blobs:
             yield device, blob
 
-    def _modelled(self) -> Iterator[str]:
+    def modelled(self) -> Iterator[str]:
+        """Every device that has a model."""
         template = self.config.models_path
         for info in self.store.list("models", template.partition("{")[0]):
             device = paths.device_of(template, info.name)

@@ -1,0 +1,99 @@
+"""ScoringRuns of a test's namespace, as a test speaks of them."""
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from localcluster.cluster import Cluster
+
+HOUR = {"start": "2018-08-28T23:00:00Z", "end": "2018-08-29T00:00:00Z"}
+
+
+def condition(status: dict[str, Any], kind: str) -> dict[str, Any]:
+    return next((c for c in status.get("conditions", ()) if c["type"] == kind), {})
+
+
+class Runs:
+    """ScoringRuns in a test's namespace."""
+
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
+        self.cluster = cluster
+        self.namespace = namespace
+        self.path = f"/apis/fleetscore.dev/v1alpha1/namespaces/{namespace}/scoringruns"
+
+    def create(self, name: str = "hourly", *, labels: dict[str, str] | None = None, **spec: Any) -> dict[str, Any]:
+        body = {
+            "apiVersion": "fleetscore.dev/v1alpha1",
+            "kind": "ScoringRun",
+            "metadata": {"name": name, "labels": labels or {}},
+            "spec": {"window": HOUR, **spec},
+        }
+        return self.cluster.api.request("POST", self.path, body)
+
+    def change(self, name: str = "hourly", **spec: Any) -> None:
+        self.cluster.kubectl(
+            "-n", self.namespace, "patch", "sr", name, "--type=merge", "-p", json.dumps({"spec": spec})
+        )
+
+    def get(self, name: str = "hourly") -> dict[str, Any]:
+        return self.cluster.api.request("GET", f"{self.path}/{name}")
+
+    def status(self, name: str = "hourly") -> dict[str, Any]:
+        status: dict[str, Any] = self.get(name).get("status", {})
+        return status
+
+    def until(
+        self, true: Callable[[dict[str, Any]], bool], name: str = "hourly", *, seconds: float = 60
+    ) -> dict[str, Any]:
+        """Wait for a state of status; fails with the last one."""
+        deadline = time.monotonic() + seconds
+        while True:
+            status = self.status(name)
+            if true(status):
+                return status
+            assert time.monotonic() < deadline, f"not within {seconds} s: {json.dumps(status, indent=1)}"
+            time.sleep(0.1)
+
+    def until_ended(self, name: str = "hourly", *, seconds: float = 60) -> dict[str, Any]:
+        return self.until(lambda status: "completionTime" in status, name, seconds=seconds)
+
+    def until_scored(self, count: int, name: str = "hourly") -> dict[str, Any]:
+        return self.until(lambda status: status.get("devices", {}).get("scored", 0) >= count, name, seconds=90)
+
+    def jobs(self, component: str = "scorer") -> list[dict[str, Any]]:
+        """The namespace's Jobs: those that score, or those that report."""
+        selector = f"labelSelector=app.kubernetes.io/component={component}"
+        listed = self.cluster.api.request("GET", f"/apis/batch/v1/namespaces/{self.namespace}/jobs?{selector}")
+        return list(listed["items"])
+
+    def created_jobs(self) -> Counter[str]:
+        """How often each Job that scores was created in the namespace, by the API server's audit log."""
+        reports = {job["metadata"]["name"] for job in self.jobs("report")}
+        created: Counter[str] = Counter()
+        for line in self.cluster.audit_log.read_text().splitlines():
+            entry = json.loads(line)
+            target = entry.get("objectRef", {})
+            if (entry["verb"], target.get("resource"), target.get("namespace")) != ("create", "jobs", self.namespace):
+                continue
+            if entry.get("stage") == "ResponseComplete" and entry["responseStatus"]["code"] == 201:
+                created[target["name"]] += target["name"] not in reports
+        return +created
+
+
+async def ended(runs: Runs, name: str = "hourly", seconds: float = 60) -> dict[str, Any]:
+    return await asyncio.to_thread(runs.until_ended, name, seconds=seconds)
+
+
+async def until(runs: Runs, true: Callable[[dict[str, Any]], bool], name: str = "hourly") -> dict[str, Any]:
+    return await asyncio.to_thread(runs.until, true, name)
+
+
+async def reported(runs: Runs, name: str = "hourly") -> dict[str, Any]:
+    """Wait for the end of a run's report; its last word."""
+    return condition(
+        await until(runs, lambda status: condition(status, "Reported").get("status") in ("True", "False"), name),
+        "Reported",
+    )

@@ -1,0 +1,152 @@
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from scoring_operator.cleaning import KEEP_FAILED, report_unheard, surplus
+from scoring_operator.decision import Observed, Plan, Trouble
+from scoring_operator.intervals import Intervals
+from scoring_operator.names import report_name
+from scoring_operator.plan import plan
+from scoring_operator.scoringrun import ScoringRun
+from scoring_operator.status import report
+from scoring_operator.views import ConditionView, JobView
+from scoring_operator.words import Word
+from tests.operator.builders import NOW, a_job, a_progress, a_run, later
+
+COMPLETE = {"type": "Complete", "status": "True"}
+DONE = {"phase": "Complete", "completionTime": "2026-11-24T12:00:00Z", "conditions": [COMPLETE]}
+REPORT = report_name(a_run())
+
+
+def test_after_a_run_its_finished_jobs_go_but_some_failed_ones_stay() -> None:
+    jobs = {f"good-{n}": a_job(f"good-{n}", complete=True) for n in range(3)}
+    jobs |= {f"bad-{n}": a_job(f"bad-{n}", failed=True) for n in range(KEEP_FAILED + 1)}
+    run = a_run(status=DONE)
+    assert plan(run, Observed(jobs=jobs), later(59)).delete == ()
+    assert set(plan(run, Observed(jobs=jobs), later(61)).delete) == {"good-0", "good-1", "good-2", f"bad-{KEEP_FAILED}"}
+
+
+def test_after_a_run_what_still_runs_is_deleted_at_once() -> None:
+    assert plan(a_run(status=DONE), Observed(jobs={"slow": a_job("slow")}), NOW).delete == ("slow",)
+
+
+def test_a_run_is_deleted_after_its_time_to_live() -> None:
+    run = a_run(status=DONE, ttlSecondsAfterFinished=100)
+    assert not plan(run, Observed(), later(99)).delete_run
+    assert plan(run, Observed(), later(100)).delete_run
+
+
+def test_a_pile_of_finished_jobs_shrinks_while_the_run_is_active(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scoring_operator.cleaning.PILE", 3)
+    jobs = {f"done-{n}": a_job(f"done-{n}", complete=True) for n in range(5)}
+    progress = replace(replace(a_progress(10), outcomes={"scored": Intervals.parse("0-8")}), waiting=Intervals.of([9]))
+    assert surplus(Observed(progress=replace(progress, waiting=Intervals(), queue=()), jobs=jobs)) == (
+        "done-0",
+        "done-1",
+    )
+
+
+def reporting(reason: str, **spec: Any) -> ScoringRun:
+    told = {"type": "Reported", "status": "Unknown", "reason": reason, "lastTransitionTime": "2026-11-24T12:00:00Z"}
+    return a_run(status={**DONE, "conditions": [COMPLETE, told]}, **spec)
+
+
+PENDING, RUNNING = reporting("ReportPending"), reporting("ReportRunning")
+LISTED = Observed(progress=a_progress(3))
+
+
+def told(decided: Plan) -> tuple[bool | None, str]:
+    assert decided.reported
+    return decided.reported.true, decided.reported.reason
+
+
+def test_a_run_that_ends_says_that_its_report_is_to_come_and_one_without_devices_that_there_is_none() -> None:
+    assert told(plan(a_run(cancel=True), LISTED, NOW)) == (None, "ReportPending")
+    assert told(plan(a_run(cancel=True), Observed(), NOW)) == (False, "NothingToReport")
+
+
+def test_the_report_is_made_once_no_job_of_the_run_is_left_running() -> None:
+    decided = plan(PENDING, replace(LISTED, jobs={"slow": a_job("slow")}), NOW)
+    assert (decided.make_report, decided.delete) == (False, ("slow",))
+    decided = plan(PENDING, replace(LISTED, jobs={"done": a_job("done", complete=True)}), NOW)
+    assert (decided.make_report, decided.delete) == (True, ())
+
+
+@pytest.mark.parametrize("seen", [{"jobs": {REPORT: a_job(REPORT)}}, {"assumed": {REPORT}}])
+def test_a_report_that_is_being_made_is_neither_made_again_nor_deleted(seen: dict[str, Any]) -> None:
+    decided = plan(PENDING, replace(LISTED, **seen), NOW)
+    assert (decided.make_report, decided.delete) == (False, ())
+    assert told(decided) == (None, "ReportRunning")
+
+
+def a_failed_report(reason: str = "BackoffLimitExceeded") -> JobView:
+    job = a_job(REPORT)
+    failed = ConditionView(type="Failed", status="True", reason=reason, message=f"{reason} says why")
+    return JobView(metadata=job.metadata, spec=job.spec, status=type(job.status)(failed=1, conditions=(failed,)))
+
+
+@pytest.mark.parametrize(
+    ("job", "word", "expected"),
+    [
+        (a_job(REPORT, complete=True), None, (True, "ReportWritten", "20180828T230000Z_20180829T000000Z/report.html")),
+        (a_failed_report(), Word(death="OOMKilled", detail="memory"), (False, "OOMKilled", "memory")),
+        (a_failed_report("DeadlineExceeded"), Word(death="JobLost"), (False, "DeadlineExceeded", "DeadlineExceeded s")),
+        (None, Word(absent=True), (False, "JobLost", f"Job {REPORT} was deleted")),
+    ],
+    ids=["complete", "failed", "too late", "gone"],
+)
+def test_the_end_of_the_reports_job_is_told(job: JobView | None, word: Word | None, expected: tuple[Any, ...]) -> None:
+    seen = replace(LISTED, jobs={REPORT: job} if job else {}, words={REPORT: word} if word else {})
+    decided = plan(RUNNING, seen, NOW)
+    assert not decided.make_report
+    assert decided.reported
+    assert (decided.reported.true, decided.reported.reason) == expected[:2]
+    assert decided.reported.message.startswith(expected[2])
+
+
+@pytest.mark.parametrize(
+    ("run", "seen", "unheard"),
+    [
+        (PENDING, {}, False),
+        (RUNNING, {}, True),
+        (RUNNING, {"assumed": {REPORT}}, False),
+        (RUNNING, {"jobs": {REPORT: a_job(REPORT)}}, False),
+        (RUNNING, {"jobs": {REPORT: a_failed_report()}}, True),
+    ],
+)
+def test_a_report_is_looked_at_when_it_failed_or_is_gone(run: ScoringRun, seen: dict[str, Any], unheard: bool) -> None:  # noqa: FBT001  # a table
+    assert report_unheard(run, replace(LISTED, **seen)) is unheard
+
+
+def test_a_report_that_was_seen_and_is_missed_by_the_mirror_alone_is_not_called_lost() -> None:
+    assert told(plan(RUNNING, LISTED, NOW)) == (None, "ReportRunning")
+
+
+def test_a_report_whose_job_is_refused_says_why_and_is_given_up_after_an_hour() -> None:
+    refused = replace(LISTED, trouble=Trouble("QuotaExceeded", "no more Jobs"))
+    decided = plan(PENDING, refused, later(3599))
+    assert decided.make_report
+    assert decided.reported
+    assert decided.reported.message == "no more Jobs"
+    assert told(plan(PENDING, refused, later(3600))) == (False, "DeadlineExceeded")
+
+
+def test_without_progress_there_is_nothing_to_make_a_report_of() -> None:
+    assert told(plan(PENDING, Observed(), NOW)) == (False, "ProgressLost")
+
+
+def test_a_run_is_not_deleted_before_its_report_has_ended() -> None:
+    assert not plan(reporting("ReportRunning", ttlSecondsAfterFinished=0), LISTED, later(60)).delete_run
+
+
+def test_the_fate_of_the_report_changes_no_other_word_of_status() -> None:
+    decided = plan(RUNNING, replace(LISTED, jobs={REPORT: a_job(REPORT, complete=True)}), later(9))
+    status = report(RUNNING, decided, LISTED, later(9))
+    reported = status["conditions"].pop()
+    assert (reported["type"], reported["status"], reported["lastTransitionTime"]) == (
+        "Reported",
+        "True",
+        "2026-11-24T12:00:09Z",
+    )
+    assert status == {**RUNNING.status, "conditions": [COMPLETE]}
