@@ -6,6 +6,7 @@ set up with is what is tried.
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -138,7 +139,8 @@ def debian_packages() -> Finding | None:
     install = " ".join(debian.install_command(missing))
     if not shutil.which("apt-get"):
         return Finding("programs for containers", "no apt-get here", f"install what these hold: {' '.join(missing)}")
-    listed = _output(["apt-get", "indextargets", "--format", "$(REPO_URI)dists/$(RELEASE)/InRelease"]).split()
+    # What an update would fetch: on a fresh machine apt has no lists yet that it could be asked about.
+    listed = re.findall(r"'(\S+/InRelease)'", _output(["apt-get", "--print-uris", "update"]))
     with tempfile.TemporaryDirectory() as folder:
         helper = "/usr/lib/apt/apt-helper"
         failure = _failure([helper, "download-file", listed[0], f"{folder}/InRelease"]) if listed else "no sources"
