@@ -29,7 +29,7 @@ test: lint  ## everything: check, contract, integration, end to end
 	$(VENV)/bin/pytest $(PYTEST_ARGS)
 
 check: lint  ## format, lint, types, import contracts, unit tests
-	$(VENV)/bin/pytest -m "not real"
+	$(VENV)/bin/pytest -q -n auto -m "not real and not walk"
 
 lint: $(READY)
 	$(VENV)/bin/ruff format --check .

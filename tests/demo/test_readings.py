@@ -44,6 +44,7 @@ def a_dump(path: Path, hours: int) -> Path:
     return path
 
 
+@pytest.mark.walk
 def test_the_users_readings_are_trained_on_what_is_before_the_last_full_hour(tmp_path: Path) -> None:
     prepared = readings.own(tmp_path, a_dump(tmp_path / "dump.csv", hours=3), train_on_all=False, window=None)
     assert prepared.window.text == "2026-03-02T02:00:00Z/2026-03-02T03:00:00Z"
@@ -51,6 +52,7 @@ def test_the_users_readings_are_trained_on_what_is_before_the_last_full_hour(tmp
     assert prepared.truth is None
 
 
+@pytest.mark.walk
 def test_readings_of_the_window_alone_need_train_all(tmp_path: Path) -> None:
     dump = a_dump(tmp_path / "dump.csv", hours=1)
     with pytest.raises(DemoError, match="TRAIN=all"):
@@ -66,6 +68,7 @@ def test_a_file_that_is_not_there_or_no_csv_of_readings_is_refused_by_name(tmp_p
         readings.own(tmp_path, tmp_path / "page.csv", train_on_all=False, window=None)
 
 
+@pytest.mark.walk
 def test_the_scorer_alone_finds_the_injected_anomalies_in_a_folder(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

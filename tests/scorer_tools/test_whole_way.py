@@ -15,6 +15,8 @@ WINDOW = ("--window-start", "2018-08-28T23:00:00Z", "--window-end", END)
 FLEET = ("--devices", "6", "--tags", "3", "--end", END, "--interval", "60")
 DEVICES = [f"press-{number}" for number in range(1, 7)]
 
+pytestmark = pytest.mark.walk
+
 
 def scorer(*words: str | Path, environment: dict[str, str] | None = None) -> str:
     command = [sys.executable, "-m", "device_scorer", *map(str, words)]
