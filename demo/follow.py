@@ -13,10 +13,11 @@ from demo.errors import DemoError
 from demo.kube import Kube
 from demo.target import Target
 from device_scorer.window import Window
-from localcluster.progress import clock
+from localcluster.progress import Progress, clock
 
 RESOURCE = "scoringruns.fleetscore.dev"
 _DEADLINE_SECONDS = 600
+_REPORT_SECONDS = 120
 _POLL_SECONDS = 1
 
 
@@ -52,6 +53,20 @@ def follow(kube: Kube, name: str) -> dict[str, Any]:
         if elapsed > _DEADLINE_SECONDS:
             raise DemoError(f"the run {name} did not end in {clock(_DEADLINE_SECONDS)}; {advice(name)}")
         time.sleep(_POLL_SECONDS)
+
+
+def wait_for_report(kube: Kube, name: str, progress: Progress) -> list[str]:
+    """Wait until the window's report is written; what is wrong where it is not."""
+    with progress.step("waiting for the window's report", usual_seconds=10):
+        deadline = time.monotonic() + _REPORT_SECONDS
+        while time.monotonic() < deadline:
+            told = [each for each in kube.get(RESOURCE, name)["status"]["conditions"] if each["type"] == "Reported"]
+            if told and told[0]["status"] == "True":
+                return []
+            if told and told[0]["status"] == "False":
+                return [f"there is no report: {told[0]['reason']}: {told[0]['message']}"]
+            time.sleep(_POLL_SECONDS)
+    return [f"the report did not come in {clock(_REPORT_SECONDS)}"]
 
 
 def ended(run: Mapping[str, Any]) -> bool:

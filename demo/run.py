@@ -35,13 +35,14 @@ def _score(target: Target, prepared: Prepared, progress: Progress) -> int:
     install.install(target, progress)
     name = follow.create(target, prepared.window)
     outcome = follow.follow(target.kube, name)
+    unreported = follow.wait_for_report(target.kube, name, progress)
     shutil.copytree(prepared.store / "models", places.fresh(target.where.demo / "models"), dirs_exist_ok=True)
     predictions = places.fresh(target.where.demo / "predictions")
     blobs.download(target.client, "predictions", f"{prepared.window.slug}/", predictions)
     target.kube.show("get", "sr")
     target.kube.show("get", "jobs")
     devices, problems = report.show(prepared, predictions)
-    problems += findings.problems_of_run(outcome, prepared, devices)
+    problems += findings.problems_of_run(outcome, prepared, devices) + unreported
     _tell(target.where, name, prepared.window.slug)
     return report.verdict(problems, follow.advice(name))
 
@@ -51,6 +52,7 @@ def _tell(where: Places, run_name: str, slug: str) -> None:
     print(
         f"""
 Where things are
+  report          {demo}/predictions/{slug}/report.html    opens in a browser
   predictions     {demo}/predictions/{slug}/DEVICE.csv
   models          {demo}/models/DEVICE.joblib
   readings        {demo}/store/data/

@@ -16,20 +16,24 @@ def run(folder: Path, now: datetime) -> int:
     started = time.monotonic()
     print("No Kubernetes and no Azurite here: the scorer alone, on a folder. `make demo` is the whole of it.\n")
     prepared = readings.simulated(folder, now)
-    score(prepared)
+    for command in ("score", "report"):
+        scorer(command, prepared)
     devices, problems = report.show(prepared, prepared.store / "predictions")
     missing = len(prepared.devices) - len(devices)
     problems += [f"{missing} devices have no predictions"] if missing else []
     store = places.shown(prepared.store)
-    print(f"\nEverything is in {store}: models/, data/, predictions/. Took {time.monotonic() - started:.0f} s.")
+    print(f"\nEverything is in {store}: models/, data/, predictions/.")
+    print(
+        f"The report is {store}/predictions/{prepared.window.slug}/report.html. Took {time.monotonic() - started:.0f} s."
+    )
     return report.verdict(problems, "look at what the scorer printed above")
 
 
-def score(prepared: Prepared) -> None:
-    """Run `device-scorer score` on the prepared store, as a Job would."""
+def scorer(command: str, prepared: Prepared) -> None:
+    """Run ``device-scorer score`` or ``report`` on the prepared store, as a Job would."""
     start, end = prepared.window.text.split("/")
-    window = ["--window-start", start, "--window-end", end]
-    command = ["device_scorer", "score", "--store", str(prepared.store), *window, "--", *prepared.devices]
-    code = subprocess.run([sys.executable, "-m", *command], check=False).returncode
+    words = [command, "--store", str(prepared.store), "--window-start", start, "--window-end", end]
+    words += ["--", *prepared.devices] if command == "score" else []
+    code = subprocess.run([sys.executable, "-m", "device_scorer", *words], check=False).returncode
     if code:
-        raise DemoError(f"device-scorer score ended with exit code {code}")
+        raise DemoError(f"device-scorer {command} ended with exit code {code}")
