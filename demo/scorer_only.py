@@ -23,9 +23,8 @@ def run(folder: Path, now: datetime) -> int:
     problems += [f"{missing} devices have no predictions"] if missing else []
     store = places.shown(prepared.store)
     print(f"\nEverything is in {store}: models/, data/, predictions/.")
-    print(
-        f"The report is {store}/predictions/{prepared.window.slug}/report.html. Took {time.monotonic() - started:.0f} s."
-    )
+    print(f"The report is {store}/predictions/{prepared.window.slug}/report.html.")
+    print(f"Took {time.monotonic() - started:.0f} s.")
     return report.verdict(problems, "look at what the scorer printed above")
 
 
