@@ -14,7 +14,8 @@ REAL = ("helm", "azurite", "chart_cluster", "cluster", "fault_cluster", "contain
 
 def _cost(item: pytest.Item) -> int:
     asked = getattr(item, "fixturenames", ())
-    return max((1 + index for index, name in enumerate(REAL) if name in asked), default=0)
+    marked = len(REAL) + 1 if item.get_closest_marker("real") else 0  # it starts its parts itself: dearest of all
+    return max((1 + index for index, name in enumerate(REAL) if name in asked), default=marked)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
