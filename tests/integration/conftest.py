@@ -19,6 +19,12 @@ Staged = Callable[[dict[str, Any]], None]
 CRD = Path(__file__).parents[2] / "crds" / "fleetscore.dev_scoringruns.yaml"
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    # These tests end operators at any moment. A connection whose TLS has just begun when its task is cancelled is left
+    # to the garbage collector by asyncio: its transport does not know of the socket yet when it is closed.
+    config.addinivalue_line("filterwarnings", "ignore:unclosed (transport )?<(_Selector|socket):ResourceWarning")
+
+
 @pytest.fixture(scope="session")
 def crd(cluster: Cluster) -> Cluster:
     """The cluster with the ScoringRun CRD, and simulated scorers that score every device after a second."""
@@ -41,9 +47,12 @@ def runs(crd: Cluster, namespace: str) -> Runs:
 def operate(runs: Runs) -> Operate:
     """Runs the engine in the test's namespace."""
 
-    def start(storage: Memory, *fleets: Fleet, **options: Any) -> AbstractAsyncContextManager[Engine]:
+    def start(
+        storage: Memory, *fleets: Fleet, kubeconfig: str = "", **options: Any
+    ) -> AbstractAsyncContextManager[Engine]:
         every = fleets or (a_fleet(runs.namespace),)
-        return operating(str(runs.cluster.kubeconfig), storage, *every, namespace=runs.namespace, **options)
+        account = kubeconfig or str(runs.cluster.kubeconfig)
+        return operating(account, storage, *every, namespace=runs.namespace, **options)
 
     return start
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scoring_operator import credentials
-from scoring_operator.cluster import Cluster
+from scoring_operator.cluster import Cluster, Limits
 from scoring_operator.devices import Listing
 from scoring_operator.engine import Engine
 from scoring_operator.errors import StorageUnavailable
@@ -61,10 +61,15 @@ def a_fleet(*namespaces: str, **settings: Any) -> Fleet:
 
 @asynccontextmanager
 async def operating(
-    kubeconfig: str, storage: Memory, *fleets: Fleet, namespace: str, most_jobs: int = 1000
+    kubeconfig: str,
+    storage: Memory,
+    *fleets: Fleet,
+    namespace: str,
+    most_jobs: int = 1000,
+    limits: Limits = Limits(),  # noqa: B008  # a frozen value
 ) -> AsyncIterator[Engine]:
     """The engine at work in one namespace."""
-    async with Cluster.connect(credentials.load({"KUBECONFIG": kubeconfig})) as cluster:
+    async with Cluster.connect(credentials.load({"KUBECONFIG": kubeconfig}), limits=limits) as cluster:
         jobs = Mirror(
             cluster,
             api="apis/batch/v1",

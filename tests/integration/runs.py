@@ -7,9 +7,15 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from localcluster.api import ApiError
 from localcluster.cluster import Cluster
+from tests.integration.operating import Memory
 
 HOUR = {"start": "2018-08-28T23:00:00Z", "end": "2018-08-29T00:00:00Z"}
+
+
+def presses(count: int) -> Memory:
+    return Memory([f"press-{number}" for number in range(count)])
 
 
 def condition(status: dict[str, Any], kind: str) -> dict[str, Any]:
@@ -68,6 +74,29 @@ class Runs:
         selector = f"labelSelector=app.kubernetes.io/component={component}"
         listed = self.cluster.api.request("GET", f"/apis/batch/v1/namespaces/{self.namespace}/jobs?{selector}")
         return list(listed["items"])
+
+    def grant(self, account: str, name: str, rules: list[tuple[list[str], list[str], list[str]]]) -> None:
+        """Give a service account of the namespace rights: lists of API groups, resources and verbs."""
+        api = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": name, "namespace": self.namespace}}
+        granted = [{"apiGroups": groups, "resources": found, "verbs": verbs} for groups, found, verbs in rules]
+        subjects = [{"kind": "ServiceAccount", "name": account, "namespace": self.namespace}]
+        reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name}
+        for one in (
+            {**api, "kind": "Role", "rules": granted},
+            {**api, "kind": "RoleBinding", "subjects": subjects, "roleRef": reference},
+        ):
+            self.cluster.kubectl("apply", "-f", "-", input=json.dumps(one))
+
+    def until_refused(self, verb: str, path: str, body: dict[str, Any], *, seconds: float = 30) -> None:
+        """Wait until the API server refuses a request."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                self.cluster.api.request(verb, path, body)
+            except ApiError:
+                return
+            assert time.monotonic() < deadline, f"{verb} {path} is still allowed"
+            time.sleep(0.1)
 
     def created_jobs(self) -> Counter[str]:
         """How often each Job that scores was created in the namespace, by the API server's audit log."""

@@ -8,12 +8,8 @@ import pytest
 from localcluster import stages
 from tests.integration.conftest import Operate, Staged
 from tests.integration.operating import Memory, a_fleet
-from tests.integration.runs import HOUR, Runs, condition, ended, until
+from tests.integration.runs import HOUR, Runs, condition, ended, presses, until
 from tests.operator.builders import a_message
-
-
-def presses(count: int) -> Memory:
-    return Memory([f"press-{number}" for number in range(count)])
 
 
 async def test_a_run_over_all_devices_completes_and_says_what_was_found(runs: Runs, operate: Operate) -> None:
@@ -213,37 +209,6 @@ async def test_an_ended_run_is_deleted_after_its_time_to_live(runs: Runs, operat
         await asyncio.to_thread(
             runs.cluster.kubectl, "-n", runs.namespace, "wait", "--for=delete", "sr/hourly", "--timeout=60s"
         )
-
-
-async def test_a_run_whose_pods_cannot_start_is_stalled_and_ends_at_its_pending_deadline(
-    runs: Runs, operate: Operate, staged: Staged, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("scoring_operator.runner.STUCK_SECONDS", 2.0)
-    staged(stages.wait("no-image", arguments=["nothing"], reason="ImagePullBackOff", weight=100_000))
-    async with operate(Memory(["nothing"])):
-        runs.create(pendingDeadlineSeconds=8)
-        stalled = await until(runs, lambda status: condition(status, "Stalled").get("status") == "True")
-        assert condition(stalled, "Stalled")["reason"] == "ImagePullBackOff"
-        status = await ended(runs)
-    assert condition(status, "Failed")["reason"] == "PendingDeadlineExceeded"
-
-
-async def test_a_quota_slows_the_run_down_and_fails_nothing(runs: Runs, operate: Operate) -> None:
-    quota = {
-        "apiVersion": "v1",
-        "kind": "ResourceQuota",
-        "metadata": {"name": "jobs"},
-        "spec": {"hard": {"count/jobs.batch": "2"}},
-    }
-    path = f"/api/v1/namespaces/{runs.namespace}/resourcequotas"
-    runs.cluster.api.request("POST", path, quota)
-    async with operate(presses(5)):
-        runs.create()
-        stalled = await until(runs, lambda status: condition(status, "Stalled").get("status") == "True")
-        assert condition(stalled, "Stalled")["reason"] == "QuotaExceeded"
-        runs.cluster.api.request("DELETE", f"{path}/jobs")
-        status = await ended(runs)
-    assert (status["devices"]["scored"], condition(status, "Stalled")["status"]) == (5, "False")
 
 
 async def test_the_limit_of_active_jobs_holds_over_all_runs(runs: Runs, operate: Operate) -> None:

@@ -6,11 +6,11 @@ import pytest
 
 from scoring_operator.decision import Observed, Plan, Trouble
 from scoring_operator.intervals import Intervals
-from scoring_operator.plan import plan
+from scoring_operator.plan import plan, unheard
 from scoring_operator.progress import End, Progress, close
 from scoring_operator.scoringrun import limit_of
-from scoring_operator.words import Word
-from tests.operator.builders import NOW, a_job, a_progress, a_run, later
+from scoring_operator.words import Word, read_message
+from tests.operator.builders import NOW, a_job, a_message, a_progress, a_run, later
 
 
 def going(progress: Progress, **spec: Any) -> Plan:
@@ -186,3 +186,51 @@ def test_a_run_that_will_not_fit_its_window_says_so_once() -> None:
     decided = plan(a_run(), Observed(progress=replace(progress, clock=clock)), later(120))
     assert decided.slow
     assert not plan(a_run(), Observed(progress=decided.progress), later(121)).slow
+
+
+def rebuilt(progress: Progress) -> Progress:
+    return replace(progress, frozen=msgspec.structs.replace(progress.frozen, rebuilt=True))
+
+
+def test_after_progress_was_lost_each_batch_is_looked_for_before_it_is_run() -> None:
+    run = a_run(parallelism=2)
+    first = plan(run, Observed(progress=rebuilt(a_progress(3))), NOW)
+    assert first.progress is not None
+    names = list(first.progress.open)
+    assert (first.create, first.save, first.wake, len(names)) == ({}, True, 0.0, 3)
+    doubt = Observed(progress=first.progress, doubtful=set(names))
+    assert list(unheard(doubt)) == names
+    waiting = plan(run, doubt, NOW)
+    assert (waiting.create, waiting.progress) == ({}, first.progress)
+    said = {names[0]: Word(said=read_message(a_message(1), 1), absent=True), names[1]: Word(absent=True)}
+    heard = plan(run, replace(doubt, words=said, jobs={names[2]: a_job(names[2])}), NOW)
+    assert heard.progress is not None
+    assert heard.progress.count("scored") == 1
+    assert list(heard.create) == [names[1]]
+
+
+@pytest.mark.parametrize(
+    ("spec", "seen", "phase"),
+    [
+        ({}, {}, "Pending"),
+        ({"suspend": True}, {}, "Suspended"),
+        ({"overlapPolicy": "Skip"}, {"ahead": "earlier"}, "Queued"),
+        ({"cancel": True}, {}, "Cancelled"),
+        ({}, {"refusal": Trouble("DeviceListLost", "gone")}, "Failed"),
+    ],
+)
+@pytest.mark.parametrize("progress", [None, a_progress(3)])
+def test_a_run_that_lost_its_list_asks_for_it_unless_it_stands_still_or_ends(
+    spec: dict[str, Any], seen: dict[str, Any], phase: str, progress: Progress | None
+) -> None:
+    decided = plan(a_run(**spec), Observed(progress=progress, lost=True, **seen), NOW)
+    assert (decided.phase, decided.discover) == (phase, phase == "Pending")
+    if decided.end and progress:
+        assert decided.progress is not None
+        assert (decided.save, decided.progress.count("notRun")) == (True, 3)
+
+
+def test_a_run_that_lost_its_list_waits_for_it_as_long_as_it_might_have_run() -> None:
+    run = a_run(status={"startTime": "2026-11-24T12:00:00Z"}, pendingDeadlineSeconds=60, activeDeadlineSeconds=100)
+    assert plan(run, Observed(lost=True), later(159)).end is None
+    assert plan(run, Observed(lost=True), later(160)).end is not None

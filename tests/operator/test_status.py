@@ -6,10 +6,10 @@ import pytest
 
 from scoring_operator.decision import Observed, Plan, Trouble
 from scoring_operator.intervals import Intervals
-from scoring_operator.progress import Progress, ProgressInvalidError, decode, encode
+from scoring_operator.progress import End, Progress, ProgressInvalidError, decode, encode
 from scoring_operator.queueing import Place, ahead, shares
-from scoring_operator.status import duration_text, events, merge_patch, report
-from tests.operator.builders import NOW, a_progress, a_run, later
+from scoring_operator.status import duration_text, events, merge_patch, report, unreadable
+from tests.operator.builders import NOW, a_body, a_progress, a_run, later
 
 
 def test_status_stays_small_at_a_hundred_thousand_devices() -> None:
@@ -101,3 +101,35 @@ def test_a_suspended_run_does_not_hold_the_queue() -> None:
 )
 def test_a_huge_run_leaves_a_small_one_its_share(demands: dict[str, int], cap: int, expected: dict[str, int]) -> None:
     assert shares(demands, cap) == expected
+
+
+COUNTS = {"total": 9, "pending": 3, "active": 2, "scored": 4, "partial": 0, "empty": 0, "failed": 0, "notRun": 0}
+TOLD = {"devices": {**COUNTS, "alreadyScored": 0}, "results": {"rows": 240}, "startTime": "2026-11-24T11:00:00Z"}
+
+
+def test_what_is_known_stays_in_status_while_progress_is_lost() -> None:
+    status = report(a_run(status=TOLD), Plan("Pending", discover=True), Observed(lost=True), NOW)
+    assert {key: status[key] for key in TOLD} == TOLD
+
+
+def test_a_run_that_ends_because_progress_is_lost_ran_no_more_than_is_known() -> None:
+    end = End("Failed", "ProgressLost", "gone", NOW)
+    status = report(a_run(status=TOLD), Plan("Failed", end=end), Observed(), NOW)
+    assert status["devices"] == {**COUNTS, "alreadyScored": 0, "pending": 0, "active": 0, "notRun": 5}
+    assert (status["results"], status["duration"]) == ({"rows": 240}, "1h0m")
+
+
+@pytest.mark.parametrize(("found", "scored"), [("0-1", 4), ("0-4", 5)])
+def test_counters_do_not_go_back_while_what_was_lost_is_found_again(found: str, scored: int) -> None:
+    again = replace(a_progress(9), outcomes={"scored": Intervals.parse(found)})
+    again = replace(again, frozen=msgspec.structs.replace(again.frozen, rebuilt=True))
+    assert report(a_run(status=TOLD), Plan("Running", again), Observed(), NOW)["devices"]["scored"] == scored
+
+
+def test_a_run_that_cannot_be_read_is_told_so_once_and_not_after_its_end() -> None:
+    body = a_body()
+    patch = unreadable(body, "no such year", NOW)
+    assert patch is not None
+    assert (patch["conditions"][0]["type"], patch["conditions"][0]["reason"]) == ("Stalled", "Unreadable")
+    assert unreadable(body | {"status": patch}, "no such year", later(60)) is None
+    assert unreadable(body | {"status": {"completionTime": "2026-11-24T12:00:00Z"}}, "no such year", NOW) is None

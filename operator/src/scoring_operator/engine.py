@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from scoring_operator import queueing
+from scoring_operator import queueing, status
 from scoring_operator.cluster import Cluster
 from scoring_operator.errors import ApiError, LeaseLost
 from scoring_operator.finding import FleetStorage
@@ -21,8 +21,9 @@ from scoring_operator.jobs import ScorerImage
 from scoring_operator.logs import current_run
 from scoring_operator.mirror import Mirror
 from scoring_operator.queueing import Place
-from scoring_operator.runner import RunGoneError, Runner, Surroundings
+from scoring_operator.runner import Runner, Surroundings
 from scoring_operator.scoringrun import GROUP, PLURAL, VERSION, InvalidRunError, parse
+from scoring_operator.telling import RunGoneError
 from scoring_operator.views import JobView
 
 PASS_EVERY = 0.2  # seconds between the beginnings of a run's passes
@@ -146,7 +147,7 @@ class Engine:
         try:
             run = parse(body)
         except InvalidRunError as error:
-            _log.error("run %s/%s cannot be read, so nothing is done for it: %s", *key, error)
+            tasks.create_task(self._complain(body, f"the operator cannot read it: {error}"))
             return
         known = self.runners.get(key)
         if known and known.run.uid != run.uid:
@@ -165,6 +166,19 @@ class Engine:
         self.runners[key] = self._by_uid[run.uid] = runner
         self._bells[run.uid] = asyncio.Event()
         tasks.create_task(self._drive(runner), name=f"{run.namespace}/{run.name}")
+
+    async def _complain(self, body: Mapping[str, Any], message: str) -> None:
+        """Say in a run's status that it cannot be read; when it has changed it is tried again."""
+        meta = body["metadata"]
+        patch = status.unreadable(body, message, self._cluster.now())
+        if patch is None:
+            return
+        _log.error("run %s/%s: %s", meta["namespace"], meta["name"], message)
+        path = f"/apis/{GROUP}/{VERSION}/namespaces/{meta['namespace']}/{PLURAL}/{meta['name']}"
+        try:
+            await self._cluster.patch(path, {"status": patch}, subresource="status")
+        except ApiError as error:
+            _log.warning("that could not be said in its status: %s", error)
 
     def _forget(self, runner: Runner) -> None:
         run = runner.run

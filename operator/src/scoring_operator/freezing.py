@@ -94,7 +94,8 @@ def freeze(run: ScoringRun, fleet: Fleet, found: Found, now: datetime) -> Start 
     if not devices and source.retry_of is None:
         what = "matches devices.include" if source.include else "has a model"
         return Trouble("NoDevices", f"no device of fleet {fleet.name!r} {what}; see container {fleet.storage.models!r}")
-    parts = {device_list_name(run, part): part for part in pack(devices)}
+    settings = msgspec.json.encode(fleet, order="sorted")
+    parts = {device_list_name(run, settings, part): part for part in pack(devices)}
     lacking = _without_model(run, found)
     frozen = Frozen(
         fleet=msgspec.to_builtins(fleet),
@@ -107,6 +108,18 @@ def freeze(run: ScoringRun, fleet: Fleet, found: Found, now: datetime) -> Start 
     started = datetime.fromisoformat(run.status.get("startTime") or now.isoformat())
     progress = replace(begin(frozen, len(devices), done), clock=Clock(started=started, since=started))
     return Start(progress, devices, parts)
+
+
+def again(run: ScoringRun, start: Start, now: datetime) -> Start:
+    """The start of a run whose progress was lost and whose devices and fleet are proved to be the same.
+
+    What was done is found again by looking at each batch before it is run; only the clock begins anew.
+    """
+    times = {key: datetime.fromisoformat(run.status[key]) for key in ("startTime", "firstPodTime") if key in run.status}
+    pod = times.get("firstPodTime")
+    clock = Clock(started=times.get("startTime", now), since=now, first_pod=(pod, 0.0) if pod else None)
+    frozen = msgspec.structs.replace(start.progress.frozen, rebuilt=True)
+    return replace(start, progress=replace(start.progress, frozen=frozen, clock=clock))
 
 
 def _choose(run: ScoringRun, found: Found) -> list[str]:
@@ -147,6 +160,8 @@ def _scored(run: ScoringRun, metadata: Mapping[str, str] | None) -> bool:
     (they were many) is left for the scorer to judge.
     """
     if run.spec.write_policy != "CreateOnly" or not metadata or metadata.get("complete") != "true":
+        return False
+    if metadata.get("runuid") == run.uid:  # the run's own work, whose progress was lost: to be counted as such
         return False
     window = run.spec.window
     if metadata.get("window") != f"{time_text(window.start)}/{time_text(window.end)}":

@@ -67,7 +67,11 @@ def build_report(run: ScoringRun, fleet: Fleet, image: ScorerImage, *, lists: Se
     """
     files = [(name, "devices", f"devices-{part}") for part, name in enumerate(lists)]
     files.append((names.progress_name(run), "progress", "progress"))
-    sources = [{"configMap": {"name": name, "items": [{"key": key, "path": path}]}} for name, key, path in files]
+    sources = [
+        # Optional: where one is gone, the report says so and ends, instead of waiting for it.
+        {"configMap": {"name": name, "items": [{"key": key, "path": path}], "optional": True}}
+        for name, key, path in files
+    ]
     pod = _pod(run, fleet, image, report_arguments(run, len(lists)), None)
     pod["volumes"].append({"name": "run", "projected": {"sources": sources}})
     scorer = pod["containers"][0]

@@ -46,9 +46,13 @@ def progress_name(run: ScoringRun) -> str:
     return f"{run.name}-{digest(run.uid, 'progress')}"
 
 
-def device_list_name(run: ScoringRun, content: bytes) -> str:
-    """The name of a ConfigMap that holds a part of the device list; another content has another name."""
-    return f"{run.name}-{digest(run.uid, 'devices', hashlib.sha256(content).hexdigest())}"
+def device_list_name(run: ScoringRun, settings: bytes, content: bytes) -> str:
+    """The name of a ConfigMap that holds a part of the device list.
+
+    Another content has another name, and so has a list frozen under other settings of the fleet: that a ConfigMap of
+    this name exists proves that both are as they were.
+    """
+    return f"{run.name}-{digest(run.uid, 'devices', hashlib.sha256(settings + content).hexdigest())}"
 
 
 def device_label(device: str) -> str:

@@ -3,8 +3,9 @@
 The algorithm in words, top to bottom as the code below goes:
 
 1. A run whose end stands in status is only reported on and cleaned up; see `cleaning`.
-2. A run without a frozen device list ends if it was refused or cancelled; stands still while suspended or while a run
-   ahead of it is active (or ends as Skipped, if it says so); otherwise it asks for its devices to be found.
+2. A run without a frozen device list, or that has lost it, ends if it was refused or cancelled; stands still while
+   suspended or while a run ahead of it is active (or ends as Skipped, if it says so); otherwise it asks for its devices
+   to be found.
 3. Every finished or vanished Job that was looked at is judged, and its batch closed: outcomes are recorded, what has
    to run again joins the queue.
 4. The run ends when it is cancelled, when too many devices failed or were empty, when every device has an outcome, or
@@ -48,10 +49,10 @@ def plan(run: ScoringRun, seen: Observed, now: datetime) -> Plan:
     """Decide what to do next for a run; `now` is the API server's time."""
     if run.ended:
         return clean_up(run, seen, now)
-    if seen.progress is None:
-        return _begin(run, seen, now)
-    if seen.progress.end:
+    if seen.progress and seen.progress.end:
         return _ended(seen.progress, seen.progress.end)
+    if seen.progress is None or seen.lost:
+        return _begin(run, seen, now)
     progress = _hear(seen.progress, seen, now)
     end = _ending(run, progress, now)
     if end:
@@ -68,28 +69,34 @@ def _ended(progress: Progress | None, end: End) -> Plan:
 
 def _begin(run: ScoringRun, seen: Observed, now: datetime) -> Plan:
     """Step 2."""
-    if end := _stillborn(run, seen, now):
-        return _ended(None, end)
+    end = _stillborn(run, seen, now) or _unlisted(run, seen, now)
+    if end:
+        return replace(_ended(close(seen.progress, end) if seen.progress else None, end), save=bool(seen.progress))
     if run.spec.suspend or seen.ahead:
-        return Plan("Suspended" if run.spec.suspend else "Queued")
-    deadline = run.spec.pending_deadline_seconds
-    left = deadline - (now - datetime.fromisoformat(run.status.get("startTime") or now.isoformat())).total_seconds()
-    if left <= 0:
-        cause = f": {seen.trouble.message}" if seen.trouble else ""
-        message = f"the fleet's devices could not be listed within {deadline} s{cause}"
-        return _ended(None, End("Failed", "PendingDeadlineExceeded", message, now))
-    return Plan("Pending", discover=True, trouble=seen.trouble, wake=min(left, 10.0))
+        return Plan("Suspended" if run.spec.suspend else "Queued", seen.progress)
+    return Plan("Pending", seen.progress, discover=True, trouble=seen.trouble)
 
 
 def _stillborn(run: ScoringRun, seen: Observed, now: datetime) -> End | None:
-    """How a run ends that will not begin."""
+    """How a run ends that will not begin, or not go on."""
     if seen.refusal:
         return End("Failed", seen.refusal.reason, seen.refusal.message, now)
     if run.spec.cancel:
-        return End("Failed", "Cancelled", "cancelled before it began", now)
-    if seen.ahead and not run.spec.suspend and run.spec.overlap_policy == "Skip":
+        return End("Failed", "Cancelled", "cancelled" if seen.lost else "cancelled before it began", now)
+    if seen.ahead and not (run.spec.suspend or seen.lost) and run.spec.overlap_policy == "Skip":
         return End("Failed", "Skipped", f"run {seen.ahead} was still active", now)
     return None
+
+
+def _unlisted(run: ScoringRun, seen: Observed, now: datetime) -> End | None:
+    """The end of a run whose devices could not be listed for too long."""
+    deadline = run.spec.pending_deadline_seconds + (run.spec.active_deadline_seconds if seen.lost else 0)
+    started = datetime.fromisoformat(run.status.get("startTime") or now.isoformat())
+    if run.spec.suspend or seen.ahead or (now - started).total_seconds() < deadline:
+        return None
+    cause = f": {seen.trouble.message}" if seen.trouble else ""
+    message = f"the fleet's devices could not be listed within {deadline} s{cause}"
+    return End("Failed", "PendingDeadlineExceeded", message, now)
 
 
 def _hear(progress: Progress, seen: Observed, now: datetime) -> Progress:
@@ -175,23 +182,35 @@ def _go(run: ScoringRun, progress: Progress, seen: Observed, now: datetime) -> P
         trouble = Trouble("StorageUnavailable", message)
     active = sum(1 for name in progress.open if seen.has_job(name))
     room = max(0, _limit(run, progress, seen, active) - active)
-    ready = [name for name, batch in progress.open.items() if _may_create(name, batch, seen)][:room]
-    marks = _mark(run, progress, room - len(ready)) if room > len(ready) else None
-    if marks:
-        progress, new = marks
-        ready += new[: room - len(ready)]
+    progress, ready, marked = _ready(run, progress, seen, room)
     left, _ = _time_left(run, progress.clock, now)
     return Plan(
         "Running",
         progress,
-        save=starting or bool(marks),
+        save=starting or marked,
         create={name: progress.open[name] for name in ready},
         suspend=_turn(progress, seen, suspended=False),
         delete=surplus(replace(seen, progress=progress)),
         trouble=trouble,
         slow=slow,
-        wake=max(min(left, 5.0 if trouble else left), 0.0),
+        wake=0.0 if marked and not ready else max(min(left, 5.0 if trouble else left), 0.0),
     )
+
+
+def _ready(run: ScoringRun, progress: Progress, seen: Observed, room: int) -> tuple[Progress, list[str], bool]:
+    """The progress with the marks that are needed, the Jobs that may be created now, and whether marks are new.
+
+    In a run whose progress was made again every batch may have been run: it is marked, and looked for in a next pass.
+    """
+    ready = [name for name, batch in progress.open.items() if _may_create(name, batch, seen)][:room]
+    again = progress.frozen.rebuilt
+    marks = None
+    if room > len(ready) and not (again and any(_unsure(name, batch, seen) for name, batch in progress.open.items())):
+        marks = _mark(run, progress, room - len(ready))
+    if marks is None:
+        return progress, ready, False
+    progress, new = marks
+    return progress, ready if again else [*ready, *new[: room - len(ready)]], True
 
 
 def _limit(run: ScoringRun, progress: Progress, seen: Observed, active: int) -> int:
@@ -206,8 +225,12 @@ def _limit(run: ScoringRun, progress: Progress, seen: Observed, active: int) -> 
 
 def _may_create(name: str, batch: Batch, seen: Observed) -> bool:
     """Whether the batch is marked, its Job is not there, and nothing says that it ever was."""
-    unsure = name in seen.doubtful and name not in seen.words
-    return not (batch.created or unsure or name in seen.known or seen.has_job(name))
+    return not (batch.created or name in seen.known or seen.has_job(name) or _unsure(name, batch, seen))
+
+
+def _unsure(name: str, batch: Batch, seen: Observed) -> bool:
+    """Whether nobody knows yet if the batch's Job was there once."""
+    return not batch.created and name in seen.doubtful and name not in seen.words and not seen.has_job(name)
 
 
 def _mark(run: ScoringRun, progress: Progress, wanted: int) -> tuple[Progress, list[str]] | None:

@@ -55,6 +55,7 @@ class Frozen(msgspec.Struct, frozen=True, rename="camel"):
         devices_per_job: the number in force (Auto resolved).
         without_model: how many devices send data but have no model, and some of them.
         unreadable: how many blob names denote no device, and some of them.
+        rebuilt: the first progress was lost, so any batch may have been run already.
     """
 
     fleet: dict[str, Any]
@@ -62,6 +63,7 @@ class Frozen(msgspec.Struct, frozen=True, rename="camel"):
     devices_per_job: int = 1
     without_model: tuple[int, tuple[str, ...]] = (0, ())
     unreadable: tuple[int, tuple[str, ...]] = (0, ())
+    rebuilt: bool = False
 
 
 class Clock(msgspec.Struct, frozen=True, rename="camel"):

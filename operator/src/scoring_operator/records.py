@@ -1,6 +1,7 @@
 """A run's own ConfigMaps: reading and writing its progress and its device list. Decides nothing."""
 
 import logging
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from scoring_operator import freezing, objects, progress
@@ -55,8 +56,7 @@ class Records:
 
         Where an earlier attempt has frozen it already, that one counts.
         """
-        for name, part in start.parts.items():
-            await self._create(name, objects.DEVICES_KEY, part)
+        await self.restore(start.parts)
         try:
             return await self._first(start.progress)
         except AlreadyExists:
@@ -96,6 +96,20 @@ class Records:
             self._check(item, name)
             parts.append(objects.content(item, objects.DEVICES_KEY))
         return freezing.unpack(parts)
+
+    async def has(self, parts: Iterable[str]) -> bool:
+        """Whether all these parts of the device list are there and the run's."""
+        try:
+            for name in parts:
+                self._check(await self._cluster.get(f"{self._collection}/{name}"), name)
+        except NotFound:
+            return False
+        return True
+
+    async def restore(self, parts: Mapping[str, bytes]) -> None:
+        """Write those parts of the device list that are gone."""
+        for name, part in parts.items():
+            await self._create(name, objects.DEVICES_KEY, part)
 
     async def _first(self, new: Progress) -> Saved:
         body = objects.config_map(self._run, self._name, objects.PROGRESS_KEY, progress.encode(new))

@@ -13,6 +13,7 @@ from scoring_operator.intervals import EMPTY
 from scoring_operator.progress import Progress
 from scoring_operator.scoringrun import ScoringRun, Window
 
+OUTCOMES = ("scored", "partial", "empty", "failed", "notRun", "alreadyScored")
 MOST_REASONS = 16
 MOST_SAMPLES = 20
 
@@ -50,19 +51,39 @@ def report(run: ScoringRun, plan: Plan, seen: Observed, now: datetime) -> dict[s
     }
     if progress is not None:
         status |= _counts(progress, seen) | _samples(progress, seen.devices)
+    if _knows_less(run, plan):
+        status |= _kept(run.status, ended=plan.end is not None)
     return status
+
+
+def _knows_less(run: ScoringRun, plan: Plan) -> bool:
+    """Whether progress was lost and what was in it has not been found again: then the old numbers stand."""
+    progress, told = plan.progress, run.status.get("devices", {})
+    if progress is None:
+        return True
+    return progress.frozen.rebuilt and not plan.end and progress.recorded < sum(told.get(key, 0) for key in OUTCOMES)
+
+
+def _kept(old: Mapping[str, Any], *, ended: bool) -> dict[str, Any]:
+    """The numbers as they were; after the end nothing is under way any more."""
+    keys = ("devices", "withoutModel", "results", "failureReasons", "topAnomalies", "failures")
+    kept = {key: old[key] for key in keys if key in old}
+    if ended and (devices := kept.get("devices")):
+        left = devices["pending"] + devices["active"]
+        kept["devices"] = {**devices, "pending": 0, "active": 0, "notRun": devices["notRun"] + left}
+    return kept
 
 
 def _times(run: ScoringRun, plan: Plan, now: datetime) -> dict[str, Any]:
     """Times that have come, and how long the run took or has taken."""
-    times: dict[str, Any] = {}
+    keys = ("startTime", "firstPodTime", "lastProgressTime")
+    times: dict[str, Any] = {key: datetime.fromisoformat(run.status[key]) for key in keys if key in run.status}
     if plan.progress is not None:
         clock = plan.progress.clock
-        times["startTime"] = clock.started
-        times["firstPodTime"] = clock.first_pod[0] if clock.first_pod else None
-        times["lastProgressTime"] = clock.progressed
+        found = (clock.started, clock.first_pod[0] if clock.first_pod else None, clock.progressed)
+        times |= {key: time for key, time in zip(keys, found, strict=True) if time}
     elif plan.discover:
-        times["startTime"] = datetime.fromisoformat(run.status.get("startTime") or now.isoformat())
+        times.setdefault("startTime", now)
     if plan.end:
         times["completionTime"] = plan.end.time
     start = times.get("startTime")
@@ -87,8 +108,7 @@ def _message(plan: Plan, seen: Observed) -> str:
 def _counts(progress: Progress, seen: Observed) -> dict[str, Any]:
     """Devices by outcome, adding up to total; sums; reasons."""
     active = sum(len(batch.positions) for name, batch in progress.open.items() if seen.has_job(name))
-    outcomes = ("scored", "partial", "empty", "failed", "notRun", "alreadyScored")
-    devices = {outcome: progress.count(outcome) for outcome in outcomes}
+    devices = {outcome: progress.count(outcome) for outcome in OUTCOMES}
     results = progress.results
     count, samples = progress.frozen.without_model
     return {
@@ -173,6 +193,17 @@ def _shortfall(plan: Plan) -> tuple[int, int]:
     if plan.progress is None or plan.end is None or plan.end.condition != "Complete":
         return 0, 0
     return plan.progress.count("failed"), plan.progress.count("partial")
+
+
+def unreadable(body: Mapping[str, Any], message: str, now: datetime) -> dict[str, Any] | None:
+    """What to change in the status of a run that this operator cannot read; None where it says so, or has ended."""
+    old, generation = body.get("status") or {}, body["metadata"].get("generation", 1)
+    conditions: Conditions = [dict(one) for one in old.get("conditions") or ()]
+    set_condition(
+        conditions, "Stalled", true=True, reason="Unreadable", message=message, generation=generation, now=now
+    )
+    new = {"observedGeneration": generation, "message": message[:1024], "conditions": conditions}
+    return None if "completionTime" in old or {**old, **new} == old else new
 
 
 def set_condition(

@@ -1,0 +1,138 @@
+"""What a run has saved of itself, and how it comes to it: read, frozen when it begins, or made again where it was lost.
+
+Two things may be lost while no operator looks. The device list is listed anew, with the settings frozen in progress;
+parts of the very same names are the very same list. Progress is frozen anew, if the names of its list are those of
+ConfigMaps that exist: then devices and fleet are as they were, Jobs have the names they had, and each is looked at,
+with its outcome record, before it would be run. Where the names differ, what is lost cannot be had again.
+"""
+
+from collections.abc import Mapping
+
+from scoring_operator import finding, freezing
+from scoring_operator.cluster import Cluster
+from scoring_operator.decision import Trouble
+from scoring_operator.errors import NotFound, StorageError
+from scoring_operator.finding import FleetStorage
+from scoring_operator.fleets import Fleet, parse_fleet
+from scoring_operator.freezing import Start
+from scoring_operator.progress import Progress, ProgressInvalidError
+from scoring_operator.records import Records, Saved, TakenError
+from scoring_operator.scoringrun import ScoringRun
+
+GO_ON = "create a run with devices.retryOf, or of the same window, to go on"
+PROGRESS_LOST = f"its progress ConfigMap is gone, and its fleet or devices have changed since; {GO_ON}"
+LIST_LOST = f"a ConfigMap of its device list is gone, and its fleet's devices have changed since; {GO_ON}"
+
+
+class Ledger:
+    """The saved state of one run.
+
+    Attributes:
+        progress: as read or last decided; None before the run is frozen, or once nobody needs it any more.
+        fleet: as frozen with the run.
+        devices: the frozen device list; empty while it is lost.
+        doubtful: marked batches of which nobody knows yet whether they were run.
+        refusal: why the run may not begin, or not go on.
+        lost: whether progress or the device list is gone.
+    """
+
+    def __init__(self, run: ScoringRun, cluster: Cluster, storage: FleetStorage, fleets: Mapping[str, Fleet]) -> None:
+        self.progress: Progress | None = None
+        self.fleet: Fleet | None = None
+        self.devices: list[str] = []
+        self.doubtful: frozenset[str] = frozenset()
+        self.refusal: Trouble | None = None
+        self.lost = False
+        self._cluster = cluster
+        self._storage = storage
+        self._fleets = fleets
+        self._records = Records(cluster, run)
+        self._saved: Saved | None = None
+        self._loaded = False
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether progress is another than that in its ConfigMap."""
+        return self.progress is not None and not (self._saved and self._saved.progress == self.progress)
+
+    async def load(self, run: ScoringRun) -> None:
+        """Read what is saved, unless that is known."""
+        if not self._loaded:
+            try:
+                saved = await self._records.load()
+            except ProgressInvalidError as error:
+                self.refusal, saved = Trouble("ProgressInvalid", str(error)), None
+            except TakenError as error:
+                self.refusal, saved = Trouble("NameTaken", str(error)), None
+            self.lost = saved is None and bool(run.status.get("devices"))
+            if saved is not None:
+                await self._adopt(saved)
+                self.doubtful = frozenset(saved.progress.open)
+            self._loaded = True
+        if self.progress is None and self.refusal is None:
+            self.refusal = freezing.refusal(run, self._fleets)
+
+    async def _adopt(self, saved: Saved) -> None:
+        frozen = saved.progress.frozen
+        self.fleet = parse_fleet(frozen.fleet)
+        self._saved, self.progress = saved, saved.progress
+        try:
+            self.devices = self.devices or await self._records.devices(frozen.lists)
+            self.lost = False
+        except NotFound:
+            self.lost = True
+
+    async def find(self, run: ScoringRun) -> Trouble | None:
+        """Freeze the run's devices, or make again what was lost; answers what keeps it from that for now."""
+        fleet = self.fleet or self._fleets[run.spec.fleet]
+        try:
+            found = await finding.find(run, fleet, self._storage, self._cluster)
+            now = self._cluster.now()
+            start = found if isinstance(found, Trouble) else freezing.freeze(run, fleet, found, now)
+            if self.lost:
+                await self._recover(run, start)
+            elif isinstance(start, Trouble):
+                self.refusal = start
+            else:
+                await self._begin(start)
+        except StorageError as error:
+            return Trouble(type(error).__name__, str(error))
+        except TakenError as error:
+            self.refusal = Trouble("NameTaken", str(error))
+        return None
+
+    async def _begin(self, start: Start) -> None:
+        saved = await self._records.begin(start)
+        self.devices = list(start.devices) if saved.progress is start.progress else []
+        await self._adopt(saved)
+
+    async def _recover(self, run: ScoringRun, start: Start | Trouble) -> None:
+        if self.progress is None:
+            if isinstance(start, Trouble) or not await self._records.has(start.parts):
+                self.refusal = Trouble("ProgressLost", PROGRESS_LOST)
+            else:
+                await self._begin(freezing.again(run, start, self._cluster.now()))
+        elif isinstance(start, Trouble) or tuple(start.parts) != self.progress.frozen.lists:
+            self.refusal = Trouble("DeviceListLost", LIST_LOST)
+        else:
+            await self._records.restore(start.parts)
+            self.devices, self.lost = list(start.devices), False
+
+    async def save(self) -> None:
+        """Write progress.
+
+        Raises:
+            ApiError: it could not be written; whatever happened to it is read before anything else is decided.
+        """
+        if self.progress is None:
+            return
+        try:
+            self._saved = await self._records.save(self.progress, self._saved.version if self._saved else "")
+        except Exception:
+            self._loaded = False
+            raise
+
+    def forget(self) -> None:
+        """Let go of what nothing is decided by any more, for it is large."""
+        self._saved = self.progress = None
+        self.devices = []

@@ -1,0 +1,110 @@
+"""A run's ConfigMaps are deleted while no operator looks; on a real API server."""
+
+import json
+from typing import Any
+
+import pytest
+
+from scoring_operator.names import progress_name
+from scoring_operator.scoringrun import parse
+from tests.integration.conftest import Operate
+from tests.integration.operating import Memory
+from tests.integration.runs import Runs, condition, ended, presses, until
+
+DEVICES = 12
+
+
+def delete_config_maps(runs: Runs, *, progress: bool) -> None:
+    """Delete the progress of the run, or its device list."""
+    path = f"/api/v1/namespaces/{runs.namespace}/configmaps"
+    name = progress_name(parse(runs.get()))
+    for item in runs.cluster.api.request("GET", path)["items"]:
+        if (
+            "fleetscore.dev/run" in item["metadata"].get("labels", {})
+            and (item["metadata"]["name"] == name) is progress
+        ):
+            runs.cluster.api.request("DELETE", f"{path}/{item['metadata']['name']}")
+
+
+async def begun(runs: Runs, operate: Operate, storage: Memory, **spec: Any) -> None:
+    """A run some of whose devices are scored, and no operator any more."""
+    async with operate(storage):
+        runs.create(parallelism=3, **spec)
+        await until(runs, lambda status: status.get("devices", {}).get("scored", 0) >= 4)
+
+
+def adds_up(status: dict[str, Any]) -> bool:
+    counts = dict(status["devices"])
+    return bool(counts.pop("total") == sum(counts.values()) == DEVICES)
+
+
+@pytest.mark.parametrize("per_job", [1, 2])
+async def test_lost_progress_is_made_again_and_no_device_is_run_twice(
+    runs: Runs, operate: Operate, per_job: int
+) -> None:
+    storage = presses(DEVICES)
+    await begun(runs, operate, storage, devicesPerJob=per_job)
+    delete_config_maps(runs, progress=True)
+    finished = next(job for job in runs.jobs() if job["status"].get("succeeded"))
+    name = finished["metadata"]["name"]
+    every = "0" if per_job == 1 else "0-1"
+    record = {"v": 1, "devices": per_job, "outcomes": {"scored": every}, "rows": 60 * per_job}
+    storage.records[name] = json.dumps(record).encode()
+    runs.cluster.kubectl("-n", runs.namespace, "delete", "job", name)
+    seen = [runs.status()["devices"]["scored"]]
+
+    def over(status: dict[str, Any]) -> bool:
+        seen.append(status["devices"]["scored"])
+        return "completionTime" in status
+
+    async with operate(storage):
+        status = await until(runs, over)
+    assert (status["phase"], status["devices"]["scored"]) == ("Complete", DEVICES)
+    assert status["results"]["rows"] == 60 * DEVICES
+    assert seen == sorted(seen)
+    created = runs.created_jobs()
+    assert set(created.values()) == {1}
+    assert len(created) == DEVICES // per_job
+
+
+@pytest.mark.parametrize("devices", [None, {"ids": [f"press-{n}" for n in range(DEVICES)]}])
+async def test_a_lost_device_list_is_made_again_from_the_same_listing(
+    runs: Runs, operate: Operate, devices: dict[str, Any] | None
+) -> None:
+    storage = presses(DEVICES)
+    await begun(runs, operate, storage, **({"devices": devices} if devices else {}))
+    delete_config_maps(runs, progress=False)
+    async with operate(storage):
+        status = await ended(runs)
+    assert (status["phase"], status["devices"]["scored"]) == ("Complete", DEVICES)
+    assert set(runs.created_jobs().values()) == {1}
+
+
+@pytest.mark.parametrize("reason", ["ProgressLost", "DeviceListLost"])
+async def test_what_is_lost_ends_the_run_clearly_where_the_fleet_has_changed_since(
+    runs: Runs, operate: Operate, reason: str
+) -> None:
+    storage = presses(DEVICES)
+    await begun(runs, operate, storage)
+    delete_config_maps(runs, progress=reason == "ProgressLost")
+    storage.models.append("a-new-one")
+    async with operate(storage):
+        status = await ended(runs)
+        assert condition(status, "Failed")["reason"] == reason
+        assert "retryOf" in condition(status, "Failed")["message"]
+        assert adds_up(status)
+        assert status["devices"]["scored"] >= 4
+        again = runs.create("again")
+        assert (await ended(runs, "again"))["phase"] == "Complete", again
+
+
+async def test_what_is_lost_while_storage_does_not_answer_waits_for_it(runs: Runs, operate: Operate) -> None:
+    storage = presses(DEVICES)
+    await begun(runs, operate, storage)
+    delete_config_maps(runs, progress=False)
+    storage.down = True
+    async with operate(storage):
+        status = await until(runs, lambda status: condition(status, "Stalled").get("status") == "True")
+        assert adds_up(status)
+        storage.down = False
+        assert (await ended(runs))["devices"]["scored"] == DEVICES
