@@ -12,7 +12,7 @@ from scoring_operator.scoringrun import ScoringRun
 from scoring_operator.status import report
 from scoring_operator.views import ConditionView, JobView
 from scoring_operator.words import Word
-from tests.operator.builders import NOW, a_job, a_progress, a_run, later
+from tests.operator.builders import NOW, a_batch, a_job, a_progress, a_run, later
 
 COMPLETE = {"type": "Complete", "status": "True"}
 DONE = {"phase": "Complete", "completionTime": "2026-11-24T12:00:00Z", "conditions": [COMPLETE]}
@@ -150,3 +150,16 @@ def test_the_fate_of_the_report_changes_no_other_word_of_status() -> None:
         "2026-11-24T12:00:09Z",
     )
     assert status == {**RUNNING.status, "conditions": [COMPLETE]}
+
+
+def test_what_is_being_deleted_or_not_recorded_yet_is_left_alone() -> None:
+    jobs = {
+        "going": a_job("going", complete=True, deleting=True),
+        "fresh": a_job("fresh", complete=True),
+        "new": a_job("new"),
+    }
+    open_ = replace(a_progress(3), open={"fresh": a_batch("0")})
+    run = a_run(status=DONE)
+    assert (
+        plan(run, Observed(progress=open_, jobs={**jobs, "new": a_job("new", deleting=True)}), later(61)).delete == ()
+    )

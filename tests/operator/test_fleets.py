@@ -63,3 +63,8 @@ def test_a_run_has_no_more_than_the_maximum_or_where_there_is_none_the_fleets_ow
     found = excess(wanted, fleet)
     assert said in found
     assert bool(found) == bool(said)
+
+
+def test_several_fleets_are_found_by_name() -> None:
+    document = {"fleets": [{"name": name, "namespaces": ["x"]} for name in ("a", "b")]}
+    assert list(parse_fleets(document)) == ["a", "b"]

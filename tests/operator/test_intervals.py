@@ -36,3 +36,9 @@ def test_chunks_and_splits_keep_order_and_lose_nothing(a: set[int], size: int) -
 def test_what_is_no_notation_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"notation|ascend"):
         Intervals.parse(text)
+
+
+def test_equal_sets_are_one_key_and_show_as_their_notation() -> None:
+    one, other = Intervals.parse("0-1,5"), Intervals.of([5, 0, 1])
+    assert {one: "x"}[other] == "x"
+    assert repr(one) == "Intervals(0-1,5)"

@@ -234,3 +234,16 @@ def test_a_run_that_lost_its_list_waits_for_it_as_long_as_it_might_have_run() ->
     run = a_run(status={"startTime": "2026-11-24T12:00:00Z"}, pendingDeadlineSeconds=60, activeDeadlineSeconds=100)
     assert plan(run, Observed(lost=True), later(159)).end is None
     assert plan(run, Observed(lost=True), later(160)).end is not None
+
+
+def test_a_job_that_was_looked_at_or_is_assumed_to_be_there_is_not_looked_at_again() -> None:
+    first = going(a_progress(3))
+    names = list(first.create)
+    seen = Observed(
+        progress=first.progress,
+        jobs={name: a_job(name, complete=True) for name in names[:2]},
+        words={names[0]: Word(absent=True)},
+        assumed={names[2]},
+    )
+    assert list(unheard(seen)) == [names[1]]
+    assert list(unheard(Observed())) == []

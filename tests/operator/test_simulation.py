@@ -9,7 +9,7 @@ import pytest
 
 from scoring_operator.decision import Observed, Trouble
 from scoring_operator.intervals import Intervals
-from scoring_operator.plan import BREAKER, plan, unheard
+from scoring_operator.plan import plan, unheard
 from scoring_operator.progress import Batch, Progress, decode, encode
 from scoring_operator.scoringrun import ScoringRun
 from scoring_operator.status import differs, report
@@ -190,7 +190,7 @@ def test_an_outage_of_storage_burns_nothing_and_probes_one_at_a_time() -> None:
         jobs |= {name: a_job(name) for name in decided.create}
         waiting = [name for name, job in jobs.items() if not job.finished]
         out = step < 60
-        if progress.streak >= BREAKER:
+        if progress.probing:
             active_in_outage.append(len(waiting))
             assert decided.trouble == Trouble("StorageUnavailable", decided.trouble.message if decided.trouble else "")
         for name in waiting:

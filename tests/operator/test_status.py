@@ -1,15 +1,21 @@
+import zlib
 from dataclasses import replace
 from datetime import timedelta
 
 import msgspec
 import pytest
 
+from scoring_operator.conditions import unreadable
 from scoring_operator.decision import Observed, Plan, Trouble
+from scoring_operator.events import events
 from scoring_operator.intervals import Intervals
 from scoring_operator.progress import End, Progress, ProgressInvalidError, decode, encode
 from scoring_operator.queueing import Place, ahead, shares
-from scoring_operator.status import duration_text, events, merge_patch, report, unreadable
-from tests.operator.builders import NOW, a_body, a_progress, a_run, later
+from scoring_operator.scoringrun import InvalidRunError
+from scoring_operator.status import merge_patch, report
+from scoring_operator.texts import duration_text
+from scoring_operator.views import JobView
+from tests.operator.builders import NOW, a_body, a_job, a_progress, a_run, later
 
 
 def test_status_stays_small_at_a_hundred_thousand_devices() -> None:
@@ -54,7 +60,7 @@ def test_durations_read_like_ages(seconds: int, text: str) -> None:
     assert duration_text(timedelta(seconds=seconds)) == text
 
 
-@pytest.mark.parametrize("data", [b"", b"rubbish", encode(a_progress())[:-9]])
+@pytest.mark.parametrize("data", [b"", b"rubbish", encode(a_progress())[:-9], zlib.compress(b'{"v": 2}')])
 def test_damaged_progress_is_an_error_and_no_empty_progress(data: bytes) -> None:
     with pytest.raises(ProgressInvalidError):
         decode(data)
@@ -133,3 +139,44 @@ def test_a_run_that_cannot_be_read_is_told_so_once_and_not_after_its_end() -> No
     assert (patch["conditions"][0]["type"], patch["conditions"][0]["reason"]) == ("Stalled", "Unreadable")
     assert unreadable(body | {"status": patch}, "no such year", later(60)) is None
     assert unreadable(body | {"status": {"completionTime": "2026-11-24T12:00:00Z"}}, "no such year", NOW) is None
+
+
+def test_more_reasons_than_there_is_room_for_are_joined() -> None:
+    reasons = {f"Reason{n:02}": Intervals.below(n) for n in range(1, 21)}
+    counts = report(a_run(), Plan("Running", replace(a_progress(), reasons=reasons)), Observed(), NOW)["failureReasons"]
+    assert len(counts) == 16
+    assert sum(counts.values()) == sum(range(1, 21))
+    assert (counts["Reason20"], counts["Other"]) == (20, 1 + 2 + 3 + 4 + 5)
+
+
+@pytest.mark.parametrize(
+    ("plan", "seen", "message"),
+    [
+        (Plan("Queued"), Observed(ahead="earlier"), "waits for run earlier to end"),
+        (Plan("Suspended"), Observed(), "suspended before it began"),
+        (Plan("Pending", discover=True), Observed(), "listing the fleet's devices"),
+        (Plan("Running", a_progress(), trouble=Trouble("X", "no room")), Observed(), "0 of 3 devices done; no room"),
+    ],
+)
+def test_the_message_says_where_the_run_stands(plan: Plan, seen: Observed, message: str) -> None:
+    assert report(a_run(), plan, seen, NOW)["message"] == message
+
+
+def test_runs_of_two_fleets_do_not_wait_for_each_other() -> None:
+    other = a_run("first", uid="1", fleet="other")
+    assert ahead(a_run("b", uid="2"), [Place(other, running=True)], running=False) == ""
+
+
+def test_a_run_in_another_namespace_is_named_with_it() -> None:
+    other = a_run("first", uid="1", namespace="elsewhere")
+    assert ahead(a_run("b", uid="2"), [Place(other, running=True)], running=False) == "elsewhere/first"
+
+
+def test_what_is_no_run_is_refused_with_the_fields_name() -> None:
+    with pytest.raises(InvalidRunError, match=r"spec\.parallelism"):
+        a_run(parallelism="many")
+
+
+def test_a_job_belongs_to_its_first_owner() -> None:
+    assert a_job("job-1", owner="some-uid").owner_uid == "some-uid"
+    assert (JobView().owner_uid, a_job("job-1").name) == ("", "job-1")

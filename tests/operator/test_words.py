@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scoring_operator.intervals import Intervals
-from scoring_operator.views import ContainerState, PodView
+from scoring_operator.views import ConditionView, ContainerState, PodStatusView, PodView
 from scoring_operator.words import PASSING, REASONS, hear, last_words, read_message, why_waiting
 from tests.operator.builders import a_message, a_pod
 
@@ -30,6 +30,7 @@ JSON = st.recursive(
         a_message(1, outcomes={"scored": "0"}, passing={"StorageUnavailable": "0"}),
         a_message(1, outcomes={"invented": "0"}),
         a_message(1, outcomes={"scored": 0}),
+        a_message(1, outcomes={"scored": "all"}),
         a_message(1, outcomes=[]),
         a_message(1, rows=-1),
         a_message(1, rows="60"),
@@ -136,3 +137,43 @@ def test_a_reports_last_line_says_why_it_failed(log: str, detail: str) -> None:
 @pytest.mark.parametrize("pods", [[], [a_pod(pod_reason="Evicted")]])
 def test_a_report_whose_pods_say_nothing_failed_for_how_they_ended(pods: list[PodView]) -> None:
     assert last_words(pods).death == ("Evicted" if pods else "JobLost")
+
+
+def a_waiting_pod(**condition: str) -> PodView:
+    return PodView(status=PodStatusView(phase="Pending", conditions=(ConditionView(**condition),)))
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        (
+            {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no nodes"},
+            "Unschedulable",
+        ),
+        ({"type": "PodScheduled", "status": "False"}, "Unschedulable"),
+        ({"type": "PodScheduled", "status": "True"}, None),
+        ({"type": "Ready", "status": "False", "reason": "ContainersNotReady"}, None),
+    ],
+)
+def test_what_the_scheduler_says_is_why_a_pod_waits(condition: dict[str, str], expected: str | None) -> None:
+    found = why_waiting([a_waiting_pod(**condition)])
+    assert (found[0] if found else None) == expected
+
+
+def test_a_pod_that_ended_without_its_containers_state_died_of_something_unknown() -> None:
+    assert hear([PodView(status=PodStatusView(phase="Failed"))], 1).death == "Unknown"
+
+
+def test_reasons_of_devices_that_did_not_fail_are_dropped_and_so_are_rubbish_samples() -> None:
+    said = read_message(
+        a_message(
+            2, reasons={"DataInvalid": "1"}, samples=[[9, "DataInvalid", "x"], 3, [0]], top=[[0, 9, 0], [7, 1, 1]]
+        ),
+        2,
+    )
+    assert said is not None
+    assert (said.reasons, said.samples, said.top) == ({}, (), ())
+
+
+def test_a_start_that_is_no_time_is_none() -> None:
+    assert hear([a_pod(started="soon", message=a_message(1))], 1).started is None

@@ -25,11 +25,11 @@ from scoring_operator.errors import (
     Throttled,
     Unavailable,
 )
+from scoring_operator.events import Event
 from scoring_operator.fleets import Fleet
 from scoring_operator.jobs import ScorerImage, build_job, build_report
 from scoring_operator.progress import Batch
 from scoring_operator.scoringrun import ScoringRun
-from scoring_operator.status import Event
 from scoring_operator.views import JobView
 
 CREATE_AT_ONCE = 200  # Jobs created in one pass, so that status keeps its pace while thousands start

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import islice
 
+from scoring_operator.conditions import condition
 from scoring_operator.decision import Observed, Plan, Reported
 from scoring_operator.jobs import REPORT_SECONDS
 from scoring_operator.names import report_name
 from scoring_operator.paths import window_text
 from scoring_operator.progress import Progress
 from scoring_operator.scoringrun import ScoringRun
-from scoring_operator.status import condition
 from scoring_operator.views import JobView
 from scoring_operator.words import Word
 

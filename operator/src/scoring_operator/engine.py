@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from scoring_operator import queueing, status
+from scoring_operator import conditions, queueing
 from scoring_operator.cluster import Cluster
 from scoring_operator.errors import ApiError, LeaseLost
 from scoring_operator.finding import FleetStorage
@@ -170,7 +170,7 @@ class Engine:
     async def _complain(self, body: Mapping[str, Any], message: str) -> None:
         """Say in a run's status that it cannot be read; when it has changed it is tried again."""
         meta = body["metadata"]
-        patch = status.unreadable(body, message, self._cluster.now())
+        patch = conditions.unreadable(body, message, self._cluster.now())
         if patch is None:
             return
         _log.error("run %s/%s: %s", meta["namespace"], meta["name"], message)

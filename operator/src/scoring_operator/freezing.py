@@ -20,7 +20,7 @@ from scoring_operator.names import device_list_name
 from scoring_operator.paths import segment
 from scoring_operator.progress import Clock, Frozen, Progress, begin
 from scoring_operator.scoringrun import ScoringRun
-from scoring_operator.status import time_text
+from scoring_operator.texts import time_text
 
 PART_BYTES = 900 * 1024  # of ids before compression, so that a part fits a ConfigMap (1 MiB) whatever they are
 MOST_JOBS = 2000  # that `devicesPerJob: Auto` makes

@@ -12,7 +12,7 @@ from scoring_operator import names
 from scoring_operator.fleets import Fleet
 from scoring_operator.progress import Batch
 from scoring_operator.scoringrun import Resources, ScoringRun
-from scoring_operator.status import time_text
+from scoring_operator.texts import time_text
 from scoring_operator.words import EXIT_CONFIGURATION
 
 IMAGE_PULL_ALLOWANCE = 600  # seconds; a pod's activeDeadlineSeconds counts the pull of its image

@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from scoring_operator import names
+from scoring_operator.events import Event
 from scoring_operator.scoringrun import GROUP, KIND, VERSION, ScoringRun
-from scoring_operator.status import Event, time_text
+from scoring_operator.texts import time_text
 
 PROGRESS_KEY = "progress"
 DEVICES_KEY = "devices"

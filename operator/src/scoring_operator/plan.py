@@ -12,9 +12,9 @@ The algorithm in words, top to bottom as the code below goes:
    when a deadline has passed on the run's own clock.
 5. A suspended run, or one that must wait for another, stands still: its clock stops and its Jobs are suspended.
 6. Otherwise it runs: Jobs that stand still are resumed, and Jobs are created up to its parallelism and its share of
-   the operator's limit. A Job is only created for a batch that was marked in saved progress before; marks are made
-   ahead, so that most passes create without saving first. First come batches that run again, then new ones. After a
-   row of failures for storage or identity one Job at a time probes; while the API server refuses, one per pass.
+   the operator's limit, each for a batch that was marked before; see `marking`. After a row of failures for storage or
+   identity one Job at a time probes; while the API server refuses, one per pass is tried; while pods cannot start,
+   none.
 """
 
 from collections.abc import Iterator
@@ -25,14 +25,10 @@ import msgspec
 
 from scoring_operator.cleaning import clean_up, surplus, to_report
 from scoring_operator.decision import Observed, Plan, Trouble
-from scoring_operator.intervals import Intervals
-from scoring_operator.names import job_name
+from scoring_operator.marking import creatable
 from scoring_operator.progress import Batch, Clock, End, Progress, close
 from scoring_operator.scoringrun import ScoringRun, limit_of
 from scoring_operator.verdict import judge, record
-
-BREAKER = 20  # Jobs in a row that failed for storage or identity, after which one at a time probes
-MARK_AHEAD = 100  # batches that may be marked beyond those created now
 
 
 def unheard(seen: Observed) -> Iterator[str]:
@@ -101,7 +97,6 @@ def _unlisted(run: ScoringRun, seen: Observed, now: datetime) -> End | None:
 
 def _hear(progress: Progress, seen: Observed, now: datetime) -> Progress:
     """Step 3."""
-    probing = progress.streak >= BREAKER
     verdicts = {}
     opened: dict[str, Batch] = {}
     starts: list[datetime] = []
@@ -112,7 +107,7 @@ def _hear(progress: Progress, seen: Observed, now: datetime) -> Progress:
         created = batch.created or bool(job) or name in seen.known
         if word and (job.finished if job else word.said or created):
             completed = bool(job and job.true_condition("Complete"))
-            verdicts[name] = judge(batch, word, completed=completed, probing=probing)
+            verdicts[name] = judge(batch, word, completed=completed, probing=progress.probing)
         elif created and not batch.created:
             opened[name] = replace(batch, created=True)
     if opened:
@@ -177,12 +172,12 @@ def _go(run: ScoringRun, progress: Progress, seen: Observed, now: datetime) -> P
     slow = not progress.warned and _too_slow(run, progress, now)
     progress = replace(progress, warned=True) if slow else progress
     trouble = seen.trouble
-    if progress.streak >= BREAKER:
+    if progress.probing:
         message = f"{progress.streak} Jobs in a row failed for storage or identity; one at a time probes"
         trouble = Trouble("StorageUnavailable", message)
     active = sum(1 for name in progress.open if seen.has_job(name))
     room = max(0, _limit(run, progress, seen, active) - active)
-    progress, ready, marked = _ready(run, progress, seen, room)
+    progress, ready, marked = creatable(run, progress, seen, room)
     left, _ = _time_left(run, progress.clock, now)
     return Plan(
         "Running",
@@ -197,58 +192,14 @@ def _go(run: ScoringRun, progress: Progress, seen: Observed, now: datetime) -> P
     )
 
 
-def _ready(run: ScoringRun, progress: Progress, seen: Observed, room: int) -> tuple[Progress, list[str], bool]:
-    """The progress with the marks that are needed, the Jobs that may be created now, and whether marks are new.
-
-    In a run whose progress was made again every batch may have been run: it is marked, and looked for in a next pass.
-    """
-    ready = [name for name, batch in progress.open.items() if _may_create(name, batch, seen)][:room]
-    again = progress.frozen.rebuilt
-    marks = None
-    if room > len(ready) and not (again and any(_unsure(name, batch, seen) for name, batch in progress.open.items())):
-        marks = _mark(run, progress, room - len(ready))
-    if marks is None:
-        return progress, ready, False
-    progress, new = marks
-    return progress, ready if again else [*ready, *new[: room - len(ready)]], True
-
-
 def _limit(run: ScoringRun, progress: Progress, seen: Observed, active: int) -> int:
     """How many Jobs may be active now."""
     limit = min(run.spec.parallelism, seen.share)
-    if progress.streak >= BREAKER:
+    if progress.probing:
         limit = min(limit, 1)
     if seen.trouble:
         limit = min(limit, active + int(seen.trouble.probe))
     return limit
-
-
-def _may_create(name: str, batch: Batch, seen: Observed) -> bool:
-    """Whether the batch is marked, its Job is not there, and nothing says that it ever was."""
-    return not (batch.created or name in seen.known or seen.has_job(name) or _unsure(name, batch, seen))
-
-
-def _unsure(name: str, batch: Batch, seen: Observed) -> bool:
-    """Whether nobody knows yet if the batch's Job was there once."""
-    return not batch.created and name in seen.doubtful and name not in seen.words and not seen.has_job(name)
-
-
-def _mark(run: ScoringRun, progress: Progress, wanted: int) -> tuple[Progress, list[str]] | None:
-    """Mark that many more batches, and some ahead; None where nothing is left to mark."""
-    ahead = 0 if progress.streak >= BREAKER else min(run.spec.parallelism, MARK_AHEAD)
-    again = progress.queue[: wanted + ahead]
-    size = progress.frozen.devices_per_job
-    taken, waiting = progress.waiting.split((wanted + ahead - len(again)) * size)
-    batches = [*again, *(Batch(positions) for positions in taken.chunks(size))]
-    if not batches:
-        return None
-    marked = {_name(run, batch.positions, batch.round): batch for batch in batches}
-    queue = progress.queue[len(again) :]
-    return replace(progress, open={**progress.open, **marked}, queue=queue, waiting=waiting), list(marked)
-
-
-def _name(run: ScoringRun, positions: Intervals, round_: int) -> str:
-    return job_name(run.name, run.uid, positions.first, positions.last, round_)
 
 
 def _too_slow(run: ScoringRun, progress: Progress, now: datetime) -> bool:

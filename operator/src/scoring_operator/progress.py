@@ -20,6 +20,7 @@ from scoring_operator.intervals import EMPTY, Intervals
 from scoring_operator.words import Results
 
 FORMAT = 1
+BREAKER = 20  # Jobs in a row that failed for storage or identity, after which one at a time probes
 _MOST_BYTES = 64 * 2**20  # of decoded progress; a hundred thousand devices need less than one
 
 
@@ -129,6 +130,11 @@ class Progress:
     def count(self, outcome: str) -> int:
         """How many devices have this outcome."""
         return len(self.outcomes.get(outcome, EMPTY))
+
+    @property
+    def probing(self) -> bool:
+        """Whether so many Jobs in a row failed for storage or identity that only one at a time is tried."""
+        return self.streak >= BREAKER
 
     @property
     def recorded(self) -> int:

@@ -1,32 +1,22 @@
-"""The status of a run: counts, conditions, samples; and the events that its changes call for. Pure.
+"""The status of a run: times, counts, samples; its conditions stand in `conditions`. Pure.
 
 Bounded whatever the number of devices: at most 20 samples of each kind and 16 reasons.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
+from scoring_operator.conditions import conditions
 from scoring_operator.decision import Observed, Plan
 from scoring_operator.intervals import EMPTY
 from scoring_operator.progress import Progress
-from scoring_operator.scoringrun import ScoringRun, Window
+from scoring_operator.scoringrun import ScoringRun
+from scoring_operator.texts import duration_text, time_text, window_text
 
 OUTCOMES = ("scored", "partial", "empty", "failed", "notRun", "alreadyScored")
 MOST_REASONS = 16
 MOST_SAMPLES = 20
-
-Conditions = list[dict[str, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """An event on the run: for a change of its state, never for a device."""
-
-    type: str  # Normal or Warning
-    reason: str
-    message: str
 
 
 def report(run: ScoringRun, plan: Plan, seen: Observed, now: datetime) -> dict[str, Any]:
@@ -39,7 +29,7 @@ def report(run: ScoringRun, plan: Plan, seen: Observed, now: datetime) -> dict[s
         now: the API server's time.
     """
     if run.ended:
-        return {**run.status, "conditions": _conditions(run, plan, now)}
+        return {**run.status, "conditions": conditions(run, plan, now)}
     progress = plan.progress
     status: dict[str, Any] = {
         "observedGeneration": run.generation,
@@ -47,7 +37,7 @@ def report(run: ScoringRun, plan: Plan, seen: Observed, now: datetime) -> dict[s
         "message": _message(plan, seen),
         "window": window_text(run.spec.window),
         **_times(run, plan, now),
-        "conditions": _conditions(run, plan, now),
+        "conditions": conditions(run, plan, now),
     }
     if progress is not None:
         status |= _counts(progress, seen) | _samples(progress, seen.devices)
@@ -157,76 +147,6 @@ def _samples(progress: Progress, devices: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _conditions(run: ScoringRun, plan: Plan, now: datetime) -> Conditions:
-    conditions: Conditions = [dict(condition) for condition in run.status.get("conditions") or ()]
-    generation = run.generation
-
-    def say(kind: str, *, true: bool | None, reason: str, message: str = "") -> None:
-        set_condition(conditions, kind, true=true, reason=reason, message=message, generation=generation, now=now)
-
-    def say_of_state(kind: str, *, true: bool, reason: str, message: str = "") -> None:
-        """What never held is not mentioned."""
-        if true or condition(run.status, kind):
-            say(kind, true=true, reason=reason, message=message)
-
-    if plan.reported:
-        say("Reported", true=plan.reported.true, reason=plan.reported.reason, message=plan.reported.message)
-    if run.ended:  # nothing else changes any more
-        return conditions
-    suspended = plan.phase == "Suspended"
-    say_of_state("Suspended", true=suspended, reason="SpecSuspend" if suspended else "Resumed")
-    if plan.trouble and not plan.end:
-        say("Stalled", true=True, reason=plan.trouble.reason, message=plan.trouble.message)
-    else:
-        say_of_state("Stalled", true=False, reason="Progressing")
-    if plan.end:
-        say(plan.end.condition, true=True, reason=plan.end.reason, message=plan.end.message)
-        failed, partial = _shortfall(plan)
-        message = f"{failed} devices failed and {partial} were scored only in part"
-        reason = "DevicesFailed" if failed else "PartlyScored"
-        say_of_state("Degraded", true=bool(failed or partial), reason=reason, message=message)
-    return conditions
-
-
-def _shortfall(plan: Plan) -> tuple[int, int]:
-    """Failed and partial devices of a run that is Complete nevertheless."""
-    if plan.progress is None or plan.end is None or plan.end.condition != "Complete":
-        return 0, 0
-    return plan.progress.count("failed"), plan.progress.count("partial")
-
-
-def unreadable(body: Mapping[str, Any], message: str, now: datetime) -> dict[str, Any] | None:
-    """What to change in the status of a run that this operator cannot read; None where it says so, or has ended."""
-    old, generation = body.get("status") or {}, body["metadata"].get("generation", 1)
-    conditions: Conditions = [dict(one) for one in old.get("conditions") or ()]
-    set_condition(
-        conditions, "Stalled", true=True, reason="Unreadable", message=message, generation=generation, now=now
-    )
-    new = {"observedGeneration": generation, "message": message[:1024], "conditions": conditions}
-    return None if "completionTime" in old or {**old, **new} == old else new
-
-
-def set_condition(
-    conditions: Conditions, kind: str, *, true: bool | None, reason: str, message: str, generation: int, now: datetime
-) -> None:
-    """Set one condition (`true` None: Unknown); its transition time moves only when its status flips."""
-    status = "Unknown" if true is None else str(bool(true))
-    old = next((condition for condition in conditions if condition["type"] == kind), None)
-    flipped = old is None or old.get("status") != status
-    entry = {
-        "type": kind,
-        "status": status,
-        "reason": reason,
-        "message": message[:1024],
-        "observedGeneration": generation,
-        "lastTransitionTime": time_text(now) if flipped or old is None else old["lastTransitionTime"],
-    }
-    if old is None:
-        conditions.append(entry)
-    else:
-        old.update(entry)
-
-
 def differs(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     """Whether a status is worth writing: a duration that has merely grown is not."""
     return {**old, "duration": None} != {**new, "duration": None}
@@ -239,55 +159,3 @@ def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any
         before = old.get(key)
         patch[key] = merge_patch(before, value) if isinstance(value, dict) and isinstance(before, dict) else value
     return patch
-
-
-def events(old: Mapping[str, Any], plan: Plan, new: Mapping[str, Any]) -> list[Event]:
-    """The events that a change of status calls for; to be sent once the new status is written."""
-    found: list[Event] = []
-    if old.get("phase") != new["phase"]:
-        bad = bool(plan.end and plan.end.condition == "Failed")
-        found.append(
-            Event("Warning" if bad else "Normal", plan.end.reason if plan.end else new["phase"], new["message"])
-        )
-    before, after = _true(old, "Stalled"), _true(new, "Stalled")
-    if after and (not before or before["reason"] != after["reason"]):
-        found.append(Event("Warning", "Stalled", f"{after['reason']}: {after['message']}"))
-    if not _true(old, "Degraded") and (degraded := _true(new, "Degraded")):
-        found.append(Event("Warning", "Degraded", degraded["message"]))
-    if plan.slow:
-        message = "at the pace seen the run will take longer than its window; raise parallelism or devicesPerJob"
-        found.append(Event("Warning", "TooSlow", message))
-    return found
-
-
-def _true(status: Mapping[str, Any], kind: str) -> Mapping[str, Any] | None:
-    found = condition(status, kind)
-    return found if found and found["status"] == "True" else None
-
-
-def condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any] | None:
-    """The condition of this type in a status; None where there is none."""
-    return next((found for found in status.get("conditions") or () if found["type"] == kind), None)
-
-
-def time_text(time: datetime) -> str:
-    """A time as Kubernetes writes it: UTC, whole seconds."""
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def duration_text(duration: timedelta) -> str:
-    """A duration as kubectl writes ages: 45s, 12m5s, 1h3m."""
-    seconds = max(int(duration.total_seconds()), 0)
-    if seconds < 60:
-        return f"{seconds}s"
-    if seconds < 3600:
-        return f"{seconds // 60}m{seconds % 60}s"
-    return f"{seconds // 3600}h{seconds % 3600 // 60}m"
-
-
-def window_text(window: Window) -> str:
-    """A window for the column: its start and its length."""
-    hours, seconds = divmod(int(window.length.total_seconds()), 3600)
-    minutes, rest = divmod(seconds, 60)
-    parts = [f"{hours}h" * bool(hours), f"{minutes}m" * bool(minutes), f"{rest}s" * bool(rest)]
-    return f"{window.start.astimezone(UTC):%Y-%m-%dT%H:%MZ}/{''.join(parts)}"

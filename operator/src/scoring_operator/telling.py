@@ -8,6 +8,7 @@ from scoring_operator.applying import Hands
 from scoring_operator.cluster import Cluster
 from scoring_operator.decision import Observed, Plan
 from scoring_operator.errors import Conflict, NotFound
+from scoring_operator.events import events
 from scoring_operator.scoringrun import GROUP, PLURAL, VERSION, ScoringRun, parse
 
 STATUS_EVERY = 1.0  # seconds between writes of status
@@ -56,7 +57,7 @@ class Voice:
         except NotFound as error:
             raise RunGoneError("it was deleted") from error
         run = parse(body)
-        await self._hands.tell(run, status.events(old, decided, new), now)
+        await self._hands.tell(run, events(old, decided, new), now)
         return run, None
 
     async def read(self) -> ScoringRun:
