@@ -9,7 +9,10 @@ from typing import Any
 from tests.e2e.release import Release, until
 
 DEVICES = 40
-TOLD_BY_TIME = ("startTime", "firstPodTime", "lastProgressTime", "completionTime", "duration", "conditions", "message")
+TOLD_BY_TIME = (
+    "startTime", "firstPodTime", "lastProgressTime", "completionTime", "duration", "podSeconds", "conditions",
+    "message",
+)  # fmt: skip
 
 
 def lasting(status: dict[str, Any]) -> dict[str, Any]:

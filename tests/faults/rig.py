@@ -27,7 +27,15 @@ from tests.operator_edge.process import Operator, Release, free_port, until
 ROOT = Path(__file__).parents[2]
 ROUNDS = range(6)
 NOWHERE = (-1, -1, -1)
-TOLD_BY_TIME = ("startTime", "firstPodTime", "lastProgressTime", "completionTime", "duration", "conditions")
+TOLD_BY_TIME = (
+    "startTime",
+    "firstPodTime",
+    "lastProgressTime",
+    "completionTime",
+    "duration",
+    "podSeconds",
+    "conditions",
+)
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,12 @@ class Runs:
         listed = self.cluster.api.request("GET", f"/apis/batch/v1/namespaces/{self.namespace}/jobs?{selector}")
         return list(listed["items"])
 
+    def events(self, name: str = "hourly") -> list[str]:
+        """Reasons of the events on a run, in the order in which they were made."""
+        found = self.cluster.api.request("GET", f"/api/v1/namespaces/{self.namespace}/events")["items"]
+        mine = [event for event in found if event["involvedObject"]["name"] == name]
+        return [event["reason"] for event in sorted(mine, key=lambda event: int(event["metadata"]["resourceVersion"]))]
+
     def grant(self, account: str, name: str, rules: list[tuple[list[str], list[str], list[str]]]) -> None:
         """Give a service account of the namespace rights: lists of API groups, resources and verbs."""
         api = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": name, "namespace": self.namespace}}

@@ -8,7 +8,7 @@ import pytest
 from localcluster import stages
 from tests.integration.conftest import Operate, Staged
 from tests.integration.operating import Memory, a_fleet
-from tests.integration.runs import HOUR, Runs, condition, ended, presses, until
+from tests.integration.runs import HOUR, Runs, condition, ended, presses, reported, until
 from tests.operator.builders import a_message
 
 
@@ -24,6 +24,7 @@ async def test_a_run_over_all_devices_completes_and_says_what_was_found(runs: Ru
     assert status["results"]["rows"] == 12 * 60
     assert status["withoutModel"] == {"count": 1, "samples": ["stray-1"]}
     assert status["window"] == "2018-08-28T23:00Z/1h"
+    assert 6 <= status["podSeconds"] <= 60  # twelve pods of a second each, by clocks of whole seconds
     assert len(runs.jobs()) == 12
     assert all(job["metadata"]["ownerReferences"][0]["kind"] == "ScoringRun" for job in runs.jobs())
 
@@ -75,8 +76,10 @@ async def test_a_suspended_run_stands_still_and_a_resumed_one_completes(runs: Ru
         assert all(job["spec"]["suspend"] for job in unfinished)
         runs.change(suspend=False, parallelism=20)
         status = await ended(runs)
+        await reported(runs)
     assert status["devices"]["scored"] == 20
     assert condition(status, "Suspended")["status"] == "False"
+    assert runs.events() == ["Pending", "Running", "Suspended", "Running", "AllDevicesDone", "Reported"]
 
 
 async def test_a_cancelled_run_keeps_its_results_and_stops_its_jobs(

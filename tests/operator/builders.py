@@ -123,9 +123,10 @@ def a_pod(
     waiting: str = "",
     created: str = "2026-11-24T12:00:01Z",
     started: str | None = "2026-11-24T12:00:02Z",
+    finished: str | None = "2026-11-24T12:00:09Z",
     job: str = "job-1",
 ) -> PodView:
-    ended = None if waiting or pod_reason else Terminated(exit_code=code, reason=reason, message=message)
+    ended = None if waiting or pod_reason else Terminated(code, reason, message, finished_at=finished)
     state = ContainerState(terminated=ended, waiting=Waiting(waiting, f"{waiting} says why") if waiting else None)
     return PodView(
         metadata=PodMeta(name=f"{job}-x", creation_timestamp=created, labels=PodLabels(job_name=job)),

@@ -80,3 +80,8 @@ def test_the_most_anomalous_devices_are_kept_in_order() -> None:
     assert progress.top[0] == (29, 100, 30)
     assert len(progress.top) == 20
     assert progress.results.rows == 30 * 60
+
+
+def test_pod_seconds_are_added_up() -> None:
+    verdict = judge(a_batch("0"), Word(death="OOMKilled", seconds=7), completed=False, probing=False)
+    assert record(record(a_progress(3), {"a": verdict}, NOW), {"b": verdict}, NOW).pod_seconds == 14

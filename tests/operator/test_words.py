@@ -177,3 +177,14 @@ def test_reasons_of_devices_that_did_not_fail_are_dropped_and_so_are_rubbish_sam
 
 def test_a_start_that_is_no_time_is_none() -> None:
     assert hear([a_pod(started="soon", message=a_message(1))], 1).started is None
+
+
+def test_the_seconds_of_all_pods_of_a_job_are_added_up() -> None:
+    pods = [
+        a_pod(code=75),
+        a_pod(code=75, started="2026-11-24T12:01:00Z", finished="2026-11-24T12:02:00Z"),
+        a_pod(finished=None),
+        a_pod(pod_reason="Evicted"),
+        a_pod(message=a_message(1), started="2026-11-24T12:00:10Z"),
+    ]
+    assert hear(pods, 1).seconds == 7 + 60

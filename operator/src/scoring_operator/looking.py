@@ -7,6 +7,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from scoring_operator.cluster import Cluster
@@ -55,7 +56,7 @@ class Look:
             if record is None:
                 del words[name]
             elif said := read_message(record, _size(batches[name])):
-                words[name] = Word(said, words[name].death, words[name].detail, words[name].absent, words[name].started)
+                words[name] = replace(words[name], said=said)
         return words, there
 
     async def report(self, seen: Observed) -> Word | None:

@@ -123,6 +123,7 @@ class Progress:
     top: tuple[tuple[int, int, int], ...] = ()
     samples: tuple[tuple[int, str, str], ...] = ()
     clock: Clock = field(default_factory=Clock)
+    pod_seconds: int = 0  # that pods of judged Jobs ran
     streak: int = 0  # Jobs in a row that failed for storage or identity
     warned: bool = False  # an event said that the run will not fit its window
     end: End | None = None
@@ -174,6 +175,7 @@ def encode(progress: Progress) -> bytes:
         "top": progress.top,
         "samples": progress.samples,
         "clock": progress.clock,
+        "podSeconds": progress.pod_seconds,
         "streak": progress.streak,
         "warned": progress.warned,
         "end": progress.end,
@@ -201,6 +203,7 @@ def decode(data: bytes) -> Progress:
             top=msgspec.convert(document["top"], tuple[tuple[int, int, int], ...]),
             samples=msgspec.convert(document["samples"], tuple[tuple[int, str, str], ...]),
             clock=msgspec.convert(document["clock"], Clock),
+            pod_seconds=document["podSeconds"],
             streak=document["streak"],
             warned=document["warned"],
             end=msgspec.convert(document["end"], End | None),

@@ -56,7 +56,7 @@ def _knows_less(run: ScoringRun, plan: Plan) -> bool:
 
 def _kept(old: Mapping[str, Any], *, ended: bool) -> dict[str, Any]:
     """The numbers as they were; after the end nothing is under way any more."""
-    keys = ("devices", "withoutModel", "results", "failureReasons", "topAnomalies", "failures")
+    keys = ("devices", "withoutModel", "results", "podSeconds", "failureReasons", "topAnomalies", "failures")
     kept = {key: old[key] for key in keys if key in old}
     if ended and (devices := kept.get("devices")):
         left = devices["pending"] + devices["active"]
@@ -116,6 +116,7 @@ def _counts(progress: Progress, seen: Observed) -> dict[str, Any]:
             "anomalies": results.anomalies,
             "anomalousDevices": results.anomalous_devices,
         },
+        "podSeconds": progress.pod_seconds,
         "failureReasons": _reasons({reason: len(found) for reason, found in progress.reasons.items() if found}),
     }
 

@@ -36,6 +36,7 @@ class Verdict:
     top: tuple[tuple[int, int, int], ...] = ()
     samples: tuple[tuple[int, str, str], ...] = ()
     passing: bool = False
+    seconds: int = 0
 
 
 def judge(batch: Batch, word: Word, *, completed: bool, probing: bool) -> Verdict:
@@ -80,6 +81,7 @@ def judge(batch: Batch, word: Word, *, completed: bool, probing: bool) -> Verdic
         top=tuple((positions[index], rows, anomalies) for index, rows, anomalies in said.top),
         samples=tuple(samples),
         passing=bool(said.passing) or (bool(unsaid) and word.death in PASSING),
+        seconds=word.seconds,
     )
 
 
@@ -140,6 +142,7 @@ def record(progress: Progress, verdicts: Mapping[str, Verdict], now: datetime) -
         samples=(*progress.samples, *(entry for v in all_of for entry in v.samples))[:MOST_SAMPLES],
         clock=msgspec.structs.replace(progress.clock, progressed=now) if moved else progress.clock,
         streak=streak,
+        pod_seconds=progress.pod_seconds + sum(verdict.seconds for verdict in all_of),
     )
 
 

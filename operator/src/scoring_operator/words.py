@@ -6,7 +6,7 @@ is then judged by how its last pod died.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -68,13 +68,17 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """What was heard on looking at a Job: its message, or how its last pod died, or that the Job is not there."""
+    """What was heard on looking at a Job: its message, or how its last pod died, or that the Job is not there.
+
+    `started` is when its first pod did; `seconds` is how long its pods ran, added up.
+    """
 
     said: Said | None = None
     death: str = ""
     detail: str = ""
     absent: bool = False
     started: datetime | None = None
+    seconds: int = 0
 
 
 def read_message(raw: str | bytes | None, devices: int) -> Said | None:
@@ -121,15 +125,22 @@ def hear(pods: Iterable[PodView], devices: int) -> Word:
     if not ordered:
         return Word(death="JobLost", detail="the Job's pods are gone")
     starts = [start for pod in ordered if (start := _time(pod.status.start_time))]
-    started = min(starts, default=None)
+    found = Word(started=min(starts, default=None), seconds=sum(map(_ran, ordered)))
     for pod in reversed(ordered):
         ended = pod.scorer.terminated
         said = read_message(ended.message, devices) if ended and ended.message else None
         if said is not None:
             death, detail = ("", "") if said.covers(devices) else _death(ordered[-1])
-            return Word(said=said, death=death, detail=detail, started=started)
+            return replace(found, said=said, death=death, detail=detail)
     death, detail = _death(ordered[-1])
-    return Word(death=death, detail=detail, started=started)
+    return replace(found, death=death, detail=detail)
+
+
+def _ran(pod: PodView) -> int:
+    """Seconds from a pod's start, when its place on the node was taken, to the end of its container."""
+    ended = pod.scorer.terminated
+    start, end = _time(pod.status.start_time), _time(ended.finished_at if ended else None)
+    return max(int((end - start).total_seconds()), 0) if start and end else 0
 
 
 def last_words(pods: Iterable[PodView]) -> Word:
