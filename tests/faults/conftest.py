@@ -1,6 +1,5 @@
 import secrets
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -35,12 +34,12 @@ def audit(fault_cluster: Cluster) -> Audit:
     return Audit(fault_cluster.audit_log)
 
 
-@pytest.fixture
-def new_place(fault_cluster: Cluster, audit: Audit, tmp_path: Path) -> NewPlace:
+@pytest.fixture(scope="session")
+def new_place(fault_cluster: Cluster, audit: Audit, tmp_path_factory: pytest.TempPathFactory) -> NewPlace:
     """Makes places to try faults in, each in a namespace of its own."""
 
     def make(devices: int = 20, *, poison: bool = False) -> Place:
         name = f"fault-{secrets.token_hex(4)}"
-        return Place(fault_cluster, name, tmp_path / name, audit, devices, poison)
+        return Place(fault_cluster, name, tmp_path_factory.mktemp(name), audit, devices, poison)
 
     return make

@@ -32,6 +32,7 @@ WAITS = (
     "STUCK_SECONDS",
     "LOOK_AGAIN_SECONDS",
     "STORAGE_RETRY",
+    "RESTART_SECONDS",
 )
 KOPF_PAUSES = (1, 1, 2, 3, 5, 8, 13, *[20] * 10_000)
 
@@ -84,7 +85,8 @@ def shift_clock(seconds: float) -> None:
 def hurry(factor: float) -> None:
     """Shorten the times that the operator waits in vain, kopf's among them."""
     for name in WAITS:
-        replace(name, getattr(having(name)[0], name) / factor)
+        for module in having(name):
+            setattr(module, name, getattr(module, name) / factor)
     usual = Limits()
     limits = Limits(silence=usual.silence / factor, patience=usual.patience / factor, request=usual.request / factor)
     connect, kopf_settings = Cluster.connect, handlers._kopf_settings

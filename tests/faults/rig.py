@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from localcluster.api import ApiError
+from localcluster.certificates import write_kubeconfig
 from localcluster.cluster import Cluster
 from scoring_operator import objects, progress
-from scoring_operator.names import job_name, progress_name
+from scoring_operator.names import job_name, progress_name, report_name
 from scoring_operator.progress import Progress
 from scoring_operator.scoringrun import parse
 from tests.chart.rendering import a_fleet
@@ -26,7 +27,7 @@ from tests.operator_edge.process import Operator, Release, free_port, until
 
 ROOT = Path(__file__).parents[2]
 ROUNDS = range(6)
-NOWHERE = (-1, -1, -1)
+NOWHERE, REPORT = (-1, -1, -1), (-2, -2, -2)  # the ranges of Jobs that should not be, and of the report's
 TOLD_BY_TIME = (
     "startTime",
     "firstPodTime",
@@ -43,7 +44,7 @@ class Truth:
     """What a run came to, without what depends on the time it took: equal for any two runs over the same devices."""
 
     status: dict[str, Any]
-    conditions: dict[str, tuple[str, str]]
+    conditions: dict[str, str]
     progress: dict[str, Any]
     ranges: Counter[tuple[int, int, int]]  # first and last position, round: how often its Job was created
 
@@ -65,6 +66,12 @@ class Place:
         self.cluster.create_namespace(self.namespace)
         self.release = Release(self.cluster, self.namespace, self.folder, [a_fleet()])
         self.release.install()
+
+    def behind(self, url: str) -> None:
+        """Let operators that are started from now on reach the API server at another address."""
+        user = {"token": self.cluster.token(self.namespace, "fleetscore-operator", seconds=24 * 3600)}
+        path = self.folder / "proxied.kubeconfig"
+        self.release.kubeconfig = write_kubeconfig(path, server=url, ca=self.cluster.ca, user=user)
 
     def start(self, name: str = "operator", *options: str) -> Operator:
         """Start an operator; it need not become ready."""
@@ -136,9 +143,14 @@ class Place:
         """Wait for something about a run's status and give it."""
         return until(lambda: true(self.status(name)), f"{name}: {what}", seconds=seconds)
 
-    def until_ended(self, name: str, *, seconds: float = 120) -> dict[str, Any]:
-        self.until_status(name, lambda status: "completionTime" in status, "has ended", seconds=seconds)
-        return self.status(name)
+    def ended(self, name: str) -> bool:
+        """Whether a run has come to its end, its report included."""
+        status = self.status(name)
+        told = {c["type"]: c["status"] for c in status.get("conditions", ())}
+        return "completionTime" in status and told.get("Reported") != "Unknown"
+
+    def until_ended(self, name: str, *, seconds: float = 120) -> None:
+        until(lambda: self.ended(name), f"{name} has ended", seconds=seconds)
 
     def jobs(self, run: str) -> list[dict[str, Any]]:
         """The scoring Jobs of a run."""
@@ -159,11 +171,11 @@ class Place:
         ranges = (
             (first, last, round_) for last in range(self.devices) for first in range(last + 1) for round_ in ROUNDS
         )
-        names = {job_name(run.name, run.uid, *place): place for place in ranges}
+        names = {job_name(run.name, run.uid, *place): place for place in ranges} | {report_name(run): REPORT}
         assert saved.end is not None
         return Truth(
             status={key: value for key, value in status.items() if key not in TOLD_BY_TIME},
-            conditions={c["type"]: (c["status"], c.get("reason", "")) for c in status["conditions"]},
+            conditions={c["type"]: c["status"] for c in status["conditions"] if c["status"] == "True"},
             progress={
                 "outcomes": {key: str(value) for key, value in saved.outcomes.items()},
                 "reasons": {key: str(value) for key, value in saved.reasons.items()},

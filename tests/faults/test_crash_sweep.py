@@ -60,7 +60,7 @@ def undergo(place: Place, shape: Shape, point: int) -> Outcome:
     before, began = len(place.requests()), time.monotonic()
 
     def cleaned_up() -> bool:
-        return "completionTime" in place.status(name) and all(map(failed, place.jobs(name)))
+        return place.ended(name) and all(map(failed, place.jobs(name)))
 
     first = place.start("operator", "--grace", "0", *(["--die-after", str(point)] if point else []))
     try:

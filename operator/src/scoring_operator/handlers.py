@@ -5,6 +5,9 @@
 
 import asyncio
 import itertools
+import logging
+import signal
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,6 +21,9 @@ from scoring_operator.settings import Settings
 
 LOGIN_MINUTES = 30  # then the token's file is read again
 HEARTBEAT_SECONDS = 10.0
+RESTART_SECONDS = 2.0  # before kopf begins again when it ended by itself
+
+_log = logging.getLogger(__name__)
 
 
 class _Endless:
@@ -30,33 +36,60 @@ class _Endless:
 def run(settings: Settings, service: Service, credentials: Credentials) -> None:
     """Run kopf in this thread until a signal ends it; the service runs meanwhile.
 
+    kopf ends by itself where a watch is answered with an error that it does not know, or is forbidden. The service
+    need not end with it: it looks at all runs once a minute, and hears of their changes when kopf is back.
+
     Args:
         settings: The operator's.
         service: Not started yet.
         credentials: As whom kopf watches.
+
+    Raises:
+        SettingsInvalid: The service cannot start.
     """
+    service.start()
+    try:
+        while not _watch(settings, service, credentials):
+            time.sleep(RESTART_SECONDS)
+    finally:
+        service.stop()
+
+
+def _watch(settings: Settings, service: Service, credentials: Credentials) -> bool:
+    """Run kopf until it ends; say whether a signal ended it."""
     registry = kopf.OperatorRegistry()
-    _register(registry, service, credentials)
-    kopf.run(
-        registry=registry,
-        settings=_kopf_settings(),
-        # Else kopf asks for the user's name, and a container's user need not have one.
-        identity=settings.pod_name,  # type: ignore[arg-type]  # a str by another name that kopf does not export
-        standalone=True,
-        clusterwide=not settings.watch_namespaces,
-        namespaces=settings.watch_namespaces,
-    )
+    stopping = asyncio.Event()
+    _register(registry, service, credentials, stopping)
+    try:
+        kopf.run(
+            registry=registry,
+            settings=_kopf_settings(),
+            # Else kopf asks for the user's name, and a container's user need not have one.
+            identity=settings.pod_name,  # type: ignore[arg-type]  # a str by another name that kopf does not export
+            standalone=True,
+            clusterwide=not settings.watch_namespaces,
+            namespaces=settings.watch_namespaces,
+            stop_flag=stopping,
+        )
+    except Exception as error:  # noqa: BLE001  # whatever ended it, the operator goes on
+        _log.warning("the watch of ScoringRuns ended and begins again in %s s: %s", RESTART_SECONDS, error)
+        return stopping.is_set()
+    return True
 
 
-def _register(registry: kopf.OperatorRegistry, service: Service, credentials: Credentials) -> None:
+def _register(
+    registry: kopf.OperatorRegistry, service: Service, credentials: Credentials, stopping: asyncio.Event
+) -> None:
+    def stop() -> None:
+        service.begin_stop()
+        stopping.set()
+
     @kopf.on.startup(registry=registry)
     async def start(**_: Any) -> None:
-        await asyncio.to_thread(service.start)
+        await asyncio.sleep(0)  # kopf sets its own handlers of signals meanwhile; with ours the lease is free at once
+        for name in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(name, stop)
         _beat(service)
-
-    @kopf.on.cleanup(registry=registry)
-    async def stop(**_: Any) -> None:
-        await asyncio.to_thread(service.stop)
 
     @kopf.on.login(registry=registry)
     def login(**_: Any) -> kopf.ConnectionInfo:

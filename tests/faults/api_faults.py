@@ -1,0 +1,266 @@
+# ruff: noqa: ARG002  # a fault takes what it is told, whether it minds it or not
+"""The faults of the way between operator and API server, for the proxy."""
+
+import asyncio
+import itertools
+import json
+import time
+from collections.abc import Collection
+from datetime import timedelta
+from email.utils import format_datetime, parsedate_to_datetime
+from typing import Any
+
+from tests.faults.proxy import Answer, Call, Fault, Reset, refusal
+
+
+class Dropped(Fault):
+    """A share of the watches' events never arrives; what follows them does."""
+
+    def event(self, call: Call, line: bytes) -> list[tuple[float, bytes]]:
+        if b'"BOOKMARK"' in line[:40] or self.lucky():
+            return [(0.0, line)]
+        self.count += 1
+        return []
+
+    def figure(self) -> str:
+        return f"{self.count} events dropped"
+
+
+class Shuffled(Fault):
+    """Each event comes up to three times, each time late by up to `seconds`: doubled, out of order, replayed."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._seconds = seconds
+
+    def event(self, call: Call, line: bytes) -> list[tuple[float, bytes]]:
+        if b'"BOOKMARK"' in line[:40]:
+            return [(0.0, line)]
+        times = self._luck.randint(1, 3)
+        self.count += times
+        return [(self._luck.uniform(0, self._seconds), line) for _ in range(times)]
+
+    def figure(self) -> str:
+        return f"{self.count} events doubled, delayed, out of order"
+
+
+class Silent(Fault):
+    """Watches that are open when it begins say nothing any more, and nobody closes them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._began = time.monotonic()
+        self._blind: dict[str, float] = {}
+
+    async def before(self, call: Call) -> Answer | None:
+        if call.verb == "WATCH":
+            self._blind.setdefault(call.resource, time.monotonic() - self._began)
+        return None
+
+    def event(self, call: Call, line: bytes) -> list[tuple[float, bytes]]:
+        if call.resource in self._blind:
+            return [(0.0, line)]
+        self.count += 1
+        return []
+
+    def figure(self) -> str:
+        longest = max(self._blind.values(), default=float("inf"))
+        return f"{len(self._blind)} watches silent, {self.count} events lost; opened again after {longest:.1f} s"
+
+
+class Closing(Fault):
+    """Watches are closed the clean way when they are `seconds` old."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._seconds = seconds
+
+    def close(self, call: Call, age: float) -> bool:
+        self.count += (closing := age > self._seconds)
+        return closing
+
+    def figure(self) -> str:
+        return f"{self.count} watches closed"
+
+
+class TooOld(Fault):
+    """Watches are refused with 410, or begun and ended by an ERROR event with a code."""
+
+    def __init__(self, *, every: int = 1, code: int = 410, as_event: bool = False) -> None:
+        super().__init__()
+        self._every, self._code, self._as_event = every, code, as_event
+        self._seen = 0
+        self.lists = 0
+
+    async def before(self, call: Call) -> Answer | None:
+        self.lists += call.verb == "LIST"
+        if call.verb != "WATCH" or self._as_event:
+            return None
+        self._seen += 1
+        if self._seen % self._every:
+            return None
+        self.count += 1
+        return refusal(self._code, "Expired")
+
+    def event(self, call: Call, line: bytes) -> list[tuple[float, bytes]]:
+        self._seen += self._as_event
+        if not self._as_event or self._seen % self._every:
+            return [(0.0, line)]
+        self.count += 1
+        error = {"kind": "Status", "code": self._code, "reason": "Expired", "message": "by the fault proxy"}
+        return [(0.0, json.dumps({"type": "ERROR", "object": error}).encode() + b"\n")]
+
+    def close(self, call: Call, age: float) -> bool:
+        return not self._as_event  # those that were open when it began: it lets none begin
+
+    def figure(self) -> str:
+        return f"{self.count} times, {self.lists} lists"
+
+
+class Refused(Fault):
+    """A share of requests is answered with a status; only writes, or all."""
+
+    def __init__(self, status: int, *, share: float, writes_only: bool = False, only: Collection[str] = ()) -> None:
+        super().__init__(share)
+        self._status, self._writes_only, self._only = status, writes_only, only
+
+    async def before(self, call: Call) -> Answer | None:
+        meant = (call.is_write or not self._writes_only) and (not self._only or call.resource in self._only)
+        if not meant or self.lucky():
+            return None
+        self.count += 1
+        return refusal(self._status, "Fault")
+
+    def figure(self) -> str:
+        return f"{self.count} answers {self._status}"
+
+
+class Throttling(Fault):
+    """A share of writes is turned away with 429 and Retry-After, and whether that is honoured is measured."""
+
+    def __init__(self, *, share: float, retry_after: int = 1) -> None:
+        super().__init__(share)
+        self._after = retry_after
+        self._told: dict[tuple[str, str, bytes], float] = {}
+        self.early = 0
+        self.retries = 0
+
+    async def before(self, call: Call) -> Answer | None:
+        if not call.is_write or call.is_renewal:
+            return None
+        now, key = time.monotonic(), (call.verb, call.path, call.body)
+        told = self._told.pop(key, None)
+        if told is not None:
+            self.retries += 1
+            self.early += now - told < self._after
+        if self.lucky():
+            return None
+        self.count += 1
+        self._told[key] = now
+        return refusal(429, "TooManyRequests", **{"Retry-After": str(self._after)})
+
+    def figure(self) -> str:
+        return f"{self.count} writes turned away, {self.retries} came again, {self.early} of them before Retry-After"
+
+
+class Cut(Fault):
+    """A share of requests loses its connection before the server heard of it."""
+
+    async def before(self, call: Call) -> Answer | None:
+        if self.lucky():
+            return None
+        self.count += 1
+        raise Reset
+
+    def figure(self) -> str:
+        return f"{self.count} connections cut"
+
+
+class AnswerLost(Fault):
+    """A share of writes is done, and the answer never arrives: cut off, or silence until the operator gives up."""
+
+    def __init__(self, *, share: float, silent: bool = False) -> None:
+        super().__init__(share)
+        self._silent = silent
+
+    async def after(self, call: Call, answer: Answer) -> Answer:
+        if not call.is_write or call.is_renewal or self.lucky():
+            return answer
+        self.count += answer.status < 300
+        if self._silent:
+            await asyncio.Event().wait()
+        raise Reset
+
+    def figure(self) -> str:
+        return f"{self.count} writes done without an answer"
+
+
+class Slow(Fault):
+    """Each answer takes up to so many seconds longer."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._seconds = seconds
+
+    async def before(self, call: Call) -> Answer | None:
+        self.count += 1
+        await asyncio.sleep(self._luck.uniform(0, self._seconds))
+        return None
+
+    def figure(self) -> str:
+        return f"{self.count} answers late"
+
+
+class Stale(Fault):
+    """Lists are answered from what they were when it was `armed`, their watches going on from there, late."""
+
+    def __init__(self, delay: float) -> None:
+        super().__init__()
+        self._delay, self._kept = delay, dict[str, Answer]()
+        self.armed = False
+
+    async def before(self, call: Call) -> Answer | None:
+        if call.verb != "LIST" or not self.armed or call.path not in self._kept:
+            return None
+        self.count += 1
+        return self._kept[call.path]
+
+    async def after(self, call: Call, answer: Answer) -> Answer:
+        if call.verb == "LIST" and answer.status == 200 and not self.armed:
+            self._kept[call.path] = answer
+        return answer
+
+    def event(self, call: Call, line: bytes) -> list[tuple[float, bytes]]:
+        return [(self._delay if self.armed else 0.0, line)]
+
+    def figure(self) -> str:
+        return f"{self.count} stale lists"
+
+
+class ShiftedDate(Fault):
+    """The API server's clock, as its answers tell it, is off by so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._seconds = seconds
+
+    async def after(self, call: Call, answer: Answer) -> Answer:
+        self.count += 1
+        date = parsedate_to_datetime(answer.headers["Date"]) + timedelta(seconds=self._seconds)
+        return Answer(answer.status, answer.body, answer.headers | {"Date": format_datetime(date, usegmt=True)})
+
+    def figure(self) -> str:
+        return f"{self.count} answers with a date {self._seconds:+.0f} s off"
+
+
+def regressions(statuses: list[tuple[int, dict[str, Any]]]) -> list[str]:
+    """Where a run's status, in the order in which the server took it, took something back."""
+    found = []
+    ordered = [status for _, status in sorted(statuses, key=lambda entry: entry[0])]
+    for before, after in itertools.pairwise(ordered):
+        for outcome in ("scored", "partial", "empty", "failed", "notRun", "alreadyScored"):
+            was, now = (one.get("devices", {}).get(outcome, 0) for one in (before, after))
+            found += [f"{outcome} {was} -> {now}"] if now < was else []
+        was, now = ({c["type"] for c in s.get("conditions", ()) if c["status"] == "True"} for s in (before, after))
+        found += [f"{kind} reverted" for kind in (was - now) & {"Complete", "Failed"}]
+    return found

@@ -1,0 +1,130 @@
+"""F5 to F11, F20: what goes wrong between operator and API server changes nothing of what a run comes to.
+
+One operator lives through all of it behind one proxy. In `make test` the times that it waits in vain are a twentieth.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from tests.faults.api_faults import (
+    AnswerLost,
+    Closing,
+    Cut,
+    Dropped,
+    Refused,
+    ShiftedDate,
+    Shuffled,
+    Silent,
+    Slow,
+    Throttling,
+    TooOld,
+    regressions,
+)
+from tests.faults.conftest import NewPlace
+from tests.faults.proxy import Fault, Proxy, proxied
+from tests.faults.rig import Operator, Place, Truth, until
+from tests.support.faults import Figure, Long
+
+HASTE = 20
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A fault and what it may cost."""
+
+    fault: str
+    name: str
+    make: Callable[[], Fault]
+    short: float | None = 0.0  # seconds that it lasts; 0: until the run has ended; None: `make faults` alone tries it
+    long: float = 0.0
+    spec: dict[str, Any] = field(default_factory=dict)
+
+
+TRIALS = [
+    Trial("F5", "every other event is dropped", lambda: Dropped(0.5), short=None),
+    Trial("F5", "no event arrives", Dropped, spec={"parallelism": 1000}),
+    Trial("F6", "watches fall silent", Silent),
+    Trial("F7", "watches are closed after a second", lambda: Closing(1.0)),
+    Trial("F7", "watches are refused with 410", TooOld, short=4, long=60),
+    Trial("F7", "every fifth event is an ERROR 410", lambda: TooOld(every=5, as_event=True), short=None),
+    Trial("F7", "every fifth event is an ERROR 500", lambda: TooOld(every=5, code=500, as_event=True)),
+    Trial("F8", "events are doubled, late and out of order", lambda: Shuffled(2.0)),
+    Trial("F9", "a tenth of writes is throttled", lambda: Throttling(share=0.1), short=None),
+    Trial("F9", "half of all writes is throttled", lambda: Throttling(share=0.5), short=5, long=60),
+    Trial("F9", "all writes are throttled", lambda: Throttling(share=1.0), short=None, long=60),
+    Trial("F10", "a third of requests ends in 500", lambda: Refused(500, share=0.3), short=None, long=60),
+    Trial("F10", "a third of requests ends in 503", lambda: Refused(503, share=0.3), short=5, long=60),
+    Trial("F10", "a third of requests ends in 504", lambda: Refused(504, share=0.3), short=None, long=60),
+    Trial("F10", "a third of connections is cut", lambda: Cut(0.3), short=5, long=60),
+    Trial("F10", "a third of writes is done and the answer lost", lambda: AnswerLost(share=0.3)),
+    Trial(
+        "F10", "a third of writes is done and never answered", lambda: AnswerLost(share=0.3, silent=True), short=None
+    ),
+    Trial("F10", "answers come up to half a second late", lambda: Slow(0.5), short=None),
+    Trial("F11", "a third of requests is answered 401", lambda: Refused(401, share=0.3), short=5, long=60),
+    Trial("F11", "everything is forbidden", lambda: Refused(403, share=1.0), short=4, long=300),
+    Trial("F20", "the API server's clock is an hour ahead", lambda: ShiftedDate(3600)),
+    Trial("F20", "the API server's clock is an hour behind", lambda: ShiftedDate(-3600), short=None),
+]
+
+
+@dataclass
+class Behind:
+    """An operator behind a proxy, and how a run under it ends when nothing goes wrong."""
+
+    place: Place
+    proxy: Proxy
+    operator: Operator
+    calm: Truth
+    calm_seconds: float
+
+
+@pytest.fixture(scope="module")
+def behind(new_place: NewPlace, long: Long) -> Iterator[Behind]:
+    place = new_place(200 if long else 12)
+    with proxied(place.cluster) as proxy:
+        place.behind(proxy.url)
+        with place.operator("operator", *([] if long else ["--haste", str(HASTE)])) as operator:
+            began = time.monotonic()
+            start(place, "calm")
+            place.until_ended("calm")
+            yield Behind(place, proxy, operator, place.truth("calm"), time.monotonic() - began)
+
+
+def start(place: Place, name: str, **spec: Any) -> None:
+    place.run(name, **{"parallelism": 50 if place.devices > 50 else 6} | spec)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "trial" in metafunc.fixturenames:
+        wanted = [trial for trial in TRIALS if trial.short is not None or metafunc.config.getoption("--long")]
+        marked = [pytest.param(trial, marks=pytest.mark.fault(trial.fault), id=trial.name) for trial in wanted]
+        metafunc.parametrize("trial", marked)
+
+
+@pytest.mark.timeout(1200)
+def test_a_run_ends_as_without_the_fault_when(behind: Behind, trial: Trial, long: Long, figure: Figure) -> None:
+    place, name = behind.place, f"run-{TRIALS.index(trial)}"
+    lasting, limit = (trial.long, 700.0) if long else (trial.short or 0.0, 60.0)  # in which it has to end, or go on
+    fault, began = trial.make(), time.monotonic()
+    with behind.proxy.having(fault):
+        start(place, name, **trial.spec)
+
+        def over() -> bool:
+            return time.monotonic() > began + lasting if lasting else place.ended(name)
+
+        until(over, f"{name} has ended, or its fault is over", seconds=lasting + limit)
+    place.until_ended(name, seconds=limit)
+    seconds = time.monotonic() - began - lasting
+    where = "after its end" if lasting else f"in all, calm {behind.calm_seconds:.1f} s"
+    figure(f"{fault.figure()}; done {seconds:.1f} s {where}")
+    assert fault.count
+    assert place.truth(name) == behind.calm
+    assert regressions(behind.proxy.statuses[name]) == []
+    assert not isinstance(fault, Throttling) or fault.early == 0
+    assert behind.operator.process.poll() is None
+    place.remove(name)
