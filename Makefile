@@ -26,7 +26,7 @@ down:  ## end the demo and remove all it made but the caches
 	@if [ -x $(PY) ]; then $(PY) -m demo down; else echo "nothing to end: no demo was started from this checkout"; fi
 
 test: lint  ## everything: check, contract, integration, end to end
-	$(VENV)/bin/pytest $(PYTEST_ARGS)
+	$(VENV)/bin/pytest
 
 check: lint  ## format, lint, types, import contracts, unit tests
 	$(VENV)/bin/pytest -q -n auto -m "not real and not walk"
