@@ -32,10 +32,11 @@ class Memory:
     predictions: dict[str, Mapping[str, str]] = field(default_factory=dict)
     records: dict[str, bytes] = field(default_factory=dict)
     down: bool = False
+    of_fleet: dict[str, list[str]] = field(default_factory=dict)  # models of fleets that have others than `models`
 
     async def list_models(self, fleet: Fleet) -> Listing:
         self._answer(fleet)
-        return Listing(tuple(sorted(self.models)), ())
+        return Listing(tuple(sorted(self.of_fleet.get(fleet.name, self.models))), ())
 
     async def list_data_devices(self, fleet: Fleet, window: Window) -> Listing:
         self._answer(fleet)
@@ -54,8 +55,11 @@ class Memory:
             raise StorageUnavailable(f"storage of fleet {fleet.name} does not answer")
 
 
+MOST = {"cpu": "1", "memory": "1Gi", "ephemeral-storage": "1Gi"}
+
+
 def a_fleet(*namespaces: str, **settings: Any) -> Fleet:
-    scorer = {"serviceAccountName": "default", "maxResources": {"cpu": "1", "memory": "1Gi"}}
+    scorer = {"serviceAccountName": "default", "maxResources": MOST}
     return parse_fleet({"name": "default", "namespaces": list(namespaces), "scorer": scorer, **settings})
 
 

@@ -14,6 +14,11 @@ from tests.integration.operating import Memory
 HOUR = {"start": "2018-08-28T23:00:00Z", "end": "2018-08-29T00:00:00Z"}
 
 
+def hour(start: int) -> dict[str, str]:
+    """An hour of a day on which nothing else happens: runs of different windows do not wait for each other."""
+    return {"start": f"2018-08-01T{start:02}:00:00Z", "end": f"2018-08-01T{start + 1:02}:00:00Z"}
+
+
 def presses(count: int) -> Memory:
     return Memory([f"press-{number}" for number in range(count)])
 
@@ -74,6 +79,16 @@ class Runs:
         selector = f"labelSelector=app.kubernetes.io/component={component}"
         listed = self.cluster.api.request("GET", f"/apis/batch/v1/namespaces/{self.namespace}/jobs?{selector}")
         return list(listed["items"])
+
+    def pod_specs(self, name: str = "") -> list[dict[str, Any]]:
+        """What the scoring Jobs of a run, or of all runs, ask of their pods."""
+        every = [job for job in self.jobs() if job["metadata"]["labels"]["fleetscore.dev/run"] == name or not name]
+        return [job["spec"]["template"]["spec"] for job in every]
+
+    def devices_of(self, name: str) -> list[str]:
+        """The devices of a run's Jobs, as their pods are given them."""
+        arguments = [pod["containers"][0]["args"] for pod in self.pod_specs(name)]
+        return sorted(device for words in arguments for device in words[words.index("--") + 1 :])
 
     def events(self, name: str = "hourly") -> list[str]:
         """Reasons of the events on a run, in the order in which they were made."""

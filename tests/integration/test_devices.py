@@ -5,7 +5,7 @@ import pytest
 from scoring_operator import freezing
 from tests.integration.conftest import Operate
 from tests.integration.operating import Memory
-from tests.integration.runs import Runs, ended, presses
+from tests.integration.runs import Runs, ended, hour, presses
 
 
 def devices_of(runs: Runs) -> list[list[str]]:
@@ -14,23 +14,33 @@ def devices_of(runs: Runs) -> list[list[str]]:
     return sorted(arguments[arguments.index("--") + 1 :] for arguments in every)
 
 
+@pytest.mark.field("spec.devices.ids")
 async def test_ids_are_the_runs_devices_whether_they_have_a_model_or_not(runs: Runs, operate: Operate) -> None:
     async with operate(presses(5)):
         runs.create(devices={"ids": ["press-3", "unheard-of"]})
         status = await ended(runs)
-    assert status["devices"]["total"] == 2
-    assert devices_of(runs) == [["press-3"], ["unheard-of"]]
+        assert status["devices"]["total"] == 2
+        assert devices_of(runs) == [["press-3"], ["unheard-of"]]
+        runs.create("other", devices={"ids": ["press-4"]}, window=hour(1))
+        await ended(runs, "other")
+    assert devices_of(runs) == [["press-3"], ["press-4"], ["unheard-of"]]
 
 
+@pytest.mark.field("spec.devices.include")
 async def test_include_takes_the_devices_whose_ids_match_one_of_its_globs(runs: Runs, operate: Operate) -> None:
     storage = Memory(["press-1", "press-12", "pump-1", "Press-1", "fan#1"], data=["press-99", "pump-99"])
     async with operate(storage):
         runs.create(devices={"include": ["press-?", "fan*"]})
         status = await ended(runs)
-    assert devices_of(runs) == [["fan#1"], ["press-1"]]
-    assert status["withoutModel"]["count"] == 0
+        assert devices_of(runs) == [["fan#1"], ["press-1"]]
+        assert status["withoutModel"]["count"] == 0
+        runs.create("other", devices={"include": ["p*p-*", "press-9?"]}, window=hour(1))
+        status = await ended(runs, "other")
+    assert devices_of(runs) == [["fan#1"], ["press-1"], ["pump-1"]]
+    assert status["withoutModel"] == {"count": 2, "samples": ["press-99", "pump-99"]}
 
 
+@pytest.mark.field("spec.devicesPerJob")
 @pytest.mark.parametrize(("count", "sizes"), [(4, [1] * 4), (9, [3, 3, 3]), (10, [1, 3, 3, 3])])
 async def test_auto_packs_devices_only_beyond_the_number_of_jobs_it_aims_at(
     runs: Runs, operate: Operate, monkeypatch: pytest.MonkeyPatch, count: int, sizes: list[int]

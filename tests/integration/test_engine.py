@@ -8,7 +8,7 @@ import pytest
 from localcluster import stages
 from tests.integration.conftest import Operate, Staged
 from tests.integration.operating import Memory, a_fleet
-from tests.integration.runs import HOUR, Runs, condition, ended, presses, reported, until
+from tests.integration.runs import HOUR, Runs, condition, ended, hour, presses, reported, until
 from tests.operator.builders import a_message
 
 
@@ -29,12 +29,17 @@ async def test_a_run_over_all_devices_completes_and_says_what_was_found(runs: Ru
     assert all(job["metadata"]["ownerReferences"][0]["kind"] == "ScoringRun" for job in runs.jobs())
 
 
+@pytest.mark.field("spec.devicesPerJob")
 async def test_packed_jobs_cover_every_device_once(runs: Runs, operate: Operate) -> None:
     async with operate(presses(23)):
         runs.create(devicesPerJob=5)
         status = await ended(runs)
-    assert status["devices"]["scored"] == 23
-    assert len(runs.jobs()) == 5
+        assert status["devices"]["scored"] == 23
+        assert len(runs.jobs()) == 5
+        runs.create("other", devicesPerJob=12, window=hour(1))
+        status = await ended(runs, "other")
+        assert status["devices"]["scored"] == 23
+        assert len(runs.jobs()) == 5 + 2
 
 
 async def test_a_device_that_kills_its_packed_job_is_isolated(runs: Runs, operate: Operate, staged: Staged) -> None:
@@ -66,6 +71,7 @@ async def test_too_many_failed_devices_end_the_run_early(runs: Runs, operate: Op
         assert {"device": "bad-0", "reason": "ModelInvalid", "message": "no pipeline"} in status["failures"]
 
 
+@pytest.mark.field("spec.suspend")
 async def test_a_suspended_run_stands_still_and_a_resumed_one_completes(runs: Runs, operate: Operate) -> None:
     async with operate(presses(20)):
         runs.create(parallelism=2)
@@ -82,6 +88,7 @@ async def test_a_suspended_run_stands_still_and_a_resumed_one_completes(runs: Ru
     assert runs.events() == ["Pending", "Running", "Suspended", "Running", "AllDevicesDone", "Reported"]
 
 
+@pytest.mark.field("spec.cancel")
 async def test_a_cancelled_run_keeps_its_results_and_stops_its_jobs(
     runs: Runs, operate: Operate, staged: Staged
 ) -> None:
@@ -102,6 +109,7 @@ def _until_gone(runs: Runs, device: str) -> None:
     )
 
 
+@pytest.mark.field("spec.overlapPolicy")
 async def test_runs_of_one_schedule_go_one_after_the_other_or_are_skipped(runs: Runs, operate: Operate) -> None:
     labels = {"fleetscore.dev/schedule": "hourly"}
     next_hour = {"start": HOUR["end"], "end": "2018-08-29T01:00:00Z"}
@@ -206,12 +214,19 @@ async def test_a_vanished_job_that_left_its_record_is_not_run_again(
     assert (status["devices"]["scored"], status["results"]["rows"]) == (1, 42)
 
 
+@pytest.mark.field("spec.ttlSecondsAfterFinished")
 async def test_an_ended_run_is_deleted_after_its_time_to_live(runs: Runs, operate: Operate) -> None:
+    async def gone(name: str) -> None:
+        wait = ["wait", "--for=delete", f"sr/{name}", "--timeout=60s"]
+        await asyncio.to_thread(runs.cluster.kubectl, "-n", runs.namespace, *wait)
+
     async with operate(presses(2)):
+        runs.create("stays", window=hour(1))
         runs.create(ttlSecondsAfterFinished=0)
-        await asyncio.to_thread(
-            runs.cluster.kubectl, "-n", runs.namespace, "wait", "--for=delete", "sr/hourly", "--timeout=60s"
-        )
+        await gone("hourly")
+        await reported(runs, "stays")
+        runs.change("stays", ttlSecondsAfterFinished=1)
+        await gone("stays")
 
 
 async def test_the_limit_of_active_jobs_holds_over_all_runs(runs: Runs, operate: Operate) -> None:
