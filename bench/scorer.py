@@ -8,6 +8,7 @@ import io
 import os
 import pickle
 import statistics
+import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -143,15 +144,13 @@ def _measure(variant: Variant, container: str, connection_string: str) -> None:
         "OMP_NUM_THREADS": "1",
         **variant.extra,
     }
-    with tempfile.TemporaryFile() as output:
-        redirect = [(os.POSIX_SPAWN_DUP2, output.fileno(), 1), (os.POSIX_SPAWN_DUP2, output.fileno(), 2)]
-        child = os.posix_spawn(variant.command[0], variant.command, environment, file_actions=redirect)
-        _, status, usage = os.wait4(child, 0)
-        if status:
-            output.seek(0)
-            sys.exit(f"{variant.name} ended with {os.waitstatus_to_exitcode(status)}:\n{output.read().decode()}")
-    variant.cpu.append(usage.ru_utime + usage.ru_stime)
-    variant.rss_mib = max(variant.rss_mib, usage.ru_maxrss / 1024)
+    measured = [sys.executable, "-I", "-S", str(Path(__file__).with_name("measured.py")), *variant.command]
+    done = subprocess.run(measured, env=environment, capture_output=True, text=True, check=True)
+    code, cpu, rss = done.stdout.split()
+    if code != "0":
+        sys.exit(f"{variant.name} ended with {code}:\n{done.stderr}")
+    variant.cpu.append(float(cpu))
+    variant.rss_mib = max(variant.rss_mib, float(rss))
 
 
 def _report(variants: list[Variant]) -> bool:
