@@ -1,4 +1,4 @@
-"""The Job manifest. `FLEETSCORE_UPDATE_GOLDEN=1 pytest ...` writes the golden file anew, to be reviewed as a diff."""
+"""The Job manifest. `UPDATE_GOLDEN=1 pytest ...` writes the golden file anew, to be reviewed as a diff."""
 
 import json
 import os
@@ -52,7 +52,7 @@ def report(**spec: Any) -> dict[str, Any]:
 )
 def test_the_whole_manifest_is_as_reviewed(golden: str, job: dict[str, Any]) -> None:
     text = yaml.safe_dump(job, sort_keys=False)
-    if os.environ.get("FLEETSCORE_UPDATE_GOLDEN"):
+    if os.environ.get("UPDATE_GOLDEN"):
         (HERE / golden).write_text(text)
     assert text == (HERE / golden).read_text()
 
