@@ -5,7 +5,7 @@ import asyncio
 import itertools
 import json
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any
@@ -212,26 +212,20 @@ class Slow(Fault):
 
 
 class Stale(Fault):
-    """Lists are answered from what they were when it was `armed`, their watches going on from there, late."""
+    """Lists are answered from what they were before, and the watches that go on from there are late."""
 
-    def __init__(self, delay: float) -> None:
+    def __init__(self, lists: Mapping[str, Mapping[str, Any]], delay: float) -> None:
         super().__init__()
-        self._delay, self._kept = delay, dict[str, Answer]()
-        self.armed = False
+        self._lists, self._delay = lists, delay
 
     async def before(self, call: Call) -> Answer | None:
-        if call.verb != "LIST" or not self.armed or call.path not in self._kept:
+        if call.verb != "LIST" or call.path not in self._lists:
             return None
         self.count += 1
-        return self._kept[call.path]
-
-    async def after(self, call: Call, answer: Answer) -> Answer:
-        if call.verb == "LIST" and answer.status == 200 and not self.armed:
-            self._kept[call.path] = answer
-        return answer
+        return Answer(200, json.dumps(self._lists[call.path]).encode(), {"Content-Type": "application/json"})
 
     def event(self, call: Call, line: bytes) -> list[tuple[float, bytes]]:
-        return [(self._delay if self.armed else 0.0, line)]
+        return [(self._delay, line)]
 
     def figure(self) -> str:
         return f"{self.count} stale lists"

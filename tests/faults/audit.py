@@ -47,7 +47,7 @@ class Audit:
         if "namespace" not in target:
             return
         request = Request(
-            user=event["user"]["username"],
+            user=event["user"].get("username", ""),  # a starting server knows nobody yet
             verb=str(event["verb"]),
             resource=target.get("resource", ""),
             subresource=target.get("subresource", ""),

@@ -8,10 +8,12 @@ from localcluster.cluster import Cluster
 from tests.faults.audit import Audit
 from tests.faults.rig import Place
 from tests.support.cluster import ALL_SCORED, session_cluster
+from tests.support.faults import Long
 
 # Of a controller manager at its defaults a run of 20 devices would take most of the time that these tests may take.
 FAST = {"kube-controller-manager": ["--kube-api-qps=1000", "--kube-api-burst=2000", "--concurrent-job-syncs=20"]}
 
+HASTE = 30  # in `make test` the times that the operator waits in vain are a thirtieth
 NewPlace = Callable[..., Place]
 
 
@@ -27,6 +29,12 @@ def fault_cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
             stages.finish("culprit", arguments=["poison"], exit_code=137, reason="OOMKilled", weight=100_000)
         )
         yield started
+
+
+@pytest.fixture(scope="session")
+def haste(long: Long) -> list[str]:
+    """Options of an operator that need not wait as long as a real one."""
+    return [] if long else ["--haste", str(HASTE)]
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -139,9 +139,11 @@ class Place:
     def condition(self, name: str, kind: str) -> dict[str, str]:
         return next((dict(c) for c in self.status(name).get("conditions", ()) if c["type"] == kind), {})
 
-    def until_status(self, name: str, true: Callable[[dict[str, Any]], Any], what: str, *, seconds: float = 60) -> Any:
-        """Wait for something about a run's status and give it."""
-        return until(lambda: true(self.status(name)), f"{name}: {what}", seconds=seconds)
+    def until_scored(self, name: str, count: int) -> None:
+        def scored() -> bool:
+            return int(self.status(name).get("devices", {}).get("scored", 0)) >= count
+
+        until(scored, f"{count} devices of {name} are scored")
 
     def ended(self, name: str) -> bool:
         """Whether a run has come to its end, its report included."""

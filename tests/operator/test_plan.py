@@ -102,6 +102,17 @@ def test_the_pending_deadline_counts_until_the_first_pod_and_the_active_one_from
     assert end.reason == "DeadlineExceeded"
 
 
+def test_a_pod_on_a_node_whose_clock_is_ahead_started_now() -> None:
+    run, marked = a_run(), plan(a_run(), Observed(progress=a_progress(1)), NOW).progress
+    assert marked is not None
+    name = next(iter(marked.open))
+    word = Word(death="JobLost", started=later(3600))
+    seen = Observed(progress=marked, jobs={name: a_job(name, failed=True)}, words={name: word})
+    decided = plan(run, seen, later(5)).progress
+    assert decided is not None
+    assert decided.clock.first_pod == (later(5), 5.0)
+
+
 @pytest.mark.parametrize(("suspend", "ahead"), [(True, ""), (False, "earlier")])
 def test_time_in_which_a_run_stands_still_does_not_count(suspend: bool, ahead: str) -> None:  # noqa: FBT001  # a table
     still = plan(

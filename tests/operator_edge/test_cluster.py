@@ -83,6 +83,17 @@ async def test_a_server_that_asks_for_more_patience_than_there_is_gets_no_second
     assert len(api.requests) == 1
 
 
+async def test_a_request_that_was_given_up_while_throttled_is_not_sent_again_before_its_time(
+    api: FaultServer, connection: Cluster
+) -> None:
+    api.faults.extend([refuse(429, Retry_After="2")] * 2)  # twice: that is all its patience of 3 s
+    with pytest.raises(Throttled):
+        await connection.create(JOBS, JOB)
+    began = time.monotonic()
+    await connection.create(JOBS, JOB)
+    assert 1.9 < time.monotonic() - began < 3
+
+
 @pytest.mark.parametrize("fault", [refuse(503), refuse(500), refuse(429), reset], ids=["503", "500", "429", "reset"])
 async def test_a_read_is_repeated_until_it_has_an_answer(api: FaultServer, connection: Cluster, fault: object) -> None:
     await api.put(JOBS, "a")

@@ -92,6 +92,7 @@ class Cluster:
         self._transport = transport
         self.limits = limits
         self._may_write = may_write
+        self._not_before: dict[str, float] = {}  # monotonic, for requests that were given up while throttled
         self.pace = Pace()
 
     @classmethod
@@ -264,16 +265,20 @@ class Cluster:
 
     async def _repeat(self, request: Request, passing: tuple[type[ApiError], ...], pace: Pace | None = None) -> bytes:
         """Send, and send again while the refusal is one of those that pass, for at most the patience of `limits`."""
+        what = str(request)
+        await asyncio.sleep(self._not_before.get(what, 0.0) - time.monotonic())
+        self._not_before.pop(what, None)
         deadline = time.monotonic() + self.limits.patience
         step = self.limits.pause
         while True:
             if request.method != "GET" and not self._may_write():
-                raise LeaseLost("this operator is not the active one", request=str(request))
+                raise LeaseLost("this operator is not the active one", request=what)
             try:
                 return await (pace.through(self._once(request), Throttled) if pace else self._once(request))
             except passing as error:
                 pause = max(step, error.retry_after or 0.0) * random.uniform(1.0, 1.25)  # noqa: S311  # no secret
                 if time.monotonic() + pause > deadline:
+                    self._not_before[what] = time.monotonic() + min(error.retry_after or 0.0, self.limits.patience)
                     raise
             await asyncio.sleep(pause)
             step = min(2 * step, 10.0)

@@ -113,7 +113,7 @@ def _hear(progress: Progress, seen: Observed, now: datetime) -> Progress:
     if opened:
         progress = replace(progress, open={**progress.open, **opened})
     if starts and progress.clock.first_pod is None:
-        start = min(starts)
+        start = min(*starts, now)  # a node's clock may be ahead of the API server's
         clock = msgspec.structs.replace(progress.clock, first_pod=(start, progress.clock.elapsed(start)))
         progress = replace(progress, clock=clock)
     return record(progress, verdicts, now)
