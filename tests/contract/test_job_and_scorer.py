@@ -11,7 +11,7 @@ from device_scorer.outcome import FAILED, KINDS, PASSING, Outcome, message, reco
 from device_scorer.paths import outcome_name
 from device_scorer.paths import segment as scorer_segment
 from device_scorer.predictions import Figures, Sources, metadata
-from device_scorer.settings import read
+from device_scorer.settings import AnomalousWhen, read
 from device_scorer.window import Window as ScorerWindow
 from scoring_operator.fleets import parse_fleet
 from scoring_operator.freezing import Found, Start, freeze
@@ -151,4 +151,4 @@ def test_the_scorer_understands_the_jobs_environment() -> None:
     settings = read(variables)
     assert settings.account_url == "https://account.blob.core.windows.net"
     assert dict(settings.containers) == {"models": "mmm", "data": "ddd", "predictions": "ppp"}
-    assert (settings.allow_overwrite, settings.anomalous_share, settings.anomalous_min_rows) == (True, 0.025, 7)
+    assert (settings.allow_overwrite, settings.anomalous_when) == (True, AnomalousWhen(share=0.025, min_rows=7))

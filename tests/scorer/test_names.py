@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from device_scorer import paths, settings, task
 from device_scorer.errors import UsageInvalid
-from device_scorer.settings import Settings
+from device_scorer.settings import AnomalousWhen, Settings
 from device_scorer.window import Window, parse_duration, parse_instant
 from tests.scorer.fleet import END, START, WINDOW
 
@@ -150,7 +150,7 @@ def test_a_folder_needs_no_environment_and_has_the_fleets_defaults() -> None:
         "{device}.joblib",
         "{window}/{device}.csv",
     )
-    assert (found.anomalous_share, found.anomalous_min_rows, found.allow_overwrite) == (0.01, 3, False)
+    assert (found.anomalous_when, found.allow_overwrite) == (AnomalousWhen(share=0.01, min_rows=3), False)
 
 
 @pytest.mark.parametrize(

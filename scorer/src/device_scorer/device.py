@@ -9,7 +9,6 @@ from device_scorer.inputs import current_sources, load_bundle, read_partitions
 from device_scorer.outcome import ALREADY_SCORED, EMPTY, PARTIAL, SCORED, Outcome
 from device_scorer.predictions import Figures, Standing
 from device_scorer.scoring import Scorer, Tags, Tally, choose
-from device_scorer.settings import Settings
 from device_scorer.shift import Guard, Shift
 
 _MOST_RACES = 4
@@ -62,7 +61,7 @@ def _settled(device: str, there: BlobInfo, made: _Made | None, shift: Shift, sto
     if standing is Standing.OURS:
         figures, complete = predictions.figures_of(found), found.get("complete") == "true"
         message = "" if complete else "some of its tags could not be scored, as an earlier pod of this run has logged"
-        return Outcome(SCORED if complete else PARTIAL, "", message, figures, _is_anomalous(figures, shift.settings))
+        return _done(SCORED if complete else PARTIAL, "", message, figures, shift)
     if made is not None and made.body and there.md5 == md5_of(made.body) and found.get("complete") == "true":
         return made.outcome  # two wrote the same at the same time: the first stays, and it is ours too
     if standing is Standing.STANDS:
@@ -99,8 +98,14 @@ def _make(device: str, asked: frozenset[str] | None, shift: Shift, store: Store,
     )
     kind = PARTIAL if tags.failed else SCORED
     reason = next((error.reason for error in tags.failed.values()), "")
-    outcome = Outcome(kind, reason, _told(_failures(tags), tally), figures, _is_anomalous(figures, settings))
+    outcome = _done(kind, reason, _told(_failures(tags), tally), figures, shift)
     return _Made(outcome, bytes(scorer.body), metadata)
+
+
+def _done(kind: str, reason: str, message: str, figures: Figures, shift: Shift) -> Outcome:
+    """The outcome of a device that has predictions."""
+    anomalous = shift.settings.anomalous_when.holds(figures.rows, figures.anomalies)
+    return Outcome(kind, reason, message, figures, anomalous)
 
 
 def _failures(tags: Tags) -> str:
@@ -110,8 +115,3 @@ def _failures(tags: Tags) -> str:
 def _told(text: str, tally: Tally) -> str:
     """The sentence for a person: what failed, and examples of what was dropped."""
     return "; ".join(part for part in (text, *tally.notes) if part)
-
-
-def _is_anomalous(figures: Figures, settings: Settings) -> bool:
-    enough = figures.anomalies >= max(1, settings.anomalous_min_rows)
-    return enough and figures.anomalies >= figures.rows * settings.anomalous_share

@@ -181,7 +181,7 @@ def _anomalous(summary: Summary) -> str:
     listed = table(
         ["Device", "Anomalies", "Readings", "Share", "Tags (anomalies)"], rows, numbers={1, 2, 3}, total=len(found)
     )
-    rule = summary.rule
+    rule = summary.rule.anomalous_when
     note = f'<p class="note">At least {rule.min_rows} readings and {rule.share:.2%} of all are anomalies.</p>'
     return section("Anomalous devices", listed + note)
 

@@ -107,7 +107,7 @@ class Gathering:
     def summarise(self, devices: Sequence[str] | None, told: Mapping[str, Fate]) -> Summary:
         """Digest every prediction of the window and set it beside what is known of its devices."""
         config = self.config
-        rule = Rule(config.anomalous_share, config.anomalous_min_rows, self.stale_after)
+        rule = Rule(config.anomalous_when, self.stale_after)
         self._found = dict(self._predictions(self.window))
         digests: dict[str, Digest] = {}
         unreadable: dict[str, str] = {}

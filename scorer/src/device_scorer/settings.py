@@ -33,6 +33,18 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class AnomalousWhen:
+    """When a device counts as anomalous: anomalies among its labelled rows, at least this share and this number."""
+
+    share: float = 0.01
+    min_rows: int = 3
+
+    def holds(self, rows: int, anomalies: int) -> bool:
+        """Whether a device with these figures does; one without an anomaly never does."""
+        return anomalies >= max(1, self.min_rows) and anomalies >= rows * self.share
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Where a fleet's blobs are and how they are to be treated."""
 
@@ -48,8 +60,7 @@ class Settings:
     trust_any_model: bool = False
     predictions_path: str = "{window}/{device}.csv"
     allow_overwrite: bool = False
-    anomalous_share: float = 0.01
-    anomalous_min_rows: int = 3
+    anomalous_when: AnomalousWhen = AnomalousWhen()
     limits: Limits = Limits()
 
 
@@ -90,8 +101,10 @@ def read(environment: Mapping[str, str], store: str | None = None) -> Settings:
             paths.PREDICTIONS_PLACEHOLDERS,
         ),
         allow_overwrite=get.one_of("FLEETSCORE_ALLOW_OVERWRITE", ("false", "true")) == "true",
-        anomalous_share=get.share("FLEETSCORE_ANOMALOUS_SHARE", "1%"),
-        anomalous_min_rows=get.number("FLEETSCORE_ANOMALOUS_MIN_ROWS", 3),
+        anomalous_when=AnomalousWhen(
+            share=get.share("FLEETSCORE_ANOMALOUS_SHARE", "1%"),
+            min_rows=get.number("FLEETSCORE_ANOMALOUS_MIN_ROWS", _DEFAULTS.anomalous_when.min_rows),
+        ),
         limits=Limits(
             data_bytes=get.number("FLEETSCORE_MAX_DATA_BYTES", _DEFAULTS.limits.data_bytes),
             rows=get.number("FLEETSCORE_MAX_ROWS", _DEFAULTS.limits.rows),

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from device_scorer.digest import BUCKETS, Digest
 from device_scorer.predictions import Figures
 from device_scorer.runstate import Fate
+from device_scorer.settings import AnomalousWhen
 from device_scorer.window import Window
 
 VERSION = 1
@@ -24,15 +25,10 @@ OUTCOMES = ("scored", "alreadyScored", "partial", "empty", "failed", "notRun", "
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """When a device counts as anomalous (share of its rows and rows at least), and its readings as old."""
+    """When a device counts as anomalous, and its readings as old."""
 
-    share: float = 0.01
-    min_rows: int = 3
+    anomalous_when: AnomalousWhen = field(default_factory=AnomalousWhen)
     stale_after: timedelta = STALE_AFTER
-
-    def is_anomalous(self, rows: int, anomalies: int) -> bool:
-        """Whether a device with these figures counts as anomalous."""
-        return anomalies >= max(1, self.min_rows) and anomalies >= rows * self.share
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +129,7 @@ class Summary:
 
 def line_of(device: str, fate: Fate, digest: Digest, window: Window, rule: Rule) -> Line:
     """One device's line."""
-    anomalous = rule.is_anomalous(digest.rows, digest.anomalies)
+    anomalous = rule.anomalous_when.holds(digest.rows, digest.anomalies)
     oldest = (window.end - rule.stale_after).timestamp()
     stale = fate.outcome == "empty" or (digest.rows > 0 and digest.newest < oldest)
     return Line(device, fate, digest, anomalous, stale)
@@ -143,7 +139,7 @@ def compare(lines: Iterable[Line], before: Mapping[str, Figures], window: Window
     """Who became anomalous, who is well again, who was anomalous and is gone; `before`: figures by device."""
     if not before:
         return Change(window, known=False)
-    earlier = {name for name, figures in before.items() if rule.is_anomalous(figures.rows, figures.anomalies)}
+    earlier = {name for name, figures in before.items() if rule.anomalous_when.holds(figures.rows, figures.anomalies)}
     now = {line.device: line for line in lines}
     scored = {name for name, line in now.items() if line.digest.rows}
     anomalous = {name for name in scored if now[name].anomalous}
@@ -164,7 +160,7 @@ def natural(device: str) -> list[tuple[int, str]]:
 def as_json(summary: Summary) -> bytes:
     """`_summary.json`: bounded, whatever the number of devices."""
     worst = summary.anomalous[:TOP]
-    change = summary.change
+    change, when = summary.change, summary.rule.anomalous_when
     document = {
         "v": VERSION,
         "window": {"start": _time(summary.window.start), "end": _time(summary.window.end)},
@@ -177,7 +173,7 @@ def as_json(summary: Summary) -> bytes:
             "anomalies": summary.anomalies,
             "anomalousDevices": len(summary.anomalous),
         },
-        "anomalousWhen": {"share": summary.rule.share, "minRows": summary.rule.min_rows},
+        "anomalousWhen": {"share": when.share, "minRows": when.min_rows},
         "topAnomalies": [
             {"device": line.device, "rows": line.digest.rows, "anomalies": line.digest.anomalies} for line in worst
         ],
