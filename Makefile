@@ -48,7 +48,7 @@ bench: $(READY)  ## the figures of docs/performance.md; non-zero when a goal is 
 	$(PY) -m bench
 
 faults: $(READY)  ## every fault at its full length, with its figure (an hour or so)
-	$(VENV)/bin/pytest -m fault --long $(PYTEST_ARGS)
+	$(VENV)/bin/pytest -m fault --long --figures $(PYTEST_ARGS)
 
 lock: $(READY)  ## compile the hashed requirements anew (make lock UPGRADE=1 takes newer versions)
 	$(COMPILE) $(if $(UPGRADE),--upgrade) operator/pyproject.toml -o requirements/operator.txt
@@ -56,7 +56,7 @@ lock: $(READY)  ## compile the hashed requirements anew (make lock UPGRADE=1 tak
 	$(COMPILE) $(if $(UPGRADE),--upgrade) operator/pyproject.toml scorer/pyproject.toml localcluster/pyproject.toml --group dev -o requirements/dev.txt
 	echo "uv==$$($(UV) --version | cut -d' ' -f2)" | $(COMPILE) - -o requirements/uv.txt
 
-generate: $(READY)  ## bring up to date what is made from other files: the chart's CRD, schema and README, docs/scoringrun.md
+generate: $(READY)  ## bring up to date what is made from other files: the chart's CRD, schema and README, docs/scoringrun.md and reliability.md
 	$(PY) -m tests.chart.generate
 
 $(READY): requirements/uv.txt requirements/dev.txt operator/pyproject.toml scorer/pyproject.toml localcluster/pyproject.toml

@@ -5,7 +5,7 @@ from collections.abc import Generator
 
 import pytest
 
-pytest_plugins = ["tests.support.cluster", "tests.support.azurite", "tests.support.faults", "tests.support.fields"]
+pytest_plugins = ["tests.support.cluster", "tests.support.azurite", "tests.support.marks", "tests.support.faults"]
 
 # Fixtures behind which a real part stands, from the cheapest to the dearest; tests run in that order, so that a mistake
 # in a pure function shows before a cluster is started.

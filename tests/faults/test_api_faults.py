@@ -34,7 +34,7 @@ from tests.support.faults import Figure, Long
 class Trial:
     """A fault and what it may cost."""
 
-    fault: str
+    fault: pytest.MarkDecorator
     name: str
     make: Callable[[], Fault]
     short: float | None = 0.0  # seconds that it lasts; 0: until the run has ended; None: `make faults` alone tries it
@@ -43,30 +43,61 @@ class Trial:
 
 
 TRIALS = [
-    Trial("F5", "every other event is dropped", lambda: Dropped(0.5), short=None),
-    Trial("F5", "no event arrives", Dropped, spec={"parallelism": 1000}),
-    Trial("F6", "watches fall silent", Silent),
-    Trial("F7", "watches are closed after a second", lambda: Closing(1.0)),
-    Trial("F7", "watches are refused with 410", TooOld, short=4, long=60),
-    Trial("F7", "every fifth event is an ERROR 410", lambda: TooOld(every=5, as_event=True), short=None),
-    Trial("F7", "every fifth event is an ERROR 500", lambda: TooOld(every=5, code=500, as_event=True)),
-    Trial("F8", "events are doubled, late and out of order", lambda: Shuffled(2.0)),
-    Trial("F9", "a tenth of writes is throttled", lambda: Throttling(share=0.1), short=None),
-    Trial("F9", "half of all writes is throttled", lambda: Throttling(share=0.5), short=5, long=60),
-    Trial("F9", "all writes are throttled", lambda: Throttling(share=1.0), short=None, long=60),
-    Trial("F10", "a third of requests ends in 500", lambda: Refused(500, share=0.3), short=None, long=60),
-    Trial("F10", "a third of requests ends in 503", lambda: Refused(503, share=0.3), short=None, long=60),
-    Trial("F10", "a third of requests ends in 504", lambda: Refused(504, share=0.3), short=None, long=60),
-    Trial("F10", "a third of connections is cut", lambda: Cut(0.3), short=5, long=60),
-    Trial("F10", "a third of writes is done and the answer lost", lambda: AnswerLost(share=0.3)),
+    Trial(pytest.mark.fault("F5"), "every other event is dropped", lambda: Dropped(0.5), short=None),
+    Trial(pytest.mark.fault("F5"), "no event arrives", Dropped, spec={"parallelism": 1000}),
+    Trial(pytest.mark.fault("F6"), "watches fall silent", Silent),
+    Trial(pytest.mark.fault("F7"), "watches are closed after a second", lambda: Closing(1.0)),
+    Trial(pytest.mark.fault("F7"), "watches are refused with 410", TooOld, short=4, long=60),
     Trial(
-        "F10", "a third of writes is done and never answered", lambda: AnswerLost(share=0.3, silent=True), short=None
+        pytest.mark.fault("F7"), "every fifth event is an ERROR 410", lambda: TooOld(every=5, as_event=True), short=None
     ),
-    Trial("F10", "answers come up to half a second late", lambda: Slow(0.5), short=None),
-    Trial("F11", "a third of requests is answered 401", lambda: Refused(401, share=0.3), short=None, long=60),
-    Trial("F11", "everything is forbidden", lambda: Refused(403, share=1.0), short=4, long=300),
-    Trial("F20", "the API server's clock is an hour ahead", lambda: ShiftedDate(3600), short=None),
-    Trial("F20", "the API server's clock is an hour behind", lambda: ShiftedDate(-3600), short=None),
+    Trial(
+        pytest.mark.fault("F7"), "every fifth event is an ERROR 500", lambda: TooOld(every=5, code=500, as_event=True)
+    ),
+    Trial(pytest.mark.fault("F8"), "events are doubled, late and out of order", lambda: Shuffled(2.0)),
+    Trial(pytest.mark.fault("F9"), "a tenth of writes is throttled", lambda: Throttling(share=0.1), short=None),
+    Trial(pytest.mark.fault("F9"), "half of all writes is throttled", lambda: Throttling(share=0.5), short=5, long=60),
+    Trial(pytest.mark.fault("F9"), "all writes are throttled", lambda: Throttling(share=1.0), short=None, long=60),
+    Trial(
+        pytest.mark.fault("F10"),
+        "a third of requests ends in 500",
+        lambda: Refused(500, share=0.3),
+        short=None,
+        long=60,
+    ),
+    Trial(
+        pytest.mark.fault("F10"),
+        "a third of requests ends in 503",
+        lambda: Refused(503, share=0.3),
+        short=None,
+        long=60,
+    ),
+    Trial(
+        pytest.mark.fault("F10"),
+        "a third of requests ends in 504",
+        lambda: Refused(504, share=0.3),
+        short=None,
+        long=60,
+    ),
+    Trial(pytest.mark.fault("F10"), "a third of connections is cut", lambda: Cut(0.3), short=5, long=60),
+    Trial(pytest.mark.fault("F10"), "a third of writes is done and the answer lost", lambda: AnswerLost(share=0.3)),
+    Trial(
+        pytest.mark.fault("F10"),
+        "a third of writes is done and never answered",
+        lambda: AnswerLost(share=0.3, silent=True),
+        short=None,
+    ),
+    Trial(pytest.mark.fault("F10"), "answers come up to half a second late", lambda: Slow(0.5), short=None),
+    Trial(
+        pytest.mark.fault("F11"),
+        "a third of requests is answered 401",
+        lambda: Refused(401, share=0.3),
+        short=None,
+        long=60,
+    ),
+    Trial(pytest.mark.fault("F11"), "everything is forbidden", lambda: Refused(403, share=1.0), short=4, long=300),
+    Trial(pytest.mark.fault("F20"), "the API server's clock is an hour ahead", lambda: ShiftedDate(3600), short=None),
+    Trial(pytest.mark.fault("F20"), "the API server's clock is an hour behind", lambda: ShiftedDate(-3600), short=None),
 ]
 
 
@@ -99,7 +130,7 @@ def start(place: Place, name: str, **spec: Any) -> None:
 
 def param(trial: Trial) -> Any:
     left_out = [pytest.mark.long_only] if trial.short is None else []
-    return pytest.param(trial, marks=[pytest.mark.fault(trial.fault), *left_out], id=trial.name)
+    return pytest.param(trial, marks=[trial.fault, *left_out], id=trial.name)
 
 
 @pytest.mark.timeout(1200)

@@ -1,26 +1,34 @@
-"""Which test stands for which fault, and the figure it found: the mark `fault`, the fixture `figure`, `--long`.
+"""Faults at their full length, and the figures that tests find: `--long`, `--figures`, the fixture `figure`.
 
-@pytest.mark.fault("F7")          the test stands for fault F7 of tests/support/hazards.py
-figure("2 relists, 0.4 s")        what it measured; printed at the end of the session
-pytest -m fault --long            every fault at its full length and number, as `make faults` runs them
+figure("2 relists, 0.4 s")    what a test marked `fault` measured; printed at the end of the session
+pytest -m fault --long        every fault at its full length and number
+pytest ... --figures          also writes the figures down, for docs/reliability.md (`make faults` does both)
 """
 
-from collections.abc import Callable, Generator
+import json
+import os
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
+from tests.support.hazards import FAULTS, INPUTS, THREATS
+from tests.support.marks import ROOT, ids_of, links, marked_tests
+
+FIGURES = ROOT / "tests" / "faults" / "figures.json"
 Figure = Callable[[str], None]
 Long = bool
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="faults at their full length and number (make faults)")
+    parser.addoption("--figures", action="store_true", help=f"write the figures to {FIGURES.relative_to(ROOT)}")
     parser.addoption("--fault-cluster", help="name of the cluster for tests/faults; it is left up")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "long_only: only tried with --long")
-    config.addinivalue_line("markers", "fault(*ids): the faults, threats and inputs that the test stands for")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -31,19 +39,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.hook.pytest_deselected(items=left)
 
 
-def faults_of(item: pytest.Item) -> list[str]:
-    """The ids of the faults that a test stands for."""
-    return [str(fault) for mark in item.iter_markers("fault") for fault in mark.args]
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    report = yield
-    if report.when == "call":
-        report.user_properties.append(("faults", faults_of(item)))
-    return report
-
-
 @pytest.fixture
 def figure(request: pytest.FixtureRequest) -> Figure:
     """Notes what a test measured; also what a failing one did, so that its figure can be seen."""
@@ -51,6 +46,7 @@ def figure(request: pytest.FixtureRequest) -> Figure:
     def note(text: str) -> None:
         request.node.user_properties.append(("figure", text))
 
+    assert ids_of(request.node, "fault"), "a figure belongs to a fault"
     return note
 
 
@@ -60,14 +56,52 @@ def long(pytestconfig: pytest.Config) -> bool:
     return bool(pytestconfig.getoption("--long"))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    found = []
-    for report in [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]:
-        noted = dict(report.user_properties) if report.when == "call" else {}
-        texts = [str(value) for key, value in report.user_properties if key == "figure"]
-        if noted.get("faults") and texts:
-            found.append((", ".join(noted["faults"]), report.outcome, report.nodeid.rpartition("::")[2], texts))
+def _figures(report: pytest.TestReport) -> str:
+    return "; ".join(str(value) for key, value in report.user_properties if key == "figure")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    found = [(dict(one.user_properties)["fault"], one) for one in reports if one.when == "call" and _figures(one)]
     if found:
         terminalreporter.section("faults")
-    for ids, outcome, name, texts in sorted(found, key=lambda one: (one[0].rstrip("0123456789"), one[0])):
-        terminalreporter.write_line(f"{ids:<8} {outcome:<7} {name}: {'; '.join(texts)}")
+    for ids, report in sorted(found, key=lambda one: _place(one[0][0])):
+        name = report.nodeid.rpartition("::")[2]
+        terminalreporter.write_line(f"{', '.join(ids):<8} {report.outcome:<7} {name}: {_figures(report)}")
+    if config.getoption("--figures"):
+        _write({one.nodeid: {"ids": ids, "figure": _figures(one)} for ids, one in found if one.passed})
+
+
+def _place(hazard: str) -> tuple[str, int]:
+    return hazard[0], int(hazard[1:])
+
+
+def _write(found: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write the figures down; those of tests that did not run stay, with the date on which they did."""
+    today = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "cores": os.cpu_count()}
+    known = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
+    known |= {name: {**one, **today} for name, one in found.items()}
+    FIGURES.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
+
+
+def reliability_tables() -> str:
+    """The tables hazard -> tests, figures in Markdown."""
+    tests = marked_tests("fault")
+    named = {f"{file}::{name}" for found in tests.values() for file, name in found}
+    figures = {key: one for key, one in json.loads(FIGURES.read_text()).items() if key.partition("[")[0] in named}
+    runs = sorted({(one["date"], one["cores"]) for one in figures.values()})
+    when = ", ".join(f"{date} on {cores} cores" for date, cores in runs)
+    text = f"The figures are from `make faults` of {when}.\n"
+    for title, hazards in (("Faults", FAULTS), ("Threats", THREATS), ("Inputs", INPUTS)):
+        text += f"\n## {title}\n\n| | what happens | tests | measured |\n|---|---|---|---|\n"
+        for key, meaning in hazards.items():
+            measured = [f"{_case(name)}{one['figure']}" for name, one in figures.items() if key in one["ids"]]
+            cells = (key, meaning, links(tests.get(key, ())), "<br>".join(measured))
+            text += f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |\n"
+    return text
+
+
+def _case(name: str) -> str:
+    """The parameters of a test, where it has some, before its figure."""
+    _, bracket, parameters = name.partition("[")
+    return f"{parameters.removesuffix(']')}: " if bracket else ""

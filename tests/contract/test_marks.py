@@ -1,0 +1,28 @@
+"""What the documents say is shown by tests has such tests, and a session in which none of one's passed fails."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.hazards import hazards
+from tests.support.marks import ROOT, SHOWN, marked_tests
+
+
+@pytest.mark.parametrize("mark", SHOWN)
+def test_everything_that_has_to_be_shown_has_a_test_and_no_mark_names_anything_else(mark: str) -> None:
+    assert sorted(marked_tests(mark)) == sorted(SHOWN[mark]())
+
+
+def test_each_fault_that_a_test_is_marked_with_is_known() -> None:
+    assert set(marked_tests("fault")) - set(hazards()) == set()
+
+
+@pytest.mark.walk  # two sessions of pytest take seconds
+def test_a_session_over_all_tests_fails_where_the_tests_of_something_did_not_run() -> None:
+    whole = [sys.executable, "-m", "pytest", "-q", "-o", "testpaths=tests/operator/test_intervals.py"]
+    done = subprocess.run(whole, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "no test that passed is marked with field 'spec.parallelism'" in done.stdout
+    part = subprocess.run([*whole, "-m", "not real"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert part.returncode == 0, part.stdout
