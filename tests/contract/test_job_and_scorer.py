@@ -20,7 +20,26 @@ from scoring_operator.paths import device_of, segment
 from scoring_operator.words import OUTCOMES, REASONS, read_message
 from tests.operator.builders import NOW, a_run
 
-IDS = ["press-1", ".", "..", "...", "a.b", "-x", "--", "a%2Fb", "A$'(),:=@!*?#_", "ä", "~", "x" * 128]
+IDS = [
+    "press-1",
+    ".",
+    "..",
+    "...",
+    "a.b",
+    "-x",
+    "--",
+    "a%2Fb",
+    "A$'(),:=@!*?#_",
+    "ä",
+    "~",
+    "x" * 128,
+    "_",
+    "_runs",
+    "_SUCCESS",
+    "__a",
+    "a_b",
+    ".._",
+]
 
 
 @pytest.mark.parametrize("device", IDS)

@@ -23,7 +23,25 @@ def test_every_device_id_is_one_segment_and_comes_back_from_it(device: str) -> N
 
 @pytest.mark.parametrize(
     "text",
-    ["", ".", "..", "a b", "a%2fb", "a%2Fb", "%41", "%e4", "%E4", "%C3%A4", "a~b", "x" * 129, "100%", "a*b", "a@b"],
+    [
+        "",
+        ".",
+        "..",
+        "a b",
+        "a%2fb",
+        "a%2Fb",
+        "%41",
+        "%e4",
+        "%E4",
+        "%C3%A4",
+        "a~b",
+        "x" * 129,
+        "100%",
+        "a*b",
+        "a@b",
+        "_a",
+        "_runs",
+    ],
 )
 def test_a_segment_that_no_id_is_written_as_denotes_no_device(text: str) -> None:
     assert device_of(text) is None
@@ -37,6 +55,8 @@ def test_a_segment_that_no_id_is_written_as_denotes_no_device(text: str) -> None
         ("{device}.joblib", "press-1.joblib.bak", None),
         ("{device}.joblib", "sub/press-1.joblib", None),
         ("{device}.joblib", ".joblib", None),
+        ("{window}/{device}.csv".replace("{window}", "w"), "w/_failures.csv", None),
+        ("{device}.joblib", "%5Fa.joblib", "_a"),
         ("models/{device}/model.joblib", "models/a/model.joblib", "a"),
         ("models/{device}/model.joblib", "models/model.joblib", None),
     ],

@@ -22,18 +22,30 @@ def test_an_id_is_one_segment_and_comes_back(identifier: str) -> None:
     segment = paths.segment(identifier)
     assert segment not in ("", ".", "..")
     assert not set(segment) & set("/\\?#% ") - {"%"}
+    assert not segment.startswith("_")
     assert segment.isascii()
     assert paths.identifier(segment) == identifier
 
 
-@pytest.mark.parametrize("text", ["", "a/b", "%2f", "%41", "a%", "%ZZ", "..", ".", "%FF", "a~", "a b", "%2e"])
+@pytest.mark.parametrize(
+    "text", ["", "a/b", "%2f", "%41", "a%", "%ZZ", "..", ".", "%FF", "a~", "a b", "%2e", "_a", "_SUCCESS"]
+)
 def test_a_segment_that_the_rule_would_not_write_is_no_id(text: str) -> None:
     assert paths.identifier(text) is None
 
 
 @pytest.mark.parametrize(
     ("device", "segment"),
-    [("..", "%2E%2E"), ("a.b", "a.b"), ("a/b", "a%2Fb"), ("50%", "50%25"), ("a~", "a%7E"), ("é", "%C3%A9")],
+    [
+        ("..", "%2E%2E"),
+        ("a.b", "a.b"),
+        ("a/b", "a%2Fb"),
+        ("50%", "50%25"),
+        ("a~", "a%7E"),
+        ("é", "%C3%A9"),
+        ("_runs", "%5Fruns"),
+        ("a_b", "a_b"),
+    ],
 )
 def test_segments(device: str, segment: str) -> None:
     assert paths.segment(device) == segment

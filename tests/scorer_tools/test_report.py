@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from device_scorer.blobs import Blob
 from device_scorer.folder import FolderStore
 from device_scorer.paths import segment
 from tests.scorer_tools.command import Said, scorer
@@ -21,7 +22,14 @@ HEADER = "TS,Device,Tag,Val,Prediction,Score\n"
 
 
 def predicted(
-    folder: Path, device: str, labels: dict[str, str], *, slug: str = SLUG, complete: bool = True, minute: int = 59
+    folder: Path,
+    device: str,
+    labels: dict[str, str],
+    *,
+    slug: str = SLUG,
+    complete: bool = True,
+    tags: str = "*",
+    minute: int = 59,
 ) -> None:
     """Predictions of a device: per tag a text of labels, one reading each, from minute `minute` on downwards."""
     hour = f"{slug[:4]}-{slug[4:6]}-{slug[6:8]}T{slug[9:11]}"
@@ -32,7 +40,7 @@ def predicted(
             score = {"0": "0.5", "1": "-0.25"}[label]
             writer.writerow([f"{hour}:{minute - at:02}:00Z", device, tag, f"{at}.5", label, score])
     found = Counter("".join(labels.values()))
-    metadata = {"window": "w", "complete": str(complete).lower(), "badrows": "2", "unscoredrows": "1"}
+    metadata = {"window": "w", "tags": tags, "complete": str(complete).lower(), "badrows": "2", "unscoredrows": "1"}
     figures = {"rows": str(found.total()), "anomalies": str(found["1"])}
     content = f"{HEADER}{file.getvalue()}".encode()
     name = f"{slug}/{segment(device)}.csv"
@@ -275,13 +283,83 @@ def test_the_page_asks_for_nothing_from_anywhere(tmp_path: Path) -> None:
     assert not re.search(r"""(src|href)=|url\(|@import|https?:""", page(tmp_path))
 
 
-def test_a_device_called_like_a_list_keeps_its_predictions(tmp_path: Path) -> None:
-    predicted(tmp_path, "_failures", {"1": "000"})
-    before = (tmp_path / "predictions" / SLUG / "_failures.csv").read_bytes()
+@pytest.mark.parametrize("device", ["_failures", "_anomalies", "_summary", "_SUCCESS", "_runs", "report"])
+def test_a_device_called_like_a_file_of_the_report_keeps_its_predictions(tmp_path: Path, device: str) -> None:
+    predicted(tmp_path, device, {"1": "000111"})
+    predictions = tmp_path / "predictions" / SLUG / f"{segment(device)}.csv"
+    before = predictions.read_bytes()
+    report(tmp_path)
+    assert predictions.read_bytes() == before
+    assert summary(tmp_path)["devices"] == {"total": 1, "scored": 1}
+    assert [row["Device"] for row in table(tmp_path, "_anomalies.csv")] == [device]
+    assert (tmp_path / "predictions" / SLUG / "_SUCCESS").read_bytes() == b""
+
+
+def test_where_the_fleets_path_gives_a_device_the_pages_name_the_predictions_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLEETSCORE_PREDICTIONS_PATH", "{window}/{device}")
+    store = FolderStore(tmp_path)
+    store.write("predictions", f"{SLUG}/report.html", HEADER.encode(), metadata={"window": "w"})
     said = report(tmp_path)
     assert "is a device's predictions" in said.err
-    assert (tmp_path / "predictions" / SLUG / "_failures.csv").read_bytes() == before
-    assert summary(tmp_path)["devices"] == {"total": 1, "scored": 1}
+    assert page(tmp_path) == HEADER
+
+
+class Busy(FolderStore):
+    """A folder whose window is scored anew when something happens to one of its blobs."""
+
+    def __init__(self, folder: Path, kind: str, name: str, times: int = 1) -> None:
+        super().__init__(folder)
+        self.folder, self.kind, self.name, self.left = folder, kind, name, times
+
+    def scored_anew(self, kind: str, name: str) -> None:
+        if self.left and kind == self.kind and name == f"{SLUG}/{self.name}":
+            self.left -= 1
+            predicted(self.folder, "press-1", {"1": "0" * (3 + self.left) + "111"})
+
+    def read(self, container: str, name: str, *, max_bytes: int | None = None) -> Blob | None:
+        blob = super().read(container, name, max_bytes=max_bytes)
+        self.scored_anew("read", name)
+        return blob
+
+    def write(self, container: str, name: str, content: bytes, **more: Any) -> str | None:
+        etag = super().write(container, name, content, **more)
+        self.scored_anew("write", name)
+        return etag
+
+
+def test_a_late_report_tells_of_the_predictions_that_are_there_when_it_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predicted(tmp_path, "press-1", {"1": "000"})
+    # The listing reads each blob once; the first read after it is the digest's.
+    busy = Busy(tmp_path, "read", "press-1.csv", times=2)
+    monkeypatch.setattr("device_scorer.reporting.open_store", lambda _: busy)
+    report(tmp_path)
+    assert busy.left == 0
+    assert summary(tmp_path)["results"]["anomalies"] == 3
+    assert (tmp_path / "predictions" / SLUG / "_SUCCESS").exists()
+
+
+def test_a_window_that_is_scored_anew_beside_the_report_is_not_marked_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predicted(tmp_path, "press-1", {"1": "000"})
+    busy = Busy(tmp_path, "write", "_SUCCESS")
+    monkeypatch.setattr("device_scorer.reporting.open_store", lambda _: busy)
+    said = report(tmp_path)
+    assert "is being scored anew" in said.err
+    assert not (tmp_path / "predictions" / SLUG / "_SUCCESS").exists()
+
+
+def test_predictions_of_some_tags_only_leave_the_window_incomplete(tmp_path: Path) -> None:
+    predicted(tmp_path, "press-1", {"1": "000"}, tags="1 4")
+    predicted(tmp_path, "press-2", {"1": "000"})
+    report(tmp_path, *run_state(tmp_path, ["press-1", "press-2"], {"outcomes": {"scored": "0-1"}, "reasons": {}}))
+    assert summary(tmp_path)["devices"] == {"total": 2, "scored": 1, "partial": 1}
+    assert not (tmp_path / "predictions" / SLUG / "_SUCCESS").exists()
+    assert "only the tags that a run asked for" in table(tmp_path, "_failures.csv")[0]["Message"]
 
 
 def test_reporting_twice_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """Which device a blob belongs to: the reverse of the rule by which the scorer names blobs. Pure.
 
 A device id stands in exactly one path segment. `A-Z a-z 0-9 - _` and '.' stand for themselves, all else is
-percent-encoded UTF-8 with upper-case hex, and so are the dots of an id that has nothing else. A segment that this rule
-would not have written denotes no device. The scorer has its own copy; the contract tests hold both to one table.
+percent-encoded UTF-8 with upper-case hex, and so are the dots of an id that has nothing else and a '_' at its
+beginning, which marks what belongs to no device (`_runs`, `_SUCCESS`). A segment that this rule would not have written
+denotes no device. The scorer has its own copy; the contract tests hold both to one table.
 """
 
 import re
@@ -22,7 +23,8 @@ def segment(device: str) -> str:
     """Write an id as one path segment."""
     if not device.strip("."):
         return "%2E" * len(device)
-    return quote(device, safe="").replace("~", "%7E")
+    text = quote(device, safe="").replace("~", "%7E")
+    return "%5F" + text[1:] if text.startswith("_") else text
 
 
 def device_of(text: str) -> str | None:

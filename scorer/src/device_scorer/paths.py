@@ -1,8 +1,9 @@
 """Blob names: ids become exactly one path segment each, and come back from it. Pure.
 
-A segment keeps `A-Z a-z 0-9 - _` and '.', except that an id of dots alone has its dots encoded; everything else is
-percent-encoded UTF-8 with upper-case hex. So '.', '..' and '/' never arise from an id. The operator holds its own copy
-of this rule; the contract tests hold both to one table.
+A segment keeps `A-Z a-z 0-9 - _` and '.', except that an id of dots alone has its dots encoded, and a leading '_' is;
+everything else is percent-encoded UTF-8 with upper-case hex. So '.', '..' and '/' never arise from an id, and names
+that begin with '_' (`_runs`, `_SUCCESS`, the report's files) belong to no device. The operator holds its own copy of
+this rule; the contract tests hold both to one table.
 """
 
 import re
@@ -27,7 +28,8 @@ def segment(identifier: str) -> str:
     """Percent-encode an id into exactly one path segment."""
     if not identifier.strip("."):
         return "%2E" * len(identifier)
-    return quote(identifier, safe="").replace("~", "%7E")
+    text = quote(identifier, safe="").replace("~", "%7E")
+    return "%5F" + text[1:] if text.startswith("_") else text
 
 
 def identifier(text: str) -> str | None:

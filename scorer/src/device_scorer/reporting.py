@@ -27,6 +27,8 @@ SUMMARY, FAILURES, ANOMALIES, PAGE, SUCCESS = (
     "_SUCCESS",
 )
 
+_MOST_ANEW = 3
+
 DESCRIPTION = """\
 Report on a window from its predictions in the store. Beside them, in {window}/, are written
   _summary.json   counts of devices by outcome, rows, anomalies, the worst devices, changes against the window before
@@ -74,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
     gathering = Gathering(store, config, window, arguments.stale_after)
     if devices is not None and arguments.and_modelled:
         devices += gathering.modelled()
-    result = gathering.summarise(devices, told)
+    result = _settled(gathering, devices, told)
     plots = {line.device: gathering.points(line) for line in result.anomalous[: page.MOST_PLOTTED]}
     files = {
         SUMMARY: summary.as_json(result),
@@ -83,6 +85,9 @@ def run(arguments: argparse.Namespace) -> int:
         PAGE: page.render(result, plots),
     }
     _write(store, window, files, complete=result.complete)
+    if result.complete and gathering.outdated():
+        store.delete("predictions", f"{window.slug}/{SUCCESS}")
+        log.warning(f"{window.slug} is being scored anew: {SUCCESS} is left to the report on that")
     outcomes = (
         ", ".join(f"{count:,} {page.WORDS[outcome]}" for outcome, count in result.outcomes.items()) or "no devices"
     )
@@ -92,6 +97,16 @@ def run(arguments: argparse.Namespace) -> int:
         f"{window.slug}/{PAGE}, {'complete' if result.complete else 'incomplete'}"
     )
     return 0
+
+
+def _settled(gathering: "Gathering", devices: Sequence[str] | None, told: Mapping[str, Fate]) -> Summary:
+    """The summary, made again while the window is scored anew beside it: a late report must not tell of what was."""
+    result = gathering.summarise(devices, told)
+    for _ in range(_MOST_ANEW):
+        if not gathering.outdated():
+            break
+        result = gathering.summarise(devices, told)
+    return result
 
 
 @dataclass
@@ -140,6 +155,11 @@ class Gathering:
             unreadable=unreadable,
         )
 
+    def outdated(self) -> bool:
+        """Whether the window's predictions are others by now than those that were summarised."""
+        now = {device: info.etag for device, info in self._predictions(self.window)}
+        return now != {device: info.etag for device, info in self._found.items()}
+
     def points(self, line: Line) -> dict[str, list[Point]]:
         """The readings of a device's worst tags."""
         worst = sorted(line.digest.tags.items(), key=lambda entry: (-entry[1].anomalies, entry[0]))
@@ -156,8 +176,8 @@ class Gathering:
         template = self.config.predictions_path
         for info in self.store.list("predictions", template.partition("{device}")[0].replace("{window}", window.slug)):
             device = paths.device_of(template, info.name)
-            # A file of ours, such as _failures.csv, has the name of a device's predictions, but not their metadata.
-            ours = "window" not in info.metadata and info.name.rpartition("/")[2] in (FAILURES, ANOMALIES)
+            # Under a template such as {window}/{device} the page has the name of predictions, but not their metadata.
+            ours = "window" not in info.metadata and info.name.rpartition("/")[2] == PAGE
             if device is not None and not ours and paths.prediction_name(template, window, device) == info.name:
                 yield device, info
 
@@ -182,8 +202,9 @@ class Gathering:
         """What became of a device: its predictions say it, else the run, else whether it has readings at all."""
         info = self._found.get(device)
         if info is not None:
-            whole = info.metadata.get("complete", "true") == "true"
-            if whole:
+            if info.metadata.get("tags", "*") != "*":
+                return Fate("partial", "", "only the tags that a run asked for are scored")
+            if info.metadata.get("complete", "true") == "true":
                 return told if told is not None and told.outcome == "alreadyScored" else Fate("scored")
             return told if told is not None and told.outcome == "partial" else Fate("partial")
         if told is not None and told.outcome in ("failed", "notRun", "empty"):
