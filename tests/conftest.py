@@ -9,7 +9,7 @@ pytest_plugins = ["tests.support.cluster", "tests.support.azurite", "tests.suppo
 
 # Fixtures behind which a real part stands, from the cheapest to the dearest; tests run in that order, so that a mistake
 # in a pure function shows before a cluster is started.
-REAL = ("helm", "azurite", "chart_cluster", "cluster", "fault_cluster", "container_cluster")
+REAL = ("helm", "azurite", "tokens", "chart_cluster", "cluster", "fault_cluster", "container_cluster")
 
 
 def _cost(item: pytest.Item) -> int:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import pickle
 import warnings
 from pathlib import Path
@@ -9,8 +10,9 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
+import sklearn
 
-from device_scorer import model
+from device_scorer import SCIKIT_LEARN, model
 from tests.scorer.fixture.make import DEVICE, FOLDER
 from tests.scorer.fleet import END, Fleet, scorer
 
@@ -55,6 +57,40 @@ def test_both_engines_give_the_fixture_the_same_bytes_twice(fleet: Fleet) -> Non
         for info in list(fleet.store.list("predictions")):
             fleet.store.delete("predictions", info.name)
     assert len(written) == 1
+
+
+LABELS = json.loads((FOLDER / "versions" / "labels.json").read_text())
+
+
+@pytest.mark.parametrize("engine", ["auto", "sklearn"])
+@pytest.mark.parametrize("version", LABELS)
+def test_models_of_earlier_scikit_learns_label_as_these_did(fleet: Fleet, version: str, engine: str) -> None:
+    fleet.device(
+        DEVICE,
+        models=(FOLDER / "versions" / f"{version}.joblib").read_bytes(),
+        data=(FOLDER / "readings.csv").read_bytes(),
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        said = fleet.score("--engine", engine, devices=[DEVICE])
+    assert said.code == 0
+    rows = list(csv.DictReader(io.StringIO(fleet.predictions(DEVICE))))
+    found = {tag: "".join(row["Prediction"] for row in rows if row["Tag"] == tag) for tag in ("1", "2")}
+    assert found == LABELS[version]
+    assert fleet.metadata(DEVICE)["sklearn"] == version
+    assert [json.loads(line)["message"] for line in said.err.splitlines()] == [
+        f"models fitted by scikit-learn {version} are scored as {SCIKIT_LEARN} does"
+    ]
+
+
+def test_the_version_that_the_scorer_names_as_its_own_is_the_one_it_is_tested_with() -> None:
+    assert sklearn.__version__ == SCIKIT_LEARN
+
+
+def test_another_version_is_said_once_for_all_devices_of_a_process(fleet: Fleet) -> None:
+    models = (FOLDER / "versions" / "1.1.3.joblib").read_bytes()
+    devices = [fleet.device(f"press-{number}", models=models) for number in range(5)]
+    assert fleet.score(devices=devices).err.count("scikit-learn 1.1.3") == 1
 
 
 @pytest.mark.original

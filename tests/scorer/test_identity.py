@@ -1,13 +1,19 @@
 """What the identity platform's and the storage account's refusals mean."""
 
+import time
+
 import pytest
 from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError, ServiceResponseError
 
-from device_scorer import settings
+from device_scorer import patience, settings
 from device_scorer.azure_errors import understand
 from device_scorer.blobs import open_store
 from device_scorer.errors import IdentityUnavailable, StorageUnavailable, UsageInvalid
+from device_scorer.patience import Trouble, persist
 from tests.scorer.blobserver import CANARY
+from tests.scorer.conftest import Workload
+from tests.scorer.fleet import END, PREDICTIONS, START, Said, a_model, bundle, readings, scorer
+from tests.support.faults import Figure
 
 
 @pytest.mark.parametrize("code", ["AADSTS700213", "AADSTS70021", "AADSTS90033"])
@@ -60,3 +66,89 @@ def test_settings_that_cannot_work_say_what_is_missing_and_no_secret(
     with pytest.raises(UsageInvalid, match=told) as refused:
         open_store(settings.read(environment))
     assert CANARY not in str(refused.value)
+
+
+def score(workload: Workload, monkeypatch: pytest.MonkeyPatch) -> Said:
+    """Score press-1 as a pod does, whose storage wants the platform's tokens."""
+    for name, value in {**workload.storage.environment(), "FLEETSCORE_AUTH": "workloadIdentity"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AZURE_STORAGE_CONNECTION_STRING")
+    workload.storage.put("models", "press-1.joblib", bundle({"1": a_model()}))
+    workload.storage.put("data", "20180828T2300Z/press-1.csv", readings("press-1"))
+    return scorer("score", "--window-start", START, "--window-end", END, "--", "press-1")
+
+
+@pytest.mark.fault("F30")
+@pytest.mark.parametrize("code", ["AADSTS700213", "AADSTS70021"])
+def test_a_device_is_scored_though_the_first_exchanges_of_its_token_fail(
+    workload: Workload, monkeypatch: pytest.MonkeyPatch, code: str, figure: Figure
+) -> None:
+    workload.platform.refusals += [code] * 3
+    began = time.monotonic()
+    assert score(workload, monkeypatch).code == 0
+    assert workload.platform.asked == 4
+    assert workload.storage.names("predictions") == [f"{PREDICTIONS}/press-1.csv"]
+    figure(f"3 refused exchanges cost {time.monotonic() - began:.1f} s, no device lost")
+
+
+@pytest.mark.fault("F30")
+def test_exchanges_that_go_on_failing_end_in_75(workload: Workload, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "PATIENCE", 1.0)
+    workload.platform.refusals += ["AADSTS700213"] * 1000
+    said = score(workload, monkeypatch)
+    assert (said.code, "IdentityUnavailable" in said.err, "AADSTS700213" in said.err) == (75, True, True)
+    assert workload.platform.asked > 1
+
+
+def test_a_wrong_identity_is_75_after_one_exchange(workload: Workload, monkeypatch: pytest.MonkeyPatch) -> None:
+    workload.platform.refusals += ["AADSTS700016"] * 1000
+    said = score(workload, monkeypatch)
+    assert (said.code, "check client id" in said.err) == (75, True)
+    assert workload.platform.asked == 1
+
+
+class Clock:
+    """Time that passes only where one sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def test_a_host_that_cannot_be_reached_any_more_is_given_up_in_seconds_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, tries = Clock(), []
+    monkeypatch.setattr(patience, "time", clock)
+
+    def attempt() -> None:
+        tries.append(clock.now)
+        raise ConnectionError
+
+    def understand(_: Exception) -> Trouble:
+        return Trouble(StorageUnavailable("away"), reached=clock.now < 10)
+
+    with pytest.raises(StorageUnavailable):
+        persist(attempt, understand, deadline=300.0)
+    assert 10 < tries[-1] < 26
+
+
+@pytest.mark.fault("F30", "F27")
+@pytest.mark.parametrize(("reached", "patient"), [(True, 60.0), (False, 5.0)])
+def test_a_call_is_tried_again_for_a_minute_but_a_host_that_cannot_be_reached_for_seconds(
+    monkeypatch: pytest.MonkeyPatch, *, reached: bool, patient: float
+) -> None:
+    clock, tries = Clock(), []
+    monkeypatch.setattr(patience, "time", clock)
+
+    def attempt() -> None:
+        tries.append(clock.now)
+        raise ConnectionError
+
+    with pytest.raises(IdentityUnavailable):
+        persist(attempt, lambda _: Trouble(IdentityUnavailable("no token"), reached=reached), deadline=300.0)
+    assert patient / 2 < tries[-1] <= patient
+    assert len(tries) >= 4

@@ -1,4 +1,4 @@
-"""What both stores promise, on a folder and on Azurite with key and SAS."""
+"""What both stores promise, on a folder and on Azurite with key, SAS and token."""
 
 import threading
 from collections.abc import Iterator
@@ -41,10 +41,15 @@ def store_on(storage: Storage, **changes: str) -> Iterator[Store]:
     store.close()
 
 
-@pytest.fixture(params=["folder", "key", "sas"])
+@pytest.fixture(params=["folder", *(pytest.param(kind, marks=pytest.mark.real) for kind in ("key", "sas", "token"))])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     if request.param == "folder":
         yield open_store(scorer_settings.read({}, str(tmp_path / "store")))
+        return
+    if request.param == "token":
+        workload = request.getfixturevalue("workload")
+        with store_on(workload.storage, **workload.platform.environment) as opened:
+            yield opened
         return
     storage: Storage = request.getfixturevalue("storage")
     sas = {"FLEETSCORE_AUTH": "sas", "AZURE_STORAGE_SAS_TOKEN": sas_of(storage)} if request.param == "sas" else {}

@@ -33,11 +33,13 @@ def understand(error: Exception, *, what: str) -> Trouble:
     """
     if not isinstance(error, AzureError):
         raise error
+    if isinstance(error, ClientAuthenticationError) and (found := _AADSTS.search(str(error))):
+        return _without_token(error, found[0])  # the answer in it, a 400, is the identity platform's, not storage's
     status, code = status_of(error), code_of(error)
     if status is not None and status not in _TRIED_AGAIN and code not in _BEING:
         _refused(error, status, code, what)
     if isinstance(error, ClientAuthenticationError):
-        return _without_token(error)
+        return _without_token(error, "")
     if status is not None and not isinstance(error, DecodeError) and status >= 300:
         text = f"storage answers {status} {code} for {what}".replace("  ", " ")
         return Trouble(StorageUnavailable(text), retry_after=_retry_after(error))
@@ -72,11 +74,10 @@ def _refused(error: Exception, status: int, code: str, what: str) -> None:
     raise ConfigurationInvalid(told) from error
 
 
-def _without_token(error: ClientAuthenticationError) -> Trouble:
+def _without_token(error: ClientAuthenticationError, code: str) -> Trouble:
     """No token from the identity platform: some of its errors pass within a minute, the others are for a person."""
-    found = _AADSTS.search(str(error))
-    told = f"no token for the storage account ({found[0] if found else type(error).__name__})"
-    if found and found[0] not in _SPREADING:
+    told = f"no token for the storage account ({code or type(error).__name__})"
+    if code and code not in _SPREADING:
         raise IdentityUnavailable(f"{told}: check client id, tenant and federated credential") from error
     return Trouble(IdentityUnavailable(told), retry_after=_retry_after(error))
 

@@ -31,6 +31,7 @@ def load_bundle(device: str, shift: Shift, store: Store) -> tuple[Bundle, Source
         engine=shift.task.engine,
         trust_any=settings.trust_any_model,
     )
+    shift.versions.note(bundle.versions)
     digest = hashlib.sha256(blob.content).hexdigest()
     return bundle, Sources((), blob.etag, digest, ",".join(bundle.versions)[:200])
 

@@ -17,7 +17,7 @@ PATIENCE = 60.0
 """Seconds after which one call is given up, whatever the deadline."""
 
 UNREACHABLE_PATIENCE = 5.0
-"""Seconds of refused connections and unknown hosts after which it is given up."""
+"""Seconds of nothing but refused connections and unknown hosts after which it is given up."""
 
 _PAUSE, _LONGEST_PAUSE = 0.3, 8.0
 _Answer = TypeVar("_Answer")
@@ -44,23 +44,27 @@ def persist(
     `understand` turns an exception into Trouble, or raises where another attempt would not help; `on_reached` is told
     of each failed attempt that may have taken effect. Raises the last Trouble's error.
     """
-    began = time.monotonic()
-    reached, tries = False, 0
+    began, away = time.monotonic(), None
+    tries = 0
     while True:
         try:
             return attempt()
         except Exception as error:  # noqa: BLE001  the edge knows which exceptions there are; it raises the others again
             trouble = understand(error)
         tries += 1
+        now = time.monotonic()
         if trouble.reached:
-            reached = True
+            away = None
             on_reached()
+        elif away is None:
+            away = now
         pause = trouble.retry_after
         if pause is None:
             jitter = random.uniform(0.7, 1.3)  # noqa: S311  spreads load, keeps no secret
             pause = min(_LONGEST_PAUSE, _PAUSE * 2 ** (tries - 1)) * jitter
-        ends = min(deadline, began + (PATIENCE if reached else UNREACHABLE_PATIENCE))
-        now = time.monotonic()
+        ends = min(deadline, began + PATIENCE)
+        if away is not None:
+            ends = min(ends, away + UNREACHABLE_PATIENCE)
         if now + pause >= ends:
             times = f"{tries} attempts" if tries > 1 else "1 attempt"
             raise type(trouble.error)(f"{trouble.error} ({times} in {now - began:.0f} s)")

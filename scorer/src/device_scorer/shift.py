@@ -2,9 +2,10 @@
 
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from device_scorer import log
+from device_scorer import SCIKIT_LEARN, log
 from device_scorer.blobs import Store
 from device_scorer.errors import DeadlineExceeded, ReasonedError
 from device_scorer.settings import Settings
@@ -53,6 +54,21 @@ class Opening:
             self._done = True
 
 
+class Versions:
+    """Says once of each scikit-learn other than ours that it fitted models of this process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known = {SCIKIT_LEARN}
+
+    def note(self, versions: Iterable[str]) -> None:
+        """Log a line for each version that is new and another; the predictions' metadata name them all."""
+        with self._lock:
+            for version in sorted(set(versions) - self._known):
+                self._known.add(version)
+                log.info(f"models fitted by scikit-learn {version} are scored as {SCIKIT_LEARN} does")
+
+
 @dataclass(frozen=True, slots=True)
 class Shift:
     """One process's work: the task, where its blobs are, and the locks that its devices share."""
@@ -63,3 +79,4 @@ class Shift:
     large: threading.Lock = field(default_factory=threading.Lock)
     """Held while readings above a few MiB are in memory: so that memory does not grow with the number of devices."""
     opening: Opening = field(default_factory=Opening)
+    versions: Versions = field(default_factory=Versions)
