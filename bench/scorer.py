@@ -11,7 +11,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,7 +30,7 @@ END = START + timedelta(hours=1)
 TAGS = [str(tag) for tag in range(1, 6)]
 SMALL, MIDDLE, LARGE = 240, 10_000, 100_000  # rows per tag
 PACKED = [f"press-{number:03d}" for number in range(100)]
-BESIDE = 12  # devices in the CSV that the naive scorer shares
+BESIDE = 12  # devices in the CSV that naive scorers share
 ROUNDS = 7
 
 
@@ -48,19 +48,20 @@ class Variant:
     rss_mib: float = 0.0
 
 
-def run(*, connection_string: str) -> bool:
+def run(*, connection_string: str, rounds: int) -> bool:
     """Measure all variants and print the table; False where a goal is missed."""
     service = BlobServiceClient.from_connection_string(connection_string)
-    _fill(service)
+    sizes = {**dict.fromkeys(PACKED, SMALL), f"rows-{MIDDLE}": MIDDLE, f"rows-{LARGE}": LARGE}
+    fill(service, sizes, naive=(PACKED[0], f"rows-{MIDDLE}", f"rows-{LARGE}"))
     variants = _variants()
-    for number in range(ROUNDS):
+    for number in range(rounds):
         for index, variant in enumerate(variants):
-            print(f"\rround {number + 1}/{ROUNDS}: {variant.name:<40}", end="", file=sys.stderr, flush=True)
+            print(f"\rround {number + 1}/{rounds}: {variant.name:<40}", end="", file=sys.stderr, flush=True)
             container = f"predictions-{number}-{index}"
             service.create_container(container)
             _measure(variant, container, connection_string)
     print(file=sys.stderr)
-    return _report(variants)
+    return _report(variants, rounds)
 
 
 def _variants() -> list[Variant]:
@@ -87,23 +88,26 @@ def _variants() -> list[Variant]:
     return rows
 
 
-def _fill(service: BlobServiceClient) -> None:
+def fill(service: BlobServiceClient, sizes: Mapping[str, int], naive: Collection[str]) -> None:
+    """Upload models and readings of devices of so many rows per tag; for some of them as the naive scorer has them too.
+
+    The small ones of these share a CSV, with `BESIDE` devices in it at least; each larger one has one for itself.
+    """
     models, data = service.create_container("models"), service.create_container("data")
     bundle = {tag: _train(index) for index, tag in enumerate(TAGS)}
     packed = _dump(bundle)
     folder = f"{START:%Y%m%dT%H%MZ}"
-    sizes = {**dict.fromkeys(PACKED, SMALL), f"rows-{MIDDLE}": MIDDLE, f"rows-{LARGE}": LARGE}
     shared: list[str] = []
     for device, size in sizes.items():
         rows = _readings(device, size)
         models.upload_blob(f"{device}.joblib", packed)
         data.upload_blob(f"{folder}/{device}.csv", _csv(rows))
-        if size == SMALL and len(shared) < BESIDE:
-            shared.append(rows)
         if size != SMALL:
             data.upload_blob(f"shared-{size}.csv", _csv(rows))
+        elif device in naive or len(shared) < BESIDE:
+            shared.append(rows)
     data.upload_blob("sensor_data.csv", _csv("".join(shared)))
-    for device in (PACKED[0], f"rows-{MIDDLE}", f"rows-{LARGE}"):
+    for device in naive:
         for tag, model in bundle.items():
             models.upload_blob(f"model_{device}_{tag}", pickle.dumps(model))
 
@@ -153,7 +157,7 @@ def _measure(variant: Variant, container: str, connection_string: str) -> None:
     variant.rss_mib = max(variant.rss_mib, float(rss))
 
 
-def _report(variants: list[Variant]) -> bool:
+def _report(variants: list[Variant], rounds: int) -> bool:
     medians = {variant.name: statistics.median(variant.cpu) for variant in variants}
     met = True
     print("| one process | CPU per device / naive | goal | peak RSS (MiB) |")
@@ -164,11 +168,11 @@ def _report(variants: list[Variant]) -> bool:
         met = met and reached
         goal = "" if variant.goal is None else f"<= {variant.goal}{'' if reached else ' MISSED'}"
         print(f"| {variant.name} | {ratio:.4f} | {goal} | {variant.rss_mib:.0f} |")
-    print(f"\nnaive = {medians['naive, 5 x 240 rows']:.2f} s of CPU here; {ROUNDS} interleaved rounds, medians")
+    print(f"\nnaive = {medians['naive, 5 x 240 rows']:.2f} s of CPU here; {rounds} interleaved rounds, medians")
     return met
 
 
-def main() -> bool:
+def main(*, quick: bool) -> bool:
     """Start Azurite in a fresh folder and measure."""
     with tempfile.TemporaryDirectory() as folder, Azurite.start(Path(folder), containers=()) as azurite:
-        return run(connection_string=azurite.connection_string)
+        return run(connection_string=azurite.connection_string, rounds=1 if quick else ROUNDS)

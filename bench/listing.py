@@ -1,0 +1,73 @@
+"""A storage account that can only be listed, for fleets too large to be uploaded to Azurite (1,000 blobs take 10 s).
+
+It answers as Azure does, 5,000 blobs a page with the properties of each, so that the operator lists through its own SDK
+at its own cost. Every device has a model and readings in every window; nothing has been predicted.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+from bench import scorer
+
+PAGE = 5000
+PARTITION = f"{scorer.START:%Y%m%dT%H%MZ}/"
+NAMES = {"models": "{device}.joblib", "data": "{prefix}{device}.csv"}
+_BLOB = (
+    "<Blob><Name>{}</Name><Properties><Creation-Time>Thu, 01 Jan 2026 12:00:00 GMT</Creation-Time>"
+    "<Last-Modified>Thu, 01 Jan 2026 12:00:00 GMT</Last-Modified><Etag>0x8DE4A3B5C6D7E8F</Etag>"
+    "<Content-Length>51200</Content-Length><Content-Type>application/octet-stream</Content-Type><Content-Encoding />"
+    "<Content-Language /><Content-CRC64 /><Content-MD5>1B2M2Y8AsgTpgAmY7PhCfg==</Content-MD5><Cache-Control />"
+    "<Content-Disposition /><BlobType>BlockBlob</BlobType><AccessTier>Hot</AccessTier>"
+    "<AccessTierInferred>true</AccessTierInferred><LeaseStatus>unlocked</LeaseStatus><LeaseState>available</LeaseState>"
+    "<ServerEncrypted>true</ServerEncrypted></Properties><OrMetadata /></Blob>"
+)
+
+
+@contextmanager
+def serving(devices: Sequence[str]) -> Iterator[str]:
+    """Serve the listing of a fleet's storage; gives the connection string."""
+
+    @cache
+    def page(container: str, prefix: str, at: int) -> bytes:
+        name = NAMES.get(container)
+        here = devices[at : at + PAGE] if name else []
+        blobs = "".join(_BLOB.format(name.format(prefix=prefix, device=device)) for device in here if name)
+        marker = at + PAGE if at + PAGE < len(devices) and name else ""
+        head = '<?xml version="1.0" encoding="utf-8"?><EnumerationResults>'
+        return f"{head}<Blobs>{blobs}</Blobs><NextMarker>{marker}</NextMarker></EnumerationResults>".encode()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            url = urlsplit(self.path)
+            query = {key: values[0] for key, values in parse_qs(url.query).items()}
+            listed = query.get("comp") == "list"
+            content = b""
+            if listed:
+                content = page(url.path.rpartition("/")[2], query.get("prefix", ""), int(query.get("marker", "0")))
+            self.send_response(200 if listed else 404)
+            self.send_header("x-ms-error-code", "BlobNotFound")
+            self.send_header("Content-Type", "application/xml")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    for at in range(0, len(devices), PAGE):  # so that no run waits until the pages are made
+        page("models", "", at)
+        page("data", PARTITION, at)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        endpoint = f"http://127.0.0.1:{server.server_port}/devstoreaccount1"
+        yield f"DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey=a2V5;BlobEndpoint={endpoint};"
+    finally:
+        server.shutdown()
+        server.server_close()
