@@ -29,6 +29,17 @@ async def test_a_run_over_all_devices_completes_and_says_what_was_found(runs: Ru
     assert all(job["metadata"]["ownerReferences"][0]["kind"] == "ScoringRun" for job in runs.jobs())
 
 
+async def test_that_a_run_has_begun_is_told_before_its_progress_is_due_to_be_saved(
+    runs: Runs, operate: Operate, staged: Staged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scoring_operator.runner.SAVE_EVERY", 600)
+    staged(stages.finish("hangs", labels={"fleetscore.dev/run": "hourly"}, after_seconds=stages.NEVER, weight=100_000))
+    async with operate(presses(3)):
+        runs.create()
+        status = await until(runs, lambda status: status.get("phase") == "Running")
+    assert status["devices"]["total"] == 3
+
+
 @pytest.mark.field("spec.devicesPerJob")
 async def test_packed_jobs_cover_every_device_once(runs: Runs, operate: Operate) -> None:
     async with operate(presses(23)):

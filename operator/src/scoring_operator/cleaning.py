@@ -23,7 +23,7 @@ from scoring_operator.views import JobView
 from scoring_operator.words import Word
 
 KEEP_FAILED = 50  # failed Jobs that stay with the run, with their pods
-PILE = 5000  # finished Jobs that may pile up while the run is active
+PILE = 10_000  # finished Jobs that may pile up while the run is active: 300 MiB of etcd
 DELETE_PACE = 10  # Jobs deleted per second
 GRACE = timedelta(seconds=60)  # before the Jobs of an ended run go, for people who look at it
 TRY_AGAIN = 10.0  # seconds until a report's Job that was refused is tried again

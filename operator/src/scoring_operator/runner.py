@@ -190,7 +190,8 @@ class Runner:
             return STORAGE_RETRY if self._trouble else 0.0
         due = [] if decided.wake is None else [decided.wake]
         self._take_progress(decided)
-        wait = 0.0 if decided.save else self._saved_at + SAVE_EVERY - time.monotonic()
+        another_phase = decided.phase != self.run.status.get("phase")  # to be told now, so to be saved now
+        wait = 0.0 if decided.save or another_phase else self._saved_at + SAVE_EVERY - time.monotonic()
         if self._ledger.unsaved and wait <= 0:
             await self._ledger.save()
             self._saved_at = time.monotonic()
