@@ -120,6 +120,7 @@ def _until_gone(runs: Runs, device: str) -> None:
     )
 
 
+@pytest.mark.fault("F22")
 @pytest.mark.field("spec.overlapPolicy")
 async def test_runs_of_one_schedule_go_one_after_the_other_or_are_skipped(runs: Runs, operate: Operate) -> None:
     labels = {"fleetscore.dev/schedule": "hourly"}

@@ -1,86 +1,14 @@
 """create-run against a small HTTP server that answers as the API server would."""
 
 import argparse
-import json
-import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from scoring_operator import schedule
-
-JOB = "/apis/batch/v1/namespaces/scoring/jobs/hourly-29"
-RUNS = "/apis/fleetscore.dev/v1alpha1/namespaces/scoring/scoringruns"
-
-
-@dataclass
-class Api:
-    """What the server answers, by method and path, and what it was sent."""
-
-    answers: dict[tuple[str, str], tuple[int, dict[str, Any]]] = field(default_factory=dict)
-    created: list[dict[str, Any]] = field(default_factory=list)
-
-    def refuse(self, code: int, reason: str, message: str) -> None:
-        status = {"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": message}
-        self.answers["POST", RUNS] = (code, status)
-
-
-@pytest.fixture
-def api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Api]:
-    api = Api()
-    api.answers["GET", JOB] = (200, {"metadata": {"annotations": {}, "creationTimestamp": "2018-08-29T00:05:00Z"}})
-    api.answers["POST", RUNS] = (201, {})
-
-    class Handler(BaseHTTPRequestHandler):
-        def answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            status, answer = api.answers.get(
-                (self.command, self.path), (404, {"kind": "Status", "message": "not found"})
-            )
-            if self.command == "POST":
-                api.created.append(json.loads(body))
-            content = json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        do_GET = do_POST = answer  # noqa: N815  # the names that BaseHTTPRequestHandler calls
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        use_kubeconfig(f"http://127.0.0.1:{server.server_port}", tmp_path, monkeypatch)
-        yield api
-        server.shutdown()
-        thread.join()
-
-
-def use_kubeconfig(server: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = {
-        "current-context": "test",
-        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
-        "clusters": [{"name": "test", "cluster": {"server": server}}],
-        "users": [{"name": "test", "user": {"token": "t"}}],
-    }
-    (folder / "kubeconfig").write_text(yaml.safe_dump(config))
-    monkeypatch.setenv("KUBECONFIG", str(folder / "kubeconfig"))
-
-
-@pytest.fixture
-def schedules(tmp_path: Path) -> Path:
-    file = tmp_path / "schedules.yaml"
-    entry = {"name": "hourly", "fleet": "default", "window": "PT1H", "delay": "PT3M", "run": {"parallelism": 7}}
-    file.write_text(yaml.safe_dump({"schedules": [entry]}))
-    return file
+from tests.schedule.conftest import JOB, Api
 
 
 def create_run(file: Path, *more: str) -> int:
@@ -164,3 +92,27 @@ def test_a_job_with_an_unreadable_time_ends_with_64(
     api.answers["GET", JOB] = (200, {"metadata": {"creationTimestamp": "soon"}})
     assert create_run(schedules) == 64
     assert "Job scoring/hourly-29: scheduled time 'soon' is no time" in capsys.readouterr().err
+
+
+@pytest.mark.fault("F20")
+def test_a_firing_far_ahead_of_the_api_servers_clock_makes_no_run_yet(
+    api: Api, schedules: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    early = datetime.now(UTC) + timedelta(hours=2)
+    api.answers["GET", JOB] = (200, {"metadata": {"creationTimestamp": early.isoformat()}})
+    assert create_run(schedules) == 75
+    assert "by the API server's clock: is the clock of the controller manager's node right?" in capsys.readouterr().err
+    assert not api.created
+
+
+@pytest.mark.fault("F20")
+def test_a_firing_a_little_ahead_waits_until_the_readings_are_due(api: Api, schedules: Path) -> None:
+    due = (datetime.now(UTC) + timedelta(seconds=2)).replace(microsecond=0)
+    begins = datetime(1970, 1, 1, tzinfo=UTC)
+    delay = (due - begins) % timedelta(hours=1)  # so that a window's readings are due just then
+    entry = {"name": "hourly", "fleet": "default", "delay": f"PT{int(delay.total_seconds())}S"}
+    schedules.write_text(yaml.safe_dump({"schedules": [entry]}))
+    api.answers["GET", JOB] = (200, {"metadata": {"creationTimestamp": due.isoformat()}})
+    assert create_run(schedules) == 0
+    assert due <= datetime.now(UTC)
+    assert api.created[0]["spec"]["window"]["end"] == f"{due - delay:%Y-%m-%dT%H:%M:%SZ}"

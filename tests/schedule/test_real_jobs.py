@@ -1,70 +1,13 @@
 """create-run under its own account against a real API server, for Jobs annotated as the CronJob controller does."""
 
-import argparse
-import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from localcluster.cluster import Cluster
-from scoring_operator import schedule
-from tests.chart.generate import CRD
-from tests.chart.rendering import find, render
-
-ANNOTATION = "batch.kubernetes.io/cronjob-scheduled-timestamp"
-
-
-class Scheduler:
-    """A namespace with one schedule of the chart, and its account."""
-
-    def __init__(self, cluster: Cluster, namespace: str, folder: Path, **more: Any) -> None:
-        entry = {"name": "hourly", "cron": "5 * * * *", "delay": "PT3M", "fleet": "default"} | more
-        fleet = {"name": "default", "storage": {"accountUrl": "https://fleet.blob.core.windows.net"}}
-        manifests = render({"fleets": [fleet], "schedules": [entry], "crds": {"enabled": False}}, namespace=namespace)
-        self._cluster, self._namespace, self._file = cluster, namespace, folder / "schedules.yaml"
-        self._file.write_text(find(manifests, "ConfigMap", "fleetscore-schedules")["data"]["schedules.yaml"])
-        rights = [m for m in manifests if m["metadata"]["labels"]["app.kubernetes.io/component"] == "scheduler"]
-        cluster.kubectl("apply", "-f", "-", input=yaml.safe_dump_all(rights))
-        self.kubeconfig = cluster.kubeconfig_for(namespace, "fleetscore-scheduler")
-
-    def fire(self, job: str, scheduled: str | None = None) -> int:
-        """Do what a firing does: a Job with the annotation (none: as made by hand), then create-run."""
-        metadata = {"name": job, "annotations": {ANNOTATION: scheduled} if scheduled else {}}
-        container = {"name": "create-run", "image": "none"}
-        template = {"spec": {"restartPolicy": "Never", "containers": [container]}}
-        body = {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata}
-        body["spec"] = {"suspend": True, "template": template}  # no pod of it: the test is the pod
-        self._cluster.kubectl("-n", self._namespace, "create", "-f", "-", input=json.dumps(body))
-        parser = argparse.ArgumentParser()
-        schedule.add_arguments(parser)
-        arguments = ["--schedules-file", str(self._file), "--schedule", "hourly", "--job", job]
-        return schedule.run(parser.parse_args([*arguments, "--namespace", self._namespace]))
-
-    def runs(self) -> dict[str, Any]:
-        """Give the specs of the namespace's runs by name."""
-        listed = json.loads(self._cluster.kubectl("-n", self._namespace, "get", "scoringruns", "-o", "json"))
-        return {item["metadata"]["name"]: item["spec"] for item in listed["items"]}
-
-    def job(self, name: str) -> dict[str, Any]:
-        job: dict[str, Any] = json.loads(self._cluster.kubectl("-n", self._namespace, "get", "job", name, "-o", "json"))
-        return job
-
-
-@pytest.fixture
-def cluster_with_crd(cluster: Cluster) -> Cluster:
-    cluster.kubectl("apply", "-f", str(CRD))
-    cluster.kubectl("wait", "--for=condition=Established", "crd/scoringruns.fleetscore.dev")
-    return cluster
-
-
-@pytest.fixture
-def scheduler(cluster_with_crd: Cluster, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scheduler:
-    scheduler = Scheduler(cluster_with_crd, namespace, tmp_path, run={"parallelism": 7})
-    monkeypatch.setenv("KUBECONFIG", str(scheduler.kubeconfig))
-    return scheduler
+from tests.schedule.scheduler import Scheduler
 
 
 def test_a_firing_makes_the_run_of_its_scheduled_time_however_late_its_pod(scheduler: Scheduler) -> None:
@@ -75,6 +18,7 @@ def test_a_firing_makes_the_run_of_its_scheduled_time_however_late_its_pod(sched
     assert (spec["fleet"], spec["parallelism"]) == ("default", 7)
 
 
+@pytest.mark.fault("F21")
 def test_two_firings_for_one_window_make_one_run(scheduler: Scheduler, capsys: pytest.CaptureFixture[str]) -> None:
     assert scheduler.fire("hourly-1", "2018-08-29T00:05:00Z") == 0
     assert scheduler.fire("other-1", "2018-08-29T00:05:00Z") == 0
@@ -82,6 +26,28 @@ def test_two_firings_for_one_window_make_one_run(scheduler: Scheduler, capsys: p
     assert "exists already" in capsys.readouterr().out
 
 
+@pytest.mark.fault("F21")
+def test_of_firings_at_once_for_one_window_one_makes_the_run_and_all_succeed(scheduler: Scheduler) -> None:
+    jobs = [f"hourly-{number}" for number in range(6)]
+    with ThreadPoolExecutor(len(jobs)) as pool:
+        codes = pool.map(scheduler.fire, jobs, ["2018-08-29T00:05:00Z"] * len(jobs))
+        assert set(codes) == {0}
+    assert list(scheduler.runs()) == ["hourly-20180828t230000z"]
+
+
+@pytest.mark.fault("F21")
+def test_the_hour_that_a_zone_repeats_is_two_runs_and_the_one_it_leaves_out_is_none_less(scheduler: Scheduler) -> None:
+    autumn = ("2026-10-25T01:05:00+02:00", "2026-10-25T02:05:00+02:00", "2026-10-25T02:05:00+01:00")
+    spring = ("2026-03-29T01:05:00+01:00", "2026-03-29T03:05:00+02:00")
+    for number, moment in enumerate(autumn + spring):
+        assert scheduler.fire(f"hourly-{number}", moment) == 0
+    assert sorted(scheduler.runs()) == [
+        *(f"hourly-{start}0000z" for start in ("20260328t23", "20260329t00")),
+        *(f"hourly-{start}0000z" for start in ("20261024t22", "20261024t23", "20261025t00")),
+    ]
+
+
+@pytest.mark.fault("F21")
 def test_hours_that_were_missed_are_made_up_by_their_own_firings_in_any_order(scheduler: Scheduler) -> None:
     for hour in ("03", "01", "02"):
         assert scheduler.fire(f"hourly-{hour}", f"2018-08-29T{hour}:05:00Z") == 0
@@ -119,4 +85,4 @@ def test_the_account_may_do_nothing_else(cluster: Cluster, namespace: str) -> No
     ours = {
         resource: verbs for resource, verbs in granted.items() if "selfsubject" not in resource and resource[0] != "["
     }
-    assert ours == {"jobs.batch": "get", "scoringruns.fleetscore.dev": "create"}
+    assert ours == {"jobs.batch": "get", "scoringruns.fleetscore.dev": "create list"}

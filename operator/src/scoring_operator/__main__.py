@@ -1,4 +1,4 @@
-"""The command line: `scoring-operator run` and `scoring-operator create-run`."""
+"""The command line: `scoring-operator run`, `create-run` and `backfill`."""
 
 import argparse
 import logging
@@ -19,6 +19,7 @@ USAGE = 64  # exit code for settings and arguments that cannot be used
 COMMANDS = {
     "run": ("scoring_operator.__main__", "watch ScoringRuns and score fleets, until a signal comes"),
     "create-run": ("scoring_operator.schedule", "create the ScoringRun that a schedule asks for now (in a CronJob)"),
+    "backfill": ("scoring_operator.backfill", "create the runs that past windows of a schedule lack"),
 }
 
 

@@ -18,7 +18,9 @@ from scoring_operator.scoringrun import GROUP, KIND, SCHEDULE_LABEL, VERSION, Wi
 SCHEDULED_FOR = "batch.kubernetes.io/cronjob-scheduled-timestamp"
 """Annotation that the CronJob controller puts on a Job: when it should have started, with its time zone's offset."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+"""Where windows are counted from."""
+
 _SHORTEST = timedelta(minutes=1)
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,31}[a-z0-9])?")  # with "-20180828t230000z" a run's name of 50 at most
 _DURATION = re.compile(
@@ -63,8 +65,8 @@ def window_before(moment: datetime, *, length: timedelta, delay: timedelta) -> W
         length: Length of a window; windows are counted from 1970-01-01T00:00:00Z.
         delay: How late readings may be.
     """
-    complete = (moment.astimezone(UTC) - delay - _EPOCH) // length
-    end = _EPOCH + complete * length
+    complete = (moment.astimezone(UTC) - delay - EPOCH) // length
+    end = EPOCH + complete * length
     return Window(start=end - length, end=end)
 
 

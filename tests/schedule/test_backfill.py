@@ -1,0 +1,71 @@
+"""backfill's command line, against a small HTTP server that answers as the API server would."""
+
+from pathlib import Path
+
+import pytest
+
+from scoring_operator.__main__ import main
+from tests.schedule.conftest import RUNS, Api
+
+DAY = ("--from", "2018-08-28", "--to", "2018-08-29")
+LIST = f"{RUNS}?limit=500"
+
+
+def backfill(file: Path, *more: str) -> int:
+    try:
+        return main(
+            ["backfill", "--schedules-file", str(file), "--schedule", "hourly", "--namespace", "scoring", *more]
+        )
+    except SystemExit as error:  # argparse's own
+        return int(error.code or 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        pytest.param(["--from", "yesterday", "--to", "2018-08-29"], 2, "is no time such as 2018", id="no time"),
+        pytest.param(["--from", "2018-08-28T13:00:00", "--to", "2018-08-29"], 2, "has no time zone", id="no zone"),
+        pytest.param([*DAY, "--max-concurrent", "0"], 2, "'0' is no number from 1 on", id="none at a time"),
+        pytest.param(["--from", "2018-08-29", "--to", "2018-08-28"], 64, "no whole window", id="upside down"),
+        pytest.param(["--from", "2199-01-01", "--to", "2199-01-02"], 64, "no whole window", id="future"),
+        pytest.param(["--from", "1970-01-01", "--to", "2018-08-28"], 64, "bring --from and --to closer", id="ages"),
+        pytest.param([*DAY, "--schedule", "weekly"], 64, "'weekly'; it has: hourly", id="no such schedule"),
+        pytest.param([*DAY, "--namespace", ""], 64, "no namespace is given", id="no namespace"),
+    ],
+)
+def test_wrong_usage_names_the_thing(
+    api: Api, schedules: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, message: str
+) -> None:
+    api.answers["GET", LIST] = (200, {"metadata": {}, "items": []})
+    assert backfill(schedules, *arguments) == code
+    assert message in capsys.readouterr().err
+    assert not api.created
+
+
+def test_a_dry_run_lists_the_windows_and_creates_nothing(
+    api: Api, schedules: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api.answers["GET", LIST] = (200, {"metadata": {}, "items": []})
+    assert backfill(schedules, "--from", "2018-08-28T01:00:00+02:00", "--to", "2018-08-28T01:00:00Z", "--dry-run") == 0
+    said = capsys.readouterr().out
+    assert "2 windows from 2018-08-27T23:00:00Z to 2018-08-28T01:00:00Z" in said
+    assert "  2018-08-28T00:00:00Z to 2018-08-28T01:00:00Z" in said
+    assert not api.created
+
+
+def test_an_account_without_the_rights_is_told_which(
+    api: Api, schedules: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api.answers["GET", LIST] = (403, {"kind": "Status", "code": 403, "reason": "Forbidden", "message": "no"})
+    assert backfill(schedules, *DAY) == 75
+    assert "needs list and create on scoringruns" in capsys.readouterr().err
+
+
+def test_a_run_that_the_api_server_will_never_accept_ends_it(
+    api: Api, schedules: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api.answers["GET", LIST] = (200, {"metadata": {}, "items": []})
+    api.refuse(422, "Invalid", "spec.parallelism is too large")
+    assert backfill(schedules, *DAY) == 65
+    assert "spec.parallelism is too large" in capsys.readouterr().err
+    assert len(api.created) == 1
