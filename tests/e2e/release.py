@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import yaml
 
+from device_scorer.__main__ import run as device_scorer
 from localcluster import images
 from localcluster.cluster import Cluster
 from localcluster.tools import ensure_program
@@ -55,7 +56,10 @@ class Release:
         answer: dict[str, Any] = json.loads(self.kubectl("get", *arguments, "-o", "json"))
         return answer
 
-    def fleet(self, name: str = "default", predictions: str | None = None) -> dict[str, Any]:
+    def fleet(
+        self, name: str = "default", predictions: str | None = None, *, auth: str = "existingSecret"
+    ) -> dict[str, Any]:
+        secret = {"existingSecret": {"name": SECRET, "key": KEY, "kind": "connectionString"}}
         return {
             "name": name,
             "storage": {
@@ -63,20 +67,24 @@ class Release:
                 "models": self.storage.models,
                 "data": self.storage.data,
                 "predictions": predictions or self.storage.predictions,
-                "auth": "existingSecret",
-                "existingSecret": {"name": SECRET, "key": KEY, "kind": "connectionString"},
+                "auth": auth,
+                **(secret if auth == "existingSecret" else {}),
             },
             "scorer": {"resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}}},
         }
 
     def install(self, **values: Any) -> None:
         """Namespace, Secret and chart; returns when the operator is ready."""
-        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-        meta = {"name": self.namespace, "labels": labels}
-        self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
+        self.make_namespace()
         secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET}}
         self.apply({**secret, "stringData": {KEY: self.storage.connection_string}})
         self.helm_upgrade(**values)
+
+    def make_namespace(self) -> None:
+        """Make the namespace, which admits only pods that meet restricted Pod Security."""
+        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+        meta = {"name": self.namespace, "labels": labels}
+        self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
 
     def helm_upgrade(self, **values: Any) -> None:
         """Install the chart, or change its values."""
@@ -184,6 +192,18 @@ class Release:
         (pod,) = self.get("pods", "-l", "app.kubernetes.io/component=operator")["items"]
         for process in until(lambda: processes_of(pod["metadata"]["uid"]), seconds=90, what="the operator's process"):
             os.kill(process, signal.SIGKILL)
+
+
+def scored_locally(store: Path, devices: list[str]) -> dict[str, bytes]:
+    """What the same command writes on a laptop."""
+    window = [
+        "--window-start",
+        f"{WINDOW_START:%Y-%m-%dT%H:%M:%SZ}",
+        "--window-end",
+        f"{WINDOW_END:%Y-%m-%dT%H:%M:%SZ}",
+    ]
+    assert device_scorer(["score", "--store", str(store), *window, "--", *devices]) == 0
+    return {path.stem: path.read_bytes() for path in (store / "predictions" / SLUG).glob("*.csv")}
 
 
 def processes_of(pod_uid: str) -> list[int]:

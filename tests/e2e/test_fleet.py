@@ -7,22 +7,9 @@ from pathlib import Path
 
 import joblib
 
-from device_scorer.__main__ import run as device_scorer
-from tests.e2e.release import SLUG, WINDOW_END, WINDOW_START, Release, until
+from tests.e2e.release import WINDOW_START, Release, scored_locally, until
 
 GARBAGE, BROKEN_CSV, BAD_TAG, ONLY_DATA = "press-3", "press-4", "press-5", "newcomer"
-
-
-def scored_locally(store: Path, devices: list[str]) -> dict[str, bytes]:
-    """What the same command writes on a laptop."""
-    window = [
-        "--window-start",
-        f"{WINDOW_START:%Y-%m-%dT%H:%M:%SZ}",
-        "--window-end",
-        f"{WINDOW_END:%Y-%m-%dT%H:%M:%SZ}",
-    ]
-    assert device_scorer(["score", "--store", str(store), *window, "--", *devices]) == 0
-    return {path.stem: path.read_bytes() for path in (store / "predictions" / SLUG).glob("*.csv")}
 
 
 def test_a_fleet_is_scored_and_only_its_predictions_outlive_the_run(

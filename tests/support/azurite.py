@@ -4,6 +4,7 @@ import functools
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from azure.storage.blob import BlobServiceClient
@@ -30,7 +31,9 @@ class Storage:
 
     @functools.cached_property
     def client(self) -> BlobServiceClient:
-        return BlobServiceClient.from_connection_string(self.connection_string)
+        oauth = self.azurite.oauth
+        trust: dict[str, Any] = {"connection_verify": str(oauth.certificate)} if oauth else {}
+        return BlobServiceClient.from_connection_string(self.connection_string, **trust)
 
     def container(self, role: str) -> str:
         return {"models": self.models, "data": self.data, "predictions": self.predictions}[role]

@@ -1,0 +1,144 @@
+"""Workload identity with real containers: no pod holds a secret; its projected token buys it one for storage."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localcluster.azurite import Azurite, OAuth
+from localcluster.certificates import Authority
+from localcluster.cluster import Cluster
+from scoring_operator.jobs import RUN_FOLDER
+from tests.e2e.entra import AUDIENCE, TOKEN_FOLDER, TRUST, TRUST_FOLDER, Entra, serving
+from tests.e2e.release import Release, scored_locally
+from tests.support.azurite import new_storage
+from tests.support.faults import Figure
+
+TENANT = "11111111-1111-4111-8111-111111111111"
+OPERATOR, SCORER = "22222222-2222-4222-8222-222222222222", "33333333-3333-4333-8333-333333333333"
+IDENTITY = {"AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_FEDERATED_TOKEN_FILE", "AZURE_AUTHORITY_HOST"}
+FLEET = {
+    "FLEETSCORE_ACCOUNT_URL", "FLEETSCORE_AUTH", "FLEETSCORE_MODELS_CONTAINER", "FLEETSCORE_DATA_CONTAINER",
+    "FLEETSCORE_PREDICTIONS_CONTAINER", "FLEETSCORE_DATA_PATH", "FLEETSCORE_DATA_PARTITION", "FLEETSCORE_MODELS_PATH",
+    "FLEETSCORE_MODELS_TRUST", "FLEETSCORE_PREDICTIONS_PATH", "FLEETSCORE_ALLOW_OVERWRITE",
+    "FLEETSCORE_ANOMALOUS_SHARE", "FLEETSCORE_ANOMALOUS_MIN_ROWS",
+}  # fmt: skip
+
+
+@dataclass
+class Tls:
+    """The test's authority, and a server's certificate of it with its key."""
+
+    authority: Path
+    certificate: Path
+    key: Path
+
+
+@pytest.fixture(scope="module")
+def tls(container_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Tls:
+    authority = Authority(tmp_path_factory.mktemp("authority"), "test").create()
+    leaf, key = authority.issue("server", "azure", names=[container_cluster.host_address])
+    chain = leaf.with_name("chain.pem")
+    chain.write_bytes(leaf.read_bytes() + authority.certificate.read_bytes())
+    return Tls(authority.certificate, chain, key)
+
+
+@pytest.fixture
+def secure(loaded_cluster: Cluster, tls: Tls, tmp_path: Path) -> Iterator[Release]:
+    """A release whose storage speaks TLS and takes tokens."""
+    oauth = OAuth(tls.certificate, tls.key)
+    host = loaded_cluster.host_address
+    with Azurite.start(tmp_path / "store", host=host, oauth=oauth, containers=()) as azurite:
+        made = Release(loaded_cluster, new_storage(azurite), "e2e-identity")
+        made.make_namespace()
+        yield made
+        made.storage.client.close()
+        made.uninstall()
+
+
+@pytest.fixture
+def entra(secure: Release, tls: Tls) -> Iterator[Entra]:
+    """A tenant that knows the two accounts of the release; the scorer's credential has not spread to all of it yet."""
+    accounts = {"fleetscore-operator": OPERATOR, "fleetscore-scorer": SCORER}
+    credentials = {f"system:serviceaccount:{secure.namespace}:{name}": client for name, client in accounts.items()}
+    tenant = Entra(secure.cluster.api, TENANT, credentials, not_spread=[list(credentials)[1]])
+    with serving(tenant, secure.cluster.host_address, tls.certificate, tls.key):
+        webhook = tenant.webhook(secure.namespace, tls.authority)
+        secure.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": TRUST}, "data": {
+            "ca.crt": tls.authority.read_text()
+        }})  # fmt: skip
+        secure.apply(webhook)
+        yield tenant
+        secure.cluster.kubectl("delete", "mutatingwebhookconfiguration", webhook["metadata"]["name"])
+
+
+def pods_of(release: Release, component: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = release.get("pods", "-l", f"app.kubernetes.io/component={component}")["items"]
+    return found
+
+
+@pytest.mark.fault("T4", "T6", "F30")
+def test_pods_reach_storage_by_their_projected_token_and_hold_nothing_else(
+    secure: Release, entra: Entra, fleet_of: Callable[[int], Path], figure: Figure
+) -> None:
+    store = fleet_of(4)
+    secure.upload(store)
+    secure.fleets = [secure.fleet(auth="workloadIdentity")]
+    secure.helm_upgrade(
+        azure={"workloadIdentity": {"clientId": OPERATOR, "tenantId": TENANT}},
+        scorer={"serviceAccount": {"annotations": {"azure.workload.identity/client-id": SCORER}}},
+    )
+    secure.start_run("identity")
+    secure.wait_for_end("identity")
+    assert secure.devices("identity") == {"total": 4, "scored": 4}
+    assert secure.predictions() == scored_locally(store, [f"press-{number}" for number in range(1, 5)])
+    secure.kubectl("wait", "scoringrun/identity", "--for=condition=Reported", "--timeout=120s")
+    assert "_SUCCESS" in secure.report()
+
+    # Each account got tokens as its own client and no other; what one endpoint did not know yet cost no pod.
+    clients = {subject.rpartition(":")[2]: client for subject, client, _ in entra.exchanges}
+    assert clients == {"fleetscore-operator": OPERATOR, "fleetscore-scorer": SCORER}
+    assert [code for *_, code in entra.exchanges if code] == ["AADSTS700213"]
+    assert all(job["status"]["succeeded"] == 1 for job in secure.get("jobs")["items"])
+    assert not any(job["status"].get("failed") for job in secure.get("jobs")["items"])
+
+    scorers, reports = pods_of(secure, "scorer"), pods_of(secure, "report")
+    assert (len(scorers), len(reports)) == (4, 1)
+    for pod in scorers + reports:
+        (container,) = pod["spec"]["containers"]
+        assert {variable["name"] for variable in container["env"]} == FLEET | IDENTITY | {"REQUESTS_CA_BUNDLE"}
+        assert all(variable.keys() == {"name", "value"} for variable in container["env"])
+        assert "envFrom" not in container
+        own = {"report": {RUN_FOLDER}, "scorer": set()}[pod["metadata"]["labels"]["app.kubernetes.io/component"]]
+        mounts = {mount["mountPath"] for mount in container["volumeMounts"]}
+        assert mounts == {"/tmp", TOKEN_FOLDER, TRUST_FOLDER} | own  # noqa: S108  # the pod's own emptyDir
+        (token,) = [
+            source["serviceAccountToken"]
+            for volume in pod["spec"]["volumes"]
+            for source in volume.get("projected", {}).get("sources", [])
+            if "serviceAccountToken" in source
+        ]
+        assert token["audience"] == AUDIENCE  # so it is no token for the API server
+        assert not [volume for volume in pod["spec"]["volumes"] if "secret" in volume]
+    types = [secret["type"] for secret in secure.get("secrets")["items"]]
+    assert set(types) == {"helm.sh/release.v1"}
+    given = sum(not code for *_, code in entra.exchanges)
+    figure(f"{given} tokens given for 5 pods and the operator, one AADSTS700213 outlived, 0 pods failed")
+
+
+@pytest.mark.fault("T4")
+def test_a_token_for_azure_opens_nothing_in_the_cluster(release: Release) -> None:
+    release.make_namespace()
+    release.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "scorer"}})
+    command = ["create", "token", "scorer"]
+    reviewed = [review(release, release.kubectl(*command, *more).strip()) for more in ([], [f"--audience={AUDIENCE}"])]
+    assert [status.get("authenticated", False) for status in reviewed] == [True, False]
+
+
+def review(release: Release, token: str) -> dict[str, Any]:
+    """What the API server makes of a token."""
+    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}}
+    path = "/apis/authentication.k8s.io/v1/tokenreviews"
+    return dict(release.cluster.api.request("POST", path, body)["status"])
