@@ -9,6 +9,8 @@ import yaml
 
 from tests.chart import generate
 from tests.chart.generate import CHART, CRD, SCHEMA, documented_values
+from tests.support.marks import marked_tests
+from tests.support.values import chart_values
 
 VALUES = (CHART / "values.yaml").read_text()
 # Kubernetes' own objects, which the API server checks, and Helm's own key.
@@ -42,6 +44,14 @@ def test_each_value_has_a_comment() -> None:
     ]
     assert values
     assert bare == []
+
+
+def test_each_value_has_a_test_that_is_marked_with_it() -> None:
+    assert set(chart_values()) - marked_tests("value").keys() == set()
+
+
+def test_each_mark_names_a_value_that_there_is() -> None:
+    assert marked_tests("value").keys() - set(chart_values()) == set()
 
 
 def test_the_schema_is_closed_at_every_level() -> None:

@@ -16,6 +16,12 @@ pytestmark = pytest.mark.usefixtures("helm")
     ("values", "message"),
     [
         pytest.param({"operater": {}}, "additional properties 'operater' not allowed", id="misspelt key"),
+        pytest.param(
+            {"fleets": [a_fleet(data={"format": "parquet"})]},
+            "value must be 'csv'",
+            marks=pytest.mark.value("fleets[].data.format"),
+            id="a format that is not built",
+        ),
         pytest.param({"fleets": [a_fleet(storag={})]}, "additional properties 'storag' not allowed", id="in a fleet"),
         pytest.param(
             {"fleets": [a_fleet()], "schedules": [a_schedule(run={"paralellism": 3})]},

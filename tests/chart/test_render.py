@@ -84,6 +84,7 @@ def test_service_accounts_give_their_token_only_to_pods_that_ask(values: Path) -
     assert all(account["automountServiceAccountToken"] is False for account in accounts)
 
 
+@pytest.mark.value("watch.namespaces")
 def test_watched_namespaces_get_a_role_each_and_no_cluster_role() -> None:
     manifests = render(EVERYTHING)
     roles = {
@@ -92,7 +93,9 @@ def test_watched_namespaces_get_a_role_each_and_no_cluster_role() -> None:
         if m["metadata"]["name"] == "fleetscore-operator" and m["kind"] == "Role"
     }
     assert roles == {"plant-a", "plant-b", "scoring"}
-    assert not [m for m in manifests if m["kind"].startswith("ClusterRole")]
+    assert not [
+        m for m in manifests if m["kind"].startswith("ClusterRole") and m["metadata"]["name"].endswith("operator")
+    ]
 
 
 def test_a_role_for_the_lease_stands_in_the_releases_namespace_only() -> None:
@@ -101,6 +104,7 @@ def test_a_role_for_the_lease_stands_in_the_releases_namespace_only() -> None:
 
 
 @pytest.mark.parametrize(("values", "namespaces"), [(MINIMAL, ("scoring",)), (ALL_NAMESPACES, ())], ids=str)
+@pytest.mark.value("watch.allNamespaces")
 def test_the_operator_reads_its_settings_from_what_is_rendered(values: Path, namespaces: tuple[str, ...]) -> None:
     template = next(t for name, t in pod_templates(render(values)).items() if name.startswith("Deployment"))
     read = settings.from_environment(environment(template) | {"POD_NAME": "p", "POD_NAMESPACE": "scoring"})
@@ -110,6 +114,7 @@ def test_the_operator_reads_its_settings_from_what_is_rendered(values: Path, nam
 
 
 @each_ci_values
+@pytest.mark.value("fleets[].name")
 def test_the_operator_can_read_the_fleets_file(values: Path) -> None:
     manifests = render(values)
     document = next(m for m in manifests if m["kind"] == "ConfigMap" and "fleets.yaml" in m["data"])
@@ -121,10 +126,12 @@ def test_a_fleets_settings_reach_the_operator_unchanged() -> None:
     text = next(m for m in render(EVERYTHING) if m["kind"] == "ConfigMap" and "fleets.yaml" in m["data"])["data"][
         "fleets.yaml"
     ]
-    wanted = yaml.safe_load(EVERYTHING.read_text())["fleets"]
+    values = yaml.safe_load(EVERYTHING.read_text())
     rendered = yaml.safe_load(text)["fleets"]
-    assert rendered[0] == wanted[0]
-    assert rendered[1] == wanted[1] | {"scorer": {"serviceAccountName": "fleetscore-scorer"}}
+    assert rendered[0] == values["fleets"][0]
+    common = {key: value for key, value in values["scorer"].items() if key not in ("image", "serviceAccount")}
+    common |= {"serviceAccountName": "fleetscore-scorer", "priorityClassName": "yielding"}
+    assert rendered[1] == values["fleets"][1] | {"scorer": common}
 
 
 def test_a_fleet_without_namespaces_is_for_the_releases_own() -> None:
@@ -139,6 +146,12 @@ def test_each_namespace_of_a_fleet_has_the_scorers_account() -> None:
     assert scorers == {"plant-a", "plant-b", "scoring"}
 
 
+@pytest.mark.value(
+    "fleets[].storage.auth",
+    "fleets[].storage.existingSecret.name",
+    "fleets[].storage.existingSecret.key",
+    "fleets[].storage.existingSecret.kind",
+)
 def test_a_fleets_secret_is_mounted_into_the_operator_by_fleet_and_key() -> None:
     spec = find(render(MINIMAL), "Deployment")["spec"]["template"]["spec"]
     (mount,) = [m for m in spec["containers"][0]["volumeMounts"] if "secret" in m["name"]]
@@ -148,6 +161,13 @@ def test_a_fleets_secret_is_mounted_into_the_operator_by_fleet_and_key() -> None
         "secretName": "fleet-storage",
         "items": [{"key": "connectionString", "path": "connectionString"}],
     }
+
+
+@pytest.mark.value("nameOverride", "fullnameOverride")
+def test_names_may_be_chosen() -> None:
+    renamed = find(render({"nameOverride": "scores"}), "Deployment")["metadata"]
+    assert (renamed["name"], renamed["labels"]["app.kubernetes.io/name"]) == ("fleetscore-scores-operator", "scores")
+    assert find(render({"fullnameOverride": "mine"}), "Deployment")["metadata"]["name"] == "mine-operator"
 
 
 def test_other_fleets_make_other_operator_pods() -> None:
@@ -166,7 +186,11 @@ def test_workload_identity_marks_the_operators_pod_and_the_accounts() -> None:
     assert template["metadata"]["labels"]["azure.workload.identity/use"] == "true"
     for name in ("fleetscore-operator", "fleetscore-scorer"):
         annotations = find(manifests, "ServiceAccount", name)["metadata"]["annotations"]
-        assert annotations == {"azure.workload.identity/client-id": "c", "azure.workload.identity/tenant-id": "t"}
+        assert annotations == {
+            "azure.workload.identity/client-id": "c",
+            "azure.workload.identity/tenant-id": "t",
+            "azure.workload.identity/service-account-token-expiration": "3600",
+        }
 
 
 def test_without_workload_identity_nothing_is_marked() -> None:
@@ -179,9 +203,21 @@ def test_an_accounts_own_annotations_win() -> None:
     assert account["metadata"]["annotations"]["azure.workload.identity/client-id"].startswith("99999999")
 
 
-def test_an_images_digest_wins_over_its_tag() -> None:
-    container = find(render(EVERYTHING), "Deployment")["spec"]["template"]["spec"]["containers"][0]
-    assert container["image"] == f"registry.example.com/fleetscore/operator@sha256:{'0123456789' * 6}0123"
+@pytest.mark.value("operator.image.repository", "operator.image.tag", "operator.image.digest")
+@pytest.mark.value("scorer.image.repository", "scorer.image.tag", "scorer.image.digest")
+def test_an_images_digest_wins_over_its_tag_and_its_tag_over_the_charts_version() -> None:
+    digest = f"sha256:{'0123456789' * 6}0123"
+
+    def images(**image: str) -> tuple[str, str]:
+        container = find(
+            render({"operator": {"image": image}, "scorer": {"image": image | {"repository": "x/s"}}}), "Deployment"
+        )["spec"]["template"]["spec"]["containers"][0]
+        variables = {entry["name"]: entry.get("value") for entry in container["env"]}
+        return container["image"], str(variables["FLEETSCORE_SCORER_IMAGE"])
+
+    assert images(repository="x/o") == ("x/o:0.1.0", "x/s:0.1.0")
+    assert images(repository="x/o", tag="v2") == ("x/o:v2", "x/s:v2")
+    assert images(repository="x/o", tag="v2", digest=digest) == (f"x/o@{digest}", f"x/s@{digest}")
 
 
 def test_common_labels_stand_on_every_object_and_pod() -> None:
@@ -200,6 +236,14 @@ def test_placement_and_pull_secrets_reach_every_pod() -> None:
         assert spec["priorityClassName"] == "system-cluster-critical"
 
 
+@pytest.mark.value(
+    "operator.serviceAccount.create",
+    "operator.serviceAccount.name",
+    "scheduler.serviceAccount.create",
+    "scheduler.serviceAccount.name",
+    "scorer.serviceAccount.create",
+    "scorer.serviceAccount.name",
+)
 def test_existing_accounts_are_used_and_none_is_made() -> None:
     manifests = render(ALL_NAMESPACES)
     assert not [m for m in manifests if m["kind"] == "ServiceAccount"]
@@ -208,6 +252,8 @@ def test_existing_accounts_are_used_and_none_is_made() -> None:
         "Deployment/fleet-scoring-operator": "existing-operator",
         "CronJob/fleet-scoring-hourly": "existing-scheduler",
     }
+    fleets = parse_fleets(yaml.safe_load(find(manifests, "ConfigMap", "fleet-scoring-fleets")["data"]["fleets.yaml"]))
+    assert fleets["default"].scorer.service_account_name == "existing-scorer"
 
 
 def test_the_crd_is_the_repositorys_and_kept_on_uninstall() -> None:
@@ -218,6 +264,7 @@ def test_the_crd_is_the_repositorys_and_kept_on_uninstall() -> None:
     assert crd["metadata"]["name"] == wanted["metadata"]["name"]
 
 
+@pytest.mark.value("crds.enabled", "crds.keep")
 def test_the_crd_may_go_with_the_release_or_be_left_to_others() -> None:
     crd = find(render({"crds": {"keep": False}}), "CustomResourceDefinition")
     assert "helm.sh/resource-policy" not in crd["metadata"].get("annotations", {})

@@ -12,6 +12,7 @@ pytestmark = pytest.mark.usefixtures("helm")
 
 
 @each_ci_values
+@pytest.mark.value("schedules[].name")
 def test_create_run_can_read_every_schedule(values: Path) -> None:
     manifests = render(values)
     for cron_job in (m for m in manifests if m["kind"] == "CronJob"):

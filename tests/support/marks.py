@@ -2,6 +2,7 @@
 
 @pytest.mark.field("spec.parallelism")    the test changes the field and sees another outcome on a real API server
 @pytest.mark.fault("F7", "T3", "D1")      the test stands for these faults, threats and inputs of hazards.py
+@pytest.mark.value("operator.replicas")   the test sets the chart's value and sees another outcome
 
 A mark stands over a test, in its parameters, or in a list of the module that its decorators name; its arguments are
 literals. The documents list them (`make generate`); a session over all tests fails if one of SHOWN has no test that
@@ -15,12 +16,17 @@ from pathlib import Path
 import pytest
 
 from tests.support.fields import spec_fields
+from tests.support.values import chart_values
 
 ROOT = Path(__file__).parents[2]
 TESTS = ROOT / "tests"
 # Every mark, and what has to be shown by tests that carry it.
-SHOWN: dict[str, Callable[[], Collection[str]]] = {"field": spec_fields}
-MARKS = {"field": "fields of spec that the test changes", "fault": "faults, threats and inputs that it stands for"}
+SHOWN: dict[str, Callable[[], Collection[str]]] = {"field": spec_fields, "value": chart_values}
+MARKS = {
+    "field": "fields of spec that the test changes",
+    "fault": "faults, threats and inputs that it stands for",
+    "value": "values of the chart that the test sets",
+}
 
 
 def pytest_configure(config: pytest.Config) -> None:

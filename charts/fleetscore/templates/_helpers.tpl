@@ -65,11 +65,32 @@ default
 {{- define "fleetscore.fleets" -}}
 {{- $fleets := list -}}
 {{- $account := include "fleetscore.serviceAccountName" (dict "root" . "component" "scorer") -}}
+{{- $common := dict "serviceAccountName" $account -}}
+{{- range $key, $value := omit .Values.scorer "image" "serviceAccount" -}}
+{{- with $value }}{{ $_ := set $common $key . }}{{ end -}}
+{{- end -}}
+{{- if and .Values.priorityClass.create (not $common.priorityClassName) -}}
+{{- $_ := set $common "priorityClassName" (include "fleetscore.priorityClassName" .) -}}
+{{- end -}}
 {{- range .Values.fleets -}}
-{{- $scorer := merge (dict) (default dict .scorer) (dict "serviceAccountName" $account) -}}
-{{- $fleets = append $fleets (merge (dict "scorer" $scorer) . (dict "namespaces" (list $.Release.Namespace))) -}}
+{{- $scorer := dict -}}
+{{- range $key, $value := $common }}{{ $_ := set $scorer $key $value }}{{ end -}}
+{{- range $key, $value := default dict .scorer }}{{ $_ := set $scorer $key $value }}{{ end -}}
+{{- $fleets = append $fleets (merge (dict "scorer" $scorer) (omit . "scorer") (dict "namespaces" (list $.Release.Namespace))) -}}
 {{- end -}}
 {{- dict "fleets" $fleets | toYaml -}}
+{{- end -}}
+
+{{/* Namespaces of all fleets, as {"list": [...]}. */}}
+{{- define "fleetscore.fleetNamespaces" -}}
+{{- $namespaces := list -}}
+{{- range (include "fleetscore.fleets" . | fromYaml).fleets }}{{ $namespaces = concat $namespaces .namespaces }}{{ end -}}
+{{- dict "list" ($namespaces | uniq | sortAlpha) | toYaml -}}
+{{- end -}}
+
+{{/* Name of the PriorityClass of the scorer's pods. */}}
+{{- define "fleetscore.priorityClassName" -}}
+{{- default (printf "%s-scorer" (include "fleetscore.fullname" .)) .Values.priorityClass.name -}}
 {{- end -}}
 
 {{/* Whether any fleet uses workload identity: "true" or nothing. */}}
@@ -85,6 +106,9 @@ default
 {{- $annotations := dict -}}
 {{- with $identity.clientId }}{{ $_ := set $annotations "azure.workload.identity/client-id" . }}{{ end -}}
 {{- with $identity.tenantId }}{{ $_ := set $annotations "azure.workload.identity/tenant-id" . }}{{ end -}}
+{{- if include "fleetscore.workloadIdentity" .root -}}
+{{- $_ := set $annotations "azure.workload.identity/service-account-token-expiration" (toString $identity.tokenExpirationSeconds) -}}
+{{- end -}}
 {{- mergeOverwrite $annotations (deepCopy .annotations) | toYaml -}}
 {{- end -}}
 
@@ -107,7 +131,7 @@ capabilities: {drop: [ALL]}
 {{/* What decides where a component's pods run, as fields of a pod spec. Call with .Values.operator or .Values.scheduler. */}}
 {{- define "fleetscore.placement" -}}
 {{- $placement := dict -}}
-{{- range $key := list "nodeSelector" "tolerations" "affinity" "priorityClassName" -}}
+{{- range $key := list "nodeSelector" "tolerations" "affinity" "topologySpreadConstraints" "priorityClassName" -}}
 {{- with index $ $key }}{{ $_ := set $placement $key . }}{{ end -}}
 {{- end -}}
 {{- with $placement }}{{ toYaml . }}{{ end -}}

@@ -23,13 +23,15 @@ COMMANDS = {
 }
 
 
-def add_arguments(_parser: argparse.ArgumentParser) -> None:
-    """`run` takes everything from its environment."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """`run` takes the rest from its environment."""
+    parser.add_argument("--log-level", metavar="LEVEL", help="in the place of FLEETSCORE_LOG_LEVEL, such as DEBUG")
 
 
-def run(_arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Run the operator until a signal ends it."""
-    settings = from_environment(os.environ)
+    level = {"FLEETSCORE_LOG_LEVEL": arguments.log_level} if arguments.log_level else {}
+    settings = from_environment(os.environ | level)
     logs.configure(settings.log_level)
     fleets = read_fleets(settings)
     account = credentials.load(os.environ)

@@ -91,6 +91,10 @@ class ScorerSettings(Struct, frozen=True, rename="camel", forbid_unknown_fields=
     annotations: dict[str, str] = {}
     pod_labels: dict[str, str] = {}
     pod_annotations: dict[str, str] = {}
+    extra_env: list[dict[str, Any]] = []
+    extra_args: list[str] = []
+    extra_volumes: list[dict[str, Any]] = []
+    extra_volume_mounts: list[dict[str, Any]] = []
 
 
 class Fleet(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):

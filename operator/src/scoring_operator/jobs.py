@@ -52,7 +52,8 @@ def build_job(
         **({names.DEVICE_LABEL: names.device_label(devices[0])} if len(devices) == 1 else {}),
     }
     deadline = run.spec.device_deadline_seconds * len(devices) + IMAGE_PULL_ALLOWANCE
-    pod = _pod(run, fleet, image, arguments(run, name, devices), min(deadline, run.spec.active_deadline_seconds))
+    words = arguments(run, name, devices, fleet.scorer.extra_args)
+    pod = _pod(run, fleet, image, words, min(deadline, run.spec.active_deadline_seconds))
     return _job(run, fleet, name, labels, {names.POSITIONS_ANNOTATION: str(batch.positions)}, pod)
 
 
@@ -129,8 +130,8 @@ def _job(
     }
 
 
-def arguments(run: ScoringRun, job: str, devices: Sequence[str]) -> list[str]:
-    """The scorer's arguments: the same line in `kubectl describe` and on a laptop."""
+def arguments(run: ScoringRun, job: str, devices: Sequence[str], extra: Sequence[str] = ()) -> list[str]:
+    """The scorer's arguments, with the fleet's extra ones: the same line in `kubectl describe` and on a laptop."""
     spec = run.spec
     return [
         "score",
@@ -141,6 +142,7 @@ def arguments(run: ScoringRun, job: str, devices: Sequence[str]) -> list[str]:
         "--run-uid", run.uid,
         "--job-name", job,
         "--device-deadline-seconds", str(spec.device_deadline_seconds),
+        *extra,
         "--",
         *devices,
     ]  # fmt: skip
@@ -200,17 +202,21 @@ def _pod(
                 "image": image.image,
                 "imagePullPolicy": image.pull_policy,
                 "args": [escape(argument) for argument in args],
-                "env": environment(fleet),
+                # Of two variables of one name the last counts: the fleet's own settings stand.
+                "env": [*scorer.extra_env, *environment(fleet)],
                 "resources": {"requests": resources.requests, "limits": resources.limits},
                 "securityContext": {
                     "allowPrivilegeEscalation": False,
                     "readOnlyRootFilesystem": True,
                     "capabilities": {"drop": ["ALL"]},
                 },
-                "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}],  # noqa: S108  # the pod's own emptyDir
+                "volumeMounts": [
+                    {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108  # the pod's own emptyDir
+                    *scorer.extra_volume_mounts,
+                ],
             }
         ],
-        "volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": SCRATCH_LIMIT}}],
+        "volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": SCRATCH_LIMIT}}, *scorer.extra_volumes],
         "imagePullSecrets": [{"name": secret} for secret in image.pull_secrets],
         "nodeSelector": scorer.node_selector,
         "tolerations": scorer.tolerations,
