@@ -4,10 +4,11 @@ import re
 from itertools import product
 
 import pytest
+from hypothesis import given, settings
 
 from device_scorer import task
 from device_scorer.__main__ import parser_of
-from device_scorer.outcome import FAILED, KINDS, PASSING, Outcome, message, record
+from device_scorer.outcome import FAILED, KINDS, LONGEST_WORD, PASSING, Outcome, message, record
 from device_scorer.paths import outcome_name
 from device_scorer.paths import segment as scorer_segment
 from device_scorer.predictions import Figures, Sources, metadata
@@ -19,6 +20,7 @@ from scoring_operator.jobs import arguments, environment, escape, report_argumen
 from scoring_operator.paths import device_of, segment
 from scoring_operator.words import OUTCOMES, REASONS, read_message
 from tests.operator.builders import NOW, a_run
+from tests.scorer.test_outcome import MIXES
 
 IDS = [
     "press-1",
@@ -42,6 +44,7 @@ IDS = [
 ]
 
 
+@pytest.mark.fault("T8")
 @pytest.mark.parametrize("device", IDS)
 def test_both_write_an_id_as_the_same_segment(device: str) -> None:
     assert segment(device) == scorer_segment(device)
@@ -52,6 +55,7 @@ def test_an_id_comes_back_from_its_segment(device: str) -> None:
     assert device_of(scorer_segment(device)) == device
 
 
+@pytest.mark.fault("T9")
 @pytest.mark.parametrize("policy", ["CreateOnly", "IfChanged", "Overwrite"])
 def test_the_scorer_parses_the_jobs_arguments(policy: str) -> None:
     devices = ["press-1", "-starts-with-a-dash", "--help", "$(HOME)"]
@@ -81,6 +85,7 @@ def expanded(argument: str) -> str:
     return re.sub(r"\$\$|\$\(([^)]*)\)", lambda found: "SECRET" if found[1] else "$", argument)
 
 
+@pytest.mark.fault("T9")
 @pytest.mark.parametrize("device", ["$(AZURE_STORAGE_SAS_TOKEN)", "$$(A)", "a$b", "$", "$$", "press-1"])
 def test_the_kubelet_passes_an_id_on_as_it_is(device: str) -> None:
     assert expanded(escape(device)) == device
@@ -114,6 +119,19 @@ def test_the_operator_reads_what_the_scorer_says(count: int, write: object) -> N
             assert index in said.reasons[outcome.reason]
     done = sum(outcome.kind in ("scored", "partial") for outcome in told.values())
     assert (said.results.rows, said.results.anomalies) == (10 * done, 3 * done)
+
+
+@settings(max_examples=100, deadline=None)
+@given(MIXES)
+def test_the_operator_reads_any_mix_of_up_to_500_devices(told: dict[int, Outcome]) -> None:
+    raw = message(told, len(told))
+    assert len(raw) <= LONGEST_WORD
+    said = read_message(raw, len(told))
+    assert said is not None
+    assert said.covers(len(told))
+    for index, outcome in told.items():
+        assert index in (said.passing[outcome.reason] if outcome.kind == PASSING else said.outcomes[outcome.kind])
+        assert outcome.kind != FAILED or index in said.reasons[outcome.reason]
 
 
 def test_both_know_the_same_outcomes() -> None:
@@ -167,7 +185,7 @@ def test_the_scorer_understands_the_jobs_environment() -> None:
         }
     )
     variables = {entry["name"]: entry["value"] for entry in environment(fleet)}
-    settings = read(variables)
-    assert settings.account_url == "https://account.blob.core.windows.net"
-    assert dict(settings.containers) == {"models": "mmm", "data": "ddd", "predictions": "ppp"}
-    assert (settings.allow_overwrite, settings.anomalous_when) == (True, AnomalousWhen(share=0.025, min_rows=7))
+    found = read(variables)
+    assert found.account_url == "https://account.blob.core.windows.net"
+    assert dict(found.containers) == {"models": "mmm", "data": "ddd", "predictions": "ppp"}
+    assert (found.allow_overwrite, found.anomalous_when) == (True, AnomalousWhen(share=0.025, min_rows=7))

@@ -49,6 +49,7 @@ class BlobServer:
     requests: list[tuple[str, str, float]] = field(default_factory=list)
     before: Callable[[str, str], None] = lambda _method, _path: None
     count: int = 0
+    sent: int = 0
 
     def fail(self, kind: str, *, times: int = 1, **more: Any) -> None:
         self.faults += [Fault(kind, **more) for _ in range(times)]
@@ -118,7 +119,8 @@ class _Handler(BaseHTTPRequestHandler):
             status = 200
             if wanted and content:
                 first, last = int(wanted[1]), min(int(wanted[2]), len(content) - 1)
-                headers |= {"Content-Range": f"bytes {first}-{last}/{len(content)}"}
+                length = headers.pop("claims", len(content))
+                headers |= {"Content-Range": f"bytes {first}-{last}/{length}"}
                 headers["x-ms-blob-content-md5"] = headers.pop("Content-MD5")
                 content, status = content[first : last + 1], 206
             self._send(status, content, headers, cut=cut)
@@ -141,6 +143,7 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in (headers or {}).items():
             self.send_header(name, value)
         self.end_headers()
+        self.state.sent += len(body)
         if self.command != "HEAD":
             self.wfile.write(body[: len(body) // 2] if cut else body)
         if cut:

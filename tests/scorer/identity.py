@@ -16,6 +16,9 @@ from typing import Any
 SIGNATURE = "c2lnbmF0dXJlLWNhbmFyeS0wMTIzNDU2Nzg5"
 """The last part of every token that is handed out: what no log line may hold."""
 
+ASSERTION = "assertion-canary-0123456789"
+"""The service account's token, which a pod shows the platform: nor this."""
+
 
 @dataclass
 class Platform:
@@ -54,7 +57,7 @@ def token() -> str:
 @contextmanager
 def serving(folder: Path, certificate: Path, key: Path) -> Iterator[Platform]:
     """A running platform; `certificate` is trusted by whoever gets its environment."""
-    (folder / "federated-token").write_text("the service account's token")
+    (folder / "federated-token").write_text(ASSERTION)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

@@ -1,5 +1,6 @@
 """Storage that is busy, silent, broken, or loses answers: one whole blob or none, in time, and no secret told."""
 
+import base64
 import json
 import logging
 import time
@@ -14,6 +15,7 @@ from device_scorer.blobs import Store, open_store
 from device_scorer.errors import ConfigurationInvalid, IdentityUnavailable, StorageUnavailable
 from tests.scorer.blobserver import CANARY, SAS, BlobServer, serving
 from tests.scorer.fleet import END, PREDICTIONS, START, Said, a_model, bundle, readings, scorer
+from tests.support.faults import Figure
 
 BLOB = "/account/predictions/p.csv"
 
@@ -47,17 +49,52 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "UNREACHABLE_PATIENCE", 0.5)
 
 
+@pytest.mark.fault("F27")
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-def test_one_busy_answer_costs_less_than_three_seconds(server: BlobServer, store: Store, status: int) -> None:
+def test_one_busy_answer_costs_less_than_three_seconds(
+    server: BlobServer, store: Store, status: int, figure: Figure
+) -> None:
     server.put(BLOB, b"content")
     server.fail("status", status=status)
     began = time.monotonic()
     blob = store.read("predictions", "p.csv")
     assert blob is not None
     assert blob.content == b"content"
-    assert time.monotonic() - began < 3
+    took = time.monotonic() - began
+    assert took < 3
+    figure(f"one {status} costs {took:.1f} s")
 
 
+@pytest.mark.walk  # a second more than the patience with an unreachable host
+@pytest.mark.fault("F27")
+def test_a_dead_endpoint_ends_in_75_within_seconds(monkeypatch: pytest.MonkeyPatch, figure: Figure) -> None:
+    monkeypatch.setenv("FLEETSCORE_AUTH", "sas")
+    monkeypatch.setenv("FLEETSCORE_ACCOUNT_URL", "http://127.0.0.1:9/account")
+    monkeypatch.setenv("AZURE_STORAGE_SAS_TOKEN", SAS)
+    began = time.monotonic()
+    said = score("press-1", "press-2")
+    took = time.monotonic() - began
+    assert (said.code, said.err.count("Connection refused")) == (75, 2)
+    assert took < 10
+    figure(f"nobody listens: 75 after {took:.1f} s")
+
+
+@pytest.mark.walk  # as long as the deadline
+@pytest.mark.fault("F27")
+@pytest.mark.parametrize("kind", ["silent", "status"])
+def test_an_endpoint_that_says_nothing_of_use_ends_in_75_within_the_deadline(
+    server: BlobServer, kind: str, figure: Figure
+) -> None:
+    server.fail(kind, times=1000)
+    began = time.monotonic()
+    said = score("press-1", words=("--device-deadline-seconds", "3"))
+    took = time.monotonic() - began
+    assert (said.code, "StorageUnavailable" in said.err) == (75, True)
+    assert took < 5
+    figure(f"{kind}: 75 after {took:.1f} s of the 3 that a device had")
+
+
+@pytest.mark.fault("F27")
 @pytest.mark.parametrize("kind", ["reset", "silent", "truncate", "damage"])
 def test_a_read_that_breaks_is_read_again_and_whole(server: BlobServer, store: Store, kind: str) -> None:
     server.put(BLOB, b"0123456789" * 1000)
@@ -67,6 +104,7 @@ def test_a_read_that_breaks_is_read_again_and_whole(server: BlobServer, store: S
     assert blob.content == b"0123456789" * 1000
 
 
+@pytest.mark.fault("F27")
 def test_what_arrives_damaged_every_time_is_never_believed(server: BlobServer, store: Store) -> None:
     server.put(BLOB, b"0123456789")
     server.fail("damage", times=10)
@@ -74,6 +112,7 @@ def test_what_arrives_damaged_every_time_is_never_believed(server: BlobServer, s
         store.read("predictions", "p.csv")
 
 
+@pytest.mark.fault("F27")
 @pytest.mark.parametrize("status", [429, 503])
 def test_retry_after_is_honoured(server: BlobServer, store: Store, status: int) -> None:
     server.put(BLOB, b"content")
@@ -83,6 +122,7 @@ def test_retry_after_is_honoured(server: BlobServer, store: Store, status: int) 
     assert 1.0 <= second - first < 2
 
 
+@pytest.mark.fault("F27")
 def test_a_retry_after_beyond_the_deadline_is_not_waited_for(server: BlobServer, store: Store) -> None:
     server.fail("status", status=429, retry_after="600")
     began = time.monotonic()
@@ -91,6 +131,7 @@ def test_a_retry_after_beyond_the_deadline_is_not_waited_for(server: BlobServer,
     assert time.monotonic() - began < 2
 
 
+@pytest.mark.fault("F27")
 @pytest.mark.parametrize("kind", ["status", "silent", "reset"])
 def test_trouble_that_lasts_ends_by_the_deadline(server: BlobServer, store: Store, kind: str) -> None:
     server.fail(kind, times=100)
@@ -100,6 +141,7 @@ def test_trouble_that_lasts_ends_by_the_deadline(server: BlobServer, store: Stor
     assert time.monotonic() - began < 2.5
 
 
+@pytest.mark.fault("F27")
 @pytest.mark.usefixtures("hasty")
 def test_a_refused_connection_is_given_up_in_seconds() -> None:
     environment = {
@@ -120,6 +162,7 @@ def test_patience_with_an_unreachable_host_is_seconds_and_with_a_busy_one_a_minu
     assert patience.PATIENCE == 60
 
 
+@pytest.mark.fault("F28")
 @pytest.mark.parametrize("kind", ["lost", "reset", "status"])
 def test_an_upload_whose_answer_was_lost_is_ours_once(server: BlobServer, store: Store, kind: str) -> None:
     server.fail(kind, method="PUT")
@@ -128,6 +171,7 @@ def test_an_upload_whose_answer_was_lost_is_ours_once(server: BlobServer, store:
     assert server.blobs[BLOB].content == b"mine"
 
 
+@pytest.mark.fault("F28")
 def test_after_a_lost_answer_anothers_blob_is_not_taken_for_ours(server: BlobServer, store: Store) -> None:
     def another_first(method: str, _path: str) -> None:
         if method == "PUT":
@@ -139,6 +183,7 @@ def test_after_a_lost_answer_anothers_blob_is_not_taken_for_ours(server: BlobSer
     assert server.blobs[BLOB].content == b"theirs"
 
 
+@pytest.mark.fault("F28")
 def test_a_lost_answer_to_a_replacement_is_ours_too(server: BlobServer, store: Store) -> None:
     etag = server.put(BLOB, b"old").strip('"')
     server.fail("lost", method="PUT")
@@ -176,6 +221,7 @@ def score(*devices: str, words: tuple[str, ...] = ()) -> Said:
     return scorer("score", "--window-start", START, "--window-end", END, *words, "--", *devices)
 
 
+@pytest.mark.fault("F27", "F28")
 @pytest.mark.parametrize("method", ["HEAD", "GET", "PUT", "DELETE"])
 @pytest.mark.parametrize("kind", ["status", "reset", "lost", "silent"])
 def test_whatever_breaks_once_a_device_ends_scored_with_one_whole_blob(
@@ -189,6 +235,7 @@ def test_whatever_breaks_once_a_device_ends_scored_with_one_whole_blob(
     assert server.blobs[predictions[0]].content.count(b"\n") == 6
 
 
+@pytest.mark.fault("F27")
 @pytest.mark.usefixtures("hasty")
 def test_storage_that_stays_away_is_75_and_says_which(server: BlobServer, tmp_path: Path) -> None:
     a_fleet_on(server, "press-1", "press-2")
@@ -201,6 +248,7 @@ def test_storage_that_stays_away_is_75_and_says_which(server: BlobServer, tmp_pa
     assert word["passing"] == {"StorageUnavailable": "1"}
 
 
+@pytest.mark.fault("F27")
 @pytest.mark.usefixtures("hasty")
 def test_when_storage_is_down_the_rest_of_a_packed_job_is_not_tried(server: BlobServer) -> None:
     server.fail("status", times=100_000)
@@ -209,6 +257,7 @@ def test_when_storage_is_down_the_rest_of_a_packed_job_is_not_tried(server: Blob
     assert time.monotonic() - began < 15
 
 
+@pytest.mark.fault("T13")
 @pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("kind", ["status", "reset", "silent"])
 def test_no_secret_gets_into_any_line_at_any_level(
@@ -222,6 +271,37 @@ def test_no_secret_gets_into_any_line_at_any_level(
         said_too = score("press-1", "press-2")
     assert any(CANARY in path for _, path, _ in server.requests)
     assert CANARY not in said.out + said.err + said_too.out + said_too.err + caplog.text
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.fault("T13")
+@pytest.mark.parametrize("kind", ["status", "reset"])
+def test_no_account_key_gets_into_any_line_at_any_level(
+    server: BlobServer, kind: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = base64.b64encode(CANARY.encode()).decode()
+    parts = ("DefaultEndpointsProtocol=http", "AccountName=account", f"AccountKey={key}", f"BlobEndpoint={server.url}")
+    monkeypatch.setenv("FLEETSCORE_AUTH", "connectionString")
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", ";".join(parts))
+    a_fleet_on(server, "press-1")
+    with caplog.at_level(logging.DEBUG):
+        said = score("press-1")
+        server.fail(kind, times=100)
+        said_too = score("press-1", "press-2")
+    assert (said.code, said_too.code) == (0, 75)
+    assert key not in said.out + said.err + said_too.out + said_too.err + caplog.text
+
+
+@pytest.mark.fault("D6", "T15")
+@pytest.mark.parametrize(
+    ("path", "reason"), [("data/20180828T2300Z/press-1.csv", "DataTooLarge"), ("models/press-1.joblib", "ModelInvalid")]
+)
+def test_a_gigabyte_is_refused_by_its_length_before_it_is_read(server: BlobServer, path: str, reason: str) -> None:
+    a_fleet_on(server, "press-1")
+    server.put(f"/account/{path}", bytes(8 * 2**20), claims=str(2**30))
+    said = score("press-1")
+    assert (said.code, f'"reason": "{reason}"' in said.err, "1,073,741,824 bytes" in said.err) == (65, True, True)
+    assert server.sent < 5 * 2**20
 
 
 @pytest.mark.parametrize("code", ["AuthenticationFailed", "AuthorizationFailure"])

@@ -62,6 +62,7 @@ def test_a_result_is_told_before_the_last_device_is_done() -> None:
     assert [outcome.kind for outcome in outcomes.values()] == [SCORED, SCORED]
 
 
+@pytest.mark.fault("F32")
 @pytest.mark.usefixtures("graceless")
 def test_devices_that_hang_fail_alone_and_may_write_no_more() -> None:
     free, guards = threading.Event(), []
@@ -83,6 +84,7 @@ def test_devices_that_hang_fail_alone_and_may_write_no_more() -> None:
     assert all(guard.given_up for guard in guards)
 
 
+@pytest.mark.fault("F32")
 @pytest.mark.usefixtures("graceless")
 def test_a_device_given_up_while_it_waits_for_storage_is_passing() -> None:
     free = threading.Event()
@@ -151,6 +153,7 @@ def raising(error: BaseException) -> Score:
     return score
 
 
+@pytest.mark.fault("F32", "T13")
 def test_every_error_becomes_an_outcome_with_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     guard = Guard(1)
     assert attempt(raising(DataInvalid("no header")), "d", guard) == Outcome(FAILED, "DataInvalid", "no header")

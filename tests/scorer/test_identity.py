@@ -1,5 +1,6 @@
 """What the identity platform's and the storage account's refusals mean."""
 
+import logging
 import time
 
 import pytest
@@ -13,9 +14,11 @@ from device_scorer.patience import Trouble, persist
 from tests.scorer.blobserver import CANARY
 from tests.scorer.conftest import Workload
 from tests.scorer.fleet import END, PREDICTIONS, START, Said, a_model, bundle, readings, scorer
+from tests.scorer.identity import ASSERTION, SIGNATURE, token
 from tests.support.faults import Figure
 
 
+@pytest.mark.fault("F30")
 @pytest.mark.parametrize("code", ["AADSTS700213", "AADSTS70021", "AADSTS90033"])
 def test_a_credential_that_has_not_spread_yet_is_tried_again(code: str) -> None:
     trouble = understand(ClientAuthenticationError(f"{code}: No matching federated identity {CANARY}"), what="x")
@@ -48,6 +51,7 @@ def test_what_is_no_storage_error_is_not_swallowed() -> None:
         understand(KeyError("a mistake of ours"), what="x")
 
 
+@pytest.mark.fault("T13")
 @pytest.mark.parametrize(
     ("environment", "told"),
     [
@@ -105,6 +109,18 @@ def test_a_wrong_identity_is_75_after_one_exchange(workload: Workload, monkeypat
     said = score(workload, monkeypatch)
     assert (said.code, "check client id" in said.err) == (75, True)
     assert workload.platform.asked == 1
+
+
+@pytest.mark.fault("T13")
+def test_no_token_gets_into_any_line_at_any_level(
+    workload: Workload, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    workload.platform.refusals += ["AADSTS700213", "AADSTS700016"]
+    with caplog.at_level(logging.DEBUG):
+        refused, scored = score(workload, monkeypatch), score(workload, monkeypatch)
+    assert (refused.code, scored.code) == (75, 0)
+    said = refused.out + refused.err + scored.out + scored.err + caplog.text
+    assert [secret for secret in (SIGNATURE, ASSERTION, token().split(".")[1][:30]) if secret in said] == []
 
 
 class Clock:

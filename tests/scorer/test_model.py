@@ -72,24 +72,28 @@ def test_joblibs_compressions_are_read(compress: Any) -> None:
     assert isinstance(load(target.getvalue()).models["1"], OneClass)
 
 
+@pytest.mark.fault("T15")
 @pytest.mark.parametrize("squeeze", [zlib.compress, gzip.compress, bz2.compress, lzma.compress])
 def test_a_decompression_bomb_is_refused_at_the_limit(squeeze: Callable[[bytes], bytes]) -> None:
     with pytest.raises(ModelInvalid, match="more than the 1,000,000 bytes"):
         model.load(squeeze(bytes(50_000_000)), unpacked_limit=1_000_000)
 
 
+@pytest.mark.fault("D7")
 @pytest.mark.parametrize("squeeze", [zlib.compress, gzip.compress, bz2.compress, lzma.compress])
 def test_a_compressed_file_cut_short_says_so(squeeze: Callable[[bytes], bytes]) -> None:
     with pytest.raises(ModelInvalid, match=r"cut short|damaged"):
         load(squeeze(bundle({"1": a_model()}))[:-20])
 
 
+@pytest.mark.fault("D7")
 @pytest.mark.parametrize("keep", [0, 1, 10, 500, 1500])
 def test_a_truncated_bundle_is_invalid(keep: int) -> None:
     with pytest.raises(ModelInvalid):
         load(bundle({"1": a_model()})[:keep])
 
 
+@pytest.mark.fault("D7")
 @pytest.mark.parametrize(
     "content",
     [
@@ -168,6 +172,7 @@ NAMES = [
 """What malicious files call, and ways around a list that checks only part of a name."""
 
 
+@pytest.mark.fault("F31")
 @pytest.mark.parametrize(("module", "name"), NAMES, ids=[f"{module}.{name}" for module, name in NAMES])
 @pytest.mark.parametrize("engine", ["auto", "sklearn"])
 def test_a_file_that_calls_what_is_not_listed_is_refused(module: str, name: str, engine: str) -> None:
@@ -189,9 +194,18 @@ def hidden_in(place: str, evil: Evil) -> Any:
     }[place]
 
 
+@pytest.mark.fault("F31")
 @pytest.mark.parametrize("place", ["a value", "a key's neighbour", "an object array", "a model's attribute", "_meta"])
 @pytest.mark.parametrize("engine", ["auto", "sklearn"])
-@pytest.mark.parametrize("write", [bundle, *(lambda thing, p=p: pickle.dumps(thing, p) for p in range(6))])
+@pytest.mark.parametrize(
+    "write",
+    [
+        bundle,
+        *(lambda thing, p=p: pickle.dumps(thing, p) for p in range(6)),
+        *(lambda thing, pack=pack: pack(bundle(thing)) for pack in (zlib.compress, gzip.compress, bz2.compress)),
+        *(lambda thing, pack=pack: pack(pickle.dumps(thing, 2)) for pack in (lzma.compress, zlib.compress)),
+    ],
+)
 def test_no_hidden_call_runs(place: str, engine: str, write: Callable[[Any], bytes], tmp_path: Any) -> None:
     mark = tmp_path / "ran"
     content = write(hidden_in(place, Evil(exec, f"open({str(mark)!r}, 'w').close()")))
@@ -213,6 +227,7 @@ def changing_a_class() -> bytes:
     return b"\x80\x02" + name + b"N}X\x07\x00\x00\x00predictK\x01s\x86b."
 
 
+@pytest.mark.fault("F31")
 @pytest.mark.parametrize("engine", ["auto", "sklearn"])
 def test_a_file_cannot_change_a_listed_class(engine: str) -> None:
     with pytest.raises(FinalError):
@@ -224,6 +239,7 @@ def deep(opening: bytes, closing: bytes, depth: int) -> bytes:
     return b"\x80\x04" + opening * depth + closing * depth + b"."
 
 
+@pytest.mark.fault("T15")
 @pytest.mark.parametrize(
     "content",
     [
@@ -242,12 +258,14 @@ def test_bombs_end_in_an_error(content: bytes) -> None:
         load(content)
 
 
+@pytest.mark.fault("T15")
 def test_an_array_larger_than_its_file_is_refused_before_memory_is_taken() -> None:
     content = bundle({"1": fitted(VALUES)}).replace(b"K\x01\x85\x94", b"J\xff\xff\xff\x7f\x85\x94", 1)
     with pytest.raises(ModelInvalid):
         load(content)
 
 
+@pytest.mark.fault("D7")
 def test_one_bad_tag_leaves_the_others() -> None:
     loaded = load(bundle({"1": a_model(), "2": {"no": "model"}}))
     assert isinstance(loaded.models["1"], OneClass)

@@ -17,6 +17,7 @@ HOUR = timedelta(hours=1)
 DATA = Settings().data_path
 
 
+@pytest.mark.fault("T8")
 @given(st.text(min_size=1))
 def test_an_id_is_one_segment_and_comes_back(identifier: str) -> None:
     segment = paths.segment(identifier)
@@ -114,6 +115,7 @@ def test_bad_templates_are_refused(template: str) -> None:
         paths.check_template(template, only, required=only)
 
 
+@pytest.mark.fault("T8")
 def test_a_run_and_job_are_names_of_one_segment() -> None:
     assert paths.outcome_name("3f-1", "hourly-abc") == "_runs/3f-1/hourly-abc.json"
     for bad in ("", "..", "a/b", ".hidden"):
@@ -200,6 +202,7 @@ def test_storage_that_is_not_named_is_asked_for(environment: dict[str, str], nam
     assert "secret" not in str(refused.value)
 
 
+@pytest.mark.fault("T13")
 def test_secrets_are_not_in_the_settings_words() -> None:
     environment = {
         "FLEETSCORE_AUTH": "connectionString",
@@ -224,6 +227,7 @@ def test_a_task_has_what_the_job_says() -> None:
     assert parsed("--", "a").tags is None
 
 
+@pytest.mark.fault("T9")
 @pytest.mark.parametrize(
     "words",
     [

@@ -15,8 +15,9 @@ from sklearn.svm import OneClassSVM
 from device_scorer import model, pickles
 from device_scorer.errors import FinalError, ModelIncompatible, ModelInvalid
 from device_scorer.ocsvm import OneClass, from_record
-from device_scorer.scoring import print_score
-from tests.scorer.fleet import bundle, fitted
+from device_scorer.scoring import Scorer, choose, print_score
+from device_scorer.settings import Limits
+from tests.scorer.fleet import WINDOW, bundle, csv_of, fitted
 
 
 def closed(pipeline: Pipeline) -> OneClass:
@@ -55,6 +56,34 @@ def test_every_bit_is_scikit_learns_at_the_support_vectors_too(
     pipeline = fitted(training, nu=nu, gamma=gamma)
     asked = around([*training, *at_support_vectors(pipeline, training)])
     assert closed(pipeline).judge(asked) == reference(pipeline, asked)
+
+
+def written(models: bytes, engine: str, data: bytes) -> bytes:
+    """The predictions CSV of a device."""
+    loaded = model.load(models, unpacked_limit=2**30, engine=engine)
+    scorer = Scorer("d", WINDOW, choose(loaded, None).models, limits=Limits())
+    scorer.add(data, check=lambda: None)
+    return bytes(scorer.body)
+
+
+@hypothesis_settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    rows=st.integers(10, 400),
+    decimals=st.integers(0, 6),
+    nu=st.sampled_from([0.0001, 0.02, 0.2, 0.5]),
+    gamma=st.sampled_from([0.01, 0.3, 2.0]),
+)
+def test_both_engines_write_the_same_bytes_for_any_model_of_the_known_kind(
+    seed: int, rows: int, decimals: int, nu: float, gamma: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    training = np.round(rng.normal(20, 3, rows), decimals).tolist()
+    pipeline = fitted(training, nu=nu, gamma=gamma)
+    asked = around([*training, *at_support_vectors(pipeline, training) * 3])
+    data = csv_of(*(("2018-08-28T23:00:00Z", "d", "1", repr(value)) for value in asked))
+    models = bundle({"1": pipeline})
+    assert written(models, "auto", data) == written(models, "sklearn", data)
 
 
 @hypothesis_settings(max_examples=15, deadline=None)
@@ -116,6 +145,7 @@ def with_nan() -> Pipeline:
     return broken
 
 
+@pytest.mark.fault("D7")
 @pytest.mark.parametrize(
     ("thing", "error", "told"),
     [

@@ -13,8 +13,10 @@ import pytest
 
 from tests.scorer.blobserver import SAS, BlobServer, serving
 from tests.scorer.fleet import END, PREDICTIONS, START, Fleet, a_model, bundle, readings
+from tests.support.faults import Figure
 
 HEAVY = ("sklearn", "scipy", "pandas", "joblib", "numpy", "logging", "xml.etree.ElementTree", "azure")
+MOMENTS = 6
 LINE = ("score", "--window-start", START, "--window-end", END)
 
 
@@ -75,6 +77,7 @@ def until(seen: object, seconds: float = 20.0) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.fault("F34")
 @pytest.mark.parametrize("method", ["HEAD", "GET", "PUT"])
 def test_sigterm_ends_it_at_once_with_75_and_whole_blobs_or_none(method: str, tmp_path: Path) -> None:
     message = tmp_path / "message"
@@ -112,6 +115,41 @@ def test_sigterm_ends_it_at_once_with_75_and_whole_blobs_or_none(method: str, tm
         assert [path for path in server.blobs if path.endswith("press-2.csv") and "predictions" in path] == []
 
 
+def predictions_on(server: BlobServer) -> dict[str, bytes]:
+    return {path: blob.content for path, blob in server.blobs.items() if path.startswith("/account/predictions/2018")}
+
+
+@pytest.mark.walk  # many processes
+@pytest.mark.fault("F34")
+def test_told_to_stop_at_any_moment_it_leaves_whole_blobs_and_the_next_pod_does_the_rest(figure: Figure) -> None:
+    devices = [f"press-{number}" for number in range(12)]
+    words = (*LINE, "--run-uid", "u", "--job-name", "j", "--", *devices)
+    with serving() as server:
+        environment = fill(server, *devices)
+        start(*words, environment=environment).communicate(timeout=60)
+        requests, whole = len(server.requests), predictions_on(server)
+        assert len(whole) == len(devices)
+        codes, left = [], []
+        for moment in range(MOMENTS):
+            for path in whole:
+                server.blobs.pop(path, None)
+            server.requests.clear()
+            process = start(*words, environment=environment)
+            until(lambda now=moment: len(server.requests) >= requests * now // MOMENTS)
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=30)
+            codes.append(process.returncode)
+            left.append(len(predictions_on(server)))
+            assert predictions_on(server).items() <= whole.items()
+            start(*words, environment=environment).communicate(timeout=60)
+            assert predictions_on(server) == whole
+    # Before Python runs our code the signal's default ends the process, too.
+    assert set(codes) <= {0, 75, -signal.SIGTERM}
+    assert len(set(left)) > 2
+    figure(f"{MOMENTS} moments, {', '.join(map(str, left))} of {len(devices)} devices done, never a part of one")
+
+
+@pytest.mark.fault("F32")
 def test_killed_and_started_again_it_does_only_the_rest() -> None:
     with serving() as server:
         environment = fill(server, "press-1", "press-2")
@@ -136,6 +174,7 @@ def test_killed_and_started_again_it_does_only_the_rest() -> None:
         assert record["rows"] == 10
 
 
+@pytest.mark.fault("F29", "T18")
 def test_two_pods_for_one_device_leave_one_blob_and_both_are_content() -> None:
     with serving() as server:
         environment = fill(server, "press-1")
@@ -149,6 +188,7 @@ def test_two_pods_for_one_device_leave_one_blob_and_both_are_content() -> None:
         assert server.blobs[f"/account/predictions/{PREDICTIONS}/press-1.csv"].etag
 
 
+@pytest.mark.fault("F33")
 def test_a_termination_log_that_cannot_be_written_spoils_nothing(fleet: Fleet, tmp_path: Path) -> None:
     fleet.device()
     said = fleet.score("--termination-log", str(tmp_path / "no" / "such" / "place"))
@@ -156,6 +196,7 @@ def test_a_termination_log_that_cannot_be_written_spoils_nothing(fleet: Fleet, t
     assert "could not be written" in said.err
 
 
+@pytest.mark.fault("F33")
 def test_it_writes_nowhere_but_the_store_and_the_message(fleet: Fleet, tmp_path: Path) -> None:
     """A read-only root file system without /tmp is enough: any other opening for writing is an error here."""
     fleet.device()
@@ -175,6 +216,7 @@ def test_it_writes_nowhere_but_the_store_and_the_message(fleet: Fleet, tmp_path:
     assert message.exists()
 
 
+@pytest.mark.fault("F33")
 def test_a_full_disk_leaves_no_half_predictions(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     fleet.device()
     original = os.fdopen

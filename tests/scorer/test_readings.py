@@ -72,6 +72,7 @@ def test_numbers_are_read(text: str, value: float) -> None:
     assert number(text) == value
 
 
+@pytest.mark.fault("D1")
 @pytest.mark.parametrize(
     "text", ["", "NaN", "nan", "inf", "-Infinity", "1e999", "1e150", "1_000", "0x10", "٣", "1,5", "n/a", "1 2"]
 )
@@ -79,12 +80,14 @@ def test_what_is_no_finite_plausible_number_is_nan(text: str) -> None:
     assert number(text) != number(text)
 
 
+@pytest.mark.fault("D9")
 def test_texts_stay_as_they_came() -> None:
     (row,), bad = rows_of(HEADER + b"2018-08-28 23:00:05.000,001, 4,10.160\n")
     assert row == Row("2018-08-28 23:00:05.000", "001", " 4", "10.160", AT, 10.16)
     assert bad == []
 
 
+@pytest.mark.fault("D3")
 @pytest.mark.parametrize(
     "content",
     [
@@ -106,6 +109,7 @@ def test_ids_with_commas_and_quotes_are_read() -> None:
     assert (row.device, row.tag) == ("press,1", 'tag "a"')
 
 
+@pytest.mark.fault("D2")
 @pytest.mark.parametrize(
     ("header", "quoted"),
     [
@@ -144,6 +148,7 @@ def test_a_line_that_is_no_reading_is_handed_back_and_the_next_is_read(line: byt
     assert reason in bad[0]
 
 
+@pytest.mark.fault("D5")
 def test_a_last_line_without_an_end_may_be_cut_and_is_no_reading() -> None:
     content = HEADER + b"2018-08-28T23:00:05Z,1,4,10.5\n2018-08-28T23:00:20Z,1,4,10"
     rows, bad = rows_of(content)
@@ -152,6 +157,7 @@ def test_a_last_line_without_an_end_may_be_cut_and_is_no_reading() -> None:
     assert len(rows_of(content, may_be_cut=False)[0]) == 2
 
 
+@pytest.mark.fault("D4")
 def test_nothing_and_a_header_alone_are_no_rows() -> None:
     assert rows_of(b"") == ([], [])
     assert rows_of(HEADER) == ([], [])

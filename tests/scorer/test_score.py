@@ -1,11 +1,14 @@
 """`device-scorer score` over a folder: outcomes, bytes, write policies, words to the Job."""
 
 import json
+import math
+import zlib
 from typing import Any
 
 import pytest
 
 from device_scorer.predictions import encode_tags
+from device_scorer.score import _Tell
 from tests.scorer.fleet import END, NORMAL, PREDICTIONS, SPIKE, START, Fleet, a_model, bundle, csv_of, readings, scorer
 
 GARBAGE = b"garbage"
@@ -61,6 +64,7 @@ def test_a_window_over_two_partitions_reads_both_in_order(fleet: Fleet) -> None:
     assert [row.split(",")[3] for row in blob.content.decode().splitlines()[1:]] == ["10", "11"]
 
 
+@pytest.mark.fault("D2", "F31")
 @pytest.mark.parametrize(
     ("models", "data", "reason", "told"),
     [
@@ -86,12 +90,14 @@ def test_what_trying_again_would_not_mend_fails_with_its_reason(
     assert fleet.predictions() is None
 
 
+@pytest.mark.fault("F31")
 def test_a_device_without_model_fails_as_model_not_found(fleet: Fleet) -> None:
     fleet.put("press-1", readings("press-1"))
     said = fleet.score()
     assert (said.code, "ModelNotFound  there is no model press-1.joblib" in said.out) == (65, True)
 
 
+@pytest.mark.fault("T8")
 @pytest.mark.parametrize("device", ["", "a/b", "a b", "x" * 129, "é", "a\nb"])
 def test_what_is_no_device_id_fails_alone(fleet: Fleet, device: str) -> None:
     fleet.device()
@@ -100,6 +106,22 @@ def test_what_is_no_device_id_fails_alone(fleet: Fleet, device: str) -> None:
     assert said["reasons"] == {"ConfigurationInvalid": "0"}
 
 
+@pytest.mark.fault("T9")
+def test_an_id_cannot_make_a_line_of_its_own_nor_speak_to_the_terminal(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evil = 'x\n{"level":"info"}\x1b[31m\u2028'
+    fleet.device()
+    said = fleet.score(devices=[evil, "press-1"])
+    assert len(said.out.splitlines()) == 2
+    assert said.out.replace("\n", "").isprintable()
+    monkeypatch.setattr("device_scorer.score._teller", lambda asked, local: _Tell(asked, human=not local))
+    lines = fleet.score(devices=[evil]).err.split("\n")
+    assert [json.loads(line)["device"] for line in lines if line] == [evil]
+    assert all(line.isascii() and line.isprintable() for line in lines)
+
+
+@pytest.mark.fault("D4")
 @pytest.mark.parametrize("data", [b"", csv_of(), csv_of(("2018-08-28T22:00:00Z", "press-1", "1", "1"))])
 def test_no_readings_in_the_window_are_empty_and_nothing_is_written(fleet: Fleet, data: bytes) -> None:
     fleet.device(data=data)
@@ -115,11 +137,13 @@ def test_no_partition_at_all_is_empty_and_late_data_is_scored_then(fleet: Fleet)
     assert fleet.score().out == "press-1  scored  5 rows, 0 anomalies\n"
 
 
+@pytest.mark.fault("D9")
 def test_readings_under_another_spelling_of_the_device_are_empty_and_it_says_why(fleet: Fleet) -> None:
     fleet.device("001", data=readings("1"))
     assert "no readings in the window; a row of device '1'" in fleet.score(devices=["001"]).out
 
 
+@pytest.mark.fault("D7")
 def test_one_bad_tag_of_several_is_partial_and_the_mended_model_completes_it(fleet: Fleet) -> None:
     fleet.device(tags=("1", "2"), models={"1": a_model(), "2": "broken"})
     said = fleet.score()
@@ -147,6 +171,7 @@ def test_a_second_tag_later_does_not_lose_the_first(fleet: Fleet) -> None:
     assert fleet.score("--tag", "2").out == "press-1  scored before\n"
 
 
+@pytest.mark.fault("D1", "D5")
 def test_bad_rows_are_counted_where_they_can_be_seen(fleet: Fleet) -> None:
     rows = [("2018-08-28T23:00:00Z", "press-1", "1", value) for value in ("10", "NaN", "10")]
     fleet.device(data=csv_of(*rows) + b"2018-08-28T23:59:00Z,press-1,1,1")
@@ -182,6 +207,7 @@ def test_metadata_tells_the_inputs_and_the_figures(fleet: Fleet) -> None:
     }
 
 
+@pytest.mark.fault("T18")
 def test_create_only_keeps_what_is_complete(fleet: Fleet) -> None:
     fleet.device()
     fleet.score()
@@ -269,20 +295,25 @@ def test_a_new_scoring_takes_the_windows_success_mark_away(fleet: Fleet) -> None
     assert fleet.store.stat("predictions", mark) is not None
 
 
+@pytest.mark.fault("T15")
 @pytest.mark.parametrize(
     ("variable", "value", "reason"),
     [
         ("FLEETSCORE_MAX_DATA_BYTES", "100", "DataTooLarge"),
         ("FLEETSCORE_MAX_ROWS", "4", "DataTooLarge"),
         ("FLEETSCORE_MAX_MODEL_BYTES", "100", "ModelInvalid"),
+        ("FLEETSCORE_MAX_MODEL_UNPACKED_BYTES", "100", "ModelInvalid"),
+        ("FLEETSCORE_MAX_BAD_ROWS", "10%", "DataInvalid"),
     ],
 )
 def test_limits_hold_before_loading(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, reason: str
 ) -> None:
-    fleet.device()
+    fleet.device(models=zlib.compress(bundle({"1": a_model()})), data=readings("press-1", values=[*NORMAL, math.nan]))
     monkeypatch.setenv(variable, value)
     assert f"FAILED  {reason}" in fleet.score().out
+    monkeypatch.delenv(variable)
+    assert "scored  5 rows" in fleet.score().out
 
 
 def test_readings_above_the_small_size_are_scored_all_the_same(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:

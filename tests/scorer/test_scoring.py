@@ -34,6 +34,7 @@ def scorer(*contents: bytes, models: dict[str, AboveTen] | None = None, **limits
     return made
 
 
+@pytest.mark.fault("D3")
 def test_rows_come_out_in_input_order_with_texts_as_they_came() -> None:
     made = scorer(csv_of(("2018-08-28 23:00:20.000", "d", "1", "10.50"), ("1535497205000", "d", "1", " 9")))
     assert made.body == (
@@ -59,6 +60,7 @@ def test_ids_that_need_quotes_get_them() -> None:
     assert made.body.splitlines()[1] == b'"2018-08-28T23:00:05,5",d,"a,""b""",1,0,9.000000000'
 
 
+@pytest.mark.fault("D1")
 def test_bad_values_are_counted_and_never_labelled() -> None:
     good = [(TS, "d", "1", "1")] * 4
     made = scorer(csv_of(*good, (TS, "d", "1", "NaN"), (TS, "d", "1", "inf"), (TS, "d", "1", "")))
@@ -66,6 +68,7 @@ def test_bad_values_are_counted_and_never_labelled() -> None:
     assert made.finish()
 
 
+@pytest.mark.fault("D1")
 def test_above_the_share_of_bad_lines_the_device_fails_and_quotes_one() -> None:
     made = scorer(csv_of((TS, "d", "1", "1"), (TS, "d", "1", "oops"), (TS, "d", "1", "")))
     with pytest.raises(DataInvalid, match=r"2 of 3 lines are no readings.*oops"):
@@ -73,12 +76,14 @@ def test_above_the_share_of_bad_lines_the_device_fails_and_quotes_one() -> None:
     assert scorer(csv_of((TS, "d", "1", "1"), (TS, "d", "1", "oops")), bad_share=0.5).finish()
 
 
+@pytest.mark.fault("D5")
 def test_a_cut_last_line_is_counted_but_fails_nothing() -> None:
     made = scorer(csv_of((TS, "d", "1", "1")) + f"{TS},d,1,9".encode())
     assert made.finish()
     assert (made.tally.rows, made.tally.bad, made.tally.cut) == (1, 0, 1)
 
 
+@pytest.mark.fault("D9")
 def test_rows_of_other_devices_are_no_readings_of_this_one() -> None:
     made = scorer(csv_of((TS, "001", "1", "1"), (TS, " d", "1", "1"), (TS, "d", "1", "1")))
     assert (made.tally.rows, made.tally.of_others) == (1, 2)
@@ -95,11 +100,13 @@ def test_readings_of_nothing_but_tags_without_model_fail_the_device() -> None:
         scorer(csv_of((TS, "d", "x", "1"))).finish()
 
 
+@pytest.mark.fault("D4")
 @pytest.mark.parametrize("content", [b"", csv_of(), csv_of(("2018-08-28T22:00:00Z", "d", "1", "1"))])
 def test_no_reading_in_the_window_is_nothing_to_write(content: bytes) -> None:
     assert not scorer(content).finish()
 
 
+@pytest.mark.fault("D3")
 def test_duplicates_stay_and_equal_readings_are_judged_once() -> None:
     model = AboveTen()
     made = scorer(csv_of(*[(TS, "d", "1", "5")] * 3, (TS, "d", "1", "5.0")), models={"1": model})
@@ -107,6 +114,7 @@ def test_duplicates_stay_and_equal_readings_are_judged_once() -> None:
     assert model.asked == [5.0]
 
 
+@pytest.mark.fault("T15")
 def test_more_rows_than_allowed_end_before_memory_does() -> None:
     with pytest.raises(DataTooLarge, match="more than the 10 readings"):
         scorer(csv_of(*[(TS, "d", "1", "1")] * 11), rows=10)

@@ -79,6 +79,7 @@ def test_no_such_blob_is_none_everywhere(store: Store) -> None:
     store.delete("data", "none.csv")
 
 
+@pytest.mark.fault("T18")
 def test_creating_twice_keeps_the_first(store: Store) -> None:
     assert store.write("predictions", "p.csv", b"first") is not None
     assert store.write("predictions", "p.csv", b"second") is None
@@ -87,6 +88,7 @@ def test_creating_twice_keeps_the_first(store: Store) -> None:
     assert blob.content == b"first"
 
 
+@pytest.mark.fault("T18")
 def test_replacing_needs_the_etag_of_what_is_there(store: Store) -> None:
     first = store.write("predictions", "p.csv", b"first", metadata={"rows": "1"})
     second = store.write("predictions", "p.csv", b"second", metadata={"rows": "2"}, if_match=first)
@@ -102,6 +104,7 @@ def test_overwriting_replaces_whatever_is_there(store: Store) -> None:
     assert store.write("predictions", "p.csv", b"second", overwrite=True) is not None
 
 
+@pytest.mark.fault("D6", "T15")
 def test_too_large_a_blob_is_refused_with_its_size(store: Store) -> None:
     store.write("data", "big.csv", b"x" * 5000)
     with pytest.raises(TooLarge) as refused:
@@ -129,6 +132,7 @@ def test_deleting_removes_blob_and_metadata(store: Store) -> None:
     assert dict(blob.metadata) == {}
 
 
+@pytest.mark.fault("F29", "T18")
 def test_of_many_writers_one_wins(store: Store) -> None:
     store.ensure_container("predictions")
     won: list[int] = []
@@ -150,6 +154,7 @@ def test_of_many_writers_one_wins(store: Store) -> None:
     assert dict(blob.metadata) == {"n": str(won[0])}
 
 
+@pytest.mark.fault("T5", "T8")
 @hypothesis_settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(device=st.text(min_size=1, max_size=40).filter(lambda text: len(segment(text)) < 200))
 def test_no_id_reaches_outside_its_window(store: Store, device: str) -> None:
@@ -170,6 +175,7 @@ def test_a_missing_container_says_so(storage: Storage) -> None:
         assert store.read("data", "a.csv") is None
 
 
+@pytest.mark.fault("T13")
 def test_a_refused_write_is_passing_and_names_the_cure_but_no_secret(storage: Storage) -> None:
     sas = sas_of(storage, "rl")
     with (

@@ -80,6 +80,7 @@ def test_another_model_of_a_device_is_kept_out_until_replace_is_given(tmp_path: 
     assert files(tmp_path / "store") != before
 
 
+@pytest.mark.fault("F31")
 def test_a_file_with_code_is_refused_by_name_and_nothing_of_it_runs(tmp_path: Path) -> None:
     mark = tmp_path / "ran"
     save(tmp_path / "models", "model_1_1", Code(mark))

@@ -268,6 +268,7 @@ def test_unreadable_predictions_are_named_and_leave_the_window_incomplete(tmp_pa
     assert "unreadable" in page(tmp_path)
 
 
+@pytest.mark.fault("T9")
 def test_ids_and_tags_are_text_in_the_page_whatever_they_hold(tmp_path: Path) -> None:
     tag = "<script>alert(1)</script>"
     predicted(tmp_path, "a'b(1),$", {tag: "000111"})

@@ -46,6 +46,7 @@ def test_a_model_knows_its_range_however_few_readings_it_saw(rows: int) -> None:
     assert model.predict(outside).tolist() == [-1, -1, -1]
 
 
+@pytest.mark.fault("D8")
 @pytest.mark.parametrize(
     ("tag", "values", "why"),
     [

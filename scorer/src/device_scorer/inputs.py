@@ -64,7 +64,8 @@ def read_partitions(
             left -= judge(store.read("data", name, max_bytes=min(SMALL, left)))
         except TooLarge as error:
             if error.size > left:
-                text = f"{error.name} brings the window's readings above {settings.limits.data_bytes:,} bytes"
+                most = settings.limits.data_bytes
+                text = f"{error.name}, {error.size:,} bytes, brings the window's readings above {most:,}"
                 raise DataTooLarge(f"{text}: raise FLEETSCORE_MAX_DATA_BYTES if that is meant") from error
             with shift.large:
                 left -= judge(store.read("data", name, max_bytes=left))

@@ -85,7 +85,8 @@ class _Tell:
         extra = [f"{figures.bad_rows:,} bad", f"{figures.unscored_rows:,} of tags without a model"]
         counted += "".join(f", {text}" for text in extra if not text.startswith("0 "))
         words = [_WORDS[result.kind], counted if figures.rows else "", result.reason, result.message]
-        print(f"{device:<{self._width}}  " + "  ".join(word for word in words if word), flush=True)
+        shown = device if device.isprintable() else repr(device)
+        print(f"{shown:<{self._width}}  " + "  ".join(word for word in words if word), flush=True)
 
 
 def _write_record(asked: Task, store: Store, outcomes: Mapping[int, Outcome]) -> None:

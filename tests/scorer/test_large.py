@@ -1,0 +1,74 @@
+"""What a large device, and many in one process, cost in memory and time: the process as a pod starts it, on Azurite."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.scorer.fleet import END, PARTITION, START, a_model, bundle, readings
+from tests.support.azurite import Storage
+from tests.support.faults import Figure
+
+MEASURED = Path(__file__).parents[2] / "bench" / "measured.py"
+TAGS = [str(tag) for tag in range(1, 6)]
+pytestmark = pytest.mark.walk
+
+
+class Cost(NamedTuple):
+    """Exit code, CPU seconds and peak memory of one process."""
+
+    code: int
+    cpu: float
+    mib: float
+
+
+def cost(storage: Storage, devices: Sequence[str]) -> Cost:
+    score = [sys.executable, "-m", "device_scorer", "score", "--window-start", START, "--window-end", END, "--"]
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", str(MEASURED), *score, *devices],
+        env=storage.environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    code, cpu, mib = done.stdout.splitlines()[-1].split()
+    return Cost(int(code), float(cpu), float(mib))
+
+
+def fill(storage: Storage, device: str, rows: int) -> None:
+    """A device with so many readings, of several thousand different values."""
+    lines = [
+        f"2018-08-28T23:{at // 60 % 60:02d}:{at % 60:02d}Z,{device},{TAGS[at % 5]},{8 + at * 7919 % 5000 / 1000}\n"
+        for at in range(rows)
+    ]
+    storage.put("models", f"{device}.joblib", bundle(dict.fromkeys(TAGS, a_model())))
+    storage.put("data", f"{PARTITION}/{device}.csv", f"TS,Device,Tag,Value\n{''.join(lines)}".encode())
+
+
+@pytest.mark.fault("D6", "T15")
+def test_a_million_readings_fit_into_512_mib_and_cost_no_more_each_than_a_quarter_of_them(
+    storage: Storage, figure: Figure
+) -> None:
+    fill(storage, "quarter", 250_000)
+    fill(storage, "million", 1_000_000)
+    quarter, million = cost(storage, ["quarter"]), cost(storage, ["million"])
+    figure(f"1,000,000 readings: {million.mib:.0f} MiB, {million.cpu:.1f} s CPU; 250,000: {quarter.cpu:.1f} s")
+    assert (quarter.code, million.code) == (0, 0)
+    assert million.mib < 512
+    assert million.cpu < 6 * quarter.cpu
+
+
+@pytest.mark.fault("F32")
+def test_memory_does_not_grow_with_the_number_of_devices(storage: Storage, figure: Figure) -> None:
+    devices = [f"press-{number}" for number in range(200)]
+    models, data = bundle({"1": a_model()}), {device: readings(device, values=[10.0] * 60) for device in devices}
+    for device in devices:
+        storage.put("models", f"{device}.joblib", models)
+        storage.put("data", f"{PARTITION}/{device}.csv", data[device])
+    few, many = cost(storage, devices[:4]), cost(storage, devices)
+    figure(f"4 devices: {few.mib:.0f} MiB, 200 devices: {many.mib:.0f} MiB")
+    assert (few.code, many.code) == (0, 0)
+    assert many.mib < few.mib + 12
