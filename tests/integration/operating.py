@@ -31,6 +31,7 @@ class Memory:
     data: list[str] = field(default_factory=list)
     predictions: dict[str, Mapping[str, str]] = field(default_factory=dict)
     records: dict[str, bytes] = field(default_factory=dict)
+    failures: bytes | None = None
     down: bool = False
     of_fleet: dict[str, list[str]] = field(default_factory=dict)  # models of fleets that have others than `models`
 
@@ -49,6 +50,10 @@ class Memory:
     async def read_outcome(self, fleet: Fleet, run_uid: str, job_name: str) -> bytes | None:
         self._answer(fleet)
         return self.records.get(job_name) if run_uid else None
+
+    async def read_failures(self, fleet: Fleet, window: Window) -> bytes | None:
+        self._answer(fleet)
+        return self.failures if window.length else None
 
     def _answer(self, fleet: Fleet) -> None:
         if self.down:

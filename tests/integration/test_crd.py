@@ -27,6 +27,7 @@ FULL: dict[str, Any] = {
     "activeDeadlineSeconds": 604800,
     "deviceDeadlineSeconds": 86400,
     "ttlSecondsAfterFinished": 0,
+    "historyLimit": 1,
     "resources": {"requests": {"cpu": "250m", "memory": 268435456}, "limits": {"memory": "1Gi"}},
 }
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
@@ -69,6 +70,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no active deadline": ({"activeDeadlineSeconds": 0}, "greater than or equal to 1"),
     "no device deadline": ({"deviceDeadlineSeconds": 0}, "greater than or equal to 1"),
     "a negative time to live": ({"ttlSecondsAfterFinished": -1}, "greater than or equal to 0"),
+    "no history": ({"historyLimit": 0}, "greater than or equal to 1"),
     "a quantity that is none": ({"resources": {"limits": {"memory": "much"}}}, "should match"),
     "a fleet that is no name": ({"fleet": "../other"}, "should match"),
 }
@@ -94,6 +96,7 @@ LATER: dict[str, Any] = {
     "cancel": True,
     "activeDeadlineSeconds": 7,
     "ttlSecondsAfterFinished": 7,
+    "historyLimit": 7,
 }
 
 
@@ -116,6 +119,7 @@ def test_a_run_needs_no_more_than_a_window_and_gets_the_documented_defaults(runs
         "activeDeadlineSeconds": 3300,
         "deviceDeadlineSeconds": 300,
         "ttlSecondsAfterFinished": 604800,
+        "historyLimit": 200,
     }
 
 

@@ -114,6 +114,10 @@ async def test_a_cancelled_run_keeps_its_results_and_stops_its_jobs(
         await asyncio.to_thread(_until_gone, runs, "slow")
 
 
+def _until_run_gone(runs: Runs, name: str) -> None:
+    runs.cluster.kubectl("-n", runs.namespace, "wait", "--for=delete", f"sr/{name}", "--timeout=60s")
+
+
 def _until_gone(runs: Runs, device: str) -> None:
     runs.cluster.kubectl(
         "-n", runs.namespace, "wait", "--for=delete", "job", "-l", f"fleetscore.dev/device={device}", "--timeout=30s"
@@ -228,17 +232,50 @@ async def test_a_vanished_job_that_left_its_record_is_not_run_again(
 
 @pytest.mark.field("spec.ttlSecondsAfterFinished")
 async def test_an_ended_run_is_deleted_after_its_time_to_live(runs: Runs, operate: Operate) -> None:
-    async def gone(name: str) -> None:
-        wait = ["wait", "--for=delete", f"sr/{name}", "--timeout=60s"]
-        await asyncio.to_thread(runs.cluster.kubectl, "-n", runs.namespace, *wait)
-
     async with operate(presses(2)):
         runs.create("stays", window=hour(1))
         runs.create(ttlSecondsAfterFinished=0)
-        await gone("hourly")
+        await asyncio.to_thread(_until_run_gone, runs, "hourly")
         await reported(runs, "stays")
         runs.change("stays", ttlSecondsAfterFinished=1)
-        await gone("stays")
+        await asyncio.to_thread(_until_run_gone, runs, "stays")
+
+
+@pytest.mark.field("spec.historyLimit")
+async def test_a_run_goes_when_its_schedules_history_has_no_room_for_it(runs: Runs, operate: Operate) -> None:
+    def names() -> set[str]:
+        return {item["metadata"]["name"] for item in runs.cluster.api.request("GET", runs.path)["items"]}
+
+    async def end_one(name: str, start: int, schedule: str = "hourly", **spec: Any) -> None:
+        labels = {"fleetscore.dev/schedule": schedule} if schedule else {}
+        runs.create(name, labels=labels, window=hour(start), **spec)
+        await reported(runs, name)
+
+    async with operate(presses(1)):
+        await end_one("first", 1, historyLimit=1)
+        await end_one("second", 2, historyLimit=2)
+        await end_one("by-hand", 0, "", historyLimit=1)
+        await end_one("elsewhere", 0, "other", historyLimit=1)
+        await asyncio.to_thread(_until_run_gone, runs, "first")
+        assert names() == {"second", "by-hand", "elsewhere"}
+        await end_one("third", 3)
+        assert names() == {"second", "third", "by-hand", "elsewhere"}
+        await end_one("fourth", 4)
+        await asyncio.to_thread(_until_run_gone, runs, "second")
+        assert names() == {"third", "fourth", "by-hand", "elsewhere"}
+
+
+async def test_a_retry_of_a_run_that_is_gone_takes_the_devices_that_the_windows_report_names(
+    runs: Runs, operate: Operate
+) -> None:
+    storage = presses(3)
+    async with operate(storage):
+        runs.create("nothing", devices={"retryOf": {"name": "gone"}})
+        assert "_failures.csv" in (await ended(runs, "nothing"))["message"]
+        storage.failures = b"Device,Outcome,Reason,Message\npress-0,failed,ModelInvalid,x\npress-2,partial,,\n"
+        runs.create("again", devices={"retryOf": {"name": "gone", "outcomes": ["Failed"]}})
+        status = await ended(runs, "again")
+    assert (status["phase"], runs.devices_of("again")) == ("Complete", ["press-0"])
 
 
 async def test_the_limit_of_active_jobs_holds_over_all_runs(runs: Runs, operate: Operate) -> None:

@@ -8,6 +8,7 @@ from scoring_operator.decision import Observed, Plan, Trouble
 from scoring_operator.intervals import Intervals
 from scoring_operator.names import report_name
 from scoring_operator.plan import plan
+from scoring_operator.queueing import newer
 from scoring_operator.scoringrun import ScoringRun
 from scoring_operator.status import report
 from scoring_operator.views import ConditionView, JobView
@@ -35,6 +36,23 @@ def test_a_run_is_deleted_after_its_time_to_live() -> None:
     run = a_run(status=DONE, ttlSecondsAfterFinished=100)
     assert not plan(run, Observed(), later(99)).delete_run
     assert plan(run, Observed(), later(100)).delete_run
+
+
+def test_a_run_is_deleted_when_so_many_later_ones_have_ended_as_its_history_has_room_for() -> None:
+    run = a_run(status=DONE, historyLimit=3)
+    assert not plan(run, Observed(newer=2), later(1)).delete_run
+    assert plan(run, Observed(newer=3), later(1)).delete_run
+    assert not plan(reporting("ReportRunning", historyLimit=3), Observed(newer=3), later(1)).delete_run
+
+
+def test_only_later_windows_of_the_same_schedule_and_fleet_whose_runs_have_ended_are_newer() -> None:
+    def one(start: int, *, schedule: str = "hourly", status: dict[str, Any] = DONE, **more: Any) -> ScoringRun:
+        window = {"start": f"2018-08-28T{start:02}:00:00Z", "end": f"2018-08-28T{start + 1:02}:00:00Z"}
+        return a_run(schedule=schedule, status=status, window=window, **more)
+
+    others = [one(5), one(6), one(4), one(3), one(7, status={}), one(8, schedule="daily"), one(8, fleet="other")]
+    assert newer(one(4), [*others, one(9, namespace="elsewhere")]) == 2
+    assert newer(one(4, schedule=""), [one(5, schedule="")]) == 0
 
 
 def test_a_pile_of_finished_jobs_shrinks_while_the_run_is_active(monkeypatch: pytest.MonkeyPatch) -> None:

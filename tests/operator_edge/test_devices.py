@@ -74,6 +74,14 @@ async def test_an_outcome_record_is_read_or_is_not_there(storage: Containers, tm
     asked.close()
 
 
+async def test_what_a_report_says_of_failures_is_read_or_is_not_there(storage: Containers, tmp_path: Path) -> None:
+    asked = open_storage(tmp_path, storage.connection_string)
+    assert await asked.read_failures(a_fleet(storage), WINDOW) is None
+    storage.put("predictions", f"{SLUG}/_failures.csv", b"Device,Outcome")
+    assert await asked.read_failures(a_fleet(storage), WINDOW) == b"Device,Outcome"
+    asked.close()
+
+
 async def test_a_container_that_is_not_there_is_named(storage: Containers, tmp_path: Path) -> None:
     fleet = a_fleet(storage)
     fleet = msgspec.structs.replace(fleet, storage=msgspec.structs.replace(fleet.storage, models="elsewhere"))

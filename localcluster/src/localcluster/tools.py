@@ -34,6 +34,7 @@ class Tool:
     programs: dict[str, str]  # program -> the package whose main it is
     usual_seconds: float  # a cold build of all of it on two cores
     link: str = "-s -w"
+    tags: str = ""  # build tags
 
 
 _GIT = "k8s.io/component-base/version.git"
@@ -61,6 +62,8 @@ TOOLS = {
     "helm": Tool({"helm": "helm.sh/helm/v4/cmd/helm"}, 140),
     "kwok": Tool({"kwok": "sigs.k8s.io/kwok/cmd/kwok"}, 120),
     "kubeconform": Tool({"kubeconform": "github.com/yannh/kubeconform/cmd/kubeconform"}, 30),
+    # Without the tag it would bring the SDKs of all clouds along, to discover what to scrape in them.
+    "promtool": Tool({"promtool": "github.com/prometheus/prometheus/cmd/promtool"}, 100, tags="remove_all_sd"),
     "pause": Tool({"pause": "."}, 5),
 }
 
@@ -77,7 +80,7 @@ def folder(tool: str) -> Path:
     """The folder in the cache that has, or will have, the tool's programs."""
     source = golang.TOOLS / tool
     files = {path.name: path.read_bytes() for path in source.iterdir() if path.suffix in (".mod", ".sum", ".go")}
-    key = cache_key(files, golang.find().version, TOOLS[tool].link)
+    key = cache_key(files, golang.find().version, TOOLS[tool].link + TOOLS[tool].tags)
     return cache_dir() / "tools" / f"{tool}-{key}"
 
 
@@ -164,7 +167,18 @@ def _build(tool: str, wanted: list[str], go: Path, target: Path) -> None:
         packages = {TOOLS[tool].programs[name]: name for name in wanted}
         # A single package may be named at will; of several, go names each by its own rule.
         out = f"{unfinished}/{wanted[0]}" if len(wanted) == 1 else f"{unfinished}/"
-        command = [str(go), "build", "-trimpath", "-ldflags", TOOLS[tool].link, "-o", out, *packages]
+        command = [
+            str(go),
+            "build",
+            "-trimpath",
+            "-tags",
+            TOOLS[tool].tags,
+            "-ldflags",
+            TOOLS[tool].link,
+            "-o",
+            out,
+            *packages,
+        ]
         _run(command, golang.TOOLS / tool)
         for name in wanted:
             (unfinished / name).rename(target / name)

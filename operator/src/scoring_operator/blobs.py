@@ -22,7 +22,6 @@ CONNECT_SECONDS = 5
 READ_SECONDS = 20
 LIST_SECONDS = 300.0  # 100,000 blobs with metadata take about 20
 MOST_BLOBS = 1_000_000
-MOST_RECORD_BYTES = 4 * 1024 * 1024
 
 
 def _client(storage: StorageSettings, secret: str | None) -> BlobServiceClient:
@@ -93,12 +92,12 @@ class Account:
             for blob in _bounded(blobs, container, give_up):
                 yield blob.name, blob.metadata or {}
 
-    def read(self, container: str, name: str) -> bytes | None:
-        """Read the first 4 MiB of a blob; None where there is none."""
+    def read(self, container: str, name: str, most: int) -> bytes | None:
+        """Read a blob, but no more than so many bytes; None where there is none."""
         with _translated(container):
             try:
                 blob = self._client.get_blob_client(container, name)
-                return blob.download_blob(offset=0, length=MOST_RECORD_BYTES).readall()
+                return blob.download_blob(offset=0, length=most).readall()
             except ResourceNotFoundError as error:
                 if getattr(error, "error_code", "") == "BlobNotFound":
                     return None

@@ -5,7 +5,8 @@
    is Unknown from the end on, first as ReportPending, then, once the Job has been seen, as ReportRunning, and True or
    False when the Job has ended. A Job that was seen and is gone is not made again.
 3. A minute after the end finished Jobs go, paced; some failed ones stay to be read.
-4. After its time to live, but not before the report has ended or was given up, the run itself goes.
+4. After its time to live, or when so many later runs of its schedule have ended as its history has room for, but not
+   before the report has ended or was given up, the run itself goes.
 """
 
 from collections.abc import Iterator
@@ -59,7 +60,7 @@ def clean_up(run: ScoringRun, seen: Observed, now: datetime) -> Plan:
     if awaits_report(run):
         return _report(run, seen, phase, late=now >= completed + timedelta(seconds=REPORT_SECONDS))
     expires = completed + timedelta(seconds=run.spec.ttl_seconds_after_finished)
-    if now >= expires:
+    if now >= expires or seen.newer >= run.spec.history_limit:
         return Plan(phase, seen.progress, delete_run=True)
     if running := _running(seen):
         return Plan(phase, seen.progress, delete=running, wake=1.0)

@@ -40,6 +40,7 @@ class Observed:
         words: what was heard on looking at finished or vanished Jobs, by name.
         ahead: the run that has to end first, '' for none.
         share: how many Jobs this run may have under the operator's limit.
+        newer: how many runs of later windows of its schedule have ended.
         refusal: why the run may not begin, or go on.
         lost: its progress or device list is gone, and is to be made again if that is safe.
         trouble: what keeps it from going on.
@@ -54,6 +55,7 @@ class Observed:
     words: Mapping[str, Word] = field(default_factory=dict)
     ahead: str = ""
     share: int = 1_000_000
+    newer: int = 0
     refusal: Trouble | None = None
     lost: bool = False
     trouble: Trouble | None = None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from scoring_operator.errors import ConfigurationInvalid
 from scoring_operator.fleets import Fleet, StorageSettings
+from scoring_operator.leftover import FAILURES, MOST_BYTES
 from scoring_operator.paths import Place, data_places, place, window_text
 from scoring_operator.scoringrun import Window
 from scoring_operator.windows import parse_duration
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from scoring_operator.blobs import Account
 
 T = TypeVar("T")
+MOST_RECORD_BYTES = 4 * 1024 * 1024
 _log = logging.getLogger(__name__)
 
 
@@ -67,6 +69,11 @@ class Storage:
         """Read what a Job wrote down about itself before it ended; None where there is nothing."""
         name = f"_runs/{run_uid}/{job_name}.json"
         return await self._ask(fleet, _read, fleet.storage.predictions, name)
+
+    async def read_failures(self, fleet: Fleet, window: Window) -> bytes | None:
+        """Read what the window's report says of devices that are not scored; None where there is nothing."""
+        name = f"{window_text(window)}/{FAILURES}"
+        return await self._ask(fleet, _read, fleet.storage.predictions, name, MOST_BYTES + 1)
 
     async def _ask(self, fleet: Fleet, question: Callable[..., T], *arguments: Any) -> T:
         cancelled = threading.Event()
@@ -133,5 +140,7 @@ def _metadata(
     return {device: metadata for name, metadata in blobs if (device := where.device(name)) is not None}
 
 
-def _read(account: "Account", _give_up: Callable[[], bool], container: str, name: str) -> bytes | None:
-    return account.read(container, name)
+def _read(
+    account: "Account", _give_up: Callable[[], bool], container: str, name: str, most: int = MOST_RECORD_BYTES
+) -> bytes | None:
+    return account.read(container, name, most)

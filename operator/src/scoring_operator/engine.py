@@ -212,14 +212,14 @@ class Engine:
                 )
                 pause, backoff = backoff, min(2 * backoff, LONGEST_BACKOFF)
             if (runner.phase, runner.run.ended) != before:
-                self._wake_all()
+                self._wake_all(runner.run.schedule)
             await _wait(bell, RESYNC if pause is None else min(max(pause, 0.0), RESYNC))
             await asyncio.sleep(began + PASS_EVERY - time.monotonic())
 
     def _around(self, runner: Runner) -> Surroundings:
-        """Who is ahead of a run, and its share of the limit of active Jobs."""
+        """Who is ahead of a run, its share of the limit of active Jobs, and how many came after it."""
         if runner.run.ended:
-            return Surroundings()
+            return Surroundings(newer=queueing.newer(runner.run, (other.run for other in self.runners.values())))
         others = [other for other in self.runners.values() if not other.run.ended]
         ahead = queueing.ahead(runner.run, (Place(o.run, o.running) for o in others), running=runner.running)
         demands = {other.run.uid: other.demand() for other in others if other is not runner}
@@ -228,9 +228,10 @@ class Engine:
         elsewhere = sum(other.active() for other in others if other is not runner)
         return Surroundings(ahead, max(0, min(share, self._most_jobs - elsewhere)))
 
-    def _wake_all(self) -> None:
+    def _wake_all(self, schedule: str = "") -> None:
+        """Wake the runs that have not ended, and all of a schedule."""
         for uid, runner in self._by_uid.items():
-            if not runner.run.ended:
+            if not runner.run.ended or (schedule and runner.run.schedule == schedule):
                 self._bells[uid].set()
 
     def _job_changed(self, old: JobView | None, new: JobView | None) -> None:

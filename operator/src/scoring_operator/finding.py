@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from scoring_operator import leftover
 from scoring_operator.cluster import Cluster
 from scoring_operator.decision import Trouble
 from scoring_operator.devices import Listing
@@ -29,6 +30,9 @@ class FleetStorage(Protocol):
     async def read_outcome(self, fleet: Fleet, run_uid: str, job_name: str) -> bytes | None:
         """The outcome record of a Job; None where there is none."""
 
+    async def read_failures(self, fleet: Fleet, window: Window) -> bytes | None:
+        """`_failures.csv` of the window's report; None where there is none."""
+
 
 async def find(run: ScoringRun, fleet: Fleet, storage: FleetStorage, cluster: Cluster) -> Found | Trouble:
     """Find what a run needs for its device list; or why it cannot have one.
@@ -38,7 +42,7 @@ async def find(run: ScoringRun, fleet: Fleet, storage: FleetStorage, cluster: Cl
         ApiError: the API server does not answer.
     """
     source, window = run.spec.devices, run.spec.window
-    retried = await _left_over(run, source.retry_of, cluster) if source.retry_of else ()
+    retried = await _left_over(run, source.retry_of, fleet, storage, cluster) if source.retry_of else ()
     if isinstance(retried, Trouble):
         return retried
     models = with_data = Listing((), ())
@@ -50,18 +54,15 @@ async def find(run: ScoringRun, fleet: Fleet, storage: FleetStorage, cluster: Cl
     return Found(models.devices, with_data.devices, (*models.unreadable, *with_data.unreadable), predictions, retried)
 
 
-async def _left_over(run: ScoringRun, retry: RetryOf, cluster: Cluster) -> Sequence[str] | Trouble:
-    """Devices of an earlier run with one of the outcomes."""
-    path = f"/apis/{GROUP}/{VERSION}/namespaces/{run.namespace}/{PLURAL}/{retry.name}"
-    try:
-        body: dict[str, Any] = await cluster.get(path)
-        earlier = parse(body)
-    except (NotFound, InvalidRunError):
-        return Trouble("RetryRunNotFound", f"devices.retryOf names run {retry.name!r}, which is not there")
-    if (earlier.spec.window, earlier.spec.fleet) != (run.spec.window, run.spec.fleet):
-        return Trouble("RetryRunDiffers", f"run {retry.name!r} is of another window or fleet; retryOf needs the same")
-    if not earlier.ended:
-        return Trouble("RetryRunActive", f"run {retry.name!r} has not ended; retry it when it has")
+async def _left_over(
+    run: ScoringRun, retry: RetryOf, fleet: Fleet, storage: FleetStorage, cluster: Cluster
+) -> Sequence[str] | Trouble:
+    """Devices of an earlier run with one of the outcomes; of one that is gone, as the window's report has them."""
+    earlier = await _earlier(run, retry, cluster)
+    if earlier is None:
+        return leftover.from_report(run, retry, fleet, await storage.read_failures(fleet, run.spec.window))
+    if isinstance(earlier, Trouble):
+        return earlier
     records = Records(cluster, earlier)
     saved = await records.load()
     if saved is None:
@@ -74,3 +75,20 @@ async def _left_over(run: ScoringRun, retry: RetryOf, cluster: Cluster) -> Seque
     for outcome in retry.outcomes:
         positions = positions | saved.progress.outcomes.get(outcome[0].lower() + outcome[1:], EMPTY)
     return [devices[position] for position in positions]
+
+
+async def _earlier(run: ScoringRun, retry: RetryOf, cluster: Cluster) -> ScoringRun | Trouble | None:
+    """The run that a retry names, or why it cannot be retried; None where it is gone."""
+    path = f"/apis/{GROUP}/{VERSION}/namespaces/{run.namespace}/{PLURAL}/{retry.name}"
+    try:
+        body: dict[str, Any] = await cluster.get(path)
+        earlier = parse(body)
+    except NotFound:
+        return None
+    except InvalidRunError:
+        return Trouble("RetryRunNotFound", f"devices.retryOf names run {retry.name!r}, which cannot be read")
+    if (earlier.spec.window, earlier.spec.fleet) != (run.spec.window, run.spec.fleet):
+        return Trouble("RetryRunDiffers", f"run {retry.name!r} is of another window or fleet; retryOf needs the same")
+    if not earlier.ended:
+        return Trouble("RetryRunActive", f"run {retry.name!r} has not ended; retry it when it has")
+    return earlier

@@ -41,6 +41,19 @@ def _rivals(run: ScoringRun, other: ScoringRun) -> bool:
     return same_schedule or run.spec.window == other.spec.window
 
 
+def newer(run: ScoringRun, others: Iterable[ScoringRun]) -> int:
+    """How many runs of later windows of a run's schedule have ended; of runs of no schedule there is no history."""
+    schedule = (run.namespace, run.schedule, run.spec.fleet)
+    return sum(
+        1
+        for other in others
+        if run.schedule
+        and other.ended
+        and (other.namespace, other.schedule, other.spec.fleet) == schedule
+        and other.spec.window.start > run.spec.window.start
+    )
+
+
 def shares(demands: Mapping[str, int], cap: int) -> dict[str, int]:
     """Divide the operator's limit of active Jobs: who wants little gets it, the others divide the rest evenly.
 

@@ -34,10 +34,11 @@ STORAGE_RETRY = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the engine tells a run about the others: who is ahead of it, and its share of the limit."""
+    """What the engine tells a run about the others: who is ahead of it, its share of the limit, who came after it."""
 
     ahead: str = ""
     share: int = 1_000_000
+    newer: int = 0
 
 
 class Runner:
@@ -127,7 +128,7 @@ class Runner:
             await self._ledger.load(self.run)
         seen = await self._observe()
         others = around()  # only now: nothing may come between who else is active and what this run claims
-        seen = replace(seen, ahead=others.ahead, share=others.share)
+        seen = replace(seen, ahead=others.ahead, share=others.share, newer=others.newer)
         decided = plan(self.run, seen, self._cluster.now())
         self._claimed = decided.create.keys()
         try:

@@ -77,6 +77,7 @@ class Spec(Struct, frozen=True, rename="camel"):
     active_deadline_seconds: int = 3300
     device_deadline_seconds: int = 300
     ttl_seconds_after_finished: int = 604_800
+    history_limit: int = 200
     resources: Resources | None = None
 
 

@@ -1,0 +1,37 @@
+"""The scorer's report of a window says which devices are left over; the operator reads it for runs that are gone."""
+
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from device_scorer.digest import Digest
+from device_scorer.runstate import Fate
+from device_scorer.summary import OUTCOMES, Change, Rule, Summary, failures_csv, line_of
+from device_scorer.window import Window
+from scoring_operator import leftover
+from scoring_operator.fleets import parse_fleet
+from scoring_operator.paths import DEVICE_ID
+from scoring_operator.scoringrun import RetryOf, RetryOutcome
+from tests.operator.builders import a_run
+
+WINDOW = Window(datetime(2018, 8, 28, 23, tzinfo=UTC), datetime(2018, 8, 29, tzinfo=UTC))
+FLEET = parse_fleet({"name": "default", "namespaces": ["scoring"]})
+ASKED: dict[RetryOutcome, set[str]] = {"Failed": {"failed"}, "Partial": {"partial"}, "NotRun": {"notRun", "missing"}}
+
+
+@given(
+    fates=st.dictionaries(
+        st.from_regex(DEVICE_ID, fullmatch=True),
+        st.builds(Fate, st.sampled_from(OUTCOMES), message=st.text()),
+        max_size=8,
+    ),
+    outcome=st.sampled_from(list(ASKED)),
+)
+def test_the_operator_finds_in_a_report_the_devices_that_the_scorer_put_there(
+    fates: dict[str, Fate], outcome: RetryOutcome
+) -> None:
+    lines = [line_of(device, fate, Digest(), WINDOW, Rule()) for device, fate in fates.items()]
+    content = failures_csv(Summary(WINDOW, Rule(), lines, Change(WINDOW, known=False)))
+    found = leftover.from_report(a_run(), RetryOf("gone", (outcome,)), FLEET, content)
+    assert found == sorted(device for device, fate in fates.items() if fate.outcome in ASKED[outcome])
