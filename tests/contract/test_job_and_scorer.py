@@ -77,7 +77,7 @@ def test_the_scorer_parses_the_reports_arguments() -> None:
     asked = parser_of(command).parse_args(rest)
     assert (asked.window_start, asked.window_end) == (run.spec.window.start, run.spec.window.end)
     assert [str(path) for path in asked.devices] == ["/run/scoring/devices-0", "/run/scoring/devices-1"]
-    assert (str(asked.progress), asked.and_modelled) == ("/run/scoring/progress", True)
+    assert (str(asked.progress), asked.run_uid, asked.and_modelled) == ("/run/scoring/progress", run.uid, True)
 
 
 def expanded(argument: str) -> str:
@@ -103,7 +103,7 @@ def _kinds() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("count", [1, 2, 25, 100])
-@pytest.mark.parametrize("write", [message, record])
+@pytest.mark.parametrize("write", [message, lambda told, count: record(told, [str(index) for index in range(count)])])
 def test_the_operator_reads_what_the_scorer_says(count: int, write: object) -> None:
     told = outcomes(count)
     raw = write(told, count)  # type: ignore[operator]  # one of the two writers above

@@ -115,9 +115,9 @@ def test_samples_show_each_reason_before_a_second_of_one() -> None:
 def test_the_record_has_every_devices_message() -> None:
     outcomes = {index: Outcome(outcome.FAILED, "ModelNotFound", "x" * 400) for index in range(400)}
     outcomes[400] = Outcome(outcome.SCORED, figures=Figures(1))
-    found = read(record(outcomes, 401))
-    assert len(found["messages"]) == 400
-    assert found["messages"]["7"] == ["failed", "ModelNotFound", "x" * 400]
+    found = read(record(outcomes, [f"press-{index}" for index in range(401)]))
+    assert len(found["messages"]) == outcome.complaints(outcomes) == 400
+    assert found["messages"]["7"] == ["failed", "ModelNotFound", "x" * 400, "press-7"]
 
 
 @pytest.mark.parametrize(

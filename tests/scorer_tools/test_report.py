@@ -191,6 +191,32 @@ def test_a_runs_word_gives_reasons_and_messages(tmp_path: Path) -> None:
     }
 
 
+def test_the_records_of_a_runs_jobs_give_each_failure_its_message(tmp_path: Path) -> None:
+    devices = ["press-0", "press-1", "press-2", "press-3"]
+    store = FolderStore(tmp_path)
+    for device in devices[:2]:
+        store.write("models", f"{device}.joblib", b"rubbish")
+        store.write("data", f"20180828T2300Z/{device}.csv", b"TS,Device,Tag,Value\n")
+    window = ("--window-start", "2018-08-28T23:00:00Z", "--window-end", "2018-08-29T00:00:00Z")
+    run = ("--run-uid", "u-1", "--job-name", "j-1")
+    assert scorer("score", "--store", tmp_path, *window, *run, "--", *devices[:3]).code == 65
+    for name, content in (("rubbish", b"[" * 99_999), ("other", b'{"messages": {"0": ["failed", 1, [], {}], "1": 2}}')):
+        store.write("predictions", f"_runs/u-1/{name}.json", content, metadata={"complaints": "1"})
+    told: dict[str, object] = {
+        "outcomes": {"failed": "0-3"},
+        "reasons": {"ModelInvalid": "0-1", "OOMKilled": "2", "JobLost": "3"},
+        "samples": [[1, "ModelInvalid", "as the run tells it"]],
+    }
+    state = run_state(tmp_path, devices, told)
+    report(tmp_path, *state, "--run-uid", "u-1")
+    messages = {row["Device"]: row["Message"] for row in table(tmp_path, "_failures.csv")}
+    assert messages.pop("press-0").startswith("the model is no readable pickle")
+    # What the run tells stands; a record that speaks of another reason is of an earlier attempt.
+    assert messages == {"press-1": "as the run tells it", "press-2": "", "press-3": ""}
+    report(tmp_path, *state, "--run-uid", "u-2")
+    assert table(tmp_path, "_failures.csv")[0]["Message"] == ""
+
+
 def test_predictions_that_are_there_outweigh_a_runs_word(tmp_path: Path) -> None:
     predicted(tmp_path, "press-0", {"1": "000"})
     report(tmp_path, *run_state(tmp_path, ["press-0"], {"outcomes": {"failed": "0"}, "reasons": {"JobLost": "0"}}))

@@ -160,6 +160,7 @@ def report_arguments(run: ScoringRun, lists: int) -> list[str]:
         "--window-end", time_text(window.end),
         *(f"--devices={RUN_FOLDER}/devices-{part}" for part in range(lists)),
         f"--progress={RUN_FOLDER}/progress",
+        f"--run-uid={run.uid}",
         *(["--and-modelled"] if source.ids or source.include or source.retry_of else []),
     ]  # fmt: skip
 

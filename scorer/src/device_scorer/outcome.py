@@ -45,14 +45,22 @@ def exit_code(outcomes: Mapping[int, Outcome], devices: int) -> int:
     return EXIT_FINAL if all(kind == FAILED for kind in kinds) else EXIT_DONE
 
 
-def record(outcomes: Mapping[int, Outcome], devices: int) -> bytes:
-    """The outcome record: the word without a limit, with the message of every device that was not plainly scored."""
+def record(outcomes: Mapping[int, Outcome], devices: Sequence[str]) -> bytes:
+    """The outcome record: the word without a limit, with the message of every device that was not plainly scored.
+
+    Each message has its device's id: who reads the record (the report) knows nothing of the Job's arguments.
+    """
     messages = {
-        str(index): [outcome.kind, outcome.reason, outcome.message]
+        str(index): [outcome.kind, outcome.reason, outcome.message, devices[index]]
         for index, outcome in sorted(outcomes.items())
         if outcome.kind != SCORED or outcome.message
     }
-    return _encode({**_word(outcomes, devices), "top": _top(outcomes), "messages": messages})
+    return _encode({**_word(outcomes, len(devices)), "top": _top(outcomes), "messages": messages})
+
+
+def complaints(outcomes: Mapping[int, Outcome]) -> int:
+    """How many messages of a record say why a device failed or was scored in part: what a report reads it for."""
+    return sum(outcome.kind in (FAILED, PARTIAL) for outcome in outcomes.values())
 
 
 def message(outcomes: Mapping[int, Outcome], devices: int) -> bytes:

@@ -81,10 +81,18 @@ def prediction_name(template: str, window: Window, device: str) -> str:
 
 def outcome_name(run_uid: str, job_name: str) -> str:
     """Name of a Job's outcome record. Raises UsageInvalid for what no run uid or Job is called."""
-    for part in (run_uid, job_name):
-        if not _RUN_PART.fullmatch(part):
-            raise UsageInvalid(f"{part!r} is neither a run uid nor a Job name")
-    return f"_runs/{run_uid}/{job_name}.json"
+    return f"{outcome_prefix(run_uid)}{_run_part(job_name)}.json"
+
+
+def outcome_prefix(run_uid: str) -> str:
+    """What the names of all outcome records of a run begin with. Raises UsageInvalid for what no run uid is."""
+    return f"_runs/{_run_part(run_uid)}/"
+
+
+def _run_part(text: str) -> str:
+    if not _RUN_PART.fullmatch(text):
+        raise UsageInvalid(f"{text!r} is neither a run uid nor a Job name")
+    return text
 
 
 def device_of(template: str, name: str) -> str | None:

@@ -14,7 +14,7 @@ from device_scorer.charts import Point
 from device_scorer.digest import Digest, digest, rows
 from device_scorer.errors import DataInvalid, UsageInvalid
 from device_scorer.progress import Progress
-from device_scorer.runstate import Fate, device_list, fates
+from device_scorer.runstate import Fate, device_list, explained, fates
 from device_scorer.settings import Settings
 from device_scorer.summary import Line, Rule, Summary
 from device_scorer.window import Window, parse_duration, parse_instant
@@ -28,6 +28,8 @@ SUMMARY, FAILURES, ANOMALIES, PAGE, SUCCESS = (
 )
 
 _MOST_ANEW = 3
+_RECORD = 2**20
+"""Bytes of an outcome record above which it is none: 500 devices have less than half of that."""
 
 DESCRIPTION = """\
 Report on a window from its predictions in the store. Beside them, in {window}/, are written
@@ -52,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--window-end", required=True, type=parse_instant, metavar="TIME", help="first second after the window")
     add("--devices", type=Path, action="append", metavar="FILE", help="the run's device list; its parts in order")
     add("--progress", type=Path, metavar="FILE", help="the run's progress; needs --devices")
+    add("--run-uid", default="", metavar="UID", help="the run's uid: its Jobs' outcome records have all messages")
     add(
         "--and-modelled",
         action="store_true",
@@ -74,6 +77,8 @@ def run(arguments: argparse.Namespace) -> int:
     store = open_store(config)
     devices, told = _run_state(arguments.devices or [], arguments.progress)
     gathering = Gathering(store, config, window, arguments.stale_after)
+    if arguments.run_uid:
+        told = explained(told, gathering.records(arguments.run_uid))
     if devices is not None and arguments.and_modelled:
         devices += gathering.modelled()
     result = _settled(gathering, devices, told)
@@ -171,6 +176,14 @@ class Gathering:
             if row.tag in found:
                 found[row.tag].append(Point(row.at - start, float(row.value), row.anomalous))
         return {tag: points for tag, points in found.items() if points}
+
+    def records(self, run_uid: str) -> Iterator[bytes]:
+        """The outcome records of a run's Jobs that say why a device failed or was scored in part."""
+        found = self.store.list("predictions", paths.outcome_prefix(run_uid))
+        names = (info.name for info in found if info.metadata.get("complaints", "0") != "0" and info.size < _RECORD)
+        for _, blob in ahead(names, lambda name: self.store.read("predictions", name), size=lambda _: _RECORD):
+            if blob is not None:
+                yield blob.content
 
     def _predictions(self, window: Window) -> Iterator[tuple[str, BlobInfo]]:
         template = self.config.predictions_path

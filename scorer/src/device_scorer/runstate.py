@@ -1,18 +1,20 @@
 """What a ScoringRun says of its devices: the operator's device list and progress, as their ConfigMaps hold them. Pure.
 
 Both are read here as files: a list is ids, one a line; progress is JSON that says with intervals ("0-3,7") which
-positions of the list have which outcome and reason. Either may be compressed with zlib, as in the ConfigMaps.
+positions of the list have which outcome and reason. Either may be compressed with zlib, as in the ConfigMaps. Progress
+has samples of messages only; the Jobs' outcome records in storage have all of them.
 """
 
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from device_scorer.errors import UsageInvalid
 
 _MOST_BYTES = 64 * 2**20
+_LONGEST_MESSAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,30 @@ def fates(progress: bytes, devices: Sequence[str]) -> dict[str, Fate]:
     return {
         device: Fate(outcome, reasons.get(device, ""), messages.get(device, "")) for device, outcome in outcomes.items()
     }
+
+
+def explained(told: Mapping[str, Fate], records: Iterable[bytes]) -> dict[str, Fate]:
+    """The fates with the messages that outcome records have for them: same outcome and reason. Rubbish says nothing."""
+    fates = dict(told)
+    for record in records:
+        for device, fate in _complaints(record):
+            known = fates.get(device)
+            if known is not None and not known.message and (known.outcome, known.reason) == (fate.outcome, fate.reason):
+                fates[device] = fate
+    return fates
+
+
+def _complaints(record: bytes) -> Iterator[tuple[str, Fate]]:
+    try:
+        messages = list(json.loads(record)["messages"].values())
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return
+    for message in messages:
+        match message:
+            case [("failed" | "partial") as outcome, str(reason), str(text), str(device)]:
+                yield device, Fate(outcome, reason if outcome == "failed" else "", text[:_LONGEST_MESSAGE])
+            case _:
+                continue
 
 
 def _by_device(sets: dict[str, str], devices: Sequence[str]) -> dict[str, str]:

@@ -93,9 +93,11 @@ def _write_record(asked: Task, store: Store, outcomes: Mapping[int, Outcome]) ->
     name = asked.outcome_name
     if name is None:
         return
-    content = outcome.record(outcomes, len(asked.devices))
+    content = outcome.record(outcomes, asked.devices)
+    metadata = {"complaints": str(outcome.complaints(outcomes))}
     try:
-        store.until(time.monotonic() + _RECORD_SECONDS).write("predictions", name, content, overwrite=True)
+        patient = store.until(time.monotonic() + _RECORD_SECONDS)
+        patient.write("predictions", name, content, metadata=metadata, overwrite=True)
     except ReasonedError as error:
         log.warning(f"the outcome record {name} could not be written: {error}")
 
