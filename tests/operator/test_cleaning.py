@@ -154,6 +154,11 @@ def test_without_progress_there_is_nothing_to_make_a_report_of() -> None:
     assert told(plan(PENDING, Observed(), NOW)) == (False, "ProgressLost")
 
 
+def test_a_run_that_may_not_go_on_has_no_report_and_says_why() -> None:
+    refused = replace(LISTED, refusal=Trouble("FleetChanged", "another account"))
+    assert told(plan(PENDING, refused, NOW)) == (False, "FleetChanged")
+
+
 def test_a_run_is_not_deleted_before_its_report_has_ended() -> None:
     assert not plan(reporting("ReportRunning", ttlSecondsAfterFinished=0), LISTED, later(60)).delete_run
 

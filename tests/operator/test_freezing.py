@@ -1,11 +1,25 @@
+import time
+import zlib
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from scoring_operator.decision import Trouble
 from scoring_operator.fleets import Fleet, parse_fleet
-from scoring_operator.freezing import PART_BYTES, Found, Start, again, freeze, pack, refusal, unpack
+from scoring_operator.freezing import (
+    PART_BYTES,
+    DeviceListInvalidError,
+    Found,
+    Start,
+    again,
+    entrusted,
+    freeze,
+    pack,
+    refusal,
+    unpack,
+)
 from scoring_operator.intervals import Intervals
 from tests.operator.builders import NOW, UID, a_run, later
 
@@ -169,3 +183,71 @@ def test_a_run_whose_progress_was_lost_begins_anew_with_its_times_kept(told: dic
     assert start.progress.frozen.rebuilt
     assert (start.progress.clock.started, start.progress.clock.since) == (NOW, later(100))
     assert start.progress.clock.first_pod == first_pod
+
+
+SECRET: dict[str, Any] = {"auth": "existingSecret", "existingSecret": {"name": "fleet-storage"}}
+OURS: dict[str, Any] = {"storage": {"accountUrl": "https://ours.blob.core.windows.net", **SECRET}}
+
+
+@pytest.mark.fault("T1", "T7")
+@pytest.mark.parametrize(
+    "edited",
+    [
+        pytest.param({"storage": {**OURS["storage"], "accountUrl": "https://theirs.example"}}, id="endpoint"),
+        pytest.param({"storage": {"accountUrl": "https://ours.blob.core.windows.net"}}, id="way of signing in"),
+        pytest.param({"storage": {**OURS["storage"], "existingSecret": {"name": "another"}}}, id="Secret"),
+        pytest.param({"storage": {**OURS["storage"], "predictions": "others"}}, id="container"),
+        pytest.param({"models": {"trust": "any"}}, id="trust"),
+        pytest.param({"predictions": {"path": "{window}/../{device}.csv"}}, id="path"),
+        pytest.param({"predictions": {"allowOverwrite": True}}, id="overwriting"),
+        pytest.param({"name": "another"}, id="name"),
+        pytest.param({"image": "theirs.example/scorer"}, id="what no fleet has"),
+        pytest.param({"storage": 7}, id="rubbish"),
+    ],
+)
+def test_a_fleet_that_was_edited_in_a_runs_config_map_is_not_believed(edited: dict[str, Any]) -> None:
+    fleets = {"default": a_fleet(**OURS), "another": a_fleet("another", **OURS)}
+    saved = frozen(fleet=fleets["default"]).progress.frozen.fleet
+    assert entrusted(a_run(), saved, fleets) == fleets["default"]
+    assert entrusted(a_run(), saved | edited, fleets) is None
+
+
+@pytest.mark.fault("T1")
+def test_how_scorers_run_is_the_administrators_word_of_now_and_never_a_config_maps() -> None:
+    before = a_fleet(scorer={"serviceAccountName": "scorer"})
+    now = a_fleet(scorer={"serviceAccountName": "scorer", "resources": {"limits": {"memory": "2Gi"}}})
+    saved = frozen(fleet=before).progress.frozen.fleet
+    assert entrusted(a_run(), saved, {"default": now}) == now
+    theirs = saved | {"scorer": {"serviceAccountName": "cluster-admin"}}
+    assert entrusted(a_run(), theirs, {"default": now}) == now
+
+
+@pytest.mark.parametrize("fleets", [{}, {"default": parse_fleet({"name": "default", "namespaces": ["elsewhere"]})}])
+def test_a_fleet_that_is_taken_away_ends_what_was_begun_with_it(fleets: dict[str, Fleet]) -> None:
+    assert entrusted(a_run(), msgspec.to_builtins(a_fleet()), fleets) is None
+
+
+@pytest.mark.fault("T15")
+@pytest.mark.parametrize(
+    "part",
+    [
+        pytest.param(zlib.compress(b"d\n" * 10**8, 9), id="bomb"),
+        pytest.param(zlib.compress(b"press-1")[:-3], id="cut short"),
+        pytest.param(zlib.compress(b"\xff"), id="no text"),
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"press-1", id="not compressed"),
+    ],
+)
+def test_a_device_list_that_no_operator_wrote_is_refused(part: bytes) -> None:
+    with pytest.raises(DeviceListInvalidError, match="device list"):
+        unpack([part])
+
+
+@pytest.mark.fault("T12")
+def test_a_hundred_hostile_globs_over_many_devices_take_no_longer_than_a_few() -> None:
+    devices = [f"{'d' * 100}{number:06}" for number in range(20_000)]
+    globs = [f"none-{number}*" for number in range(99)] + ["*19999"]
+    began = time.process_time()
+    start = frozen(Found(models=devices, with_data=devices), devices={"include": globs})
+    assert start.devices == [devices[-1]]
+    assert time.process_time() - began < 2  # one by one they took 7 s

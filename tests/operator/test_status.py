@@ -1,6 +1,8 @@
+import json
 import zlib
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 import pytest
@@ -69,6 +71,26 @@ def test_damaged_progress_is_an_error_and_no_empty_progress(data: bytes) -> None
 def test_progress_reads_back_as_it_was() -> None:
     progress: Progress = replace(a_progress(9, already="0"), samples=((1, "Unknown", "x"),), streak=3)
     assert decode(encode(progress)) == progress
+
+
+@pytest.mark.fault("T18")
+@pytest.mark.parametrize(
+    "edited",
+    [
+        pytest.param({"waiting": "0-1"}, id="a device left out"),
+        pytest.param({"outcomes": {"scored": "0"}}, id="a device in two places"),
+        pytest.param({"waiting": "0-3"}, id="a device too many"),
+        pytest.param({"total": 4}, id="another total"),
+        pytest.param({"total": -1}, id="a negative total"),
+        pytest.param({"samples": [[3, "Unknown", "x"]]}, id="a sample of no device"),
+        pytest.param({"top": [[-1, 9, 9]]}, id="the most anomalous is no device"),
+    ],
+)
+def test_progress_that_was_edited_so_that_it_does_not_hold_together_is_refused(edited: dict[str, Any]) -> None:
+    document = json.loads(zlib.decompress(encode(a_progress(3))))
+    assert decode(zlib.compress(json.dumps(document).encode())) == a_progress(3)
+    with pytest.raises(ProgressInvalidError):
+        decode(zlib.compress(json.dumps(document | edited).encode()))
 
 
 NEXT_HOUR = {"start": "2018-08-29T00:00:00Z", "end": "2018-08-29T01:00:00Z"}

@@ -92,6 +92,8 @@ def _fate(run: ScoringRun, seen: Observed, *, late: bool) -> Reported | None:
         return Reported(None, RUNNING, f"Job {name} makes it")
     if was_seen:
         return Reported(False, "JobLost", f"Job {name} was deleted before it had ended")
+    if seen.refusal:
+        return Reported(False, seen.refusal.reason, seen.refusal.message)
     if seen.progress is None:
         return Reported(False, "ProgressLost", "the run's progress ConfigMap is gone")
     cause = f": {seen.trouble.message}" if seen.trouble else ""

@@ -9,8 +9,9 @@ from scoring_operator.decision import Trouble
 from scoring_operator.devices import Listing
 from scoring_operator.errors import NotFound
 from scoring_operator.fleets import Fleet
-from scoring_operator.freezing import Found
+from scoring_operator.freezing import DeviceListInvalidError, Found
 from scoring_operator.intervals import EMPTY
+from scoring_operator.progress import ProgressInvalidError
 from scoring_operator.records import Records
 from scoring_operator.scoringrun import GROUP, PLURAL, VERSION, InvalidRunError, RetryOf, ScoringRun, Window, parse
 
@@ -63,18 +64,24 @@ async def _left_over(
         return leftover.from_report(run, retry, fleet, await storage.read_failures(fleet, run.spec.window))
     if isinstance(earlier, Trouble):
         return earlier
-    records = Records(cluster, earlier)
-    saved = await records.load()
-    if saved is None:
-        return Trouble("RetryRunNotFound", f"run {retry.name!r} never had a device list, so there is nothing to retry")
+    return await _devices_of(earlier, retry, Records(cluster, earlier))
+
+
+async def _devices_of(earlier: ScoringRun, retry: RetryOf, records: Records) -> Sequence[str] | Trouble:
+    """Devices of an ended run with one of the outcomes, by what it left; its ConfigMaps may have been edited since."""
     try:
+        saved = await records.load()
+        if saved is None:
+            return Trouble("RetryRunNotFound", f"run {earlier.name!r} never had a device list: nothing to retry")
         devices = await records.devices(saved.progress.frozen.lists)
     except NotFound:
-        return Trouble("RetryRunNotFound", f"the device list of run {retry.name!r} was deleted")
+        return Trouble("RetryRunNotFound", f"the device list of run {earlier.name!r} was deleted")
+    except (ProgressInvalidError, DeviceListInvalidError) as error:
+        return Trouble("RetryRunNotFound", f"what run {earlier.name!r} left cannot be read: {error}")
     positions = EMPTY
     for outcome in retry.outcomes:
         positions = positions | saved.progress.outcomes.get(outcome[0].lower() + outcome[1:], EMPTY)
-    return [devices[position] for position in positions]
+    return [devices[position] for position in positions if position < len(devices)]
 
 
 async def _earlier(run: ScoringRun, retry: RetryOf, cluster: Cluster) -> ScoringRun | Trouble | None:

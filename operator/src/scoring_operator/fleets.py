@@ -1,7 +1,7 @@
 """The administrator's file of fleets, as frozen types. Pure.
 
 Whatever decides where a scorer pod reads, writes and runs stands here and never in a ScoringRun: whoever may create a
-run gains nothing but a run (faults.md T1, T7). A run freezes its fleet with its device list.
+run gains nothing but a run (faults.md T1, T7). A run ends if its fleet's storage or layout changes under it.
 """
 
 import re

@@ -4,16 +4,18 @@ The list is frozen once: position i is device i for ever. What storage lists is 
 the first progress of the run and the parts of its device list, or why the run may not begin.
 """
 
+import fnmatch
+import re
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from fnmatch import fnmatchcase
+from typing import Any
 
 import msgspec
 
 from scoring_operator.decision import Trouble
-from scoring_operator.fleets import Fleet, admits, excess, quantity
+from scoring_operator.fleets import Fleet, FleetsInvalidError, ScorerSettings, admits, excess, parse_fleet, quantity
 from scoring_operator.intervals import Intervals
 from scoring_operator.jobs import scorer_resources
 from scoring_operator.names import device_list_name
@@ -26,6 +28,10 @@ PART_BYTES = 900 * 1024  # of ids before compression, so that a part fits a Conf
 MOST_JOBS = 2000  # that `devicesPerJob: Auto` makes
 MOST_PER_JOB = 500
 SAMPLES = 20
+
+
+class DeviceListInvalidError(ValueError):
+    """A part of a device list that no operator wrote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +100,12 @@ def freeze(run: ScoringRun, fleet: Fleet, found: Found, now: datetime) -> Start 
     if not devices and source.retry_of is None:
         what = "matches devices.include" if source.include else "has a model"
         return Trouble("NoDevices", f"no device of fleet {fleet.name!r} {what}; see container {fleet.storage.models!r}")
-    settings = msgspec.json.encode(fleet, order="sorted")
+    layout = _layout(fleet)
+    settings = msgspec.json.encode(layout, order="sorted")
     parts = {device_list_name(run, settings, part): part for part in pack(devices)}
     lacking = _without_model(run, found)
     frozen = Frozen(
-        fleet=msgspec.to_builtins(fleet),
+        fleet=msgspec.to_builtins(layout),
         lists=tuple(parts),
         devices_per_job=_per_job(run, len(devices)),
         without_model=(len(lacking), tuple(lacking[:SAMPLES])),
@@ -108,6 +115,31 @@ def freeze(run: ScoringRun, fleet: Fleet, found: Found, now: datetime) -> Start 
     started = datetime.fromisoformat(run.status.get("startTime") or now.isoformat())
     progress = replace(begin(frozen, len(devices), done), clock=Clock(started=started, since=started))
     return Start(progress, devices, parts)
+
+
+def entrusted(run: ScoringRun, frozen: Mapping[str, Any], fleets: Mapping[str, Fleet]) -> Fleet | None:
+    """The fleet of a run that has begun: the administrator's, if it still is what the run was frozen with.
+
+    What was frozen lies in a ConfigMap of the run's namespace. If it were believed, whoever may write there could send
+    the operator's identity, or another fleet's credential, to an address of theirs. So nothing is taken from it; it
+    only shows whether the fleet has changed. How scorer pods run may change: later Jobs follow.
+
+    Args:
+        run: the run.
+        frozen: the fleet's settings as saved in progress.
+        fleets: the administrator's, by name.
+    """
+    fleet = fleets.get(run.spec.fleet)
+    try:
+        same = fleet is not None and admits(fleet, run.namespace) and _layout(fleet) == _layout(parse_fleet(frozen))
+    except FleetsInvalidError:
+        return None
+    return fleet if same else None
+
+
+def _layout(fleet: Fleet) -> Fleet:
+    """A fleet's storage, and what lies where in it: what must not change under a run."""
+    return msgspec.structs.replace(fleet, namespaces=(), scorer=ScorerSettings())
 
 
 def again(run: ScoringRun, start: Start, now: datetime) -> Start:
@@ -129,12 +161,13 @@ def _choose(run: ScoringRun, found: Found) -> list[str]:
     if source.retry_of:
         return sorted(found.retried)
     if source.include:
-        return [device for device in found.models if _matches(device, source.include)]
+        return list(filter(_any_of(source.include).match, found.models))
     return list(found.models)
 
 
-def _matches(device: str, globs: Iterable[str]) -> bool:
-    return any(fnmatchcase(device, glob) for glob in globs)
+def _any_of(globs: Iterable[str]) -> re.Pattern[str]:
+    """One expression for all globs: a hundred of them over a hundred thousand devices must not hold the operator up."""
+    return re.compile("|".join(map(fnmatch.translate, globs)))
 
 
 def _without_model(run: ScoringRun, found: Found) -> list[str]:
@@ -143,7 +176,7 @@ def _without_model(run: ScoringRun, found: Found) -> list[str]:
     if source.ids or source.retry_of:
         return []
     lacking = set(found.with_data) - set(found.models)
-    return sorted(device for device in lacking if not source.include or _matches(device, source.include))
+    return sorted(filter(_any_of(source.include or ("*",)).match, lacking))
 
 
 def _per_job(run: ScoringRun, devices: int) -> int:
@@ -186,8 +219,19 @@ def pack(devices: Sequence[str]) -> list[bytes]:
 
 
 def unpack(parts: Iterable[bytes]) -> list[str]:
-    """The device list from its parts, in order."""
+    """The device list from its parts, in order.
+
+    Raises:
+        DeviceListInvalidError: a part is damaged, or larger than any that is written.
+    """
     devices: list[str] = []
     for part in parts:
-        devices += zlib.decompress(part).decode().split("\n")
+        inflater = zlib.decompressobj()
+        try:
+            text = inflater.decompress(part, PART_BYTES)
+            devices += text.decode().split("\n")
+        except (zlib.error, UnicodeDecodeError) as error:
+            raise DeviceListInvalidError(f"a ConfigMap of the device list cannot be read: {error}") from error
+        if not inflater.eof:
+            raise DeviceListInvalidError("a ConfigMap of the device list is cut short, or holds more than one may")
     return devices

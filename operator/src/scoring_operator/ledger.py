@@ -1,11 +1,15 @@
 """What a run has saved of itself, and how it comes to it: read, frozen when it begins, or made again where it was lost.
 
+What a run's ConfigMaps say of its fleet is compared with the administrator's file and never believed: they lie in the
+run's namespace.
+
 Two things may be lost while no operator looks. The device list is listed anew, with the settings frozen in progress;
 parts of the very same names are the very same list. Progress is frozen anew, if the names of its list are those of
 ConfigMaps that exist: then devices and fleet are as they were, Jobs have the names they had, and each is looked at,
 with its outcome record, before it would be run. Where the names differ, what is lost cannot be had again.
 """
 
+from asyncio import to_thread
 from collections.abc import Mapping
 
 from scoring_operator import finding, freezing
@@ -13,14 +17,16 @@ from scoring_operator.cluster import Cluster
 from scoring_operator.decision import Trouble
 from scoring_operator.errors import NotFound, StorageError
 from scoring_operator.finding import FleetStorage
-from scoring_operator.fleets import Fleet, parse_fleet
-from scoring_operator.freezing import Start
+from scoring_operator.fleets import Fleet
+from scoring_operator.freezing import DeviceListInvalidError, Start
 from scoring_operator.progress import Progress, ProgressInvalidError
 from scoring_operator.records import Records, Saved, TakenError
 from scoring_operator.scoringrun import ScoringRun
 
 GO_ON = "create a run with devices.retryOf, or of the same window, to go on"
 PROGRESS_LOST = f"its progress ConfigMap is gone, and its fleet or devices have changed since; {GO_ON}"
+LIST_DIFFERS = f"its device list and its progress are not of one run; {GO_ON}"
+FLEET_CHANGED = f"its fleet's storage or layout is not what it was when the run began; {GO_ON}"
 LIST_LOST = f"a ConfigMap of its device list is gone, and its fleet's devices have changed since; {GO_ON}"
 
 
@@ -29,7 +35,7 @@ class Ledger:
 
     Attributes:
         progress: as read or last decided; None before the run is frozen, or once nobody needs it any more.
-        fleet: as frozen with the run.
+        fleet: the administrator's; None before the run is frozen, and where it is not what it was then.
         devices: the frozen device list; empty while it is lost.
         doubtful: marked batches of which nobody knows yet whether they were run.
         refusal: why the run may not begin, or not go on.
@@ -66,21 +72,27 @@ class Ledger:
                 self.refusal, saved = Trouble("NameTaken", str(error)), None
             self.lost = saved is None and bool(run.status.get("devices"))
             if saved is not None:
-                await self._adopt(saved)
+                await self._adopt(run, saved)
                 self.doubtful = frozenset(saved.progress.open)
             self._loaded = True
         if self.progress is None and self.refusal is None:
             self.refusal = freezing.refusal(run, self._fleets)
 
-    async def _adopt(self, saved: Saved) -> None:
+    async def _adopt(self, run: ScoringRun, saved: Saved) -> None:
         frozen = saved.progress.frozen
-        self.fleet = parse_fleet(frozen.fleet)
         self._saved, self.progress = saved, saved.progress
+        self.fleet = freezing.entrusted(run, frozen.fleet, self._fleets)
+        if self.fleet is None:
+            self.refusal, self.lost = Trouble("FleetChanged", FLEET_CHANGED), True
+            return
         try:
             self.devices = self.devices or await self._records.devices(frozen.lists)
             self.lost = False
-        except NotFound:
+        except (NotFound, DeviceListInvalidError):
             self.lost = True
+            return
+        if len(self.devices) != self.progress.total:
+            self.refusal, self.lost = Trouble("ProgressInvalid", LIST_DIFFERS), True
 
     async def find(self, run: ScoringRun) -> Trouble | None:
         """Freeze the run's devices, or make again what was lost; answers what keeps it from that for now."""
@@ -88,30 +100,31 @@ class Ledger:
         try:
             found = await finding.find(run, fleet, self._storage, self._cluster)
             now = self._cluster.now()
-            start = found if isinstance(found, Trouble) else freezing.freeze(run, fleet, found, now)
+            # In a thread: hostile globs over many devices take seconds, in which the lease has to be renewed.
+            start = found if isinstance(found, Trouble) else await to_thread(freezing.freeze, run, fleet, found, now)
             if self.lost:
                 await self._recover(run, start)
             elif isinstance(start, Trouble):
                 self.refusal = start
             else:
-                await self._begin(start)
+                await self._begin(run, start)
         except StorageError as error:
             return Trouble(type(error).__name__, str(error))
         except TakenError as error:
             self.refusal = Trouble("NameTaken", str(error))
         return None
 
-    async def _begin(self, start: Start) -> None:
+    async def _begin(self, run: ScoringRun, start: Start) -> None:
         saved = await self._records.begin(start)
         self.devices = list(start.devices) if saved.progress is start.progress else []
-        await self._adopt(saved)
+        await self._adopt(run, saved)
 
     async def _recover(self, run: ScoringRun, start: Start | Trouble) -> None:
         if self.progress is None:
             if isinstance(start, Trouble) or not await self._records.has(start.parts):
                 self.refusal = Trouble("ProgressLost", PROGRESS_LOST)
             else:
-                await self._begin(freezing.again(run, start, self._cluster.now()))
+                await self._begin(run, freezing.again(run, start, self._cluster.now()))
         elif isinstance(start, Trouble) or tuple(start.parts) != self.progress.frozen.lists:
             self.refusal = Trouble("DeviceListLost", LIST_LOST)
         else:

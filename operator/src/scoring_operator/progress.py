@@ -3,7 +3,7 @@
 One ConfigMap per run holds it, compressed (key `progress`: zlib over JSON). It is written by compare-and-swap and it,
 not any Job, says what is done: status derives from it, a Job may vanish once it is in here, and a device that is in
 here is never run again. Creating that ConfigMap is also what freezes the run: it names the ConfigMaps of the device
-list and keeps the fleet's settings as they were.
+list and keeps the fleet's layout as it was, to be compared.
 
 A position is in exactly one place: an outcome, the Job of an open batch, the queue of later rounds, or `waiting`.
 """
@@ -51,7 +51,7 @@ class Frozen(msgspec.Struct, frozen=True, rename="camel"):
     """What was fixed when the run began.
 
     Attributes:
-        fleet: the fleet's settings as the administrator's file had them.
+        fleet: the fleet's storage and layout as the administrator's file had them; only compared (freezing.entrusted).
         lists: names of the ConfigMaps that hold the device list, in order.
         devices_per_job: the number in force (Auto resolved).
         without_model: how many devices send data but have no model, and some of them.
@@ -187,29 +187,44 @@ def decode(data: bytes) -> Progress:
     """Read the bytes of a progress ConfigMap.
 
     Raises:
-        ProgressInvalidError: damaged, or written by a newer operator.
+        ProgressInvalidError: damaged, edited so that it does not hold together, or written by a newer operator.
     """
     try:
         document = msgspec.json.decode(zlib.decompressobj().decompress(data, _MOST_BYTES))
-        return Progress(
-            frozen=_readable(document),
-            total=document["total"],
-            waiting=Intervals.parse(document["waiting"]),
-            outcomes=_sets(document["outcomes"]),
-            reasons=_sets(document["reasons"]),
-            queue=tuple(_unpack(entry) for entry in document["queue"]),
-            open={name: _unpack(entry) for name, entry in document["open"].items()},
-            results=msgspec.convert(document["results"], Results),
-            top=msgspec.convert(document["top"], tuple[tuple[int, int, int], ...]),
-            samples=msgspec.convert(document["samples"], tuple[tuple[int, str, str], ...]),
-            clock=msgspec.convert(document["clock"], Clock),
-            pod_seconds=document["podSeconds"],
-            streak=document["streak"],
-            warned=document["warned"],
-            end=msgspec.convert(document["end"], End | None),
+        return _whole(
+            Progress(
+                frozen=_readable(document),
+                total=document["total"],
+                waiting=Intervals.parse(document["waiting"]),
+                outcomes=_sets(document["outcomes"]),
+                reasons=_sets(document["reasons"]),
+                queue=tuple(_unpack(entry) for entry in document["queue"]),
+                open={name: _unpack(entry) for name, entry in document["open"].items()},
+                results=msgspec.convert(document["results"], Results),
+                top=msgspec.convert(document["top"], tuple[tuple[int, int, int], ...]),
+                samples=msgspec.convert(document["samples"], tuple[tuple[int, str, str], ...]),
+                clock=msgspec.convert(document["clock"], Clock),
+                pod_seconds=document["podSeconds"],
+                streak=document["streak"],
+                warned=document["warned"],
+                end=msgspec.convert(document["end"], End | None),
+            )
         )
     except (zlib.error, msgspec.MsgspecError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise ProgressInvalidError(f"the progress ConfigMap cannot be read: {error}") from error
+
+
+def _whole(progress: Progress) -> Progress:
+    """The progress, if every position is in exactly one place and nothing speaks of others."""
+    batches = [*progress.queue, *progress.open.values()]
+    places = [progress.waiting, *progress.outcomes.values(), *(batch.positions for batch in batches)]
+    every = Intervals.joined(span for place in places for span in place.spans)
+    named = [at for at, *_ in (*progress.top, *progress.samples)]
+    if sum(map(len, places)) != progress.total or every != Intervals.below(progress.total):
+        raise ValueError("its positions are not those of its devices, once each")
+    if not all(0 <= at < progress.total for at in named):
+        raise ValueError("it names devices that it does not have")
+    return progress
 
 
 def _readable(document: Mapping[str, Any]) -> Frozen:

@@ -89,6 +89,7 @@ class Records:
 
         Raises:
             NotFound: a part of it was deleted.
+            DeviceListInvalidError: a part of it cannot be read.
         """
         parts = []
         for name in lists:

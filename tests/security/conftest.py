@@ -1,0 +1,3 @@
+from tests.integration.conftest import crd, operate, runs, staged
+
+__all__ = ["crd", "operate", "runs", "staged"]

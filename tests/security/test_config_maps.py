@@ -1,0 +1,114 @@
+"""Who may edit ConfigMaps in a run's namespace, and nothing more, gains nothing by it; on a real API server."""
+
+import json
+import zlib
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from scoring_operator.fleets import Fleet
+from scoring_operator.names import progress_name
+from scoring_operator.scoringrun import parse
+from tests.integration.conftest import Operate
+from tests.integration.operating import MOST, Memory, a_fleet
+from tests.integration.runs import Runs, condition, ended, reported, until
+
+OURS = "https://ours.blob.core.windows.net"
+SCORER = {"serviceAccountName": "default", "maxResources": MOST}
+
+
+@dataclass
+class Watched(Memory):
+    """Storage that remembers for which accounts it was asked."""
+
+    accounts: set[str] = field(default_factory=set)
+
+    def _answer(self, fleet: Fleet) -> None:
+        self.accounts.add(fleet.storage.account_url)
+        super()._answer(fleet)
+
+
+def our_fleet(runs: Runs, **scorer: Any) -> Fleet:
+    return a_fleet(runs.namespace, storage={"accountUrl": OURS}, scorer=SCORER | scorer)
+
+
+def edit_progress(runs: Runs, edit: Callable[[dict[str, Any]], None]) -> None:
+    """Change what a run's progress ConfigMap says, as its namespace's editors can."""
+    path = f"/api/v1/namespaces/{runs.namespace}/configmaps/{progress_name(parse(runs.get()))}"
+    item = runs.cluster.api.request("GET", path)
+    document = json.loads(zlib.decompress(b64decode(item["binaryData"]["progress"])))
+    edit(document)
+    item["binaryData"]["progress"] = b64encode(zlib.compress(json.dumps(document).encode())).decode()
+    runs.cluster.api.request("PUT", path, item)
+
+
+async def begun(runs: Runs, operate: Operate, storage: Memory) -> int:
+    """A run some of whose devices are scored, and no operator any more; how many Jobs it has."""
+    async with operate(storage, our_fleet(runs)):
+        runs.create(parallelism=2)
+        await until(runs, lambda status: status.get("devices", {}).get("scored", 0) >= 2)
+    return len(runs.jobs())
+
+
+def to_another_endpoint(document: dict[str, Any]) -> None:
+    document["frozen"]["fleet"]["storage"]["accountUrl"] = "https://theirs.example"
+
+
+def to_no_fleet(document: dict[str, Any]) -> None:
+    document["frozen"]["fleet"] = {"name": "default", "image": "theirs.example/scorer"}
+
+
+@pytest.mark.fault("T1", "T7")
+@pytest.mark.parametrize("edit", [to_another_endpoint, to_no_fleet])
+async def test_a_run_whose_saved_fleet_was_edited_ends_and_nothing_goes_to_another_endpoint(
+    runs: Runs, operate: Operate, edit: Callable[[dict[str, Any]], None]
+) -> None:
+    storage = Watched([f"press-{number}" for number in range(30)])
+    jobs = await begun(runs, operate, storage)
+    edit_progress(runs, edit)
+    async with operate(storage, our_fleet(runs)):
+        status = await ended(runs)
+        assert condition(status, "Failed")["reason"] == "FleetChanged"
+        assert (await reported(runs))["reason"] == "FleetChanged"
+        assert (await until(runs, lambda status: status["devices"]["active"] == 0))["devices"]["scored"] >= 2
+    assert storage.accounts == {OURS}
+    assert len(runs.created_jobs()) == jobs
+    assert runs.jobs("report") == []
+
+
+@pytest.mark.fault("T1")
+async def test_accounts_and_places_of_pods_are_the_administrators_whatever_a_config_map_says(
+    runs: Runs, operate: Operate
+) -> None:
+    storage = Watched([f"press-{number}" for number in range(12)])
+    await begun(runs, operate, storage)
+
+    def edit(document: dict[str, Any]) -> None:
+        theirs = {"serviceAccountName": "theirs", "podLabels": {"sidecar": "theirs"}, "nodeSelector": {"theirs": "1"}}
+        document["frozen"]["fleet"]["scorer"] = theirs
+
+    edit_progress(runs, edit)
+    async with operate(storage, our_fleet(runs)):
+        assert (await ended(runs, seconds=90))["devices"]["scored"] == 12
+    assert {pod["serviceAccountName"] for pod in runs.pod_specs()} == {"default"}
+    assert "theirs" not in json.dumps(runs.jobs() + runs.jobs("report"))
+
+
+@pytest.mark.fault("T18")
+async def test_progress_that_does_not_hold_together_ends_the_run_and_keeps_the_operator_alive(
+    runs: Runs, operate: Operate
+) -> None:
+    storage = Watched([f"press-{number}" for number in range(30)])
+    await begun(runs, operate, storage)
+
+    def edit(document: dict[str, Any]) -> None:
+        document.update(total=10**9, waiting=f"0-{10**9 - 1}", outcomes={}, queue=[], open={})
+
+    edit_progress(runs, edit)
+    async with operate(storage, our_fleet(runs)):
+        assert condition(await ended(runs), "Failed")["reason"] == "ProgressInvalid"
+        runs.create("next")
+        assert (await ended(runs, "next", seconds=90))["phase"] == "Complete"
