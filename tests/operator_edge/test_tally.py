@@ -69,6 +69,20 @@ def test_a_run_that_ended_before_the_process_began_only_tells_of_its_window(tall
     assert values(metrics, "fleetscore_last_complete_window_timestamp_seconds") == {("default", "hourly"): end}
 
 
+def test_the_devices_of_a_schedules_latest_window_are_told_even_where_its_run_failed(
+    tally: Tally, metrics: Metrics
+) -> None:
+    tally.see(a_run("Failed", "TooManyFailedDevices", ended_after=-60), active=False)
+    earlier = a_run(devices={"total": 9, "scored": 9, "failed": 0})
+    earlier["spec"] = {"window": {"start": "2026-01-01T09:00:00Z", "end": "2026-01-01T10:00:00Z"}}
+    tally.see(earlier, active=True)
+    by_hand = a_run(devices={"total": 1, "scored": 0, "failed": 1})
+    by_hand["metadata"] = by_hand["metadata"] | {"labels": {}}
+    tally.see(by_hand, active=True)
+    found = {("default", "scored", "hourly"): 2, ("default", "failed", "hourly"): 1}
+    assert values(metrics, "fleetscore_last_window_devices") == found
+
+
 def test_an_operator_that_stands_by_knows_the_last_window_and_counts_nothing(tally: Tally, metrics: Metrics) -> None:
     tally.see(a_run(), active=False)
     tally.see(a_run(), active=True)  # it took over meanwhile; the one before has counted this run
@@ -85,6 +99,7 @@ def test_a_run_that_did_not_complete_says_so_and_completes_no_window(
     tally.see(a_run("Failed", reason), active=True)
     assert values(metrics, "fleetscore_runs_total") == {("default", outcome, "hourly"): 1}
     assert values(metrics, "fleetscore_last_window_anomalies") == {}
+    assert bool(values(metrics, "fleetscore_last_window_devices")) is (outcome == "Failed")
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,14 @@ class Metrics:
             _RUN,
             registry=registry,
         )
+        self._found = Gauge(
+            "fleetscore_last_window_devices",
+            "Devices of the latest window that a schedule's run ended, completely or not, by outcome",
+            (*_RUN, "outcome"),
+            registry=registry,
+        )
         self._latest: dict[tuple[str, str], datetime] = {}
+        self._ended: dict[tuple[str, str], datetime] = {}
         self._active = Gauge("fleetscore_active_jobs", "Jobs that have not ended", ("fleet",), registry=registry)
         self._queued = Gauge("fleetscore_queued_runs", "Runs that wait for another one", ("fleet",), registry=registry)
         self._stalled = Gauge(
@@ -90,6 +97,14 @@ class Metrics:
         self._complete.labels(fleet, schedule).set(end.timestamp())
         self._anomalies.labels(fleet, schedule).set(anomalies)
         self._anomalous.labels(fleet, schedule).set(anomalous)
+
+    def window_ended(self, fleet: str, schedule: str, *, end: datetime, devices: Mapping[str, int]) -> None:
+        """Say how the devices of a schedule's run ended; may be said again, and counts for the latest window only."""
+        if end < self._ended.get((fleet, schedule), end):
+            return
+        self._ended[fleet, schedule] = end
+        for outcome, count in devices.items():
+            self._found.labels(fleet, schedule, outcome).set(count)
 
     def load(
         self, *, active: Mapping[str, int], queued: Mapping[str, int], stalled: Mapping[tuple[str, str], int]

@@ -45,6 +45,7 @@ class Tally:
         if not run.ended or end is None:
             return
         outcome = _outcome(run)
+        devices = {key: n for key, n in run.status.get("devices", {}).items() if key not in _NOT_FINAL}
         news = end >= self._since and run.uid not in self._counted
         self._counted.add(run.uid)
         if news and active:
@@ -53,9 +54,11 @@ class Tally:
                 run.schedule,
                 outcome=outcome,
                 seconds=(end - (_time(run, "startTime") or end)).total_seconds(),
-                devices={key: n for key, n in run.status.get("devices", {}).items() if key not in _NOT_FINAL},
+                devices=devices,
                 reasons=run.status.get("failureReasons", {}),
             )
+        if run.schedule and outcome in ("Complete", "Failed"):
+            self._metrics.window_ended(run.spec.fleet, run.schedule, end=run.spec.window.end, devices=devices)
         if outcome == "Complete":
             results = run.status.get("results", {})
             self._metrics.window_complete(
