@@ -2,6 +2,7 @@
 
 import secrets
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tests.chart.generate import CHART, CRD, ROOT
 from tests.chart.openapi import write_schemas
 from tests.chart.rendering import MINIMAL, Manifest, each_ci_values, helm, render
 from tests.chart.test_docs import blocks
+from tests.monitoring.crds import monitoring_crds
 
 pytestmark = pytest.mark.usefixtures("helm")
 A_RUN_WITHOUT_SPEC = """
@@ -28,11 +30,18 @@ NAMESPACES = ("scoring", "plant-a", "plant-b", "anywhere")
 
 @pytest.fixture(scope="session")
 def schemas(chart_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> str:
-    chart_cluster.kubectl("create", "-f", str(CRD))
-    chart_cluster.kubectl(
-        "wait", "--for=condition=Established", f"crd/{yaml.safe_load(CRD.read_text())['metadata']['name']}"
-    )
-    return write_schemas(chart_cluster.api.request("GET", "/openapi/v2"), tmp_path_factory.mktemp("schemas"))
+    files = [CRD, *monitoring_crds()]
+    for file in files:
+        chart_cluster.kubectl("create", "-f", str(file))
+    chart_cluster.kubectl("wait", "--for=condition=Established", "crd", "--all")
+    kinds = [yaml.safe_load(file.read_text())["spec"]["names"]["kind"] for file in files]
+    deadline = time.monotonic() + 60
+    while True:  # the document takes a CRD up a moment after it is established
+        document = chart_cluster.api.request("GET", "/openapi/v2")
+        if all(any(name.endswith(f".{kind}") for name in document["definitions"]) for kind in kinds):
+            return write_schemas(document, tmp_path_factory.mktemp("schemas"))
+        assert time.monotonic() < deadline, f"not all of {kinds} are in the API server's document"
+        time.sleep(0.2)
 
 
 def kubeconform(schemas: str, manifests: list[Manifest]) -> subprocess.CompletedProcess[str]:
