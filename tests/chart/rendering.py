@@ -44,11 +44,12 @@ def helm(*arguments: str | Path, stdin: str | None = None) -> str:
 
 
 def render(
-    values: Mapping[str, Any] | Path, *, release: str = "fleetscore", namespace: str = "scoring"
+    values: Mapping[str, Any] | Path, *, release: str = "fleetscore", namespace: str = "scoring", hooks: bool = False
 ) -> list[Manifest]:
-    """Render the chart into its objects."""
+    """Render the chart into its objects; with `hooks` those of `helm test` are among them."""
     file, stdin = (values, None) if isinstance(values, Path) else ("-", yaml.safe_dump(dict(values)))
-    text = helm("template", release, CHART, "--namespace", namespace, "--values", file, stdin=stdin)
+    options = ["--namespace", namespace, "--values", file, *([] if hooks else ["--no-hooks"])]
+    text = helm("template", release, CHART, *options, stdin=stdin)
     return [manifest for manifest in yaml.safe_load_all(text) if manifest]
 
 
@@ -66,14 +67,15 @@ def find(manifests: list[Manifest], kind: str, name: str = "", namespace: str = 
 
 
 def pod_templates(manifests: list[Manifest]) -> dict[str, Manifest]:
-    """Give each workload's pod template, by "Kind/name"."""
+    """Give each workload's pod template, and the pods of `helm test`, by "Kind/name"."""
     templates = {}
     for manifest in manifests:
         spec = manifest.get("spec", {})
         if manifest["kind"] == "CronJob":
             spec = spec["jobTemplate"]["spec"]
-        if "template" in spec:
-            templates[f"{manifest['kind']}/{manifest['metadata']['name']}"] = spec["template"]
+        template = manifest if manifest["kind"] == "Pod" else spec.get("template")
+        if template:
+            templates[f"{manifest['kind']}/{manifest['metadata']['name']}"] = template
     return templates
 
 

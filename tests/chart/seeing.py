@@ -20,7 +20,6 @@ from tests.chart.rendering import (
     a_fleet,
     a_schedule,
     environment,
-    find,
     pod_templates,
     render,
 )
@@ -37,8 +36,10 @@ def scoring_job(manifests: list[Manifest], fleet: str) -> Manifest:
     name, template = next((n, t) for n, t in pod_templates(manifests).items() if n.startswith("Deployment"))
     read = settings.from_environment(environment(template) | {"POD_NAME": name, "POD_NAMESPACE": "scoring"})
     image = ScorerImage(read.scorer_image, read.scorer_image_pull_policy, read.scorer_image_pull_secrets)
-    own = parse_fleets(yaml.safe_load(find(manifests, "ConfigMap", "fleetscore-fleets")["data"]["fleets.yaml"]))[fleet]
-    return build_job(a_run(), own, image, name="job", batch=a_batch(), devices=["press-1"])
+    (file,) = [m["data"]["fleets.yaml"] for m in manifests if "fleets.yaml" in m.get("data", {})]
+    return build_job(
+        a_run(), parse_fleets(yaml.safe_load(file))[fleet], image, name="job", batch=a_batch(), devices=["press-1"]
+    )
 
 
 @functools.cache

@@ -28,12 +28,13 @@ def ports(rules: list[dict[str, Any]]) -> set[int]:
 
 @pytest.mark.value("networkPolicy.enabled")
 def test_each_kind_of_pod_has_a_policy_that_chooses_it() -> None:
-    manifests = render(ON)
+    manifests = render(ON, hooks=True)
     policies = of_kind(manifests, "NetworkPolicy")
     pods = {
         "operator": find(manifests, "Deployment")["spec"]["template"],
         "scheduler": find(manifests, "CronJob")["spec"]["jobTemplate"]["spec"]["template"],
         "scorer": scoring_job(manifests, "default")["spec"]["template"],
+        "test": find(manifests, "Pod", "fleetscore-test-run"),
     }
     for name, pod in pods.items():
         chooser = policies.pop(f"fleetscore-{name}")["spec"]["podSelector"]
@@ -77,6 +78,15 @@ def test_nobody_sends_to_a_scorer_or_a_schedule() -> None:
     for name in ("fleetscore-scorer", "fleetscore-scheduler"):
         assert "Ingress" in policies[name]["spec"]["policyTypes"]
         assert "ingress" not in policies[name]["spec"]
+
+
+def test_several_operators_prefer_different_nodes() -> None:
+    def affinity(**operator: Any) -> Any:
+        return find(render({"operator": operator}), "Deployment")["spec"]["template"]["spec"].get("affinity")
+
+    assert affinity() is None
+    assert "podAntiAffinity" in affinity(replicas=2)
+    assert affinity(replicas=2, affinity={"nodeAffinity": {}}) == {"nodeAffinity": {}}
 
 
 @pytest.mark.value("operator.podDisruptionBudget.enabled")

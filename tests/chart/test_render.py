@@ -22,6 +22,7 @@ from tests.chart.rendering import (
     pod_templates,
     render,
 )
+from tests.chart.seeing import scoring_job
 
 pytestmark = pytest.mark.usefixtures("helm")
 GOLDEN_RBAC = Path(__file__).parent / "rbac.golden.yaml"
@@ -40,7 +41,10 @@ def test_the_defaults_alone_render_an_operator_without_fleets() -> None:
 
 @each_ci_values
 def test_every_pod_meets_restricted_pod_security(values: Path) -> None:
-    for name, template in pod_templates(render(values)).items():
+    manifests = render(values, hooks=True)
+    fleets = yaml.safe_load(values.read_text())["fleets"]
+    jobs = {f"Job/{fleet['name']}": scoring_job(manifests, fleet["name"])["spec"]["template"] for fleet in fleets}
+    for name, template in (pod_templates(manifests) | jobs).items():
         spec = template["spec"]
         assert spec["securityContext"]["runAsNonRoot"], name
         assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
@@ -57,7 +61,7 @@ def test_every_pod_meets_restricted_pod_security(values: Path) -> None:
 
 @each_ci_values
 def test_no_role_reaches_secrets_pods_insides_or_a_wildcard(values: Path) -> None:
-    rules = [rule for m in render(values) if m["kind"] in ("Role", "ClusterRole") for rule in m["rules"]]
+    rules = [rule for m in render(values, hooks=True) if m["kind"] in ("Role", "ClusterRole") for rule in m["rules"]]
     assert rules
     for rule in rules:
         assert "*" not in (*rule["apiGroups"], *rule["resources"], *rule["verbs"])
@@ -70,7 +74,7 @@ def test_the_rights_are_those_that_were_reviewed() -> None:
         {key: value for key, value in m.items() if key not in ("apiVersion", "metadata")}
         | {"name": m["metadata"]["name"], "namespace": m["metadata"].get("namespace")}
         for values in (MINIMAL, ALL_NAMESPACES)
-        for m in render(values)
+        for m in render(values, hooks=True)
         if m["kind"] in kinds
     ]
     if os.environ.get("UPDATE_GOLDEN"):
@@ -80,7 +84,7 @@ def test_the_rights_are_those_that_were_reviewed() -> None:
 
 @each_ci_values
 def test_service_accounts_give_their_token_only_to_pods_that_ask(values: Path) -> None:
-    accounts = [m for m in render(values) if m["kind"] == "ServiceAccount"]
+    accounts = [m for m in render(values, hooks=True) if m["kind"] == "ServiceAccount"]
     assert all(account["automountServiceAccountToken"] is False for account in accounts)
 
 
@@ -191,6 +195,24 @@ def test_workload_identity_marks_the_operators_pod_and_the_accounts() -> None:
             "azure.workload.identity/tenant-id": "t",
             "azure.workload.identity/service-account-token-expiration": "3600",
         }
+
+
+@each_ci_values
+def test_the_pods_of_helm_test_see_the_storage_as_the_scorers_do(values: Path) -> None:
+    manifests = render(values, hooks=True)
+    name = yaml.safe_load(values.read_text())["fleets"][0]["name"]
+    scorer = scoring_job(manifests, name)["spec"]["template"]
+    (pod,) = [pod for key, pod in pod_templates(manifests).items() if key.endswith("-test-prepare")]
+    wanted = scorer["spec"]["containers"][0]["env"]
+    told = pod["spec"]["containers"][0]["env"]
+    assert told
+    assert all(variable in wanted for variable in told)
+    # What the chart leaves out is the scorer's own default, or does not concern the check.
+    left = {variable["name"] for variable in wanted} - {variable["name"] for variable in told}
+    assert not any("SECRET" in key or "AZURE" in key or "URL" in key for key in left)
+    identity = "azure.workload.identity/use"
+    assert pod["metadata"]["labels"].get(identity) == scorer["metadata"]["labels"].get(identity)
+    assert pod["spec"]["serviceAccountName"] == scorer["spec"]["serviceAccountName"]
 
 
 def test_without_workload_identity_nothing_is_marked() -> None:

@@ -51,7 +51,7 @@ def kubeconform(schemas: str, manifests: list[Manifest]) -> subprocess.Completed
 
 @each_ci_values
 def test_kubeconform_accepts_every_object(schemas: str, values: Path) -> None:
-    manifests = render(values)
+    manifests = render(values, hooks=True)
     done = kubeconform(schemas, manifests)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{len(manifests)} resources found" in done.stdout

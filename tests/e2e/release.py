@@ -22,6 +22,7 @@ from localcluster.tools import ensure_program
 from tests.support.azurite import Storage
 
 ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "charts" / "fleetscore"
 SECRET, KEY = "fleet-storage", "connectionString"
 WINDOW_START = datetime(2026, 3, 2, 10, tzinfo=UTC)
 WINDOW_END = WINDOW_START + timedelta(hours=1)
@@ -73,12 +74,15 @@ class Release:
             "scorer": {"resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}}},
         }
 
-    def install(self, **values: Any) -> None:
+    def install(self, chart: Path = CHART, **values: Any) -> None:
         """Namespace, Secret and chart; returns when the operator is ready."""
+        self.prepare({KEY: self.storage.connection_string})
+        self.helm_upgrade(chart, **values)
+
+    def prepare(self, secret: dict[str, str]) -> None:
+        """Make the namespace and the Secret of the fleet's storage."""
         self.make_namespace()
-        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET}}
-        self.apply({**secret, "stringData": {KEY: self.storage.connection_string}})
-        self.helm_upgrade(**values)
+        self.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET}, "stringData": secret})
 
     def make_namespace(self) -> None:
         """Make the namespace, which admits only pods that meet restricted Pod Security."""
@@ -86,27 +90,25 @@ class Release:
         meta = {"name": self.namespace, "labels": labels}
         self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
 
-    def helm_upgrade(self, **values: Any) -> None:
+    def helm_upgrade(self, chart: Path = CHART, **values: Any) -> None:
         """Install the chart, or change its values."""
         given = {"fleets": self.fleets or [self.fleet()], **values}
         for component in images.NAMES:
             repository, _, tag = images.tag(component).partition(":")
             given.setdefault(component, {})["image"] = {"repository": repository, "tag": tag}
+        # The CRD is kept when a release goes; the next one, in another namespace, takes it over.
+        options = ["--install", "--take-ownership", "--values", "-", "--wait", "--timeout", "3m"]
+        done = self.helm("upgrade", "fleetscore", str(chart), *options, given=yaml.safe_dump(given))
+        assert done.returncode == 0, f"{done.stderr}\n{self.cluster.kubectl('get', 'pods', '-A', '-o', 'wide')}"
+
+    def helm(self, *arguments: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run helm in the release's namespace."""
         command = [
             str(ensure_program("helm")),
             f"--kubeconfig={self.cluster.kubeconfig}",
             f"--namespace={self.namespace}",
         ]
-        # The CRD is kept when a release goes; the next one, in another namespace, takes it over.
-        chart = ["upgrade", "--install", "--take-ownership", "fleetscore", str(ROOT / "charts" / "fleetscore")]
-        done = subprocess.run(
-            [*command, *chart, "--values", "-", "--wait", "--timeout", "3m"],
-            input=yaml.safe_dump(given),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, f"{done.stderr}\n{self.cluster.kubectl('get', 'pods', '-A', '-o', 'wide')}"
+        return subprocess.run([*command, *arguments], input=given, capture_output=True, text=True, check=False)
 
     def uninstall(self) -> None:
         """Remove the namespace with all in it, and what the release has outside it; the CRD stays for the next test."""

@@ -112,6 +112,29 @@ default
 {{- mergeOverwrite $annotations (deepCopy .annotations) | toYaml -}}
 {{- end -}}
 
+{{/* The environment of a scorer's container, as the operator sets it in Jobs. Call with a fleet. */}}
+{{- define "fleetscore.scorerEnvironment" -}}
+{{- $secret := ternary .storage.existingSecret nil (eq (default "workloadIdentity" .storage.auth) "existingSecret") -}}
+{{- $variables := default list .scorer.extraEnv -}}
+{{- range $name, $value := dict
+  "FLEETSCORE_ACCOUNT_URL" .storage.accountUrl
+  "FLEETSCORE_AUTH" (ternary (get (default dict $secret) "kind") "workloadIdentity" (not (empty $secret)))
+  "FLEETSCORE_MODELS_CONTAINER" .storage.models
+  "FLEETSCORE_DATA_CONTAINER" .storage.data
+  "FLEETSCORE_PREDICTIONS_CONTAINER" .storage.predictions
+  "FLEETSCORE_DATA_PATH" (dig "data" "path" "" .)
+  "FLEETSCORE_DATA_PARTITION" (dig "data" "partition" "" .)
+  "FLEETSCORE_MODELS_PATH" (dig "models" "path" "" .)
+  "FLEETSCORE_PREDICTIONS_PATH" (dig "predictions" "path" "" .) -}}
+{{- if $value }}{{ $variables = append $variables (dict "name" $name "value" $value) }}{{ end -}}
+{{- end -}}
+{{- with $secret -}}
+{{- $name := ternary "AZURE_STORAGE_SAS_TOKEN" "AZURE_STORAGE_CONNECTION_STRING" (eq .kind "sas") -}}
+{{- $variables = append $variables (dict "name" $name "valueFrom" (dict "secretKeyRef" (dict "name" .name "key" .key))) -}}
+{{- end -}}
+{{- toYaml $variables -}}
+{{- end -}}
+
 {{/* The pod's part of restricted Pod Security. */}}
 {{- define "fleetscore.podSecurityContext" -}}
 runAsNonRoot: true

@@ -64,6 +64,7 @@ TOOLS = {
     "kubeconform": Tool({"kubeconform": "github.com/yannh/kubeconform/cmd/kubeconform"}, 30),
     # Without the tag it would bring the SDKs of all clouds along, to discover what to scrape in them.
     "promtool": Tool({"promtool": "github.com/prometheus/prometheus/cmd/promtool"}, 100, tags="remove_all_sd"),
+    "kube-score": Tool({"kube-score": "github.com/zegl/kube-score/cmd/kube-score"}, 60),
     "pause": Tool({"pause": "."}, 5),
 }
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "run": ("scoring_operator.__main__", "watch ScoringRuns and score fleets, until a signal comes"),
     "create-run": ("scoring_operator.schedule", "create the ScoringRun that a schedule asks for now (in a CronJob)"),
     "backfill": ("scoring_operator.backfill", "create the runs that past windows of a schedule lack"),
+    "check": ("scoring_operator.checking", "score one made-up device and say how it went (`helm test`)"),
 }
 
 

@@ -30,6 +30,7 @@ COMMANDS = {
     "import": Command("device_scorer.importing", "bring a shared CSV and single models into the store's layout"),
     "fetch": Command("device_scorer.fetching", "bring a device's readings and models to a folder, to replay a score"),
     "report": Command("device_scorer.reporting", "write a window's summary, lists and report.html"),
+    "check": Command("device_scorer.checking", "make or remove the made-up device of an installation's check"),
 }
 
 EXIT_DONE, EXIT_USAGE, EXIT_FINAL, EXIT_PASSING = 0, 64, 65, 75

@@ -1,0 +1,102 @@
+"""The chart's rights are those that its programs use, by the API server's audit log: none is refused, none is idle.
+
+NEEDED says what each right is for; docs/chart.md lists it. The operator goes through a run's whole life and its
+troubles, a schedule through a firing and a backfill; afterwards each granted verb was used with success.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localcluster.cluster import Cluster
+from scoring_operator.__main__ import main
+from tests.chart.rendering import a_fleet, a_schedule, render
+from tests.chart.rights import NEEDED, granted
+from tests.faults.audit import Audit, Request
+from tests.faults.conftest import NewPlace
+from tests.faults.rig import Place, until
+from tests.schedule.scheduler import Scheduler
+
+VALUES = {"fleets": [a_fleet()], "schedules": [a_schedule()]}
+NO_PODS = {
+    "apiVersion": "v1",
+    "kind": "ResourceQuota",
+    "metadata": {"name": "no-pods"},
+    "spec": {"hard": {"pods": "0"}},
+}
+
+
+def used(requests: list[Request]) -> set[tuple[str, str]]:
+    """Verb and resource of what was asked for."""
+    return {(one.verb, "/".join(filter(None, (one.resource, one.subresource)))) for one in requests}
+
+
+def refused(requests: list[Request]) -> list[Request]:
+    return [one for one in requests if one.code in (401, 403)]
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("account", ["operator", "scheduler"])
+def test_each_right_that_is_granted_has_a_reason_and_each_reason_a_right(account: str) -> None:
+    assert granted(render(VALUES), account) == NEEDED[account].keys()
+
+
+def live_through(place: Place) -> None:
+    """Take a run through refused pods, a deleted Job, suspension and its end, then retry it, then let one expire."""
+    place.cluster.kubectl("-n", place.namespace, "create", "-f", "-", input=json.dumps(NO_PODS))
+    place.run("first", parallelism=2)
+    until(lambda: place.condition("first", "Stalled").get("reason") == "PodsRefused", "the quota is told", seconds=60)
+    place.cluster.kubectl("-n", place.namespace, "delete", "job", place.jobs("first")[0]["metadata"]["name"])
+    patch(place, "first", suspend=True)
+    until(lambda: place.status("first").get("phase") == "Suspended", "it is suspended")
+    place.cluster.kubectl("-n", place.namespace, "delete", "resourcequota", "no-pods")
+    patch(place, "first", suspend=False)
+    place.until_ended("first")
+    place.run("retry", devices={"retryOf": {"name": "first", "outcomes": ["Failed", "Empty"]}})
+    place.until_ended("retry")
+    place.run("short", ttlSecondsAfterFinished=0)
+    until(lambda: not exists(place, "short"), "the run that lives no longer is deleted", seconds=120)
+    until(lambda: not place.jobs("first"), "the Jobs of the ended run are deleted", seconds=60)
+
+
+def patch(place: Place, run: str, **spec: Any) -> None:
+    body = json.dumps({"spec": spec})
+    place.cluster.kubectl("-n", place.namespace, "patch", "scoringrun", run, "--type=merge", "--patch", body)
+
+
+def exists(place: Place, run: str) -> bool:
+    return bool(place.cluster.kubectl("-n", place.namespace, "get", "scoringrun", run, "--ignore-not-found"))
+
+
+@pytest.mark.fault("T3")
+def test_the_operator_is_refused_nothing_and_uses_every_right_it_has(new_place: NewPlace, haste: list[str]) -> None:
+    place = new_place(8)
+    with place.operator("operator", "--grace", "1", *haste):
+        live_through(place)
+    requests = place.requests()
+    assert refused(requests) == []
+    assert NEEDED["operator"].keys() - used([one for one in requests if one.code < 400]) == set()
+
+
+@pytest.fixture
+def scheduler(
+    fault_cluster: Cluster, new_place: NewPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Scheduler:
+    place = new_place(1)
+    made = Scheduler(fault_cluster, place.namespace, tmp_path)
+    monkeypatch.setenv("KUBECONFIG", str(made.kubeconfig))
+    return made
+
+
+@pytest.mark.fault("T3")
+def test_a_schedule_is_refused_nothing_and_uses_every_right_it_has(scheduler: Scheduler, audit: Audit) -> None:
+    assert scheduler.fire("hourly-1", "2018-08-29T00:05:00Z") == 0
+    days = ["--from", "2018-08-28T22:00:00Z", "--to", "2018-08-28T23:00:00Z", "--dry-run"]
+    words = ["--schedules-file", str(scheduler.file), "--schedule", "hourly", "--namespace", scheduler.namespace]
+    assert main(["backfill", *words, *days]) == 0
+    account = f"system:serviceaccount:{scheduler.namespace}:fleetscore-scheduler"
+    requests = [one for one in audit.of(scheduler.namespace) if one.user == account]
+    assert refused(requests) == []
+    assert NEEDED["scheduler"].keys() - used(requests) == set()
