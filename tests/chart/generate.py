@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from tests.chart.rights import rights_table
 from tests.support.faults import reliability_tables
 from tests.support.marks import fields_table, links, marked_tests
 from tests.support.values import chart_values
@@ -25,6 +26,11 @@ RUN_DOCS = ROOT / "docs" / "scoringrun.md"
 CHART_DOCS = ROOT / "docs" / "chart.md"
 RELIABILITY = ROOT / "docs" / "reliability.md"
 TESTS_INTRO = "Each changes the field and sees another outcome on a real API server; `make test` fails without them."
+RIGHTS_INTRO = (
+    "What each right is for. [test_rights.py](../tests/faults/test_rights.py) takes the accounts through all of it on "
+    "a real API server, whose audit log then shows that nothing was refused and that no right was idle. The scorer has "
+    "none; the account of `helm test` may create, read and delete ScoringRuns, and is there only as long as the test."
+)
 SET_BY_SCHEDULE = ("fleet", "window")
 
 
@@ -109,7 +115,17 @@ def chart_docs() -> str:
         meanings |= {key: meaning for key, _, meaning in rows}
     marked = marked_tests("value")
     table = [(value, meanings[value], links(marked.get(value, ()))) for value in chart_values()]
-    return _between_marks(CHART_DOCS, "\n" + _table("value | what it does | tests that show it", table) + "\n")
+    body = f"""
+## Values
+
+{_table("value | what it does | tests that show it", table)}
+## Rights
+
+{RIGHTS_INTRO}
+
+{rights_table()}
+"""
+    return _between_marks(CHART_DOCS, body)
 
 
 def run_docs() -> str:

@@ -1,6 +1,7 @@
 """What each right of the chart's accounts is for."""
 
-from tests.chart.rendering import Manifest
+from collections.abc import Iterable
+from typing import Any
 
 Right = tuple[str, str]  # verb and resource
 NEEDED: dict[str, dict[Right, str]] = {
@@ -34,8 +35,9 @@ NEEDED: dict[str, dict[Right, str]] = {
 }
 
 
-def granted(manifests: list[Manifest], account: str) -> set[Right]:
+def granted(manifests: Iterable[dict[str, Any]], account: str) -> set[Right]:
     """Give the rights that the rendered roles grant to an account of the chart."""
+    manifests = list(manifests)
     own = {
         manifest["roleRef"]["name"]
         for manifest in manifests

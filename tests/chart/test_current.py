@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 
@@ -31,6 +32,17 @@ def test_generated_files_are_current(path: Any) -> None:
 
 def test_the_charts_crd_is_the_repositorys_byte_for_byte() -> None:
     assert (CHART / "files" / CRD.name).read_bytes() == CRD.read_bytes()
+
+
+def test_what_artifact_hub_is_told_of_the_crd_and_the_images_is_so() -> None:
+    chart, crd = yaml.safe_load((CHART / "Chart.yaml").read_text()), yaml.safe_load(CRD.read_text())
+    told = {key.partition("/")[2]: yaml.safe_load(text) for key, text in chart["annotations"].items()}
+    version = crd["spec"]["versions"][0]
+    assert (told["crds"][0]["name"], told["crds"][0]["version"]) == (crd["metadata"]["name"], version["name"])
+    jsonschema.validate(told["crdsExamples"][0]["spec"], version["schema"]["openAPIV3Schema"]["properties"]["spec"])
+    values = yaml.safe_load(VALUES)
+    images = {f"{values[name]['image']['repository']}:{chart['appVersion']}" for name in ("operator", "scorer")}
+    assert {image["image"] for image in told["images"]} == images
 
 
 def test_each_value_has_a_comment() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.chart.generate import CHART
-from tests.chart.rendering import EVERYTHING, MINIMAL, HelmFailedError, a_fleet, a_schedule, helm, render
+from tests.chart.rendering import MINIMAL, HelmFailedError, a_fleet, a_schedule, helm, render
 
 pytestmark = pytest.mark.usefixtures("helm")
 
@@ -78,7 +78,37 @@ def test_the_notes_name_the_next_commands_for_the_chosen_values() -> None:
     assert "WARNING" not in text
 
 
-def test_the_notes_warn_of_risky_values_and_of_none_at_all() -> None:
+def a_fleet_at(url: str) -> dict[str, Any]:
+    secret = {"name": "s", "key": "k", "kind": "sas"}
+    return a_fleet(storage={"accountUrl": url, "auth": "existingSecret", "existingSecret": secret})
+
+
+@pytest.mark.parametrize(
+    ("values", "warning"),
+    [
+        pytest.param({"fleets": [a_fleet()]}, "azure.workloadIdentity.clientId is empty", id="no identity"),
+        pytest.param({"fleets": [a_fleet(models={"trust": "any"})]}, "may run code in the scorer's pods", id="trust"),
+        pytest.param(
+            {"fleets": [a_fleet(predictions={"allowOverwrite": True})]}, "may replace predictions", id="overwrite"
+        ),
+        pytest.param({"fleets": [a_fleet_at("http://blobs/acc")]}, "can be read on the way", id="http"),
+        pytest.param(
+            {"fleets": [a_fleet_at("https://blobs:10000/acc")], "networkPolicy": {"enabled": True}},
+            "storage at port 10000, which networkPolicy.storagePorts does not let pods reach",
+            id="port",
+        ),
+        pytest.param({"crds": {"keep": False}}, "helm uninstall will delete every ScoringRun", id="crd"),
+        pytest.param({"operator": {"replicas": 0}}, "runs are created and wait", id="no operator"),
+    ],
+)
+def test_the_notes_warn_of_risky_values(values: dict[str, Any], warning: str) -> None:
+    assert warning in notes(values)
+
+
+def test_the_notes_say_what_is_left_to_do_and_warn_of_nothing_that_is_safe() -> None:
     assert "There is no fleet yet" in notes({})
-    assert "whoever may write to its models container may run code" in notes(EVERYTHING)
-    assert "workload identity and azure.workloadIdentity.clientId is empty" in notes({"fleets": [a_fleet()]})
+    assert "kubectl get crd scoringruns.fleetscore.dev" in notes({"crds": {"enabled": False}})
+    safe = {"fleets": [a_fleet_at("https://acc.blob.core.windows.net")], "networkPolicy": {"enabled": True}}
+    assert "WARNING" not in notes(safe)
+    assert "helm -n scoring test fleetscore" in notes(safe)
+    assert "suspended" in notes(safe | {"schedules": [a_schedule(suspend=True)]})
