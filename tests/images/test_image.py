@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import tarfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from localcluster import images
 from localcluster.images import CHECKOUT
+from tests.support.faults import Figure
 
 pytestmark = pytest.mark.real
 
@@ -26,6 +28,7 @@ class Image:
     root: Path
     config: dict[str, Any]
     layers: dict[str, list[str]]
+    packed: Path
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the image: its user, its environment, its root read-only and no folder to write to."""
@@ -58,7 +61,7 @@ def image(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             layers[layer] = content.getnames()
             content.extractall(root, filter="fully_trusted")  # noqa: S202  our own archive, as a kubelet unpacks it
     config = json.loads((folder / "packed" / manifest["Config"]).read_text())["config"]
-    yield Image(request.param, root, config, layers)
+    yield Image(request.param, root, config, layers, folder / "packed")
     subprocess.run(["rm", "-rf", folder], check=True)
 
 
@@ -80,6 +83,43 @@ def test_no_module_is_compiled_at_start(image: Image) -> None:
     loaded = re.findall(r"^# code object from '?(.+?)'?$", answer.stderr, re.MULTILINE)
     assert len(loaded) > 200
     assert [path for path in loaded if not path.endswith(".pyc")] == []
+
+
+@pytest.mark.fault("F33")
+@pytest.mark.parametrize("image", ["scorer"], indirect=True)
+def test_a_read_only_root_is_enough_to_score_and_no_module_of_it_is_compiled(image: Image, figure: Figure) -> None:
+    window = "--window-start 2018-08-28T23:00:00Z --window-end 2018-08-29T00:00:00Z"
+    script = (
+        "device-scorer simulate --store /tmp/s --devices 2 --hours 26 --interval 60 --end 2018-08-29T00:00:00Z"
+        " && device-scorer train --store /tmp/s --end 2018-08-28T23:00:00Z"
+        f" && python -v -m device_scorer score --store /tmp/s {window} -- press-1 press-2"
+    )
+    answer = image.run("sh", "-c", script)
+    assert answer.returncode == 0, answer.stderr[-2000:]
+    assert answer.stdout.count("  scored  ") == 2
+    loaded = re.findall(r"^# code object from '?(.+?)'?$", answer.stderr, re.MULTILINE)
+    assert len(loaded) > 40
+    # The module that -m runs is read as source by whatever Python; as a program it is imported, as in the test above.
+    assert [path for path in loaded if not path.endswith(".pyc") and not path.endswith("/__main__.py")] == []
+    figure(f"{len(loaded)} modules loaded, none compiled")
+
+
+@pytest.mark.parametrize("image", ["scorer"], indirect=True)
+def test_without_its_base_the_scorer_has_at_most_90_mb_compressed(image: Image) -> None:
+    """What a node pulls that has Python's image: from the first layer of ours, the library's bytecode, on."""
+    names = list(image.layers)
+    first = next(place for place, members in enumerate(image.layers.values()) if "opt/scorer" in members)
+    ours = sum(compressed(image.packed / name) for name in names[first - 1 :])
+    assert len(names[:first]) >= 2
+    assert 20e6 < ours <= 90e6, f"{ours / 1e6:.1f} MB"
+
+
+def compressed(layer: Path) -> int:
+    """Bytes of a layer as registries keep it."""
+    squeezer = zlib.compressobj(6, wbits=31)
+    with layer.open("rb") as file:
+        size = sum(len(squeezer.compress(piece)) for piece in iter(lambda: file.read(2**20), b""))
+    return size + len(squeezer.flush())
 
 
 def test_bytecode_of_what_is_installed_does_not_depend_on_times(image: Image) -> None:

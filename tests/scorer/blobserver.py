@@ -50,6 +50,8 @@ class BlobServer:
     before: Callable[[str, str], None] = lambda _method, _path: None
     count: int = 0
     sent: int = 0
+    accepted: list[str] = field(default_factory=list)
+    """Paths of the uploads that took effect, in order."""
 
     def fail(self, kind: str, *, times: int = 1, **more: Any) -> None:
         self.faults += [Fault(kind, **more) for _ in range(times)]
@@ -133,6 +135,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(412, headers={"x-ms-error-code": "ConditionNotMet"})
         else:
             metadata = {key: value for key, value in self.headers.items() if key.lower().startswith("x-ms-meta-")}
+            self.state.accepted.append(path)
             self._send(201, headers={"ETag": self.state.put(path, body, **metadata)})
 
     def _send(
