@@ -221,18 +221,23 @@ def test_without_the_list_the_hidden_call_would_run(tmp_path: Any) -> None:
     assert mark.exists()
 
 
-def changing_a_class() -> bytes:
-    """BUILD with a slot state on a listed class: it would set an attribute for every later model of the process."""
-    name = b"csklearn.svm._classes\nOneClassSVM\n"
-    return b"\x80\x02" + name + b"N}X\x07\x00\x00\x00predictK\x01s\x86b."
+def changing(module: bytes, name: bytes, attribute: bytes) -> bytes:
+    """BUILD with a slot state on a listed name: it would set an attribute for every later model of the process."""
+    text = b"X" + len(attribute).to_bytes(4, "little") + attribute
+    return b"\x80\x02c" + module + b"\n" + name + b"\nN}" + text + b"K\x01s\x86b."
 
 
 @pytest.mark.fault("F31")
 @pytest.mark.parametrize("engine", ["auto", "sklearn"])
-def test_a_file_cannot_change_a_listed_class(engine: str) -> None:
-    with pytest.raises(FinalError):
-        load(changing_a_class(), engine=engine)
+def test_a_file_cannot_change_a_listed_class_or_function(engine: str) -> None:
+    for content in (
+        changing(b"sklearn.svm._classes", b"OneClassSVM", b"predict"),
+        changing(b"numpy._core.numeric", b"_frombuffer", b"__doc__"),
+    ):
+        with pytest.raises(FinalError):
+            load(content, engine=engine)
     assert callable(OneClassSVM.predict)
+    assert np._core.numeric._frombuffer.__doc__ != 1
 
 
 def deep(opening: bytes, closing: bytes, depth: int) -> bytes:

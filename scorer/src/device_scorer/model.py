@@ -121,7 +121,8 @@ def unpack(content: bytes, limit: int) -> bytes:
     except (zlib.error, OSError, lzma.LZMAError, EOFError, ValueError) as error:
         raise ModelInvalid(f"the model file is damaged: {error}") from error
     if len(plain) > limit:
-        raise ModelInvalid(f"the model file unpacks to more than the {limit:,} bytes that are allowed")
+        text = f"the model file unpacks to more than the {limit:,} bytes that are allowed"
+        raise ModelInvalid(f"{text}: raise FLEETSCORE_MAX_MODEL_UNPACKED_BYTES if that is meant")
     if not unpacker.eof:
         raise ModelInvalid("the model file is cut short")
     return plain

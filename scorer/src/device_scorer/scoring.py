@@ -83,7 +83,8 @@ class Scorer:
             check()
             self._judge(chunk)
             if self.tally.rows + self.tally.unscored > self._limits.rows:
-                raise DataTooLarge(f"more than the {self._limits.rows:,} readings that are allowed in one window")
+                text = f"more than the {self._limits.rows:,} readings that are allowed in one window"
+                raise DataTooLarge(f"{text}: raise FLEETSCORE_MAX_ROWS if that is meant")
 
     def finish(self) -> bool:
         """Whether there is anything to write. Raises DataInvalid, ModelNotFound (of all tags)."""
