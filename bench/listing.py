@@ -32,13 +32,16 @@ def serving(devices: Sequence[str]) -> Iterator[str]:
     """Serve the listing of a fleet's storage; gives the connection string."""
 
     @cache
-    def page(container: str, prefix: str, at: int) -> bytes:
+    def page(container: str, prefix: str, at: int, size: int = PAGE) -> bytes:
         name = NAMES.get(container)
-        here = devices[at : at + PAGE] if name else []
+        here = devices[at : at + size] if name else []
         blobs = "".join(_BLOB.format(name.format(prefix=prefix, device=device)) for device in here if name)
-        marker = at + PAGE if at + PAGE < len(devices) and name else ""
-        head = '<?xml version="1.0" encoding="utf-8"?><EnumerationResults>'
-        return f"{head}<Blobs>{blobs}</Blobs><NextMarker>{marker}</NextMarker></EnumerationResults>".encode()
+        marker = at + size if at + size < len(devices) and name else ""
+        asked = f"<Prefix>{prefix}</Prefix><MaxResults>{size}</MaxResults>"
+        whole = (
+            f"<EnumerationResults>{asked}<Blobs>{blobs}</Blobs><NextMarker>{marker}</NextMarker></EnumerationResults>"
+        )
+        return f'<?xml version="1.0" encoding="utf-8"?>{whole}'.encode()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -49,7 +52,8 @@ def serving(devices: Sequence[str]) -> Iterator[str]:
             listed = query.get("comp") == "list"
             content = b""
             if listed:
-                content = page(url.path.rpartition("/")[2], query.get("prefix", ""), int(query.get("marker", "0")))
+                at, size = int(query.get("marker", "0")), int(query.get("maxresults", str(PAGE)))
+                content = page(url.path.rpartition("/")[2], query.get("prefix", ""), at, size)
             self.send_response(200 if listed else 404)
             self.send_header("x-ms-error-code", "BlobNotFound")
             self.send_header("Content-Type", "application/xml")
@@ -60,9 +64,6 @@ def serving(devices: Sequence[str]) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    for at in range(0, len(devices), PAGE):  # so that no run waits until the pages are made
-        page("models", "", at)
-        page("data", PARTITION, at)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:

@@ -77,9 +77,11 @@ class Operated:
 
 
 @contextmanager
-def operated(release: Release, devices: Sequence[str]) -> Iterator[Operated]:
+def operated(
+    release: Release, devices: Sequence[str], command: Sequence[str] = ("scoring_operator", "run")
+) -> Iterator[Operated]:
     """The operator at work as a process, under the chart's service account, with a storage of these devices."""
     with listing.serving(devices) as connection_string:
         release.secret("default", SECRET["key"], connection_string)
-        with operator(release) as process:
+        with operator(release, command=command) as process:
             yield Operated(release, process.process.pid)

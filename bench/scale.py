@@ -90,7 +90,7 @@ async def raw(release: Release, load: Load) -> float:
         plain.job(fleet, rig.NAMESPACE, rig.WINDOW, label="raw", number=number, devices=part)
         for number, part in enumerate(parts)
     ]
-    async with plain.connect(_admin(release)) as client:
+    async with plain.connect(admin(release)) as client:
         seconds = await plain.run_jobs(client, rig.NAMESPACE, jobs, in_flight=IN_FLIGHT)
     say(f"{load.name}: raw Jobs in {seconds:.1f} s")
     return seconds
@@ -98,7 +98,7 @@ async def raw(release: Release, load: Load) -> float:
 
 async def measured(operated: rig.Operated, load: Load) -> Cost:
     """Bring the load to its end with the operator."""
-    async with plain.connect(_admin(operated.release)) as client, watching(client) as seen:
+    async with plain.connect(admin(operated.release)) as client, watching(client) as seen:
         # What a process does but once, such as importing the storage SDK, is no cost of devices.
         await client.create(RUNS, run("warm", hour=1, devices={"ids": ["warm"]}))
         await seen.until_ended("warm")
@@ -122,7 +122,7 @@ async def measured(operated: rig.Operated, load: Load) -> Cost:
 async def endings(operated: rig.Operated, count: int) -> list[float]:
     """Run after run; the seconds from when a run's last Job was seen to complete until the run was."""
     found = []
-    async with plain.connect(_admin(operated.release)) as client, watching(client, jobs=True) as seen:
+    async with plain.connect(admin(operated.release)) as client, watching(client, jobs=True) as seen:
         for number in range(count):
             await client.create(RUNS, run(f"ending-{number}", hour=number))
             await seen.until_ended(f"ending-{number}")
@@ -131,15 +131,17 @@ async def endings(operated: rig.Operated, count: int) -> list[float]:
     return found
 
 
-def run(name: str, *, hour: int = 0, **spec: Any) -> dict[str, Any]:
-    """A ScoringRun of a window of its own."""
+def run(name: str, *, hour: int = 0, schedule: str = "", **spec: Any) -> dict[str, Any]:
+    """A ScoringRun of the window of that hour."""
     day = f"2026-01-{1 + hour // 24:02}T"
     window = {"start": f"{day}{hour % 24:02}:00:00Z", "end": f"{day}{hour % 24:02}:59:59Z"}
+    labels = {"fleetscore.dev/schedule": schedule} if schedule else {}
     kind = {"apiVersion": "fleetscore.dev/v1alpha1", "kind": "ScoringRun"}
-    return {**kind, "metadata": {"name": name}, "spec": {"window": window, **spec}}
+    return {**kind, "metadata": {"name": name, "labels": labels}, "spec": {"window": window, **spec}}
 
 
-def _admin(release: Release) -> credentials.Credentials:
+def admin(release: Release) -> credentials.Credentials:
+    """As whom the bench itself speaks to the API server."""
     return credentials.load({"KUBECONFIG": str(release.cluster.kubeconfig)})
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,15 +39,21 @@ class Seen:
     told: dict[str, list[float]] = field(default_factory=dict)  # when the status of each run was seen to change
     ended: dict[str, float] = field(default_factory=dict)
     last_job: float = 0.0  # when a Job was last seen to complete
+    jobs: dict[str, set[str]] = field(default_factory=dict)  # names of the Jobs of each run
+    emptied: dict[str, float] = field(default_factory=dict)  # when the last Job of a run went
     largest_status: int = 0
     largest_config_map: int = 0
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def until_ended(self, *names: str) -> None:
-        """Wait until runs have ended; raises FailedError for one that is not Complete."""
-        while not set(names) <= self.ended.keys():
+    async def until(self, true: Callable[[], bool]) -> None:
+        """Wait until something holds, which is asked at each change of a status."""
+        while not true():
             self.changed.clear()
             await self.changed.wait()
+
+    async def until_ended(self, *names: str) -> None:
+        """Wait until runs have ended; raises FailedError for one that is not Complete."""
+        await self.until(lambda: set(names) <= self.ended.keys())
         for name in names:
             if self.statuses[name]["phase"] != "Complete":
                 raise plain.FailedError(f"run {name}: {self.statuses[name]['message']}")
@@ -75,7 +81,7 @@ async def _runs(client: plain.Client, seen: Seen) -> None:
         seen.largest_status = max(seen.largest_status, len(bytes(run.status)))
         if "completionTime" in status and name not in seen.ended:
             seen.ended[name] = time.monotonic()
-            seen.changed.set()
+        seen.changed.set()
 
 
 async def _config_maps(client: plain.Client, seen: Seen) -> None:
@@ -85,7 +91,16 @@ async def _config_maps(client: plain.Client, seen: Seen) -> None:
 
 async def _jobs(client: plain.Client, seen: Seen) -> None:
     done: set[str] = set()
-    async for job, _ in client.follow(JOBS, JobView, "app.kubernetes.io/component=scorer"):
-        if job.name not in done and job.finished:
+    async for job, gone in client.follow(JOBS, JobView, "app.kubernetes.io/component=scorer"):
+        name = job.metadata.labels.run
+        there = seen.jobs.setdefault(name, set())
+        if not gone:
+            there.add(job.name)
+        elif there == {job.name}:
+            seen.emptied[name] = time.monotonic()
+            seen.changed.set()
+        if gone:
+            there.discard(job.name)
+        elif job.finished and job.name not in done:
             done.add(job.name)
             seen.last_job = time.monotonic()

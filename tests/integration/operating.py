@@ -5,7 +5,7 @@ python -m tests.integration.operating KUBECONFIG NAMESPACE DEVICES
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,9 +39,9 @@ class Memory:
         self._answer(fleet)
         return Listing(tuple(sorted(self.of_fleet.get(fleet.name, self.models))), ())
 
-    async def list_data_devices(self, fleet: Fleet, window: Window) -> Listing:
+    async def list_data_devices(self, fleet: Fleet, window: Window, known: Collection[str]) -> Listing:
         self._answer(fleet)
-        return Listing(tuple(self.data) if window.length else (), ())
+        return Listing(tuple(device for device in self.data if window.length and device not in known), ())
 
     async def list_predictions(self, fleet: Fleet, window: Window) -> Mapping[str, Mapping[str, str]]:
         self._answer(fleet)

@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -159,13 +159,15 @@ def free_port() -> int:
 
 
 @contextmanager
-def operator(release: Release, name: str = "operator-a") -> Iterator[Operator]:
-    """Run an operator until it is ready; kill it at the end, if it still runs."""
+def operator(
+    release: Release, name: str = "operator-a", *, command: Sequence[str] = ("scoring_operator", "run")
+) -> Iterator[Operator]:
+    """Run an operator (a module and its arguments) until it is ready; kill it at the end, if it still runs."""
     port = free_port()
     log = release.folder / f"{name}.log"
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "scoring_operator", "run"],
+            [sys.executable, "-m", *command],
             env=release.environment(name, port),
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -53,7 +53,8 @@ async def test_devices_with_data_are_those_of_the_windows_partitions(storage: Co
     for name in ("20180828T2200Z/a.csv", "20180828T2300Z/a.csv", "20180828T2300Z/b.csv", "20180829T0000Z/late.csv"):
         storage.put("data", name, b"x")
     asked = open_storage(tmp_path, storage.connection_string)
-    assert (await asked.list_data_devices(a_fleet(storage), WINDOW)).devices == ("a", "b")
+    assert (await asked.list_data_devices(a_fleet(storage), WINDOW, ())).devices == ("a", "b")
+    assert (await asked.list_data_devices(a_fleet(storage), WINDOW, ["a", "c"])).devices == ("b",)
     asked.close()
 
 

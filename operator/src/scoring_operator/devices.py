@@ -7,7 +7,7 @@ there too, when the first run needs it.
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -49,8 +49,8 @@ class Storage:
         """Find the devices that have a model. Raises `StorageError`s, as all methods here do."""
         return await self._ask(fleet, _listing, fleet.storage.models, [place(fleet.models.path)])
 
-    async def list_data_devices(self, fleet: Fleet, window: Window) -> Listing:
-        """Find the devices that have readings in a partition that overlaps the window."""
+    async def list_data_devices(self, fleet: Fleet, window: Window, known: Collection[str]) -> Listing:
+        """Find the devices, but for known ones, that have readings in a partition that overlaps the window."""
         try:
             partition = parse_duration(fleet.data.partition)
         except ValueError as error:
@@ -58,7 +58,7 @@ class Storage:
         if not partition:
             raise ConfigurationInvalid(f"fleet {fleet.name!r}: data.partition must be longer than nothing")
         places = data_places(fleet.data.path, partition, window)
-        return await self._ask(fleet, _listing, fleet.storage.data, places)
+        return await self._ask(fleet, _listing, fleet.storage.data, places, frozenset(known))
 
     async def list_predictions(self, fleet: Fleet, window: Window) -> dict[str, Mapping[str, str]]:
         """Find the window's predictions: their metadata by device."""
@@ -120,7 +120,13 @@ class Storage:
             ) from error
 
 
-def _listing(account: "Account", give_up: Callable[[], bool], container: str, places: Iterable[Place]) -> Listing:
+def _listing(
+    account: "Account",
+    give_up: Callable[[], bool],
+    container: str,
+    places: Iterable[Place],
+    known: Collection[str] = frozenset(),
+) -> Listing:
     devices: set[str] = set()
     unreadable: list[str] = []
     for where in places:
@@ -128,7 +134,7 @@ def _listing(account: "Account", give_up: Callable[[], bool], container: str, pl
             device = where.device(name)
             if device is None:
                 unreadable.append(name)
-            else:
+            elif device not in known:
                 devices.add(device)
     return Listing(tuple(sorted(devices)), tuple(unreadable))
 

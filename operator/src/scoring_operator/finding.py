@@ -1,6 +1,6 @@
 """Finding a run's devices: what storage lists, and what an earlier run left over. Decides nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from scoring_operator import leftover
@@ -22,8 +22,8 @@ class FleetStorage(Protocol):
     async def list_models(self, fleet: Fleet) -> Listing:
         """Devices that have a model; and blob names that denote no device."""
 
-    async def list_data_devices(self, fleet: Fleet, window: Window) -> Listing:
-        """Devices that have readings in the window's partitions."""
+    async def list_data_devices(self, fleet: Fleet, window: Window, known: Collection[str]) -> Listing:
+        """Devices, but for known ones, that have readings in the window's partitions."""
 
     async def list_predictions(self, fleet: Fleet, window: Window) -> Mapping[str, Mapping[str, str]]:
         """Metadata of the window's predictions, by device."""
@@ -49,7 +49,7 @@ async def find(run: ScoringRun, fleet: Fleet, storage: FleetStorage, cluster: Cl
     models = with_data = Listing((), ())
     if not source.ids and not source.retry_of:
         models = await storage.list_models(fleet)
-        with_data = await storage.list_data_devices(fleet, window)
+        with_data = await storage.list_data_devices(fleet, window, models.devices)
     create_only = run.spec.write_policy == "CreateOnly"
     predictions = await storage.list_predictions(fleet, window) if create_only else {}
     return Found(models.devices, with_data.devices, (*models.unreadable, *with_data.unreadable), predictions, retried)

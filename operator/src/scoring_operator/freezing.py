@@ -40,7 +40,7 @@ class Found:
 
     Attributes:
         models: devices that have a model, sorted.
-        with_data: devices that have readings in the window.
+        with_data: devices that have readings in the window; those with a model may be left out.
         unreadable: blob names that denote no device.
         predictions: metadata of the window's predictions, by device.
         retried: devices of the run that `retryOf` names, with one of the outcomes asked for.
@@ -175,7 +175,7 @@ def _without_model(run: ScoringRun, found: Found) -> list[str]:
     source = run.spec.devices
     if source.ids or source.retry_of:
         return []
-    lacking = set(found.with_data) - set(found.models)
+    lacking = set(found.with_data).difference(found.models)
     return sorted(filter(_any_of(source.include or ("*",)).match, lacking))
 
 

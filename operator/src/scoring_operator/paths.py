@@ -17,6 +17,7 @@ from scoring_operator.scoringrun import Window
 
 DEVICE_ID = re.compile(r"[A-Za-z0-9\-.%_#*?!(),:=@$']{1,128}")
 """What IoT Hub allows as a device id."""
+_PLAIN = re.compile(r"[A-Za-z0-9\-][A-Za-z0-9\-_.]{0,127}")  # ids that are written as they are
 
 
 def segment(device: str) -> str:
@@ -29,6 +30,8 @@ def segment(device: str) -> str:
 
 def device_of(text: str) -> str | None:
     """Read a path segment; None where it denotes no device."""
+    if _PLAIN.fullmatch(text):
+        return text
     try:
         device = unquote_to_bytes(text).decode()
     except UnicodeDecodeError:
