@@ -1,6 +1,9 @@
 """backfill under the scheduler's account, with the engine at work, on a real API server."""
 
 import asyncio
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +98,24 @@ async def test_runs_that_do_not_complete_are_named_and_tried_again_by_the_same_c
     assert len(all_runs(runs)) == 12
 
 
+def test_an_interruption_is_one_line_and_what_it_began_goes_on(runs: Runs, scheduler: Scheduler) -> None:
+    words = ["--schedules-file", str(scheduler.file), "--namespace", scheduler.namespace, "--schedule", "hourly"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "scoring_operator", "backfill", *words, "--from", "2018-08-01", "--to", "2018-08-02"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout
+    while "created (1 of 24)" not in process.stdout.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)  # nobody operates here: it would wait for ever
+    said, _ = process.communicate(timeout=30)
+    assert said.splitlines() == ["interrupted; the runs that exist go on, and the same command takes up what is left"]
+    assert process.returncode == 130
+    assert list(all_runs(runs)) == ["hourly-20180801t000000z"]
+
+
 async def test_the_example_runs_under_restricted_pod_security_and_means_what_it_says(
     runs: Runs, operate: Operate, scheduler: Scheduler
 ) -> None:
@@ -110,4 +131,4 @@ async def test_the_example_runs_under_restricted_pod_security_and_means_what_it_
     async with operate(presses(1)):  # the simulated pod did nothing: the test is the pod
         where = ["--schedules-file", str(scheduler.file), "--namespace", scheduler.namespace]
         assert await asyncio.to_thread(main, [*container["args"], *where]) == 0
-    assert len(all_runs(runs)) == 24
+    assert len(all_runs(runs)) == 6

@@ -83,6 +83,22 @@ def test_the_devices_of_a_schedules_latest_window_are_told_even_where_its_run_fa
     assert values(metrics, "fleetscore_last_window_devices") == found
 
 
+@pytest.mark.fault("T12")
+def test_labels_of_runs_make_no_endless_number_of_series(
+    tally: Tally, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scoring_operator.tally.MOST_SCHEDULES", 2)
+    for number in range(4):
+        run = a_run()
+        run["metadata"] |= {"uid": str(number), "labels": {"fleetscore.dev/schedule": f"s{number}"}}
+        tally.see(run, active=True)
+    assert values(metrics, "fleetscore_runs_total") == {
+        ("default", "Complete", "s0"): 1,
+        ("default", "Complete", "s1"): 1,
+        ("default", "Complete", ""): 2,
+    }
+
+
 def test_an_operator_that_stands_by_knows_the_last_window_and_counts_nothing(tally: Tally, metrics: Metrics) -> None:
     tally.see(a_run(), active=False)
     tally.see(a_run(), active=True)  # it took over meanwhile; the one before has counted this run

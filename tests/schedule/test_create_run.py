@@ -105,6 +105,7 @@ def test_a_firing_far_ahead_of_the_api_servers_clock_makes_no_run_yet(
     assert not api.created
 
 
+@pytest.mark.walk
 @pytest.mark.fault("F20")
 def test_a_firing_a_little_ahead_waits_until_the_readings_are_due(api: Api, schedules: Path) -> None:
     due = (datetime.now(UTC) + timedelta(seconds=2)).replace(microsecond=0)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scoring_operator.errors import SettingsInvalid
-from scoring_operator.gaps import ListedRun, backfill_run, survey, windows_between
+from scoring_operator.gaps import ListedRun, backfill_run, read_run, survey, windows_between
 from scoring_operator.scoringrun import Window
 from scoring_operator.windows import Schedule, stamp
 
@@ -74,6 +74,18 @@ def test_a_schedule_over_some_devices_and_tags_is_matched_by_runs_over_the_same(
     schedule = Schedule(name="hourly", fleet="default", run=some)
     assert survey(schedule, [hour(0)], [a_listed_run(0, **some)]).complete == [hour(0)]
     assert survey(schedule, [hour(0)], [a_listed_run(0)]).missing == [hour(0)]
+
+
+def test_a_schedule_whose_run_is_no_spec_is_refused_by_name() -> None:
+    with pytest.raises(SettingsInvalid, match=r"schedule 'hourly': run: .*devices"):
+        survey(Schedule(name="hourly", fleet="default", run={"devices": 5}), [hour(0)], [])
+
+
+def test_a_run_that_cannot_be_read_stands_for_no_window_but_its_name_is_taken() -> None:
+    run = read_run(b'{"metadata": {"name": "odd"}, "spec": {"window": "yesterday"}}')
+    assert run.name == "odd"
+    assert survey(HOURLY, [hour(0)], [run]).missing == [hour(0)]
+    assert read_run(msgspec.json.encode(a_listed_run(3))) == a_listed_run(3)
 
 
 def test_only_windows_that_lie_wholly_in_between_are_given() -> None:

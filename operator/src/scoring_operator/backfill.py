@@ -8,17 +8,18 @@ import argparse
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
 
 from scoring_operator.cluster import Cluster
 from scoring_operator.errors import AlreadyExists, Forbidden, SettingsInvalid
-from scoring_operator.gaps import ListedRun, Survey, backfill_run, survey, windows_between
+from scoring_operator.gaps import ListedRun, Survey, backfill_run, read_run, survey, windows_between
 from scoring_operator.schedule import add_schedule_arguments, read_schedule, run_to_exit_code
 from scoring_operator.scoringrun import GROUP, PLURAL, VERSION, Window
 from scoring_operator.windows import Schedule, parse_duration, stamp
 
-NOT_COMPLETE = 1
+NOT_COMPLETE, INTERRUPTED = 1, 130
 LOOK_EVERY = 3.0  # seconds between looks at the runs
 TELL_EVERY = 30.0  # seconds without news after which it says what it waits for
 
@@ -73,7 +74,11 @@ def _positive(text: str) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Fill the gaps and say so; see `add_arguments` for the exit codes."""
-    return run_to_exit_code("backfill", _backfill(args))
+    try:
+        return run_to_exit_code("backfill", _backfill(args))
+    except KeyboardInterrupt:
+        print("interrupted; the runs that exist go on, and the same command takes up what is left")
+        return INTERRUPTED
 
 
 async def _backfill(args: argparse.Namespace) -> int:
@@ -126,8 +131,11 @@ class _Filling:
         return windows_between(self._args.start, min(self._args.end, closed), parse_duration(self._schedule.window))
 
     async def _list(self) -> Mapping[str, ListedRun]:
+        runs: list[ListedRun] = []
         try:
-            runs, _version = await self._cluster.list(self._path, type=ListedRun)
+            async with aclosing(self._cluster.pages(self._path)) as pages:
+                async for page, _version in pages:
+                    runs += map(read_run, page)
         except Forbidden as error:
             what = f"{error.message}; backfill needs list and create on scoringruns there"
             raise Forbidden(what, request=error.request) from error

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from scoring_operator.errors import SettingsInvalid
-from scoring_operator.scoringrun import SCHEDULE_LABEL, DeviceSource, Spec, Window
+from scoring_operator.scoringrun import SCHEDULE_LABEL, Spec, Window
 from scoring_operator.views import ConditionView
 from scoring_operator.windows import EPOCH, Schedule, schedule_run, stamp
 
@@ -31,10 +31,10 @@ class _Conditions(msgspec.Struct, frozen=True):
 
 
 class ListedRun(msgspec.Struct, frozen=True):
-    """A ScoringRun, only as far as it is looked at here."""
+    """A ScoringRun, only as far as it is looked at here; one whose spec cannot be read has none."""
 
     metadata: _Named
-    spec: Spec
+    spec: Spec | None = None
     status: _Conditions = _Conditions()
 
     @property
@@ -49,6 +49,22 @@ class ListedRun(msgspec.Struct, frozen=True):
             if one.status == "True" and one.type in ("Complete", "Failed"):
                 return "Complete" if one.type == "Complete" else one.reason
         return ""
+
+
+class _OnlyNamed(msgspec.Struct, frozen=True):
+    metadata: _Named
+
+
+_decode = msgspec.json.Decoder(ListedRun).decode
+_decode_name = msgspec.json.Decoder(_OnlyNamed).decode
+
+
+def read_run(content: bytes | msgspec.Raw) -> ListedRun:
+    """Read the JSON of a ScoringRun."""
+    try:
+        return _decode(content)
+    except msgspec.ValidationError:
+        return ListedRun(_decode_name(content).metadata)
 
 
 @dataclass
@@ -80,13 +96,22 @@ def windows_between(start: datetime, end: datetime, length: timedelta) -> list[W
 
 
 def survey(schedule: Schedule, windows: Iterable[Window], runs: Iterable[ListedRun]) -> Survey:
-    """Sort windows by the runs that stand for them: one complete run is enough, whatever became of others."""
-    devices = msgspec.convert(schedule.run.get("devices", {}), DeviceSource)
-    tags = tuple(schedule.run.get("tags", ()))
+    """Sort windows by the runs that stand for them: one complete run is enough, whatever became of others.
+
+    Raises:
+        SettingsInvalid: The schedule's `run` is no spec of a ScoringRun.
+    """
+    try:
+        asked = msgspec.convert(
+            {"window": {"start": EPOCH, "end": EPOCH}, "fleet": schedule.fleet} | schedule.run, Spec
+        )
+    except msgspec.ValidationError as error:
+        raise SettingsInvalid(f"schedule {schedule.name!r}: run: {error}") from None
     ends: dict[Window, set[str]] = {}
     for run in runs:
-        if (run.spec.fleet, run.spec.devices, run.spec.tags) == (schedule.fleet, devices, tags):
-            ends.setdefault(run.spec.window, set()).add(run.end)
+        spec = run.spec
+        if spec and (spec.fleet, spec.devices, spec.tags) == (asked.fleet, asked.devices, asked.tags):
+            ends.setdefault(spec.window, set()).add(run.end)
     found = Survey()
     for window in windows:
         ended = ends.get(window, set())

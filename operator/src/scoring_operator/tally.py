@@ -13,6 +13,7 @@ from scoring_operator.metrics import Metrics
 from scoring_operator.runner import Runner
 from scoring_operator.scoringrun import InvalidRunError, ScoringRun, parse
 
+MOST_SCHEDULES = 500  # that are told apart: the label is the word of whoever may create runs
 _NOT_FINAL = ("total", "pending", "active")
 _OUTCOMES = ("Cancelled", "Skipped")  # reasons of Failed that are no failure of the run
 
@@ -29,6 +30,7 @@ class Tally:
         self._metrics = metrics
         self._since = since.astimezone(UTC).replace(microsecond=0)
         self._counted: set[str] = set()
+        self._schedules: set[str] = set()
 
     def see(self, body: Mapping[str, Any], *, active: bool) -> None:
         """Take in a ScoringRun as an event has it.
@@ -44,30 +46,36 @@ class Tally:
             return
         if not run.ended or end is None:
             return
-        outcome = _outcome(run)
+        outcome, schedule = _outcome(run), self._schedule(run)
         devices = {key: n for key, n in run.status.get("devices", {}).items() if key not in _NOT_FINAL}
         news = end >= self._since and run.uid not in self._counted
         self._counted.add(run.uid)
         if news and active:
             self._metrics.run_ended(
                 run.spec.fleet,
-                run.schedule,
+                schedule,
                 outcome=outcome,
                 seconds=(end - (_time(run, "startTime") or end)).total_seconds(),
                 devices=devices,
                 reasons=run.status.get("failureReasons", {}),
             )
-        if run.schedule and outcome in ("Complete", "Failed"):
-            self._metrics.window_ended(run.spec.fleet, run.schedule, end=run.spec.window.end, devices=devices)
+        if schedule and outcome in ("Complete", "Failed"):
+            self._metrics.window_ended(run.spec.fleet, schedule, end=run.spec.window.end, devices=devices)
         if outcome == "Complete":
             results = run.status.get("results", {})
             self._metrics.window_complete(
                 run.spec.fleet,
-                run.schedule,
+                schedule,
                 end=run.spec.window.end,
                 anomalies=results.get("anomalies", 0),
                 anomalous=results.get("anomalousDevices", 0),
             )
+
+    def _schedule(self, run: ScoringRun) -> str:
+        """The run's schedule; that of a run made by hand where there are too many of them."""
+        if len(self._schedules) < MOST_SCHEDULES:
+            self._schedules.add(run.schedule)
+        return run.schedule if run.schedule in self._schedules else ""
 
     def load(self, runners: Iterable[Runner]) -> None:
         """Say how things stand: active Jobs, queued and stalled runs."""
