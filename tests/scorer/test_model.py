@@ -5,6 +5,7 @@ import gzip
 import io
 import lzma
 import pickle
+import sys
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -237,7 +238,7 @@ def test_a_file_cannot_change_a_listed_class_or_function(engine: str) -> None:
         with pytest.raises(FinalError):
             load(content, engine=engine)
     assert callable(OneClassSVM.predict)
-    assert np._core.numeric._frombuffer.__doc__ != 1
+    assert sys.modules["numpy._core.numeric"]._frombuffer.__doc__ != 1
 
 
 def deep(opening: bytes, closing: bytes, depth: int) -> bytes:
