@@ -59,6 +59,7 @@ def test_every_pod_meets_restricted_pod_security(values: Path) -> None:
             assert container["resources"]["limits"]["memory"], name
 
 
+@pytest.mark.fault("T3")
 @each_ci_values
 def test_no_role_reaches_secrets_pods_insides_or_a_wildcard(values: Path) -> None:
     rules = [rule for m in render(values, hooks=True) if m["kind"] in ("Role", "ClusterRole") for rule in m["rules"]]
@@ -68,6 +69,7 @@ def test_no_role_reaches_secrets_pods_insides_or_a_wildcard(values: Path) -> Non
         assert not {"secrets", "pods/exec", "pods/attach", "serviceaccounts/token"} & set(rule["resources"])
 
 
+@pytest.mark.fault("T3")
 def test_the_rights_are_those_that_were_reviewed() -> None:
     kinds = ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")
     rendered = [
@@ -82,6 +84,7 @@ def test_the_rights_are_those_that_were_reviewed() -> None:
     assert rendered == list(yaml.safe_load_all(GOLDEN_RBAC.read_text())), "UPDATE_GOLDEN=1 rewrites it; review the diff"
 
 
+@pytest.mark.fault("T4")
 @each_ci_values
 def test_service_accounts_give_their_token_only_to_pods_that_ask(values: Path) -> None:
     accounts = [m for m in render(values, hooks=True) if m["kind"] == "ServiceAccount"]

@@ -142,6 +142,7 @@ async def test_runs_of_one_schedule_go_one_after_the_other_or_are_skipped(runs: 
     assert second["startTime"] >= first["completionTime"]
 
 
+@pytest.mark.fault("T2")
 @pytest.mark.parametrize(
     ("spec", "reason"),
     [
@@ -278,6 +279,7 @@ async def test_a_retry_of_a_run_that_is_gone_takes_the_devices_that_the_windows_
     assert (status["phase"], runs.devices_of("again")) == ("Complete", ["press-0"])
 
 
+@pytest.mark.fault("T12")
 async def test_the_limit_of_active_jobs_holds_over_all_runs(runs: Runs, operate: Operate) -> None:
     most = 0
     async with operate(presses(4), most_jobs=3) as engine:

@@ -80,6 +80,7 @@ def test_a_jobs_own_time_to_live_is_a_backstop(ttl: int, expected: int) -> None:
     assert manifest(["a"], ttlSecondsAfterFinished=ttl)["spec"]["ttlSecondsAfterFinished"] == expected
 
 
+@pytest.mark.fault("T8")
 @pytest.mark.parametrize(("device", "label"), [("press-7", "press-7"), ("a#b", "h."), ("x" * 128, "h."), ("-a", "h.")])
 def test_a_one_device_job_is_found_by_its_device(device: str, label: str) -> None:
     labels = manifest([device])["spec"]["template"]["metadata"]["labels"]

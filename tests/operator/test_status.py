@@ -20,6 +20,7 @@ from scoring_operator.views import JobView
 from tests.operator.builders import NOW, a_body, a_job, a_progress, a_run, later
 
 
+@pytest.mark.fault("T11")
 def test_status_stays_small_at_a_hundred_thousand_devices() -> None:
     devices = [f"device-{n}-" + "x" * 110 for n in range(100_000)]
     progress = replace(

@@ -44,6 +44,7 @@ def test_a_message_that_does_not_hold_together_is_no_word(raw: str | bytes) -> N
     assert read_message(raw, 1) is None
 
 
+@pytest.mark.fault("T18")
 @given(st.dictionaries(st.sampled_from(["outcomes", "reasons", "passing", "rows", "top", "samples"]), JSON))
 def test_rubbish_never_breaks_the_reader_and_never_counts_a_device_twice(rubbish: dict[str, object]) -> None:
     said = read_message(a_message(3, **rubbish), 3)
@@ -58,6 +59,7 @@ def test_a_failed_device_without_a_known_reason_failed_for_unknown() -> None:
     assert said.reasons == {"Unknown": Intervals.parse("0-1")}
 
 
+@pytest.mark.fault("T9")
 def test_samples_lose_what_a_terminal_would_obey() -> None:
     said = read_message(a_message(1, samples=[[0, "Invented", "a\x1b[31mb\n" + "c" * 999]]), 1)
     assert said is not None

@@ -43,6 +43,7 @@ class Release:
     namespace: str
     folder: Path
     fleets: list[dict[str, Any]]
+    log_level: str = "INFO"
     kubeconfig: Path = field(init=False)
 
     def install(self) -> None:
@@ -78,6 +79,7 @@ class Release:
             "FLEETSCORE_SCORER_IMAGE": "fleetscore/scorer:dev",
             "FLEETSCORE_WATCH_NAMESPACES": self.namespace,
             "FLEETSCORE_METRICS_PORT": str(port),
+            "FLEETSCORE_LOG_LEVEL": self.log_level,
             "POD_NAME": name,
             "POD_NAMESPACE": self.namespace,
         }

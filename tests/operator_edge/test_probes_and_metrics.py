@@ -41,6 +41,7 @@ def at(hour: int) -> datetime:
     return datetime(2026, 1, 1, hour, tzinfo=UTC)
 
 
+@pytest.mark.fault("T14")
 def test_no_metric_names_a_device_or_a_run() -> None:
     families = [
         family

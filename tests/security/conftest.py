@@ -1,3 +1,4 @@
+from tests.chart.conftest import helm
 from tests.integration.conftest import crd, operate, runs, staged
 
-__all__ = ["crd", "operate", "runs", "staged"]
+__all__ = ["crd", "helm", "operate", "runs", "staged"]

@@ -1,0 +1,127 @@
+"""T1: whatever the author of a ScoringRun writes, pods run as the administrator says; over all that the CRD lets in.
+
+The runs are made from the CRD's own schema, so a field that is added to it is tried without a change here.
+"""
+
+import copy
+import json
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scoring_operator.fleets import parse_fleet
+from scoring_operator.freezing import Found, Start, freeze
+from scoring_operator.jobs import ScorerImage, build_job, build_report, environment
+from scoring_operator.scoringrun import ScoringRun, parse
+from tests.operator.builders import NOW, a_batch, a_body
+from tests.support.fields import CRD
+
+IMAGE = ScorerImage("registry.example/scorer@sha256:abc", "IfNotPresent", ("pull",))
+FLEET = parse_fleet(
+    {
+        "name": "default",
+        "namespaces": ["scoring"],
+        "storage": {
+            "accountUrl": "https://account.blob.core.windows.net",
+            "auth": "existingSecret",
+            "existingSecret": {"name": "fleet-storage", "key": "connectionString"},
+        },
+        "scorer": {"serviceAccountName": "scorer", "nodeSelector": {"pool": "scoring"}, "podLabels": {"team": "x"}},
+    }
+)
+DEVICE = st.text("abcXYZ019-.%_#*?!(),:=@$'", min_size=1, max_size=128)
+WINDOWS = [("2018-08-28T23:00:00Z", "2018-08-29T00:00:00Z"), ("2018-01-01T00:00:00Z", "2019-01-01T00:00:00Z")]
+SHARE = st.integers(0, 10**6) | st.sampled_from(["0%", "5.5%", "100%"])
+# What the schema says in rules (CEL) and not in types.
+RULED: dict[str, st.SearchStrategy[Any]] = {
+    "window": st.sampled_from([{"start": start, "end": end} for start, end in WINDOWS]),
+    "devicesPerJob": st.integers(1, 500) | st.just("Auto"),
+    "maxFailedDevices": SHARE,
+    "maxEmptyDevices": SHARE,
+}
+# Where such fields stand in other kinds; an old CRD, or none of the API server's pruning, would let them in.
+SMUGGLED = [
+    "image", "template", "podTemplate", "podSpecPatch", "serviceAccountName", "volumes", "env", "envFrom",
+    "hostNetwork", "securityContext", "nodeSelector", "tolerations", "runtimeClassName", "accountUrl", "storage",
+]  # fmt: skip
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(SMUGGLED), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+def values(schema: dict[str, Any], name: str = "") -> st.SearchStrategy[Any]:
+    """All values that a schema lets in, but for long lists."""
+    if name in RULED:
+        return RULED[name]
+    if "enum" in schema or schema.get("type") == "boolean":
+        return st.sampled_from(schema.get("enum", [False, True]))
+    if "properties" in schema:
+        fields = {key: values(one, key) for key, one in schema["properties"].items()}
+        required = {key: fields.pop(key) for key in schema.get("required", ())}
+        return st.fixed_dictionaries(required, optional=fields)
+    if schema.get("type") == "array":
+        return st.lists(values(schema["items"]), min_size=1, max_size=3, unique=True)
+    if schema.get("type") == "integer":
+        return st.integers(schema["minimum"], schema["maximum"])
+    return st.from_regex(schema["pattern"], fullmatch=True).map(lambda text: text[: schema["maxLength"]])
+
+
+SPEC = values(yaml.safe_load(CRD.read_text())["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"])
+RUNS = st.builds(
+    lambda spec, smuggled, labels: a_body(**{**smuggled, **spec}) | {"smuggled": smuggled, "labels": labels},
+    SPEC,
+    st.dictionaries(st.sampled_from(SMUGGLED), JSON, max_size=4),
+    st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=2),
+)
+
+
+def jobs(run: ScoringRun, devices: list[str]) -> list[dict[str, Any]]:
+    """A scoring Job and the report's."""
+    positions = "0" if len(devices) == 1 else f"0-{len(devices) - 1}"
+    job = build_job(run, FLEET, IMAGE, name="hourly-abc", batch=a_batch(positions), devices=devices)
+    return [job, build_report(run, FLEET, IMAGE, lists=["list-1"])]
+
+
+def without_a_runs_own(job: dict[str, Any]) -> dict[str, Any]:
+    """A Job but for what a run may say: how often, how long, how much, and the scorer's arguments."""
+    rest = copy.deepcopy(job)
+    pod = rest["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    words = container.pop("args")
+    assert all(isinstance(word, str) for word in words)
+    assert words[0] in ("score", "report")
+    numbers = [rest["spec"].pop("backoffLimit"), rest["spec"].pop("ttlSecondsAfterFinished")]
+    assert all(isinstance(number, int) for number in (*numbers, pod.pop("activeDeadlineSeconds", 0)))
+    for amounts in container.pop("resources").values():
+        assert set(amounts) <= {"cpu", "memory", "ephemeral-storage"}
+    for labels in (rest["metadata"]["labels"], rest["spec"]["template"]["metadata"]["labels"]):
+        labels.pop("fleetscore.dev/device", None)
+    return rest
+
+
+@pytest.mark.fault("T1", "T2", "T7")
+@settings(max_examples=100)
+@given(body=RUNS, devices=st.lists(DEVICE, min_size=1, max_size=3, unique=True))
+def test_no_field_of_a_run_reaches_more_of_a_pod_than_its_arguments_amounts_and_times(
+    body: dict[str, Any], devices: list[str]
+) -> None:
+    plain = jobs(parse(a_body()), [f"press-{number}" for number in range(len(devices))])
+    wild = jobs(parse(body), devices)
+    assert json.dumps([*map(without_a_runs_own, wild)]) == json.dumps([*map(without_a_runs_own, plain)])
+    assert all(job["spec"]["template"]["spec"]["containers"][0]["env"] == environment(FLEET) for job in wild)
+
+
+@pytest.mark.fault("T1")
+@settings(max_examples=50)
+@given(body=RUNS)
+def test_no_field_of_a_run_changes_its_fleet(body: dict[str, Any]) -> None:
+    run = parse(body | {"spec": body["spec"] | {"devices": {"ids": ["press-1"]}, "maxDevices": 9}})
+    begun, plain = (freeze(one, FLEET, Found(), NOW) for one in (run, parse(a_body(devices={"ids": ["press-1"]}))))
+    assert isinstance(begun, Start)
+    assert isinstance(plain, Start)
+    assert begun.progress.frozen.fleet == plain.progress.frozen.fleet

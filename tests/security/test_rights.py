@@ -1,0 +1,68 @@
+"""What each account may do: docs/security.md's table, the chart, and a real API server say the same."""
+
+import re
+from collections.abc import Mapping
+
+import pytest
+import yaml
+
+from localcluster.cluster import Cluster
+from tests.chart.rendering import a_fleet, a_schedule, render
+from tests.support.marks import ROOT
+
+pytestmark = pytest.mark.usefixtures("helm")
+VALUES = {"fleets": [a_fleet()], "schedules": [a_schedule()]}
+Rights = dict[str, set[str]]  # verbs by resource
+OPERATOR, SCHEDULER, SCORER = "operator", "scheduler", "scorer"
+
+
+def documented() -> dict[str, Rights]:
+    """The table of docs/security.md."""
+    rights: dict[str, Rights] = {OPERATOR: {}, SCHEDULER: {}, SCORER: {}}
+    text = (ROOT / "docs" / "security.md").read_text()
+    for account, resource, verbs in re.findall(r"^\| (\w+) \| `([\w./]+)` \| ([\w, ]+) \|", text, re.MULTILINE):
+        rights[account].setdefault(resource, set()).update(verbs.split(", "))
+    return rights
+
+
+def rendered() -> dict[str, Rights]:
+    """What the chart's Roles give to each account."""
+    rights: dict[str, Rights] = {OPERATOR: {}, SCHEDULER: {}, SCORER: {}}
+    for role in (one for one in render(VALUES) if one["kind"] in ("Role", "ClusterRole")):
+        account = rights[role["metadata"]["labels"]["app.kubernetes.io/component"]]
+        for rule in role["rules"]:
+            for group in rule["apiGroups"]:
+                for resource in rule["resources"]:
+                    account.setdefault(f"{resource}.{group}".rstrip("."), set()).update(rule["verbs"])
+    return rights
+
+
+def granted(cluster: Cluster, namespace: str, account: str, *, where: str) -> Rights:
+    """What the API server lets an account of a namespace do in another, beyond what everybody may."""
+    user = f"--as=system:serviceaccount:{namespace}:fleetscore-{account}"
+    rights: Rights = {}
+    for line in cluster.kubectl(user, "auth", "can-i", "--list", "-n", where).splitlines()[1:]:
+        resource, verbs = line.split()[0], line.rpartition("[")[2].rstrip("]").split()
+        if resource[0] != "[" and "selfsubject" not in resource:
+            rights.setdefault(resource, set()).update(verbs)
+    return rights
+
+
+def with_groups_last(rights: Mapping[str, set[str]]) -> Rights:
+    """Resources as kubectl writes them: the group before a subresource."""
+    return {re.sub(r"^(\w+)/(\w+)\.(.+)$", r"\1.\3/\2", key): verbs for key, verbs in rights.items()}
+
+
+@pytest.mark.fault("T3")
+def test_the_rights_in_the_document_are_the_charts() -> None:
+    assert documented() == rendered()
+    assert documented()[SCORER] == {}
+
+
+@pytest.mark.fault("T2", "T3", "T4")
+def test_each_account_may_do_what_is_documented_and_nothing_else(cluster: Cluster, namespace: str) -> None:
+    objects = [one for one in render(VALUES, namespace=namespace) if one["kind"] in ("Role", "RoleBinding")]
+    cluster.kubectl("-n", namespace, "apply", "-f", "-", input=yaml.safe_dump_all(objects))
+    for account, rights in documented().items():
+        assert granted(cluster, namespace, account, where=namespace) == with_groups_last(rights)
+        assert granted(cluster, namespace, account, where="default") == {}
