@@ -4,7 +4,7 @@ import argparse
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from device_scorer import paths, settings, task
@@ -19,6 +19,10 @@ DATA = Settings().data_path
 
 @pytest.mark.fault("T8")
 @given(st.text(min_size=1))
+@example(".")
+@example("..")
+@example("../models/x")
+@example("_SUCCESS")
 def test_an_id_is_one_segment_and_comes_back(identifier: str) -> None:
     segment = paths.segment(identifier)
     assert segment not in ("", ".", "..")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from azure.storage.blob import ResourceTypes, generate_account_sas
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -157,6 +157,10 @@ def test_of_many_writers_one_wins(store: Store) -> None:
 @pytest.mark.fault("T5", "T8")
 @hypothesis_settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(device=st.text(min_size=1, max_size=40).filter(lambda text: len(segment(text)) < 200))
+@example(device="..")
+@example(device="../models/x")
+@example(device="%2e%2e/%2e%2e")
+@example(device="_SUCCESS")
 def test_no_id_reaches_outside_its_window(store: Store, device: str) -> None:
     name = prediction_name("{window}/{device}.csv", WINDOW, device)
     store.write("predictions", name, device.encode("utf-8", "surrogatepass"), overwrite=True)
