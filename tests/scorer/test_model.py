@@ -239,11 +239,7 @@ def test_a_file_cannot_change_a_listed_class_or_function(engine: str) -> None:
         with pytest.raises(FinalError):
             load(content, engine=engine)
     assert callable(OneClassSVM.predict)
-<<<<<<< HEAD
     assert sys.modules["numpy._core.numeric"]._frombuffer.__doc__ != 1
-=======
-    assert import_module("numpy._core.numeric")._frombuffer.__doc__ != 1
->>>>>>> bdc7d2b (Tests: numpy's inner module by its name)
 
 
 def deep(opening: bytes, closing: bytes, depth: int) -> bytes:
