@@ -135,9 +135,11 @@ def test_a_fleets_settings_reach_the_operator_unchanged() -> None:
     ]
     values = yaml.safe_load(EVERYTHING.read_text())
     rendered = yaml.safe_load(text)["fleets"]
-    assert rendered[0] == values["fleets"][0]
+    labels = {key: {"team": "telemetry"} | values["fleets"][0]["scorer"][key] for key in ("labels", "podLabels")}
+    assert rendered[0] == values["fleets"][0] | {"scorer": values["fleets"][0]["scorer"] | labels}
     common = {key: value for key, value in values["scorer"].items() if key not in ("image", "serviceAccount")}
     common |= {"serviceAccountName": "fleetscore-scorer", "priorityClassName": "yielding"}
+    common |= {key: {"team": "telemetry"} | values["scorer"][key] for key in ("labels", "podLabels")}
     assert rendered[1] == values["fleets"][1] | {"scorer": common}
 
 
@@ -245,8 +247,9 @@ def test_an_images_digest_wins_over_its_tag_and_its_tag_over_the_charts_version(
     assert images(repository="x/o", tag="v2", digest=digest) == (f"x/o@{digest}", f"x/s@{digest}")
 
 
-def test_common_labels_stand_on_every_object_and_pod() -> None:
-    manifests = render(EVERYTHING)
+def test_common_labels_stand_on_every_object_and_pod_and_on_the_scoring_jobs() -> None:
+    manifests = render(EVERYTHING, hooks=True)
+    manifests.append(scoring_job(manifests, "presses"))
     assert all(m["metadata"]["labels"]["team"] == "telemetry" for m in manifests)
     assert all(t["metadata"]["labels"]["team"] == "telemetry" for t in pod_templates(manifests).values())
 

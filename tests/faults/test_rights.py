@@ -5,10 +5,12 @@ troubles, a schedule through a firing and a backfill; afterwards each granted ve
 """
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from localcluster.cluster import Cluster
 from scoring_operator.__main__ import main
@@ -80,6 +82,36 @@ def test_the_operator_is_refused_nothing_and_uses_every_right_it_has(new_place: 
     requests = place.requests()
     assert refused(requests) == []
     assert NEEDED["operator"].keys() - used(requests) == set()
+
+
+@pytest.fixture
+def everywhere(fault_cluster: Cluster, new_place: NewPlace) -> Iterator[Place]:
+    """A place whose operator watches all namespaces, by the chart's ClusterRole alone."""
+    place = new_place(2)
+    for kind in ("role", "rolebinding"):
+        fault_cluster.kubectl("-n", place.namespace, "delete", kind, "fleetscore-operator")
+    place.release.all_namespaces = True
+    place.release.install()
+    yield place
+    for kind in ("clusterrole", "clusterrolebinding"):
+        fault_cluster.kubectl("delete", kind, "fleetscore-operator")
+
+
+@pytest.mark.value("watch.allNamespaces")
+def test_an_operator_for_all_namespaces_works_in_another_than_its_own_and_is_refused_nothing(
+    everywhere: Place, new_place: NewPlace, haste: list[str]
+) -> None:
+    elsewhere = new_place(2)
+    fleets = [a_fleet(namespaces=[elsewhere.namespace])]
+    (everywhere.release.folder / "fleets.yaml").write_text(yaml.safe_dump({"fleets": fleets}))
+    with everywhere.operator("operator", *haste):
+        elsewhere.run("there")
+        elsewhere.until_ended("there")
+    assert elsewhere.status("there")["devices"]["scored"] == 2
+    account = f"system:serviceaccount:{everywhere.namespace}:fleetscore-operator"
+    requests = [one for one in elsewhere.audit.of(elsewhere.namespace) if one.user == account]
+    assert ("create", "jobs") in used(requests)
+    assert refused(requests) == []
 
 
 @pytest.fixture

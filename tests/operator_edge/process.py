@@ -44,11 +44,13 @@ class Release:
     folder: Path
     fleets: list[dict[str, Any]]
     log_level: str = "INFO"
+    all_namespaces: bool = False
     kubeconfig: Path = field(init=False)
 
     def install(self) -> None:
         """Apply CRD, Roles and accounts."""
-        objects = render({"fleets": self.fleets}, namespace=self.namespace)
+        values = {"fleets": self.fleets, "watch": {"allNamespaces": self.all_namespaces}}
+        objects = render(values, namespace=self.namespace)
         wanted = [item for item in objects if item["kind"] not in OMITTED]
         self.cluster.kubectl(
             "apply", "--server-side", "--force-conflicts", "-n", self.namespace, "-f", "-", input=yaml.dump_all(wanted)
@@ -77,7 +79,7 @@ class Release:
             "FLEETSCORE_FLEETS_FILE": str(self.folder / "fleets.yaml"),
             "FLEETSCORE_SECRETS_DIR": str(self.folder / "secrets"),
             "FLEETSCORE_SCORER_IMAGE": "fleetscore/scorer:dev",
-            "FLEETSCORE_WATCH_NAMESPACES": self.namespace,
+            "FLEETSCORE_WATCH_NAMESPACES": "" if self.all_namespaces else self.namespace,
             "FLEETSCORE_METRICS_PORT": str(port),
             "FLEETSCORE_LOG_LEVEL": self.log_level,
             "POD_NAME": name,

@@ -76,6 +76,9 @@ default
 {{- $scorer := dict -}}
 {{- range $key, $value := $common }}{{ $_ := set $scorer $key $value }}{{ end -}}
 {{- range $key, $value := default dict .scorer }}{{ $_ := set $scorer $key $value }}{{ end -}}
+{{- range $key := list "labels" "podLabels" -}}
+{{- with mergeOverwrite (deepCopy $.Values.commonLabels) (default dict (get $scorer $key)) }}{{ $_ := set $scorer $key . }}{{ end -}}
+{{- end -}}
 {{- $fleets = append $fleets (merge (dict "scorer" $scorer) (omit . "scorer") (dict "namespaces" (list $.Release.Namespace))) -}}
 {{- end -}}
 {{- dict "fleets" $fleets | toYaml -}}
