@@ -8,7 +8,6 @@ import pickle
 import sys
 import zlib
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 
 import joblib
