@@ -41,7 +41,8 @@ def evaluate(folder: Path, expressions: Mapping[str, float], series: Series, *, 
     return promtool("test", "rules", str(folder / "tests.yaml"))
 
 
-def promtool(*words: str) -> str:
+def promtool(*words: str, stdin: str | None = None) -> str:
     """Run promtool; give what it said where it failed, else nothing."""
-    done = subprocess.run([ensure_program("promtool"), *words], capture_output=True, text=True, check=False)
+    command = [str(ensure_program("promtool")), *words]
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
     return done.stdout + done.stderr if done.returncode else ""

@@ -17,7 +17,7 @@ from localcluster.azurite import Azurite
 from localcluster.cluster import Cluster
 from tests.chart.generate import CHART
 from tests.chart.rendering import find, render
-from tests.monitoring.promtool import evaluate
+from tests.monitoring.promtool import evaluate, promtool
 from tests.monitoring.test_alerts import VALUES
 from tests.operator.builders import a_message
 from tests.operator_edge.process import WINDOW, a_release, operator, until
@@ -51,7 +51,7 @@ def variables() -> Iterator[tuple[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def exposed(cluster: Cluster, azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
+def text(cluster: Cluster, azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> str:
     """What /metrics of an operator says that has a schedule's run behind it and cannot go on with another."""
     name = f"monitored-{secrets.token_hex(3)}"
     cluster.create_namespace(name)
@@ -84,10 +84,19 @@ def exposed(cluster: Cluster, azurite: Azurite, tmp_path_factory: pytest.TempPat
             text = running.probe("/metrics")[1]
             return text if "fleetscore_stalled_runs{" in text and "fleetscore_runs_total{" in text else ""
 
-        text = until(said, "one run ended, the other is told to be stuck", seconds=120)
+        found = until(said, "one run ended, the other is told to be stuck", seconds=120)
     for stage in added:
         cluster.remove_stage(stage["metadata"]["name"])
+    return str(found)
+
+
+@pytest.fixture(scope="module")
+def exposed(text: str) -> list[Sample]:
     return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+
+
+def test_promtool_has_no_complaint_about_what_is_exposed(text: str) -> None:
+    assert promtool("check", "metrics", "--lint=all", stdin=text) == ""
 
 
 def series(samples: list[Sample]) -> dict[str, str]:
