@@ -17,6 +17,7 @@ from tests.chart.generate import CHART, CRD, ROOT
 from tests.chart.openapi import write_schemas
 from tests.chart.rendering import MINIMAL, Manifest, each_ci_values, helm, render
 from tests.chart.test_docs import blocks
+from tests.e2e.release import BEFORE
 from tests.monitoring.crds import monitoring_crds
 
 pytestmark = pytest.mark.usefixtures("helm")
@@ -143,6 +144,20 @@ def test_upgrade_leaves_a_run_as_it_is_and_uninstall_leaves_crd_and_run(chart_cl
     assert chart_cluster.kubectl("-n", fresh, "get", "sr", "first", "-o", "yaml") == before
     with pytest.raises(ClusterError, match="NotFound"):
         chart_cluster.kubectl("-n", fresh, "get", "deployment", "fleetscore-operator")
+
+
+def test_an_upgrade_from_the_chart_packaged_before_keeps_what_was_set_and_takes_the_new_defaults(
+    chart_cluster: Cluster, fresh: str
+) -> None:
+    where = ("--namespace", fresh, "--kubeconfig", chart_cluster.kubeconfig)
+    helm("install", "fleetscore", BEFORE, "--values", MINIMAL, "--set", "operator.maxActiveJobs=7", *where)
+    helm("upgrade", "fleetscore", CHART, "--reset-then-reuse-values", "--set", "networkPolicy.enabled=true", *where)
+    deployment = chart_cluster.kubectl("-n", fresh, "get", "deployment", "fleetscore-operator", "-o", "yaml")
+    assert 'value: "7"' in deployment
+    ports = "jsonpath={.spec.egress[*].ports[*].port}"
+    policy = chart_cluster.kubectl("-n", fresh, "get", "networkpolicy", "fleetscore-scorer", "-o", ports)
+    assert policy.split() == ["53", "53", "443"]
+    release(chart_cluster, fresh, "uninstall")
 
 
 def test_a_second_install_takes_up_the_crd_that_the_first_left(chart_cluster: Cluster, fresh: str) -> None:

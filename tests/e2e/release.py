@@ -23,6 +23,8 @@ from tests.support.azurite import Storage
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "fleetscore"
+# The chart as it was packaged last, by `helm package`: what a user's `helm upgrade` starts from.
+BEFORE = Path(__file__).parent / "fleetscore-0.1.0-alpha.1.tgz"
 SECRET, KEY = "fleet-storage", "connectionString"
 WINDOW_START = datetime(2026, 3, 2, 10, tzinfo=UTC)
 WINDOW_END = WINDOW_START + timedelta(hours=1)

@@ -9,10 +9,7 @@ from pathlib import Path
 import pytest
 from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
 
-from tests.e2e.release import KEY, SECRET, Release, until
-
-# The chart as it was packaged last, by `helm package`: what a user's `helm upgrade` starts from.
-BEFORE = Path(__file__).parent / "fleetscore-0.1.0-alpha.1.tgz"
+from tests.e2e.release import BEFORE, KEY, SECRET, Release, until
 
 
 def blobs(release: Release) -> set[str]:
