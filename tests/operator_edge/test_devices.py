@@ -3,12 +3,14 @@
 import logging
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from scoring_operator import blobs
 from scoring_operator.devices import Storage
 from scoring_operator.errors import ConfigurationInvalid, IdentityUnavailable, StorageUnavailable
 from scoring_operator.fleets import ExistingSecret, Fleet, StorageSettings
@@ -56,6 +58,16 @@ async def test_devices_with_data_are_those_of_the_windows_partitions(storage: Co
     assert (await asked.list_data_devices(a_fleet(storage), WINDOW, ())).devices == ("a", "b")
     assert (await asked.list_data_devices(a_fleet(storage), WINDOW, ["a", "c"])).devices == ("b",)
     asked.close()
+
+
+def test_a_listing_of_names_is_read_without_the_properties_of_blobs() -> None:
+    page = b"<Blobs><Blob><Name>a</Name><Properties><Etag>1</Etag></Properties><OrMetadata /></Blob></Blobs>"
+    answer = SimpleNamespace(ok=True, content=page, url="http://account/models?restype=container&comp=list")
+    blobs._slim(answer)
+    assert answer._content == b"<Blobs><Blob><Name>a</Name><OrMetadata /></Blob></Blobs>"
+    asked_for_metadata = SimpleNamespace(ok=True, content=page, url=f"{answer.url}&include=metadata")
+    blobs._slim(asked_for_metadata)
+    assert not hasattr(asked_for_metadata, "_content")
 
 
 async def test_predictions_come_with_their_metadata(storage: Containers, tmp_path: Path) -> None:
