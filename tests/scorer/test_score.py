@@ -7,9 +7,29 @@ from typing import Any
 
 import pytest
 
+from device_scorer.blobs import Blob
+from device_scorer.device import score_device
+from device_scorer.errors import DeadlineExceeded
+from device_scorer.folder import FolderStore
 from device_scorer.predictions import encode_tags
 from device_scorer.score import _Tell
-from tests.scorer.fleet import END, NORMAL, PREDICTIONS, SPIKE, START, Fleet, a_model, bundle, csv_of, readings, scorer
+from device_scorer.settings import Settings
+from device_scorer.shift import Guard, Shift
+from device_scorer.task import Task
+from tests.scorer.fleet import (
+    END,
+    NORMAL,
+    PREDICTIONS,
+    SPIKE,
+    START,
+    WINDOW,
+    Fleet,
+    a_model,
+    bundle,
+    csv_of,
+    readings,
+    scorer,
+)
 
 GARBAGE = b"garbage"
 
@@ -346,3 +366,27 @@ def test_logs_are_json_lines_where_no_one_sits_at_a_terminal(fleet: Fleet) -> No
     assert found["level"] == "warning"
     assert "outcome record _runs/u/j.json could not be written" in found["message"]
     assert said.code == 0
+
+
+class Hurried(FolderStore):
+    """A folder in which the device's time is over once its readings are read."""
+
+    def __init__(self, fleet: Fleet, guard: Guard) -> None:
+        super().__init__(fleet.folder)
+        self.guard = guard
+
+    def read(self, container: str, name: str, *, max_bytes: int | None = None) -> Blob | None:
+        if container == "data":
+            self.guard.give_up()
+        return super().read(container, name, max_bytes=max_bytes)
+
+
+@pytest.mark.fault("F32")
+def test_a_device_that_was_given_up_writes_no_more(fleet: Fleet) -> None:
+    fleet.device()
+    guard = Guard(30)
+    shift = Shift(Task(("press-1",), WINDOW), Settings(folder=fleet.folder), Hurried(fleet, guard))
+    with pytest.raises(DeadlineExceeded):
+        score_device("press-1", shift, guard)
+    assert fleet.predictions() is None
+    assert score_device("press-1", shift, Guard(30)).kind == "scored"
