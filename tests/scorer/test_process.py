@@ -69,7 +69,7 @@ def fill(server: BlobServer, *devices: str) -> dict[str, str]:
     return {"FLEETSCORE_AUTH": "sas", "FLEETSCORE_ACCOUNT_URL": server.url, "AZURE_STORAGE_SAS_TOKEN": SAS}
 
 
-def until(seen: object, seconds: float = 20.0) -> None:
+def until(seen: object, seconds: float = 60.0) -> None:
     """Wait for a callable to be true."""
     ends = time.monotonic() + seconds
     while not seen():  # type: ignore[operator]  # a callable
