@@ -39,13 +39,15 @@ def a_map(name: str, **data: str) -> dict[str, object]:
 async def test_each_write_answers_as_the_engine_expects(admin: Cluster, namespace: str) -> None:
     path = MAPS.format(namespace)
     made = await admin.create(path, a_map("a", x="1"))
+    assert made["metadata"]["name"] == "a"
+    assert "data" not in made  # what was just sent does not come back
     with pytest.raises(AlreadyExists):
         await admin.create(path, a_map("a"))
     changed = await admin.patch(f"{path}/a", {"data": {"x": "2"}}, resource_version=made["metadata"]["resourceVersion"])
     with pytest.raises(Conflict):
         await admin.patch(f"{path}/a", {"data": {"x": "3"}}, resource_version=made["metadata"]["resourceVersion"])
     with pytest.raises(Conflict):
-        await admin.replace(f"{path}/a", made)
+        await admin.replace(f"{path}/a", {"metadata": made["metadata"]})
     await admin.replace(f"{path}/a", changed | {"data": {"x": "4"}})
     assert (await admin.get(f"{path}/a"))["data"] == {"x": "4"}
     with pytest.raises(Conflict):

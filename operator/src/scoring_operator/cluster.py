@@ -205,7 +205,7 @@ class Cluster:
                     yield line
 
     async def create(self, path: str, body: Object | bytes) -> Object:
-        """Create an object in a collection and give it back as the server stored it.
+        """Create an object in a collection; gives back its metadata as the server stored them.
 
         Raises:
             AlreadyExists: There is one of that name: look whose it is.
@@ -238,6 +238,8 @@ class Cluster:
 
     async def replace(self, path: str, body: Object) -> Object:
         """Put an object in the place of the version that its `metadata.resourceVersion` names (compare and swap).
+
+        Gives back its new metadata.
 
         Raises:
             Conflict: The object has another version.

@@ -31,6 +31,9 @@ from scoring_operator.errors import (
 Observer = Callable[[str, int], None]
 """Told of each answer: verb and HTTP status (0: there was none)."""
 
+METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+"""What is accepted of an object that was created or replaced: nobody needs what was just sent back again."""
+
 CONNECT_SECONDS = 10.0
 TOKEN_SECONDS = 10.0  # how old a token may be before its file is looked at again
 
@@ -110,6 +113,8 @@ class Transport:
     async def _send(self, request: Request) -> aiohttp.ClientResponse:
         query = f"?{urlencode(request.query)}" if request.query else ""
         headers = {"Content-Type": request.content_type} if request.body is not None else {}
+        if request.method in ("POST", "PUT"):
+            headers["Accept"] = METADATA
         if token := self._bearer():
             headers["Authorization"] = f"Bearer {token}"
         sent = time.monotonic()
