@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scoring_operator.errors import SettingsInvalid
@@ -118,6 +118,8 @@ def test_a_backfilled_run_has_the_name_that_the_schedules_own_would_have_and_a_l
 
 
 @given(name=st.from_regex(r"[a-z0-9]([-a-z0-9]{0,31}[a-z0-9])?", fullmatch=True), earlier=st.integers(0, 12))
+@example(name="s" * 33, earlier=12)
+@example(name="s" * 28 + "----s", earlier=1)
 def test_whatever_was_there_before_the_name_is_free_and_a_runs_name(name: str, earlier: int) -> None:
     taken: set[str] = set()
     for _ in range(earlier + 1):
