@@ -14,6 +14,7 @@ from scoring_operator.windows import Schedule, stamp
 
 HOUR = timedelta(hours=1)
 DAY = datetime(2018, 8, 28, tzinfo=UTC)
+OTHER = {"type": "Degraded", "status": "True", "reason": "DevicesFailed"}  # says nothing of an end
 HOURLY = Schedule(name="hourly", fleet="default")
 
 
@@ -29,7 +30,7 @@ def a_listed_run(start: int, ended: str = "Complete", **spec: Any) -> ListedRun:
         {
             "metadata": {"name": f"run-{start}"},
             "spec": {"fleet": "default", "window": {"start": window.start, "end": window.end}, **spec},
-            "status": {"conditions": [{"type": kind, "status": "True", "reason": ended}] if ended else []},
+            "status": {"conditions": [OTHER, *([{"type": kind, "status": "True", "reason": ended}] if ended else [])]},
         },
         ListedRun,
     )
