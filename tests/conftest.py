@@ -3,6 +3,7 @@
 import os
 from collections.abc import Generator
 
+import hypothesis
 import pytest
 
 pytest_plugins = ["tests.support.cluster", "tests.support.azurite", "tests.support.marks", "tests.support.faults"]
@@ -10,6 +11,15 @@ pytest_plugins = ["tests.support.cluster", "tests.support.azurite", "tests.suppo
 # Fixtures behind which a real part stands, from the cheapest to the dearest; tests run in that order, so that a mistake
 # in a pure function shows before a cluster is started.
 REAL = ("helm", "azurite", "tokens", "chart_cluster", "cluster", "fault_cluster", "container_cluster")
+
+# A slow machine is no mistake of the code; and what CI says of a commit must not change from run to run.
+hypothesis.settings.register_profile(
+    "fleetscore",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    derandomize=bool(os.environ.get("FLEETSCORE_NO_SKIPS")),
+)
+hypothesis.settings.load_profile("fleetscore")
 
 
 def _cost(item: pytest.Item) -> int:

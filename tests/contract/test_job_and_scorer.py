@@ -121,7 +121,7 @@ def test_the_operator_reads_what_the_scorer_says(count: int, write: object) -> N
     assert (said.results.rows, said.results.anomalies) == (10 * done, 3 * done)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(MIXES)
 def test_the_operator_reads_any_mix_of_up_to_500_devices(told: dict[int, Outcome]) -> None:
     raw = message(told, len(told))

@@ -42,7 +42,7 @@ def around(values: Sequence[float]) -> list[float]:
     return [*values, *near, *(value * 3 + 1 for value in values), 0.0, -1e149, 1e149, 5e-324]
 
 
-@hypothesis_settings(max_examples=60, deadline=None)
+@hypothesis_settings(max_examples=60)
 @given(
     values=st.lists(st.integers(-50_000, 50_000), min_size=3, max_size=80, unique=True),
     scale=st.sampled_from([0.01, 0.1, 1.0, 1e-6, 1e6]),
@@ -66,7 +66,7 @@ def written(models: bytes, engine: str, data: bytes) -> bytes:
     return bytes(scorer.body)
 
 
-@hypothesis_settings(max_examples=40, deadline=None)
+@hypothesis_settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**32 - 1),
     rows=st.integers(10, 400),
@@ -86,7 +86,7 @@ def test_both_engines_write_the_same_bytes_for_any_model_of_the_known_kind(
     assert written(models, "auto", data) == written(models, "sklearn", data)
 
 
-@hypothesis_settings(max_examples=15, deadline=None)
+@hypothesis_settings(max_examples=15)
 @given(seed=st.integers(0, 2**32 - 1), nu=st.sampled_from([0.0001, 0.05, 0.3]))
 def test_many_values_at_once_give_the_labels_and_printed_scores_of_one_by_one(seed: int, nu: float) -> None:
     rng = np.random.default_rng(seed)

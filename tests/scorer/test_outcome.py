@@ -51,7 +51,7 @@ def read(word: bytes) -> dict[str, Any]:
     return found
 
 
-@hypothesis_settings(max_examples=150, deadline=None)
+@hypothesis_settings(max_examples=150)
 @given(MIXES)
 def test_any_mix_of_up_to_500_devices_fits_and_names_every_device_once(outcomes: dict[int, Outcome]) -> None:
     raw = message(outcomes, len(outcomes))

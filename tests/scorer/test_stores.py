@@ -155,7 +155,7 @@ def test_of_many_writers_one_wins(store: Store) -> None:
 
 
 @pytest.mark.fault("T5", "T8")
-@hypothesis_settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(device=st.text(min_size=1, max_size=40).filter(lambda text: len(segment(text)) < 200))
 @example(device="..")
 @example(device="../models/x")
