@@ -12,7 +12,9 @@ import signal
 import sys
 import time
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -21,6 +23,7 @@ import aiohttp
 from scoring_operator import __main__ as command
 from scoring_operator import handlers, service, transport
 from scoring_operator.cluster import Cluster, Limits
+from scoring_operator.fleets import Fleet
 from tests.integration.operating import Memory
 
 # How long the operator waits in vain: what a hurried one waits a fraction of.
@@ -105,16 +108,28 @@ def hurry(factor: float) -> None:
     handlers._kopf_settings = hurried_kopf
 
 
+@dataclass
+class Recorded(Memory):
+    """Storage in memory, but for outcome records, which stand in a folder."""
+
+    folder: Path | None = None
+
+    async def read_outcome(self, fleet: Fleet, run_uid: str, job_name: str) -> bytes | None:
+        path = self.folder / job_name if self.folder and run_uid and fleet else None
+        return path.read_bytes() if path and path.exists() else None
+
+
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--devices", type=int, required=True)
     parser.add_argument("--poison", action="store_true", help="one of the devices kills its Job")
+    parser.add_argument("--records", type=Path, help="folder with the outcome records of Jobs, by name")
     parser.add_argument("--die-after", type=int, default=0)
     parser.add_argument("--clock", type=float, default=0)
     parser.add_argument("--haste", type=float, default=1)
     parser.add_argument("--grace", type=float, default=60, help="seconds before an ended run's Jobs are deleted")
     wanted = parser.parse_args()
-    storage = Memory([f"press-{number:03}" for number in range(wanted.devices)])
+    storage = Recorded([f"press-{number:03}" for number in range(wanted.devices)], folder=wanted.records)
     if wanted.poison:
         storage.models[wanted.devices // 2] = "poison"
     assert service in having("Storage")

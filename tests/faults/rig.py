@@ -8,10 +8,11 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from localcluster.api import ApiError
@@ -73,13 +74,15 @@ class Place:
         path = self.folder / "proxied.kubeconfig"
         self.release.kubeconfig = write_kubeconfig(path, server=url, ca=self.cluster.ca, user=user)
 
-    def start(self, name: str = "operator", *options: str) -> Operator:
+    def start(
+        self, name: str = "operator", *options: str, environment: Mapping[str, str] = MappingProxyType({})
+    ) -> Operator:
         """Start an operator; it need not become ready."""
         port, log = free_port(), self.folder / f"{name}.log"
         with log.open("ab") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "tests.faults.operator_main", *self._storage(), *options],
-                env=self.release.environment(name, port),
+                env={**self.release.environment(name, port), **environment},
                 cwd=ROOT,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -90,9 +93,11 @@ class Place:
         return ["--devices", str(self.devices), *(["--poison"] if self.poison else [])]
 
     @contextmanager
-    def operator(self, name: str = "operator", *options: str) -> Iterator[Operator]:
+    def operator(
+        self, name: str = "operator", *options: str, environment: Mapping[str, str] = MappingProxyType({})
+    ) -> Iterator[Operator]:
         """An operator that is ready; killed at the end."""
-        running = self.start(name, *options)
+        running = self.start(name, *options, environment=environment)
         try:
             until(lambda: running.probe("/readyz")[0] == 200 or running.process.poll() is not None, "it is ready")
             assert running.process.poll() is None, running.log.read_text()

@@ -43,7 +43,13 @@ class Trial:
 
 
 TRIALS = [
-    Trial(pytest.mark.fault("F5"), "every other event is dropped", lambda: Dropped(0.5), short=None),
+    Trial(
+        pytest.mark.fault("F5"),
+        "a tenth of all events is dropped",
+        lambda: Dropped(0.1),
+        short=None,
+        spec={"parallelism": 1000},
+    ),
     Trial(pytest.mark.fault("F5"), "no event arrives", Dropped, spec={"parallelism": 1000}),
     Trial(pytest.mark.fault("F6"), "watches fall silent", Silent),
     Trial(pytest.mark.fault("F7"), "watches are closed after a second", lambda: Closing(1.0)),
@@ -63,23 +69,23 @@ TRIALS = [
         "a third of requests ends in 500",
         lambda: Refused(500, share=0.3),
         short=None,
-        long=60,
+        long=20,
     ),
     Trial(
         pytest.mark.fault("F10"),
         "a third of requests ends in 503",
         lambda: Refused(503, share=0.3),
         short=None,
-        long=60,
+        long=20,
     ),
     Trial(
         pytest.mark.fault("F10"),
         "a third of requests ends in 504",
         lambda: Refused(504, share=0.3),
         short=None,
-        long=60,
+        long=20,
     ),
-    Trial(pytest.mark.fault("F10"), "a third of connections is cut", lambda: Cut(0.3), short=5, long=60),
+    Trial(pytest.mark.fault("F10"), "a third of connections is cut", lambda: Cut(0.3), short=5, long=20),
     Trial(pytest.mark.fault("F10"), "a third of writes is done and the answer lost", lambda: AnswerLost(share=0.3)),
     Trial(
         pytest.mark.fault("F10"),
@@ -93,7 +99,7 @@ TRIALS = [
         "a third of requests is answered 401",
         lambda: Refused(401, share=0.3),
         short=None,
-        long=60,
+        long=20,
     ),
     Trial(pytest.mark.fault("F11"), "everything is forbidden", lambda: Refused(403, share=1.0), short=4, long=300),
     Trial(pytest.mark.fault("F20"), "the API server's clock is an hour ahead", lambda: ShiftedDate(3600), short=None),

@@ -11,7 +11,7 @@ from scoring_operator.conditions import unreadable
 from scoring_operator.decision import Observed, Plan, Trouble
 from scoring_operator.events import events
 from scoring_operator.intervals import Intervals
-from scoring_operator.progress import End, Progress, ProgressInvalidError, decode, encode
+from scoring_operator.progress import Clock, End, Progress, ProgressInvalidError, decode, encode
 from scoring_operator.queueing import Place, ahead, shares
 from scoring_operator.scoringrun import InvalidRunError
 from scoring_operator.status import merge_patch, report
@@ -92,6 +92,13 @@ def test_progress_that_was_edited_so_that_it_does_not_hold_together_is_refused(e
     assert decode(zlib.compress(json.dumps(document).encode())) == a_progress(3)
     with pytest.raises(ProgressInvalidError):
         decode(zlib.compress(json.dumps(document | edited).encode()))
+
+
+def test_a_clock_that_goes_moves_with_the_api_servers_and_one_that_stands_has_nowhere_to_move_from() -> None:
+    going = Clock(ran=5.0, since=NOW)
+    assert going.moved(3600).elapsed(later(3600 + 7)) == going.elapsed(later(7)) == 12
+    assert going.moved(-3600).elapsed(later(7 - 3600)) == 12
+    assert going.stop(later(7)).moved(3600) == going.stop(later(7))
 
 
 NEXT_HOUR = {"start": "2018-08-29T00:00:00Z", "end": "2018-08-29T01:00:00Z"}

@@ -17,6 +17,7 @@ from localcluster.cluster import Cluster
 from scoring_operator.__main__ import main
 from scoring_operator.windows import stamp
 from tests.schedule.scheduler import ANNOTATION, Scheduler
+from tests.support.faults import Figure
 
 HOUR = timedelta(hours=1)
 NOTHING: dict[str, Any] = {}
@@ -153,7 +154,9 @@ def test_a_schedule_in_a_zone_off_by_half_an_hour_scores_hours_of_utc(cron_jobs:
 
 @pytest.mark.fault("F22")
 @pytest.mark.usefixtures("pods_that_go_on")
-def test_a_firing_that_meets_one_still_at_it_goes_beside_it_is_skipped_or_takes_its_place(cron_jobs: CronJobs) -> None:
+def test_a_firing_that_meets_one_still_at_it_goes_beside_it_is_skipped_or_takes_its_place(
+    cron_jobs: CronJobs, figure: Figure
+) -> None:
     policies = ("Allow", "Forbid", "Replace")
     for policy in policies:
         cron_jobs.scheduler.apply(name=policy.lower(), cron="* * * * *", concurrencyPolicy=policy)
@@ -169,4 +172,5 @@ def test_a_firing_that_meets_one_still_at_it_goes_beside_it_is_skipped_or_takes_
     )
     assert list(cron_jobs.jobs("forbid").values()) == [firsts["Forbid"]]
     until(lambda: firsts["Replace"] not in cron_jobs.jobs("replace").values(), "the first Job is replaced")
+    figure(", ".join(f"{policy}: {len(cron_jobs.jobs(policy.lower()))} Jobs" for policy in policies))
     assert len(cron_jobs.jobs("replace")) == 1

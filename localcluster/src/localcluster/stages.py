@@ -24,9 +24,11 @@ from typing import Any
 NEVER = 10.0**7  # seconds: four months
 _API_VERSION = "kwok.x-k8s.io/v1alpha1"
 _NOT_DELETED = {"key": ".metadata.deletionTimestamp", "operator": "DoesNotExist"}
+_DELETED = {"key": ".metadata.deletionTimestamp", "operator": "Exists"}
 _PENDING = {"key": ".status.phase", "operator": "In", "values": ["Pending"]}
 _NOT_WAITING = {"key": ".status.containerStatuses.[].state.waiting.reason", "operator": "DoesNotExist"}
 _RUNNING = {"key": ".status.phase", "operator": "In", "values": ["Running"]}
+_NOT_RUNNING = {"key": ".status.phase", "operator": "NotIn", "values": ["Running"]}
 _OF_A_JOB = {"key": ".metadata.ownerReferences.[].kind", "operator": "In", "values": ["Job"]}
 
 # The schema of kwok's own Stage, as far as a test needs it: any object will do, kwok itself says what is wrong with it.
@@ -87,8 +89,24 @@ def finish(  # noqa: PLR0913  each is one thing that a test sets
         weight: see above; 0 is the default stages'.
     """
     pipeline = message_template if message_template is not None else json.dumps(message)
-    reason = reason or ("Completed" if exit_code == 0 else "Error")
-    template = f"""
+    template = _ended(exit_code, reason or ("Completed" if exit_code == 0 else "Error"), pipeline)
+    # A JSON mapping on one line is YAML as it stands.
+    template += "".join(f"{key}: {json.dumps(value)}\n" for key, value in (pod_status or {}).items())
+    return _stage(
+        name,
+        "Pod",
+        [_NOT_DELETED, _RUNNING, _OF_A_JOB],
+        _status(template),
+        labels=labels,
+        arguments=arguments,
+        after_seconds=after_seconds,
+        weight=weight,
+    )
+
+
+def _ended(exit_code: int, reason: str, pipeline: str = '""') -> str:
+    """The status of a pod whose containers have ended."""
+    return f"""
 {{{{ $args := or (index .spec.containers 0).args list }}}}{{{{ $operands := list }}}}{{{{ $after := false }}}}
 {{{{ range $args }}}}{{{{ if $after }}}}{{{{ $operands = append $operands . }}}}{{{{ end }}}}
 {{{{ if eq . "--" }}}}{{{{ $after = true }}}}{{{{ end }}}}{{{{ end }}}}
@@ -110,18 +128,6 @@ containerStatuses:
 {{{{ end }}}}
 phase: {"Succeeded" if exit_code == 0 else "Failed"}
 """
-    # A JSON mapping on one line is YAML as it stands.
-    template += "".join(f"{key}: {json.dumps(value)}\n" for key, value in (pod_status or {}).items())
-    return _stage(
-        name,
-        "Pod",
-        [_NOT_DELETED, _RUNNING, _OF_A_JOB],
-        _status(template),
-        labels=labels,
-        arguments=arguments,
-        after_seconds=after_seconds,
-        weight=weight,
-    )
 
 
 def wait(
@@ -228,7 +234,9 @@ def defaults() -> list[dict[str, Any]]:
         _stage(
             "default-pod-deleted",
             "Pod",
-            [{"key": ".metadata.deletionTimestamp", "operator": "Exists"}],
+            [_DELETED, _NOT_RUNNING],
             {"delete": True},
         ),
+        # As a kubelet does: the Job controller does not replace a pod before it has ended.
+        _stage("default-pod-killed", "Pod", [_DELETED, _RUNNING], _status(_ended(exit_code=137, reason="Error"))),
     ]

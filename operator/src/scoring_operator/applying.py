@@ -50,7 +50,7 @@ class Hands:
 
     Attributes:
         assumed: Jobs that were created here and that the mirror may not show yet, with the time of that (monotonic).
-        known: Jobs that were created here and whose batches progress does not yet call created.
+        known: Jobs that were created or seen here and whose batches progress does not yet call created.
     """
 
     def __init__(self, cluster: Cluster, image: ScorerImage) -> None:

@@ -35,7 +35,7 @@ class Observed:
         devices: the frozen device list; position i is device i.
         jobs: the run's Jobs, by name, from the mirror.
         assumed: names of Jobs that this process has created and the mirror does not show yet.
-        known: names of Jobs that this process has created, there or not.
+        known: names of Jobs that this process has created or seen, there or not.
         doubtful: marked batches of an earlier process whose Jobs nobody has looked for yet.
         words: what was heard on looking at finished or vanished Jobs, by name.
         ahead: the run that has to end first, '' for none.

@@ -9,8 +9,11 @@ ConfigMaps that exist: then devices and fleet are as they were, Jobs have the na
 with its outcome record, before it would be run. Where the names differ, what is lost cannot be had again.
 """
 
+import time
 from asyncio import to_thread
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
 
 from scoring_operator import finding, freezing
 from scoring_operator.cluster import Cluster
@@ -28,6 +31,8 @@ PROGRESS_LOST = f"its progress ConfigMap is gone, and its fleet or devices have 
 LIST_DIFFERS = f"its device list and its progress are not of one run; {GO_ON}"
 FLEET_CHANGED = f"its fleet's storage or layout is not what it was when the run began; {GO_ON}"
 LIST_LOST = f"a ConfigMap of its device list is gone, and its fleet's devices have changed since; {GO_ON}"
+
+CLOCK_SET = 5.0  # seconds by which the API server's clock has to jump to count as set
 
 
 class Ledger:
@@ -55,6 +60,7 @@ class Ledger:
         self._records = Records(cluster, run)
         self._saved: Saved | None = None
         self._loaded = False
+        self._offset: float | None = None  # the API server's time less our monotonic clock's, when last seen
 
     @property
     def unsaved(self) -> bool:
@@ -77,6 +83,18 @@ class Ledger:
             self._loaded = True
         if self.progress is None and self.refusal is None:
             self.refusal = freezing.refusal(run, self._fleets)
+
+    def mind_clock(self, now: datetime) -> None:
+        """Let the run's own clock go on evenly where the API server's was set while we looked.
+
+        Args:
+            now: the API server's time.
+        """
+        offset = now.timestamp() - time.monotonic()
+        set_by = offset - self._offset if self._offset is not None else 0.0
+        self._offset = offset
+        if abs(set_by) > CLOCK_SET and self.progress is not None:
+            self.progress = replace(self.progress, clock=self.progress.clock.moved(set_by))
 
     async def _adopt(self, run: ScoringRun, saved: Saved) -> None:
         frozen = saved.progress.frozen

@@ -11,7 +11,7 @@ A position is in exactly one place: an outcome, the Job of an open batch, the qu
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -93,6 +93,10 @@ class Clock(msgspec.Struct, frozen=True, rename="camel"):
         if self.since is not None:
             return self
         return msgspec.structs.replace(self, since=now, started=self.started or now)
+
+    def moved(self, seconds: float) -> "Clock":
+        """The clock where the API server's was set forward (or back) by so many seconds: no time has passed in them."""
+        return msgspec.structs.replace(self, since=self.since + timedelta(seconds=seconds)) if self.since else self
 
     def stop(self, now: datetime) -> "Clock":
         """The clock standing still."""

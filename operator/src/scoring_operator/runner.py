@@ -104,6 +104,8 @@ class Runner:
         else:
             self.jobs[job.name] = new
             self._hands.assumed.pop(job.name, None)
+            if old is None:  # it may be gone again before a pass can see it, its creation's answer lost
+                self._hands.known.add(job.name)
         first_pod = self._ledger.progress is not None and self._ledger.progress.clock.first_pod is None
         return new is None or (new.finished and not (old and old.finished)) or (first_pod and new.pod_started)
 
@@ -128,8 +130,10 @@ class Runner:
             await self._ledger.load(self.run)
         seen = await self._observe()
         others = around()  # only now: nothing may come between who else is active and what this run claims
-        seen = replace(seen, ahead=others.ahead, share=others.share, newer=others.newer)
-        decided = plan(self.run, seen, self._cluster.now())
+        now = self._cluster.now()
+        self._ledger.mind_clock(now)  # only now: an answer to this very pass may have told of the new time
+        seen = replace(seen, progress=self._ledger.progress, ahead=others.ahead, share=others.share, newer=others.newer)
+        decided = plan(self.run, seen, now)
         self._claimed = decided.create.keys()
         try:
             return await self._apply(decided, seen)

@@ -1,0 +1,377 @@
+"""F3, F14 to F17, F23 to F25, F35: what people, nodes, upgrades and time do to a run loses and doubles nothing."""
+
+import json
+import re
+import statistics
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localcluster import stages
+from localcluster.api import ApiError
+from localcluster.errors import ClusterError
+from tests.faults.conftest import NewPlace
+from tests.faults.rig import Operator, Place, Truth, until
+from tests.support.cluster import ALL_SCORED
+from tests.support.faults import Figure, Long
+
+DEVICES = 12
+RECORD = '{"v":1,"devices":1,"outcomes":{"scored":"0"},"rows":60,"badRows":0,"unscoredRows":0,"anomalies":0}'
+
+
+@pytest.fixture(scope="module")
+def place(new_place: NewPlace) -> Place:
+    return new_place(DEVICES)
+
+
+@pytest.fixture(scope="module")
+def calm(place: Place) -> Truth:
+    """What a run comes to when nothing happens."""
+    with place.operator():
+        place.run("calm", parallelism=DEVICES)
+        place.until_ended("calm")
+    return place.truth("calm")
+
+
+@pytest.fixture(autouse=True)
+def alone(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No run is left to one test by another: the next one of its window would wait for it."""
+    yield
+    if "place" in request.fixturenames:
+        place = request.getfixturevalue("place")
+        place.cluster.kubectl("delete", "sr", "-n", place.namespace, "--all", "--ignore-not-found")
+
+
+@contextmanager
+def pods_that_last(place: Place, run: str, seconds: float) -> Iterator[None]:
+    """The pods of a run that start meanwhile run for so long."""
+    name = f"last-{place.namespace}-{run}"
+    labels = {"fleetscore.dev/run": run}
+    stage = stages.finish(name, labels=labels, after_seconds=seconds, message_template=ALL_SCORED, weight=100_000)
+    place.cluster.add_stage(stage)
+    try:
+        yield
+    finally:
+        place.cluster.remove_stage(name)
+
+
+def path_of(place: Place, api: str, plural: str, name: str = "") -> str:
+    return f"/{api}/namespaces/{place.namespace}/{plural}{f'/{name}' if name else ''}"
+
+
+def delete(place: Place, api: str, plural: str, name: str) -> None:
+    body = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
+    with suppress(ApiError):  # it may be gone already
+        place.cluster.api.request("DELETE", path_of(place, api, plural, name), body)
+
+
+def until_created(place: Place, run: str, count: int = DEVICES) -> None:
+    until(lambda: len(place.jobs(run)) >= count, f"{count} Jobs of {run} are there")
+
+
+def running_pods(place: Place, run: str) -> list[dict[str, Any]]:
+    query = f"?labelSelector=fleetscore.dev/run%3D{run}&fieldSelector=status.phase%3DRunning"
+    return list(place.cluster.api.request("GET", path_of(place, "api/v1", "pods") + query)["items"])
+
+
+def children(place: Place, run: str) -> int:
+    """How many Jobs and ConfigMaps of a run there are."""
+    query = f"?labelSelector=fleetscore.dev/run%3D{run}"
+    kinds = (("apis/batch/v1", "jobs"), ("api/v1", "configmaps"))
+    return sum(len(place.cluster.api.request("GET", path_of(place, *kind) + query)["items"]) for kind in kinds)
+
+
+@pytest.mark.fault("F3")
+def test_an_operator_that_was_away_while_all_jobs_ended_is_right_in_seconds(
+    place: Place, calm: Truth, figure: Figure
+) -> None:
+    with pods_that_last(place, "away", 4), place.operator():
+        place.run("away", parallelism=DEVICES)
+        until_created(place, "away")
+    until(lambda: all(job["status"].get("completionTime") for job in place.jobs("away")), "all Jobs have ended")
+    assert not place.status("away").get("devices", {}).get("scored")
+    with place.operator():
+        began = time.monotonic()
+        place.until_scored("away", DEVICES)
+        seconds = time.monotonic() - began
+        place.until_ended("away")
+    figure(f"{DEVICES} Jobs ended unseen; status right {seconds:.1f} s after the operator was ready")
+    assert place.truth("away") == calm
+    assert seconds < 10
+
+
+@contextmanager
+def reaped(place: Place, run: str, records: Path) -> Iterator[Counter[str]]:
+    """Each scoring Job of a run is deleted as soon as it has ended; its outcome record is in storage by then."""
+    stop, gone = threading.Event(), Counter[str]()
+
+    def reap() -> None:
+        while not stop.wait(0.1):
+            for job in place.jobs(run):
+                if job["status"].get("completionTime"):
+                    name = job["metadata"]["name"]
+                    (records / name).write_text(RECORD)
+                    delete(place, "apis/batch/v1", "jobs", name)
+                    gone[name] += 1
+
+    thread = threading.Thread(target=reap)
+    thread.start()
+    try:
+        yield gone
+    finally:
+        stop.set()
+        thread.join()
+
+
+@pytest.mark.fault("F14")
+def test_jobs_that_vanish_as_soon_as_they_end_are_not_run_again(
+    place: Place, calm: Truth, figure: Figure, tmp_path: Path
+) -> None:
+    options = ("--records", str(tmp_path))
+    with reaped(place, "reaped", tmp_path) as gone:
+        with place.operator("operator", *options):
+            place.run("reaped", parallelism=4)
+            until(lambda: len(gone) >= 4, "some Jobs have vanished")
+        left = len(place.jobs("reaped"))
+        until(lambda: not place.jobs("reaped"), "those that ran while the operator was away have vanished too")
+        with place.operator("operator", *options):
+            place.until_ended("reaped")
+    again = sum(place.created("reaped").values()) - len(place.created("reaped"))
+    figure(f"{len(gone)} Jobs vanished at their end, {left} of them while no operator was there; {again} run again")
+    assert place.truth("reaped") == calm
+
+
+@pytest.mark.fault("F15")
+def test_jobs_and_pods_that_somebody_deletes_are_made_once_more(place: Place, calm: Truth, figure: Figure) -> None:
+    with place.operator():
+        with pods_that_last(place, "deleted", 20):
+            place.run("deleted", parallelism=DEVICES)
+            until_created(place, "deleted")
+            until(lambda: len(running_pods(place, "deleted")) == DEVICES, "all pods run")
+        jobs = [job["metadata"]["name"] for job in place.jobs("deleted")]
+        for name in jobs[:6]:
+            delete(place, "apis/batch/v1", "jobs", name)
+        pods = [pod for pod in running_pods(place, "deleted") if pod["metadata"]["labels"]["job-name"] in jobs[6:]]
+        for pod in pods:
+            delete(place, "api/v1", "pods", pod["metadata"]["name"])
+        place.until_ended("deleted")
+    truth = place.truth("deleted")
+    rounds = Counter(round_ for _, _, round_ in truth.ranges if round_ >= 0)
+    figure(f"6 Jobs and {len(pods)} pods deleted; {rounds[1]} Jobs made once more, 0 devices lost")
+    assert replace(truth, ranges=calm.ranges) == calm
+    assert (rounds, set(truth.ranges.values())) == ({0: DEVICES, 1: 6}, {1})
+
+
+@pytest.mark.fault("F15", "F16")
+@pytest.mark.parametrize("away", [False, True], ids=["with-an-operator", "without-one"])
+def test_a_deleted_run_leaves_no_jobs_and_no_configmaps(place: Place, figure: Figure, *, away: bool) -> None:
+    name = f"gone-{away}".lower()
+    with pods_that_last(place, name, 3600):
+        with place.operator() as running:
+            place.run(name, parallelism=DEVICES)
+            until_created(place, name)
+            if away:
+                running.process.kill()
+                running.process.wait()
+            began = time.monotonic()
+            place.remove(name)
+            until(lambda: not children(place, name), "nothing of it is left")
+            seconds = time.monotonic() - began
+        created = sum(place.created(name).values())
+        with place.operator() as later:
+            until(lambda: later.probe("/readyz")[0] == 200, "another operator is there")
+            place.run(f"{name}-next", parallelism=DEVICES)
+            place.until_ended(f"{name}-next")
+    figure(f"run deleted: {created} Jobs and its ConfigMaps gone after {seconds:.1f} s, 0 orphans")
+    assert sum(place.created(name).values()) == created + DEVICES + 1  # the next run's name begins with this one's
+    assert children(place, name) == 0
+
+
+@pytest.mark.fault("F17")
+def test_pods_that_are_evicted_cost_no_retry_and_no_device(place: Place, calm: Truth, figure: Figure) -> None:
+    with pods_that_last(place, "evicted", 6), place.operator():
+        place.run("evicted", parallelism=DEVICES, backoffLimit=0)
+        until(lambda: len(running_pods(place, "evicted")) == DEVICES, "all pods run")
+        pods = running_pods(place, "evicted")[: DEVICES // 2]
+        for pod in pods:
+            meta = {"name": pod["metadata"]["name"], "namespace": place.namespace}
+            body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": meta}
+            place.cluster.api.request("POST", path_of(place, "api/v1", "pods", f"{meta['name']}/eviction"), body)
+        place.until_ended("evicted")
+    figure(f"{len(pods)} of {DEVICES} running pods evicted, backoffLimit 0; 0 devices failed, 0 Jobs made again")
+    assert place.truth("evicted") == calm
+
+
+@pytest.mark.fault("F23", "T11", "T12")
+@pytest.mark.timeout(1800)
+def test_a_huge_run_keeps_to_its_parallelism_and_its_status_and_memory_stay_small(
+    new_place: NewPlace, figure: Figure, long: Long
+) -> None:
+    devices, parallelism = (50_000, 100) if long else (2_000, 10)
+    place, peak = new_place(devices), 0
+    with place.operator() as running:
+        before, began = len(place.requests()), time.monotonic()
+        place.run("huge", devicesPerJob=100, parallelism=parallelism)
+        while not place.ended("huge"):
+            active = sum(not job["status"].get("completionTime") for job in place.jobs("huge"))
+            peak = max(peak, active)
+            assert time.monotonic() < began + 1500
+            time.sleep(0.5)
+        seconds = time.monotonic() - began
+        memory = int(re.findall(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{running.process.pid}/status").read_text())[0])
+        status = place.status("huge")
+        size, requests = len(str(status)), len(place.requests()) - before
+    figure(
+        f"{devices} devices in {devices // 100} Jobs: {seconds:.0f} s, at most {peak} Jobs at once, status {size} B, "
+        f"{memory / 1024:.0f} MiB, {requests / devices:.3f} requests per device"
+    )
+    assert status["devices"]["scored"] == devices
+    assert peak <= parallelism
+    assert size <= 32 * 1024
+    assert memory <= 150 * 1024
+    assert set(place.created("huge").values()) == {1}
+
+
+BAD = {
+    "parallelism": (0, -1, 10_001, "many", None, [1]),
+    "maxFailedDevices": (-1, "101%", "5", "x%", True),
+    "maxEmptyDevices": (-1, "101%", "%"),
+    "activeDeadlineSeconds": (0, -1, 2**40, "1h"),
+    "ttlSecondsAfterFinished": (-1, 2**40, "1d"),
+    "suspend": ("yes", 1),
+    "cancel": ("yes", 0),
+    "fleet": ("other", "", 5),
+    "window": ({"end": "2018-08-28T22:00:00Z"}, {"start": "now"}),
+    "devices": ({"ids": ["press-001"]}, {"include": ["*"]}),
+    "tags": (["1"],),
+    "writePolicy": ("Overwrite", "Always"),
+    "devicesPerJob": (2, 0, "Some"),
+    "backoffLimit": (3, -1, 11),
+    "maxDevices": (0, 5),
+    "overlapPolicy": ("Skip", "Replace"),
+    "pendingDeadlineSeconds": (5, 0),
+    "deviceDeadlineSeconds": (5, 0),
+    "resources": ({"limits": {"cpu": "1"}},),
+}
+ODD = (
+    {"parallelism": 1},
+    {"maxFailedDevices": 0},
+    {"maxFailedDevices": "100%"},
+    {"activeDeadlineSeconds": 86_400},
+    {"suspend": True},
+    {"suspend": False, "parallelism": 10_000},
+    {"maxEmptyDevices": 0, "ttlSecondsAfterFinished": 0},
+    {"ttlSecondsAfterFinished": 604_800},
+)
+
+
+@pytest.mark.fault("F24")
+def test_a_run_that_is_edited_badly_and_well_again_ends_like_one_that_was_not(
+    place: Place, calm: Truth, figure: Figure
+) -> None:
+    """Bad edits are refused (but for null, which stands for the default), odd ones are taken back."""
+    refused = taken = 0
+    with pods_that_last(place, "edited", 2), place.operator():
+        place.run("edited", parallelism=2)
+        until_created(place, "edited", 2)
+        for field, values in BAD.items():
+            for value in values:
+                refused += refuses(place, "edited", {field: value})
+        for edit in ODD:
+            generation = patched(place, "edited", edit)["metadata"]["generation"]
+            until_observed(place, "edited", generation)
+            taken += 1
+        place.until_ended("edited")
+    figure(
+        f"{len(BAD)} fields, {refused} bad values refused; {taken} odd edits made and taken back: ends as a calm run"
+    )
+    assert refused == sum(map(len, BAD.values())) - 1
+    assert place.truth("edited") == calm
+
+
+def until_observed(place: Place, name: str, generation: int) -> None:
+    until(lambda: place.status(name)["observedGeneration"] >= generation, f"generation {generation} is seen")
+
+
+def patched(place: Place, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    text = place.cluster.kubectl(
+        "patch", "sr", name, "-n", place.namespace, "--type=merge", "-o=json", "-p", spec_of(spec)
+    )
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def spec_of(spec: dict[str, Any]) -> str:
+    return json.dumps({"spec": spec})
+
+
+def refuses(place: Place, name: str, spec: dict[str, Any]) -> bool:
+    try:
+        patched(place, name, spec)
+    except ClusterError:
+        return True
+    return False
+
+
+@pytest.mark.fault("F25")
+def test_an_operator_that_is_upgraded_and_downgraded_in_the_middle_of_a_run_changes_nothing_of_it(
+    place: Place, calm: Truth, figure: Figure
+) -> None:
+    images = ["fleetscore/scorer:1", "fleetscore/scorer:2", "fleetscore/scorer:1"]
+    with pods_that_last(place, "upgraded", 1):
+        place.run("upgraded", parallelism=2)
+        for count, image in zip((4, 8, DEVICES), images, strict=True):
+            with place.operator("operator", environment={"FLEETSCORE_SCORER_IMAGE": image}) as running:
+                place.until_scored("upgraded", count)
+                if count == DEVICES:
+                    place.until_ended("upgraded")
+                assert running.end() < 10
+    used = Counter(job["spec"]["template"]["spec"]["containers"][0]["image"] for job in place.jobs("upgraded"))
+    figure(f"replaced twice; Jobs by image: {dict(used)}; each created once, ends as a calm run")
+    assert len(used) == 2
+    assert place.truth("upgraded") == calm
+
+
+@pytest.mark.fault("F35")
+@pytest.mark.timeout(3000)
+def test_an_operator_that_does_a_days_runs_holds_no_more_than_after_the_first_ones(
+    new_place: NewPlace, figure: Figure, long: Long
+) -> None:
+    devices, runs = (1000, 24) if long else (40, 6)
+    place = new_place(devices)
+    memory, files, watches = [], [], []
+    with place.operator() as running:
+        for hour in range(runs):
+            name = f"hour-{hour}"
+            place.run(name, devicesPerJob=devices // 20, parallelism=20)
+            place.until_ended(name)
+            place.remove(name)
+            memory.append(resident(running))
+            files.append(len(list(Path(f"/proc/{running.process.pid}/fd").iterdir())))
+            watches.append(len(open_watches(running)))
+    half = runs // 2
+    slope = (statistics.mean(memory[half:]) - statistics.mean(memory[:half])) / half
+    figure(
+        f"{runs} runs of {devices} devices: {memory[0]:.0f} MiB after the first, {memory[-1]:.0f} MiB after the last, "
+        f"{slope:+.2f} MiB a run; open files {min(files)} to {max(files)}, watched resources {max(watches)}"
+    )
+    assert slope < 1
+    assert max(files[half:]) <= max(files[:half]) + 4
+    assert len(set(watches)) == 1
+
+
+def resident(running: Operator) -> float:
+    """Resident memory in MiB."""
+    text = Path(f"/proc/{running.process.pid}/status").read_text()
+    return int(re.findall(r"VmRSS:\s+(\d+) kB", text)[0]) / 1024
+
+
+def open_watches(running: Operator) -> list[str]:
+    return re.findall(r'^fleetscore_watch_age_seconds\{resource="(\w+)"\}', running.probe("/metrics")[1], re.MULTILINE)

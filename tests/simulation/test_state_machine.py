@@ -1,0 +1,199 @@
+"""Whatever people, pods, network, storage and clocks do, and in whatever order: what must hold holds (I1 to I8).
+
+Hypothesis finds the order, and the shortest one where something breaks. I1: a Job is created once, and no device is run
+whose outcome is on record; I2: never more Jobs than allowed; I3: counters only grow and add up; I4: an end stays; I5:
+nothing is written that is not the run's; I6: left in peace every run ends, and then nothing more is written; I7: status
+is small; I8: requests are in proportion to devices, time and disturbances.
+"""
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from tests.simulation.api import JOBS, PODS, RUNS
+from tests.simulation.world import World
+from tests.support.faults import Figure, Long
+
+WINDOWS = [
+    {"start": f"2018-08-28T{hour:02}:00:00Z", "end": f"2018-08-28T{hour + 1:02}:00:00Z"} for hour in range(10, 13)
+]
+STEPS = {"rules": 0, "requests": 0, "jobs": 0, "crashes": 0}
+numbers = st.integers(0, 63)
+
+
+class Machine(RuleBasedStateMachine):
+    """The world, and all that may happen in it."""
+
+    world: World
+
+    @initialize(seed=st.integers(0, 2**32), devices=st.integers(1, 9), most_jobs=st.sampled_from([1000, 1000, 3]))
+    def begin(self, seed: int, devices: int, most_jobs: int) -> None:
+        self.world = World(seed, devices=devices, most_jobs=most_jobs)
+        self.runs = 0
+        self.create_run(WINDOWS[0], per_job=1, parallelism=3, failed="100%", policy="Queue")
+
+    def _pick(self, names: list[str], number: int) -> str:
+        return names[number % len(names)]
+
+    def _runs(self) -> list[str]:
+        return list(self.world.api.objects[RUNS])
+
+    def _unfinished(self) -> list[str]:
+        return self.world.jobs(finished=False)
+
+    @precondition(lambda self: self.runs < 3)
+    @rule(
+        window=st.sampled_from(WINDOWS),
+        per_job=st.sampled_from([1, 1, 2, 4]),
+        parallelism=st.integers(1, 5),
+        failed=st.sampled_from(["100%", "100%", 1]),
+        policy=st.sampled_from(["Queue", "Skip"]),
+    )
+    def create_run(self, window: dict[str, str], per_job: int, parallelism: int, failed: Any, policy: str) -> None:
+        self.runs += 1
+        spec = {"window": window, "devicesPerJob": per_job, "parallelism": parallelism, "maxFailedDevices": failed}
+        self.world.create_run(f"run-{self.runs}", spec | {"overlapPolicy": policy, "maxEmptyDevices": "100%"})
+
+    @precondition(lambda self: self._runs())
+    @rule(number=numbers, parallelism=st.integers(1, 5))
+    def edit(self, number: int, parallelism: int) -> None:
+        self.world.edit_run(self._pick(self._runs(), number), parallelism=parallelism)
+
+    @precondition(lambda self: self._runs())
+    @rule(number=numbers, suspend=st.booleans())
+    def suspend(self, number: int, *, suspend: bool) -> None:
+        self.world.edit_run(self._pick(self._runs(), number), suspend=suspend)
+
+    @precondition(lambda self: len(self._runs()) > 1)
+    @rule(number=numbers, delete=st.booleans())
+    def give_up(self, number: int, *, delete: bool) -> None:
+        name = self._pick(self._runs(), number)
+        if delete:
+            self.world.remove(RUNS, name)
+        else:
+            self.world.edit_run(name, cancel=True)
+
+    @precondition(lambda self: self._unfinished())
+    @rule(number=numbers)
+    def start_pod(self, number: int) -> None:
+        self.world.start_pod(self._pick(self._unfinished(), number))
+
+    @precondition(lambda self: self._unfinished())
+    @rule(number=numbers, how=st.sampled_from(["done", "done", "done", "killed", "passing", "mute", "unsaid"]))
+    def end_job(self, number: int, how: str) -> None:
+        self.world.end_job(self._pick(self._unfinished(), number), how)
+
+    @precondition(lambda self: self._unfinished())
+    @rule(number=numbers)
+    def evict(self, number: int) -> None:
+        self.world.evict(self._pick(self._unfinished(), number))
+
+    @precondition(lambda self: self.world.api.objects[JOBS])
+    @rule(number=numbers)
+    def lose_job(self, number: int) -> None:
+        """By its time to live, or by hand; finished or not."""
+        self.world.remove(JOBS, self._pick(list(self.world.api.objects[JOBS]), number))
+
+    @precondition(lambda self: self.world.api.objects[PODS])
+    @rule(number=numbers)
+    def lose_message(self, number: int) -> None:
+        self.world.remove(PODS, self._pick(list(self.world.api.objects[PODS]), number))
+
+    @rule(fates=st.lists(st.sampled_from(["500", "503", "429", "403", "reset", "lost", "silence", ""]), max_size=6))
+    def break_requests(self, fates: list[str]) -> None:
+        self.world.api.faults.extend(fates)
+
+    @rule(fates=st.lists(st.sampled_from(["drop", "delay", "double", ""]), max_size=6))
+    def lose_events(self, fates: list[str]) -> None:
+        self.world.api.losses.extend(fates)
+
+    @rule(how=st.sampled_from(["close", "compact", "silence"]))
+    def break_watches(self, how: str) -> None:
+        self.world.api.close_watches(how)
+
+    @rule(down=st.booleans())
+    def storage(self, *, down: bool) -> None:
+        self.world.storage.down = down
+
+    @rule(away=st.sampled_from([0, 0, 30, 4000]))
+    def crash(self, away: int) -> None:
+        STEPS["crashes"] += 1
+        self.world.kill()
+        self.world.let_pass(away)
+        self.world.start()
+
+    @rule(seconds=st.sampled_from([1, 2, 3, 5, 20, 70]))
+    def wait(self, seconds: float) -> None:
+        self.world.let_pass(seconds)
+
+    @invariant()
+    def nothing_is_wrong(self) -> None:
+        STEPS["rules"] += 1
+        self.world.let_pass(0.3)
+        assert self.world.wrong == []
+
+    def teardown(self) -> None:
+        try:
+            self._end()
+        finally:
+            self.world.close()
+
+    def _end(self) -> None:
+        """Left in peace every run ends; then nothing is written any more, and a new operator writes nothing either."""
+        world = self.world
+        world.storage.down = False
+        world.api.faults.clear()
+        world.api.losses.clear()
+        for name in self._runs():
+            world.edit_run(name, suspend=False)
+        for _ in range(200):
+            for name in self._unfinished():
+                world.end_job(name, "done")
+            world.let_pass(10)
+            if all(self._over(name) for name in self._runs()):
+                break
+        assert [name for name in self._runs() if not self._over(name)] == [], "I6: runs that never end"
+        world.let_pass(400)
+        written = len(world.api.writes)
+        world.kill()
+        world.start()
+        world.let_pass(400)
+        assert world.api.writes[written:] == [], "I6: writes where nothing is left to do"
+        for name in self._runs():
+            world.judge_end(name)
+        assert world.wrong == []
+        STEPS["requests"] += world.api.requests
+        STEPS["jobs"] += sum(write.collection == JOBS and write.verb == "POST" for write in world.api.writes)
+
+    def _over(self, name: str) -> bool:
+        told = {
+            c["type"]: c["status"] for c in self.world.api.objects[RUNS][name].get("status", {}).get("conditions", ())
+        }
+        return "True" in (told.get("Complete"), told.get("Failed")) and told.get("Reported") != "Unknown"
+
+
+@pytest.mark.fault("F1", "F5", "F8", "F10", "F14")
+@pytest.mark.walk  # some hundred steps take seconds
+@pytest.mark.timeout(3600)
+def test_what_must_hold_holds_whatever_happens_in_whatever_order(long: Long, figure: Figure) -> None:
+    some = settings(
+        max_examples=300 if long else 15,
+        stateful_step_count=50,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        derandomize=not long,
+        database=None,
+    )
+    run_state_machine_as_test(Machine, settings=some)
+    figure(", ".join(f"{count} {what}" for what, count in STEPS.items()) + "; 0 invariants broken")
+    assert STEPS["rules"] >= (10_000 if long else 100)

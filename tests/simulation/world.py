@@ -1,0 +1,289 @@
+"""All that there is in a simulation: API server, Job controller, scorers, storage, an operator; and what must hold.
+
+The operator is the one that ships, engine, mirror, cluster and transport; storage is the integration tests' memory.
+"""
+
+import asyncio
+import json
+import random
+from collections import Counter
+from typing import Any
+
+from scoring_operator.cluster import Cluster, Limits
+from scoring_operator.credentials import Credentials
+from scoring_operator.engine import Engine
+from scoring_operator.intervals import Intervals
+from scoring_operator.jobs import ScorerImage
+from scoring_operator.mirror import Mirror
+from scoring_operator.names import JOB_SELECTOR, POSITIONS_ANNOTATION
+from scoring_operator.transport import Transport
+from scoring_operator.views import JobView
+from tests.integration.operating import Memory, a_fleet
+from tests.simulation.api import CONFIG_MAPS, EVENTS, JOBS, NAMESPACE, PODS, RUNS, Api, Object, Session, Write
+from tests.simulation.virtual import VirtualTime
+
+KINDS = ("scored", "partial", "empty", "alreadyScored", "failed")
+OUTCOMES = ("scored", "partial", "empty", "failed", "notRun", "alreadyScored")
+MOST_STATUS = 32 * 1024
+
+
+class World:
+    """A fleet and everything that works on it; `wrong` has what should not have happened."""
+
+    def __init__(self, seed: int, *, devices: int, most_jobs: int) -> None:
+        self.time = VirtualTime()
+        self.luck = random.Random(seed)  # noqa: S311  # a game of chance, no secret
+        self.api = Api(self.luck, self.time.now)
+        self.storage = Memory([f"press-{number:02}" for number in range(devices)])
+        self.wrong: list[str] = []
+        self.told: dict[str, dict[int, str]] = {}  # by run: the outcome on record of each position
+        self.most_jobs = most_jobs
+        self.parallelism: dict[str, int] = {}  # the most that was ever allowed, by run
+        self.operators = 0
+        self._created: Counter[str] = Counter()
+        self._lost: set[str] = set()  # Jobs that somebody deleted
+        self._forgiven: set[str] = set()  # of these, all that the operator may have died without knowing of
+        self._session: Session | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self.api.on_write.append(self._judge)
+        self.start()
+
+    # The operator.
+
+    def start(self) -> None:
+        """Start an operator."""
+        self.operators += 1
+        self.time.run(self._start())
+
+    async def _start(self) -> None:
+        self._session = Session(self.api)
+        account = Credentials(server="https://simulated")
+        transport = Transport(account, self._session, None, 30.0)  # type: ignore[arg-type]  # it stands for aiohttp's
+        cluster = Cluster(transport, Limits())
+        jobs = Mirror(
+            cluster,
+            api="apis/batch/v1",
+            plural="jobs",
+            type=JobView,
+            namespaces=[NAMESPACE],
+            label_selector=JOB_SELECTOR,
+        )
+        runs = Mirror(
+            cluster,
+            api="apis/fleetscore.dev/v1alpha1",
+            plural="scoringruns",
+            type=dict[str, Any],
+            namespaces=[NAMESPACE],
+        )
+        fleet = a_fleet(NAMESPACE)
+        image = ScorerImage("scorer:test")
+        engine = Engine(
+            cluster,
+            jobs,
+            {"default": fleet},
+            self.storage,
+            image,
+            namespaces=(NAMESPACE,),
+            most_jobs=self.most_jobs,
+        )
+
+        def changed(old: dict[str, Any] | None, new: dict[str, Any] | None) -> None:
+            engine.wake(NAMESPACE, (new or old or {})["metadata"]["name"], new)
+
+        runs.on_change(changed)
+        self._tasks = [asyncio.create_task(one.run()) for one in (jobs, runs, engine)]
+
+    def kill(self) -> None:
+        """End the operator as SIGKILL does: what it has sent may still be done, and it learns of nothing."""
+        self._forgiven |= self._lost
+        self.time.run(self._kill())
+
+    async def _kill(self) -> None:
+        if self._session:
+            self._session.dead = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+
+    def close(self) -> None:
+        self.kill()
+        self.time.close()
+
+    def let_pass(self, seconds: float) -> None:
+        """Let time pass."""
+        self.time.run(asyncio.sleep(seconds))
+        ended = [task for task in self._tasks if task.done()]
+        self.wrong += [f"the operator ended: {task.exception()}" for task in ended]
+        self.wrong += [f"unheard error: {error}" for error in self.time.errors]
+
+    # People, and the Job controller.
+
+    def create_run(self, name: str, spec: Object) -> None:
+        body = {"apiVersion": "fleetscore.dev/v1alpha1", "kind": "ScoringRun", "metadata": {"name": name}, "spec": spec}
+        run = self._do(self.api.create, RUNS, body)
+        self.parallelism[run["metadata"]["uid"]] = spec["parallelism"]
+
+    def edit_run(self, name: str, **spec: Any) -> None:
+        run = self._do(self.api.change, RUNS, name, {"spec": spec})
+        uid = run["metadata"]["uid"]
+        self.parallelism[uid] = max(self.parallelism[uid], run["spec"]["parallelism"])
+
+    def remove(self, collection: str, name: str) -> None:
+        """Somebody deletes something."""
+        self._lost |= {name} if collection == JOBS else set()
+        self._do(self.api.remove, collection, name)
+
+    def _do(self, action: Any, *arguments: Any) -> Any:
+        async def act() -> Any:
+            return action(*arguments)
+
+        return self.time.run(act())
+
+    def jobs(self, *, finished: bool) -> list[str]:
+        """Names of Jobs that have, or have not, ended."""
+        return [name for name, job in self.api.objects[JOBS].items() if _finished(job) is finished]
+
+    def start_pod(self, name: str) -> None:
+        """A Job's pod runs."""
+        if not self.api.objects[JOBS][name]["spec"].get("suspend"):
+            self._do(self.api.change, JOBS, name, {"status": {"active": 1, "ready": 1}})
+
+    def end_job(self, name: str, how: str) -> None:
+        """A Job ends: done, killed, passing (storage), mute (no word was left), unsaid (only the record is)."""
+        job = self.api.objects[JOBS][name]
+        if job["spec"].get("suspend"):
+            return
+        word = self._word(job, how)
+        failed = how in ("killed", "passing") or (word is not None and set(word["outcomes"]) == {"failed"})
+        if word and how != "passing":
+            self._record(job, word)
+        if how not in ("mute", "unsaid"):
+            code = {"killed": 137, "passing": 75}.get(how, 65 if failed else 0)
+            self._do(self.api.create, PODS, self._pod(job, json.dumps(word) if word else "", code))
+        kind = "Failed" if failed else "Complete"
+        status = {"active": 0, "ready": 0, kind.lower() if failed else "succeeded": 1}
+        self._do(self.api.change, JOBS, name, {"status": {**status, "conditions": [{"type": kind, "status": "True"}]}})
+
+    def _word(self, job: Object, how: str) -> Object | None:
+        """What its scorer says; a report says nothing that anybody reads."""
+        size = len(positions_of(job))
+        if how in ("killed", "mute") or not size:
+            return None
+        if how == "passing":
+            return {"v": 1, "devices": size, "passing": {"StorageUnavailable": str(Intervals.below(size))}}
+        kinds = [self.luck.choices(KINDS, (80, 5, 5, 5, 5))[0] for _ in range(size)]
+        outcomes = {kind: str(Intervals.of(at for at, found in enumerate(kinds) if found == kind)) for kind in {*kinds}}
+        reasons = {"DataInvalid": outcomes["failed"]} if "failed" in outcomes else {}
+        return {"v": 1, "devices": size, "outcomes": outcomes, "reasons": reasons, "rows": 60 * size}
+
+    def _record(self, job: Object, word: Object) -> None:
+        """The scorer writes its outcome record before it ends."""
+        self.storage.records[job["metadata"]["name"]] = json.dumps(word).encode()
+        told = self.told.setdefault(_owner(job), {})
+        for outcome, indexes in word["outcomes"].items():
+            told |= {list(positions_of(job))[at]: outcome for at in Intervals.parse(indexes)}
+
+    def _pod(self, job: Object, message: str, code: int) -> Object:
+        name, now = job["metadata"]["name"], self.api.stamp()
+        ended = {"exitCode": code, "reason": "OOMKilled" if code == 137 else "", "message": message, "finishedAt": now}
+        owner = {"uid": job["metadata"]["uid"], "kind": "Job", "name": name}
+        return {
+            "metadata": {
+                "name": f"{name}-{self.luck.getrandbits(20):05x}",
+                "labels": {"batch.kubernetes.io/job-name": name},
+                "ownerReferences": [owner],
+            },
+            "status": {
+                "phase": "Failed" if code else "Succeeded",
+                "startTime": now,
+                "containerStatuses": [{"name": "scorer", "state": {"terminated": ended}}],
+            },
+        }
+
+    def evict(self, name: str) -> None:
+        """A Job's pod is evicted; as its failure policy says, that does not count, and another will run."""
+        pod = self._pod(self.api.objects[JOBS][name], "", 137)
+        pod["status"] |= {"phase": "Failed", "reason": "Evicted"}
+        self._do(self.api.create, PODS, pod)
+        self._do(self.api.change, JOBS, name, {"status": {"active": 1, "ready": 0}})
+
+    # What must hold at each write.
+
+    def _judge(self, write: Write) -> None:
+        collection, name = write.collection, write.name
+        if collection == JOBS and write.verb == "POST" and write.after:
+            self._judge_creation(write.after)
+        if collection == RUNS and write.verb == "PATCH" and write.after and write.before:
+            self._judge_status(name, write.before.get("status", {}), write.after["status"])
+        if write.before and collection in (JOBS, CONFIG_MAPS) and _owner(write.before) not in self.parallelism:
+            self.wrong.append(f"I5: {write.verb} of {name}, which is not ours")
+        if collection == PODS or (collection == EVENTS and write.verb != "POST"):
+            self.wrong.append(f"I5: {write.verb} of {name} in {collection}")
+
+    def _judge_creation(self, job: Object) -> None:
+        name, uid = job["metadata"]["name"], _owner(job)
+        if not positions_of(job):
+            return  # a report, which may be made again where it was deleted before anybody saw it
+        self._created[name] += 1
+        if self._created[name] > 1 + (name in self._forgiven):
+            self.wrong.append(f"I1: Job {name} was created {self._created[name]} times")
+        twice = positions_of(job) & Intervals.of(self.told.get(uid, {}))
+        if twice:
+            self.wrong.append(f"I1: {name} runs positions {twice}, whose outcomes are on record")
+        unfinished = [
+            other for other in self.api.objects[JOBS].values() if not _finished(other) and positions_of(other)
+        ]
+        mine = [other for other in unfinished if _owner(other) == uid]
+        if len(mine) > self.parallelism[uid]:
+            self.wrong.append(f"I2: {len(mine)} Jobs of a run with parallelism {self.parallelism[uid]}")
+        if len(unfinished) > self.most_jobs:
+            self.wrong.append(f"I2: {len(unfinished)} Jobs with a limit of {self.most_jobs}")
+
+    def _judge_status(self, name: str, before: Object, after: Object) -> None:
+        devices, old = after.get("devices"), before.get("devices", {})
+        if devices:
+            parts = sum(count for key, count in devices.items() if key != "total")
+            if parts != devices["total"]:
+                self.wrong.append(f"I3: {name}: the parts add up to {parts} of {devices['total']}")
+            backward = {key: (old[key], devices[key]) for key in OUTCOMES if devices[key] < old.get(key, 0)}
+            if backward:
+                self.wrong.append(f"I3: {name}: counters went backward: {backward}")
+        was, now = (
+            {
+                c["type"]
+                for c in s.get("conditions", ())
+                if c["status"] == "True" and c["type"] in ("Complete", "Failed")
+            }
+            for s in (before, after)
+        )
+        if was - now:
+            self.wrong.append(f"I4: {name}: {was - now} reverted")
+        if (size := len(json.dumps(after))) > MOST_STATUS:
+            self.wrong.append(f"I7: {name}: a status of {size} bytes")
+
+    def judge_end(self, name: str) -> None:
+        """Whether a run that is Complete says what its scorers said."""
+        run = self.api.objects[RUNS][name]
+        status, told = run["status"], Counter(self.told.get(run["metadata"]["uid"], {}).values())
+        if status["phase"] != "Complete":
+            return
+        for outcome in ("scored", "partial", "empty", "alreadyScored"):
+            if status["devices"][outcome] != told[outcome]:
+                self.wrong.append(
+                    f"O: {name}: {status['devices'][outcome]} {outcome}, and {told[outcome]} are on record"
+                )
+
+
+def positions_of(job: Object) -> Intervals:
+    """The devices that a Job covers; none for a report."""
+    return Intervals.parse(job["metadata"].get("annotations", {}).get(POSITIONS_ANNOTATION, ""))
+
+
+def _owner(item: Object) -> str:
+    owners = item["metadata"].get("ownerReferences") or [{"uid": ""}]
+    return str(owners[0]["uid"])
+
+
+def _finished(job: Object) -> bool:
+    return any(one["status"] == "True" for one in job.get("status", {}).get("conditions", ()))
