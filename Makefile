@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help demo demo-local down test check lint images bench faults lock generate format clean clean-all
+.PHONY: help demo demo-local down test check coverage lint images bench faults lock generate format clean clean-all
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -30,6 +30,11 @@ test: lint  ## everything: check, contract, integration, end to end
 
 check: lint  ## format, lint, types, import contracts, unit tests
 	$(VENV)/bin/pytest -q -n auto -m "not real and not walk"
+
+coverage: $(READY)  ## every branch of the operator's modules that decide is tested (half a minute)
+	$(VENV)/bin/coverage run --rcfile=tests/operator/coverage.ini -m pytest -q -m "not real and not walk" \
+	    tests/operator tests/contract tests/schedule/test_windows.py tests/operator_edge/test_paths.py
+	$(VENV)/bin/coverage report --rcfile=tests/operator/coverage.ini
 
 lint: $(READY)
 	$(VENV)/bin/ruff format --check .
