@@ -5,17 +5,12 @@ import sys
 
 import pytest
 
-from tests.support.hazards import hazards
 from tests.support.marks import ROOT, SHOWN, marked_tests
 
 
 @pytest.mark.parametrize("mark", SHOWN)
 def test_everything_that_has_to_be_shown_has_a_test_and_no_mark_names_anything_else(mark: str) -> None:
     assert sorted(marked_tests(mark)) == sorted(SHOWN[mark]())
-
-
-def test_each_fault_that_a_test_is_marked_with_is_known() -> None:
-    assert set(marked_tests("fault")) - set(hazards()) == set()
 
 
 @pytest.mark.walk  # two sessions of pytest take seconds

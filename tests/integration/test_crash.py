@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from tests.integration.runs import Runs
 
 DEVICES = 40
@@ -22,6 +24,7 @@ def an_operator(runs: Runs) -> Iterator[subprocess.Popen[bytes]]:
         process.wait()
 
 
+@pytest.mark.fault("F2")
 def test_a_run_whose_operator_is_killed_three_times_creates_each_job_once_and_scores_every_device(runs: Runs) -> None:
     runs.create(parallelism=10)
     for scored in (1, 12, 25):

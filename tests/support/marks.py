@@ -16,12 +16,13 @@ from pathlib import Path
 import pytest
 
 from tests.support.fields import spec_fields
+from tests.support.hazards import hazards
 from tests.support.values import chart_values
 
 ROOT = Path(__file__).parents[2]
 TESTS = ROOT / "tests"
 # Every mark, and what has to be shown by tests that carry it.
-SHOWN: dict[str, Callable[[], Collection[str]]] = {"field": spec_fields, "value": chart_values}
+SHOWN: dict[str, Callable[[], Collection[str]]] = {"field": spec_fields, "fault": hazards, "value": chart_values}
 MARKS = {
     "field": "fields of spec that the test changes",
     "fault": "faults, threats and inputs that it stands for",
