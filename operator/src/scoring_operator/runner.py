@@ -195,6 +195,7 @@ class Runner:
             return STORAGE_RETRY if self._trouble else 0.0
         due = [] if decided.wake is None else [decided.wake]
         self._take_progress(decided)
+        called_created = frozenset(self._hands.known)
         another_phase = decided.phase != self.run.status.get("phase")  # to be told now, so to be saved now
         wait = 0.0 if decided.save or another_phase else self._saved_at + SAVE_EVERY - time.monotonic()
         if self._ledger.unsaved and wait <= 0:
@@ -203,6 +204,7 @@ class Runner:
         if self._ledger.unsaved:
             due.append(wait)
         else:
+            self._hands.known -= called_created  # saved progress says so now
             due += await self._tell(decided, seen)
             await self._hands.delete(self.run, decided.delete, self.jobs)
         if self._unheard:
@@ -216,7 +218,6 @@ class Runner:
         if old and new and new.frozen.rebuilt:  # any of the batches marked now may have been run before
             self._ledger.doubtful |= new.open.keys() - old.open.keys()
         self._ledger.progress = new
-        self._hands.known.clear()  # the plan has called these batches created
 
     async def _tell(self, decided: Plan, seen: Observed) -> list[float]:
         """Write status; answers in how many seconds it may be, where it may not yet."""

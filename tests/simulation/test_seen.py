@@ -1,0 +1,31 @@
+"""A Job that this operator created or saw is not created a second time, whatever becomes of it and of the answers."""
+
+import pytest
+
+from tests.simulation.api import JOBS
+from tests.simulation.world import World
+
+WINDOW = {"start": "2018-08-28T23:00:00Z", "end": "2018-08-29T00:00:00Z"}
+
+
+@pytest.mark.fault("F10", "F15")
+@pytest.mark.parametrize("refusals", [["500"] * 8, ["lost"] * 8, ["silence"]], ids=["refused", "lost", "silent"])
+@pytest.mark.parametrize("seconds", [0.7, 1.0, 1.4, 1.8, 2.5])
+def test_jobs_that_somebody_deletes_while_nothing_can_be_saved_go_on_in_the_next_round(
+    refusals: list[str], seconds: float
+) -> None:
+    world = World(3, devices=2, most_jobs=1000)
+    try:
+        world.create_run("run", {"window": WINDOW, "parallelism": 2, "maxFailedDevices": "100%"})
+        world.let_pass(seconds)
+        world.api.faults.extend(refusals)
+        while not world.api.objects[JOBS]:
+            world.let_pass(0.1)
+        world.let_pass(0.5)
+        for name in list(world.api.objects[JOBS]):
+            world.remove(JOBS, name)
+        world.let_pass(60)
+        assert world.wrong == []
+        assert len(world.jobs(finished=False)) == 2
+    finally:
+        world.close()
