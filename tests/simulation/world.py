@@ -42,7 +42,7 @@ class World:
         self.operators = 0
         self._created: Counter[str] = Counter()
         self._lost: set[str] = set()  # Jobs that somebody deleted
-        self._forgiven: set[str] = set()  # of these, all that the operator may have died without knowing of
+        self._forgiven: set[str] = set()  # those whose end an operator may have missed because it died
         self._session: Session | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.api.on_write.append(self._judge)
@@ -95,7 +95,7 @@ class World:
 
     def kill(self) -> None:
         """End the operator as SIGKILL does: what it has sent may still be done, and it learns of nothing."""
-        self._forgiven |= self._lost
+        self._forgiven |= self._lost | self.api.objects[JOBS].keys()
         self.time.run(self._kill())
 
     async def _kill(self) -> None:
