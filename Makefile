@@ -33,7 +33,7 @@ check: lint  ## format, lint, types, import contracts, unit tests
 
 coverage: $(READY)  ## every branch of the operator's modules that decide is tested (half a minute)
 	$(VENV)/bin/coverage run --rcfile=tests/operator/coverage.ini -m pytest -q -m "not real and not walk" \
-	    tests/operator tests/contract tests/schedule/test_windows.py tests/operator_edge/test_paths.py
+	    tests/operator tests/contract tests/schedule/test_windows.py tests/schedule/test_gaps.py tests/operator_edge/test_paths.py
 	$(VENV)/bin/coverage report --rcfile=tests/operator/coverage.ini
 
 lint: $(READY)
