@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help demo demo-local down test check coverage lint images bench faults lock generate format clean clean-all
+.PHONY: help demo demo-local down test check coverage lint audit images bench faults lock generate format clean clean-all
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -60,6 +60,11 @@ lock: $(READY)  ## compile the hashed requirements anew (make lock UPGRADE=1 tak
 	$(COMPILE) $(if $(UPGRADE),--upgrade) scorer/pyproject.toml -o requirements/scorer.txt
 	$(COMPILE) $(if $(UPGRADE),--upgrade) operator/pyproject.toml scorer/pyproject.toml localcluster/pyproject.toml --group dev -o requirements/dev.txt
 	echo "uv==$$($(UV) --version | cut -d' ' -f2)" | $(COMPILE) - -o requirements/uv.txt
+
+audit: $(READY)  ## the pins against the PyPA advisory database of today; renews the snapshot that `make check` holds them to
+	rm -rf .local/advisory-database
+	git clone --quiet --depth 1 https://github.com/pypa/advisory-database .local/advisory-database
+	$(PY) -m tests.security.advisories .local/advisory-database
 
 generate: $(READY)  ## bring up to date what is made from other files: the chart's CRD, schema and README, docs/scoringrun.md and reliability.md
 	$(PY) -m tests.chart.generate

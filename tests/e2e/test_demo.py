@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from demo.places import CHECKOUT, Places
+from demo.places import CHECKOUT, NAMESPACE, Places
 
 from localcluster import processes
 from localcluster.paths import cluster_dir
@@ -53,6 +53,16 @@ def test_it_is_interrupted_passes_when_run_again_and_goes_without_a_trace(where:
     assert len(list(window.glob("press-*.csv"))) == 12
     runs = subprocess.run([where.bin / "kubectl", "get", "sr"], capture_output=True, text=True, check=True).stdout
     assert "Complete" in runs
+    show = [
+        where.bin / "kubectl",
+        "get",
+        "namespaces",
+        "-l",
+        "pod-security.kubernetes.io/enforce=restricted",
+        "-o",
+        "name",
+    ]
+    assert f"namespace/{NAMESPACE}" in subprocess.run(show, capture_output=True, text=True, check=True).stdout
 
     gone = start(where, "down")
     shown, _ = gone.communicate(timeout=120)

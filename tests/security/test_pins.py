@@ -1,10 +1,12 @@
 """T16: what the programs, their images and these tests are made of, is what was pinned."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
+from tests.security import advisories
 from tests.support.marks import ROOT
 
 PINS = sorted((ROOT / "requirements").glob("*.txt"))
@@ -40,3 +42,46 @@ def test_go_tools_are_pinned_by_the_sums_of_their_modules() -> None:
         replaced = dict(re.findall(r"^\t(\S+) => \1 (v\S+)", module.read_text(), re.MULTILINE))
         for path, version in needs:
             assert f"{path} {replaced.get(path, version)}" in sums, f"{module}: {path} {version}"
+
+
+@pytest.mark.fault("T16")
+def test_no_pin_is_known_to_be_weak() -> None:
+    snapshot = json.loads(advisories.SNAPSHOT.read_text())
+    pinned = advisories.pins()
+    assert len(pinned) > 80
+    assert {one["package"] for one in snapshot["advisories"]} <= {name for name, _ in pinned}
+    assert [(name, ids) for name, version in pinned if (ids := advisories.concerning(name, version, snapshot))] == []
+
+
+ADVISORY = """
+id: PYSEC-2023-192
+modified: 2023-10-10T14:28:19.389317Z
+affected:
+- package: {ecosystem: PyPI, name: urllib3}
+  ranges:
+  - {type: GIT, events: [{introduced: "0"}, {fixed: 644124e}]}
+  - type: ECOSYSTEM
+    events: [{introduced: 2.0.0}, {fixed: 2.0.6}, {introduced: "0"}, {fixed: 1.26.17}, {introduced: "3.10"}]
+"""
+
+
+@pytest.mark.fault("T16")
+def test_a_weak_pin_is_noticed_by_the_snapshot_of_a_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "vulns" / "urllib3"
+    folder.mkdir(parents=True)
+    (folder / "PYSEC-2023-192.yaml").write_text(ADVISORY)
+    (folder / "PYSEC-2023-193.yaml").write_text(f"{ADVISORY.replace('192', '193')}withdrawn: 2023-10-11T00:00:00Z\n")
+    snapshot = advisories.take(tmp_path)
+    weak = {
+        v
+        for v in ("1.26.16", "1.26.17", "2.0.5", "2.0.6", "3.9", "3.10")
+        if advisories.concerning("urllib3", v, snapshot)
+    }
+    assert weak == {"1.26.16", "2.0.5", "3.10"}
+    monkeypatch.setattr(advisories, "SNAPSHOT", tmp_path / "advisories.json")
+    monkeypatch.setattr(advisories, "pins", lambda: [("urllib3", "2.0.5")])
+    assert advisories.main(tmp_path) == 1
+    assert "urllib3 2.0.5: PYSEC-2023-192; take a newer one" in capsys.readouterr().out
+    assert advisories.main(tmp_path / "vulns") == 64
