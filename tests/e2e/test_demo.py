@@ -31,6 +31,11 @@ def start(where: Places, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
+def kubectl(where: Places, *arguments: str) -> str:
+    command = [str(where.bin / "kubectl"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
 def test_it_is_interrupted_passes_when_run_again_and_goes_without_a_trace(where: Places) -> None:
     interrupted = start(where, "run")
     assert interrupted.stdout is not None
@@ -51,18 +56,9 @@ def test_it_is_interrupted_passes_when_run_again_and_goes_without_a_trace(where:
     assert len(list((where.demo / "models").glob("press-*.joblib"))) == 12
     (window,) = (where.demo / "predictions").iterdir()
     assert len(list(window.glob("press-*.csv"))) == 12
-    runs = subprocess.run([where.bin / "kubectl", "get", "sr"], capture_output=True, text=True, check=True).stdout
-    assert "Complete" in runs
-    show = [
-        where.bin / "kubectl",
-        "get",
-        "namespaces",
-        "-l",
-        "pod-security.kubernetes.io/enforce=restricted",
-        "-o",
-        "name",
-    ]
-    assert f"namespace/{NAMESPACE}" in subprocess.run(show, capture_output=True, text=True, check=True).stdout
+    assert "Complete" in kubectl(where, "get", "sr")
+    enforced = "pod-security.kubernetes.io/enforce=restricted"
+    assert f"namespace/{NAMESPACE}" in kubectl(where, "get", "namespaces", "-l", enforced, "-o", "name")
 
     gone = start(where, "down")
     shown, _ = gone.communicate(timeout=120)
