@@ -28,8 +28,8 @@ SUMMARY, FAILURES, ANOMALIES, PAGE, SUCCESS = (
 )
 
 _MOST_ANEW = 3
-_RECORD = 2**20
-"""Bytes of an outcome record above which it is none: 500 devices have less than half of that."""
+_RECORD = 2 * 2**20
+"""Bytes of an outcome record above which it is none: 500 messages of 500 characters have less, however escaped."""
 
 DESCRIPTION = """\
 Report on a window from its predictions in the store. Beside them, in {window}/, are written
