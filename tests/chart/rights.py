@@ -9,7 +9,7 @@ NEEDED: dict[str, dict[Right, str]] = {
         ("list", "scoringruns"): "find the runs at its start, and those that a watch did not tell of",
         ("watch", "scoringruns"): "hear of runs and of their changes",
         ("get", "scoringruns"): "read the run that another one retries, and a run anew when somebody else changed it",
-        ("delete", "scoringruns"): "remove runs whose ttlSecondsAfterFinished has passed",
+        ("delete", "scoringruns"): "remove runs when ttlSecondsAfterFinished or historyLimit says so",
         ("patch", "scoringruns/status"): "tell how a run stands",
         ("create", "jobs"): "score a batch of devices, and report on the window",
         ("list", "jobs"): "see all Jobs at its start",
