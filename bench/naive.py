@@ -1,6 +1,6 @@
 """The yardstick: the steps of the original's predict.py with today's pinned packages.
 
-Read the shared CSV, then for each tag of the device: load its pickled model, select the rows, predict, write a CSV
+Read the shared CSV, then for each tag of the device: load its pickled model, select the rows, predict, write a CSV.
 One process and one read for all tags of a device, so that the yardstick pays imports and download once.
 """
 

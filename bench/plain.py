@@ -57,12 +57,15 @@ class Client:
         self._account = account
 
     async def request(self, method: str, path: str, body: bytes | None = None) -> bytes:
-        """Send a request and give the answer's body; raises FailedError for an error."""
-        async with self._session.request(method, self._url(path), data=body) as answer:
-            content = await answer.read()
-            if answer.status >= 400:
+        """Send a request, again where it came too fast, and give the answer's body; raises FailedError for an error."""
+        while True:
+            async with self._session.request(method, self._url(path), data=body) as answer:
+                content = await answer.read()
+            if answer.status < 400:
+                return content
+            if answer.status != 429:
                 raise FailedError(f"{method} {path}: {answer.status} {content.decode()[:300]}")
-            return content
+            await asyncio.sleep(float(answer.headers.get("Retry-After", "1")))
 
     async def get(self, path: str) -> Any:
         """Read an object, or a collection in one answer."""
