@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help demo demo-local down test check coverage lint audit images bench faults lock generate format clean clean-all
+.PHONY: help demo demo-local down test test-deploy check coverage lint audit images bench faults lock generate format clean clean-all
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -27,6 +27,9 @@ down:  ## end the demo and remove all it made but the caches
 
 test: lint  ## everything: check, contract, integration, end to end
 	$(VENV)/bin/pytest
+
+test-deploy: $(READY)  ## Azure's scripts through az, the guide to AKS walked, an OCI registry, an autoscaler (an hour the first time)
+	$(VENV)/bin/pytest tests/deploy
 
 check: lint  ## format, lint, types, import contracts, unit tests
 	$(VENV)/bin/pytest -q -n auto -m "not real and not walk"

@@ -235,9 +235,24 @@ class Cluster:
         Raises:
             ClusterError: it is no such archive, or the cluster has no such node.
         """
+        self._real_node().load(archive)
+
+    def use_registry(self, address: str, name: str = "") -> None:
+        """Let the node for real containers pull images from a registry that speaks plain HTTP.
+
+        Args:
+            address: the registry's host and port.
+            name: how images' references begin, where that is not the address.
+
+        Raises:
+            ClusterError: the cluster has no such node.
+        """
+        self._real_node().use_registry(name or address, address)
+
+    def _real_node(self) -> Node:
         if not self._node:
             raise ClusterError(f"cluster {self.name!r} has no node for real containers; its nodes: {self.nodes}")
-        self._node.load(archive)
+        return self._node
 
     def add_stage(self, stage: Mapping[str, Any]) -> None:
         """Add a stage (see stages.py) for the simulated nodes' pods; one of the same name is replaced."""

@@ -81,6 +81,23 @@ def install(progress: Progress) -> Path:
     return brought
 
 
+def module_folder(tool: str, module: str) -> Path:
+    """Where the sources of a module are that a tool is built from, as its go.mod pins it.
+
+    Raises:
+        BuildError: Go does not find it.
+    """
+    program = find().program
+    if program is None:
+        raise BuildError(f"no Go toolchain yet: build {tool} first")
+    command = [str(program), "list", "-m", "-f", "{{.Dir}}", module]
+    environment = os.environ | {"GOTOOLCHAIN": "local", "GOFLAGS": "-mod=mod", "GOWORK": "off"}
+    answer = subprocess.run(command, cwd=TOOLS / tool, env=environment, capture_output=True, text=True, check=False)
+    if answer.returncode != 0 or not answer.stdout.strip():
+        raise BuildError(f"{' '.join(command)}\nfailed in {TOOLS / tool}:\n{answer.stderr.strip()}")
+    return Path(answer.stdout.strip())
+
+
 def _folder() -> Path:
     return cache_dir() / f"go-{hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:12]}"
 

@@ -77,8 +77,15 @@ def build(name: str, *, progress: Progress | None = None, checkout: Path = CHECK
     return archive
 
 
-def push(archive: Path, reference: str, *, progress: Progress | None = None) -> None:
+def push(archive: Path, reference: str, *, plain_http: bool = False, progress: Progress | None = None) -> None:
     """Push an archive that `build` made to a registry, as ``host/path:tag``; a login made before is used.
+
+    Args:
+        archive: what `build` returned.
+        reference: what the image is called there.
+        plain_http: the registry has no TLS; one on this machine's own addresses is taken for such anyway. docker must
+            have been told so itself.
+        progress: where to show what goes on; standard error by default.
 
     Raises:
         BuildError: a command failed, such as for want of a login; the message ends with what it said last.
@@ -94,7 +101,8 @@ def push(archive: Path, reference: str, *, progress: Progress | None = None) -> 
         buildah = _buildah(Path(scratch))
         run([*buildah, "pull", "--quiet", f"docker-archive:{archive}"], archive.parent)
         # A registry on this machine is taken to speak plain HTTP, as docker takes it.
-        plain = ["--tls-verify=false"] if re.match(r"(localhost|127\.\d+\.\d+\.\d+)(:|/)", reference) else []
+        plain_http = plain_http or bool(re.match(r"(localhost|127\.\d+\.\d+\.\d+)(:|/)", reference))
+        plain = ["--tls-verify=false"] if plain_http else []
         run([*buildah, "push", "--quiet", *plain, local, f"docker://{reference}"], archive.parent)
 
 

@@ -20,7 +20,14 @@ from pathlib import Path
 from localcluster import cgroups, debian, kwok, pause, processes
 from localcluster.controlplane import ControlPlane
 from localcluster.errors import ClusterError
-from localcluster.nodeconfig import SOCKET, containerd_config, kubelet_config, network_config, proxy_config
+from localcluster.nodeconfig import (
+    SOCKET,
+    containerd_config,
+    kubelet_config,
+    network_config,
+    proxy_config,
+    registry_hosts,
+)
 
 ROLES = ("node", "containerd", "kubelet", "kube-proxy")
 
@@ -194,6 +201,12 @@ class Node:
             answer = subprocess.run(command, stdin=file, capture_output=True, text=True, check=False)
         if answer.returncode != 0:
             raise ClusterError(f"cannot load {archive} into cluster {self.cluster}: {answer.stderr.strip()}")
+
+    def use_registry(self, name: str, address: str) -> None:
+        """Pull images whose references begin with `name` from the registry at `address`, over plain HTTP."""
+        folder = self._files / "registries" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "hosts.toml").write_text(registry_hosts(address))
 
 
 def remove(cluster: str) -> None:

@@ -32,7 +32,14 @@ snapshotter = "overlayfs"
 runtime_type = "io.containerd.runc.v2"
 {cri}.containerd.runtimes.runc.options]
 SystemdCgroup = false
+{cri}.registry]
+config_path = "/mnt/node/registries"
 """
+
+
+def registry_hosts(address: str) -> str:
+    """Containerd's hosts.toml of a registry that speaks plain HTTP, at its host and port."""
+    return f'server = "http://{address}"\n'
 
 
 def network_config(pods: str) -> dict[str, Any]:

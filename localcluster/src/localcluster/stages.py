@@ -215,8 +215,10 @@ conditions:
 addresses:
 - {type: InternalIP, address: {{ NodeIP | Quote }}}
 - {type: Hostname, address: {{ .metadata.name | Quote }}}
+{{ if not .status.allocatable }}
 capacity: &size {cpu: "1000", memory: 4Ti, ephemeral-storage: 4Ti, pods: "100000"}
 allocatable: *size
+{{ end }}
 """
 
 

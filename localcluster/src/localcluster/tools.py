@@ -61,11 +61,13 @@ TOOLS = {
     "etcd": Tool({"etcd": "go.etcd.io/etcd/server/v3"}, 40),
     "helm": Tool({"helm": "helm.sh/helm/v4/cmd/helm"}, 140),
     "kwok": Tool({"kwok": "sigs.k8s.io/kwok/cmd/kwok"}, 120),
+    "karpenter": Tool({"karpenter": "sigs.k8s.io/karpenter/kwok"}, 105),
     "kubeconform": Tool({"kubeconform": "github.com/yannh/kubeconform/cmd/kubeconform"}, 30),
     # Without the tag it would bring the SDKs of all clouds along, to discover what to scrape in them.
     "promtool": Tool({"promtool": "github.com/prometheus/prometheus/cmd/promtool"}, 100, tags="remove_all_sd"),
     "kube-score": Tool({"kube-score": "github.com/zegl/kube-score/cmd/kube-score"}, 60),
     "pause": Tool({"pause": "."}, 5),
+    "registry": Tool({"registry": "github.com/distribution/distribution/v3/cmd/registry"}, 95),
 }
 
 

@@ -1,0 +1,157 @@
+"""docs/install-aks.md, walked: every command block of it in order, to predictions.
+
+az is the real one, against the recording endpoint; kubectl and helm act on the local cluster, whose node plays the
+scoring pool; storage is Azurite behind TLS, which takes the endpoint's tokens; docker is tests/deploy/docker.py.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from localcluster.azurite import Azurite, OAuth
+from localcluster.certificates import Authority
+from localcluster.cluster import Cluster
+from localcluster.registry import Registry
+from tests.deploy.endpoint import TENANT, Azure
+from tests.deploy.shell import ROOT, Shell
+from tests.e2e.entra import TRUST, Entra, serving
+
+GUIDE = ROOT / "docs" / "install-aks.md"
+NAMESPACE = "scoring"
+POOLS = ("fleetscore.dev/pool=scoring", "kubernetes.azure.com/mode=system")  # one node plays both
+SUPPLIED = ("FLEETSCORE_NAME", "FLEETSCORE_LOCATION", "FLEETSCORE_SUBSCRIPTION")
+
+
+def blocks() -> list[str]:
+    """The command blocks of the guide, in order."""
+    return re.findall(r"^```sh\n(.*?)^```$", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def kubeconfig(cluster: Cluster, name: str) -> str:
+    """The administrator's kubeconfig, with everything in it called by the name that AKS would give it."""
+    config = json.loads(cluster.kubeconfig.read_text())
+    user = f"clusterUser_{name}"
+    config["clusters"][0]["name"], config["users"][0]["name"] = name, user
+    config["contexts"] = [{"name": name, "context": {"cluster": name, "user": user}}]
+    return json.dumps({**config, "current-context": name})
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the guide is walked: a signed-in shell, and the stand-ins behind what it does."""
+
+    shell: Shell
+    cluster: Cluster
+    entra: Entra
+
+
+@pytest.fixture
+def place(container_cluster: Cluster, tmp_path: Path) -> Iterator[Place]:
+    """An Azure that has the local cluster, an Azurite and a registry behind it, and trusts the cluster's accounts."""
+    cluster, host, pki = container_cluster, container_cluster.host_address, tmp_path / "pki"
+    config = kubeconfig(cluster, "aks-fleetscore")
+    issuer = cluster.api.request("GET", "/.well-known/openid-configuration")["issuer"]
+    with ExitStack() as running:
+        azure = running.enter_context(Azure(pki, host, issuer=issuer, kubeconfig=config))
+        chain, key = certificate(pki, host)
+        azurite = running.enter_context(Azurite.start(tmp_path / "azurite", host=host, oauth=OAuth(chain, key)))
+        registry = running.enter_context(Registry.start(tmp_path / "registry", host=host))
+        entra = running.enter_context(serving(Entra(cluster.api, TENANT, azure.credentials), host, chain, key))
+        azure.blob_url = f"{azurite.url}/"
+        cluster.use_registry(registry.address, azure.address)
+        running.callback(clean_up, cluster)
+        play_azure(cluster, entra, azure.ca)
+        shell = Shell(azure, tmp_path, {"REGISTRY_OF_TEST": registry.address, "PYTHONPATH": str(ROOT)})
+        put_docker(tmp_path / "bin")
+        shell.sign_in()
+        yield Place(shell, cluster, entra)
+
+
+def certificate(folder: Path, host: str) -> tuple[Path, Path]:
+    """A server's certificate of the endpoint's authority, that authority's behind it, and the key."""
+    authority = Authority(folder, "authority")
+    server, key = authority.issue("server", "server", names=[host])
+    chain = folder / "chain.pem"
+    chain.write_bytes(server.read_bytes() + authority.certificate.read_bytes())
+    return chain, key
+
+
+def play_azure(cluster: Cluster, entra: Entra, ca: Path) -> None:
+    """Give the cluster what AKS has: its labels of pools, and the webhook of workload identity."""
+    cluster.kubectl("label", "nodes", "--all", *POOLS)
+    cluster.kubectl("create", "namespace", NAMESPACE)
+    cluster.kubectl("-n", NAMESPACE, "create", "configmap", TRUST, f"--from-file=ca.crt={ca}")
+    cluster.kubectl("apply", "-f", "-", input=json.dumps(entra.webhook(NAMESPACE, ca)))
+
+
+def clean_up(cluster: Cluster) -> None:
+    cluster.kubectl("delete", "mutatingwebhookconfiguration", f"identity-{NAMESPACE}", "--ignore-not-found")
+    cluster.kubectl("label", "nodes", "--all", *(f"{pool.partition('=')[0]}-" for pool in POOLS))
+    cluster.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")
+
+
+def put_docker(folder: Path) -> None:
+    """A program docker, which is tests/deploy/docker.py."""
+    folder.mkdir()
+    program = folder / "docker"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m tests.deploy.docker "$@"\n')
+    program.chmod(0o755)
+
+
+def test_a_reader_supplies_three_values_each_named_before_its_first_use() -> None:
+    text, given = GUIDE.read_text(), set()
+    for block in blocks():
+        given |= set(re.findall(r"^(?:export )?([A-Z_]+)=", block, re.MULTILINE))
+        assert set(re.findall(r"\$\{?([A-Z_]+)", block)) <= given, block
+        assert not re.search(r"<[a-z]", block), f"a value to be filled in: {block}"
+    assert {name for name in given if f"| `{name}` |" in text} == set(SUPPLIED)
+    assert all(text.index(f"| `{name}` |") < text.index(f"{name}=") for name in SUPPLIED)
+
+
+def test_the_guide_leads_from_nothing_to_predictions(place: Place, checkout: Path) -> None:
+    done = walk(place.shell, checkout)
+    assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-4000:]}"
+    rows = done.stdout.rstrip().splitlines()[-3:]
+    assert rows[0] == "TS,Device,Tag,Val,Prediction,Score"
+    assert rows[1].split(",")[1] == "press-1"
+    runs = json.loads(place.cluster.kubectl("-n", NAMESPACE, "get", "scoringruns", "-o", "json"))["items"]
+    assert [run["status"]["devices"]["total"] for run in runs] == [12] * len(runs) != []
+
+    # Azure was told of the accounts that the chart made, and of the issuer that signs their tokens.
+    accounts = {f"system:serviceaccount:{NAMESPACE}:fleetscore-{who}" for who in ("operator", "scorer")}
+    assert set(place.shell.azure.credentials) == accounts
+    assert {subject for subject, _, refused in place.entra.exchanges if not refused} == accounts
+    credential = place.shell.azure.put("/id-fleetscore-scorer/federatedidentitycredentials/scoring")
+    assert credential["properties"]["issuer"] == place.shell.azure.issuer
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A clone as a reader has it, with this checkout's files; its virtual environment is this one, made already."""
+    clone = tmp_path / "clone"
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True)
+    for name in listed.stdout.splitlines():
+        target = clone / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, target)
+    (clone / ".venv").mkdir()
+    (clone / ".venv" / "bin").symlink_to(ROOT / ".venv" / "bin")
+    (clone / ".venv" / ".ready").touch()
+    return clone
+
+
+def walk(shell: Shell, checkout: Path) -> subprocess.CompletedProcess[str]:
+    """Run the blocks in one shell, as a reader types them; the first command that fails ends it."""
+    script = "\n".join(["set -euo pipefail", *(f"echo '### block {n}'\n{text}" for n, text in enumerate(blocks(), 1))])
+    return subprocess.run(
+        ["bash", "-c", script], cwd=checkout, env=shell.environment, capture_output=True, text=True, check=False
+    )
