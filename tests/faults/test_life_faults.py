@@ -236,6 +236,7 @@ def test_a_huge_run_keeps_to_its_parallelism_and_its_status_and_memory_stay_smal
     assert peak <= parallelism
     assert size <= 32 * 1024
     assert memory <= 150 * 1024
+    assert requests <= devices / 5 + 300
     assert set(place.created("huge").values()) == {1}
 
 

@@ -69,7 +69,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         name = report.nodeid.rpartition("::")[2]
         terminalreporter.write_line(f"{', '.join(ids):<8} {report.outcome:<7} {name}: {_figures(report)}")
     if config.getoption("--figures"):
-        _write({one.nodeid: {"ids": ids, "figure": _figures(one)} for ids, one in found if one.passed})
+        whole = bool(config.getoption("--long"))
+        _write({one.nodeid: {"ids": ids, "figure": _figures(one), "long": whole} for ids, one in found if one.passed})
 
 
 def _place(hazard: str) -> tuple[str, int]:
@@ -91,17 +92,18 @@ def reliability_tables() -> str:
     figures = {key: one for key, one in json.loads(FIGURES.read_text()).items() if key.partition("[")[0] in named}
     runs = sorted({(one["date"], one["cores"]) for one in figures.values()})
     when = ", ".join(f"{date} on {cores} cores" for date, cores in runs)
-    text = f"The figures are from `make faults` of {when}.\n"
+    text = f"The figures are from `make faults`, those in italics from the shorter form in `make test`; of {when}.\n"
     for title, hazards in (("Faults", FAULTS), ("Threats", THREATS), ("Inputs", INPUTS)):
         text += f"\n## {title}\n\n| | what happens | tests | measured |\n|---|---|---|---|\n"
         for key, meaning in hazards.items():
-            measured = [f"{_case(name)}{one['figure']}" for name, one in figures.items() if key in one["ids"]]
+            measured = [_measured(name, one) for name, one in figures.items() if key in one["ids"]]
             cells = (key, meaning, links(tests.get(key, ())), "<br>".join(measured))
             text += f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |\n"
     return text
 
 
-def _case(name: str) -> str:
-    """The parameters of a test, where it has some, before its figure."""
+def _measured(name: str, one: Mapping[str, Any]) -> str:
+    """A test's figure, after the parameters of the test where it has some."""
     _, bracket, parameters = name.partition("[")
-    return f"{parameters.removesuffix(']')}: " if bracket else ""
+    text = f"{parameters.removesuffix(']')}: {one['figure']}" if bracket else str(one["figure"])
+    return text if one["long"] else f"*{text}*"
