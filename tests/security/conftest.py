@@ -1,4 +1,4 @@
 from tests.chart.conftest import helm
-from tests.integration.conftest import crd, operate, runs, staged
+from tests.integration.conftest import crd, operate, pytest_configure, runs, staged
 
-__all__ = ["crd", "helm", "operate", "runs", "staged"]
+__all__ = ["crd", "helm", "operate", "pytest_configure", "runs", "staged"]
