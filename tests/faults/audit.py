@@ -1,6 +1,7 @@
 """What clients asked of a cluster's API server and what it answered, read from its audit log as it grows."""
 
 import json
+import threading
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,23 +25,24 @@ class Request:
 
 
 class Audit:
-    """The audit log by namespace. Not for several threads at once."""
+    """The audit log by namespace."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._at = 0
+        self._reading = threading.Lock()
         self._found: dict[str, list[Request]] = defaultdict(list)
 
     def of(self, namespace: str) -> list[Request]:
         """All requests in a namespace so far."""
-        with self._path.open("rb") as log:
+        with self._reading, self._path.open("rb") as log:
             log.seek(self._at)
             for line in log:
                 if not line.endswith(b"\n"):
                     break
                 self._at += len(line)
                 self._take(json.loads(line))
-        return self._found[namespace]
+            return list(self._found[namespace])
 
     def _take(self, event: dict[str, dict[str, str]]) -> None:
         target, answer = event.get("objectRef", {}), event.get("responseStatus", {})

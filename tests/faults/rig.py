@@ -6,7 +6,6 @@ simulated pods. What happened is read from the API server's audit log, never fro
 
 import subprocess
 import sys
-import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -61,7 +60,6 @@ class Place:
     devices: int = 20
     poison: bool = False
     release: Release = field(init=False)
-    _reading: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self.cluster.create_namespace(self.namespace)
@@ -108,8 +106,7 @@ class Place:
 
     def requests(self) -> list[Request]:
         """What the operator's account asked for here so far."""
-        with self._reading:
-            found = list(self.audit.of(self.namespace))
+        found = self.audit.of(self.namespace)
         account = f"system:serviceaccount:{self.namespace}:fleetscore-operator"
         return [request for request in found if request.user == account]
 
