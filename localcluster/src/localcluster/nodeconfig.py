@@ -39,7 +39,8 @@ config_path = "/mnt/node/registries"
 
 def registry_hosts(address: str) -> str:
     """Containerd's hosts.toml of a registry that speaks plain HTTP, at its host and port."""
-    return f'server = "http://{address}"\n'
+    # The table is needed: containerd 1.6 refuses a file without a host.
+    return f'server = "http://{address}"\n[host."http://{address}"]\ncapabilities = ["pull", "resolve"]\n'
 
 
 def network_config(pods: str) -> dict[str, Any]:
