@@ -65,7 +65,7 @@ class Limits:
     patience: float = 60.0  # how long one call goes on repeating a request
     silence: float = 75.0  # the server sends a bookmark each minute: a watch without one is dead
     pause: float = 0.2  # before the first repetition; each further one doubles it
-    page_size: int = 500
+    page_size: int = 200  # a Job of 50 devices is 10 KB
 
 
 _DEFAULT_LIMITS = Limits()

@@ -11,7 +11,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 START = 16
-LARGEST = 256
+LARGEST = 32  # each has a TLS connection, for which asyncio keeps 256 KiB; 32 create some 300 Jobs a second
 DECREASE = 0.7
 
 
