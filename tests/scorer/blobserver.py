@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
+from xml.etree import ElementTree as ET
 
 CANARY = "canary0123456789"
 SAS = f"sv=2023-11-03&sig={CANARY}"
@@ -105,7 +106,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, path: str, body: bytes, *, cut: bool = False, damage: bool = False) -> None:
         there = self.state.blobs.get(path)
-        if self.command == "PUT":
+        query = parse_qs(urlsplit(self.path).query)
+        if query.get("comp") == ["list"]:
+            self._list(f"{path}/", query.get("prefix", [""])[0])
+        elif self.command == "PUT":
             self._put(path, body, there)
         elif there is None:
             self._send(404, headers={"x-ms-error-code": "BlobNotFound"})
@@ -126,6 +130,22 @@ class _Handler(BaseHTTPRequestHandler):
                 headers["x-ms-blob-content-md5"] = headers.pop("Content-MD5")
                 content, status = content[first : last + 1], 206
             self._send(status, content, headers, cut=cut)
+
+    def _list(self, container: str, prefix: str) -> None:
+        blobs = ET.Element("Blobs")
+        for path, blob in sorted(self.state.blobs.items()):
+            if path.startswith(container + prefix):
+                one = ET.SubElement(blobs, "Blob")
+                ET.SubElement(one, "Name").text = path.removeprefix(container)
+                properties, metadata = (ET.SubElement(one, name) for name in ("Properties", "Metadata"))
+                told = {"Etag": blob.etag, "Content-Length": str(len(blob.content)), "BlobType": "BlockBlob"}
+                for name, value in {**told, **blob.headers}.items():
+                    meta = name.lower().startswith("x-ms-meta-")
+                    ET.SubElement(*((metadata, name[10:]) if meta else (properties, name))).text = value
+        answer = ET.Element("EnumerationResults")
+        answer.append(blobs)
+        ET.SubElement(answer, "NextMarker")
+        self._send(200, ET.tostring(answer, xml_declaration=True), {"Content-Type": "application/xml"})
 
     def _put(self, path: str, body: bytes, there: Stored | None) -> None:
         wanted = self.headers.get("If-Match")

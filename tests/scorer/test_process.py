@@ -78,7 +78,7 @@ def until(seen: object, seconds: float = 60.0) -> None:
 
 
 @pytest.mark.fault("F34")
-@pytest.mark.parametrize("method", ["HEAD", "GET", "PUT"])
+@pytest.mark.parametrize("method", ["GET", "PUT"])
 def test_sigterm_ends_it_at_once_with_75_and_whole_blobs_or_none(method: str, tmp_path: Path) -> None:
     message = tmp_path / "message"
     with serving() as server:
@@ -113,6 +113,39 @@ def test_sigterm_ends_it_at_once_with_75_and_whole_blobs_or_none(method: str, tm
         assert "passing" not in found
         assert json.loads(server.blobs["/account/predictions/_runs/u/j.json"].content)["devices"] == 2
         assert [path for path in server.blobs if path.endswith("press-2.csv") and "predictions" in path] == []
+
+
+@pytest.mark.fault("F34")
+def test_sigterm_while_all_devices_wait_for_the_listing_ends_it_at_once_with_75() -> None:
+    with serving() as server:
+        environment = fill(server, "press-1", "press-2")
+        server.fail("silent", times=100, method="GET", path="/account/predictions")
+        process = start(*LINE, "--", "press-1", "press-2", environment=environment)
+        until(lambda: server.requests)
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+        assert time.monotonic() - began < 5
+        assert process.returncode == 75
+        assert predictions_on(server) == {}
+
+
+@pytest.mark.fault("F34")
+def test_a_retried_pod_finds_all_that_is_complete_in_one_listing() -> None:
+    devices = [f"press-{number}" for number in range(30)]
+    with serving() as server:
+        environment = fill(server, *devices)
+        words = (*LINE, "--run-uid", "u", "--job-name", "j", "--")
+        start(*words, *devices[:20], environment=environment).communicate(timeout=60)
+        server.requests.clear()
+        process = start(*words, *devices, environment=environment)
+        process.communicate(timeout=60)
+        asked = [(method, path) for method, path, _ in server.requests]
+        assert process.returncode == 0
+        assert sum("comp=list" in path for _, path in asked) == 1
+        assert [path for method, path in asked if method == "HEAD"] == []
+        assert sum(method == "GET" and path.startswith("/account/models/") for method, path in asked) == 10
+        assert len(predictions_on(server)) == 30
 
 
 def predictions_on(server: BlobServer) -> dict[str, bytes]:

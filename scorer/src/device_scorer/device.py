@@ -31,8 +31,8 @@ def score_device(device: str, shift: Shift, guard: Guard) -> Outcome:
     guard.store = store
     name = paths.prediction_name(shift.settings.predictions_path, task.window, device)
     asked, made = task.tags, None
-    for _ in range(_MOST_RACES):
-        there = store.stat("predictions", name)
+    for turn in range(_MOST_RACES):
+        there = store.stat("predictions", name) if turn else shift.found.stat(name, store, guard)
         if there is not None and (settled := _settled(device, there, made, shift, store)):
             return settled
         wider = (

@@ -9,13 +9,13 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from device_scorer import log, outcome, settings, task
+from device_scorer import log, outcome, paths, settings, task
 from device_scorer.blobs import Store, open_store
 from device_scorer.crew import Crew
 from device_scorer.device import score_device
 from device_scorer.errors import ReasonedError, UsageInvalid
 from device_scorer.outcome import Outcome
-from device_scorer.shift import Shift
+from device_scorer.shift import Found, Shift
 from device_scorer.task import Task, add_arguments
 
 __all__ = ["add_arguments", "run"]
@@ -40,7 +40,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageInvalid(
             "--write-policy Overwrite: this fleet does not allow it (FLEETSCORE_ALLOW_OVERWRITE=true would)",
         )
-    shift = Shift(asked, given, open_store(given))
+    valid = filter(paths.DEVICE_ID.fullmatch, asked.devices)
+    names = [paths.prediction_name(given.predictions_path, asked.window, device) for device in valid]
+    shift = Shift(asked, given, open_store(given), found=Found(names))
     tell = _teller(asked, local=given.folder is not None)
     crew = Crew(
         lambda device, guard: score_device(device, shift, guard),

@@ -1,15 +1,19 @@
 """What the devices of one process share, and what each has for itself: its time and its permission to write."""
 
+import itertools
+import os.path
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from device_scorer import SCIKIT_LEARN, log
-from device_scorer.blobs import Store
-from device_scorer.errors import DeadlineExceeded, ReasonedError
+from device_scorer.blobs import BlobInfo, Store
+from device_scorer.errors import ConfigurationInvalid, DeadlineExceeded, ReasonedError
 from device_scorer.settings import Settings
 from device_scorer.task import Task
+
+_PAGE = 5_000  # blobs in one answer of a listing
 
 
 class Guard:
@@ -19,6 +23,7 @@ class Guard:
         self.ends = time.monotonic() + seconds
         self.given_up = False
         self.store: Store | None = None
+        self.queues = False  # another device asks the store for something on behalf of all
 
     def check(self) -> None:
         """Raise DeadlineExceeded once the time is over."""
@@ -28,11 +33,49 @@ class Guard:
     @property
     def waits_for_storage(self) -> bool:
         """Whether it is the store that keeps the device waiting."""
-        return self.store is not None and self.store.calling
+        return self.queues or (self.store is not None and self.store.calling)
 
     def give_up(self) -> None:
         """Let the device begin no write from now on; one under way is whole or nothing anyway."""
         self.given_up = True
+
+
+class Found:
+    """The predictions of the process's devices that were there when it began: one listing, not a look at each.
+
+    What came since is met on writing, for that is on condition that nothing came. Names that share little of their
+    beginning may have more neighbours than one page of a listing holds; then what it does not show is looked at.
+
+    Args:
+        names: the blobs' names; a single one is looked at, not listed.
+    """
+
+    def __init__(self, names: Sequence[str] = ()) -> None:
+        self._prefix = os.path.commonprefix(names)  # noqa: RUF071  any beginning of a name will do
+        self._lock = threading.Lock()
+        self._listed = len(names) < 2
+        self._there: dict[str, BlobInfo] = {}
+        self._whole = False
+
+    def stat(self, name: str, store: Store, guard: Guard) -> BlobInfo | None:
+        """What is known of a blob of predictions; None where there is none. Raises ReasonedError."""
+        guard.queues = True
+        with self._lock:
+            guard.queues = False
+            if not self._listed:
+                self._list(store)
+        if self._whole or name in self._there:
+            return self._there.get(name)
+        return store.stat("predictions", name)
+
+    def _list(self, store: Store) -> None:
+        self._listed = True  # whatever comes of it: a second try would keep all devices waiting once more
+        try:
+            page = itertools.islice(store.list("predictions", self._prefix), _PAGE)
+            self._there = {info.name: info for info in page}
+            self._whole = len(self._there) < _PAGE
+        except ConfigurationInvalid as error:
+            log.info(f"each device's predictions are looked at, for they cannot be listed: {error}")
 
 
 class Opening:
@@ -78,5 +121,6 @@ class Shift:
     store: Store
     large: threading.Lock = field(default_factory=threading.Lock)
     """Held while readings above a few MiB are in memory: so that memory does not grow with the number of devices."""
+    found: Found = field(default_factory=Found)
     opening: Opening = field(default_factory=Opening)
     versions: Versions = field(default_factory=Versions)
