@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Self
 
@@ -128,6 +129,19 @@ def test_sigterm_while_all_devices_wait_for_the_listing_ends_it_at_once_with_75(
         assert time.monotonic() - began < 5
         assert process.returncode == 75
         assert predictions_on(server) == {}
+
+
+@pytest.mark.parametrize("count", [1, 30])
+def test_a_device_costs_three_requests_and_its_job_three_more(count: int) -> None:
+    devices = [f"press-{number}" for number in range(count)]
+    with serving() as server:
+        environment = fill(server, *devices)
+        process = start(*LINE, "--run-uid", "u", "--job-name", "j", "--", *devices, environment=environment)
+        process.communicate(timeout=60)
+        asked = Counter("LIST" if "comp=list" in path else method for method, path, _ in server.requests)
+    assert process.returncode == 0
+    look = "HEAD" if count == 1 else "LIST"
+    assert asked == {look: 1, "DELETE": 1, "GET": 2 * count, "PUT": count + 1}
 
 
 @pytest.mark.fault("F34")
