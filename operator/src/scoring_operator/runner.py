@@ -209,6 +209,9 @@ class Runner:
             await self._hands.delete(self.run, decided.delete, self.jobs)
         if self._unheard:
             due.append(0.0 if seen.words else DEAF_SECONDS)
+        if decided.phase == "Running":  # where nothing happens no event comes, and a pass has to ask why
+            look_at = max(self._moved_at + STUCK_SECONDS, self._looked_at + LOOK_AGAIN_SECONDS)
+            due.append(max(look_at - time.monotonic(), 0.0) + 0.1)
         due += await self._create(decided)
         await self._hands.suspend(self.run, decided.suspend)
         return min(due, default=None)
