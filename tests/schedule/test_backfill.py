@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from scoring_operator.__main__ import main
+from scoring_operator.cluster import Limits
 from tests.schedule.conftest import RUNS, Api
 
 DAY = ("--from", "2018-08-28", "--to", "2018-08-29")
-LIST = f"{RUNS}?limit=500"
+LIST = f"{RUNS}?limit={Limits().page_size}"
 
 
 def backfill(file: Path, *more: str) -> int:
