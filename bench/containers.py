@@ -17,6 +17,7 @@ from typing import Any
 from azure.storage.blob import BlobServiceClient
 
 from bench import plain, rig, scorer
+from bench.goals import Goals
 from localcluster import images
 from localcluster.azurite import Azurite
 from localcluster.cluster import Cluster
@@ -108,17 +109,15 @@ def _job(kind: Kind, number: int, label: str, device: str) -> dict[str, Any]:
 
 def _report(rounds: int) -> bool:
     nothing = KINDS[0].per_second
-    met = True
+    goals = Goals()
     print("| real containers, one device each | Jobs/s | against doing nothing | goal |")
     print("|---|---|---|---|")
     for kind in KINDS:
         ratio = statistics.median(one / other for one, other in zip(kind.per_second, nothing, strict=True))
-        reached = kind.goal is None or ratio >= kind.goal
-        met = met and reached
-        goal = "" if kind.goal is None else f">= {kind.goal}{'' if reached else ' MISSED'}"
+        goal = goals.verdict(ratio, least=kind.goal)
         print(f"| {kind.name} | {statistics.median(kind.per_second):.2f} | {ratio:.2f} | {goal} |")
     print(f"\n{len(DEVICES)} Jobs at once, {rounds} interleaved rounds, medians")
-    return met
+    return goals.met
 
 
 def main(*, quick: bool) -> bool:

@@ -23,6 +23,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import OneClassSVM
 
+from bench.goals import Goals
 from localcluster.azurite import Azurite
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -159,17 +160,15 @@ def _measure(variant: Variant, container: str, connection_string: str) -> None:
 
 def _report(variants: list[Variant], rounds: int) -> bool:
     medians = {variant.name: statistics.median(variant.cpu) for variant in variants}
-    met = True
+    goals = Goals()
     print("| one process | CPU per device / naive | goal | peak RSS (MiB) |")
     print("|---|---|---|---|")
     for variant in variants:
         ratio = medians[variant.name] / medians[variant.against] / variant.devices
-        reached = variant.goal is None or ratio <= variant.goal
-        met = met and reached
-        goal = "" if variant.goal is None else f"<= {variant.goal}{'' if reached else ' MISSED'}"
+        goal = goals.verdict(ratio, most=variant.goal)
         print(f"| {variant.name} | {ratio:.4f} | {goal} | {variant.rss_mib:.0f} |")
     print(f"\nnaive = {medians['naive, 5 x 240 rows']:.2f} s of CPU here; {rounds} interleaved rounds, medians")
-    return met
+    return goals.met
 
 
 def main(*, quick: bool) -> bool:

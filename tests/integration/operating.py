@@ -68,6 +68,43 @@ def a_fleet(*namespaces: str, **settings: Any) -> Fleet:
     return parse_fleet({"name": "default", "namespaces": list(namespaces), "scorer": scorer, **settings})
 
 
+def assemble(
+    cluster: Cluster, storage: Memory, *fleets: Fleet, namespace: str, most_jobs: int
+) -> tuple[Engine, list[asyncio.Task[None]]]:
+    """The engine and its mirrors in one namespace, and the tasks in which they work; a mirror stands for kopf."""
+    jobs = Mirror(
+        cluster,
+        api="apis/batch/v1",
+        plural="jobs",
+        type=JobView,
+        namespaces=[namespace],
+        label_selector=JOB_SELECTOR,
+    )
+    runs = Mirror(
+        cluster,
+        api="apis/fleetscore.dev/v1alpha1",
+        plural="scoringruns",
+        type=dict[str, Any],
+        namespaces=[namespace],
+    )
+    engine = Engine(
+        cluster,
+        jobs,
+        {fleet.name: fleet for fleet in fleets},
+        storage,
+        ScorerImage("scorer:test"),
+        namespaces=(namespace,),
+        most_jobs=most_jobs,
+    )
+
+    def changed(old: dict[str, Any] | None, new: dict[str, Any] | None) -> None:
+        meta = (new or old or {})["metadata"]
+        engine.wake(meta["namespace"], meta["name"], new)
+
+    runs.on_change(changed)
+    return engine, [asyncio.create_task(one.run()) for one in (jobs, runs, engine)]
+
+
 @asynccontextmanager
 async def operating(
     kubeconfig: str,
@@ -79,37 +116,7 @@ async def operating(
 ) -> AsyncIterator[Engine]:
     """The engine at work in one namespace."""
     async with Cluster.connect(credentials.load({"KUBECONFIG": kubeconfig}), limits=limits) as cluster:
-        jobs = Mirror(
-            cluster,
-            api="apis/batch/v1",
-            plural="jobs",
-            type=JobView,
-            namespaces=[namespace],
-            label_selector=JOB_SELECTOR,
-        )
-        runs = Mirror(
-            cluster,
-            api="apis/fleetscore.dev/v1alpha1",
-            plural="scoringruns",
-            type=dict[str, Any],
-            namespaces=[namespace],
-        )
-        engine = Engine(
-            cluster,
-            jobs,
-            {fleet.name: fleet for fleet in fleets},
-            storage,
-            ScorerImage("scorer:test"),
-            namespaces=(namespace,),
-            most_jobs=most_jobs,
-        )
-
-        def changed(old: dict[str, Any] | None, new: dict[str, Any] | None) -> None:
-            meta = (new or old or {})["metadata"]
-            engine.wake(meta["namespace"], meta["name"], new)
-
-        runs.on_change(changed)
-        tasks = [asyncio.create_task(one.run()) for one in (jobs, runs, engine)]
+        engine, tasks = assemble(cluster, storage, *fleets, namespace=namespace, most_jobs=most_jobs)
         try:
             yield engine
         finally:

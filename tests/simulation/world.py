@@ -11,14 +11,10 @@ from typing import Any
 
 from scoring_operator.cluster import Cluster, Limits
 from scoring_operator.credentials import Credentials
-from scoring_operator.engine import Engine
 from scoring_operator.intervals import Intervals
-from scoring_operator.jobs import ScorerImage
-from scoring_operator.mirror import Mirror
-from scoring_operator.names import JOB_SELECTOR, POSITIONS_ANNOTATION
+from scoring_operator.names import POSITIONS_ANNOTATION
 from scoring_operator.transport import Transport
-from scoring_operator.views import JobView
-from tests.integration.operating import Memory, a_fleet
+from tests.integration.operating import Memory, a_fleet, assemble
 from tests.simulation.api import CONFIG_MAPS, EVENTS, JOBS, NAMESPACE, PODS, RUNS, Api, Object, Session, Write
 from tests.simulation.virtual import VirtualTime
 
@@ -60,38 +56,8 @@ class World:
         account = Credentials(server="https://simulated")
         transport = Transport(account, self._session, None, 30.0)  # type: ignore[arg-type]  # it stands for aiohttp's
         cluster = Cluster(transport, Limits())
-        jobs = Mirror(
-            cluster,
-            api="apis/batch/v1",
-            plural="jobs",
-            type=JobView,
-            namespaces=[NAMESPACE],
-            label_selector=JOB_SELECTOR,
-        )
-        runs = Mirror(
-            cluster,
-            api="apis/fleetscore.dev/v1alpha1",
-            plural="scoringruns",
-            type=dict[str, Any],
-            namespaces=[NAMESPACE],
-        )
         fleet = a_fleet(NAMESPACE)
-        image = ScorerImage("scorer:test")
-        engine = Engine(
-            cluster,
-            jobs,
-            {"default": fleet},
-            self.storage,
-            image,
-            namespaces=(NAMESPACE,),
-            most_jobs=self.most_jobs,
-        )
-
-        def changed(old: dict[str, Any] | None, new: dict[str, Any] | None) -> None:
-            engine.wake(NAMESPACE, (new or old or {})["metadata"]["name"], new)
-
-        runs.on_change(changed)
-        self._tasks = [asyncio.create_task(one.run()) for one in (jobs, runs, engine)]
+        _, self._tasks = assemble(cluster, self.storage, fleet, namespace=NAMESPACE, most_jobs=self.most_jobs)
 
     def kill(self) -> None:
         """End the operator as SIGKILL does: what it has sent may still be done, and it learns of nothing."""

@@ -15,7 +15,7 @@ from scoring_operator.cluster import Cluster
 from scoring_operator.conditions import condition
 from scoring_operator.errors import NotFound, SettingsInvalid
 from scoring_operator.schedule import run_to_exit_code
-from scoring_operator.scoringrun import GROUP, KIND, PLURAL, VERSION
+from scoring_operator.scoringrun import GROUP, KIND, PLURAL, VERSION, has_ended
 
 FAILED = 1
 LOOK_EVERY = 1.0  # seconds
@@ -72,7 +72,7 @@ async def _follow(cluster: Cluster, path: str, seconds: float) -> Object:
         if status.get("phase", phase) != phase:
             phase = status["phase"]
             print(f"  {phase}: {status.get('message', '')}", flush=True)
-        if ended(status):
+        if has_ended(status):
             # The report comes after the end, and writes beside the predictions that are taken away afterwards.
             deadline = min(deadline, time.monotonic() + REPORT_SECONDS)
             if (condition(status, "Reported") or {}).get("status") != "Unknown":
@@ -93,15 +93,10 @@ def check_run(fleet: str, device: str) -> dict[str, Any]:
     }
 
 
-def ended(status: Object) -> bool:
-    """Whether a run with this status has ended."""
-    return any((condition(status, kind) or {}).get("status") == "True" for kind in ("Complete", "Failed"))
-
-
 def judge(status: Object) -> tuple[int, str]:
     """The exit code, and in words how the run ended that had this status at last."""
     devices, results = status.get("devices", {}), status.get("results", {})
-    if not ended(status):
+    if not has_ended(status):
         told = status.get("message") or "the operator has said nothing: is its pod ready?"
         return FAILED, f"has not ended in time: {told}"
     if devices.get("scored"):

@@ -98,8 +98,13 @@ class ScoringRun(Struct, frozen=True):
     @property
     def ended(self) -> bool:
         """Whether a terminal condition stands in status; it never reverts."""
-        conditions = self.status.get("conditions") or ()
-        return any(c.get("type") in ("Complete", "Failed") and c.get("status") == "True" for c in conditions)
+        return has_ended(self.status)
+
+
+def has_ended(status: Mapping[str, Any]) -> bool:
+    """Whether a run with this status has ended: Complete or Failed is True."""
+    conditions = status.get("conditions") or ()
+    return any(c.get("type") in ("Complete", "Failed") and c.get("status") == "True" for c in conditions)
 
 
 def parse(body: Mapping[str, Any]) -> ScoringRun:

@@ -194,8 +194,8 @@ def as_json(summary: Summary) -> bytes:
 def failures_csv(summary: Summary) -> bytes:
     """`_failures.csv`: every device that leaves the window incomplete."""
     # One line each: csv leaves a lone carriage return unquoted, which a reader takes for the line's end.
-    messages = {line.device: " ".join(line.fate.message.split()) for line in summary.failures}
-    lines = ([line.device, line.fate.outcome, line.fate.reason, messages[line.device]] for line in summary.failures)
+    fates = ((line.device, line.fate) for line in summary.failures)
+    lines = ([device, fate.outcome, fate.reason, " ".join(fate.message.split())] for device, fate in fates)
     unreadable = ([device, "unreadable", "DataInvalid", text] for device, text in sorted(summary.unreadable.items()))
     return _csv(["Device", "Outcome", "Reason", "Message"], [*lines, *unreadable])
 
