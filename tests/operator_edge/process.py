@@ -56,6 +56,7 @@ class Release:
             "apply", "--server-side", "--force-conflicts", "-n", self.namespace, "-f", "-", input=yaml.dump_all(wanted)
         )
         self.cluster.kubectl("wait", "--for=condition=Established", "crd/scoringruns.fleetscore.dev", "--timeout=30s")
+        self.cluster.kubectl("get", "scoringruns", "-n", self.namespace)  # repeats until their storage answers
         self.kubeconfig = self.cluster.kubeconfig_for(self.namespace, "fleetscore-operator")
         self.folder.mkdir(parents=True, exist_ok=True)
         fleets = [{"namespaces": [self.namespace]} | fleet for fleet in self.fleets]
