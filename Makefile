@@ -32,7 +32,7 @@ test-deploy: $(READY)  ## Azure's scripts through az, the guide to AKS walked, a
 	$(VENV)/bin/pytest tests/deploy
 
 check: lint  ## format, lint, types, import contracts, unit tests
-	$(VENV)/bin/pytest -q -n auto -m "not real and not walk"
+	$(VENV)/bin/pytest -q -n auto --dist worksteal -m "not real and not walk"
 
 coverage: $(READY)  ## every branch of the operator's modules that decide is tested (half a minute)
 	$(VENV)/bin/coverage run --rcfile=tests/operator/coverage.ini -m pytest -q -m "not real and not walk" \

@@ -18,6 +18,7 @@ def demo(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=CHECKOUT)
 
 
+@pytest.mark.walk
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [

@@ -37,6 +37,7 @@ async def held(lease: Lease) -> AsyncIterator[asyncio.Task[None]]:
         await asyncio.gather(renewing, return_exceptions=True)
 
 
+@pytest.mark.walk
 async def test_the_first_one_holds_the_lease_and_the_second_waits(api: FaultServer, connection: Cluster) -> None:
     first, second = contender(connection, "a"), contender(connection, "b")
     async with held(first):
@@ -59,6 +60,7 @@ async def test_a_released_lease_is_taken_at_once(api: FaultServer, connection: C
         assert spec(api)["leaseTransitions"] == 1
 
 
+@pytest.mark.walk
 async def test_a_lease_that_is_no_longer_renewed_is_taken_when_it_has_run_out_and_not_before(
     connection: Cluster,
 ) -> None:
@@ -71,6 +73,7 @@ async def test_a_lease_that_is_no_longer_renewed_is_taken_when_it_has_run_out_an
         assert not first.held
 
 
+@pytest.mark.walk
 async def test_clocks_that_differ_do_not_matter(api: FaultServer, connection: Cluster) -> None:
     async with held(contender(connection, "a")):
         pass

@@ -197,6 +197,7 @@ async def test_a_list_older_than_what_is_known_is_not_believed(api: FaultServer,
         assert changes == []
 
 
+@pytest.mark.walk
 async def test_a_server_that_was_set_back_is_believed_in_the_end(api: FaultServer, connection: Cluster) -> None:
     await api.put(JOBS, "before")
     async with mirroring(connection) as mirror:

@@ -94,6 +94,7 @@ def test_an_endpoint_that_says_nothing_of_use_ends_in_75_within_the_deadline(
     figure(f"{kind}: 75 after {took:.1f} s of the 3 that a device had")
 
 
+@pytest.mark.walk
 @pytest.mark.fault("F27")
 @pytest.mark.parametrize("kind", ["reset", "silent", "truncate", "damage"])
 def test_a_read_that_breaks_is_read_again_and_whole(server: BlobServer, store: Store, kind: str) -> None:
@@ -112,6 +113,7 @@ def test_what_arrives_damaged_every_time_is_never_believed(server: BlobServer, s
         store.read("predictions", "p.csv")
 
 
+@pytest.mark.walk
 @pytest.mark.fault("F27")
 @pytest.mark.parametrize("status", [429, 503])
 def test_retry_after_is_honoured(server: BlobServer, store: Store, status: int) -> None:
@@ -131,6 +133,7 @@ def test_a_retry_after_beyond_the_deadline_is_not_waited_for(server: BlobServer,
     assert time.monotonic() - began < 2
 
 
+@pytest.mark.walk
 @pytest.mark.fault("F27")
 @pytest.mark.parametrize("kind", ["status", "silent", "reset"])
 def test_trouble_that_lasts_ends_by_the_deadline(server: BlobServer, store: Store, kind: str) -> None:
@@ -221,6 +224,7 @@ def score(*devices: str, words: tuple[str, ...] = ()) -> Said:
     return scorer("score", "--window-start", START, "--window-end", END, *words, "--", *devices)
 
 
+@pytest.mark.walk
 @pytest.mark.fault("F27", "F28")
 @pytest.mark.parametrize("method", ["HEAD", "GET", "PUT", "DELETE"])
 @pytest.mark.parametrize("kind", ["status", "reset", "lost", "silent"])
@@ -248,6 +252,7 @@ def test_storage_that_stays_away_is_75_and_says_which(server: BlobServer, tmp_pa
     assert word["passing"] == {"StorageUnavailable": "1"}
 
 
+@pytest.mark.walk
 @pytest.mark.fault("F27")
 @pytest.mark.usefixtures("hasty")
 def test_when_storage_is_down_the_rest_of_a_packed_job_is_not_tried(server: BlobServer) -> None:
@@ -257,6 +262,7 @@ def test_when_storage_is_down_the_rest_of_a_packed_job_is_not_tried(server: Blob
     assert time.monotonic() - began < 15
 
 
+@pytest.mark.walk
 @pytest.mark.fault("T13")
 @pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("kind", ["status", "reset", "silent"])
@@ -273,6 +279,7 @@ def test_no_secret_gets_into_any_line_at_any_level(
     assert CANARY not in said.out + said.err + said_too.out + said_too.err + caplog.text
 
 
+@pytest.mark.walk
 @pytest.mark.usefixtures("hasty")
 @pytest.mark.fault("T13")
 @pytest.mark.parametrize("kind", ["status", "reset"])

@@ -131,6 +131,7 @@ def test_sigterm_while_all_devices_wait_for_the_listing_ends_it_at_once_with_75(
         assert predictions_on(server) == {}
 
 
+@pytest.mark.walk
 @pytest.mark.parametrize("count", [1, 30])
 def test_a_device_costs_three_requests_and_its_job_three_more(count: int) -> None:
     devices = [f"press-{number}" for number in range(count)]
@@ -144,6 +145,7 @@ def test_a_device_costs_three_requests_and_its_job_three_more(count: int) -> Non
     assert asked == {look: 1, "DELETE": 1, "GET": 2 * count, "PUT": count + 1}
 
 
+@pytest.mark.walk
 @pytest.mark.fault("F34")
 def test_a_retried_pod_finds_all_that_is_complete_in_one_listing() -> None:
     devices = [f"press-{number}" for number in range(30)]
@@ -196,6 +198,7 @@ def test_told_to_stop_at_any_moment_it_leaves_whole_blobs_and_the_next_pod_does_
     figure(f"{MOMENTS} moments, {', '.join(map(str, left))} of {len(devices)} devices done, never a part of one")
 
 
+@pytest.mark.walk
 @pytest.mark.fault("F32")
 def test_killed_and_started_again_it_does_only_the_rest() -> None:
     with serving() as server:
@@ -221,6 +224,7 @@ def test_killed_and_started_again_it_does_only_the_rest() -> None:
         assert record["rows"] == 10
 
 
+@pytest.mark.walk
 @pytest.mark.fault("F29", "T18")
 def test_two_pods_for_one_device_leave_one_blob_and_both_are_content() -> None:
     with serving() as server:

@@ -67,6 +67,7 @@ def scored(store: Path) -> list[list[str]]:
     return found
 
 
+@pytest.mark.walk
 def test_every_row_gets_the_label_that_the_original_models_give_it(store: Path) -> None:
     models = {}
     for path in (ORIGINAL / "models").iterdir():
@@ -79,6 +80,7 @@ def test_every_row_gets_the_label_that_the_original_models_give_it(store: Path) 
     assert sorted(found) == sorted(expected)
 
 
+@pytest.mark.walk
 def test_todays_scikit_learn_reads_the_bundles_and_gives_the_same_labels(store: Path) -> None:
     bundles = {device: joblib.load(store / "models" / f"{device}.joblib") for device in ("1", "2", "3")}
     found = scored(store)

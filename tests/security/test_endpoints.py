@@ -109,6 +109,7 @@ def scorer_reads(url: str, auth: str) -> None:
 READERS = pytest.mark.parametrize("read", [operator_reads, scorer_reads])
 
 
+@pytest.mark.walk
 @pytest.mark.fault("T7")
 @pytest.mark.usefixtures("identity")
 @pytest.mark.parametrize("auth", ["workloadIdentity", "sas"])
