@@ -149,6 +149,7 @@ def _measure(variant: Variant, container: str, connection_string: str) -> None:
         "OMP_NUM_THREADS": "1",
         **variant.extra,
     }
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # as in the images, no module is compiled while it is measured
     measured = [sys.executable, "-I", "-S", str(Path(__file__).with_name("measured.py")), *variant.command]
     done = subprocess.run(measured, env=environment, capture_output=True, text=True, check=True)
     code, cpu, rss = done.stdout.split()

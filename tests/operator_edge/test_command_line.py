@@ -74,6 +74,12 @@ def test_help_and_version_need_no_settings(capsys: pytest.CaptureFixture[str], a
     assert capsys.readouterr().out
 
 
+@pytest.mark.parametrize("arguments", [[], ["walk"], ["run", "--fast"], ["create-run", "--schedule"]])
+def test_wrong_usage_ends_with_64_as_the_help_says(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    assert main(arguments) == 64
+    assert "usage: scoring-operator" in capsys.readouterr().err
+
+
 def test_a_pod_speaks_as_its_service_account_and_reads_its_token_again(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("one")
     (tmp_path / "ca.crt").write_text("pem")

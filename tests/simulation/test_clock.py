@@ -54,3 +54,20 @@ def test_a_deadline_passes_after_its_seconds_whatever_the_clock_was_set_to(world
     assert status(world)["phase"] == "Running"
     world.let_pass(20)
     assert (status(world)["phase"], status(world)["conditions"][-1]["reason"]) == ("Failed", "DeadlineExceeded")
+
+
+@pytest.mark.fault("F20", "F10")
+@pytest.mark.parametrize("fate", ["500", "lost"])
+@pytest.mark.parametrize("first", range(6))
+@pytest.mark.parametrize("hours", [1, -1], ids=["forward", "back"])
+def test_a_clock_that_was_set_is_minded_though_it_cannot_be_saved_at_once(
+    world: World, hours: int, fate: str, first: int
+) -> None:
+    begin(world)
+    world.end_job(world.jobs(finished=False)[0], "done")
+    world.api.clock_off = 3600.0 * hours
+    world.api.faults.extend([""] * first + [fate])
+    world.let_pass(95)
+    assert status(world)["phase"] == "Running"
+    world.let_pass(30)
+    assert (status(world)["phase"], status(world)["conditions"][-1]["reason"]) == ("Failed", "DeadlineExceeded")

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import version
+from typing import NoReturn
 
 import yaml
 
@@ -23,6 +24,13 @@ COMMANDS = {
     "backfill": ("scoring_operator.backfill", "create the runs that past windows of a schedule lack"),
     "check": ("scoring_operator.checking", "score one made-up device and say how it went (`helm test`)"),
 }
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, with the exit code that a CronJob's failure policy knows for wrong usage."""
+
+    def error(self, message: str) -> NoReturn:
+        raise SettingsInvalid(f"{message}\n{self.format_usage().strip()}")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,17 +72,17 @@ def read_fleets(settings: Settings) -> Mapping[str, Fleet]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; errors of configuration are one line and exit code 64."""
+    """Run a command; errors of usage and configuration are a line or two and exit code 64."""
     wanted = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser(prog="scoring-operator", description="Scores a fleet of devices, one Job each.")
+    parser = _Parser(prog="scoring-operator", description="Scores a fleet of devices, one Job each.")
     parser.add_argument("--version", action="version", version=version("scoring-operator"))
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (module, summary) in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary)
         if name in wanted[:1]:
             import_module(module).add_arguments(command)
-    parsed = parser.parse_args(wanted)
     try:
+        parsed = parser.parse_args(wanted)
         return int(import_module(COMMANDS[parsed.command][0]).run(parsed))
     except SettingsInvalid as error:
         print(f"scoring-operator: {error}", file=sys.stderr)

@@ -61,6 +61,7 @@ class Ledger:
         self._saved: Saved | None = None
         self._loaded = False
         self._offset: float | None = None  # the API server's time less our monotonic clock's, when last seen
+        self._set_by = 0.0  # seconds by which that was set since progress was last saved
 
     @property
     def unsaved(self) -> bool:
@@ -78,7 +79,10 @@ class Ledger:
                 self.refusal, saved = Trouble("NameTaken", str(error)), None
             self.lost = saved is None and bool(run.status.get("devices"))
             if saved is not None:
+                arrived = self.progress is not None and self.progress.clock == saved.progress.clock
                 await self._adopt(run, saved)
+                if not arrived:
+                    self._move_clock(self._set_by)
                 self.doubtful = frozenset(saved.progress.open)
             self._loaded = True
         if self.progress is None and self.refusal is None:
@@ -94,7 +98,12 @@ class Ledger:
         set_by = offset - self._offset if self._offset is not None else 0.0
         self._offset = offset
         if abs(set_by) > CLOCK_SET and self.progress is not None:
-            self.progress = replace(self.progress, clock=self.progress.clock.moved(set_by))
+            self._set_by += set_by
+            self._move_clock(set_by)
+
+    def _move_clock(self, seconds: float) -> None:
+        if self.progress is not None:
+            self.progress = replace(self.progress, clock=self.progress.clock.moved(seconds))
 
     async def _adopt(self, run: ScoringRun, saved: Saved) -> None:
         frozen = saved.progress.frozen
@@ -159,6 +168,7 @@ class Ledger:
             return
         try:
             self._saved = await self._records.save(self.progress, self._saved.version if self._saved else "")
+            self._set_by = 0.0
         except Exception:
             self._loaded = False
             raise
