@@ -5,7 +5,7 @@ import asyncio
 import itertools
 import json
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any
@@ -209,6 +209,25 @@ class Slow(Fault):
 
     def figure(self) -> str:
         return f"{self.count} answers late"
+
+
+class Overtaken(Fault):
+    """The first so many status writes reach the server only after somebody else has written once more."""
+
+    def __init__(self, times: int, writes: Callable[[], int]) -> None:
+        super().__init__()
+        self._times, self._writes = times, writes
+
+    async def before(self, call: Call) -> Answer | None:
+        if call.verb == "PATCH" and call.path.endswith("/status") and self.count < self._times:
+            self.count += 1
+            begun = self._writes() + 1  # the one that is under way may be in the version that the operator has seen
+            while self._writes() <= begun:  # noqa: ASYNC110  the other counts in a thread of its own
+                await asyncio.sleep(0.01)
+        return None
+
+    def figure(self) -> str:
+        return f"{self.count} status writes overtaken"
 
 
 class Stale(Fault):

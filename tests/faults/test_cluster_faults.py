@@ -14,7 +14,7 @@ from localcluster import stages
 from scoring_operator import credentials
 from scoring_operator.cluster import Cluster as Client
 from scoring_operator.names import JOB_SELECTOR
-from tests.faults.api_faults import Stale, regressions
+from tests.faults.api_faults import Overtaken, Stale, regressions
 from tests.faults.conftest import NewPlace
 from tests.faults.proxy import proxied
 from tests.faults.rig import Place, Truth, until
@@ -155,8 +155,9 @@ def told(place: Place, name: str, kind: str) -> dict[str, str] | None:
 
 @pytest.mark.fault("F12")
 def test_a_run_that_somebody_else_writes_to_all_the_time_loses_no_counter(
-    place: Place, calm: Truth, figure: Figure, haste: list[str]
+    new_place: NewPlace, calm: Truth, figure: Figure, haste: list[str]
 ) -> None:
+    place = new_place(DEVICES)
     path = f"/apis/fleetscore.dev/v1alpha1/namespaces/{place.namespace}/scoringruns/contested"
     stop, writes = threading.Event(), [0]
 
@@ -168,18 +169,22 @@ def test_a_run_that_somebody_else_writes_to_all_the_time_loses_no_counter(
                 await client.patch(path, {"metadata": {"annotations": {"touched": str(writes[0])}}})
                 await asyncio.sleep(0.02)
 
-    with a_run(place, "contested", *haste) as until_ended:
-        writer = threading.Thread(target=asyncio.run, args=[write()])
-        writer.start()
-        try:
-            until_ended()
-        finally:
-            stop.set()
-            writer.join()
-        assert place.truth("contested") == calm
+    overtaken = Overtaken(3, lambda: writes[0])
+    with proxied(place.cluster) as proxy:
+        place.behind(proxy.url)
+        with proxy.having(overtaken), a_run(place, "contested", *haste) as until_ended:
+            writer = threading.Thread(target=asyncio.run, args=[write()])
+            writer.start()
+            try:
+                until_ended()
+            finally:
+                stop.set()
+                writer.join()
+            assert place.truth("contested") == calm
     conflicts = sum(one.code == 409 and one.subresource == "status" for one in place.requests())
     figure(f"{writes[0]} writes of another, {conflicts} status writes repeated")
-    assert conflicts > 0
+    assert overtaken.count == 3
+    assert conflicts >= 3
 
 
 @pytest.mark.fault("F13")

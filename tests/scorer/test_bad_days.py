@@ -3,6 +3,7 @@
 import base64
 import json
 import logging
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +48,26 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Patience in fractions of a second, where a test must see it end."""
     monkeypatch.setattr(patience, "PATIENCE", 1.0)
     monkeypatch.setattr(patience, "UNREACHABLE_PATIENCE", 0.5)
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize(("excepted", "proxied"), [("", True), ("storage.invalid", False)])
+def test_storage_is_reached_by_the_proxy_that_the_environment_names_unless_it_is_excepted(
+    server: BlobServer, monkeypatch: pytest.MonkeyPatch, excepted: str, *, proxied: bool
+) -> None:
+    server.put(BLOB, b"content")
+    monkeypatch.setenv("FLEETSCORE_ACCOUNT_URL", "http://storage.invalid/account")
+    monkeypatch.setenv("http_proxy", server.url.removesuffix("/account"))
+    monkeypatch.setenv("no_proxy", excepted)
+    opened = open_store(scorer_settings.read(os.environ))
+    try:
+        blob = opened.read("predictions", "p.csv")
+    except StorageUnavailable:
+        blob = None
+    finally:
+        opened.close()
+    assert (blob is not None) == proxied
+    assert any(path.startswith("http://storage.invalid/") for _, path, _ in server.requests) == proxied
 
 
 @pytest.mark.fault("F27")

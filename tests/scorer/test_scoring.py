@@ -6,7 +6,7 @@ import pytest
 
 from device_scorer.errors import DataInvalid, DataTooLarge, DeadlineExceeded, ModelInvalid, ModelNotFound
 from device_scorer.model import Bundle
-from device_scorer.scoring import CHUNK, Scorer, choose
+from device_scorer.scoring import _MEMO, CHUNK, Scorer, choose
 from device_scorer.settings import Limits
 from tests.scorer.fleet import WINDOW, csv_of
 
@@ -58,6 +58,14 @@ def test_the_window_is_half_open_in_every_zone() -> None:
 def test_ids_that_need_quotes_get_them() -> None:
     made = scorer(b'TS,Device,Tag,Value\n"2018-08-28T23:00:05,5",d,"a,""b""",1\n', models={'a,"b"': AboveTen()})
     assert made.body.splitlines()[1] == b'"2018-08-28T23:00:05,5",d,"a,""b""",1,0,9.000000000'
+
+
+def test_more_different_values_than_are_remembered_are_judged_like_few() -> None:
+    first, again = range(_MEMO + 1), range(0, _MEMO, 2)  # the last chunks have both known and new values
+    numbers = [*first, *(number for known in again for number in (known, -known - 1))]
+    made = scorer(csv_of(*((TS, "d", "1", str(number)) for number in numbers)))
+    labels = [int(line.split(b",")[4]) for line in made.body.splitlines()[1:]]
+    assert labels == [int(number > 10) for number in numbers]
 
 
 @pytest.mark.fault("D1")

@@ -1,13 +1,16 @@
 """Azure Blob Storage as a store. This module and azure_errors are the only ones that know Azure's SDK."""
 
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from azure.core import MatchConditions
 from azure.core.exceptions import AzureError, ResourceModifiedError
+from azure.core.pipeline.transport import RequestsTransport
 from azure.storage.blob import BlobClient, BlobProperties, BlobServiceClient, ContentSettings
+from requests.utils import get_environ_proxies
 
 from device_scorer.azure_errors import code_of, status_of, understand
 from device_scorer.blobs import NO_METADATA, Blob, BlobInfo, md5_of
@@ -208,7 +211,19 @@ class _Absent:
 
 def _service(settings: Settings) -> BlobServiceClient:
     sizes = {"max_single_get_size": _PIECE, "max_chunk_get_size": _PIECE, "max_single_put_size": _ONE_PUT}
-    knobs = {**_NO_RETRIES, **sizes}
+    transport = RequestsTransport(use_env_settings=False, connection_verify=_trusted())
+    service = _client_of(settings, {**_NO_RETRIES, **sizes, "transport": transport})
+    transport.open()
+    transport.session.proxies = get_environ_proxies(service.url)
+    return service
+
+
+def _trusted() -> str | bool:
+    """The certificates that the environment says to trust, as requests itself would find them."""
+    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+
+
+def _client_of(settings: Settings, knobs: Mapping[str, Any]) -> BlobServiceClient:
     try:
         if settings.auth == "connectionString":
             return BlobServiceClient.from_connection_string(settings.connection_string, **knobs)

@@ -86,6 +86,7 @@ class _RecordReader(pickle._Unpickler):  # noqa: SLF001  the only one whose step
     """The standard library's unpickler with every step replaced that would call something."""
 
     stack: list[Any]
+    metastack: list[list[Any]]
     pop_mark: Callable[[], list[Any]]
     dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)  # noqa: SLF001  as above
 
@@ -93,6 +94,22 @@ class _RecordReader(pickle._Unpickler):  # noqa: SLF001  the only one whose step
         self._source = io.BytesIO(content)
         self._size = len(content)
         super().__init__(self._source, encoding="latin1")
+
+    def load(self) -> Any:
+        """The base's loop, straight from the bytes: frames matter only to who reads a file piece by piece."""
+        self.read, self.readinto, self.readline = self._source.read, self._source.readinto, self._source.readline
+        self.metastack, self.stack = [], []
+        self.append = self.stack.append
+        read, dispatch = self.read, self.dispatch
+        try:
+            while code := read(1):
+                dispatch[code[0]](self)
+        except pickle._Stop as stop:  # type: ignore[attr-defined]  # noqa: SLF001  as above
+            return stop.value
+        raise ModelInvalid("the model's pickle has no end: it was cut short")
+
+    def _skip_frame(self) -> None:
+        self.read(8)
 
     def find_class(self, module: str, name: str) -> Name:
         """Turn a name into a word, or refuse it."""
@@ -171,6 +188,7 @@ class _RecordReader(pickle._Unpickler):  # noqa: SLF001  the only one whose step
     def _refuse(self) -> None:
         raise ModelRefused("the model uses a pickle instruction that models of the allowed classes do not need")
 
+    dispatch[pickle.FRAME[0]] = _skip_frame
     dispatch[pickle.REDUCE[0]] = _reduce
     dispatch[pickle.NEWOBJ[0]] = _new
     dispatch[pickle.BUILD[0]] = _build

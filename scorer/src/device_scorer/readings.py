@@ -9,6 +9,7 @@ import io
 import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import NamedTuple
 
 from device_scorer.errors import DataInvalid
@@ -79,16 +80,16 @@ def parse(
     header = next(source, None)
     if header is None:
         return
-    positions = columns(header)
+    pick = columns(header).pick
     memo: dict[str, int] = {}
     for line in source:
-        if not line.strip():
+        if line.isspace():
             continue
         if may_be_cut and not line.endswith(b"\n"):
             on_bad(line, "the last line has no line end: it may have been cut short")
             continue
         try:
-            ts, device, tag, value = positions.pick(line)
+            ts, device, tag, value = pick(line)
             at = memo.get(ts)
             if at is None:
                 if len(memo) >= _MEMO_SIZE:
@@ -103,10 +104,7 @@ def parse(
 class Columns(NamedTuple):
     """Where the four columns stand in a line."""
 
-    ts: int
-    device: int
-    tag: int
-    value: int
+    take: Callable[[list[str]], tuple[str, str, str, str]]  # from a line's fields
     width: int
 
     def pick(self, line: bytes) -> tuple[str, str, str, str]:
@@ -114,10 +112,10 @@ class Columns(NamedTuple):
         fields = split(line)
         if len(fields) != self.width:
             raise ValueError(f"{len(fields)} fields in place of {self.width}")
-        ts, device, tag, value = fields[self.ts], fields[self.device], fields[self.tag], fields[self.value]
-        if not (device and tag):
+        picked = self.take(fields)
+        if not (picked[1] and picked[2]):
             raise ValueError("Device or Tag is empty")
-        return ts, device, tag, value
+        return picked
 
 
 def columns(header: bytes) -> Columns:
@@ -129,8 +127,7 @@ def columns(header: bytes) -> Columns:
     if any(names.count(name) != 1 for name in COLUMNS):
         quoted = header[:80].decode("utf-8", "replace").strip()
         raise DataInvalid(f"the first line must name the columns TS,Device,Tag,Value once each, but is {quoted!r}")
-    ts, device, tag, value = (names.index(name) for name in COLUMNS)
-    return Columns(ts, device, tag, value, len(names))
+    return Columns(itemgetter(*map(names.index, COLUMNS)), len(names))
 
 
 def split(line: bytes) -> list[str]:
