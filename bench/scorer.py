@@ -26,6 +26,7 @@ from sklearn.svm import OneClassSVM
 from bench.goals import Goals
 from localcluster.azurite import Azurite
 
+ROOT = Path(__file__).parents[1]
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 END = START + timedelta(hours=1)
 TAGS = [str(tag) for tag in range(1, 6)]
@@ -49,12 +50,12 @@ class Variant:
     rss_mib: float = 0.0
 
 
-def run(*, connection_string: str, rounds: int) -> bool:
-    """Measure all variants and print the table; False where a goal is missed."""
+def run(*, python: Path, connection_string: str, rounds: int) -> bool:
+    """Measure all variants under a Python and print the table; False where a goal is missed."""
     service = BlobServiceClient.from_connection_string(connection_string)
     sizes = {**dict.fromkeys(PACKED, SMALL), f"rows-{MIDDLE}": MIDDLE, f"rows-{LARGE}": LARGE}
     fill(service, sizes, naive=(PACKED[0], f"rows-{MIDDLE}", f"rows-{LARGE}"))
-    variants = _variants()
+    variants = _variants(str(python))
     for number in range(rounds):
         for index, variant in enumerate(variants):
             print(f"\rround {number + 1}/{rounds}: {variant.name:<40}", end="", file=sys.stderr, flush=True)
@@ -65,10 +66,10 @@ def run(*, connection_string: str, rounds: int) -> bool:
     return _report(variants, rounds)
 
 
-def _variants() -> list[Variant]:
-    score = [sys.executable, "-m", "device_scorer", "score", "--window-start", f"{START:%Y-%m-%dT%H:%M:%SZ}"]
+def _variants(python: str) -> list[Variant]:
+    score = [python, "-m", "device_scorer", "score", "--window-start", f"{START:%Y-%m-%dT%H:%M:%SZ}"]
     score += ["--window-end", f"{END:%Y-%m-%dT%H:%M:%SZ}"]
-    naive = [sys.executable, "-m", "bench.naive"]
+    naive = [python, "-m", "bench.naive"]
     rows = [
         Variant("naive, 5 x 240 rows", [*naive, PACKED[0], *TAGS], "naive, 5 x 240 rows"),
         Variant("scikit-learn, 5 x 240 rows", [*score, "--engine", "sklearn", "--", PACKED[0]], "naive, 5 x 240 rows"),
@@ -172,7 +173,20 @@ def _report(variants: list[Variant], rounds: int) -> bool:
     return goals.met
 
 
+def as_in_the_image(folder: Path) -> Path:
+    """A Python with what the scorer image has and nothing else: where aiohttp is there too, Azure's SDK imports it."""
+    uv, python = str(Path(sys.executable).with_name("uv")), folder / "bin" / "python"
+    install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(python)]
+    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(folder)], check=True)
+    subprocess.run([*install, "--require-hashes", "-r", str(ROOT / "requirements" / "scorer.txt")], check=True)
+    subprocess.run([*install, "--no-deps", str(ROOT / "scorer")], check=True)
+    return python
+
+
 def main(*, quick: bool) -> bool:
     """Start Azurite in a fresh folder and measure."""
-    with tempfile.TemporaryDirectory() as folder, Azurite.start(Path(folder), containers=()) as azurite:
-        return run(connection_string=azurite.connection_string, rounds=1 if quick else ROUNDS)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        python = as_in_the_image(folder / "python")
+        with Azurite.start(folder / "azurite", containers=()) as azurite:
+            return run(python=python, connection_string=azurite.connection_string, rounds=1 if quick else ROUNDS)

@@ -15,7 +15,7 @@ from sklearn.svm import OneClassSVM
 from device_scorer import model, pickles
 from device_scorer.errors import FinalError, ModelIncompatible, ModelInvalid
 from device_scorer.ocsvm import OneClass, from_record
-from device_scorer.scoring import Scorer, choose, print_score
+from device_scorer.scoring import Scorer, choose, ending_of
 from device_scorer.settings import Limits
 from tests.scorer.fleet import WINDOW, bundle, csv_of, fitted
 
@@ -95,7 +95,7 @@ def test_many_values_at_once_give_the_labels_and_printed_scores_of_one_by_one(se
     asked = [*around(training), *np.round(rng.normal(20, 6, 3000), 2).tolist()]
     one = closed(pipeline)
     exact, fast = one._exact(asked), one._many(asked)
-    assert [print_score(score) for score in fast] == [print_score(score) for score in exact]
+    assert [ending_of(0, score) for score in fast] == [ending_of(0, score) for score in exact]
     assert [score > 0 for score in fast] == [score > 0 for score in exact]
 
 
@@ -107,7 +107,7 @@ def test_a_large_device_takes_the_fast_way_with_the_same_labels() -> None:
     assert len(asked) * len(closed(pipeline).vectors) > 200_000
     expected, exact = reference(pipeline, asked)
     assert labels == expected
-    assert [print_score(score) for score in scores] == [print_score(score) for score in exact]
+    assert [ending_of(0, score) for score in scores] == [ending_of(0, score) for score in exact]
 
 
 @pytest.mark.parametrize(("with_mean", "with_std"), [(True, False), (False, True), (False, False)])
@@ -120,14 +120,14 @@ def test_a_scaler_that_does_only_half_is_followed(*, with_mean: bool, with_std: 
 
 @pytest.mark.parametrize("score", [-1e-18, -0.0, 0.0, 4.9e-10, -4.9e-10])
 def test_noise_around_zero_prints_as_zero_without_a_sign(score: float) -> None:
-    assert print_score(score) == "0.000000000"
+    assert ending_of(0, score) == ",0,0.000000000\n"
 
 
 def test_scores_print_with_nine_decimals() -> None:
-    assert [print_score(score) for score in (-0.0284107, 1234.5, -1e-9)] == [
-        "-0.028410700",
-        "1234.500000000",
-        "-0.000000001",
+    assert [ending_of(0, score) for score in (-0.0284107, 1234.5, -1e-9)] == [
+        ",0,-0.028410700\n",
+        ",0,1234.500000000\n",
+        ",0,-0.000000001\n",
     ]
 
 

@@ -1,13 +1,16 @@
 """Readings as they come: what is a row, what is not, and that texts stay as they were."""
 
 import contextlib
+import io
+from unittest import mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from device_scorer import readings
 from device_scorer.errors import DataInvalid
-from device_scorer.readings import Row, instant, lines_of, number, parse
+from device_scorer.readings import Row, instant, number, parse
 
 AT = 1_535_497_205  # 2018-08-28T23:00:05Z
 HEADER = b"TS,Device,Tag,Value\n"
@@ -15,7 +18,7 @@ HEADER = b"TS,Device,Tag,Value\n"
 
 def rows_of(content: bytes, **options: bool) -> tuple[list[Row], list[str]]:
     bad: list[str] = []
-    return list(parse(lines_of(content), on_bad=lambda _, reason: bad.append(reason), **options)), bad
+    return list(parse(io.BytesIO(content), on_bad=lambda _, reason: bad.append(reason), **options)), bad
 
 
 @pytest.mark.parametrize(
@@ -167,3 +170,39 @@ def test_nothing_and_a_header_alone_are_no_rows() -> None:
 def test_no_bytes_break_the_reader(content: bytes) -> None:
     rows, _ = rows_of(HEADER + content)
     assert all(row.device and row.tag for row in rows)
+
+
+LINES = st.sampled_from(
+    [
+        *[b"2018-08-28T23:00:05Z,1,4,7\n"] * 8,
+        b"1535497205000,press_1,t\xc3\xa4g,-1.5e3\r\n",
+        b"2018-08-28T23:00:05Z,1,4, 8 \r\r\n",
+        b"2018-08-28T23:00:05Z,1,4,1_000\n",
+        b"2018-08-28T23:00:05Z,1,4,\xd9\xa3\n",
+        b"2018-08-28T23:00:05Z,1,4,NaN\n",
+        b"2018-08-28T23:00:05Z,1,4,-Infinity\n",
+        b"2018-08-28T23:00:05Z,1,4,1e150\n",
+        b"2018-08-28T23:00:05Z,1,4,n/a\n",
+        b"2018-08-28T23:00:05Z,1,\xff,1\n",
+        b'2018-08-28T23:00:05Z,"1","4,\x85",1\n',
+        b'2018-08-28T23:00:05Z,1,"4,1\n',
+        b"2018-08-28T23:00:05Z,1,4\x0c,1\n",
+        b"2018-08-28T23:00:05Z,,4,1\n",
+        b"2018-08-28T23:00:05Z,1,4\n",
+        b"yesterday,1,4,1\n",
+        b" \n",
+        b"\n",
+        b"2018-08-28T23:00:05Z,1,4,10",
+        b"\r",
+    ]
+)
+
+
+@given(st.lists(LINES, max_size=12), st.integers(1, 5))
+def test_many_lines_at_a_time_are_read_as_one_by_one(lines: list[bytes], block: int) -> None:
+    content, bad = HEADER + b"".join(lines), []
+    with mock.patch.object(readings, "_BLOCK", block):
+        found = list(readings.rows(content, on_bad=lambda _, reason: bad.append(reason)))
+    singly, singly_bad = rows_of(content)
+    assert repr([*map(tuple, found)]) == repr([*map(tuple, singly)])  # as texts, since no NaN equals another
+    assert bad == singly_bad

@@ -1,6 +1,7 @@
 """One device's predictions as a report needs them: figures per tag, newest reading, times of anomalies. Pure."""
 
 import csv
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -90,7 +91,7 @@ def rows(content: bytes) -> Iterator[Prediction]:
     if not content.startswith(HEADER):
         raise DataInvalid(f"these are no predictions: the first line is {content[:60].decode('utf-8', 'replace')!r}")
     known, at = "", 0
-    for number, line in enumerate(readings.lines_of(content)):
+    for number, line in enumerate(io.BytesIO(content)):
         if number == 0:
             continue
         try:

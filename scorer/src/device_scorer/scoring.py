@@ -8,14 +8,14 @@ import csv
 import io
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, repeat
 from math import isnan
 
 from device_scorer import readings
 from device_scorer.errors import DataInvalid, DataTooLarge, FinalError, ModelNotFound
 from device_scorer.model import Bundle, Model
 from device_scorer.ocsvm import DECIMALS
-from device_scorer.readings import Row
+from device_scorer.readings import Plain
 from device_scorer.settings import Limits
 from device_scorer.window import Window
 
@@ -79,7 +79,7 @@ class Scorer:
 
         Raises DataInvalid (no such CSV) or DataTooLarge (more rows than allowed).
         """
-        rows = self._ours(readings.parse(readings.lines_of(content), on_bad=self._on_bad))
+        rows = self._ours(readings.rows(content, on_bad=self._on_bad))
         while chunk := list(islice(rows, CHUNK)):
             check()
             self._judge(chunk)
@@ -104,7 +104,7 @@ class Scorer:
             self.tally.cut += 1
         self.tally.note(f"{reason}: {line[:60].decode('utf-8', 'replace').strip()!r}")
 
-    def _ours(self, rows: Iterable[Row]) -> Iterator[Row]:
+    def _ours(self, rows: Iterable[Plain]) -> Iterator[Plain]:
         """The rows of this device in the window with a number and a model, in order; the others are counted."""
         tally, own, start, end, models = self.tally, self._device, self._start, self._end, self._models
         for row in rows:
@@ -122,20 +122,22 @@ class Scorer:
             else:
                 yield row
 
-    def _judge(self, rows: list[Row]) -> None:
+    def _judge(self, rows: list[Plain]) -> None:
         """Append the rows with their labels and scores."""
         self._learn(rows)
         known, lines, anomalies = self._known, [], 0
         for ts, device, tag, value, _, number in rows:
             ending = known[tag][number]
-            line = f"{ts},{device},{tag},{value}{ending}"
-            lines.append(line if line.count(",") == 5 and '"' not in line else quoted(ts, device, tag, value) + ending)
+            lines.append(f"{ts},{device},{tag},{value}{ending}")
             anomalies += ending[1] == "1"
-        self.body += "".join(lines).encode()
+        text = "".join(lines)
+        if '"' in text or text.count(",") != 5 * len(rows):
+            text = "".join(quoted(*row[:4]) + known[row[2]][row[5]] for row in rows)
+        self.body += text.encode()
         self.tally.rows += len(rows)
         self.tally.anomalies += anomalies
 
-    def _learn(self, rows: list[Row]) -> None:
+    def _learn(self, rows: list[Plain]) -> None:
         """Judge each number of a tag that is not known yet."""
         for known in self._known.values():
             if len(known) > _MEMO:
@@ -146,19 +148,26 @@ class Scorer:
                 fresh.setdefault(tag, {})[number] = None
         for tag, values in fresh.items():
             labels, scores = self._models[tag].judge(list(values))
-            printed = [""] * len(labels) if scores is None else [print_score(score) for score in scores]
-            for value, label, score in zip(values, labels, printed, strict=True):
-                self._known[tag][value] = f",{label},{score}\n"
+            self._known[tag].update(zip(values, map(ending_of, labels, scores or repeat(None)), strict=True))
 
 
-def print_score(score: float) -> str:
-    """A score with so many decimals that both engines print the same, and never a negative zero."""
-    text = f"{score:.{DECIMALS}f}"
-    return text[1:] if text.startswith("-0.") and not text.strip("-0.") else text
+_ENDING = f",%d,%.{DECIMALS}f\n"
+_MINUS_ZERO = "-0." + "0" * DECIMALS + "\n"
+
+
+def ending_of(label: int, score: float | None) -> str:
+    """The end of a line: so many decimals of the score that both engines print the same, and never a negative zero."""
+    if score is None:
+        return f",{label},\n"
+    ending = _ENDING % (label, score)
+    return ending.replace("-", "") if score <= 0 and ending.endswith(_MINUS_ZERO) else ending
 
 
 def quoted(*texts: str) -> str:
-    """The texts as the beginning of a line of CSV, where one of them has a comma or quote."""
+    """The texts as the beginning of a line of CSV, with quotes where one of them has a comma or quote."""
+    line = ",".join(texts)
+    if line.count(",") < len(texts) and '"' not in line:
+        return line
     target = io.StringIO()
     csv.writer(target, lineterminator="").writerow(texts)
     return target.getvalue()

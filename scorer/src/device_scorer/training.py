@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -173,11 +174,11 @@ class _History:
     def add(self, content: bytes, device: str, window: Window) -> None:
         """Take the rows of one blob that are the device's and lie in the window."""
         start, end = int(window.start.timestamp()), int(window.end.timestamp())
-        for row in readings.parse(readings.lines_of(content), on_bad=self._count_bad):
-            if row.number != row.number:  # NaN: the one number that differs from itself
+        for _, owner, tag, _, at, number in readings.rows(content, on_bad=self._count_bad):
+            if isnan(number):
                 self.bad_rows += 1
-            elif start <= row.at < end and row.device == device:
-                self.numbers[row.tag].append(row.number)
+            elif start <= at < end and owner == device:
+                self.numbers[tag].append(number)
 
     def _count_bad(self, _line: bytes, _reason: str) -> None:
         self.bad_rows += 1
