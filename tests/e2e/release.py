@@ -19,6 +19,7 @@ from device_scorer.__main__ import run as device_scorer
 from localcluster import images
 from localcluster.cluster import Cluster
 from localcluster.tools import ensure_program
+from tests.support.audit import Audit, created_jobs
 from tests.support.azurite import Storage
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -177,15 +178,8 @@ class Release:
         reports = {
             job["metadata"]["name"] for job in self.get("jobs", "-l", "app.kubernetes.io/component=report")["items"]
         }
-        created: Counter[str] = Counter()
-        for line in self.cluster.audit_log.read_text().splitlines():
-            event = json.loads(line)
-            of = event.get("objectRef", {})
-            if event["verb"] != "create" or of.get("resource") != "jobs" or of.get("namespace") != self.namespace:
-                continue
-            if event.get("responseStatus", {}).get("code") == 201 and of.get("name", "").startswith(f"{run}-"):
-                created[of["name"]] += of["name"] not in reports
-        return +created
+        created = created_jobs(Audit(self.cluster.audit_log).of(self.namespace), f"{run}-")
+        return Counter({name: times for name, times in created.items() if name not in reports})
 
     def more_jobs_than(self, run: str, number: int) -> bool:
         """Whether more than a number of Jobs of a run were created."""

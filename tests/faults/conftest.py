@@ -5,8 +5,8 @@ import pytest
 
 from localcluster import stages
 from localcluster.cluster import Cluster
-from tests.faults.audit import Audit
 from tests.faults.rig import Place
+from tests.support.audit import Audit
 from tests.support.cluster import ALL_SCORED, session_cluster
 from tests.support.faults import Long
 

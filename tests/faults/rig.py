@@ -22,8 +22,8 @@ from scoring_operator.names import job_name, progress_name, report_name
 from scoring_operator.progress import Progress
 from scoring_operator.scoringrun import parse
 from tests.chart.rendering import a_fleet
-from tests.faults.audit import Audit, Request, created_jobs
 from tests.operator_edge.process import Operator, Release, free_port, until
+from tests.support.audit import Audit, Request, created_jobs
 
 ROOT = Path(__file__).parents[2]
 ROUNDS = range(6)
@@ -111,7 +111,7 @@ class Place:
         return [request for request in found if request.user == account]
 
     def created(self, run: str) -> Counter[str]:
-        return created_jobs(self.requests(), run)
+        return created_jobs(self.audit.of(self.namespace), f"{run}-")
 
     def run(self, name: str, **spec: Any) -> dict[str, Any]:
         """Create a ScoringRun; one of that name from before goes first."""

@@ -16,10 +16,10 @@ from localcluster.cluster import Cluster
 from scoring_operator.__main__ import main
 from tests.chart.rendering import a_fleet, a_schedule, render
 from tests.chart.rights import NEEDED, granted
-from tests.faults.audit import Audit, Request
 from tests.faults.conftest import NewPlace
 from tests.faults.rig import Place, until
 from tests.schedule.scheduler import Scheduler
+from tests.support.audit import Audit, Request
 
 VALUES = {"fleets": [a_fleet()], "schedules": [a_schedule()]}
 NO_PODS = {

@@ -10,6 +10,7 @@ from typing import Any
 from localcluster.api import ApiError
 from localcluster.cluster import Cluster
 from tests.integration.operating import Memory
+from tests.support.audit import Audit, created_jobs
 
 HOUR = {"start": "2018-08-28T23:00:00Z", "end": "2018-08-29T00:00:00Z"}
 
@@ -122,15 +123,8 @@ class Runs:
     def created_jobs(self) -> Counter[str]:
         """How often each Job that scores was created in the namespace, by the API server's audit log."""
         reports = {job["metadata"]["name"] for job in self.jobs("report")}
-        created: Counter[str] = Counter()
-        for line in self.cluster.audit_log.read_text().splitlines():
-            entry = json.loads(line)
-            target = entry.get("objectRef", {})
-            if (entry["verb"], target.get("resource"), target.get("namespace")) != ("create", "jobs", self.namespace):
-                continue
-            if entry.get("stage") == "ResponseComplete" and entry["responseStatus"]["code"] == 201:
-                created[target["name"]] += target["name"] not in reports
-        return +created
+        created = created_jobs(Audit(self.cluster.audit_log).of(self.namespace))
+        return Counter({name: times for name, times in created.items() if name not in reports})
 
 
 async def ended(runs: Runs, name: str = "hourly", seconds: float = 60) -> dict[str, Any]:

@@ -60,11 +60,21 @@ class Audit:
         self._found[target["namespace"]].append(request)
 
 
-def created_jobs(requests: list[Request], run: str) -> Counter[str]:
-    """How often each Job of a run was created, by name."""
-    creation = ("create", "jobs", "", 201)
-    return Counter(
-        one.name
-        for one in requests
-        if (one.verb, one.resource, one.subresource, one.code) == creation and one.name.startswith(f"{run}-")
-    )
+def created_jobs(requests: list[Request], prefix: str = "") -> Counter[str]:
+    """How often each Job whose name begins so was created, by name; the requests are everybody's in a namespace.
+
+    Of a client that died before it was answered the log says 504, whether the Job was made or not: it was where
+    somebody came upon it before it was created again.
+    """
+    created: Counter[str] = Counter()
+    unknown = set()
+    for one in sorted(requests, key=lambda request: request.time):
+        if one.resource != "jobs" or not one.name.startswith(prefix):
+            continue
+        creation = (one.verb, one.subresource) == ("create", "")
+        if creation and one.code == 504:
+            unknown.add(one.name)
+        elif one.code < 300:
+            created[one.name] += creation or one.name in unknown
+            unknown.discard(one.name)
+    return +created
