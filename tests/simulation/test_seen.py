@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.simulation.api import JOBS
+from tests.simulation.api import CONFIG_MAPS, JOBS, Write
 from tests.simulation.world import World
 
 WINDOW = {"start": "2018-08-28T23:00:00Z", "end": "2018-08-29T00:00:00Z"}
@@ -22,6 +22,32 @@ def test_jobs_that_somebody_deletes_while_nothing_can_be_saved_go_on_in_the_next
         while not world.api.objects[JOBS]:
             world.let_pass(0.1)
         world.let_pass(0.5)
+        for name in list(world.api.objects[JOBS]):
+            world.remove(JOBS, name)
+        world.let_pass(60)
+        assert world.wrong == []
+        assert len(world.jobs(finished=False)) == 2
+    finally:
+        world.close()
+
+
+@pytest.mark.fault("F10", "F15")
+@pytest.mark.parametrize("seed", range(5))
+def test_a_job_whose_creation_was_not_answered_and_that_is_gone_at_once_is_not_created_again(seed: int) -> None:
+    world = World(seed, devices=2, most_jobs=1000)
+    saves: list[Write] = []
+
+    def lose_what_follows(write: Write) -> None:
+        if write.collection == CONFIG_MAPS and write.before and not saves:  # the marks: the two Jobs come next
+            saves.append(write)
+            world.api.faults.extend(["lost"] * 2)
+
+    world.api.on_write.append(lose_what_follows)
+    try:
+        world.create_run("run", {"window": WINDOW, "parallelism": 2, "maxFailedDevices": "100%"})
+        while len(world.api.objects[JOBS]) < 2:
+            world.let_pass(0.01)
+        world.let_pass(0.1)  # until they were seen
         for name in list(world.api.objects[JOBS]):
             world.remove(JOBS, name)
         world.let_pass(60)
