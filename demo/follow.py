@@ -21,14 +21,21 @@ _REPORT_SECONDS = 120
 _POLL_SECONDS = 1
 
 
+def clear(kube: Kube) -> None:
+    """Delete what an earlier demo's runs left, and wait until none of their scorers can write any more."""
+    if kube.run("get", "crd", RESOURCE, "--ignore-not-found", "--output=name"):
+        kube.run("delete", RESOURCE, "--all", "--wait", "--timeout=60s")
+    mine = ["--selector", "fleetscore.dev/run", "--cascade=foreground"]
+    kube.run("delete", "jobs", *mine, "--wait", "--timeout=60s")
+
+
 def create(target: Target, window: Window) -> str:
-    """Apply examples/scoringrun.yaml for a window, in place of earlier runs of the demo; the run's name."""
+    """Apply examples/scoringrun.yaml for a window; the run's name."""
     run = yaml.safe_load((places.CHECKOUT / "examples" / "scoringrun.yaml").read_text())
     run["metadata"]["name"] = f"demo-{_stamp(window.start)}"
     run["spec"]["window"] = {"start": f"{window.start:%Y-%m-%dT%H:%M:%SZ}", "end": f"{window.end:%Y-%m-%dT%H:%M:%SZ}"}
     path = target.where.demo / "scoringrun.yaml"
     path.write_text(yaml.safe_dump(run, sort_keys=False))
-    target.kube.run("delete", RESOURCE, "--all", "--wait", "--timeout=60s")
     target.kube.run("apply", "-f", str(path))
     return str(run["metadata"]["name"])
 

@@ -30,6 +30,7 @@ def down(where: Places, progress: Progress) -> int:
 
 def _score(target: Target, prepared: Prepared, progress: Progress) -> int:
     with progress.step("uploading readings and models", usual_seconds=8):
+        follow.clear(target.kube)
         blobs.empty(target.client)
         blobs.upload(target.client, prepared.store)
     install.install(target, progress)
