@@ -7,6 +7,7 @@ requests the scripts make, and that they can live with the answers' shapes; not 
 
 import base64
 import json
+import re
 import ssl
 import threading
 import time
@@ -203,10 +204,13 @@ class Azure:
         within, _, kind = path.rpartition("/")
         if kind == "resources":
             asked = request.query.get("$filter", [""])[0].lower()
+            wanted = dict(re.findall(r"(\w+) eq '([^']*)'", asked))
+            group, kind = wanted.get("resourcegroup", ""), wanted.get("resourcetype", "")
             held = [
                 one
                 for key, one in self.resources.items()
-                if key.startswith(f"{within}/") and key.count("/") == 8 and (not asked or one["type"].lower() in asked)
+                if key.startswith(f"{within}/") and key.count("/") == 8  # a resource of a group, not a part of one
+                if f"/resourcegroups/{group}" in key and kind in ("", one["type"].lower())
             ]
             return 200, {"value": held}
         if kind in ("agentpools", "registries", "storageaccounts"):

@@ -85,7 +85,8 @@ def certificate(folder: Path, host: str) -> tuple[Path, Path]:
 
 
 def play_azure(cluster: Cluster, entra: Entra, ca: Path) -> None:
-    """Give the cluster what AKS has: its labels of pools, and the webhook of workload identity."""
+    """Give the cluster what AKS has, its labels of pools and the webhook of workload identity, and no CRD of others."""
+    cluster.kubectl("delete", "crd", "scoringruns.fleetscore.dev", "--ignore-not-found")
     cluster.kubectl("label", "nodes", "--all", *POOLS)
     cluster.kubectl("create", "namespace", NAMESPACE)
     cluster.kubectl("-n", NAMESPACE, "create", "configmap", TRUST, f"--from-file=ca.crt={ca}")
