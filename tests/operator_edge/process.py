@@ -2,6 +2,7 @@
 
 import base64
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -22,6 +23,8 @@ from tests.chart.rendering import render
 from tests.support.azurite import Storage
 
 OMITTED = {"Deployment", "CronJob"}  # the process stands for the one, nothing for the other
+# What the image sets for malloc: a process is to have as much memory as a container.
+OF_IMAGE = dict(re.findall(r"(MALLOC_\w+)=(\w+)", (Path(__file__).parents[2] / "Dockerfile.operator").read_text()))
 WINDOW = {"start": "2018-08-28T23:00:00Z", "end": "2018-08-29T00:00:00Z"}
 DATA = "20180828T2300Z"
 
@@ -76,6 +79,7 @@ class Release:
     def environment(self, name: str, port: int) -> dict[str, str]:
         return {
             "PATH": os.environ["PATH"],
+            **OF_IMAGE,
             "KUBECONFIG": str(self.kubeconfig),
             "FLEETSCORE_FLEETS_FILE": str(self.folder / "fleets.yaml"),
             "FLEETSCORE_SECRETS_DIR": str(self.folder / "secrets"),
