@@ -129,6 +129,7 @@ class Proxy:
             ready.set()
             await stop.wait()
             await runner.cleanup()
+        await asyncio.sleep(0.25)  # what TLS connections need to close: aiohttp's documentation, "Graceful Shutdown"
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         call = _call(request, await request.read())

@@ -269,10 +269,11 @@ def test_pods_that_a_webhook_refuses_are_told_and_waited_for(
 def test_an_operator_whose_clock_is_an_hour_off_times_nothing_out(
     place: Place, calm: Truth, figure: Figure, haste: list[str], seconds: int
 ) -> None:
-    with a_run(place, "clock", f"--clock={seconds}", *haste, activeDeadlineSeconds=60) as until_ended:
+    name = f"clock{seconds}"
+    with a_run(place, name, f"--clock={seconds}", *haste, activeDeadlineSeconds=60) as until_ended:
         until_ended()
         figure(f"operator's clock {seconds:+} s: 0 wrong timeouts")
-        assert place.truth("clock") == calm
+        assert place.truth(name) == calm
 
 
 @pytest.mark.fault("F20")
@@ -281,21 +282,22 @@ def test_an_operator_whose_clock_is_an_hour_off_times_nothing_out(
 def test_nodes_whose_clock_is_an_hour_off_time_nothing_out(
     place: Place, calm: Truth, figure: Figure, haste: list[str], offset: str
 ) -> None:
+    name = f"nodes{offset}"
     now = "{{ (now | date_modify `" + offset + "`).UTC.Format `2006-01-02T15:04:05Z` }}"
     stage = stages.finish(
         "wrong-clock",
-        labels={"fleetscore.dev/run": "nodes"},
+        labels={"fleetscore.dev/run": name},
         message_template=ALL_SCORED,
         pod_status={"startTime": now},
         weight=100_000,
     )
     place.cluster.add_stage(stage)
     try:
-        with a_run(place, "nodes", *haste, activeDeadlineSeconds=60) as until_ended:
+        with a_run(place, name, *haste, activeDeadlineSeconds=60) as until_ended:
             until_ended()
-            first, last = (place.status("nodes")[key] for key in ("firstPodTime", "completionTime"))
+            first, last = (place.status(name)[key] for key in ("firstPodTime", "completionTime"))
             figure(f"nodes' clocks {offset} off: 0 wrong timeouts")
-            assert place.truth("nodes") == calm
+            assert place.truth(name) == calm
             assert first <= last
     finally:
         place.cluster.remove_stage("wrong-clock")
