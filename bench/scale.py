@@ -191,7 +191,7 @@ def _report(found: Sequence[Load], ends: Sequence[float]) -> bool:
     for load in found:
         cost, big = load.runs[-1], load is largest
         cells = [
-            goals.cell(load.wall, 2, most=1.05 if load.rounds > 1 or load.devices > 1000 or load.defaults else None),
+            goals.cell(load.wall, 2, most=1.05 if load.per_job == 1 or big else None),
             goals.cell(statistics.median(load.raw), 1),
             goals.cell(load.cpu, 3, most=0.5 if big else None),
             goals.cell(cost.peak_mib, 0, most=120 if big else None),
