@@ -32,7 +32,7 @@ def creatable(run: ScoringRun, progress: Progress, seen: Observed, room: int) ->
 
 def _may_create(name: str, batch: Batch, seen: Observed) -> bool:
     """Whether the batch is marked, its Job is not there, and nothing says that it ever was."""
-    return not (batch.created or seen.has_job(name) or _unsure(name, batch, seen))
+    return not (batch.created or name in seen.known or seen.has_job(name) or _unsure(name, batch, seen))
 
 
 def _unsure(name: str, batch: Batch, seen: Observed) -> bool:
