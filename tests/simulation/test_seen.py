@@ -8,6 +8,15 @@ from tests.simulation.world import World
 WINDOW = {"start": "2018-08-28T23:00:00Z", "end": "2018-08-29T00:00:00Z"}
 
 
+def delete_both_and_see_them_go_on(world: World) -> None:
+    """Somebody deletes the run's two Jobs; each batch goes on in a next round."""
+    for name in list(world.api.objects[JOBS]):
+        world.remove(JOBS, name)
+    world.let_pass(60)
+    assert world.wrong == []
+    assert len(world.jobs(finished=False)) == 2
+
+
 @pytest.mark.fault("F10", "F15")
 @pytest.mark.parametrize("refusals", [["500"] * 8, ["lost"] * 8, ["silence"]], ids=["refused", "lost", "silent"])
 @pytest.mark.parametrize("seconds", [0.7, 1.0, 1.4, 1.8, 2.5])
@@ -22,11 +31,7 @@ def test_jobs_that_somebody_deletes_while_nothing_can_be_saved_go_on_in_the_next
         while not world.api.objects[JOBS]:
             world.let_pass(0.1)
         world.let_pass(0.5)
-        for name in list(world.api.objects[JOBS]):
-            world.remove(JOBS, name)
-        world.let_pass(60)
-        assert world.wrong == []
-        assert len(world.jobs(finished=False)) == 2
+        delete_both_and_see_them_go_on(world)
     finally:
         world.close()
 
@@ -48,10 +53,6 @@ def test_a_job_whose_creation_was_not_answered_and_that_is_gone_at_once_is_not_c
         while len(world.api.objects[JOBS]) < 2:
             world.let_pass(0.01)
         world.let_pass(0.1)  # until they were seen
-        for name in list(world.api.objects[JOBS]):
-            world.remove(JOBS, name)
-        world.let_pass(60)
-        assert world.wrong == []
-        assert len(world.jobs(finished=False)) == 2
+        delete_both_and_see_them_go_on(world)
     finally:
         world.close()
