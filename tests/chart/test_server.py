@@ -34,7 +34,7 @@ def schemas(chart_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) ->
     files = [CRD, *monitoring_crds()]
     for file in files:
         chart_cluster.kubectl("create", "-f", str(file))
-    chart_cluster.kubectl("wait", "--for=condition=Established", "crd", "--all")
+    chart_cluster.wait_for_crds()
     kinds = [yaml.safe_load(file.read_text())["spec"]["names"]["kind"] for file in files]
     deadline = time.monotonic() + 60
     while True:  # the document takes a CRD up a moment after it is established
@@ -130,7 +130,7 @@ spec: {{window: {{start: "2018-08-28T23:00:00Z", end: "2018-08-29T00:00:00Z"}}}}
 
 def test_upgrade_leaves_a_run_as_it_is_and_uninstall_leaves_crd_and_run(chart_cluster: Cluster, fresh: str) -> None:
     release(chart_cluster, fresh, "install")
-    chart_cluster.kubectl("wait", "--for=condition=Established", "crd/scoringruns.fleetscore.dev")
+    chart_cluster.wait_for_crds()
     chart_cluster.kubectl("-n", fresh, "create", "-f", "-", input=A_RUN)
     before = chart_cluster.kubectl("-n", fresh, "get", "sr", "first", "-o", "yaml")
 

@@ -53,6 +53,9 @@ class Release:
     namespace: str
     fleets: list[dict[str, Any]] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self._audit = Audit(self.cluster.audit_log)
+
     def kubectl(self, *arguments: str, given: str | None = None) -> str:
         return self.cluster.kubectl("--namespace", self.namespace, *arguments, input=given)
 
@@ -175,11 +178,11 @@ class Release:
 
     def created_jobs(self, run: str) -> Counter[str]:
         """How often each scoring Job of a run was created, by the API server's audit log."""
-        reports = {
-            job["metadata"]["name"] for job in self.get("jobs", "-l", "app.kubernetes.io/component=report")["items"]
-        }
-        created = created_jobs(Audit(self.cluster.audit_log).of(self.namespace), f"{run}-")
-        return Counter({name: times for name, times in created.items() if name not in reports})
+        created = created_jobs(self._audit.of(self.namespace), f"{run}-")
+        # Listed after the log was read: one that came meanwhile is not in it.
+        for report in self.get("jobs", "-l", "app.kubernetes.io/component=report")["items"]:
+            created.pop(report["metadata"]["name"], None)
+        return created
 
     def more_jobs_than(self, run: str, number: int) -> bool:
         """Whether more than a number of Jobs of a run were created."""

@@ -29,7 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def crd(cluster: Cluster) -> Cluster:
     """The cluster with the ScoringRun CRD, and simulated scorers that score every device after a second."""
     cluster.kubectl("apply", "-f", str(CRD))
-    cluster.kubectl("wait", "--for=condition=Established", "crd/scoringruns.fleetscore.dev", "--timeout=30s")
+    cluster.wait_for_crds()
     cluster.add_stage(
         stages.finish(
             "scorers", labels={"app.kubernetes.io/component": "scorer"}, after_seconds=1, message_template=ALL_SCORED

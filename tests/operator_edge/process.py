@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ import yaml
 
 from localcluster.cluster import Cluster
 from tests.chart.rendering import render
+from tests.support.audit import Audit, created_jobs
 from tests.support.azurite import Storage
 
 OMITTED = {"Deployment", "CronJob"}  # the process stands for the one, nothing for the other
@@ -50,6 +52,13 @@ class Release:
     all_namespaces: bool = False
     kubeconfig: Path = field(init=False)
 
+    def __post_init__(self) -> None:
+        self._audit = Audit(self.cluster.audit_log)
+
+    def created_jobs(self) -> Counter[str]:
+        """How often each Job was created in the namespace, by the API server's audit log."""
+        return created_jobs(self._audit.of(self.namespace))
+
     def install(self) -> None:
         """Apply CRD, Roles and accounts."""
         values = {"fleets": self.fleets, "watch": {"allNamespaces": self.all_namespaces}}
@@ -58,7 +67,7 @@ class Release:
         self.cluster.kubectl(
             "apply", "--server-side", "--force-conflicts", "-n", self.namespace, "-f", "-", input=yaml.dump_all(wanted)
         )
-        self.cluster.kubectl("wait", "--for=condition=Established", "crd/scoringruns.fleetscore.dev", "--timeout=30s")
+        self.cluster.wait_for_crds()
         self.cluster.kubectl("get", "scoringruns", "-n", self.namespace)  # repeats until their storage answers
         self.kubeconfig = self.cluster.kubeconfig_for(self.namespace, "fleetscore-operator")
         self.folder.mkdir(parents=True, exist_ok=True)

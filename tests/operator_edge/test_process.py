@@ -3,7 +3,6 @@
 import json
 import signal
 import time
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -44,20 +43,6 @@ def until_complete(release: Release, name: str) -> dict[str, int]:
     """Wait for the run's end and give its devices by outcome."""
     until(lambda: condition(release, name, "Complete") == "True", f"{name} is complete", seconds=120)
     return dict(release.get(name)["status"]["devices"])
-
-
-def writes(release: Release, verb: str) -> Counter[str]:
-    """Successful writes of Jobs by the operator's account, by the Job's name, from the audit log."""
-    counts: Counter[str] = Counter()
-    with release.cluster.audit_log.open() as log:
-        for line in log:
-            if f'"{release.namespace}"' not in line or '"jobs"' not in line:
-                continue
-            event = json.loads(line)
-            reference = event["objectRef"]
-            if (reference["resource"], event["verb"]) == ("jobs", verb) and event["responseStatus"]["code"] == 201:
-                counts[reference["name"]] += 1
-    return counts
 
 
 def holder(release: Release) -> str:
@@ -115,13 +100,13 @@ def test_a_run_goes_on_under_a_second_operator_when_the_first_is_killed_and_no_j
     scorers(release, "crash", after_seconds=1)
     with operator(release, "first") as first, operator(release, "second") as second:
         release.run("crash", parallelism=8)
-        until(lambda: len(writes(release, "create")) >= 8, "the run is under way")
+        until(lambda: len(release.created_jobs()) >= 8, "the run is under way")
         began = time.monotonic()
         first.end(signal.SIGKILL)
         until(lambda: held_by(second), "the second holds the lease", seconds=30)
         seconds = time.monotonic() - began
         devices = until_complete(release, "crash")
-    created = writes(release, "create")
+    created = release.created_jobs()
     twice = sum(created.values()) - len(created)
     figure(f"Lease taken over {seconds:.1f} s after SIGKILL; {len(created)} Jobs, {twice} of them made twice")
     assert seconds < 20
@@ -138,7 +123,7 @@ def test_an_operator_that_stood_still_while_another_took_over_writes_nothing_mor
     scorers(release, "frozen", after_seconds=1)
     with operator(release, "first") as first, operator(release, "second") as second:
         release.run("frozen", parallelism=4)
-        until(lambda: len(writes(release, "create")) >= 4, "the run is under way")
+        until(lambda: len(release.created_jobs()) >= 4, "the run is under way")
         first.process.send_signal(signal.SIGSTOP)
         until(lambda: held_by(second), "the second holds the lease", seconds=30)
         first.process.send_signal(signal.SIGCONT)
@@ -147,7 +132,7 @@ def test_an_operator_that_stood_still_while_another_took_over_writes_nothing_mor
         assert not held_by(first)
         assert first.probe("/healthz")[0] == 200
     assert devices["scored"] == 12
-    created = writes(release, "create")
+    created = release.created_jobs()
     assert (len(created), set(created.values())) == (12, {1})
 
 
@@ -156,14 +141,14 @@ def test_an_operator_that_comes_back_under_its_name_goes_on_at_once(release: Rel
     scorers(release, "again", after_seconds=1)
     with operator(release, "pod-0") as before:
         release.run("again", parallelism=4)
-        until(lambda: len(writes(release, "create")) >= 4, "the run is under way")
+        until(lambda: len(release.created_jobs()) >= 4, "the run is under way")
         before.end(signal.SIGKILL)
     began = time.monotonic()
     with operator(release, "pod-0") as after:
         until(lambda: held_by(after), "it holds the lease again")
         assert time.monotonic() - began < 10
         assert until_complete(release, "again")["scored"] == 8
-    assert set(writes(release, "create").values()) == {1}
+    assert set(release.created_jobs().values()) == {1}
 
 
 def test_a_run_survives_a_restart_of_the_api_server(release: Release, storage: Storage) -> None:
@@ -171,7 +156,7 @@ def test_a_run_survives_a_restart_of_the_api_server(release: Release, storage: S
     scorers(release, "outage", after_seconds=1)
     with operator(release) as running:
         release.run("outage", parallelism=4)
-        until(lambda: len(writes(release, "create")) >= 4, "the run is under way")
+        until(lambda: len(release.created_jobs()) >= 4, "the run is under way")
         release.cluster.stop("kube-apiserver")
         until(lambda: "Unavailable" in running.log.read_text(), "the operator noticed")
         release.cluster.start("kube-apiserver")
@@ -180,4 +165,4 @@ def test_a_run_survives_a_restart_of_the_api_server(release: Release, storage: S
         until(lambda: release.get("next").get("status"), "the next run is taken up")
         assert running.probe("/healthz") == (200, "ok")
         assert running.process.poll() is None
-    assert set(writes(release, "create").values()) == {1}
+    assert set(release.created_jobs().values()) == {1}

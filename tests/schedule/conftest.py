@@ -87,7 +87,7 @@ def schedules(tmp_path: Path) -> Path:
 @pytest.fixture
 def cluster_with_crd(cluster: Cluster) -> Cluster:
     cluster.kubectl("apply", "-f", str(CRD))
-    cluster.kubectl("wait", "--for=condition=Established", "crd/scoringruns.fleetscore.dev")
+    cluster.wait_for_crds()
     return cluster
 
 

@@ -213,6 +213,10 @@ class Cluster:
         self.api.create("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
         self._plane.wait_for_accounts(name)
 
+    def wait_for_crds(self) -> None:
+        """Wait until the API server serves the resources of every CustomResourceDefinition."""
+        self._plane.wait_for_crds()
+
     def token(self, namespace: str, service_account: str, seconds: int = 3600) -> str:
         """A token of a service account that is valid for `seconds`."""
         path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{service_account}/token"

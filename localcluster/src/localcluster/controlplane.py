@@ -8,12 +8,14 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from localcluster import processes
 from localcluster.api import Api
 from localcluster.certificates import Authority, certificate_user, service_account_keys, write_kubeconfig
 from localcluster.slots import Slot
 
+CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 # Who may watch whom at work: everything that clients asked and what they were answered, but for the heartbeats of the
@@ -150,6 +152,25 @@ class ControlPlane:
             lambda: api.answers(f"/api/v1/namespaces/{namespace}/serviceaccounts/default"),
             seconds=60,
             what=f"the default service account of namespace {namespace}",
+        )
+
+    def wait_for_crds(self) -> None:
+        """Wait until every CustomResourceDefinition is established; until then its resources are not served.
+
+        `kubectl wait` cannot do it: it fails at a CRD so new that it has no conditions.
+        """
+        api = self.api()
+
+        def established(crd: dict[str, Any]) -> bool:
+            conditions = crd.get("status", {}).get("conditions") or []
+            return any((one["type"], one["status"]) == ("Established", "True") for one in conditions)
+
+        processes.wait_until(
+            self.folder,
+            "kube-apiserver",
+            lambda: all(map(established, api.request("GET", CRDS)["items"])),
+            seconds=60,
+            what="all CustomResourceDefinitions to be established",
         )
 
     def _etcd(self) -> list[str]:

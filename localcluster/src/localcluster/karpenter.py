@@ -33,7 +33,7 @@ def start(cluster: Cluster, *, progress: Progress | None = None) -> None:
     source = golang.module_folder("karpenter", _MODULE)
     crds = [str(file) for part in _CRDS for file in sorted((source / part).glob("*.yaml"))]
     cluster.kubectl("apply", "--server-side", *(f"--filename={crd}" for crd in crds))
-    cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", *(f"--filename={crd}" for crd in crds))
+    cluster.wait_for_crds()
     cluster.api.create("/apis/karpenter.kwok.sh/v1alpha1/kwoknodeclasses", _NODE_CLASS)
     # Port 0 is any free one: nobody asks there.
     options = ["--disable-leader-election=true", "--metrics-port=0", "--health-probe-port=0"]

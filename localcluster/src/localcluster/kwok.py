@@ -5,7 +5,7 @@ from typing import Any
 
 from localcluster import processes, stages
 from localcluster.api import Api
-from localcluster.controlplane import ControlPlane
+from localcluster.controlplane import CRDS, ControlPlane
 
 _ANNOTATION = "kwok.x-k8s.io/node"
 STAGES = "/apis/kwok.x-k8s.io/v1alpha1/stages"
@@ -47,7 +47,7 @@ def command(plane: ControlPlane, program: Path) -> list[str]:
 def start(plane: ControlPlane, program: Path, count: int, *, tainted: bool) -> None:
     """Start kwok with `count` nodes and wait until all are ready."""
     api = plane.api()
-    api.create("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", stages.CRD)
+    api.create(CRDS, stages.CRD)
     processes.wait_until(
         plane.folder, "kube-apiserver", lambda: api.answers(STAGES), seconds=30, what="the API of kwok's stages"
     )
