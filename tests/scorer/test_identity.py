@@ -166,5 +166,5 @@ def test_a_call_is_tried_again_for_a_minute_but_a_host_that_cannot_be_reached_fo
 
     with pytest.raises(IdentityUnavailable):
         persist(attempt, lambda _: Trouble(IdentityUnavailable("no token"), reached=reached), deadline=300.0)
-    assert patient / 2 < tries[-1] <= patient
+    assert patient / 3 < tries[-1] <= patient  # it ends when the next pause would be too long, by its jitter
     assert len(tries) >= 4
