@@ -93,7 +93,7 @@ async def test_a_suspended_run_stands_still_and_a_resumed_one_completes(runs: Ru
         assert all(job["spec"]["suspend"] for job in unfinished)
         runs.change(suspend=False, parallelism=20)
         status = await ended(runs)
-        await reported(runs)
+        await until(runs, lambda _: "Reported" in runs.events())  # an event is written after the status it tells of
     assert status["devices"]["scored"] == 20
     assert condition(status, "Suspended")["status"] == "False"
     assert runs.events() == ["Pending", "Running", "Suspended", "Running", "AllDevicesDone", "Reported"]

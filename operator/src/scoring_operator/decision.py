@@ -60,6 +60,11 @@ class Observed:
     lost: bool = False
     trouble: Trouble | None = None
 
+    def occupied(self, name: str) -> bool:
+        """Whether the Job exists as far as is known and has not completed; what a failed one means is to be heard."""
+        job = self.jobs.get(name)
+        return name in self.assumed if job is None else not job.true_condition("Complete")
+
     def has_job(self, name: str) -> bool:
         """Whether the Job exists as far as is known."""
         return name in self.jobs or name in self.assumed

@@ -175,7 +175,7 @@ def _go(run: ScoringRun, progress: Progress, seen: Observed, now: datetime) -> P
     if progress.probing:
         message = f"{progress.streak} Jobs in a row failed for storage or identity; one at a time probes"
         trouble = Trouble("StorageUnavailable", message)
-    active = sum(1 for name in progress.open if seen.has_job(name))
+    active = sum(1 for name in progress.open if seen.occupied(name))
     room = max(0, _limit(run, progress, seen, active) - active)
     progress, ready, marked = creatable(run, progress, seen, room)
     left, _ = _time_left(run, progress.clock, now)

@@ -25,6 +25,7 @@ from scoring_operator.scoringrun import ScoringRun
 from scoring_operator.telling import STATUS_EVERY, Voice
 from scoring_operator.views import JobView
 
+LISTEN_EVERY = 1.0  # seconds between lists of the pods of completed Jobs, while others are at work
 SAVE_EVERY = 2.0  # seconds between writes of progress that nothing waits for
 ASSUMED_SECONDS = 30.0  # after which a created Job that the mirror does not show is asked for
 STUCK_SECONDS = 20.0  # without any outcome and any running pod, after which pods are asked why
@@ -64,7 +65,8 @@ class Runner:
         self._claimed: AbstractSet[str] = frozenset()
         self._trouble: Trouble | None = None
         self._unheard = 0  # Jobs that had to be looked at and gave no answer yet
-        self._saved_at = self._looked_at = 0.0
+        self._listen_in = 0.0  # seconds until Jobs are looked at that can wait
+        self._saved_at = self._looked_at = self._listened_at = 0.0
         self._moved_at = time.monotonic()
 
     @property
@@ -81,13 +83,10 @@ class Runner:
         return min(self.run.spec.parallelism, left)
 
     def active(self) -> int:
-        """How many Jobs of the run exist and are not judged, or are about to be created."""
+        """How many Jobs of the run exist and have neither completed nor been judged, or are about to be created."""
         names = self._ledger.progress.open.keys() if self._ledger.progress else frozenset()
-        return sum(
-            1
-            for name in names | self._claimed
-            if name in self.jobs or name in self._hands.assumed or name in self._claimed
-        )
+        seen = Observed(jobs=self.jobs, assumed=self._hands.assumed.keys())
+        return sum(1 for name in names | self._claimed if name in self._claimed or seen.occupied(name))
 
     def take(self, run: ScoringRun) -> None:
         """Take in a newer state of the run's object."""
@@ -161,7 +160,9 @@ class Runner:
             return replace(seen, words={report_name(self.run): word} if word else {}, trouble=self._trouble)
         names = list(unheard(seen))
         self._unheard = 0
-        if names and ledger.fleet:
+        self._listen_in = self._listened_at + LISTEN_EVERY - now if self._can_wait(seen, names) else 0.0
+        if names and ledger.fleet and self._listen_in <= 0:
+            self._listened_at = now
             words, there = await self._look.words(seen, names, ledger.fleet)
             ledger.doubtful -= words.keys() | self.jobs.keys()
             self._unheard = len(names) - len(words) - len(there)
@@ -169,6 +170,14 @@ class Runner:
             seen = replace(seen, words=words)
         await self._mind_trouble(seen)
         return replace(seen, trouble=self._trouble)
+
+    @staticmethod
+    def _can_wait(seen: Observed, names: list[str]) -> bool:
+        """Whether nothing is decided by what these Jobs say: they completed, and the run is not over with them."""
+        if not names or seen.progress is None:
+            return False
+        completed = all(name in seen.jobs and not seen.occupied(name) for name in names)
+        return completed and any(map(seen.occupied, seen.progress.open))
 
     async def _mind_trouble(self, seen: Observed) -> None:
         """Ask why nothing moves, now and then; and forget a trouble once something does."""
@@ -207,6 +216,8 @@ class Runner:
             self._hands.known -= called_created  # saved progress says so now
             due += await self._tell(decided, seen)
             await self._hands.delete(self.run, decided.delete, self.jobs)
+        if self._listen_in > 0:
+            due.append(self._listen_in)
         if self._unheard:
             due.append(0.0 if seen.words else DEAF_SECONDS)
         if decided.phase == "Running":  # where nothing happens no event comes, and a pass has to ask why

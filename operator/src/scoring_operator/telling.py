@@ -11,7 +11,7 @@ from scoring_operator.errors import Conflict, NotFound
 from scoring_operator.events import events
 from scoring_operator.scoringrun import GROUP, PLURAL, VERSION, ScoringRun, parse
 
-STATUS_EVERY = 1.0  # seconds between writes of status
+STATUS_EVERY = 1.0  # seconds between writes of status, but for the end's, which others wait for
 
 
 class RunGoneError(Exception):
@@ -42,7 +42,7 @@ class Voice:
         if not status.differs(old, new):
             return run, None
         wait = self._told_at + STATUS_EVERY - time.monotonic()
-        if wait > 0:
+        if wait > 0 and not decided.end:
             return run, wait
         self._told_at = time.monotonic()
         try:
