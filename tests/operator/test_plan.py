@@ -148,6 +148,16 @@ def test_a_lower_parallelism_takes_effect_as_jobs_finish() -> None:
     assert not decided.suspend
 
 
+@pytest.mark.parametrize(("ended", "free"), [({"complete": True}, 2), ({"failed": True}, 0)])
+def test_a_job_that_completed_leaves_its_place_before_its_pod_is_heard_and_a_failed_one_does_not(
+    ended: Any, free: int
+) -> None:
+    first = going(a_progress(10), parallelism=2)
+    jobs = {name: a_job(name, **ended) for name in first.create}
+    decided = plan(a_run(parallelism=2), Observed(progress=first.progress, jobs=jobs), NOW)
+    assert len(decided.create) == free
+
+
 def test_while_the_api_server_refuses_one_job_per_pass_is_tried() -> None:
     trouble = Trouble("QuotaExceeded", "full")
     assert len(plan(a_run(), Observed(progress=a_progress(10), trouble=trouble), NOW).create) == 1

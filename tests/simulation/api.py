@@ -10,7 +10,7 @@ import copy
 import json
 import random
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -91,6 +91,7 @@ class Api:
         self.objects: dict[str, dict[str, Object]] = {collection: {} for collection in COLLECTIONS}
         self.writes: list[Write] = []
         self.requests = 0
+        self.lists: Counter[str] = Counter()  # by collection
         self.on_write: list[Callable[[Write], None]] = []
         self.faults: deque[str] = deque()
         self.clock_off = 0.0
@@ -261,6 +262,7 @@ class Api:
             return self._answer(200, item, "GET") if item else self._answer(404, {"message": "not there"}, "GET")
         if url.query.get("watch") == "true" and int(url.query["resourceVersion"]) < self._oldest:
             return self._answer(410, {"message": "too old", "reason": "Expired"}, "GET")
+        self.lists[collection] += url.query.get("watch") != "true"
         items = [item for item in self.objects[collection].values() if _selected(item, collection, url)]
         return self._answer(200, {"metadata": {"resourceVersion": str(self._version)}, "items": items}, "GET")
 
