@@ -46,3 +46,23 @@ def test_the_end_of_a_run_is_told_as_soon_as_it_is_saved_whenever_status_was_wri
         assert at["end"] <= 2 * SLOWEST
     finally:
         world.close()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_completed_just_before_a_run_is_cancelled_is_on_record(seed: int) -> None:
+    world = World(seed, devices=20, most_jobs=1000)
+    try:
+        world.create_run("run", {"window": WINDOW, "parallelism": 8, "maxFailedDevices": "100%"})
+        world.let_pass(5)
+        world.end_job(world.jobs(finished=False)[0], "done")
+        while not world.api.lists[PODS]:
+            world.let_pass(0.01)
+        for name in world.jobs(finished=False)[:3]:
+            world.end_job(name, "done")
+        world.let_pass(2 * SLOWEST)  # the operator has seen them by now
+        world.edit_run("run", cancel=True)
+        world.let_pass(5)
+        status = world.api.objects[RUNS]["run"]["status"]
+        assert (status["phase"], status["devices"]["notRun"]) == ("Cancelled", 16)
+    finally:
+        world.close()

@@ -133,6 +133,9 @@ class Runner:
         self._ledger.mind_clock(now)  # only now: an answer to this very pass may have told of the new time
         seen = replace(seen, progress=self._ledger.progress, ahead=others.ahead, share=others.share, newer=others.newer)
         decided = plan(self.run, seen, now)
+        if decided.end and self._listen_in > 0:  # what has completed is heard before the run ends
+            self._listened_at = 0.0
+            return 0.0
         self._claimed = decided.create.keys()
         try:
             return await self._apply(decided, seen)
@@ -141,6 +144,7 @@ class Runner:
 
     async def _observe(self) -> Observed:
         now, ledger = time.monotonic(), self._ledger
+        self._listen_in = 0.0
         late = {name for name, at in self._hands.assumed.items() if now - at > ASSUMED_SECONDS}
         for name in late:
             del self._hands.assumed[name]
@@ -160,7 +164,8 @@ class Runner:
             return replace(seen, words={report_name(self.run): word} if word else {}, trouble=self._trouble)
         names = list(unheard(seen))
         self._unheard = 0
-        self._listen_in = self._listened_at + LISTEN_EVERY - now if self._can_wait(seen, names) else 0.0
+        if self._can_wait(seen, names):
+            self._listen_in = self._listened_at + LISTEN_EVERY - now
         if names and ledger.fleet and self._listen_in <= 0:
             self._listened_at = now
             words, there = await self._look.words(seen, names, ledger.fleet)
