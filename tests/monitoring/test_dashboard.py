@@ -55,6 +55,14 @@ def text(cluster: Cluster, azurite: Azurite, tmp_path_factory: pytest.TempPathFa
     """What /metrics of an operator says that has a schedule's run behind it and cannot go on with another."""
     name = f"monitored-{secrets.token_hex(3)}"
     cluster.create_namespace(name)
+    failure = a_message(outcomes={"failed": "0"}, reasons={"ModelInvalid": "0"})
+    labels = {"fleetscore.dev/run": name}
+    added = [  # first of all: kwok takes them up in its own time
+        stages.finish(name, labels=labels, message_template=ALL_SCORED),
+        stages.finish(f"{name}-bad", labels=labels, arguments=["bad"], exit_code=65, message=failure, weight=10**6),
+    ]
+    for stage in added:
+        cluster.add_stage(stage)
     storage = new_storage(azurite)
     for device in ("good", "bad"):
         storage.put("models", f"{device}.joblib", b"bundle")
@@ -63,14 +71,6 @@ def text(cluster: Cluster, azurite: Azurite, tmp_path_factory: pytest.TempPathFa
     release.fleets.append(fleet | {"name": "elsewhere", "storage": fleet["storage"] | {"models": "nowhere"}})
     release.install()
     shutil.copytree(release.folder / "secrets" / "default", release.folder / "secrets" / "elsewhere")
-    failure = a_message(outcomes={"failed": "0"}, reasons={"ModelInvalid": "0"})
-    labels = {"fleetscore.dev/run": name}
-    added = [
-        stages.finish(name, labels=labels, message_template=ALL_SCORED),
-        stages.finish(f"{name}-bad", labels=labels, arguments=["bad"], exit_code=65, message=failure, weight=10**6),
-    ]
-    for stage in added:
-        cluster.add_stage(stage)
     runs = f"/apis/fleetscore.dev/v1alpha1/namespaces/{name}/scoringruns"
     body = {"apiVersion": "fleetscore.dev/v1alpha1", "kind": "ScoringRun", "spec": {"window": WINDOW}}
     with operator(release) as running:
@@ -85,6 +85,7 @@ def text(cluster: Cluster, azurite: Azurite, tmp_path_factory: pytest.TempPathFa
             return text if "fleetscore_stalled_runs{" in text and "fleetscore_runs_total{" in text else ""
 
         found = until(said, "one run ended, the other is told to be stuck", seconds=120)
+        assert cluster.api.request("GET", f"{runs}/{name}")["status"]["failureReasons"] == {"ModelInvalid": 1}
     for stage in added:
         cluster.remove_stage(stage["metadata"]["name"])
     return str(found)
