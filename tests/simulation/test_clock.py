@@ -6,9 +6,7 @@ from typing import Any
 import pytest
 
 from tests.simulation.api import RUNS
-from tests.simulation.world import World
-
-WINDOW = {"start": "2018-08-28T23:00:00Z", "end": "2018-08-29T00:00:00Z"}
+from tests.simulation.world import WINDOW, World
 
 
 @pytest.fixture

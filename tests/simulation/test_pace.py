@@ -1,16 +1,15 @@
 """How soon a run's end is told, and how often the API server is asked what happened."""
 
+from contextlib import closing
+
 import pytest
 
 from tests.simulation.api import CONFIG_MAPS, JOBS, PODS, RUNS, SLOWEST, Write
-from tests.simulation.world import World
-
-WINDOW = {"start": "2018-08-28T23:00:00Z", "end": "2018-08-29T00:00:00Z"}
+from tests.simulation.world import WINDOW, World
 
 
 def test_while_jobs_complete_one_after_the_other_pods_are_listed_once_a_second() -> None:
-    world = World(7, devices=40, most_jobs=1000)
-    try:
+    with closing(World(7, devices=40, most_jobs=1000)) as world:
         world.create_run("run", {"window": WINDOW, "parallelism": 8, "maxFailedDevices": "100%"})
         world.let_pass(5)
         for _ in range(30):
@@ -19,22 +18,19 @@ def test_while_jobs_complete_one_after_the_other_pods_are_listed_once_a_second()
         ends = [job["status"]["conditions"][0]["type"] for job in world.api.objects[JOBS].values() if "status" in job]
         assert len(ends) == 30
         assert world.api.lists[PODS] <= 30 * 0.4 + ends.count("Failed") + 1  # a failure is looked at in the next pass
-    finally:
-        world.close()
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_end_of_a_run_is_told_as_soon_as_it_is_saved_whenever_status_was_written_last(seed: int) -> None:
-    world = World(seed, devices=2, most_jobs=1000)
-    at: dict[str, float] = {}
+    with closing(World(seed, devices=2, most_jobs=1000)) as world:
+        at: dict[str, float] = {}
 
-    def note(write: Write) -> None:
-        at[write.collection] = world.time.now()
-        if write.collection == RUNS and write.after and "completionTime" in write.after["status"]:
-            at.setdefault("end", world.time.now() - at[CONFIG_MAPS])
+        def note(write: Write) -> None:
+            at[write.collection] = world.time.now()
+            if write.collection == RUNS and write.after and "completionTime" in write.after["status"]:
+                at.setdefault("end", world.time.now() - at[CONFIG_MAPS])
 
-    world.api.on_write.append(note)
-    try:
+        world.api.on_write.append(note)
         world.create_run("run", {"window": WINDOW, "parallelism": 2, "maxFailedDevices": "100%"})
         world.let_pass(5)
         for name in world.jobs(finished=False):
@@ -44,14 +40,11 @@ def test_the_end_of_a_run_is_told_as_soon_as_it_is_saved_whenever_status_was_wri
                 world.let_pass(0.01)
         world.let_pass(5)
         assert at["end"] <= 2 * SLOWEST
-    finally:
-        world.close()
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_what_completed_just_before_a_run_is_cancelled_is_on_record(seed: int) -> None:
-    world = World(seed, devices=20, most_jobs=1000)
-    try:
+    with closing(World(seed, devices=20, most_jobs=1000)) as world:
         world.create_run("run", {"window": WINDOW, "parallelism": 8, "maxFailedDevices": "100%"})
         world.let_pass(5)
         world.end_job(world.jobs(finished=False)[0], "done")
@@ -64,5 +57,3 @@ def test_what_completed_just_before_a_run_is_cancelled_is_on_record(seed: int) -
         world.let_pass(5)
         status = world.api.objects[RUNS]["run"]["status"]
         assert (status["phase"], status["devices"]["notRun"]) == ("Cancelled", 16)
-    finally:
-        world.close()

@@ -1,11 +1,11 @@
 """A Job that this operator created or saw is not created a second time, whatever becomes of it and of the answers."""
 
+from contextlib import closing
+
 import pytest
 
 from tests.simulation.api import CONFIG_MAPS, JOBS, Write
-from tests.simulation.world import World
-
-WINDOW = {"start": "2018-08-28T23:00:00Z", "end": "2018-08-29T00:00:00Z"}
+from tests.simulation.world import WINDOW, World
 
 
 def delete_both_and_see_them_go_on(world: World) -> None:
@@ -23,8 +23,7 @@ def delete_both_and_see_them_go_on(world: World) -> None:
 def test_jobs_that_somebody_deletes_while_nothing_can_be_saved_go_on_in_the_next_round(
     refusals: list[str], seconds: float
 ) -> None:
-    world = World(3, devices=2, most_jobs=1000)
-    try:
+    with closing(World(3, devices=2, most_jobs=1000)) as world:
         world.create_run("run", {"window": WINDOW, "parallelism": 2, "maxFailedDevices": "100%"})
         world.let_pass(seconds)
         world.api.faults.extend(refusals)
@@ -32,27 +31,22 @@ def test_jobs_that_somebody_deletes_while_nothing_can_be_saved_go_on_in_the_next
             world.let_pass(0.1)
         world.let_pass(0.5)
         delete_both_and_see_them_go_on(world)
-    finally:
-        world.close()
 
 
 @pytest.mark.fault("F10", "F15")
 @pytest.mark.parametrize("seed", range(5))
 def test_a_job_whose_creation_was_not_answered_and_that_is_gone_at_once_is_not_created_again(seed: int) -> None:
-    world = World(seed, devices=2, most_jobs=1000)
-    saves: list[Write] = []
+    with closing(World(seed, devices=2, most_jobs=1000)) as world:
+        saves: list[Write] = []
 
-    def lose_what_follows(write: Write) -> None:
-        if write.collection == CONFIG_MAPS and write.before and not saves:  # the marks: the two Jobs come next
-            saves.append(write)
-            world.api.faults.extend(["lost"] * 2)
+        def lose_what_follows(write: Write) -> None:
+            if write.collection == CONFIG_MAPS and write.before and not saves:  # the marks: the two Jobs come next
+                saves.append(write)
+                world.api.faults.extend(["lost"] * 2)
 
-    world.api.on_write.append(lose_what_follows)
-    try:
+        world.api.on_write.append(lose_what_follows)
         world.create_run("run", {"window": WINDOW, "parallelism": 2, "maxFailedDevices": "100%"})
         while len(world.api.objects[JOBS]) < 2:
             world.let_pass(0.01)
         world.let_pass(0.1)  # until they were seen
         delete_both_and_see_them_go_on(world)
-    finally:
-        world.close()

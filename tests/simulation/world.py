@@ -21,6 +21,7 @@ from tests.simulation.virtual import VirtualTime
 KINDS = ("scored", "partial", "empty", "alreadyScored", "failed")
 OUTCOMES = ("scored", "partial", "empty", "failed", "notRun", "alreadyScored")
 MOST_STATUS = 32 * 1024
+WINDOW = {"start": "2018-08-28T23:00:00Z", "end": "2018-08-29T00:00:00Z"}
 
 
 class World:
