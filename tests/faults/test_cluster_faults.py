@@ -198,7 +198,6 @@ def test_a_run_goes_on_after_a_restart_of(
         place.cluster.restart(role)
         began = time.monotonic()
         place.cluster.revive()
-        place.cluster.restart("kwok")  # a kubelet tells again what was lost; kwok only when it starts
         until_ended()
         figure(f"{role} killed; the run has ended {time.monotonic() - began:.1f} s after it was back")
         # The last lines of a killed server's audit log may be missing.

@@ -57,7 +57,7 @@ def text(cluster: Cluster, azurite: Azurite, tmp_path_factory: pytest.TempPathFa
     cluster.create_namespace(name)
     failure = a_message(outcomes={"failed": "0"}, reasons={"ModelInvalid": "0"})
     labels = {"fleetscore.dev/run": name}
-    added = [  # first of all: kwok takes them up in its own time
+    added = [
         stages.finish(name, labels=labels, message_template=ALL_SCORED),
         stages.finish(f"{name}-bad", labels=labels, arguments=["bad"], exit_code=65, message=failure, weight=10**6),
     ]

@@ -275,6 +275,9 @@ class Cluster:
     def start(self, role: str) -> None:
         """Start one process that `stop` ended; for API server and etcd, wait until the API is ready again.
 
+        kwok is then started anew: its watches would come back each in its own time, that of stages seconds after that
+        of pods, and it would not tell again what was lost, as a kubelet does.
+
         A program that meets an API server without etcd gives up; in a real cluster something would start it again, here
         `revive` does.
         """
@@ -286,6 +289,8 @@ class Cluster:
             self._plane.start(role)
         if role == "etcd" and processes.find(self.folder, ["kube-apiserver"]):
             self._plane.wait_for_api()
+        if role in ("etcd", "kube-apiserver") and processes.find(self.folder, ["kwok"]):
+            self.restart("kwok")
 
     def revive(self) -> None:
         """Start every process that has ended."""

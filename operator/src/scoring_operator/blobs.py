@@ -24,6 +24,7 @@ CONNECT_SECONDS = 5
 READ_SECONDS = 20
 LIST_SECONDS = 300.0  # 100,000 blobs with metadata take about 20
 PAGE = 1000  # blobs an answer: the SDK needs 6 KB for each while it reads one, and Azure's own 5,000 are 30 MB
+NAMES_PAGE = 2500  # names an answer: they need less, and fewer answers cost a third less CPU
 MOST_BLOBS = 1_000_000
 
 
@@ -103,7 +104,7 @@ class Account:
         """
         with _translated(container):
             names = self._client.get_container_client(container).list_blob_names(
-                name_starts_with=prefix, results_per_page=PAGE
+                name_starts_with=prefix, results_per_page=NAMES_PAGE
             )
             yield from _bounded(names, container, give_up)
 
