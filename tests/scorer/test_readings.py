@@ -36,6 +36,8 @@ def rows_of(content: bytes, **options: bool) -> tuple[list[Row], list[str]]:
         ("1535497205000", AT),
         ("1535497205999", AT),
         ("-1", -1),
+        ("999999999", 999_999),
+        ("10000000000", 10_000_000),
         ("1969-12-31T23:59:59.5Z", -1),
     ],
 )
@@ -53,6 +55,8 @@ def test_every_accepted_form_of_an_instant_is_read(text: str, seconds: int) -> N
         "2018-13-01T00:00",
         "now",
         "1535497205.5",
+        "1000000000",
+        "9999999999",
         "\uff11\uff15",
         "2018-W35-2T00:00",
     ],
@@ -120,7 +124,7 @@ def test_ids_with_commas_and_quotes_are_read() -> None:
         (b"TS,Device,Value\n", "TS,Device,Value"),
         (b"TS,Device,Tag,Value,Value\n", "Value,Value"),
         (b"<!DOCTYPE html><html>\n", "<!DOCTYPE html>"),
-        (b"\xff\xfeT\x00S\x00\n", "T"),
+        (b"\xff\xfeT\x00S\x00\n", "UTF-16, it must be UTF-8"),
         (b"\n", "''"),
         (b'TS,"Device\n', "Device"),
     ],
@@ -161,6 +165,11 @@ def test_a_last_line_without_an_end_may_be_cut_and_is_no_reading() -> None:
 
 
 @pytest.mark.fault("D4")
+def test_epoch_seconds_are_a_bad_row_that_says_so() -> None:
+    _rows, bad = rows_of(b"TS,Device,Tag,Value\n1535497205,1,4,1\n")
+    assert bad == ["TS looks like epoch seconds: it must be ISO 8601 or epoch milliseconds"]
+
+
 def test_nothing_and_a_header_alone_are_no_rows() -> None:
     assert rows_of(b"") == ([], [])
     assert rows_of(HEADER) == ([], [])

@@ -4,6 +4,7 @@ One line is one row: a quoted line break is not a reading. Texts are kept as the
 instant and the number are read beside them. Nothing is de-duplicated, sorted or stripped.
 """
 
+import codecs
 import csv
 import io
 import re
@@ -27,6 +28,7 @@ _ISO = re.compile(
     re.ASCII,
 )
 _EPOCH_MILLISECONDS = re.compile(r"-?\d{1,15}", re.ASCII)
+_SECONDS = range(10**9, 10**10)  # as seconds 2001 to 2286, as milliseconds the first months of 1970
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_OF_NO_ZONE = _EPOCH.replace(tzinfo=None)
 _BLOCK = 1024  # lines
@@ -52,14 +54,18 @@ def instant(text: str) -> int:
     """Seconds since the epoch, rounded down, of a TS in any accepted form; ValueError for every other text.
 
     Accepted are ISO 8601 date and time with 0 to 9 fraction digits, with or without zone (none: UTC), and epoch
-    milliseconds. Window bounds are whole seconds, so the floor decides exactly which window a row is in.
+    milliseconds; not what must be epoch seconds, which would be in 1970 unnoticed. Window bounds are whole seconds, so
+    the floor decides exactly which window a row is in.
     """
     if _ISO.fullmatch(text):
         parsed = datetime.fromisoformat(text)
         since = parsed - (_EPOCH_OF_NO_ZONE if parsed.tzinfo is None else _EPOCH)
         return since.days * 86_400 + since.seconds
     if _EPOCH_MILLISECONDS.fullmatch(text):
-        return int(text) // 1000
+        milliseconds = int(text)
+        if milliseconds in _SECONDS:
+            raise ValueError("TS looks like epoch seconds: it must be ISO 8601 or epoch milliseconds")
+        return milliseconds // 1000
     raise ValueError("TS is neither ISO 8601 nor epoch milliseconds")
 
 
@@ -163,7 +169,9 @@ def columns(header: bytes) -> Columns:
         names = []
     if any(names.count(name) != 1 for name in COLUMNS):
         quoted = header[:80].decode("utf-8", "replace").strip()
-        raise DataInvalid(f"the first line must name the columns TS,Device,Tag,Value once each, but is {quoted!r}")
+        hint = ": UTF-16, it must be UTF-8" if header.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else ""
+        message = f"the first line must name the columns TS,Device,Tag,Value once each, but is {quoted!r}{hint}"
+        raise DataInvalid(message)
     return Columns(itemgetter(*map(names.index, COLUMNS)), len(names))
 
 
