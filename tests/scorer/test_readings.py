@@ -164,12 +164,12 @@ def test_a_last_line_without_an_end_may_be_cut_and_is_no_reading() -> None:
     assert len(rows_of(content, may_be_cut=False)[0]) == 2
 
 
-@pytest.mark.fault("D4")
 def test_epoch_seconds_are_a_bad_row_that_says_so() -> None:
     _rows, bad = rows_of(b"TS,Device,Tag,Value\n1535497205,1,4,1\n")
     assert bad == ["TS looks like epoch seconds: it must be ISO 8601 or epoch milliseconds"]
 
 
+@pytest.mark.fault("D4")
 def test_nothing_and_a_header_alone_are_no_rows() -> None:
     assert rows_of(b"") == ([], [])
     assert rows_of(HEADER) == ([], [])
