@@ -287,10 +287,10 @@ class Cluster:
             self._node.start_process(role)
         else:
             self._plane.start(role)
-        if role == "etcd" and processes.find(self.folder, ["kube-apiserver"]):
+        if role in ("etcd", "kube-apiserver") and processes.find(self.folder, ["kube-apiserver"]):
             self._plane.wait_for_api()
-        if role in ("etcd", "kube-apiserver") and processes.find(self.folder, ["kwok"]):
-            self.restart("kwok")
+            if processes.find(self.folder, ["kwok"]):
+                self.restart("kwok")
 
     def revive(self) -> None:
         """Start every process that has ended."""
