@@ -1,7 +1,8 @@
 """A storage account that can only be listed, for fleets too large to be uploaded to Azurite (1,000 blobs take 10 s).
 
-It answers as Azure does, 5,000 blobs a page with the properties of each, so that the operator lists through its own SDK
-at its own cost. Every device has a model and readings in every window; nothing has been predicted.
+It answers as Azure does, with the properties of each blob, so that the operator lists through its own SDK at its own
+cost. Every device has a model and readings in every window; nothing has been predicted. The first window's answers are
+written beforehand: to write them is storage's work, not the operator's.
 """
 
 import threading
@@ -12,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 from bench import scorer
+from scoring_operator.blobs import NAMES_PAGE
 
 PAGE = 5000
 PARTITION = f"{scorer.START:%Y%m%dT%H%MZ}/"
@@ -64,6 +66,9 @@ def serving(devices: Sequence[str]) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
+    for at in range(0, len(devices), NAMES_PAGE):
+        page("models", "", at, NAMES_PAGE)
+        page("data", PARTITION, at, NAMES_PAGE)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:

@@ -60,11 +60,13 @@ async def test_devices_with_data_are_those_of_the_windows_partitions(storage: Co
     asked.close()
 
 
-def test_a_listing_of_names_is_read_without_the_properties_of_blobs() -> None:
-    page = b"<Blobs><Blob><Name>a</Name><Properties><Etag>1</Etag></Properties><OrMetadata /></Blob></Blobs>"
+def test_of_a_listing_of_names_nothing_but_the_names_is_read() -> None:
+    blob = b"<Blob><Name>%b</Name><Properties><Etag>1</Etag></Properties><OrMetadata /></Blob>"
+    page = b"<Blobs>%b%b</Blobs><NextMarker>c</NextMarker>" % (blob % b"a", blob % b"b")
     answer = SimpleNamespace(ok=True, content=page, url="http://account/models?restype=container&comp=list")
     blobs._slim(answer)
-    assert vars(answer)["_content"] == b"<Blobs><Blob><Name>a</Name><OrMetadata /></Blob></Blobs>"
+    names = b"<Blobs><Blob><Name>a</Name></Blob><Blob><Name>b</Name></Blob></Blobs>"
+    assert vars(answer)["_content"] == names + b"<NextMarker>c</NextMarker>"
     asked_for_metadata = SimpleNamespace(ok=True, content=page, url=f"{answer.url}&include=metadata")
     blobs._slim(asked_for_metadata)
     assert "_content" not in vars(asked_for_metadata)

@@ -29,7 +29,7 @@ MOST_BLOBS = 1_000_000
 
 
 class _Transport(RequestsTransport):  # type: ignore[misc]  # azure.core exports it without a type
-    """Drops the properties of blobs from a listing of names before the SDK builds an object of each.
+    """Drops all but the names of blobs from a listing of names before the SDK builds an object of each.
 
     They are most of what a large listing costs in CPU and memory, and nobody here reads them.
     """
@@ -44,8 +44,8 @@ def _slim(response: Any, **_: Any) -> None:
     query = parse_qs(urlsplit(response.url).query)
     if response.ok and query.get("comp") == ["list"] and "include" not in query:
         head, *blobs = response.content.split(b"<Properties>")
-        rest = (blob.partition(b"</Properties>")[2] for blob in blobs)
-        response._content = b"".join([head, *rest])  # noqa: SLF001  # it has no other setter
+        rest = (blob.partition(b"</Blob>")[2] for blob in blobs)
+        response._content = b"</Blob>".join([head, *rest])  # noqa: SLF001  # it has no other setter
 
 
 def _client(storage: StorageSettings, secret: str | None) -> BlobServiceClient:

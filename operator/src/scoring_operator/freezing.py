@@ -215,7 +215,7 @@ def pack(devices: Sequence[str]) -> list[bytes]:
             room = PART_BYTES
         parts[-1].append(device)
         room -= size
-    return [zlib.compress("\n".join(part).encode(), 6) for part in parts]
+    return [zlib.compress("\n".join(part).encode(), 1) for part in parts]  # level 6 takes four times as long for 4 %
 
 
 def unpack(parts: Iterable[bytes]) -> list[str]:
