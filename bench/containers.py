@@ -26,7 +26,7 @@ from scoring_operator import credentials
 from scoring_operator.fleets import parse_fleet
 
 DEVICES = scorer.PACKED[:30]  # Jobs of one batch, all at once
-ROUNDS = 5
+ROUNDS = 7
 NAMESPACE = "bench"
 
 
@@ -93,7 +93,7 @@ async def _batch(client: plain.Client, service: BlobServiceClient, kind: Kind, l
     # The next batch waits until this one's containers are gone, for taking them down costs CPU too.
     path = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs?labelSelector=bench%3D{label}"
     await client.request("DELETE", path, b'{"propagationPolicy":"Background"}')
-    while (await client.get(f"/api/v1/namespaces/{NAMESPACE}/pods"))["items"]:  # noqa: ASYNC110  # an API, no Event
+    while (await client.get(f"/api/v1/namespaces/{NAMESPACE}/pods", dict[str, Any]))["items"]:  # noqa: ASYNC110  # an API, no Event
         await asyncio.sleep(0.5)
     return len(DEVICES) / seconds
 

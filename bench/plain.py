@@ -67,9 +67,9 @@ class Client:
                 raise FailedError(f"{method} {path}: {answer.status} {content.decode()[:300]}")
             await asyncio.sleep(float(answer.headers.get("Retry-After", "1")))
 
-    async def get(self, path: str) -> Any:
+    async def get(self, path: str, type_: type[T]) -> T:
         """Read an object, or a collection in one answer."""
-        return msgspec.json.decode(await self.request("GET", path))
+        return msgspec.json.decode(await self.request("GET", path), type=type_)
 
     async def create(self, path: str, body: Any) -> None:
         """Create an object in a collection."""

@@ -14,7 +14,7 @@ from tests.operator_edge.process import Release, operator
 from tests.support.cluster import ALL_SCORED
 
 from bench import listing, scorer
-from localcluster import processes, stages
+from localcluster import stages
 from localcluster.cluster import Cluster
 
 # At its defaults (20 requests a second, 5 workers) the controller manager brings 3.4 Jobs a second to their end.
@@ -30,19 +30,6 @@ FLEET: dict[str, Any] = {
     "storage": {"accountUrl": "http://in-the-secret", "auth": "existingSecret", "existingSecret": SECRET},
 }
 WINDOW = {"start": f"{scorer.START:%Y-%m-%dT%H:%M:%SZ}", "end": f"{scorer.END:%Y-%m-%dT%H:%M:%SZ}"}
-
-
-SAME_WORK = ("kube-scheduler", "kwok")  # know of pods only: they do as much for a Job whoever creates it
-
-
-def cpu(pid: int) -> float:
-    """Seconds of CPU of a process so far."""
-    return time.clock_gettime((~pid << 3) | 2)  # clock_getcpuclockid(3), which Python has for threads only
-
-
-def same_work(release: Release) -> float:
-    """Seconds of CPU so far of what does the same work for both: how much of it there is tells the machine's speed."""
-    return sum(map(cpu, processes.find(release.cluster.folder, SAME_WORK)))
 
 
 def fleet_of(size: int) -> list[str]:
@@ -81,7 +68,7 @@ class Operated:
 
     def cpu(self) -> float:
         """Seconds of CPU of the process so far."""
-        return cpu(self.pid)
+        return time.clock_gettime((~self.pid << 3) | 2)  # clock_getcpuclockid(3), which Python has for threads only
 
     def peak_mib(self) -> float:
         """The largest resident memory so far."""

@@ -1,12 +1,8 @@
 """The operator against raw Jobs: the scale table.
 
-Each load is brought to its end twice, by the operator and by the plain client of `plain`, each on a fresh control plane
-with simulated nodes whose scorers succeed at once, one after the other and each load beginning with the other one; with
-the controller manager at its defaults, where the machine is idle, both at once. Neither deletes before the end.
-
-One after the other, the machine is busy from the first Job to the last, and rounds of the same code differ by a tenth
-as its speed changes. So a wall time counts by the CPU that scheduler and simulated nodes needed in it, whose work is
-the same for both; the ratio by the clock alone stands beside it.
+Each load is brought to its end by the operator and by the plain client of `plain`, each on a fresh control plane with
+simulated nodes whose scorers succeed at once, both at the same time: one after the other, rounds of the same code
+differ by a tenth as the machine's speed changes. Neither deletes before the end.
 """
 
 import asyncio
@@ -14,30 +10,40 @@ import statistics
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from tests.operator_edge.process import Release
 
 from bench import plain, rig
 from bench.goals import Goals, say
-from bench.watching import RUNS, watching
+from bench.watching import JOBS, RUNS, watching
 from scoring_operator import credentials
 from scoring_operator.fleets import parse_fleet
+from scoring_operator.names import COMPONENT_LABEL, RUN_LABEL
 
 IN_FLIGHT = 100  # Jobs at a time: the default of `parallelism`
 ENDINGS = 20  # runs of which the end is timed
 ENDING_DEVICES = 50
+SHORTEST = (
+    10.0  # seconds of a load whose Jobs are counted by the second; a shorter one's whole time is held against raw
+)
 
 
-class Took(NamedTuple):
-    """How long a load took, in seconds, and the CPU seconds of what does the same work for both (`rig.SAME_WORK`)."""
+class _Status(msgspec.Struct, rename="camel"):
+    completion_time: str = ""
 
-    seconds: float
-    work: float
+
+class _Job(msgspec.Struct):
+    status: _Status
+
+
+class _Jobs(msgspec.Struct):
+    items: list[_Job]
 
 
 @dataclass
@@ -48,26 +54,14 @@ class Load:
     per_job: int = 1
     rounds: int = 1
     defaults: bool = False
-    raw: list[Took] = field(default_factory=list)
+    ratios: list[float] = field(default_factory=list)  # the operator's time against raw, see `ratio`
+    raw: list[float] = field(default_factory=list)  # seconds
     runs: list["Cost"] = field(default_factory=list)
 
     @property
     def name(self) -> str:
         packed = f" by {self.per_job}" if self.per_job > 1 else ""
         return f"{self.devices:,}{packed}{', default limits' if self.defaults else ''}"
-
-    @property
-    def clock(self) -> float:
-        """The operator's time against the plain client's."""
-        return self._ratio(lambda took: took.seconds)
-
-    @property
-    def wall(self) -> float:
-        """The same as if the machine had been equally fast for both; nothing to correct where both ran at once."""
-        return self.clock if self.defaults else self._ratio(lambda took: took.seconds / took.work)
-
-    def _ratio(self, figure: Callable[[Took], float]) -> float:
-        return statistics.median(figure(run.took) / figure(raw) for run, raw in zip(self.runs, self.raw, strict=True))
 
     @property
     def cpu(self) -> float:
@@ -77,9 +71,9 @@ class Load:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a run took from its creation to Complete: time, CPU seconds, MiB, bytes, requests by verb."""
+    """What a run took: seconds from its creation to Complete, CPU seconds, MiB, bytes, requests by verb."""
 
-    took: Took
+    seconds: float
     cpu: float
     peak_mib: float
     status: int
@@ -100,8 +94,29 @@ def loads(*, quick: bool) -> list[Load]:
     ]
 
 
-async def raw(release: Release, load: Load) -> Took:
-    """Bring the load to its end with the plain client."""
+def ratio(raw: Sequence[int], own: Sequence[int]) -> float:
+    """How long the operator takes for what raw Jobs take a second for.
+
+    It is counted how many Jobs each had completed when the first of both had no more to create: from then on the other
+    has more and more of the machine for itself.
+
+    Args:
+        raw: when each raw Job completed, in seconds since the epoch.
+        own: the same of the operator's.
+    """
+    at = min(sorted(times)[-IN_FLIGHT] for times in (raw, own))
+    return sum(one < at for one in raw) / sum(one < at for one in own)
+
+
+async def completions(release: Release, selector: str) -> list[int]:
+    """When each Job completed, in seconds since the epoch."""
+    async with plain.connect(admin(release)) as client:
+        jobs = await client.get(f"{JOBS}?labelSelector={selector}", _Jobs)
+    return [int(datetime.fromisoformat(job.status.completion_time).timestamp()) for job in jobs.items]
+
+
+async def raw(release: Release, load: Load, start: asyncio.Event) -> float:
+    """Bring the load to its end with the plain client; the seconds."""
     devices = rig.fleet_of(load.devices)
     fleet = parse_fleet({"namespaces": [rig.NAMESPACE], "scorer": {"serviceAccountName": "default"}} | rig.FLEET)
     parts = [devices[at : at + load.per_job] for at in range(0, len(devices), load.per_job)]
@@ -110,25 +125,24 @@ async def raw(release: Release, load: Load) -> Took:
         for number, part in enumerate(parts)
     ]
     async with plain.connect(admin(release)) as client:
-        work = rig.same_work(release)
+        await start.wait()
         seconds = await plain.run_jobs(client, rig.NAMESPACE, jobs, in_flight=IN_FLIGHT)
-        work = rig.same_work(release) - work
     say(f"{load.name}: raw Jobs in {seconds:.1f} s")
-    return Took(seconds, work)
+    return seconds
 
 
-async def measured(operated: rig.Operated, load: Load) -> Cost:
-    """Bring the load to its end with the operator."""
+async def measured(operated: rig.Operated, load: Load, start: asyncio.Event) -> Cost:
+    """Bring the load to its end with the operator; `start` is set when its run is created."""
     async with plain.connect(admin(operated.release)) as client, watching(client) as seen:
         # What a process does but once, such as importing the storage SDK, is no cost of devices.
         await client.create(RUNS, run("warm", hour=1, devices={"ids": ["warm"]}))
         await seen.until_ended("warm")
-        requests, work = _requests(operated.release), rig.same_work(operated.release)
-        cpu, began = operated.cpu(), time.monotonic()
+        requests, cpu, began = _requests(operated.release), operated.cpu(), time.monotonic()
+        start.set()
         await client.create(RUNS, run("measured", devicesPerJob=load.per_job, parallelism=IN_FLIGHT))
         await seen.until_ended("measured")
         cost = Cost(
-            took=Took(seen.ended["measured"] - began, rig.same_work(operated.release) - work),
+            seconds=seen.ended["measured"] - began,
             cpu=operated.cpu() - cpu,
             peak_mib=operated.peak_mib(),
             status=seen.largest_status,
@@ -137,8 +151,7 @@ async def measured(operated: rig.Operated, load: Load) -> Cost:
         )
     if seen.statuses["measured"]["devices"]["scored"] != load.devices:
         raise plain.FailedError(f"{load.name}: {seen.statuses['measured']['devices']}")
-    milliseconds = cost.cpu / load.devices * 1000
-    say(f"{load.name}: operator in {cost.took.seconds:.1f} s, {milliseconds:.3f} ms of CPU per device")
+    say(f"{load.name}: operator in {cost.seconds:.1f} s, {cost.cpu / load.devices * 1000:.3f} ms of CPU per device")
     return cost
 
 
@@ -179,44 +192,40 @@ def _requests(release: Release) -> Counter[str]:
     return found
 
 
-def _take(load: Load, turn: int, folder: Path) -> None:
-    """Measure a load once with each."""
-    devices = rig.fleet_of(load.devices)
-    if load.defaults:
-        with (
-            rig.released(folder, rig.DEFAULTS, "raw") as other,
-            rig.released(folder, rig.DEFAULTS, "own") as release,
-            rig.operated(release, devices) as operated,
-        ):
-            asyncio.run(_both(load, other, operated))
-        return
-    for kind in ("raw", "own") if turn % 2 else ("own", "raw"):
-        with rig.released(folder, name=kind) as release:
-            if kind == "raw":
-                load.raw.append(asyncio.run(raw(release, load)))
-            else:
-                with rig.operated(release, devices) as operated:
-                    load.runs.append(asyncio.run(measured(operated, load)))
+def _take(load: Load, folder: Path) -> None:
+    """Measure a load once."""
+    arguments = rig.DEFAULTS if load.defaults else rig.RAISED
+    with (
+        rig.released(folder, arguments, "raw") as other,
+        rig.released(folder, arguments, "own") as release,
+        rig.operated(release, rig.fleet_of(load.devices)) as operated,
+    ):
+        asyncio.run(_both(load, other, operated))
 
 
 async def _both(load: Load, other: Release, operated: rig.Operated) -> None:
-    took, cost = await asyncio.gather(raw(other, load), measured(operated, load))
-    load.raw.append(took)
+    start = asyncio.Event()
+    seconds, cost = await asyncio.gather(raw(other, load, start), measured(operated, load, start))
+    load.raw.append(seconds)
     load.runs.append(cost)
+    times = [
+        await completions(other, "bench=raw"),
+        await completions(operated.release, f"{RUN_LABEL}=measured,{COMPONENT_LABEL}=scorer"),
+    ]
+    load.ratios.append(ratio(*times) if len(times[0]) > 2 * IN_FLIGHT else cost.seconds / seconds)
+    say(f"{load.name}: operator against raw {load.ratios[-1]:.3f}")
 
 
 def _report(found: Sequence[Load], ends: Sequence[float]) -> bool:
     goals = Goals()
     largest = found[-1]
-    figures = ["wall / raw", "by the clock", "raw (s)", "CPU per device (ms)", "peak RSS (MiB)", "status (KiB)"]
-    print(f"| devices | {' | '.join(figures)} | ConfigMap (KiB) |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| devices | wall / raw | raw (s) | CPU per device (ms) | peak RSS (MiB) | status (KiB) | ConfigMap (KiB) |")
+    print("|---|---|---|---|---|---|---|")
     for load in found:
         cost, big = load.runs[-1], load is largest
         cells = [
-            goals.cell(load.wall, 2, most=1.05 if load.per_job == 1 or big else None),
-            goals.cell(load.clock, 2),
-            goals.cell(statistics.median(raw.seconds for raw in load.raw), 1),
+            goals.cell(statistics.median(load.ratios), 2, most=1.05 if load.per_job == 1 or big else None),
+            goals.cell(statistics.median(load.raw), 1),
             goals.cell(load.cpu, 3, most=0.5 if big else None),
             goals.cell(cost.peak_mib, 0, most=120 if big else None),
             goals.cell(cost.status / 1024, 1, most=16),
@@ -248,7 +257,7 @@ def main(*, quick: bool) -> bool:
         folder = Path(name)
         for load in found:
             for turn in range(load.rounds):
-                _take(load, turn, folder / f"{load.devices}-{load.per_job}-{turn}")
+                _take(load, folder / f"{load.devices}-{load.per_job}-{turn}")
         with (
             rig.released(folder / "endings") as release,
             rig.operated(release, rig.fleet_of(ENDING_DEVICES)) as operated,
