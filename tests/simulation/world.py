@@ -16,10 +16,10 @@ from scoring_operator.names import POSITIONS_ANNOTATION
 from scoring_operator.transport import Transport
 from tests.integration.operating import Memory, a_fleet, assemble
 from tests.simulation.api import CONFIG_MAPS, EVENTS, JOBS, NAMESPACE, PODS, RUNS, Api, Object, Session, Write
+from tests.simulation.saved import OUTCOMES, ahead_of_progress
 from tests.simulation.virtual import VirtualTime
 
 KINDS = ("scored", "partial", "empty", "alreadyScored", "failed")
-OUTCOMES = ("scored", "partial", "empty", "failed", "notRun", "alreadyScored")
 MOST_STATUS = 32 * 1024
 WINDOW = {"start": "2018-08-28T23:00:00Z", "end": "2018-08-29T00:00:00Z"}
 
@@ -183,6 +183,8 @@ class World:
             self._judge_creation(write.after)
         if collection == RUNS and write.verb == "PATCH" and write.after and write.before:
             self._judge_status(name, write.before.get("status", {}), write.after["status"])
+        if early := ahead_of_progress(write, self.api.objects[CONFIG_MAPS].values()):
+            self.wrong.append(f"P: {early}")
         if write.before and collection in (JOBS, CONFIG_MAPS) and _owner(write.before) not in self.parallelism:
             self.wrong.append(f"I5: {write.verb} of {name}, which is not ours")
         if collection == PODS or (collection == EVENTS and write.verb != "POST"):

@@ -1,0 +1,44 @@
+"""What progress must have saved before the operator writes anything else: marks of Jobs, outcomes of devices."""
+
+from collections.abc import Iterable
+
+from scoring_operator import objects, progress
+from scoring_operator.names import POSITIONS_ANNOTATION
+from scoring_operator.progress import Progress
+from tests.simulation.api import JOBS, RUNS, Object, Write
+
+OUTCOMES = ("scored", "partial", "empty", "failed", "notRun", "alreadyScored")
+
+
+def ahead_of_progress(write: Write, config_maps: Iterable[Object]) -> str:
+    """What a write says or does that saved progress does not bear out; empty where it does, or progress is gone.
+
+    Args:
+        write: of the operator.
+        config_maps: all there are at that moment.
+    """
+    item = write.after or write.before or {}
+    mine = item["metadata"]["uid"] if write.collection == RUNS else _owner(item)
+    saved = next((found for one in config_maps if _owner(one) == mine and (found := _progress(one))), None)
+    if saved is None:
+        return ""
+    if write.collection == JOBS and write.verb == "POST":
+        scores = POSITIONS_ANNOTATION in item["metadata"].get("annotations", {})
+        return f"{write.name} is created before its mark is saved" if scores and write.name not in saved.open else ""
+    if write.collection == JOBS and write.verb == "DELETE" and write.name in saved.open:
+        return f"{write.name} is deleted before its outcome is saved"
+    if write.collection == RUNS and write.verb == "PATCH":
+        devices = item["status"].get("devices", {})
+        early = [kind for kind in OUTCOMES if devices.get(kind, 0) > saved.count(kind)]
+        return f"status tells of {early} before they are saved" if early else ""
+    return ""
+
+
+def _progress(config_map: Object) -> Progress | None:
+    data = objects.content(config_map, objects.PROGRESS_KEY)
+    return progress.decode(data) if data else None
+
+
+def _owner(item: Object) -> str:
+    owners = item["metadata"].get("ownerReferences") or [{"uid": ""}]
+    return str(owners[0]["uid"])
