@@ -29,9 +29,6 @@ from scoring_operator.names import COMPONENT_LABEL, RUN_LABEL
 IN_FLIGHT = 100  # Jobs at a time: the default of `parallelism`
 ENDINGS = 20  # runs of which the end is timed
 ENDING_DEVICES = 50
-SHORTEST = (
-    10.0  # seconds of a load whose Jobs are counted by the second; a shorter one's whole time is held against raw
-)
 
 
 class _Status(msgspec.Struct, rename="camel"):

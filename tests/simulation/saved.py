@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from scoring_operator import objects, progress
+from scoring_operator.intervals import Intervals
 from scoring_operator.names import POSITIONS_ANNOTATION
 from scoring_operator.progress import Progress
 from tests.simulation.api import JOBS, RUNS, Object, Write
@@ -17,14 +18,16 @@ def ahead_of_progress(write: Write, config_maps: Iterable[Object]) -> str:
         write: of the operator.
         config_maps: all there are at that moment.
     """
+    if write.collection not in (JOBS, RUNS):
+        return ""
     item = write.after or write.before or {}
-    mine = item["metadata"]["uid"] if write.collection == RUNS else _owner(item)
-    saved = next((found for one in config_maps if _owner(one) == mine and (found := _progress(one))), None)
+    mine = item["metadata"]["uid"] if write.collection == RUNS else owner_of(item)
+    saved = next((found for one in config_maps if owner_of(one) == mine and (found := _progress(one))), None)
     if saved is None:
         return ""
     if write.collection == JOBS and write.verb == "POST":
-        scores = POSITIONS_ANNOTATION in item["metadata"].get("annotations", {})
-        return f"{write.name} is created before its mark is saved" if scores and write.name not in saved.open else ""
+        unmarked = positions_of(item) and write.name not in saved.open
+        return f"{write.name} is created before its mark is saved" if unmarked else ""
     if write.collection == JOBS and write.verb == "DELETE" and write.name in saved.open:
         return f"{write.name} is deleted before its outcome is saved"
     if write.collection == RUNS and write.verb == "PATCH":
@@ -39,6 +42,12 @@ def _progress(config_map: Object) -> Progress | None:
     return progress.decode(data) if data else None
 
 
-def _owner(item: Object) -> str:
+def positions_of(job: Object) -> Intervals:
+    """The devices that a Job covers; none for a report."""
+    return Intervals.parse(job["metadata"].get("annotations", {}).get(POSITIONS_ANNOTATION, ""))
+
+
+def owner_of(item: Object) -> str:
+    """The uid of an object's first owner; '' for none."""
     owners = item["metadata"].get("ownerReferences") or [{"uid": ""}]
     return str(owners[0]["uid"])

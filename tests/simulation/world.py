@@ -12,11 +12,10 @@ from typing import Any
 from scoring_operator.cluster import Cluster, Limits
 from scoring_operator.credentials import Credentials
 from scoring_operator.intervals import Intervals
-from scoring_operator.names import POSITIONS_ANNOTATION
 from scoring_operator.transport import Transport
 from tests.integration.operating import Memory, a_fleet, assemble
 from tests.simulation.api import CONFIG_MAPS, EVENTS, JOBS, NAMESPACE, PODS, RUNS, Api, Object, Session, Write
-from tests.simulation.saved import OUTCOMES, ahead_of_progress
+from tests.simulation.saved import OUTCOMES, ahead_of_progress, owner_of, positions_of
 from tests.simulation.virtual import VirtualTime
 
 KINDS = ("scored", "partial", "empty", "alreadyScored", "failed")
@@ -147,7 +146,7 @@ class World:
     def _record(self, job: Object, word: Object) -> None:
         """The scorer writes its outcome record before it ends."""
         self.storage.records[job["metadata"]["name"]] = json.dumps(word).encode()
-        told = self.told.setdefault(_owner(job), {})
+        told = self.told.setdefault(owner_of(job), {})
         for outcome, indexes in word["outcomes"].items():
             told |= {list(positions_of(job))[at]: outcome for at in Intervals.parse(indexes)}
 
@@ -185,13 +184,13 @@ class World:
             self._judge_status(name, write.before.get("status", {}), write.after["status"])
         if early := ahead_of_progress(write, self.api.objects[CONFIG_MAPS].values()):
             self.wrong.append(f"P: {early}")
-        if write.before and collection in (JOBS, CONFIG_MAPS) and _owner(write.before) not in self.parallelism:
+        if write.before and collection in (JOBS, CONFIG_MAPS) and owner_of(write.before) not in self.parallelism:
             self.wrong.append(f"I5: {write.verb} of {name}, which is not ours")
         if collection == PODS or (collection == EVENTS and write.verb != "POST"):
             self.wrong.append(f"I5: {write.verb} of {name} in {collection}")
 
     def _judge_creation(self, job: Object) -> None:
-        name, uid = job["metadata"]["name"], _owner(job)
+        name, uid = job["metadata"]["name"], owner_of(job)
         if not positions_of(job):
             return  # a report, which may be made again where it was deleted before anybody saw it
         self._created[name] += 1
@@ -203,7 +202,7 @@ class World:
         unfinished = [
             other for other in self.api.objects[JOBS].values() if not _finished(other) and positions_of(other)
         ]
-        mine = [other for other in unfinished if _owner(other) == uid]
+        mine = [other for other in unfinished if owner_of(other) == uid]
         if len(mine) > self.parallelism[uid]:
             self.wrong.append(f"I2: {len(mine)} Jobs of a run with parallelism {self.parallelism[uid]}")
         if len(unfinished) > self.most_jobs:
@@ -242,16 +241,6 @@ class World:
                 self.wrong.append(
                     f"O: {name}: {status['devices'][outcome]} {outcome}, and {told[outcome]} are on record"
                 )
-
-
-def positions_of(job: Object) -> Intervals:
-    """The devices that a Job covers; none for a report."""
-    return Intervals.parse(job["metadata"].get("annotations", {}).get(POSITIONS_ANNOTATION, ""))
-
-
-def _owner(item: Object) -> str:
-    owners = item["metadata"].get("ownerReferences") or [{"uid": ""}]
-    return str(owners[0]["uid"])
 
 
 def _finished(job: Object) -> bool:

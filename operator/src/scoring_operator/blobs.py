@@ -31,7 +31,7 @@ MOST_BLOBS = 1_000_000
 class _Transport(RequestsTransport):  # type: ignore[misc]  # azure.core exports it without a type
     """Drops all but the names of blobs from a listing of names before the SDK builds an object of each.
 
-    They are most of what a large listing costs in CPU and memory, and nobody here reads them.
+    The rest is most of what a large listing costs in CPU and memory, and nobody here reads them.
     """
 
     def open(self) -> None:

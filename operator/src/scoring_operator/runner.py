@@ -25,8 +25,8 @@ from scoring_operator.scoringrun import ScoringRun
 from scoring_operator.telling import STATUS_EVERY, Voice
 from scoring_operator.views import JobView
 
-LISTEN_EVERY = 2.0  # seconds between lists of the pods of completed Jobs, while others are at work
 SAVE_EVERY = 2.0  # seconds between writes of progress that nothing waits for
+LISTEN_EVERY = SAVE_EVERY  # between lists of the pods of completed Jobs, while others are at work
 ASSUMED_SECONDS = 30.0  # after which a created Job that the mirror does not show is asked for
 STUCK_SECONDS = 20.0  # without any outcome and any running pod, after which pods are asked why
 LOOK_AGAIN_SECONDS = 10.0
