@@ -89,6 +89,13 @@ def test_the_report_is_made_once_no_job_of_the_run_is_left_running() -> None:
     assert (decided.make_report, decided.delete) == (False, ("slow",))
     decided = plan(PENDING, replace(LISTED, jobs={"done": a_job("done", complete=True)}), NOW)
     assert (decided.make_report, decided.delete) == (True, ())
+    decided = plan(PENDING, replace(LISTED, assumed={"not-shown-yet"}), NOW)
+    assert (decided.make_report, decided.delete) == (False, ())
+
+
+def test_a_job_that_is_shown_only_while_the_report_is_being_made_is_deleted() -> None:
+    decided = plan(RUNNING, replace(LISTED, jobs={REPORT: a_job(REPORT), "shown-late": a_job("shown-late")}), NOW)
+    assert decided.delete == ("shown-late",)
 
 
 @pytest.mark.parametrize("seen", [{"jobs": {REPORT: a_job(REPORT)}}, {"assumed": {REPORT}}])

@@ -95,6 +95,8 @@ class Api:
         self.on_write: list[Callable[[Write], None]] = []
         self.faults: deque[str] = deque()
         self.clock_off = 0.0
+        self.slow: dict[str, float] = {}  # seconds more for a request to a collection
+        self.under_way: set[str] = set()  # names of objects whose creation was sent and is not done yet, '' aside
         self.losses: deque[str] = deque()  # what becomes of the next watch events: drop, delay, double
         self._now = now
         self._began = now()
@@ -188,8 +190,10 @@ class Api:
         fate = "" if watching or not self.faults else self.faults.popleft()
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Answer] = loop.create_future()
+        created = str(json.loads(data)["metadata"]["name"]) if method == "POST" and data else ""
 
         def arrive() -> None:
+            self.under_way.discard(created)
             answer = self._refused(fate, method) or self._do(method, url, data)
             loop.call_later(self.luck.uniform(0, SLOWEST), reply, answer)
 
@@ -199,7 +203,8 @@ class Api:
 
         if fate == "reset":
             raise ConnectionResetError("cut before it was sent")
-        loop.call_later(self.luck.uniform(0, SLOWEST), arrive)
+        self.under_way.add(created)
+        loop.call_later(self.luck.uniform(0, SLOWEST) + self.slow.get(url.path, 0), arrive)
         if fate == "silence":
             await asyncio.sleep(30)
             raise TimeoutError

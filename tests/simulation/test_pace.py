@@ -4,11 +4,12 @@ from contextlib import closing
 
 import pytest
 
+from scoring_operator.listening import LISTEN_EVERY
 from tests.simulation.api import CONFIG_MAPS, JOBS, PODS, RUNS, SLOWEST, Write
 from tests.simulation.world import WINDOW, World
 
 
-def test_while_jobs_complete_one_after_the_other_pods_are_listed_once_a_second() -> None:
+def test_while_jobs_complete_one_after_the_other_pods_are_listed_now_and_then() -> None:
     with closing(World(7, devices=40, most_jobs=1000)) as world:
         world.create_run("run", {"window": WINDOW, "parallelism": 8, "maxFailedDevices": "100%"})
         world.let_pass(5)
@@ -17,7 +18,20 @@ def test_while_jobs_complete_one_after_the_other_pods_are_listed_once_a_second()
             world.let_pass(0.4)
         ends = [job["status"]["conditions"][0]["type"] for job in world.api.objects[JOBS].values() if "status" in job]
         assert len(ends) == 30
-        assert world.api.lists[PODS] <= 30 * 0.4 + ends.count("Failed") + 1  # a failure is looked at in the next pass
+        # A failure is looked at in the next pass.
+        assert world.api.lists[PODS] <= 30 * 0.4 / LISTEN_EVERY + ends.count("Failed") + 1
+
+
+def test_places_are_taken_again_while_pods_are_listed() -> None:
+    with closing(World(0, devices=40, most_jobs=1000)) as world:
+        world.create_run("run", {"window": WINDOW, "parallelism": 8, "maxFailedDevices": "100%"})
+        world.let_pass(5)
+        world.api.slow[PODS] = 20.0
+        for _ in range(7):
+            world.end_job(world.jobs(finished=False)[0], "mute")
+            world.let_pass(0.8)
+        assert world.api.lists[PODS] == 0
+        assert len(world.jobs(finished=False)) == 8
 
 
 @pytest.mark.parametrize("seed", range(5))

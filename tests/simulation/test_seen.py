@@ -5,6 +5,7 @@ from contextlib import closing
 import pytest
 
 from tests.simulation.api import CONFIG_MAPS, JOBS, Write
+from tests.simulation.saved import positions_of
 from tests.simulation.world import WINDOW, World
 
 
@@ -50,3 +51,23 @@ def test_a_job_whose_creation_was_not_answered_and_that_is_gone_at_once_is_not_c
             world.let_pass(0.01)
         world.let_pass(0.1)  # until they were seen
         delete_both_and_see_them_go_on(world)
+
+
+@pytest.mark.fault("T12")
+@pytest.mark.parametrize("silent", [False, True])
+@pytest.mark.parametrize("seed", range(5))
+def test_jobs_of_a_cancelled_run_count_against_the_limit_until_they_are_gone(seed: int, *, silent: bool) -> None:
+    later = {"start": "2018-08-29T00:00:00Z", "end": "2018-08-29T01:00:00Z"}
+    with closing(World(seed, devices=6, most_jobs=3)) as world:
+        world.create_run("one", {"window": WINDOW, "parallelism": 3, "maxFailedDevices": "100%"})
+        while not world.api.objects[JOBS]:
+            world.let_pass(0.001)
+        if silent:  # the mirror shows none of its Jobs
+            world.api.close_watches("silence")
+        world.create_run("two", {"window": later, "parallelism": 3, "maxFailedDevices": "100%"})
+        world.let_pass(3)
+        world.edit_run("one", cancel=True)
+        world.let_pass(200)
+        assert world.wrong == []
+        left = [name for name in world.jobs(finished=False) if positions_of(world.api.objects[JOBS][name])]
+        assert [name[:4] for name in left] == ["two-"] * 3

@@ -61,7 +61,7 @@ class World:
 
     def kill(self) -> None:
         """End the operator as SIGKILL does: what it has sent may still be done, and it learns of nothing."""
-        self._forgiven |= self._lost | self.api.objects[JOBS].keys()
+        self._forgiven |= self._lost | self.api.objects[JOBS].keys() | self.api.under_way
         self.time.run(self._kill())
 
     async def _kill(self) -> None:

@@ -74,12 +74,14 @@ def clean_up(run: ScoringRun, seen: Observed, now: datetime) -> Plan:
 def _report(run: ScoringRun, seen: Observed, phase: str, *, late: bool) -> Plan:
     """Steps 1 and 2."""
     fate = _fate(run, seen, late=late)
-    if fate is None and (running := _running(seen)):
+    report = report_name(run)
+    running = tuple(name for name in _running(seen) if name != report)
+    if fate is None and (running or set(seen.assumed) - {report}):
         return Plan(phase, seen.progress, delete=running, wake=1.0)
     if fate is None:
         pending = Reported(None, PENDING, seen.trouble.message if seen.trouble else NOT_YET)
         return Plan(phase, seen.progress, make_report=True, reported=pending, wake=TRY_AGAIN)
-    return Plan(phase, seen.progress, reported=fate)
+    return Plan(phase, seen.progress, delete=running, reported=fate)
 
 
 def _fate(run: ScoringRun, seen: Observed, *, late: bool) -> Reported | None:

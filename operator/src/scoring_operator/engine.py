@@ -10,6 +10,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Any
 
 from scoring_operator import conditions, queueing
@@ -194,27 +195,28 @@ class Engine:
         uid, bell = runner.run.uid, self._bells[runner.run.uid]
         current_run.set(f"{runner.run.namespace}/{runner.run.name}")
         backoff = 1.0
-        while self._by_uid.get(uid) is runner:
-            began, before = time.monotonic(), (runner.phase, runner.run.ended)
-            bell.clear()
-            try:
-                pause = await runner.step(lambda: self._around(runner))
-                backoff = 1.0
-            except RunGoneError as error:
-                _log.info("the run is gone: %s", error)
-                self._forget(runner)
-                return
-            except LeaseLost:
-                raise
-            except Exception as error:  # noqa: BLE001  # one run's error must not stop the others
-                _log.warning(
-                    "pass failed, again in %.0f s: %s", backoff, error, exc_info=not isinstance(error, ApiError)
-                )
-                pause, backoff = backoff, min(2 * backoff, LONGEST_BACKOFF)
-            if (runner.phase, runner.run.ended) != before:
-                self._wake_all(runner.run.schedule)
-            await _wait(bell, RESYNC if pause is None else min(max(pause, 0.0), RESYNC))
-            await asyncio.sleep(began + PASS_EVERY - time.monotonic())
+        with closing(runner):
+            while self._by_uid.get(uid) is runner:
+                began, before = time.monotonic(), (runner.phase, runner.run.ended)
+                bell.clear()
+                try:
+                    pause = await runner.step(lambda: self._around(runner))
+                    backoff = 1.0
+                except RunGoneError as error:
+                    _log.info("the run is gone: %s", error)
+                    self._forget(runner)
+                    return
+                except LeaseLost:
+                    raise
+                except Exception as error:  # noqa: BLE001  # one run's error must not stop the others
+                    _log.warning(
+                        "pass failed, again in %.0f s: %s", backoff, error, exc_info=not isinstance(error, ApiError)
+                    )
+                    pause, backoff = backoff, min(2 * backoff, LONGEST_BACKOFF)
+                if (runner.phase, runner.run.ended) != before:
+                    self._wake_all(runner.run.schedule)
+                await _wait(bell, RESYNC if pause is None else min(max(pause, 0.0), RESYNC))
+                await asyncio.sleep(began + PASS_EVERY - time.monotonic())
 
     def _around(self, runner: Runner) -> Surroundings:
         """Who is ahead of a run, its share of the limit of active Jobs, and how many came after it."""
@@ -225,7 +227,7 @@ class Engine:
         demands = {other.run.uid: other.demand() for other in others if other is not runner}
         demands[runner.run.uid] = max(runner.demand(), 1)
         share = queueing.shares(demands, self._most_jobs)[runner.run.uid]
-        elsewhere = sum(other.active() for other in others if other is not runner)
+        elsewhere = sum(other.active() for other in self.runners.values() if other is not runner)
         return Surroundings(ahead, max(0, min(share, self._most_jobs - elsewhere)))
 
     def _wake_all(self, schedule: str = "") -> None:
@@ -250,6 +252,8 @@ class Engine:
                 del self._jobs[uid]
         elif runner.see(old, new):
             self._bells[uid].set()
+            if runner.run.ended and not (old and old.finished):
+                self._wake_all()  # its place is free
 
 
 async def _wait(bell: asyncio.Event, seconds: float) -> None:

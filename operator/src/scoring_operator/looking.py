@@ -6,7 +6,7 @@ Pods are not watched: each Job is looked at once, when it has finished, many in 
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -49,7 +49,7 @@ class Look:
         words: dict[str, Word] = {}
         for at in range(0, len(finished), JOBS_PER_LIST):
             words |= await self._listen(finished[at : at + JOBS_PER_LIST], batches)
-        there = [name for name, found in zip(missing, await self._exist(missing), strict=True) if found]
+        there = await self.there(missing)
         words |= {name: Word(absent=True) for name in missing if name not in there}
         mute = [name for name, word in words.items() if not (word.said and word.said.covers(_size(batches[name])))]
         for name, record in zip(mute, await self._records(mute, fleet), strict=True):
@@ -64,8 +64,19 @@ class Look:
         name = report_name(self._run)
         if name in seen.jobs:
             return last_words(await self._terminal_pods([name]))
-        (there,) = await self._exist([name])
-        return None if there else Word(absent=True)
+        return None if await self.there([name]) else Word(absent=True)
+
+    async def there(self, names: Iterable[str]) -> list[str]:
+        """Those Jobs that the API server has, whatever the mirror shows."""
+
+        async def there(name: str) -> str | None:
+            try:
+                await self._cluster.get(f"/apis/batch/v1/namespaces/{self._run.namespace}/jobs/{name}")
+            except NotFound:
+                return None
+            return name
+
+        return [name for name in await asyncio.gather(*map(there, names)) if name]
 
     async def why_waiting(self, seen: Observed) -> Trouble | None:
         """Why none of the run's pods starts: what the pods or their Jobs' events complain of."""
@@ -100,16 +111,6 @@ class Look:
             type=PodView,
         )
         return pods
-
-    async def _exist(self, names: list[str]) -> list[bool]:
-        async def exists(name: str) -> bool:
-            try:
-                await self._cluster.get(f"/apis/batch/v1/namespaces/{self._run.namespace}/jobs/{name}")
-            except NotFound:
-                return False
-            return True
-
-        return await asyncio.gather(*map(exists, names))
 
     async def _records(self, names: list[str], fleet: Fleet) -> list[bytes | None]:
         """The outcome records of Jobs: b'' where there is none, None where storage does not answer now."""

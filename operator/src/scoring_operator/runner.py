@@ -1,12 +1,13 @@
 """One run's passes: observe -> plan -> apply -> report, the same for every trigger.
 
 Between passes it keeps only what a restart can read again: the last saved progress, the device list, what it created
-and does not see yet. Nothing is created before its mark is saved, nothing is deleted and no status written that saved
-progress does not bear out.
+and does not see yet, the question to completed Jobs that is not answered yet. Nothing is created before its mark is
+saved, nothing is deleted and no status written that saved progress does not bear out.
 """
 
+import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
@@ -18,15 +19,15 @@ from scoring_operator.finding import FleetStorage
 from scoring_operator.fleets import Fleet
 from scoring_operator.jobs import ScorerImage
 from scoring_operator.ledger import Ledger
-from scoring_operator.looking import DEAF_SECONDS, Look
+from scoring_operator.listening import Ears, Heard
+from scoring_operator.looking import Look
 from scoring_operator.names import report_name
-from scoring_operator.plan import plan, unheard
+from scoring_operator.plan import plan
 from scoring_operator.scoringrun import ScoringRun
 from scoring_operator.telling import STATUS_EVERY, Voice
 from scoring_operator.views import JobView
 
 SAVE_EVERY = 2.0  # seconds between writes of progress that nothing waits for
-LISTEN_EVERY = SAVE_EVERY  # between lists of the pods of completed Jobs, while others are at work
 ASSUMED_SECONDS = 30.0  # after which a created Job that the mirror does not show is asked for
 STUCK_SECONDS = 20.0  # without any outcome and any running pod, after which pods are asked why
 LOOK_AGAIN_SECONDS = 10.0
@@ -60,13 +61,13 @@ class Runner:
         self._cluster = cluster
         self._ledger = Ledger(run, cluster, storage, fleets)
         self._look = Look(cluster, storage, run)
+        self._ears = Ears(self._look)
         self._hands = Hands(cluster, image)
         self._voice = Voice(cluster, run, self._hands)
         self._claimed: AbstractSet[str] = frozenset()
         self._trouble: Trouble | None = None
-        self._unheard = 0  # Jobs that had to be looked at and gave no answer yet
-        self._listen_in = 0.0  # seconds until Jobs are looked at that can wait
-        self._saved_at = self._looked_at = self._listened_at = 0.0
+        self._quiet = False  # the run has ended, and so have its Jobs
+        self._saved_at = self._looked_at = 0.0
         self._moved_at = time.monotonic()
 
     @property
@@ -83,10 +84,25 @@ class Runner:
         return min(self.run.spec.parallelism, left)
 
     def active(self) -> int:
-        """How many Jobs of the run exist and have neither completed nor been judged, or are about to be created."""
-        names = self._ledger.progress.open.keys() if self._ledger.progress else frozenset()
+        """How many Jobs of the run exist and have neither completed nor been judged, or are about to be created.
+
+        Of a run whose end is decided it is how many still run, or may; its report is none of them.
+        """
+        progress = self._ledger.progress
+        if self.run.ended or (progress and progress.end):
+            return self._lingering()
+        self._quiet = False
+        names = progress.open.keys() if progress else frozenset()
         seen = Observed(jobs=self.jobs, assumed=self._hands.assumed.keys())
         return sum(1 for name in names | self._claimed if name in self._claimed or seen.occupied(name))
+
+    def _lingering(self) -> int:
+        if self._quiet:  # it may keep thousands of finished Jobs, which need not be looked through for ever
+            return 0
+        going = {name for name, job in self.jobs.items() if not job.finished} | self._hands.assumed.keys()
+        going.discard(report_name(self.run))
+        self._quiet = not going
+        return len(going)
 
     def take(self, run: ScoringRun) -> None:
         """Take in a newer state of the run's object."""
@@ -105,6 +121,7 @@ class Runner:
             self._hands.assumed.pop(job.name, None)
             if old is None:  # it may be gone again before a pass can see it, its creation's answer lost
                 self._hands.known.add(job.name)
+                self._quiet = False
         first_pod = self._ledger.progress is not None and self._ledger.progress.clock.first_pod is None
         return new is None or (new.finished and not (old and old.finished)) or (first_pod and new.pod_started)
 
@@ -127,62 +144,60 @@ class Runner:
             self._ledger.forget()
         else:
             await self._ledger.load(self.run)
-        seen = await self._observe()
+        seen, heard = await self._observe()
         others = around()  # only now: nothing may come between who else is active and what this run claims
         now = self._cluster.now()
         self._ledger.mind_clock(now)  # only now: an answer to this very pass may have told of the new time
         seen = replace(seen, progress=self._ledger.progress, ahead=others.ahead, share=others.share, newer=others.newer)
         decided = plan(self.run, seen, now)
-        if decided.end and self._listen_in > 0:  # what has completed is heard before the run ends
-            self._listened_at = 0.0
+        if decided.end and heard.behind:
+            self._ears.hurry()
             return 0.0
         self._claimed = decided.create.keys()
         try:
-            return await self._apply(decided, seen)
+            return await self._apply(decided, seen, heard)
         finally:
             self._claimed = frozenset()
 
-    async def _observe(self) -> Observed:
-        now, ledger = time.monotonic(), self._ledger
-        self._listen_in = 0.0
-        late = {name for name, at in self._hands.assumed.items() if now - at > ASSUMED_SECONDS}
-        for name in late:
-            del self._hands.assumed[name]
-        ledger.doubtful |= late
+    def close(self) -> None:
+        """Let go of what goes on beside the passes."""
+        self._ears.close()
+
+    async def _observe(self) -> tuple[Observed, Heard]:
+        now, ledger, assumed = time.monotonic(), self._ledger, self._hands.assumed
+        late = {name for name, at in assumed.items() if now - at > ASSUMED_SECONDS}
+        if self.run.ended:
+            self._settle(late, await self._look.there(late))
+        else:
+            ledger.doubtful |= late
         seen = Observed(
             progress=ledger.progress,
             devices=ledger.devices,
             jobs=self.jobs,
-            assumed=self._hands.assumed.keys(),
+            assumed=assumed.keys() - late,
             known=self._hands.known,
             doubtful=ledger.doubtful,
             refusal=ledger.refusal,
             lost=ledger.lost,
         )
         if self.run.ended:
+            seen = replace(seen, assumed=assumed.keys())
             word = await self._look.report(seen) if report_unheard(self.run, seen) else None
-            return replace(seen, words={report_name(self.run): word} if word else {}, trouble=self._trouble)
-        names = list(unheard(seen))
-        self._unheard = 0
-        if self._can_wait(seen, names):
-            self._listen_in = self._listened_at + LISTEN_EVERY - now
-        if names and ledger.fleet and self._listen_in <= 0:
-            self._listened_at = now
-            words, there = await self._look.words(seen, names, ledger.fleet)
-            ledger.doubtful -= words.keys() | self.jobs.keys()
-            self._unheard = len(names) - len(words) - len(there)
-            self._hands.assumed |= dict.fromkeys(there, now)
-            seen = replace(seen, words=words)
+            words = {report_name(self.run): word} if word else {}
+            return replace(seen, words=words, trouble=self._trouble), Heard()
+        heard = await self._ears.listen(seen, ledger.fleet) if ledger.fleet else Heard()
+        if heard.words or heard.there:
+            ledger.doubtful -= heard.words.keys() | self.jobs.keys()
+            self._settle(heard.words, heard.there)
+        seen = replace(seen, words=heard.words, assumed=assumed.keys())
         await self._mind_trouble(seen)
-        return replace(seen, trouble=self._trouble)
+        return replace(seen, trouble=self._trouble), heard
 
-    @staticmethod
-    def _can_wait(seen: Observed, names: list[str]) -> bool:
-        """Whether nothing is decided by what these Jobs say: they completed, and the run is not over with them."""
-        if not names or seen.progress is None:
-            return False
-        completed = all(name in seen.jobs and not seen.occupied(name) for name in names)
-        return completed and any(map(seen.occupied, seen.progress.open))
+    def _settle(self, asked: Iterable[str], there: Collection[str]) -> None:
+        """Keep in mind which Jobs that the mirror did not show are there; until they were asked they counted so."""
+        for name in asked:
+            self._hands.assumed.pop(name, None)
+        self._hands.assumed |= {name: time.monotonic() for name in there if name not in self.jobs}
 
     async def _mind_trouble(self, seen: Observed) -> None:
         """Ask why nothing moves, now and then; and forget a trouble once something does."""
@@ -199,7 +214,7 @@ class Runner:
         jobs = (self.jobs.get(name) for name in (seen.progress.open if seen.progress else ()))
         return any(job is not None and job.status.ready for job in jobs)
 
-    async def _apply(self, decided: Plan, seen: Observed) -> float | None:
+    async def _apply(self, decided: Plan, seen: Observed, heard: Heard) -> float | None:
         self.phase = decided.phase
         if decided.delete_run:
             await self._voice.delete()
@@ -207,30 +222,35 @@ class Runner:
             await self._tell(decided, seen)
             self._trouble = await self._ledger.find(self.run)
             return STORAGE_RETRY if self._trouble else 0.0
-        due = [] if decided.wake is None else [decided.wake]
         self._take_progress(decided)
         called_created = frozenset(self._hands.known)
-        another_phase = decided.phase != self.run.status.get("phase")  # to be told now, so to be saved now
-        wait = 0.0 if decided.save or another_phase else self._saved_at + SAVE_EVERY - time.monotonic()
-        if self._ledger.unsaved and wait <= 0:
-            await self._ledger.save()
-            self._saved_at = time.monotonic()
-        if self._ledger.unsaved:
-            due.append(wait)
-        else:
-            self._hands.known -= called_created  # saved progress says so now
-            due += await self._tell(decided, seen)
-            await self._hands.delete(self.run, decided.delete, self.jobs)
-        if self._listen_in > 0:
-            due.append(self._listen_in)
-        if self._unheard:
-            due.append(0.0 if seen.words else DEAF_SECONDS)
+        if decided.save:
+            await self._save()
+        # No Job waits for what is written of others: its own mark is saved by now.
+        due = await _together(self._create(decided), self._keep(decided, seen, called_created))
+        await self._hands.suspend(self.run, decided.suspend)
+        due += [seconds for seconds in (decided.wake, heard.again) if seconds is not None]
         if decided.phase == "Running":  # where nothing happens no event comes, and a pass has to ask why
             look_at = max(self._moved_at + STUCK_SECONDS, self._looked_at + LOOK_AGAIN_SECONDS)
             due.append(max(look_at - time.monotonic(), 0.0) + 0.1)
-        due += await self._create(decided)
-        await self._hands.suspend(self.run, decided.suspend)
         return min(due, default=None)
+
+    async def _keep(self, decided: Plan, seen: Observed, called_created: AbstractSet[str]) -> float | None:
+        """Save progress, tell of it, delete what it bears out; answers in how many seconds what may not be done yet."""
+        another_phase = decided.phase != self.run.status.get("phase")  # to be told now, so to be saved now
+        wait = 0.0 if another_phase else self._saved_at + SAVE_EVERY - time.monotonic()
+        if self._ledger.unsaved and wait > 0:
+            return wait
+        await self._save()
+        self._hands.known -= called_created  # saved progress says so now
+        again = await self._tell(decided, seen)
+        await self._hands.delete(self.run, decided.delete, self.jobs)
+        return again
+
+    async def _save(self) -> None:
+        if self._ledger.unsaved:
+            await self._ledger.save()
+            self._saved_at = time.monotonic()
 
     def _take_progress(self, decided: Plan) -> None:
         old, new = self._ledger.progress, decided.progress
@@ -238,12 +258,12 @@ class Runner:
             self._ledger.doubtful |= new.open.keys() - old.open.keys()
         self._ledger.progress = new
 
-    async def _tell(self, decided: Plan, seen: Observed) -> list[float]:
+    async def _tell(self, decided: Plan, seen: Observed) -> float | None:
         """Write status; answers in how many seconds it may be, where it may not yet."""
         self.run, wait = await self._voice.report(self.run, decided, replace(seen, devices=self._ledger.devices))
-        return [] if wait is None else [wait]
+        return wait
 
-    async def _create(self, decided: Plan) -> list[float]:
+    async def _create(self, decided: Plan) -> float | None:
         """Create the plan's Jobs, whose marks are saved by now; answers when the next pass is due because of it."""
         fleet, devices, trouble = self._ledger.fleet, self._ledger.devices, None
         if decided.create and fleet:
@@ -254,7 +274,16 @@ class Runner:
         if trouble or (self._trouble and self._trouble.probe):
             self._trouble = trouble
         more = len(decided.create) > CREATE_AT_ONCE and not trouble
-        return [0.0] if more else [STATUS_EVERY] if decided.create or decided.make_report else []
+        return 0.0 if more else STATUS_EVERY if decided.create or decided.make_report else None
+
+
+async def _together(*works: Awaitable[float | None]) -> list[float]:
+    """Do things beside each other, each to its end whatever becomes of the others; answers what they answer."""
+    answers = await asyncio.gather(*works, return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer
+    return [answer for answer in answers if isinstance(answer, float)]
 
 
 def _newer(one: ScoringRun, other: ScoringRun) -> bool:

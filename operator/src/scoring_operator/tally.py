@@ -84,9 +84,9 @@ class Tally:
         stalled: Counter[tuple[str, str]] = Counter()
         for runner in runners:
             fleet = runner.run.spec.fleet
+            active[fleet] += runner.active()
             if runner.run.ended:
                 continue
-            active[fleet] += runner.active()
             queued[fleet] += runner.phase == "Queued"
             if reason := _true(runner.run, "Stalled"):
                 stalled[fleet, reason] += 1
