@@ -49,10 +49,12 @@ def fresh(nodes: str, arguments: Mapping[str, Sequence[str]] = RAISED, name: str
 
 
 @contextmanager
-def released(folder: Path, arguments: Mapping[str, Sequence[str]] = RAISED, name: str = "a") -> Iterator[Release]:
-    """A fresh control plane with simulated nodes, whose scorers succeed at once, and the chart's objects on it."""
+def released(
+    folder: Path, arguments: Mapping[str, Sequence[str]] = RAISED, name: str = "a", *, pod_seconds: float = 0
+) -> Iterator[Release]:
+    """A fresh control plane with simulated nodes, whose scorers succeed after a time, and the chart's objects on it."""
     with fresh(SIMULATED, arguments, name) as cluster:
-        cluster.add_stage(stages.finish("scored", message_template=ALL_SCORED))
+        cluster.add_stage(stages.finish("scored", after_seconds=pod_seconds, message_template=ALL_SCORED))
         cluster.create_namespace(NAMESPACE)
         release = Release(cluster, NAMESPACE, folder / name, [FLEET])
         release.install()
