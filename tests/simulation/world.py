@@ -37,8 +37,8 @@ class World:
         self.parallelism: dict[str, int] = {}  # the most that was ever allowed, by run
         self.operators = 0
         self._created: Counter[str] = Counter()
-        self._lost: set[str] = set()  # Jobs that somebody deleted
-        self._forgiven: set[str] = set()  # those whose end an operator may have missed because it died
+        self._lost: Counter[str] = Counter()  # Jobs that somebody deleted, and how often
+        self._missed: Counter[str] = Counter()  # how often an operator died that may have missed their end
         self._session: Session | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.api.on_write.append(self._judge)
@@ -61,7 +61,7 @@ class World:
 
     def kill(self) -> None:
         """End the operator as SIGKILL does: what it has sent may still be done, and it learns of nothing."""
-        self._forgiven |= self._lost | self.api.objects[JOBS].keys() | self.api.under_way
+        self._missed.update(self._lost.keys() | self.api.objects[JOBS].keys() | self.api.under_way)
         self.time.run(self._kill())
 
     async def _kill(self) -> None:
@@ -97,7 +97,7 @@ class World:
 
     def remove(self, collection: str, name: str) -> None:
         """Somebody deletes something."""
-        self._lost |= {name} if collection == JOBS else set()
+        self._lost[name] += collection == JOBS
         self._do(self.api.remove, collection, name)
 
     def _do(self, action: Any, *arguments: Any) -> Any:
@@ -194,7 +194,7 @@ class World:
         if not positions_of(job):
             return  # a report, which may be made again where it was deleted before anybody saw it
         self._created[name] += 1
-        if self._created[name] > 1 + (name in self._forgiven):
+        if self._created[name] > 1 + min(self._lost[name], self._missed[name]):
             self.wrong.append(f"I1: Job {name} was created {self._created[name]} times")
         twice = positions_of(job) & Intervals.of(self.told.get(uid, {}))
         if twice:
