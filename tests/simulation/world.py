@@ -199,8 +199,11 @@ class World:
         twice = positions_of(job) & Intervals.of(self.told.get(uid, {}))
         if twice:
             self.wrong.append(f"I1: {name} runs positions {twice}, whose outcomes are on record")
-        unfinished = [
-            other for other in self.api.objects[JOBS].values() if not _finished(other) and positions_of(other)
+        runs = {run["metadata"]["uid"] for run in self.api.objects[RUNS].values()}
+        unfinished = [  # a Job that was under way when its run was deleted is the garbage collector's
+            other
+            for other in self.api.objects[JOBS].values()
+            if not _finished(other) and positions_of(other) and owner_of(other) in runs
         ]
         mine = [other for other in unfinished if owner_of(other) == uid]
         if len(mine) > self.parallelism[uid]:
