@@ -152,6 +152,13 @@ def test_a_file_that_is_no_such_csv_is_refused_quoting_its_first_line(tmp_path: 
     assert data(tmp_path) == {}
 
 
+def test_a_file_without_rows_is_said_to_bring_nothing(tmp_path: Path) -> None:
+    said = imported(tmp_path, HEADER)
+    assert said.code == 0
+    assert "dump.csv has a header and no rows" in said.err
+    assert data(tmp_path) == {}
+
+
 def test_a_file_that_is_not_there_is_wrong_usage(tmp_path: Path) -> None:
     said = scorer("import", "--store", tmp_path, "--data", tmp_path / "none.csv")
     assert (said.code, "none.csv" in said.err) == (64, True)

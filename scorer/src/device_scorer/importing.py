@@ -76,14 +76,20 @@ def _import_data(store: Store, config: Settings, path: Path, rejects_path: Path,
         f"{path}: {dump.rows:,} readings of {len(dump.devices):,} devices; "
         f"{placed[Placed.WRITTEN]:,} blobs written, {placed[Placed.SAME]:,} already there"
     )
-    for reason, count in rejects.reasons.most_common():
-        log.warning(f"{count:,} rows have no place, the first is line {rejects.first[reason]:,}: {reason}")
-    if rejects.reasons:
-        print(f"{rejects.reasons.total():,} rows rejected: {rejects_path}")
+    _tell_of_rejects(dump, rejects, path, rejects_path)
     for name, size in dump.too_large.items():
         log.error(f"{name} would have {size:,} bytes, more than the scorer reads ({config.limits.data_bytes:,})")
     _complain_of(different)
     return not different and not dump.too_large and (dump.rows > 0 or not rejects.reasons)
+
+
+def _tell_of_rejects(dump: Dump, rejects: Rejects, path: Path, rejects_path: Path) -> None:
+    if not (dump.rows or rejects.reasons):
+        log.warning(f"{path} has a header and no rows: nothing was imported")
+    for reason, count in rejects.reasons.most_common():
+        log.warning(f"{count:,} rows have no place, the first is line {rejects.first[reason]:,}: {reason}")
+    if rejects.reasons:
+        print(f"{rejects.reasons.total():,} rows rejected: {rejects_path}")
 
 
 def _import_models(store: Store, config: Settings, folder: Path, *, replace: bool) -> bool:
