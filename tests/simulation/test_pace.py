@@ -1,10 +1,12 @@
 """How soon a run's end is told, and how often the API server is asked what happened."""
 
+from collections import Counter
 from contextlib import closing
 
 import pytest
 
 from scoring_operator.listening import LISTEN_EVERY
+from scoring_operator.sharing import OFFER_AFTER
 from tests.simulation.api import CONFIG_MAPS, JOBS, PODS, RUNS, SLOWEST, Write
 from tests.simulation.world import WINDOW, World
 
@@ -32,6 +34,27 @@ def test_places_are_taken_again_while_pods_are_listed() -> None:
             world.let_pass(0.8)
         assert world.api.lists[PODS] == 0
         assert len(world.jobs(finished=False)) == 8
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_places_that_get_free_are_soon_taken_by_all_runs_that_wait_side_by_side(seed: int) -> None:
+    with closing(World(seed, devices=40, most_jobs=32)) as world:
+        world.create_run("one", {"window": WINDOW, "parallelism": 32, "maxFailedDevices": "100%"})
+        world.let_pass(5)
+        for hour, name in enumerate(("two", "three", "four")):
+            window = {"start": f"2018-08-29T0{hour}:00:00Z", "end": f"2018-08-29T0{hour + 1}:00:00Z"}
+            world.create_run(name, {"window": window, "parallelism": 32, "maxFailedDevices": "100%"})
+        world.let_pass(5)
+        for turn in range(1, 5):
+            mine = [name for name in world.jobs(finished=False) if name.startswith("one-")]
+            for name in mine[:6]:
+                world.end_job(name, "done")
+            world.let_pass(OFFER_AFTER + 2)
+            there = Counter(name.partition("-")[0] for name in world.jobs(finished=False))
+            assert there.pop("one") == 32 - 6 * turn
+            assert there.total() == 6 * turn
+            if turn == 1:
+                assert there == {"two": 2, "three": 2, "four": 2}
 
 
 @pytest.mark.parametrize("seed", range(5))

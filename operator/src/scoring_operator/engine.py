@@ -1,4 +1,4 @@
-"""Runs the passes of all runs in one event loop: who is there, who is woken, who goes first.
+"""Runs the passes of all runs in one event loop: who is there, who is woken.
 
 Events only wake a run; a pass looks at everything anew. Each run has a task of its own, so that an error or a slow
 write of one stops no other. Events are gathered: a run's passes begin at least `PASS_EVERY` apart. Every minute all
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
 
-from scoring_operator import conditions, queueing
+from scoring_operator import conditions
 from scoring_operator.cluster import Cluster
 from scoring_operator.errors import ApiError, LeaseLost
 from scoring_operator.finding import FleetStorage
@@ -21,9 +21,9 @@ from scoring_operator.fleets import Fleet
 from scoring_operator.jobs import ScorerImage
 from scoring_operator.logs import current_run
 from scoring_operator.mirror import Mirror
-from scoring_operator.queueing import Place
-from scoring_operator.runner import Runner, Surroundings
+from scoring_operator.runner import Runner
 from scoring_operator.scoringrun import GROUP, PLURAL, VERSION, InvalidRunError, parse
+from scoring_operator.sharing import Sharing
 from scoring_operator.telling import RunGoneError
 from scoring_operator.views import JobView
 
@@ -68,7 +68,7 @@ class Engine:
         self._fleets = fleets
         self._storage = storage
         self._image = image
-        self._most_jobs = most_jobs
+        self._sharing = Sharing(most_jobs, self.runners.values(), self._ring)
         self._jobs: dict[str, dict[str, JobView]] = {}  # by the uid of their run
         self._by_uid: dict[str, Runner] = {}
         self._bells: dict[str, asyncio.Event] = {}
@@ -200,7 +200,7 @@ class Engine:
                 began, before = time.monotonic(), (runner.phase, runner.run.ended)
                 bell.clear()
                 try:
-                    pause = await runner.step(lambda: self._around(runner))
+                    pause = await runner.step(lambda: self._sharing.around(runner))
                     backoff = 1.0
                 except RunGoneError as error:
                     _log.info("the run is gone: %s", error)
@@ -218,17 +218,8 @@ class Engine:
                 await _wait(bell, RESYNC if pause is None else min(max(pause, 0.0), RESYNC))
                 await asyncio.sleep(began + PASS_EVERY - time.monotonic())
 
-    def _around(self, runner: Runner) -> Surroundings:
-        """Who is ahead of a run, its share of the limit of active Jobs, and how many came after it."""
-        if runner.run.ended:
-            return Surroundings(newer=queueing.newer(runner.run, (other.run for other in self.runners.values())))
-        others = [other for other in self.runners.values() if not other.run.ended]
-        ahead = queueing.ahead(runner.run, (Place(o.run, o.running) for o in others), running=runner.running)
-        demands = {other.run.uid: other.demand() for other in others if other is not runner}
-        demands[runner.run.uid] = max(runner.demand(), 1)
-        share = queueing.shares(demands, self._most_jobs)[runner.run.uid]
-        elsewhere = sum(other.active() for other in self.runners.values() if other is not runner)
-        return Surroundings(ahead, max(0, min(share, self._most_jobs - elsewhere)))
+    def _ring(self, runner: Runner) -> None:
+        self._bells[runner.run.uid].set()
 
     def _wake_all(self, schedule: str = "") -> None:
         """Wake the runs that have not ended, and all of a schedule."""
@@ -252,8 +243,8 @@ class Engine:
                 del self._jobs[uid]
         elif runner.see(old, new):
             self._bells[uid].set()
-            if runner.run.ended and not (old and old.finished):
-                self._wake_all()  # its place is free
+            if (new is None or new.finished) and not (old and old.finished):
+                self._sharing.freed()
 
 
 async def _wait(bell: asyncio.Event, seconds: float) -> None:

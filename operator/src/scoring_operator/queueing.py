@@ -67,3 +67,11 @@ def shares(demands: Mapping[str, int], cap: int) -> dict[str, int]:
         granted[uid] = min(demand, left // (len(demands) - count))
         left -= granted[uid]
     return granted
+
+
+def at_once(share: int, *, contended: bool) -> int:
+    """How many Jobs of its share a run may begin at once: while not all runs can have what they could use, a quarter.
+
+    So runs that wait for the same places go on side by side, and each writes its progress four times, not at each Job.
+    """
+    return -(-share // 4) if contended else share

@@ -36,10 +36,18 @@ STORAGE_RETRY = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the engine tells a run about the others: who is ahead of it, its share of the limit, who came after it."""
+    """What the engine tells a run about the others.
+
+    Attributes:
+        ahead: who has to end before it.
+        share: how many Jobs it may have now.
+        short: how many more it may have as soon as places are free.
+        newer: how many came after it.
+    """
 
     ahead: str = ""
     share: int = 1_000_000
+    short: int = 0
     newer: int = 0
 
 
@@ -50,6 +58,8 @@ class Runner:
         run: the run as last read or written.
         jobs: its Jobs by name; kept by the engine from the mirror.
         phase: as of the last pass, or as status said it.
+        short: how many places it would take at once, were they free.
+        offered_at: when it was last told of some, on the monotonic clock.
     """
 
     def __init__(
@@ -58,6 +68,8 @@ class Runner:
         self.run = run
         self.jobs: dict[str, JobView] = {}
         self.phase = str(run.status.get("phase", ""))
+        self.short = 0
+        self.offered_at = 0.0
         self._cluster = cluster
         self._ledger = Ledger(run, cluster, storage, fleets)
         self._look = Look(cluster, storage, run)
@@ -153,6 +165,7 @@ class Runner:
         if decided.end and heard.behind:
             self._ears.hurry()
             return 0.0
+        self.short = 0 if decided.phase != "Running" or decided.trouble else others.short
         self._claimed = decided.create.keys()
         try:
             return await self._apply(decided, seen, heard)
@@ -164,34 +177,36 @@ class Runner:
         self._ears.close()
 
     async def _observe(self) -> tuple[Observed, Heard]:
-        now, ledger, assumed = time.monotonic(), self._ledger, self._hands.assumed
-        late = {name for name, at in assumed.items() if now - at > ASSUMED_SECONDS}
+        now, ledger = time.monotonic(), self._ledger
+        late = {name for name, at in self._hands.assumed.items() if now - at > ASSUMED_SECONDS}
         if self.run.ended:
             self._settle(late, await self._look.there(late))
-        else:
-            ledger.doubtful |= late
-        seen = Observed(
+            seen = self._seen()
+            word = await self._look.report(seen) if report_unheard(self.run, seen) else None
+            words = {report_name(self.run): word} if word else {}
+            return replace(seen, words=words, trouble=self._trouble), Heard()
+        ledger.doubtful |= late
+        heard = await self._ears.listen(self._seen(late), ledger.fleet) if ledger.fleet else Heard()
+        if heard.words or heard.there:
+            ledger.doubtful -= heard.words.keys() | self.jobs.keys()
+            self._settle(heard.words, heard.there)
+        seen = replace(self._seen(), words=heard.words)
+        await self._mind_trouble(seen)
+        return replace(seen, trouble=self._trouble), heard
+
+    def _seen(self, late: AbstractSet[str] = frozenset()) -> Observed:
+        """What is known without asking; `late` Jobs are not assumed to be there any more."""
+        ledger = self._ledger
+        return Observed(
             progress=ledger.progress,
             devices=ledger.devices,
             jobs=self.jobs,
-            assumed=assumed.keys() - late,
+            assumed=self._hands.assumed.keys() - late,
             known=self._hands.known,
             doubtful=ledger.doubtful,
             refusal=ledger.refusal,
             lost=ledger.lost,
         )
-        if self.run.ended:
-            seen = replace(seen, assumed=assumed.keys())
-            word = await self._look.report(seen) if report_unheard(self.run, seen) else None
-            words = {report_name(self.run): word} if word else {}
-            return replace(seen, words=words, trouble=self._trouble), Heard()
-        heard = await self._ears.listen(seen, ledger.fleet) if ledger.fleet else Heard()
-        if heard.words or heard.there:
-            ledger.doubtful -= heard.words.keys() | self.jobs.keys()
-            self._settle(heard.words, heard.there)
-        seen = replace(seen, words=heard.words, assumed=assumed.keys())
-        await self._mind_trouble(seen)
-        return replace(seen, trouble=self._trouble), heard
 
     def _settle(self, asked: Iterable[str], there: Collection[str]) -> None:
         """Keep in mind which Jobs that the mirror did not show are there; until they were asked they counted so."""
