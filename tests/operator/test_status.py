@@ -12,7 +12,7 @@ from scoring_operator.decision import Observed, Plan, Trouble
 from scoring_operator.events import events
 from scoring_operator.intervals import Intervals
 from scoring_operator.progress import Clock, End, Progress, ProgressInvalidError, decode, encode
-from scoring_operator.queueing import Place, ahead, at_once, shares
+from scoring_operator.queueing import Place, ahead, shares
 from scoring_operator.scoringrun import InvalidRunError
 from scoring_operator.status import merge_patch, report
 from scoring_operator.texts import duration_text
@@ -137,12 +137,6 @@ def test_a_suspended_run_does_not_hold_the_queue() -> None:
 )
 def test_a_huge_run_leaves_a_small_one_its_share(demands: dict[str, int], cap: int, expected: dict[str, int]) -> None:
     assert shares(demands, cap) == expected
-
-
-@pytest.mark.parametrize(("share", "expected"), [(0, 0), (1, 1), (8, 2), (9, 3)])
-def test_a_run_takes_all_its_share_at_once_unless_others_want_places_too(share: int, expected: int) -> None:
-    assert at_once(share, contended=False) == share
-    assert at_once(share, contended=True) == expected
 
 
 COUNTS = {"total": 9, "pending": 3, "active": 2, "scored": 4, "partial": 0, "empty": 0, "failed": 0, "notRun": 0}

@@ -5,6 +5,7 @@ from contextlib import closing
 
 import pytest
 
+from scoring_operator.engine import PASS_EVERY
 from scoring_operator.listening import LISTEN_EVERY
 from scoring_operator.sharing import OFFER_AFTER
 from tests.simulation.api import CONFIG_MAPS, JOBS, PODS, RUNS, SLOWEST, Write
@@ -36,25 +37,93 @@ def test_places_are_taken_again_while_pods_are_listed() -> None:
         assert len(world.jobs(finished=False)) == 8
 
 
+def create_runs(world: World, *names: str, parallelism: int, pause: float = 0) -> None:
+    """Create runs of one window each, so that none waits for another's end; `pause` is the seconds after each."""
+    for name in names:
+        hour = len(world.parallelism)
+        window = {"start": f"2018-08-29T0{hour}:00:00Z", "end": f"2018-08-29T0{hour + 1}:00:00Z"}
+        world.create_run(name, {"window": window, "parallelism": parallelism, "maxFailedDevices": "100%"})
+        world.let_pass(pause)
+
+
+def there(world: World) -> Counter[str]:
+    """How many unfinished Jobs each run has."""
+    return Counter(name.partition("-")[0] for name in world.jobs(finished=False))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_where_there_are_places_for_all_a_new_run_takes_all_of_its_own_at_once(seed: int) -> None:
+    with closing(World(seed, devices=40, most_jobs=1000)) as world:
+        at: dict[str, list[float]] = {"one": [], "two": []}
+
+        def note(write: Write) -> None:
+            if write.collection == JOBS:
+                at[write.name.partition("-")[0]].append(world.time.now())
+
+        world.api.on_write.append(note)
+        create_runs(world, *at, parallelism=8)
+        world.let_pass(10)
+        for times in at.values():
+            assert len(times) == 8
+            assert times[-1] - times[0] < 1.5 * PASS_EVERY  # all in one pass
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_new_runs_that_find_too_few_places_divide_them(seed: int) -> None:
+    with closing(World(seed, devices=40, most_jobs=32)) as world:
+        world.create_run("one", {"window": WINDOW, "parallelism": 20, "maxFailedDevices": "100%"})
+        world.let_pass(10)
+        create_runs(world, "two", "three", "four", parallelism=30)
+        world.let_pass(10)
+        jobs = there(world)
+        assert jobs.total() == 32
+        assert min(jobs["two"], jobs["three"], jobs["four"]) >= 2
+
+
+@pytest.mark.parametrize("names", [["one"], ["one", "two"]])
+@pytest.mark.parametrize("seed", range(5))
+def test_runs_that_have_their_share_take_all_of_it_again_at_once(seed: int, names: list[str]) -> None:
+    with closing(World(seed, devices=40, most_jobs=8)) as world:
+        create_runs(world, *names, parallelism=30, pause=10)
+        for _ in range(3):
+            for name in world.jobs(finished=False):
+                world.end_job(name, "unsaid")
+            world.let_pass(OFFER_AFTER + 1.5)
+            assert len(world.jobs(finished=False)) == 8
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_run_that_has_its_share_is_not_held_up_by_one_that_waits(seed: int) -> None:
+    with closing(World(seed, devices=40, most_jobs=24)) as world:
+        create_runs(world, "one", "two", parallelism=30)
+        world.let_pass(10)
+        create_runs(world, "three", parallelism=30, pause=10)
+        assert there(world) == {"one": 12, "two": 12}
+        for name in [name for name in world.jobs(finished=False) if name.startswith("one-")]:
+            world.end_job(name, "unsaid")
+        world.let_pass(1.4)
+        assert there(world)["one"] == 8
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_places_that_get_free_are_soon_taken_by_all_runs_that_wait_side_by_side(seed: int) -> None:
     with closing(World(seed, devices=40, most_jobs=32)) as world:
         world.create_run("one", {"window": WINDOW, "parallelism": 32, "maxFailedDevices": "100%"})
         world.let_pass(5)
-        for hour, name in enumerate(("two", "three", "four")):
-            window = {"start": f"2018-08-29T0{hour}:00:00Z", "end": f"2018-08-29T0{hour + 1}:00:00Z"}
-            world.create_run(name, {"window": window, "parallelism": 32, "maxFailedDevices": "100%"})
+        create_runs(world, "two", "three", "four", *(ended := [f"five{number}" for number in range(6)]), parallelism=32)
+        for name in ended:  # they want none
+            world.edit_run(name, cancel=True)
         world.let_pass(5)
         for turn in range(1, 5):
             mine = [name for name in world.jobs(finished=False) if name.startswith("one-")]
             for name in mine[:6]:
                 world.end_job(name, "done")
             world.let_pass(OFFER_AFTER + 2)
-            there = Counter(name.partition("-")[0] for name in world.jobs(finished=False))
-            assert there.pop("one") == 32 - 6 * turn
-            assert there.total() == 6 * turn
+            jobs = there(world)
+            assert jobs.pop("one") == 32 - 6 * turn
+            assert jobs.total() == 6 * turn
             if turn == 1:
-                assert there == {"two": 2, "three": 2, "four": 2}
+                assert jobs == {"two": 2, "three": 2, "four": 2}
 
 
 @pytest.mark.parametrize("seed", range(5))

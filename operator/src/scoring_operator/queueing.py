@@ -69,9 +69,9 @@ def shares(demands: Mapping[str, int], cap: int) -> dict[str, int]:
     return granted
 
 
-def at_once(share: int, *, contended: bool) -> int:
-    """How many Jobs of its share a run may begin at once: while not all runs can have what they could use, a quarter.
+def at_once(share: int) -> int:
+    """How many Jobs of its share a run begins at once while it lacks places that others want, too: a quarter.
 
     So runs that wait for the same places go on side by side, and each writes its progress four times, not at each Job.
     """
-    return -(-share // 4) if contended else share
+    return -(-share // 4)

@@ -58,7 +58,7 @@ class Runner:
         run: the run as last read or written.
         jobs: its Jobs by name; kept by the engine from the mirror.
         phase: as of the last pass, or as status said it.
-        short: how many places it would take at once, were they free.
+        short: how many places it would take at once, were they free; until it runs it lacks some.
         offered_at: when it was last told of some, on the monotonic clock.
     """
 
@@ -68,7 +68,7 @@ class Runner:
         self.run = run
         self.jobs: dict[str, JobView] = {}
         self.phase = str(run.status.get("phase", ""))
-        self.short = 0
+        self.short = 1
         self.offered_at = 0.0
         self._cluster = cluster
         self._ledger = Ledger(run, cluster, storage, fleets)
@@ -165,7 +165,7 @@ class Runner:
         if decided.end and heard.behind:
             self._ears.hurry()
             return 0.0
-        self.short = 0 if decided.phase != "Running" or decided.trouble else others.short
+        self.short = 1 if decided.phase != "Running" else 0 if decided.trouble else others.short
         self._claimed = decided.create.keys()
         try:
             return await self._apply(decided, seen, heard)

@@ -38,11 +38,10 @@ class Sharing:
         demands = {other.run.uid: other.demand() for other in others if other is not runner}
         demands[runner.run.uid] = max(runner.demand(), 1)
         due = queueing.shares(demands, self._most)[runner.run.uid]
-        at_once = queueing.at_once(due, contended=sum(demands.values()) > self._most)
-        free = self._free()
-        share = max(0, min(due, runner.active() + min(at_once, free)))
-        if share < due and free > at_once:
-            self.freed()
+        contended = sum(demands.values()) > self._most
+        beside = not runner.running or any(other.short for other in others if other is not runner and other.running)
+        at_once = queueing.at_once(due) if contended and beside and runner.short else due
+        share = max(0, min(due, runner.active() + min(at_once, self._free())))
         return Surroundings(ahead, share, short=min(due - share, at_once))
 
     def freed(self) -> None:
@@ -54,7 +53,7 @@ class Sharing:
         """Wake the runs whose last offer is longest ago, until all free places are offered."""
         self._offer, free = None, self._free()
         for runner in sorted(self._runners, key=lambda runner: runner.offered_at):
-            if free > 0 and runner.short and not runner.run.ended:
+            if free > 0 and runner.short and runner.running:
                 free -= runner.short
                 runner.offered_at = time.monotonic()
                 self._wake(runner)
