@@ -105,8 +105,9 @@ def test_a_run_that_has_its_share_is_not_held_up_by_one_that_waits(seed: int) ->
         assert there(world)["one"] == 8
 
 
+@pytest.mark.parametrize("how", ["done", "killed"])
 @pytest.mark.parametrize("seed", range(5))
-def test_places_that_get_free_are_soon_taken_by_all_runs_that_wait_side_by_side(seed: int) -> None:
+def test_places_that_get_free_are_soon_taken_by_all_runs_that_wait_side_by_side(seed: int, how: str) -> None:
     with closing(World(seed, devices=40, most_jobs=32)) as world:
         world.create_run("one", {"window": WINDOW, "parallelism": 32, "maxFailedDevices": "100%"})
         world.let_pass(5)
@@ -117,7 +118,7 @@ def test_places_that_get_free_are_soon_taken_by_all_runs_that_wait_side_by_side(
         for turn in range(1, 5):
             mine = [name for name in world.jobs(finished=False) if name.startswith("one-")]
             for name in mine[:6]:
-                world.end_job(name, "done")
+                world.end_job(name, how)
             world.let_pass(OFFER_AFTER + 2)
             jobs = there(world)
             assert jobs.pop("one") == 32 - 6 * turn

@@ -201,6 +201,7 @@ class Engine:
                 bell.clear()
                 try:
                     pause = await runner.step(lambda: self._sharing.around(runner))
+                    self._sharing.freed()
                     backoff = 1.0
                 except RunGoneError as error:
                     _log.info("the run is gone: %s", error)
@@ -243,8 +244,6 @@ class Engine:
                 del self._jobs[uid]
         elif runner.see(old, new):
             self._bells[uid].set()
-            if (new is None or new.finished) and not (old and old.finished):
-                self._sharing.freed()
 
 
 async def _wait(bell: asyncio.Event, seconds: float) -> None:

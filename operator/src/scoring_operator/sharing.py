@@ -45,7 +45,7 @@ class Sharing:
         return Surroundings(ahead, share, short=min(due - share, at_once))
 
     def freed(self) -> None:
-        """Places may be free: in a moment they are offered to those that wait for some."""
+        """A pass was made, so places may be free: in a moment they are offered to those that wait for some."""
         if not self._offer:
             self._offer = asyncio.get_running_loop().call_later(OFFER_AFTER, self._offer_all)
 
