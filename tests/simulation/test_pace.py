@@ -41,7 +41,7 @@ def create_runs(world: World, *names: str, parallelism: int, pause: float = 0) -
     """Create runs of one window each, so that none waits for another's end; `pause` is the seconds after each."""
     for name in names:
         hour = len(world.parallelism)
-        window = {"start": f"2018-08-29T0{hour}:00:00Z", "end": f"2018-08-29T0{hour + 1}:00:00Z"}
+        window = {"start": f"2018-08-29T{hour:02}:00:00Z", "end": f"2018-08-29T{hour + 1:02}:00:00Z"}
         world.create_run(name, {"window": window, "parallelism": parallelism, "maxFailedDevices": "100%"})
         world.let_pass(pause)
 
