@@ -1,6 +1,5 @@
-"""How soon a run's end is told, and how often the API server is asked what happened."""
+"""How soon free places are taken and a run's end is told, and how often the API server is asked what happened."""
 
-from collections import Counter
 from contextlib import closing
 
 import pytest
@@ -9,7 +8,6 @@ from scoring_operator.engine import PASS_EVERY
 from scoring_operator.listening import LISTEN_EVERY
 from scoring_operator.sharing import OFFER_AFTER
 from tests.simulation.api import CONFIG_MAPS, JOBS, PODS, RUNS, SLOWEST, Write
-from tests.simulation.saved import positions_of
 from tests.simulation.world import WINDOW, World
 
 
@@ -47,12 +45,6 @@ def create_runs(world: World, *names: str, parallelism: int, pause: float = 0) -
         world.let_pass(pause)
 
 
-def there(world: World) -> Counter[str]:
-    """How many unfinished Jobs each run has, reports left out."""
-    names = (name for name in world.jobs(finished=False) if positions_of(world.api.objects[JOBS][name]))
-    return Counter(name.partition("-")[0] for name in names)
-
-
 @pytest.mark.parametrize("seed", range(5))
 def test_where_there_are_places_for_all_a_new_run_takes_all_of_its_own_at_once(seed: int) -> None:
     with closing(World(seed, devices=40, most_jobs=1000)) as world:
@@ -73,11 +65,10 @@ def test_where_there_are_places_for_all_a_new_run_takes_all_of_its_own_at_once(s
 @pytest.mark.parametrize("seed", range(5))
 def test_new_runs_that_find_too_few_places_divide_them(seed: int) -> None:
     with closing(World(seed, devices=40, most_jobs=32)) as world:
-        world.create_run("one", {"window": WINDOW, "parallelism": 20, "maxFailedDevices": "100%"})
-        world.let_pass(10)
+        create_runs(world, "one", parallelism=20, pause=10)
         create_runs(world, "two", "three", "four", parallelism=30)
         world.let_pass(10)
-        jobs = there(world)
+        jobs = world.at_work()
         assert jobs.total() == 32
         assert min(jobs["two"], jobs["three"], jobs["four"]) >= 2
 
@@ -100,19 +91,18 @@ def test_a_run_that_has_its_share_is_not_held_up_by_one_that_waits(seed: int) ->
         create_runs(world, "one", "two", parallelism=30)
         world.let_pass(10)
         create_runs(world, "three", parallelism=30, pause=10)
-        assert there(world) == {"one": 12, "two": 12}
+        assert world.at_work() == {"one": 12, "two": 12}
         for name in [name for name in world.jobs(finished=False) if name.startswith("one-")]:
             world.end_job(name, "unsaid")
         world.let_pass(1.4)
-        assert there(world)["one"] == 8
+        assert world.at_work()["one"] == 8
 
 
 @pytest.mark.parametrize("how", ["done", "killed"])
 @pytest.mark.parametrize("seed", range(5))
 def test_places_that_get_free_are_soon_taken_by_all_runs_that_wait_side_by_side(seed: int, how: str) -> None:
     with closing(World(seed, devices=40, most_jobs=32)) as world:
-        world.create_run("one", {"window": WINDOW, "parallelism": 32, "maxFailedDevices": "100%"})
-        world.let_pass(5)
+        create_runs(world, "one", parallelism=32, pause=5)
         create_runs(world, "two", "three", "four", *(ended := [f"five{number}" for number in range(6)]), parallelism=32)
         for name in ended:  # they want none
             world.edit_run(name, cancel=True)
@@ -122,7 +112,7 @@ def test_places_that_get_free_are_soon_taken_by_all_runs_that_wait_side_by_side(
             for name in mine[:6]:
                 world.end_job(name, how)
             world.let_pass(OFFER_AFTER + 3)
-            jobs = there(world)
+            jobs = world.at_work()
             assert jobs.pop("one") == 32 - 6 * turn
             assert jobs.total() == 6 * turn
             if turn == 1:

@@ -110,6 +110,11 @@ class World:
         """Names of Jobs that have, or have not, ended."""
         return [name for name, job in self.api.objects[JOBS].items() if _finished(job) is finished]
 
+    def at_work(self) -> Counter[str]:
+        """How many Jobs each run has that have not ended, by the run's name; reports left out."""
+        names = (name for name in self.jobs(finished=False) if positions_of(self.api.objects[JOBS][name]))
+        return Counter(name.partition("-")[0] for name in names)
+
     def start_pod(self, name: str) -> None:
         """A Job's pod runs."""
         if not self.api.objects[JOBS][name]["spec"].get("suspend"):

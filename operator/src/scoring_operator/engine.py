@@ -160,7 +160,7 @@ class Engine:
             return
         if known:
             known.take(run)
-            self._bells[run.uid].set()
+            self._ring(known)
             return
         runner = Runner(run, self._cluster, self._storage, self._fleets, self._image)
         runner.jobs = self._jobs.setdefault(run.uid, {})
@@ -224,9 +224,9 @@ class Engine:
 
     def _wake_all(self, schedule: str = "") -> None:
         """Wake the runs that have not ended, and all of a schedule."""
-        for uid, runner in self._by_uid.items():
+        for runner in self._by_uid.values():
             if not runner.run.ended or (schedule and runner.run.schedule == schedule):
-                self._bells[uid].set()
+                self._ring(runner)
 
     def _job_changed(self, old: JobView | None, new: JobView | None) -> None:
         job = new or old
@@ -243,7 +243,7 @@ class Engine:
             if not mine:
                 del self._jobs[uid]
         elif runner.see(old, new):
-            self._bells[uid].set()
+            self._ring(runner)
 
 
 async def _wait(bell: asyncio.Event, seconds: float) -> None:

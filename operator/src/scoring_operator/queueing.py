@@ -18,6 +18,23 @@ class Place:
     running: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a run has to know of the others.
+
+    Attributes:
+        ahead: who has to end before it.
+        share: how many Jobs it may have now.
+        short: how many more it may have as soon as places are free.
+        newer: how many came after it.
+    """
+
+    ahead: str = ""
+    share: int = 1_000_000
+    short: int = 0
+    newer: int = 0
+
+
 def ahead(run: ScoringRun, others: Iterable[Place], *, running: bool) -> str:
     """The run that has to end before this one may go on, as `name` or `namespace/name`; '' for none.
 

@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from scoring_operator.applying import CREATE_AT_ONCE, Hands
 from scoring_operator.cleaning import awaits_report, report_unheard
@@ -23,6 +23,7 @@ from scoring_operator.listening import Ears, Heard
 from scoring_operator.looking import Look
 from scoring_operator.names import report_name
 from scoring_operator.plan import plan
+from scoring_operator.queueing import Surroundings
 from scoring_operator.scoringrun import ScoringRun
 from scoring_operator.telling import STATUS_EVERY, Voice
 from scoring_operator.views import JobView
@@ -32,23 +33,6 @@ ASSUMED_SECONDS = 30.0  # after which a created Job that the mirror does not sho
 STUCK_SECONDS = 20.0  # without any outcome and any running pod, after which pods are asked why
 LOOK_AGAIN_SECONDS = 10.0
 STORAGE_RETRY = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What the engine tells a run about the others.
-
-    Attributes:
-        ahead: who has to end before it.
-        share: how many Jobs it may have now.
-        short: how many more it may have as soon as places are free.
-        newer: how many came after it.
-    """
-
-    ahead: str = ""
-    share: int = 1_000_000
-    short: int = 0
-    newer: int = 0
 
 
 class Runner:

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Collection
 
 from scoring_operator import queueing
-from scoring_operator.queueing import Place
-from scoring_operator.runner import Runner, Surroundings
+from scoring_operator.queueing import Place, Surroundings
+from scoring_operator.runner import Runner
 
 OFFER_AFTER = 1.0  # seconds for which places that got free are gathered, for each taker writes its progress first
 
@@ -33,15 +33,15 @@ class Sharing:
         """Who is ahead of a run, its share of the limit, and how many came after it."""
         if runner.run.ended:
             return Surroundings(newer=queueing.newer(runner.run, (other.run for other in self._runners)))
-        others = [other for other in self._runners if not other.run.ended]
+        others = [other for other in self._runners if other is not runner and not other.run.ended]
         ahead = queueing.ahead(runner.run, (Place(o.run, o.running) for o in others), running=runner.running)
-        demands = {other.run.uid: other.demand() for other in others if other is not runner}
-        demands[runner.run.uid] = max(runner.demand(), 1)
+        demands = {other.run.uid: other.demand() for other in others} | {runner.run.uid: max(runner.demand(), 1)}
         due = queueing.shares(demands, self._most)[runner.run.uid]
         contended = sum(demands.values()) > self._most
-        beside = not runner.running or any(other.short for other in others if other is not runner and other.running)
+        beside = not runner.running or any(other.short for other in others if other.running)
         at_once = queueing.at_once(due) if contended and beside and runner.short else due
-        share = max(0, min(due, runner.active() + min(at_once, self._free())))
+        elsewhere = sum(other.active() for other in self._runners if other is not runner)
+        share = max(0, min(due, runner.active() + at_once, self._most - elsewhere))
         return Surroundings(ahead, share, short=min(due - share, at_once))
 
     def freed(self) -> None:
@@ -51,12 +51,11 @@ class Sharing:
 
     def _offer_all(self) -> None:
         """Wake the runs whose last offer is longest ago, until all free places are offered."""
-        self._offer, free = None, self._free()
-        for runner in sorted(self._runners, key=lambda runner: runner.offered_at):
-            if free > 0 and runner.short and runner.running:
+        self._offer = None
+        waiting = [runner for runner in self._runners if runner.running and runner.short]
+        free = self._most - sum(runner.active() for runner in self._runners) if waiting else 0
+        for runner in sorted(waiting, key=lambda runner: runner.offered_at):
+            if free > 0:
                 free -= runner.short
                 runner.offered_at = time.monotonic()
                 self._wake(runner)
-
-    def _free(self) -> int:
-        return self._most - sum(runner.active() for runner in self._runners)
