@@ -91,6 +91,7 @@ class Api:
         self.objects: dict[str, dict[str, Object]] = {collection: {} for collection in COLLECTIONS}
         self.writes: list[Write] = []
         self.requests = 0
+        self.failures = 0  # requests that a fault befell
         self.lists: Counter[str] = Counter()  # by collection
         self.on_write: list[Callable[[Write], None]] = []
         self.faults: deque[str] = deque()
@@ -188,6 +189,7 @@ class Api:
         self.requests += 1
         watching = url.query.get("watch") == "true"
         fate = "" if watching or not self.faults else self.faults.popleft()
+        self.failures += bool(fate)
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Answer] = loop.create_future()
         created = str(json.loads(data)["metadata"]["name"]) if method == "POST" and data else ""

@@ -1,9 +1,9 @@
-"""Whatever people, pods, network, storage and clocks do, and in whatever order: what must hold holds (I1 to I7).
+"""Whatever people, pods, network, storage and clocks do, and in whatever order: what must hold holds (I1 to I8).
 
 Hypothesis finds the order, and the shortest one where something breaks. I1: a Job is created once, and no device is run
 whose outcome is on record; I2: never more Jobs than allowed; I3: counters only grow and add up; I4: an end stays; I5:
 nothing is written that is not the run's; I6: left in peace every run ends, and then nothing more is written; I7: status
-is small.
+is small; I8: requests go with what happens, not with time.
 """
 
 from typing import Any

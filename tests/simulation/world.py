@@ -28,6 +28,7 @@ class World:
 
     def __init__(self, seed: int, *, devices: int, most_jobs: int) -> None:
         self.time = VirtualTime()
+        self._began = self.time.now()
         self.luck = random.Random(seed)  # noqa: S311  # a game of chance, no secret
         self.api = Api(self.luck, self.time.now)
         self.storage = Memory([f"press-{number:02}" for number in range(devices)])
@@ -36,6 +37,7 @@ class World:
         self.most_jobs = most_jobs
         self.parallelism: dict[str, int] = {}  # the most that was ever allowed, by run
         self.operators = 0
+        self._happened = 0  # what people, pods and the Job controller did
         self._created: Counter[str] = Counter()
         self._lost: Counter[str] = Counter()  # Jobs that somebody deleted, and how often
         self._missed: Counter[str] = Counter()  # how often an operator died that may have missed their end
@@ -82,6 +84,7 @@ class World:
         ended = [task for task in self._tasks if task.done()]
         self.wrong += [f"the operator ended: {task.exception()}" for task in ended]
         self.wrong += [f"unheard error: {error}" for error in self.time.errors]
+        self._judge_cost()
 
     # People, and the Job controller.
 
@@ -101,6 +104,8 @@ class World:
         self._do(self.api.remove, collection, name)
 
     def _do(self, action: Any, *arguments: Any) -> Any:
+        self._happened += 1
+
         async def act() -> Any:
             return action(*arguments)
 
@@ -237,6 +242,16 @@ class World:
             self.wrong.append(f"I4: {name}: {was - now} reverted")
         if (size := len(json.dumps(after))) > MOST_STATUS:
             self.wrong.append(f"I7: {name}: a status of {size} bytes")
+
+    def _judge_cost(self) -> None:
+        """Requests go with what happens, not with time; but for new lists, and looks at runs where nothing happens."""
+        runs, failures, seconds = len(self.parallelism), self.api.failures, self.time.now() - self._began
+        writes, asked = len(self.api.writes), self.api.requests
+        due = 15 * runs + 4 * self._created.total() + 2 * self._happened + self.operators
+        if writes > due:
+            self.wrong.append(f"I8: {writes} writes, where {due} are due")
+        if asked > 2 * (due + failures) + 10 * self.operators + seconds * (0.1 + 0.2 * runs):
+            self.wrong.append(f"I8: {asked} requests in {seconds:.0f} s, where {due} writes are due")
 
     def judge_end(self, name: str) -> None:
         """Whether a run that is Complete says what its scorers said."""
