@@ -40,7 +40,7 @@ class World:
         self._happened = 0  # what people, pods and the Job controller did
         self._created: Counter[str] = Counter()
         self._lost: Counter[str] = Counter()  # Jobs that somebody deleted, and how often
-        self._missed: Counter[str] = Counter()  # how often an operator died that may have missed their end
+        self._missed: Counter[str] = Counter()  # how often no operator could know of that before it created them again
         self._session: Session | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.api.on_write.append(self._judge)
@@ -101,6 +101,7 @@ class World:
     def remove(self, collection: str, name: str) -> None:
         """Somebody deletes something."""
         self._lost[name] += collection == JOBS
+        self._missed[name] += name in self.api.under_way  # sent again, no answer having come: nobody can call it back
         self._do(self.api.remove, collection, name)
 
     def _do(self, action: Any, *arguments: Any) -> Any:
