@@ -1,4 +1,4 @@
-"""Three windows of 8,000 devices at one Job each, one after the other, each one's Jobs deleted during the next.
+"""Three windows of 8,000 devices at one Job each, one after the other, the deletion of their Jobs included.
 
 Time is compressed: an hour takes `WINDOW` seconds. So the controller manager, which at its defaults needs 40 minutes of
 the hour for the Jobs, has raised limits, and the operator waits and deletes that much faster (`hasty`).

@@ -4,6 +4,7 @@ from contextlib import closing
 
 import pytest
 
+from scoring_operator.cleaning import DELETE_PACE, GRACE
 from scoring_operator.engine import PASS_EVERY
 from scoring_operator.listening import LISTEN_EVERY
 from scoring_operator.sharing import OFFER_AFTER
@@ -156,3 +157,24 @@ def test_what_completed_just_before_a_run_is_cancelled_is_on_record(seed: int) -
         world.let_pass(5)
         status = world.api.objects[RUNS]["run"]["status"]
         assert (status["phase"], status["devices"]["notRun"]) == ("Cancelled", 16)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_jobs_of_an_ended_run_are_deleted_as_many_a_second_as_is_said(seed: int) -> None:
+    with closing(World(seed, devices=70, most_jobs=1000)) as world:
+        deleted: list[float] = []
+
+        def note(write: Write) -> None:
+            if write.collection == JOBS and write.verb == "DELETE":
+                deleted.append(world.time.now())
+
+        world.api.on_write.append(note)
+        world.create_run("run", {"window": WINDOW, "parallelism": 70, "maxFailedDevices": "100%"})
+        for _ in range(10):  # and its report
+            world.let_pass(2)
+            for name in world.jobs(finished=False):
+                world.end_job(name, "done")
+        world.let_pass(GRACE.total_seconds() + 70 / DELETE_PACE + 5)
+        assert len(deleted) >= 70 * 0.8  # those that failed are kept
+        waves = (later - earlier for earlier, later in zip(deleted, deleted[DELETE_PACE:], strict=False))
+        assert min(waves) > 1 - 2 * SLOWEST

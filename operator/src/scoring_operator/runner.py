@@ -118,6 +118,8 @@ class Runner:
             if old is None:  # it may be gone again before a pass can see it, its creation's answer lost
                 self._hands.known.add(job.name)
                 self._quiet = False
+        if self.run.ended and not awaits_report(self.run):  # its Jobs are deleted by the clock
+            return False
         first_pod = self._ledger.progress is not None and self._ledger.progress.clock.first_pod is None
         return new is None or (new.finished and not (old and old.finished)) or (first_pod and new.pod_started)
 
