@@ -151,6 +151,14 @@ def test_a_run_whose_operator_crashes_ends_with_one_outcome_for_every_device(see
     assert progress.recorded == progress.total
 
 
+@pytest.mark.walk
+def test_so_do_the_rest_of_ten_thousand_runs() -> None:
+    for seed in range(500, 10_000):
+        world, progress = simulate(seed, crashes=seed % 2 == 0)
+        assert progress.recorded == progress.total, seed
+        assert seed % 2 == 0 or len(set(world.created)) == len(world.created), seed
+
+
 def test_a_plan_without_news_asks_for_nothing() -> None:
     run, progress = a_run(), a_progress(3)
     first = plan(run, Observed(progress=progress), later(0))
