@@ -22,8 +22,8 @@ from bench.goals import Goals
 from localcluster import images
 from localcluster.azurite import Azurite
 from localcluster.cluster import Cluster
-from scoring_operator import credentials
-from scoring_operator.fleets import parse_fleet
+from scoring_operator.api.fleets import parse_fleet
+from scoring_operator.kube import credentials
 
 DEVICES = scorer.PACKED[:30]  # Jobs of one batch, all at once
 ROUNDS = 7

@@ -7,11 +7,11 @@ the product.
 import sys
 from datetime import timedelta
 
-from scoring_operator import __main__ as command
-from scoring_operator import cleaning
+from scoring_operator import cli as command
+from scoring_operator.planner import finished_runs
 
 if __name__ == "__main__":
     haste = 3600 / float(sys.argv[1])
-    cleaning.GRACE = timedelta(seconds=cleaning.GRACE.total_seconds() / haste)
-    cleaning.DELETE_PACE = round(cleaning.DELETE_PACE * haste)
+    finished_runs.GRACE = timedelta(seconds=finished_runs.GRACE.total_seconds() / haste)
+    finished_runs.DELETE_PACE = round(finished_runs.DELETE_PACE * haste)
     sys.exit(command.main(["run"]))

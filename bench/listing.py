@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 from bench import scorer
-from scoring_operator.blobs import NAMES_PAGE
+from scoring_operator.storage.account import NAMES_PAGE
 
 PAGE = 5000
 PARTITION = f"{scorer.START:%Y%m%dT%H%MZ}/"

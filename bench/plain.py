@@ -15,13 +15,13 @@ import msgspec
 from yarl import URL
 
 from localcluster import images
-from scoring_operator.credentials import Credentials
-from scoring_operator.fleets import Fleet
-from scoring_operator.intervals import Intervals
-from scoring_operator.jobs import ScorerImage, build_job
-from scoring_operator.progress import Batch
-from scoring_operator.scoringrun import parse
-from scoring_operator.views import JobView
+from scoring_operator.api.fleets import Fleet
+from scoring_operator.api.intervals import Intervals
+from scoring_operator.api.scoringrun import parse
+from scoring_operator.api.views import JobView
+from scoring_operator.kube.credentials import Credentials
+from scoring_operator.planner.progress import Batch
+from scoring_operator.resources.jobs import ScorerImage, build_job
 
 T = TypeVar("T")
 

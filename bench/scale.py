@@ -23,9 +23,9 @@ from tests.operator_edge.process import Release
 from bench import plain, rig
 from bench.goals import Goals, say
 from bench.watching import JOBS, RUNS, watching
-from scoring_operator import credentials
-from scoring_operator.fleets import parse_fleet
-from scoring_operator.names import COMPONENT_LABEL, RUN_LABEL
+from scoring_operator.api.fleets import parse_fleet
+from scoring_operator.api.names import COMPONENT_LABEL, RUN_LABEL
+from scoring_operator.kube import credentials
 
 IN_FLIGHT = 100  # Jobs at a time: the default of `parallelism`
 POD_SECONDS = 10.0

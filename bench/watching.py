@@ -11,7 +11,7 @@ import msgspec
 
 from bench import plain
 from bench.rig import NAMESPACE
-from scoring_operator.views import JobView
+from scoring_operator.api.views import JobView
 
 RUNS = f"/apis/fleetscore.dev/v1alpha1/namespaces/{NAMESPACE}/scoringruns"
 JOBS = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from demo import places
 from demo.errors import DemoError
-from device_scorer import paths, readings
+from device_scorer import readings
+from device_scorer.contract import blob_paths
 from device_scorer.errors import UsageInvalid
 from device_scorer.settings import Settings
 from device_scorer.window import Window, parse_instant
@@ -104,7 +105,7 @@ def _instant(row: bytes) -> int:
 
 def _devices(store: Path) -> tuple[str, ...]:
     names = (path.name for path in (store / "models").glob("*.joblib"))
-    devices = [device for name in names if (device := paths.device_of(_SETTINGS.models_path, name))]
+    devices = [device for name in names if (device := blob_paths.device_of(_SETTINGS.models_path, name))]
     return tuple(sorted(devices, key=lambda device: [part.zfill(12) for part in re.split(r"(\d+)", device)]))
 
 

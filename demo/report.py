@@ -6,7 +6,7 @@ from pathlib import Path
 from demo import findings, places
 from demo.findings import Device, Injected
 from demo.readings import Prepared
-from device_scorer import paths
+from device_scorer.contract import blob_paths
 from device_scorer.settings import Settings
 
 _SETTINGS = Settings()
@@ -25,7 +25,7 @@ def show(prepared: Prepared, predictions: Path) -> tuple[list[Device], list[str]
     """
     devices, labelled, files = [], set(), []
     for name in prepared.devices:
-        file = predictions / paths.prediction_name(_SETTINGS.predictions_path, prepared.window, name)
+        file = predictions / blob_paths.prediction_name(_SETTINGS.predictions_path, prepared.window, name)
         if file.exists():
             device, keys = findings.of_device(name, findings.read(file.read_text()))
             devices.append(device)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from localcluster.tools import ensure_program
-from tests.chart.generate import CHART
+from hack.charts import CHART
 
 Manifest = dict[str, Any]
 EVERYTHING = CHART / "ci" / "everything-values.yaml"

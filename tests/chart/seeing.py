@@ -11,9 +11,9 @@ from typing import Any
 
 import yaml
 
-from scoring_operator import settings
-from scoring_operator.fleets import parse_fleets
-from scoring_operator.jobs import ScorerImage, build_job
+from scoring_operator.api.fleets import parse_fleets
+from scoring_operator.resources.jobs import ScorerImage, build_job
+from scoring_operator.runtime import settings
 from tests.chart.rendering import (
     EVERYTHING,
     Manifest,

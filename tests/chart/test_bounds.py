@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.chart.generate import CHART
+from hack.charts import CHART
 from tests.chart.rendering import EVERYTHING, MINIMAL, Manifest, a_fleet, a_schedule, find, helm, render
 from tests.chart.seeing import scoring_job
 

@@ -7,8 +7,8 @@ from typing import Any
 import jsonschema
 import yaml
 
-from tests.chart import generate
-from tests.chart.generate import CHART, CRD, SCHEMA, documented_values
+from hack import generate
+from hack.charts import CHART, CRD, SCHEMA, definition_rows, documented_values
 from tests.support.marks import marked_tests
 from tests.support.values import chart_values
 
@@ -95,7 +95,7 @@ def test_each_key_of_a_fleet_and_a_schedule_has_a_description() -> None:
     rows = [
         (definition, key, text)
         for definition in ("fleet", "schedule")
-        for key, _, text in generate._properties(schema, schema["definitions"][definition], "")
+        for key, _, text in definition_rows(schema, definition)
     ]
     assert len(rows) > 30
     assert [row for row in rows if not row[2] and not row[1].endswith(("requests", "limits"))] == []

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.chart.generate import CHART
+from hack.charts import CHART
 from tests.chart.rendering import MINIMAL, HelmFailedError, a_fleet, a_schedule, helm, render
 
 pytestmark = pytest.mark.usefixtures("helm")

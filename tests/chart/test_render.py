@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from scoring_operator import settings
-from scoring_operator.fleets import parse_fleets
-from tests.chart.generate import CHART, CRD
+from scoring_operator.api.fleets import parse_fleets
+from scoring_operator.runtime import settings
+from hack.charts import CHART, CRD
 from tests.chart.rendering import (
     ALL_NAMESPACES,
     EVERYTHING,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scoring_operator import windows
+from scoring_operator.schedules import windows
 from tests.chart.rendering import EVERYTHING, a_fleet, a_schedule, each_ci_values, find, render
 
 pytestmark = pytest.mark.usefixtures("helm")

@@ -13,7 +13,7 @@ import yaml
 from localcluster.cluster import Cluster
 from localcluster.errors import ClusterError
 from localcluster.tools import ensure_program
-from tests.chart.generate import CHART, CRD, ROOT
+from hack.charts import CHART, CRD, ROOT
 from tests.chart.openapi import write_schemas
 from tests.chart.rendering import MINIMAL, Manifest, each_ci_values, helm, render
 from tests.chart.test_docs import blocks

@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_scorer.digest import Digest
-from device_scorer.runstate import Fate
-from device_scorer.summary import OUTCOMES, Change, Rule, Summary, failures_csv, line_of
+from device_scorer.contract.run_state import Fate
+from device_scorer.report.statistics import Digest
+from device_scorer.report.summary import OUTCOMES, Change, Rule, Summary, failures_csv, line_of
 from device_scorer.window import Window
-from scoring_operator import leftover
-from scoring_operator.fleets import parse_fleet
-from scoring_operator.paths import DEVICE_ID
-from scoring_operator.scoringrun import RetryOf, RetryOutcome
+from scoring_operator.api.fleets import parse_fleet
+from scoring_operator.api.scoringrun import RetryOf, RetryOutcome
+from scoring_operator.contract.blob_paths import DEVICE_ID
+from scoring_operator.planner import retry
 from tests.operator.builders import a_run
 
 WINDOW = Window(datetime(2018, 8, 28, 23, tzinfo=UTC), datetime(2018, 8, 29, tzinfo=UTC))
@@ -33,5 +33,5 @@ def test_the_operator_finds_in_a_report_the_devices_that_the_scorer_put_there(
 ) -> None:
     lines = [line_of(device, fate, Digest(), WINDOW, Rule()) for device, fate in fates.items()]
     content = failures_csv(Summary(WINDOW, Rule(), lines, Change(WINDOW, known=False)))
-    found = leftover.from_report(a_run(), RetryOf("gone", (outcome,)), FLEET, content)
+    found = retry.from_report(a_run(), RetryOf("gone", (outcome,)), FLEET, content)
     assert found == sorted(device for device, fate in fates.items() if fate.outcome in ASKED[outcome])

@@ -6,19 +6,28 @@ from itertools import product
 import pytest
 from hypothesis import given, settings
 
-from device_scorer import task
-from device_scorer.__main__ import parser_of
-from device_scorer.outcome import FAILED, KINDS, LONGEST_WORD, PASSING, Outcome, message, record
-from device_scorer.paths import outcome_name
-from device_scorer.paths import segment as scorer_segment
-from device_scorer.predictions import Figures, Sources, metadata
+from device_scorer.cli import parser_of
+from device_scorer.contract.blob_paths import outcome_name
+from device_scorer.contract.blob_paths import segment as scorer_segment
+from device_scorer.contract.outcome_message import (
+    FAILED,
+    KINDS,
+    LONGEST_WORD,
+    PASSING,
+    Figures,
+    Outcome,
+    message,
+    record,
+)
+from device_scorer.scoring import request
+from device_scorer.scoring.predictions import Sources, metadata
 from device_scorer.settings import AnomalousWhen, read
 from device_scorer.window import Window as ScorerWindow
-from scoring_operator.fleets import parse_fleet
-from scoring_operator.freezing import Found, Start, freeze
-from scoring_operator.jobs import arguments, environment, escape, report_arguments
-from scoring_operator.paths import device_of, segment
-from scoring_operator.words import OUTCOMES, REASONS, read_message
+from scoring_operator.api.fleets import parse_fleet
+from scoring_operator.contract.blob_paths import device_of, segment
+from scoring_operator.contract.command import arguments, environment, escape, report_arguments
+from scoring_operator.contract.outcome_message import OUTCOMES, REASONS, read_message
+from scoring_operator.planner.device_list import Found, Start, freeze
 from tests.operator.builders import NOW, a_run
 from tests.scorer.test_outcome import MIXES
 
@@ -62,7 +71,7 @@ def test_the_scorer_parses_the_jobs_arguments(policy: str) -> None:
     run = a_run(tags=["1", "-4", "temperature °C"], writePolicy=policy, deviceDeadlineSeconds=77)
     command, *rest = arguments(run, "hourly-abc", devices)
     assert command == "score"
-    asked = task.parse(parser_of("score").parse_args(rest), {})
+    asked = request.parse(parser_of("score").parse_args(rest), {})
     assert asked.devices == tuple(devices)
     assert asked.tags == frozenset({"1", "-4", "temperature °C"})
     assert (asked.window.start, asked.window.end) == (run.spec.window.start, run.spec.window.end)

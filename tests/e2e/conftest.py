@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from device_scorer.__main__ import run as device_scorer
+from device_scorer.cli import run as device_scorer
 from localcluster import images
 from localcluster.azurite import Azurite
 from localcluster.cluster import Cluster

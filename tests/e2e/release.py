@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from device_scorer.__main__ import run as device_scorer
+from device_scorer.cli import run as device_scorer
 from localcluster import images
 from localcluster.cluster import Cluster
 from localcluster.tools import ensure_program

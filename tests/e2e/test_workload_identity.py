@@ -10,7 +10,7 @@ import pytest
 from localcluster.azurite import Azurite, OAuth
 from localcluster.certificates import Authority
 from localcluster.cluster import Cluster
-from scoring_operator.jobs import RUN_FOLDER
+from scoring_operator.contract.command import RUN_FOLDER
 from tests.e2e.entra import AUDIENCE, TOKEN_FOLDER, TRUST, TRUST_FOLDER, Entra, serving
 from tests.e2e.release import Release, scored_locally
 from tests.support.azurite import new_storage

@@ -20,10 +20,11 @@ from typing import Any
 
 import aiohttp
 
-from scoring_operator import __main__ as command
-from scoring_operator import handlers, service, transport
-from scoring_operator.cluster import Cluster, Limits
-from scoring_operator.fleets import Fleet
+from scoring_operator import cli as command
+from scoring_operator.api.fleets import Fleet
+from scoring_operator.kube import transport
+from scoring_operator.kube.client import Cluster, Limits
+from scoring_operator.runtime import kopf_handlers, manager
 from tests.integration.operating import Memory
 
 # How long the operator waits in vain: what a hurried one waits a fraction of.
@@ -82,7 +83,7 @@ def shift_clock(seconds: float) -> None:
             return datetime.now(tz) + timedelta(seconds=seconds)
 
     time.time = lambda: true_time() + seconds
-    service.datetime = Shifted  # type: ignore[attr-defined]  # the only other place that asks for the time
+    manager.datetime = Shifted  # type: ignore[attr-defined]  # the only other place that asks for the time
 
 
 def hurry(factor: float) -> None:
@@ -92,7 +93,7 @@ def hurry(factor: float) -> None:
             setattr(module, name, getattr(module, name) / factor)
     usual = Limits()
     limits = Limits(silence=usual.silence / factor, patience=usual.patience / factor, request=usual.request / factor)
-    connect, kopf_settings = Cluster.connect, handlers._kopf_settings
+    connect, kopf_settings = Cluster.connect, kopf_handlers._kopf_settings
 
     def hurried(*arguments: Any, **options: Any) -> AbstractAsyncContextManager[Cluster]:
         return connect(*arguments, limits=limits, **options)
@@ -105,7 +106,7 @@ def hurry(factor: float) -> None:
         return made
 
     Cluster.connect = hurried  # type: ignore[method-assign, assignment]  # this is the wrapper
-    handlers._kopf_settings = hurried_kopf
+    kopf_handlers._kopf_settings = hurried_kopf
 
 
 @dataclass
@@ -132,7 +133,7 @@ def main() -> int:
     storage = Recorded([f"press-{number:03}" for number in range(wanted.devices)], folder=wanted.records)
     if wanted.poison:
         storage.models[wanted.devices // 2] = "poison"
-    assert service in having("Storage")
+    assert manager in having("Storage")
     replace("Storage", lambda _secrets: storage)
     replace("GRACE", timedelta(seconds=wanted.grace))
     if wanted.die_after:

@@ -17,10 +17,11 @@ from typing import Any
 from localcluster.api import ApiError
 from localcluster.certificates import write_kubeconfig
 from localcluster.cluster import Cluster
-from scoring_operator import objects, progress
-from scoring_operator.names import job_name, progress_name, report_name
-from scoring_operator.progress import Progress
-from scoring_operator.scoringrun import parse
+from scoring_operator.api.names import job_name, progress_name, report_name
+from scoring_operator.api.scoringrun import parse
+from scoring_operator.planner import progress
+from scoring_operator.planner.progress import Progress
+from scoring_operator.resources import config_maps
 from tests.chart.rendering import a_fleet
 from tests.operator_edge.process import Operator, Release, free_port, until
 from tests.support.audit import Audit, Request, created_jobs
@@ -165,7 +166,7 @@ class Place:
         """The progress that a run has saved."""
         run = parse(self.release.get(name))
         path = f"/api/v1/namespaces/{self.namespace}/configmaps/{progress_name(run)}"
-        return progress.decode(objects.content(self.cluster.api.request("GET", path), objects.PROGRESS_KEY))
+        return progress.decode(config_maps.content(self.cluster.api.request("GET", path), config_maps.PROGRESS_KEY))
 
     def truth(self, name: str) -> Truth:
         """What an ended run came to."""

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from localcluster import stages
-from scoring_operator import credentials
-from scoring_operator.cluster import Cluster as Client
-from scoring_operator.names import JOB_SELECTOR
+from scoring_operator.api.names import JOB_SELECTOR
+from scoring_operator.kube import credentials
+from scoring_operator.kube.client import Cluster as Client
 from tests.faults.api_faults import Overtaken, Stale, regressions
 from tests.faults.conftest import NewPlace
 from tests.faults.proxy import proxied

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from localcluster.cluster import Cluster
-from scoring_operator.__main__ import main
+from scoring_operator.cli import main
 from tests.chart.rendering import a_fleet, a_schedule, render
 from tests.chart.rights import NEEDED, granted
 from tests.faults.conftest import NewPlace

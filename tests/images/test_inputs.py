@@ -8,7 +8,7 @@ from localcluster import images
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    for name in ("Dockerfile.scorer", ".dockerignore", "scorer", "requirements"):
+    for name in ("Dockerfile.scorer", ".dockerignore", "docker", "scorer", "requirements"):
         source = images.CHECKOUT / name
         ignore = shutil.ignore_patterns("__pycache__")
         if source.is_dir():
@@ -20,7 +20,14 @@ def checkout(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     "changed",
-    ["Dockerfile.scorer", "requirements/scorer.txt", "scorer/pyproject.toml", "scorer/src/device_scorer/__main__.py"],
+    [
+        "Dockerfile.scorer",
+        "docker/build.sh",
+        "requirements/scorer.txt",
+        "scorer/README.md",
+        "scorer/pyproject.toml",
+        "scorer/src/device_scorer/__main__.py",
+    ],
 )
 def test_an_image_is_built_anew_when_what_it_is_made_of_changes(checkout: Path, changed: str) -> None:
     before = images.fingerprint("scorer", checkout, "base")

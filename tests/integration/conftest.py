@@ -7,8 +7,8 @@ import pytest
 
 from localcluster import stages
 from localcluster.cluster import Cluster
-from scoring_operator.engine import Engine
-from scoring_operator.fleets import Fleet
+from scoring_operator.api.fleets import Fleet
+from scoring_operator.controller.controller import Engine
 from tests.integration.operating import Memory, a_fleet, operating
 from tests.integration.runs import Runs
 from tests.support.cluster import ALL_SCORED

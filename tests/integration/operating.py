@@ -10,17 +10,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from scoring_operator import credentials
-from scoring_operator.cluster import Cluster, Limits
-from scoring_operator.devices import Listing
-from scoring_operator.engine import Engine
+from scoring_operator.api.fleets import Fleet, parse_fleet
+from scoring_operator.api.names import JOB_SELECTOR
+from scoring_operator.api.scoringrun import Window
+from scoring_operator.api.views import JobView
+from scoring_operator.controller.controller import Engine
 from scoring_operator.errors import StorageUnavailable
-from scoring_operator.fleets import Fleet, parse_fleet
-from scoring_operator.jobs import ScorerImage
-from scoring_operator.mirror import Mirror
-from scoring_operator.names import JOB_SELECTOR
-from scoring_operator.scoringrun import Window
-from scoring_operator.views import JobView
+from scoring_operator.kube import credentials
+from scoring_operator.kube.client import Cluster, Limits
+from scoring_operator.kube.informer import Mirror
+from scoring_operator.resources.jobs import ScorerImage
+from scoring_operator.storage.protocol import Listing
 
 
 @dataclass

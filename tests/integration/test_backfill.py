@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from scoring_operator import backfill
-from scoring_operator.__main__ import main
+from scoring_operator.cli import backfill, main
 from tests.integration.conftest import Operate
 from tests.integration.runs import Runs, ended, hour, presses
 from tests.schedule.scheduler import Scheduler

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from scoring_operator.names import progress_name
-from scoring_operator.scoringrun import parse
+from scoring_operator.api.names import progress_name
+from scoring_operator.api.scoringrun import parse
 from tests.integration.conftest import Operate
 from tests.integration.operating import Memory
 from tests.integration.runs import Runs, condition, ended, presses, until

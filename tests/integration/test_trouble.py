@@ -8,10 +8,10 @@ import aiohttp
 import pytest
 
 from localcluster import stages
-from scoring_operator import runner
-from scoring_operator.cluster import Limits
+from scoring_operator.controller import reconciler
 from scoring_operator.errors import Throttled
-from scoring_operator.transport import Request, Transport
+from scoring_operator.kube.client import Limits
+from scoring_operator.kube.transport import Request, Transport
 from tests.integration.conftest import Operate, Staged
 from tests.integration.operating import Memory
 from tests.integration.runs import Runs, condition, ended, presses, until
@@ -34,8 +34,8 @@ async def recovered(runs: Runs, scored: int) -> None:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pods are asked why they do not start after two seconds instead of twenty."""
-    monkeypatch.setattr(runner, "STUCK_SECONDS", 2.0)
-    monkeypatch.setattr(runner, "LOOK_AGAIN_SECONDS", 1.0)
+    monkeypatch.setattr(reconciler, "STUCK_SECONDS", 2.0)
+    monkeypatch.setattr(reconciler, "LOOK_AGAIN_SECONDS", 1.0)
 
 
 @pytest.mark.usefixtures("impatient")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.chart.generate import CHART
+from hack.charts import CHART
 from tests.chart.rendering import find, render
 from tests.monitoring.promtool import Series, evaluate, promtool
 

@@ -15,7 +15,7 @@ from prometheus_client.samples import Sample
 from localcluster import stages
 from localcluster.azurite import Azurite
 from localcluster.cluster import Cluster
-from tests.chart.generate import CHART
+from hack.charts import CHART
 from tests.chart.rendering import find, render
 from tests.monitoring.promtool import evaluate, promtool
 from tests.monitoring.test_alerts import VALUES

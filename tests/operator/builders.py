@@ -5,10 +5,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from scoring_operator.intervals import Intervals
-from scoring_operator.progress import Batch, Clock, Frozen, Progress, begin
-from scoring_operator.scoringrun import ScoringRun, parse
-from scoring_operator.views import (
+from scoring_operator.api.intervals import Intervals
+from scoring_operator.api.scoringrun import ScoringRun, parse
+from scoring_operator.api.views import (
     ConditionView,
     ContainerState,
     ContainerView,
@@ -25,6 +24,7 @@ from scoring_operator.views import (
     Terminated,
     Waiting,
 )
+from scoring_operator.planner.progress import Batch, Clock, Frozen, Progress, begin
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 UID = "6f1c2b9e-0000-4000-8000-000000000001"

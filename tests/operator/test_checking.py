@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from scoring_operator.checking import check_run, judge
-from scoring_operator.scoringrun import parse
+from scoring_operator.api.scoringrun import parse
+from scoring_operator.cli.check import check_run, judge
 
 COMPLETE = [{"type": "Complete", "status": "True"}]
 NO_MODEL = {"devices": {"failed": 1}, "failureReasons": {"ModelNotFound": 1}, "conditions": COMPLETE}

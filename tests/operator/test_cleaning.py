@@ -3,16 +3,16 @@ from typing import Any
 
 import pytest
 
-from scoring_operator.cleaning import KEEP_FAILED, report_unheard, surplus
-from scoring_operator.decision import Observed, Plan, Trouble
-from scoring_operator.intervals import Intervals
-from scoring_operator.names import report_name
-from scoring_operator.plan import plan
-from scoring_operator.queueing import newer
-from scoring_operator.scoringrun import ScoringRun
-from scoring_operator.status import report
-from scoring_operator.views import ConditionView, JobView
-from scoring_operator.words import Word
+from scoring_operator.api.intervals import Intervals
+from scoring_operator.api.names import report_name
+from scoring_operator.api.scoringrun import ScoringRun
+from scoring_operator.api.views import ConditionView, JobView
+from scoring_operator.planner.finished_runs import KEEP_FAILED, report_unheard, surplus
+from scoring_operator.planner.job_results import Word
+from scoring_operator.planner.plan import plan
+from scoring_operator.planner.queueing import newer
+from scoring_operator.planner.types import Observed, Plan, Trouble
+from scoring_operator.resources.status import report
 from tests.operator.builders import NOW, a_batch, a_job, a_progress, a_run, later
 
 COMPLETE = {"type": "Complete", "status": "True"}
@@ -56,7 +56,7 @@ def test_only_later_windows_of_the_same_schedule_and_fleet_whose_runs_have_ended
 
 
 def test_a_pile_of_finished_jobs_shrinks_while_the_run_is_active(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scoring_operator.cleaning.PILE", 3)
+    monkeypatch.setattr("scoring_operator.planner.finished_runs.PILE", 3)
     jobs = {f"done-{n}": a_job(f"done-{n}", complete=True) for n in range(5)}
     progress = replace(replace(a_progress(10), outcomes={"scored": Intervals.parse("0-8")}), waiting=Intervals.of([9]))
     assert surplus(Observed(progress=replace(progress, waiting=Intervals(), queue=()), jobs=jobs)) == (

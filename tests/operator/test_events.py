@@ -2,9 +2,9 @@ from typing import Any
 
 import pytest
 
-from scoring_operator.decision import Plan
-from scoring_operator.events import Event, events
-from scoring_operator.progress import End
+from scoring_operator.planner.progress import End
+from scoring_operator.planner.types import Plan
+from scoring_operator.resources.events import Event, events
 from tests.operator.builders import NOW
 
 

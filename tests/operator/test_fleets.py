@@ -2,8 +2,9 @@ from typing import Any
 
 import pytest
 
-from scoring_operator.fleets import FleetsInvalidError, admits, excess, parse_fleet, parse_fleets, quantity
-from scoring_operator.scoringrun import Resources
+from scoring_operator.api.fleets import admits, excess, parse_fleet, parse_fleets, quantity
+from scoring_operator.api.scoringrun import Resources
+from scoring_operator.errors import FleetsInvalidError
 
 
 @pytest.mark.parametrize(

@@ -6,21 +6,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from scoring_operator.decision import Trouble
-from scoring_operator.fleets import Fleet, parse_fleet
-from scoring_operator.freezing import (
-    PART_BYTES,
-    DeviceListInvalidError,
-    Found,
-    Start,
-    again,
-    entrusted,
-    freeze,
-    pack,
-    refusal,
-    unpack,
-)
-from scoring_operator.intervals import Intervals
+from scoring_operator.api.fleets import Fleet, parse_fleet
+from scoring_operator.api.intervals import Intervals
+from scoring_operator.errors import DeviceListInvalidError
+from scoring_operator.planner.admission import entrusted, refusal
+from scoring_operator.planner.device_list import PART_BYTES, Found, Start, again, freeze, pack, unpack
+from scoring_operator.planner.types import Trouble
 from tests.operator.builders import NOW, UID, a_run, later
 
 WINDOW = "2018-08-28T23:00:00Z/2018-08-29T00:00:00Z"

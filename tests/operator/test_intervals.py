@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring_operator.intervals import Intervals
+from scoring_operator.api.intervals import Intervals
 
 SETS = st.sets(st.integers(0, 60))
 

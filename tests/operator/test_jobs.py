@@ -10,8 +10,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring_operator.fleets import Fleet, parse_fleet
-from scoring_operator.jobs import ScorerImage, build_job, build_report
+from scoring_operator.api.fleets import Fleet, parse_fleet
+from scoring_operator.resources.jobs import ScorerImage, build_job, build_report
 from tests.operator.builders import a_batch, a_run
 
 HERE = Path(__file__).parent

@@ -2,11 +2,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring_operator import leftover
-from scoring_operator.decision import Trouble
-from scoring_operator.fleets import parse_fleet
-from scoring_operator.paths import DEVICE_ID
-from scoring_operator.scoringrun import RetryOf, RetryOutcome
+from scoring_operator.api.fleets import parse_fleet
+from scoring_operator.api.scoringrun import RetryOf, RetryOutcome
+from scoring_operator.contract.blob_paths import DEVICE_ID
+from scoring_operator.planner import retry as retry_module
+from scoring_operator.planner.retry import from_report
+from scoring_operator.planner.types import Trouble
 from tests.operator.builders import a_run
 
 HEADER = b"Device,Outcome,Reason,Message\n"
@@ -24,7 +25,7 @@ FLEET = parse_fleet({"name": "default", "namespaces": ["scoring"]})
 def left_over(content: bytes | None, *outcomes: RetryOutcome) -> list[str] | str:
     """The devices, or what is said where they cannot be known."""
     retry = RetryOf("hourly", outcomes) if outcomes else RetryOf("hourly")
-    found = leftover.from_report(a_run(), retry, FLEET, content)
+    found = from_report(a_run(), retry, FLEET, content)
     return found.message if isinstance(found, Trouble) else list(found)
 
 
@@ -60,7 +61,7 @@ def test_what_is_no_report_is_said_and_gives_no_device(content: bytes | None, me
 
 
 def test_a_report_that_is_too_large_gives_no_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leftover, "MOST_BYTES", len(REPORT) - 1)
+    monkeypatch.setattr(retry_module, "MOST_BYTES", len(REPORT) - 1)
     assert "is larger than" in left_over(REPORT)
 
 
@@ -74,5 +75,5 @@ def test_empty_devices_are_not_in_a_report_and_that_is_said() -> None:
     | st.text().map(lambda t: HEADER + t.encode("utf-8", "ignore"))
 )
 def test_whatever_stands_there_the_answer_is_devices_or_a_trouble(content: bytes) -> None:
-    found = leftover.from_report(a_run(), RetryOf("hourly"), FLEET, content)
+    found = from_report(a_run(), RetryOf("hourly"), FLEET, content)
     assert isinstance(found, Trouble) or all(DEVICE_ID.fullmatch(device) for device in found)

@@ -4,12 +4,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from scoring_operator.decision import Observed, Plan, Trouble
-from scoring_operator.intervals import Intervals
-from scoring_operator.plan import plan, unheard
-from scoring_operator.progress import End, Progress, close
-from scoring_operator.scoringrun import limit_of
-from scoring_operator.words import Word, read_message
+from scoring_operator.api.intervals import Intervals
+from scoring_operator.api.scoringrun import limit_of
+from scoring_operator.contract.outcome_message import read_message
+from scoring_operator.planner.job_results import Word
+from scoring_operator.planner.plan import plan, unheard
+from scoring_operator.planner.progress import End, Progress, close
+from scoring_operator.planner.types import Observed, Plan, Trouble
 from tests.operator.builders import NOW, a_job, a_message, a_progress, a_run, later
 
 

@@ -7,14 +7,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from scoring_operator.decision import Observed, Trouble
-from scoring_operator.intervals import Intervals
-from scoring_operator.plan import plan, unheard
-from scoring_operator.progress import Batch, Progress, decode, encode
-from scoring_operator.scoringrun import ScoringRun
-from scoring_operator.status import differs, report
-from scoring_operator.views import JobView
-from scoring_operator.words import REASONS, Word, hear, read_message
+from scoring_operator.api.intervals import Intervals
+from scoring_operator.api.scoringrun import ScoringRun
+from scoring_operator.api.views import JobView
+from scoring_operator.contract.outcome_message import REASONS, read_message
+from scoring_operator.planner.job_results import Word, hear
+from scoring_operator.planner.plan import plan, unheard
+from scoring_operator.planner.progress import Batch, Progress, decode, encode
+from scoring_operator.planner.types import Observed, Trouble
+from scoring_operator.resources.status import differs, report
 from tests.operator.builders import a_job, a_message, a_pod, a_progress, a_run, later
 
 KINDS = ("scored", "partial", "empty", "alreadyScored", "failed")

@@ -7,16 +7,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from scoring_operator.conditions import unreadable
-from scoring_operator.decision import Observed, Plan, Trouble
-from scoring_operator.events import events
-from scoring_operator.intervals import Intervals
-from scoring_operator.progress import Clock, End, Progress, ProgressInvalidError, decode, encode
-from scoring_operator.queueing import Place, ahead, shares
-from scoring_operator.scoringrun import InvalidRunError
-from scoring_operator.status import merge_patch, report
-from scoring_operator.texts import duration_text
-from scoring_operator.views import JobView
+from scoring_operator.api.formatting import duration_text
+from scoring_operator.api.intervals import Intervals
+from scoring_operator.api.views import JobView
+from scoring_operator.errors import InvalidRunError, ProgressInvalidError
+from scoring_operator.planner.progress import Clock, End, Progress, decode, encode
+from scoring_operator.planner.queueing import Place, ahead, shares
+from scoring_operator.planner.types import Observed, Plan, Trouble
+from scoring_operator.resources.events import events
+from scoring_operator.resources.run_conditions import unreadable
+from scoring_operator.resources.status import merge_patch, report
 from tests.operator.builders import NOW, a_body, a_job, a_progress, a_run, later
 
 

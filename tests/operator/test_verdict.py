@@ -1,8 +1,9 @@
 import pytest
 
-from scoring_operator.intervals import Intervals
-from scoring_operator.verdict import MOST_TRIES, judge, record
-from scoring_operator.words import Said, Word, read_message
+from scoring_operator.api.intervals import Intervals
+from scoring_operator.contract.outcome_message import Said, read_message
+from scoring_operator.planner.evaluation import MOST_TRIES, judge, record
+from scoring_operator.planner.job_results import Word
 from tests.operator.builders import NOW, a_batch, a_message, a_progress
 
 

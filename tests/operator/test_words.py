@@ -2,9 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring_operator.intervals import Intervals
-from scoring_operator.views import ConditionView, ContainerState, PodStatusView, PodView
-from scoring_operator.words import PASSING, REASONS, hear, last_words, read_message, why_waiting
+from scoring_operator.api.intervals import Intervals
+from scoring_operator.api.views import ConditionView, ContainerState, PodStatusView, PodView
+from scoring_operator.contract.outcome_message import REASONS, read_message
+from scoring_operator.planner.job_results import PASSING, hear, last_words, why_waiting
 from tests.operator.builders import a_message, a_pod
 
 JSON = st.recursive(

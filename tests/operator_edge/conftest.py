@@ -2,7 +2,7 @@ from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
-from scoring_operator.cluster import Cluster, Limits
+from scoring_operator.kube.client import Cluster, Limits
 from tests.operator_edge.faultserver import FaultServer, fault_server
 
 SHORT = Limits(request=1.0, page=1.0, patience=3.0, silence=0.5, pause=0.02, page_size=3)

@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from scoring_operator.credentials import Credentials
+from scoring_operator.kube.credentials import Credentials
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse | None]]
 """Answers in the place of the server, or returns None to let the server answer."""

@@ -5,9 +5,9 @@ from email.utils import format_datetime
 
 import pytest
 
-from scoring_operator.clock import ServerClock
 from scoring_operator.errors import Throttled, Unavailable
-from scoring_operator.pacing import Pace
+from scoring_operator.kube.limiter import Pace
+from scoring_operator.kube.server_clock import ServerClock
 
 
 def header(moment: datetime) -> str:

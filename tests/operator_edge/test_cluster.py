@@ -8,8 +8,6 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from scoring_operator.cluster import Cluster, Limits
-from scoring_operator.credentials import Credentials
 from scoring_operator.errors import (
     AlreadyExists,
     ApiError,
@@ -22,6 +20,8 @@ from scoring_operator.errors import (
     Throttled,
     Unavailable,
 )
+from scoring_operator.kube.client import Cluster, Limits
+from scoring_operator.kube.credentials import Credentials
 from tests.operator_edge.faultserver import FaultServer, hang, refuse, reset
 
 JOBS = "/apis/batch/v1/namespaces/ns/jobs"

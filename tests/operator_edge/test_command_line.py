@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scoring_operator import credentials, logs, settings
-from scoring_operator.__main__ import main
-from scoring_operator.credentials import Credentials
+from scoring_operator.cli import main
 from scoring_operator.errors import SettingsInvalid
+from scoring_operator.kube import credentials
+from scoring_operator.kube.credentials import Credentials
+from scoring_operator.observability import logs
+from scoring_operator.runtime import settings
 
 MINIMAL = {"FLEETSCORE_SCORER_IMAGE": "scorer:1"}
 

@@ -10,11 +10,11 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from scoring_operator import blobs
-from scoring_operator.devices import Storage
+from scoring_operator.api.fleets import ExistingSecret, Fleet, StorageSettings
+from scoring_operator.api.scoringrun import Window
 from scoring_operator.errors import ConfigurationInvalid, IdentityUnavailable, StorageUnavailable
-from scoring_operator.fleets import ExistingSecret, Fleet, StorageSettings
-from scoring_operator.scoringrun import Window
+from scoring_operator.storage import account
+from scoring_operator.storage.fleet_storage import Storage
 from tests.support.azurite import Storage as Containers
 
 WINDOW = Window(start=datetime(2018, 8, 28, 22, 30, tzinfo=UTC), end=datetime(2018, 8, 29, tzinfo=UTC))
@@ -64,11 +64,11 @@ def test_of_a_listing_of_names_nothing_but_the_names_is_read() -> None:
     blob = b"<Blob><Name>%b</Name><Properties><Etag>1</Etag></Properties><OrMetadata /></Blob>"
     page = b"<Blobs>%b%b</Blobs><NextMarker>c</NextMarker>" % (blob % b"a", blob % b"b")
     answer = SimpleNamespace(ok=True, content=page, url="http://account/models?restype=container&comp=list")
-    blobs._slim(answer)
+    account._slim(answer)
     names = b"<Blobs><Blob><Name>a</Name></Blob><Blob><Name>b</Name></Blob></Blobs>"
     assert vars(answer)["_content"] == names + b"<NextMarker>c</NextMarker>"
     asked_for_metadata = SimpleNamespace(ok=True, content=page, url=f"{answer.url}&include=metadata")
-    blobs._slim(asked_for_metadata)
+    account._slim(asked_for_metadata)
     assert "_content" not in vars(asked_for_metadata)
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from scoring_operator.cluster import Cluster
 from scoring_operator.errors import LeaseLost
-from scoring_operator.lease import Lease, Times
+from scoring_operator.kube.client import Cluster
+from scoring_operator.kube.leader_election import Lease, Times
 from tests.operator_edge.faultserver import FaultServer, hang, refuse, reset
 
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/ns/leases"

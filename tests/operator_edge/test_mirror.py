@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from scoring_operator.cluster import Cluster
-from scoring_operator.mirror import STALE_LISTS, Mirror
+from scoring_operator.kube.client import Cluster
+from scoring_operator.kube.informer import STALE_LISTS, Mirror
 from tests.operator_edge.faultserver import FaultServer, Handler, hang, refuse, reset
 
 JOBS = "/apis/batch/v1/namespaces/ns/jobs"

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scoring_operator.api.scoringrun import Window
+from scoring_operator.contract.blob_paths import DEVICE_ID, Place, data_places, device_of, place, segment, window_text
 from scoring_operator.errors import ConfigurationInvalid
-from scoring_operator.paths import DEVICE_ID, Place, data_places, device_of, place, segment, window_text
-from scoring_operator.scoringrun import Window
 
 
 def at(hour: int, minute: int = 0) -> datetime:

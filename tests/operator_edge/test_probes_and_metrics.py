@@ -4,8 +4,8 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from scoring_operator.metrics import Metrics
-from scoring_operator.probes import probes
+from scoring_operator.observability.metrics import Metrics
+from scoring_operator.observability.probes import probes
 from tests.operator_edge.process import free_port
 
 ALLOWED = {"fleet", "schedule", "reason", "outcome", "verb", "code", "resource", "le"}

@@ -8,10 +8,10 @@ import pytest
 import pytest_asyncio
 
 from localcluster.cluster import Cluster as LocalCluster
-from scoring_operator import credentials
-from scoring_operator.cluster import Cluster
 from scoring_operator.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound, QuotaExceeded
-from scoring_operator.mirror import Mirror
+from scoring_operator.kube import credentials
+from scoring_operator.kube.client import Cluster
+from scoring_operator.kube.informer import Mirror
 from tests.operator_edge.test_mirror import until
 
 MAPS = "/api/v1/namespaces/{}/configmaps"

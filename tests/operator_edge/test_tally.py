@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from scoring_operator.metrics import Metrics
-from scoring_operator.tally import Tally
+from scoring_operator.observability.metrics import Metrics
+from scoring_operator.observability.run_metrics import Tally
 from tests.operator_edge.test_probes_and_metrics import values
 
 STARTED = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -87,7 +87,7 @@ def test_the_devices_of_a_schedules_latest_window_are_told_even_where_its_run_fa
 def test_labels_of_runs_make_no_endless_number_of_series(
     tally: Tally, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scoring_operator.tally.MOST_SCHEDULES", 2)
+    monkeypatch.setattr("scoring_operator.observability.run_metrics.MOST_SCHEDULES", 2)
     for number in range(4):
         run = a_run()
         run["metadata"] |= {"uid": str(number), "labels": {"fleetscore.dev/schedule": f"s{number}"}}

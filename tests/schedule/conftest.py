@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from localcluster.cluster import Cluster
-from tests.chart.generate import CRD
+from hack.charts import CRD
 from tests.schedule.scheduler import Scheduler
 
 JOB = "/apis/batch/v1/namespaces/scoring/jobs/hourly-29"

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from localcluster.cluster import Cluster
-from scoring_operator.__main__ import main
+from scoring_operator.cli import main
 from tests.chart.rendering import Manifest, find, render
 
 ANNOTATION = "batch.kubernetes.io/cronjob-scheduled-timestamp"

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from scoring_operator.__main__ import main
-from scoring_operator.cluster import Limits
+from scoring_operator.cli import main
+from scoring_operator.kube.client import Limits
 from tests.schedule.conftest import RUNS, Api
 
 DAY = ("--from", "2018-08-28", "--to", "2018-08-29")

@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scoring_operator import schedule
+from scoring_operator.cli import create_run as command
 from tests.schedule.conftest import JOB, Api
 
 
 def create_run(file: Path, *more: str) -> int:
     parser = argparse.ArgumentParser()
-    schedule.add_arguments(parser)
+    command.add_arguments(parser)
     arguments = ["--schedules-file", str(file), "--schedule", "hourly", "--job", "hourly-29", "--namespace", "scoring"]
-    return schedule.run(parser.parse_args([*arguments, *more]))
+    return command.run(parser.parse_args([*arguments, *more]))
 
 
 def test_the_run_of_the_jobs_window_is_created(api: Api, schedules: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -33,9 +33,9 @@ def test_job_and_namespace_come_from_the_pods_environment(
     monkeypatch.setenv("JOB_NAME", "hourly-29")
     monkeypatch.setenv("POD_NAMESPACE", "scoring")
     parser = argparse.ArgumentParser()
-    schedule.add_arguments(parser)
+    command.add_arguments(parser)
     args = parser.parse_args(["--schedules-file", str(schedules), "--schedule", "hourly"])
-    assert schedule.run(args) == 0
+    assert command.run(args) == 0
     assert api.created[0]["metadata"]["namespace"] == "scoring"
 
 

@@ -14,8 +14,8 @@ import pytest
 
 from localcluster import stages
 from localcluster.cluster import Cluster
-from scoring_operator.__main__ import main
-from scoring_operator.windows import stamp
+from scoring_operator.api.formatting import stamp
+from scoring_operator.cli import main
 from tests.schedule.scheduler import ANNOTATION, Scheduler
 from tests.support.faults import Figure
 

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from scoring_operator.api.formatting import stamp
+from scoring_operator.api.scoringrun import Window
 from scoring_operator.errors import SettingsInvalid
-from scoring_operator.gaps import ListedRun, backfill_run, read_run, survey, windows_between
-from scoring_operator.scoringrun import Window
-from scoring_operator.windows import Schedule, stamp
+from scoring_operator.schedules.gaps import ListedRun, backfill_run, read_run, survey, windows_between
+from scoring_operator.schedules.windows import Schedule
 
 HOUR = timedelta(hours=1)
 DAY = datetime(2018, 8, 28, tzinfo=UTC)

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from scoring_operator.fleets import parse_fleet
-from scoring_operator.paths import data_places
-from scoring_operator.windows import parse_duration, stamp, window_before
+from scoring_operator.api.fleets import parse_fleet
+from scoring_operator.api.formatting import parse_duration, stamp
+from scoring_operator.contract.blob_paths import data_places
+from scoring_operator.schedules.windows import window_before
 from tests.scorer.fleet import Fleet, csv_of, scorer
 
 MIDNIGHT = datetime(2018, 8, 28, tzinfo=UTC)

@@ -5,17 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scoring_operator.api.formatting import parse_duration, stamp
+from scoring_operator.api.scoringrun import Window
 from scoring_operator.errors import SettingsInvalid
-from scoring_operator.scoringrun import Window
-from scoring_operator.windows import (
-    Schedule,
-    find_schedule,
-    parse_duration,
-    schedule_run,
-    scheduled_time,
-    stamp,
-    window_before,
-)
+from scoring_operator.schedules.windows import Schedule, find_schedule, schedule_run, scheduled_time, window_before
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -14,8 +14,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import OneClassSVM
 
-from device_scorer.__main__ import run
-from device_scorer.folder import FolderStore
+from device_scorer.cli import run
+from device_scorer.store.folder import FolderStore
 from device_scorer.window import Window
 
 START, END = "2018-08-28T23:00:00Z", "2018-08-29T00:00:00Z"

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from device_scorer import azure_blobs, patience
 from device_scorer import settings as scorer_settings
-from device_scorer.blobs import Store, open_store
 from device_scorer.errors import ConfigurationInvalid, IdentityUnavailable, StorageUnavailable
+from device_scorer.store import azure, retry
+from device_scorer.store.base import Store
+from device_scorer.store.factory import open_store
 from tests.scorer.blobserver import CANARY, SAS, BlobServer, serving
 from tests.scorer.fleet import END, PREDICTIONS, START, Said, a_model, bundle, readings, scorer
 from tests.support.faults import Figure
@@ -27,7 +28,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[BlobServer]:
         monkeypatch.setenv("FLEETSCORE_AUTH", "sas")
         monkeypatch.setenv("FLEETSCORE_ACCOUNT_URL", running.url)
         monkeypatch.setenv("AZURE_STORAGE_SAS_TOKEN", SAS)
-        monkeypatch.setattr(azure_blobs, "_SILENCE_SECONDS", 0.3)
+        monkeypatch.setattr(azure, "_SILENCE_SECONDS", 0.3)
         yield running
 
 
@@ -46,8 +47,8 @@ def store(server: BlobServer) -> Iterator[Store]:
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Patience in fractions of a second, where a test must see it end."""
-    monkeypatch.setattr(patience, "PATIENCE", 1.0)
-    monkeypatch.setattr(patience, "UNREACHABLE_PATIENCE", 0.5)
+    monkeypatch.setattr(retry, "PATIENCE", 1.0)
+    monkeypatch.setattr(retry, "UNREACHABLE_PATIENCE", 0.5)
 
 
 @pytest.mark.usefixtures("hasty")
@@ -182,8 +183,8 @@ def test_a_refused_connection_is_given_up_in_seconds() -> None:
 
 
 def test_patience_with_an_unreachable_host_is_seconds_and_with_a_busy_one_a_minute() -> None:
-    assert patience.UNREACHABLE_PATIENCE <= 10
-    assert patience.PATIENCE == 60
+    assert retry.UNREACHABLE_PATIENCE <= 10
+    assert retry.PATIENCE == 60
 
 
 @pytest.mark.fault("F28")

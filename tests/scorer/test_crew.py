@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from device_scorer import crew
-from device_scorer.crew import THREADS, Crew, attempt
+from device_scorer.contract.outcome_message import FAILED, PASSING, SCORED, Outcome
 from device_scorer.errors import DataInvalid, StorageUnavailable
-from device_scorer.outcome import FAILED, PASSING, SCORED, Outcome
-from device_scorer.shift import Guard
+from device_scorer.scoring import worker_pool
+from device_scorer.scoring.context import Guard
+from device_scorer.scoring.worker_pool import THREADS, Crew, attempt
 
 DONE = Outcome(SCORED)
 Score = Callable[[str, Guard], Outcome]
@@ -24,7 +24,7 @@ def work(score: Score, devices: Sequence[str], *, deadline: float = 30.0) -> tup
 
 @pytest.fixture
 def graceless(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crew, "_GRACE", 0.1)
+    monkeypatch.setattr(worker_pool, "_GRACE", 0.1)
 
 
 def test_every_device_is_scored_once() -> None:

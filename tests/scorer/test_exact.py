@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import sklearn
 
-from device_scorer import SCIKIT_LEARN, model
+from device_scorer import SCIKIT_LEARN
+from device_scorer.models import bundle as bundles
 from tests.scorer.fixture.make import DEVICE, FOLDER
 from tests.scorer.fleet import END, Fleet, scorer
 
@@ -101,10 +102,10 @@ def test_all_rows_of_the_originals_data_have_one_label_whatever_judges_them() ->
     judged = differing = 0
     for path in sorted((ORIGINAL / "models").iterdir()):
         _, device, tag = path.name.split("_")
-        record = model.load_pipeline(path.read_bytes(), unpacked_limit=2**20)
-        bundle = model.write_bundle({tag: record})
+        record = bundles.load_pipeline(path.read_bytes(), unpacked_limit=2**20)
+        bundle = bundles.write_bundle({tag: record})
         values = [float(row["Value"]) for row in rows if (row["Device"], row["Tag"]) == (device, tag)]
-        closed = model.load(bundle, unpacked_limit=2**20).models[tag].judge(values)  # type: ignore[union-attr]  # a model
+        closed = bundles.load(bundle, unpacked_limit=2**20).models[tag].judge(values)  # type: ignore[union-attr]  # a model
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             pipeline = pickle.loads(pickle.dumps(joblib.load(io.BytesIO(bundle))[tag]))

@@ -6,11 +6,12 @@ import time
 import pytest
 from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError, ServiceResponseError
 
-from device_scorer import patience, settings
-from device_scorer.azure_errors import understand
-from device_scorer.blobs import open_store
+from device_scorer import settings
 from device_scorer.errors import IdentityUnavailable, StorageUnavailable, UsageInvalid
-from device_scorer.patience import Trouble, persist
+from device_scorer.store import retry
+from device_scorer.store.azure_errors import understand
+from device_scorer.store.factory import open_store
+from device_scorer.store.retry import Trouble, persist
 from tests.scorer.blobserver import CANARY
 from tests.scorer.conftest import Workload
 from tests.scorer.fleet import END, PREDICTIONS, START, Said, a_model, bundle, readings, scorer
@@ -97,7 +98,7 @@ def test_a_device_is_scored_though_the_first_exchanges_of_its_token_fail(
 
 @pytest.mark.fault("F30")
 def test_exchanges_that_go_on_failing_end_in_75(workload: Workload, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "PATIENCE", 1.0)
+    monkeypatch.setattr(retry, "PATIENCE", 1.0)
     workload.platform.refusals += ["AADSTS700213"] * 1000
     said = score(workload, monkeypatch)
     assert (said.code, "IdentityUnavailable" in said.err, "AADSTS700213" in said.err) == (75, True, True)
@@ -138,7 +139,7 @@ class Clock:
 
 def test_a_host_that_cannot_be_reached_any_more_is_given_up_in_seconds_too(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, tries = Clock(), []
-    monkeypatch.setattr(patience, "time", clock)
+    monkeypatch.setattr(retry, "time", clock)
 
     def attempt() -> None:
         tries.append(clock.now)
@@ -158,7 +159,7 @@ def test_a_call_is_tried_again_for_a_minute_but_a_host_that_cannot_be_reached_fo
     monkeypatch: pytest.MonkeyPatch, *, reached: bool, patient: float
 ) -> None:
     clock, tries = Clock(), []
-    monkeypatch.setattr(patience, "time", clock)
+    monkeypatch.setattr(retry, "time", clock)
 
     def attempt() -> None:
         tries.append(clock.now)

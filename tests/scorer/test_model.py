@@ -21,10 +21,11 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, PowerTransformer, RobustScaler, StandardScaler
 from sklearn.svm import OneClassSVM
 
-from device_scorer import model, pickles
 from device_scorer.errors import FinalError, ModelIncompatible, ModelInvalid, ModelRefused
-from device_scorer.model import Bundle
-from device_scorer.ocsvm import OneClass
+from device_scorer.models import bundle as bundles
+from device_scorer.models import unpickler
+from device_scorer.models.bundle import Bundle
+from device_scorer.models.one_class_svm import OneClass
 from tests.scorer.fleet import a_model, bundle, fitted
 
 LIMIT = 64 * 2**20
@@ -32,7 +33,7 @@ VALUES = np.round(np.random.default_rng(5).normal(10, 2, 300), 2)
 
 
 def load(content: bytes, **options: Any) -> Bundle:
-    return model.load(content, unpacked_limit=LIMIT, **options)
+    return bundles.load(content, unpacked_limit=LIMIT, **options)
 
 
 def old(pipeline: Pipeline, protocol: int) -> bytes:
@@ -59,8 +60,8 @@ def test_plain_pickles_of_every_protocol_are_read(protocol: int) -> None:
 @pytest.mark.parametrize("protocol", [0, 1, 2, 3])
 def test_a_pickle_of_scikit_learn_0_19_becomes_a_bundle_of_todays_with_the_same_numbers(protocol: int) -> None:
     expected = fitted(VALUES).decision_function(VALUES.reshape(-1, 1)).tolist()
-    record = model.load_pipeline(old(fitted(VALUES), protocol), unpacked_limit=LIMIT)
-    written = model.write_bundle({"1": record})
+    record = bundles.load_pipeline(old(fitted(VALUES), protocol), unpacked_limit=LIMIT)
+    written = bundles.write_bundle({"1": record})
     today = joblib.load(io.BytesIO(written))["1"]
     assert today.decision_function(VALUES.reshape(-1, 1)).tolist() == expected
     assert load(written).models["1"].judge(VALUES.tolist())[1] == expected  # type: ignore[union-attr]  # it is a model
@@ -77,7 +78,7 @@ def test_joblibs_compressions_are_read(compress: Any) -> None:
 @pytest.mark.parametrize("squeeze", [zlib.compress, gzip.compress, bz2.compress, lzma.compress])
 def test_a_decompression_bomb_is_refused_at_the_limit(squeeze: Callable[[bytes], bytes]) -> None:
     with pytest.raises(ModelInvalid, match="more than the 1,000,000 bytes"):
-        model.load(squeeze(bytes(50_000_000)), unpacked_limit=1_000_000)
+        bundles.load(squeeze(bytes(50_000_000)), unpacked_limit=1_000_000)
 
 
 @pytest.mark.fault("D7")
@@ -165,7 +166,7 @@ NAMES = [
     ("asyncio.unix_events", "_UnixSubprocessTransport._start"),
     ("sklearn.svm._classes", "OneClassSVM.__init__"),
     ("sklearn.pipeline", "Pipeline.__init__.__globals__"),
-    ("device_scorer.pickles", "io.os.system"),
+    ("device_scorer.models.unpickler", "io.os.system"),
     ("sklearn.utils._joblib", "joblib.load"),
     ("sklearn.preprocessing._data", "np.load"),
     ("sklearn", "pipeline"),
@@ -333,14 +334,14 @@ def test_a_mixed_bundle_is_judged_whole_by_scikit_learn() -> None:
 
 def test_only_the_known_pipeline_can_be_brought_over() -> None:
     with pytest.raises(ModelIncompatible):
-        model.load_pipeline(pickle.dumps(IsolationForest()), unpacked_limit=LIMIT)
+        bundles.load_pipeline(pickle.dumps(IsolationForest()), unpacked_limit=LIMIT)
     with pytest.raises(ModelIncompatible):
-        model.load_pipeline(pickle.dumps(OneClassSVM().fit([[1.0], [2.0]])), unpacked_limit=LIMIT)
+        bundles.load_pipeline(pickle.dumps(OneClassSVM().fit([[1.0], [2.0]])), unpacked_limit=LIMIT)
     with pytest.raises(ModelRefused):
-        model.load_pipeline(by_name("os", "system", "true"), unpacked_limit=LIMIT)
+        bundles.load_pipeline(by_name("os", "system", "true"), unpacked_limit=LIMIT)
 
 
 def test_reading_records_imports_nothing_of_the_file() -> None:
-    record = pickles.read(pickle.dumps({"1": a_model()}))["1"]
+    record = unpickler.read(pickle.dumps({"1": a_model()}))["1"]
     assert record.kind == "sklearn.pipeline.Pipeline"
     assert not hasattr(record, "predict")

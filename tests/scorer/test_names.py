@@ -7,8 +7,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from device_scorer import paths, settings, task
+from device_scorer import settings
+from device_scorer.contract import blob_paths
 from device_scorer.errors import UsageInvalid
+from device_scorer.scoring import request
 from device_scorer.settings import AnomalousWhen, Settings
 from device_scorer.window import Window, parse_duration, parse_instant
 from tests.scorer.fleet import END, START, WINDOW
@@ -24,19 +26,19 @@ DATA = Settings().data_path
 @example("../models/x")
 @example("_SUCCESS")
 def test_an_id_is_one_segment_and_comes_back(identifier: str) -> None:
-    segment = paths.segment(identifier)
+    segment = blob_paths.segment(identifier)
     assert segment not in ("", ".", "..")
     assert not set(segment) & set("/\\?#% ") - {"%"}
     assert not segment.startswith("_")
     assert segment.isascii()
-    assert paths.identifier(segment) == identifier
+    assert blob_paths.identifier(segment) == identifier
 
 
 @pytest.mark.parametrize(
     "text", ["", "a/b", "%2f", "%41", "a%", "%ZZ", "..", ".", "%FF", "a~", "a b", "%2e", "_a", "_SUCCESS"]
 )
 def test_a_segment_that_the_rule_would_not_write_is_no_id(text: str) -> None:
-    assert paths.identifier(text) is None
+    assert blob_paths.identifier(text) is None
 
 
 @pytest.mark.parametrize(
@@ -53,20 +55,20 @@ def test_a_segment_that_the_rule_would_not_write_is_no_id(text: str) -> None:
     ],
 )
 def test_segments(device: str, segment: str) -> None:
-    assert paths.segment(device) == segment
+    assert blob_paths.segment(device) == segment
 
 
 @given(st.text(min_size=1))
 def test_a_name_made_by_a_template_gives_its_device_back(device: str) -> None:
-    assert paths.device_of("{device}.joblib", paths.model_name("{device}.joblib", device)) == device
-    name = paths.prediction_name("{window}/{device}.csv", WINDOW, device)
-    assert paths.device_of("{window}/{device}.csv", name) == device
-    assert paths.device_of(DATA, paths.data_name(DATA, WINDOW.start, device)) == device
+    assert blob_paths.device_of("{device}.joblib", blob_paths.model_name("{device}.joblib", device)) == device
+    name = blob_paths.prediction_name("{window}/{device}.csv", WINDOW, device)
+    assert blob_paths.device_of("{window}/{device}.csv", name) == device
+    assert blob_paths.device_of(DATA, blob_paths.data_name(DATA, WINDOW.start, device)) == device
 
 
 @pytest.mark.parametrize("name", ["x.csv", "20180828T2300Z/a/b.csv", "2018/a.csv", "20180828T2300Z/%2f.csv"])
 def test_a_name_that_does_not_fit_the_template_has_no_device(name: str) -> None:
-    assert paths.device_of(DATA, name) is None
+    assert blob_paths.device_of(DATA, name) is None
 
 
 @pytest.mark.parametrize(
@@ -84,18 +86,18 @@ def test_all_partitions_that_overlap_the_window_are_read(
 ) -> None:
     day = "2018-08-28" if end > start else "2018-08-29"
     window = Window(parse_instant(f"2018-08-28T{start}"), parse_instant(f"{day}T{end}"))
-    assert paths.data_names(DATA, parse_duration(partition), window, "d") == [f"{name}/d.csv" for name in names]
+    assert blob_paths.data_names(DATA, parse_duration(partition), window, "d") == [f"{name}/d.csv" for name in names]
 
 
 def test_a_shared_blob_is_read_once() -> None:
     window = Window(WINDOW.start, WINDOW.start + 3 * HOUR)
-    assert paths.data_names("{yyyy}/all.csv", HOUR, window, "d") == ["2018/all.csv"]
+    assert blob_paths.data_names("{yyyy}/all.csv", HOUR, window, "d") == ["2018/all.csv"]
 
 
 @pytest.mark.parametrize("template", ["{device}", "x/{device}.joblib"])
 def test_good_templates(template: str) -> None:
     only = frozenset({"device"})
-    assert paths.check_template(template, only, required=only) == template
+    assert blob_paths.check_template(template, only, required=only) == template
 
 
 @pytest.mark.parametrize(
@@ -116,15 +118,15 @@ def test_good_templates(template: str) -> None:
 def test_bad_templates_are_refused(template: str) -> None:
     only = frozenset({"device"})
     with pytest.raises(UsageInvalid, match="path template"):
-        paths.check_template(template, only, required=only)
+        blob_paths.check_template(template, only, required=only)
 
 
 @pytest.mark.fault("T8")
 def test_a_run_and_job_are_names_of_one_segment() -> None:
-    assert paths.outcome_name("3f-1", "hourly-abc") == "_runs/3f-1/hourly-abc.json"
+    assert blob_paths.outcome_name("3f-1", "hourly-abc") == "_runs/3f-1/hourly-abc.json"
     for bad in ("", "..", "a/b", ".hidden"):
         with pytest.raises(UsageInvalid):
-            paths.outcome_name(bad, "job")
+            blob_paths.outcome_name(bad, "job")
 
 
 @pytest.mark.parametrize(
@@ -216,11 +218,11 @@ def test_secrets_are_not_in_the_settings_words() -> None:
     assert "canary" not in repr(settings.read(environment))
 
 
-def parsed(*words: str, environment: dict[str, str] | None = None) -> task.Task:
+def parsed(*words: str, environment: dict[str, str] | None = None) -> request.Task:
     parser = argparse.ArgumentParser()
-    task.add_arguments(parser)
+    request.add_arguments(parser)
     line = ["--window-start", START, "--window-end", END, *words]
-    return task.parse(parser.parse_args(line), environment or {})
+    return request.parse(parser.parse_args(line), environment or {})
 
 
 def test_a_task_has_what_the_job_says() -> None:

@@ -12,16 +12,17 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import OneClassSVM
 
-from device_scorer import model, pickles
 from device_scorer.errors import FinalError, ModelIncompatible, ModelInvalid
-from device_scorer.ocsvm import OneClass, from_record
-from device_scorer.scoring import Scorer, choose, ending_of
+from device_scorer.models import bundle as bundles
+from device_scorer.models import unpickler
+from device_scorer.models.one_class_svm import OneClass, from_record
+from device_scorer.scoring.scorer import Scorer, choose, ending_of
 from device_scorer.settings import Limits
 from tests.scorer.fleet import WINDOW, bundle, csv_of, fitted
 
 
 def closed(pipeline: Pipeline) -> OneClass:
-    loaded = model.load(bundle({"1": pipeline}), unpacked_limit=2**30).models["1"]
+    loaded = bundles.load(bundle({"1": pipeline}), unpacked_limit=2**30).models["1"]
     assert isinstance(loaded, OneClass)
     return loaded
 
@@ -60,7 +61,7 @@ def test_every_bit_is_scikit_learns_at_the_support_vectors_too(
 
 def written(models: bytes, engine: str, data: bytes) -> bytes:
     """The predictions CSV of a device."""
-    loaded = model.load(models, unpacked_limit=2**30, engine=engine)
+    loaded = bundles.load(models, unpacked_limit=2**30, engine=engine)
     scorer = Scorer("d", WINDOW, choose(loaded, None).models, limits=Limits())
     scorer.add(data, check=lambda: None)
     return bytes(scorer.body)
@@ -160,7 +161,7 @@ def with_nan() -> Pipeline:
 def test_what_is_no_fitted_model_of_one_feature_is_an_error_that_says_so(
     thing: object, error: type[FinalError], told: str
 ) -> None:
-    loaded = model.load(bundle({"1": thing, "2": fitted([1.0, 2.0, 3.0])}), unpacked_limit=2**30)
+    loaded = bundles.load(bundle({"1": thing, "2": fitted([1.0, 2.0, 3.0])}), unpacked_limit=2**30)
     assert isinstance(loaded.models["1"], error)
     assert told in str(loaded.models["1"])
     assert isinstance(loaded.models["2"], OneClass)
@@ -168,5 +169,5 @@ def test_what_is_no_fitted_model_of_one_feature_is_an_error_that_says_so(
 
 def test_another_kernel_is_left_to_scikit_learn() -> None:
     steps = [("s", StandardScaler()), ("c", OneClassSVM(kernel="linear"))]
-    record = pickles.read(bundle({"1": Pipeline(steps).fit(np.arange(9.0).reshape(-1, 1))}))["1"]
+    record = unpickler.read(bundle({"1": Pipeline(steps).fit(np.arange(9.0).reshape(-1, 1))}))["1"]
     assert from_record(record) is None

@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from device_scorer import outcome
-from device_scorer.outcome import LONGEST_WORD, Outcome, exit_code, intervals, message, record
-from device_scorer.predictions import Figures
+from device_scorer.contract import outcome_message
+from device_scorer.contract.outcome_message import LONGEST_WORD, Figures, Outcome, exit_code, intervals, message, record
 
 REASONS = [
     *("ModelNotFound", "ModelInvalid", "ModelRefused", "ModelIncompatible", "DataInvalid", "DataTooLarge"),
@@ -18,20 +17,22 @@ REASONS = [
 ]
 FAILURES = st.builds(
     Outcome,
-    st.just(outcome.FAILED),
+    st.just(outcome_message.FAILED),
     st.sampled_from(REASONS),
     st.text(max_size=500),
 )
 PASSINGS = st.builds(
     Outcome,
-    st.just(outcome.PASSING),
+    st.just(outcome_message.PASSING),
     st.sampled_from(["StorageUnavailable", "IdentityUnavailable"]),
     st.text(max_size=500),
 )
 FIGURES = st.builds(Figures, *[st.integers(0, 3_000_000)] * 4)
 OTHERS = st.builds(
     Outcome,
-    st.sampled_from([outcome.SCORED, outcome.PARTIAL, outcome.EMPTY, outcome.ALREADY_SCORED]),
+    st.sampled_from(
+        [outcome_message.SCORED, outcome_message.PARTIAL, outcome_message.EMPTY, outcome_message.ALREADY_SCORED]
+    ),
     st.just(""),
     st.text(max_size=300),
     FIGURES,
@@ -72,9 +73,9 @@ def test_any_mix_of_up_to_500_devices_fits_and_names_every_device_once(outcomes:
 def test_the_most_scattered_mixes_fit(step: int) -> None:
     """Neighbours always differ: no interval is longer than one, and the failed ones are named twice."""
     kinds = [
-        *(Outcome(outcome.FAILED, reason, "é" * 500) for reason in REASONS),
-        *(Outcome(kind, figures=Figures(10**6, 10**6, 10**6, 10**6)) for kind in outcome.KINDS[:4]),
-        Outcome(outcome.PASSING, "StorageUnavailable"),
+        *(Outcome(outcome_message.FAILED, reason, "é" * 500) for reason in REASONS),
+        *(Outcome(kind, figures=Figures(10**6, 10**6, 10**6, 10**6)) for kind in outcome_message.KINDS[:4]),
+        Outcome(outcome_message.PASSING, "StorageUnavailable"),
     ]
     outcomes = {index: kinds[index * step % len(kinds)] for index in range(500)}
     assert len(message(outcomes, 500)) <= LONGEST_WORD
@@ -85,11 +86,13 @@ def test_the_most_scattered_mixes_fit(step: int) -> None:
 
 def test_the_word_adds_up_what_was_scored() -> None:
     outcomes = {
-        0: Outcome(outcome.SCORED, figures=Figures(100, 1, 2, 30), anomalous=True),
-        1: Outcome(outcome.PARTIAL, message="tag 4 could not be scored", figures=Figures(50, 0, 0, 40), anomalous=True),
-        2: Outcome(outcome.EMPTY, message="no readings"),
-        3: Outcome(outcome.FAILED, "DataInvalid", "no such column"),
-        4: Outcome(outcome.SCORED, figures=Figures(10)),
+        0: Outcome(outcome_message.SCORED, figures=Figures(100, 1, 2, 30), anomalous=True),
+        1: Outcome(
+            outcome_message.PARTIAL, message="tag 4 could not be scored", figures=Figures(50, 0, 0, 40), anomalous=True
+        ),
+        2: Outcome(outcome_message.EMPTY, message="no readings"),
+        3: Outcome(outcome_message.FAILED, "DataInvalid", "no such column"),
+        4: Outcome(outcome_message.SCORED, figures=Figures(10)),
     }
     assert read(message(outcomes, 5)) == {
         "v": 1,
@@ -107,16 +110,16 @@ def test_the_word_adds_up_what_was_scored() -> None:
 
 
 def test_samples_show_each_reason_before_a_second_of_one() -> None:
-    outcomes = {index: Outcome(outcome.FAILED, "ModelNotFound", "none") for index in range(100)}
-    outcomes[99] = Outcome(outcome.FAILED, "DataTooLarge", "rare")
+    outcomes = {index: Outcome(outcome_message.FAILED, "ModelNotFound", "none") for index in range(100)}
+    outcomes[99] = Outcome(outcome_message.FAILED, "DataTooLarge", "rare")
     assert [sample[1] for sample in read(message(outcomes, 100))["samples"]][:2] == ["ModelNotFound", "DataTooLarge"]
 
 
 def test_the_record_has_every_devices_message() -> None:
-    outcomes = {index: Outcome(outcome.FAILED, "ModelNotFound", "x" * 400) for index in range(400)}
-    outcomes[400] = Outcome(outcome.SCORED, figures=Figures(1))
+    outcomes = {index: Outcome(outcome_message.FAILED, "ModelNotFound", "x" * 400) for index in range(400)}
+    outcomes[400] = Outcome(outcome_message.SCORED, figures=Figures(1))
     found = read(record(outcomes, [f"press-{index}" for index in range(401)]))
-    assert len(found["messages"]) == outcome.complaints(outcomes) == 400
+    assert len(found["messages"]) == outcome_message.complaints(outcomes) == 400
     assert found["messages"]["7"] == ["failed", "ModelNotFound", "x" * 400, "press-7"]
 
 

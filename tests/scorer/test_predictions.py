@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_scorer import predictions
-from device_scorer.blobs import BlobInfo
-from device_scorer.predictions import Figures, Sources, Standing
+from device_scorer.contract.outcome_message import Figures
+from device_scorer.scoring import predictions
+from device_scorer.scoring.predictions import Sources, Standing
+from device_scorer.store.base import BlobInfo
 from tests.scorer.fleet import WINDOW
 
 SOURCES = Sources(("e1", "e2"), "m1", "abc", "1.9.1")

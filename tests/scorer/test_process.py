@@ -33,7 +33,7 @@ def start(*words: str, environment: dict[str, str] | None = None) -> "subprocess
 def test_the_known_pipeline_is_scored_without_numpy_scikit_learn_pandas_or_scipy(fleet: Fleet) -> None:
     fleet.device()
     code = (
-        "import sys, device_scorer.__main__ as main\n"
+        "import sys, device_scorer.cli as main\n"
         f"code = main.run({['score', '--store', str(fleet.folder), *LINE[1:], '--', 'press-1']!r})\n"
         f"print([name for name in {HEAVY!r} if name in sys.modules])\n"
         "sys.exit(code)"
@@ -44,7 +44,7 @@ def test_the_known_pipeline_is_scored_without_numpy_scikit_learn_pandas_or_scipy
 
 def test_on_azure_too_neither_scikit_learn_nor_pandas_nor_numpy_is_imported() -> None:
     code = (
-        "import sys, device_scorer.score, device_scorer.azure_blobs\n"
+        "import sys, device_scorer.cli.score, device_scorer.store.azure\n"
         "print([name for name in ('sklearn', 'scipy', 'pandas', 'joblib', 'numpy') if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
@@ -271,7 +271,7 @@ def test_it_writes_nowhere_but_the_store_and_the_message(fleet: Fleet, tmp_path:
         "    if event == 'open' and isinstance(arguments[0], str) and arguments[2] & WRITES:\n"
         f"        assert str(arguments[0]).startswith(({str(fleet.folder)!r}, {str(message)!r})), arguments\n"
         "sys.addaudithook(hook)\n"
-        "import device_scorer.__main__ as main\n"
+        "import device_scorer.cli as main\n"
         f"words = ['--store', {str(fleet.folder)!r}, '--termination-log', {str(message)!r}, '--', 'press-1']\n"
         f"sys.exit(main.run([*{list(LINE)!r}, *words]))"
     )

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from device_scorer.blobs import Blob
-from device_scorer.device import score_device
+from device_scorer.cli.score import _Tell
 from device_scorer.errors import DeadlineExceeded
-from device_scorer.folder import FolderStore
-from device_scorer.predictions import encode_tags
-from device_scorer.score import _Tell
+from device_scorer.scoring.context import Guard, Shift
+from device_scorer.scoring.device import score_device
+from device_scorer.scoring.predictions import encode_tags
+from device_scorer.scoring.request import Task
 from device_scorer.settings import Settings
-from device_scorer.shift import Guard, Shift
-from device_scorer.task import Task
+from device_scorer.store.base import Blob
+from device_scorer.store.folder import FolderStore
 from tests.scorer.fleet import (
     END,
     NORMAL,
@@ -135,7 +135,7 @@ def test_an_id_cannot_make_a_line_of_its_own_nor_speak_to_the_terminal(
     said = fleet.score(devices=[evil, "press-1"])
     assert len(said.out.splitlines()) == 2
     assert said.out.replace("\n", "").isprintable()
-    monkeypatch.setattr("device_scorer.score._teller", lambda asked, local: _Tell(asked, human=not local))
+    monkeypatch.setattr("device_scorer.cli.score._teller", lambda asked, local: _Tell(asked, human=not local))
     lines = fleet.score(devices=[evil]).err.split("\n")
     assert [json.loads(line)["device"] for line in lines if line] == [evil]
     assert all(line.isascii() and line.isprintable() for line in lines)
@@ -337,7 +337,7 @@ def test_limits_hold_before_loading(
 
 
 def test_readings_above_the_small_size_are_scored_all_the_same(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("device_scorer.inputs.SMALL", 50)
+    monkeypatch.setattr("device_scorer.scoring.inputs.SMALL", 50)
     names = [fleet.device(f"press-{number}") for number in range(6)]
     assert fleet.score(devices=names).out.count("scored  5 rows") == 6
 

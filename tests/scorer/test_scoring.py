@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import pytest
 
 from device_scorer.errors import DataInvalid, DataTooLarge, DeadlineExceeded, ModelInvalid, ModelNotFound
-from device_scorer.model import Bundle
-from device_scorer.scoring import _MEMO, CHUNK, Scorer, choose
+from device_scorer.models.bundle import Bundle
+from device_scorer.scoring.scorer import _MEMO, CHUNK, Scorer, choose
 from device_scorer.settings import Limits
 from tests.scorer.fleet import WINDOW, csv_of
 

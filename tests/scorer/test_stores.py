@@ -13,9 +13,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from device_scorer import settings as scorer_settings
-from device_scorer.blobs import Store, md5_of, open_store
+from device_scorer.contract.blob_paths import prediction_name, segment
 from device_scorer.errors import ConfigurationInvalid, IdentityUnavailable, TooLarge
-from device_scorer.paths import prediction_name, segment
+from device_scorer.store.base import Store, md5_of
+from device_scorer.store.factory import open_store
 from device_scorer.window import Window
 from tests.support.azurite import Storage
 

@@ -5,7 +5,7 @@ import io
 from pathlib import Path
 from typing import NamedTuple
 
-from device_scorer.__main__ import run
+from device_scorer.cli import run
 
 
 class Said(NamedTuple):

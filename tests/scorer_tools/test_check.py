@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from device_scorer.__main__ import run
-from device_scorer.checking import WINDOW
+from device_scorer.cli import run
+from device_scorer.cli.check import WINDOW
 
 SCORE = ["score", "--window-start", "2000-01-01T00:00:00Z", "--window-end", "2000-01-01T01:00:00Z"]
 

@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from device_scorer import page
-from device_scorer.charts import Point, grid, series, thinned
-from device_scorer.digest import Digest, TagDigest
-from device_scorer.runstate import Fate
-from device_scorer.summary import Line, Rule, Summary, as_json, compare, line_of
+from device_scorer.contract.run_state import Fate
+from device_scorer.report import page
+from device_scorer.report.charts import Point, grid, series, thinned
+from device_scorer.report.statistics import Digest, TagDigest
+from device_scorer.report.summary import Line, Rule, Summary, as_json, compare, line_of
 from device_scorer.window import Window
 
 WINDOW = Window(datetime(2018, 8, 28, 23, tzinfo=UTC), datetime(2018, 8, 29, tzinfo=UTC))

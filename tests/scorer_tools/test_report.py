@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from device_scorer.blobs import Blob
-from device_scorer.folder import FolderStore
-from device_scorer.paths import segment
+from device_scorer.contract.blob_paths import segment
+from device_scorer.store.base import Blob
+from device_scorer.store.folder import FolderStore
 from tests.scorer_tools.command import Said, scorer
 
 SLUG = "20180828T230000Z_20180829T000000Z"
@@ -362,7 +362,7 @@ def test_a_late_report_tells_of_the_predictions_that_are_there_when_it_writes(
     predicted(tmp_path, "press-1", {"1": "000"})
     # The listing reads each blob once; the first read after it is the digest's.
     busy = Busy(tmp_path, "read", "press-1.csv", times=2)
-    monkeypatch.setattr("device_scorer.reporting.open_store", lambda _: busy)
+    monkeypatch.setattr("device_scorer.cli.report.open_store", lambda _: busy)
     report(tmp_path)
     assert busy.left == 0
     assert summary(tmp_path)["results"]["anomalies"] == 3
@@ -374,7 +374,7 @@ def test_a_window_that_is_scored_anew_beside_the_report_is_not_marked_complete(
 ) -> None:
     predicted(tmp_path, "press-1", {"1": "000"})
     busy = Busy(tmp_path, "write", "_SUCCESS")
-    monkeypatch.setattr("device_scorer.reporting.open_store", lambda _: busy)
+    monkeypatch.setattr("device_scorer.cli.report.open_store", lambda _: busy)
     said = report(tmp_path)
     assert "is being scored anew" in said.err
     assert not (tmp_path / "predictions" / SLUG / "_SUCCESS").exists()

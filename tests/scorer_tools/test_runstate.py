@@ -1,10 +1,10 @@
 import pytest
 
+from device_scorer.contract.run_state import Fate, device_list, fates
 from device_scorer.errors import UsageInvalid
-from device_scorer.runstate import Fate, device_list, fates
-from scoring_operator import freezing
-from scoring_operator.intervals import Intervals
-from scoring_operator.progress import Frozen, Progress, encode
+from scoring_operator.api.intervals import Intervals
+from scoring_operator.planner.device_list import pack
+from scoring_operator.planner.progress import Frozen, Progress, encode
 
 DEVICES = [f"press-{number}" for number in range(9)]
 
@@ -18,7 +18,7 @@ def test_the_operators_own_list_and_progress_are_read() -> None:
         reasons={"ModelInvalid": Intervals.parse("4"), "OOMKilled": Intervals.parse("5")},
         samples=((4, "ModelInvalid", "no pickle"),),
     )
-    devices = device_list(freezing.pack(DEVICES))
+    devices = device_list(pack(DEVICES))
     assert devices == DEVICES
     assert fates(encode(progress), devices) == {
         **{f"press-{number}": Fate("scored") for number in (0, 1, 2, 3, 7)},

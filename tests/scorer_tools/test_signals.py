@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from device_scorer.signals import (
+from device_scorer.simulation.signals import (
     SWEEP_READINGS,
     Fleet,
     Injection,

@@ -3,7 +3,7 @@ from collections import defaultdict
 
 import pytest
 
-from device_scorer.splitting import Group, Splitter
+from device_scorer.importing.external_sort import Group, Splitter
 
 
 def split(rows: list[tuple[str, bytes]], *, memory: int, max_group: int = 10**9) -> list[Group]:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.pipeline import Pipeline
 
-from device_scorer.training import MIN_ROWS, bundle, fit, thinned
+from device_scorer.training.fit import MIN_ROWS, bundle, fit, thinned
 from tests.scorer_tools.command import files, scorer
 
 HOUR = "data/20180828T2200Z"

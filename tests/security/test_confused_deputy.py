@@ -12,10 +12,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scoring_operator.fleets import parse_fleet
-from scoring_operator.freezing import Found, Start, freeze
-from scoring_operator.jobs import ScorerImage, build_job, build_report, environment
-from scoring_operator.scoringrun import ScoringRun, parse
+from scoring_operator.api.fleets import parse_fleet
+from scoring_operator.api.scoringrun import ScoringRun, parse
+from scoring_operator.contract.command import environment
+from scoring_operator.planner.device_list import Found, Start, freeze
+from scoring_operator.resources.jobs import ScorerImage, build_job, build_report
 from tests.operator.builders import NOW, a_batch, a_body
 from tests.support.fields import CRD
 

@@ -16,12 +16,12 @@ from azure.core.credentials import AccessToken
 from azure.identity import WorkloadIdentityCredential
 
 from device_scorer import settings as scorer_settings
-from device_scorer.blobs import open_store
 from device_scorer.errors import ScorerError
+from device_scorer.store.factory import open_store
 from localcluster.certificates import Authority
-from scoring_operator.blobs import Account
+from scoring_operator.api.fleets import ExistingSecret, StorageSettings
 from scoring_operator.errors import StorageError
-from scoring_operator.fleets import ExistingSecret, StorageSettings
+from scoring_operator.storage.account import Account
 
 CANARY = "canary0123456789"
 SAS = f"sv=2023-11-03&sig={CANARY}"

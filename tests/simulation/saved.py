@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 
-from scoring_operator import objects, progress
-from scoring_operator.intervals import Intervals
-from scoring_operator.names import POSITIONS_ANNOTATION
-from scoring_operator.progress import Progress
+from scoring_operator.api.intervals import Intervals
+from scoring_operator.api.names import POSITIONS_ANNOTATION
+from scoring_operator.planner import progress
+from scoring_operator.planner.progress import Progress
+from scoring_operator.resources import config_maps
 from tests.simulation.api import JOBS, RUNS, Object, Write
 
 OUTCOMES = ("scored", "partial", "empty", "failed", "notRun", "alreadyScored")
@@ -38,7 +39,7 @@ def ahead_of_progress(write: Write, config_maps: Iterable[Object]) -> str:
 
 
 def _progress(config_map: Object) -> Progress | None:
-    data = objects.content(config_map, objects.PROGRESS_KEY)
+    data = config_maps.content(config_map, config_maps.PROGRESS_KEY)
     return progress.decode(data) if data else None
 
 

@@ -4,10 +4,10 @@ from contextlib import closing
 
 import pytest
 
-from scoring_operator.cleaning import DELETE_PACE, GRACE
-from scoring_operator.engine import PASS_EVERY
-from scoring_operator.listening import LISTEN_EVERY
-from scoring_operator.sharing import OFFER_AFTER
+from scoring_operator.controller.controller import PASS_EVERY
+from scoring_operator.controller.job_limiter import OFFER_AFTER
+from scoring_operator.controller.result_collector import LISTEN_EVERY
+from scoring_operator.planner.finished_runs import DELETE_PACE, GRACE
 from tests.simulation.api import CONFIG_MAPS, JOBS, PODS, RUNS, SLOWEST, Write
 from tests.simulation.world import WINDOW, World
 

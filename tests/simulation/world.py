@@ -9,10 +9,10 @@ import random
 from collections import Counter
 from typing import Any
 
-from scoring_operator.cluster import Cluster, Limits
-from scoring_operator.credentials import Credentials
-from scoring_operator.intervals import Intervals
-from scoring_operator.transport import Transport
+from scoring_operator.api.intervals import Intervals
+from scoring_operator.kube.client import Cluster, Limits
+from scoring_operator.kube.credentials import Credentials
+from scoring_operator.kube.transport import Transport
 from tests.integration.operating import Memory, a_fleet, assemble
 from tests.simulation.api import CONFIG_MAPS, EVENTS, JOBS, NAMESPACE, PODS, RUNS, Api, Object, Session, Write
 from tests.simulation.saved import OUTCOMES, ahead_of_progress, owner_of, positions_of

@@ -68,7 +68,7 @@ def _marks(function: ast.FunctionDef | ast.AsyncFunctionDef, mark: str, lists: M
 
 def links(tests: Collection[tuple[Path, str]]) -> str:
     """The tests as one cell of a table in docs/."""
-    return "<br>".join(f"[{name}](../{file})" for file, name in tests)
+    return "<br>".join(f"[{name}](../../{file})" for file, name in tests)
 
 
 def fields_table() -> str:

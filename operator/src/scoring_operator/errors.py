@@ -107,3 +107,27 @@ class IdentityUnavailable(StorageError):
 
 class ConfigurationInvalid(StorageError):
     """The fleet's storage settings do not fit what is there."""
+
+
+class InvalidRunError(ValueError):
+    """A stored ScoringRun that this operator cannot read; the message names the field."""
+
+
+class FleetsInvalidError(ValueError):
+    """The fleets file cannot be used; the message names the fleet and the key."""
+
+
+class ProgressInvalidError(ValueError):
+    """A progress ConfigMap that this operator cannot read."""
+
+
+class DeviceListInvalidError(ValueError):
+    """A part of a device list that no operator wrote."""
+
+
+class TakenError(ApiError):
+    """An object of a name that is ours belongs to somebody else."""
+
+
+class RunGoneError(Exception):
+    """The run was deleted; its children go with it."""

@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
 
-from device_scorer import paths
+from device_scorer.contract import blob_paths
 from device_scorer.errors import UsageInvalid
 from device_scorer.window import parse_duration
 
@@ -91,14 +91,14 @@ def read(environment: Mapping[str, str], store: str | None = None) -> Settings:
         connection_string=get.text("AZURE_STORAGE_CONNECTION_STRING", ""),
         sas_token=get.text("AZURE_STORAGE_SAS_TOKEN", "").lstrip("?"),
         containers=MappingProxyType({role: get.container(role) for role in ROLES}),
-        data_path=get.template("FLEETSCORE_DATA_PATH", _DEFAULTS.data_path, paths.DATA_PLACEHOLDERS),
+        data_path=get.template("FLEETSCORE_DATA_PATH", _DEFAULTS.data_path, blob_paths.DATA_PLACEHOLDERS),
         data_partition=parse_duration(get.text("FLEETSCORE_DATA_PARTITION", "PT1H")),
-        models_path=get.template("FLEETSCORE_MODELS_PATH", _DEFAULTS.models_path, paths.MODELS_PLACEHOLDERS),
+        models_path=get.template("FLEETSCORE_MODELS_PATH", _DEFAULTS.models_path, blob_paths.MODELS_PLACEHOLDERS),
         trust_any_model=get.one_of("FLEETSCORE_MODELS_TRUST", ("allowlist", "any")) == "any",
         predictions_path=get.template(
             "FLEETSCORE_PREDICTIONS_PATH",
             _DEFAULTS.predictions_path,
-            paths.PREDICTIONS_PLACEHOLDERS,
+            blob_paths.PREDICTIONS_PLACEHOLDERS,
         ),
         allow_overwrite=get.one_of("FLEETSCORE_ALLOW_OVERWRITE", ("false", "true")) == "true",
         anomalous_when=AnomalousWhen(
@@ -163,9 +163,9 @@ class _Getter:
         return value
 
     def template(self, name: str, default: str, allowed: frozenset[str]) -> str:
-        required = frozenset() if allowed is paths.DATA_PLACEHOLDERS else allowed
+        required = frozenset() if allowed is blob_paths.DATA_PLACEHOLDERS else allowed
         try:
-            return paths.check_template(self.text(name, default), allowed, required=required)
+            return blob_paths.check_template(self.text(name, default), allowed, required=required)
         except UsageInvalid as error:
             raise UsageInvalid(f"{name}: {error}") from error
 

@@ -1,0 +1,197 @@
+"""One HTTP request to the API server and its answer: TLS, token, server time, and refusals as typed errors.
+
+What to do about a refusal is not decided here but in `cluster`.
+"""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from scoring_operator.errors import (
+    AlreadyExists,
+    ApiError,
+    Conflict,
+    Forbidden,
+    Gone,
+    Invalid,
+    NotFound,
+    QuotaExceeded,
+    Throttled,
+    Unavailable,
+)
+from scoring_operator.kube.credentials import Credentials
+from scoring_operator.kube.server_clock import ServerClock
+
+Observer = Callable[[str, int], None]
+"""Told of each answer: verb and HTTP status (0: there was none)."""
+
+METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+"""What is accepted of an object that was created or replaced: nobody needs what was just sent back again."""
+
+CONNECT_SECONDS = 10.0
+TOKEN_SECONDS = 10.0  # how old a token may be before its file is looked at again
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to send.
+
+    `verb` is the HTTP method, but for LIST and WATCH. `seconds` bound the whole exchange (None: the usual limit). An
+    exchange with `silence` has no such bound: it counts as broken after so many seconds without a byte.
+    """
+
+    verb: str
+    path: str
+    query: dict[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    content_type: str = "application/json"
+    seconds: float | None = None
+    silence: float | None = None
+
+    @property
+    def method(self) -> str:
+        """The HTTP method."""
+        return "GET" if self.verb in ("LIST", "WATCH") else self.verb
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.path}"
+
+
+class Transport:
+    """A pool of connections to one API server as one account."""
+
+    def __init__(
+        self, credentials: Credentials, session: aiohttp.ClientSession, observer: Observer | None, seconds: float
+    ) -> None:
+        self.clock = ServerClock()
+        self._credentials = credentials
+        self._session = session
+        self._seconds = seconds
+        self._observe = observer or (lambda _verb, _status: None)
+        self._token: str | None = None
+        self._token_read = -TOKEN_SECONDS
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, credentials: Credentials, observer: Observer | None, seconds: float
+    ) -> AsyncIterator["Transport"]:
+        """Open the pool; nothing is sent yet. An exchange may take `seconds` where the request does not say more."""
+        connector = aiohttp.TCPConnector(limit=0, ssl=credentials.ssl_context(), keepalive_timeout=60)
+        # Uncompressed: the server is near, and unpacking costs more than the bytes.
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "fleetscore-operator"}
+        async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
+            yield cls(credentials, session, observer, seconds)
+
+    @asynccontextmanager
+    async def answer(self, request: Request) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send once (twice where only the token was too old) and give the answer if it is a success.
+
+        Raises:
+            ApiError: For every other answer and for none, as its type says.
+        """
+        try:
+            response = await self._send(request)
+            if response.status == 401:
+                response.release()
+                self._token_read = -TOKEN_SECONDS
+                response = await self._send(request)
+            async with response:
+                if response.status >= 400:
+                    raise _refusal(response, await response.read(), str(request))
+                yield response
+        except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
+            self._observe(request.verb, 0)
+            raise Unavailable(f"{type(error).__name__}: {error}".rstrip(": "), request=str(request)) from error
+
+    async def _send(self, request: Request) -> aiohttp.ClientResponse:
+        query = f"?{urlencode(request.query)}" if request.query else ""
+        headers = {"Content-Type": request.content_type} if request.body is not None else {}
+        if request.method in ("POST", "PUT"):
+            headers["Accept"] = METADATA
+        if token := self._bearer():
+            headers["Authorization"] = f"Bearer {token}"
+        sent = time.monotonic()
+        response = await self._session.request(
+            request.method,
+            URL(f"{self._credentials.server}{request.path}{query}", encoded=True),
+            data=request.body,
+            headers=headers,
+            timeout=aiohttp.ClientTimeout(
+                total=None if request.silence else request.seconds or self._seconds,
+                sock_connect=CONNECT_SECONDS,
+                sock_read=request.silence,
+            ),
+            allow_redirects=False,
+        )
+        self.clock.observe(response.headers.get("Date", ""), sent, time.monotonic())
+        self._observe(request.verb, response.status)
+        return response
+
+    def _bearer(self) -> str | None:
+        now = time.monotonic()
+        if now - self._token_read >= TOKEN_SECONDS:
+            try:
+                self._token = self._credentials.bearer()
+            except OSError:
+                if self._token is None:
+                    raise
+            self._token_read = now
+        return self._token
+
+
+class _Status(msgspec.Struct):
+    message: str = ""
+    reason: str = ""
+
+
+def _refusal(response: aiohttp.ClientResponse, body: bytes, what: str) -> ApiError:
+    """Make the error that an answer stands for."""
+    try:
+        status = msgspec.json.decode(body, type=_Status)
+    except msgspec.MsgspecError:
+        status = _Status(message=body[:200].decode(errors="replace"))
+    return _error_type(response.status, status, response.method)(
+        status.message or f"HTTP {response.status}",
+        status=response.status,
+        reason=status.reason,
+        retry_after=_retry_after(response),
+        request=what,
+    )
+
+
+_BY_CODE: dict[int, type[ApiError]] = {
+    400: Invalid,
+    401: Forbidden,
+    403: Forbidden,
+    404: NotFound,
+    408: Unavailable,
+    409: Conflict,
+    410: Gone,
+    413: Invalid,
+    422: Invalid,
+    429: Throttled,
+}
+
+
+def _error_type(code: int, status: _Status, method: str) -> type[ApiError]:
+    if code >= 500:
+        return Unavailable
+    if code == 409 and method == "POST":
+        return AlreadyExists
+    if code == 403 and "exceeded quota" in status.message:
+        return QuotaExceeded
+    return _BY_CODE.get(code, ApiError)
+
+
+def _retry_after(response: aiohttp.ClientResponse) -> float | None:
+    try:
+        return max(0.0, float(response.headers["Retry-After"]))
+    except (KeyError, ValueError):
+        return None

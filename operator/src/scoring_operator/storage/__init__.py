@@ -1,0 +1,4 @@
+"""Access to the fleet's Blob Storage: lists of devices, readings and predictions.
+
+Only account.py imports the Azure SDK.
+"""

@@ -1,0 +1,145 @@
+"""Which devices storage knows: those with a model, with readings in a window, with predictions.
+
+Storage is asked in a thread of its own per question, so that the engine's loop goes on; the SDK (`blobs`) is imported
+there too, when the first run needs it.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from scoring_operator.api.fleets import Fleet, StorageSettings
+from scoring_operator.api.formatting import parse_duration
+from scoring_operator.api.scoringrun import Window
+from scoring_operator.contract.blob_paths import FAILURES, MOST_BYTES, Place, data_places, place, window_text
+from scoring_operator.errors import ConfigurationInvalid
+from scoring_operator.storage.protocol import Listing
+
+if TYPE_CHECKING:
+    from scoring_operator.storage.account import Account
+
+T = TypeVar("T")
+MOST_RECORD_BYTES = 4 * 1024 * 1024
+_log = logging.getLogger(__name__)
+
+
+class Storage:
+    """The storage of all fleets.
+
+    Args:
+        secrets_dir: Has a folder for each fleet that uses an existing Secret, with the Secret's key as a file.
+    """
+
+    def __init__(self, secrets_dir: Path) -> None:
+        self._secrets_dir = secrets_dir
+        self._accounts: dict[tuple[str, StorageSettings], tuple[str | None, Account]] = {}
+        self._lock = threading.Lock()
+
+    async def list_models(self, fleet: Fleet) -> Listing:
+        """Find the devices that have a model. Raises `StorageError`s, as all methods here do."""
+        return await self._ask(fleet, _listing, fleet.storage.models, [place(fleet.models.path)])
+
+    async def list_data_devices(self, fleet: Fleet, window: Window, known: Collection[str]) -> Listing:
+        """Find the devices, but for known ones, that have readings in a partition that overlaps the window."""
+        try:
+            partition = parse_duration(fleet.data.partition)
+        except ValueError as error:
+            raise ConfigurationInvalid(f"fleet {fleet.name!r}: data.partition: {error}") from error
+        if not partition:
+            raise ConfigurationInvalid(f"fleet {fleet.name!r}: data.partition must be longer than nothing")
+        places = data_places(fleet.data.path, partition, window)
+        return await self._ask(fleet, _listing, fleet.storage.data, places, frozenset(known))
+
+    async def list_predictions(self, fleet: Fleet, window: Window) -> dict[str, Mapping[str, str]]:
+        """Find the window's predictions: their metadata by device."""
+        where = place(fleet.predictions.path, {"window": window_text(window)})
+        return await self._ask(fleet, _metadata, fleet.storage.predictions, where)
+
+    async def read_outcome(self, fleet: Fleet, run_uid: str, job_name: str) -> bytes | None:
+        """Read what a Job wrote down about itself before it ended; None where there is nothing."""
+        name = f"_runs/{run_uid}/{job_name}.json"
+        return await self._ask(fleet, _read, fleet.storage.predictions, name)
+
+    async def read_failures(self, fleet: Fleet, window: Window) -> bytes | None:
+        """Read what the window's report says of devices that are not scored; None where there is nothing."""
+        name = f"{window_text(window)}/{FAILURES}"
+        return await self._ask(fleet, _read, fleet.storage.predictions, name, MOST_BYTES + 1)
+
+    async def _ask(self, fleet: Fleet, question: Callable[..., T], *arguments: Any) -> T:
+        cancelled = threading.Event()
+
+        def ask() -> T:
+            return question(self._account(fleet), cancelled.is_set, *arguments)
+
+        try:
+            return await asyncio.to_thread(ask)
+        finally:
+            cancelled.set()
+
+    def _account(self, fleet: Fleet) -> "Account":
+        """Give the account for the fleet's settings; a new one where the Secret changed."""
+        from scoring_operator.storage.account import Account  # noqa: PLC0415  # the SDK costs 0.9 s and 40 MiB: only when needed
+
+        key, secret = (fleet.name, fleet.storage), self._secret(fleet)
+        with self._lock:
+            known = self._accounts.get(key)
+            if known and known[0] == secret:
+                return known[1]
+            account = Account(fleet.storage, secret)
+            self._accounts[key] = (secret, account)
+        _log.info(
+            "fleet %s: storage is used %s", fleet.name, "with a changed Secret" if known else "for the first time"
+        )
+        return account
+
+    def close(self) -> None:
+        """Close the connections."""
+        for _secret, account in self._accounts.values():
+            account.close()
+
+    def _secret(self, fleet: Fleet) -> str | None:
+        if fleet.storage.existing_secret is None:
+            return None
+        path = self._secrets_dir / fleet.name / fleet.storage.existing_secret.key
+        try:
+            return path.read_text().strip()
+        except OSError as error:
+            raise ConfigurationInvalid(
+                f"fleet {fleet.name!r}: Secret {fleet.storage.existing_secret.name!r} has no key "
+                f"{fleet.storage.existing_secret.key!r}, or is not mounted at {path}"
+            ) from error
+
+
+def _listing(
+    account: "Account",
+    give_up: Callable[[], bool],
+    container: str,
+    places: Iterable[Place],
+    known: Collection[str] = frozenset(),
+) -> Listing:
+    devices: set[str] = set()
+    unreadable: list[str] = []
+    for where in places:
+        for name in account.names(container, where.prefix, give_up):
+            device = where.device(name)
+            if device is None:
+                unreadable.append(name)
+            elif device not in known:
+                devices.add(device)
+    return Listing(tuple(sorted(devices)), tuple(unreadable))
+
+
+def _metadata(
+    account: "Account", give_up: Callable[[], bool], container: str, where: Place
+) -> dict[str, Mapping[str, str]]:
+    blobs = account.metadata(container, where.prefix, give_up)
+    return {device: metadata for name, metadata in blobs if (device := where.device(name)) is not None}
+
+
+def _read(
+    account: "Account", _give_up: Callable[[], bool], container: str, name: str, most: int = MOST_RECORD_BYTES
+) -> bytes | None:
+    return account.read(container, name, most)

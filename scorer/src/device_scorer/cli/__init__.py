@@ -1,0 +1,111 @@
+"""The command line: `device-scorer COMMAND ...`. The one place that turns errors into words and exit codes.
+
+Each command lives in its own module as `add_arguments(parser)` and `run(arguments) -> int`, imported only when chosen:
+a scoring pod pays for nothing else.
+"""
+
+import argparse
+import gc
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from device_scorer import log
+from device_scorer.errors import FinalError, PassingError, ScorerError, UsageInvalid
+
+
+class Command(NamedTuple):
+    """A sub-command: its module and one line about it."""
+
+    module: str
+    summary: str
+
+
+COMMANDS = {
+    "score": Command("device_scorer.cli.score", "score devices' readings of a window against their models"),
+    "train": Command("device_scorer.cli.train", "train one model per device and tag from the readings in the store"),
+    "simulate": Command("device_scorer.cli.simulate", "write a made-up fleet's readings with known anomalies"),
+    "import": Command("device_scorer.cli.import_", "bring a shared CSV and single models into the store's layout"),
+    "fetch": Command("device_scorer.cli.fetch", "bring a device's readings and models to a folder, to replay a score"),
+    "report": Command("device_scorer.cli.report", "write a window's summary, lists and report.html"),
+    "check": Command("device_scorer.cli.check", "make or remove the made-up device of an installation's check"),
+}
+
+EXIT_DONE, EXIT_USAGE, EXIT_FINAL, EXIT_PASSING = 0, 64, 65, 75
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, with the exit code that a Job's failure policy knows for wrong usage."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]  # the base says NoReturn; raising is the same
+        raise UsageInvalid(f"{message}\n{self.format_usage().strip()}")
+
+
+def parser_of(name: str) -> argparse.ArgumentParser:
+    """The parser of one command, its module imported."""
+    module = importlib.import_module(COMMANDS[name].module)
+    parser = _Parser(prog=f"device-scorer {name}", formatter_class=argparse.RawDescriptionHelpFormatter)
+    module.add_arguments(parser)
+    return parser
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one command line and return its exit code; errors come out as one line on stderr."""
+    if not argv or argv[0] in ("-h", "--help") or argv[0] not in COMMANDS:
+        return _overview(argv)
+    name, *rest = argv
+    try:
+        arguments = parser_of(name).parse_args(rest)
+        module = importlib.import_module(COMMANDS[name].module)
+        code = module.run(arguments)
+    except UsageInvalid as error:
+        return _complain(str(error), EXIT_USAGE)
+    except PassingError as error:
+        return _complain(str(error), EXIT_PASSING)
+    except FinalError as error:
+        return _complain(str(error), EXIT_FINAL)
+    except ScorerError as error:
+        return _complain(str(error), EXIT_USAGE)
+    return int(code)
+
+
+def main() -> None:
+    """Entry point: run, flush, and leave without the interpreter's teardown, which costs more than a device's score."""
+    if sys.argv[1:2] == ["score"]:
+        gc.disable()  # imports and one device leave little to collect; a crew of many collects now and then
+    try:
+        code = run(sys.argv[1:])
+        sys.stdout.flush()
+    except SystemExit as leaving:
+        code = leaving.code if isinstance(leaving.code, int) else EXIT_USAGE
+    except KeyboardInterrupt:
+        code = 130
+    except BrokenPipeError:
+        os._exit(141)
+    os._exit(code)
+
+
+def _overview(argv: Sequence[str]) -> int:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
+    text = "\n".join(
+        [
+            "usage: device-scorer COMMAND ...",
+            "",
+            *lines,
+            "",
+            "`device-scorer COMMAND --help` explains each with an example.",
+        ],
+    )
+    if argv and argv[0] in ("-h", "--help"):
+        print(text)
+        return EXIT_DONE
+    print(f"no command {argv[0]!r}\n{text}" if argv else text, file=sys.stderr)
+    return EXIT_USAGE
+
+
+def _complain(message: str, code: int) -> int:
+    log.error(message)
+    return code
