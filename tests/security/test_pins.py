@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 
 import pytest
-
 from hack import advisories
+
 from tests.support.marks import ROOT
 
 PINS = sorted((ROOT / "requirements").glob("*.txt"))

@@ -107,15 +107,17 @@ def push(archive: Path, reference: str, *, plain_http: bool = False, progress: P
 
 
 def fingerprint(name: str, checkout: Path, base: str) -> str:
-    """A short hash of all that an image is made from: its Dockerfile, pins, sources and base."""
+    """A short hash of all that an image is made from: its Dockerfile and build steps, pins, sources and base."""
     pins = [checkout / "requirements" / file for file in (f"{name}.txt", "uv.txt", "dev.txt")]
     sources = [
         path for path in (checkout / name / "src").rglob("*") if path.is_file() and "__pycache__" not in path.parts
     ]
     files = [
         checkout / f"Dockerfile.{name}",
+        checkout / "docker" / "build.sh",
         checkout / ".dockerignore",
         checkout / name / "pyproject.toml",
+        checkout / name / "README.md",
         *pins,
         *sources,
     ]
