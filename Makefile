@@ -2,12 +2,14 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help demo demo-local down test test-deploy check coverage lint audit images bench faults lock generate format clean clean-all
+.PHONY: help demo demo-local down test test-deploy check coverage lint audit docs images bench faults lock generate format clean clean-all isolated workflows version-set
 
 VENV := .venv
 PY := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
 READY := $(VENV)/.ready
+DOCS_VENV := .venv-docs
+DOCS_READY := $(DOCS_VENV)/.ready
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 # What `make demo` passes on: DATA=readings.csv TRAIN=all WINDOW=start/end CONTEXT=name REGISTRY=host/path
 DEMO_ARGS = $(if $(DATA),--data "$(DATA)") $(if $(TRAIN),--train "$(TRAIN)") $(if $(WINDOW),--window "$(WINDOW)") \
@@ -49,6 +51,15 @@ format: $(READY)  ## let ruff format the code and mend what it can
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
+isolated: $(READY)  ## import every module of each distribution with only its own dependencies installed
+	$(PY) -m hack.isolated
+
+workflows: $(READY)  ## check .github with actionlint and zizmor
+	$(VENV)/bin/pytest -q tests/deploy/test_workflows.py
+
+version-set: $(READY)  ## write a version to every file that states it (make version-set VERSION=0.2.0)
+	$(PY) -m hack.version set "$(VERSION)"
+
 images: $(READY)  ## build both images and load them into the demo's cluster where it is up
 	$(PY) -m demo images
 
@@ -62,15 +73,20 @@ lock: $(READY)  ## compile the hashed requirements anew (make lock UPGRADE=1 tak
 	$(COMPILE) $(if $(UPGRADE),--upgrade) operator/pyproject.toml -o requirements/operator.txt
 	$(COMPILE) $(if $(UPGRADE),--upgrade) scorer/pyproject.toml -o requirements/scorer.txt
 	$(COMPILE) $(if $(UPGRADE),--upgrade) operator/pyproject.toml scorer/pyproject.toml localcluster/pyproject.toml --group dev -o requirements/dev.txt
+	$(COMPILE) $(if $(UPGRADE),--upgrade) --group docs -o requirements/docs.txt
 	echo "uv==$$($(UV) --version | cut -d' ' -f2)" | $(COMPILE) - -o requirements/uv.txt
 
 audit: $(READY)  ## the pins against the PyPA advisory database of today; renews the snapshot that `make check` holds them to
 	rm -rf .local/advisory-database
 	git clone --quiet --depth 1 https://github.com/pypa/advisory-database .local/advisory-database
-	$(PY) -m tests.security.advisories .local/advisory-database
+	$(PY) -m hack.advisories .local/advisory-database
 
-generate: $(READY)  ## bring up to date what is made from other files: the chart's CRD, schema and README, docs/scoringrun.md and reliability.md
-	$(PY) -m tests.chart.generate
+generate: $(READY)  ## write the generated files: the chart's CRD, schema and README, docs/reference and docs/development/traceability.md
+	$(PY) -m hack.generate
+
+docs: $(DOCS_READY)  ## render docs/ into site/; warnings and broken links are errors
+	NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build --strict --quiet
+	@echo "open site/index.html"
 
 $(READY): requirements/uv.txt requirements/dev.txt operator/pyproject.toml scorer/pyproject.toml localcluster/pyproject.toml
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; python3 here is $$(python3 --version)"; exit 1; }
@@ -82,9 +98,14 @@ $(READY): requirements/uv.txt requirements/dev.txt operator/pyproject.toml score
 	@$(UV) pip install --quiet --python $(PY) --no-deps --no-build-isolation -e operator -e scorer -e localcluster
 	@touch $@
 
+$(DOCS_READY): requirements/docs.txt | $(READY)
+	@$(UV) venv --quiet --clear $(DOCS_VENV)
+	@$(UV) pip install --quiet --python $(DOCS_VENV)/bin/python --require-hashes -r requirements/docs.txt
+	@touch $@
+
 clean:  ## remove what tools left in the checkout (not .venv)
-	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+	rm -rf site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 clean-all: clean down  ## also end the demo and remove .venv, .local and the caches outside the checkout
-	rm -rf $(VENV) .local "$${XDG_CACHE_HOME:-$$HOME/.cache}/fleetscore"
+	rm -rf $(VENV) $(DOCS_VENV) .local "$${XDG_CACHE_HOME:-$$HOME/.cache}/fleetscore"

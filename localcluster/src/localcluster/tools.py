@@ -66,6 +66,7 @@ TOOLS = {
     # Without the tag it would bring the SDKs of all clouds along, to discover what to scrape in them.
     "promtool": Tool({"promtool": "github.com/prometheus/prometheus/cmd/promtool"}, 100, tags="remove_all_sd"),
     "kube-score": Tool({"kube-score": "github.com/zegl/kube-score/cmd/kube-score"}, 60),
+    "actionlint": Tool({"actionlint": "github.com/rhysd/actionlint/cmd/actionlint"}, 30),
     "pause": Tool({"pause": "."}, 5),
     "registry": Tool({"registry": "github.com/distribution/distribution/v3/cmd/registry"}, 95),
 }
