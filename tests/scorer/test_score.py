@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from device_scorer import __version__
 from device_scorer.cli.score import _Tell
 from device_scorer.errors import DeadlineExceeded
 from device_scorer.scoring.context import Guard, Shift
@@ -218,7 +219,7 @@ def test_metadata_tells_the_inputs_and_the_figures(fleet: Fleet) -> None:
         "complete": "true",
         "dataetags": data.etag,
         "modeletag": models.etag,
-        "scorer": "0.1.0",
+        "scorer": __version__,
         "sklearn": __import__("sklearn").__version__,
         "rows": "2",
         "badrows": "0",
