@@ -12,6 +12,6 @@ from scoring_operator.planner import finished_runs
 
 if __name__ == "__main__":
     haste = 3600 / float(sys.argv[1])
-    finished_runs.GRACE = timedelta(seconds=finished_runs.GRACE.total_seconds() / haste)
-    finished_runs.DELETE_PACE = round(finished_runs.DELETE_PACE * haste)
+    finished_runs.CLEANUP_DELAY = timedelta(seconds=finished_runs.CLEANUP_DELAY.total_seconds() / haste)
+    finished_runs.DELETES_PER_SECOND = round(finished_runs.DELETES_PER_SECOND * haste)
     sys.exit(command.main(["run"]))

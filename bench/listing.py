@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 from bench import scorer
-from scoring_operator.storage.account import NAMES_PAGE
+from scoring_operator.storage.account import NAMES_PAGE_SIZE
 
 PAGE = 5000
 PARTITION = f"{scorer.START:%Y%m%dT%H%MZ}/"
@@ -66,9 +66,9 @@ def serving(devices: Sequence[str]) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    for at in range(0, len(devices), NAMES_PAGE):
-        page("models", "", at, NAMES_PAGE)
-        page("data", PARTITION, at, NAMES_PAGE)
+    for at in range(0, len(devices), NAMES_PAGE_SIZE):
+        page("models", "", at, NAMES_PAGE_SIZE)
+        page("data", PARTITION, at, NAMES_PAGE_SIZE)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:

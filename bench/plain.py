@@ -17,7 +17,7 @@ from yarl import URL
 from localcluster import images
 from scoring_operator.api.fleets import Fleet
 from scoring_operator.api.intervals import Intervals
-from scoring_operator.api.scoringrun import parse
+from scoring_operator.api.scoringrun import parse_run
 from scoring_operator.api.views import JobView
 from scoring_operator.kube.credentials import Credentials
 from scoring_operator.planner.progress import Batch
@@ -103,7 +103,7 @@ class Client:
 async def connect(account: Credentials) -> AsyncIterator[Client]:
     """Open a client."""
     headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
-    if token := account.bearer():
+    if token := account.bearer_token():
         headers["Authorization"] = f"Bearer {token}"
     connector = aiohttp.TCPConnector(limit=0, ssl=account.ssl_context())
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
@@ -125,8 +125,8 @@ def job(
         devices: what it scores.
     """
     meta = {"name": label, "namespace": namespace, "uid": label, "creationTimestamp": window["start"]}
-    run = parse({"metadata": meta, "spec": {"window": window}})
-    batch, image = Batch(Intervals.of(range(len(devices)))), ScorerImage(images.tag("scorer"))
+    run = parse_run({"metadata": meta, "spec": {"window": window}})
+    batch, image = Batch(Intervals.from_positions(range(len(devices)))), ScorerImage(images.tag("scorer"))
     built = build_job(run, fleet, image, name=f"{label}-{number}", batch=batch, devices=devices)
     del built["metadata"]["ownerReferences"]
     built["metadata"]["labels"]["bench"] = label

@@ -76,7 +76,7 @@ def own(folder: Path, data: Path, *, train_on_all: bool, window: Window | None) 
     window = window or last_full_hour(newest_reading(store))
     before = [] if train_on_all else ["--end", _text(window.start)]
     what = "all rows" if train_on_all else f"the rows before {_text(window.start)}"
-    print(f"Window {window.text}; the models are trained on {what}.", flush=True)
+    print(f"Window {window.interval}; the models are trained on {what}.", flush=True)
     _scorer("train", "--store", str(store), *before, may_exit=(65,))
     devices = _devices(store)
     if not devices:
@@ -100,12 +100,12 @@ def newest_reading(store: Path) -> datetime:
 
 
 def _instant(row: bytes) -> int:
-    return readings.instant(readings.split(row)[0])  # `import` writes TS first, and only what this reads
+    return readings.parse_timestamp(readings.split_line(row)[0])  # `import` writes TS first, and only what this reads
 
 
 def _devices(store: Path) -> tuple[str, ...]:
     names = (path.name for path in (store / "models").glob("*.joblib"))
-    devices = [device for name in names if (device := blob_paths.device_of(_SETTINGS.models_path, name))]
+    devices = [device for name in names if (device := blob_paths.device_from_name(_SETTINGS.models_path, name))]
     return tuple(sorted(devices, key=lambda device: [part.zfill(12) for part in re.split(r"(\d+)", device)]))
 
 

@@ -30,7 +30,7 @@ def run(folder: Path, now: datetime) -> int:
 
 def scorer(command: str, prepared: Prepared) -> None:
     """Run ``device-scorer score`` or ``report`` on the prepared store, as a Job would."""
-    start, end = prepared.window.text.split("/")
+    start, end = prepared.window.interval.split("/")
     words = [command, "--store", str(prepared.store), "--window-start", start, "--window-end", end]
     words += ["--", *prepared.devices] if command == "score" else []
     code = subprocess.run([sys.executable, "-m", "device_scorer", *words], check=False).returncode

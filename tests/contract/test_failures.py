@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_scorer.contract.run_state import Fate
-from device_scorer.report.statistics import Digest
-from device_scorer.report.summary import OUTCOMES, Change, Rule, Summary, failures_csv, line_of
+from device_scorer.contract.run_state import DeviceOutcome
+from device_scorer.report.statistics import DeviceStatistics
+from device_scorer.report.summary import OUTCOMES, AnomalyRule, Comparison, Summary, build_row, failures_csv
 from device_scorer.window import Window
 from scoring_operator.api.fleets import parse_fleet
 from scoring_operator.api.scoringrun import RetryOf, RetryOutcome
@@ -23,15 +23,15 @@ ASKED: dict[RetryOutcome, set[str]] = {"Failed": {"failed"}, "Partial": {"partia
 @given(
     fates=st.dictionaries(
         st.from_regex(DEVICE_ID, fullmatch=True),
-        st.builds(Fate, st.sampled_from(OUTCOMES), message=st.text()),
+        st.builds(DeviceOutcome, st.sampled_from(OUTCOMES), message=st.text()),
         max_size=8,
     ),
     outcome=st.sampled_from(list(ASKED)),
 )
 def test_the_operator_finds_in_a_report_the_devices_that_the_scorer_put_there(
-    fates: dict[str, Fate], outcome: RetryOutcome
+    fates: dict[str, DeviceOutcome], outcome: RetryOutcome
 ) -> None:
-    lines = [line_of(device, fate, Digest(), WINDOW, Rule()) for device, fate in fates.items()]
-    content = failures_csv(Summary(WINDOW, Rule(), lines, Change(WINDOW, known=False)))
-    found = retry.from_report(a_run(), RetryOf("gone", (outcome,)), FLEET, content)
-    assert found == sorted(device for device, fate in fates.items() if fate.outcome in ASKED[outcome])
+    lines = [build_row(device, fate, DeviceStatistics(), WINDOW, AnomalyRule()) for device, fate in fates.items()]
+    content = failures_csv(Summary(WINDOW, AnomalyRule(), lines, Comparison(WINDOW, has_previous=False)))
+    found = retry.devices_from_report(a_run(), RetryOf("gone", (outcome,)), FLEET, content)
+    assert found == sorted(device for device, fate in fates.items() if fate.kind in ASKED[outcome])

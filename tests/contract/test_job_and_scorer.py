@@ -6,28 +6,28 @@ from itertools import product
 import pytest
 from hypothesis import given, settings
 
-from device_scorer.cli import parser_of
+from device_scorer.cli import build_parser
+from device_scorer.contract.blob_paths import encode_id as scorer_segment
 from device_scorer.contract.blob_paths import outcome_name
-from device_scorer.contract.blob_paths import segment as scorer_segment
 from device_scorer.contract.outcome_message import (
     FAILED,
     KINDS,
-    LONGEST_WORD,
-    PASSING,
-    Figures,
+    MAX_MESSAGE_BYTES,
+    TRANSIENT,
     Outcome,
-    message,
-    record,
+    RowCounts,
+    outcome_record,
+    termination_message,
 )
 from device_scorer.scoring import request
-from device_scorer.scoring.predictions import Sources, metadata
-from device_scorer.settings import AnomalousWhen, read
+from device_scorer.scoring.predictions import InputVersions, build_metadata
+from device_scorer.settings import AnomalousWhen, read_settings
 from device_scorer.window import Window as ScorerWindow
 from scoring_operator.api.fleets import parse_fleet
-from scoring_operator.contract.blob_paths import device_of, segment
-from scoring_operator.contract.command import arguments, environment, escape, report_arguments
-from scoring_operator.contract.outcome_message import OUTCOMES, REASONS, read_message
-from scoring_operator.planner.device_list import Found, Start, freeze
+from scoring_operator.contract.blob_paths import decode_id, encode_id
+from scoring_operator.contract.command import escape_argument, report_arguments, score_arguments, scorer_environment
+from scoring_operator.contract.outcome_message import OUTCOMES, REASONS, parse_outcome_message
+from scoring_operator.planner.device_list import DiscoveredDevices, InitialState, create_initial_state
 from tests.operator.builders import NOW, a_run
 from tests.scorer.test_outcome import MIXES
 
@@ -56,12 +56,12 @@ IDS = [
 @pytest.mark.fault("T8")
 @pytest.mark.parametrize("device", IDS)
 def test_both_write_an_id_as_the_same_segment(device: str) -> None:
-    assert segment(device) == scorer_segment(device)
+    assert encode_id(device) == scorer_segment(device)
 
 
 @pytest.mark.parametrize("device", [device for device in IDS if device not in {"ä", "~"}])
 def test_an_id_comes_back_from_its_segment(device: str) -> None:
-    assert device_of(scorer_segment(device)) == device
+    assert decode_id(scorer_segment(device)) == device
 
 
 @pytest.mark.fault("T9")
@@ -69,21 +69,21 @@ def test_an_id_comes_back_from_its_segment(device: str) -> None:
 def test_the_scorer_parses_the_jobs_arguments(policy: str) -> None:
     devices = ["press-1", "-starts-with-a-dash", "--help", "$(HOME)"]
     run = a_run(tags=["1", "-4", "temperature °C"], writePolicy=policy, deviceDeadlineSeconds=77)
-    command, *rest = arguments(run, "hourly-abc", devices)
+    command, *rest = score_arguments(run, "hourly-abc", devices)
     assert command == "score"
-    asked = request.parse(parser_of("score").parse_args(rest), {})
+    asked = request.parse_request(build_parser("score").parse_args(rest), {})
     assert asked.devices == tuple(devices)
     assert asked.tags == frozenset({"1", "-4", "temperature °C"})
     assert (asked.window.start, asked.window.end) == (run.spec.window.start, run.spec.window.end)
     assert (asked.write_policy, asked.run_uid, asked.job_name) == (policy, run.uid, "hourly-abc")
-    assert asked.device_deadline == 77
-    assert asked.outcome_name == outcome_name(run.uid, "hourly-abc")
+    assert asked.device_deadline_seconds == 77
+    assert asked.record_name == outcome_name(run.uid, "hourly-abc")
 
 
 def test_the_scorer_parses_the_reports_arguments() -> None:
     run = a_run(devices={"ids": ["press-1"]})
     command, *rest = report_arguments(run, 2)
-    asked = parser_of(command).parse_args(rest)
+    asked = build_parser(command).parse_args(rest)
     assert (asked.window_start, asked.window_end) == (run.spec.window.start, run.spec.window.end)
     assert [str(path) for path in asked.devices] == ["/run/scoring/devices-0", "/run/scoring/devices-1"]
     assert (str(asked.progress), asked.run_uid, asked.and_modelled) == ("/run/scoring/progress", run.uid, True)
@@ -97,31 +97,33 @@ def expanded(argument: str) -> str:
 @pytest.mark.fault("T9")
 @pytest.mark.parametrize("device", ["$(AZURE_STORAGE_SAS_TOKEN)", "$$(A)", "a$b", "$", "$$", "press-1"])
 def test_the_kubelet_passes_an_id_on_as_it_is(device: str) -> None:
-    assert expanded(escape(device)) == device
+    assert expanded(escape_argument(device)) == device
 
 
 def outcomes(count: int) -> dict[int, Outcome]:
     """Every kind, and for those that have one every reason, again and again."""
-    every = [Outcome(kind, reason, f"{kind} {reason}", Figures(10, 1, 2, 3)) for kind, reason in _kinds()]
+    every = [Outcome(kind, reason, f"{kind} {reason}", RowCounts(10, 1, 2, 3)) for kind, reason in _kinds()]
     return {index: every[index % len(every)] for index in range(count)}
 
 
 def _kinds() -> list[tuple[str, str]]:
     plain = [(kind, "") for kind in KINDS if kind != FAILED]
-    return [*plain, *product([FAILED], REASONS), (PASSING, "StorageUnavailable"), (PASSING, "IdentityUnavailable")]
+    return [*plain, *product([FAILED], REASONS), (TRANSIENT, "StorageUnavailable"), (TRANSIENT, "IdentityUnavailable")]
 
 
 @pytest.mark.parametrize("count", [1, 2, 25, 100])
-@pytest.mark.parametrize("write", [message, lambda told, count: record(told, [str(index) for index in range(count)])])
+@pytest.mark.parametrize(
+    "write", [termination_message, lambda told, count: outcome_record(told, [str(index) for index in range(count)])]
+)
 def test_the_operator_reads_what_the_scorer_says(count: int, write: object) -> None:
     told = outcomes(count)
     raw = write(told, count)  # type: ignore[operator]  # one of the two writers above
-    said = read_message(raw, count)
+    said = parse_outcome_message(raw, count)
     assert said is not None
-    assert said.covers(count)
+    assert said.is_complete_for(count)
     for index, outcome in told.items():
-        if outcome.kind == PASSING:
-            assert index in said.passing[outcome.reason]
+        if outcome.kind == TRANSIENT:
+            assert index in said.transient[outcome.reason]
         else:
             assert index in said.outcomes[outcome.kind]
         if outcome.kind == FAILED:
@@ -133,13 +135,13 @@ def test_the_operator_reads_what_the_scorer_says(count: int, write: object) -> N
 @settings(max_examples=100)
 @given(MIXES)
 def test_the_operator_reads_any_mix_of_up_to_500_devices(told: dict[int, Outcome]) -> None:
-    raw = message(told, len(told))
-    assert len(raw) <= LONGEST_WORD
-    said = read_message(raw, len(told))
+    raw = termination_message(told, len(told))
+    assert len(raw) <= MAX_MESSAGE_BYTES
+    said = parse_outcome_message(raw, len(told))
     assert said is not None
-    assert said.covers(len(told))
+    assert said.is_complete_for(len(told))
     for index, outcome in told.items():
-        assert index in (said.passing[outcome.reason] if outcome.kind == PASSING else said.outcomes[outcome.kind])
+        assert index in (said.transient[outcome.reason] if outcome.kind == TRANSIENT else said.outcomes[outcome.kind])
         assert outcome.kind != FAILED or index in said.reasons[outcome.reason]
 
 
@@ -152,12 +154,17 @@ def test_what_the_scorer_wrote_completely_counts_as_scored_already() -> None:
     window = ScorerWindow(run.spec.window.start, run.spec.window.end)
 
     def written(*, complete: bool, tags: frozenset[str] | None = None) -> dict[str, str]:
-        return metadata(
-            run_uid="other", window=window, tags=tags, complete=complete, sources=Sources((), ""), figures=Figures()
+        return build_metadata(
+            run_uid="other",
+            window=window,
+            tags=tags,
+            complete=complete,
+            input_versions=InputVersions((), ""),
+            row_counts=RowCounts(),
         )
 
-    found = Found(
-        models=["all", "part", "some-tags"],
+    found = DiscoveredDevices(
+        with_model=["all", "part", "some-tags"],
         predictions={
             "all": written(complete=True),
             "part": written(complete=False),
@@ -167,8 +174,8 @@ def test_what_the_scorer_wrote_completely_counts_as_scored_already() -> None:
     fleet = parse_fleet({"name": "default", "namespaces": ["scoring"]})
 
     def already(**spec: object) -> list[str]:
-        start = freeze(a_run(**spec), fleet, found, NOW)  # type: ignore[arg-type]  # spec fields only
-        assert isinstance(start, Start)
+        start = create_initial_state(a_run(**spec), fleet, found, NOW)  # type: ignore[arg-type]  # spec fields only
+        assert isinstance(start, InitialState)
         done = start.progress.outcomes.get("alreadyScored", ())
         return [start.devices[position] for position in done]
 
@@ -193,8 +200,8 @@ def test_the_scorer_understands_the_jobs_environment() -> None:
             "anomalousWhen": {"share": "2.5%", "minRows": 7},
         }
     )
-    variables = {entry["name"]: entry["value"] for entry in environment(fleet)}
-    found = read(variables)
+    variables = {entry["name"]: entry["value"] for entry in scorer_environment(fleet)}
+    found = read_settings(variables)
     assert found.account_url == "https://account.blob.core.windows.net"
     assert dict(found.containers) == {"models": "mmm", "data": "ddd", "predictions": "ppp"}
     assert (found.allow_overwrite, found.anomalous_when) == (True, AnomalousWhen(share=0.025, min_rows=7))

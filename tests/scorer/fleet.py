@@ -103,7 +103,7 @@ class Fleet:
         return None if blob is None else blob.content.decode()
 
     def metadata(self, device: str = "press-1") -> dict[str, str]:
-        info = self.store.stat("predictions", f"{PREDICTIONS}/{device}.csv")
+        info = self.store.head("predictions", f"{PREDICTIONS}/{device}.csv")
         assert info is not None
         return dict(info.metadata)
 

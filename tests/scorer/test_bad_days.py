@@ -28,7 +28,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[BlobServer]:
         monkeypatch.setenv("FLEETSCORE_AUTH", "sas")
         monkeypatch.setenv("FLEETSCORE_ACCOUNT_URL", running.url)
         monkeypatch.setenv("AZURE_STORAGE_SAS_TOKEN", SAS)
-        monkeypatch.setattr(azure, "_SILENCE_SECONDS", 0.3)
+        monkeypatch.setattr(azure, "_READ_TIMEOUT_SECONDS", 0.3)
         yield running
 
 
@@ -39,7 +39,7 @@ def store(server: BlobServer) -> Iterator[Store]:
         "FLEETSCORE_ACCOUNT_URL": server.url,
         "AZURE_STORAGE_SAS_TOKEN": SAS,
     }
-    opened = open_store(scorer_settings.read(environment))
+    opened = open_store(scorer_settings.read_settings(environment))
     yield opened
     opened.close()
 
@@ -47,8 +47,8 @@ def store(server: BlobServer) -> Iterator[Store]:
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Patience in fractions of a second, where a test must see it end."""
-    monkeypatch.setattr(retry, "PATIENCE", 1.0)
-    monkeypatch.setattr(retry, "UNREACHABLE_PATIENCE", 0.5)
+    monkeypatch.setattr(retry, "MAX_RETRY_SECONDS", 1.0)
+    monkeypatch.setattr(retry, "MAX_UNREACHABLE_SECONDS", 0.5)
 
 
 @pytest.mark.usefixtures("hasty")
@@ -60,7 +60,7 @@ def test_storage_is_reached_by_the_proxy_that_the_environment_names_unless_it_is
     monkeypatch.setenv("FLEETSCORE_ACCOUNT_URL", "http://storage.invalid/account")
     monkeypatch.setenv("http_proxy", server.url.removesuffix("/account"))
     monkeypatch.setenv("no_proxy", excepted)
-    opened = open_store(scorer_settings.read(os.environ))
+    opened = open_store(scorer_settings.read_settings(os.environ))
     try:
         blob = opened.read("predictions", "p.csv")
     except StorageUnavailable:
@@ -151,7 +151,7 @@ def test_a_retry_after_beyond_the_deadline_is_not_waited_for(server: BlobServer,
     server.fail("status", status=429, retry_after="600")
     began = time.monotonic()
     with pytest.raises(StorageUnavailable, match="answers 429 ServerBusy"):
-        store.until(began + 5).stat("predictions", "p.csv")
+        store.with_deadline(began + 5).head("predictions", "p.csv")
     assert time.monotonic() - began < 2
 
 
@@ -162,7 +162,7 @@ def test_trouble_that_lasts_ends_by_the_deadline(server: BlobServer, store: Stor
     server.fail(kind, times=100)
     began = time.monotonic()
     with pytest.raises(StorageUnavailable, match="attempts"):
-        store.until(began + 1.5).stat("predictions", "p.csv")
+        store.with_deadline(began + 1.5).head("predictions", "p.csv")
     assert time.monotonic() - began < 2.5
 
 
@@ -174,17 +174,17 @@ def test_a_refused_connection_is_given_up_in_seconds() -> None:
         "FLEETSCORE_ACCOUNT_URL": "http://127.0.0.1:9/account",
         "AZURE_STORAGE_SAS_TOKEN": SAS,
     }
-    dead = open_store(scorer_settings.read(environment))
+    dead = open_store(scorer_settings.read_settings(environment))
     began = time.monotonic()
     with pytest.raises(StorageUnavailable, match=r"cannot be reached .* Connection refused"):
-        dead.stat("predictions", "p.csv")
+        dead.head("predictions", "p.csv")
     assert time.monotonic() - began < 1.5
     dead.close()
 
 
 def test_patience_with_an_unreachable_host_is_seconds_and_with_a_busy_one_a_minute() -> None:
-    assert retry.UNREACHABLE_PATIENCE <= 10
-    assert retry.PATIENCE == 60
+    assert retry.MAX_UNREACHABLE_SECONDS <= 10
+    assert retry.MAX_RETRY_SECONDS == 60
 
 
 @pytest.mark.fault("F28")

@@ -102,10 +102,10 @@ def test_all_rows_of_the_originals_data_have_one_label_whatever_judges_them() ->
     judged = differing = 0
     for path in sorted((ORIGINAL / "models").iterdir()):
         _, device, tag = path.name.split("_")
-        record = bundles.load_pipeline(path.read_bytes(), unpacked_limit=2**20)
-        bundle = bundles.write_bundle({tag: record})
+        record = bundles.load_pipeline(path.read_bytes(), max_unpacked_bytes=2**20)
+        bundle = bundles.encode_bundle({tag: record})
         values = [float(row["Value"]) for row in rows if (row["Device"], row["Tag"]) == (device, tag)]
-        closed = bundles.load(bundle, unpacked_limit=2**20).models[tag].judge(values)  # type: ignore[union-attr]  # a model
+        closed = bundles.load(bundle, max_unpacked_bytes=2**20).models[tag].predict(values)  # type: ignore[union-attr]  # a model
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             pipeline = pickle.loads(pickle.dumps(joblib.load(io.BytesIO(bundle))[tag]))

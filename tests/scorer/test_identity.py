@@ -9,9 +9,9 @@ from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
 from device_scorer import settings
 from device_scorer.errors import IdentityUnavailable, StorageUnavailable, UsageInvalid
 from device_scorer.store import retry
-from device_scorer.store.azure_errors import understand
+from device_scorer.store.azure_errors import classify
 from device_scorer.store.factory import open_store
-from device_scorer.store.retry import Trouble, persist
+from device_scorer.store.retry import RetryableFailure, call_with_retry
 from tests.scorer.blobserver import CANARY
 from tests.scorer.conftest import Workload
 from tests.scorer.fleet import END, PREDICTIONS, START, Said, a_model, bundle, readings, scorer
@@ -22,7 +22,7 @@ from tests.support.faults import Figure
 @pytest.mark.fault("F30")
 @pytest.mark.parametrize("code", ["AADSTS700213", "AADSTS70021", "AADSTS90033"])
 def test_a_credential_that_has_not_spread_yet_is_tried_again(code: str) -> None:
-    trouble = understand(ClientAuthenticationError(f"{code}: No matching federated identity {CANARY}"), what="x")
+    trouble = classify(ClientAuthenticationError(f"{code}: No matching federated identity {CANARY}"), target="x")
     assert isinstance(trouble.error, IdentityUnavailable)
     assert code in str(trouble.error)
     assert CANARY not in str(trouble.error)
@@ -30,26 +30,26 @@ def test_a_credential_that_has_not_spread_yet_is_tried_again(code: str) -> None:
 
 def test_a_wrong_client_id_is_told_at_once() -> None:
     with pytest.raises(IdentityUnavailable, match=r"AADSTS700016.*check client id"):
-        understand(ClientAuthenticationError("AADSTS700016: Application not found"), what="x")
+        classify(ClientAuthenticationError("AADSTS700016: Application not found"), target="x")
 
 
 def test_no_word_from_the_identity_platform_is_tried_again() -> None:
-    assert isinstance(understand(ClientAuthenticationError("no answer"), what="x").error, IdentityUnavailable)
+    assert isinstance(classify(ClientAuthenticationError("no answer"), target="x").error, IdentityUnavailable)
 
 
 def test_a_connection_that_never_was_is_told_from_one_that_broke() -> None:
-    never = understand(
-        ServiceRequestError(f"url?sig={CANARY}", error=ConnectionRefusedError(111, "Connection refused")), what="x"
+    never = classify(
+        ServiceRequestError(f"url?sig={CANARY}", error=ConnectionRefusedError(111, "Connection refused")), target="x"
     )
-    broke = understand(ServiceResponseError(f"url?sig={CANARY}", error=ConnectionResetError(104, "reset")), what="x")
-    assert (never.reached, broke.reached) == (False, True)
+    broke = classify(ServiceResponseError(f"url?sig={CANARY}", error=ConnectionResetError(104, "reset")), target="x")
+    assert (never.maybe_applied, broke.maybe_applied) == (False, True)
     assert isinstance(broke.error, StorageUnavailable)
     assert CANARY not in f"{never.error} {broke.error}"
 
 
 def test_what_is_no_storage_error_is_not_swallowed() -> None:
     with pytest.raises(KeyError):
-        understand(KeyError("a mistake of ours"), what="x")
+        classify(KeyError("a mistake of ours"), target="x")
 
 
 @pytest.mark.fault("T13")
@@ -69,7 +69,7 @@ def test_settings_that_cannot_work_say_what_is_missing_and_no_secret(
     for name in ("AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_FEDERATED_TOKEN_FILE"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(UsageInvalid, match=told) as refused:
-        open_store(settings.read(environment))
+        open_store(settings.read_settings(environment))
     assert CANARY not in str(refused.value)
 
 
@@ -98,7 +98,7 @@ def test_a_device_is_scored_though_the_first_exchanges_of_its_token_fail(
 
 @pytest.mark.fault("F30")
 def test_exchanges_that_go_on_failing_end_in_75(workload: Workload, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "PATIENCE", 1.0)
+    monkeypatch.setattr(retry, "MAX_RETRY_SECONDS", 1.0)
     workload.platform.refusals += ["AADSTS700213"] * 1000
     said = score(workload, monkeypatch)
     assert (said.code, "IdentityUnavailable" in said.err, "AADSTS700213" in said.err) == (75, True, True)
@@ -145,11 +145,11 @@ def test_a_host_that_cannot_be_reached_any_more_is_given_up_in_seconds_too(monke
         tries.append(clock.now)
         raise ConnectionError
 
-    def understand(_: Exception) -> Trouble:
-        return Trouble(StorageUnavailable("away"), reached=clock.now < 10)
+    def understand(_: Exception) -> RetryableFailure:
+        return RetryableFailure(StorageUnavailable("away"), maybe_applied=clock.now < 10)
 
     with pytest.raises(StorageUnavailable):
-        persist(attempt, understand, deadline=300.0)
+        call_with_retry(attempt, understand, deadline=300.0)
     assert 10 < tries[-1] < 26
 
 
@@ -166,6 +166,8 @@ def test_a_call_is_tried_again_for_a_minute_but_a_host_that_cannot_be_reached_fo
         raise ConnectionError
 
     with pytest.raises(IdentityUnavailable):
-        persist(attempt, lambda _: Trouble(IdentityUnavailable("no token"), reached=reached), deadline=300.0)
+        call_with_retry(
+            attempt, lambda _: RetryableFailure(IdentityUnavailable("no token"), maybe_applied=reached), deadline=300.0
+        )
     assert patient / 3 < tries[-1] <= patient  # it ends when the next pause would be too long, by its jitter
     assert len(tries) >= 4

@@ -21,11 +21,11 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, PowerTransformer, RobustScaler, StandardScaler
 from sklearn.svm import OneClassSVM
 
-from device_scorer.errors import FinalError, ModelIncompatible, ModelInvalid, ModelRefused
+from device_scorer.errors import ModelIncompatible, ModelInvalid, ModelRefused, PermanentError
 from device_scorer.models import bundle as bundles
 from device_scorer.models import unpickler
 from device_scorer.models.bundle import Bundle
-from device_scorer.models.one_class_svm import OneClass
+from device_scorer.models.one_class_svm import ClosedFormSvm
 from tests.scorer.fleet import a_model, bundle, fitted
 
 LIMIT = 64 * 2**20
@@ -33,7 +33,7 @@ VALUES = np.round(np.random.default_rng(5).normal(10, 2, 300), 2)
 
 
 def load(content: bytes, **options: Any) -> Bundle:
-    return bundles.load(content, unpacked_limit=LIMIT, **options)
+    return bundles.load(content, max_unpacked_bytes=LIMIT, **options)
 
 
 def old(pipeline: Pipeline, protocol: int) -> bytes:
@@ -53,32 +53,32 @@ def old(pipeline: Pipeline, protocol: int) -> bytes:
 def test_plain_pickles_of_every_protocol_are_read(protocol: int) -> None:
     pipeline = fitted(VALUES)
     loaded = load(pickle.dumps({"1": pipeline}, protocol)).models["1"]
-    assert isinstance(loaded, OneClass)
-    assert loaded.judge(VALUES.tolist())[1] == pipeline.decision_function(VALUES.reshape(-1, 1)).tolist()
+    assert isinstance(loaded, ClosedFormSvm)
+    assert loaded.predict(VALUES.tolist())[1] == pipeline.decision_function(VALUES.reshape(-1, 1)).tolist()
 
 
 @pytest.mark.parametrize("protocol", [0, 1, 2, 3])
 def test_a_pickle_of_scikit_learn_0_19_becomes_a_bundle_of_todays_with_the_same_numbers(protocol: int) -> None:
     expected = fitted(VALUES).decision_function(VALUES.reshape(-1, 1)).tolist()
-    record = bundles.load_pipeline(old(fitted(VALUES), protocol), unpacked_limit=LIMIT)
-    written = bundles.write_bundle({"1": record})
+    record = bundles.load_pipeline(old(fitted(VALUES), protocol), max_unpacked_bytes=LIMIT)
+    written = bundles.encode_bundle({"1": record})
     today = joblib.load(io.BytesIO(written))["1"]
     assert today.decision_function(VALUES.reshape(-1, 1)).tolist() == expected
-    assert load(written).models["1"].judge(VALUES.tolist())[1] == expected  # type: ignore[union-attr]  # it is a model
+    assert load(written).models["1"].predict(VALUES.tolist())[1] == expected  # type: ignore[union-attr]  # it is a model
 
 
 @pytest.mark.parametrize("compress", [0, 3, ("zlib", 1), ("gzip", 3), ("bz2", 3), ("xz", 3), ("lzma", 3)])
 def test_joblibs_compressions_are_read(compress: Any) -> None:
     target = io.BytesIO()
     joblib.dump({"1": a_model()}, target, compress=compress)
-    assert isinstance(load(target.getvalue()).models["1"], OneClass)
+    assert isinstance(load(target.getvalue()).models["1"], ClosedFormSvm)
 
 
 @pytest.mark.fault("T15")
 @pytest.mark.parametrize("squeeze", [zlib.compress, gzip.compress, bz2.compress, lzma.compress])
 def test_a_decompression_bomb_is_refused_at_the_limit(squeeze: Callable[[bytes], bytes]) -> None:
     with pytest.raises(ModelInvalid, match="more than the 1,000,000 bytes"):
-        bundles.load(squeeze(bytes(50_000_000)), unpacked_limit=1_000_000)
+        bundles.load(squeeze(bytes(50_000_000)), max_unpacked_bytes=1_000_000)
 
 
 @pytest.mark.fault("D7")
@@ -211,7 +211,7 @@ def hidden_in(place: str, evil: Evil) -> Any:
 def test_no_hidden_call_runs(place: str, engine: str, write: Callable[[Any], bytes], tmp_path: Any) -> None:
     mark = tmp_path / "ran"
     content = write(hidden_in(place, Evil(exec, f"open({str(mark)!r}, 'w').close()")))
-    with pytest.raises(FinalError):
+    with pytest.raises(PermanentError):
         load(content, engine=engine)
     assert not mark.exists()
 
@@ -236,7 +236,7 @@ def test_a_file_cannot_change_a_listed_class_or_function(engine: str) -> None:
         changing(b"sklearn.svm._classes", b"OneClassSVM", b"predict"),
         changing(b"numpy._core.numeric", b"_frombuffer", b"__doc__"),
     ):
-        with pytest.raises(FinalError):
+        with pytest.raises(PermanentError):
             load(content, engine=engine)
     assert callable(OneClassSVM.predict)
     assert sys.modules["numpy._core.numeric"]._frombuffer.__doc__ != 1
@@ -261,7 +261,7 @@ def deep(opening: bytes, closing: bytes, depth: int) -> bytes:
     ids=["deep lists", "deep key", "deep frozenset", "huge array", "huge bytes", "huge memo", "many references"],
 )
 def test_bombs_end_in_an_error(content: bytes) -> None:
-    with pytest.raises(FinalError):
+    with pytest.raises(PermanentError):
         load(content)
 
 
@@ -275,7 +275,7 @@ def test_an_array_larger_than_its_file_is_refused_before_memory_is_taken() -> No
 @pytest.mark.fault("D7")
 def test_one_bad_tag_leaves_the_others() -> None:
     loaded = load(bundle({"1": a_model(), "2": {"no": "model"}}))
-    assert isinstance(loaded.models["1"], OneClass)
+    assert isinstance(loaded.models["1"], ClosedFormSvm)
     assert isinstance(loaded.models["2"], ModelInvalid)
 
 
@@ -288,7 +288,7 @@ def test_a_bundle_that_uses_what_is_not_built_yet_is_incompatible_by_name() -> N
 
 
 def test_versions_of_scikit_learn_are_known_without_importing_it() -> None:
-    assert load(bundle({"1": a_model(), "2": a_model()})).versions == [__import__("sklearn").__version__]
+    assert load(bundle({"1": a_model(), "2": a_model()})).sklearn_versions == [__import__("sklearn").__version__]
 
 
 DETECTORS = [
@@ -309,8 +309,8 @@ def test_other_detectors_label_as_their_predict_does(detector: Any) -> None:
     pipeline = make_pipeline(RobustScaler(), detector).fit(VALUES.reshape(-1, 1))
     asked = [*VALUES.tolist(), -50.0, 0.0, 500.0]
     loaded = load(bundle({"1": pipeline})).models["1"]
-    assert not isinstance(loaded, FinalError)
-    labels, scores = loaded.judge(asked)
+    assert not isinstance(loaded, PermanentError)
+    labels, scores = loaded.predict(asked)
     column = np.array(asked).reshape(-1, 1)
     assert labels == [0 if label == 1 else 1 for label in pipeline.predict(column)]
     assert scores == pipeline.decision_function(column).tolist()
@@ -321,27 +321,27 @@ def test_other_detectors_label_as_their_predict_does(detector: Any) -> None:
 )
 def test_the_usual_scalers_load(scaler: Any) -> None:
     pipeline = make_pipeline(scaler, IsolationForest(n_estimators=3, random_state=1)).fit(VALUES.reshape(-1, 1))
-    assert not isinstance(load(bundle({"1": pipeline})).models["1"], FinalError)
+    assert not isinstance(load(bundle({"1": pipeline})).models["1"], PermanentError)
 
 
 def test_a_mixed_bundle_is_judged_whole_by_scikit_learn() -> None:
     forest = IsolationForest(n_estimators=3, random_state=1).fit(VALUES.reshape(-1, 1))
     loaded = load(bundle({"1": a_model(), "2": forest, "3": "nothing"}))
     assert a_model().predict([[10.0]]) == [1]
-    assert loaded.models["1"].judge([10.0])[0] == [0]  # type: ignore[union-attr]  # it is a model
+    assert loaded.models["1"].predict([10.0])[0] == [0]  # type: ignore[union-attr]  # it is a model
     assert isinstance(loaded.models["3"], ModelInvalid)
 
 
 def test_only_the_known_pipeline_can_be_brought_over() -> None:
     with pytest.raises(ModelIncompatible):
-        bundles.load_pipeline(pickle.dumps(IsolationForest()), unpacked_limit=LIMIT)
+        bundles.load_pipeline(pickle.dumps(IsolationForest()), max_unpacked_bytes=LIMIT)
     with pytest.raises(ModelIncompatible):
-        bundles.load_pipeline(pickle.dumps(OneClassSVM().fit([[1.0], [2.0]])), unpacked_limit=LIMIT)
+        bundles.load_pipeline(pickle.dumps(OneClassSVM().fit([[1.0], [2.0]])), max_unpacked_bytes=LIMIT)
     with pytest.raises(ModelRefused):
-        bundles.load_pipeline(by_name("os", "system", "true"), unpacked_limit=LIMIT)
+        bundles.load_pipeline(by_name("os", "system", "true"), max_unpacked_bytes=LIMIT)
 
 
 def test_reading_records_imports_nothing_of_the_file() -> None:
-    record = unpickler.read(pickle.dumps({"1": a_model()}))["1"]
-    assert record.kind == "sklearn.pipeline.Pipeline"
+    record = unpickler.load_inert(pickle.dumps({"1": a_model()}))["1"]
+    assert record.class_name == "sklearn.pipeline.Pipeline"
     assert not hasattr(record, "predict")

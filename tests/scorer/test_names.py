@@ -26,19 +26,19 @@ DATA = Settings().data_path
 @example("../models/x")
 @example("_SUCCESS")
 def test_an_id_is_one_segment_and_comes_back(identifier: str) -> None:
-    segment = blob_paths.segment(identifier)
+    segment = blob_paths.encode_id(identifier)
     assert segment not in ("", ".", "..")
     assert not set(segment) & set("/\\?#% ") - {"%"}
     assert not segment.startswith("_")
     assert segment.isascii()
-    assert blob_paths.identifier(segment) == identifier
+    assert blob_paths.decode_id(segment) == identifier
 
 
 @pytest.mark.parametrize(
     "text", ["", "a/b", "%2f", "%41", "a%", "%ZZ", "..", ".", "%FF", "a~", "a b", "%2e", "_a", "_SUCCESS"]
 )
 def test_a_segment_that_the_rule_would_not_write_is_no_id(text: str) -> None:
-    assert blob_paths.identifier(text) is None
+    assert blob_paths.decode_id(text) is None
 
 
 @pytest.mark.parametrize(
@@ -55,20 +55,20 @@ def test_a_segment_that_the_rule_would_not_write_is_no_id(text: str) -> None:
     ],
 )
 def test_segments(device: str, segment: str) -> None:
-    assert blob_paths.segment(device) == segment
+    assert blob_paths.encode_id(device) == segment
 
 
 @given(st.text(min_size=1))
 def test_a_name_made_by_a_template_gives_its_device_back(device: str) -> None:
-    assert blob_paths.device_of("{device}.joblib", blob_paths.model_name("{device}.joblib", device)) == device
+    assert blob_paths.device_from_name("{device}.joblib", blob_paths.model_name("{device}.joblib", device)) == device
     name = blob_paths.prediction_name("{window}/{device}.csv", WINDOW, device)
-    assert blob_paths.device_of("{window}/{device}.csv", name) == device
-    assert blob_paths.device_of(DATA, blob_paths.data_name(DATA, WINDOW.start, device)) == device
+    assert blob_paths.device_from_name("{window}/{device}.csv", name) == device
+    assert blob_paths.device_from_name(DATA, blob_paths.data_name(DATA, WINDOW.start, device)) == device
 
 
 @pytest.mark.parametrize("name", ["x.csv", "20180828T2300Z/a/b.csv", "2018/a.csv", "20180828T2300Z/%2f.csv"])
 def test_a_name_that_does_not_fit_the_template_has_no_device(name: str) -> None:
-    assert blob_paths.device_of(DATA, name) is None
+    assert blob_paths.device_from_name(DATA, name) is None
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_shared_blob_is_read_once() -> None:
 @pytest.mark.parametrize("template", ["{device}", "x/{device}.joblib"])
 def test_good_templates(template: str) -> None:
     only = frozenset({"device"})
-    assert blob_paths.check_template(template, only, required=only) == template
+    assert blob_paths.validate_template(template, only, required=only) == template
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_good_templates(template: str) -> None:
 def test_bad_templates_are_refused(template: str) -> None:
     only = frozenset({"device"})
     with pytest.raises(UsageInvalid, match="path template"):
-        blob_paths.check_template(template, only, required=only)
+        blob_paths.validate_template(template, only, required=only)
 
 
 @pytest.mark.fault("T8")
@@ -164,7 +164,7 @@ def test_bad_durations_are_refused(text: str) -> None:
 
 
 def test_a_folder_needs_no_environment_and_has_the_fleets_defaults() -> None:
-    found = settings.read({}, "somewhere")
+    found = settings.read_settings({}, "somewhere")
     assert (found.data_path, found.models_path, found.predictions_path) == (
         "{yyyy}{MM}{dd}T{HH}{mm}Z/{device}.csv",
         "{device}.joblib",
@@ -190,7 +190,7 @@ def test_a_folder_needs_no_environment_and_has_the_fleets_defaults() -> None:
 )
 def test_a_wrong_variable_is_named(name: str, value: str) -> None:
     with pytest.raises(UsageInvalid, match=name):
-        settings.read({name: value}, "somewhere")
+        settings.read_settings({name: value}, "somewhere")
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_a_wrong_variable_is_named(name: str, value: str) -> None:
 )
 def test_storage_that_is_not_named_is_asked_for(environment: dict[str, str], named: str) -> None:
     with pytest.raises(UsageInvalid, match=named) as refused:
-        settings.read(environment)
+        settings.read_settings(environment)
     assert "secret" not in str(refused.value)
 
 
@@ -215,21 +215,21 @@ def test_secrets_are_not_in_the_settings_words() -> None:
         "AZURE_STORAGE_CONNECTION_STRING": "AccountKey=canary1",
         "AZURE_STORAGE_SAS_TOKEN": "?sig=canary2",
     }
-    assert "canary" not in repr(settings.read(environment))
+    assert "canary" not in repr(settings.read_settings(environment))
 
 
-def parsed(*words: str, environment: dict[str, str] | None = None) -> request.Task:
+def parsed(*words: str, environment: dict[str, str] | None = None) -> request.ScoreRequest:
     parser = argparse.ArgumentParser()
     request.add_arguments(parser)
     line = ["--window-start", START, "--window-end", END, *words]
-    return request.parse(parser.parse_args(line), environment or {})
+    return request.parse_request(parser.parse_args(line), environment or {})
 
 
 def test_a_task_has_what_the_job_says() -> None:
     found = parsed("--tag", "1", "--tag=-4", "--run-uid", "u", "--job-name", "j", "--", "a", "-b")
     assert found.devices == ("a", "-b")
     assert found.tags == frozenset({"1", "-4"})
-    assert found.outcome_name == "_runs/u/j.json"
+    assert found.record_name == "_runs/u/j.json"
     assert parsed("--", "a").tags is None
 
 

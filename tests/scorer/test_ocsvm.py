@@ -12,18 +12,18 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import OneClassSVM
 
-from device_scorer.errors import FinalError, ModelIncompatible, ModelInvalid
+from device_scorer.errors import ModelIncompatible, ModelInvalid, PermanentError
 from device_scorer.models import bundle as bundles
 from device_scorer.models import unpickler
-from device_scorer.models.one_class_svm import OneClass, from_record
-from device_scorer.scoring.scorer import Scorer, choose, ending_of
+from device_scorer.models.one_class_svm import ClosedFormSvm, from_inert_object
+from device_scorer.scoring.scorer import Scorer, format_ending, select_tags
 from device_scorer.settings import Limits
 from tests.scorer.fleet import WINDOW, bundle, csv_of, fitted
 
 
-def closed(pipeline: Pipeline) -> OneClass:
-    loaded = bundles.load(bundle({"1": pipeline}), unpacked_limit=2**30).models["1"]
-    assert isinstance(loaded, OneClass)
+def closed(pipeline: Pipeline) -> ClosedFormSvm:
+    loaded = bundles.load(bundle({"1": pipeline}), max_unpacked_bytes=2**30).models["1"]
+    assert isinstance(loaded, ClosedFormSvm)
     return loaded
 
 
@@ -56,14 +56,14 @@ def test_every_bit_is_scikit_learns_at_the_support_vectors_too(
     training = [value * scale for value in values]
     pipeline = fitted(training, nu=nu, gamma=gamma)
     asked = around([*training, *at_support_vectors(pipeline, training)])
-    assert closed(pipeline).judge(asked) == reference(pipeline, asked)
+    assert closed(pipeline).predict(asked) == reference(pipeline, asked)
 
 
 def written(models: bytes, engine: str, data: bytes) -> bytes:
     """The predictions CSV of a device."""
-    loaded = bundles.load(models, unpacked_limit=2**30, engine=engine)
-    scorer = Scorer("d", WINDOW, choose(loaded, None).models, limits=Limits())
-    scorer.add(data, check=lambda: None)
+    loaded = bundles.load(models, max_unpacked_bytes=2**30, engine=engine)
+    scorer = Scorer("d", WINDOW, select_tags(loaded, None).models, limits=Limits())
+    scorer.add_partition(data, check_deadline=lambda: None)
     return bytes(scorer.body)
 
 
@@ -95,8 +95,8 @@ def test_many_values_at_once_give_the_labels_and_printed_scores_of_one_by_one(se
     pipeline = fitted(training, nu=nu)
     asked = [*around(training), *np.round(rng.normal(20, 6, 3000), 2).tolist()]
     one = closed(pipeline)
-    exact, fast = one._exact(asked), one._many(asked)
-    assert [ending_of(0, score) for score in fast] == [ending_of(0, score) for score in exact]
+    exact, fast = one._exact_scores(asked), one._vectorised_scores(asked)
+    assert [format_ending(0, score) for score in fast] == [format_ending(0, score) for score in exact]
     assert [score > 0 for score in fast] == [score > 0 for score in exact]
 
 
@@ -104,11 +104,11 @@ def test_a_large_device_takes_the_fast_way_with_the_same_labels() -> None:
     training = np.round(np.random.default_rng(3).normal(20, 3, 2000), 2).tolist()
     pipeline = fitted(training, nu=0.2)
     asked = training * 2
-    labels, scores = closed(pipeline).judge(asked)
+    labels, scores = closed(pipeline).predict(asked)
     assert len(asked) * len(closed(pipeline).vectors) > 200_000
     expected, exact = reference(pipeline, asked)
     assert labels == expected
-    assert [ending_of(0, score) for score in scores] == [ending_of(0, score) for score in exact]
+    assert [format_ending(0, score) for score in scores] == [format_ending(0, score) for score in exact]
 
 
 @pytest.mark.parametrize(("with_mean", "with_std"), [(True, False), (False, True), (False, False)])
@@ -116,16 +116,16 @@ def test_a_scaler_that_does_only_half_is_followed(*, with_mean: bool, with_std: 
     values = [1.0, 2.0, 3.5, 8.0, 1.5]
     steps = [("s", StandardScaler(with_mean=with_mean, with_std=with_std)), ("c", OneClassSVM(gamma=0.5, nu=0.3))]
     pipeline = Pipeline(steps).fit(np.array(values).reshape(-1, 1))
-    assert closed(pipeline).judge(around(values)) == reference(pipeline, around(values))
+    assert closed(pipeline).predict(around(values)) == reference(pipeline, around(values))
 
 
 @pytest.mark.parametrize("score", [-1e-18, -0.0, 0.0, 4.9e-10, -4.9e-10])
 def test_noise_around_zero_prints_as_zero_without_a_sign(score: float) -> None:
-    assert ending_of(0, score) == ",0,0.000000000\n"
+    assert format_ending(0, score) == ",0,0.000000000\n"
 
 
 def test_scores_print_with_nine_decimals() -> None:
-    assert [ending_of(0, score) for score in (-0.0284107, 1234.5, -1e-9)] == [
+    assert [format_ending(0, score) for score in (-0.0284107, 1234.5, -1e-9)] == [
         ",0,-0.028410700\n",
         ",0,1234.500000000\n",
         ",0,-0.000000001\n",
@@ -159,15 +159,15 @@ def with_nan() -> Pipeline:
     ids=["unfitted", "two features", "NaN", "dict", "None"],
 )
 def test_what_is_no_fitted_model_of_one_feature_is_an_error_that_says_so(
-    thing: object, error: type[FinalError], told: str
+    thing: object, error: type[PermanentError], told: str
 ) -> None:
-    loaded = bundles.load(bundle({"1": thing, "2": fitted([1.0, 2.0, 3.0])}), unpacked_limit=2**30)
+    loaded = bundles.load(bundle({"1": thing, "2": fitted([1.0, 2.0, 3.0])}), max_unpacked_bytes=2**30)
     assert isinstance(loaded.models["1"], error)
     assert told in str(loaded.models["1"])
-    assert isinstance(loaded.models["2"], OneClass)
+    assert isinstance(loaded.models["2"], ClosedFormSvm)
 
 
 def test_another_kernel_is_left_to_scikit_learn() -> None:
     steps = [("s", StandardScaler()), ("c", OneClassSVM(kernel="linear"))]
-    record = unpickler.read(bundle({"1": Pipeline(steps).fit(np.arange(9.0).reshape(-1, 1))}))["1"]
-    assert from_record(record) is None
+    record = unpickler.load_inert(bundle({"1": Pipeline(steps).fit(np.arange(9.0).reshape(-1, 1))}))["1"]
+    assert from_inert_object(record) is None

@@ -9,7 +9,15 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from device_scorer.contract import outcome_message
-from device_scorer.contract.outcome_message import LONGEST_WORD, Figures, Outcome, exit_code, intervals, message, record
+from device_scorer.contract.outcome_message import (
+    MAX_MESSAGE_BYTES,
+    Outcome,
+    RowCounts,
+    exit_code,
+    format_intervals,
+    outcome_record,
+    termination_message,
+)
 
 REASONS = [
     *("ModelNotFound", "ModelInvalid", "ModelRefused", "ModelIncompatible", "DataInvalid", "DataTooLarge"),
@@ -23,11 +31,11 @@ FAILURES = st.builds(
 )
 PASSINGS = st.builds(
     Outcome,
-    st.just(outcome_message.PASSING),
+    st.just(outcome_message.TRANSIENT),
     st.sampled_from(["StorageUnavailable", "IdentityUnavailable"]),
     st.text(max_size=500),
 )
-FIGURES = st.builds(Figures, *[st.integers(0, 3_000_000)] * 4)
+FIGURES = st.builds(RowCounts, *[st.integers(0, 3_000_000)] * 4)
 OTHERS = st.builds(
     Outcome,
     st.sampled_from(
@@ -55,8 +63,8 @@ def read(word: bytes) -> dict[str, Any]:
 @hypothesis_settings(max_examples=150)
 @given(MIXES)
 def test_any_mix_of_up_to_500_devices_fits_and_names_every_device_once(outcomes: dict[int, Outcome]) -> None:
-    raw = message(outcomes, len(outcomes))
-    assert len(raw) <= LONGEST_WORD
+    raw = termination_message(outcomes, len(outcomes))
+    assert len(raw) <= MAX_MESSAGE_BYTES
     word = read(raw)
     named = [
         index
@@ -74,27 +82,30 @@ def test_the_most_scattered_mixes_fit(step: int) -> None:
     """Neighbours always differ: no interval is longer than one, and the failed ones are named twice."""
     kinds = [
         *(Outcome(outcome_message.FAILED, reason, "é" * 500) for reason in REASONS),
-        *(Outcome(kind, figures=Figures(10**6, 10**6, 10**6, 10**6)) for kind in outcome_message.KINDS[:4]),
-        Outcome(outcome_message.PASSING, "StorageUnavailable"),
+        *(Outcome(kind, row_counts=RowCounts(10**6, 10**6, 10**6, 10**6)) for kind in outcome_message.KINDS[:4]),
+        Outcome(outcome_message.TRANSIENT, "StorageUnavailable"),
     ]
     outcomes = {index: kinds[index * step % len(kinds)] for index in range(500)}
-    assert len(message(outcomes, 500)) <= LONGEST_WORD
-    assert "tooLong" not in read(message(outcomes, 500))
+    assert len(termination_message(outcomes, 500)) <= MAX_MESSAGE_BYTES
+    assert "tooLong" not in read(termination_message(outcomes, 500))
     alternating = {index: kinds[(index % 2) * step % len(kinds)] for index in range(500)}
-    assert "tooLong" not in read(message(alternating, 500))
+    assert "tooLong" not in read(termination_message(alternating, 500))
 
 
 def test_the_word_adds_up_what_was_scored() -> None:
     outcomes = {
-        0: Outcome(outcome_message.SCORED, figures=Figures(100, 1, 2, 30), anomalous=True),
+        0: Outcome(outcome_message.SCORED, row_counts=RowCounts(100, 1, 2, 30), anomalous=True),
         1: Outcome(
-            outcome_message.PARTIAL, message="tag 4 could not be scored", figures=Figures(50, 0, 0, 40), anomalous=True
+            outcome_message.PARTIAL,
+            message="tag 4 could not be scored",
+            row_counts=RowCounts(50, 0, 0, 40),
+            anomalous=True,
         ),
         2: Outcome(outcome_message.EMPTY, message="no readings"),
         3: Outcome(outcome_message.FAILED, "DataInvalid", "no such column"),
-        4: Outcome(outcome_message.SCORED, figures=Figures(10)),
+        4: Outcome(outcome_message.SCORED, row_counts=RowCounts(10)),
     }
-    assert read(message(outcomes, 5)) == {
+    assert read(termination_message(outcomes, 5)) == {
         "v": 1,
         "devices": 5,
         "outcomes": {"scored": "0,4", "partial": "1", "empty": "2", "failed": "3"},
@@ -112,14 +123,17 @@ def test_the_word_adds_up_what_was_scored() -> None:
 def test_samples_show_each_reason_before_a_second_of_one() -> None:
     outcomes = {index: Outcome(outcome_message.FAILED, "ModelNotFound", "none") for index in range(100)}
     outcomes[99] = Outcome(outcome_message.FAILED, "DataTooLarge", "rare")
-    assert [sample[1] for sample in read(message(outcomes, 100))["samples"]][:2] == ["ModelNotFound", "DataTooLarge"]
+    assert [sample[1] for sample in read(termination_message(outcomes, 100))["samples"]][:2] == [
+        "ModelNotFound",
+        "DataTooLarge",
+    ]
 
 
 def test_the_record_has_every_devices_message() -> None:
     outcomes = {index: Outcome(outcome_message.FAILED, "ModelNotFound", "x" * 400) for index in range(400)}
-    outcomes[400] = Outcome(outcome_message.SCORED, figures=Figures(1))
-    found = read(record(outcomes, [f"press-{index}" for index in range(401)]))
-    assert len(found["messages"]) == outcome_message.complaints(outcomes) == 400
+    outcomes[400] = Outcome(outcome_message.SCORED, row_counts=RowCounts(1))
+    found = read(outcome_record(outcomes, [f"press-{index}" for index in range(401)]))
+    assert len(found["messages"]) == outcome_message.count_failures(outcomes) == 400
     assert found["messages"]["7"] == ["failed", "ModelNotFound", "x" * 400, "press-7"]
 
 
@@ -147,4 +161,4 @@ def test_exit_codes(kinds: list[str], devices: int, code: int) -> None:
     [([], ""), ([3], "3"), ([3, 1, 2], "1-3"), ([0, 2, 4, 5], "0,2,4-5")],
 )
 def test_intervals(numbers: list[int], notation: str) -> None:
-    assert intervals(numbers) == notation
+    assert format_intervals(numbers) == notation

@@ -4,23 +4,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_scorer.contract.outcome_message import Figures
+from device_scorer.contract.outcome_message import RowCounts
 from device_scorer.scoring import predictions
-from device_scorer.scoring.predictions import Sources, Standing
+from device_scorer.scoring.predictions import ExistingState, InputVersions
 from device_scorer.store.base import BlobInfo
 from tests.scorer.fleet import WINDOW
 
-SOURCES = Sources(("e1", "e2"), "m1", "abc", "1.9.1")
+SOURCES = InputVersions(("e1", "e2"), "m1", "abc", "1.9.1")
 
 
 def there(*, run: str = "first", tags: frozenset[str] | None = None, complete: bool = True, **changes: str) -> BlobInfo:
-    found = predictions.metadata(
+    found = predictions.build_metadata(
         run_uid=run,
         window=WINDOW,
         tags=tags,
         complete=complete,
-        sources=SOURCES,
-        figures=Figures(10, 1, 2, 3),
+        input_versions=SOURCES,
+        row_counts=RowCounts(10, 1, 2, 3),
     )
     return BlobInfo("p.csv", 1, "etag", {**found, **changes})
 
@@ -28,47 +28,51 @@ def there(*, run: str = "first", tags: frozenset[str] | None = None, complete: b
 @pytest.mark.parametrize(
     ("blob", "policy", "asked", "standing"),
     [
-        (None, "CreateOnly", None, Standing.ABSENT),
-        (there(), "CreateOnly", None, Standing.STANDS),
-        (there(), "CreateOnly", {"1"}, Standing.STANDS),
-        (there(tags=frozenset({"1", "2"})), "CreateOnly", {"1"}, Standing.STANDS),
-        (there(tags=frozenset({"1"})), "CreateOnly", {"1", "2"}, Standing.YIELDS),
-        (there(tags=frozenset({"1"})), "CreateOnly", None, Standing.YIELDS),
-        (there(complete=False), "CreateOnly", None, Standing.YIELDS),
-        (there(window="2018-08-28T23:00:00Z/2018-08-28T23:30:00Z"), "CreateOnly", None, Standing.YIELDS),
-        (BlobInfo("p.csv", 1, "etag", {}), "CreateOnly", None, Standing.YIELDS),
-        (there(), "IfChanged", None, Standing.STANDS_IF_UNCHANGED),
-        (there(complete=False), "IfChanged", None, Standing.YIELDS),
-        (there(), "Overwrite", None, Standing.YIELDS),
-        (there(run="ours"), "CreateOnly", None, Standing.OURS),
-        (there(run="ours"), "Overwrite", None, Standing.OURS),
-        (there(run="ours", complete=False), "IfChanged", None, Standing.OURS),
-        (there(run="ours", tags=frozenset({"1"})), "Overwrite", {"2"}, Standing.YIELDS),
+        (None, "CreateOnly", None, ExistingState.ABSENT),
+        (there(), "CreateOnly", None, ExistingState.KEEP),
+        (there(), "CreateOnly", {"1"}, ExistingState.KEEP),
+        (there(tags=frozenset({"1", "2"})), "CreateOnly", {"1"}, ExistingState.KEEP),
+        (there(tags=frozenset({"1"})), "CreateOnly", {"1", "2"}, ExistingState.REPLACE),
+        (there(tags=frozenset({"1"})), "CreateOnly", None, ExistingState.REPLACE),
+        (there(complete=False), "CreateOnly", None, ExistingState.REPLACE),
+        (there(window="2018-08-28T23:00:00Z/2018-08-28T23:30:00Z"), "CreateOnly", None, ExistingState.REPLACE),
+        (BlobInfo("p.csv", 1, "etag", {}), "CreateOnly", None, ExistingState.REPLACE),
+        (there(), "IfChanged", None, ExistingState.KEEP_IF_UNCHANGED),
+        (there(complete=False), "IfChanged", None, ExistingState.REPLACE),
+        (there(), "Overwrite", None, ExistingState.REPLACE),
+        (there(run="ours"), "CreateOnly", None, ExistingState.WRITTEN_BY_THIS_RUN),
+        (there(run="ours"), "Overwrite", None, ExistingState.WRITTEN_BY_THIS_RUN),
+        (there(run="ours", complete=False), "IfChanged", None, ExistingState.WRITTEN_BY_THIS_RUN),
+        (there(run="ours", tags=frozenset({"1"})), "Overwrite", {"2"}, ExistingState.REPLACE),
     ],
 )
-def test_standing(blob: BlobInfo | None, policy: str, asked: set[str] | None, standing: Standing) -> None:
+def test_standing(blob: BlobInfo | None, policy: str, asked: set[str] | None, standing: ExistingState) -> None:
     tags = None if asked is None else frozenset(asked)
-    assert predictions.standing(blob, run_uid="ours", window=WINDOW, asked=tags, policy=policy) is standing
+    assert (
+        predictions.existing_state(blob, run_uid="ours", window=WINDOW, requested_tags=tags, policy=policy) is standing
+    )
 
 
 def test_a_person_without_a_run_never_owns_what_is_there() -> None:
-    found = predictions.standing(there(run=""), run_uid="", window=WINDOW, asked=None, policy="Overwrite")
-    assert found is Standing.YIELDS
+    found = predictions.existing_state(
+        there(run=""), run_uid="", window=WINDOW, requested_tags=None, policy="Overwrite"
+    )
+    assert found is ExistingState.REPLACE
 
 
 def test_the_same_inputs_are_unchanged_and_any_other_is_a_change() -> None:
     found = there().metadata
-    assert predictions.unchanged(found, SOURCES)
-    assert not predictions.unchanged(found, Sources(("e1",), "m1"))
-    assert not predictions.unchanged(found, Sources(("e1", "e2"), "m2"))
+    assert predictions.inputs_unchanged(found, SOURCES)
+    assert not predictions.inputs_unchanged(found, InputVersions(("e1",), "m1"))
+    assert not predictions.inputs_unchanged(found, InputVersions(("e1", "e2"), "m2"))
 
 
 def test_replacing_a_narrower_blob_keeps_its_tags() -> None:
     one, two = frozenset({"1"}), frozenset({"2 a"})
-    assert predictions.widened(there(tags=one), window=WINDOW, asked=two) == frozenset({"1", "2 a"})
-    assert predictions.widened(there(complete=False), window=WINDOW, asked=two) is None
-    assert predictions.widened(there(tags=one), window=WINDOW, asked=None) is None
-    assert predictions.widened(None, window=WINDOW, asked=two) == two
+    assert predictions.merged_tags(there(tags=one), window=WINDOW, requested_tags=two) == frozenset({"1", "2 a"})
+    assert predictions.merged_tags(there(complete=False), window=WINDOW, requested_tags=two) is None
+    assert predictions.merged_tags(there(tags=one), window=WINDOW, requested_tags=None) is None
+    assert predictions.merged_tags(None, window=WINDOW, requested_tags=two) == two
 
 
 @given(st.frozensets(st.text(min_size=1, max_size=256), min_size=1, max_size=100))
@@ -89,5 +93,5 @@ def test_tags_cover_their_subsets_and_no_others(tags: frozenset[str]) -> None:
 
 
 def test_figures_come_back_from_metadata_and_rubbish_is_nought() -> None:
-    assert predictions.figures_of(there().metadata) == Figures(10, 1, 2, 3)
-    assert predictions.figures_of({"rows": "many", "anomalies": "-1"}) == Figures()
+    assert predictions.row_counts_from(there().metadata) == RowCounts(10, 1, 2, 3)
+    assert predictions.row_counts_from({"rows": "many", "anomalies": "-1"}) == RowCounts()

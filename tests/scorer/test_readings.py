@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from device_scorer import readings
 from device_scorer.errors import DataInvalid
-from device_scorer.readings import Row, instant, number, parse
+from device_scorer.readings import Row, parse_lines, parse_timestamp, parse_value
 
 AT = 1_535_497_205  # 2018-08-28T23:00:05Z
 HEADER = b"TS,Device,Tag,Value\n"
@@ -18,7 +18,7 @@ HEADER = b"TS,Device,Tag,Value\n"
 
 def rows_of(content: bytes, **options: bool) -> tuple[list[Row], list[str]]:
     bad: list[str] = []
-    return list(parse(io.BytesIO(content), on_bad=lambda _, reason: bad.append(reason), **options)), bad
+    return list(parse_lines(io.BytesIO(content), on_bad=lambda _, reason: bad.append(reason), **options)), bad
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def rows_of(content: bytes, **options: bool) -> tuple[list[Row], list[str]]:
     ],
 )
 def test_every_accepted_form_of_an_instant_is_read(text: str, seconds: int) -> None:
-    assert instant(text) == seconds
+    assert parse_timestamp(text) == seconds
 
 
 @pytest.mark.parametrize(
@@ -63,20 +63,20 @@ def test_every_accepted_form_of_an_instant_is_read(text: str, seconds: int) -> N
 )
 def test_what_is_no_instant_is_refused(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  whichever message
-        instant(text)
+        parse_timestamp(text)
 
 
 @given(st.text(max_size=30))
 def test_no_text_breaks_the_reading_of_an_instant_otherwise(text: str) -> None:
     with contextlib.suppress(ValueError):
-        assert isinstance(instant(text), int)
+        assert isinstance(parse_timestamp(text), int)
 
 
 @pytest.mark.parametrize(
     ("text", "value"), [("1", 1.0), ("-1.5e3", -1500.0), (" 2 ", 2.0), ("+.5", 0.5), ("1e149", 1e149)]
 )
 def test_numbers_are_read(text: str, value: float) -> None:
-    assert number(text) == value
+    assert parse_value(text) == value
 
 
 @pytest.mark.fault("D1")
@@ -84,7 +84,7 @@ def test_numbers_are_read(text: str, value: float) -> None:
     "text", ["", "NaN", "nan", "inf", "-Infinity", "1e999", "1e150", "1_000", "0x10", "٣", "1,5", "n/a", "1 2"]
 )
 def test_what_is_no_finite_plausible_number_is_nan(text: str) -> None:
-    assert number(text) != number(text)
+    assert parse_value(text) != parse_value(text)
 
 
 @pytest.mark.fault("D9")
@@ -161,7 +161,7 @@ def test_a_last_line_without_an_end_may_be_cut_and_is_no_reading() -> None:
     rows, bad = rows_of(content)
     assert [row.value for row in rows] == ["10.5"]
     assert "cut short" in bad[0]
-    assert len(rows_of(content, may_be_cut=False)[0]) == 2
+    assert len(rows_of(content, reject_unterminated=False)[0]) == 2
 
 
 def test_epoch_seconds_are_a_bad_row_that_says_so() -> None:
@@ -210,8 +210,8 @@ LINES = st.sampled_from(
 @given(st.lists(LINES, max_size=12), st.integers(1, 5))
 def test_many_lines_at_a_time_are_read_as_one_by_one(lines: list[bytes], block: int) -> None:
     content, bad = HEADER + b"".join(lines), []
-    with mock.patch.object(readings, "_BLOCK", block):
-        found = list(readings.rows(content, on_bad=lambda _, reason: bad.append(reason)))
+    with mock.patch.object(readings, "_BLOCK_LINES", block):
+        found = list(readings.read_rows(content, on_bad=lambda _, reason: bad.append(reason)))
     singly, singly_bad = rows_of(content)
     assert repr([*map(tuple, found)]) == repr([*map(tuple, singly)])  # as texts, since no NaN equals another
     assert bad == singly_bad

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from device_scorer import __version__
-from device_scorer.cli.score import _Tell
+from device_scorer.cli.score import _OutcomePrinter
 from device_scorer.errors import DeadlineExceeded
-from device_scorer.scoring.context import Guard, Shift
+from device_scorer.scoring.context import DeviceDeadline, ScoringContext
 from device_scorer.scoring.device import score_device
 from device_scorer.scoring.predictions import encode_tags
-from device_scorer.scoring.request import Task
+from device_scorer.scoring.request import ScoreRequest
 from device_scorer.settings import Settings
 from device_scorer.store.base import Blob
 from device_scorer.store.folder import FolderStore
@@ -136,7 +136,9 @@ def test_an_id_cannot_make_a_line_of_its_own_nor_speak_to_the_terminal(
     said = fleet.score(devices=[evil, "press-1"])
     assert len(said.out.splitlines()) == 2
     assert said.out.replace("\n", "").isprintable()
-    monkeypatch.setattr("device_scorer.cli.score._teller", lambda asked, local: _Tell(asked, human=not local))
+    monkeypatch.setattr(
+        "device_scorer.cli.score._make_printer", lambda asked, local: _OutcomePrinter(asked, human=not local)
+    )
     lines = fleet.score(devices=[evil]).err.split("\n")
     assert [json.loads(line)["device"] for line in lines if line] == [evil]
     assert all(line.isascii() and line.isprintable() for line in lines)
@@ -207,7 +209,7 @@ def test_bad_rows_are_counted_where_they_can_be_seen(fleet: Fleet) -> None:
 def test_metadata_tells_the_inputs_and_the_figures(fleet: Fleet) -> None:
     fleet.device(data=readings("press-1", values=[10, SPIKE]))
     fleet.score("--run-uid", "u1", "--job-name", "j1")
-    data, models = fleet.store.stat("data", "20180828T2300Z/press-1.csv"), fleet.store.stat("models", "press-1.joblib")
+    data, models = fleet.store.head("data", "20180828T2300Z/press-1.csv"), fleet.store.head("models", "press-1.joblib")
     assert data is not None
     assert models is not None
     found = fleet.metadata()
@@ -310,10 +312,10 @@ def test_a_new_scoring_takes_the_windows_success_mark_away(fleet: Fleet) -> None
     fleet.device()
     fleet.store.write("predictions", mark, b"")
     fleet.score()
-    assert fleet.store.stat("predictions", mark) is None
+    assert fleet.store.head("predictions", mark) is None
     fleet.store.write("predictions", mark, b"")
     fleet.score()
-    assert fleet.store.stat("predictions", mark) is not None
+    assert fleet.store.head("predictions", mark) is not None
 
 
 @pytest.mark.fault("T15")
@@ -338,7 +340,7 @@ def test_limits_hold_before_loading(
 
 
 def test_readings_above_the_small_size_are_scored_all_the_same(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("device_scorer.scoring.inputs.SMALL", 50)
+    monkeypatch.setattr("device_scorer.scoring.inputs.LARGE_READINGS_BYTES", 50)
     names = [fleet.device(f"press-{number}") for number in range(6)]
     assert fleet.score(devices=names).out.count("scored  5 rows") == 6
 
@@ -372,22 +374,22 @@ def test_logs_are_json_lines_where_no_one_sits_at_a_terminal(fleet: Fleet) -> No
 class Hurried(FolderStore):
     """A folder in which the device's time is over once its readings are read."""
 
-    def __init__(self, fleet: Fleet, guard: Guard) -> None:
+    def __init__(self, fleet: Fleet, guard: DeviceDeadline) -> None:
         super().__init__(fleet.folder)
         self.guard = guard
 
     def read(self, container: str, name: str, *, max_bytes: int | None = None) -> Blob | None:
         if container == "data":
-            self.guard.give_up()
+            self.guard.abandon()
         return super().read(container, name, max_bytes=max_bytes)
 
 
 @pytest.mark.fault("F32")
 def test_a_device_that_was_given_up_writes_no_more(fleet: Fleet) -> None:
     fleet.device()
-    guard = Guard(30)
-    shift = Shift(Task(("press-1",), WINDOW), Settings(folder=fleet.folder), Hurried(fleet, guard))
+    guard = DeviceDeadline(30)
+    shift = ScoringContext(ScoreRequest(("press-1",), WINDOW), Settings(folder=fleet.folder), Hurried(fleet, guard))
     with pytest.raises(DeadlineExceeded):
         score_device("press-1", shift, guard)
     assert fleet.predictions() is None
-    assert score_device("press-1", shift, Guard(30)).kind == "scored"
+    assert score_device("press-1", shift, DeviceDeadline(30)).kind == "scored"

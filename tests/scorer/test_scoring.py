@@ -6,7 +6,7 @@ import pytest
 
 from device_scorer.errors import DataInvalid, DataTooLarge, DeadlineExceeded, ModelInvalid, ModelNotFound
 from device_scorer.models.bundle import Bundle
-from device_scorer.scoring.scorer import _MEMO, CHUNK, Scorer, choose
+from device_scorer.scoring.scorer import _CACHE_SIZE, CHUNK_ROWS, Scorer, select_tags
 from device_scorer.settings import Limits
 from tests.scorer.fleet import WINDOW, csv_of
 
@@ -16,13 +16,13 @@ TS = "2018-08-28T23:00:05Z"
 class AboveTen:
     """A model that calls what is above ten anomalous, and counts what it is asked."""
 
-    version = "1"
+    sklearn_version = "1"
 
     def __init__(self, *, scored: bool = True) -> None:
         self.asked: list[float] = []
         self.scored = scored
 
-    def judge(self, values: Sequence[float]) -> tuple[list[int], list[float] | None]:
+    def predict(self, values: Sequence[float]) -> tuple[list[int], list[float] | None]:
         self.asked += values
         return [int(value > 10) for value in values], [10 - value for value in values] if self.scored else None
 
@@ -30,7 +30,7 @@ class AboveTen:
 def scorer(*contents: bytes, models: dict[str, AboveTen] | None = None, **limits: float) -> Scorer:
     made = Scorer("d", WINDOW, models or {"1": AboveTen()}, limits=Limits(**limits))  # type: ignore[arg-type]  # a model by its shape; numbers
     for content in contents:
-        made.add(content, check=lambda: None)
+        made.add_partition(content, check_deadline=lambda: None)
     return made
 
 
@@ -61,7 +61,7 @@ def test_ids_that_need_quotes_get_them() -> None:
 
 
 def test_more_different_values_than_are_remembered_are_judged_like_few() -> None:
-    first, again = range(_MEMO + 1), range(0, _MEMO, 2)  # the last chunks have both known and new values
+    first, again = range(_CACHE_SIZE + 1), range(0, _CACHE_SIZE, 2)  # the last chunks have both known and new values
     numbers = [*first, *(number for known in again for number in (known, -known - 1))]
     made = scorer(csv_of(*((TS, "d", "1", str(number)) for number in numbers)))
     labels = [int(line.split(b",")[4]) for line in made.body.splitlines()[1:]]
@@ -72,7 +72,7 @@ def test_more_different_values_than_are_remembered_are_judged_like_few() -> None
 def test_bad_values_are_counted_and_never_labelled() -> None:
     good = [(TS, "d", "1", "1")] * 4
     made = scorer(csv_of(*good, (TS, "d", "1", "NaN"), (TS, "d", "1", "inf"), (TS, "d", "1", "")))
-    assert (made.tally.rows, made.tally.bad) == (4, 3)
+    assert (made.statistics.rows, made.statistics.bad_rows) == (4, 3)
     assert made.finish()
 
 
@@ -81,26 +81,26 @@ def test_above_the_share_of_bad_lines_the_device_fails_and_quotes_one() -> None:
     made = scorer(csv_of((TS, "d", "1", "1"), (TS, "d", "1", "oops"), (TS, "d", "1", "")))
     with pytest.raises(DataInvalid, match=r"2 of 3 lines are no readings.*oops"):
         made.finish()
-    assert scorer(csv_of((TS, "d", "1", "1"), (TS, "d", "1", "oops")), bad_share=0.5).finish()
+    assert scorer(csv_of((TS, "d", "1", "1"), (TS, "d", "1", "oops")), max_bad_share=0.5).finish()
 
 
 @pytest.mark.fault("D5")
 def test_a_cut_last_line_is_counted_but_fails_nothing() -> None:
     made = scorer(csv_of((TS, "d", "1", "1")) + f"{TS},d,1,9".encode())
     assert made.finish()
-    assert (made.tally.rows, made.tally.bad, made.tally.cut) == (1, 0, 1)
+    assert (made.statistics.rows, made.statistics.bad_rows, made.statistics.truncated_rows) == (1, 0, 1)
 
 
 @pytest.mark.fault("D9")
 def test_rows_of_other_devices_are_no_readings_of_this_one() -> None:
     made = scorer(csv_of((TS, "001", "1", "1"), (TS, " d", "1", "1"), (TS, "d", "1", "1")))
-    assert (made.tally.rows, made.tally.of_others) == (1, 2)
+    assert (made.statistics.rows, made.statistics.foreign_rows) == (1, 2)
 
 
 def test_rows_of_a_tag_without_model_are_counted_as_unscored() -> None:
     made = scorer(csv_of((TS, "d", "1", "1"), (TS, "d", "x", "1")))
     assert made.finish()
-    assert (made.tally.rows, made.tally.unscored) == (1, 1)
+    assert (made.statistics.rows, made.statistics.unscored_rows) == (1, 1)
 
 
 def test_readings_of_nothing_but_tags_without_model_fail_the_device() -> None:
@@ -118,14 +118,14 @@ def test_no_reading_in_the_window_is_nothing_to_write(content: bytes) -> None:
 def test_duplicates_stay_and_equal_readings_are_judged_once() -> None:
     model = AboveTen()
     made = scorer(csv_of(*[(TS, "d", "1", "5")] * 3, (TS, "d", "1", "5.0")), models={"1": model})
-    assert made.tally.rows == 4
+    assert made.statistics.rows == 4
     assert model.asked == [5.0]
 
 
 @pytest.mark.fault("T15")
 def test_more_rows_than_allowed_end_before_memory_does() -> None:
     with pytest.raises(DataTooLarge, match="more than the 10 readings"):
-        scorer(csv_of(*[(TS, "d", "1", "1")] * 11), rows=10)
+        scorer(csv_of(*[(TS, "d", "1", "1")] * 11), max_rows=10)
 
 
 def test_a_device_is_stopped_between_chunks() -> None:
@@ -134,15 +134,15 @@ def test_a_device_is_stopped_between_chunks() -> None:
 
     made = scorer()
     with pytest.raises(DeadlineExceeded):
-        made.add(csv_of(*[(TS, "d", "1", "1")] * (CHUNK + 1)), check=late)
+        made.add_partition(csv_of(*[(TS, "d", "1", "1")] * (CHUNK_ROWS + 1)), check_deadline=late)
 
 
 def test_chunks_do_not_change_the_bytes() -> None:
-    rows = [(TS, "d", "1", str(number % 20)) for number in range(CHUNK + 5)]
+    rows = [(TS, "d", "1", str(number % 20)) for number in range(CHUNK_ROWS + 5)]
     whole = scorer(csv_of(*rows))
     halves = scorer(csv_of(*rows[:7]), csv_of(*rows[7:]))
     assert whole.body == halves.body
-    assert whole.tally == halves.tally
+    assert whole.statistics == halves.statistics
 
 
 def test_a_model_without_scores_leaves_them_empty() -> None:
@@ -152,15 +152,15 @@ def test_a_model_without_scores_leaves_them_empty() -> None:
 
 def test_chosen_are_the_tags_asked_for_or_all_and_the_unusable_are_told() -> None:
     bundle = Bundle({"1": AboveTen(), "2": ModelInvalid("not fitted")})
-    assert list(choose(bundle, None).models) == ["1"]
-    assert list(choose(bundle, None).failed) == ["2"]
-    assert list(choose(bundle, frozenset({"1"})).failed) == []
-    assert isinstance(choose(bundle, frozenset({"1", "9"})).failed["9"], ModelNotFound)
+    assert list(select_tags(bundle, None).models) == ["1"]
+    assert list(select_tags(bundle, None).failed) == ["2"]
+    assert list(select_tags(bundle, frozenset({"1"})).failed) == []
+    assert isinstance(select_tags(bundle, frozenset({"1", "9"})).failed["9"], ModelNotFound)
 
 
 def test_where_no_tag_can_be_scored_the_reason_is_the_first_ones() -> None:
     bundle = Bundle({"2": ModelInvalid("not fitted")})
     with pytest.raises(ModelInvalid, match="tag '2': not fitted"):
-        choose(bundle, None)
+        select_tags(bundle, None)
     with pytest.raises(ModelNotFound, match="none of its 1 tags"):
-        choose(bundle, frozenset({"9"}))
+        select_tags(bundle, frozenset({"9"}))

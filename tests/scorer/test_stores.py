@@ -13,9 +13,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from device_scorer import settings as scorer_settings
-from device_scorer.contract.blob_paths import prediction_name, segment
-from device_scorer.errors import ConfigurationInvalid, IdentityUnavailable, TooLarge
-from device_scorer.store.base import Store, md5_of
+from device_scorer.contract.blob_paths import encode_id, prediction_name
+from device_scorer.errors import BlobTooLarge, ConfigurationInvalid, IdentityUnavailable
+from device_scorer.store.base import Store, md5_hex
 from device_scorer.store.factory import open_store
 from device_scorer.window import Window
 from tests.support.azurite import Storage
@@ -37,7 +37,7 @@ def sas_of(storage: Storage, permission: str = "rwdlac") -> str:
 
 @contextmanager
 def store_on(storage: Storage, **changes: str) -> Iterator[Store]:
-    store = open_store(scorer_settings.read({**storage.environment(), **changes}))
+    store = open_store(scorer_settings.read_settings({**storage.environment(), **changes}))
     yield store
     store.close()
 
@@ -45,7 +45,7 @@ def store_on(storage: Storage, **changes: str) -> Iterator[Store]:
 @pytest.fixture(params=["folder", *(pytest.param(kind, marks=pytest.mark.real) for kind in ("key", "sas", "token"))])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     if request.param == "folder":
-        yield open_store(scorer_settings.read({}, str(tmp_path / "store")))
+        yield open_store(scorer_settings.read_settings({}, str(tmp_path / "store")))
         return
     if request.param == "token":
         workload = request.getfixturevalue("workload")
@@ -75,7 +75,7 @@ def test_an_empty_blob_is_a_blob(store: Store) -> None:
 def test_no_such_blob_is_none_everywhere(store: Store) -> None:
     store.ensure_container("data")
     assert store.read("data", "none.csv") is None
-    assert store.stat("data", "none.csv") is None
+    assert store.head("data", "none.csv") is None
     assert store.write("data", "none.csv", b"x", if_match="abc") is None
     store.delete("data", "none.csv")
 
@@ -108,7 +108,7 @@ def test_overwriting_replaces_whatever_is_there(store: Store) -> None:
 @pytest.mark.fault("D6", "T15")
 def test_too_large_a_blob_is_refused_with_its_size(store: Store) -> None:
     store.write("data", "big.csv", b"x" * 5000)
-    with pytest.raises(TooLarge) as refused:
+    with pytest.raises(BlobTooLarge) as refused:
         store.read("data", "big.csv", max_bytes=4999)
     assert (refused.value.size, refused.value.limit) == (5000, 4999)
     assert store.read("data", "big.csv", max_bytes=5000) is not None
@@ -119,9 +119,9 @@ def test_a_listing_has_names_in_order_with_metadata_and_checksum(store: Store) -
         store.write("predictions", name, name.encode(), metadata={"complete": "true"})
     found = list(store.list("predictions", "w/"))
     assert [info.name for info in found] == ["w/a.csv", "w/b%2Fc.csv"]
-    assert [info.md5 for info in found] == [md5_of(b"w/a.csv"), md5_of(b"w/b%2Fc.csv")]
+    assert [info.md5 for info in found] == [md5_hex(b"w/a.csv"), md5_hex(b"w/b%2Fc.csv")]
     assert all(dict(info.metadata) == {"complete": "true"} and info.size == len(info.name) for info in found)
-    assert found[0] == store.stat("predictions", "w/a.csv")
+    assert found[0] == store.head("predictions", "w/a.csv")
 
 
 def test_deleting_removes_blob_and_metadata(store: Store) -> None:
@@ -157,7 +157,7 @@ def test_of_many_writers_one_wins(store: Store) -> None:
 
 @pytest.mark.fault("T5", "T8")
 @hypothesis_settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(device=st.text(min_size=1, max_size=40).filter(lambda text: len(segment(text)) < 200))
+@given(device=st.text(min_size=1, max_size=40).filter(lambda text: len(encode_id(text)) < 200))
 @example(device="..")
 @example(device="../models/x")
 @example(device="%2e%2e/%2e%2e")

@@ -139,16 +139,16 @@ def test_files_with_other_names_are_named_and_left_out(tmp_path: Path) -> None:
     ],
 )
 def test_the_last_underscore_of_a_name_divides_device_and_tag(name: str, device: str, tag: str) -> None:
-    assert legacy_models.find([Path(name)]).files == {device: {tag: Path(name)}}
+    assert legacy_models.find_models([Path(name)]).files == {device: {tag: Path(name)}}
 
 
 @pytest.mark.parametrize("name", ["model_1", "model__1", "model_1_", "models_1_1", "model_a b_1", "xmodel_1_1"])
 def test_a_name_that_is_no_models_is_ignored(name: str) -> None:
-    assert legacy_models.find([Path(name)]) == legacy_models.Found({}, [name])
+    assert legacy_models.find_models([Path(name)]) == legacy_models.LegacyModels({}, [name])
 
 
 def test_two_files_for_one_tag_are_told_apart(tmp_path: Path) -> None:
-    found = legacy_models.find([tmp_path / "model_1_1", tmp_path / "model_1_1.pkl"])
+    found = legacy_models.find_models([tmp_path / "model_1_1", tmp_path / "model_1_1.pkl"])
     assert found.files == {"1": {"1": tmp_path / "model_1_1"}}
     assert found.ignored == ["model_1_1.pkl (beside model_1_1)"]
 

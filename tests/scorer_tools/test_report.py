@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from device_scorer.contract.blob_paths import segment
+from device_scorer.contract.blob_paths import encode_id
 from device_scorer.store.base import Blob
 from device_scorer.store.folder import FolderStore
 from tests.scorer_tools.command import Said, scorer
@@ -43,14 +43,14 @@ def predicted(
     metadata = {"window": "w", "tags": tags, "complete": str(complete).lower(), "badrows": "2", "unscoredrows": "1"}
     figures = {"rows": str(found.total()), "anomalies": str(found["1"])}
     content = f"{HEADER}{file.getvalue()}".encode()
-    name = f"{slug}/{segment(device)}.csv"
+    name = f"{slug}/{encode_id(device)}.csv"
     FolderStore(folder).write("predictions", name, content, metadata={**metadata, **figures}, overwrite=True)
 
 
 def modelled(folder: Path, *devices: str) -> None:
     (folder / "models").mkdir(parents=True, exist_ok=True)
     for device in devices:
-        (folder / "models" / f"{segment(device)}.joblib").touch()
+        (folder / "models" / f"{encode_id(device)}.joblib").touch()
 
 
 def report(folder: Path, *words: str | Path) -> Said:
@@ -313,7 +313,7 @@ def test_the_page_asks_for_nothing_from_anywhere(tmp_path: Path) -> None:
 @pytest.mark.parametrize("device", ["_failures", "_anomalies", "_summary", "_SUCCESS", "_runs", "report"])
 def test_a_device_called_like_a_file_of_the_report_keeps_its_predictions(tmp_path: Path, device: str) -> None:
     predicted(tmp_path, device, {"1": "000111"})
-    predictions = tmp_path / "predictions" / SLUG / f"{segment(device)}.csv"
+    predictions = tmp_path / "predictions" / SLUG / f"{encode_id(device)}.csv"
     before = predictions.read_bytes()
     report(tmp_path)
     assert predictions.read_bytes() == before

@@ -4,30 +4,32 @@ import pytest
 
 from device_scorer.simulation.signals import (
     SWEEP_READINGS,
-    Fleet,
     Injection,
-    anomalous_devices,
-    injections,
+    SimulatedFleet,
+    build_signal,
     partition_values,
-    signal,
+    plan_injections,
+    select_anomalous_devices,
 )
 
 HOUR = 3600
-FLEET = Fleet(seed=1, devices=8, tags=3, prefix="press", interval=15, start=0, anomaly_rate=0.25)
+FLEET = SimulatedFleet(
+    seed=1, devices=8, tags=3, prefix="press", interval_seconds=15, start_epoch_seconds=0, anomaly_rate=0.25
+)
 
 
 def seconds(hour: int) -> list[int]:
-    return list(range(hour * HOUR, (hour + 1) * HOUR, FLEET.interval))
+    return list(range(hour * HOUR, (hour + 1) * HOUR, FLEET.interval_seconds))
 
 
-def numbers(fleet: Fleet, hour: int, device: int = 0) -> list[list[float]]:
+def numbers(fleet: SimulatedFleet, hour: int, device: int = 0) -> list[list[float]]:
     values, _ = partition_values(fleet, device, seconds(hour), [])
     return [[float(value) for value in tag] for tag in values]
 
 
 def band(device: int, tag: int) -> tuple[float, float]:
-    source = signal(FLEET, device, tag)
-    return source.sweep(0), source.sweep(SWEEP_READINGS - 1)
+    source = build_signal(FLEET, device, tag)
+    return source.sweep_value(0), source.sweep_value(SWEEP_READINGS - 1)
 
 
 def test_a_seed_gives_the_same_readings_for_ever() -> None:
@@ -48,7 +50,7 @@ def test_more_devices_change_nothing_of_the_first_ones() -> None:
 
 
 def test_devices_differ_in_level() -> None:
-    assert len({round(signal(FLEET, device, 0).centre, 3) for device in range(8)}) == 8
+    assert len({round(build_signal(FLEET, device, 0).centre, 3) for device in range(8)}) == 8
 
 
 def test_the_sweep_spans_the_band_and_no_later_reading_reaches_its_ends() -> None:
@@ -61,17 +63,17 @@ def test_the_sweep_spans_the_band_and_no_later_reading_reaches_its_ends() -> Non
 
 def test_readings_follow_the_day() -> None:
     means = [sum(tag) / len(tag) for tag in (numbers(FLEET, hour)[0] for hour in range(24))]
-    assert max(means) - min(means) > 2 * signal(FLEET, 0, 0).noise
+    assert max(means) - min(means) > 2 * build_signal(FLEET, 0, 0).noise
 
 
 @pytest.mark.parametrize(("rate", "count"), [(0, 0), (0.01, 1), (0.25, 2), (1, 8)])
 def test_the_rate_says_how_many_devices_are_anomalous_rounded_up(rate: float, count: int) -> None:
-    assert len(anomalous_devices(replace(FLEET, anomaly_rate=rate), HOUR)) == count
+    assert len(select_anomalous_devices(replace(FLEET, anomaly_rate=rate), HOUR)) == count
 
 
 def test_injected_spikes_and_shifts_lie_outside_the_band() -> None:
     for hour in range(1, 20):
-        values, kinds = partition_values(FLEET, 3, seconds(hour), injections(FLEET, 3, hour * HOUR, 240))
+        values, kinds = partition_values(FLEET, 3, seconds(hour), plan_injections(FLEET, 3, hour * HOUR, 240))
         assert set(kinds.values()) == {"shift", "spike"}
         for row, tag in kinds:
             low, high = band(3, tag)
@@ -79,16 +81,16 @@ def test_injected_spikes_and_shifts_lie_outside_the_band() -> None:
 
 
 def test_every_other_reading_stays_as_it_would_be_without_anomalies() -> None:
-    values, kinds = partition_values(FLEET, 3, seconds(2), injections(FLEET, 3, 2 * HOUR, 240))
+    values, kinds = partition_values(FLEET, 3, seconds(2), plan_injections(FLEET, 3, 2 * HOUR, 240))
     calm, _ = partition_values(FLEET, 3, seconds(2), [])
     changed = {(row, tag) for tag in range(3) for row in range(240) if values[tag][row] != calm[tag][row]}
     assert changed == set(kinds)
 
 
 def test_a_stuck_value_freezes_inside_the_band_and_comes_only_when_asked_for() -> None:
-    subtle = replace(FLEET, subtle=True)
-    assert "stuck" not in {event.kind for event in injections(FLEET, 3, HOUR, 240)}
-    assert "stuck" in {event.kind for event in injections(subtle, 3, HOUR, 240)}
+    subtle = replace(FLEET, inject_stuck=True)
+    assert "stuck" not in {event.kind for event in plan_injections(FLEET, 3, HOUR, 240)}
+    assert "stuck" in {event.kind for event in plan_injections(subtle, 3, HOUR, 240)}
     values, kinds = partition_values(FLEET, 3, seconds(2), [Injection("stuck", 1, 10, 24, 6.0)])
     assert {values[1][row] for row in range(10, 34)} == {values[1][10]}
     assert kinds == {(row, 1): "stuck" for row in range(10, 34)}
@@ -96,6 +98,6 @@ def test_a_stuck_value_freezes_inside_the_band_and_comes_only_when_asked_for() -
 
 @pytest.mark.parametrize("rows", [1, 2, 9])
 def test_a_partition_of_few_readings_holds_anomalies_too(rows: int) -> None:
-    events = injections(FLEET, 0, HOUR, rows)
+    events = plan_injections(FLEET, 0, HOUR, rows)
     assert events
-    assert all(event.first >= 0 and event.first + event.rows <= rows for event in events)
+    assert all(event.first_row >= 0 and event.first_row + event.row_count <= rows for event in events)

@@ -3,11 +3,11 @@ from collections import defaultdict
 
 import pytest
 
-from device_scorer.importing.external_sort import Group, Splitter
+from device_scorer.importing.external_sort import ExternalSorter, Group
 
 
 def split(rows: list[tuple[str, bytes]], *, memory: int, max_group: int = 10**9) -> list[Group]:
-    with Splitter(max_group=max_group, memory=memory) as splitter:
+    with ExternalSorter(max_group_bytes=max_group, memory_bytes=memory) as splitter:
         for name, row in rows:
             splitter.add(name, row)
         return list(splitter.groups())

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.pipeline import Pipeline
 
-from device_scorer.training.fit import MIN_ROWS, bundle, fit, thinned
+from device_scorer.training.fit import MIN_ROWS, encode_bundle, fit, subsample
 from tests.scorer_tools.command import files, scorer
 
 HOUR = "data/20180828T2200Z"
@@ -68,16 +68,16 @@ def test_a_tag_that_cannot_be_trained_is_refused_while_others_train(tag: str, va
 @given(st.lists(st.integers(-1000, 1000), min_size=1, max_size=300), st.integers(2, 40))
 def test_thinning_keeps_order_limit_and_extremes(values: list[int], most: int) -> None:
     numbers = np.array(values, dtype=float)
-    kept = thinned(numbers, most)
+    kept = subsample(numbers, most)
     assert len(kept) == min(len(numbers), len(kept)) <= max(most, 2)
     assert (kept.min(), kept.max()) == (numbers.min(), numbers.max())
-    assert np.array_equal(kept, thinned(numbers, most))
+    assert np.array_equal(kept, subsample(numbers, most))
     remaining = iter(values)
     assert all(any(value == other for other in remaining) for value in kept.tolist())
 
 
 def test_equal_readings_give_equal_bytes() -> None:
-    assert bundle(fit({"1": wave()})[0]) == bundle(fit({"1": wave()})[0])
+    assert encode_bundle(fit({"1": wave()})[0]) == encode_bundle(fit({"1": wave()})[0])
 
 
 def test_each_device_gets_a_bundle_of_its_tags(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ class UsageInvalid(ScorerError):
     """The command line or the environment is wrong; nothing was attempted."""
 
 
-class TooLarge(ScorerError):
+class BlobTooLarge(ScorerError):
     """A blob holds more bytes than its reader allows."""
 
     def __init__(self, name: str, size: int, limit: int) -> None:
@@ -36,75 +36,75 @@ class TooLarge(ScorerError):
         self.limit = limit
 
 
-class ReasonedError(ScorerError):
+class DeviceError(ScorerError):
     """An error that the operator counts under its `reason`."""
 
     reason = "Unknown"
 
 
-class FinalError(ReasonedError):
+class PermanentError(DeviceError):
     """The same input would fail again."""
 
 
-class ModelNotFound(FinalError):
+class ModelNotFound(PermanentError):
     """The device has no model bundle, or none for the tags asked for."""
 
     reason = "ModelNotFound"
 
 
-class ModelInvalid(FinalError):
+class ModelInvalid(PermanentError):
     """The bundle or one model in it cannot be read."""
 
     reason = "ModelInvalid"
 
 
-class ModelRefused(FinalError):
+class ModelRefused(PermanentError):
     """The bundle names code that is not on the allow-list; none of it ran."""
 
     reason = "ModelRefused"
 
 
-class ModelIncompatible(FinalError):
+class ModelIncompatible(PermanentError):
     """The bundle is sound but uses what this version does not know."""
 
     reason = "ModelIncompatible"
 
 
-class DataInvalid(FinalError):
+class DataInvalid(PermanentError):
     """The readings are not a CSV of TS, Device, Tag, Value."""
 
     reason = "DataInvalid"
 
 
-class DataTooLarge(FinalError):
+class DataTooLarge(PermanentError):
     """The readings exceed a limit on bytes or rows."""
 
     reason = "DataTooLarge"
 
 
-class DeadlineExceeded(FinalError):
+class DeadlineExceeded(PermanentError):
     """The device took longer than it may."""
 
     reason = "DeadlineExceeded"
 
 
-class ConfigurationInvalid(FinalError):
+class ConfigurationInvalid(PermanentError):
     """Storage refuses the request in a way that only a person can mend (a name, a permission)."""
 
     reason = "ConfigurationInvalid"
 
 
-class PassingError(ReasonedError):
+class TransientError(DeviceError):
     """Something that may be well again in a minute."""
 
 
-class StorageUnavailable(PassingError):
+class StorageUnavailable(TransientError):
     """Blob Storage does not answer, or answers that it cannot now."""
 
     reason = "StorageUnavailable"
 
 
-class IdentityUnavailable(PassingError):
+class IdentityUnavailable(TransientError):
     """No token could be had for the storage account."""
 
     reason = "IdentityUnavailable"

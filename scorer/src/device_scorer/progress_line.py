@@ -4,22 +4,22 @@ import sys
 import time
 
 
-class Progress:
+class ProgressLine:
     """A line that is rewritten in place; off a terminal it stays mute, so that logs hold results only."""
 
     def __init__(self) -> None:
-        self._next = time.monotonic() + 1.0
+        self._next_update = time.monotonic() + 1.0
         self._shown = False
 
-    def due(self) -> bool:
+    def is_due(self) -> bool:
         """Whether a new line would be shown: ask before composing one in a tight loop."""
-        return sys.stderr.isatty() and time.monotonic() >= self._next
+        return sys.stderr.isatty() and time.monotonic() >= self._next_update
 
     def show(self, text: str) -> None:
         """Show the text if it is due."""
-        if self.due():
+        if self.is_due():
             print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
-            self._next = time.monotonic() + 1.0
+            self._next_update = time.monotonic() + 1.0
             self._shown = True
 
     def clear(self) -> None:

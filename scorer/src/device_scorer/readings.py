@@ -20,21 +20,21 @@ from device_scorer.errors import DataInvalid
 
 COLUMNS = ("TS", "Device", "Tag", "Value")
 NAN = float("nan")
-LARGEST = 1e150
+MAX_ABSOLUTE_VALUE = 1e150
 """A value beyond this overflows when it is squared, in every engine: it is no reading."""
 
-_ISO = re.compile(
+_ISO_PATTERN = re.compile(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?:Z|[+-]\d\d(?::?\d\d)?)?",
     re.ASCII,
 )
-_EPOCH_MILLISECONDS = re.compile(r"-?\d{1,15}", re.ASCII)
-_SECONDS = range(10**9, 10**10)  # as seconds 2001 to 2286, as milliseconds the first months of 1970
+_EPOCH_MILLISECONDS_PATTERN = re.compile(r"-?\d{1,15}", re.ASCII)
+_LIKELY_EPOCH_SECONDS = range(10**9, 10**10)  # as seconds 2001 to 2286, as milliseconds the first months of 1970
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_EPOCH_OF_NO_ZONE = _EPOCH.replace(tzinfo=None)
-_BLOCK = 1024  # lines
+_NAIVE_EPOCH = _EPOCH.replace(tzinfo=None)
+_BLOCK_LINES = 1024  # lines
 
 
-Plain = tuple[str, str, str, str, int, float]
+RowTuple = tuple[str, str, str, str, int, float]
 """A Row as a bare tuple."""
 
 
@@ -45,45 +45,45 @@ class Row(NamedTuple):
     device: str
     tag: str
     value: str
-    at: int
+    epoch_seconds: int
     number: float
 
 
 @lru_cache(maxsize=4096)  # the tags of a device, and devices of a fleet, have instants in common
-def instant(text: str) -> int:
+def parse_timestamp(text: str) -> int:
     """Seconds since the epoch, rounded down, of a TS in any accepted form; ValueError for every other text.
 
     Accepted are ISO 8601 date and time with 0 to 9 fraction digits, with or without zone (none: UTC), and epoch
     milliseconds; not what must be epoch seconds, which would be in 1970 unnoticed. Window bounds are whole seconds, so
     the floor decides exactly which window a row is in.
     """
-    if _ISO.fullmatch(text):
+    if _ISO_PATTERN.fullmatch(text):
         parsed = datetime.fromisoformat(text)
-        since = parsed - (_EPOCH_OF_NO_ZONE if parsed.tzinfo is None else _EPOCH)
+        since = parsed - (_NAIVE_EPOCH if parsed.tzinfo is None else _EPOCH)
         return since.days * 86_400 + since.seconds
-    if _EPOCH_MILLISECONDS.fullmatch(text):
+    if _EPOCH_MILLISECONDS_PATTERN.fullmatch(text):
         milliseconds = int(text)
-        if milliseconds in _SECONDS:
+        if milliseconds in _LIKELY_EPOCH_SECONDS:
             raise ValueError("TS looks like epoch seconds: it must be ISO 8601 or epoch milliseconds")
         return milliseconds // 1000
     raise ValueError("TS is neither ISO 8601 nor epoch milliseconds")
 
 
-def number(text: str) -> float:
+def parse_value(text: str) -> float:
     """The value as a float; NaN for what is no finite, plausible number."""
     try:
         value = float(text)
     except ValueError:
         return NAN
-    usable = -LARGEST < value < LARGEST and "_" not in text and text.isascii()
+    usable = -MAX_ABSOLUTE_VALUE < value < MAX_ABSOLUTE_VALUE and "_" not in text and text.isascii()
     return value if usable else NAN
 
 
-def parse(
+def parse_lines(
     lines: Iterable[bytes],
     *,
     on_bad: Callable[[bytes, str], None],
-    may_be_cut: bool = True,
+    reject_unterminated: bool = True,
 ) -> Iterator[Row]:
     """Yield the rows of a CSV given as lines with their line ends (a file opened "rb", or `io.BytesIO(content)`).
 
@@ -95,76 +95,76 @@ def parse(
     header = next(source, None)
     if header is None:
         return
-    pick = columns(header).pick
+    parse_line = find_columns(header).parse_line
     for line in source:
         if line.isspace():
             continue
-        if may_be_cut and not line.endswith(b"\n"):
+        if reject_unterminated and not line.endswith(b"\n"):
             on_bad(line, "the last line has no line end: it may have been cut short")
             continue
         try:
-            ts, device, tag, value = pick(line)
-            at = instant(ts)
+            ts, device, tag, value = parse_line(line)
+            at = parse_timestamp(ts)
         except (ValueError, OverflowError, csv.Error) as error:
             on_bad(line, str(error))
             continue
-        yield Row(ts, device, tag, value, at, number(value))
+        yield Row(ts, device, tag, value, at, parse_value(value))
 
 
-def rows(content: bytes, *, on_bad: Callable[[bytes, str], None]) -> Iterator[Plain]:
+def read_rows(content: bytes, *, on_bad: Callable[[bytes, str], None]) -> Iterator[RowTuple]:
     """What `parse` yields for a whole blob, as plain tuples, in a third of its time.
 
     Lines are taken many at a time, column by column; where one of them is not plain, all of these go through `parse`.
     """
     source = io.BytesIO(content)
     header = source.readline()
-    where = columns(header) if header else None
-    while where and (block := list(islice(source, _BLOCK))):
-        plain = _plain(block, where)
-        yield from parse([header, *block], on_bad=on_bad) if plain is None else plain
+    layout = find_columns(header) if header else None
+    while layout and (block := list(islice(source, _BLOCK_LINES))):
+        parsed = _parse_block(block, layout)
+        yield from parse_lines([header, *block], on_bad=on_bad) if parsed is None else parsed
 
 
-def _plain(block: list[bytes], where: "Columns") -> Iterator[Plain] | None:
+def _parse_block(block: list[bytes], layout: "ColumnLayout") -> Iterator[RowTuple] | None:
     """The rows of lines of which each is a row, without quotes and with a number; None where one is not."""
     try:
         text = b"".join(block).decode().replace("\r\n", "\n")
         if not text.endswith("\n") or '"' in text or "\r" in text:
             return None
         fields = [line.split(",") for line in text[:-1].split("\n")]
-        if set(map(len, fields)) != {where.width}:
+        if set(map(len, fields)) != {layout.width}:
             return None
-        ts, devices, tags, values = where.take(list(zip(*fields, strict=True)))
-        at, numbers = list(map(instant, ts)), list(map(float, values))
+        ts, devices, tags, values = layout.select(list(zip(*fields, strict=True)))
+        at, numbers = list(map(parse_timestamp, ts)), list(map(float, values))
     except (ValueError, OverflowError):
         return None
-    usable = isfinite(sum(numbers)) and max(map(abs, numbers)) < LARGEST
+    usable = isfinite(sum(numbers)) and max(map(abs, numbers)) < MAX_ABSOLUTE_VALUE
     digits = "".join(values)
     if not (usable and digits.isascii() and "_" not in digits and all(devices) and all(tags)):
         return None
     return zip(ts, devices, tags, values, at, numbers, strict=True)
 
 
-class Columns(NamedTuple):
+class ColumnLayout(NamedTuple):
     """Where the four columns stand in a line."""
 
-    take: Callable[[Sequence[Any]], Any]  # the four of a line's fields, or of any other list of columns
+    select: Callable[[Sequence[Any]], Any]  # the four of a line's fields, or of any other list of columns
     width: int
 
-    def pick(self, line: bytes) -> tuple[str, str, str, str]:
+    def parse_line(self, line: bytes) -> tuple[str, str, str, str]:
         """The four texts of a line; ValueError or csv.Error where it has none."""
-        fields = split(line)
+        fields = split_line(line)
         if len(fields) != self.width:
             raise ValueError(f"{len(fields)} fields in place of {self.width}")
-        ts, device, tag, value = self.take(fields)
+        ts, device, tag, value = self.select(fields)
         if not (device and tag):
             raise ValueError("Device or Tag is empty")
         return ts, device, tag, value
 
 
-def columns(header: bytes) -> Columns:
+def find_columns(header: bytes) -> ColumnLayout:
     """Find the four columns in the first line; DataInvalid quoting it where one is missing or doubled."""
     try:
-        names = [name.strip() for name in split(header.removeprefix(b"\xef\xbb\xbf"))]
+        names = [name.strip() for name in split_line(header.removeprefix(b"\xef\xbb\xbf"))]
     except (ValueError, csv.Error):
         names = []
     if any(names.count(name) != 1 for name in COLUMNS):
@@ -172,10 +172,10 @@ def columns(header: bytes) -> Columns:
         hint = ": UTF-16, it must be UTF-8" if header.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else ""
         message = f"the first line must name the columns TS,Device,Tag,Value once each, but is {quoted!r}{hint}"
         raise DataInvalid(message)
-    return Columns(itemgetter(*map(names.index, COLUMNS)), len(names))
+    return ColumnLayout(itemgetter(*map(names.index, COLUMNS)), len(names))
 
 
-def split(line: bytes) -> list[str]:
+def split_line(line: bytes) -> list[str]:
     """The fields of one line; ValueError where it is no UTF-8, csv.Error where its quotes do not match."""
     text = line.decode().rstrip("\r\n")
     if '"' not in text:

@@ -15,21 +15,21 @@ from device_scorer.contract import blob_paths
 from device_scorer.errors import UsageInvalid
 from device_scorer.window import parse_duration
 
-ROLES = ("models", "data", "predictions")
+CONTAINER_ROLES = ("models", "data", "predictions")
 AUTH_KINDS = ("workloadIdentity", "connectionString", "sas")
-_CONTAINER = re.compile(r"[a-z0-9](?:-?[a-z0-9]){2,62}")
-_SHARE = re.compile(r"(\d+(?:\.\d+)?)%")
+_CONTAINER_PATTERN = re.compile(r"[a-z0-9](?:-?[a-z0-9]){2,62}")
+_SHARE_PATTERN = re.compile(r"(\d+(?:\.\d+)?)%")
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What is refused before it is loaded; sizes in bytes."""
 
-    data_bytes: int = 128 * 2**20
-    rows: int = 3_000_000
-    model_bytes: int = 64 * 2**20
-    model_unpacked_bytes: int = 256 * 2**20
-    bad_share: float = 0.5
+    max_data_bytes: int = 128 * 2**20
+    max_rows: int = 3_000_000
+    max_model_bytes: int = 64 * 2**20
+    max_model_unpacked_bytes: int = 256 * 2**20
+    max_bad_share: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class AnomalousWhen:
     share: float = 0.01
     min_rows: int = 3
 
-    def holds(self, rows: int, anomalies: int) -> bool:
+    def is_anomalous(self, rows: int, anomalies: int) -> bool:
         """Whether a device with these figures does; one without an anomaly never does."""
         return anomalies >= max(1, self.min_rows) and anomalies >= rows * self.share
 
@@ -53,7 +53,9 @@ class Settings:
     auth: str = "workloadIdentity"
     connection_string: str = field(default="", repr=False)
     sas_token: str = field(default="", repr=False)
-    containers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({role: role for role in ROLES}))
+    containers: Mapping[str, str] = field(
+        default_factory=lambda: MappingProxyType({role: role for role in CONTAINER_ROLES})
+    )
     data_path: str = "{yyyy}{MM}{dd}T{HH}{mm}Z/{device}.csv"
     data_partition: timedelta = timedelta(hours=1)
     models_path: str = "{device}.joblib"
@@ -77,42 +79,42 @@ def add_store_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def read(environment: Mapping[str, str], store: str | None = None) -> Settings:
+def read_settings(environment: Mapping[str, str], store_folder: str | None = None) -> Settings:
     """Read settings from the environment; `store` names a local folder that takes the account's place.
 
     Raises UsageInvalid naming the variable that is wrong.
     """
-    get = _Getter(environment)
-    auth = get.one_of("FLEETSCORE_AUTH", AUTH_KINDS)
+    get = _EnvironmentReader(environment)
+    auth = get.choice("FLEETSCORE_AUTH", AUTH_KINDS)
     settings = Settings(
-        folder=Path(store) if store else None,
+        folder=Path(store_folder) if store_folder else None,
         account_url=get.text("FLEETSCORE_ACCOUNT_URL", "").rstrip("/"),
         auth=auth,
         connection_string=get.text("AZURE_STORAGE_CONNECTION_STRING", ""),
         sas_token=get.text("AZURE_STORAGE_SAS_TOKEN", "").lstrip("?"),
-        containers=MappingProxyType({role: get.container(role) for role in ROLES}),
+        containers=MappingProxyType({role: get.container(role) for role in CONTAINER_ROLES}),
         data_path=get.template("FLEETSCORE_DATA_PATH", _DEFAULTS.data_path, blob_paths.DATA_PLACEHOLDERS),
         data_partition=parse_duration(get.text("FLEETSCORE_DATA_PARTITION", "PT1H")),
         models_path=get.template("FLEETSCORE_MODELS_PATH", _DEFAULTS.models_path, blob_paths.MODELS_PLACEHOLDERS),
-        trust_any_model=get.one_of("FLEETSCORE_MODELS_TRUST", ("allowlist", "any")) == "any",
+        trust_any_model=get.choice("FLEETSCORE_MODELS_TRUST", ("allowlist", "any")) == "any",
         predictions_path=get.template(
             "FLEETSCORE_PREDICTIONS_PATH",
             _DEFAULTS.predictions_path,
             blob_paths.PREDICTIONS_PLACEHOLDERS,
         ),
-        allow_overwrite=get.one_of("FLEETSCORE_ALLOW_OVERWRITE", ("false", "true")) == "true",
+        allow_overwrite=get.choice("FLEETSCORE_ALLOW_OVERWRITE", ("false", "true")) == "true",
         anomalous_when=AnomalousWhen(
             share=get.share("FLEETSCORE_ANOMALOUS_SHARE", "1%"),
             min_rows=get.number("FLEETSCORE_ANOMALOUS_MIN_ROWS", _DEFAULTS.anomalous_when.min_rows),
         ),
         limits=Limits(
-            data_bytes=get.number("FLEETSCORE_MAX_DATA_BYTES", _DEFAULTS.limits.data_bytes),
-            rows=get.number("FLEETSCORE_MAX_ROWS", _DEFAULTS.limits.rows),
-            model_bytes=get.number("FLEETSCORE_MAX_MODEL_BYTES", _DEFAULTS.limits.model_bytes),
-            model_unpacked_bytes=get.number(
-                "FLEETSCORE_MAX_MODEL_UNPACKED_BYTES", _DEFAULTS.limits.model_unpacked_bytes
+            max_data_bytes=get.number("FLEETSCORE_MAX_DATA_BYTES", _DEFAULTS.limits.max_data_bytes),
+            max_rows=get.number("FLEETSCORE_MAX_ROWS", _DEFAULTS.limits.max_rows),
+            max_model_bytes=get.number("FLEETSCORE_MAX_MODEL_BYTES", _DEFAULTS.limits.max_model_bytes),
+            max_model_unpacked_bytes=get.number(
+                "FLEETSCORE_MAX_MODEL_UNPACKED_BYTES", _DEFAULTS.limits.max_model_unpacked_bytes
             ),
-            bad_share=get.share("FLEETSCORE_MAX_BAD_ROWS", "50%"),
+            max_bad_share=get.share("FLEETSCORE_MAX_BAD_ROWS", "50%"),
         ),
     )
     if settings.folder is None:
@@ -138,7 +140,7 @@ def _check_account(settings: Settings) -> None:
         )
 
 
-class _Getter:
+class _EnvironmentReader:
     """Reads variables by kind, each error naming the variable; an empty variable counts as unset."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
@@ -147,7 +149,7 @@ class _Getter:
     def text(self, name: str, default: str) -> str:
         return self._environment.get(name, "").strip() or default
 
-    def one_of(self, name: str, choices: tuple[str, ...]) -> str:
+    def choice(self, name: str, choices: tuple[str, ...]) -> str:
         value = self.text(name, choices[0])
         if value not in choices:
             raise UsageInvalid(f"{name} is {value!r}: it may be {', '.join(choices)}")
@@ -156,7 +158,7 @@ class _Getter:
     def container(self, role: str) -> str:
         name = f"FLEETSCORE_{role.upper()}_CONTAINER"
         value = self.text(name, role)
-        if not _CONTAINER.fullmatch(value):
+        if not _CONTAINER_PATTERN.fullmatch(value):
             raise UsageInvalid(
                 f"{name} is {value!r}: containers have 3 to 63 lower-case letters, digits, single dashes"
             )
@@ -165,7 +167,7 @@ class _Getter:
     def template(self, name: str, default: str, allowed: frozenset[str]) -> str:
         required = frozenset() if allowed is blob_paths.DATA_PLACEHOLDERS else allowed
         try:
-            return blob_paths.check_template(self.text(name, default), allowed, required=required)
+            return blob_paths.validate_template(self.text(name, default), allowed, required=required)
         except UsageInvalid as error:
             raise UsageInvalid(f"{name}: {error}") from error
 
@@ -177,7 +179,7 @@ class _Getter:
 
     def share(self, name: str, default: str) -> float:
         value = self.text(name, default)
-        match = _SHARE.fullmatch(value)
+        match = _SHARE_PATTERN.fullmatch(value)
         if match is None or float(match[1]) > 100:
             raise UsageInvalid(f"{name} is {value!r}: write a share as 1% (0% to 100%)")
         return float(match[1]) / 100

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from device_scorer.errors import UsageInvalid
 
-_DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
+_DURATION_PATTERN = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Window:
         return f"{self.start:%Y%m%dT%H%M%SZ}_{self.end:%Y%m%dT%H%M%SZ}"
 
     @property
-    def text(self) -> str:
+    def interval(self) -> str:
         """The window as people and metadata have it: 2018-08-28T23:00:00Z/2018-08-29T00:00:00Z."""
         return f"{self.start:%Y-%m-%dT%H:%M:%SZ}/{self.end:%Y-%m-%dT%H:%M:%SZ}"
 
@@ -52,7 +52,7 @@ def parse_instant(text: str) -> datetime:
 
 def parse_duration(text: str) -> timedelta:
     """Read an ISO 8601 duration in days, hours, minutes, seconds, such as PT1H. Raises UsageInvalid."""
-    match = _DURATION.fullmatch(text)
+    match = _DURATION_PATTERN.fullmatch(text)
     days, hours, minutes, seconds = (int(part or 0) for part in (match.groups() if match else (0, 0, 0, 0)))
     try:
         duration = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)

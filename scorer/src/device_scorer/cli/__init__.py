@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from device_scorer import log
-from device_scorer.errors import FinalError, PassingError, ScorerError, UsageInvalid
+from device_scorer.errors import PermanentError, ScorerError, TransientError, UsageInvalid
 
 
 class Command(NamedTuple):
@@ -33,7 +33,7 @@ COMMANDS = {
     "check": Command("device_scorer.cli.check", "make or remove the made-up device of an installation's check"),
 }
 
-EXIT_DONE, EXIT_USAGE, EXIT_FINAL, EXIT_PASSING = 0, 64, 65, 75
+EXIT_SUCCESS, EXIT_USAGE, EXIT_PERMANENT, EXIT_TRANSIENT = 0, 64, 65, 75
 
 
 class _Parser(argparse.ArgumentParser):
@@ -43,7 +43,7 @@ class _Parser(argparse.ArgumentParser):
         raise UsageInvalid(f"{message}\n{self.format_usage().strip()}")
 
 
-def parser_of(name: str) -> argparse.ArgumentParser:
+def build_parser(name: str) -> argparse.ArgumentParser:
     """The parser of one command, its module imported."""
     module = importlib.import_module(COMMANDS[name].module)
     parser = _Parser(prog=f"device-scorer {name}", formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -54,20 +54,20 @@ def parser_of(name: str) -> argparse.ArgumentParser:
 def run(argv: Sequence[str]) -> int:
     """Run one command line and return its exit code; errors come out as one line on stderr."""
     if not argv or argv[0] in ("-h", "--help") or argv[0] not in COMMANDS:
-        return _overview(argv)
+        return _print_overview(argv)
     name, *rest = argv
     try:
-        arguments = parser_of(name).parse_args(rest)
+        arguments = build_parser(name).parse_args(rest)
         module = importlib.import_module(COMMANDS[name].module)
         code = module.run(arguments)
     except UsageInvalid as error:
-        return _complain(str(error), EXIT_USAGE)
-    except PassingError as error:
-        return _complain(str(error), EXIT_PASSING)
-    except FinalError as error:
-        return _complain(str(error), EXIT_FINAL)
+        return _fail(str(error), EXIT_USAGE)
+    except TransientError as error:
+        return _fail(str(error), EXIT_TRANSIENT)
+    except PermanentError as error:
+        return _fail(str(error), EXIT_PERMANENT)
     except ScorerError as error:
-        return _complain(str(error), EXIT_USAGE)
+        return _fail(str(error), EXIT_USAGE)
     return int(code)
 
 
@@ -87,7 +87,7 @@ def main() -> None:
     os._exit(code)
 
 
-def _overview(argv: Sequence[str]) -> int:
+def _print_overview(argv: Sequence[str]) -> int:
     width = max(map(len, COMMANDS))
     lines = [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
     text = "\n".join(
@@ -101,11 +101,11 @@ def _overview(argv: Sequence[str]) -> int:
     )
     if argv and argv[0] in ("-h", "--help"):
         print(text)
-        return EXIT_DONE
+        return EXIT_SUCCESS
     print(f"no command {argv[0]!r}\n{text}" if argv else text, file=sys.stderr)
     return EXIT_USAGE
 
 
-def _complain(message: str, code: int) -> int:
+def _fail(message: str, code: int) -> int:
     log.error(message)
     return code

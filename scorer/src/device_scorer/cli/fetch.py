@@ -5,10 +5,10 @@ import os
 import shlex
 from pathlib import Path
 
-from device_scorer import log, settings
+from device_scorer import log
 from device_scorer.contract import blob_paths
 from device_scorer.errors import ModelNotFound
-from device_scorer.settings import Settings
+from device_scorer.settings import Settings, add_store_argument, read_settings
 from device_scorer.store.base import Store
 from device_scorer.store.factory import open_store
 from device_scorer.store.folder import FolderStore
@@ -25,8 +25,17 @@ example: why did press-7 fail at 23:00?
   device-scorer fetch press-7 --window-start 2018-08-28T23:00:00Z --window-end 2018-08-29T00:00:00Z --to ./press-7"""
 
 # What score reads of the fleet and has another default than the fleet may have.
-_REPLAYED = ("FLEETSCORE_DATA_PATH", "FLEETSCORE_DATA_PARTITION", "FLEETSCORE_MODELS_PATH", "FLEETSCORE_MODELS_TRUST")
-_REPLAYED_TOO = ("FLEETSCORE_PREDICTIONS_PATH", "FLEETSCORE_ANOMALOUS_SHARE", "FLEETSCORE_ANOMALOUS_MIN_ROWS")
+_REPLAY_INPUT_VARIABLES = (
+    "FLEETSCORE_DATA_PATH",
+    "FLEETSCORE_DATA_PARTITION",
+    "FLEETSCORE_MODELS_PATH",
+    "FLEETSCORE_MODELS_TRUST",
+)
+_REPLAY_OUTPUT_VARIABLES = (
+    "FLEETSCORE_PREDICTIONS_PATH",
+    "FLEETSCORE_ANOMALOUS_SHARE",
+    "FLEETSCORE_ANOMALOUS_MIN_ROWS",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,19 +46,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--window-start", required=True, type=parse_instant, metavar="TIME", help="first second of the window")
     add("--window-end", required=True, type=parse_instant, metavar="TIME", help="first second after the window")
     add("--to", type=Path, default=Path("fetched"), metavar="FOLDER", help="where to (./fetched)")
-    settings.add_store_argument(parser)
+    add_store_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Copy; 65 where a device has nothing to copy."""
-    config = settings.read(os.environ, arguments.store)
+    settings = read_settings(os.environ, arguments.store)
     window = Window(arguments.window_start, arguments.window_end)
-    source, target = open_store(config), FolderStore(arguments.to)
-    without = [device for device in arguments.devices if not _fetch(source, target, config, window, device)]
+    source, target = open_store(settings), FolderStore(arguments.to)
+    without = [device for device in arguments.devices if not _fetch_device(source, target, settings, window, device)]
     found = [device for device in arguments.devices if device not in without]
     if found:
         kept = [
-            f"{name}={shlex.quote(os.environ[name])}" for name in (*_REPLAYED, *_REPLAYED_TOO) if name in os.environ
+            f"{name}={shlex.quote(os.environ[name])}"
+            for name in (*_REPLAY_INPUT_VARIABLES, *_REPLAY_OUTPUT_VARIABLES)
+            if name in os.environ
         ]
         span = f"--window-start {window.start:%Y-%m-%dT%H:%M:%SZ} --window-end {window.end:%Y-%m-%dT%H:%M:%SZ}"
         # Fetched predictions are complete: under CreateOnly the replay would find its work done.
@@ -57,21 +68,21 @@ def run(arguments: argparse.Namespace) -> int:
         replay = ["FLEETSCORE_ALLOW_OVERWRITE=true", *kept, command, "--", *map(shlex.quote, found)]
         print(f"score again:\n  {' '.join(replay)}")
     if without:
-        raise ModelNotFound(f"the store has neither model nor readings in {window.text} of {', '.join(without)}")
+        raise ModelNotFound(f"the store has neither model nor readings in {window.interval} of {', '.join(without)}")
     return 0
 
 
-def _fetch(source: Store, target: Store, config: Settings, window: Window, device: str) -> bool:
+def _fetch_device(source: Store, target: Store, settings: Settings, window: Window, device: str) -> bool:
     """Copy one device's blobs; False where it has neither model nor readings."""
-    model = blob_paths.model_name(config.models_path, device)
-    data = blob_paths.data_names(config.data_path, config.data_partition, window, device)
-    limits = config.limits
-    copied = _copy(source, target, "models", model, limits.model_bytes)
+    model = blob_paths.model_name(settings.models_path, device)
+    data = blob_paths.data_names(settings.data_path, settings.data_partition, window, device)
+    limits = settings.limits
+    copied = _copy_blob(source, target, "models", model, limits.max_model_bytes)
     if not copied:
         log.warning(f"{device} has no model: {model} is not there")
-    found = [name for name in data if _copy(source, target, "data", name, limits.data_bytes)]
-    predicted = _copy(
-        source, target, "predictions", blob_paths.prediction_name(config.predictions_path, window, device), None
+    found = [name for name in data if _copy_blob(source, target, "data", name, limits.max_data_bytes)]
+    predicted = _copy_blob(
+        source, target, "predictions", blob_paths.prediction_name(settings.predictions_path, window, device), None
     )
     print(
         f"{device}: {'model' if copied else 'no model'}, {len(found)} of {len(data)} partitions of readings, "
@@ -80,8 +91,8 @@ def _fetch(source: Store, target: Store, config: Settings, window: Window, devic
     return copied or bool(found)
 
 
-def _copy(source: Store, target: Store, container: str, name: str, limit: int | None) -> bool:
-    blob = source.read(container, name, max_bytes=limit)
+def _copy_blob(source: Store, target: Store, container: str, name: str, max_bytes: int | None) -> bool:
+    blob = source.read(container, name, max_bytes=max_bytes)
     if blob is None:
         return False
     target.write(container, name, blob.content, metadata=blob.metadata, overwrite=True)

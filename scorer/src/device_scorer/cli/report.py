@@ -5,19 +5,20 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from device_scorer import log, settings
-from device_scorer.contract.run_state import Fate, device_list, explained, fates
+from device_scorer import log
+from device_scorer.contract.run_state import DeviceOutcome, read_device_list, read_outcomes, with_messages
 from device_scorer.errors import UsageInvalid
 from device_scorer.report import page, summary
 from device_scorer.report.collector import (
-    ANOMALIES,
-    FAILURES,
-    PAGE,
-    SUCCESS,
-    SUMMARY,
-    Gathering,
+    ANOMALIES_FILE,
+    FAILURES_FILE,
+    PAGE_FILE,
+    SUCCESS_MARKER,
+    SUMMARY_FILE,
+    ReportCollector,
     summarise_until_stable,
 )
+from device_scorer.settings import add_store_argument, read_settings
 from device_scorer.store.base import Store
 from device_scorer.store.factory import open_store
 from device_scorer.window import Window, parse_duration, parse_instant
@@ -54,67 +55,70 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--stale-after",
         type=parse_duration,
-        default=summary.STALE_AFTER,
+        default=summary.DEFAULT_STALE_AFTER,
         metavar="DURATION",
         help="a device is old whose newest reading is so much older than the window's end (PT15M)",
     )
-    settings.add_store_argument(parser)
+    add_store_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the report's files; 0 whether or not the window is complete: the report says which."""
-    config = settings.read(os.environ, arguments.store)
+    settings = read_settings(os.environ, arguments.store)
     window = Window(arguments.window_start, arguments.window_end)
-    store = open_store(config)
-    devices, told = _run_state(arguments.devices or [], arguments.progress)
-    gathering = Gathering(store, config, window, arguments.stale_after)
+    store = open_store(settings)
+    devices, recorded_outcomes = _read_run_state(arguments.devices or [], arguments.progress)
+    collector = ReportCollector(store, settings, window, arguments.stale_after)
     if arguments.run_uid:
-        told = explained(told, gathering.records(arguments.run_uid))
+        recorded_outcomes = with_messages(recorded_outcomes, collector.outcome_records(arguments.run_uid))
     if devices is not None and arguments.and_modelled:
-        devices += gathering.modelled()
-    result = summarise_until_stable(gathering, devices, told)
-    plots = {line.device: gathering.points(line) for line in result.anomalous[: page.MOST_PLOTTED]}
+        devices += collector.devices_with_model()
+    result = summarise_until_stable(collector, devices, recorded_outcomes)
+    plots = {line.device: collector.series(line) for line in result.anomalous[: page.MAX_PLOTTED_DEVICES]}
     files = {
-        SUMMARY: summary.as_json(result),
-        FAILURES: summary.failures_csv(result),
-        ANOMALIES: summary.anomalies_csv(result),
-        PAGE: page.render(result, plots),
+        SUMMARY_FILE: summary.summary_json(result),
+        FAILURES_FILE: summary.failures_csv(result),
+        ANOMALIES_FILE: summary.anomalies_csv(result),
+        PAGE_FILE: page.render(result, plots),
     }
-    _write(store, window, files, complete=result.complete)
-    if result.complete and gathering.outdated():
-        store.delete("predictions", f"{window.slug}/{SUCCESS}")
-        log.warning(f"{window.slug} is being scored anew: {SUCCESS} is left to the report on that")
+    _write_files(store, window, files, complete=result.complete)
+    if result.complete and collector.is_outdated():
+        store.delete("predictions", f"{window.slug}/{SUCCESS_MARKER}")
+        log.warning(f"{window.slug} is being scored anew: {SUCCESS_MARKER} is left to the report on that")
     outcomes = (
-        ", ".join(f"{count:,} {page.WORDS[outcome]}" for outcome, count in result.outcomes.items()) or "no devices"
+        ", ".join(f"{count:,} {page.OUTCOME_LABELS[outcome]}" for outcome, count in result.outcomes.items())
+        or "no devices"
     )
     print(
-        f"{window.text}: {outcomes}; {result.anomalies:,} anomalies in {result.rows:,} readings, "
+        f"{window.interval}: {outcomes}; {result.anomalies:,} anomalies in {result.rows:,} readings, "
         f"{len(result.anomalous):,} anomalous devices\n"
-        f"{window.slug}/{PAGE}, {'complete' if result.complete else 'incomplete'}"
+        f"{window.slug}/{PAGE_FILE}, {'complete' if result.complete else 'incomplete'}"
     )
     return 0
 
 
-def _run_state(lists: Sequence[Path], progress: Path | None) -> tuple[list[str] | None, dict[str, Fate]]:
+def _read_run_state(
+    device_list_files: Sequence[Path], progress_file: Path | None
+) -> tuple[list[str] | None, dict[str, DeviceOutcome]]:
     try:
-        devices = device_list([path.read_bytes() for path in lists]) if lists else None
-        if progress is None:
+        devices = read_device_list([path.read_bytes() for path in device_list_files]) if device_list_files else None
+        if progress_file is None:
             return devices, {}
         if devices is None:
             raise UsageInvalid("--progress speaks of positions in the device list: give --devices too")
-        return devices, fates(progress.read_bytes(), devices)
+        return devices, read_outcomes(progress_file.read_bytes(), devices)
     except OSError as error:
         raise UsageInvalid(f"{error.filename} cannot be read: {error.strerror}") from error
 
 
-def _write(store: Store, window: Window, files: Mapping[str, bytes], *, complete: bool) -> None:
+def _write_files(store: Store, window: Window, files: Mapping[str, bytes], *, complete: bool) -> None:
     """Write the files, and the mark of completeness last; an older mark goes first."""
-    store.delete("predictions", f"{window.slug}/{SUCCESS}")
+    store.delete("predictions", f"{window.slug}/{SUCCESS_MARKER}")
     for name, content in files.items():
-        there = store.stat("predictions", f"{window.slug}/{name}")
-        if there is not None and "window" in there.metadata:
+        existing = store.head("predictions", f"{window.slug}/{name}")
+        if existing is not None and "window" in existing.metadata:
             log.warning(f"{window.slug}/{name} is a device's predictions, by its metadata: this file is not written")
             continue
         store.write("predictions", f"{window.slug}/{name}", content, overwrite=True)
     if complete:
-        store.write("predictions", f"{window.slug}/{SUCCESS}", b"", overwrite=True)
+        store.write("predictions", f"{window.slug}/{SUCCESS_MARKER}", b"", overwrite=True)

@@ -12,14 +12,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TextIO
 
-from device_scorer import settings
 from device_scorer.contract import blob_paths
 from device_scorer.errors import DataInvalid, UsageInvalid
 from device_scorer.readings import COLUMNS
-from device_scorer.simulation.signals import Fleet
+from device_scorer.settings import add_store_argument, read_settings
+from device_scorer.simulation.signals import SimulatedFleet
 from device_scorer.simulation.writer import Simulation
 from device_scorer.store.factory import open_store
-from device_scorer.store.upload import Placed, place_all
+from device_scorer.store.upload import UploadResult, upload_all
 from device_scorer.window import Window, parse_instant
 
 DESCRIPTION = """\
@@ -40,9 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.description = DESCRIPTION
     add = parser.add_argument
-    settings.add_store_argument(parser)
-    add("--devices", type=_count, default=12, metavar="N", help="how many devices (12)")
-    add("--tags", type=_count, default=5, metavar="N", help="how many tags each has (5)")
+    add_store_argument(parser)
+    add("--devices", type=_parse_count, default=12, metavar="N", help="how many devices (12)")
+    add("--tags", type=_parse_count, default=5, metavar="N", help="how many tags each has (5)")
     add("--prefix", default="press", help="devices are called PREFIX-1, PREFIX-2, ... (press)")
     add(
         "--start",
@@ -51,9 +51,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="first instant, such as 2018-08-28T00:00:00Z (--end - --hours)",
     )
     add("--end", type=parse_instant, metavar="TIME", help="first instant after the readings (the last full hour's end)")
-    add("--hours", type=_count, default=24, metavar="N", help="hours of readings, where --start is not given (24)")
-    add("--interval", type=_count, default=15, metavar="SECONDS", help="between two readings of a tag (15)")
-    add("--anomaly-rate", type=_share, default=0.25, metavar="SHARE", help="share of devices with anomalies (0.25)")
+    add(
+        "--hours", type=_parse_count, default=24, metavar="N", help="hours of readings, where --start is not given (24)"
+    )
+    add("--interval", type=_parse_count, default=15, metavar="SECONDS", help="between two readings of a tag (15)")
+    add(
+        "--anomaly-rate",
+        type=_parse_share,
+        default=0.25,
+        metavar="SHARE",
+        help="share of devices with anomalies (0.25)",
+    )
     add("--anomaly-hours", type=int, default=1, metavar="N", help="only the last N hours hold anomalies (1)")
     add("--subtle", action="store_true", help="also freeze values, which the models cannot see")
     add("--seed", type=int, default=1, help="another seed, another fleet (1)")
@@ -64,64 +72,64 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write readings and truth; 0, or DataInvalid where other readings are in the way."""
-    config = settings.read(os.environ, arguments.store)
-    if "{device}" not in config.data_path:
-        raise UsageInvalid(f"simulate writes a blob per device: the data path {config.data_path!r} needs {{device}}")
-    window = _window(arguments, datetime.now(UTC))
-    truth = arguments.truth or (config.folder or Path()) / "truth.csv"
-    store = open_store(config)
+    settings = read_settings(os.environ, arguments.store)
+    if "{device}" not in settings.data_path:
+        raise UsageInvalid(f"simulate writes a blob per device: the data path {settings.data_path!r} needs {{device}}")
+    window = _window_from_arguments(arguments, datetime.now(UTC))
+    truth = arguments.truth or (settings.folder or Path()) / "truth.csv"
+    store = open_store(settings)
     store.ensure_container("data")
-    placed: Counter[Placed] = Counter()
-    first_different = ""
+    results: Counter[UploadResult] = Counter()
+    first_conflict = ""
     with contextlib.ExitStack() as files:
         simulation = Simulation(
-            fleet=_fleet(arguments, window),
+            fleet=_fleet_from_arguments(arguments, window),
             window=window,
-            config=config,
+            settings=settings,
             anomalies_from=window.end - timedelta(hours=arguments.anomaly_hours),
-            truth=files.enter_context(_table(truth, "TS,Device,Tag,Kind")),
-            shared=files.enter_context(_table(arguments.csv, ",".join(COLUMNS))) if arguments.csv else None,
+            truth_file=files.enter_context(_open_csv(truth, "TS,Device,Tag,Kind")),
+            shared_csv=files.enter_context(_open_csv(arguments.csv, ",".join(COLUMNS))) if arguments.csv else None,
         )
-        for name, outcome in place_all(store, "data", simulation.blobs(), replace=arguments.replace):
-            placed[outcome] += 1
-            first_different = first_different or (name if outcome is Placed.DIFFERENT else "")
-    if first_different:
+        for name, outcome in upload_all(store, "data", simulation.blobs(), replace=arguments.replace):
+            results[outcome] += 1
+            first_conflict = first_conflict or (name if outcome is UploadResult.CONFLICT else "")
+    if first_conflict:
         raise DataInvalid(
-            f"{placed[Placed.DIFFERENT]:,} blobs exist with other readings, the first is {first_different}: "
+            f"{results[UploadResult.CONFLICT]:,} blobs exist with other readings, the first is {first_conflict}: "
             "they stay as they are; use another store, or --replace",
         )
     print(
-        f"{simulation.readings:,} readings of {arguments.devices:,} devices x {arguments.tags} tags, {window.text}: "
-        f"{placed[Placed.WRITTEN]:,} blobs written, {placed[Placed.SAME]:,} already there\n"
-        f"{simulation.anomalies:,} injected anomalies: {truth}",
+        f"{simulation.reading_count:,} readings of {arguments.devices:,} devices x {arguments.tags} tags, {window.interval}: "
+        f"{results[UploadResult.WRITTEN]:,} blobs written, {results[UploadResult.UNCHANGED]:,} already there\n"
+        f"{simulation.anomaly_count:,} injected anomalies: {truth}",
     )
     return 0
 
 
-def _window(arguments: argparse.Namespace, now: datetime) -> Window:
+def _window_from_arguments(arguments: argparse.Namespace, now: datetime) -> Window:
     end = arguments.end or now.replace(minute=0, second=0, microsecond=0)
     return Window(arguments.start or end - timedelta(hours=arguments.hours), end)
 
 
-def _fleet(arguments: argparse.Namespace, window: Window) -> Fleet:
-    fleet = Fleet(
+def _fleet_from_arguments(arguments: argparse.Namespace, window: Window) -> SimulatedFleet:
+    fleet = SimulatedFleet(
         seed=arguments.seed,
         devices=arguments.devices,
         tags=arguments.tags,
         prefix=arguments.prefix,
-        interval=arguments.interval,
-        start=int(window.start.timestamp()),
+        interval_seconds=arguments.interval,
+        start_epoch_seconds=int(window.start.timestamp()),
         anomaly_rate=arguments.anomaly_rate,
-        subtle=arguments.subtle,
+        inject_stuck=arguments.subtle,
     )
     # A comma is allowed in a device's id, but would need quotes in a CSV: a simulated fleet can do without.
-    if "," in fleet.prefix or not blob_paths.DEVICE_ID.fullmatch(fleet.device_id(fleet.devices - 1)):
+    if "," in fleet.prefix or not blob_paths.DEVICE_ID_PATTERN.fullmatch(fleet.device_id(fleet.devices - 1)):
         raise UsageInvalid(f"--prefix {fleet.prefix!r} makes no device id: use letters, digits, - . _")
     return fleet
 
 
 @contextlib.contextmanager
-def _table(path: Path, header: str) -> Iterator[TextIO]:
+def _open_csv(path: Path, header: str) -> Iterator[TextIO]:
     """A CSV being written, with its header."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -133,13 +141,13 @@ def _table(path: Path, header: str) -> Iterator[TextIO]:
         yield file
 
 
-def _count(text: str) -> int:
+def _parse_count(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) <= 10_000_000:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 to 10,000,000")
     return int(text)
 
 
-def _share(text: str) -> float:
+def _parse_share(text: str) -> float:
     try:
         share = float(text)
     except ValueError:

@@ -11,19 +11,19 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from device_scorer import log, settings
+from device_scorer import log
 from device_scorer.contract import blob_paths
-from device_scorer.errors import DataInvalid, TooLarge
-from device_scorer.progress_line import Progress
-from device_scorer.settings import Settings
+from device_scorer.errors import BlobTooLarge, DataInvalid
+from device_scorer.progress_line import ProgressLine
+from device_scorer.settings import Settings, add_store_argument, read_settings
 from device_scorer.store.base import Store
 from device_scorer.store.factory import open_store
-from device_scorer.training.fit import GAMMA, MAX_OWN_ANOMALIES, MAX_ROWS, MIN_ROWS, NU, bundle, fit
-from device_scorer.training.history import _History, _overlaps, _sources
+from device_scorer.training.fit import GAMMA, MAX_ANOMALY_SHARE, MAX_ROWS, MIN_ROWS, NU, encode_bundle, fit
+from device_scorer.training.history import _blobs_by_device, _History, _partition_overlaps
 from device_scorer.window import Window, parse_instant
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
+_MAX_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 
 DESCRIPTION = f"""\
 Train one anomaly model per device and tag from the readings in the store, and write one bundle per device: a joblib
@@ -31,7 +31,7 @@ file that holds a dict tag -> scikit-learn pipeline (StandardScaler, then OneCla
 gamma={GAMMA}). An earlier bundle of the device is replaced.
 
 A tag whose readings are all equal is refused by name, for its model would call everything an anomaly; so is one with
-fewer than {MIN_ROWS} usable readings, and one whose model would call more than {MAX_OWN_ANOMALIES:.0%} of them
+fewer than {MIN_ROWS} usable readings, and one whose model would call more than {MAX_ANOMALY_SHARE:.0%} of them
 anomalies, as happens with a switch. The device's other tags are trained. Of more than --max-rows readings of a tag,
 evenly spread ones are taken, and always the smallest and the largest.
 
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.description = DESCRIPTION
     add = parser.add_argument
-    settings.add_store_argument(parser)
+    add_store_argument(parser)
     add("--device", action="append", metavar="GLOB", help="only devices like GLOB, such as 'press-*'; may be repeated")
     add("--start", type=parse_instant, metavar="TIME", help="only readings from TIME on (all)")
     add("--end", type=parse_instant, metavar="TIME", help="only readings before TIME (all)")
@@ -54,40 +54,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train every device that has readings; 65 where one of them ends without a bundle."""
-    config = settings.read(os.environ, arguments.store)
-    window = Window(arguments.start or _EPOCH, arguments.end or _END_OF_TIME)
-    store = open_store(config)
-    sources = _sources(store, config, arguments.device or ["*"])
+    settings = read_settings(os.environ, arguments.store)
+    window = Window(arguments.start or _EPOCH, arguments.end or _MAX_TIME)
+    store = open_store(settings)
+    sources = _blobs_by_device(store, settings, arguments.device or ["*"])
     if not sources:
         raise DataInvalid("the store has no readings of such devices: see `device-scorer import --help`")
     store.ensure_container("models")
-    progress = Progress()
+    progress = ProgressLine()
     models, without = 0, []
     for number, (device, names) in enumerate(sorted(sources.items()), 1):
         progress.show(f"training {device} ({number:,} of {len(sources):,})")
-        trained = _train_device(store, config, device, names, window=window, max_rows=max(2, arguments.max_rows))
+        trained = _train_device(store, settings, device, names, window=window, max_rows=max(2, arguments.max_rows))
         models += trained
         if not trained:
             without.append(device)
     progress.clear()
     print(f"{models:,} models trained, in bundles of {len(sources) - len(without):,} of {len(sources):,} devices")
     if without:
-        log.error(f"{len(without):,} devices have no bundle: {_few(without)}")
+        log.error(f"{len(without):,} devices have no bundle: {_format_names(without)}")
     return 65 if without else 0
 
 
 def _train_device(
-    store: Store, config: Settings, device: str, names: list[str], *, window: Window, max_rows: int
+    store: Store, settings: Settings, device: str, names: list[str], *, window: Window, max_rows: int
 ) -> int:
     """Train one device and write its bundle; returns how many models it holds, 0 where none was written."""
     history = _History()
     for name in sorted(names):
-        if not _overlaps(config, device, name, window):
+        if not _partition_overlaps(settings, device, name, window):
             continue
         try:
-            blob = store.read("data", name, max_bytes=config.limits.data_bytes)
+            blob = store.read("data", name, max_bytes=settings.limits.max_data_bytes)
             history.add(blob.content if blob else b"", device, window)
-        except (DataInvalid, TooLarge) as error:
+        except (DataInvalid, BlobTooLarge) as error:
             log.warning(f"{name} is left out: {error}")
     if history.bad_rows:
         log.warning(f"{device}: {history.bad_rows:,} unusable rows are left out")
@@ -96,9 +96,11 @@ def _train_device(
     for tag, reason in refused.items():
         log.warning(f"{device}, tag {tag!r} gets no model: {reason}")
     if models:
-        store.write("models", blob_paths.model_name(config.models_path, device), bundle(models), overwrite=True)
+        store.write(
+            "models", blob_paths.model_name(settings.models_path, device), encode_bundle(models), overwrite=True
+        )
     return len(models)
 
 
-def _few(names: list[str]) -> str:
+def _format_names(names: list[str]) -> str:
     return ", ".join(names[:20]) + (f" and {len(names) - 20:,} more" if len(names) > 20 else "")

@@ -9,23 +9,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-VERSION = 1
-LONGEST_WORD = 4096
+FORMAT_VERSION = 1
+MAX_MESSAGE_BYTES = 4096
 """Bytes that the kubelet keeps of a termination message."""
 
 SCORED, PARTIAL, EMPTY, ALREADY_SCORED, FAILED = "scored", "partial", "empty", "alreadyScored", "failed"
 KINDS = (SCORED, PARTIAL, EMPTY, ALREADY_SCORED, FAILED)
-PASSING = "passing"
+TRANSIENT = "passing"
 """Not final: storage or identity was unavailable."""
 
-EXIT_DONE, EXIT_FINAL, EXIT_PASSING = 0, 65, 75
-_LONGEST_MESSAGE = 200
-_TOP = 5
-_SAMPLES = 5
+EXIT_SUCCESS, EXIT_PERMANENT, EXIT_TRANSIENT = 0, 65, 75
+_MAX_SAMPLE_CHARS = 200
+_MAX_TOP_DEVICES = 5
+_MAX_SAMPLES = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class RowCounts:
     """Counts of rows of one device's window."""
 
     rows: int = 0
@@ -41,19 +41,19 @@ class Outcome:
     kind: str
     reason: str = ""
     message: str = ""
-    figures: Figures = field(default_factory=Figures)
+    row_counts: RowCounts = field(default_factory=RowCounts)
     anomalous: bool = False
 
 
 def exit_code(outcomes: Mapping[int, Outcome], devices: int) -> int:
     """0 when every device has a final outcome, 75 when one has none, 65 when all failed."""
     kinds = [outcome.kind for outcome in outcomes.values()]
-    if PASSING in kinds or len(kinds) < devices:
-        return EXIT_PASSING
-    return EXIT_FINAL if all(kind == FAILED for kind in kinds) else EXIT_DONE
+    if TRANSIENT in kinds or len(kinds) < devices:
+        return EXIT_TRANSIENT
+    return EXIT_PERMANENT if all(kind == FAILED for kind in kinds) else EXIT_SUCCESS
 
 
-def record(outcomes: Mapping[int, Outcome], devices: Sequence[str]) -> bytes:
+def outcome_record(outcomes: Mapping[int, Outcome], devices: Sequence[str]) -> bytes:
     """The outcome record: the word without a limit, with the message of every device that was not plainly scored.
 
     Each message has its device's id: who reads the record (the report) knows nothing of the Job's arguments.
@@ -63,34 +63,34 @@ def record(outcomes: Mapping[int, Outcome], devices: Sequence[str]) -> bytes:
         for index, outcome in sorted(outcomes.items())
         if outcome.kind != SCORED or outcome.message
     }
-    return _encode({**_word(outcomes, len(devices)), "top": _top(outcomes), "messages": messages})
+    return _encode({**_payload(outcomes, len(devices)), "top": _most_anomalous(outcomes), "messages": messages})
 
 
-def complaints(outcomes: Mapping[int, Outcome]) -> int:
+def count_failures(outcomes: Mapping[int, Outcome]) -> int:
     """How many messages of a record say why a device failed or was scored in part: what a report reads it for."""
     return sum(outcome.kind in (FAILED, PARTIAL) for outcome in outcomes.values())
 
 
-def message(outcomes: Mapping[int, Outcome], devices: int) -> bytes:
+def termination_message(outcomes: Mapping[int, Outcome], devices: int) -> bytes:
     """The termination message: never more than LONGEST_WORD bytes for up to 500 devices, whatever became of them.
 
     The sets always stay; the most anomalous devices and sample messages take what room is left.
     """
-    word = _word(outcomes, devices)
-    best = _encode(word)
-    if len(best) > LONGEST_WORD:
-        return _encode({"v": VERSION, "devices": devices, "tooLong": True})
+    payload = _payload(outcomes, devices)
+    encoded = _encode(payload)
+    if len(encoded) > MAX_MESSAGE_BYTES:
+        return _encode({"v": FORMAT_VERSION, "devices": devices, "tooLong": True})
     for extra in ("top", "samples"):
-        entries = _top(outcomes) if extra == "top" else _samples(outcomes)
+        entries = _most_anomalous(outcomes) if extra == "top" else _sample_messages(outcomes)
         for count in range(len(entries), 0, -1):
-            longer = _encode({**word, extra: entries[:count]})
-            if len(longer) <= LONGEST_WORD:
-                word, best = {**word, extra: entries[:count]}, longer
+            longer = _encode({**payload, extra: entries[:count]})
+            if len(longer) <= MAX_MESSAGE_BYTES:
+                payload, encoded = {**payload, extra: entries[:count]}, longer
                 break
-    return best
+    return encoded
 
 
-def intervals(indexes: Iterable[int]) -> str:
+def format_intervals(indexes: Iterable[int]) -> str:
     """A set of indexes in the notation of batch/v1."""
     spans: list[list[int]] = []
     for index in sorted(indexes):
@@ -101,53 +101,56 @@ def intervals(indexes: Iterable[int]) -> str:
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in spans)
 
 
-def _word(outcomes: Mapping[int, Outcome], devices: int) -> dict[str, Any]:
+def _payload(outcomes: Mapping[int, Outcome], devices: int) -> dict[str, Any]:
     done = [outcome for outcome in outcomes.values() if outcome.kind in (SCORED, PARTIAL)]
-    word: dict[str, Any] = {
-        "v": VERSION,
+    payload: dict[str, Any] = {
+        "v": FORMAT_VERSION,
         "devices": devices,
-        "outcomes": _sets(
-            {index: outcome.kind for index, outcome in outcomes.items() if outcome.kind != PASSING}, KINDS
+        "outcomes": _intervals_by_key(
+            {index: outcome.kind for index, outcome in outcomes.items() if outcome.kind != TRANSIENT}, KINDS
         ),
-        "rows": sum(outcome.figures.rows for outcome in done),
-        "badRows": sum(outcome.figures.bad_rows for outcome in done),
-        "unscoredRows": sum(outcome.figures.unscored_rows for outcome in done),
-        "anomalies": sum(outcome.figures.anomalies for outcome in done),
+        "rows": sum(outcome.row_counts.rows for outcome in done),
+        "badRows": sum(outcome.row_counts.bad_rows for outcome in done),
+        "unscoredRows": sum(outcome.row_counts.unscored_rows for outcome in done),
+        "anomalies": sum(outcome.row_counts.anomalies for outcome in done),
         "anomalousDevices": sum(outcome.anomalous for outcome in done),
     }
-    for key, kind in (("reasons", FAILED), ("passing", PASSING)):
+    for key, kind in (("reasons", FAILED), ("passing", TRANSIENT)):
         reasons = {index: outcome.reason for index, outcome in outcomes.items() if outcome.kind == kind}
         if reasons:
-            word[key] = _sets(reasons, sorted(set(reasons.values())))
-    return word
+            payload[key] = _intervals_by_key(reasons, sorted(set(reasons.values())))
+    return payload
 
 
-def _sets(keys: Mapping[int, str], order: Sequence[str]) -> dict[str, str]:
-    sets = {key: intervals(index for index, found in keys.items() if found == key) for key in order}
+def _intervals_by_key(key_by_index: Mapping[int, str], order: Sequence[str]) -> dict[str, str]:
+    sets = {key: format_intervals(index for index, found in key_by_index.items() if found == key) for key in order}
     return {key: notation for key, notation in sets.items() if notation}
 
 
-def _top(outcomes: Mapping[int, Outcome]) -> list[list[int]]:
+def _most_anomalous(outcomes: Mapping[int, Outcome]) -> list[list[int]]:
     worst = sorted(
         (
             index
             for index, outcome in outcomes.items()
-            if outcome.kind in (SCORED, PARTIAL) and outcome.figures.anomalies
+            if outcome.kind in (SCORED, PARTIAL) and outcome.row_counts.anomalies
         ),
-        key=lambda index: (-outcomes[index].figures.anomalies, index),
+        key=lambda index: (-outcomes[index].row_counts.anomalies, index),
     )
-    return [[index, outcomes[index].figures.rows, outcomes[index].figures.anomalies] for index in worst[:_TOP]]
+    return [
+        [index, outcomes[index].row_counts.rows, outcomes[index].row_counts.anomalies]
+        for index in worst[:_MAX_TOP_DEVICES]
+    ]
 
 
-def _samples(outcomes: Mapping[int, Outcome]) -> list[list[Any]]:
+def _sample_messages(outcomes: Mapping[int, Outcome]) -> list[list[Any]]:
     """A few devices' messages: one of each reason first, so that the rarest is seen."""
-    told = [(index, outcome) for index, outcome in sorted(outcomes.items()) if outcome.message]
+    with_message = [(index, outcome) for index, outcome in sorted(outcomes.items()) if outcome.message]
     first: dict[tuple[str, str], int] = {}
-    for index, outcome in told:
+    for index, outcome in with_message:
         first.setdefault((outcome.kind, outcome.reason), index)
-    order = sorted(told, key=lambda entry: (first[entry[1].kind, entry[1].reason] != entry[0], entry[0]))
-    return [[index, outcome.reason, outcome.message[:_LONGEST_MESSAGE]] for index, outcome in order[:_SAMPLES]]
+    order = sorted(with_message, key=lambda entry: (first[entry[1].kind, entry[1].reason] != entry[0], entry[0]))
+    return [[index, outcome.reason, outcome.message[:_MAX_SAMPLE_CHARS]] for index, outcome in order[:_MAX_SAMPLES]]
 
 
-def _encode(word: Mapping[str, Any]) -> bytes:
-    return json.dumps(word, separators=(",", ":")).encode()
+def _encode(payload: Mapping[str, Any]) -> bytes:
+    return json.dumps(payload, separators=(",", ":")).encode()

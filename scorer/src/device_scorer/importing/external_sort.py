@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import IO, Self
 
-MEMORY = 64 * 2**20
-_GROUP_OVERHEAD = 400  # bytes that Python itself needs for a group of its own
-_HEAD = struct.Struct("<HQ")  # length of the name, length of the content
+DEFAULT_MEMORY_BYTES = 64 * 2**20
+_GROUP_OVERHEAD_BYTES = 400  # bytes that Python itself needs for a group of its own
+_ENTRY_HEADER = struct.Struct("<HQ")  # length of the name, length of the content
 
 _Entry = tuple[str, bytes | bytearray]
 
@@ -26,19 +26,19 @@ class Group:
     """All rows of one blob; `content` is None where they are more than the bytes allowed."""
 
     name: str
-    size: int
+    size_bytes: int
     content: bytes | None
 
 
-class Splitter:
+class ExternalSorter:
     """Takes rows in any order and gives them back grouped; use as a context manager, for its temporary files."""
 
-    def __init__(self, *, max_group: int, memory: int = MEMORY) -> None:
+    def __init__(self, *, max_group_bytes: int, memory_bytes: int = DEFAULT_MEMORY_BYTES) -> None:
         """`max_group`: bytes that one group may have; `memory`: bytes held before they go to disk."""
-        self._max_group = max_group
-        self._memory = memory
+        self._max_group_bytes = max_group_bytes
+        self._memory_bytes = memory_bytes
         self._groups: dict[str, bytearray] = {}
-        self._held = 0
+        self._held_bytes = 0
         self._runs: list[IO[bytes]] = []
 
     def __enter__(self) -> Self:
@@ -53,15 +53,15 @@ class Splitter:
         group = self._groups.get(name)
         if group is None:
             group = self._groups[name] = bytearray()
-            self._held += _GROUP_OVERHEAD
+            self._held_bytes += _GROUP_OVERHEAD_BYTES
         group += row
-        self._held += len(row)
-        if self._held >= self._memory:
+        self._held_bytes += len(row)
+        if self._held_bytes >= self._memory_bytes:
             self._spill()
 
     def groups(self) -> Iterator[Group]:
         """All groups, ordered by name; each once."""
-        sources: list[Iterable[_Entry]] = [_read(run) for run in self._runs]
+        sources: list[Iterable[_Entry]] = [_read_run(run) for run in self._runs]
         sources.append(sorted(self._groups.items()))
         merged = heapq.merge(*sources, key=itemgetter(0))
         for name, entries in itertools.groupby(merged, key=itemgetter(0)):
@@ -69,26 +69,26 @@ class Splitter:
             parts: list[bytes | bytearray] = []
             for _, content in entries:
                 size += len(content)
-                if size <= self._max_group:
+                if size <= self._max_group_bytes:
                     parts.append(content)
                 else:
                     parts.clear()
-            yield Group(name, size, b"".join(parts) if size <= self._max_group else None)
+            yield Group(name, size, b"".join(parts) if size <= self._max_group_bytes else None)
 
     def _spill(self) -> None:
         run = tempfile.TemporaryFile()  # noqa: SIM115 (closed by __exit__)
         self._runs.append(run)
         for name, content in sorted(self._groups.items()):
             encoded = name.encode()
-            run.write(_HEAD.pack(len(encoded), len(content)) + encoded)
+            run.write(_ENTRY_HEADER.pack(len(encoded), len(content)) + encoded)
             run.write(content)
         run.flush()
         self._groups.clear()
-        self._held = 0
+        self._held_bytes = 0
 
 
-def _read(run: IO[bytes]) -> Iterator[_Entry]:
+def _read_run(run: IO[bytes]) -> Iterator[_Entry]:
     run.seek(0)
-    while head := run.read(_HEAD.size):
-        name, content = _HEAD.unpack(head)
+    while head := run.read(_ENTRY_HEADER.size):
+        name, content = _ENTRY_HEADER.unpack(head)
         yield run.read(name).decode(), run.read(content)

@@ -5,7 +5,7 @@ STANDARD_SCALER = "sklearn.preprocessing._data.StandardScaler"
 ONE_CLASS_SVM = "sklearn.svm._classes.OneClassSVM"
 ARRAY_WRAPPER = "joblib.numpy_pickle.NumpyArrayWrapper"
 
-RECORDS = {
+INERT_CLASSES = {
     PIPELINE: PIPELINE,
     STANDARD_SCALER: STANDARD_SCALER,
     ONE_CLASS_SVM: ONE_CLASS_SVM,
@@ -15,7 +15,7 @@ RECORDS = {
 }
 """Classes of the pipeline known in closed form, by the name in the file; the value is today's name."""
 
-FUNCTIONS = {
+EMULATED_NAMES = {
     "numpy.ndarray": "ndarray",
     "numpy.dtype": "dtype",
     "numpy.core.multiarray._reconstruct": "_reconstruct",
@@ -34,7 +34,7 @@ FUNCTIONS = {
 }
 """Names that pickles of these classes mention for NumPy's and Python's own sake."""
 
-DETECTORS = frozenset(
+SKLEARN_ONLY_NAMES = frozenset(
     {
         "sklearn.preprocessing._data.RobustScaler",
         "sklearn.preprocessing._data.MinMaxScaler",

@@ -14,19 +14,19 @@ from typing import Any
 
 from device_scorer.errors import ModelIncompatible, ModelInvalid
 from device_scorer.models.allowlist import ONE_CLASS_SVM, PIPELINE, STANDARD_SCALER
-from device_scorer.models.unpickler import Array, Record
+from device_scorer.models.unpickler import Array, InertObject
 
-DECIMALS = 9
+SCORE_DECIMALS = 9
 """Digits of a printed score: far coarser than the noise of double precision, far finer than any use of a score."""
 
-_MANY = 200_000
+_NUMPY_THRESHOLD_TERMS = 200_000
 """From about so many terms on, NumPy is faster, its import included."""
 
 _EPSILON = 2.0**-52
 
 
 @dataclass(frozen=True, slots=True)
-class OneClass:
+class ClosedFormSvm:
     """A fitted pipeline as numbers: reading -> (reading - mean) / scale -> decision."""
 
     mean: float
@@ -35,14 +35,18 @@ class OneClass:
     vectors: tuple[float, ...] = field(repr=False)
     coefficients: tuple[float, ...] = field(repr=False)
     intercept: float
-    version: str
+    sklearn_version: str
 
-    def judge(self, values: Sequence[float]) -> tuple[list[int], list[float]]:
+    def predict(self, values: Sequence[float]) -> tuple[list[int], list[float]]:
         """Labels (1 anomalous) and decision function of finite values; `predict` is 1 exactly where that is > 0."""
-        scores = self._exact(values) if len(values) * len(self.vectors) < _MANY else self._many(values)
+        scores = (
+            self._exact_scores(values)
+            if len(values) * len(self.vectors) < _NUMPY_THRESHOLD_TERMS
+            else self._vectorised_scores(values)
+        )
         return [0 if score > 0 else 1 for score in scores], scores
 
-    def _exact(self, values: Sequence[float]) -> list[float]:
+    def _exact_scores(self, values: Sequence[float]) -> list[float]:
         pairs = tuple(zip(self.coefficients, self.vectors, strict=True))
         gamma, intercept, mean, scale = -self.gamma, self.intercept, self.mean, self.scale
         scores = []
@@ -55,7 +59,7 @@ class OneClass:
             scores.append(total + intercept)
         return scores
 
-    def _many(self, values: Sequence[float]) -> list[float]:
+    def _vectorised_scores(self, values: Sequence[float]) -> list[float]:
         import numpy as np  # noqa: PLC0415  costs a pod more than scoring an ordinary device without it
 
         scaled = (np.asarray(values, dtype=np.float64) - self.mean) / self.scale
@@ -66,55 +70,57 @@ class OneClass:
                 totals += coefficient * np.exp(-self.gamma * (distance * distance))
         weight = sum(map(abs, self.coefficients)) + abs(self.intercept)
         error = 4 * (len(self.vectors) + 4) * _EPSILON * weight
-        printed = totals * 10.0**DECIMALS
+        printed = totals * 10.0**SCORE_DECIMALS
         from_half = np.abs(printed - np.floor(printed) - 0.5)
-        unsure = (np.abs(totals) <= error) | (from_half <= error * 10.0**DECIMALS + np.abs(printed) * 4 * _EPSILON)
+        uncertain = (np.abs(totals) <= error) | (
+            from_half <= error * 10.0**SCORE_DECIMALS + np.abs(printed) * 4 * _EPSILON
+        )
         scores: list[float] = totals.tolist()
-        again = np.flatnonzero(unsure).tolist()
-        for index, score in zip(again, self._exact([values[index] for index in again]), strict=True):
+        recomputed = np.flatnonzero(uncertain).tolist()
+        for index, score in zip(recomputed, self._exact_scores([values[index] for index in recomputed]), strict=True):
             scores[index] = score
         return scores
 
 
-def from_record(record: Any) -> OneClass | None:
+def from_inert_object(pipeline: Any) -> ClosedFormSvm | None:
     """The closed form of a pipeline read as a Record; None where it is sound but of another shape than this one.
 
     Raises ModelInvalid where it is unfitted, has other than one feature, or is no model at all.
     """
-    if not isinstance(record, Record):
-        raise ModelInvalid(f"a {type(record).__name__} stands where a fitted pipeline belongs")
-    steps = record.attributes.get("steps") if record.kind == PIPELINE else None
-    stages = _stages(steps)
-    if [stage.kind for stage in stages] != [STANDARD_SCALER, ONE_CLASS_SVM]:
+    if not isinstance(pipeline, InertObject):
+        raise ModelInvalid(f"a {type(pipeline).__name__} stands where a fitted pipeline belongs")
+    steps = pipeline.attributes.get("steps") if pipeline.class_name == PIPELINE else None
+    stages = _pipeline_stages(steps)
+    if [stage.class_name for stage in stages] != [STANDARD_SCALER, ONE_CLASS_SVM]:
         return None
     scaler, svm = (stage.attributes for stage in stages)
     if svm.get("kernel") != "rbf" or svm.get("_sparse", False):
         return None
-    vectors, coefficients = _vector(svm, "support_vectors_"), _vector(svm, "_dual_coef_", "dual_coef_")
-    mean = _number(scaler, "mean_") if scaler.get("with_mean", True) else 0.0
-    scale = _number(scaler, "scale_") if scaler.get("with_std", True) else 1.0
+    vectors, coefficients = _read_vector(svm, "support_vectors_"), _read_vector(svm, "_dual_coef_", "dual_coef_")
+    mean = _read_number(scaler, "mean_") if scaler.get("with_mean", True) else 0.0
+    scale = _read_number(scaler, "scale_") if scaler.get("with_std", True) else 1.0
     gamma, version = svm.get("_gamma"), svm.get("_sklearn_version")
-    model = OneClass(
+    model = ClosedFormSvm(
         mean=mean,
         scale=scale,
         gamma=float(gamma) if isinstance(gamma, (int, float)) else float("nan"),
         vectors=tuple(vectors),
         coefficients=tuple(coefficients),
-        intercept=_number(svm, "_intercept_", "intercept_"),
-        version=version[:32] if isinstance(version, str) else "unknown",
+        intercept=_read_number(svm, "_intercept_", "intercept_"),
+        sklearn_version=version[:32] if isinstance(version, str) else "unknown",
     )
-    _check(model)
+    _validate(model)
     return model
 
 
-def _stages(steps: Any) -> list[Record]:
+def _pipeline_stages(steps: Any) -> list[InertObject]:
     """The estimators of a pipeline's steps; none where one of them is no record."""
     pairs = [step for step in steps if isinstance(step, (tuple, list)) and len(step) == 2] if steps else []
-    stages = [stage for _, stage in pairs if isinstance(stage, Record)]
+    stages = [stage for _, stage in pairs if isinstance(stage, InertObject)]
     return stages if isinstance(steps, list) and len(stages) == len(steps) else []
 
 
-def _check(model: OneClass) -> None:
+def _validate(model: ClosedFormSvm) -> None:
     numbers = (model.mean, model.scale, model.gamma, model.intercept, *model.vectors, *model.coefficients)
     if not all(map(isfinite, numbers)) or model.scale <= 0:
         raise ModelInvalid("a number in the model is not finite, or its scale is not positive")
@@ -122,18 +128,18 @@ def _check(model: OneClass) -> None:
         raise ModelInvalid("the model has no support vectors, or not one coefficient for each")
 
 
-def _vector(attributes: dict[str, Any], *names: str) -> list[float]:
+def _read_vector(attributes: dict[str, Any], *names: str) -> list[float]:
     for name in names:
         array = attributes.get(name)
         if isinstance(array, Array):
             if len(array.shape) == 2 and name == "support_vectors_" and array.shape[1] != 1:
                 raise ModelIncompatible(f"the model wants {array.shape[1]} features; a reading has one value")
-            return array.numbers()
+            return array.to_floats()
     raise ModelInvalid(f"the model is not fitted: it has no {names[0]}")
 
 
-def _number(attributes: dict[str, Any], *names: str) -> float:
-    numbers = _vector(attributes, *names)
+def _read_number(attributes: dict[str, Any], *names: str) -> float:
+    numbers = _read_vector(attributes, *names)
     if len(numbers) != 1:
         raise ModelInvalid(f"the model has {len(numbers)} numbers in {names[0]}; one feature has one")
     return numbers[0]

@@ -23,12 +23,12 @@ from sklearn.svm import OneClassSVM
 from sklearn.utils.validation import check_is_fitted
 
 from device_scorer.errors import ModelIncompatible, ModelInvalid, ModelRefused
-from device_scorer.models.allowlist import DETECTORS, FUNCTIONS, RECORDS
-from device_scorer.models.one_class_svm import OneClass
-from device_scorer.models.unpickler import Array, Record
+from device_scorer.models.allowlist import EMULATED_NAMES, INERT_CLASSES, SKLEARN_ONLY_NAMES
+from device_scorer.models.one_class_svm import ClosedFormSvm
+from device_scorer.models.unpickler import Array, InertObject
 
-_ALLOWED = frozenset({*RECORDS, *FUNCTIONS, *DETECTORS})
-_ONE_AT_A_TIME = threading.Lock()
+_ALLOWED_NAMES = frozenset({*INERT_CLASSES, *EMULATED_NAMES, *SKLEARN_ONLY_NAMES})
+_WARNINGS_LOCK = threading.Lock()
 """`warnings.catch_warnings` changes what all threads see."""
 
 
@@ -37,12 +37,12 @@ class Detector:
     """A fitted scikit-learn estimator over one feature."""
 
     estimator: Any = field(repr=False)
-    version: str
+    sklearn_version: str
 
-    def judge(self, values: Sequence[float]) -> tuple[list[int], list[float] | None]:
+    def predict(self, values: Sequence[float]) -> tuple[list[int], list[float] | None]:
         """See model.Model. The label follows from one call of the decision function, as `predict` has it."""
         column = np.asarray(values, dtype=np.float64).reshape(-1, 1)
-        with _ONE_AT_A_TIME, warnings.catch_warnings():
+        with _WARNINGS_LOCK, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
                 if not hasattr(self.estimator, "decision_function"):
@@ -52,12 +52,12 @@ class Detector:
                 raise ModelInvalid(f"the model cannot judge ({type(error).__name__}: {error})") from error
         if len(scores) != len(values):
             raise ModelInvalid("the model gives not one score for each reading")
-        if isinstance(_last(self.estimator), OneClassSVM):
+        if isinstance(_final_step(self.estimator), OneClassSVM):
             return [0 if score > 0 else 1 for score in scores], scores
         return [0 if score >= 0 else 1 for score in scores], scores
 
 
-class _Listed(NumpyUnpickler):  # type: ignore[misc]  # joblib has no types
+class _AllowlistUnpickler(NumpyUnpickler):  # type: ignore[misc]  # joblib has no types
     """joblib's unpickler, which resolves only listed names and never changes a class or function."""
 
     dispatch: ClassVar[dict[int, Any]] = dict(NumpyUnpickler.dispatch)
@@ -65,57 +65,60 @@ class _Listed(NumpyUnpickler):  # type: ignore[misc]  # joblib has no types
     def __init__(self, content: bytes, *, trust_any: bool) -> None:
         super().__init__("model", io.BytesIO(content), ensure_native_byte_order=True)
         self._trust_any = trust_any
-        self.version = "unknown"
+        self.sklearn_version = "unknown"
 
     def find_class(self, module: str, name: str) -> Any:
         """The named class or function, if it is listed."""
         full = f"{module}.{name}"
         if self._trust_any:
             return super().find_class(module, name)
-        if full not in _ALLOWED:
+        if full not in _ALLOWED_NAMES:
             raise ModelRefused(f"the model names {full[:200]!r}, which is not on the list of allowed classes")
-        if FUNCTIONS.get(full) == "bytes":
-            return _no_bytes
-        module = RECORDS.get(full, full).rpartition(".")[0]
-        return getattr(importlib.import_module(_RENAMED.get(module, module)), name)
+        if EMULATED_NAMES.get(full) == "bytes":
+            return _empty_bytes
+        module = INERT_CLASSES.get(full, full).rpartition(".")[0]
+        return getattr(importlib.import_module(_RENAMED_MODULES.get(module, module)), name)
 
     def _build(self) -> None:
         target, state = self.stack[-2], self.stack[-1]
         if isinstance(target, type) or (callable(target) and not self._trust_any):
             raise ModelRefused("the model changes a class or function")
         if isinstance(state, dict) and isinstance(state.get("_sklearn_version"), str):
-            self.version = state["_sklearn_version"][:32]
+            self.sklearn_version = state["_sklearn_version"][:32]
         super().load_build()
 
     dispatch[pickle.BUILD[0]] = _build
 
 
-def _no_bytes() -> bytes:
+def _empty_bytes() -> bytes:
     """All that a sound pickle asks of `bytes`; with an argument it would be a bomb."""
     return b""
 
 
-_RENAMED = {"copy_reg": "copyreg", "__builtin__": "builtins"}
+_RENAMED_MODULES = {"copy_reg": "copyreg", "__builtin__": "builtins"}
 
 
-def load(plain: bytes, *, trust_any: bool) -> Any:
+def load_estimators(content: bytes, *, trust_any: bool) -> Any:
     """The object in an unpacked file, by scikit-learn's own classes. Raises ModelRefused or ModelInvalid."""
-    reader = _Listed(plain, trust_any=trust_any)
-    with _ONE_AT_A_TIME, warnings.catch_warnings():
+    reader = _AllowlistUnpickler(content, trust_any=trust_any)
+    with _WARNINGS_LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             loaded = reader.load()
         except ModelRefused:
             raise
         except Exception as error:  # rubbish makes an unpickler raise anything at all
-            text = f"scikit-learn {sklearn.__version__} cannot load the model, written by {reader.version}"
+            text = f"scikit-learn {sklearn.__version__} cannot load the model, written by {reader.sklearn_version}"
             raise ModelInvalid(f"{text} ({type(error).__name__}: {error})") from error
     if isinstance(loaded, dict):
-        return {tag: (estimator, reader.version) if tag != "_meta" else estimator for tag, estimator in loaded.items()}
+        return {
+            tag: (estimator, reader.sklearn_version) if tag != "_meta" else estimator
+            for tag, estimator in loaded.items()
+        }
     return loaded
 
 
-def model_of(loaded: tuple[Any, str]) -> Detector:
+def to_detector(loaded: tuple[Any, str]) -> Detector:
     """The detector of a loaded estimator; ModelInvalid: it is none or unfitted, ModelIncompatible: several features."""
     estimator, version = loaded
     if not hasattr(estimator, "predict"):
@@ -132,15 +135,15 @@ def model_of(loaded: tuple[Any, str]) -> Detector:
     return Detector(estimator, version)
 
 
-def write(models: Mapping[str, tuple[Record, OneClass | None]]) -> bytes:
+def encode_bundle(models: Mapping[str, tuple[InertObject, ClosedFormSvm | None]]) -> bytes:
     """A joblib bundle with estimators made anew from records."""
-    bundle = {tag: _estimator(record, model) for tag, (record, model) in models.items() if model is not None}
+    bundle = {tag: _rebuild_pipeline(record, model) for tag, (record, model) in models.items() if model is not None}
     target = io.BytesIO()
     joblib.dump(bundle, target)
     return target.getvalue()
 
 
-def _estimator(record: Record, model: OneClass) -> Pipeline:
+def _rebuild_pipeline(record: InertObject, model: ClosedFormSvm) -> Pipeline:
     old_scaler, old_svm = (step[1].attributes for step in record.attributes["steps"])
     names = [str(step[0]) for step in record.attributes["steps"]]
     scaler = StandardScaler(
@@ -148,11 +151,11 @@ def _estimator(record: Record, model: OneClass) -> Pipeline:
         with_std=bool(old_scaler.get("with_std", True)),
     )
     scaler.mean_, scaler.scale_ = np.array([model.mean]), np.array([model.scale])
-    scaler.var_ = _array(old_scaler.get("var_"), scaler.scale_**2)
+    scaler.var_ = _array_or_default(old_scaler.get("var_"), scaler.scale_**2)
     scaler.n_features_in_, scaler.n_samples_seen_ = 1, int(old_scaler.get("n_samples_seen_", len(model.vectors)))
     svm = OneClassSVM(kernel="rbf", gamma=model.gamma, nu=float(old_svm.get("nu", 0.5)))
     count = len(model.vectors)
-    svm.support_ = _array(old_svm.get("support_"), np.arange(count)).astype(np.int32)
+    svm.support_ = _array_or_default(old_svm.get("support_"), np.arange(count)).astype(np.int32)
     svm.support_vectors_ = np.array(model.vectors).reshape(-1, 1)
     svm._n_support = np.array([count, count], dtype=np.int32)  # noqa: SLF001  scikit-learn has no other way to make a fitted one
     svm.dual_coef_ = np.array([model.coefficients])
@@ -166,9 +169,9 @@ def _estimator(record: Record, model: OneClass) -> Pipeline:
     return Pipeline([(names[0], scaler), (names[1], svm)])
 
 
-def _array(old: Any, otherwise: Any) -> Any:
-    return np.array(old.numbers()) if isinstance(old, Array) and old.shape else otherwise
+def _array_or_default(array: Any, default: Any) -> Any:
+    return np.array(array.to_floats()) if isinstance(array, Array) and array.shape else default
 
 
-def _last(estimator: Any) -> Any:
+def _final_step(estimator: Any) -> Any:
     return estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator

@@ -15,10 +15,10 @@ from math import prod
 from typing import Any, ClassVar
 
 from device_scorer.errors import ModelInvalid, ModelRefused
-from device_scorer.models.allowlist import ARRAY_WRAPPER, DETECTORS, FUNCTIONS, RECORDS
+from device_scorer.models.allowlist import ARRAY_WRAPPER, EMULATED_NAMES, INERT_CLASSES, SKLEARN_ONLY_NAMES
 
 _SCALAR_FORMATS = {"f8": "d", "f4": "f", "i8": "q", "i4": "i", "u8": "Q", "u4": "I", "b1": "?"}
-_PLAIN_KEYS = (str, int, float, bytes, type(None))
+_KEY_TYPES = (str, int, float, bytes, type(None))
 
 
 class NeedsScikitLearn(Exception):  # noqa: N818  no error: the file is for the other reader
@@ -26,17 +26,17 @@ class NeedsScikitLearn(Exception):  # noqa: N818  no error: the file is for the 
 
 
 @dataclass(frozen=True, slots=True)
-class Name:
+class GlobalName:
     """A class or function of the file, as a word."""
 
     text: str
 
 
 @dataclass(slots=True)
-class Record:
+class InertObject:
     """An object of an allowed class: today's name of the class and the attributes, without behaviour."""
 
-    kind: str
+    class_name: str
     attributes: dict[str, Any] = field(default_factory=dict)
 
 
@@ -45,7 +45,7 @@ class Dtype:
     """An array's element type, such as f8, and its byte order."""
 
     code: str
-    order: str = "<"
+    byte_order: str = "<"
 
 
 @dataclass(slots=True)
@@ -56,33 +56,33 @@ class Array:
     shape: tuple[int, ...] = ()
     data: bytes = b""
 
-    def numbers(self) -> list[float]:
+    def to_floats(self) -> list[float]:
         """The elements of a vector (or of a matrix that is one row or one column). Raises ModelInvalid for others."""
         form = _SCALAR_FORMATS.get(self.dtype.code) if self.dtype else None
         if self.dtype is None or form is None or sum(size != 1 for size in self.shape) > 1:
             raise ModelInvalid("an array in the model is no vector of numbers")
-        order = ">" if self.dtype.order == ">" else "<"
+        order = ">" if self.dtype.byte_order == ">" else "<"
         try:
             return [float(item) for item in struct.unpack(f"{order}{prod(self.shape)}{form}", self.data)]
         except struct.error as error:
             raise ModelInvalid("an array in the model has not as many bytes as its shape says") from error
 
 
-def read(content: bytes) -> Any:
+def load_inert(content: bytes) -> Any:
     """The object in the pickle, of plain values, Records and Arrays.
 
     Names of other detectors raise NeedsScikitLearn, names on no list ModelRefused; whatever is no sound pickle raises
     ModelInvalid.
     """
     try:
-        return _RecordReader(content).load()
+        return _InertUnpickler(content).load()
     except (ModelInvalid, ModelRefused, NeedsScikitLearn):
         raise
     except Exception as error:  # rubbish makes an unpickler raise anything at all
         raise ModelInvalid(f"the model is no readable pickle ({type(error).__name__}: {error})") from error
 
 
-class _RecordReader(pickle._Unpickler):  # noqa: SLF001  the only one whose steps can be replaced; joblib does the same
+class _InertUnpickler(pickle._Unpickler):  # noqa: SLF001  the only one whose steps can be replaced; joblib does the same
     """The standard library's unpickler with every step replaced that would call something."""
 
     stack: list[Any]
@@ -111,51 +111,51 @@ class _RecordReader(pickle._Unpickler):  # noqa: SLF001  the only one whose step
     def _skip_frame(self) -> None:
         self.read(8)
 
-    def find_class(self, module: str, name: str) -> Name:
+    def find_class(self, module: str, name: str) -> GlobalName:
         """Turn a name into a word, or refuse it."""
         full = f"{module}.{name}"
-        if full in RECORDS or full in FUNCTIONS:
-            return Name(full)
-        if full in DETECTORS:
+        if full in INERT_CLASSES or full in EMULATED_NAMES:
+            return GlobalName(full)
+        if full in SKLEARN_ONLY_NAMES:
             raise NeedsScikitLearn(full)
         raise ModelRefused(f"the model names {full[:200]!r}, which is not on the list of allowed classes")
 
     def _reduce(self) -> None:
         arguments = self.stack.pop()
         function = self.stack.pop()
-        if not isinstance(function, Name) or not isinstance(arguments, tuple):
+        if not isinstance(function, GlobalName) or not isinstance(arguments, tuple):
             raise ModelInvalid("the model calls what is no function")
-        imitation = _IMITATIONS.get(FUNCTIONS.get(function.text, ""))
-        if imitation is None:
+        emulation = _EMULATIONS.get(EMULATED_NAMES.get(function.text, ""))
+        if emulation is None:
             raise ModelRefused(f"the model calls {function.text}")
-        self.stack.append(imitation(*arguments))
+        self.stack.append(emulation(*arguments))
 
-    def _new(self) -> None:
+    def _new_object(self) -> None:
         arguments = self.stack.pop()
-        kind = self.stack.pop()
-        if not isinstance(kind, Name) or arguments != ():
+        class_name = self.stack.pop()
+        if not isinstance(class_name, GlobalName) or arguments != ():
             raise ModelInvalid("the model makes an object with arguments")
-        self.stack.append(_record(kind))
+        self.stack.append(_create_inert_object(class_name))
 
     def _build(self) -> None:
         state = self.stack.pop()
         target = self.stack[-1]
-        if isinstance(target, Record) and isinstance(state, dict):
+        if isinstance(target, InertObject) and isinstance(state, dict):
             target.attributes.update(state)
-            if target.kind == ARRAY_WRAPPER:
+            if target.class_name == ARRAY_WRAPPER:
                 self.stack[-1] = self._joblib_array(target.attributes)
         elif isinstance(target, Array):
             _, target.shape, target.dtype, _, data = state
-            target.shape = _shape(target.shape)
-            target.data = _raw(data)
+            target.shape = _validate_shape(target.shape)
+            target.data = _to_bytes(data)
         elif isinstance(target, Dtype):
-            target.order = state[1]
+            target.byte_order = state[1]
         else:
             raise ModelInvalid("the model sets the state of what has none")
 
     def _joblib_array(self, wrapper: dict[str, Any]) -> Array:
         """Read the raw bytes that joblib puts behind an array's description."""
-        dtype, shape = wrapper["dtype"], _shape(wrapper["shape"])
+        dtype, shape = wrapper["dtype"], _validate_shape(wrapper["shape"])
         if wrapper.get("numpy_array_alignment_bytes") is not None:
             self._source.seek(self._source.read(1)[0], io.SEEK_CUR)
         size = prod(shape) * int(dtype.code[1:])
@@ -166,31 +166,31 @@ class _RecordReader(pickle._Unpickler):  # noqa: SLF001  the only one whose step
     def _set_item(self) -> None:
         value = self.stack.pop()
         key = self.stack.pop()
-        self._put(self.stack[-1], [key, value])
+        self._set_pairs(self.stack[-1], [key, value])
 
     def _set_items(self) -> None:
         items = self.pop_mark()
-        self._put(self.stack[-1], items)
+        self._set_pairs(self.stack[-1], items)
 
     def _dict(self) -> None:
         items = self.pop_mark()
         self.stack.append({})
-        self._put(self.stack[-1], items)
+        self._set_pairs(self.stack[-1], items)
 
     @staticmethod
-    def _put(target: Any, items: list[Any]) -> None:
+    def _set_pairs(target: Any, items: list[Any]) -> None:
         """Hashing a deeply nested key would overflow the C stack: keys are plain."""
         for key, value in zip(items[::2], items[1::2], strict=True):
-            if type(target) is not dict or not isinstance(key, _PLAIN_KEYS):
+            if type(target) is not dict or not isinstance(key, _KEY_TYPES):
                 raise ModelInvalid("the model has a dictionary whose key is no plain value")
             target[key] = value
 
-    def _refuse(self) -> None:
+    def _reject_instruction(self) -> None:
         raise ModelRefused("the model uses a pickle instruction that models of the allowed classes do not need")
 
     dispatch[pickle.FRAME[0]] = _skip_frame
     dispatch[pickle.REDUCE[0]] = _reduce
-    dispatch[pickle.NEWOBJ[0]] = _new
+    dispatch[pickle.NEWOBJ[0]] = _new_object
     dispatch[pickle.BUILD[0]] = _build
     dispatch[pickle.SETITEM[0]] = _set_item
     dispatch[pickle.SETITEMS[0]] = _set_items
@@ -199,24 +199,24 @@ class _RecordReader(pickle._Unpickler):  # noqa: SLF001  the only one whose step
         *(pickle.INST, pickle.OBJ, pickle.NEWOBJ_EX, pickle.PERSID, pickle.BINPERSID, pickle.EXT1, pickle.EXT2),
         *(pickle.EXT4, pickle.NEXT_BUFFER, pickle.EMPTY_SET, pickle.ADDITEMS, pickle.FROZENSET),
     ):
-        dispatch[code[0]] = _refuse
+        dispatch[code[0]] = _reject_instruction
     del code
 
 
-def _record(kind: Name) -> Record:
-    if kind.text not in RECORDS:
-        raise ModelRefused(f"the model makes an object of {kind.text}")
-    return Record(RECORDS[kind.text])
+def _create_inert_object(class_name: GlobalName) -> InertObject:
+    if class_name.text not in INERT_CLASSES:
+        raise ModelRefused(f"the model makes an object of {class_name.text}")
+    return InertObject(INERT_CLASSES[class_name.text])
 
 
-def _shape(value: Any) -> tuple[int, ...]:
+def _validate_shape(value: Any) -> tuple[int, ...]:
     shape = tuple(value)
     if not all(isinstance(size, int) and 0 <= size < 2**40 for size in shape):
         raise ModelInvalid("an array in the model has no sound shape")
     return shape
 
 
-def _raw(data: Any) -> bytes:
+def _to_bytes(data: Any) -> bytes:
     """Bytes as they are; a Python 2 pickle has them as text. `bytes(10**12)` would be a bomb."""
     if isinstance(data, str):
         return data.encode("latin1")
@@ -225,32 +225,32 @@ def _raw(data: Any) -> bytes:
     return bytes(data)
 
 
-def _imitate_dtype(code: Any, *_: Any) -> Dtype:
+def _emulate_dtype(code: Any, *_: Any) -> Dtype:
     if not isinstance(code, str) or code not in _SCALAR_FORMATS:
         raise ModelInvalid("the model has an array of other things than plain numbers")
     return Dtype(code)
 
 
-def _imitate_scalar(dtype: Dtype, data: bytes | str) -> float:
-    return Array(dtype, (), _raw(data)).numbers()[0]
+def _emulate_scalar(dtype: Dtype, data: bytes | str) -> float:
+    return Array(dtype, (), _to_bytes(data)).to_floats()[0]
 
 
-def _imitate_frombuffer(data: bytes, dtype: Dtype, shape: Any, _order: Any) -> Array:
-    return Array(dtype, _shape(shape), _raw(data))
+def _emulate_frombuffer(data: bytes, dtype: Dtype, shape: Any, _order: Any) -> Array:
+    return Array(dtype, _validate_shape(shape), _to_bytes(data))
 
 
-def _imitate_reconstructor(kind: Name, base: Name, state: None) -> Record:
-    if FUNCTIONS.get(base.text) == "object" and state is None:
-        return _record(kind)
+def _emulate_reconstructor(class_name: GlobalName, base: GlobalName, state: None) -> InertObject:
+    if EMULATED_NAMES.get(base.text) == "object" and state is None:
+        return _create_inert_object(class_name)
     raise ModelInvalid("the model makes an object from another base than object")
 
 
-_IMITATIONS: dict[str, Any] = {
-    "dtype": _imitate_dtype,
-    "scalar": _imitate_scalar,
+_EMULATIONS: dict[str, Any] = {
+    "dtype": _emulate_dtype,
+    "scalar": _emulate_scalar,
     "_reconstruct": lambda *_: Array(),
-    "_frombuffer": _imitate_frombuffer,
+    "_frombuffer": _emulate_frombuffer,
     "encode": lambda text, _encoding="latin1": text.encode("latin1"),
-    "_reconstructor": _imitate_reconstructor,
+    "_reconstructor": _emulate_reconstructor,
     "bytes": lambda: b"",
 }

@@ -14,14 +14,14 @@ from importlib.resources import files
 from device_scorer import __version__
 from device_scorer.report import charts
 from device_scorer.report.charts import Point
-from device_scorer.report.html import LISTED, chips, none, section, table, two
-from device_scorer.report.summary import COMPLETE_OUTCOMES, Line, Summary
+from device_scorer.report.html import MAX_LISTED, columns, device_badges, placeholder, section, table
+from device_scorer.report.summary import COMPLETE_OUTCOMES, DeviceRow, Summary
 from device_scorer.window import Window
 
-MOST_DEVICES = 20_000  # in the grid and the finder
-MOST_PLOTTED = 8  # devices whose readings are drawn
-MOST_TAGS = 3  # of each, the worst
-KINDS = {
+MAX_GRID_DEVICES = 20_000  # in the grid and the finder
+MAX_PLOTTED_DEVICES = 8  # devices whose readings are drawn
+MAX_PLOTTED_TAGS = 3  # of each, the worst
+CELL_KINDS = {
     "good": "normal",
     "a1": "anomalous",
     "a2": "above 5% of readings",
@@ -31,7 +31,7 @@ KINDS = {
     "failed": "failed",
     "gone": "not run, or nothing known",
 }
-WORDS = {
+OUTCOME_LABELS = {
     "scored": "scored",
     "alreadyScored": "scored before",
     "partial": "partly scored",
@@ -44,21 +44,24 @@ WORDS = {
 
 def render(summary: Summary, plots: Mapping[str, Mapping[str, Sequence[Point]]]) -> bytes:
     """The page. `plots`: readings of the worst devices by device and tag, as the predictions have them."""
-    window = _span(summary.window)
+    window = _format_window(summary.window)
     assets = files("device_scorer.report") / "assets"
     style, script = (assets.joinpath(name).read_text("utf-8") for name in ("report.css", "report.js"))
-    shown = grid_lines(summary.lines)
+    shown = devices_in_grid(summary.devices)
     body = [
-        _head(summary, window),
+        _header(summary, window),
         _tiles(summary),
-        _fleet(summary, shown),
-        two(_when(summary), _by_tag(summary)),
-        two(_anomalous(summary), _change(summary)),
-        two(_failures(summary), _stale(summary)),
-        _worst(summary, plots),
-        _foot(summary),
+        _fleet_grid(summary, shown),
+        columns(_timeline(summary), _anomalies_by_tag(summary)),
+        columns(_anomalous_devices(summary), _comparison(summary)),
+        columns(_failures(summary), _stale_devices(summary)),
+        _worst_devices(summary, plots),
+        _footer(summary),
     ]
-    devices = [[line.device, WORDS[line.fate.outcome], line.digest.rows, line.digest.anomalies] for line in shown]
+    devices = [
+        [line.device, OUTCOME_LABELS[line.outcome.kind], line.statistics.rows, line.statistics.anomalies]
+        for line in shown
+    ]
     data = json.dumps(devices, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -69,27 +72,27 @@ def render(summary: Summary, plots: Mapping[str, Mapping[str, Sequence[Point]]])
     ).encode()
 
 
-def grid_lines(lines: Sequence[Line]) -> list[Line]:
+def devices_in_grid(devices: Sequence[DeviceRow]) -> list[DeviceRow]:
     """The devices of the grid, in order; where there are too many, those with something to see, then the first ones."""
-    if len(lines) <= MOST_DEVICES:
-        return list(lines)
-    order = {line.device: index for index, line in enumerate(lines)}
-    seen = sorted(lines, key=lambda line: (kind_of(line) == "good", -line.digest.anomalies, order[line.device]))
-    return sorted(seen[:MOST_DEVICES], key=lambda line: order[line.device])
+    if len(devices) <= MAX_GRID_DEVICES:
+        return list(devices)
+    order = {line.device: index for index, line in enumerate(devices)}
+    seen = sorted(devices, key=lambda line: (cell_kind(line) == "good", -line.statistics.anomalies, order[line.device]))
+    return sorted(seen[:MAX_GRID_DEVICES], key=lambda line: order[line.device])
 
 
-def kind_of(line: Line) -> str:
+def cell_kind(device: DeviceRow) -> str:
     """Which of KINDS a device is."""
-    outcome, digest = line.fate.outcome, line.digest
+    outcome, digest = device.outcome.kind, device.statistics
     if not digest.rows:
         return {"failed": "failed", "empty": "silent"}.get(outcome, "gone")
-    if line.anomalous:
+    if device.anomalous:
         share = digest.anomalies / digest.rows
         return "a3" if share > 0.2 else "a2" if share > 0.05 else "a1"
     return "partial" if outcome == "partial" else "good"
 
 
-def _head(summary: Summary, window: str) -> str:
+def _header(summary: Summary, window: str) -> str:
     badge = (
         '<span class="badge good">complete</span>' if summary.complete else '<span class="badge bad">incomplete</span>'
     )
@@ -106,7 +109,7 @@ def _tiles(summary: Summary) -> str:
         len(summary.stale),
     )
     tiles = [
-        ("devices", f"{len(summary.lines):,}", False),
+        ("devices", f"{len(summary.devices):,}", False),
         ("wholly scored", f"{scored:,}", False),
         ("anomalous devices", f"{anomalous:,}", anomalous > 0),
         ("readings", f"{summary.rows:,}", False),
@@ -121,63 +124,67 @@ def _tiles(summary: Summary) -> str:
     return f'<div class="tiles">{"".join(drawn)}</div>'
 
 
-def _fleet(summary: Summary, shown: Sequence[Line]) -> str:
-    kinds = [kind_of(line) for line in shown]
-    left_out = len(summary.lines) - len(shown)
+def _fleet_grid(summary: Summary, shown: Sequence[DeviceRow]) -> str:
+    kinds = [cell_kind(line) for line in shown]
+    left_out = len(summary.devices) - len(shown)
     note = f'<p class="note">{left_out:,} more devices without anything to see are not drawn.</p>' if left_out else ""
     finder = '<input id="find" type="search" placeholder="find a device" aria-label="find a device" hidden>'
     counted = Counter(kinds)
     return section(
         "The fleet at a glance",
-        charts.grid(kinds) + charts.legend(counted, KINDS) + note + finder + '<p id="found" aria-live="polite"></p>',
+        charts.device_grid(kinds)
+        + charts.legend(counted, CELL_KINDS)
+        + note
+        + finder
+        + '<p id="found" aria-live="polite"></p>',
     )
 
 
-def _when(summary: Summary) -> str:
-    drawn = charts.columns(summary.times, first=_clock(summary.window.start), last=_clock(summary.window.end))
+def _timeline(summary: Summary) -> str:
+    drawn = charts.column_chart(
+        summary.anomalies_by_bucket, first=_format_time(summary.window.start), last=_format_time(summary.window.end)
+    )
     return section("When the anomalies were", drawn)
 
 
-def _by_tag(summary: Summary) -> str:
-    tags = summary.tags
+def _anomalies_by_tag(summary: Summary) -> str:
+    tags = summary.tag_totals
     worst = [(tag, found, f"{found:,} of {rows:,}") for tag, rows, found in tags[:10] if found]
     more = sum(found > 0 for _, _, found in tags) - len(worst)
     note = f'<p class="note">and {more:,} more tags</p>' if more > 0 else ""
-    return section("Anomalies by tag", charts.bars(worst) + note if worst else none("none"))
+    return section("Anomalies by tag", charts.bar_chart(worst) + note if worst else placeholder("none"))
 
 
-def _worst(summary: Summary, plots: Mapping[str, Mapping[str, Sequence[Point]]]) -> str:
+def _worst_devices(summary: Summary, plots: Mapping[str, Mapping[str, Sequence[Point]]]) -> str:
     window = summary.window
     seconds = (window.end - window.start).total_seconds()
-    lines = {line.device: line for line in summary.lines}
+    lines = {line.device: line for line in summary.devices}
     cards = []
     for device, tags in plots.items():
-        figures = lines[device].digest
+        figures = lines[device].statistics
         drawn = []
         for tag, points in tags.items():
             one, label = figures.tags[tag], f"{device}, tag {tag}"
-            ends = {"first": _clock(window.start), "last": _clock(window.end)}
+            ends = {"first": _format_time(window.start), "last": _format_time(window.end)}
             drawn.append(f"<p>tag {escape(tag)}: {one.anomalies:,} of {one.rows:,} readings</p>")
-            drawn.append(charts.series(points, seconds=seconds, label=label, **ends))
+            drawn.append(charts.line_chart(points, seconds=seconds, label=label, **ends))
         cards.append(f"<div><h3>{escape(device)}</h3>{''.join(drawn)}</div>")
-    shown = f'<div class="worst">{"".join(cards)}</div>' if cards else none("no anomalous device")
-    note = (
-        f'<p class="note">The {len(plots)} devices with the largest share of anomalies, {MOST_TAGS} tags of each.</p>'
-    )
+    shown = f'<div class="worst">{"".join(cards)}</div>' if cards else placeholder("no anomalous device")
+    note = f'<p class="note">The {len(plots)} devices with the largest share of anomalies, {MAX_PLOTTED_TAGS} tags of each.</p>'
     return section("The worst, drawn", shown + (note if cards else ""))
 
 
-def _anomalous(summary: Summary) -> str:
+def _anomalous_devices(summary: Summary) -> str:
     found = summary.anomalous
     rows = (
         [
             line.device,
-            f"{line.digest.anomalies:,}",
-            f"{line.digest.rows:,}",
-            f"{line.digest.anomalies / line.digest.rows:.1%}",
-            _tags(line),
+            f"{line.statistics.anomalies:,}",
+            f"{line.statistics.rows:,}",
+            f"{line.statistics.anomalies / line.statistics.rows:.1%}",
+            _format_tags(line),
         ]
-        for line in found[:LISTED]
+        for line in found[:MAX_LISTED]
     )
     listed = table(
         ["Device", "Anomalies", "Readings", "Share", "Tags (anomalies)"], rows, numbers={1, 2, 3}, total=len(found)
@@ -187,30 +194,30 @@ def _anomalous(summary: Summary) -> str:
     return section("Anomalous devices", listed + note)
 
 
-def _change(summary: Summary) -> str:
-    change = summary.change
-    title = f"Against {_span(change.window)}"
-    if not change.known:
-        return section(title, none("nothing is known of the window before"))
+def _comparison(summary: Summary) -> str:
+    change = summary.comparison
+    title = f"Against {_format_window(change.window)}"
+    if not change.has_previous:
+        return section(title, placeholder("nothing is known of the window before"))
     lists = (
         ("newly anomalous", change.new),
         ("well again", change.recovered),
-        ("anomalous then, not heard now", change.vanished),
+        ("anomalous then, not heard now", change.missing),
     )
-    return section(title, "".join(chips(name, devices) for name, devices in lists))
+    return section(title, "".join(device_badges(name, devices) for name, devices in lists))
 
 
-def _stale(summary: Summary) -> str:
+def _stale_devices(summary: Summary) -> str:
     found, end = summary.stale, summary.window.end.timestamp()
     rows = (
         [
             line.device,
-            _clock(datetime.fromtimestamp(line.digest.newest, UTC)),
-            f"{(end - line.digest.newest) / 60:,.0f} min",
+            _format_time(datetime.fromtimestamp(line.statistics.newest_epoch_seconds, UTC)),
+            f"{(end - line.statistics.newest_epoch_seconds) / 60:,.0f} min",
         ]
-        if line.digest.rows
+        if line.statistics.rows
         else [line.device, "none in the window", ""]
-        for line in found[:LISTED]
+        for line in found[:MAX_LISTED]
     )
     minutes = summary.rule.stale_after.total_seconds() / 60
     note = f'<p class="note">The newest reading is more than {minutes:g} minutes older than the window\'s end.</p>'
@@ -221,22 +228,29 @@ def _stale(summary: Summary) -> str:
 
 def _failures(summary: Summary) -> str:
     found = summary.failures
-    lines = [[line.device, WORDS[line.fate.outcome], line.fate.reason, line.fate.message] for line in found[:LISTED]]
-    lines += [[device, "unreadable", "DataInvalid", text] for device, text in list(summary.unreadable.items())[:LISTED]]
+    lines = [
+        [line.device, OUTCOME_LABELS[line.outcome.kind], line.outcome.reason, line.outcome.message]
+        for line in found[:MAX_LISTED]
+    ]
+    lines += [
+        [device, "unreadable", "DataInvalid", text] for device, text in list(summary.unreadable.items())[:MAX_LISTED]
+    ]
     if not lines:
-        return section("Failures by reason", none("none: every device is scored, or had no readings"))
-    reasons = charts.bars(
-        [(WORDS.get(reason, reason), count, f"{count:,}") for reason, count in summary.reasons], kind="failed"
+        return section("Failures by reason", placeholder("none: every device is scored, or had no readings"))
+    reasons = charts.bar_chart(
+        [(OUTCOME_LABELS.get(reason, reason), count, f"{count:,}") for reason, count in summary.reasons], kind="failed"
     )
     total = len(found) + len(summary.unreadable)
     listed = table(["Device", "Outcome", "Reason", "Message"], lines, numbers=set(), total=total)
     return section("Failures by reason", reasons + listed)
 
 
-def _foot(summary: Summary) -> str:
-    outcomes = ", ".join(f"{count:,} {WORDS[outcome]}" for outcome, count in summary.outcomes.items()) or "no devices"
+def _footer(summary: Summary) -> str:
+    outcomes = (
+        ", ".join(f"{count:,} {OUTCOME_LABELS[outcome]}" for outcome, count in summary.outcomes.items()) or "no devices"
+    )
     state = "complete" if summary.complete else "incomplete"
-    parts = ", ".join(sorted(WORDS[outcome] for outcome in COMPLETE_OUTCOMES))
+    parts = ", ".join(sorted(OUTCOME_LABELS[outcome] for outcome in COMPLETE_OUTCOMES))
     return (
         f"<footer><p>{outcomes}. The window is {state}: it is complete when every device is one of {parts}.</p>"
         "<p>Every figure is counted from the predictions beside this file; all devices and tags with anomalies stand "
@@ -246,16 +260,16 @@ def _foot(summary: Summary) -> str:
     )
 
 
-def _tags(line: Line) -> str:
-    worst = sorted(line.digest.tags.items(), key=lambda entry: (-entry[1].anomalies, entry[0]))
+def _format_tags(device: DeviceRow) -> str:
+    worst = sorted(device.statistics.tags.items(), key=lambda entry: (-entry[1].anomalies, entry[0]))
     named = [f"{tag} ({one.anomalies:,})" for tag, one in worst if one.anomalies]
     return ", ".join(named[:3]) + (f" and {len(named) - 3} more" if len(named) > 3 else "")
 
 
-def _span(window: Window) -> str:
+def _format_window(window: Window) -> str:
     end = f"{window.end:%H:%M}" if window.end.date() == window.start.date() else f"{window.end:%Y-%m-%d %H:%M}"
     return f"{window.start:%Y-%m-%d %H:%M} to {end} UTC"
 
 
-def _clock(instant: datetime) -> str:
+def _format_time(instant: datetime) -> str:
     return f"{instant:%H:%M}"

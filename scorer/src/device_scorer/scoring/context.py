@@ -8,39 +8,39 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from device_scorer import SCIKIT_LEARN, log
-from device_scorer.errors import ConfigurationInvalid, DeadlineExceeded, ReasonedError
-from device_scorer.scoring.request import Task
+from device_scorer.errors import ConfigurationInvalid, DeadlineExceeded, DeviceError
+from device_scorer.scoring.request import ScoreRequest
 from device_scorer.settings import Settings
 from device_scorer.store.base import BlobInfo, Store
 
-_PAGE = 5_000  # blobs in one answer of a listing
+_LISTING_PAGE_SIZE = 5_000  # blobs in one answer of a listing
 
 
-class Guard:
+class DeviceDeadline:
     """One device's deadline, and its permission to write, which is withdrawn when the device is given up."""
 
     def __init__(self, seconds: float) -> None:
-        self.ends = time.monotonic() + seconds
-        self.given_up = False
+        self.ends_at = time.monotonic() + seconds
+        self.abandoned = False
         self.store: Store | None = None
-        self.queues = False  # another device asks the store for something on behalf of all
+        self.waiting_for_listing = False  # another device asks the store for something on behalf of all
 
     def check(self) -> None:
         """Raise DeadlineExceeded once the time is over."""
-        if self.given_up or time.monotonic() > self.ends:
+        if self.abandoned or time.monotonic() > self.ends_at:
             raise DeadlineExceeded("the device took longer than --device-deadline-seconds allows")
 
     @property
     def waits_for_storage(self) -> bool:
         """Whether it is the store that keeps the device waiting."""
-        return self.queues or (self.store is not None and self.store.calling)
+        return self.waiting_for_listing or (self.store is not None and self.store.in_call)
 
-    def give_up(self) -> None:
+    def abandon(self) -> None:
         """Let the device begin no write from now on; one under way is whole or nothing anyway."""
-        self.given_up = True
+        self.abandoned = True
 
 
-class Found:
+class ExistingPredictions:
     """The predictions of the process's devices that were there when it began: one listing, not a look at each.
 
     What came since is met on writing, for that is on condition that nothing came. Names that share little of their
@@ -54,73 +54,73 @@ class Found:
         self._prefix = os.path.commonprefix(names)  # noqa: RUF071  any beginning of a name will do
         self._lock = threading.Lock()
         self._listed = len(names) < 2
-        self._there: dict[str, BlobInfo] = {}
-        self._whole = False
+        self._existing: dict[str, BlobInfo] = {}
+        self._listing_complete = False
 
-    def stat(self, name: str, store: Store, guard: Guard) -> BlobInfo | None:
+    def head(self, name: str, store: Store, deadline: DeviceDeadline) -> BlobInfo | None:
         """What is known of a blob of predictions; None where there is none. Raises ReasonedError."""
-        guard.queues = True
+        deadline.waiting_for_listing = True
         with self._lock:
-            guard.queues = False
+            deadline.waiting_for_listing = False
             if not self._listed:
-                self._list(store)
-        if self._whole or name in self._there:
-            return self._there.get(name)
-        return store.stat("predictions", name)
+                self._list_predictions(store)
+        if self._listing_complete or name in self._existing:
+            return self._existing.get(name)
+        return store.head("predictions", name)
 
-    def _list(self, store: Store) -> None:
+    def _list_predictions(self, store: Store) -> None:
         self._listed = True  # whatever comes of it: a second try would keep all devices waiting once more
         try:
-            page = itertools.islice(store.list("predictions", self._prefix), _PAGE)
-            self._there = {info.name: info for info in page}
-            self._whole = len(self._there) < _PAGE
+            page = itertools.islice(store.list("predictions", self._prefix), _LISTING_PAGE_SIZE)
+            self._existing = {info.name: info for info in page}
+            self._listing_complete = len(self._existing) < _LISTING_PAGE_SIZE
         except ConfigurationInvalid as error:
             log.info(f"each device's predictions are looked at, for they cannot be listed: {error}")
 
 
-class Opening:
+class SuccessMarker:
     """Takes the window's `_SUCCESS` away once, before the first predictions of this process are written."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._done = False
+        self._removed = False
 
-    def before_write(self, store: Store, slug: str) -> None:
+    def remove_before_write(self, store: Store, slug: str) -> None:
         """Remove the mark; where we may not, say so and go on."""
         with self._lock:
-            if self._done:
+            if self._removed:
                 return
             try:
                 store.delete("predictions", f"{slug}/_SUCCESS")
-            except ReasonedError as error:
+            except DeviceError as error:
                 log.warning(f"cannot remove {slug}/_SUCCESS: {error}")
-            self._done = True
+            self._removed = True
 
 
-class Versions:
+class ForeignVersions:
     """Says once of each scikit-learn other than ours that it fitted models of this process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._known = {SCIKIT_LEARN}
+        self._logged = {SCIKIT_LEARN}
 
-    def note(self, versions: Iterable[str]) -> None:
+    def log_new(self, versions: Iterable[str]) -> None:
         """Log a line for each version that is new and another; the predictions' metadata name them all."""
         with self._lock:
-            for version in sorted(set(versions) - self._known):
-                self._known.add(version)
+            for version in sorted(set(versions) - self._logged):
+                self._logged.add(version)
                 log.info(f"models fitted by scikit-learn {version} are scored as {SCIKIT_LEARN} does")
 
 
 @dataclass(frozen=True, slots=True)
-class Shift:
+class ScoringContext:
     """One process's work: the task, where its blobs are, and the locks that its devices share."""
 
-    task: Task
+    request: ScoreRequest
     settings: Settings
     store: Store
-    large: threading.Lock = field(default_factory=threading.Lock)
+    large_readings_lock: threading.Lock = field(default_factory=threading.Lock)
     """Held while readings above a few MiB are in memory: so that memory does not grow with the number of devices."""
-    found: Found = field(default_factory=Found)
-    opening: Opening = field(default_factory=Opening)
-    versions: Versions = field(default_factory=Versions)
+    existing: ExistingPredictions = field(default_factory=ExistingPredictions)
+    success_marker: SuccessMarker = field(default_factory=SuccessMarker)
+    foreign_versions: ForeignVersions = field(default_factory=ForeignVersions)

@@ -11,117 +11,123 @@ from dataclasses import dataclass
 from enum import Enum
 
 from device_scorer import __version__
-from device_scorer.contract.blob_paths import identifier, segment
-from device_scorer.contract.outcome_message import Figures
+from device_scorer.contract.blob_paths import decode_id, encode_id
+from device_scorer.contract.outcome_message import RowCounts
 from device_scorer.store.base import BlobInfo
 from device_scorer.window import Window
 
-_LONGEST = 1500
-_FIGURES = ("rows", "badrows", "unscoredrows", "anomalies")
+_MAX_VALUE_CHARS = 1500
+_COUNT_KEYS = ("rows", "badrows", "unscoredrows", "anomalies")
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
+class InputVersions:
     """The very inputs of a prediction: ETags of the readings in order, ETag and SHA-256 of the bundle."""
 
     data_etags: tuple[str, ...]
     model_etag: str
     model_sha256: str = ""
-    sklearn: str = ""
+    sklearn_versions: str = ""
 
 
-class Standing(Enum):
+class ExistingState(Enum):
     """What an existing blob means for a device under a write policy, before anything is read."""
 
     ABSENT = "there is none"
-    OURS = "this run wrote it: a retried pod finds its work done"
-    STANDS = "it is complete and covers what is asked"
-    STANDS_IF_UNCHANGED = "it stands if data and model are the same as then"
-    YIELDS = "it is to be replaced, if it is still the same by then"
+    WRITTEN_BY_THIS_RUN = "this run wrote it: a retried pod finds its work done"
+    KEEP = "it is complete and covers what is asked"
+    KEEP_IF_UNCHANGED = "it stands if data and model are the same as then"
+    REPLACE = "it is to be replaced, if it is still the same by then"
 
 
-def metadata(
+def build_metadata(
     *,
     run_uid: str,
     window: Window,
     tags: frozenset[str] | None,
     complete: bool,
-    sources: Sources,
-    figures: Figures,
+    input_versions: InputVersions,
+    row_counts: RowCounts,
 ) -> dict[str, str]:
     """The metadata of a predictions blob; what is empty is left out."""
-    words = {
+    values = {
         "runuid": run_uid,
-        "window": window.text,
+        "window": window.interval,
         "tags": encode_tags(tags),
         "complete": "true" if complete else "false",
-        "dataetags": _short(" ".join(sources.data_etags)),
-        "modeletag": sources.model_etag,
-        "modelsha256": sources.model_sha256,
+        "dataetags": _hash_if_long(" ".join(input_versions.data_etags)),
+        "modeletag": input_versions.model_etag,
+        "modelsha256": input_versions.model_sha256,
         "scorer": __version__,
-        "sklearn": sources.sklearn,
-        "rows": str(figures.rows),
-        "badrows": str(figures.bad_rows),
-        "unscoredrows": str(figures.unscored_rows),
-        "anomalies": str(figures.anomalies),
+        "sklearn": input_versions.sklearn_versions,
+        "rows": str(row_counts.rows),
+        "badrows": str(row_counts.bad_rows),
+        "unscoredrows": str(row_counts.unscored_rows),
+        "anomalies": str(row_counts.anomalies),
     }
-    return {key: value for key, value in words.items() if value}
+    return {key: value for key, value in values.items() if value}
 
 
 def encode_tags(tags: frozenset[str] | None) -> str:
     """The tags asked for as one word of metadata."""
-    return "*" if tags is None else _short(" ".join(segment(tag) for tag in sorted(tags)))
+    return "*" if tags is None else _hash_if_long(" ".join(encode_id(tag) for tag in sorted(tags)))
 
 
-def covers(there: str, asked: frozenset[str] | None) -> bool:
+def covers(encoded_tags: str, requested_tags: frozenset[str] | None) -> bool:
     """Whether predictions made for the tags in metadata hold all that is asked for."""
-    if there in ("*", encode_tags(asked)):
+    if encoded_tags in ("*", encode_tags(requested_tags)):
         return True
-    return asked is not None and {segment(tag) for tag in asked} <= set(there.split(" "))
+    return requested_tags is not None and {encode_id(tag) for tag in requested_tags} <= set(encoded_tags.split(" "))
 
 
-def is_complete(found: Mapping[str, str], window: Window, asked: frozenset[str] | None) -> bool:
+def is_complete(metadata: Mapping[str, str], window: Window, requested_tags: frozenset[str] | None) -> bool:
     """Whether a blob with this metadata answers the question for this window and these tags in full."""
-    same = found.get("complete") == "true" and found.get("window") == window.text
-    return same and covers(found.get("tags", ""), asked)
+    same = metadata.get("complete") == "true" and metadata.get("window") == window.interval
+    return same and covers(metadata.get("tags", ""), requested_tags)
 
 
-def standing(
-    there: BlobInfo | None, *, run_uid: str, window: Window, asked: frozenset[str] | None, policy: str
-) -> Standing:
+def existing_state(
+    existing: BlobInfo | None, *, run_uid: str, window: Window, requested_tags: frozenset[str] | None, policy: str
+) -> ExistingState:
     """What the blob that is there means; see Standing. `policy` is one of task.WRITE_POLICIES."""
-    if there is None:
-        return Standing.ABSENT
-    found = there.metadata
-    if run_uid and found.get("runuid") == run_uid and found.get("window") == window.text:
-        return Standing.OURS if covers(found.get("tags", ""), asked) else Standing.YIELDS
-    if policy == "Overwrite" or not is_complete(found, window, asked):
-        return Standing.YIELDS
-    return Standing.STANDS if policy == "CreateOnly" else Standing.STANDS_IF_UNCHANGED
+    if existing is None:
+        return ExistingState.ABSENT
+    metadata = existing.metadata
+    if run_uid and metadata.get("runuid") == run_uid and metadata.get("window") == window.interval:
+        return (
+            ExistingState.WRITTEN_BY_THIS_RUN
+            if covers(metadata.get("tags", ""), requested_tags)
+            else ExistingState.REPLACE
+        )
+    if policy == "Overwrite" or not is_complete(metadata, window, requested_tags):
+        return ExistingState.REPLACE
+    return ExistingState.KEEP if policy == "CreateOnly" else ExistingState.KEEP_IF_UNCHANGED
 
 
-def widened(there: BlobInfo | None, *, window: Window, asked: frozenset[str] | None) -> frozenset[str] | None:
+def merged_tags(
+    existing: BlobInfo | None, *, window: Window, requested_tags: frozenset[str] | None
+) -> frozenset[str] | None:
     """The tags to score so that replacing the blob that is there loses none of its tags."""
-    if there is None or asked is None or there.metadata.get("window") != window.text:
-        return asked
-    found = there.metadata.get("tags", "")
-    if found == "*":
+    if existing is None or requested_tags is None or existing.metadata.get("window") != window.interval:
+        return requested_tags
+    encoded_tags = existing.metadata.get("tags", "")
+    if encoded_tags == "*":
         return None
-    return asked | {tag for word in found.split(" ") if (tag := identifier(word)) is not None}
+    return requested_tags | {tag for word in encoded_tags.split(" ") if (tag := decode_id(word)) is not None}
 
 
-def unchanged(found: Mapping[str, str], sources: Sources) -> bool:
+def inputs_unchanged(metadata: Mapping[str, str], current: InputVersions) -> bool:
     """Whether a blob with this metadata was made of these very inputs."""
-    etags = _short(" ".join(sources.data_etags))
-    return (found.get("dataetags"), found.get("modeletag")) == (etags, sources.model_etag)
+    etags = _hash_if_long(" ".join(current.data_etags))
+    return (metadata.get("dataetags"), metadata.get("modeletag")) == (etags, current.model_etag)
 
 
-def figures_of(found: Mapping[str, str]) -> Figures:
+def row_counts_from(metadata: Mapping[str, str]) -> RowCounts:
     """The figures in metadata; what is no number counts as 0."""
-    numbers: Sequence[int] = [int(text) if (text := found.get(key, "")).isdecimal() else 0 for key in _FIGURES]
-    return Figures(*numbers)
+    numbers: Sequence[int] = [int(text) if (text := metadata.get(key, "")).isdecimal() else 0 for key in _COUNT_KEYS]
+    return RowCounts(*numbers)
 
 
-def _short(text: str) -> str:
+def _hash_if_long(text: str) -> str:
     """The text, or its hash where it would not fit beside the rest into a blob's metadata (8 KiB)."""
-    return text if len(text) <= _LONGEST else "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+    return text if len(text) <= _MAX_VALUE_CHARS else "sha256:" + hashlib.sha256(text.encode()).hexdigest()

@@ -15,7 +15,7 @@ from device_scorer.window import Window, parse_instant
 
 WRITE_POLICIES = ("CreateOnly", "IfChanged", "Overwrite")
 ENGINES = ("auto", "sklearn")
-LONGEST_TAG = 256
+MAX_TAG_CHARS = 256
 
 _DESCRIPTION = """\
 Score the readings of a window: for each DEVICE read its readings and its models, label every reading (0 normal,
@@ -27,7 +27,7 @@ Score the readings of a window: for each DEVICE read its readings and its models
 reads folder/models/press-1.joblib and folder/data/20180828T2300Z/press-1.csv (columns TS,Device,Tag,Value) and writes
 folder/predictions/20180828T230000Z_20180829T000000Z/press-1.csv (columns TS,Device,Tag,Val,Prediction,Score)."""
 
-_EXITS = """\
+_EXIT_CODES = """\
 exit codes:
   0   every device has its final outcome (scored, partial, empty, already scored; some may have failed)
   64  wrong arguments or configuration
@@ -36,7 +36,7 @@ exit codes:
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class ScoreRequest:
     """One call of score: which devices, which window, under which rules."""
 
     devices: tuple[str, ...]
@@ -45,19 +45,19 @@ class Task:
     write_policy: str = "CreateOnly"
     run_uid: str = ""
     job_name: str = ""
-    device_deadline: float = 300.0
+    device_deadline_seconds: float = 300.0
     engine: str = "auto"
     termination_log: Path | None = None
 
     @property
-    def outcome_name(self) -> str | None:
+    def record_name(self) -> str | None:
         """Where the Job's outcome record is written; None outside a run."""
         return outcome_name(self.run_uid, self.job_name) if self.run_uid and self.job_name else None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of score."""
-    parser.description, parser.epilog = _DESCRIPTION, _EXITS
+    parser.description, parser.epilog = _DESCRIPTION, _EXIT_CODES
     parser.add_argument("devices", nargs="+", metavar="DEVICE", help="device ids, after --")
     parser.add_argument("--window-start", required=True, metavar="TIME", help="first second of the window")
     parser.add_argument("--window-end", required=True, metavar="TIME", help="first second after the window")
@@ -82,38 +82,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_store_argument(parser)
 
 
-def parse(arguments: argparse.Namespace, environment: Mapping[str, str]) -> Task:
+def parse_request(arguments: argparse.Namespace, environment: Mapping[str, str]) -> ScoreRequest:
     """The task that the arguments describe. Raises UsageInvalid."""
     if bool(arguments.run_uid) != bool(arguments.job_name):
         raise UsageInvalid("--run-uid and --job-name belong together: give both or neither")
     if not 0 < arguments.device_deadline_seconds <= 7 * 86_400:
         raise UsageInvalid("--device-deadline-seconds must be more than 0 and at most a week")
-    log = arguments.termination_log or environment.get("FLEETSCORE_TERMINATION_LOG") or ""
-    task = Task(
-        devices=tuple(_distinct("device", arguments.devices)),
+    termination_log = arguments.termination_log or environment.get("FLEETSCORE_TERMINATION_LOG") or ""
+    request = ScoreRequest(
+        devices=tuple(_reject_duplicates("device", arguments.devices)),
         window=Window(parse_instant(arguments.window_start), parse_instant(arguments.window_end)),
-        tags=frozenset(_tags(arguments.tag)) if arguments.tag else None,
+        tags=frozenset(_validate_tags(arguments.tag)) if arguments.tag else None,
         write_policy=arguments.write_policy,
         run_uid=arguments.run_uid,
         job_name=arguments.job_name,
-        device_deadline=arguments.device_deadline_seconds,
+        device_deadline_seconds=arguments.device_deadline_seconds,
         engine=arguments.engine,
-        termination_log=Path(log) if log else None,
+        termination_log=Path(termination_log) if termination_log else None,
     )
-    if task.run_uid:
-        outcome_name(task.run_uid, task.job_name)
-    return task
+    if request.run_uid:
+        outcome_name(request.run_uid, request.job_name)
+    return request
 
 
-def _distinct(kind: str, ids: Sequence[str]) -> Sequence[str]:
+def _reject_duplicates(kind: str, ids: Sequence[str]) -> Sequence[str]:
     if len(set(ids)) != len(ids):
         twice = next(name for index, name in enumerate(ids) if name in ids[:index])
         raise UsageInvalid(f"{kind} {twice!r} is given twice: name each once")
     return ids
 
 
-def _tags(tags: Sequence[str]) -> Sequence[str]:
+def _validate_tags(tags: Sequence[str]) -> Sequence[str]:
     for tag in tags:
-        if not 0 < len(tag) <= LONGEST_TAG or not tag.isprintable():
-            raise UsageInvalid(f"--tag {tag[:40]!r}: a tag has 1 to {LONGEST_TAG} printable characters")
+        if not 0 < len(tag) <= MAX_TAG_CHARS or not tag.isprintable():
+            raise UsageInvalid(f"--tag {tag[:40]!r}: a tag has 1 to {MAX_TAG_CHARS} printable characters")
     return tags

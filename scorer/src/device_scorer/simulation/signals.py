@@ -21,11 +21,11 @@ from random import Random
 
 DAY_SECONDS = 86_400
 SWEEP_READINGS = 20  # readings of the commissioning sweep, per tag
-BAND_NOISES = 5.0  # the working band ends this many noises beyond the swing; normal noise is clipped at 3.5
+BAND_NOISE_MULTIPLE = 5.0  # the working band ends this many noises beyond the swing; normal noise is clipped at 3.5
 
 
 @dataclass(frozen=True)
-class Fleet:
+class SimulatedFleet:
     """What makes a simulated fleet: counts, the seed, and how its anomalies are strewn.
 
     Attributes:
@@ -43,10 +43,10 @@ class Fleet:
     devices: int
     tags: int
     prefix: str
-    interval: int
-    start: int
+    interval_seconds: int
+    start_epoch_seconds: int
     anomaly_rate: float
-    subtle: bool = False
+    inject_stuck: bool = False
 
     def device_id(self, index: int) -> str:
         """The id of the device at `index` (0-based)."""
@@ -58,23 +58,25 @@ class Signal:
     """One tag of one device: `centre`, `swing` and `noise` in the tag's own unit, `phase` in radians."""
 
     centre: float
-    swing: float
+    amplitude: float
     noise: float
     phase: float
 
-    def normal(self, second: int, random: Random) -> float:
+    def normal_value(self, second: int, random: Random) -> float:
         """The normal reading at `second` (epoch)."""
-        daily = self.swing * math.sin(2 * math.pi * (second % DAY_SECONDS) / DAY_SECONDS + self.phase)
+        daily = self.amplitude * math.sin(2 * math.pi * (second % DAY_SECONDS) / DAY_SECONDS + self.phase)
         return self.centre + daily + self.noise * max(-3.5, min(3.5, random.gauss(0.0, 1.0)))
 
-    def sweep(self, step: int) -> float:
+    def sweep_value(self, step: int) -> float:
         """The reading at `step` of the commissioning sweep: from the band's lower end to its upper."""
         position = 2 * step / (SWEEP_READINGS - 1) - 1
-        return self.centre + position * (self.swing + BAND_NOISES * self.noise)
+        return self.centre + position * (self.amplitude + BAND_NOISE_MULTIPLE * self.noise)
 
-    def outside(self, noises: float) -> float:
+    def outside_band(self, noise_multiple: float) -> float:
         """A level beyond the band: by |noises| noises, above it where positive, below it where negative."""
-        return self.centre + math.copysign(self.swing + (BAND_NOISES + abs(noises)) * self.noise, noises)
+        return self.centre + math.copysign(
+            self.amplitude + (BAND_NOISE_MULTIPLE + abs(noise_multiple)) * self.noise, noise_multiple
+        )
 
 
 @dataclass(frozen=True)
@@ -83,12 +85,12 @@ class Injection:
 
     kind: str
     tag: int
-    first: int
-    rows: int
-    noises: float
+    first_row: int
+    row_count: int
+    noise_multiple: float
 
 
-def signal(fleet: Fleet, device: int, tag: int) -> Signal:
+def build_signal(fleet: SimulatedFleet, device: int, tag: int) -> Signal:
     """The signal of a device's tag (both 0-based)."""
     random = Random(f"{fleet.seed}/signal/{device}/{tag}")  # noqa: S311 (a simulation, not a secret)
     centre = 10.0 + 23.0 * (tag % 5) + random.uniform(-2.0, 2.0)
@@ -96,28 +98,28 @@ def signal(fleet: Fleet, device: int, tag: int) -> Signal:
     return Signal(centre, noise * random.uniform(2.0, 4.0), noise, random.uniform(0.0, 2 * math.pi))
 
 
-def anomalous_devices(fleet: Fleet, partition: int) -> frozenset[int]:
+def select_anomalous_devices(fleet: SimulatedFleet, partition_start: int) -> frozenset[int]:
     """The devices that get anomalies in the partition that begins at `partition` (epoch seconds)."""
     count = min(fleet.devices, math.ceil(fleet.anomaly_rate * fleet.devices))
-    random = Random(f"{fleet.seed}/anomalous/{partition}")  # noqa: S311 (a simulation, not a secret)
+    random = Random(f"{fleet.seed}/anomalous/{partition_start}")  # noqa: S311 (a simulation, not a secret)
     return frozenset(random.sample(range(fleet.devices), count))
 
 
-def injections(fleet: Fleet, device: int, partition: int, rows: int) -> list[Injection]:
+def plan_injections(fleet: SimulatedFleet, device: int, partition_start: int, row_count: int) -> list[Injection]:
     """The anomalies of one device in one partition that holds `rows` readings of each tag: one shift, some spikes."""
-    random = Random(f"{fleet.seed}/injection/{device}/{partition}")  # noqa: S311 (a simulation, not a secret)
+    random = Random(f"{fleet.seed}/injection/{device}/{partition_start}")  # noqa: S311 (a simulation, not a secret)
 
-    def event(kind: str, length: int) -> Injection:
+    def create_injection(kind: str, length: int) -> Injection:
         noises = random.uniform(5.0, 12.0) * random.choice((-1, 1))
-        return Injection(kind, random.randrange(fleet.tags), random.randrange(rows - length + 1), length, noises)
+        return Injection(kind, random.randrange(fleet.tags), random.randrange(row_count - length + 1), length, noises)
 
-    tenth = max(1, rows // 10)
-    events = [event("shift", tenth), *(event("spike", 1) for _ in range(random.randint(2, 4)))]
-    return [*events, event("stuck", tenth)] if fleet.subtle else events
+    tenth = max(1, row_count // 10)
+    events = [create_injection("shift", tenth), *(create_injection("spike", 1) for _ in range(random.randint(2, 4)))]
+    return [*events, create_injection("stuck", tenth)] if fleet.inject_stuck else events
 
 
 def partition_values(
-    fleet: Fleet, device: int, seconds: Sequence[int], injected: Sequence[Injection]
+    fleet: SimulatedFleet, device: int, reading_times: Sequence[int], injections: Sequence[Injection]
 ) -> tuple[list[list[str]], Mapping[tuple[int, int], str]]:
     """The readings of one device in one partition.
 
@@ -130,28 +132,30 @@ def partition_values(
     Returns:
         The text of each value by tag and reading; the kind of each anomalous one by (reading, tag).
     """
-    values = [_tag_values(fleet, device, tag, seconds) for tag in range(fleet.tags)]
+    values = [_tag_values(fleet, device, tag, reading_times) for tag in range(fleet.tags)]
     kinds: dict[tuple[int, int], str] = {}
-    for event in injected:
-        source = signal(fleet, device, event.tag)
-        random = Random(f"{fleet.seed}/level/{device}/{event.tag}/{seconds[event.first]}")  # noqa: S311 (as above)
-        frozen = values[event.tag][event.first]
-        for row in range(event.first, event.first + event.rows):
+    for event in injections:
+        source = build_signal(fleet, device, event.tag)
+        random = Random(f"{fleet.seed}/level/{device}/{event.tag}/{reading_times[event.first_row]}")  # noqa: S311 (as above)
+        frozen = values[event.tag][event.first_row]
+        for row in range(event.first_row, event.first_row + event.row_count):
             if (row, event.tag) in kinds:
                 continue
             kinds[row, event.tag] = event.kind
-            level = source.outside(event.noises) + source.noise * random.uniform(-1.0, 1.0)
+            level = source.outside_band(event.noise_multiple) + source.noise * random.uniform(-1.0, 1.0)
             values[event.tag][row] = frozen if event.kind == "stuck" else f"{level:.2f}"
     return values, kinds
 
 
-def _tag_values(fleet: Fleet, device: int, tag: int, seconds: Sequence[int]) -> list[str]:
-    source = signal(fleet, device, tag)
-    random = Random(f"{fleet.seed}/noise/{device}/{tag}/{seconds[0]}")  # noqa: S311 (a simulation, not a secret)
-    first = -(-fleet.start // fleet.interval)  # the reading's number since the epoch at which the sweep begins
+def _tag_values(fleet: SimulatedFleet, device: int, tag: int, reading_times: Sequence[int]) -> list[str]:
+    source = build_signal(fleet, device, tag)
+    random = Random(f"{fleet.seed}/noise/{device}/{tag}/{reading_times[0]}")  # noqa: S311 (a simulation, not a secret)
+    first = -(
+        -fleet.start_epoch_seconds // fleet.interval_seconds
+    )  # the reading's number since the epoch at which the sweep begins
     values = []
-    for second in seconds:
-        step = second // fleet.interval - first
-        value = source.sweep(step) if 0 <= step < SWEEP_READINGS else source.normal(second, random)
+    for second in reading_times:
+        step = second // fleet.interval_seconds - first
+        value = source.sweep_value(step) if 0 <= step < SWEEP_READINGS else source.normal_value(second, random)
         values.append(f"{value:.2f}")
     return values

@@ -12,32 +12,32 @@ from azure.core.pipeline.transport import RequestsTransport
 from azure.storage.blob import BlobClient, BlobProperties, BlobServiceClient, ContentSettings
 from requests.utils import get_environ_proxies
 
-from device_scorer.errors import StorageUnavailable, TooLarge, UsageInvalid
+from device_scorer.errors import BlobTooLarge, StorageUnavailable, UsageInvalid
 from device_scorer.settings import Settings
-from device_scorer.store.azure_errors import code_of, status_of, understand
-from device_scorer.store.base import NO_METADATA, Blob, BlobInfo, md5_of
-from device_scorer.store.retry import PATIENCE, persist
+from device_scorer.store.azure_errors import classify, http_status, storage_error_code
+from device_scorer.store.base import NO_METADATA, Blob, BlobInfo, md5_hex
+from device_scorer.store.retry import MAX_RETRY_SECONDS, call_with_retry
 
-_CONNECT_SECONDS = 5.0
-_SILENCE_SECONDS = 20.0
-_PIECE = 4 * 2**20
-_ONE_PUT = 512 * 2**20
-_DAMAGED_TRIES = 3
-_ELSEWHERE = frozenset({"LeaseIdMissing", "BlobImmutableDueToPolicy", "ContainerBeingDeleted"})
+_CONNECT_TIMEOUT_SECONDS = 5.0
+_READ_TIMEOUT_SECONDS = 20.0
+_CHUNK_BYTES = 4 * 2**20
+_MAX_SINGLE_PUT_BYTES = 512 * 2**20
+_MAX_DAMAGED_READS = 3
+_NOT_A_WRITE_CONFLICT = frozenset({"LeaseIdMissing", "BlobImmutableDueToPolicy", "ContainerBeingDeleted"})
 """Codes that come with 409 or 412 and yet do not say that someone else was first."""
 
-_NO_RETRIES: Mapping[str, Any] = {
+_SINGLE_ATTEMPT_OPTIONS: Mapping[str, Any] = {
     "retry_total": 0,
     "retry_connect": 0,
     "retry_read": 0,
     "retry_status": 0,
     "retry_to_secondary": False,
-    "connection_timeout": _CONNECT_SECONDS,
-    "read_timeout": _SILENCE_SECONDS,
+    "connection_timeout": _CONNECT_TIMEOUT_SECONDS,
+    "read_timeout": _READ_TIMEOUT_SECONDS,
 }
 """The SDK's knobs: it tries once, we try again (patience.py)."""
 
-_Answer = TypeVar("_Answer")
+_Result = TypeVar("_Result")
 
 
 class AzureStore:
@@ -47,16 +47,16 @@ class AzureStore:
         """Prepare; nothing is sent yet. Raises UsageInvalid for settings that cannot work."""
         for name in ("azure", "msal", "urllib3"):  # their debug lines hold SAS and tokens, and no one may turn them on
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        self._service = _service(settings)
+        self._service = _open_service(settings)
         self._containers = settings.containers
         self._deadline: float | None = None
-        self.calling = False
+        self.in_call = False
 
-    def until(self, deadline: float) -> "AzureStore":
+    def with_deadline(self, deadline: float) -> "AzureStore":
         """See Store."""
         other = object.__new__(AzureStore)
         other._service, other._containers, other._deadline = self._service, self._containers, deadline
-        other.calling = False
+        other.in_call = False
         return other
 
     def close(self) -> None:
@@ -70,29 +70,31 @@ class AzureStore:
         def download() -> Blob | None:
             found = client.download_blob(**self._timeouts())
             if max_bytes is not None and found.size > max_bytes:
-                raise TooLarge(name, found.size, max_bytes)
+                raise BlobTooLarge(name, found.size, max_bytes)
             try:
                 content, properties = found.readall(), found.properties
             except ResourceModifiedError:  # replaced between two pieces of it
                 return None
             checksum = _md5(properties)
-            if len(content) != found.size or (checksum and checksum != md5_of(content)):
+            if len(content) != found.size or (checksum and checksum != md5_hex(content)):
                 return None
             return Blob(content, _etag(properties), _metadata(properties))
 
-        for _ in range(_DAMAGED_TRIES):
-            blob = self._call(download, container, name, absent=(404,))
-            if isinstance(blob, _Absent):
+        for _ in range(_MAX_DAMAGED_READS):
+            blob = self._call_with_retry(download, container, name, expected_statuses=(404,))
+            if isinstance(blob, _NotFound):
                 return None
             if isinstance(blob, Blob):
                 return blob
         raise StorageUnavailable(f"{name} arrives damaged: its bytes do not match its length or Content-MD5")
 
-    def stat(self, container: str, name: str) -> BlobInfo | None:
+    def head(self, container: str, name: str) -> BlobInfo | None:
         """See Store."""
         client = self._client(container, name)
-        found = self._call(lambda: client.get_blob_properties(**self._timeouts()), container, name, absent=(404,))
-        return None if isinstance(found, _Absent) else _info(found)
+        found = self._call_with_retry(
+            lambda: client.get_blob_properties(**self._timeouts()), container, name, expected_statuses=(404,)
+        )
+        return None if isinstance(found, _NotFound) else _to_blob_info(found)
 
     def write(
         self,
@@ -106,7 +108,7 @@ class AzureStore:
     ) -> str | None:
         """See Store."""
         client, lost = self._client(container, name), []
-        checksum = md5_of(content)
+        checksum = md5_hex(content)
         condition: dict[str, Any] = {"overwrite": overwrite}
         if if_match is not None:
             condition = {"overwrite": True, "etag": f'"{if_match}"', "match_condition": MatchConditions.IfNotModified}
@@ -125,10 +127,12 @@ class AzureStore:
             )
             return str(answer["etag"]).strip('"')
 
-        etag = self._call(upload, container, name, absent=(409, 412), on_reached=lambda: lost.append(True))
-        if not isinstance(etag, _Absent):
+        etag = self._call_with_retry(
+            upload, container, name, expected_statuses=(409, 412), on_maybe_applied=lambda: lost.append(True)
+        )
+        if not isinstance(etag, _NotFound):
             return str(etag)
-        there = self.stat(container, name) if lost else None
+        there = self.head(container, name) if lost else None
         ours = there is not None and there.md5 == checksum and dict(there.metadata) == dict(metadata)
         return (
             there.etag if there is not None and ours else None
@@ -143,11 +147,11 @@ class AzureStore:
             def page(token: str | None = token) -> tuple[list[BlobInfo], str | None]:
                 found = client.list_blobs(name_starts_with=prefix or None, include=["metadata"], **self._timeouts())
                 pages = found.by_page(token)
-                infos = [_info(blob) for blob in next(pages, ())]
+                infos = [_to_blob_info(blob) for blob in next(pages, ())]
                 return infos, getattr(pages, "continuation_token", None)
 
-            found = self._call(page, container, prefix)
-            if isinstance(found, _Absent):
+            found = self._call_with_retry(page, container, prefix)
+            if isinstance(found, _NotFound):
                 return
             infos, token = found
             yield from infos
@@ -157,81 +161,99 @@ class AzureStore:
     def delete(self, container: str, name: str) -> None:
         """See Store."""
         client = self._client(container, name)
-        self._call(lambda: client.delete_blob(**self._timeouts()), container, name, absent=(404,))
+        self._call_with_retry(lambda: client.delete_blob(**self._timeouts()), container, name, expected_statuses=(404,))
 
     def ensure_container(self, container: str) -> None:
         """See Store."""
         client = self._service.get_container_client(self._containers[container])
-        self._call(lambda: client.create_container(**self._timeouts()), container, "", absent=(409,))
+        self._call_with_retry(
+            lambda: client.create_container(**self._timeouts()), container, "", expected_statuses=(409,)
+        )
 
     def _client(self, container: str, name: str) -> BlobClient:
         return self._service.get_blob_client(self._containers[container], name)
 
     def _timeouts(self) -> dict[str, Any]:
         """How long one attempt waits for a connection and for the next byte, never beyond the deadline."""
-        left = max(0.2, self._ends() - time.monotonic())
-        return {"connection_timeout": min(_CONNECT_SECONDS, left), "read_timeout": min(_SILENCE_SECONDS, left)}
+        left = max(0.2, self._effective_deadline() - time.monotonic())
+        return {
+            "connection_timeout": min(_CONNECT_TIMEOUT_SECONDS, left),
+            "read_timeout": min(_READ_TIMEOUT_SECONDS, left),
+        }
 
-    def _ends(self) -> float:
-        return time.monotonic() + PATIENCE if self._deadline is None else self._deadline
+    def _effective_deadline(self) -> float:
+        return time.monotonic() + MAX_RETRY_SECONDS if self._deadline is None else self._deadline
 
-    def _call(
+    def _call_with_retry(
         self,
-        attempt: Callable[[], _Answer],
+        attempt: Callable[[], _Result],
         container: str,
         name: str,
         *,
-        absent: tuple[int, ...] = (),
-        on_reached: Callable[[], None] = lambda: None,
-    ) -> "_Answer | _Absent":
+        expected_statuses: tuple[int, ...] = (),
+        on_maybe_applied: Callable[[], None] = lambda: None,
+    ) -> "_Result | _NotFound":
         """The answer of a call with all its retries; _Absent for the statuses that mean "not there", or "not ours"."""
         what = f"{self._containers[container]}/{name}".rstrip("/")
 
-        def once() -> _Answer | _Absent:
+        def attempt_once() -> _Result | _NotFound:
             try:
                 return attempt()
             except AzureError as error:
-                code = code_of(error)
-                if status_of(error) in absent and code != "ContainerNotFound" and code not in _ELSEWHERE:
-                    return _Absent()
+                code = storage_error_code(error)
+                if (
+                    http_status(error) in expected_statuses
+                    and code != "ContainerNotFound"
+                    and code not in _NOT_A_WRITE_CONFLICT
+                ):
+                    return _NotFound()
                 raise
 
-        self.calling = True
+        self.in_call = True
         try:
-            return persist(
-                once, lambda error: understand(error, what=what), deadline=self._ends(), on_reached=on_reached
+            return call_with_retry(
+                attempt_once,
+                lambda error: classify(error, target=what),
+                deadline=self._effective_deadline(),
+                on_maybe_applied=on_maybe_applied,
             )
         finally:
-            self.calling = False
+            self.in_call = False
 
 
-class _Absent:
+class _NotFound:
     """The answer that there is nothing, or nothing of ours."""
 
 
-def _service(settings: Settings) -> BlobServiceClient:
-    sizes = {"max_single_get_size": _PIECE, "max_chunk_get_size": _PIECE, "max_single_put_size": _ONE_PUT}
-    transport = RequestsTransport(use_env_settings=False, connection_verify=_trusted())
-    service = _client_of(settings, {**_NO_RETRIES, **sizes, "transport": transport})
+def _open_service(settings: Settings) -> BlobServiceClient:
+    sizes = {
+        "max_single_get_size": _CHUNK_BYTES,
+        "max_chunk_get_size": _CHUNK_BYTES,
+        "max_single_put_size": _MAX_SINGLE_PUT_BYTES,
+    }
+    transport = RequestsTransport(use_env_settings=False, connection_verify=_ca_bundle())
+    service = _create_service_client(settings, {**_SINGLE_ATTEMPT_OPTIONS, **sizes, "transport": transport})
     transport.open()
     transport.session.proxies = get_environ_proxies(service.url)
     return service
 
 
-def _trusted() -> str | bool:
+def _ca_bundle() -> str | bool:
     """The certificates that the environment says to trust, as requests itself would find them."""
     return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
 
 
-def _client_of(settings: Settings, knobs: Mapping[str, Any]) -> BlobServiceClient:
+def _create_service_client(settings: Settings, options: Mapping[str, Any]) -> BlobServiceClient:
     try:
         if settings.auth == "connectionString":
-            return BlobServiceClient.from_connection_string(settings.connection_string, **knobs)
+            return BlobServiceClient.from_connection_string(settings.connection_string, **options)
         if settings.auth == "sas":
-            return BlobServiceClient(settings.account_url, credential=settings.sas_token, **knobs)
+            return BlobServiceClient(settings.account_url, credential=settings.sas_token, **options)
         from azure.identity import WorkloadIdentityCredential  # noqa: PLC0415  a tenth of a second that keys need not pay
 
-        return BlobServiceClient(settings.account_url, credential=WorkloadIdentityCredential(**_NO_RETRIES), **knobs)
+        return BlobServiceClient(
+            settings.account_url, credential=WorkloadIdentityCredential(**_SINGLE_ATTEMPT_OPTIONS), **options
+        )
     except (ValueError, KeyError) as error:  # the SDK's text may quote the secret
         cure = {
             "connectionString": "AZURE_STORAGE_CONNECTION_STRING is no connection string",
@@ -242,18 +264,20 @@ def _client_of(settings: Settings, knobs: Mapping[str, Any]) -> BlobServiceClien
         raise UsageInvalid(cure[settings.auth]) from error
 
 
-def _info(found: BlobProperties) -> BlobInfo:
-    return BlobInfo(str(found.name), int(found.size or 0), _etag(found), _metadata(found), _md5(found))
+def _to_blob_info(properties: BlobProperties) -> BlobInfo:
+    return BlobInfo(
+        str(properties.name), int(properties.size or 0), _etag(properties), _metadata(properties), _md5(properties)
+    )
 
 
-def _etag(found: BlobProperties) -> str:
-    return str(found.etag or "").strip('"')
+def _etag(properties: BlobProperties) -> str:
+    return str(properties.etag or "").strip('"')
 
 
-def _md5(found: BlobProperties) -> str:
-    checksum = found.content_settings.content_md5
+def _md5(properties: BlobProperties) -> str:
+    checksum = properties.content_settings.content_md5
     return bytes(checksum).hex() if checksum else ""
 
 
-def _metadata(found: BlobProperties) -> dict[str, str]:
-    return {key.lower(): value for key, value in (found.metadata or {}).items()}
+def _metadata(properties: BlobProperties) -> dict[str, str]:
+    return {key.lower(): value for key, value in (properties.metadata or {}).items()}

@@ -36,13 +36,13 @@ class BlobInfo:
 class Store(Protocol):
     """Blob storage by role. All methods raise StorageUnavailable, IdentityUnavailable or ConfigurationInvalid."""
 
-    calling: bool
+    in_call: bool
     """Whether a call of this view (see `until`) waits for the store right now."""
 
     def read(self, container: str, name: str, *, max_bytes: int | None = None) -> Blob | None:
         """The whole blob, checked against its length and MD5; None: no such blob. TooLarge before any byte is read."""
 
-    def stat(self, container: str, name: str) -> BlobInfo | None:
+    def head(self, container: str, name: str) -> BlobInfo | None:
         """What is known of the blob; None: no such blob."""
 
     def write(
@@ -71,13 +71,13 @@ class Store(Protocol):
     def ensure_container(self, container: str) -> None:
         """Create the container if it is not there."""
 
-    def until(self, deadline: float) -> "Store":
+    def with_deadline(self, deadline: float) -> "Store":
         """The same store, whose calls end (with StorageUnavailable if need be) by `time.monotonic() == deadline`."""
 
     def close(self) -> None:
         """Let go of connections; the store can still be used."""
 
 
-def md5_of(content: bytes) -> str:
+def md5_hex(content: bytes) -> str:
     """MD5 in hex: Azure's own checksum of content, no protection against anyone."""
     return hashlib.md5(content, usedforsecurity=False).hexdigest()

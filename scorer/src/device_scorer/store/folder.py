@@ -11,17 +11,17 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from device_scorer.errors import ConfigurationInvalid, StorageUnavailable, TooLarge
-from device_scorer.store.base import NO_METADATA, Blob, BlobInfo, md5_of
+from device_scorer.errors import BlobTooLarge, ConfigurationInvalid, StorageUnavailable
+from device_scorer.store.base import NO_METADATA, Blob, BlobInfo, md5_hex
 
-_META = ".meta"
-_UNFINISHED = ".unfinished-"
+_METADATA_FOLDER = ".meta"
+_TEMPORARY_PREFIX = ".unfinished-"
 
 
 class FolderStore:
     """The Store protocol on files."""
 
-    calling = False
+    in_call = False
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -31,16 +31,16 @@ class FolderStore:
         path = self._path(container, name)
         try:
             if max_bytes is not None and (size := path.stat().st_size) > max_bytes:
-                raise TooLarge(name, size, max_bytes)
+                raise BlobTooLarge(name, size, max_bytes)
             content = path.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise _translated(error) from error
-        etag = md5_of(content)
-        return Blob(content, etag, self._metadata(container, name, etag))
+            raise _storage_error(error) from error
+        etag = md5_hex(content)
+        return Blob(content, etag, self._read_metadata(container, name, etag))
 
-    def stat(self, container: str, name: str) -> BlobInfo | None:
+    def head(self, container: str, name: str) -> BlobInfo | None:
         """See Store."""
         blob = self.read(container, name)
         return None if blob is None else BlobInfo(name, len(blob.content), blob.etag, blob.metadata, blob.etag)
@@ -56,21 +56,23 @@ class FolderStore:
         overwrite: bool = False,
     ) -> str | None:
         """See Store."""
-        path, etag = self._path(container, name), md5_of(content)
-        previous = self.stat(container, name)
+        path, etag = self._path(container, name), md5_hex(content)
+        previous = self.head(container, name)
         if if_match is not None and (previous is None or previous.etag != if_match):
             return None
         try:
             if metadata:
-                _replace(self._meta_path(container, name, etag), json.dumps(dict(metadata), indent=1).encode())
+                _write_replacing(
+                    self._metadata_path(container, name, etag), json.dumps(dict(metadata), indent=1).encode()
+                )
             if if_match is not None or overwrite:
-                _replace(path, content)
-            elif not _create(path, content):
+                _write_replacing(path, content)
+            elif not _write_new(path, content):
                 return None
             if previous is not None and previous.etag != etag:
-                self._meta_path(container, name, previous.etag).unlink(missing_ok=True)
+                self._metadata_path(container, name, previous.etag).unlink(missing_ok=True)
         except OSError as error:
-            raise _translated(error) from error
+            raise _storage_error(error) from error
         return etag
 
     def list(self, container: str, prefix: str = "") -> Iterator[BlobInfo]:
@@ -79,24 +81,24 @@ class FolderStore:
         names = sorted(
             path.relative_to(root).as_posix()
             for path in root.rglob("*")
-            if path.is_file() and _META not in path.parts and not path.name.startswith(_UNFINISHED)
+            if path.is_file() and _METADATA_FOLDER not in path.parts and not path.name.startswith(_TEMPORARY_PREFIX)
         )
         for name in names:
-            if name.startswith(prefix) and (info := self.stat(container, name)) is not None:
+            if name.startswith(prefix) and (info := self.head(container, name)) is not None:
                 yield info
 
     def delete(self, container: str, name: str) -> None:
         """See Store."""
-        previous = self.stat(container, name)
+        previous = self.head(container, name)
         if previous is not None:
             self._path(container, name).unlink(missing_ok=True)
-            self._meta_path(container, name, previous.etag).unlink(missing_ok=True)
+            self._metadata_path(container, name, previous.etag).unlink(missing_ok=True)
 
     def ensure_container(self, container: str) -> None:
         """See Store."""
         (self._folder / container).mkdir(parents=True, exist_ok=True)
 
-    def until(self, deadline: float) -> "FolderStore":  # noqa: ARG002  a folder does not keep anyone waiting
+    def with_deadline(self, deadline: float) -> "FolderStore":  # noqa: ARG002  a folder does not keep anyone waiting
         """See Store."""
         return self
 
@@ -105,24 +107,24 @@ class FolderStore:
 
     def _path(self, container: str, name: str) -> Path:
         parts = name.split("/")
-        if any(part in ("", ".", "..", _META) for part in parts) or "\0" in name:
+        if any(part in ("", ".", "..", _METADATA_FOLDER) for part in parts) or "\0" in name:
             raise ConfigurationInvalid(f"{name!r} is no blob name")
         return self._folder.joinpath(container, *parts)
 
-    def _meta_path(self, container: str, name: str, etag: str) -> Path:
+    def _metadata_path(self, container: str, name: str, etag: str) -> Path:
         self._path(container, name)
-        return self._folder / container / _META / f"{name}.{etag[:12]}.json"
+        return self._folder / container / _METADATA_FOLDER / f"{name}.{etag[:12]}.json"
 
-    def _metadata(self, container: str, name: str, etag: str) -> Mapping[str, str]:
+    def _read_metadata(self, container: str, name: str, etag: str) -> Mapping[str, str]:
         try:
-            found = json.loads(self._meta_path(container, name, etag).read_bytes())
+            found = json.loads(self._metadata_path(container, name, etag).read_bytes())
         except (OSError, ValueError):
             return NO_METADATA
         return found if isinstance(found, dict) else NO_METADATA
 
 
-def _replace(path: Path, content: bytes) -> None:
-    unfinished = _unfinished(path, content)
+def _write_replacing(path: Path, content: bytes) -> None:
+    unfinished = _write_temporary(path, content)
     try:
         unfinished.replace(path)
     except OSError:
@@ -130,8 +132,8 @@ def _replace(path: Path, content: bytes) -> None:
         raise
 
 
-def _create(path: Path, content: bytes) -> bool:
-    unfinished = _unfinished(path, content)
+def _write_new(path: Path, content: bytes) -> bool:
+    unfinished = _write_temporary(path, content)
     try:
         path.hardlink_to(unfinished)
     except FileExistsError:
@@ -141,10 +143,10 @@ def _create(path: Path, content: bytes) -> bool:
     return True
 
 
-def _unfinished(path: Path, content: bytes) -> Path:
+def _write_temporary(path: Path, content: bytes) -> Path:
     """A whole copy of the content under a name that no listing shows, in the same directory."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=_UNFINISHED, dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=_TEMPORARY_PREFIX, dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
@@ -155,5 +157,5 @@ def _unfinished(path: Path, content: bytes) -> Path:
     return Path(name)
 
 
-def _translated(error: OSError) -> StorageUnavailable:
+def _storage_error(error: OSError) -> StorageUnavailable:
     return StorageUnavailable(f"{error.filename}: {error.strerror}")
