@@ -23,20 +23,20 @@ import aiohttp
 from scoring_operator import cli as command
 from scoring_operator.api.fleets import Fleet
 from scoring_operator.kube import transport
-from scoring_operator.kube.client import Cluster, Limits
+from scoring_operator.kube.client import ClientTimeouts, KubeClient
 from scoring_operator.runtime import kopf_handlers, manager
 from tests.integration.operating import Memory
 
 # How long the operator waits in vain: what a hurried one waits a fraction of.
 WAITS = (
-    "RELIST_SECONDS",
-    "RESYNC",
-    "LONGEST_BACKOFF",
-    "ASSUMED_SECONDS",
-    "STUCK_SECONDS",
-    "LOOK_AGAIN_SECONDS",
-    "STORAGE_RETRY",
-    "RESTART_SECONDS",
+    "RELIST_INTERVAL_SECONDS",
+    "RESYNC_INTERVAL_SECONDS",
+    "MAX_BACKOFF_SECONDS",
+    "ASSUMED_TIMEOUT_SECONDS",
+    "STALL_TIMEOUT_SECONDS",
+    "INSPECTION_INTERVAL_SECONDS",
+    "STORAGE_RETRY_SECONDS",
+    "RESTART_DELAY_SECONDS",
 )
 KOPF_PAUSES = (1, 1, 2, 3, 5, 8, 13, *[20] * 10_000)
 
@@ -57,7 +57,7 @@ def replace(name: str, value: Any) -> None:
 
 def die_after(writes: int) -> None:
     """End the process by SIGKILL when its n-th write was answered, before anything in it learns of that."""
-    send, written = transport.Transport._send, 0
+    send, written = transport.Transport._send_once, 0
 
     async def counted(self: transport.Transport, request: transport.Request) -> aiohttp.ClientResponse:
         nonlocal written
@@ -70,7 +70,7 @@ def die_after(writes: int) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
         return response
 
-    transport.Transport._send = counted  # type: ignore[method-assign]  # this is the wrapper
+    transport.Transport._send_once = counted  # type: ignore[method-assign]  # this is the wrapper
 
 
 def shift_clock(seconds: float) -> None:
@@ -91,12 +91,14 @@ def hurry(factor: float) -> None:
     for name in WAITS:
         for module in having(name):
             setattr(module, name, getattr(module, name) / factor)
-    usual = Limits()
-    limits = Limits(silence=usual.silence / factor, patience=usual.patience / factor, request=usual.request / factor)
-    connect, kopf_settings = Cluster.connect, kopf_handlers._kopf_settings
+    usual = ClientTimeouts()
+    limits = ClientTimeouts(
+        idle=usual.idle / factor, retry_budget=usual.retry_budget / factor, request=usual.request / factor
+    )
+    connect, kopf_settings = KubeClient.connect, kopf_handlers._kopf_settings
 
-    def hurried(*arguments: Any, **options: Any) -> AbstractAsyncContextManager[Cluster]:
-        return connect(*arguments, limits=limits, **options)
+    def hurried(*arguments: Any, **options: Any) -> AbstractAsyncContextManager[KubeClient]:
+        return connect(*arguments, timeouts=limits, **options)
 
     def hurried_kopf() -> Any:
         made: Any = kopf_settings()
@@ -105,7 +107,7 @@ def hurry(factor: float) -> None:
         made.networking.error_backoffs = [pause / factor for pause in KOPF_PAUSES]
         return made
 
-    Cluster.connect = hurried  # type: ignore[method-assign, assignment]  # this is the wrapper
+    KubeClient.connect = hurried  # type: ignore[method-assign, assignment]  # this is the wrapper
     kopf_handlers._kopf_settings = hurried_kopf
 
 
@@ -135,7 +137,7 @@ def main() -> int:
         storage.models[wanted.devices // 2] = "poison"
     assert manager in having("Storage")
     replace("Storage", lambda _secrets: storage)
-    replace("GRACE", timedelta(seconds=wanted.grace))
+    replace("CLEANUP_DELAY", timedelta(seconds=wanted.grace))
     if wanted.die_after:
         die_after(wanted.die_after)
     if wanted.clock:

@@ -17,8 +17,8 @@ from typing import Any
 from localcluster.api import ApiError
 from localcluster.certificates import write_kubeconfig
 from localcluster.cluster import Cluster
-from scoring_operator.api.names import job_name, progress_name, report_name
-from scoring_operator.api.scoringrun import parse
+from scoring_operator.api.names import job_name, progress_config_map_name, report_job_name
+from scoring_operator.api.scoringrun import parse_run
 from scoring_operator.planner import progress
 from scoring_operator.planner.progress import Progress
 from scoring_operator.resources import config_maps
@@ -164,31 +164,33 @@ class Place:
 
     def progress(self, name: str) -> Progress:
         """The progress that a run has saved."""
-        run = parse(self.release.get(name))
-        path = f"/api/v1/namespaces/{self.namespace}/configmaps/{progress_name(run)}"
-        return progress.decode(config_maps.content(self.cluster.api.request("GET", path), config_maps.PROGRESS_KEY))
+        run = parse_run(self.release.get(name))
+        path = f"/api/v1/namespaces/{self.namespace}/configmaps/{progress_config_map_name(run)}"
+        return progress.decode(
+            config_maps.config_map_content(self.cluster.api.request("GET", path), config_maps.PROGRESS_KEY)
+        )
 
     def truth(self, name: str) -> Truth:
         """What an ended run came to."""
         body = self.release.get(name)
         saved = self.progress(name)
-        run, status = parse(body), body["status"]
+        run, status = parse_run(body), body["status"]
         ranges = (
             (first, last, round_) for last in range(self.devices) for first in range(last + 1) for round_ in ROUNDS
         )
-        names = {job_name(run.name, run.uid, *place): place for place in ranges} | {report_name(run): REPORT}
-        assert saved.end is not None
+        names = {job_name(run.name, run.uid, *place): place for place in ranges} | {report_job_name(run): REPORT}
+        assert saved.completion is not None
         return Truth(
             status={key: value for key, value in status.items() if key not in TOLD_BY_TIME},
             conditions={c["type"]: c["status"] for c in status["conditions"] if c["status"] == "True"},
             progress={
                 "outcomes": {key: str(value) for key, value in saved.outcomes.items()},
                 "reasons": {key: str(value) for key, value in saved.reasons.items()},
-                "left": (str(saved.waiting), saved.queue, dict(saved.open)),
+                "left": (str(saved.waiting), saved.queued_batches, dict(saved.open_batches)),
                 "results": saved.results,
-                "top": saved.top,
-                "samples": saved.samples,
-                "end": (saved.end.condition, saved.end.reason, saved.end.message),
+                "top": saved.top_anomalies,
+                "samples": saved.failure_samples,
+                "end": (saved.completion.condition, saved.completion.reason, saved.completion.message),
             },
             # A name that is none of those expected shows as a range of its own, not as a KeyError.
             ranges=Counter({names.get(job, NOWHERE): times for job, times in self.created(name).items()}),

@@ -13,7 +13,7 @@ import pytest
 from localcluster import stages
 from scoring_operator.api.names import JOB_SELECTOR
 from scoring_operator.kube import credentials
-from scoring_operator.kube.client import Cluster as Client
+from scoring_operator.kube.client import KubeClient as Client
 from tests.faults.api_faults import Overtaken, Stale, regressions
 from tests.faults.conftest import NewPlace
 from tests.faults.proxy import proxied

@@ -8,12 +8,12 @@ import pytest
 from localcluster import stages
 from localcluster.cluster import Cluster
 from scoring_operator.api.fleets import Fleet
-from scoring_operator.controller.controller import Engine
+from scoring_operator.controller.controller import Controller
 from tests.integration.operating import Memory, a_fleet, operating
 from tests.integration.runs import Runs
 from tests.support.cluster import ALL_SCORED
 
-Operate = Callable[..., AbstractAsyncContextManager[Engine]]
+Operate = Callable[..., AbstractAsyncContextManager[Controller]]
 Staged = Callable[[dict[str, Any]], None]
 
 CRD = Path(__file__).parents[2] / "crds" / "fleetscore.dev_scoringruns.yaml"
@@ -49,7 +49,7 @@ def operate(runs: Runs) -> Operate:
 
     def start(
         storage: Memory, *fleets: Fleet, kubeconfig: str = "", **options: Any
-    ) -> AbstractAsyncContextManager[Engine]:
+    ) -> AbstractAsyncContextManager[Controller]:
         every = fleets or (a_fleet(runs.namespace),)
         account = kubeconfig or str(runs.cluster.kubeconfig)
         return operating(account, storage, *every, namespace=runs.namespace, **options)

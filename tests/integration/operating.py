@@ -14,13 +14,13 @@ from scoring_operator.api.fleets import Fleet, parse_fleet
 from scoring_operator.api.names import JOB_SELECTOR
 from scoring_operator.api.scoringrun import Window
 from scoring_operator.api.views import JobView
-from scoring_operator.controller.controller import Engine
+from scoring_operator.controller.controller import Controller
 from scoring_operator.errors import StorageUnavailable
 from scoring_operator.kube import credentials
-from scoring_operator.kube.client import Cluster, Limits
-from scoring_operator.kube.informer import Mirror
+from scoring_operator.kube.client import ClientTimeouts, KubeClient
+from scoring_operator.kube.informer import Informer
 from scoring_operator.resources.jobs import ScorerImage
-from scoring_operator.storage.protocol import Listing
+from scoring_operator.storage.protocol import DeviceListing
 
 
 @dataclass
@@ -35,13 +35,13 @@ class Memory:
     down: bool = False
     of_fleet: dict[str, list[str]] = field(default_factory=dict)  # models of fleets that have others than `models`
 
-    async def list_models(self, fleet: Fleet) -> Listing:
+    async def list_models(self, fleet: Fleet) -> DeviceListing:
         self._answer(fleet)
-        return Listing(tuple(sorted(self.of_fleet.get(fleet.name, self.models))), ())
+        return DeviceListing(tuple(sorted(self.of_fleet.get(fleet.name, self.models))), ())
 
-    async def list_data_devices(self, fleet: Fleet, window: Window, known: Collection[str]) -> Listing:
+    async def list_data_devices(self, fleet: Fleet, window: Window, known: Collection[str]) -> DeviceListing:
         self._answer(fleet)
-        return Listing(tuple(device for device in self.data if window.length and device not in known), ())
+        return DeviceListing(tuple(device for device in self.data if window.length and device not in known), ())
 
     async def list_predictions(self, fleet: Fleet, window: Window) -> Mapping[str, Mapping[str, str]]:
         self._answer(fleet)
@@ -69,10 +69,10 @@ def a_fleet(*namespaces: str, **settings: Any) -> Fleet:
 
 
 def assemble(
-    cluster: Cluster, storage: Memory, *fleets: Fleet, namespace: str, most_jobs: int
-) -> tuple[Engine, list[asyncio.Task[None]]]:
+    cluster: KubeClient, storage: Memory, *fleets: Fleet, namespace: str, most_jobs: int
+) -> tuple[Controller, list[asyncio.Task[None]]]:
     """The engine and its mirrors in one namespace, and the tasks in which they work; a mirror stands for kopf."""
-    jobs = Mirror(
+    jobs = Informer(
         cluster,
         api="apis/batch/v1",
         plural="jobs",
@@ -80,14 +80,14 @@ def assemble(
         namespaces=[namespace],
         label_selector=JOB_SELECTOR,
     )
-    runs = Mirror(
+    runs = Informer(
         cluster,
         api="apis/fleetscore.dev/v1alpha1",
         plural="scoringruns",
         type=dict[str, Any],
         namespaces=[namespace],
     )
-    engine = Engine(
+    engine = Controller(
         cluster,
         jobs,
         {fleet.name: fleet for fleet in fleets},
@@ -112,10 +112,10 @@ async def operating(
     *fleets: Fleet,
     namespace: str,
     most_jobs: int = 1000,
-    limits: Limits = Limits(),  # noqa: B008  # a frozen value
-) -> AsyncIterator[Engine]:
+    limits: ClientTimeouts = ClientTimeouts(),  # noqa: B008  # a frozen value
+) -> AsyncIterator[Controller]:
     """The engine at work in one namespace."""
-    async with Cluster.connect(credentials.load({"KUBECONFIG": kubeconfig}), limits=limits) as cluster:
+    async with KubeClient.connect(credentials.load({"KUBECONFIG": kubeconfig}), timeouts=limits) as cluster:
         engine, tasks = assemble(cluster, storage, *fleets, namespace=namespace, most_jobs=most_jobs)
         try:
             yield engine

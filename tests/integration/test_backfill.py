@@ -22,7 +22,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "backfill.yaml"
 def scheduler(runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scheduler:
     scheduler = Scheduler(runs.cluster, runs.namespace, tmp_path)
     monkeypatch.setenv("KUBECONFIG", str(scheduler.kubeconfig))
-    monkeypatch.setattr(backfill, "LOOK_EVERY", 0.3)
+    monkeypatch.setattr(backfill, "POLL_INTERVAL_SECONDS", 0.3)
     return scheduler
 
 

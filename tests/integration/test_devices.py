@@ -45,7 +45,7 @@ async def test_include_takes_the_devices_whose_ids_match_one_of_its_globs(runs: 
 async def test_auto_packs_devices_only_beyond_the_number_of_jobs_it_aims_at(
     runs: Runs, operate: Operate, monkeypatch: pytest.MonkeyPatch, count: int, sizes: list[int]
 ) -> None:
-    monkeypatch.setattr(device_list, "MOST_JOBS", 4)  # 2,000 in earnest
+    monkeypatch.setattr(device_list, "MAX_AUTO_JOBS", 4)  # 2,000 in earnest
     async with operate(presses(count)):
         runs.create(devicesPerJob="Auto")
         status = await ended(runs)

@@ -32,7 +32,7 @@ async def test_a_run_over_all_devices_completes_and_says_what_was_found(runs: Ru
 async def test_that_a_run_has_begun_is_told_before_its_progress_is_due_to_be_saved(
     runs: Runs, operate: Operate, staged: Staged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scoring_operator.controller.reconciler.SAVE_EVERY", 600)
+    monkeypatch.setattr("scoring_operator.controller.reconciler.SAVE_INTERVAL_SECONDS", 600)
     staged(stages.finish("hangs", labels={"fleetscore.dev/run": "hourly"}, after_seconds=stages.NEVER, weight=100_000))
     async with operate(presses(3)):
         runs.create()

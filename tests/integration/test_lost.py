@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from scoring_operator.api.names import progress_name
-from scoring_operator.api.scoringrun import parse
+from scoring_operator.api.names import progress_config_map_name
+from scoring_operator.api.scoringrun import parse_run
 from tests.integration.conftest import Operate
 from tests.integration.operating import Memory
 from tests.integration.runs import Runs, condition, ended, presses, until
@@ -17,7 +17,7 @@ DEVICES = 12
 def delete_config_maps(runs: Runs, *, progress: bool) -> None:
     """Delete the progress of the run, or its device list."""
     path = f"/api/v1/namespaces/{runs.namespace}/configmaps"
-    name = progress_name(parse(runs.get()))
+    name = progress_config_map_name(parse_run(runs.get()))
     for item in runs.cluster.api.request("GET", path)["items"]:
         if (
             "fleetscore.dev/run" in item["metadata"].get("labels", {})

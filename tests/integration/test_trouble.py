@@ -10,7 +10,7 @@ import pytest
 from localcluster import stages
 from scoring_operator.controller import reconciler
 from scoring_operator.errors import Throttled
-from scoring_operator.kube.client import Limits
+from scoring_operator.kube.client import ClientTimeouts
 from scoring_operator.kube.transport import Request, Transport
 from tests.integration.conftest import Operate, Staged
 from tests.integration.operating import Memory
@@ -34,8 +34,8 @@ async def recovered(runs: Runs, scored: int) -> None:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pods are asked why they do not start after two seconds instead of twenty."""
-    monkeypatch.setattr(reconciler, "STUCK_SECONDS", 2.0)
-    monkeypatch.setattr(reconciler, "LOOK_AGAIN_SECONDS", 1.0)
+    monkeypatch.setattr(reconciler, "STALL_TIMEOUT_SECONDS", 2.0)
+    monkeypatch.setattr(reconciler, "INSPECTION_INTERVAL_SECONDS", 1.0)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -134,15 +134,15 @@ async def test_an_operator_that_may_not_create_jobs_says_so_until_it_may(runs: R
 async def test_an_api_server_that_has_too_much_to_do_stalls_the_run_for_so_long(
     runs: Runs, operate: Operate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    send, busy = Transport._send, [True]
+    send, busy = Transport._send_once, [True]
 
     async def throttled(self: Transport, request: Request) -> aiohttp.ClientResponse:
         if busy and request.verb == "POST" and request.path.endswith("/jobs"):
             raise Throttled("too many requests, please try again later", retry_after=0.1)
         return await send(self, request)
 
-    monkeypatch.setattr(Transport, "_send", throttled)
-    async with operate(presses(3), limits=Limits(patience=1)):
+    monkeypatch.setattr(Transport, "_send_once", throttled)
+    async with operate(presses(3), limits=ClientTimeouts(retry_budget=1)):
         runs.create()
         await stalled(runs, "Throttled")
         busy.clear()

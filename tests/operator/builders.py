@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from scoring_operator.api.intervals import Intervals
-from scoring_operator.api.scoringrun import ScoringRun, parse
+from scoring_operator.api.scoringrun import ScoringRun, parse_run
 from scoring_operator.api.views import (
     ConditionView,
     ContainerState,
@@ -24,7 +24,7 @@ from scoring_operator.api.views import (
     Terminated,
     Waiting,
 )
-from scoring_operator.planner.progress import Batch, Clock, Frozen, Progress, begin
+from scoring_operator.planner.progress import Batch, Progress, RunClock, RunSnapshot, new_progress
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 UID = "6f1c2b9e-0000-4000-8000-000000000001"
@@ -61,16 +61,18 @@ def a_body(
 
 
 def a_run(name: str = "hourly", *, status: dict[str, Any] | None = None, **options: Any) -> ScoringRun:
-    return parse(a_body(name, **options) | {"status": status or {}})
+    return parse_run(a_body(name, **options) | {"status": status or {}})
 
 
 def a_progress(devices: int = 3, *, per_job: int = 1, already: str = "", running: bool = True) -> Progress:
-    frozen = Frozen(fleet={"name": "default", "namespaces": ["scoring"]}, lists=("list",), devices_per_job=per_job)
-    progress = begin(frozen, devices, Intervals.parse(already))
-    return _with_clock(progress, Clock(started=NOW, since=NOW)) if running else progress
+    frozen = RunSnapshot(
+        fleet={"name": "default", "namespaces": ["scoring"]}, device_list_names=("list",), devices_per_job=per_job
+    )
+    progress = new_progress(frozen, devices, Intervals.parse(already))
+    return _with_clock(progress, RunClock(started=NOW, since=NOW)) if running else progress
 
 
-def _with_clock(progress: Progress, clock: Clock) -> Progress:
+def _with_clock(progress: Progress, clock: RunClock) -> Progress:
     return replace(progress, clock=clock)
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from scoring_operator.api.scoringrun import parse
-from scoring_operator.cli.check import check_run, judge
+from scoring_operator.api.scoringrun import parse_run
+from scoring_operator.cli.check import build_check_run, evaluate
 
 COMPLETE = [{"type": "Complete", "status": "True"}]
 NO_MODEL = {"devices": {"failed": 1}, "failureReasons": {"ModelNotFound": 1}, "conditions": COMPLETE}
@@ -34,14 +34,14 @@ BROKEN = {
 def test_the_check_passes_where_the_device_was_scored_or_could_not_be_made(
     status: dict[str, Any], code: int, said: str
 ) -> None:
-    found, text = judge(status)
+    found, text = evaluate(status)
     assert found == code
     assert said in text
 
 
 def test_the_run_of_the_check_is_over_the_one_device_and_ends_with_its_counts_whatever_they_are() -> None:
-    body = check_run("default", "helm-test")
+    body = build_check_run("default", "helm-test")
     meta = {"name": "x", "namespace": "scoring", "uid": "u", "creationTimestamp": "2026-11-24T12:00:00Z"}
-    run = parse(body | {"metadata": meta})
+    run = parse_run(body | {"metadata": meta})
     assert run.spec.devices.ids == ("helm-test",)
     assert (run.spec.max_failed_devices, run.spec.max_empty_devices) == ("100%", "100%")

@@ -2,9 +2,9 @@ from typing import Any
 
 import pytest
 
-from scoring_operator.planner.progress import End
+from scoring_operator.planner.progress import Completion
 from scoring_operator.planner.types import Plan
-from scoring_operator.resources.events import Event, events
+from scoring_operator.resources.events import Event, status_events
 from tests.operator.builders import NOW
 
 
@@ -56,18 +56,18 @@ RUNNING = a_status()
 def test_each_change_of_state_has_one_event(
     before: dict[str, Any], after: dict[str, Any], expected: tuple[str, str, str] | None
 ) -> None:
-    assert events(before, Plan("Running"), after) == ([Event(*expected)] if expected else [])
+    assert status_events(before, Plan("Running"), after) == ([Event(*expected)] if expected else [])
 
 
 @pytest.mark.parametrize(("condition", "kind"), [("Complete", "Normal"), ("Failed", "Warning")])
 def test_the_end_of_a_run_has_an_event_with_its_reason_and_none_for_what_it_no_longer_waits_for(
     condition: str, kind: str
 ) -> None:
-    plan = Plan(condition, end=End(condition, "TheReason", "", NOW))
+    plan = Plan(condition, end=Completion(condition, "TheReason", "", NOW))
     new = a_status(condition, Stalled=("False", "Progressing")) | {"completionTime": "2026-11-24T12:00:00Z"}
-    found = events(a_status(Stalled=("True", "Quota")), plan, new)
+    found = status_events(a_status(Stalled=("True", "Quota")), plan, new)
     assert found == [Event(kind, "TheReason", "12 of 12 devices done")]
 
 
 def test_a_run_that_will_not_fit_its_window_has_an_event() -> None:
-    assert [event.reason for event in events(RUNNING, Plan("Running", slow=True), RUNNING)] == ["TooSlow"]
+    assert [event.reason for event in status_events(RUNNING, Plan("Running", slow=True), RUNNING)] == ["TooSlow"]

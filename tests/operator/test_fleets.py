@@ -2,9 +2,9 @@ from typing import Any
 
 import pytest
 
-from scoring_operator.api.fleets import admits, excess, parse_fleet, parse_fleets, quantity
+from scoring_operator.api.fleets import admits, parse_fleet, parse_fleets, parse_quantity, resource_excess
 from scoring_operator.api.scoringrun import Resources
-from scoring_operator.errors import FleetsInvalidError
+from scoring_operator.errors import InvalidFleets
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ from scoring_operator.errors import FleetsInvalidError
     ],
 )
 def test_a_wrong_file_is_refused_naming_fleet_and_key(document: Any, message: str) -> None:
-    with pytest.raises(FleetsInvalidError, match=message):
+    with pytest.raises(InvalidFleets, match=message):
         parse_fleets(document)
 
 
@@ -39,13 +39,13 @@ def test_a_fleet_admits_only_its_namespaces() -> None:
     [("500m", 0.5), ("1", 1), (2, 2), ("1Gi", 2**30), ("1G", 10**9), ("1.5Ki", 1536), ("1e3", 1000), ("100n", 1e-7)],
 )
 def test_quantities_are_numbers(text: str | int, value: float) -> None:
-    assert float(quantity(text)) == value
+    assert float(parse_quantity(text)) == value
 
 
 @pytest.mark.parametrize("text", ["", "much", "1Xi", "-1", "1.2.3"])
 def test_what_is_no_quantity_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is no quantity"):
-        quantity(text)
+        parse_quantity(text)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_what_is_no_quantity_is_refused(text: str) -> None:
 )
 def test_a_run_has_no_more_than_the_maximum_or_where_there_is_none_the_fleets_own(wanted: Resources, said: str) -> None:
     fleet = parse_fleet({"name": "a", "namespaces": ["x"], "scorer": {"maxResources": {"memory": "2Gi"}}})
-    found = excess(wanted, fleet)
+    found = resource_excess(wanted, fleet)
     assert said in found
     assert bool(found) == bool(said)
 

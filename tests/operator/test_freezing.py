@@ -8,23 +8,31 @@ import pytest
 
 from scoring_operator.api.fleets import Fleet, parse_fleet
 from scoring_operator.api.intervals import Intervals
-from scoring_operator.errors import DeviceListInvalidError
-from scoring_operator.planner.admission import entrusted, refusal
-from scoring_operator.planner.device_list import PART_BYTES, Found, Start, again, freeze, pack, unpack
-from scoring_operator.planner.types import Trouble
+from scoring_operator.errors import InvalidDeviceList
+from scoring_operator.planner.admission import fleet_if_unchanged, rejection
+from scoring_operator.planner.device_list import (
+    MAX_PART_BYTES,
+    DiscoveredDevices,
+    InitialState,
+    create_initial_state,
+    pack,
+    rebuild,
+    unpack,
+)
+from scoring_operator.planner.types import Blocker
 from tests.operator.builders import NOW, UID, a_run, later
 
 WINDOW = "2018-08-28T23:00:00Z/2018-08-29T00:00:00Z"
-FOUND = Found(models=["fan-1", "press-1", "press-2"], with_data=["fan-2", "press-1", "press-3"])
+FOUND = DiscoveredDevices(with_model=["fan-1", "press-1", "press-2"], with_data=["fan-2", "press-1", "press-3"])
 
 
 def a_fleet(name: str = "default", **settings: Any) -> Fleet:
     return parse_fleet({"name": name, "namespaces": ["scoring"], **settings})
 
 
-def frozen(found: Found = FOUND, fleet: Fleet | None = None, **spec: Any) -> Start:
-    start = freeze(a_run(**spec), fleet or a_fleet(), found, NOW)
-    assert isinstance(start, Start)
+def frozen(found: DiscoveredDevices = FOUND, fleet: Fleet | None = None, **spec: Any) -> InitialState:
+    start = create_initial_state(a_run(**spec), fleet or a_fleet(), found, NOW)
+    assert isinstance(start, InitialState)
     return start
 
 
@@ -43,7 +51,7 @@ def test_a_run_that_its_fleet_does_not_allow_is_refused_with_the_next_step(
 ) -> None:
     foreign = parse_fleet({"name": "foreign", "namespaces": ["elsewhere"]})
     fleets = {"default": a_fleet(scorer={"maxResources": {"memory": "2Gi"}}), "foreign": foreign}
-    trouble = refusal(a_run(**spec), fleets)
+    trouble = rejection(a_run(**spec), fleets)
     assert trouble is not None
     assert trouble.reason == reason
     assert words in trouble.message
@@ -59,11 +67,11 @@ def test_a_run_that_its_fleet_does_not_allow_is_refused_with_the_next_step(
     ],
 )
 def test_a_run_that_its_fleet_allows_may_begin(spec: dict[str, Any]) -> None:
-    assert refusal(a_run(**spec), {"default": a_fleet(predictions={"allowOverwrite": True})}) is None
+    assert rejection(a_run(**spec), {"default": a_fleet(predictions={"allowOverwrite": True})}) is None
 
 
 def test_where_no_fleet_is_for_a_namespace_none_is_named() -> None:
-    trouble = refusal(a_run(), {})
+    trouble = rejection(a_run(), {})
     assert trouble is not None
     assert trouble.message.endswith("fleets for this namespace: none")
 
@@ -80,9 +88,9 @@ def test_where_no_fleet_is_for_a_namespace_none_is_named() -> None:
 def test_the_devices_come_from_the_source_that_was_given_in_order_of_their_ids(
     source: dict[str, Any], devices: list[str]
 ) -> None:
-    start = frozen(replace(FOUND, retried=["press-1", "fan-9"]), devices=source)
+    start = frozen(replace(FOUND, to_retry=["press-1", "fan-9"]), devices=source)
     assert list(start.devices) == devices
-    assert start.progress.waiting == Intervals.below(len(devices))
+    assert start.progress.waiting == Intervals.range_to(len(devices))
 
 
 @pytest.mark.parametrize(
@@ -92,28 +100,28 @@ def test_the_devices_come_from_the_source_that_was_given_in_order_of_their_ids(
 def test_devices_that_send_data_and_have_no_model_are_named_if_they_would_be_of_the_run(
     source: dict[str, Any], lacking: tuple[str, ...]
 ) -> None:
-    assert frozen(devices=source).progress.frozen.without_model == (len(lacking), lacking)
+    assert frozen(devices=source).progress.snapshot.without_model == (len(lacking), lacking)
 
 
 @pytest.mark.parametrize(
     ("spec", "found", "reason", "words"),
     [
         ({"maxDevices": 2}, FOUND, "TooManyDevices", "3 devices were found"),
-        ({}, Found(), "NoDevices", "has a model; see container 'models'"),
+        ({}, DiscoveredDevices(), "NoDevices", "has a model; see container 'models'"),
         ({"devices": {"include": ["pump-*"]}}, FOUND, "NoDevices", "matches devices.include"),
     ],
 )
 def test_a_list_that_is_too_long_or_empty_is_refused(
-    spec: dict[str, Any], found: Found, reason: str, words: str
+    spec: dict[str, Any], found: DiscoveredDevices, reason: str, words: str
 ) -> None:
-    trouble = freeze(a_run(**spec), a_fleet(), found, NOW)
-    assert isinstance(trouble, Trouble)
+    trouble = create_initial_state(a_run(**spec), a_fleet(), found, NOW)
+    assert isinstance(trouble, Blocker)
     assert trouble.reason == reason
     assert words in trouble.message
 
 
 def test_a_retry_of_nothing_is_a_run_without_devices_and_no_error() -> None:
-    assert frozen(replace(FOUND, retried=[]), devices={"retryOf": {"name": "earlier"}}).progress.total == 0
+    assert frozen(replace(FOUND, to_retry=[]), devices={"retryOf": {"name": "earlier"}}).progress.total == 0
 
 
 @pytest.mark.parametrize(
@@ -121,8 +129,8 @@ def test_a_retry_of_nothing_is_a_run_without_devices_and_no_error() -> None:
     [(3, 7, 7), (2000, "Auto", 1), (2001, "Auto", 2), (100_000, "Auto", 50), (1_000_000, "Auto", 500)],
 )
 def test_auto_makes_at_most_two_thousand_jobs(devices: int, asked: int | str, per_job: int) -> None:
-    found = Found(models=[f"d{n}" for n in range(devices)])
-    assert frozen(found, devicesPerJob=asked, maxDevices=1_000_000).progress.frozen.devices_per_job == per_job
+    found = DiscoveredDevices(with_model=[f"d{n}" for n in range(devices)])
+    assert frozen(found, devicesPerJob=asked, maxDevices=1_000_000).progress.snapshot.devices_per_job == per_job
 
 
 COMPLETE = {"complete": "true", "tags": "*", "window": WINDOW}
@@ -153,14 +161,14 @@ def test_complete_predictions_of_this_window_and_these_tags_by_another_are_not_m
 def test_a_long_list_is_cut_into_parts_that_fit_a_config_map_and_read_back_as_it_was() -> None:
     devices = [f"device-{n:06}-{'x' * 100}" for n in range(20_000)]
     parts = pack(devices)
-    assert len(parts) == -(-20_000 * 115 // PART_BYTES)
+    assert len(parts) == -(-20_000 * 115 // MAX_PART_BYTES)
     assert unpack(parts) == devices
 
 
 def test_the_names_of_a_list_prove_its_devices_and_the_fleets_settings() -> None:
     names = set(frozen().parts)
     assert set(frozen(fleet=a_fleet()).parts) == names
-    assert not set(frozen(replace(FOUND, models=["fan-1"])).parts) & names
+    assert not set(frozen(replace(FOUND, with_model=["fan-1"])).parts) & names
     assert not set(frozen(fleet=a_fleet(models={"path": "v2/{device}.joblib"})).parts) & names
     assert not set(frozen(uid="another").parts) & names
 
@@ -170,8 +178,8 @@ def test_the_names_of_a_list_prove_its_devices_and_the_fleets_settings() -> None
 )
 def test_a_run_whose_progress_was_lost_begins_anew_with_its_times_kept(told: dict[str, str], first_pod: object) -> None:
     status = {"startTime": "2026-11-24T12:00:00Z", **told}
-    start = again(a_run(status=status), frozen(), later(100))
-    assert start.progress.frozen.rebuilt
+    start = rebuild(a_run(status=status), frozen(), later(100))
+    assert start.progress.snapshot.rebuilt
     assert (start.progress.clock.started, start.progress.clock.since) == (NOW, later(100))
     assert start.progress.clock.first_pod == first_pod
 
@@ -198,24 +206,24 @@ OURS: dict[str, Any] = {"storage": {"accountUrl": "https://ours.blob.core.window
 )
 def test_a_fleet_that_was_edited_in_a_runs_config_map_is_not_believed(edited: dict[str, Any]) -> None:
     fleets = {"default": a_fleet(**OURS), "another": a_fleet("another", **OURS)}
-    saved = frozen(fleet=fleets["default"]).progress.frozen.fleet
-    assert entrusted(a_run(), saved, fleets) == fleets["default"]
-    assert entrusted(a_run(), saved | edited, fleets) is None
+    saved = frozen(fleet=fleets["default"]).progress.snapshot.fleet
+    assert fleet_if_unchanged(a_run(), saved, fleets) == fleets["default"]
+    assert fleet_if_unchanged(a_run(), saved | edited, fleets) is None
 
 
 @pytest.mark.fault("T1")
 def test_how_scorers_run_is_the_administrators_word_of_now_and_never_a_config_maps() -> None:
     before = a_fleet(scorer={"serviceAccountName": "scorer"})
     now = a_fleet(scorer={"serviceAccountName": "scorer", "resources": {"limits": {"memory": "2Gi"}}})
-    saved = frozen(fleet=before).progress.frozen.fleet
-    assert entrusted(a_run(), saved, {"default": now}) == now
+    saved = frozen(fleet=before).progress.snapshot.fleet
+    assert fleet_if_unchanged(a_run(), saved, {"default": now}) == now
     theirs = saved | {"scorer": {"serviceAccountName": "cluster-admin"}}
-    assert entrusted(a_run(), theirs, {"default": now}) == now
+    assert fleet_if_unchanged(a_run(), theirs, {"default": now}) == now
 
 
 @pytest.mark.parametrize("fleets", [{}, {"default": parse_fleet({"name": "default", "namespaces": ["elsewhere"]})}])
 def test_a_fleet_that_is_taken_away_ends_what_was_begun_with_it(fleets: dict[str, Fleet]) -> None:
-    assert entrusted(a_run(), msgspec.to_builtins(a_fleet()), fleets) is None
+    assert fleet_if_unchanged(a_run(), msgspec.to_builtins(a_fleet()), fleets) is None
 
 
 @pytest.mark.fault("T15")
@@ -230,7 +238,7 @@ def test_a_fleet_that_is_taken_away_ends_what_was_begun_with_it(fleets: dict[str
     ],
 )
 def test_a_device_list_that_no_operator_wrote_is_refused(part: bytes) -> None:
-    with pytest.raises(DeviceListInvalidError, match="device list"):
+    with pytest.raises(InvalidDeviceList, match="device list"):
         unpack([part])
 
 
@@ -239,6 +247,6 @@ def test_a_hundred_hostile_globs_over_many_devices_take_no_longer_than_a_few() -
     devices = [f"{'d' * 100}{number:06}" for number in range(20_000)]
     globs = [f"none-{number}*" for number in range(99)] + ["*19999"]
     began = time.process_time()
-    start = frozen(Found(models=devices, with_data=devices), devices={"include": globs})
+    start = frozen(DiscoveredDevices(with_model=devices, with_data=devices), devices={"include": globs})
     assert start.devices == [devices[-1]]
     assert time.process_time() - began < 2  # one by one they took 7 s

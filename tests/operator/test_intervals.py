@@ -9,7 +9,7 @@ SETS = st.sets(st.integers(0, 60))
 
 @given(SETS, SETS)
 def test_it_behaves_like_a_set(a: set[int], b: set[int]) -> None:
-    left, right = Intervals.of(a), Intervals.of(b)
+    left, right = Intervals.from_positions(a), Intervals.from_positions(b)
     assert list(left | right) == sorted(a | b)
     assert list(left - right) == sorted(a - b)
     assert list(left & right) == sorted(a & b)
@@ -19,15 +19,15 @@ def test_it_behaves_like_a_set(a: set[int], b: set[int]) -> None:
 
 @given(SETS)
 def test_its_notation_reads_back_as_the_same_set(a: set[int]) -> None:
-    assert Intervals.parse(str(Intervals.of(a))) == Intervals.of(a)
+    assert Intervals.parse(str(Intervals.from_positions(a))) == Intervals.from_positions(a)
 
 
 @given(SETS, st.integers(1, 70))
 def test_chunks_and_splits_keep_order_and_lose_nothing(a: set[int], size: int) -> None:
-    chunks = [list(chunk) for chunk in Intervals.of(a).chunks(size)]
+    chunks = [list(chunk) for chunk in Intervals.from_positions(a).chunks(size)]
     assert [n for chunk in chunks for n in chunk] == sorted(a)
     assert all(len(chunk) == size for chunk in chunks[:-1])
-    head, tail = Intervals.of(a).split(size)
+    head, tail = Intervals.from_positions(a).split(size)
     assert [*head, *tail] == sorted(a)
     assert len(head) == min(size, len(a))
 
@@ -39,6 +39,6 @@ def test_what_is_no_notation_is_refused(text: str) -> None:
 
 
 def test_equal_sets_are_one_key_and_show_as_their_notation() -> None:
-    one, other = Intervals.parse("0-1,5"), Intervals.of([5, 0, 1])
+    one, other = Intervals.parse("0-1,5"), Intervals.from_positions([5, 0, 1])
     assert {one: "x"}[other] == "x"
     assert repr(one) == "Intervals(0-1,5)"

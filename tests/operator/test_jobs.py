@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scoring_operator.api.fleets import Fleet, parse_fleet
-from scoring_operator.resources.jobs import ScorerImage, build_job, build_report
+from scoring_operator.resources.jobs import ScorerImage, build_job, build_report_job
 from tests.operator.builders import a_batch, a_run
 
 HERE = Path(__file__).parent
@@ -43,7 +43,7 @@ def manifest(devices: list[str], fleet: Fleet | None = None, **spec: Any) -> dic
 
 
 def report(**spec: Any) -> dict[str, Any]:
-    return build_report(a_run(**spec), parse_fleet(FLEET), IMAGE, lists=["list-1", "list-2"])
+    return build_report_job(a_run(**spec), parse_fleet(FLEET), IMAGE, device_list_names=["list-1", "list-2"])
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from scoring_operator.api.fleets import parse_fleet
 from scoring_operator.api.scoringrun import RetryOf, RetryOutcome
 from scoring_operator.contract.blob_paths import DEVICE_ID
 from scoring_operator.planner import retry as retry_module
-from scoring_operator.planner.retry import from_report
-from scoring_operator.planner.types import Trouble
+from scoring_operator.planner.retry import devices_from_report
+from scoring_operator.planner.types import Blocker
 from tests.operator.builders import a_run
 
 HEADER = b"Device,Outcome,Reason,Message\n"
@@ -25,8 +25,8 @@ FLEET = parse_fleet({"name": "default", "namespaces": ["scoring"]})
 def left_over(content: bytes | None, *outcomes: RetryOutcome) -> list[str] | str:
     """The devices, or what is said where they cannot be known."""
     retry = RetryOf("hourly", outcomes) if outcomes else RetryOf("hourly")
-    found = from_report(a_run(), retry, FLEET, content)
-    return found.message if isinstance(found, Trouble) else list(found)
+    found = devices_from_report(a_run(), retry, FLEET, content)
+    return found.message if isinstance(found, Blocker) else list(found)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_what_is_no_report_is_said_and_gives_no_device(content: bytes | None, me
 
 
 def test_a_report_that_is_too_large_gives_no_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry_module, "MOST_BYTES", len(REPORT) - 1)
+    monkeypatch.setattr(retry_module, "MAX_FAILURES_BYTES", len(REPORT) - 1)
     assert "is larger than" in left_over(REPORT)
 
 
@@ -75,5 +75,5 @@ def test_empty_devices_are_not_in_a_report_and_that_is_said() -> None:
     | st.text().map(lambda t: HEADER + t.encode("utf-8", "ignore"))
 )
 def test_whatever_stands_there_the_answer_is_devices_or_a_trouble(content: bytes) -> None:
-    found = from_report(a_run(), RetryOf("hourly"), FLEET, content)
-    assert isinstance(found, Trouble) or all(DEVICE_ID.fullmatch(device) for device in found)
+    found = devices_from_report(a_run(), RetryOf("hourly"), FLEET, content)
+    assert isinstance(found, Blocker) or all(DEVICE_ID.fullmatch(device) for device in found)

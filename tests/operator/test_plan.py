@@ -5,17 +5,17 @@ import msgspec
 import pytest
 
 from scoring_operator.api.intervals import Intervals
-from scoring_operator.api.scoringrun import limit_of
-from scoring_operator.contract.outcome_message import read_message
-from scoring_operator.planner.job_results import Word
-from scoring_operator.planner.plan import plan, unheard
-from scoring_operator.planner.progress import End, Progress, close
-from scoring_operator.planner.types import Observed, Plan, Trouble
+from scoring_operator.api.scoringrun import resolve_limit
+from scoring_operator.contract.outcome_message import parse_outcome_message
+from scoring_operator.planner.job_results import JobResult
+from scoring_operator.planner.plan import make_plan, needs_inspection
+from scoring_operator.planner.progress import Completion, Progress, finish
+from scoring_operator.planner.types import Blocker, Observation, Plan
 from tests.operator.builders import NOW, a_job, a_message, a_progress, a_run, later
 
 
 def going(progress: Progress, **spec: Any) -> Plan:
-    return plan(a_run(**spec), Observed(progress=progress), NOW)
+    return make_plan(a_run(**spec), Observation(progress=progress), NOW)
 
 
 def with_outcomes(progress: Progress, **texts: str) -> Progress:
@@ -31,19 +31,19 @@ def test_jobs_are_created_up_to_parallelism_and_marked_before() -> None:
     assert len(decided.create) == 4
     assert decided.save
     assert decided.progress is not None
-    assert set(decided.create) <= set(decided.progress.open)
+    assert set(decided.create) <= set(decided.progress.open_batches)
 
 
 def test_the_share_of_the_operators_limit_bounds_as_well() -> None:
-    assert len(plan(a_run(), Observed(progress=a_progress(10), share=2), NOW).create) == 2
+    assert len(make_plan(a_run(), Observation(progress=a_progress(10), share=2), NOW).create) == 2
 
 
 def test_marks_made_ahead_need_no_saving_when_their_jobs_are_created() -> None:
     first = going(a_progress(10), parallelism=2)
     done = {name: a_job(name, complete=True) for name in first.create}
-    words = {name: Word(death="JobLost") for name in first.create}
-    seen = Observed(progress=first.progress, jobs=done, words=words)
-    second = plan(a_run(parallelism=2), seen, NOW)
+    words = {name: JobResult(failure_reason="JobLost") for name in first.create}
+    seen = Observation(progress=first.progress, jobs=done, words=words)
+    second = make_plan(a_run(parallelism=2), seen, NOW)
     assert len(second.create) == 2
     assert not second.save
 
@@ -84,47 +84,47 @@ def test_what_has_no_outcome_at_the_end_was_not_run() -> None:
     ("value", "total", "limit"), [("5%", 12, 1), ("0%", 9, 0), ("0.5%", 1000, 5), (3, 1, 3), ("100%", 7, 7)]
 )
 def test_a_percentage_is_rounded_up(value: int | str, total: int, limit: int) -> None:
-    assert limit_of(value, total) == limit
+    assert resolve_limit(value, total) == limit
 
 
 def test_the_pending_deadline_counts_until_the_first_pod_and_the_active_one_from_it() -> None:
     run = a_run(pendingDeadlineSeconds=10, activeDeadlineSeconds=100)
     fresh = a_progress(2)
-    late = plan(run, Observed(progress=fresh), later(10)).end
+    late = make_plan(run, Observation(progress=fresh), later(10)).end
     assert late is not None
     assert late.reason == "PendingDeadlineExceeded"
-    name = next(iter(plan(run, Observed(progress=fresh), NOW).create))
-    marked = plan(run, Observed(progress=fresh), NOW).progress
-    started = plan(run, Observed(progress=marked, jobs={name: a_job(name, ready=True)}), later(9))
+    name = next(iter(make_plan(run, Observation(progress=fresh), NOW).create))
+    marked = make_plan(run, Observation(progress=fresh), NOW).progress
+    started = make_plan(run, Observation(progress=marked, jobs={name: a_job(name, ready=True)}), later(9))
     assert started.end is None
-    assert plan(run, Observed(progress=started.progress), later(108)).end is None
-    end = plan(run, Observed(progress=started.progress), later(109)).end
+    assert make_plan(run, Observation(progress=started.progress), later(108)).end is None
+    end = make_plan(run, Observation(progress=started.progress), later(109)).end
     assert end is not None
     assert end.reason == "DeadlineExceeded"
 
 
 def test_a_pod_on_a_node_whose_clock_is_ahead_started_now() -> None:
-    run, marked = a_run(), plan(a_run(), Observed(progress=a_progress(1)), NOW).progress
+    run, marked = a_run(), make_plan(a_run(), Observation(progress=a_progress(1)), NOW).progress
     assert marked is not None
-    name = next(iter(marked.open))
-    word = Word(death="JobLost", started=later(3600))
-    seen = Observed(progress=marked, jobs={name: a_job(name, failed=True)}, words={name: word})
-    decided = plan(run, seen, later(5)).progress
+    name = next(iter(marked.open_batches))
+    word = JobResult(failure_reason="JobLost", started_at=later(3600))
+    seen = Observation(progress=marked, jobs={name: a_job(name, failed=True)}, words={name: word})
+    decided = make_plan(run, seen, later(5)).progress
     assert decided is not None
     assert decided.clock.first_pod == (later(5), 5.0)
 
 
 @pytest.mark.parametrize(("suspend", "ahead"), [(True, ""), (False, "earlier")])
 def test_time_in_which_a_run_stands_still_does_not_count(suspend: bool, ahead: str) -> None:  # noqa: FBT001  # a table
-    still = plan(
-        a_run(suspend=suspend, pendingDeadlineSeconds=10), Observed(progress=a_progress(2), ahead=ahead), later(5)
+    still = make_plan(
+        a_run(suspend=suspend, pendingDeadlineSeconds=10), Observation(progress=a_progress(2), ahead=ahead), later(5)
     )
     assert still.save
-    waited = plan(
-        a_run(suspend=suspend, pendingDeadlineSeconds=10), Observed(progress=still.progress, ahead=ahead), later(900)
+    waited = make_plan(
+        a_run(suspend=suspend, pendingDeadlineSeconds=10), Observation(progress=still.progress, ahead=ahead), later(900)
     )
     assert waited.end is None
-    again = plan(a_run(pendingDeadlineSeconds=10), Observed(progress=waited.progress), later(1000))
+    again = make_plan(a_run(pendingDeadlineSeconds=10), Observation(progress=waited.progress), later(1000))
     assert again.end is None
     assert again.wake == 5
 
@@ -132,19 +132,19 @@ def test_time_in_which_a_run_stands_still_does_not_count(suspend: bool, ahead: s
 def test_a_suspended_run_suspends_its_jobs_and_creates_none() -> None:
     first = going(a_progress(3), parallelism=2)
     jobs = {name: a_job(name) for name in first.create}
-    decided = plan(a_run(suspend=True), Observed(progress=first.progress, jobs=jobs), NOW)
+    decided = make_plan(a_run(suspend=True), Observation(progress=first.progress, jobs=jobs), NOW)
     assert decided.suspend == dict.fromkeys(jobs, True)
     assert not decided.create
     paused = {name: a_job(name, suspended=True) for name in jobs}
-    assert plan(a_run(parallelism=2), Observed(progress=decided.progress, jobs=paused), NOW).suspend == dict.fromkeys(
-        jobs, False
-    )
+    assert make_plan(
+        a_run(parallelism=2), Observation(progress=decided.progress, jobs=paused), NOW
+    ).suspend == dict.fromkeys(jobs, False)
 
 
 def test_a_lower_parallelism_takes_effect_as_jobs_finish() -> None:
     first = going(a_progress(10), parallelism=4)
     jobs = {name: a_job(name) for name in first.create}
-    decided = plan(a_run(parallelism=1), Observed(progress=first.progress, jobs=jobs), NOW)
+    decided = make_plan(a_run(parallelism=1), Observation(progress=first.progress, jobs=jobs), NOW)
     assert not decided.create
     assert not decided.suspend
 
@@ -155,77 +155,80 @@ def test_a_job_that_completed_leaves_its_place_before_its_pod_is_heard_and_a_fai
 ) -> None:
     first = going(a_progress(10), parallelism=2)
     jobs = {name: a_job(name, **ended) for name in first.create}
-    decided = plan(a_run(parallelism=2), Observed(progress=first.progress, jobs=jobs), NOW)
+    decided = make_plan(a_run(parallelism=2), Observation(progress=first.progress, jobs=jobs), NOW)
     assert len(decided.create) == free
 
 
 def test_while_the_api_server_refuses_one_job_per_pass_is_tried() -> None:
-    trouble = Trouble("QuotaExceeded", "full")
-    assert len(plan(a_run(), Observed(progress=a_progress(10), trouble=trouble), NOW).create) == 1
+    trouble = Blocker("QuotaExceeded", "full")
+    assert len(make_plan(a_run(), Observation(progress=a_progress(10), trouble=trouble), NOW).create) == 1
 
 
 def test_while_pods_cannot_start_no_job_is_created() -> None:
-    trouble = Trouble("ImagePullBackOff", "no image", probe=False)
-    assert not plan(a_run(), Observed(progress=a_progress(10), trouble=trouble), NOW).create
+    trouble = Blocker("ImagePullBackOff", "no image", allows_probe=False)
+    assert not make_plan(a_run(), Observation(progress=a_progress(10), trouble=trouble), NOW).create
 
 
 def test_a_run_that_was_not_frozen_asks_for_its_devices() -> None:
-    assert plan(a_run(), Observed(), NOW).discover
+    assert make_plan(a_run(), Observation(), NOW).discover
 
 
 @pytest.mark.parametrize(
     ("spec", "seen", "phase"),
     [
-        ({"suspend": True}, Observed(), "Suspended"),
-        ({}, Observed(ahead="earlier"), "Queued"),
-        ({"overlapPolicy": "Skip"}, Observed(ahead="earlier"), "Skipped"),
-        ({"cancel": True}, Observed(), "Cancelled"),
-        ({}, Observed(refusal=Trouble("FleetNotFound", "no such fleet")), "Failed"),
+        ({"suspend": True}, Observation(), "Suspended"),
+        ({}, Observation(ahead="earlier"), "Queued"),
+        ({"overlapPolicy": "Skip"}, Observation(ahead="earlier"), "Skipped"),
+        ({"cancel": True}, Observation(), "Cancelled"),
+        ({}, Observation(refusal=Blocker("FleetNotFound", "no such fleet")), "Failed"),
     ],
 )
-def test_a_run_that_may_not_begin_asks_for_nothing(spec: dict[str, Any], seen: Observed, phase: str) -> None:
-    decided = plan(a_run(**spec), seen, NOW)
+def test_a_run_that_may_not_begin_asks_for_nothing(spec: dict[str, Any], seen: Observation, phase: str) -> None:
+    decided = make_plan(a_run(**spec), seen, NOW)
     assert (decided.phase, decided.discover) == (phase, False)
 
 
 def test_a_run_without_news_of_its_devices_ends_at_its_pending_deadline() -> None:
     run = a_run(status={"startTime": "2026-11-24T12:00:00Z"}, pendingDeadlineSeconds=60)
-    trouble = Trouble("StorageUnavailable", "no answer")
-    end = plan(run, Observed(trouble=trouble), later(60)).end
+    trouble = Blocker("StorageUnavailable", "no answer")
+    end = make_plan(run, Observation(trouble=trouble), later(60)).end
     assert end is not None
     assert end.message.endswith(": no answer")
 
 
 def test_an_end_once_saved_stays() -> None:
-    ended = close(a_progress(3), End("Complete", "AllDevicesDone", "", NOW))
-    decided = plan(a_run(cancel=True), Observed(progress=ended), later(5))
-    assert decided.end == ended.end
+    ended = finish(a_progress(3), Completion("Complete", "AllDevicesDone", "", NOW))
+    decided = make_plan(a_run(cancel=True), Observation(progress=ended), later(5))
+    assert decided.end == ended.completion
 
 
 def test_a_run_that_will_not_fit_its_window_says_so_once() -> None:
     progress = with_outcomes(a_progress(1000), scored="0")
     clock = msgspec.structs.replace(progress.clock, first_pod=(NOW, 0.0))
-    decided = plan(a_run(), Observed(progress=replace(progress, clock=clock)), later(120))
+    decided = make_plan(a_run(), Observation(progress=replace(progress, clock=clock)), later(120))
     assert decided.slow
-    assert not plan(a_run(), Observed(progress=decided.progress), later(121)).slow
+    assert not make_plan(a_run(), Observation(progress=decided.progress), later(121)).slow
 
 
 def rebuilt(progress: Progress) -> Progress:
-    return replace(progress, frozen=msgspec.structs.replace(progress.frozen, rebuilt=True))
+    return replace(progress, snapshot=msgspec.structs.replace(progress.snapshot, rebuilt=True))
 
 
 def test_after_progress_was_lost_each_batch_is_looked_for_before_it_is_run() -> None:
     run = a_run(parallelism=2)
-    first = plan(run, Observed(progress=rebuilt(a_progress(3))), NOW)
+    first = make_plan(run, Observation(progress=rebuilt(a_progress(3))), NOW)
     assert first.progress is not None
-    names = list(first.progress.open)
+    names = list(first.progress.open_batches)
     assert (first.create, first.save, first.wake, len(names)) == ({}, True, 0.0, 3)
-    doubt = Observed(progress=first.progress, doubtful=set(names))
-    assert list(unheard(doubt)) == names
-    waiting = plan(run, doubt, NOW)
+    doubt = Observation(progress=first.progress, doubtful=set(names))
+    assert list(needs_inspection(doubt)) == names
+    waiting = make_plan(run, doubt, NOW)
     assert (waiting.create, waiting.progress) == ({}, first.progress)
-    said = {names[0]: Word(said=read_message(a_message(1), 1), absent=True), names[1]: Word(absent=True)}
-    heard = plan(run, replace(doubt, words=said, jobs={names[2]: a_job(names[2])}), NOW)
+    said = {
+        names[0]: JobResult(message=parse_outcome_message(a_message(1), 1), missing=True),
+        names[1]: JobResult(missing=True),
+    }
+    heard = make_plan(run, replace(doubt, words=said, jobs={names[2]: a_job(names[2])}), NOW)
     assert heard.progress is not None
     assert heard.progress.count("scored") == 1
     assert list(heard.create) == [names[1]]
@@ -238,14 +241,14 @@ def test_after_progress_was_lost_each_batch_is_looked_for_before_it_is_run() -> 
         ({"suspend": True}, {}, "Suspended"),
         ({"overlapPolicy": "Skip"}, {"ahead": "earlier"}, "Queued"),
         ({"cancel": True}, {}, "Cancelled"),
-        ({}, {"refusal": Trouble("DeviceListLost", "gone")}, "Failed"),
+        ({}, {"refusal": Blocker("DeviceListLost", "gone")}, "Failed"),
     ],
 )
 @pytest.mark.parametrize("progress", [None, a_progress(3)])
 def test_a_run_that_lost_its_list_asks_for_it_unless_it_stands_still_or_ends(
     spec: dict[str, Any], seen: dict[str, Any], phase: str, progress: Progress | None
 ) -> None:
-    decided = plan(a_run(**spec), Observed(progress=progress, lost=True, **seen), NOW)
+    decided = make_plan(a_run(**spec), Observation(progress=progress, lost=True, **seen), NOW)
     assert (decided.phase, decided.discover) == (phase, phase == "Pending")
     if decided.end and progress:
         assert decided.progress is not None
@@ -254,18 +257,18 @@ def test_a_run_that_lost_its_list_asks_for_it_unless_it_stands_still_or_ends(
 
 def test_a_run_that_lost_its_list_waits_for_it_as_long_as_it_might_have_run() -> None:
     run = a_run(status={"startTime": "2026-11-24T12:00:00Z"}, pendingDeadlineSeconds=60, activeDeadlineSeconds=100)
-    assert plan(run, Observed(lost=True), later(159)).end is None
-    assert plan(run, Observed(lost=True), later(160)).end is not None
+    assert make_plan(run, Observation(lost=True), later(159)).end is None
+    assert make_plan(run, Observation(lost=True), later(160)).end is not None
 
 
 def test_a_job_that_was_looked_at_or_is_assumed_to_be_there_is_not_looked_at_again() -> None:
     first = going(a_progress(3))
     names = list(first.create)
-    seen = Observed(
+    seen = Observation(
         progress=first.progress,
         jobs={name: a_job(name, complete=True) for name in names[:2]},
-        words={names[0]: Word(absent=True)},
+        words={names[0]: JobResult(missing=True)},
         assumed={names[2]},
     )
-    assert list(unheard(seen)) == [names[1]]
-    assert list(unheard(Observed())) == []
+    assert list(needs_inspection(seen)) == [names[1]]
+    assert list(needs_inspection(Observation())) == []

@@ -7,16 +7,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from scoring_operator.api.formatting import duration_text
+from scoring_operator.api.formatting import format_duration
 from scoring_operator.api.intervals import Intervals
 from scoring_operator.api.views import JobView
-from scoring_operator.errors import InvalidRunError, ProgressInvalidError
-from scoring_operator.planner.progress import Clock, End, Progress, decode, encode
-from scoring_operator.planner.queueing import Place, ahead, shares
-from scoring_operator.planner.types import Observed, Plan, Trouble
-from scoring_operator.resources.events import events
-from scoring_operator.resources.run_conditions import unreadable
-from scoring_operator.resources.status import merge_patch, report
+from scoring_operator.errors import InvalidProgress, InvalidRun
+from scoring_operator.planner.progress import Completion, Progress, RunClock, decode, encode
+from scoring_operator.planner.queueing import QueuedRun, blocking_run, fair_shares
+from scoring_operator.planner.types import Blocker, Observation, Plan
+from scoring_operator.resources.events import status_events
+from scoring_operator.resources.run_conditions import invalid_spec_patch
+from scoring_operator.resources.status import build_status, merge_patch
 from tests.operator.builders import NOW, a_body, a_job, a_progress, a_run, later
 
 
@@ -27,20 +27,20 @@ def test_status_stays_small_at_a_hundred_thousand_devices() -> None:
         a_progress(100_000),
         outcomes={"failed": Intervals(tuple((n, n) for n in range(0, 100_000, 2)))},
         reasons={"DataInvalid": Intervals(tuple((n, n) for n in range(0, 100_000, 2)))},
-        top=tuple((n, 10**9, 10**9) for n in range(20)),
-        samples=tuple((n * 2, "DataInvalid", "m" * 200) for n in range(20)),
+        top_anomalies=tuple((n, 10**9, 10**9) for n in range(20)),
+        failure_samples=tuple((n * 2, "DataInvalid", "m" * 200) for n in range(20)),
     )
-    status = report(a_run(), Plan("Running", progress), Observed(devices=devices), NOW)
+    status = build_status(a_run(), Plan("Running", progress), Observation(devices=devices), NOW)
     assert len(msgspec.json.encode(status)) < 16 * 1024
     assert len(encode(progress)) < 1024 * 1024
 
 
 def test_a_condition_keeps_its_transition_time_until_it_flips() -> None:
-    stalled = Plan("Running", a_progress(), trouble=Trouble("QuotaExceeded", "full"))
-    first = report(a_run(), stalled, Observed(), NOW)
-    second = report(a_run(status=first), stalled, Observed(), later(60))
+    stalled = Plan("Running", a_progress(), trouble=Blocker("QuotaExceeded", "full"))
+    first = build_status(a_run(), stalled, Observation(), NOW)
+    second = build_status(a_run(status=first), stalled, Observation(), later(60))
     assert second["conditions"][0]["lastTransitionTime"] == "2026-11-24T12:00:00Z"
-    third = report(a_run(status=second), Plan("Running", a_progress()), Observed(), later(90))
+    third = build_status(a_run(status=second), Plan("Running", a_progress()), Observation(), later(90))
     assert (third["conditions"][0]["status"], third["conditions"][0]["lastTransitionTime"]) == (
         "False",
         "2026-11-24T12:01:30Z",
@@ -48,10 +48,10 @@ def test_a_condition_keeps_its_transition_time_until_it_flips() -> None:
 
 
 def test_an_event_tells_of_a_change_once() -> None:
-    plan = Plan("Running", a_progress(), trouble=Trouble("QuotaExceeded", "full"))
-    status = report(a_run(), plan, Observed(), NOW)
-    assert [event.reason for event in events({}, plan, status)] == ["Running", "Stalled"]
-    assert events(status, plan, status) == []
+    plan = Plan("Running", a_progress(), trouble=Blocker("QuotaExceeded", "full"))
+    status = build_status(a_run(), plan, Observation(), NOW)
+    assert [event.reason for event in status_events({}, plan, status)] == ["Running", "Stalled"]
+    assert status_events(status, plan, status) == []
 
 
 def test_a_merge_patch_names_what_is_gone() -> None:
@@ -60,17 +60,19 @@ def test_a_merge_patch_names_what_is_gone() -> None:
 
 @pytest.mark.parametrize(("seconds", "text"), [(-1, "0s"), (59, "59s"), (125, "2m5s"), (3780, "1h3m")])
 def test_durations_read_like_ages(seconds: int, text: str) -> None:
-    assert duration_text(timedelta(seconds=seconds)) == text
+    assert format_duration(timedelta(seconds=seconds)) == text
 
 
 @pytest.mark.parametrize("data", [b"", b"rubbish", encode(a_progress())[:-9], zlib.compress(b'{"v": 2}')])
 def test_damaged_progress_is_an_error_and_no_empty_progress(data: bytes) -> None:
-    with pytest.raises(ProgressInvalidError):
+    with pytest.raises(InvalidProgress):
         decode(data)
 
 
 def test_progress_reads_back_as_it_was() -> None:
-    progress: Progress = replace(a_progress(9, already="0"), samples=((1, "Unknown", "x"),), streak=3)
+    progress: Progress = replace(
+        a_progress(9, already="0"), failure_samples=((1, "Unknown", "x"),), consecutive_failures=3
+    )
     assert decode(encode(progress)) == progress
 
 
@@ -90,15 +92,15 @@ def test_progress_reads_back_as_it_was() -> None:
 def test_progress_that_was_edited_so_that_it_does_not_hold_together_is_refused(edited: dict[str, Any]) -> None:
     document = json.loads(zlib.decompress(encode(a_progress(3))))
     assert decode(zlib.compress(json.dumps(document).encode())) == a_progress(3)
-    with pytest.raises(ProgressInvalidError):
+    with pytest.raises(InvalidProgress):
         decode(zlib.compress(json.dumps(document | edited).encode()))
 
 
 def test_a_clock_that_goes_moves_with_the_api_servers_and_one_that_stands_has_nowhere_to_move_from() -> None:
-    going = Clock(ran=5.0, since=NOW)
-    assert going.moved(3600).elapsed(later(3600 + 7)) == going.elapsed(later(7)) == 12
-    assert going.moved(-3600).elapsed(later(7 - 3600)) == 12
-    assert going.stop(later(7)).moved(3600) == going.stop(later(7))
+    going = RunClock(accumulated=5.0, since=NOW)
+    assert going.shifted(3600).elapsed(later(3600 + 7)) == going.elapsed(later(7)) == 12
+    assert going.shifted(-3600).elapsed(later(7 - 3600)) == 12
+    assert going.stopped(later(7)).shifted(3600) == going.stopped(later(7))
 
 
 NEXT_HOUR = {"start": "2018-08-29T00:00:00Z", "end": "2018-08-29T01:00:00Z"}
@@ -106,24 +108,29 @@ NEXT_HOUR = {"start": "2018-08-29T00:00:00Z", "end": "2018-08-29T01:00:00Z"}
 
 def test_two_runs_of_one_fleet_and_window_never_run_at_once() -> None:
     first, second = a_run("first", uid="1"), a_run("second", uid="2")
-    assert ahead(second, [Place(first, running=False), Place(second, running=False)], running=False) == "first"
-    assert ahead(first, [Place(first, running=False), Place(second, running=False)], running=False) == ""
-    assert ahead(first, [Place(second, running=True)], running=False) == "second"
-    assert ahead(second, [Place(first, running=False)], running=True) == ""
+    assert (
+        blocking_run(second, [QueuedRun(first, running=False), QueuedRun(second, running=False)], running=False)
+        == "first"
+    )
+    assert blocking_run(first, [QueuedRun(first, running=False), QueuedRun(second, running=False)], running=False) == ""
+    assert blocking_run(first, [QueuedRun(second, running=True)], running=False) == "second"
+    assert blocking_run(second, [QueuedRun(first, running=False)], running=True) == ""
 
 
 def test_runs_of_one_schedule_queue_and_others_do_not() -> None:
     first = a_run("first", uid="1", schedule="hourly")
     assert (
-        ahead(a_run("b", uid="2", schedule="hourly", window=NEXT_HOUR), [Place(first, running=True)], running=False)
+        blocking_run(
+            a_run("b", uid="2", schedule="hourly", window=NEXT_HOUR), [QueuedRun(first, running=True)], running=False
+        )
         == "first"
     )
-    assert ahead(a_run("b", uid="2", window=NEXT_HOUR), [Place(first, running=True)], running=False) == ""
+    assert blocking_run(a_run("b", uid="2", window=NEXT_HOUR), [QueuedRun(first, running=True)], running=False) == ""
 
 
 def test_a_suspended_run_does_not_hold_the_queue() -> None:
     first = a_run("first", uid="1", suspend=True)
-    assert ahead(a_run("b", uid="2"), [Place(first, running=False)], running=False) == ""
+    assert blocking_run(a_run("b", uid="2"), [QueuedRun(first, running=False)], running=False) == ""
 
 
 @pytest.mark.parametrize(
@@ -136,7 +143,7 @@ def test_a_suspended_run_does_not_hold_the_queue() -> None:
     ],
 )
 def test_a_huge_run_leaves_a_small_one_its_share(demands: dict[str, int], cap: int, expected: dict[str, int]) -> None:
-    assert shares(demands, cap) == expected
+    assert fair_shares(demands, cap) == expected
 
 
 COUNTS = {"total": 9, "pending": 3, "active": 2, "scored": 4, "partial": 0, "empty": 0, "failed": 0, "notRun": 0}
@@ -144,13 +151,13 @@ TOLD = {"devices": {**COUNTS, "alreadyScored": 0}, "results": {"rows": 240}, "st
 
 
 def test_what_is_known_stays_in_status_while_progress_is_lost() -> None:
-    status = report(a_run(status=TOLD), Plan("Pending", discover=True), Observed(lost=True), NOW)
+    status = build_status(a_run(status=TOLD), Plan("Pending", discover=True), Observation(lost=True), NOW)
     assert {key: status[key] for key in TOLD} == TOLD
 
 
 def test_a_run_that_ends_because_progress_is_lost_ran_no_more_than_is_known() -> None:
-    end = End("Failed", "ProgressLost", "gone", NOW)
-    status = report(a_run(status=TOLD), Plan("Failed", end=end), Observed(), NOW)
+    end = Completion("Failed", "ProgressLost", "gone", NOW)
+    status = build_status(a_run(status=TOLD), Plan("Failed", end=end), Observation(), NOW)
     assert status["devices"] == {**COUNTS, "alreadyScored": 0, "pending": 0, "active": 0, "notRun": 5}
     assert (status["results"], status["duration"]) == ({"rows": 240}, "1h0m")
 
@@ -158,22 +165,26 @@ def test_a_run_that_ends_because_progress_is_lost_ran_no_more_than_is_known() ->
 @pytest.mark.parametrize(("found", "scored"), [("0-1", 4), ("0-4", 5)])
 def test_counters_do_not_go_back_while_what_was_lost_is_found_again(found: str, scored: int) -> None:
     again = replace(a_progress(9), outcomes={"scored": Intervals.parse(found)})
-    again = replace(again, frozen=msgspec.structs.replace(again.frozen, rebuilt=True))
-    assert report(a_run(status=TOLD), Plan("Running", again), Observed(), NOW)["devices"]["scored"] == scored
+    again = replace(again, snapshot=msgspec.structs.replace(again.snapshot, rebuilt=True))
+    assert build_status(a_run(status=TOLD), Plan("Running", again), Observation(), NOW)["devices"]["scored"] == scored
 
 
 def test_a_run_that_cannot_be_read_is_told_so_once_and_not_after_its_end() -> None:
     body = a_body()
-    patch = unreadable(body, "no such year", NOW)
+    patch = invalid_spec_patch(body, "no such year", NOW)
     assert patch is not None
     assert (patch["conditions"][0]["type"], patch["conditions"][0]["reason"]) == ("Stalled", "Unreadable")
-    assert unreadable(body | {"status": patch}, "no such year", later(60)) is None
-    assert unreadable(body | {"status": {"completionTime": "2026-11-24T12:00:00Z"}}, "no such year", NOW) is None
+    assert invalid_spec_patch(body | {"status": patch}, "no such year", later(60)) is None
+    assert (
+        invalid_spec_patch(body | {"status": {"completionTime": "2026-11-24T12:00:00Z"}}, "no such year", NOW) is None
+    )
 
 
 def test_more_reasons_than_there_is_room_for_are_joined() -> None:
-    reasons = {f"Reason{n:02}": Intervals.below(n) for n in range(1, 21)}
-    counts = report(a_run(), Plan("Running", replace(a_progress(), reasons=reasons)), Observed(), NOW)["failureReasons"]
+    reasons = {f"Reason{n:02}": Intervals.range_to(n) for n in range(1, 21)}
+    counts = build_status(a_run(), Plan("Running", replace(a_progress(), reasons=reasons)), Observation(), NOW)[
+        "failureReasons"
+    ]
     assert len(counts) == 16
     assert sum(counts.values()) == sum(range(1, 21))
     assert (counts["Reason20"], counts["Other"]) == (20, 1 + 2 + 3 + 4 + 5)
@@ -182,28 +193,28 @@ def test_more_reasons_than_there_is_room_for_are_joined() -> None:
 @pytest.mark.parametrize(
     ("plan", "seen", "message"),
     [
-        (Plan("Queued"), Observed(ahead="earlier"), "waits for run earlier to end"),
-        (Plan("Suspended"), Observed(), "suspended before it began"),
-        (Plan("Pending", discover=True), Observed(), "listing the fleet's devices"),
-        (Plan("Running", a_progress(), trouble=Trouble("X", "no room")), Observed(), "0 of 3 devices done; no room"),
+        (Plan("Queued"), Observation(ahead="earlier"), "waits for run earlier to end"),
+        (Plan("Suspended"), Observation(), "suspended before it began"),
+        (Plan("Pending", discover=True), Observation(), "listing the fleet's devices"),
+        (Plan("Running", a_progress(), trouble=Blocker("X", "no room")), Observation(), "0 of 3 devices done; no room"),
     ],
 )
-def test_the_message_says_where_the_run_stands(plan: Plan, seen: Observed, message: str) -> None:
-    assert report(a_run(), plan, seen, NOW)["message"] == message
+def test_the_message_says_where_the_run_stands(plan: Plan, seen: Observation, message: str) -> None:
+    assert build_status(a_run(), plan, seen, NOW)["message"] == message
 
 
 def test_runs_of_two_fleets_do_not_wait_for_each_other() -> None:
     other = a_run("first", uid="1", fleet="other")
-    assert ahead(a_run("b", uid="2"), [Place(other, running=True)], running=False) == ""
+    assert blocking_run(a_run("b", uid="2"), [QueuedRun(other, running=True)], running=False) == ""
 
 
 def test_a_run_in_another_namespace_is_named_with_it() -> None:
     other = a_run("first", uid="1", namespace="elsewhere")
-    assert ahead(a_run("b", uid="2"), [Place(other, running=True)], running=False) == "elsewhere/first"
+    assert blocking_run(a_run("b", uid="2"), [QueuedRun(other, running=True)], running=False) == "elsewhere/first"
 
 
 def test_what_is_no_run_is_refused_with_the_fields_name() -> None:
-    with pytest.raises(InvalidRunError, match=r"spec\.parallelism"):
+    with pytest.raises(InvalidRun, match=r"spec\.parallelism"):
         a_run(parallelism="many")
 
 

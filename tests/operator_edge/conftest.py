@@ -2,10 +2,10 @@ from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
-from scoring_operator.kube.client import Cluster, Limits
+from scoring_operator.kube.client import ClientTimeouts, KubeClient
 from tests.operator_edge.faultserver import FaultServer, fault_server
 
-SHORT = Limits(request=1.0, page=1.0, patience=3.0, silence=0.5, pause=0.02, page_size=3)
+SHORT = ClientTimeouts(request=1.0, page=1.0, retry_budget=3.0, idle=0.5, initial_backoff=0.02, page_size=3)
 
 
 @pytest_asyncio.fixture
@@ -15,6 +15,6 @@ async def api() -> AsyncIterator[FaultServer]:
 
 
 @pytest_asyncio.fixture
-async def connection(api: FaultServer) -> AsyncIterator[Cluster]:
-    async with Cluster.connect(api.credentials, limits=SHORT) as cluster:
+async def connection(api: FaultServer) -> AsyncIterator[KubeClient]:
+    async with KubeClient.connect(api.credentials, timeouts=SHORT) as cluster:
         yield cluster

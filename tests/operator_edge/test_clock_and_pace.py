@@ -6,7 +6,7 @@ from email.utils import format_datetime
 import pytest
 
 from scoring_operator.errors import Throttled, Unavailable
-from scoring_operator.kube.limiter import Pace
+from scoring_operator.kube.limiter import AdaptiveLimiter
 from scoring_operator.kube.server_clock import ServerClock
 
 
@@ -39,17 +39,17 @@ def test_an_unreadable_date_is_passed_over() -> None:
     assert clock.now() - before < timedelta(seconds=1)
 
 
-async def through(pace: Pace, *, refused: bool = False) -> None:
+async def through(pace: AdaptiveLimiter, *, refused: bool = False) -> None:
     async def write() -> None:
         await asyncio.sleep(0)
         if refused:
             raise Throttled("slow down")
 
-    await pace.through(write(), Throttled)
+    await pace.run(write(), Throttled)
 
 
 async def test_the_limit_grows_by_one_per_window_and_shrinks_once_per_round_trip() -> None:
-    pace = Pace(start=10)
+    pace = AdaptiveLimiter(initial_limit=10)
     await asyncio.gather(*(through(pace) for _ in range(30)))
     assert pace.limit > 10
     pace.limit = 10.0
@@ -59,14 +59,14 @@ async def test_the_limit_grows_by_one_per_window_and_shrinks_once_per_round_trip
 
 
 async def test_writes_that_do_not_reach_the_limit_say_nothing_about_it() -> None:
-    pace = Pace(start=10)
+    pace = AdaptiveLimiter(initial_limit=10)
     for _ in range(100):
         await through(pace)
     assert pace.limit == 10
 
 
 async def test_the_limit_stays_within_its_bounds() -> None:
-    pace = Pace(start=2, largest=3)
+    pace = AdaptiveLimiter(initial_limit=2, max_in_flight=3)
     await asyncio.gather(*(through(pace) for _ in range(100)))
     assert pace.limit == 3
     for _ in range(20):
@@ -76,7 +76,7 @@ async def test_the_limit_stays_within_its_bounds() -> None:
 
 
 async def test_never_more_writes_are_under_way_than_the_limit() -> None:
-    pace = Pace(start=4, largest=4)
+    pace = AdaptiveLimiter(initial_limit=4, max_in_flight=4)
     most = 0
 
     async def write() -> None:
@@ -84,14 +84,14 @@ async def test_never_more_writes_are_under_way_than_the_limit() -> None:
         most = max(most, pace.in_flight)
         await asyncio.sleep(0)
 
-    await asyncio.gather(*(pace.through(write(), Throttled) for _ in range(50)))
+    await asyncio.gather(*(pace.run(write(), Throttled) for _ in range(50)))
     assert most == 4
 
 
 async def test_a_write_that_is_cancelled_while_it_waits_gives_its_turn_away() -> None:
-    pace = Pace(start=1, largest=1)
+    pace = AdaptiveLimiter(initial_limit=1, max_in_flight=1)
     held = asyncio.Event()
-    first = asyncio.create_task(pace.through(held.wait(), Throttled))
+    first = asyncio.create_task(pace.run(held.wait(), Throttled))
     waiting = [asyncio.create_task(through(pace)) for _ in range(2)]
     await asyncio.sleep(0)
     held.set()
@@ -103,12 +103,12 @@ async def test_a_write_that_is_cancelled_while_it_waits_gives_its_turn_away() ->
 
 
 async def test_a_failed_write_gives_its_turn_back() -> None:
-    pace = Pace(start=1, largest=1)
+    pace = AdaptiveLimiter(initial_limit=1, max_in_flight=1)
 
     async def write() -> None:
         raise Unavailable("gone")
 
     for _ in range(3):
         with pytest.raises(Unavailable):
-            await pace.through(write(), Throttled)
+            await pace.run(write(), Throttled)
     assert pace.in_flight == 0

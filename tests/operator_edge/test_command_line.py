@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from scoring_operator.cli import main
-from scoring_operator.errors import SettingsInvalid
+from scoring_operator.errors import InvalidSettings
 from scoring_operator.kube import credentials
 from scoring_operator.kube.credentials import Credentials
 from scoring_operator.observability import logs
@@ -37,7 +37,7 @@ def test_all_settings_that_are_wrong_are_named_at_once() -> None:
         "FLEETSCORE_LOG_LEVEL": "LOUD",
         "FLEETSCORE_METRICS_PORT": "99999",
     }
-    with pytest.raises(SettingsInvalid) as caught:
+    with pytest.raises(InvalidSettings) as caught:
         settings.from_environment(environment)
     for name in (*environment, "FLEETSCORE_SCORER_IMAGE"):
         assert name in str(caught.value)
@@ -86,9 +86,9 @@ def test_a_pod_speaks_as_its_service_account_and_reads_its_token_again(tmp_path:
     (tmp_path / "token").write_text("one")
     (tmp_path / "ca.crt").write_text("pem")
     found = credentials.load({"KUBERNETES_SERVICE_HOST": "fd00::1", "KUBERNETES_SERVICE_PORT": "6443"}, tmp_path)
-    assert (found.server, found.ca, found.bearer()) == ("https://[fd00::1]:6443", "pem", "one")
+    assert (found.server, found.ca, found.bearer_token()) == ("https://[fd00::1]:6443", "pem", "one")
     (tmp_path / "token").write_text("two\n")
-    assert found.bearer() == "two"
+    assert found.bearer_token() == "two"
 
 
 def a_kubeconfig(folder: Path, user: dict[str, object], cluster: dict[str, object]) -> Path:
@@ -127,14 +127,14 @@ def test_a_kubeconfig_may_log_in_by_another_program(tmp_path: Path) -> None:
         "interactiveMode": "Never",
     }
     path = a_kubeconfig(tmp_path, {"exec": program | {"apiVersion": kind["apiVersion"]}}, {})
-    assert credentials.load({"KUBECONFIG": str(path)}).bearer() == "fresh"
+    assert credentials.load({"KUBECONFIG": str(path)}).bearer_token() == "fresh"
 
 
 @pytest.mark.parametrize(
     "user", [{"exec": {"command": "false"}}, {"auth-provider": {}}, {"username": "a", "password": "b"}]
 )
 def test_a_kubeconfig_without_a_login_says_what_to_try(tmp_path: Path, user: dict[str, object]) -> None:
-    with pytest.raises(SettingsInvalid, match="kubectl auth whoami"):
+    with pytest.raises(InvalidSettings, match="kubectl auth whoami"):
         credentials.load({"KUBECONFIG": str(a_kubeconfig(tmp_path, user, {}))})
 
 
@@ -142,7 +142,7 @@ def test_a_kubeconfig_without_a_login_says_what_to_try(tmp_path: Path, user: dic
 def test_a_broken_kubeconfig_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "broken"
     path.write_text(text)
-    with pytest.raises(SettingsInvalid, match="broken"):
+    with pytest.raises(InvalidSettings, match="broken"):
         credentials.load({"KUBECONFIG": str(path)})
 
 

@@ -14,7 +14,7 @@ from scoring_operator.api.fleets import ExistingSecret, Fleet, StorageSettings
 from scoring_operator.api.scoringrun import Window
 from scoring_operator.errors import ConfigurationInvalid, IdentityUnavailable, StorageUnavailable
 from scoring_operator.storage import account
-from scoring_operator.storage.fleet_storage import Storage
+from scoring_operator.storage.fleet_storage import BlobFleetStorage
 from tests.support.azurite import Storage as Containers
 
 WINDOW = Window(start=datetime(2018, 8, 28, 22, 30, tzinfo=UTC), end=datetime(2018, 8, 29, tzinfo=UTC))
@@ -32,11 +32,11 @@ def a_fleet(containers: Containers) -> Fleet:
     return Fleet(name="default", namespaces=("scoring",), storage=settings)
 
 
-def open_storage(folder: Path, secret: str) -> Storage:
+def open_storage(folder: Path, secret: str) -> BlobFleetStorage:
     path = folder / "default" / "connectionString"
     path.parent.mkdir(exist_ok=True)
     path.write_text(secret + "\n")
-    return Storage(folder)
+    return BlobFleetStorage(folder)
 
 
 async def test_devices_are_found_by_their_models_and_what_is_no_model_is_named(
@@ -47,7 +47,7 @@ async def test_devices_are_found_by_their_models_and_what_is_no_model_is_named(
     asked = open_storage(tmp_path, storage.connection_string)
     found = await asked.list_models(a_fleet(storage))
     assert found.devices == ("#", "press-1", "press-2")
-    assert sorted(found.unreadable) == ["README.md", "a b.joblib"]
+    assert sorted(found.invalid_names) == ["README.md", "a b.joblib"]
     asked.close()
 
 
@@ -64,11 +64,11 @@ def test_of_a_listing_of_names_nothing_but_the_names_is_read() -> None:
     blob = b"<Blob><Name>%b</Name><Properties><Etag>1</Etag></Properties><OrMetadata /></Blob>"
     page = b"<Blobs>%b%b</Blobs><NextMarker>c</NextMarker>" % (blob % b"a", blob % b"b")
     answer = SimpleNamespace(ok=True, content=page, url="http://account/models?restype=container&comp=list")
-    account._slim(answer)
+    account._strip_properties(answer)
     names = b"<Blobs><Blob><Name>a</Name></Blob><Blob><Name>b</Name></Blob></Blobs>"
     assert vars(answer)["_content"] == names + b"<NextMarker>c</NextMarker>"
     asked_for_metadata = SimpleNamespace(ok=True, content=page, url=f"{answer.url}&include=metadata")
-    account._slim(asked_for_metadata)
+    account._strip_properties(asked_for_metadata)
     assert "_content" not in vars(asked_for_metadata)
 
 
@@ -121,7 +121,7 @@ async def test_a_wrong_key_is_told_apart_and_a_mended_secret_is_used_at_once(
 
 @pytest.mark.parametrize(("secret", "says"), [(None, "not mounted"), ("rubbish", "cannot be used")])
 async def test_an_unusable_secret_is_the_administrators_to_mend(tmp_path: Path, secret: str | None, says: str) -> None:
-    asked = Storage(tmp_path) if secret is None else open_storage(tmp_path, secret)
+    asked = BlobFleetStorage(tmp_path) if secret is None else open_storage(tmp_path, secret)
     settings = StorageSettings(auth="existingSecret", existing_secret=ExistingSecret("fleet-storage"))
     with pytest.raises(ConfigurationInvalid, match=says):
         await asked.list_models(Fleet(name="default", namespaces=(), storage=settings))
@@ -134,7 +134,7 @@ async def test_without_a_projected_token_workload_identity_says_so(
         monkeypatch.delenv(name, raising=False)
     fleet = Fleet(name="default", namespaces=(), storage=StorageSettings(account_url="https://a.blob.core.windows.net"))
     with pytest.raises(ConfigurationInvalid, match="cannot be used"):
-        await Storage(tmp_path).list_models(fleet)
+        await BlobFleetStorage(tmp_path).list_models(fleet)
 
 
 @pytest.mark.parametrize(("status", "kind"), [(429, StorageUnavailable), (403, IdentityUnavailable)])

@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 
 from scoring_operator.errors import LeaseLost
-from scoring_operator.kube.client import Cluster
-from scoring_operator.kube.leader_election import Lease, Times
+from scoring_operator.kube.client import KubeClient
+from scoring_operator.kube.leader_election import ElectionTimings, LeaderElector
 from tests.operator_edge.faultserver import FaultServer, hang, refuse, reset
 
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/ns/leases"
-TIMES = Times(duration=1, renew_deadline=0.6, renew_every=0.15, retry_every=0.03, look_every=0.1)
+TIMES = ElectionTimings(duration=1, renew_deadline=0.6, renew_interval=0.15, retry_interval=0.03, poll_interval=0.1)
 
 
-def contender(cluster: Cluster, identity: str) -> Lease:
-    return Lease(cluster, namespace="ns", name="operator", identity=identity, times=TIMES)
+def contender(cluster: KubeClient, identity: str) -> LeaderElector:
+    return LeaderElector(cluster, namespace="ns", name="operator", identity=identity, timings=TIMES)
 
 
 def spec(api: FaultServer) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def spec(api: FaultServer) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def held(lease: Lease) -> AsyncIterator[asyncio.Task[None]]:
+async def held(lease: LeaderElector) -> AsyncIterator[asyncio.Task[None]]:
     """Hold the lease while the context lasts; the task ends when it is lost."""
     await asyncio.wait_for(lease.acquire(), 5)
     renewing = asyncio.create_task(lease.renew())
@@ -38,22 +38,22 @@ async def held(lease: Lease) -> AsyncIterator[asyncio.Task[None]]:
 
 
 @pytest.mark.walk
-async def test_the_first_one_holds_the_lease_and_the_second_waits(api: FaultServer, connection: Cluster) -> None:
+async def test_the_first_one_holds_the_lease_and_the_second_waits(api: FaultServer, connection: KubeClient) -> None:
     first, second = contender(connection, "a"), contender(connection, "b")
     async with held(first):
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(second.acquire(), 1.5)  # longer than a lease lasts
-        assert first.held
-        assert not second.held
+        assert first.is_leader
+        assert not second.is_leader
         assert spec(api)["holderIdentity"] == "a"
 
 
-async def test_a_released_lease_is_taken_at_once(api: FaultServer, connection: Cluster) -> None:
+async def test_a_released_lease_is_taken_at_once(api: FaultServer, connection: KubeClient) -> None:
     first, second = contender(connection, "a"), contender(connection, "b")
     async with held(first):
         pass
     await first.release()
-    assert not first.held
+    assert not first.is_leader
     began = time.monotonic()
     async with held(second):
         assert time.monotonic() - began < 0.5
@@ -62,7 +62,7 @@ async def test_a_released_lease_is_taken_at_once(api: FaultServer, connection: C
 
 @pytest.mark.walk
 async def test_a_lease_that_is_no_longer_renewed_is_taken_when_it_has_run_out_and_not_before(
-    connection: Cluster,
+    connection: KubeClient,
 ) -> None:
     first, second = contender(connection, "a"), contender(connection, "b")
     async with held(first):
@@ -70,11 +70,11 @@ async def test_a_lease_that_is_no_longer_renewed_is_taken_when_it_has_run_out_an
     began = time.monotonic()
     async with held(second):
         assert 0.9 < time.monotonic() - began < 2
-        assert not first.held
+        assert not first.is_leader
 
 
 @pytest.mark.walk
-async def test_clocks_that_differ_do_not_matter(api: FaultServer, connection: Cluster) -> None:
+async def test_clocks_that_differ_do_not_matter(api: FaultServer, connection: KubeClient) -> None:
     async with held(contender(connection, "a")):
         pass
     future = spec(api) | {"renewTime": "2999-01-01T00:00:00.000000Z"}
@@ -84,7 +84,7 @@ async def test_clocks_that_differ_do_not_matter(api: FaultServer, connection: Cl
 
 
 async def test_one_that_comes_back_under_the_holders_name_holds_it_at_once(
-    api: FaultServer, connection: Cluster
+    api: FaultServer, connection: KubeClient
 ) -> None:
     async with held(contender(connection, "a")):
         pass
@@ -96,7 +96,7 @@ async def test_one_that_comes_back_under_the_holders_name_holds_it_at_once(
 
 @pytest.mark.parametrize("fault", [reset, refuse(503), refuse(403), hang], ids=["reset", "503", "403", "hang"])
 async def test_a_holder_that_cannot_renew_gives_up_before_another_may_take_over(
-    api: FaultServer, connection: Cluster, fault: Any
+    api: FaultServer, connection: KubeClient, fault: Any
 ) -> None:
     lease = contender(connection, "a")
     async with held(lease) as renewing:
@@ -104,10 +104,10 @@ async def test_a_holder_that_cannot_renew_gives_up_before_another_may_take_over(
         began = time.monotonic()
         await asyncio.wait_for(renewing, 5)
         assert time.monotonic() - began < TIMES.duration
-        assert not lease.held
+        assert not lease.is_leader
 
 
-async def test_a_passing_fault_does_not_lose_the_lease(api: FaultServer, connection: Cluster) -> None:
+async def test_a_passing_fault_does_not_lose_the_lease(api: FaultServer, connection: KubeClient) -> None:
     lease = contender(connection, "a")
     async with held(lease) as renewing:
         version = api.version
@@ -115,24 +115,24 @@ async def test_a_passing_fault_does_not_lose_the_lease(api: FaultServer, connect
         async with asyncio.timeout(5):
             while api.version < version + 3:  # noqa: ASYNC110  # the server has no event for it
                 await asyncio.sleep(0.01)
-        assert lease.held
+        assert lease.is_leader
         assert not renewing.done()
 
 
 async def test_a_holder_whose_lease_was_taken_does_not_take_it_back_while_it_acts(
-    api: FaultServer, connection: Cluster
+    api: FaultServer, connection: KubeClient
 ) -> None:
     lease = contender(connection, "a")
     async with held(lease) as renewing:
         await api.put(LEASES, "operator", spec=spec(api) | {"holderIdentity": "b"})
         await asyncio.wait_for(renewing, 5)
-        assert not lease.held
+        assert not lease.is_leader
         assert spec(api)["holderIdentity"] == "b"
 
 
-async def test_what_is_fenced_by_a_lost_lease_writes_nothing(api: FaultServer, connection: Cluster) -> None:
+async def test_what_is_fenced_by_a_lost_lease_writes_nothing(api: FaultServer, connection: KubeClient) -> None:
     lease = contender(connection, "a")
-    fenced = connection.fenced(lambda: lease.held)
+    fenced = connection.with_fence(lambda: lease.is_leader)
     async with held(lease):
         await fenced.create("/apis/x", {"metadata": {"name": "x"}})
     await lease.release()
@@ -145,25 +145,25 @@ async def test_what_is_fenced_by_a_lost_lease_writes_nothing(api: FaultServer, c
 
 
 async def test_a_throttled_write_is_not_repeated_when_the_lease_is_lost_meanwhile(
-    api: FaultServer, connection: Cluster
+    api: FaultServer, connection: KubeClient
 ) -> None:
     answers = iter([True, False])
-    fenced = connection.fenced(lambda: next(answers))
+    fenced = connection.with_fence(lambda: next(answers))
     api.faults.append(refuse(429, Retry_After="0"))
     with pytest.raises(LeaseLost):
         await fenced.create("/apis/x", {"metadata": {"name": "y"}})
     assert len(api.requests) == 1
 
 
-async def test_reads_need_no_lease(api: FaultServer, connection: Cluster) -> None:
+async def test_reads_need_no_lease(api: FaultServer, connection: KubeClient) -> None:
     await api.put("/apis/x", "a")
-    assert (await connection.fenced(lambda: False).list("/apis/x", type=dict))[0]
+    assert (await connection.with_fence(lambda: False).list("/apis/x", type=dict))[0]
 
 
-async def test_a_lease_that_cannot_be_released_runs_out_by_itself(api: FaultServer, connection: Cluster) -> None:
+async def test_a_lease_that_cannot_be_released_runs_out_by_itself(api: FaultServer, connection: KubeClient) -> None:
     lease = contender(connection, "a")
     async with held(lease):
         pass
     api.faults.extend([hang] * 10)
     await asyncio.wait_for(lease.release(), 2)
-    assert not lease.held
+    assert not lease.is_leader

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from scoring_operator.kube.client import Cluster
-from scoring_operator.kube.informer import STALE_LISTS, Mirror
+from scoring_operator.kube.client import KubeClient
+from scoring_operator.kube.informer import MAX_STALE_LISTS, Informer
 from tests.operator_edge.faultserver import FaultServer, Handler, hang, refuse, reset
 
 JOBS = "/apis/batch/v1/namespaces/ns/jobs"
@@ -26,11 +26,11 @@ class View(msgspec.Struct):
 
 
 @asynccontextmanager
-async def mirroring(cluster: Cluster, **settings: Any) -> AsyncIterator[Mirror[View]]:
-    mirror = Mirror(cluster, api="apis/batch/v1", plural="jobs", type=View, **({"namespaces": ["ns"]} | settings))
+async def mirroring(cluster: KubeClient, **settings: Any) -> AsyncIterator[Informer[View]]:
+    mirror = Informer(cluster, api="apis/batch/v1", plural="jobs", type=View, **({"namespaces": ["ns"]} | settings))
     task = asyncio.create_task(mirror.run())
     try:
-        await asyncio.wait_for(mirror.wait_synced(), 5)
+        await asyncio.wait_for(mirror.wait_for_sync(), 5)
         yield mirror
     finally:
         task.cancel()
@@ -47,11 +47,11 @@ def color(view: View | None) -> str | None:
     return view.color if view else None
 
 
-def names(mirror: Mirror[View]) -> set[str]:
+def names(mirror: Informer[View]) -> set[str]:
     return {name for _namespace, name in mirror.snapshot()}
 
 
-async def test_the_copy_follows_creates_changes_and_deletes(api: FaultServer, connection: Cluster) -> None:
+async def test_the_copy_follows_creates_changes_and_deletes(api: FaultServer, connection: KubeClient) -> None:
     for number in range(7):
         await api.put(JOBS, f"job-{number}")
     async with mirroring(connection) as mirror:
@@ -61,10 +61,12 @@ async def test_the_copy_follows_creates_changes_and_deletes(api: FaultServer, co
         await until(lambda: names(mirror) == {"new"} | {f"job-{number}" for number in range(1, 7)})
         assert mirror.snapshot()["ns", "new"].color == "blue"
         assert mirror.age() < 5
-        assert mirror.trouble == ""
+        assert mirror.last_error == ""
 
 
-async def test_listeners_hear_of_what_the_view_shows_and_of_nothing_else(api: FaultServer, connection: Cluster) -> None:
+async def test_listeners_hear_of_what_the_view_shows_and_of_nothing_else(
+    api: FaultServer, connection: KubeClient
+) -> None:
     async with mirroring(connection) as mirror:
         heard: list[tuple[str | None, str | None]] = []
         mirror.on_change(lambda old, new: heard.append((color(old), color(new))))
@@ -77,7 +79,7 @@ async def test_listeners_hear_of_what_the_view_shows_and_of_nothing_else(api: Fa
 
 
 async def test_watches_that_close_cleanly_many_times_are_resumed_without_a_list(
-    api: FaultServer, connection: Cluster
+    api: FaultServer, connection: KubeClient
 ) -> None:
     async with mirroring(connection) as mirror:
         for number in range(5):
@@ -85,7 +87,7 @@ async def test_watches_that_close_cleanly_many_times_are_resumed_without_a_list(
             await api.close_watches()
             await api.put(JOBS, f"job-{number}")  # while nobody watches
         await until(lambda: len(names(mirror)) == 5)
-        assert mirror.lists == 1
+        assert mirror.list_count == 1
 
 
 async def break_off(request: web.Request) -> web.StreamResponse:
@@ -99,14 +101,14 @@ async def break_off(request: web.Request) -> web.StreamResponse:
 
 @pytest.mark.parametrize("fault", [reset, hang, break_off, refuse(503)], ids=["reset", "silent", "cut", "503"])
 async def test_a_watch_that_breaks_or_falls_silent_is_resumed_without_a_list(
-    api: FaultServer, connection: Cluster, fault: Handler
+    api: FaultServer, connection: KubeClient, fault: Handler
 ) -> None:
     api.watch_faults.append(fault)
     async with mirroring(connection) as mirror:
         await api.put(JOBS, "a")
         await until(lambda: names(mirror) == {"a"})
-        assert mirror.lists == 1
-        assert mirror.trouble == ""
+        assert mirror.list_count == 1
+        assert mirror.last_error == ""
 
 
 async def send_expired(request: web.Request) -> web.StreamResponse:
@@ -136,7 +138,7 @@ async def send_rubbish(request: web.Request) -> web.StreamResponse:
     ids=["410", "410-event", "error-event", "rubbish", "403"],
 )
 async def test_a_gap_leads_to_a_list_that_notices_deletions(
-    api: FaultServer, connection: Cluster, fault: Handler
+    api: FaultServer, connection: KubeClient, fault: Handler
 ) -> None:
     await api.put(JOBS, "kept")
     await api.put(JOBS, "deleted")
@@ -150,10 +152,10 @@ async def test_a_gap_leads_to_a_list_that_notices_deletions(
         gone: list[View | None] = []
         mirror.on_change(lambda old, new: gone.append(old if new is None else None))
         await until(lambda: names(mirror) == {"kept"})
-        assert mirror.lists == 2
+        assert mirror.list_count == 2
 
 
-async def test_old_and_repeated_events_change_nothing(api: FaultServer, connection: Cluster) -> None:
+async def test_old_and_repeated_events_change_nothing(api: FaultServer, connection: KubeClient) -> None:
     await api.put(JOBS, "a", color="old")
     old = api.objects[JOBS, "a"]
     await api.put(JOBS, "gone")
@@ -180,7 +182,7 @@ def snapshot_of(api: FaultServer) -> Handler:
     return stale
 
 
-async def test_a_list_older_than_what_is_known_is_not_believed(api: FaultServer, connection: Cluster) -> None:
+async def test_a_list_older_than_what_is_known_is_not_believed(api: FaultServer, connection: KubeClient) -> None:
     await api.put(JOBS, "a")
     stale = snapshot_of(api)
     async with mirroring(connection) as mirror:
@@ -193,12 +195,12 @@ async def test_a_list_older_than_what_is_known_is_not_believed(api: FaultServer,
         api.faults.extend([stale, stale])
         api.watch_faults.append(refuse(410))
         await api.close_watches()
-        await until(lambda: mirror.lists == 2)
+        await until(lambda: mirror.list_count == 2)
         assert changes == []
 
 
 @pytest.mark.walk
-async def test_a_server_that_was_set_back_is_believed_in_the_end(api: FaultServer, connection: Cluster) -> None:
+async def test_a_server_that_was_set_back_is_believed_in_the_end(api: FaultServer, connection: KubeClient) -> None:
     await api.put(JOBS, "before")
     async with mirroring(connection) as mirror:
         await api.put(JOBS, "after")
@@ -209,24 +211,24 @@ async def test_a_server_that_was_set_back_is_believed_in_the_end(api: FaultServe
         api.watch_faults.append(refuse(410))
         await api.close_watches()
         await until(lambda: names(mirror) == {"before"})
-        assert len([verb for verb, _path, _query in api.requests if verb == "GET"]) > STALE_LISTS
+        assert len([verb for verb, _path, _query in api.requests if verb == "GET"]) > MAX_STALE_LISTS
 
 
 async def test_a_listener_that_comes_late_first_hears_of_all_that_is_there(
-    api: FaultServer, connection: Cluster
+    api: FaultServer, connection: KubeClient
 ) -> None:
     await api.put(JOBS, "a", color="red")
     async with mirroring(connection) as mirror:
         heard: list[tuple[str | None, str | None]] = []
         mirror.on_change(lambda old, new: heard.append((color(old), color(new))))
         assert heard == [(None, "red")]
-        mirror.drop_listeners()
+        mirror.remove_listeners()
         await api.put(JOBS, "a", color="blue")
         await until(lambda: mirror.snapshot()["ns", "a"].color == "blue")
         assert len(heard) == 1
 
 
-async def test_a_listener_that_fails_does_not_end_the_mirror(api: FaultServer, connection: Cluster) -> None:
+async def test_a_listener_that_fails_does_not_end_the_mirror(api: FaultServer, connection: KubeClient) -> None:
     async with mirroring(connection) as mirror:
 
         def fail(_old: View | None, _new: View | None) -> None:
@@ -239,21 +241,21 @@ async def test_a_listener_that_fails_does_not_end_the_mirror(api: FaultServer, c
         await until(lambda: names(mirror) == {"a", "b"})
 
 
-async def test_several_namespaces_have_a_watch_each(api: FaultServer, connection: Cluster) -> None:
+async def test_several_namespaces_have_a_watch_each(api: FaultServer, connection: KubeClient) -> None:
     async with mirroring(connection, namespaces=["ns", "other"], label_selector="a=b") as mirror:
         await until(lambda: api.watchers == 2)
-        assert mirror.synced
+        assert mirror.has_synced
     watches = [(path, query["labelSelector"]) for verb, path, query in api.requests if verb == "WATCH"]
     assert sorted(watches) == [(JOBS, "a=b"), ("/apis/batch/v1/namespaces/other/jobs", "a=b")]
 
 
-async def test_without_namespaces_one_watch_covers_all(api: FaultServer, connection: Cluster) -> None:
+async def test_without_namespaces_one_watch_covers_all(api: FaultServer, connection: KubeClient) -> None:
     async with mirroring(connection, namespaces=[]):
         await until(lambda: api.watchers == 1)
     assert api.requests[-1][1] == "/apis/batch/v1/jobs"
 
 
-async def test_a_watch_asks_for_bookmarks_and_an_end_of_its_own(api: FaultServer, connection: Cluster) -> None:
+async def test_a_watch_asks_for_bookmarks_and_an_end_of_its_own(api: FaultServer, connection: KubeClient) -> None:
     async with mirroring(connection):
         await until(lambda: api.watchers == 1)
     query = api.requests[-1][2]
@@ -261,7 +263,7 @@ async def test_a_watch_asks_for_bookmarks_and_an_end_of_its_own(api: FaultServer
     assert 290 <= int(query["timeoutSeconds"]) <= 590
 
 
-async def test_a_bookmark_moves_the_place_to_resume_from(api: FaultServer, connection: Cluster) -> None:
+async def test_a_bookmark_moves_the_place_to_resume_from(api: FaultServer, connection: KubeClient) -> None:
     async with mirroring(connection):
         await until(lambda: api.watchers == 1)
         api.version = 5000
@@ -270,9 +272,9 @@ async def test_a_bookmark_moves_the_place_to_resume_from(api: FaultServer, conne
         await until(lambda: api.requests[-1][2].get("resourceVersion") == "5000")
 
 
-async def test_a_dead_server_shows_as_age_and_trouble(api: FaultServer, connection: Cluster) -> None:
+async def test_a_dead_server_shows_as_age_and_trouble(api: FaultServer, connection: KubeClient) -> None:
     async with mirroring(connection) as mirror:
         await api.server.close()
-        await until(lambda: "Unavailable" in mirror.trouble)
+        await until(lambda: "Unavailable" in mirror.last_error)
         age = mirror.age()
         await until(lambda: mirror.age() > age)

@@ -5,7 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scoring_operator.api.scoringrun import Window
-from scoring_operator.contract.blob_paths import DEVICE_ID, Place, data_places, device_of, place, segment, window_text
+from scoring_operator.contract.blob_paths import (
+    DEVICE_ID,
+    PathPattern,
+    compile_pattern,
+    data_patterns,
+    decode_id,
+    encode_id,
+    window_slug,
+)
 from scoring_operator.errors import ConfigurationInvalid
 
 
@@ -15,10 +23,10 @@ def at(hour: int, minute: int = 0) -> datetime:
 
 @given(st.from_regex(DEVICE_ID, fullmatch=True))
 def test_every_device_id_is_one_segment_and_comes_back_from_it(device: str) -> None:
-    text = segment(device)
+    text = encode_id(device)
     assert "/" not in text
     assert text not in {".", ".."}
-    assert device_of(text) == device
+    assert decode_id(text) == device
 
 
 @pytest.mark.parametrize(
@@ -44,7 +52,7 @@ def test_every_device_id_is_one_segment_and_comes_back_from_it(device: str) -> N
     ],
 )
 def test_a_segment_that_no_id_is_written_as_denotes_no_device(text: str) -> None:
-    assert device_of(text) is None
+    assert decode_id(text) is None
 
 
 @pytest.mark.parametrize(
@@ -62,7 +70,7 @@ def test_a_segment_that_no_id_is_written_as_denotes_no_device(text: str) -> None
     ],
 )
 def test_a_blob_tells_its_device(template: str, blob: str, device: str | None) -> None:
-    assert place(template).device(blob) == device
+    assert compile_pattern(template).device_id(blob) == device
 
 
 @pytest.mark.parametrize(
@@ -70,19 +78,19 @@ def test_a_blob_tells_its_device(template: str, blob: str, device: str | None) -
 )
 def test_a_template_that_cannot_be_filled_in_is_refused(template: str) -> None:
     with pytest.raises(ConfigurationInvalid, match="mend it"):
-        place(template)
+        compile_pattern(template)
 
 
 def test_every_partition_that_overlaps_the_window_is_looked_into() -> None:
     template = "{yyyy}{MM}{dd}T{HH}{mm}Z/{device}.csv"
-    places = data_places(template, timedelta(hours=1), Window(start=at(21, 30), end=at(23)))
-    assert places == [Place("20180828T2100Z/", ".csv"), Place("20180828T2200Z/", ".csv")]
+    places = data_patterns(template, timedelta(hours=1), Window(start=at(21, 30), end=at(23)))
+    assert places == [PathPattern("20180828T2100Z/", ".csv"), PathPattern("20180828T2200Z/", ".csv")]
 
 
 def test_partitions_that_share_a_folder_are_listed_once() -> None:
-    places = data_places("{device}/{yyyy}.csv", timedelta(hours=1), Window(start=at(1), end=at(9)))
-    assert places == [Place("", "/2018.csv")]
+    places = data_patterns("{device}/{yyyy}.csv", timedelta(hours=1), Window(start=at(1), end=at(9)))
+    assert places == [PathPattern("", "/2018.csv")]
 
 
 def test_a_window_is_written_in_utc_to_the_second() -> None:
-    assert window_text(Window(start=at(22), end=at(23))) == "20180828T220000Z_20180828T230000Z"
+    assert window_slug(Window(start=at(22), end=at(23))) == "20180828T220000Z_20180828T230000Z"

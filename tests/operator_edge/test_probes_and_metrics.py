@@ -5,7 +5,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from scoring_operator.observability.metrics import Metrics
-from scoring_operator.observability.probes import probes
+from scoring_operator.observability.probes import serve_probes
 from tests.operator_edge.process import free_port
 
 ALLOWED = {"fleet", "schedule", "reason", "outcome", "verb", "code", "resource", "le"}
@@ -13,14 +13,14 @@ ALLOWED = {"fleet", "schedule", "reason", "outcome", "verb", "code", "resource",
 
 def values(metrics: Metrics, name: str) -> dict[tuple[str, ...], float]:
     """Samples by their labels' values, these in the order of the labels' names."""
-    families = text_string_to_metric_families(metrics.text().decode())
+    families = text_string_to_metric_families(metrics.render().decode())
     samples = [sample for family in families for sample in family.samples if sample.name == name]
     return {tuple(sample.labels[label] for label in sorted(sample.labels)): sample.value for sample in samples}
 
 
 def a_fed_metrics() -> Metrics:
     metrics = Metrics()
-    metrics.run_ended(
+    metrics.record_run(
         "default",
         "hourly",
         outcome="Complete",
@@ -28,12 +28,12 @@ def a_fed_metrics() -> Metrics:
         devices={"scored": 11, "failed": 1},
         reasons={"OOMKilled": 1},
     )
-    metrics.window_complete("default", "hourly", end=at(5), anomalies=7, anomalous=2)
-    metrics.load(active={"default": 3}, queued={"default": 1}, stalled={("default", "QuotaExceeded"): 1})
-    metrics.engine(lambda: 0.5)
-    metrics.request("POST", 429)
-    metrics.watch("jobs", lambda: 1.5)
-    metrics.lease(lambda: True)
+    metrics.record_complete_window("default", "hourly", end=at(5), anomalies=7, anomalous=2)
+    metrics.set_load(active={"default": 3}, queued={"default": 1}, stalled={("default", "QuotaExceeded"): 1})
+    metrics.track_engine_age(lambda: 0.5)
+    metrics.count_request("POST", 429)
+    metrics.track_watch_age("jobs", lambda: 1.5)
+    metrics.track_leadership(lambda: True)
     return metrics
 
 
@@ -45,7 +45,7 @@ def at(hour: int) -> datetime:
 def test_no_metric_names_a_device_or_a_run() -> None:
     families = [
         family
-        for family in text_string_to_metric_families(a_fed_metrics().text().decode())
+        for family in text_string_to_metric_families(a_fed_metrics().render().decode())
         if not family.name.startswith("process_")
     ]
     assert len(families) > 10
@@ -78,15 +78,15 @@ def test_what_is_told_is_shown(name: str, expected: dict[tuple[str, ...], float]
 
 def test_an_earlier_window_that_completes_late_does_not_replace_the_latest() -> None:
     metrics = a_fed_metrics()
-    metrics.window_complete("default", "hourly", end=at(4), anomalies=99, anomalous=99)
+    metrics.record_complete_window("default", "hourly", end=at(4), anomalies=99, anomalous=99)
     assert values(metrics, "fleetscore_last_window_anomalies") == {("default", "hourly"): 7}
-    metrics.window_complete("default", "hourly", end=at(6), anomalies=1, anomalous=1)
+    metrics.record_complete_window("default", "hourly", end=at(6), anomalies=1, anomalous=1)
     assert values(metrics, "fleetscore_last_window_anomalies") == {("default", "hourly"): 1}
 
 
 def test_a_trouble_that_has_passed_is_no_longer_shown() -> None:
     metrics = a_fed_metrics()
-    metrics.load(active={}, queued={}, stalled={})
+    metrics.set_load(active={}, queued={}, stalled={})
     assert values(metrics, "fleetscore_stalled_runs") == {}
     assert values(metrics, "fleetscore_active_jobs") == {}
 
@@ -95,7 +95,7 @@ async def test_the_probes_say_what_is_wrong() -> None:
     troubles = {"alive": "", "ready": "not listed yet"}
     metrics = Metrics()
     port = free_port()
-    serving = probes(port, metrics, alive=lambda: troubles["alive"], ready=lambda: troubles["ready"])
+    serving = serve_probes(port, metrics, liveness=lambda: troubles["alive"], readiness=lambda: troubles["ready"])
     async with serving, aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
 
         async def ask(path: str) -> tuple[int, str]:

@@ -10,8 +10,8 @@ import pytest_asyncio
 from localcluster.cluster import Cluster as LocalCluster
 from scoring_operator.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound, QuotaExceeded
 from scoring_operator.kube import credentials
-from scoring_operator.kube.client import Cluster
-from scoring_operator.kube.informer import Mirror
+from scoring_operator.kube.client import KubeClient
+from scoring_operator.kube.informer import Informer
 from tests.operator_edge.test_mirror import until
 
 MAPS = "/api/v1/namespaces/{}/configmaps"
@@ -27,8 +27,8 @@ class View(msgspec.Struct):
 
 
 @pytest_asyncio.fixture
-async def admin(cluster: LocalCluster) -> AsyncIterator[Cluster]:
-    async with Cluster.connect(credentials.load({"KUBECONFIG": str(cluster.kubeconfig)})) as connection:
+async def admin(cluster: LocalCluster) -> AsyncIterator[KubeClient]:
+    async with KubeClient.connect(credentials.load({"KUBECONFIG": str(cluster.kubeconfig)})) as connection:
         yield connection
 
 
@@ -36,7 +36,7 @@ def a_map(name: str, **data: str) -> dict[str, object]:
     return {"metadata": {"name": name, "labels": {"storm": "yes"}}, "data": data}
 
 
-async def test_each_write_answers_as_the_engine_expects(admin: Cluster, namespace: str) -> None:
+async def test_each_write_answers_as_the_engine_expects(admin: KubeClient, namespace: str) -> None:
     path = MAPS.format(namespace)
     made = await admin.create(path, a_map("a", x="1"))
     assert made["metadata"]["name"] == "a"
@@ -60,7 +60,7 @@ async def test_each_write_answers_as_the_engine_expects(admin: Cluster, namespac
 
 
 async def test_a_used_up_quota_is_told_apart_from_a_missing_right(
-    cluster: LocalCluster, admin: Cluster, namespace: str
+    cluster: LocalCluster, admin: KubeClient, namespace: str
 ) -> None:
     quota = {"metadata": {"name": "few"}, "spec": {"hard": {"count/configmaps": "0"}}}
     await admin.create(f"/api/v1/namespaces/{namespace}/resourcequotas", quota)
@@ -71,21 +71,23 @@ async def test_a_used_up_quota_is_told_apart_from_a_missing_right(
     with pytest.raises(QuotaExceeded):
         await admin.create(MAPS.format(namespace), a_map("a"))
     nobody = cluster.kubeconfig_for(namespace, "default")
-    async with Cluster.connect(credentials.load({"KUBECONFIG": str(nobody)})) as connection:
+    async with KubeClient.connect(credentials.load({"KUBECONFIG": str(nobody)})) as connection:
         with pytest.raises(Forbidden) as caught:
             await connection.create(MAPS.format(namespace), a_map("a"))
     assert type(caught.value) is Forbidden
 
 
-async def test_the_servers_time_is_known_to_a_second(admin: Cluster, namespace: str) -> None:
+async def test_the_servers_time_is_known_to_a_second(admin: KubeClient, namespace: str) -> None:
     made = await admin.create(MAPS.format(namespace), a_map("a"))
     created = msgspec.convert(made["metadata"]["creationTimestamp"], type=type(admin.now()))
     assert abs((admin.now() - created).total_seconds()) < 2
 
 
-async def test_the_mirror_is_true_after_a_storm_of_creates_changes_and_deletes(admin: Cluster, namespace: str) -> None:
+async def test_the_mirror_is_true_after_a_storm_of_creates_changes_and_deletes(
+    admin: KubeClient, namespace: str
+) -> None:
     path = MAPS.format(namespace)
-    mirror = Mirror(
+    mirror = Informer(
         admin, api="api/v1", plural="configmaps", type=View, namespaces=[namespace], label_selector="storm=yes"
     )
     running = asyncio.create_task(mirror.run())
@@ -100,12 +102,12 @@ async def test_the_mirror_is_true_after_a_storm_of_creates_changes_and_deletes(a
         if number % 4 == 3:
             await admin.create(path, a_map(name, state="made again"))
 
-    await mirror.wait_synced()
+    await mirror.wait_for_sync()
     await asyncio.gather(*(live(number) for number in range(400)))
     listed, _ = await admin.list(path, label_selector="storm=yes", type=View)
     expected = {view.metadata.name: view.data["state"] for view in listed}
     assert len(expected) == 300
     await until(lambda: {key[1]: view.data["state"] for key, view in mirror.snapshot().items()} == expected)
-    assert mirror.lists == 1
+    assert mirror.list_count == 1
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from scoring_operator.observability.metrics import Metrics
-from scoring_operator.observability.run_metrics import Tally
+from scoring_operator.observability.run_metrics import RunMetrics
 from tests.operator_edge.test_probes_and_metrics import values
 
 STARTED = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -45,13 +45,13 @@ def metrics() -> Metrics:
 
 
 @pytest.fixture
-def tally(metrics: Metrics) -> Tally:
-    return Tally(metrics, STARTED)
+def tally(metrics: Metrics) -> RunMetrics:
+    return RunMetrics(metrics, STARTED)
 
 
-def test_a_run_counts_once_however_often_it_is_seen(tally: Tally, metrics: Metrics) -> None:
+def test_a_run_counts_once_however_often_it_is_seen(tally: RunMetrics, metrics: Metrics) -> None:
     for _ in range(3):
-        tally.see(a_run(), active=True)
+        tally.observe_run(a_run(), active=True)
     assert values(metrics, "fleetscore_runs_total") == {("default", "Complete", "hourly"): 1}
     assert values(metrics, "fleetscore_run_duration_seconds_sum") == {("default", "hourly"): 45}
     assert values(metrics, "fleetscore_devices_total") == {
@@ -61,8 +61,10 @@ def test_a_run_counts_once_however_often_it_is_seen(tally: Tally, metrics: Metri
     assert values(metrics, "fleetscore_device_failures_total") == {("default", "OOMKilled", "hourly"): 1}
 
 
-def test_a_run_that_ended_before_the_process_began_only_tells_of_its_window(tally: Tally, metrics: Metrics) -> None:
-    tally.see(a_run(ended_after=-60), active=True)
+def test_a_run_that_ended_before_the_process_began_only_tells_of_its_window(
+    tally: RunMetrics, metrics: Metrics
+) -> None:
+    tally.observe_run(a_run(ended_after=-60), active=True)
     assert values(metrics, "fleetscore_runs_total") == {}
     assert values(metrics, "fleetscore_last_window_anomalies") == {("default", "hourly"): 4}
     end = datetime(2026, 1, 1, 11, tzinfo=UTC).timestamp()
@@ -70,28 +72,28 @@ def test_a_run_that_ended_before_the_process_began_only_tells_of_its_window(tall
 
 
 def test_the_devices_of_a_schedules_latest_window_are_told_even_where_its_run_failed(
-    tally: Tally, metrics: Metrics
+    tally: RunMetrics, metrics: Metrics
 ) -> None:
-    tally.see(a_run("Failed", "TooManyFailedDevices", ended_after=-60), active=False)
+    tally.observe_run(a_run("Failed", "TooManyFailedDevices", ended_after=-60), active=False)
     earlier = a_run(devices={"total": 9, "scored": 9, "failed": 0})
     earlier["spec"] = {"window": {"start": "2026-01-01T09:00:00Z", "end": "2026-01-01T10:00:00Z"}}
-    tally.see(earlier, active=True)
+    tally.observe_run(earlier, active=True)
     by_hand = a_run(devices={"total": 1, "scored": 0, "failed": 1})
     by_hand["metadata"] = by_hand["metadata"] | {"labels": {}}
-    tally.see(by_hand, active=True)
+    tally.observe_run(by_hand, active=True)
     found = {("default", "scored", "hourly"): 2, ("default", "failed", "hourly"): 1}
     assert values(metrics, "fleetscore_last_window_devices") == found
 
 
 @pytest.mark.fault("T12")
 def test_labels_of_runs_make_no_endless_number_of_series(
-    tally: Tally, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+    tally: RunMetrics, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scoring_operator.observability.run_metrics.MOST_SCHEDULES", 2)
+    monkeypatch.setattr("scoring_operator.observability.run_metrics.MAX_SCHEDULE_LABELS", 2)
     for number in range(4):
         run = a_run()
         run["metadata"] |= {"uid": str(number), "labels": {"fleetscore.dev/schedule": f"s{number}"}}
-        tally.see(run, active=True)
+        tally.observe_run(run, active=True)
     assert values(metrics, "fleetscore_runs_total") == {
         ("default", "Complete", "s0"): 1,
         ("default", "Complete", "s1"): 1,
@@ -99,9 +101,11 @@ def test_labels_of_runs_make_no_endless_number_of_series(
     }
 
 
-def test_an_operator_that_stands_by_knows_the_last_window_and_counts_nothing(tally: Tally, metrics: Metrics) -> None:
-    tally.see(a_run(), active=False)
-    tally.see(a_run(), active=True)  # it took over meanwhile; the one before has counted this run
+def test_an_operator_that_stands_by_knows_the_last_window_and_counts_nothing(
+    tally: RunMetrics, metrics: Metrics
+) -> None:
+    tally.observe_run(a_run(), active=False)
+    tally.observe_run(a_run(), active=True)  # it took over meanwhile; the one before has counted this run
     assert values(metrics, "fleetscore_runs_total") == {}
     assert values(metrics, "fleetscore_last_window_anomalies") == {("default", "hourly"): 4}
 
@@ -110,9 +114,9 @@ def test_an_operator_that_stands_by_knows_the_last_window_and_counts_nothing(tal
     ("reason", "outcome"), [("TooManyFailedDevices", "Failed"), ("Cancelled", "Cancelled"), ("Skipped", "Skipped")]
 )
 def test_a_run_that_did_not_complete_says_so_and_completes_no_window(
-    tally: Tally, metrics: Metrics, reason: str, outcome: str
+    tally: RunMetrics, metrics: Metrics, reason: str, outcome: str
 ) -> None:
-    tally.see(a_run("Failed", reason), active=True)
+    tally.observe_run(a_run("Failed", reason), active=True)
     assert values(metrics, "fleetscore_runs_total") == {("default", outcome, "hourly"): 1}
     assert values(metrics, "fleetscore_last_window_anomalies") == {}
     assert bool(values(metrics, "fleetscore_last_window_devices")) is (outcome == "Failed")
@@ -122,7 +126,7 @@ def test_a_run_that_did_not_complete_says_so_and_completes_no_window(
     "body", [{}, a_run(conditions=[]), a_run(completionTime="rubbish"), a_run() | {"spec": {}}], ids=range(4)
 )
 def test_what_has_not_ended_or_cannot_be_read_counts_nothing(
-    tally: Tally, metrics: Metrics, body: dict[str, Any]
+    tally: RunMetrics, metrics: Metrics, body: dict[str, Any]
 ) -> None:
-    tally.see(body, active=True)
+    tally.observe_run(body, active=True)
     assert values(metrics, "fleetscore_runs_total") == {}

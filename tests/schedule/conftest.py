@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import yaml
+from hack.charts import CRD
 
 from localcluster.cluster import Cluster
-from hack.charts import CRD
 from tests.schedule.scheduler import Scheduler
 
 JOB = "/apis/batch/v1/namespaces/scoring/jobs/hourly-29"

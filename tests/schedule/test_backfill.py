@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from scoring_operator.cli import main
-from scoring_operator.kube.client import Limits
+from scoring_operator.kube.client import ClientTimeouts
 from tests.schedule.conftest import RUNS, Api
 
 DAY = ("--from", "2018-08-28", "--to", "2018-08-29")
-LIST = f"{RUNS}?limit={Limits().page_size}"
+LIST = f"{RUNS}?limit={ClientTimeouts().page_size}"
 
 
 def backfill(file: Path, *more: str) -> int:

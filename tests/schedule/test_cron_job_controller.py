@@ -14,7 +14,7 @@ import pytest
 
 from localcluster import stages
 from localcluster.cluster import Cluster
-from scoring_operator.api.formatting import stamp
+from scoring_operator.api.formatting import format_time
 from scoring_operator.cli import main
 from tests.schedule.scheduler import ANNOTATION, Scheduler
 from tests.support.faults import Figure
@@ -54,7 +54,7 @@ class CronJobs:
 
     def last_fired(self, name: str, moment: datetime) -> None:
         """Make the controller believe that it fired at a time, and not since."""
-        self.patch(name, {"status": {"lastScheduleTime": stamp(moment)}}, "--subresource=status")
+        self.patch(name, {"status": {"lastScheduleTime": format_time(moment)}}, "--subresource=status")
 
     def jobs(self, name: str) -> dict[str, str]:
         """The Jobs of a schedule: for when each was fired."""
@@ -92,20 +92,20 @@ def test_after_missed_hours_the_last_is_fired_once_and_backfill_names_the_others
     due = minutes_ago(5)
     cron_jobs.scheduler.apply(name="hourly", cron=hourly_at(due))
     cron_jobs.last_fired("hourly", due - 3 * HOUR)
-    assert cron_jobs.fired("hourly") == [stamp(due)]
+    assert cron_jobs.fired("hourly") == [format_time(due)]
     assert cron_jobs.create_run("hourly") == 0
     end = due.replace(minute=0)
     ((name, spec),) = cron_jobs.scheduler.runs().items()
     assert name == f"hourly-{end - HOUR:%Y%m%dt%H%M%Sz}"
-    assert spec["window"] == {"start": stamp(end - HOUR), "end": stamp(end)}
+    assert spec["window"] == {"start": format_time(end - HOUR), "end": format_time(end)}
 
-    span = ["--from", stamp(end - 3 * HOUR), "--to", stamp(end), "--gaps-only", "--dry-run"]
+    span = ["--from", format_time(end - 3 * HOUR), "--to", format_time(end), "--gaps-only", "--dry-run"]
     where = ["--schedules-file", str(cron_jobs.scheduler.file), "--namespace", cron_jobs.scheduler.namespace]
     assert main(["backfill", "--schedule", "hourly", *where, *span]) == 0
     said = capsys.readouterr().out
     assert "3 windows" in said
     assert said.endswith(
-        f"  {stamp(end - 3 * HOUR)} to {stamp(end - 2 * HOUR)}\n  {stamp(end - 2 * HOUR)} to {stamp(end - HOUR)}\n"
+        f"  {format_time(end - 3 * HOUR)} to {format_time(end - 2 * HOUR)}\n  {format_time(end - 2 * HOUR)} to {format_time(end - HOUR)}\n"
     )
 
 
@@ -116,11 +116,11 @@ def test_after_more_than_a_hundred_missed_quarters_it_fires_again(cron_jobs: Cro
     cron_jobs.scheduler.apply(name="quarterly", cron="*/15 * * * *", window="PT15M")
     cron_jobs.last_fired("quarterly", due - timedelta(hours=30))
     first = cron_jobs.fired("quarterly")[0]
-    assert first >= stamp(due)
+    assert first >= format_time(due)
     assert cron_jobs.create_run("quarterly") == 0
     (spec,) = cron_jobs.scheduler.runs().values()
     end = datetime.fromisoformat(first)
-    assert spec["window"] == {"start": stamp(end - timedelta(minutes=15)), "end": first}
+    assert spec["window"] == {"start": format_time(end - timedelta(minutes=15)), "end": first}
 
 
 @pytest.mark.fault("F21")
@@ -135,7 +135,7 @@ def test_nothing_is_fired_while_suspended_and_afterwards_only_what_is_not_too_la
     assert (cron_jobs.jobs("soon"), cron_jobs.jobs("late")) == (NOTHING, NOTHING)
     for name in ("late", "soon"):
         cron_jobs.patch(name, {"spec": {"suspend": False}})
-    assert cron_jobs.fired("soon") == [stamp(soon)]
+    assert cron_jobs.fired("soon") == [format_time(soon)]
     assert cron_jobs.jobs("late") == NOTHING
 
 
@@ -149,7 +149,7 @@ def test_a_schedule_in_a_zone_off_by_half_an_hour_scores_hours_of_utc(cron_jobs:
     assert datetime.fromisoformat(fired) == due
     assert cron_jobs.create_run("hourly") == 0
     (spec,) = cron_jobs.scheduler.runs().values()
-    assert spec["window"]["end"] == stamp(due.replace(minute=0))
+    assert spec["window"]["end"] == format_time(due.replace(minute=0))
 
 
 @pytest.mark.fault("F22")

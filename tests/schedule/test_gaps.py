@@ -7,10 +7,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from scoring_operator.api.formatting import stamp
+from scoring_operator.api.formatting import format_time
 from scoring_operator.api.scoringrun import Window
-from scoring_operator.errors import SettingsInvalid
-from scoring_operator.schedules.gaps import ListedRun, backfill_run, read_run, survey, windows_between
+from scoring_operator.errors import InvalidSettings
+from scoring_operator.schedules.gaps import ListedRun, build_backfill_run, classify_windows, read_run, windows_between
 from scoring_operator.schedules.windows import Schedule
 
 HOUR = timedelta(hours=1)
@@ -39,10 +39,10 @@ def a_listed_run(start: int, ended: str = "Complete", **spec: Any) -> ListedRun:
 
 def test_each_window_is_sorted_by_the_runs_that_stand_for_it() -> None:
     runs = [a_listed_run(0), a_listed_run(1, "TooManyFailures"), a_listed_run(2, "")]
-    found = survey(HOURLY, [hour(n) for n in range(4)], runs)
+    found = classify_windows(HOURLY, [hour(n) for n in range(4)], runs)
     assert (found.complete, found.failed, found.active, found.missing) == ([hour(0)], [hour(1)], [hour(2)], [hour(3)])
-    assert found.lacking(gaps_only=False) == [hour(1), hour(3)]
-    assert found.lacking(gaps_only=True) == [hour(3)]
+    assert found.to_backfill(gaps_only=False) == [hour(1), hour(3)]
+    assert found.to_backfill(gaps_only=True) == [hour(3)]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_each_window_is_sorted_by_the_runs_that_stand_for_it() -> None:
     ],
 )
 def test_of_several_runs_of_a_window_a_complete_one_counts_before_one_under_way(ends: list[str], fate: str) -> None:
-    found = survey(HOURLY, [hour(0)], [a_listed_run(0, end) for end in ends])
+    found = classify_windows(HOURLY, [hour(0)], [a_listed_run(0, end) for end in ends])
     assert getattr(found, fate) == [hour(0)]
 
 
@@ -68,25 +68,25 @@ def test_of_several_runs_of_a_window_a_complete_one_counts_before_one_under_way(
     ],
 )
 def test_a_run_of_something_else_does_not_stand_for_a_window(other: dict[str, Any]) -> None:
-    assert survey(HOURLY, [hour(0)], [a_listed_run(0, **other)]).missing == [hour(0)]
+    assert classify_windows(HOURLY, [hour(0)], [a_listed_run(0, **other)]).missing == [hour(0)]
 
 
 def test_a_schedule_over_some_devices_and_tags_is_matched_by_runs_over_the_same() -> None:
     some: dict[str, Any] = {"devices": {"include": ["press-*"]}, "tags": ["1"]}
     schedule = Schedule(name="hourly", fleet="default", run=some)
-    assert survey(schedule, [hour(0)], [a_listed_run(0, **some)]).complete == [hour(0)]
-    assert survey(schedule, [hour(0)], [a_listed_run(0)]).missing == [hour(0)]
+    assert classify_windows(schedule, [hour(0)], [a_listed_run(0, **some)]).complete == [hour(0)]
+    assert classify_windows(schedule, [hour(0)], [a_listed_run(0)]).missing == [hour(0)]
 
 
 def test_a_schedule_whose_run_is_no_spec_is_refused_by_name() -> None:
-    with pytest.raises(SettingsInvalid, match=r"schedule 'hourly': run: .*devices"):
-        survey(Schedule(name="hourly", fleet="default", run={"devices": 5}), [hour(0)], [])
+    with pytest.raises(InvalidSettings, match=r"schedule 'hourly': run: .*devices"):
+        classify_windows(Schedule(name="hourly", fleet="default", run={"devices": 5}), [hour(0)], [])
 
 
 def test_a_run_that_cannot_be_read_stands_for_no_window_but_its_name_is_taken() -> None:
     run = read_run(b'{"metadata": {"name": "odd"}, "spec": {"window": "yesterday"}}')
     assert run.name == "odd"
-    assert survey(HOURLY, [hour(0)], [run]).missing == [hour(0)]
+    assert classify_windows(HOURLY, [hour(0)], [run]).missing == [hour(0)]
     assert read_run(msgspec.json.encode(a_listed_run(3))) == a_listed_run(3)
 
 
@@ -98,19 +98,21 @@ def test_only_windows_that_lie_wholly_in_between_are_given() -> None:
 
 def test_windows_of_a_day_begin_at_midnight_utc() -> None:
     (window,) = windows_between(DAY - HOUR, DAY + timedelta(hours=25), timedelta(days=1))
-    assert (stamp(window.start), stamp(window.end)) == ("2018-08-28T00:00:00Z", "2018-08-29T00:00:00Z")
+    assert (format_time(window.start), format_time(window.end)) == ("2018-08-28T00:00:00Z", "2018-08-29T00:00:00Z")
 
 
 @pytest.mark.parametrize(
     ("hours", "message"), [(0, "no whole window"), (-5, "no whole window"), (10_001, "10,001 windows are more than")]
 )
 def test_none_and_too_many_windows_are_refused(hours: int, message: str) -> None:
-    with pytest.raises(SettingsInvalid, match=message):
+    with pytest.raises(InvalidSettings, match=message):
         windows_between(DAY, DAY + hours * HOUR, HOUR)
 
 
 def test_a_backfilled_run_has_the_name_that_the_schedules_own_would_have_and_a_label_of_its_own() -> None:
-    run = backfill_run(Schedule(name="hourly", fleet="f", run={"parallelism": 7}), hour(3), namespace="n", taken=())
+    run = build_backfill_run(
+        Schedule(name="hourly", fleet="f", run={"parallelism": 7}), hour(3), namespace="n", existing_names=()
+    )
     assert run["metadata"] == {
         "name": "hourly-20180828t030000z",
         "namespace": "n",
@@ -125,7 +127,7 @@ def test_a_backfilled_run_has_the_name_that_the_schedules_own_would_have_and_a_l
 def test_whatever_was_there_before_the_name_is_free_and_a_runs_name(name: str, earlier: int) -> None:
     taken: set[str] = set()
     for _ in range(earlier + 1):
-        run = backfill_run(Schedule(name=name, fleet="f"), hour(3), namespace="n", taken=taken)
+        run = build_backfill_run(Schedule(name=name, fleet="f"), hour(3), namespace="n", existing_names=taken)
         fresh = run["metadata"]["name"]
         assert fresh not in taken
         assert re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,48}[a-z0-9])?", fresh)

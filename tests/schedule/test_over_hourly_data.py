@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from scoring_operator.api.fleets import parse_fleet
-from scoring_operator.api.formatting import parse_duration, stamp
-from scoring_operator.contract.blob_paths import data_places
-from scoring_operator.schedules.windows import window_before
+from scoring_operator.api.formatting import format_time, parse_duration
+from scoring_operator.contract.blob_paths import data_patterns
+from scoring_operator.schedules.windows import last_complete_window
 from tests.scorer.fleet import Fleet, csv_of, scorer
 
 MIDNIGHT = datetime(2018, 8, 28, tzinfo=UTC)
@@ -23,7 +23,7 @@ def fleet(tmp_path: Path) -> Fleet:
     fleet.device()
     for start in range(24):
         times = [MIDNIGHT + timedelta(hours=start) + n * EVERY for n in range(12)]
-        fleet.put(DEVICE, csv_of(*((stamp(at), DEVICE, "1", "10.0") for at in times)), f"20180828T{start:02}00Z")
+        fleet.put(DEVICE, csv_of(*((format_time(at), DEVICE, "1", "10.0") for at in times)), f"20180828T{start:02}00Z")
     return fleet
 
 
@@ -35,17 +35,17 @@ def test_windows_together_score_each_reading_once(fleet: Fleet, length: str, fir
     data = parse_fleet({"name": "default", "namespaces": ["scoring"]}).data
     scored: list[str] = []
     for number in range(firings):
-        window = window_before(MIDNIGHT + (number + 1) * step, length=step, delay=timedelta())
-        places = data_places(data.path, parse_duration(data.partition), window)
+        window = last_complete_window(MIDNIGHT + (number + 1) * step, length=step, delay=timedelta())
+        places = data_patterns(data.path, parse_duration(data.partition), window)
         assert [f"{place.prefix}{DEVICE}{place.suffix}" for place in places] == [
             f"20180828T{start:02}00Z/{DEVICE}.csv"
             for start in range(24)
             if window.start < MIDNIGHT + timedelta(hours=start + 1) and MIDNIGHT + timedelta(hours=start) < window.end
         ]
-        span = ("--window-start", stamp(window.start), "--window-end", stamp(window.end))
+        span = ("--window-start", format_time(window.start), "--window-end", format_time(window.end))
         assert scorer("score", "--store", str(fleet.folder), *span, "--", DEVICE).code == 0
         name = "_".join(f"{moment:%Y%m%dT%H%M%SZ}" for moment in (window.start, window.end))
         blob = fleet.store.read("predictions", f"{name}/{DEVICE}.csv")
         assert blob is not None
         scored += [line.split(",")[0] for line in blob.content.decode().splitlines()[1:]]
-    assert scored == [stamp(MIDNIGHT + n * EVERY) for n in range(firings * step // EVERY)]
+    assert scored == [format_time(MIDNIGHT + n * EVERY) for n in range(firings * step // EVERY)]

@@ -5,10 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring_operator.api.formatting import parse_duration, stamp
+from scoring_operator.api.formatting import format_time, parse_duration
 from scoring_operator.api.scoringrun import Window
-from scoring_operator.errors import SettingsInvalid
-from scoring_operator.schedules.windows import Schedule, find_schedule, schedule_run, scheduled_time, window_before
+from scoring_operator.errors import InvalidSettings
+from scoring_operator.schedules.windows import (
+    Schedule,
+    build_run,
+    last_complete_window,
+    scheduled_time,
+    select_schedule,
+)
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -18,8 +24,8 @@ def at(text: str) -> datetime:
 
 
 def a_window(moment: str, length: str = "PT1H", delay: str = "PT0S") -> str:
-    window = window_before(at(moment), length=parse_duration(length), delay=parse_duration(delay))
-    return f"{stamp(window.start)}/{stamp(window.end)}"
+    window = last_complete_window(at(moment), length=parse_duration(length), delay=parse_duration(delay))
+    return f"{format_time(window.start)}/{format_time(window.end)}"
 
 
 def a_job(annotation: str | None = None, created: str = "2026-11-24T01:02:03Z") -> dict[str, Any]:
@@ -100,7 +106,7 @@ def test_the_hour_that_a_zone_repeats_in_autumn_gives_two_windows() -> None:
     delay=st.integers(0, 86400).map(lambda s: timedelta(seconds=s)),
 )
 def test_windows_tile_the_time_line_from_the_epoch_on(moment: datetime, length: timedelta, delay: timedelta) -> None:
-    window = window_before(moment, length=length, delay=delay)
+    window = last_complete_window(moment, length=length, delay=delay)
     assert window.end - window.start == length
     assert (window.start - EPOCH) % length == timedelta(0)
     assert window.end <= moment.astimezone(UTC) - delay < window.end + length
@@ -138,7 +144,7 @@ def test_an_annotation_that_is_no_moment_is_refused(text: str) -> None:
 def test_a_run_is_named_by_schedule_and_window_start_and_carries_the_schedules_settings() -> None:
     schedule = Schedule(name="hourly", fleet="default", run={"parallelism": 7, "tags": ["1"]})
     window = Window(start=at("2018-08-28T23:00:00Z"), end=at("2018-08-29T00:00:00Z"))
-    assert schedule_run(schedule, window, namespace="scoring") == {
+    assert build_run(schedule, window, namespace="scoring") == {
         "apiVersion": "fleetscore.dev/v1alpha1",
         "kind": "ScoringRun",
         "metadata": {
@@ -157,15 +163,13 @@ def test_a_run_is_named_by_schedule_and_window_start_and_carries_the_schedules_s
 
 def test_the_longest_schedule_name_gives_a_run_name_of_50_characters() -> None:
     document = {"schedules": [{"name": "s" * 33, "fleet": "default"}]}
-    schedule = find_schedule(document, "s" * 33)
-    run = schedule_run(
-        schedule, Window(start=at("2018-08-28T23:00:00Z"), end=at("2018-08-29T00:00:00Z")), namespace="x"
-    )
+    schedule = select_schedule(document, "s" * 33)
+    run = build_run(schedule, Window(start=at("2018-08-28T23:00:00Z"), end=at("2018-08-29T00:00:00Z")), namespace="x")
     assert len(run["metadata"]["name"]) == 50
 
 
 def test_a_schedules_defaults_are_an_hour_without_delay() -> None:
-    schedule = find_schedule({"schedules": [{"name": "hourly", "fleet": "default"}]}, "hourly")
+    schedule = select_schedule({"schedules": [{"name": "hourly", "fleet": "default"}]}, "hourly")
     assert (schedule.window, schedule.delay, schedule.run) == ("PT1H", "PT0S", {})
 
 
@@ -185,17 +189,17 @@ def test_a_schedules_defaults_are_an_hour_without_delay() -> None:
     ],
 )
 def test_an_unusable_schedule_is_refused_saying_what_is_wrong(entry: dict[str, Any], message: str) -> None:
-    with pytest.raises(SettingsInvalid, match=message):
-        find_schedule({"schedules": [entry]}, "hourly")
+    with pytest.raises(InvalidSettings, match=message):
+        select_schedule({"schedules": [entry]}, "hourly")
 
 
 @pytest.mark.parametrize("name", ["Hourly", "s" * 34, "-x", "a.b"])
 def test_a_schedules_name_must_leave_room_for_the_window_in_a_runs_name(name: str) -> None:
-    with pytest.raises(SettingsInvalid, match="at most 33"):
-        find_schedule({"schedules": [{"name": name, "fleet": "f"}]}, name)
+    with pytest.raises(InvalidSettings, match="at most 33"):
+        select_schedule({"schedules": [{"name": name, "fleet": "f"}]}, name)
 
 
 @pytest.mark.parametrize("document", [None, [], {"schedules": 3}, {"schedules": None}, "text"])
 def test_a_file_of_another_shape_is_refused(document: object) -> None:
-    with pytest.raises(SettingsInvalid, match="schedules file"):
-        find_schedule(document, "hourly")
+    with pytest.raises(InvalidSettings, match="schedules file"):
+        select_schedule(document, "hourly")

@@ -27,9 +27,9 @@ def ahead_of_progress(write: Write, config_maps: Iterable[Object]) -> str:
     if saved is None:
         return ""
     if write.collection == JOBS and write.verb == "POST":
-        unmarked = positions_of(item) and write.name not in saved.open
+        unmarked = positions_of(item) and write.name not in saved.open_batches
         return f"{write.name} is created before its mark is saved" if unmarked else ""
-    if write.collection == JOBS and write.verb == "DELETE" and write.name in saved.open:
+    if write.collection == JOBS and write.verb == "DELETE" and write.name in saved.open_batches:
         return f"{write.name} is deleted before its outcome is saved"
     if write.collection == RUNS and write.verb == "PATCH":
         devices = item["status"].get("devices", {})
@@ -39,7 +39,7 @@ def ahead_of_progress(write: Write, config_maps: Iterable[Object]) -> str:
 
 
 def _progress(config_map: Object) -> Progress | None:
-    data = config_maps.content(config_map, config_maps.PROGRESS_KEY)
+    data = config_maps.config_map_content(config_map, config_maps.PROGRESS_KEY)
     return progress.decode(data) if data else None
 
 

@@ -4,10 +4,10 @@ from contextlib import closing
 
 import pytest
 
-from scoring_operator.controller.controller import PASS_EVERY
-from scoring_operator.controller.job_limiter import OFFER_AFTER
-from scoring_operator.controller.result_collector import LISTEN_EVERY
-from scoring_operator.planner.finished_runs import DELETE_PACE, GRACE
+from scoring_operator.controller.controller import MIN_RECONCILE_INTERVAL_SECONDS
+from scoring_operator.controller.job_limiter import OFFER_DELAY_SECONDS
+from scoring_operator.controller.result_collector import COLLECT_INTERVAL_SECONDS
+from scoring_operator.planner.finished_runs import CLEANUP_DELAY, DELETES_PER_SECOND
 from tests.simulation.api import CONFIG_MAPS, JOBS, PODS, RUNS, SLOWEST, Write
 from tests.simulation.world import WINDOW, World
 
@@ -22,7 +22,7 @@ def test_while_jobs_complete_one_after_the_other_pods_are_listed_now_and_then() 
         ends = [job["status"]["conditions"][0]["type"] for job in world.api.objects[JOBS].values() if "status" in job]
         assert len(ends) == 30
         # A failure is looked at in the next pass.
-        assert world.api.lists[PODS] <= 30 * 0.4 / LISTEN_EVERY + ends.count("Failed") + 1
+        assert world.api.lists[PODS] <= 30 * 0.4 / COLLECT_INTERVAL_SECONDS + ends.count("Failed") + 1
 
 
 def test_places_are_taken_again_while_pods_are_listed() -> None:
@@ -60,7 +60,7 @@ def test_where_there_are_places_for_all_a_new_run_takes_all_of_its_own_at_once(s
         world.let_pass(10)
         for times in at.values():
             assert len(times) == 8
-            assert times[-1] - times[0] < 1.5 * PASS_EVERY  # all in one pass
+            assert times[-1] - times[0] < 1.5 * MIN_RECONCILE_INTERVAL_SECONDS  # all in one pass
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -82,7 +82,7 @@ def test_runs_that_have_their_share_take_all_of_it_again_at_once(seed: int, name
         for _ in range(3):
             for name in world.jobs(finished=False):
                 world.end_job(name, "unsaid")
-            world.let_pass(OFFER_AFTER + 1.5)
+            world.let_pass(OFFER_DELAY_SECONDS + 1.5)
             assert len(world.jobs(finished=False)) == 8
 
 
@@ -112,7 +112,7 @@ def test_places_that_get_free_are_soon_taken_by_all_runs_that_wait_side_by_side(
             mine = [name for name in world.jobs(finished=False) if name.startswith("one-")]
             for name in mine[:6]:
                 world.end_job(name, how)
-            world.let_pass(OFFER_AFTER + 3)
+            world.let_pass(OFFER_DELAY_SECONDS + 3)
             jobs = world.at_work()
             assert jobs.pop("one") == 32 - 6 * turn
             assert jobs.total() == 6 * turn
@@ -174,7 +174,7 @@ def test_jobs_of_an_ended_run_are_deleted_as_many_a_second_as_is_said(seed: int)
             world.let_pass(2)
             for name in world.jobs(finished=False):
                 world.end_job(name, "done")
-        world.let_pass(GRACE.total_seconds() + 70 / DELETE_PACE + 5)
+        world.let_pass(CLEANUP_DELAY.total_seconds() + 70 / DELETES_PER_SECOND + 5)
         assert len(deleted) >= 70 * 0.8  # those that failed are kept
-        waves = (later - earlier for earlier, later in zip(deleted, deleted[DELETE_PACE:], strict=False))
+        waves = (later - earlier for earlier, later in zip(deleted, deleted[DELETES_PER_SECOND:], strict=False))
         assert min(waves) > 1 - 2 * SLOWEST

@@ -10,7 +10,7 @@ from collections import Counter
 from typing import Any
 
 from scoring_operator.api.intervals import Intervals
-from scoring_operator.kube.client import Cluster, Limits
+from scoring_operator.kube.client import ClientTimeouts, KubeClient
 from scoring_operator.kube.credentials import Credentials
 from scoring_operator.kube.transport import Transport
 from tests.integration.operating import Memory, a_fleet, assemble
@@ -57,7 +57,7 @@ class World:
         self._session = Session(self.api)
         account = Credentials(server="https://simulated")
         transport = Transport(account, self._session, None, 30.0)  # type: ignore[arg-type]  # it stands for aiohttp's
-        cluster = Cluster(transport, Limits())
+        cluster = KubeClient(transport, ClientTimeouts())
         fleet = a_fleet(NAMESPACE)
         _, self._tasks = assemble(cluster, self.storage, fleet, namespace=NAMESPACE, most_jobs=self.most_jobs)
 
@@ -148,9 +148,12 @@ class World:
         if how in ("killed", "mute") or not size:
             return None
         if how == "passing":
-            return {"v": 1, "devices": size, "passing": {"StorageUnavailable": str(Intervals.below(size))}}
+            return {"v": 1, "devices": size, "passing": {"StorageUnavailable": str(Intervals.range_to(size))}}
         kinds = [self.luck.choices(KINDS, (80, 5, 5, 5, 5))[0] for _ in range(size)]
-        outcomes = {kind: str(Intervals.of(at for at, found in enumerate(kinds) if found == kind)) for kind in {*kinds}}
+        outcomes = {
+            kind: str(Intervals.from_positions(at for at, found in enumerate(kinds) if found == kind))
+            for kind in {*kinds}
+        }
         reasons = {"DataInvalid": outcomes["failed"]} if "failed" in outcomes else {}
         return {"v": 1, "devices": size, "outcomes": outcomes, "reasons": reasons, "rows": 60 * size}
 
@@ -207,7 +210,7 @@ class World:
         self._created[name] += 1
         if self._created[name] > 1 + min(self._lost[name], self._missed[name]):
             self.wrong.append(f"I1: Job {name} was created {self._created[name]} times")
-        twice = positions_of(job) & Intervals.of(self.told.get(uid, {}))
+        twice = positions_of(job) & Intervals.from_positions(self.told.get(uid, {}))
         if twice:
             self.wrong.append(f"I1: {name} runs positions {twice}, whose outcomes are on record")
         runs = {run["metadata"]["uid"] for run in self.api.objects[RUNS].values()}

@@ -21,7 +21,7 @@ Exception
 """
 
 
-class SettingsInvalid(Exception):
+class InvalidSettings(Exception):
     """The operator's own configuration cannot be used; the message names the setting and the next step."""
 
 
@@ -109,25 +109,25 @@ class ConfigurationInvalid(StorageError):
     """The fleet's storage settings do not fit what is there."""
 
 
-class InvalidRunError(ValueError):
+class InvalidRun(ValueError):
     """A stored ScoringRun that this operator cannot read; the message names the field."""
 
 
-class FleetsInvalidError(ValueError):
+class InvalidFleets(ValueError):
     """The fleets file cannot be used; the message names the fleet and the key."""
 
 
-class ProgressInvalidError(ValueError):
+class InvalidProgress(ValueError):
     """A progress ConfigMap that this operator cannot read."""
 
 
-class DeviceListInvalidError(ValueError):
+class InvalidDeviceList(ValueError):
     """A part of a device list that no operator wrote."""
 
 
-class TakenError(ApiError):
+class NameConflict(ApiError):
     """An object of a name that is ours belongs to somebody else."""
 
 
-class RunGoneError(Exception):
+class RunDeleted(Exception):
     """The run was deleted; its children go with it."""

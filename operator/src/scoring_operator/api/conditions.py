@@ -4,19 +4,19 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from scoring_operator.api.formatting import time_text
+from scoring_operator.api.formatting import format_time
 
 Conditions = list[dict[str, Any]]
 
 
-def condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any] | None:
+def find_condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any] | None:
     """The condition of this type in a status; None where there is none."""
     return next((found for found in status.get("conditions") or () if found.get("type") == kind), None)
 
 
 def true_condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any] | None:
     """Return the condition of this type if its status is True, else None."""
-    found = condition(status, kind)
+    found = find_condition(status, kind)
     return found if found is not None and found.get("status") == "True" else None
 
 
@@ -33,7 +33,7 @@ def set_condition(
         "reason": reason,
         "message": message[:1024],
         "observedGeneration": generation,
-        "lastTransitionTime": time_text(now) if flipped or old is None else old["lastTransitionTime"],
+        "lastTransitionTime": format_time(now) if flipped or old is None else old["lastTransitionTime"],
     }
     if old is None:
         conditions.append(entry)

@@ -13,10 +13,10 @@ import msgspec
 from msgspec import Struct, field
 
 from scoring_operator.api.scoringrun import Resources, ScoringRun
-from scoring_operator.errors import FleetsInvalidError
+from scoring_operator.errors import InvalidFleets
 
 Quantity = str | int
-_SUFFIXES = {
+_QUANTITY_SUFFIXES = {
     "": Decimal(1), "n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("1e-3"),
     "k": Decimal(10**3), "M": Decimal(10**6), "G": Decimal(10**9), "T": Decimal(10**12), "P": Decimal(10**15),
     "Ki": Decimal(2**10), "Mi": Decimal(2**20), "Gi": Decimal(2**30), "Ti": Decimal(2**40), "Pi": Decimal(2**50),
@@ -121,51 +121,51 @@ def parse_fleets(document: Any) -> dict[str, Fleet]:
     """
     entries = (document or {}).get("fleets") if isinstance(document, Mapping | None) else None
     if not isinstance(entries, list):
-        raise FleetsInvalidError("the fleets file must hold a list under the key `fleets`")
+        raise InvalidFleets("the fleets file must hold a list under the key `fleets`")
     fleets: dict[str, Fleet] = {}
     for index, entry in enumerate(entries):
-        fleet = parse_fleet(entry, called=f"number {index + 1}")
+        fleet = parse_fleet(entry, fallback_name=f"number {index + 1}")
         if fleet.name in fleets:
-            raise FleetsInvalidError(f"fleet {fleet.name!r} is defined twice; give each fleet a name of its own")
+            raise InvalidFleets(f"fleet {fleet.name!r} is defined twice; give each fleet a name of its own")
         fleets[fleet.name] = fleet
     return fleets
 
 
-def parse_fleet(entry: Any, *, called: str = "") -> Fleet:
+def parse_fleet(entry: Any, *, fallback_name: str = "") -> Fleet:
     """Read one fleet; `called` names it in errors while its own name is not known.
 
     Raises:
         FleetsInvalidError: as `parse_fleets`.
     """
-    name = (isinstance(entry, Mapping) and entry.get("name")) or called
+    name = (isinstance(entry, Mapping) and entry.get("name")) or fallback_name
     try:
         fleet = msgspec.convert(entry, Fleet)
     except msgspec.ValidationError as error:
-        raise FleetsInvalidError(f"fleet {name}: {error}") from error
+        raise InvalidFleets(f"fleet {name}: {error}") from error
     if fleet.storage.auth == "existingSecret" and fleet.storage.existing_secret is None:
-        raise FleetsInvalidError(
+        raise InvalidFleets(
             f"fleet {name}: storage.auth is existingSecret, but storage.existingSecret is not set; "
             "name the Secret there, or use workloadIdentity"
         )
     return fleet
 
 
-def quantity(value: Quantity) -> Decimal:
+def parse_quantity(value: Quantity) -> Decimal:
     """A Kubernetes quantity such as `500m` or `1Gi` as a number.
 
     Raises:
         ValueError: not a quantity.
     """
     match = re.fullmatch(r"([0-9.]+(?:[eE][+-]?[0-9]+)?)([a-zA-Z]*)", str(value))
-    if not match or match[2] not in _SUFFIXES:
+    if not match or match[2] not in _QUANTITY_SUFFIXES:
         raise ValueError(f"{value!r} is no quantity such as 500m or 1Gi")
     try:
-        return Decimal(match[1]) * _SUFFIXES[match[2]]
+        return Decimal(match[1]) * _QUANTITY_SUFFIXES[match[2]]
     except InvalidOperation as error:
         raise ValueError(f"{value!r} is no quantity such as 500m or 1Gi") from error
 
 
-def excess(resources: Resources, fleet: Fleet) -> str:
+def resource_excess(resources: Resources, fleet: Fleet) -> str:
     """What of a run's resources the fleet does not allow ('' for nothing).
 
     The bound is `maxResources`; a resource that it does not name may not exceed the fleet's own default, so that an
@@ -176,7 +176,7 @@ def excess(resources: Resources, fleet: Fleet) -> str:
         for name, value in wanted.items():
             most = fleet.scorer.max_resources.get(name, own.limits.get(name, own.requests.get(name)))
             try:
-                if most is not None and quantity(value) <= quantity(most):
+                if most is not None and parse_quantity(value) <= parse_quantity(most):
                     continue
             except ValueError as error:
                 return f"resources.{part}.{name}: {error}"

@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 from scoring_operator.api.scoringrun import Window
 
 
-def time_text(time: datetime) -> str:
+def format_time(time: datetime) -> str:
     """A time as Kubernetes writes it: UTC, whole seconds."""
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def duration_text(duration: timedelta) -> str:
+def format_duration(duration: timedelta) -> str:
     """A duration as kubectl writes ages: 45s, 12m5s, 1h3m."""
     seconds = max(int(duration.total_seconds()), 0)
     if seconds < 60:
@@ -21,7 +21,7 @@ def duration_text(duration: timedelta) -> str:
     return f"{seconds // 3600}h{seconds % 3600 // 60}m"
 
 
-def window_text(window: Window) -> str:
+def format_window(window: Window) -> str:
     """A window for the column: its start and its length."""
     hours, seconds = divmod(int(window.length.total_seconds()), 3600)
     minutes, rest = divmod(seconds, 60)
@@ -29,7 +29,7 @@ def window_text(window: Window) -> str:
     return f"{window.start.astimezone(UTC):%Y-%m-%dT%H:%MZ}/{''.join(parts)}"
 
 
-_DURATION = re.compile(
+_DURATION_PATTERN = re.compile(
     r"P(?=[0-9T])(?:(?P<days>\d{1,4})D)?"
     r"(?:T(?=\d)(?:(?P<hours>\d{1,5})H)?(?:(?P<minutes>\d{1,6})M)?(?:(?P<seconds>\d{1,7})S)?)?"
 )
@@ -43,12 +43,7 @@ def parse_duration(text: str) -> timedelta:
     Raises:
         ValueError: The text is none.
     """
-    match = _DURATION.fullmatch(text)
+    match = _DURATION_PATTERN.fullmatch(text)
     if match is None:
         raise ValueError(f"{text!r} is no duration of days, hours, minutes and seconds, such as PT1H or P1D")
     return timedelta(**{unit: int(number) for unit, number in match.groupdict(default="0").items()})
-
-
-def stamp(moment: datetime) -> str:
-    """Write a time in UTC as Kubernetes does: 2018-08-28T23:00:00Z."""
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -25,17 +25,17 @@ class Intervals:
         self._size = sum(last - first + 1 for first, last in spans)
 
     @classmethod
-    def of(cls, positions: Iterable[int]) -> Self:
+    def from_positions(cls, positions: Iterable[int]) -> Self:
         """The set of these positions, in any order, with repetitions or not."""
-        return cls.joined((position, position) for position in positions)
+        return cls.from_spans((position, position) for position in positions)
 
     @classmethod
-    def joined(cls, spans: Iterable[Span]) -> Self:
+    def from_spans(cls, spans: Iterable[Span]) -> Self:
         """The set of all positions in these inclusive spans, in any order, overlapping or not."""
         return cls(_merge(sorted(spans)))
 
     @classmethod
-    def below(cls, end: int) -> Self:
+    def range_to(cls, end: int) -> Self:
         """All positions from 0 up to and without `end`."""
         return cls(((0, end - 1),) if end > 0 else ())
 
@@ -97,7 +97,7 @@ class Intervals:
     def __or__(self, other: "Intervals") -> "Intervals":
         if not self.spans or not other.spans:
             return self if self.spans else other
-        return Intervals.joined(self.spans + other.spans)
+        return Intervals.from_spans(self.spans + other.spans)
 
     def __sub__(self, other: "Intervals") -> "Intervals":
         if not self.spans or not other.spans:

@@ -36,17 +36,17 @@ def job_name(run: str, uid: str, first: int, last: int, round_: int) -> str:
     return f"{run}-{digest(uid, first, last, round_)}"
 
 
-def report_name(run: ScoringRun) -> str:
+def report_job_name(run: ScoringRun) -> str:
     """The name of the Job that reports on a run's window."""
     return f"{run.name}-{digest(run.uid, 'report')}"
 
 
-def progress_name(run: ScoringRun) -> str:
+def progress_config_map_name(run: ScoringRun) -> str:
     """The name of the ConfigMap that holds a run's progress."""
     return f"{run.name}-{digest(run.uid, 'progress')}"
 
 
-def device_list_name(run: ScoringRun, settings: bytes, content: bytes) -> str:
+def device_list_config_map_name(run: ScoringRun, settings: bytes, content: bytes) -> str:
     """The name of a ConfigMap that holds a part of the device list.
 
     Another content has another name, and so has a list frozen under other settings of the fleet: that a ConfigMap of

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from scoring_operator.errors import InvalidRunError
+from scoring_operator.errors import InvalidRun
 
 GROUP, VERSION, PLURAL, KIND = "fleetscore.dev", "v1alpha1", "scoringruns", "ScoringRun"
 SCHEDULE_LABEL = "fleetscore.dev/schedule"
@@ -105,7 +105,7 @@ def has_ended(status: Mapping[str, Any]) -> bool:
     return any(c.get("type") in ("Complete", "Failed") and c.get("status") == "True" for c in conditions)
 
 
-def parse(body: Mapping[str, Any]) -> ScoringRun:
+def parse_run(body: Mapping[str, Any]) -> ScoringRun:
     """Read the JSON of a ScoringRun.
 
     Args:
@@ -132,10 +132,10 @@ def parse(body: Mapping[str, Any]) -> ScoringRun:
             ScoringRun,
         )
     except msgspec.ValidationError as error:
-        raise InvalidRunError(str(error)) from error
+        raise InvalidRun(str(error)) from error
 
 
-def limit_of(value: int | str, total: int) -> int:
+def resolve_limit(value: int | str, total: int) -> int:
     """How many of `total` devices a bound allows: an int as it is, a percentage rounded up."""
     if isinstance(value, int):
         return value

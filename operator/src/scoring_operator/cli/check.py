@@ -11,15 +11,15 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from scoring_operator.api.conditions import condition
+from scoring_operator.api.conditions import find_condition
 from scoring_operator.api.scoringrun import GROUP, KIND, PLURAL, VERSION, has_ended
 from scoring_operator.cli.create_run import run_to_exit_code
-from scoring_operator.errors import NotFound, SettingsInvalid
-from scoring_operator.kube.client import Cluster
+from scoring_operator.errors import InvalidSettings, NotFound
+from scoring_operator.kube.client import KubeClient
 
-FAILED = 1
-LOOK_EVERY = 1.0  # seconds
-REPORT_SECONDS = 90.0  # after the end, that the run's report is waited for
+EXIT_FAILED = 1
+POLL_INTERVAL_SECONDS = 1.0  # seconds
+REPORT_TIMEOUT_SECONDS = 90.0  # after the end, that the run's report is waited for
 WINDOW = {"start": "2000-01-01T00:00:00Z", "end": "2000-01-01T01:00:00Z"}  # that of `device-scorer check`
 Object = Mapping[str, Any]
 
@@ -48,41 +48,41 @@ def run(args: argparse.Namespace) -> int:
 
 async def _check(args: argparse.Namespace) -> int:
     if not args.namespace:
-        raise SettingsInvalid("no namespace is given: use --namespace")
+        raise InvalidSettings("no namespace is given: use --namespace")
     runs = f"/apis/{GROUP}/{VERSION}/namespaces/{args.namespace}/{PLURAL}"
-    async with Cluster.connect() as cluster:
-        created = await cluster.create(runs, check_run(args.fleet, args.device))
+    async with KubeClient.connect() as client:
+        created = await client.create(runs, build_check_run(args.fleet, args.device))
         name = created["metadata"]["name"]
         print(f"ScoringRun {args.namespace}/{name} created: fleet {args.fleet}, device {args.device}", flush=True)
         try:
-            status = await _follow(cluster, f"{runs}/{name}", args.seconds)
+            status = await _wait_for_end(client, f"{runs}/{name}", args.seconds)
         finally:
             with suppress(NotFound):
-                await cluster.delete(f"{runs}/{name}")
-    code, text = judge(status)
+                await client.delete(f"{runs}/{name}")
+    code, text = evaluate(status)
     print(f"ScoringRun {args.namespace}/{name} {text}")
     return code
 
 
-async def _follow(cluster: Cluster, path: str, seconds: float) -> Object:
+async def _wait_for_end(client: KubeClient, path: str, timeout_seconds: float) -> Object:
     """Wait for the run's end and its report, telling each change of its phase; give its status as it is then."""
-    phase, deadline = "", time.monotonic() + seconds
+    phase, deadline = "", time.monotonic() + timeout_seconds
     while True:
-        status: Object = (await cluster.get(path)).get("status") or {}
+        status: Object = (await client.get(path)).get("status") or {}
         if status.get("phase", phase) != phase:
             phase = status["phase"]
             print(f"  {phase}: {status.get('message', '')}", flush=True)
         if has_ended(status):
             # The report comes after the end, and writes beside the predictions that are taken away afterwards.
-            deadline = min(deadline, time.monotonic() + REPORT_SECONDS)
-            if (condition(status, "Reported") or {}).get("status") != "Unknown":
+            deadline = min(deadline, time.monotonic() + REPORT_TIMEOUT_SECONDS)
+            if (find_condition(status, "Reported") or {}).get("status") != "Unknown":
                 return status
         if time.monotonic() > deadline:
             return status
-        await asyncio.sleep(LOOK_EVERY)
+        await asyncio.sleep(POLL_INTERVAL_SECONDS)
 
 
-def check_run(fleet: str, device: str) -> dict[str, Any]:
+def build_check_run(fleet: str, device: str) -> dict[str, Any]:
     """The run: one device, scored anew whatever was there, and no failure too many, so that it ends with its counts."""
     limits = {"maxFailedDevices": "100%", "maxEmptyDevices": "100%", "ttlSecondsAfterFinished": 3600}
     return {
@@ -93,12 +93,12 @@ def check_run(fleet: str, device: str) -> dict[str, Any]:
     }
 
 
-def judge(status: Object) -> tuple[int, str]:
+def evaluate(status: Object) -> tuple[int, str]:
     """The exit code, and in words how the run ended that had this status at last."""
     devices, results = status.get("devices", {}), status.get("results", {})
     if not has_ended(status):
-        told = status.get("message") or "the operator has said nothing: is its pod ready?"
-        return FAILED, f"has not ended in time: {told}"
+        message = status.get("message") or "the operator has said nothing: is its pod ready?"
+        return EXIT_FAILED, f"has not ended in time: {message}"
     if devices.get("scored"):
         return 0, f"scored its device: {results.get('rows', 0)} rows, {results.get('anomalies', 0)} anomalies"
     if status.get("failureReasons") == {"ModelNotFound": 1}:
@@ -107,4 +107,4 @@ def judge(status: Object) -> tuple[int, str]:
             "nothing was scored, because nothing here may write a model"
         )
     failures = [f"{one.get('reason')}: {one.get('message')}" for one in status.get("failures", ())]
-    return FAILED, "; ".join([f"did not score its device: {status.get('message', '')}", *failures])
+    return EXIT_FAILED, "; ".join([f"did not score its device: {status.get('message', '')}", *failures])

@@ -14,14 +14,20 @@ from typing import Any
 
 import yaml
 
-from scoring_operator.api.formatting import parse_duration, stamp
+from scoring_operator.api.formatting import format_time, parse_duration
 from scoring_operator.api.scoringrun import GROUP, PLURAL, VERSION
-from scoring_operator.errors import AlreadyExists, ApiError, Invalid, NotFound, SettingsInvalid, Unavailable
-from scoring_operator.kube.client import Cluster
-from scoring_operator.schedules.windows import Schedule, find_schedule, schedule_run, scheduled_time, window_before
+from scoring_operator.errors import AlreadyExists, ApiError, Invalid, InvalidSettings, NotFound, Unavailable
+from scoring_operator.kube.client import KubeClient
+from scoring_operator.schedules.windows import (
+    Schedule,
+    build_run,
+    last_complete_window,
+    scheduled_time,
+    select_schedule,
+)
 
-USAGE, REFUSED, TRY_AGAIN = 64, 65, 75  # the CronJob's Job gives up at once on the first two
-LONGEST_WAIT = 60.0  # seconds that a firing may be early
+EXIT_USAGE, EXIT_REJECTED, EXIT_RETRY = 64, 65, 75  # the CronJob's Job gives up at once on the first two
+MAX_WAIT_SECONDS = 60.0  # seconds that a firing may be early
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,15 +73,15 @@ def run_to_exit_code(command: str, work: Coroutine[Any, Any, int]) -> int:
     """Do a command's work; what goes wrong is one line and an exit code."""
     try:
         return asyncio.run(work)
-    except SettingsInvalid as error:
-        return _complain(command, str(error), USAGE)
+    except InvalidSettings as error:
+        return _fail(command, str(error), EXIT_USAGE)
     except Invalid as error:
-        return _complain(command, f"the API server refuses the run: {error}", REFUSED)
+        return _fail(command, f"the API server refuses the run: {error}", EXIT_REJECTED)
     except ApiError as error:
-        return _complain(command, f"{error}; trying again may help", TRY_AGAIN)
+        return _fail(command, f"{error}; trying again may help", EXIT_RETRY)
 
 
-def _complain(command: str, message: str, code: int) -> int:
+def _fail(command: str, message: str, code: int) -> int:
     print(f"{command}: {message}", file=sys.stderr)
     return code
 
@@ -83,27 +89,29 @@ def _complain(command: str, message: str, code: int) -> int:
 async def _create(args: argparse.Namespace) -> int:
     for name in ("job", "namespace"):
         if not getattr(args, name):
-            raise SettingsInvalid(f"no {name} is given: use --{name}, or set it in the pod from the downward API")
+            raise InvalidSettings(f"no {name} is given: use --{name}, or set it in the pod from the downward API")
     schedule = read_schedule(args.schedules_file, args.schedule)
-    async with Cluster.connect() as cluster:
+    async with KubeClient.connect() as client:
         try:
-            job = await cluster.get(f"/apis/batch/v1/namespaces/{args.namespace}/jobs/{args.job}")
+            job = await client.get(f"/apis/batch/v1/namespaces/{args.namespace}/jobs/{args.job}")
         except NotFound:
-            raise SettingsInvalid(
+            raise InvalidSettings(
                 f"there is no Job {args.namespace}/{args.job}; --job must name this pod's own"
             ) from None
         try:
-            moment = scheduled_time(job)
+            scheduled = scheduled_time(job)
         except ValueError as error:
-            raise SettingsInvalid(f"Job {args.namespace}/{args.job}: scheduled time {error}") from None
+            raise InvalidSettings(f"Job {args.namespace}/{args.job}: scheduled time {error}") from None
         delay = parse_duration(schedule.delay)
-        window = window_before(moment, length=parse_duration(schedule.window), delay=delay)
-        await _wait_until(window.end + delay, cluster)
-        body = schedule_run(schedule, window, namespace=args.namespace)
+        window = last_complete_window(scheduled, length=parse_duration(schedule.window), delay=delay)
+        await _wait_until(window.end + delay, client)
+        body = build_run(schedule, window, namespace=args.namespace)
         name = f"ScoringRun {args.namespace}/{body['metadata']['name']}"
-        span = f"window {stamp(window.start)} to {stamp(window.end)}, scheduled for {stamp(moment)}"
+        span = (
+            f"window {format_time(window.start)} to {format_time(window.end)}, scheduled for {format_time(scheduled)}"
+        )
         try:
-            await cluster.create(f"/apis/{GROUP}/{VERSION}/namespaces/{args.namespace}/{PLURAL}", body)
+            await client.create(f"/apis/{GROUP}/{VERSION}/namespaces/{args.namespace}/{PLURAL}", body)
         except AlreadyExists:
             print(f"{name} exists already: nothing to do ({span})")
         else:
@@ -111,7 +119,7 @@ async def _create(args: argparse.Namespace) -> int:
         return 0
 
 
-async def _wait_until(due: datetime, cluster: Cluster) -> None:
+async def _wait_until(due: datetime, client: KubeClient) -> None:
     """Wait for the time at which a window's readings are in, in case the clock that fired is ahead.
 
     A run that came before its readings would find none, or a part of them, and its predictions would stand.
@@ -119,9 +127,9 @@ async def _wait_until(due: datetime, cluster: Cluster) -> None:
     Raises:
         Unavailable: It is too far off.
     """
-    ahead = (due - cluster.now()).total_seconds()
-    if ahead > LONGEST_WAIT:
-        what = f"readings are due at {stamp(due)}, {ahead:.0f} s from now by the API server's clock"
+    ahead = (due - client.now()).total_seconds()
+    if ahead > MAX_WAIT_SECONDS:
+        what = f"readings are due at {format_time(due)}, {ahead:.0f} s from now by the API server's clock"
         raise Unavailable(f"{what}: is the clock of the controller manager's node right?")
     if ahead > 0:
         await asyncio.sleep(ahead)
@@ -136,7 +144,7 @@ def read_schedule(path: Path, name: str) -> Schedule:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise SettingsInvalid(f"schedules file {path}: {error.strerror}") from None
+        raise InvalidSettings(f"schedules file {path}: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsInvalid(f"schedules file {path} is no YAML: {error}") from None
-    return find_schedule(document, name)
+        raise InvalidSettings(f"schedules file {path} is no YAML: {error}") from None
+    return select_schedule(document, name)

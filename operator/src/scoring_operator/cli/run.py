@@ -11,7 +11,7 @@ from importlib.metadata import version
 import yaml
 
 from scoring_operator.api.fleets import Fleet, parse_fleets
-from scoring_operator.errors import FleetsInvalidError, SettingsInvalid
+from scoring_operator.errors import InvalidFleets, InvalidSettings
 from scoring_operator.kube import credentials
 from scoring_operator.observability import logs
 from scoring_operator.runtime.settings import Settings, from_environment
@@ -30,14 +30,17 @@ def run(arguments: argparse.Namespace) -> int:
     fleets = read_fleets(settings)
     account = credentials.load(os.environ)
     handlers = import_module("scoring_operator.runtime.kopf_handlers")  # kopf and all that: only now
-    service = import_module("scoring_operator.runtime.manager").Service(settings, fleets, account)
-    where = ", ".join(settings.watch_namespaces) or "all namespaces"
+    manager = import_module("scoring_operator.runtime.manager").Manager(settings, fleets, account)
+    namespaces = ", ".join(settings.watch_namespaces) or "all namespaces"
     logging.getLogger(__name__).info(
-        "scoring-operator %s serves fleets %s in %s", version("scoring-operator"), ", ".join(fleets) or "(none)", where
+        "scoring-operator %s serves fleets %s in %s",
+        version("scoring-operator"),
+        ", ".join(fleets) or "(none)",
+        namespaces,
     )
     gc.freeze()  # what is imported stays: without this a third of a large listing's CPU goes into visiting it
-    handlers.run(settings, service, account)
-    return 1 if service.failed else 0
+    handlers.run(settings, manager, account)
+    return 1 if manager.failed else 0
 
 
 def read_fleets(settings: Settings) -> Mapping[str, Fleet]:
@@ -50,6 +53,6 @@ def read_fleets(settings: Settings) -> Mapping[str, Fleet]:
     try:
         return parse_fleets(yaml.safe_load(path.read_text(encoding="utf-8")))
     except OSError as error:
-        raise SettingsInvalid(f"fleets file {path}: {error.strerror}; set FLEETSCORE_FLEETS_FILE") from None
-    except (yaml.YAMLError, UnicodeDecodeError, FleetsInvalidError) as error:
-        raise SettingsInvalid(f"fleets file {path}: {' '.join(str(error).split())}") from None  # YAML's has many lines
+        raise InvalidSettings(f"fleets file {path}: {error.strerror}; set FLEETSCORE_FLEETS_FILE") from None
+    except (yaml.YAMLError, UnicodeDecodeError, InvalidFleets) as error:
+        raise InvalidSettings(f"fleets file {path}: {' '.join(str(error).split())}") from None  # YAML's has many lines

@@ -17,10 +17,10 @@ from scoring_operator.errors import ConfigurationInvalid
 
 DEVICE_ID = re.compile(r"[A-Za-z0-9\-.%_#*?!(),:=@$']{1,128}")
 """What IoT Hub allows as a device id."""
-_PLAIN = re.compile(r"[A-Za-z0-9\-][A-Za-z0-9\-_.]{0,127}")  # ids that are written as they are
+_UNESCAPED_ID = re.compile(r"[A-Za-z0-9\-][A-Za-z0-9\-_.]{0,127}")  # ids that are written as they are
 
 
-def segment(device: str) -> str:
+def encode_id(device: str) -> str:
     """Write an id as one path segment."""
     if not device.strip("."):
         return "%2E" * len(device)
@@ -28,33 +28,33 @@ def segment(device: str) -> str:
     return "%5F" + text[1:] if text.startswith("_") else text
 
 
-def device_of(text: str) -> str | None:
+def decode_id(text: str) -> str | None:
     """Read a path segment; None where it denotes no device."""
-    if _PLAIN.fullmatch(text):
+    if _UNESCAPED_ID.fullmatch(text):
         return text
     try:
         device = unquote_to_bytes(text).decode()
     except UnicodeDecodeError:
         return None
-    return device if DEVICE_ID.fullmatch(device) and segment(device) == text else None
+    return device if DEVICE_ID.fullmatch(device) and encode_id(device) == text else None
 
 
 @dataclass(frozen=True)
-class Place:
+class PathPattern:
     """Where the blobs of all devices lie: what stands before and after the device's segment."""
 
     prefix: str
     suffix: str
 
-    def device(self, blob: str) -> str | None:
+    def device_id(self, blob: str) -> str | None:
         """Give the device of a blob's name; None where it denotes none."""
         end = len(blob) - len(self.suffix)
         if end < len(self.prefix) or not blob.startswith(self.prefix) or not blob.endswith(self.suffix):
             return None
-        return device_of(blob[len(self.prefix) : end])
+        return decode_id(blob[len(self.prefix) : end])
 
 
-def place(template: str, values: Mapping[str, str] | None = None) -> Place:
+def compile_pattern(template: str, values: Mapping[str, str] | None = None) -> PathPattern:
     """Fill in a path template of a fleet, all but the device.
 
     Args:
@@ -70,23 +70,23 @@ def place(template: str, values: Mapping[str, str] | None = None) -> Place:
         raise ConfigurationInvalid(
             f"path template {template!r} of the fleet cannot be used: mend it in the chart's values"
         )
-    return Place(*filled)
+    return PathPattern(*filled)
 
 
-def window_text(window: Window) -> str:
+def window_slug(window: Window) -> str:
     """Write a window as blob names have it: 20180828T230000Z_20180829T000000Z."""
     return "_".join(f"{moment.astimezone(UTC):%Y%m%dT%H%M%SZ}" for moment in (window.start, window.end))
 
 
-def data_places(template: str, partition: timedelta, window: Window) -> list[Place]:
+def data_patterns(template: str, partition: timedelta, window: Window) -> list[PathPattern]:
     """Give the places of the readings of every partition that overlaps the window; partitions count from the epoch."""
     step = int(partition.total_seconds())
     first = int(window.start.timestamp()) // step * step
     starts = (datetime.fromtimestamp(at, UTC) for at in range(first, int(window.end.timestamp()), step))
-    return list(dict.fromkeys(place(template, _times(start)) for start in starts))
+    return list(dict.fromkeys(compile_pattern(template, _time_placeholders(start)) for start in starts))
 
 
-def _times(start: datetime) -> dict[str, str]:
+def _time_placeholders(start: datetime) -> dict[str, str]:
     return {
         "yyyy": f"{start.year:04d}",
         "MM": f"{start:%m}",
@@ -96,5 +96,5 @@ def _times(start: datetime) -> dict[str, str]:
     }
 
 
-FAILURES = "_failures.csv"
-MOST_BYTES = 32 * 1024 * 1024  # 100,000 devices with a message of 250 bytes each
+FAILURES_FILE = "_failures.csv"
+MAX_FAILURES_BYTES = 32 * 1024 * 1024  # 100,000 devices with a message of 250 bytes each

@@ -4,34 +4,36 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scoring_operator.api.fleets import Fleet
-from scoring_operator.api.formatting import time_text
+from scoring_operator.api.formatting import format_time
 from scoring_operator.api.scoringrun import ScoringRun
 
-EXIT_CONFIGURATION, EXIT_PASSING = 64, 75
-REPORT_SECONDS = 3600  # for the report's Job, from its creation
+EXIT_CONFIGURATION, EXIT_TRANSIENT = 64, 75
+REPORT_DEADLINE_SECONDS = 3600  # for the report's Job, from its creation
 RUN_FOLDER = "/run/scoring"  # where it finds the run's device list and progress
-EXIT_FINAL = 65  # no device could be scored and trying again would not help
+EXIT_PERMANENT = 65  # no device could be scored and trying again would not help
 
 
-def arguments(run: ScoringRun, job: str, devices: Sequence[str], extra: Sequence[str] = ()) -> list[str]:
+def score_arguments(
+    run: ScoringRun, job: str, devices: Sequence[str], extra_arguments: Sequence[str] = ()
+) -> list[str]:
     """The scorer's arguments, with the fleet's extra ones: the same line in `kubectl describe` and on a laptop."""
     spec = run.spec
     return [
         "score",
-        "--window-start", time_text(spec.window.start),
-        "--window-end", time_text(spec.window.end),
+        "--window-start", format_time(spec.window.start),
+        "--window-end", format_time(spec.window.end),
         *(f"--tag={tag}" for tag in spec.tags),
         "--write-policy", spec.write_policy,
         "--run-uid", run.uid,
         "--job-name", job,
         "--device-deadline-seconds", str(spec.device_deadline_seconds),
-        *extra,
+        *extra_arguments,
         "--",
         *devices,
     ]  # fmt: skip
 
 
-def report_arguments(run: ScoringRun, lists: int) -> list[str]:
+def report_arguments(run: ScoringRun, part_count: int) -> list[str]:
     """The arguments of the report's Job, whose device list has so many parts.
 
     A run that was asked for some devices only says nothing of the others, which belong to the window all the same.
@@ -39,16 +41,16 @@ def report_arguments(run: ScoringRun, lists: int) -> list[str]:
     window, source = run.spec.window, run.spec.devices
     return [
         "report",
-        "--window-start", time_text(window.start),
-        "--window-end", time_text(window.end),
-        *(f"--devices={RUN_FOLDER}/devices-{part}" for part in range(lists)),
+        "--window-start", format_time(window.start),
+        "--window-end", format_time(window.end),
+        *(f"--devices={RUN_FOLDER}/devices-{part}" for part in range(part_count)),
         f"--progress={RUN_FOLDER}/progress",
         f"--run-uid={run.uid}",
         *(["--and-modelled"] if source.ids or source.include or source.retry_of else []),
     ]  # fmt: skip
 
 
-def escape(argument: str) -> str:
+def escape_argument(argument: str) -> str:
     """An argument as a manifest has to have it, so that the kubelet passes it on as it is.
 
     The kubelet puts the value of a variable in the place of $(NAME) and makes $$ a $. A device may be called
@@ -57,7 +59,7 @@ def escape(argument: str) -> str:
     return argument.replace("$", "$$")
 
 
-def environment(fleet: Fleet) -> list[dict[str, Any]]:
+def scorer_environment(fleet: Fleet) -> list[dict[str, Any]]:
     """The scorer's settings as environment variables; a secret only by reference."""
     storage = fleet.storage
     secret = storage.existing_secret if storage.auth == "existingSecret" else None

@@ -14,29 +14,29 @@ from contextlib import closing
 from typing import Any
 
 from scoring_operator.api.fleets import Fleet
-from scoring_operator.api.scoringrun import GROUP, PLURAL, VERSION, parse
+from scoring_operator.api.scoringrun import GROUP, PLURAL, VERSION, parse_run
 from scoring_operator.api.views import JobView
-from scoring_operator.controller.job_limiter import Sharing
-from scoring_operator.controller.reconciler import Runner
-from scoring_operator.errors import ApiError, InvalidRunError, LeaseLost, RunGoneError
-from scoring_operator.kube.client import Cluster
-from scoring_operator.kube.informer import Mirror
+from scoring_operator.controller.job_limiter import JobLimiter
+from scoring_operator.controller.reconciler import RunReconciler
+from scoring_operator.errors import ApiError, InvalidRun, LeaseLost, RunDeleted
+from scoring_operator.kube.client import KubeClient
+from scoring_operator.kube.informer import Informer
 from scoring_operator.observability.logs import current_run
 from scoring_operator.resources import run_conditions
 from scoring_operator.resources.jobs import ScorerImage
 from scoring_operator.storage.protocol import FleetStorage
 
-PASS_EVERY = 0.2  # seconds between the beginnings of a run's passes
-RESYNC = 60.0  # seconds between looks at everything
-LONGEST_BACKOFF = 30.0
+MIN_RECONCILE_INTERVAL_SECONDS = 0.2  # seconds between the beginnings of a run's passes
+RESYNC_INTERVAL_SECONDS = 60.0  # seconds between looks at everything
+MAX_BACKOFF_SECONDS = 30.0
 
 Key = tuple[str, str]
-Wake = tuple[str, str, Mapping[str, Any] | None]
+RunEvent = tuple[str, str, Mapping[str, Any] | None]
 
 _log = logging.getLogger(__name__)
 
 
-class Engine:
+class Controller:
     """The engine of all runs; belongs to the event loop that runs `run`, except for `wake`.
 
     Args:
@@ -51,8 +51,8 @@ class Engine:
 
     def __init__(
         self,
-        cluster: Cluster,
-        jobs: Mirror[JobView],
+        cluster: KubeClient,
+        jobs: Informer[JobView],
         fleets: Mapping[str, Fleet],
         storage: FleetStorage,
         image: ScorerImage,
@@ -61,17 +61,17 @@ class Engine:
         most_jobs: int = 1000,
     ) -> None:
         self.passed_at = time.monotonic()
-        self.runners: dict[Key, Runner] = {}
+        self.runners: dict[Key, RunReconciler] = {}
         self._cluster = cluster
         self._mirror = jobs
         self._fleets = fleets
         self._storage = storage
         self._image = image
-        self._sharing = Sharing(most_jobs, self.runners.values(), self._ring)
+        self._sharing = JobLimiter(most_jobs, self.runners.values(), self._ring)
         self._jobs: dict[str, dict[str, JobView]] = {}  # by the uid of their run
-        self._by_uid: dict[str, Runner] = {}
+        self._by_uid: dict[str, RunReconciler] = {}
         self._bells: dict[str, asyncio.Event] = {}
-        self._wakes: deque[Wake] = deque()
+        self._wakes: deque[RunEvent] = deque()
         self._called: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         base = f"/apis/{GROUP}/{VERSION}"
@@ -93,12 +93,12 @@ class Engine:
     async def run(self) -> None:
         """Work until cancelled; ends with LeaseLost when a write was refused because another operator took over."""
         self._loop, self._called = asyncio.get_running_loop(), asyncio.Event()
-        await self._mirror.wait_synced()
+        await self._mirror.wait_for_sync()
         async with asyncio.TaskGroup() as tasks:
             next_list = 0.0
             while True:
                 if time.monotonic() >= next_list:
-                    next_list = time.monotonic() + (RESYNC if await self._list(tasks) else 5.0)
+                    next_list = time.monotonic() + (RESYNC_INTERVAL_SECONDS if await self._list(tasks) else 5.0)
                 self._called.clear()
                 while self._wakes:
                     await self._answer(self._wakes.popleft(), tasks)
@@ -121,7 +121,7 @@ class Engine:
             await self._check(key)
         return True
 
-    async def _answer(self, wake: Wake, tasks: asyncio.TaskGroup) -> None:
+    async def _answer(self, wake: RunEvent, tasks: asyncio.TaskGroup) -> None:
         namespace, name, body = wake
         if body is None:
             await self._check((namespace, name))
@@ -135,7 +135,7 @@ class Engine:
             return
         try:
             await runner.refresh()
-        except RunGoneError:
+        except RunDeleted:
             self._forget(runner)
         except ApiError as error:
             _log.warning("run %s/%s cannot be read: %s", *key, error)
@@ -145,8 +145,8 @@ class Engine:
         meta = body.get("metadata") or {}
         key = (str(meta.get("namespace")), str(meta.get("name")))
         try:
-            run = parse(body)
-        except InvalidRunError as error:
+            run = parse_run(body)
+        except InvalidRun as error:
             tasks.create_task(self._complain(body, f"the operator cannot read it: {error}"))
             return
         known = self.runners.get(key)
@@ -161,7 +161,7 @@ class Engine:
             known.take(run)
             self._ring(known)
             return
-        runner = Runner(run, self._cluster, self._storage, self._fleets, self._image)
+        runner = RunReconciler(run, self._cluster, self._storage, self._fleets, self._image)
         runner.jobs = self._jobs.setdefault(run.uid, {})
         self.runners[key] = self._by_uid[run.uid] = runner
         self._bells[run.uid] = asyncio.Event()
@@ -170,7 +170,7 @@ class Engine:
     async def _complain(self, body: Mapping[str, Any], message: str) -> None:
         """Say in a run's status that it cannot be read; when it has changed it is tried again."""
         meta = body["metadata"]
-        patch = run_conditions.unreadable(body, message, self._cluster.now())
+        patch = run_conditions.invalid_spec_patch(body, message, self._cluster.now())
         if patch is None:
             return
         _log.error("run %s/%s: %s", meta["namespace"], meta["name"], message)
@@ -180,7 +180,7 @@ class Engine:
         except ApiError as error:
             _log.warning("that could not be said in its status: %s", error)
 
-    def _forget(self, runner: Runner) -> None:
+    def _forget(self, runner: RunReconciler) -> None:
         run = runner.run
         if self.runners.get((run.namespace, run.name)) is runner:
             del self.runners[run.namespace, run.name]
@@ -189,7 +189,7 @@ class Engine:
             bell.set()
         self._wake_all()
 
-    async def _drive(self, runner: Runner) -> None:
+    async def _drive(self, runner: RunReconciler) -> None:
         """Make passes for one run until it is gone."""
         uid, bell = runner.run.uid, self._bells[runner.run.uid]
         current_run.set(f"{runner.run.namespace}/{runner.run.name}")
@@ -202,7 +202,7 @@ class Engine:
                     pause = await runner.step(lambda: self._sharing.around(runner))
                     self._sharing.freed()
                     backoff = 1.0
-                except RunGoneError as error:
+                except RunDeleted as error:
                     _log.info("the run is gone: %s", error)
                     self._forget(runner)
                     return
@@ -212,13 +212,15 @@ class Engine:
                     _log.warning(
                         "pass failed, again in %.0f s: %s", backoff, error, exc_info=not isinstance(error, ApiError)
                     )
-                    pause, backoff = backoff, min(2 * backoff, LONGEST_BACKOFF)
+                    pause, backoff = backoff, min(2 * backoff, MAX_BACKOFF_SECONDS)
                 if (runner.phase, runner.run.ended) != before:
                     self._wake_all(runner.run.schedule)
-                await _wait(bell, RESYNC if pause is None else min(max(pause, 0.0), RESYNC))
-                await asyncio.sleep(began + PASS_EVERY - time.monotonic())
+                await _wait(
+                    bell, RESYNC_INTERVAL_SECONDS if pause is None else min(max(pause, 0.0), RESYNC_INTERVAL_SECONDS)
+                )
+                await asyncio.sleep(began + MIN_RECONCILE_INTERVAL_SECONDS - time.monotonic())
 
-    def _ring(self, runner: Runner) -> None:
+    def _ring(self, runner: RunReconciler) -> None:
         self._bells[runner.run.uid].set()
 
     def _wake_all(self, schedule: str = "") -> None:

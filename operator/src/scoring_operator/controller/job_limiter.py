@@ -7,14 +7,16 @@ import asyncio
 import time
 from collections.abc import Callable, Collection
 
-from scoring_operator.controller.reconciler import Runner
+from scoring_operator.controller.reconciler import RunReconciler
 from scoring_operator.planner import queueing
-from scoring_operator.planner.queueing import Place, Surroundings
+from scoring_operator.planner.queueing import Allocation, QueuedRun
 
-OFFER_AFTER = 1.0  # seconds for which places that got free are gathered, for each taker writes its progress first
+OFFER_DELAY_SECONDS = (
+    1.0  # seconds for which places that got free are gathered, for each taker writes its progress first
+)
 
 
-class Sharing:
+class JobLimiter:
     """The limit of active Jobs over all runs; belongs to an event loop.
 
     Args:
@@ -23,31 +25,31 @@ class Sharing:
         wake: makes a run look anew.
     """
 
-    def __init__(self, most: int, runners: Collection[Runner], wake: Callable[[Runner], None]) -> None:
+    def __init__(self, most: int, runners: Collection[RunReconciler], wake: Callable[[RunReconciler], None]) -> None:
         self._most = most
         self._runners = runners
         self._wake = wake
         self._offer: asyncio.TimerHandle | None = None
 
-    def around(self, runner: Runner) -> Surroundings:
+    def around(self, runner: RunReconciler) -> Allocation:
         """Who is ahead of a run, its share of the limit, and how many came after it."""
         if runner.run.ended:
-            return Surroundings(newer=queueing.newer(runner.run, (other.run for other in self._runners)))
+            return Allocation(later_runs=queueing.count_later_runs(runner.run, (other.run for other in self._runners)))
         others = [other for other in self._runners if other is not runner and not other.run.ended]
-        ahead = queueing.ahead(runner.run, (Place(o.run, o.running) for o in others), running=runner.running)
+        ahead = queueing.blocking_run(runner.run, (QueuedRun(o.run, o.running) for o in others), running=runner.running)
         demands = {other.run.uid: other.demand() for other in others} | {runner.run.uid: max(runner.demand(), 1)}
-        due = queueing.shares(demands, self._most)[runner.run.uid]
+        due = queueing.fair_shares(demands, self._most)[runner.run.uid]
         contended = sum(demands.values()) > self._most
         beside = not runner.running or any(other.short for other in others if other.running)
-        at_once = queueing.at_once(due) if contended and beside and runner.short else due
+        at_once = queueing.slow_start(due) if contended and beside and runner.short else due
         elsewhere = sum(other.active() for other in self._runners if other is not runner)
         share = max(0, min(due, runner.active() + at_once, self._most - elsewhere))
-        return Surroundings(ahead, share, short=min(due - share, at_once))
+        return Allocation(ahead, share, shortfall=min(due - share, at_once))
 
     def freed(self) -> None:
         """A pass was made, so places may be free: in a moment they are offered to those that wait for some."""
         if not self._offer:
-            self._offer = asyncio.get_running_loop().call_later(OFFER_AFTER, self._offer_all)
+            self._offer = asyncio.get_running_loop().call_later(OFFER_DELAY_SECONDS, self._offer_all)
 
     def _offer_all(self) -> None:
         """Wake the runs whose last offer is longest ago, until all free places are offered."""

@@ -25,17 +25,17 @@ from scoring_operator.errors import (
     Throttled,
     Unavailable,
 )
-from scoring_operator.kube.client import Cluster
+from scoring_operator.kube.client import KubeClient
 from scoring_operator.planner.progress import Batch
-from scoring_operator.planner.types import Trouble
+from scoring_operator.planner.types import Blocker
 from scoring_operator.resources import config_maps
 from scoring_operator.resources.events import Event, event_manifest
-from scoring_operator.resources.jobs import ScorerImage, build_job, build_report
+from scoring_operator.resources.jobs import ScorerImage, build_job, build_report_job
 
-CREATE_AT_ONCE = 200  # Jobs created in one pass, so that status keeps its pace while thousands start
+MAX_CREATES_PER_PASS = 200  # Jobs created in one pass, so that status keeps its pace while thousands start
 
 _log = logging.getLogger(__name__)
-_TROUBLES: dict[type[ApiError], str] = {
+_BLOCKER_REASONS: dict[type[ApiError], str] = {
     QuotaExceeded: "QuotaExceeded",
     Forbidden: "Forbidden",
     Invalid: "JobRefused",
@@ -45,7 +45,7 @@ _TROUBLES: dict[type[ApiError], str] = {
 }
 
 
-class Hands:
+class JobWriter:
     """Writes for one run.
 
     Attributes:
@@ -53,7 +53,7 @@ class Hands:
         known: Jobs that were created or seen here and whose batches progress does not yet call created.
     """
 
-    def __init__(self, cluster: Cluster, image: ScorerImage) -> None:
+    def __init__(self, cluster: KubeClient, image: ScorerImage) -> None:
         self._cluster = cluster
         self._image = image
         self.assumed: dict[str, float] = {}
@@ -66,7 +66,7 @@ class Hands:
         devices: Sequence[str],
         batches: Mapping[str, Batch],
         seen: Collection[str],
-    ) -> Trouble | None:
+    ) -> Blocker | None:
         """Create Jobs; answers why some were refused, where that is not this request's fault alone.
 
         Args:
@@ -87,19 +87,19 @@ class Hands:
             if name not in seen:
                 self.assumed[name] = time.monotonic()
 
-        errors = await _all(one(name, batch) for name, batch in islice(batches.items(), CREATE_AT_ONCE))
-        return next(filter(None, map(trouble_of, errors)), None)
+        errors = await _all(one(name, batch) for name, batch in islice(batches.items(), MAX_CREATES_PER_PASS))
+        return next(filter(None, map(blocker_for, errors)), None)
 
     async def create_report(
         self, run: ScoringRun, fleet: Fleet, lists: Sequence[str], seen: Collection[str]
-    ) -> Trouble | None:
+    ) -> Blocker | None:
         """Create the report's Job; answers as `create` does."""
-        job = build_report(run, fleet, self._image, lists=lists)
+        job = build_report_job(run, fleet, self._image, device_list_names=lists)
         errors = await _all([self._create(run, job)])
         name = job["metadata"]["name"]
         if not errors and name not in seen:
             self.assumed[name] = time.monotonic()
-        return next(filter(None, map(trouble_of, errors)), None)
+        return next(filter(None, map(blocker_for, errors)), None)
 
     async def _create(self, run: ScoringRun, job: dict[str, Any]) -> None:
         path, name = f"/apis/batch/v1/namespaces/{run.namespace}/jobs", job["metadata"]["name"]
@@ -107,8 +107,8 @@ class Hands:
             await self._cluster.create(path, msgspec.json.encode(job))
         except AlreadyExists:
             there = await self._cluster.get(f"{path}/{name}")
-            if not config_maps.owned(run, there):
-                whose = config_maps.owner_text(there)
+            if not config_maps.is_owned_by(run, there):
+                whose = config_maps.describe_owner(there)
                 message = f"a Job {name} exists and belongs to {whose}; delete it, or give the run another name"
                 raise AlreadyExists(message, reason="NameTaken") from None
 
@@ -133,13 +133,13 @@ class Hands:
         await _all(self._cluster.create(path, event_manifest(run, event, now)) for event in events)
 
 
-def trouble_of(error: ApiError) -> Trouble | None:
+def blocker_for(error: ApiError) -> Blocker | None:
     """What a refusal means for the run; None for one that passes by itself or that the next pass sorts out."""
     if error.reason == "NameTaken":
-        return Trouble("NameTaken", error.message)
-    reason = next((_TROUBLES[kind] for kind in type(error).mro() if kind in _TROUBLES), "ApiError")
+        return Blocker("NameTaken", error.message)
+    reason = next((_BLOCKER_REASONS[kind] for kind in type(error).mro() if kind in _BLOCKER_REASONS), "ApiError")
     transient = isinstance(error, Conflict | AlreadyExists | Unavailable)
-    return None if transient else Trouble(reason, f"the API server refuses: {error.message}")
+    return None if transient else Blocker(reason, f"the API server refuses: {error.message}")
 
 
 async def _all(calls: Iterable[Awaitable[object]]) -> list[ApiError]:

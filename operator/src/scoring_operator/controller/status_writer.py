@@ -3,28 +3,28 @@
 import time
 from typing import Any
 
-from scoring_operator.api.scoringrun import GROUP, PLURAL, VERSION, ScoringRun, parse
-from scoring_operator.controller.job_writer import Hands
-from scoring_operator.errors import Conflict, NotFound, RunGoneError
-from scoring_operator.kube.client import Cluster
-from scoring_operator.planner.types import Observed, Plan
+from scoring_operator.api.scoringrun import GROUP, PLURAL, VERSION, ScoringRun, parse_run
+from scoring_operator.controller.job_writer import JobWriter
+from scoring_operator.errors import Conflict, NotFound, RunDeleted
+from scoring_operator.kube.client import KubeClient
+from scoring_operator.planner.types import Observation, Plan
 from scoring_operator.resources import status
-from scoring_operator.resources.events import events
+from scoring_operator.resources.events import status_events
 
-STATUS_EVERY = 1.0  # seconds between writes of status, but for the end's, which others wait for
+STATUS_INTERVAL_SECONDS = 1.0  # seconds between writes of status, but for the end's, which others wait for
 
 
-class Voice:
+class StatusWriter:
     """Writes one run's status."""
 
-    def __init__(self, cluster: Cluster, run: ScoringRun, hands: Hands) -> None:
+    def __init__(self, cluster: KubeClient, run: ScoringRun, hands: JobWriter) -> None:
         self._cluster = cluster
         self._hands = hands
         self._uid = run.uid
         self._path = f"/apis/{GROUP}/{VERSION}/namespaces/{run.namespace}/{PLURAL}/{run.name}"
         self._told_at = 0.0
 
-    async def report(self, run: ScoringRun, decided: Plan, seen: Observed) -> tuple[ScoringRun, float | None]:
+    async def report(self, run: ScoringRun, decided: Plan, seen: Observation) -> tuple[ScoringRun, float | None]:
         """Write status if it changed and may be written.
 
         Returns:
@@ -34,10 +34,10 @@ class Voice:
             RunGoneError: the run is not there any more.
         """
         now, old = self._cluster.now(), run.status
-        new = status.report(run, decided, seen, now)
-        if not status.differs(old, new):
+        new = status.build_status(run, decided, seen, now)
+        if not status.needs_update(old, new):
             return run, None
-        wait = self._told_at + STATUS_EVERY - time.monotonic()
+        wait = self._told_at + STATUS_INTERVAL_SECONDS - time.monotonic()
         if wait > 0 and not decided.end:
             return run, wait
         self._told_at = time.monotonic()
@@ -51,9 +51,9 @@ class Voice:
         except Conflict:
             return await self.read(), 0.0
         except NotFound as error:
-            raise RunGoneError("it was deleted") from error
-        run = parse(body)
-        await self._hands.tell(run, events(old, decided, new), now)
+            raise RunDeleted("it was deleted") from error
+        run = parse_run(body)
+        await self._hands.tell(run, status_events(old, decided, new), now)
         return run, None
 
     async def read(self) -> ScoringRun:
@@ -65,10 +65,10 @@ class Voice:
         try:
             body: dict[str, Any] = await self._cluster.get(self._path)
         except NotFound as error:
-            raise RunGoneError("it was deleted") from error
-        run = parse(body)
+            raise RunDeleted("it was deleted") from error
+        run = parse_run(body)
         if run.uid != self._uid or run.deleting:
-            raise RunGoneError("it was deleted")
+            raise RunDeleted("it was deleted")
         return run
 
     async def delete(self) -> None:
@@ -80,5 +80,5 @@ class Voice:
         try:
             await self._cluster.delete(self._path, uid=self._uid)
         except (NotFound, Conflict) as error:
-            raise RunGoneError("it was deleted already") from error
-        raise RunGoneError("its time to live has passed")
+            raise RunDeleted("it was deleted already") from error
+        raise RunDeleted("its time to live has passed")

@@ -32,13 +32,13 @@ from scoring_operator.errors import (
 )
 from scoring_operator.kube import credentials as credentials_module
 from scoring_operator.kube.credentials import Credentials
-from scoring_operator.kube.limiter import Pace
+from scoring_operator.kube.limiter import AdaptiveLimiter
 from scoring_operator.kube.transport import Observer, Request, Transport
 
 __all__ = [
     "AlreadyExists",
     "ApiError",
-    "Cluster",
+    "KubeClient",
     "Conflict",
     "Forbidden",
     "Gone",
@@ -57,18 +57,18 @@ Listing = tuple[list[T], str]
 
 
 @dataclass(frozen=True)
-class Limits:
+class ClientTimeouts:
     """How long to wait for the API server, in seconds, and how much to ask at once."""
 
     request: float = 30.0
     page: float = 60.0  # one page of a list
-    patience: float = 60.0  # how long one call goes on repeating a request
-    silence: float = 75.0  # the server sends a bookmark each minute: a watch without one is dead
-    pause: float = 0.2  # before the first repetition; each further one doubles it
+    retry_budget: float = 60.0  # how long one call goes on repeating a request
+    idle: float = 75.0  # the server sends a bookmark each minute: a watch without one is dead
+    initial_backoff: float = 0.2  # before the first repetition; each further one doubles it
     page_size: int = 200  # a Job of 50 devices is 10 KB
 
 
-_DEFAULT_LIMITS = Limits()
+_DEFAULT_TIMEOUTS = ClientTimeouts()
 
 
 class _ListMeta(msgspec.Struct, rename="camel"):
@@ -85,15 +85,17 @@ _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 _decode_page = msgspec.json.Decoder(_Page).decode
 
 
-class Cluster:
+class KubeClient:
     """An API server as one account sees it. Use `async with Cluster.connect() as cluster`."""
 
-    def __init__(self, transport: Transport, limits: Limits, may_write: Callable[[], bool] = lambda: True) -> None:
+    def __init__(
+        self, transport: Transport, timeouts: ClientTimeouts, may_write: Callable[[], bool] = lambda: True
+    ) -> None:
         self._transport = transport
-        self.limits = limits
+        self.timeouts = timeouts
         self._may_write = may_write
-        self._not_before: dict[str, float] = {}  # monotonic, for requests that were given up while throttled
-        self.pace = Pace()
+        self._retry_not_before: dict[str, float] = {}  # monotonic, for requests that were given up while throttled
+        self.limiter = AdaptiveLimiter()
 
     @classmethod
     @asynccontextmanager
@@ -102,8 +104,8 @@ class Cluster:
         credentials: Credentials | None = None,
         *,
         observer: Observer | None = None,
-        limits: Limits = _DEFAULT_LIMITS,
-    ) -> AsyncIterator["Cluster"]:
+        timeouts: ClientTimeouts = _DEFAULT_TIMEOUTS,
+    ) -> AsyncIterator["KubeClient"]:
         """Open a connection pool; nothing is sent yet.
 
         Args:
@@ -115,12 +117,12 @@ class Cluster:
             SettingsInvalid: There are no credentials.
         """
         account = credentials or credentials_module.load(os.environ)
-        async with Transport.open(account, observer, limits.request) as transport:
-            yield cls(transport, limits)
+        async with Transport.open(account, observer, timeouts.request) as transport:
+            yield cls(transport, timeouts)
 
-    def fenced(self, may_write: Callable[[], bool]) -> "Cluster":
+    def with_fence(self, may_write: Callable[[], bool]) -> "KubeClient":
         """Give the same cluster, but one to which nothing is written, not even a repetition, unless `may_write()`."""
-        return Cluster(self._transport, self.limits, may_write)
+        return KubeClient(self._transport, self.timeouts, may_write)
 
     def now(self) -> datetime:
         """Give the API server's time, in UTC."""
@@ -128,7 +130,7 @@ class Cluster:
 
     async def get(self, path: str) -> Object:
         """Read one object. Raises `NotFound` and the other `ApiError`s."""
-        return _decode_object(await self._repeat(Request("GET", path), (Throttled, Unavailable)))
+        return _decode_object(await self._send_with_retry(Request("GET", path), (Throttled, Unavailable)))
 
     async def list(
         self,
@@ -166,10 +168,10 @@ class Cluster:
     ) -> AsyncGenerator[Page, None]:
         """Read a collection page by page, so that 100,000 objects are never in memory at once; else like `list`."""
         selectors = {"labelSelector": label_selector, "fieldSelector": field_selector}
-        query = {"limit": str(self.limits.page_size)} | {key: value for key, value in selectors.items() if value}
+        query = {"limit": str(self.timeouts.page_size)} | {key: value for key, value in selectors.items() if value}
         while True:
-            request = Request("LIST", path, query, seconds=self.limits.page)
-            page = _decode_page(await self._repeat(request, (Throttled, Unavailable)))
+            request = Request("LIST", path, query, timeout=self.timeouts.page)
+            page = _decode_page(await self._send_with_retry(request, (Throttled, Unavailable)))
             yield page.items or [], page.metadata.resource_version
             if not page.metadata.continue_:
                 return
@@ -196,8 +198,8 @@ class Cluster:
             "resourceVersion": resource_version,
             "timeoutSeconds": str(seconds),
         } | ({"labelSelector": label_selector} if label_selector else {})
-        request = Request("WATCH", path, query, silence=self.limits.silence)
-        async with self._transport.answer(request) as response:
+        request = Request("WATCH", path, query, idle_timeout=self.timeouts.idle)
+        async with self._transport.send(request) as response:
             pending = b""
             async for chunk in response.content.iter_any():
                 *lines, pending = (pending + chunk).split(b"\n")
@@ -213,7 +215,9 @@ class Cluster:
             ApiError: As its type says.
         """
         encoded = body if isinstance(body, bytes) else msgspec.json.encode(body)
-        return _decode_object(await self._repeat(Request("POST", path, body=encoded), (Throttled,), self.pace))
+        return _decode_object(
+            await self._send_with_retry(Request("POST", path, body=encoded), (Throttled,), self.limiter)
+        )
 
     async def patch(
         self, path: str, body: Object, *, resource_version: str | None = None, subresource: str = ""
@@ -234,7 +238,7 @@ class Cluster:
             body = body | {"metadata": body.get("metadata", {}) | {"resourceVersion": resource_version}}
         whole = f"{path}/{subresource}" if subresource else path
         request = Request("PATCH", whole, body=msgspec.json.encode(body), content_type="application/merge-patch+json")
-        return _decode_object(await self._repeat(request, (Throttled,), None if subresource else self.pace))
+        return _decode_object(await self._send_with_retry(request, (Throttled,), None if subresource else self.limiter))
 
     async def replace(self, path: str, body: Object) -> Object:
         """Put an object in the place of the version that its `metadata.resourceVersion` names (compare and swap).
@@ -246,7 +250,7 @@ class Cluster:
             ApiError: As its type says.
         """
         request = Request("PUT", path, body=msgspec.json.encode(body))
-        return _decode_object(await self._repeat(request, (Throttled,)))
+        return _decode_object(await self._send_with_retry(request, (Throttled,)))
 
     async def delete(self, path: str, *, uid: str | None = None) -> None:
         """Delete an object; what it owns is collected in the background.
@@ -263,28 +267,34 @@ class Cluster:
         options: Object = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
         if uid:
             options["preconditions"] = {"uid": uid}
-        await self._repeat(Request("DELETE", path, body=msgspec.json.encode(options)), (Throttled,), self.pace)
+        await self._send_with_retry(
+            Request("DELETE", path, body=msgspec.json.encode(options)), (Throttled,), self.limiter
+        )
 
-    async def _repeat(self, request: Request, passing: tuple[type[ApiError], ...], pace: Pace | None = None) -> bytes:
+    async def _send_with_retry(
+        self, request: Request, retryable: tuple[type[ApiError], ...], limiter: AdaptiveLimiter | None = None
+    ) -> bytes:
         """Send, and send again while the refusal is one of those that pass, for at most the patience of `limits`."""
-        what = str(request)
-        await asyncio.sleep(self._not_before.get(what, 0.0) - time.monotonic())
-        self._not_before.pop(what, None)
-        deadline = time.monotonic() + self.limits.patience
-        step = self.limits.pause
+        description = str(request)
+        await asyncio.sleep(self._retry_not_before.get(description, 0.0) - time.monotonic())
+        self._retry_not_before.pop(description, None)
+        deadline = time.monotonic() + self.timeouts.retry_budget
+        step = self.timeouts.initial_backoff
         while True:
             if request.method != "GET" and not self._may_write():
-                raise LeaseLost("this operator is not the active one", request=what)
+                raise LeaseLost("this operator is not the active one", request=description)
             try:
-                return await (pace.through(self._once(request), Throttled) if pace else self._once(request))
-            except passing as error:
+                return await (limiter.run(self._send(request), Throttled) if limiter else self._send(request))
+            except retryable as error:
                 pause = max(step, error.retry_after or 0.0) * random.uniform(1.0, 1.25)  # noqa: S311  # no secret
                 if time.monotonic() + pause > deadline:
-                    self._not_before[what] = time.monotonic() + min(error.retry_after or 0.0, self.limits.patience)
+                    self._retry_not_before[description] = time.monotonic() + min(
+                        error.retry_after or 0.0, self.timeouts.retry_budget
+                    )
                     raise
             await asyncio.sleep(pause)
             step = min(2 * step, 10.0)
 
-    async def _once(self, request: Request) -> bytes:
-        async with self._transport.answer(request) as response:
+    async def _send(self, request: Request) -> bytes:
+        async with self._transport.send(request) as response:
             return await response.read()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from scoring_operator.errors import SettingsInvalid
+from scoring_operator.errors import InvalidSettings
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
@@ -29,7 +29,7 @@ class Credentials:
     key: str | None = None
     insecure: bool = False
 
-    def bearer(self) -> str | None:
+    def bearer_token(self) -> str | None:
         """Give the token as it is now: the kubelet replaces the file long before the token in it expires.
 
         Raises:
@@ -66,7 +66,7 @@ def load(environment: Mapping[str, str], service_account: Path = SERVICE_ACCOUNT
         return _from_kubeconfig(environment["KUBECONFIG"])
     host, port = environment.get("KUBERNETES_SERVICE_HOST"), environment.get("KUBERNETES_SERVICE_PORT", "443")
     if not host or not (service_account / "token").exists():
-        raise SettingsInvalid(
+        raise InvalidSettings(
             "no Kubernetes credentials: set KUBECONFIG, or run in a pod that mounts its service account's token"
         )
     host = f"[{host}]" if ":" in host else host
@@ -84,22 +84,22 @@ def _from_kubeconfig(path: str) -> Credentials:
     try:
         config.load_kube_config(path, client_configuration=found, persist_config=False)  # type: ignore[no-untyped-call]  # untyped
     except (config.ConfigException, yaml.YAMLError, OSError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise SettingsInvalid(f"KUBECONFIG {path} cannot be used: {' '.join(str(error).split())}") from error
+        raise InvalidSettings(f"KUBECONFIG {path} cannot be used: {' '.join(str(error).split())}") from error
     kind, _, token = found.api_key.get("BearerToken", "").partition(" ")
     if kind != "Bearer" and not found.cert_file:
-        raise SettingsInvalid(
+        raise InvalidSettings(
             f"KUBECONFIG {path} gives neither a token nor a client certificate; "
             "if its user logs in by another program, see whether `kubectl auth whoami` works"
         )
     return Credentials(
         server=found.host.rstrip("/"),
-        ca=_text(found.ssl_ca_cert),
+        ca=_read_text(found.ssl_ca_cert),
         token=token or None,
-        certificate=_text(found.cert_file),
-        key=_text(found.key_file),
+        certificate=_read_text(found.cert_file),
+        key=_read_text(found.key_file),
         insecure=not found.verify_ssl,
     )
 
 
-def _text(path: str | None) -> str | None:
+def _read_text(path: str | None) -> str | None:
     return Path(path).read_text() if path else None

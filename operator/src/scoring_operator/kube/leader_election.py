@@ -13,26 +13,26 @@ import time
 from dataclasses import dataclass
 
 from scoring_operator.errors import AlreadyExists, ApiError, Conflict, NotFound
-from scoring_operator.kube.client import Cluster, Object
+from scoring_operator.kube.client import KubeClient, Object
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Times:
+class ElectionTimings:
     """Times of a lease, in seconds. `renew_deadline` must be shorter than `duration`."""
 
     duration: int = 15  # without a renewal, after which another may take it
     renew_deadline: float = 10.0  # without a successful renewal, after which the holder gives up
-    renew_every: float = 3.0
-    retry_every: float = 0.5  # after a renewal that failed
-    look_every: float = 2.0  # how often the others look
+    renew_interval: float = 3.0
+    retry_interval: float = 0.5  # after a renewal that failed
+    poll_interval: float = 2.0  # how often the others look
 
 
-_DEFAULT_TIMES = Times()
+_DEFAULT_TIMINGS = ElectionTimings()
 
 
-class Lease:
+class LeaderElector:
     """One contender for a Lease.
 
     Args:
@@ -45,116 +45,122 @@ class Lease:
     """
 
     def __init__(
-        self, cluster: Cluster, *, namespace: str, name: str, identity: str, times: Times = _DEFAULT_TIMES
+        self,
+        client: KubeClient,
+        *,
+        namespace: str,
+        name: str,
+        identity: str,
+        timings: ElectionTimings = _DEFAULT_TIMINGS,
     ) -> None:
         self.identity = identity
-        self._cluster = cluster
+        self._client = client
         self._metadata = {"namespace": namespace, "name": name}
         self._collection = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
         self._path = f"{self._collection}/{name}"
-        self._what = f"lease {namespace}/{name}"
-        self._times = times
-        self._seen = ""  # uid and version of the Lease, and
-        self._seen_at = 0.0  # when it was first seen so
-        self._renewed = 0.0  # when our last successful write was sent
-        self._holding = False
+        self._description = f"lease {namespace}/{name}"
+        self._timings = timings
+        self._observed_version = ""  # uid and version of the Lease, and
+        self._observed_at = 0.0  # when it was first seen so
+        self._renewed_at = 0.0  # when our last successful write was sent
+        self._is_holder = False
 
     @property
-    def held(self) -> bool:
+    def is_leader(self) -> bool:
         """Whether this operator may act now."""
-        return self._holding and time.monotonic() < self._renewed + self._times.renew_deadline
+        return self._is_holder and time.monotonic() < self._renewed_at + self._timings.renew_deadline
 
     async def acquire(self) -> None:
         """Wait until the lease is ours."""
-        trouble = ""
+        last_error = ""
         while True:
             try:
-                if await self._attempt():
-                    _log.info("%s is held by %s", self._what, self.identity)
+                if await self._acquire_or_renew():
+                    _log.info("%s is held by %s", self._description, self.identity)
                     return
             except ApiError as error:
-                if str(error) != trouble:
-                    _log.warning("%s: %s", self._what, error)
-                trouble = str(error)
-            await asyncio.sleep(self._times.look_every * random.uniform(0.8, 1.0))  # noqa: S311  # no secret
+                if str(error) != last_error:
+                    _log.warning("%s: %s", self._description, error)
+                last_error = str(error)
+            await asyncio.sleep(self._timings.poll_interval * random.uniform(0.8, 1.0))  # noqa: S311  # no secret
 
     async def renew(self) -> None:
         """Keep the lease; return only when it is lost."""
-        pause = self._times.renew_every
-        while self.held:
+        pause = self._timings.renew_interval
+        while self.is_leader:
             await asyncio.sleep(pause)
-            pause = self._times.retry_every
+            pause = self._timings.retry_interval
             try:
-                async with asyncio.timeout_at(self._renewed + self._times.renew_deadline):
-                    if not await self._attempt():
+                async with asyncio.timeout_at(self._renewed_at + self._timings.renew_deadline):
+                    if not await self._acquire_or_renew():
                         break
-                    pause = self._times.renew_every
+                    pause = self._timings.renew_interval
             except (ApiError, TimeoutError) as error:
-                _log.warning("%s could not be renewed: %s", self._what, str(error) or "no answer in time")
-        self._holding = False
-        _log.error("%s is lost", self._what)
+                _log.warning("%s could not be renewed: %s", self._description, str(error) or "no answer in time")
+        self._is_holder = False
+        _log.error("%s is lost", self._description)
 
     async def release(self) -> None:
         """Let the next one have the lease at once. What cannot be released runs out by itself."""
-        if not self._holding:
+        if not self._is_holder:
             return
-        self._holding = False
+        self._is_holder = False
         try:
-            async with asyncio.timeout(self._times.renew_every):
-                lease = await self._cluster.get(self._path)
+            async with asyncio.timeout(self._timings.renew_interval):
+                lease = await self._client.get(self._path)
                 if lease["spec"].get("holderIdentity") == self.identity:
-                    await self._cluster.replace(self._path, lease | {"spec": self._spec(lease["spec"], holder="")})
-            _log.info("%s is released", self._what)
+                    await self._client.replace(self._path, lease | {"spec": self._spec(lease["spec"], holder="")})
+            _log.info("%s is released", self._description)
         except (ApiError, TimeoutError) as error:
-            _log.warning("%s could not be released: %s", self._what, str(error) or "no answer in time")
+            _log.warning("%s could not be released: %s", self._description, str(error) or "no answer in time")
 
-    async def _attempt(self) -> bool:
+    async def _acquire_or_renew(self) -> bool:
         """Take or renew the lease if that is allowed; say whether it is ours now."""
         try:
-            lease = await self._cluster.get(self._path)
+            lease = await self._client.get(self._path)
         except NotFound:
             lease = None
         sent = time.monotonic()
-        if lease and not self._open(lease):
+        if lease and not self._can_acquire(lease):
             return False
         try:
             await self._write(lease)
         except (AlreadyExists, Conflict):
-            if self._holding:
+            if self._is_holder:
                 raise
             return False
-        self._renewed = sent
-        self._holding = True
+        self._renewed_at = sent
+        self._is_holder = True
         return True
 
-    def _open(self, lease: Object) -> bool:
+    def _can_acquire(self, lease: Object) -> bool:
         """Whether the lease is ours, free or run out."""
         spec = lease.get("spec") or {}
         version = f"{lease['metadata']['uid']} {lease['metadata']['resourceVersion']}"
-        if version != self._seen:
-            self._seen, self._seen_at = version, time.monotonic()
+        if version != self._observed_version:
+            self._observed_version, self._observed_at = version, time.monotonic()
         holder = spec.get("holderIdentity") or ""
         if holder == self.identity:
             return True
-        if self._holding:
+        if self._is_holder:
             return False  # it was taken from us: it is not ours to take back before everything here has stopped
-        duration = spec.get("leaseDurationSeconds") or self._times.duration
-        return not holder or time.monotonic() >= self._seen_at + duration
+        duration = spec.get("leaseDurationSeconds") or self._timings.duration
+        return not holder or time.monotonic() >= self._observed_at + duration
 
     async def _write(self, lease: Object | None) -> None:
         if lease is None:
             body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": self._metadata}
-            await self._cluster.create(self._collection, body | {"spec": self._spec({}, holder=self.identity)})
+            await self._client.create(self._collection, body | {"spec": self._spec({}, holder=self.identity)})
         else:
             spec = self._spec(lease.get("spec") or {}, holder=self.identity)
-            await self._cluster.replace(self._path, lease | {"spec": spec})
+            await self._client.replace(self._path, lease | {"spec": spec})
 
     def _spec(self, old: Object, *, holder: str) -> Object:
-        now = f"{self._cluster.now():%Y-%m-%dT%H:%M:%S.%fZ}"
+        now = f"{self._client.now():%Y-%m-%dT%H:%M:%S.%fZ}"
         taken = old.get("holderIdentity") != holder
         return {
             "holderIdentity": holder,
-            "leaseDurationSeconds": self._times.duration if holder else 1,
+            "leaseDurationSeconds": self._timings.duration if holder else 1,
             "acquireTime": now if taken else old.get("acquireTime", now),
             "renewTime": now,
             "leaseTransitions": old.get("leaseTransitions", -1) + (1 if taken and holder else 0),  # takeovers

@@ -10,12 +10,12 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-START = 16
-LARGEST = 32  # each has a TLS connection, for which asyncio keeps 256 KiB; 32 create some 300 Jobs a second
-DECREASE = 0.7
+INITIAL_LIMIT = 16
+MAX_IN_FLIGHT = 32  # each has a TLS connection, for which asyncio keeps 256 KiB; 32 create some 300 Jobs a second
+DECREASE_FACTOR = 0.7
 
 
-class Pace:
+class AdaptiveLimiter:
     """An adaptive semaphore around writes.
 
     The limit grows by one for each window of successes in which it was the limit that held writes back, and shrinks to
@@ -23,15 +23,15 @@ class Pace:
     decrease say nothing about the new limit.
     """
 
-    def __init__(self, start: int = START, largest: int = LARGEST) -> None:
-        self.limit = float(start)
+    def __init__(self, initial_limit: int = INITIAL_LIMIT, max_in_flight: int = MAX_IN_FLIGHT) -> None:
+        self.limit = float(initial_limit)
         self.in_flight = 0
-        self._largest = largest
-        self._credit = 0
+        self._max_in_flight = max_in_flight
+        self._successes = 0
         self._decreases = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
-    async def through(self, write: Coroutine[None, None, T], rejection: type[Exception]) -> T:
+    async def run(self, write: Coroutine[None, None, T], rejection: type[Exception]) -> T:
         """Wait for a turn, do the write, and learn from how it went.
 
         Args:
@@ -39,7 +39,7 @@ class Pace:
             rejection: The exception by which it says that it came too fast.
         """
         try:
-            await self._enter()
+            await self._acquire()
         except BaseException:
             write.close()
             raise
@@ -53,23 +53,23 @@ class Pace:
             self._succeeded()
             return result
         finally:
-            self._leave()
+            self._release()
 
     def _succeeded(self) -> None:
         if self.in_flight < int(self.limit):
             return
-        self._credit += 1
-        if self._credit >= self.limit:
-            self._credit = 0
-            self.limit = min(self.limit + 1, self._largest)
+        self._successes += 1
+        if self._successes >= self.limit:
+            self._successes = 0
+            self.limit = min(self.limit + 1, self._max_in_flight)
 
     def _rejected(self, decreases: int) -> None:
         if decreases == self._decreases:
             self._decreases += 1
-            self._credit = 0
-            self.limit = max(1.0, self.limit * DECREASE)
+            self._successes = 0
+            self.limit = max(1.0, self.limit * DECREASE_FACTOR)
 
-    async def _enter(self) -> None:
+    async def _acquire(self) -> None:
         if self.in_flight < int(self.limit) and not self._waiting:
             self.in_flight += 1
             return
@@ -79,10 +79,10 @@ class Pace:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self._leave()  # the slot came together with the cancellation: pass it on
+                self._release()  # the slot came together with the cancellation: pass it on
             raise
 
-    def _leave(self) -> None:
+    def _release(self) -> None:
         self.in_flight -= 1
         while self._waiting and self.in_flight < int(self.limit):
             turn = self._waiting.popleft()

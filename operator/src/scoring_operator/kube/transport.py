@@ -31,11 +31,11 @@ from scoring_operator.kube.server_clock import ServerClock
 Observer = Callable[[str, int], None]
 """Told of each answer: verb and HTTP status (0: there was none)."""
 
-METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+ACCEPT_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 """What is accepted of an object that was created or replaced: nobody needs what was just sent back again."""
 
-CONNECT_SECONDS = 10.0
-TOKEN_SECONDS = 10.0  # how old a token may be before its file is looked at again
+CONNECT_TIMEOUT_SECONDS = 10.0
+MAX_TOKEN_AGE_SECONDS = 10.0  # how old a token may be before its file is looked at again
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class Request:
     query: dict[str, str] = field(default_factory=dict)
     body: bytes | None = None
     content_type: str = "application/json"
-    seconds: float | None = None
-    silence: float | None = None
+    timeout: float | None = None
+    idle_timeout: float | None = None
 
     @property
     def method(self) -> str:
@@ -67,55 +67,55 @@ class Transport:
     """A pool of connections to one API server as one account."""
 
     def __init__(
-        self, credentials: Credentials, session: aiohttp.ClientSession, observer: Observer | None, seconds: float
+        self, credentials: Credentials, session: aiohttp.ClientSession, observer: Observer | None, timeout: float
     ) -> None:
         self.clock = ServerClock()
         self._credentials = credentials
         self._session = session
-        self._seconds = seconds
+        self._timeout = timeout
         self._observe = observer or (lambda _verb, _status: None)
         self._token: str | None = None
-        self._token_read = -TOKEN_SECONDS
+        self._token_read_at = -MAX_TOKEN_AGE_SECONDS
 
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, credentials: Credentials, observer: Observer | None, seconds: float
+        cls, credentials: Credentials, observer: Observer | None, timeout: float
     ) -> AsyncIterator["Transport"]:
         """Open the pool; nothing is sent yet. An exchange may take `seconds` where the request does not say more."""
         connector = aiohttp.TCPConnector(limit=0, ssl=credentials.ssl_context(), keepalive_timeout=60)
         # Uncompressed: the server is near, and unpacking costs more than the bytes.
         headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "fleetscore-operator"}
         async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
-            yield cls(credentials, session, observer, seconds)
+            yield cls(credentials, session, observer, timeout)
 
     @asynccontextmanager
-    async def answer(self, request: Request) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def send(self, request: Request) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send once (twice where only the token was too old) and give the answer if it is a success.
 
         Raises:
             ApiError: For every other answer and for none, as its type says.
         """
         try:
-            response = await self._send(request)
+            response = await self._send_once(request)
             if response.status == 401:
                 response.release()
-                self._token_read = -TOKEN_SECONDS
-                response = await self._send(request)
+                self._token_read_at = -MAX_TOKEN_AGE_SECONDS
+                response = await self._send_once(request)
             async with response:
                 if response.status >= 400:
-                    raise _refusal(response, await response.read(), str(request))
+                    raise _error_for(response, await response.read(), str(request))
                 yield response
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
             self._observe(request.verb, 0)
             raise Unavailable(f"{type(error).__name__}: {error}".rstrip(": "), request=str(request)) from error
 
-    async def _send(self, request: Request) -> aiohttp.ClientResponse:
+    async def _send_once(self, request: Request) -> aiohttp.ClientResponse:
         query = f"?{urlencode(request.query)}" if request.query else ""
         headers = {"Content-Type": request.content_type} if request.body is not None else {}
         if request.method in ("POST", "PUT"):
-            headers["Accept"] = METADATA
-        if token := self._bearer():
+            headers["Accept"] = ACCEPT_METADATA
+        if token := self._bearer_token():
             headers["Authorization"] = f"Bearer {token}"
         sent = time.monotonic()
         response = await self._session.request(
@@ -124,9 +124,9 @@ class Transport:
             data=request.body,
             headers=headers,
             timeout=aiohttp.ClientTimeout(
-                total=None if request.silence else request.seconds or self._seconds,
-                sock_connect=CONNECT_SECONDS,
-                sock_read=request.silence,
+                total=None if request.idle_timeout else request.timeout or self._timeout,
+                sock_connect=CONNECT_TIMEOUT_SECONDS,
+                sock_read=request.idle_timeout,
             ),
             allow_redirects=False,
         )
@@ -134,15 +134,15 @@ class Transport:
         self._observe(request.verb, response.status)
         return response
 
-    def _bearer(self) -> str | None:
+    def _bearer_token(self) -> str | None:
         now = time.monotonic()
-        if now - self._token_read >= TOKEN_SECONDS:
+        if now - self._token_read_at >= MAX_TOKEN_AGE_SECONDS:
             try:
-                self._token = self._credentials.bearer()
+                self._token = self._credentials.bearer_token()
             except OSError:
                 if self._token is None:
                     raise
-            self._token_read = now
+            self._token_read_at = now
         return self._token
 
 
@@ -151,7 +151,7 @@ class _Status(msgspec.Struct):
     reason: str = ""
 
 
-def _refusal(response: aiohttp.ClientResponse, body: bytes, what: str) -> ApiError:
+def _error_for(response: aiohttp.ClientResponse, body: bytes, request: str) -> ApiError:
     """Make the error that an answer stands for."""
     try:
         status = msgspec.json.decode(body, type=_Status)
@@ -162,11 +162,11 @@ def _refusal(response: aiohttp.ClientResponse, body: bytes, what: str) -> ApiErr
         status=response.status,
         reason=status.reason,
         retry_after=_retry_after(response),
-        request=what,
+        request=request,
     )
 
 
-_BY_CODE: dict[int, type[ApiError]] = {
+_ERROR_BY_CODE: dict[int, type[ApiError]] = {
     400: Invalid,
     401: Forbidden,
     403: Forbidden,
@@ -187,7 +187,7 @@ def _error_type(code: int, status: _Status, method: str) -> type[ApiError]:
         return AlreadyExists
     if code == 403 and "exceeded quota" in status.message:
         return QuotaExceeded
-    return _BY_CODE.get(code, ApiError)
+    return _ERROR_BY_CODE.get(code, ApiError)
 
 
 def _retry_after(response: aiohttp.ClientResponse) -> float | None:

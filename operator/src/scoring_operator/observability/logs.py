@@ -11,13 +11,13 @@ import msgspec
 current_run: contextvars.ContextVar[str] = contextvars.ContextVar("current_run", default="")
 """namespace/name of the run that the current task works for; every line logged meanwhile carries it."""
 
-_SECRETS = re.compile(
+_SECRET_PATTERN = re.compile(
     r"(sig=|AccountKey=|SharedAccessSignature=|Bearer\s+|client_assertion=)[^\s&;\"']+", re.IGNORECASE
 )
-_CHATTY = ("azure", "urllib3", "msal", "aiohttp", "asyncio", "kopf")
+_NOISY_LOGGERS = ("azure", "urllib3", "msal", "aiohttp", "asyncio", "kopf")
 
 
-class JsonLines(logging.Formatter):
+class JsonFormatter(logging.Formatter):
     """Formats a record as one line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -33,7 +33,7 @@ class JsonLines(logging.Formatter):
             line["run"] = run
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
-        return msgspec.json.encode({key: _SECRETS.sub(r"\1***", value) for key, value in line.items()}).decode()
+        return msgspec.json.encode({key: _SECRET_PATTERN.sub(r"\1***", value) for key, value in line.items()}).decode()
 
 
 def _kopf_object(record: logging.LogRecord) -> str:
@@ -51,7 +51,7 @@ def configure(level: str) -> None:
         level: Name of a level of the standard library's logging, such as "INFO".
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines())
+    handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for name in _CHATTY:
+    for name in _NOISY_LOGGERS:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))

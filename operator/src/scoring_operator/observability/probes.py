@@ -7,12 +7,14 @@ from aiohttp import web
 
 from scoring_operator.observability.metrics import Metrics
 
-Trouble = Callable[[], str]
+HealthCheck = Callable[[], str]
 """Says what is wrong; empty where nothing is."""
 
 
 @asynccontextmanager
-async def probes(port: int, metrics: Metrics, *, alive: Trouble, ready: Trouble) -> AsyncIterator[None]:
+async def serve_probes(
+    port: int, metrics: Metrics, *, liveness: HealthCheck, readiness: HealthCheck
+) -> AsyncIterator[None]:
     """Answer while the context lasts.
 
     Args:
@@ -25,17 +27,17 @@ async def probes(port: int, metrics: Metrics, *, alive: Trouble, ready: Trouble)
         OSError: The port is taken.
     """
 
-    def answer(trouble: str) -> web.Response:
-        return web.Response(text=trouble or "ok", status=503 if trouble else 200)
+    def respond(problem: str) -> web.Response:
+        return web.Response(text=problem or "ok", status=503 if problem else 200)
 
     async def healthz(_request: web.Request) -> web.Response:
-        return answer(alive())
+        return respond(liveness())
 
     async def readyz(_request: web.Request) -> web.Response:
-        return answer(ready())
+        return respond(readiness())
 
     async def show_metrics(_request: web.Request) -> web.Response:
-        return web.Response(body=metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+        return web.Response(body=metrics.render(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
     app = web.Application()
     app.router.add_get("/healthz", healthz)

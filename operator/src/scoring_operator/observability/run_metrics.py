@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from scoring_operator.api.conditions import true_condition
-from scoring_operator.api.scoringrun import ScoringRun, parse
-from scoring_operator.errors import InvalidRunError
+from scoring_operator.api.scoringrun import ScoringRun, parse_run
+from scoring_operator.errors import InvalidRun
 from scoring_operator.observability.metrics import Metrics
 
-MOST_SCHEDULES = 500  # that are told apart: the label is the word of whoever may create runs
-_NOT_FINAL = ("total", "pending", "active")
-_OUTCOMES = ("Cancelled", "Skipped")  # reasons of Failed that are no failure of the run
+MAX_SCHEDULE_LABELS = 500  # that are told apart: the label is the word of whoever may create runs
+_UNFINISHED_STATES = ("total", "pending", "active")
+_NOT_FAILURES = ("Cancelled", "Skipped")  # reasons of Failed that are no failure of the run
 
 
 class RunLoad(NamedTuple):
@@ -35,7 +35,7 @@ class RunLoad(NamedTuple):
     stalled_reason: str
 
 
-class Tally:
+class RunMetrics:
     """Feeds the metrics of the active operator.
 
     Args:
@@ -49,7 +49,7 @@ class Tally:
         self._counted: set[str] = set()
         self._schedules: set[str] = set()
 
-    def see(self, body: Mapping[str, Any], *, active: bool) -> None:
+    def observe_run(self, body: Mapping[str, Any], *, active: bool) -> None:
         """Take in a ScoringRun as an event has it.
 
         Args:
@@ -57,30 +57,30 @@ class Tally:
             active: Whether this operator is the active one: only that one counts, but each knows the last window.
         """
         try:
-            run = parse(body)
-            end = _time(run, "completionTime")
-        except (InvalidRunError, ValueError):
+            run = parse_run(body)
+            end = _status_time(run, "completionTime")
+        except (InvalidRun, ValueError):
             return
         if not run.ended or end is None:
             return
-        outcome, schedule = _outcome(run), self._schedule(run)
-        devices = {key: n for key, n in run.status.get("devices", {}).items() if key not in _NOT_FINAL}
+        outcome, schedule = _outcome(run), self._schedule_label(run)
+        devices = {key: n for key, n in run.status.get("devices", {}).items() if key not in _UNFINISHED_STATES}
         news = end >= self._since and run.uid not in self._counted
         self._counted.add(run.uid)
         if news and active:
-            self._metrics.run_ended(
+            self._metrics.record_run(
                 run.spec.fleet,
                 schedule,
                 outcome=outcome,
-                seconds=(end - (_time(run, "startTime") or end)).total_seconds(),
+                seconds=(end - (_status_time(run, "startTime") or end)).total_seconds(),
                 devices=devices,
                 reasons=run.status.get("failureReasons", {}),
             )
         if schedule and outcome in ("Complete", "Failed"):
-            self._metrics.window_ended(run.spec.fleet, schedule, end=run.spec.window.end, devices=devices)
+            self._metrics.record_ended_window(run.spec.fleet, schedule, end=run.spec.window.end, devices=devices)
         if outcome == "Complete":
             results = run.status.get("results", {})
-            self._metrics.window_complete(
+            self._metrics.record_complete_window(
                 run.spec.fleet,
                 schedule,
                 end=run.spec.window.end,
@@ -88,13 +88,13 @@ class Tally:
                 anomalous=results.get("anomalousDevices", 0),
             )
 
-    def _schedule(self, run: ScoringRun) -> str:
+    def _schedule_label(self, run: ScoringRun) -> str:
         """The run's schedule; that of a run made by hand where there are too many of them."""
-        if len(self._schedules) < MOST_SCHEDULES:
+        if len(self._schedules) < MAX_SCHEDULE_LABELS:
             self._schedules.add(run.schedule)
         return run.schedule if run.schedule in self._schedules else ""
 
-    def load(self, runs: Iterable[RunLoad]) -> None:
+    def set_load(self, runs: Iterable[RunLoad]) -> None:
         """Publish the number of active Jobs and of queued and stalled runs, by fleet."""
         active: Counter[str] = Counter()
         queued: Counter[str] = Counter()
@@ -104,16 +104,16 @@ class Tally:
             queued[run.fleet] += run.queued
             if run.stalled_reason:
                 stalled[run.fleet, run.stalled_reason] += 1
-        self._metrics.load(active=active, queued=queued, stalled=stalled)
+        self._metrics.set_load(active=active, queued=queued, stalled=stalled)
 
 
 def _outcome(run: ScoringRun) -> str:
     if true_condition(run.status, "Complete"):
         return "Complete"
     failed = true_condition(run.status, "Failed") or {}
-    return failed["reason"] if failed.get("reason") in _OUTCOMES else "Failed"
+    return failed["reason"] if failed.get("reason") in _NOT_FAILURES else "Failed"
 
 
-def _time(run: ScoringRun, key: str) -> datetime | None:
+def _status_time(run: ScoringRun, key: str) -> datetime | None:
     text = run.status.get(key)
     return datetime.fromisoformat(text) if text else None

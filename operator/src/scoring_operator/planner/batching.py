@@ -12,47 +12,62 @@ from scoring_operator.api.intervals import Intervals
 from scoring_operator.api.names import job_name
 from scoring_operator.api.scoringrun import ScoringRun
 from scoring_operator.planner.progress import Batch, Progress
-from scoring_operator.planner.types import Observed
+from scoring_operator.planner.types import Observation
 
-MARK_AHEAD = 100  # batches that may be marked beyond those created now
+RESERVE_AHEAD = 100  # batches that may be marked beyond those created now
 
 
-def creatable(run: ScoringRun, progress: Progress, seen: Observed, room: int) -> tuple[Progress, list[str], bool]:
+def next_jobs(
+    run: ScoringRun, progress: Progress, observation: Observation, free_slots: int
+) -> tuple[Progress, list[str], bool]:
     """The progress with the marks that are needed, the Jobs that may be created now, and whether marks are new."""
-    ready = [name for name, batch in progress.open.items() if _may_create(name, batch, seen)][:room]
-    again = progress.frozen.rebuilt
-    marks = None
-    if room > len(ready) and not (again and any(_unsure(name, batch, seen) for name, batch in progress.open.items())):
-        marks = _mark(run, progress, room - len(ready))
-    if marks is None:
+    ready = [name for name, batch in progress.open_batches.items() if _can_create(name, batch, observation)][
+        :free_slots
+    ]
+    rebuilt = progress.snapshot.rebuilt
+    reservation = None
+    if free_slots > len(ready) and not (
+        rebuilt and any(_unverified(name, batch, observation) for name, batch in progress.open_batches.items())
+    ):
+        reservation = _reserve(run, progress, free_slots - len(ready))
+    if reservation is None:
         return progress, ready, False
-    progress, new = marks
-    return progress, ready if again else [*ready, *new[: room - len(ready)]], True
+    progress, new = reservation
+    return progress, ready if rebuilt else [*ready, *new[: free_slots - len(ready)]], True
 
 
-def _may_create(name: str, batch: Batch, seen: Observed) -> bool:
+def _can_create(name: str, batch: Batch, observation: Observation) -> bool:
     """Whether the batch is marked, its Job is not there, and nothing says that it ever was."""
-    return not (batch.created or name in seen.known or seen.has_job(name) or _unsure(name, batch, seen))
+    return not (
+        batch.created or name in observation.known or observation.has_job(name) or _unverified(name, batch, observation)
+    )
 
 
-def _unsure(name: str, batch: Batch, seen: Observed) -> bool:
+def _unverified(name: str, batch: Batch, observation: Observation) -> bool:
     """Whether nobody knows yet if the batch's Job was there once."""
-    return not batch.created and name in seen.doubtful and name not in seen.words and not seen.has_job(name)
+    return (
+        not batch.created
+        and name in observation.doubtful
+        and name not in observation.words
+        and not observation.has_job(name)
+    )
 
 
-def _mark(run: ScoringRun, progress: Progress, wanted: int) -> tuple[Progress, list[str]] | None:
+def _reserve(run: ScoringRun, progress: Progress, count: int) -> tuple[Progress, list[str]] | None:
     """Mark that many more batches, and some ahead; None where nothing is left to mark."""
-    ahead = 0 if progress.probing else min(run.spec.parallelism, MARK_AHEAD)
-    again = progress.queue[: wanted + ahead]
-    size = progress.frozen.devices_per_job
-    taken, waiting = progress.waiting.split((wanted + ahead - len(again)) * size)
-    batches = [*again, *(Batch(positions) for positions in taken.chunks(size))]
+    ahead = 0 if progress.circuit_open else min(run.spec.parallelism, RESERVE_AHEAD)
+    retries = progress.queued_batches[: count + ahead]
+    size = progress.snapshot.devices_per_job
+    taken, waiting = progress.waiting.split((count + ahead - len(retries)) * size)
+    batches = [*retries, *(Batch(positions) for positions in taken.chunks(size))]
     if not batches:
         return None
-    marked = {_name(run, batch.positions, batch.round): batch for batch in batches}
-    queue = progress.queue[len(again) :]
-    return replace(progress, open={**progress.open, **marked}, queue=queue, waiting=waiting), list(marked)
+    reserved = {_job_name(run, batch.positions, batch.round): batch for batch in batches}
+    queue = progress.queued_batches[len(retries) :]
+    return replace(
+        progress, open_batches={**progress.open_batches, **reserved}, queued_batches=queue, waiting=waiting
+    ), list(reserved)
 
 
-def _name(run: ScoringRun, positions: Intervals, round_: int) -> str:
+def _job_name(run: ScoringRun, positions: Intervals, round_: int) -> str:
     return job_name(run.name, run.uid, positions.first, positions.last, round_)

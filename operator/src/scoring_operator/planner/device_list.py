@@ -14,24 +14,24 @@ from datetime import datetime
 import msgspec
 
 from scoring_operator.api.fleets import Fleet
-from scoring_operator.api.formatting import time_text
+from scoring_operator.api.formatting import format_time
 from scoring_operator.api.intervals import Intervals
-from scoring_operator.api.names import device_list_name
+from scoring_operator.api.names import device_list_config_map_name
 from scoring_operator.api.scoringrun import ScoringRun
-from scoring_operator.contract.blob_paths import segment
-from scoring_operator.errors import DeviceListInvalidError
-from scoring_operator.planner.admission import _layout
-from scoring_operator.planner.progress import Clock, Frozen, Progress, begin
-from scoring_operator.planner.types import Trouble
+from scoring_operator.contract.blob_paths import encode_id
+from scoring_operator.errors import InvalidDeviceList
+from scoring_operator.planner.admission import _storage_layout
+from scoring_operator.planner.progress import Progress, RunClock, RunSnapshot, new_progress
+from scoring_operator.planner.types import Blocker
 
-PART_BYTES = 900 * 1024  # of ids before compression, so that a part fits a ConfigMap (1 MiB) whatever they are
-MOST_JOBS = 2000  # that `devicesPerJob: Auto` makes
-MOST_PER_JOB = 500
-SAMPLES = 20
+MAX_PART_BYTES = 900 * 1024  # of ids before compression, so that a part fits a ConfigMap (1 MiB) whatever they are
+MAX_AUTO_JOBS = 2000  # that `devicesPerJob: Auto` makes
+MAX_DEVICES_PER_JOB = 500
+MAX_SAMPLES = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class DiscoveredDevices:
     """What was found in storage for a run.
 
     Attributes:
@@ -42,15 +42,15 @@ class Found:
         retried: devices of the run that `retryOf` names, with one of the outcomes asked for.
     """
 
-    models: Sequence[str] = ()
+    with_model: Sequence[str] = ()
     with_data: Sequence[str] = ()
-    unreadable: Sequence[str] = ()
+    invalid_names: Sequence[str] = ()
     predictions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    retried: Sequence[str] = ()
+    to_retry: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class InitialState:
     """The first progress of a run, its devices, and the parts of its device list by ConfigMap name."""
 
     progress: Progress
@@ -58,78 +58,82 @@ class Start:
     parts: Mapping[str, bytes]
 
 
-def freeze(run: ScoringRun, fleet: Fleet, found: Found, now: datetime) -> Start | Trouble:
+def create_initial_state(
+    run: ScoringRun, fleet: Fleet, discovered: DiscoveredDevices, now: datetime
+) -> InitialState | Blocker:
     """Fix the run's devices, or say why it cannot have them."""
-    devices = _choose(run, found)
+    devices = _select_devices(run, discovered)
     source = run.spec.devices
     if len(devices) > run.spec.max_devices:
         message = f"{len(devices)} devices were found, and maxDevices is {run.spec.max_devices}"
-        return Trouble("TooManyDevices", message)
+        return Blocker("TooManyDevices", message)
     if not devices and source.retry_of is None:
         what = "matches devices.include" if source.include else "has a model"
-        return Trouble("NoDevices", f"no device of fleet {fleet.name!r} {what}; see container {fleet.storage.models!r}")
-    layout = _layout(fleet)
+        return Blocker("NoDevices", f"no device of fleet {fleet.name!r} {what}; see container {fleet.storage.models!r}")
+    layout = _storage_layout(fleet)
     settings = msgspec.json.encode(layout, order="sorted")
-    parts = {device_list_name(run, settings, part): part for part in pack(devices)}
-    lacking = _without_model(run, found)
-    frozen = Frozen(
+    parts = {device_list_config_map_name(run, settings, part): part for part in pack(devices)}
+    without_model = _without_model(run, discovered)
+    frozen = RunSnapshot(
         fleet=msgspec.to_builtins(layout),
-        lists=tuple(parts),
-        devices_per_job=_per_job(run, len(devices)),
-        without_model=(len(lacking), tuple(lacking[:SAMPLES])),
-        unreadable=(len(found.unreadable), tuple(found.unreadable[:SAMPLES])),
+        device_list_names=tuple(parts),
+        devices_per_job=_devices_per_job(run, len(devices)),
+        without_model=(len(without_model), tuple(without_model[:MAX_SAMPLES])),
+        invalid_names=(len(discovered.invalid_names), tuple(discovered.invalid_names[:MAX_SAMPLES])),
     )
-    done = Intervals.of(at for at, device in enumerate(devices) if _scored(run, found.predictions.get(device)))
+    done = Intervals.from_positions(
+        at for at, device in enumerate(devices) if _already_scored(run, discovered.predictions.get(device))
+    )
     started = datetime.fromisoformat(run.status.get("startTime") or now.isoformat())
-    progress = replace(begin(frozen, len(devices), done), clock=Clock(started=started, since=started))
-    return Start(progress, devices, parts)
+    progress = replace(new_progress(frozen, len(devices), done), clock=RunClock(started=started, since=started))
+    return InitialState(progress, devices, parts)
 
 
-def again(run: ScoringRun, start: Start, now: datetime) -> Start:
+def rebuild(run: ScoringRun, initial: InitialState, now: datetime) -> InitialState:
     """The start of a run whose progress was lost and whose devices and fleet are proved to be the same.
 
     What was done is found again by looking at each batch before it is run; only the clock begins anew.
     """
     times = {key: datetime.fromisoformat(run.status[key]) for key in ("startTime", "firstPodTime") if key in run.status}
     pod = times.get("firstPodTime")
-    clock = Clock(started=times.get("startTime", now), since=now, first_pod=(pod, 0.0) if pod else None)
-    frozen = msgspec.structs.replace(start.progress.frozen, rebuilt=True)
-    return replace(start, progress=replace(start.progress, frozen=frozen, clock=clock))
+    clock = RunClock(started=times.get("startTime", now), since=now, first_pod=(pod, 0.0) if pod else None)
+    frozen = msgspec.structs.replace(initial.progress.snapshot, rebuilt=True)
+    return replace(initial, progress=replace(initial.progress, snapshot=frozen, clock=clock))
 
 
-def _choose(run: ScoringRun, found: Found) -> list[str]:
+def _select_devices(run: ScoringRun, discovered: DiscoveredDevices) -> list[str]:
     source = run.spec.devices
     if source.ids:
         return sorted(source.ids)
     if source.retry_of:
-        return sorted(found.retried)
+        return sorted(discovered.to_retry)
     if source.include:
-        return list(filter(_any_of(source.include).match, found.models))
-    return list(found.models)
+        return list(filter(_glob_pattern(source.include).match, discovered.with_model))
+    return list(discovered.with_model)
 
 
-def _any_of(globs: Iterable[str]) -> re.Pattern[str]:
+def _glob_pattern(globs: Iterable[str]) -> re.Pattern[str]:
     """One expression for all globs: a hundred of them over a hundred thousand devices must not hold the operator up."""
     return re.compile("|".join(map(fnmatch.translate, globs)))
 
 
-def _without_model(run: ScoringRun, found: Found) -> list[str]:
+def _without_model(run: ScoringRun, discovered: DiscoveredDevices) -> list[str]:
     """Devices that send data and would be of the run, had they a model."""
     source = run.spec.devices
     if source.ids or source.retry_of:
         return []
-    lacking = set(found.with_data).difference(found.models)
-    return sorted(filter(_any_of(source.include or ("*",)).match, lacking))
+    without_model = set(discovered.with_data).difference(discovered.with_model)
+    return sorted(filter(_glob_pattern(source.include or ("*",)).match, without_model))
 
 
-def _per_job(run: ScoringRun, devices: int) -> int:
+def _devices_per_job(run: ScoringRun, device_count: int) -> int:
     """Devices per Job, Auto resolved."""
     if isinstance(run.spec.devices_per_job, int):
         return run.spec.devices_per_job
-    return min(max(1, -(-devices // MOST_JOBS)), MOST_PER_JOB)
+    return min(max(1, -(-device_count // MAX_AUTO_JOBS)), MAX_DEVICES_PER_JOB)
 
 
-def _scored(run: ScoringRun, metadata: Mapping[str, str] | None) -> bool:
+def _already_scored(run: ScoringRun, metadata: Mapping[str, str] | None) -> bool:
     """Whether complete predictions of at least the run's tags stand there already, and are to stay.
 
     The scorer would find the same; this only saves it the start. A blob whose tags are given by their hash alone
@@ -140,11 +144,11 @@ def _scored(run: ScoringRun, metadata: Mapping[str, str] | None) -> bool:
     if metadata.get("runuid") == run.uid:  # the run's own work, whose progress was lost: to be counted as such
         return False
     window = run.spec.window
-    if metadata.get("window") != f"{time_text(window.start)}/{time_text(window.end)}":
+    if metadata.get("window") != f"{format_time(window.start)}/{format_time(window.end)}":
         return False
     tags = metadata.get("tags", "")
-    asked = {segment(tag) for tag in run.spec.tags}
-    return tags == "*" or (bool(asked) and asked <= set(tags.split(" ")))
+    wanted_tags = {encode_id(tag) for tag in run.spec.tags}
+    return tags == "*" or (bool(wanted_tags) and wanted_tags <= set(tags.split(" ")))
 
 
 def pack(devices: Sequence[str]) -> list[bytes]:
@@ -155,7 +159,7 @@ def pack(devices: Sequence[str]) -> list[bytes]:
         size = len(device.encode()) + 1
         if size > room:
             parts.append([])
-            room = PART_BYTES
+            room = MAX_PART_BYTES
         parts[-1].append(device)
         room -= size
     return [zlib.compress("\n".join(part).encode(), 1) for part in parts]  # level 6 takes four times as long for 4 %
@@ -171,10 +175,10 @@ def unpack(parts: Iterable[bytes]) -> list[str]:
     for part in parts:
         inflater = zlib.decompressobj()
         try:
-            text = inflater.decompress(part, PART_BYTES)
+            text = inflater.decompress(part, MAX_PART_BYTES)
             devices += text.decode().split("\n")
         except (zlib.error, UnicodeDecodeError) as error:
-            raise DeviceListInvalidError(f"a ConfigMap of the device list cannot be read: {error}") from error
+            raise InvalidDeviceList(f"a ConfigMap of the device list cannot be read: {error}") from error
         if not inflater.eof:
-            raise DeviceListInvalidError("a ConfigMap of the device list is cut short, or holds more than one may")
+            raise InvalidDeviceList("a ConfigMap of the device list is cut short, or holds more than one may")
     return devices

@@ -16,31 +16,31 @@ from datetime import datetime
 import msgspec
 
 from scoring_operator.api.intervals import EMPTY, Intervals
-from scoring_operator.contract.outcome_message import Results, Said
-from scoring_operator.planner.job_results import PASSING, Word
+from scoring_operator.contract.outcome_message import OutcomeMessage, Results
+from scoring_operator.planner.job_results import TRANSIENT_REASONS, JobResult
 from scoring_operator.planner.progress import Batch, Progress
 
-MOST_TRIES = 3  # rounds lost to something passing before it counts as failed
-MOST_LOSSES = 1  # rounds without any word before JobLost
-MOST_TOP = 20
-MOST_SAMPLES = 20
+MAX_ATTEMPTS = 3  # rounds lost to something passing before it counts as failed
+MAX_LOST_JOBS = 1  # rounds without any word before JobLost
+MAX_TOP_ANOMALIES = 20
+MAX_SAMPLES = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class JobEvaluation:
     """What one Job adds to progress; all numbers are positions in the device list."""
 
     outcomes: Mapping[str, Intervals] = field(default_factory=dict)
     reasons: Mapping[str, Intervals] = field(default_factory=dict)
-    again: tuple[Batch, ...] = ()
+    retries: tuple[Batch, ...] = ()
     results: Results = field(default_factory=Results)
-    top: tuple[tuple[int, int, int], ...] = ()
-    samples: tuple[tuple[int, str, str], ...] = ()
-    passing: bool = False
-    seconds: int = 0
+    top_anomalies: tuple[tuple[int, int, int], ...] = ()
+    failure_samples: tuple[tuple[int, str, str], ...] = ()
+    transient: bool = False
+    pod_seconds: int = 0
 
 
-def judge(batch: Batch, word: Word, *, completed: bool, probing: bool) -> Verdict:
+def evaluate(batch: Batch, result: JobResult, *, completed: bool, circuit_open: bool) -> JobEvaluation:
     """Judge a Job by its word.
 
     Args:
@@ -50,110 +50,115 @@ def judge(batch: Batch, word: Word, *, completed: bool, probing: bool) -> Verdic
         probing: whether the run only probes, so that passing trouble costs no try.
     """
     positions = tuple(batch.positions)
-    said = word.said or Said(outcomes={})
-    place = _Placer(positions)
-    outcomes = {outcome: place.set(indexes) for outcome, indexes in said.outcomes.items()}
-    failures = [(reason, place.set(indexes)) for reason, indexes in said.reasons.items()]
-    samples = [(positions[index], reason, message) for index, reason, message in said.samples]
-    again: list[Batch] = []
+    parsed = result.message or OutcomeMessage(outcomes={})
+    mapper = _PositionMapper(positions)
+    outcomes = {outcome: mapper.to_positions(indexes) for outcome, indexes in parsed.outcomes.items()}
+    failures = [(reason, mapper.to_positions(indexes)) for reason, indexes in parsed.reasons.items()]
+    samples = [(positions[index], reason, message) for index, reason, message in parsed.failure_samples]
+    next_batches: list[Batch] = []
 
-    def settle(reason: str, left: Intervals, detail: str) -> None:
-        retries = _retry(batch, left, reason, probing=probing)
-        again.extend(retries)
+    def fail_or_retry(reason: str, positions: Intervals, detail: str) -> None:
+        retries = _retry_batches(batch, positions, reason, circuit_open=circuit_open)
+        next_batches.extend(retries)
         if not retries:
-            failures.append((reason, left))
-            samples.append((left.first, reason, detail))
+            failures.append((reason, positions))
+            samples.append((positions.first, reason, detail))
 
-    for reason, indexes in said.passing.items():
-        settle(reason, place.set(indexes), "")
-    unsaid = batch.positions - place.spoken(said)
-    if unsaid:
-        lost = word.absent or completed or not word.death
-        settle("JobLost" if lost else word.death, unsaid, word.detail)
+    for reason, indexes in parsed.transient.items():
+        fail_or_retry(reason, mapper.to_positions(indexes), "")
+    unreported = batch.positions - mapper.reported(parsed)
+    if unreported:
+        lost = result.missing or completed or not result.failure_reason
+        fail_or_retry("JobLost" if lost else result.failure_reason, unreported, result.failure_detail)
     reasons: dict[str, Intervals] = {}
     for reason, left in failures:
         reasons[reason] = reasons.get(reason, EMPTY) | left
         outcomes["failed"] = outcomes.get("failed", EMPTY) | left
-    return Verdict(
+    return JobEvaluation(
         outcomes=outcomes,
         reasons=reasons,
-        again=tuple(again),
-        results=said.results,
-        top=tuple((positions[index], rows, anomalies) for index, rows, anomalies in said.top),
-        samples=tuple(samples),
-        passing=bool(said.passing) or (bool(unsaid) and word.death in PASSING),
-        seconds=word.seconds,
+        retries=tuple(next_batches),
+        results=parsed.results,
+        top_anomalies=tuple((positions[index], rows, anomalies) for index, rows, anomalies in parsed.top_anomalies),
+        failure_samples=tuple(samples),
+        transient=bool(parsed.transient) or (bool(unreported) and result.failure_reason in TRANSIENT_REASONS),
+        pod_seconds=result.pod_seconds,
     )
 
 
-def _retry(batch: Batch, left: Intervals, reason: str, *, probing: bool) -> tuple[Batch, ...]:
+def _retry_batches(batch: Batch, remaining: Intervals, reason: str, *, circuit_open: bool) -> tuple[Batch, ...]:
     """The batches that run these positions again; none where another round would not help."""
-    following = replace(batch, positions=left, round=batch.round + 1, created=False)
+    following = replace(batch, positions=remaining, round=batch.round + 1, created=False)
     if reason == "JobLost":
-        return (replace(following, losses=batch.losses + 1),) if batch.losses < MOST_LOSSES else ()
-    if reason in PASSING:
-        tries = batch.tries + (0 if probing else 1)
-        return (replace(following, tries=tries),) if tries < MOST_TRIES else ()
+        return (replace(following, lost_jobs=batch.lost_jobs + 1),) if batch.lost_jobs < MAX_LOST_JOBS else ()
+    if reason in TRANSIENT_REASONS:
+        tries = batch.attempts + (0 if circuit_open else 1)
+        return (replace(following, attempts=tries),) if tries < MAX_ATTEMPTS else ()
     if reason == "ConfigurationInvalid" or len(batch.positions) == 1:
         return ()
-    if len(left) == 1:
+    if len(remaining) == 1:
         return (following,)
-    head, tail = left.split((len(left) + 1) // 2)
+    head, tail = remaining.split((len(remaining) + 1) // 2)
     return replace(following, positions=head), replace(following, positions=tail)
 
 
-class _Placer:
+class _PositionMapper:
     """Turns indexes into a Job's argument list into positions."""
 
     def __init__(self, positions: tuple[int, ...]) -> None:
         self._positions = positions
 
-    def set(self, indexes: Intervals) -> Intervals:
-        return Intervals.of(self._positions[index] for index in indexes)
+    def to_positions(self, indexes: Intervals) -> Intervals:
+        return Intervals.from_positions(self._positions[index] for index in indexes)
 
-    def spoken(self, said: Said) -> Intervals:
-        spoken = EMPTY
-        for indexes in (*said.outcomes.values(), *said.passing.values()):
-            spoken = spoken | self.set(indexes)
-        return spoken
+    def reported(self, message: OutcomeMessage) -> Intervals:
+        reported = EMPTY
+        for indexes in (*message.outcomes.values(), *message.transient.values()):
+            reported = reported | self.to_positions(indexes)
+        return reported
 
 
-def record(progress: Progress, verdicts: Mapping[str, Verdict], now: datetime) -> Progress:
+def apply(progress: Progress, evaluations: Mapping[str, JobEvaluation], now: datetime) -> Progress:
     """Progress with these verdicts, by Job name; each closes its batch."""
-    if not verdicts:
+    if not evaluations:
         return progress
-    all_of = list(verdicts.values())
-    outcomes = _add(progress.outcomes, (verdict.outcomes for verdict in all_of))
-    streak = progress.streak
-    for verdict in all_of:
-        streak = streak + 1 if verdict.passing else 0
-    top = sorted((*progress.top, *(entry for v in all_of for entry in v.top)), key=lambda entry: (-entry[2], entry[0]))
+    values = list(evaluations.values())
+    outcomes = _merge_sets(progress.outcomes, (verdict.outcomes for verdict in values))
+    streak = progress.consecutive_failures
+    for verdict in values:
+        streak = streak + 1 if verdict.transient else 0
+    top = sorted(
+        (*progress.top_anomalies, *(entry for v in values for entry in v.top_anomalies)),
+        key=lambda entry: (-entry[2], entry[0]),
+    )
     results = progress.results
-    for verdict in all_of:
+    for verdict in values:
         results = results + verdict.results
-    moved = any(verdict.outcomes for verdict in all_of)
+    has_outcomes = any(verdict.outcomes for verdict in values)
     return replace(
         progress,
         outcomes=outcomes,
-        reasons=_add(progress.reasons, (verdict.reasons for verdict in all_of)),
-        open={name: batch for name, batch in progress.open.items() if name not in verdicts},
-        queue=(*progress.queue, *(batch for verdict in all_of for batch in verdict.again)),
+        reasons=_merge_sets(progress.reasons, (verdict.reasons for verdict in values)),
+        open_batches={name: batch for name, batch in progress.open_batches.items() if name not in evaluations},
+        queued_batches=(*progress.queued_batches, *(batch for verdict in values for batch in verdict.retries)),
         results=results,
-        top=tuple(top[:MOST_TOP]),
-        samples=(*progress.samples, *(entry for v in all_of for entry in v.samples))[:MOST_SAMPLES],
-        clock=msgspec.structs.replace(progress.clock, progressed=now) if moved else progress.clock,
-        streak=streak,
-        pod_seconds=progress.pod_seconds + sum(verdict.seconds for verdict in all_of),
+        top_anomalies=tuple(top[:MAX_TOP_ANOMALIES]),
+        failure_samples=(*progress.failure_samples, *(entry for v in values for entry in v.failure_samples))[
+            :MAX_SAMPLES
+        ],
+        clock=msgspec.structs.replace(progress.clock, progressed=now) if has_outcomes else progress.clock,
+        consecutive_failures=streak,
+        pod_seconds=progress.pod_seconds + sum(verdict.pod_seconds for verdict in values),
     )
 
 
-def _add(sets: Mapping[str, Intervals], more: Iterable[Mapping[str, Intervals]]) -> dict[str, Intervals]:
+def _merge_sets(sets: Mapping[str, Intervals], additions: Iterable[Mapping[str, Intervals]]) -> dict[str, Intervals]:
     """The sets with the positions of all the others, joined once per key."""
     gathered: dict[str, list[tuple[int, int]]] = {}
-    for one in more:
+    for one in additions:
         for key, positions in one.items():
             gathered.setdefault(key, []).extend(positions.spans)
     joined = dict(sets)
     for key, spans in gathered.items():
-        joined[key] = joined.get(key, EMPTY) | Intervals.joined(spans)
+        joined[key] = joined.get(key, EMPTY) | Intervals.from_spans(spans)
     return joined

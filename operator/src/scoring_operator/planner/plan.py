@@ -23,186 +23,189 @@ from datetime import datetime
 
 import msgspec
 
-from scoring_operator.api.scoringrun import ScoringRun, limit_of
-from scoring_operator.planner.batching import creatable
-from scoring_operator.planner.evaluation import judge, record
-from scoring_operator.planner.finished_runs import clean_up, surplus, to_report
-from scoring_operator.planner.progress import Batch, Clock, End, Progress, close
-from scoring_operator.planner.types import Observed, Plan, Trouble
+from scoring_operator.api.scoringrun import ScoringRun, resolve_limit
+from scoring_operator.planner.batching import next_jobs
+from scoring_operator.planner.evaluation import apply, evaluate
+from scoring_operator.planner.finished_runs import excess_jobs, initial_report_condition, plan_finished
+from scoring_operator.planner.progress import Batch, Completion, Progress, RunClock, finish
+from scoring_operator.planner.types import Blocker, Observation, Plan
 
 
-def unheard(seen: Observed) -> Iterator[str]:
+def needs_inspection(observation: Observation) -> Iterator[str]:
     """Names of open batches whose Job has to be looked at before it can be judged: finished, or gone."""
-    for name, batch in seen.progress.open.items() if seen.progress else ():
-        if name in seen.words or name in seen.assumed:
+    for name, batch in observation.progress.open_batches.items() if observation.progress else ():
+        if name in observation.words or name in observation.assumed:
             continue
-        job = seen.jobs.get(name)
-        if job.finished if job else batch.created or name in seen.known or name in seen.doubtful:
+        job = observation.jobs.get(name)
+        if job.finished if job else batch.created or name in observation.known or name in observation.doubtful:
             yield name
 
 
-def plan(run: ScoringRun, seen: Observed, now: datetime) -> Plan:
+def make_plan(run: ScoringRun, observation: Observation, now: datetime) -> Plan:
     """Decide what to do next for a run; `now` is the API server's time."""
     if run.ended:
-        return clean_up(run, seen, now)
-    if seen.progress and seen.progress.end:
-        return _ended(seen.progress, seen.progress.end)
-    if seen.progress is None or seen.lost:
-        return _begin(run, seen, now)
-    progress = _hear(seen.progress, seen, now)
-    end = _ending(run, progress, now)
+        return plan_finished(run, observation, now)
+    if observation.progress and observation.progress.completion:
+        return _finished(observation.progress, observation.progress.completion)
+    if observation.progress is None or observation.lost:
+        return _start(run, observation, now)
+    progress = _record_results(observation.progress, observation, now)
+    end = _terminal_state(run, progress, now)
     if end:
-        return replace(_ended(close(progress, end), end), save=True)
-    if run.spec.suspend or seen.ahead:
-        return _stand_still(run, progress, seen, now)
-    return _go(run, progress, seen, now)
+        return replace(_finished(finish(progress, end), end), save=True)
+    if run.spec.suspend or observation.ahead:
+        return _pause(run, progress, observation, now)
+    return _run(run, progress, observation, now)
 
 
-def _ended(progress: Progress | None, end: End) -> Plan:
-    phase = end.reason if end.reason in ("Cancelled", "Skipped") else end.condition
-    return Plan(phase, progress, end=end, reported=to_report(progress))
+def _finished(progress: Progress | None, completion: Completion) -> Plan:
+    phase = completion.reason if completion.reason in ("Cancelled", "Skipped") else completion.condition
+    return Plan(phase, progress, end=completion, reported=initial_report_condition(progress))
 
 
-def _begin(run: ScoringRun, seen: Observed, now: datetime) -> Plan:
+def _start(run: ScoringRun, observation: Observation, now: datetime) -> Plan:
     """Step 2."""
-    end = _stillborn(run, seen, now) or _unlisted(run, seen, now)
+    end = _rejected(run, observation, now) or _discovery_timed_out(run, observation, now)
     if end:
-        return replace(_ended(close(seen.progress, end) if seen.progress else None, end), save=bool(seen.progress))
-    if run.spec.suspend or seen.ahead:
-        return Plan("Suspended" if run.spec.suspend else "Queued", seen.progress)
-    return Plan("Pending", seen.progress, discover=True, trouble=seen.trouble)
+        return replace(
+            _finished(finish(observation.progress, end) if observation.progress else None, end),
+            save=bool(observation.progress),
+        )
+    if run.spec.suspend or observation.ahead:
+        return Plan("Suspended" if run.spec.suspend else "Queued", observation.progress)
+    return Plan("Pending", observation.progress, discover=True, trouble=observation.trouble)
 
 
-def _stillborn(run: ScoringRun, seen: Observed, now: datetime) -> End | None:
+def _rejected(run: ScoringRun, observation: Observation, now: datetime) -> Completion | None:
     """How a run ends that will not begin, or not go on."""
-    if seen.refusal:
-        return End("Failed", seen.refusal.reason, seen.refusal.message, now)
+    if observation.refusal:
+        return Completion("Failed", observation.refusal.reason, observation.refusal.message, now)
     if run.spec.cancel:
-        return End("Failed", "Cancelled", "cancelled" if seen.lost else "cancelled before it began", now)
-    if seen.ahead and not (run.spec.suspend or seen.lost) and run.spec.overlap_policy == "Skip":
-        return End("Failed", "Skipped", f"run {seen.ahead} was still active", now)
+        return Completion("Failed", "Cancelled", "cancelled" if observation.lost else "cancelled before it began", now)
+    if observation.ahead and not (run.spec.suspend or observation.lost) and run.spec.overlap_policy == "Skip":
+        return Completion("Failed", "Skipped", f"run {observation.ahead} was still active", now)
     return None
 
 
-def _unlisted(run: ScoringRun, seen: Observed, now: datetime) -> End | None:
+def _discovery_timed_out(run: ScoringRun, observation: Observation, now: datetime) -> Completion | None:
     """The end of a run whose devices could not be listed for too long."""
-    deadline = run.spec.pending_deadline_seconds + (run.spec.active_deadline_seconds if seen.lost else 0)
+    deadline = run.spec.pending_deadline_seconds + (run.spec.active_deadline_seconds if observation.lost else 0)
     started = datetime.fromisoformat(run.status.get("startTime") or now.isoformat())
-    if run.spec.suspend or seen.ahead or (now - started).total_seconds() < deadline:
+    if run.spec.suspend or observation.ahead or (now - started).total_seconds() < deadline:
         return None
-    cause = f": {seen.trouble.message}" if seen.trouble else ""
+    cause = f": {observation.trouble.message}" if observation.trouble else ""
     message = f"the fleet's devices could not be listed within {deadline} s{cause}"
-    return End("Failed", "PendingDeadlineExceeded", message, now)
+    return Completion("Failed", "PendingDeadlineExceeded", message, now)
 
 
-def _hear(progress: Progress, seen: Observed, now: datetime) -> Progress:
+def _record_results(progress: Progress, observation: Observation, now: datetime) -> Progress:
     """Step 3."""
-    verdicts = {}
+    evaluations = {}
     opened: dict[str, Batch] = {}
     starts: list[datetime] = []
-    for name, batch in progress.open.items():
-        job, word = seen.jobs.get(name), seen.words.get(name)
+    for name, batch in progress.open_batches.items():
+        job, result = observation.jobs.get(name), observation.words.get(name)
         if job and job.pod_started:
-            starts.append(word.started if word and word.started else now)
-        created = batch.created or bool(job) or name in seen.known
-        if word and (job.finished if job else word.said or created):
+            starts.append(result.started_at if result and result.started_at else now)
+        created = batch.created or bool(job) or name in observation.known
+        if result and (job.finished if job else result.message or created):
             completed = bool(job and job.true_condition("Complete"))
-            verdicts[name] = judge(batch, word, completed=completed, probing=progress.probing)
+            evaluations[name] = evaluate(batch, result, completed=completed, circuit_open=progress.circuit_open)
         elif created and not batch.created:
             opened[name] = replace(batch, created=True)
     if opened:
-        progress = replace(progress, open={**progress.open, **opened})
+        progress = replace(progress, open_batches={**progress.open_batches, **opened})
     if starts and progress.clock.first_pod is None:
         start = min(*starts, now)  # a node's clock may be ahead of the API server's
         clock = msgspec.structs.replace(progress.clock, first_pod=(start, progress.clock.elapsed(start)))
         progress = replace(progress, clock=clock)
-    return record(progress, verdicts, now)
+    return apply(progress, evaluations, now)
 
 
-def _ending(run: ScoringRun, progress: Progress, now: datetime) -> End | None:
+def _terminal_state(run: ScoringRun, progress: Progress, now: datetime) -> Completion | None:
     """Step 4."""
     spec, total = run.spec, progress.total
     failed, empty = progress.count("failed"), progress.count("empty")
-    most_failed = limit_of(spec.max_failed_devices, total)
-    most_empty = limit_of(spec.max_empty_devices, total)
+    most_failed = resolve_limit(spec.max_failed_devices, total)
+    most_empty = resolve_limit(spec.max_empty_devices, total)
     if spec.cancel:
-        return End("Failed", "Cancelled", f"cancelled with {progress.recorded} of {total} devices done", now)
+        return Completion("Failed", "Cancelled", f"cancelled with {progress.recorded} of {total} devices done", now)
     if failed > most_failed:
         message = f"{failed} of {total} devices failed; maxFailedDevices allows {most_failed}"
-        return End("Failed", "MaxFailedDevicesExceeded", message, now)
+        return Completion("Failed", "MaxFailedDevicesExceeded", message, now)
     if empty > most_empty:
         message = f"{empty} of {total} devices had no readings in the window; maxEmptyDevices allows {most_empty}"
-        return End("Failed", "NoData", message, now)
+        return Completion("Failed", "NoData", message, now)
     if progress.recorded == total:
-        return End("Complete", "AllDevicesDone", f"all {total} devices have an outcome", now)
+        return Completion("Complete", "AllDevicesDone", f"all {total} devices have an outcome", now)
     left, reason = _time_left(run, progress.clock, now)
     if left <= 0 and progress.clock.since:
         message = f"{total - progress.recorded} of {total} devices had no outcome when the deadline passed"
-        return End("Failed", reason, message, now)
+        return Completion("Failed", reason, message, now)
     return None
 
 
-def _time_left(run: ScoringRun, clock: Clock, now: datetime) -> tuple[float, str]:
+def _time_left(run: ScoringRun, clock: RunClock, now: datetime) -> tuple[float, str]:
     """Seconds on the run's own clock until its deadline, and the reason it would end with."""
     if clock.first_pod is None:
         return run.spec.pending_deadline_seconds - clock.elapsed(now), "PendingDeadlineExceeded"
     return run.spec.active_deadline_seconds - (clock.elapsed(now) - clock.first_pod[1]), "DeadlineExceeded"
 
 
-def _stand_still(run: ScoringRun, progress: Progress, seen: Observed, now: datetime) -> Plan:
+def _pause(run: ScoringRun, progress: Progress, observation: Observation, now: datetime) -> Plan:
     """Step 5."""
     stopping = progress.clock.since is not None
-    progress = replace(progress, clock=progress.clock.stop(now))
+    progress = replace(progress, clock=progress.clock.stopped(now))
     phase = "Suspended" if run.spec.suspend else "Queued"
-    return Plan(phase, progress, save=stopping, suspend=_turn(progress, seen, suspended=True))
+    return Plan(phase, progress, save=stopping, suspend=_suspend_changes(progress, observation, suspended=True))
 
 
-def _turn(progress: Progress, seen: Observed, *, suspended: bool) -> dict[str, bool]:
+def _suspend_changes(progress: Progress, observation: Observation, *, suspended: bool) -> dict[str, bool]:
     """Unfinished Jobs whose `suspend` is not as wanted."""
-    jobs = ((name, seen.jobs.get(name)) for name in progress.open)
+    jobs = ((name, observation.jobs.get(name)) for name in progress.open_batches)
     return {
         name: suspended for name, job in jobs if job and not job.finished and bool(job.spec.suspend) is not suspended
     }
 
 
-def _go(run: ScoringRun, progress: Progress, seen: Observed, now: datetime) -> Plan:
+def _run(run: ScoringRun, progress: Progress, observation: Observation, now: datetime) -> Plan:
     """Step 6."""
     starting = progress.clock.since is None
-    progress = replace(progress, clock=progress.clock.run(now))
-    slow = not progress.warned and _too_slow(run, progress, now)
-    progress = replace(progress, warned=True) if slow else progress
-    trouble = seen.trouble
-    if progress.probing:
-        message = f"{progress.streak} Jobs in a row failed for storage or identity; one at a time probes"
-        trouble = Trouble("StorageUnavailable", message)
-    active = sum(1 for name in progress.open if seen.occupied(name))
-    room = max(0, _limit(run, progress, seen, active) - active)
-    progress, ready, marked = creatable(run, progress, seen, room)
+    progress = replace(progress, clock=progress.clock.resumed(now))
+    slow = not progress.slow_warning_sent and _is_too_slow(run, progress, now)
+    progress = replace(progress, slow_warning_sent=True) if slow else progress
+    trouble = observation.trouble
+    if progress.circuit_open:
+        message = f"{progress.consecutive_failures} Jobs in a row failed for storage or identity; one at a time probes"
+        trouble = Blocker("StorageUnavailable", message)
+    active = sum(1 for name in progress.open_batches if observation.occupied(name))
+    free_slots = max(0, _job_limit(run, progress, observation, active) - active)
+    progress, ready, marked = next_jobs(run, progress, observation, free_slots)
     left, _ = _time_left(run, progress.clock, now)
     return Plan(
         "Running",
         progress,
         save=starting or marked,
-        create={name: progress.open[name] for name in ready},
-        suspend=_turn(progress, seen, suspended=False),
-        delete=surplus(replace(seen, progress=progress)),
+        create={name: progress.open_batches[name] for name in ready},
+        suspend=_suspend_changes(progress, observation, suspended=False),
+        delete=excess_jobs(replace(observation, progress=progress)),
         trouble=trouble,
         slow=slow,
         wake=0.0 if marked and not ready else max(min(left, 5.0 if trouble else left), 0.0),
     )
 
 
-def _limit(run: ScoringRun, progress: Progress, seen: Observed, active: int) -> int:
+def _job_limit(run: ScoringRun, progress: Progress, observation: Observation, active: int) -> int:
     """How many Jobs may be active now."""
-    limit = min(run.spec.parallelism, seen.share)
-    if progress.probing:
+    limit = min(run.spec.parallelism, observation.share)
+    if progress.circuit_open:
         limit = min(limit, 1)
-    if seen.trouble:
-        limit = min(limit, active + int(seen.trouble.probe))
+    if observation.trouble:
+        limit = min(limit, active + int(observation.trouble.allows_probe))
     return limit
 
 
-def _too_slow(run: ScoringRun, progress: Progress, now: datetime) -> bool:
+def _is_too_slow(run: ScoringRun, progress: Progress, now: datetime) -> bool:
     """Whether, at the pace seen for a minute at least, the run will take longer than its window is."""
     clock, already = progress.clock, progress.count("alreadyScored")
     if clock.first_pod is None:

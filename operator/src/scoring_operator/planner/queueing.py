@@ -11,7 +11,7 @@ from scoring_operator.api.scoringrun import ScoringRun
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class QueuedRun:
     """A run that has not ended, as the queue sees it; `running` is whether it is going now."""
 
     run: ScoringRun
@@ -19,7 +19,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class Allocation:
     """What a run has to know of the others.
 
     Attributes:
@@ -29,36 +29,36 @@ class Surroundings:
         newer: how many came after it.
     """
 
-    ahead: str = ""
-    share: int = 1_000_000
-    short: int = 0
-    newer: int = 0
+    blocked_by: str = ""
+    slots: int = 1_000_000
+    shortfall: int = 0
+    later_runs: int = 0
 
 
-def ahead(run: ScoringRun, others: Iterable[Place], *, running: bool) -> str:
+def blocking_run(run: ScoringRun, others: Iterable[QueuedRun], *, running: bool) -> str:
     """The run that has to end before this one may go on, as `name` or `namespace/name`; '' for none.
 
     A running run yields only to one that runs as well and is older: that is how two that began at once are sorted out.
     """
     order = (run.created, run.uid)
-    for place in others:
-        other = place.run
-        if other.uid == run.uid or other.ended or other.spec.suspend or not _rivals(run, other):
+    for entry in others:
+        other = entry.run
+        if other.uid == run.uid or other.ended or other.spec.suspend or not _conflict(run, other):
             continue
         older = (other.created, other.uid) < order
-        if (place.running and not running) or (older and place.running == running):
+        if (entry.running and not running) or (older and entry.running == running):
             return other.name if other.namespace == run.namespace else f"{other.namespace}/{other.name}"
     return ""
 
 
-def _rivals(run: ScoringRun, other: ScoringRun) -> bool:
+def _conflict(run: ScoringRun, other: ScoringRun) -> bool:
     if run.spec.fleet != other.spec.fleet:
         return False
     same_schedule = bool(run.schedule) and (run.namespace, run.schedule) == (other.namespace, other.schedule)
     return same_schedule or run.spec.window == other.spec.window
 
 
-def newer(run: ScoringRun, others: Iterable[ScoringRun]) -> int:
+def count_later_runs(run: ScoringRun, others: Iterable[ScoringRun]) -> int:
     """How many runs of later windows of a run's schedule have ended; of runs of no schedule there is no history."""
     schedule = (run.namespace, run.schedule, run.spec.fleet)
     return sum(
@@ -71,7 +71,7 @@ def newer(run: ScoringRun, others: Iterable[ScoringRun]) -> int:
     )
 
 
-def shares(demands: Mapping[str, int], cap: int) -> dict[str, int]:
+def fair_shares(demands: Mapping[str, int], max_jobs: int) -> dict[str, int]:
     """Divide the operator's limit of active Jobs: who wants little gets it, the others divide the rest evenly.
 
     Args:
@@ -79,16 +79,16 @@ def shares(demands: Mapping[str, int], cap: int) -> dict[str, int]:
         cap: how many there may be over all runs.
     """
     granted: dict[str, int] = {}
-    left = cap
+    left = max_jobs
     for count, (uid, demand) in enumerate(sorted(demands.items(), key=lambda item: (item[1], item[0]))):
         granted[uid] = min(demand, left // (len(demands) - count))
         left -= granted[uid]
     return granted
 
 
-def at_once(share: int) -> int:
+def slow_start(slots: int) -> int:
     """How many Jobs of its share a run begins at once while it lacks places that others want, too: a quarter.
 
     So runs that wait for the same places go on side by side, and each writes its progress four times, not at each Job.
     """
-    return -(-share // 4)
+    return -(-slots // 4)

@@ -10,14 +10,16 @@ from collections.abc import Iterator, Sequence
 
 from scoring_operator.api.fleets import Fleet
 from scoring_operator.api.scoringrun import RetryOf, ScoringRun
-from scoring_operator.contract.blob_paths import DEVICE_ID, FAILURES, MOST_BYTES, window_text
-from scoring_operator.planner.types import Trouble
+from scoring_operator.contract.blob_paths import DEVICE_ID, FAILURES_FILE, MAX_FAILURES_BYTES, window_slug
+from scoring_operator.planner.types import Blocker
 
 _COLUMNS = ["Device", "Outcome", "Reason", "Message"]
-_WORDS = {"Failed": ("failed",), "Partial": ("partial",), "NotRun": ("notRun", "missing")}
+_REPORT_OUTCOMES = {"Failed": ("failed",), "Partial": ("partial",), "NotRun": ("notRun", "missing")}
 
 
-def from_report(run: ScoringRun, retry: RetryOf, fleet: Fleet, content: bytes | None) -> Sequence[str] | Trouble:
+def devices_from_report(
+    run: ScoringRun, retry: RetryOf, fleet: Fleet, content: bytes | None
+) -> Sequence[str] | Blocker:
     """Give the devices with the outcomes asked for, or what is missing to know them.
 
     Args:
@@ -26,22 +28,26 @@ def from_report(run: ScoringRun, retry: RetryOf, fleet: Fleet, content: bytes | 
         fleet: The run's.
         content: `_failures.csv`; None where there is none.
     """
-    name = f"{fleet.storage.predictions}/{window_text(run.spec.window)}/{FAILURES}"
-    gone = f"devices.retryOf names run {retry.name!r}, which is not there"
+    name = f"{fleet.storage.predictions}/{window_slug(run.spec.window)}/{FAILURES_FILE}"
+    missing_run = f"devices.retryOf names run {retry.name!r}, which is not there"
     if "Empty" in retry.outcomes:
-        return Trouble("RetryRunNotFound", f"{gone}, and reports do not name devices that were empty: leave Empty out")
+        return Blocker(
+            "RetryRunNotFound", f"{missing_run}, and reports do not name devices that were empty: leave Empty out"
+        )
     if content is None:
-        return Trouble("RetryRunNotFound", f"{gone}, and neither is {name}, where a report would name what is left")
-    if len(content) > MOST_BYTES:
-        return Trouble("RetryRunNotFound", f"{gone}, and {name} is larger than {MOST_BYTES:,} bytes")
-    words = {word for outcome in retry.outcomes for word in _WORDS[outcome]}
+        return Blocker(
+            "RetryRunNotFound", f"{missing_run}, and neither is {name}, where a report would name what is left"
+        )
+    if len(content) > MAX_FAILURES_BYTES:
+        return Blocker("RetryRunNotFound", f"{missing_run}, and {name} is larger than {MAX_FAILURES_BYTES:,} bytes")
+    outcomes = {word for outcome in retry.outcomes for word in _REPORT_OUTCOMES[outcome]}
     try:
-        return sorted({device for device, outcome in _lines(content) if outcome in words})
+        return sorted({device for device, outcome in _read_rows(content) if outcome in outcomes})
     except (ValueError, csv.Error) as error:
-        return Trouble("RetryRunNotFound", f"{gone}, and {name} is no report's: {error}")
+        return Blocker("RetryRunNotFound", f"{missing_run}, and {name} is no report's: {error}")
 
 
-def _lines(content: bytes) -> Iterator[tuple[str, str]]:
+def _read_rows(content: bytes) -> Iterator[tuple[str, str]]:
     """Device and outcome of each line. Raises ValueError, or csv's own error, for what no report has written."""
     rows = csv.reader(io.TextIOWrapper(io.BytesIO(content), encoding="utf-8", newline=""), strict=True)
     if next(rows, None) != _COLUMNS:

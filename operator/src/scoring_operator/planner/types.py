@@ -4,21 +4,21 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from scoring_operator.api.views import JobView
-from scoring_operator.planner.job_results import Word
-from scoring_operator.planner.progress import Batch, End, Progress
+from scoring_operator.planner.job_results import JobResult
+from scoring_operator.planner.progress import Batch, Completion, Progress
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class Blocker:
     """Something that keeps the run from going on; `probe` says whether to try one Job at a time meanwhile."""
 
     reason: str
     message: str
-    probe: bool = True
+    allows_probe: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class Reported:
+class ReportCondition:
     """What to say in the condition Reported; `true` is None while the report is not made yet."""
 
     true: bool | None
@@ -27,7 +27,7 @@ class Reported:
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
+class Observation:
     """What a pass sees of a run.
 
     Attributes:
@@ -52,13 +52,13 @@ class Observed:
     assumed: Collection[str] = frozenset()
     known: Collection[str] = frozenset()
     doubtful: Collection[str] = frozenset()
-    words: Mapping[str, Word] = field(default_factory=dict)
+    words: Mapping[str, JobResult] = field(default_factory=dict)
     ahead: str = ""
     share: int = 1_000_000
     newer: int = 0
-    refusal: Trouble | None = None
+    refusal: Blocker | None = None
     lost: bool = False
-    trouble: Trouble | None = None
+    trouble: Blocker | None = None
 
     def occupied(self, name: str) -> bool:
         """Whether the Job exists as far as is known and has not completed; what a failed one means is to be heard."""
@@ -100,8 +100,8 @@ class Plan:
     delete: tuple[str, ...] = ()
     delete_run: bool = False
     make_report: bool = False
-    reported: Reported | None = None
-    end: End | None = None
-    trouble: Trouble | None = None
+    reported: ReportCondition | None = None
+    end: Completion | None = None
+    trouble: Blocker | None = None
     slow: bool = False
     wake: float | None = None

@@ -29,17 +29,17 @@ def config_map(run: ScoringRun, name: str, key: str, content: bytes, *, resource
     }
 
 
-def content(config_map_: Mapping[str, Any], key: str) -> bytes:
+def config_map_content(config_map_: Mapping[str, Any], key: str) -> bytes:
     """The bytes under a key of a ConfigMap; b'' where there are none."""
     return b64decode((config_map_.get("binaryData") or {}).get(key, ""))
 
 
-def owned(run: ScoringRun, item: Mapping[str, Any]) -> bool:
+def is_owned_by(run: ScoringRun, item: Mapping[str, Any]) -> bool:
     """Whether an object belongs to the run."""
     return any(owner.get("uid") == run.uid for owner in item["metadata"].get("ownerReferences") or ())
 
 
-def owner_text(item: Mapping[str, Any]) -> str:
+def describe_owner(item: Mapping[str, Any]) -> str:
     """Whose an object is, for people."""
     owners = item["metadata"].get("ownerReferences") or ()
     return f"{owners[0].get('kind')} {owners[0].get('name')}" if owners else "nobody we know"

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from scoring_operator.api import names
-from scoring_operator.api.conditions import condition, true_condition
-from scoring_operator.api.formatting import time_text
+from scoring_operator.api.conditions import find_condition, true_condition
+from scoring_operator.api.formatting import format_time
 from scoring_operator.api.scoringrun import GROUP, KIND, VERSION, ScoringRun
 from scoring_operator.planner.types import Plan
 
@@ -21,18 +21,18 @@ class Event:
     message: str
 
 
-def events(old: Mapping[str, Any], plan: Plan, new: Mapping[str, Any]) -> list[Event]:
+def status_events(old: Mapping[str, Any], plan: Plan, new: Mapping[str, Any]) -> list[Event]:
     """The events that a change of status calls for; to be sent once the new status is written."""
-    return [*_of_phase(old, plan, new), *_of_stalling(old, new), *_of_quality(old, plan, new)]
+    return [*_phase_events(old, plan, new), *_stall_events(old, new), *_result_events(old, plan, new)]
 
 
-def _of_phase(old: Mapping[str, Any], plan: Plan, new: Mapping[str, Any]) -> Iterator[Event]:
+def _phase_events(old: Mapping[str, Any], plan: Plan, new: Mapping[str, Any]) -> Iterator[Event]:
     if old.get("phase") != new["phase"]:
         bad = bool(plan.end and plan.end.condition == "Failed")
         yield Event("Warning" if bad else "Normal", plan.end.reason if plan.end else new["phase"], new["message"])
 
 
-def _of_stalling(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Event]:
+def _stall_events(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Event]:
     before, after = true_condition(old, "Stalled"), true_condition(new, "Stalled")
     if after and (not before or before["reason"] != after["reason"]):
         yield Event("Warning", "Stalled", f"{after['reason']}: {after['message']}")
@@ -40,14 +40,14 @@ def _of_stalling(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Eve
         yield Event("Normal", "Recovered", f"no longer stalled for {before['reason']}")
 
 
-def _of_quality(old: Mapping[str, Any], plan: Plan, new: Mapping[str, Any]) -> Iterator[Event]:
+def _result_events(old: Mapping[str, Any], plan: Plan, new: Mapping[str, Any]) -> Iterator[Event]:
     """What the run came to, beside its end."""
     if not true_condition(old, "Degraded") and (degraded := true_condition(new, "Degraded")):
         yield Event("Warning", "Degraded", degraded["message"])
     if plan.slow:
         message = "at the pace seen the run will take longer than its window; raise parallelism or devicesPerJob"
         yield Event("Warning", "TooSlow", message)
-    before, after = condition(old, "Reported"), condition(new, "Reported")
+    before, after = find_condition(old, "Reported"), find_condition(new, "Reported")
     if before and after and before["status"] != after["status"]:
         good = after["status"] == "True"
         message = after["message"] if good else f"{after['reason']}: {after['message']}"
@@ -56,7 +56,7 @@ def _of_quality(old: Mapping[str, Any], plan: Plan, new: Mapping[str, Any]) -> I
 
 def event_manifest(run: ScoringRun, said: Event, now: datetime) -> dict[str, Any]:
     """An event on the run; its name follows from its content, so that a repetition is no second event."""
-    time = time_text(now)
+    time = format_time(now)
     return {
         "apiVersion": "v1",
         "kind": "Event",

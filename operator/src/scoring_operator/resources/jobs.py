@@ -13,20 +13,20 @@ from scoring_operator.api.fleets import Fleet, scorer_resources
 from scoring_operator.api.scoringrun import ScoringRun
 from scoring_operator.contract.command import (
     EXIT_CONFIGURATION,
-    EXIT_FINAL,
-    REPORT_SECONDS,
+    EXIT_PERMANENT,
+    REPORT_DEADLINE_SECONDS,
     RUN_FOLDER,
-    arguments,
-    environment,
-    escape,
+    escape_argument,
     report_arguments,
+    score_arguments,
+    scorer_environment,
 )
 from scoring_operator.planner.progress import Batch
 
-IMAGE_PULL_ALLOWANCE = 600  # seconds; a pod's activeDeadlineSeconds counts the pull of its image
-LEAST_JOB_TTL = 86_400  # seconds; the Job's own TTL is a backstop, it must not be what removes unrecorded Jobs
-SCRATCH_LIMIT = "1Gi"  # of /tmp, the only writable folder
-USER = 65532
+IMAGE_PULL_ALLOWANCE_SECONDS = 600  # seconds; a pod's activeDeadlineSeconds counts the pull of its image
+MIN_JOB_TTL_SECONDS = 86_400  # seconds; the Job's own TTL is a backstop, it must not be what removes unrecorded Jobs
+SCRATCH_SIZE_LIMIT = "1Gi"  # of /tmp, the only writable folder
+USER_ID = 65532
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +56,15 @@ def build_job(
         names.ROUND_LABEL: str(batch.round),
         **({names.DEVICE_LABEL: names.device_label(devices[0])} if len(devices) == 1 else {}),
     }
-    deadline = run.spec.device_deadline_seconds * len(devices) + IMAGE_PULL_ALLOWANCE
-    words = arguments(run, name, devices, fleet.scorer.extra_args)
-    pod = _pod(run, fleet, image, words, min(deadline, run.spec.active_deadline_seconds))
-    return _job(run, fleet, name, labels, {names.POSITIONS_ANNOTATION: str(batch.positions)}, pod)
+    deadline = run.spec.device_deadline_seconds * len(devices) + IMAGE_PULL_ALLOWANCE_SECONDS
+    args = score_arguments(run, name, devices, fleet.scorer.extra_args)
+    pod = _pod_spec(run, fleet, image, args, min(deadline, run.spec.active_deadline_seconds))
+    return _job_manifest(run, fleet, name, labels, {names.POSITIONS_ANNOTATION: str(batch.positions)}, pod)
 
 
-def build_report(run: ScoringRun, fleet: Fleet, image: ScorerImage, *, lists: Sequence[str]) -> dict[str, Any]:
+def build_report_job(
+    run: ScoringRun, fleet: Fleet, image: ScorerImage, *, device_list_names: Sequence[str]
+) -> dict[str, Any]:
     """The manifest of the Job that reports on the run's window: a scorer's pod, with the run's ConfigMaps as files.
 
     Args:
@@ -71,32 +73,32 @@ def build_report(run: ScoringRun, fleet: Fleet, image: ScorerImage, *, lists: Se
         image: the scorer's image.
         lists: names of the ConfigMaps of the device list, in order.
     """
-    files = [(name, "devices", f"devices-{part}") for part, name in enumerate(lists)]
-    files.append((names.progress_name(run), "progress", "progress"))
+    files = [(name, "devices", f"devices-{part}") for part, name in enumerate(device_list_names)]
+    files.append((names.progress_config_map_name(run), "progress", "progress"))
     sources = [
         # Optional: where one is gone, the report says so and ends, instead of waiting for it.
         {"configMap": {"name": name, "items": [{"key": key, "path": path}], "optional": True}}
         for name, key, path in files
     ]
-    pod = _pod(run, fleet, image, report_arguments(run, len(lists)), None)
+    pod = _pod_spec(run, fleet, image, report_arguments(run, len(device_list_names)), None)
     pod["volumes"].append({"name": "run", "projected": {"sources": sources}})
     scorer = pod["containers"][0]
     scorer["volumeMounts"].append({"name": "run", "mountPath": RUN_FOLDER, "readOnly": True})
     scorer["terminationMessagePolicy"] = "FallbackToLogsOnError"  # it writes no message; its last line says what failed
-    job = _job(run, fleet, names.report_name(run), {names.COMPONENT_LABEL: "report"}, {}, pod)
-    job["spec"]["activeDeadlineSeconds"] = REPORT_SECONDS
+    job = _job_manifest(run, fleet, names.report_job_name(run), {names.COMPONENT_LABEL: "report"}, {}, pod)
+    job["spec"]["activeDeadlineSeconds"] = REPORT_DEADLINE_SECONDS
     return job
 
 
-def _job(
+def _job_manifest(
     run: ScoringRun,
     fleet: Fleet,
     name: str,
-    own: Mapping[str, str],
+    extra_labels: Mapping[str, str],
     annotations: Mapping[str, str],
     pod: dict[str, Any],
 ) -> dict[str, Any]:
-    labels = {**names.run_labels(run), **own}
+    labels = {**names.run_labels(run), **extra_labels}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -109,7 +111,7 @@ def _job(
         },
         "spec": {
             "backoffLimit": run.spec.backoff_limit,
-            "ttlSecondsAfterFinished": max(run.spec.ttl_seconds_after_finished, LEAST_JOB_TTL),
+            "ttlSecondsAfterFinished": max(run.spec.ttl_seconds_after_finished, MIN_JOB_TTL_SECONDS),
             "podReplacementPolicy": "Failed",
             "podFailurePolicy": {
                 "rules": [
@@ -119,14 +121,14 @@ def _job(
                         "onExitCodes": {
                             "containerName": "scorer",
                             "operator": "In",
-                            "values": [EXIT_CONFIGURATION, EXIT_FINAL],
+                            "values": [EXIT_CONFIGURATION, EXIT_PERMANENT],
                         },
                     },
                 ]
             },
             "template": {
                 "metadata": {
-                    "labels": {**fleet.scorer.pod_labels, **_identity_labels(fleet), **labels},
+                    "labels": {**fleet.scorer.pod_labels, **_workload_identity_labels(fleet), **labels},
                     "annotations": dict(fleet.scorer.pod_annotations),
                 },
                 "spec": pod,
@@ -135,8 +137,8 @@ def _job(
     }
 
 
-def _pod(
-    run: ScoringRun, fleet: Fleet, image: ScorerImage, args: Sequence[str], deadline: int | None
+def _pod_spec(
+    run: ScoringRun, fleet: Fleet, image: ScorerImage, arguments: Sequence[str], deadline: int | None
 ) -> dict[str, Any]:
     scorer, resources = fleet.scorer, scorer_resources(run, fleet)
     pod: dict[str, Any] = {
@@ -147,9 +149,9 @@ def _pod(
         "enableServiceLinks": False,
         "securityContext": {
             "runAsNonRoot": True,
-            "runAsUser": USER,
-            "runAsGroup": USER,
-            "fsGroup": USER,
+            "runAsUser": USER_ID,
+            "runAsGroup": USER_ID,
+            "fsGroup": USER_ID,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [
@@ -157,9 +159,9 @@ def _pod(
                 "name": "scorer",
                 "image": image.image,
                 "imagePullPolicy": image.pull_policy,
-                "args": [escape(argument) for argument in args],
+                "args": [escape_argument(argument) for argument in arguments],
                 # Of two variables of one name the last counts: the fleet's own settings stand.
-                "env": [*scorer.extra_env, *environment(fleet)],
+                "env": [*scorer.extra_env, *scorer_environment(fleet)],
                 "resources": {"requests": resources.requests, "limits": resources.limits},
                 "securityContext": {
                     "allowPrivilegeEscalation": False,
@@ -172,7 +174,7 @@ def _pod(
                 ],
             }
         ],
-        "volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": SCRATCH_LIMIT}}, *scorer.extra_volumes],
+        "volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": SCRATCH_SIZE_LIMIT}}, *scorer.extra_volumes],
         "imagePullSecrets": [{"name": secret} for secret in image.pull_secrets],
         "nodeSelector": scorer.node_selector,
         "tolerations": scorer.tolerations,
@@ -183,6 +185,6 @@ def _pod(
     return {key: value for key, value in pod.items() if value not in ({}, [], "", None)}
 
 
-def _identity_labels(fleet: Fleet) -> dict[str, str]:
+def _workload_identity_labels(fleet: Fleet) -> dict[str, str]:
     """What asks Azure's webhook for a workload identity token."""
     return {"azure.workload.identity/use": "true"} if fleet.storage.auth == "workloadIdentity" else {}

@@ -8,51 +8,51 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from scoring_operator.api.conditions import Conditions, condition, set_condition
+from scoring_operator.api.conditions import Conditions, find_condition, set_condition
 from scoring_operator.api.scoringrun import ScoringRun
 from scoring_operator.planner.types import Plan
 
 
-def conditions(run: ScoringRun, plan: Plan, now: datetime) -> Conditions:
+def run_conditions(run: ScoringRun, plan: Plan, now: datetime) -> Conditions:
     """The conditions of a run after this plan; they keep their transition times where their status stays."""
     found: Conditions = [dict(one) for one in run.status.get("conditions") or ()]
     generation = run.generation
 
-    def say(kind: str, *, true: bool | None, reason: str, message: str = "") -> None:
+    def set_(kind: str, *, true: bool | None, reason: str, message: str = "") -> None:
         set_condition(found, kind, true=true, reason=reason, message=message, generation=generation, now=now)
 
-    def say_of_state(kind: str, *, true: bool, reason: str, message: str = "") -> None:
+    def set_if_ever_true(kind: str, *, true: bool, reason: str, message: str = "") -> None:
         """What never held is not mentioned."""
-        if true or condition(run.status, kind):
-            say(kind, true=true, reason=reason, message=message)
+        if true or find_condition(run.status, kind):
+            set_(kind, true=true, reason=reason, message=message)
 
     if plan.reported:
-        say("Reported", true=plan.reported.true, reason=plan.reported.reason, message=plan.reported.message)
+        set_("Reported", true=plan.reported.true, reason=plan.reported.reason, message=plan.reported.message)
     if run.ended:  # nothing else changes any more
         return found
     suspended = plan.phase == "Suspended"
-    say_of_state("Suspended", true=suspended, reason="SpecSuspend" if suspended else "Resumed")
+    set_if_ever_true("Suspended", true=suspended, reason="SpecSuspend" if suspended else "Resumed")
     if plan.trouble and not plan.end:
-        say("Stalled", true=True, reason=plan.trouble.reason, message=plan.trouble.message)
+        set_("Stalled", true=True, reason=plan.trouble.reason, message=plan.trouble.message)
     else:
-        say_of_state("Stalled", true=False, reason="Progressing")
+        set_if_ever_true("Stalled", true=False, reason="Progressing")
     if plan.end:
-        say(plan.end.condition, true=True, reason=plan.end.reason, message=plan.end.message)
-        failed, partial = _shortfall(plan)
+        set_(plan.end.condition, true=True, reason=plan.end.reason, message=plan.end.message)
+        failed, partial = _degraded_counts(plan)
         message = f"{failed} devices failed and {partial} were scored only in part"
         reason = "DevicesFailed" if failed else "PartlyScored"
-        say_of_state("Degraded", true=bool(failed or partial), reason=reason, message=message)
+        set_if_ever_true("Degraded", true=bool(failed or partial), reason=reason, message=message)
     return found
 
 
-def _shortfall(plan: Plan) -> tuple[int, int]:
+def _degraded_counts(plan: Plan) -> tuple[int, int]:
     """Failed and partial devices of a run that is Complete nevertheless."""
     if plan.progress is None or plan.end is None or plan.end.condition != "Complete":
         return 0, 0
     return plan.progress.count("failed"), plan.progress.count("partial")
 
 
-def unreadable(body: Mapping[str, Any], message: str, now: datetime) -> dict[str, Any] | None:
+def invalid_spec_patch(body: Mapping[str, Any], message: str, now: datetime) -> dict[str, Any] | None:
     """What to change in the status of a run that this operator cannot read; None where it says so, or has ended."""
     old, generation = body.get("status") or {}, body["metadata"].get("generation", 1)
     conditions: Conditions = [dict(one) for one in old.get("conditions") or ()]

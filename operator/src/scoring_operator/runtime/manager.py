@@ -18,29 +18,31 @@ from scoring_operator.api.conditions import true_condition
 from scoring_operator.api.fleets import Fleet
 from scoring_operator.api.names import JOB_SELECTOR
 from scoring_operator.api.views import JobView
-from scoring_operator.controller.controller import Engine
-from scoring_operator.controller.reconciler import Runner
-from scoring_operator.errors import SettingsInvalid
-from scoring_operator.kube.client import Cluster
+from scoring_operator.controller.controller import Controller
+from scoring_operator.controller.reconciler import RunReconciler
+from scoring_operator.errors import InvalidSettings
+from scoring_operator.kube.client import KubeClient
 from scoring_operator.kube.credentials import Credentials
-from scoring_operator.kube.informer import Mirror
-from scoring_operator.kube.leader_election import Lease
+from scoring_operator.kube.informer import Informer
+from scoring_operator.kube.leader_election import LeaderElector
 from scoring_operator.observability.metrics import Metrics
-from scoring_operator.observability.probes import probes
-from scoring_operator.observability.run_metrics import RunLoad, Tally
+from scoring_operator.observability.probes import serve_probes
+from scoring_operator.observability.run_metrics import RunLoad, RunMetrics
 from scoring_operator.resources.jobs import ScorerImage
 from scoring_operator.runtime.settings import Settings
-from scoring_operator.storage.fleet_storage import Storage
+from scoring_operator.storage.fleet_storage import BlobFleetStorage
 
-DEAD_SECONDS = 600.0  # a watch or kopf's loop that gave no sign for so long is dead; a lost API server is back before
-STOP_SECONDS = 20.0
-LOAD_SECONDS = 5.0  # between looks at the load for the metrics
-RESTART_SECONDS = 5.0  # before an engine that failed is started again
+LIVENESS_TIMEOUT_SECONDS = (
+    600.0  # a watch or kopf's loop that gave no sign for so long is dead; a lost API server is back before
+)
+STOP_TIMEOUT_SECONDS = 20.0
+LOAD_INTERVAL_SECONDS = 5.0  # between looks at the load for the metrics
+RESTART_DELAY_SECONDS = 5.0  # before an engine that failed is started again
 
 _log = logging.getLogger(__name__)
 
 
-class Service:
+class Manager:
     """Runs the engine in a thread.
 
     Args:
@@ -52,15 +54,15 @@ class Service:
     def __init__(self, settings: Settings, fleets: Mapping[str, Fleet], credentials: Credentials) -> None:
         self.metrics = Metrics()
         self.failed = False
-        self._tally = Tally(self.metrics, datetime.now(UTC))
+        self._run_metrics = RunMetrics(self.metrics, datetime.now(UTC))
         self._settings = settings
         self._fleets = fleets
         self._credentials = credentials
-        self._engine: Engine | None = None
+        self._controller: Controller | None = None
         self._loop: asyncio.AbstractEventLoop
         self._stopping: asyncio.Event
         self._started: Future[None] = Future()
-        self._kopf_seen = time.monotonic()
+        self._last_heartbeat = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
     def start(self) -> None:
@@ -74,25 +76,25 @@ class Service:
 
     def stop(self) -> None:
         """Stop the engine, release the lease and end the thread."""
-        self.begin_stop()
-        self._thread.join(STOP_SECONDS)
+        self.request_stop()
+        self._thread.join(STOP_TIMEOUT_SECONDS)
 
-    def begin_stop(self) -> None:
+    def request_stop(self) -> None:
         """Like `stop`, but do not wait."""
         if self._started.done() and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stopping.set)
 
-    def wake(self, namespace: str, name: str, body: Mapping[str, Any] | None) -> None:
+    def on_run_event(self, namespace: str, name: str, body: Mapping[str, Any] | None) -> None:
         """Pass on a ScoringRun as it is now (None: deleted). The active engine lists them all when it starts."""
-        engine = self._engine
-        if engine:
-            engine.wake(namespace, name, body)
+        controller = self._controller
+        if controller:
+            controller.wake(namespace, name, body)
         if body is not None:
-            self._tally.see(body, active=engine is not None)
+            self._run_metrics.observe_run(body, active=controller is not None)
 
-    def kopf_lives(self) -> None:
+    def heartbeat(self) -> None:
         """Note that kopf's loop turns."""
-        self._kopf_seen = time.monotonic()
+        self._last_heartbeat = time.monotonic()
 
     def _run(self) -> None:
         try:
@@ -108,101 +110,107 @@ class Service:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
         settings, metrics = self._settings, self.metrics
         async with AsyncExitStack() as stack:
-            cluster = await stack.enter_async_context(Cluster.connect(self._credentials, observer=metrics.request))
-            mirror = Mirror(
-                cluster,
+            client = await stack.enter_async_context(
+                KubeClient.connect(self._credentials, observer=metrics.count_request)
+            )
+            informer = Informer(
+                client,
                 api="apis/batch/v1",
                 plural="jobs",
                 type=JobView,
                 namespaces=settings.watch_namespaces,
                 label_selector=JOB_SELECTOR,
             )
-            lease = Lease(
-                cluster, namespace=settings.pod_namespace, name=settings.lease_name, identity=settings.pod_name
+            elector = LeaderElector(
+                client, namespace=settings.pod_namespace, name=settings.lease_name, identity=settings.pod_name
             )
-            metrics.watch("jobs", mirror.age)
-            metrics.lease(lambda: lease.held)
-            metrics.engine(self._engine_age)
-            await self._open_port(stack, mirror)
+            metrics.track_watch_age("jobs", informer.age)
+            metrics.track_leadership(lambda: elector.is_leader)
+            metrics.track_engine_age(self._engine_age)
+            await self._start_probes(stack, informer)
             self._started.set_result(None)
-            await _first_to_end(self._stopping.wait(), mirror.run(), self._terms(cluster, mirror, lease))
-            await lease.release()
+            await _run_until_first_ends(
+                self._stopping.wait(), informer.run(), self._lead_repeatedly(client, informer, elector)
+            )
+            await elector.release()
 
-    async def _open_port(self, stack: AsyncExitStack, mirror: Mirror[JobView]) -> None:
+    async def _start_probes(self, stack: AsyncExitStack, informer: Informer[JobView]) -> None:
         port = self._settings.metrics_port
         try:
             await stack.enter_async_context(
-                probes(
+                serve_probes(
                     port,
                     self.metrics,
-                    alive=lambda: self._trouble(mirror),
-                    ready=lambda: "" if mirror.synced else f"Jobs are not listed yet. {mirror.trouble}",
+                    liveness=lambda: self._liveness_problem(informer),
+                    readiness=lambda: "" if informer.has_synced else f"Jobs are not listed yet. {informer.last_error}",
                 )
             )
         except OSError as error:
-            raise SettingsInvalid(f"FLEETSCORE_METRICS_PORT={port}: {error.strerror or error}") from error
+            raise InvalidSettings(f"FLEETSCORE_METRICS_PORT={port}: {error.strerror or error}") from error
 
-    def _trouble(self, mirror: Mirror[JobView]) -> str:
-        if mirror.age() > DEAD_SECONDS:
-            return f"the watch of Jobs has been silent for {mirror.age():.0f} s. {mirror.trouble}"
-        if time.monotonic() - self._kopf_seen > DEAD_SECONDS:
+    def _liveness_problem(self, informer: Informer[JobView]) -> str:
+        if informer.age() > LIVENESS_TIMEOUT_SECONDS:
+            return f"the watch of Jobs has been silent for {informer.age():.0f} s. {informer.last_error}"
+        if time.monotonic() - self._last_heartbeat > LIVENESS_TIMEOUT_SECONDS:
             return "the watch of ScoringRuns is dead"
-        if self._engine_age() > DEAD_SECONDS:
+        if self._engine_age() > LIVENESS_TIMEOUT_SECONDS:
             return "the engine is dead"
         return ""
 
     def _engine_age(self) -> float:
-        return time.monotonic() - self._engine.passed_at if self._engine else 0.0
+        return time.monotonic() - self._controller.passed_at if self._controller else 0.0
 
-    async def _terms(self, cluster: Cluster, mirror: Mirror[JobView], lease: Lease) -> None:
+    async def _lead_repeatedly(self, client: KubeClient, informer: Informer[JobView], elector: LeaderElector) -> None:
         """Hold the lease, run an engine as long as it lasts, again and again."""
-        storage = Storage(self._settings.secrets_dir)
-        fenced = cluster.fenced(lambda: lease.held)
+        storage = BlobFleetStorage(self._settings.secrets_dir)
+        fenced_client = client.with_fence(lambda: elector.is_leader)
         while True:
-            await mirror.wait_synced()
-            await lease.acquire()
+            await informer.wait_for_sync()
+            await elector.acquire()
             try:
-                await self._term(fenced, mirror, storage, lease)
+                await self._lead(fenced_client, informer, storage, elector)
             except Exception:  # noqa: BLE001  # whatever ended the engine, the operator goes on
-                if lease.held:
-                    _log.exception("the engine failed; it starts again in %s s", RESTART_SECONDS)
-                    await lease.release()
-                    await asyncio.sleep(RESTART_SECONDS)
+                if elector.is_leader:
+                    _log.exception("the engine failed; it starts again in %s s", RESTART_DELAY_SECONDS)
+                    await elector.release()
+                    await asyncio.sleep(RESTART_DELAY_SECONDS)
 
-    async def _term(self, cluster: Cluster, mirror: Mirror[JobView], storage: Storage, lease: Lease) -> None:
+    async def _lead(
+        self, client: KubeClient, informer: Informer[JobView], storage: BlobFleetStorage, elector: LeaderElector
+    ) -> None:
         settings = self._settings
-        engine = Engine(
-            cluster,
-            mirror,
+        controller = Controller(
+            client,
+            informer,
             self._fleets,
             storage,
             ScorerImage(settings.scorer_image, settings.scorer_image_pull_policy, settings.scorer_image_pull_secrets),
             namespaces=settings.watch_namespaces,
             most_jobs=settings.max_active_jobs,
         )
-        self._engine = engine
+        self._controller = controller
         try:
-            await _first_to_end(lease.renew(), engine.run(), self._tell_load(engine))
+            await _run_until_first_ends(elector.renew(), controller.run(), self._publish_load(controller))
         finally:
-            self._engine = None
-            mirror.drop_listeners()
+            self._controller = None
+            informer.remove_listeners()
 
-    async def _tell_load(self, engine: Engine) -> None:
+    async def _publish_load(self, controller: Controller) -> None:
         while True:
-            self._tally.load(map(_load, engine.runners.values()))
-            await asyncio.sleep(LOAD_SECONDS)
+            self._run_metrics.set_load(map(_load, controller.runners.values()))
+            await asyncio.sleep(LOAD_INTERVAL_SECONDS)
 
 
-def _load(runner: Runner) -> RunLoad:
+def _load(runner: RunReconciler) -> RunLoad:
     run = runner.run
     stalled = None if run.ended else true_condition(run.status, "Stalled")
     queued = runner.phase == "Queued" and not run.ended
     return RunLoad(run.spec.fleet, runner.active(), queued, str(stalled.get("reason")) if stalled else "")
 
 
-async def _first_to_end(*work: Coroutine[Any, Any, object]) -> None:
+async def _run_until_first_ends(*coroutines: Coroutine[Any, Any, object]) -> None:
     """Run several things until one of them ends; then end the others, and raise what it raised."""
-    tasks = [asyncio.create_task(one) for one in work]
+    tasks = [asyncio.create_task(one) for one in coroutines]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:

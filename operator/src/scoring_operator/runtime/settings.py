@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from scoring_operator.errors import SettingsInvalid
+from scoring_operator.errors import InvalidSettings
 
 PULL_POLICIES = ("IfNotPresent", "Always", "Never")
 _T = TypeVar("_T")
@@ -35,23 +35,23 @@ def _comma_list(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def _integer(least: int, most: int) -> Callable[[str], int]:
+def _integer(minimum: int, maximum: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         try:
             value = int(text)
         except ValueError:
             raise ValueError("must be a whole number") from None
-        if not least <= value <= most:
-            raise ValueError(f"must lie between {least} and {most}")
+        if not minimum <= value <= maximum:
+            raise ValueError(f"must lie between {minimum} and {maximum}")
         return value
 
     return parse
 
 
-def _one_of(*words: str) -> Callable[[str], str]:
+def _one_of(*choices: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
-        if text not in words:
-            raise ValueError(f"must be one of {', '.join(words)}")
+        if text not in choices:
+            raise ValueError(f"must be one of {', '.join(choices)}")
         return text
 
     return parse
@@ -102,5 +102,5 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         "pod_namespace": read("POD_NAMESPACE", "default", str),
     }
     if wrong:
-        raise SettingsInvalid("settings of the operator: " + "; ".join(wrong))
+        raise InvalidSettings("settings of the operator: " + "; ".join(wrong))
     return Settings(**values)  # type: ignore[arg-type]  # a None among the values has just been ruled out

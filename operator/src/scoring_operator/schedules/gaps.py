@@ -12,31 +12,31 @@ from typing import Any
 
 import msgspec
 
-from scoring_operator.api.formatting import stamp
+from scoring_operator.api.formatting import format_time
 from scoring_operator.api.scoringrun import SCHEDULE_LABEL, Spec, Window
 from scoring_operator.api.views import ConditionView
-from scoring_operator.errors import SettingsInvalid
-from scoring_operator.schedules.windows import EPOCH, Schedule, schedule_run
+from scoring_operator.errors import InvalidSettings
+from scoring_operator.schedules.windows import EPOCH, Schedule, build_run
 
 BACKFILL_LABEL = "fleetscore.dev/backfill"
-MOST_WINDOWS = 10_000
-_LONGEST_NAME = 50
+MAX_WINDOWS = 10_000
+_MAX_NAME_LENGTH = 50
 
 
-class _Named(msgspec.Struct, frozen=True):
+class _Metadata(msgspec.Struct, frozen=True):
     name: str
 
 
-class _Conditions(msgspec.Struct, frozen=True):
+class _Status(msgspec.Struct, frozen=True):
     conditions: tuple[ConditionView, ...] = ()
 
 
 class ListedRun(msgspec.Struct, frozen=True):
     """A ScoringRun, only as far as it is looked at here; one whose spec cannot be read has none."""
 
-    metadata: _Named
+    metadata: _Metadata
     spec: Spec | None = None
-    status: _Conditions = _Conditions()
+    status: _Status = _Status()
 
     @property
     def name(self) -> str:
@@ -44,7 +44,7 @@ class ListedRun(msgspec.Struct, frozen=True):
         return self.metadata.name
 
     @property
-    def end(self) -> str:
+    def result(self) -> str:
         """How it ended: Complete, or the reason of Failed; '' while it has not."""
         for one in self.status.conditions:
             if one.status == "True" and one.type in ("Complete", "Failed"):
@@ -52,12 +52,12 @@ class ListedRun(msgspec.Struct, frozen=True):
         return ""
 
 
-class _OnlyNamed(msgspec.Struct, frozen=True):
-    metadata: _Named
+class _MetadataOnly(msgspec.Struct, frozen=True):
+    metadata: _Metadata
 
 
 _decode = msgspec.json.Decoder(ListedRun).decode
-_decode_name = msgspec.json.Decoder(_OnlyNamed).decode
+_decode_metadata = msgspec.json.Decoder(_MetadataOnly).decode
 
 
 def read_run(content: bytes | msgspec.Raw) -> ListedRun:
@@ -65,11 +65,11 @@ def read_run(content: bytes | msgspec.Raw) -> ListedRun:
     try:
         return _decode(content)
     except msgspec.ValidationError:
-        return ListedRun(_decode_name(content).metadata)
+        return ListedRun(_decode_metadata(content).metadata)
 
 
 @dataclass
-class Survey:
+class WindowStates:
     """Windows by what became of them; each stands in one of the lists, oldest first."""
 
     complete: list[Window] = field(default_factory=list)
@@ -77,7 +77,7 @@ class Survey:
     failed: list[Window] = field(default_factory=list)
     missing: list[Window] = field(default_factory=list)
 
-    def lacking(self, *, gaps_only: bool) -> list[Window]:
+    def to_backfill(self, *, gaps_only: bool) -> list[Window]:
         """The windows that need a run: those without any, and unless `gaps_only` those whose runs all failed."""
         return self.missing if gaps_only else sorted(self.missing + self.failed, key=lambda window: window.start)
 
@@ -90,49 +90,53 @@ def windows_between(start: datetime, end: datetime, length: timedelta) -> list[W
     """
     first, last = -((EPOCH - start) // length), (end - EPOCH) // length
     if last <= first:
-        raise SettingsInvalid(f"no whole window of {length} lies between {stamp(start)} and {stamp(end)}")
-    if last - first > MOST_WINDOWS:
-        raise SettingsInvalid(f"{last - first:,} windows are more than {MOST_WINDOWS:,}: bring --from and --to closer")
+        raise InvalidSettings(f"no whole window of {length} lies between {format_time(start)} and {format_time(end)}")
+    if last - first > MAX_WINDOWS:
+        raise InvalidSettings(f"{last - first:,} windows are more than {MAX_WINDOWS:,}: bring --from and --to closer")
     return [Window(EPOCH + at * length, EPOCH + (at + 1) * length) for at in range(first, last)]
 
 
-def survey(schedule: Schedule, windows: Iterable[Window], runs: Iterable[ListedRun]) -> Survey:
+def classify_windows(schedule: Schedule, windows: Iterable[Window], runs: Iterable[ListedRun]) -> WindowStates:
     """Sort windows by the runs that stand for them: one complete run is enough, whatever became of others.
 
     Raises:
         SettingsInvalid: The schedule's `run` is no spec of a ScoringRun.
     """
     try:
-        asked = msgspec.convert(
+        expected = msgspec.convert(
             {"window": {"start": EPOCH, "end": EPOCH}, "fleet": schedule.fleet} | schedule.run, Spec
         )
     except msgspec.ValidationError as error:
-        raise SettingsInvalid(f"schedule {schedule.name!r}: run: {error}") from None
-    ends: dict[Window, set[str]] = {}
+        raise InvalidSettings(f"schedule {schedule.name!r}: run: {error}") from None
+    results_by_window: dict[Window, set[str]] = {}
     for run in runs:
         spec = run.spec
-        if spec and (spec.fleet, spec.devices, spec.tags) == (asked.fleet, asked.devices, asked.tags):
-            ends.setdefault(spec.window, set()).add(run.end)
-    found = Survey()
+        if spec and (spec.fleet, spec.devices, spec.tags) == (expected.fleet, expected.devices, expected.tags):
+            results_by_window.setdefault(spec.window, set()).add(run.result)
+    states = WindowStates()
     for window in windows:
-        ended = ends.get(window, set())
-        fate = found.complete if "Complete" in ended else found.active if "" in ended else found.failed
-        (fate if ended else found.missing).append(window)
-    return found
+        results = results_by_window.get(window, set())
+        windows_of_state = (
+            states.complete if "Complete" in results else states.active if "" in results else states.failed
+        )
+        (windows_of_state if results else states.missing).append(window)
+    return states
 
 
-def backfill_run(schedule: Schedule, window: Window, *, namespace: str, taken: Collection[str]) -> Mapping[str, Any]:
+def build_backfill_run(
+    schedule: Schedule, window: Window, *, namespace: str, existing_names: Collection[str]
+) -> Mapping[str, Any]:
     """Build the run that makes up for a window.
 
     It is named as the schedule's own would be, so that a firing that comes late finds it; where an earlier run has that
     name, with the first free number behind it.
     """
-    body = schedule_run(schedule, window, namespace=namespace)
+    body = build_run(schedule, window, namespace=namespace)
     meta = body["metadata"]
     name, attempt = meta["name"], 1
-    while name in taken:
+    while name in existing_names:
         attempt += 1
         tail = f"{meta['name'][len(schedule.name) :]}-{attempt}"
-        name = f"{schedule.name[: _LONGEST_NAME - len(tail)].rstrip('-')}{tail}"
+        name = f"{schedule.name[: _MAX_NAME_LENGTH - len(tail)].rstrip('-')}{tail}"
     labels = {key: value for key, value in meta["labels"].items() if key != SCHEDULE_LABEL}
     return body | {"metadata": meta | {"name": name, "labels": labels | {BACKFILL_LABEL: schedule.name}}}

@@ -12,18 +12,18 @@ from typing import Any
 
 import msgspec
 
-from scoring_operator.api.formatting import parse_duration, stamp
+from scoring_operator.api.formatting import format_time, parse_duration
 from scoring_operator.api.scoringrun import GROUP, KIND, SCHEDULE_LABEL, VERSION, Window
-from scoring_operator.errors import SettingsInvalid
+from scoring_operator.errors import InvalidSettings
 
-SCHEDULED_FOR = "batch.kubernetes.io/cronjob-scheduled-timestamp"
+SCHEDULED_TIME_ANNOTATION = "batch.kubernetes.io/cronjob-scheduled-timestamp"
 """Annotation that the CronJob controller puts on a Job: when it should have started, with its time zone's offset."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """Where windows are counted from."""
 
-_SHORTEST = timedelta(minutes=1)
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,31}[a-z0-9])?")  # with "-20180828t230000z" a run's name of 50 at most
+_MIN_LENGTH = timedelta(minutes=1)
+_NAME_PATTERN = re.compile(r"[a-z0-9]([-a-z0-9]{0,31}[a-z0-9])?")  # with "-20180828t230000z" a run's name of 50 at most
 
 
 class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,11 +36,11 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     run: dict[str, Any] = {}
 
 
-class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _SchedulesFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     schedules: list[Schedule]
 
 
-def window_before(moment: datetime, *, length: timedelta, delay: timedelta) -> Window:
+def last_complete_window(scheduled: datetime, *, length: timedelta, delay: timedelta) -> Window:
     """Give the last window that has ended when readings as old as `moment - delay` are in.
 
     Args:
@@ -48,7 +48,7 @@ def window_before(moment: datetime, *, length: timedelta, delay: timedelta) -> W
         length: Length of a window; windows are counted from 1970-01-01T00:00:00Z.
         delay: How late readings may be.
     """
-    complete = (moment.astimezone(UTC) - delay - EPOCH) // length
+    complete = (scheduled.astimezone(UTC) - delay - EPOCH) // length
     end = EPOCH + complete * length
     return Window(start=end - length, end=end)
 
@@ -62,7 +62,7 @@ def scheduled_time(job: Mapping[str, Any]) -> datetime:
         ValueError: The annotation is no time with a zone.
     """
     metadata = job["metadata"]
-    text = (metadata.get("annotations") or {}).get(SCHEDULED_FOR) or metadata["creationTimestamp"]
+    text = (metadata.get("annotations") or {}).get(SCHEDULED_TIME_ANNOTATION) or metadata["creationTimestamp"]
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -72,7 +72,7 @@ def scheduled_time(job: Mapping[str, Any]) -> datetime:
     return moment
 
 
-def find_schedule(document: object, name: str) -> Schedule:
+def select_schedule(document: object, name: str) -> Schedule:
     """Pick a schedule out of the schedules file and check it.
 
     Args:
@@ -83,33 +83,33 @@ def find_schedule(document: object, name: str) -> Schedule:
         SettingsInvalid: The file is none, or holds no schedule of that name, or one that cannot be used.
     """
     try:
-        schedules = msgspec.convert(document, _File).schedules
+        schedules = msgspec.convert(document, _SchedulesFile).schedules
     except msgspec.ValidationError as error:
-        raise SettingsInvalid(f"schedules file: {error}") from None
+        raise InvalidSettings(f"schedules file: {error}") from None
     found = [schedule for schedule in schedules if schedule.name == name]
     if len(found) != 1:
         known = ", ".join(sorted(schedule.name for schedule in schedules)) or "none"
-        raise SettingsInvalid(f"schedules file: {len(found)} schedules are named {name!r}; it has: {known}")
-    _check(found[0])
+        raise InvalidSettings(f"schedules file: {len(found)} schedules are named {name!r}; it has: {known}")
+    _validate(found[0])
     return found[0]
 
 
-def _check(schedule: Schedule) -> None:
+def _validate(schedule: Schedule) -> None:
     where = f"schedule {schedule.name!r}"
-    if not _NAME.fullmatch(schedule.name):
-        raise SettingsInvalid(f"{where}: the name must be a DNS label of at most 33 characters")
+    if not _NAME_PATTERN.fullmatch(schedule.name):
+        raise InvalidSettings(f"{where}: the name must be a DNS label of at most 33 characters")
     try:
         length = parse_duration(schedule.window)
         parse_duration(schedule.delay)
     except ValueError as error:
-        raise SettingsInvalid(f"{where}: {error}") from None
-    if length < _SHORTEST:
-        raise SettingsInvalid(f"{where}: window {schedule.window} is shorter than a minute")
+        raise InvalidSettings(f"{where}: {error}") from None
+    if length < _MIN_LENGTH:
+        raise InvalidSettings(f"{where}: window {schedule.window} is shorter than a minute")
     if taken := {"fleet", "window"} & schedule.run.keys():
-        raise SettingsInvalid(f"{where}: run.{min(taken)} is set by the schedule itself; remove it from run")
+        raise InvalidSettings(f"{where}: run.{min(taken)} is set by the schedule itself; remove it from run")
 
 
-def schedule_run(schedule: Schedule, window: Window, *, namespace: str) -> dict[str, Any]:
+def build_run(schedule: Schedule, window: Window, *, namespace: str) -> dict[str, Any]:
     """Build the ScoringRun that a schedule asks for; the same name for the same window, always."""
     return {
         "apiVersion": f"{GROUP}/{VERSION}",
@@ -122,6 +122,6 @@ def schedule_run(schedule: Schedule, window: Window, *, namespace: str) -> dict[
         "spec": {
             **schedule.run,
             "fleet": schedule.fleet,
-            "window": {"start": stamp(window.start), "end": stamp(window.end)},
+            "window": {"start": format_time(window.start), "end": format_time(window.end)},
         },
     }

@@ -20,15 +20,15 @@ from scoring_operator.errors import ConfigurationInvalid, IdentityUnavailable, S
 
 T = TypeVar("T")
 
-CONNECT_SECONDS = 5
-READ_SECONDS = 20
-LIST_SECONDS = 300.0  # 100,000 blobs with metadata take about 20
-PAGE = 1000  # blobs an answer: the SDK needs 6 KB for each while it reads one, and Azure's own 5,000 are 30 MB
-NAMES_PAGE = 2500  # names an answer: they need less, and fewer answers cost a third less CPU
-MOST_BLOBS = 1_000_000
+CONNECT_TIMEOUT_SECONDS = 5
+READ_TIMEOUT_SECONDS = 20
+LIST_TIMEOUT_SECONDS = 300.0  # 100,000 blobs with metadata take about 20
+PAGE_SIZE = 1000  # blobs an answer: the SDK needs 6 KB for each while it reads one, and Azure's own 5,000 are 30 MB
+NAMES_PAGE_SIZE = 2500  # names an answer: they need less, and fewer answers cost a third less CPU
+MAX_BLOBS = 1_000_000
 
 
-class _Transport(RequestsTransport):  # type: ignore[misc]  # azure.core exports it without a type
+class _NamesOnlyTransport(RequestsTransport):  # type: ignore[misc]  # azure.core exports it without a type
     """Drops all but the names of blobs from a listing of names before the SDK builds an object of each.
 
     The rest is most of what a large listing costs in CPU and memory, and nobody here reads them.
@@ -37,10 +37,10 @@ class _Transport(RequestsTransport):  # type: ignore[misc]  # azure.core exports
     def open(self) -> None:
         """Open the session."""
         super().open()
-        self.session.hooks["response"] = [_slim]
+        self.session.hooks["response"] = [_strip_properties]
 
 
-def _slim(response: Any, **_: Any) -> None:
+def _strip_properties(response: Any, **_: Any) -> None:
     query = parse_qs(urlsplit(response.url).query)
     if response.ok and query.get("comp") == ["list"] and "include" not in query:
         head, *blobs = response.content.split(b"<Properties>")
@@ -48,7 +48,7 @@ def _slim(response: Any, **_: Any) -> None:
         response._content = b"</Blob>".join([head, *rest])  # noqa: SLF001  # it has no other setter
 
 
-def _client(storage: StorageSettings, secret: str | None) -> BlobServiceClient:
+def _create_client(storage: StorageSettings, secret: str | None) -> BlobServiceClient:
     options: dict[str, Any] = {
         "retry_policy": ExponentialRetry(
             initial_backoff=1,
@@ -59,7 +59,7 @@ def _client(storage: StorageSettings, secret: str | None) -> BlobServiceClient:
             retry_read=3,
             retry_status=3,
         ),
-        "transport": _Transport(connection_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS),
+        "transport": _NamesOnlyTransport(connection_timeout=CONNECT_TIMEOUT_SECONDS, read_timeout=READ_TIMEOUT_SECONDS),
     }
     try:
         if storage.existing_secret is None or secret is None:
@@ -73,7 +73,7 @@ def _client(storage: StorageSettings, secret: str | None) -> BlobServiceClient:
         ) from error
 
 
-class Account:
+class BlobAccount:
     """A storage account, as one identity.
 
     Args:
@@ -85,13 +85,13 @@ class Account:
     """
 
     def __init__(self, storage: StorageSettings, secret: str | None) -> None:
-        self._client = _client(storage, secret)
+        self._client = _create_client(storage, secret)
 
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
 
-    def names(self, container: str, prefix: str, give_up: Callable[[], bool]) -> Iterator[str]:
+    def list_names(self, container: str, prefix: str, cancelled: Callable[[], bool]) -> Iterator[str]:
         """List the names of a container's blobs.
 
         Args:
@@ -102,49 +102,49 @@ class Account:
         Raises:
             StorageError: As its type says.
         """
-        with _translated(container):
+        with _sdk_errors(container):
             names = self._client.get_container_client(container).list_blob_names(
-                name_starts_with=prefix, results_per_page=NAMES_PAGE
+                name_starts_with=prefix, results_per_page=NAMES_PAGE_SIZE
             )
-            yield from _bounded(names, container, give_up)
+            yield from _limited(names, container, cancelled)
 
-    def metadata(
-        self, container: str, prefix: str, give_up: Callable[[], bool]
+    def list_metadata(
+        self, container: str, prefix: str, cancelled: Callable[[], bool]
     ) -> Iterator[tuple[str, Mapping[str, str]]]:
         """List a container's blobs with their metadata; else like `names`."""
-        with _translated(container):
+        with _sdk_errors(container):
             blobs = self._client.get_container_client(container).list_blobs(
-                prefix, include=["metadata"], results_per_page=PAGE
+                prefix, include=["metadata"], results_per_page=PAGE_SIZE
             )
-            for blob in _bounded(blobs, container, give_up):
+            for blob in _limited(blobs, container, cancelled):
                 yield blob.name, blob.metadata or {}
 
-    def read(self, container: str, name: str, most: int) -> bytes | None:
+    def read(self, container: str, name: str, max_bytes: int) -> bytes | None:
         """Read a blob, but no more than so many bytes; None where there is none."""
-        with _translated(container):
+        with _sdk_errors(container):
             try:
                 blob = self._client.get_blob_client(container, name)
-                return blob.download_blob(offset=0, length=most).readall()
+                return blob.download_blob(offset=0, length=max_bytes).readall()
             except ResourceNotFoundError as error:
                 if getattr(error, "error_code", "") == "BlobNotFound":
                     return None
                 raise
 
 
-def _bounded(items: Iterable[T], container: str, give_up: Callable[[], bool]) -> Iterator[T]:
-    deadline = time.monotonic() + LIST_SECONDS
+def _limited(items: Iterable[T], container: str, cancelled: Callable[[], bool]) -> Iterator[T]:
+    deadline = time.monotonic() + LIST_TIMEOUT_SECONDS
     for count, item in enumerate(items):
-        if count >= MOST_BLOBS:
+        if count >= MAX_BLOBS:
             raise ConfigurationInvalid(
-                f"container {container!r} has over {MOST_BLOBS:,} blobs here: mend the fleet's paths"
+                f"container {container!r} has over {MAX_BLOBS:,} blobs here: mend the fleet's paths"
             )
-        if count % 1000 == 0 and (give_up() or time.monotonic() > deadline):
+        if count % 1000 == 0 and (cancelled() or time.monotonic() > deadline):
             raise StorageUnavailable(f"container {container!r}: listing was given up after {count:,} blobs")
         yield item
 
 
 @contextmanager
-def _translated(container: str) -> Iterator[None]:
+def _sdk_errors(container: str) -> Iterator[None]:
     """Turn the SDK's errors into ours, with what can be done about them."""
     try:
         yield
@@ -153,12 +153,12 @@ def _translated(container: str) -> Iterator[None]:
     except ResourceNotFoundError as error:
         raise ConfigurationInvalid(f"there is no container {container!r} in this storage account: create it") from error
     except HttpResponseError as error:
-        raise _refusal(container, error) from error
+        raise _storage_error(container, error) from error
     except AzureError as error:
         raise StorageUnavailable(f"container {container!r}: {_first_line(error)}") from error
 
 
-def _refusal(container: str, error: HttpResponseError) -> Exception:
+def _storage_error(container: str, error: HttpResponseError) -> Exception:
     status = error.status_code or 0
     what = f"container {container!r}: {status} {getattr(error, 'error_code', '') or ''} {_first_line(error)}"
     if status == 403:

@@ -14,19 +14,26 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from scoring_operator.api.fleets import Fleet, StorageSettings
 from scoring_operator.api.formatting import parse_duration
 from scoring_operator.api.scoringrun import Window
-from scoring_operator.contract.blob_paths import FAILURES, MOST_BYTES, Place, data_places, place, window_text
+from scoring_operator.contract.blob_paths import (
+    FAILURES_FILE,
+    MAX_FAILURES_BYTES,
+    PathPattern,
+    compile_pattern,
+    data_patterns,
+    window_slug,
+)
 from scoring_operator.errors import ConfigurationInvalid
-from scoring_operator.storage.protocol import Listing
+from scoring_operator.storage.protocol import DeviceListing
 
 if TYPE_CHECKING:
-    from scoring_operator.storage.account import Account
+    from scoring_operator.storage.account import BlobAccount
 
 T = TypeVar("T")
-MOST_RECORD_BYTES = 4 * 1024 * 1024
+MAX_RECORD_BYTES = 4 * 1024 * 1024
 _log = logging.getLogger(__name__)
 
 
-class Storage:
+class BlobFleetStorage:
     """The storage of all fleets.
 
     Args:
@@ -35,14 +42,16 @@ class Storage:
 
     def __init__(self, secrets_dir: Path) -> None:
         self._secrets_dir = secrets_dir
-        self._accounts: dict[tuple[str, StorageSettings], tuple[str | None, Account]] = {}
+        self._accounts: dict[tuple[str, StorageSettings], tuple[str | None, BlobAccount]] = {}
         self._lock = threading.Lock()
 
-    async def list_models(self, fleet: Fleet) -> Listing:
+    async def list_models(self, fleet: Fleet) -> DeviceListing:
         """Find the devices that have a model. Raises `StorageError`s, as all methods here do."""
-        return await self._ask(fleet, _listing, fleet.storage.models, [place(fleet.models.path)])
+        return await self._run_in_thread(
+            fleet, _list_devices, fleet.storage.models, [compile_pattern(fleet.models.path)]
+        )
 
-    async def list_data_devices(self, fleet: Fleet, window: Window, known: Collection[str]) -> Listing:
+    async def list_data_devices(self, fleet: Fleet, window: Window, known: Collection[str]) -> DeviceListing:
         """Find the devices, but for known ones, that have readings in a partition that overlaps the window."""
         try:
             partition = parse_duration(fleet.data.partition)
@@ -50,45 +59,45 @@ class Storage:
             raise ConfigurationInvalid(f"fleet {fleet.name!r}: data.partition: {error}") from error
         if not partition:
             raise ConfigurationInvalid(f"fleet {fleet.name!r}: data.partition must be longer than nothing")
-        places = data_places(fleet.data.path, partition, window)
-        return await self._ask(fleet, _listing, fleet.storage.data, places, frozenset(known))
+        places = data_patterns(fleet.data.path, partition, window)
+        return await self._run_in_thread(fleet, _list_devices, fleet.storage.data, places, frozenset(known))
 
     async def list_predictions(self, fleet: Fleet, window: Window) -> dict[str, Mapping[str, str]]:
         """Find the window's predictions: their metadata by device."""
-        where = place(fleet.predictions.path, {"window": window_text(window)})
-        return await self._ask(fleet, _metadata, fleet.storage.predictions, where)
+        where = compile_pattern(fleet.predictions.path, {"window": window_slug(window)})
+        return await self._run_in_thread(fleet, _list_metadata, fleet.storage.predictions, where)
 
     async def read_outcome(self, fleet: Fleet, run_uid: str, job_name: str) -> bytes | None:
         """Read what a Job wrote down about itself before it ended; None where there is nothing."""
         name = f"_runs/{run_uid}/{job_name}.json"
-        return await self._ask(fleet, _read, fleet.storage.predictions, name)
+        return await self._run_in_thread(fleet, _read_blob, fleet.storage.predictions, name)
 
     async def read_failures(self, fleet: Fleet, window: Window) -> bytes | None:
         """Read what the window's report says of devices that are not scored; None where there is nothing."""
-        name = f"{window_text(window)}/{FAILURES}"
-        return await self._ask(fleet, _read, fleet.storage.predictions, name, MOST_BYTES + 1)
+        name = f"{window_slug(window)}/{FAILURES_FILE}"
+        return await self._run_in_thread(fleet, _read_blob, fleet.storage.predictions, name, MAX_FAILURES_BYTES + 1)
 
-    async def _ask(self, fleet: Fleet, question: Callable[..., T], *arguments: Any) -> T:
+    async def _run_in_thread(self, fleet: Fleet, operation: Callable[..., T], *arguments: Any) -> T:
         cancelled = threading.Event()
 
-        def ask() -> T:
-            return question(self._account(fleet), cancelled.is_set, *arguments)
+        def run() -> T:
+            return operation(self._account(fleet), cancelled.is_set, *arguments)
 
         try:
-            return await asyncio.to_thread(ask)
+            return await asyncio.to_thread(run)
         finally:
             cancelled.set()
 
-    def _account(self, fleet: Fleet) -> "Account":
+    def _account(self, fleet: Fleet) -> "BlobAccount":
         """Give the account for the fleet's settings; a new one where the Secret changed."""
-        from scoring_operator.storage.account import Account  # noqa: PLC0415  # the SDK costs 0.9 s and 40 MiB: only when needed
+        from scoring_operator.storage.account import BlobAccount  # noqa: PLC0415  # the SDK costs 0.9 s and 40 MiB: only when needed
 
-        key, secret = (fleet.name, fleet.storage), self._secret(fleet)
+        key, secret = (fleet.name, fleet.storage), self._read_secret(fleet)
         with self._lock:
             known = self._accounts.get(key)
             if known and known[0] == secret:
                 return known[1]
-            account = Account(fleet.storage, secret)
+            account = BlobAccount(fleet.storage, secret)
             self._accounts[key] = (secret, account)
         _log.info(
             "fleet %s: storage is used %s", fleet.name, "with a changed Secret" if known else "for the first time"
@@ -100,7 +109,7 @@ class Storage:
         for _secret, account in self._accounts.values():
             account.close()
 
-    def _secret(self, fleet: Fleet) -> str | None:
+    def _read_secret(self, fleet: Fleet) -> str | None:
         if fleet.storage.existing_secret is None:
             return None
         path = self._secrets_dir / fleet.name / fleet.storage.existing_secret.key
@@ -113,33 +122,33 @@ class Storage:
             ) from error
 
 
-def _listing(
-    account: "Account",
-    give_up: Callable[[], bool],
+def _list_devices(
+    account: "BlobAccount",
+    cancelled: Callable[[], bool],
     container: str,
-    places: Iterable[Place],
+    patterns: Iterable[PathPattern],
     known: Collection[str] = frozenset(),
-) -> Listing:
+) -> DeviceListing:
     devices: set[str] = set()
     unreadable: list[str] = []
-    for where in places:
-        for name in account.names(container, where.prefix, give_up):
-            device = where.device(name)
+    for where in patterns:
+        for name in account.list_names(container, where.prefix, cancelled):
+            device = where.device_id(name)
             if device is None:
                 unreadable.append(name)
             elif device not in known:
                 devices.add(device)
-    return Listing(tuple(sorted(devices)), tuple(unreadable))
+    return DeviceListing(tuple(sorted(devices)), tuple(unreadable))
 
 
-def _metadata(
-    account: "Account", give_up: Callable[[], bool], container: str, where: Place
+def _list_metadata(
+    account: "BlobAccount", cancelled: Callable[[], bool], container: str, pattern: PathPattern
 ) -> dict[str, Mapping[str, str]]:
-    blobs = account.metadata(container, where.prefix, give_up)
-    return {device: metadata for name, metadata in blobs if (device := where.device(name)) is not None}
+    blobs = account.list_metadata(container, pattern.prefix, cancelled)
+    return {device: metadata for name, metadata in blobs if (device := pattern.device_id(name)) is not None}
 
 
-def _read(
-    account: "Account", _give_up: Callable[[], bool], container: str, name: str, most: int = MOST_RECORD_BYTES
+def _read_blob(
+    account: "BlobAccount", _cancelled: Callable[[], bool], container: str, name: str, max_bytes: int = MAX_RECORD_BYTES
 ) -> bytes | None:
-    return account.read(container, name, most)
+    return account.read(container, name, max_bytes)

@@ -7,20 +7,20 @@ from scoring_operator.api.fleets import Fleet
 from scoring_operator.api.scoringrun import Window
 
 
-class Listing(NamedTuple):
+class DeviceListing(NamedTuple):
     """What a listing found: devices, sorted, each once; and the names of blobs that denote no device."""
 
     devices: Sequence[str]
-    unreadable: Sequence[str]
+    invalid_names: Sequence[str]
 
 
 class FleetStorage(Protocol):
     """What is needed of storage here; see `devices`."""
 
-    async def list_models(self, fleet: Fleet) -> Listing:
+    async def list_models(self, fleet: Fleet) -> DeviceListing:
         """Devices that have a model; and blob names that denote no device."""
 
-    async def list_data_devices(self, fleet: Fleet, window: Window, known: Collection[str]) -> Listing:
+    async def list_data_devices(self, fleet: Fleet, window: Window, known: Collection[str]) -> DeviceListing:
         """Devices, but for known ones, that have readings in the window's partitions."""
 
     async def list_predictions(self, fleet: Fleet, window: Window) -> Mapping[str, Mapping[str, str]]:
