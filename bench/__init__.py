@@ -1,1 +1,1 @@
-"""The figures of docs/performance.md, each a ratio against something measured in the same minutes."""
+"""The figures of docs/development/performance.md, each a ratio against something measured in the same minutes."""

@@ -7,15 +7,15 @@ import signal
 import sys
 from collections.abc import Callable
 
-from bench import containers, many, scale, scorer, windows
+from bench import concurrent_runs, consecutive_windows, containers, operator_load, scorer
 
 TABLES: dict[str, Callable[..., bool]] = {
     "scorer": scorer.main,
     "containers": containers.main,
-    "operator": scale.main,
-    "many": many.main,
+    "operator": operator_load.main,
+    "many": concurrent_runs.main,
 }
-BY_NAME_ONLY: dict[str, Callable[..., bool]] = {"windows": windows.main}
+BY_NAME_ONLY: dict[str, Callable[..., bool]] = {"windows": consecutive_windows.main}
 
 
 def main(arguments: list[str]) -> int:

@@ -17,79 +17,91 @@ from typing import Any
 
 from azure.storage.blob import BlobServiceClient
 
-from bench import plain, rig, scorer
+from bench import baseline_client, harness, scorer
 from bench.goals import Goals
-from localcluster import images
-from localcluster.azurite import Azurite
+from localcluster.addons.azurite import Azurite
 from localcluster.cluster import Cluster
+from localcluster.toolchain import images
 from scoring_operator.api.fleets import parse_fleet
 from scoring_operator.kube import credentials
 
-DEVICES = scorer.PACKED[:30]  # Jobs of one batch, all at once
+DEVICES = scorer.SMALL_DEVICES[:30]  # Jobs of one batch, all at once
 ROUNDS = 7
 NAMESPACE = "bench"
 
 
 @dataclass
-class Kind:
+class JobKind:
     """What the containers of a batch run, and how many blobs each writes."""
 
     name: str
-    writes: int
+    blobs_per_device: int
     command: list[str] = field(default_factory=list)  # none: the image's own
     arguments: list[str] = field(default_factory=list)  # after the device
-    crowded: bool = False  # whether a pod asks for so little CPU that all of them are on the node at once
+    all_at_once: bool = False  # whether a pod asks for so little CPU that all of them are on the node at once
     goal: float | None = None
-    per_second: list[float] = field(default_factory=list)
+    jobs_per_second: list[float] = field(default_factory=list)
 
 
-NOTHING = ["python", "-c", "pass"]
-CROWDED = {"requests": {"cpu": "20m", "memory": "64Mi"}}
-KINDS = [
-    Kind("does nothing in Python", 0, NOTHING),
-    Kind("device-scorer", 1, goal=0.7),
-    Kind("naive scorer", len(scorer.TAGS), ["python", "/bench/naive.py"], scorer.TAGS),
-    Kind(f"does nothing, {len(DEVICES)} at once", 0, NOTHING, crowded=True),
-    Kind(f"device-scorer, {len(DEVICES)} at once", 1, crowded=True),
+NO_OP_COMMAND = ["python", "-c", "pass"]
+SMALL_REQUESTS = {"requests": {"cpu": "20m", "memory": "64Mi"}}
+JOB_KINDS = [
+    JobKind("does nothing in Python", 0, NO_OP_COMMAND),
+    JobKind("device-scorer", 1, goal=0.7),
+    JobKind("naive scorer", len(scorer.TAGS), ["python", "/bench/baseline_scorer.py"], scorer.TAGS),
+    JobKind(f"does nothing, {len(DEVICES)} at once", 0, NO_OP_COMMAND, all_at_once=True),
+    JobKind(f"device-scorer, {len(DEVICES)} at once", 1, all_at_once=True),
 ]
 
 
 def run(cluster: Cluster, azurite: Azurite, rounds: int) -> bool:
     """Measure and print the table; False where the goal is missed."""
     with BlobServiceClient.from_connection_string(azurite.connection_string) as service:
-        scorer.fill(service, dict.fromkeys(DEVICES, scorer.SMALL), naive=DEVICES)
+        scorer.upload_fleet(service, dict.fromkeys(DEVICES, scorer.SMALL_ROWS), baseline_devices=DEVICES)
         cluster.create_namespace(NAMESPACE, {"pod-security.kubernetes.io/enforce": "restricted"})
-        _create(cluster, "Secret", rig.SECRET["name"], rig.SECRET["key"], azurite.connection_string)
-        _create(cluster, "ConfigMap", "naive", "naive.py", Path(__file__).with_name("naive.py").read_text())
+        _create_object(
+            cluster, "Secret", harness.STORAGE_SECRET["name"], harness.STORAGE_SECRET["key"], azurite.connection_string
+        )
+        _create_object(
+            cluster,
+            "ConfigMap",
+            "naive",
+            "baseline_scorer.py",
+            Path(__file__).with_name("baseline_scorer.py").read_text(),
+        )
         asyncio.run(_measure(cluster, service, rounds))
     return _report(rounds)
 
 
-def _create(cluster: Cluster, kind: str, name: str, key: str, text: str) -> None:
+def _create_object(cluster: Cluster, kind: str, name: str, key: str, text: str) -> None:
     data = {"data": {key: base64.b64encode(text.encode()).decode()}} if kind == "Secret" else {"data": {key: text}}
     body = {"apiVersion": "v1", "kind": kind, "metadata": {"name": name}, **data}
     cluster.api.create(f"/api/v1/namespaces/{NAMESPACE}/{kind.lower()}s", body)
 
 
 async def _measure(cluster: Cluster, service: BlobServiceClient, rounds: int) -> None:
-    async with plain.connect(credentials.load({"KUBECONFIG": str(cluster.kubeconfig)})) as client:
-        await _batch(client, service, KINDS[0], "warm-0")  # these two do not count: images, programs, pages are read
-        await _batch(client, service, KINDS[1], "warm-1")
+    async with baseline_client.connect(credentials.load({"KUBECONFIG": str(cluster.kubeconfig)})) as client:
+        await _run_batch(
+            client, service, JOB_KINDS[0], "warm-0"
+        )  # these two do not count: images, programs, pages are read
+        await _run_batch(client, service, JOB_KINDS[1], "warm-1")
         for turn in range(rounds):
-            first = turn % len(KINDS)
-            for number, kind in enumerate([*KINDS[first:], *KINDS[:first]]):
-                kind.per_second.append(await _batch(client, service, kind, f"round-{turn}-{number}"))
-                print(f"round {turn + 1}/{rounds}: {kind.name}: {kind.per_second[-1]:.2f} Jobs/s", file=sys.stderr)
+            first = turn % len(JOB_KINDS)
+            for number, kind in enumerate([*JOB_KINDS[first:], *JOB_KINDS[:first]]):
+                kind.jobs_per_second.append(await _run_batch(client, service, kind, f"round-{turn}-{number}"))
+                print(f"round {turn + 1}/{rounds}: {kind.name}: {kind.jobs_per_second[-1]:.2f} Jobs/s", file=sys.stderr)
 
 
-async def _batch(client: plain.Client, service: BlobServiceClient, kind: Kind, label: str) -> float:
+async def _run_batch(
+    client: baseline_client.BaselineClient, service: BlobServiceClient, kind: JobKind, label: str
+) -> float:
     """Run a batch; its Jobs per second."""
     predictions = service.create_container(label)  # of its own, else the devices were scored already
-    jobs = [_job(kind, number, label, device) for number, device in enumerate(DEVICES)]
-    seconds = await plain.run_jobs(client, NAMESPACE, jobs, in_flight=len(jobs))
+    jobs = [_build_job(kind, number, label, device) for number, device in enumerate(DEVICES)]
+    seconds = await baseline_client.run_jobs(client, NAMESPACE, jobs, max_in_flight=len(jobs))
     written = sum(name.endswith(".csv") for name in predictions.list_blob_names())
-    if written != kind.writes * len(DEVICES):
-        raise plain.FailedError(f"{kind.name}: {written} predictions for {len(DEVICES)} devices")
+    if written != kind.blobs_per_device * len(DEVICES):
+        raise baseline_client.MeasurementError(f"{kind.name}: {written} predictions for {len(DEVICES)} devices")
     # The next batch waits until this one's containers are gone, for taking them down costs CPU too.
     path = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs?labelSelector=bench%3D{label}"
     await client.request("DELETE", path, b'{"propagationPolicy":"Background"}')
@@ -98,12 +110,12 @@ async def _batch(client: plain.Client, service: BlobServiceClient, kind: Kind, l
     return len(DEVICES) / seconds
 
 
-def _job(kind: Kind, number: int, label: str, device: str) -> dict[str, Any]:
+def _build_job(kind: JobKind, number: int, label: str, device: str) -> dict[str, Any]:
     """A one-device Job with this kind's command."""
-    storage = {"predictions": label, "auth": "existingSecret", "existingSecret": rig.SECRET}
-    place = {"serviceAccountName": "default"} | ({"resources": CROWDED} if kind.crowded else {})
+    storage = {"predictions": label, "auth": "existingSecret", "existingSecret": harness.STORAGE_SECRET}
+    place = {"serviceAccountName": "default"} | ({"resources": SMALL_REQUESTS} if kind.all_at_once else {})
     fleet = parse_fleet({"name": "bench", "namespaces": [NAMESPACE], "storage": storage, "scorer": place})
-    job = plain.job(fleet, NAMESPACE, rig.WINDOW, label=label, number=number, devices=[device])
+    job = baseline_client.build_manifest(fleet, NAMESPACE, harness.WINDOW, label=label, number=number, devices=[device])
     pod = job["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     pod["volumes"].append({"name": "bench", "configMap": {"name": "naive"}})
@@ -114,22 +126,22 @@ def _job(kind: Kind, number: int, label: str, device: str) -> dict[str, Any]:
 
 
 def _report(rounds: int) -> bool:
-    nothing = {kind.crowded: kind.per_second for kind in KINDS if kind.command is NOTHING}
+    nothing = {kind.all_at_once: kind.jobs_per_second for kind in JOB_KINDS if kind.command is NO_OP_COMMAND}
     goals = Goals()
     print("| real containers, one device each | Jobs/s | against doing nothing | goal |")
     print("|---|---|---|---|")
-    for kind in KINDS:
-        against = nothing[kind.crowded]
-        ratio = statistics.median(one / other for one, other in zip(kind.per_second, against, strict=True))
-        goal = goals.verdict(ratio, least=kind.goal)
-        print(f"| {kind.name} | {statistics.median(kind.per_second):.2f} | {ratio:.2f} | {goal} |")
+    for kind in JOB_KINDS:
+        against = nothing[kind.all_at_once]
+        ratio = statistics.median(one / other for one, other in zip(kind.jobs_per_second, against, strict=True))
+        goal = goals.check_goal(ratio, at_least=kind.goal)
+        print(f"| {kind.name} | {statistics.median(kind.jobs_per_second):.2f} | {ratio:.2f} | {goal} |")
     print(f"\nbatches of {len(DEVICES)} Jobs, {rounds} interleaved rounds, medians")
-    return goals.met
+    return goals.all_met
 
 
 def main(*, quick: bool) -> bool:
     """Bring up a cluster and Azurite, measure, and take both down."""
-    with tempfile.TemporaryDirectory() as folder, rig.fresh("container") as cluster:
-        cluster.load_image(images.build("scorer"))
+    with tempfile.TemporaryDirectory() as folder, harness.fresh_cluster("container") as cluster:
+        cluster.load_image(images.build_image("scorer"))
         with Azurite.start(Path(folder) / "azurite", host=cluster.host_address, containers=()) as azurite:
             return run(cluster, azurite, 1 if quick else ROUNDS)

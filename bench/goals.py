@@ -7,23 +7,23 @@ class Goals:
     """Keeps in mind whether every goal was reached."""
 
     def __init__(self) -> None:
-        self.met = True
+        self.all_met = True
 
-    def verdict(self, value: float, *, most: float | None = None, least: float | None = None) -> str:
+    def check_goal(self, value: float, *, at_most: float | None = None, at_least: float | None = None) -> str:
         """The goal of a figure, and whether it is missed; '' where there is none."""
-        if most is None and least is None:
+        if at_most is None and at_least is None:
             return ""
-        reached = (most is None or value <= most) and (least is None or value >= least)
-        self.met = self.met and reached
-        goal = f">= {least:g}" if most is None else f"<= {most:g}"
+        reached = (at_most is None or value <= at_most) and (at_least is None or value >= at_least)
+        self.all_met = self.all_met and reached
+        goal = f">= {at_least:g}" if at_most is None else f"<= {at_most:g}"
         return goal if reached else f"{goal}, MISSED"
 
-    def cell(self, value: float, digits: int, *, most: float | None = None) -> str:
+    def format_cell(self, value: float, digits: int, *, at_most: float | None = None) -> str:
         """A table's cell; with `most`, the value must not be above it."""
-        text, verdict = f"{value:,.{digits}f}", self.verdict(value, most=most)
+        text, verdict = f"{value:,.{digits}f}", self.check_goal(value, at_most=at_most)
         return f"{text} ({verdict})" if verdict else text
 
 
-def say(text: str) -> None:
+def print_progress(text: str) -> None:
     """Tell whoever waits."""
     print(text, file=sys.stderr, flush=True)

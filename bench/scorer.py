@@ -24,15 +24,15 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import OneClassSVM
 
 from bench.goals import Goals
-from localcluster.azurite import Azurite
+from localcluster.addons.azurite import Azurite
 
 ROOT = Path(__file__).parents[1]
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 END = START + timedelta(hours=1)
 TAGS = [str(tag) for tag in range(1, 6)]
-SMALL, MIDDLE, LARGE = 240, 10_000, 100_000  # rows per tag
-PACKED = [f"press-{number:03d}" for number in range(100)]
-BESIDE = 12  # devices in the CSV that naive scorers share
+SMALL_ROWS, MEDIUM_ROWS, LARGE_ROWS = 240, 10_000, 100_000  # rows per tag
+SMALL_DEVICES = [f"press-{number:03d}" for number in range(100)]
+MIN_SHARED_DEVICES = 12  # devices in the CSV that naive scorers share
 ROUNDS = 7
 
 
@@ -42,19 +42,23 @@ class Variant:
 
     name: str
     command: list[str]
-    against: str
+    baseline: str
     devices: int = 1
     goal: float | None = None
-    extra: Mapping[str, str] = field(default_factory=dict)
-    cpu: list[float] = field(default_factory=list)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    cpu_seconds: list[float] = field(default_factory=list)
     rss_mib: float = 0.0
 
 
 def run(*, python: Path, connection_string: str, rounds: int) -> bool:
     """Measure all variants under a Python and print the table; False where a goal is missed."""
     service = BlobServiceClient.from_connection_string(connection_string)
-    sizes = {**dict.fromkeys(PACKED, SMALL), f"rows-{MIDDLE}": MIDDLE, f"rows-{LARGE}": LARGE}
-    fill(service, sizes, naive=(PACKED[0], f"rows-{MIDDLE}", f"rows-{LARGE}"))
+    sizes = {
+        **dict.fromkeys(SMALL_DEVICES, SMALL_ROWS),
+        f"rows-{MEDIUM_ROWS}": MEDIUM_ROWS,
+        f"rows-{LARGE_ROWS}": LARGE_ROWS,
+    }
+    upload_fleet(service, sizes, baseline_devices=(SMALL_DEVICES[0], f"rows-{MEDIUM_ROWS}", f"rows-{LARGE_ROWS}"))
     variants = _variants(str(python))
     for number in range(rounds):
         for index, variant in enumerate(variants):
@@ -69,47 +73,55 @@ def run(*, python: Path, connection_string: str, rounds: int) -> bool:
 def _variants(python: str) -> list[Variant]:
     score = [python, "-m", "device_scorer", "score", "--window-start", f"{START:%Y-%m-%dT%H:%M:%SZ}"]
     score += ["--window-end", f"{END:%Y-%m-%dT%H:%M:%SZ}"]
-    naive = [python, "-m", "bench.naive"]
+    naive = [python, "-m", "bench.baseline_scorer"]
     rows = [
-        Variant("naive, 5 x 240 rows", [*naive, PACKED[0], *TAGS], "naive, 5 x 240 rows"),
-        Variant("scikit-learn, 5 x 240 rows", [*score, "--engine", "sklearn", "--", PACKED[0]], "naive, 5 x 240 rows"),
-        Variant("auto, 5 x 240 rows", [*score, "--", PACKED[0]], "naive, 5 x 240 rows", goal=0.20),
-        Variant("auto, 10 devices in a process", [*score, "--", *PACKED[:10]], "naive, 5 x 240 rows", devices=10),
+        Variant("naive, 5 x 240 rows", [*naive, SMALL_DEVICES[0], *TAGS], "naive, 5 x 240 rows"),
         Variant(
-            "auto, 100 devices in a process", [*score, "--", *PACKED], "naive, 5 x 240 rows", devices=100, goal=0.01
+            "scikit-learn, 5 x 240 rows", [*score, "--engine", "sklearn", "--", SMALL_DEVICES[0]], "naive, 5 x 240 rows"
+        ),
+        Variant("auto, 5 x 240 rows", [*score, "--", SMALL_DEVICES[0]], "naive, 5 x 240 rows", goal=0.20),
+        Variant(
+            "auto, 10 devices in a process", [*score, "--", *SMALL_DEVICES[:10]], "naive, 5 x 240 rows", devices=10
+        ),
+        Variant(
+            "auto, 100 devices in a process",
+            [*score, "--", *SMALL_DEVICES],
+            "naive, 5 x 240 rows",
+            devices=100,
+            goal=0.01,
         ),
     ]
-    for size in (MIDDLE, LARGE):
+    for size in (MEDIUM_ROWS, LARGE_ROWS):
         shared = {"BENCH_SHARED_CSV": f"shared-{size}.csv"}
         against = f"naive, 5 x {size:,} rows"
         rows += [
-            Variant(against, [*naive, f"rows-{size}", *TAGS], against, extra=shared),
+            Variant(against, [*naive, f"rows-{size}", *TAGS], against, environment=shared),
             Variant(f"scikit-learn, 5 x {size:,} rows", [*score, "--engine", "sklearn", "--", f"rows-{size}"], against),
             Variant(f"auto, 5 x {size:,} rows", [*score, "--", f"rows-{size}"], against),
         ]
     return rows
 
 
-def fill(service: BlobServiceClient, sizes: Mapping[str, int], naive: Collection[str]) -> None:
+def upload_fleet(service: BlobServiceClient, sizes: Mapping[str, int], baseline_devices: Collection[str]) -> None:
     """Upload models and readings of devices of so many rows per tag; for some of them as the naive scorer has them too.
 
     The small ones of these share a CSV, with `BESIDE` devices in it at least; each larger one has one for itself.
     """
     models, data = service.create_container("models"), service.create_container("data")
     bundle = {tag: _train(index) for index, tag in enumerate(TAGS)}
-    packed = _dump(bundle)
+    packed = _dump_bundle(bundle)
     folder = f"{START:%Y%m%dT%H%MZ}"
     shared: list[str] = []
     for device, size in sizes.items():
         rows = _readings(device, size)
         models.upload_blob(f"{device}.joblib", packed)
-        data.upload_blob(f"{folder}/{device}.csv", _csv(rows))
-        if size != SMALL:
-            data.upload_blob(f"shared-{size}.csv", _csv(rows))
-        elif device in naive or len(shared) < BESIDE:
+        data.upload_blob(f"{folder}/{device}.csv", _encode_csv(rows))
+        if size != SMALL_ROWS:
+            data.upload_blob(f"shared-{size}.csv", _encode_csv(rows))
+        elif device in baseline_devices or len(shared) < MIN_SHARED_DEVICES:
             shared.append(rows)
-    data.upload_blob("sensor_data.csv", _csv("".join(shared)))
-    for device in naive:
+    data.upload_blob("sensor_data.csv", _encode_csv("".join(shared)))
+    for device in baseline_devices:
         for tag, model in bundle.items():
             models.upload_blob(f"model_{device}_{tag}", pickle.dumps(model))
 
@@ -119,7 +131,7 @@ def _train(seed: int) -> Pipeline:
     return make_pipeline(StandardScaler(), OneClassSVM(nu=0.0001, kernel="rbf", gamma=0.01)).fit(values)
 
 
-def _dump(bundle: Mapping[str, Pipeline]) -> bytes:
+def _dump_bundle(bundle: Mapping[str, Pipeline]) -> bytes:
     buffer = io.BytesIO()
     joblib.dump(dict(bundle), buffer)
     return buffer.getvalue()
@@ -136,7 +148,7 @@ def _readings(device: str, size: int) -> str:
     return "".join(rows)
 
 
-def _csv(rows: str) -> bytes:
+def _encode_csv(rows: str) -> bytes:
     return b"TS,Device,Tag,Value\n" + rows.encode()
 
 
@@ -148,32 +160,32 @@ def _measure(variant: Variant, container: str, connection_string: str) -> None:
         "FLEETSCORE_PREDICTIONS_CONTAINER": container,
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
-        **variant.extra,
+        **variant.environment,
     }
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # as in the images, no module is compiled while it is measured
-    measured = [sys.executable, "-I", "-S", str(Path(__file__).with_name("measured.py")), *variant.command]
+    measured = [sys.executable, "-I", "-S", str(Path(__file__).with_name("measure_process.py")), *variant.command]
     done = subprocess.run(measured, env=environment, capture_output=True, text=True, check=True)
     code, cpu, rss = done.stdout.split()
     if code != "0":
         sys.exit(f"{variant.name} ended with {code}:\n{done.stderr}")
-    variant.cpu.append(float(cpu))
+    variant.cpu_seconds.append(float(cpu))
     variant.rss_mib = max(variant.rss_mib, float(rss))
 
 
 def _report(variants: list[Variant], rounds: int) -> bool:
-    medians = {variant.name: statistics.median(variant.cpu) for variant in variants}
+    medians = {variant.name: statistics.median(variant.cpu_seconds) for variant in variants}
     goals = Goals()
     print("| one process | CPU per device / naive | goal | peak RSS (MiB) |")
     print("|---|---|---|---|")
     for variant in variants:
-        ratio = medians[variant.name] / medians[variant.against] / variant.devices
-        goal = goals.verdict(ratio, most=variant.goal)
+        ratio = medians[variant.name] / medians[variant.baseline] / variant.devices
+        goal = goals.check_goal(ratio, at_most=variant.goal)
         print(f"| {variant.name} | {ratio:.4f} | {goal} | {variant.rss_mib:.0f} |")
     print(f"\nnaive = {medians['naive, 5 x 240 rows']:.2f} s of CPU here; {rounds} interleaved rounds, medians")
-    return goals.met
+    return goals.all_met
 
 
-def as_in_the_image(folder: Path) -> Path:
+def create_image_environment(folder: Path) -> Path:
     """A Python with what the scorer image has and nothing else: where aiohttp is there too, Azure's SDK imports it."""
     uv, python = str(Path(sys.executable).with_name("uv")), folder / "bin" / "python"
     install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(python)]
@@ -187,6 +199,6 @@ def main(*, quick: bool) -> bool:
     """Start Azurite in a fresh folder and measure."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        python = as_in_the_image(folder / "python")
+        python = create_image_environment(folder / "python")
         with Azurite.start(folder / "azurite", containers=()) as azurite:
             return run(python=python, connection_string=azurite.connection_string, rounds=1 if quick else ROUNDS)

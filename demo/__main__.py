@@ -7,12 +7,12 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from demo import machine, readings, run, scorer_only
+from demo import dataset, local_cluster, local_scoring, run
+from demo.dataset import Dataset
 from demo.errors import DemoError
-from demo.places import CHECKOUT, Places
-from demo.readings import Prepared
+from demo.workspace import CHECKOUT, Workspace
 from localcluster.errors import ClusterError
-from localcluster.progress import Progress
+from localcluster.progress import StepProgress
 
 
 def main() -> int:
@@ -22,7 +22,7 @@ def main() -> int:
     arguments = _parser().parse_args()
     os.chdir(CHECKOUT)
     try:
-        return _command(arguments, Places(arguments.folder, arguments.cluster))
+        return _run_command(arguments, Workspace(arguments.folder, arguments.cluster))
     except (DemoError, ClusterError) as error:
         print(f"\n{error}\nFAIL", file=sys.stderr)
         return 1
@@ -33,8 +33,10 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="demo", description="See the Makefile: make demo, demo-local, images, down.")
-    parser.add_argument("--folder", type=Path, default=Places().root, help="where things go (.local)")
-    parser.add_argument("--cluster", default=Places().cluster, help="the cluster's name (demo): another one for tests")
+    parser.add_argument("--folder", type=Path, default=Workspace().root, help="where things go (.local)")
+    parser.add_argument(
+        "--cluster", default=Workspace().cluster, help="the cluster's name (demo): another one for tests"
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     everything = commands.add_parser("run", help="cluster, images, storage, chart, a run, its predictions")
     everything.add_argument("--data", type=lambda text: Path(text).absolute(), help="a CSV: TS,Device,Tag,Value")
@@ -49,31 +51,35 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _command(arguments: argparse.Namespace, where: Places) -> int:
-    progress = Progress()
+def _run_command(arguments: argparse.Namespace, workspace: Workspace) -> int:
+    progress = StepProgress()
     if arguments.command == "local":
-        return scorer_only.run(where.alone, datetime.now(UTC))
+        return local_scoring.run(workspace.local_demo_folder, datetime.now(UTC))
     if arguments.command == "images":
-        machine.build_images(progress)
+        local_cluster.build_images(progress)
         if not arguments.only_build:
-            machine.load_images_if_up(where, progress)
+            local_cluster.load_images_if_up(workspace, progress)
         return 0
     if arguments.command == "down":
-        return run.down(where, progress)
+        return run.down(workspace, progress)
     if bool(arguments.context) != bool(arguments.registry):
         raise DemoError("CONTEXT and REGISTRY go together: your cluster has to get the images from somewhere")
     return run.run(
-        where, _prepare(arguments, where.demo), progress, context=arguments.context, registry=arguments.registry
+        workspace,
+        _prepare_dataset(arguments, workspace.demo_folder),
+        progress,
+        context=arguments.context,
+        registry=arguments.registry,
     )
 
 
-def _prepare(arguments: argparse.Namespace, folder: Path) -> Prepared:
-    window = readings.parse_window(arguments.window) if arguments.window else None
+def _prepare_dataset(arguments: argparse.Namespace, folder: Path) -> Dataset:
+    window = dataset.parse_window(arguments.window) if arguments.window else None
     if arguments.data:
-        return readings.own(folder, arguments.data, train_on_all=arguments.train == "all", window=window)
+        return dataset.import_readings(folder, arguments.data, train_on_all=arguments.train == "all", window=window)
     if window or arguments.train == "all":
         raise DemoError("WINDOW and TRAIN are for your own readings: give DATA=readings.csv too")
-    return readings.simulated(folder, datetime.now(UTC))
+    return dataset.simulate(folder, datetime.now(UTC))
 
 
 if __name__ == "__main__":

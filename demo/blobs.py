@@ -10,10 +10,10 @@ from azure.storage.blob import BlobServiceClient, ContainerClient
 from demo.errors import DemoError
 
 CONTAINERS = ("models", "data", "predictions")
-_CONNECTIONS = 4
+_MAX_CONNECTIONS = 4
 
 
-def empty(client: BlobServiceClient) -> None:
+def recreate_containers(client: BlobServiceClient) -> None:
     """Make the three containers anew: what an earlier demo left would count as scored already."""
     present = {container.name for container in client.list_containers()}
     for name in CONTAINERS:
@@ -31,22 +31,22 @@ def upload(client: BlobServiceClient, store: Path) -> int:
         (role, path) for role in ("models", "data") for path in sorted((store / role).rglob("*")) if path.is_file()
     ]
 
-    def send(item: tuple[str, Path]) -> None:
+    def upload_file(item: tuple[str, Path]) -> None:
         role, path = item
         client.get_blob_client(role, path.relative_to(store / role).as_posix()).upload_blob(path.read_bytes())
 
-    with ThreadPoolExecutor(_CONNECTIONS) as pool:
-        list(pool.map(send, files))
+    with ThreadPoolExecutor(_MAX_CONNECTIONS) as pool:
+        list(pool.map(upload_file, files))
     return len(files)
 
 
 def download(client: BlobServiceClient, container: str, prefix: str, target: Path) -> list[Path]:
     """Copy the blobs under a prefix into a folder, under their own names; the files."""
     source = client.get_container_client(container)
-    return list(_copies(source, prefix, target))
+    return list(_download_each(source, prefix, target))
 
 
-def _copies(source: ContainerClient, prefix: str, target: Path) -> Iterator[Path]:
+def _download_each(source: ContainerClient, prefix: str, target: Path) -> Iterator[Path]:
     for name in source.list_blob_names(name_starts_with=prefix):
         path = target / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,54 +2,58 @@
 
 import shutil
 
-from demo import blobs, findings, follow, install, machine, places, remote, report
-from demo.places import Places
-from demo.readings import Prepared
+from demo import blobs, evaluation, install, local_cluster, output, remote_cluster, scoring_run
+from demo.dataset import Dataset
 from demo.target import Target
-from localcluster.progress import Progress
+from demo.workspace import RELEASE, Workspace, recreate_folder, relative_to_checkout
+from localcluster.progress import StepProgress
 
 
-def run(where: Places, prepared: Prepared, progress: Progress, *, context: str | None, registry: str | None) -> int:
+def run(
+    workspace: Workspace, prepared: Dataset, progress: StepProgress, *, context: str | None, registry: str | None
+) -> int:
     """Score what is prepared: on this machine, or on the user's cluster where `context` names one; the exit code."""
     if context and registry:
-        with remote.connected(where, context, registry, progress) as target:
-            return _score(target, prepared, progress)
-    return _score(machine.up(where, progress), prepared, progress)
+        with remote_cluster.connect_target(workspace, context, registry, progress) as target:
+            return _score_dataset(target, prepared, progress)
+    return _score_dataset(local_cluster.create_target(workspace, progress), prepared, progress)
 
 
-def down(where: Places, progress: Progress) -> int:
+def down(workspace: Workspace, progress: StepProgress) -> int:
     """Remove all that the demo made but the caches; the exit code."""
-    state = where.read_state()
+    state = workspace.read_state()
     if state.get("where") == "remote":
-        remote.down(where, state["context"], progress)
+        remote_cluster.down(workspace, state["context"], progress)
     with progress.step("ending the demo", usual_seconds=10):
-        machine.down(where)
-    shutil.rmtree(where.root, ignore_errors=True)
+        local_cluster.down(workspace)
+    shutil.rmtree(workspace.root, ignore_errors=True)
     return 0
 
 
-def _score(target: Target, prepared: Prepared, progress: Progress) -> int:
+def _score_dataset(target: Target, prepared: Dataset, progress: StepProgress) -> int:
     with progress.step("uploading readings and models", usual_seconds=8):
-        follow.clear(target.kube)
-        blobs.empty(target.client)
+        scoring_run.delete_runs(target.kube)
+        blobs.recreate_containers(target.client)
         blobs.upload(target.client, prepared.store)
     install.install(target, progress)
-    name = follow.create(target, prepared.window)
-    outcome = follow.follow(target.kube, name)
-    unreported = follow.wait_for_report(target.kube, name, progress)
-    shutil.copytree(prepared.store / "models", places.fresh(target.where.demo / "models"), dirs_exist_ok=True)
-    predictions = places.fresh(target.where.demo / "predictions")
+    name = scoring_run.create_run(target, prepared.window)
+    outcome = scoring_run.follow_run(target.kube, name)
+    report_problems = scoring_run.wait_for_report(target.kube, name, progress)
+    shutil.copytree(
+        prepared.store / "models", recreate_folder(target.workspace.demo_folder / "models"), dirs_exist_ok=True
+    )
+    predictions = recreate_folder(target.workspace.demo_folder / "predictions")
     blobs.download(target.client, "predictions", f"{prepared.window.slug}/", predictions)
-    target.kube.show("get", "sr")
-    target.kube.show("get", "jobs")
-    devices, problems = report.show(prepared, predictions)
-    problems += findings.problems_of_run(outcome, prepared, devices) + unreported
-    _tell(target.where, name, prepared.window.slug)
-    return report.verdict(problems, follow.advice(name))
+    target.kube.print_kubectl("get", "sr")
+    target.kube.print_kubectl("get", "jobs")
+    devices, problems = output.print_results(prepared, predictions)
+    problems += evaluation.check_run(outcome, prepared, devices) + report_problems
+    _print_locations(target.workspace, name, prepared.window.slug)
+    return output.print_verdict(problems, scoring_run.troubleshooting_hint(name))
 
 
-def _tell(where: Places, run_name: str, slug: str) -> None:
-    demo, kubectl = places.shown(where.demo), places.shown(where.bin / "kubectl")
+def _print_locations(workspace: Workspace, run_name: str, slug: str) -> None:
+    demo, kubectl = relative_to_checkout(workspace.demo_folder), relative_to_checkout(workspace.bin_folder / "kubectl")
     print(
         f"""
 Where things are
@@ -61,9 +65,9 @@ Where things are
 How to go on
   {kubectl} describe sr {run_name}
   {kubectl} get sr -o wide
-  {kubectl} logs deploy/{places.RELEASE}-operator
+  {kubectl} logs deploy/{RELEASE}-operator
   {kubectl} wait sr {run_name} --for=condition=Complete
-  {places.shown(where.bin / "helm")} list
+  {relative_to_checkout(workspace.bin_folder / "helm")} list
   make demo DATA=your.csv    your own readings: TS,Device,Tag,Value
   make down                  removes all of it""",
     )

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from azure.storage.blob import BlobServiceClient
 
-from demo.kube import Kube
-from demo.places import Places
+from demo.kube_commands import KubeCommands
+from demo.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Image:
 
     repository: str
     tag: str
-    content: str
+    content_key: str
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class Target:
     the place on this machine for what comes of it.
     """
 
-    where: Places
-    kube: Kube
-    operator: Image
-    scorer: Image
+    workspace: Workspace
+    kube: KubeCommands
+    operator_image: Image
+    scorer_image: Image
     account_url: str
     connection_string: str
     client: BlobServiceClient

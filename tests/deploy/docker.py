@@ -1,4 +1,4 @@
-"""What docs/install-aks.md asks of docker, by localcluster's own builder: python -m tests.deploy.docker ARGUMENTS
+"""What docs/operations/install-aks.md asks of docker, by localcluster's own builder: python -m tests.deploy.docker ARGUMENTS
 
 Builds the two images and pushes them to the registry at $REGISTRY_OF_TEST, whatever registry their references name; a
 login is taken as done. Other uses of docker it does not know.
@@ -7,7 +7,7 @@ login is taken as done. Other uses of docker it does not know.
 import os
 import sys
 
-from localcluster import images
+from localcluster.toolchain import images
 
 
 def main(arguments: list[str]) -> int:
@@ -15,12 +15,12 @@ def main(arguments: list[str]) -> int:
         case ["ps" | "login", *_]:
             return 0
         case ["build", "-f", file, "-t", _, "."]:
-            images.build(file.rpartition(".")[2])
+            images.build_image(file.rpartition(".")[2])
             return 0
         case ["push", reference]:
             path = reference.partition("/")[2]
             name = path.rpartition("/")[2].partition(":")[0]
-            images.push(images.build(name), f"{os.environ['REGISTRY_OF_TEST']}/{path}", plain_http=True)
+            images.push_image(images.build_image(name), f"{os.environ['REGISTRY_OF_TEST']}/{path}", plain_http=True)
             return 0
     print(f"this stand-in for docker does not know: {arguments}", file=sys.stderr)
     return 1

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from localcluster.certificates import Authority
+from localcluster.kubernetes.certificates import CertificateAuthority
 
 SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
 TENANT = "99999999-8888-7777-6666-555555555555"
@@ -64,7 +64,7 @@ class Azure:
     broken: str = ""  # requests whose path has this in it are refused
 
     def __enter__(self) -> Self:
-        authority = Authority(self.folder, "authority").create()
+        authority = CertificateAuthority(self.folder, "authority").create()
         certificate, key = authority.issue("endpoint", "endpoint", names=[self.host, "localhost"])
         self.ca = authority.certificate
         handler = type("Handler", (_Handler,), {"azure": self})

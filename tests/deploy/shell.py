@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from localcluster.locks import locked
+from localcluster.locks import hold_lock
 from localcluster.paths import cache_dir
-from localcluster.progress import Progress
-from localcluster.tools import ensure_program
+from localcluster.progress import StepProgress
+from localcluster.toolchain.tools import ensure_program
 from tests.deploy.endpoint import CLIENT, TENANT, Azure
 
 ROOT = Path(__file__).parents[2]
@@ -23,8 +23,8 @@ def install(tool: str) -> Path:
     """The folder with a tool's programs, as pinned beside this file; installed once per machine."""
     pins = Path(__file__).with_name(f"{tool}.txt")
     folder = cache_dir() / f"{tool}-{hashlib.sha256(pins.read_bytes()).hexdigest()[:12]}"
-    progress = Progress()
-    with locked(folder.with_suffix(".lock"), progress, f"another command that installs {tool}"):
+    progress = StepProgress()
+    with hold_lock(folder.with_suffix(".lock"), progress, f"another command that installs {tool}"):
         if not (folder / "whole").exists():
             with progress.step(f"installing {tool} from PyPI", usual_seconds=60):
                 shutil.rmtree(folder, ignore_errors=True)

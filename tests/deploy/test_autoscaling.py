@@ -15,16 +15,17 @@ from typing import Any
 
 import pytest
 
-from localcluster import karpenter, stages
-from localcluster.api import ApiError
+from localcluster.addons import karpenter
 from localcluster.cluster import Cluster
+from localcluster.kubernetes.api import ApiError
+from localcluster.nodes import stages
 from tests.e2e.conftest import fleet_of, loaded_cluster, pods_azurite, release
-from tests.e2e.release import Release, scored_locally, until
-from tests.integration.conftest import Operate, crd, operate, runs
-from tests.integration.operating import MOST, a_fleet
-from tests.integration.runs import Runs, presses
-from tests.support.cluster import ALL_SCORED
-from tests.support.faults import Figure
+from tests.integration.operator.conftest import Operate, crd, operate, runs
+from tests.testkit.cluster import ALL_SCORED
+from tests.testkit.measurements import Figure
+from tests.testkit.release import Release, scored_locally, until
+from tests.testkit.running_controller import MOST, a_fleet
+from tests.testkit.runs import Runs, presses
 
 __all__ = ["crd", "fleet_of", "loaded_cluster", "operate", "pods_azurite", "release", "runs"]  # fixtures
 
@@ -61,8 +62,8 @@ class Nodes(threading.Thread):
 def nodes(crd: Cluster) -> Iterator[Nodes]:
     """Karpenter with a pool for scoring, and its nodes over time."""
     karpenter.start(crd)
-    karpenter.add_pool(crd, POOL, labels={KEY: POOL}, taint=TAINT, machine="c-4x-amd64-linux")
-    slow = stages.finish(
+    karpenter.create_node_pool(crd, POOL, labels={KEY: POOL}, taint=TAINT, instance_type="c-4x-amd64-linux")
+    slow = stages.finish_pods(
         "slow-scorers",
         labels={"fleetscore.dev/run": "hourly", "app.kubernetes.io/component": "scorer"},
         after_seconds=RUN_SECONDS,
@@ -91,10 +92,10 @@ def take_a_third_of_the_pods_away(runs: Runs) -> tuple[int, int, int]:
     pods_of: dict[str, int] = {}
     for pod in running:
         pods_of[pod["spec"]["nodeName"]] = pods_of.get(pod["spec"]["nodeName"], 0) + 1
-    claims, taken, evicted = karpenter.claims(runs.cluster), 0, 0
+    claims, taken, evicted = karpenter.node_claims(runs.cluster), 0, 0
     for node, pods in sorted(pods_of.items(), key=lambda item: item[1]):
         if evicted < 0.3 * len(running):
-            karpenter.take_away(runs.cluster, claims[node])
+            karpenter.evict_node(runs.cluster, claims[node])
             taken, evicted = taken + 1, evicted + pods
     return taken, evicted, len(running)
 

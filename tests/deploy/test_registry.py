@@ -11,15 +11,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from localcluster import images
-from localcluster.azurite import Azurite
+from localcluster.addons.azurite import Azurite
+from localcluster.addons.registry import Registry
 from localcluster.cluster import Cluster
-from localcluster.registry import Registry
-from localcluster.tools import ensure_program
+from localcluster.toolchain import images
+from localcluster.toolchain.tools import ensure_program
 from tests.e2e.conftest import fleet_of
-from tests.e2e.release import KEY, ROOT, Release
-from tests.support.azurite import new_storage
-from tests.support.cluster import session_cluster
+from tests.testkit.azurite import new_storage
+from tests.testkit.cluster import session_cluster
+from tests.testkit.paths import ROOT
+from tests.testkit.release import KEY, Release
 
 __all__ = ["fleet_of"]  # a fixture
 
@@ -72,8 +73,8 @@ def test_chart_and_images_are_pushed_installed_and_pulled_from_a_registry(
     fleet_of: Callable[[int], Path],
     tmp_path: Path,
 ) -> None:
-    for name in images.NAMES:
-        images.push(images.build(name), f"{registry.address}/fleetscore/{name}:published", plain_http=True)
+    for name in images.IMAGE_NAMES:
+        images.push_image(images.build_image(name), f"{registry.address}/fleetscore/{name}:published", plain_http=True)
     package = (
         helm("package", str(ROOT / "charts" / "fleetscore"), "--destination", str(tmp_path)).split(": ")[1].strip()
     )
@@ -87,7 +88,7 @@ def test_chart_and_images_are_pushed_installed_and_pulled_from_a_registry(
         release.prepare({KEY: release.storage.connection_string})
         values = {
             name: {"image": {"repository": f"{registry.address}/fleetscore/{name}", "tag": "published"}}
-            for name in images.NAMES
+            for name in images.IMAGE_NAMES
         }
         helm(
             "install", "fleetscore", f"oci://{registry.address}/charts/fleetscore", "--plain-http", "--take-ownership",
@@ -104,11 +105,11 @@ def test_chart_and_images_are_pushed_installed_and_pulled_from_a_registry(
             for status in pod["status"].get("containerStatuses", ())
             if status["imageID"]  # the report's may be on its way
         }
-        assert pulled == {f"{registry.address}/fleetscore/{name}" for name in images.NAMES}
+        assert pulled == {f"{registry.address}/fleetscore/{name}" for name in images.IMAGE_NAMES}
         fetched = set(
             re.findall(r"GET /v2/fleetscore/\w+/blobs/(sha256:\w+).* 200 .*containerd/", registry.log.read_text())
         )
-        assert set.union(*(layers(registry, name) for name in images.NAMES)) <= fetched
+        assert set.union(*(layers(registry, name) for name in images.IMAGE_NAMES)) <= fetched
     finally:
         release.uninstall()
         release.storage.client.close()

@@ -1,4 +1,4 @@
-"""docs/install-aks.md, walked: every command block of it in order, to predictions.
+"""docs/operations/install-aks.md, walked: every command block of it in order, to predictions.
 
 az is the real one, against the recording endpoint; kubectl and helm act on the local cluster, whose node plays the
 scoring pool; storage is Azurite behind TLS, which takes the endpoint's tokens; docker is tests/deploy/docker.py.
@@ -16,15 +16,15 @@ from pathlib import Path
 
 import pytest
 
-from localcluster.azurite import Azurite, OAuth
-from localcluster.certificates import Authority
+from localcluster.addons.azurite import Azurite, OAuth
+from localcluster.addons.registry import Registry
 from localcluster.cluster import Cluster
-from localcluster.registry import Registry
+from localcluster.kubernetes.certificates import CertificateAuthority
 from tests.deploy.endpoint import TENANT, Azure
 from tests.deploy.shell import ROOT, Shell
-from tests.e2e.entra import TRUST, Entra, serving
+from tests.testkit.entra import TRUST, Entra, serving
 
-GUIDE = ROOT / "docs" / "install-aks.md"
+GUIDE = ROOT / "docs" / "operations" / "install-aks.md"
 NAMESPACE = "scoring"
 POOLS = ("fleetscore.dev/pool=scoring", "kubernetes.azure.com/mode=system")  # one node plays both
 SUPPLIED = ("FLEETSCORE_NAME", "FLEETSCORE_LOCATION", "FLEETSCORE_SUBSCRIPTION")
@@ -77,7 +77,7 @@ def place(container_cluster: Cluster, tmp_path: Path) -> Iterator[Place]:
 
 def certificate(folder: Path, host: str) -> tuple[Path, Path]:
     """A server's certificate of the endpoint's authority, that authority's behind it, and the key."""
-    authority = Authority(folder, "authority")
+    authority = CertificateAuthority(folder, "authority")
     server, key = authority.issue("server", "server", names=[host])
     chain = folder / "chain.pem"
     chain.write_bytes(server.read_bytes() + authority.certificate.read_bytes())

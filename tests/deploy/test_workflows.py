@@ -2,7 +2,7 @@
 
 import subprocess
 
-from localcluster.tools import ensure_program
+from localcluster.toolchain.tools import ensure_program
 from tests.deploy.shell import ROOT, Done, install
 
 GITHUB = ROOT / ".github"

@@ -5,9 +5,9 @@ import pytest
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.storage.blob import BlobServiceClient
 
-from localcluster.azurite import ACCOUNT, Azurite, OAuth
+from localcluster.addons.azurite import ACCOUNT, Azurite, OAuth
 from localcluster.errors import ClusterError
-from tests.support.azurite import Storage
+from tests.testkit.azurite import Storage
 
 pytestmark = pytest.mark.real
 
@@ -71,7 +71,7 @@ def test_with_oauth_it_speaks_tls(tmp_path: Path) -> None:
     subprocess.run(command, check=True, capture_output=True)
     with Azurite.start(tmp_path / "store", oauth=OAuth(certificate, key)) as azurite:
         assert azurite.url == f"https://127.0.0.1:{azurite.port}/{ACCOUNT}"
-        assert azurite.answers()
+        assert azurite.responds()
 
 
 def test_each_test_has_containers_of_its_own(storage: Storage) -> None:

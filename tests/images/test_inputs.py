@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from localcluster import images
+from localcluster.toolchain import images
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ import types
 from collections.abc import Sequence
 from pathlib import Path
 
-from localcluster import processes, records
+from localcluster import cluster_state, processes
 from localcluster.cluster import Cluster
 from localcluster.errors import ClusterError
 from localcluster.paths import cluster_dir
-from localcluster.progress import Progress
+from localcluster.progress import StepProgress
 
-_INTERRUPTED = 130  # what a shell says of a program that Ctrl-C ended
+_EXIT_INTERRUPTED = 130  # what a shell says of a program that Ctrl-C ended
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     # Ended by `kill` or a closed terminal, it clears up as after Ctrl-C (which shells' background jobs ignore).
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+        signal.signal(number, _raise_interrupt)
     try:
         parsed.command(parsed)
     except ClusterError as error:
@@ -29,11 +29,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         print("interrupted; the next up or down clears away what may be left", file=sys.stderr)
-        return _INTERRUPTED
+        return _EXIT_INTERRUPTED
     return 0
 
 
-def _interrupt(_number: int, _frame: types.FrameType | None) -> None:
+def _raise_interrupt(_number: int, _frame: types.FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
@@ -70,15 +70,15 @@ def _up(parsed: argparse.Namespace) -> None:
 
 
 def _down(parsed: argparse.Namespace) -> None:
-    progress = Progress()
-    for name in records.names() if parsed.all else [parsed.name]:
+    progress = StepProgress()
+    for name in cluster_state.list_clusters() if parsed.all else [parsed.name]:
         existed = cluster_dir(name).exists()
-        records.down(name, progress=progress)
+        cluster_state.remove_cluster(name, progress=progress)
         print(f"cluster {name} is down" if existed else f"there is no cluster {name}")
 
 
 def _status(_parsed: argparse.Namespace) -> None:
-    names = records.names()
+    names = cluster_state.list_clusters()
     for name in names:
         print("\n".join(_describe(name)))
     if not names:
@@ -86,14 +86,16 @@ def _status(_parsed: argparse.Namespace) -> None:
 
 
 def _describe(name: str) -> list[str]:
-    living = processes.find(cluster_dir(name))
+    running = processes.find_processes(cluster_dir(name))
     try:
         cluster = Cluster.open(name)
     except ClusterError:
-        return [f"{name}: half-made or being made, {len(living)} processes; localcluster down --name {name} removes it"]
-    missing = sorted(set(cluster.roles()) - set(living.values()))
-    state = f"without {', '.join(missing)}" if missing else "up" if cluster.healthy() else "not answering"
-    numbers = " ".join(f"{role}:{pid}" for pid, role in sorted(living.items()))
+        return [
+            f"{name}: half-made or being made, {len(running)} processes; localcluster down --name {name} removes it"
+        ]
+    missing = sorted(set(cluster.roles()) - set(running.values()))
+    state = f"without {', '.join(missing)}" if missing else "up" if cluster.is_healthy() else "not answering"
+    numbers = " ".join(f"{role}:{pid}" for pid, role in sorted(running.items()))
     return [
         f"{name}: {state}, nodes {cluster.nodes}, {cluster.server}",
         f"  KUBECONFIG={cluster.kubeconfig}",

@@ -13,31 +13,34 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from localcluster import kwok, node, preflight, processes, records, slots, supplies, tools
-from localcluster.api import Api, ApiError
-from localcluster.certificates import write_kubeconfig
-from localcluster.controlplane import PROGRAMS, ControlPlane
+from localcluster import allocation, cluster_state, processes, provision
+from localcluster.allocation import Slot
+from localcluster.cluster_state import ClusterRecord
 from localcluster.errors import ClusterError
-from localcluster.locks import locked
-from localcluster.node import Node
-from localcluster.nodes import Nodes
+from localcluster.kubernetes.api import ApiClient, ApiError
+from localcluster.kubernetes.certificates import write_kubeconfig
+from localcluster.kubernetes.control_plane import CONTROL_PLANE_PROGRAMS, ControlPlane
+from localcluster.locks import hold_lock
+from localcluster.machine import preflight
+from localcluster.nodes import container_node, kwok
+from localcluster.nodes.container_node import ContainerNode
+from localcluster.nodes.layout import NodeLayout
 from localcluster.paths import cache_dir, cluster_dir
-from localcluster.progress import Progress
-from localcluster.records import Record
-from localcluster.slots import Slot
+from localcluster.progress import StepProgress
+from localcluster.toolchain import tools
 
 
 class Cluster:
     """One cluster; make it by `Cluster.up` or `Cluster.open`."""
 
-    def __init__(self, name: str, record: Record) -> None:
+    def __init__(self, name: str, record: ClusterRecord) -> None:
         self.name = name
         self.folder = cluster_dir(name)
         self._record = record
-        self.nodes = Nodes.parse(record.nodes)
+        self.nodes = NodeLayout.parse(record.nodes)
         slot = Slot(record.slot)
         address = slot.host if self.nodes.container else "127.0.0.1"
-        self._plane = ControlPlane(
+        self._control_plane = ControlPlane(
             self.folder,
             slot,
             address,
@@ -45,7 +48,7 @@ class Cluster:
             Path(record.etcd),
             {role: tuple(arguments) for role, arguments in record.arguments.items()},
         )
-        self._node = Node(name, self._plane) if self.nodes.container else None
+        self._node = ContainerNode(name, self._control_plane) if self.nodes.container else None
 
     @classmethod
     def up(
@@ -53,7 +56,7 @@ class Cluster:
         name: str = "default",
         nodes: str = "container",
         *,
-        progress: Progress | None = None,
+        progress: StepProgress | None = None,
         arguments: Mapping[str, Sequence[str]] | None = None,
     ) -> "Cluster":
         """Bring a cluster up; one that is up already with the same nodes and arguments is returned as it is.
@@ -72,21 +75,23 @@ class Cluster:
             BuildError: a tool could not be built.
             ClusterError: something did not start, or a different cluster of this name runs.
         """
-        progress = progress or Progress()
-        wanted = Nodes.parse(nodes)
-        given = {role: list(values) for role, values in (arguments or {}).items()}
-        with locked(records.lock(name), progress, f"another command on cluster {name}"):
-            running = cls._reusable(name, wanted, given)
+        progress = progress or StepProgress()
+        layout = NodeLayout.parse(nodes)
+        extra_arguments = {role: list(values) for role, values in (arguments or {}).items()}
+        with hold_lock(cluster_state.lock_path(name), progress, f"another command on cluster {name}"):
+            running = cls._find_matching(name, layout, extra_arguments)
             if running:
                 return running
-            records.clear(name)
-            preflight.require(wanted, building=supplies.to_build(wanted))
-            bin_folder, etcd = supplies.bring(wanted, progress)
-            cluster = cls._claim(name, Record(-1, str(wanted), str(bin_folder), str(etcd), given), progress)
+            cluster_state.remove_remains(name)
+            preflight.require_machine(layout, building=provision.needs_build(layout))
+            bin_folder, etcd = provision.ensure(layout, progress)
+            cluster = cls._allocate(
+                name, ClusterRecord(-1, str(layout), str(bin_folder), str(etcd), extra_arguments), progress
+            )
             try:
                 cluster._start(progress)  # noqa: SLF001  a method of this very class
             except BaseException:
-                records.clear(name)
+                cluster_state.remove_remains(name)
                 raise
         return cluster
 
@@ -97,18 +102,18 @@ class Cluster:
         Raises:
             ClusterError: there is none of this name.
         """
-        record = records.read(name)
+        record = cluster_state.read_record(name)
         if record is None or not record.ready:
             raise ClusterError(f"no cluster {name!r} is up; start it with `localcluster up --name {name}`")
         return cls(name, record)
 
     @classmethod
-    def _reusable(cls, name: str, nodes: Nodes, arguments: dict[str, list[str]]) -> "Cluster | None":
-        record = records.read(name)
+    def _find_matching(cls, name: str, nodes: NodeLayout, arguments: dict[str, list[str]]) -> "Cluster | None":
+        record = cluster_state.read_record(name)
         if record is None or not record.ready:
             return None
         cluster = cls(name, record)
-        if not cluster.healthy():
+        if not cluster.is_healthy():
             return None
         if record.nodes != str(nodes) or record.arguments != arguments:
             raise ClusterError(
@@ -118,39 +123,39 @@ class Cluster:
         return cluster
 
     @classmethod
-    def _claim(cls, name: str, record: Record, progress: Progress) -> "Cluster":
-        with locked(cache_dir() / "locks" / "slots.lock", progress, "another cluster that chooses its ports"):
-            others = [records.read(other) for other in records.names()]
+    def _allocate(cls, name: str, record: ClusterRecord, progress: StepProgress) -> "Cluster":
+        with hold_lock(cache_dir() / "locks" / "slots.lock", progress, "another cluster that chooses its ports"):
+            others = [cluster_state.read_record(other) for other in cluster_state.list_clusters()]
             taken = [other.slot for other in others if other]
-            record.slot = slots.choose(taken, slots.port_free, slots.routes()).number
+            record.slot = allocation.allocate(taken, allocation.is_port_free, allocation.read_routes()).number
             cluster = cls(name, record)
-            records.write(name, record)
+            cluster_state.write_record(name, record)
         return cluster
 
-    def _start(self, progress: Progress) -> None:
+    def _start(self, progress: StepProgress) -> None:
         with progress.step(f"starting the control plane of {self.name}", usual_seconds=4):
             if self._node:
-                self._node.create()
-            self._plane.prepare()
-            self._plane.start_all()
+                self._node.create_namespaces()
+            self._control_plane.write_configuration()
+            self._control_plane.start_all()
         if self.nodes.simulated:
             with progress.step(f"starting {self.nodes.simulated} simulated nodes", usual_seconds=3):
                 program = tools.ensure_program("kwok", progress=progress)
-                kwok.start(self._plane, program, self.nodes.simulated, tainted=self.nodes.container)
+                kwok.start(self._control_plane, program, self.nodes.simulated, tainted=self.nodes.container)
         if self._node:
             with progress.step("starting a node for real containers", usual_seconds=3):
-                self._node.prepare()
-                self._node.start(tools.ensure("pause", progress=progress))
+                self._node.write_configuration()
+                self._node.start(tools.ensure_tool("pause", progress=progress))
         # Last: the controller manager takes about five seconds until then, in which the nodes start.
         with progress.step("waiting for the controller manager", usual_seconds=3):
-            self._plane.wait_for_accounts("default")
+            self._control_plane.wait_for_service_account("default")
         self._record.ready = True
-        records.write(self.name, self._record)
+        cluster_state.write_record(self.name, self._record)
 
     @property
     def kubeconfig(self) -> Path:
         """The administrator's kubeconfig."""
-        return self._plane.admin
+        return self._control_plane.admin_kubeconfig
 
     @property
     def environment(self) -> dict[str, str]:
@@ -161,39 +166,44 @@ class Cluster:
     @property
     def server(self) -> str:
         """The API server's URL."""
-        return self._plane.server
+        return self._control_plane.server
 
     @property
-    def ca(self) -> Path:
+    def ca_certificate(self) -> Path:
         """The certificate of the authority that vouches for the API server."""
-        return self._plane.authority.certificate
+        return self._control_plane.authority.certificate
 
     @property
     def host_address(self) -> str:
         """An address of this machine that its own programs and the cluster's pods both reach."""
-        return self._plane.address
+        return self._control_plane.address
 
     @property
     def audit_log(self) -> Path:
         """What clients asked of the API server, one JSON event a line (audit.k8s.io/v1, level Metadata)."""
-        return self._plane.audit_log
+        return self._control_plane.audit_log
 
     @property
-    def api(self) -> Api:
+    def api(self) -> ApiClient:
         """The API as its administrator."""
-        return self._plane.api()
+        return self._control_plane.create_api_client()
 
     def log(self, role: str) -> Path:
         """The file with a process's output, e.g. of ``kube-controller-manager``."""
         return processes.log_path(self.folder, role)
 
-    def healthy(self) -> bool:
+    def is_healthy(self) -> bool:
         """Whether every process of the cluster lives and the API server answers."""
-        return set(self.roles()) <= set(processes.find(self.folder).values()) and self.api.answers("/readyz")
+        return set(self.roles()) <= set(processes.find_processes(self.folder).values()) and self.api.responds("/readyz")
 
     def roles(self) -> list[str]:
         """The processes that the cluster consists of."""
-        return ["etcd", *PROGRAMS, *(["kwok"] if self.nodes.simulated else []), *(node.ROLES if self._node else [])]
+        return [
+            "etcd",
+            *CONTROL_PLANE_PROGRAMS,
+            *(["kwok"] if self.nodes.simulated else []),
+            *(container_node.NODE_ROLES if self._node else []),
+        ]
 
     def kubectl(self, *arguments: str, input: str | None = None) -> str:  # noqa: A002  as subprocess.run names it
         """Run kubectl as the administrator and return what it prints.
@@ -211,27 +221,27 @@ class Cluster:
         """Create a namespace and wait until pods can be created in it (its default service account exists)."""
         metadata = {"name": name, "labels": dict(labels or {})}
         self.api.create("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
-        self._plane.wait_for_accounts(name)
+        self._control_plane.wait_for_service_account(name)
 
     def wait_for_crds(self) -> None:
         """Wait until the API server serves the resources of every CustomResourceDefinition."""
-        self._plane.wait_for_crds()
+        self._control_plane.wait_for_crds()
 
-    def token(self, namespace: str, service_account: str, seconds: int = 3600) -> str:
+    def create_token(self, namespace: str, service_account: str, lifetime_seconds: int = 3600) -> str:
         """A token of a service account that is valid for `seconds`."""
         path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{service_account}/token"
         body = {
             "apiVersion": "authentication.k8s.io/v1",
             "kind": "TokenRequest",
-            "spec": {"expirationSeconds": seconds},
+            "spec": {"expirationSeconds": lifetime_seconds},
         }
         return str(self.api.request("POST", path, body)["status"]["token"])
 
-    def kubeconfig_for(self, namespace: str, service_account: str) -> Path:
+    def create_kubeconfig(self, namespace: str, service_account: str) -> Path:
         """A kubeconfig that carries a fresh token of a service account, valid for a day."""
-        user = {"token": self.token(namespace, service_account, seconds=24 * 3600)}
+        user = {"token": self.create_token(namespace, service_account, lifetime_seconds=24 * 3600)}
         path = self.folder / f"{namespace}.{service_account}.kubeconfig"
-        return write_kubeconfig(path, server=self.server, ca=self.ca, user=user)
+        return write_kubeconfig(path, server=self.server, ca=self.ca_certificate, user=user)
 
     def load_image(self, archive: Path) -> None:
         """Give the node for real containers an image, from a docker or OCI archive.
@@ -239,7 +249,7 @@ class Cluster:
         Raises:
             ClusterError: it is no such archive, or the cluster has no such node.
         """
-        self._real_node().load(archive)
+        self._require_container_node().load_image(archive)
 
     def use_registry(self, address: str, name: str = "") -> None:
         """Let the node for real containers pull images from a registry that speaks plain HTTP.
@@ -251,9 +261,9 @@ class Cluster:
         Raises:
             ClusterError: the cluster has no such node.
         """
-        self._real_node().use_registry(name or address, address)
+        self._require_container_node().use_registry(name or address, address)
 
-    def _real_node(self) -> Node:
+    def _require_container_node(self) -> ContainerNode:
         if not self._node:
             raise ClusterError(f"cluster {self.name!r} has no node for real containers; its nodes: {self.nodes}")
         return self._node
@@ -261,16 +271,18 @@ class Cluster:
     def add_stage(self, stage: Mapping[str, Any]) -> None:
         """Add a stage (see stages.py) for the simulated nodes' pods; one of the same name is replaced."""
         self.remove_stage(stage["metadata"]["name"])
-        self.api.create(kwok.STAGES, stage)
+        self.api.create(kwok.STAGES_PATH, stage)
 
     def remove_stage(self, name: str) -> None:
         """Remove a stage; none of that name is as good."""
         with suppress(ApiError):
-            self.api.request("DELETE", f"{kwok.STAGES}/{name}")
+            self.api.request("DELETE", f"{kwok.STAGES_PATH}/{name}")
 
-    def stop(self, role: str, *, how: signal.Signals = signal.SIGKILL) -> None:
+    def stop(self, role: str, *, signal_number: signal.Signals = signal.SIGKILL) -> None:
         """End one process, e.g. ``kube-apiserver``, and wait until it is gone."""
-        processes.stop(self.folder, [role], how=how, seconds=90)  # a draining API server takes up to a minute
+        processes.stop_processes(
+            self.folder, [role], signal_number=signal_number, timeout_seconds=90
+        )  # a draining API server takes up to a minute
 
     def start(self, role: str) -> None:
         """Start one process that `stop` ended; for API server and etcd, wait until the API is ready again.
@@ -282,27 +294,29 @@ class Cluster:
         `revive` does.
         """
         if role == "kwok":
-            processes.start(self.folder, role, kwok.command(self._plane, tools.ensure_program("kwok")))
-        elif self._node and role in node.ROLES:
+            processes.start_process(
+                self.folder, role, kwok.build_command(self._control_plane, tools.ensure_program("kwok"))
+            )
+        elif self._node and role in container_node.NODE_ROLES:
             self._node.start_process(role)
         else:
-            self._plane.start(role)
-        if role in ("etcd", "kube-apiserver") and processes.find(self.folder, ["kube-apiserver"]):
-            self._plane.wait_for_api()
-            if processes.find(self.folder, ["kwok"]):
+            self._control_plane.start(role)
+        if role in ("etcd", "kube-apiserver") and processes.find_processes(self.folder, ["kube-apiserver"]):
+            self._control_plane.wait_for_api()
+            if processes.find_processes(self.folder, ["kwok"]):
                 self.restart("kwok")
 
-    def revive(self) -> None:
+    def start_missing(self) -> None:
         """Start every process that has ended."""
         for role in self.roles():
-            if not processes.find(self.folder, [role]):
+            if not processes.find_processes(self.folder, [role]):
                 self.start(role)
 
-    def restart(self, role: str, *, how: signal.Signals = signal.SIGKILL) -> None:
+    def restart(self, role: str, *, signal_number: signal.Signals = signal.SIGKILL) -> None:
         """Stop and start one process."""
-        self.stop(role, how=how)
+        self.stop(role, signal_number=signal_number)
         self.start(role)
 
     def down(self) -> None:
         """Take the cluster down and remove everything of it."""
-        records.down(self.name)
+        cluster_state.remove_cluster(self.name)

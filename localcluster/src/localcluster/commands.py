@@ -7,10 +7,10 @@ from pathlib import Path
 
 from localcluster.errors import BuildError
 
-_LINES_SHOWN = 15
+_MAX_OUTPUT_LINES = 15
 
 
-def run(command: Sequence[str], folder: Path, *, environment: Mapping[str, str] | None = None) -> None:
+def run_command(command: Sequence[str], folder: Path, *, environment: Mapping[str, str] | None = None) -> None:
     """Run a command in a folder and wait for it.
 
     Args:
@@ -25,5 +25,5 @@ def run(command: Sequence[str], folder: Path, *, environment: Mapping[str, str] 
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
     if answer.returncode != 0:
-        last = "\n".join(answer.stdout.strip().splitlines()[-_LINES_SHOWN:])
+        last = "\n".join(answer.stdout.strip().splitlines()[-_MAX_OUTPUT_LINES:])
         raise BuildError(f"this command failed with exit code {answer.returncode}: {shlex.join(command)}\n{last}")

@@ -7,8 +7,8 @@ from pathlib import Path
 from localcluster.errors import ClusterError
 
 # The checkout's localcluster/ folder. The package is installed editable, so this is where the pinned sources stand.
-SOURCES = Path(__file__).resolve().parents[2]
-_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?")
+SOURCE_ROOT = Path(__file__).resolve().parents[2]
+_NAME_PATTERN = re.compile(r"[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?")
 
 
 def cache_dir() -> Path:
@@ -30,6 +30,6 @@ def cluster_dir(name: str) -> Path:
     Raises:
         ClusterError: the name does not fit.
     """
-    if not _NAME.fullmatch(name):
+    if not _NAME_PATTERN.fullmatch(name):
         raise ClusterError(f"cluster name {name!r}: use 1 to 30 lower-case letters, digits and '-', not at the ends")
     return clusters_dir() / name

@@ -15,10 +15,12 @@ from pathlib import Path
 
 from localcluster.errors import ClusterError
 
-_MARK = "LOCALCLUSTER_PROCESS"
+_MARK_VARIABLE = "LOCALCLUSTER_PROCESS"
 
 
-def start(folder: Path, role: str, command: Sequence[str], *, environment: Mapping[str, str] | None = None) -> int:
+def start_process(
+    folder: Path, role: str, command: Sequence[str], *, environment: Mapping[str, str] | None = None
+) -> int:
     """Start a process in its own session, its output appended to ``logs/<role>.log``; returns its pid."""
     logs = log_path(folder, role)
     logs.parent.mkdir(parents=True, exist_ok=True)
@@ -29,7 +31,7 @@ def start(folder: Path, role: str, command: Sequence[str], *, environment: Mappi
     return os.posix_spawnp(
         command[0],
         list(command),
-        inherited | dict(environment or {}) | {_MARK: f"{folder}:{role}"},
+        inherited | dict(environment or {}) | {_MARK_VARIABLE: f"{folder}:{role}"},
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
             (os.POSIX_SPAWN_OPEN, 1, str(logs), flags, 0o644),
@@ -44,27 +46,27 @@ def log_path(folder: Path, role: str) -> Path:
     return folder / "logs" / f"{role}.log"
 
 
-def find(folder: Path, roles: Sequence[str] | None = None) -> dict[int, str]:
+def find_processes(folder: Path, roles: Sequence[str] | None = None) -> dict[int, str]:
     """The living processes of a cluster by pid, with their roles; only those of `roles` where given."""
     found = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
-            role = _role(folder, int(entry.name))
+            role = _role_of(folder, int(entry.name))
             if role is not None and (roles is None or role in roles):
                 found[int(entry.name)] = role
     return found
 
 
-def _role(folder: Path, pid: int) -> str | None:
-    prefix = f"{_MARK}={folder}:".encode()
-    for variable in _environment(pid).split(b"\0"):
+def _role_of(folder: Path, pid: int) -> str | None:
+    prefix = f"{_MARK_VARIABLE}={folder}:".encode()
+    for variable in _read_environment(pid).split(b"\0"):
         if variable.startswith(prefix):
             role = variable[len(prefix) :].decode()
-            return f"{role}'s pod" if _keeps_a_pod(pid) else role
+            return f"{role}'s pod" if _is_containerd_shim(pid) else role
     return None
 
 
-def _environment(pid: int) -> bytes:
+def _read_environment(pid: int) -> bytes:
     """A process's environment, empty where it has ended or is another user's."""
     folder = Path(f"/proc/{pid}")
     deadline = time.monotonic() + 1
@@ -81,7 +83,7 @@ def _environment(pid: int) -> bytes:
     return environment
 
 
-def _keeps_a_pod(pid: int) -> bool:
+def _is_containerd_shim(pid: int) -> bool:
     """Whether it is one of containerd's shims: they have its mark, and outlive it when it alone is stopped."""
     try:
         return Path(f"/proc/{pid}/comm").read_text().startswith("containerd-shim")
@@ -89,37 +91,41 @@ def _keeps_a_pod(pid: int) -> bool:
         return False
 
 
-def stop(
-    folder: Path, roles: Sequence[str] | None = None, *, how: signal.Signals = signal.SIGKILL, seconds: float = 60
+def stop_processes(
+    folder: Path,
+    roles: Sequence[str] | None = None,
+    *,
+    signal_number: signal.Signals = signal.SIGKILL,
+    timeout_seconds: float = 60,
 ) -> None:
     """Signal a cluster's processes (those of `roles`, or all) and wait until they are gone.
 
     Raises:
         ClusterError: one is still there after `seconds`.
     """
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + timeout_seconds
     signalled: set[int] = set()
     # Again and again: what is being killed may be starting something at that moment.
-    while living := find(folder, roles):
+    while living := find_processes(folder, roles):
         for pid in living.keys() - signalled:
-            _signal(folder, pid, how)
+            _send_signal(folder, pid, signal_number)
             signalled.add(pid)
         for pid in living:
-            _wait(pid, deadline)
+            _wait_for_exit(pid, deadline)
         if time.monotonic() > deadline:
             names = ", ".join(f"{role} (pid {pid})" for pid, role in living.items())
-            raise ClusterError(f"still running {seconds:.0f} s after {how.name}: {names}")
+            raise ClusterError(f"still running {timeout_seconds:.0f} s after {signal_number.name}: {names}")
 
 
-def _signal(folder: Path, pid: int, how: signal.Signals) -> None:
+def _send_signal(folder: Path, pid: int, signal_number: signal.Signals) -> None:
     with _pidfd(pid) as handle:
         # The pidfd now names one process for good: make sure it is the one we mean, then signal that one.
-        if handle is not None and _role(folder, pid) is not None:
+        if handle is not None and _role_of(folder, pid) is not None:
             with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(handle, how)
+                signal.pidfd_send_signal(handle, signal_number)
 
 
-def _wait(pid: int, deadline: float) -> None:
+def _wait_for_exit(pid: int, deadline: float) -> None:
     with _pidfd(pid) as handle:
         if handle is not None:
             select.select([handle], [], [], max(0.0, deadline - time.monotonic()))
@@ -140,21 +146,25 @@ def _pidfd(pid: int) -> Iterator[int | None]:
         os.close(handle)
 
 
-def wait_until(folder: Path, role: str, ready: Callable[[], bool], *, seconds: float, what: str) -> None:
+def wait_until(
+    folder: Path, role: str, is_ready: Callable[[], bool], *, timeout_seconds: float, description: str
+) -> None:
     """Wait until `ready()` holds while the process lives.
 
     Raises:
         ClusterError: the process ended, or `seconds` went by; with the end of its log.
     """
-    deadline = time.monotonic() + seconds
-    while not ready():
-        if not find(folder, [role]):
-            raise ClusterError(f"{role} ended while waiting for {what}:\n{_tail(folder, role)}")
+    deadline = time.monotonic() + timeout_seconds
+    while not is_ready():
+        if not find_processes(folder, [role]):
+            raise ClusterError(f"{role} ended while waiting for {description}:\n{_log_tail(folder, role)}")
         if time.monotonic() > deadline:
-            raise ClusterError(f"{what}: not after {seconds:.0f} s; the end of {role}'s log:\n{_tail(folder, role)}")
+            raise ClusterError(
+                f"{description}: not after {timeout_seconds:.0f} s; the end of {role}'s log:\n{_log_tail(folder, role)}"
+            )
         time.sleep(0.1)
 
 
-def _tail(folder: Path, role: str) -> str:
+def _log_tail(folder: Path, role: str) -> str:
     lines = log_path(folder, role).read_text(errors="replace").splitlines()
     return "\n".join([*lines[-15:], f"(all of it: {log_path(folder, role)})"])

@@ -15,18 +15,18 @@ _LOG_INTERVAL_SECONDS = 15.0
 _TERMINAL_INTERVAL_SECONDS = 1.0
 
 
-def clock(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Seconds as minutes and seconds, e.g. ``6:40``."""
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
-def line(what: str, elapsed_seconds: float, usual_seconds: float | None) -> str:
+def progress_line(description: str, elapsed_seconds: float, usual_seconds: float | None) -> str:
     """The progress line, e.g. ``building helm: 0:31 (usually 2:20)``."""
-    usual = "" if usual_seconds is None else f" (usually {clock(usual_seconds)})"
-    return f"{what}: {clock(elapsed_seconds)}{usual}"
+    usual = "" if usual_seconds is None else f" (usually {format_duration(usual_seconds)})"
+    return f"{description}: {format_duration(elapsed_seconds)}{usual}"
 
 
-class Progress:
+class StepProgress:
     """Prints the steps of a command.
 
     Args:
@@ -40,23 +40,23 @@ class Progress:
         self._terminal = self._stream.isatty()
         self._lock = threading.Lock()
 
-    def say(self, text: str) -> None:
+    def print_line(self, text: str) -> None:
         """Print one line as it is."""
         with self._lock:
             self._stream.write(text + "\n")
             self._stream.flush()
 
     @contextmanager
-    def step(self, what: str, *, usual_seconds: float | None = None) -> Iterator[None]:
+    def step(self, description: str, *, usual_seconds: float | None = None) -> Iterator[None]:
         """Show `what` as going on while the body runs, and how it ended."""
         started = self._now()
         done = threading.Event()
         interval = _TERMINAL_INTERVAL_SECONDS if self._terminal else _LOG_INTERVAL_SECONDS
 
         def tick() -> None:
-            self._show(line(what, 0, usual_seconds))
+            self._show(progress_line(description, 0, usual_seconds))
             while not done.wait(interval):
-                self._show(line(what, self._now() - started, usual_seconds))
+                self._show(progress_line(description, self._now() - started, usual_seconds))
 
         ticker = threading.Thread(target=tick, name="progress", daemon=True)
         ticker.start()
@@ -67,14 +67,14 @@ class Progress:
         finally:
             done.set()
             ticker.join()
-            self._end(f"{what}: {outcome} {self._now() - started:.1f} s")
+            self._finish_line(f"{description}: {outcome} {self._now() - started:.1f} s")
 
     def _show(self, text: str) -> None:
         with self._lock:
             self._stream.write(f"\r\x1b[K{text}" if self._terminal else f"{text}\n")
             self._stream.flush()
 
-    def _end(self, text: str) -> None:
+    def _finish_line(self, text: str) -> None:
         with self._lock:
             self._stream.write(f"\r\x1b[K{text}\n" if self._terminal else f"{text}\n")
             self._stream.flush()

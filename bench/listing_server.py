@@ -1,0 +1,79 @@
+"""A storage account that can only be listed, for fleets too large to be uploaded to Azurite (1,000 blobs take 10 s).
+
+It answers as Azure does, with the properties of each blob, so that the operator lists through its own SDK at its own
+cost. Every device has a model and readings in every window; nothing has been predicted. The first window's answers are
+written beforehand: to write them is storage's work, not the operator's.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+from bench import scorer
+from scoring_operator.storage.account import NAMES_PAGE_SIZE
+
+PAGE_SIZE = 5000
+PARTITION_PREFIX = f"{scorer.START:%Y%m%dT%H%MZ}/"
+NAME_TEMPLATES = {"models": "{device}.joblib", "data": "{prefix}{device}.csv"}
+_BLOB_TEMPLATE = (
+    "<Blob><Name>{}</Name><Properties><Creation-Time>Thu, 01 Jan 2026 12:00:00 GMT</Creation-Time>"
+    "<Last-Modified>Thu, 01 Jan 2026 12:00:00 GMT</Last-Modified><Etag>0x8DE4A3B5C6D7E8F</Etag>"
+    "<Content-Length>51200</Content-Length><Content-Type>application/octet-stream</Content-Type><Content-Encoding />"
+    "<Content-Language /><Content-CRC64 /><Content-MD5>1B2M2Y8AsgTpgAmY7PhCfg==</Content-MD5><Cache-Control />"
+    "<Content-Disposition /><BlobType>BlockBlob</BlobType><AccessTier>Hot</AccessTier>"
+    "<AccessTierInferred>true</AccessTierInferred><LeaseStatus>unlocked</LeaseStatus><LeaseState>available</LeaseState>"
+    "<ServerEncrypted>true</ServerEncrypted></Properties><OrMetadata /></Blob>"
+)
+
+
+@contextmanager
+def serve_listing(devices: Sequence[str]) -> Iterator[str]:
+    """Serve the listing of a fleet's storage; gives the connection string."""
+
+    @cache
+    def render_page(container: str, prefix: str, start: int, size: int = PAGE_SIZE) -> bytes:
+        name = NAME_TEMPLATES.get(container)
+        here = devices[start : start + size] if name else []
+        blobs = "".join(_BLOB_TEMPLATE.format(name.format(prefix=prefix, device=device)) for device in here if name)
+        marker = start + size if start + size < len(devices) and name else ""
+        asked = f"<Prefix>{prefix}</Prefix><MaxResults>{size}</MaxResults>"
+        whole = (
+            f"<EnumerationResults>{asked}<Blobs>{blobs}</Blobs><NextMarker>{marker}</NextMarker></EnumerationResults>"
+        )
+        return f'<?xml version="1.0" encoding="utf-8"?>{whole}'.encode()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            url = urlsplit(self.path)
+            query = {key: values[0] for key, values in parse_qs(url.query).items()}
+            listed = query.get("comp") == "list"
+            content = b""
+            if listed:
+                at, size = int(query.get("marker", "0")), int(query.get("maxresults", str(PAGE_SIZE)))
+                content = render_page(url.path.rpartition("/")[2], query.get("prefix", ""), at, size)
+            self.send_response(200 if listed else 404)
+            self.send_header("x-ms-error-code", "BlobNotFound")
+            self.send_header("Content-Type", "application/xml")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    for at in range(0, len(devices), NAMES_PAGE_SIZE):
+        render_page("models", "", at, NAMES_PAGE_SIZE)
+        render_page("data", PARTITION_PREFIX, at, NAMES_PAGE_SIZE)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        endpoint = f"http://127.0.0.1:{server.server_port}/devstoreaccount1"
+        yield f"DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey=a2V5;BlobEndpoint={endpoint};"
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -1,0 +1,79 @@
+"""kubectl and helm, set to the demo's cluster and namespace."""
+
+import json
+import os
+import shlex
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from demo.errors import DemoError
+from demo.workspace import NAMESPACE, Workspace
+from localcluster.progress import StepProgress
+from localcluster.toolchain import tools
+
+
+@dataclass(frozen=True)
+class KubeCommands:
+    """Runs the two programs with the demo's kubeconfig."""
+
+    kubectl: Path
+    helm: Path
+    kubeconfig: Path
+
+    def run_kubectl(self, *arguments: str, input_text: str | None = None) -> str:
+        """Run kubectl and return what it prints; DemoError with its own words where it fails."""
+        return self._run([str(self.kubectl), *arguments], input_text)
+
+    def run_helm(self, *arguments: str) -> str:
+        """Run helm and return what it prints; DemoError with its own words where it fails."""
+        return self._run([str(self.helm), "--namespace", NAMESPACE, *arguments], None)
+
+    def get(self, *arguments: str) -> dict[str, Any]:
+        """``kubectl get ... -o json``, parsed."""
+        answer: dict[str, Any] = json.loads(self.run_kubectl("get", *arguments, "-o", "json"))
+        return answer
+
+    def apply(self, *objects: Mapping[str, Any]) -> None:
+        """Apply objects; ones that exist are changed where they differ."""
+        self.run_kubectl("apply", "-f", "-", input_text="\n---\n".join(json.dumps(each) for each in objects))
+
+    def print_kubectl(self, *arguments: str) -> None:
+        """Print a command as a user would type it, then its answer."""
+        print(f"\n$ .local/bin/kubectl {shlex.join(arguments)}\n{self.run_kubectl(*arguments).rstrip()}")
+
+    def _run(self, command: Sequence[str], input_text: str | None) -> str:
+        environment = os.environ | {"KUBECONFIG": str(self.kubeconfig)}
+        answer = subprocess.run(command, input=input_text, env=environment, capture_output=True, text=True, check=False)
+        if answer.returncode != 0:
+            raise DemoError(f"{Path(command[0]).name} {shlex.join(command[1:])}:\n{answer.stderr.strip()}")
+        return answer.stdout
+
+
+def create_commands(
+    workspace: Workspace, progress: StepProgress, *, source: Path | None = None, context: str | None = None
+) -> KubeCommands:
+    """Both programs, set to a cluster by a kubeconfig of the demo's own, for the demo and for its user's `bin`.
+
+    Args:
+        where: the demo's places.
+        progress: where to show that a program is being built.
+        source: the kubeconfig to take the cluster from; the user's own (``$KUBECONFIG`` or the default) where None.
+        context: the context to take; the current one where None.
+    """
+    programs = {name: tools.ensure_program(name, progress=progress) for name in ("kubectl", "helm")}
+    options = [f"--kubeconfig={source}"] if source else []
+    options += [f"--context={context}"] if context else []
+    command = [str(programs["kubectl"]), *options, "config", "view", "--minify", "--flatten", "--raw"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    if answer.returncode != 0:
+        raise DemoError(f"{answer.stderr.strip()}\n`kubectl config get-contexts` lists the contexts there are")
+    workspace.demo_folder.mkdir(parents=True, exist_ok=True)
+    workspace.kubeconfig.touch(mode=0o600)
+    workspace.kubeconfig.write_text(answer.stdout)
+    workspace.write_wrappers(programs)
+    kube = KubeCommands(programs["kubectl"], programs["helm"], workspace.kubeconfig)
+    kube.run_kubectl("config", "set-context", "--current", f"--namespace={NAMESPACE}")
+    return kube

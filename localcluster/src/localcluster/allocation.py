@@ -1,0 +1,121 @@
+"""A slot is what tells the clusters of one machine apart: a block of ports and a private network of its own."""
+
+import ipaddress
+import socket
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from localcluster.errors import ClusterError
+
+MAX_SLOTS = 32
+# Below the range from which Linux takes ports for outgoing connections, and below Kubernetes' own node ports.
+_FIRST_PORT = 24600
+_PORTS_PER_SLOT = 10
+_FIRST_NETWORK = 160
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Ports of the machine and addresses that one cluster uses."""
+
+    number: int
+
+    def port(self, process: str) -> int:
+        """The port of a control plane process (or of `etcd-peer`)."""
+        return _FIRST_PORT + self.number * _PORTS_PER_SLOT + _PROCESSES.index(process)
+
+    @property
+    def ports(self) -> list[int]:
+        """Every port of the slot."""
+        return [self.port(process) for process in _PROCESSES]
+
+    @property
+    def network(self) -> ipaddress.IPv4Network:
+        """The /16 that everything below is taken from."""
+        return ipaddress.IPv4Network(f"10.{_FIRST_NETWORK + self.number}.0.0/16")
+
+    @property
+    def pods(self) -> str:
+        """Addresses of pods that are containers."""
+        return self._address("0.0/18")
+
+    @property
+    def simulated_pods(self) -> str:
+        """Addresses that kwok claims for its pods; nothing answers there."""
+        return self._address("64.1/18")
+
+    @property
+    def services(self) -> str:
+        """Cluster addresses of services; the first one is the API server's."""
+        return self._address("192.0/20")
+
+    @property
+    def api_service(self) -> str:
+        """The API server's service address."""
+        return self._address("192.1")
+
+    @property
+    def host(self) -> str:
+        """The machine's end of the link to the node: what pods and host programs both reach."""
+        return self._address("255.1")
+
+    @property
+    def node(self) -> str:
+        """The node's end of that link."""
+        return self._address("255.2")
+
+    def _address(self, rest: str) -> str:
+        return f"10.{_FIRST_NETWORK + self.number}.{rest}"
+
+
+_PROCESSES = ("kube-apiserver", "etcd", "etcd-peer", "kube-controller-manager", "kube-scheduler")
+
+
+def allocate(taken: Iterable[int], is_port_free: Callable[[int], bool], routes: list[ipaddress.IPv4Network]) -> Slot:
+    """The first slot that no cluster has, whose ports are free and whose network the machine does not route already.
+
+    Raises:
+        ClusterError: there is none.
+    """
+    taken = set(taken)
+    for number in range(MAX_SLOTS):
+        slot = Slot(number)
+        if number in taken or any(slot.network.overlaps(route) for route in routes):
+            continue
+        if all(is_port_free(port) for port in slot.ports):
+            return slot
+    last = Slot(MAX_SLOTS - 1).ports[-1]
+    raise ClusterError(
+        f"no free slot for a cluster: {len(taken)} of {MAX_SLOTS} are taken by clusters, the others lack a free port "
+        f"between {_FIRST_PORT} and {last} or a free network between {Slot(0).network} "
+        f"and {Slot(MAX_SLOTS - 1).network}; see `localcluster status`, `ss -ltn` and `ip route`"
+    )
+
+
+def is_port_free(port: int) -> bool:
+    """Whether nothing of this machine listens on a TCP port."""
+    with socket.socket() as probe:
+        # As a server would bind it: connections that linger after a close do not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("0.0.0.0", port))  # noqa: S104  bound for an instant, never listened on
+        except OSError:
+            return False
+    return True
+
+
+def parse_routes(table: str) -> list[ipaddress.IPv4Network]:
+    """The networks in /proc/net/route's text; the default route is left out, it overlaps everything."""
+    networks = []
+    for row in table.splitlines()[1:]:
+        fields = row.split()
+        destination, mask = (int.from_bytes(bytes.fromhex(fields[column]), "little") for column in (1, 7))
+        if mask:
+            networks.append(ipaddress.IPv4Network((destination, mask.bit_count())))
+    return networks
+
+
+def read_routes() -> list[ipaddress.IPv4Network]:
+    """The networks that this machine routes now."""
+    return parse_routes(Path("/proc/net/route").read_text())

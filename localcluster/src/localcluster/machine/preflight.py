@@ -1,0 +1,87 @@
+"""What a machine must have before anything is built: looked at all at once, in seconds, and told in one table."""
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+
+from localcluster.errors import PreflightError
+from localcluster.machine import checks
+from localcluster.machine.checks import Check, MissingRequirement
+from localcluster.nodes.layout import NodeLayout
+
+_TIMEOUT_SECONDS = 4.5
+
+
+def select_checks(nodes: NodeLayout, *, building: bool) -> list[Check]:
+    """The probes that matter for these nodes; `building` when tools are still to be built."""
+    chosen: list[Check] = [
+        checks.machine,
+        lambda: checks.memory(building=building),
+        lambda: checks.disk(building=building),
+        checks.free_slot,
+    ]
+    if building:
+        chosen += [checks.go_modules, checks.python_packages]
+    if nodes.container:
+        chosen.append(checks.root)
+        if checks.root() is None:
+            chosen += [
+                checks.capabilities,
+                checks.cgroup_hierarchies,
+                checks.namespaces,
+                checks.overlay,
+                checks.network_devices,
+                checks.netfilter,
+                checks.debian_packages,
+            ]
+    return chosen
+
+
+def run_checks(selected: Sequence[Check], *, timeout_seconds: float = _TIMEOUT_SECONDS) -> list[MissingRequirement]:
+    """What the probes found missing, in their order; one that does not answer in time counts as a finding."""
+    deadline = time.monotonic() + timeout_seconds
+    pool = ThreadPoolExecutor(max_workers=max(1, len(selected)))
+    try:
+        running = [pool.submit(probe) for probe in selected]
+        done, _ = wait(running, timeout=max(0.0, deadline - time.monotonic()))
+        return [finding for probe in running if (finding := probe.result() if probe in done else _CHECK_TIMED_OUT)]
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+_CHECK_TIMED_OUT = MissingRequirement(
+    "an answer in time", f"a check took longer than {_TIMEOUT_SECONDS} s", "try again when the machine is less busy"
+)
+
+
+def format_table(findings: Sequence[MissingRequirement]) -> str:
+    """The findings as a table with the command that mends each."""
+    rows = [
+        ("MISSING", "FOUND", "MEND IT"),
+        *((finding.requirement, finding.found, finding.fix) for finding in findings),
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    lines = ["  ".join([row[0].ljust(widths[0]), row[1].ljust(widths[1]), row[2]]) for row in rows]
+    return "\n".join(
+        [
+            "This machine cannot run the cluster yet:",
+            *lines,
+            "What works without any of it: make demo-local (no Kubernetes, no root, one minute)",
+        ]
+    )
+
+
+def require_machine(nodes: NodeLayout, *, building: bool, extra_checks: Sequence[Check] = ()) -> None:
+    """Check the machine.
+
+    Args:
+        nodes: what the cluster shall have.
+        building: whether tools are still to be built.
+        also: further probes that the caller's own work needs.
+
+    Raises:
+        PreflightError: something is missing; the message is the table.
+    """
+    findings = run_checks([*select_checks(nodes, building=building), *extra_checks])
+    if findings:
+        raise PreflightError(format_table(findings))

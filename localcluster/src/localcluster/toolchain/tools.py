@@ -1,0 +1,213 @@
+"""Programs built from the pinned Go modules under localcluster/tools, once per machine.
+
+A tool is one Go module (its go.mod and go.sum pin every source); it yields one or more programs. They are kept in the
+cache under ``tools/<tool>-<key>``, the key being a hash over the module and the Go version, so a changed pin never
+meets an old program. A program appears there by a rename when its build is done: what is there is whole.
+"""
+
+import functools
+import hashlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from localcluster.errors import BuildError
+from localcluster.locks import hold_lock
+from localcluster.paths import cache_dir
+from localcluster.progress import StepProgress
+from localcluster.toolchain import golang
+
+KUBERNETES_VERSION = "1.34.4"
+_LINK_ESTIMATE_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Tool:
+    """What one module builds."""
+
+    programs: dict[str, str]  # program -> the package whose main it is
+    usual_seconds: float  # a cold build of all of it on two cores
+    link_flags: str = "-s -w"
+    build_tags: str = ""  # build tags
+
+
+_VERSION_PACKAGE = "k8s.io/component-base/version.git"
+_KUBERNETES_LINK_FLAGS = (
+    # Without these the programs call themselves v0.0.0 and clients complain.
+    f"-s -w -X {_VERSION_PACKAGE}Version=v{KUBERNETES_VERSION} "
+    f"-X {_VERSION_PACKAGE}Major=1 -X {_VERSION_PACKAGE}Minor=34"
+)
+TOOLS = {
+    "kubernetes": Tool(
+        {
+            name: f"k8s.io/kubernetes/cmd/{name}"
+            for name in (
+                "kube-apiserver",
+                "kube-controller-manager",
+                "kube-proxy",
+                "kube-scheduler",
+                "kubectl",
+                "kubelet",
+            )
+        },
+        400,
+        _KUBERNETES_LINK_FLAGS,
+    ),
+    "etcd": Tool({"etcd": "go.etcd.io/etcd/server/v3"}, 40),
+    "helm": Tool({"helm": "helm.sh/helm/v4/cmd/helm"}, 140),
+    "kwok": Tool({"kwok": "sigs.k8s.io/kwok/cmd/kwok"}, 120),
+    "karpenter": Tool({"karpenter": "sigs.k8s.io/karpenter/kwok"}, 105),
+    "kubeconform": Tool({"kubeconform": "github.com/yannh/kubeconform/cmd/kubeconform"}, 30),
+    # Without the tag it would bring the SDKs of all clouds along, to discover what to scrape in them.
+    "promtool": Tool({"promtool": "github.com/prometheus/prometheus/cmd/promtool"}, 100, build_tags="remove_all_sd"),
+    "kube-score": Tool({"kube-score": "github.com/zegl/kube-score/cmd/kube-score"}, 60),
+    "actionlint": Tool({"actionlint": "github.com/rhysd/actionlint/cmd/actionlint"}, 30),
+    "pause": Tool({"pause": "."}, 5),
+    "registry": Tool({"registry": "github.com/distribution/distribution/v3/cmd/registry"}, 95),
+}
+
+
+def cache_key(files: dict[str, bytes], go_version: str, link: str) -> str:
+    """The key of a tool's build: it changes with any of the module's files, with Go and with the link flags."""
+    digest = hashlib.sha256(f"{go_version}\0{link}\0".encode())
+    for name in sorted(files):
+        digest.update(f"{name}\0{len(files[name])}\0".encode() + files[name])
+    return digest.hexdigest()[:16]
+
+
+def tool_folder(tool: str) -> Path:
+    """The folder in the cache that has, or will have, the tool's programs."""
+    source = golang.TOOL_SOURCES / tool
+    files = {path.name: path.read_bytes() for path in source.iterdir() if path.suffix in (".mod", ".sum", ".go")}
+    key = cache_key(files, golang.find_toolchain().version, TOOLS[tool].link_flags + TOOLS[tool].build_tags)
+    return cache_dir() / "tools" / f"{tool}-{key}"
+
+
+def missing_programs(tool: str, programs: Sequence[str] | None = None) -> list[str]:
+    """Which of a tool's programs (default: all) are not built yet."""
+    built = tool_folder(tool)
+    return [name for name in programs or TOOLS[tool].programs if not (built / name).exists()]
+
+
+def ensure_tool(tool: str, programs: Sequence[str] | None = None, *, progress: StepProgress | None = None) -> Path:
+    """Build what is missing of a tool's programs, all in one `go build` so that compiling and linking overlap.
+
+    Args:
+        tool: a key of `TOOLS`.
+        programs: the programs wanted; all of the tool's by default.
+        progress: where to show what goes on.
+
+    Returns:
+        The folder that holds the programs.
+
+    Raises:
+        BuildError: the build failed, with what the compiler said.
+    """
+    progress = progress or StepProgress()
+    target = tool_folder(tool)
+    if not missing_programs(tool, programs):
+        return target
+    go = golang.install_toolchain(progress)
+    with hold_lock(target.parent / f"{tool}.lock", progress, f"another command that builds {tool}"):
+        wanted = missing_programs(tool, programs)
+        for left_behind in target.parent.glob(f"{tool}.unfinished-*"):
+            shutil.rmtree(left_behind)
+        if wanted:
+            with progress.step(f"building {', '.join(wanted)}", usual_seconds=_expected_seconds(tool, wanted, target)):
+                _build_tool(tool, wanted, go, target)
+    return target
+
+
+def ensure_program(name: str, *, progress: StepProgress | None = None) -> Path:
+    """One program: PATH's if it is of a fitting version (kubectl, helm), else built.
+
+    Raises:
+        BuildError: no tool has such a program, or its build failed.
+    """
+    found = shutil.which(name)
+    if found and name in _VERSION_ARGUMENTS and version_fits(name, _version_output(found, *_VERSION_ARGUMENTS[name])):
+        return Path(found)
+    for tool, spec in TOOLS.items():
+        if name in spec.programs:
+            return ensure_tool(tool, [name], progress=progress) / name
+    raise BuildError(f"{name}: not one of the programs that localcluster builds")
+
+
+_VERSION_ARGUMENTS = {"kubectl": ("version", "--client"), "helm": ("version", "--short")}
+
+
+@functools.cache  # asked before every kubectl; a program does not change while a command runs
+def _version_output(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
+def version_fits(program: str, text: str) -> bool:
+    """Whether a program that prints this version may be used with our cluster.
+
+    kubectl is supported within one minor of the API server; the chart needs what Helm has had since 3.14.
+    """
+    found = re.search(r"v(\d+)\.(\d+)\.\d+", text)
+    if not found:
+        return False
+    major, minor = int(found[1]), int(found[2])
+    ours = int(KUBERNETES_VERSION.split(".")[1])
+    return {"kubectl": major == 1 and abs(minor - ours) <= 1, "helm": (major, minor) >= (3, 14)}[program]
+
+
+def _expected_seconds(tool: str, wanted: list[str], target: Path) -> float:
+    # The programs of a tool share most of what is compiled: the first of them takes nearly all of the time.
+    return _LINK_ESTIMATE_SECONDS * len(wanted) if target.exists() else TOOLS[tool].usual_seconds
+
+
+def _build_tool(tool: str, wanted: list[str], go_program: Path, target: Path) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(prefix=f"{tool}.unfinished-", dir=target.parent))
+    try:
+        packages = {TOOLS[tool].programs[name]: name for name in wanted}
+        # A single package may be named at will; of several, go names each by its own rule.
+        out = f"{unfinished}/{wanted[0]}" if len(wanted) == 1 else f"{unfinished}/"
+        command = [
+            str(go_program),
+            "build",
+            "-trimpath",
+            "-tags",
+            TOOLS[tool].build_tags,
+            "-ldflags",
+            TOOLS[tool].link_flags,
+            "-o",
+            out,
+            *packages,
+        ]
+        _run_go_build(command, golang.TOOL_SOURCES / tool)
+        for name in wanted:
+            (unfinished / name).rename(target / name)
+    finally:
+        shutil.rmtree(unfinished)
+
+
+def _run_go_build(command: list[str], folder: Path) -> None:
+    environment = os.environ | {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
+    # A process group of its own: whatever ends this command early takes the compilers along.
+    build = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        output, _ = build.communicate()
+    except BaseException:
+        os.killpg(build.pid, signal.SIGKILL)
+        build.wait()
+        raise
+    if build.returncode != 0:
+        raise BuildError(f"{' '.join(command)}\nfailed in {folder}:\n{output.strip()[-4000:]}")
