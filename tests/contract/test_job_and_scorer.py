@@ -28,7 +28,9 @@ from scoring_operator.contract.blob_paths import decode_id, encode_id
 from scoring_operator.contract.command import escape_argument, report_arguments, score_arguments, scorer_environment
 from scoring_operator.contract.outcome_message import OUTCOMES, REASONS, parse_outcome_message
 from scoring_operator.planner.device_list import DiscoveredDevices, InitialState, create_initial_state
-from tests.operator.builders import NOW, a_run
+from scoring_operator.planner.evaluation import evaluate
+from scoring_operator.planner.job_results import result_from_pods
+from tests.operator.builders import NOW, a_batch, a_message, a_pod, a_run
 from tests.scorer.test_outcome import MIXES
 
 IDS = [
@@ -86,7 +88,7 @@ def test_the_scorer_parses_the_reports_arguments() -> None:
     asked = build_parser(command).parse_args(rest)
     assert (asked.window_start, asked.window_end) == (run.spec.window.start, run.spec.window.end)
     assert [str(path) for path in asked.devices] == ["/run/scoring/devices-0", "/run/scoring/devices-1"]
-    assert (str(asked.progress), asked.run_uid, asked.and_modelled) == ("/run/scoring/progress", run.uid, True)
+    assert (str(asked.progress), asked.run_uid, asked.include_modelled) == ("/run/scoring/progress", run.uid, True)
 
 
 def expanded(argument: str) -> str:
@@ -143,6 +145,17 @@ def test_the_operator_reads_any_mix_of_up_to_500_devices(told: dict[int, Outcome
     for index, outcome in told.items():
         assert index in (said.transient[outcome.reason] if outcome.kind == TRANSIENT else said.outcomes[outcome.kind])
         assert outcome.kind != FAILED or index in said.reasons[outcome.reason]
+
+
+@pytest.mark.parametrize("reason", ["StorageUnavailable", "IdentityUnavailable"])
+def test_a_message_of_the_previous_scorer_loses_and_repeats_no_device(reason: str) -> None:
+    """An upgraded operator meets Jobs whose scorer called the key of transient errors `passing`."""
+    message = a_message(4, outcomes={"scored": "0-1"}, passing={reason: "2-3"})
+    result = result_from_pods([a_pod(code=75, message=message)], 4)
+    evaluation = evaluate(a_batch("10-13"), result, completed=False, circuit_open=False)
+    assert {outcome: str(positions) for outcome, positions in evaluation.outcomes.items()} == {"scored": "10-11"}
+    assert [(str(batch.positions), batch.attempts) for batch in evaluation.retries] == [("12-13", 1)]
+    assert evaluation.transient
 
 
 def test_both_know_the_same_outcomes() -> None:

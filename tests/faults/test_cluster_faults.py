@@ -259,7 +259,7 @@ def test_pods_that_a_webhook_refuses_are_told_and_waited_for(
             began = time.monotonic()
             until_ended()
             figure(f"told as {stalled['reason']}; done {time.monotonic() - began:.1f} s after the webhook was gone")
-            assert stalled["reason"] == "PodsRefused"
+            assert stalled["reason"] == "PodsRejected"
             assert place.truth("refused") == calm
     finally:
         place.cluster.kubectl("delete", "validatingwebhookconfiguration", name, "--ignore-not-found")

@@ -49,7 +49,7 @@ def live_through(place: Place) -> None:
     """Take a run through refused pods, a deleted Job, suspension and its end, then retry it, then let one expire."""
     place.cluster.kubectl("-n", place.namespace, "create", "-f", "-", input=json.dumps(NO_PODS))
     place.run("first", parallelism=2)
-    until(lambda: place.condition("first", "Stalled").get("reason") == "PodsRefused", "the quota is told", seconds=60)
+    until(lambda: place.condition("first", "Stalled").get("reason") == "PodsRejected", "the quota is told", seconds=60)
     lost = place.jobs("first")[0]["metadata"]["name"]
     place.cluster.kubectl("-n", place.namespace, "delete", "job", lost)
     until(lambda: len(place.created("first")) > 2, "another Job takes the place of the deleted one", seconds=60)

@@ -73,7 +73,7 @@ async def test_pods_that_a_quota_refuses_stall_the_run_until_they_may_be_made(ru
     runs.cluster.api.request("POST", path, quota)
     async with operate(presses(2)):
         runs.create()
-        assert "exceeded quota" in (await stalled(runs, "PodsRefused"))["message"]
+        assert "exceeded quota" in (await stalled(runs, "PodsRejected"))["message"]
         runs.cluster.api.request("DELETE", f"{path}/pods")
         await recovered(runs, 2)
 
@@ -97,7 +97,7 @@ async def test_pods_that_admission_refuses_stall_the_run_with_its_words(runs: Ru
         async with operate(presses(2)):
             await asyncio.to_thread(_until_pods_are_refused, runs)
             runs.create()
-            assert "no pods on Sundays" in (await stalled(runs, "PodsRefused"))["message"]
+            assert "no pods on Sundays" in (await stalled(runs, "PodsRejected"))["message"]
             runs.cluster.kubectl("delete", "validatingadmissionpolicybinding", name)
             await recovered(runs, 2)
     finally:
@@ -164,7 +164,7 @@ async def test_storage_that_does_not_answer_at_the_start_stalls_the_run_until_it
 async def test_a_run_that_the_operator_cannot_read_is_told_so(runs: Runs, operate: Operate) -> None:
     async with operate(presses(1)):
         runs.create(window={"start": "0000-01-01T00:00:00Z", "end": "0000-01-01T01:00:00Z"})  # no year of Python's
-        assert "spec.window" in (await stalled(runs, "Unreadable"))["message"]
+        assert "spec.window" in (await stalled(runs, "InvalidSpec"))["message"]
         runs.create("another")
         assert (await ended(runs, "another"))["phase"] == "Complete"
     assert runs.status()["message"].startswith("the operator cannot read it")

@@ -62,7 +62,7 @@ def test_the_report_of_a_run_over_some_devices_counts_the_others_too(source: dic
     def arguments(job: dict[str, Any]) -> list[str]:
         return list(job["spec"]["template"]["spec"]["containers"][0]["args"])
 
-    assert arguments(report(devices=source)) == [*arguments(report()), "--and-modelled"]
+    assert arguments(report(devices=source)) == [*arguments(report()), "--include-modelled"]
 
 
 def test_the_pods_deadline_leaves_time_for_the_image_but_not_more_than_the_run_has() -> None:

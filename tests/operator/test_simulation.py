@@ -59,7 +59,7 @@ class World:
             self.jobs[name] = a_job(name, failed=True)
         elif dice < 0.9:
             message = a_message(
-                devices, outcomes={}, passing={"StorageUnavailable": f"0-{devices - 1}" if devices > 1 else "0"}
+                devices, outcomes={}, transient={"StorageUnavailable": f"0-{devices - 1}" if devices > 1 else "0"}
             )
             self.words[name] = result_from_pods([a_pod(code=75, message=message)], devices)
             self.jobs[name] = a_job(name, failed=True)
@@ -193,7 +193,7 @@ def test_an_outage_of_storage_burns_nothing_and_probes_one_at_a_time() -> None:
         words = {}
         for name in needs_inspection(seen):
             message = (
-                a_message(1, outcomes={}, passing={"StorageUnavailable": "0"})
+                a_message(1, outcomes={}, transient={"StorageUnavailable": "0"})
                 if jobs[name].true_condition("Failed")
                 else a_message(1)
             )

@@ -173,7 +173,7 @@ def test_a_run_that_cannot_be_read_is_told_so_once_and_not_after_its_end() -> No
     body = a_body()
     patch = invalid_spec_patch(body, "no such year", NOW)
     assert patch is not None
-    assert (patch["conditions"][0]["type"], patch["conditions"][0]["reason"]) == ("Stalled", "Unreadable")
+    assert (patch["conditions"][0]["type"], patch["conditions"][0]["reason"]) == ("Stalled", "InvalidSpec")
     assert invalid_spec_patch(body | {"status": patch}, "no such year", later(60)) is None
     assert (
         invalid_spec_patch(body | {"status": {"completionTime": "2026-11-24T12:00:00Z"}}, "no such year", NOW) is None

@@ -76,13 +76,13 @@ def test_a_probe_costs_no_try() -> None:
 
 
 def test_only_failures_in_a_row_open_the_breaker() -> None:
-    passing = evaluate(
+    transient = evaluate(
         a_batch("0"), JobResult(failure_reason="StorageUnavailable"), completed=False, circuit_open=False
     )
     good = evaluate(
         a_batch("1"), JobResult(message=parse_outcome_message(a_message(1), 1)), completed=True, circuit_open=False
     )
-    progress = apply(a_progress(3), {"a": passing, "b": passing}, NOW)
+    progress = apply(a_progress(3), {"a": transient, "b": transient}, NOW)
     assert progress.consecutive_failures == 2
     assert apply(progress, {"c": good}, NOW).consecutive_failures == 0
 

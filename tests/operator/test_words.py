@@ -28,7 +28,7 @@ JSON = st.recursive(
         a_message(1, v=2),
         a_message(1, outcomes={"scored": "0-1"}),
         a_message(1, outcomes={"scored": "0", "failed": "0"}),
-        a_message(1, outcomes={"scored": "0"}, passing={"StorageUnavailable": "0"}),
+        a_message(1, outcomes={"scored": "0"}, transient={"StorageUnavailable": "0"}),
         a_message(1, outcomes={"invented": "0"}),
         a_message(1, outcomes={"scored": 0}),
         a_message(1, outcomes={"scored": "all"}),
@@ -46,7 +46,7 @@ def test_a_message_that_does_not_hold_together_is_no_word(raw: str | bytes) -> N
 
 
 @pytest.mark.fault("T18")
-@given(st.dictionaries(st.sampled_from(["outcomes", "reasons", "passing", "rows", "top", "samples"]), JSON))
+@given(st.dictionaries(st.sampled_from(["outcomes", "reasons", "transient", "rows", "top", "samples"]), JSON))
 def test_rubbish_never_breaks_the_reader_and_never_counts_a_device_twice(rubbish: dict[str, object]) -> None:
     said = parse_outcome_message(a_message(3, **rubbish), 3)
     if said is not None:
@@ -90,7 +90,7 @@ def test_a_job_whose_pods_are_gone_is_lost() -> None:
 
 
 def test_the_newest_message_speaks_for_the_job() -> None:
-    old = a_pod(code=75, message=a_message(1, outcomes={}, passing={"StorageUnavailable": "0"}))
+    old = a_pod(code=75, message=a_message(1, outcomes={}, transient={"StorageUnavailable": "0"}))
     new = a_pod(message=a_message(1), created="2026-11-24T12:05:00Z")
     word = result_from_pods([new, old], 1)
     assert word.message is not None

@@ -271,7 +271,7 @@ def test_storage_that_stays_away_is_75_and_says_which(server: BlobServer, tmp_pa
     assert said.code == 75
     word = json.loads(target.read_bytes())
     assert word["outcomes"] == {"scored": "0"}
-    assert word["passing"] == {"StorageUnavailable": "1"}
+    assert word["transient"] == {"StorageUnavailable": "1"}
 
 
 @pytest.mark.walk

@@ -21,7 +21,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, PowerTransformer, RobustScaler, StandardScaler
 from sklearn.svm import OneClassSVM
 
-from device_scorer.errors import ModelIncompatible, ModelInvalid, ModelRefused, PermanentError
+from device_scorer.errors import ModelIncompatible, ModelInvalid, ModelRejected, PermanentError
 from device_scorer.models import bundle as bundles
 from device_scorer.models import unpickler
 from device_scorer.models.bundle import Bundle
@@ -179,9 +179,9 @@ NAMES = [
 @pytest.mark.parametrize("engine", ["auto", "sklearn"])
 def test_a_file_that_calls_what_is_not_listed_is_refused(module: str, name: str, engine: str) -> None:
     for content in (by_name(module, name, "1"), stack_global(module, name), zlib.compress(by_name(module, name, "1"))):
-        with pytest.raises((ModelRefused, ModelInvalid)) as refused:
+        with pytest.raises((ModelRejected, ModelInvalid)) as refused:
             load(content, engine=engine)
-        assert isinstance(refused.value, ModelRefused) or "." in name
+        assert isinstance(refused.value, ModelRejected) or "." in name
 
 
 def hidden_in(place: str, evil: Evil) -> Any:
@@ -337,7 +337,7 @@ def test_only_the_known_pipeline_can_be_brought_over() -> None:
         bundles.load_pipeline(pickle.dumps(IsolationForest()), max_unpacked_bytes=LIMIT)
     with pytest.raises(ModelIncompatible):
         bundles.load_pipeline(pickle.dumps(OneClassSVM().fit([[1.0], [2.0]])), max_unpacked_bytes=LIMIT)
-    with pytest.raises(ModelRefused):
+    with pytest.raises(ModelRejected):
         bundles.load_pipeline(by_name("os", "system", "true"), max_unpacked_bytes=LIMIT)
 
 

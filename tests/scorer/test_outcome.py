@@ -20,7 +20,7 @@ from device_scorer.contract.outcome_message import (
 )
 
 REASONS = [
-    *("ModelNotFound", "ModelInvalid", "ModelRefused", "ModelIncompatible", "DataInvalid", "DataTooLarge"),
+    *("ModelNotFound", "ModelInvalid", "ModelRejected", "ModelIncompatible", "DataInvalid", "DataTooLarge"),
     *("DeadlineExceeded", "ConfigurationInvalid", "Unknown"),
 ]
 FAILURES = st.builds(
@@ -68,7 +68,7 @@ def test_any_mix_of_up_to_500_devices_fits_and_names_every_device_once(outcomes:
     word = read(raw)
     named = [
         index
-        for sets in (word["outcomes"], word.get("passing", {}))
+        for sets in (word["outcomes"], word.get("transient", {}))
         for text in sets.values()
         for index in indexes(text)
     ]
@@ -146,8 +146,8 @@ def test_the_record_has_every_devices_message() -> None:
         (["alreadyScored", "failed"], 2, 0),
         (["failed"], 1, 65),
         (["failed", "failed"], 2, 65),
-        (["failed", "passing"], 2, 75),
-        (["scored", "passing"], 2, 75),
+        (["failed", "transient"], 2, 75),
+        (["scored", "transient"], 2, 75),
         (["scored"], 2, 75),
         ([], 1, 75),
     ],

@@ -111,7 +111,7 @@ def test_sigterm_ends_it_at_once_with_75_and_whole_blobs_or_none(method: str, tm
         assert process.returncode == 75
         found = json.loads(message.read_bytes())
         assert found["outcomes"] in ({"scored": "0"}, {})
-        assert "passing" not in found
+        assert "transient" not in found
         assert json.loads(server.blobs["/account/predictions/_runs/u/j.json"].content)["devices"] == 2
         assert [path for path in server.blobs if path.endswith("press-2.csv") and "predictions" in path] == []
 

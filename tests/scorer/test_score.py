@@ -90,7 +90,7 @@ def test_a_window_over_two_partitions_reads_both_in_order(fleet: Fleet) -> None:
     ("models", "data", "reason", "told"),
     [
         (GARBAGE, None, "ModelInvalid", "no readable pickle"),
-        (b"cos\nsystem\n(Vtrue\ntR.", None, "ModelRefused", "'os.system'"),
+        (b"cos\nsystem\n(Vtrue\ntR.", None, "ModelRejected", "'os.system'"),
         (bundle({"_meta": {"format": 7}, "1": 0}), None, "ModelIncompatible", "use a newer device-scorer"),
         (bundle({"1": {"a": 1}}), None, "ModelInvalid", "none of its 1 tags"),
         (None, b"TS;Device;Tag;Value\n", "DataInvalid", "20180828T2300Z/press-1.csv: the first line must name"),

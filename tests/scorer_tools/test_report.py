@@ -152,7 +152,7 @@ def test_a_run_over_some_devices_leaves_the_window_incomplete_while_others_have_
     some = run_state(
         tmp_path, ["press-1", "stray"], {"outcomes": {"scored": "0", "failed": "1"}, "reasons": {"X": "1"}}
     )
-    report(tmp_path, *some, "--and-modelled")
+    report(tmp_path, *some, "--include-modelled")
     assert [row["Device"] for row in table(tmp_path, "_failures.csv")] == ["press-2", "stray"]
     assert not (tmp_path / "predictions" / SLUG / "_SUCCESS").exists()
 
@@ -201,7 +201,7 @@ def test_the_records_of_a_runs_jobs_give_each_failure_its_message(tmp_path: Path
     run = ("--run-uid", "u-1", "--job-name", "j-1")
     assert scorer("score", "--store", tmp_path, *window, *run, "--", *devices[:3]).code == 65
     for name, content in (("rubbish", b"[" * 99_999), ("other", b'{"messages": {"0": ["failed", 1, [], {}], "1": 2}}')):
-        store.write("predictions", f"_runs/u-1/{name}.json", content, metadata={"complaints": "1"})
+        store.write("predictions", f"_runs/u-1/{name}.json", content, metadata={"failures": "1"})
     told: dict[str, object] = {
         "outcomes": {"failed": "0-3"},
         "reasons": {"ModelInvalid": "0-1", "OOMKilled": "2", "JobLost": "3"},

@@ -89,7 +89,7 @@ class Machine(RuleBasedStateMachine):
         self.world.start_pod(self._pick(self._unfinished(), number))
 
     @precondition(lambda self: self._unfinished())
-    @rule(number=numbers, how=st.sampled_from(["done", "done", "done", "killed", "passing", "mute", "unsaid"]))
+    @rule(number=numbers, how=st.sampled_from(["done", "done", "done", "killed", "transient", "mute", "unsaid"]))
     def end_job(self, number: int, how: str) -> None:
         self.world.end_job(self._pick(self._unfinished(), number), how)
 

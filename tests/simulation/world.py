@@ -127,16 +127,16 @@ class World:
             self._do(self.api.change, JOBS, name, {"status": {"active": 1, "ready": 1}})
 
     def end_job(self, name: str, how: str) -> None:
-        """A Job ends: done, killed, passing (storage), mute (no word was left), unsaid (only the record is)."""
+        """A Job ends: done, killed, transient (storage), mute (no word was left), unsaid (only the record is)."""
         job = self.api.objects[JOBS][name]
         if job["spec"].get("suspend"):
             return
         word = self._word(job, how)
-        failed = how in ("killed", "passing") or (word is not None and set(word["outcomes"]) == {"failed"})
-        if word and how != "passing":
+        failed = how in ("killed", "transient") or (word is not None and set(word["outcomes"]) == {"failed"})
+        if word and how != "transient":
             self._record(job, word)
         if how not in ("mute", "unsaid"):
-            code = {"killed": 137, "passing": 75}.get(how, 65 if failed else 0)
+            code = {"killed": 137, "transient": 75}.get(how, 65 if failed else 0)
             self._do(self.api.create, PODS, self._pod(job, json.dumps(word) if word else "", code))
         kind = "Failed" if failed else "Complete"
         status = {"active": 0, "ready": 0, kind.lower() if failed else "succeeded": 1}
@@ -147,8 +147,8 @@ class World:
         size = len(positions_of(job))
         if how in ("killed", "mute") or not size:
             return None
-        if how == "passing":
-            return {"v": 1, "devices": size, "passing": {"StorageUnavailable": str(Intervals.range_to(size))}}
+        if how == "transient":
+            return {"v": 1, "devices": size, "transient": {"StorageUnavailable": str(Intervals.range_to(size))}}
         kinds = [self.luck.choices(KINDS, (80, 5, 5, 5, 5))[0] for _ in range(size)]
         outcomes = {
             kind: str(Intervals.from_positions(at for at, found in enumerate(kinds) if found == kind))

@@ -3,7 +3,7 @@
 ScorerError
 ├── UsageInvalid          wrong arguments or configuration: exit 64
 ├── FinalError            trying again would not help: the device fails with this reason
-│   ├── ModelNotFound  ModelInvalid  ModelRefused  ModelIncompatible
+│   ├── ModelNotFound  ModelInvalid  ModelRejected  ModelIncompatible
 │   ├── DataInvalid  DataTooLarge
 │   ├── DeadlineExceeded
 │   └── ConfigurationInvalid
@@ -58,10 +58,10 @@ class ModelInvalid(PermanentError):
     reason = "ModelInvalid"
 
 
-class ModelRefused(PermanentError):
+class ModelRejected(PermanentError):
     """The bundle names code that is not on the allow-list; none of it ran."""
 
-    reason = "ModelRefused"
+    reason = "ModelRejected"
 
 
 class ModelIncompatible(PermanentError):

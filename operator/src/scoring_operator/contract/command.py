@@ -46,7 +46,7 @@ def report_arguments(run: ScoringRun, part_count: int) -> list[str]:
         *(f"--devices={RUN_FOLDER}/devices-{part}" for part in range(part_count)),
         f"--progress={RUN_FOLDER}/progress",
         f"--run-uid={run.uid}",
-        *(["--and-modelled"] if source.ids or source.include or source.retry_of else []),
+        *(["--include-modelled"] if source.ids or source.include or source.retry_of else []),
     ]  # fmt: skip
 
 

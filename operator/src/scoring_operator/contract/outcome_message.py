@@ -10,7 +10,7 @@ from scoring_operator.api.intervals import EMPTY, Intervals, parse_or_none
 
 OUTCOMES = ("scored", "partial", "empty", "alreadyScored", "failed")
 REASONS = (
-    "ModelNotFound", "ModelInvalid", "ModelRefused", "ModelIncompatible", "DataInvalid", "DataTooLarge",
+    "ModelNotFound", "ModelInvalid", "ModelRejected", "ModelIncompatible", "DataInvalid", "DataTooLarge",
     "DeadlineExceeded", "OOMKilled", "Evicted", "ImagePull", "StorageUnavailable", "IdentityUnavailable",
     "ConfigurationInvalid", "JobLost", "Unknown",
 )  # fmt: skip
@@ -64,7 +64,7 @@ def parse_outcome_message(raw: str | bytes | None, devices: int) -> OutcomeMessa
     if not isinstance(document, dict) or document.get("v") != 1 or document.get("devices") != devices:
         return None
     outcomes = _parse_sets(document.get("outcomes", {}), devices, OUTCOMES)
-    transient = _parse_sets(document.get("passing", {}), devices, REASONS)
+    transient = _parse_sets(document.get("transient", {}), devices, REASONS)
     reasons = _parse_sets(document.get("reasons", {}), devices, None)
     results = _parse_results(document)
     if outcomes is None or transient is None or reasons is None or results is None:

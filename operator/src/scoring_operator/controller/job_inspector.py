@@ -102,7 +102,7 @@ class JobInspector:
         for event in reversed(events):
             if event.get("involvedObject", {}).get("name") in seen.progress.open_batches:
                 return Blocker(
-                    "PodsRefused", f"pods are refused: {sanitize(event.get('message', ''))}", allows_probe=False
+                    "PodsRejected", f"pods are refused: {sanitize(event.get('message', ''))}", allows_probe=False
                 )
         return None
 

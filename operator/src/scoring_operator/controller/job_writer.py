@@ -38,9 +38,9 @@ _log = logging.getLogger(__name__)
 _BLOCKER_REASONS: dict[type[ApiError], str] = {
     QuotaExceeded: "QuotaExceeded",
     Forbidden: "Forbidden",
-    Invalid: "JobRefused",
+    Invalid: "JobRejected",
     Throttled: "Throttled",
-    NotFound: "NamespaceGone",
+    NotFound: "NamespaceNotFound",
     ApiError: "ApiError",
 }
 
@@ -110,7 +110,7 @@ class JobWriter:
             if not config_maps.is_owned_by(run, there):
                 whose = config_maps.describe_owner(there)
                 message = f"a Job {name} exists and belongs to {whose}; delete it, or give the run another name"
-                raise AlreadyExists(message, reason="NameTaken") from None
+                raise AlreadyExists(message, reason="NameConflict") from None
 
     async def suspend(self, run: ScoringRun, wanted: Mapping[str, bool]) -> None:
         """Suspend or resume Jobs; one that is gone is the next pass's business."""
@@ -135,8 +135,8 @@ class JobWriter:
 
 def blocker_for(error: ApiError) -> Blocker | None:
     """What a refusal means for the run; None for one that passes by itself or that the next pass sorts out."""
-    if error.reason == "NameTaken":
-        return Blocker("NameTaken", error.message)
+    if error.reason == "NameConflict":
+        return Blocker("NameConflict", error.message)
     reason = next((_BLOCKER_REASONS[kind] for kind in type(error).mro() if kind in _BLOCKER_REASONS), "ApiError")
     transient = isinstance(error, Conflict | AlreadyExists | Unavailable)
     return None if transient else Blocker(reason, f"the API server refuses: {error.message}")

@@ -82,7 +82,7 @@ class RunState:
             except InvalidProgress as error:
                 self.refusal, saved = Blocker("ProgressInvalid", str(error)), None
             except NameConflict as error:
-                self.refusal, saved = Blocker("NameTaken", str(error)), None
+                self.refusal, saved = Blocker("NameConflict", str(error)), None
             self.lost = saved is None and bool(run.status.get("devices"))
             if saved is not None:
                 arrived = self.progress is not None and self.progress.clock == saved.progress.clock
@@ -148,7 +148,7 @@ class RunState:
         except StorageError as error:
             return Blocker(type(error).__name__, str(error))
         except NameConflict as error:
-            self.refusal = Blocker("NameTaken", str(error))
+            self.refusal = Blocker("NameConflict", str(error))
         return None
 
     async def _begin(self, run: ScoringRun, start: InitialState) -> None:

@@ -57,7 +57,7 @@ def invalid_spec_patch(body: Mapping[str, Any], message: str, now: datetime) -> 
     old, generation = body.get("status") or {}, body["metadata"].get("generation", 1)
     conditions: Conditions = [dict(one) for one in old.get("conditions") or ()]
     set_condition(
-        conditions, "Stalled", true=True, reason="Unreadable", message=message, generation=generation, now=now
+        conditions, "Stalled", true=True, reason="InvalidSpec", message=message, generation=generation, now=now
     )
     new = {"observedGeneration": generation, "message": message[:1024], "conditions": conditions}
     return None if "completionTime" in old or {**old, **new} == old else new

@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--progress", type=Path, metavar="FILE", help="the run's progress; needs --devices")
     add("--run-uid", default="", metavar="UID", help="the run's uid: its Jobs' outcome records have all messages")
     add(
-        "--and-modelled",
+        "--include-modelled",
         action="store_true",
         help="the list is not the whole fleet: devices that have a model belong to the window, too",
     )
@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
     collector = ReportCollector(store, settings, window, arguments.stale_after)
     if arguments.run_uid:
         recorded_outcomes = with_messages(recorded_outcomes, collector.outcome_records(arguments.run_uid))
-    if devices is not None and arguments.and_modelled:
+    if devices is not None and arguments.include_modelled:
         devices += collector.devices_with_model()
     result = summarise_until_stable(collector, devices, recorded_outcomes)
     plots = {line.device: collector.series(line) for line in result.anomalous[: page.MAX_PLOTTED_DEVICES]}

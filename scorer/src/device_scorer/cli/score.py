@@ -99,7 +99,7 @@ def _write_record(request: ScoreRequest, store: Store, outcomes: Mapping[int, Ou
     if name is None:
         return
     content = outcome_message.outcome_record(outcomes, request.devices)
-    metadata = {"complaints": str(outcome_message.count_failures(outcomes))}
+    metadata = {"failures": str(outcome_message.count_failures(outcomes))}
     try:
         store_with_deadline = store.with_deadline(time.monotonic() + _RECORD_TIMEOUT_SECONDS)
         store_with_deadline.write("predictions", name, content, metadata=metadata, overwrite=True)

@@ -1,7 +1,7 @@
 """Outcomes of devices, and the scorer's word about all of them: exit code, termination message, outcome record. Pure.
 
 Numbers in the word are indexes into the argument list, sets of them in the interval notation of batch/v1 ("0-3,7").
-A device that was not finished and is not passing (the process was told to stop) is not spoken of.
+A device that was not finished and is not transient (the process was told to stop) is not spoken of.
 """
 
 import json
@@ -15,7 +15,7 @@ MAX_MESSAGE_BYTES = 4096
 
 SCORED, PARTIAL, EMPTY, ALREADY_SCORED, FAILED = "scored", "partial", "empty", "alreadyScored", "failed"
 KINDS = (SCORED, PARTIAL, EMPTY, ALREADY_SCORED, FAILED)
-TRANSIENT = "passing"
+TRANSIENT = "transient"
 """Not final: storage or identity was unavailable."""
 
 EXIT_SUCCESS, EXIT_PERMANENT, EXIT_TRANSIENT = 0, 65, 75
@@ -36,7 +36,7 @@ class RowCounts:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one device: one of KINDS or PASSING, the reason of a failure, a sentence, its figures."""
+    """What became of one device: one of KINDS or TRANSIENT, the reason of a failure, a sentence, its figures."""
 
     kind: str
     reason: str = ""
@@ -115,7 +115,7 @@ def _payload(outcomes: Mapping[int, Outcome], devices: int) -> dict[str, Any]:
         "anomalies": sum(outcome.row_counts.anomalies for outcome in done),
         "anomalousDevices": sum(outcome.anomalous for outcome in done),
     }
-    for key, kind in (("reasons", FAILED), ("passing", TRANSIENT)):
+    for key, kind in (("reasons", FAILED), ("transient", TRANSIENT)):
         reasons = {index: outcome.reason for index, outcome in outcomes.items() if outcome.kind == kind}
         if reasons:
             payload[key] = _intervals_by_key(reasons, sorted(set(reasons.values())))

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from device_scorer.errors import ModelIncompatible, ModelInvalid, ModelRefused, PermanentError
+from device_scorer.errors import ModelIncompatible, ModelInvalid, ModelRejected, PermanentError
 from device_scorer.models import one_class_svm, unpickler
 from device_scorer.models.unpickler import InertObject
 
@@ -49,7 +49,7 @@ class Bundle:
 def load(content: bytes, *, max_unpacked_bytes: int, engine: str = "auto", trust_any: bool = False) -> Bundle:
     """Load a bundle; `engine` is "auto" or "sklearn", `unpacked_limit` is in bytes.
 
-    Raises ModelInvalid (no readable bundle), ModelRefused (it names what is not allowed), ModelIncompatible (it uses
+    Raises ModelInvalid (no readable bundle), ModelRejected (it names what is not allowed), ModelIncompatible (it uses
     what is not built yet). A single unusable tag is an error in its place.
     """
     plain = decompress(content, max_unpacked_bytes)
@@ -58,7 +58,7 @@ def load(content: bytes, *, max_unpacked_bytes: int, engine: str = "auto", trust
             bundle = _load_closed_form(unpickler.load_inert(plain))
         except unpickler.NeedsScikitLearn:
             bundle = None
-        except ModelRefused:
+        except ModelRejected:
             if not trust_any:
                 raise
             bundle = None
@@ -73,7 +73,7 @@ def load(content: bytes, *, max_unpacked_bytes: int, engine: str = "auto", trust
 def load_pipeline(content: bytes, *, max_unpacked_bytes: int) -> InertObject:
     """One pickled pipeline of the trainer's shape, by any scikit-learn since 0.19, as a record of plain values.
 
-    Raises ModelInvalid, ModelRefused, or ModelIncompatible where it is another kind of model.
+    Raises ModelInvalid, ModelRejected, or ModelIncompatible where it is another kind of model.
     """
     try:
         record = unpickler.load_inert(decompress(content, max_unpacked_bytes))

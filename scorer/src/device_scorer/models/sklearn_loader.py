@@ -22,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import OneClassSVM
 from sklearn.utils.validation import check_is_fitted
 
-from device_scorer.errors import ModelIncompatible, ModelInvalid, ModelRefused
+from device_scorer.errors import ModelIncompatible, ModelInvalid, ModelRejected
 from device_scorer.models.allowlist import EMULATED_NAMES, INERT_CLASSES, SKLEARN_ONLY_NAMES
 from device_scorer.models.one_class_svm import ClosedFormSvm
 from device_scorer.models.unpickler import Array, InertObject
@@ -73,7 +73,7 @@ class _AllowlistUnpickler(NumpyUnpickler):  # type: ignore[misc]  # joblib has n
         if self._trust_any:
             return super().find_class(module, name)
         if full not in _ALLOWED_NAMES:
-            raise ModelRefused(f"the model names {full[:200]!r}, which is not on the list of allowed classes")
+            raise ModelRejected(f"the model names {full[:200]!r}, which is not on the list of allowed classes")
         if EMULATED_NAMES.get(full) == "bytes":
             return _empty_bytes
         module = INERT_CLASSES.get(full, full).rpartition(".")[0]
@@ -82,7 +82,7 @@ class _AllowlistUnpickler(NumpyUnpickler):  # type: ignore[misc]  # joblib has n
     def _build(self) -> None:
         target, state = self.stack[-2], self.stack[-1]
         if isinstance(target, type) or (callable(target) and not self._trust_any):
-            raise ModelRefused("the model changes a class or function")
+            raise ModelRejected("the model changes a class or function")
         if isinstance(state, dict) and isinstance(state.get("_sklearn_version"), str):
             self.sklearn_version = state["_sklearn_version"][:32]
         super().load_build()
@@ -99,13 +99,13 @@ _RENAMED_MODULES = {"copy_reg": "copyreg", "__builtin__": "builtins"}
 
 
 def load_estimators(content: bytes, *, trust_any: bool) -> Any:
-    """The object in an unpacked file, by scikit-learn's own classes. Raises ModelRefused or ModelInvalid."""
+    """The object in an unpacked file, by scikit-learn's own classes. Raises ModelRejected or ModelInvalid."""
     reader = _AllowlistUnpickler(content, trust_any=trust_any)
     with _WARNINGS_LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             loaded = reader.load()
-        except ModelRefused:
+        except ModelRejected:
             raise
         except Exception as error:  # rubbish makes an unpickler raise anything at all
             text = f"scikit-learn {sklearn.__version__} cannot load the model, written by {reader.sklearn_version}"

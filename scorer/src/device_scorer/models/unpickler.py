@@ -2,7 +2,7 @@
 
 Every name in the file becomes a `Name`, every object of an allowed class a `Record` of its attributes, every array an
 `Array` of bytes. The few functions that NumPy's and Python's own pickles call are imitated by hand. A name outside the
-two exact lists raises ModelRefused before anything is made of it; one that only scikit-learn itself can evaluate raises
+two exact lists raises ModelRejected before anything is made of it; one that only scikit-learn itself can evaluate raises
 NeedsScikitLearn. NumPy is not needed either.
 """
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any, ClassVar
 
-from device_scorer.errors import ModelInvalid, ModelRefused
+from device_scorer.errors import ModelInvalid, ModelRejected
 from device_scorer.models.allowlist import ARRAY_WRAPPER, EMULATED_NAMES, INERT_CLASSES, SKLEARN_ONLY_NAMES
 
 _SCALAR_FORMATS = {"f8": "d", "f4": "f", "i8": "q", "i4": "i", "u8": "Q", "u4": "I", "b1": "?"}
@@ -71,12 +71,12 @@ class Array:
 def load_inert(content: bytes) -> Any:
     """The object in the pickle, of plain values, Records and Arrays.
 
-    Names of other detectors raise NeedsScikitLearn, names on no list ModelRefused; whatever is no sound pickle raises
+    Names of other detectors raise NeedsScikitLearn, names on no list ModelRejected; whatever is no sound pickle raises
     ModelInvalid.
     """
     try:
         return _InertUnpickler(content).load()
-    except (ModelInvalid, ModelRefused, NeedsScikitLearn):
+    except (ModelInvalid, ModelRejected, NeedsScikitLearn):
         raise
     except Exception as error:  # rubbish makes an unpickler raise anything at all
         raise ModelInvalid(f"the model is no readable pickle ({type(error).__name__}: {error})") from error
@@ -118,7 +118,7 @@ class _InertUnpickler(pickle._Unpickler):  # noqa: SLF001  the only one whose st
             return GlobalName(full)
         if full in SKLEARN_ONLY_NAMES:
             raise NeedsScikitLearn(full)
-        raise ModelRefused(f"the model names {full[:200]!r}, which is not on the list of allowed classes")
+        raise ModelRejected(f"the model names {full[:200]!r}, which is not on the list of allowed classes")
 
     def _reduce(self) -> None:
         arguments = self.stack.pop()
@@ -127,7 +127,7 @@ class _InertUnpickler(pickle._Unpickler):  # noqa: SLF001  the only one whose st
             raise ModelInvalid("the model calls what is no function")
         emulation = _EMULATIONS.get(EMULATED_NAMES.get(function.text, ""))
         if emulation is None:
-            raise ModelRefused(f"the model calls {function.text}")
+            raise ModelRejected(f"the model calls {function.text}")
         self.stack.append(emulation(*arguments))
 
     def _new_object(self) -> None:
@@ -186,7 +186,7 @@ class _InertUnpickler(pickle._Unpickler):  # noqa: SLF001  the only one whose st
             target[key] = value
 
     def _reject_instruction(self) -> None:
-        raise ModelRefused("the model uses a pickle instruction that models of the allowed classes do not need")
+        raise ModelRejected("the model uses a pickle instruction that models of the allowed classes do not need")
 
     dispatch[pickle.FRAME[0]] = _skip_frame
     dispatch[pickle.REDUCE[0]] = _reduce
@@ -205,7 +205,7 @@ class _InertUnpickler(pickle._Unpickler):  # noqa: SLF001  the only one whose st
 
 def _create_inert_object(class_name: GlobalName) -> InertObject:
     if class_name.text not in INERT_CLASSES:
-        raise ModelRefused(f"the model makes an object of {class_name.text}")
+        raise ModelRejected(f"the model makes an object of {class_name.text}")
     return InertObject(INERT_CLASSES[class_name.text])
 
 

@@ -118,7 +118,7 @@ class ReportCollector:
         """The outcome records of a run's Jobs that say why a device failed or was scored in part."""
         found = self.store.list("predictions", blob_paths.outcome_prefix(run_uid))
         names = (
-            info.name for info in found if info.metadata.get("complaints", "0") != "0" and info.size < _MAX_RECORD_BYTES
+            info.name for info in found if info.metadata.get("failures", "0") != "0" and info.size < _MAX_RECORD_BYTES
         )
         for _, blob in map_in_order(
             names, lambda name: self.store.read("predictions", name), size_of=lambda _: _MAX_RECORD_BYTES
