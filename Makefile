@@ -63,7 +63,7 @@ version-set: $(READY)  ## write a version to every file that states it (make ver
 images: $(READY)  ## build both images and load them into the demo's cluster where it is up
 	$(PY) -m demo images
 
-bench: $(READY)  ## the figures of docs/performance.md; non-zero when a goal is missed
+bench: $(READY)  ## the figures of docs/development/performance.md; non-zero when a goal is missed
 	$(PY) -m bench
 
 faults: $(READY)  ## every fault at its full length, with its figure (an hour or so)
@@ -81,11 +81,11 @@ audit: $(READY)  ## the pins against the PyPA advisory database of today; renews
 	git clone --quiet --depth 1 https://github.com/pypa/advisory-database .local/advisory-database
 	$(PY) -m hack.advisories .local/advisory-database
 
-generate: $(READY)  ## write the generated files: the chart's CRD, schema and README, docs/reference and docs/development/traceability.md
+generate: $(READY)  ## write the generated files: the chart's CRD and schema, docs/reference and docs/development/traceability.md
 	$(PY) -m hack.generate
 
 docs: $(DOCS_READY)  ## render docs/ into site/; warnings and broken links are errors
-	NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build --strict
 	@echo "open site/index.html"
 
 $(READY): requirements/uv.txt requirements/dev.txt operator/pyproject.toml scorer/pyproject.toml localcluster/pyproject.toml

@@ -47,8 +47,8 @@ PLACES = (
     Place("charts/fleetscore/Chart.yaml", rf"^version: {_STATED}$"),
     Place("charts/fleetscore/Chart.yaml", rf"^appVersion: {_STATED}$"),
     Place("charts/fleetscore/Chart.yaml", _IMAGE),
-    Place("README.md", _IMAGE),
-    Place("docs/**/install-aks.md", _IMAGE),
+    Place("docs/operations/install.md", _IMAGE),
+    Place("docs/operations/install-aks.md", _IMAGE),
     Place("SECURITY.md", r"^\| (?P<version>\d+\.\d+)\.x \| yes \|$", minor=True),
 )
 

@@ -104,5 +104,5 @@ Made in $GROUP:
   storage account  $ACCOUNT
   registry         $REGISTRY
   cluster          $CLUSTER, node pool $POOL
-Next: push the images, then deploy/azure/install.sh with the same options (docs/install-aks.md)
+Next: push the images, then deploy/azure/install.sh with the same options (docs/operations/install-aks.md)
 END
