@@ -154,7 +154,7 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end -}}
 
-{{/* What decides where a component's pods run, as fields of a pod spec. Call with .Values.operator or .Values.scheduler. */}}
+{{/* The fields of a pod spec that select the nodes of a component's pods. Call with .Values.operator or .Values.scheduler. */}}
 {{- define "fleetscore.placement" -}}
 {{- $placement := dict -}}
 {{- range $key := list "nodeSelector" "tolerations" "affinity" "topologySpreadConstraints" "priorityClassName" -}}
@@ -173,7 +173,7 @@ capabilities: {drop: [ALL]}
 {{- end -}}
 {{- end -}}
 
-{{/* What the schema cannot see: names used twice, names that lead nowhere. */}}
+{{/* Errors that the schema cannot detect: duplicate names, and names without a target. */}}
 {{- define "fleetscore.validate" -}}
 {{- include "fleetscore.refuseDuplicates" (dict "kind" "fleets" "list" .Values.fleets) -}}
 {{- include "fleetscore.refuseDuplicates" (dict "kind" "schedules" "list" .Values.schedules) -}}

@@ -1,0 +1,97 @@
+"""The statements of the documents agree with the sources."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hack.charts import ROOT
+
+from scoring_operator.contract.outcome_message import REASONS
+from tests.testkit import documents
+
+DOCS = ROOT / "docs"
+PACKAGES = {"operator": ROOT / "operator/src/scoring_operator", "scorer": ROOT / "scorer/src/device_scorer"}
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *ROOT.glob("charts/*/*.md"), *ROOT.glob("*/README.md")])
+WITHOUT_TEST_NAMES = [path for path in DOCUMENTS if path.parent.name not in ("development", "decisions")]
+
+
+def section(document: Path, heading: str) -> str:
+    return document.read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
+def called_with(package: Path, function: str, position: int) -> Iterator[str]:
+    """Yield the literals that calls of a function have at a position."""
+    for path in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(function) and len(node.args) > position:
+                values = [one for one in ast.walk(node.args[position]) if isinstance(one, ast.Constant)]
+                yield from (str(one.value) for one in values)
+
+
+def literals(package: Path) -> set[str]:
+    """Return the strings of a package, without its docstrings."""
+    nodes = [node for path in package.rglob("*.py") for node in ast.walk(ast.parse(path.read_text()))]
+    docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    return {str(node.value) for node in nodes if isinstance(node, ast.Constant) and id(node) not in docstrings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_to_a_file_has_a_target(document: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text())
+    assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("document", WITHOUT_TEST_NAMES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_page_for_users_names_no_test(document: Path) -> None:
+    text = re.sub(r"<!--.*?-->", "", document.read_text(), flags=re.DOTALL)
+    assert re.findall(r"\btest_\w+", text) == []
+
+
+@pytest.mark.parametrize("program", PACKAGES)
+def test_the_architecture_lists_exactly_the_packages_of(program: str) -> None:
+    text = section(DOCS / "development" / "architecture.md", f"Packages of the {program}")
+    listed = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
+    packages = {path.parent.name for path in PACKAGES[program].glob("*/__init__.py")}
+    assert sorted(listed) == sorted(packages)
+
+
+def test_every_source_path_in_the_architecture_exists() -> None:
+    text = (DOCS / "development" / "architecture.md").read_text()
+    paths = re.findall(r"`((?:operator|scorer)/[\w/]+\.py)`", text)
+    assert len(paths) > 15
+    missing = [path for path in paths if not (PACKAGES[path.partition("/")[0]] / path.partition("/")[2]).exists()]
+    assert missing == []
+
+
+def test_the_reasons_of_a_failed_device_are_all_listed() -> None:
+    (listed,) = re.findall(r"for one of these reasons: (.*?)\.\n", (DOCS / "user/scoringrun.md").read_text())
+    assert listed.split(", ") == list(REASONS)
+
+
+def test_the_listed_reasons_of_a_runs_end_are_those_of_the_planner() -> None:
+    table = section(DOCS / "user" / "scoringrun.md", "How a run ends")
+    rows = re.findall(r"^\| (?:Complete|Failed) \| (.*?) \|", table, re.MULTILINE)
+    listed = {reason for row in rows for reason in row.split(", ")}
+    assert len(listed) > 15
+    assert listed - literals(PACKAGES["operator"]) == set()
+    assert {one for one in called_with(PACKAGES["operator"], "Completion", 1) if one.isidentifier()} - listed == set()
+
+
+def test_the_index_of_decisions_has_the_title_and_status_of_each_note() -> None:
+    rows = re.findall(r"^\| \[(\d{4})\]\((\S+)\) \| (.*) \| (.*) \| (.*) \|$", _index(), re.MULTILINE)
+    notes = sorted(path for path in (DOCS / "decisions").glob("*.md") if path.name != "README.md")
+    assert [name for _, name, *_ in rows] == [path.name for path in notes]
+    for (number, _, title, status, date), path in zip(rows, notes, strict=True):
+        heading, _, line = path.read_text().split("\n")[:3]
+        assert (heading, line) == (f"# {number}: {title}", f"Status: {status} ({date})")
+
+
+def _index() -> str:
+    return (DOCS / "decisions" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("block", documents.all_blocks(), ids=str)
+def test_a_shell_block_is_run_or_has_a_reason_why_not(block: documents.Block) -> None:
+    assert block.mode in documents.MODES or block.reason
