@@ -1,6 +1,6 @@
-"""A plain aiohttp client of the API server, and Jobs made by it: what the operator and the scorer are held against.
+"""The baseline of the operator and the scorer: a plain aiohttp client of the API server that runs Jobs.
 
-It does the least that one can do: create, watch, create the next. It reads no pod, records nothing, says nothing.
+The client does the minimum: it creates Jobs and watches them. It does not read pods and does not record results.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class MeasurementError(Exception):
-    """Something that is measured did not do its work."""
+    """A measured program or Job failed."""
 
 
 class _Meta(msgspec.Struct, rename="camel"):
@@ -50,14 +50,18 @@ class _Event(msgspec.Struct):
 
 
 class BaselineClient:
-    """Requests to one API server; make it by `connect`."""
+    """A client of one API server, created by `connect`."""
 
     def __init__(self, session: aiohttp.ClientSession, account: Credentials) -> None:
         self._session = session
         self._account = account
 
     async def request(self, method: str, path: str, body: bytes | None = None) -> bytes:
-        """Send a request, again where it came too fast, and give the answer's body; raises FailedError for an error."""
+        """Send a request, retry it after status 429, and return the body of the response.
+
+        Raises:
+            MeasurementError: The response is an error.
+        """
         while True:
             async with self._session.request(method, self._url(path), data=body) as answer:
                 content = await answer.read()
@@ -68,7 +72,7 @@ class BaselineClient:
             await asyncio.sleep(float(answer.headers.get("Retry-After", "1")))
 
     async def get(self, path: str, type_: type[T]) -> T:
-        """Read an object, or a collection in one answer."""
+        """Return an object, or a collection in one response."""
         return msgspec.json.decode(await self.request("GET", path), type=type_)
 
     async def create(self, path: str, body: Any) -> None:
@@ -76,14 +80,14 @@ class BaselineClient:
         await self.request("POST", path, body if isinstance(body, bytes) else msgspec.json.encode(body))
 
     async def watch(self, path: str, type_: type[T], selector: str = "") -> AsyncIterator[tuple[T, bool]]:
-        """Objects of a collection as they are, then each of their changes (True: it was deleted), for ever."""
+        """Yield the objects of a collection, then each change (True: the object was deleted), without end."""
         decode = msgspec.json.Decoder(type_).decode
         query = {"labelSelector": selector} if selector else {}
         page = msgspec.json.decode(await self.request("GET", _with_query(path, query)), type=_List)
         version = page.metadata.resource_version
         for item in page.items:
             yield decode(item), False
-        while True:  # the server closes watches now and then, under load several times a minute
+        while True:  # the server closes watches, under load several times a minute
             wanted = query | {"watch": "true", "resourceVersion": version, "timeoutSeconds": "600"}
             async with self._session.get(self._url(_with_query(path, wanted))) as answer:
                 pending = b""
@@ -101,7 +105,7 @@ class BaselineClient:
 
 @asynccontextmanager
 async def connect(account: Credentials) -> AsyncIterator[BaselineClient]:
-    """Open a client."""
+    """Open a client for the duration of the body."""
     headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
     if token := account.bearer_token():
         headers["Authorization"] = f"Bearer {token}"
@@ -114,15 +118,15 @@ async def connect(account: Credentials) -> AsyncIterator[BaselineClient]:
 def build_manifest(
     fleet: Fleet, namespace: str, window: Mapping[str, str], *, label: str, number: int, devices: Sequence[str]
 ) -> dict[str, Any]:
-    """The operator's own manifest of a Job, but for its owner; `bench` is its label.
+    """Return the operator's manifest of a Job, without an owner and with the label `bench`.
 
     Args:
-        fleet: whose settings.
-        namespace: where.
-        window: start and end, as in a ScoringRun.
-        label: tells Jobs of one batch from those of others.
-        number: tells Jobs with this label apart.
-        devices: what it scores.
+        fleet: The fleet with the settings of the Job.
+        namespace: The namespace of the Job.
+        window: The start and the end, as in a ScoringRun.
+        label: The value of the label `bench`, one per batch of Jobs.
+        number: The number of the Job in its batch.
+        devices: The ids of the devices to score.
     """
     meta = {"name": label, "namespace": namespace, "uid": label, "creationTimestamp": window["start"]}
     run = parse_run({"metadata": meta, "spec": {"window": window}})
@@ -136,16 +140,16 @@ def build_manifest(
 async def run_jobs(
     client: BaselineClient, namespace: str, jobs: Sequence[dict[str, Any]], *, max_in_flight: int
 ) -> float:
-    """Create Jobs, so many at a time, and give the seconds until the last one was Complete.
+    """Create Jobs and return the seconds until the last one is Complete.
 
     Args:
-        client: whose requests.
-        namespace: where.
-        jobs: the manifests; all carry the label `bench` with one value of their own.
-        in_flight: how many may be created and not yet Complete.
+        client: The client that sends the requests.
+        namespace: The namespace of the Jobs.
+        jobs: The manifests, all with the same value of the label `bench`.
+        max_in_flight: The maximum number of Jobs that are created and not Complete.
 
     Raises:
-        FailedError: one of them failed, or a request was refused.
+        MeasurementError: A Job failed, or a request was rejected.
     """
     path = f"/apis/batch/v1/namespaces/{namespace}/jobs"
     bodies = {job["metadata"]["name"]: msgspec.json.encode(job) for job in jobs}

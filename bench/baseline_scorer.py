@@ -1,7 +1,7 @@
-"""The yardstick: the steps of the original's predict.py with today's pinned packages.
+"""The baseline of the scorer: the steps of the original predict.py with the pinned packages.
 
-Read the shared CSV, then for each tag of the device: load its pickled model, select the rows, predict, write a CSV.
-One process and one read for all tags of a device, so that the yardstick pays imports and download once.
+The script reads the shared CSV. For each tag of the device it loads the pickled model, selects the rows, predicts and
+writes a CSV. One process scores all tags of a device, so the baseline pays for imports and download once.
 """
 
 import io
@@ -14,7 +14,7 @@ from azure.storage.blob import BlobServiceClient
 
 
 def main(device: str, tags: list[str]) -> None:
-    """Score ``device`` as the original would; the connection string comes from the environment."""
+    """Score a device as the original does, with the connection string of the environment."""
     service = BlobServiceClient.from_connection_string(os.environ["AZURE_STORAGE_CONNECTION_STRING"])
     predictions = os.environ["FLEETSCORE_PREDICTIONS_CONTAINER"]
     text = (

@@ -1,7 +1,7 @@
-"""Many runs at once: fifty small ones beside a huge one, which was there first.
+"""Concurrent runs: a huge run, then fifty small ones.
 
-All have the same operator, whose limit of active Jobs is far below what they could use. The small ones should go on
-side by side and end before the huge one, and every status should keep its pace of about a second.
+One operator handles all of them, with a limit of active Jobs far below their demand. The small runs should run
+concurrently and end before the huge one, and each status should be written about every second.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ def _report(seen: Observations, created: dict[str, float]) -> bool:
     gaps = [later - earlier for name in created for earlier, later in pairwise(seen.status_times[name])]
     fair = max(seen.end_times[name] for name in created) < seen.end_times[LARGE_RUN]
     goals.all_met = goals.all_met and fair
-    print(f"| {len(created)} runs of {SMALL_DEVICES} devices beside a huge one | figure |")
+    print(f"| {len(created)} runs of {SMALL_DEVICES} devices next to a huge one | figure |")
     print("|---|---|")
     print(f"| a small run, creation to Complete, p50 (s) | {statistics.median(durations):.1f} |")
     print(f"| the slowest against the fastest | {goals.format_cell(max(durations) / min(durations), 2, at_most=2)} |")
@@ -57,7 +57,7 @@ def _report(seen: Observations, created: dict[str, float]) -> bool:
 
 
 def main(*, quick: bool) -> bool:
-    """Measure and print the table; False where a small run was starved."""
+    """Measure and print the table; return False if a small run was starved."""
     fleet = harness.device_ids(4_000 if quick else 100_000)
     with (
         tempfile.TemporaryDirectory() as folder,

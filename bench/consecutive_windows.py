@@ -1,7 +1,7 @@
-"""Three windows of 8,000 devices at one Job each, one after the other, the deletion of their Jobs included.
+"""Three consecutive windows of 8,000 devices with one Job each, including the deletion of the Jobs.
 
-Time is compressed: an hour takes `WINDOW` seconds. So the controller manager, which at its defaults needs 40 minutes of
-the hour for the Jobs, has raised limits, and the operator waits and deletes that much faster (`fast_clock`).
+An hour takes `WINDOW_SECONDS`. With default limits the controller manager needs 40 minutes of an hour for the Jobs, so
+its limits are raised, and the operator waits and deletes faster by the same factor (`fast_clock`).
 """
 
 import asyncio
@@ -20,7 +20,7 @@ DEVICES = 8000
 
 
 async def _measure(operated: harness.RunningOperator, window: float) -> list[tuple[float, float]]:
-    """When each run was Complete and when its Jobs were gone, in seconds from the beginning of its window."""
+    """Return when each run was Complete and when its Jobs were deleted, in seconds from the start of its window."""
     names = [f"hourly-{number}" for number in range(WINDOW_COUNT)]
     async with (
         baseline_client.connect(admin_credentials(operated.release)) as client,
@@ -44,7 +44,7 @@ async def _measure(operated: harness.RunningOperator, window: float) -> list[tup
 
 
 def main(*, quick: bool) -> bool:
-    """Measure and print the table; False where a window was not done before the next began."""
+    """Measure and print the table; return False if a window was not complete before the next one started."""
     window, devices = (60.0, 100) if quick else (WINDOW_SECONDS, DEVICES)
     with (
         tempfile.TemporaryDirectory() as folder,

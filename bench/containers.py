@@ -1,9 +1,9 @@
-"""One-device Jobs per second with real containers: the scorer's, the naive scorer's, and ones that do nothing.
+"""One-device Jobs per second with containers: the scorer, the naive scorer, and a command that does nothing.
 
-All have the operator's own manifest and the same image; only the command differs, and for some rows how much CPU a pod
-asks for: with what the chart says seven are on a node of two cores at a time, with next to nothing all of a batch. Each
-round runs a batch of each kind, in turn and beginning with another one each time, so that a slow minute hurts all
-alike; a figure is the median of the rounds' ratios.
+All Jobs have the operator's manifest and the same image. Only the command differs, and for some rows the pod's CPU
+request: with the chart's request a node of two cores runs seven pods at a time, with a small request the whole batch.
+Each round runs a batch of each kind, in a rotated order, so that a slow minute affects all kinds alike. A figure is the
+median of the rounds' ratios.
 """
 
 import asyncio
@@ -25,20 +25,20 @@ from localcluster.toolchain import images
 from scoring_operator.api.fleets import parse_fleet
 from scoring_operator.kube import credentials
 
-DEVICES = scorer.SMALL_DEVICES[:30]  # Jobs of one batch, all at once
+DEVICES = scorer.SMALL_DEVICES[:30]  # one Job each in a batch, all created at once
 ROUNDS = 7
 NAMESPACE = "bench"
 
 
 @dataclass
 class JobKind:
-    """What the containers of a batch run, and how many blobs each writes."""
+    """The command of a batch's containers, and the number of blobs that each writes."""
 
     name: str
     blobs_per_device: int
-    command: list[str] = field(default_factory=list)  # none: the image's own
+    command: list[str] = field(default_factory=list)  # empty: the command of the image
     arguments: list[str] = field(default_factory=list)  # after the device
-    all_at_once: bool = False  # whether a pod asks for so little CPU that all of them are on the node at once
+    all_at_once: bool = False  # True: small requests, so that the node runs the whole batch
     goal: float | None = None
     jobs_per_second: list[float] = field(default_factory=list)
 
@@ -55,7 +55,7 @@ JOB_KINDS = [
 
 
 def run(cluster: Cluster, azurite: Azurite, rounds: int) -> bool:
-    """Measure and print the table; False where the goal is missed."""
+    """Measure and print the table; return False if the goal is missed."""
     with BlobServiceClient.from_connection_string(azurite.connection_string) as service:
         scorer.upload_fleet(service, dict.fromkeys(DEVICES, scorer.SMALL_ROWS), baseline_devices=DEVICES)
         cluster.create_namespace(NAMESPACE, {"pod-security.kubernetes.io/enforce": "restricted"})
@@ -81,10 +81,8 @@ def _create_object(cluster: Cluster, kind: str, name: str, key: str, text: str) 
 
 async def _measure(cluster: Cluster, service: BlobServiceClient, rounds: int) -> None:
     async with baseline_client.connect(credentials.load({"KUBECONFIG": str(cluster.kubeconfig)})) as client:
-        await _run_batch(
-            client, service, JOB_KINDS[0], "warm-0"
-        )  # these two do not count: images, programs, pages are read
-        await _run_batch(client, service, JOB_KINDS[1], "warm-1")
+        for number in range(2):  # warm up: the first batches read images and programs from the disk
+            await _run_batch(client, service, JOB_KINDS[number], f"warm-{number}")
         for turn in range(rounds):
             first = turn % len(JOB_KINDS)
             for number, kind in enumerate([*JOB_KINDS[first:], *JOB_KINDS[:first]]):
@@ -95,14 +93,16 @@ async def _measure(cluster: Cluster, service: BlobServiceClient, rounds: int) ->
 async def _run_batch(
     client: baseline_client.BaselineClient, service: BlobServiceClient, kind: JobKind, label: str
 ) -> float:
-    """Run a batch; its Jobs per second."""
-    predictions = service.create_container(label)  # of its own, else the devices were scored already
+    """Run a batch and return its Jobs per second."""
+    predictions = service.create_container(
+        label
+    )  # one per batch, because devices with predictions are not scored again
     jobs = [_build_job(kind, number, label, device) for number, device in enumerate(DEVICES)]
     seconds = await baseline_client.run_jobs(client, NAMESPACE, jobs, max_in_flight=len(jobs))
     written = sum(name.endswith(".csv") for name in predictions.list_blob_names())
     if written != kind.blobs_per_device * len(DEVICES):
         raise baseline_client.MeasurementError(f"{kind.name}: {written} predictions for {len(DEVICES)} devices")
-    # The next batch waits until this one's containers are gone, for taking them down costs CPU too.
+    # The next batch waits until this one's containers are deleted, because their deletion costs CPU time.
     path = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs?labelSelector=bench%3D{label}"
     await client.request("DELETE", path, b'{"propagationPolicy":"Background"}')
     while (await client.get(f"/api/v1/namespaces/{NAMESPACE}/pods", dict[str, Any]))["items"]:  # noqa: ASYNC110  # an API, no Event
@@ -111,7 +111,7 @@ async def _run_batch(
 
 
 def _build_job(kind: JobKind, number: int, label: str, device: str) -> dict[str, Any]:
-    """A one-device Job with this kind's command."""
+    """Return a one-device Job with this kind's command."""
     storage = {"predictions": label, "auth": "existingSecret", "existingSecret": harness.STORAGE_SECRET}
     place = {"serviceAccountName": "default"} | ({"resources": SMALL_REQUESTS} if kind.all_at_once else {})
     fleet = parse_fleet({"name": "bench", "namespaces": [NAMESPACE], "storage": storage, "scorer": place})
@@ -140,7 +140,7 @@ def _report(rounds: int) -> bool:
 
 
 def main(*, quick: bool) -> bool:
-    """Bring up a cluster and Azurite, measure, and take both down."""
+    """Start a cluster and Azurite, measure, and remove both."""
     with tempfile.TemporaryDirectory() as folder, harness.fresh_cluster("container") as cluster:
         cluster.load_image(images.build_image("scorer"))
         with Azurite.start(Path(folder) / "azurite", host=cluster.host_address, containers=()) as azurite:

@@ -1,4 +1,4 @@
-"""What is measured on: fresh control planes, always taken down; the chart's objects; the operator as a process."""
+"""The environment of a measurement: a fresh control plane, the chart's objects, the operator as a process."""
 
 import os
 import random
@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from tests.testkit.cluster import ALL_SCORED
-from tests.testkit.operator_process import Release, operator
+from tests.testkit.operator_process import OperatorEnvironment, operator
 
 from bench import listing_server, scorer
 from localcluster.cluster import Cluster
 from localcluster.nodes import stages
 
-# At its defaults (20 requests a second, 5 workers) the controller manager brings 3.4 Jobs a second to their end.
+# With its default limits (20 requests a second, 5 workers) the controller manager completes 3.4 Jobs a second.
 RAISED_LIMITS: Mapping[str, Sequence[str]] = {
     "kube-controller-manager": ["--kube-api-qps=1000", "--kube-api-burst=2000", "--concurrent-job-syncs=20"]
 }
@@ -33,8 +33,8 @@ WINDOW = {"start": f"{scorer.START:%Y-%m-%dT%H:%M:%SZ}", "end": f"{scorer.END:%Y
 
 
 def device_ids(size: int) -> list[str]:
-    """Device ids as large as they commonly get, and as hard to compress."""
-    draw = random.Random(size)  # noqa: S311  # no secret
+    """Return device ids (UUIDs) of the usual maximum length, which compress badly."""
+    draw = random.Random(size)  # noqa: S311  # not a secret
     return sorted(str(uuid.UUID(int=draw.getrandbits(128), version=4)) for _ in range(size))
 
 
@@ -42,7 +42,7 @@ def device_ids(size: int) -> list[str]:
 def fresh_cluster(
     nodes: str, arguments: Mapping[str, Sequence[str]] = RAISED_LIMITS, name: str = "a"
 ) -> Iterator[Cluster]:
-    """A cluster that nothing has run on: what finished Jobs leave behind slows the Job controller down."""
+    """Start a cluster and remove it afterwards; finished Jobs of an older one would slow down the Job controller."""
     cluster = Cluster.up(f"bench-{os.getpid()}-{name}", nodes, arguments=arguments)
     try:
         yield cluster
@@ -53,38 +53,47 @@ def fresh_cluster(
 @contextmanager
 def installed_release(
     folder: Path, arguments: Mapping[str, Sequence[str]] = RAISED_LIMITS, name: str = "a", *, pod_seconds: float = 0
-) -> Iterator[Release]:
-    """A fresh control plane with simulated nodes, whose scorers succeed after a time, and the chart's objects on it."""
+) -> Iterator[OperatorEnvironment]:
+    """Start a control plane with simulated nodes and install the chart's objects.
+
+    Args:
+        folder: The folder of the release.
+        arguments: Additional arguments per process of the control plane.
+        name: The name of the cluster and of its folder.
+        pod_seconds: The time in seconds after which a scorer's pod succeeds.
+    """
     with fresh_cluster(SIMULATED_NODES, arguments, name) as cluster:
         cluster.add_stage(stages.finish_pods("scored", after_seconds=pod_seconds, message_template=ALL_SCORED))
         cluster.create_namespace(NAMESPACE)
-        release = Release(cluster, NAMESPACE, folder / name, [FLEET_VALUES])
+        release = OperatorEnvironment(cluster, NAMESPACE, folder / name, [FLEET_VALUES])
         release.install()
         yield release
 
 
 @dataclass
 class RunningOperator:
-    """A working operator and what it has used up."""
+    """A running operator process and its resource usage."""
 
-    release: Release
+    release: OperatorEnvironment
     pid: int
 
     def cpu_seconds(self) -> float:
-        """Seconds of CPU of the process so far."""
-        return time.clock_gettime((~self.pid << 3) | 2)  # clock_getcpuclockid(3), which Python has for threads only
+        """Return the CPU time of the process so far, in seconds."""
+        return time.clock_gettime(
+            (~self.pid << 3) | 2
+        )  # clock_getcpuclockid(3), which Python provides only for threads
 
     def peak_mib(self) -> float:
-        """The largest resident memory so far."""
+        """Return the maximum resident memory so far, in MiB."""
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 @contextmanager
 def running_operator(
-    release: Release, devices: Sequence[str], command: Sequence[str] = ("scoring_operator", "run")
+    release: OperatorEnvironment, devices: Sequence[str], command: Sequence[str] = ("scoring_operator", "run")
 ) -> Iterator[RunningOperator]:
-    """The operator at work as a process, under the chart's service account, with a storage of these devices."""
+    """Run the operator as a process with the chart's service account and a storage of these devices."""
     with listing_server.serve_listing(devices) as connection_string:
         release.secret("default", STORAGE_SECRET["key"], connection_string)
         with operator(release, command=command) as process:

@@ -1,8 +1,8 @@
-"""A storage account that can only be listed, for fleets too large to be uploaded to Azurite (1,000 blobs take 10 s).
+"""A storage account that supports only listings, for fleets too large for Azurite, which takes 10 s for 1,000 blobs.
 
-It answers as Azure does, with the properties of each blob, so that the operator lists through its own SDK at its own
-cost. Every device has a model and readings in every window; nothing has been predicted. The first window's answers are
-written beforehand: to write them is storage's work, not the operator's.
+Responses have the properties of each blob, as Azure's do, so the operator's SDK has its normal cost. Every device has a
+model and readings in every window, and no predictions. The pages of the first window are rendered before the
+measurement, because rendering is the storage's work, not the operator's.
 """
 
 import threading
@@ -31,7 +31,7 @@ _BLOB_TEMPLATE = (
 
 @contextmanager
 def serve_listing(devices: Sequence[str]) -> Iterator[str]:
-    """Serve the listing of a fleet's storage; gives the connection string."""
+    """Serve the listing of a fleet's storage and return the connection string."""
 
     @cache
     def render_page(container: str, prefix: str, start: int, size: int = PAGE_SIZE) -> bytes:
@@ -64,7 +64,7 @@ def serve_listing(devices: Sequence[str]) -> Iterator[str]:
             self.wfile.write(content)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Write no log."""
 
     for at in range(0, len(devices), NAMES_PAGE_SIZE):
         render_page("models", "", at, NAMES_PAGE_SIZE)

@@ -1,8 +1,8 @@
-"""Run a command and say what it cost: ``python -I -S bench/measure_process.py COMMAND...``.
+"""Run a command and print its cost: ``python -I -S bench/measure_process.py COMMAND...``.
 
-A process of its own, and one that imports next to nothing: Linux counts the memory of whoever starts a program into
-its peak (execve(2) keeps ru_maxrss), and the bench itself is larger than what it measures.
-The last line of standard output is the exit code, CPU seconds (user + system) and peak RSS in MiB.
+This is a small process of its own, because Linux includes the memory of the starting process in a program's peak
+(execve(2) keeps ru_maxrss), and the benchmark uses more memory than the measured program.
+The last line of standard output has the exit code, the CPU seconds (user and system) and the peak RSS in MiB.
 """
 
 import os

@@ -1,9 +1,9 @@
-"""The operator against raw Jobs: the scale table.
+"""The operator compared with raw Jobs: the scale table.
 
-Each load is brought to its end by the operator and by the plain client of `plain`, both at the same time, each on a
-fresh control plane with simulated nodes. Their pods take a while, so that nobody waits for the machine, and the wall
-shows how well the operator keeps its places taken. Where pods end at once all cores are busy throughout, and the wall
-is another measure of CPU: that of all programs of a control plane and of the operator. Neither deletes before the end.
+The operator and the client of `baseline_client` complete each workload at the same time, each on a fresh control plane
+with simulated nodes. Pods take 10 seconds, so the machine is not saturated, and the wall time shows how well the
+operator fills its slots. If pods end at once, all cores are saturated, and the wall time measures the total CPU time of
+a control plane and the operator. Neither client deletes Jobs before the end.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from tests.testkit.operator_process import Release
+from tests.testkit.operator_process import OperatorEnvironment
 
 from bench import baseline_client, harness
 from bench.goals import Goals, print_progress
@@ -27,9 +27,9 @@ from scoring_operator.api.fleets import parse_fleet
 from scoring_operator.api.names import COMPONENT_LABEL, RUN_LABEL
 from scoring_operator.kube import credentials
 
-MAX_IN_FLIGHT = 100  # Jobs at a time: the default of `parallelism`
+MAX_IN_FLIGHT = 100  # Jobs; the default of `parallelism`
 POD_SECONDS = 10.0
-ENDING_COUNT = 20  # runs of which the end is timed
+ENDING_COUNT = 20  # runs whose end is measured
 ENDING_DEVICES = 50
 
 
@@ -47,31 +47,33 @@ class _Jobs(msgspec.Struct):
 
 @dataclass
 class Workload:
-    """Devices to score, and what it took each time."""
+    """A number of devices to score, and the measurements of each round."""
 
     devices: int
     per_job: int = 1
     rounds: int = 1
     default_limits: bool = False
     pods_end_at_once: bool = False
-    ratios: list[float] = field(default_factory=list)  # the operator's time against raw
-    baseline_seconds: list[float] = field(default_factory=list)  # seconds
+    ratios: list[float] = field(default_factory=list)  # the operator's time divided by that of raw Jobs
+    baseline_seconds: list[float] = field(default_factory=list)
     costs: list["RunCost"] = field(default_factory=list)
 
     @property
     def name(self) -> str:
+        """The name of the row in the table."""
         packed = f" by {self.per_job}" if self.per_job > 1 else ""
-        return f"{self.devices:,}{packed}{', default limits' * self.default_limits}{', ending at once' * self.pods_end_at_once}"
+        options = ", default limits" * self.default_limits + ", ending at once" * self.pods_end_at_once
+        return f"{self.devices:,}{packed}{options}"
 
     @property
     def cpu_ms_per_device(self) -> float:
-        """Milliseconds of the operator's CPU per device."""
+        """The operator's CPU time per device, in milliseconds."""
         return statistics.median(run.cpu_seconds for run in self.costs) / self.devices * 1000
 
 
 @dataclass(frozen=True)
 class RunCost:
-    """What a run took: seconds from its creation to Complete, CPU seconds, MiB, bytes, requests by verb."""
+    """The cost of a run: seconds from creation to Complete, CPU seconds, MiB, bytes, requests by verb."""
 
     seconds: float
     cpu_seconds: float
@@ -82,7 +84,7 @@ class RunCost:
 
 
 def workloads(*, quick: bool) -> list[Workload]:
-    """What is measured."""
+    """Return the workloads to measure."""
     if quick:
         return [
             Workload(100),
@@ -104,28 +106,28 @@ def workloads(*, quick: bool) -> list[Workload]:
 
 
 def saturated_ratio(baseline_times: Sequence[int], operator_times: Sequence[int]) -> float:
-    """How long the operator takes for what raw Jobs take a second for, where both need all of the machine.
+    """Return the operator's time divided by that of raw Jobs, while both saturate the machine.
 
-    It is counted how many Jobs each had completed when the first of both had no more to create: from then on the other
-    has more and more of the machine for itself.
+    The completed Jobs of both are counted at the time when the first of both has no more Jobs to create. After that
+    time the other one has a growing share of the machine.
 
     Args:
-        raw: when each raw Job completed, in seconds since the epoch.
-        own: the same of the operator's.
+        baseline_times: The completion times of the raw Jobs, in seconds since the epoch.
+        operator_times: The completion times of the operator's Jobs, in seconds since the epoch.
     """
     at = min(sorted(times)[-MAX_IN_FLIGHT] for times in (baseline_times, operator_times))
     return sum(one < at for one in baseline_times) / sum(one < at for one in operator_times)
 
 
-async def completion_times(release: Release, selector: str) -> list[int]:
-    """When each Job completed, in seconds since the epoch."""
+async def completion_times(release: OperatorEnvironment, selector: str) -> list[int]:
+    """Return the completion time of each Job, in seconds since the epoch."""
     async with baseline_client.connect(admin_credentials(release)) as client:
         jobs = await client.get(f"{JOBS}?labelSelector={selector}", _Jobs)
     return [int(datetime.fromisoformat(job.status.completion_time).timestamp()) for job in jobs.items]
 
 
-async def run_baseline(release: Release, load: Workload, start: asyncio.Event) -> float:
-    """Bring the load to its end with the plain client; the seconds."""
+async def run_baseline(release: OperatorEnvironment, load: Workload, start: asyncio.Event) -> float:
+    """Complete the workload with the baseline client and return the seconds."""
     devices = harness.device_ids(load.devices)
     fleet = parse_fleet(
         {"namespaces": [harness.NAMESPACE], "scorer": {"serviceAccountName": "default"}} | harness.FLEET_VALUES
@@ -145,9 +147,9 @@ async def run_baseline(release: Release, load: Workload, start: asyncio.Event) -
 
 
 async def run_operator(operated: harness.RunningOperator, load: Workload, start: asyncio.Event) -> RunCost:
-    """Bring the load to its end with the operator; `start` is set when its run is created."""
+    """Complete the workload with the operator and return the cost; set `start` when its run is created."""
     async with baseline_client.connect(admin_credentials(operated.release)) as client, watch_runs(client) as seen:
-        # What a process does but once, such as importing the storage SDK, is no cost of devices.
+        # A first run excludes costs that occur once per process, such as the import of the storage SDK.
         await client.create(RUNS, build_run("warm", hour=1, devices={"ids": ["warm"]}))
         await seen.wait_for_end("warm")
         requests, cpu, began = _requests(operated.release), operated.cpu_seconds(), time.monotonic()
@@ -165,13 +167,14 @@ async def run_operator(operated: harness.RunningOperator, load: Workload, start:
     if seen.statuses["measured"]["devices"]["scored"] != load.devices:
         raise baseline_client.MeasurementError(f"{load.name}: {seen.statuses['measured']['devices']}")
     print_progress(
-        f"{load.name}: operator in {cost.seconds:.1f} s, {cost.cpu_seconds / load.devices * 1000:.3f} ms of CPU per device"
+        f"{load.name}: operator in {cost.seconds:.1f} s, "
+        f"{cost.cpu_seconds / load.devices * 1000:.3f} ms of CPU per device"
     )
     return cost
 
 
 async def time_endings(operated: harness.RunningOperator, count: int) -> list[float]:
-    """Run after run; the seconds from when a run's last Job was seen to complete until the run was."""
+    """Return the seconds from the completion of a run's last Job to that of the run, for consecutive runs."""
     found = []
     async with (
         baseline_client.connect(admin_credentials(operated.release)) as client,
@@ -186,7 +189,7 @@ async def time_endings(operated: harness.RunningOperator, count: int) -> list[fl
 
 
 def build_run(name: str, *, hour: int = 0, schedule: str = "", **spec: Any) -> dict[str, Any]:
-    """A ScoringRun of the window of that hour."""
+    """Return a ScoringRun for the window of an hour."""
     day = f"2026-01-{1 + hour // 24:02}T"
     window = {"start": f"{day}{hour % 24:02}:00:00Z", "end": f"{day}{hour % 24:02}:59:59Z"}
     labels = {"fleetscore.dev/schedule": schedule} if schedule else {}
@@ -194,13 +197,13 @@ def build_run(name: str, *, hour: int = 0, schedule: str = "", **spec: Any) -> d
     return {**kind, "metadata": {"name": name, "labels": labels}, "spec": {"window": window, **spec}}
 
 
-def admin_credentials(release: Release) -> credentials.Credentials:
-    """As whom the bench itself speaks to the API server."""
+def admin_credentials(release: OperatorEnvironment) -> credentials.Credentials:
+    """Return the credentials of the administrator, which the benchmark uses."""
     return credentials.load({"KUBECONFIG": str(release.cluster.kubeconfig)})
 
 
-def _requests(release: Release) -> Counter[str]:
-    """The operator's requests so far, by verb, from the API server's audit log."""
+def _requests(release: OperatorEnvironment) -> Counter[str]:
+    """Return the number of the operator's requests so far, by verb, from the API server's audit log."""
     found: Counter[str] = Counter()
     user = f"system:serviceaccount:{harness.NAMESPACE}:fleetscore-operator"
     with release.cluster.audit_log.open("rb") as log:
@@ -211,7 +214,7 @@ def _requests(release: Release) -> Counter[str]:
 
 
 def _measure_workload(load: Workload, folder: Path) -> None:
-    """Measure a load once."""
+    """Measure a workload once."""
     arguments = harness.DEFAULT_LIMITS if load.default_limits else harness.RAISED_LIMITS
     seconds = 0.0 if load.pods_end_at_once else POD_SECONDS
     with (
@@ -222,7 +225,9 @@ def _measure_workload(load: Workload, folder: Path) -> None:
         asyncio.run(_measure_both(load, other, operated))
 
 
-async def _measure_both(load: Workload, baseline_release: Release, operated: harness.RunningOperator) -> None:
+async def _measure_both(
+    load: Workload, baseline_release: OperatorEnvironment, operated: harness.RunningOperator
+) -> None:
     start = asyncio.Event()
     seconds, cost = await asyncio.gather(
         run_baseline(baseline_release, load, start), run_operator(operated, load, start)
@@ -269,9 +274,8 @@ def _report(found: Sequence[Workload], ends: Sequence[float]) -> bool:
         small, large = same[0], same[-1]
         growth = goals.format_cell(large.cpu_ms_per_device / small.cpu_ms_per_device, 2, at_most=1.1)
         print(f"| CPU per device, {large.name} against {small.name} | {growth} |")
-    print(
-        f"| last Job -> Complete, p50 of {len(ends)} runs (s) | {goals.format_cell(statistics.median(ends), 2, at_most=1.0)} |"
-    )
+    median = goals.format_cell(statistics.median(ends), 2, at_most=1.0)
+    print(f"| last Job -> Complete, p50 of {len(ends)} runs (s) | {median} |")
     print(f"| the slowest of them (s) | {max(ends):.2f} |")
     print(
         f"\n{MAX_IN_FLIGHT} Jobs in flight; medians of the rounds, of {', '.join(str(load.rounds) for load in found)}"
@@ -280,7 +284,7 @@ def _report(found: Sequence[Workload], ends: Sequence[float]) -> bool:
 
 
 def main(*, quick: bool) -> bool:
-    """Measure all loads and the endings, and print the tables; False where a goal is missed."""
+    """Measure the workloads and the ends of runs, print the tables, and return False if a goal is missed."""
     found = workloads(quick=quick)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

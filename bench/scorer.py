@@ -1,7 +1,7 @@
-"""CPU and memory of one scoring process against the naive scorer, on Azurite.
+"""CPU and memory of one scoring process compared with the naive scorer, on Azurite.
 
-Every round runs each variant once, in turn, so that a slow minute hurts all of them alike; a figure is the
-median over the rounds of the child's user + system time (getrusage), as a ratio to the naive scorer's.
+Every round runs each variant once, so that a slow minute affects all variants alike. A figure is the median over the
+rounds of the process's user and system time (getrusage), divided by that of the naive scorer.
 """
 
 import io
@@ -32,13 +32,13 @@ END = START + timedelta(hours=1)
 TAGS = [str(tag) for tag in range(1, 6)]
 SMALL_ROWS, MEDIUM_ROWS, LARGE_ROWS = 240, 10_000, 100_000  # rows per tag
 SMALL_DEVICES = [f"press-{number:03d}" for number in range(100)]
-MIN_SHARED_DEVICES = 12  # devices in the CSV that naive scorers share
+MIN_SHARED_DEVICES = 12  # devices in the CSV that the naive scorers share
 ROUNDS = 7
 
 
 @dataclass
 class Variant:
-    """One row of the table: a command, the devices it scores, and what its CPU is held against."""
+    """A row of the table: a command, the number of its devices, and the variant to compare its CPU time with."""
 
     name: str
     command: list[str]
@@ -51,7 +51,7 @@ class Variant:
 
 
 def run(*, python: Path, connection_string: str, rounds: int) -> bool:
-    """Measure all variants under a Python and print the table; False where a goal is missed."""
+    """Measure all variants with a Python, print the table, and return False if a goal is missed."""
     service = BlobServiceClient.from_connection_string(connection_string)
     sizes = {
         **dict.fromkeys(SMALL_DEVICES, SMALL_ROWS),
@@ -103,9 +103,13 @@ def _variants(python: str) -> list[Variant]:
 
 
 def upload_fleet(service: BlobServiceClient, sizes: Mapping[str, int], baseline_devices: Collection[str]) -> None:
-    """Upload models and readings of devices of so many rows per tag; for some of them as the naive scorer has them too.
+    """Upload models and readings of devices, for some of them also in the format of the naive scorer.
 
-    The small ones of these share a CSV, with `BESIDE` devices in it at least; each larger one has one for itself.
+    Args:
+        service: The storage account.
+        sizes: The number of rows per tag, by device.
+        baseline_devices: The devices that the naive scorer scores. The small ones share a CSV of at least
+            `MIN_SHARED_DEVICES` devices, each larger one has its own CSV.
     """
     models, data = service.create_container("models"), service.create_container("data")
     bundle = {tag: _train(index) for index, tag in enumerate(TAGS)}
@@ -162,7 +166,7 @@ def _measure(variant: Variant, container: str, connection_string: str) -> None:
         "OMP_NUM_THREADS": "1",
         **variant.environment,
     }
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # as in the images, no module is compiled while it is measured
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # modules are not compiled during a measurement, as in the images
     measured = [sys.executable, "-I", "-S", str(Path(__file__).with_name("measure_process.py")), *variant.command]
     done = subprocess.run(measured, env=environment, capture_output=True, text=True, check=True)
     code, cpu, rss = done.stdout.split()
@@ -186,7 +190,7 @@ def _report(variants: list[Variant], rounds: int) -> bool:
 
 
 def create_image_environment(folder: Path) -> Path:
-    """A Python with what the scorer image has and nothing else: where aiohttp is there too, Azure's SDK imports it."""
+    """Create a Python with only the packages of the scorer image, because Azure's SDK imports aiohttp if it exists."""
     uv, python = str(Path(sys.executable).with_name("uv")), folder / "bin" / "python"
     install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(python)]
     subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(folder)], check=True)
@@ -196,7 +200,7 @@ def create_image_environment(folder: Path) -> Path:
 
 
 def main(*, quick: bool) -> bool:
-    """Start Azurite in a fresh folder and measure."""
+    """Start Azurite in a new folder and measure."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         python = create_image_environment(folder / "python")

@@ -1,4 +1,4 @@
-"""What a run looks like from outside while it goes on: when it ended, how large its objects became."""
+"""Observation of runs through watches: times of status changes and ends, sizes of objects."""
 
 import asyncio
 import time
@@ -33,26 +33,28 @@ class _ConfigMap(msgspec.Struct):
 
 @dataclass
 class Observations:
-    """What was seen of the namespace's runs; times are monotonic."""
+    """The observations of the namespace's runs; times are seconds of the monotonic clock."""
 
     statuses: dict[str, dict[str, Any]] = field(default_factory=dict)
-    status_times: dict[str, list[float]] = field(default_factory=dict)  # when the status of each run was seen to change
+    status_times: dict[str, list[float]] = field(default_factory=dict)  # the times of the status changes by run
     end_times: dict[str, float] = field(default_factory=dict)
-    last_completion: float = 0.0  # when a Job was last seen to complete
-    jobs_by_run: dict[str, set[str]] = field(default_factory=dict)  # names of the Jobs of each run
-    jobs_deleted_times: dict[str, float] = field(default_factory=dict)  # when the last Job of a run went
+    last_completion: float = 0.0  # the time of the last Job that completed
+    jobs_by_run: dict[str, set[str]] = field(default_factory=dict)  # the names of the Jobs by run
+    jobs_deleted_times: dict[str, float] = field(
+        default_factory=dict
+    )  # the time of the deletion of the last Job by run
     largest_status: int = 0
     largest_config_map: int = 0
     status_changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def wait_for(self, condition: Callable[[], bool]) -> None:
-        """Wait until something holds, which is asked at each change of a status."""
+        """Wait until a condition is True; it is evaluated after each change of a status."""
         while not condition():
             self.status_changed.clear()
             await self.status_changed.wait()
 
     async def wait_for_end(self, *names: str) -> None:
-        """Wait until runs have ended; raises FailedError for one that is not Complete."""
+        """Wait until runs have ended; raise MeasurementError for a run that is not Complete."""
         await self.wait_for(lambda: set(names) <= self.end_times.keys())
         for name in names:
             if self.statuses[name]["phase"] != "Complete":
@@ -63,9 +65,9 @@ class Observations:
 async def watch_runs(
     client: baseline_client.BaselineClient, *, include_jobs: bool = False
 ) -> AsyncIterator[Observations]:
-    """Watch runs and ConfigMaps; and Jobs, where it is asked for, since that costs the API server most."""
+    """Watch runs and ConfigMaps, and optionally Jobs, whose watch is the most expensive for the API server."""
     seen = Observations()
-    async with asyncio.TaskGroup() as group:  # a watch that fails ends what waits for it
+    async with asyncio.TaskGroup() as group:  # a watch that fails cancels the body
         watches = [_watch_runs, _watch_config_maps, *([_watch_jobs] if include_jobs else [])]
         tasks = [group.create_task(watch(client, seen)) for watch in watches]
         yield seen
@@ -74,8 +76,8 @@ async def watch_runs(
 
 
 async def _watch_runs(client: baseline_client.BaselineClient, seen: Observations) -> None:
-    async for run, gone in client.watch(RUNS, _Run):
-        if gone:
+    async for run, deleted in client.watch(RUNS, _Run):
+        if deleted:
             continue
         name, status = run.metadata.name, msgspec.json.decode(run.status)
         seen.statuses[name] = status
@@ -93,15 +95,15 @@ async def _watch_config_maps(client: baseline_client.BaselineClient, seen: Obser
 
 async def _watch_jobs(client: baseline_client.BaselineClient, seen: Observations) -> None:
     done: set[str] = set()
-    async for job, gone in client.watch(JOBS, JobView, "app.kubernetes.io/component=scorer"):
+    async for job, deleted in client.watch(JOBS, JobView, "app.kubernetes.io/component=scorer"):
         name = job.metadata.labels.run
         there = seen.jobs_by_run.setdefault(name, set())
-        if not gone:
+        if not deleted:
             there.add(job.name)
         elif there == {job.name}:
             seen.jobs_deleted_times[name] = time.monotonic()
             seen.status_changed.set()
-        if gone:
+        if deleted:
             there.discard(job.name)
         elif job.finished and job.name not in done:
             done.add(job.name)

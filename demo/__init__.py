@@ -1,6 +1,7 @@
-"""The demo: the whole of Fleetscore, for real, by one command.
+"""The demo: all of Fleetscore with one command.
 
-`python -m demo run` prepares readings and models (readings.py), gets a Kubernetes cluster and a blob storage
-(local.py, or remote.py where the user has a cluster), installs the chart (install.py), follows a ScoringRun (follow.py)
-and looks at what came of it (findings.py, report.py). `python -m demo local` does the scorer's part in a folder.
+`python -m demo run` prepares readings and models (dataset.py) and connects to a Kubernetes cluster and a blob storage
+(local_cluster.py, or remote_cluster.py for a cluster of the user). Then it installs the chart (install.py), follows a
+ScoringRun (scoring_run.py), and checks and prints the results (evaluation.py, output.py). `python -m demo local` runs
+only the scorer, in a folder (local_scoring.py).
 """

@@ -16,8 +16,8 @@ from localcluster.progress import StepProgress
 
 
 def main() -> int:
-    """Run one command; errors that a user can act on come out as their message and exit code 1."""
-    # What `kill` sends ends the demo as Ctrl-C does: whatever it started ends with it.
+    """Run one command and return its exit code; an error is printed as a message, with exit code 1."""
+    # SIGTERM ends the demo as Ctrl-C does, together with the processes that the demo started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     arguments = _parser().parse_args()
     os.chdir(CHECKOUT)
@@ -27,27 +27,36 @@ def main() -> int:
         print(f"\n{error}\nFAIL", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nInterrupted. `make demo` goes on from here; `make down` removes what there is.", file=sys.stderr)
+        print("\nInterrupted. `make demo` continues from here; `make down` removes everything.", file=sys.stderr)
         return 130
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="demo", description="See the Makefile: make demo, demo-local, images, down.")
-    parser.add_argument("--folder", type=Path, default=Workspace().root, help="where things go (.local)")
+    parser.add_argument("--folder", type=Path, default=Workspace().root, help="the folder of all files (.local)")
     parser.add_argument(
-        "--cluster", default=Workspace().cluster, help="the cluster's name (demo): another one for tests"
+        "--cluster", default=Workspace().cluster, help="the name of the cluster (demo); tests use another name"
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    everything = commands.add_parser("run", help="cluster, images, storage, chart, a run, its predictions")
-    everything.add_argument("--data", type=lambda text: Path(text).absolute(), help="a CSV: TS,Device,Tag,Value")
-    everything.add_argument("--train", choices=["before", "all"], default="before", help="which rows train the models")
-    everything.add_argument("--window", help="start/end; the last full hour by default")
-    everything.add_argument("--context", help="a context of your kubeconfig: use that cluster")
-    everything.add_argument("--registry", help="with --context: host/path where to push the images")
+    everything = commands.add_parser(
+        "run", help="start cluster and storage, install the chart, score a window, show the predictions"
+    )
+    everything.add_argument(
+        "--data", type=lambda text: Path(text).absolute(), help="a CSV with the columns TS,Device,Tag,Value"
+    )
+    everything.add_argument(
+        "--train",
+        choices=["before", "all"],
+        default="before",
+        help="the rows that train the models: before the window, or all",
+    )
+    everything.add_argument("--window", help="start/end; the default is the last full hour")
+    everything.add_argument("--context", help="a context of your kubeconfig, to use its cluster")
+    everything.add_argument("--registry", help="with --context: host/path of the registry for the images")
     commands.add_parser("local", help="simulate, train and score in a folder")
-    images = commands.add_parser("images", help="build the images; load them into the demo's cluster where it is up")
-    images.add_argument("--only-build", action="store_true", help="load nothing")
-    commands.add_parser("down", help="remove all that the demo made")
+    images = commands.add_parser("images", help="build the images; load them into the demo's cluster if it is up")
+    images.add_argument("--only-build", action="store_true", help="do not load the images")
+    commands.add_parser("down", help="remove everything that the demo created")
     return parser
 
 
@@ -63,7 +72,7 @@ def _run_command(arguments: argparse.Namespace, workspace: Workspace) -> int:
     if arguments.command == "down":
         return run.down(workspace, progress)
     if bool(arguments.context) != bool(arguments.registry):
-        raise DemoError("CONTEXT and REGISTRY go together: your cluster has to get the images from somewhere")
+        raise DemoError("CONTEXT and REGISTRY must be given together: your cluster pulls the images from the registry")
     return run.run(
         workspace,
         _prepare_dataset(arguments, workspace.demo_folder),
@@ -78,7 +87,7 @@ def _prepare_dataset(arguments: argparse.Namespace, folder: Path) -> Dataset:
     if arguments.data:
         return dataset.import_readings(folder, arguments.data, train_on_all=arguments.train == "all", window=window)
     if window or arguments.train == "all":
-        raise DemoError("WINDOW and TRAIN are for your own readings: give DATA=readings.csv too")
+        raise DemoError("WINDOW and TRAIN are only for your own readings; also give DATA=readings.csv")
     return dataset.simulate(folder, datetime.now(UTC))
 
 

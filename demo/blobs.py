@@ -1,4 +1,4 @@
-"""The demo's blobs: a folder store goes up, predictions come down."""
+"""Upload of a folder store and download of predictions."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,19 +14,19 @@ _MAX_CONNECTIONS = 4
 
 
 def recreate_containers(client: BlobServiceClient) -> None:
-    """Make the three containers anew: what an earlier demo left would count as scored already."""
+    """Recreate the three containers, so that predictions of an earlier demo do not count as scored."""
     present = {container.name for container in client.list_containers()}
     for name in CONTAINERS:
         if name in present:
             client.delete_container(name)
         try:
             client.create_container(name)
-        except ResourceExistsError as error:  # Azure takes half a minute over a deletion; Azurite does not
-            raise DemoError(f"the container {name} is still being deleted; try again in a minute") from error
+        except ResourceExistsError as error:  # Azure deletes within half a minute, Azurite at once
+            raise DemoError(f"the container {name} is still being deleted; retry in a minute") from error
 
 
 def upload(client: BlobServiceClient, store: Path) -> int:
-    """Upload a store's models and readings; how many blobs that were."""
+    """Upload a store's models and readings and return the number of blobs."""
     files = [
         (role, path) for role in ("models", "data") for path in sorted((store / role).rglob("*")) if path.is_file()
     ]
@@ -41,7 +41,7 @@ def upload(client: BlobServiceClient, store: Path) -> int:
 
 
 def download(client: BlobServiceClient, container: str, prefix: str, target: Path) -> list[Path]:
-    """Copy the blobs under a prefix into a folder, under their own names; the files."""
+    """Download the blobs under a prefix into a folder, under their own names, and return the files."""
     source = client.get_container_client(container)
     return list(_download_each(source, prefix, target))
 

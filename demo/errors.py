@@ -1,5 +1,5 @@
-"""What ends the demo with a message instead of a traceback."""
+"""The error that ends the demo with a message instead of a traceback."""
 
 
 class DemoError(Exception):
-    """Something is not as it should be; the message names it and the next step."""
+    """An error whose message names the problem and the next step."""

@@ -1,4 +1,4 @@
-"""What the predictions say, and whether that is as it should be. Pure."""
+"""Checks of a run's predictions and status. Pure."""
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 from demo.dataset import Dataset
 
-# The models see single readings: of the injected anomalies nearly all, of the others hardly any may be labelled.
+# The models label single readings: nearly all injected anomalies, and hardly any other reading.
 MIN_FOUND_SHARE, MAX_FALSE_SHARE = 0.95, 0.01
 
 
 class ReadingKey(NamedTuple):
-    """One reading."""
+    """The key of one reading."""
 
     ts: str
     device: str
@@ -21,7 +21,7 @@ class ReadingKey(NamedTuple):
 
 @dataclass(frozen=True)
 class DevicePredictions:
-    """One device's predictions: how many, how many anomalous, and the most anomalous row (None without one)."""
+    """The number of a device's predictions and anomalies, and its most anomalous row (None without anomalies)."""
 
     name: str
     rows: int
@@ -31,7 +31,7 @@ class DevicePredictions:
 
 @dataclass(frozen=True)
 class InjectionResult:
-    """The injected anomalies that were labelled and that were not, and labels without an injected anomaly."""
+    """The number of injected anomalies that were found and missed, and of labels without an injected anomaly."""
 
     found: int
     missed: int
@@ -39,7 +39,7 @@ class InjectionResult:
 
 
 def summarise_device(name: str, predictions: Iterable[Mapping[str, str]]) -> tuple[DevicePredictions, set[ReadingKey]]:
-    """A device's figures, and its readings that are labelled as anomalies."""
+    """Return a summary of a device's predictions, and the keys of its anomalies."""
     rows = list(predictions)
     anomalous = [row for row in rows if row["Prediction"] == "1"]
     strongest = min(anomalous, key=lambda row: float(row["Score"] or 0), default=None)
@@ -48,35 +48,42 @@ def summarise_device(name: str, predictions: Iterable[Mapping[str, str]]) -> tup
 
 
 def compare_with_truth(labelled: set[ReadingKey], truth: Iterable[Mapping[str, str]]) -> InjectionResult:
-    """Labels against the truth."""
+    """Compare the labelled readings with the injected anomalies."""
     injected = {ReadingKey(row["TS"], row["Device"], row["Tag"]) for row in truth}
     return InjectionResult(len(labelled & injected), len(injected - labelled), len(labelled - injected))
 
 
 def parse_csv(text: str) -> list[dict[str, str]]:
-    """A CSV's rows by column."""
+    """Return the rows of a CSV as mappings from column to value."""
     return list(csv.DictReader(text.splitlines()))
 
 
 def check_injections(injected: InjectionResult, rows: int) -> list[str]:
-    """What is wrong with how the injected anomalies were found."""
+    """Return the problems of the detection of injected anomalies.
+
+    Args:
+        injected: The numbers of found, missed and false anomalies.
+        rows: The number of predictions.
+    """
     problems = []
     total = injected.found + injected.missed
     if injected.found < MIN_FOUND_SHARE * total:
         problems.append(f"only {injected.found} of {total} injected anomalies were found")
     if injected.false > MAX_FALSE_SHARE * rows:
-        problems.append(f"{injected.false} of {rows} readings were labelled without reason")
+        problems.append(f"{injected.false} of {rows} readings were labelled as anomalies without an injected one")
     return problems
 
 
 def check_run(run: Mapping[str, Any], prepared: Dataset, devices: Sequence[DevicePredictions]) -> list[str]:
-    """What is wrong with a run that has ended: its condition, its counts, and what the predictions say against them."""
+    """Return the problems of a finished run: its condition, its counts, and differences from the predictions."""
     status = run["status"]
     counts, results = status.get("devices", {}), status.get("results", {})
     problems = []
     if not any(each["type"] == "Complete" and each["status"] == "True" for each in status["conditions"]):
         problems.append(f"the run is {status.get('phase')}: {status.get('message')}")
-    empty = counts.get("empty", 0) if prepared.truth is None else 0  # the user's devices may be silent in the window
+    empty = (
+        counts.get("empty", 0) if prepared.truth is None else 0
+    )  # the user's devices may have no readings in the window
     expected = {"total": len(prepared.devices), "scored": len(prepared.devices) - empty, "failed": 0}
     expected |= {"predictions": expected["scored"]}
     found = {key: counts.get(key, 0) for key in ("total", "scored", "failed")} | {"predictions": len(devices)}

@@ -1,4 +1,4 @@
-"""Builds images while something else is going on, in a process of its own that never outlives the demo."""
+"""A concurrent build of the images, in a process that ends with the demo."""
 
 import signal
 import subprocess
@@ -16,7 +16,7 @@ _TERMINATION_TIMEOUT_SECONDS = 20
 
 @contextmanager
 def build_images_in_background(workspace: Workspace) -> Iterator["ImageBuild"]:
-    """Build both images and install Azurite in the background; ended with the body, whichever way that ends."""
+    """Build both images and install Azurite in the background; end the build when the body ends."""
     workspace.demo_folder.mkdir(parents=True, exist_ok=True)
     path = workspace.demo_folder / "images.log"
     with path.open("w") as log:
@@ -29,24 +29,28 @@ def build_images_in_background(workspace: Workspace) -> Iterator["ImageBuild"]:
 
 
 class ImageBuild:
-    """The build that is going on."""
+    """A running build of the images."""
 
     def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
         self._process = process
         self._log = log
 
     def wait(self, progress: StepProgress) -> None:
-        """Wait until it is done; DemoError with the end of its log where it failed."""
+        """Wait until the build ends.
+
+        Raises:
+            DemoError: The build failed. The message has the end of its log.
+        """
         if self._process.poll() is None:
             with progress.step(f"waiting for the images, see {self._log}", usual_seconds=60):
                 self._process.wait()
         if self._process.returncode != 0:
             last = "\n".join(self._log.read_text().splitlines()[-15:])
-            raise DemoError(f"the images could not be built:\n{last}\n(all of it: {self._log})")
+            raise DemoError(f"the images could not be built:\n{last}\n(complete log: {self._log})")
 
 
 def terminate(process: subprocess.Popen[bytes] | subprocess.Popen[str]) -> None:
-    """End a process as Ctrl-C would, and by force where that does not help."""
+    """End a process by SIGINT, or by SIGKILL if it does not end in 20 seconds."""
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
         try:

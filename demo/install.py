@@ -1,4 +1,4 @@
-"""Installs the chart with the demo's values."""
+"""Installation of the chart with the demo's values."""
 
 import base64
 import hashlib
@@ -12,11 +12,11 @@ from demo.kube_commands import KubeCommands
 from demo.target import Target
 from localcluster.progress import StepProgress
 
-SECRET_NAME, SECRET_KEY = "fleet-storage", "connectionString"  # as examples/demo-values.yaml names them
+SECRET_NAME, SECRET_KEY = "fleet-storage", "connectionString"  # the names in examples/demo-values.yaml
 
 
 def install(target: Target, progress: StepProgress) -> None:
-    """Make the namespace, the storage's Secret and the release; wait until the operator is ready."""
+    """Create the namespace, the storage's Secret and the release; wait until the operator is ready."""
     prepare_namespace(target.kube)
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET_NAME, "namespace": workspace.NAMESPACE}}
     content = {SECRET_KEY: base64.b64encode(target.connection_string.encode()).decode()}
@@ -34,28 +34,28 @@ def install(target: Target, progress: StepProgress) -> None:
 
 
 def prepare_namespace(kube: KubeCommands) -> None:
-    """Make the demo's namespace, with the strictest of the Pod Security levels enforced."""
+    """Create the demo's namespace with the Pod Security level `restricted`."""
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": workspace.NAMESPACE, "labels": labels}})
 
 
 def chart_values(target: Target) -> dict[str, Any]:
-    """The example's values, with this target's images and storage."""
+    """Return examples/demo-values.yaml with this target's images and storage."""
     example = yaml.safe_load((workspace.CHECKOUT / "examples" / "demo-values.yaml").read_text())
     example["fleets"][0]["storage"]["accountUrl"] = target.account_url
     for component, image in (("operator", target.operator_image), ("scorer", target.scorer_image)):
         example[component]["image"] |= {"repository": image.repository, "tag": image.tag}
-    # The tag and the Secret's name stay when what is behind them changes: without these the old pod would go on.
+    # The tag and the Secret's name do not change with their content: these annotations restart the pod.
     example["operator"]["podAnnotations"] = {
         "fleetscore.dev/image": target.operator_image.content_key,
         "fleetscore.dev/storage": hashlib.sha256(target.connection_string.encode()).hexdigest()[:16],
     }
-    assert isinstance(example, dict)  # noqa: S101  for mypy: the example is a mapping, as its test says
+    assert isinstance(example, dict)  # noqa: S101  for mypy: a test checks that the example is a mapping
     return example
 
 
 def _describe_operator(kube: KubeCommands) -> str:
-    """The operator's pods and the end of its log, as far as there are any."""
+    """Return the operator's pods and the end of its log, if there are any."""
     parts = []
     for command in (["get", "pods"], ["logs", f"deployment/{workspace.RELEASE}-operator", "--tail=15"]):
         try:
@@ -66,7 +66,7 @@ def _describe_operator(kube: KubeCommands) -> str:
 
 
 def _uninstall_interrupted(kube: KubeCommands) -> None:
-    # An installation that Ctrl-C ended stays "pending", and Helm then refuses every other.
+    # An interrupted installation stays "pending", and Helm then rejects every other one.
     pending = kube.run_helm("list", "--pending", "--short", "--filter", f"^{workspace.RELEASE}$")
     if pending.strip():
         kube.run_helm("uninstall", workspace.RELEASE, "--wait")

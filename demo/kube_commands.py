@@ -1,4 +1,4 @@
-"""kubectl and helm, set to the demo's cluster and namespace."""
+"""kubectl and helm for the demo's cluster and namespace."""
 
 import json
 import os
@@ -17,31 +17,31 @@ from localcluster.toolchain import tools
 
 @dataclass(frozen=True)
 class KubeCommands:
-    """Runs the two programs with the demo's kubeconfig."""
+    """The two programs with the demo's kubeconfig."""
 
     kubectl: Path
     helm: Path
     kubeconfig: Path
 
     def run_kubectl(self, *arguments: str, input_text: str | None = None) -> str:
-        """Run kubectl and return what it prints; DemoError with its own words where it fails."""
+        """Run kubectl and return its output; raise DemoError with its error output if it fails."""
         return self._run([str(self.kubectl), *arguments], input_text)
 
     def run_helm(self, *arguments: str) -> str:
-        """Run helm and return what it prints; DemoError with its own words where it fails."""
+        """Run helm and return its output; raise DemoError with its error output if it fails."""
         return self._run([str(self.helm), "--namespace", NAMESPACE, *arguments], None)
 
     def get(self, *arguments: str) -> dict[str, Any]:
-        """``kubectl get ... -o json``, parsed."""
+        """Return the parsed output of ``kubectl get ... -o json``."""
         answer: dict[str, Any] = json.loads(self.run_kubectl("get", *arguments, "-o", "json"))
         return answer
 
     def apply(self, *objects: Mapping[str, Any]) -> None:
-        """Apply objects; ones that exist are changed where they differ."""
+        """Apply objects with `kubectl apply`."""
         self.run_kubectl("apply", "-f", "-", input_text="\n---\n".join(json.dumps(each) for each in objects))
 
     def print_kubectl(self, *arguments: str) -> None:
-        """Print a command as a user would type it, then its answer."""
+        """Print a command as a user types it, then its output."""
         print(f"\n$ .local/bin/kubectl {shlex.join(arguments)}\n{self.run_kubectl(*arguments).rstrip()}")
 
     def _run(self, command: Sequence[str], input_text: str | None) -> str:
@@ -55,13 +55,13 @@ class KubeCommands:
 def create_commands(
     workspace: Workspace, progress: StepProgress, *, source: Path | None = None, context: str | None = None
 ) -> KubeCommands:
-    """Both programs, set to a cluster by a kubeconfig of the demo's own, for the demo and for its user's `bin`.
+    """Write the demo's kubeconfig and the wrappers in its `bin`, and return both programs.
 
     Args:
-        where: the demo's places.
-        progress: where to show that a program is being built.
-        source: the kubeconfig to take the cluster from; the user's own (``$KUBECONFIG`` or the default) where None.
-        context: the context to take; the current one where None.
+        workspace: The demo's folders.
+        progress: The printer of a program's build.
+        source: The kubeconfig with the cluster. The default is the user's own (``$KUBECONFIG`` or kubectl's default).
+        context: The context to use. The default is the current one.
     """
     programs = {name: tools.ensure_program(name, progress=progress) for name in ("kubectl", "helm")}
     options = [f"--kubeconfig={source}"] if source else []
@@ -69,7 +69,7 @@ def create_commands(
     command = [str(programs["kubectl"]), *options, "config", "view", "--minify", "--flatten", "--raw"]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     if answer.returncode != 0:
-        raise DemoError(f"{answer.stderr.strip()}\n`kubectl config get-contexts` lists the contexts there are")
+        raise DemoError(f"{answer.stderr.strip()}\n`kubectl config get-contexts` lists the contexts")
     workspace.demo_folder.mkdir(parents=True, exist_ok=True)
     workspace.kubeconfig.touch(mode=0o600)
     workspace.kubeconfig.write_text(answer.stdout)

@@ -20,7 +20,7 @@ from localcluster.toolchain import images, nodejs
 
 
 def create_target(workspace: Workspace, progress: StepProgress) -> Target:
-    """The cluster with both images and the storage, started or found running."""
+    """Return the cluster with both images, and the storage; start them if they do not run."""
     workspace.write_state({"where": "machine"})
     with build_images_in_background(workspace) as build:
         running = Cluster.up(workspace.cluster, "container", progress=progress)
@@ -33,14 +33,18 @@ def create_target(workspace: Workspace, progress: StepProgress) -> Target:
 
 
 def build_images(progress: StepProgress) -> None:
-    """Build both images and install Azurite, where that is still to be done."""
+    """Build both images and install Azurite, if that is not done yet."""
     for name in images.IMAGE_NAMES:
         images.build_image(name, progress=progress)
     nodejs.install_azurite(progress)
 
 
 def load_images(cluster: Cluster, progress: StepProgress) -> dict[str, Image]:
-    """Give a cluster both images where it does not have them as they are now."""
+    """Load both images into a cluster, if it does not have their current content.
+
+    Returns:
+        The image by name, `operator` and `scorer`.
+    """
     loaded = {}
     for name in images.IMAGE_NAMES:
         archive = images.build_image(name, progress=progress)
@@ -58,11 +62,11 @@ def load_images_if_up(workspace: Workspace, progress: StepProgress) -> None:
     """Load both images into the demo's cluster if it is up."""
     with suppress(ClusterError):
         load_images(Cluster.open(workspace.cluster), progress)
-        print("Loaded into the demo's cluster; `make demo` puts them to use.")
+        print("Loaded into the demo's cluster; `make demo` uses them.")
 
 
 def down(workspace: Workspace) -> None:
-    """End the cluster and Azurite and remove what they kept."""
+    """Remove the cluster and Azurite with their data."""
     cluster_state.remove_cluster(workspace.cluster)
     azurite.stop(workspace.azurite_folder)
     shutil.rmtree(workspace.azurite_folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""`make demo-local`: the scorer's part of the demo, in a folder."""
+"""`make demo-local`: the scorer alone, in a folder."""
 
 import subprocess
 import sys
@@ -12,9 +12,9 @@ from demo.errors import DemoError
 
 
 def run(folder: Path, now: datetime) -> int:
-    """Simulate, train and score in a folder, and show what came of it; the exit code."""
+    """Simulate, train and score in a folder, print the results, and return the exit code."""
     started = time.monotonic()
-    print("No Kubernetes and no Azurite here: the scorer alone, on a folder. `make demo` is the whole of it.\n")
+    print("No Kubernetes and no Azurite: the scorer alone, in a folder. `make demo` runs all of Fleetscore.\n")
     prepared = dataset.simulate(folder, now)
     for command in ("score", "report"):
         run_scorer(command, prepared)
@@ -25,7 +25,7 @@ def run(folder: Path, now: datetime) -> int:
     print(f"\nEverything is in {store}: models/, data/, predictions/.")
     print(f"The report is {store}/predictions/{prepared.window.slug}/report.html.")
     print(f"Took {time.monotonic() - started:.0f} s.")
-    return output.print_verdict(problems, "look at what the scorer printed above")
+    return output.print_verdict(problems, "the output of the scorer is above")
 
 
 def run_scorer(command: str, prepared: Dataset) -> None:

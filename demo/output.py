@@ -1,4 +1,4 @@
-"""Prints what came of a demo."""
+"""The printed results of a demo."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,14 +14,14 @@ _SAMPLE_ROW_COUNT = 3
 
 
 def print_results(prepared: Dataset, predictions: Path) -> tuple[list[DevicePredictions], list[str]]:
-    """Print the table of devices, how the injected anomalies fared, and three predictions.
+    """Print the table of devices, the numbers of found and missed anomalies, and three predictions.
 
     Args:
-        prepared: what was scored.
-        predictions: the folder that has the predictions under their blobs' names.
+        prepared: The scored dataset.
+        predictions: The folder of the predictions, under the names of their blobs.
 
     Returns:
-        The devices that have predictions, and what is wrong with how the injected anomalies were found.
+        The devices with predictions, and the problems of the detection of injected anomalies.
     """
     devices, labelled, files = [], set(), []
     for name in prepared.devices:
@@ -63,18 +63,23 @@ def _print_sample(file: Path) -> None:
         for number, row in enumerate(evaluation.parse_csv("\n".join([header, *rows])))
         if row["Prediction"] == "1"
     ]
-    # Three rows around the first anomaly, so that both labels are seen.
+    # Three rows around the first anomaly, so that both labels are shown.
     first = max(0, min(anomalous[0] - 1 if anomalous else 0, len(rows) - _SAMPLE_ROW_COUNT))
     print(f"\nThree rows of {workspace.relative_to_checkout(file)}:\n{header}")
     print("\n".join(rows[first : first + _SAMPLE_ROW_COUNT]))
 
 
 def print_verdict(problems: Sequence[str], hint: str) -> int:
-    """Print the last line, PASS or FAIL with what is wrong before it; the exit code."""
+    """Print the problems, then PASS or FAIL, and return the exit code.
+
+    Args:
+        problems: The problems; none means PASS.
+        hint: The line that names what to inspect.
+    """
     if not problems:
         print("\nPASS")
         return 0
-    print("\nNot as it should be:")
+    print("\nProblems:")
     for problem in problems:
         print(f"  - {problem}")
     print(f"{hint}\nFAIL")

@@ -1,6 +1,6 @@
-"""The demo on a cluster that the user has: images through a registry, Azurite as a Deployment, a port-forward to it.
+"""The demo on a cluster of the user: images through a registry, Azurite as a Deployment, a port-forward to it.
 
-Azurite's own public image is used there, since a pod needs an image and the user's cluster reaches registries.
+The Deployment uses Azurite's public image, because the user's cluster reaches registries.
 """
 
 import base64
@@ -28,7 +28,14 @@ _ACCOUNTS_OBJECT = "azurite-accounts"
 
 @contextmanager
 def connect_target(workspace: Workspace, context: str, registry: str, progress: StepProgress) -> Iterator[Target]:
-    """A context's cluster with the images pushed, and Azurite in it; a port-forward is open while the body runs."""
+    """Push the images, deploy Azurite, and keep a port-forward to it open while the body runs.
+
+    Args:
+        workspace: The demo's folders.
+        context: The context of the user's kubeconfig.
+        registry: The host and path to push the images to.
+        progress: The printer of the steps.
+    """
     workspace.write_state({"where": "remote", "context": context})
     kube = create_commands(workspace, progress, context=context)
     kube.run_kubectl("get", "--raw", "/readyz")
@@ -43,7 +50,7 @@ def connect_target(workspace: Workspace, context: str, registry: str, progress: 
 
 
 def down(workspace: Workspace, context: str, progress: StepProgress) -> None:
-    """Remove the release and the demo's namespace from a context's cluster; the CRD stays, for others may use it."""
+    """Remove the release and the demo's namespace from a cluster; keep the CRD, which others may use."""
     kube = create_commands(workspace, progress, context=context)
     with progress.step(f"removing the namespace {NAMESPACE} from {context}", usual_seconds=20):
         if kube.run_helm("list", "--all", "--short", "--filter", f"^{RELEASE}$").strip():
@@ -60,7 +67,7 @@ def _push_image(name: str, registry: str, progress: StepProgress) -> Image:
 
 
 def _deploy_azurite(kube: KubeCommands, progress: StepProgress) -> str:
-    """Have Azurite in the cluster; its account's key."""
+    """Deploy Azurite in the cluster and return its account's key."""
     found = kube.run_kubectl("get", "secret", _ACCOUNTS_OBJECT, "--ignore-not-found", "-o", "jsonpath={.data.accounts}")
     if found:
         key = base64.b64decode(found).decode().partition(":")[2]
@@ -79,7 +86,7 @@ def _forward_port(kube: KubeCommands) -> Iterator[str]:
     command = [str(kube.kubectl), f"--kubeconfig={kube.kubeconfig}", "port-forward", "service/azurite", ":10000"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
-        # Its first line says which port it took; it ends, and with it the line, where it could not connect.
+        # The first line of its output has the port. Without a connection kubectl ends and the line is empty.
         first = process.stdout.readline() if process.stdout else ""
         port = re.search(r"127\.0\.0\.1:(\d+)", first)
         if not port:

@@ -1,4 +1,4 @@
-"""The demo from prepared readings to its verdict, and its end."""
+"""The demo from prepared readings to its verdict, and its removal."""
 
 import shutil
 
@@ -12,7 +12,15 @@ from localcluster.progress import StepProgress
 def run(
     workspace: Workspace, prepared: Dataset, progress: StepProgress, *, context: str | None, registry: str | None
 ) -> int:
-    """Score what is prepared: on this machine, or on the user's cluster where `context` names one; the exit code."""
+    """Score the dataset and return the exit code.
+
+    Args:
+        workspace: The demo's folders.
+        prepared: The dataset to score.
+        progress: The printer of the steps.
+        context: The context of the user's cluster, or None for a cluster on this machine.
+        registry: The registry for the images of the user's cluster.
+    """
     if context and registry:
         with remote_cluster.connect_target(workspace, context, registry, progress) as target:
             return _score_dataset(target, prepared, progress)
@@ -20,7 +28,7 @@ def run(
 
 
 def down(workspace: Workspace, progress: StepProgress) -> int:
-    """Remove all that the demo made but the caches; the exit code."""
+    """Remove everything that the demo created, except the caches, and return the exit code."""
     state = workspace.read_state()
     if state.get("where") == "remote":
         remote_cluster.down(workspace, state["context"], progress)
@@ -56,18 +64,18 @@ def _print_locations(workspace: Workspace, run_name: str, slug: str) -> None:
     demo, kubectl = relative_to_checkout(workspace.demo_folder), relative_to_checkout(workspace.bin_folder / "kubectl")
     print(
         f"""
-Where things are
+Files
   report          {demo}/predictions/{slug}/report.html    opens in a browser
   predictions     {demo}/predictions/{slug}/DEVICE.csv
   models          {demo}/models/DEVICE.joblib
   readings        {demo}/store/data/
   chart's values  {demo}/values.yaml
-How to go on
+Next steps
   {kubectl} describe sr {run_name}
   {kubectl} get sr -o wide
   {kubectl} logs deploy/{RELEASE}-operator
   {kubectl} wait sr {run_name} --for=condition=Complete
   {relative_to_checkout(workspace.bin_folder / "helm")} list
   make demo DATA=your.csv    your own readings: TS,Device,Tag,Value
-  make down                  removes all of it""",
+  make down                  removes everything""",
     )

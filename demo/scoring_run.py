@@ -1,4 +1,4 @@
-"""Creates the demo's ScoringRun and follows it to its end."""
+"""The demo's ScoringRun, from its creation to its end."""
 
 import sys
 import time
@@ -22,7 +22,7 @@ _POLL_INTERVAL_SECONDS = 1
 
 
 def delete_runs(kube: KubeCommands) -> None:
-    """Delete what an earlier demo's runs left, and wait until none of their scorers can write any more."""
+    """Delete the runs and Jobs of earlier demos, and wait until their scorers have ended."""
     if kube.run_kubectl("get", "crd", SCORING_RUNS, "--ignore-not-found", "--output=name"):
         kube.run_kubectl("delete", SCORING_RUNS, "--all", "--wait", "--timeout=60s")
     mine = ["--selector", "fleetscore.dev/run", "--cascade=foreground"]
@@ -30,7 +30,7 @@ def delete_runs(kube: KubeCommands) -> None:
 
 
 def create_run(target: Target, window: Window) -> str:
-    """Apply examples/scoringrun.yaml for a window; the run's name."""
+    """Apply examples/scoringrun.yaml for a window and return the run's name."""
     manifest = yaml.safe_load((workspace.CHECKOUT / "examples" / "scoringrun.yaml").read_text())
     manifest["metadata"]["name"] = f"demo-{_name_suffix(window.start)}"
     manifest["spec"]["window"] = {
@@ -44,7 +44,11 @@ def create_run(target: Target, window: Window) -> str:
 
 
 def follow_run(kube: KubeCommands, name: str) -> dict[str, Any]:
-    """Show a run's progress until it ends; its last state. DemoError where it does not end in ten minutes."""
+    """Print a run's progress until it ends and return the run.
+
+    Raises:
+        DemoError: The run did not end in ten minutes.
+    """
     started = time.monotonic()
     shown = ""
     while True:
@@ -68,7 +72,7 @@ def follow_run(kube: KubeCommands, name: str) -> dict[str, Any]:
 
 
 def wait_for_report(kube: KubeCommands, name: str, progress: StepProgress) -> list[str]:
-    """Wait until the window's report is written; what is wrong where it is not."""
+    """Wait until the window's report is written and return the problems, if it is not."""
     with progress.step("waiting for the window's report", usual_seconds=10):
         deadline = time.monotonic() + _REPORT_TIMEOUT_SECONDS
         while time.monotonic() < deadline:
@@ -78,19 +82,19 @@ def wait_for_report(kube: KubeCommands, name: str, progress: StepProgress) -> li
             if reported and reported[0]["status"] == "True":
                 return []
             if reported and reported[0]["status"] == "False":
-                return [f"there is no report: {reported[0]['reason']}: {reported[0]['message']}"]
+                return [f"the report is missing: {reported[0]['reason']}: {reported[0]['message']}"]
             time.sleep(_POLL_INTERVAL_SECONDS)
-    return [f"the report did not come in {format_duration(_REPORT_TIMEOUT_SECONDS)}"]
+    return [f"the report was not written in {format_duration(_REPORT_TIMEOUT_SECONDS)}"]
 
 
 def has_ended(run: Mapping[str, Any]) -> bool:
-    """Whether a run is Complete or Failed."""
+    """Return True if a run is Complete or Failed."""
     conditions = run.get("status", {}).get("conditions", [])
     return any(each["type"] in ("Complete", "Failed") and each["status"] == "True" for each in conditions)
 
 
 def progress_text(run: Mapping[str, Any]) -> str:
-    """A run's state in a line, e.g. ``demo-...: Running, 7 of 12 devices done, 4 active``."""
+    """Return a run's state in a line, e.g. ``demo-...: Running, 7 of 12 devices done, 4 active``."""
     status = run.get("status", {})
     devices = status.get("devices", {})
     done = sum(devices.get(key, 0) for key in ("scored", "partial", "empty", "failed", "notRun", "alreadyScored"))
@@ -102,10 +106,8 @@ def progress_text(run: Mapping[str, Any]) -> str:
 
 
 def troubleshooting_hint(name: str) -> str:
-    """Where to look when a run is not as it should be."""
-    return (
-        f"look at: .local/bin/kubectl describe sr {name}; .local/bin/kubectl logs deploy/{workspace.RELEASE}-operator"
-    )
+    """Return the commands that show why a run has problems."""
+    return f"run: .local/bin/kubectl describe sr {name}; .local/bin/kubectl logs deploy/{workspace.RELEASE}-operator"
 
 
 def _name_suffix(instant: datetime) -> str:

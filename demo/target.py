@@ -1,4 +1,4 @@
-"""What the demo runs against, wherever that is."""
+"""The cluster and the storage that the demo uses."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from demo.workspace import Workspace
 
 @dataclass(frozen=True)
 class Image:
-    """An image as the chart's values name it; `content` changes whenever what is in it does."""
+    """An image in the chart's values; `content_key` changes with its content."""
 
     repository: str
     tag: str
@@ -19,10 +19,10 @@ class Image:
 
 @dataclass(frozen=True)
 class Target:
-    """A cluster with both images in reach, and a blob storage.
+    """A cluster that can pull both images, and a blob storage.
 
-    `account_url` and `connection_string` are as pods reach the storage; `client` is as this machine does. `where` is
-    the place on this machine for what comes of it.
+    Pods use `account_url` and `connection_string` for the storage, this machine uses `client`. Results are written to
+    `workspace`.
     """
 
     workspace: Workspace

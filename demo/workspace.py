@@ -1,4 +1,4 @@
-"""Where the demo keeps things: all in the checkout's `.local`, but the cluster, which has its own place."""
+"""The folders of the demo: all in the checkout's `.local`, except those of the cluster and of Azurite."""
 
 import json
 import shlex
@@ -17,24 +17,24 @@ RELEASE = "fleetscore"
 
 @dataclass(frozen=True)
 class Workspace:
-    """The folder of everything, and the cluster's name; others than the demo's own are for tests."""
+    """The root folder and the cluster's name; tests use other values than the defaults."""
 
     root: Path = CHECKOUT / ".local"
     cluster: str = "demo"
 
     @property
     def bin_folder(self) -> Path:
-        """The two programs, kubectl and helm, set to the demo's cluster."""
+        """The folder of kubectl and helm, configured for the demo's cluster."""
         return self.root / "bin"
 
     @property
     def demo_folder(self) -> Path:
-        """What the demo made."""
+        """The folder of the demo's files."""
         return self.root / "demo"
 
     @property
     def local_demo_folder(self) -> Path:
-        """What demo-local made."""
+        """The folder of the files of demo-local."""
         return self.root / "demo-local"
 
     @property
@@ -44,11 +44,11 @@ class Workspace:
 
     @property
     def azurite_folder(self) -> Path:
-        """Where the demo's Azurite keeps its blobs: beside the cluster, one per machine as that is."""
+        """The folder of the demo's Azurite, next to the clusters' folder: one per machine, like the cluster."""
         return clusters_dir().parent / f"azurite-{self.cluster}"
 
     def read_state(self) -> dict[str, Any]:
-        """What the last demo wrote down about where it runs; empty where there was none."""
+        """Return the state that the last demo wrote, or an empty mapping."""
         try:
             state: dict[str, Any] = json.loads((self.demo_folder / "state.json").read_text())
         except (FileNotFoundError, ValueError):
@@ -56,12 +56,12 @@ class Workspace:
         return state
 
     def write_state(self, state: Mapping[str, Any]) -> None:
-        """Write down where the demo runs, so that `down` ends the right thing."""
+        """Write the location of the demo's cluster, which `down` reads."""
         self.demo_folder.mkdir(parents=True, exist_ok=True)
         (self.demo_folder / "state.json").write_text(json.dumps(state))
 
     def write_wrappers(self, programs: Mapping[str, Path]) -> None:
-        """Put programs into `bin`, set to the demo's cluster and namespace."""
+        """Write wrappers of programs into `bin`, configured for the demo's cluster and namespace."""
         self.bin_folder.mkdir(parents=True, exist_ok=True)
         for name, program in programs.items():
             wrapper = self.bin_folder / name
@@ -71,12 +71,12 @@ class Workspace:
 
 
 def recreate_folder(folder: Path) -> Path:
-    """An empty folder in place of whatever is there."""
+    """Delete a folder with its content, create it again, and return it."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
 
 
 def relative_to_checkout(path: Path) -> Path:
-    """A path as the checkout's user would type it."""
+    """Return a path relative to the checkout, if it is in the checkout."""
     return path.relative_to(CHECKOUT) if path.is_relative_to(CHECKOUT) else path

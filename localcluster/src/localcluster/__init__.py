@@ -1,9 +1,9 @@
-"""A real Kubernetes on one Debian machine that has none, from pinned sources.
+"""A Kubernetes cluster on one Debian machine, built from pinned sources.
 
-`localcluster up` builds what is missing (tools.py), starts a control plane (controlplane.py) and gives it nodes: real
-ones whose pods are containers (node.py), simulated ones (kwok.py), or none. `localcluster down` leaves nothing but
-the cache of built tools. Several clusters stand side by side, told apart by name: each has its own slot of ports and
-addresses (slots.py), its own directory (paths.py) and its own table of processes (processes.py).
+`localcluster up` builds missing tools (toolchain/), starts a control plane (kubernetes/) and adds nodes (nodes/): one
+whose pods are containers, simulated ones, or none. `localcluster down` removes everything except the cache of built
+tools. One machine can run several clusters. Each cluster has a name, a slot of ports and addresses (allocation.py), a
+folder (paths.py) and marked processes (processes.py).
 
-What does not live here: anything that knows about fleets, scoring or the operator.
+The package does not know fleets, scoring or the operator.
 """

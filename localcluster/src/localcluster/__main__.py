@@ -13,13 +13,17 @@ from localcluster.errors import ClusterError
 from localcluster.paths import cluster_dir
 from localcluster.progress import StepProgress
 
-_EXIT_INTERRUPTED = 130  # what a shell says of a program that Ctrl-C ended
+_EXIT_INTERRUPTED = 130  # a shell's exit code for a program that Ctrl-C ended
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns its exit code: 0, 1 with what is wrong and what to do, 130 when interrupted."""
+    """Run a command and return its exit code.
+
+    Returns:
+        0 on success, 1 after an error that is printed with its next step, 130 after an interrupt.
+    """
     parsed = _parser().parse_args(arguments)
-    # Ended by `kill` or a closed terminal, it clears up as after Ctrl-C (which shells' background jobs ignore).
+    # `kill` and a closed terminal clean up as Ctrl-C does. Background jobs of a shell ignore Ctrl-C.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _raise_interrupt)
     try:
@@ -28,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("interrupted; the next up or down clears away what may be left", file=sys.stderr)
+        print("interrupted; the next up or down removes the remains", file=sys.stderr)
         return _EXIT_INTERRUPTED
     return 0
 
@@ -38,29 +42,30 @@ def _raise_interrupt(_number: int, _frame: types.FrameType | None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="localcluster", description="A real Kubernetes on a machine that has none.")
+    parser = argparse.ArgumentParser(prog="localcluster", description="Run a Kubernetes cluster on this machine.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    up = commands.add_parser("up", help="bring a cluster up; what it lacks is built first (once, about ten minutes)")
+    up = commands.add_parser("up", help="start a cluster; missing tools are built first (once, about ten minutes)")
     up.add_argument(
         "--nodes",
         default="container",
-        help="container (pods are real), kwok:N (N simulated nodes), both with a comma, or none; default: %(default)s",
+        help="container (pods are containers), kwok:N (N simulated nodes), both joined by a comma, or none; default: "
+        "%(default)s",
     )
     up.set_defaults(command=_up)
 
-    down = commands.add_parser("down", help="take a cluster down, leaving nothing behind but the cache of built tools")
+    down = commands.add_parser("down", help="remove a cluster, except the cache of built tools")
     down.add_argument("--all", action="store_true", help="all clusters of this machine")
     down.set_defaults(command=_down)
 
-    commands.add_parser("status", help="what clusters there are and how they are").set_defaults(command=_status)
+    commands.add_parser("status", help="list the clusters and their states").set_defaults(command=_status)
 
-    load = commands.add_parser("load-image", help="give a cluster's node an image from a docker or OCI archive")
+    load = commands.add_parser("load-image", help="load an image from a docker or OCI archive into a cluster's node")
     load.add_argument("archive", type=Path, metavar="ARCHIVE", help="the archive, e.g. of docker save")
     load.set_defaults(command=_load_image)
 
     for command in (up, down, load):
-        command.add_argument("--name", default="default", help="which cluster; default: %(default)s")
+        command.add_argument("--name", default="default", help="the name of the cluster; default: %(default)s")
     return parser
 
 
@@ -90,9 +95,7 @@ def _describe(name: str) -> list[str]:
     try:
         cluster = Cluster.open(name)
     except ClusterError:
-        return [
-            f"{name}: half-made or being made, {len(running)} processes; localcluster down --name {name} removes it"
-        ]
+        return [f"{name}: incomplete or starting, {len(running)} processes; localcluster down --name {name} removes it"]
     missing = sorted(set(cluster.roles()) - set(running.values()))
     state = f"without {', '.join(missing)}" if missing else "up" if cluster.is_healthy() else "not answering"
     numbers = " ".join(f"{role}:{pid}" for pid, role in sorted(running.items()))

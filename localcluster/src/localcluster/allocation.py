@@ -1,4 +1,4 @@
-"""A slot is what tells the clusters of one machine apart: a block of ports and a private network of its own."""
+"""Slots: each cluster of a machine has a slot with its own ports and its own private network."""
 
 import ipaddress
 import socket
@@ -9,7 +9,7 @@ from pathlib import Path
 from localcluster.errors import ClusterError
 
 MAX_SLOTS = 32
-# Below the range from which Linux takes ports for outgoing connections, and below Kubernetes' own node ports.
+# Below Linux's range of ephemeral ports and below Kubernetes' range of node ports.
 _FIRST_PORT = 24600
 _PORTS_PER_SLOT = 10
 _FIRST_NETWORK = 160
@@ -17,12 +17,12 @@ _FIRST_NETWORK = 160
 
 @dataclass(frozen=True)
 class Slot:
-    """Ports of the machine and addresses that one cluster uses."""
+    """The ports and addresses of one cluster."""
 
     number: int
 
     def port(self, process: str) -> int:
-        """The port of a control plane process (or of `etcd-peer`)."""
+        """Return the port of a control plane process, or of `etcd-peer`."""
         return _FIRST_PORT + self.number * _PORTS_PER_SLOT + _PROCESSES.index(process)
 
     @property
@@ -32,22 +32,22 @@ class Slot:
 
     @property
     def network(self) -> ipaddress.IPv4Network:
-        """The /16 that everything below is taken from."""
+        """The /16 network that contains all addresses of the slot."""
         return ipaddress.IPv4Network(f"10.{_FIRST_NETWORK + self.number}.0.0/16")
 
     @property
     def pods(self) -> str:
-        """Addresses of pods that are containers."""
+        """The address range of pods that are containers."""
         return self._address("0.0/18")
 
     @property
     def simulated_pods(self) -> str:
-        """Addresses that kwok claims for its pods; nothing answers there."""
+        """The address range of simulated pods; no program listens there."""
         return self._address("64.1/18")
 
     @property
     def services(self) -> str:
-        """Cluster addresses of services; the first one is the API server's."""
+        """The address range of services; the first address is the API server's."""
         return self._address("192.0/20")
 
     @property
@@ -57,12 +57,12 @@ class Slot:
 
     @property
     def host(self) -> str:
-        """The machine's end of the link to the node: what pods and host programs both reach."""
+        """The machine's address on the link to the node; pods and programs of the machine reach it."""
         return self._address("255.1")
 
     @property
     def node(self) -> str:
-        """The node's end of that link."""
+        """The node's address on the link to the machine."""
         return self._address("255.2")
 
     def _address(self, rest: str) -> str:
@@ -73,10 +73,15 @@ _PROCESSES = ("kube-apiserver", "etcd", "etcd-peer", "kube-controller-manager", 
 
 
 def allocate(taken: Iterable[int], is_port_free: Callable[[int], bool], routes: list[ipaddress.IPv4Network]) -> Slot:
-    """The first slot that no cluster has, whose ports are free and whose network the machine does not route already.
+    """Return the first slot that is not taken, has free ports and has a network that is not routed yet.
+
+    Args:
+        taken: The numbers of the slots that clusters have.
+        is_port_free: The check of a TCP port.
+        routes: The networks that the machine routes.
 
     Raises:
-        ClusterError: there is none.
+        ClusterError: Every slot is taken or in conflict.
     """
     taken = set(taken)
     for number in range(MAX_SLOTS):
@@ -94,9 +99,9 @@ def allocate(taken: Iterable[int], is_port_free: Callable[[int], bool], routes: 
 
 
 def is_port_free(port: int) -> bool:
-    """Whether nothing of this machine listens on a TCP port."""
+    """Return True if no process of this machine listens on a TCP port."""
     with socket.socket() as probe:
-        # As a server would bind it: connections that linger after a close do not count.
+        # Bind as a server does: connections in TIME_WAIT do not count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("0.0.0.0", port))  # noqa: S104  bound for an instant, never listened on
@@ -106,7 +111,7 @@ def is_port_free(port: int) -> bool:
 
 
 def parse_routes(table: str) -> list[ipaddress.IPv4Network]:
-    """The networks in /proc/net/route's text; the default route is left out, it overlaps everything."""
+    """Return the networks in the text of /proc/net/route, without the default route, which overlaps every network."""
     networks = []
     for row in table.splitlines()[1:]:
         fields = row.split()
@@ -117,5 +122,5 @@ def parse_routes(table: str) -> list[ipaddress.IPv4Network]:
 
 
 def read_routes() -> list[ipaddress.IPv4Network]:
-    """The networks that this machine routes now."""
+    """Return the networks that this machine routes now."""
     return parse_routes(Path("/proc/net/route").read_text())

@@ -1,4 +1,4 @@
-"""A cluster as its users see it: brought up, opened by name, used, taken down.
+"""A cluster as its users see it: start, open by name, use, remove.
 
 cluster = Cluster.up(name="tests", nodes="kwok:4")
 cluster.kubectl("get", "nodes")
@@ -31,7 +31,7 @@ from localcluster.toolchain import tools
 
 
 class Cluster:
-    """One cluster; make it by `Cluster.up` or `Cluster.open`."""
+    """One cluster, created by `Cluster.up` or `Cluster.open`."""
 
     def __init__(self, name: str, record: ClusterRecord) -> None:
         self.name = name
@@ -59,21 +59,21 @@ class Cluster:
         progress: StepProgress | None = None,
         arguments: Mapping[str, Sequence[str]] | None = None,
     ) -> "Cluster":
-        """Bring a cluster up; one that is up already with the same nodes and arguments is returned as it is.
+        """Start a cluster, or return the running one if its nodes and arguments are the same.
 
-        What an `up` that was ended half-way, or a reboot, left behind under this name is cleared away first.
+        The remains of an interrupted `up` or of a reboot are removed first.
 
         Args:
-            name: tells clusters apart.
+            name: The name of the cluster.
             nodes: ``container``, ``kwok:N``, both joined by a comma, or ``none``.
-            progress: where to show what goes on.
-            arguments: further command line arguments per process, e.g.
+            progress: The printer of the steps.
+            arguments: Additional command line arguments per process, e.g.
                 ``{"kube-controller-manager": ["--kube-api-qps=1000"]}``.
 
         Raises:
-            PreflightError: the machine lacks something.
-            BuildError: a tool could not be built.
-            ClusterError: something did not start, or a different cluster of this name runs.
+            PreflightError: The machine lacks a requirement.
+            BuildError: A tool could not be built.
+            ClusterError: A process did not start, or a different cluster of this name runs.
         """
         progress = progress or StepProgress()
         layout = NodeLayout.parse(nodes)
@@ -89,7 +89,7 @@ class Cluster:
                 name, ClusterRecord(-1, str(layout), str(bin_folder), str(etcd), extra_arguments), progress
             )
             try:
-                cluster._start(progress)  # noqa: SLF001  a method of this very class
+                cluster._start(progress)  # noqa: SLF001  a method of this class
             except BaseException:
                 cluster_state.remove_remains(name)
                 raise
@@ -97,10 +97,10 @@ class Cluster:
 
     @classmethod
     def open(cls, name: str) -> "Cluster":
-        """A cluster that is up.
+        """Return a running cluster.
 
         Raises:
-            ClusterError: there is none of this name.
+            ClusterError: No cluster of this name is up.
         """
         record = cluster_state.read_record(name)
         if record is None or not record.ready:
@@ -118,7 +118,7 @@ class Cluster:
         if record.nodes != str(nodes) or record.arguments != arguments:
             raise ClusterError(
                 f"cluster {name!r} is up with nodes {record.nodes} and arguments {record.arguments}, which differ from "
-                f"what is asked for; take it down first: localcluster down --name {name}"
+                f"the requested ones; take it down first: localcluster down --name {name}"
             )
         return cluster
 
@@ -146,7 +146,7 @@ class Cluster:
             with progress.step("starting a node for real containers", usual_seconds=3):
                 self._node.write_configuration()
                 self._node.start(tools.ensure_tool("pause", progress=progress))
-        # Last: the controller manager takes about five seconds until then, in which the nodes start.
+        # Last: the controller manager needs about five seconds, and the nodes start meanwhile.
         with progress.step("waiting for the controller manager", usual_seconds=3):
             self._control_plane.wait_for_service_account("default")
         self._record.ready = True
@@ -159,7 +159,7 @@ class Cluster:
 
     @property
     def environment(self) -> dict[str, str]:
-        """An environment in which kubectl and helm use this cluster, as its administrator, and no proxy on the way."""
+        """The environment in which kubectl and helm use this cluster as its administrator, without a proxy."""
         direct = ",".join(filter(None, [os.environ.get("NO_PROXY") or os.environ.get("no_proxy"), self.host_address]))
         return os.environ | {"KUBECONFIG": str(self.kubeconfig), "NO_PROXY": direct, "no_proxy": direct}
 
@@ -170,34 +170,34 @@ class Cluster:
 
     @property
     def ca_certificate(self) -> Path:
-        """The certificate of the authority that vouches for the API server."""
+        """The certificate of the authority that signs the API server's certificate."""
         return self._control_plane.authority.certificate
 
     @property
     def host_address(self) -> str:
-        """An address of this machine that its own programs and the cluster's pods both reach."""
+        """An address of this machine that its programs and the cluster's pods reach."""
         return self._control_plane.address
 
     @property
     def audit_log(self) -> Path:
-        """What clients asked of the API server, one JSON event a line (audit.k8s.io/v1, level Metadata)."""
+        """The API server's audit log, one JSON event a line (audit.k8s.io/v1, level Metadata)."""
         return self._control_plane.audit_log
 
     @property
     def api(self) -> ApiClient:
-        """The API as its administrator."""
+        """A client of the API server with the administrator's rights."""
         return self._control_plane.create_api_client()
 
     def log(self, role: str) -> Path:
-        """The file with a process's output, e.g. of ``kube-controller-manager``."""
+        """Return the file with a process's output, e.g. of ``kube-controller-manager``."""
         return processes.log_path(self.folder, role)
 
     def is_healthy(self) -> bool:
-        """Whether every process of the cluster lives and the API server answers."""
+        """Return True if every process of the cluster runs and the API server is ready."""
         return set(self.roles()) <= set(processes.find_processes(self.folder).values()) and self.api.responds("/readyz")
 
     def roles(self) -> list[str]:
-        """The processes that the cluster consists of."""
+        """Return the roles of the cluster's processes."""
         return [
             "etcd",
             *CONTROL_PLANE_PROGRAMS,
@@ -206,10 +206,14 @@ class Cluster:
         ]
 
     def kubectl(self, *arguments: str, input: str | None = None) -> str:  # noqa: A002  as subprocess.run names it
-        """Run kubectl as the administrator and return what it prints.
+        """Run kubectl as the administrator and return its output.
+
+        Args:
+            arguments: The arguments of kubectl.
+            input: The text for its standard input.
 
         Raises:
-            ClusterError: it failed; the message is its own.
+            ClusterError: kubectl failed. The message has its error output.
         """
         command = [str(tools.ensure_program("kubectl")), *arguments]
         answer = subprocess.run(command, input=input, capture_output=True, text=True, check=False, env=self.environment)
@@ -228,7 +232,7 @@ class Cluster:
         self._control_plane.wait_for_crds()
 
     def create_token(self, namespace: str, service_account: str, lifetime_seconds: int = 3600) -> str:
-        """A token of a service account that is valid for `seconds`."""
+        """Return a token of a service account, valid for `lifetime_seconds`."""
         path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{service_account}/token"
         body = {
             "apiVersion": "authentication.k8s.io/v1",
@@ -238,60 +242,62 @@ class Cluster:
         return str(self.api.request("POST", path, body)["status"]["token"])
 
     def create_kubeconfig(self, namespace: str, service_account: str) -> Path:
-        """A kubeconfig that carries a fresh token of a service account, valid for a day."""
+        """Write a kubeconfig with a new token of a service account, valid for a day."""
         user = {"token": self.create_token(namespace, service_account, lifetime_seconds=24 * 3600)}
         path = self.folder / f"{namespace}.{service_account}.kubeconfig"
         return write_kubeconfig(path, server=self.server, ca=self.ca_certificate, user=user)
 
     def load_image(self, archive: Path) -> None:
-        """Give the node for real containers an image, from a docker or OCI archive.
+        """Load an image from a docker or OCI archive into the container node.
 
         Raises:
-            ClusterError: it is no such archive, or the cluster has no such node.
+            ClusterError: The archive is invalid, or the cluster has no container node.
         """
         self._require_container_node().load_image(archive)
 
     def use_registry(self, address: str, name: str = "") -> None:
-        """Let the node for real containers pull images from a registry that speaks plain HTTP.
+        """Let the container node pull images from a registry over plain HTTP.
 
         Args:
-            address: the registry's host and port.
-            name: how images' references begin, where that is not the address.
+            address: The registry's host and port.
+            name: The beginning of image references, if it is not the address.
 
         Raises:
-            ClusterError: the cluster has no such node.
+            ClusterError: The cluster has no container node.
         """
         self._require_container_node().use_registry(name or address, address)
 
     def _require_container_node(self) -> ContainerNode:
         if not self._node:
-            raise ClusterError(f"cluster {self.name!r} has no node for real containers; its nodes: {self.nodes}")
+            raise ClusterError(
+                f"cluster {self.name!r} has no node for real containers, only: {self.nodes}; "
+                "start one with nodes 'container'"
+            )
         return self._node
 
     def add_stage(self, stage: Mapping[str, Any]) -> None:
-        """Add a stage (see stages.py) for the simulated nodes' pods; one of the same name is replaced."""
+        """Add a stage (see nodes/stages.py) for pods on simulated nodes; replace a stage of the same name."""
         self.remove_stage(stage["metadata"]["name"])
         self.api.create(kwok.STAGES_PATH, stage)
 
     def remove_stage(self, name: str) -> None:
-        """Remove a stage; none of that name is as good."""
+        """Remove a stage, if it exists."""
         with suppress(ApiError):
             self.api.request("DELETE", f"{kwok.STAGES_PATH}/{name}")
 
     def stop(self, role: str, *, signal_number: signal.Signals = signal.SIGKILL) -> None:
-        """End one process, e.g. ``kube-apiserver``, and wait until it is gone."""
-        processes.stop_processes(
-            self.folder, [role], signal_number=signal_number, timeout_seconds=90
-        )  # a draining API server takes up to a minute
+        """End one process, e.g. ``kube-apiserver``, and wait until it has ended."""
+        # An API server that drains its connections takes up to a minute.
+        processes.stop_processes(self.folder, [role], signal_number=signal_number, timeout_seconds=90)
 
     def start(self, role: str) -> None:
-        """Start one process that `stop` ended; for API server and etcd, wait until the API is ready again.
+        """Start one process that `stop` ended; after the API server or etcd, wait until the API is ready.
 
-        kwok is then started anew: its watches would come back each in its own time, that of stages seconds after that
-        of pods, and it would not tell again what was lost, as a kubelet does.
+        kwok is then restarted. Its watches reconnect at different times, stages seconds after pods, and kwok does not
+        repeat a lost status update as a kubelet does.
 
-        A program that meets an API server without etcd gives up; in a real cluster something would start it again, here
-        `revive` does.
+        Other programs exit if the API server has no etcd. In a real cluster they are restarted; here call
+        `start_missing`.
         """
         if role == "kwok":
             processes.start_process(
@@ -318,5 +324,5 @@ class Cluster:
         self.start(role)
 
     def down(self) -> None:
-        """Take the cluster down and remove everything of it."""
+        """Remove the cluster."""
         cluster_state.remove_cluster(self.name)

@@ -1,4 +1,4 @@
-"""What is written down of a cluster, and how everything of one is removed, however far its `up` came."""
+"""The record of a cluster on disk, and the removal of a complete or incomplete cluster."""
 
 import json
 import shutil
@@ -17,26 +17,30 @@ from localcluster.progress import StepProgress
 
 @dataclass
 class ClusterRecord:
-    """What is written down of a cluster, in its folder's cluster.json."""
+    """The record of a cluster, stored as cluster.json in its folder."""
 
     slot: int
     nodes: str
     bin: str  # the folder with Kubernetes' programs
     etcd: str
     arguments: dict[str, list[str]] = field(default_factory=dict)
-    ready: bool = False  # false until everything is up: what is found so later is the remains of an `up` that was ended
+    ready: bool = False  # False until everything is up; a later command that finds False treats the cluster as remains
 
 
 def list_clusters() -> list[str]:
-    """The names of all clusters that have anything on this machine."""
+    """Return the names of all clusters that have files on this machine."""
     return sorted(path.name for path in clusters_dir().iterdir()) if clusters_dir().exists() else []
 
 
 def remove_cluster(name: str, *, progress: StepProgress | None = None) -> None:
-    """Take a cluster down, or clear away the remains of one; waits for a command that works on it.
+    """Remove a cluster or its remains, after any other command on the cluster has ended.
+
+    Args:
+        name: The name of the cluster.
+        progress: The printer of the wait for another command.
 
     Raises:
-        ClusterError: something of it cannot be removed.
+        ClusterError: A part of the cluster cannot be removed.
     """
     progress = progress or StepProgress()
     with hold_lock(lock_path(name), progress, f"another command on cluster {name}"):
@@ -44,15 +48,15 @@ def remove_cluster(name: str, *, progress: StepProgress | None = None) -> None:
 
 
 def lock_path(name: str) -> Path:
-    """The lock that a command on a cluster holds."""
+    """Return the lock file that a command on a cluster holds."""
     return cache_dir() / "locks" / f"{name}.lock"
 
 
 def remove_remains(name: str) -> None:
-    """Remove whatever there is of a cluster: processes and folder, however far its `up` came.
+    """Remove the processes, the node and the folder of a cluster, complete or not.
 
     Raises:
-        ClusterError: something of it cannot be removed.
+        ClusterError: A part of the cluster cannot be removed.
     """
     folder = cluster_dir(name)
     processes.stop_processes(folder)
@@ -65,23 +69,23 @@ def _remove_folder(folder: Path) -> None:
     while folder.exists():
         shutil.rmtree(folder, ignore_errors=True)
         if folder.exists() and time.monotonic() > deadline:
-            raise ClusterError(f"cannot remove {folder}; see what holds it: grep {folder} /proc/*/mounts")
-    # The folders above it only hold clusters.
+            raise ClusterError(f"cannot remove {folder}; find the process that uses it: grep {folder} /proc/*/mounts")
+    # The two parent folders contain only clusters.
     for parent in (folder.parent, folder.parent.parent):
         with suppress(OSError):
             parent.rmdir()
 
 
 def read_record(name: str) -> ClusterRecord | None:
-    """What is written down of a cluster, if anything."""
+    """Return the record of a cluster, or None if it is missing or has another version's fields."""
     try:
         return ClusterRecord(**json.loads((cluster_dir(name) / "cluster.json").read_text()))
-    except (FileNotFoundError, TypeError, ValueError):  # none, or of another version: remains to be cleared away
+    except (FileNotFoundError, TypeError, ValueError):
         return None
 
 
 def write_record(name: str, record: ClusterRecord) -> None:
-    """Write a cluster's record down, making its folder where it is not there yet."""
+    """Write a cluster's record; create its folder if it is missing."""
     folder = cluster_dir(name)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     unfinished = folder / "cluster.json.unfinished"

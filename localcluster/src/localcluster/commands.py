@@ -1,4 +1,4 @@
-"""Runs a command whose output matters only when it fails."""
+"""Commands whose output is shown only on failure."""
 
 import shlex
 import subprocess
@@ -14,12 +14,12 @@ def run_command(command: Sequence[str], folder: Path, *, environment: Mapping[st
     """Run a command in a folder and wait for it.
 
     Args:
-        command: program and arguments.
-        folder: where it runs.
-        environment: all of its environment; by default this process's own.
+        command: The program and its arguments.
+        folder: The working folder.
+        environment: The complete environment. The default is this process's environment.
 
     Raises:
-        BuildError: it failed; the message ends with what it said last.
+        BuildError: The command failed. The message ends with the last lines of its output.
     """
     answer = subprocess.run(
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False

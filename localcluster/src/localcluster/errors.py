@@ -2,12 +2,12 @@
 
 
 class ClusterError(Exception):
-    """Something went wrong that its message explains: the command line prints it without a traceback."""
+    """An error that the command line prints without a traceback."""
 
 
 class BuildError(ClusterError):
-    """A tool could not be built or brought in."""
+    """The build or the installation of a tool failed."""
 
 
 class PreflightError(ClusterError):
-    """The machine lacks something; the message is the whole table of what, and how to mend it."""
+    """The machine lacks requirements; the message is a table of them with a fix for each."""

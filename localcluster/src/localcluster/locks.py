@@ -1,4 +1,4 @@
-"""File locks between commands; the kernel frees them when their holder ends, however it ends."""
+"""File locks between commands; the kernel releases a lock when its process ends."""
 
 import fcntl
 from collections.abc import Iterator
@@ -10,7 +10,13 @@ from localcluster.progress import StepProgress
 
 @contextmanager
 def hold_lock(path: Path, progress: StepProgress, holder_description: str) -> Iterator[None]:
-    """Hold the lock file at `path` while the body runs; wait, saying for whom, while another process has it."""
+    """Hold a file lock while the body runs; wait while another process holds it.
+
+    Args:
+        path: The lock file. It is created if it does not exist.
+        progress: The printer that shows the wait.
+        holder_description: The expected holder, such as ``another build of images``.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         try:

@@ -1,8 +1,8 @@
-"""The processes of a cluster: started apart from the command that starts them, found again by a mark they carry.
+"""The processes of a cluster, which outlive the command that starts them and are found by a mark.
 
-The mark is an environment variable with the cluster's folder and the process's role. It is read from the kernel, not
-from a file, so there is no table that a crash could leave out of date: a process is found however its starter ended,
-and a stranger that was given a recorded pid is never taken for ours. Signals go through a pidfd for the same reason.
+The mark is an environment variable with the cluster's folder and the process's role. The mark is read from /proc, not
+from a file that a crash could leave stale. So a process is found however its starter ended, and another process that
+reuses a pid is not mistaken for it. Signals use a pidfd for the same reason.
 """
 
 import contextlib
@@ -21,13 +21,20 @@ _MARK_VARIABLE = "LOCALCLUSTER_PROCESS"
 def start_process(
     folder: Path, role: str, command: Sequence[str], *, environment: Mapping[str, str] | None = None
 ) -> int:
-    """Start a process in its own session, its output appended to ``logs/<role>.log``; returns its pid."""
+    """Start a process in a session of its own and return its pid.
+
+    Args:
+        folder: The cluster's folder. The output is appended to ``logs/<role>.log`` in it.
+        role: The process's role, such as ``etcd``.
+        command: The program and its arguments.
+        environment: Variables to add to this process's environment.
+    """
     logs = log_path(folder, role)
     logs.parent.mkdir(parents=True, exist_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-    # The cluster's programs talk to each other: a proxy for the world outside must not come between them.
+    # The cluster's programs connect to each other directly, not through a proxy for the internet.
     inherited = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-    # posix_spawn, not Popen: the process outlives this command and is nobody's child to wait for.
+    # posix_spawn, not Popen: the process outlives this command, which does not wait for it.
     return os.posix_spawnp(
         command[0],
         list(command),
@@ -42,12 +49,12 @@ def start_process(
 
 
 def log_path(folder: Path, role: str) -> Path:
-    """The file with a process's output."""
+    """Return the file with a process's output."""
     return folder / "logs" / f"{role}.log"
 
 
 def find_processes(folder: Path, roles: Sequence[str] | None = None) -> dict[int, str]:
-    """The living processes of a cluster by pid, with their roles; only those of `roles` where given."""
+    """Return the roles of a cluster's running processes by pid, limited to `roles` if given."""
     found = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -67,13 +74,13 @@ def _role_of(folder: Path, pid: int) -> str | None:
 
 
 def _read_environment(pid: int) -> bytes:
-    """A process's environment, empty where it has ended or is another user's."""
+    """Return a process's environment, or nothing if the process ended or belongs to another user."""
     folder = Path(f"/proc/{pid}")
     deadline = time.monotonic() + 1
     try:
         while not (environment := (folder / "environ").read_bytes()):
-            # For a moment, while a process turns into another program, it has neither environment nor command line,
-            # though it is no zombie or kernel thread (those have no program): look again, or ours would be missed.
+            # During exec a process has neither an environment nor a command line for a moment. Zombies and kernel
+            # threads have no program, so a process with a program is read again.
             (folder / "exe").readlink()
             if (folder / "cmdline").read_bytes() or time.monotonic() > deadline:
                 return (folder / "environ").read_bytes()
@@ -84,7 +91,7 @@ def _read_environment(pid: int) -> bytes:
 
 
 def _is_containerd_shim(pid: int) -> bool:
-    """Whether it is one of containerd's shims: they have its mark, and outlive it when it alone is stopped."""
+    """Return True for containerd's shims, which inherit its mark and outlive it."""
     try:
         return Path(f"/proc/{pid}/comm").read_text().startswith("containerd-shim")
     except OSError:
@@ -98,14 +105,20 @@ def stop_processes(
     signal_number: signal.Signals = signal.SIGKILL,
     timeout_seconds: float = 60,
 ) -> None:
-    """Signal a cluster's processes (those of `roles`, or all) and wait until they are gone.
+    """Signal a cluster's processes and wait until they end.
+
+    Args:
+        folder: The cluster's folder.
+        roles: The roles to stop. The default is every role.
+        signal_number: The signal to send.
+        timeout_seconds: The time limit in seconds.
 
     Raises:
-        ClusterError: one is still there after `seconds`.
+        ClusterError: A process still runs after the time limit.
     """
     deadline = time.monotonic() + timeout_seconds
     signalled: set[int] = set()
-    # Again and again: what is being killed may be starting something at that moment.
+    # Repeat: a process that is being killed may start another one at that moment.
     while living := find_processes(folder, roles):
         for pid in living.keys() - signalled:
             _send_signal(folder, pid, signal_number)
@@ -119,7 +132,7 @@ def stop_processes(
 
 def _send_signal(folder: Path, pid: int, signal_number: signal.Signals) -> None:
     with _pidfd(pid) as handle:
-        # The pidfd now names one process for good: make sure it is the one we mean, then signal that one.
+        # The pidfd refers to one process even if its pid is reused: check that process, then signal it.
         if handle is not None and _role_of(folder, pid) is not None:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(handle, signal_number)
@@ -130,7 +143,7 @@ def _wait_for_exit(pid: int, deadline: float) -> None:
         if handle is not None:
             select.select([handle], [], [], max(0.0, deadline - time.monotonic()))
     with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)  # where this very command started it, nobody else would reap it
+        os.waitpid(pid, os.WNOHANG)  # reaps the process if this command started it
 
 
 @contextlib.contextmanager
@@ -149,10 +162,17 @@ def _pidfd(pid: int) -> Iterator[int | None]:
 def wait_until(
     folder: Path, role: str, is_ready: Callable[[], bool], *, timeout_seconds: float, description: str
 ) -> None:
-    """Wait until `ready()` holds while the process lives.
+    """Wait until `is_ready` returns True while the process runs.
+
+    Args:
+        folder: The cluster's folder.
+        role: The role of the process.
+        is_ready: The condition to wait for.
+        timeout_seconds: The time limit in seconds.
+        description: A description of the condition, for the error message.
 
     Raises:
-        ClusterError: the process ended, or `seconds` went by; with the end of its log.
+        ClusterError: The process ended or the time limit passed. The message has the end of the log.
     """
     deadline = time.monotonic() + timeout_seconds
     while not is_ready():
@@ -160,11 +180,12 @@ def wait_until(
             raise ClusterError(f"{role} ended while waiting for {description}:\n{_log_tail(folder, role)}")
         if time.monotonic() > deadline:
             raise ClusterError(
-                f"{description}: not after {timeout_seconds:.0f} s; the end of {role}'s log:\n{_log_tail(folder, role)}"
+                f"{role} did not become ready in {timeout_seconds:.0f} s, waiting for {description}; "
+                f"the end of its log:\n{_log_tail(folder, role)}"
             )
         time.sleep(0.1)
 
 
 def _log_tail(folder: Path, role: str) -> str:
     lines = log_path(folder, role).read_text(errors="replace").splitlines()
-    return "\n".join([*lines[-15:], f"(all of it: {log_path(folder, role)})"])
+    return "\n".join([*lines[-15:], f"(complete log: {log_path(folder, role)})"])

@@ -1,7 +1,7 @@
-"""One line that says what is going on, for how long, and how long it usually takes.
+"""The progress line of a step: its description, its elapsed time and its usual time.
 
-On a terminal the line is rewritten each second; elsewhere (a log, CI) a line is printed at the start, then every 15
-seconds, then at the end. Steps do not nest: a step inside a step prints its own lines.
+A terminal shows one line that is rewritten every second. A log gets a line at the start, every 15 seconds and at the
+end. Steps do not nest: a step within a step prints its own lines.
 """
 
 import sys
@@ -16,22 +16,22 @@ _TERMINAL_INTERVAL_SECONDS = 1.0
 
 
 def format_duration(seconds: float) -> str:
-    """Seconds as minutes and seconds, e.g. ``6:40``."""
+    """Return a duration in seconds as minutes and seconds, e.g. ``6:40``."""
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
 def progress_line(description: str, elapsed_seconds: float, usual_seconds: float | None) -> str:
-    """The progress line, e.g. ``building helm: 0:31 (usually 2:20)``."""
+    """Return the progress line, e.g. ``building helm: 0:31 (usually 2:20)``."""
     usual = "" if usual_seconds is None else f" (usually {format_duration(usual_seconds)})"
     return f"{description}: {format_duration(elapsed_seconds)}{usual}"
 
 
 class StepProgress:
-    """Prints the steps of a command.
+    """A printer of the steps of a command.
 
     Args:
-        stream: where to print; standard error by default, so that standard output stays the command's result.
-        now: the clock, in seconds.
+        stream: The stream to print to. The default is standard error; standard output has the command's result.
+        now: The clock in seconds.
     """
 
     def __init__(self, stream: TextIO | None = None, *, now: Callable[[], float] = time.monotonic) -> None:
@@ -41,14 +41,19 @@ class StepProgress:
         self._lock = threading.Lock()
 
     def print_line(self, text: str) -> None:
-        """Print one line as it is."""
+        """Print one line."""
         with self._lock:
             self._stream.write(text + "\n")
             self._stream.flush()
 
     @contextmanager
     def step(self, description: str, *, usual_seconds: float | None = None) -> Iterator[None]:
-        """Show `what` as going on while the body runs, and how it ended."""
+        """Show the step's progress while the body runs, then how long it took.
+
+        Args:
+            description: The step, such as ``building helm``.
+            usual_seconds: The usual duration in seconds, if known.
+        """
         started = self._now()
         done = threading.Event()
         interval = _TERMINAL_INTERVAL_SECONDS if self._terminal else _LOG_INTERVAL_SECONDS

@@ -1,4 +1,4 @@
-"""What a cluster with given nodes needs built or installed."""
+"""Builds and installs the programs of a cluster."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from localcluster.toolchain import debian, tools
 
 
 def needs_build(nodes: NodeLayout) -> bool:
-    """Whether any tool for a cluster with these nodes still has to be built."""
+    """Return True if a tool for a cluster with these nodes is not built yet."""
     needed = {"kubernetes": [*CONTROL_PLANE_PROGRAMS, *nodes.programs], "etcd": ["etcd"]}
     needed |= {"kwok": ["kwok"]} if nodes.simulated else {}
     needed |= {"pause": ["pause"]} if nodes.container else {}
@@ -17,7 +17,11 @@ def needs_build(nodes: NodeLayout) -> bool:
 
 
 def ensure(nodes: NodeLayout, progress: StepProgress) -> tuple[Path, Path]:
-    """Build and install what is missing; returns the folder of Kubernetes' programs, and etcd's program."""
+    """Build and install missing programs.
+
+    Returns:
+        The folder of Kubernetes' programs, and the etcd program.
+    """
     kubernetes = tools.ensure_tool("kubernetes", [*CONTROL_PLANE_PROGRAMS, *nodes.programs], progress=progress)
     etcd = tools.ensure_program("etcd", progress=progress)
     if nodes.simulated:

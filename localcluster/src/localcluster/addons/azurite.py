@@ -1,8 +1,8 @@
-"""Azurite, the Azure Storage emulator: one process per folder (nodejs.py installs it).
+"""Azurite, the Azure Storage emulator: one process per folder (toolchain/nodejs.py installs it).
 
-The account's key is made for the folder, not the well-known one of the emulator, since the demo's Azurite listens where
-pods can reach it. Only the blob service runs. Kept to: what starts and stops it and makes the containers; whoever reads
-and writes blobs brings a client of their own.
+The account's key is generated per folder and is not the emulator's well-known key, because pods reach the demo's
+Azurite over the network. Only the blob service runs. This module starts and stops Azurite and creates containers; a
+client that reads or writes blobs lives elsewhere.
 """
 
 import base64
@@ -34,7 +34,7 @@ _API_VERSION = "2023-11-03"
 
 @dataclass(frozen=True)
 class OAuth:
-    """Makes Azurite speak TLS and accept bearer tokens: PEM files of its certificate and key."""
+    """The PEM files of a certificate and key, with which Azurite serves TLS and accepts bearer tokens."""
 
     certificate: Path
     key: Path
@@ -42,9 +42,9 @@ class OAuth:
 
 @dataclass(frozen=True)
 class Azurite:
-    """A running Azurite; as a context manager it is stopped at the end.
+    """A running Azurite; as a context manager it stops at the end.
 
-    Its folder holds ``data/``, ``logs/azurite.log``, the account's key and the address, so that `open` finds it again.
+    Its folder contains ``data/``, ``logs/azurite.log``, the account's key and the address, which `open` reads.
     """
 
     folder: Path
@@ -64,24 +64,24 @@ class Azurite:
         progress: StepProgress | None = None,
         containers: Sequence[str] = CONTAINERS,
     ) -> Self:
-        """Start it in a folder that is new or empty, wait until it answers, and make the containers.
+        """Start Azurite, wait until it responds, and create the containers.
 
         Args:
-            folder: where its data, log, key and address go.
-            host: the address to listen on.
-            port: 0 takes a free one.
-            oauth: serve TLS and accept tokens; else plain HTTP with the account's key or a SAS.
-            progress: where to show an installation; standard error by default.
-            containers: the blob containers to make.
+            folder: A new or empty folder for data, log, key and address.
+            host: The address to listen on.
+            port: The port to listen on; 0 selects a free port.
+            oauth: Serve TLS and accept bearer tokens. The default is plain HTTP with the account's key or a SAS.
+            progress: The printer of an installation. The default prints to standard error.
+            containers: The blob containers to create.
 
         Raises:
-            ClusterError: it did not start; the message has the end of its log.
+            ClusterError: Azurite did not start. The message has the end of its log.
         """
         folder = folder.resolve()
         program = install_azurite(progress or StepProgress())
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
-            raise ClusterError(f"{folder}: not empty; Azurite starts in a fresh folder only")
+            raise ClusterError(f"{folder} is not empty; start Azurite in a new folder")
         azurite = cls(folder, host, port or _free_port(host), base64.b64encode(secrets.token_bytes(64)).decode(), oauth)
         (folder / "data").mkdir()
         (folder / "key").touch(mode=0o600)
@@ -97,10 +97,8 @@ class Azurite:
             "-l",
             str(folder / "data"),
         ]
-        command += [
-            "--disableTelemetry",
-            "--skipApiVersionCheck",
-        ]  # the SDK names API versions that Azurite has not heard of
+        # The SDK requests API versions that Azurite does not know.
+        command += ["--disableTelemetry", "--skipApiVersionCheck"]
         if oauth:
             command += ["--oauth", "basic", "--cert", str(oauth.certificate), "--key", str(oauth.key)]
         processes.start_process(folder, _ROLE, command, environment={"AZURITE_ACCOUNTS": f"{ACCOUNT}:{azurite.key}"})
@@ -117,7 +115,7 @@ class Azurite:
 
     @classmethod
     def open(cls, folder: Path) -> Self | None:
-        """The Azurite (without OAuth) that runs in a folder and answers; None where none does."""
+        """Return the Azurite without OAuth that runs in a folder, or None if none responds."""
         folder = folder.resolve()
         try:
             host, port = (folder / "address").read_text().split()
@@ -133,7 +131,7 @@ class Azurite:
 
     @property
     def connection_string(self) -> str:
-        """The connection string with the account's key, as Azure's clients take it."""
+        """The connection string with the account's key, for Azure's clients."""
         scheme = self.url.partition(":")[0]
         parts = {
             "DefaultEndpointsProtocol": scheme,
@@ -145,11 +143,11 @@ class Azurite:
 
     @property
     def log(self) -> Path:
-        """What the process printed."""
+        """The file with the process's output."""
         return processes.log_path(self.folder, _ROLE)
 
     def responds(self) -> bool:
-        """Whether it answers requests."""
+        """Return True if Azurite responds to a request."""
         try:
             self._request("GET", "", "comp", "list")
         except (OSError, http.client.HTTPException):
@@ -157,16 +155,19 @@ class Azurite:
         return True
 
     def create_container(self, name: str) -> None:
-        """Make a blob container; fine where it exists."""
+        """Create a blob container, if it does not exist."""
         status = self._request("PUT", f"/{name}", "restype", "container")
         if status not in (HTTPStatus.CREATED, HTTPStatus.CONFLICT):
-            raise ClusterError(f"Azurite refused to make the container {name} (status {status}); see {self.log}")
+            raise ClusterError(f"Azurite did not create the container {name} (status {status}); see {self.log}")
 
     def _request(self, method: str, path: str, parameter: str, value: str) -> int:
-        """The status of one request without a body, signed with the account's key (the REST API's Shared Key)."""
+        """Send a request without a body and return the status code.
+
+        The request is signed with the account's key (Azure Storage REST API, "Authorize with Shared Key").
+        """
         headers = {"x-ms-date": email.utils.formatdate(usegmt=True), "x-ms-version": _API_VERSION}
-        # After the method eleven standard headers, all absent. The account stands twice in the resource: as itself, and
-        # as the first segment of the path.
+        # Eleven standard headers follow the method, all absent. The resource contains the account twice: as the account
+        # and as the first segment of the path.
         lines = [method, *[""] * 11, *(f"{key}:{value}" for key, value in headers.items())]
         lines += [f"/{ACCOUNT}/{ACCOUNT}{path}", f"{parameter}:{value}"]
         digest = hmac.new(base64.b64decode(self.key), "\n".join(lines).encode(), hashlib.sha256).digest()
@@ -185,7 +186,7 @@ class Azurite:
         return http.client.HTTPSConnection(self.host, self.port, timeout=5, context=context)
 
     def stop(self) -> None:
-        """End the process; its folder stays. Fine where it has ended already."""
+        """End the process, if it runs; keep its folder."""
         stop(self.folder)
 
     def __enter__(self) -> Self:
@@ -198,7 +199,7 @@ class Azurite:
 
 
 def stop(folder: Path) -> None:
-    """End whatever Azurite runs in a folder, a half-started one too."""
+    """End the Azurite of a folder, even if it is still starting."""
     processes.stop_processes(folder, [_ROLE], signal_number=signal.SIGKILL)
 
 

@@ -1,7 +1,7 @@
-"""Karpenter with its kwok provider: an autoscaler of simulated nodes, as node auto-provisioning on AKS is of real ones.
+"""Karpenter with its kwok provider: an autoscaler of simulated nodes, like node auto-provisioning on AKS.
 
-It runs beside a cluster that has simulated nodes, whose kwok plays the kubelets of the nodes it makes too; it ends with
-the cluster, or by `stop`.
+Karpenter needs a cluster with simulated nodes: the cluster's kwok also simulates the kubelets of Karpenter's nodes.
+Karpenter ends with the cluster, or by `stop`.
 """
 
 import signal
@@ -27,20 +27,26 @@ _API_PATH = "/apis/karpenter.sh/v1"
 
 
 def start(cluster: Cluster, *, progress: StepProgress | None = None) -> None:
-    """Start it on a cluster with simulated nodes; it makes nodes once there is a pool.
+    """Start Karpenter on a cluster with simulated nodes; it creates nodes after `create_node_pool`.
+
+    Args:
+        cluster: The cluster.
+        progress: The printer of the build.
 
     Raises:
-        ClusterError: the cluster has no simulated nodes, or Karpenter did not start.
+        ClusterError: The cluster has no simulated nodes, or Karpenter did not start.
     """
     if not cluster.nodes.simulated:
-        raise ClusterError(f"cluster {cluster.name!r} has no simulated nodes; its nodes: {cluster.nodes}")
+        raise ClusterError(
+            f"cluster {cluster.name!r} has no simulated nodes, only: {cluster.nodes}; start one with nodes 'kwok:N'"
+        )
     program = tools.ensure_program("karpenter", progress=progress)
     source = golang.module_folder("karpenter", _MODULE)
     crds = [str(file) for part in _CRDS for file in sorted((source / part).glob("*.yaml"))]
     cluster.kubectl("apply", "--server-side", *(f"--filename={crd}" for crd in crds))
     cluster.wait_for_crds()
     cluster.api.create("/apis/karpenter.kwok.sh/v1alpha1/kwoknodeclasses", _KWOK_NODE_CLASS)
-    # Port 0 is any free one: nobody asks there.
+    # Port 0 selects a free port; the endpoints are not used.
     options = ["--disable-leader-election=true", "--metrics-port=0", "--health-probe-port=0"]
     environment = {"KUBECONFIG": str(cluster.kubeconfig)}
     processes.start_process(cluster.folder, _ROLE, [str(program), *options], environment=environment)
@@ -58,21 +64,21 @@ def _has_started(log: Path) -> bool:
 
 
 def stop(cluster: Cluster) -> None:
-    """End it; its nodes stay. Fine where it has ended already."""
+    """End Karpenter, if it runs; keep its nodes."""
     processes.stop_processes(cluster.folder, [_ROLE], signal_number=signal.SIGKILL)
 
 
 def create_node_pool(
     cluster: Cluster, name: str, *, labels: Mapping[str, str], taint: Mapping[str, str], instance_type: str
 ) -> None:
-    """Make a pool that grows from no node as pods ask for it, and shrinks as soon as nodes are empty.
+    """Create a pool without nodes, which grows with pending pods and shrinks when nodes are empty.
 
     Args:
-        cluster: where Karpenter runs.
-        name: the pool's name.
-        labels: of its nodes.
-        taint: of its nodes, with key, value and effect.
-        machine: an instance type of the kwok provider, e.g. ``c-4x-amd64-linux``: four CPUs with two GiB each.
+        cluster: The cluster on which Karpenter runs.
+        name: The pool's name.
+        labels: The labels of its nodes.
+        taint: The taint of its nodes, with key, value and effect.
+        instance_type: An instance type of the kwok provider, e.g. ``c-4x-amd64-linux``: four CPUs with two GiB each.
     """
     node = {
         "nodeClassRef": {"group": "karpenter.kwok.sh", "kind": "KWOKNodeClass", "name": "default"},
@@ -88,11 +94,11 @@ def create_node_pool(
 
 
 def node_claims(cluster: Cluster) -> dict[str, str]:
-    """The claims behind the nodes that it made, by node; a node goes, its pods evicted, when its claim is deleted."""
+    """Return the NodeClaims of Karpenter's nodes by node name."""
     items: list[dict[str, Any]] = cluster.api.request("GET", f"{_API_PATH}/nodeclaims")["items"]
     return {item["status"]["nodeName"]: item["metadata"]["name"] for item in items if item["status"].get("nodeName")}
 
 
 def evict_node(cluster: Cluster, claim_name: str) -> None:
-    """Take a node away as a cloud takes a spot machine: its pods are evicted, then it is gone."""
+    """Delete a NodeClaim: the node's pods are evicted, then the node is deleted, as a spot machine is."""
     cluster.api.request("DELETE", f"{_API_PATH}/nodeclaims/{claim_name}")

@@ -1,7 +1,7 @@
 """An OCI registry on this machine: `distribution`, one process per folder, over plain HTTP.
 
-Pods' images are pulled from it once the cluster was told of it (`Cluster.use_registry`). Kept to: what starts and stops
-it; images are pushed by `images.push`, charts by helm.
+A cluster pulls images from it after `Cluster.use_registry`. This module starts and stops the registry; images are
+pushed by `toolchain.images.push_image`, charts by helm.
 """
 
 import json
@@ -23,22 +23,22 @@ _ROLE = "registry"
 
 @dataclass(frozen=True)
 class Registry:
-    """A running registry; as a context manager it is stopped at the end. Its folder stays."""
+    """A running registry; as a context manager it stops at the end and keeps its folder."""
 
     folder: Path
-    address: str  # host and port, as an image's reference begins
+    address: str  # host and port: the beginning of an image's reference
 
     @classmethod
     def start(cls, folder: Path, *, host: str = "127.0.0.1", progress: StepProgress | None = None) -> Self:
-        """Start it in a new folder and wait until it answers.
+        """Start the registry and wait until it responds.
 
         Args:
-            folder: where its content, configuration and log go.
-            host: the address to listen on.
-            progress: where to show the build of the program; standard error by default.
+            folder: A new folder for content, configuration and log.
+            host: The address to listen on.
+            progress: The printer of the program's build. The default prints to standard error.
 
         Raises:
-            ClusterError: it did not start; the message has the end of its log.
+            ClusterError: The registry did not start. The message has the end of its log.
         """
         program = tools.ensure_program("registry", progress=progress)
         folder.mkdir(parents=True)
@@ -65,11 +65,11 @@ class Registry:
 
     @property
     def log(self) -> Path:
-        """What the process printed: a line for each request."""
+        """The file with the process's output, one line a request."""
         return processes.log_path(self.folder, _ROLE)
 
     def responds(self) -> bool:
-        """Whether it answers requests."""
+        """Return True if the registry responds to a request."""
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             with direct.open(f"http://{self.address}/v2/", timeout=5):
@@ -78,7 +78,7 @@ class Registry:
             return False
 
     def stop(self) -> None:
-        """End the process. Fine where it has ended already."""
+        """End the process, if it runs."""
         processes.stop_processes(self.folder, [_ROLE], signal_number=signal.SIGKILL)
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
 """The control plane of a cluster, its certificates and a client of its API server.
 
-Nodes and the sequence that creates a cluster live elsewhere.
+Nodes and the start of a whole cluster live elsewhere.
 """

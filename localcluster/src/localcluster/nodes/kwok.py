@@ -1,4 +1,4 @@
-"""Simulated nodes: kwok plays their kubelets, and stages.py says what happens to their pods."""
+"""Simulated nodes: kwok simulates their kubelets, and stages.py defines what happens to their pods."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,12 @@ STAGES_PATH = "/apis/kwok.x-k8s.io/v1alpha1/stages"
 
 
 def build_node(number: int, *, tainted: bool) -> dict[str, Any]:
-    """A simulated node; tainted where real nodes stand beside it, so that only pods that mean it land there."""
+    """Return the manifest of a simulated node.
+
+    Args:
+        number: The number in the node's name.
+        tainted: True if the cluster also has a container node. Only pods that tolerate the taint are scheduled here.
+    """
     name = f"kwok-{number}"
     return {
         "apiVersion": "v1",
@@ -33,20 +38,20 @@ def build_node(number: int, *, tainted: bool) -> dict[str, Any]:
 
 
 def build_command(plane: ControlPlane, program: Path) -> list[str]:
-    """The command line of kwok."""
+    """Return the command line of kwok."""
     return [
         str(program),
         f"--kubeconfig={plane.folder}/kwok.kubeconfig",
         f"--manage-nodes-with-annotation-selector={_KWOK_ANNOTATION}=fake",
         f"--cidr={plane.slot.simulated_pods}",
         f"--node-ip={plane.slot.host}",
-        "--node-lease-duration-seconds=40",  # without leases its nodes turn NotReady after a minute
+        "--node-lease-duration-seconds=40",  # without Leases its nodes become NotReady after a minute
         "--enable-crds=Stage",
     ]
 
 
 def start(plane: ControlPlane, program: Path, count: int, *, tainted: bool) -> None:
-    """Start kwok with `count` nodes and wait until all are ready."""
+    """Start kwok with `count` nodes and wait until all nodes are ready."""
     api = plane.create_api_client()
     api.create(CRDS_PATH, stages.STAGE_CRD)
     processes.wait_until(
@@ -72,7 +77,7 @@ def start(plane: ControlPlane, program: Path, count: int, *, tainted: bool) -> N
 
 
 def count_ready_nodes(api: ApiClient, selector: str) -> int:
-    """How many of the nodes with these labels are ready."""
+    """Return the number of ready nodes that a label selector matches."""
     nodes = api.request("GET", f"/api/v1/nodes?labelSelector={selector}")["items"]
     ready = {"type": "Ready", "status": "True"}
     return sum(

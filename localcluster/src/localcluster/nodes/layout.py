@@ -1,4 +1,4 @@
-"""What nodes a cluster has, as the command line says it."""
+"""The nodes of a cluster, in the notation of the command line."""
 
 import re
 from dataclasses import dataclass
@@ -8,17 +8,17 @@ from localcluster.errors import ClusterError
 
 @dataclass(frozen=True)
 class NodeLayout:
-    """The nodes of a cluster: one real one, or none, and any number of simulated ones."""
+    """The nodes of a cluster: at most one container node, and any number of simulated nodes."""
 
     container: bool
     simulated: int
 
     @classmethod
     def parse(cls, text: str) -> "NodeLayout":
-        """Read ``container``, ``kwok:N``, both joined by a comma, or ``none``.
+        """Parse ``container``, ``kwok:N``, both joined by a comma, or ``none``.
 
         Raises:
-            ClusterError: it is none of these.
+            ClusterError: The text is none of these.
         """
         container, simulated = False, 0
         for part in text.split(","):
@@ -28,12 +28,14 @@ class NodeLayout:
             elif part.strip() == "container":
                 container = True
             elif part.strip() != "none":
-                raise ClusterError(f"nodes {text!r}: use container, kwok:N (N from 1), both with a comma, or none")
+                raise ClusterError(
+                    f"nodes {text!r} are invalid: use container, kwok:N (N from 1), both joined by a comma, or none"
+                )
         return cls(container, simulated)
 
     @property
     def programs(self) -> list[str]:
-        """Kubernetes' programs that these nodes need."""
+        """The Kubernetes programs that these nodes need."""
         return ["kubelet", "kube-proxy"] if self.container else []
 
     def __str__(self) -> str:

@@ -1,6 +1,6 @@
-"""The configuration of the programs of a node with real containers, where it differs from their defaults.
+"""The configuration of a container node's programs, where it differs from their defaults.
 
-Paths are those that the programs see: /mnt is the cluster's folder (node.py).
+Paths are as the programs see them: /mnt is the cluster's folder (container_node.py).
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
 
 
 def containerd_config(cni: Path) -> str:
-    """The configuration of containerd; its tables are named as in version 2, which 1.6 to 2.x read."""
+    """Return the configuration of containerd, in version 2, which containerd 1.6 to 2.x reads."""
     cri = '[plugins."io.containerd.grpc.v1.cri"'
     return f"""version = 2
 root = "/mnt/node/containerd"
@@ -38,13 +38,13 @@ config_path = "/mnt/node/registries"
 
 
 def registry_hosts(address: str) -> str:
-    """Containerd's hosts.toml of a registry that speaks plain HTTP, at its host and port."""
-    # The table is needed: containerd 1.6 refuses a file without a host.
+    """Return containerd's hosts.toml for a registry with plain HTTP at a host and port."""
+    # The table is needed: containerd 1.6 rejects a file without a host.
     return f'server = "http://{address}"\n[host."http://{address}"]\ncapabilities = ["pull", "resolve"]\n'
 
 
 def network_config(pods: str) -> dict[str, Any]:
-    """The pods' network: a bridge inside the node."""
+    """Return the CNI configuration of the pods' network: a bridge inside the node."""
     return {
         "cniVersion": "0.4.0",
         "name": "pods",
@@ -62,7 +62,7 @@ def network_config(pods: str) -> dict[str, Any]:
 
 
 def kubelet_config(cgroup: str, slot: Slot) -> dict[str, Any]:
-    """The kubelet's configuration, where it differs from its defaults."""
+    """Return the configuration of the kubelet."""
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -73,17 +73,17 @@ def kubelet_config(cgroup: str, slot: Slot) -> dict[str, Any]:
         "tlsPrivateKeyFile": "/mnt/pki/kubelet-server.key",
         "containerRuntimeEndpoint": f"unix://{CONTAINERD_SOCKET}",
         "cgroupDriver": "cgroupfs",
-        "cgroupRoot": f"/{cgroup}",  # two kubelets in one would remove each other's pods
+        "cgroupRoot": f"/{cgroup}",  # two kubelets in one cgroup would remove each other's pods
         "enforceNodeAllocatable": [],
         "failSwapOn": False,
-        "oomScoreAdj": 0,  # lowering it takes a capability that a container may lack
+        "oomScoreAdj": 0,  # a lower value needs a capability that a container may lack
         "localStorageCapacityIsolation": False,
         "podLogsDir": "/mnt/node/pods",
-        # No DNS server answers there, and lookups fail at once; without one the kubelet warns on every pod.
+        # No DNS server listens there, so lookups fail at once. Without an address the kubelet warns for every pod.
         "clusterDNS": [slot.host],
         "clusterDomain": "cluster.local",
         "resolvConf": "",
-        # The disk is the user's: a full one must not make the node throw images away that nothing could bring back.
+        # The disk is the user's: if it is full, the node must not delete images that cannot be pulled again.
         "imageGCHighThresholdPercent": 100,
         "evictionHard": {
             "memory.available": "100Mi",
@@ -93,7 +93,7 @@ def kubelet_config(cgroup: str, slot: Slot) -> dict[str, Any]:
 
 
 def proxy_config(pods: str) -> dict[str, Any]:
-    """The configuration of kube-proxy: it leaves the machine's limits on connections alone."""
+    """Return the configuration of kube-proxy, which does not change the machine's connection limits."""
     return {
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",

@@ -1,4 +1,4 @@
-"""The image of the container that holds a pod's namespaces open: our own pause program and nothing else."""
+"""The image of the container that keeps a pod's namespaces open; it contains only our pause program."""
 
 import hashlib
 import io
@@ -13,7 +13,7 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 def build_image(program: bytes) -> bytes:
-    """An OCI archive of an image that runs `program`, the same bytes for the same program."""
+    """Return the OCI archive of an image that runs `program`; the same program gives the same bytes."""
     layer = _tar_archive({"pause": program}, mode=0o755)
     blobs: dict[str, bytes] = {}
 
@@ -55,5 +55,5 @@ def _tar_archive(files: dict[str, bytes], *, mode: int) -> bytes:
 
 
 def read_program(folder: Path) -> bytes:
-    """The program that `tools.ensure("pause")` built."""
+    """Return the program that `tools.ensure_tool("pause")` built."""
     return (folder / "pause").read_bytes()

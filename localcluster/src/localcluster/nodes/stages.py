@@ -1,27 +1,27 @@
-'''Stages: what happens to the pods of simulated nodes.
+'''Stages of kwok: what happens to the pods of simulated nodes.
 
-kwok moves a pod on whenever a Stage matches it. The default stages run every pod at once and complete every pod of a
-Job at once with exit code 0 and no message. A test that wants something else adds stages of its own with
-`Cluster.add_stage`; they are Kubernetes objects, so they may come and go while the cluster runs. The default ones have
-weight 0, which loses against any other; where several others match one pod, kwok chooses at random in proportion to
-their weights (so give them disjoint selectors, or very different weights).
+kwok applies a Stage to every pod that matches it. The default stages run every pod immediately and complete every pod
+of a Job immediately, with exit code 0 and without a message. A test adds other stages with `Cluster.add_stage`. Stages
+are Kubernetes objects and can be added and removed while the cluster runs. The default stages have weight 0, so any
+other stage takes precedence. If several stages match a pod, kwok selects one at random, in proportion to their weights:
+give them disjoint selectors, or very different weights.
 
-    cluster.add_stage(stages.finish("press-7-fails", arguments=["press-7"], exit_code=65, message="no model"))
-    cluster.add_stage(stages.finish("slow", labels={"fleetscore.dev/run": "hourly"}, after_seconds=5))
-    cluster.add_stage(stages.finish("hangs", arguments=["press-9"], after_seconds=stages.NEVER))
-    cluster.add_stage(stages.wait("no-image", arguments=["press-8"], reason="ImagePullBackOff"))
+    cluster.add_stage(stages.finish_pods("press-7-fails", arguments=["press-7"], exit_code=65, message="no model"))
+    cluster.add_stage(stages.finish_pods("slow", labels={"fleetscore.dev/run": "hourly"}, after_seconds=5))
+    cluster.add_stage(stages.finish_pods("hangs", arguments=["press-9"], after_seconds=stages.NEVER_SECONDS))
+    cluster.add_stage(stages.keep_pods_pending("no-image", arguments=["press-8"], reason="ImagePullBackOff"))
 
-`message` is the termination message. As `message_template` it may be a Go template's pipeline (with sprig's functions)
-over the pod (`.`), its first container's arguments (`$args`) and those of them that come after "--" (`$operands`):
+`message` is the termination message. `message_template` is a pipeline of a Go template with sprig's functions. Its
+variables are the pod (`.`), the first container's arguments (`$args`) and the arguments after "--" (`$operands`):
 
-    stages.finish("counts", message_template="""printf `{"devices":%d}` (len $operands)""")
+    stages.finish_pods("counts", message_template="""printf `{"devices":%d}` (len $operands)""")
 '''
 
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-NEVER_SECONDS = 10.0**7  # seconds: four months
+NEVER_SECONDS = 10.0**7  # four months
 _API_VERSION = "kwok.x-k8s.io/v1alpha1"
 _NOT_DELETED = {"key": ".metadata.deletionTimestamp", "operator": "DoesNotExist"}
 _DELETED = {"key": ".metadata.deletionTimestamp", "operator": "Exists"}
@@ -31,7 +31,7 @@ _RUNNING = {"key": ".status.phase", "operator": "In", "values": ["Running"]}
 _NOT_RUNNING = {"key": ".status.phase", "operator": "NotIn", "values": ["Running"]}
 _OF_A_JOB = {"key": ".metadata.ownerReferences.[].kind", "operator": "In", "values": ["Job"]}
 
-# The schema of kwok's own Stage, as far as a test needs it: any object will do, kwok itself says what is wrong with it.
+# A CRD of kwok's Stage that accepts any object; kwok itself reports errors in it.
 STAGE_CRD: dict[str, Any] = {
     "apiVersion": "apiextensions.k8s.io/v1",
     "kind": "CustomResourceDefinition",
@@ -61,7 +61,7 @@ STAGE_CRD: dict[str, Any] = {
 }
 
 
-def finish_pods(  # noqa: PLR0913  each is one thing that a test sets
+def finish_pods(  # noqa: PLR0913  a test sets each of them
     name: str,
     *,
     labels: Mapping[str, str] | None = None,
@@ -74,23 +74,23 @@ def finish_pods(  # noqa: PLR0913  each is one thing that a test sets
     pod_status: Mapping[str, Any] | None = None,
     weight: int = 1,
 ) -> dict[str, Any]:
-    """A stage that ends running pods.
+    """Return a stage that ends running pods of Jobs.
 
     Args:
-        name: the stage's name.
-        labels: only pods that have all of these labels.
-        arguments: only pods whose first container has one of these arguments.
-        after_seconds: how long the pod runs.
-        exit_code: of every container; the pod is Succeeded when it is 0, else Failed.
-        message: the termination message.
-        message_template: the termination message as a template's pipeline (see above), instead of `message`.
-        reason: the container's reason, e.g. OOMKilled; Completed or Error by default.
-        pod_status: further fields of the pod's status, e.g. {"reason": "Evicted"} or conditions.
-        weight: see above; 0 is the default stages'.
+        name: The stage's name.
+        labels: The labels that a pod must have, all of them.
+        arguments: Arguments of which the pod's first container must have at least one.
+        after_seconds: The time that the pod runs, in seconds.
+        exit_code: The exit code of every container. The pod's phase is Succeeded if it is 0, else Failed.
+        message: The termination message.
+        message_template: The termination message as a pipeline of a template (see above), instead of `message`.
+        reason: The container's reason, e.g. OOMKilled. The default is Completed or Error.
+        pod_status: Additional fields of the pod's status, e.g. {"reason": "Evicted"} or conditions.
+        weight: The stage's weight (see above). The default stages have weight 0.
     """
     pipeline = message_template if message_template is not None else json.dumps(message)
     template = _ended_status(exit_code, reason or ("Completed" if exit_code == 0 else "Error"), pipeline)
-    # A JSON mapping on one line is YAML as it stands.
+    # A JSON mapping on one line is also YAML.
     template += "".join(f"{key}: {json.dumps(value)}\n" for key, value in (pod_status or {}).items())
     return _build_stage(
         name,
@@ -105,7 +105,7 @@ def finish_pods(  # noqa: PLR0913  each is one thing that a test sets
 
 
 def _ended_status(exit_code: int, reason: str, pipeline: str = '""') -> str:
-    """The status of a pod whose containers have ended."""
+    """Return the status template of a pod whose containers have ended."""
     return f"""
 {{{{ $args := or (index .spec.containers 0).args list }}}}{{{{ $operands := list }}}}{{{{ $after := false }}}}
 {{{{ range $args }}}}{{{{ if $after }}}}{{{{ $operands = append $operands . }}}}{{{{ end }}}}
@@ -133,7 +133,15 @@ phase: {"Succeeded" if exit_code == 0 else "Failed"}
 def keep_pods_pending(
     name: str, *, reason: str, labels: Mapping[str, str] | None = None, arguments: Sequence[str] = (), weight: int = 1
 ) -> dict[str, Any]:
-    """A stage that leaves pods pending, their containers waiting for `reason` (ErrImagePull, ...), until deleted."""
+    """Return a stage that keeps pods pending until they are deleted.
+
+    Args:
+        name: The stage's name.
+        reason: The reason why the containers wait, e.g. ErrImagePull.
+        labels: The labels that a pod must have, all of them.
+        arguments: Arguments of which the pod's first container must have at least one.
+        weight: The stage's weight (see above).
+    """
     template = f"""
 containerStatuses:
 {{{{ range .spec.containers }}}}
@@ -225,7 +233,7 @@ allocatable: *size
 
 
 def default_stages() -> list[dict[str, Any]]:
-    """The stages that every cluster with simulated nodes starts with."""
+    """Return the stages that every cluster with simulated nodes starts with."""
     not_ready = {
         "key": '.status.conditions.[] | select( .type == "Ready" ) | .status',
         "operator": "NotIn",
@@ -243,7 +251,7 @@ def default_stages() -> list[dict[str, Any]]:
             [_DELETED, _NOT_RUNNING],
             {"delete": True},
         ),
-        # As a kubelet does: the Job controller does not replace a pod before it has ended.
+        # As a kubelet does: the Job controller replaces a pod only after the pod has ended.
         _build_stage(
             "default-pod-killed",
             "Pod",

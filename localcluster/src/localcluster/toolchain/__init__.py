@@ -1,4 +1,4 @@
-"""The pinned sources and how they become programs, packages and images.
+"""Programs, Debian packages and images, built or installed from pinned sources.
 
-Tools that run on a cluster or a node live elsewhere.
+Code that starts programs of a cluster or a node lives elsewhere.
 """

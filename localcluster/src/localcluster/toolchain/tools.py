@@ -1,8 +1,8 @@
 """Programs built from the pinned Go modules under localcluster/tools, once per machine.
 
-A tool is one Go module (its go.mod and go.sum pin every source); it yields one or more programs. They are kept in the
-cache under ``tools/<tool>-<key>``, the key being a hash over the module and the Go version, so a changed pin never
-meets an old program. A program appears there by a rename when its build is done: what is there is whole.
+A tool is one Go module, whose go.mod and go.sum pin every source, and builds one or more programs. The programs are
+stored in the cache under ``tools/<tool>-<key>``. The key is a hash of the module and the Go version, so a changed pin
+gets a new folder. A finished program is moved there by a rename, so every program in the folder is complete.
 """
 
 import functools
@@ -29,17 +29,17 @@ _LINK_ESTIMATE_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Tool:
-    """What one module builds."""
+    """The programs that one Go module builds."""
 
-    programs: dict[str, str]  # program -> the package whose main it is
-    usual_seconds: float  # a cold build of all of it on two cores
+    programs: dict[str, str]  # program -> the package of its main function
+    usual_seconds: float  # the duration in seconds of a first build of all programs on two cores
     link_flags: str = "-s -w"
-    build_tags: str = ""  # build tags
+    build_tags: str = ""
 
 
 _VERSION_PACKAGE = "k8s.io/component-base/version.git"
 _KUBERNETES_LINK_FLAGS = (
-    # Without these the programs call themselves v0.0.0 and clients complain.
+    # Without these flags the programs report v0.0.0, and clients warn.
     f"-s -w -X {_VERSION_PACKAGE}Version=v{KUBERNETES_VERSION} "
     f"-X {_VERSION_PACKAGE}Major=1 -X {_VERSION_PACKAGE}Minor=34"
 )
@@ -64,7 +64,7 @@ TOOLS = {
     "kwok": Tool({"kwok": "sigs.k8s.io/kwok/cmd/kwok"}, 120),
     "karpenter": Tool({"karpenter": "sigs.k8s.io/karpenter/kwok"}, 105),
     "kubeconform": Tool({"kubeconform": "github.com/yannh/kubeconform/cmd/kubeconform"}, 30),
-    # Without the tag it would bring the SDKs of all clouds along, to discover what to scrape in them.
+    # Without the tag the build includes the SDKs of all clouds, for service discovery.
     "promtool": Tool({"promtool": "github.com/prometheus/prometheus/cmd/promtool"}, 100, build_tags="remove_all_sd"),
     "kube-score": Tool({"kube-score": "github.com/zegl/kube-score/cmd/kube-score"}, 60),
     "actionlint": Tool({"actionlint": "github.com/rhysd/actionlint/cmd/actionlint"}, 30),
@@ -74,7 +74,7 @@ TOOLS = {
 
 
 def cache_key(files: dict[str, bytes], go_version: str, link: str) -> str:
-    """The key of a tool's build: it changes with any of the module's files, with Go and with the link flags."""
+    """Return the key of a tool's build: a hash of the module's files, the Go version and the link flags."""
     digest = hashlib.sha256(f"{go_version}\0{link}\0".encode())
     for name in sorted(files):
         digest.update(f"{name}\0{len(files[name])}\0".encode() + files[name])
@@ -82,7 +82,7 @@ def cache_key(files: dict[str, bytes], go_version: str, link: str) -> str:
 
 
 def tool_folder(tool: str) -> Path:
-    """The folder in the cache that has, or will have, the tool's programs."""
+    """Return the folder in the cache for the tool's programs, which may not exist yet."""
     source = golang.TOOL_SOURCES / tool
     files = {path.name: path.read_bytes() for path in source.iterdir() if path.suffix in (".mod", ".sum", ".go")}
     key = cache_key(files, golang.find_toolchain().version, TOOLS[tool].link_flags + TOOLS[tool].build_tags)
@@ -90,24 +90,24 @@ def tool_folder(tool: str) -> Path:
 
 
 def missing_programs(tool: str, programs: Sequence[str] | None = None) -> list[str]:
-    """Which of a tool's programs (default: all) are not built yet."""
+    """Return the programs of a tool (default: all of them) that are not built yet."""
     built = tool_folder(tool)
     return [name for name in programs or TOOLS[tool].programs if not (built / name).exists()]
 
 
 def ensure_tool(tool: str, programs: Sequence[str] | None = None, *, progress: StepProgress | None = None) -> Path:
-    """Build what is missing of a tool's programs, all in one `go build` so that compiling and linking overlap.
+    """Build the missing programs of a tool in one `go build`, so that compiling and linking overlap.
 
     Args:
-        tool: a key of `TOOLS`.
-        programs: the programs wanted; all of the tool's by default.
-        progress: where to show what goes on.
+        tool: A key of `TOOLS`.
+        programs: The requested programs. The default is all programs of the tool.
+        progress: The printer of the step.
 
     Returns:
-        The folder that holds the programs.
+        The folder of the programs.
 
     Raises:
-        BuildError: the build failed, with what the compiler said.
+        BuildError: The build failed. The message has the compiler's output.
     """
     progress = progress or StepProgress()
     target = tool_folder(tool)
@@ -125,10 +125,14 @@ def ensure_tool(tool: str, programs: Sequence[str] | None = None, *, progress: S
 
 
 def ensure_program(name: str, *, progress: StepProgress | None = None) -> Path:
-    """One program: PATH's if it is of a fitting version (kubectl, helm), else built.
+    """Return one program: kubectl and helm from PATH if their version is suitable, else a built one.
+
+    Args:
+        name: The name of the program.
+        progress: The printer of the build.
 
     Raises:
-        BuildError: no tool has such a program, or its build failed.
+        BuildError: No tool has such a program, or its build failed.
     """
     found = shutil.which(name)
     if found and name in _VERSION_ARGUMENTS and version_fits(name, _version_output(found, *_VERSION_ARGUMENTS[name])):
@@ -136,21 +140,22 @@ def ensure_program(name: str, *, progress: StepProgress | None = None) -> Path:
     for tool, spec in TOOLS.items():
         if name in spec.programs:
             return ensure_tool(tool, [name], progress=progress) / name
-    raise BuildError(f"{name}: not one of the programs that localcluster builds")
+    raise BuildError(f"program {name!r} is unknown: localcluster does not build it; see TOOLS in tools.py")
 
 
 _VERSION_ARGUMENTS = {"kubectl": ("version", "--client"), "helm": ("version", "--short")}
 
 
-@functools.cache  # asked before every kubectl; a program does not change while a command runs
+@functools.cache  # called before every kubectl; the version does not change while a command runs
 def _version_output(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
 def version_fits(program: str, text: str) -> bool:
-    """Whether a program that prints this version may be used with our cluster.
+    """Return True if a program that prints this version may be used with the cluster.
 
-    kubectl is supported within one minor of the API server; the chart needs what Helm has had since 3.14.
+    kubectl is supported within one minor version of the API server (Kubernetes version skew policy). The chart needs
+    Helm 3.14 or newer.
     """
     found = re.search(r"v(\d+)\.(\d+)\.\d+", text)
     if not found:
@@ -161,7 +166,7 @@ def version_fits(program: str, text: str) -> bool:
 
 
 def _expected_seconds(tool: str, wanted: list[str], target: Path) -> float:
-    # The programs of a tool share most of what is compiled: the first of them takes nearly all of the time.
+    # The programs of a tool share most packages: the first program takes nearly all of the time.
     return _LINK_ESTIMATE_SECONDS * len(wanted) if target.exists() else TOOLS[tool].usual_seconds
 
 
@@ -170,7 +175,7 @@ def _build_tool(tool: str, wanted: list[str], go_program: Path, target: Path) ->
     unfinished = Path(tempfile.mkdtemp(prefix=f"{tool}.unfinished-", dir=target.parent))
     try:
         packages = {TOOLS[tool].programs[name]: name for name in wanted}
-        # A single package may be named at will; of several, go names each by its own rule.
+        # go build takes a file name for one package, but only a folder for several.
         out = f"{unfinished}/{wanted[0]}" if len(wanted) == 1 else f"{unfinished}/"
         command = [
             str(go_program),
@@ -193,7 +198,7 @@ def _build_tool(tool: str, wanted: list[str], go_program: Path, target: Path) ->
 
 def _run_go_build(command: list[str], folder: Path) -> None:
     environment = os.environ | {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
-    # A process group of its own: whatever ends this command early takes the compilers along.
+    # A process group of its own: the compilers are killed together if this command ends early.
     build = subprocess.Popen(
         command,
         cwd=folder,
