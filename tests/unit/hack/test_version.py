@@ -51,7 +51,7 @@ def test_set_writes_every_place(checkout: Path, new: str) -> None:
     assert version.read(checkout) == new
     assert f'__version__ = "{new}"' in (checkout / "scorer/src/device_scorer/__init__.py").read_text()
     assert (checkout / "charts/fleetscore/Chart.yaml").read_text().count(new) == 4
-    assert old not in (checkout / "README.md").read_text()
+    assert old not in (checkout / "docs/operations/install.md").read_text()
 
 
 def test_set_changes_nothing_but_the_version(checkout: Path) -> None:
