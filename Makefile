@@ -1,4 +1,4 @@
-# `make` alone lists the targets. Everything runs in .venv, which is made anew when the pins change.
+# `make` alone lists the targets. Everything runs in .venv, which is recreated when the pins change.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -11,21 +11,21 @@ READY := $(VENV)/.ready
 DOCS_VENV := .venv-docs
 DOCS_READY := $(DOCS_VENV)/.ready
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
-# What `make demo` passes on: DATA=readings.csv TRAIN=all WINDOW=start/end CONTEXT=name REGISTRY=host/path
+# The arguments that `make demo` passes on: DATA=readings.csv TRAIN=all WINDOW=start/end CONTEXT=name REGISTRY=host/path
 DEMO_ARGS = $(if $(DATA),--data "$(DATA)") $(if $(TRAIN),--train "$(TRAIN)") $(if $(WINDOW),--window "$(WINDOW)") \
             $(if $(CONTEXT),--context "$(CONTEXT)") $(if $(REGISTRY),--registry "$(REGISTRY)")
 
-help:  ## this list
+help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(READY)  ## the whole thing for real: Kubernetes, Azurite, the chart, a run, predictions (DATA=your.csv: over your readings)
+demo: $(READY)  ## run the whole system: Kubernetes, Azurite, the chart, a run, predictions (DATA=your.csv for your readings)
 	$(PY) -m demo run $(DEMO_ARGS)
 
 demo-local: $(READY)  ## simulate, train and score in a folder: no Kubernetes, no Azurite, a minute
 	$(PY) -m demo local
 
-down:  ## end the demo and remove all it made but the caches
-	@if [ -x $(PY) ]; then $(PY) -m demo down; else echo "nothing to end: no demo was started from this checkout"; fi
+down:  ## delete the demo, except its caches
+	@if [ -x $(PY) ]; then $(PY) -m demo down; else echo "nothing to delete: no demo was started from this checkout"; fi
 
 test: lint  ## everything: check, contract, integration, end to end
 	$(VENV)/bin/pytest
@@ -34,20 +34,20 @@ test-deploy: $(READY)  ## Azure's scripts through az, the guide to AKS walked, a
 	$(VENV)/bin/pytest tests/deploy
 
 check: lint  ## format, lint, types, import contracts, unit tests
-	$(VENV)/bin/pytest -q -n auto --dist worksteal -m "not real and not walk"
+	$(VENV)/bin/pytest -q -n auto --dist worksteal -m "not needs_services and not slow"
 
-coverage: $(READY)  ## every branch of the operator's modules that decide is tested (half a minute)
-	$(VENV)/bin/coverage run --rcfile=tests/operator/coverage.ini -m pytest -q -m "not real and not walk" \
+coverage: $(READY)  ## check that every branch of the packages with decisions is tested (half a minute)
+	$(VENV)/bin/coverage run --rcfile=tests/operator/coverage.ini -m pytest -q -m "not needs_services and not slow" \
 	    tests/operator tests/contract tests/schedule/test_windows.py tests/schedule/test_gaps.py tests/operator_edge/test_paths.py
 	$(VENV)/bin/coverage report --rcfile=tests/operator/coverage.ini
 
-lint: $(READY)
+lint: $(READY)  ## format, lint, types and import contracts, without changes
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-format: $(READY)  ## let ruff format the code and mend what it can
+format: $(READY)  ## format the code and apply ruff's fixes
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
@@ -60,23 +60,23 @@ workflows: $(READY)  ## check .github with actionlint and zizmor
 version-set: $(READY)  ## write a version to every file that states it (make version-set VERSION=0.2.0)
 	$(PY) -m hack.version set "$(VERSION)"
 
-images: $(READY)  ## build both images and load them into the demo's cluster where it is up
+images: $(READY)  ## build both images and load them into the demo's cluster if it is up
 	$(PY) -m demo images
 
-bench: $(READY)  ## the figures of docs/development/performance.md; non-zero when a goal is missed
+bench: $(READY)  ## print the figures of docs/development/performance.md; fail if a goal is missed
 	$(PY) -m bench
 
-faults: $(READY)  ## every fault at its full length, with its figure (an hour or so)
+faults: $(READY)  ## run every fault test at full length and record its measurement (about an hour)
 	$(VENV)/bin/pytest -m fault --long --figures $(PYTEST_ARGS)
 
-lock: $(READY)  ## compile the hashed requirements anew (make lock UPGRADE=1 takes newer versions)
+lock: $(READY)  ## compile the hashed requirements (make lock UPGRADE=1 takes newer versions)
 	$(COMPILE) $(if $(UPGRADE),--upgrade) operator/pyproject.toml -o requirements/operator.txt
 	$(COMPILE) $(if $(UPGRADE),--upgrade) scorer/pyproject.toml -o requirements/scorer.txt
 	$(COMPILE) $(if $(UPGRADE),--upgrade) operator/pyproject.toml scorer/pyproject.toml localcluster/pyproject.toml --group dev -o requirements/dev.txt
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --group docs -o requirements/docs.txt
 	echo "uv==$$($(UV) --version | cut -d' ' -f2)" | $(COMPILE) - -o requirements/uv.txt
 
-audit: $(READY)  ## the pins against the PyPA advisory database of today; renews the snapshot that `make check` holds them to
+audit: $(READY)  ## check the pins against the PyPA advisory database, and renew its snapshot for `make check`
 	rm -rf .local/advisory-database
 	git clone --quiet --depth 1 https://github.com/pypa/advisory-database .local/advisory-database
 	$(PY) -m hack.advisories .local/advisory-database
@@ -103,9 +103,9 @@ $(DOCS_READY): requirements/docs.txt | $(READY)
 	@$(UV) pip install --quiet --python $(DOCS_VENV)/bin/python --require-hashes -r requirements/docs.txt
 	@touch $@
 
-clean:  ## remove what tools left in the checkout (not .venv)
+clean:  ## delete the files of tools in the checkout, except .venv
 	rm -rf site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
-clean-all: clean down  ## also end the demo and remove .venv, .local and the caches outside the checkout
+clean-all: clean down  ## also delete the demo, .venv, .local and the caches outside the checkout
 	rm -rf $(VENV) $(DOCS_VENV) .local "$${XDG_CACHE_HOME:-$$HOME/.cache}/fleetscore"

@@ -17,6 +17,12 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *ROOT.glob("charts/
 WITHOUT_TEST_NAMES = [path for path in DOCUMENTS if path.parent.name not in ("development", "decisions")]
 
 
+def anchors(document: Path) -> set[str]:
+    """Return the anchors of a page's headings."""
+    headings = re.findall(r"^#+ (.*)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def section(document: Path, heading: str) -> str:
     return document.read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
 
@@ -41,6 +47,12 @@ def literals(package: Path) -> set[str]:
 def test_every_link_to_a_file_has_a_target(document: Path) -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text())
     assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_to_a_heading_has_a_target(document: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]*\.md|)#([^)]+)\)", document.read_text())
+    assert [link for link in links if link[1] not in anchors(document.parent / link[0] if link[0] else document)] == []
 
 
 @pytest.mark.parametrize("document", WITHOUT_TEST_NAMES, ids=lambda path: str(path.relative_to(ROOT)))
