@@ -1,4 +1,4 @@
-"""What holds for all tests: shared fixtures, the mark `real`, the order, and that nothing passes by being skipped."""
+"""The rules for all tests: shared fixtures, the mark `needs_services`, the order, and no test passes by being skipped."""
 
 import os
 from collections.abc import Generator
@@ -6,13 +6,22 @@ from collections.abc import Generator
 import hypothesis
 import pytest
 
-pytest_plugins = ["tests.support.cluster", "tests.support.azurite", "tests.support.marks", "tests.support.faults"]
+# Plugins that import neither the operator nor the scorer. A folder's conftest.py imports the fixtures that do.
+pytest_plugins = [
+    "tests.testkit.cluster",
+    "tests.testkit.azurite",
+    "tests.testkit.entra",
+    "tests.testkit.canned_api",
+    "tests.testkit.runs",
+    "tests.testkit.traceability",
+    "tests.testkit.measurements",
+]
 
-# Fixtures behind which a real part stands, from the cheapest to the dearest; tests run in that order, so that a mistake
-# in a pure function shows before a cluster is started.
-REAL = ("helm", "azurite", "tokens", "chart_cluster", "cluster", "fault_cluster", "container_cluster")
+# The fixtures that start a service, from the cheapest to the most expensive. Tests run in this order, so that a
+# mistake in a pure function shows before a cluster is started.
+SERVICES = ("helm", "azurite", "tokens", "chart_cluster", "cluster", "fault_cluster", "container_cluster")
 
-# A slow machine is no mistake of the code; and what CI says of a commit must not change from run to run.
+# A slow machine is not a mistake of the code, and the result of CI for a commit must not vary.
 hypothesis.settings.register_profile(
     "fleetscore",
     deadline=None,
@@ -23,23 +32,24 @@ hypothesis.settings.load_profile("fleetscore")
 
 
 def _cost(item: pytest.Item) -> int:
-    asked = getattr(item, "fixturenames", ())
-    marked = len(REAL) + 1 if item.get_closest_marker("real") else 0  # it starts its parts itself: dearest of all
-    return max((1 + index for index, name in enumerate(REAL) if name in asked), default=marked)
+    requested = getattr(item, "fixturenames", ())
+    # A test that is marked by hand starts its services itself and comes last.
+    marked = len(SERVICES) + 1 if item.get_closest_marker("needs_services") else 0
+    return max((1 + index for index, name in enumerate(SERVICES) if name in requested), default=marked)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _cost(item):
-            item.add_marker("real")
+            item.add_marker("needs_services")
     items.sort(key=_cost)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Under FLEETSCORE_NO_SKIPS a test that lacks a part fails; only the original's data may be absent."""
+    """Under FLEETSCORE_NO_SKIPS a skipped test fails, except where the original project's data are absent."""
     report = yield
-    if report.skipped and os.environ.get("FLEETSCORE_NO_SKIPS") and not item.get_closest_marker("original"):
+    if report.skipped and os.environ.get("FLEETSCORE_NO_SKIPS") and not item.get_closest_marker("needs_original_data"):
         report.outcome = "failed"
         report.longrepr = f"skipped where nothing may be skipped: {report.longrepr}"
     return report

@@ -11,9 +11,9 @@ from device_scorer.report.summary import OUTCOMES, AnomalyRule, Comparison, Summ
 from device_scorer.window import Window
 from scoring_operator.api.fleets import parse_fleet
 from scoring_operator.api.scoringrun import RetryOf, RetryOutcome
-from scoring_operator.contract.blob_paths import DEVICE_ID
+from scoring_operator.contract.blob_paths import DEVICE_ID_PATTERN
 from scoring_operator.planner import retry
-from tests.operator.builders import a_run
+from tests.testkit.builders import a_run
 
 WINDOW = Window(datetime(2018, 8, 28, 23, tzinfo=UTC), datetime(2018, 8, 29, tzinfo=UTC))
 FLEET = parse_fleet({"name": "default", "namespaces": ["scoring"]})
@@ -22,7 +22,7 @@ ASKED: dict[RetryOutcome, set[str]] = {"Failed": {"failed"}, "Partial": {"partia
 
 @given(
     fates=st.dictionaries(
-        st.from_regex(DEVICE_ID, fullmatch=True),
+        st.from_regex(DEVICE_ID_PATTERN, fullmatch=True),
         st.builds(DeviceOutcome, st.sampled_from(OUTCOMES), message=st.text()),
         max_size=8,
     ),

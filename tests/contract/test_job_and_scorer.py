@@ -30,8 +30,8 @@ from scoring_operator.contract.outcome_message import OUTCOMES, REASONS, parse_o
 from scoring_operator.planner.device_list import DiscoveredDevices, InitialState, create_initial_state
 from scoring_operator.planner.evaluation import evaluate
 from scoring_operator.planner.job_results import result_from_pods
-from tests.operator.builders import NOW, a_batch, a_message, a_pod, a_run
 from tests.scorer.test_outcome import MIXES
+from tests.testkit.builders import NOW, a_batch, a_message, a_pod, a_run
 
 IDS = [
     "press-1",

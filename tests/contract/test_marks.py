@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from tests.support.marks import ROOT, SHOWN, marked_tests
+from tests.testkit.paths import ROOT
+from tests.testkit.traceability import SHOWN, marked_tests
 
 
 @pytest.mark.parametrize("mark", SHOWN)
@@ -13,11 +14,11 @@ def test_everything_that_has_to_be_shown_has_a_test_and_no_mark_names_anything_e
     assert sorted(marked_tests(mark)) == sorted(SHOWN[mark]())
 
 
-@pytest.mark.walk  # two sessions of pytest take seconds
+@pytest.mark.slow  # two sessions of pytest take seconds
 def test_a_session_over_all_tests_fails_where_the_tests_of_something_did_not_run() -> None:
     whole = [sys.executable, "-m", "pytest", "-q", "-o", "testpaths=tests/operator/test_intervals.py"]
     done = subprocess.run(whole, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "no test that passed is marked with field 'spec.parallelism'" in done.stdout
-    part = subprocess.run([*whole, "-m", "not real"], cwd=ROOT, capture_output=True, text=True, check=False)
+    part = subprocess.run([*whole, "-m", "not needs_services"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert part.returncode == 0, part.stdout

@@ -8,19 +8,17 @@ requests the scripts make, and that they can live with the answers' shapes; not 
 import base64
 import json
 import re
-import ssl
-import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from localcluster.kubernetes.certificates import CertificateAuthority
+from tests.testkit.http_server import RequestHandler, serve
+from tests.testkit.tls import Tls
 
 SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
 TENANT = "99999999-8888-7777-6666-555555555555"
@@ -64,31 +62,21 @@ class Azure:
     broken: str = ""  # requests whose path has this in it are refused
 
     def __enter__(self) -> Self:
-        authority = CertificateAuthority(self.folder, "authority").create()
-        certificate, key = authority.issue("endpoint", "endpoint", names=[self.host, "localhost"])
-        self.ca = authority.certificate
-        handler = type("Handler", (_Handler,), {"azure": self})
-        self._server = ThreadingHTTPServer((self.host, 0), handler)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate, key)
-        self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        tls = Tls.create(self.folder, self.host, "localhost")
+        self.ca = tls.authority
+        self._server = serve(_Handler, host=self.host, tls=tls, azure=self)
+        self.url = self._server.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.__exit__(kind, error, trace)
 
     @property
     def address(self) -> str:
         """Host and port."""
-        return f"{self.host}:{self._server.server_address[1]}"
-
-    @property
-    def url(self) -> str:
-        return f"https://{self.address}"
+        return self.url.removeprefix("https://")
 
     def changes(self) -> list[Request]:
         return [request for request in self.requests if request.is_change()]
@@ -261,12 +249,11 @@ def _not_found(path: str) -> dict[str, Any]:
     return {"error": {"code": "ResourceNotFound", "message": f"The resource {path} was not found."}}
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(RequestHandler):
     azure: Azure
-    protocol_version = "HTTP/1.1"
 
-    def _serve(self) -> None:
-        text = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
+    def handle_request(self) -> None:
+        text = self.read_body().decode()
         try:
             body = json.loads(text) if text else None
         except ValueError:
@@ -275,27 +262,11 @@ class _Handler(BaseHTTPRequestHandler):
         request = Request(self.command, unquote(url.path), parse_qs(url.query), body)
         self.azure.requests.append(request)
         if request.path == "/v2/":
-            self._send(
-                401, {}, {"Www-Authenticate": f'Bearer realm="{self.azure.url}/oauth2/token",service="registry"'}
-            )
+            realm = f'Bearer realm="{self.azure.url}/oauth2/token",service="registry"'
+            self.respond_json(401, {}, {"Www-Authenticate": realm})
             return
-        self._send(*self.azure.answer(request))
-
-    def _send(self, status: int, answer: Any, headers: Mapping[str, str] | None = None) -> None:
-        content = b"" if answer is None else json.dumps(answer).encode()
-        self.send_response(status)
-        for key, value in {"Content-Type": "application/json", "Content-Length": str(len(content))}.items():
-            self.send_header(key, value)
-        for key, value in (headers or {}).items():
-            self.send_header(key, value)
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the base class's name
-        """Say nothing: what was asked is in `requests`."""
-
-    def __getattr__(self, name: str) -> Callable[[], None]:
-        """Every method is served alike; the base class looks for do_GET and its kin."""
-        if name.startswith("do_"):
-            return self._serve
-        raise AttributeError(name)
+        status, answer = self.azure.answer(request)
+        if answer is None:
+            self.respond(status, headers={"Content-Type": "application/json"})
+        else:
+            self.respond_json(status, answer)

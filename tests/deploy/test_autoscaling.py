@@ -19,15 +19,13 @@ from localcluster.addons import karpenter
 from localcluster.cluster import Cluster
 from localcluster.kubernetes.api import ApiError
 from localcluster.nodes import stages
-from tests.e2e.conftest import fleet_of, loaded_cluster, pods_azurite, release
-from tests.integration.operator.conftest import Operate, crd, operate, runs
 from tests.testkit.cluster import ALL_SCORED
-from tests.testkit.measurements import Figure
-from tests.testkit.release import Release, scored_locally, until
-from tests.testkit.running_controller import MOST, a_fleet
-from tests.testkit.runs import Runs, presses
-
-__all__ = ["crd", "fleet_of", "loaded_cluster", "operate", "pods_azurite", "release", "runs"]  # fixtures
+from tests.testkit.in_memory_storage import storage_with_devices
+from tests.testkit.measurements import RecordMeasurement
+from tests.testkit.release import Release, scored_locally
+from tests.testkit.running_controller import MAX_RESOURCES, RunController, a_fleet
+from tests.testkit.runs import Runs
+from tests.testkit.waiting import until
 
 DEVICES = 60
 RUN_SECONDS = 40  # of a simulated scorer: long enough to be evicted in
@@ -59,10 +57,12 @@ class Nodes(threading.Thread):
 
 
 @pytest.fixture
-def nodes(crd: Cluster) -> Iterator[Nodes]:
+def nodes(cluster_with_crd: Cluster) -> Iterator[Nodes]:
     """Karpenter with a pool for scoring, and its nodes over time."""
-    karpenter.start(crd)
-    karpenter.create_node_pool(crd, POOL, labels={KEY: POOL}, taint=TAINT, instance_type="c-4x-amd64-linux")
+    karpenter.start(cluster_with_crd)
+    karpenter.create_node_pool(
+        cluster_with_crd, POOL, labels={KEY: POOL}, taint=TAINT, instance_type="c-4x-amd64-linux"
+    )
     slow = stages.finish_pods(
         "slow-scorers",
         labels={"fleetscore.dev/run": "hourly", "app.kubernetes.io/component": "scorer"},
@@ -70,14 +70,14 @@ def nodes(crd: Cluster) -> Iterator[Nodes]:
         message_template=ALL_SCORED,
         weight=1_000_000,
     )
-    crd.add_stage(slow)
-    watch = Nodes(crd)
+    cluster_with_crd.add_stage(slow)
+    watch = Nodes(cluster_with_crd)
     watch.start()
     yield watch
     watch.ended.set()
     watch.join()
-    crd.remove_stage("slow-scorers")
-    karpenter.stop(crd)
+    cluster_with_crd.remove_stage("slow-scorers")
+    karpenter.stop(cluster_with_crd)
 
 
 def running_pods(runs: Runs) -> list[dict[str, Any]]:
@@ -88,7 +88,9 @@ def running_pods(runs: Runs) -> list[dict[str, Any]]:
 
 def take_a_third_of_the_pods_away(runs: Runs) -> tuple[int, int, int]:
     """Take nodes away until at least 30% of the running pods go with them; nodes and pods taken, pods running."""
-    running = until(lambda: found if len(found := running_pods(runs)) >= DEVICES // 2 else [], seconds=120, what="pods")
+    running = until(
+        lambda: found if len(found := running_pods(runs)) >= DEVICES // 2 else [], seconds=120, description="pods"
+    )
     pods_of: dict[str, int] = {}
     for pod in running:
         pods_of[pod["spec"]["nodeName"]] = pods_of.get(pod["spec"]["nodeName"], 0) + 1
@@ -113,24 +115,24 @@ def evictions(runs: Runs) -> int:
 
 @pytest.mark.fault("F17", "F18")
 async def test_a_pool_grows_from_none_and_shrinks_to_none_and_evictions_cost_no_device(
-    runs: Runs, operate: Operate, nodes: Nodes, figure: Figure
+    runs: Runs, running_controller: RunController, nodes: Nodes, record_measurement: RecordMeasurement
 ) -> None:
     scorer = {
         "serviceAccountName": "default",
-        "maxResources": MOST,
+        "maxResources": MAX_RESOURCES,
         "nodeSelector": {KEY: POOL},
         "tolerations": [{**TAINT, "operator": "Equal"}],
     }
     assert nodes.count() == 0
-    async with operate(presses(DEVICES), a_fleet(runs.namespace, scorer=scorer)):
+    async with running_controller(storage_with_devices(DEVICES), a_fleet(runs.namespace, scorer=scorer)):
         runs.create(parallelism=DEVICES, backoffLimit=0)
         taken, evicted, running = await asyncio.to_thread(take_a_third_of_the_pods_away, runs)
         assert evicted >= 0.3 * running
         status = await asyncio.to_thread(runs.until_ended, seconds=300)
-    await asyncio.to_thread(until, lambda: nodes.seen[-1][1] == 0, seconds=120, what="no node left")
+    await asyncio.to_thread(until, lambda: nodes.seen[-1][1] == 0, seconds=120, description="no node left")
 
     counts = status["devices"]
-    figure(
+    record_measurement(
         f"{DEVICES} devices; nodes: {nodes.timeline()}; {taken} nodes taken with {evicted} of {running} running pods, "
         f"{evictions(runs)} evictions; {DEVICES - counts['scored']} devices lost"
     )
@@ -158,13 +160,13 @@ def evict(release: Release, wanted: int) -> int:
                     done.add(name)
         return len(done) >= wanted
 
-    until(enough, seconds=180, what=f"{wanted} running scorers to evict")
+    until(enough, seconds=180, description=f"{wanted} running scorers to evict")
     return len(done)
 
 
 @pytest.mark.fault("F17")
 def test_real_scorers_that_are_evicted_at_work_write_the_same_predictions(
-    release: Release, fleet_of: Callable[[int], Path], figure: Figure
+    release: Release, fleet_of: Callable[[int], Path], record_measurement: RecordMeasurement
 ) -> None:
     devices = 9
     store = fleet_of(devices)
@@ -179,4 +181,6 @@ def test_real_scorers_that_are_evicted_at_work_write_the_same_predictions(
     assert release.devices("evicted") == {"total": devices, "scored": devices}
     assert sorted(release.created_jobs("evicted").values()) == [1] * devices
     assert release.predictions() == scored_locally(store, [f"press-{number}" for number in range(1, devices + 1)])
-    figure(f"{evicted} of {devices} real scorers evicted at work, 0 devices lost, predictions equal byte for byte")
+    record_measurement(
+        f"{evicted} of {devices} real scorers evicted at work, 0 devices lost, predictions equal byte for byte"
+    )

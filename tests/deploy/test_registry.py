@@ -16,13 +16,10 @@ from localcluster.addons.registry import Registry
 from localcluster.cluster import Cluster
 from localcluster.toolchain import images
 from localcluster.toolchain.tools import ensure_program
-from tests.e2e.conftest import fleet_of
 from tests.testkit.azurite import new_storage
 from tests.testkit.cluster import session_cluster
 from tests.testkit.paths import ROOT
 from tests.testkit.release import KEY, Release
-
-__all__ = ["fleet_of"]  # a fixture
 
 
 @pytest.fixture

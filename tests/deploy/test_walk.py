@@ -23,6 +23,7 @@ from localcluster.kubernetes.certificates import CertificateAuthority
 from tests.deploy.endpoint import TENANT, Azure
 from tests.deploy.shell import ROOT, Shell
 from tests.testkit.entra import TRUST, Entra, serving
+from tests.testkit.tls import Tls
 
 GUIDE = ROOT / "docs" / "operations" / "install-aks.md"
 NAMESPACE = "scoring"
@@ -61,10 +62,12 @@ def place(container_cluster: Cluster, tmp_path: Path) -> Iterator[Place]:
     issuer = cluster.api.request("GET", "/.well-known/openid-configuration")["issuer"]
     with ExitStack() as running:
         azure = running.enter_context(Azure(pki, host, issuer=issuer, kubeconfig=config))
-        chain, key = certificate(pki, host)
-        azurite = running.enter_context(Azurite.start(tmp_path / "azurite", host=host, oauth=OAuth(chain, key)))
+        tls = Tls.issue(CertificateAuthority(pki, "authority"), host)
+        azurite = running.enter_context(
+            Azurite.start(tmp_path / "azurite", host=host, oauth=OAuth(tls.certificate, tls.key))
+        )
         registry = running.enter_context(Registry.start(tmp_path / "registry", host=host))
-        entra = running.enter_context(serving(Entra(cluster.api, TENANT, azure.credentials), host, chain, key))
+        entra = running.enter_context(serving(Entra(TENANT, cluster.api, azure.credentials), host, tls))
         azure.blob_url = f"{azurite.url}/"
         cluster.use_registry(registry.address, azure.address)
         running.callback(clean_up, cluster)
@@ -73,15 +76,6 @@ def place(container_cluster: Cluster, tmp_path: Path) -> Iterator[Place]:
         put_docker(tmp_path / "bin")
         shell.sign_in()
         yield Place(shell, cluster, entra)
-
-
-def certificate(folder: Path, host: str) -> tuple[Path, Path]:
-    """A server's certificate of the endpoint's authority, that authority's behind it, and the key."""
-    authority = CertificateAuthority(folder, "authority")
-    server, key = authority.issue("server", "server", names=[host])
-    chain = folder / "chain.pem"
-    chain.write_bytes(server.read_bytes() + authority.certificate.read_bytes())
-    return chain, key
 
 
 def play_azure(cluster: Cluster, entra: Entra, ca: Path) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import joblib
 
-from tests.e2e.release import WINDOW_START, Release, scored_locally, until
+from tests.testkit.release import WINDOW_START, Release, scored_locally
+from tests.testkit.waiting import until
 
 GARBAGE, BROKEN_CSV, BAD_TAG, ONLY_DATA = "press-3", "press-4", "press-5", "newcomer"
 
@@ -48,7 +49,9 @@ def test_a_fleet_is_scored_and_only_its_predictions_outlive_the_run(
     assert {job["metadata"]["ownerReferences"][0]["uid"] for job in jobs} == {uid}
     release.kubectl("delete", "scoringrun", "whole")
     until(
-        lambda: not release.get("jobs,configmaps", "-l", "fleetscore.dev/run=whole")["items"], seconds=60, what="gone"
+        lambda: not release.get("jobs,configmaps", "-l", "fleetscore.dev/run=whole")["items"],
+        seconds=60,
+        description="gone",
     )
     assert release.predictions() == expected
 

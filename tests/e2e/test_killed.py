@@ -6,7 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.release import Release, until
+from tests.testkit.release import Release
+from tests.testkit.waiting import until
 
 DEVICES = 40
 TOLD_BY_TIME = (
@@ -22,7 +23,7 @@ def lasting(status: dict[str, Any]) -> dict[str, Any]:
 def test_three_kills_change_nothing(release: Release, fleet_of: Callable[[int], Path]) -> None:
     release.upload(fleet_of(DEVICES))
     calm_container = f"{release.storage.predictions}-calm"
-    release.storage.azurite.make_container(calm_container)
+    release.storage.azurite.create_container(calm_container)
     release.fleets = [release.fleet("calm", calm_container), release.fleet("default")]
     release.install()
     release.start_run("calm", fleet="calm", parallelism=6)
@@ -32,7 +33,7 @@ def test_three_kills_change_nothing(release: Release, fleet_of: Callable[[int], 
     moments = sorted(secrets.SystemRandom().sample(range(DEVICES - 10), 3))
     print(f"killed when more than {moments} Jobs were created")
     for moment in moments:
-        until(partial(release.more_jobs_than, "killed", moment), seconds=120, what=f"more than {moment} Jobs")
+        until(partial(release.more_jobs_than, "killed", moment), seconds=120, description=f"more than {moment} Jobs")
         release.kill_operator()
     killed = release.wait_for_end("killed", seconds=300)
 

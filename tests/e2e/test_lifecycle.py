@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
 
-from tests.e2e.release import BEFORE, KEY, SECRET, Release, until
+from tests.testkit.release import BEFORE, KEY, SECRET, Release
+from tests.testkit.waiting import until
 
 
 def blobs(release: Release) -> set[str]:
@@ -63,11 +64,11 @@ def test_an_upgrade_disturbs_no_run_a_second_fleet_works_helm_test_scores_a_devi
     release.upload(fleet_of(8))
     release.install(BEFORE)
     release.start_run("active", parallelism=2)
-    until(lambda: release.more_jobs_than("active", 1), seconds=90, what="a run under way")
+    until(lambda: release.more_jobs_than("active", 1), seconds=90, description="a run under way")
     spec, before = release.get("scoringrun", "active")["spec"], jobs_of(release, "active")
 
     container = f"{release.storage.predictions}-two"
-    release.storage.azurite.make_container(container)
+    release.storage.azurite.create_container(container)
     release.fleets = [release.fleet(), release.fleet("second", container) | {"namespaces": [elsewhere.namespace]}]
     release.helm_upgrade(watch={"namespaces": [release.namespace, elsewhere.namespace]})
     assert before.items() <= jobs_of(release, "active").items()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from localcluster.errors import ClusterError
-from tests.e2e.release import Release
+from tests.testkit.release import Release
 
 WITHIN = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 MEETS: dict[str, Any] = {

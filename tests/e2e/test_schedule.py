@@ -4,7 +4,8 @@ from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
-from tests.e2e.release import Release, until
+from tests.testkit.release import Release
+from tests.testkit.waiting import until
 
 ANNOTATION = "batch.kubernetes.io/cronjob-scheduled-timestamp"
 DELAY, LENGTH = timedelta(minutes=3), timedelta(minutes=1)
@@ -49,10 +50,12 @@ def test_two_firings_of_two_cron_jobs_make_one_run_a_minute_with_the_annotations
     twin = release.get("cronjob", "fleetscore-minutely")
     release.apply({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "twin"}, "spec": twin["spec"]})
 
-    until(lambda: each_fired_twice(release), seconds=200, what="two firings of each of two CronJobs")
+    until(lambda: each_fired_twice(release), seconds=200, description="two firings of each of two CronJobs")
     for name in ("fleetscore-minutely", "twin"):
         release.kubectl("patch", "cronjob", name, "--patch", '{"spec": {"suspend": true}}')
-    until(lambda: len(ended(firings(release))) == len(firings(release)), seconds=60, what="the end of all firings")
+    until(
+        lambda: len(ended(firings(release))) == len(firings(release)), seconds=60, description="the end of all firings"
+    )
     jobs = firings(release)
     assert all(job["status"].get("succeeded") == 1 for job in jobs)
     windows = {window_of(job["metadata"]["annotations"][ANNOTATION]) for job in jobs}

@@ -1,20 +1,19 @@
 """Workload identity with real containers: no pod holds a secret; its projected token buys it one for storage."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from localcluster.azurite import Azurite, OAuth
-from localcluster.certificates import Authority
+from localcluster.addons.azurite import Azurite, OAuth
 from localcluster.cluster import Cluster
 from scoring_operator.contract.command import RUN_FOLDER
-from tests.e2e.entra import AUDIENCE, TOKEN_FOLDER, TRUST, TRUST_FOLDER, Entra, serving
-from tests.e2e.release import Release, scored_locally
-from tests.support.azurite import new_storage
-from tests.support.faults import Figure
+from tests.testkit.azurite import new_storage
+from tests.testkit.entra import AUDIENCE, TOKEN_FOLDER, TRUST, TRUST_FOLDER, Entra, serving
+from tests.testkit.measurements import RecordMeasurement
+from tests.testkit.release import Release, scored_locally
+from tests.testkit.tls import Tls
 
 TENANT = "11111111-1111-4111-8111-111111111111"
 OPERATOR, SCORER = "22222222-2222-4222-8222-222222222222", "33333333-3333-4333-8333-333333333333"
@@ -27,22 +26,9 @@ FLEET = {
 }  # fmt: skip
 
 
-@dataclass
-class Tls:
-    """The test's authority, and a server's certificate of it with its key."""
-
-    authority: Path
-    certificate: Path
-    key: Path
-
-
 @pytest.fixture(scope="module")
 def tls(container_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Tls:
-    authority = Authority(tmp_path_factory.mktemp("authority"), "test").create()
-    leaf, key = authority.issue("server", "azure", names=[container_cluster.host_address])
-    chain = leaf.with_name("chain.pem")
-    chain.write_bytes(leaf.read_bytes() + authority.certificate.read_bytes())
-    return Tls(authority.certificate, chain, key)
+    return Tls.create(tmp_path_factory.mktemp("authority"), container_cluster.host_address)
 
 
 @pytest.fixture
@@ -63,8 +49,8 @@ def entra(secure: Release, tls: Tls) -> Iterator[Entra]:
     """A tenant that knows the two accounts of the release; the scorer's credential has not spread to all of it yet."""
     accounts = {"fleetscore-operator": OPERATOR, "fleetscore-scorer": SCORER}
     credentials = {f"system:serviceaccount:{secure.namespace}:{name}": client for name, client in accounts.items()}
-    tenant = Entra(secure.cluster.api, TENANT, credentials, not_spread=[list(credentials)[1]])
-    with serving(tenant, secure.cluster.host_address, tls.certificate, tls.key):
+    tenant = Entra(TENANT, secure.cluster.api, credentials, not_spread=[list(credentials)[1]])
+    with serving(tenant, secure.cluster.host_address, tls):
         webhook = tenant.webhook(secure.namespace, tls.authority)
         secure.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": TRUST}, "data": {
             "ca.crt": tls.authority.read_text()
@@ -81,7 +67,7 @@ def pods_of(release: Release, component: str) -> list[dict[str, Any]]:
 
 @pytest.mark.fault("T4", "T6", "F30")
 def test_pods_reach_storage_by_their_projected_token_and_hold_nothing_else(
-    secure: Release, entra: Entra, fleet_of: Callable[[int], Path], figure: Figure
+    secure: Release, entra: Entra, fleet_of: Callable[[int], Path], record_measurement: RecordMeasurement
 ) -> None:
     store = fleet_of(4)
     secure.upload(store)
@@ -125,7 +111,7 @@ def test_pods_reach_storage_by_their_projected_token_and_hold_nothing_else(
     types = [secret["type"] for secret in secure.get("secrets")["items"]]
     assert set(types) == {"helm.sh/release.v1"}
     given = sum(not code for *_, code in entra.exchanges)
-    figure(f"{given} tokens given for 5 pods and the operator, one AADSTS700213 outlived, 0 pods failed")
+    record_measurement(f"{given} tokens given for 5 pods and the operator, one AADSTS700213 outlived, 0 pods failed")
 
 
 @pytest.mark.fault("T4")

@@ -10,7 +10,7 @@ from datetime import timedelta
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any
 
-from tests.faults.proxy import Answer, Call, Fault, Reset, refusal
+from tests.testkit.fault_proxy import Answer, Call, Fault, Reset, refusal
 
 
 class Dropped(Fault):
@@ -22,7 +22,7 @@ class Dropped(Fault):
         self.count += 1
         return []
 
-    def figure(self) -> str:
+    def measurement(self) -> str:
         return f"{self.count} events dropped"
 
 
@@ -40,7 +40,7 @@ class Shuffled(Fault):
         self.count += times
         return [(self._luck.uniform(0, self._seconds), line) for _ in range(times)]
 
-    def figure(self) -> str:
+    def measurement(self) -> str:
         return f"{self.count} events doubled, delayed, out of order"
 
 
@@ -63,7 +63,7 @@ class Silent(Fault):
         self.count += 1
         return []
 
-    def figure(self) -> str:
+    def measurement(self) -> str:
         longest = max(self._blind.values(), default=float("inf"))
         return f"{len(self._blind)} watches silent, {self.count} events lost; opened again after {longest:.1f} s"
 
@@ -79,7 +79,7 @@ class Closing(Fault):
         self.count += (closing := age > self._seconds)
         return closing
 
-    def figure(self) -> str:
+    def measurement(self) -> str:
         return f"{self.count} watches closed"
 
 
@@ -113,7 +113,7 @@ class TooOld(Fault):
     def close(self, call: Call, age: float) -> bool:
         return not self._as_event  # those that were open when it began: it lets none begin
 
-    def figure(self) -> str:
+    def measurement(self) -> str:
         return f"{self.count} times, {self.lists} lists"
 
 
@@ -131,7 +131,7 @@ class Refused(Fault):
         self.count += 1
         return refusal(self._status, "Fault")
 
-    def figure(self) -> str:
+    def measurement(self) -> str:
         return f"{self.count} answers {self._status}"
 
 
@@ -159,7 +159,7 @@ class Throttling(Fault):
         self._told[key] = now
         return refusal(429, "TooManyRequests", **{"Retry-After": str(self._after)})
 
-    def figure(self) -> str:
+    def measurement(self) -> str:
         return f"{self.count} writes turned away, {self.retries} came again, {self.early} of them before Retry-After"
 
 
@@ -172,7 +172,7 @@ class Cut(Fault):
         self.count += 1
         raise Reset
 
-    def figure(self) -> str:
+    def measurement(self) -> str:
         return f"{self.count} connections cut"
 
 
@@ -191,7 +191,7 @@ class AnswerLost(Fault):
             await asyncio.Event().wait()
         raise Reset
 
-    def figure(self) -> str:
+    def measurement(self) -> str:
         return f"{self.count} writes done without an answer"
 
 
@@ -207,7 +207,7 @@ class Slow(Fault):
         await asyncio.sleep(self._luck.uniform(0, self._seconds))
         return None
 
-    def figure(self) -> str:
+    def measurement(self) -> str:
         return f"{self.count} answers late"
 
 
@@ -226,7 +226,7 @@ class Overtaken(Fault):
                 await asyncio.sleep(0.01)
         return None
 
-    def figure(self) -> str:
+    def measurement(self) -> str:
         return f"{self.count} status writes overtaken"
 
 
@@ -246,7 +246,7 @@ class Stale(Fault):
     def event(self, call: Call, line: bytes) -> list[tuple[float, bytes]]:
         return [(self._delay, line)]
 
-    def figure(self) -> str:
+    def measurement(self) -> str:
         return f"{self.count} stale lists"
 
 
@@ -262,7 +262,7 @@ class ShiftedDate(Fault):
         date = parsedate_to_datetime(answer.headers["Date"]) + timedelta(seconds=self._seconds)
         return Answer(answer.status, answer.body, answer.headers | {"Date": format_datetime(date, usegmt=True)})
 
-    def figure(self) -> str:
+    def measurement(self) -> str:
         return f"{self.count} answers with a date {self._seconds:+.0f} s off"
 
 

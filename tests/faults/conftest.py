@@ -3,12 +3,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from localcluster import stages
 from localcluster.cluster import Cluster
-from tests.faults.rig import Place
-from tests.support.audit import Audit
-from tests.support.cluster import ALL_SCORED, session_cluster
-from tests.support.faults import Long
+from localcluster.nodes import stages
+from tests.faults.harness import Place
+from tests.testkit.audit import Audit
+from tests.testkit.cluster import ALL_SCORED, session_cluster
+from tests.testkit.measurements import Long
 
 # Of a controller manager at its defaults a run of 20 devices would take most of the time that these tests may take.
 FAST = {"kube-controller-manager": ["--kube-api-qps=1000", "--kube-api-burst=2000", "--concurrent-job-syncs=20"]}
@@ -24,15 +24,15 @@ def fault_cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     given = request.config.getoption("--fault-cluster")
     with session_cluster(given, "faults", "kwok:4", arguments=FAST) as started:
         labels = {"app.kubernetes.io/component": "scorer"}
-        started.add_stage(stages.finish("scorers", labels=labels, after_seconds=0.5, message_template=ALL_SCORED))
+        started.add_stage(stages.finish_pods("scorers", labels=labels, after_seconds=0.5, message_template=ALL_SCORED))
         started.add_stage(
-            stages.finish("culprit", arguments=["poison"], exit_code=137, reason="OOMKilled", weight=100_000)
+            stages.finish_pods("culprit", arguments=["poison"], exit_code=137, reason="OOMKilled", weight=100_000)
         )
         yield started
 
 
 @pytest.fixture(scope="session")
-def haste(long: Long) -> list[str]:
+def short_timeouts(long: Long) -> list[str]:
     """Options of an operator that need not wait as long as a real one."""
     return [] if long else ["--haste", str(HASTE)]
 

@@ -25,7 +25,7 @@ from scoring_operator.api.fleets import Fleet
 from scoring_operator.kube import transport
 from scoring_operator.kube.client import ClientTimeouts, KubeClient
 from scoring_operator.runtime import kopf_handlers, manager
-from tests.integration.operating import Memory
+from tests.testkit.in_memory_storage import InMemoryStorage
 
 # How long the operator waits in vain: what a hurried one waits a fraction of.
 WAITS = (
@@ -112,7 +112,7 @@ def hurry(factor: float) -> None:
 
 
 @dataclass
-class Recorded(Memory):
+class Recorded(InMemoryStorage):
     """Storage in memory, but for outcome records, which stand in a folder."""
 
     folder: Path | None = None

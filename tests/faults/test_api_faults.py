@@ -25,9 +25,10 @@ from tests.faults.api_faults import (
     regressions,
 )
 from tests.faults.conftest import NewPlace
-from tests.faults.proxy import Fault, Proxy, proxied
-from tests.faults.rig import Operator, Place, Truth, until
-from tests.support.faults import Figure, Long
+from tests.faults.harness import Operator, Place, Truth
+from tests.testkit.fault_proxy import Fault, Proxy, proxied
+from tests.testkit.measurements import Long, RecordMeasurement
+from tests.testkit.waiting import until
 
 
 @dataclass(frozen=True)
@@ -108,26 +109,26 @@ TRIALS = [
 
 
 @dataclass
-class Behind:
+class ProxiedOperator:
     """An operator behind a proxy, and how a run under it ends when nothing goes wrong."""
 
     place: Place
     proxy: Proxy
     operator: Operator
-    calm: Truth
-    calm_seconds: float
+    baseline_run: Truth
+    baseline_seconds: float
 
 
 @pytest.fixture(scope="module")
-def behind(new_place: NewPlace, long: Long, haste: list[str]) -> Iterator[Behind]:
+def proxied_operator(new_place: NewPlace, long: Long, short_timeouts: list[str]) -> Iterator[ProxiedOperator]:
     place = new_place(200 if long else 12)
     with proxied(place.cluster) as proxy:
         place.behind(proxy.url)
-        with place.operator("operator", *haste) as operator:
+        with place.operator("operator", *short_timeouts) as operator:
             began = time.monotonic()
             start(place, "calm")
             place.until_ended("calm")
-            yield Behind(place, proxy, operator, place.truth("calm"), time.monotonic() - began)
+            yield ProxiedOperator(place, proxy, operator, place.truth("calm"), time.monotonic() - began)
 
 
 def start(place: Place, name: str, **spec: Any) -> None:
@@ -141,12 +142,14 @@ def param(trial: Trial) -> Any:
 
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("trial", [param(trial) for trial in TRIALS])
-def test_a_run_ends_as_without_the_fault_when(behind: Behind, trial: Trial, long: Long, figure: Figure) -> None:
-    place, name = behind.place, f"run-{TRIALS.index(trial)}"
+def test_a_run_ends_as_without_the_fault_when(
+    proxied_operator: ProxiedOperator, trial: Trial, long: Long, record_measurement: RecordMeasurement
+) -> None:
+    place, name = proxied_operator.place, f"run-{TRIALS.index(trial)}"
     # Without any event it takes RESYNC for the run, and RELIST_SECONDS each for its Jobs, the late ones, its report's.
     lasting, limit = (trial.long, 1100.0) if long else (trial.short or 0.0, 60.0)
     fault, began = trial.make(), time.monotonic()
-    with behind.proxy.having(fault):
+    with proxied_operator.proxy.having(fault):
         start(place, name, **trial.spec)
 
         def over() -> bool:
@@ -155,11 +158,11 @@ def test_a_run_ends_as_without_the_fault_when(behind: Behind, trial: Trial, long
         until(over, f"{name} has ended, or its fault is over", seconds=lasting + limit)
     place.until_ended(name, seconds=limit)
     seconds = time.monotonic() - began - lasting
-    where = "after its end" if lasting else f"in all, calm {behind.calm_seconds:.1f} s"
-    figure(f"{fault.figure()}; done {seconds:.1f} s {where}")
+    where = "after its end" if lasting else f"in all, calm {proxied_operator.baseline_seconds:.1f} s"
+    record_measurement(f"{fault.measurement()}; done {seconds:.1f} s {where}")
     assert fault.count
-    assert place.truth(name) == behind.calm
-    assert regressions(behind.proxy.statuses[name]) == []
+    assert place.truth(name) == proxied_operator.baseline_run
+    assert regressions(proxied_operator.proxy.statuses[name]) == []
     assert not isinstance(fault, Throttling) or fault.early == 0
-    assert behind.operator.process.poll() is None
+    assert proxied_operator.operator.process.poll() is None
     place.remove(name)

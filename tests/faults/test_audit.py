@@ -1,6 +1,6 @@
 """How often a Job was created, from the API server's audit log."""
 
-from tests.support.audit import Request, created_jobs
+from tests.testkit.audit import Request, created_jobs
 
 
 def of(verb: str, name: str, code: int, time: str, subresource: str = "") -> Request:

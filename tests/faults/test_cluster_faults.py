@@ -10,16 +10,17 @@ from typing import Any
 
 import pytest
 
-from localcluster import stages
+from localcluster.nodes import stages
 from scoring_operator.api.names import JOB_SELECTOR
 from scoring_operator.kube import credentials
 from scoring_operator.kube.client import KubeClient as Client
 from tests.faults.api_faults import Overtaken, Stale, regressions
 from tests.faults.conftest import NewPlace
-from tests.faults.proxy import proxied
-from tests.faults.rig import Place, Truth, until
-from tests.support.cluster import ALL_SCORED
-from tests.support.faults import Figure, Long
+from tests.faults.harness import Place, Truth
+from tests.testkit.cluster import ALL_SCORED
+from tests.testkit.fault_proxy import proxied
+from tests.testkit.measurements import Long, RecordMeasurement
+from tests.testkit.waiting import until
 
 DEVICES = 12
 
@@ -30,7 +31,7 @@ def place(new_place: NewPlace) -> Place:
 
 
 @pytest.fixture(scope="module")
-def calm(place: Place) -> Truth:
+def baseline_run(place: Place) -> Truth:
     """What a run comes to when nothing happens."""
     with place.operator():
         place.run("calm", parallelism=4)
@@ -61,7 +62,7 @@ def under_way(place: Place, name: str) -> None:
 @pytest.mark.long_only
 @pytest.mark.timeout(1800)
 def test_a_thousand_devices_whose_operator_is_killed_every_five_seconds_are_each_scored_once(
-    new_place: NewPlace, figure: Figure
+    new_place: NewPlace, record_measurement: RecordMeasurement
 ) -> None:
     place = new_place(1000)
     seconds: dict[str, float] = {}
@@ -80,7 +81,7 @@ def test_a_thousand_devices_whose_operator_is_killed_every_five_seconds_are_each
         running.process.kill()
         running.process.wait()
     created = place.created("killed")
-    figure(
+    record_measurement(
         f"{kills} kills, {len(created)} Jobs, {sum(created.values()) - len(created)} of them twice; "
         f"{seconds['killed'] / seconds['calm']:.2f} of the calm run's {seconds['calm']:.0f} s"
     )
@@ -91,7 +92,7 @@ def test_a_thousand_devices_whose_operator_is_killed_every_five_seconds_are_each
 
 @pytest.mark.fault("F4")
 def test_an_operator_that_starts_from_stale_lists_repeats_and_deletes_nothing(
-    new_place: NewPlace, calm: Truth, figure: Figure, haste: list[str]
+    new_place: NewPlace, baseline_run: Truth, record_measurement: RecordMeasurement, short_timeouts: list[str]
 ) -> None:
     place = new_place(DEVICES)
     jobs = f"/apis/batch/v1/namespaces/{place.namespace}/jobs"
@@ -99,14 +100,14 @@ def test_an_operator_that_starts_from_stale_lists_repeats_and_deletes_nothing(
     ask = place.cluster.api.request
     with proxied(place.cluster) as proxy:
         place.behind(proxy.url)
-        with place.operator("operator", *haste):
+        with place.operator("operator", *short_timeouts):
             place.run("stale", parallelism=4)
             under_way(place, "stale")
             selector = JOB_SELECTOR.replace(",", "%2C").replace(" ", "%20")
             kept = {jobs: ask("GET", f"{jobs}?labelSelector={selector}"), runs: ask("GET", runs)}
             place.until_scored("stale", 4)
         fault = Stale(kept, delay=3.0)
-        with proxy.having(fault), place.operator("operator", *haste):
+        with proxy.having(fault), place.operator("operator", *short_timeouts):
             began = time.monotonic()
             until(lambda: time.monotonic() > began + 6, "lists were stale for a while")
             proxy.faults.remove(fault)
@@ -116,22 +117,22 @@ def test_an_operator_that_starts_from_stale_lists_repeats_and_deletes_nothing(
         deletions = [one for one in place.requests() if (one.verb, one.resource) == ("delete", "jobs")]
         deleted = [one for one in deletions if one.time < ended]
         assert regressions(proxy.statuses["stale"]) == []
-    figure(f"{fault.figure()}; {len(deleted)} Jobs deleted, none made twice")
+    record_measurement(f"{fault.measurement()}; {len(deleted)} Jobs deleted, none made twice")
     assert fault.count >= 2
     assert deleted == []
-    assert place.truth("stale") == calm
+    assert place.truth("stale") == baseline_run
 
 
 @pytest.mark.fault("F11")
 @pytest.mark.timeout(900)
 def test_a_right_that_is_taken_away_is_told_and_waited_for(
-    place: Place, calm: Truth, figure: Figure, long: Long, haste: list[str]
+    place: Place, baseline_run: Truth, record_measurement: RecordMeasurement, long: Long, short_timeouts: list[str]
 ) -> None:
     def rights(verbs: str) -> None:
         patch = f'[{{"op": "replace", "path": "/rules/2/verbs", "value": {verbs}}}]'
         place.cluster.kubectl("-n", place.namespace, "patch", "role", "fleetscore-operator", "--type=json", "-p", patch)
 
-    with a_run(place, "forbidden", *haste) as until_ended:
+    with a_run(place, "forbidden", *short_timeouts) as until_ended:
         under_way(place, "forbidden")
         rights('["get", "list", "watch", "patch", "delete"]')
         began = time.monotonic()
@@ -143,8 +144,8 @@ def test_a_right_that_is_taken_away_is_told_and_waited_for(
         until(lambda: not told(place, "forbidden", "Stalled"), "it has recovered")
         recovered_after = time.monotonic() - began
         until_ended()
-        assert place.truth("forbidden") == calm
-    figure(f"told after {told_after:.1f} s ({stalled['reason']}), recovered after {recovered_after:.1f} s")
+        assert place.truth("forbidden") == baseline_run
+    record_measurement(f"told after {told_after:.1f} s ({stalled['reason']}), recovered after {recovered_after:.1f} s")
     assert stalled["reason"] == "Forbidden"
     assert max(told_after, recovered_after) < 60
 
@@ -157,7 +158,7 @@ def told(place: Place, name: str, kind: str) -> dict[str, str] | None:
 
 @pytest.mark.fault("F12")
 def test_a_run_that_somebody_else_writes_to_all_the_time_loses_no_counter(
-    new_place: NewPlace, calm: Truth, figure: Figure, haste: list[str]
+    new_place: NewPlace, baseline_run: Truth, record_measurement: RecordMeasurement, short_timeouts: list[str]
 ) -> None:
     place = new_place(DEVICES)
     path = f"/apis/fleetscore.dev/v1alpha1/namespaces/{place.namespace}/scoringruns/contested"
@@ -174,7 +175,7 @@ def test_a_run_that_somebody_else_writes_to_all_the_time_loses_no_counter(
     overtaken = Overtaken(3, lambda: writes[0])
     with proxied(place.cluster) as proxy:
         place.behind(proxy.url)
-        with proxy.having(overtaken), a_run(place, "contested", *haste) as until_ended:
+        with proxy.having(overtaken), a_run(place, "contested", *short_timeouts) as until_ended:
             writer = threading.Thread(target=asyncio.run, args=[write()])
             writer.start()
             try:
@@ -182,9 +183,9 @@ def test_a_run_that_somebody_else_writes_to_all_the_time_loses_no_counter(
             finally:
                 stop.set()
                 writer.join()
-            assert place.truth("contested") == calm
+            assert place.truth("contested") == baseline_run
     conflicts = sum(one.code == 409 and one.subresource == "status" for one in place.requests())
-    figure(f"{writes[0]} writes of another, {conflicts} status writes repeated")
+    record_measurement(f"{writes[0]} writes of another, {conflicts} status writes repeated")
     assert overtaken.count == 3
     assert conflicts >= 3
 
@@ -192,18 +193,18 @@ def test_a_run_that_somebody_else_writes_to_all_the_time_loses_no_counter(
 @pytest.mark.fault("F13")
 @pytest.mark.parametrize("role", [pytest.param("kube-apiserver", marks=pytest.mark.long_only), "etcd"])
 def test_a_run_goes_on_after_a_restart_of(
-    place: Place, calm: Truth, figure: Figure, haste: list[str], role: str
+    place: Place, baseline_run: Truth, record_measurement: RecordMeasurement, short_timeouts: list[str], role: str
 ) -> None:
     name = f"restart-{role}"
-    with a_run(place, name, *haste) as until_ended:
+    with a_run(place, name, *short_timeouts) as until_ended:
         under_way(place, name)
         place.cluster.restart(role)
         began = time.monotonic()
-        place.cluster.revive()
+        place.cluster.start_missing()
         until_ended()
-        figure(f"{role} killed; the run has ended {time.monotonic() - began:.1f} s after it was back")
+        record_measurement(f"{role} killed; the run has ended {time.monotonic() - began:.1f} s after it was back")
         # The last lines of a killed server's audit log may be missing.
-        assert replace(place.truth(name), ranges=calm.ranges) == calm
+        assert replace(place.truth(name), ranges=baseline_run.ranges) == baseline_run
         assert set(place.created(name).values()) == {1}
         assert len(place.jobs(name)) == DEVICES
 
@@ -211,27 +212,27 @@ def test_a_run_goes_on_after_a_restart_of(
 @pytest.mark.fault("F18")
 @pytest.mark.timeout(600)
 def test_pods_that_find_no_node_are_waited_for_and_their_wait_counts_against_no_deadline(
-    place: Place, calm: Truth, figure: Figure, long: Long, haste: list[str]
+    place: Place, baseline_run: Truth, record_measurement: RecordMeasurement, long: Long, short_timeouts: list[str]
 ) -> None:
     waiting = 120 if long else 4
     place.cluster.kubectl("cordon", "-l", "type=kwok")
     try:
-        with a_run(place, "no-node", *haste, activeDeadlineSeconds=60) as until_ended:
+        with a_run(place, "no-node", *short_timeouts, activeDeadlineSeconds=60) as until_ended:
             began = time.monotonic()
             until(lambda: time.monotonic() > began + waiting, "a while has passed", seconds=waiting + 10)
             assert place.status("no-node")["devices"]["failed"] == 0
             stalled = until(lambda: told(place, "no-node", "Stalled"), "it is told")
             place.cluster.kubectl("uncordon", "-l", "type=kwok")
             until_ended()
-            assert place.truth("no-node") == calm
+            assert place.truth("no-node") == baseline_run
     finally:
         place.cluster.kubectl("uncordon", "-l", "type=kwok")
-    figure(f"no node for {waiting} s ({stalled['reason']}), deadline of 60 s; 0 devices failed")
+    record_measurement(f"no node for {waiting} s ({stalled['reason']}), deadline of 60 s; 0 devices failed")
 
 
 @pytest.mark.fault("F19")
 def test_pods_that_a_webhook_refuses_are_told_and_waited_for(
-    place: Place, calm: Truth, figure: Figure, haste: list[str]
+    place: Place, baseline_run: Truth, record_measurement: RecordMeasurement, short_timeouts: list[str]
 ) -> None:
     path = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
     rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
@@ -253,14 +254,16 @@ def test_pods_that_a_webhook_refuses_are_told_and_waited_for(
     }
     place.cluster.api.request("POST", path, body)
     try:
-        with a_run(place, "refused", *haste) as until_ended:
+        with a_run(place, "refused", *short_timeouts) as until_ended:
             stalled = until(lambda: told(place, "refused", "Stalled"), "it is told")
             place.cluster.kubectl("delete", "validatingwebhookconfiguration", name)
             began = time.monotonic()
             until_ended()
-            figure(f"told as {stalled['reason']}; done {time.monotonic() - began:.1f} s after the webhook was gone")
+            record_measurement(
+                f"told as {stalled['reason']}; done {time.monotonic() - began:.1f} s after the webhook was gone"
+            )
             assert stalled["reason"] == "PodsRejected"
-            assert place.truth("refused") == calm
+            assert place.truth("refused") == baseline_run
     finally:
         place.cluster.kubectl("delete", "validatingwebhookconfiguration", name, "--ignore-not-found")
 
@@ -268,24 +271,24 @@ def test_pods_that_a_webhook_refuses_are_told_and_waited_for(
 @pytest.mark.fault("F20")
 @pytest.mark.parametrize("seconds", [3600, pytest.param(-3600, marks=pytest.mark.long_only)], ids=["ahead", "behind"])
 def test_an_operator_whose_clock_is_an_hour_off_times_nothing_out(
-    place: Place, calm: Truth, figure: Figure, haste: list[str], seconds: int
+    place: Place, baseline_run: Truth, record_measurement: RecordMeasurement, short_timeouts: list[str], seconds: int
 ) -> None:
     name = f"clock{seconds}"
-    with a_run(place, name, f"--clock={seconds}", *haste, activeDeadlineSeconds=60) as until_ended:
+    with a_run(place, name, f"--clock={seconds}", *short_timeouts, activeDeadlineSeconds=60) as until_ended:
         until_ended()
-        figure(f"operator's clock {seconds:+} s: 0 wrong timeouts")
-        assert place.truth(name) == calm
+        record_measurement(f"operator's clock {seconds:+} s: 0 wrong timeouts")
+        assert place.truth(name) == baseline_run
 
 
 @pytest.mark.fault("F20")
 @pytest.mark.long_only
 @pytest.mark.parametrize("offset", ["1h", "-1h"], ids=["ahead", "behind"])
 def test_nodes_whose_clock_is_an_hour_off_time_nothing_out(
-    place: Place, calm: Truth, figure: Figure, haste: list[str], offset: str
+    place: Place, baseline_run: Truth, record_measurement: RecordMeasurement, short_timeouts: list[str], offset: str
 ) -> None:
     name = f"nodes{offset}"
     now = "{{ (now | date_modify `" + offset + "`).UTC.Format `2006-01-02T15:04:05Z` }}"
-    stage = stages.finish(
+    stage = stages.finish_pods(
         "wrong-clock",
         labels={"fleetscore.dev/run": name},
         message_template=ALL_SCORED,
@@ -294,11 +297,11 @@ def test_nodes_whose_clock_is_an_hour_off_time_nothing_out(
     )
     place.cluster.add_stage(stage)
     try:
-        with a_run(place, name, *haste, activeDeadlineSeconds=60) as until_ended:
+        with a_run(place, name, *short_timeouts, activeDeadlineSeconds=60) as until_ended:
             until_ended()
             first, last = (place.status(name)[key] for key in ("firstPodTime", "completionTime"))
-            figure(f"nodes' clocks {offset} off: 0 wrong timeouts")
-            assert place.truth(name) == calm
+            record_measurement(f"nodes' clocks {offset} off: 0 wrong timeouts")
+            assert place.truth(name) == baseline_run
             assert first <= last
     finally:
         place.cluster.remove_stage("wrong-clock")

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from tests.faults.conftest import NewPlace
-from tests.faults.rig import Place, Truth, until
-from tests.support.faults import Figure, Long
+from tests.faults.harness import Place, Truth
+from tests.testkit.measurements import Long, RecordMeasurement
+from tests.testkit.waiting import until
 
 SEED = 20_181_128
 WORKERS = 4
@@ -52,7 +53,7 @@ class Outcome:
     died: bool
 
 
-def undergo(place: Place, shape: Shape, point: int) -> Outcome:
+def run_with_crash(place: Place, shape: Shape, point: int) -> Outcome:
     """Have a run done by an operator that dies after `point` writes and by one that comes after it."""
     name = f"k{point}"
     place.free_lease()
@@ -86,7 +87,7 @@ def sweep(places: Sequence[Place], shape: Shape, points: Iterable[int]) -> list[
         with taking:
             place = free.pop()
         try:
-            return undergo(place, shape, point)
+            return run_with_crash(place, shape, point)
         finally:
             free.append(place)
 
@@ -109,22 +110,22 @@ def writes_of(place: Place) -> int:
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_an_operator_killed_after_any_write_leaves_a_run_that_ends_like_an_undisturbed_one(
-    new_place: NewPlace, long: Long, figure: Figure, shape: Shape
+    new_place: NewPlace, long: Long, record_measurement: RecordMeasurement, shape: Shape
 ) -> None:
     places = [new_place(20, poison=shape.poison) for _ in range(WORKERS if long else 2)]
-    calm = undergo(places[0], shape, 0)
+    baseline_run = run_with_crash(places[0], shape, 0)
     writes = writes_of(places[0])
     assert writes >= shape.least
-    assert calm.truth.status["devices"]["scored"] == 20 - shape.poison
-    assert set(calm.truth.ranges.values()) == {1}
+    assert baseline_run.truth.status["devices"]["scored"] == 20 - shape.poison
+    assert set(baseline_run.truth.ranges.values()) == {1}
     outcomes = sweep(places, shape, range(1, writes + 1) if long else shape.points())
     died = [outcome for outcome in outcomes if outcome.died]
-    different = {outcome.point: outcome.truth for outcome in outcomes if outcome.truth != calm.truth}
-    extra = max(outcome.requests - calm.requests for outcome in died)
-    slower = [outcome.seconds - calm.seconds for outcome in died]
-    figure(
+    different = {outcome.point: outcome.truth for outcome in outcomes if outcome.truth != baseline_run.truth}
+    extra = max(outcome.requests - baseline_run.requests for outcome in died)
+    slower = [outcome.seconds - baseline_run.seconds for outcome in died]
+    record_measurement(
         f"{len(died)} crash points, {len(different)} differences; at most {extra} more requests than the "
-        f"{calm.requests} of a calm run; {statistics.median(slower):.1f} s later (p50), {max(slower):.1f} s (max)"
+        f"{baseline_run.requests} of a calm run; {statistics.median(slower):.1f} s later (p50), {max(slower):.1f} s (max)"
     )
-    assert not different, f"calm: {calm.truth}"
+    assert not different, f"calm: {baseline_run.truth}"
     assert len(died) >= (0.8 if long else 1) * len(outcomes)

@@ -14,13 +14,14 @@ from typing import Any
 
 import pytest
 
-from localcluster import stages
-from localcluster.api import ApiError
 from localcluster.errors import ClusterError
+from localcluster.kubernetes.api import ApiError
+from localcluster.nodes import stages
 from tests.faults.conftest import NewPlace
-from tests.faults.rig import Operator, Place, Truth, until
-from tests.support.cluster import ALL_SCORED
-from tests.support.faults import Figure, Long
+from tests.faults.harness import Operator, Place, Truth
+from tests.testkit.cluster import ALL_SCORED
+from tests.testkit.measurements import Long, RecordMeasurement
+from tests.testkit.waiting import until
 
 DEVICES = 12
 RECORD = '{"v":1,"devices":1,"outcomes":{"scored":"0"},"rows":60,"badRows":0,"unscoredRows":0,"anomalies":0}'
@@ -32,7 +33,7 @@ def place(new_place: NewPlace) -> Place:
 
 
 @pytest.fixture(scope="module")
-def calm(place: Place) -> Truth:
+def baseline_run(place: Place) -> Truth:
     """What a run comes to when nothing happens."""
     with place.operator():
         place.run("calm", parallelism=DEVICES)
@@ -54,7 +55,7 @@ def pods_that_last(place: Place, run: str, seconds: float) -> Iterator[None]:
     """The pods of a run that start meanwhile run for so long."""
     name = f"last-{place.namespace}-{run}"
     labels = {"fleetscore.dev/run": run}
-    stage = stages.finish(name, labels=labels, after_seconds=seconds, message_template=ALL_SCORED, weight=100_000)
+    stage = stages.finish_pods(name, labels=labels, after_seconds=seconds, message_template=ALL_SCORED, weight=100_000)
     place.cluster.add_stage(stage)
     try:
         yield
@@ -90,7 +91,7 @@ def children(place: Place, run: str) -> int:
 
 @pytest.mark.fault("F3")
 def test_an_operator_that_was_away_while_all_jobs_ended_is_right_in_seconds(
-    place: Place, calm: Truth, figure: Figure
+    place: Place, baseline_run: Truth, record_measurement: RecordMeasurement
 ) -> None:
     with pods_that_last(place, "away", 4), place.operator():
         place.run("away", parallelism=DEVICES)
@@ -102,8 +103,8 @@ def test_an_operator_that_was_away_while_all_jobs_ended_is_right_in_seconds(
         place.until_scored("away", DEVICES)
         seconds = time.monotonic() - began
         place.until_ended("away")
-    figure(f"{DEVICES} Jobs ended unseen; status right {seconds:.1f} s after the operator was ready")
-    assert place.truth("away") == calm
+    record_measurement(f"{DEVICES} Jobs ended unseen; status right {seconds:.1f} s after the operator was ready")
+    assert place.truth("away") == baseline_run
     assert seconds < 10
 
 
@@ -132,7 +133,7 @@ def reaped(place: Place, run: str, records: Path) -> Iterator[Counter[str]]:
 
 @pytest.mark.fault("F14")
 def test_jobs_that_vanish_as_soon_as_they_end_are_not_run_again(
-    place: Place, calm: Truth, figure: Figure, tmp_path: Path
+    place: Place, baseline_run: Truth, record_measurement: RecordMeasurement, tmp_path: Path
 ) -> None:
     options = ("--records", str(tmp_path))
     with reaped(place, "reaped", tmp_path) as gone:
@@ -144,12 +145,16 @@ def test_jobs_that_vanish_as_soon_as_they_end_are_not_run_again(
         with place.operator("operator", *options):
             place.until_ended("reaped")
     again = sum(place.created("reaped").values()) - len(place.created("reaped"))
-    figure(f"{len(gone)} Jobs vanished at their end, {left} of them while no operator was there; {again} run again")
-    assert place.truth("reaped") == calm
+    record_measurement(
+        f"{len(gone)} Jobs vanished at their end, {left} of them while no operator was there; {again} run again"
+    )
+    assert place.truth("reaped") == baseline_run
 
 
 @pytest.mark.fault("F15")
-def test_jobs_and_pods_that_somebody_deletes_are_made_once_more(place: Place, calm: Truth, figure: Figure) -> None:
+def test_jobs_and_pods_that_somebody_deletes_are_made_once_more(
+    place: Place, baseline_run: Truth, record_measurement: RecordMeasurement
+) -> None:
     with place.operator():
         with pods_that_last(place, "deleted", 20):
             place.run("deleted", parallelism=DEVICES)
@@ -164,14 +169,16 @@ def test_jobs_and_pods_that_somebody_deletes_are_made_once_more(place: Place, ca
         place.until_ended("deleted")
     truth = place.truth("deleted")
     rounds = Counter(round_ for _, _, round_ in truth.ranges if round_ >= 0)
-    figure(f"6 Jobs and {len(pods)} pods deleted; {rounds[1]} Jobs made once more, 0 devices lost")
-    assert replace(truth, ranges=calm.ranges) == calm
+    record_measurement(f"6 Jobs and {len(pods)} pods deleted; {rounds[1]} Jobs made once more, 0 devices lost")
+    assert replace(truth, ranges=baseline_run.ranges) == baseline_run
     assert (rounds, set(truth.ranges.values())) == ({0: DEVICES, 1: 6}, {1})
 
 
 @pytest.mark.fault("F15", "F16")
 @pytest.mark.parametrize("away", [False, True], ids=["with-an-operator", "without-one"])
-def test_a_deleted_run_leaves_no_jobs_and_no_configmaps(place: Place, figure: Figure, *, away: bool) -> None:
+def test_a_deleted_run_leaves_no_jobs_and_no_configmaps(
+    place: Place, record_measurement: RecordMeasurement, *, away: bool
+) -> None:
     name = f"gone-{away}".lower()
     with pods_that_last(place, name, 3600):
         with place.operator() as running:
@@ -189,13 +196,15 @@ def test_a_deleted_run_leaves_no_jobs_and_no_configmaps(place: Place, figure: Fi
             until(lambda: later.probe("/readyz")[0] == 200, "another operator is there")
             place.run(f"{name}-next", parallelism=DEVICES)
             place.until_ended(f"{name}-next")
-    figure(f"run deleted: {created} Jobs and its ConfigMaps gone after {seconds:.1f} s, 0 orphans")
+    record_measurement(f"run deleted: {created} Jobs and its ConfigMaps gone after {seconds:.1f} s, 0 orphans")
     assert sum(place.created(name).values()) == created + DEVICES + 1  # the next run's name begins with this one's
     assert children(place, name) == 0
 
 
 @pytest.mark.fault("F17")
-def test_pods_that_are_evicted_cost_no_retry_and_no_device(place: Place, calm: Truth, figure: Figure) -> None:
+def test_pods_that_are_evicted_cost_no_retry_and_no_device(
+    place: Place, baseline_run: Truth, record_measurement: RecordMeasurement
+) -> None:
     with pods_that_last(place, "evicted", 6), place.operator():
         place.run("evicted", parallelism=DEVICES, backoffLimit=0)
         until(lambda: len(running_pods(place, "evicted")) == DEVICES, "all pods run")
@@ -205,14 +214,16 @@ def test_pods_that_are_evicted_cost_no_retry_and_no_device(place: Place, calm: T
             body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": meta}
             place.cluster.api.request("POST", path_of(place, "api/v1", "pods", f"{meta['name']}/eviction"), body)
         place.until_ended("evicted")
-    figure(f"{len(pods)} of {DEVICES} running pods evicted, backoffLimit 0; 0 devices failed, 0 Jobs made again")
-    assert place.truth("evicted") == calm
+    record_measurement(
+        f"{len(pods)} of {DEVICES} running pods evicted, backoffLimit 0; 0 devices failed, 0 Jobs made again"
+    )
+    assert place.truth("evicted") == baseline_run
 
 
 @pytest.mark.fault("F23", "T11", "T12")
 @pytest.mark.timeout(1800)
 def test_a_huge_run_keeps_to_its_parallelism_and_its_status_and_memory_stay_small(
-    new_place: NewPlace, figure: Figure, long: Long
+    new_place: NewPlace, record_measurement: RecordMeasurement, long: Long
 ) -> None:
     devices, parallelism = (50_000, 100) if long else (2_000, 10)
     place, peak = new_place(devices), 0
@@ -228,7 +239,7 @@ def test_a_huge_run_keeps_to_its_parallelism_and_its_status_and_memory_stay_smal
         memory = int(re.findall(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{running.process.pid}/status").read_text())[0])
         status = place.status("huge")
         size, requests = len(str(status)), len(place.requests()) - before
-    figure(
+    record_measurement(
         f"{devices} devices in {devices // 100} Jobs: {seconds:.0f} s, at most {peak} Jobs at once, status {size} B, "
         f"{memory / 1024:.0f} MiB, {requests / devices:.3f} requests per device"
     )
@@ -274,7 +285,7 @@ ODD = (
 
 @pytest.mark.fault("F24")
 def test_a_run_that_is_edited_badly_and_well_again_ends_like_one_that_was_not(
-    place: Place, calm: Truth, figure: Figure
+    place: Place, baseline_run: Truth, record_measurement: RecordMeasurement
 ) -> None:
     """Bad edits are refused (but for null, which stands for the default), odd ones are taken back."""
     refused = taken = 0
@@ -290,13 +301,13 @@ def test_a_run_that_is_edited_badly_and_well_again_ends_like_one_that_was_not(
             until_observed(place, "edited", generation)
             taken += 1
         place.until_ended("edited")
-    figure(
+    record_measurement(
         f"{len(BAD)} fields, {refused} bad values refused; {taken} odd edits made and taken back: ends as a calm run"
     )
     assert refused == sum(map(len, BAD.values())) - 1
     truth = place.truth("edited")
     assert truth.status["observedGeneration"] > len(ODD)
-    assert replace(truth, status=truth.status | {"observedGeneration": 1}) == calm
+    assert replace(truth, status=truth.status | {"observedGeneration": 1}) == baseline_run
 
 
 def until_observed(place: Place, name: str, generation: int) -> None:
@@ -325,7 +336,7 @@ def refuses(place: Place, name: str, spec: dict[str, Any]) -> bool:
 
 @pytest.mark.fault("F25")
 def test_an_operator_that_is_upgraded_and_downgraded_in_the_middle_of_a_run_changes_nothing_of_it(
-    place: Place, calm: Truth, figure: Figure
+    place: Place, baseline_run: Truth, record_measurement: RecordMeasurement
 ) -> None:
     images = ["fleetscore/scorer:1", "fleetscore/scorer:2", "fleetscore/scorer:1"]
     with pods_that_last(place, "upgraded", 1):
@@ -337,15 +348,15 @@ def test_an_operator_that_is_upgraded_and_downgraded_in_the_middle_of_a_run_chan
                     place.until_ended("upgraded")
                 assert running.end() < 10
     used = Counter(job["spec"]["template"]["spec"]["containers"][0]["image"] for job in place.jobs("upgraded"))
-    figure(f"replaced twice; Jobs by image: {dict(used)}; each created once, ends as a calm run")
+    record_measurement(f"replaced twice; Jobs by image: {dict(used)}; each created once, ends as a calm run")
     assert len(used) == 2
-    assert place.truth("upgraded") == calm
+    assert place.truth("upgraded") == baseline_run
 
 
 @pytest.mark.fault("F35")
 @pytest.mark.timeout(3000)
 def test_an_operator_that_does_a_days_runs_holds_no_more_than_after_the_first_ones(
-    new_place: NewPlace, figure: Figure, long: Long
+    new_place: NewPlace, record_measurement: RecordMeasurement, long: Long
 ) -> None:
     devices, runs = (1000, 24) if long else (40, 6)
     place = new_place(devices)
@@ -361,7 +372,7 @@ def test_an_operator_that_does_a_days_runs_holds_no_more_than_after_the_first_on
             watches.append(len(open_watches(running)))
     half = runs // 2
     slope = (statistics.mean(memory[half:]) - statistics.mean(memory[:half])) / half
-    figure(
+    record_measurement(
         f"{runs} runs of {devices} devices: {memory[0]:.0f} MiB after the first, {memory[-1]:.0f} MiB after the last, "
         f"{slope:+.2f} MiB a run; open files {min(files)} to {max(files)}, watched resources {max(watches)}"
     )

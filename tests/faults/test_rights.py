@@ -1,6 +1,6 @@
 """The chart's rights are those that its programs use, by the API server's audit log: none is refused, none is idle.
 
-NEEDED says what each right is for; docs/chart.md lists it. The operator goes through a run's whole life and its
+NEEDED says what each right is for; docs/operations/security.md lists it. The operator goes through a run's whole life and its
 troubles, a schedule through a firing and a backfill; afterwards each granted verb was used.
 """
 
@@ -14,12 +14,13 @@ import yaml
 
 from localcluster.cluster import Cluster
 from scoring_operator.cli import main
-from tests.chart.rendering import a_fleet, a_schedule, render
-from tests.chart.rights import NEEDED, granted
 from tests.faults.conftest import NewPlace
-from tests.faults.rig import Place, until
-from tests.schedule.scheduler import Scheduler
-from tests.support.audit import Audit, Request
+from tests.faults.harness import Place
+from tests.testkit.audit import Audit, Request
+from tests.testkit.chart import a_fleet, a_schedule, render
+from tests.testkit.chart_rights import NEEDED, granted
+from tests.testkit.scheduler import Scheduler
+from tests.testkit.waiting import until
 
 VALUES = {"fleets": [a_fleet()], "schedules": [a_schedule()]}
 NO_PODS = {
@@ -39,7 +40,7 @@ def refused(requests: list[Request]) -> list[Request]:
     return [one for one in requests if one.code in (401, 403)]
 
 
-@pytest.mark.real
+@pytest.mark.needs_services
 @pytest.mark.parametrize("account", ["operator", "scheduler"])
 def test_each_right_that_is_granted_has_a_reason_and_each_reason_a_right(account: str) -> None:
     assert granted(render(VALUES), account) == NEEDED[account].keys()
@@ -75,9 +76,11 @@ def exists(place: Place, run: str) -> bool:
 
 
 @pytest.mark.fault("T3")
-def test_the_operator_is_refused_nothing_and_uses_every_right_it_has(new_place: NewPlace, haste: list[str]) -> None:
+def test_the_operator_is_refused_nothing_and_uses_every_right_it_has(
+    new_place: NewPlace, short_timeouts: list[str]
+) -> None:
     place = new_place(8)
-    with place.operator("operator", "--grace", "1", *haste):
+    with place.operator("operator", "--grace", "1", *short_timeouts):
         live_through(place)
     requests = place.requests()
     assert refused(requests) == []
@@ -99,12 +102,12 @@ def everywhere(fault_cluster: Cluster, new_place: NewPlace) -> Iterator[Place]:
 
 @pytest.mark.value("watch.allNamespaces")
 def test_an_operator_for_all_namespaces_works_in_another_than_its_own_and_is_refused_nothing(
-    everywhere: Place, new_place: NewPlace, haste: list[str]
+    everywhere: Place, new_place: NewPlace, short_timeouts: list[str]
 ) -> None:
     elsewhere = new_place(2)
     fleets = [a_fleet(namespaces=[elsewhere.namespace])]
     (everywhere.release.folder / "fleets.yaml").write_text(yaml.safe_dump({"fleets": fleets}))
-    with everywhere.operator("operator", *haste):
+    with everywhere.operator("operator", *short_timeouts):
         elsewhere.run("there")
         elsewhere.until_ended("there")
     assert elsewhere.status("there")["devices"]["scored"] == 2

@@ -9,7 +9,7 @@ from localcluster.addons.azurite import ACCOUNT, Azurite, OAuth
 from localcluster.errors import ClusterError
 from tests.testkit.azurite import Storage
 
-pytestmark = pytest.mark.real
+pytestmark = pytest.mark.needs_services
 
 
 def test_it_starts_with_the_three_containers_and_is_found_again(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ import pytest
 
 from localcluster.toolchain import images
 from localcluster.toolchain.images import CHECKOUT
-from tests.testkit.measurements import Figure
+from tests.testkit.measurements import RecordMeasurement
 
-pytestmark = pytest.mark.real
+pytestmark = pytest.mark.needs_services
 
 PROGRAMS = {"operator": "scoring-operator", "scorer": "device-scorer"}
 PACKAGES = {"operator": "scoring_operator", "scorer": "device_scorer"}
@@ -87,7 +87,7 @@ def test_no_module_is_compiled_at_start(image: Image) -> None:
 
 @pytest.mark.fault("F33")
 @pytest.mark.parametrize("image", ["scorer"], indirect=True)
-def test_a_read_only_root_is_enough_to_score_and_no_module_of_it_is_compiled(image: Image, figure: Figure) -> None:
+def test_a_read_only_root_is_enough_to_score_and_no_module_of_it_is_compiled(image: Image, record_measurement: RecordMeasurement) -> None:
     window = "--window-start 2018-08-28T23:00:00Z --window-end 2018-08-29T00:00:00Z"
     script = (
         "device-scorer simulate --store /tmp/s --devices 2 --hours 26 --interval 60 --end 2018-08-29T00:00:00Z"
@@ -101,7 +101,7 @@ def test_a_read_only_root_is_enough_to_score_and_no_module_of_it_is_compiled(ima
     assert len(loaded) > 40
     # The module that -m runs is read as source by whatever Python; as a program it is imported, as in the test above.
     assert [path for path in loaded if not path.endswith(".pyc") and not path.endswith("/__main__.py")] == []
-    figure(f"{len(loaded)} modules loaded, none compiled")
+    record_measurement(f"{len(loaded)} modules loaded, none compiled")
 
 
 @pytest.mark.parametrize("image", ["scorer"], indirect=True)

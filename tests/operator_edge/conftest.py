@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 
 from scoring_operator.kube.client import ClientTimeouts, KubeClient
-from tests.operator_edge.faultserver import FaultServer, fault_server
+from tests.testkit.fault_server import FaultServer, fault_server
 
 SHORT = ClientTimeouts(request=1.0, page=1.0, retry_budget=3.0, idle=0.5, initial_backoff=0.02, page_size=3)
 

@@ -22,7 +22,7 @@ from scoring_operator.errors import (
 )
 from scoring_operator.kube.client import ClientTimeouts, KubeClient
 from scoring_operator.kube.credentials import Credentials
-from tests.operator_edge.faultserver import FaultServer, hang, refuse, reset
+from tests.testkit.fault_server import FaultServer, hang, refuse, reset
 
 JOBS = "/apis/batch/v1/namespaces/ns/jobs"
 JOB = {"metadata": {"name": "a"}}
@@ -62,7 +62,7 @@ async def test_a_conflict_on_a_replace_is_no_foreign_object(api: FaultServer, co
         await connection.replace(f"{JOBS}/a", JOB)
 
 
-@pytest.mark.walk
+@pytest.mark.slow
 async def test_a_throttled_write_waits_as_long_as_it_was_told_and_keeps_its_name(
     api: FaultServer, connection: KubeClient
 ) -> None:
@@ -84,7 +84,7 @@ async def test_a_server_that_asks_for_more_patience_than_there_is_gets_no_second
     assert len(api.requests) == 1
 
 
-@pytest.mark.walk
+@pytest.mark.slow
 async def test_a_request_that_was_given_up_while_throttled_is_not_sent_again_before_its_time(
     api: FaultServer, connection: KubeClient
 ) -> None:

@@ -15,7 +15,7 @@ from scoring_operator.api.scoringrun import Window
 from scoring_operator.errors import ConfigurationInvalid, IdentityUnavailable, StorageUnavailable
 from scoring_operator.storage import account
 from scoring_operator.storage.fleet_storage import BlobFleetStorage
-from tests.support.azurite import Storage as Containers
+from tests.testkit.azurite import Storage as Containers
 
 WINDOW = Window(start=datetime(2018, 8, 28, 22, 30, tzinfo=UTC), end=datetime(2018, 8, 29, tzinfo=UTC))
 SLUG = "20180828T223000Z_20180829T000000Z"
@@ -81,6 +81,7 @@ async def test_predictions_come_with_their_metadata(storage: Containers, tmp_pat
     asked.close()
 
 
+@pytest.mark.fault("T18")
 async def test_an_outcome_record_is_read_or_is_not_there(storage: Containers, tmp_path: Path) -> None:
     storage.put("predictions", "_runs/uid-1/job-1.json", b"{}")
     asked = open_storage(tmp_path, storage.connection_string)

@@ -11,7 +11,7 @@ import pytest
 from scoring_operator.errors import LeaseLost
 from scoring_operator.kube.client import KubeClient
 from scoring_operator.kube.leader_election import ElectionTimings, LeaderElector
-from tests.operator_edge.faultserver import FaultServer, hang, refuse, reset
+from tests.testkit.fault_server import FaultServer, hang, refuse, reset
 
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/ns/leases"
 TIMES = ElectionTimings(duration=1, renew_deadline=0.6, renew_interval=0.15, retry_interval=0.03, poll_interval=0.1)
@@ -37,7 +37,7 @@ async def held(lease: LeaderElector) -> AsyncIterator[asyncio.Task[None]]:
         await asyncio.gather(renewing, return_exceptions=True)
 
 
-@pytest.mark.walk
+@pytest.mark.slow
 async def test_the_first_one_holds_the_lease_and_the_second_waits(api: FaultServer, connection: KubeClient) -> None:
     first, second = contender(connection, "a"), contender(connection, "b")
     async with held(first):
@@ -60,7 +60,7 @@ async def test_a_released_lease_is_taken_at_once(api: FaultServer, connection: K
         assert spec(api)["leaseTransitions"] == 1
 
 
-@pytest.mark.walk
+@pytest.mark.slow
 async def test_a_lease_that_is_no_longer_renewed_is_taken_when_it_has_run_out_and_not_before(
     connection: KubeClient,
 ) -> None:
@@ -73,7 +73,7 @@ async def test_a_lease_that_is_no_longer_renewed_is_taken_when_it_has_run_out_an
         assert not first.is_leader
 
 
-@pytest.mark.walk
+@pytest.mark.slow
 async def test_clocks_that_differ_do_not_matter(api: FaultServer, connection: KubeClient) -> None:
     async with held(contender(connection, "a")):
         pass

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from scoring_operator.kube.client import KubeClient
 from scoring_operator.kube.informer import MAX_STALE_LISTS, Informer
-from tests.operator_edge.faultserver import FaultServer, Handler, hang, refuse, reset
+from tests.testkit.fault_server import FaultServer, Handler, hang, refuse, reset
 
 JOBS = "/apis/batch/v1/namespaces/ns/jobs"
 
@@ -199,7 +199,7 @@ async def test_a_list_older_than_what_is_known_is_not_believed(api: FaultServer,
         assert changes == []
 
 
-@pytest.mark.walk
+@pytest.mark.slow
 async def test_a_server_that_was_set_back_is_believed_in_the_end(api: FaultServer, connection: KubeClient) -> None:
     await api.put(JOBS, "before")
     async with mirroring(connection) as mirror:

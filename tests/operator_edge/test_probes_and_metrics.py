@@ -6,7 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from scoring_operator.observability.metrics import Metrics
 from scoring_operator.observability.probes import serve_probes
-from tests.operator_edge.process import free_port
+from tests.testkit.operator_process import free_port
 
 ALLOWED = {"fleet", "schedule", "reason", "outcome", "verb", "code", "resource", "le"}
 

@@ -7,17 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from localcluster import stages
 from localcluster.cluster import Cluster
-from tests.operator_edge.process import DATA, Operator, Release, a_release, operator, until
-from tests.support.azurite import Storage
-from tests.support.cluster import ALL_SCORED
-from tests.support.faults import Figure
+from localcluster.nodes import stages
+from tests.testkit.azurite import Storage
+from tests.testkit.cluster import ALL_SCORED
+from tests.testkit.measurements import RecordMeasurement
+from tests.testkit.operator_process import DATA, Operator, OperatorEnvironment, an_operator_environment, operator
+from tests.testkit.waiting import until
 
 
 @pytest.fixture
-def release(cluster: Cluster, namespace: str, tmp_path: Path, storage: Storage) -> Release:
-    return a_release(cluster, namespace, tmp_path, storage)
+def release(cluster: Cluster, namespace: str, tmp_path: Path, storage: Storage) -> OperatorEnvironment:
+    return an_operator_environment(cluster, namespace, tmp_path, storage)
 
 
 def give_devices(storage: Storage, count: int) -> None:
@@ -26,26 +27,26 @@ def give_devices(storage: Storage, count: int) -> None:
         storage.put("data", f"{DATA}/press-{number}.csv", b"x")
 
 
-def scorers(release: Release, run: str, *, after_seconds: float = 0) -> None:
+def scorers(release: OperatorEnvironment, run: str, *, after_seconds: float = 0) -> None:
     """Let the run's simulated pods score everything."""
     labels = {"fleetscore.dev/run": run}
     release.cluster.add_stage(
-        stages.finish(f"edge-{run}", labels=labels, after_seconds=after_seconds, message_template=ALL_SCORED)
+        stages.finish_pods(f"edge-{run}", labels=labels, after_seconds=after_seconds, message_template=ALL_SCORED)
     )
 
 
-def condition(release: Release, name: str, kind: str) -> str:
+def condition(release: OperatorEnvironment, name: str, kind: str) -> str:
     found = release.get(name).get("status", {}).get("conditions", [])
     return next((str(item["status"]) for item in found if item["type"] == kind), "")
 
 
-def until_complete(release: Release, name: str) -> dict[str, int]:
+def until_complete(release: OperatorEnvironment, name: str) -> dict[str, int]:
     """Wait for the run's end and give its devices by outcome."""
     until(lambda: condition(release, name, "Complete") == "True", f"{name} is complete", seconds=120)
     return dict(release.get(name)["status"]["devices"])
 
 
-def holder(release: Release) -> str:
+def holder(release: OperatorEnvironment) -> str:
     return str(release.lease()["holderIdentity"])
 
 
@@ -53,7 +54,7 @@ def held_by(running: Operator) -> bool:
     return "fleetscore_lease_held 1.0" in running.probe("/metrics")[1]
 
 
-def test_a_run_is_scored_and_everything_about_it_can_be_seen(release: Release, storage: Storage) -> None:
+def test_a_run_is_scored_and_everything_about_it_can_be_seen(release: OperatorEnvironment, storage: Storage) -> None:
     give_devices(storage, 12)
     storage.put("data", f"{DATA}/new-device.csv", b"x")
     scorers(release, "full")
@@ -78,7 +79,7 @@ def test_a_run_is_scored_and_everything_about_it_can_be_seen(release: Release, s
 
 @pytest.mark.fault("F26")
 def test_a_second_operator_takes_over_in_under_three_seconds_when_the_first_is_told_to_end(
-    release: Release, figure: Figure
+    release: OperatorEnvironment, record_measurement: RecordMeasurement
 ) -> None:
     with operator(release, "first") as first, operator(release, "second") as second:
         assert holder(release) == "first"
@@ -87,14 +88,14 @@ def test_a_second_operator_takes_over_in_under_three_seconds_when_the_first_is_t
         first.process.send_signal(signal.SIGTERM)
         until(lambda: held_by(second), "the second holds the lease", seconds=10)
         seconds = time.monotonic() - began
-        figure(f"Lease handed over {seconds:.1f} s after SIGTERM")
+        record_measurement(f"Lease handed over {seconds:.1f} s after SIGTERM")
         assert seconds < 3
         assert holder(release) == "second"
 
 
 @pytest.mark.fault("F26")
 def test_a_run_goes_on_under_a_second_operator_when_the_first_is_killed_and_no_job_is_made_twice(
-    release: Release, storage: Storage, figure: Figure
+    release: OperatorEnvironment, storage: Storage, record_measurement: RecordMeasurement
 ) -> None:
     give_devices(storage, 24)
     scorers(release, "crash", after_seconds=1)
@@ -108,7 +109,9 @@ def test_a_run_goes_on_under_a_second_operator_when_the_first_is_killed_and_no_j
         devices = until_complete(release, "crash")
     created = release.created_jobs()
     twice = sum(created.values()) - len(created)
-    figure(f"Lease taken over {seconds:.1f} s after SIGKILL; {len(created)} Jobs, {twice} of them made twice")
+    record_measurement(
+        f"Lease taken over {seconds:.1f} s after SIGKILL; {len(created)} Jobs, {twice} of them made twice"
+    )
     assert seconds < 20
     assert (devices["scored"], devices["failed"]) == (24, 0)
     assert len(created) == 24
@@ -117,7 +120,7 @@ def test_a_run_goes_on_under_a_second_operator_when_the_first_is_killed_and_no_j
 
 @pytest.mark.fault("F26")
 def test_an_operator_that_stood_still_while_another_took_over_writes_nothing_more(
-    release: Release, storage: Storage
+    release: OperatorEnvironment, storage: Storage
 ) -> None:
     give_devices(storage, 12)
     scorers(release, "frozen", after_seconds=1)
@@ -136,7 +139,9 @@ def test_an_operator_that_stood_still_while_another_took_over_writes_nothing_mor
     assert (len(created), set(created.values())) == (12, {1})
 
 
-def test_an_operator_that_comes_back_under_its_name_goes_on_at_once(release: Release, storage: Storage) -> None:
+def test_an_operator_that_comes_back_under_its_name_goes_on_at_once(
+    release: OperatorEnvironment, storage: Storage
+) -> None:
     give_devices(storage, 8)
     scorers(release, "again", after_seconds=1)
     with operator(release, "pod-0") as before:
@@ -151,7 +156,7 @@ def test_an_operator_that_comes_back_under_its_name_goes_on_at_once(release: Rel
     assert set(release.created_jobs().values()) == {1}
 
 
-def test_a_run_survives_a_restart_of_the_api_server(release: Release, storage: Storage) -> None:
+def test_a_run_survives_a_restart_of_the_api_server(release: OperatorEnvironment, storage: Storage) -> None:
     give_devices(storage, 12)
     scorers(release, "outage", after_seconds=1)
     with operator(release) as running:

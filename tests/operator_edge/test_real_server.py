@@ -12,7 +12,7 @@ from scoring_operator.errors import AlreadyExists, Conflict, Forbidden, Invalid,
 from scoring_operator.kube import credentials
 from scoring_operator.kube.client import KubeClient
 from scoring_operator.kube.informer import Informer
-from tests.operator_edge.test_mirror import until
+from tests.testkit.waiting import until_async
 
 MAPS = "/api/v1/namespaces/{}/configmaps"
 
@@ -70,7 +70,7 @@ async def test_a_used_up_quota_is_told_apart_from_a_missing_right(
             await asyncio.sleep(0.05)
     with pytest.raises(QuotaExceeded):
         await admin.create(MAPS.format(namespace), a_map("a"))
-    nobody = cluster.kubeconfig_for(namespace, "default")
+    nobody = cluster.create_kubeconfig(namespace, "default")
     async with KubeClient.connect(credentials.load({"KUBECONFIG": str(nobody)})) as connection:
         with pytest.raises(Forbidden) as caught:
             await connection.create(MAPS.format(namespace), a_map("a"))
@@ -107,7 +107,7 @@ async def test_the_mirror_is_true_after_a_storm_of_creates_changes_and_deletes(
     listed, _ = await admin.list(path, label_selector="storm=yes", type=View)
     expected = {view.metadata.name: view.data["state"] for view in listed}
     assert len(expected) == 300
-    await until(lambda: {key[1]: view.data["state"] for key, view in mirror.snapshot().items()} == expected)
+    await until_async(lambda: {key[1]: view.data["state"] for key, view in mirror.snapshot().items()} == expected)
     assert mirror.list_count == 1
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

@@ -6,7 +6,7 @@ import pytest
 
 from scoring_operator.cli import main
 from scoring_operator.kube.client import ClientTimeouts
-from tests.schedule.conftest import RUNS, Api
+from tests.testkit.canned_api import RUNS, CannedApi
 
 DAY = ("--from", "2018-08-28", "--to", "2018-08-29")
 LIST = f"{RUNS}?limit={ClientTimeouts().page_size}"
@@ -30,38 +30,41 @@ def backfill(file: Path, *more: str) -> int:
     ],
 )
 def test_wrong_usage_ends_with_64_and_names_the_thing(
-    api: Api, schedules: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+    canned_api: CannedApi, schedules_file: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
-    api.answers["GET", LIST] = (200, {"metadata": {}, "items": []})
-    assert backfill(schedules, *arguments) == 64
+    canned_api.answers["GET", LIST] = (200, {"metadata": {}, "items": []})
+    assert backfill(schedules_file, *arguments) == 64
     assert message in capsys.readouterr().err
-    assert not api.created
+    assert not canned_api.created
 
 
 def test_a_dry_run_lists_the_windows_and_creates_nothing(
-    api: Api, schedules: Path, capsys: pytest.CaptureFixture[str]
+    canned_api: CannedApi, schedules_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    api.answers["GET", LIST] = (200, {"metadata": {}, "items": []})
-    assert backfill(schedules, "--from", "2018-08-28T01:00:00+02:00", "--to", "2018-08-28T01:00:00Z", "--dry-run") == 0
+    canned_api.answers["GET", LIST] = (200, {"metadata": {}, "items": []})
+    assert (
+        backfill(schedules_file, "--from", "2018-08-28T01:00:00+02:00", "--to", "2018-08-28T01:00:00Z", "--dry-run")
+        == 0
+    )
     said = capsys.readouterr().out
     assert "2 windows from 2018-08-27T23:00:00Z to 2018-08-28T01:00:00Z" in said
     assert "  2018-08-28T00:00:00Z to 2018-08-28T01:00:00Z" in said
-    assert not api.created
+    assert not canned_api.created
 
 
 def test_an_account_without_the_rights_is_told_which(
-    api: Api, schedules: Path, capsys: pytest.CaptureFixture[str]
+    canned_api: CannedApi, schedules_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    api.answers["GET", LIST] = (403, {"kind": "Status", "code": 403, "reason": "Forbidden", "message": "no"})
-    assert backfill(schedules, *DAY) == 75
+    canned_api.answers["GET", LIST] = (403, {"kind": "Status", "code": 403, "reason": "Forbidden", "message": "no"})
+    assert backfill(schedules_file, *DAY) == 75
     assert "needs list and create on scoringruns" in capsys.readouterr().err
 
 
 def test_a_run_that_the_api_server_will_never_accept_ends_it(
-    api: Api, schedules: Path, capsys: pytest.CaptureFixture[str]
+    canned_api: CannedApi, schedules_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    api.answers["GET", LIST] = (200, {"metadata": {}, "items": []})
-    api.refuse(422, "Invalid", "spec.parallelism is too large")
-    assert backfill(schedules, *DAY) == 65
+    canned_api.answers["GET", LIST] = (200, {"metadata": {}, "items": []})
+    canned_api.reject(422, "Invalid", "spec.parallelism is too large")
+    assert backfill(schedules_file, *DAY) == 65
     assert "spec.parallelism is too large" in capsys.readouterr().err
-    assert len(api.created) == 1
+    assert len(canned_api.created) == 1

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from scoring_operator.cli import create_run as command
-from tests.schedule.conftest import JOB, Api
+from tests.testkit.canned_api import JOB, CannedApi
 
 
 def create_run(file: Path, *more: str) -> int:
@@ -18,9 +18,11 @@ def create_run(file: Path, *more: str) -> int:
     return command.run(parser.parse_args([*arguments, *more]))
 
 
-def test_the_run_of_the_jobs_window_is_created(api: Api, schedules: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert create_run(schedules) == 0
-    (run,) = api.created
+def test_the_run_of_the_jobs_window_is_created(
+    canned_api: CannedApi, schedules_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert create_run(schedules_file) == 0
+    (run,) = canned_api.created
     assert run["metadata"]["name"] == "hourly-20180828t230000z"
     assert run["spec"]["window"] == {"start": "2018-08-28T23:00:00Z", "end": "2018-08-29T00:00:00Z"}
     assert run["spec"]["parallelism"] == 7
@@ -28,22 +30,22 @@ def test_the_run_of_the_jobs_window_is_created(api: Api, schedules: Path, capsys
 
 
 def test_job_and_namespace_come_from_the_pods_environment(
-    api: Api, schedules: Path, monkeypatch: pytest.MonkeyPatch
+    canned_api: CannedApi, schedules_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JOB_NAME", "hourly-29")
     monkeypatch.setenv("POD_NAMESPACE", "scoring")
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
-    args = parser.parse_args(["--schedules-file", str(schedules), "--schedule", "hourly"])
+    args = parser.parse_args(["--schedules-file", str(schedules_file), "--schedule", "hourly"])
     assert command.run(args) == 0
-    assert api.created[0]["metadata"]["namespace"] == "scoring"
+    assert canned_api.created[0]["metadata"]["namespace"] == "scoring"
 
 
 def test_a_run_that_exists_already_is_success_and_says_so(
-    api: Api, schedules: Path, capsys: pytest.CaptureFixture[str]
+    canned_api: CannedApi, schedules_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    api.refuse(409, "AlreadyExists", "exists")
-    assert create_run(schedules) == 0
+    canned_api.reject(409, "AlreadyExists", "exists")
+    assert create_run(schedules_file) == 0
     assert "exists already" in capsys.readouterr().out
 
 
@@ -57,10 +59,15 @@ def test_a_run_that_exists_already_is_success_and_says_so(
     ],
 )
 def test_a_refusal_is_shown_with_its_message_and_only_a_final_one_ends_the_job(
-    api: Api, schedules: Path, capsys: pytest.CaptureFixture[str], code: int, reason: str, exit_code: int
+    canned_api: CannedApi,
+    schedules_file: Path,
+    capsys: pytest.CaptureFixture[str],
+    code: int,
+    reason: str,
+    exit_code: int,
 ) -> None:
-    api.refuse(code, reason, "the words of the server")
-    assert create_run(schedules) == exit_code
+    canned_api.reject(code, reason, "the words of the server")
+    assert create_run(schedules_file) == exit_code
     said = capsys.readouterr().err
     assert "the words of the server" in said
     assert "Traceback" not in said
@@ -77,43 +84,43 @@ def test_a_refusal_is_shown_with_its_message_and_only_a_final_one_ends_the_job(
         pytest.param(["--schedules-file", "{garbage}"], "is no YAML", id="no YAML"),
     ],
 )
-@pytest.mark.usefixtures("api")
+@pytest.mark.usefixtures("canned_api")
 def test_wrong_usage_ends_with_64_and_names_the_thing(
-    schedules: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+    schedules_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     (tmp_path / "garbage").write_text("a: [")
-    assert create_run(schedules, *[a.replace("{garbage}", str(tmp_path / "garbage")) for a in arguments]) == 64
+    assert create_run(schedules_file, *[a.replace("{garbage}", str(tmp_path / "garbage")) for a in arguments]) == 64
     assert message in capsys.readouterr().err
 
 
 def test_a_job_with_an_unreadable_time_ends_with_64(
-    api: Api, schedules: Path, capsys: pytest.CaptureFixture[str]
+    canned_api: CannedApi, schedules_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    api.answers["GET", JOB] = (200, {"metadata": {"creationTimestamp": "soon"}})
-    assert create_run(schedules) == 64
+    canned_api.answers["GET", JOB] = (200, {"metadata": {"creationTimestamp": "soon"}})
+    assert create_run(schedules_file) == 64
     assert "Job scoring/hourly-29: scheduled time 'soon' is no time" in capsys.readouterr().err
 
 
 @pytest.mark.fault("F20")
 def test_a_firing_far_ahead_of_the_api_servers_clock_makes_no_run_yet(
-    api: Api, schedules: Path, capsys: pytest.CaptureFixture[str]
+    canned_api: CannedApi, schedules_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     early = datetime.now(UTC) + timedelta(hours=2)
-    api.answers["GET", JOB] = (200, {"metadata": {"creationTimestamp": early.isoformat()}})
-    assert create_run(schedules) == 75
+    canned_api.answers["GET", JOB] = (200, {"metadata": {"creationTimestamp": early.isoformat()}})
+    assert create_run(schedules_file) == 75
     assert "by the API server's clock: is the clock of the controller manager's node right?" in capsys.readouterr().err
-    assert not api.created
+    assert not canned_api.created
 
 
-@pytest.mark.walk
+@pytest.mark.slow
 @pytest.mark.fault("F20")
-def test_a_firing_a_little_ahead_waits_until_the_readings_are_due(api: Api, schedules: Path) -> None:
+def test_a_firing_a_little_ahead_waits_until_the_readings_are_due(canned_api: CannedApi, schedules_file: Path) -> None:
     due = (datetime.now(UTC) + timedelta(seconds=2)).replace(microsecond=0)
     begins = datetime(1970, 1, 1, tzinfo=UTC)
     delay = (due - begins) % timedelta(hours=1)  # so that a window's readings are due just then
     entry = {"name": "hourly", "fleet": "default", "delay": f"PT{int(delay.total_seconds())}S"}
-    schedules.write_text(yaml.safe_dump({"schedules": [entry]}))
-    api.answers["GET", JOB] = (200, {"metadata": {"creationTimestamp": due.isoformat()}})
-    assert create_run(schedules) == 0
+    schedules_file.write_text(yaml.safe_dump({"schedules": [entry]}))
+    canned_api.answers["GET", JOB] = (200, {"metadata": {"creationTimestamp": due.isoformat()}})
+    assert create_run(schedules_file) == 0
     assert due <= datetime.now(UTC)
-    assert api.created[0]["spec"]["window"]["end"] == f"{due - delay:%Y-%m-%dT%H:%M:%SZ}"
+    assert canned_api.created[0]["spec"]["window"]["end"] == f"{due - delay:%Y-%m-%dT%H:%M:%SZ}"

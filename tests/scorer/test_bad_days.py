@@ -15,9 +15,9 @@ from device_scorer.errors import ConfigurationInvalid, IdentityUnavailable, Stor
 from device_scorer.store import azure, retry
 from device_scorer.store.base import Store
 from device_scorer.store.factory import open_store
-from tests.scorer.blobserver import CANARY, SAS, BlobServer, serving
-from tests.scorer.fleet import END, PREDICTIONS, START, Said, a_model, bundle, readings, scorer
-from tests.support.faults import Figure
+from tests.testkit.blob_server import CANARY, SAS, BlobServer, serving
+from tests.testkit.measurements import RecordMeasurement
+from tests.testkit.scorer_fleet import END, PREDICTIONS, START, Said, a_model, bundle, readings, scorer
 
 BLOB = "/account/predictions/p.csv"
 
@@ -74,7 +74,7 @@ def test_storage_is_reached_by_the_proxy_that_the_environment_names_unless_it_is
 @pytest.mark.fault("F27")
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
 def test_one_busy_answer_costs_less_than_three_seconds(
-    server: BlobServer, store: Store, status: int, figure: Figure
+    server: BlobServer, store: Store, status: int, record_measurement: RecordMeasurement
 ) -> None:
     server.put(BLOB, b"content")
     server.fail("status", status=status)
@@ -84,12 +84,12 @@ def test_one_busy_answer_costs_less_than_three_seconds(
     assert blob.content == b"content"
     took = time.monotonic() - began
     assert took < 3
-    figure(f"one {status} costs {took:.1f} s")
+    record_measurement(f"one {status} costs {took:.1f} s")
 
 
-@pytest.mark.walk  # a second more than the patience with an unreachable host
+@pytest.mark.slow  # a second more than the patience with an unreachable host
 @pytest.mark.fault("F27")
-def test_a_dead_endpoint_ends_in_75_within_seconds(monkeypatch: pytest.MonkeyPatch, figure: Figure) -> None:
+def test_a_dead_endpoint_ends_in_75_within_seconds(monkeypatch: pytest.MonkeyPatch, record_measurement: RecordMeasurement) -> None:
     monkeypatch.setenv("FLEETSCORE_AUTH", "sas")
     monkeypatch.setenv("FLEETSCORE_ACCOUNT_URL", "http://127.0.0.1:9/account")
     monkeypatch.setenv("AZURE_STORAGE_SAS_TOKEN", SAS)
@@ -98,14 +98,14 @@ def test_a_dead_endpoint_ends_in_75_within_seconds(monkeypatch: pytest.MonkeyPat
     took = time.monotonic() - began
     assert (said.code, said.err.count("Connection refused")) == (75, 2)
     assert took < 10
-    figure(f"nobody listens: 75 after {took:.1f} s")
+    record_measurement(f"nobody listens: 75 after {took:.1f} s")
 
 
-@pytest.mark.walk  # as long as the deadline
+@pytest.mark.slow  # as long as the deadline
 @pytest.mark.fault("F27")
 @pytest.mark.parametrize("kind", ["silent", "status"])
 def test_an_endpoint_that_says_nothing_of_use_ends_in_75_within_the_deadline(
-    server: BlobServer, kind: str, figure: Figure
+    server: BlobServer, kind: str, record_measurement: RecordMeasurement
 ) -> None:
     server.fail(kind, times=1000)
     began = time.monotonic()
@@ -113,10 +113,10 @@ def test_an_endpoint_that_says_nothing_of_use_ends_in_75_within_the_deadline(
     took = time.monotonic() - began
     assert (said.code, "StorageUnavailable" in said.err) == (75, True)
     assert took < 5
-    figure(f"{kind}: 75 after {took:.1f} s of the 3 that a device had")
+    record_measurement(f"{kind}: 75 after {took:.1f} s of the 3 that a device had")
 
 
-@pytest.mark.walk
+@pytest.mark.slow
 @pytest.mark.fault("F27")
 @pytest.mark.parametrize("kind", ["reset", "silent", "truncate", "damage"])
 def test_a_read_that_breaks_is_read_again_and_whole(server: BlobServer, store: Store, kind: str) -> None:
@@ -135,7 +135,7 @@ def test_what_arrives_damaged_every_time_is_never_believed(server: BlobServer, s
         store.read("predictions", "p.csv")
 
 
-@pytest.mark.walk
+@pytest.mark.slow
 @pytest.mark.fault("F27")
 @pytest.mark.parametrize("status", [429, 503])
 def test_retry_after_is_honoured(server: BlobServer, store: Store, status: int) -> None:
@@ -155,7 +155,7 @@ def test_a_retry_after_beyond_the_deadline_is_not_waited_for(server: BlobServer,
     assert time.monotonic() - began < 2
 
 
-@pytest.mark.walk
+@pytest.mark.slow
 @pytest.mark.fault("F27")
 @pytest.mark.parametrize("kind", ["status", "silent", "reset"])
 def test_trouble_that_lasts_ends_by_the_deadline(server: BlobServer, store: Store, kind: str) -> None:
@@ -246,7 +246,7 @@ def score(*devices: str, words: tuple[str, ...] = ()) -> Said:
     return scorer("score", "--window-start", START, "--window-end", END, *words, "--", *devices)
 
 
-@pytest.mark.walk
+@pytest.mark.slow
 @pytest.mark.fault("F27", "F28")
 @pytest.mark.parametrize("method", ["HEAD", "GET", "PUT", "DELETE"])
 @pytest.mark.parametrize("kind", ["status", "reset", "lost", "silent"])
@@ -274,7 +274,7 @@ def test_storage_that_stays_away_is_75_and_says_which(server: BlobServer, tmp_pa
     assert word["transient"] == {"StorageUnavailable": "1"}
 
 
-@pytest.mark.walk
+@pytest.mark.slow
 @pytest.mark.fault("F27")
 @pytest.mark.usefixtures("hasty")
 def test_when_storage_is_down_the_rest_of_a_packed_job_is_not_tried(server: BlobServer) -> None:
@@ -284,7 +284,7 @@ def test_when_storage_is_down_the_rest_of_a_packed_job_is_not_tried(server: Blob
     assert time.monotonic() - began < 15
 
 
-@pytest.mark.walk
+@pytest.mark.slow
 @pytest.mark.fault("T13")
 @pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("kind", ["status", "reset", "silent"])
@@ -301,7 +301,7 @@ def test_no_secret_gets_into_any_line_at_any_level(
     assert CANARY not in said.out + said.err + said_too.out + said_too.err + caplog.text
 
 
-@pytest.mark.walk
+@pytest.mark.slow
 @pytest.mark.usefixtures("hasty")
 @pytest.mark.fault("T13")
 @pytest.mark.parametrize("kind", ["status", "reset"])

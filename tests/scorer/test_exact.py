@@ -5,7 +5,6 @@ import io
 import json
 import pickle
 import warnings
-from pathlib import Path
 
 import joblib
 import numpy as np
@@ -15,9 +14,10 @@ import sklearn
 from device_scorer import SCIKIT_LEARN
 from device_scorer.models import bundle as bundles
 from tests.scorer.fixture.make import DEVICE, FOLDER
-from tests.scorer.fleet import END, Fleet, scorer
+from tests.testkit.paths import ORIGINAL_DATA
+from tests.testkit.scorer_fleet import END, Fleet, scorer
 
-ORIGINAL = Path(__file__).parents[3] / "shared" / "data" / "batchai"
+ORIGINAL = ORIGINAL_DATA / "batchai"
 
 
 def plain_labels(content: str) -> list[str]:
@@ -94,7 +94,7 @@ def test_another_version_is_said_once_for_all_devices_of_a_process(fleet: Fleet)
     assert fleet.score(devices=devices).err.count("scikit-learn 1.1.3") == 1
 
 
-@pytest.mark.original
+@pytest.mark.needs_original_data
 def test_all_rows_of_the_originals_data_have_one_label_whatever_judges_them() -> None:
     if not ORIGINAL.is_dir():
         pytest.skip("the original's data is not beside this checkout")

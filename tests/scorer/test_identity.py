@@ -12,11 +12,10 @@ from device_scorer.store import retry
 from device_scorer.store.azure_errors import classify
 from device_scorer.store.factory import open_store
 from device_scorer.store.retry import RetryableFailure, call_with_retry
-from tests.scorer.blobserver import CANARY
-from tests.scorer.conftest import Workload
-from tests.scorer.fleet import END, PREDICTIONS, START, Said, a_model, bundle, readings, scorer
-from tests.scorer.identity import ASSERTION, SIGNATURE, token
-from tests.support.faults import Figure
+from tests.testkit.blob_server import CANARY
+from tests.testkit.entra import ASSERTION, SIGNATURE, Workload, token
+from tests.testkit.measurements import RecordMeasurement
+from tests.testkit.scorer_fleet import END, PREDICTIONS, START, Said, a_model, bundle, readings, scorer
 
 
 @pytest.mark.fault("F30")
@@ -86,14 +85,14 @@ def score(workload: Workload, monkeypatch: pytest.MonkeyPatch) -> Said:
 @pytest.mark.fault("F30")
 @pytest.mark.parametrize("code", ["AADSTS700213", "AADSTS70021"])
 def test_a_device_is_scored_though_the_first_exchanges_of_its_token_fail(
-    workload: Workload, monkeypatch: pytest.MonkeyPatch, code: str, figure: Figure
+    workload: Workload, monkeypatch: pytest.MonkeyPatch, code: str, record_measurement: RecordMeasurement
 ) -> None:
     workload.platform.refusals += [code] * 3
     began = time.monotonic()
     assert score(workload, monkeypatch).code == 0
     assert workload.platform.asked == 4
     assert workload.storage.names("predictions") == [f"{PREDICTIONS}/press-1.csv"]
-    figure(f"3 refused exchanges cost {time.monotonic() - began:.1f} s, no device lost")
+    record_measurement(f"3 refused exchanges cost {time.monotonic() - began:.1f} s, no device lost")
 
 
 @pytest.mark.fault("F30")

@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.scorer.fleet import END, PARTITION, START, a_model, bundle, readings
-from tests.support.azurite import Storage
-from tests.support.faults import Figure
+from tests.testkit.azurite import Storage
+from tests.testkit.measurements import RecordMeasurement
+from tests.testkit.scorer_fleet import END, PARTITION, START, a_model, bundle, readings
 
-MEASURED = Path(__file__).parents[2] / "bench" / "measured.py"
+MEASURED = Path(__file__).parents[2] / "bench" / "measure_process.py"
 TAGS = [str(tag) for tag in range(1, 6)]
-pytestmark = pytest.mark.walk
+pytestmark = pytest.mark.slow
 
 
 class Cost(NamedTuple):
@@ -50,25 +50,25 @@ def fill(storage: Storage, device: str, rows: int) -> None:
 
 @pytest.mark.fault("D6", "T15")
 def test_a_million_readings_fit_into_512_mib_and_cost_no_more_each_than_a_quarter_of_them(
-    storage: Storage, figure: Figure
+    storage: Storage, record_measurement: RecordMeasurement
 ) -> None:
     fill(storage, "quarter", 250_000)
     fill(storage, "million", 1_000_000)
     quarter, million = cost(storage, ["quarter"]), cost(storage, ["million"])
-    figure(f"1,000,000 readings: {million.mib:.0f} MiB, {million.cpu:.1f} s CPU; 250,000: {quarter.cpu:.1f} s")
+    record_measurement(f"1,000,000 readings: {million.mib:.0f} MiB, {million.cpu:.1f} s CPU; 250,000: {quarter.cpu:.1f} s")
     assert (quarter.code, million.code) == (0, 0)
     assert million.mib < 512
     assert million.cpu < 6 * quarter.cpu
 
 
 @pytest.mark.fault("F32")
-def test_memory_does_not_grow_with_the_number_of_devices(storage: Storage, figure: Figure) -> None:
+def test_memory_does_not_grow_with_the_number_of_devices(storage: Storage, record_measurement: RecordMeasurement) -> None:
     devices = [f"press-{number}" for number in range(200)]
     models, data = bundle({"1": a_model()}), {device: readings(device, values=[10.0] * 60) for device in devices}
     for device in devices:
         storage.put("models", f"{device}.joblib", models)
         storage.put("data", f"{PARTITION}/{device}.csv", data[device])
     few, many = cost(storage, devices[:4]), cost(storage, devices)
-    figure(f"4 devices: {few.mib:.0f} MiB, 200 devices: {many.mib:.0f} MiB")
+    record_measurement(f"4 devices: {few.mib:.0f} MiB, 200 devices: {many.mib:.0f} MiB")
     assert (few.code, many.code) == (0, 0)
     assert many.mib < few.mib + 12

@@ -26,7 +26,7 @@ from device_scorer.models import bundle as bundles
 from device_scorer.models import unpickler
 from device_scorer.models.bundle import Bundle
 from device_scorer.models.one_class_svm import ClosedFormSvm
-from tests.scorer.fleet import a_model, bundle, fitted
+from tests.testkit.scorer_fleet import a_model, bundle, fitted
 
 LIMIT = 64 * 2**20
 VALUES = np.round(np.random.default_rng(5).normal(10, 2, 300), 2)

@@ -13,7 +13,7 @@ from device_scorer.errors import UsageInvalid
 from device_scorer.scoring import request
 from device_scorer.settings import AnomalousWhen, Settings
 from device_scorer.window import Window, parse_duration, parse_instant
-from tests.scorer.fleet import END, START, WINDOW
+from tests.testkit.scorer_fleet import END, START, WINDOW
 
 HOUR = timedelta(hours=1)
 DATA = Settings().data_path

@@ -18,7 +18,7 @@ from device_scorer.models import unpickler
 from device_scorer.models.one_class_svm import ClosedFormSvm, from_inert_object
 from device_scorer.scoring.scorer import Scorer, format_ending, select_tags
 from device_scorer.settings import Limits
-from tests.scorer.fleet import WINDOW, bundle, csv_of, fitted
+from tests.testkit.scorer_fleet import WINDOW, bundle, csv_of, fitted
 
 
 def closed(pipeline: Pipeline) -> ClosedFormSvm:

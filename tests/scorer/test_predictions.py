@@ -8,7 +8,7 @@ from device_scorer.contract.outcome_message import RowCounts
 from device_scorer.scoring import predictions
 from device_scorer.scoring.predictions import ExistingState, InputVersions
 from device_scorer.store.base import BlobInfo
-from tests.scorer.fleet import WINDOW
+from tests.testkit.scorer_fleet import WINDOW
 
 SOURCES = InputVersions(("e1", "e2"), "m1", "abc", "1.9.1")
 

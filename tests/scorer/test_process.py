@@ -12,9 +12,9 @@ from typing import Self
 
 import pytest
 
-from tests.scorer.blobserver import SAS, BlobServer, serving
-from tests.scorer.fleet import END, PREDICTIONS, START, Fleet, a_model, bundle, readings
-from tests.support.faults import Figure
+from tests.testkit.blob_server import SAS, BlobServer, serving
+from tests.testkit.measurements import RecordMeasurement
+from tests.testkit.scorer_fleet import END, PREDICTIONS, START, Fleet, a_model, bundle, readings
 
 HEAVY = ("sklearn", "scipy", "pandas", "joblib", "numpy", "logging", "xml.etree.ElementTree", "azure")
 MOMENTS = 6
@@ -131,7 +131,7 @@ def test_sigterm_while_all_devices_wait_for_the_listing_ends_it_at_once_with_75(
         assert predictions_on(server) == {}
 
 
-@pytest.mark.walk
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 30])
 def test_a_device_costs_three_requests_and_its_job_three_more(count: int) -> None:
     devices = [f"press-{number}" for number in range(count)]
@@ -145,7 +145,7 @@ def test_a_device_costs_three_requests_and_its_job_three_more(count: int) -> Non
     assert asked == {look: 1, "DELETE": 1, "GET": 2 * count, "PUT": count + 1}
 
 
-@pytest.mark.walk
+@pytest.mark.slow
 @pytest.mark.fault("F34")
 def test_a_retried_pod_finds_all_that_is_complete_in_one_listing() -> None:
     devices = [f"press-{number}" for number in range(30)]
@@ -168,9 +168,9 @@ def predictions_on(server: BlobServer) -> dict[str, bytes]:
     return {path: blob.content for path, blob in server.blobs.items() if path.startswith("/account/predictions/2018")}
 
 
-@pytest.mark.walk  # many processes
+@pytest.mark.slow  # many processes
 @pytest.mark.fault("F34")
-def test_told_to_stop_at_any_moment_it_leaves_whole_blobs_and_the_next_pod_does_the_rest(figure: Figure) -> None:
+def test_told_to_stop_at_any_moment_it_leaves_whole_blobs_and_the_next_pod_does_the_rest(record_measurement: RecordMeasurement) -> None:
     devices = [f"press-{number}" for number in range(12)]
     words = (*LINE, "--run-uid", "u", "--job-name", "j", "--", *devices)
     with serving() as server:
@@ -195,10 +195,10 @@ def test_told_to_stop_at_any_moment_it_leaves_whole_blobs_and_the_next_pod_does_
     # Before Python runs our code the signal's default ends the process, too.
     assert set(codes) <= {0, 75, -signal.SIGTERM}
     assert len(set(left)) > 2
-    figure(f"{MOMENTS} moments, {', '.join(map(str, left))} of {len(devices)} devices done, never a part of one")
+    record_measurement(f"{MOMENTS} moments, {', '.join(map(str, left))} of {len(devices)} devices done, never a part of one")
 
 
-@pytest.mark.walk
+@pytest.mark.slow
 @pytest.mark.fault("F32")
 def test_killed_and_started_again_it_does_only_the_rest() -> None:
     with serving() as server:
@@ -224,7 +224,7 @@ def test_killed_and_started_again_it_does_only_the_rest() -> None:
         assert record["rows"] == 10
 
 
-@pytest.mark.walk
+@pytest.mark.slow
 @pytest.mark.fault("F29", "T18")
 def test_two_pods_for_one_device_leave_one_blob_and_both_are_content() -> None:
     with serving() as server:

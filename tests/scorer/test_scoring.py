@@ -8,7 +8,7 @@ from device_scorer.errors import DataInvalid, DataTooLarge, DeadlineExceeded, Mo
 from device_scorer.models.bundle import Bundle
 from device_scorer.scoring.scorer import _CACHE_SIZE, CHUNK_ROWS, Scorer, select_tags
 from device_scorer.settings import Limits
-from tests.scorer.fleet import WINDOW, csv_of
+from tests.testkit.scorer_fleet import WINDOW, csv_of
 
 TS = "2018-08-28T23:00:05Z"
 

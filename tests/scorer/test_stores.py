@@ -18,7 +18,7 @@ from device_scorer.errors import BlobTooLarge, ConfigurationInvalid, IdentityUna
 from device_scorer.store.base import Store, md5_hex
 from device_scorer.store.factory import open_store
 from device_scorer.window import Window
-from tests.support.azurite import Storage
+from tests.testkit.azurite import Storage
 
 WINDOW = Window(datetime(2018, 8, 28, 23, tzinfo=UTC), datetime(2018, 8, 29, tzinfo=UTC))
 
@@ -42,7 +42,7 @@ def store_on(storage: Storage, **changes: str) -> Iterator[Store]:
     store.close()
 
 
-@pytest.fixture(params=["folder", *(pytest.param(kind, marks=pytest.mark.real) for kind in ("key", "sas", "token"))])
+@pytest.fixture(params=["folder", *(pytest.param(kind, marks=pytest.mark.needs_services) for kind in ("key", "sas", "token"))])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     if request.param == "folder":
         yield open_store(scorer_settings.read_settings({}, str(tmp_path / "store")))

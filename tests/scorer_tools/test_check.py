@@ -18,7 +18,7 @@ def check(step: str, store: Path) -> int:
     return run(["check", step, "--device", "helm-test", "--store", str(store)])
 
 
-@pytest.mark.walk
+@pytest.mark.slow
 def test_a_made_up_device_is_scored_and_leaves_nothing_behind(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -32,7 +32,7 @@ def test_a_made_up_device_is_scored_and_leaves_nothing_behind(
     assert files(tmp_path) == ["models/press-1.joblib"]
 
 
-@pytest.mark.walk
+@pytest.mark.slow
 def test_missing_predictions_fail_the_check_and_are_cleared_away_all_the_same(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scorer_tools.command import files, scorer
+from tests.testkit.scorer_command import files, scorer
 
 WINDOW = ("--window-start", "2018-08-28T22:30:00Z", "--window-end", "2018-08-29T00:00:00Z")
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scorer_tools.command import Said, files, scorer
+from tests.testkit.scorer_command import Said, files, scorer
 
 HEADER = "TS,Device,Tag,Value\n"
 DUMP = HEADER + (

@@ -10,7 +10,7 @@ from sklearn.pipeline import Pipeline
 
 from device_scorer.importing import legacy_models
 from device_scorer.training.fit import fit
-from tests.scorer_tools.command import Said, files, scorer
+from tests.testkit.scorer_command import Said, files, scorer
 
 VALUES = np.round(20 + np.sin(np.arange(300)) * 3, 2)
 

@@ -13,13 +13,14 @@ import joblib
 import numpy as np
 import pytest
 
-from tests.scorer_tools.command import scorer
+from tests.testkit.paths import ORIGINAL_DATA
+from tests.testkit.scorer_command import scorer
 
-ORIGINAL = Path(__file__).parents[3] / "shared" / "data" / "batchai"
+ORIGINAL = ORIGINAL_DATA / "batchai"
 HOURS = ["2018-08-28T23:00:00Z", *(f"2018-08-29T0{hour}:00:00Z" for hour in range(5))]
 
 pytestmark = [
-    pytest.mark.original,
+    pytest.mark.needs_original_data,
     pytest.mark.skipif(not ORIGINAL.is_dir(), reason=f"the original's data is not beside the checkout ({ORIGINAL})"),
 ]
 
@@ -67,7 +68,7 @@ def scored(store: Path) -> list[list[str]]:
     return found
 
 
-@pytest.mark.walk
+@pytest.mark.slow
 def test_every_row_gets_the_label_that_the_original_models_give_it(store: Path) -> None:
     models = {}
     for path in (ORIGINAL / "models").iterdir():
@@ -80,7 +81,7 @@ def test_every_row_gets_the_label_that_the_original_models_give_it(store: Path) 
     assert sorted(found) == sorted(expected)
 
 
-@pytest.mark.walk
+@pytest.mark.slow
 def test_todays_scikit_learn_reads_the_bundles_and_gives_the_same_labels(store: Path) -> None:
     bundles = {device: joblib.load(store / "models" / f"{device}.joblib") for device in ("1", "2", "3")}
     found = scored(store)

@@ -43,7 +43,7 @@ def plots(summary: Summary) -> dict[str, dict[str, list[Point]]]:
     }
 
 
-@pytest.mark.walk
+@pytest.mark.slow
 @pytest.mark.parametrize(("devices", "most"), [(12, 200_000), (10_000, 2_500_000), (25_000, 5_000_000)])
 def test_the_page_stays_small_however_large_the_fleet(devices: int, most: int) -> None:
     summary = a_summary(devices)

@@ -14,7 +14,7 @@ import pytest
 from device_scorer.contract.blob_paths import encode_id
 from device_scorer.store.base import Blob
 from device_scorer.store.folder import FolderStore
-from tests.scorer_tools.command import Said, scorer
+from tests.testkit.scorer_command import Said, scorer
 
 SLUG = "20180828T230000Z_20180829T000000Z"
 BEFORE = "20180828T220000Z_20180828T230000Z"
@@ -310,6 +310,7 @@ def test_the_page_asks_for_nothing_from_anywhere(tmp_path: Path) -> None:
     assert not re.search(r"""(src|href)=|url\(|@import|https?:""", page(tmp_path))
 
 
+@pytest.mark.fault("T5")
 @pytest.mark.parametrize("device", ["_failures", "_anomalies", "_summary", "_SUCCESS", "_runs", "report"])
 def test_a_device_called_like_a_file_of_the_report_keeps_its_predictions(tmp_path: Path, device: str) -> None:
     predicted(tmp_path, device, {"1": "000111"})

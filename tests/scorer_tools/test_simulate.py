@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scorer_tools.command import files, scorer
+from tests.testkit.scorer_command import files, scorer
 
 RANGE = ("--end", "2018-08-29T00:00:00Z", "--hours", "3")
 SMALL = ("simulate", "--devices", "4", "--tags", "2", *RANGE)

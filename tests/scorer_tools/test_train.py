@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn.pipeline import Pipeline
 
 from device_scorer.training.fit import MIN_ROWS, encode_bundle, fit, subsample
-from tests.scorer_tools.command import files, scorer
+from tests.testkit.scorer_command import files, scorer
 
 HOUR = "data/20180828T2200Z"
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.azurite import Storage
+from tests.testkit.azurite import Storage
 
 END = "2018-08-29T00:00:00Z"
 WINDOW = ("--window-start", "2018-08-28T23:00:00Z", "--window-end", END)
 FLEET = ("--devices", "6", "--tags", "3", "--end", END, "--interval", "60")
 DEVICES = [f"press-{number}" for number in range(1, 7)]
 
-pytestmark = pytest.mark.walk
+pytestmark = pytest.mark.slow
 
 
 def scorer(*words: str | Path, environment: dict[str, str] | None = None) -> str:

@@ -1,4 +1,5 @@
-from tests.chart.conftest import helm
-from tests.integration.conftest import crd, operate, pytest_configure, runs, staged
+"""The fixtures of the security tests."""
 
-__all__ = ["crd", "helm", "operate", "pytest_configure", "runs", "staged"]
+from tests.testkit.running_controller import pytest_configure, running_controller
+
+__all__ = ["pytest_configure", "running_controller"]

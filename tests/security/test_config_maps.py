@@ -10,18 +10,19 @@ from typing import Any
 import pytest
 
 from scoring_operator.api.fleets import Fleet
-from scoring_operator.api.names import progress_name
-from scoring_operator.api.scoringrun import parse
-from tests.integration.conftest import Operate
-from tests.integration.operating import MOST, Memory, a_fleet
-from tests.integration.runs import Runs, condition, ended, reported, until
+from scoring_operator.api.names import progress_config_map_name
+from scoring_operator.api.scoringrun import parse_run
+from tests.testkit.conditions import condition
+from tests.testkit.in_memory_storage import InMemoryStorage
+from tests.testkit.running_controller import MAX_RESOURCES, RunController, a_fleet
+from tests.testkit.runs import Runs, ended, reported, until_status
 
 OURS = "https://ours.blob.core.windows.net"
-SCORER = {"serviceAccountName": "default", "maxResources": MOST}
+SCORER = {"serviceAccountName": "default", "maxResources": MAX_RESOURCES}
 
 
 @dataclass
-class Watched(Memory):
+class Watched(InMemoryStorage):
     """Storage that remembers for which accounts it was asked."""
 
     accounts: set[str] = field(default_factory=set)
@@ -37,7 +38,7 @@ def our_fleet(runs: Runs, **scorer: Any) -> Fleet:
 
 def edit_progress(runs: Runs, edit: Callable[[dict[str, Any]], None]) -> None:
     """Change what a run's progress ConfigMap says, as its namespace's editors can."""
-    path = f"/api/v1/namespaces/{runs.namespace}/configmaps/{progress_name(parse(runs.get()))}"
+    path = f"/api/v1/namespaces/{runs.namespace}/configmaps/{progress_config_map_name(parse_run(runs.get()))}"
     item = runs.cluster.api.request("GET", path)
     document = json.loads(zlib.decompress(b64decode(item["binaryData"]["progress"])))
     edit(document)
@@ -45,11 +46,11 @@ def edit_progress(runs: Runs, edit: Callable[[dict[str, Any]], None]) -> None:
     runs.cluster.api.request("PUT", path, item)
 
 
-async def begun(runs: Runs, operate: Operate, storage: Memory) -> int:
+async def begun(runs: Runs, running_controller: RunController, storage: InMemoryStorage) -> int:
     """A run some of whose devices are scored, and no operator any more; how many Jobs it has."""
-    async with operate(storage, our_fleet(runs)):
+    async with running_controller(storage, our_fleet(runs)):
         runs.create(parallelism=2)
-        await until(runs, lambda status: status.get("devices", {}).get("scored", 0) >= 2)
+        await until_status(runs, lambda status: status.get("devices", {}).get("scored", 0) >= 2)
     return len(runs.jobs())
 
 
@@ -64,16 +65,16 @@ def to_no_fleet(document: dict[str, Any]) -> None:
 @pytest.mark.fault("T1", "T7")
 @pytest.mark.parametrize("edit", [to_another_endpoint, to_no_fleet])
 async def test_a_run_whose_saved_fleet_was_edited_ends_and_nothing_goes_to_another_endpoint(
-    runs: Runs, operate: Operate, edit: Callable[[dict[str, Any]], None]
+    runs: Runs, running_controller: RunController, edit: Callable[[dict[str, Any]], None]
 ) -> None:
     storage = Watched([f"press-{number}" for number in range(30)])
-    jobs = await begun(runs, operate, storage)
+    jobs = await begun(runs, running_controller, storage)
     edit_progress(runs, edit)
-    async with operate(storage, our_fleet(runs)):
+    async with running_controller(storage, our_fleet(runs)):
         status = await ended(runs)
         assert condition(status, "Failed")["reason"] == "FleetChanged"
         assert (await reported(runs))["reason"] == "FleetChanged"
-        assert (await until(runs, lambda status: status["devices"]["active"] == 0))["devices"]["scored"] >= 2
+        assert (await until_status(runs, lambda status: status["devices"]["active"] == 0))["devices"]["scored"] >= 2
     assert storage.accounts == {OURS}
     assert len(runs.created_jobs()) == jobs
     assert runs.jobs("report") == []
@@ -81,17 +82,17 @@ async def test_a_run_whose_saved_fleet_was_edited_ends_and_nothing_goes_to_anoth
 
 @pytest.mark.fault("T1")
 async def test_accounts_and_places_of_pods_are_the_administrators_whatever_a_config_map_says(
-    runs: Runs, operate: Operate
+    runs: Runs, running_controller: RunController
 ) -> None:
     storage = Watched([f"press-{number}" for number in range(12)])
-    await begun(runs, operate, storage)
+    await begun(runs, running_controller, storage)
 
     def edit(document: dict[str, Any]) -> None:
         theirs = {"serviceAccountName": "theirs", "podLabels": {"sidecar": "theirs"}, "nodeSelector": {"theirs": "1"}}
         document["frozen"]["fleet"]["scorer"] = theirs
 
     edit_progress(runs, edit)
-    async with operate(storage, our_fleet(runs)):
+    async with running_controller(storage, our_fleet(runs)):
         assert (await ended(runs, seconds=90))["devices"]["scored"] == 12
     assert {pod["serviceAccountName"] for pod in runs.pod_specs()} == {"default"}
     assert "theirs" not in json.dumps(runs.jobs() + runs.jobs("report"))
@@ -99,16 +100,16 @@ async def test_accounts_and_places_of_pods_are_the_administrators_whatever_a_con
 
 @pytest.mark.fault("T18")
 async def test_progress_that_does_not_hold_together_ends_the_run_and_keeps_the_operator_alive(
-    runs: Runs, operate: Operate
+    runs: Runs, running_controller: RunController
 ) -> None:
     storage = Watched([f"press-{number}" for number in range(30)])
-    await begun(runs, operate, storage)
+    await begun(runs, running_controller, storage)
 
     def edit(document: dict[str, Any]) -> None:
         document.update(total=10**9, waiting=f"0-{10**9 - 1}", outcomes={}, queue=[], open={})
 
     edit_progress(runs, edit)
-    async with operate(storage, our_fleet(runs)):
+    async with running_controller(storage, our_fleet(runs)):
         assert condition(await ended(runs), "Failed")["reason"] == "ProgressInvalid"
         runs.create("next")
         assert (await ended(runs, "next", seconds=90))["phase"] == "Complete"

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scoring_operator.api.fleets import parse_fleet
-from scoring_operator.api.scoringrun import ScoringRun, parse
-from scoring_operator.contract.command import environment
-from scoring_operator.planner.device_list import Found, Start, freeze
-from scoring_operator.resources.jobs import ScorerImage, build_job, build_report
-from tests.operator.builders import NOW, a_batch, a_body
-from tests.support.fields import CRD
+from scoring_operator.api.scoringrun import ScoringRun, parse_run
+from scoring_operator.contract.command import scorer_environment
+from scoring_operator.planner.device_list import DiscoveredDevices, InitialState, create_initial_state
+from scoring_operator.resources.jobs import ScorerImage, build_job, build_report_job
+from tests.testkit.builders import NOW, a_batch, a_body
+from tests.testkit.spec_fields import CRD
 
 IMAGE = ScorerImage("registry.example/scorer@sha256:abc", "IfNotPresent", ("pull",))
 FLEET = parse_fleet(
@@ -85,7 +85,7 @@ def jobs(run: ScoringRun, devices: list[str]) -> list[dict[str, Any]]:
     """A scoring Job and the report's."""
     positions = "0" if len(devices) == 1 else f"0-{len(devices) - 1}"
     job = build_job(run, FLEET, IMAGE, name="hourly-abc", batch=a_batch(positions), devices=devices)
-    return [job, build_report(run, FLEET, IMAGE, lists=["list-1"])]
+    return [job, build_report_job(run, FLEET, IMAGE, device_list_names=["list-1"])]
 
 
 def without_a_runs_own(job: dict[str, Any]) -> dict[str, Any]:
@@ -111,18 +111,21 @@ def without_a_runs_own(job: dict[str, Any]) -> dict[str, Any]:
 def test_no_field_of_a_run_reaches_more_of_a_pod_than_its_arguments_amounts_and_times(
     body: dict[str, Any], devices: list[str]
 ) -> None:
-    plain = jobs(parse(a_body()), [f"press-{number}" for number in range(len(devices))])
-    wild = jobs(parse(body), devices)
+    plain = jobs(parse_run(a_body()), [f"press-{number}" for number in range(len(devices))])
+    wild = jobs(parse_run(body), devices)
     assert json.dumps([*map(without_a_runs_own, wild)]) == json.dumps([*map(without_a_runs_own, plain)])
-    assert all(job["spec"]["template"]["spec"]["containers"][0]["env"] == environment(FLEET) for job in wild)
+    assert all(job["spec"]["template"]["spec"]["containers"][0]["env"] == scorer_environment(FLEET) for job in wild)
 
 
 @pytest.mark.fault("T1")
 @settings(max_examples=50)
 @given(body=RUNS)
 def test_no_field_of_a_run_changes_its_fleet(body: dict[str, Any]) -> None:
-    run = parse(body | {"spec": body["spec"] | {"devices": {"ids": ["press-1"]}, "maxDevices": 9}})
-    begun, plain = (freeze(one, FLEET, Found(), NOW) for one in (run, parse(a_body(devices={"ids": ["press-1"]}))))
-    assert isinstance(begun, Start)
-    assert isinstance(plain, Start)
-    assert begun.progress.frozen.fleet == plain.progress.frozen.fleet
+    run = parse_run(body | {"spec": body["spec"] | {"devices": {"ids": ["press-1"]}, "maxDevices": 9}})
+    begun, plain = (
+        create_initial_state(one, FLEET, DiscoveredDevices(), NOW)
+        for one in (run, parse_run(a_body(devices={"ids": ["press-1"]})))
+    )
+    assert isinstance(begun, InitialState)
+    assert isinstance(plain, InitialState)
+    assert begun.progress.snapshot.fleet == plain.progress.snapshot.fleet

@@ -1,20 +1,30 @@
-"""docs/security.md names tests that exist, and the chart has none of the parts that it says there are none of."""
+"""docs/operations/security.md cites tests for its statements, and the chart has none of the parts that it excludes."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-from tests.chart.rendering import each_ci_values, render
-from tests.support.marks import ROOT
+from tests.testkit.chart import each_ci_values, render
+from tests.testkit.hazards import hazards
+from tests.testkit.paths import ROOT
+
+TABLES = {"T": "threats", "F": "faults", "D": "inputs"}
 
 
-def test_every_test_that_the_document_names_is_in_the_file_that_it_names() -> None:
-    text = (ROOT / "docs" / "security.md").read_text()
-    named = re.findall(r"\[(test_\w+)\]\(\.\./(tests/[\w/]+\.py)\)", text)
-    assert len(named) > 40
-    for name, file in named:
-        assert re.search(rf"^(async )?def {name}\(", (ROOT / file).read_text(), re.MULTILINE), f"{file}: {name}"
+def test_every_statement_that_a_party_cannot_do_something_cites_hazards_with_tests() -> None:
+    text = (ROOT / "docs" / "operations" / "security.md").read_text()
+    statements = re.findall(r"^\| (?:[\w ]+: )?cannot .* \| (.*) \|$", text, re.MULTILINE)
+    assert len(statements) >= 15
+    assert all(re.fullmatch(r"(\[[TFD]\d+\]\(\S+\)(, )?)+", cited) for cited in statements)
+
+
+def test_every_hazard_that_the_document_cites_is_in_the_table_that_it_links_to() -> None:
+    text = (ROOT / "docs" / "operations" / "security.md").read_text()
+    cited = re.findall(r"\[([TFD]\d+)\]\(\.\./development/traceability\.md#(\w+)\)", text)
+    assert len(cited) > 40
+    assert {hazard for hazard, _ in cited} <= set(hazards())
+    assert [hazard for hazard, table in cited if table != TABLES[hazard[0]]] == []
 
 
 @pytest.mark.fault("T17")

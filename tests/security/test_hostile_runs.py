@@ -5,21 +5,23 @@ from typing import Any
 
 import pytest
 
-from localcluster import stages
-from localcluster.api import ApiError
 from localcluster.errors import ClusterError
-from tests.integration.conftest import Operate, Staged
-from tests.integration.runs import HOUR, Runs, condition, ended, hour, presses, until
+from localcluster.kubernetes.api import ApiError
+from localcluster.nodes import stages
+from tests.testkit.conditions import condition
+from tests.testkit.in_memory_storage import storage_with_devices
+from tests.testkit.running_controller import RunController
+from tests.testkit.runs import HOUR, PodBehaviour, Runs, ended, hour, until_status
 
 POD = {"hostNetwork": True, "serviceAccountName": "theirs", "containers": [{"name": "theirs", "image": "theirs"}]}
 
 
 @pytest.mark.fault("T1", "T2")
 async def test_what_is_smuggled_into_a_run_is_dropped_and_its_pods_are_as_any_others(
-    runs: Runs, operate: Operate
+    runs: Runs, running_controller: RunController
 ) -> None:
     smuggled = {"image": "theirs", "serviceAccountName": "theirs", "template": {"spec": POD}, "podSpecPatch": "{}"}
-    async with operate(presses(2)):
+    async with running_controller(storage_with_devices(2)):
         runs.create("plain", window=hour(1))
         stored = runs.create("wild", labels={"azure.workload.identity/use": "true"}, window=hour(2), **smuggled)
         assert not smuggled.keys() & stored["spec"].keys()
@@ -35,11 +37,13 @@ def without_arguments(pod: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.fault("T10", "T11")
-async def test_the_largest_run_that_the_crd_lets_in_is_applied_scored_and_deleted(runs: Runs, operate: Operate) -> None:
+async def test_the_largest_run_that_the_crd_lets_in_is_applied_scored_and_deleted(
+    runs: Runs, running_controller: RunController
+) -> None:
     ids = [f"{number:04}{'#' * 124}" for number in range(1000)]
     spec = {"window": HOUR, "devices": {"ids": ids}, "tags": [f"{n:02}{'€' * 254}" for n in range(100)]}
     run = {"apiVersion": "fleetscore.dev/v1alpha1", "kind": "ScoringRun", "metadata": {"name": "hourly"}}
-    async with operate(presses(0)):
+    async with running_controller(storage_with_devices(0)):
         # As people do it: kubectl keeps a copy of all of it in an annotation.
         body = json.dumps(run | {"spec": spec | {"devicesPerJob": 500}})
         runs.cluster.kubectl("-n", runs.namespace, "apply", "-f", "-", input=body)
@@ -86,11 +90,11 @@ def test_a_run_beyond_the_crds_bounds_is_refused(runs: Runs, spec: dict[str, Any
     ],
 )
 async def test_a_run_edited_badly_and_then_well_goes_on_to_its_end(
-    runs: Runs, operate: Operate, bad: dict[str, Any], good: dict[str, Any]
+    runs: Runs, running_controller: RunController, bad: dict[str, Any], good: dict[str, Any]
 ) -> None:
-    async with operate(presses(8)):
+    async with running_controller(storage_with_devices(8)):
         runs.create(parallelism=2)
-        await until(runs, lambda status: status.get("devices", {}).get("scored", 0) >= 1)
+        await until_status(runs, lambda status: status.get("devices", {}).get("scored", 0) >= 1)
         with pytest.raises(ClusterError, match=r"Invalid value|cannot be changed|must be|is invalid"):
             runs.change(**bad)
         runs.change(**good)
@@ -99,8 +103,10 @@ async def test_a_run_edited_badly_and_then_well_goes_on_to_its_end(
 
 
 @pytest.mark.fault("F24")
-async def test_a_run_edited_back_and_forth_all_the_time_scores_every_device_once(runs: Runs, operate: Operate) -> None:
-    async with operate(presses(8)):
+async def test_a_run_edited_back_and_forth_all_the_time_scores_every_device_once(
+    runs: Runs, running_controller: RunController
+) -> None:
+    async with running_controller(storage_with_devices(8)):
         runs.create(parallelism=2)
         for _ in range(4):
             runs.change(suspend=True, parallelism=1, maxFailedDevices=0)
@@ -121,15 +127,15 @@ LIES = {
 
 @pytest.mark.fault("T9", "T18")
 async def test_pods_that_lie_count_for_nothing_but_their_own_device(
-    runs: Runs, operate: Operate, staged: Staged
+    runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour
 ) -> None:
-    storage = presses(0)
+    storage = storage_with_devices(0)
     storage.models = [*LIES, "honest"]
     for name, lie in LIES.items():
-        staged(stages.finish(f"lie-{name}", arguments=[name], weight=100_000, message=lie))
-    async with operate(storage):
+        pod_behaviour(stages.finish_pods(f"lie-{name}", arguments=[name], weight=100_000, message=lie))
+    async with running_controller(storage):
         runs.create(maxFailedDevices="100%", backoffLimit=0)
-        await until(runs, lambda status: status.get("devices", {}).get("total") == len(LIES) + 1)
+        await until_status(runs, lambda status: status.get("devices", {}).get("total") == len(LIES) + 1)
         storage.records.update((job["metadata"]["name"], b"\xff" * 99) for job in runs.jobs())
         status = await ended(runs, seconds=120)
     assert (status["phase"], status["devices"]["scored"], status["devices"]["failed"]) == ("Complete", 1, len(LIES))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hack import advisories
 
-from tests.support.marks import ROOT
+from tests.testkit.paths import ROOT
 
 PINS = sorted((ROOT / "requirements").glob("*.txt"))
 IMAGES = sorted(ROOT.glob("Dockerfile.*"))

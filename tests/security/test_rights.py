@@ -1,4 +1,4 @@
-"""What each account may do: docs/security.md's table, the chart, and a real API server say the same."""
+"""What each account may do: docs/operations/security.md's table, the chart, and a real API server say the same."""
 
 import re
 from collections.abc import Mapping
@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from localcluster.cluster import Cluster
-from tests.chart.rendering import a_fleet, a_schedule, render
-from tests.support.marks import ROOT
+from tests.testkit.chart import a_fleet, a_schedule, render
+from tests.testkit.paths import ROOT
 
 pytestmark = pytest.mark.usefixtures("helm")
 VALUES = {"fleets": [a_fleet()], "schedules": [a_schedule()]}
@@ -17,9 +17,9 @@ OPERATOR, SCHEDULER, SCORER = "operator", "scheduler", "scorer"
 
 
 def documented() -> dict[str, Rights]:
-    """The table of docs/security.md."""
+    """The table of docs/operations/security.md."""
     rights: dict[str, Rights] = {OPERATOR: {}, SCHEDULER: {}, SCORER: {}}
-    text = (ROOT / "docs" / "security.md").read_text()
+    text = (ROOT / "docs" / "operations" / "security.md").read_text()
     for account, resource, verbs in re.findall(r"^\| (\w+) \| `([\w./]+)` \| ([\w, ]+) \|", text, re.MULTILINE):
         rights[account].setdefault(resource, set()).update(verbs.split(", "))
     return rights

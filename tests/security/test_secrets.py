@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from localcluster import stages
 from localcluster.cluster import Cluster
-from tests.operator_edge.process import DATA, a_release, operator, until
-from tests.support.azurite import Storage
-from tests.support.cluster import ALL_SCORED
+from localcluster.nodes import stages
+from tests.testkit.azurite import Storage
+from tests.testkit.cluster import ALL_SCORED
+from tests.testkit.operator_process import DATA, an_operator_environment, operator
+from tests.testkit.waiting import until
 
 pytestmark = pytest.mark.usefixtures("helm")
 
@@ -20,10 +21,10 @@ def test_no_secret_gets_into_what_the_operator_logs_or_writes(
 ) -> None:
     storage.put("models", "press-1.joblib", b"x")
     storage.put("data", f"{DATA}/press-1.csv", b"x")
-    release = a_release(cluster, namespace, tmp_path / "release", storage)
+    release = an_operator_environment(cluster, namespace, tmp_path / "release", storage)
     release.log_level = "DEBUG"
     chooser = {"app.kubernetes.io/component": "scorer"}
-    cluster.add_stage(stages.finish("scorers", labels=chooser, after_seconds=1, message_template=ALL_SCORED))
+    cluster.add_stage(stages.finish_pods("scorers", labels=chooser, after_seconds=1, message_template=ALL_SCORED))
     with operator(release) as running:
         release.run("good")
         until(lambda: release.get("good").get("status", {}).get("phase") == "Complete", "the run's end")

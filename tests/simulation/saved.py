@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from scoring_operator.api.intervals import Intervals
+from scoring_operator.api.intervals import Positions
 from scoring_operator.api.names import POSITIONS_ANNOTATION
 from scoring_operator.planner import progress
 from scoring_operator.planner.progress import Progress
@@ -43,9 +43,9 @@ def _progress(config_map: Object) -> Progress | None:
     return progress.decode(data) if data else None
 
 
-def positions_of(job: Object) -> Intervals:
+def positions_of(job: Object) -> Positions:
     """The devices that a Job covers; none for a report."""
-    return Intervals.parse(job["metadata"].get("annotations", {}).get(POSITIONS_ANNOTATION, ""))
+    return Positions.parse(job["metadata"].get("annotations", {}).get(POSITIONS_ANNOTATION, ""))
 
 
 def owner_of(item: Object) -> str:

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 
 from tests.simulation.api import JOBS, PODS, RUNS
 from tests.simulation.world import World
-from tests.support.faults import Figure, Long
+from tests.testkit.measurements import Long, RecordMeasurement
 
 WINDOWS = [
     {"start": f"2018-08-28T{hour:02}:00:00Z", "end": f"2018-08-28T{hour + 1:02}:00:00Z"} for hour in range(10, 13)
@@ -183,9 +183,9 @@ class Machine(RuleBasedStateMachine):
 
 
 @pytest.mark.fault("F1", "F5", "F8", "F10", "F14")
-@pytest.mark.walk  # some hundred steps take seconds
+@pytest.mark.slow  # some hundred steps take seconds
 @pytest.mark.timeout(3600)
-def test_what_must_hold_holds_whatever_happens_in_whatever_order(long: Long, figure: Figure) -> None:
+def test_what_must_hold_holds_whatever_happens_in_whatever_order(long: Long, record_measurement: RecordMeasurement) -> None:
     some = settings(
         max_examples=300 if long else 15,
         stateful_step_count=50,
@@ -195,5 +195,5 @@ def test_what_must_hold_holds_whatever_happens_in_whatever_order(long: Long, fig
         database=None,
     )
     run_state_machine_as_test(Machine, settings=some)
-    figure(", ".join(f"{count} {what}" for what, count in STEPS.items()) + "; 0 invariants broken")
+    record_measurement(", ".join(f"{count} {what}" for what, count in STEPS.items()) + "; 0 invariants broken")
     assert STEPS["rules"] >= (10_000 if long else 100)

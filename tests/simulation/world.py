@@ -13,10 +13,11 @@ from scoring_operator.api.intervals import Intervals
 from scoring_operator.kube.client import ClientTimeouts, KubeClient
 from scoring_operator.kube.credentials import Credentials
 from scoring_operator.kube.transport import Transport
-from tests.integration.operating import Memory, a_fleet, assemble
 from tests.simulation.api import CONFIG_MAPS, EVENTS, JOBS, NAMESPACE, PODS, RUNS, Api, Object, Session, Write
 from tests.simulation.saved import OUTCOMES, ahead_of_progress, owner_of, positions_of
 from tests.simulation.virtual import VirtualTime
+from tests.testkit.in_memory_storage import InMemoryStorage
+from tests.testkit.running_controller import a_fleet, assemble
 
 KINDS = ("scored", "partial", "empty", "alreadyScored", "failed")
 MOST_STATUS = 32 * 1024
@@ -31,7 +32,7 @@ class World:
         self._began = self.time.now()
         self.luck = random.Random(seed)  # noqa: S311  # a game of chance, no secret
         self.api = Api(self.luck, self.time.now)
-        self.storage = Memory([f"press-{number:02}" for number in range(devices)])
+        self.storage = InMemoryStorage([f"press-{number:02}" for number in range(devices)])
         self.wrong: list[str] = []
         self.told: dict[str, dict[int, str]] = {}  # by run: the outcome on record of each position
         self.most_jobs = most_jobs

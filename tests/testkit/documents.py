@@ -66,6 +66,11 @@ def blocks(page: Path) -> list[Block]:
     ]
 
 
+def fenced_blocks(page: Path, language: str) -> list[str]:
+    """Return the texts of a page's fenced blocks in a language."""
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
+
+
 def all_blocks() -> list[Block]:
     """Return the shell blocks of all pages."""
     return [block for page in PAGES for block in blocks(page)]

@@ -1,0 +1,58 @@
+"""What people may do by the rights that the chart gives them, as a real API server says."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+import yaml
+
+from localcluster.cluster import Cluster
+from tests.testkit.chart import render
+from tests.testkit.waiting import until
+
+pytestmark = pytest.mark.usefixtures("helm")
+READING, WRITING = {"get", "list", "watch"}, {"create", "update", "patch", "delete", "deletecollection"}
+
+
+@pytest.fixture
+def aggregated(cluster: Cluster) -> Iterator[None]:
+    roles = [
+        manifest
+        for manifest in render({"rbac": {"aggregateClusterRoles": True}})
+        if manifest["metadata"]["labels"]["app.kubernetes.io/component"] == "users"
+    ]
+    assert len(roles) == 2
+    cluster.kubectl("apply", "-f", "-", input=yaml.safe_dump_all(roles))
+    yield
+    cluster.kubectl("delete", "clusterrole", *(role["metadata"]["name"] for role in roles))
+
+
+def allowed(cluster: Cluster, namespace: str, user: str) -> set[str]:
+    """Give what a user may do with ScoringRuns of a namespace."""
+    may = set()
+    for verb in READING | WRITING:
+        asked = {"namespace": namespace, "verb": verb, "group": "fleetscore.dev", "resource": "scoringruns"}
+        review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview"}
+        body = json.dumps(review | {"spec": {"user": user, "resourceAttributes": asked}})
+        if json.loads(cluster.kubectl("create", "-f", "-", "-o", "json", input=body))["status"]["allowed"]:
+            may.add(verb)
+    return may
+
+
+@pytest.mark.usefixtures("aggregated")
+@pytest.mark.value("rbac.aggregateClusterRoles")
+def test_viewers_may_see_runs_and_editors_and_admins_also_make_them(cluster: Cluster, namespace: str) -> None:
+    wanted = {"view": READING, "edit": READING | WRITING, "admin": READING | WRITING}
+    for role in wanted:
+        cluster.kubectl("-n", namespace, "create", "rolebinding", role, f"--clusterrole={role}", f"--user=a-{role}")
+    # The controller manager adds the rights to the roles a moment after ours appear.
+    until(
+        lambda: {role: allowed(cluster, namespace, f"a-{role}") for role in wanted} == wanted,
+        seconds=60,
+        description="the rights of viewers, editors and admins",
+    )
+
+
+def test_without_it_the_roles_of_a_namespace_say_nothing_of_runs(cluster: Cluster, namespace: str) -> None:
+    cluster.kubectl("-n", namespace, "create", "rolebinding", "edit", "--clusterrole=edit", "--user=an-editor")
+    until(lambda: allowed(cluster, namespace, "an-editor") == set(), seconds=30, description="the roles' aggregation")

@@ -1,0 +1,78 @@
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from localcluster import processes
+from localcluster.errors import ClusterError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path
+    processes.stop_processes(tmp_path)
+
+
+def test_processes_are_found_by_role_and_stopped_one_by_one(folder: Path) -> None:
+    first = processes.start_process(folder, "first", ["sleep", "1000"])
+    second = processes.start_process(folder, "second", ["sleep", "1000"])
+    assert processes.find_processes(folder) == {first: "first", second: "second"}
+    processes.stop_processes(folder, ["first"], signal_number=signal.SIGTERM)
+    assert processes.find_processes(folder) == {second: "second"}
+
+
+def test_children_of_a_process_are_found_and_stopped_too(folder: Path) -> None:
+    processes.start_process(folder, "shell", ["sh", "-c", "sleep 1000 & sleep 1000"])
+    processes.wait_until(
+        folder,
+        "shell",
+        lambda: len(processes.find_processes(folder)) == 3,
+        timeout_seconds=5,
+        description="the children",
+    )
+    processes.stop_processes(folder)
+    assert processes.find_processes(folder) == {}
+
+
+def test_a_stranger_is_not_ours_whatever_it_looks_like(folder: Path) -> None:
+    stranger = subprocess.Popen(["sleep", "1000"], cwd=folder)
+    try:
+        assert processes.find_processes(folder) == {}
+        processes.stop_processes(folder)
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+def test_another_folders_processes_are_left_alone(folder: Path) -> None:
+    other = folder / "other"
+    other.mkdir()
+    pid = processes.start_process(other, "sleeper", ["sleep", "1000"])
+    processes.stop_processes(folder)
+    assert processes.find_processes(other) == {pid: "sleeper"}
+    processes.stop_processes(other)
+
+
+def test_a_process_that_ends_before_it_is_ready_is_reported_with_its_last_words(folder: Path) -> None:
+    processes.start_process(folder, "failing", ["sh", "-c", "echo no such flag >&2"])
+    with pytest.raises(ClusterError, match="no such flag"):
+        processes.wait_until(folder, "failing", lambda: False, timeout_seconds=5, description="it")
+
+
+def test_a_process_that_ignores_a_signal_is_named(folder: Path) -> None:
+    processes.start_process(folder, "stubborn", ["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1000; done"])
+    log = processes.log_path(folder, "stubborn")
+    processes.wait_until(
+        folder, "stubborn", lambda: "ready" in log.read_text(), timeout_seconds=5, description="the trap"
+    )
+    with pytest.raises(ClusterError, match=r"stubborn \(pid \d+\)"):
+        processes.stop_processes(folder, signal_number=signal.SIGTERM, timeout_seconds=0.2)
+
+
+def test_a_process_survives_the_session_of_its_starter(folder: Path) -> None:
+    pid = processes.start_process(folder, "daemon", ["sleep", "1000"])
+    assert os.getsid(pid) == pid

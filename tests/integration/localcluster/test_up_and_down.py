@@ -1,0 +1,201 @@
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from localcluster import cluster_state, processes
+from localcluster.allocation import Slot
+from localcluster.cluster import Cluster
+from localcluster.errors import ClusterError
+from localcluster.nodes.container_node import link_name
+from localcluster.paths import cluster_dir
+from tests.integration.localcluster import machine
+
+pytestmark = pytest.mark.needs_services
+
+
+@pytest.fixture
+def name() -> Iterator[str]:
+    name = f"tests-{os.getpid()}-own"
+    yield name
+    cluster_state.remove_cluster(name)
+
+
+def an_up(name: str, nodes: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "localcluster", "up", "--name", name, "--nodes", nodes]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def wait_for(what: str, condition: Callable[[], object], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"no {what} after {seconds} s"
+        time.sleep(0.05)
+
+
+def traces(name: str, slot: Slot) -> list[str]:
+    """Entries of the machine that only this cluster can have made; another may have its slot by now."""
+    marks = [f"/{name}", f"-{name}", link_name(name), "KUBE-"]
+    others = [cluster_state.read_record(other) for other in cluster_state.list_clusters() if other != name]
+    in_tables = [] if any(other and other.slot == slot.number for other in others) else slot_marks(slot)
+    found = [
+        f"{kind}: {entry}"
+        for kind, entries in machine.snapshot().items()
+        for entry in entries
+        if any(mark in entry for mark in [*marks, *(in_tables if kind in ("routes", "ports") else [])])
+    ]
+    return found + [f"folder: {path}" for path in (cluster_dir(name),) if path.exists()]
+
+
+def slot_marks(slot: Slot) -> list[str]:
+    """How a slot's ports and addresses look in /proc/net."""
+    network = "".join(f"{byte:02X}" for byte in reversed(slot.network.network_address.packed))
+    return [f":{port:04X}" for port in slot.ports] + [network[-4:]]
+
+
+def test_a_killed_up_is_cleared_away_and_down_leaves_nothing_but_the_cluster_beside_it(
+    cluster: Cluster, name: str
+) -> None:
+    killed = an_up(name, "container")
+    wait_for("kubelet", lambda: processes.find_processes(cluster_dir(name), ["kubelet"]))
+    record = cluster_state.read_record(name)
+    assert record
+    slot = Slot(record.slot)
+    killed.kill()
+    killed.communicate()
+    assert traces(name, slot), "the killed up had begun nothing: this test would prove nothing"
+    with pytest.raises(ClusterError, match="localcluster up"):
+        Cluster.open(name)
+
+    second = Cluster.up(name, "container,kwok:1")
+    second.kubectl("apply", "-f", "-", input=a_pod("sleeper", "sleep 1000"))
+    second.kubectl("wait", "--for=condition=Ready", "pod/sleeper", "--timeout=60s")
+    with pytest.raises(ClusterError, match="not found"):
+        cluster.kubectl("get", "pod", "sleeper")
+    second.down()
+    assert traces(name, slot) == []
+    assert cluster.is_healthy()
+
+
+def test_an_up_that_is_told_to_stop_clears_up_after_itself(name: str) -> None:
+    stopped = an_up(name, "none")
+    wait_for("API server", lambda: processes.find_processes(cluster_dir(name), ["kube-apiserver"]))
+    record = cluster_state.read_record(name)
+    assert record
+    stopped.send_signal(signal.SIGTERM)
+    output, _ = stopped.communicate(timeout=60)
+    assert stopped.returncode == 130
+    assert "Traceback" not in output
+    assert traces(name, Slot(record.slot)) == []
+
+
+def test_up_returns_a_running_cluster_and_refuses_to_change_it(cluster: Cluster) -> None:
+    assert Cluster.up(cluster.name, str(cluster.nodes)).server == cluster.server
+    with pytest.raises(ClusterError, match="take it down first"):
+        Cluster.up(cluster.name, "kwok:1")
+
+
+def test_the_api_server_comes_back_with_all_it_knew(cluster: Cluster, namespace: str) -> None:
+    cluster.kubectl("-n", namespace, "create", "configmap", "kept")
+    cluster.restart("kube-apiserver")
+    assert "kept" in cluster.kubectl("-n", namespace, "get", "configmaps", "-o", "name")
+
+
+def test_a_cluster_without_one_of_its_processes_is_not_healthy_until_it_is_revived(cluster: Cluster) -> None:
+    cluster.stop("kube-scheduler")
+    assert not cluster.is_healthy()
+    cluster.start_missing()
+    assert cluster.is_healthy()
+
+
+def test_a_service_accounts_kubeconfig_may_do_what_its_roles_say_and_no_more(cluster: Cluster, namespace: str) -> None:
+    kubeconfig = cluster.create_kubeconfig(namespace, "default")
+    as_account = ["-n", namespace, f"--kubeconfig={kubeconfig}", "get", "configmaps"]
+    with pytest.raises(ClusterError, match="Forbidden"):
+        cluster.kubectl(*as_account)
+    cluster.kubectl(
+        "-n", namespace, "create", "rolebinding", "r", "--clusterrole=view", f"--serviceaccount={namespace}:default"
+    )
+    wait_for("effect of the role", lambda: allowed(cluster, as_account))
+
+
+def allowed(cluster: Cluster, arguments: list[str]) -> bool:
+    with contextlib.suppress(ClusterError):
+        cluster.kubectl(*arguments)
+        return True
+    return False
+
+
+def test_the_audit_log_says_who_did_what_with_which_answer(cluster: Cluster, namespace: str) -> None:
+    cluster.kubectl("-n", namespace, "create", "job", "seen", "--image=x")
+    events = [json.loads(line) for line in cluster.audit_log.read_text().splitlines()]
+    created = [
+        (event["verb"], event["user"]["username"], event["responseStatus"]["code"])
+        for event in events
+        if event.get("objectRef", {}).get("namespace") == namespace and event["objectRef"]["resource"] == "jobs"
+        if event["verb"] == "create"
+    ]
+    assert created == [("create", "kubernetes-admin", 201)]
+
+
+def a_pod(name: str, script: str, *, memory: str = "200Mi") -> str:
+    """A pod that runs a shell script with this machine's own programs: no image but the node's own is needed."""
+    folders = ["usr", "lib", "lib64"]
+    container = {
+        "name": "scorer",
+        "image": "fleetscore.dev/pause:local",
+        "imagePullPolicy": "Never",
+        "command": ["/usr/bin/bash", "-c", script],
+        "resources": {"limits": {"memory": memory}},
+        "volumeMounts": [{"name": folder, "mountPath": f"/{folder}", "readOnly": True} for folder in folders],
+    }
+    volumes = [{"name": folder, "hostPath": {"path": str(Path(f"/{folder}").resolve())}} for folder in folders]
+    spec = {
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": 1,
+        "containers": [container],
+        "volumes": [volume for volume in volumes if Path(f"/{volume['name']}").exists()],
+    }
+    return json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
+
+
+def ended(cluster: Cluster, pod: str) -> dict[str, object]:
+    """How a pod's container ended."""
+    path = "jsonpath={.status.containerStatuses[0].state.terminated}"
+    cluster.kubectl(
+        "wait", "--for=jsonpath={.status.containerStatuses[0].state.terminated}", f"pod/{pod}", "--timeout=60s"
+    )
+    state: dict[str, object] = json.loads(cluster.kubectl("get", "pod", pod, "-o", path))
+    return state
+
+
+def test_a_real_pod_reaches_the_api_server_and_leaves_exit_code_and_message(
+    container_cluster: Cluster,
+) -> None:
+    script = """
+        exec 3<>/dev/tcp/$KUBERNETES_SERVICE_HOST/$KUBERNETES_SERVICE_PORT && echo reached
+        echo -n '{"v":1}' > /dev/termination-log; exit 65
+    """
+    container_cluster.kubectl("apply", "-f", "-", input=a_pod("talks", script))
+    state = ended(container_cluster, "talks")
+    assert (state["exitCode"], state["message"]) == (65, '{"v":1}')
+    assert container_cluster.kubectl("logs", "talks") == "reached\n"
+
+
+def test_a_real_pod_above_its_memory_limit_is_oom_killed(container_cluster: Cluster) -> None:
+    container_cluster.kubectl("apply", "-f", "-", input=a_pod("greedy", "head -c 100M /dev/zero | tail", memory="32Mi"))
+    assert ended(container_cluster, "greedy")["reason"] == "OOMKilled"
+
+
+def test_what_is_no_image_is_refused_with_the_archives_name(container_cluster: Cluster, tmp_path: Path) -> None:
+    archive = tmp_path / "not-an-image.tar"
+    archive.write_bytes(b"nothing")
+    with pytest.raises(ClusterError, match="not-an-image"):
+        container_cluster.load_image(archive)

@@ -1,0 +1,120 @@
+"""Each alert fires over series that should make it fire, and over others it does not."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hack.charts import CHART
+
+from tests.integration.monitoring.promtool import Series, evaluate, promtool
+from tests.testkit.chart import find, render
+
+pytestmark = pytest.mark.usefixtures("helm", "promtool")
+
+VALUES = CHART / "ci" / "monitoring-values.yaml"
+# The schedules of VALUES: hourly is late after 2 x 60 + 5 minutes, quarterly after 2 x 15; daily is suspended.
+WINDOW = 'fleetscore_last_complete_window_timestamp_seconds{namespace="scoring",fleet="default",schedule="%s"}'
+HOURLY, QUARTERLY = WINDOW % "hourly", WINDOW % "quarterly"
+FRESH = {QUARTERLY: "0+60x400"}
+STALLED = 'fleetscore_stalled_runs{namespace="scoring",pod="a",fleet="default",reason="Unschedulable"}'
+AGE = 'fleetscore_watch_age_seconds{namespace="scoring",pod="%s",resource="jobs"}'
+ENGINE = 'fleetscore_engine_age_seconds{namespace="scoring",pod="a"}'
+HELD = 'fleetscore_lease_held{namespace="scoring",pod="%s"}'
+
+
+def devices(pod: str = "a", **outcomes: int) -> Series:
+    labels = 'namespace="scoring",fleet="default",schedule="hourly"'
+    name = f'fleetscore_last_window_devices{{{labels},pod="{pod}",outcome="%s"}}'
+    return {name % outcome: f"{count}x60" for outcome, count in outcomes.items()}
+
+
+def requests(**codes: int) -> Series:
+    """Requests a minute by code."""
+    name = 'fleetscore_api_requests_total{namespace="scoring",pod="a",verb="POST",code="%s"}'
+    return {name % code[1:]: f"0+{count}x60" for code, count in codes.items()}
+
+
+def case(alert: str, what: str, series: Series, *, minutes: int, fires: int) -> Any:
+    return pytest.param(alert, series, minutes, fires, id=f"{alert.removeprefix('Fleetscore')}: {what}")
+
+
+CASES = [
+    case("FleetscoreWindowMissing", "none for two intervals", {**FRESH, HOURLY: "0x400"}, minutes=131, fires=1),
+    case("FleetscoreWindowMissing", "the next is due", {**FRESH, HOURLY: "0x400"}, minutes=124, fires=0),
+    case(
+        "FleetscoreWindowMissing",
+        "one an hour",
+        {**FRESH, HOURLY: "0x124 3600x59 7200x59 10800x59"},
+        minutes=240,
+        fires=0,
+    ),
+    case(
+        "FleetscoreWindowMissing",
+        "one of two operators is behind",
+        {**FRESH, HOURLY.replace("}", ',pod="a"}'): "0x400", HOURLY.replace("}", ',pod="b"}'): "0+60x400"},
+        minutes=300,
+        fires=0,
+    ),
+    case("FleetscoreWindowNever", "never one", FRESH, minutes=127, fires=1),
+    case("FleetscoreWindowNever", "new schedule", FRESH, minutes=120, fires=0),
+    case("FleetscoreWindowNever", "nobody tells", {}, minutes=127, fires=2),
+    case("FleetscoreWindowMissing", "quarters", {HOURLY: "0+60x400", QUARTERLY: "0x400"}, minutes=36, fires=1),
+    case("FleetscoreRunStalled", "for long", {STALLED: "1x60"}, minutes=6, fires=1),
+    case("FleetscoreRunStalled", "for a while", {STALLED: "1x60"}, minutes=4, fires=0),
+    case("FleetscoreRunStalled", "on and off", {STALLED: "1x3 0x1 1x3 0x1 1x3 0x1 1x3"}, minutes=19, fires=0),
+    case("FleetscoreDevicesFailed", "too many", devices(scored=88, failed=12), minutes=5, fires=1),
+    case("FleetscoreDevicesFailed", "few", devices(scored=91, failed=9), minutes=5, fires=0),
+    case("FleetscoreDevicesFailed", "not run", devices(scored=50, failed=0, notRun=50), minutes=5, fires=1),
+    case("FleetscoreDevicesFailed", "empty", devices(scored=20, failed=0, empty=80), minutes=5, fires=0),
+    case(
+        "FleetscoreDevicesFailed",
+        "told twice",
+        {**devices("a", scored=91, failed=9), **devices("b", scored=91, failed=9)},
+        minutes=5,
+        fires=0,
+    ),
+    case("FleetscoreDevicesEmpty", "too many", devices(scored=40, alreadyScored=5, empty=55), minutes=5, fires=1),
+    case("FleetscoreDevicesEmpty", "few", devices(scored=20, alreadyScored=40, empty=40), minutes=5, fires=0),
+    case("FleetscoreOperatorDown", "nobody is there", {}, minutes=6, fires=1),
+    case("FleetscoreOperatorDown", "all stand by", {HELD % "a": "0x60", HELD % "b": "0x60"}, minutes=6, fires=1),
+    case("FleetscoreOperatorDown", "one is active", {HELD % "a": "0x60", HELD % "b": "1x60"}, minutes=6, fires=0),
+    case("FleetscoreOperatorDown", "takes over", {HELD % "a": "1x9 0x3 1x30", HELD % "b": "0x60"}, minutes=13, fires=0),
+    case("FleetscoreWatchDead", "no sign", {AGE % "a": "0+60x60", AGE % "b": "30x60"}, minutes=10, fires=1),
+    case("FleetscoreWatchDead", "alive", {AGE % "a": "60x60", AGE % "b": "75x60"}, minutes=10, fires=0),
+    case("FleetscoreWatchDead", "engine stands still", {AGE % "a": "60x60", ENGINE: "0+60x60"}, minutes=10, fires=1),
+    case("FleetscoreWatchDead", "engine turns", {AGE % "a": "60x60", ENGINE: "5x60"}, minutes=10, fires=0),
+    case("FleetscoreThrottled", "for long", requests(_201=95, _429=5), minutes=30, fires=1),
+    case("FleetscoreThrottled", "hardly", requests(_201=1000, _429=5), minutes=30, fires=0),
+    case("FleetscoreThrottled", "never", requests(_201=1000), minutes=30, fires=0),
+]
+
+
+@cache
+def rules() -> dict[str, Any]:
+    return dict(find(render(VALUES), "PrometheusRule")["spec"])
+
+
+@pytest.mark.parametrize(("alert", "series", "minutes", "fires"), CASES)
+def test_an_alert(tmp_path: Path, alert: str, series: Series, minutes: int, fires: int) -> None:
+    firing = f'count(ALERTS{{alertname="{alert}",alertstate="firing"}}) or vector(0)'
+    assert evaluate(tmp_path, {firing: fires}, series, minutes=minutes, rules=rules()) == ""
+
+
+def test_every_alert_has_series_for_which_it_fires_and_others_for_which_it_does_not() -> None:
+    tried = {(parameters.values[0], bool(parameters.values[3])) for parameters in CASES}
+    alerts = {rule["alert"] for group in rules()["groups"] for rule in group["rules"]}
+    assert tried == {(alert, fires) for alert in alerts for fires in (True, False)}
+
+
+def test_promtool_has_no_complaint(tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(rules()))
+    assert promtool("check", "rules", "--lint=all", "--lint-fatal", str(tmp_path / "rules.yaml")) == ""
+
+
+def test_the_operations_guide_says_what_to_do_about_each_alert() -> None:
+    guide = (CHART.parents[1] / "docs" / "operations" / "monitoring.md").read_text()
+    for group in rules()["groups"]:
+        for rule in group["rules"]:
+            assert f"| `{rule['alert']}` |" in guide

@@ -1,0 +1,159 @@
+"""Every query of the dashboard, and every series that an alert names, against what a real operator exposes."""
+
+import json
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hack.charts import CHART
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
+
+from localcluster.addons.azurite import Azurite
+from localcluster.cluster import Cluster
+from localcluster.nodes import stages
+from tests.integration.monitoring.promtool import evaluate, promtool
+from tests.integration.monitoring.test_alerts import VALUES
+from tests.testkit.azurite import new_storage
+from tests.testkit.builders import a_message
+from tests.testkit.chart import find, render
+from tests.testkit.cluster import ALL_SCORED
+from tests.testkit.operator_process import WINDOW, an_operator_environment, operator
+from tests.testkit.waiting import until
+
+pytestmark = pytest.mark.usefixtures("helm", "promtool")
+
+DASHBOARD = json.loads((CHART / "files" / "dashboard.json").read_text())
+SCRAPED = {"namespace", "pod"}  # labels that scraping adds
+BY_GRAFANA = {"$namespace": ".*", "$fleet": ".*", "$__rate_interval": "5m", "$__range": "1h"}
+
+
+def targets() -> list[dict[str, Any]]:
+    return [target for panel in DASHBOARD["panels"] for target in panel.get("targets", ())]
+
+
+def by_grafana(query: str) -> str:
+    """The query as Grafana would send it."""
+    for variable, value in BY_GRAFANA.items():
+        query = query.replace(variable, value)
+    return query
+
+
+def variables() -> Iterator[tuple[str, str]]:
+    """Series and label that each of the dashboard's variables is made of."""
+    for variable in DASHBOARD["templating"]["list"]:
+        if variable["type"] == "query":
+            series, _, label = variable["query"]["query"].removeprefix("label_values(").rstrip(")").rpartition(", ")
+            yield by_grafana(series), label
+
+
+@pytest.fixture(scope="module")
+def text(cluster: Cluster, azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What /metrics of an operator says that has a schedule's run behind it and cannot go on with another."""
+    name = f"monitored-{secrets.token_hex(3)}"
+    cluster.create_namespace(name)
+    failure = a_message(outcomes={"failed": "0"}, reasons={"ModelInvalid": "0"})
+    labels = {"fleetscore.dev/run": name}
+    added = [
+        stages.finish_pods(name, labels=labels, message_template=ALL_SCORED),
+        stages.finish_pods(
+            f"{name}-bad", labels=labels, arguments=["bad"], exit_code=65, message=failure, weight=10**6
+        ),
+    ]
+    for stage in added:
+        cluster.add_stage(stage)
+    storage = new_storage(azurite)
+    for device in ("good", "bad"):
+        storage.put("models", f"{device}.joblib", b"bundle")
+    release = an_operator_environment(cluster, name, tmp_path_factory.mktemp(name), storage)
+    (fleet,) = release.fleets
+    release.fleets.append(fleet | {"name": "elsewhere", "storage": fleet["storage"] | {"models": "nowhere"}})
+    release.install()
+    shutil.copytree(release.folder / "secrets" / "default", release.folder / "secrets" / "elsewhere")
+    runs = f"/apis/fleetscore.dev/v1alpha1/namespaces/{name}/scoringruns"
+    body = {"apiVersion": "fleetscore.dev/v1alpha1", "kind": "ScoringRun", "spec": {"window": WINDOW}}
+    with operator(release) as running:
+        ends = {"name": name, "labels": {"fleetscore.dev/schedule": "hourly"}}
+        cluster.api.create(runs, body | {"metadata": ends, "spec": {"window": WINDOW, "maxFailedDevices": "100%"}})
+        cluster.api.create(
+            runs, body | {"metadata": {"name": "stuck"}, "spec": {"window": WINDOW, "fleet": "elsewhere"}}
+        )
+
+        def said() -> str:
+            text = running.probe("/metrics")[1]
+            return text if "fleetscore_stalled_runs{" in text and "fleetscore_runs_total{" in text else ""
+
+        found = until(said, "one run ended, the other is told to be stuck", seconds=120)
+        assert cluster.api.request("GET", f"{runs}/{name}")["status"]["failureReasons"] == {"ModelInvalid": 1}
+    for stage in added:
+        cluster.remove_stage(stage["metadata"]["name"])
+    return str(found)
+
+
+@pytest.fixture(scope="module")
+def exposed(text: str) -> list[Sample]:
+    return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+
+
+def test_promtool_has_no_complaint_about_what_is_exposed(text: str) -> None:
+    assert promtool("check", "metrics", "--lint=all", stdin=text) == ""
+
+
+def series(samples: list[Sample]) -> dict[str, str]:
+    """The samples as promtool's series: as they were, for half an hour."""
+    found = {}
+    for sample in samples:
+        labels = sample.labels | {"namespace": "scoring", "pod": "operator-a"}
+        found[sample.name + "{" + ",".join(f"{key}={json.dumps(value)}" for key, value in labels.items()) + "}"] = (
+            f"{sample.value}x30"
+        )
+    return found
+
+
+def test_every_query_finds_something_in_what_the_operator_exposes(exposed: list[Sample], tmp_path: Path) -> None:
+    queries = [by_grafana(target["expr"]) for target in targets()] + [name for name, _label in variables()]
+    assert len(queries) >= 20
+    something = {f"count({query}) > bool 0": 1.0 for query in queries}
+    assert evaluate(tmp_path, something, series(exposed), minutes=20) == ""
+
+
+def test_a_query_for_what_no_operator_exposes_would_be_found_out(exposed: list[Sample], tmp_path: Path) -> None:
+    for query in (
+        'fleetscore_runs_total{colour=~".+"}',
+        "fleetscore_run_total",
+        'fleetscore_runs_total{outcome="Odd"}',
+    ):
+        assert "FAILED" in evaluate(tmp_path, {f"count({query}) > bool 0": 1.0}, series(exposed), minutes=20)
+
+
+def test_every_label_that_is_shown_or_grouped_by_is_one_of_the_series(exposed: list[Sample]) -> None:
+    for target in targets():
+        names = set(re.findall(r"fleetscore_\w+|process_\w+", target["expr"]))
+        known = {label for sample in exposed if sample.name in names for label in sample.labels} | SCRAPED
+        grouped = {word for words in re.findall(r"(?:by|on) \(([^)]*)\)", target["expr"]) for word in words.split(", ")}
+        shown = set(re.findall(r"{{(\w+)}}", target["legendFormat"]))
+        assert grouped | shown <= known, target
+        assert shown <= grouped | SCRAPED, target
+
+
+def test_the_dashboards_variables_are_labels_of_their_series(exposed: list[Sample]) -> None:
+    for name, label in variables():
+        labels = {known for sample in exposed if sample.name == name.partition("{")[0] for known in sample.labels}
+        assert label in labels | SCRAPED
+
+
+def test_every_series_and_label_that_an_alert_names_is_exposed(exposed: list[Sample]) -> None:
+    labels: dict[str, set[str]] = {}
+    for sample in exposed:
+        labels.setdefault(sample.name, set(SCRAPED)).update(sample.labels)
+    groups = find(render(VALUES), "PrometheusRule")["spec"]["groups"]
+    named = [
+        one for g in groups for rule in g["rules"] for one in re.findall(r"(fleetscore_\w+){([^}]*)}", rule["expr"])
+    ]
+    assert len({name for name, _matchers in named}) == 7
+    for name, matchers in named:
+        assert {matcher.partition("=")[0] for matcher in matchers.split(",")} <= labels[name]

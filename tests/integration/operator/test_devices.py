@@ -1,0 +1,57 @@
+"""Which devices a run has, and how many go into a Job; on a real API server."""
+
+import pytest
+
+from scoring_operator.planner import device_list
+from tests.testkit.in_memory_storage import InMemoryStorage, storage_with_devices
+from tests.testkit.running_controller import RunController
+from tests.testkit.runs import Runs, ended, hour
+
+
+def devices_of(runs: Runs) -> list[list[str]]:
+    """The devices of each scoring Job, as its pod is given them."""
+    every = [job["spec"]["template"]["spec"]["containers"][0]["args"] for job in runs.jobs()]
+    return sorted(arguments[arguments.index("--") + 1 :] for arguments in every)
+
+
+@pytest.mark.field("spec.devices.ids")
+async def test_ids_are_the_runs_devices_whether_they_have_a_model_or_not(
+    runs: Runs, running_controller: RunController
+) -> None:
+    async with running_controller(storage_with_devices(5)):
+        runs.create(devices={"ids": ["press-3", "unheard-of"]})
+        status = await ended(runs)
+        assert status["devices"]["total"] == 2
+        assert devices_of(runs) == [["press-3"], ["unheard-of"]]
+        runs.create("other", devices={"ids": ["press-4"]}, window=hour(1))
+        await ended(runs, "other")
+    assert devices_of(runs) == [["press-3"], ["press-4"], ["unheard-of"]]
+
+
+@pytest.mark.field("spec.devices.include")
+async def test_include_takes_the_devices_whose_ids_match_one_of_its_globs(
+    runs: Runs, running_controller: RunController
+) -> None:
+    storage = InMemoryStorage(["press-1", "press-12", "pump-1", "Press-1", "fan#1"], data=["press-99", "pump-99"])
+    async with running_controller(storage):
+        runs.create(devices={"include": ["press-?", "fan*"]})
+        status = await ended(runs)
+        assert devices_of(runs) == [["fan#1"], ["press-1"]]
+        assert status["withoutModel"]["count"] == 0
+        runs.create("other", devices={"include": ["p*p-*", "press-9?"]}, window=hour(1))
+        status = await ended(runs, "other")
+    assert devices_of(runs) == [["fan#1"], ["press-1"], ["pump-1"]]
+    assert status["withoutModel"] == {"count": 2, "samples": ["press-99", "pump-99"]}
+
+
+@pytest.mark.field("spec.devicesPerJob")
+@pytest.mark.parametrize(("count", "sizes"), [(4, [1] * 4), (9, [3, 3, 3]), (10, [1, 3, 3, 3])])
+async def test_auto_packs_devices_only_beyond_the_number_of_jobs_it_aims_at(
+    runs: Runs, running_controller: RunController, monkeypatch: pytest.MonkeyPatch, count: int, sizes: list[int]
+) -> None:
+    monkeypatch.setattr(device_list, "MAX_AUTO_JOBS", 4)  # 2,000 in earnest
+    async with running_controller(storage_with_devices(count)):
+        runs.create(devicesPerJob="Auto")
+        status = await ended(runs)
+    assert status["devices"]["scored"] == count
+    assert sorted(map(len, devices_of(runs))) == sizes

@@ -1,0 +1,89 @@
+"""The report's Job on a real API server with simulated pods."""
+
+import asyncio
+
+from localcluster.nodes import stages
+from tests.testkit.conditions import condition
+from tests.testkit.in_memory_storage import InMemoryStorage
+from tests.testkit.running_controller import RunController
+from tests.testkit.runs import PodBehaviour, Runs, ended, reported, until_status
+
+REPORT = {"app.kubernetes.io/component": "report"}
+DEVICES = InMemoryStorage(["press-1", "press-2"])
+
+
+async def test_a_report_is_made_after_the_last_device_and_completion_does_not_wait_for_it(
+    runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour
+) -> None:
+    pod_behaviour(stages.finish_pods("report-takes-a-while", labels=REPORT, after_seconds=3, weight=100_000))
+    async with running_controller(DEVICES):
+        runs.create()
+        status = await ended(runs)
+        assert condition(status, "Complete")["status"] == "True"
+        assert condition(status, "Reported")["status"] == "Unknown"
+        assert (await reported(runs))["reason"] == "ReportWritten"
+    (job,) = runs.jobs("report")
+    assert job["metadata"]["ownerReferences"][0]["uid"] == runs.get()["metadata"]["uid"]
+    files = job["spec"]["template"]["spec"]["volumes"][1]["projected"]["sources"]
+    path = f"/api/v1/namespaces/{runs.namespace}/configmaps"
+    for file in (source["configMap"] for source in files):
+        config_map = runs.cluster.api.request("GET", f"{path}/{file['name']}")
+        assert config_map["binaryData"][file["items"][0]["key"]]
+
+
+async def test_a_failed_report_says_why_and_leaves_the_run_complete(
+    runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour
+) -> None:
+    line = '{"level":"error","message":"storage does not answer"}'
+    pod_behaviour(stages.finish_pods("report-fails", labels=REPORT, exit_code=75, message=line, weight=100_000))
+    async with running_controller(DEVICES):
+        runs.create(backoffLimit=0)
+        told = await reported(runs)
+        assert (told["status"], told["reason"], told["message"]) == (
+            "False",
+            "StorageUnavailable",
+            "storage does not answer",
+        )
+    status = runs.status()
+    assert status["phase"] == "Complete"
+    assert condition(status, "Complete")["status"] == "True"
+
+
+async def test_a_report_whose_job_is_deleted_is_not_made_a_second_time(
+    runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour
+) -> None:
+    pod_behaviour(stages.finish_pods("report-hangs", labels=REPORT, after_seconds=stages.NEVER_SECONDS, weight=100_000))
+    async with running_controller(DEVICES):
+        runs.create()
+        await until_status(runs, lambda status: condition(status, "Reported").get("reason") == "ReportRunning")
+        await asyncio.to_thread(
+            runs.cluster.kubectl, "-n", runs.namespace, "delete", "job", "-l", "app.kubernetes.io/component=report"
+        )
+        assert (await reported(runs))["reason"] == "JobLost"
+    assert runs.jobs("report") == []
+
+
+async def test_an_operator_that_starts_after_the_end_makes_the_report(
+    runs: Runs, running_controller: RunController
+) -> None:
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "jobs"}}
+    path = f"/api/v1/namespaces/{runs.namespace}/resourcequotas"
+    runs.cluster.api.request("POST", path, {**quota, "spec": {"hard": {"count/jobs.batch": "2"}}})
+    async with running_controller(DEVICES):
+        runs.create()
+        status = await until_status(runs, lambda status: "quota" in condition(status, "Reported").get("message", ""))
+        assert condition(status, "Reported")["status"] == "Unknown"
+    runs.cluster.api.request("DELETE", f"{path}/jobs")
+    async with running_controller(DEVICES):
+        assert (await reported(runs))["status"] == "True"
+
+
+async def test_a_run_that_never_had_devices_has_no_report(runs: Runs, running_controller: RunController) -> None:
+    async with running_controller(InMemoryStorage([])):
+        runs.create()
+        status = await ended(runs)
+    assert (condition(status, "Reported")["status"], condition(status, "Reported")["reason"]) == (
+        "False",
+        "NothingToReport",
+    )
+    assert runs.jobs("report") == []

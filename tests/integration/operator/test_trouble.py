@@ -1,0 +1,179 @@
+"""What keeps a run from going on is said in Stalled, and it goes on when that is over; on a real API server."""
+
+import asyncio
+import json
+from typing import Any
+
+import aiohttp
+import pytest
+
+from localcluster.nodes import stages
+from scoring_operator.controller import reconciler
+from scoring_operator.errors import Throttled
+from scoring_operator.kube.client import ClientTimeouts
+from scoring_operator.kube.transport import Request, Transport
+from tests.testkit.conditions import condition
+from tests.testkit.in_memory_storage import InMemoryStorage, storage_with_devices
+from tests.testkit.running_controller import RunController
+from tests.testkit.runs import PodBehaviour, Runs, ended, until_status
+
+
+async def stalled(runs: Runs, reason: str) -> dict[str, Any]:
+    """Wait until the run is Stalled for this reason; the condition."""
+    status = await until_status(runs, lambda status: condition(status, "Stalled").get("reason") == reason)
+    assert condition(status, "Stalled")["status"] == "True"
+    assert "completionTime" not in status
+    return condition(status, "Stalled")
+
+
+async def recovered(runs: Runs, scored: int) -> None:
+    status = await ended(runs, seconds=90)
+    assert (status["phase"], status["devices"]["scored"]) == ("Complete", scored)
+    assert condition(status, "Stalled")["status"] == "False"
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pods are asked why they do not start after two seconds instead of twenty."""
+    monkeypatch.setattr(reconciler, "STALL_TIMEOUT_SECONDS", 2.0)
+    monkeypatch.setattr(reconciler, "INSPECTION_INTERVAL_SECONDS", 1.0)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_run_whose_pods_cannot_start_is_stalled_and_ends_at_its_pending_deadline(
+    runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour
+) -> None:
+    pod_behaviour(
+        stages.keep_pods_pending("no-image", arguments=["nothing"], reason="ImagePullBackOff", weight=100_000)
+    )
+    async with running_controller(InMemoryStorage(["nothing"])):
+        runs.create(pendingDeadlineSeconds=8)
+        await stalled(runs, "ImagePullBackOff")
+        status = await ended(runs)
+    assert condition(status, "Failed")["reason"] == "PendingDeadlineExceeded"
+
+
+async def test_a_quota_slows_the_run_down_and_fails_nothing(runs: Runs, running_controller: RunController) -> None:
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "jobs"},
+        "spec": {"hard": {"count/jobs.batch": "2"}},
+    }
+    path = f"/api/v1/namespaces/{runs.namespace}/resourcequotas"
+    runs.cluster.api.request("POST", path, quota)
+    async with running_controller(storage_with_devices(5)):
+        runs.create()
+        await stalled(runs, "QuotaExceeded")
+        runs.cluster.api.request("DELETE", f"{path}/jobs")
+        await recovered(runs, 5)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_pods_that_a_quota_refuses_stall_the_run_until_they_may_be_made(
+    runs: Runs, running_controller: RunController
+) -> None:
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "pods"}, "spec": {"hard": {"pods": "0"}}}
+    path = f"/api/v1/namespaces/{runs.namespace}/resourcequotas"
+    runs.cluster.api.request("POST", path, quota)
+    async with running_controller(storage_with_devices(2)):
+        runs.create()
+        assert "exceeded quota" in (await stalled(runs, "PodsRejected"))["message"]
+        runs.cluster.api.request("DELETE", f"{path}/pods")
+        await recovered(runs, 2)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_pods_that_admission_refuses_stall_the_run_with_its_words(
+    runs: Runs, running_controller: RunController
+) -> None:
+    group, name = {"apiVersion": "admissionregistration.k8s.io/v1"}, f"no-pods-{runs.namespace}"
+    pods = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+    here = {"matchLabels": {"kubernetes.io/metadata.name": runs.namespace}}
+    policy = {
+        "matchConstraints": {"resourceRules": [pods], "namespaceSelector": here},
+        "validations": [{"expression": "false", "message": "no pods on Sundays"}],
+    }
+    binding = {"policyName": name, "validationActions": ["Deny"]}
+    objects = [
+        {**group, "kind": "ValidatingAdmissionPolicy", "metadata": {"name": name}, "spec": policy},
+        {**group, "kind": "ValidatingAdmissionPolicyBinding", "metadata": {"name": name}, "spec": binding},
+    ]
+    runs.cluster.kubectl("apply", "-f", "-", input="".join(f"---\n{json.dumps(one)}\n" for one in objects))
+    try:
+        async with running_controller(storage_with_devices(2)):
+            await asyncio.to_thread(_until_pods_are_refused, runs)
+            runs.create()
+            assert "no pods on Sundays" in (await stalled(runs, "PodsRejected"))["message"]
+            runs.cluster.kubectl("delete", "validatingadmissionpolicybinding", name)
+            await recovered(runs, 2)
+    finally:
+        for kind in ("validatingadmissionpolicybinding", "validatingadmissionpolicy"):
+            runs.cluster.kubectl("delete", kind, name, "--ignore-not-found")
+
+
+def _until_pods_are_refused(runs: Runs) -> None:
+    """A new policy takes the API server a moment to know."""
+    pod = {"containers": [{"name": "x", "image": "x"}]}
+    body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "try-"}, "spec": pod}
+    runs.until_refused("POST", f"/api/v1/namespaces/{runs.namespace}/pods?dryRun=All", body)
+
+
+async def test_an_operator_that_may_not_create_jobs_says_so_until_it_may(
+    runs: Runs, running_controller: RunController
+) -> None:
+    rules = [
+        (["fleetscore.dev"], ["scoringruns"], ["get", "list", "watch", "delete"]),
+        (["fleetscore.dev"], ["scoringruns/status"], ["patch"]),
+        (["batch"], ["jobs"], ["get", "list", "watch", "patch", "delete"]),
+        ([""], ["pods"], ["list"]),
+        ([""], ["configmaps"], ["get", "create", "update"]),
+        ([""], ["events"], ["list", "create"]),
+    ]
+    runs.cluster.kubectl("-n", runs.namespace, "create", "serviceaccount", "operator")
+    runs.grant("operator", "most", rules)
+    kubeconfig = runs.cluster.create_kubeconfig(runs.namespace, "operator")
+    async with running_controller(storage_with_devices(3), kubeconfig=str(kubeconfig)):
+        runs.create()
+        assert "cannot create resource" in (await stalled(runs, "Forbidden"))["message"]
+        runs.grant("operator", "the-rest", [(["batch"], ["jobs"], ["create"])])
+        await recovered(runs, 3)
+
+
+async def test_an_api_server_that_has_too_much_to_do_stalls_the_run_for_so_long(
+    runs: Runs, running_controller: RunController, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send, busy = Transport._send_once, [True]
+
+    async def throttled(self: Transport, request: Request) -> aiohttp.ClientResponse:
+        if busy and request.verb == "POST" and request.path.endswith("/jobs"):
+            raise Throttled("too many requests, please try again later", retry_after=0.1)
+        return await send(self, request)
+
+    monkeypatch.setattr(Transport, "_send_once", throttled)
+    async with running_controller(storage_with_devices(3), limits=ClientTimeouts(retry_budget=1)):
+        runs.create()
+        await stalled(runs, "Throttled")
+        busy.clear()
+        await recovered(runs, 3)
+
+
+async def test_storage_that_does_not_answer_at_the_start_stalls_the_run_until_it_does(
+    runs: Runs, running_controller: RunController
+) -> None:
+    storage = storage_with_devices(3)
+    storage.down = True
+    async with running_controller(storage):
+        runs.create()
+        await stalled(runs, "StorageUnavailable")
+        storage.down = False
+        await recovered(runs, 3)
+
+
+async def test_a_run_that_the_operator_cannot_read_is_told_so(runs: Runs, running_controller: RunController) -> None:
+    async with running_controller(storage_with_devices(1)):
+        runs.create(window={"start": "0000-01-01T00:00:00Z", "end": "0000-01-01T01:00:00Z"})  # no year of Python's
+        assert "spec.window" in (await stalled(runs, "InvalidSpec"))["message"]
+        runs.create("another")
+        assert (await ended(runs, "another"))["phase"] == "Complete"
+    assert runs.status()["message"].startswith("the operator cannot read it")

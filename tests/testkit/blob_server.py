@@ -1,0 +1,190 @@
+"""A blob server that misbehaves as told: enough of the REST interface for one device, with a script of faults."""
+
+import base64
+import hashlib
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+from xml.etree import ElementTree as ET
+
+from tests.testkit.http_server import RequestHandler, serve
+
+CANARY = "canary0123456789"
+SAS = f"sv=2023-11-03&sig={CANARY}"
+
+
+@dataclass
+class Stored:
+    """A blob on the server."""
+
+    content: bytes
+    headers: dict[str, str]
+    etag: str
+
+
+@dataclass
+class Fault:
+    """What happens to the next matching request: an answer, or something worse."""
+
+    kind: str
+    method: str = ""
+    status: int = 503
+    code: str = "ServerBusy"
+    retry_after: str = ""
+    path: str = ""
+
+
+@dataclass
+class BlobServer:
+    """The server's state, for tests to set and read."""
+
+    url: str = ""
+    blobs: dict[str, Stored] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+    requests: list[tuple[str, str, float]] = field(default_factory=list)
+    before: Callable[[str, str], None] = lambda _method, _path: None
+    count: int = 0
+    sent: int = 0
+    accepted: list[str] = field(default_factory=list)
+    """Paths of the uploads that took effect, in order."""
+    closing: threading.Event = field(default_factory=threading.Event)
+    """Ends the requests that get no response."""
+
+    def fail(self, kind: str, *, times: int = 1, **more: Any) -> None:
+        self.faults += [Fault(kind, **more) for _ in range(times)]
+
+    def take(self, method: str, path: str) -> Fault | None:
+        for fault in self.faults:
+            if fault.method in ("", method) and fault.path in path:
+                self.faults.remove(fault)
+                return fault
+        return None
+
+    def put(self, path: str, content: bytes, **headers: str) -> str:
+        self.count += 1
+        etag = f'"0x{self.count:X}"'
+        checksum = base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
+        self.blobs[path] = Stored(content, {"Content-MD5": checksum, **headers}, etag)
+        return etag
+
+    def times_of(self, method: str) -> list[float]:
+        return [at for found, _, at in self.requests if found == method]
+
+
+class _Handler(RequestHandler):
+    state: BlobServer
+
+    def handle_request(self) -> None:
+        path = unquote(urlsplit(self.path).path)
+        self.state.requests.append((self.command, self.path, time.monotonic()))
+        self.state.before(self.command, path)
+        body = self.read_body()
+        fault = self.state.take(self.command, path)
+        if fault is None:
+            self._answer(path, body)
+        elif fault.kind == "status":
+            more = {"Retry-After": fault.retry_after} if fault.retry_after else {}
+            self._send(fault.status, headers={"x-ms-error-code": fault.code, **more})
+        elif fault.kind == "silent":
+            self.state.closing.wait(30)
+        elif fault.kind == "truncate":
+            self._answer(path, body, cut=True)
+        elif fault.kind == "damage":
+            self._answer(path, body, damage=True)
+        else:
+            if fault.kind == "lost":
+                self.wfile = Path("/dev/null").open("wb")  # noqa: SIM115  the answer goes nowhere
+                self._answer(path, body)
+            self._reset()
+
+    def _answer(self, path: str, body: bytes, *, cut: bool = False, damage: bool = False) -> None:
+        there = self.state.blobs.get(path)
+        query = parse_qs(urlsplit(self.path).query)
+        if query.get("comp") == ["list"]:
+            self._list(f"{path}/", query.get("prefix", [""])[0])
+        elif self.command == "PUT":
+            self._put(path, body, there)
+        elif there is None:
+            self._send(404, headers={"x-ms-error-code": "BlobNotFound"})
+        elif self.command == "DELETE":
+            del self.state.blobs[path]
+            self._send(202)
+        else:
+            content = there.content[::-1] if damage else there.content
+            headers = {**there.headers, "ETag": there.etag, "x-ms-blob-type": "BlockBlob"}
+            wanted = re.fullmatch(
+                r"bytes=(\d+)-(\d+)", self.headers.get("x-ms-range") or self.headers.get("Range") or ""
+            )
+            status = 200
+            if wanted and content:
+                first, last = int(wanted[1]), min(int(wanted[2]), len(content) - 1)
+                length = headers.pop("claims", len(content))
+                headers |= {"Content-Range": f"bytes {first}-{last}/{length}"}
+                headers["x-ms-blob-content-md5"] = headers.pop("Content-MD5")
+                content, status = content[first : last + 1], 206
+            self._send(status, content, headers, cut=cut)
+
+    def _list(self, container: str, prefix: str) -> None:
+        blobs = ET.Element("Blobs")
+        for path, blob in sorted(self.state.blobs.items()):
+            if path.startswith(container + prefix):
+                one = ET.SubElement(blobs, "Blob")
+                ET.SubElement(one, "Name").text = path.removeprefix(container)
+                properties, metadata = (ET.SubElement(one, name) for name in ("Properties", "Metadata"))
+                told = {"Etag": blob.etag, "Content-Length": str(len(blob.content)), "BlobType": "BlockBlob"}
+                for name, value in {**told, **blob.headers}.items():
+                    meta = name.lower().startswith("x-ms-meta-")
+                    ET.SubElement(*((metadata, name[10:]) if meta else (properties, name))).text = value
+        answer = ET.Element("EnumerationResults")
+        answer.append(blobs)
+        ET.SubElement(answer, "NextMarker")
+        self._send(200, ET.tostring(answer, xml_declaration=True), {"Content-Type": "application/xml"})
+
+    def _put(self, path: str, body: bytes, there: Stored | None) -> None:
+        wanted = self.headers.get("If-Match")
+        if self.headers.get("If-None-Match") == "*" and there:
+            self._send(409, headers={"x-ms-error-code": "BlobAlreadyExists"})
+        elif wanted and (there is None or there.etag != wanted):
+            self._send(412, headers={"x-ms-error-code": "ConditionNotMet"})
+        else:
+            metadata = {key: value for key, value in self.headers.items() if key.lower().startswith("x-ms-meta-")}
+            self.state.accepted.append(path)
+            self._send(201, headers={"ETag": self.state.put(path, body, **metadata)})
+
+    def _send(
+        self, status: int, body: bytes = b"", headers: dict[str, str] | None = None, *, cut: bool = False
+    ) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.state.sent += len(body)
+        if self.command != "HEAD":
+            self.wfile.write(body[: len(body) // 2] if cut else body)
+        if cut:
+            self._reset()
+
+    def _reset(self) -> None:
+        self.wfile.flush()
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+        self.close_connection = True
+
+
+@contextmanager
+def serving() -> Iterator[BlobServer]:
+    """Run a server."""
+    server = BlobServer()
+    with serve(_Handler, state=server) as url:
+        server.url = f"{url}/account"
+        try:
+            yield server
+        finally:
+            server.closing.set()

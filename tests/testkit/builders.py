@@ -1,0 +1,141 @@
+"""Builders that speak the domain and default everything a test does not care about."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from scoring_operator.api.conditions import Condition
+from scoring_operator.api.intervals import Positions
+from scoring_operator.api.scoringrun import ScoringRun, parse_run
+from scoring_operator.api.views import (
+    ContainerState,
+    ContainerView,
+    JobLabels,
+    JobMeta,
+    JobSpecView,
+    JobStatusView,
+    JobView,
+    OwnerView,
+    PodLabels,
+    PodMeta,
+    PodStatusView,
+    PodView,
+    Terminated,
+    Waiting,
+)
+from scoring_operator.planner.progress import Batch, Progress, RunClock, RunSnapshot, new_progress
+
+NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
+UID = "6f1c2b9e-0000-4000-8000-000000000001"
+WINDOW = {"start": "2018-08-28T23:00:00Z", "end": "2018-08-29T00:00:00Z"}
+
+
+def later(seconds: float) -> datetime:
+    return NOW + timedelta(seconds=seconds)
+
+
+def a_body(
+    name: str = "hourly",
+    *,
+    namespace: str = "scoring",
+    uid: str = UID,
+    schedule: str = "",
+    generation: int = 1,
+    **spec: Any,
+) -> dict[str, Any]:
+    return {
+        "apiVersion": "fleetscore.dev/v1alpha1",
+        "kind": "ScoringRun",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "uid": uid,
+            "generation": generation,
+            "creationTimestamp": "2026-11-24T12:00:00Z",
+            "resourceVersion": "7",
+            "labels": {"fleetscore.dev/schedule": schedule} if schedule else {},
+        },
+        "spec": {"window": WINDOW, **spec},
+    }
+
+
+def a_run(name: str = "hourly", *, status: dict[str, Any] | None = None, **options: Any) -> ScoringRun:
+    return parse_run(a_body(name, **options) | {"status": status or {}})
+
+
+def a_progress(devices: int = 3, *, per_job: int = 1, already: str = "", running: bool = True) -> Progress:
+    frozen = RunSnapshot(
+        fleet={"name": "default", "namespaces": ["scoring"]}, device_list_names=("list",), devices_per_job=per_job
+    )
+    progress = new_progress(frozen, devices, Positions.parse(already))
+    return _with_clock(progress, RunClock(started=NOW, since=NOW)) if running else progress
+
+
+def _with_clock(progress: Progress, clock: RunClock) -> Progress:
+    return replace(progress, clock=clock)
+
+
+def a_batch(positions: str = "0", **options: Any) -> Batch:
+    return Batch(Positions.parse(positions), **options)
+
+
+def a_job(
+    name: str = "job-1",
+    *,
+    complete: bool = False,
+    failed: bool = False,
+    ready: bool = False,
+    suspended: bool = False,
+    uid: str = "job-uid",
+    owner: str = UID,
+    deleting: bool = False,
+) -> JobView:
+    kinds = ["Complete"] * complete + ["Failed"] * failed
+    return JobView(
+        metadata=JobMeta(
+            name=name,
+            namespace="scoring",
+            uid=uid,
+            labels=JobLabels(run_uid=owner),
+            owner_references=(OwnerView(uid=owner),),
+            deletion_timestamp="2026-11-24T12:00:00Z" if deleting else None,
+        ),
+        spec=JobSpecView(suspend=suspended),
+        status=JobStatusView(
+            ready=int(ready),
+            succeeded=int(complete),
+            failed=int(failed),
+            conditions=tuple(Condition(type=kind, status="True") for kind in kinds),
+        ),
+    )
+
+
+def a_message(devices: int = 1, **document: Any) -> str:
+    every = "0" if devices == 1 else f"0-{devices - 1}"
+    return json.dumps({"v": 1, "devices": devices, "outcomes": {"scored": every}, "rows": 60 * devices} | document)
+
+
+def a_pod(
+    *,
+    message: str = "",
+    code: int = 0,
+    reason: str = "",
+    pod_reason: str = "",
+    waiting: str = "",
+    created: str = "2026-11-24T12:00:01Z",
+    started: str | None = "2026-11-24T12:00:02Z",
+    finished: str | None = "2026-11-24T12:00:09Z",
+    job: str = "job-1",
+) -> PodView:
+    ended = None if waiting or pod_reason else Terminated(code, reason, message, finished_at=finished)
+    state = ContainerState(terminated=ended, waiting=Waiting(waiting, f"{waiting} says why") if waiting else None)
+    return PodView(
+        metadata=PodMeta(name=f"{job}-x", creation_timestamp=created, labels=PodLabels(job_name=job)),
+        status=PodStatusView(
+            phase="Failed" if code or reason or pod_reason else "Succeeded",
+            reason=pod_reason,
+            start_time=started,
+            container_statuses=(ContainerView("scorer", state),),
+        ),
+    )

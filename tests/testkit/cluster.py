@@ -1,0 +1,95 @@
+"""Real control planes for tests: one per session and kind of nodes, a fresh namespace per test.
+
+    pytest --cluster NAME             use (or make, and leave up) the cluster NAME for `cluster`
+    pytest --container-cluster NAME   the same for `container_cluster`
+
+Without these, a session's clusters carry its process id in their names, so a demo or another session beside them is
+never touched; they are taken down at its end, and those of a session that was killed at the start of the next.
+"""
+
+import os
+import re
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from localcluster import cluster_state
+from localcluster.cluster import Cluster
+from localcluster.toolchain.tools import ensure_program
+
+# What a scorer pod says when it scored every device, as a message template for `stages.finish`: with it the simulated
+# scorers of a kwok cluster answer for as many devices as their Job gave them.
+ALL_SCORED = (
+    "printf `"
+    '{"v":1,"devices":%d,"outcomes":{"scored":"%s"},"rows":%d,"badRows":0,"unscoredRows":0,"anomalies":0,'
+    '"anomalousDevices":0}'
+    '` (len $operands) (ternary "0" (printf "0-%d" (sub (len $operands) 1)) (eq (len $operands) 1))'
+    " (mul (len $operands) 60)"
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--cluster", help="name of the cluster for simulated pods; it is left up")
+    parser.addoption("--container-cluster", help="name of the cluster for real pods; it is left up")
+
+
+def _clear_killed_sessions() -> None:
+    for name in cluster_state.list_clusters():
+        found = re.fullmatch(r"tests-(\d+)-\w+", name)
+        if found and not Path(f"/proc/{found[1]}").exists():
+            cluster_state.remove_cluster(name)
+
+
+@contextmanager
+def session_cluster(
+    given: str | None, kind: str, nodes: str, arguments: Mapping[str, Sequence[str]] | None = None
+) -> Iterator[Cluster]:
+    """A cluster of this session's own, or the one whose name is given, which is left up."""
+    if given:
+        yield Cluster.up(given, nodes, arguments=arguments)
+        return
+    _clear_killed_sessions()
+    cluster = Cluster.up(f"tests-{os.getpid()}-{kind}", nodes, arguments=arguments)
+    try:
+        yield cluster
+    finally:
+        cluster.down()
+
+
+@pytest.fixture(scope="session")
+def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """A control plane with four simulated nodes; pods do what stages say."""
+    with session_cluster(request.config.getoption("--cluster"), "kwok", "kwok:4") as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def container_cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """A cluster whose pods are real containers."""
+    with session_cluster(request.config.getoption("--container-cluster"), "real", "container") as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def chart_cluster() -> Iterator[Cluster]:
+    """A control plane of the chart's own: installing and removing the CRD would get in the way of other tests."""
+    with session_cluster(None, "chart", "none") as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def helm() -> None:
+    """Ensure that helm is there; tests that run helm request this fixture, which marks them needs_services."""
+    ensure_program("helm")
+
+
+@pytest.fixture
+def namespace(cluster: Cluster) -> Iterator[str]:
+    """A fresh namespace on `cluster`; deleted at the end, without waiting for it."""
+    name = f"test-{secrets.token_hex(4)}"
+    cluster.create_namespace(name)
+    yield name
+    cluster.api.request("DELETE", f"/api/v1/namespaces/{name}")

@@ -1,0 +1,263 @@
+# ruff: noqa: ARG002  # a fault takes what it is told, whether it minds it or not
+"""A proxy between an operator and the real API server, TLS on both sides, that misbehaves as its faults say.
+
+It runs in a thread of its own; tests put faults in and take them out while requests pass. What the server really did
+with the operator's writes stands in `statuses` and in the audit log, whatever the operator was told.
+"""
+
+import asyncio
+import json
+import random
+import ssl
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+from yarl import URL
+
+from localcluster.cluster import Cluster
+
+LUCK = 5  # the seed of what is struck; in which order requests come is the machine's
+PASSED_ON = ("Content-Type", "Date", "Retry-After")
+LOOK_EVERY = 0.05  # seconds between looks whether a watch's fault wants it closed
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request on its way to the API server."""
+
+    verb: str  # the HTTP method, but for LIST and WATCH
+    path: str
+    resource: str
+    body: bytes
+
+    @property
+    def is_write(self) -> bool:
+        return self.verb not in ("GET", "LIST", "WATCH")
+
+    @property
+    def is_renewal(self) -> bool:
+        return self.resource == "leases"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer on its way to the operator."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+class Reset(Exception):  # noqa: N818  # an order to the proxy, not an error
+    """Cut the connection."""
+
+
+class Close(Exception):  # noqa: N818
+    """End a watch the clean way."""
+
+
+class Fault:
+    """Something that goes wrong, by default nothing. `count` says how often it struck."""
+
+    def __init__(self, share: float = 1.0) -> None:
+        self.count = 0
+        self._share, self._luck = share, random.Random(LUCK)  # noqa: S311  # no secret
+
+    def lucky(self) -> bool:
+        """Whether this one is spared: all but a share is."""
+        return self._luck.random() >= self._share
+
+    async def before(self, call: Call) -> Answer | None:
+        """What to answer in the server's place; None: let the request through. May raise Reset, or never return."""
+
+    async def after(self, call: Call, answer: Answer) -> Answer:
+        """What to answer instead of what the server did. May raise Reset, or never return."""
+        return answer
+
+    def event(self, call: Call, line: bytes) -> list[tuple[float, bytes]]:
+        """What to pass on of a watch's line: lines, each after so many seconds. May raise Reset or Close."""
+        return [(0.0, line)]
+
+    def close(self, call: Call, age: float) -> bool:
+        """Whether to end a watch that is so many seconds old the clean way."""
+        return False
+
+    def measurement(self) -> str:
+        return f"struck {self.count} times"
+
+
+class Proxy:
+    """The proxy; make it by `proxied`."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.faults: list[Fault] = []
+        self.statuses: dict[str, list[tuple[int, dict[str, Any]]]] = defaultdict(list)  # by run: version and status
+        self.calls: Counter[str] = Counter()
+        self.url = ""
+        self._cluster = cluster
+        self._session: aiohttp.ClientSession
+
+    @contextmanager
+    def having(self, fault: Fault) -> Iterator[Fault]:
+        """Let a fault be there for a while."""
+        self.faults.append(fault)
+        try:
+            yield fault
+        finally:
+            self.faults.remove(fault)
+
+    async def serve(self, ready: threading.Event, stop: asyncio.Event) -> None:
+        certificate, key = self._cluster._control_plane.authority.issue(
+            "fault-proxy", "fault-proxy", names=["127.0.0.1"]
+        )
+        server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        server.load_cert_chain(certificate, key)
+        connector = aiohttp.TCPConnector(
+            limit=0, ssl=ssl.create_default_context(cafile=str(self._cluster.ca_certificate))
+        )
+        application = web.Application(client_max_size=2**24)
+        application.router.add_route("*", "/{tail:.*}", self._handle)
+        runner = web.AppRunner(application, shutdown_timeout=0.1, access_log=None)
+        async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as self._session:
+            await runner.setup()
+            site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=server)
+            await site.start()
+            self.url = f"https://127.0.0.1:{runner.addresses[0][1]}"
+            ready.set()
+            await stop.wait()
+            await runner.cleanup()
+        await asyncio.sleep(0.25)  # what TLS connections need to close: aiohttp's documentation, "Graceful Shutdown"
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        call = _call(request, await request.read())
+        self.calls[call.verb] += 1
+        try:
+            for fault in tuple(self.faults):
+                if answer := await fault.before(call):
+                    return _response(answer)
+            return await self._forward(request, call)
+        except Reset:
+            if request.transport:
+                request.transport.abort()
+            return web.Response()
+        except aiohttp.ClientError:  # the server is away: so is the connection
+            if request.transport:
+                request.transport.abort()
+            return web.Response()
+
+    async def _forward(self, request: web.Request, call: Call) -> web.StreamResponse:
+        headers = {key: request.headers[key] for key in ("Authorization", "Content-Type") if key in request.headers}
+        headers["Accept-Encoding"] = "identity"
+        timeout = aiohttp.ClientTimeout(total=None)
+        url = f"{self._cluster.server}{request.raw_path}"
+        async with self._session.request(
+            request.method, URL(url, encoded=True), data=call.body or None, headers=headers, timeout=timeout
+        ) as upstream:
+            if call.verb == "WATCH" and upstream.status == 200:
+                return await self._stream(request, call, upstream)
+            kept = {key: upstream.headers[key] for key in PASSED_ON if key in upstream.headers}
+            answer = Answer(upstream.status, await upstream.read(), kept)
+        self._note(call, answer)
+        for fault in tuple(self.faults):
+            answer = await fault.after(call, answer)
+        return _response(answer)
+
+    def _note(self, call: Call, answer: Answer) -> None:
+        if call.verb == "PATCH" and call.path.endswith("/status") and answer.status == 200:
+            body = json.loads(answer.body)
+            version = int(body["metadata"]["resourceVersion"])
+            self.statuses[body["metadata"]["name"]].append((version, body.get("status", {})))
+
+    async def _stream(self, request: web.Request, call: Call, upstream: aiohttp.ClientResponse) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        began = time.monotonic()
+        out: asyncio.Queue[bytes | Exception] = asyncio.Queue()
+        reading = asyncio.create_task(self._read(call, upstream, out))
+        try:
+            while True:
+                if any(fault.close(call, time.monotonic() - began) for fault in tuple(self.faults)):
+                    break
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_EVERY):
+                        line = await out.get()
+                        if isinstance(line, Close):
+                            break
+                        if isinstance(line, Exception):
+                            raise line
+                        await response.write(line)
+        except ConnectionError:
+            pass  # the operator is away
+        finally:
+            reading.cancel()
+        return response
+
+    async def _read(
+        self, call: Call, upstream: aiohttp.ClientResponse, out: "asyncio.Queue[bytes | Exception]"
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            async for line in upstream.content:
+                passed = [(0.0, line)]
+                for fault in tuple(self.faults):
+                    passed = [(delay + more, new) for delay, old in passed for more, new in fault.event(call, old)]
+                for delay, new in passed:
+                    if delay:
+                        loop.call_later(delay, out.put_nowait, new)
+                    else:
+                        out.put_nowait(new)
+            out.put_nowait(Close())
+        except (Reset, Close) as order:
+            out.put_nowait(order)
+        except aiohttp.ClientError:
+            out.put_nowait(Reset())
+
+
+def _call(request: web.Request, body: bytes) -> Call:
+    root, *parts = request.path.strip("/").split("/")
+    parts = parts[1 if root == "api" else 2 :]  # after the version, or group and version
+    if len(parts) > 2 and parts[0] == "namespaces":
+        parts = parts[2:]
+    verb = request.method
+    if verb == "GET" and len(parts) == 1:
+        verb = "WATCH" if request.query.get("watch") == "true" else "LIST"
+    return Call(verb, request.path, parts[0] if parts else "", body)
+
+
+def _response(answer: Answer) -> web.Response:
+    return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
+
+
+def refusal(status: int, reason: str, message: str = "refused by the fault proxy", **headers: str) -> Answer:
+    """A Status object as the API server sends it."""
+    body = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "message": message}
+    return Answer(status, json.dumps(body | {"code": status}).encode(), {"Content-Type": "application/json"} | headers)
+
+
+@contextmanager
+def proxied(cluster: Cluster) -> Iterator[Proxy]:
+    """A proxy in front of a cluster's API server."""
+    proxy, ready = Proxy(cluster), threading.Event()
+    stopping: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+
+    async def serve() -> None:
+        stop = asyncio.Event()
+        stopping.append((asyncio.get_running_loop(), stop))
+        await proxy.serve(ready, stop)
+
+    thread = threading.Thread(target=asyncio.run, args=[serve()], name="fault-proxy")
+    thread.start()
+    assert ready.wait(30)
+    try:
+        yield proxy
+    finally:
+        loop, stop = stopping[0]
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(30)

@@ -1,0 +1,51 @@
+"""The blob storage of a fleet, in memory: an implementation of the operator's storage protocol."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from scoring_operator.api.fleets import Fleet
+from scoring_operator.api.scoringrun import Window
+from scoring_operator.errors import StorageUnavailable
+from scoring_operator.storage.protocol import DeviceListing
+
+
+@dataclass
+class InMemoryStorage:
+    """Storage in memory, whose content tests set and change."""
+
+    models: list[str]
+    data: list[str] = field(default_factory=list)
+    predictions: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    records: dict[str, bytes] = field(default_factory=dict)
+    failures: bytes | None = None
+    down: bool = False
+    of_fleet: dict[str, list[str]] = field(default_factory=dict)  # models of fleets that have others than `models`
+
+    async def list_models(self, fleet: Fleet) -> DeviceListing:
+        self._answer(fleet)
+        return DeviceListing(tuple(sorted(self.of_fleet.get(fleet.name, self.models))), ())
+
+    async def list_data_devices(self, fleet: Fleet, window: Window, known: Collection[str]) -> DeviceListing:
+        self._answer(fleet)
+        return DeviceListing(tuple(device for device in self.data if window.length and device not in known), ())
+
+    async def list_predictions(self, fleet: Fleet, window: Window) -> Mapping[str, Mapping[str, str]]:
+        self._answer(fleet)
+        return self.predictions if window.length else {}
+
+    async def read_outcome(self, fleet: Fleet, run_uid: str, job_name: str) -> bytes | None:
+        self._answer(fleet)
+        return self.records.get(job_name) if run_uid else None
+
+    async def read_failures(self, fleet: Fleet, window: Window) -> bytes | None:
+        self._answer(fleet)
+        return self.failures if window.length else None
+
+    def _answer(self, fleet: Fleet) -> None:
+        if self.down:
+            raise StorageUnavailable(f"storage of fleet {fleet.name} does not answer")
+
+
+def storage_with_devices(count: int) -> InMemoryStorage:
+    """Return storage with the models of devices press-0, press-1, ..."""
+    return InMemoryStorage([f"press-{number}" for number in range(count)])

@@ -1,0 +1,108 @@
+"""The operator's controller on a real API server, with storage in memory, in the event loop of a test."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import pytest
+
+from scoring_operator.api.fleets import Fleet, parse_fleet
+from scoring_operator.api.names import JOB_SELECTOR
+from scoring_operator.api.views import JobView
+from scoring_operator.controller.controller import Controller
+from scoring_operator.kube import credentials
+from scoring_operator.kube.client import ClientTimeouts, KubeClient
+from scoring_operator.kube.informer import Informer
+from scoring_operator.resources.jobs import ScorerImage
+from tests.testkit.in_memory_storage import InMemoryStorage
+from tests.testkit.runs import Runs
+
+RunController = Callable[..., AbstractAsyncContextManager[Controller]]
+
+MAX_RESOURCES = {"cpu": "1", "memory": "1Gi", "ephemeral-storage": "1Gi"}
+
+
+def a_fleet(*namespaces: str, **settings: Any) -> Fleet:
+    scorer = {"serviceAccountName": "default", "maxResources": MAX_RESOURCES}
+    return parse_fleet({"name": "default", "namespaces": list(namespaces), "scorer": scorer, **settings})
+
+
+def assemble(
+    cluster: KubeClient, storage: InMemoryStorage, *fleets: Fleet, namespace: str, most_jobs: int
+) -> tuple[Controller, list[asyncio.Task[None]]]:
+    """Return a controller for one namespace, and the tasks of the controller and its informers.
+
+    An informer for ScoringRuns takes the place of kopf.
+    """
+    jobs = Informer(
+        cluster,
+        api="apis/batch/v1",
+        plural="jobs",
+        type=JobView,
+        namespaces=[namespace],
+        label_selector=JOB_SELECTOR,
+    )
+    runs = Informer(
+        cluster,
+        api="apis/fleetscore.dev/v1alpha1",
+        plural="scoringruns",
+        type=dict[str, Any],
+        namespaces=[namespace],
+    )
+    engine = Controller(
+        cluster,
+        jobs,
+        {fleet.name: fleet for fleet in fleets},
+        storage,
+        ScorerImage("scorer:test"),
+        namespaces=(namespace,),
+        most_jobs=most_jobs,
+    )
+
+    def changed(old: dict[str, Any] | None, new: dict[str, Any] | None) -> None:
+        meta = (new or old or {})["metadata"]
+        engine.wake(meta["namespace"], meta["name"], new)
+
+    runs.on_change(changed)
+    return engine, [asyncio.create_task(one.run()) for one in (jobs, runs, engine)]
+
+
+@asynccontextmanager
+async def run_controller(
+    kubeconfig: str,
+    storage: InMemoryStorage,
+    *fleets: Fleet,
+    namespace: str,
+    most_jobs: int = 1000,
+    limits: ClientTimeouts = ClientTimeouts(),  # noqa: B008  # a frozen value
+) -> AsyncIterator[Controller]:
+    """Run a controller in one namespace."""
+    async with KubeClient.connect(credentials.load({"KUBECONFIG": kubeconfig}), timeouts=limits) as cluster:
+        engine, tasks = assemble(cluster, storage, *fleets, namespace=namespace, most_jobs=most_jobs)
+        try:
+            yield engine
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # The tests cancel operators at any moment. If a task is cancelled during a TLS handshake, asyncio leaves the
+    # connection to the garbage collector: the transport does not know its socket yet when it is closed.
+    config.addinivalue_line("filterwarnings", "ignore:unclosed (transport )?<(_Selector|socket):ResourceWarning")
+
+
+@pytest.fixture
+def running_controller(runs: Runs) -> RunController:
+    """Run a controller in the test's namespace: `async with running_controller(storage)`."""
+
+    def start(
+        storage: InMemoryStorage, *fleets: Fleet, kubeconfig: str = "", **options: Any
+    ) -> AbstractAsyncContextManager[Controller]:
+        every = fleets or (a_fleet(runs.namespace),)
+        account = kubeconfig or str(runs.cluster.kubeconfig)
+        return run_controller(account, storage, *every, namespace=runs.namespace, **options)
+
+    return start
