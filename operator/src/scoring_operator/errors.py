@@ -1,39 +1,102 @@
-# ruff: noqa: N818  # each name says what happened, as the API's own reasons do; "Error" would add nothing
-"""What can go wrong at the operator's edge. The type of an error is the decision what to do about it.
+# ruff: noqa: N818  # a leaf's name states the failure, as the reasons of the Kubernetes API do
+"""Every exception of the operator. The type decides how the caller reacts.
 
-Exception
-├── SettingsInvalid        the administrator's environment or file is wrong: say so and end with exit code 64
-├── ApiError               the Kubernetes API server refused, or could not be asked
-│   ├── NotFound           404
-│   ├── AlreadyExists      409 on a create: look whose the object is
-│   ├── Conflict           409 on any other write: somebody wrote first; read again
-│   ├── Gone               410: the list or watch is too old; list again
-│   ├── Forbidden          401, 403: may pass when roles or tokens are mended
-│   │   └── QuotaExceeded  403 by a ResourceQuota: passes when something is deleted
-│   ├── Invalid            400, 413, 422: the same request will never be accepted
-│   ├── Throttled          429, for longer than the request could wait
-│   ├── LeaseLost          another operator may be active: nothing was sent
-│   └── Unavailable        5xx, no connection, no answer: passes; whether a write was done is unknown
-└── StorageError           Blob Storage refused, or could not be asked
-    ├── StorageUnavailable   passes
-    ├── IdentityUnavailable  no token, or one that is not let in: passes when roles or secrets are mended
-    └── ConfigurationInvalid no such container, unusable secret: passes when the administrator mends it
+FleetscoreError
+├── InputError                 an input is invalid; the message names it and the next step
+│   ├── InvalidSettings        environment, arguments or file of the administrator: exit code 64
+│   ├── InvalidFleets          fleets file
+│   ├── InvalidRun             stored ScoringRun
+│   ├── InvalidProgress        progress ConfigMap
+│   └── InvalidDeviceList      device list ConfigMap
+├── RunError                   one run cannot continue in this pass; has a reason and a message
+│   ├── RunRejected            permanent: the run ends as Failed
+│   └── RunBlocked             transient: the run is Stalled and retries
+├── RunDeleted                 the run's object is deleted: nothing is left to do
+├── ApiError                   the Kubernetes API server returned an error, or no response
+│   ├── NotFound               404
+│   ├── AlreadyExists          409 on a create: check the owner of the existing object
+│   ├── NameConflict           the existing object has another owner
+│   ├── Conflict               409 on any other write: another client wrote first, read again
+│   ├── Gone                   410: the resource version of a list or watch has expired, list again
+│   ├── Forbidden              401, 403: transient, ends when a role or token is fixed
+│   │   └── QuotaExceeded      403 by a ResourceQuota: transient, ends when objects are deleted
+│   ├── Invalid                400, 413, 422: permanent for this request
+│   ├── Throttled              429, for longer than the request may wait
+│   ├── LeaseLost              this process may not be the leader any more: nothing was sent
+│   └── Unavailable            5xx or no response: transient, the outcome of a write is unknown
+└── StorageError               Blob Storage returned an error, or no response
+    ├── StorageUnavailable     transient
+    ├── IdentityUnavailable    no token, or a rejected one: transient, ends when a role or secret is fixed
+    └── ConfigurationInvalid   missing container, unusable secret: ends when the administrator fixes the fleet
+
+The names of the leaves below ApiError are the reasons of `metav1.Status`; those below StorageError are reasons of the
+condition Stalled.
 """
 
 
-class InvalidSettings(Exception):
-    """The operator's own configuration cannot be used; the message names the setting and the next step."""
+class FleetscoreError(Exception):
+    """An error that the operator expects and handles."""
 
 
-class ApiError(Exception):
-    """An answer of the API server that is not a success, or the lack of one.
+class InputError(FleetscoreError):
+    """An input that the operator cannot use; the message names the input and the next step."""
+
+
+class InvalidSettings(InputError):
+    """A setting, an argument or a file of the administrator that the operator cannot use."""
+
+
+class InvalidFleets(InputError):
+    """A fleets file that the operator cannot use; the message names the fleet and the key."""
+
+
+class InvalidRun(InputError):
+    """A stored ScoringRun that this operator cannot read; the message names the field."""
+
+
+class InvalidProgress(InputError):
+    """A progress ConfigMap that this operator cannot read."""
+
+
+class InvalidDeviceList(InputError):
+    """A part of a device list that was not written by an operator."""
+
+
+class RunError(FleetscoreError):
+    """A reason why one run cannot continue in this pass.
 
     Args:
-        message: What the server said, or what happened on the way to it.
-        status: HTTP status; 0 where there was no answer.
-        reason: The machine-readable word of a Kubernetes Status object, such as "AlreadyExists".
-        retry_after: Seconds that the server asked us to wait, where it did.
-        request: Verb and path, for the person who reads the log.
+        reason: The reason of the run's condition, in CamelCase.
+        message: A sentence for people.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(f"{reason}: {message}")
+        self.reason = reason
+        self.message = message
+
+
+class RunRejected(RunError):
+    """A permanent problem: the run ends as Failed."""
+
+
+class RunBlocked(RunError):
+    """A transient problem outside the run: the run is Stalled until it ends."""
+
+
+class RunDeleted(FleetscoreError):
+    """A run whose object is deleted; the garbage collector deletes its children."""
+
+
+class ApiError(FleetscoreError):
+    """An error response of the API server, or a missing response.
+
+    Args:
+        message: The message of the server, or a description of the failed connection.
+        status: The HTTP status; 0 without a response.
+        reason: The reason of the `metav1.Status` in the response, such as "AlreadyExists".
+        retry_after: The seconds of the header Retry-After, if the response has one.
+        request: The verb and the path, for the log.
     """
 
     def __init__(
@@ -54,80 +117,60 @@ class ApiError(Exception):
 
 
 class NotFound(ApiError):
-    """There is no such object (any more)."""
+    """A request for an object that does not exist."""
 
 
 class AlreadyExists(ApiError):
-    """A create met an object of the same name."""
-
-
-class Conflict(ApiError):
-    """The object is another one, or another version of it, than the write was meant for."""
-
-
-class Gone(ApiError):
-    """The server no longer knows the resource version that a list or watch named."""
-
-
-class Forbidden(ApiError):
-    """The server does not let this account do that (now)."""
-
-
-class QuotaExceeded(Forbidden):
-    """A ResourceQuota of the namespace is used up."""
-
-
-class Invalid(ApiError):
-    """The server will never accept this request as it stands."""
-
-
-class Throttled(ApiError):
-    """The server asked us to come back later, and later is further away than the request may wait."""
-
-
-class LeaseLost(ApiError):
-    """This operator may not write now; the request did not leave it."""
-
-
-class Unavailable(ApiError):
-    """The server could not be asked, or its answer was lost: a write may or may not have been done."""
-
-
-class StorageError(Exception):
-    """Blob Storage could not give what was asked; the message names the container and the next step."""
-
-
-class StorageUnavailable(StorageError):
-    """No answer from Blob Storage, or one that says to try later."""
-
-
-class IdentityUnavailable(StorageError):
-    """No token could be had, or Blob Storage does not let this identity in."""
-
-
-class ConfigurationInvalid(StorageError):
-    """The fleet's storage settings do not fit what is there."""
-
-
-class InvalidRun(ValueError):
-    """A stored ScoringRun that this operator cannot read; the message names the field."""
-
-
-class InvalidFleets(ValueError):
-    """The fleets file cannot be used; the message names the fleet and the key."""
-
-
-class InvalidProgress(ValueError):
-    """A progress ConfigMap that this operator cannot read."""
-
-
-class InvalidDeviceList(ValueError):
-    """A part of a device list that no operator wrote."""
+    """A create for which an object of the same name exists."""
 
 
 class NameConflict(ApiError):
-    """An object of a name that is ours belongs to somebody else."""
+    """An object with a name of this run that belongs to another owner."""
 
 
-class RunDeleted(Exception):
-    """The run was deleted; its children go with it."""
+class Conflict(ApiError):
+    """A write for another object, or for another version of it, than the stored one."""
+
+
+class Gone(ApiError):
+    """A list or watch whose resource version has expired."""
+
+
+class Forbidden(ApiError):
+    """A request that this account may not make (now)."""
+
+
+class QuotaExceeded(Forbidden):
+    """A create that exceeds a ResourceQuota of the namespace."""
+
+
+class Invalid(ApiError):
+    """A request that the server never accepts as it is."""
+
+
+class Throttled(ApiError):
+    """A request that the server delays for longer than it may wait."""
+
+
+class LeaseLost(ApiError):
+    """A write that was not sent, because this process may not be the leader any more."""
+
+
+class Unavailable(ApiError):
+    """A request without a usable response: a write may or may not have been applied."""
+
+
+class StorageError(FleetscoreError):
+    """A failed request to Blob Storage; the message names the container and the next step."""
+
+
+class StorageUnavailable(StorageError):
+    """A request without a response, or with one that asks for a retry."""
+
+
+class IdentityUnavailable(StorageError):
+    """A missing token, or an identity that Blob Storage rejects."""
+
+
+class ConfigurationInvalid(StorageError):
+    """Storage settings of the fleet that do not match the storage account."""
