@@ -16,7 +16,7 @@ from yarl import URL
 
 from localcluster.toolchain import images
 from scoring_operator.api.fleets import Fleet
-from scoring_operator.api.intervals import Intervals
+from scoring_operator.api.intervals import Positions
 from scoring_operator.api.scoringrun import parse_run
 from scoring_operator.api.views import JobView
 from scoring_operator.kube.credentials import Credentials
@@ -130,7 +130,7 @@ def build_manifest(
     """
     meta = {"name": label, "namespace": namespace, "uid": label, "creationTimestamp": window["start"]}
     run = parse_run({"metadata": meta, "spec": {"window": window}})
-    batch, image = Batch(Intervals.from_positions(range(len(devices)))), ScorerImage(images.image_reference("scorer"))
+    batch, image = Batch(Positions.range_to(len(devices))), ScorerImage(images.image_reference("scorer"))
     built = build_job(run, fleet, image, name=f"{label}-{number}", batch=batch, devices=devices)
     del built["metadata"]["ownerReferences"]
     built["metadata"]["labels"]["bench"] = label

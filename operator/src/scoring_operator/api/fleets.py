@@ -1,7 +1,7 @@
-"""The administrator's file of fleets, as frozen types. Pure.
+"""The administrator's file of fleets, as frozen types.
 
-Whatever decides where a scorer pod reads, writes and runs stands here and never in a ScoringRun: whoever may create a
-run gains nothing but a run (faults.md T1, T7). A run ends if its fleet's storage or layout changes under it.
+A fleet decides where a scorer pod reads, writes and runs. A ScoringRun does not, so a user who may create runs gains no
+other rights (threats T1 and T7). A run ends if the storage or the layout of its fleet changes.
 """
 
 import re
@@ -16,6 +16,8 @@ from scoring_operator.api.scoringrun import Resources, ScoringRun
 from scoring_operator.errors import InvalidFleets
 
 Quantity = str | int
+"""A Kubernetes quantity, such as "500m", "1Gi" or 2."""
+
 _QUANTITY_SUFFIXES = {
     "": Decimal(1), "n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("1e-3"),
     "k": Decimal(10**3), "M": Decimal(10**6), "G": Decimal(10**9), "T": Decimal(10**12), "P": Decimal(10**15),
@@ -24,7 +26,7 @@ _QUANTITY_SUFFIXES = {
 
 
 class ExistingSecret(Struct, frozen=True, forbid_unknown_fields=True):
-    """A Secret that the administrator made, in each of the fleet's namespaces."""
+    """A Secret that the administrator created in each of the fleet's namespaces."""
 
     name: str
     key: str = "connectionString"
@@ -32,7 +34,7 @@ class ExistingSecret(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class StorageSettings(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """The storage account, its three containers and how to sign in."""
+    """The storage account, its three containers and the kind of credential."""
 
     account_url: str = ""
     models: str = "models"
@@ -43,7 +45,7 @@ class StorageSettings(Struct, frozen=True, rename="camel", forbid_unknown_fields
 
 
 class DataSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where readings lie and how they are partitioned in time."""
+    """The path template, the partition length (ISO 8601) and the format of readings."""
 
     path: str = "{yyyy}{MM}{dd}T{HH}{mm}Z/{device}.csv"
     partition: str = "PT1H"
@@ -51,28 +53,28 @@ class DataSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where models lie and which classes may be loaded from them."""
+    """The path template of models, and the classes that may be loaded from them."""
 
     path: str = "{device}.joblib"
     trust: Literal["allowlist", "any"] = "allowlist"
 
 
 class PredictionSettings(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """Where predictions go and whether a run may overwrite them."""
+    """The path template of predictions, and whether a run may overwrite them."""
 
     path: str = "{window}/{device}.csv"
     allow_overwrite: bool = False
 
 
 class AnomalousWhen(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """When a device counts as anomalous: at least `minRows` rows and at least this share of its rows."""
+    """The bound of an anomalous device: at least `minRows` anomalies, and at least this share of its rows."""
 
     share: str = "1%"
     min_rows: int = 3
 
 
 class ScorerSettings(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """How scorer pods run: account, size, place."""
+    """The service account, the resources and the placement of scorer pods."""
 
     service_account_name: str = "fleetscore-scorer"
     resources: Resources = field(default_factory=lambda: Resources(
@@ -95,7 +97,7 @@ class ScorerSettings(Struct, frozen=True, rename="camel", forbid_unknown_fields=
 
 
 class Fleet(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """One fleet: storage, layout and scorer settings that a run takes by naming it."""
+    """The storage, the layout and the scorer settings of one fleet."""
 
     name: str
     namespaces: tuple[str, ...]
@@ -106,36 +108,53 @@ class Fleet(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     anomalous_when: AnomalousWhen = field(default_factory=AnomalousWhen)
     scorer: ScorerSettings = field(default_factory=ScorerSettings)
 
+    def admits(self, namespace: str) -> bool:
+        """Return True if runs of this namespace may use the fleet."""
+        return namespace in self.namespaces
+
+    def resources_for(self, run: ScoringRun) -> Resources:
+        """Return the requests and limits of a run's scorer container: the run's own, else the fleet's."""
+        default, requested = self.scorer.resources, run.spec.resources or Resources()
+        return Resources({**default.requests, **requested.requests}, {**default.limits, **requested.limits})
+
+    def storage_layout(self) -> "Fleet":
+        """Return the settings that must not change while a run is active: storage, paths and limits on writing."""
+        return msgspec.structs.replace(self, namespaces=(), scorer=ScorerSettings())
+
 
 def parse_fleets(document: Any) -> dict[str, Fleet]:
-    """Read the fleets file.
+    """Parse the fleets file.
 
     Args:
-        document: the decoded YAML, `{"fleets": [...]}`.
+        document: The decoded YAML, `{"fleets": [...]}`.
 
     Returns:
         The fleets by name.
 
     Raises:
-        FleetsInvalidError: a key is unknown, missing or wrong; the message names fleet and key.
+        InvalidFleets: A key is unknown, missing or invalid; the message names the fleet and the key.
     """
     entries = (document or {}).get("fleets") if isinstance(document, Mapping | None) else None
     if not isinstance(entries, list):
-        raise InvalidFleets("the fleets file must hold a list under the key `fleets`")
+        raise InvalidFleets("the fleets file must have a list under the key `fleets`")
     fleets: dict[str, Fleet] = {}
     for index, entry in enumerate(entries):
         fleet = parse_fleet(entry, fallback_name=f"number {index + 1}")
         if fleet.name in fleets:
-            raise InvalidFleets(f"fleet {fleet.name!r} is defined twice; give each fleet a name of its own")
+            raise InvalidFleets(f"fleet {fleet.name!r} is defined twice; names must be unique")
         fleets[fleet.name] = fleet
     return fleets
 
 
 def parse_fleet(entry: Any, *, fallback_name: str = "") -> Fleet:
-    """Read one fleet; `called` names it in errors while its own name is not known.
+    """Parse one fleet.
+
+    Args:
+        entry: An entry of the fleets file.
+        fallback_name: The name in errors about an entry without a name.
 
     Raises:
-        FleetsInvalidError: as `parse_fleets`.
+        InvalidFleets: As `parse_fleets`.
     """
     name = (isinstance(entry, Mapping) and entry.get("name")) or fallback_name
     try:
@@ -151,46 +170,35 @@ def parse_fleet(entry: Any, *, fallback_name: str = "") -> Fleet:
 
 
 def parse_quantity(value: Quantity) -> Decimal:
-    """A Kubernetes quantity such as `500m` or `1Gi` as a number.
+    """Return a Kubernetes quantity as a number; 500m is 0.5.
 
     Raises:
-        ValueError: not a quantity.
+        ValueError: The value is not a quantity.
     """
     match = re.fullmatch(r"([0-9.]+(?:[eE][+-]?[0-9]+)?)([a-zA-Z]*)", str(value))
     if not match or match[2] not in _QUANTITY_SUFFIXES:
-        raise ValueError(f"{value!r} is no quantity such as 500m or 1Gi")
+        raise ValueError(f"{value!r} must be a quantity such as 500m or 1Gi")
     try:
         return Decimal(match[1]) * _QUANTITY_SUFFIXES[match[2]]
     except InvalidOperation as error:
-        raise ValueError(f"{value!r} is no quantity such as 500m or 1Gi") from error
+        raise ValueError(f"{value!r} must be a quantity such as 500m or 1Gi") from error
 
 
 def resource_excess(resources: Resources, fleet: Fleet) -> str:
-    """What of a run's resources the fleet does not allow ('' for nothing).
+    """Return the first of a run's requests and limits that the fleet does not allow, with its bound; '' for none.
 
-    The bound is `maxResources`; a resource that it does not name may not exceed the fleet's own default, so that an
-    administrator who sets no maximum has not given runs a free hand.
+    The bound is `maxResources`. A resource that `maxResources` does not name may not exceed the fleet's default. So a
+    fleet without `maxResources` allows no more than its defaults.
     """
-    own = fleet.scorer.resources
-    for part, wanted in (("requests", resources.requests), ("limits", resources.limits)):
-        for name, value in wanted.items():
-            most = fleet.scorer.max_resources.get(name, own.limits.get(name, own.requests.get(name)))
+    default = fleet.scorer.resources
+    for part, requested in (("requests", resources.requests), ("limits", resources.limits)):
+        for name, value in requested.items():
+            bound = fleet.scorer.max_resources.get(name, default.limits.get(name, default.requests.get(name)))
             try:
-                if most is not None and parse_quantity(value) <= parse_quantity(most):
+                if bound is not None and parse_quantity(value) <= parse_quantity(bound):
                     continue
             except ValueError as error:
                 return f"resources.{part}.{name}: {error}"
-            bound = "nothing" if most is None else most
-            return f"resources.{part}.{name} is {value}, but fleet {fleet.name} allows {bound}"
+            allowed = "nothing" if bound is None else bound
+            return f"resources.{part}.{name} is {value}, but fleet {fleet.name} allows {allowed}"
     return ""
-
-
-def admits(fleet: Fleet, namespace: str) -> bool:
-    """Whether runs of this namespace may name the fleet."""
-    return namespace in fleet.namespaces
-
-
-def scorer_resources(run: ScoringRun, fleet: Fleet) -> Resources:
-    """The run's requests and limits over the fleet's."""
-    own, wanted = fleet.scorer.resources, run.spec.resources or Resources()
-    return Resources({**own.requests, **wanted.requests}, {**own.limits, **wanted.limits})

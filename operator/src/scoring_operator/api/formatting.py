@@ -1,18 +1,21 @@
-"""How times, durations and windows are written. Pure."""
+"""Text forms of times and durations."""
 
 import re
 from datetime import UTC, datetime, timedelta
 
-from scoring_operator.api.scoringrun import Window
+_DURATION_PATTERN = re.compile(
+    r"P(?=[0-9T])(?:(?P<days>\d{1,4})D)?"
+    r"(?:T(?=\d)(?:(?P<hours>\d{1,5})H)?(?:(?P<minutes>\d{1,6})M)?(?:(?P<seconds>\d{1,7})S)?)?"
+)
 
 
 def format_time(time: datetime) -> str:
-    """A time as Kubernetes writes it: UTC, whole seconds."""
+    """Return a time as `metav1.Time` has it: RFC 3339, UTC, whole seconds."""
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def format_duration(duration: timedelta) -> str:
-    """A duration as kubectl writes ages: 45s, 12m5s, 1h3m."""
+    """Return a duration as kubectl shows ages: 45s, 12m5s, 1h3m; a negative one is 0s."""
     seconds = max(int(duration.total_seconds()), 0)
     if seconds < 60:
         return f"{seconds}s"
@@ -21,29 +24,15 @@ def format_duration(duration: timedelta) -> str:
     return f"{seconds // 3600}h{seconds % 3600 // 60}m"
 
 
-def format_window(window: Window) -> str:
-    """A window for the column: its start and its length."""
-    hours, seconds = divmod(int(window.length.total_seconds()), 3600)
-    minutes, rest = divmod(seconds, 60)
-    parts = [f"{hours}h" * bool(hours), f"{minutes}m" * bool(minutes), f"{rest}s" * bool(rest)]
-    return f"{window.start.astimezone(UTC):%Y-%m-%dT%H:%MZ}/{''.join(parts)}"
-
-
-_DURATION_PATTERN = re.compile(
-    r"P(?=[0-9T])(?:(?P<days>\d{1,4})D)?"
-    r"(?:T(?=\d)(?:(?P<hours>\d{1,5})H)?(?:(?P<minutes>\d{1,6})M)?(?:(?P<seconds>\d{1,7})S)?)?"
-)
-
-
 def parse_duration(text: str) -> timedelta:
-    """Read an ISO 8601 duration of days, hours, minutes and seconds, such as "P1D" or "PT1H30M".
+    """Parse an ISO 8601 duration of days, hours, minutes and seconds, such as "P1D" or "PT1H30M".
 
-    Months and years have no fixed length and are refused, weeks are written as days.
+    Months and years are rejected because their length varies. Weeks are rejected; they can be written as days.
 
     Raises:
-        ValueError: The text is none.
+        ValueError: The text is not such a duration.
     """
     match = _DURATION_PATTERN.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is no duration of days, hours, minutes and seconds, such as PT1H or P1D")
+        raise ValueError(f"{text!r} must be a duration of days, hours, minutes and seconds, such as PT1H or P1D")
     return timedelta(**{unit: int(number) for unit, number in match.groupdict(default="0").items()})

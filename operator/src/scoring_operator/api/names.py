@@ -1,7 +1,7 @@
-"""Names, label keys and owner references. Pure.
+"""Names, label keys and owner references of the objects that the operator creates.
 
-Every child of a run has a name that follows from the run's uid and its own place, so that a second attempt to create
-it meets the first (409), and a run that is made again under an old name does not meet the old run's children.
+The name of a child is a function of the run's uid and of the child's role. A second create of the same child therefore
+fails with 409, and a new run with the name of a deleted one does not collide with the children of the deleted one.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ from base64 import b32encode
 from functools import lru_cache
 from typing import Any
 
-from scoring_operator.api.scoringrun import GROUP, KIND, VERSION, ScoringRun
+from scoring_operator.api.scoringrun import GROUP, KIND, VERSION, RunRef
 
 MANAGED_BY = {"app.kubernetes.io/managed-by": "fleetscore"}
 RUN_LABEL = f"{GROUP}/run"
@@ -25,43 +25,59 @@ _LABEL_VALUE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 
 
 def digest(*parts: str | int) -> str:
-    """Twelve lower-case base32 characters over the parts, each prefixed by its length so that no two lists collide."""
+    """Return twelve lower-case base32 characters of a hash over the parts.
+
+    Each part is prefixed with its length, so that ("ab", "c") and ("a", "bc") differ.
+    """
     text = "".join(f"{len(str(part))}:{part}" for part in parts)
     return b32encode(hashlib.sha256(text.encode()).digest())[:12].decode().lower()
 
 
 @lru_cache(maxsize=8192)
 def job_name(run: str, uid: str, first: int, last: int, round_: int) -> str:
-    """The name of the Job that covers positions `first` to `last` in a round; at most 63 characters."""
+    """Return the name of a scoring Job, of at most 63 characters (a pod's label carries it).
+
+    Args:
+        run: The name of the run.
+        uid: The uid of the run.
+        first: The first position of the batch.
+        last: The last position of the batch.
+        round_: The round of the batch.
+    """
     return f"{run}-{digest(uid, first, last, round_)}"
 
 
-def report_job_name(run: ScoringRun) -> str:
-    """The name of the Job that reports on a run's window."""
+def report_job_name(run: RunRef) -> str:
+    """Return the name of a run's report Job."""
     return f"{run.name}-{digest(run.uid, 'report')}"
 
 
-def progress_config_map_name(run: ScoringRun) -> str:
-    """The name of the ConfigMap that holds a run's progress."""
+def progress_config_map_name(run: RunRef) -> str:
+    """Return the name of the ConfigMap that holds a run's progress."""
     return f"{run.name}-{digest(run.uid, 'progress')}"
 
 
-def device_list_config_map_name(run: ScoringRun, settings: bytes, content: bytes) -> str:
-    """The name of a ConfigMap that holds a part of the device list.
+def device_list_config_map_name(run: RunRef, settings: bytes, content: bytes) -> str:
+    """Return the name of a ConfigMap that holds a part of the device list.
 
-    Another content has another name, and so has a list frozen under other settings of the fleet: that a ConfigMap of
-    this name exists proves that both are as they were.
+    The name depends on the content and on the fleet's settings. A ConfigMap of this name therefore proves that neither
+    has changed.
+
+    Args:
+        run: The run.
+        settings: The encoded storage layout of the fleet.
+        content: The compressed part of the device list.
     """
     return f"{run.name}-{digest(run.uid, 'devices', hashlib.sha256(settings + content).hexdigest())}"
 
 
 def device_label(device: str) -> str:
-    """A label value for a device: its id where that is a valid value, else `h.` and a hash of it."""
+    """Return the label value of a device: its id if that is a valid label value, else `h.` and a hash of the id."""
     return device if _LABEL_VALUE.fullmatch(device) else f"h.{digest(device)}"
 
 
-def owner_reference(run: ScoringRun) -> dict[str, Any]:
-    """The owner reference that makes the garbage collector remove an object with its run."""
+def owner_reference(run: RunRef) -> dict[str, Any]:
+    """Return the owner reference by which the garbage collector deletes an object with its run."""
     return {
         "apiVersion": f"{GROUP}/{VERSION}",
         "kind": KIND,
@@ -72,6 +88,6 @@ def owner_reference(run: ScoringRun) -> dict[str, Any]:
     }
 
 
-def run_labels(run: ScoringRun) -> dict[str, str]:
-    """The labels that every child of a run carries."""
+def run_labels(run: RunRef) -> dict[str, str]:
+    """Return the labels of every child of a run."""
     return {**MANAGED_BY, RUN_LABEL: run.name, RUN_UID_LABEL: run.uid}

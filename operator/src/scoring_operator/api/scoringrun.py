@@ -1,20 +1,23 @@
-"""ScoringRun as a frozen type, and its parser. Pure.
+"""ScoringRun as a frozen type, and its parser.
 
-The schema of the CRD has already refused what a schema can refuse; defaults stand here again so that tests and objects
-stored under an older schema read the same.
+The API server has already validated the object against the schema of the CRD. The defaults of the schema are repeated
+here for objects that were stored under an older schema.
 """
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
 
+from scoring_operator.api.conditions import true_condition
+from scoring_operator.api.formatting import format_time
 from scoring_operator.errors import InvalidRun
 
 GROUP, VERSION, PLURAL, KIND = "fleetscore.dev", "v1alpha1", "scoringruns", "ScoringRun"
 SCHEDULE_LABEL = "fleetscore.dev/schedule"
+TERMINAL_CONDITIONS = ("Complete", "Failed")
 
 WritePolicy = Literal["CreateOnly", "IfChanged", "Overwrite"]
 RetryOutcome = Literal["Failed", "Partial", "NotRun", "Empty"]
@@ -28,19 +31,37 @@ class Window(Struct, frozen=True):
 
     @property
     def length(self) -> timedelta:
-        """How long the window is."""
+        """The time from start to end."""
         return self.end - self.start
+
+    @property
+    def slug(self) -> str:
+        """The window in names of blobs: 20180828T230000Z_20180829T000000Z."""
+        return "_".join(f"{time.astimezone(UTC):%Y%m%dT%H%M%SZ}" for time in (self.start, self.end))
+
+    @property
+    def interval(self) -> str:
+        """The window in the metadata of blobs, as ISO 8601 has it: 2018-08-28T23:00:00Z/2018-08-29T00:00:00Z."""
+        return f"{format_time(self.start)}/{format_time(self.end)}"
+
+    @property
+    def column(self) -> str:
+        """The window in a column of kubectl, as start and length: 2018-08-28T23:00Z/1h."""
+        hours, seconds = divmod(int(self.length.total_seconds()), 3600)
+        minutes, seconds = divmod(seconds, 60)
+        parts = [f"{hours}h" * bool(hours), f"{minutes}m" * bool(minutes), f"{seconds}s" * bool(seconds)]
+        return f"{self.start.astimezone(UTC):%Y-%m-%dT%H:%MZ}/{''.join(parts)}"
 
 
 class RetryOf(Struct, frozen=True):
-    """Devices of an earlier run of the same window, chosen by how they ended."""
+    """The devices of an earlier run of the same window that have one of some outcomes."""
 
     name: str
     outcomes: tuple[RetryOutcome, ...] = ("Failed", "Partial", "NotRun")
 
 
 class DeviceSource(Struct, frozen=True, rename="camel"):
-    """Where the device list comes from: at most one field is set; none means every device that has a model."""
+    """The source of the device list: at most one field is set; without any, every device that has a model."""
 
     include: tuple[str, ...] = ()
     ids: tuple[str, ...] = ()
@@ -55,7 +76,7 @@ class Resources(Struct, frozen=True):
 
 
 class Spec(Struct, frozen=True, rename="camel"):
-    """The spec of a ScoringRun; the CRD describes every field."""
+    """The spec of a ScoringRun; crds/ describes every field."""
 
     window: Window
     fleet: str = "default"
@@ -79,12 +100,17 @@ class Spec(Struct, frozen=True, rename="camel"):
     resources: Resources | None = None
 
 
-class ScoringRun(Struct, frozen=True):
-    """A ScoringRun: identity, spec, and the status as last read (plain JSON, rewritten as a whole)."""
+class RunRef(Struct, frozen=True):
+    """The identity of a ScoringRun."""
 
     name: str
     namespace: str
     uid: str
+
+
+class ScoringRun(RunRef, frozen=True):
+    """A ScoringRun: its identity, its spec, and its last observed status as JSON."""
+
     generation: int
     created: datetime
     resource_version: str
@@ -94,25 +120,29 @@ class ScoringRun(Struct, frozen=True):
     status: dict[str, Any] = {}
 
     @property
+    def ref(self) -> RunRef:
+        """The identity of the run, which never changes."""
+        return RunRef(self.name, self.namespace, self.uid)
+
+    @property
     def ended(self) -> bool:
-        """Whether a terminal condition stands in status; it never reverts."""
+        """Whether the status has a terminal condition, which never reverts."""
         return has_ended(self.status)
 
 
 def has_ended(status: Mapping[str, Any]) -> bool:
-    """Whether a run with this status has ended: Complete or Failed is True."""
-    conditions = status.get("conditions") or ()
-    return any(c.get("type") in ("Complete", "Failed") and c.get("status") == "True" for c in conditions)
+    """Return True if a run with this status has ended: Complete or Failed is True."""
+    return true_condition(status, *TERMINAL_CONDITIONS) is not None
 
 
 def parse_run(body: Mapping[str, Any]) -> ScoringRun:
-    """Read the JSON of a ScoringRun.
+    """Parse the JSON of a ScoringRun.
 
     Args:
-        body: the object as the API server gives it.
+        body: The object, as the API server returns it.
 
     Raises:
-        InvalidRunError: a field is missing or of the wrong type; the message names it.
+        InvalidRun: A field is missing or has the wrong type; the message names the field.
     """
     meta = body.get("metadata") or {}
     try:
@@ -136,7 +166,15 @@ def parse_run(body: Mapping[str, Any]) -> ScoringRun:
 
 
 def resolve_limit(value: int | str, total: int) -> int:
-    """How many of `total` devices a bound allows: an int as it is, a percentage rounded up."""
+    """Return the number of devices that a failure budget allows.
+
+    Args:
+        value: A number of devices, or a percentage such as "5%".
+        total: The number of devices of the run.
+
+    Returns:
+        The number itself, or the percentage of `total`, rounded up as `maxUnavailable` of a PodDisruptionBudget.
+    """
     if isinstance(value, int):
         return value
     tenths = round(float(value.rstrip("%")) * 10)

@@ -1,13 +1,16 @@
-"""What the operator may see of a Job and a Pod: only the fields that decisions read, decoded by msgspec. Pure.
+"""The fields of Jobs and Pods that the operator reads.
 
-A full Job is about 31 KB as Python objects; a view is a tenth of that, and decoding skips the rest of the object.
+A complete Job needs about 31 KB as Python objects. A view needs a tenth, because msgspec skips all other fields.
 """
 
 from msgspec import Struct, field
 
+from scoring_operator.api.conditions import Condition, first_true
+from scoring_operator.api.scoringrun import TERMINAL_CONDITIONS
+
 
 class OwnerView(Struct, frozen=True, gc=False):
-    """One owner reference; the uid is what counts, kind and name are for messages."""
+    """One owner reference: the uid identifies the owner, kind and name are for messages."""
 
     uid: str = ""
     kind: str = ""
@@ -15,7 +18,7 @@ class OwnerView(Struct, frozen=True, gc=False):
 
 
 class JobLabels(Struct, frozen=True, gc=False):
-    """The labels of a scoring Job that decisions read; all others are skipped while decoding."""
+    """The labels of a scoring Job."""
 
     run: str = field(default="", name="fleetscore.dev/run")
     run_uid: str = field(default="", name="fleetscore.dev/run-uid")
@@ -34,16 +37,6 @@ class JobMeta(Struct, frozen=True, rename="camel"):
     owner_references: tuple[OwnerView, ...] = ()
 
 
-class ConditionView(Struct, frozen=True, rename="camel", gc=False):
-    """One condition of a Job or Pod."""
-
-    type: str = ""
-    status: str = ""
-    reason: str = ""
-    message: str = ""
-    last_transition_time: str | None = None
-
-
 class JobSpecView(Struct, frozen=True, gc=False):
     """The part of a Job's spec that the operator changes after creation."""
 
@@ -51,17 +44,17 @@ class JobSpecView(Struct, frozen=True, gc=False):
 
 
 class JobStatusView(Struct, frozen=True, rename="camel"):
-    """Counts and conditions of a Job."""
+    """Counters and conditions of a Job."""
 
     active: int = 0
     ready: int | None = 0
     succeeded: int = 0
     failed: int = 0
-    conditions: tuple[ConditionView, ...] = ()
+    conditions: tuple[Condition, ...] = ()
 
 
 class JobView(Struct, frozen=True):
-    """A Job as the planner sees it."""
+    """A Job."""
 
     metadata: JobMeta = field(default_factory=JobMeta)
     spec: JobSpecView = field(default_factory=JobSpecView)
@@ -74,27 +67,27 @@ class JobView(Struct, frozen=True):
 
     @property
     def owner_uid(self) -> str:
-        """The uid of the first owner ('' for none)."""
+        """The uid of the first owner; '' without an owner."""
         owners = self.metadata.owner_references
         return owners[0].uid if owners else ""
 
-    def true_condition(self, kind: str) -> ConditionView | None:
-        """The condition of this type if its status is True."""
-        return next((c for c in self.status.conditions if c.type == kind and c.status == "True"), None)
+    def true_condition(self, type_: str) -> Condition | None:
+        """Return the condition of this type if its status is True, or None."""
+        return first_true(self.status.conditions, type_)
 
     @property
     def finished(self) -> bool:
-        """Whether the Job controller has closed the Job; its conditions say so, never its counters."""
-        return any(c.status == "True" and c.type in ("Complete", "Failed") for c in self.status.conditions)
+        """Whether the Job has ended: its conditions decide, because its counters change before them."""
+        return first_true(self.status.conditions, *TERMINAL_CONDITIONS) is not None
 
     @property
     def pod_started(self) -> bool:
-        """Whether some pod of the Job has run or runs."""
+        """Whether a pod of the Job runs or has run."""
         return bool(self.status.ready or self.status.succeeded or self.status.failed)
 
 
 class PodLabels(Struct, frozen=True, gc=False):
-    """The labels of a scorer pod that decisions read."""
+    """The labels of a scorer pod."""
 
     job_name: str = field(default="", name="batch.kubernetes.io/job-name")
     run_uid: str = field(default="", name="fleetscore.dev/run-uid")
@@ -110,7 +103,7 @@ class PodMeta(Struct, frozen=True, rename="camel"):
 
 
 class Terminated(Struct, frozen=True, rename="camel", gc=False):
-    """How a container ended; `message` is what it wrote to its termination log (at most 4,096 bytes)."""
+    """The end of a container; `message` is its termination message, at most 4,096 bytes."""
 
     exit_code: int = 0
     reason: str = ""
@@ -120,14 +113,14 @@ class Terminated(Struct, frozen=True, rename="camel", gc=False):
 
 
 class Waiting(Struct, frozen=True, gc=False):
-    """Why a container has not started."""
+    """The reason why a container has not started."""
 
     reason: str = ""
     message: str = ""
 
 
 class ContainerState(Struct, frozen=True):
-    """The state of a container: waiting or terminated; a running one has neither."""
+    """The state of a container; a running container is neither terminated nor waiting."""
 
     terminated: Terminated | None = None
     waiting: Waiting | None = None
@@ -147,17 +140,18 @@ class PodStatusView(Struct, frozen=True, rename="camel"):
     reason: str = ""
     message: str = ""
     start_time: str | None = None
-    conditions: tuple[ConditionView, ...] = ()
+    conditions: tuple[Condition, ...] = ()
     container_statuses: tuple[ContainerView, ...] = ()
 
 
 class PodView(Struct, frozen=True):
-    """A Pod as the operator sees it when it looks."""
+    """A Pod."""
 
     metadata: PodMeta = field(default_factory=PodMeta)
     status: PodStatusView = field(default_factory=PodStatusView)
 
     @property
     def scorer(self) -> ContainerState:
-        """The state of the container `scorer`, or an empty one."""
-        return next((c.state for c in self.status.container_statuses if c.name == "scorer"), ContainerState())
+        """The state of the container `scorer`, or an empty state."""
+        statuses = self.status.container_statuses
+        return next((one.state for one in statuses if one.name == "scorer"), ContainerState())
