@@ -1,4 +1,4 @@
-"""Schedules: the window of a CronJob firing, the run of a window, and the windows that lack a run.
+"""Schedules: the window of a firing, the run of a window, and the windows without a complete run.
 
-The commands that create runs live in cli.
+The commands that create runs are in cli.
 """

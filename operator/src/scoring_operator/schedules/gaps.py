@@ -1,8 +1,8 @@
-"""Which windows of a schedule lack a complete run, and which runs would make up for them. Pure: no clock, no I/O.
+"""The windows of a schedule without a complete run, and the runs that fill these gaps.
 
-A run stands for a window if it asks for what the schedule's own would: its fleet, devices and tags. How the run came
-about, and what it is called, does not matter. Runs that `backfill` makes carry a label of their own instead of the
-schedule's: so they neither hold up the schedule's next run nor make it be skipped, and several may go at a time.
+A run belongs to a window of a schedule if it has the same fleet, devices and tags as the schedule's own runs. The
+creator and the name of the run do not matter. Runs of `backfill` have a label of their own instead of the schedule's:
+so they do not block the schedule's next run, and several of them may be active at once.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 
+from scoring_operator.api.conditions import Condition, first_true
 from scoring_operator.api.formatting import format_time
-from scoring_operator.api.scoringrun import SCHEDULE_LABEL, Spec, Window
-from scoring_operator.api.views import ConditionView
+from scoring_operator.api.scoringrun import SCHEDULE_LABEL, TERMINAL_CONDITIONS, Spec, Window
 from scoring_operator.errors import InvalidSettings
 from scoring_operator.schedules.windows import EPOCH, Schedule, build_run
 
@@ -28,11 +28,11 @@ class _Metadata(msgspec.Struct, frozen=True):
 
 
 class _Status(msgspec.Struct, frozen=True):
-    conditions: tuple[ConditionView, ...] = ()
+    conditions: tuple[Condition, ...] = ()
 
 
 class ListedRun(msgspec.Struct, frozen=True):
-    """A ScoringRun, only as far as it is looked at here; one whose spec cannot be read has none."""
+    """A ScoringRun in a list; the spec is None if this operator cannot read it."""
 
     metadata: _Metadata
     spec: Spec | None = None
@@ -40,16 +40,16 @@ class ListedRun(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """The run's name."""
+        """The name of the run."""
         return self.metadata.name
 
     @property
     def result(self) -> str:
-        """How it ended: Complete, or the reason of Failed; '' while it has not."""
-        for one in self.status.conditions:
-            if one.status == "True" and one.type in ("Complete", "Failed"):
-                return "Complete" if one.type == "Complete" else one.reason
-        return ""
+        """The result of the run: Complete, the reason of Failed, or '' while the run is active."""
+        end = first_true(self.status.conditions, *TERMINAL_CONDITIONS)
+        if end is None:
+            return ""
+        return "Complete" if end.type == "Complete" else end.reason
 
 
 class _MetadataOnly(msgspec.Struct, frozen=True):
@@ -61,7 +61,7 @@ _decode_metadata = msgspec.json.Decoder(_MetadataOnly).decode
 
 
 def read_run(content: bytes | msgspec.Raw) -> ListedRun:
-    """Read the JSON of a ScoringRun."""
+    """Parse the JSON of a ScoringRun."""
     try:
         return _decode(content)
     except msgspec.ValidationError:
@@ -70,7 +70,7 @@ def read_run(content: bytes | msgspec.Raw) -> ListedRun:
 
 @dataclass
 class WindowStates:
-    """Windows by what became of them; each stands in one of the lists, oldest first."""
+    """Windows by the results of their runs, oldest first; each window is in one list."""
 
     complete: list[Window] = field(default_factory=list)
     active: list[Window] = field(default_factory=list)
@@ -78,29 +78,38 @@ class WindowStates:
     missing: list[Window] = field(default_factory=list)
 
     def to_backfill(self, *, gaps_only: bool) -> list[Window]:
-        """The windows that need a run: those without any, and unless `gaps_only` those whose runs all failed."""
+        """Return the windows that need a run.
+
+        Args:
+            gaps_only: Whether to leave out the windows whose runs failed.
+        """
         return self.missing if gaps_only else sorted(self.missing + self.failed, key=lambda window: window.start)
 
 
 def windows_between(start: datetime, end: datetime, length: timedelta) -> list[Window]:
-    """Give the windows that lie wholly in [start, end), oldest first.
+    """Return the windows that are entirely in [start, end), oldest first.
 
     Raises:
-        SettingsInvalid: There are none, or more than 10,000.
+        InvalidSettings: The range has no window, or more than 10,000.
     """
     first, last = -((EPOCH - start) // length), (end - EPOCH) // length
     if last <= first:
-        raise InvalidSettings(f"no whole window of {length} lies between {format_time(start)} and {format_time(end)}")
+        raise InvalidSettings(f"no complete window of {length} is between {format_time(start)} and {format_time(end)}")
     if last - first > MAX_WINDOWS:
-        raise InvalidSettings(f"{last - first:,} windows are more than {MAX_WINDOWS:,}: bring --from and --to closer")
+        raise InvalidSettings(f"{last - first:,} windows are more than {MAX_WINDOWS:,}; choose a shorter range")
     return [Window(EPOCH + at * length, EPOCH + (at + 1) * length) for at in range(first, last)]
 
 
 def classify_windows(schedule: Schedule, windows: Iterable[Window], runs: Iterable[ListedRun]) -> WindowStates:
-    """Sort windows by the runs that stand for them: one complete run is enough, whatever became of others.
+    """Classify windows by the results of their runs; one complete run completes a window.
+
+    Args:
+        schedule: The schedule.
+        windows: The windows, oldest first.
+        runs: The runs of the namespace.
 
     Raises:
-        SettingsInvalid: The schedule's `run` is no spec of a ScoringRun.
+        InvalidSettings: The schedule's `run` is not the spec of a ScoringRun.
     """
     try:
         expected = msgspec.convert(
@@ -126,10 +135,16 @@ def classify_windows(schedule: Schedule, windows: Iterable[Window], runs: Iterab
 def build_backfill_run(
     schedule: Schedule, window: Window, *, namespace: str, existing_names: Collection[str]
 ) -> Mapping[str, Any]:
-    """Build the run that makes up for a window.
+    """Return the run that fills a gap.
 
-    It is named as the schedule's own would be, so that a firing that comes late finds it; where an earlier run has that
-    name, with the first free number behind it.
+    The run has the name of the schedule's own run, so that a late firing finds it. If the name is taken, the first
+    free number is appended.
+
+    Args:
+        schedule: The schedule.
+        window: The window.
+        namespace: The namespace of the run.
+        existing_names: The names of the runs in the namespace.
     """
     body = build_run(schedule, window, namespace=namespace)
     meta = body["metadata"]

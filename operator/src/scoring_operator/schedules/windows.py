@@ -1,8 +1,8 @@
-"""Schedules and their windows: from a firing's time to the ScoringRun it asks for. Pure: no clock, no I/O.
+"""Schedules and their windows: from the time of a firing to the ScoringRun that it creates.
 
-The window of a firing: windows of a length L tile the time line, counted from 1970-01-01T00:00:00Z. A firing scheduled
-for s, with readings that may be late by d, means the last window that has ended by s - d. So each firing of a schedule,
-whenever its pod gets to run and however often, means one window, and the run's name says which.
+Windows of a length tile the time line from 1970-01-01T00:00:00Z on. A firing that is scheduled for a time t, with
+readings that are up to d late, stands for the last window that ended at or before t - d. So each firing has one window,
+whenever its pod starts and however often, and the name of the run depends on the window only.
 """
 
 import re
@@ -17,17 +17,25 @@ from scoring_operator.api.scoringrun import GROUP, KIND, SCHEDULE_LABEL, VERSION
 from scoring_operator.errors import InvalidSettings
 
 SCHEDULED_TIME_ANNOTATION = "batch.kubernetes.io/cronjob-scheduled-timestamp"
-"""Annotation that the CronJob controller puts on a Job: when it should have started, with its time zone's offset."""
+"""The annotation of a CronJob's Job with its scheduled time, with the offset of its time zone (KEP-4026)."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-"""Where windows are counted from."""
+"""The start of the first window of every length."""
 
 _MIN_LENGTH = timedelta(minutes=1)
-_NAME_PATTERN = re.compile(r"[a-z0-9]([-a-z0-9]{0,31}[a-z0-9])?")  # with "-20180828t230000z" a run's name of 50 at most
+_NAME_PATTERN = re.compile(r"[a-z0-9]([-a-z0-9]{0,31}[a-z0-9])?")  # a run's name adds 17 characters and has at most 50
 
 
 class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What `create-run` knows of a schedule; cron and time zone are the CronJob's."""
+    """A schedule, without the cron expression and the time zone, which are the CronJob's.
+
+    Attributes:
+        name: The name of the schedule.
+        fleet: The fleet of its runs.
+        window: The length of a window (ISO 8601).
+        delay: The time by which readings may be late (ISO 8601).
+        run: Further fields of `spec`.
+    """
 
     name: str
     fleet: str
@@ -41,12 +49,12 @@ class _SchedulesFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def last_complete_window(scheduled: datetime, *, length: timedelta, delay: timedelta) -> Window:
-    """Give the last window that has ended when readings as old as `moment - delay` are in.
+    """Return the last window that ended at or before the scheduled time minus the delay.
 
     Args:
-        moment: A firing's scheduled time, with a zone.
-        length: Length of a window; windows are counted from 1970-01-01T00:00:00Z.
-        delay: How late readings may be.
+        scheduled: The scheduled time of a firing, with a time zone.
+        length: The length of a window.
+        delay: The time by which readings may be late.
     """
     complete = (scheduled.astimezone(UTC) - delay - EPOCH) // length
     end = EPOCH + complete * length
@@ -54,33 +62,33 @@ def last_complete_window(scheduled: datetime, *, length: timedelta, delay: timed
 
 
 def scheduled_time(job: Mapping[str, Any]) -> datetime:
-    """Give the time that a CronJob's Job was meant for.
+    """Return the scheduled time of a CronJob's Job.
 
-    A Job made by hand (`kubectl create job --from`) has no annotation: then it is the time of its creation.
+    A Job that a user created with `kubectl create job --from` has no annotation; its scheduled time is its creation.
 
     Raises:
-        ValueError: The annotation is no time with a zone.
+        ValueError: The annotation is not a time with a time zone.
     """
     metadata = job["metadata"]
     text = (metadata.get("annotations") or {}).get(SCHEDULED_TIME_ANNOTATION) or metadata["creationTimestamp"]
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise ValueError(f"{text!r} is no time") from None
+        raise ValueError(f"{text!r} must be an RFC 3339 time") from None
     if moment.tzinfo is None:
-        raise ValueError(f"{text!r} has no time zone")
+        raise ValueError(f"{text!r} must have a time zone")
     return moment
 
 
 def select_schedule(document: object, name: str) -> Schedule:
-    """Pick a schedule out of the schedules file and check it.
+    """Return a valid schedule of the schedules file.
 
     Args:
-        document: The parsed file.
-        name: The schedule's name.
+        document: The decoded YAML, `{"schedules": [...]}`.
+        name: The name of the schedule.
 
     Raises:
-        SettingsInvalid: The file is none, or holds no schedule of that name, or one that cannot be used.
+        InvalidSettings: The file or the schedule is invalid, or the file has no schedule of this name.
     """
     try:
         schedules = msgspec.convert(document, _SchedulesFile).schedules
@@ -89,7 +97,7 @@ def select_schedule(document: object, name: str) -> Schedule:
     found = [schedule for schedule in schedules if schedule.name == name]
     if len(found) != 1:
         known = ", ".join(sorted(schedule.name for schedule in schedules)) or "none"
-        raise InvalidSettings(f"schedules file: {len(found)} schedules are named {name!r}; it has: {known}")
+        raise InvalidSettings(f"schedules file: {len(found)} schedules are named {name!r}; the file has: {known}")
     _validate(found[0])
     return found[0]
 
@@ -110,7 +118,7 @@ def _validate(schedule: Schedule) -> None:
 
 
 def build_run(schedule: Schedule, window: Window, *, namespace: str) -> dict[str, Any]:
-    """Build the ScoringRun that a schedule asks for; the same name for the same window, always."""
+    """Return the ScoringRun of a schedule for a window; the name depends on the schedule and the window only."""
     return {
         "apiVersion": f"{GROUP}/{VERSION}",
         "kind": KIND,

@@ -15,7 +15,7 @@ from scoring_operator.schedules.windows import Schedule
 
 HOUR = timedelta(hours=1)
 DAY = datetime(2018, 8, 28, tzinfo=UTC)
-OTHER = {"type": "Degraded", "status": "True", "reason": "DevicesFailed"}  # says nothing of an end
+OTHER = {"type": "Degraded", "status": "True", "reason": "DevicesFailed"}  # not a terminal condition
 HOURLY = Schedule(name="hourly", fleet="default")
 
 
@@ -37,7 +37,7 @@ def a_listed_run(start: int, ended: str = "Complete", **spec: Any) -> ListedRun:
     )
 
 
-def test_each_window_is_sorted_by_the_runs_that_stand_for_it() -> None:
+def test_window_is_classified_by_the_results_of_its_runs() -> None:
     runs = [a_listed_run(0), a_listed_run(1, "TooManyFailures"), a_listed_run(2, "")]
     found = classify_windows(HOURLY, [hour(n) for n in range(4)], runs)
     assert (found.complete, found.failed, found.active, found.missing) == ([hour(0)], [hour(1)], [hour(2)], [hour(3)])
@@ -46,16 +46,16 @@ def test_each_window_is_sorted_by_the_runs_that_stand_for_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ends", "fate"),
+    ("ends", "state"),
     [
         pytest.param(["Cancelled", "Complete", ""], "complete", id="complete"),
         pytest.param(["Cancelled", ""], "active", id="active"),
         pytest.param(["Cancelled", "Skipped"], "failed", id="failed"),
     ],
 )
-def test_of_several_runs_of_a_window_a_complete_one_counts_before_one_under_way(ends: list[str], fate: str) -> None:
+def test_complete_run_takes_precedence_over_an_active_one(ends: list[str], state: str) -> None:
     found = classify_windows(HOURLY, [hour(0)], [a_listed_run(0, end) for end in ends])
-    assert getattr(found, fate) == [hour(0)]
+    assert getattr(found, state) == [hour(0)]
 
 
 @pytest.mark.parametrize(
@@ -67,30 +67,30 @@ def test_of_several_runs_of_a_window_a_complete_one_counts_before_one_under_way(
         pytest.param({"tags": ["1"]}, id="tags"),
     ],
 )
-def test_a_run_of_something_else_does_not_stand_for_a_window(other: dict[str, Any]) -> None:
+def test_run_over_other_devices_does_not_belong_to_a_window(other: dict[str, Any]) -> None:
     assert classify_windows(HOURLY, [hour(0)], [a_listed_run(0, **other)]).missing == [hour(0)]
 
 
-def test_a_schedule_over_some_devices_and_tags_is_matched_by_runs_over_the_same() -> None:
+def test_schedule_over_some_devices_matches_runs_over_the_same() -> None:
     some: dict[str, Any] = {"devices": {"include": ["press-*"]}, "tags": ["1"]}
     schedule = Schedule(name="hourly", fleet="default", run=some)
     assert classify_windows(schedule, [hour(0)], [a_listed_run(0, **some)]).complete == [hour(0)]
     assert classify_windows(schedule, [hour(0)], [a_listed_run(0)]).missing == [hour(0)]
 
 
-def test_a_schedule_whose_run_is_no_spec_is_refused_by_name() -> None:
+def test_schedule_with_an_invalid_run_is_rejected_with_its_name() -> None:
     with pytest.raises(InvalidSettings, match=r"schedule 'hourly': run: .*devices"):
         classify_windows(Schedule(name="hourly", fleet="default", run={"devices": 5}), [hour(0)], [])
 
 
-def test_a_run_that_cannot_be_read_stands_for_no_window_but_its_name_is_taken() -> None:
+def test_run_with_an_invalid_spec_has_a_name_and_no_window() -> None:
     run = read_run(b'{"metadata": {"name": "odd"}, "spec": {"window": "yesterday"}}')
     assert run.name == "odd"
     assert classify_windows(HOURLY, [hour(0)], [run]).missing == [hour(0)]
     assert read_run(msgspec.json.encode(a_listed_run(3))) == a_listed_run(3)
 
 
-def test_only_windows_that_lie_wholly_in_between_are_given() -> None:
+def test_only_windows_entirely_in_the_range_are_returned() -> None:
     half = timedelta(minutes=30)
     assert windows_between(DAY - half, DAY + 2 * HOUR + half, HOUR) == [hour(0), hour(1)]
     assert windows_between(DAY, DAY + 2 * HOUR, HOUR) == [hour(0), hour(1)]
@@ -102,14 +102,19 @@ def test_windows_of_a_day_begin_at_midnight_utc() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hours", "message"), [(0, "no whole window"), (-5, "no whole window"), (10_001, "10,001 windows are more than")]
+    ("hours", "message"),
+    [(0, "no complete window"), (-5, "no complete window"), (10_001, "10,001 windows are more than 10,000")],
 )
-def test_none_and_too_many_windows_are_refused(hours: int, message: str) -> None:
+def test_empty_and_too_long_ranges_are_rejected(hours: int, message: str) -> None:
     with pytest.raises(InvalidSettings, match=message):
         windows_between(DAY, DAY + hours * HOUR, HOUR)
 
 
-def test_a_backfilled_run_has_the_name_that_the_schedules_own_would_have_and_a_label_of_its_own() -> None:
+def test_range_of_ten_thousand_windows_is_allowed() -> None:
+    assert len(windows_between(DAY, DAY + 10_000 * HOUR, HOUR)) == 10_000
+
+
+def test_backfill_run_has_the_schedules_name_and_its_own_label() -> None:
     run = build_backfill_run(
         Schedule(name="hourly", fleet="f", run={"parallelism": 7}), hour(3), namespace="n", existing_names=()
     )
@@ -124,7 +129,7 @@ def test_a_backfilled_run_has_the_name_that_the_schedules_own_would_have_and_a_l
 @given(name=st.from_regex(r"[a-z0-9]([-a-z0-9]{0,31}[a-z0-9])?", fullmatch=True), earlier=st.integers(0, 12))
 @example(name="s" * 33, earlier=12)
 @example(name="s" * 28 + "----s", earlier=1)
-def test_whatever_was_there_before_the_name_is_free_and_a_runs_name(name: str, earlier: int) -> None:
+def test_name_of_a_backfill_run_is_free_and_valid(name: str, earlier: int) -> None:
     taken: set[str] = set()
     for _ in range(earlier + 1):
         run = build_backfill_run(Schedule(name=name, fleet="f"), hour(3), namespace="n", existing_names=taken)
