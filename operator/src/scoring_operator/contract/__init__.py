@@ -1,4 +1,4 @@
-"""The contract between operator and scorer: blob paths, the scorer's command line and environment, its outcome message.
+"""The contract between operator and scorer: names of blobs, command line, environment, exit codes, outcome message.
 
-Both programs implement it independently, and tests/contract compares them.
+Both programs implement the contract independently, and tests/contract compares them.
 """

@@ -1,9 +1,12 @@
-"""Which device a blob belongs to: the reverse of the rule by which the scorer names blobs. Pure.
+"""Names of blobs: the rule by which the scorer writes them and the operator reads them.
 
-A device id stands in exactly one path segment. `A-Z a-z 0-9 - _` and '.' stand for themselves, all else is
-percent-encoded UTF-8 with upper-case hex, and so are the dots of an id that has nothing else and a '_' at its
-beginning, which marks what belongs to no device (`_runs`, `_SUCCESS`). A segment that this rule would not have written
-denotes no device. The scorer has its own copy; the contract tests hold both to one table.
+A device id is exactly one path segment. The characters `A-Z a-z 0-9 - _ .` are not encoded. All others are
+percent-encoded as UTF-8 with upper-case hexadecimal digits (RFC 3986, section 2.1). Two exceptions keep an id from
+being mistaken for something else: the dots of an id of dots alone are encoded ("." and ".." are relative segments), and
+so is a leading "_" (`_runs` and `_SUCCESS` do not belong to a device). A segment that this rule does not produce is not
+a device.
+
+The scorer implements the rule in device_scorer.contract.blob_paths; tests/contract compares the two.
 """
 
 import re
@@ -15,39 +18,44 @@ from urllib.parse import quote, unquote_to_bytes
 from scoring_operator.api.scoringrun import Window
 from scoring_operator.errors import ConfigurationInvalid
 
-DEVICE_ID = re.compile(r"[A-Za-z0-9\-.%_#*?!(),:=@$']{1,128}")
-"""What IoT Hub allows as a device id."""
-_UNESCAPED_ID = re.compile(r"[A-Za-z0-9\-][A-Za-z0-9\-_.]{0,127}")  # ids that are written as they are
+DEVICE_ID_PATTERN = re.compile(r"[A-Za-z0-9\-.%_#*?!(),:=@$']{1,128}")
+"""The device ids that Azure IoT Hub allows."""
+
+FAILURES_FILE = "_failures.csv"
+REPORT_FILE = "report.html"
+MAX_FAILURES_BYTES = 32 * 1024 * 1024  # 100,000 devices with a message of 250 bytes each
+
+_UNESCAPED_ID_PATTERN = re.compile(r"[A-Za-z0-9\-][A-Za-z0-9\-_.]{0,127}")  # encode_id returns these unchanged
 
 
 def encode_id(device: str) -> str:
-    """Write an id as one path segment."""
+    """Return a device id as one path segment."""
     if not device.strip("."):
         return "%2E" * len(device)
     text = quote(device, safe="").replace("~", "%7E")
     return "%5F" + text[1:] if text.startswith("_") else text
 
 
-def decode_id(text: str) -> str | None:
-    """Read a path segment; None where it denotes no device."""
-    if _UNESCAPED_ID.fullmatch(text):
-        return text
+def decode_id(segment: str) -> str | None:
+    """Return the device id of a path segment; None if the segment is not a device."""
+    if _UNESCAPED_ID_PATTERN.fullmatch(segment):
+        return segment
     try:
-        device = unquote_to_bytes(text).decode()
+        device = unquote_to_bytes(segment).decode()
     except UnicodeDecodeError:
         return None
-    return device if DEVICE_ID.fullmatch(device) and encode_id(device) == text else None
+    return device if DEVICE_ID_PATTERN.fullmatch(device) and encode_id(device) == segment else None
 
 
 @dataclass(frozen=True)
 class PathPattern:
-    """Where the blobs of all devices lie: what stands before and after the device's segment."""
+    """The part of a blob's name before the device's segment, and the part after the segment."""
 
     prefix: str
     suffix: str
 
     def device_id(self, blob: str) -> str | None:
-        """Give the device of a blob's name; None where it denotes none."""
+        """Return the device of a blob's name; None if the name does not match."""
         end = len(blob) - len(self.suffix)
         if end < len(self.prefix) or not blob.startswith(self.prefix) or not blob.endswith(self.suffix):
             return None
@@ -55,31 +63,36 @@ class PathPattern:
 
 
 def compile_pattern(template: str, values: Mapping[str, str] | None = None) -> PathPattern:
-    """Fill in a path template of a fleet, all but the device.
+    """Fill in a path template of a fleet, except the device.
 
     Args:
-        template: Such as "{window}/{device}.csv".
-        values: What the other placeholders stand for.
+        template: A path template, such as "{window}/{device}.csv".
+        values: The values of the other placeholders.
 
     Raises:
-        ConfigurationInvalid: The template has no device, more than one, or a placeholder that stands for nothing here.
+        ConfigurationInvalid: The template has no device, more than one, or a placeholder without a value.
     """
     parts = template.split("{device}")
     filled = [re.sub(r"\{(\w+)\}", lambda match: (values or {}).get(match[1], match[0]), part) for part in parts]
     if len(parts) != 2 or any(brace in part for part in filled for brace in "{}"):
         raise ConfigurationInvalid(
-            f"path template {template!r} of the fleet cannot be used: mend it in the chart's values"
+            f"the fleet's path template {template!r} is invalid: it must have {{device}} once and no unknown "
+            "placeholder; fix it in the chart's values"
         )
     return PathPattern(*filled)
 
 
-def window_slug(window: Window) -> str:
-    """Write a window as blob names have it: 20180828T230000Z_20180829T000000Z."""
-    return "_".join(f"{moment.astimezone(UTC):%Y%m%dT%H%M%SZ}" for moment in (window.start, window.end))
-
-
 def data_patterns(template: str, partition: timedelta, window: Window) -> list[PathPattern]:
-    """Give the places of the readings of every partition that overlaps the window; partitions count from the epoch."""
+    """Return the patterns of the readings in every partition that overlaps the window, each once.
+
+    Args:
+        template: The path template of readings.
+        partition: The length of a partition; partitions are counted from 1970-01-01T00:00:00Z.
+        window: The window.
+
+    Raises:
+        ConfigurationInvalid: The template is invalid.
+    """
     step = int(partition.total_seconds())
     first = int(window.start.timestamp()) // step * step
     starts = (datetime.fromtimestamp(at, UTC) for at in range(first, int(window.end.timestamp()), step))
@@ -96,5 +109,25 @@ def _time_placeholders(start: datetime) -> dict[str, str]:
     }
 
 
-FAILURES_FILE = "_failures.csv"
-MAX_FAILURES_BYTES = 32 * 1024 * 1024  # 100,000 devices with a message of 250 bytes each
+def prediction_pattern(template: str, window: Window) -> PathPattern:
+    """Return the pattern of a window's predictions.
+
+    Raises:
+        ConfigurationInvalid: The template is invalid.
+    """
+    return compile_pattern(template, {"window": window.slug})
+
+
+def outcome_record_name(run_uid: str, job_name: str) -> str:
+    """Return the name of a Job's outcome record, in the container of predictions."""
+    return f"_runs/{run_uid}/{job_name}.json"
+
+
+def failures_name(window: Window) -> str:
+    """Return the name of the list of failed devices that a window's report has, in the container of predictions."""
+    return f"{window.slug}/{FAILURES_FILE}"
+
+
+def report_name(window: Window) -> str:
+    """Return the name of a window's report, in the container of predictions."""
+    return f"{window.slug}/{REPORT_FILE}"

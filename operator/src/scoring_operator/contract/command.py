@@ -1,4 +1,8 @@
-"""The scorer's command line, environment and exit codes. Pure."""
+"""The scorer's command line, environment variables, files and exit codes.
+
+The scorer implements its side in device_scorer.cli, device_scorer.settings and device_scorer.errors; tests/contract
+compares the two.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,16 +11,35 @@ from scoring_operator.api.fleets import Fleet
 from scoring_operator.api.formatting import format_time
 from scoring_operator.api.scoringrun import ScoringRun
 
-EXIT_CONFIGURATION, EXIT_TRANSIENT = 64, 75
-REPORT_DEADLINE_SECONDS = 3600  # for the report's Job, from its creation
-RUN_FOLDER = "/run/scoring"  # where it finds the run's device list and progress
-EXIT_PERMANENT = 65  # no device could be scored and trying again would not help
+EXIT_CONFIGURATION = 64  # the settings are invalid, so that each retry would fail (EX_USAGE of sysexits.h)
+EXIT_PERMANENT = 65  # not one device was scored, and a retry would not help (EX_DATAERR)
+EXIT_TRANSIENT = 75  # storage or identity was unavailable, so that a retry may help (EX_TEMPFAIL)
+
+CONTAINER_NAME = "scorer"
+RUN_FOLDER = "/run/scoring"  # the report Job's mount of the run's ConfigMaps
+PROGRESS_FILE = "progress"
+REPORT_DEADLINE_SECONDS = 3600  # of the report Job, from its creation
+
+CONNECTION_STRING_VARIABLE = "AZURE_STORAGE_CONNECTION_STRING"
+SAS_TOKEN_VARIABLE = "AZURE_STORAGE_SAS_TOKEN"  # noqa: S105  # the name of a variable
+
+
+def device_list_file(part: int) -> str:
+    """Return the name of the file in `RUN_FOLDER` that holds a part of the device list."""
+    return f"devices-{part}"
 
 
 def score_arguments(
     run: ScoringRun, job: str, devices: Sequence[str], extra_arguments: Sequence[str] = ()
 ) -> list[str]:
-    """The scorer's arguments, with the fleet's extra ones: the same line in `kubectl describe` and on a laptop."""
+    """Return the arguments of a scoring Job.
+
+    Args:
+        run: The run.
+        job: The name of the Job.
+        devices: The ids of the batch's devices; argument index i is `devices[i]`.
+        extra_arguments: The fleet's own arguments.
+    """
     spec = run.spec
     return [
         "score",
@@ -34,33 +57,37 @@ def score_arguments(
 
 
 def report_arguments(run: ScoringRun, part_count: int) -> list[str]:
-    """The arguments of the report's Job, whose device list has so many parts.
+    """Return the arguments of a report Job.
 
-    A run that was asked for some devices only says nothing of the others, which belong to the window all the same.
+    The report of a run over some devices has to cover the other devices with a model, too: they belong to the window.
+
+    Args:
+        run: The run.
+        part_count: The number of parts of the device list.
     """
     window, source = run.spec.window, run.spec.devices
     return [
         "report",
         "--window-start", format_time(window.start),
         "--window-end", format_time(window.end),
-        *(f"--devices={RUN_FOLDER}/devices-{part}" for part in range(part_count)),
-        f"--progress={RUN_FOLDER}/progress",
+        *(f"--devices={RUN_FOLDER}/{device_list_file(part)}" for part in range(part_count)),
+        f"--progress={RUN_FOLDER}/{PROGRESS_FILE}",
         f"--run-uid={run.uid}",
         *(["--include-modelled"] if source.ids or source.include or source.retry_of else []),
     ]  # fmt: skip
 
 
 def escape_argument(argument: str) -> str:
-    """An argument as a manifest has to have it, so that the kubelet passes it on as it is.
+    """Return an argument as a manifest needs it for the kubelet to pass it unchanged.
 
-    The kubelet puts the value of a variable in the place of $(NAME) and makes $$ a $. A device may be called
-    $(AZURE_STORAGE_CONNECTION_STRING): it must not be given the secret for a name.
+    The kubelet replaces $(NAME) by the value of a variable and $$ by $ (field `args` of a container). Without this, a
+    device with the id $(AZURE_STORAGE_CONNECTION_STRING) would be replaced by the secret.
     """
     return argument.replace("$", "$$")
 
 
 def scorer_environment(fleet: Fleet) -> list[dict[str, Any]]:
-    """The scorer's settings as environment variables; a secret only by reference."""
+    """Return the scorer's settings as the `env` of a container; a secret is a reference, never a value."""
     storage = fleet.storage
     secret = storage.existing_secret if storage.auth == "existingSecret" else None
     plain: Mapping[str, str] = {
@@ -80,7 +107,7 @@ def scorer_environment(fleet: Fleet) -> list[dict[str, Any]]:
     }
     variables: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in plain.items() if value]
     if secret:
-        name = "AZURE_STORAGE_CONNECTION_STRING" if secret.kind == "connectionString" else "AZURE_STORAGE_SAS_TOKEN"
+        name = CONNECTION_STRING_VARIABLE if secret.kind == "connectionString" else SAS_TOKEN_VARIABLE
         reference = {"secretKeyRef": {"name": secret.name, "key": secret.key}}
         variables.append({"name": name, "valueFrom": reference})
     return variables

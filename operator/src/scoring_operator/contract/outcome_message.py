@@ -1,4 +1,11 @@
-"""Parser of the outcome message that a scorer writes at its end. The message is untrusted input."""
+"""The outcome message of a scoring Job, and its parser.
+
+A scorer writes the message as its termination message, and with more detail as its outcome record. A scorer pod has no
+Kubernetes token, so the message is untrusted input: the parser rejects an inconsistent message, and limits or cleans
+what the operator copies into the status.
+
+The scorer implements its side in device_scorer.contract.outcome_message; tests/contract compares the two.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from scoring_operator.api.intervals import EMPTY, Intervals, parse_or_none
+from scoring_operator.api.intervals import EMPTY, ArgIndex, ArgIndexes, parse_or_none
 
 OUTCOMES = ("scored", "partial", "empty", "alreadyScored", "failed")
 REASONS = (
@@ -15,13 +22,16 @@ REASONS = (
     "ConfigurationInvalid", "JobLost", "Unknown",
 )  # fmt: skip
 
-_MAX_COUNT = 10**15  # a sum above this is no count of rows
-_MAX_TEXT_LENGTH = 200
+MAX_TEXT_LENGTH = 200  # characters of a message that the operator copies into the status
+MAX_TOP_ANOMALIES = 5  # of one Job
+MAX_FAILURE_SAMPLES = 20  # of one Job
+_VERSION = 1
+_MAX_COUNT = 10**15  # a larger number cannot be a count of rows
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """Sums over the scored and partial devices."""
+    """Sums over the devices with the outcome scored or partial."""
 
     rows: int = 0
     bad_rows: int = 0
@@ -41,31 +51,48 @@ class Results:
 
 @dataclass(frozen=True, slots=True)
 class OutcomeMessage:
-    """A termination message or outcome record that holds together; all numbers are indexes into the Job's devices."""
+    """A consistent outcome message of one Job.
 
-    outcomes: Mapping[str, Intervals]
-    reasons: Mapping[str, Intervals] = field(default_factory=dict)
-    transient: Mapping[str, Intervals] = field(default_factory=dict)
+    Attributes:
+        outcomes: The devices by outcome.
+        reasons: The failed devices by reason.
+        transient: The devices without an outcome, by transient reason.
+        results: The sums.
+        top_anomalies: The most anomalous devices: argument index, rows, anomalies.
+        failure_samples: Some failed devices: argument index, reason, message.
+    """
+
+    outcomes: Mapping[str, ArgIndexes]
+    reasons: Mapping[str, ArgIndexes] = field(default_factory=dict)
+    transient: Mapping[str, ArgIndexes] = field(default_factory=dict)
     results: Results = field(default_factory=Results)
-    top_anomalies: tuple[tuple[int, int, int], ...] = ()
-    failure_samples: tuple[tuple[int, str, str], ...] = ()
+    top_anomalies: tuple[tuple[ArgIndex, int, int], ...] = ()
+    failure_samples: tuple[tuple[ArgIndex, str, str], ...] = ()
 
-    def is_complete_for(self, devices: int) -> bool:
-        """Whether every device of the Job is spoken of."""
-        return sum(map(len, self.outcomes.values())) + sum(map(len, self.transient.values())) == devices
+    def is_complete_for(self, device_count: int) -> bool:
+        """Return True if the message reports every device of a Job with this number of devices."""
+        return sum(map(len, self.outcomes.values())) + sum(map(len, self.transient.values())) == device_count
 
 
-def parse_outcome_message(raw: str | bytes | None, devices: int) -> OutcomeMessage | None:
-    """Read a termination message or outcome record of a Job with `devices` devices; None where it is rubbish."""
+def parse_outcome_message(raw: str | bytes | None, device_count: int) -> OutcomeMessage | None:
+    """Parse a termination message or an outcome record.
+
+    Args:
+        raw: The JSON text.
+        device_count: The number of devices of the Job.
+
+    Returns:
+        The message; None if it is malformed, inconsistent, or not of this Job.
+    """
     try:
         document = msgspec.json.decode(raw or b"")
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None
-    if not isinstance(document, dict) or document.get("v") != 1 or document.get("devices") != devices:
+    if not isinstance(document, dict) or document.get("v") != _VERSION or document.get("devices") != device_count:
         return None
-    outcomes = _parse_sets(document.get("outcomes", {}), devices, OUTCOMES)
-    transient = _parse_sets(document.get("transient", {}), devices, REASONS)
-    reasons = _parse_sets(document.get("reasons", {}), devices, None)
+    outcomes = _parse_sets(document.get("outcomes", {}), device_count, OUTCOMES)
+    transient = _parse_sets(document.get("transient", {}), device_count, REASONS)
+    reasons = _parse_sets(document.get("reasons", {}), device_count, None)
     results = _parse_results(document)
     if outcomes is None or transient is None or reasons is None or results is None:
         return None
@@ -84,40 +111,44 @@ def parse_outcome_message(raw: str | bytes | None, devices: int) -> OutcomeMessa
             results.anomalies,
             min(results.anomalous_devices, done),
         ),
-        top_anomalies=_parse_top_anomalies(document.get("top"), devices),
-        failure_samples=_parse_failure_samples(document.get("samples"), devices),
+        top_anomalies=_parse_top_anomalies(document.get("top"), device_count),
+        failure_samples=_parse_failure_samples(document.get("samples"), device_count),
     )
 
 
 def sanitize(text: str) -> str:
-    """Text from outside, printable and short enough for a status."""
-    return "".join(c if c.isprintable() else " " for c in text[:_MAX_TEXT_LENGTH]).strip()
+    """Return an untrusted text without control characters, cut at 200 characters."""
+    return "".join(c if c.isprintable() else " " for c in text[:MAX_TEXT_LENGTH]).strip()
 
 
-def _parse_sets(value: Any, devices: int, allowed_keys: Sequence[str] | None) -> dict[str, Intervals] | None:
-    """Index sets by key, or None where a key or set is not what it may be."""
+def _parse_sets(value: Any, device_count: int, allowed_keys: Sequence[str] | None) -> dict[str, ArgIndexes] | None:
+    """Return the sets of argument indexes by key; None if a key or a set is invalid."""
     if not isinstance(value, dict):
         return None
-    sets: dict[str, Intervals] = {}
+    sets: dict[str, ArgIndexes] = {}
     for key, text in value.items():
         found = parse_or_none(text)
-        if found is None or (found and found.last >= devices) or (allowed_keys is not None and key not in allowed_keys):
+        if (
+            found is None
+            or (found and found.last >= device_count)
+            or (allowed_keys is not None and key not in allowed_keys)
+        ):
             return None
         if found:
             sets[key] = found
     return sets
 
 
-def _union(sets: Iterable[Intervals]) -> Intervals:
-    union = EMPTY
+def _union(sets: Iterable[ArgIndexes]) -> ArgIndexes:
+    union: ArgIndexes = EMPTY
     for one in sets:
         union = union | one
     return union
 
 
-def _normalize_reasons(failed: Intervals, reasons: Mapping[str, Intervals]) -> dict[str, Intervals]:
-    """Each failed index under exactly one reason of the closed list."""
-    typed: dict[str, Intervals] = {}
+def _normalize_reasons(failed: ArgIndexes, reasons: Mapping[str, ArgIndexes]) -> dict[str, ArgIndexes]:
+    """Return each failed index under exactly one reason of the closed list."""
+    typed: dict[str, ArgIndexes] = {}
     left = failed
     for reason, indexes in reasons.items():
         name = reason if reason in REASONS else "Unknown"
@@ -130,8 +161,8 @@ def _normalize_reasons(failed: Intervals, reasons: Mapping[str, Intervals]) -> d
 
 
 def _parse_count(value: Any) -> int | None:
-    good = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_COUNT
-    return value if good else None
+    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_COUNT
+    return value if is_count else None
 
 
 def _parse_results(document: Mapping[str, Any]) -> Results | None:
@@ -140,24 +171,24 @@ def _parse_results(document: Mapping[str, Any]) -> Results | None:
     return Results(*counts) if len(counts) == len(keys) else None
 
 
-def _parse_top_anomalies(value: Any, devices: int) -> tuple[tuple[int, int, int], ...]:
-    kept: list[tuple[int, int, int]] = []
-    for entry in value[:5] if isinstance(value, list) else ():
+def _parse_top_anomalies(value: Any, device_count: int) -> tuple[tuple[ArgIndex, int, int], ...]:
+    kept: list[tuple[ArgIndex, int, int]] = []
+    for entry in value[:MAX_TOP_ANOMALIES] if isinstance(value, list) else ():
         numbers = [_parse_count(part) for part in entry] if isinstance(entry, list) else []
         match numbers:
-            case [int(index), int(rows), int(anomalies)] if index < devices and anomalies > 0:
-                kept.append((index, rows, anomalies))
+            case [int(index), int(rows), int(anomalies)] if index < device_count and anomalies > 0:
+                kept.append((ArgIndex(index), rows, anomalies))
             case _:
                 continue
     return tuple(kept)
 
 
-def _parse_failure_samples(value: Any, devices: int) -> tuple[tuple[int, str, str], ...]:
-    kept: list[tuple[int, str, str]] = []
-    for entry in value[:20] if isinstance(value, list) else ():
+def _parse_failure_samples(value: Any, device_count: int) -> tuple[tuple[ArgIndex, str, str], ...]:
+    kept: list[tuple[ArgIndex, str, str]] = []
+    for entry in value[:MAX_FAILURE_SAMPLES] if isinstance(value, list) else ():
         match entry:
-            case [int(index), str(reason), str(message)] if 0 <= index < devices:
-                kept.append((index, reason if reason in REASONS else "Unknown", sanitize(message)))
+            case [int(index), str(reason), str(message)] if 0 <= index < device_count:
+                kept.append((ArgIndex(index), reason if reason in REASONS else "Unknown", sanitize(message)))
             case _:
                 continue
     return tuple(kept)

@@ -6,13 +6,17 @@ from hypothesis import strategies as st
 
 from scoring_operator.api.scoringrun import Window
 from scoring_operator.contract.blob_paths import (
-    DEVICE_ID,
+    DEVICE_ID_PATTERN,
+    MAX_FAILURES_BYTES,
     PathPattern,
     compile_pattern,
     data_patterns,
     decode_id,
     encode_id,
-    window_slug,
+    failures_name,
+    outcome_record_name,
+    prediction_pattern,
+    report_name,
 )
 from scoring_operator.errors import ConfigurationInvalid
 
@@ -21,8 +25,8 @@ def at(hour: int, minute: int = 0) -> datetime:
     return datetime(2018, 8, 28, hour, minute, tzinfo=UTC)
 
 
-@given(st.from_regex(DEVICE_ID, fullmatch=True))
-def test_every_device_id_is_one_segment_and_comes_back_from_it(device: str) -> None:
+@given(st.from_regex(DEVICE_ID_PATTERN, fullmatch=True))
+def test_device_id_is_one_segment_and_decodes_to_itself(device: str) -> None:
     text = encode_id(device)
     assert "/" not in text
     assert text not in {".", ".."}
@@ -51,7 +55,7 @@ def test_every_device_id_is_one_segment_and_comes_back_from_it(device: str) -> N
         "_runs",
     ],
 )
-def test_a_segment_that_no_id_is_written_as_denotes_no_device(text: str) -> None:
+def test_segment_that_encode_id_does_not_produce_is_not_a_device(text: str) -> None:
     assert decode_id(text) is None
 
 
@@ -69,28 +73,38 @@ def test_a_segment_that_no_id_is_written_as_denotes_no_device(text: str) -> None
         ("models/{device}/model.joblib", "models/model.joblib", None),
     ],
 )
-def test_a_blob_tells_its_device(template: str, blob: str, device: str | None) -> None:
+def test_blob_name_yields_its_device(template: str, blob: str, device: str | None) -> None:
     assert compile_pattern(template).device_id(blob) == device
 
 
 @pytest.mark.parametrize(
     "template", ["model.joblib", "{device}/{device}", "{window}/{device}", "{device", "{}{device}"]
 )
-def test_a_template_that_cannot_be_filled_in_is_refused(template: str) -> None:
-    with pytest.raises(ConfigurationInvalid, match="mend it"):
+def test_invalid_template_is_rejected(template: str) -> None:
+    with pytest.raises(ConfigurationInvalid, match="fix it"):
         compile_pattern(template)
 
 
-def test_every_partition_that_overlaps_the_window_is_looked_into() -> None:
+def test_each_partition_that_overlaps_the_window_has_a_pattern() -> None:
     template = "{yyyy}{MM}{dd}T{HH}{mm}Z/{device}.csv"
     places = data_patterns(template, timedelta(hours=1), Window(start=at(21, 30), end=at(23)))
     assert places == [PathPattern("20180828T2100Z/", ".csv"), PathPattern("20180828T2200Z/", ".csv")]
 
 
-def test_partitions_that_share_a_folder_are_listed_once() -> None:
+def test_partitions_that_share_a_folder_have_one_pattern() -> None:
     places = data_patterns("{device}/{yyyy}.csv", timedelta(hours=1), Window(start=at(1), end=at(9)))
     assert places == [PathPattern("", "/2018.csv")]
 
 
-def test_a_window_is_written_in_utc_to_the_second() -> None:
-    assert window_slug(Window(start=at(22), end=at(23))) == "20180828T220000Z_20180828T230000Z"
+def test_names_of_blobs_are_those_of_the_scorer() -> None:
+    window = Window(start=at(22), end=at(23))
+    assert prediction_pattern("{window}/{device}.csv", window) == PathPattern(
+        "20180828T220000Z_20180828T230000Z/", ".csv"
+    )
+    assert failures_name(window) == "20180828T220000Z_20180828T230000Z/_failures.csv"
+    assert report_name(window) == "20180828T220000Z_20180828T230000Z/report.html"
+    assert outcome_record_name("uid", "job") == "_runs/uid/job.json"
+
+
+def test_list_of_failed_devices_has_at_most_32_mib() -> None:
+    assert MAX_FAILURES_BYTES == 33_554_432

@@ -1,0 +1,27 @@
+"""The seam of a run's state: the operator writes the device list and progress, and the scorer's report reads them."""
+
+from device_scorer.contract.run_state import DeviceOutcome, read_device_list, read_outcomes
+from scoring_operator.api.intervals import Position, Positions
+from scoring_operator.planner.device_list import pack
+from scoring_operator.planner.progress import Progress, RunSnapshot, encode
+
+DEVICES = [f"press-{number}" for number in range(9)]
+
+
+def test_device_list_and_progress_of_the_operator_are_read_by_the_scorer() -> None:
+    progress = Progress(
+        snapshot=RunSnapshot(fleet={}),
+        total=9,
+        waiting=Positions.parse("8"),
+        outcomes={"scored": Positions.parse("0-3,7"), "failed": Positions.parse("4-5"), "empty": Positions.parse("6")},
+        reasons={"ModelInvalid": Positions.parse("4"), "OOMKilled": Positions.parse("5")},
+        failure_samples=((Position(4), "ModelInvalid", "no pickle"),),
+    )
+    devices = read_device_list(pack(DEVICES))
+    assert devices == DEVICES
+    assert read_outcomes(encode(progress), devices) == {
+        **{f"press-{number}": DeviceOutcome("scored") for number in (0, 1, 2, 3, 7)},
+        "press-4": DeviceOutcome("failed", "ModelInvalid", "no pickle"),
+        "press-5": DeviceOutcome("failed", "OOMKilled"),
+        "press-6": DeviceOutcome("empty"),
+    }
