@@ -1,4 +1,4 @@
 """Every decision about a run, as functions from values to values.
 
-Nothing here does I/O or reads a clock; the controller observes and applies.
+The functions do no I/O and read no clock. The controller observes, calls the planner, and applies the plan.
 """

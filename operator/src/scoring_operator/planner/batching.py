@@ -1,73 +1,74 @@
-"""Which Jobs of a run may be created now. Pure.
+"""The reservation of batches, and the selection of the Jobs that may be created now.
 
-A Job is created only for a batch that was marked in saved progress before, so that whoever reads progress knows of
-every Job that there may be. Marks are made ahead: most passes create without saving first. Batches that run again come
-first, then new ones. In a run whose progress was lost and made again every batch may have been run: it is marked, and
-looked for in a next pass.
+A Job is created only for a batch that was reserved before in saved progress. So progress names every Job that may
+exist. Batches are reserved ahead, and most passes create Jobs without saving first. Retries are reserved before new
+batches. If the progress of a run was rebuilt, every batch may have been run before. Such a batch is reserved, and
+inspected in a later pass before its Job is created.
 """
 
 from dataclasses import replace
 
-from scoring_operator.api.intervals import Intervals
+from scoring_operator.api.intervals import Positions
 from scoring_operator.api.names import job_name
 from scoring_operator.api.scoringrun import ScoringRun
 from scoring_operator.planner.progress import Batch, Progress
 from scoring_operator.planner.types import Observation
 
-RESERVE_AHEAD = 100  # batches that may be marked beyond those created now
+RESERVE_AHEAD = 100  # batches beyond those whose Jobs are created now
 
 
 def next_jobs(
     run: ScoringRun, progress: Progress, observation: Observation, free_slots: int
 ) -> tuple[Progress, list[str], bool]:
-    """The progress with the marks that are needed, the Jobs that may be created now, and whether marks are new."""
-    ready = [name for name, batch in progress.open_batches.items() if _can_create(name, batch, observation)][
-        :free_slots
-    ]
+    """Select the Jobs that may be created now, and reserve batches for them.
+
+    Args:
+        run: The run.
+        progress: The progress of the run, with the results of this pass.
+        observation: The observed state of the run.
+        free_slots: The number of Jobs to create.
+
+    Returns:
+        The progress with the new reservations, the names of the Jobs, and whether there are new reservations.
+    """
+    state, jobs = observation.state, observation.jobs
+
+    def unverified(name: str, batch: Batch) -> bool:
+        """Return True if it is unknown whether the Job was ever created."""
+        inspected = name in observation.results or jobs.exists(name)
+        return not batch.created and name in state.unverified and not inspected
+
+    def can_create(name: str, batch: Batch) -> bool:
+        """Return True if the Job does not exist, and is known never to have existed."""
+        return not (batch.created or name in jobs.seen or jobs.exists(name) or unverified(name, batch))
+
+    ready = [name for name, batch in progress.open_batches.items() if can_create(name, batch)][:free_slots]
+    missing = free_slots - len(ready)
     rebuilt = progress.snapshot.rebuilt
-    reservation = None
-    if free_slots > len(ready) and not (
-        rebuilt and any(_unverified(name, batch, observation) for name, batch in progress.open_batches.items())
-    ):
-        reservation = _reserve(run, progress, free_slots - len(ready))
-    if reservation is None:
+    if missing <= 0 or (rebuilt and any(unverified(name, batch) for name, batch in progress.open_batches.items())):
         return progress, ready, False
-    progress, new = reservation
-    return progress, ready if rebuilt else [*ready, *new[: free_slots - len(ready)]], True
+    progress, new = _reserve(run, progress, missing)
+    return progress, ready if rebuilt else [*ready, *new[:missing]], bool(new)
 
 
-def _can_create(name: str, batch: Batch, observation: Observation) -> bool:
-    """Whether the batch is marked, its Job is not there, and nothing says that it ever was."""
-    return not (
-        batch.created or name in observation.known or observation.has_job(name) or _unverified(name, batch, observation)
-    )
-
-
-def _unverified(name: str, batch: Batch, observation: Observation) -> bool:
-    """Whether nobody knows yet if the batch's Job was there once."""
-    return (
-        not batch.created
-        and name in observation.doubtful
-        and name not in observation.words
-        and not observation.has_job(name)
-    )
-
-
-def _reserve(run: ScoringRun, progress: Progress, count: int) -> tuple[Progress, list[str]] | None:
-    """Mark that many more batches, and some ahead; None where nothing is left to mark."""
+def _reserve(run: ScoringRun, progress: Progress, count: int) -> tuple[Progress, list[str]]:
+    """Reserve `count` more batches and some ahead, as far as there are any; return their names too."""
     ahead = 0 if progress.circuit_open else min(run.spec.parallelism, RESERVE_AHEAD)
     retries = progress.queued_batches[: count + ahead]
     size = progress.snapshot.devices_per_job
     taken, waiting = progress.waiting.split((count + ahead - len(retries)) * size)
     batches = [*retries, *(Batch(positions) for positions in taken.chunks(size))]
     if not batches:
-        return None
+        return progress, []
     reserved = {_job_name(run, batch.positions, batch.round): batch for batch in batches}
-    queue = progress.queued_batches[len(retries) :]
-    return replace(
-        progress, open_batches={**progress.open_batches, **reserved}, queued_batches=queue, waiting=waiting
-    ), list(reserved)
+    reserving = replace(
+        progress,
+        open_batches={**progress.open_batches, **reserved},
+        queued_batches=progress.queued_batches[len(retries) :],
+        waiting=waiting,
+    )
+    return reserving, list(reserved)
 
 
-def _job_name(run: ScoringRun, positions: Intervals, round_: int) -> str:
+def _job_name(run: ScoringRun, positions: Positions, round_: int) -> str:
     return job_name(run.name, run.uid, positions.first, positions.last, round_)

@@ -1,7 +1,6 @@
-"""May this run begin, and with which devices? Pure.
+"""The device list of a run: its devices, its first progress, and its compressed parts.
 
-The list is frozen once: position i is device i for ever. What storage lists is brought here as a value; the answer is
-the first progress of the run and the parts of its device list, or why the run may not begin.
+The list is fixed once: the device at index i has position i until the run ends.
 """
 
 import fnmatch
@@ -14,32 +13,29 @@ from datetime import datetime
 import msgspec
 
 from scoring_operator.api.fleets import Fleet
-from scoring_operator.api.formatting import format_time
-from scoring_operator.api.intervals import Intervals
+from scoring_operator.api.intervals import Position, Positions
 from scoring_operator.api.names import device_list_config_map_name
 from scoring_operator.api.scoringrun import ScoringRun
 from scoring_operator.contract.blob_paths import encode_id
-from scoring_operator.errors import InvalidDeviceList
-from scoring_operator.planner.admission import _storage_layout
-from scoring_operator.planner.progress import Progress, RunClock, RunSnapshot, new_progress
-from scoring_operator.planner.types import Blocker
+from scoring_operator.errors import InvalidDeviceList, RunRejected
+from scoring_operator.planner.progress import MAX_SAMPLES, Progress, RunClock, RunSnapshot, new_progress
 
-MAX_PART_BYTES = 900 * 1024  # of ids before compression, so that a part fits a ConfigMap (1 MiB) whatever they are
-MAX_AUTO_JOBS = 2000  # that `devicesPerJob: Auto` makes
-MAX_DEVICES_PER_JOB = 500
-MAX_SAMPLES = 20
+MAX_PART_BYTES = 900 * 1024  # before compression: random ids do not compress, and a ConfigMap has at most 1 MiB
+MAX_AUTO_JOBS = 2000  # with `devicesPerJob: Auto`
+MAX_DEVICES_PER_JOB = 500  # with `devicesPerJob: Auto`
+_COMPRESSION_LEVEL = 1  # level 6 takes four times as long and saves 4 %
 
 
 @dataclass(frozen=True, slots=True)
 class DiscoveredDevices:
-    """What was found in storage for a run.
+    """The content of a fleet's storage, as far as a run needs it.
 
     Attributes:
-        models: devices that have a model, sorted.
-        with_data: devices that have readings in the window; those with a model may be left out.
-        unreadable: blob names that denote no device.
-        predictions: metadata of the window's predictions, by device.
-        retried: devices of the run that `retryOf` names, with one of the outcomes asked for.
+        with_model: The devices with a model, sorted.
+        with_data: The devices with readings in the window; devices with a model may be left out.
+        invalid_names: The names of blobs that do not denote a device.
+        predictions: The metadata of the window's predictions, by device.
+        to_retry: The devices of the run that `retryOf` names with one of the requested outcomes.
     """
 
     with_model: Sequence[str] = ()
@@ -51,7 +47,13 @@ class DiscoveredDevices:
 
 @dataclass(frozen=True, slots=True)
 class InitialState:
-    """The first progress of a run, its devices, and the parts of its device list by ConfigMap name."""
+    """The first state of a run.
+
+    Attributes:
+        progress: The first progress.
+        devices: The device list.
+        parts: The compressed parts of the device list, by ConfigMap name.
+    """
 
     progress: Progress
     devices: Sequence[str]
@@ -59,46 +61,72 @@ class InitialState:
 
 
 def create_initial_state(
-    run: ScoringRun, fleet: Fleet, discovered: DiscoveredDevices, now: datetime
-) -> InitialState | Blocker:
-    """Fix the run's devices, or say why it cannot have them."""
+    run: ScoringRun,
+    fleet: Fleet,
+    discovered: DiscoveredDevices,
+    now: datetime,
+    *,
+    max_auto_jobs: int = MAX_AUTO_JOBS,
+) -> InitialState:
+    """Create the device list and the first progress of a run.
+
+    Args:
+        run: The run.
+        fleet: The run's fleet.
+        discovered: The content of storage.
+        now: The API server's time.
+        max_auto_jobs: The largest number of batches with `devicesPerJob: Auto`.
+
+    Raises:
+        RunRejected: The run may not have these devices.
+    """
     devices = _select_devices(run, discovered)
     source = run.spec.devices
     if len(devices) > run.spec.max_devices:
         message = f"{len(devices)} devices were found, and maxDevices is {run.spec.max_devices}"
-        return Blocker("TooManyDevices", message)
+        raise RunRejected("TooManyDevices", message)
     if not devices and source.retry_of is None:
         what = "matches devices.include" if source.include else "has a model"
-        return Blocker("NoDevices", f"no device of fleet {fleet.name!r} {what}; see container {fleet.storage.models!r}")
-    layout = _storage_layout(fleet)
+        raise RunRejected(
+            "NoDevices", f"no device of fleet {fleet.name!r} {what}; see container {fleet.storage.models!r}"
+        )
+    layout = fleet.storage_layout()
     settings = msgspec.json.encode(layout, order="sorted")
     parts = {device_list_config_map_name(run, settings, part): part for part in pack(devices)}
     without_model = _without_model(run, discovered)
-    frozen = RunSnapshot(
+    snapshot = RunSnapshot(
         fleet=msgspec.to_builtins(layout),
         device_list_names=tuple(parts),
-        devices_per_job=_devices_per_job(run, len(devices)),
+        devices_per_job=_devices_per_job(run, len(devices), max_auto_jobs),
         without_model=(len(without_model), tuple(without_model[:MAX_SAMPLES])),
         invalid_names=(len(discovered.invalid_names), tuple(discovered.invalid_names[:MAX_SAMPLES])),
     )
-    done = Intervals.from_positions(
-        at for at, device in enumerate(devices) if _already_scored(run, discovered.predictions.get(device))
+    already_scored = Positions.from_positions(
+        Position(at) for at, device in enumerate(devices) if _already_scored(run, discovered.predictions.get(device))
     )
     started = datetime.fromisoformat(run.status.get("startTime") or now.isoformat())
-    progress = replace(new_progress(frozen, len(devices), done), clock=RunClock(started=started, since=started))
+    progress = replace(
+        new_progress(snapshot, len(devices), already_scored), clock=RunClock(started=started, since=started)
+    )
     return InitialState(progress, devices, parts)
 
 
 def rebuild(run: ScoringRun, initial: InitialState, now: datetime) -> InitialState:
-    """The start of a run whose progress was lost and whose devices and fleet are proved to be the same.
+    """Return the state of a run whose progress was lost and whose devices and fleet are unchanged.
 
-    What was done is found again by looking at each batch before it is run; only the clock begins anew.
+    Each batch is inspected for an outcome record before it is scored. The times in the status are kept; the clock
+    starts at zero.
+
+    Args:
+        run: The run, with its last status.
+        initial: The state from a new discovery.
+        now: The API server's time.
     """
     times = {key: datetime.fromisoformat(run.status[key]) for key in ("startTime", "firstPodTime") if key in run.status}
     pod = times.get("firstPodTime")
     clock = RunClock(started=times.get("startTime", now), since=now, first_pod=(pod, 0.0) if pod else None)
-    frozen = msgspec.structs.replace(initial.progress.snapshot, rebuilt=True)
-    return replace(initial, progress=replace(initial.progress, snapshot=frozen, clock=clock))
+    snapshot = msgspec.structs.replace(initial.progress.snapshot, rebuilt=True)
+    return replace(initial, progress=replace(initial.progress, snapshot=snapshot, clock=clock))
 
 
 def _select_devices(run: ScoringRun, discovered: DiscoveredDevices) -> list[str]:
@@ -113,12 +141,12 @@ def _select_devices(run: ScoringRun, discovered: DiscoveredDevices) -> list[str]
 
 
 def _glob_pattern(globs: Iterable[str]) -> re.Pattern[str]:
-    """One expression for all globs: a hundred of them over a hundred thousand devices must not hold the operator up."""
+    """Return one expression for all globs: 100 separate matches of 100,000 devices would block the event loop."""
     return re.compile("|".join(map(fnmatch.translate, globs)))
 
 
 def _without_model(run: ScoringRun, discovered: DiscoveredDevices) -> list[str]:
-    """Devices that send data and would be of the run, had they a model."""
+    """Return the devices with readings that would belong to the run if they had a model."""
     source = run.spec.devices
     if source.ids or source.retry_of:
         return []
@@ -126,25 +154,24 @@ def _without_model(run: ScoringRun, discovered: DiscoveredDevices) -> list[str]:
     return sorted(filter(_glob_pattern(source.include or ("*",)).match, without_model))
 
 
-def _devices_per_job(run: ScoringRun, device_count: int) -> int:
-    """Devices per Job, Auto resolved."""
+def _devices_per_job(run: ScoringRun, device_count: int, max_auto_jobs: int) -> int:
+    """Return the number of devices in a batch."""
     if isinstance(run.spec.devices_per_job, int):
         return run.spec.devices_per_job
-    return min(max(1, -(-device_count // MAX_AUTO_JOBS)), MAX_DEVICES_PER_JOB)
+    return min(max(1, -(-device_count // max_auto_jobs)), MAX_DEVICES_PER_JOB)
 
 
 def _already_scored(run: ScoringRun, metadata: Mapping[str, str] | None) -> bool:
-    """Whether complete predictions of at least the run's tags stand there already, and are to stay.
+    """Return True if complete predictions of at least the run's tags exist and stay.
 
-    The scorer would find the same; this only saves it the start. A blob whose tags are given by their hash alone
-    (they were many) is left for the scorer to judge.
+    The scorer makes the same decision; this check saves the Job. If the metadata has only a hash of the tags, because
+    they are too long, the scorer decides.
     """
     if run.spec.write_policy != "CreateOnly" or not metadata or metadata.get("complete") != "true":
         return False
-    if metadata.get("runuid") == run.uid:  # the run's own work, whose progress was lost: to be counted as such
+    if metadata.get("runuid") == run.uid:  # scored by this run before its progress was lost
         return False
-    window = run.spec.window
-    if metadata.get("window") != f"{format_time(window.start)}/{format_time(window.end)}":
+    if metadata.get("window") != run.spec.window.interval:
         return False
     tags = metadata.get("tags", "")
     wanted_tags = {encode_id(tag) for tag in run.spec.tags}
@@ -152,7 +179,7 @@ def _already_scored(run: ScoringRun, metadata: Mapping[str, str] | None) -> bool
 
 
 def pack(devices: Sequence[str]) -> list[bytes]:
-    """The device list in compressed parts, each small enough for a ConfigMap."""
+    """Return the device list in compressed parts, each small enough for a ConfigMap."""
     parts: list[list[str]] = []
     room = 0
     for device in devices:
@@ -162,14 +189,14 @@ def pack(devices: Sequence[str]) -> list[bytes]:
             room = MAX_PART_BYTES
         parts[-1].append(device)
         room -= size
-    return [zlib.compress("\n".join(part).encode(), 1) for part in parts]  # level 6 takes four times as long for 4 %
+    return [zlib.compress("\n".join(part).encode(), _COMPRESSION_LEVEL) for part in parts]
 
 
 def unpack(parts: Iterable[bytes]) -> list[str]:
-    """The device list from its parts, in order.
+    """Return the device list of its parts, in order.
 
     Raises:
-        DeviceListInvalidError: a part is damaged, or larger than any that is written.
+        InvalidDeviceList: A part is damaged, or larger than `pack` writes.
     """
     devices: list[str] = []
     for part in parts:
@@ -178,7 +205,7 @@ def unpack(parts: Iterable[bytes]) -> list[str]:
             text = inflater.decompress(part, MAX_PART_BYTES)
             devices += text.decode().split("\n")
         except (zlib.error, UnicodeDecodeError) as error:
-            raise InvalidDeviceList(f"a ConfigMap of the device list cannot be read: {error}") from error
+            raise InvalidDeviceList(f"a ConfigMap of the device list is invalid: {error}") from error
         if not inflater.eof:
-            raise InvalidDeviceList("a ConfigMap of the device list is cut short, or holds more than one may")
+            raise InvalidDeviceList("a ConfigMap of the device list is invalid: it is truncated or too large")
     return devices

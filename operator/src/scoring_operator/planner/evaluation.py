@@ -1,12 +1,13 @@
-"""What a look at a Job means for its devices: outcomes to record, batches to run again. Pure.
+"""The evaluation of a finished or missing Job: outcomes to record and batches to retry.
 
-What the Job's word says is taken; for the devices it does not speak of, in this order:
-1. The Job is gone, its pods are, or it completed without a word: one more round with a new Job, then JobLost.
-2. It died of something passing (storage, identity, image pull): again, a bounded number of times; not counted while
-   the run is only probing whether the trouble is over.
-3. It died of wrong configuration: all of them failed, for no other round would differ.
-4. It covered one device: that one failed, for the reason of its pod's death.
-5. Otherwise one of them killed it: each half alone, round by round, until the culprit stands alone.
+The outcomes of the outcome message are recorded. For devices that the message does not report, and for those that it
+reports as transient, the first matching rule decides:
+1. The Job or its pods are deleted, or the Job completed without a message: one more round, then JobLost.
+2. The reason is transient (storage, identity, image pull): up to three attempts. An attempt is not counted while the
+   circuit breaker is open, because the Job is only a probe.
+3. The configuration is invalid: all devices fail, because a further round would fail, too.
+4. The Job has one device: the device fails with the reason of its pod.
+5. Otherwise one of the devices ended the pod: each half is retried, until the failing device has a Job of its own.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,85 +16,96 @@ from datetime import datetime
 
 import msgspec
 
-from scoring_operator.api.intervals import EMPTY, Intervals
+from scoring_operator.api.intervals import EMPTY, ArgIndex, ArgIndexes, Position, Positions, Span
 from scoring_operator.contract.outcome_message import OutcomeMessage, Results
 from scoring_operator.planner.job_results import TRANSIENT_REASONS, JobResult
-from scoring_operator.planner.progress import Batch, Progress
+from scoring_operator.planner.progress import MAX_SAMPLES, Batch, Progress
 
-MAX_ATTEMPTS = 3  # rounds lost to something passing before it counts as failed
-MAX_LOST_JOBS = 1  # rounds without any word before JobLost
-MAX_TOP_ANOMALIES = 20
-MAX_SAMPLES = 20
+MAX_ATTEMPTS = 3  # rounds that fail with a transient reason before the devices fail
+MAX_LOST_JOBS = 1  # rounds without a result that are retried
+MAX_TOP_ANOMALIES = 20  # of a run, as in the schema of the CRD
 
 
 @dataclass(frozen=True, slots=True)
 class JobEvaluation:
-    """What one Job adds to progress; all numbers are positions in the device list."""
+    """The changes that one Job makes to progress.
 
-    outcomes: Mapping[str, Intervals] = field(default_factory=dict)
-    reasons: Mapping[str, Intervals] = field(default_factory=dict)
+    Attributes:
+        outcomes: The positions by outcome.
+        reasons: The failed positions by reason.
+        retries: The batches of the next round.
+        results: The sums over the devices that were scored.
+        top_anomalies: The most anomalous devices: position, rows, anomalies.
+        failure_samples: Some failed devices: position, reason, message.
+        transient: Whether the Job failed with a transient reason.
+        pod_seconds: The running time of the Job's pods.
+    """
+
+    outcomes: Mapping[str, Positions] = field(default_factory=dict)
+    reasons: Mapping[str, Positions] = field(default_factory=dict)
     retries: tuple[Batch, ...] = ()
     results: Results = field(default_factory=Results)
-    top_anomalies: tuple[tuple[int, int, int], ...] = ()
-    failure_samples: tuple[tuple[int, str, str], ...] = ()
+    top_anomalies: tuple[tuple[Position, int, int], ...] = ()
+    failure_samples: tuple[tuple[Position, str, str], ...] = ()
     transient: bool = False
     pod_seconds: int = 0
 
 
 def evaluate(batch: Batch, result: JobResult, *, completed: bool, circuit_open: bool) -> JobEvaluation:
-    """Judge a Job by its word.
+    """Evaluate a Job by its result.
 
     Args:
-        batch: what the Job covers.
-        word: what was heard on looking at it.
-        completed: whether the Job is Complete (otherwise it failed or is absent).
-        probing: whether the run only probes, so that passing trouble costs no try.
+        batch: The batch of the Job.
+        result: The result of the Job.
+        completed: Whether the Job is Complete; otherwise the Job failed or is missing.
+        circuit_open: Whether the circuit breaker is open, so that a transient failure is not counted as an attempt.
     """
-    positions = tuple(batch.positions)
-    parsed = result.message or OutcomeMessage(outcomes={})
-    mapper = _PositionMapper(positions)
-    outcomes = {outcome: mapper.to_positions(indexes) for outcome, indexes in parsed.outcomes.items()}
-    failures = [(reason, mapper.to_positions(indexes)) for reason, indexes in parsed.reasons.items()]
-    samples = [(positions[index], reason, message) for index, reason, message in parsed.failure_samples]
+    message = result.message or OutcomeMessage(outcomes={})
+    mapper = _PositionMapper(batch.positions)
+    outcomes = {outcome: mapper.to_positions(indexes) for outcome, indexes in message.outcomes.items()}
+    failures = [(reason, mapper.to_positions(indexes)) for reason, indexes in message.reasons.items()]
+    samples = [(mapper.to_position(index), reason, text) for index, reason, text in message.failure_samples]
     next_batches: list[Batch] = []
 
-    def fail_or_retry(reason: str, positions: Intervals, detail: str) -> None:
+    def fail_or_retry(reason: str, positions: Positions, detail: str) -> None:
         retries = _retry_batches(batch, positions, reason, circuit_open=circuit_open)
         next_batches.extend(retries)
         if not retries:
             failures.append((reason, positions))
             samples.append((positions.first, reason, detail))
 
-    for reason, indexes in parsed.transient.items():
+    for reason, indexes in message.transient.items():
         fail_or_retry(reason, mapper.to_positions(indexes), "")
-    unreported = batch.positions - mapper.reported(parsed)
+    unreported = batch.positions - mapper.reported(message)
     if unreported:
         lost = result.missing or completed or not result.failure_reason
         fail_or_retry("JobLost" if lost else result.failure_reason, unreported, result.failure_detail)
-    reasons: dict[str, Intervals] = {}
-    for reason, left in failures:
-        reasons[reason] = reasons.get(reason, EMPTY) | left
-        outcomes["failed"] = outcomes.get("failed", EMPTY) | left
+    reasons: dict[str, Positions] = {}
+    for reason, failed in failures:
+        reasons[reason] = reasons.get(reason, EMPTY) | failed
+        outcomes["failed"] = outcomes.get("failed", EMPTY) | failed
     return JobEvaluation(
         outcomes=outcomes,
         reasons=reasons,
         retries=tuple(next_batches),
-        results=parsed.results,
-        top_anomalies=tuple((positions[index], rows, anomalies) for index, rows, anomalies in parsed.top_anomalies),
+        results=message.results,
+        top_anomalies=tuple(
+            (mapper.to_position(index), rows, anomalies) for index, rows, anomalies in message.top_anomalies
+        ),
         failure_samples=tuple(samples),
-        transient=bool(parsed.transient) or (bool(unreported) and result.failure_reason in TRANSIENT_REASONS),
+        transient=bool(message.transient) or (bool(unreported) and result.failure_reason in TRANSIENT_REASONS),
         pod_seconds=result.pod_seconds,
     )
 
 
-def _retry_batches(batch: Batch, remaining: Intervals, reason: str, *, circuit_open: bool) -> tuple[Batch, ...]:
-    """The batches that run these positions again; none where another round would not help."""
+def _retry_batches(batch: Batch, remaining: Positions, reason: str, *, circuit_open: bool) -> tuple[Batch, ...]:
+    """Return the batches that retry these positions; an empty tuple if the devices fail."""
     following = replace(batch, positions=remaining, round=batch.round + 1, created=False)
     if reason == "JobLost":
         return (replace(following, lost_jobs=batch.lost_jobs + 1),) if batch.lost_jobs < MAX_LOST_JOBS else ()
     if reason in TRANSIENT_REASONS:
-        tries = batch.attempts + (0 if circuit_open else 1)
-        return (replace(following, attempts=tries),) if tries < MAX_ATTEMPTS else ()
+        attempts = batch.attempts + (0 if circuit_open else 1)
+        return (replace(following, attempts=attempts),) if attempts < MAX_ATTEMPTS else ()
     if reason == "ConfigurationInvalid" or len(batch.positions) == 1:
         return ()
     if len(remaining) == 1:
@@ -103,62 +115,70 @@ def _retry_batches(batch: Batch, remaining: Intervals, reason: str, *, circuit_o
 
 
 class _PositionMapper:
-    """Turns indexes into a Job's argument list into positions."""
+    """The mapping from the argument indexes of one Job to positions."""
 
-    def __init__(self, positions: tuple[int, ...]) -> None:
-        self._positions = positions
+    def __init__(self, positions: Positions) -> None:
+        self._positions = tuple(positions)
 
-    def to_positions(self, indexes: Intervals) -> Intervals:
-        return Intervals.from_positions(self._positions[index] for index in indexes)
+    def to_position(self, index: ArgIndex) -> Position:
+        return self._positions[index]
 
-    def reported(self, message: OutcomeMessage) -> Intervals:
-        reported = EMPTY
+    def to_positions(self, indexes: ArgIndexes) -> Positions:
+        return Positions.from_positions(map(self.to_position, indexes))
+
+    def reported(self, message: OutcomeMessage) -> Positions:
+        positions: Positions = EMPTY
         for indexes in (*message.outcomes.values(), *message.transient.values()):
-            reported = reported | self.to_positions(indexes)
-        return reported
+            positions = positions | self.to_positions(indexes)
+        return positions
 
 
 def apply(progress: Progress, evaluations: Mapping[str, JobEvaluation], now: datetime) -> Progress:
-    """Progress with these verdicts, by Job name; each closes its batch."""
+    """Return the progress with the evaluations recorded and their batches closed.
+
+    Args:
+        progress: The progress.
+        evaluations: The evaluations by the name of the Job.
+        now: The API server's time.
+    """
     if not evaluations:
         return progress
     values = list(evaluations.values())
-    outcomes = _merge_sets(progress.outcomes, (verdict.outcomes for verdict in values))
-    streak = progress.consecutive_failures
-    for verdict in values:
-        streak = streak + 1 if verdict.transient else 0
+    consecutive_failures = progress.consecutive_failures
+    results = progress.results
+    for value in values:
+        consecutive_failures = consecutive_failures + 1 if value.transient else 0
+        results = results + value.results
     top = sorted(
-        (*progress.top_anomalies, *(entry for v in values for entry in v.top_anomalies)),
+        (*progress.top_anomalies, *(entry for value in values for entry in value.top_anomalies)),
         key=lambda entry: (-entry[2], entry[0]),
     )
-    results = progress.results
-    for verdict in values:
-        results = results + verdict.results
-    has_outcomes = any(verdict.outcomes for verdict in values)
+    samples = (*progress.failure_samples, *(entry for value in values for entry in value.failure_samples))
+    has_outcomes = any(value.outcomes for value in values)
     return replace(
         progress,
-        outcomes=outcomes,
-        reasons=_merge_sets(progress.reasons, (verdict.reasons for verdict in values)),
+        outcomes=_merge_sets(progress.outcomes, (value.outcomes for value in values)),
+        reasons=_merge_sets(progress.reasons, (value.reasons for value in values)),
         open_batches={name: batch for name, batch in progress.open_batches.items() if name not in evaluations},
-        queued_batches=(*progress.queued_batches, *(batch for verdict in values for batch in verdict.retries)),
+        queued_batches=(*progress.queued_batches, *(batch for value in values for batch in value.retries)),
         results=results,
         top_anomalies=tuple(top[:MAX_TOP_ANOMALIES]),
-        failure_samples=(*progress.failure_samples, *(entry for v in values for entry in v.failure_samples))[
-            :MAX_SAMPLES
-        ],
+        failure_samples=samples[:MAX_SAMPLES],
         clock=msgspec.structs.replace(progress.clock, progressed=now) if has_outcomes else progress.clock,
-        consecutive_failures=streak,
-        pod_seconds=progress.pod_seconds + sum(verdict.pod_seconds for verdict in values),
+        consecutive_failures=consecutive_failures,
+        pod_seconds=progress.pod_seconds + sum(value.pod_seconds for value in values),
     )
 
 
-def _merge_sets(sets: Mapping[str, Intervals], additions: Iterable[Mapping[str, Intervals]]) -> dict[str, Intervals]:
-    """The sets with the positions of all the others, joined once per key."""
-    gathered: dict[str, list[tuple[int, int]]] = {}
-    for one in additions:
-        for key, positions in one.items():
-            gathered.setdefault(key, []).extend(positions.spans)
-    joined = dict(sets)
-    for key, spans in gathered.items():
-        joined[key] = joined.get(key, EMPTY) | Intervals.from_spans(spans)
-    return joined
+def _merge_sets(sets: Mapping[str, Positions], additions: Iterable[Mapping[str, Positions]]) -> dict[str, Positions]:
+    """Return the union per key."""
+    spans_by_key: dict[str, list[Span]] = {}
+    for addition in additions:
+        for key, positions in addition.items():
+            spans_by_key.setdefault(key, []).extend(positions.spans)
+    merged = dict(sets)
+    for key, spans in spans_by_key.items():
+        merged[key] = merged.get(key, EMPTY) | Positions.from_spans(
+            spans
+        )  # one union a key, whatever the number of Jobs
+    return merged

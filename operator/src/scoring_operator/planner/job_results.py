@@ -1,8 +1,8 @@
-"""What a Job's pods and its outcome record say about devices. Pure, and everything read here is untrusted.
+"""The result of a Job, derived from its pods. Everything that is read here is untrusted.
 
-A scorer pod has no Kubernetes token: its words are its exit code, its termination message and, where that was lost,
-the outcome record it wrote to storage before it ended. A word that does not hold together is no word at all: the Job
-is then judged by how its last pod died.
+A scorer pod has no Kubernetes token. Its result is its exit code, its termination message, and the outcome record that
+it wrote to storage, which replaces a lost message. An inconsistent message is ignored; the result is then derived from
+the termination state of the last pod.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,6 +16,7 @@ from scoring_operator.api.views import PodView
 from scoring_operator.contract.command import EXIT_CONFIGURATION, EXIT_TRANSIENT
 from scoring_operator.contract.outcome_message import OutcomeMessage, parse_outcome_message, sanitize
 
+PODS_DELETED = "the Job's pods are deleted"
 TRANSIENT_REASONS = frozenset({"StorageUnavailable", "IdentityUnavailable", "ImagePull"})
 IMAGE_PULL_REASONS = frozenset({"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull"})
 _REASON_BY_EXIT_CODE = {EXIT_CONFIGURATION: "ConfigurationInvalid", EXIT_TRANSIENT: "StorageUnavailable"}
@@ -23,9 +24,15 @@ _REASON_BY_EXIT_CODE = {EXIT_CONFIGURATION: "ConfigurationInvalid", EXIT_TRANSIE
 
 @dataclass(frozen=True, slots=True)
 class JobResult:
-    """What was heard on looking at a Job: its message, or how its last pod died, or that the Job is not there.
+    """The result of a Job.
 
-    `started` is when its first pod did; `seconds` is how long its pods ran, added up.
+    Attributes:
+        message: The outcome message; None without a consistent one.
+        failure_reason: The reason of the last pod's failure, if the message does not report every device.
+        failure_detail: A sentence about that failure.
+        missing: Whether the Job does not exist.
+        started_at: The start of the first pod.
+        pod_seconds: The running time of all pods.
     """
 
     message: OutcomeMessage | None = None
@@ -36,47 +43,54 @@ class JobResult:
     pod_seconds: int = 0
 
 
-def result_from_pods(pods: Iterable[PodView], devices: int) -> JobResult:
-    """What the terminal pods of one Job say.
+def result_from_pods(pods: Iterable[PodView], device_count: int) -> JobResult:
+    """Return the result of a scoring Job.
 
-    The newest pod with a message that holds together speaks for the Job: a retried pod repeats what earlier ones did.
-    For devices it does not speak of, `death` says how the very last pod ended.
+    The message is that of the newest pod with a consistent one, because a retried pod reports the devices of earlier
+    pods, too. The failure is that of the last pod.
+
+    Args:
+        pods: The terminated pods of the Job.
+        device_count: The number of devices of the Job.
     """
     ordered = sorted(pods, key=lambda pod: (pod.metadata.creation_timestamp, pod.metadata.name))
     if not ordered:
-        return JobResult(failure_reason="JobLost", failure_detail="the Job's pods are gone")
+        return JobResult(failure_reason="JobLost", failure_detail=PODS_DELETED)
     starts = [start for pod in ordered if (start := _parse_time(pod.status.start_time))]
     result = JobResult(started_at=min(starts, default=None), pod_seconds=sum(map(_pod_seconds, ordered)))
     for pod in reversed(ordered):
         ended = pod.scorer.terminated
-        message = parse_outcome_message(ended.message, devices) if ended and ended.message else None
+        message = parse_outcome_message(ended.message, device_count) if ended and ended.message else None
         if message is not None:
-            death, detail = ("", "") if message.is_complete_for(devices) else _pod_failure(ordered[-1])
-            return replace(result, message=message, failure_reason=death, failure_detail=detail)
-    death, detail = _pod_failure(ordered[-1])
-    return replace(result, failure_reason=death, failure_detail=detail)
+            reason, detail = ("", "") if message.is_complete_for(device_count) else _pod_failure(ordered[-1])
+            return replace(result, message=message, failure_reason=reason, failure_detail=detail)
+    reason, detail = _pod_failure(ordered[-1])
+    return replace(result, failure_reason=reason, failure_detail=detail)
 
 
 def _pod_seconds(pod: PodView) -> int:
-    """Seconds from a pod's start, when its place on the node was taken, to the end of its container."""
+    """Return the seconds from a pod's start, when it reserves its resources, to the end of its container."""
     ended = pod.scorer.terminated
     start, end = _parse_time(pod.status.start_time), _parse_time(ended.finished_at if ended else None)
     return max(int((end - start).total_seconds()), 0) if start and end else 0
 
 
 def last_pod_failure(pods: Iterable[PodView]) -> JobResult:
-    """How the last pod of a Job ended that owes no message: what stands in its place is the end of its log."""
+    """Return the failure of a Job without an outcome message: the detail is the last line of the last pod's log.
+
+    A pod with `terminationMessagePolicy: FallbackToLogsOnError` has the end of its log as its termination message.
+    """
     last = max(pods, key=lambda pod: (pod.metadata.creation_timestamp, pod.metadata.name), default=None)
     if last is None:
-        return JobResult(failure_reason="JobLost", failure_detail="the Job's pods are gone")
-    death, detail = _pod_failure(last)
+        return JobResult(failure_reason="JobLost", failure_detail=PODS_DELETED)
+    reason, detail = _pod_failure(last)
     ended = last.scorer.terminated
     lines = ended.message.strip().splitlines() if ended else []
-    return JobResult(failure_reason=death, failure_detail=_log_message(lines[-1]) if lines else detail)
+    return JobResult(failure_reason=reason, failure_detail=_log_message(lines[-1]) if lines else detail)
 
 
 def _log_message(line: str) -> str:
-    """A line of the scorer's log: its message, or the line as it is."""
+    """Return the message of a line of the scorer's log, or the line itself."""
     try:
         found = msgspec.json.decode(line, type=dict[str, Any]).get("message")
     except (msgspec.MsgspecError, UnicodeError):
@@ -85,7 +99,7 @@ def _log_message(line: str) -> str:
 
 
 def pending_reason(pods: Sequence[PodView]) -> tuple[str, str] | None:
-    """The reason and message that keep pods from starting: the first container's or scheduler's complaint."""
+    """Return the reason and the message of the first pod that cannot start, from its container or the scheduler."""
     for pod in pods:
         waiting = pod.scorer.waiting
         if waiting and waiting.reason not in ("", "ContainerCreating", "PodInitializing"):
@@ -97,14 +111,14 @@ def pending_reason(pods: Sequence[PodView]) -> tuple[str, str] | None:
 
 
 def _pod_failure(pod: PodView) -> tuple[str, str]:
-    """The typed reason and a detail of how a pod ended that left no message."""
+    """Return the reason and a detail of the failure of a pod without a complete message."""
     state, status = pod.scorer, pod.status
     if state.waiting and state.waiting.reason in IMAGE_PULL_REASONS:
         return "ImagePull", sanitize(state.waiting.message or state.waiting.reason)
     if status.reason in ("DeadlineExceeded", "Evicted"):
-        return status.reason, sanitize(status.message or f"the pod was ended: {status.reason}")
+        return status.reason, sanitize(status.message or f"the pod was terminated: {status.reason}")
     if state.terminated is None:
-        return "Unknown", sanitize(status.message or "the pod ended without its container's state")
+        return "Unknown", sanitize(status.message or "the pod ended without a container state")
     if state.terminated.reason == "OOMKilled":
         return "OOMKilled", "the container ran out of memory"
     code = state.terminated.exit_code

@@ -1,11 +1,11 @@
-"""How far a run has come: sets of positions by outcome and reason, open Jobs, counters, clocks. Pure.
+"""The progress of a run: sets of positions by outcome and reason, batches, counters and the clock.
 
-One ConfigMap per run holds it, compressed (key `progress`: zlib over JSON). It is written by compare-and-swap and it,
-not any Job, says what is done: status derives from it, a Job may vanish once it is in here, and a device that is in
-here is never run again. Creating that ConfigMap is also what freezes the run: it names the ConfigMaps of the device
-list and keeps the fleet's layout as it was, to be compared.
+The progress of a run is one ConfigMap (key `progress`, zlib over JSON), written with optimistic concurrency. Progress,
+not a Job, is the record of what is done. The status derives from it, a Job may be deleted once its result is recorded,
+and a device with a recorded outcome is not scored again. The create of the ConfigMap also fixes the run: it names the
+ConfigMaps of the device list, and holds the fleet's storage layout for comparison.
 
-A position is in exactly one place: an outcome, the Job of an open batch, the queue of later rounds, or `waiting`.
+Each position is in exactly one place: an outcome, an open batch, a queued batch, or `waiting`.
 """
 
 import zlib
@@ -16,13 +16,16 @@ from typing import Any
 
 import msgspec
 
-from scoring_operator.api.intervals import EMPTY, Intervals
+from scoring_operator.api.intervals import EMPTY, Position, Positions
+from scoring_operator.contract.outcome_message import OUTCOMES as REPORTED_OUTCOMES
 from scoring_operator.contract.outcome_message import Results
 from scoring_operator.errors import InvalidProgress
 
 FORMAT_VERSION = 1
-CIRCUIT_BREAKER_THRESHOLD = 20  # Jobs in a row that failed for storage or identity, after which one at a time probes
-_MAX_BYTES = 64 * 2**20  # of decoded progress; a hundred thousand devices need less than one
+OUTCOMES = (*REPORTED_OUTCOMES, "notRun")
+CIRCUIT_BREAKER_THRESHOLD = 20  # consecutive Jobs that failed with a transient reason
+MAX_SAMPLES = 20  # of each kind, as in the schema of the CRD
+_MAX_BYTES = 64 * 2**20  # of decoded progress; 100,000 devices need less than 1 MiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +33,14 @@ class Batch:
     """The positions that one Job covers in one round.
 
     Attributes:
-        positions: which devices, by position in the frozen list.
-        round: 0, or how often these positions were given to a new Job before.
-        tries: rounds that ended in something passing (storage, identity, image pull).
-        losses: rounds whose Job vanished or ended without leaving a word.
-        created: whether its Job was seen; a mark alone does not say so.
+        positions: The positions.
+        round: The number of earlier Jobs that covered these positions.
+        attempts: The number of earlier rounds that failed with a transient reason.
+        lost_jobs: The number of earlier rounds whose Job ended without a result.
+        created: Whether the Job is known to have existed; a reserved batch may not have one yet.
     """
 
-    positions: Intervals
+    positions: Positions
     round: int = 0
     attempts: int = 0
     lost_jobs: int = 0
@@ -45,15 +48,15 @@ class Batch:
 
 
 class RunSnapshot(msgspec.Struct, frozen=True, rename="camel"):
-    """What was fixed when the run began.
+    """The facts that are fixed when the run begins.
 
     Attributes:
-        fleet: the fleet's storage and layout as the administrator's file had them; only compared (freezing.entrusted).
-        lists: names of the ConfigMaps that hold the device list, in order.
-        devices_per_job: the number in force (Auto resolved).
-        without_model: how many devices send data but have no model, and some of them.
-        unreadable: how many blob names denote no device, and some of them.
-        rebuilt: the first progress was lost, so any batch may have been run already.
+        fleet: The fleet's storage layout at that time; it is compared and never used (see admission).
+        device_list_names: The names of the ConfigMaps that hold the device list, in order.
+        devices_per_job: The number of devices in a batch, with Auto resolved.
+        without_model: The number of devices with readings but without a model, and some of their ids.
+        invalid_names: The number of blob names that do not denote a device, and some of them.
+        rebuilt: Whether the first progress was lost, so that each batch may have been scored already.
     """
 
     fleet: dict[str, Any]
@@ -65,14 +68,14 @@ class RunSnapshot(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class RunClock(msgspec.Struct, frozen=True, rename="camel"):
-    """The run's own time, in seconds, which stands still while it is queued or suspended.
+    """A stopwatch that stops while the run is queued or suspended. All times are those of the API server.
 
     Attributes:
-        started: server time at which the run first ran.
-        ran: seconds it had run when it last stood still.
-        since: server time since which it runs; None while it stands still.
-        first_pod: the first pod's start, as server time and on the run's own clock.
-        progressed: server time of the last outcome.
+        started: The time at which the run first ran.
+        accumulated: The seconds up to the last stop.
+        since: The time of the last start; None while the clock is stopped.
+        first_pod: The start of the first pod, as a time and as seconds on this clock.
+        progressed: The time of the last outcome.
     """
 
     started: datetime | None = None
@@ -82,26 +85,26 @@ class RunClock(msgspec.Struct, frozen=True, rename="camel"):
     progressed: datetime | None = None
 
     def elapsed(self, now: datetime) -> float:
-        """Seconds the run has run."""
+        """Return the seconds on this clock."""
         return self.accumulated + (max((now - self.since).total_seconds(), 0.0) if self.since else 0.0)
 
     def resumed(self, now: datetime) -> "RunClock":
-        """The clock going."""
+        """Return the clock running."""
         if self.since is not None:
             return self
         return msgspec.structs.replace(self, since=now, started=self.started or now)
 
     def shifted(self, seconds: float) -> "RunClock":
-        """The clock where the API server's was set forward (or back) by so many seconds: no time has passed in them."""
+        """Return the clock after the API server's clock was set forward (or back) by some seconds."""
         return msgspec.structs.replace(self, since=self.since + timedelta(seconds=seconds)) if self.since else self
 
     def stopped(self, now: datetime) -> "RunClock":
-        """The clock standing still."""
+        """Return the clock stopped."""
         return self if self.since is None else msgspec.structs.replace(self, accumulated=self.elapsed(now), since=None)
 
 
 class Completion(msgspec.Struct, frozen=True):
-    """How the run ended; once saved it never changes."""
+    """The end of a run, which never changes once it is saved."""
 
     condition: str  # Complete or Failed
     reason: str
@@ -111,53 +114,77 @@ class Completion(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Progress:
-    """The whole of a run's progress; see the module's words."""
+    """The progress of a run.
+
+    Attributes:
+        snapshot: The facts that are fixed when the run begins.
+        total: The number of devices.
+        waiting: The positions that were never in a batch.
+        outcomes: The positions by outcome.
+        reasons: The failed positions by reason.
+        queued_batches: The batches of later rounds that are not reserved yet.
+        open_batches: The reserved batches without a recorded result, by the name of their Job.
+        results: The sums over the devices that were scored.
+        top_anomalies: The most anomalous devices: position, rows, anomalies.
+        failure_samples: Some failed devices: position, reason, message.
+        clock: The clock of the run.
+        pod_seconds: The running time of the pods of evaluated Jobs.
+        consecutive_failures: The number of consecutive Jobs that failed with a transient reason.
+        slow_warning_sent: Whether an event has reported that the run exceeds its window.
+        completion: The end of the run; None while the run is active.
+    """
 
     snapshot: RunSnapshot
     total: int
-    waiting: Intervals
-    outcomes: Mapping[str, Intervals] = field(default_factory=dict)
-    reasons: Mapping[str, Intervals] = field(default_factory=dict)
+    waiting: Positions
+    outcomes: Mapping[str, Positions] = field(default_factory=dict)
+    reasons: Mapping[str, Positions] = field(default_factory=dict)
     queued_batches: tuple[Batch, ...] = ()
     open_batches: Mapping[str, Batch] = field(default_factory=dict)
     results: Results = field(default_factory=Results)
-    top_anomalies: tuple[tuple[int, int, int], ...] = ()
-    failure_samples: tuple[tuple[int, str, str], ...] = ()
+    top_anomalies: tuple[tuple[Position, int, int], ...] = ()
+    failure_samples: tuple[tuple[Position, str, str], ...] = ()
     clock: RunClock = field(default_factory=RunClock)
-    pod_seconds: int = 0  # that pods of judged Jobs ran
-    consecutive_failures: int = 0  # Jobs in a row that failed for storage or identity
-    slow_warning_sent: bool = False  # an event said that the run will not fit its window
+    pod_seconds: int = 0
+    consecutive_failures: int = 0
+    slow_warning_sent: bool = False
     completion: Completion | None = None
 
     def count(self, outcome: str) -> int:
-        """How many devices have this outcome."""
+        """Return the number of devices with this outcome."""
         return len(self.outcomes.get(outcome, EMPTY))
 
     @property
     def circuit_open(self) -> bool:
-        """Whether so many Jobs in a row failed for storage or identity that only one at a time is tried."""
+        """Whether the circuit breaker limits the run to one active Job."""
         return self.consecutive_failures >= CIRCUIT_BREAKER_THRESHOLD
 
     @property
     def recorded(self) -> int:
-        """How many devices have an outcome."""
+        """The number of devices with an outcome."""
         return sum(map(len, self.outcomes.values()))
 
 
-def new_progress(snapshot: RunSnapshot, total: int, already_scored: Intervals) -> Progress:
-    """The progress of a run whose device list of `total` devices has just been frozen."""
+def new_progress(snapshot: RunSnapshot, total: int, already_scored: Positions) -> Progress:
+    """Create the progress of a run that begins.
+
+    Args:
+        snapshot: The facts that are fixed now.
+        total: The number of devices.
+        already_scored: The positions with complete predictions, which get no Job.
+    """
     outcomes = {"alreadyScored": already_scored} if already_scored else {}
     return Progress(
-        snapshot=snapshot, total=total, waiting=Intervals.range_to(total) - already_scored, outcomes=outcomes
+        snapshot=snapshot, total=total, waiting=Positions.range_to(total) - already_scored, outcomes=outcomes
     )
 
 
 def finish(progress: Progress, completion: Completion) -> Progress:
-    """The progress of a run that ends now: what has no outcome was not run."""
-    done = EMPTY
+    """Return the progress of a run that ends now: devices without an outcome get the outcome notRun."""
+    done: Positions = EMPTY
     for positions in progress.outcomes.values():
         done = done | positions
-    left = Intervals.range_to(progress.total) - done
+    left = Positions.range_to(progress.total) - done
     outcomes = {**progress.outcomes, "notRun": left} if left else progress.outcomes
     clock = progress.clock.stopped(completion.time)
     return replace(
@@ -172,7 +199,7 @@ def finish(progress: Progress, completion: Completion) -> Progress:
 
 
 def encode(progress: Progress) -> bytes:
-    """The bytes of the progress ConfigMap."""
+    """Return the content of the progress ConfigMap."""
     document = {
         "v": FORMAT_VERSION,
         "frozen": progress.snapshot,
@@ -195,10 +222,10 @@ def encode(progress: Progress) -> bytes:
 
 
 def decode(data: bytes) -> Progress:
-    """Read the bytes of a progress ConfigMap.
+    """Parse the content of a progress ConfigMap.
 
     Raises:
-        ProgressInvalidError: damaged, edited so that it does not hold together, or written by a newer operator.
+        InvalidProgress: The content is damaged, inconsistent, or written by a newer operator.
     """
     try:
         document = msgspec.json.decode(zlib.decompressobj().decompress(data, _MAX_BYTES))
@@ -206,14 +233,14 @@ def decode(data: bytes) -> Progress:
             Progress(
                 snapshot=_decode_snapshot(document),
                 total=document["total"],
-                waiting=Intervals.parse(document["waiting"]),
+                waiting=Positions.parse(document["waiting"]),
                 outcomes=_decode_sets(document["outcomes"]),
                 reasons=_decode_sets(document["reasons"]),
                 queued_batches=tuple(_decode_batch(entry) for entry in document["queue"]),
                 open_batches={name: _decode_batch(entry) for name, entry in document["open"].items()},
                 results=msgspec.convert(document["results"], Results),
-                top_anomalies=msgspec.convert(document["top"], tuple[tuple[int, int, int], ...]),
-                failure_samples=msgspec.convert(document["samples"], tuple[tuple[int, str, str], ...]),
+                top_anomalies=msgspec.convert(document["top"], tuple[tuple[Position, int, int], ...]),
+                failure_samples=msgspec.convert(document["samples"], tuple[tuple[Position, str, str], ...]),
                 clock=msgspec.convert(document["clock"], RunClock),
                 pod_seconds=document["podSeconds"],
                 consecutive_failures=document["streak"],
@@ -226,30 +253,30 @@ def decode(data: bytes) -> Progress:
 
 
 def _validated(progress: Progress) -> Progress:
-    """The progress, if every position is in exactly one place and nothing speaks of others."""
+    """Check that each position is in exactly one place and that samples have valid positions; return the progress."""
     batches = [*progress.queued_batches, *progress.open_batches.values()]
     places = [progress.waiting, *progress.outcomes.values(), *(batch.positions for batch in batches)]
-    every = Intervals.from_spans(span for place in places for span in place.spans)
+    every = Positions.from_spans(span for place in places for span in place.spans)
     named = [at for at, *_ in (*progress.top_anomalies, *progress.failure_samples)]
-    if sum(map(len, places)) != progress.total or every != Intervals.range_to(progress.total):
-        raise ValueError("its positions are not those of its devices, once each")
+    if sum(map(len, places)) != progress.total or every != Positions.range_to(progress.total):
+        raise ValueError("each position must be in exactly one place")
     if not all(0 <= at < progress.total for at in named):
-        raise ValueError("it names devices that it does not have")
+        raise ValueError("a sample has a position that does not exist")
     return progress
 
 
 def _decode_snapshot(document: Mapping[str, Any]) -> RunSnapshot:
     if document["v"] != FORMAT_VERSION:
-        raise ValueError(f"format {document['v']}, and this operator reads {FORMAT_VERSION}")
+        raise ValueError(f"its format is {document['v']}; this operator reads format {FORMAT_VERSION}")
     return msgspec.convert(document["frozen"], RunSnapshot)
 
 
-def _encode_sets(sets: Mapping[str, Intervals]) -> dict[str, str]:
+def _encode_sets(sets: Mapping[str, Positions]) -> dict[str, str]:
     return {key: str(positions) for key, positions in sets.items() if positions}
 
 
-def _decode_sets(texts: Mapping[str, str]) -> dict[str, Intervals]:
-    return {key: Intervals.parse(text) for key, text in texts.items()}
+def _decode_sets(texts: Mapping[str, str]) -> dict[str, Positions]:
+    return {key: Positions.parse(text) for key, text in texts.items()}
 
 
 def _encode_batch(batch: Batch) -> list[Any]:
@@ -257,5 +284,5 @@ def _encode_batch(batch: Batch) -> list[Any]:
 
 
 def _decode_batch(entry: list[Any]) -> Batch:
-    positions, round_, tries, losses, created = entry
-    return Batch(Intervals.parse(positions), round_, tries, losses, bool(created))
+    positions, round_, attempts, lost_jobs, created = entry
+    return Batch(Positions.parse(positions), round_, attempts, lost_jobs, bool(created))

@@ -1,0 +1,122 @@
+import pytest
+
+from scoring_operator.api.conditions import Condition
+from scoring_operator.api.intervals import ArgIndex, ArgIndexes
+from scoring_operator.api.views import ContainerState, PodStatusView, PodView
+from scoring_operator.contract.outcome_message import REASONS
+from scoring_operator.planner.job_results import TRANSIENT_REASONS, last_pod_failure, pending_reason, result_from_pods
+from tests.testkit.builders import a_message, a_pod
+
+
+@pytest.mark.parametrize(
+    ("pod", "reason"),
+    [
+        (a_pod(code=137, reason="OOMKilled"), "OOMKilled"),
+        (a_pod(code=64), "ConfigurationInvalid"),
+        (a_pod(code=75), "StorageUnavailable"),
+        (a_pod(code=139), "Unknown"),
+        (a_pod(code=1, message="Traceback"), "Unknown"),
+        (a_pod(pod_reason="DeadlineExceeded"), "DeadlineExceeded"),
+        (a_pod(pod_reason="Evicted"), "Evicted"),
+        (a_pod(pod_reason="DeadlineExceeded", waiting="ImagePullBackOff"), "ImagePull"),
+    ],
+)
+def test_pod_without_a_message_has_a_failure_reason(pod: PodView, reason: str) -> None:
+    assert result_from_pods([pod], 1).failure_reason == reason
+
+
+def test_job_without_pods_is_lost() -> None:
+    assert result_from_pods([], 1).failure_reason == "JobLost"
+
+
+def test_newest_message_is_the_jobs() -> None:
+    old = a_pod(code=75, message=a_message(1, outcomes={}, transient={"StorageUnavailable": "0"}))
+    new = a_pod(message=a_message(1), created="2026-11-24T12:05:00Z")
+    result = result_from_pods([new, old], 1)
+    assert result.message is not None
+    assert result.message.is_complete_for(1)
+    assert result.failure_reason == ""
+
+
+def test_earlier_message_is_kept_with_the_failure_of_the_last_pod() -> None:
+    old = a_pod(code=75, message=a_message(2, outcomes={"scored": "0"}))
+    dead = a_pod(code=137, reason="OOMKilled", created="2026-11-24T12:05:00Z")
+    result = result_from_pods([old, dead], 2)
+    assert result.message is not None
+    assert result.message.outcomes == {"scored": ArgIndexes.from_positions([ArgIndex(0)])}
+    assert result.failure_reason == "OOMKilled"
+
+
+def test_pending_reason_is_that_of_the_waiting_container() -> None:
+    assert pending_reason([a_pod(waiting="CreateContainerConfigError")]) == (
+        "CreateContainerConfigError",
+        "CreateContainerConfigError says why",
+    )
+    assert pending_reason([a_pod(waiting="ContainerCreating")]) is None
+    assert a_pod(waiting="ContainerCreating").scorer != ContainerState()
+
+
+def test_transient_reasons_are_in_the_closed_list() -> None:
+    assert set(REASONS) > TRANSIENT_REASONS
+
+
+@pytest.mark.parametrize(
+    ("log", "detail"),
+    [
+        ('{"level":"info","message":"read 3"}\n{"level":"error","message":"no such container"}\n', "no such container"),
+        ("Traceback\n  ...\nMemoryError\n", "MemoryError"),
+        ('{"level":"error"}', '{"level":"error"}'),
+        ('{"message":{}}', '{"message":{}}'),
+        ("[" * 9999, "[" * 200),
+        (" \n", "exit code 75 without a message"),
+        ("", "exit code 75 without a message"),
+    ],
+)
+def test_failure_of_a_report_is_the_last_line_of_its_log(log: str, detail: str) -> None:
+    result = last_pod_failure([a_pod(created="2026-11-24T12:00:00Z", code=1), a_pod(code=75, message=log)])
+    assert (result.failure_reason, result.failure_detail) == ("StorageUnavailable", detail)
+
+
+@pytest.mark.parametrize("pods", [[], [a_pod(pod_reason="Evicted")]])
+def test_failure_of_a_report_without_a_log_is_that_of_its_pod(pods: list[PodView]) -> None:
+    assert last_pod_failure(pods).failure_reason == ("Evicted" if pods else "JobLost")
+
+
+def a_waiting_pod(**condition: str) -> PodView:
+    return PodView(status=PodStatusView(phase="Pending", conditions=(Condition(**condition),)))
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        (
+            {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no nodes"},
+            "Unschedulable",
+        ),
+        ({"type": "PodScheduled", "status": "False"}, "Unschedulable"),
+        ({"type": "PodScheduled", "status": "True"}, None),
+        ({"type": "Ready", "status": "False", "reason": "ContainersNotReady"}, None),
+    ],
+)
+def test_pending_reason_is_that_of_the_scheduler(condition: dict[str, str], expected: str | None) -> None:
+    found = pending_reason([a_waiting_pod(**condition)])
+    assert (found[0] if found else None) == expected
+
+
+def test_pod_without_a_container_state_has_reason_unknown() -> None:
+    assert result_from_pods([PodView(status=PodStatusView(phase="Failed"))], 1).failure_reason == "Unknown"
+
+
+def test_invalid_start_time_is_none() -> None:
+    assert result_from_pods([a_pod(started="soon", message=a_message(1))], 1).started_at is None
+
+
+def test_pod_seconds_of_a_job_are_summed() -> None:
+    pods = [
+        a_pod(code=75),
+        a_pod(code=75, started="2026-11-24T12:01:00Z", finished="2026-11-24T12:02:00Z"),
+        a_pod(finished=None),
+        a_pod(pod_reason="Evicted"),
+        a_pod(message=a_message(1), started="2026-11-24T12:00:10Z"),
+    ]
+    assert result_from_pods(pods, 1).pod_seconds == 7 + 60
