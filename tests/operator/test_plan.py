@@ -4,14 +4,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from scoring_operator.api.intervals import Intervals
-from scoring_operator.api.scoringrun import resolve_limit
+from scoring_operator.api.intervals import Positions
 from scoring_operator.contract.outcome_message import parse_outcome_message
 from scoring_operator.planner.job_results import JobResult
 from scoring_operator.planner.plan import make_plan, needs_inspection
 from scoring_operator.planner.progress import Completion, Progress, finish
 from scoring_operator.planner.types import Blocker, Observation, Plan
-from tests.operator.builders import NOW, a_job, a_message, a_progress, a_run, later
+from tests.testkit.builders import NOW, a_job, a_message, a_progress, a_run, later
 
 
 def going(progress: Progress, **spec: Any) -> Plan:
@@ -19,7 +18,7 @@ def going(progress: Progress, **spec: Any) -> Plan:
 
 
 def with_outcomes(progress: Progress, **texts: str) -> Progress:
-    outcomes = {outcome: Intervals.parse(text) for outcome, text in texts.items()}
+    outcomes = {outcome: Positions.parse(text) for outcome, text in texts.items()}
     left = progress.waiting
     for positions in outcomes.values():
         left = left - positions
@@ -78,13 +77,6 @@ def test_what_has_no_outcome_at_the_end_was_not_run() -> None:
     assert decided.progress is not None
     assert decided.progress.count("notRun") == 6
     assert decided.save
-
-
-@pytest.mark.parametrize(
-    ("value", "total", "limit"), [("5%", 12, 1), ("0%", 9, 0), ("0.5%", 1000, 5), (3, 1, 3), ("100%", 7, 7)]
-)
-def test_a_percentage_is_rounded_up(value: int | str, total: int, limit: int) -> None:
-    assert resolve_limit(value, total) == limit
 
 
 def test_the_pending_deadline_counts_until_the_first_pod_and_the_active_one_from_it() -> None:

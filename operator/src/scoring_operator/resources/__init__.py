@@ -1,4 +1,4 @@
 """Manifests and status that the operator writes: Jobs, ConfigMaps, events, conditions.
 
-The controller decides when they are written and kube sends them.
+The controller decides when to write them, and kube sends them.
 """

@@ -1,18 +1,26 @@
-"""The small objects that the operator writes beside Jobs: ConfigMaps of a run, and events. Pure."""
+"""The ConfigMaps of a run: manifest, content and owner."""
 
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from typing import Any
 
 from scoring_operator.api import names
-from scoring_operator.api.scoringrun import ScoringRun
+from scoring_operator.api.scoringrun import RunRef
 
 PROGRESS_KEY = "progress"
 DEVICES_KEY = "devices"
 
 
-def config_map(run: ScoringRun, name: str, key: str, content: bytes, *, resource_version: str = "") -> dict[str, Any]:
-    """A ConfigMap of the run with one binary key; with `resource_version` it replaces just that version."""
+def config_map(run: RunRef, name: str, key: str, content: bytes, *, resource_version: str = "") -> dict[str, Any]:
+    """Return the manifest of a ConfigMap with one binary key.
+
+    Args:
+        run: The owner.
+        name: The name of the ConfigMap.
+        key: The key.
+        content: The value.
+        resource_version: The version that an update replaces; empty for a create.
+    """
     metadata: dict[str, Any] = {
         "name": name,
         "namespace": run.namespace,
@@ -30,16 +38,16 @@ def config_map(run: ScoringRun, name: str, key: str, content: bytes, *, resource
 
 
 def config_map_content(config_map_: Mapping[str, Any], key: str) -> bytes:
-    """The bytes under a key of a ConfigMap; b'' where there are none."""
+    """Return the value of a key of a ConfigMap; b'' if the key does not exist."""
     return b64decode((config_map_.get("binaryData") or {}).get(key, ""))
 
 
-def is_owned_by(run: ScoringRun, item: Mapping[str, Any]) -> bool:
-    """Whether an object belongs to the run."""
+def is_owned_by(run: RunRef, item: Mapping[str, Any]) -> bool:
+    """Return True if an owner reference of the object is the run."""
     return any(owner.get("uid") == run.uid for owner in item["metadata"].get("ownerReferences") or ())
 
 
 def describe_owner(item: Mapping[str, Any]) -> str:
-    """Whose an object is, for people."""
+    """Return the kind and name of an object's first owner, for messages."""
     owners = item["metadata"].get("ownerReferences") or ()
-    return f"{owners[0].get('kind')} {owners[0].get('name')}" if owners else "nobody we know"
+    return f"{owners[0].get('kind')} {owners[0].get('name')}" if owners else "no known owner"

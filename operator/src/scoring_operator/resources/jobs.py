@@ -1,7 +1,7 @@
-"""The Job of a batch, and that of the report: their manifests. Pure.
+"""Manifests of the scoring Job of a batch and of the report Job of a run.
 
-Everything that decides where a pod runs, as whom, and what it may touch comes from the fleet or from the operator's
-own settings; a ScoringRun contributes numbers, a window, tags and device ids, and those only as arguments.
+The fleet and the operator's settings decide where a pod runs, with which account, and what it may access. A ScoringRun
+contributes numbers, a window, tags and device ids, and its texts only as arguments.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,29 +9,33 @@ from dataclasses import dataclass
 from typing import Any
 
 from scoring_operator.api import names
-from scoring_operator.api.fleets import Fleet, scorer_resources
+from scoring_operator.api.fleets import Fleet
 from scoring_operator.api.scoringrun import ScoringRun
 from scoring_operator.contract.command import (
+    CONTAINER_NAME,
     EXIT_CONFIGURATION,
     EXIT_PERMANENT,
+    PROGRESS_FILE,
     REPORT_DEADLINE_SECONDS,
     RUN_FOLDER,
+    device_list_file,
     escape_argument,
     report_arguments,
     score_arguments,
     scorer_environment,
 )
 from scoring_operator.planner.progress import Batch
+from scoring_operator.resources.config_maps import DEVICES_KEY, PROGRESS_KEY
 
-IMAGE_PULL_ALLOWANCE_SECONDS = 600  # seconds; a pod's activeDeadlineSeconds counts the pull of its image
-MIN_JOB_TTL_SECONDS = 86_400  # seconds; the Job's own TTL is a backstop, it must not be what removes unrecorded Jobs
+IMAGE_PULL_ALLOWANCE_SECONDS = 600  # a pod's activeDeadlineSeconds includes the pull of its image
+MIN_JOB_TTL_SECONDS = 86_400  # the operator deletes Jobs; their TTL must not delete a Job whose result is not recorded
 SCRATCH_SIZE_LIMIT = "1Gi"  # of /tmp, the only writable folder
 USER_ID = 65532
 
 
 @dataclass(frozen=True, slots=True)
 class ScorerImage:
-    """The scorer image and how the kubelet gets it: the operator's settings, never a run's."""
+    """The scorer's image and its pull settings, from the operator's settings."""
 
     image: str
     pull_policy: str = "IfNotPresent"
@@ -41,15 +45,15 @@ class ScorerImage:
 def build_job(
     run: ScoringRun, fleet: Fleet, image: ScorerImage, *, name: str, batch: Batch, devices: Sequence[str]
 ) -> dict[str, Any]:
-    """The manifest of the Job that scores a batch.
+    """Return the manifest of a scoring Job.
 
     Args:
-        run: whose Job it is.
-        fleet: the fleet's settings as frozen with the run.
-        image: the scorer's image.
-        name: the Job's name.
-        batch: the positions it covers and its round.
-        devices: the ids at these positions, in ascending order of position.
+        run: The run.
+        fleet: The fleet of the run.
+        image: The scorer's image.
+        name: The name of the Job.
+        batch: The batch.
+        devices: The ids of the batch's devices, in ascending order of position.
     """
     labels = {
         names.COMPONENT_LABEL: "scorer",
@@ -65,18 +69,18 @@ def build_job(
 def build_report_job(
     run: ScoringRun, fleet: Fleet, image: ScorerImage, *, device_list_names: Sequence[str]
 ) -> dict[str, Any]:
-    """The manifest of the Job that reports on the run's window: a scorer's pod, with the run's ConfigMaps as files.
+    """Return the manifest of a report Job: a scorer pod with the run's ConfigMaps as files.
 
     Args:
-        run: an ended run.
-        fleet: the fleet's settings as frozen with the run.
-        image: the scorer's image.
-        lists: names of the ConfigMaps of the device list, in order.
+        run: The run, which has ended.
+        fleet: The fleet of the run.
+        image: The scorer's image.
+        device_list_names: The names of the ConfigMaps of the device list, in order.
     """
-    files = [(name, "devices", f"devices-{part}") for part, name in enumerate(device_list_names)]
-    files.append((names.progress_config_map_name(run), "progress", "progress"))
+    files = [(name, DEVICES_KEY, device_list_file(part)) for part, name in enumerate(device_list_names)]
+    files.append((names.progress_config_map_name(run), PROGRESS_KEY, PROGRESS_FILE))
     sources = [
-        # Optional: where one is gone, the report says so and ends, instead of waiting for it.
+        # Without `optional`, the pod waits for a deleted ConfigMap; with it, the report command fails at once.
         {"configMap": {"name": name, "items": [{"key": key, "path": path}], "optional": True}}
         for name, key, path in files
     ]
@@ -84,7 +88,7 @@ def build_report_job(
     pod["volumes"].append({"name": "run", "projected": {"sources": sources}})
     scorer = pod["containers"][0]
     scorer["volumeMounts"].append({"name": "run", "mountPath": RUN_FOLDER, "readOnly": True})
-    scorer["terminationMessagePolicy"] = "FallbackToLogsOnError"  # it writes no message; its last line says what failed
+    scorer["terminationMessagePolicy"] = "FallbackToLogsOnError"  # it writes no outcome message
     job = _job_manifest(run, fleet, names.report_job_name(run), {names.COMPONENT_LABEL: "report"}, {}, pod)
     job["spec"]["activeDeadlineSeconds"] = REPORT_DEADLINE_SECONDS
     return job
@@ -112,14 +116,16 @@ def _job_manifest(
         "spec": {
             "backoffLimit": run.spec.backoff_limit,
             "ttlSecondsAfterFinished": max(run.spec.ttl_seconds_after_finished, MIN_JOB_TTL_SECONDS),
+            # KEP-3939: a replacement starts after the end of its predecessor, so two pods never score one batch.
             "podReplacementPolicy": "Failed",
+            # KEP-3329: an eviction does not count as a failure, and a permanent failure is not retried.
             "podFailurePolicy": {
                 "rules": [
                     {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
                     {
                         "action": "FailJob",
                         "onExitCodes": {
-                            "containerName": "scorer",
+                            "containerName": CONTAINER_NAME,
                             "operator": "In",
                             "values": [EXIT_CONFIGURATION, EXIT_PERMANENT],
                         },
@@ -140,7 +146,7 @@ def _job_manifest(
 def _pod_spec(
     run: ScoringRun, fleet: Fleet, image: ScorerImage, arguments: Sequence[str], deadline: int | None
 ) -> dict[str, Any]:
-    scorer, resources = fleet.scorer, scorer_resources(run, fleet)
+    scorer, resources = fleet.scorer, fleet.resources_for(run)
     pod: dict[str, Any] = {
         "restartPolicy": "Never",
         "activeDeadlineSeconds": deadline,
@@ -156,11 +162,11 @@ def _pod_spec(
         },
         "containers": [
             {
-                "name": "scorer",
+                "name": CONTAINER_NAME,
                 "image": image.image,
                 "imagePullPolicy": image.pull_policy,
                 "args": [escape_argument(argument) for argument in arguments],
-                # Of two variables of one name the last counts: the fleet's own settings stand.
+                # The last of two variables with one name wins, so extraEnv cannot override the fleet's settings.
                 "env": [*scorer.extra_env, *scorer_environment(fleet)],
                 "resources": {"requests": resources.requests, "limits": resources.limits},
                 "securityContext": {
@@ -169,7 +175,7 @@ def _pod_spec(
                     "capabilities": {"drop": ["ALL"]},
                 },
                 "volumeMounts": [
-                    {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108  # the pod's own emptyDir
+                    {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108  # an emptyDir of the pod
                     *scorer.extra_volume_mounts,
                 ],
             }
@@ -186,5 +192,5 @@ def _pod_spec(
 
 
 def _workload_identity_labels(fleet: Fleet) -> dict[str, str]:
-    """What asks Azure's webhook for a workload identity token."""
+    """Return the label by which the webhook of Azure Workload Identity adds a token."""
     return {"azure.workload.identity/use": "true"} if fleet.storage.auth == "workloadIdentity" else {}

@@ -1,63 +1,63 @@
-"""The status of a run: times, counts, samples; its conditions stand in `conditions`. Pure.
+"""The status of a run: times, counters and samples; the conditions are in run_conditions.
 
-Bounded whatever the number of devices: at most 20 samples of each kind and 16 reasons.
+The size is bounded, whatever the number of devices: at most 20 samples of each kind and 16 reasons.
 """
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from scoring_operator.api.formatting import format_duration, format_time, format_window
+from scoring_operator.api.conditions import MAX_MESSAGE_LENGTH
+from scoring_operator.api.formatting import format_duration, format_time
 from scoring_operator.api.intervals import EMPTY
 from scoring_operator.api.scoringrun import ScoringRun
-from scoring_operator.planner.progress import Progress
-from scoring_operator.planner.types import Observation, Plan
+from scoring_operator.planner.progress import MAX_SAMPLES, OUTCOMES, Progress
+from scoring_operator.planner.types import JobSnapshot, Observation, Plan
 from scoring_operator.resources.run_conditions import run_conditions
 
-OUTCOMES = ("scored", "partial", "empty", "failed", "notRun", "alreadyScored")
-MAX_REASONS = 16
-MAX_SAMPLES = 20
+MAX_REASONS = 16  # as in the schema of the CRD
 
 
 def build_status(run: ScoringRun, plan: Plan, observation: Observation, now: datetime) -> dict[str, Any]:
-    """The whole status of a run after this plan.
+    """Return the whole status of a run.
 
     Args:
-        run: the run, with the status as last written (its conditions keep their transition times).
-        plan: the plan of this pass.
-        seen: what the plan was made from.
-        now: the API server's time.
+        run: The run, with its last status; conditions keep their transition times.
+        plan: The plan of this pass.
+        observation: The observation of this pass.
+        now: The API server's time.
     """
+    progress = observation.state.progress if plan.progress is None else plan.progress
+    conditions = run_conditions(run, plan, progress, now)
     if run.ended:
-        return {**run.status, "conditions": run_conditions(run, plan, now)}
-    progress = plan.progress
+        return {**run.status, "conditions": conditions}
     status: dict[str, Any] = {
         "observedGeneration": run.generation,
         "phase": plan.phase,
-        "message": _message(plan, observation),
-        "window": format_window(run.spec.window),
-        **_times(run, plan, now),
-        "conditions": run_conditions(run, plan, now),
+        "message": _message(plan, progress, observation),
+        "window": run.spec.window.column,
+        **_times(run, plan, progress, now),
+        "conditions": conditions,
     }
     if progress is not None:
-        status |= _counts(progress, observation) | _samples(progress, observation.devices)
-    if _progress_was_lost(run, plan):
-        status |= _preserved_counts(run.status, ended=plan.end is not None)
+        status |= _counts(progress, observation.jobs) | _samples(progress, observation.state.devices)
+    ended = plan.completion is not None
+    if _progress_was_lost(run, progress, ended=ended):
+        status |= _preserved_counts(run.status, ended=ended)
     return status
 
 
-def _progress_was_lost(run: ScoringRun, plan: Plan) -> bool:
-    """Whether progress was lost and what was in it has not been found again: then the old numbers stand."""
-    progress, previous = plan.progress, run.status.get("devices", {})
+def _progress_was_lost(run: ScoringRun, progress: Progress | None, *, ended: bool) -> bool:
+    """Return True if progress was lost and has not been rebuilt yet. The previous counters are then kept."""
     if progress is None:
         return True
-    return (
-        progress.snapshot.rebuilt and not plan.end and progress.recorded < sum(previous.get(key, 0) for key in OUTCOMES)
-    )
+    previous = run.status.get("devices", {})
+    rebuilding = progress.snapshot.rebuilt and not ended
+    return rebuilding and progress.recorded < sum(previous.get(key, 0) for key in OUTCOMES)
 
 
 def _preserved_counts(previous: Mapping[str, Any], *, ended: bool) -> dict[str, Any]:
-    """The numbers as they were; after the end nothing is under way any more."""
+    """Return the previous counters; after the end of the run, unfinished devices are counted as notRun."""
     keys = ("devices", "withoutModel", "results", "podSeconds", "failureReasons", "topAnomalies", "failures")
     kept = {key: previous[key] for key in keys if key in previous}
     if ended and (devices := kept.get("devices")):
@@ -66,40 +66,39 @@ def _preserved_counts(previous: Mapping[str, Any], *, ended: bool) -> dict[str, 
     return kept
 
 
-def _times(run: ScoringRun, plan: Plan, now: datetime) -> dict[str, Any]:
-    """Times that have come, and how long the run took or has taken."""
+def _times(run: ScoringRun, plan: Plan, progress: Progress | None, now: datetime) -> dict[str, Any]:
+    """Return the times of the run, and its duration up to its end or now."""
     keys = ("startTime", "firstPodTime", "lastProgressTime")
     times: dict[str, Any] = {key: datetime.fromisoformat(run.status[key]) for key in keys if key in run.status}
-    if plan.progress is not None:
-        clock = plan.progress.clock
+    if progress is not None:
+        clock = progress.clock
         clock_times = (clock.started, clock.first_pod[0] if clock.first_pod else None, clock.progressed)
         times |= {key: time for key, time in zip(keys, clock_times, strict=True) if time}
-    elif plan.discover:
+    elif plan.discover_devices:
         times.setdefault("startTime", now)
-    if plan.end:
-        times["completionTime"] = plan.end.time
+    if plan.completion:
+        times["completionTime"] = plan.completion.time
     start = times.get("startTime")
     written = {key: format_time(time) for key, time in times.items() if time}
     if start:
-        written["duration"] = format_duration((plan.end.time if plan.end else now) - start)
+        written["duration"] = format_duration((plan.completion.time if plan.completion else now) - start)
     return written
 
 
-def _message(plan: Plan, observation: Observation) -> str:
-    progress = plan.progress
-    if plan.end:
-        return plan.end.message[:1024]
+def _message(plan: Plan, progress: Progress | None, observation: Observation) -> str:
+    if plan.completion:
+        return plan.completion.message[:MAX_MESSAGE_LENGTH]
     if plan.phase == "Queued":
-        return f"waits for run {observation.ahead} to end"
+        return f"waiting for run {observation.allocation.blocked_by} to end"
     if progress is None:
         return "suspended before it began" if plan.phase == "Suspended" else "listing the fleet's devices"
     done = f"{progress.recorded} of {progress.total} devices done"
-    return f"{done}; {plan.trouble.message}"[:1024] if plan.trouble else done
+    return f"{done}; {plan.blocker.message}"[:MAX_MESSAGE_LENGTH] if plan.blocker else done
 
 
-def _counts(progress: Progress, observation: Observation) -> dict[str, Any]:
-    """Devices by outcome, adding up to total; sums; reasons."""
-    active = sum(len(batch.positions) for name, batch in progress.open_batches.items() if observation.has_job(name))
+def _counts(progress: Progress, jobs: JobSnapshot) -> dict[str, Any]:
+    """Return the counters: devices by outcome, which add up to the total, sums over their results, and reasons."""
+    active = sum(len(batch.positions) for name, batch in progress.open_batches.items() if jobs.exists(name))
     devices = {outcome: progress.count(outcome) for outcome in OUTCOMES}
     results = progress.results
     count, samples = progress.snapshot.without_model
@@ -126,7 +125,7 @@ def _counts(progress: Progress, observation: Observation) -> dict[str, Any]:
 
 
 def _most_frequent_reasons(counts: Mapping[str, int]) -> dict[str, int]:
-    """At most 16 keys, the rarest ones joined under Other."""
+    """Return at most 16 counters; the rarest reasons are joined under Other."""
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     if len(ordered) <= MAX_REASONS:
         return dict(ordered)
@@ -136,7 +135,7 @@ def _most_frequent_reasons(counts: Mapping[str, int]) -> dict[str, int]:
 
 
 def _samples(progress: Progress, devices: Sequence[str]) -> dict[str, Any]:
-    """The most anomalous devices, and some that failed, by name."""
+    """Return the most anomalous devices and some failed ones, by id."""
 
     def device(position: int) -> str:
         return devices[position] if position < len(devices) else f"#{position}"
@@ -155,12 +154,12 @@ def _samples(progress: Progress, devices: Sequence[str]) -> dict[str, Any]:
 
 
 def needs_update(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """Whether a status is worth writing: a duration that has merely grown is not."""
+    """Return True if a status differs in more than its duration."""
     return {**old, "duration": None} != {**new, "duration": None}
 
 
 def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON merge patch that turns one status into another: what is gone has to be named as null."""
+    """Return the JSON merge patch between two statuses (RFC 7396): a key that is removed is null."""
     patch: dict[str, Any] = {key: None for key in old if key not in new}
     for key, value in new.items():
         before = old.get(key)

@@ -1,4 +1,4 @@
-"""The Job manifest. `UPDATE_GOLDEN=1 pytest ...` writes the golden file anew, to be reviewed as a diff."""
+"""Manifests of Jobs. `UPDATE_GOLDEN=1 pytest ...` writes the golden files, to be reviewed as a diff."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from scoring_operator.api.fleets import Fleet, parse_fleet
 from scoring_operator.resources.jobs import ScorerImage, build_job, build_report_job
-from tests.operator.builders import a_batch, a_run
+from tests.testkit.builders import a_batch, a_run
 
 HERE = Path(__file__).parent
 IMAGE = ScorerImage("registry.example/scorer@sha256:abc", "IfNotPresent", ("pull",))
@@ -50,22 +50,14 @@ def report(**spec: Any) -> dict[str, Any]:
     ("golden", "job"),
     [("job.golden.yaml", manifest(["press-1", "press-2"], tags=["4"])), ("report.golden.yaml", report())],
 )
-def test_the_whole_manifest_is_as_reviewed(golden: str, job: dict[str, Any]) -> None:
+def test_manifest_is_the_golden_file(golden: str, job: dict[str, Any]) -> None:
     text = yaml.safe_dump(job, sort_keys=False)
     if os.environ.get("UPDATE_GOLDEN"):
         (HERE / golden).write_text(text)
     assert text == (HERE / golden).read_text()
 
 
-@pytest.mark.parametrize("source", [{"ids": ["a"]}, {"include": ["a*"]}, {"retryOf": {"name": "earlier"}}])
-def test_the_report_of_a_run_over_some_devices_counts_the_others_too(source: dict[str, Any]) -> None:
-    def arguments(job: dict[str, Any]) -> list[str]:
-        return list(job["spec"]["template"]["spec"]["containers"][0]["args"])
-
-    assert arguments(report(devices=source)) == [*arguments(report()), "--include-modelled"]
-
-
-def test_the_pods_deadline_leaves_time_for_the_image_but_not_more_than_the_run_has() -> None:
+def test_pod_deadline_includes_the_image_pull_and_ends_with_the_runs() -> None:
     def deadline(count: int, **spec: Any) -> int:
         pod = manifest([f"d{n}" for n in range(count)], **spec)["spec"]["template"]["spec"]
         return int(pod["activeDeadlineSeconds"])
@@ -76,19 +68,19 @@ def test_the_pods_deadline_leaves_time_for_the_image_but_not_more_than_the_run_h
 
 
 @pytest.mark.parametrize(("ttl", "expected"), [(0, 86400), (604800, 604800)])
-def test_a_jobs_own_time_to_live_is_a_backstop(ttl: int, expected: int) -> None:
+def test_ttl_of_a_job_is_at_least_a_day(ttl: int, expected: int) -> None:
     assert manifest(["a"], ttlSecondsAfterFinished=ttl)["spec"]["ttlSecondsAfterFinished"] == expected
 
 
 @pytest.mark.fault("T8")
 @pytest.mark.parametrize(("device", "label"), [("press-7", "press-7"), ("a#b", "h."), ("x" * 128, "h."), ("-a", "h.")])
-def test_a_one_device_job_is_found_by_its_device(device: str, label: str) -> None:
+def test_job_with_one_device_has_a_label_with_the_device(device: str, label: str) -> None:
     labels = manifest([device])["spec"]["template"]["metadata"]["labels"]
     assert labels["fleetscore.dev/device"].startswith(label)
     assert len(labels["fleetscore.dev/device"]) <= 63
 
 
-def test_a_secret_reaches_the_pod_by_reference_only() -> None:
+def test_secret_is_in_the_pod_by_reference_only() -> None:
     variables = manifest(["a"])["spec"]["template"]["spec"]["containers"][0]["env"]
     assert variables[-1] == {
         "name": "AZURE_STORAGE_CONNECTION_STRING",
@@ -96,7 +88,7 @@ def test_a_secret_reaches_the_pod_by_reference_only() -> None:
     }
 
 
-def test_workload_identity_is_asked_for_by_a_label() -> None:
+def test_workload_identity_sets_a_label() -> None:
     fleet = parse_fleet({"name": "f", "namespaces": ["scoring"]})
     labels = manifest(["a"], fleet)["spec"]["template"]["metadata"]["labels"]
     assert labels["azure.workload.identity/use"] == "true"
@@ -106,7 +98,7 @@ def test_workload_identity_is_asked_for_by_a_label() -> None:
     ids=st.lists(st.text("abcXYZ0123-.%_#*?!(),:=@$'", min_size=1, max_size=128), min_size=1, max_size=5, unique=True),
     tags=st.lists(st.text(min_size=1, max_size=20), max_size=3, unique=True),
 )
-def test_nothing_of_a_run_reaches_more_of_a_pod_than_its_arguments_and_numbers(ids: list[str], tags: list[str]) -> None:
+def test_texts_of_a_run_are_only_in_the_arguments(ids: list[str], tags: list[str]) -> None:
     plain = json.loads(json.dumps(manifest([f"d{n}" for n in range(len(ids))])))
     wild = json.loads(json.dumps(manifest(ids, tags=tags)))
     for job in (plain, wild):
@@ -114,3 +106,29 @@ def test_nothing_of_a_run_reaches_more_of_a_pod_than_its_arguments_and_numbers(i
         for labels in (job["metadata"]["labels"], job["spec"]["template"]["metadata"]["labels"]):
             labels.pop("fleetscore.dev/device", None)
     assert wild == plain
+
+
+def test_settings_of_a_pod_are_those_of_the_fleet_and_the_image() -> None:
+    pod = manifest(["a"])["spec"]["template"]["spec"]
+    container = pod["containers"][0]
+    assert (container["image"], container["imagePullPolicy"]) == (IMAGE.image, "IfNotPresent")
+    assert (pod["serviceAccountName"], pod["automountServiceAccountToken"]) == ("scorer", False)
+    assert pod["securityContext"]["runAsUser"] == 65532
+    assert pod["volumes"] == [{"name": "scratch", "emptyDir": {"sizeLimit": "1Gi"}}]
+
+
+def test_report_job_has_an_hour_and_the_run_as_files() -> None:
+    spec = report()["spec"]
+    assert spec["activeDeadlineSeconds"] == 3600
+    pod = spec["template"]["spec"]
+    assert "activeDeadlineSeconds" not in pod
+    sources = pod["volumes"][-1]["projected"]["sources"]
+    assert [source["configMap"]["items"][0]["path"] for source in sources] == ["devices-0", "devices-1", "progress"]
+    assert pod["containers"][0]["volumeMounts"][-1]["mountPath"] == "/run/scoring"
+
+
+def test_evictions_are_ignored_and_permanent_failures_are_not_retried() -> None:
+    rules = manifest(["a"])["spec"]["podFailurePolicy"]["rules"]
+    assert [rule["action"] for rule in rules] == ["Ignore", "FailJob"]
+    assert rules[0]["onPodConditions"] == [{"type": "DisruptionTarget", "status": "True"}]
+    assert rules[1]["onExitCodes"]["values"] == [64, 65]

@@ -4,8 +4,8 @@ import pytest
 
 from scoring_operator.planner.progress import Completion
 from scoring_operator.planner.types import Plan
-from scoring_operator.resources.events import Event, status_events
-from tests.operator.builders import NOW
+from scoring_operator.resources.events import Event, event_manifest, status_events
+from tests.testkit.builders import NOW, UID, a_run, later
 
 
 def a_status(phase: str = "Running", **conditions: tuple[str, str]) -> dict[str, Any]:
@@ -60,14 +60,56 @@ def test_each_change_of_state_has_one_event(
 
 
 @pytest.mark.parametrize(("condition", "kind"), [("Complete", "Normal"), ("Failed", "Warning")])
-def test_the_end_of_a_run_has_an_event_with_its_reason_and_none_for_what_it_no_longer_waits_for(
-    condition: str, kind: str
-) -> None:
-    plan = Plan(condition, end=Completion(condition, "TheReason", "", NOW))
+def test_end_of_a_run_has_one_event_with_its_reason(condition: str, kind: str) -> None:
+    plan = Plan(condition, completion=Completion(condition, "TheReason", "", NOW))
     new = a_status(condition, Stalled=("False", "Progressing")) | {"completionTime": "2026-11-24T12:00:00Z"}
     found = status_events(a_status(Stalled=("True", "Quota")), plan, new)
     assert found == [Event(kind, "TheReason", "12 of 12 devices done")]
 
 
-def test_a_run_that_will_not_fit_its_window_has_an_event() -> None:
-    assert [event.reason for event in status_events(RUNNING, Plan("Running", slow=True), RUNNING)] == ["TooSlow"]
+def test_run_that_exceeds_its_window_has_an_event() -> None:
+    assert [event.reason for event in status_events(RUNNING, Plan("Running", warn_slow=True), RUNNING)] == ["TooSlow"]
+
+
+def test_change_of_state_has_an_event_once() -> None:
+    after = a_status(Stalled=("True", "Quota"))
+    assert [event.reason for event in status_events({}, Plan("Running"), after)] == ["Running", "Stalled"]
+    assert status_events(after, Plan("Running"), after) == []
+
+
+def test_event_is_on_the_run_with_its_time() -> None:
+    manifest = event_manifest(a_run(), Event("Warning", "Stalled", "full"), NOW)
+    name = manifest["metadata"].pop("name")
+    assert name.startswith("hourly.")
+    assert manifest == {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"namespace": "scoring"},
+        "involvedObject": {
+            "apiVersion": "fleetscore.dev/v1alpha1",
+            "kind": "ScoringRun",
+            "name": "hourly",
+            "namespace": "scoring",
+            "uid": UID,
+        },
+        "type": "Warning",
+        "reason": "Stalled",
+        "message": "full",
+        "source": {"component": "scoring-operator"},
+        "firstTimestamp": "2026-11-24T12:00:00Z",
+        "lastTimestamp": "2026-11-24T12:00:00Z",
+        "count": 1,
+    }
+
+
+def test_name_of_an_event_depends_on_its_content_and_time() -> None:
+    def name(event: Event, seconds: float = 0) -> str:
+        return str(event_manifest(a_run(), event, later(seconds))["metadata"]["name"])
+
+    event = Event("Normal", "Running", "0 of 3 devices done")
+    assert name(event) == name(event)
+    assert len({name(event), name(event, 1), name(Event("Normal", "Running", "1 of 3 devices done"))}) == 3
+
+
+def test_message_of_an_event_has_at_most_1024_characters() -> None:
+    assert event_manifest(a_run(), Event("Normal", "Running", "m" * 5000), NOW)["message"] == "m" * 1024
