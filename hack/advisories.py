@@ -16,7 +16,8 @@ from typing import Any
 import yaml
 from packaging.utils import canonicalize_name
 from packaging.version import Version
-from tests.testkit.paths import ROOT
+
+from hack.charts import ROOT
 
 SNAPSHOT = ROOT / "requirements" / "advisories.json"
 REQUIREMENTS = sorted((ROOT / "requirements").glob("*.txt"))

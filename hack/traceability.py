@@ -1,21 +1,130 @@
-"""Render docs/development/traceability.md and the table of rights, from the marks of the tests.
+"""The marks of the tests, and the pages that are made of them: docs/development/traceability.md, the table of rights.
 
-The data are in tests/support (marks, fields, values, faults) and in tests/testkit/chart_rights.py.
+A test names the fields of a ScoringRun, the hazards and the values of the chart that it shows: see
+tests/testkit/traceability.py.
 """
 
-from tests.testkit.chart_rights import NEEDED
-from tests.testkit.chart_values import chart_values
-from tests.testkit.measurements import reliability_tables
-from tests.testkit.traceability import fields_table, links, marked_tests
+import ast
+import json
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
+from hack.chart_rights import NEEDED
+from hack.charts import ROOT, SCHEMA, crd_schema
+from hack.hazards import FAULTS, INPUTS, THREATS
 from hack.reference import table
 
+TESTS = ROOT / "tests"
+FIGURES = TESTS / "faults" / "figures.json"
+# The values that count as one each: Kubernetes' own objects, and the fields of a ScoringRun.
+WHOLE = {"resources", "probe", "run"}
 GROUPS = {
     "scoringruns": "fleetscore.dev",
     "scoringruns/status": "fleetscore.dev",
     "jobs": "batch",
     "leases": "coordination.k8s.io",
 }
+
+
+def spec_fields() -> list[str]:
+    """Return the fields of spec that hold a value, by the CRD's schema, such as spec.window.start."""
+    return list(_fields(crd_schema()["properties"]["spec"], "spec"))
+
+
+def _fields(node: Mapping[str, Any], path: str) -> Iterator[str]:
+    if "properties" not in node:
+        yield path
+    for key, value in node.get("properties", {}).items():
+        yield from _fields(value, f"{path}.{key}")
+
+
+def chart_values() -> list[str]:
+    """Return every value that contains no further values, such as operator.replicas or fleets[].storage.accountUrl."""
+    schema = json.loads(SCHEMA.read_text())
+    del schema["properties"]["global"]  # Helm's own
+    return list(_leaves(schema, schema["definitions"], ""))
+
+
+def _leaves(node: Mapping[str, Any], definitions: Mapping[str, Any], path: str) -> Iterator[str]:
+    for part in node.get("allOf", (node,)):
+        reference = part.get("$ref", "").rpartition("/")[2]
+        inner = definitions[reference] if reference else part
+        items = inner.get("items", {}).get("$ref", "").rpartition("/")[2]
+        if inner.get("properties") and reference not in WHOLE:
+            for key, value in inner["properties"].items():
+                yield from _leaves(value, definitions, f"{path}.{key}" if path else key)
+        elif items in ("fleet", "schedule"):
+            yield from _leaves(definitions[items], definitions, f"{path}[]")
+        else:
+            yield path
+
+
+def marked_tests(mark: str) -> dict[str, list[tuple[Path, str]]]:
+    """Return the file and name of the tests that are marked with each id, in the order of the sources."""
+    found: dict[str, list[tuple[Path, str]]] = {}
+    for file in sorted(TESTS.rglob("test_*.py")):
+        if f"mark.{mark}(" not in (source := file.read_text()):
+            continue
+        module = ast.parse(source)
+        lists = {
+            target.id: node.value
+            for node in module.body
+            if isinstance(node, ast.Assign)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        for node in module.body:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                for one in dict.fromkeys(_marks(node, mark, lists)):
+                    found.setdefault(one, []).append((file.relative_to(ROOT), node.name))
+    return found
+
+
+def _marks(function: ast.FunctionDef | ast.AsyncFunctionDef, mark: str, lists: Mapping[str, ast.expr]) -> Iterator[str]:
+    """Yield the arguments of a test's marks, including the marks of its parameters."""
+    for decorator in function.decorator_list:
+        named = [lists[node.id] for node in ast.walk(decorator) if isinstance(node, ast.Name) and node.id in lists]
+        for tree in (decorator, *named):
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Call) and ast.unparse(node.func) == f"pytest.mark.{mark}":
+                    yield from (ast.literal_eval(argument) for argument in node.args)
+
+
+def links(tests: Collection[tuple[Path, str]]) -> str:
+    """Return the tests as one cell of a table in docs/."""
+    return "<br>".join(f"[{name}](../../{file})" for file, name in tests)
+
+
+def fields_table() -> str:
+    """Return the table field -> tests."""
+    marked = marked_tests("field")
+    rows = (f"| `{field.removeprefix('spec.')}` | {links(marked.get(field, ()))} |\n" for field in spec_fields())
+    return "| field | tests |\n|---|---|\n" + "".join(rows)
+
+
+def reliability_tables() -> str:
+    """Return the tables hazard -> tests, measurements."""
+    tests = marked_tests("fault")
+    named = {f"{file}::{name}" for found in tests.values() for file, name in found}
+    figures = {key: one for key, one in json.loads(FIGURES.read_text()).items() if key.partition("[")[0] in named}
+    runs = sorted({(one["date"], one["cores"]) for one in figures.values()})
+    when = ", ".join(f"{date} on {cores} cores" for date, cores in runs)
+    text = f"The measurements are from `make faults`, those in italics from the shorter form in `make test`: {when}.\n"
+    for title, hazards in (("Faults", FAULTS), ("Threats", THREATS), ("Inputs", INPUTS)):
+        text += f"\n## {title}\n\n| id | hazard | tests | measured |\n|---|---|---|---|\n"
+        for key, meaning in hazards.items():
+            measured = [_measured(name, one) for name, one in figures.items() if key in one["ids"]]
+            cells = (key, meaning, links(tests.get(key, ())), "<br>".join(measured))
+            text += f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |\n"
+    return text
+
+
+def _measured(name: str, one: Mapping[str, Any]) -> str:
+    """Return a test's measurement, after the parameters of the test if it has some."""
+    _, bracket, parameters = name.partition("[")
+    text = f"{parameters.removesuffix(']')}: {one['figure']}" if bracket else str(one["figure"])
+    return text if one["long"] else f"*{text}*"
 
 
 def traceability() -> str:

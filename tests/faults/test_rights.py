@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from hack.chart_rights import NEEDED, granted
 
 from localcluster.cluster import Cluster
 from scoring_operator.cli import main
@@ -18,7 +19,6 @@ from tests.faults.conftest import NewPlace
 from tests.faults.harness import Place
 from tests.testkit.audit import Audit, Request
 from tests.testkit.chart import a_fleet, a_schedule, render
-from tests.testkit.chart_rights import NEEDED, granted
 from tests.testkit.scheduler import Scheduler
 from tests.testkit.waiting import until
 

@@ -18,7 +18,7 @@ from scoring_operator.contract.command import scorer_environment
 from scoring_operator.planner.device_list import DiscoveredDevices, InitialState, create_initial_state
 from scoring_operator.resources.jobs import ScorerImage, build_job, build_report_job
 from tests.testkit.builders import NOW, a_batch, a_body
-from tests.testkit.spec_fields import CRD
+from tests.testkit.paths import CRD
 
 IMAGE = ScorerImage("registry.example/scorer@sha256:abc", "IfNotPresent", ("pull",))
 FLEET = parse_fleet(

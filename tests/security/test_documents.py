@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
+from hack.hazards import hazards
 
 from tests.testkit.chart import each_ci_values, render
-from tests.testkit.hazards import hazards
 from tests.testkit.paths import ROOT
 
 TABLES = {"T": "threats", "F": "faults", "D": "inputs"}

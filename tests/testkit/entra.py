@@ -79,8 +79,7 @@ class Entra:
         """
         subject = ""
         try:
-            if self.refusals:
-                raise RefusedError(f"{self.refusals.pop(0)}: No matching federated identity record found.")
+            self._reject_if_requested()
             subject = self._check(form, self.api) if self.api else ""
         except RefusedError as refusal:
             if self.api:
@@ -89,6 +88,10 @@ class Entra:
             raise
         self.exchanges.append((subject, form["client_id"], ""))
         return {"token_type": "Bearer", "expires_in": 3600, "access_token": token(self.tenant, form["client_id"])}
+
+    def _reject_if_requested(self) -> None:
+        if self.refusals:
+            raise RefusedError(f"{self.refusals.pop(0)}: No matching federated identity record found.")
 
     def _check(self, form: Mapping[str, str], api: ApiClient) -> str:
         """Return the subject of a request's assertion."""

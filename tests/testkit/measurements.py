@@ -1,8 +1,9 @@
-"""Faults at their full length, and the figures that tests find: `--long`, `--figures`, the fixture `figure`.
+"""Faults at their full length, and the measurements of tests: `--long`, `--figures`, `record_measurement`.
 
-figure("2 relists, 0.4 s")    what a test marked `fault` measured; printed at the end of the session
-pytest -m fault --long        every fault at its full length and number
-pytest ... --figures          also writes the figures down, for docs/development/traceability.md (`make faults` does both)
+record_measurement("2 relists, 0.4 s")    a measurement of a test marked `fault`; printed at the end of the session
+pytest -m fault --long                    every fault at its full length and number
+pytest ... --figures                      also saves the measurements for docs/development/traceability.md
+                                          (`make faults` does both)
 """
 
 import json
@@ -12,12 +13,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hack.traceability import FIGURES
 
-from tests.testkit.hazards import FAULTS, INPUTS, THREATS
 from tests.testkit.paths import ROOT
-from tests.testkit.traceability import ids_of, links, marked_tests
+from tests.testkit.traceability import ids_of
 
-FIGURES = ROOT / "tests" / "faults" / "figures.json"
 RecordMeasurement = Callable[[str], None]
 Long = bool
 
@@ -42,18 +42,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture
 def record_measurement(request: pytest.FixtureRequest) -> RecordMeasurement:
-    """Notes what a test measured; also what a failing one did, so that its figure can be seen."""
+    """Record a measurement of the test, whether the test passes or fails."""
 
     def note(text: str) -> None:
         request.node.user_properties.append(("figure", text))
 
-    assert ids_of(request.node, "fault"), "a figure belongs to a fault"
+    assert ids_of(request.node, "fault"), "a measurement belongs to a fault"
     return note
 
 
 @pytest.fixture(scope="session")
 def long(pytestconfig: pytest.Config) -> bool:
-    """Whether faults are tried at their full length and number."""
+    """Return True if faults are tried at their full length and number."""
     return bool(pytestconfig.getoption("--long"))
 
 
@@ -84,27 +84,3 @@ def _write(found: Mapping[str, Mapping[str, Any]]) -> None:
     known = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
     known |= {name: {**one, **today} for name, one in found.items()}
     FIGURES.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
-
-
-def reliability_tables() -> str:
-    """The tables hazard -> tests, figures in Markdown."""
-    tests = marked_tests("fault")
-    named = {f"{file}::{name}" for found in tests.values() for file, name in found}
-    figures = {key: one for key, one in json.loads(FIGURES.read_text()).items() if key.partition("[")[0] in named}
-    runs = sorted({(one["date"], one["cores"]) for one in figures.values()})
-    when = ", ".join(f"{date} on {cores} cores" for date, cores in runs)
-    text = f"The measurements are from `make faults`, those in italics from the shorter form in `make test`: {when}.\n"
-    for title, hazards in (("Faults", FAULTS), ("Threats", THREATS), ("Inputs", INPUTS)):
-        text += f"\n## {title}\n\n| id | hazard | tests | measured |\n|---|---|---|---|\n"
-        for key, meaning in hazards.items():
-            measured = [_measured(name, one) for name, one in figures.items() if key in one["ids"]]
-            cells = (key, meaning, links(tests.get(key, ())), "<br>".join(measured))
-            text += f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |\n"
-    return text
-
-
-def _measured(name: str, one: Mapping[str, Any]) -> str:
-    """A test's figure, after the parameters of the test where it has some."""
-    _, bracket, parameters = name.partition("[")
-    text = f"{parameters.removesuffix(']')}: {one['figure']}" if bracket else str(one["figure"])
-    return text if one["long"] else f"*{text}*"

@@ -11,8 +11,9 @@ from scoring_operator.api.fleets import Fleet, parse_fleet
 from scoring_operator.api.names import JOB_SELECTOR
 from scoring_operator.api.views import JobView
 from scoring_operator.controller.controller import Controller
+from scoring_operator.controller.timings import DEFAULT_TIMINGS, Timings
 from scoring_operator.kube import credentials
-from scoring_operator.kube.client import ClientTimeouts, KubeClient
+from scoring_operator.kube.client import KubeClient
 from scoring_operator.kube.informer import Informer
 from scoring_operator.resources.jobs import ScorerImage
 from tests.testkit.in_memory_storage import InMemoryStorage
@@ -29,14 +30,19 @@ def a_fleet(*namespaces: str, **settings: Any) -> Fleet:
 
 
 def assemble(
-    cluster: KubeClient, storage: InMemoryStorage, *fleets: Fleet, namespace: str, most_jobs: int
+    client: KubeClient,
+    storage: InMemoryStorage,
+    *fleets: Fleet,
+    namespace: str,
+    max_jobs: int,
+    timings: Timings = DEFAULT_TIMINGS,
 ) -> tuple[Controller, list[asyncio.Task[None]]]:
     """Return a controller for one namespace, and the tasks of the controller and its informers.
 
     An informer for ScoringRuns takes the place of kopf.
     """
     jobs = Informer(
-        cluster,
+        client,
         api="apis/batch/v1",
         plural="jobs",
         type=JobView,
@@ -44,28 +50,29 @@ def assemble(
         label_selector=JOB_SELECTOR,
     )
     runs = Informer(
-        cluster,
+        client,
         api="apis/fleetscore.dev/v1alpha1",
         plural="scoringruns",
         type=dict[str, Any],
         namespaces=[namespace],
     )
-    engine = Controller(
-        cluster,
+    controller = Controller(
+        client,
         jobs,
         {fleet.name: fleet for fleet in fleets},
         storage,
         ScorerImage("scorer:test"),
         namespaces=(namespace,),
-        most_jobs=most_jobs,
+        max_jobs=max_jobs,
+        timings=timings,
     )
 
     def changed(old: dict[str, Any] | None, new: dict[str, Any] | None) -> None:
         meta = (new or old or {})["metadata"]
-        engine.wake(meta["namespace"], meta["name"], new)
+        controller.on_run_event(meta["namespace"], meta["name"], new)
 
     runs.on_change(changed)
-    return engine, [asyncio.create_task(one.run()) for one in (jobs, runs, engine)]
+    return controller, [asyncio.create_task(one.run()) for one in (jobs, runs, controller)]
 
 
 @asynccontextmanager
@@ -74,14 +81,14 @@ async def run_controller(
     storage: InMemoryStorage,
     *fleets: Fleet,
     namespace: str,
-    most_jobs: int = 1000,
-    limits: ClientTimeouts = ClientTimeouts(),  # noqa: B008  # a frozen value
+    max_jobs: int = 1000,
+    timings: Timings = DEFAULT_TIMINGS,
 ) -> AsyncIterator[Controller]:
     """Run a controller in one namespace."""
-    async with KubeClient.connect(credentials.load({"KUBECONFIG": kubeconfig}), timeouts=limits) as cluster:
-        engine, tasks = assemble(cluster, storage, *fleets, namespace=namespace, most_jobs=most_jobs)
+    async with KubeClient.connect(credentials.load({"KUBECONFIG": kubeconfig}), timeouts=timings.client) as client:
+        controller, tasks = assemble(client, storage, *fleets, namespace=namespace, max_jobs=max_jobs, timings=timings)
         try:
-            yield engine
+            yield controller
         finally:
             for task in tasks:
                 task.cancel()

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import io
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -98,6 +99,14 @@ class Fleet:
             *("score", "--store", str(self.folder), "--window-start", START, "--window-end", END),
             *(*words, "--", *devices),
         )
+
+    def termination_message(self, *words: str, devices: Sequence[str] = ("press-1",)) -> dict[str, Any]:
+        """Score devices and return the termination message."""
+        target = self.folder / "message"
+        self.score("--termination-log", str(target), *words, devices=devices)
+        message = json.loads(target.read_bytes())
+        assert isinstance(message, dict)
+        return message
 
     def predictions(self, device: str = "press-1") -> str | None:
         blob = self.store.read("predictions", f"{PREDICTIONS}/{device}.csv")

@@ -1,26 +1,20 @@
-"""Which test shows what: marks of tests, the tables made of them, and the check that none of their lines is unproved.
+"""The marks of tests that show something, and the check that everything is shown.
 
-@pytest.mark.field("spec.parallelism")    the test changes the field and sees another outcome on a real API server
-@pytest.mark.fault("F7", "T3", "D1")      the test stands for these faults, threats and inputs of hazards.py
-@pytest.mark.value("operator.replicas")   the test sets the chart's value and sees another outcome
+@pytest.mark.field("spec.parallelism")    the test changes the field and observes another outcome on a real API server
+@pytest.mark.fault("F7", "T3", "D1")      the test covers these faults, threats and inputs of hack/hazards.py
+@pytest.mark.value("operator.replicas")   the test sets the chart's value and observes another outcome
 
-A mark stands over a test, in its parameters, or in a list of the module that its decorators name; its arguments are
-literals. The documents list them (`make generate`); a session over all tests fails if one of SHOWN has no test that
-passed.
+A mark is on a test, in its parameters, or in a list of the module that its decorators name; its arguments are
+literals. The documents list the marks (`make generate`). A session over all tests fails if an id of SHOWN has no test
+that passed.
 """
 
-import ast
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Collection, Generator
 
 import pytest
+from hack.hazards import hazards
+from hack.traceability import chart_values, spec_fields
 
-from tests.testkit.chart_values import chart_values
-from tests.testkit.hazards import hazards
-from tests.testkit.paths import ROOT
-from tests.testkit.spec_fields import spec_fields
-
-TESTS = ROOT / "tests"
 # Every mark, and what has to be shown by tests that carry it.
 SHOWN: dict[str, Callable[[], Collection[str]]] = {"field": spec_fields, "fault": hazards, "value": chart_values}
 MARKS = {
@@ -33,49 +27,6 @@ MARKS = {
 def pytest_configure(config: pytest.Config) -> None:
     for mark, meaning in MARKS.items():
         config.addinivalue_line("markers", f"{mark}(*ids): {meaning}; see tests/testkit/traceability.py")
-
-
-def marked_tests(mark: str) -> dict[str, list[tuple[Path, str]]]:
-    """File and name of the tests that are marked with each id, as they are written."""
-    found: dict[str, list[tuple[Path, str]]] = {}
-    for file in sorted(TESTS.rglob("test_*.py")):
-        if f"mark.{mark}(" not in (source := file.read_text()):
-            continue
-        module = ast.parse(source)
-        lists = {
-            target.id: node.value
-            for node in module.body
-            if isinstance(node, ast.Assign)
-            for target in node.targets
-            if isinstance(target, ast.Name)
-        }
-        for node in module.body:
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                for one in dict.fromkeys(_marks(node, mark, lists)):
-                    found.setdefault(one, []).append((file.relative_to(ROOT), node.name))
-    return found
-
-
-def _marks(function: ast.FunctionDef | ast.AsyncFunctionDef, mark: str, lists: Mapping[str, ast.expr]) -> Iterator[str]:
-    """The arguments of a test's marks, those of its parameters included."""
-    for decorator in function.decorator_list:
-        named = [lists[node.id] for node in ast.walk(decorator) if isinstance(node, ast.Name) and node.id in lists]
-        for tree in (decorator, *named):
-            for node in ast.walk(tree):
-                if isinstance(node, ast.Call) and ast.unparse(node.func) == f"pytest.mark.{mark}":
-                    yield from (ast.literal_eval(argument) for argument in node.args)
-
-
-def links(tests: Collection[tuple[Path, str]]) -> str:
-    """The tests as one cell of a table in docs/."""
-    return "<br>".join(f"[{name}](../../{file})" for file, name in tests)
-
-
-def fields_table() -> str:
-    """The table field -> tests in Markdown."""
-    marked = marked_tests("field")
-    rows = (f"| `{field.removeprefix('spec.')}` | {links(marked.get(field, ()))} |\n" for field in spec_fields())
-    return "| field | tests |\n|---|---|\n" + "".join(rows)
 
 
 def ids_of(item: pytest.Item, mark: str) -> list[str]:
@@ -115,6 +66,6 @@ class Unproved:
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     config = session.config
-    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not hasattr(config, "workerinput")
     if whole and not config.option.markexpr and not config.option.keyword and not config.option.collectonly:
         config.pluginmanager.register(Unproved())

@@ -1,6 +1,5 @@
 """Each alert fires over series that should make it fire, and over others it does not."""
 
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +7,11 @@ import pytest
 import yaml
 from hack.charts import CHART
 
+from tests.integration.monitoring.alert_rules import rules
 from tests.integration.monitoring.promtool import Series, evaluate, promtool
-from tests.testkit.chart import find, render
 
 pytestmark = pytest.mark.usefixtures("helm", "promtool")
 
-VALUES = CHART / "ci" / "monitoring-values.yaml"
 # The schedules of VALUES: hourly is late after 2 x 60 + 5 minutes, quarterly after 2 x 15; daily is suspended.
 WINDOW = 'fleetscore_last_complete_window_timestamp_seconds{namespace="scoring",fleet="default",schedule="%s"}'
 HOURLY, QUARTERLY = WINDOW % "hourly", WINDOW % "quarterly"
@@ -89,11 +87,6 @@ CASES = [
     case("FleetscoreThrottled", "hardly", requests(_201=1000, _429=5), minutes=30, fires=0),
     case("FleetscoreThrottled", "never", requests(_201=1000), minutes=30, fires=0),
 ]
-
-
-@cache
-def rules() -> dict[str, Any]:
-    return dict(find(render(VALUES), "PrometheusRule")["spec"])
 
 
 @pytest.mark.parametrize(("alert", "series", "minutes", "fires"), CASES)

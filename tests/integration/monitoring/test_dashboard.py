@@ -16,8 +16,8 @@ from prometheus_client.samples import Sample
 from localcluster.addons.azurite import Azurite
 from localcluster.cluster import Cluster
 from localcluster.nodes import stages
+from tests.integration.monitoring.alert_rules import VALUES
 from tests.integration.monitoring.promtool import evaluate, promtool
-from tests.integration.monitoring.test_alerts import VALUES
 from tests.testkit.azurite import new_storage
 from tests.testkit.builders import a_message
 from tests.testkit.chart import find, render

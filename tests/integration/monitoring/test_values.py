@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.monitoring.test_alerts import VALUES, rules
+from tests.integration.monitoring.alert_rules import VALUES, rules
 from tests.testkit.chart import HelmFailedError, Manifest, a_fleet, find, pod_templates, render
 
 pytestmark = pytest.mark.usefixtures("helm")

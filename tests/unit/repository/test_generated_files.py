@@ -8,9 +8,7 @@ import jsonschema
 import yaml
 from hack import generate
 from hack.charts import CHART, CRD, SCHEMA, definition_rows, documented_values
-
-from tests.testkit.chart_values import chart_values
-from tests.testkit.traceability import marked_tests
+from hack.traceability import chart_values, marked_tests
 
 VALUES = (CHART / "values.yaml").read_text()
 # Kubernetes' own objects, which the API server checks, and Helm's own key.

@@ -4,9 +4,10 @@ import subprocess
 import sys
 
 import pytest
+from hack.traceability import marked_tests
 
 from tests.testkit.paths import ROOT
-from tests.testkit.traceability import SHOWN, marked_tests
+from tests.testkit.traceability import SHOWN
 
 
 @pytest.mark.parametrize("mark", SHOWN)
@@ -16,7 +17,7 @@ def test_everything_that_has_to_be_shown_has_a_test_and_no_mark_names_anything_e
 
 @pytest.mark.slow  # two sessions of pytest take seconds
 def test_a_session_over_all_tests_fails_where_the_tests_of_something_did_not_run() -> None:
-    whole = [sys.executable, "-m", "pytest", "-q", "-o", "testpaths=tests/operator/test_intervals.py"]
+    whole = [sys.executable, "-m", "pytest", "-q", "-o", "testpaths=tests/unit/operator/api/test_intervals.py"]
     done = subprocess.run(whole, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "no test that passed is marked with field 'spec.parallelism'" in done.stdout
