@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help demo demo-local down test test-deploy check coverage lint audit docs images bench faults lock generate format clean clean-all isolated workflows version-set
+.PHONY: help demo demo-local down test test-deploy unit check coverage lint audit docs images bench faults lock generate format clean clean-all isolated workflows version-set
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -27,19 +27,21 @@ demo-local: $(READY)  ## simulate, train and score in a folder: no Kubernetes, n
 down:  ## delete the demo, except its caches
 	@if [ -x $(PY) ]; then $(PY) -m demo down; else echo "nothing to delete: no demo was started from this checkout"; fi
 
-test: lint  ## everything: check, contract, integration, end to end
-	$(VENV)/bin/pytest
+unit: $(READY)  ## the tests that need no service and no second, on all cores
+	$(VENV)/bin/pytest -q -n auto --dist worksteal -m "not needs_services and not slow"
+
+check: lint unit  ## lint and unit: run this while working
+
+test: lint  ## every test except tests/deploy: pure tests first, then those with services (see tests/conftest.py)
+	$(VENV)/bin/pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 test-deploy: $(READY)  ## Azure's scripts through az, the guide to AKS walked, an OCI registry, an autoscaler (an hour the first time)
 	$(VENV)/bin/pytest tests/deploy
 
-check: lint  ## format, lint, types, import contracts, unit tests
-	$(VENV)/bin/pytest -q -n auto --dist worksteal -m "not needs_services and not slow"
-
 coverage: $(READY)  ## check that every branch of the packages with decisions is tested (half a minute)
-	$(VENV)/bin/coverage run --rcfile=tests/operator/coverage.ini -m pytest -q -m "not needs_services and not slow" \
-	    tests/operator tests/contract tests/schedule/test_windows.py tests/schedule/test_gaps.py tests/operator_edge/test_paths.py
-	$(VENV)/bin/coverage report --rcfile=tests/operator/coverage.ini
+	$(VENV)/bin/coverage run --rcfile=tests/unit/operator/coverage.ini -m pytest -q -m "not needs_services and not slow" \
+	    tests/unit/operator tests/contract
+	$(VENV)/bin/coverage report --rcfile=tests/unit/operator/coverage.ini
 
 lint: $(READY)  ## format, lint, types and import contracts, without changes
 	$(VENV)/bin/ruff format --check .
