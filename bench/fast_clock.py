@@ -1,17 +1,21 @@
-"""The operator in a time in which an hour takes less: ``python -m bench.fast_clock SECONDS``.
+"""Run the operator in a time in which an hour is shorter: `python -m bench.fast_clock SECONDS`.
 
-The time that it leaves ended runs alone, and that between two deletions, are compressed. Nothing of this is a switch of
-the product.
+The delay before the Jobs of an ended run are deleted, and the time between two deletions, are shortened by the factor
+of SECONDS to an hour.
 """
 
 import sys
-from datetime import timedelta
+from dataclasses import replace
 
-from scoring_operator import cli as command
-from scoring_operator.planner import finished_runs
+from scoring_operator.cli import run
+from scoring_operator.controller.timings import Timings
+from scoring_operator.planner.types import DEFAULT_LIMITS
 
 if __name__ == "__main__":
-    haste = 3600 / float(sys.argv[1])
-    finished_runs.CLEANUP_DELAY = timedelta(seconds=finished_runs.CLEANUP_DELAY.total_seconds() / haste)
-    finished_runs.DELETES_PER_SECOND = round(finished_runs.DELETES_PER_SECOND * haste)
-    sys.exit(command.main(["run"]))
+    factor = 3600 / float(sys.argv[1])
+    limits = replace(
+        DEFAULT_LIMITS,
+        cleanup_delay=DEFAULT_LIMITS.cleanup_delay / factor,
+        deletes_per_second=round(DEFAULT_LIMITS.deletes_per_second * factor),
+    )
+    sys.exit(run.serve(timings=Timings(planner=limits)))

@@ -1,9 +1,8 @@
-"""The operator as it ships, with what a fault needs put around it: devices from memory, death, a wrong clock, haste.
+"""The operator, with in-memory storage and injected faults: death after a write, a wrong clock, short intervals.
 
 python -m tests.faults.operator_main --devices 20 --die-after 7 --clock 3600 --haste 10
 
-Settings come from the environment as for `scoring-operator run`. Nothing of this is a switch of the product: its
-functions and constants are wrapped here, before it starts.
+The settings are from the environment, as for `scoring-operator run`.
 """
 
 import argparse
@@ -11,48 +10,19 @@ import os
 import signal
 import sys
 import time
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import aiohttp
 
-from scoring_operator import cli as command
 from scoring_operator.api.fleets import Fleet
+from scoring_operator.cli import run
+from scoring_operator.controller.timings import DEFAULT_TIMINGS, Timings
 from scoring_operator.kube import transport
-from scoring_operator.kube.client import ClientTimeouts, KubeClient
-from scoring_operator.runtime import kopf_handlers, manager
+from scoring_operator.runtime import manager
 from tests.testkit.in_memory_storage import InMemoryStorage
-
-# How long the operator waits in vain: what a hurried one waits a fraction of.
-WAITS = (
-    "RELIST_INTERVAL_SECONDS",
-    "RESYNC_INTERVAL_SECONDS",
-    "MAX_BACKOFF_SECONDS",
-    "ASSUMED_TIMEOUT_SECONDS",
-    "STALL_TIMEOUT_SECONDS",
-    "INSPECTION_INTERVAL_SECONDS",
-    "STORAGE_RETRY_SECONDS",
-    "RESTART_DELAY_SECONDS",
-)
-KOPF_PAUSES = (1, 1, 2, 3, 5, 8, 13, *[20] * 10_000)
-
-
-def having(name: str) -> list[ModuleType]:
-    """The operator's modules that have this name."""
-    every = [module for key, module in sys.modules.items() if key.startswith("scoring_operator")]
-    found = [module for module in every if hasattr(module, name)]
-    assert found, f"the operator has no {name} any more"
-    return found
-
-
-def replace(name: str, value: Any) -> None:
-    """Put a value in the place of the operator's own, wherever it was imported."""
-    for module in having(name):
-        setattr(module, name, value)
 
 
 def die_after(writes: int) -> None:
@@ -86,29 +56,37 @@ def shift_clock(seconds: float) -> None:
     manager.datetime = Shifted  # type: ignore[attr-defined]  # the only other place that asks for the time
 
 
-def hurry(factor: float) -> None:
-    """Shorten the times that the operator waits in vain, kopf's among them."""
-    for name in WAITS:
-        for module in having(name):
-            setattr(module, name, getattr(module, name) / factor)
-    usual = ClientTimeouts()
-    limits = ClientTimeouts(
-        idle=usual.idle / factor, retry_budget=usual.retry_budget / factor, request=usual.request / factor
+def short_timings(factor: float, cleanup_delay: float) -> Timings:
+    """Return timings in which the operator waits only a fraction of its intervals for missing events and responses."""
+    default = DEFAULT_TIMINGS
+    controller, client, process = default.controller, default.client, default.process
+    return Timings(
+        planner=replace(default.planner, cleanup_delay=cleanup_delay),
+        controller=replace(
+            controller,
+            resync_interval=controller.resync_interval / factor,
+            max_backoff=controller.max_backoff / factor,
+            assumed_timeout=controller.assumed_timeout / factor,
+            stall_timeout=controller.stall_timeout / factor,
+            inspection_interval=controller.inspection_interval / factor,
+            discovery_retry_interval=controller.discovery_retry_interval / factor,
+        ),
+        client=replace(
+            client,
+            idle=client.idle / factor,
+            retry_budget=client.retry_budget / factor,
+            request=client.request / factor,
+        ),
+        relist_interval=default.relist_interval / factor,
+        process=replace(
+            process,
+            restart_delay=process.restart_delay / factor,
+            kopf_restart_delay=process.kopf_restart_delay / factor,
+            kopf_inactivity_timeout=process.kopf_inactivity_timeout / factor,
+            kopf_request_timeout=process.kopf_request_timeout / factor,
+            kopf_backoffs=tuple(delay / factor for delay in process.kopf_backoffs),
+        ),
     )
-    connect, kopf_settings = KubeClient.connect, kopf_handlers._kopf_settings
-
-    def hurried(*arguments: Any, **options: Any) -> AbstractAsyncContextManager[KubeClient]:
-        return connect(*arguments, timeouts=limits, **options)
-
-    def hurried_kopf() -> Any:
-        made: Any = kopf_settings()
-        made.watching.inactivity_timeout /= factor
-        made.networking.request_timeout /= factor
-        made.networking.error_backoffs = [pause / factor for pause in KOPF_PAUSES]
-        return made
-
-    KubeClient.connect = hurried  # type: ignore[method-assign, assignment]  # this is the wrapper
-    kopf_handlers._kopf_settings = hurried_kopf
 
 
 @dataclass
@@ -135,16 +113,11 @@ def main() -> int:
     storage = Recorded([f"press-{number:03}" for number in range(wanted.devices)], folder=wanted.records)
     if wanted.poison:
         storage.models[wanted.devices // 2] = "poison"
-    assert manager in having("Storage")
-    replace("Storage", lambda _secrets: storage)
-    replace("CLEANUP_DELAY", timedelta(seconds=wanted.grace))
     if wanted.die_after:
         die_after(wanted.die_after)
     if wanted.clock:
         shift_clock(wanted.clock)
-    if wanted.haste != 1:
-        hurry(wanted.haste)
-    return command.main(["run"])
+    return run.serve(storage=storage, timings=short_timings(wanted.haste, wanted.grace))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from tests.simulation.world import WINDOW, World
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    simulated = World(7, devices=3, most_jobs=1000)
+    simulated = World(7, devices=3, max_jobs=1000)
     yield simulated
     simulated.close()
 

@@ -23,7 +23,7 @@ def delete_both_and_see_them_go_on(world: World) -> None:
 def test_jobs_that_somebody_deletes_while_nothing_can_be_saved_go_on_in_the_next_round(
     refusals: list[str], seconds: float
 ) -> None:
-    with closing(World(3, devices=2, most_jobs=1000)) as world:
+    with closing(World(3, devices=2, max_jobs=1000)) as world:
         world.create_run("run", {"window": WINDOW, "parallelism": 2, "maxFailedDevices": "100%"})
         world.let_pass(seconds)
         world.api.faults.extend(refusals)
@@ -36,7 +36,7 @@ def test_jobs_that_somebody_deletes_while_nothing_can_be_saved_go_on_in_the_next
 @pytest.mark.fault("F10", "F15")
 @pytest.mark.parametrize("seed", range(20))
 def test_a_job_whose_creation_was_not_answered_and_that_is_gone_at_once_is_not_created_again(seed: int) -> None:
-    with closing(World(seed, devices=2, most_jobs=1000)) as world:
+    with closing(World(seed, devices=2, max_jobs=1000)) as world:
         saves: list[Write] = []
 
         def lose_what_follows(write: Write) -> None:
@@ -57,7 +57,7 @@ def test_a_job_whose_creation_was_not_answered_and_that_is_gone_at_once_is_not_c
 @pytest.mark.parametrize("seed", range(5))
 def test_jobs_of_a_cancelled_run_count_against_the_limit_until_they_are_gone(seed: int, *, silent: bool) -> None:
     later = {"start": "2018-08-29T00:00:00Z", "end": "2018-08-29T01:00:00Z"}
-    with closing(World(seed, devices=6, most_jobs=3)) as world:
+    with closing(World(seed, devices=6, max_jobs=3)) as world:
         world.create_run("one", {"window": WINDOW, "parallelism": 3, "maxFailedDevices": "100%"})
         while not world.api.objects[JOBS]:
             world.let_pass(0.001)

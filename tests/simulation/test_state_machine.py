@@ -36,9 +36,9 @@ class Machine(RuleBasedStateMachine):
 
     world: World
 
-    @initialize(seed=st.integers(0, 2**32), devices=st.integers(1, 9), most_jobs=st.sampled_from([1000, 1000, 3]))
-    def begin(self, seed: int, devices: int, most_jobs: int) -> None:
-        self.world = World(seed, devices=devices, most_jobs=most_jobs)
+    @initialize(seed=st.integers(0, 2**32), devices=st.integers(1, 9), max_jobs=st.sampled_from([1000, 1000, 3]))
+    def begin(self, seed: int, devices: int, max_jobs: int) -> None:
+        self.world = World(seed, devices=devices, max_jobs=max_jobs)
         self.runs = 0
         self.create_run(WINDOWS[0], per_job=1, parallelism=3, failed="100%", policy="Queue")
 
@@ -185,7 +185,9 @@ class Machine(RuleBasedStateMachine):
 @pytest.mark.fault("F1", "F5", "F8", "F10", "F14")
 @pytest.mark.slow  # some hundred steps take seconds
 @pytest.mark.timeout(3600)
-def test_what_must_hold_holds_whatever_happens_in_whatever_order(long: Long, record_measurement: RecordMeasurement) -> None:
+def test_what_must_hold_holds_whatever_happens_in_whatever_order(
+    long: Long, record_measurement: RecordMeasurement
+) -> None:
     some = settings(
         max_examples=300 if long else 15,
         stateful_step_count=50,

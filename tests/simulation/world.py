@@ -9,7 +9,7 @@ import random
 from collections import Counter
 from typing import Any
 
-from scoring_operator.api.intervals import Intervals
+from scoring_operator.api.intervals import ArgIndex, ArgIndexes, Position, Positions
 from scoring_operator.kube.client import ClientTimeouts, KubeClient
 from scoring_operator.kube.credentials import Credentials
 from scoring_operator.kube.transport import Transport
@@ -27,7 +27,7 @@ WINDOW = {"start": "2018-08-28T23:00:00Z", "end": "2018-08-29T00:00:00Z"}
 class World:
     """A fleet and everything that works on it; `wrong` has what should not have happened."""
 
-    def __init__(self, seed: int, *, devices: int, most_jobs: int) -> None:
+    def __init__(self, seed: int, *, devices: int, max_jobs: int) -> None:
         self.time = VirtualTime()
         self._began = self.time.now()
         self.luck = random.Random(seed)  # noqa: S311  # a game of chance, no secret
@@ -35,7 +35,7 @@ class World:
         self.storage = InMemoryStorage([f"press-{number:02}" for number in range(devices)])
         self.wrong: list[str] = []
         self.told: dict[str, dict[int, str]] = {}  # by run: the outcome on record of each position
-        self.most_jobs = most_jobs
+        self.max_jobs = max_jobs
         self.parallelism: dict[str, int] = {}  # the most that was ever allowed, by run
         self.operators = 0
         self._happened = 0  # what people, pods and the Job controller did
@@ -60,7 +60,7 @@ class World:
         transport = Transport(account, self._session, None, 30.0)  # type: ignore[arg-type]  # it stands for aiohttp's
         cluster = KubeClient(transport, ClientTimeouts())
         fleet = a_fleet(NAMESPACE)
-        _, self._tasks = assemble(cluster, self.storage, fleet, namespace=NAMESPACE, most_jobs=self.most_jobs)
+        _, self._tasks = assemble(cluster, self.storage, fleet, namespace=NAMESPACE, max_jobs=self.max_jobs)
 
     def kill(self) -> None:
         """End the operator as SIGKILL does: what it has sent may still be done, and it learns of nothing."""
@@ -149,10 +149,10 @@ class World:
         if how in ("killed", "mute") or not size:
             return None
         if how == "transient":
-            return {"v": 1, "devices": size, "transient": {"StorageUnavailable": str(Intervals.range_to(size))}}
+            return {"v": 1, "devices": size, "transient": {"StorageUnavailable": str(ArgIndexes.range_to(size))}}
         kinds = [self.luck.choices(KINDS, (80, 5, 5, 5, 5))[0] for _ in range(size)]
         outcomes = {
-            kind: str(Intervals.from_positions(at for at, found in enumerate(kinds) if found == kind))
+            kind: str(ArgIndexes.from_positions(ArgIndex(at) for at, found in enumerate(kinds) if found == kind))
             for kind in {*kinds}
         }
         reasons = {"DataInvalid": outcomes["failed"]} if "failed" in outcomes else {}
@@ -163,7 +163,7 @@ class World:
         self.storage.records[job["metadata"]["name"]] = json.dumps(word).encode()
         told = self.told.setdefault(owner_of(job), {})
         for outcome, indexes in word["outcomes"].items():
-            told |= {list(positions_of(job))[at]: outcome for at in Intervals.parse(indexes)}
+            told |= {list(positions_of(job))[at]: outcome for at in ArgIndexes.parse(indexes)}
 
     def _pod(self, job: Object, message: str, code: int) -> Object:
         name, now = job["metadata"]["name"], self.api.stamp()
@@ -211,7 +211,7 @@ class World:
         self._created[name] += 1
         if self._created[name] > 1 + min(self._lost[name], self._missed[name]):
             self.wrong.append(f"I1: Job {name} was created {self._created[name]} times")
-        twice = positions_of(job) & Intervals.from_positions(self.told.get(uid, {}))
+        twice = positions_of(job) & Positions.from_positions(map(Position, self.told.get(uid, {})))
         if twice:
             self.wrong.append(f"I1: {name} runs positions {twice}, whose outcomes are on record")
         runs = {run["metadata"]["uid"] for run in self.api.objects[RUNS].values()}
@@ -223,8 +223,8 @@ class World:
         mine = [other for other in unfinished if owner_of(other) == uid]
         if len(mine) > self.parallelism[uid]:
             self.wrong.append(f"I2: {len(mine)} Jobs of a run with parallelism {self.parallelism[uid]}")
-        if len(unfinished) > self.most_jobs:
-            self.wrong.append(f"I2: {len(unfinished)} Jobs with a limit of {self.most_jobs}")
+        if len(unfinished) > self.max_jobs:
+            self.wrong.append(f"I2: {len(unfinished)} Jobs with a limit of {self.max_jobs}")
 
     def _judge_status(self, name: str, before: Object, after: Object) -> None:
         devices, old = after.get("devices"), before.get("devices", {})

@@ -2,7 +2,8 @@
 
 import pytest
 
-from scoring_operator.planner import device_list
+from scoring_operator.controller.timings import Timings
+from scoring_operator.planner.types import PlannerLimits
 from tests.testkit.in_memory_storage import InMemoryStorage, storage_with_devices
 from tests.testkit.running_controller import RunController
 from tests.testkit.runs import Runs, ended, hour
@@ -47,10 +48,10 @@ async def test_include_takes_the_devices_whose_ids_match_one_of_its_globs(
 @pytest.mark.field("spec.devicesPerJob")
 @pytest.mark.parametrize(("count", "sizes"), [(4, [1] * 4), (9, [3, 3, 3]), (10, [1, 3, 3, 3])])
 async def test_auto_packs_devices_only_beyond_the_number_of_jobs_it_aims_at(
-    runs: Runs, running_controller: RunController, monkeypatch: pytest.MonkeyPatch, count: int, sizes: list[int]
+    runs: Runs, running_controller: RunController, count: int, sizes: list[int]
 ) -> None:
-    monkeypatch.setattr(device_list, "MAX_AUTO_JOBS", 4)  # 2,000 in earnest
-    async with running_controller(storage_with_devices(count)):
+    timings = Timings(planner=PlannerLimits(max_auto_jobs=4))
+    async with running_controller(storage_with_devices(count), timings=timings):
         runs.create(devicesPerJob="Auto")
         status = await ended(runs)
     assert status["devices"]["scored"] == count

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from localcluster.nodes import stages
+from scoring_operator.controller.timings import ControllerTimings, Timings
 from tests.testkit.builders import a_message
 from tests.testkit.conditions import condition
 from tests.testkit.in_memory_storage import InMemoryStorage, storage_with_devices
@@ -33,15 +34,15 @@ async def test_a_run_over_all_devices_completes_and_says_what_was_found(
 
 
 async def test_that_a_run_has_begun_is_told_before_its_progress_is_due_to_be_saved(
-    runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour, monkeypatch: pytest.MonkeyPatch
+    runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour
 ) -> None:
-    monkeypatch.setattr("scoring_operator.controller.reconciler.SAVE_INTERVAL_SECONDS", 600)
+    timings = Timings(controller=ControllerTimings(save_interval=600))
     pod_behaviour(
         stages.finish_pods(
             "hangs", labels={"fleetscore.dev/run": "hourly"}, after_seconds=stages.NEVER_SECONDS, weight=100_000
         )
     )
-    async with running_controller(storage_with_devices(3)):
+    async with running_controller(storage_with_devices(3), timings=timings):
         runs.create()
         status = await until_status(runs, lambda status: status.get("phase") == "Running")
     assert status["devices"]["total"] == 3
@@ -311,13 +312,13 @@ async def test_a_retry_of_a_run_that_is_gone_takes_the_devices_that_the_windows_
 @pytest.mark.fault("T12")
 async def test_the_limit_of_active_jobs_holds_over_all_runs(runs: Runs, running_controller: RunController) -> None:
     most = 0
-    async with running_controller(storage_with_devices(4), most_jobs=3) as engine:
+    async with running_controller(storage_with_devices(4), max_jobs=3) as controller:
         for hour in range(4):
             window = {"start": f"2018-08-28T0{hour}:00:00Z", "end": f"2018-08-28T0{hour + 1}:00:00Z"}
             runs.create(f"run-{hour}", window=window)
         waiting = [asyncio.create_task(ended(runs, f"run-{hour}", 120)) for hour in range(4)]
         while not all(task.done() for task in waiting):
-            most = max(most, sum(runner.active() for runner in engine.runners.values()))
+            most = max(most, sum(load.active for load in controller.loads()))
             await asyncio.sleep(0.02)
         scored = [(await task)["devices"]["scored"] for task in waiting]
     assert scored == [4] * 4

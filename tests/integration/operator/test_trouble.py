@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from localcluster.nodes import stages
-from scoring_operator.controller import reconciler
+from scoring_operator.controller.timings import ControllerTimings, Timings
 from scoring_operator.errors import Throttled
 from scoring_operator.kube.client import ClientTimeouts
 from scoring_operator.kube.transport import Request, Transport
@@ -32,21 +32,16 @@ async def recovered(runs: Runs, scored: int) -> None:
     assert condition(status, "Stalled")["status"] == "False"
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pods are asked why they do not start after two seconds instead of twenty."""
-    monkeypatch.setattr(reconciler, "STALL_TIMEOUT_SECONDS", 2.0)
-    monkeypatch.setattr(reconciler, "INSPECTION_INTERVAL_SECONDS", 1.0)
+SHORT_TIMINGS = Timings(controller=ControllerTimings(stall_timeout=2.0, inspection_interval=1.0))
 
 
-@pytest.mark.usefixtures("impatient")
 async def test_a_run_whose_pods_cannot_start_is_stalled_and_ends_at_its_pending_deadline(
     runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour
 ) -> None:
     pod_behaviour(
         stages.keep_pods_pending("no-image", arguments=["nothing"], reason="ImagePullBackOff", weight=100_000)
     )
-    async with running_controller(InMemoryStorage(["nothing"])):
+    async with running_controller(InMemoryStorage(["nothing"]), timings=SHORT_TIMINGS):
         runs.create(pendingDeadlineSeconds=8)
         await stalled(runs, "ImagePullBackOff")
         status = await ended(runs)
@@ -69,21 +64,19 @@ async def test_a_quota_slows_the_run_down_and_fails_nothing(runs: Runs, running_
         await recovered(runs, 5)
 
 
-@pytest.mark.usefixtures("impatient")
 async def test_pods_that_a_quota_refuses_stall_the_run_until_they_may_be_made(
     runs: Runs, running_controller: RunController
 ) -> None:
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "pods"}, "spec": {"hard": {"pods": "0"}}}
     path = f"/api/v1/namespaces/{runs.namespace}/resourcequotas"
     runs.cluster.api.request("POST", path, quota)
-    async with running_controller(storage_with_devices(2)):
+    async with running_controller(storage_with_devices(2), timings=SHORT_TIMINGS):
         runs.create()
         assert "exceeded quota" in (await stalled(runs, "PodsRejected"))["message"]
         runs.cluster.api.request("DELETE", f"{path}/pods")
         await recovered(runs, 2)
 
 
-@pytest.mark.usefixtures("impatient")
 async def test_pods_that_admission_refuses_stall_the_run_with_its_words(
     runs: Runs, running_controller: RunController
 ) -> None:
@@ -101,7 +94,7 @@ async def test_pods_that_admission_refuses_stall_the_run_with_its_words(
     ]
     runs.cluster.kubectl("apply", "-f", "-", input="".join(f"---\n{json.dumps(one)}\n" for one in objects))
     try:
-        async with running_controller(storage_with_devices(2)):
+        async with running_controller(storage_with_devices(2), timings=SHORT_TIMINGS):
             await asyncio.to_thread(_until_pods_are_refused, runs)
             runs.create()
             assert "no pods on Sundays" in (await stalled(runs, "PodsRejected"))["message"]
@@ -151,7 +144,7 @@ async def test_an_api_server_that_has_too_much_to_do_stalls_the_run_for_so_long(
         return await send(self, request)
 
     monkeypatch.setattr(Transport, "_send_once", throttled)
-    async with running_controller(storage_with_devices(3), limits=ClientTimeouts(retry_budget=1)):
+    async with running_controller(storage_with_devices(3), timings=Timings(client=ClientTimeouts(retry_budget=1))):
         runs.create()
         await stalled(runs, "Throttled")
         busy.clear()

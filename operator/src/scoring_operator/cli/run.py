@@ -1,4 +1,4 @@
-"""The command `run`: start the operator and serve until a signal arrives."""
+"""The command `run`: start the operator and run it until a signal arrives."""
 
 import argparse
 import gc
@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 import yaml
 
@@ -16,21 +17,43 @@ from scoring_operator.kube import credentials
 from scoring_operator.observability import logs
 from scoring_operator.runtime.settings import Settings, from_environment
 
+if TYPE_CHECKING:
+    from scoring_operator.controller.timings import Timings
+    from scoring_operator.storage.protocol import FleetStorage
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """`run` takes the rest from its environment."""
-    parser.add_argument("--log-level", metavar="LEVEL", help="in the place of FLEETSCORE_LOG_LEVEL, such as DEBUG")
+    """Add the arguments of `run` to its parser; all other settings come from the environment."""
+    parser.add_argument(
+        "--log-level",
+        metavar="LEVEL",
+        help="log level, such as DEBUG (default: the environment's FLEETSCORE_LOG_LEVEL)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the operator until a signal ends it."""
-    level = {"FLEETSCORE_LOG_LEVEL": arguments.log_level} if arguments.log_level else {}
+    """Run the operator until a signal arrives, and return the exit code."""
+    return serve(log_level=arguments.log_level)
+
+
+def serve(
+    *, log_level: str | None = None, storage: "FleetStorage | None" = None, timings: "Timings | None" = None
+) -> int:
+    """Run the operator with the settings of the environment until a signal arrives, and return the exit code.
+
+    Args:
+        log_level: The name of the log level; None: that of the environment.
+        storage: The Blob Storage of the fleets; None: that of the settings.
+        timings: The intervals and limits; None: the defaults.
+    """
+    level = {"FLEETSCORE_LOG_LEVEL": log_level} if log_level else {}
     settings = from_environment(os.environ | level)
     logs.configure(settings.log_level)
     fleets = read_fleets(settings)
     account = credentials.load(os.environ)
-    handlers = import_module("scoring_operator.runtime.kopf_handlers")  # kopf and all that: only now
-    manager = import_module("scoring_operator.runtime.manager").Manager(settings, fleets, account)
+    handlers = import_module("scoring_operator.runtime.kopf_handlers")  # kopf is expensive to import
+    manager_type = import_module("scoring_operator.runtime.manager").Manager
+    manager = manager_type(settings, fleets, account, storage=storage, timings=timings)
     namespaces = ", ".join(settings.watch_namespaces) or "all namespaces"
     logging.getLogger(__name__).info(
         "scoring-operator %s serves fleets %s in %s",
@@ -38,16 +61,19 @@ def run(arguments: argparse.Namespace) -> int:
         ", ".join(fleets) or "(none)",
         namespaces,
     )
-    gc.freeze()  # what is imported stays: without this a third of a large listing's CPU goes into visiting it
+    gc.freeze()  # without this, a third of a large listing's CPU time is spent on visiting imported objects
     handlers.run(settings, manager, account)
     return 1 if manager.failed else 0
 
 
 def read_fleets(settings: Settings) -> Mapping[str, Fleet]:
-    """Read the administrator's file.
+    """Return the fleets of the administrator's file by name.
+
+    Args:
+        settings: The settings with the path of the file.
 
     Raises:
-        SettingsInvalid: It is not there, no YAML, or says something wrong.
+        InvalidSettings: The file is missing, is not YAML, or has an invalid fleet.
     """
     path = settings.fleets_file
     try:
@@ -55,4 +81,6 @@ def read_fleets(settings: Settings) -> Mapping[str, Fleet]:
     except OSError as error:
         raise InvalidSettings(f"fleets file {path}: {error.strerror}; set FLEETSCORE_FLEETS_FILE") from None
     except (yaml.YAMLError, UnicodeDecodeError, InvalidFleets) as error:
-        raise InvalidSettings(f"fleets file {path}: {' '.join(str(error).split())}") from None  # YAML's has many lines
+        raise InvalidSettings(
+            f"fleets file {path}: {' '.join(str(error).split())}"
+        ) from None  # a YAML error has several lines

@@ -1,256 +1,293 @@
-"""Runs the passes of all runs in one event loop: who is there, who is woken.
+"""The controller of all runs: it starts the passes of each run, and wakes runs when something changes.
 
-Events only wake a run; a pass looks at everything anew. Each run has a task of its own, so that an error or a slow
-write of one stops no other. Events are gathered: a run's passes begin at least `PASS_EVERY` apart. Every minute all
-ScoringRuns are listed, which finds what events did not tell.
+An event only wakes a run; each pass observes everything again. Each run has its own task, so that an error or a slow
+write of one run does not delay others. Passes of one run start at least 0.2 seconds apart, which merges events. Every
+minute all ScoringRuns are listed, which finds changes without an event.
 """
 
 import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
+from dataclasses import dataclass, field
 from typing import Any
 
+from scoring_operator.api.conditions import true_condition
 from scoring_operator.api.fleets import Fleet
-from scoring_operator.api.scoringrun import GROUP, PLURAL, VERSION, parse_run
+from scoring_operator.api.scoringrun import GROUP, PLURAL, VERSION, ScoringRun, parse_run
 from scoring_operator.api.views import JobView
 from scoring_operator.controller.job_limiter import JobLimiter
+from scoring_operator.controller.job_tracker import JobTrackers
 from scoring_operator.controller.reconciler import RunReconciler
+from scoring_operator.controller.services import Services
+from scoring_operator.controller.timings import DEFAULT_TIMINGS, Timings
 from scoring_operator.errors import ApiError, InvalidRun, LeaseLost, RunDeleted
 from scoring_operator.kube.client import KubeClient
 from scoring_operator.kube.informer import Informer
 from scoring_operator.observability.logs import current_run
+from scoring_operator.observability.run_metrics import RunLoad
 from scoring_operator.resources import run_conditions
 from scoring_operator.resources.jobs import ScorerImage
 from scoring_operator.storage.protocol import FleetStorage
 
-MIN_RECONCILE_INTERVAL_SECONDS = 0.2  # seconds between the beginnings of a run's passes
-RESYNC_INTERVAL_SECONDS = 60.0  # seconds between looks at everything
-MAX_BACKOFF_SECONDS = 30.0
-
 Key = tuple[str, str]
-RunEvent = tuple[str, str, Mapping[str, Any] | None]
+"""Namespace and name of a run."""
+RunEvent = tuple[Key, Mapping[str, Any] | None]
+"""A run and its object; None if it may be deleted."""
 
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class RunEntry:
+    """One observed run.
+
+    Attributes:
+        reconciler: The passes of the run.
+        wakeup: Set to request the next pass.
+    """
+
+    reconciler: RunReconciler
+    wakeup: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def run(self) -> ScoringRun:
+        """The run as last read or written."""
+        return self.reconciler.run
+
+    @property
+    def phase(self) -> str:
+        """The phase of the run after its last pass."""
+        return self.reconciler.phase
+
+
 class Controller:
-    """The engine of all runs; belongs to the event loop that runs `run`, except for `wake`.
+    """The controller of all runs. It belongs to the event loop of `run`, except for `on_run_event`.
 
     Args:
-        cluster: where everything is; its writes must be fenced by the lease.
-        jobs: the mirror of scoring Jobs, which runs beside this.
-        fleets: the fleets by name.
-        storage: the fleets' Blob Storage.
-        image: the scorer's image.
-        namespaces: those that are watched; empty: all.
-        most_jobs: how many Jobs may be active over all runs.
+        client: The client of the API server; its writes are fenced by the lease.
+        informer: The informer of scoring Jobs, which runs concurrently.
+        fleets: The administrator's fleets, by name.
+        storage: The Blob Storage of the fleets.
+        image: The image of the scorer.
+        namespaces: The watched namespaces; empty: all.
+        max_jobs: The largest number of active Jobs over all runs.
+        timings: The intervals and limits.
+
+    Attributes:
+        last_pass_at: The monotonic time of the last iteration of the controller's loop.
     """
 
     def __init__(
         self,
-        cluster: KubeClient,
-        jobs: Informer[JobView],
+        client: KubeClient,
+        informer: Informer[JobView],
         fleets: Mapping[str, Fleet],
         storage: FleetStorage,
         image: ScorerImage,
         *,
         namespaces: tuple[str, ...] = (),
-        most_jobs: int = 1000,
+        max_jobs: int = 1000,
+        timings: Timings = DEFAULT_TIMINGS,
     ) -> None:
-        self.passed_at = time.monotonic()
-        self.runners: dict[Key, RunReconciler] = {}
-        self._cluster = cluster
-        self._mirror = jobs
-        self._fleets = fleets
-        self._storage = storage
-        self._image = image
-        self._sharing = JobLimiter(most_jobs, self.runners.values(), self._ring)
-        self._jobs: dict[str, dict[str, JobView]] = {}  # by the uid of their run
-        self._by_uid: dict[str, RunReconciler] = {}
-        self._bells: dict[str, asyncio.Event] = {}
-        self._wakes: deque[RunEvent] = deque()
-        self._called: asyncio.Event | None = None
+        self.last_pass_at = time.monotonic()
+        self._client = client
+        self._informer = informer
+        self._timings = timings.controller
+        self._jobs = JobTrackers(timings.controller.assumed_timeout)
+        self._limiter = JobLimiter(max_jobs, timings.controller.offer_delay, self._wake)
+        self._services = Services(client, storage, fleets, image, self._limiter, timings)
+        self._entries: dict[str, RunEntry] = {}  # by uid
+        self._uids: dict[Key, str] = {}
+        self._events: deque[RunEvent] = deque()
+        self._event_received: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         base = f"/apis/{GROUP}/{VERSION}"
         self._paths = [f"{base}/namespaces/{name}/{PLURAL}" for name in namespaces] or [f"{base}/{PLURAL}"]
-        jobs.on_change(self._job_changed)
+        informer.on_change(self._on_job_event)
 
-    def wake(self, namespace: str, name: str, body: Mapping[str, Any] | None) -> None:
-        """Tell of a change of a ScoringRun; from any thread, at any time.
+    def on_run_event(self, namespace: str, name: str, body: Mapping[str, Any] | None) -> None:
+        """Enqueue an event of a ScoringRun; from any thread, at any time.
 
         Args:
-            namespace: of the run.
-            name: of the run.
-            body: the run as the event has it; None: it may be gone.
+            namespace: The namespace of the run.
+            name: The name of the run.
+            body: The object of the run; None if it may be deleted.
         """
-        self._wakes.append((namespace, name, body))
-        if self._loop and self._called:
-            self._loop.call_soon_threadsafe(self._called.set)
+        self._events.append(((namespace, name), body))
+        if self._loop and self._event_received:
+            self._loop.call_soon_threadsafe(self._event_received.set)
+
+    def loads(self) -> Iterator[RunLoad]:
+        """Yield the load of each run, for the metrics."""
+        for uid, entry in self._entries.items():
+            run = entry.run
+            stalled = None if run.ended else true_condition(run.status, "Stalled")
+            queued = entry.phase == "Queued" and not run.ended
+            yield RunLoad(run.spec.fleet, self._limiter.active(uid), queued, stalled.reason if stalled else "")
 
     async def run(self) -> None:
-        """Work until cancelled; ends with LeaseLost when a write was refused because another operator took over."""
-        self._loop, self._called = asyncio.get_running_loop(), asyncio.Event()
-        await self._mirror.wait_for_sync()
+        """Reconcile runs until cancelled.
+
+        Raises:
+            LeaseLost: A write was rejected because this process may not be the leader any more.
+        """
+        self._loop, self._event_received = asyncio.get_running_loop(), asyncio.Event()
+        await self._informer.wait_for_sync()
         async with asyncio.TaskGroup() as tasks:
             next_list = 0.0
             while True:
                 if time.monotonic() >= next_list:
-                    next_list = time.monotonic() + (RESYNC_INTERVAL_SECONDS if await self._list(tasks) else 5.0)
-                self._called.clear()
-                while self._wakes:
-                    await self._answer(self._wakes.popleft(), tasks)
-                self.passed_at = time.monotonic()
-                await _wait(self._called, next_list - time.monotonic())
+                    listed = await self._list(tasks)
+                    pause = self._timings.resync_interval if listed else self._timings.list_retry_interval
+                    next_list = time.monotonic() + pause
+                self._event_received.clear()
+                while self._events:
+                    await self._handle(*self._events.popleft(), tasks)
+                self.last_pass_at = time.monotonic()
+                await _wait(self._event_received, next_list - time.monotonic())
 
     async def _list(self, tasks: asyncio.TaskGroup) -> bool:
-        """Look at all ScoringRuns; answers whether the API server gave them."""
+        """Observe all ScoringRuns, and return True if the API server returned them."""
         bodies: list[dict[str, Any]] = []
         try:
             for path in self._paths:
-                bodies += (await self._cluster.list(path, type=dict[str, Any]))[0]
+                bodies += (await self._client.list(path, type=dict[str, Any]))[0]
         except ApiError as error:
             _log.warning("ScoringRuns cannot be listed: %s", error)
             return False
-        for body in bodies:  # all of them, before any makes a pass: who is first depends on who is there
-            self._take(body, tasks)
+        for body in bodies:  # all of them before the first pass, because the order of runs depends on all
+            self._upsert(body, tasks)
         found = {(body["metadata"]["namespace"], body["metadata"]["name"]) for body in bodies}
-        for key in self.runners.keys() - found:
+        for key in self._uids.keys() - found:
             await self._check(key)
         return True
 
-    async def _answer(self, wake: RunEvent, tasks: asyncio.TaskGroup) -> None:
-        namespace, name, body = wake
+    async def _handle(self, key: Key, body: Mapping[str, Any] | None, tasks: asyncio.TaskGroup) -> None:
         if body is None:
-            await self._check((namespace, name))
+            await self._check(key)
         else:
-            self._take(body, tasks)
+            self._upsert(body, tasks)
 
     async def _check(self, key: Key) -> None:
-        """Forget a run that is not there any more, whatever said so."""
-        runner = self.runners.get(key)
-        if runner is None:
+        """Read a run that may be deleted, and remove it if it is."""
+        entry = self._entries.get(self._uids.get(key, ""))
+        if entry is None:
             return
         try:
-            await runner.refresh()
+            await entry.reconciler.refresh()
         except RunDeleted:
-            self._forget(runner)
+            self._remove(entry)
         except ApiError as error:
             _log.warning("run %s/%s cannot be read: %s", *key, error)
 
-    def _take(self, body: Mapping[str, Any], tasks: asyncio.TaskGroup) -> None:
-        """Take in a ScoringRun: a new one gets a task, a known one is woken."""
-        meta = body.get("metadata") or {}
-        key = (str(meta.get("namespace")), str(meta.get("name")))
+    def _upsert(self, body: Mapping[str, Any], tasks: asyncio.TaskGroup) -> None:
+        """Wake an observed run, or start the passes of a new one."""
         try:
             run = parse_run(body)
         except InvalidRun as error:
-            tasks.create_task(self._complain(body, f"the operator cannot read it: {error}"))
+            tasks.create_task(self._report_invalid(body, f"the operator cannot read it: {error}"))
             return
-        known = self.runners.get(key)
-        if known and known.run.uid != run.uid:
-            if (run.created, run.uid) <= (known.run.created, known.run.uid):
-                return  # an old event about an earlier run of this name
-            self._forget(known)
-            known = None
+        entry = self._entries.get(self._uids.get((run.namespace, run.name), ""))
+        if entry and entry.run.uid != run.uid:
+            if (run.created, run.uid) <= (entry.run.created, entry.run.uid):
+                return  # a late event of an earlier run of this name
+            self._remove(entry)
+            entry = None
         if run.deleting:
             return
-        if known:
-            known.take(run)
-            self._ring(known)
+        if entry:
+            entry.reconciler.update(run)
+            entry.wakeup.set()
             return
-        runner = RunReconciler(run, self._cluster, self._storage, self._fleets, self._image)
-        runner.jobs = self._jobs.setdefault(run.uid, {})
-        self.runners[key] = self._by_uid[run.uid] = runner
-        self._bells[run.uid] = asyncio.Event()
-        tasks.create_task(self._drive(runner), name=f"{run.namespace}/{run.name}")
+        entry = RunEntry(RunReconciler(run, self._jobs.get(run.uid), self._services))
+        self._entries[run.uid] = entry
+        self._uids[run.namespace, run.name] = run.uid
+        tasks.create_task(self._reconcile_loop(entry), name=f"{run.namespace}/{run.name}")
 
-    async def _complain(self, body: Mapping[str, Any], message: str) -> None:
-        """Say in a run's status that it cannot be read; when it has changed it is tried again."""
+    async def _report_invalid(self, body: Mapping[str, Any], message: str) -> None:
+        """Write into a run's status that it is invalid. The next event of the run retries."""
         meta = body["metadata"]
-        patch = run_conditions.invalid_spec_patch(body, message, self._cluster.now())
+        patch = run_conditions.invalid_spec_patch(body, message, self._client.now())
         if patch is None:
             return
         _log.error("run %s/%s: %s", meta["namespace"], meta["name"], message)
         path = f"/apis/{GROUP}/{VERSION}/namespaces/{meta['namespace']}/{PLURAL}/{meta['name']}"
         try:
-            await self._cluster.patch(path, {"status": patch}, subresource="status")
+            await self._client.patch(path, {"status": patch}, subresource="status")
         except ApiError as error:
-            _log.warning("that could not be said in its status: %s", error)
+            _log.warning("run %s/%s: its status cannot be written: %s", meta["namespace"], meta["name"], error)
 
-    def _forget(self, runner: RunReconciler) -> None:
-        run = runner.run
-        if self.runners.get((run.namespace, run.name)) is runner:
-            del self.runners[run.namespace, run.name]
-        self._by_uid.pop(run.uid, None)
-        if bell := self._bells.pop(run.uid, None):
-            bell.set()
+    def _remove(self, entry: RunEntry) -> None:
+        run = entry.run
+        if self._entries.pop(run.uid, None) is None:
+            return
+        if self._uids.get((run.namespace, run.name)) == run.uid:
+            del self._uids[run.namespace, run.name]
+        self._limiter.remove(run.uid)
+        self._jobs.remove_if_empty(run.uid)
+        entry.wakeup.set()
         self._wake_all()
 
-    async def _drive(self, runner: RunReconciler) -> None:
-        """Make passes for one run until it is gone."""
-        uid, bell = runner.run.uid, self._bells[runner.run.uid]
-        current_run.set(f"{runner.run.namespace}/{runner.run.name}")
+    async def _reconcile_loop(self, entry: RunEntry) -> None:
+        """Make the passes of one run until it is deleted."""
+        reconciler, uid, timings = entry.reconciler, entry.run.uid, self._timings
+        current_run.set(f"{entry.run.namespace}/{entry.run.name}")
         backoff = 1.0
-        with closing(runner):
-            while self._by_uid.get(uid) is runner:
-                began, before = time.monotonic(), (runner.phase, runner.run.ended)
-                bell.clear()
+        with closing(reconciler):
+            while uid in self._entries:
+                started, before = time.monotonic(), (entry.phase, entry.run.ended)
+                entry.wakeup.clear()
                 try:
-                    pause = await runner.step(lambda: self._sharing.around(runner))
-                    self._sharing.freed()
+                    requeue_after = await reconciler.reconcile()
+                    self._limiter.offer_free_slots()
                     backoff = 1.0
                 except RunDeleted as error:
-                    _log.info("the run is gone: %s", error)
-                    self._forget(runner)
+                    _log.info("the run was removed: %s", error)
+                    self._remove(entry)
                     return
                 except LeaseLost:
                     raise
-                except Exception as error:  # noqa: BLE001  # one run's error must not stop the others
-                    _log.warning(
-                        "pass failed, again in %.0f s: %s", backoff, error, exc_info=not isinstance(error, ApiError)
-                    )
-                    pause, backoff = backoff, min(2 * backoff, MAX_BACKOFF_SECONDS)
-                if (runner.phase, runner.run.ended) != before:
-                    self._wake_all(runner.run.schedule)
-                await _wait(
-                    bell, RESYNC_INTERVAL_SECONDS if pause is None else min(max(pause, 0.0), RESYNC_INTERVAL_SECONDS)
-                )
-                await asyncio.sleep(began + MIN_RECONCILE_INTERVAL_SECONDS - time.monotonic())
+                except Exception as error:  # noqa: BLE001  # an error of one run must not stop the others
+                    unexpected = not isinstance(error, ApiError)
+                    _log.warning("the pass failed, retry in %.0f s: %s", backoff, error, exc_info=unexpected)
+                    requeue_after, backoff = backoff, min(2 * backoff, timings.max_backoff)
+                if (entry.phase, entry.run.ended) != before:
+                    self._wake_all(entry.run.schedule)
+                pause = timings.resync_interval if requeue_after is None else requeue_after
+                await _wait(entry.wakeup, min(pause, timings.resync_interval))
+                await asyncio.sleep(started + timings.min_reconcile_interval - time.monotonic())
 
-    def _ring(self, runner: RunReconciler) -> None:
-        self._bells[runner.run.uid].set()
+    def _wake(self, uid: str) -> None:
+        if entry := self._entries.get(uid):
+            entry.wakeup.set()
 
     def _wake_all(self, schedule: str = "") -> None:
-        """Wake the runs that have not ended, and all of a schedule."""
-        for runner in self._by_uid.values():
-            if not runner.run.ended or (schedule and runner.run.schedule == schedule):
-                self._ring(runner)
+        """Wake the runs that have not ended, and all runs of a schedule."""
+        for entry in self._entries.values():
+            run = entry.run
+            if not run.ended or (schedule and run.schedule == schedule):
+                entry.wakeup.set()
 
-    def _job_changed(self, old: JobView | None, new: JobView | None) -> None:
+    def _on_job_event(self, old: JobView | None, new: JobView | None) -> None:
         job = new or old
         uid = job.owner_uid if job else ""
-        if job is None or not uid:
+        if not uid:
             return
-        runner = self._by_uid.get(uid)
-        if runner is None:
-            mine = self._jobs.setdefault(uid, {})
-            if new is not None:
-                mine[job.name] = new
-            else:
-                mine.pop(job.name, None)
-            if not mine:
-                del self._jobs[uid]
-        elif runner.see(old, new):
-            self._ring(runner)
+        if entry := self._entries.get(uid):
+            if entry.reconciler.on_job_event(old, new):
+                entry.wakeup.set()
+        else:
+            self._jobs.get(uid).on_event(old, new)
+            self._jobs.remove_if_empty(uid)
 
 
-async def _wait(bell: asyncio.Event, seconds: float) -> None:
-    """Wait until the bell rings, but no longer than so many seconds."""
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    """Wait until an event is set, but no longer than some seconds."""
     try:
         async with asyncio.timeout(max(seconds, 0.0)):
-            await bell.wait()
+            await event.wait()
     except TimeoutError:
         return

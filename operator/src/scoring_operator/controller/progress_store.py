@@ -1,11 +1,11 @@
-"""A run's own ConfigMaps: reading and writing its progress and its device list. Decides nothing."""
+"""The ConfigMaps of one run: its progress and its device list are read and written here."""
 
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from scoring_operator.api.names import progress_config_map_name
-from scoring_operator.api.scoringrun import ScoringRun
+from scoring_operator.api.scoringrun import RunRef
 from scoring_operator.errors import AlreadyExists, NameConflict, NotFound
 from scoring_operator.kube.client import KubeClient
 from scoring_operator.planner import device_list, progress
@@ -17,111 +17,152 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class StoredProgress:
-    """Progress as it stands in its ConfigMap, at a resource version."""
+    """Progress as stored in its ConfigMap.
+
+    Attributes:
+        progress: The progress.
+        version: The resource version of the ConfigMap.
+    """
 
     progress: Progress
     version: str
 
 
 class ProgressStore:
-    """The ConfigMaps of one run."""
+    """The store of one run's ConfigMaps.
 
-    def __init__(self, cluster: KubeClient, run: ScoringRun) -> None:
-        self._cluster = cluster
+    Args:
+        client: The client of the API server.
+        run: The run that owns the ConfigMaps.
+    """
+
+    def __init__(self, client: KubeClient, run: RunRef) -> None:
+        self._client = client
         self._run = run
         self._collection = f"/api/v1/namespaces/{run.namespace}/configmaps"
         self._name = progress_config_map_name(run)
 
     async def load(self) -> StoredProgress | None:
-        """Read progress by quorum; None where the run has not been frozen.
+        """Read the progress with a quorum read.
+
+        Returns:
+            The stored progress; None before the device list exists.
 
         Raises:
-            TakenError: the ConfigMap is not the run's.
-            ProgressInvalidError: it cannot be read.
-            ApiError: the API server could not be asked.
+            NameConflict: The ConfigMap does not belong to the run.
+            InvalidProgress: The ConfigMap cannot be read.
+            ApiError: The request failed.
         """
         try:
-            item = await self._cluster.get(f"{self._collection}/{self._name}")
+            item = await self._client.get(f"{self._collection}/{self._name}")
         except NotFound:
             return None
-        self._check(item, self._name)
+        self._check_owner(item, self._name)
         data = config_maps.config_map_content(item, config_maps.PROGRESS_KEY)
         return StoredProgress(progress.decode(data), item["metadata"]["resourceVersion"])
 
-    async def begin(self, start: device_list.InitialState) -> StoredProgress:
-        """Write the device list and then the first progress, which is what freezes the run.
+    async def create(self, initial: device_list.InitialState) -> StoredProgress:
+        """Write the device list and then the first progress, which completes the creation.
 
-        Where an earlier attempt has frozen it already, that one counts.
-        """
-        await self.restore(start.parts)
-        try:
-            return await self._first(start.progress)
-        except AlreadyExists:
-            saved = await self.load()
-            if saved is None:
-                raise
-            return saved
+        Args:
+            initial: The device list and the first progress.
 
-    async def save(self, new: Progress, version: str) -> StoredProgress:
-        """Replace progress, if it still is at `version`.
-
-        A ConfigMap that somebody deleted is made again; its content was safe here.
+        Returns:
+            The stored progress; that of an earlier attempt if there is one.
 
         Raises:
-            Conflict: somebody wrote in between.
-            ApiError: the API server refused, or its answer was lost.
+            NameConflict: A ConfigMap of that name does not belong to the run.
+            ApiError: A request failed.
+        """
+        await self.recreate_missing(initial.parts)
+        try:
+            return await self._create_progress(initial.progress)
+        except AlreadyExists:
+            stored = await self.load()
+            if stored is None:
+                raise
+            return stored
+
+    async def save(self, new: Progress, version: str) -> StoredProgress:
+        """Replace the progress, or create it if its ConfigMap was deleted: its content is known here.
+
+        Args:
+            new: The progress.
+            version: The resource version that is replaced.
+
+        Raises:
+            Conflict: The ConfigMap has another version.
+            ApiError: The request failed; whether the write was applied may be unknown.
         """
         body = config_maps.config_map(
             self._run, self._name, config_maps.PROGRESS_KEY, progress.encode(new), resource_version=version
         )
         try:
-            item = await self._cluster.replace(f"{self._collection}/{self._name}", body)
+            item = await self._client.replace(f"{self._collection}/{self._name}", body)
         except NotFound:
-            _log.warning("the progress ConfigMap was deleted; it is written again")
-            return await self._first(new)
+            _log.warning("the progress ConfigMap was deleted; it is created again")
+            return await self._create_progress(new)
         return StoredProgress(new, item["metadata"]["resourceVersion"])
 
-    async def devices(self, lists: tuple[str, ...]) -> list[str]:
-        """Read the device list from its ConfigMaps.
+    async def devices(self, names: Iterable[str]) -> list[str]:
+        """Read the device list.
+
+        Args:
+            names: The names of its ConfigMaps, in order.
 
         Raises:
-            NotFound: a part of it was deleted.
-            DeviceListInvalidError: a part of it cannot be read.
+            NotFound: A ConfigMap was deleted.
+            NameConflict: A ConfigMap does not belong to the run.
+            InvalidDeviceList: A ConfigMap cannot be read.
+            ApiError: A request failed.
         """
         parts = []
-        for name in lists:
-            item = await self._cluster.get(f"{self._collection}/{name}")
-            self._check(item, name)
+        for name in names:
+            item = await self._client.get(f"{self._collection}/{name}")
+            self._check_owner(item, name)
             parts.append(config_maps.config_map_content(item, config_maps.DEVICES_KEY))
         return device_list.unpack(parts)
 
-    async def has(self, parts: Iterable[str]) -> bool:
-        """Whether all these parts of the device list are there and the run's."""
+    async def device_list_exists(self, names: Iterable[str]) -> bool:
+        """Return True if all these ConfigMaps exist and belong to the run.
+
+        Args:
+            names: The names of the ConfigMaps.
+
+        Raises:
+            NameConflict: A ConfigMap does not belong to the run.
+            ApiError: A request failed.
+        """
         try:
-            for name in parts:
-                self._check(await self._cluster.get(f"{self._collection}/{name}"), name)
+            for name in names:
+                self._check_owner(await self._client.get(f"{self._collection}/{name}"), name)
         except NotFound:
             return False
         return True
 
-    async def restore(self, parts: Mapping[str, bytes]) -> None:
-        """Write those parts of the device list that are gone."""
-        for name, part in parts.items():
-            await self._create(name, config_maps.DEVICES_KEY, part)
+    async def recreate_missing(self, parts: Mapping[str, bytes]) -> None:
+        """Create the ConfigMaps of the device list that do not exist.
 
-    async def _first(self, new: Progress) -> StoredProgress:
+        Args:
+            parts: The parts of the device list, by the name of their ConfigMap.
+
+        Raises:
+            NameConflict: A ConfigMap does not belong to the run.
+            ApiError: A request failed.
+        """
+        for name, part in parts.items():
+            body = config_maps.config_map(self._run, name, config_maps.DEVICES_KEY, part)
+            try:
+                await self._client.create(self._collection, body)
+            except AlreadyExists:
+                self._check_owner(await self._client.get(f"{self._collection}/{name}"), name)
+
+    async def _create_progress(self, new: Progress) -> StoredProgress:
         body = config_maps.config_map(self._run, self._name, config_maps.PROGRESS_KEY, progress.encode(new))
-        item = await self._cluster.create(self._collection, body)
+        item = await self._client.create(self._collection, body)
         return StoredProgress(new, item["metadata"]["resourceVersion"])
 
-    async def _create(self, name: str, key: str, content: bytes) -> None:
-        try:
-            await self._cluster.create(self._collection, config_maps.config_map(self._run, name, key, content))
-        except AlreadyExists:
-            self._check(await self._cluster.get(f"{self._collection}/{name}"), name)
-
-    def _check(self, item: dict[str, object], name: str) -> None:
+    def _check_owner(self, item: dict[str, object], name: str) -> None:
         if not config_maps.is_owned_by(self._run, item):
-            raise NameConflict(
-                f"ConfigMap {name} belongs to {config_maps.describe_owner(item)}; delete it or give the run another name"
-            )
+            owner = config_maps.describe_owner(item)
+            raise NameConflict(f"ConfigMap {name} belongs to {owner}; delete it or give the run another name")

@@ -1,304 +1,147 @@
-"""One run's passes: observe -> plan -> apply -> report, the same for every trigger.
+"""One pass over one run: observe, plan, apply, report status. Every trigger starts the same pass.
 
-Between passes it keeps only what a restart can read again: the last saved progress, the device list, what it created
-and does not see yet, the question to completed Jobs that is not answered yet. Nothing is created before its mark is
-saved, nothing is deleted and no status written that saved progress does not bear out.
+Between passes, only state is cached that can be reloaded after a restart. The order of the writes is fixed: a Job is
+created after its reservation is saved; Jobs are deleted and status is written after the progress they depend on.
 """
 
-import asyncio
-import time
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from collections.abc import Set as AbstractSet
-from dataclasses import replace
-
-from scoring_operator.api.fleets import Fleet
 from scoring_operator.api.names import report_job_name
 from scoring_operator.api.scoringrun import ScoringRun
 from scoring_operator.api.views import JobView
 from scoring_operator.controller.job_inspector import JobInspector
-from scoring_operator.controller.job_writer import MAX_CREATES_PER_PASS, JobWriter
+from scoring_operator.controller.job_tracker import JobTracker
+from scoring_operator.controller.job_writer import JobWriter
+from scoring_operator.controller.plan_applier import PlanApplier
 from scoring_operator.controller.result_collector import CollectedResults, ResultCollector
-from scoring_operator.controller.run_state import RunState
-from scoring_operator.controller.status_writer import STATUS_INTERVAL_SECONDS, StatusWriter
-from scoring_operator.kube.client import KubeClient
+from scoring_operator.controller.run_state import RunStateStore
+from scoring_operator.controller.services import Services
+from scoring_operator.controller.stall_detector import StallDetector
+from scoring_operator.controller.status_writer import StatusWriter
 from scoring_operator.planner.finished_runs import report_needs_inspection, report_pending
 from scoring_operator.planner.plan import make_plan
-from scoring_operator.planner.queueing import Allocation
-from scoring_operator.planner.types import Blocker, Observation, Plan
-from scoring_operator.resources.jobs import ScorerImage
-from scoring_operator.storage.protocol import FleetStorage
-
-SAVE_INTERVAL_SECONDS = 2.0  # seconds between writes of progress that nothing waits for
-ASSUMED_TIMEOUT_SECONDS = 30.0  # after which a created Job that the mirror does not show is asked for
-STALL_TIMEOUT_SECONDS = 20.0  # without any outcome and any running pod, after which pods are asked why
-INSPECTION_INTERVAL_SECONDS = 10.0
-STORAGE_RETRY_SECONDS = 5.0
+from scoring_operator.planner.queueing import Demand
+from scoring_operator.planner.types import Blocker, Observation, RunState
 
 
 class RunReconciler:
-    """One run, from its first event to its deletion.
+    """The passes of one run, from its first event to its deletion.
+
+    Args:
+        run: The run as first observed.
+        jobs: The tracker of the run's Jobs.
+        services: What the reconcilers of all runs share.
 
     Attributes:
-        run: the run as last read or written.
-        jobs: its Jobs by name; kept by the engine from the mirror.
-        phase: as of the last pass, or as status said it.
-        short: how many places it would take at once, were they free; until it runs it lacks some.
-        offered_at: when it was last told of some, on the monotonic clock.
+        run: The run as last read or written.
+        phase: The phase after the last pass; before the first one, the phase in the status.
     """
 
-    def __init__(
-        self,
-        run: ScoringRun,
-        cluster: KubeClient,
-        storage: FleetStorage,
-        fleets: Mapping[str, Fleet],
-        image: ScorerImage,
-    ) -> None:
+    def __init__(self, run: ScoringRun, jobs: JobTracker, services: Services) -> None:
+        client, timings = services.client, services.timings.controller
+        inspector = JobInspector(run.ref, client, services.storage, timings.storage_backoff)
         self.run = run
-        self.jobs: dict[str, JobView] = {}
         self.phase = str(run.status.get("phase", ""))
-        self.short = 1
-        self.offered_at = 0.0
-        self._cluster = cluster
-        self._ledger = RunState(run, cluster, storage, fleets)
-        self._look = JobInspector(cluster, storage, run)
-        self._ears = ResultCollector(self._look)
-        self._hands = JobWriter(cluster, image)
-        self._voice = StatusWriter(cluster, run, self._hands)
-        self._claimed: AbstractSet[str] = frozenset()
-        self._trouble: Blocker | None = None
-        self._quiet = False  # the run has ended, and so have its Jobs
-        self._saved_at = self._looked_at = 0.0
-        self._moved_at = time.monotonic()
+        self._jobs = jobs
+        self._client = client
+        self._limiter = services.limiter
+        self._limits = services.timings.planner
+        self._states = RunStateStore(run, client, services.storage, services.fleets, services.timings)
+        self._inspector = inspector
+        self._collector = ResultCollector(inspector, timings)
+        self._stalls = StallDetector(inspector, timings)
+        self._status = StatusWriter(run.ref, client, timings.status_interval)
+        writer = JobWriter(client, services.image, jobs)
+        self._applier = PlanApplier(self._states, self._stalls, jobs, writer, self._status, timings)
+        self._limiter.add(Demand(run, self.phase, progress=None), jobs)
 
-    @property
-    def running(self) -> bool:
-        """Whether the run is going, so that others have to wait for it."""
-        return self.phase == "Running" and not self.run.ended
+    def update(self, run: ScoringRun) -> None:
+        """Take over a newer state of the run's object; ignore an older one."""
+        if run.generation > self.run.generation or _is_newer(run, self.run):
+            self._set_run(run)
 
-    def demand(self) -> int:
-        """How many Jobs the run could use now."""
-        progress = self._ledger.progress
-        if self.run.ended or self.phase in ("Queued", "Suspended") or progress is None:
-            return 0
-        left = (
-            len(progress.open_batches)
-            + len(progress.queued_batches)
-            + -(-len(progress.waiting) // progress.snapshot.devices_per_job)
-        )
-        return min(self.run.spec.parallelism, left)
-
-    def active(self) -> int:
-        """How many Jobs of the run exist and have neither completed nor been judged, or are about to be created.
-
-        Of a run whose end is decided it is how many still run, or may; its report is none of them.
-        """
-        progress = self._ledger.progress
-        if self.run.ended or (progress and progress.completion):
-            return self._lingering()
-        self._quiet = False
-        names = progress.open_batches.keys() if progress else frozenset()
-        seen = Observation(jobs=self.jobs, assumed=self._hands.assumed.keys())
-        return sum(1 for name in names | self._claimed if name in self._claimed or seen.occupied(name))
-
-    def _lingering(self) -> int:
-        if self._quiet:  # it may keep thousands of finished Jobs, which need not be looked through for ever
-            return 0
-        going = {name for name, job in self.jobs.items() if not job.finished} | self._hands.assumed.keys()
-        going.discard(report_job_name(self.run))
-        self._quiet = not going
-        return len(going)
-
-    def take(self, run: ScoringRun) -> None:
-        """Take in a newer state of the run's object."""
-        if run.generation > self.run.generation or _newer(run, self.run):
-            self.run = run
-
-    def see(self, old: JobView | None, new: JobView | None) -> bool:
-        """Take in a change of one of the run's Jobs; answers whether it calls for a pass."""
-        job = new or old
-        if job is None:
-            return False
-        if new is None:
-            self.jobs.pop(job.name, None)
-        else:
-            self.jobs[job.name] = new
-            self._hands.assumed.pop(job.name, None)
-            if old is None:  # it may be gone again before a pass can see it, its creation's answer lost
-                self._hands.known.add(job.name)
-                self._quiet = False
-        if self.run.ended and not report_pending(self.run):  # its Jobs are deleted by the clock
-            return False
-        first_pod = self._ledger.progress is not None and self._ledger.progress.clock.first_pod is None
-        return new is None or (new.finished and not (old and old.finished)) or (first_pod and new.pod_started)
+    def on_job_event(self, old: JobView | None, new: JobView | None) -> bool:
+        """Record a change of one of the run's Jobs, and return True if it requires a pass."""
+        requires_pass = self._jobs.on_event(old, new, await_first_pod=self._states.awaits_first_pod)
+        return requires_pass and (not self.run.ended or report_pending(self.run))  # else its Jobs are deleted by time
 
     async def refresh(self) -> None:
         """Read the run's object again.
 
         Raises:
-            RunGoneError: it is not there, or another of the same name.
+            RunDeleted: The run does not exist any more.
+            ApiError: The request failed.
         """
-        self.run = await self._voice.read()
+        self._set_run(await self._status.fetch_run())
 
-    async def step(self, around: Callable[[], Allocation]) -> float | None:
-        """Make one pass; answers after how many seconds the next is due (None: when something happens).
+    async def reconcile(self) -> float | None:
+        """Make one pass, and return the seconds until the next one (None: wait for an event).
 
         Raises:
-            RunGoneError: the run is not there any more.
-            ApiError: the API server did not answer; the pass is to be made again later.
+            RunDeleted: The run does not exist any more.
+            ApiError: A request failed; the pass has to be repeated.
         """
-        if self.run.ended and not report_pending(self.run):
-            self._ledger.forget()
-        else:
-            await self._ledger.load(self.run)
-        seen, heard = await self._observe()
-        others = around()  # only now: nothing may come between who else is active and what this run claims
-        now = self._cluster.now()
-        self._ledger.mind_clock(now)  # only now: an answer to this very pass may have told of the new time
-        seen = replace(
-            seen, progress=self._ledger.progress, ahead=others.blocked_by, share=others.slots, newer=others.later_runs
-        )
-        decided = make_plan(self.run, seen, now)
-        if decided.end and heard.behind:
-            self._ears.hurry()
+        state = await self._states.load(self.run)
+        self._publish(state)
+        collected, blocker = await (self._observe_report() if self.run.ended else self._observe_jobs(state))
+        # No await from here to `reserve`: the allocation must match the Jobs that are created.
+        now = self._client.now()  # the responses of this pass may have shown a jump of the server's clock
+        state = self._states.adjust_clock(now)
+        allocation = self._limiter.allocate(self.run.uid)
+        observation = Observation(state, self._jobs.snapshot(), collected.by_job, allocation, blocker)
+        plan = make_plan(self.run, observation, now, self._limits)
+        if plan.completion and collected.pending:
+            self._collector.collect_now()
             return 0.0
-        self.short = 1 if decided.phase != "Running" else 0 if decided.trouble else others.shortfall
-        self._claimed = decided.create.keys()
-        try:
-            return await self._apply(decided, seen, heard)
-        finally:
-            self._claimed = frozenset()
+        self.phase = plan.phase
+        state = self._states.advance(plan.progress)
+        self._publish(state)
+        shortfall = 0 if plan.blocker else allocation.shortfall
+        run = self.run
+        with self._limiter.reserve(run.uid, plan.create.keys(), shortfall):
+            applied = await self._applier.apply(run, plan, observation, state)
+        if self.run is run or _is_newer(applied.run, self.run):  # else an event has a newer state
+            self._set_run(applied.run)
+        self._publish(applied.state)
+        if plan.discover_devices:
+            return applied.requeue_after
+        due = [applied.requeue_after, collected.retry_in]
+        if plan.phase == "Running":
+            due.append(self._stalls.next_check_in)
+        return min((seconds for seconds in due if seconds is not None), default=None)
 
     def close(self) -> None:
-        """Let go of what goes on beside the passes."""
-        self._ears.close()
+        """Cancel the request that runs concurrently with the passes."""
+        self._collector.close()
 
-    async def _observe(self) -> tuple[Observation, CollectedResults]:
-        now, ledger = time.monotonic(), self._ledger
-        late = {name for name, at in self._hands.assumed.items() if now - at > ASSUMED_TIMEOUT_SECONDS}
-        if self.run.ended:
-            self._settle(late, await self._look.there(late))
-            seen = self._seen()
-            word = await self._look.report(seen) if report_needs_inspection(self.run, seen) else None
-            words = {report_job_name(self.run): word} if word else {}
-            return replace(seen, words=words, trouble=self._trouble), CollectedResults()
-        ledger.doubtful |= late
-        heard = await self._ears.listen(self._seen(late), ledger.fleet) if ledger.fleet else CollectedResults()
-        if heard.words or heard.there:
-            ledger.doubtful -= heard.words.keys() | self.jobs.keys()
-            self._settle(heard.words, heard.there)
-        seen = replace(self._seen(), words=heard.words)
-        await self._mind_trouble(seen)
-        return replace(seen, trouble=self._trouble), heard
+    def _set_run(self, run: ScoringRun) -> None:
+        self.run = run
+        self._limiter.update_run(run)
 
-    def _seen(self, late: AbstractSet[str] = frozenset()) -> Observation:
-        """What is known without asking; `late` Jobs are not assumed to be there any more."""
-        ledger = self._ledger
-        return Observation(
-            progress=ledger.progress,
-            devices=ledger.devices,
-            jobs=self.jobs,
-            assumed=self._hands.assumed.keys() - late,
-            known=self._hands.known,
-            doubtful=ledger.doubtful,
-            refusal=ledger.refusal,
-            lost=ledger.lost,
-        )
+    def _publish(self, state: RunState) -> None:
+        self._limiter.update(Demand(self.run, self.phase, state.progress))
 
-    def _settle(self, asked: Iterable[str], there: Collection[str]) -> None:
-        """Keep in mind which Jobs that the mirror did not show are there; until they were asked they counted so."""
-        for name in asked:
-            self._hands.assumed.pop(name, None)
-        self._hands.assumed |= {name: time.monotonic() for name in there if name not in self.jobs}
+    async def _observe_report(self) -> tuple[CollectedResults, Blocker | None]:
+        """Inspect the Jobs of an ended run."""
+        overdue = self._jobs.overdue()
+        self._jobs.confirm(overdue, await self._inspector.existing(overdue))
+        result, jobs = None, self._jobs.snapshot()
+        if report_needs_inspection(self.run, jobs):
+            result = await self._inspector.fetch_report_result(jobs)
+        return CollectedResults({report_job_name(self.run): result} if result else {}), self._stalls.blocker
 
-    async def _mind_trouble(self, seen: Observation) -> None:
-        """Ask why nothing moves, now and then; and forget a trouble once something does."""
-        now = time.monotonic()
-        pods_trouble = self._trouble is not None and not self._trouble.allows_probe
-        if seen.words or self.phase != "Running" or self._some_pod_runs(seen):
-            self._moved_at = now
-            self._trouble = None if pods_trouble else self._trouble
-        if now - self._moved_at > STALL_TIMEOUT_SECONDS and now - self._looked_at > INSPECTION_INTERVAL_SECONDS:
-            self._looked_at = now
-            self._trouble = await self._look.why_waiting(seen) or self._trouble
-
-    def _some_pod_runs(self, seen: Observation) -> bool:
-        jobs = (self.jobs.get(name) for name in (seen.progress.open_batches if seen.progress else ()))
-        return any(job is not None and job.status.ready for job in jobs)
-
-    async def _apply(self, decided: Plan, seen: Observation, heard: CollectedResults) -> float | None:
-        self.phase = decided.phase
-        if decided.delete_run:
-            await self._voice.delete()
-        if decided.discover:
-            await self._tell(decided, seen)
-            self._trouble = await self._ledger.find(self.run)
-            return STORAGE_RETRY_SECONDS if self._trouble else 0.0
-        self._take_progress(decided)
-        called_created = frozenset(self._hands.known)
-        if decided.save:
-            await self._save()
-        # No Job waits for what is written of others: its own mark is saved by now.
-        due = await _together(self._create(decided), self._keep(decided, seen, called_created))
-        await self._hands.suspend(self.run, decided.suspend)
-        due += [seconds for seconds in (decided.wake, heard.again) if seconds is not None]
-        if decided.phase == "Running":  # where nothing happens no event comes, and a pass has to ask why
-            look_at = max(self._moved_at + STALL_TIMEOUT_SECONDS, self._looked_at + INSPECTION_INTERVAL_SECONDS)
-            due.append(max(look_at - time.monotonic(), 0.0) + 0.1)
-        return min(due, default=None)
-
-    async def _keep(self, decided: Plan, seen: Observation, called_created: AbstractSet[str]) -> float | None:
-        """Save progress, tell of it, delete what it bears out; answers in how many seconds what may not be done yet."""
-        another_phase = decided.phase != self.run.status.get("phase")  # to be told now, so to be saved now
-        wait = 0.0 if another_phase else self._saved_at + SAVE_INTERVAL_SECONDS - time.monotonic()
-        if self._ledger.unsaved and wait > 0:
-            return wait
-        await self._save()
-        self._hands.known -= called_created  # saved progress says so now
-        again = await self._tell(decided, seen)
-        await self._hands.delete(self.run, decided.delete, self.jobs)
-        return again
-
-    async def _save(self) -> None:
-        if self._ledger.unsaved:
-            await self._ledger.save()
-            self._saved_at = time.monotonic()
-
-    def _take_progress(self, decided: Plan) -> None:
-        old, new = self._ledger.progress, decided.progress
-        if old and new and new.snapshot.rebuilt:  # any of the batches marked now may have been run before
-            self._ledger.doubtful |= new.open_batches.keys() - old.open_batches.keys()
-        self._ledger.progress = new
-
-    async def _tell(self, decided: Plan, seen: Observation) -> float | None:
-        """Write status; answers in how many seconds it may be, where it may not yet."""
-        self.run, wait = await self._voice.report(self.run, decided, replace(seen, devices=self._ledger.devices))
-        return wait
-
-    async def _create(self, decided: Plan) -> float | None:
-        """Create the plan's Jobs, whose marks are saved by now; answers when the next pass is due because of it."""
-        fleet, devices, trouble = self._ledger.fleet, self._ledger.devices, None
-        if decided.create and fleet:
-            trouble = await self._hands.create(self.run, fleet, devices, decided.create, self.jobs)
-        if decided.make_report and fleet and decided.progress:
-            lists = decided.progress.snapshot.device_list_names
-            trouble = await self._hands.create_report(self.run, fleet, lists, self.jobs)
-        if trouble or (self._trouble and self._trouble.allows_probe):
-            self._trouble = trouble
-        more = len(decided.create) > MAX_CREATES_PER_PASS and not trouble
-        return 0.0 if more else STATUS_INTERVAL_SECONDS if decided.create or decided.make_report else None
+    async def _observe_jobs(self, state: RunState) -> tuple[CollectedResults, Blocker | None]:
+        """Collect the results of Jobs, and detect a stall."""
+        overdue = self._jobs.overdue()
+        state = self._states.add_unverified(overdue)
+        collected = await self._collector.collect(state, self._jobs.snapshot(without=overdue))
+        jobs = self._jobs.confirm(collected.by_job, collected.existing)
+        if collected.by_job or collected.existing:
+            self._states.remove_verified(collected.by_job, jobs.visible)
+        open_batches = state.progress.open_batches if state.progress else ()
+        progressing = bool(collected.by_job) or self.phase != "Running"
+        return collected, await self._stalls.check(open_batches, jobs, progressing=progressing)
 
 
-async def _together(*works: Awaitable[float | None]) -> list[float]:
-    """Do things beside each other, each to its end whatever becomes of the others; answers what they answer."""
-    answers = await asyncio.gather(*works, return_exceptions=True)
-    for answer in answers:
-        if isinstance(answer, BaseException):
-            raise answer
-    return [answer for answer in answers if isinstance(answer, float)]
-
-
-def _newer(one: ScoringRun, other: ScoringRun) -> bool:
-    """Whether an object is a later state; resource versions are opaque, but where they are numbers they grow."""
-    versions = one.resource_version, other.resource_version
+def _is_newer(run: ScoringRun, other: ScoringRun) -> bool:
+    """Return True if an object is a later state. Resource versions are opaque, but grow if they are numbers."""
+    versions = run.resource_version, other.resource_version
     return all(version.isdecimal() for version in versions) and int(versions[0]) > int(versions[1])

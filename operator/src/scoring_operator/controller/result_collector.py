@@ -1,7 +1,7 @@
-"""When Jobs are asked what they say, and what is decided without them meanwhile.
+"""Collection of Job results: when Jobs are inspected, and what is decided without their results meanwhile.
 
-A Job that failed or vanished is asked in the pass that finds it. One that completed has made room already, and only its
-outcomes are wanted: such Jobs are asked many at a time, now and then, while passes go on to create others.
+Failed and missing Jobs are inspected in the pass that detects them. Completed Jobs have already freed their slots, so
+their results are collected in batches, every two seconds, concurrently with the passes.
 """
 
 import asyncio
@@ -9,78 +9,85 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
-from scoring_operator.api.fleets import Fleet
-from scoring_operator.controller.job_inspector import STORAGE_BACKOFF_SECONDS, JobInspector
+from scoring_operator.controller.job_inspector import JobInspector
+from scoring_operator.controller.timings import ControllerTimings
 from scoring_operator.planner.job_results import JobResult
 from scoring_operator.planner.plan import needs_inspection
-from scoring_operator.planner.types import Observation
-
-COLLECT_INTERVAL_SECONDS = (
-    2.0  # seconds between questions to Jobs that can wait; progress is not saved more often either
-)
+from scoring_operator.planner.types import JobSnapshot, RunState
 
 
 @dataclass(frozen=True, slots=True)
 class CollectedResults:
-    """What was heard in a pass.
+    """The results that were collected in one pass.
 
     Attributes:
-        words: what Jobs said, by name.
-        there: missing Jobs that are there after all, though the mirror lags.
-        again: seconds until Jobs are asked that have said nothing yet; None where there are none.
-        behind: whether those have completed, so that the run does not end without them.
+        by_job: The results, by Job name.
+        existing: The missing Jobs that exist, although the informer does not show them.
+        retry_in: Seconds until the Jobs without a result are inspected; None if there are none.
+        pending: Whether these Jobs have completed, so that the run must not end without their results.
     """
 
-    words: Mapping[str, JobResult] = field(default_factory=dict)
-    there: Collection[str] = ()
-    again: float | None = None
-    behind: bool = False
+    by_job: Mapping[str, JobResult] = field(default_factory=dict)
+    existing: Collection[str] = ()
+    retry_in: float | None = None
+    pending: bool = False
 
 
 class ResultCollector:
-    """Listens to the Jobs of one run."""
+    """Collects the results of one run's Jobs.
 
-    def __init__(self, look: JobInspector) -> None:
-        self._look = look
-        self._asked: asyncio.Task[tuple[dict[str, JobResult], list[str]]] | None = None
-        self._asked_at = 0.0
+    Args:
+        inspector: The inspector of the run's Jobs.
+        timings: The intervals.
+    """
 
-    async def listen(self, seen: Observation, fleet: Fleet) -> CollectedResults:
-        """Ask the Jobs that are due, and answer what is known by now.
+    def __init__(self, inspector: JobInspector, timings: ControllerTimings) -> None:
+        self._inspector = inspector
+        self._timings = timings
+        self._request: asyncio.Task[tuple[dict[str, JobResult], list[str]]] | None = None
+        self._requested_at = 0.0
+
+    async def collect(self, state: RunState, jobs: JobSnapshot) -> CollectedResults:
+        """Inspect the Jobs that are due, and return the results that are known by now.
+
+        Args:
+            state: The state of the run.
+            jobs: The Jobs of the run, without overdue ones.
 
         Raises:
-            ApiError: the API server did not answer, now or since the last pass.
+            ApiError: A request failed, in this pass or since the last one.
         """
-        names = list(needs_inspection(seen))
-        if not names:
+        names = list(needs_inspection(state, jobs))
+        if not names or not state.fleet or not state.progress:
             return CollectedResults()
-        wait = self._asked_at + COLLECT_INTERVAL_SECONDS - time.monotonic() if _can_wait(seen, names) else None
-        if self._asked is None and (wait is None or wait <= 0):
-            self._asked_at = time.monotonic()
-            self._asked = asyncio.create_task(self._look.words(seen, names, fleet))
-        heard = CollectedResults()
-        if self._asked and (wait is None or self._asked.done()):
-            asked, self._asked = self._asked, None
-            heard = CollectedResults(*await asked)
-        if heard.words.keys() | set(heard.there) >= set(names):
-            return heard
+        batches = state.progress.open_batches
+        wait = None
+        if _can_wait(batches, names, jobs):
+            wait = self._requested_at + self._timings.collect_interval - time.monotonic()
+        if self._request is None and (wait is None or wait <= 0):
+            self._requested_at = time.monotonic()
+            self._request = asyncio.create_task(self._inspector.fetch_results(batches, names, jobs, state.fleet))
+        collected = CollectedResults()
+        if self._request and (wait is None or self._request.done()):
+            request, self._request = self._request, None
+            collected = CollectedResults(*await request)
+        if collected.by_job.keys() | set(collected.existing) >= set(names):
+            return collected
         if wait is None:
-            return replace(heard, again=0.0 if heard.words else STORAGE_BACKOFF_SECONDS)
-        return replace(heard, again=0.0 if self._asked else max(wait, 0.0), behind=True)
+            return replace(collected, retry_in=0.0 if collected.by_job else self._timings.storage_backoff)
+        return replace(collected, retry_in=0.0 if self._request else max(wait, 0.0), pending=True)
 
-    def hurry(self) -> None:
-        """Let the Jobs that can wait be asked in the next pass."""
-        self._asked_at = 0.0
+    def collect_now(self) -> None:
+        """Inspect completed Jobs in the next pass, without waiting for the interval."""
+        self._requested_at = 0.0
 
     def close(self) -> None:
-        """Ask no more."""
-        if self._asked and not self._asked.cancel() and not self._asked.cancelled():
-            self._asked.exception()  # nobody is left to hear of it
+        """Cancel the pending request."""
+        if self._request and not self._request.cancel() and not self._request.cancelled():
+            self._request.exception()  # retrieve the error, which has no receiver any more
 
 
-def _can_wait(seen: Observation, names: list[str]) -> bool:
-    """Whether nothing is decided by what these Jobs say: they completed, and the run is not over with them."""
-    if seen.progress is None:
-        return False
-    completed = all(name in seen.jobs and not seen.occupied(name) for name in names)
-    return completed and any(map(seen.occupied, seen.progress.open_batches))
+def _can_wait(open_batches: Collection[str], names: Collection[str], jobs: JobSnapshot) -> bool:
+    """Return True if no decision depends on these Jobs: they have completed, and other Jobs are active."""
+    completed = all(name in jobs.visible and not jobs.is_active(name) for name in names)
+    return completed and any(map(jobs.is_active, open_batches))

@@ -1,69 +1,82 @@
-"""Telling of a run: its status, when it has changed and may be written, and the events that go with it."""
+"""The writes of a run's object: its status, the events for changes of its status, and its deletion."""
 
 import time
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
-from scoring_operator.api.scoringrun import GROUP, PLURAL, VERSION, ScoringRun, parse_run
-from scoring_operator.controller.job_writer import JobWriter
+from scoring_operator.api.scoringrun import GROUP, PLURAL, VERSION, RunRef, ScoringRun, parse_run
+from scoring_operator.controller.job_writer import run_all
 from scoring_operator.errors import Conflict, NotFound, RunDeleted
 from scoring_operator.kube.client import KubeClient
 from scoring_operator.planner.types import Observation, Plan
 from scoring_operator.resources import status
-from scoring_operator.resources.events import status_events
-
-STATUS_INTERVAL_SECONDS = 1.0  # seconds between writes of status, but for the end's, which others wait for
+from scoring_operator.resources.events import Event, event_manifest, status_events
 
 
 class StatusWriter:
-    """Writes one run's status."""
+    """Writes the status of one run.
 
-    def __init__(self, cluster: KubeClient, run: ScoringRun, hands: JobWriter) -> None:
-        self._cluster = cluster
-        self._hands = hands
+    Args:
+        run: The run.
+        client: The client of the API server.
+        status_interval: Seconds between two writes. Other runs wait for the end of a run, so it is written at once.
+    """
+
+    def __init__(self, run: RunRef, client: KubeClient, status_interval: float) -> None:
+        self._client = client
+        self._status_interval = status_interval
         self._uid = run.uid
         self._path = f"/apis/{GROUP}/{VERSION}/namespaces/{run.namespace}/{PLURAL}/{run.name}"
-        self._told_at = 0.0
+        self._written_at = 0.0
 
-    async def report(self, run: ScoringRun, decided: Plan, seen: Observation) -> tuple[ScoringRun, float | None]:
-        """Write status if it changed and may be written.
+    async def write(self, run: ScoringRun, plan: Plan, observation: Observation) -> tuple[ScoringRun, float | None]:
+        """Write the status if it changed and the interval has passed.
+
+        Args:
+            run: The run as last observed.
+            plan: The plan of this pass.
+            observation: The observation of this pass.
 
         Returns:
-            The run as it is now, and in how many seconds status may be written where it may not yet.
+            The run as stored now, and the seconds until the status is due; None if it is up to date.
 
         Raises:
-            RunGoneError: the run is not there any more.
+            RunDeleted: The run does not exist any more.
+            ApiError: The request failed.
         """
-        now, old = self._cluster.now(), run.status
-        new = status.build_status(run, decided, seen, now)
+        now, old = self._client.now(), run.status
+        new = status.build_status(run, plan, observation, now)
         if not status.needs_update(old, new):
             return run, None
-        wait = self._told_at + STATUS_INTERVAL_SECONDS - time.monotonic()
-        if wait > 0 and not decided.end:
+        wait = self._written_at + self._status_interval - time.monotonic()
+        if wait > 0 and not plan.completion:
             return run, wait
-        self._told_at = time.monotonic()
+        self._written_at = time.monotonic()
         try:
-            body = await self._cluster.patch(
+            body = await self._client.patch(
                 self._path,
                 {"status": status.merge_patch(old, new)},
                 resource_version=run.resource_version,
                 subresource="status",
             )
         except Conflict:
-            return await self.read(), 0.0
+            return await self.fetch_run(), 0.0
         except NotFound as error:
             raise RunDeleted("it was deleted") from error
-        run = parse_run(body)
-        await self._hands.tell(run, status_events(old, decided, new), now)
-        return run, None
+        written = parse_run(body)
+        await self._write_events(written, status_events(old, plan, new), now)
+        return written, None
 
-    async def read(self) -> ScoringRun:
+    async def fetch_run(self) -> ScoringRun:
         """Read the run's object.
 
         Raises:
-            RunGoneError: it is not there, or another of the same name.
+            RunDeleted: The run does not exist any more, or is being deleted.
+            ApiError: The request failed.
         """
         try:
-            body: dict[str, Any] = await self._cluster.get(self._path)
+            body: dict[str, Any] = await self._client.get(self._path)
         except NotFound as error:
             raise RunDeleted("it was deleted") from error
         run = parse_run(body)
@@ -71,14 +84,20 @@ class StatusWriter:
             raise RunDeleted("it was deleted")
         return run
 
-    async def delete(self) -> None:
+    async def delete_run(self) -> None:
         """Delete the run.
 
         Raises:
-            RunGoneError: always, once it is gone.
+            RunDeleted: The run is deleted, always.
+            ApiError: The request failed.
         """
         try:
-            await self._cluster.delete(self._path, uid=self._uid)
+            await self._client.delete(self._path, uid=self._uid)
         except (NotFound, Conflict) as error:
             raise RunDeleted("it was deleted already") from error
         raise RunDeleted("its time to live has passed")
+
+    async def _write_events(self, run: ScoringRun, events: Iterable[Event], now: datetime) -> None:
+        """Write events once; a failure is ignored."""
+        path = f"/api/v1/namespaces/{run.namespace}/events"
+        await run_all(self._client.create(path, event_manifest(run, event, now)) for event in events)

@@ -1,12 +1,14 @@
-"""A local copy of a collection, kept true by list and watch. It knows nothing of Jobs or runs.
+"""An in-memory copy of a collection, kept by list and watch, as in client-go (tools/cache).
 
-For each namespace (or once for all of them): list in pages, then watch from the list's resource version. A watch that
-the server closes, that breaks or falls silent is resumed where it stopped: nothing is missed. Where the server no
-longer knows that place (410), sends an ERROR event or refuses, and in any case every few minutes, the collection is
-listed again, which also finds what a lossy path between here and the server swallowed. Events and lists older than
-what is known already are not believed. It never ends by itself.
+The module does not know Jobs or runs.
 
-All of it belongs to the event loop that runs `run`; nothing here may be called from another thread.
+The informer lists each namespace in pages (or all namespaces together), then watches from the list's resource version.
+A watch that ends, breaks or is idle continues at the last resource version, so no event is missed. The informer relists
+after an expired resource version (410), an ERROR event or an error response, and after a fixed interval, which also
+finds changes whose events were lost. Events and lists that are older than the known versions are ignored. The informer
+never ends by itself.
+
+The event loop of `run` owns the informer; other threads must not call it.
 """
 
 import asyncio
@@ -25,15 +27,13 @@ from scoring_operator.kube.client import KubeClient
 
 T = TypeVar("T")
 Key = tuple[str, str]
-"""Namespace and name."""
+"""The namespace and the name of an object."""
 Listener = Callable[[T | None, T | None], None]
-"""Told of a change: the object before (None: it is new) and after (None: it is gone)."""
+"""A function that gets the object before a change (None: created) and after it (None: deleted)."""
 
-WATCH_TIMEOUT_SECONDS = (290, 590)  # a server closes each watch after a time of this range, so that not all end at once
+WATCH_TIMEOUT_SECONDS = (290, 590)  # the range of a watch's length, so that watches do not end at the same time
 RELIST_INTERVAL_SECONDS = 300.0
-MAX_STALE_LISTS = (
-    3  # lists older than what is known are refused so often; then the server was set back (a restored backup)
-)
+MAX_STALE_LISTS = 3  # older lists in a row are ignored; after that the server has an older state (a restored backup)
 MAX_RETRY_DELAY_SECONDS = 10.0
 
 _log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class _Metadata(msgspec.Struct, rename="camel"):
 
 class _ObjectHead(msgspec.Struct):
     metadata: _Metadata = msgspec.field(default_factory=_Metadata)
-    code: int = 0  # code and message are those of the Status in an ERROR event
+    code: int = 0  # code and message: the Status of an ERROR event
     message: str = ""
 
 
@@ -61,15 +61,16 @@ _decode_event = msgspec.json.Decoder(_Event).decode
 
 
 class Informer(Generic[T]):
-    """The objects of one collection as `type` sees them.
+    """The objects of one collection, decoded to `type`.
 
     Args:
-        cluster: Where they are.
-        api: "api/v1", or "apis/" with group and version, such as "apis/batch/v1".
-        plural: Such as "jobs".
-        type: What an object is decoded to; objects that look the same through it count as unchanged.
-        namespaces: Each is watched by itself, so that a Role suffices; empty: all in one watch.
-        label_selector: In Kubernetes' notation; empty: all.
+        client: The client of the API server.
+        api: The prefix of the path: "api/v1", or "apis/" with group and version, such as "apis/batch/v1".
+        plural: The resource, such as "jobs".
+        type: The type that an object is decoded to. A change that the type does not show is not reported.
+        namespaces: The namespaces, with one watch each, so that a Role suffices. The default is one watch of all.
+        label_selector: The label selector in Kubernetes' notation. The default selects all objects.
+        relist_interval: The seconds after which the collection is listed again.
     """
 
     def __init__(  # the collection's coordinates are what they are
@@ -78,65 +79,67 @@ class Informer(Generic[T]):
         *,
         api: str,
         plural: str,
-        type: type[T],  # noqa: A002  # the word that says it
+        type: type[T],  # noqa: A002  # the usual name of such an argument, as in msgspec
         namespaces: Sequence[str] = (),
         label_selector: str = "",
+        relist_interval: float = RELIST_INTERVAL_SECONDS,
     ) -> None:
         self.plural = plural
         self._decode = msgspec.json.Decoder(type).decode
         self._objects: dict[Key, T] = {}
-        self._versions: dict[Key, int] = {}  # of objects here, and of deleted ones since the last list
+        self._versions: dict[Key, int] = {}  # of objects, and of those deleted since the last list
         self._listeners: list[Listener[T]] = []
         self._reflectors = [
-            _Reflector(self, client, api, namespace, label_selector) for namespace in namespaces or ("",)
+            _Reflector(self, client, api, namespace, label_selector, relist_interval)
+            for namespace in namespaces or ("",)
         ]
 
     def snapshot(self) -> Mapping[Key, T]:
-        """Give the objects as they are known now: a live view, not a copy."""
+        """Return the known objects by namespace and name, as a live view."""
         return MappingProxyType(self._objects)
 
     def on_change(self, listener: Listener[T]) -> None:
-        """Have a function called after each change, and now for each object that is here; it must not block."""
+        """Call a function now for each known object, and after each change; the function must not block."""
         for known in self._objects.values():
             listener(None, known)
         self._listeners.append(listener)
 
     def remove_listeners(self) -> None:
-        """Tell nobody any more."""
+        """Remove all listeners."""
         self._listeners.clear()
 
     @property
     def has_synced(self) -> bool:
-        """Whether every namespace has been listed at least once."""
+        """True after every namespace has been listed once."""
         return all(stream.list_count for stream in self._reflectors)
 
     async def wait_for_sync(self) -> None:
-        """Wait for `synced`."""
+        """Wait until every namespace has been listed once."""
         for stream in self._reflectors:
             await stream.first_list_done.wait()
 
     def age(self) -> float:
-        """Give the seconds since the last byte of the watch that has been silent longest."""
+        """Return the seconds since the last byte, of the watch that has been idle longest."""
         return time.monotonic() - min(stream.last_activity for stream in self._reflectors)
 
     @property
     def last_error(self) -> str:
-        """Why some namespace cannot be listed or watched at the moment; empty where all can."""
+        """The last error of a namespace that cannot be listed or watched now; empty without an error."""
         return next((stream.last_error for stream in self._reflectors if stream.last_error), "")
 
     @property
     def list_count(self) -> int:
-        """How many lists have been completed."""
+        """The number of completed lists."""
         return sum(stream.list_count for stream in self._reflectors)
 
     async def run(self) -> None:
-        """Keep the copy true until cancelled."""
+        """List and watch until the task is cancelled."""
         async with asyncio.TaskGroup() as group:
             for stream in self._reflectors:
                 group.create_task(stream.run())
 
     def upsert(self, raw: msgspec.Raw, meta: _Metadata) -> None:
-        """Take in an object, unless a newer state of it is known."""
+        """Store an object, unless a newer version of it is known."""
         key, version = (meta.namespace, meta.name), int(meta.resource_version)
         if version <= self._versions.get(key, -1):
             return
@@ -147,7 +150,7 @@ class Informer(Generic[T]):
             self._notify(old, new)
 
     def remove(self, key: Key, version: int) -> None:
-        """Take out an object, unless a newer one of that name is known."""
+        """Remove an object, unless a newer version of it is known."""
         if version < self._versions.get(key, -1):
             return
         self._versions[key] = version
@@ -155,13 +158,19 @@ class Informer(Generic[T]):
             self._notify(self._objects.pop(key), None)
 
     def reset_versions(self, namespace: str) -> None:
-        """Believe whatever version comes next."""
+        """Accept any next version of the objects of a namespace (empty: of all namespaces)."""
         for key in self._versions:
             if not namespace or key[0] == namespace:
                 self._versions[key] = -1
 
     def replace_all(self, namespace: str, listed: set[Key], version: int) -> None:
-        """Take out what a complete list does not have, and forget objects that were deleted before it."""
+        """Remove the objects that a complete list does not contain.
+
+        Args:
+            namespace: The namespace of the list; empty for all namespaces.
+            listed: The keys of the list.
+            version: The resource version of the list.
+        """
         for key in [key for key in self._versions if key not in listed and (not namespace or key[0] == namespace)]:
             self.remove(key, version)
             del self._versions[key]
@@ -172,10 +181,16 @@ class Informer(Generic[T]):
 
 
 class _Reflector(Generic[T]):
-    """List and watch of one namespace (empty: of all)."""
+    """The list and the watch of one namespace (empty: of all namespaces)."""
 
     def __init__(
-        self, informer: Informer[T], client: KubeClient, api: str, namespace: str, label_selector: str
+        self,
+        informer: Informer[T],
+        client: KubeClient,
+        api: str,
+        namespace: str,
+        label_selector: str,
+        relist_interval: float,
     ) -> None:
         self.list_count = 0
         self.first_list_done = asyncio.Event()
@@ -186,6 +201,7 @@ class _Reflector(Generic[T]):
         self._namespace = namespace
         self._path = f"/{api}/namespaces/{namespace}/{informer.plural}" if namespace else f"/{api}/{informer.plural}"
         self._selector = label_selector
+        self._relist_interval = relist_interval
         self._version = 0
         self._stale_lists = 0
         self._next_list_at = 0.0  # monotonic
@@ -204,12 +220,12 @@ class _Reflector(Generic[T]):
                 self._next_list_at = 0.0
                 if not isinstance(error, Gone):
                     self._record_error(error)
-            except Exception as error:  # noqa: BLE001  # the copy must outlive what nobody thought of
+            except Exception as error:  # noqa: BLE001  # the informer must survive an unexpected error
                 self._next_list_at = 0.0
                 self._record_error(error)
-                _log.exception("mirror of %s: unexpected error; listing again", self._path)
+                _log.exception("informer of %s: unexpected error; relisting", self._path)
             pause = first if time.monotonic() - began > 1 else min(2 * pause, MAX_RETRY_DELAY_SECONDS)
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # no secret
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # not a secret
 
     def _record_error(self, error: Exception) -> None:
         message = f"{type(error).__name__}: {error}"
@@ -236,7 +252,7 @@ class _Reflector(Generic[T]):
         self._informer.replace_all(self._namespace, listed, version)
         self._version = version
         self._stale_lists = 0
-        self._next_list_at = time.monotonic() + RELIST_INTERVAL_SECONDS
+        self._next_list_at = time.monotonic() + self._relist_interval
         self.list_count += 1
         self.first_list_done.set()
 
@@ -245,7 +261,7 @@ class _Reflector(Generic[T]):
             return
         self._stale_lists += 1
         if self._stale_lists <= MAX_STALE_LISTS:
-            raise Gone(f"a list at version {version} is older than what is known ({self._version})")
+            raise Gone(f"a list has version {version}, which is older than the known version {self._version}")
         _log.warning("list of %s went back from version %s to %s", self._path, self._version, version)
         self._informer.reset_versions(self._namespace)
         self._version = version
@@ -255,7 +271,7 @@ class _Reflector(Generic[T]):
             self._path,
             resource_version=str(self._version),
             label_selector=self._selector,
-            seconds=random.randint(*WATCH_TIMEOUT_SECONDS),  # noqa: S311  # no secret
+            seconds=random.randint(*WATCH_TIMEOUT_SECONDS),  # noqa: S311  # not a secret
         )
         async with aclosing(watch) as lines:
             async for line in lines:

@@ -1,12 +1,12 @@
-"""What is left to do once a run's end stands in status: its report, its Jobs, the run itself. Pure.
+"""The work after the end of a run: its report, its Jobs, and the run itself.
 
-1. Jobs that still run are deleted.
-2. Once none runs any more, the report's Job is made, if the run had devices. The condition Reported remembers it: it
-   is Unknown from the end on, first as ReportPending, then, once the Job has been seen, as ReportRunning, and True or
-   False when the Job has ended. A Job that was seen and is gone is not made again.
-3. A minute after the end finished Jobs go, paced; some failed ones stay to be read.
-4. After its time to live, or when so many later runs of its schedule have ended as its history has room for, but not
-   before the report has ended or was given up, the run itself goes.
+1. Jobs that are not finished are deleted.
+2. Then the report Job is created, if the run had devices. The condition Reported stores the state of the report. Its
+   status is Unknown from the end of the run on, with the reason ReportPending, and ReportRunning once the Job was seen.
+   It becomes True or False when the Job has finished. A report Job that was seen and is missing is not created again.
+3. A minute after the end, finished Jobs are deleted, ten per second. Some failed Jobs are kept for people.
+4. The run is deleted after its time to live, or when `historyLimit` later runs of its schedule have ended. Its report
+   has to be finished before that.
 """
 
 from collections.abc import Iterator
@@ -17,132 +17,151 @@ from scoring_operator.api.conditions import find_condition
 from scoring_operator.api.names import report_job_name
 from scoring_operator.api.scoringrun import ScoringRun
 from scoring_operator.api.views import JobView
-from scoring_operator.contract.blob_paths import window_slug
 from scoring_operator.contract.command import REPORT_DEADLINE_SECONDS
 from scoring_operator.planner.job_results import JobResult
 from scoring_operator.planner.progress import Progress
-from scoring_operator.planner.types import Observation, Plan, ReportCondition
+from scoring_operator.planner.types import JobSnapshot, Observation, Plan, PlannerLimits, ReportCondition
 
-MAX_KEPT_FAILED_JOBS = 50  # failed Jobs that stay with the run, with their pods
-MAX_FINISHED_JOBS = 10_000  # finished Jobs that may pile up while the run is active: 300 MiB of etcd
-DELETES_PER_SECOND = 10  # Jobs deleted per second
-CLEANUP_DELAY = timedelta(seconds=60)  # before the Jobs of an ended run go, for people who look at it
-RETRY_SECONDS = 10.0  # seconds until a report's Job that was refused is tried again
+MAX_KEPT_FAILED_JOBS = 50  # per run, with their pods
+MAX_STOPPED_JOBS = 100  # unfinished Jobs that are deleted in one pass
+CLEANUP_INTERVAL_SECONDS = 1.0
+RETRY_SECONDS = 10.0  # until a rejected report Job is created again
 PENDING_REASON, RUNNING_REASON = "ReportPending", "ReportRunning"
 PENDING_MESSAGE = "its Job is made when the Jobs of the run have ended"
 
 
 def initial_report_condition(progress: Progress | None) -> ReportCondition:
-    """What a run that ends now says of its report."""
+    """Return the condition Reported of a run that ends now.
+
+    Args:
+        progress: The progress at the end; None if the devices were never listed.
+    """
     if progress is None:
         return ReportCondition(False, "NothingToReport", "the run ended before its devices were listed")
     return ReportCondition(None, PENDING_REASON, PENDING_MESSAGE)
 
 
 def report_pending(run: ScoringRun) -> bool:
-    """Whether a run has ended and the fate of its report is open."""
+    """Return True if the run has ended and its report is not finished."""
     reported = find_condition(run.status, "Reported")
-    return run.ended and reported is not None and reported["status"] == "Unknown"
+    return run.ended and reported is not None and reported.status == "Unknown"
 
 
-def report_needs_inspection(run: ScoringRun, observation: Observation) -> bool:
-    """Whether the report's Job has to be looked at: it failed, or was seen and is gone."""
+def report_needs_inspection(run: ScoringRun, jobs: JobSnapshot) -> bool:
+    """Return True if the report Job must be inspected: it has failed, or it was seen and is missing.
+
+    Args:
+        run: An ended run.
+        jobs: The Jobs of the run.
+    """
     name = report_job_name(run)
-    if job := observation.jobs.get(name):
+    if job := jobs.visible.get(name):
         return bool(job.true_condition("Failed"))
-    return _report_job_was_seen(run) and name not in observation.assumed
+    return _report_job_was_seen(run) and name not in jobs.assumed
 
 
-def plan_finished(run: ScoringRun, observation: Observation, now: datetime) -> Plan:
-    """The plan for a run that has ended."""
+def plan_finished(run: ScoringRun, observation: Observation, now: datetime, limits: PlannerLimits) -> Plan:
+    """Decide the next actions for a run that has ended.
+
+    Args:
+        run: The run.
+        observation: The observed state of the run.
+        now: The API server's time.
+        limits: The limits of the planner.
+    """
     phase = str(run.status.get("phase", ""))
     completed = datetime.fromisoformat(run.status.get("completionTime") or now.isoformat())
     if report_pending(run):
         return _plan_report(run, observation, phase, late=now >= completed + timedelta(seconds=REPORT_DEADLINE_SECONDS))
     expires = completed + timedelta(seconds=run.spec.ttl_seconds_after_finished)
-    if now >= expires or observation.newer >= run.spec.history_limit:
-        return Plan(phase, observation.progress, delete_run=True)
-    if running := _jobs_to_stop(observation):
-        return Plan(phase, observation.progress, delete=running, wake=1.0)
-    removable = list(islice(_removable(observation), DELETES_PER_SECOND + 1))
-    if not removable or now < completed + CLEANUP_DELAY:
-        due = min(expires, completed + CLEANUP_DELAY) if removable else expires
-        return Plan(phase, observation.progress, wake=(due - now).total_seconds())
-    return Plan(phase, observation.progress, delete=tuple(removable[:DELETES_PER_SECOND]), wake=1.0)
+    if now >= expires or observation.allocation.later_runs >= run.spec.history_limit:
+        return Plan(phase, delete_run=True)
+    if running := _jobs_to_stop(observation.jobs):
+        return Plan(phase, delete=running, requeue_after=CLEANUP_INTERVAL_SECONDS)
+    removable = list(islice(_removable(observation.state.progress, observation.jobs), limits.deletes_per_second + 1))
+    cleanup = completed + timedelta(seconds=limits.cleanup_delay)
+    if not removable or now < cleanup:
+        due = min(expires, cleanup) if removable else expires
+        return Plan(phase, requeue_after=(due - now).total_seconds())
+    delete = tuple(removable[: limits.deletes_per_second])
+    return Plan(phase, delete=delete, requeue_after=CLEANUP_INTERVAL_SECONDS)
 
 
 def _plan_report(run: ScoringRun, observation: Observation, phase: str, *, late: bool) -> Plan:
-    """Steps 1 and 2."""
-    state = _report_state(run, observation, late=late)
+    """Do steps 1 and 2."""
+    condition = _report_condition(run, observation, late=late)
     report_job = report_job_name(run)
-    running = tuple(name for name in _jobs_to_stop(observation) if name != report_job)
-    if state is None and (running or set(observation.assumed) - {report_job}):
-        return Plan(phase, observation.progress, delete=running, wake=1.0)
-    if state is None:
-        pending = ReportCondition(
-            None, PENDING_REASON, observation.trouble.message if observation.trouble else PENDING_MESSAGE
-        )
-        return Plan(phase, observation.progress, make_report=True, reported=pending, wake=RETRY_SECONDS)
-    return Plan(phase, observation.progress, delete=running, reported=state)
+    running = tuple(name for name in _jobs_to_stop(observation.jobs) if name != report_job)
+    if condition is not None:
+        return Plan(phase, delete=running, report_condition=condition)
+    if running or observation.jobs.assumed - {report_job}:
+        return Plan(phase, delete=running, requeue_after=CLEANUP_INTERVAL_SECONDS)
+    message = observation.blocker.message if observation.blocker else PENDING_MESSAGE
+    pending = ReportCondition(None, PENDING_REASON, message)
+    return Plan(phase, create_report=True, report_condition=pending, requeue_after=RETRY_SECONDS)
 
 
-def _report_state(run: ScoringRun, observation: Observation, *, late: bool) -> ReportCondition | None:
-    """What is to be said of the report; None where its Job is still to be made. One not begun in time is given up."""
-    name = report_job_name(run)
-    job, result, was_seen = observation.jobs.get(name), observation.words.get(name), _report_job_was_seen(run)
+def _report_condition(run: ScoringRun, observation: Observation, *, late: bool) -> ReportCondition | None:
+    """Return the condition Reported, or None if the report Job has to be created.
+
+    Args:
+        run: The run.
+        observation: The observed state of the run.
+        late: Whether it is too late to create the Job.
+    """
+    name, jobs, state = report_job_name(run), observation.jobs, observation.state
+    job, result, was_seen = jobs.visible.get(name), observation.results.get(name), _report_job_was_seen(run)
     if job and job.finished:
         return _finished_report_condition(run, job, result or JobResult(failure_reason="Unknown"))
-    if observation.has_job(name) or (was_seen and not result):
+    if jobs.exists(name) or (was_seen and not result):
         return ReportCondition(None, RUNNING_REASON, f"Job {name} makes it")
     if was_seen:
         return ReportCondition(False, "JobLost", f"Job {name} was deleted before it had ended")
-    if observation.refusal:
-        return ReportCondition(False, observation.refusal.reason, observation.refusal.message)
-    if observation.progress is None:
-        return ReportCondition(False, "ProgressLost", "the run's progress ConfigMap is gone")
-    cause = f": {observation.trouble.message}" if observation.trouble else ""
+    if state.rejection:
+        return ReportCondition(False, state.rejection.reason, state.rejection.message)
+    if state.progress is None:
+        return ReportCondition(False, "ProgressLost", "the run's progress ConfigMap was deleted")
+    cause = f": {observation.blocker.message}" if observation.blocker else ""
     return ReportCondition(False, "DeadlineExceeded", f"its Job could not be made in time{cause}") if late else None
 
 
 def _report_job_was_seen(run: ScoringRun) -> bool:
     reported = find_condition(run.status, "Reported")
-    return reported is not None and reported["reason"] == RUNNING_REASON
+    return reported is not None and reported.reason == RUNNING_REASON
 
 
 def _finished_report_condition(run: ScoringRun, job: JobView, result: JobResult) -> ReportCondition:
     failed = job.true_condition("Failed")
     if failed is None:
-        return ReportCondition(
-            True, "ReportWritten", f"{window_slug(run.spec.window)}/report.html is with the predictions"
-        )
-    if failed.reason == "DeadlineExceeded":  # the Job's own; its pods were deleted
+        return ReportCondition(True, "ReportWritten", f"{run.spec.window.slug}/report.html is with the predictions")
+    if failed.reason == "DeadlineExceeded":  # of the Job itself, whose pods are deleted by then
         return ReportCondition(False, failed.reason, failed.message)
     return ReportCondition(False, result.failure_reason, result.failure_detail)
 
 
-def _jobs_to_stop(observation: Observation) -> tuple[str, ...]:
-    """Jobs that have to be deleted because they still run."""
-    running = (
-        name for name, job in observation.jobs.items() if not job.finished and not job.metadata.deletion_timestamp
-    )
-    return tuple(islice(running, 10 * DELETES_PER_SECOND))
+def _jobs_to_stop(jobs: JobSnapshot) -> tuple[str, ...]:
+    """Return unfinished Jobs, which have to be deleted."""
+    running = (name for name, job in jobs.visible.items() if not job.finished and not job.metadata.deletion_timestamp)
+    return tuple(islice(running, MAX_STOPPED_JOBS))
 
 
-def excess_jobs(observation: Observation) -> tuple[str, ...]:
-    """Finished Jobs beyond those that may pile up while the run is active."""
-    over = (
-        len(observation.jobs)
-        - len(observation.progress.open_batches if observation.progress else ())
-        - MAX_FINISHED_JOBS
-    )
-    return tuple(islice(_removable(observation), min(over, DELETES_PER_SECOND))) if over > 0 else ()
+def excess_jobs(progress: Progress, jobs: JobSnapshot, limits: PlannerLimits) -> tuple[str, ...]:
+    """Return the finished Jobs to delete while the run is active, because there are too many of them.
+
+    Args:
+        progress: The progress of the run.
+        jobs: The Jobs of the run.
+        limits: The limits of the planner.
+    """
+    excess = len(jobs.visible) - len(progress.open_batches) - limits.max_finished_jobs
+    return tuple(islice(_removable(progress, jobs), min(excess, limits.deletes_per_second))) if excess > 0 else ()
 
 
-def _removable(observation: Observation) -> Iterator[str]:
-    """Finished and recorded Jobs that need not be kept, the oldest first."""
+def _removable(progress: Progress | None, jobs: JobSnapshot) -> Iterator[str]:
+    """Yield finished Jobs whose result is recorded and that are not kept, the oldest first."""
     kept = 0
-    for name, job in observation.jobs.items():
-        if not job.finished or (observation.progress and name in observation.progress.open_batches):
+    for name, job in jobs.visible.items():
+        if not job.finished or (progress and name in progress.open_batches):
             continue
         if job.true_condition("Failed") and kept < MAX_KEPT_FAILED_JOBS:
             kept += 1

@@ -1,20 +1,17 @@
-"""Every decision about a run: `plan(run, seen, now)` returns what to do next. Pure: no clock, no I/O, no memory.
+"""Every decision about a run: `make_plan` maps an observation to a plan, without a clock, I/O or memory.
 
-The algorithm in words, top to bottom as the code below goes:
+The algorithm, in the order of the code:
 
-1. A run whose end stands in status is only reported on and cleaned up; see `cleaning`.
-2. A run without a frozen device list, or that has lost it, ends if it was refused or cancelled; stands still while
-   suspended or while a run ahead of it is active (or ends as Skipped, if it says so); otherwise it asks for its devices
-   to be found.
-3. Every finished or vanished Job that was looked at is judged, and its batch closed: outcomes are recorded, what has
-   to run again joins the queue.
-4. The run ends when it is cancelled, when too many devices failed or were empty, when every device has an outcome, or
-   when a deadline has passed on the run's own clock.
-5. A suspended run, or one that must wait for another, stands still: its clock stops and its Jobs are suspended.
-6. Otherwise it runs: Jobs that stand still are resumed, and Jobs are created up to its parallelism and its share of
-   the operator's limit, each for a batch that was marked before; see `marking`. After a row of failures for storage or
-   identity one Job at a time probes; while the API server refuses, one per pass is tried; while pods cannot start,
-   none.
+1. A run whose status has a terminal condition is only reported on and cleaned up; see `finished_runs`.
+2. A run without a device list ends if it is rejected or cancelled. While it is suspended or blocked by another run it
+   waits; with `overlapPolicy: Skip` it ends as Skipped instead. Otherwise its devices are discovered.
+3. Each inspected Job is evaluated and its batch is closed: outcomes are recorded, retries join the queue.
+4. The run ends when it is cancelled, when a failure budget is exceeded, when every device has an outcome, or when a
+   deadline has passed on the run's own clock.
+5. A run that is suspended or blocked by another run pauses: its clock stops and its Jobs are suspended.
+6. Otherwise it runs: suspended Jobs are resumed, and Jobs are created up to its parallelism and its slots, each for a
+   batch that was reserved before; see `batching`. After 20 consecutive storage or identity failures, only one Job is
+   active at a time. While the API server rejects Jobs, each pass creates one. While pods cannot start, none is created.
 """
 
 from collections.abc import Iterator
@@ -28,86 +25,118 @@ from scoring_operator.planner.batching import next_jobs
 from scoring_operator.planner.evaluation import apply, evaluate
 from scoring_operator.planner.finished_runs import excess_jobs, initial_report_condition, plan_finished
 from scoring_operator.planner.progress import Batch, Completion, Progress, RunClock, finish
-from scoring_operator.planner.types import Blocker, Observation, Plan
+from scoring_operator.planner.types import (
+    DEFAULT_LIMITS,
+    Blocker,
+    JobSnapshot,
+    Observation,
+    Plan,
+    PlannerLimits,
+    RunState,
+)
+
+BLOCKED_REQUEUE_SECONDS = 5.0
+MIN_PACE_SECONDS = 60.0  # a shorter observation does not predict the duration of a run
 
 
-def needs_inspection(observation: Observation) -> Iterator[str]:
-    """Names of open batches whose Job has to be looked at before it can be judged: finished, or gone."""
-    for name, batch in observation.progress.open_batches.items() if observation.progress else ():
-        if name in observation.words or name in observation.assumed:
+def needs_inspection(state: RunState, jobs: JobSnapshot) -> Iterator[str]:
+    """Yield the open batches whose Job must be inspected: it has finished, or it may exist and is not visible.
+
+    Args:
+        state: The state of the run.
+        jobs: The Jobs of the run.
+    """
+    for name, batch in state.progress.open_batches.items() if state.progress else ():
+        if name in jobs.assumed:
             continue
-        job = observation.jobs.get(name)
-        if job.finished if job else batch.created or name in observation.known or name in observation.doubtful:
+        job = jobs.visible.get(name)
+        if job.finished if job else batch.created or name in jobs.seen or name in state.unverified:
             yield name
 
 
-def make_plan(run: ScoringRun, observation: Observation, now: datetime) -> Plan:
-    """Decide what to do next for a run; `now` is the API server's time."""
+def make_plan(run: ScoringRun, observation: Observation, now: datetime, limits: PlannerLimits = DEFAULT_LIMITS) -> Plan:
+    """Decide the next actions for a run.
+
+    Args:
+        run: The run.
+        observation: The observed state of the run.
+        now: The API server's time.
+        limits: The limits of the planner.
+    """
     if run.ended:
-        return plan_finished(run, observation, now)
-    if observation.progress and observation.progress.completion:
-        return _finished(observation.progress, observation.progress.completion)
-    if observation.progress is None or observation.lost:
+        return plan_finished(run, observation, now, limits)
+    progress = observation.state.progress
+    if progress and progress.completion:
+        return _completed(progress.completion, progress)
+    if progress is None or observation.state.missing:
         return _start(run, observation, now)
-    progress = _record_results(observation.progress, observation, now)
-    end = _terminal_state(run, progress, now)
-    if end:
-        return replace(_finished(finish(progress, end), end), save=True)
-    if run.spec.suspend or observation.ahead:
-        return _pause(run, progress, observation, now)
-    return _run(run, progress, observation, now)
+    progress = _record_results(progress, observation, now)
+    completion = _terminal_state(run, progress, now)
+    if completion:
+        return _end(completion, progress)
+    if run.spec.suspend or observation.allocation.blocked_by:
+        return _pause(run, progress, observation.jobs, now)
+    return _run(run, progress, observation, now, limits)
 
 
-def _finished(progress: Progress | None, completion: Completion) -> Plan:
+def _end(completion: Completion, progress: Progress | None) -> Plan:
+    """End the run in this pass."""
+    finished = finish(progress, completion) if progress else None
+    return replace(_completed(completion, finished), progress=finished, save=finished is not None)
+
+
+def _completed(completion: Completion, progress: Progress | None) -> Plan:
+    """Report an end that is in progress already, or that needs no progress."""
     phase = completion.reason if completion.reason in ("Cancelled", "Skipped") else completion.condition
-    return Plan(phase, progress, end=completion, reported=initial_report_condition(progress))
+    return Plan(phase, completion=completion, report_condition=initial_report_condition(progress))
 
 
 def _start(run: ScoringRun, observation: Observation, now: datetime) -> Plan:
-    """Step 2."""
-    end = _rejected(run, observation, now) or _discovery_timed_out(run, observation, now)
-    if end:
-        return replace(
-            _finished(finish(observation.progress, end) if observation.progress else None, end),
-            save=bool(observation.progress),
-        )
-    if run.spec.suspend or observation.ahead:
-        return Plan("Suspended" if run.spec.suspend else "Queued", observation.progress)
-    return Plan("Pending", observation.progress, discover=True, trouble=observation.trouble)
+    """Do step 2."""
+    completion = _rejected(run, observation, now) or _discovery_timed_out(run, observation, now)
+    if completion:
+        return _end(completion, observation.state.progress)
+    if run.spec.suspend or observation.allocation.blocked_by:
+        return Plan("Suspended" if run.spec.suspend else "Queued")
+    return Plan("Pending", discover_devices=True, blocker=observation.blocker)
 
 
 def _rejected(run: ScoringRun, observation: Observation, now: datetime) -> Completion | None:
-    """How a run ends that will not begin, or not go on."""
-    if observation.refusal:
-        return Completion("Failed", observation.refusal.reason, observation.refusal.message, now)
+    """Return the end of a run that may not begin or continue."""
+    state, blocked_by = observation.state, observation.allocation.blocked_by
+    if state.rejection:
+        return Completion("Failed", state.rejection.reason, state.rejection.message, now)
     if run.spec.cancel:
-        return Completion("Failed", "Cancelled", "cancelled" if observation.lost else "cancelled before it began", now)
-    if observation.ahead and not (run.spec.suspend or observation.lost) and run.spec.overlap_policy == "Skip":
-        return Completion("Failed", "Skipped", f"run {observation.ahead} was still active", now)
+        return Completion("Failed", "Cancelled", "cancelled" if state.missing else "cancelled before it began", now)
+    if blocked_by and not (run.spec.suspend or state.missing) and run.spec.overlap_policy == "Skip":
+        return Completion("Failed", "Skipped", f"run {blocked_by} was still active", now)
     return None
 
 
 def _discovery_timed_out(run: ScoringRun, observation: Observation, now: datetime) -> Completion | None:
-    """The end of a run whose devices could not be listed for too long."""
-    deadline = run.spec.pending_deadline_seconds + (run.spec.active_deadline_seconds if observation.lost else 0)
+    """Return the end of a run whose devices could not be listed before the deadline."""
+    deadline = run.spec.pending_deadline_seconds
+    if observation.state.missing:
+        deadline += run.spec.active_deadline_seconds
     started = datetime.fromisoformat(run.status.get("startTime") or now.isoformat())
-    if run.spec.suspend or observation.ahead or (now - started).total_seconds() < deadline:
+    waiting = run.spec.suspend or observation.allocation.blocked_by
+    if waiting or (now - started).total_seconds() < deadline:
         return None
-    cause = f": {observation.trouble.message}" if observation.trouble else ""
+    cause = f": {observation.blocker.message}" if observation.blocker else ""
     message = f"the fleet's devices could not be listed within {deadline} s{cause}"
     return Completion("Failed", "PendingDeadlineExceeded", message, now)
 
 
 def _record_results(progress: Progress, observation: Observation, now: datetime) -> Progress:
-    """Step 3."""
+    """Do step 3."""
     evaluations = {}
     opened: dict[str, Batch] = {}
     starts: list[datetime] = []
     for name, batch in progress.open_batches.items():
-        job, result = observation.jobs.get(name), observation.words.get(name)
+        job, result = observation.jobs.visible.get(name), observation.results.get(name)
         if job and job.pod_started:
             starts.append(result.started_at if result and result.started_at else now)
-        created = batch.created or bool(job) or name in observation.known
+        created = batch.created or bool(job) or name in observation.jobs.seen
         if result and (job.finished if job else result.message or created):
             completed = bool(job and job.true_condition("Complete"))
             evaluations[name] = evaluate(batch, result, completed=completed, circuit_open=progress.circuit_open)
@@ -123,18 +152,18 @@ def _record_results(progress: Progress, observation: Observation, now: datetime)
 
 
 def _terminal_state(run: ScoringRun, progress: Progress, now: datetime) -> Completion | None:
-    """Step 4."""
+    """Do step 4."""
     spec, total = run.spec, progress.total
     failed, empty = progress.count("failed"), progress.count("empty")
-    most_failed = resolve_limit(spec.max_failed_devices, total)
-    most_empty = resolve_limit(spec.max_empty_devices, total)
+    max_failed = resolve_limit(spec.max_failed_devices, total)
+    max_empty = resolve_limit(spec.max_empty_devices, total)
     if spec.cancel:
         return Completion("Failed", "Cancelled", f"cancelled with {progress.recorded} of {total} devices done", now)
-    if failed > most_failed:
-        message = f"{failed} of {total} devices failed; maxFailedDevices allows {most_failed}"
+    if failed > max_failed:
+        message = f"{failed} of {total} devices failed; maxFailedDevices allows {max_failed}"
         return Completion("Failed", "MaxFailedDevicesExceeded", message, now)
-    if empty > most_empty:
-        message = f"{empty} of {total} devices had no readings in the window; maxEmptyDevices allows {most_empty}"
+    if empty > max_empty:
+        message = f"{empty} of {total} devices had no readings in the window; maxEmptyDevices allows {max_empty}"
         return Completion("Failed", "NoData", message, now)
     if progress.recorded == total:
         return Completion("Complete", "AllDevicesDone", f"all {total} devices have an outcome", now)
@@ -146,70 +175,73 @@ def _terminal_state(run: ScoringRun, progress: Progress, now: datetime) -> Compl
 
 
 def _time_left(run: ScoringRun, clock: RunClock, now: datetime) -> tuple[float, str]:
-    """Seconds on the run's own clock until its deadline, and the reason it would end with."""
+    """Return the seconds on the run's own clock until its deadline, and the reason of the end at the deadline."""
     if clock.first_pod is None:
         return run.spec.pending_deadline_seconds - clock.elapsed(now), "PendingDeadlineExceeded"
     return run.spec.active_deadline_seconds - (clock.elapsed(now) - clock.first_pod[1]), "DeadlineExceeded"
 
 
-def _pause(run: ScoringRun, progress: Progress, observation: Observation, now: datetime) -> Plan:
-    """Step 5."""
+def _pause(run: ScoringRun, progress: Progress, jobs: JobSnapshot, now: datetime) -> Plan:
+    """Do step 5."""
     stopping = progress.clock.since is not None
     progress = replace(progress, clock=progress.clock.stopped(now))
     phase = "Suspended" if run.spec.suspend else "Queued"
-    return Plan(phase, progress, save=stopping, suspend=_suspend_changes(progress, observation, suspended=True))
+    return Plan(phase, progress, save=stopping, suspend=_suspend_changes(progress, jobs, suspended=True))
 
 
-def _suspend_changes(progress: Progress, observation: Observation, *, suspended: bool) -> dict[str, bool]:
-    """Unfinished Jobs whose `suspend` is not as wanted."""
-    jobs = ((name, observation.jobs.get(name)) for name in progress.open_batches)
+def _suspend_changes(progress: Progress, jobs: JobSnapshot, *, suspended: bool) -> dict[str, bool]:
+    """Return the unfinished Jobs whose field `suspend` has to change, with its new value."""
+    open_jobs = ((name, jobs.visible.get(name)) for name in progress.open_batches)
     return {
-        name: suspended for name, job in jobs if job and not job.finished and bool(job.spec.suspend) is not suspended
+        name: suspended
+        for name, job in open_jobs
+        if job and not job.finished and bool(job.spec.suspend) is not suspended
     }
 
 
-def _run(run: ScoringRun, progress: Progress, observation: Observation, now: datetime) -> Plan:
-    """Step 6."""
+def _run(run: ScoringRun, progress: Progress, observation: Observation, now: datetime, limits: PlannerLimits) -> Plan:
+    """Do step 6."""
     starting = progress.clock.since is None
     progress = replace(progress, clock=progress.clock.resumed(now))
     slow = not progress.slow_warning_sent and _is_too_slow(run, progress, now)
     progress = replace(progress, slow_warning_sent=True) if slow else progress
-    trouble = observation.trouble
+    blocker = observation.blocker
     if progress.circuit_open:
         message = f"{progress.consecutive_failures} Jobs in a row failed for storage or identity; one at a time probes"
-        trouble = Blocker("StorageUnavailable", message)
-    active = sum(1 for name in progress.open_batches if observation.occupied(name))
+        blocker = Blocker("StorageUnavailable", message)
+    active = sum(1 for name in progress.open_batches if observation.jobs.is_active(name))
     free_slots = max(0, _job_limit(run, progress, observation, active) - active)
-    progress, ready, marked = next_jobs(run, progress, observation, free_slots)
+    progress, ready, reserved = next_jobs(run, progress, observation, free_slots)
     left, _ = _time_left(run, progress.clock, now)
+    requeue_after = max(min(left, BLOCKED_REQUEUE_SECONDS if blocker else left), 0.0)
     return Plan(
         "Running",
         progress,
-        save=starting or marked,
+        save=starting or reserved,
         create={name: progress.open_batches[name] for name in ready},
-        suspend=_suspend_changes(progress, observation, suspended=False),
-        delete=excess_jobs(replace(observation, progress=progress)),
-        trouble=trouble,
-        slow=slow,
-        wake=0.0 if marked and not ready else max(min(left, 5.0 if trouble else left), 0.0),
+        suspend=_suspend_changes(progress, observation.jobs, suspended=False),
+        delete=excess_jobs(progress, observation.jobs, limits),
+        blocker=blocker,
+        warn_slow=slow,
+        requeue_after=0.0 if reserved and not ready else requeue_after,
     )
 
 
 def _job_limit(run: ScoringRun, progress: Progress, observation: Observation, active: int) -> int:
-    """How many Jobs may be active now."""
-    limit = min(run.spec.parallelism, observation.share)
+    """Return the number of Jobs that may be active now."""
+    limit = min(run.spec.parallelism, observation.allocation.slots)
     if progress.circuit_open:
         limit = min(limit, 1)
-    if observation.trouble:
-        limit = min(limit, active + int(observation.trouble.allows_probe))
+    if observation.blocker:
+        limit = min(limit, active + int(observation.blocker.allows_probe))
     return limit
 
 
 def _is_too_slow(run: ScoringRun, progress: Progress, now: datetime) -> bool:
-    """Whether, at the pace seen for a minute at least, the run will take longer than its window is."""
+    """Return True if, at the pace of at least the last minute, the run takes longer than its window."""
     clock, already = progress.clock, progress.count("alreadyScored")
     if clock.first_pod is None:
         return False
     spent, done = clock.elapsed(now) - clock.first_pod[1], progress.recorded - already
     window = run.spec.window.length.total_seconds()
-    return spent >= 60 and done > 0 and spent * (progress.total - already) / done > window
+    return spent >= MIN_PACE_SECONDS and done > 0 and spent * (progress.total - already) / done > window

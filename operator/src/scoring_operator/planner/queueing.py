@@ -1,52 +1,74 @@
-"""Which run goes first, and how many Jobs each may have. Pure.
+"""The order of runs, and their shares in the operator's limit of active Jobs.
 
-Two runs of one fleet and window never run at once, for they would score the same devices into the same blobs; runs of
-one schedule go one after the other. A suspended run does not hold the queue.
+Two runs of one fleet and window never run at once, because they would score the same devices into the same blobs. The
+runs of one schedule run one after the other. A suspended run does not block others.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from scoring_operator.api.scoringrun import ScoringRun
+from scoring_operator.planner.progress import Progress
+
+_NO_BATCHES: Mapping[str, object] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class QueuedRun:
-    """A run that has not ended, as the queue sees it; `running` is whether it is going now."""
-
-    run: ScoringRun
-    running: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Allocation:
-    """What a run has to know of the others.
+class Demand:
+    """The state of one run, as far as other runs depend on it.
 
     Attributes:
-        ahead: who has to end before it.
-        share: how many Jobs it may have now.
-        short: how many more it may have as soon as places are free.
-        newer: how many came after it.
+        run: The run.
+        phase: Its phase after the last pass.
+        progress: Its progress; None while it is not loaded, and before discovery.
     """
 
-    blocked_by: str = ""
-    slots: int = 1_000_000
-    shortfall: int = 0
-    later_runs: int = 0
+    run: ScoringRun
+    phase: str
+    progress: Progress | None
+
+    @property
+    def running(self) -> bool:
+        """Whether the run is active, so that conflicting runs have to wait."""
+        return self.phase == "Running" and not self.run.ended
+
+    @property
+    def finished(self) -> bool:
+        """Whether the end of the run is decided."""
+        return self.run.ended or bool(self.progress and self.progress.completion)
+
+    @property
+    def open_batches(self) -> Collection[str]:
+        """The names of the run's open batches."""
+        return (self.progress.open_batches if self.progress else _NO_BATCHES).keys()
+
+    @property
+    def jobs(self) -> int:
+        """The number of Jobs that the run could use now."""
+        progress = self.progress
+        if self.run.ended or self.phase in ("Queued", "Suspended") or progress is None:
+            return 0
+        batches = len(progress.open_batches) + len(progress.queued_batches)
+        return min(self.run.spec.parallelism, batches - (-len(progress.waiting) // progress.snapshot.devices_per_job))
 
 
-def blocking_run(run: ScoringRun, others: Iterable[QueuedRun], *, running: bool) -> str:
-    """The run that has to end before this one may go on, as `name` or `namespace/name`; '' for none.
+def blocking_run(demand: Demand, others: Iterable[Demand]) -> str:
+    """Return the run that has to end before this one, as `name` or `namespace/name`; empty if there is none.
 
-    A running run yields only to one that runs as well and is older: that is how two that began at once are sorted out.
+    A running run yields only to a running run that is older. So one of two runs that began at once continues.
+
+    Args:
+        demand: The run.
+        others: Other runs.
     """
+    run = demand.run
     order = (run.created, run.uid)
     for entry in others:
         other = entry.run
         if other.uid == run.uid or other.ended or other.spec.suspend or not _conflict(run, other):
             continue
         older = (other.created, other.uid) < order
-        if (entry.running and not running) or (older and entry.running == running):
+        if (entry.running and not demand.running) or (older and entry.running == demand.running):
             return other.name if other.namespace == run.namespace else f"{other.namespace}/{other.name}"
     return ""
 
@@ -59,7 +81,7 @@ def _conflict(run: ScoringRun, other: ScoringRun) -> bool:
 
 
 def count_later_runs(run: ScoringRun, others: Iterable[ScoringRun]) -> int:
-    """How many runs of later windows of a run's schedule have ended; of runs of no schedule there is no history."""
+    """Return the number of ended runs of later windows of the run's schedule; 0 for a run without a schedule."""
     schedule = (run.namespace, run.schedule, run.spec.fleet)
     return sum(
         1
@@ -72,11 +94,11 @@ def count_later_runs(run: ScoringRun, others: Iterable[ScoringRun]) -> int:
 
 
 def fair_shares(demands: Mapping[str, int], max_jobs: int) -> dict[str, int]:
-    """Divide the operator's limit of active Jobs: who wants little gets it, the others divide the rest evenly.
+    """Divide the limit of active Jobs: small demands are met, the other runs share the rest evenly.
 
     Args:
-        demands: how many Jobs each run could use.
-        cap: how many there may be over all runs.
+        demands: The number of Jobs that each run could use, by its uid.
+        max_jobs: The largest number of active Jobs over all runs.
     """
     granted: dict[str, int] = {}
     left = max_jobs
@@ -87,8 +109,12 @@ def fair_shares(demands: Mapping[str, int], max_jobs: int) -> dict[str, int]:
 
 
 def slow_start(slots: int) -> int:
-    """How many Jobs of its share a run begins at once while it lacks places that others want, too: a quarter.
+    """Return the number of Jobs that a run may start at once while other runs wait for slots: a quarter of its share.
 
-    So runs that wait for the same places go on side by side, and each writes its progress four times, not at each Job.
+    So the runs that wait for the same slots proceed concurrently, and each run saves its progress four times, not once
+    per Job.
+
+    Args:
+        slots: The share of the run.
     """
     return -(-slots // 4)

@@ -1,16 +1,44 @@
-"""What a pass sees of a run, and what it is to do: the planner's argument and its answer. Pure values."""
+"""The input and the output of one planning step: observation and plan, with the values that they consist of."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
+from scoring_operator.api.fleets import Fleet
 from scoring_operator.api.views import JobView
 from scoring_operator.planner.job_results import JobResult
 from scoring_operator.planner.progress import Batch, Completion, Progress
 
 
 @dataclass(frozen=True, slots=True)
+class PlannerLimits:
+    """The limits and intervals of the planner.
+
+    Attributes:
+        max_auto_jobs: The largest number of batches with `devicesPerJob: Auto`.
+        max_finished_jobs: The largest number of finished Jobs of an active run. 10,000 Jobs take 300 MiB in etcd.
+        cleanup_delay: Seconds from the end of a run to the first deletion of its Jobs, for people who inspect them.
+        deletes_per_second: The number of finished Jobs that are deleted per second.
+    """
+
+    max_auto_jobs: int = 2000
+    max_finished_jobs: int = 10_000
+    cleanup_delay: float = 60.0
+    deletes_per_second: int = 10
+
+
+DEFAULT_LIMITS = PlannerLimits()
+
+
+@dataclass(frozen=True, slots=True)
 class Blocker:
-    """Something that keeps the run from going on; `probe` says whether to try one Job at a time meanwhile."""
+    """A condition outside the run that prevents progress.
+
+    Attributes:
+        reason: The reason of the condition Stalled.
+        message: A sentence for people.
+        allows_probe: Whether one Job at a time is created to test if the condition has ended.
+    """
 
     reason: str
     message: str
@@ -19,7 +47,13 @@ class Blocker:
 
 @dataclass(frozen=True, slots=True)
 class ReportCondition:
-    """What to say in the condition Reported; `true` is None while the report is not made yet."""
+    """The condition Reported.
+
+    Attributes:
+        true: The status; None is Unknown, while the report is not finished.
+        reason: The reason, in CamelCase.
+        message: A sentence for people.
+    """
 
     true: bool | None
     reason: str
@@ -27,81 +61,118 @@ class ReportCondition:
 
 
 @dataclass(frozen=True, slots=True)
-class Observation:
-    """What a pass sees of a run.
+class RunState:
+    """The persisted state of one run.
 
     Attributes:
-        progress: as read or last written; None before the device list is frozen.
-        devices: the frozen device list; position i is device i.
-        jobs: the run's Jobs, by name, from the mirror.
-        assumed: names of Jobs that this process has created and the mirror does not show yet.
-        known: names of Jobs that this process has created or seen, there or not.
-        doubtful: marked batches of an earlier process whose Jobs nobody has looked for yet.
-        words: what was heard on looking at finished or vanished Jobs, by name.
-        ahead: the run that has to end first, '' for none.
-        share: how many Jobs this run may have under the operator's limit.
-        newer: how many runs of later windows of its schedule have ended.
-        refusal: why the run may not begin, or go on.
-        lost: its progress or device list is gone, and is to be made again if that is safe.
-        trouble: what keeps it from going on.
+        progress: The progress as last saved or decided; None before discovery, and after the end of the run.
+        devices: The device list: the device at index i has position i. Empty while it is missing.
+        fleet: The administrator's fleet; None before discovery, and if it changed since.
+        unverified: The names of reserved batches for which it is unknown whether their Job was ever created.
+        rejection: The reason why the run may not begin or continue.
+        missing: Whether the progress or the device list was deleted and has to be rebuilt.
     """
 
-    progress: Progress | None = None
-    devices: Sequence[str] = ()
-    jobs: Mapping[str, JobView] = field(default_factory=dict)
-    assumed: Collection[str] = frozenset()
-    known: Collection[str] = frozenset()
-    doubtful: Collection[str] = frozenset()
-    words: Mapping[str, JobResult] = field(default_factory=dict)
-    ahead: str = ""
-    share: int = 1_000_000
-    newer: int = 0
-    refusal: Blocker | None = None
-    lost: bool = False
-    trouble: Blocker | None = None
+    progress: Progress | None
+    devices: Sequence[str]
+    fleet: Fleet | None
+    unverified: frozenset[str]
+    rejection: Blocker | None
+    missing: bool
 
-    def occupied(self, name: str) -> bool:
-        """Whether the Job exists as far as is known and has not completed; what a failed one means is to be heard."""
-        job = self.jobs.get(name)
+
+@dataclass(frozen=True, slots=True)
+class JobSnapshot:
+    """The existing Jobs of one run, as far as this process knows.
+
+    Attributes:
+        visible: The Jobs in the informer, by name; a live view, because a copy of 100,000 entries is expensive.
+        assumed: The names of Jobs that this process created and that the informer does not show yet.
+        seen: The names of Jobs that this process created or observed, and that saved progress does not call created.
+    """
+
+    visible: Mapping[str, JobView]
+    assumed: AbstractSet[str]
+    seen: AbstractSet[str]
+
+    def is_active(self, name: str) -> bool:
+        """Return True if the Job exists and is not complete. A failed Job counts until its result is recorded."""
+        job = self.visible.get(name)
         return name in self.assumed if job is None else not job.true_condition("Complete")
 
-    def has_job(self, name: str) -> bool:
-        """Whether the Job exists as far as is known."""
-        return name in self.jobs or name in self.assumed
+    def exists(self, name: str) -> bool:
+        """Return True if the Job is visible or assumed."""
+        return name in self.visible or name in self.assumed
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """The share of one run in the operator's limit of active Jobs.
+
+    Attributes:
+        blocked_by: The run that has to end first, as `name` or `namespace/name`; empty if there is none.
+        slots: The number of Jobs that the run may have now.
+        shortfall: The number of Jobs that it may have in addition once slots are free.
+        later_runs: The number of runs of later windows of its schedule that have ended.
+    """
+
+    blocked_by: str
+    slots: int
+    shortfall: int
+    later_runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """The complete input of one planning step.
+
+    Attributes:
+        state: The persisted state of the run.
+        jobs: The Jobs of the run.
+        results: The results that were collected in this pass, by Job.
+        allocation: The share of the run in the operator's limit.
+        blocker: The condition that prevents progress.
+    """
+
+    state: RunState
+    jobs: JobSnapshot
+    results: Mapping[str, JobResult]
+    allocation: Allocation
+    blocker: Blocker | None
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do next.
+    """The next actions for one run.
 
     Attributes:
-        phase: the run's phase, for people.
-        progress: the progress after this plan; None before the list is frozen.
-        save: progress must be saved before anything else of this plan is done.
-        discover: find and freeze the devices now.
-        create: Jobs to create, by name.
-        suspend: Jobs to suspend (True) or resume (False), by name.
-        delete: Jobs to delete; their outcomes are in `progress`.
-        delete_run: the run's time to live has passed.
-        make_report: create the report's Job.
-        reported: what has become of the report, where that is to be said anew.
-        end: how the run ends or ended.
-        trouble: what to say in the condition Stalled.
-        slow: the run has just been found not to fit its window.
-        wake: seconds until the next pass is due without an event; None for the engine's resync.
+        phase: The phase of the run, for people.
+        progress: The new progress; None if it does not change.
+        save: Whether progress has to be saved before any other action.
+        discover_devices: Whether the devices have to be discovered now.
+        create: The batches whose Jobs are to be created, by Job name.
+        suspend: Whether a Job is to be suspended (True) or resumed (False), by Job name.
+        delete: The names of Jobs to delete; `progress` has their outcomes.
+        delete_run: Whether the run is to be deleted.
+        create_report: Whether the report Job is to be created.
+        report_condition: The new condition Reported; None if it does not change.
+        completion: The end of the run, when it has one.
+        blocker: The blocker that the condition Stalled shows.
+        warn_slow: Whether to warn that the run takes longer than its window.
+        requeue_after: Seconds until the next pass without an event; None: the resync interval.
     """
 
     phase: str
     progress: Progress | None = None
     save: bool = False
-    discover: bool = False
+    discover_devices: bool = False
     create: Mapping[str, Batch] = field(default_factory=dict)
     suspend: Mapping[str, bool] = field(default_factory=dict)
     delete: tuple[str, ...] = ()
     delete_run: bool = False
-    make_report: bool = False
-    reported: ReportCondition | None = None
-    end: Completion | None = None
-    trouble: Blocker | None = None
-    slow: bool = False
-    wake: float | None = None
+    create_report: bool = False
+    report_condition: ReportCondition | None = None
+    completion: Completion | None = None
+    blocker: Blocker | None = None
+    warn_slow: bool = False
+    requeue_after: float | None = None

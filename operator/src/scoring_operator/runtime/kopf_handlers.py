@@ -1,6 +1,6 @@
-"""The only kopf: it watches ScoringRuns and passes them on. Nothing is decided here.
+"""The kopf handlers, which pass events of ScoringRuns to the manager. Other modules do not import kopf.
 
-`on.event` alone: it writes nothing on the object, neither finalizer nor annotation.
+Only `on.event` is used, because it writes neither finalizers nor annotations to the object.
 """
 
 import asyncio
@@ -8,71 +8,74 @@ import itertools
 import logging
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import kopf
 
 from scoring_operator.api.scoringrun import GROUP, PLURAL, VERSION
+from scoring_operator.controller.timings import ProcessTimings
 from scoring_operator.kube.credentials import Credentials
 from scoring_operator.runtime.manager import Manager
 from scoring_operator.runtime.settings import Settings
 
-LOGIN_EXPIRATION_MINUTES = 30  # then the token's file is read again
+LOGIN_EXPIRATION_MINUTES = 30  # then kopf reads the token's file again
 HEARTBEAT_INTERVAL_SECONDS = 10.0
-RESTART_DELAY_SECONDS = 2.0  # before kopf begins again when it ended by itself
 
 _log = logging.getLogger(__name__)
 
 
 class _EndlessBackoff:
-    """Pauses before repeated requests, in seconds, without an end: kopf ends the process when they run out."""
+    """An endless sequence of retry delays, in seconds; kopf ends the process after the last delay of a finite one."""
 
-    def __iter__(self) -> itertools.chain[int]:
-        return itertools.chain((1, 1, 2, 3, 5, 8, 13), itertools.repeat(20))
+    def __init__(self, delays: Sequence[float]) -> None:
+        self._delays = delays
+
+    def __iter__(self) -> itertools.chain[float]:
+        return itertools.chain(self._delays, itertools.repeat(self._delays[-1]))
 
 
 def run(settings: Settings, manager: Manager, credentials: Credentials) -> None:
-    """Run kopf in this thread until a signal ends it; the service runs meanwhile.
+    """Start the manager and run kopf in this thread until a signal arrives.
 
-    kopf ends by itself where a watch is answered with an error that it does not know, or is forbidden. The service
-    need not end with it: it looks at all runs once a minute, and hears of their changes when kopf is back.
+    kopf ends by itself after an unknown error of a watch, or a forbidden one. The manager continues meanwhile: it lists
+    all runs every minute, and gets events again after kopf's restart.
 
     Args:
-        settings: The operator's.
-        service: Not started yet.
-        credentials: As whom kopf watches.
+        settings: The operator's settings.
+        manager: The manager, not started yet.
+        credentials: The credentials for kopf's watch.
 
     Raises:
-        SettingsInvalid: The service cannot start.
+        InvalidSettings: The manager cannot start.
     """
     manager.start()
     try:
         while not _run_kopf(settings, manager, credentials):
-            time.sleep(RESTART_DELAY_SECONDS)
+            time.sleep(manager.timings.process.kopf_restart_delay)
     finally:
         manager.stop()
 
 
 def _run_kopf(settings: Settings, manager: Manager, credentials: Credentials) -> bool:
-    """Run kopf until it ends; say whether a signal ended it."""
-    registry = kopf.OperatorRegistry()
+    """Run kopf until it ends; return True if a signal ended it."""
+    registry, timings = kopf.OperatorRegistry(), manager.timings.process
     stopping = asyncio.Event()
     _register_handlers(registry, manager, credentials, stopping)
     try:
         kopf.run(
             registry=registry,
-            settings=_kopf_settings(),
-            # Else kopf asks for the user's name, and a container's user need not have one.
-            identity=settings.pod_name,  # type: ignore[arg-type]  # a str by another name that kopf does not export
+            settings=_kopf_settings(timings),
+            # Without an identity kopf reads the user's name, which a container may lack.
+            identity=settings.pod_name,  # type: ignore[arg-type]  # a NewType of str that kopf does not export
             standalone=True,
             clusterwide=not settings.watch_namespaces,
             namespaces=settings.watch_namespaces,
             stop_flag=stopping,
         )
-    except Exception as error:  # noqa: BLE001  # whatever ended it, the operator goes on
-        _log.warning("the watch of ScoringRuns ended and begins again in %s s: %s", RESTART_DELAY_SECONDS, error)
+    except Exception as error:  # noqa: BLE001  # the operator continues after any error of kopf
+        _log.warning("the watch of ScoringRuns ended and restarts in %s s: %s", timings.kopf_restart_delay, error)
         return stopping.is_set()
     return True
 
@@ -86,7 +89,7 @@ def _register_handlers(
 
     @kopf.on.startup(registry=registry)
     async def start(**_: Any) -> None:
-        await asyncio.sleep(0)  # kopf sets its own handlers of signals meanwhile; with ours the lease is free at once
+        await asyncio.sleep(0)  # kopf installs its signal handlers first; ours release the Lease at once
         for name in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(name, stop)
         _send_heartbeat(manager)
@@ -115,7 +118,7 @@ def _send_heartbeat(manager: Manager) -> None:
     asyncio.get_running_loop().call_later(HEARTBEAT_INTERVAL_SECONDS, _send_heartbeat, manager)
 
 
-def _kopf_settings() -> kopf.OperatorSettings:
+def _kopf_settings(timings: ProcessTimings) -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.scanning.disabled = True
@@ -123,9 +126,9 @@ def _kopf_settings() -> kopf.OperatorSettings:
     settings.watching.server_timeout = 300
     settings.watching.client_timeout = 330
     settings.watching.connect_timeout = 10
-    settings.watching.inactivity_timeout = 70
-    settings.networking.request_timeout = 30
+    settings.watching.inactivity_timeout = timings.kopf_inactivity_timeout
+    settings.networking.request_timeout = timings.kopf_request_timeout
     settings.networking.enforce_retry_after = True
-    settings.networking.error_backoffs = _EndlessBackoff()
+    settings.networking.error_backoffs = _EndlessBackoff(timings.kopf_backoffs)
     settings.process.ultimate_exiting_timeout = 25
     return settings

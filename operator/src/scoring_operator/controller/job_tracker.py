@@ -1,0 +1,161 @@
+"""The existing Jobs of each run: what the informer shows, and what this process has created since.
+
+A Job that was created is assumed to exist until the informer shows it, as kube-scheduler assumes a bound pod. Without
+that, a pass that is faster than the informer would count too few Jobs and create too many.
+"""
+
+import time
+from collections.abc import Collection, Iterable
+from types import MappingProxyType
+
+from scoring_operator.api.views import JobView
+from scoring_operator.planner.types import JobSnapshot
+
+
+class JobTracker:
+    """The only owner of the knowledge which Jobs of one run exist.
+
+    Args:
+        assumed_timeout: Seconds after which an assumed Job is overdue: the API server has to be asked for it.
+    """
+
+    def __init__(self, assumed_timeout: float) -> None:
+        self._assumed_timeout = assumed_timeout
+        self._visible: dict[str, JobView] = {}
+        self._assumed: dict[str, float] = {}  # with the monotonic time of the creation
+        self._seen: set[str] = set()
+        self._idle = False  # no Job is unfinished; an ended run may keep thousands of finished ones
+        self._view = JobSnapshot(MappingProxyType(self._visible), self._assumed.keys(), self._seen)
+
+    def __bool__(self) -> bool:
+        """Return True if the informer shows a Job."""
+        return bool(self._visible)
+
+    def on_event(self, old: JobView | None, new: JobView | None, *, await_first_pod: bool = False) -> bool:
+        """Record a change of a Job in the informer.
+
+        Args:
+            old: The Job before the change; None if it was added.
+            new: The Job after the change; None if it was deleted.
+            await_first_pod: Whether the start of a pod requires a pass.
+
+        Returns:
+            True if the change requires a pass: the Job has finished or was deleted, or its pod started.
+        """
+        job = new or old
+        if job is None:
+            return False
+        if new is None:
+            self._visible.pop(job.name, None)
+            return True
+        self._visible[job.name] = new
+        self._assumed.pop(job.name, None)
+        if old is None:  # it may be deleted again before the next pass, and the response to its creation lost
+            self._seen.add(job.name)
+            self._idle = False
+        return (new.finished and not (old and old.finished)) or (await_first_pod and new.pod_started)
+
+    def expect(self, name: str) -> None:
+        """Record that this process has created a Job.
+
+        Args:
+            name: The name of the Job.
+        """
+        self._seen.add(name)
+        self._assume(name)
+
+    def overdue(self) -> set[str]:
+        """Return the Jobs whose assumption has timed out: the API server has to be asked for them."""
+        now = time.monotonic()
+        return {name for name, since in self._assumed.items() if now - since > self._assumed_timeout}
+
+    def confirm(self, inspected: Iterable[str], existing: Iterable[str]) -> JobSnapshot:
+        """Record the response of the API server for Jobs that the informer does not show.
+
+        Args:
+            inspected: The names of Jobs that were inspected, so that they are not assumed any more.
+            existing: The names of Jobs that exist.
+
+        Returns:
+            The existing Jobs.
+        """
+        for name in inspected:
+            self._assumed.pop(name, None)
+        for name in existing:
+            self._assume(name)
+        return self.snapshot()
+
+    def acknowledge(self, names: Iterable[str]) -> None:
+        """Forget that Jobs were seen, because saved progress calls them created now.
+
+        Args:
+            names: The names of the Jobs.
+        """
+        self._seen.difference_update(names)
+
+    def snapshot(self, without: Collection[str] = ()) -> JobSnapshot:
+        """Return the existing Jobs.
+
+        Args:
+            without: Names of assumed Jobs that are left out, because they are overdue.
+        """
+        return JobSnapshot(self._view.visible, frozenset(self._assumed).difference(without), frozenset(self._seen))
+
+    def active(self, open_batches: Collection[str], reserved: Collection[str] = ()) -> int:
+        """Return the number of active Jobs of a run.
+
+        Args:
+            open_batches: The names of the run's open batches.
+            reserved: The names of Jobs that are about to be created.
+        """
+        active = sum(1 for name in open_batches if name in reserved or self._view.is_active(name))
+        return active + sum(1 for name in reserved if name not in open_batches)
+
+    def unfinished(self, report_job: str) -> int:
+        """Return the number of unfinished Jobs of an ended run.
+
+        Args:
+            report_job: The name of the report Job, which does not count.
+        """
+        if self._idle:
+            return 0
+        names = {name for name, job in self._visible.items() if not job.finished} | self._assumed.keys()
+        names.discard(report_job)
+        self._idle = not names
+        return len(names)
+
+    def _assume(self, name: str) -> None:
+        if name not in self._visible:
+            self._assumed[name] = time.monotonic()
+            self._idle = False
+
+
+class JobTrackers:
+    """The trackers of all runs, by uid. The informer may show the Jobs of a run before the run itself is observed.
+
+    Args:
+        assumed_timeout: Seconds after which an assumed Job is overdue.
+    """
+
+    def __init__(self, assumed_timeout: float) -> None:
+        self._assumed_timeout = assumed_timeout
+        self._trackers: dict[str, JobTracker] = {}
+
+    def get(self, uid: str) -> JobTracker:
+        """Return the tracker of a run; create it if there is none.
+
+        Args:
+            uid: The uid of the run.
+        """
+        if uid not in self._trackers:
+            self._trackers[uid] = JobTracker(self._assumed_timeout)
+        return self._trackers[uid]
+
+    def remove_if_empty(self, uid: str) -> None:
+        """Remove the tracker of a run that is not observed, unless the informer shows a Job of it.
+
+        Args:
+            uid: The uid of the run.
+        """
+        if not self._trackers.get(uid):
+            self._trackers.pop(uid, None)

@@ -1,0 +1,131 @@
+"""The execution of a plan: the order of its writes.
+
+A Job is created after its reservation is saved. Jobs are deleted and status is written after the progress that they
+depend on is saved.
+"""
+
+import asyncio
+from dataclasses import dataclass
+
+from scoring_operator.api.scoringrun import ScoringRun
+from scoring_operator.controller.job_tracker import JobTracker
+from scoring_operator.controller.job_writer import MAX_CREATES_PER_PASS, JobWriter
+from scoring_operator.controller.run_state import RunStateStore
+from scoring_operator.controller.stall_detector import StallDetector
+from scoring_operator.controller.status_writer import StatusWriter
+from scoring_operator.controller.timings import ControllerTimings
+from scoring_operator.errors import RunBlocked
+from scoring_operator.planner.types import Blocker, Observation, Plan, RunState
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The result of an execution.
+
+    Attributes:
+        run: The run as last read or written.
+        state: The state of the run.
+        requeue_after: Seconds until the next pass without an event; None: the resync interval.
+    """
+
+    run: ScoringRun
+    state: RunState
+    requeue_after: float | None
+
+
+class PlanApplier:
+    """Executes the plans of one run.
+
+    Args:
+        states: The store of the run's state.
+        stalls: The stall detector, which records rejected Jobs and failed discoveries.
+        jobs: The tracker of the run's Jobs.
+        writer: The writer of the run's Jobs.
+        status: The writer of the run's status.
+        timings: The intervals.
+    """
+
+    def __init__(
+        self,
+        states: RunStateStore,
+        stalls: StallDetector,
+        jobs: JobTracker,
+        writer: JobWriter,
+        status: StatusWriter,
+        timings: ControllerTimings,
+    ) -> None:
+        self._states = states
+        self._stalls = stalls
+        self._jobs = jobs
+        self._writer = writer
+        self._status = status
+        self._timings = timings
+
+    async def apply(self, run: ScoringRun, plan: Plan, observation: Observation, state: RunState) -> Applied:
+        """Execute a plan.
+
+        Args:
+            run: The run as last observed.
+            plan: The plan.
+            observation: The observation that the plan was made from.
+            state: The state of the run, with the progress of the plan.
+
+        Raises:
+            RunDeleted: The run does not exist any more.
+            ApiError: A request failed; the pass has to be repeated.
+        """
+        if plan.delete_run:
+            await self._status.delete_run()
+        if plan.discover_devices:
+            return await self._discover(run, plan, observation)
+        if plan.save:
+            await self._states.save()
+        # The Jobs do not wait for the other writes: their reservations are saved by now.
+        creation, report = await asyncio.gather(
+            self._create(run, plan, state), self._save_and_report(run, plan, observation), return_exceptions=True
+        )
+        if isinstance(creation, BaseException):
+            raise creation
+        if isinstance(report, BaseException):
+            raise report
+        written, next_write = report
+        await self._writer.suspend(run, plan.suspend)
+        due = [plan.requeue_after, creation, next_write]
+        return Applied(written, state, min((seconds for seconds in due if seconds is not None), default=None))
+
+    async def _discover(self, run: ScoringRun, plan: Plan, observation: Observation) -> Applied:
+        run, _ = await self._status.write(run, plan, observation)
+        try:
+            state = await self._states.discover(run)
+        except RunBlocked as error:
+            self._stalls.record_discovery(Blocker(error.reason, error.message))
+            return Applied(run, observation.state, self._timings.discovery_retry_interval)
+        self._stalls.record_discovery(None)
+        return Applied(run, state, 0.0)
+
+    async def _create(self, run: ScoringRun, plan: Plan, state: RunState) -> float | None:
+        """Create the plan's Jobs, and return the seconds until the pass that creates or reports more."""
+        rejection = None
+        if plan.create and state.fleet:
+            rejection = await self._writer.create(run, state.fleet, state.devices, plan.create)
+        if plan.create_report and state.fleet and state.progress:
+            names = state.progress.snapshot.device_list_names
+            rejection = await self._writer.create_report(run, state.fleet, names)
+        self._stalls.record_creation(rejection)
+        if len(plan.create) > MAX_CREATES_PER_PASS and not rejection:
+            return 0.0
+        return self._timings.status_interval if plan.create or plan.create_report else None
+
+    async def _save_and_report(
+        self, run: ScoringRun, plan: Plan, observation: Observation
+    ) -> tuple[ScoringRun, float | None]:
+        """Save, write status and delete Jobs; return the run, and the seconds until a write that is not due yet."""
+        new_phase = plan.phase != run.status.get("phase")  # is reported, and therefore saved, at once
+        wait = 0.0 if new_phase else self._states.seconds_until_save
+        if self._states.unsaved and wait > 0:
+            return run, wait
+        await self._states.save()
+        self._jobs.acknowledge(observation.jobs.seen)
+        written = await self._status.write(run, plan, observation)
+        await self._writer.delete(run, plan.delete, observation.jobs)
+        return written
