@@ -40,7 +40,7 @@ def test_helm_test_says_that_it_is_a_self_check_where_the_account_may_write_no_m
     release.helm_upgrade()
     told = helm_test(release)
     assert "self-check only: this account may not write readings and models" in told
-    assert "Self-check only: the operator made the Job, and its pod read the storage" in told
+    assert "Self-check only: the operator created the Job, and its pod read the storage" in told
     assert sas.partition("sig=")[2] not in told
 
 

@@ -1,4 +1,4 @@
-"""Entry point of `python -m`: the command line of scoring-operator."""
+"""The entry point of `python -m scoring_operator`."""
 
 import sys
 

@@ -1,5 +1,6 @@
 """backfill under the scheduler's account, with the engine at work, on a real API server."""
 
+import argparse
 import asyncio
 import signal
 import subprocess
@@ -24,15 +25,16 @@ EXAMPLE = EXAMPLES / "backfill.yaml"
 def scheduler(runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scheduler:
     scheduler = Scheduler(runs.cluster, runs.namespace, tmp_path)
     monkeypatch.setenv("KUBECONFIG", str(scheduler.kubeconfig))
-    monkeypatch.setattr(backfill, "POLL_INTERVAL_SECONDS", 0.3)
     return scheduler
 
 
 async def fill(scheduler: Scheduler, *more: str) -> int:
     """Backfill the first six hours of a day, as the command does."""
-    words = ["backfill", "--schedules-file", str(scheduler.file), "--schedule", "hourly", *more]
+    parser = argparse.ArgumentParser()
+    backfill.add_arguments(parser)
+    words = ["--schedules-file", str(scheduler.file), "--schedule", "hourly", *more]
     span = ["--namespace", scheduler.namespace, "--from", "2018-08-01", "--to", "2018-08-01T06:00:00Z"]
-    return await asyncio.to_thread(main, [*words, *span])
+    return await asyncio.to_thread(backfill.run, parser.parse_args([*words, *span]), poll_interval=0.3)
 
 
 async def two_runs_that_ended(runs: Runs) -> None:
@@ -112,7 +114,7 @@ def test_an_interruption_is_one_line_and_what_it_began_goes_on(runs: Runs, sched
         assert process.poll() is None
     process.send_signal(signal.SIGINT)  # nobody operates here: it would wait for ever
     said, _ = process.communicate(timeout=30)
-    assert said.splitlines() == ["interrupted; the runs that exist go on, and the same command takes up what is left"]
+    assert said.splitlines() == ["interrupted; existing runs continue, and the same command creates the remaining ones"]
     assert process.returncode == 130
     assert list(all_runs(runs)) == ["hourly-20180801t000000z"]
 

@@ -1,4 +1,7 @@
-"""The command line: `scoring-operator run`, `create-run` and `backfill`."""
+"""The command line: `scoring-operator run`, `create-run`, `backfill` and `check`, with one module per command.
+
+Decisions of the commands live in the packages below.
+"""
 
 import argparse
 import sys
@@ -6,31 +9,38 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import NoReturn
 
+from scoring_operator.cli.exit_codes import EXIT_USAGE
 from scoring_operator.errors import InvalidSettings
 
-EXIT_USAGE = 64  # exit code for settings and arguments that cannot be used
 COMMANDS = {
-    "run": ("scoring_operator.cli.run", "watch ScoringRuns and score fleets, until a signal comes"),
+    "run": ("scoring_operator.cli.run", "watch ScoringRuns and score fleets until a signal arrives"),
     "create-run": (
         "scoring_operator.cli.create_run",
-        "create the ScoringRun that a schedule asks for now (in a CronJob)",
+        "create the ScoringRun of a schedule's current window (the command of a CronJob)",
     ),
-    "backfill": ("scoring_operator.cli.backfill", "create the runs that past windows of a schedule lack"),
-    "check": ("scoring_operator.cli.check", "score one made-up device and say how it went (`helm test`)"),
+    "backfill": ("scoring_operator.cli.backfill", "create the missing runs of a schedule's past windows"),
+    "check": (
+        "scoring_operator.cli.check",
+        "score one simulated device and print the result (the command of `helm test`)",
+    ),
 }
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse, with the exit code that a CronJob's failure policy knows for wrong usage."""
+    """A parser whose errors lead to exit code 64, which the pod failure policy of a CronJob's Jobs names."""
 
     def error(self, message: str) -> NoReturn:
         raise InvalidSettings(f"{message}\n{self.format_usage().strip()}")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; errors of usage and configuration are a line or two and exit code 64."""
+    """Run a command and return its exit code; an invalid argument or setting is printed, with exit code 64.
+
+    Args:
+        arguments: The arguments without the program's name. The default is `sys.argv`.
+    """
     argv = sys.argv[1:] if arguments is None else arguments
-    parser = _Parser(prog="scoring-operator", description="Scores a fleet of devices, one Job each.")
+    parser = _Parser(prog="scoring-operator", description="Score fleets of devices with Kubernetes Jobs.")
     parser.add_argument("--version", action="version", version=version("scoring-operator"))
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (module, summary) in COMMANDS.items():

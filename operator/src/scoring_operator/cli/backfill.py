@@ -1,7 +1,7 @@
-"""`scoring-operator backfill`: creates the runs of a schedule's past windows that lack a complete one. The edge.
+"""The command `backfill`: create runs for the past windows of a schedule that have no complete run.
 
-It keeps nothing between looks: what it does next follows from the runs that are there. So it may be interrupted at any
-time, and the same command goes on. Which windows lack a run is decided in `gaps`.
+The command has no state of its own: each step derives from the existing runs. So it may be interrupted at any time, and
+the same command continues. `schedules.gaps` decides which windows need a run.
 """
 
 import argparse
@@ -14,8 +14,9 @@ from typing import Any
 
 from scoring_operator.api.formatting import format_time, parse_duration
 from scoring_operator.api.scoringrun import GROUP, PLURAL, VERSION, Window
-from scoring_operator.cli.create_run import add_schedule_arguments, read_schedule, run_to_exit_code
-from scoring_operator.errors import AlreadyExists, Forbidden, InvalidSettings
+from scoring_operator.cli.arguments import add_schedule_arguments, read_schedule, require
+from scoring_operator.cli.exit_codes import run_to_exit_code
+from scoring_operator.errors import AlreadyExists, Forbidden
 from scoring_operator.kube.client import KubeClient
 from scoring_operator.schedules.gaps import (
     ListedRun,
@@ -28,20 +29,20 @@ from scoring_operator.schedules.gaps import (
 from scoring_operator.schedules.windows import Schedule
 
 EXIT_INCOMPLETE, EXIT_INTERRUPTED = 1, 130
-POLL_INTERVAL_SECONDS = 3.0  # seconds between looks at the runs
-PROGRESS_INTERVAL_SECONDS = 30.0  # seconds without news after which it says what it waits for
+POLL_INTERVAL_SECONDS = 3.0  # between two lists of the runs
+PROGRESS_INTERVAL_SECONDS = 30.0  # without output, after which the pending runs are printed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `backfill` to its parser."""
     parser.description = (
         "Create a ScoringRun for each past window of a schedule that has no complete one, oldest first, and wait for "
-        "them. It may be interrupted: the runs go on, and the same command takes up what is left. Devices whose "
-        "predictions are there already are not scored again (unless the schedule's writePolicy says so)."
+        "them. The command may be interrupted: the runs continue, and the same command creates the remaining ones. "
+        "Devices with predictions are not scored again, unless the schedule's writePolicy demands it."
     )
     parser.epilog = (
-        "Exit codes: 0 every run that was created is complete, 1 some are not, 64 wrong usage or schedule, "
-        "65 the API server will never accept the run, 75 try again."
+        "Exit codes: 0 every created run is complete, 1 some are not, 64 invalid arguments or schedule, "
+        "65 the API server rejects a run, 75 a retry may succeed."
     )
     add_schedule_arguments(parser)
     parser.add_argument(
@@ -50,65 +51,70 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=parse_time,
         required=True,
         metavar="TIME",
-        help="2018-08-28 or 2018-08-28T13:00:00Z",
+        help="start of the first window, as 2018-08-28 or 2018-08-28T13:00:00Z",
     )
     parser.add_argument(
-        "--to", dest="end", type=parse_time, required=True, metavar="TIME", help="only windows that end by this time"
+        "--to", dest="end", type=parse_time, required=True, metavar="TIME", help="latest end of a window"
     )
-    parser.add_argument(
-        "--gaps-only", action="store_true", help="leave windows alone that have a run, even if it failed"
-    )
+    parser.add_argument("--gaps-only", action="store_true", help="skip windows that have a run, even a failed one")
     parser.add_argument(
         "--max-concurrent",
         type=_parse_positive_int,
         default=1,
         metavar="N",
-        help="so many windows at a time (default 1); they share the operator's Jobs with the schedule's own runs",
+        help="maximum number of active runs (default 1); they share the operator's Jobs with the schedule's runs",
     )
-    parser.add_argument("--dry-run", action="store_true", help="only say which windows lack a run")
+    parser.add_argument("--dry-run", action="store_true", help="only print the windows without a complete run")
 
 
 def parse_time(text: str) -> datetime:
-    """Read an argument that is a time: with a zone, or a date, which is its midnight in UTC."""
+    """Parse a time with a zone, or a date, which means midnight UTC."""
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 2018-08-28T13:00:00Z") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 2018-08-28T13:00:00Z") from None
     if found.tzinfo is None and len(text) > len("2018-08-28"):
-        raise argparse.ArgumentTypeError(f"{text!r} has no time zone: put a Z behind it for UTC")
+        raise argparse.ArgumentTypeError(f"{text!r} has no time zone; append Z for UTC")
     return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _parse_positive_int(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from 1")
     return int(text)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Fill the gaps and say so; see `add_arguments` for the exit codes."""
+def run(args: argparse.Namespace, poll_interval: float = POLL_INTERVAL_SECONDS) -> int:
+    """Create the missing runs, print progress, and return the exit code (see `add_arguments`)."""
     try:
-        return run_to_exit_code("backfill", _backfill(args))
+        return run_to_exit_code("backfill", _backfill(args, poll_interval))
     except KeyboardInterrupt:
-        print("interrupted; the runs that exist go on, and the same command takes up what is left")
+        print("interrupted; existing runs continue, and the same command creates the remaining ones")
         return EXIT_INTERRUPTED
 
 
-async def _backfill(args: argparse.Namespace) -> int:
-    if not args.namespace:
-        raise InvalidSettings("no namespace is given: use --namespace")
+async def _backfill(args: argparse.Namespace, poll_interval: float) -> int:
+    require(args, "namespace")
     schedule = read_schedule(args.schedules_file, args.schedule)
     async with KubeClient.connect() as client:
-        return await _Backfill(args, schedule, client).run()
+        return await _Backfill(args, schedule, client, poll_interval).run()
 
 
 class _Backfill:
-    """One backfill; remembers only which runs it created, to tell of them."""
+    """One backfill, with the runs that it created and their results, for the output.
 
-    def __init__(self, args: argparse.Namespace, schedule: Schedule, client: KubeClient) -> None:
+    Args:
+        args: The parsed arguments.
+        schedule: The schedule.
+        client: The client of the API server.
+        poll_interval: Seconds between two lists of the runs.
+    """
+
+    def __init__(self, args: argparse.Namespace, schedule: Schedule, client: KubeClient, poll_interval: float) -> None:
         self._args = args
         self._schedule = schedule
         self._client = client
+        self._poll_interval = poll_interval
         self._path = f"/apis/{GROUP}/{VERSION}/namespaces/{args.namespace}/{PLURAL}"
         self._created: dict[str, Window] = {}
         self._results: dict[str, str] = {}
@@ -116,6 +122,7 @@ class _Backfill:
         self._planned_count = 0
 
     async def run(self) -> int:
+        """Create runs until every window has one, and return the exit code."""
         runs = await self._list_runs()
         windows = self._closed_windows()
         states = classify_windows(self._schedule, windows, runs.values())
@@ -126,18 +133,18 @@ class _Backfill:
                 print(f"  {format_time(window.start)} to {format_time(window.end)}")
             return 0
         while await self._create_next(states, runs):
-            await asyncio.sleep(POLL_INTERVAL_SECONDS)
+            await asyncio.sleep(self._poll_interval)
             runs = await self._list_runs()
             states = classify_windows(self._schedule, windows, runs.values())
             self._record_results(runs)
         incomplete = sorted(f"{name} ({end})" for name, end in self._results.items() if end != "Complete")
         if incomplete:
             print(f"{len(incomplete)} of {len(self._results)} runs are not complete: {', '.join(incomplete[:20])}")
-            print(f"kubectl -n {self._args.namespace} describe sr NAME says why; the same command tries them again")
+            print(f"kubectl -n {self._args.namespace} describe sr NAME shows the reason; the same command retries them")
         return EXIT_INCOMPLETE if incomplete else 0
 
     def _closed_windows(self) -> list[Window]:
-        """The windows asked for whose readings are in by now, as the API server's clock has it."""
+        """Return the requested windows whose readings are complete, by the API server's time."""
         closed = self._client.now() - parse_duration(self._schedule.delay)
         if closed < self._args.end:
             self._print(f"windows that end after {format_time(closed)} are left to the schedule")
@@ -150,8 +157,8 @@ class _Backfill:
                 async for page, _version in pages:
                     runs += map(read_run, page)
         except Forbidden as error:
-            what = f"{error.message}; backfill needs list and create on scoringruns there"
-            raise Forbidden(what, request=error.request) from error
+            message = f"{error.message}; backfill needs list and create on scoringruns there"
+            raise Forbidden(message, request=error.request) from error
         return {run.name: run for run in runs}
 
     def _summary(self, windows: list[Window], states: WindowStates) -> str:
@@ -165,34 +172,34 @@ class _Backfill:
         )
 
     async def _create_next(self, states: WindowStates, runs: Mapping[str, ListedRun]) -> bool:
-        """Create what may be created now; whether anything is left to wait for."""
+        """Create the runs that are allowed now, and return True if runs are missing or not finished."""
         tried = set(self._created.values())
-        lacking = [one for one in states.to_backfill(gaps_only=self._args.gaps_only) if one not in tried]
-        for window in lacking[: max(0, self._args.max_concurrent - len(states.active))]:
+        missing = [one for one in states.to_backfill(gaps_only=self._args.gaps_only) if one not in tried]
+        for window in missing[: max(0, self._args.max_concurrent - len(states.active))]:
             body = build_backfill_run(
                 self._schedule, window, namespace=self._args.namespace, existing_names=runs.keys()
             )
             await self._create(body, window)
-        return bool(lacking) or len(self._results) < len(self._created)
+        return bool(missing) or len(self._results) < len(self._created)
 
     async def _create(self, body: Mapping[str, Any], window: Window) -> None:
         name = body["metadata"]["name"]
         try:
             await self._client.create(self._path, dict(body))
         except AlreadyExists:
-            return  # made by somebody since the last look: the next one sees it
+            return  # another client created the run since the last list; the next list has it
         self._created[name] = window
         self._print(f"{name} created ({len(self._created)} of {self._planned_count})")
 
     def _record_results(self, runs: Mapping[str, ListedRun]) -> None:
-        """Tell which of the created runs have ended since the last look."""
+        """Record and print the created runs that have ended since the last list."""
         for name in self._created.keys() - self._results.keys():
             end = runs[name].result if name in runs else "it was deleted"
             if end:
                 self._results[name] = end
                 self._print(f"{name} ended: {end} ({len(self._results)} of {self._planned_count})")
         if time.monotonic() - self._last_printed_at > PROGRESS_INTERVAL_SECONDS:
-            waiting = ", ".join(sorted(self._created.keys() - self._results.keys())) or "a run of somebody else's"
+            waiting = ", ".join(sorted(self._created.keys() - self._results.keys())) or "a run of another client"
             self._print(f"{len(self._results)} of {self._planned_count} ended; waiting for {waiting}")
 
     def _print(self, text: str) -> None:

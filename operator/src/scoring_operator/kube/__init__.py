@@ -1,4 +1,4 @@
 """The client of the Kubernetes API server: requests, retries, informer, leader election.
 
-Nothing here knows about devices or scoring.
+Code that knows devices, runs or Jobs lives elsewhere.
 """

@@ -1,8 +1,8 @@
-"""The Kubernetes API's verbs, and what to do when the API server refuses one.
+"""The verbs of the Kubernetes API, and the retries of transient errors.
 
-Reads are repeated until they have an answer. A write goes out once: where its answer is lost, `Unavailable` is raised
-and the engine's next pass finds out whether it was done. A write that the server turned away for coming too fast (429)
-was not done: it waits as long as the server says and goes out again.
+A read is retried until it succeeds or the retry budget is used up. A write is sent once: if its response is lost,
+`Unavailable` is raised, and the next pass finds out whether the write was applied. A throttled write (429) was not
+applied, so it is retried after the delay of the header Retry-After (RFC 9110, section 10.2.3).
 """
 
 import asyncio
@@ -17,55 +17,37 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from scoring_operator.errors import (
-    AlreadyExists,
-    ApiError,
-    Conflict,
-    Forbidden,
-    Gone,
-    Invalid,
-    LeaseLost,
-    NotFound,
-    QuotaExceeded,
-    Throttled,
-    Unavailable,
-)
+from scoring_operator.errors import ApiError, LeaseLost, Throttled, Unavailable
 from scoring_operator.kube import credentials as credentials_module
 from scoring_operator.kube.credentials import Credentials
 from scoring_operator.kube.limiter import AdaptiveLimiter
 from scoring_operator.kube.transport import Observer, Request, Transport
 
-__all__ = [
-    "AlreadyExists",
-    "ApiError",
-    "KubeClient",
-    "Conflict",
-    "Forbidden",
-    "Gone",
-    "Invalid",
-    "LeaseLost",
-    "NotFound",
-    "QuotaExceeded",
-    "Throttled",
-    "Unavailable",
-]
-
 T = TypeVar("T")
 Object = dict[str, Any]
-Page = tuple[list[msgspec.Raw], str]  # items and resource version; `list` is a method's name below
+Page = tuple[list[msgspec.Raw], str]  # items and resource version
 Listing = tuple[list[T], str]
 
 
 @dataclass(frozen=True)
 class ClientTimeouts:
-    """How long to wait for the API server, in seconds, and how much to ask at once."""
+    """Time limits of requests, in seconds, and the size of a page.
+
+    Attributes:
+        request: The time limit of a request.
+        page: The time limit of one page of a list.
+        retry_budget: The time limit of one call, including its retries.
+        idle: The time without a byte after which a watch is dead. The server sends a bookmark every minute.
+        initial_backoff: The delay before the first retry. Each retry doubles the delay, up to 10 seconds.
+        page_size: The number of objects in a page. A Job of 50 devices has 10 KB.
+    """
 
     request: float = 30.0
-    page: float = 60.0  # one page of a list
-    retry_budget: float = 60.0  # how long one call goes on repeating a request
-    idle: float = 75.0  # the server sends a bookmark each minute: a watch without one is dead
-    initial_backoff: float = 0.2  # before the first repetition; each further one doubles it
-    page_size: int = 200  # a Job of 50 devices is 10 KB
+    page: float = 60.0
+    retry_budget: float = 60.0
+    idle: float = 75.0
+    initial_backoff: float = 0.2
+    page_size: int = 200
 
 
 _DEFAULT_TIMEOUTS = ClientTimeouts()
@@ -86,7 +68,13 @@ _decode_page = msgspec.json.Decoder(_Page).decode
 
 
 class KubeClient:
-    """An API server as one account sees it. Use `async with Cluster.connect() as cluster`."""
+    """A client of one API server with one account, created by `async with KubeClient.connect() as client`.
+
+    Args:
+        transport: The connections to the API server.
+        timeouts: The time limits of requests.
+        may_write: The fence, checked before each write and each retry of a write.
+    """
 
     def __init__(
         self, transport: Transport, timeouts: ClientTimeouts, may_write: Callable[[], bool] = lambda: True
@@ -94,7 +82,9 @@ class KubeClient:
         self._transport = transport
         self.timeouts = timeouts
         self._may_write = may_write
-        self._retry_not_before: dict[str, float] = {}  # monotonic, for requests that were given up while throttled
+        self._retry_not_before: dict[
+            str, float
+        ] = {}  # monotonic, for throttled requests that used up their retry budget
         self.limiter = AdaptiveLimiter()
 
     @classmethod
@@ -106,30 +96,39 @@ class KubeClient:
         observer: Observer | None = None,
         timeouts: ClientTimeouts = _DEFAULT_TIMEOUTS,
     ) -> AsyncIterator["KubeClient"]:
-        """Open a connection pool; nothing is sent yet.
+        """Open a pool of connections without sending a request.
 
         Args:
-            credentials: As whom; None: as the environment says (KUBECONFIG, or the pod's service account).
-            observer: Told of each answer.
-            limits: How long to wait.
+            credentials: The server and the account. The default is from the environment: KUBECONFIG, or the pod's
+                service account.
+            observer: The function that gets the verb and the status code of each response.
+            timeouts: The time limits of requests.
 
         Raises:
-            SettingsInvalid: There are no credentials.
+            InvalidSettings: The environment has no credentials.
         """
         account = credentials or credentials_module.load(os.environ)
         async with Transport.open(account, observer, timeouts.request) as transport:
             yield cls(transport, timeouts)
 
     def with_fence(self, may_write: Callable[[], bool]) -> "KubeClient":
-        """Give the same cluster, but one to which nothing is written, not even a repetition, unless `may_write()`."""
+        """Return a client with the same connections that sends a write only while `may_write()` is True."""
         return KubeClient(self._transport, self.timeouts, may_write)
 
     def now(self) -> datetime:
-        """Give the API server's time, in UTC."""
+        """Return the API server's current time, in UTC."""
         return self._transport.clock.now()
 
     async def get(self, path: str) -> Object:
-        """Read one object. Raises `NotFound` and the other `ApiError`s."""
+        """Return one object.
+
+        Args:
+            path: The path of the object.
+
+        Raises:
+            NotFound: The object does not exist.
+            ApiError: The request failed; the type says why.
+        """
         return _decode_object(await self._send_with_retry(Request("GET", path), (Throttled, Unavailable)))
 
     async def list(
@@ -138,21 +137,22 @@ class KubeClient:
         *,
         label_selector: str = "",
         field_selector: str = "",
-        type: type[T],  # noqa: A002  # the word that says it
+        type: type[T],  # noqa: A002  # the usual name of such an argument, as in msgspec
     ) -> Listing[T]:
-        """Read a collection.
+        """Return a collection.
 
         Args:
-            path: Of the collection.
-            label_selector: In Kubernetes' notation; empty: all.
-            field_selector: In Kubernetes' notation; empty: all.
-            type: What each item is decoded to.
+            path: The path of the collection.
+            label_selector: The label selector in Kubernetes' notation. The default selects all objects.
+            field_selector: The field selector in Kubernetes' notation. The default selects all objects.
+            type: The type that each item is decoded to.
 
         Returns:
-            The items, and the resource version that a watch may go on from.
+            The items, and the resource version from which a watch can continue.
 
         Raises:
-            ApiError: As its type says; `Gone` where the collection changed too much while it was read.
+            Gone: The resource version of the list expired between two pages.
+            ApiError: The request failed; the type says why.
         """
         items: Listing[T] = ([], "")
         decode = msgspec.json.Decoder(type).decode
@@ -166,7 +166,20 @@ class KubeClient:
     async def pages(
         self, path: str, *, label_selector: str = "", field_selector: str = ""
     ) -> AsyncGenerator[Page, None]:
-        """Read a collection page by page, so that 100,000 objects are never in memory at once; else like `list`."""
+        """Yield a collection page by page, so that 100,000 objects are never in memory at once.
+
+        Args:
+            path: The path of the collection.
+            label_selector: The label selector in Kubernetes' notation. The default selects all objects.
+            field_selector: The field selector in Kubernetes' notation. The default selects all objects.
+
+        Yields:
+            The undecoded items of a page, and the resource version of the list.
+
+        Raises:
+            Gone: The resource version of the list expired between two pages.
+            ApiError: The request failed; the type says why.
+        """
         selectors = {"labelSelector": label_selector, "fieldSelector": field_selector}
         query = {"limit": str(self.timeouts.page_size)} | {key: value for key, value in selectors.items() if value}
         while True:
@@ -180,17 +193,18 @@ class KubeClient:
     async def watch(
         self, path: str, *, resource_version: str, label_selector: str = "", seconds: int
     ) -> AsyncGenerator[bytes, None]:
-        """Follow a collection's changes, one JSON line per event, bookmarks among them, until the server closes.
+        """Yield the events of a collection, one JSON line each, bookmarks included, until the server ends the watch.
 
         Args:
-            path: Of the collection.
-            resource_version: Changes after this one.
-            label_selector: In Kubernetes' notation; empty: all.
-            seconds: After which the server should close.
+            path: The path of the collection.
+            resource_version: The resource version after which the events begin.
+            label_selector: The label selector in Kubernetes' notation. The default selects all objects.
+            seconds: The time in seconds after which the server ends the watch.
 
         Raises:
-            Unavailable: The connection broke, or nothing came for 75 seconds.
-            ApiError: The server refused the watch; `Gone` where the resource version is too old.
+            Unavailable: The connection broke, or no byte arrived for `timeouts.idle` seconds.
+            Gone: The resource version has expired.
+            ApiError: The server rejected the watch; the type says why.
         """
         query = {
             "watch": "true",
@@ -207,12 +221,16 @@ class KubeClient:
                     yield line
 
     async def create(self, path: str, body: Object | bytes) -> Object:
-        """Create an object in a collection; gives back its metadata as the server stored them.
+        """Create an object and return its metadata as stored by the server.
+
+        Args:
+            path: The path of the collection.
+            body: The object, or its JSON text.
 
         Raises:
-            AlreadyExists: There is one of that name: look whose it is.
-            Unavailable: It may or may not have been created.
-            ApiError: As its type says.
+            AlreadyExists: An object of this name exists; the caller checks its owner.
+            Unavailable: It is unknown whether the object was created.
+            ApiError: The request failed; the type says why.
         """
         encoded = body if isinstance(body, bytes) else msgspec.json.encode(body)
         return _decode_object(
@@ -222,17 +240,17 @@ class KubeClient:
     async def patch(
         self, path: str, body: Object, *, resource_version: str | None = None, subresource: str = ""
     ) -> Object:
-        """Change an object by a merge patch; one of a subresource (status) goes ahead of all other writes.
+        """Apply a merge patch to an object and return the object; a patch of a subresource bypasses the limiter.
 
         Args:
-            path: Of the object.
+            path: The path of the object.
             body: The patch.
-            resource_version: The patch counts only for this version of the object.
-            subresource: Such as "status".
+            resource_version: The version that the object must have. The default accepts every version.
+            subresource: The name of a subresource, such as "status".
 
         Raises:
             Conflict: The object has another version.
-            ApiError: As its type says.
+            ApiError: The request failed; the type says why.
         """
         if resource_version is not None:
             body = body | {"metadata": body.get("metadata", {}) | {"resourceVersion": resource_version}}
@@ -241,28 +259,30 @@ class KubeClient:
         return _decode_object(await self._send_with_retry(request, (Throttled,), None if subresource else self.limiter))
 
     async def replace(self, path: str, body: Object) -> Object:
-        """Put an object in the place of the version that its `metadata.resourceVersion` names (compare and swap).
+        """Replace an object and return its new metadata, if the object still has the `metadata.resourceVersion`.
 
-        Gives back its new metadata.
+        Args:
+            path: The path of the object.
+            body: The new object, with the resource version of the old one.
 
         Raises:
             Conflict: The object has another version.
-            ApiError: As its type says.
+            ApiError: The request failed; the type says why.
         """
         request = Request("PUT", path, body=msgspec.json.encode(body))
         return _decode_object(await self._send_with_retry(request, (Throttled,)))
 
     async def delete(self, path: str, *, uid: str | None = None) -> None:
-        """Delete an object; what it owns is collected in the background.
+        """Delete an object; the garbage collector deletes its dependents in the background.
 
         Args:
-            path: Of the object.
-            uid: Delete only the object with this uid.
+            path: The path of the object.
+            uid: The uid that the object must have. The default accepts every uid.
 
         Raises:
-            NotFound: It is gone already.
-            Conflict: It is another object of the same name.
-            ApiError: As its type says.
+            NotFound: The object does not exist.
+            Conflict: The object has another uid.
+            ApiError: The request failed; the type says why.
         """
         options: Object = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
         if uid:
@@ -274,7 +294,7 @@ class KubeClient:
     async def _send_with_retry(
         self, request: Request, retryable: tuple[type[ApiError], ...], limiter: AdaptiveLimiter | None = None
     ) -> bytes:
-        """Send, and send again while the refusal is one of those that pass, for at most the patience of `limits`."""
+        """Send a request and retry transient errors until `timeouts.retry_budget` is used up."""
         description = str(request)
         await asyncio.sleep(self._retry_not_before.get(description, 0.0) - time.monotonic())
         self._retry_not_before.pop(description, None)
@@ -282,11 +302,11 @@ class KubeClient:
         step = self.timeouts.initial_backoff
         while True:
             if request.method != "GET" and not self._may_write():
-                raise LeaseLost("this operator is not the active one", request=description)
+                raise LeaseLost("this process is not the leader", request=description)
             try:
                 return await (limiter.run(self._send(request), Throttled) if limiter else self._send(request))
             except retryable as error:
-                pause = max(step, error.retry_after or 0.0) * random.uniform(1.0, 1.25)  # noqa: S311  # no secret
+                pause = max(step, error.retry_after or 0.0) * random.uniform(1.0, 1.25)  # noqa: S311  # not a secret
                 if time.monotonic() + pause > deadline:
                     self._retry_not_before[description] = time.monotonic() + min(
                         error.retry_after or 0.0, self.timeouts.retry_budget

@@ -1,7 +1,7 @@
-"""Where the API server is and as whom to speak to it: the pod's service account, or a kubeconfig.
+"""The address of the API server and the identity of the client: the pod's service account, or a kubeconfig.
 
-A kubeconfig is the `kubernetes` package's to read, logins by another program included. Its import costs 0.75 s of CPU
-and 24 MiB, which a pod is spared: its service account is a folder of three files.
+The package `kubernetes` reads a kubeconfig, including exec plugins. Its import costs 0.75 s of CPU time and 24 MiB. A
+pod does not import it, because its service account is a folder of three files.
 """
 
 import ssl
@@ -19,7 +19,17 @@ SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 @dataclass(frozen=True)
 class Credentials:
-    """One API server and one identity. Certificates and keys are PEM text."""
+    """One API server and one identity.
+
+    Attributes:
+        server: The URL of the API server.
+        ca: The PEM text of the certificates that sign the server's. The default trusts the system's authorities.
+        token: The bearer token.
+        token_file: The file of a bearer token that is replaced from time to time.
+        certificate: The PEM text of the client certificate.
+        key: The PEM text of its key.
+        insecure: True to accept every server certificate.
+    """
 
     server: str
     ca: str | None = None
@@ -30,21 +40,21 @@ class Credentials:
     insecure: bool = False
 
     def bearer_token(self) -> str | None:
-        """Give the token as it is now: the kubelet replaces the file long before the token in it expires.
+        """Return the current token; the kubelet replaces the file before the token in it expires.
 
         Raises:
-            OSError: The file cannot be read (now).
+            OSError: The file cannot be read.
         """
         return self.token if self.token_file is None else self.token_file.read_text().strip()
 
     def ssl_context(self) -> ssl.SSLContext:
-        """Build the TLS settings; blocking, a few milliseconds."""
+        """Build the TLS settings; the call blocks for some milliseconds."""
         context = ssl.create_default_context(cadata=self.ca)
         if self.insecure:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         if self.certificate and self.key:
-            # The ssl module takes a client certificate from a file only.
+            # The ssl module reads a client certificate only from a file.
             with tempfile.NamedTemporaryFile("w", suffix=".pem") as chain:
                 chain.write(f"{self.certificate}\n{self.key}\n")
                 chain.flush()
@@ -53,14 +63,14 @@ class Credentials:
 
 
 def load(environment: Mapping[str, str], service_account: Path = SERVICE_ACCOUNT) -> Credentials:
-    """Find the credentials: KUBECONFIG where it is set, else the pod's service account.
+    """Return the credentials of KUBECONFIG if it is set, else of the pod's service account.
 
     Args:
-        environment: Usually `os.environ`.
+        environment: The environment variables.
         service_account: The folder that the kubelet mounts.
 
     Raises:
-        SettingsInvalid: There are none, or they cannot be used.
+        InvalidSettings: No credentials are found, or they cannot be used.
     """
     if environment.get("KUBECONFIG"):
         return _from_kubeconfig(environment["KUBECONFIG"])
@@ -78,18 +88,18 @@ def load(environment: Mapping[str, str], service_account: Path = SERVICE_ACCOUNT
 
 
 def _from_kubeconfig(path: str) -> Credentials:
-    from kubernetes import client, config  # noqa: PLC0415  not for a pod, see above
+    from kubernetes import client, config  # noqa: PLC0415  expensive, and not needed in a pod
 
     found = client.Configuration()
     try:
         config.load_kube_config(path, client_configuration=found, persist_config=False)  # type: ignore[no-untyped-call]  # untyped
     except (config.ConfigException, yaml.YAMLError, OSError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InvalidSettings(f"KUBECONFIG {path} cannot be used: {' '.join(str(error).split())}") from error
+        raise InvalidSettings(f"KUBECONFIG {path} is invalid: {' '.join(str(error).split())}") from error
     kind, _, token = found.api_key.get("BearerToken", "").partition(" ")
     if kind != "Bearer" and not found.cert_file:
         raise InvalidSettings(
-            f"KUBECONFIG {path} gives neither a token nor a client certificate; "
-            "if its user logs in by another program, see whether `kubectl auth whoami` works"
+            f"KUBECONFIG {path} has neither a token nor a client certificate; "
+            "if its user has an exec plugin, check that `kubectl auth whoami` works"
         )
     return Credentials(
         server=found.host.rstrip("/"),

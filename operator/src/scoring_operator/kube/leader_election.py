@@ -1,9 +1,9 @@
-"""Which of several operators is the active one: a Lease, held by renewing it.
+"""Leader election among several operators by a Lease, with the rules of client-go (tools/leaderelection).
 
-The rules are those of client-go's leader election. Times in the Lease are for people: whether a holder is alive is
-judged only by whether the Lease changed, as seen on our own monotonic clock, so clocks that differ do no harm. A
-holder that could not renew for `renew_deadline` counts its lease as lost, well before another may take it, counted from
-the moment at which its last successful renewal was sent. Each write is bound to the version that was read.
+The timestamps in the Lease are informational. A contender measures with its own monotonic clock how long the Lease has
+not changed, so different clocks do not matter. The leader loses leadership `renew_deadline` after it sent its last
+successful renewal, which is before another contender may acquire the Lease. Each write requires the resource version
+that was read.
 """
 
 import asyncio
@@ -20,13 +20,21 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ElectionTimings:
-    """Times of a lease, in seconds. `renew_deadline` must be shorter than `duration`."""
+    """The timings of leader election, in seconds. `renew_deadline` must be shorter than `duration`.
 
-    duration: int = 15  # without a renewal, after which another may take it
-    renew_deadline: float = 10.0  # without a successful renewal, after which the holder gives up
+    Attributes:
+        duration: The time without a renewal after which another contender may acquire the Lease.
+        renew_deadline: The time without a successful renewal after which the leader loses leadership.
+        renew_interval: The time between two renewals.
+        retry_interval: The delay before the retry of a failed renewal.
+        poll_interval: The time between two checks of a contender.
+    """
+
+    duration: int = 15
+    renew_deadline: float = 10.0
     renew_interval: float = 3.0
-    retry_interval: float = 0.5  # after a renewal that failed
-    poll_interval: float = 2.0  # how often the others look
+    retry_interval: float = 0.5
+    poll_interval: float = 2.0
 
 
 _DEFAULT_TIMINGS = ElectionTimings()
@@ -36,12 +44,12 @@ class LeaderElector:
     """One contender for a Lease.
 
     Args:
-        cluster: Where the Lease is.
-        namespace: Of the Lease.
-        name: Of the Lease.
-        identity: Who we are. An operator that comes back under the name of the holder holds the lease at once: the
-            kubelet starts a container of a pod again only when the one before is dead.
-        times: How often and how long.
+        client: The client of the API server.
+        namespace: The namespace of the Lease.
+        name: The name of the Lease.
+        identity: The identity of this process. A process with the holder's identity is the leader at once, because the
+            kubelet restarts a container only after the previous one has ended.
+        timings: The timings of the election.
     """
 
     def __init__(
@@ -60,18 +68,18 @@ class LeaderElector:
         self._path = f"{self._collection}/{name}"
         self._description = f"lease {namespace}/{name}"
         self._timings = timings
-        self._observed_version = ""  # uid and version of the Lease, and
-        self._observed_at = 0.0  # when it was first seen so
-        self._renewed_at = 0.0  # when our last successful write was sent
+        self._observed_version = ""  # uid and resource version of the Lease
+        self._observed_at = 0.0  # monotonic, when this version was first read
+        self._renewed_at = 0.0  # monotonic, when the last successful write was sent
         self._is_holder = False
 
     @property
     def is_leader(self) -> bool:
-        """Whether this operator may act now."""
+        """True while this process may write."""
         return self._is_holder and time.monotonic() < self._renewed_at + self._timings.renew_deadline
 
     async def acquire(self) -> None:
-        """Wait until the lease is ours."""
+        """Wait until this process holds the Lease."""
         last_error = ""
         while True:
             try:
@@ -82,10 +90,10 @@ class LeaderElector:
                 if str(error) != last_error:
                     _log.warning("%s: %s", self._description, error)
                 last_error = str(error)
-            await asyncio.sleep(self._timings.poll_interval * random.uniform(0.8, 1.0))  # noqa: S311  # no secret
+            await asyncio.sleep(self._timings.poll_interval * random.uniform(0.8, 1.0))  # noqa: S311  # not a secret
 
     async def renew(self) -> None:
-        """Keep the lease; return only when it is lost."""
+        """Renew the Lease until it is lost, then return."""
         pause = self._timings.renew_interval
         while self.is_leader:
             await asyncio.sleep(pause)
@@ -96,12 +104,12 @@ class LeaderElector:
                         break
                     pause = self._timings.renew_interval
             except (ApiError, TimeoutError) as error:
-                _log.warning("%s could not be renewed: %s", self._description, str(error) or "no answer in time")
+                _log.warning("%s could not be renewed: %s", self._description, str(error) or "no response in time")
         self._is_holder = False
         _log.error("%s is lost", self._description)
 
     async def release(self) -> None:
-        """Let the next one have the lease at once. What cannot be released runs out by itself."""
+        """Release the Lease, so that another contender acquires it at once; after an error the Lease expires."""
         if not self._is_holder:
             return
         self._is_holder = False
@@ -112,10 +120,10 @@ class LeaderElector:
                     await self._client.replace(self._path, lease | {"spec": self._spec(lease["spec"], holder="")})
             _log.info("%s is released", self._description)
         except (ApiError, TimeoutError) as error:
-            _log.warning("%s could not be released: %s", self._description, str(error) or "no answer in time")
+            _log.warning("%s could not be released: %s", self._description, str(error) or "no response in time")
 
     async def _acquire_or_renew(self) -> bool:
-        """Take or renew the lease if that is allowed; say whether it is ours now."""
+        """Acquire or renew the Lease if that is allowed; return True if this process holds it now."""
         try:
             lease = await self._client.get(self._path)
         except NotFound:
@@ -134,7 +142,7 @@ class LeaderElector:
         return True
 
     def _can_acquire(self, lease: Object) -> bool:
-        """Whether the lease is ours, free or run out."""
+        """Return True if this process holds the Lease, or the Lease is released or expired."""
         spec = lease.get("spec") or {}
         version = f"{lease['metadata']['uid']} {lease['metadata']['resourceVersion']}"
         if version != self._observed_version:
@@ -143,7 +151,7 @@ class LeaderElector:
         if holder == self.identity:
             return True
         if self._is_holder:
-            return False  # it was taken from us: it is not ours to take back before everything here has stopped
+            return False  # lost to another contender: do not acquire it before the controller has stopped
         duration = spec.get("leaseDurationSeconds") or self._timings.duration
         return not holder or time.monotonic() >= self._observed_at + duration
 

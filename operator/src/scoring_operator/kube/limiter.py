@@ -1,6 +1,7 @@
-"""How many writes may be under way at once: found out by additive increase and multiplicative decrease, as TCP does.
+"""A limiter of concurrent writes with additive increase and multiplicative decrease (AIMD), as in TCP.
 
-Pure but for waiting: it knows neither HTTP nor Kubernetes.
+AIMD: Chiu and Jain, "Analysis of the Increase and Decrease Algorithms for Congestion Avoidance in Computer Networks"
+(1989). The module does not know HTTP or Kubernetes.
 """
 
 import asyncio
@@ -11,16 +12,20 @@ from typing import TypeVar
 T = TypeVar("T")
 
 INITIAL_LIMIT = 16
-MAX_IN_FLIGHT = 32  # each has a TLS connection, for which asyncio keeps 256 KiB; 32 create some 300 Jobs a second
+MAX_IN_FLIGHT = 32  # each needs a TLS connection with 256 KiB of buffers; 32 create about 300 Jobs a second
 DECREASE_FACTOR = 0.7
 
 
 class AdaptiveLimiter:
-    """An adaptive semaphore around writes.
+    """A semaphore for writes whose limit adapts to rejections.
 
-    The limit grows by one for each window of successes in which it was the limit that held writes back, and shrinks to
-    seven tenths on a rejection, at most once per round trip: rejections of writes that were sent before the last
-    decrease say nothing about the new limit.
+    The limit grows by one after `limit` successes that finished while the limit was reached. The limit is multiplied by
+    `DECREASE_FACTOR` after a rejection, at most once per round trip: a rejection of a write that was sent before the
+    last decrease does not count.
+
+    Args:
+        initial_limit: The limit at the start.
+        max_in_flight: The maximum of the limit.
     """
 
     def __init__(self, initial_limit: int = INITIAL_LIMIT, max_in_flight: int = MAX_IN_FLIGHT) -> None:
@@ -32,11 +37,11 @@ class AdaptiveLimiter:
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def run(self, write: Coroutine[None, None, T], rejection: type[Exception]) -> T:
-        """Wait for a turn, do the write, and learn from how it went.
+        """Wait for a slot, run a write, and adapt the limit to its result.
 
         Args:
             write: The write.
-            rejection: The exception by which it says that it came too fast.
+            rejection: The type of exception that the write raises when the server throttles it.
         """
         try:
             await self._acquire()
@@ -79,7 +84,7 @@ class AdaptiveLimiter:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self._release()  # the slot came together with the cancellation: pass it on
+                self._release()  # the slot arrived together with the cancellation: release it
             raise
 
     def _release(self) -> None:

@@ -1,4 +1,4 @@
-"""The API server's time, as its answers tell it. Deadlines are set against the server's timestamps, never our clock."""
+"""The API server's clock. Deadlines compare timestamps of the server with this clock, never with the local one."""
 
 import time
 from datetime import UTC, datetime
@@ -6,25 +6,25 @@ from email.utils import parsedate_to_datetime
 
 
 class ServerClock:
-    """Our monotonic clock, plus an offset that every answer's Date header keeps true.
+    """The local monotonic clock plus an offset, which the Date header of each response corrects.
 
-    The header counts whole seconds, so an answer bounds the offset from both sides; the offset moves only when it is
-    out of bounds. Thus many answers make it exact to the length of a round trip, and a server whose clock is set (in
-    either direction) is followed at once.
+    The header has whole seconds (RFC 9110, section 6.6.1), so each response gives a lower and an upper bound of the
+    offset. The offset changes only if it is out of bounds. After many responses the error is at most a round trip. A
+    change of the server's clock, in either direction, takes effect with the next response.
     """
 
     def __init__(self) -> None:
-        self._offset = time.time() - time.monotonic()  # until the first answer: better than nothing
+        self._offset = time.time() - time.monotonic()  # an estimate until the first response
         self._header = ""
         self._date = 0.0
 
     def observe(self, header: str, sent: float, received: float) -> None:
-        """Take in the Date header of an answer.
+        """Correct the offset with the Date header of a response.
 
         Args:
-            header: Such as "Tue, 24 Nov 2026 07:46:30 GMT"; an unreadable one is passed over.
-            sent: Monotonic time at which the request went out, in seconds.
-            received: Monotonic time at which its answer began.
+            header: The header, such as "Tue, 24 Nov 2026 07:46:30 GMT". A malformed one is ignored.
+            sent: The monotonic time when the request was sent, in seconds.
+            received: The monotonic time when the response began, in seconds.
         """
         if header != self._header:
             try:
@@ -35,5 +35,5 @@ class ServerClock:
         self._offset = min(max(self._offset, self._date - received), self._date + 1 - sent)
 
     def now(self) -> datetime:
-        """Give the server's time of this moment, in UTC."""
+        """Return the server's current time, in UTC."""
         return datetime.fromtimestamp(time.monotonic() + self._offset, UTC)

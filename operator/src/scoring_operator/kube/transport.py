@@ -1,6 +1,6 @@
-"""One HTTP request to the API server and its answer: TLS, token, server time, and refusals as typed errors.
+"""One HTTP exchange with the API server: TLS, token, server time, and error responses as typed exceptions.
 
-What to do about a refusal is not decided here but in `cluster`.
+`client` decides which errors are retried.
 """
 
 import time
@@ -29,21 +29,27 @@ from scoring_operator.kube.credentials import Credentials
 from scoring_operator.kube.server_clock import ServerClock
 
 Observer = Callable[[str, int], None]
-"""Told of each answer: verb and HTTP status (0: there was none)."""
+"""A function that gets the verb and the HTTP status of each response (0: no response)."""
 
 ACCEPT_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
-"""What is accepted of an object that was created or replaced: nobody needs what was just sent back again."""
+"""The Accept header of POST and PUT: return only metadata, because the caller already has the object."""
 
 CONNECT_TIMEOUT_SECONDS = 10.0
-MAX_TOKEN_AGE_SECONDS = 10.0  # how old a token may be before its file is looked at again
+MAX_TOKEN_AGE_SECONDS = 10.0  # then the token's file is read again
 
 
 @dataclass(frozen=True)
 class Request:
-    """What to send.
+    """A request to the API server.
 
-    `verb` is the HTTP method, but for LIST and WATCH. `seconds` bound the whole exchange (None: the usual limit). An
-    exchange with `silence` has no such bound: it counts as broken after so many seconds without a byte.
+    Attributes:
+        verb: The HTTP method, or LIST or WATCH.
+        path: The path without a query.
+        query: The parameters of the query.
+        body: The body, if the method has one.
+        content_type: The media type of the body.
+        timeout: The time limit of the whole exchange in seconds. The default is that of the transport.
+        idle_timeout: The time limit between two bytes in seconds. If it is set, `timeout` does not apply.
     """
 
     verb: str
@@ -64,15 +70,19 @@ class Request:
 
 
 class Transport:
-    """A pool of connections to one API server as one account."""
+    """A pool of connections to one API server with one account, created by `open`."""
 
     def __init__(
-        self, credentials: Credentials, session: aiohttp.ClientSession, observer: Observer | None, timeout: float
+        self,
+        credentials: Credentials,
+        session: aiohttp.ClientSession,
+        observer: Observer | None,
+        timeout_seconds: float,
     ) -> None:
         self.clock = ServerClock()
         self._credentials = credentials
         self._session = session
-        self._timeout = timeout
+        self._timeout_seconds = timeout_seconds
         self._observe = observer or (lambda _verb, _status: None)
         self._token: str | None = None
         self._token_read_at = -MAX_TOKEN_AGE_SECONDS
@@ -80,21 +90,27 @@ class Transport:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, credentials: Credentials, observer: Observer | None, timeout: float
+        cls, credentials: Credentials, observer: Observer | None, timeout_seconds: float
     ) -> AsyncIterator["Transport"]:
-        """Open the pool; nothing is sent yet. An exchange may take `seconds` where the request does not say more."""
+        """Open the pool without sending a request.
+
+        Args:
+            credentials: The server and the account.
+            observer: The function that gets the verb and the status code of each response.
+            timeout_seconds: The default time limit of an exchange.
+        """
         connector = aiohttp.TCPConnector(limit=0, ssl=credentials.ssl_context(), keepalive_timeout=60)
-        # Uncompressed: the server is near, and unpacking costs more than the bytes.
+        # Uncompressed: the server is near, and decompression costs more than the transfer.
         headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "fleetscore-operator"}
         async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
-            yield cls(credentials, session, observer, timeout)
+            yield cls(credentials, session, observer, timeout_seconds)
 
     @asynccontextmanager
     async def send(self, request: Request) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Send once (twice where only the token was too old) and give the answer if it is a success.
+        """Send a request and yield its response; after status 401 read the token again and retry once.
 
         Raises:
-            ApiError: For every other answer and for none, as its type says.
+            ApiError: The response is an error or is missing; the type says which.
         """
         try:
             response = await self._send_once(request)
@@ -124,7 +140,7 @@ class Transport:
             data=request.body,
             headers=headers,
             timeout=aiohttp.ClientTimeout(
-                total=None if request.idle_timeout else request.timeout or self._timeout,
+                total=None if request.idle_timeout else request.timeout or self._timeout_seconds,
                 sock_connect=CONNECT_TIMEOUT_SECONDS,
                 sock_read=request.idle_timeout,
             ),
@@ -152,7 +168,7 @@ class _Status(msgspec.Struct):
 
 
 def _error_for(response: aiohttp.ClientResponse, body: bytes, request: str) -> ApiError:
-    """Make the error that an answer stands for."""
+    """Return the exception for an error response."""
     try:
         status = msgspec.json.decode(body, type=_Status)
     except msgspec.MsgspecError:

@@ -1,4 +1,4 @@
-"""Log lines: one JSON object each on stderr, with the run they are about and without secrets."""
+"""Log lines on standard error: one JSON object each, with the current run and without secrets."""
 
 import contextvars
 import logging
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import msgspec
 
 current_run: contextvars.ContextVar[str] = contextvars.ContextVar("current_run", default="")
-"""namespace/name of the run that the current task works for; every line logged meanwhile carries it."""
+"""The namespace and name of the run that the current task reconciles; every log line of the task has it."""
 
 _SECRET_PATTERN = re.compile(
     r"(sig=|AccountKey=|SharedAccessSignature=|Bearer\s+|client_assertion=)[^\s&;\"']+", re.IGNORECASE
@@ -18,10 +18,10 @@ _NOISY_LOGGERS = ("azure", "urllib3", "msal", "aiohttp", "asyncio", "kopf")
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats a record as one line of JSON."""
+    """A formatter that writes a record as one line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Give the line: time, level, logger, message, and run and error where there are any."""
+        """Return the line: time, level, logger and message, and run and error if they exist."""
         line: dict[str, str] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
@@ -37,18 +37,17 @@ class JsonFormatter(logging.Formatter):
 
 
 def _kopf_object(record: logging.LogRecord) -> str:
-    reference = getattr(record, "k8s_ref", None)  # how kopf marks the object that a line is about
+    reference = getattr(record, "k8s_ref", None)  # kopf's attribute with the object of a record
     return f"{reference.get('namespace')}/{reference.get('name')}" if isinstance(reference, dict) else ""
 
 
 def configure(level: str) -> None:
-    """Send all logging to stderr as JSON lines.
+    """Write all log records to standard error as JSON lines.
 
-    Libraries stay at WARNING whatever the level: at DEBUG some print URLs with signatures in them, and kopf has a line
-    for each event at INFO.
+    Libraries never log below WARNING: at DEBUG some log URLs with signatures, and at INFO kopf logs every event.
 
     Args:
-        level: Name of a level of the standard library's logging, such as "INFO".
+        level: The name of a log level, such as "INFO".
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())

@@ -1,7 +1,6 @@
-"""What Prometheus may know: counts by fleet, schedule, outcome and reason. Never a device or a run by name.
+"""The Prometheus metrics, by fleet, schedule, outcome and reason, never by device or run.
 
-What was counted before a restart is gone, as with every counter; what describes the last window is set again from the
-runs themselves.
+Counters start at zero in each process. Gauges of the last window are restored from the existing runs.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +13,7 @@ _DURATION_BUCKETS = (30, 60, 120, 300, 600, 1200, 1800, 2700, 3600, 7200, 14400)
 
 
 class Metrics:
-    """All metrics of one operator process; the engine and the edge tell it what happened."""
+    """All metrics of one operator process."""
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
@@ -24,7 +23,7 @@ class Metrics:
         )
         self._run_seconds = Histogram(
             "fleetscore_run_duration_seconds",
-            "From start to end of a run",
+            "Duration of a run in seconds",
             _RUN_LABELS,
             buckets=_DURATION_BUCKETS,
             registry=registry,
@@ -55,19 +54,25 @@ class Metrics:
         self._latest_complete: dict[tuple[str, str], datetime] = {}
         self._latest_ended: dict[tuple[str, str], datetime] = {}
         self._active = Gauge("fleetscore_active_jobs", "Jobs that have not ended", ("fleet",), registry=registry)
-        self._queued = Gauge("fleetscore_queued_runs", "Runs that wait for another one", ("fleet",), registry=registry)
+        self._queued = Gauge("fleetscore_queued_runs", "Queued runs", ("fleet",), registry=registry)
         self._stalled = Gauge(
-            "fleetscore_stalled_runs", "Runs that cannot go on, by reason", ("fleet", "reason"), registry=registry
+            "fleetscore_stalled_runs", "Stalled runs, by reason", ("fleet", "reason"), registry=registry
         )
         self._requests = Counter(
-            "fleetscore_api_requests", "Answers of the API server (code 0: none)", ("verb", "code"), registry=registry
+            "fleetscore_api_requests",
+            "API server responses by verb and status code (0: no response)",
+            ("verb", "code"),
+            registry=registry,
         )
-        self._engine_age = Gauge(
-            "fleetscore_engine_age_seconds", "Since the engine last looked around", registry=registry
+        self._controller_age = Gauge(
+            "fleetscore_controller_age_seconds", "Seconds since the last reconcile loop iteration", registry=registry
         )
-        self._is_leader = Gauge("fleetscore_lease_held", "1 where this operator is the active one", registry=registry)
+        self._is_leader = Gauge("fleetscore_lease_held", "1 if this operator is the leader", registry=registry)
         self._watch_ages = Gauge(
-            "fleetscore_watch_age_seconds", "Since the last byte of a watch", ("resource",), registry=registry
+            "fleetscore_watch_age_seconds",
+            "Seconds since the last byte received from a watch",
+            ("resource",),
+            registry=registry,
         )
 
     def record_run(
@@ -80,15 +85,15 @@ class Metrics:
         devices: Mapping[str, int],
         reasons: Mapping[str, int],
     ) -> None:
-        """Count a run that has just ended; once per run.
+        """Count a run that has ended; the caller calls this once per run.
 
         Args:
-            fleet: Its fleet.
-            schedule: Its schedule; empty for a run made by hand.
+            fleet: The run's fleet.
+            schedule: The run's schedule; empty for a run without one.
             outcome: Complete, Failed, Cancelled or Skipped.
-            seconds: From its start to its end.
-            devices: Number of devices by outcome.
-            reasons: Number of failed devices by reason.
+            seconds: The duration of the run, in seconds.
+            devices: The number of devices by outcome.
+            reasons: The number of failed devices by reason.
         """
         self._runs.labels(fleet, schedule, outcome).inc()
         self._run_seconds.labels(fleet, schedule).observe(seconds)
@@ -100,7 +105,15 @@ class Metrics:
     def record_complete_window(
         self, fleet: str, schedule: str, *, end: datetime, anomalies: int, anomalous: int
     ) -> None:
-        """Say what a complete run found; may be said again of the same run, and counts for the latest window only."""
+        """Publish the results of a complete run, if its window is the latest one; repeated calls are allowed.
+
+        Args:
+            fleet: The run's fleet.
+            schedule: The run's schedule; empty for a run without one.
+            end: The end of the window.
+            anomalies: The number of readings that are labelled as anomalies.
+            anomalous: The number of anomalous devices.
+        """
         if end < self._latest_complete.get((fleet, schedule), end):
             return
         self._latest_complete[fleet, schedule] = end
@@ -109,7 +122,14 @@ class Metrics:
         self._anomalous.labels(fleet, schedule).set(anomalous)
 
     def record_ended_window(self, fleet: str, schedule: str, *, end: datetime, devices: Mapping[str, int]) -> None:
-        """Say how the devices of a schedule's run ended; may be said again, and counts for the latest window only."""
+        """Publish the outcomes of a schedule's run, if its window is the latest one; repeated calls are allowed.
+
+        Args:
+            fleet: The run's fleet.
+            schedule: The run's schedule.
+            end: The end of the window.
+            devices: The number of devices by outcome.
+        """
         if end < self._latest_ended.get((fleet, schedule), end):
             return
         self._latest_ended[fleet, schedule] = end
@@ -119,7 +139,7 @@ class Metrics:
     def set_load(
         self, *, active: Mapping[str, int], queued: Mapping[str, int], stalled: Mapping[tuple[str, str], int]
     ) -> None:
-        """Say how things stand now: active Jobs and queued runs by fleet, stalled runs by fleet and reason."""
+        """Publish the current load: active Jobs and queued runs by fleet, stalled runs by fleet and reason."""
         for gauge, values in ((self._active, active), (self._queued, queued)):
             gauge.clear()
             for fleet, count in values.items():
@@ -128,24 +148,24 @@ class Metrics:
         for (fleet, reason), count in stalled.items():
             self._stalled.labels(fleet, reason).set(count)
 
-    def track_engine_age(self, age: Callable[[], float]) -> None:
-        """Show since when the engine has not looked around, asked for at each scrape."""
-        self._engine_age.set_function(age)
+    def track_controller_age(self, age: Callable[[], float]) -> None:
+        """Publish the seconds since the last reconcile loop iteration, evaluated at each scrape."""
+        self._controller_age.set_function(age)
 
     def count_request(self, verb: str, code: int) -> None:
-        """Count an answer of the API server; 429 is the one that tells of throttling."""
+        """Count a response of the API server; status 429 means throttling, 0 no response."""
         self._requests.labels(verb, str(code)).inc()
 
     def track_watch_age(self, resource: str, age: Callable[[], float]) -> None:
-        """Show the age of a watch, asked for at each scrape."""
+        """Publish the seconds since the last byte of a watch, evaluated at each scrape."""
         self._watch_ages.labels(resource).set_function(age)
 
     def track_leadership(self, is_leader: Callable[[], bool]) -> None:
-        """Show whether the lease is held, asked for at each scrape."""
+        """Publish whether this process is the leader, evaluated at each scrape."""
         self._is_leader.set_function(is_leader)
 
     def render(self) -> bytes:
-        """Give everything in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
 

@@ -1,4 +1,4 @@
-"""The one port that a kubelet and Prometheus ask: /healthz, /readyz, /metrics."""
+"""The HTTP server of the probes and metrics: /healthz, /readyz, /metrics."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -8,23 +8,23 @@ from aiohttp import web
 from scoring_operator.observability.metrics import Metrics
 
 HealthCheck = Callable[[], str]
-"""Says what is wrong; empty where nothing is."""
+"""A function that returns a problem, or an empty text without one."""
 
 
 @asynccontextmanager
 async def serve_probes(
     port: int, metrics: Metrics, *, liveness: HealthCheck, readiness: HealthCheck
 ) -> AsyncIterator[None]:
-    """Answer while the context lasts.
+    """Serve the endpoints while the body runs.
 
     Args:
-        port: To listen on, on all addresses.
-        metrics: What /metrics shows.
-        alive: Where it names a trouble, /healthz fails and the kubelet will restart the container.
-        ready: Where it names a trouble, /readyz fails.
+        port: The port to listen on, on all addresses.
+        metrics: The metrics of /metrics.
+        liveness: The check of /healthz. After failures the kubelet restarts the container.
+        readiness: The check of /readyz.
 
     Raises:
-        OSError: The port is taken.
+        OSError: The port is already in use.
     """
 
     def respond(problem: str) -> web.Response:

@@ -1,7 +1,7 @@
-"""What ScoringRuns, as their own status says, add to the metrics. Decides nothing and keeps no truth of its own.
+"""The metrics of ScoringRuns, derived from their status.
 
-A run counts once, when it is first seen ended; one that had ended before this process began is no news, and only tells
-of its window.
+A run is counted once, when an event first shows its end. A run that ended before the process started is not counted;
+only its window is published.
 """
 
 from collections import Counter
@@ -14,9 +14,9 @@ from scoring_operator.api.scoringrun import ScoringRun, parse_run
 from scoring_operator.errors import InvalidRun
 from scoring_operator.observability.metrics import Metrics
 
-MAX_SCHEDULE_LABELS = 500  # that are told apart: the label is the word of whoever may create runs
+MAX_SCHEDULE_LABELS = 500  # a user who may create runs chooses the label
 _UNFINISHED_STATES = ("total", "pending", "active")
-_NOT_FAILURES = ("Cancelled", "Skipped")  # reasons of Failed that are no failure of the run
+_NOT_FAILURES = ("Cancelled", "Skipped")  # reasons of Failed that are not failures of the run
 
 
 class RunLoad(NamedTuple):
@@ -36,11 +36,11 @@ class RunLoad(NamedTuple):
 
 
 class RunMetrics:
-    """Feeds the metrics of the active operator.
+    """Observes runs and updates the metrics.
 
     Args:
-        metrics: To feed.
-        since: Runs that ended before are not counted again.
+        metrics: The metrics to update.
+        since: The start of the process. Runs that ended before are not counted.
     """
 
     def __init__(self, metrics: Metrics, since: datetime) -> None:
@@ -50,11 +50,11 @@ class RunMetrics:
         self._schedules: set[str] = set()
 
     def observe_run(self, body: Mapping[str, Any], *, active: bool) -> None:
-        """Take in a ScoringRun as an event has it.
+        """Update the metrics with a ScoringRun of an event.
 
         Args:
             body: The object.
-            active: Whether this operator is the active one: only that one counts, but each knows the last window.
+            active: True in the leader. Only the leader counts runs; every process publishes the last window.
         """
         try:
             run = parse_run(body)
@@ -65,9 +65,9 @@ class RunMetrics:
             return
         outcome, schedule = _outcome(run), self._schedule_label(run)
         devices = {key: n for key, n in run.status.get("devices", {}).items() if key not in _UNFINISHED_STATES}
-        news = end >= self._since and run.uid not in self._counted
+        is_new = end >= self._since and run.uid not in self._counted
         self._counted.add(run.uid)
-        if news and active:
+        if is_new and active:
             self._metrics.record_run(
                 run.spec.fleet,
                 schedule,
@@ -89,7 +89,7 @@ class RunMetrics:
             )
 
     def _schedule_label(self, run: ScoringRun) -> str:
-        """The run's schedule; that of a run made by hand where there are too many of them."""
+        """Return the run's schedule, or an empty label if there are too many schedules."""
         if len(self._schedules) < MAX_SCHEDULE_LABELS:
             self._schedules.add(run.schedule)
         return run.schedule if run.schedule in self._schedules else ""
@@ -110,8 +110,8 @@ class RunMetrics:
 def _outcome(run: ScoringRun) -> str:
     if true_condition(run.status, "Complete"):
         return "Complete"
-    failed = true_condition(run.status, "Failed") or {}
-    return failed["reason"] if failed.get("reason") in _NOT_FAILURES else "Failed"
+    failed = true_condition(run.status, "Failed")
+    return failed.reason if failed and failed.reason in _NOT_FAILURES else "Failed"
 
 
 def _status_time(run: ScoringRun, key: str) -> datetime | None:

@@ -1,4 +1,4 @@
-"""The operator's settings: read once from the environment into one frozen object."""
+"""The operator's settings, read once from the environment into a frozen object."""
 
 import logging
 import socket
@@ -15,20 +15,35 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Settings:
-    """What the chart tells the operator, beside the fleets file."""
+    """The settings that the chart passes to the operator, in addition to the fleets file.
+
+    Attributes:
+        fleets_file: The file of the fleets.
+        secrets_dir: The folder of the storage secrets, with one folder per fleet.
+        scorer_image: The image of scoring and report Jobs.
+        scorer_image_pull_policy: The pull policy of that image.
+        scorer_image_pull_secrets: The names of the pull secrets of that image.
+        watch_namespaces: The namespaces to watch; empty for all namespaces.
+        lease_name: The name of the Lease for leader election.
+        max_active_jobs: The maximum number of active Jobs of all runs.
+        log_level: The name of the log level.
+        metrics_port: The port of /metrics, /healthz and /readyz.
+        pod_name: The identity in leader election, unique among the running operators.
+        pod_namespace: The namespace of the Lease.
+    """
 
     fleets_file: Path
     secrets_dir: Path
     scorer_image: str
     scorer_image_pull_policy: str
     scorer_image_pull_secrets: tuple[str, ...]
-    watch_namespaces: tuple[str, ...]  # empty: all of them
+    watch_namespaces: tuple[str, ...]
     lease_name: str
-    max_active_jobs: int  # over all runs
+    max_active_jobs: int
     log_level: str
-    metrics_port: int  # /metrics, /healthz and /readyz
-    pod_name: str  # who holds the lease; unique among the operators that run at one time
-    pod_namespace: str  # where the lease lives
+    metrics_port: int
+    pod_name: str
+    pod_namespace: str
 
 
 def _comma_list(text: str) -> tuple[str, ...]:
@@ -42,7 +57,7 @@ def _integer(minimum: int, maximum: int) -> Callable[[str], int]:
         except ValueError:
             raise ValueError("must be a whole number") from None
         if not minimum <= value <= maximum:
-            raise ValueError(f"must lie between {minimum} and {maximum}")
+            raise ValueError(f"must be from {minimum} to {maximum}")
         return value
 
     return parse
@@ -64,25 +79,25 @@ def _required(text: str) -> str:
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
-    """Read the settings.
+    """Parse the settings.
 
     Args:
-        environment: Usually `os.environ`.
+        environment: The environment variables.
 
     Returns:
-        The settings, defaults filled in.
+        The settings, with defaults for missing variables.
 
     Raises:
-        SettingsInvalid: One or more variables cannot be used; all of them are named.
+        InvalidSettings: At least one variable is invalid. The message names all invalid variables.
     """
-    wrong: list[str] = []
+    problems: list[str] = []
 
     def read(name: str, default: str, parse: Callable[[str], _T]) -> _T | None:
         text = environment.get(name, default) or default
         try:
             return parse(text)
         except ValueError as error:
-            wrong.append(f"{name}={text!r} {error}")
+            problems.append(f"{name}={text!r} {error}")
             return None
 
     values = {
@@ -101,6 +116,6 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         "pod_name": read("POD_NAME", socket.gethostname(), str),
         "pod_namespace": read("POD_NAMESPACE", "default", str),
     }
-    if wrong:
-        raise InvalidSettings("settings of the operator: " + "; ".join(wrong))
-    return Settings(**values)  # type: ignore[arg-type]  # a None among the values has just been ruled out
+    if problems:
+        raise InvalidSettings("the operator's settings are invalid: " + "; ".join(problems))
+    return Settings(**values)  # type: ignore[arg-type]  # without problems no value is None

@@ -1,7 +1,7 @@
-"""The only Azure: one storage account, read through its SDK. Blocking; imported only when a run needs storage.
+"""One storage account, read through Azure's SDK. Calls block; the module is imported when a run first needs storage.
 
-The operator never writes to storage. All of the SDK's retries are set: by default a single 503 costs 20 s and a silent
-server 328 s.
+The operator never writes to storage. All retry settings of the SDK are explicit: with its defaults a single 503 costs
+20 s, and a server without a response 328 s.
 """
 
 import time
@@ -22,16 +22,16 @@ T = TypeVar("T")
 
 CONNECT_TIMEOUT_SECONDS = 5
 READ_TIMEOUT_SECONDS = 20
-LIST_TIMEOUT_SECONDS = 300.0  # 100,000 blobs with metadata take about 20
-PAGE_SIZE = 1000  # blobs an answer: the SDK needs 6 KB for each while it reads one, and Azure's own 5,000 are 30 MB
-NAMES_PAGE_SIZE = 2500  # names an answer: they need less, and fewer answers cost a third less CPU
+LIST_TIMEOUT_SECONDS = 300.0  # 100,000 blobs with metadata take about 20 s
+PAGE_SIZE = 1000  # blobs with metadata: the SDK needs 6 KB for each, so a page of Azure's default of 5,000 needs 30 MB
+NAMES_PAGE_SIZE = 2500  # names only: they need less memory, and fewer pages cost a third less CPU
 MAX_BLOBS = 1_000_000
 
 
 class _NamesOnlyTransport(RequestsTransport):  # type: ignore[misc]  # azure.core exports it without a type
-    """Drops all but the names of blobs from a listing of names before the SDK builds an object of each.
+    """A transport that removes the properties of blobs from a listing of names before the SDK parses it.
 
-    The rest is most of what a large listing costs in CPU and memory, and nobody here reads them.
+    Properties are not used, but cause most of the CPU time and memory of a large listing.
     """
 
     def open(self) -> None:
@@ -45,7 +45,7 @@ def _strip_properties(response: Any, **_: Any) -> None:
     if response.ok and query.get("comp") == ["list"] and "include" not in query:
         head, *blobs = response.content.split(b"<Properties>")
         rest = (blob.partition(b"</Blob>")[2] for blob in blobs)
-        response._content = b"</Blob>".join([head, *rest])  # noqa: SLF001  # it has no other setter
+        response._content = b"</Blob>".join([head, *rest])  # noqa: SLF001  # requests has no public setter
 
 
 def _create_client(storage: StorageSettings, secret: str | None) -> BlobServiceClient:
@@ -67,21 +67,21 @@ def _create_client(storage: StorageSettings, secret: str | None) -> BlobServiceC
         if storage.existing_secret.kind == "connectionString":
             return BlobServiceClient.from_connection_string(secret, **options)
         return BlobServiceClient(storage.account_url, credential=secret.lstrip("?"), **options)
-    except ValueError as error:  # what the SDK says of settings it cannot use; it quotes none of them
+    except ValueError as error:  # the SDK's message does not contain the settings
         raise ConfigurationInvalid(
-            f"storage {storage.account_url or 'of the fleet'} cannot be used: {error}"
+            f"storage {storage.account_url or 'of the fleet'} cannot be used: {error}; fix the fleet's storage settings"
         ) from error
 
 
 class BlobAccount:
-    """A storage account, as one identity.
+    """A storage account, accessed with one identity.
 
     Args:
-        storage: The fleet's.
-        secret: Connection string or SAS token; None: workload identity.
+        storage: The fleet's storage settings.
+        secret: The connection string or the SAS token, or None for workload identity.
 
     Raises:
-        ConfigurationInvalid: They cannot be used.
+        ConfigurationInvalid: The settings or the secret cannot be used.
     """
 
     def __init__(self, storage: StorageSettings, secret: str | None) -> None:
@@ -92,15 +92,15 @@ class BlobAccount:
         self._client.close()
 
     def list_names(self, container: str, prefix: str, cancelled: Callable[[], bool]) -> Iterator[str]:
-        """List the names of a container's blobs.
+        """Yield the names of a container's blobs.
 
         Args:
-            container: Its name.
-            prefix: Only names that begin so.
-            give_up: Asked now and then; the listing ends where it says yes.
+            container: The name of the container.
+            prefix: The prefix of the names.
+            cancelled: A function that returns True to end the listing, called every 1,000 blobs.
 
         Raises:
-            StorageError: As its type says.
+            StorageError: The listing failed; the type says why.
         """
         with _sdk_errors(container):
             names = self._client.get_container_client(container).list_blob_names(
@@ -111,7 +111,16 @@ class BlobAccount:
     def list_metadata(
         self, container: str, prefix: str, cancelled: Callable[[], bool]
     ) -> Iterator[tuple[str, Mapping[str, str]]]:
-        """List a container's blobs with their metadata; else like `names`."""
+        """Yield the names of a container's blobs with their metadata.
+
+        Args:
+            container: The name of the container.
+            prefix: The prefix of the names.
+            cancelled: A function that returns True to end the listing, called every 1,000 blobs.
+
+        Raises:
+            StorageError: The listing failed; the type says why.
+        """
         with _sdk_errors(container):
             blobs = self._client.get_container_client(container).list_blobs(
                 prefix, include=["metadata"], results_per_page=PAGE_SIZE
@@ -120,7 +129,16 @@ class BlobAccount:
                 yield blob.name, blob.metadata or {}
 
     def read(self, container: str, name: str, max_bytes: int) -> bytes | None:
-        """Read a blob, but no more than so many bytes; None where there is none."""
+        """Return the first bytes of a blob, or None if the blob does not exist.
+
+        Args:
+            container: The name of the container.
+            name: The name of the blob.
+            max_bytes: The maximum number of bytes.
+
+        Raises:
+            StorageError: The read failed; the type says why.
+        """
         with _sdk_errors(container):
             try:
                 blob = self._client.get_blob_client(container, name)
@@ -136,22 +154,24 @@ def _limited(items: Iterable[T], container: str, cancelled: Callable[[], bool]) 
     for count, item in enumerate(items):
         if count >= MAX_BLOBS:
             raise ConfigurationInvalid(
-                f"container {container!r} has over {MAX_BLOBS:,} blobs here: mend the fleet's paths"
+                f"container {container!r} has more than {MAX_BLOBS:,} blobs under this path; fix the fleet's paths"
             )
         if count % 1000 == 0 and (cancelled() or time.monotonic() > deadline):
-            raise StorageUnavailable(f"container {container!r}: listing was given up after {count:,} blobs")
+            raise StorageUnavailable(f"container {container!r}: the listing was cancelled after {count:,} blobs")
         yield item
 
 
 @contextmanager
 def _sdk_errors(container: str) -> Iterator[None]:
-    """Turn the SDK's errors into ours, with what can be done about them."""
+    """Convert errors of the SDK to errors of the operator, with the next step."""
     try:
         yield
     except ClientAuthenticationError as error:
-        raise IdentityUnavailable(f"container {container!r}: signing in failed: {_first_line(error)}") from error
+        raise IdentityUnavailable(f"container {container!r}: authentication failed: {_first_line(error)}") from error
     except ResourceNotFoundError as error:
-        raise ConfigurationInvalid(f"there is no container {container!r} in this storage account: create it") from error
+        raise ConfigurationInvalid(
+            f"container {container!r} does not exist in this storage account; create it"
+        ) from error
     except HttpResponseError as error:
         raise _storage_error(container, error) from error
     except AzureError as error:
@@ -160,12 +180,12 @@ def _sdk_errors(container: str) -> Iterator[None]:
 
 def _storage_error(container: str, error: HttpResponseError) -> Exception:
     status = error.status_code or 0
-    what = f"container {container!r}: {status} {getattr(error, 'error_code', '') or ''} {_first_line(error)}"
+    problem = f"container {container!r}: {status} {getattr(error, 'error_code', '') or ''} {_first_line(error)}"
     if status == 403:
-        return IdentityUnavailable(f"{what}; the identity needs the role Storage Blob Data Reader there")
+        return IdentityUnavailable(f"{problem}; the identity needs the role Storage Blob Data Reader there")
     if status == 429 or status >= 500:
-        return StorageUnavailable(what)
-    return ConfigurationInvalid(what)
+        return StorageUnavailable(problem)
+    return ConfigurationInvalid(problem)
 
 
 def _first_line(error: Exception) -> str:

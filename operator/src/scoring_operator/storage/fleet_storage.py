@@ -1,7 +1,7 @@
-"""Which devices storage knows: those with a model, with readings in a window, with predictions.
+"""The devices of a fleet in Blob Storage: devices with a model, with readings in a window, with predictions.
 
-Storage is asked in a thread of its own per question, so that the engine's loop goes on; the SDK (`blobs`) is imported
-there too, when the first run needs it.
+Each operation runs in a thread, so it does not block the event loop. The first operation also imports Azure's SDK in
+its thread.
 """
 
 import asyncio
@@ -15,12 +15,13 @@ from scoring_operator.api.fleets import Fleet, StorageSettings
 from scoring_operator.api.formatting import parse_duration
 from scoring_operator.api.scoringrun import Window
 from scoring_operator.contract.blob_paths import (
-    FAILURES_FILE,
     MAX_FAILURES_BYTES,
     PathPattern,
     compile_pattern,
     data_patterns,
-    window_slug,
+    failures_name,
+    outcome_record_name,
+    prediction_pattern,
 )
 from scoring_operator.errors import ConfigurationInvalid
 from scoring_operator.storage.protocol import DeviceListing
@@ -34,10 +35,10 @@ _log = logging.getLogger(__name__)
 
 
 class BlobFleetStorage:
-    """The storage of all fleets.
+    """The Blob Storage of all fleets.
 
     Args:
-        secrets_dir: Has a folder for each fleet that uses an existing Secret, with the Secret's key as a file.
+        secrets_dir: The folder with a folder for each fleet that uses an existing Secret. The Secret's key is a file.
     """
 
     def __init__(self, secrets_dir: Path) -> None:
@@ -46,35 +47,45 @@ class BlobFleetStorage:
         self._lock = threading.Lock()
 
     async def list_models(self, fleet: Fleet) -> DeviceListing:
-        """Find the devices that have a model. Raises `StorageError`s, as all methods here do."""
+        """Return the devices that have a model.
+
+        Raises:
+            StorageError: The request failed; the type says why. All methods raise it.
+        """
         return await self._run_in_thread(
             fleet, _list_devices, fleet.storage.models, [compile_pattern(fleet.models.path)]
         )
 
     async def list_data_devices(self, fleet: Fleet, window: Window, known: Collection[str]) -> DeviceListing:
-        """Find the devices, but for known ones, that have readings in a partition that overlaps the window."""
+        """Return the devices that have readings in a partition that overlaps the window.
+
+        Args:
+            fleet: The fleet.
+            window: The window.
+            known: The devices to leave out of the result.
+        """
         try:
             partition = parse_duration(fleet.data.partition)
         except ValueError as error:
-            raise ConfigurationInvalid(f"fleet {fleet.name!r}: data.partition: {error}") from error
+            raise ConfigurationInvalid(f"fleet {fleet.name!r}: data.partition is invalid: {error}") from error
         if not partition:
-            raise ConfigurationInvalid(f"fleet {fleet.name!r}: data.partition must be longer than nothing")
+            raise ConfigurationInvalid(f"fleet {fleet.name!r}: data.partition must be longer than zero")
         places = data_patterns(fleet.data.path, partition, window)
         return await self._run_in_thread(fleet, _list_devices, fleet.storage.data, places, frozenset(known))
 
     async def list_predictions(self, fleet: Fleet, window: Window) -> dict[str, Mapping[str, str]]:
-        """Find the window's predictions: their metadata by device."""
-        where = compile_pattern(fleet.predictions.path, {"window": window_slug(window)})
+        """Return the metadata of the window's predictions by device."""
+        where = prediction_pattern(fleet.predictions.path, window)
         return await self._run_in_thread(fleet, _list_metadata, fleet.storage.predictions, where)
 
     async def read_outcome(self, fleet: Fleet, run_uid: str, job_name: str) -> bytes | None:
-        """Read what a Job wrote down about itself before it ended; None where there is nothing."""
-        name = f"_runs/{run_uid}/{job_name}.json"
+        """Return the outcome record of a Job, or None if it does not exist."""
+        name = outcome_record_name(run_uid, job_name)
         return await self._run_in_thread(fleet, _read_blob, fleet.storage.predictions, name)
 
     async def read_failures(self, fleet: Fleet, window: Window) -> bytes | None:
-        """Read what the window's report says of devices that are not scored; None where there is nothing."""
-        name = f"{window_slug(window)}/{FAILURES_FILE}"
+        """Return `_failures.csv` of the window's report, or None if it does not exist."""
+        name = failures_name(window)
         return await self._run_in_thread(fleet, _read_blob, fleet.storage.predictions, name, MAX_FAILURES_BYTES + 1)
 
     async def _run_in_thread(self, fleet: Fleet, operation: Callable[..., T], *arguments: Any) -> T:
@@ -89,8 +100,8 @@ class BlobFleetStorage:
             cancelled.set()
 
     def _account(self, fleet: Fleet) -> "BlobAccount":
-        """Give the account for the fleet's settings; a new one where the Secret changed."""
-        from scoring_operator.storage.account import BlobAccount  # noqa: PLC0415  # the SDK costs 0.9 s and 40 MiB: only when needed
+        """Return the account for the fleet's settings; open a new one if the Secret has changed."""
+        from scoring_operator.storage.account import BlobAccount  # noqa: PLC0415  # the import costs 0.9 s and 40 MiB
 
         key, secret = (fleet.name, fleet.storage), self._read_secret(fleet)
         with self._lock:

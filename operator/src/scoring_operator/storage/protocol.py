@@ -1,4 +1,4 @@
-"""The storage operations that the controller needs. fleet_storage implements them."""
+"""The storage operations that the controller needs, which fleet_storage implements."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
@@ -8,26 +8,31 @@ from scoring_operator.api.scoringrun import Window
 
 
 class DeviceListing(NamedTuple):
-    """What a listing found: devices, sorted, each once; and the names of blobs that denote no device."""
+    """The result of a listing.
+
+    Attributes:
+        devices: The ids of the devices, sorted and unique.
+        invalid_names: The names of blobs that do not match the path of a device.
+    """
 
     devices: Sequence[str]
     invalid_names: Sequence[str]
 
 
 class FleetStorage(Protocol):
-    """What is needed of storage here; see `devices`."""
+    """The storage of all fleets."""
 
     async def list_models(self, fleet: Fleet) -> DeviceListing:
-        """Devices that have a model; and blob names that denote no device."""
+        """Return the devices that have a model."""
 
     async def list_data_devices(self, fleet: Fleet, window: Window, known: Collection[str]) -> DeviceListing:
-        """Devices, but for known ones, that have readings in the window's partitions."""
+        """Return the devices with readings in the window's partitions, except the known ones."""
 
     async def list_predictions(self, fleet: Fleet, window: Window) -> Mapping[str, Mapping[str, str]]:
-        """Metadata of the window's predictions, by device."""
+        """Return the metadata of the window's predictions by device."""
 
     async def read_outcome(self, fleet: Fleet, run_uid: str, job_name: str) -> bytes | None:
-        """The outcome record of a Job; None where there is none."""
+        """Return the outcome record of a Job, or None if it does not exist."""
 
     async def read_failures(self, fleet: Fleet, window: Window) -> bytes | None:
-        """`_failures.csv` of the window's report; None where there is none."""
+        """Return `_failures.csv` of the window's report, or None if it does not exist."""

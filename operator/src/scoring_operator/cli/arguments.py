@@ -1,0 +1,72 @@
+"""Arguments that several commands have, and the schedules file that two of them name."""
+
+import argparse
+import os
+from pathlib import Path
+
+import yaml
+
+from scoring_operator.errors import InvalidSettings
+from scoring_operator.schedules.windows import Schedule, select_schedule
+
+
+def add_namespace_argument(parser: argparse.ArgumentParser, description: str) -> None:
+    """Add `--namespace`, with the environment's POD_NAMESPACE as its default.
+
+    Args:
+        parser: The parser of the command.
+        description: The objects in the namespace, such as "the run".
+    """
+    parser.add_argument(
+        "--namespace",
+        default=os.environ.get("POD_NAMESPACE"),
+        metavar="NAME",
+        help=f"namespace of {description} (default: the environment's POD_NAMESPACE)",
+    )
+
+
+def add_schedule_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that select a schedule and its namespace."""
+    parser.add_argument(
+        "--schedules-file",
+        type=Path,
+        default=Path("/etc/fleetscore/schedules.yaml"),
+        metavar="FILE",
+        help="YAML file of the schedules (default: %(default)s)",
+    )
+    parser.add_argument("--schedule", required=True, metavar="NAME", help="name of the schedule in the file")
+    add_namespace_argument(parser, "the schedule and its runs")
+
+
+def require(args: argparse.Namespace, *names: str) -> None:
+    """Check that arguments with a default from the environment have a value.
+
+    Args:
+        args: The parsed arguments.
+        names: The names of the arguments, without dashes.
+
+    Raises:
+        InvalidSettings: An argument has no value.
+    """
+    for name in names:
+        if not getattr(args, name):
+            raise InvalidSettings(f"no {name} is given; use --{name}, or set it in the pod from the downward API")
+
+
+def read_schedule(path: Path, name: str) -> Schedule:
+    """Return one schedule of a file.
+
+    Args:
+        path: The YAML file of the schedules.
+        name: The name of the schedule.
+
+    Raises:
+        InvalidSettings: The file is missing or is not YAML, or has no valid schedule of this name.
+    """
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidSettings(f"schedules file {path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InvalidSettings(f"schedules file {path} is not YAML: {error}") from None
+    return select_schedule(document, name)
