@@ -1,3 +1,5 @@
+"""The fixtures of the API client's tests: a fault server in the test's process and a client of it."""
+
 from collections.abc import AsyncIterator
 
 import pytest_asyncio
@@ -16,5 +18,5 @@ async def api() -> AsyncIterator[FaultServer]:
 
 @pytest_asyncio.fixture
 async def connection(api: FaultServer) -> AsyncIterator[KubeClient]:
-    async with KubeClient.connect(api.credentials, timeouts=SHORT) as cluster:
-        yield cluster
+    async with KubeClient.connect(api.credentials, timeouts=SHORT) as client:
+        yield client

@@ -1,4 +1,4 @@
-"""Who may act, and for how long: contenders for one Lease, with times a hundredth of the real ones."""
+"""Contenders for one Lease, with timings a hundredth of the real ones."""
 
 import asyncio
 import time
@@ -14,11 +14,13 @@ from scoring_operator.kube.leader_election import ElectionTimings, LeaderElector
 from tests.testkit.fault_server import FaultServer, hang, refuse, reset
 
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/ns/leases"
-TIMES = ElectionTimings(duration=1, renew_deadline=0.6, renew_interval=0.15, retry_interval=0.03, poll_interval=0.1)
 
 
-def contender(cluster: KubeClient, identity: str) -> LeaderElector:
-    return LeaderElector(cluster, namespace="ns", name="operator", identity=identity, timings=TIMES)
+TIMINGS = ElectionTimings(duration=1, renew_deadline=0.6, renew_interval=0.15, retry_interval=0.03, poll_interval=0.1)
+
+
+def contender(client: KubeClient, identity: str) -> LeaderElector:
+    return LeaderElector(client, namespace="ns", name="operator", identity=identity, timings=TIMINGS)
 
 
 def spec(api: FaultServer) -> dict[str, Any]:
@@ -27,7 +29,7 @@ def spec(api: FaultServer) -> dict[str, Any]:
 
 @asynccontextmanager
 async def held(lease: LeaderElector) -> AsyncIterator[asyncio.Task[None]]:
-    """Hold the lease while the context lasts; the task ends when it is lost."""
+    """Hold the Lease while the body runs; the task ends when the Lease is lost."""
     await asyncio.wait_for(lease.acquire(), 5)
     renewing = asyncio.create_task(lease.renew())
     try:
@@ -37,18 +39,24 @@ async def held(lease: LeaderElector) -> AsyncIterator[asyncio.Task[None]]:
         await asyncio.gather(renewing, return_exceptions=True)
 
 
+def test_default_timings_of_the_election() -> None:
+    assert ElectionTimings() == ElectionTimings(
+        duration=15, renew_deadline=10, renew_interval=3, retry_interval=0.5, poll_interval=2
+    )
+
+
 @pytest.mark.slow
-async def test_the_first_one_holds_the_lease_and_the_second_waits(api: FaultServer, connection: KubeClient) -> None:
+async def test_second_contender_waits_while_the_first_renews(api: FaultServer, connection: KubeClient) -> None:
     first, second = contender(connection, "a"), contender(connection, "b")
     async with held(first):
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(second.acquire(), 1.5)  # longer than a lease lasts
+            await asyncio.wait_for(second.acquire(), 1.5)  # longer than the duration of the Lease
         assert first.is_leader
         assert not second.is_leader
         assert spec(api)["holderIdentity"] == "a"
 
 
-async def test_a_released_lease_is_taken_at_once(api: FaultServer, connection: KubeClient) -> None:
+async def test_released_lease_is_acquired_at_once(api: FaultServer, connection: KubeClient) -> None:
     first, second = contender(connection, "a"), contender(connection, "b")
     async with held(first):
         pass
@@ -61,12 +69,12 @@ async def test_a_released_lease_is_taken_at_once(api: FaultServer, connection: K
 
 
 @pytest.mark.slow
-async def test_a_lease_that_is_no_longer_renewed_is_taken_when_it_has_run_out_and_not_before(
+async def test_lease_without_renewals_is_acquired_only_after_its_duration(
     connection: KubeClient,
 ) -> None:
     first, second = contender(connection, "a"), contender(connection, "b")
     async with held(first):
-        pass  # dies without a release
+        pass  # ends without a release
     began = time.monotonic()
     async with held(second):
         assert 0.9 < time.monotonic() - began < 2
@@ -74,7 +82,7 @@ async def test_a_lease_that_is_no_longer_renewed_is_taken_when_it_has_run_out_an
 
 
 @pytest.mark.slow
-async def test_clocks_that_differ_do_not_matter(api: FaultServer, connection: KubeClient) -> None:
+async def test_lease_with_future_renew_time_still_expires(api: FaultServer, connection: KubeClient) -> None:
     async with held(contender(connection, "a")):
         pass
     future = spec(api) | {"renewTime": "2999-01-01T00:00:00.000000Z"}
@@ -83,9 +91,7 @@ async def test_clocks_that_differ_do_not_matter(api: FaultServer, connection: Ku
         assert spec(api)["holderIdentity"] == "b"
 
 
-async def test_one_that_comes_back_under_the_holders_name_holds_it_at_once(
-    api: FaultServer, connection: KubeClient
-) -> None:
+async def test_contender_with_the_holders_identity_is_leader_at_once(api: FaultServer, connection: KubeClient) -> None:
     async with held(contender(connection, "a")):
         pass
     began = time.monotonic()
@@ -95,7 +101,7 @@ async def test_one_that_comes_back_under_the_holders_name_holds_it_at_once(
 
 
 @pytest.mark.parametrize("fault", [reset, refuse(503), refuse(403), hang], ids=["reset", "503", "403", "hang"])
-async def test_a_holder_that_cannot_renew_gives_up_before_another_may_take_over(
+async def test_leader_that_cannot_renew_stops_before_the_lease_expires(
     api: FaultServer, connection: KubeClient, fault: Any
 ) -> None:
     lease = contender(connection, "a")
@@ -103,11 +109,11 @@ async def test_a_holder_that_cannot_renew_gives_up_before_another_may_take_over(
         api.faults.extend([fault] * 1000)
         began = time.monotonic()
         await asyncio.wait_for(renewing, 5)
-        assert time.monotonic() - began < TIMES.duration
+        assert time.monotonic() - began < TIMINGS.duration
         assert not lease.is_leader
 
 
-async def test_a_passing_fault_does_not_lose_the_lease(api: FaultServer, connection: KubeClient) -> None:
+async def test_transient_fault_does_not_lose_the_lease(api: FaultServer, connection: KubeClient) -> None:
     lease = contender(connection, "a")
     async with held(lease) as renewing:
         version = api.version
@@ -119,7 +125,7 @@ async def test_a_passing_fault_does_not_lose_the_lease(api: FaultServer, connect
         assert not renewing.done()
 
 
-async def test_a_holder_whose_lease_was_taken_does_not_take_it_back_while_it_acts(
+async def test_leader_whose_lease_was_acquired_by_another_does_not_reacquire_it(
     api: FaultServer, connection: KubeClient
 ) -> None:
     lease = contender(connection, "a")
@@ -130,7 +136,7 @@ async def test_a_holder_whose_lease_was_taken_does_not_take_it_back_while_it_act
         assert spec(api)["holderIdentity"] == "b"
 
 
-async def test_what_is_fenced_by_a_lost_lease_writes_nothing(api: FaultServer, connection: KubeClient) -> None:
+async def test_client_fenced_by_a_lost_lease_sends_no_write(api: FaultServer, connection: KubeClient) -> None:
     lease = contender(connection, "a")
     fenced = connection.with_fence(lambda: lease.is_leader)
     async with held(lease):
@@ -144,23 +150,7 @@ async def test_what_is_fenced_by_a_lost_lease_writes_nothing(api: FaultServer, c
     assert len(api.requests) == requests
 
 
-async def test_a_throttled_write_is_not_repeated_when_the_lease_is_lost_meanwhile(
-    api: FaultServer, connection: KubeClient
-) -> None:
-    answers = iter([True, False])
-    fenced = connection.with_fence(lambda: next(answers))
-    api.faults.append(refuse(429, Retry_After="0"))
-    with pytest.raises(LeaseLost):
-        await fenced.create("/apis/x", {"metadata": {"name": "y"}})
-    assert len(api.requests) == 1
-
-
-async def test_reads_need_no_lease(api: FaultServer, connection: KubeClient) -> None:
-    await api.put("/apis/x", "a")
-    assert (await connection.with_fence(lambda: False).list("/apis/x", type=dict))[0]
-
-
-async def test_a_lease_that_cannot_be_released_runs_out_by_itself(api: FaultServer, connection: KubeClient) -> None:
+async def test_lease_that_cannot_be_released_expires(api: FaultServer, connection: KubeClient) -> None:
     lease = contender(connection, "a")
     async with held(lease):
         pass

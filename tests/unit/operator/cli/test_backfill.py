@@ -1,4 +1,4 @@
-"""backfill's command line, against a small HTTP server that answers as the API server would."""
+"""The command `backfill`, against an API server with canned responses."""
 
 from pathlib import Path
 
@@ -9,6 +9,8 @@ from scoring_operator.kube.client import ClientTimeouts
 from tests.testkit.canned_api import RUNS, CannedApi
 
 DAY = ("--from", "2018-08-28", "--to", "2018-08-29")
+
+
 LIST = f"{RUNS}?limit={ClientTimeouts().page_size}"
 
 
@@ -19,17 +21,17 @@ def backfill(file: Path, *more: str) -> int:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        pytest.param(["--from", "yesterday", "--to", "2018-08-29"], "is no time such as 2018", id="no time"),
+        pytest.param(["--from", "yesterday", "--to", "2018-08-29"], "is not a time such as 2018", id="not a time"),
         pytest.param(["--from", "2018-08-28T13:00:00", "--to", "2018-08-29"], "has no time zone", id="no zone"),
-        pytest.param([*DAY, "--max-concurrent", "0"], "'0' is no number from 1 on", id="none at a time"),
-        pytest.param(["--from", "2018-08-29", "--to", "2018-08-28"], "no whole window", id="upside down"),
-        pytest.param(["--from", "2199-01-01", "--to", "2199-01-02"], "no whole window", id="future"),
-        pytest.param(["--from", "1970-01-01", "--to", "2018-08-28"], "bring --from and --to closer", id="ages"),
-        pytest.param([*DAY, "--schedule", "weekly"], "'weekly'; it has: hourly", id="no such schedule"),
+        pytest.param([*DAY, "--max-concurrent", "0"], "'0' must be a whole number from 1", id="zero runs"),
+        pytest.param(["--from", "2018-08-29", "--to", "2018-08-28"], "no complete window", id="end before start"),
+        pytest.param(["--from", "2199-01-01", "--to", "2199-01-02"], "no complete window", id="future"),
+        pytest.param(["--from", "1970-01-01", "--to", "2018-08-28"], "choose a shorter range", id="too many windows"),
+        pytest.param([*DAY, "--schedule", "weekly"], "'weekly'; the file has: hourly", id="no such schedule"),
         pytest.param([*DAY, "--namespace", ""], "no namespace is given", id="no namespace"),
     ],
 )
-def test_wrong_usage_ends_with_64_and_names_the_thing(
+def test_invalid_arguments_exit_with_64_and_name_the_problem(
     canned_api: CannedApi, schedules_file: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     canned_api.answers["GET", LIST] = (200, {"metadata": {}, "items": []})
@@ -38,7 +40,7 @@ def test_wrong_usage_ends_with_64_and_names_the_thing(
     assert not canned_api.created
 
 
-def test_a_dry_run_lists_the_windows_and_creates_nothing(
+def test_dry_run_prints_the_windows_and_creates_nothing(
     canned_api: CannedApi, schedules_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     canned_api.answers["GET", LIST] = (200, {"metadata": {}, "items": []})
@@ -46,13 +48,13 @@ def test_a_dry_run_lists_the_windows_and_creates_nothing(
         backfill(schedules_file, "--from", "2018-08-28T01:00:00+02:00", "--to", "2018-08-28T01:00:00Z", "--dry-run")
         == 0
     )
-    said = capsys.readouterr().out
-    assert "2 windows from 2018-08-27T23:00:00Z to 2018-08-28T01:00:00Z" in said
-    assert "  2018-08-28T00:00:00Z to 2018-08-28T01:00:00Z" in said
+    printed = capsys.readouterr().out
+    assert "2 windows from 2018-08-27T23:00:00Z to 2018-08-28T01:00:00Z" in printed
+    assert "  2018-08-28T00:00:00Z to 2018-08-28T01:00:00Z" in printed
     assert not canned_api.created
 
 
-def test_an_account_without_the_rights_is_told_which(
+def test_account_without_rights_gets_the_names_of_the_rights(
     canned_api: CannedApi, schedules_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     canned_api.answers["GET", LIST] = (403, {"kind": "Status", "code": 403, "reason": "Forbidden", "message": "no"})
@@ -60,7 +62,7 @@ def test_an_account_without_the_rights_is_told_which(
     assert "needs list and create on scoringruns" in capsys.readouterr().err
 
 
-def test_a_run_that_the_api_server_will_never_accept_ends_it(
+def test_run_rejected_by_the_api_server_exits_with_65(
     canned_api: CannedApi, schedules_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     canned_api.answers["GET", LIST] = (200, {"metadata": {}, "items": []})

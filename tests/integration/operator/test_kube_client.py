@@ -1,4 +1,4 @@
-"""The API client and the mirror against a real API server."""
+"""The API client and the informer against a real API server."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -36,11 +36,11 @@ def a_map(name: str, **data: str) -> dict[str, object]:
     return {"metadata": {"name": name, "labels": {"storm": "yes"}}, "data": data}
 
 
-async def test_each_write_answers_as_the_engine_expects(admin: KubeClient, namespace: str) -> None:
+async def test_writes_return_metadata_and_raise_the_expected_types(admin: KubeClient, namespace: str) -> None:
     path = MAPS.format(namespace)
     made = await admin.create(path, a_map("a", x="1"))
     assert made["metadata"]["name"] == "a"
-    assert "data" not in made  # what was just sent does not come back
+    assert "data" not in made  # the response has only metadata
     with pytest.raises(AlreadyExists):
         await admin.create(path, a_map("a"))
     changed = await admin.patch(f"{path}/a", {"data": {"x": "2"}}, resource_version=made["metadata"]["resourceVersion"])
@@ -59,7 +59,7 @@ async def test_each_write_answers_as_the_engine_expects(admin: KubeClient, names
         await admin.create(path, a_map("Not A Name"))
 
 
-async def test_a_used_up_quota_is_told_apart_from_a_missing_right(
+async def test_exceeded_quota_differs_from_a_missing_right(
     cluster: LocalCluster, admin: KubeClient, namespace: str
 ) -> None:
     quota = {"metadata": {"name": "few"}, "spec": {"hard": {"count/configmaps": "0"}}}
@@ -70,27 +70,25 @@ async def test_a_used_up_quota_is_told_apart_from_a_missing_right(
             await asyncio.sleep(0.05)
     with pytest.raises(QuotaExceeded):
         await admin.create(MAPS.format(namespace), a_map("a"))
-    nobody = cluster.create_kubeconfig(namespace, "default")
-    async with KubeClient.connect(credentials.load({"KUBECONFIG": str(nobody)})) as connection:
+    kubeconfig = cluster.create_kubeconfig(namespace, "default")
+    async with KubeClient.connect(credentials.load({"KUBECONFIG": str(kubeconfig)})) as connection:
         with pytest.raises(Forbidden) as caught:
             await connection.create(MAPS.format(namespace), a_map("a"))
     assert type(caught.value) is Forbidden
 
 
-async def test_the_servers_time_is_known_to_a_second(admin: KubeClient, namespace: str) -> None:
+async def test_server_time_is_exact_to_two_seconds(admin: KubeClient, namespace: str) -> None:
     made = await admin.create(MAPS.format(namespace), a_map("a"))
     created = msgspec.convert(made["metadata"]["creationTimestamp"], type=type(admin.now()))
     assert abs((admin.now() - created).total_seconds()) < 2
 
 
-async def test_the_mirror_is_true_after_a_storm_of_creates_changes_and_deletes(
-    admin: KubeClient, namespace: str
-) -> None:
+async def test_informer_is_correct_after_400_creates_changes_and_deletes(admin: KubeClient, namespace: str) -> None:
     path = MAPS.format(namespace)
-    mirror = Informer(
+    informer = Informer(
         admin, api="api/v1", plural="configmaps", type=View, namespaces=[namespace], label_selector="storm=yes"
     )
-    running = asyncio.create_task(mirror.run())
+    running = asyncio.create_task(informer.run())
 
     async def live(number: int) -> None:
         name = f"map-{number}"
@@ -100,14 +98,14 @@ async def test_the_mirror_is_true_after_a_storm_of_creates_changes_and_deletes(
         if number % 2:
             await admin.delete(f"{path}/{name}")
         if number % 4 == 3:
-            await admin.create(path, a_map(name, state="made again"))
+            await admin.create(path, a_map(name, state="recreated"))
 
-    await mirror.wait_for_sync()
+    await informer.wait_for_sync()
     await asyncio.gather(*(live(number) for number in range(400)))
     listed, _ = await admin.list(path, label_selector="storm=yes", type=View)
     expected = {view.metadata.name: view.data["state"] for view in listed}
     assert len(expected) == 300
-    await until_async(lambda: {key[1]: view.data["state"] for key, view in mirror.snapshot().items()} == expected)
-    assert mirror.list_count == 1
+    await until_async(lambda: {key[1]: view.data["state"] for key, view in informer.snapshot().items()} == expected)
+    assert informer.list_count == 1
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

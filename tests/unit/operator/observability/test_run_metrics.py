@@ -1,3 +1,5 @@
+"""The metrics of runs, from their status."""
+
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -5,7 +7,7 @@ import pytest
 
 from scoring_operator.observability.metrics import Metrics
 from scoring_operator.observability.run_metrics import RunMetrics
-from tests.operator_edge.test_probes_and_metrics import values
+from tests.unit.operator.observability.samples import values
 
 STARTED = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -45,13 +47,13 @@ def metrics() -> Metrics:
 
 
 @pytest.fixture
-def tally(metrics: Metrics) -> RunMetrics:
+def run_metrics(metrics: Metrics) -> RunMetrics:
     return RunMetrics(metrics, STARTED)
 
 
-def test_a_run_counts_once_however_often_it_is_seen(tally: RunMetrics, metrics: Metrics) -> None:
+def test_run_observed_several_times_is_counted_once(run_metrics: RunMetrics, metrics: Metrics) -> None:
     for _ in range(3):
-        tally.observe_run(a_run(), active=True)
+        run_metrics.observe_run(a_run(), active=True)
     assert values(metrics, "fleetscore_runs_total") == {("default", "Complete", "hourly"): 1}
     assert values(metrics, "fleetscore_run_duration_seconds_sum") == {("default", "hourly"): 45}
     assert values(metrics, "fleetscore_devices_total") == {
@@ -61,51 +63,44 @@ def test_a_run_counts_once_however_often_it_is_seen(tally: RunMetrics, metrics: 
     assert values(metrics, "fleetscore_device_failures_total") == {("default", "OOMKilled", "hourly"): 1}
 
 
-def test_a_run_that_ended_before_the_process_began_only_tells_of_its_window(
-    tally: RunMetrics, metrics: Metrics
+def test_run_that_ended_before_the_process_started_only_sets_its_window(
+    run_metrics: RunMetrics, metrics: Metrics
 ) -> None:
-    tally.observe_run(a_run(ended_after=-60), active=True)
+    run_metrics.observe_run(a_run(ended_after=-60), active=True)
     assert values(metrics, "fleetscore_runs_total") == {}
     assert values(metrics, "fleetscore_last_window_anomalies") == {("default", "hourly"): 4}
     end = datetime(2026, 1, 1, 11, tzinfo=UTC).timestamp()
     assert values(metrics, "fleetscore_last_complete_window_timestamp_seconds") == {("default", "hourly"): end}
 
 
-def test_the_devices_of_a_schedules_latest_window_are_told_even_where_its_run_failed(
-    tally: RunMetrics, metrics: Metrics
-) -> None:
-    tally.observe_run(a_run("Failed", "TooManyFailedDevices", ended_after=-60), active=False)
+def test_failed_run_sets_the_devices_of_its_schedules_latest_window(run_metrics: RunMetrics, metrics: Metrics) -> None:
+    run_metrics.observe_run(a_run("Failed", "TooManyFailedDevices", ended_after=-60), active=False)
     earlier = a_run(devices={"total": 9, "scored": 9, "failed": 0})
     earlier["spec"] = {"window": {"start": "2026-01-01T09:00:00Z", "end": "2026-01-01T10:00:00Z"}}
-    tally.observe_run(earlier, active=True)
+    run_metrics.observe_run(earlier, active=True)
     by_hand = a_run(devices={"total": 1, "scored": 0, "failed": 1})
     by_hand["metadata"] = by_hand["metadata"] | {"labels": {}}
-    tally.observe_run(by_hand, active=True)
+    run_metrics.observe_run(by_hand, active=True)
     found = {("default", "scored", "hourly"): 2, ("default", "failed", "hourly"): 1}
     assert values(metrics, "fleetscore_last_window_devices") == found
 
 
 @pytest.mark.fault("T12")
-def test_labels_of_runs_make_no_endless_number_of_series(
-    tally: RunMetrics, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("scoring_operator.observability.run_metrics.MAX_SCHEDULE_LABELS", 2)
-    for number in range(4):
+def test_schedules_beyond_500_share_an_empty_label(run_metrics: RunMetrics, metrics: Metrics) -> None:
+    for number in range(502):
         run = a_run()
         run["metadata"] |= {"uid": str(number), "labels": {"fleetscore.dev/schedule": f"s{number}"}}
-        tally.observe_run(run, active=True)
-    assert values(metrics, "fleetscore_runs_total") == {
-        ("default", "Complete", "s0"): 1,
-        ("default", "Complete", "s1"): 1,
-        ("default", "Complete", ""): 2,
-    }
+        run_metrics.observe_run(run, active=True)
+    found = values(metrics, "fleetscore_runs_total")
+    assert found.pop(("default", "Complete", "")) == 2
+    assert found == {("default", "Complete", f"s{number}"): 1 for number in range(500)}
 
 
-def test_an_operator_that_stands_by_knows_the_last_window_and_counts_nothing(
-    tally: RunMetrics, metrics: Metrics
+def test_operator_that_is_not_leader_sets_the_window_and_counts_nothing(
+    run_metrics: RunMetrics, metrics: Metrics
 ) -> None:
-    tally.observe_run(a_run(), active=False)
-    tally.observe_run(a_run(), active=True)  # it took over meanwhile; the one before has counted this run
+    run_metrics.observe_run(a_run(), active=False)
+    run_metrics.observe_run(a_run(), active=True)  # after a takeover; the previous leader has counted this run
     assert values(metrics, "fleetscore_runs_total") == {}
     assert values(metrics, "fleetscore_last_window_anomalies") == {("default", "hourly"): 4}
 
@@ -113,20 +108,20 @@ def test_an_operator_that_stands_by_knows_the_last_window_and_counts_nothing(
 @pytest.mark.parametrize(
     ("reason", "outcome"), [("TooManyFailedDevices", "Failed"), ("Cancelled", "Cancelled"), ("Skipped", "Skipped")]
 )
-def test_a_run_that_did_not_complete_says_so_and_completes_no_window(
-    tally: RunMetrics, metrics: Metrics, reason: str, outcome: str
+def test_run_that_is_not_complete_has_its_outcome_and_no_complete_window(
+    run_metrics: RunMetrics, metrics: Metrics, reason: str, outcome: str
 ) -> None:
-    tally.observe_run(a_run("Failed", reason), active=True)
+    run_metrics.observe_run(a_run("Failed", reason), active=True)
     assert values(metrics, "fleetscore_runs_total") == {("default", outcome, "hourly"): 1}
     assert values(metrics, "fleetscore_last_window_anomalies") == {}
     assert bool(values(metrics, "fleetscore_last_window_devices")) is (outcome == "Failed")
 
 
 @pytest.mark.parametrize(
-    "body", [{}, a_run(conditions=[]), a_run(completionTime="rubbish"), a_run() | {"spec": {}}], ids=range(4)
+    "body", [{}, a_run(conditions=[]), a_run(completionTime="malformed"), a_run() | {"spec": {}}], ids=range(4)
 )
-def test_what_has_not_ended_or_cannot_be_read_counts_nothing(
-    tally: RunMetrics, metrics: Metrics, body: dict[str, Any]
+def test_run_that_is_active_or_invalid_is_not_counted(
+    run_metrics: RunMetrics, metrics: Metrics, body: dict[str, Any]
 ) -> None:
-    tally.observe_run(body, active=True)
+    run_metrics.observe_run(body, active=True)
     assert values(metrics, "fleetscore_runs_total") == {}

@@ -1,0 +1,175 @@
+"""Retries, pages, watches, patches and the fence of the API client, against a fault server."""
+
+import asyncio
+import time
+
+import msgspec
+import pytest
+from aiohttp import web
+
+from scoring_operator.errors import (
+    AlreadyExists,
+    Gone,
+    LeaseLost,
+    Throttled,
+    Unavailable,
+)
+from scoring_operator.kube.client import ClientTimeouts, KubeClient
+from tests.testkit.fault_server import FaultServer, hang, refuse, reset
+
+JOBS = "/apis/batch/v1/namespaces/ns/jobs"
+
+
+JOB = {"metadata": {"name": "a"}}
+
+
+def test_default_timeouts_and_page_size() -> None:
+    assert ClientTimeouts() == ClientTimeouts(
+        request=30, page=60, retry_budget=60, idle=75, initial_backoff=0.2, page_size=200
+    )
+
+
+@pytest.mark.slow
+async def test_throttled_write_waits_for_retry_after_and_keeps_its_name(
+    api: FaultServer, connection: KubeClient
+) -> None:
+    api.faults.extend([refuse(429, Retry_After="1"), refuse(429, Retry_After="0")])
+    began = time.monotonic()
+    await connection.create(JOBS, JOB)
+    assert time.monotonic() - began >= 1.0
+    assert [name for _path, name in api.objects] == ["a"]
+    assert len(api.requests) == 3
+
+
+async def test_retry_after_beyond_the_retry_budget_is_not_retried(api: FaultServer, connection: KubeClient) -> None:
+    api.faults.append(refuse(429, Retry_After="3600"))
+    with pytest.raises(Throttled) as caught:
+        await connection.create(JOBS, JOB)
+    assert caught.value.retry_after == 3600
+    assert len(api.requests) == 1
+
+
+@pytest.mark.slow
+async def test_throttled_request_after_used_up_budget_waits_for_retry_after(
+    api: FaultServer, connection: KubeClient
+) -> None:
+    api.faults.extend([refuse(429, Retry_After="2")] * 2)  # twice: the retry budget is 3 s
+    with pytest.raises(Throttled):
+        await connection.create(JOBS, JOB)
+    began = time.monotonic()
+    await connection.create(JOBS, JOB)
+    assert 1.9 < time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize("fault", [refuse(503), refuse(500), refuse(429), reset], ids=["503", "500", "429", "reset"])
+async def test_read_is_retried_until_it_succeeds(api: FaultServer, connection: KubeClient, fault: object) -> None:
+    await api.put(JOBS, "a")
+    api.faults.extend([fault, fault])  # type: ignore[list-item]  # handlers of two shapes
+    items, version = await connection.list(JOBS, type=dict)
+    assert [item["metadata"]["name"] for item in items] == ["a"]
+    assert version == str(api.version)
+
+
+@pytest.mark.parametrize("fault", [refuse(503), reset, hang], ids=["503", "reset", "hang"])
+async def test_write_without_response_is_not_retried(api: FaultServer, connection: KubeClient, fault: object) -> None:
+    api.faults.append(fault)  # type: ignore[arg-type]  # handlers of two shapes
+    with pytest.raises(Unavailable):
+        await connection.create(JOBS, JOB)
+    assert len(api.requests) == 1
+
+
+async def test_write_with_lost_response_raises_already_exists_on_retry(
+    api: FaultServer, connection: KubeClient
+) -> None:
+    async def lose_the_answer(request: web.Request) -> None:
+        await api.put(request.path, (await request.json())["metadata"]["name"])
+        await reset(request)
+
+    api.faults.append(lose_the_answer)
+    with pytest.raises(Unavailable):
+        await connection.create(JOBS, JOB)
+    with pytest.raises(AlreadyExists):
+        await connection.create(JOBS, JOB)
+
+
+async def test_list_is_read_in_pages(api: FaultServer, connection: KubeClient) -> None:
+    for number in range(7):
+        await api.put(JOBS, f"job-{number}")
+    items, _ = await connection.list(JOBS, type=dict)
+    assert len(items) == 7
+    assert len(api.requests) == 3  # of three each
+
+
+async def test_list_whose_version_expires_between_pages_raises_its_type(
+    api: FaultServer, connection: KubeClient
+) -> None:
+    for number in range(4):
+        await api.put(JOBS, f"job-{number}")
+
+    async def serve(_request: web.Request) -> None:
+        return None
+
+    api.faults.extend([serve, refuse(410, "Expired")])
+    with pytest.raises(Gone):
+        await connection.list(JOBS, type=dict)
+
+
+async def test_status_patch_bypasses_writes_that_wait_for_a_slot(api: FaultServer, connection: KubeClient) -> None:
+    connection.limiter.limit = 1.0
+    arrived = asyncio.Event()
+
+    async def hold(_request: web.Request) -> None:
+        arrived.set()
+        await hang(_request)
+
+    api.faults.append(hold)
+    creates = [asyncio.create_task(connection.create(JOBS, {"metadata": {"name": name}})) for name in "ab"]
+    await arrived.wait()
+    await connection.patch("/apis/x/y", {"metadata": {"name": "r"}}, subresource="status")
+    assert [path for _verb, path, _query in api.requests] == [JOBS, "/apis/x/y/status"]
+    for create in creates:
+        create.cancel()
+    await asyncio.gather(*creates, return_exceptions=True)
+
+
+async def test_patch_with_resource_version_sends_it_and_keeps_the_body(
+    api: FaultServer, connection: KubeClient
+) -> None:
+    bodies = []
+
+    async def record(request: web.Request) -> web.Response:
+        bodies.append(await request.json())
+        return web.json_response({})
+
+    api.faults.append(record)
+    body = {"metadata": {"labels": {"a": "b"}}, "status": {}}
+    await connection.patch("/x", body, resource_version="7", subresource="status")
+    assert bodies == [{"metadata": {"labels": {"a": "b"}, "resourceVersion": "7"}, "status": {}}]
+    assert body["metadata"] == {"labels": {"a": "b"}}
+
+
+async def test_idle_watch_raises_unavailable(api: FaultServer, connection: KubeClient) -> None:
+    api.watch_faults.append(hang)
+    with pytest.raises(Unavailable):
+        await anext(connection.watch(JOBS, resource_version="1", seconds=300))
+
+
+async def test_watch_event_of_a_megabyte_arrives_complete(api: FaultServer, connection: KubeClient) -> None:
+    await api.put(JOBS, "a", payload="x" * 1_000_000)
+    async for line in connection.watch(JOBS, resource_version="1", seconds=300):
+        assert len(msgspec.json.decode(line)["object"]["payload"]) == 1_000_000
+        break
+
+
+async def test_throttled_write_is_not_retried_after_the_fence_closes(api: FaultServer, connection: KubeClient) -> None:
+    answers = iter([True, False])
+    fenced = connection.with_fence(lambda: next(answers))
+    api.faults.append(refuse(429, Retry_After="0"))
+    with pytest.raises(LeaseLost):
+        await fenced.create("/apis/x", {"metadata": {"name": "y"}})
+    assert len(api.requests) == 1
+
+
+async def test_read_is_sent_while_the_fence_is_closed(api: FaultServer, connection: KubeClient) -> None:
+    await api.put("/apis/x", "a")
+    assert (await connection.with_fence(lambda: False).list("/apis/x", type=dict))[0]
