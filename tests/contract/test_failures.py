@@ -28,7 +28,7 @@ ASKED: dict[RetryOutcome, set[str]] = {"Failed": {"failed"}, "Partial": {"partia
     ),
     outcome=st.sampled_from(list(ASKED)),
 )
-def test_the_operator_finds_in_a_report_the_devices_that_the_scorer_put_there(
+def test_operator_reads_the_failed_devices_of_the_scorers_report(
     fates: dict[str, DeviceOutcome], outcome: RetryOutcome
 ) -> None:
     lines = [build_row(device, fate, DeviceStatistics(), WINDOW, AnomalyRule()) for device, fate in fates.items()]

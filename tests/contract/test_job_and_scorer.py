@@ -30,7 +30,7 @@ from scoring_operator.contract.outcome_message import OUTCOMES, REASONS, parse_o
 from scoring_operator.planner.device_list import DiscoveredDevices, InitialState, create_initial_state
 from scoring_operator.planner.evaluation import evaluate
 from scoring_operator.planner.job_results import result_from_pods
-from tests.scorer.test_outcome import MIXES
+from tests.testkit.scorer_outcomes import OUTCOMES as MIXES
 from tests.testkit.builders import NOW, a_batch, a_message, a_pod, a_run
 
 IDS = [
@@ -57,18 +57,18 @@ IDS = [
 
 @pytest.mark.fault("T8")
 @pytest.mark.parametrize("device", IDS)
-def test_both_write_an_id_as_the_same_segment(device: str) -> None:
+def test_operator_and_scorer_encode_an_id_the_same_way(device: str) -> None:
     assert encode_id(device) == scorer_segment(device)
 
 
 @pytest.mark.parametrize("device", [device for device in IDS if device not in {"ä", "~"}])
-def test_an_id_comes_back_from_its_segment(device: str) -> None:
+def test_decoded_segment_is_the_original_id(device: str) -> None:
     assert decode_id(scorer_segment(device)) == device
 
 
 @pytest.mark.fault("T9")
 @pytest.mark.parametrize("policy", ["CreateOnly", "IfChanged", "Overwrite"])
-def test_the_scorer_parses_the_jobs_arguments(policy: str) -> None:
+def test_scorer_accepts_the_arguments_of_a_job(policy: str) -> None:
     devices = ["press-1", "-starts-with-a-dash", "--help", "$(HOME)"]
     run = a_run(tags=["1", "-4", "temperature °C"], writePolicy=policy, deviceDeadlineSeconds=77)
     command, *rest = score_arguments(run, "hourly-abc", devices)
@@ -82,7 +82,7 @@ def test_the_scorer_parses_the_jobs_arguments(policy: str) -> None:
     assert asked.record_name == outcome_name(run.uid, "hourly-abc")
 
 
-def test_the_scorer_parses_the_reports_arguments() -> None:
+def test_scorer_accepts_the_arguments_of_a_report_job() -> None:
     run = a_run(devices={"ids": ["press-1"]})
     command, *rest = report_arguments(run, 2)
     asked = build_parser(command).parse_args(rest)
@@ -98,7 +98,7 @@ def expanded(argument: str) -> str:
 
 @pytest.mark.fault("T9")
 @pytest.mark.parametrize("device", ["$(AZURE_STORAGE_SAS_TOKEN)", "$$(A)", "a$b", "$", "$$", "press-1"])
-def test_the_kubelet_passes_an_id_on_as_it_is(device: str) -> None:
+def test_kubelet_expansion_leaves_an_id_unchanged(device: str) -> None:
     assert expanded(escape_argument(device)) == device
 
 
@@ -117,7 +117,7 @@ def _kinds() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(
     "write", [termination_message, lambda told, count: outcome_record(told, [str(index) for index in range(count)])]
 )
-def test_the_operator_reads_what_the_scorer_says(count: int, write: object) -> None:
+def test_operator_reads_the_scorers_message(count: int, write: object) -> None:
     told = outcomes(count)
     raw = write(told, count)  # type: ignore[operator]  # one of the two writers above
     said = parse_outcome_message(raw, count)
@@ -136,7 +136,7 @@ def test_the_operator_reads_what_the_scorer_says(count: int, write: object) -> N
 
 @settings(max_examples=100)
 @given(MIXES)
-def test_the_operator_reads_any_mix_of_up_to_500_devices(told: dict[int, Outcome]) -> None:
+def test_operator_reads_the_message_of_any_500_devices(told: dict[int, Outcome]) -> None:
     raw = termination_message(told, len(told))
     assert len(raw) <= MAX_MESSAGE_BYTES
     said = parse_outcome_message(raw, len(told))
@@ -148,7 +148,7 @@ def test_the_operator_reads_any_mix_of_up_to_500_devices(told: dict[int, Outcome
 
 
 @pytest.mark.parametrize("reason", ["StorageUnavailable", "IdentityUnavailable"])
-def test_a_message_of_the_previous_scorer_loses_and_repeats_no_device(reason: str) -> None:
+def test_message_of_the_previous_scorer_loses_and_repeats_no_device(reason: str) -> None:
     """An upgraded operator meets Jobs whose scorer called the key of transient errors `passing`."""
     message = a_message(4, outcomes={"scored": "0-1"}, passing={reason: "2-3"})
     result = result_from_pods([a_pod(code=75, message=message)], 4)
@@ -158,11 +158,11 @@ def test_a_message_of_the_previous_scorer_loses_and_repeats_no_device(reason: st
     assert evaluation.transient
 
 
-def test_both_know_the_same_outcomes() -> None:
+def test_operator_and_scorer_have_the_same_outcomes() -> None:
     assert set(OUTCOMES) == set(KINDS)
 
 
-def test_what_the_scorer_wrote_completely_counts_as_scored_already() -> None:
+def test_complete_predictions_of_the_scorer_count_as_already_scored() -> None:
     run = a_run()
     window = ScorerWindow(run.spec.window.start, run.spec.window.end)
 
@@ -198,7 +198,7 @@ def test_what_the_scorer_wrote_completely_counts_as_scored_already() -> None:
     assert already(writePolicy="IfChanged") == []
 
 
-def test_the_scorer_understands_the_jobs_environment() -> None:
+def test_scorer_accepts_the_environment_of_a_job() -> None:
     fleet = parse_fleet(
         {
             "name": "f",

@@ -114,7 +114,7 @@ def evictions(runs: Runs) -> int:
 
 
 @pytest.mark.fault("F17", "F18")
-async def test_a_pool_grows_from_none_and_shrinks_to_none_and_evictions_cost_no_device(
+async def test_node_pool_scales_from_and_to_zero_and_evictions_cost_no_device(
     runs: Runs, running_controller: RunController, nodes: Nodes, record_measurement: RecordMeasurement
 ) -> None:
     scorer = {
@@ -165,7 +165,7 @@ def evict(release: Release, wanted: int) -> int:
 
 
 @pytest.mark.fault("F17")
-def test_real_scorers_that_are_evicted_at_work_write_the_same_predictions(
+def test_evicted_scorers_write_the_same_predictions(
     release: Release, fleet_of: Callable[[int], Path], record_measurement: RecordMeasurement
 ) -> None:
     devices = 9

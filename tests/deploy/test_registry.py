@@ -63,7 +63,7 @@ def helm(*arguments: str, given: str = "") -> str:
     return done.stdout + done.stderr
 
 
-def test_chart_and_images_are_pushed_installed_and_pulled_from_a_registry(
+def test_chart_and_images_are_pushed_to_and_installed_from_a_registry(
     bare: Cluster,
     registry: Registry,
     azurite: Azurite,

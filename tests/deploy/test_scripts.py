@@ -37,14 +37,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
         yield Made(azure, shell, done, azure.changes())
 
 
-def test_up_makes_everything_and_says_what_and_how_to_go_on(made: Made) -> None:
+def test_up_creates_everything_and_prints_the_next_steps(made: Made) -> None:
     assert made.done.returncode == 0, made.done.stdout + made.done.stderr
     assert "Made in rg-press" in made.done.stdout
     assert "deploy/azure/install.sh" in made.done.stdout
     assert made.azure.put("/resourcegroups/rg-press") == {"location": "northeurope"}
 
 
-def test_the_account_takes_no_shared_key_and_has_three_containers(made: Made) -> None:
+def test_storage_account_rejects_shared_keys_and_has_three_containers(made: Made) -> None:
     account = made.azure.put(made.account())
     assert account["location"] == "northeurope"
     settings = account["properties"]
@@ -58,7 +58,7 @@ def test_the_account_takes_no_shared_key_and_has_three_containers(made: Made) ->
     ]
 
 
-def test_the_cluster_issues_tokens_for_workload_identities_and_enforces_network_policies(made: Made) -> None:
+def test_cluster_issues_identity_tokens_and_enforces_network_policies(made: Made) -> None:
     cluster = made.azure.put("/managedclusters/aks-press")["properties"]
     assert cluster["oidcIssuerProfile"] == {"enabled": True}
     assert cluster["securityProfile"]["workloadIdentity"] == {"enabled": True}
@@ -68,7 +68,7 @@ def test_the_cluster_issues_tokens_for_workload_identities_and_enforces_network_
     assert (system["mode"], system["count"]) == ("System", 1)
 
 
-def test_the_scoring_pool_grows_from_none_and_takes_scoring_pods_only(made: Made) -> None:
+def test_scoring_pool_scales_from_zero_and_accepts_only_scoring_pods(made: Made) -> None:
     pool = made.azure.put("/agentpools/scoring")["properties"]
     assert (pool["mode"], pool["enableAutoScaling"]) == ("User", True)
     assert (pool["count"], pool["minCount"], pool["maxCount"]) == (0, 0, 10)
@@ -88,7 +88,7 @@ def test_each_identity_is_trusted_under_one_service_account(made: Made) -> None:
         }
 
 
-def test_each_identity_may_do_what_it_needs_and_no_more(made: Made) -> None:
+def test_each_identity_has_exactly_the_rights_it_needs(made: Made) -> None:
     identities = f"{GROUP}/providers/microsoft.managedidentity/userassignedidentities/id-press-"
     names = {an_id(f"{identities}{who}", "principal"): who for who in ("operator", "scorer")}
     names |= {an_id(CLUSTER, "kubelet"): "kubelet", USER: "you"}
@@ -114,7 +114,7 @@ def test_each_identity_may_do_what_it_needs_and_no_more(made: Made) -> None:
     }
 
 
-def test_running_up_again_leaves_everything_as_it_is(made: Made) -> None:
+def test_repeated_up_changes_nothing(made: Made) -> None:
     before, count = dict(made.azure.resources), len(made.azure.requests)
     again = made.shell.script("up", *OPTIONS)
     assert again.returncode == 0, again.stderr
@@ -127,7 +127,7 @@ def test_running_up_again_leaves_everything_as_it_is(made: Made) -> None:
     }
 
 
-def test_up_does_not_take_an_azure_that_cannot_answer_for_one_that_has_nothing(made: Made) -> None:
+def test_up_fails_if_azure_does_not_respond(made: Made) -> None:
     count = len(made.azure.requests)
     made.azure.broken = "/managedclusters/aks-press"
     try:
@@ -140,7 +140,7 @@ def test_up_does_not_take_an_azure_that_cannot_answer_for_one_that_has_nothing(m
 
 
 @pytest.mark.parametrize("script", ["up", "install", "down"])
-def test_a_dry_run_shows_the_commands_and_asks_azure_nothing(made: Made, script: str) -> None:
+def test_dry_run_prints_the_commands_without_requests_to_azure(made: Made, script: str) -> None:
     count = len(made.azure.requests)
     done = made.shell.script(script, *OPTIONS, "--spot", "--max-nodes", "3", "--dry-run")
     assert done.returncode == 0, done.stderr
@@ -160,14 +160,14 @@ def test_a_dry_run_shows_the_commands_and_asks_azure_nothing(made: Made, script:
         (["--name"], "--name needs a value"),
     ],
 )
-def test_a_wrong_option_is_named_before_anything_is_done(made: Made, options: list[str], message: str) -> None:
+def test_wrong_option_is_named_before_any_request(made: Made, options: list[str], message: str) -> None:
     count = len(made.azure.requests)
     done = made.shell.script("up", *options)
     assert (done.returncode, len(made.azure.requests)) == (64, count)
     assert message in done.stderr
 
 
-def test_down_shows_what_will_go_and_removes_nothing_without_the_groups_name(made: Made) -> None:
+def test_down_without_the_groups_name_lists_but_deletes_nothing(made: Made) -> None:
     done = made.shell.script("down", *OPTIONS, given="yes\n")
     assert done.returncode == 64
     assert "Microsoft.ContainerService/managedClusters" in done.stdout
@@ -175,7 +175,7 @@ def test_down_shows_what_will_go_and_removes_nothing_without_the_groups_name(mad
     assert CLUSTER in made.azure.resources
 
 
-def test_down_removes_the_group_and_a_second_one_finds_nothing(made: Made) -> None:
+def test_down_deletes_the_group_and_a_second_down_finds_nothing(made: Made) -> None:
     assert made.shell.script("down", *OPTIONS, given="rg-press\n").returncode == 0
     assert made.azure.resources == {}
     count = len(made.azure.requests)

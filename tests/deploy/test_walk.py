@@ -101,7 +101,7 @@ def put_docker(folder: Path) -> None:
     program.chmod(0o755)
 
 
-def test_a_reader_supplies_three_values_each_named_before_its_first_use() -> None:
+def test_guide_names_its_three_inputs_before_their_first_use() -> None:
     text, given = GUIDE.read_text(), set()
     for block in blocks():
         given |= set(re.findall(r"^(?:export )?([A-Z_]+)=", block, re.MULTILINE))
@@ -111,7 +111,7 @@ def test_a_reader_supplies_three_values_each_named_before_its_first_use() -> Non
     assert all(text.index(f"| `{name}` |") < text.index(f"{name}=") for name in SUPPLIED)
 
 
-def test_the_guide_leads_from_nothing_to_predictions(place: Place, checkout: Path) -> None:
+def test_guide_leads_from_an_empty_account_to_predictions(place: Place, checkout: Path) -> None:
     done = walk(place.shell, checkout)
     assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-4000:]}"
     rows = done.stdout.rstrip().splitlines()[-3:]

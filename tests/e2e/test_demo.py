@@ -46,7 +46,7 @@ def run_documented_commands(where: Workspace) -> subprocess.CompletedProcess[str
     return documents.run("demo", folder, {**os.environ, "PATH": path, "NAME": name})
 
 
-def test_it_is_interrupted_passes_when_run_again_and_goes_without_a_trace(where: Workspace) -> None:
+def test_demo_survives_an_interruption_passes_and_is_removed_completely(where: Workspace) -> None:
     interrupted = start(where, "run")
     assert interrupted.stdout is not None
     said = []

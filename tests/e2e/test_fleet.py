@@ -13,7 +13,7 @@ from tests.testkit.waiting import until
 GARBAGE, BROKEN_CSV, BAD_TAG, ONLY_DATA = "press-3", "press-4", "press-5", "newcomer"
 
 
-def test_a_fleet_is_scored_and_only_its_predictions_outlive_the_run(
+def test_fleet_is_scored_and_only_its_predictions_outlive_the_run(
     release: Release, fleet_of: Callable[[int], Path]
 ) -> None:
     store = fleet_of(12)
@@ -56,7 +56,7 @@ def test_a_fleet_is_scored_and_only_its_predictions_outlive_the_run(
     assert release.predictions() == expected
 
 
-def test_what_is_broken_is_named_and_scored_by_a_retry_once_mended(
+def test_broken_devices_are_named_and_scored_by_a_retry_after_the_fix(
     release: Release, fleet_of: Callable[[int], Path]
 ) -> None:
     store = fleet_of(6)

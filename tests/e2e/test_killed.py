@@ -20,7 +20,9 @@ def lasting(status: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in status.items() if key not in TOLD_BY_TIME}
 
 
-def test_three_kills_change_nothing(release: Release, fleet_of: Callable[[int], Path]) -> None:
+def test_operator_killed_three_times_leaves_the_results_unchanged(
+    release: Release, fleet_of: Callable[[int], Path]
+) -> None:
     release.upload(fleet_of(DEVICES))
     calm_container = f"{release.storage.predictions}-calm"
     release.storage.azurite.create_container(calm_container)

@@ -24,7 +24,7 @@ def helm_test(release: Release) -> str:
     return told
 
 
-def test_helm_test_says_that_it_is_a_self_check_where_the_account_may_write_no_models(release: Release) -> None:
+def test_helm_test_without_write_access_reports_a_self_check(release: Release) -> None:
     credential = release.storage.client.credential
     sas = generate_account_sas(
         credential.account_name,

@@ -25,7 +25,7 @@ MORE: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.fault("T2", "T4")
-def test_the_namespaces_of_these_tests_admit_no_pod_with_more_rights(release: Release) -> None:
+def test_namespaces_of_these_tests_reject_privileged_pods(release: Release) -> None:
     release.make_namespace()
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "scorer"}}
     create = ("create", "--dry-run=server", "-f", "-")
@@ -36,7 +36,7 @@ def test_the_namespaces_of_these_tests_admit_no_pod_with_more_rights(release: Re
 
 
 @pytest.mark.fault("T4")
-def test_no_end_to_end_test_makes_a_namespace_of_another_kind() -> None:
+def test_end_to_end_tests_create_no_other_namespaces() -> None:
     here = Path(__file__)
     others = [file for file in here.parent.glob("*.py") if file != here]
     makers = {

@@ -45,7 +45,7 @@ def each_fired_twice(release: Release) -> bool:
     return min(made_by["fleetscore-minutely"], made_by["twin"]) >= 2
 
 
-def test_two_firings_of_two_cron_jobs_make_one_run_a_minute_with_the_annotations_window(release: Release) -> None:
+def test_two_cron_jobs_create_one_run_per_minute_with_the_annotated_window(release: Release) -> None:
     release.install(schedules=[EVERY_MINUTE], operator=NO_OPERATOR)
     twin = release.get("cronjob", "fleetscore-minutely")
     release.apply({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "twin"}, "spec": twin["spec"]})
@@ -68,7 +68,7 @@ def test_two_firings_of_two_cron_jobs_make_one_run_a_minute_with_the_annotations
     assert sum(" exists already: " in text for text in said) == len(jobs) - len(windows)
 
 
-def test_a_firing_by_hand_makes_the_run_of_its_creation(release: Release) -> None:
+def test_manual_firing_creates_the_run_of_its_creation_time(release: Release) -> None:
     release.install(schedules=[EVERY_MINUTE | {"suspend": True}], operator=NO_OPERATOR)
     release.kubectl("create", "job", "by-hand", "--from=cronjob/fleetscore-minutely")
     release.kubectl("wait", "--for=condition=Complete", "job/by-hand", "--timeout=60s")

@@ -66,7 +66,7 @@ def pods_of(release: Release, component: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.fault("T4", "T6", "F30")
-def test_pods_reach_storage_by_their_projected_token_and_hold_nothing_else(
+def test_pods_reach_storage_by_their_projected_token_alone(
     secure: Release, entra: Entra, fleet_of: Callable[[int], Path], record_measurement: RecordMeasurement
 ) -> None:
     store = fleet_of(4)
@@ -115,7 +115,7 @@ def test_pods_reach_storage_by_their_projected_token_and_hold_nothing_else(
 
 
 @pytest.mark.fault("T4")
-def test_a_token_for_azure_opens_nothing_in_the_cluster(release: Release) -> None:
+def test_azure_token_grants_no_access_to_the_cluster(release: Release) -> None:
     release.make_namespace()
     release.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "scorer"}})
     command = ["create", "token", "scorer"]

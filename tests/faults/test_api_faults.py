@@ -142,7 +142,7 @@ def param(trial: Trial) -> Any:
 
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("trial", [param(trial) for trial in TRIALS])
-def test_a_run_ends_as_without_the_fault_when(
+def test_run_with_an_api_fault_ends_like_the_baseline(
     proxied_operator: ProxiedOperator, trial: Trial, long: Long, record_measurement: RecordMeasurement
 ) -> None:
     place, name = proxied_operator.place, f"run-{TRIALS.index(trial)}"

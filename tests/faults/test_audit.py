@@ -7,7 +7,7 @@ def of(verb: str, name: str, code: int, time: str, subresource: str = "") -> Req
     return Request("somebody", verb, "jobs", subresource, name, code, time)
 
 
-def test_of_creations_without_an_answer_those_count_that_somebody_came_upon() -> None:
+def test_creation_with_an_unknown_response_counts_if_the_job_was_seen() -> None:
     requests = [
         of("create", "r-done", 504, "1"),
         of("update", "r-done", 200, "2", "status"),

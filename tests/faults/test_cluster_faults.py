@@ -61,7 +61,7 @@ def under_way(place: Place, name: str) -> None:
 @pytest.mark.fault("F2")
 @pytest.mark.long_only
 @pytest.mark.timeout(1800)
-def test_a_thousand_devices_whose_operator_is_killed_every_five_seconds_are_each_scored_once(
+def test_operator_killed_every_five_seconds_scores_1000_devices_once(
     new_place: NewPlace, record_measurement: RecordMeasurement
 ) -> None:
     place = new_place(1000)
@@ -91,7 +91,7 @@ def test_a_thousand_devices_whose_operator_is_killed_every_five_seconds_are_each
 
 
 @pytest.mark.fault("F4")
-def test_an_operator_that_starts_from_stale_lists_repeats_and_deletes_nothing(
+def test_operator_started_from_stale_lists_repeats_and_deletes_nothing(
     new_place: NewPlace, baseline_run: Truth, record_measurement: RecordMeasurement, short_timeouts: list[str]
 ) -> None:
     place = new_place(DEVICES)
@@ -125,7 +125,7 @@ def test_an_operator_that_starts_from_stale_lists_repeats_and_deletes_nothing(
 
 @pytest.mark.fault("F11")
 @pytest.mark.timeout(900)
-def test_a_right_that_is_taken_away_is_told_and_waited_for(
+def test_revoked_right_stalls_the_run_until_it_is_granted_again(
     place: Place, baseline_run: Truth, record_measurement: RecordMeasurement, long: Long, short_timeouts: list[str]
 ) -> None:
     def rights(verbs: str) -> None:
@@ -157,7 +157,7 @@ def told(place: Place, name: str, kind: str) -> dict[str, str] | None:
 
 
 @pytest.mark.fault("F12")
-def test_a_run_that_somebody_else_writes_to_all_the_time_loses_no_counter(
+def test_run_with_constant_foreign_writes_loses_no_counter(
     new_place: NewPlace, baseline_run: Truth, record_measurement: RecordMeasurement, short_timeouts: list[str]
 ) -> None:
     place = new_place(DEVICES)
@@ -192,7 +192,7 @@ def test_a_run_that_somebody_else_writes_to_all_the_time_loses_no_counter(
 
 @pytest.mark.fault("F13")
 @pytest.mark.parametrize("role", [pytest.param("kube-apiserver", marks=pytest.mark.long_only), "etcd"])
-def test_a_run_goes_on_after_a_restart_of(
+def test_run_continues_after_a_restart_of_a_control_plane_process(
     place: Place, baseline_run: Truth, record_measurement: RecordMeasurement, short_timeouts: list[str], role: str
 ) -> None:
     name = f"restart-{role}"
@@ -211,7 +211,7 @@ def test_a_run_goes_on_after_a_restart_of(
 
 @pytest.mark.fault("F18")
 @pytest.mark.timeout(600)
-def test_pods_that_find_no_node_are_waited_for_and_their_wait_counts_against_no_deadline(
+def test_unschedulable_pods_wait_without_using_the_active_deadline(
     place: Place, baseline_run: Truth, record_measurement: RecordMeasurement, long: Long, short_timeouts: list[str]
 ) -> None:
     waiting = 120 if long else 4
@@ -231,7 +231,7 @@ def test_pods_that_find_no_node_are_waited_for_and_their_wait_counts_against_no_
 
 
 @pytest.mark.fault("F19")
-def test_pods_that_a_webhook_refuses_are_told_and_waited_for(
+def test_pods_rejected_by_a_webhook_stall_the_run_until_allowed(
     place: Place, baseline_run: Truth, record_measurement: RecordMeasurement, short_timeouts: list[str]
 ) -> None:
     path = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
@@ -270,7 +270,7 @@ def test_pods_that_a_webhook_refuses_are_told_and_waited_for(
 
 @pytest.mark.fault("F20")
 @pytest.mark.parametrize("seconds", [3600, pytest.param(-3600, marks=pytest.mark.long_only)], ids=["ahead", "behind"])
-def test_an_operator_whose_clock_is_an_hour_off_times_nothing_out(
+def test_operator_clock_off_by_an_hour_causes_no_timeout(
     place: Place, baseline_run: Truth, record_measurement: RecordMeasurement, short_timeouts: list[str], seconds: int
 ) -> None:
     name = f"clock{seconds}"
@@ -283,7 +283,7 @@ def test_an_operator_whose_clock_is_an_hour_off_times_nothing_out(
 @pytest.mark.fault("F20")
 @pytest.mark.long_only
 @pytest.mark.parametrize("offset", ["1h", "-1h"], ids=["ahead", "behind"])
-def test_nodes_whose_clock_is_an_hour_off_time_nothing_out(
+def test_node_clocks_off_by_an_hour_cause_no_timeout(
     place: Place, baseline_run: Truth, record_measurement: RecordMeasurement, short_timeouts: list[str], offset: str
 ) -> None:
     name = f"nodes{offset}"

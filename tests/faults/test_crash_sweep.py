@@ -109,7 +109,7 @@ def writes_of(place: Place) -> int:
 @pytest.mark.fault("F1")
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-def test_an_operator_killed_after_any_write_leaves_a_run_that_ends_like_an_undisturbed_one(
+def test_run_whose_operator_is_killed_after_any_write_ends_like_baseline(
     new_place: NewPlace, long: Long, record_measurement: RecordMeasurement, shape: Shape
 ) -> None:
     places = [new_place(20, poison=shape.poison) for _ in range(WORKERS if long else 2)]

@@ -90,7 +90,7 @@ def children(place: Place, run: str) -> int:
 
 
 @pytest.mark.fault("F3")
-def test_an_operator_that_was_away_while_all_jobs_ended_is_right_in_seconds(
+def test_operator_started_after_all_jobs_ended_finishes_within_seconds(
     place: Place, baseline_run: Truth, record_measurement: RecordMeasurement
 ) -> None:
     with pods_that_last(place, "away", 4), place.operator():
@@ -132,7 +132,7 @@ def reaped(place: Place, run: str, records: Path) -> Iterator[Counter[str]]:
 
 
 @pytest.mark.fault("F14")
-def test_jobs_that_vanish_as_soon_as_they_end_are_not_run_again(
+def test_jobs_deleted_as_soon_as_they_end_are_not_run_again(
     place: Place, baseline_run: Truth, record_measurement: RecordMeasurement, tmp_path: Path
 ) -> None:
     options = ("--records", str(tmp_path))
@@ -152,7 +152,7 @@ def test_jobs_that_vanish_as_soon_as_they_end_are_not_run_again(
 
 
 @pytest.mark.fault("F15")
-def test_jobs_and_pods_that_somebody_deletes_are_made_once_more(
+def test_jobs_and_pods_deleted_by_another_client_are_created_once_more(
     place: Place, baseline_run: Truth, record_measurement: RecordMeasurement
 ) -> None:
     with place.operator():
@@ -176,7 +176,7 @@ def test_jobs_and_pods_that_somebody_deletes_are_made_once_more(
 
 @pytest.mark.fault("F15", "F16")
 @pytest.mark.parametrize("away", [False, True], ids=["with-an-operator", "without-one"])
-def test_a_deleted_run_leaves_no_jobs_and_no_configmaps(
+def test_deleted_run_leaves_no_jobs_and_no_config_maps(
     place: Place, record_measurement: RecordMeasurement, *, away: bool
 ) -> None:
     name = f"gone-{away}".lower()
@@ -202,7 +202,7 @@ def test_a_deleted_run_leaves_no_jobs_and_no_configmaps(
 
 
 @pytest.mark.fault("F17")
-def test_pods_that_are_evicted_cost_no_retry_and_no_device(
+def test_evicted_pods_cost_no_retry_and_no_device(
     place: Place, baseline_run: Truth, record_measurement: RecordMeasurement
 ) -> None:
     with pods_that_last(place, "evicted", 6), place.operator():
@@ -222,7 +222,7 @@ def test_pods_that_are_evicted_cost_no_retry_and_no_device(
 
 @pytest.mark.fault("F23", "T11", "T12")
 @pytest.mark.timeout(1800)
-def test_a_huge_run_keeps_to_its_parallelism_and_its_status_and_memory_stay_small(
+def test_huge_run_respects_parallelism_with_small_status_and_memory(
     new_place: NewPlace, record_measurement: RecordMeasurement, long: Long
 ) -> None:
     devices, parallelism = (50_000, 100) if long else (2_000, 10)
@@ -284,7 +284,7 @@ ODD = (
 
 
 @pytest.mark.fault("F24")
-def test_a_run_that_is_edited_badly_and_well_again_ends_like_one_that_was_not(
+def test_run_edited_to_invalid_and_back_ends_like_the_baseline(
     place: Place, baseline_run: Truth, record_measurement: RecordMeasurement
 ) -> None:
     """Bad edits are refused (but for null, which stands for the default), odd ones are taken back."""
@@ -335,7 +335,7 @@ def refuses(place: Place, name: str, spec: dict[str, Any]) -> bool:
 
 
 @pytest.mark.fault("F25")
-def test_an_operator_that_is_upgraded_and_downgraded_in_the_middle_of_a_run_changes_nothing_of_it(
+def test_upgrade_and_downgrade_during_a_run_do_not_change_its_result(
     place: Place, baseline_run: Truth, record_measurement: RecordMeasurement
 ) -> None:
     images = ["fleetscore/scorer:1", "fleetscore/scorer:2", "fleetscore/scorer:1"]
@@ -355,7 +355,7 @@ def test_an_operator_that_is_upgraded_and_downgraded_in_the_middle_of_a_run_chan
 
 @pytest.mark.fault("F35")
 @pytest.mark.timeout(3000)
-def test_an_operator_that_does_a_days_runs_holds_no_more_than_after_the_first_ones(
+def test_memory_after_a_days_runs_equals_memory_after_the_first_runs(
     new_place: NewPlace, record_measurement: RecordMeasurement, long: Long
 ) -> None:
     devices, runs = (1000, 24) if long else (40, 6)

@@ -42,7 +42,7 @@ def refused(requests: list[Request]) -> list[Request]:
 
 @pytest.mark.needs_services
 @pytest.mark.parametrize("account", ["operator", "scheduler"])
-def test_each_right_that_is_granted_has_a_reason_and_each_reason_a_right(account: str) -> None:
+def test_granted_rights_are_exactly_the_rights_with_a_purpose(account: str) -> None:
     assert granted(render(VALUES), account) == NEEDED[account].keys()
 
 
@@ -101,7 +101,7 @@ def everywhere(fault_cluster: Cluster, new_place: NewPlace) -> Iterator[Place]:
 
 
 @pytest.mark.value("watch.allNamespaces")
-def test_an_operator_for_all_namespaces_works_in_another_than_its_own_and_is_refused_nothing(
+def test_operator_for_all_namespaces_is_rejected_nothing_in_another_namespace(
     everywhere: Place, new_place: NewPlace, short_timeouts: list[str]
 ) -> None:
     elsewhere = new_place(2)
@@ -128,7 +128,7 @@ def scheduler(
 
 
 @pytest.mark.fault("T3")
-def test_a_schedule_is_refused_nothing_and_uses_every_right_it_has(scheduler: Scheduler, audit: Audit) -> None:
+def test_schedule_is_rejected_nothing_and_uses_every_right(scheduler: Scheduler, audit: Audit) -> None:
     assert scheduler.fire("hourly-1", "2018-08-29T00:05:00Z") == 0
     days = ["--from", "2018-08-28T22:00:00Z", "--to", "2018-08-28T23:00:00Z", "--dry-run"]
     words = ["--schedules-file", str(scheduler.file), "--schedule", "hourly", "--namespace", scheduler.namespace]

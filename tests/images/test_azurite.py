@@ -12,7 +12,7 @@ from tests.testkit.azurite import Storage
 pytestmark = pytest.mark.needs_services
 
 
-def test_it_starts_with_the_three_containers_and_is_found_again(tmp_path: Path) -> None:
+def test_azurite_starts_with_three_containers_and_is_found_again(tmp_path: Path) -> None:
     with Azurite.start(tmp_path / "store") as azurite:
         with BlobServiceClient.from_connection_string(azurite.connection_string) as client:
             assert [each.name for each in client.list_containers()] == ["data", "models", "predictions"]
@@ -20,7 +20,7 @@ def test_it_starts_with_the_three_containers_and_is_found_again(tmp_path: Path) 
     assert Azurite.open(tmp_path / "store") is None
 
 
-def test_its_key_is_no_well_known_one_and_shows_in_no_text(tmp_path: Path) -> None:
+def test_azurite_key_is_random_and_hidden(tmp_path: Path) -> None:
     with Azurite.start(tmp_path / "store") as azurite:
         wrong = azurite.connection_string.replace(azurite.key, "A" * 86 + "==")
         with (
@@ -33,18 +33,18 @@ def test_its_key_is_no_well_known_one_and_shows_in_no_text(tmp_path: Path) -> No
         assert (tmp_path / "store" / "key").stat().st_mode & 0o077 == 0
 
 
-def test_it_refuses_a_folder_that_is_not_fresh(tmp_path: Path) -> None:
+def test_azurite_rejects_a_used_folder(tmp_path: Path) -> None:
     (tmp_path / "something").touch()
     with pytest.raises(ClusterError, match="not empty"):
         Azurite.start(tmp_path)
 
 
-def test_an_address_that_is_taken_ends_with_its_log(tmp_path: Path) -> None:
+def test_azurite_on_an_occupied_port_fails_with_its_log(tmp_path: Path) -> None:
     with Azurite.start(tmp_path / "one") as first, pytest.raises(ClusterError, match="azurite"):
         Azurite.start(tmp_path / "other", port=first.port)
 
 
-def test_with_oauth_it_speaks_tls(tmp_path: Path) -> None:
+def test_azurite_with_oauth_uses_tls(tmp_path: Path) -> None:
     certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     command = [
         "openssl",
@@ -74,7 +74,7 @@ def test_with_oauth_it_speaks_tls(tmp_path: Path) -> None:
         assert azurite.responds()
 
 
-def test_each_test_has_containers_of_its_own(storage: Storage) -> None:
+def test_each_test_has_its_own_containers(storage: Storage) -> None:
     storage.put("data", "20180828T2300Z/press-1.csv", b"TS,Device,Tag,Value\n")
     assert storage.names("data") == ["20180828T2300Z/press-1.csv"]
     assert storage.names("models") == []

@@ -65,7 +65,7 @@ def image(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     subprocess.run(["rm", "-rf", folder], check=True)
 
 
-def test_it_runs_its_command_line_as_nobody_in_particular_with_a_read_only_root(image: Image) -> None:
+def test_image_runs_as_any_user_with_a_read_only_root(image: Image) -> None:
     assert image.config["User"] == "65532:65532"
     assert image.config["Entrypoint"] == [PROGRAMS[image.name]]
     answer = image.run(PROGRAMS[image.name], "--help")
@@ -73,7 +73,7 @@ def test_it_runs_its_command_line_as_nobody_in_particular_with_a_read_only_root(
     assert "usage" in answer.stdout
 
 
-def test_no_module_is_compiled_at_start(image: Image) -> None:
+def test_start_compiles_no_module(image: Image) -> None:
     modules = {
         "operator": "kopf, aiohttp, azure.storage.blob, msgspec",
         "scorer": "numpy, azure.storage.blob, sklearn.svm",
@@ -87,7 +87,9 @@ def test_no_module_is_compiled_at_start(image: Image) -> None:
 
 @pytest.mark.fault("F33")
 @pytest.mark.parametrize("image", ["scorer"], indirect=True)
-def test_a_read_only_root_is_enough_to_score_and_no_module_of_it_is_compiled(image: Image, record_measurement: RecordMeasurement) -> None:
+def test_scoring_works_on_a_read_only_root_and_compiles_no_module(
+    image: Image, record_measurement: RecordMeasurement
+) -> None:
     window = "--window-start 2018-08-28T23:00:00Z --window-end 2018-08-29T00:00:00Z"
     script = (
         "device-scorer simulate --store /tmp/s --devices 2 --hours 26 --interval 60 --end 2018-08-29T00:00:00Z"
@@ -105,7 +107,7 @@ def test_a_read_only_root_is_enough_to_score_and_no_module_of_it_is_compiled(ima
 
 
 @pytest.mark.parametrize("image", ["scorer"], indirect=True)
-def test_without_its_base_the_scorer_has_at_most_90_mb_compressed(image: Image) -> None:
+def test_scorer_image_without_its_base_has_at_most_90_mb_compressed(image: Image) -> None:
     """What a node pulls that has Python's image: from the first layer of ours, the library's bytecode, on."""
     names = list(image.layers)
     first = next(place for place, members in enumerate(image.layers.values()) if "opt/scorer" in members)
@@ -122,7 +124,7 @@ def compressed(layer: Path) -> int:
     return size + len(squeezer.flush())
 
 
-def test_bytecode_of_what_is_installed_does_not_depend_on_times(image: Image) -> None:
+def test_installed_bytecode_does_not_depend_on_times(image: Image) -> None:
     compiled = [*image.root.glob("opt/**/*.pyc")]
     assert len(compiled) > 100
     # Flags at offset 4: bit 0 says that the source's hash stands in the file, bit 1 that it is to be checked.
@@ -130,7 +132,7 @@ def test_bytecode_of_what_is_installed_does_not_depend_on_times(image: Image) ->
 
 
 @pytest.mark.fault("T16")
-def test_it_has_exactly_its_own_pins_and_its_distribution(image: Image) -> None:
+def test_image_contains_exactly_its_pins_and_its_distribution(image: Image) -> None:
     script = (
         "import importlib.metadata as m; print(*sorted({f'{d.name}=={d.version}'.lower() for d in m.distributions()}))"
     )
@@ -144,7 +146,7 @@ def test_it_has_exactly_its_own_pins_and_its_distribution(image: Image) -> None:
     assert pinned - installed <= conditional
 
 
-def test_it_carries_neither_secrets_of_the_build_nor_headers_and_tests(image: Image) -> None:
+def test_image_contains_no_build_secrets_headers_or_tests(image: Image) -> None:
     names = [name for members in image.layers.values() for name in members]
     assert [name for name in names if "run/secrets" in name and not name.rstrip("/").endswith("run/secrets")] == []
     ours = [name for name in names if name.startswith("opt/")]
@@ -153,7 +155,7 @@ def test_it_carries_neither_secrets_of_the_build_nor_headers_and_tests(image: Im
     assert any(".libs/" in name for name in ours) == (image.name == "scorer")
 
 
-def test_a_change_of_source_costs_one_small_layer(image: Image) -> None:
+def test_source_change_changes_one_small_layer(image: Image) -> None:
     with_distribution = [
         names for names in image.layers.values() if "opt/distribution/bin/" + PROGRAMS[image.name] in names
     ]

@@ -29,26 +29,26 @@ def checkout(tmp_path: Path) -> Path:
         "scorer/src/device_scorer/__main__.py",
     ],
 )
-def test_an_image_is_built_anew_when_what_it_is_made_of_changes(checkout: Path, changed: str) -> None:
+def test_image_is_rebuilt_when_an_input_changes(checkout: Path, changed: str) -> None:
     before = images.fingerprint("scorer", checkout, "base")
     with (checkout / changed).open("a") as file:
         file.write("# changed\n")
     assert images.fingerprint("scorer", checkout, "base") != before
 
 
-def test_another_base_makes_another_image(checkout: Path) -> None:
+def test_changed_base_changes_the_image(checkout: Path) -> None:
     assert images.fingerprint("scorer", checkout, "one") != images.fingerprint("scorer", checkout, "other")
 
 
 @pytest.mark.parametrize("unrelated", ["requirements/operator.txt", "scorer/src/device_scorer/__pycache__/x.pyc"])
-def test_an_image_is_kept_when_something_else_changes(checkout: Path, unrelated: str) -> None:
+def test_image_is_kept_when_another_file_changes(checkout: Path, unrelated: str) -> None:
     before = images.fingerprint("scorer", checkout, "base")
     (checkout / unrelated).parent.mkdir(exist_ok=True)
     (checkout / unrelated).write_text("changed")
     assert images.fingerprint("scorer", checkout, "base") == before
 
 
-def test_the_build_gets_the_index_that_pip_is_set_to() -> None:
+def test_build_uses_the_package_index_of_pip() -> None:
     exports = images.index_exports("global.index-url='https://index.example/simple'\n", {}, bundle=False)
     assert exports.splitlines() == [
         "export PIP_INDEX_URL=https://index.example/simple",
@@ -56,7 +56,7 @@ def test_the_build_gets_the_index_that_pip_is_set_to() -> None:
     ]
 
 
-def test_the_build_gets_the_proxy_and_uvs_own_index_and_nothing_else_of_the_environment() -> None:
+def test_build_gets_only_proxy_and_index_of_the_environment() -> None:
     environment = {
         "https_proxy": "http://proxy.example:3128",
         "UV_DEFAULT_INDEX": "https://uv.example",
@@ -68,6 +68,6 @@ def test_the_build_gets_the_proxy_and_uvs_own_index_and_nothing_else_of_the_envi
     assert "HOME" not in exports
 
 
-def test_the_build_trusts_the_bundle_that_it_is_handed() -> None:
+def test_build_trusts_the_given_certificate_bundle() -> None:
     assert "export SSL_CERT_FILE=/run/secrets/ca\n" in images.index_exports("", {}, bundle=True)
     assert images.index_exports("", {}, bundle=False) == ""

@@ -64,7 +64,7 @@ def to_no_fleet(document: dict[str, Any]) -> None:
 
 @pytest.mark.fault("T1", "T7")
 @pytest.mark.parametrize("edit", [to_another_endpoint, to_no_fleet])
-async def test_a_run_whose_saved_fleet_was_edited_ends_and_nothing_goes_to_another_endpoint(
+async def test_run_with_an_edited_saved_fleet_ends_without_another_endpoint(
     runs: Runs, running_controller: RunController, edit: Callable[[dict[str, Any]], None]
 ) -> None:
     storage = Watched([f"press-{number}" for number in range(30)])
@@ -81,7 +81,7 @@ async def test_a_run_whose_saved_fleet_was_edited_ends_and_nothing_goes_to_anoth
 
 
 @pytest.mark.fault("T1")
-async def test_accounts_and_places_of_pods_are_the_administrators_whatever_a_config_map_says(
+async def test_edited_config_map_changes_no_account_and_no_placement_of_pods(
     runs: Runs, running_controller: RunController
 ) -> None:
     storage = Watched([f"press-{number}" for number in range(12)])
@@ -99,7 +99,7 @@ async def test_accounts_and_places_of_pods_are_the_administrators_whatever_a_con
 
 
 @pytest.mark.fault("T18")
-async def test_progress_that_does_not_hold_together_ends_the_run_and_keeps_the_operator_alive(
+async def test_inconsistent_progress_fails_the_run_and_not_the_operator(
     runs: Runs, running_controller: RunController
 ) -> None:
     storage = Watched([f"press-{number}" for number in range(30)])

@@ -108,7 +108,7 @@ def without_a_runs_own(job: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.fault("T1", "T2", "T7")
 @settings(max_examples=100)
 @given(body=RUNS, devices=st.lists(DEVICE, min_size=1, max_size=3, unique=True))
-def test_no_field_of_a_run_reaches_more_of_a_pod_than_its_arguments_amounts_and_times(
+def test_fields_of_a_run_change_only_arguments_amounts_and_times_of_pods(
     body: dict[str, Any], devices: list[str]
 ) -> None:
     plain = jobs(parse_run(a_body()), [f"press-{number}" for number in range(len(devices))])
@@ -120,7 +120,7 @@ def test_no_field_of_a_run_reaches_more_of_a_pod_than_its_arguments_amounts_and_
 @pytest.mark.fault("T1")
 @settings(max_examples=50)
 @given(body=RUNS)
-def test_no_field_of_a_run_changes_its_fleet(body: dict[str, Any]) -> None:
+def test_fields_of_a_run_do_not_change_its_fleet(body: dict[str, Any]) -> None:
     run = parse_run(body | {"spec": body["spec"] | {"devices": {"ids": ["press-1"]}, "maxDevices": 9}})
     begun, plain = (
         create_initial_state(one, FLEET, DiscoveredDevices(), NOW)

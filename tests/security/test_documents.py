@@ -12,14 +12,14 @@ from tests.testkit.paths import ROOT
 TABLES = {"T": "threats", "F": "faults", "D": "inputs"}
 
 
-def test_every_statement_that_a_party_cannot_do_something_cites_hazards_with_tests() -> None:
+def test_every_negative_statement_cites_hazards_with_tests() -> None:
     text = (ROOT / "docs" / "operations" / "security.md").read_text()
     statements = re.findall(r"^\| (?:[\w ]+: )?cannot .* \| (.*) \|$", text, re.MULTILINE)
     assert len(statements) >= 15
     assert all(re.fullmatch(r"(\[[TFD]\d+\]\(\S+\)(, )?)+", cited) for cited in statements)
 
 
-def test_every_hazard_that_the_document_cites_is_in_the_table_that_it_links_to() -> None:
+def test_every_cited_hazard_is_in_the_linked_table() -> None:
     text = (ROOT / "docs" / "operations" / "security.md").read_text()
     cited = re.findall(r"\[([TFD]\d+)\]\(\.\./development/traceability\.md#(\w+)\)", text)
     assert len(cited) > 40
@@ -30,7 +30,7 @@ def test_every_hazard_that_the_document_cites_is_in_the_table_that_it_links_to()
 @pytest.mark.fault("T17")
 @pytest.mark.usefixtures("helm")
 @each_ci_values
-def test_there_is_no_webhook_and_nothing_else_that_the_api_server_calls(values: Path) -> None:
+def test_chart_has_no_webhook_api_service_or_conversion(values: Path) -> None:
     manifests = render(values)
     called = {"ValidatingWebhookConfiguration", "MutatingWebhookConfiguration", "APIService"}
     assert not called & {manifest["kind"] for manifest in manifests}
@@ -39,7 +39,7 @@ def test_there_is_no_webhook_and_nothing_else_that_the_api_server_calls(values: 
 
 
 @pytest.mark.fault("T6")
-def test_both_programs_sign_in_by_what_their_pod_was_given_and_ask_no_metadata_address() -> None:
+def test_programs_use_only_the_pods_identity_and_no_metadata_address() -> None:
     packages = [ROOT / "operator" / "src", ROOT / "scorer" / "src"]
     source = "".join(file.read_text() for package in packages for file in package.rglob("*.py"))
     assert set(re.findall(r"\b\w+Credential\b", source)) == {"WorkloadIdentityCredential"}

@@ -95,9 +95,7 @@ READERS = pytest.mark.parametrize("read", [operator_reads, scorer_reads])
 @pytest.mark.usefixtures("identity")
 @pytest.mark.parametrize("auth", ["workloadIdentity", "sas"])
 @READERS
-def test_a_redirect_to_another_host_goes_without_the_credential(
-    read: Callable[[str, str], None], auth: str, tls: Tls
-) -> None:
+def test_redirect_to_another_host_carries_no_credential(read: Callable[[str, str], None], auth: str, tls: Tls) -> None:
     with serving("127.0.0.1", tls) as ours, serving("127.0.0.2", tls) as theirs:
         ours.redirect_to = theirs.url
         read(ours.url, auth)
@@ -108,7 +106,7 @@ def test_a_redirect_to_another_host_goes_without_the_credential(
 @pytest.mark.fault("T7")
 @pytest.mark.usefixtures("identity")
 @READERS
-def test_no_token_goes_over_plain_http(read: Callable[[str, str], None]) -> None:
+def test_token_is_not_sent_over_plain_http(read: Callable[[str, str], None]) -> None:
     with serving("127.0.0.1", None) as plain:
         read(plain.url, "workloadIdentity")
         assert plain.requests == []

@@ -17,7 +17,7 @@ POD = {"hostNetwork": True, "serviceAccountName": "theirs", "containers": [{"nam
 
 
 @pytest.mark.fault("T1", "T2")
-async def test_what_is_smuggled_into_a_run_is_dropped_and_its_pods_are_as_any_others(
+async def test_unknown_fields_of_a_run_are_dropped_and_pods_are_unchanged(
     runs: Runs, running_controller: RunController
 ) -> None:
     smuggled = {"image": "theirs", "serviceAccountName": "theirs", "template": {"spec": POD}, "podSpecPatch": "{}"}
@@ -37,9 +37,7 @@ def without_arguments(pod: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.fault("T10", "T11")
-async def test_the_largest_run_that_the_crd_lets_in_is_applied_scored_and_deleted(
-    runs: Runs, running_controller: RunController
-) -> None:
+async def test_largest_allowed_run_is_applied_scored_and_deleted(runs: Runs, running_controller: RunController) -> None:
     ids = [f"{number:04}{'#' * 124}" for number in range(1000)]
     spec = {"window": HOUR, "devices": {"ids": ids}, "tags": [f"{n:02}{'€' * 254}" for n in range(100)]}
     run = {"apiVersion": "fleetscore.dev/v1alpha1", "kind": "ScoringRun", "metadata": {"name": "hourly"}}
@@ -73,7 +71,7 @@ async def test_the_largest_run_that_the_crd_lets_in_is_applied_scored_and_delete
     ],
     ids=lambda spec: next(iter(spec)),
 )
-def test_a_run_beyond_the_crds_bounds_is_refused(runs: Runs, spec: dict[str, Any]) -> None:
+def test_run_above_a_limit_of_the_crd_is_rejected(runs: Runs, spec: dict[str, Any]) -> None:
     with pytest.raises(ApiError, match=r"may not be more|must have at most|Too long|less than or equal|should match"):
         runs.create(**spec)
 
@@ -89,7 +87,7 @@ def test_a_run_beyond_the_crds_bounds_is_refused(runs: Runs, spec: dict[str, Any
         pytest.param({"activeDeadlineSeconds": 10**12}, {"activeDeadlineSeconds": 604_800}, id="beyond all numbers"),
     ],
 )
-async def test_a_run_edited_badly_and_then_well_goes_on_to_its_end(
+async def test_run_continues_after_an_invalid_edit_is_corrected(
     runs: Runs, running_controller: RunController, bad: dict[str, Any], good: dict[str, Any]
 ) -> None:
     async with running_controller(storage_with_devices(8)):
@@ -103,9 +101,7 @@ async def test_a_run_edited_badly_and_then_well_goes_on_to_its_end(
 
 
 @pytest.mark.fault("F24")
-async def test_a_run_edited_back_and_forth_all_the_time_scores_every_device_once(
-    runs: Runs, running_controller: RunController
-) -> None:
+async def test_constantly_edited_run_scores_every_device_once(runs: Runs, running_controller: RunController) -> None:
     async with running_controller(storage_with_devices(8)):
         runs.create(parallelism=2)
         for _ in range(4):
@@ -126,7 +122,7 @@ LIES = {
 
 
 @pytest.mark.fault("T9", "T18")
-async def test_pods_that_lie_count_for_nothing_but_their_own_device(
+async def test_false_message_of_a_pod_affects_only_its_own_device(
     runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour
 ) -> None:
     storage = storage_with_devices(0)

@@ -16,7 +16,7 @@ NAME = r"[a-z0-9][a-z0-9._-]*(\[[a-z0-9,-]+\])?"
 
 @pytest.mark.fault("T16")
 @pytest.mark.parametrize("file", PINS, ids=lambda file: file.name)
-def test_every_pin_has_hashes_and_no_other_place_to_come_from(file: Path) -> None:
+def test_every_pin_has_hashes_and_no_other_source(file: Path) -> None:
     lines = [line for line in file.read_text().replace("\\\n", "").splitlines() if line.strip()[:1] not in ("#", "")]
     assert lines
     for line in lines:
@@ -25,7 +25,7 @@ def test_every_pin_has_hashes_and_no_other_place_to_come_from(file: Path) -> Non
 
 @pytest.mark.fault("T16")
 @pytest.mark.parametrize("file", IMAGES, ids=lambda file: file.name)
-def test_images_install_nothing_that_is_not_pinned_by_its_hash(file: Path) -> None:
+def test_images_install_only_packages_pinned_by_hash(file: Path) -> None:
     text = file.read_text() + (ROOT / "docker" / "build.sh").read_text()
     commands = re.findall(r"\b(?:pip install|uv pip install|uv build)\b[^&\n]*", text.replace("\\\n", ""))
     installs = [one for one in commands if "--no-deps" not in one]
@@ -46,7 +46,7 @@ def test_go_tools_are_pinned_by_the_sums_of_their_modules() -> None:
 
 
 @pytest.mark.fault("T16")
-def test_no_pin_is_known_to_be_weak() -> None:
+def test_no_pin_has_a_known_vulnerability() -> None:
     snapshot = json.loads(advisories.SNAPSHOT.read_text())
     pinned = advisories.pins()
     assert len(pinned) > 80
@@ -67,7 +67,7 @@ affected:
 
 
 @pytest.mark.fault("T16")
-def test_a_weak_pin_is_noticed_by_the_snapshot_of_a_database(
+def test_vulnerable_pin_is_found_in_the_snapshot(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "vulns" / "urllib3"

@@ -54,13 +54,13 @@ def with_groups_last(rights: Mapping[str, set[str]]) -> Rights:
 
 
 @pytest.mark.fault("T3")
-def test_the_rights_in_the_document_are_the_charts() -> None:
+def test_documented_rights_are_those_of_the_chart() -> None:
     assert documented() == rendered()
     assert documented()[SCORER] == {}
 
 
 @pytest.mark.fault("T2", "T3", "T4")
-def test_each_account_may_do_what_is_documented_and_nothing_else(cluster: Cluster, namespace: str) -> None:
+def test_each_account_has_exactly_the_documented_rights(cluster: Cluster, namespace: str) -> None:
     objects = [one for one in render(VALUES, namespace=namespace) if one["kind"] in ("Role", "RoleBinding")]
     cluster.kubectl("-n", namespace, "apply", "-f", "-", input=yaml.safe_dump_all(objects))
     for account, rights in documented().items():

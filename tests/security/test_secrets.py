@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("helm")
 
 
 @pytest.mark.fault("T13", "T14")
-def test_no_secret_gets_into_what_the_operator_logs_or_writes(
+def test_operator_writes_no_secret_to_logs_or_objects(
     cluster: Cluster, namespace: str, tmp_path: Path, storage: Storage
 ) -> None:
     storage.put("models", "press-1.joblib", b"x")

@@ -27,7 +27,7 @@ def ports(rules: list[dict[str, Any]]) -> set[int]:
 
 
 @pytest.mark.value("networkPolicy.enabled")
-def test_each_kind_of_pod_has_a_policy_that_chooses_it() -> None:
+def test_each_kind_of_pod_is_selected_by_a_network_policy() -> None:
     manifests = render(ON, hooks=True)
     policies = of_kind(manifests, "NetworkPolicy")
     pods = {
@@ -46,7 +46,7 @@ def test_each_kind_of_pod_has_a_policy_that_chooses_it() -> None:
 
 
 @pytest.mark.fault("T6")
-def test_no_policy_lets_a_pod_reach_the_metadata_address() -> None:
+def test_network_policies_exclude_the_metadata_address() -> None:
     for policy in of_kind(render(EVERYTHING), "NetworkPolicy").values():
         assert "Egress" in policy["spec"]["policyTypes"]
         blocks = [peer["ipBlock"] for rule in policy["spec"]["egress"] for peer in rule["to"] if "ipBlock" in peer]
@@ -56,7 +56,7 @@ def test_no_policy_lets_a_pod_reach_the_metadata_address() -> None:
 
 
 @pytest.mark.value("networkPolicy.metadataAddresses")
-def test_other_metadata_addresses_may_be_named() -> None:
+def test_additional_metadata_addresses_are_excluded() -> None:
     values = ON | {"networkPolicy": {"enabled": True, "metadataAddresses": ["100.100.100.200/32"]}}
     for policy in of_kind(render(values), "NetworkPolicy").values():
         blocks = [peer["ipBlock"] for rule in policy["spec"]["egress"] for peer in rule["to"] if "ipBlock" in peer]
@@ -64,7 +64,7 @@ def test_other_metadata_addresses_may_be_named() -> None:
 
 
 @pytest.mark.value("networkPolicy.storagePorts", "networkPolicy.apiServerPorts")
-def test_a_scorer_reaches_dns_and_storage_a_schedule_dns_and_the_api_server_the_operator_all_three() -> None:
+def test_each_component_may_reach_only_the_services_it_needs() -> None:
     values = ON | {"networkPolicy": {"enabled": True, "storagePorts": [10000], "apiServerPorts": [6443]}}
     policies = of_kind(render(values), "NetworkPolicy")
     assert ports(policies["fleetscore-scorer"]["spec"]["egress"]) == {53, 10000}
@@ -73,7 +73,7 @@ def test_a_scorer_reaches_dns_and_storage_a_schedule_dns_and_the_api_server_the_
     assert ports(of_kind(render(ON), "NetworkPolicy")["fleetscore-scorer"]["spec"]["egress"]) == {53, 443}
 
 
-def test_nobody_sends_to_a_scorer_or_a_schedule() -> None:
+def test_scorers_and_schedules_accept_no_traffic() -> None:
     policies = of_kind(render(EVERYTHING), "NetworkPolicy")
     for name in ("fleetscore-scorer", "fleetscore-scheduler"):
         assert "Ingress" in policies[name]["spec"]["policyTypes"]
@@ -90,7 +90,7 @@ def test_several_operators_prefer_different_nodes() -> None:
 
 
 @pytest.mark.value("operator.podDisruptionBudget.enabled")
-def test_there_is_a_disruption_budget_only_where_it_cannot_block_a_drain() -> None:
+def test_disruption_budget_exists_only_if_it_cannot_block_a_drain() -> None:
     def budgets(**operator: Any) -> list[Any]:
         return [
             m["spec"]["maxUnavailable"] for m in of_kind(render({"operator": operator}), "PodDisruptionBudget").values()
@@ -102,7 +102,7 @@ def test_there_is_a_disruption_budget_only_where_it_cannot_block_a_drain() -> No
 
 
 @pytest.mark.value("resourceQuota.enabled")
-def test_each_namespace_of_a_fleet_has_a_quota_where_it_is_asked_for() -> None:
+def test_each_namespace_of_a_fleet_has_a_quota_if_enabled() -> None:
     quotas = [m for m in render(EVERYTHING) if m["kind"] == "ResourceQuota"]
     assert {quota["metadata"]["namespace"] for quota in quotas} == {"plant-a", "plant-b", "scoring"}
     assert {"count/jobs.batch": "4000", "requests.cpu": "100"}.items() <= quotas[0]["spec"]["hard"].items()
@@ -110,7 +110,7 @@ def test_each_namespace_of_a_fleet_has_a_quota_where_it_is_asked_for() -> None:
 
 
 @pytest.mark.value("priorityClass.create", "priorityClass.preemptionPolicy", "scorer.priorityClassName")
-def test_the_scorers_have_the_priority_class_that_is_created_unless_they_name_another() -> None:
+def test_scorers_use_the_created_priority_class_unless_they_name_another() -> None:
     values = {"fleets": [a_fleet()], "priorityClass": {"create": True, "preemptionPolicy": "PreemptLowerPriority"}}
     manifests = render(values)
     created = find(manifests, "PriorityClass")
@@ -124,7 +124,7 @@ def test_the_scorers_have_the_priority_class_that_is_created_unless_they_name_an
 
 
 @pytest.mark.value("extraObjects")
-def test_more_objects_are_rendered_as_templates() -> None:
+def test_extra_objects_are_rendered_as_templates() -> None:
     extra = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-more"}}
     assert find(render({"extraObjects": [extra]}, release="mine"), "ConfigMap", "mine-more")
 
@@ -135,7 +135,7 @@ def profile(*names: str) -> list[Manifest]:
     return [manifest for manifest in yaml.safe_load_all(text) if manifest]
 
 
-def test_the_aks_profile_puts_scorers_on_their_pool_and_the_rest_on_the_system_pool() -> None:
+def test_aks_profile_assigns_scorers_and_the_rest_to_separate_pools() -> None:
     manifests = profile("aks")
     pod = scoring_job(manifests, "default")["spec"]["template"]
     assert pod["spec"]["nodeSelector"] == {"fleetscore.dev/pool": "scoring"}
@@ -146,7 +146,7 @@ def test_the_aks_profile_puts_scorers_on_their_pool_and_the_rest_on_the_system_p
     }
 
 
-def test_the_spot_profile_on_top_lets_scorers_onto_spot_nodes_and_makes_them_yield() -> None:
+def test_spot_profile_allows_spot_nodes_and_preemption_of_scorers() -> None:
     manifests = profile("aks", "spot")
     pod = scoring_job(manifests, "default")["spec"]["template"]["spec"]
     assert pod["nodeSelector"] == {

@@ -46,7 +46,7 @@ def evicted(cluster: Cluster, namespace: str, pod: str) -> bool:
 
 @pytest.mark.value("operator.podDisruptionBudget.enabled")
 @pytest.mark.parametrize("replicas", [1, 2])
-def test_a_drain_takes_every_operator_one_after_the_other(cluster: Cluster, namespace: str, replicas: int) -> None:
+def test_drain_evicts_the_operators_one_at_a_time(cluster: Cluster, namespace: str, replicas: int) -> None:
     manifests = render({"operator": {"replicas": replicas}}, namespace=namespace)
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "fleetscore-operator"}}
     parts = [find(manifests, "Deployment"), *(m for m in manifests if m["kind"] == "PodDisruptionBudget")]

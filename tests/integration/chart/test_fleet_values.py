@@ -75,14 +75,12 @@ SCHEDULE_PLACES = [
 
 
 @pytest.mark.parametrize("place", FLEET_PLACES)
-def test_a_fleets_value_takes_effect_in_its_jobs_and_wins_over_the_charts(
-    request: pytest.FixtureRequest, place: str
-) -> None:
+def test_value_of_a_fleet_takes_effect_and_overrides_the_charts(request: pytest.FixtureRequest, place: str) -> None:
     (value,) = request.node.get_closest_marker("value").args
     check(place, "fleets", 0, *value.split(".")[1:])
 
 
 @pytest.mark.parametrize("place", SCHEDULE_PLACES)
-def test_a_schedules_value_takes_effect(request: pytest.FixtureRequest, place: str) -> None:
+def test_value_of_a_schedule_takes_effect(request: pytest.FixtureRequest, place: str) -> None:
     (value,) = request.node.get_closest_marker("value").args
     check(place, "schedules", 0, *value.split(".")[1:])

@@ -44,11 +44,11 @@ def with_policies_and_jobs(values: Path) -> list[Manifest]:
 
 
 @each_ci_values
-def test_kube_score_finds_nothing(values: Path) -> None:
+def test_kube_score_reports_no_problem(values: Path) -> None:
     assert score(with_policies_and_jobs(values)) == []
 
 
-def test_kube_score_would_notice() -> None:
+def test_kube_score_reports_a_container_without_security_context() -> None:
     deployment = find(render({}), "Deployment")
     del deployment["spec"]["template"]["spec"]["containers"][0]["securityContext"]
     assert any("no configured security context" in found for found in score([deployment]))

@@ -58,7 +58,7 @@ pytestmark = pytest.mark.usefixtures("helm")
         ),
     ],
 )
-def test_values_that_cannot_work_are_refused_with_the_reason(values: dict[str, Any], message: str) -> None:
+def test_invalid_values_are_rejected_with_the_reason(values: dict[str, Any], message: str) -> None:
     with pytest.raises(HelmFailedError) as caught:
         render(values)
     assert message in str(caught.value)
@@ -70,7 +70,7 @@ def notes(values: Path | dict[str, Any]) -> str:
     return helm(*arguments, stdin=stdin).partition("NOTES:")[2]
 
 
-def test_the_notes_name_the_next_commands_for_the_chosen_values() -> None:
+def test_notes_name_the_next_commands_for_the_chosen_values() -> None:
     text = notes(MINIMAL)
     assert "kubectl -n scoring rollout status deployment/fleetscore-operator" in text
     assert "kubectl -n scoring create job hourly-by-hand --from=cronjob/fleetscore-hourly" in text
@@ -101,11 +101,11 @@ def a_fleet_at(url: str) -> dict[str, Any]:
         pytest.param({"operator": {"replicas": 0}}, "runs are created and wait", id="no operator"),
     ],
 )
-def test_the_notes_warn_of_risky_values(values: dict[str, Any], warning: str) -> None:
+def test_notes_warn_about_risky_values(values: dict[str, Any], warning: str) -> None:
     assert warning in notes(values)
 
 
-def test_the_notes_say_what_is_left_to_do_and_warn_of_nothing_that_is_safe() -> None:
+def test_notes_list_the_remaining_steps_without_needless_warnings() -> None:
     assert "There is no fleet yet" in notes({})
     assert "kubectl get crd scoringruns.fleetscore.dev" in notes({"crds": {"enabled": False}})
     safe = {"fleets": [a_fleet_at("https://acc.blob.core.windows.net")], "networkPolicy": {"enabled": True}}

@@ -30,11 +30,11 @@ GOLDEN_RBAC = Path(__file__).parent / "rbac.golden.yaml"
 
 
 @each_ci_values
-def test_helm_lint_finds_no_error(values: Path) -> None:
+def test_helm_lint_reports_no_error(values: Path) -> None:
     assert "0 chart(s) failed" in helm("lint", CHART, "--strict", "--values", values)
 
 
-def test_the_defaults_alone_render_an_operator_without_fleets() -> None:
+def test_default_values_render_an_operator_without_fleets() -> None:
     manifests = render({})
     assert parse_fleets(yaml.safe_load(find(manifests, "ConfigMap")["data"]["fleets.yaml"])) == {}
     assert list(pod_templates(manifests)) == ["Deployment/fleetscore-operator"]
@@ -62,7 +62,7 @@ def test_every_pod_meets_restricted_pod_security(values: Path) -> None:
 
 @pytest.mark.fault("T3")
 @each_ci_values
-def test_no_role_reaches_secrets_pods_insides_or_a_wildcard(values: Path) -> None:
+def test_roles_grant_no_secrets_no_exec_and_no_wildcard(values: Path) -> None:
     rules = [rule for m in render(values, hooks=True) if m["kind"] in ("Role", "ClusterRole") for rule in m["rules"]]
     assert rules
     for rule in rules:
@@ -71,7 +71,7 @@ def test_no_role_reaches_secrets_pods_insides_or_a_wildcard(values: Path) -> Non
 
 
 @pytest.mark.fault("T3")
-def test_the_rights_are_those_that_were_reviewed() -> None:
+def test_rights_equal_the_reviewed_golden_file() -> None:
     kinds = ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")
     rendered = [
         {key: value for key, value in m.items() if key not in ("apiVersion", "metadata")}
@@ -87,13 +87,13 @@ def test_the_rights_are_those_that_were_reviewed() -> None:
 
 @pytest.mark.fault("T4")
 @each_ci_values
-def test_service_accounts_give_their_token_only_to_pods_that_ask(values: Path) -> None:
+def test_service_account_tokens_are_mounted_only_on_request(values: Path) -> None:
     accounts = [m for m in render(values, hooks=True) if m["kind"] == "ServiceAccount"]
     assert all(account["automountServiceAccountToken"] is False for account in accounts)
 
 
 @pytest.mark.value("watch.namespaces")
-def test_watched_namespaces_get_a_role_each_and_no_cluster_role() -> None:
+def test_each_watched_namespace_gets_a_role_instead_of_a_cluster_role() -> None:
     manifests = render(EVERYTHING)
     roles = {
         m["metadata"]["namespace"]
@@ -106,14 +106,14 @@ def test_watched_namespaces_get_a_role_each_and_no_cluster_role() -> None:
     ]
 
 
-def test_a_role_for_the_lease_stands_in_the_releases_namespace_only() -> None:
+def test_role_for_the_lease_exists_only_in_the_releases_namespace() -> None:
     role = find(render(EVERYTHING, namespace="operators"), "Role", "fleetscore-operator-lease")
     assert role["metadata"]["namespace"] == "operators"
 
 
 @pytest.mark.parametrize(("values", "namespaces"), [(MINIMAL, ("scoring",)), (ALL_NAMESPACES, ())], ids=str)
 @pytest.mark.value("watch.allNamespaces")
-def test_the_operator_reads_its_settings_from_what_is_rendered(values: Path, namespaces: tuple[str, ...]) -> None:
+def test_operator_accepts_the_rendered_settings(values: Path, namespaces: tuple[str, ...]) -> None:
     template = next(t for name, t in pod_templates(render(values)).items() if name.startswith("Deployment"))
     read = settings.from_environment(environment(template) | {"POD_NAME": "p", "POD_NAMESPACE": "scoring"})
     assert read.watch_namespaces == namespaces
@@ -123,14 +123,14 @@ def test_the_operator_reads_its_settings_from_what_is_rendered(values: Path, nam
 
 @each_ci_values
 @pytest.mark.value("fleets[].name")
-def test_the_operator_can_read_the_fleets_file(values: Path) -> None:
+def test_operator_accepts_the_rendered_fleets_file(values: Path) -> None:
     manifests = render(values)
     document = next(m for m in manifests if m["kind"] == "ConfigMap" and "fleets.yaml" in m["data"])
     fleets = parse_fleets(yaml.safe_load(document["data"]["fleets.yaml"]))
     assert set(fleets) == {fleet["name"] for fleet in yaml.safe_load(values.read_text())["fleets"]}
 
 
-def test_a_fleets_settings_reach_the_operator_unchanged() -> None:
+def test_settings_of_a_fleet_reach_the_operator_unchanged() -> None:
     text = next(m for m in render(EVERYTHING) if m["kind"] == "ConfigMap" and "fleets.yaml" in m["data"])["data"][
         "fleets.yaml"
     ]
@@ -144,13 +144,13 @@ def test_a_fleets_settings_reach_the_operator_unchanged() -> None:
     assert rendered[1] == values["fleets"][1] | {"scorer": common}
 
 
-def test_a_fleet_without_namespaces_is_for_the_releases_own() -> None:
+def test_fleet_without_namespaces_gets_the_releases_namespace() -> None:
     fleets = parse_fleets(yaml.safe_load(find(render({"fleets": [a_fleet()]}), "ConfigMap")["data"]["fleets.yaml"]))
     assert fleets["default"].namespaces == ("scoring",)
     assert fleets["default"].scorer.service_account_name == "fleetscore-scorer"
 
 
-def test_each_namespace_of_a_fleet_has_the_scorers_account() -> None:
+def test_each_namespace_of_a_fleet_has_the_scorers_service_account() -> None:
     accounts = [m["metadata"] for m in render(EVERYTHING) if m["kind"] == "ServiceAccount"]
     scorers = {a["namespace"] for a in accounts if a["name"] == "fleetscore-scorer"}
     assert scorers == {"plant-a", "plant-b", "scoring"}
@@ -162,7 +162,7 @@ def test_each_namespace_of_a_fleet_has_the_scorers_account() -> None:
     "fleets[].storage.existingSecret.key",
     "fleets[].storage.existingSecret.kind",
 )
-def test_a_fleets_secret_is_mounted_into_the_operator_by_fleet_and_key() -> None:
+def test_secret_of_a_fleet_is_mounted_by_fleet_and_key() -> None:
     spec = find(render(MINIMAL), "Deployment")["spec"]["template"]["spec"]
     (mount,) = [m for m in spec["containers"][0]["volumeMounts"] if "secret" in m["name"]]
     (volume,) = [v for v in spec["volumes"] if v["name"] == mount["name"]]
@@ -174,13 +174,13 @@ def test_a_fleets_secret_is_mounted_into_the_operator_by_fleet_and_key() -> None
 
 
 @pytest.mark.value("nameOverride", "fullnameOverride")
-def test_names_may_be_chosen() -> None:
+def test_chosen_names_are_used() -> None:
     renamed = find(render({"nameOverride": "scores"}), "Deployment")["metadata"]
     assert (renamed["name"], renamed["labels"]["app.kubernetes.io/name"]) == ("fleetscore-scores-operator", "scores")
     assert find(render({"fullnameOverride": "mine"}), "Deployment")["metadata"]["name"] == "mine-operator"
 
 
-def test_other_fleets_make_other_operator_pods() -> None:
+def test_changed_fleets_restart_the_operator() -> None:
     def checksum(**more: Any) -> str:
         deployment = find(render({"fleets": [a_fleet(**more)]}), "Deployment")
         return str(deployment["spec"]["template"]["metadata"]["annotations"]["checksum/fleets"])
@@ -189,7 +189,7 @@ def test_other_fleets_make_other_operator_pods() -> None:
     assert checksum() != checksum(models={"trust": "any"})
 
 
-def test_workload_identity_marks_the_operators_pod_and_the_accounts() -> None:
+def test_workload_identity_labels_the_operators_pod_and_annotates_accounts() -> None:
     identity = {"azure": {"workloadIdentity": {"clientId": "c", "tenantId": "t"}}, "fleets": [a_fleet()]}
     manifests = render(identity)
     template = pod_templates(manifests)["Deployment/fleetscore-operator"]
@@ -204,7 +204,7 @@ def test_workload_identity_marks_the_operators_pod_and_the_accounts() -> None:
 
 
 @each_ci_values
-def test_the_pods_of_helm_test_see_the_storage_as_the_scorers_do(values: Path) -> None:
+def test_pods_of_helm_test_have_environment_variables_of_scorers(values: Path) -> None:
     manifests = render(values, hooks=True)
     name = yaml.safe_load(values.read_text())["fleets"][0]["name"]
     scorer = scoring_job(manifests, name)["spec"]["template"]
@@ -221,19 +221,19 @@ def test_the_pods_of_helm_test_see_the_storage_as_the_scorers_do(values: Path) -
     assert pod["spec"]["serviceAccountName"] == scorer["spec"]["serviceAccountName"]
 
 
-def test_without_workload_identity_nothing_is_marked() -> None:
+def test_without_workload_identity_no_label_or_annotation_is_set() -> None:
     template = pod_templates(render(MINIMAL))["Deployment/fleetscore-operator"]
     assert "azure.workload.identity/use" not in template["metadata"]["labels"]
 
 
-def test_an_accounts_own_annotations_win() -> None:
+def test_annotations_of_an_account_override_the_defaults() -> None:
     account = find(render(EVERYTHING), "ServiceAccount", "fleetscore-operator")
     assert account["metadata"]["annotations"]["azure.workload.identity/client-id"].startswith("99999999")
 
 
 @pytest.mark.value("operator.image.repository", "operator.image.tag", "operator.image.digest")
 @pytest.mark.value("scorer.image.repository", "scorer.image.tag", "scorer.image.digest")
-def test_an_images_digest_wins_over_its_tag_and_its_tag_over_the_charts_version() -> None:
+def test_image_digest_overrides_tag_and_tag_overrides_the_charts_version() -> None:
     digest = f"sha256:{'0123456789' * 6}0123"
 
     def images(**image: str) -> tuple[str, str]:
@@ -248,7 +248,7 @@ def test_an_images_digest_wins_over_its_tag_and_its_tag_over_the_charts_version(
     assert images(repository="x/o", tag="v2", digest=digest) == (f"x/o@{digest}", f"x/s@{digest}")
 
 
-def test_common_labels_stand_on_every_object_and_pod_and_on_the_scoring_jobs() -> None:
+def test_common_labels_are_on_every_object_pod_and_scoring_job() -> None:
     manifests = render(EVERYTHING, hooks=True)
     manifests.append(scoring_job(manifests, "presses"))
     assert all(m["metadata"]["labels"]["team"] == "telemetry" for m in manifests)
@@ -273,7 +273,7 @@ def test_placement_and_pull_secrets_reach_every_pod() -> None:
     "scorer.serviceAccount.create",
     "scorer.serviceAccount.name",
 )
-def test_existing_accounts_are_used_and_none_is_made() -> None:
+def test_existing_accounts_are_used_and_none_is_created() -> None:
     manifests = render(ALL_NAMESPACES)
     assert not [m for m in manifests if m["kind"] == "ServiceAccount"]
     accounts = {name: t["spec"]["serviceAccountName"] for name, t in pod_templates(manifests).items()}
@@ -285,7 +285,7 @@ def test_existing_accounts_are_used_and_none_is_made() -> None:
     assert fleets["default"].scorer.service_account_name == "existing-scorer"
 
 
-def test_the_crd_is_the_repositorys_and_kept_on_uninstall() -> None:
+def test_crd_is_the_repositorys_and_is_kept_on_uninstall() -> None:
     crd = find(render({}), "CustomResourceDefinition")
     wanted = yaml.safe_load(CRD.read_text())
     assert crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
@@ -294,7 +294,7 @@ def test_the_crd_is_the_repositorys_and_kept_on_uninstall() -> None:
 
 
 @pytest.mark.value("crds.enabled", "crds.keep")
-def test_the_crd_may_go_with_the_release_or_be_left_to_others() -> None:
+def test_crd_can_be_deleted_with_the_release_or_be_left_out() -> None:
     crd = find(render({"crds": {"keep": False}}), "CustomResourceDefinition")
     assert "helm.sh/resource-policy" not in crd["metadata"].get("annotations", {})
     assert not [m for m in render({"crds": {"enabled": False}}) if m["kind"] == "CustomResourceDefinition"]

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("helm")
 
 @each_ci_values
 @pytest.mark.value("schedules[].name")
-def test_create_run_can_read_every_schedule(values: Path) -> None:
+def test_create_run_accepts_every_rendered_schedule(values: Path) -> None:
     manifests = render(values)
     for cron_job in (m for m in manifests if m["kind"] == "CronJob"):
         namespace = cron_job["metadata"]["namespace"]
@@ -27,7 +27,7 @@ def test_create_run_can_read_every_schedule(values: Path) -> None:
         assert spec["containers"][0]["args"][-1] == name
 
 
-def test_a_schedules_settings_reach_its_cron_job() -> None:
+def test_settings_of_a_schedule_reach_its_cron_job() -> None:
     spec = find(render(EVERYTHING), "CronJob", "fleetscore-hourly", "plant-a")["spec"]
     template = spec.pop("jobTemplate")
     assert spec == {
@@ -42,7 +42,7 @@ def test_a_schedules_settings_reach_its_cron_job() -> None:
     assert template["spec"]["ttlSecondsAfterFinished"] == 0
 
 
-def test_the_longest_names_still_fit_a_cron_job() -> None:
+def test_longest_allowed_names_fit_a_cron_job() -> None:
     values = {"fleets": [a_fleet()], "schedules": [a_schedule(name="s" * 33)]}
     cron_job = find(render(values, release="r" * 53), "CronJob")
     assert len(cron_job["metadata"]["name"]) == 52

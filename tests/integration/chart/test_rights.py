@@ -41,7 +41,7 @@ def allowed(cluster: Cluster, namespace: str, user: str) -> set[str]:
 
 @pytest.mark.usefixtures("aggregated")
 @pytest.mark.value("rbac.aggregateClusterRoles")
-def test_viewers_may_see_runs_and_editors_and_admins_also_make_them(cluster: Cluster, namespace: str) -> None:
+def test_viewers_may_read_runs_and_editors_and_admins_may_write_them(cluster: Cluster, namespace: str) -> None:
     wanted = {"view": READING, "edit": READING | WRITING, "admin": READING | WRITING}
     for role in wanted:
         cluster.kubectl("-n", namespace, "create", "rolebinding", role, f"--clusterrole={role}", f"--user=a-{role}")
@@ -53,6 +53,6 @@ def test_viewers_may_see_runs_and_editors_and_admins_also_make_them(cluster: Clu
     )
 
 
-def test_without_it_the_roles_of_a_namespace_say_nothing_of_runs(cluster: Cluster, namespace: str) -> None:
+def test_without_aggregation_the_roles_of_a_namespace_grant_no_runs(cluster: Cluster, namespace: str) -> None:
     cluster.kubectl("-n", namespace, "create", "rolebinding", "edit", "--clusterrole=edit", "--user=an-editor")
     until(lambda: allowed(cluster, namespace, "an-editor") == set(), seconds=30, description="the roles' aggregation")

@@ -66,7 +66,7 @@ def test_kubeconform_accepts_every_object(schemas: str, values: Path) -> None:
         pytest.param({"replicas": "one"}, id="wrong type"),
     ],
 )
-def test_kubeconform_would_notice(schemas: str, spoil: dict[str, Any]) -> None:
+def test_kubeconform_rejects_an_invalid_object(schemas: str, spoil: dict[str, Any]) -> None:
     (deployment,) = [m for m in render(MINIMAL) if m["kind"] == "Deployment"]
     deployment["spec"].update(spoil)
     assert kubeconform(schemas, [deployment]).returncode == 1
@@ -81,7 +81,7 @@ def namespaces(chart_cluster: Cluster) -> None:
 
 @each_ci_values
 @pytest.mark.usefixtures("namespaces", "schemas")
-def test_the_api_server_accepts_every_object_without_a_warning(chart_cluster: Cluster, values: Path) -> None:
+def test_api_server_accepts_every_object_without_a_warning(chart_cluster: Cluster, values: Path) -> None:
     command = [str(ensure_program("kubectl")), f"--kubeconfig={chart_cluster.kubeconfig}", "apply", "--server-side"]
     done = subprocess.run(
         [*command, "--dry-run=server", "--force-conflicts", "-f", "-"],
@@ -96,7 +96,7 @@ def test_the_api_server_accepts_every_object_without_a_warning(chart_cluster: Cl
 
 @pytest.mark.usefixtures("namespaces", "schemas")
 @pytest.mark.parametrize("example", range(4))
-def test_the_api_server_accepts_the_examples_of_the_documents(chart_cluster: Cluster, example: int) -> None:
+def test_api_server_accepts_the_examples_of_the_documents(chart_cluster: Cluster, example: int) -> None:
     shown = fenced_blocks(ROOT / "docs" / "user" / "scoringrun.md", "yaml")
     head = "" if "kind:" in shown[example] else A_RUN_WITHOUT_SPEC
     # As text, as a reader would paste it: a YAML library would make something else of the times.
@@ -128,7 +128,7 @@ spec: {{window: {{start: "2018-08-28T23:00:00Z", end: "2018-08-29T00:00:00Z"}}}}
 """
 
 
-def test_upgrade_leaves_a_run_as_it_is_and_uninstall_leaves_crd_and_run(chart_cluster: Cluster, fresh: str) -> None:
+def test_upgrade_keeps_a_run_and_uninstall_keeps_crd_and_run(chart_cluster: Cluster, fresh: str) -> None:
     release(chart_cluster, fresh, "install")
     chart_cluster.wait_for_crds()
     chart_cluster.kubectl("-n", fresh, "create", "-f", "-", input=A_RUN)
@@ -146,7 +146,7 @@ def test_upgrade_leaves_a_run_as_it_is_and_uninstall_leaves_crd_and_run(chart_cl
         chart_cluster.kubectl("-n", fresh, "get", "deployment", "fleetscore-operator")
 
 
-def test_an_upgrade_from_the_chart_packaged_before_keeps_what_was_set_and_takes_the_new_defaults(
+def test_upgrade_from_the_published_chart_keeps_set_values_and_adds_defaults(
     chart_cluster: Cluster, fresh: str
 ) -> None:
     where = ("--namespace", fresh, "--kubeconfig", chart_cluster.kubeconfig)
@@ -160,7 +160,7 @@ def test_an_upgrade_from_the_chart_packaged_before_keeps_what_was_set_and_takes_
     release(chart_cluster, fresh, "uninstall")
 
 
-def test_a_second_install_takes_up_the_crd_that_the_first_left(chart_cluster: Cluster, fresh: str) -> None:
+def test_second_install_adopts_the_crd_that_the_first_left(chart_cluster: Cluster, fresh: str) -> None:
     release(chart_cluster, fresh, "install")
     release(chart_cluster, fresh, "uninstall")
     release(chart_cluster, fresh, "install")
@@ -168,7 +168,7 @@ def test_a_second_install_takes_up_the_crd_that_the_first_left(chart_cluster: Cl
     release(chart_cluster, fresh, "uninstall")
 
 
-def test_uninstall_takes_the_crd_along_where_it_is_told_to(chart_cluster: Cluster, fresh: str) -> None:
+def test_uninstall_deletes_the_crd_if_keep_is_false(chart_cluster: Cluster, fresh: str) -> None:
     release(chart_cluster, fresh, "install", "--set", "crds.keep=false")
     release(chart_cluster, fresh, "uninstall", "--wait")
     assert "scoringruns.fleetscore.dev" not in crd_names(chart_cluster)

@@ -100,6 +100,6 @@ PLACES = [
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_a_value_takes_effect(request: pytest.FixtureRequest, place: str) -> None:
+def test_value_takes_effect(request: pytest.FixtureRequest, place: str) -> None:
     (value,) = request.node.get_closest_marker("value").args
     check(place, *value.split("."))

@@ -29,12 +29,12 @@ def message_of(cluster: Cluster, namespace: str, job: str) -> str:
     return cluster.kubectl("-n", namespace, "get", "pods", "-l", f"job-name={job}", "-o", path)
 
 
-def test_a_job_completes_on_simulated_nodes(cluster: Cluster, namespace: str) -> None:
+def test_job_completes_on_simulated_nodes(cluster: Cluster, namespace: str) -> None:
     cluster.kubectl("-n", namespace, "apply", "-f", "-", input=a_job("plain", "score"))
     cluster.kubectl("-n", namespace, "wait", "--for=condition=Complete", "job/plain", "--timeout=60s")
 
 
-def test_a_stage_sets_exit_code_and_message_of_the_pods_it_selects(cluster: Cluster, namespace: str) -> None:
+def test_stage_sets_exit_code_and_message_of_selected_pods(cluster: Cluster, namespace: str) -> None:
     cluster.add_stage(stages.finish_pods("press-7", arguments=["press-7"], exit_code=65, message='{"no": "model"}'))
     try:
         cluster.kubectl("-n", namespace, "apply", "-f", "-", input=a_job("seven", "score", "--", "press-7"))
@@ -44,7 +44,7 @@ def test_a_stage_sets_exit_code_and_message_of_the_pods_it_selects(cluster: Clus
         cluster.remove_stage("press-7")
 
 
-def test_a_message_template_sees_the_operands(cluster: Cluster, namespace: str) -> None:
+def test_message_template_reads_the_operands(cluster: Cluster, namespace: str) -> None:
     cluster.add_stage(stages.finish_pods("scored", arguments=["packed"], message_template=ALL_SCORED))
     try:
         cluster.kubectl("-n", namespace, "apply", "-f", "-", input=a_job("three", "packed", "--", "a", "b", "c"))

@@ -16,7 +16,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     processes.stop_processes(tmp_path)
 
 
-def test_processes_are_found_by_role_and_stopped_one_by_one(folder: Path) -> None:
+def test_processes_are_found_by_role_and_stopped_separately(folder: Path) -> None:
     first = processes.start_process(folder, "first", ["sleep", "1000"])
     second = processes.start_process(folder, "second", ["sleep", "1000"])
     assert processes.find_processes(folder) == {first: "first", second: "second"}
@@ -37,7 +37,7 @@ def test_children_of_a_process_are_found_and_stopped_too(folder: Path) -> None:
     assert processes.find_processes(folder) == {}
 
 
-def test_a_stranger_is_not_ours_whatever_it_looks_like(folder: Path) -> None:
+def test_process_of_another_program_is_not_stopped(folder: Path) -> None:
     stranger = subprocess.Popen(["sleep", "1000"], cwd=folder)
     try:
         assert processes.find_processes(folder) == {}
@@ -48,7 +48,7 @@ def test_a_stranger_is_not_ours_whatever_it_looks_like(folder: Path) -> None:
         stranger.wait()
 
 
-def test_another_folders_processes_are_left_alone(folder: Path) -> None:
+def test_processes_of_another_folder_are_not_stopped(folder: Path) -> None:
     other = folder / "other"
     other.mkdir()
     pid = processes.start_process(other, "sleeper", ["sleep", "1000"])
@@ -57,13 +57,13 @@ def test_another_folders_processes_are_left_alone(folder: Path) -> None:
     processes.stop_processes(other)
 
 
-def test_a_process_that_ends_before_it_is_ready_is_reported_with_its_last_words(folder: Path) -> None:
+def test_process_that_ends_early_is_reported_with_its_last_output(folder: Path) -> None:
     processes.start_process(folder, "failing", ["sh", "-c", "echo no such flag >&2"])
     with pytest.raises(ClusterError, match="no such flag"):
         processes.wait_until(folder, "failing", lambda: False, timeout_seconds=5, description="it")
 
 
-def test_a_process_that_ignores_a_signal_is_named(folder: Path) -> None:
+def test_process_that_ignores_a_signal_is_named(folder: Path) -> None:
     processes.start_process(folder, "stubborn", ["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1000; done"])
     log = processes.log_path(folder, "stubborn")
     processes.wait_until(
@@ -73,6 +73,6 @@ def test_a_process_that_ignores_a_signal_is_named(folder: Path) -> None:
         processes.stop_processes(folder, signal_number=signal.SIGTERM, timeout_seconds=0.2)
 
 
-def test_a_process_survives_the_session_of_its_starter(folder: Path) -> None:
+def test_process_survives_the_session_of_its_starter(folder: Path) -> None:
     pid = processes.start_process(folder, "daemon", ["sleep", "1000"])
     assert os.getsid(pid) == pid

@@ -49,7 +49,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
         ("helm", "v4.3.0", True),
     ],
 )
-def test_a_program_on_path_is_used_only_in_a_fitting_version(program: str, text: str, *, fits: bool) -> None:
+def test_program_on_path_is_used_only_in_a_supported_version(program: str, text: str, *, fits: bool) -> None:
     assert tools.version_fits(program, text) is fits
 
 
@@ -64,27 +64,27 @@ def test_a_program_on_path_is_used_only_in_a_fitting_version(program: str, text:
     ],
     ids=["go.mod", "go.sum", "Go", "flags", "files"],
 )
-def test_the_cache_key_changes_with_whatever_goes_into_a_build(changed: tuple[dict[str, bytes], str, str]) -> None:
+def test_cache_key_changes_with_each_input_of_a_build(changed: tuple[dict[str, bytes], str, str]) -> None:
     before = ({"go.mod": b"module a", "go.sum": b""}, "1.26.1", "-s")
     assert tools.cache_key(*before) == tools.cache_key(*before)
     assert tools.cache_key(*changed) != tools.cache_key(*before)
 
 
-def test_every_tool_has_a_pinned_module_and_the_other_way_round() -> None:
+def test_tools_and_pinned_modules_correspond() -> None:
     assert {path.parent.name for path in golang.TOOL_SOURCES.glob("*/go.mod")} == set(tools.TOOLS)
 
 
-def test_the_go_from_pypi_is_new_enough_for_every_module() -> None:
+def test_go_from_pypi_is_new_enough_for_every_module() -> None:
     pinned = golang.parse_version(golang.pinned_version(golang.REQUIREMENTS.read_text()))
     assert pinned >= golang.required_version([path.read_text() for path in golang.TOOL_SOURCES.glob("*/go.mod")])
 
 
-def test_an_unknown_program_is_named() -> None:
+def test_unknown_program_is_named_in_the_error() -> None:
     with pytest.raises(BuildError, match="no-such-program"):
         tools.ensure_program("no-such-program")
 
 
-def test_two_commands_at_once_build_a_tool_once(environment: dict[str, str]) -> None:
+def test_concurrent_commands_build_a_tool_once(environment: dict[str, str]) -> None:
     both = [subprocess.Popen(_BUILD, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     folders = {process.communicate(timeout=60)[0].strip() for process in both}
     assert len(folders) == 1
@@ -92,7 +92,7 @@ def test_two_commands_at_once_build_a_tool_once(environment: dict[str, str]) -> 
     assert len(Path(environment["CALLS"]).read_text().splitlines()) == 1
 
 
-def test_an_interrupted_build_leaves_no_process_and_nothing_half_made(environment: dict[str, str]) -> None:
+def test_interrupted_build_leaves_no_process_and_no_partial_tool(environment: dict[str, str]) -> None:
     environment["PRETENDED_SECONDS"] = "1000"
     build = subprocess.Popen(_BUILD, env=environment, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 30
@@ -124,7 +124,7 @@ def readable(path: Path) -> str:
         return ""
 
 
-def test_a_failed_build_says_what_the_compiler_said(
+def test_failed_build_reports_the_compilers_output(
     environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failing = _GO.replace('touch "$2"', 'echo "main.go:7: undefined: x"; exit 1')

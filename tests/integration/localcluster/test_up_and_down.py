@@ -60,9 +60,7 @@ def slot_marks(slot: Slot) -> list[str]:
     return [f":{port:04X}" for port in slot.ports] + [network[-4:]]
 
 
-def test_a_killed_up_is_cleared_away_and_down_leaves_nothing_but_the_cluster_beside_it(
-    cluster: Cluster, name: str
-) -> None:
+def test_killed_up_is_cleaned_up_and_down_leaves_only_the_other_cluster(cluster: Cluster, name: str) -> None:
     killed = an_up(name, "container")
     wait_for("kubelet", lambda: processes.find_processes(cluster_dir(name), ["kubelet"]))
     record = cluster_state.read_record(name)
@@ -84,7 +82,7 @@ def test_a_killed_up_is_cleared_away_and_down_leaves_nothing_but_the_cluster_bes
     assert cluster.is_healthy()
 
 
-def test_an_up_that_is_told_to_stop_clears_up_after_itself(name: str) -> None:
+def test_interrupted_up_removes_its_remains(name: str) -> None:
     stopped = an_up(name, "none")
     wait_for("API server", lambda: processes.find_processes(cluster_dir(name), ["kube-apiserver"]))
     record = cluster_state.read_record(name)
@@ -96,26 +94,26 @@ def test_an_up_that_is_told_to_stop_clears_up_after_itself(name: str) -> None:
     assert traces(name, Slot(record.slot)) == []
 
 
-def test_up_returns_a_running_cluster_and_refuses_to_change_it(cluster: Cluster) -> None:
+def test_up_returns_a_running_cluster_and_rejects_other_nodes(cluster: Cluster) -> None:
     assert Cluster.up(cluster.name, str(cluster.nodes)).server == cluster.server
     with pytest.raises(ClusterError, match="take it down first"):
         Cluster.up(cluster.name, "kwok:1")
 
 
-def test_the_api_server_comes_back_with_all_it_knew(cluster: Cluster, namespace: str) -> None:
+def test_restarted_api_server_still_has_its_objects(cluster: Cluster, namespace: str) -> None:
     cluster.kubectl("-n", namespace, "create", "configmap", "kept")
     cluster.restart("kube-apiserver")
     assert "kept" in cluster.kubectl("-n", namespace, "get", "configmaps", "-o", "name")
 
 
-def test_a_cluster_without_one_of_its_processes_is_not_healthy_until_it_is_revived(cluster: Cluster) -> None:
+def test_cluster_without_a_process_is_unhealthy_until_it_is_started(cluster: Cluster) -> None:
     cluster.stop("kube-scheduler")
     assert not cluster.is_healthy()
     cluster.start_missing()
     assert cluster.is_healthy()
 
 
-def test_a_service_accounts_kubeconfig_may_do_what_its_roles_say_and_no_more(cluster: Cluster, namespace: str) -> None:
+def test_kubeconfig_of_a_service_account_has_exactly_its_roles(cluster: Cluster, namespace: str) -> None:
     kubeconfig = cluster.create_kubeconfig(namespace, "default")
     as_account = ["-n", namespace, f"--kubeconfig={kubeconfig}", "get", "configmaps"]
     with pytest.raises(ClusterError, match="Forbidden"):
@@ -133,7 +131,7 @@ def allowed(cluster: Cluster, arguments: list[str]) -> bool:
     return False
 
 
-def test_the_audit_log_says_who_did_what_with_which_answer(cluster: Cluster, namespace: str) -> None:
+def test_audit_log_records_user_verb_and_response(cluster: Cluster, namespace: str) -> None:
     cluster.kubectl("-n", namespace, "create", "job", "seen", "--image=x")
     events = [json.loads(line) for line in cluster.audit_log.read_text().splitlines()]
     created = [
@@ -176,7 +174,7 @@ def ended(cluster: Cluster, pod: str) -> dict[str, object]:
     return state
 
 
-def test_a_real_pod_reaches_the_api_server_and_leaves_exit_code_and_message(
+def test_real_pod_reaches_the_api_server_and_reports_exit_code_and_message(
     container_cluster: Cluster,
 ) -> None:
     script = """
@@ -189,12 +187,12 @@ def test_a_real_pod_reaches_the_api_server_and_leaves_exit_code_and_message(
     assert container_cluster.kubectl("logs", "talks") == "reached\n"
 
 
-def test_a_real_pod_above_its_memory_limit_is_oom_killed(container_cluster: Cluster) -> None:
+def test_real_pod_above_its_memory_limit_is_oom_killed(container_cluster: Cluster) -> None:
     container_cluster.kubectl("apply", "-f", "-", input=a_pod("greedy", "head -c 100M /dev/zero | tail", memory="32Mi"))
     assert ended(container_cluster, "greedy")["reason"] == "OOMKilled"
 
 
-def test_what_is_no_image_is_refused_with_the_archives_name(container_cluster: Cluster, tmp_path: Path) -> None:
+def test_invalid_image_archive_is_rejected_with_its_name(container_cluster: Cluster, tmp_path: Path) -> None:
     archive = tmp_path / "not-an-image.tar"
     archive.write_bytes(b"nothing")
     with pytest.raises(ClusterError, match="not-an-image"):

@@ -18,7 +18,7 @@ HOURLY, QUARTERLY = WINDOW % "hourly", WINDOW % "quarterly"
 FRESH = {QUARTERLY: "0+60x400"}
 STALLED = 'fleetscore_stalled_runs{namespace="scoring",pod="a",fleet="default",reason="Unschedulable"}'
 AGE = 'fleetscore_watch_age_seconds{namespace="scoring",pod="%s",resource="jobs"}'
-ENGINE = 'fleetscore_engine_age_seconds{namespace="scoring",pod="a"}'
+CONTROLLER = 'fleetscore_controller_age_seconds{namespace="scoring",pod="a"}'
 HELD = 'fleetscore_lease_held{namespace="scoring",pod="%s"}'
 
 
@@ -55,12 +55,12 @@ CASES = [
         minutes=300,
         fires=0,
     ),
-    case("FleetscoreWindowNever", "never one", FRESH, minutes=127, fires=1),
-    case("FleetscoreWindowNever", "new schedule", FRESH, minutes=120, fires=0),
-    case("FleetscoreWindowNever", "nobody tells", {}, minutes=127, fires=2),
+    case("FleetscoreNoCompleteWindow", "never one", FRESH, minutes=127, fires=1),
+    case("FleetscoreNoCompleteWindow", "new schedule", FRESH, minutes=120, fires=0),
+    case("FleetscoreNoCompleteWindow", "no operator", {}, minutes=127, fires=2),
     case("FleetscoreWindowMissing", "quarters", {HOURLY: "0+60x400", QUARTERLY: "0x400"}, minutes=36, fires=1),
     case("FleetscoreRunStalled", "for long", {STALLED: "1x60"}, minutes=6, fires=1),
-    case("FleetscoreRunStalled", "for a while", {STALLED: "1x60"}, minutes=4, fires=0),
+    case("FleetscoreRunStalled", "for a short time", {STALLED: "1x60"}, minutes=4, fires=0),
     case("FleetscoreRunStalled", "on and off", {STALLED: "1x3 0x1 1x3 0x1 1x3 0x1 1x3"}, minutes=19, fires=0),
     case("FleetscoreDevicesFailed", "too many", devices(scored=88, failed=12), minutes=5, fires=1),
     case("FleetscoreDevicesFailed", "few", devices(scored=91, failed=9), minutes=5, fires=0),
@@ -68,21 +68,23 @@ CASES = [
     case("FleetscoreDevicesFailed", "empty", devices(scored=20, failed=0, empty=80), minutes=5, fires=0),
     case(
         "FleetscoreDevicesFailed",
-        "told twice",
+        "reported twice",
         {**devices("a", scored=91, failed=9), **devices("b", scored=91, failed=9)},
         minutes=5,
         fires=0,
     ),
     case("FleetscoreDevicesEmpty", "too many", devices(scored=40, alreadyScored=5, empty=55), minutes=5, fires=1),
     case("FleetscoreDevicesEmpty", "few", devices(scored=20, alreadyScored=40, empty=40), minutes=5, fires=0),
-    case("FleetscoreOperatorDown", "nobody is there", {}, minutes=6, fires=1),
-    case("FleetscoreOperatorDown", "all stand by", {HELD % "a": "0x60", HELD % "b": "0x60"}, minutes=6, fires=1),
+    case("FleetscoreOperatorDown", "no operator", {}, minutes=6, fires=1),
+    case("FleetscoreOperatorDown", "no leader", {HELD % "a": "0x60", HELD % "b": "0x60"}, minutes=6, fires=1),
     case("FleetscoreOperatorDown", "one is active", {HELD % "a": "0x60", HELD % "b": "1x60"}, minutes=6, fires=0),
     case("FleetscoreOperatorDown", "takes over", {HELD % "a": "1x9 0x3 1x30", HELD % "b": "0x60"}, minutes=13, fires=0),
-    case("FleetscoreWatchDead", "no sign", {AGE % "a": "0+60x60", AGE % "b": "30x60"}, minutes=10, fires=1),
-    case("FleetscoreWatchDead", "alive", {AGE % "a": "60x60", AGE % "b": "75x60"}, minutes=10, fires=0),
-    case("FleetscoreWatchDead", "engine stands still", {AGE % "a": "60x60", ENGINE: "0+60x60"}, minutes=10, fires=1),
-    case("FleetscoreWatchDead", "engine turns", {AGE % "a": "60x60", ENGINE: "5x60"}, minutes=10, fires=0),
+    case("FleetscoreWatchStale", "no sign", {AGE % "a": "0+60x60", AGE % "b": "30x60"}, minutes=10, fires=1),
+    case("FleetscoreWatchStale", "alive", {AGE % "a": "60x60", AGE % "b": "75x60"}, minutes=10, fires=0),
+    case(
+        "FleetscoreWatchStale", "inactive controller", {AGE % "a": "60x60", CONTROLLER: "0+60x60"}, minutes=10, fires=1
+    ),
+    case("FleetscoreWatchStale", "active controller", {AGE % "a": "60x60", CONTROLLER: "5x60"}, minutes=10, fires=0),
     case("FleetscoreThrottled", "for long", requests(_201=95, _429=5), minutes=30, fires=1),
     case("FleetscoreThrottled", "hardly", requests(_201=1000, _429=5), minutes=30, fires=0),
     case("FleetscoreThrottled", "never", requests(_201=1000), minutes=30, fires=0),
@@ -90,23 +92,25 @@ CASES = [
 
 
 @pytest.mark.parametrize(("alert", "series", "minutes", "fires"), CASES)
-def test_an_alert(tmp_path: Path, alert: str, series: Series, minutes: int, fires: int) -> None:
+def test_alert_fires_exactly_for_its_series(
+    tmp_path: Path, alert: str, series: Series, minutes: int, fires: int
+) -> None:
     firing = f'count(ALERTS{{alertname="{alert}",alertstate="firing"}}) or vector(0)'
     assert evaluate(tmp_path, {firing: fires}, series, minutes=minutes, rules=rules()) == ""
 
 
-def test_every_alert_has_series_for_which_it_fires_and_others_for_which_it_does_not() -> None:
+def test_every_alert_has_a_firing_and_a_silent_case() -> None:
     tried = {(parameters.values[0], bool(parameters.values[3])) for parameters in CASES}
     alerts = {rule["alert"] for group in rules()["groups"] for rule in group["rules"]}
     assert tried == {(alert, fires) for alert in alerts for fires in (True, False)}
 
 
-def test_promtool_has_no_complaint(tmp_path: Path) -> None:
+def test_promtool_accepts_the_rules(tmp_path: Path) -> None:
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump(rules()))
     assert promtool("check", "rules", "--lint=all", "--lint-fatal", str(tmp_path / "rules.yaml")) == ""
 
 
-def test_the_operations_guide_says_what_to_do_about_each_alert() -> None:
+def test_operations_guide_describes_each_alert() -> None:
     guide = (CHART.parents[1] / "docs" / "operations" / "monitoring.md").read_text()
     for group in rules()["groups"]:
         for rule in group["rules"]:

@@ -99,7 +99,7 @@ def exposed(text: str) -> list[Sample]:
     return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
 
 
-def test_promtool_has_no_complaint_about_what_is_exposed(text: str) -> None:
+def test_promtool_accepts_the_exposed_metrics(text: str) -> None:
     assert promtool("check", "metrics", "--lint=all", stdin=text) == ""
 
 
@@ -114,14 +114,14 @@ def series(samples: list[Sample]) -> dict[str, str]:
     return found
 
 
-def test_every_query_finds_something_in_what_the_operator_exposes(exposed: list[Sample], tmp_path: Path) -> None:
+def test_every_dashboard_query_returns_data_of_the_operator(exposed: list[Sample], tmp_path: Path) -> None:
     queries = [by_grafana(target["expr"]) for target in targets()] + [name for name, _label in variables()]
     assert len(queries) >= 20
     something = {f"count({query}) > bool 0": 1.0 for query in queries}
     assert evaluate(tmp_path, something, series(exposed), minutes=20) == ""
 
 
-def test_a_query_for_what_no_operator_exposes_would_be_found_out(exposed: list[Sample], tmp_path: Path) -> None:
+def test_dashboard_query_for_an_unknown_metric_is_detected(exposed: list[Sample], tmp_path: Path) -> None:
     for query in (
         'fleetscore_runs_total{colour=~".+"}',
         "fleetscore_run_total",
@@ -130,7 +130,7 @@ def test_a_query_for_what_no_operator_exposes_would_be_found_out(exposed: list[S
         assert "FAILED" in evaluate(tmp_path, {f"count({query}) > bool 0": 1.0}, series(exposed), minutes=20)
 
 
-def test_every_label_that_is_shown_or_grouped_by_is_one_of_the_series(exposed: list[Sample]) -> None:
+def test_every_shown_or_grouped_label_belongs_to_its_series(exposed: list[Sample]) -> None:
     for target in targets():
         names = set(re.findall(r"fleetscore_\w+|process_\w+", target["expr"]))
         known = {label for sample in exposed if sample.name in names for label in sample.labels} | SCRAPED
@@ -140,13 +140,13 @@ def test_every_label_that_is_shown_or_grouped_by_is_one_of_the_series(exposed: l
         assert shown <= grouped | SCRAPED, target
 
 
-def test_the_dashboards_variables_are_labels_of_their_series(exposed: list[Sample]) -> None:
+def test_dashboard_variables_are_labels_of_their_series(exposed: list[Sample]) -> None:
     for name, label in variables():
         labels = {known for sample in exposed if sample.name == name.partition("{")[0] for known in sample.labels}
         assert label in labels | SCRAPED
 
 
-def test_every_series_and_label_that_an_alert_names_is_exposed(exposed: list[Sample]) -> None:
+def test_every_series_and_label_of_an_alert_is_exposed(exposed: list[Sample]) -> None:
     labels: dict[str, set[str]] = {}
     for sample in exposed:
         labels.setdefault(sample.name, set(SCRAPED)).update(sample.labels)

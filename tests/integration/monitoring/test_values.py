@@ -25,7 +25,7 @@ def kinds(manifests: list[Manifest]) -> set[str]:
     "monitoring.alerts.enabled",
     "monitoring.dashboard.enabled",
 )
-def test_nothing_is_there_that_is_not_enabled() -> None:
+def test_monitoring_objects_exist_only_if_enabled() -> None:
     on = {"enabled": True}
     before = kinds(monitored())
     assert kinds(monitored(serviceMonitor=on)) - before == {"Service", "ServiceMonitor"}
@@ -35,13 +35,13 @@ def test_nothing_is_there_that_is_not_enabled() -> None:
     assert names == {"fleetscore-dashboard"}
 
 
-def test_both_monitors_at_once_are_refused_for_they_would_double_every_series() -> None:
+def test_both_monitors_together_are_rejected() -> None:
     with pytest.raises(HelmFailedError, match="enable serviceMonitor or podMonitor, not both"):
         monitored(serviceMonitor={"enabled": True}, podMonitor={"enabled": True})
 
 
 @pytest.mark.value("monitoring.labels", "monitoring.interval")
-def test_the_service_monitor_finds_the_operators_port_and_prometheus_finds_the_monitor() -> None:
+def test_service_monitor_selects_the_operators_port_and_has_its_labels() -> None:
     manifests = render(VALUES)
     monitor, service = find(manifests, "ServiceMonitor"), find(manifests, "Service")
     (endpoint,), (port,) = monitor["spec"]["endpoints"], service["spec"]["ports"]
@@ -52,7 +52,7 @@ def test_the_service_monitor_finds_the_operators_port_and_prometheus_finds_the_m
     assert selects_the_operator(manifests, service["spec"]["selector"], port["targetPort"])
 
 
-def test_the_pod_monitor_finds_the_operators_port() -> None:
+def test_pod_monitor_selects_the_operators_port() -> None:
     manifests = monitored(podMonitor={"enabled": True})
     spec = find(manifests, "PodMonitor")["spec"]
     (endpoint,) = spec["podMetricsEndpoints"]
@@ -74,7 +74,7 @@ def selects_the_operator(manifests: list[Manifest], labels: dict[str, str], port
     "monitoring.alerts.emptyShare",
     "monitoring.alerts.throttledShare",
 )
-def test_the_bounds_of_alerts_are_those_of_the_values() -> None:
+def test_alert_thresholds_are_those_of_the_values() -> None:
     def bounds(spec: dict[str, Any]) -> dict[str, str]:
         found = {rule["alert"]: rule for group in spec["groups"] for rule in group["rules"]}
         shares = ("FleetscoreDevicesFailed", "FleetscoreDevicesEmpty", "FleetscoreThrottled")
@@ -86,7 +86,7 @@ def test_the_bounds_of_alerts_are_those_of_the_values() -> None:
     assert list(bounds(rules()).values()) == ["5m", "0.1", "0.5", "0.01"]
 
 
-def test_a_suspended_schedule_and_a_release_without_schedules_have_no_alerts_of_windows() -> None:
+def test_suspended_or_missing_schedules_have_no_window_alerts() -> None:
     windows = [rule["labels"] for rule in rules()["groups"][0]["rules"]]
     assert {labels["schedule"] for labels in windows} == {"hourly", "quarterly"}
     groups = find(monitored(alerts={"enabled": True}), "PrometheusRule")["spec"]["groups"]
@@ -94,7 +94,7 @@ def test_a_suspended_schedule_and_a_release_without_schedules_have_no_alerts_of_
 
 
 @pytest.mark.value("monitoring.dashboard.labels", "monitoring.dashboard.annotations")
-def test_the_dashboards_config_map_is_found_by_grafanas_sidecar() -> None:
+def test_dashboard_config_map_has_the_label_of_grafanas_sidecar() -> None:
     found = find(render(VALUES), "ConfigMap", "fleetscore-dashboard")
     assert found["metadata"]["labels"]["grafana_dashboard"] == "fleetscore"
     assert found["metadata"]["annotations"] == {"grafana_folder": "Scoring"}

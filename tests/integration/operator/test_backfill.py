@@ -50,7 +50,7 @@ def all_runs(runs: Runs) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.fault("F21")
-async def test_windows_without_a_complete_run_get_one_and_so_many_at_a_time(
+async def test_backfill_creates_missing_runs_within_its_parallelism(
     runs: Runs, running_controller: RunController, scheduler: Scheduler, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with running_controller(storage_with_devices(2)):
@@ -79,7 +79,7 @@ async def test_windows_without_a_complete_run_get_one_and_so_many_at_a_time(
     )
 
 
-async def test_gaps_only_leaves_a_window_alone_whose_run_failed(
+async def test_backfill_gaps_only_skips_windows_with_failed_runs(
     runs: Runs, running_controller: RunController, scheduler: Scheduler
 ) -> None:
     async with running_controller(storage_with_devices(1)):
@@ -88,7 +88,7 @@ async def test_gaps_only_leaves_a_window_alone_whose_run_failed(
     assert sorted(all_runs(runs)) == [f"hourly-20180801t0{start}0000z" for start in range(6)]
 
 
-async def test_runs_that_do_not_complete_are_named_and_tried_again_by_the_same_command(
+async def test_backfill_names_failed_runs_and_retries_them_when_repeated(
     runs: Runs, running_controller: RunController, scheduler: Scheduler, capsys: pytest.CaptureFixture[str]
 ) -> None:
     storage = storage_with_devices(0)
@@ -101,7 +101,7 @@ async def test_runs_that_do_not_complete_are_named_and_tried_again_by_the_same_c
     assert len(all_runs(runs)) == 12
 
 
-def test_an_interruption_is_one_line_and_what_it_began_goes_on(runs: Runs, scheduler: Scheduler) -> None:
+def test_interrupted_backfill_prints_one_line_and_its_runs_continue(runs: Runs, scheduler: Scheduler) -> None:
     words = ["--schedules-file", str(scheduler.file), "--namespace", scheduler.namespace, "--schedule", "hourly"]
     process = subprocess.Popen(
         [sys.executable, "-m", "scoring_operator", "backfill", *words, "--from", "2018-08-01", "--to", "2018-08-02"],
@@ -119,7 +119,7 @@ def test_an_interruption_is_one_line_and_what_it_began_goes_on(runs: Runs, sched
     assert list(all_runs(runs)) == ["hourly-20180801t000000z"]
 
 
-async def test_the_example_runs_under_restricted_pod_security_and_means_what_it_says(
+async def test_backfill_example_runs_under_restricted_pod_security(
     runs: Runs, running_controller: RunController, scheduler: Scheduler
 ) -> None:
     runs.cluster.kubectl("label", "namespace", runs.namespace, "pod-security.kubernetes.io/enforce=restricted")

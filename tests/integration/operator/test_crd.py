@@ -100,7 +100,7 @@ LATER: dict[str, Any] = {
 }
 
 
-def test_a_run_needs_no_more_than_a_window_and_gets_the_documented_defaults(runs: Runs) -> None:
+def test_run_with_only_a_window_gets_the_documented_defaults(runs: Runs) -> None:
     spec = runs.create()["spec"]
     assert spec.pop("window") == HOUR
     assert spec == {
@@ -123,28 +123,28 @@ def test_a_run_needs_no_more_than_a_window_and_gets_the_documented_defaults(runs
     }
 
 
-def test_every_field_is_taken_as_it_was_given(runs: Runs) -> None:
+def test_every_field_is_stored_as_given(runs: Runs) -> None:
     assert runs.create(**FULL)["spec"] == {**FULL, "window": HOUR}
 
 
 @pytest.mark.parametrize(("spec", "message"), REFUSED.values(), ids=REFUSED.keys())
-def test_bad_input_is_refused_with_a_message(runs: Runs, spec: dict[str, Any], message: str) -> None:
+def test_invalid_input_is_rejected_with_a_message(runs: Runs, spec: dict[str, Any], message: str) -> None:
     with pytest.raises(ApiError, match=message):
         runs.create(**spec)
 
 
 @pytest.mark.parametrize("name", ["x" * 51, "a.b", "1" * 60])
-def test_a_name_that_no_job_could_carry_is_refused(runs: Runs, name: str) -> None:
+def test_name_too_long_for_a_job_is_rejected(runs: Runs, name: str) -> None:
     with pytest.raises(ApiError, match=r"metadata\.name must be a DNS label of at most 50 characters"):
         runs.create(name)
 
 
-def test_a_name_of_50_characters_is_allowed(runs: Runs) -> None:
+def test_name_of_50_characters_is_allowed(runs: Runs) -> None:
     assert runs.create("x" * 50)["metadata"]["name"] == "x" * 50
 
 
 @pytest.mark.parametrize("field", FIXED)
-def test_a_fixed_field_can_be_neither_changed_nor_added_nor_removed(runs: Runs, field: str) -> None:
+def test_immutable_field_cannot_be_changed_added_or_removed(runs: Runs, field: str) -> None:
     runs.create("full", **FULL)
     runs.create("bare")
     for name, value in (("full", FIXED[field]), ("bare", FULL.get(field, EARLIER)), ("full", None)):
@@ -157,14 +157,14 @@ def test_a_fixed_field_can_be_neither_changed_nor_added_nor_removed(runs: Runs, 
 
 
 @pytest.mark.parametrize("field", LATER)
-def test_a_field_that_may_change_later_can_be_changed(runs: Runs, field: str) -> None:
+def test_mutable_field_can_be_changed(runs: Runs, field: str) -> None:
     runs.create(**FULL)
     runs.change(**{field: LATER[field]})
     assert runs.get()["spec"][field] == LATER[field]
 
 
 @pytest.mark.parametrize("value", [False, None])
-def test_a_cancelled_run_stays_cancelled(runs: Runs, value: Any) -> None:
+def test_cancelled_run_stays_cancelled(runs: Runs, value: Any) -> None:
     runs.create(cancel=True)
     with pytest.raises(ClusterError, match="cannot be taken back"):
         runs.change(cancel=value)
@@ -178,7 +178,7 @@ def test_status_is_a_subresource(runs: Runs) -> None:
     assert runs.status() == {}
 
 
-def test_columns_show_what_the_person_on_call_needs(runs: Runs) -> None:
+def test_kubectl_get_prints_the_documented_columns(runs: Runs) -> None:
     runs.create()
     narrow = runs.cluster.kubectl("-n", runs.namespace, "get", "scoring").splitlines()[0].split()
     wide = runs.cluster.kubectl("-n", runs.namespace, "get", "sr", "-o", "wide").splitlines()[0].split()
@@ -186,7 +186,7 @@ def test_columns_show_what_the_person_on_call_needs(runs: Runs) -> None:
     assert [column for column in wide if column not in narrow] == ["ACTIVE", "PARTIAL", "EMPTY", "DURATION", "MESSAGE"]
 
 
-def test_every_field_of_the_spec_is_explained(runs: Runs) -> None:
+def test_every_field_of_spec_has_a_description(runs: Runs) -> None:
     explained = runs.cluster.kubectl("explain", "scoringrun.spec", "--recursive=false")
     for field in [*FULL, "window"]:
         assert field in explained

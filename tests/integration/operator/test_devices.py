@@ -16,9 +16,7 @@ def devices_of(runs: Runs) -> list[list[str]]:
 
 
 @pytest.mark.field("spec.devices.ids")
-async def test_ids_are_the_runs_devices_whether_they_have_a_model_or_not(
-    runs: Runs, running_controller: RunController
-) -> None:
+async def test_ids_select_devices_with_and_without_a_model(runs: Runs, running_controller: RunController) -> None:
     async with running_controller(storage_with_devices(5)):
         runs.create(devices={"ids": ["press-3", "unheard-of"]})
         status = await ended(runs)
@@ -30,9 +28,7 @@ async def test_ids_are_the_runs_devices_whether_they_have_a_model_or_not(
 
 
 @pytest.mark.field("spec.devices.include")
-async def test_include_takes_the_devices_whose_ids_match_one_of_its_globs(
-    runs: Runs, running_controller: RunController
-) -> None:
+async def test_include_selects_the_devices_that_match_a_glob(runs: Runs, running_controller: RunController) -> None:
     storage = InMemoryStorage(["press-1", "press-12", "pump-1", "Press-1", "fan#1"], data=["press-99", "pump-99"])
     async with running_controller(storage):
         runs.create(devices={"include": ["press-?", "fan*"]})
@@ -47,7 +43,7 @@ async def test_include_takes_the_devices_whose_ids_match_one_of_its_globs(
 
 @pytest.mark.field("spec.devicesPerJob")
 @pytest.mark.parametrize(("count", "sizes"), [(4, [1] * 4), (9, [3, 3, 3]), (10, [1, 3, 3, 3])])
-async def test_auto_packs_devices_only_beyond_the_number_of_jobs_it_aims_at(
+async def test_auto_packs_devices_only_above_the_target_number_of_jobs(
     runs: Runs, running_controller: RunController, count: int, sizes: list[int]
 ) -> None:
     timings = Timings(planner=PlannerLimits(max_auto_jobs=4))

@@ -14,9 +14,7 @@ from tests.testkit.running_controller import RunController, a_fleet
 from tests.testkit.runs import HOUR, PodBehaviour, Runs, ended, hour, reported, until_status
 
 
-async def test_a_run_over_all_devices_completes_and_says_what_was_found(
-    runs: Runs, running_controller: RunController
-) -> None:
+async def test_run_over_all_devices_completes_with_its_results(runs: Runs, running_controller: RunController) -> None:
     storage = storage_with_devices(12)
     storage.data = ["press-1", "stray-1"]
     async with running_controller(storage):
@@ -33,7 +31,7 @@ async def test_a_run_over_all_devices_completes_and_says_what_was_found(
     assert all(job["metadata"]["ownerReferences"][0]["kind"] == "ScoringRun" for job in runs.jobs())
 
 
-async def test_that_a_run_has_begun_is_told_before_its_progress_is_due_to_be_saved(
+async def test_running_phase_is_reported_before_progress_is_saved(
     runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour
 ) -> None:
     timings = Timings(controller=ControllerTimings(save_interval=600))
@@ -49,7 +47,7 @@ async def test_that_a_run_has_begun_is_told_before_its_progress_is_due_to_be_sav
 
 
 @pytest.mark.field("spec.devicesPerJob")
-async def test_packed_jobs_cover_every_device_once(runs: Runs, running_controller: RunController) -> None:
+async def test_packed_jobs_score_every_device_once(runs: Runs, running_controller: RunController) -> None:
     async with running_controller(storage_with_devices(23)):
         runs.create(devicesPerJob=5)
         status = await ended(runs)
@@ -61,7 +59,7 @@ async def test_packed_jobs_cover_every_device_once(runs: Runs, running_controlle
         assert len(runs.jobs()) == 5 + 2
 
 
-async def test_a_device_that_kills_its_packed_job_is_isolated(
+async def test_device_that_kills_its_packed_job_is_isolated(
     runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour
 ) -> None:
     pod_behaviour(stages.finish_pods("oom", arguments=["poison"], exit_code=137, reason="OOMKilled", weight=100_000))
@@ -99,9 +97,7 @@ async def test_too_many_failed_devices_end_the_run_early(
 
 
 @pytest.mark.field("spec.suspend")
-async def test_a_suspended_run_stands_still_and_a_resumed_one_completes(
-    runs: Runs, running_controller: RunController
-) -> None:
+async def test_suspended_run_pauses_and_completes_after_resume(runs: Runs, running_controller: RunController) -> None:
     async with running_controller(storage_with_devices(20)):
         runs.create(parallelism=2)
         await until_status(runs, lambda status: status.get("devices", {}).get("scored", 0) > 0)
@@ -120,7 +116,7 @@ async def test_a_suspended_run_stands_still_and_a_resumed_one_completes(
 
 
 @pytest.mark.field("spec.cancel")
-async def test_a_cancelled_run_keeps_its_results_and_stops_its_jobs(
+async def test_cancelled_run_keeps_its_results_and_deletes_its_jobs(
     runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour
 ) -> None:
     pod_behaviour(stages.finish_pods("hangs", arguments=["slow"], after_seconds=stages.NEVER_SECONDS, weight=100_000))
@@ -146,7 +142,7 @@ def _until_gone(runs: Runs, device: str) -> None:
 
 @pytest.mark.fault("F22")
 @pytest.mark.field("spec.overlapPolicy")
-async def test_runs_of_one_schedule_go_one_after_the_other_or_are_skipped(
+async def test_overlapping_runs_of_a_schedule_are_queued_or_skipped(
     runs: Runs, running_controller: RunController
 ) -> None:
     labels = {"fleetscore.dev/schedule": "hourly"}
@@ -177,7 +173,7 @@ async def test_runs_of_one_schedule_go_one_after_the_other_or_are_skipped(
         ({"devices": {"retryOf": {"name": "gone"}}}, "RetryRunNotFound"),
     ],
 )
-async def test_a_run_that_may_not_begin_fails_with_a_clear_condition(
+async def test_rejected_run_fails_with_its_reason_and_creates_no_job(
     runs: Runs, running_controller: RunController, spec: dict[str, Any], reason: str
 ) -> None:
     foreign = a_fleet("elsewhere")
@@ -222,7 +218,7 @@ async def test_complete_predictions_are_not_made_again(runs: Runs, running_contr
     assert (status["devices"]["alreadyScored"], status["devices"]["scored"]) == (1, 2)
 
 
-async def test_a_deleted_job_is_run_once_more_and_then_its_device_is_lost(
+async def test_deleted_job_is_run_once_more_before_its_device_fails(
     runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour
 ) -> None:
     pod_behaviour(
@@ -242,7 +238,7 @@ def _delete_job_of_round(runs: Runs, round_: str) -> None:
     runs.cluster.kubectl("-n", runs.namespace, "delete", "job", "-l", selector)
 
 
-async def test_a_vanished_job_that_left_its_record_is_not_run_again(
+async def test_missing_job_with_an_outcome_record_is_not_run_again(
     runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour
 ) -> None:
     pod_behaviour(
@@ -260,7 +256,7 @@ async def test_a_vanished_job_that_left_its_record_is_not_run_again(
 
 
 @pytest.mark.field("spec.ttlSecondsAfterFinished")
-async def test_an_ended_run_is_deleted_after_its_time_to_live(runs: Runs, running_controller: RunController) -> None:
+async def test_finished_run_is_deleted_after_its_time_to_live(runs: Runs, running_controller: RunController) -> None:
     async with running_controller(storage_with_devices(2)):
         runs.create("stays", window=hour(1))
         runs.create(ttlSecondsAfterFinished=0)
@@ -271,7 +267,7 @@ async def test_an_ended_run_is_deleted_after_its_time_to_live(runs: Runs, runnin
 
 
 @pytest.mark.field("spec.historyLimit")
-async def test_a_run_goes_when_its_schedules_history_has_no_room_for_it(
+async def test_run_beyond_the_history_limit_of_its_schedule_is_deleted(
     runs: Runs, running_controller: RunController
 ) -> None:
     def names() -> set[str]:
@@ -296,7 +292,7 @@ async def test_a_run_goes_when_its_schedules_history_has_no_room_for_it(
         assert names() == {"third", "fourth", "by-hand", "elsewhere"}
 
 
-async def test_a_retry_of_a_run_that_is_gone_takes_the_devices_that_the_windows_report_names(
+async def test_retry_of_a_deleted_run_uses_the_devices_of_the_windows_report(
     runs: Runs, running_controller: RunController
 ) -> None:
     storage = storage_with_devices(3)
@@ -310,7 +306,7 @@ async def test_a_retry_of_a_run_that_is_gone_takes_the_devices_that_the_windows_
 
 
 @pytest.mark.fault("T12")
-async def test_the_limit_of_active_jobs_holds_over_all_runs(runs: Runs, running_controller: RunController) -> None:
+async def test_limit_of_active_jobs_holds_over_all_runs(runs: Runs, running_controller: RunController) -> None:
     most = 0
     async with running_controller(storage_with_devices(4), max_jobs=3) as controller:
         for hour in range(4):

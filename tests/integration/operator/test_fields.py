@@ -55,7 +55,7 @@ def active(count: int) -> Callable[[dict[str, Any]], bool]:
 
 
 @pytest.mark.field("spec.fleet")
-async def test_the_fleet_decides_whose_devices_are_scored(runs: Runs, running_controller: RunController) -> None:
+async def test_fleet_selects_the_devices(runs: Runs, running_controller: RunController) -> None:
     storage = InMemoryStorage(["press-1"], of_fleet={"pumps": ["pump-1", "pump-2"]})
     fleets = [a_fleet(runs.namespace, name=name) for name in ("default", "pumps")]
     async with running_controller(storage, *fleets):
@@ -66,9 +66,7 @@ async def test_the_fleet_decides_whose_devices_are_scored(runs: Runs, running_co
 
 
 @pytest.mark.field("spec.window.start", "spec.window.end")
-async def test_predictions_of_another_window_are_no_predictions_of_this_one(
-    runs: Runs, running_controller: RunController
-) -> None:
+async def test_predictions_of_another_window_do_not_count(runs: Runs, running_controller: RunController) -> None:
     storage = storage_with_devices(1)
     storage.predictions = {"press-0": WHOLE}
     earlier, later = HOUR | {"start": "2018-08-28T22:00:00Z"}, HOUR | {"end": "2018-08-29T01:00:00Z"}
@@ -82,7 +80,7 @@ async def test_predictions_of_another_window_are_no_predictions_of_this_one(
 
 
 @pytest.mark.field("spec.devices.retryOf.name", "spec.devices.retryOf.outcomes")
-async def test_a_retry_takes_the_devices_that_the_run_it_names_left_with_these_outcomes(
+async def test_retry_selects_devices_by_run_and_outcome(
     runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour
 ) -> None:
     for stage in (that_fails("bad"), that_is_empty("dry"), that_fails("worse")):
@@ -109,7 +107,7 @@ async def test_a_retry_takes_the_devices_that_the_run_it_names_left_with_these_o
 
 
 @pytest.mark.field("spec.tags")
-async def test_predictions_of_other_tags_do_not_stand_for_those_asked_for(
+async def test_predictions_of_other_tags_do_not_count(
     runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour
 ) -> None:
     pod_behaviour(a_stage("tag-4", "--tag=4", message=a_message(rows=4)))
@@ -125,7 +123,7 @@ async def test_predictions_of_other_tags_do_not_stand_for_those_asked_for(
 
 
 @pytest.mark.field("spec.writePolicy")
-async def test_the_write_policy_decides_what_becomes_of_predictions_that_are_there(
+async def test_write_policy_keeps_or_replaces_existing_predictions(
     runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour
 ) -> None:
     for number, policy in enumerate(("IfChanged", "Overwrite"), start=1):
@@ -147,7 +145,7 @@ async def test_the_write_policy_decides_what_becomes_of_predictions_that_are_the
 
 
 @pytest.mark.field("spec.parallelism")
-async def test_parallelism_bounds_the_unfinished_jobs_and_may_be_raised_later(
+async def test_parallelism_limits_active_jobs_and_can_be_raised(
     runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour
 ) -> None:
     for number in range(6):
@@ -163,7 +161,7 @@ async def test_parallelism_bounds_the_unfinished_jobs_and_may_be_raised_later(
 
 
 @pytest.mark.field("spec.backoffLimit")
-async def test_the_backoff_limit_is_how_often_a_job_tries_again(
+async def test_backoff_limit_is_the_number_of_retries_of_a_job(
     runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour
 ) -> None:
     pod_behaviour(a_stage("crashes", "press-0", exit_code=1))
@@ -175,7 +173,7 @@ async def test_the_backoff_limit_is_how_often_a_job_tries_again(
 
 @pytest.mark.field("spec.maxFailedDevices")
 @pytest.mark.parametrize(("below", "enough"), [(1, 2), ("25%", "26%")])
-async def test_a_run_fails_when_more_devices_fail_than_it_allows(
+async def test_run_fails_above_max_failed_devices(
     runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour, below: int | str, enough: int | str
 ) -> None:
     for number in range(2):
@@ -189,7 +187,7 @@ async def test_a_run_fails_when_more_devices_fail_than_it_allows(
 
 @pytest.mark.field("spec.maxEmptyDevices")
 @pytest.mark.parametrize(("below", "enough"), [(1, 2), ("25%", "26%")])
-async def test_a_run_fails_when_more_devices_are_without_readings_than_it_allows(
+async def test_run_fails_above_max_empty_devices(
     runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour, below: int | str, enough: int | str
 ) -> None:
     for number in range(2):
@@ -201,7 +199,7 @@ async def test_a_run_fails_when_more_devices_are_without_readings_than_it_allows
     assert counts(found["enough"]) == {"scored": 2, "empty": 2}
 
 
-async def test_what_is_allowed_to_fail_may_be_lowered_while_the_run_is_active(
+async def test_max_failed_devices_can_be_lowered_while_the_run_is_active(
     runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour
 ) -> None:
     for stage in (that_fails("bad"), that_hangs("slow")):
@@ -214,9 +212,7 @@ async def test_what_is_allowed_to_fail_may_be_lowered_while_the_run_is_active(
 
 
 @pytest.mark.field("spec.maxDevices")
-async def test_a_listing_with_more_devices_than_expected_starts_nothing(
-    runs: Runs, running_controller: RunController
-) -> None:
+async def test_run_above_max_devices_fails_without_starting(runs: Runs, running_controller: RunController) -> None:
     async with running_controller(storage_with_devices(3)):
         found = await outcomes(runs, few={"maxDevices": 2}, enough={"maxDevices": 3})
     assert condition(found["few"], "Failed")["reason"] == "TooManyDevices"
@@ -224,7 +220,7 @@ async def test_a_listing_with_more_devices_than_expected_starts_nothing(
 
 
 @pytest.mark.field("spec.pendingDeadlineSeconds")
-async def test_a_run_none_of_whose_pods_starts_ends_at_its_pending_deadline(
+async def test_run_without_a_started_pod_fails_at_its_pending_deadline(
     runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour
 ) -> None:
     pod_behaviour(stages.keep_pods_pending("not-yet", arguments=["press-0"], reason="ImagePullBackOff", weight=100_000))
@@ -236,7 +232,7 @@ async def test_a_run_none_of_whose_pods_starts_ends_at_its_pending_deadline(
 
 
 @pytest.mark.field("spec.activeDeadlineSeconds")
-async def test_a_run_ends_so_long_after_its_first_pod_and_that_may_be_changed(
+async def test_active_deadline_counts_from_the_first_pod_and_can_be_changed(
     runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour
 ) -> None:
     pod_behaviour(that_hangs("press-0"))
@@ -250,7 +246,7 @@ async def test_a_run_ends_so_long_after_its_first_pod_and_that_may_be_changed(
 
 
 @pytest.mark.field("spec.deviceDeadlineSeconds")
-async def test_a_devices_deadline_is_the_scorers_to_keep_and_bounds_its_pod(
+async def test_device_deadline_reaches_the_scorer_and_limits_its_pod(
     runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour
 ) -> None:
     late = a_message(outcomes={"failed": "0"}, reasons={"DeadlineExceeded": "0"})
@@ -288,7 +284,7 @@ async def test_a_devices_deadline_is_the_scorers_to_keep_and_bounds_its_pod(
         ),
     ],
 )
-async def test_a_scorers_resources_are_the_runs_within_what_the_fleet_allows(
+async def test_resources_of_a_run_apply_within_the_fleets_maximum(
     runs: Runs, running_controller: RunController, part: str, name: str, value: str, too_much: str
 ) -> None:
     async with running_controller(storage_with_devices(1)):

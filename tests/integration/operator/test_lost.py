@@ -40,7 +40,7 @@ def adds_up(status: dict[str, Any]) -> bool:
 
 
 @pytest.mark.parametrize("per_job", [1, 2])
-async def test_lost_progress_is_made_again_and_no_device_is_run_twice(
+async def test_deleted_progress_is_rebuilt_and_no_device_runs_twice(
     runs: Runs, running_controller: RunController, per_job: int
 ) -> None:
     storage = storage_with_devices(DEVICES)
@@ -69,7 +69,7 @@ async def test_lost_progress_is_made_again_and_no_device_is_run_twice(
 
 
 @pytest.mark.parametrize("devices", [None, {"ids": [f"press-{n}" for n in range(DEVICES)]}])
-async def test_a_lost_device_list_is_made_again_from_the_same_listing(
+async def test_deleted_device_list_is_rebuilt_from_the_same_listing(
     runs: Runs, running_controller: RunController, devices: dict[str, Any] | None
 ) -> None:
     storage = storage_with_devices(DEVICES)
@@ -82,7 +82,7 @@ async def test_a_lost_device_list_is_made_again_from_the_same_listing(
 
 
 @pytest.mark.parametrize("reason", ["ProgressLost", "DeviceListLost"])
-async def test_what_is_lost_ends_the_run_clearly_where_the_fleet_has_changed_since(
+async def test_deleted_state_fails_the_run_if_the_fleet_has_changed(
     runs: Runs, running_controller: RunController, reason: str
 ) -> None:
     storage = storage_with_devices(DEVICES)
@@ -99,9 +99,7 @@ async def test_what_is_lost_ends_the_run_clearly_where_the_fleet_has_changed_sin
         assert (await ended(runs, "again"))["phase"] == "Complete", again
 
 
-async def test_what_is_lost_while_storage_does_not_answer_waits_for_it(
-    runs: Runs, running_controller: RunController
-) -> None:
+async def test_deleted_state_is_rebuilt_after_a_storage_outage(runs: Runs, running_controller: RunController) -> None:
     storage = storage_with_devices(DEVICES)
     await begun(runs, running_controller, storage)
     delete_config_maps(runs, progress=False)

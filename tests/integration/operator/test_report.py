@@ -12,7 +12,7 @@ REPORT = {"app.kubernetes.io/component": "report"}
 DEVICES = InMemoryStorage(["press-1", "press-2"])
 
 
-async def test_a_report_is_made_after_the_last_device_and_completion_does_not_wait_for_it(
+async def test_report_is_created_after_completion_without_delaying_it(
     runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour
 ) -> None:
     pod_behaviour(stages.finish_pods("report-takes-a-while", labels=REPORT, after_seconds=3, weight=100_000))
@@ -31,7 +31,7 @@ async def test_a_report_is_made_after_the_last_device_and_completion_does_not_wa
         assert config_map["binaryData"][file["items"][0]["key"]]
 
 
-async def test_a_failed_report_says_why_and_leaves_the_run_complete(
+async def test_failed_report_has_a_reason_and_the_run_stays_complete(
     runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour
 ) -> None:
     line = '{"level":"error","message":"storage does not answer"}'
@@ -49,7 +49,7 @@ async def test_a_failed_report_says_why_and_leaves_the_run_complete(
     assert condition(status, "Complete")["status"] == "True"
 
 
-async def test_a_report_whose_job_is_deleted_is_not_made_a_second_time(
+async def test_report_with_a_deleted_job_is_not_created_again(
     runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour
 ) -> None:
     pod_behaviour(stages.finish_pods("report-hangs", labels=REPORT, after_seconds=stages.NEVER_SECONDS, weight=100_000))
@@ -63,7 +63,7 @@ async def test_a_report_whose_job_is_deleted_is_not_made_a_second_time(
     assert runs.jobs("report") == []
 
 
-async def test_an_operator_that_starts_after_the_end_makes_the_report(
+async def test_operator_started_after_completion_creates_the_report(
     runs: Runs, running_controller: RunController
 ) -> None:
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "jobs"}}
@@ -78,7 +78,7 @@ async def test_an_operator_that_starts_after_the_end_makes_the_report(
         assert (await reported(runs))["status"] == "True"
 
 
-async def test_a_run_that_never_had_devices_has_no_report(runs: Runs, running_controller: RunController) -> None:
+async def test_run_without_devices_has_no_report(runs: Runs, running_controller: RunController) -> None:
     async with running_controller(InMemoryStorage([])):
         runs.create()
         status = await ended(runs)

@@ -35,7 +35,7 @@ async def recovered(runs: Runs, scored: int) -> None:
 SHORT_TIMINGS = Timings(controller=ControllerTimings(stall_timeout=2.0, inspection_interval=1.0))
 
 
-async def test_a_run_whose_pods_cannot_start_is_stalled_and_ends_at_its_pending_deadline(
+async def test_run_with_unstartable_pods_stalls_and_fails_at_its_deadline(
     runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour
 ) -> None:
     pod_behaviour(
@@ -48,7 +48,7 @@ async def test_a_run_whose_pods_cannot_start_is_stalled_and_ends_at_its_pending_
     assert condition(status, "Failed")["reason"] == "PendingDeadlineExceeded"
 
 
-async def test_a_quota_slows_the_run_down_and_fails_nothing(runs: Runs, running_controller: RunController) -> None:
+async def test_job_quota_slows_the_run_without_failures(runs: Runs, running_controller: RunController) -> None:
     quota = {
         "apiVersion": "v1",
         "kind": "ResourceQuota",
@@ -64,7 +64,7 @@ async def test_a_quota_slows_the_run_down_and_fails_nothing(runs: Runs, running_
         await recovered(runs, 5)
 
 
-async def test_pods_that_a_quota_refuses_stall_the_run_until_they_may_be_made(
+async def test_pods_rejected_by_a_quota_stall_the_run_until_allowed(
     runs: Runs, running_controller: RunController
 ) -> None:
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "pods"}, "spec": {"hard": {"pods": "0"}}}
@@ -77,7 +77,7 @@ async def test_pods_that_a_quota_refuses_stall_the_run_until_they_may_be_made(
         await recovered(runs, 2)
 
 
-async def test_pods_that_admission_refuses_stall_the_run_with_its_words(
+async def test_pods_rejected_by_admission_stall_the_run_with_the_message(
     runs: Runs, running_controller: RunController
 ) -> None:
     group, name = {"apiVersion": "admissionregistration.k8s.io/v1"}, f"no-pods-{runs.namespace}"
@@ -112,7 +112,7 @@ def _until_pods_are_refused(runs: Runs) -> None:
     runs.until_refused("POST", f"/api/v1/namespaces/{runs.namespace}/pods?dryRun=All", body)
 
 
-async def test_an_operator_that_may_not_create_jobs_says_so_until_it_may(
+async def test_missing_right_to_create_jobs_stalls_the_run_until_granted(
     runs: Runs, running_controller: RunController
 ) -> None:
     rules = [
@@ -133,7 +133,7 @@ async def test_an_operator_that_may_not_create_jobs_says_so_until_it_may(
         await recovered(runs, 3)
 
 
-async def test_an_api_server_that_has_too_much_to_do_stalls_the_run_for_so_long(
+async def test_overloaded_api_server_stalls_the_run_until_it_recovers(
     runs: Runs, running_controller: RunController, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     send, busy = Transport._send_once, [True]
@@ -151,7 +151,7 @@ async def test_an_api_server_that_has_too_much_to_do_stalls_the_run_for_so_long(
         await recovered(runs, 3)
 
 
-async def test_storage_that_does_not_answer_at_the_start_stalls_the_run_until_it_does(
+async def test_storage_outage_at_the_start_stalls_the_run_until_it_ends(
     runs: Runs, running_controller: RunController
 ) -> None:
     storage = storage_with_devices(3)
@@ -163,7 +163,7 @@ async def test_storage_that_does_not_answer_at_the_start_stalls_the_run_until_it
         await recovered(runs, 3)
 
 
-async def test_a_run_that_the_operator_cannot_read_is_told_so(runs: Runs, running_controller: RunController) -> None:
+async def test_unreadable_run_gets_a_condition(runs: Runs, running_controller: RunController) -> None:
     async with running_controller(storage_with_devices(1)):
         runs.create(window={"start": "0000-01-01T00:00:00Z", "end": "0000-01-01T01:00:00Z"})  # no year of Python's
         assert "spec.window" in (await stalled(runs, "InvalidSpec"))["message"]

@@ -86,7 +86,7 @@ def pods_that_go_on(cluster: Cluster) -> Iterator[None]:
 
 
 @pytest.mark.fault("F21")
-def test_after_missed_hours_the_last_is_fired_once_and_backfill_names_the_others(
+def test_missed_firings_fire_once_and_backfill_names_the_others(
     cron_jobs: CronJobs, capsys: pytest.CaptureFixture[str]
 ) -> None:
     due = minutes_ago(5)
@@ -110,7 +110,7 @@ def test_after_missed_hours_the_last_is_fired_once_and_backfill_names_the_others
 
 
 @pytest.mark.fault("F21")
-def test_after_more_than_a_hundred_missed_quarters_it_fires_again(cron_jobs: CronJobs) -> None:
+def test_schedule_fires_again_after_more_than_100_missed_times(cron_jobs: CronJobs) -> None:
     now = minutes_ago(0)
     due = now - timedelta(minutes=now.minute % 15)
     cron_jobs.scheduler.apply(name="quarterly", cron="*/15 * * * *", window="PT15M")
@@ -124,7 +124,7 @@ def test_after_more_than_a_hundred_missed_quarters_it_fires_again(cron_jobs: Cro
 
 
 @pytest.mark.fault("F21")
-def test_nothing_is_fired_while_suspended_and_afterwards_only_what_is_not_too_late(cron_jobs: CronJobs) -> None:
+def test_suspended_schedule_fires_later_only_within_its_deadline(cron_jobs: CronJobs) -> None:
     soon, long_ago = minutes_ago(5), minutes_ago(40)  # startingDeadlineSeconds is 1800 by default
     cron_jobs.scheduler.apply(name="soon", cron=hourly_at(soon), suspend=True)
     cron_jobs.scheduler.apply(name="late", cron=hourly_at(long_ago), suspend=True)
@@ -140,7 +140,7 @@ def test_nothing_is_fired_while_suspended_and_afterwards_only_what_is_not_too_la
 
 
 @pytest.mark.fault("F21")
-def test_a_schedule_in_a_zone_off_by_half_an_hour_scores_hours_of_utc(cron_jobs: CronJobs) -> None:
+def test_schedule_in_a_half_hour_time_zone_scores_hours_of_utc(cron_jobs: CronJobs) -> None:
     due = minutes_ago(5)
     cron_jobs.scheduler.apply(name="hourly", cron=hourly_at(due + HOUR / 2), timeZone="Asia/Kolkata")
     cron_jobs.last_fired("hourly", due - HOUR)
@@ -154,7 +154,7 @@ def test_a_schedule_in_a_zone_off_by_half_an_hour_scores_hours_of_utc(cron_jobs:
 
 @pytest.mark.fault("F22")
 @pytest.mark.usefixtures("pods_that_go_on")
-def test_a_firing_that_meets_one_still_at_it_goes_beside_it_is_skipped_or_takes_its_place(
+def test_concurrent_firing_is_allowed_skipped_or_replaces_the_first(
     cron_jobs: CronJobs, record_measurement: RecordMeasurement
 ) -> None:
     policies = ("Allow", "Forbid", "Replace")

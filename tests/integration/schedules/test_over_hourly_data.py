@@ -30,7 +30,7 @@ def fleet(tmp_path: Path) -> Fleet:
 @pytest.mark.fault("F22")
 @pytest.mark.parametrize(("length", "firings"), [("PT15M", 12), ("PT1H", 3), ("P1D", 1)])
 @pytest.mark.slow
-def test_windows_together_score_each_reading_once(fleet: Fleet, length: str, firings: int) -> None:
+def test_consecutive_windows_score_each_reading_once(fleet: Fleet, length: str, firings: int) -> None:
     step = parse_duration(length)
     data = parse_fleet({"name": "default", "namespaces": ["scoring"]}).data
     scored: list[str] = []

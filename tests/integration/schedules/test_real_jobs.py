@@ -11,7 +11,7 @@ from tests.testkit.measurements import RecordMeasurement
 from tests.testkit.scheduler import Scheduler
 
 
-def test_a_firing_makes_the_run_of_its_scheduled_time_however_late_its_pod(scheduler: Scheduler) -> None:
+def test_late_firing_creates_the_run_of_its_scheduled_time(scheduler: Scheduler) -> None:
     assert scheduler.fire("hourly-1", "2018-08-29T02:05:00+02:00") == 0
     ((name, spec),) = scheduler.runs().items()
     assert name == "hourly-20180828t230000z"
@@ -20,7 +20,7 @@ def test_a_firing_makes_the_run_of_its_scheduled_time_however_late_its_pod(sched
 
 
 @pytest.mark.fault("F21")
-def test_two_firings_for_one_window_make_one_run(scheduler: Scheduler, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_firings_for_one_window_create_one_run(scheduler: Scheduler, capsys: pytest.CaptureFixture[str]) -> None:
     assert scheduler.fire("hourly-1", "2018-08-29T00:05:00Z") == 0
     assert scheduler.fire("other-1", "2018-08-29T00:05:00Z") == 0
     assert list(scheduler.runs()) == ["hourly-20180828t230000z"]
@@ -28,7 +28,7 @@ def test_two_firings_for_one_window_make_one_run(scheduler: Scheduler, capsys: p
 
 
 @pytest.mark.fault("F21")
-def test_of_firings_at_once_for_one_window_one_makes_the_run_and_all_succeed(
+def test_concurrent_firings_for_one_window_create_one_run_and_succeed(
     scheduler: Scheduler, record_measurement: RecordMeasurement
 ) -> None:
     jobs = [f"hourly-{number}" for number in range(6)]
@@ -41,7 +41,7 @@ def test_of_firings_at_once_for_one_window_one_makes_the_run_and_all_succeed(
 
 
 @pytest.mark.fault("F21")
-def test_the_hour_that_a_zone_repeats_is_two_runs_and_the_one_it_leaves_out_is_none_less(scheduler: Scheduler) -> None:
+def test_daylight_saving_changes_neither_repeat_nor_omit_an_hour(scheduler: Scheduler) -> None:
     autumn = ("2026-10-25T01:05:00+02:00", "2026-10-25T02:05:00+02:00", "2026-10-25T02:05:00+01:00")
     spring = ("2026-03-29T01:05:00+01:00", "2026-03-29T03:05:00+02:00")
     for number, moment in enumerate(autumn + spring):
@@ -53,13 +53,13 @@ def test_the_hour_that_a_zone_repeats_is_two_runs_and_the_one_it_leaves_out_is_n
 
 
 @pytest.mark.fault("F21")
-def test_hours_that_were_missed_are_made_up_by_their_own_firings_in_any_order(scheduler: Scheduler) -> None:
+def test_missed_firings_create_their_own_runs_in_any_order(scheduler: Scheduler) -> None:
     for hour in ("03", "01", "02"):
         assert scheduler.fire(f"hourly-{hour}", f"2018-08-29T{hour}:05:00Z") == 0
     assert sorted(scheduler.runs()) == [f"hourly-20180829t{hour}0000z" for hour in ("00", "01", "02")]
 
 
-def test_a_firing_by_hand_makes_the_run_of_the_hour_before_its_creation(scheduler: Scheduler) -> None:
+def test_manual_firing_creates_the_run_of_the_previous_hour(scheduler: Scheduler) -> None:
     assert scheduler.fire("by-hand") == 0
     created = datetime.fromisoformat(scheduler.job("by-hand")["metadata"]["creationTimestamp"])
     end = (created - timedelta(minutes=3)).replace(minute=0, second=0)
@@ -68,7 +68,7 @@ def test_a_firing_by_hand_makes_the_run_of_the_hour_before_its_creation(schedule
     assert name == f"hourly-{end - timedelta(hours=1):%Y%m%dt%H%M%Sz}"
 
 
-def test_a_run_that_the_crd_refuses_ends_the_job_with_the_servers_reason(
+def test_run_rejected_by_the_crd_ends_the_job_with_the_reason(
     cluster_with_crd: Cluster,
     namespace: str,
     tmp_path: Path,
@@ -82,7 +82,7 @@ def test_a_run_that_the_crd_refuses_ends_the_job_with_the_servers_reason(
 
 
 @pytest.mark.usefixtures("scheduler")
-def test_the_account_may_do_nothing_else(cluster: Cluster, namespace: str) -> None:
+def test_schedulers_account_has_no_other_rights(cluster: Cluster, namespace: str) -> None:
     listed = cluster.kubectl(
         f"--as=system:serviceaccount:{namespace}:fleetscore-scheduler", "auth", "can-i", "--list", "-n", namespace
     )

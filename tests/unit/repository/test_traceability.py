@@ -11,12 +11,12 @@ from tests.testkit.traceability import SHOWN
 
 
 @pytest.mark.parametrize("mark", SHOWN)
-def test_everything_that_has_to_be_shown_has_a_test_and_no_mark_names_anything_else(mark: str) -> None:
+def test_marks_name_exactly_the_ids_that_need_tests(mark: str) -> None:
     assert sorted(marked_tests(mark)) == sorted(SHOWN[mark]())
 
 
 @pytest.mark.slow  # two sessions of pytest take seconds
-def test_a_session_over_all_tests_fails_where_the_tests_of_something_did_not_run() -> None:
+def test_full_session_without_the_tests_of_an_id_fails() -> None:
     whole = [sys.executable, "-m", "pytest", "-q", "-o", "testpaths=tests/unit/operator/api/test_intervals.py"]
     done = subprocess.run(whole, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
