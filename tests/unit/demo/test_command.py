@@ -25,7 +25,7 @@ def demo(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["--data", "/none.csv"], "DATA is /none.csv"),
         (["--window", "2018-08-28T23:00:00Z/2018-08-29T00:00:00Z"], "DATA=readings.csv"),
         (["--train", "all"], "DATA=readings.csv"),
-        (["--context", "mine"], "CONTEXT and REGISTRY go together"),
+        (["--context", "mine"], "CONTEXT and REGISTRY must be given together"),
     ],
 )
 def test_wrong_use_is_told_at_once_and_without_a_traceback(arguments: list[str], named: str) -> None:

@@ -192,4 +192,4 @@ def test_a_stage_keeps_a_messages_quotes_and_backquotes() -> None:
 
 def test_the_command_line_tells_a_mistake_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["up", "--name", "No Name"]) == 1
-    assert capsys.readouterr().err.startswith("cluster name 'No Name': use ")
+    assert capsys.readouterr().err.startswith("cluster name 'No Name' is invalid: use ")
