@@ -1,4 +1,4 @@
-"""Azure Blob Storage as a store. This module and azure_errors are the only ones that know Azure's SDK."""
+"""A store on Azure Blob Storage. Only this module and azure_errors import the Azure SDK."""
 
 import logging
 import os
@@ -16,55 +16,65 @@ from device_scorer.errors import BlobTooLarge, StorageUnavailable, UsageInvalid
 from device_scorer.settings import Settings
 from device_scorer.store.azure_errors import classify, http_status, storage_error_code
 from device_scorer.store.base import NO_METADATA, Blob, BlobInfo, md5_hex
-from device_scorer.store.retry import MAX_RETRY_SECONDS, call_with_retry
+from device_scorer.store.retry import DEFAULT_RETRY_POLICY, RetryPolicy, call_with_retry
 
-_CONNECT_TIMEOUT_SECONDS = 5.0
-_READ_TIMEOUT_SECONDS = 20.0
-_CHUNK_BYTES = 4 * 2**20
-_MAX_SINGLE_PUT_BYTES = 512 * 2**20
-_MAX_DAMAGED_READS = 3
+CHUNK_BYTES = 4 * 2**20
+"""The size of one range of a download. One range costs one request."""
+
+MAX_SINGLE_PUT_BYTES = 512 * 2**20
+"""The size up to which an upload is one Put Blob request, which is atomic (Azure allows 5,000 MiB)."""
+
+MAX_DAMAGED_READS = 3
+"""Number of downloads of a blob whose content does not match its length or Content-MD5."""
+
+MIN_TIMEOUT_SECONDS = 0.2
+"""The shortest timeout of a request, for a view whose deadline is over."""
+
 _NOT_A_WRITE_CONFLICT = frozenset({"LeaseIdMissing", "BlobImmutableDueToPolicy", "ContainerBeingDeleted"})
-"""Codes that come with 409 or 412 and yet do not say that someone else was first."""
-
-_SINGLE_ATTEMPT_OPTIONS: Mapping[str, Any] = {
-    "retry_total": 0,
-    "retry_connect": 0,
-    "retry_read": 0,
-    "retry_status": 0,
-    "retry_to_secondary": False,
-    "connection_timeout": _CONNECT_TIMEOUT_SECONDS,
-    "read_timeout": _READ_TIMEOUT_SECONDS,
-}
-"""The SDK's knobs: it tries once, we try again (patience.py)."""
+"""Error codes with the status 409 or 412 that do not mean that another client has written the blob."""
 
 _Result = TypeVar("_Result")
 
 
 class AzureStore:
-    """The Store protocol on a storage account; one client and its connections for all threads."""
+    """A store on a storage account. See Store for the methods. One client serves all threads.
 
-    def __init__(self, settings: Settings) -> None:
-        """Prepare; nothing is sent yet. Raises UsageInvalid for settings that cannot work."""
-        for name in ("azure", "msal", "urllib3"):  # their debug lines hold SAS and tokens, and no one may turn them on
-            logging.getLogger(name).setLevel(logging.CRITICAL)
-        self._service = _open_service(settings)
-        self._containers = settings.containers
-        self._deadline: float | None = None
-        self.in_call = False
+    Args:
+        service: The client of the storage account.
+        containers: The name of the container for each role.
+        retry_policy: The limits of one call.
+        deadline: The time at which all calls end, on the clock of `time.monotonic()`; None without a deadline.
+    """
+
+    def __init__(
+        self,
+        service: BlobServiceClient,
+        containers: Mapping[str, str],
+        *,
+        retry_policy: RetryPolicy = DEFAULT_RETRY_POLICY,
+        deadline: float | None = None,
+    ) -> None:
+        self._service = service
+        self._containers = containers
+        self._retry_policy = retry_policy
+        self._deadline = deadline
+        self._in_call = False
+
+    @property
+    def in_call(self) -> bool:
+        """True while a call of this view waits for the store."""
+        return self._in_call
 
     def with_deadline(self, deadline: float) -> "AzureStore":
-        """See Store."""
-        other = object.__new__(AzureStore)
-        other._service, other._containers, other._deadline = self._service, self._containers, deadline
-        other.in_call = False
-        return other
+        """Return a view with the deadline. It shares the client with this store."""
+        return AzureStore(self._service, self._containers, retry_policy=self._retry_policy, deadline=deadline)
 
     def close(self) -> None:
-        """See Store."""
+        """Close the connections. The store remains usable."""
         self._service.close()
 
     def read(self, container: str, name: str, *, max_bytes: int | None = None) -> Blob | None:
-        """See Store."""
+        """Download a blob in ranges and check its length and Content-MD5."""
         client = self._client(container, name)
 
         def download() -> Blob | None:
@@ -73,23 +83,23 @@ class AzureStore:
                 raise BlobTooLarge(name, found.size, max_bytes)
             try:
                 content, properties = found.readall(), found.properties
-            except ResourceModifiedError:  # replaced between two pieces of it
+            except ResourceModifiedError:  # the blob was replaced between two ranges
                 return None
             checksum = _md5(properties)
             if len(content) != found.size or (checksum and checksum != md5_hex(content)):
                 return None
             return Blob(content, _etag(properties), _metadata(properties))
 
-        for _ in range(_MAX_DAMAGED_READS):
+        for _ in range(MAX_DAMAGED_READS):
             blob = self._call_with_retry(download, container, name, expected_statuses=(404,))
             if isinstance(blob, _NotFound):
                 return None
             if isinstance(blob, Blob):
                 return blob
-        raise StorageUnavailable(f"{name} arrives damaged: its bytes do not match its length or Content-MD5")
+        raise StorageUnavailable(f"{name} is damaged: its content does not match its length or Content-MD5")
 
     def head(self, container: str, name: str) -> BlobInfo | None:
-        """See Store."""
+        """Return the properties of a blob, or None if it does not exist."""
         client = self._client(container, name)
         found = self._call_with_retry(
             lambda: client.get_blob_properties(**self._timeouts()), container, name, expected_statuses=(404,)
@@ -106,15 +116,15 @@ class AzureStore:
         if_match: str | None = None,
         overwrite: bool = False,
     ) -> str | None:
-        """See Store."""
-        client, lost = self._client(container, name), []
+        """Write the whole blob or nothing, with one Put Blob request."""
+        client, maybe_applied = self._client(container, name), []
         checksum = md5_hex(content)
         condition: dict[str, Any] = {"overwrite": overwrite}
         if if_match is not None:
             condition = {"overwrite": True, "etag": f'"{if_match}"', "match_condition": MatchConditions.IfNotModified}
 
         def upload() -> str:
-            answer = client.upload_blob(
+            response = client.upload_blob(
                 content,
                 metadata=dict(metadata),
                 content_settings=ContentSettings(
@@ -125,21 +135,20 @@ class AzureStore:
                 **condition,
                 **self._timeouts(),
             )
-            return str(answer["etag"]).strip('"')
+            return str(response["etag"]).strip('"')
 
         etag = self._call_with_retry(
-            upload, container, name, expected_statuses=(409, 412), on_maybe_applied=lambda: lost.append(True)
+            upload, container, name, expected_statuses=(409, 412), on_maybe_applied=lambda: maybe_applied.append(True)
         )
         if not isinstance(etag, _NotFound):
             return str(etag)
-        there = self.head(container, name) if lost else None
-        ours = there is not None and there.md5 == checksum and dict(there.metadata) == dict(metadata)
-        return (
-            there.etag if there is not None and ours else None
-        )  # ours: only the answer to an earlier attempt was lost
+        existing = self.head(container, name) if maybe_applied else None
+        if existing is None or existing.md5 != checksum or dict(existing.metadata) != dict(metadata):
+            return None
+        return existing.etag  # an earlier attempt wrote the blob, and its response was lost
 
     def list(self, container: str, prefix: str = "") -> Iterator[BlobInfo]:
-        """See Store."""
+        """Yield the properties of the blobs with the prefix, page by page."""
         client = self._service.get_container_client(self._containers[container])
         token: str | None = None
         while True:
@@ -159,12 +168,12 @@ class AzureStore:
                 return
 
     def delete(self, container: str, name: str) -> None:
-        """See Store."""
+        """Delete a blob if it exists."""
         client = self._client(container, name)
         self._call_with_retry(lambda: client.delete_blob(**self._timeouts()), container, name, expected_statuses=(404,))
 
     def ensure_container(self, container: str) -> None:
-        """See Store."""
+        """Create a container if it does not exist."""
         client = self._service.get_container_client(self._containers[container])
         self._call_with_retry(
             lambda: client.create_container(**self._timeouts()), container, "", expected_statuses=(409,)
@@ -174,15 +183,16 @@ class AzureStore:
         return self._service.get_blob_client(self._containers[container], name)
 
     def _timeouts(self) -> dict[str, Any]:
-        """How long one attempt waits for a connection and for the next byte, never beyond the deadline."""
-        left = max(0.2, self._effective_deadline() - time.monotonic())
+        """Return the timeouts of one request, which do not exceed the deadline."""
+        left = max(MIN_TIMEOUT_SECONDS, self._effective_deadline() - time.monotonic())
         return {
-            "connection_timeout": min(_CONNECT_TIMEOUT_SECONDS, left),
-            "read_timeout": min(_READ_TIMEOUT_SECONDS, left),
+            "connection_timeout": min(self._retry_policy.connect_timeout_seconds, left),
+            "read_timeout": min(self._retry_policy.read_timeout_seconds, left),
         }
 
     def _effective_deadline(self) -> float:
-        return time.monotonic() + MAX_RETRY_SECONDS if self._deadline is None else self._deadline
+        no_deadline = time.monotonic() + self._retry_policy.max_retry_seconds
+        return no_deadline if self._deadline is None else self._deadline
 
     def _call_with_retry(
         self,
@@ -193,8 +203,8 @@ class AzureStore:
         expected_statuses: tuple[int, ...] = (),
         on_maybe_applied: Callable[[], None] = lambda: None,
     ) -> "_Result | _NotFound":
-        """The answer of a call with all its retries; _Absent for the statuses that mean "not there", or "not ours"."""
-        what = f"{self._containers[container]}/{name}".rstrip("/")
+        """Return the result of a call with its retries, or _NotFound for one of the expected statuses."""
+        target = f"{self._containers[container]}/{name}".rstrip("/")
 
         def attempt_once() -> _Result | _NotFound:
             try:
@@ -209,59 +219,84 @@ class AzureStore:
                     return _NotFound()
                 raise
 
-        self.in_call = True
+        self._in_call = True
         try:
             return call_with_retry(
                 attempt_once,
-                lambda error: classify(error, target=what),
+                lambda error: classify(error, target=target),
                 deadline=self._effective_deadline(),
+                policy=self._retry_policy,
                 on_maybe_applied=on_maybe_applied,
             )
         finally:
-            self.in_call = False
+            self._in_call = False
 
 
 class _NotFound:
-    """The answer that there is nothing, or nothing of ours."""
+    """A response that is expected instead of a result: the blob does not exist, or another client has written it."""
 
 
-def _open_service(settings: Settings) -> BlobServiceClient:
+def open_azure_store(settings: Settings, retry_policy: RetryPolicy = DEFAULT_RETRY_POLICY) -> AzureStore:
+    """Return a store on the account that the settings name. The function sends no request.
+
+    Args:
+        settings: The settings.
+        retry_policy: The limits of one call.
+
+    Raises:
+        UsageInvalid: The settings are invalid.
+    """
+    for name in ("azure", "msal", "urllib3"):  # their debug lines contain the SAS and tokens
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    single_attempt: dict[str, Any] = {  # the SDK must not retry: see retry.py
+        "retry_total": 0,
+        "retry_connect": 0,
+        "retry_read": 0,
+        "retry_status": 0,
+        "retry_to_secondary": False,
+        "connection_timeout": retry_policy.connect_timeout_seconds,
+        "read_timeout": retry_policy.read_timeout_seconds,
+    }
     sizes = {
-        "max_single_get_size": _CHUNK_BYTES,
-        "max_chunk_get_size": _CHUNK_BYTES,
-        "max_single_put_size": _MAX_SINGLE_PUT_BYTES,
+        "max_single_get_size": CHUNK_BYTES,
+        "max_chunk_get_size": CHUNK_BYTES,
+        "max_single_put_size": MAX_SINGLE_PUT_BYTES,
     }
     transport = RequestsTransport(use_env_settings=False, connection_verify=_ca_bundle())
-    service = _create_service_client(settings, {**_SINGLE_ATTEMPT_OPTIONS, **sizes, "transport": transport})
+    service = _create_service_client(settings, single_attempt, {**sizes, "transport": transport})
     transport.open()
     transport.session.proxies = get_environ_proxies(service.url)
-    return service
+    return AzureStore(service, settings.containers, retry_policy=retry_policy)
 
 
 def _ca_bundle() -> str | bool:
-    """The certificates that the environment says to trust, as requests itself would find them."""
+    """Return the CA bundle that the environment names, by the rules of the library requests."""
     return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
 
 
-def _create_service_client(settings: Settings, options: Mapping[str, Any]) -> BlobServiceClient:
+def _create_service_client(
+    settings: Settings, single_attempt: Mapping[str, Any], options: Mapping[str, Any]
+) -> BlobServiceClient:
+    options = {**single_attempt, **options}
     try:
         if settings.auth == "connectionString":
             return BlobServiceClient.from_connection_string(settings.connection_string, **options)
         if settings.auth == "sas":
             return BlobServiceClient(settings.account_url, credential=settings.sas_token, **options)
-        from azure.identity import WorkloadIdentityCredential  # noqa: PLC0415  a tenth of a second that keys need not pay
+        from azure.identity import WorkloadIdentityCredential  # noqa: PLC0415  the import takes 0.1 s, which only this case needs
 
         return BlobServiceClient(
-            settings.account_url, credential=WorkloadIdentityCredential(**_SINGLE_ATTEMPT_OPTIONS), **options
+            settings.account_url, credential=WorkloadIdentityCredential(**single_attempt), **options
         )
-    except (ValueError, KeyError) as error:  # the SDK's text may quote the secret
-        cure = {
-            "connectionString": "AZURE_STORAGE_CONNECTION_STRING is no connection string",
-            "sas": "FLEETSCORE_ACCOUNT_URL or AZURE_STORAGE_SAS_TOKEN is wrong",
-            "workloadIdentity": "workload identity needs AZURE_CLIENT_ID, AZURE_TENANT_ID, AZURE_FEDERATED_TOKEN_FILE: "
+    except (ValueError, KeyError) as error:  # the text of the SDK may quote the secret
+        message = {
+            "connectionString": "AZURE_STORAGE_CONNECTION_STRING is invalid: it must be a connection string; "
+            "copy it from the storage account's access keys",
+            "sas": "FLEETSCORE_ACCOUNT_URL or AZURE_STORAGE_SAS_TOKEN is invalid",
+            "workloadIdentity": "workload identity needs AZURE_CLIENT_ID, AZURE_TENANT_ID, AZURE_FEDERATED_TOKEN_FILE; "
             "label the pod azure.workload.identity/use=true and annotate its service account with the client id",
         }
-        raise UsageInvalid(cure[settings.auth]) from error
+        raise UsageInvalid(message[settings.auth]) from error
 
 
 def _to_blob_info(properties: BlobProperties) -> BlobInfo:

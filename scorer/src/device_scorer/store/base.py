@@ -1,7 +1,6 @@
-"""What a store is: three containers of named blobs with metadata, written so that one writer wins.
+"""The protocol of a store: three containers of named blobs with metadata, written atomically and conditionally.
 
-`open_store` gives a folder or Azure's; neither is imported before it is wanted. A container is named by its role
-("models", "data", "predictions"); the store maps it to the configured name.
+A container is identified by its role ("models", "data", "predictions"); the store maps the role to the configured name.
 """
 
 import hashlib
@@ -15,7 +14,13 @@ NO_METADATA: Mapping[str, str] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """A blob's content as one consistent read, with the ETag of that very content."""
+    """The content of a blob, from one consistent read.
+
+    Attributes:
+        content: The bytes.
+        etag: The ETag of exactly this content.
+        metadata: The metadata, with keys in lower case.
+    """
 
     content: bytes = field(repr=False)
     etag: str
@@ -24,7 +29,15 @@ class Blob:
 
 @dataclass(frozen=True, slots=True)
 class BlobInfo:
-    """What is known of a blob without reading it; `md5` is its Content-MD5 in hex, empty where the store has none."""
+    """The properties of a blob.
+
+    Attributes:
+        name: The blob's name.
+        size: The size in bytes.
+        etag: The ETag.
+        metadata: The metadata, with keys in lower case.
+        md5: The Content-MD5 in hex; empty if the store has none.
+    """
 
     name: str
     size: int
@@ -34,16 +47,34 @@ class BlobInfo:
 
 
 class Store(Protocol):
-    """Blob storage by role. All methods raise StorageUnavailable, IdentityUnavailable or ConfigurationInvalid."""
+    """Blob storage by role.
 
-    in_call: bool
-    """Whether a call of this view (see `until`) waits for the store right now."""
+    All methods may raise StorageUnavailable, IdentityUnavailable or ConfigurationInvalid.
+    """
+
+    @property
+    def in_call(self) -> bool:
+        """True while a call of this view waits for the store."""
 
     def read(self, container: str, name: str, *, max_bytes: int | None = None) -> Blob | None:
-        """The whole blob, checked against its length and MD5; None: no such blob. TooLarge before any byte is read."""
+        """Return a blob whose content matches its length and Content-MD5, or None if it does not exist.
+
+        Args:
+            container: The role of the container.
+            name: The blob's name.
+            max_bytes: The largest allowed size; None allows every size.
+
+        Raises:
+            BlobTooLarge: The blob is larger than max_bytes. The content was not read.
+        """
 
     def head(self, container: str, name: str) -> BlobInfo | None:
-        """What is known of the blob; None: no such blob."""
+        """Return the properties of a blob, or None if it does not exist.
+
+        Args:
+            container: The role of the container.
+            name: The blob's name.
+        """
 
     def write(
         self,
@@ -55,29 +86,57 @@ class Store(Protocol):
         if_match: str | None = None,
         overwrite: bool = False,
     ) -> str | None:
-        """Write the whole blob or nothing and return its ETag.
+        """Write the whole blob or nothing.
 
-        Without `if_match` and `overwrite` it is only created: None says that it exists already. With `if_match` it is
-        only replaced: None says that the ETag is another by now. Where the answer to a write was lost, a blob with
-        our own content and metadata counts as written.
+        If the response to a write was lost, a blob with the same content and metadata counts as written.
+
+        Args:
+            container: The role of the container.
+            name: The blob's name.
+            content: The bytes.
+            metadata: The metadata.
+            if_match: The ETag of the blob to replace; None creates the blob.
+            overwrite: True to replace every blob of this name.
+
+        Returns:
+            The new ETag. None if the blob already exists (without if_match and overwrite), or has another ETag or
+            does not exist (with if_match).
         """
 
     def list(self, container: str, prefix: str = "") -> Iterator[BlobInfo]:
-        """All blobs whose names begin with the prefix, in the order of their names, with metadata."""
+        """Yield the properties of the blobs whose names begin with the prefix, in the order of their names.
+
+        Args:
+            container: The role of the container.
+            prefix: The prefix of the names.
+        """
 
     def delete(self, container: str, name: str) -> None:
-        """Remove the blob if it is there."""
+        """Delete a blob if it exists.
+
+        Args:
+            container: The role of the container.
+            name: The blob's name.
+        """
 
     def ensure_container(self, container: str) -> None:
-        """Create the container if it is not there."""
+        """Create a container if it does not exist.
+
+        Args:
+            container: The role of the container.
+        """
 
     def with_deadline(self, deadline: float) -> "Store":
-        """The same store, whose calls end (with StorageUnavailable if need be) by `time.monotonic() == deadline`."""
+        """Return a view of the store whose calls end at the deadline, with StorageUnavailable if necessary.
+
+        Args:
+            deadline: The deadline on the clock of `time.monotonic()`, in seconds.
+        """
 
     def close(self) -> None:
-        """Let go of connections; the store can still be used."""
+        """Close the connections. The store remains usable."""
 
 
 def md5_hex(content: bytes) -> str:
-    """MD5 in hex: Azure's own checksum of content, no protection against anyone."""
+    """Return the MD5 in hex. Azure uses MD5 as a checksum; it does not protect against attacks."""
     return hashlib.md5(content, usedforsecurity=False).hexdigest()

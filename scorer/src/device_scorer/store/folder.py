@@ -1,8 +1,9 @@
-"""A store in a local folder: FOLDER/models, FOLDER/data, FOLDER/predictions, blobs as files of the same names.
+"""A store in a local folder: blobs are files in FOLDER/models, FOLDER/data and FOLDER/predictions.
 
-Metadata lies beside a container's files in `.meta/<name>.<etag>.json`, bound to the content by its ETag (the content's
-MD5) and written first: a blob that can be seen has its metadata. Creating is a hard link, which fails where the name
-exists, so that one of two writers wins; replacing compares and renames, which is good enough for one user's laptop.
+Metadata is a file `.meta/<name>.<etag>.json` in the container's folder. The ETag is the MD5 of the content, so it binds
+the metadata to the content. The metadata is written first, so that a visible blob always has its metadata. A blob is
+created with a hard link, which fails if the name exists; so exactly one of two writers succeeds. A replacement compares
+the ETag and renames a file. That is not atomic, but sufficient for one user.
 """
 
 import json
@@ -19,15 +20,22 @@ _TEMPORARY_PREFIX = ".unfinished-"
 
 
 class FolderStore:
-    """The Store protocol on files."""
+    """A store on files. See Store for the methods.
 
-    in_call = False
+    Args:
+        folder: The folder that contains the folders of the containers.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    @property
+    def in_call(self) -> bool:
+        """False: a call of the file system counts as immediate."""
+        return False
+
     def read(self, container: str, name: str, *, max_bytes: int | None = None) -> Blob | None:
-        """See Store."""
+        """Return the file and its metadata, or None if it does not exist."""
         path = self._path(container, name)
         try:
             if max_bytes is not None and (size := path.stat().st_size) > max_bytes:
@@ -41,7 +49,7 @@ class FolderStore:
         return Blob(content, etag, self._read_metadata(container, name, etag))
 
     def head(self, container: str, name: str) -> BlobInfo | None:
-        """See Store."""
+        """Return the properties of a file, or None if it does not exist."""
         blob = self.read(container, name)
         return None if blob is None else BlobInfo(name, len(blob.content), blob.etag, blob.metadata, blob.etag)
 
@@ -55,7 +63,7 @@ class FolderStore:
         if_match: str | None = None,
         overwrite: bool = False,
     ) -> str | None:
-        """See Store."""
+        """Write the whole file or nothing."""
         path, etag = self._path(container, name), md5_hex(content)
         previous = self.head(container, name)
         if if_match is not None and (previous is None or previous.etag != if_match):
@@ -76,7 +84,7 @@ class FolderStore:
         return etag
 
     def list(self, container: str, prefix: str = "") -> Iterator[BlobInfo]:
-        """See Store."""
+        """Yield the properties of the files with the prefix, in the order of their names."""
         root = self._folder / container
         names = sorted(
             path.relative_to(root).as_posix()
@@ -88,27 +96,29 @@ class FolderStore:
                 yield info
 
     def delete(self, container: str, name: str) -> None:
-        """See Store."""
+        """Delete a file and its metadata if they exist."""
         previous = self.head(container, name)
         if previous is not None:
             self._path(container, name).unlink(missing_ok=True)
             self._metadata_path(container, name, previous.etag).unlink(missing_ok=True)
 
     def ensure_container(self, container: str) -> None:
-        """See Store."""
+        """Create a container's folder if it does not exist."""
         (self._folder / container).mkdir(parents=True, exist_ok=True)
 
-    def with_deadline(self, deadline: float) -> "FolderStore":  # noqa: ARG002  a folder does not keep anyone waiting
-        """See Store."""
+    def with_deadline(self, deadline: float) -> "FolderStore":  # noqa: ARG002  see in_call
+        """Return this store. Its calls do not wait."""
         return self
 
     def close(self) -> None:
-        """See Store."""
+        """Do nothing: a folder has no connections."""
 
     def _path(self, container: str, name: str) -> Path:
         parts = name.split("/")
         if any(part in ("", ".", "..", _METADATA_FOLDER) for part in parts) or "\0" in name:
-            raise ConfigurationInvalid(f"{name!r} is no blob name")
+            raise ConfigurationInvalid(
+                f"blob name {name!r} is invalid: a segment is empty, '.', '..' or {_METADATA_FOLDER}"
+            )
         return self._folder.joinpath(container, *parts)
 
     def _metadata_path(self, container: str, name: str, etag: str) -> Path:
@@ -144,7 +154,7 @@ def _write_new(path: Path, content: bytes) -> bool:
 
 
 def _write_temporary(path: Path, content: bytes) -> Path:
-    """A whole copy of the content under a name that no listing shows, in the same directory."""
+    """Write the content to a file in the same directory, with a name that `list` omits, and return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=_TEMPORARY_PREFIX, dir=path.parent)
     try:

@@ -1,35 +1,69 @@
-"""How long a failing call is tried again, and when it is given up. Knows no storage: the edge says what an error means.
+"""Retries of a failing call, with back-off and a deadline. Independent of the kind of storage.
 
-The SDK's own retries are off (azure_blobs.py), since they would wait 20 s after one 503, ignore Retry-After and 429,
-and know no deadline. Here pauses grow with jitter, Retry-After is honoured, a host that cannot be reached at all is
-given up in seconds, and nothing outlives the deadline.
+The retries of the Azure SDK are disabled (azure.py). The SDK waits 20 seconds after one response 503, ignores the
+header Retry-After of 429, and does not know a deadline. Here back-off is exponential with jitter, Retry-After is
+honoured, an unreachable host ends the call within seconds, and no call outlasts its deadline.
 """
 
 import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from device_scorer.errors import TransientError
 
-MAX_RETRY_SECONDS = 60.0
-"""Seconds after which one call is given up, whatever the deadline."""
-
-MAX_UNREACHABLE_SECONDS = 5.0
-"""Seconds of nothing but refused connections and unknown hosts after which it is given up."""
-
-_INITIAL_BACKOFF_SECONDS, _MAX_BACKOFF_SECONDS = 0.3, 8.0
 _Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """The limits of one call with all its attempts. All values are in seconds.
+
+    Attributes:
+        max_retry_seconds: The time after which the call ends, even if its deadline is later.
+        max_unreachable_seconds: The time after which the call ends if every attempt failed before the request was
+            sent (refused connections, unknown hosts).
+        initial_backoff_seconds: The time between the first two attempts. It doubles after each attempt.
+        max_backoff_seconds: The longest time between two attempts, unless the server requests a longer one.
+        connect_timeout_seconds: The time for one connection.
+        read_timeout_seconds: The time for the next byte of a response.
+    """
+
+    max_retry_seconds: float = 60.0
+    max_unreachable_seconds: float = 5.0
+    initial_backoff_seconds: float = 0.3
+    max_backoff_seconds: float = 8.0
+    connect_timeout_seconds: float = 5.0
+    read_timeout_seconds: float = 20.0
+
+
+DEFAULT_RETRY_POLICY = RetryPolicy()
+
+
+@dataclass(frozen=True, slots=True)
 class RetryableFailure:
-    """A failure worth another attempt; `reached`: the request may have arrived and taken effect."""
+    """A failed attempt that a retry may fix.
+
+    Attributes:
+        error: The error to raise if the retries end.
+        maybe_applied: True if the request may have reached the server and changed something.
+        retry_after_seconds: The time that the server requests before the next attempt; None without a request.
+    """
 
     error: TransientError
     maybe_applied: bool = True
     retry_after_seconds: float | None = None
+
+
+class Clock(Protocol):
+    """The part of the module `time` that retries use."""
+
+    def monotonic(self) -> float:
+        """Return the seconds of a clock that is never set."""
+
+    def sleep(self, seconds: float, /) -> None:
+        """Wait for a number of seconds."""
 
 
 def call_with_retry(
@@ -37,22 +71,33 @@ def call_with_retry(
     classify: Callable[[Exception], RetryableFailure],
     *,
     deadline: float,
+    policy: RetryPolicy = DEFAULT_RETRY_POLICY,
     on_maybe_applied: Callable[[], None] = lambda: None,
+    clock: Clock = time,
 ) -> _Result:
-    """Call `attempt` until it answers or patience or the deadline (`time.monotonic()`) is over.
+    """Call a function until it returns, and return its result.
 
-    `understand` turns an exception into Trouble, or raises where another attempt would not help; `on_reached` is told
-    of each failed attempt that may have taken effect. Raises the last Trouble's error.
+    Args:
+        attempt: The function.
+        classify: A function that turns an exception into a RetryableFailure, or raises if a retry does not help.
+        deadline: The time at which the call ends, on the clock of `time.monotonic()`, in seconds.
+        policy: The limits of the call.
+        on_maybe_applied: A function that is called after each failed attempt that may have changed something.
+        clock: The clock.
+
+    Raises:
+        TransientError: The error of the last attempt, with the number of attempts. It is raised as soon as the next
+            attempt would begin after a limit.
     """
-    started, unreachable_since = time.monotonic(), None
+    started, unreachable_since = clock.monotonic(), None
     attempts = 0
     while True:
         try:
             return attempt()
-        except Exception as error:  # noqa: BLE001  the edge knows which exceptions there are; it raises the others again
+        except Exception as error:  # noqa: BLE001  classify knows the exceptions of the call and raises all others
             failure = classify(error)
         attempts += 1
-        now = time.monotonic()
+        now = clock.monotonic()
         if failure.maybe_applied:
             unreachable_since = None
             on_maybe_applied()
@@ -60,12 +105,13 @@ def call_with_retry(
             unreachable_since = now
         backoff_seconds = failure.retry_after_seconds
         if backoff_seconds is None:
-            jitter = random.uniform(0.7, 1.3)  # noqa: S311  spreads load, keeps no secret
-            backoff_seconds = min(_MAX_BACKOFF_SECONDS, _INITIAL_BACKOFF_SECONDS * 2 ** (attempts - 1)) * jitter
-        give_up_at = min(deadline, started + MAX_RETRY_SECONDS)
+            jitter = random.uniform(0.7, 1.3)  # noqa: S311  the jitter spreads load and is not a secret
+            exponential_seconds = policy.initial_backoff_seconds * 2 ** (attempts - 1)
+            backoff_seconds = min(policy.max_backoff_seconds, exponential_seconds) * jitter
+        give_up_at = min(deadline, started + policy.max_retry_seconds)
         if unreachable_since is not None:
-            give_up_at = min(give_up_at, unreachable_since + MAX_UNREACHABLE_SECONDS)
+            give_up_at = min(give_up_at, unreachable_since + policy.max_unreachable_seconds)
         if now + backoff_seconds >= give_up_at:
             times = f"{attempts} attempts" if attempts > 1 else "1 attempt"
             raise type(failure.error)(f"{failure.error} ({times} in {now - started:.0f} s)")
-        time.sleep(backoff_seconds)
+        clock.sleep(backoff_seconds)

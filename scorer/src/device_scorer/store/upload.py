@@ -1,4 +1,4 @@
-"""Writes blobs that must not silently replace others: what is there already and equal is fine, what differs is said."""
+"""Uploads that do not silently replace a blob: an equal blob is accepted, a different one is reported."""
 
 from collections.abc import Iterable, Iterator
 from enum import Enum
@@ -8,20 +8,28 @@ from device_scorer.store.parallel import map_in_order
 
 
 class UploadResult(Enum):
-    """What became of one blob."""
+    """The result of one upload."""
 
     WRITTEN = "written"
-    UNCHANGED = "already there"
-    CONFLICT = "differs from what is there"
+    UNCHANGED = "the blob already exists with this content"
+    CONFLICT = "differs from the existing blob"
 
 
 def upload_once(store: Store, container: str, name: str, content: bytes, *, replace: bool = False) -> UploadResult:
-    """Write one blob; without `replace`, one that exists stays, and the answer says whether it is the same."""
+    """Upload one blob.
+
+    Args:
+        store: The store.
+        container: The role of the container.
+        name: The blob's name.
+        content: The bytes.
+        replace: True to replace an existing blob. Otherwise an existing blob is kept.
+    """
     if replace:
         store.write(container, name, content, overwrite=True)
         return UploadResult.WRITTEN
-    # A look first: to import again then costs no uploads, and a store that cannot tell whether a lost answer's blob
-    # was its own has nothing to guess.
+    # The check avoids uploads if the same files are imported again. It also avoids a guess after a lost response: then
+    # the store may not know which client has written the blob.
     existing = store.head(container, name)
     if existing is None and store.write(container, name, content) is not None:
         return UploadResult.WRITTEN
@@ -31,14 +39,21 @@ def upload_once(store: Store, container: str, name: str, content: bytes, *, repl
 def upload_all(
     store: Store, container: str, blobs: Iterable[tuple[str, bytes]], *, replace: bool = False
 ) -> Iterator[tuple[str, UploadResult]]:
-    """Write (name, content) pairs several at a time, in order, holding few of them; yields what became of each."""
-    placed = map_in_order(
+    """Upload blobs concurrently and yield each name with its result, in order.
+
+    Args:
+        store: The store.
+        container: The role of the container.
+        blobs: Names and contents. Few of them are in memory at a time.
+        replace: True to replace existing blobs.
+    """
+    uploaded = map_in_order(
         blobs,
         lambda blob: upload_once(store, container, *blob, replace=replace),
         size_of=lambda blob: len(blob[1]),
     )
-    for (name, _), outcome in placed:
-        yield name, outcome
+    for (name, _), result in uploaded:
+        yield name, result
 
 
 def _has_content(store: Store, container: str, name: str, content: bytes) -> bool:

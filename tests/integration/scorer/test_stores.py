@@ -1,4 +1,4 @@
-"""What both stores promise, on a folder and on Azurite with key, SAS and token."""
+"""Tests of what all stores have in common, on a folder and on Azurite with key, SAS and token."""
 
 import threading
 from collections.abc import Iterator
@@ -42,14 +42,16 @@ def store_on(storage: Storage, **changes: str) -> Iterator[Store]:
     store.close()
 
 
-@pytest.fixture(params=["folder", *(pytest.param(kind, marks=pytest.mark.needs_services) for kind in ("key", "sas", "token"))])
+@pytest.fixture(
+    params=["folder", *(pytest.param(kind, marks=pytest.mark.needs_services) for kind in ("key", "sas", "token"))]
+)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     if request.param == "folder":
         yield open_store(scorer_settings.read_settings({}, str(tmp_path / "store")))
         return
     if request.param == "token":
         workload = request.getfixturevalue("workload")
-        with store_on(workload.storage, **workload.platform.environment) as opened:
+        with store_on(workload.storage, FLEETSCORE_AUTH="workloadIdentity") as opened:
             yield opened
         return
     storage: Storage = request.getfixturevalue("storage")
@@ -58,21 +60,21 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
         yield opened
 
 
-def test_what_was_written_is_read_with_its_metadata(store: Store) -> None:
+def test_written_blob_is_read_with_its_metadata(store: Store) -> None:
     etag = store.write("data", "a/b.csv", b"x" * 100_000, metadata={"runuid": "u1", "rows": "3"})
     blob = store.read("data", "a/b.csv")
     assert blob is not None
     assert (blob.content, blob.etag, dict(blob.metadata)) == (b"x" * 100_000, etag, {"runuid": "u1", "rows": "3"})
 
 
-def test_an_empty_blob_is_a_blob(store: Store) -> None:
+def test_empty_blob_is_read(store: Store) -> None:
     store.write("data", "empty.csv", b"")
     blob = store.read("data", "empty.csv")
     assert blob is not None
     assert blob.content == b""
 
 
-def test_no_such_blob_is_none_everywhere(store: Store) -> None:
+def test_missing_blob_returns_none_everywhere(store: Store) -> None:
     store.ensure_container("data")
     assert store.read("data", "none.csv") is None
     assert store.head("data", "none.csv") is None
@@ -81,7 +83,7 @@ def test_no_such_blob_is_none_everywhere(store: Store) -> None:
 
 
 @pytest.mark.fault("T18")
-def test_creating_twice_keeps_the_first(store: Store) -> None:
+def test_second_creation_keeps_the_first_blob(store: Store) -> None:
     assert store.write("predictions", "p.csv", b"first") is not None
     assert store.write("predictions", "p.csv", b"second") is None
     blob = store.read("predictions", "p.csv")
@@ -90,7 +92,7 @@ def test_creating_twice_keeps_the_first(store: Store) -> None:
 
 
 @pytest.mark.fault("T18")
-def test_replacing_needs_the_etag_of_what_is_there(store: Store) -> None:
+def test_replacement_needs_the_current_etag(store: Store) -> None:
     first = store.write("predictions", "p.csv", b"first", metadata={"rows": "1"})
     second = store.write("predictions", "p.csv", b"second", metadata={"rows": "2"}, if_match=first)
     assert second is not None
@@ -100,21 +102,21 @@ def test_replacing_needs_the_etag_of_what_is_there(store: Store) -> None:
     assert (blob.content, dict(blob.metadata)) == (b"second", {"rows": "2"})
 
 
-def test_overwriting_replaces_whatever_is_there(store: Store) -> None:
+def test_overwrite_replaces_any_blob(store: Store) -> None:
     store.write("predictions", "p.csv", b"first")
     assert store.write("predictions", "p.csv", b"second", overwrite=True) is not None
 
 
 @pytest.mark.fault("D6", "T15")
-def test_too_large_a_blob_is_refused_with_its_size(store: Store) -> None:
+def test_blob_above_the_limit_is_rejected_with_its_size(store: Store) -> None:
     store.write("data", "big.csv", b"x" * 5000)
-    with pytest.raises(BlobTooLarge) as refused:
+    with pytest.raises(BlobTooLarge) as rejected:
         store.read("data", "big.csv", max_bytes=4999)
-    assert (refused.value.size, refused.value.limit) == (5000, 4999)
+    assert (rejected.value.size, rejected.value.limit) == (5000, 4999)
     assert store.read("data", "big.csv", max_bytes=5000) is not None
 
 
-def test_a_listing_has_names_in_order_with_metadata_and_checksum(store: Store) -> None:
+def test_listing_has_names_in_order_with_metadata_and_checksum(store: Store) -> None:
     for name in ("w/b%2Fc.csv", "w/a.csv", "v/z.csv"):
         store.write("predictions", name, name.encode(), metadata={"complete": "true"})
     found = list(store.list("predictions", "w/"))
@@ -124,7 +126,7 @@ def test_a_listing_has_names_in_order_with_metadata_and_checksum(store: Store) -
     assert found[0] == store.head("predictions", "w/a.csv")
 
 
-def test_deleting_removes_blob_and_metadata(store: Store) -> None:
+def test_deletion_removes_blob_and_metadata(store: Store) -> None:
     store.write("predictions", "p.csv", b"same", metadata={"rows": "1"})
     store.delete("predictions", "p.csv")
     assert store.write("predictions", "p.csv", b"same") is not None
@@ -134,7 +136,7 @@ def test_deleting_removes_blob_and_metadata(store: Store) -> None:
 
 
 @pytest.mark.fault("F29", "T18")
-def test_of_many_writers_one_wins(store: Store) -> None:
+def test_exactly_one_of_many_writers_succeeds(store: Store) -> None:
     store.ensure_container("predictions")
     won: list[int] = []
     start = threading.Barrier(8)
@@ -162,7 +164,7 @@ def test_of_many_writers_one_wins(store: Store) -> None:
 @example(device="../models/x")
 @example(device="%2e%2e/%2e%2e")
 @example(device="_SUCCESS")
-def test_no_id_reaches_outside_its_window(store: Store, device: str) -> None:
+def test_name_of_any_id_stays_in_its_window(store: Store, device: str) -> None:
     name = prediction_name("{window}/{device}.csv", WINDOW, device)
     store.write("predictions", name, device.encode("utf-8", "surrogatepass"), overwrite=True)
     assert name in [info.name for info in store.list("predictions", WINDOW.slug + "/")]
@@ -170,10 +172,10 @@ def test_no_id_reaches_outside_its_window(store: Store, device: str) -> None:
     assert list(store.list("predictions")) == []
 
 
-def test_a_missing_container_says_so(storage: Storage) -> None:
+def test_missing_container_is_named_and_can_be_created(storage: Storage) -> None:
     name = f"{storage.data}-other"
     with store_on(storage, FLEETSCORE_DATA_CONTAINER=name) as store:
-        with pytest.raises(ConfigurationInvalid, match=f"{name}/a.csv: 404 ContainerNotFound: create the container"):
+        with pytest.raises(ConfigurationInvalid, match=f"{name}/a.csv: 404 ContainerNotFound; create the container"):
             store.read("data", "a.csv")
         store.ensure_container("data")
         store.ensure_container("data")
@@ -181,11 +183,11 @@ def test_a_missing_container_says_so(storage: Storage) -> None:
 
 
 @pytest.mark.fault("T13")
-def test_a_refused_write_is_passing_and_names_the_cure_but_no_secret(storage: Storage) -> None:
+def test_rejected_write_names_the_next_step_without_a_secret(storage: Storage) -> None:
     sas = sas_of(storage, "rl")
     with (
         store_on(storage, FLEETSCORE_AUTH="sas", AZURE_STORAGE_SAS_TOKEN=sas) as store,
-        pytest.raises(IdentityUnavailable, match="blob role") as refused,
+        pytest.raises(IdentityUnavailable, match="blob role") as rejected,
     ):
         store.write("predictions", "p.csv", b"x")
-    assert "sig=" not in str(refused.value)
+    assert "sig=" not in str(rejected.value)

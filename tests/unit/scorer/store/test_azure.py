@@ -1,0 +1,231 @@
+"""Tests of the Azure store on a fake blob server that is busy, silent or broken, or loses responses."""
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from device_scorer.errors import BlobTooLarge, ConfigurationInvalid, IdentityUnavailable, StorageUnavailable
+from device_scorer.settings import read_settings
+from device_scorer.store import azure
+from device_scorer.store.base import Store
+from device_scorer.store.factory import open_store
+from device_scorer.store.retry import RetryPolicy
+from tests.testkit.blob_server import SAS, BlobServer, serving
+from tests.testkit.measurements import RecordMeasurement
+from tests.testkit.waiting import until
+
+BLOB = "/account/predictions/p.csv"
+SHORT_READS = RetryPolicy(read_timeout_seconds=0.3)
+SHORT = RetryPolicy(read_timeout_seconds=0.3, max_retry_seconds=1.0, max_unreachable_seconds=0.5)
+
+
+@pytest.fixture
+def server() -> Iterator[BlobServer]:
+    with serving() as running:
+        yield running
+
+
+@pytest.fixture
+def store(server: BlobServer) -> Iterator[Store]:
+    opened = open_on(server.url)
+    yield opened
+    opened.close()
+
+
+def open_on(url: str, policy: RetryPolicy = SHORT_READS) -> Store:
+    environment = {"FLEETSCORE_AUTH": "sas", "FLEETSCORE_ACCOUNT_URL": url, "AZURE_STORAGE_SAS_TOKEN": SAS}
+    return open_store(read_settings(environment), policy)
+
+
+def test_sizes_and_attempts_of_transfers() -> None:
+    assert (azure.CHUNK_BYTES, azure.MAX_SINGLE_PUT_BYTES, azure.MAX_DAMAGED_READS) == (4_194_304, 536_870_912, 3)
+    assert azure.MIN_TIMEOUT_SECONDS == 0.2
+
+
+@pytest.mark.parametrize(("excepted", "proxied"), [("", True), ("storage.invalid", False)])
+def test_proxy_of_the_environment_is_used_unless_the_host_is_excepted(
+    server: BlobServer, monkeypatch: pytest.MonkeyPatch, excepted: str, *, proxied: bool
+) -> None:
+    server.put(BLOB, b"content")
+    monkeypatch.setenv("http_proxy", server.url.removesuffix("/account"))
+    monkeypatch.setenv("no_proxy", excepted)
+    opened = open_on("http://storage.invalid/account", SHORT)
+    try:
+        blob = opened.read("predictions", "p.csv")
+    except StorageUnavailable:
+        blob = None
+    finally:
+        opened.close()
+    assert (blob is not None) == proxied
+    assert any(path.startswith("http://storage.invalid/") for _, path, _ in server.requests) == proxied
+
+
+@pytest.mark.fault("F27")
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+def test_one_busy_response_costs_less_than_three_seconds(
+    server: BlobServer, store: Store, status: int, record_measurement: RecordMeasurement
+) -> None:
+    server.put(BLOB, b"content")
+    server.fail("status", status=status)
+    began = time.monotonic()
+    blob = store.read("predictions", "p.csv")
+    assert blob is not None
+    assert blob.content == b"content"
+    took = time.monotonic() - began
+    assert took < 3
+    record_measurement(f"one {status} costs {took:.1f} s")
+
+
+@pytest.mark.slow
+@pytest.mark.fault("F27")
+@pytest.mark.parametrize("kind", ["reset", "silent", "truncate", "damage"])
+def test_broken_read_is_retried_and_returns_the_whole_blob(server: BlobServer, store: Store, kind: str) -> None:
+    server.put(BLOB, b"0123456789" * 1000)
+    server.fail(kind, method="GET")
+    blob = store.read("predictions", "p.csv")
+    assert blob is not None
+    assert blob.content == b"0123456789" * 1000
+
+
+@pytest.mark.fault("F27")
+def test_blob_that_is_damaged_three_times_is_an_error(server: BlobServer, store: Store) -> None:
+    server.put(BLOB, b"0123456789")
+    server.fail("damage", times=10)
+    with pytest.raises(StorageUnavailable, match="damaged"):
+        store.read("predictions", "p.csv")
+    assert len(server.requests) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.fault("F27")
+@pytest.mark.parametrize("status", [429, 503])
+def test_retry_after_of_the_server_is_honoured(server: BlobServer, store: Store, status: int) -> None:
+    server.put(BLOB, b"content")
+    server.fail("status", status=status, retry_after="1")
+    store.read("predictions", "p.csv")
+    first, second = server.times_of("GET")
+    assert 1.0 <= second - first < 2
+
+
+@pytest.mark.fault("F27")
+def test_retry_after_beyond_the_deadline_ends_the_call_at_once(server: BlobServer, store: Store) -> None:
+    server.fail("status", status=429, retry_after="600")
+    began = time.monotonic()
+    with pytest.raises(StorageUnavailable, match="storage returned 429 ServerBusy"):
+        store.with_deadline(began + 5).head("predictions", "p.csv")
+    assert time.monotonic() - began < 2
+
+
+@pytest.mark.slow
+@pytest.mark.fault("F27")
+@pytest.mark.parametrize("kind", ["status", "silent", "reset"])
+def test_lasting_fault_ends_the_call_by_the_deadline(server: BlobServer, store: Store, kind: str) -> None:
+    server.fail(kind, times=100)
+    began = time.monotonic()
+    with pytest.raises(StorageUnavailable, match="attempts"):
+        store.with_deadline(began + 1.5).head("predictions", "p.csv")
+    assert time.monotonic() - began < 2.5
+
+
+@pytest.mark.fault("F27")
+def test_rejected_connection_ends_the_call_within_seconds() -> None:
+    dead = open_on("http://127.0.0.1:9/account", SHORT)
+    began = time.monotonic()
+    with pytest.raises(StorageUnavailable, match=r"cannot be reached .* Connection refused"):
+        dead.head("predictions", "p.csv")
+    assert time.monotonic() - began < 1.5
+    dead.close()
+
+
+def test_view_is_in_a_call_only_while_it_waits_for_the_server(server: BlobServer, store: Store) -> None:
+    view, other = store.with_deadline(time.monotonic() + 30), store.with_deadline(time.monotonic() + 30)
+    states: list[tuple[bool, bool, bool]] = []
+    server.before = lambda *_: states.append((view.in_call, other.in_call, store.in_call))
+    assert not view.in_call
+    view.head("predictions", "p.csv")
+    assert states == [(True, False, False)]
+    assert not view.in_call
+
+
+@pytest.mark.fault("F27")
+def test_view_that_waits_between_attempts_is_in_a_call(server: BlobServer, store: Store) -> None:
+    server.fail("status", retry_after="1")
+    view = store.with_deadline(time.monotonic() + 30)
+    thread = threading.Thread(target=view.head, args=("predictions", "p.csv"))
+    thread.start()
+    until(lambda: server.requests, "the first attempt")
+    assert view.in_call
+    thread.join()
+    assert not view.in_call
+
+
+def test_view_whose_call_has_failed_is_not_in_a_call(server: BlobServer, store: Store) -> None:
+    server.fail("status", status=400, code="InvalidUri")
+    view = store.with_deadline(time.monotonic() + 30)
+    with pytest.raises(ConfigurationInvalid):
+        view.head("predictions", "p.csv")
+    assert not view.in_call
+
+
+@pytest.mark.fault("F28")
+@pytest.mark.parametrize("kind", ["lost", "reset", "status"])
+def test_write_whose_response_was_lost_counts_as_written_once(server: BlobServer, store: Store, kind: str) -> None:
+    server.fail(kind, method="PUT")
+    etag = store.write("predictions", "p.csv", b"mine", metadata={"runuid": "u"})
+    assert etag == server.blobs[BLOB].etag.strip('"')
+    assert server.blobs[BLOB].content == b"mine"
+
+
+@pytest.mark.fault("F28")
+@pytest.mark.parametrize("theirs", [{"content": b"theirs"}, {"content": b"mine", "x-ms-meta-runuid": "other"}])
+def test_blob_of_another_client_after_a_lost_response_is_not_ours(
+    server: BlobServer, store: Store, theirs: dict[str, Any]
+) -> None:
+    def write_first(method: str, _path: str) -> None:
+        if method == "PUT":
+            server.put(BLOB, **theirs)
+
+    server.before = write_first
+    server.fail("reset", method="PUT")
+    assert store.write("predictions", "p.csv", b"mine", metadata={"runuid": "u"}) is None
+    assert server.blobs[BLOB].content == theirs["content"]
+
+
+@pytest.mark.fault("F28")
+def test_replacement_whose_response_was_lost_counts_as_written(server: BlobServer, store: Store) -> None:
+    etag = server.put(BLOB, b"old").strip('"')
+    server.fail("lost", method="PUT")
+    assert store.write("predictions", "p.csv", b"new", metadata={"rows": "1"}, if_match=etag)
+    assert server.blobs[BLOB].content == b"new"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "error"),
+    [
+        (403, "AuthorizationPermissionMismatch", IdentityUnavailable),
+        (403, "AuthenticationFailed", IdentityUnavailable),
+        (401, "NoAuthenticationInformation", IdentityUnavailable),
+        (404, "ContainerNotFound", ConfigurationInvalid),
+        (400, "InvalidUri", ConfigurationInvalid),
+        (412, "LeaseIdMissing", ConfigurationInvalid),
+        (409, "BlobImmutableDueToPolicy", ConfigurationInvalid),
+    ],
+)
+def test_permanent_rejection_is_not_retried(
+    server: BlobServer, store: Store, status: int, code: str, error: type[Exception]
+) -> None:
+    server.fail("status", status=status, code=code, times=3)
+    with pytest.raises(error, match=code):
+        store.write("predictions", "p.csv", b"x")
+    assert len(server.requests) == 1
+
+
+@pytest.mark.fault("D6", "T15")
+def test_blob_above_the_limit_is_rejected_by_its_length_before_it_is_read(server: BlobServer, store: Store) -> None:
+    server.put(BLOB, bytes(8 * 2**20), claims=str(2**30))
+    with pytest.raises(BlobTooLarge, match="1,073,741,824 bytes"):
+        store.read("predictions", "p.csv", max_bytes=128 * 2**20)
+    assert server.sent < 5 * 2**20
