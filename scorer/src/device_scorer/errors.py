@@ -1,35 +1,41 @@
-"""What can go wrong, and what each kind means for a device and for its Job.
+"""The exceptions of the scorer, and what each one means for a device and for its Job.
 
 ScorerError
-├── UsageInvalid          wrong arguments or configuration: exit 64
-├── FinalError            trying again would not help: the device fails with this reason
-│   ├── ModelNotFound  ModelInvalid  ModelRejected  ModelIncompatible
-│   ├── DataInvalid  DataTooLarge
-│   ├── DeadlineExceeded
-│   └── ConfigurationInvalid
-├── PassingError          try again: exit 75
-│   ├── StorageUnavailable
-│   └── IdentityUnavailable
-└── TooLarge              a blob is larger than its reader allows; the reader names the reason
+├── UsageInvalid          invalid arguments or settings: exit 64
+├── BlobTooLarge          a blob is larger than its reader allows; the reader selects the reason
+└── DeviceError           an error that has a reason
+    ├── PermanentError    a retry does not help: the device fails
+    │   ├── ModelNotFound  ModelInvalid  ModelRejected  ModelIncompatible
+    │   ├── DataInvalid  DataTooLarge
+    │   ├── DeadlineExceeded
+    │   └── ConfigurationInvalid
+    └── TransientError    a retry may help: exit 75
+        ├── StorageUnavailable
+        └── IdentityUnavailable
 
-The type is the decision whether to try again; `reason` is the word that the operator counts under (a closed list).
+The type of an error decides whether to retry. Its name is the reason that the operator counts (a closed list).
 """
-# ruff: noqa: N818  the names are the reasons that the operator counts under
+# ruff: noqa: N818  the names are the reasons that the operator counts
 
 
 class ScorerError(Exception):
-    """The root: its text is one sentence for a person, naming the thing and the next step."""
+    """The root of all errors of the scorer. The text is one sentence for people and names the next step."""
 
 
 class UsageInvalid(ScorerError):
-    """The command line or the environment is wrong; nothing was attempted."""
+    """The command line or the environment is invalid; nothing was attempted."""
 
 
 class BlobTooLarge(ScorerError):
-    """A blob holds more bytes than its reader allows."""
+    """A blob is larger than its reader allows.
+
+    Args:
+        name: The blob's name.
+        size: The blob's size in bytes.
+        limit: The largest allowed size in bytes.
+    """
 
     def __init__(self, name: str, size: int, limit: int) -> None:
-        """Keep the figures (bytes) beside the sentence."""
         super().__init__(f"{name} has {size:,} bytes, more than the {limit:,} that are allowed")
         self.name = name
         self.size = size
@@ -37,74 +43,57 @@ class BlobTooLarge(ScorerError):
 
 
 class DeviceError(ScorerError):
-    """An error that the operator counts under its `reason`."""
+    """An error of one device, which the operator counts under its reason."""
 
-    reason = "Unknown"
+    @property
+    def reason(self) -> str:
+        """The reason in the outcome message: the name of the error's type."""
+        return type(self).__name__
 
 
 class PermanentError(DeviceError):
-    """The same input would fail again."""
+    """An error that the same input causes again."""
 
 
 class ModelNotFound(PermanentError):
-    """The device has no model bundle, or none for the tags asked for."""
-
-    reason = "ModelNotFound"
+    """The device has no model bundle, or no model for the requested tags."""
 
 
 class ModelInvalid(PermanentError):
-    """The bundle or one model in it cannot be read."""
-
-    reason = "ModelInvalid"
+    """The bundle or one of its models cannot be read."""
 
 
 class ModelRejected(PermanentError):
-    """The bundle names code that is not on the allow-list; none of it ran."""
-
-    reason = "ModelRejected"
+    """The bundle names code that is not on the allow-list; none of the code was executed."""
 
 
 class ModelIncompatible(PermanentError):
-    """The bundle is sound but uses what this version does not know."""
-
-    reason = "ModelIncompatible"
+    """The bundle is valid but uses a feature that this version does not support."""
 
 
 class DataInvalid(PermanentError):
-    """The readings are not a CSV of TS, Device, Tag, Value."""
-
-    reason = "DataInvalid"
+    """The readings are not a CSV with the columns TS, Device, Tag, Value."""
 
 
 class DataTooLarge(PermanentError):
-    """The readings exceed a limit on bytes or rows."""
-
-    reason = "DataTooLarge"
+    """The readings exceed the limit of bytes or rows."""
 
 
 class DeadlineExceeded(PermanentError):
-    """The device took longer than it may."""
-
-    reason = "DeadlineExceeded"
+    """The device took longer than its deadline allows."""
 
 
 class ConfigurationInvalid(PermanentError):
-    """Storage refuses the request in a way that only a person can mend (a name, a permission)."""
-
-    reason = "ConfigurationInvalid"
+    """Storage rejects the request until a person changes a name or a setting."""
 
 
 class TransientError(DeviceError):
-    """Something that may be well again in a minute."""
+    """An error that may disappear within minutes."""
 
 
 class StorageUnavailable(TransientError):
-    """Blob Storage does not answer, or answers that it cannot now."""
-
-    reason = "StorageUnavailable"
+    """Blob Storage does not respond, or responds that it cannot serve the request now."""
 
 
 class IdentityUnavailable(TransientError):
-    """No token could be had for the storage account."""
-
-    reason = "IdentityUnavailable"
+    """There is no token for the storage account, or storage does not accept the credential."""

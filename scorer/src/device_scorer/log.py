@@ -1,7 +1,7 @@
-"""Log lines on stderr: JSON where a machine reads, plain words on a terminal. Never a secret.
+"""Log lines on stderr: JSON lines for programs, plain text on a terminal. They never contain a secret.
 
-Not `logging`: other libraries' loggers must stay mute (urllib3's debug lines carry the SAS), and nobody can turn this
-one up to a level at which it says too much.
+The module does not use `logging`. The loggers of other libraries must stay silent, because the debug lines of urllib3
+contain the SAS; and no setting may raise the level of this log.
 """
 
 import json
@@ -15,22 +15,37 @@ _BEARER = re.compile(r"(?i)\bbearer\s+[\w.~+/-]+=*")
 
 
 def info(message: str, **fields: Any) -> None:
-    """Say what happened."""
+    """Log an event.
+
+    Args:
+        message: The sentence to log.
+        fields: More fields of the line.
+    """
     _write("info", message, fields)
 
 
 def warning(message: str, **fields: Any) -> None:
-    """Say what a person should know but need not act on at once."""
+    """Log a problem that needs no immediate action.
+
+    Args:
+        message: The sentence to log.
+        fields: More fields of the line.
+    """
     _write("warning", message, fields)
 
 
 def error(message: str, **fields: Any) -> None:
-    """Say what stopped something."""
+    """Log a failure.
+
+    Args:
+        message: The sentence to log.
+        fields: More fields of the line.
+    """
     _write("error", message, fields)
 
 
 def redact(text: str) -> str:
-    """The text without signatures, keys and tokens."""
+    """Return the text with every signature, key and token replaced by ***."""
     return _BEARER.sub("Bearer ***", _SECRETS.sub(r"\1=***", text))
 
 

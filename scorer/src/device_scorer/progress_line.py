@@ -1,29 +1,41 @@
-"""Tells a person at a terminal how far a long command is: one line on stderr, rewritten at most once a second."""
+"""The progress of a long command on a terminal: one line on stderr that is overwritten at most once a second."""
 
 import sys
 import time
+from collections.abc import Callable
+
+UPDATE_INTERVAL_SECONDS = 1.0
 
 
 class ProgressLine:
-    """A line that is rewritten in place; off a terminal it stays mute, so that logs hold results only."""
+    """A line that is overwritten in place. It prints nothing unless stderr is a terminal, so that logs stay short.
 
-    def __init__(self) -> None:
-        self._next_update = time.monotonic() + 1.0
+    Args:
+        monotonic: The clock, in seconds.
+    """
+
+    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._next_update = monotonic() + UPDATE_INTERVAL_SECONDS
         self._shown = False
 
     def is_due(self) -> bool:
-        """Whether a new line would be shown: ask before composing one in a tight loop."""
-        return sys.stderr.isatty() and time.monotonic() >= self._next_update
+        """Return True if `show` would print. A tight loop asks before it composes the text."""
+        return sys.stderr.isatty() and self._monotonic() >= self._next_update
 
     def show(self, text: str) -> None:
-        """Show the text if it is due."""
+        """Print the text if an update is due.
+
+        Args:
+            text: The new text of the line.
+        """
         if self.is_due():
             print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
-            self._next_update = time.monotonic() + 1.0
+            self._next_update = self._monotonic() + UPDATE_INTERVAL_SECONDS
             self._shown = True
 
     def clear(self) -> None:
-        """Take the line away, before results are printed."""
+        """Remove the line, before results are printed."""
         if self._shown:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
             self._shown = False

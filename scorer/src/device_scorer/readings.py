@@ -1,7 +1,7 @@
-"""Readings as they come: CSV text in, rows out; what cannot be a row is handed back with its reason. Pure.
+"""Parser of readings: CSV lines in, rows out. Malformed lines go to a callback with the reason. Pure.
 
-One line is one row: a quoted line break is not a reading. Texts are kept as they came and compared as texts; the
-instant and the number are read beside them. Nothing is de-duplicated, sorted or stripped.
+One line is one row: a reading does not contain a quoted line break. A row keeps its four texts unchanged, next to the
+parsed instant and number. The parser does not de-duplicate, sort or strip.
 """
 
 import codecs
@@ -21,25 +21,34 @@ from device_scorer.errors import DataInvalid
 COLUMNS = ("TS", "Device", "Tag", "Value")
 NAN = float("nan")
 MAX_ABSOLUTE_VALUE = 1e150
-"""A value beyond this overflows when it is squared, in every engine: it is no reading."""
+"""Bound of the absolute value of a reading. A larger value can overflow when the model squares it."""
 
 _ISO_PATTERN = re.compile(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?:Z|[+-]\d\d(?::?\d\d)?)?",
     re.ASCII,
 )
 _EPOCH_MILLISECONDS_PATTERN = re.compile(r"-?\d{1,15}", re.ASCII)
-_LIKELY_EPOCH_SECONDS = range(10**9, 10**10)  # as seconds 2001 to 2286, as milliseconds the first months of 1970
+_LIKELY_EPOCH_SECONDS = range(10**9, 10**10)  # as seconds: 2001 to 2286; as milliseconds: early 1970
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAIVE_EPOCH = _EPOCH.replace(tzinfo=None)
-_BLOCK_LINES = 1024  # lines
-
+BLOCK_LINES = 1024
+"""Number of lines that `read_rows` parses at once."""
 
 RowTuple = tuple[str, str, str, str, int, float]
-"""A Row as a bare tuple."""
+"""The fields of a Row as a plain tuple."""
 
 
 class Row(NamedTuple):
-    """One reading: four texts as they came, its instant in whole seconds since the epoch (floor), its number or NaN."""
+    """One reading.
+
+    Attributes:
+        ts: The text of TS.
+        device: The device id.
+        tag: The tag.
+        value: The text of Value.
+        epoch_seconds: The instant in whole seconds since the Unix epoch, rounded down.
+        number: The value as a float; NaN if the text is not a usable number.
+    """
 
     ts: str
     device: str
@@ -49,13 +58,18 @@ class Row(NamedTuple):
     number: float
 
 
-@lru_cache(maxsize=4096)  # the tags of a device, and devices of a fleet, have instants in common
+@lru_cache(maxsize=4096)  # the tags of a device and the devices of a fleet share instants
 def parse_timestamp(text: str) -> int:
-    """Seconds since the epoch, rounded down, of a TS in any accepted form; ValueError for every other text.
+    """Parse a TS and return the whole seconds since the Unix epoch, rounded down.
 
-    Accepted are ISO 8601 date and time with 0 to 9 fraction digits, with or without zone (none: UTC), and epoch
-    milliseconds; not what must be epoch seconds, which would be in 1970 unnoticed. Window bounds are whole seconds, so
-    the floor decides exactly which window a row is in.
+    Window bounds are whole seconds, so the rounded value decides exactly to which window a row belongs.
+
+    Args:
+        text: An ISO 8601 date and time with 0 to 9 fraction digits, in UTC unless it has an offset; or the milliseconds
+            since the epoch. A number that looks like epoch seconds is rejected: as milliseconds it would be in 1970.
+
+    Raises:
+        ValueError: The text has another form.
     """
     if _ISO_PATTERN.fullmatch(text):
         parsed = datetime.fromisoformat(text)
@@ -70,7 +84,7 @@ def parse_timestamp(text: str) -> int:
 
 
 def parse_value(text: str) -> float:
-    """The value as a float; NaN for what is no finite, plausible number."""
+    """Parse a Value and return it as a float, or NaN if it is not a finite number below MAX_ABSOLUTE_VALUE."""
     try:
         value = float(text)
     except ValueError:
@@ -85,11 +99,16 @@ def parse_lines(
     on_bad: Callable[[bytes, str], None],
     reject_unterminated: bool = True,
 ) -> Iterator[Row]:
-    """Yield the rows of a CSV given as lines with their line ends (a file opened "rb", or `io.BytesIO(content)`).
+    """Yield the rows of a CSV. A row whose Value is not a number has NaN. A CSV without lines has no rows.
 
-    A row whose Value is no number is yielded with NaN; a line whose TS or fields cannot be read goes to `on_bad` with
-    the reason. `may_be_cut` sends a last line without line end there too: a file cut inside a line would otherwise
-    give a wrong number. Raises DataInvalid where the header lacks a column. No lines at all are no rows.
+    Args:
+        lines: The lines with their line ends: a file that was opened with "rb", or `io.BytesIO(content)`.
+        on_bad: A function that receives each line whose fields or TS are malformed, and the reason.
+        reject_unterminated: True to pass a last line without a line end to `on_bad`. In a truncated file such a line
+            may end within a number.
+
+    Raises:
+        DataInvalid: A column is missing in the header.
     """
     source = iter(lines)
     header = next(source, None)
@@ -100,7 +119,7 @@ def parse_lines(
         if line.isspace():
             continue
         if reject_unterminated and not line.endswith(b"\n"):
-            on_bad(line, "the last line has no line end: it may have been cut short")
+            on_bad(line, "the last line has no line end: it may be truncated")
             continue
         try:
             ts, device, tag, value = parse_line(line)
@@ -111,21 +130,31 @@ def parse_lines(
         yield Row(ts, device, tag, value, at, parse_value(value))
 
 
-def read_rows(content: bytes, *, on_bad: Callable[[bytes, str], None]) -> Iterator[RowTuple]:
-    """What `parse` yields for a whole blob, as plain tuples, in a third of its time.
+def read_rows(
+    content: bytes, *, on_bad: Callable[[bytes, str], None], block_lines: int = BLOCK_LINES
+) -> Iterator[RowTuple]:
+    """Yield the rows of `parse_lines` for a whole blob as plain tuples, in a third of its time.
 
-    Lines are taken many at a time, column by column; where one of them is not plain, all of these go through `parse`.
+    The function parses blocks of lines column by column. A block with an unusual line goes through `parse_lines`.
+
+    Args:
+        content: The CSV.
+        on_bad: A function that receives each malformed line and the reason.
+        block_lines: The number of lines in a block.
+
+    Raises:
+        DataInvalid: A column is missing in the header.
     """
     source = io.BytesIO(content)
     header = source.readline()
     layout = find_columns(header) if header else None
-    while layout and (block := list(islice(source, _BLOCK_LINES))):
+    while layout and (block := list(islice(source, block_lines))):
         parsed = _parse_block(block, layout)
         yield from parse_lines([header, *block], on_bad=on_bad) if parsed is None else parsed
 
 
 def _parse_block(block: list[bytes], layout: "ColumnLayout") -> Iterator[RowTuple] | None:
-    """The rows of lines of which each is a row, without quotes and with a number; None where one is not."""
+    """Return the rows of the lines, or None unless every line is a row without quotes and with a usable number."""
     try:
         text = b"".join(block).decode().replace("\r\n", "\n")
         if not text.endswith("\n") or '"' in text or "\r" in text:
@@ -145,13 +174,23 @@ def _parse_block(block: list[bytes], layout: "ColumnLayout") -> Iterator[RowTupl
 
 
 class ColumnLayout(NamedTuple):
-    """Where the four columns stand in a line."""
+    """The position of the four columns in a line.
 
-    select: Callable[[Sequence[Any]], Any]  # the four of a line's fields, or of any other list of columns
+    Attributes:
+        select: A function that returns the four columns of a sequence of fields or of columns.
+        width: The number of fields in a line.
+    """
+
+    select: Callable[[Sequence[Any]], Any]
     width: int
 
     def parse_line(self, line: bytes) -> tuple[str, str, str, str]:
-        """The four texts of a line; ValueError or csv.Error where it has none."""
+        """Parse a line and return its TS, Device, Tag and Value.
+
+        Raises:
+            ValueError: The line is not UTF-8, has another number of fields, or has an empty Device or Tag.
+            csv.Error: The quotes do not match.
+        """
         fields = split_line(line)
         if len(fields) != self.width:
             raise ValueError(f"{len(fields)} fields in place of {self.width}")
@@ -162,21 +201,37 @@ class ColumnLayout(NamedTuple):
 
 
 def find_columns(header: bytes) -> ColumnLayout:
-    """Find the four columns in the first line; DataInvalid quoting it where one is missing or doubled."""
+    """Return the position of the four columns.
+
+    Args:
+        header: The first line of a CSV, with or without a byte order mark.
+
+    Raises:
+        DataInvalid: A column is missing or exists twice; the text quotes the line.
+    """
     try:
         names = [name.strip() for name in split_line(header.removeprefix(b"\xef\xbb\xbf"))]
     except (ValueError, csv.Error):
         names = []
     if any(names.count(name) != 1 for name in COLUMNS):
         quoted = header[:80].decode("utf-8", "replace").strip()
-        hint = ": UTF-16, it must be UTF-8" if header.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else ""
+        hint = (
+            "; the file is UTF-16, it must be UTF-8"
+            if header.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+            else ""
+        )
         message = f"the first line must name the columns TS,Device,Tag,Value once each, but is {quoted!r}{hint}"
         raise DataInvalid(message)
     return ColumnLayout(itemgetter(*map(names.index, COLUMNS)), len(names))
 
 
 def split_line(line: bytes) -> list[str]:
-    """The fields of one line; ValueError where it is no UTF-8, csv.Error where its quotes do not match."""
+    """Split a line of a CSV into its fields.
+
+    Raises:
+        ValueError: The line is not UTF-8.
+        csv.Error: The quotes do not match.
+    """
     text = line.decode().rstrip("\r\n")
     if '"' not in text:
         return text.split(",")

@@ -1,6 +1,6 @@
-"""Settings of every command, read once from the environment and `--store` into a frozen object.
+"""The settings of all commands, read once from the environment and `--store` into a frozen object.
 
-The defaults are those of a fleet, so that `--store ./folder` needs no environment at all.
+The defaults are those of a fleet, so `--store ./folder` needs no environment.
 """
 
 import argparse
@@ -23,7 +23,15 @@ _SHARE_PATTERN = re.compile(r"(\d+(?:\.\d+)?)%")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is refused before it is loaded; sizes in bytes."""
+    """Limits on the inputs of one device.
+
+    Attributes:
+        max_data_bytes: The largest size of a data blob, in bytes.
+        max_rows: The largest number of rows of a device in a window.
+        max_model_bytes: The largest size of a model bundle, in bytes.
+        max_model_unpacked_bytes: The largest size of a decompressed model bundle, in bytes.
+        max_bad_share: The largest share of malformed rows, from 0 to 1.
+    """
 
     max_data_bytes: int = 128 * 2**20
     max_rows: int = 3_000_000
@@ -34,19 +42,46 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class AnomalousWhen:
-    """When a device counts as anomalous: anomalies among its labelled rows, at least this share and this number."""
+    """The rule that makes a device anomalous: both thresholds are reached.
+
+    Attributes:
+        share: The smallest share of anomalies among the labelled rows, from 0 to 1.
+        min_rows: The smallest number of anomalies.
+    """
 
     share: float = 0.01
     min_rows: int = 3
 
     def is_anomalous(self, rows: int, anomalies: int) -> bool:
-        """Whether a device with these figures does; one without an anomaly never does."""
+        """Return True if a device is anomalous. A device without an anomaly is never anomalous.
+
+        Args:
+            rows: The number of labelled rows.
+            anomalies: The number of anomalies among them.
+        """
         return anomalies >= max(1, self.min_rows) and anomalies >= rows * self.share
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where a fleet's blobs are and how they are to be treated."""
+    """The location of a fleet's blobs, and the rules for reading and writing them.
+
+    Attributes:
+        folder: The local folder that is used instead of Blob Storage.
+        account_url: The URL of the storage account.
+        auth: The kind of the credential, one of AUTH_KINDS.
+        connection_string: The connection string, a secret.
+        sas_token: The SAS token without its question mark, a secret.
+        containers: The name of the container for each role.
+        data_path: The template of the names of data blobs.
+        data_partition: The length of the partition that one data blob covers.
+        models_path: The template of the names of model bundles.
+        trust_any_model: True to load models that name code outside the allow-list.
+        predictions_path: The template of the names of predictions.
+        allow_overwrite: True if a request may overwrite complete predictions.
+        anomalous_when: The rule that makes a device anomalous.
+        limits: The limits on the inputs of one device.
+    """
 
     folder: Path | None = None
     account_url: str = ""
@@ -70,19 +105,28 @@ _DEFAULTS = Settings()
 
 
 def add_store_argument(parser: argparse.ArgumentParser) -> None:
-    """Give a command the `--store` flag."""
+    """Add the flag `--store` to a command.
+
+    Args:
+        parser: The command's parser.
+    """
     parser.add_argument(
         "--store",
         metavar="FOLDER",
         help="work on FOLDER/models, FOLDER/data, FOLDER/predictions in place of Blob Storage "
-        "(which FLEETSCORE_ACCOUNT_URL and its companions name)",
+        "(named by FLEETSCORE_ACCOUNT_URL and related variables)",
     )
 
 
 def read_settings(environment: Mapping[str, str], store_folder: str | None = None) -> Settings:
-    """Read settings from the environment; `store` names a local folder that takes the account's place.
+    """Read the settings.
 
-    Raises UsageInvalid naming the variable that is wrong.
+    Args:
+        environment: The environment variables.
+        store_folder: The value of `--store`: a local folder to use instead of Blob Storage.
+
+    Raises:
+        UsageInvalid: A variable is missing or invalid; the text names the variable.
     """
     get = _EnvironmentReader(environment)
     auth = get.choice("FLEETSCORE_AUTH", AUTH_KINDS)
@@ -94,7 +138,7 @@ def read_settings(environment: Mapping[str, str], store_folder: str | None = Non
         sas_token=get.text("AZURE_STORAGE_SAS_TOKEN", "").lstrip("?"),
         containers=MappingProxyType({role: get.container(role) for role in CONTAINER_ROLES}),
         data_path=get.template("FLEETSCORE_DATA_PATH", _DEFAULTS.data_path, blob_paths.DATA_PLACEHOLDERS),
-        data_partition=parse_duration(get.text("FLEETSCORE_DATA_PARTITION", "PT1H")),
+        data_partition=get.duration("FLEETSCORE_DATA_PARTITION", "PT1H"),
         models_path=get.template("FLEETSCORE_MODELS_PATH", _DEFAULTS.models_path, blob_paths.MODELS_PLACEHOLDERS),
         trust_any_model=get.choice("FLEETSCORE_MODELS_TRUST", ("allowlist", "any")) == "any",
         predictions_path=get.template(
@@ -131,17 +175,18 @@ def _check_account(settings: Settings) -> None:
     variable, value = needed[settings.auth]
     if not value:
         raise UsageInvalid(
-            f"no storage named: give --store FOLDER, or set {variable} "
+            f"the storage settings are incomplete: give --store FOLDER, or set {variable} "
             f"(FLEETSCORE_AUTH is {settings.auth}; sas needs FLEETSCORE_ACCOUNT_URL too)",
         )
-    if settings.account_url and not re.fullmatch(r"https?://[^\s?#@]+", settings.account_url):
+    if settings.account_url and not re.fullmatch(r"https?://[^\s?#@]+", settings.account_url):  # a query may be a SAS
         raise UsageInvalid(
-            "FLEETSCORE_ACCOUNT_URL is no http(s) address without query, such as https://acc.blob.core.windows.net"
+            "FLEETSCORE_ACCOUNT_URL is invalid: it must be an http(s) URL without user and query; "
+            "set a URL such as https://acc.blob.core.windows.net"
         )
 
 
 class _EnvironmentReader:
-    """Reads variables by kind, each error naming the variable; an empty variable counts as unset."""
+    """A reader of variables by kind. An empty variable counts as unset; each error names the variable."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
@@ -150,19 +195,27 @@ class _EnvironmentReader:
         return self._environment.get(name, "").strip() or default
 
     def choice(self, name: str, choices: tuple[str, ...]) -> str:
+        """Return one of the choices; the first is the default."""
         value = self.text(name, choices[0])
         if value not in choices:
-            raise UsageInvalid(f"{name} is {value!r}: it may be {', '.join(choices)}")
+            raise UsageInvalid(f"{name} is invalid: {value!r} is not one of {', '.join(choices)}")
         return value
 
     def container(self, role: str) -> str:
+        """Return a container name. Azure allows 3 to 63 lower-case letters, digits and single dashes."""
         name = f"FLEETSCORE_{role.upper()}_CONTAINER"
         value = self.text(name, role)
         if not _CONTAINER_PATTERN.fullmatch(value):
             raise UsageInvalid(
-                f"{name} is {value!r}: containers have 3 to 63 lower-case letters, digits, single dashes"
+                f"{name} is invalid: {value!r} must have 3 to 63 lower-case letters, digits, single dashes"
             )
         return value
+
+    def duration(self, name: str, default: str) -> timedelta:
+        try:
+            return parse_duration(self.text(name, default))
+        except UsageInvalid as error:
+            raise UsageInvalid(f"{name}: {error}") from error
 
     def template(self, name: str, default: str, allowed: frozenset[str]) -> str:
         required = frozenset() if allowed is blob_paths.DATA_PLACEHOLDERS else allowed
@@ -174,12 +227,13 @@ class _EnvironmentReader:
     def number(self, name: str, default: int) -> int:
         value = self.text(name, str(default))
         if not value.isdecimal():
-            raise UsageInvalid(f"{name} is {value!r}: it must be a whole number of at least 0")
+            raise UsageInvalid(f"{name} is invalid: {value!r} must be a whole number of at least 0")
         return int(value)
 
     def share(self, name: str, default: str) -> float:
+        """Return a share as a number from 0 to 1."""
         value = self.text(name, default)
         match = _SHARE_PATTERN.fullmatch(value)
         if match is None or float(match[1]) > 100:
-            raise UsageInvalid(f"{name} is {value!r}: write a share as 1% (0% to 100%)")
+            raise UsageInvalid(f"{name} is invalid: {value!r} must be a share from 0% to 100%, such as 1%")
         return float(match[1]) / 100

@@ -1,7 +1,7 @@
-"""Outcomes of devices, and the scorer's word about all of them: exit code, termination message, outcome record. Pure.
+"""The outcomes of devices, and the results of a Job: exit code, outcome message and outcome record. Pure.
 
-Numbers in the word are indexes into the argument list, sets of them in the interval notation of batch/v1 ("0-3,7").
-A device that was not finished and is not transient (the process was told to stop) is not spoken of.
+The numbers in a message are argument indexes. Sets of indexes have the interval notation of batch/v1 ("0-3,7"; see
+`completedIndexes` of a Job's status). A device that the process did not finish before SIGTERM is not listed.
 """
 
 import json
@@ -11,12 +11,12 @@ from typing import Any
 
 FORMAT_VERSION = 1
 MAX_MESSAGE_BYTES = 4096
-"""Bytes that the kubelet keeps of a termination message."""
+"""The size that the kubelet keeps of a termination message (Kubernetes, "Determine the Reason for Pod Failure")."""
 
 SCORED, PARTIAL, EMPTY, ALREADY_SCORED, FAILED = "scored", "partial", "empty", "alreadyScored", "failed"
 KINDS = (SCORED, PARTIAL, EMPTY, ALREADY_SCORED, FAILED)
 TRANSIENT = "transient"
-"""Not final: storage or identity was unavailable."""
+"""The kind of a device without an outcome, because storage or identity was unavailable."""
 
 EXIT_SUCCESS, EXIT_PERMANENT, EXIT_TRANSIENT = 0, 65, 75
 _MAX_SAMPLE_CHARS = 200
@@ -26,7 +26,14 @@ _MAX_SAMPLES = 5
 
 @dataclass(frozen=True, slots=True)
 class RowCounts:
-    """Counts of rows of one device's window."""
+    """Counts of the rows of one device in a window.
+
+    Attributes:
+        rows: The number of labelled rows.
+        bad_rows: The number of malformed rows.
+        unscored_rows: The number of rows of tags without a model.
+        anomalies: The number of labelled rows that are anomalies.
+    """
 
     rows: int = 0
     bad_rows: int = 0
@@ -36,7 +43,15 @@ class RowCounts:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one device: one of KINDS or TRANSIENT, the reason of a failure, a sentence, its figures."""
+    """The result of one device.
+
+    Attributes:
+        kind: One of KINDS, or TRANSIENT.
+        reason: The reason of a failure.
+        message: A sentence for people.
+        row_counts: The counts of the device's rows.
+        anomalous: True if the device is anomalous.
+    """
 
     kind: str
     reason: str = ""
@@ -46,7 +61,15 @@ class Outcome:
 
 
 def exit_code(outcomes: Mapping[int, Outcome], devices: int) -> int:
-    """0 when every device has a final outcome, 75 when one has none, 65 when all failed."""
+    """Return the exit code of the process.
+
+    Args:
+        outcomes: The outcomes by argument index.
+        devices: The number of devices of the Job.
+
+    Returns:
+        75 if a device has no permanent outcome, 65 if all devices failed, 0 otherwise.
+    """
     kinds = [outcome.kind for outcome in outcomes.values()]
     if TRANSIENT in kinds or len(kinds) < devices:
         return EXIT_TRANSIENT
@@ -54,9 +77,14 @@ def exit_code(outcomes: Mapping[int, Outcome], devices: int) -> int:
 
 
 def outcome_record(outcomes: Mapping[int, Outcome], devices: Sequence[str]) -> bytes:
-    """The outcome record: the word without a limit, with the message of every device that was not plainly scored.
+    """Return the outcome record: the outcome message without a size limit, and one message per device.
 
-    Each message has its device's id: who reads the record (the report) knows nothing of the Job's arguments.
+    The record has the message of every device except those that were scored without a message. Each message contains
+    the device id, because the report reads the record and does not know the Job's arguments.
+
+    Args:
+        outcomes: The outcomes by argument index.
+        devices: The device ids in the order of the arguments.
     """
     messages = {
         str(index): [outcome.kind, outcome.reason, outcome.message, devices[index]]
@@ -67,14 +95,19 @@ def outcome_record(outcomes: Mapping[int, Outcome], devices: Sequence[str]) -> b
 
 
 def count_failures(outcomes: Mapping[int, Outcome]) -> int:
-    """How many messages of a record say why a device failed or was scored in part: what a report reads it for."""
+    """Return the number of failed and partial devices. The report reads only records in which this is not zero."""
     return sum(outcome.kind in (FAILED, PARTIAL) for outcome in outcomes.values())
 
 
 def termination_message(outcomes: Mapping[int, Outcome], devices: int) -> bytes:
-    """The termination message: never more than LONGEST_WORD bytes for up to 500 devices, whatever became of them.
+    """Return the outcome message for the pod's termination message, with at most MAX_MESSAGE_BYTES bytes.
 
-    The sets always stay; the most anomalous devices and sample messages take what room is left.
+    The sets of up to 500 devices always fit. The most anomalous devices and samples of messages use the remaining
+    bytes. A message whose sets do not fit has only `tooLong`.
+
+    Args:
+        outcomes: The outcomes by argument index.
+        devices: The number of devices of the Job.
     """
     payload = _payload(outcomes, devices)
     encoded = _encode(payload)
@@ -91,7 +124,7 @@ def termination_message(outcomes: Mapping[int, Outcome], devices: int) -> bytes:
 
 
 def format_intervals(indexes: Iterable[int]) -> str:
-    """A set of indexes in the notation of batch/v1."""
+    """Return a set of indexes in the interval notation of batch/v1."""
     spans: list[list[int]] = []
     for index in sorted(indexes):
         if spans and spans[-1][1] == index - 1:
@@ -143,7 +176,7 @@ def _most_anomalous(outcomes: Mapping[int, Outcome]) -> list[list[int]]:
 
 
 def _sample_messages(outcomes: Mapping[int, Outcome]) -> list[list[Any]]:
-    """A few devices' messages: one of each reason first, so that the rarest is seen."""
+    """Return some messages. The first message of each reason precedes the others, so that rare reasons are shown."""
     with_message = [(index, outcome) for index, outcome in sorted(outcomes.items()) if outcome.message]
     first: dict[tuple[str, str], int] = {}
     for index, outcome in with_message:

@@ -1,8 +1,8 @@
-"""What a ScoringRun says of its devices: the operator's device list and progress, as their ConfigMaps hold them. Pure.
+"""Parser of a run's state: the device list and the progress that the operator stores in ConfigMaps. Pure.
 
-Both are read here as files: a list is ids, one a line; progress is JSON that says with intervals ("0-3,7") which
-positions of the list have which outcome and reason. Either may be compressed with zlib, as in the ConfigMaps. Progress
-has samples of messages only; the Jobs' outcome records in storage have all of them.
+A device list has one id per line. Progress is JSON that maps outcomes and reasons to positions of the list, as
+intervals ("0-3,7"). Both may be compressed with zlib, as in the ConfigMaps. Progress has only samples of the messages;
+the outcome records of the Jobs have all messages.
 """
 
 import json
@@ -19,7 +19,13 @@ _MAX_MESSAGE_CHARS = 500
 
 @dataclass(frozen=True, slots=True)
 class DeviceOutcome:
-    """What became of one device in a run."""
+    """The outcome of one device in a run.
+
+    Attributes:
+        kind: The outcome, such as scored or failed.
+        reason: The reason of a failure.
+        message: A sentence for people, if it is known.
+    """
 
     kind: str
     reason: str = ""
@@ -27,19 +33,34 @@ class DeviceOutcome:
 
 
 def read_device_list(parts: Sequence[bytes]) -> list[str]:
-    """The ids of a frozen device list, from its parts in order."""
+    """Return the device ids of a run.
+
+    Args:
+        parts: The parts of the device list, in order.
+
+    Raises:
+        UsageInvalid: A part cannot be decompressed.
+    """
     return [line for part in parts for line in _decompress(part).decode("utf-8", "replace").splitlines() if line]
 
 
 def read_outcomes(progress: bytes, devices: Sequence[str]) -> dict[str, DeviceOutcome]:
-    """What became of each device that has an outcome. Raises UsageInvalid where the file is no progress."""
+    """Return the outcome of each device that has one.
+
+    Args:
+        progress: The content of the progress ConfigMap.
+        devices: The device ids of the run, in order.
+
+    Raises:
+        UsageInvalid: The content is malformed, or does not belong to these devices.
+    """
     try:
         document: dict[str, Any] = json.loads(_decompress(progress))
         reasons = _key_by_device(document["reasons"], devices)
         messages = {devices[position]: str(message) for position, _, message in document["samples"]}
         outcomes = _key_by_device(document["outcomes"], devices)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-        raise UsageInvalid(f"--progress holds no progress of a run over these devices: {error!r}") from error
+        raise UsageInvalid(f"--progress is invalid: it does not belong to these devices ({error!r})") from error
     return {
         device: DeviceOutcome(outcome, reasons.get(device, ""), messages.get(device, ""))
         for device, outcome in outcomes.items()
@@ -47,13 +68,20 @@ def read_outcomes(progress: bytes, devices: Sequence[str]) -> dict[str, DeviceOu
 
 
 def with_messages(outcomes: Mapping[str, DeviceOutcome], records: Iterable[bytes]) -> dict[str, DeviceOutcome]:
-    """The fates with the messages that outcome records have for them: same outcome and reason. Rubbish says nothing."""
+    """Return the outcomes, completed with the messages of outcome records.
+
+    A message is used for a device without a message if its outcome and reason are equal. Malformed records are ignored.
+
+    Args:
+        outcomes: The outcomes by device id.
+        records: The contents of outcome records.
+    """
     merged = dict(outcomes)
     for record in records:
-        for device, fate in _failure_messages(record):
+        for device, outcome in _failure_messages(record):
             known = merged.get(device)
-            if known is not None and not known.message and (known.kind, known.reason) == (fate.kind, fate.reason):
-                merged[device] = fate
+            if known is not None and not known.message and (known.kind, known.reason) == (outcome.kind, outcome.reason):
+                merged[device] = outcome
     return merged
 
 
@@ -89,7 +117,9 @@ def _decompress(content: bytes) -> bytes:
     try:
         plain = unpacker.decompress(content, _MAX_UNPACKED_BYTES)
     except zlib.error as error:
-        raise UsageInvalid(f"a device list or progress file is damaged: {error}") from error
+        raise UsageInvalid(f"a device list or progress file is invalid: it cannot be decompressed ({error})") from error
     if unpacker.unconsumed_tail:
-        raise UsageInvalid(f"a device list or progress file unpacks to more than {_MAX_UNPACKED_BYTES:,} bytes")
+        raise UsageInvalid(
+            f"a device list or progress file is invalid: it decompresses to more than {_MAX_UNPACKED_BYTES:,} bytes"
+        )
     return plain

@@ -1,4 +1,4 @@
-"""Model files: reading them safely, closed-form prediction, and scikit-learn for all other estimators.
+"""Model files: safe reading, prediction in closed form, and scikit-learn for all other estimators.
 
-Training lives in training.
+Training is in the package training.
 """

@@ -1,4 +1,4 @@
-"""The exact lists of names that a model file may mention; everything else is refused. Data only."""
+"""The exact names that a model file may contain. Every other name is rejected. Data only."""
 
 PIPELINE = "sklearn.pipeline.Pipeline"
 STANDARD_SCALER = "sklearn.preprocessing._data.StandardScaler"
@@ -10,10 +10,10 @@ INERT_CLASSES = {
     STANDARD_SCALER: STANDARD_SCALER,
     ONE_CLASS_SVM: ONE_CLASS_SVM,
     ARRAY_WRAPPER: ARRAY_WRAPPER,
-    "sklearn.preprocessing.data.StandardScaler": STANDARD_SCALER,  # where scikit-learn had them up to 0.21
+    "sklearn.preprocessing.data.StandardScaler": STANDARD_SCALER,  # the modules of scikit-learn up to 0.21
     "sklearn.svm.classes.OneClassSVM": ONE_CLASS_SVM,
 }
-"""Classes of the pipeline known in closed form, by the name in the file; the value is today's name."""
+"""The classes of the pipeline that has a closed form: from the name in the file to the current name."""
 
 EMULATED_NAMES = {
     "numpy.ndarray": "ndarray",
@@ -29,10 +29,10 @@ EMULATED_NAMES = {
     "copyreg._reconstructor": "_reconstructor",
     "__builtin__.object": "object",
     "builtins.object": "object",
-    "__builtin__.bytes": "bytes",  # how protocols before 3 write no bytes at all
+    "__builtin__.bytes": "bytes",  # pickle protocols before 3 write empty bytes so
     "builtins.bytes": "bytes",
 }
-"""Names that pickles of these classes mention for NumPy's and Python's own sake."""
+"""Functions of NumPy and Python that pickles of these classes call, to the name of their emulation."""
 
 SKLEARN_ONLY_NAMES = frozenset(
     {
@@ -60,4 +60,4 @@ SKLEARN_ONLY_NAMES = frozenset(
         "numpy.random._pickle.__randomstate_ctor",
     },
 )
-"""What only scikit-learn itself can evaluate: the usual scalers and outlier detectors, and what their files mention."""
+"""Scalers and outlier detectors that only scikit-learn can evaluate, and the names that their files contain."""

@@ -1,8 +1,8 @@
-"""Model bundles: one blob per device, a dict from tag to fitted pipeline, loaded so that nothing in it can run.
+"""Model bundles: one blob per device, a dict from tag to fitted pipeline. Loading does not execute code of the file.
 
-A bundle of pipelines in the trainer's shape is read into inert records and evaluated in closed form; one that names
-other detectors of the allow-list is loaded by scikit-learn through the same list; `trust: any` loads whatever the
-administrator answers for. Compressed files are unpacked no further than the limit.
+A bundle whose pipelines all have the trainer's shape is read into inert objects and evaluated in closed form. A bundle
+with other detectors of the allow-list is loaded by scikit-learn with the same list. With `trust: any` every bundle is
+loaded, at the administrator's risk. Decompression stops at a limit.
 """
 
 import bz2
@@ -17,8 +17,11 @@ from device_scorer.models import one_class_svm, unpickler
 from device_scorer.models.unpickler import InertObject
 
 META_KEY = "_meta"
+"""The reserved key of a bundle, with its format version."""
+
 FORMAT_VERSION = 1
-_LZMA_MEMORY_LIMIT_BYTES = 100 * 2**20  # bytes: its strongest preset needs 65 MiB
+LZMA_MEMORY_LIMIT_BYTES = 100 * 2**20
+"""Memory of the LZMA decoder. The strongest preset of xz needs 65 MiB (manual page of xz, option -9)."""
 
 
 class Model(Protocol):
@@ -26,31 +29,54 @@ class Model(Protocol):
 
     @property
     def sklearn_version(self) -> str:
-        """The scikit-learn that fitted it, or "unknown"."""
+        """The version of scikit-learn that fitted the model, or "unknown"."""
 
     def predict(self, values: Sequence[float]) -> tuple[list[int], list[float] | None]:
-        """Labels (1 anomalous, 0 normal) of finite values, and their decision function where the model has one."""
+        """Label values.
+
+        Args:
+            values: Finite values, one per reading.
+
+        Returns:
+            The labels (1 anomaly, 0 normal), and the decision function of each value or None if the model has none.
+            Both lists have the length of values.
+
+        Raises:
+            ModelInvalid: The model fails.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """What a bundle has per tag: a model, or why there is none."""
+    """The content of a bundle.
+
+    Attributes:
+        models: The model of each tag, or the error that makes it unusable.
+    """
 
     models: Mapping[str, Model | PermanentError]
 
     @property
     def sklearn_versions(self) -> list[str]:
-        """The scikit-learn versions of the models, sorted, each once."""
+        """The scikit-learn versions of the usable models, sorted, without duplicates."""
         return sorted(
             {model.sklearn_version for model in self.models.values() if not isinstance(model, PermanentError)}
         )
 
 
 def load(content: bytes, *, max_unpacked_bytes: int, engine: str = "auto", trust_any: bool = False) -> Bundle:
-    """Load a bundle; `engine` is "auto" or "sklearn", `unpacked_limit` is in bytes.
+    """Load a bundle. A single unusable tag has its error in place of a model.
 
-    Raises ModelInvalid (no readable bundle), ModelRejected (it names what is not allowed), ModelIncompatible (it uses
-    what is not built yet). A single unusable tag is an error in its place.
+    Args:
+        content: The bundle, compressed or not.
+        max_unpacked_bytes: The largest allowed size after decompression, in bytes.
+        engine: "auto" for the closed form where possible, or "sklearn".
+        trust_any: True to load a bundle that names code outside the allow-list.
+
+    Raises:
+        ModelInvalid: The content is not a readable bundle.
+        ModelRejected: The bundle names code that is not on the allow-list.
+        ModelIncompatible: The bundle uses a feature that this version does not support.
     """
     plain = decompress(content, max_unpacked_bytes)
     if engine == "auto":
@@ -64,29 +90,40 @@ def load(content: bytes, *, max_unpacked_bytes: int, engine: str = "auto", trust
             bundle = None
         if bundle is not None:
             return bundle
-    from device_scorer.models import sklearn_loader  # noqa: PLC0415  imports scikit-learn, ten times a closed-form score
+    from device_scorer.models import sklearn_loader  # noqa: PLC0415  importing scikit-learn takes ten times as long as scoring a device in closed form
 
     loaded = models_by_tag(sklearn_loader.load_estimators(plain, trust_any=trust_any))
     return Bundle({tag: _result_or_error(sklearn_loader.to_detector, estimator) for tag, estimator in loaded.items()})
 
 
 def load_pipeline(content: bytes, *, max_unpacked_bytes: int) -> InertObject:
-    """One pickled pipeline of the trainer's shape, by any scikit-learn since 0.19, as a record of plain values.
+    """Read one pickled pipeline of the trainer's shape, fitted by any scikit-learn since 0.19.
 
-    Raises ModelInvalid, ModelRejected, or ModelIncompatible where it is another kind of model.
+    Args:
+        content: The pickle, compressed or not.
+        max_unpacked_bytes: The largest allowed size after decompression, in bytes.
+
+    Raises:
+        ModelInvalid: The content is not a readable model.
+        ModelRejected: The pickle names code that is not on the allow-list.
+        ModelIncompatible: The model is of another kind.
     """
     try:
         record = unpickler.load_inert(decompress(content, max_unpacked_bytes))
     except unpickler.NeedsScikitLearn as error:
-        raise ModelIncompatible(f"only StandardScaler -> OneClassSVM(rbf) can be brought over, not {error}") from error
+        raise ModelIncompatible(f"only StandardScaler -> OneClassSVM(rbf) can be converted, not {error}") from error
     if one_class_svm.from_inert_object(record) is None:
-        raise ModelIncompatible("only StandardScaler -> OneClassSVM(rbf) can be brought over")
-    assert isinstance(record, InertObject)  # noqa: S101  from_record has refused everything else
+        raise ModelIncompatible("only StandardScaler -> OneClassSVM(rbf) can be converted")
+    assert isinstance(record, InertObject)  # noqa: S101  from_inert_object has rejected everything else
     return record
 
 
 def encode_bundle(pipelines: Mapping[str, InertObject]) -> bytes:
-    """A joblib bundle of these pipelines by tag, readable by today's scikit-learn, with the very same numbers."""
+    """Return a joblib bundle that the current scikit-learn can read and that has the same numbers.
+
+    Args:
+        pipelines: The pipelines by tag, from `load_pipeline`.
+    """
     from device_scorer.models import sklearn_loader  # noqa: PLC0415  imports scikit-learn
 
     return sklearn_loader.encode_bundle(
@@ -95,45 +132,61 @@ def encode_bundle(pipelines: Mapping[str, InertObject]) -> bytes:
 
 
 def models_by_tag(loaded: Any) -> dict[str, Any]:
-    """The models by tag of what a bundle's file holds; the reserved `_meta` is looked at and left out."""
+    """Return the models of a bundle by tag, without the reserved key `_meta`.
+
+    Args:
+        loaded: The object in the bundle's file.
+
+    Raises:
+        ModelInvalid: The object is not a dict of models.
+        ModelIncompatible: `_meta` has another format version or an unknown key.
+    """
     if not isinstance(loaded, dict) or not loaded:
-        raise ModelInvalid("the model file holds no bundle (a dict from tag to fitted pipeline)")
+        raise ModelInvalid("the model file is invalid: it must contain a dict from tag to fitted pipeline")
     meta = loaded.get(META_KEY, {})
     wanted = meta.get("format", FORMAT_VERSION) if isinstance(meta, dict) else None
     unknown = sorted(str(key)[:40] for key in meta if key != "format") if isinstance(meta, dict) else [META_KEY]
     if unknown or wanted != FORMAT_VERSION:
-        what = f"uses {unknown[0]!r} of {META_KEY}" if unknown else "has another format"
-        raise ModelIncompatible(f"the bundle {what}, which this version does not know: use a newer device-scorer")
+        feature = f"uses {unknown[0]!r} of {META_KEY}" if unknown else "has another format"
+        raise ModelIncompatible(f"the bundle {feature}, which this version does not support; use a newer device-scorer")
     if not all(isinstance(tag, (str, int)) for tag in loaded):
-        raise ModelInvalid("the bundle has a key that is no tag")
+        raise ModelInvalid("the bundle is invalid: a key is not a tag")
     return {str(tag): model for tag, model in loaded.items() if tag != META_KEY}
 
 
 def decompress(content: bytes, max_bytes: int) -> bytes:
-    """The file without its compression (zlib, gzip, bz2, xz, lzma), never more than `limit` bytes of it."""
+    """Return the content without its compression (zlib, gzip, bz2, xz, lzma).
+
+    Args:
+        content: The content, compressed or not.
+        max_bytes: The largest allowed size after decompression, in bytes. Decompression stops there.
+
+    Raises:
+        ModelInvalid: The content is damaged or truncated, or exceeds the limit.
+    """
     unpacker: Any
     if content.startswith((b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda", b"\x1f\x8b")):
         unpacker = zlib.decompressobj(wbits=47)
     elif content.startswith(b"BZ"):
         unpacker = bz2.BZ2Decompressor()
     elif content.startswith((b"\xfd7zXZ", b"\x5d\x00")):
-        unpacker = lzma.LZMADecompressor(memlimit=_LZMA_MEMORY_LIMIT_BYTES)
+        unpacker = lzma.LZMADecompressor(memlimit=LZMA_MEMORY_LIMIT_BYTES)
     else:
         return content
     try:
         plain: bytes = unpacker.decompress(content, max_bytes + 1)
     except (zlib.error, OSError, lzma.LZMAError, EOFError, ValueError) as error:
-        raise ModelInvalid(f"the model file is damaged: {error}") from error
+        raise ModelInvalid(f"the model file is invalid: it cannot be decompressed ({error})") from error
     if len(plain) > max_bytes:
-        text = f"the model file unpacks to more than the {max_bytes:,} bytes that are allowed"
-        raise ModelInvalid(f"{text}: raise FLEETSCORE_MAX_MODEL_UNPACKED_BYTES if that is meant")
+        text = f"the model file decompresses to more than the {max_bytes:,} bytes that are allowed"
+        raise ModelInvalid(f"{text}; to allow it, raise FLEETSCORE_MAX_MODEL_UNPACKED_BYTES")
     if not unpacker.eof:
-        raise ModelInvalid("the model file is cut short")
+        raise ModelInvalid("the model file is invalid: it is truncated")
     return plain
 
 
 def _load_closed_form(loaded: Any) -> Bundle | None:
-    """The bundle in closed form; None where one of its models has another shape."""
+    """Return the bundle in closed form, or None if one of its models has another shape."""
     models = {
         tag: _result_or_error(one_class_svm.from_inert_object, record) for tag, record in models_by_tag(loaded).items()
     }

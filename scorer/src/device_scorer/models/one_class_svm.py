@@ -1,10 +1,16 @@
-"""StandardScaler -> OneClassSVM(rbf) over one feature in closed form, with the bits of scikit-learn's answer.
+"""StandardScaler -> OneClassSVM(rbf) over one feature in closed form, bit for bit equal to scikit-learn.
 
-libsvm adds coefficient x exp(-gamma x distance squared) over the support vectors in their order, then subtracts rho,
-all in double precision with the C library's `exp`; so does `_exact`, operation for operation. It matters: with a tiny
-nu the support vectors are training values that recur, the decision there is zero but for the last bits, and the label
-hangs on them. NumPy's vectorised `exp` may differ in the last bit; `_many` uses it only for values whose label and
-printed score cannot hang on that, and leaves the others to `_exact`.
+The decision function of a one-class SVM with support vectors v_i, coefficients a_i, gamma and intercept is
+
+    f(x) = sum_i a_i * exp(-gamma * (z - v_i)**2) + intercept,    z = (x - mean) / scale
+
+(Chang and Lin, "LIBSVM: A library for support vector machines", 2011, section 2.3; intercept is -rho). f(x) > 0 is
+normal. libsvm adds the terms in the order of the support vectors, in double precision and with `exp` of the C library.
+`_exact_scores` performs the same operations in the same order. This is necessary: with a small nu the support vectors
+are frequent training values, f is zero there except for the last bits, and the last bits decide the label.
+
+The vectorised `exp` of NumPy may differ in the last bit. `_vectorised_scores` uses it only for values whose label and
+printed score cannot depend on this bit, and recomputes the others with `_exact_scores`.
 """
 
 from collections.abc import Sequence
@@ -17,17 +23,28 @@ from device_scorer.models.allowlist import ONE_CLASS_SVM, PIPELINE, STANDARD_SCA
 from device_scorer.models.unpickler import Array, InertObject
 
 SCORE_DECIMALS = 9
-"""Digits of a printed score: far coarser than the noise of double precision, far finer than any use of a score."""
+"""Decimals of a printed score. They hide the rounding errors of double precision and exceed every use of a score."""
 
-_NUMPY_THRESHOLD_TERMS = 200_000
-"""From about so many terms on, NumPy is faster, its import included."""
+NUMPY_THRESHOLD_TERMS = 200_000
+"""Number of terms (values times support vectors) from which NumPy is faster, including its import."""
 
 _EPSILON = 2.0**-52
+"""The distance from 1.0 to the next double."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClosedFormSvm:
-    """A fitted pipeline as numbers: reading -> (reading - mean) / scale -> decision."""
+    """The numbers of a fitted pipeline.
+
+    Attributes:
+        mean: The mean of the scaler.
+        scale: The scale of the scaler, positive.
+        gamma: The parameter gamma of the kernel.
+        vectors: The scaled support vectors.
+        coefficients: The dual coefficient of each support vector.
+        intercept: The intercept of the decision function.
+        sklearn_version: The version of scikit-learn that fitted the pipeline, or "unknown".
+    """
 
     mean: float
     scale: float
@@ -38,10 +55,18 @@ class ClosedFormSvm:
     sklearn_version: str
 
     def predict(self, values: Sequence[float]) -> tuple[list[int], list[float]]:
-        """Labels (1 anomalous) and decision function of finite values; `predict` is 1 exactly where that is > 0."""
+        """Label values.
+
+        Args:
+            values: Finite values, one per reading.
+
+        Returns:
+            The labels (1 anomaly, 0 normal) and the decision function of each value. `predict` of OneClassSVM is 1
+            exactly if the decision function is positive.
+        """
         scores = (
             self._exact_scores(values)
-            if len(values) * len(self.vectors) < _NUMPY_THRESHOLD_TERMS
+            if len(values) * len(self.vectors) < NUMPY_THRESHOLD_TERMS
             else self._vectorised_scores(values)
         )
         return [0 if score > 0 else 1 for score in scores], scores
@@ -60,7 +85,7 @@ class ClosedFormSvm:
         return scores
 
     def _vectorised_scores(self, values: Sequence[float]) -> list[float]:
-        import numpy as np  # noqa: PLC0415  costs a pod more than scoring an ordinary device without it
+        import numpy as np  # noqa: PLC0415  the import takes longer than scoring an ordinary device without NumPy
 
         scaled = (np.asarray(values, dtype=np.float64) - self.mean) / self.scale
         totals = np.full(len(scaled), self.intercept)
@@ -68,6 +93,8 @@ class ClosedFormSvm:
             for coefficient, vector in zip(self.coefficients, self.vectors, strict=True):
                 distance = scaled - vector
                 totals += coefficient * np.exp(-self.gamma * (distance * distance))
+        # Bound of the rounding error of recursive summation (Higham, "Accuracy and Stability of Numerical Algorithms",
+        # section 4.2), times 4 for the errors of exp and of the products.
         weight = sum(map(abs, self.coefficients)) + abs(self.intercept)
         error = 4 * (len(self.vectors) + 4) * _EPSILON * weight
         printed = totals * 10.0**SCORE_DECIMALS
@@ -83,12 +110,17 @@ class ClosedFormSvm:
 
 
 def from_inert_object(pipeline: Any) -> ClosedFormSvm | None:
-    """The closed form of a pipeline read as a Record; None where it is sound but of another shape than this one.
+    """Return the closed form of a pipeline, or None if the pipeline is valid but has another shape.
 
-    Raises ModelInvalid where it is unfitted, has other than one feature, or is no model at all.
+    Args:
+        pipeline: The pipeline as an inert object, from `unpickler.load_inert`.
+
+    Raises:
+        ModelInvalid: The object is not a pipeline, or is not fitted.
+        ModelIncompatible: The pipeline has more than one feature.
     """
     if not isinstance(pipeline, InertObject):
-        raise ModelInvalid(f"a {type(pipeline).__name__} stands where a fitted pipeline belongs")
+        raise ModelInvalid(f"the model is invalid: expected a fitted pipeline, found a {type(pipeline).__name__}")
     steps = pipeline.attributes.get("steps") if pipeline.class_name == PIPELINE else None
     stages = _pipeline_stages(steps)
     if [stage.class_name for stage in stages] != [STANDARD_SCALER, ONE_CLASS_SVM]:
@@ -114,7 +146,7 @@ def from_inert_object(pipeline: Any) -> ClosedFormSvm | None:
 
 
 def _pipeline_stages(steps: Any) -> list[InertObject]:
-    """The estimators of a pipeline's steps; none where one of them is no record."""
+    """Return the estimators of a pipeline, or an empty list if one of them is not an inert object."""
     pairs = [step for step in steps if isinstance(step, (tuple, list)) and len(step) == 2] if steps else []
     stages = [stage for _, stage in pairs if isinstance(stage, InertObject)]
     return stages if isinstance(steps, list) and len(stages) == len(steps) else []
@@ -123,9 +155,9 @@ def _pipeline_stages(steps: Any) -> list[InertObject]:
 def _validate(model: ClosedFormSvm) -> None:
     numbers = (model.mean, model.scale, model.gamma, model.intercept, *model.vectors, *model.coefficients)
     if not all(map(isfinite, numbers)) or model.scale <= 0:
-        raise ModelInvalid("a number in the model is not finite, or its scale is not positive")
+        raise ModelInvalid("the model is invalid: a number is not finite, or the scale is not positive")
     if not model.vectors or len(model.vectors) != len(model.coefficients):
-        raise ModelInvalid("the model has no support vectors, or not one coefficient for each")
+        raise ModelInvalid("the model is invalid: it must have support vectors and one coefficient for each of them")
 
 
 def _read_vector(attributes: dict[str, Any], *names: str) -> list[float]:
@@ -133,13 +165,13 @@ def _read_vector(attributes: dict[str, Any], *names: str) -> list[float]:
         array = attributes.get(name)
         if isinstance(array, Array):
             if len(array.shape) == 2 and name == "support_vectors_" and array.shape[1] != 1:
-                raise ModelIncompatible(f"the model wants {array.shape[1]} features; a reading has one value")
+                raise ModelIncompatible(f"the model expects {array.shape[1]} features; a reading has one value")
             return array.to_floats()
-    raise ModelInvalid(f"the model is not fitted: it has no {names[0]}")
+    raise ModelInvalid(f"the model is invalid: it is not fitted (no {names[0]})")
 
 
 def _read_number(attributes: dict[str, Any], *names: str) -> float:
     numbers = _read_vector(attributes, *names)
     if len(numbers) != 1:
-        raise ModelInvalid(f"the model has {len(numbers)} numbers in {names[0]}; one feature has one")
+        raise ModelInvalid(f"the model is invalid: {names[0]} has {len(numbers)} numbers; one feature has one")
     return numbers[0]

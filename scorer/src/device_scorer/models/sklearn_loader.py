@@ -1,6 +1,7 @@
-"""Models through scikit-learn itself: other detectors, `--engine sklearn`, and bundles written for it.
+"""Models that scikit-learn evaluates (other detectors, `--engine sklearn`), and writing of bundles.
 
-Beside training the only module that imports scikit-learn, which costs a second of CPU: imported when a bundle needs it.
+Only this module and the package training import scikit-learn. The import takes a second of CPU time, so this module is
+imported only if a bundle needs it.
 """
 
 import importlib
@@ -29,18 +30,27 @@ from device_scorer.models.unpickler import Array, InertObject
 
 _ALLOWED_NAMES = frozenset({*INERT_CLASSES, *EMULATED_NAMES, *SKLEARN_ONLY_NAMES})
 _WARNINGS_LOCK = threading.Lock()
-"""`warnings.catch_warnings` changes what all threads see."""
+"""Held around `warnings.catch_warnings`, which changes the filters of all threads."""
 
 
 @dataclass(frozen=True, slots=True)
 class Detector:
-    """A fitted scikit-learn estimator over one feature."""
+    """A fitted scikit-learn estimator over one feature.
+
+    Attributes:
+        estimator: The estimator.
+        sklearn_version: The version of scikit-learn that fitted the estimator, or "unknown".
+    """
 
     estimator: Any = field(repr=False)
     sklearn_version: str
 
     def predict(self, values: Sequence[float]) -> tuple[list[int], list[float] | None]:
-        """See model.Model. The label follows from one call of the decision function, as `predict` has it."""
+        """Label values, as `bundle.Model.predict` describes.
+
+        One call of the decision function gives both results. A value of 0 is an anomaly for OneClassSVM only, as in
+        `predict` of scikit-learn's detectors.
+        """
         column = np.asarray(values, dtype=np.float64).reshape(-1, 1)
         with _WARNINGS_LOCK, warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -49,16 +59,16 @@ class Detector:
                     return [0 if label == 1 else 1 for label in self.estimator.predict(column).tolist()], None
                 scores = [float(score) for score in np.ravel(self.estimator.decision_function(column))]
             except Exception as error:  # the file's estimator may be anything
-                raise ModelInvalid(f"the model cannot judge ({type(error).__name__}: {error})") from error
+                raise ModelInvalid(f"the model cannot predict ({type(error).__name__}: {error})") from error
         if len(scores) != len(values):
-            raise ModelInvalid("the model gives not one score for each reading")
+            raise ModelInvalid("the model is invalid: it must return one score for each reading")
         if isinstance(_final_step(self.estimator), OneClassSVM):
             return [0 if score > 0 else 1 for score in scores], scores
         return [0 if score >= 0 else 1 for score in scores], scores
 
 
 class _AllowlistUnpickler(NumpyUnpickler):  # type: ignore[misc]  # joblib has no types
-    """joblib's unpickler, which resolves only listed names and never changes a class or function."""
+    """The unpickler of joblib, restricted to the names of the allow-list. It never changes a class or function."""
 
     dispatch: ClassVar[dict[int, Any]] = dict(NumpyUnpickler.dispatch)
 
@@ -68,7 +78,15 @@ class _AllowlistUnpickler(NumpyUnpickler):  # type: ignore[misc]  # joblib has n
         self.sklearn_version = "unknown"
 
     def find_class(self, module: str, name: str) -> Any:
-        """The named class or function, if it is listed."""
+        """Return a class or function whose name is on the allow-list.
+
+        Args:
+            module: The module of the name in the file.
+            name: The name of the class or function.
+
+        Raises:
+            ModelRejected: The name is not on the allow-list.
+        """
         full = f"{module}.{name}"
         if self._trust_any:
             return super().find_class(module, name)
@@ -91,7 +109,7 @@ class _AllowlistUnpickler(NumpyUnpickler):  # type: ignore[misc]  # joblib has n
 
 
 def _empty_bytes() -> bytes:
-    """All that a sound pickle asks of `bytes`; with an argument it would be a bomb."""
+    """Return empty bytes, as valid pickles call `bytes`. A call with a large number would exhaust the memory."""
     return b""
 
 
@@ -99,7 +117,19 @@ _RENAMED_MODULES = {"copy_reg": "copyreg", "__builtin__": "builtins"}
 
 
 def load_estimators(content: bytes, *, trust_any: bool) -> Any:
-    """The object in an unpacked file, by scikit-learn's own classes. Raises ModelRejected or ModelInvalid."""
+    """Load a decompressed file with the classes of scikit-learn.
+
+    Args:
+        content: The pickle, plain or of joblib.
+        trust_any: True to allow all names.
+
+    Returns:
+        The object. The values of a dict, except `_meta`, are pairs of the estimator and the version of scikit-learn.
+
+    Raises:
+        ModelRejected: The file names code that is not on the allow-list.
+        ModelInvalid: The file cannot be loaded.
+    """
     reader = _AllowlistUnpickler(content, trust_any=trust_any)
     with _WARNINGS_LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -107,7 +137,7 @@ def load_estimators(content: bytes, *, trust_any: bool) -> Any:
             loaded = reader.load()
         except ModelRejected:
             raise
-        except Exception as error:  # rubbish makes an unpickler raise anything at all
+        except Exception as error:  # malformed input makes an unpickler raise any exception
             text = f"scikit-learn {sklearn.__version__} cannot load the model, written by {reader.sklearn_version}"
             raise ModelInvalid(f"{text} ({type(error).__name__}: {error})") from error
     if isinstance(loaded, dict):
@@ -119,24 +149,36 @@ def load_estimators(content: bytes, *, trust_any: bool) -> Any:
 
 
 def to_detector(loaded: tuple[Any, str]) -> Detector:
-    """The detector of a loaded estimator; ModelInvalid: it is none or unfitted, ModelIncompatible: several features."""
+    """Return the detector of an estimator.
+
+    Args:
+        loaded: The estimator and the version of scikit-learn that fitted it.
+
+    Raises:
+        ModelInvalid: The object is not an estimator, or is not fitted.
+        ModelIncompatible: The estimator has more than one feature.
+    """
     estimator, version = loaded
     if not hasattr(estimator, "predict"):
-        raise ModelInvalid(f"a {type(estimator).__name__} stands where a fitted pipeline belongs")
+        raise ModelInvalid(f"the model is invalid: expected a fitted pipeline, found a {type(estimator).__name__}")
     try:
         check_is_fitted(estimator)
     except (NotFittedError, TypeError) as error:
-        raise ModelInvalid("the model is not fitted") from error
+        raise ModelInvalid("the model is invalid: it is not fitted") from error
     if (features := getattr(estimator, "n_features_in_", 1)) != 1:
-        raise ModelIncompatible(f"the model wants {features} features; a reading has one value")
+        raise ModelIncompatible(f"the model expects {features} features; a reading has one value")
     for stage in [estimator, *(stage for _, stage in getattr(estimator, "steps", []))]:
         if getattr(stage, "n_jobs", None) is not None:
-            stage.n_jobs = 1  # the pod's CPU is one, whatever the trainer had
+            stage.n_jobs = 1  # the trainer may have had more CPUs than the pod
     return Detector(estimator, version)
 
 
 def encode_bundle(models: Mapping[str, tuple[InertObject, ClosedFormSvm | None]]) -> bytes:
-    """A joblib bundle with estimators made anew from records."""
+    """Return a joblib bundle with estimators that are rebuilt from inert objects.
+
+    Args:
+        models: The pipeline and its closed form by tag. A pipeline without a closed form is skipped.
+    """
     bundle = {tag: _rebuild_pipeline(record, model) for tag, (record, model) in models.items() if model is not None}
     target = io.BytesIO()
     joblib.dump(bundle, target)
@@ -157,7 +199,7 @@ def _rebuild_pipeline(record: InertObject, model: ClosedFormSvm) -> Pipeline:
     count = len(model.vectors)
     svm.support_ = _array_or_default(old_svm.get("support_"), np.arange(count)).astype(np.int32)
     svm.support_vectors_ = np.array(model.vectors).reshape(-1, 1)
-    svm._n_support = np.array([count, count], dtype=np.int32)  # noqa: SLF001  scikit-learn has no other way to make a fitted one
+    svm._n_support = np.array([count, count], dtype=np.int32)  # noqa: SLF001  scikit-learn has no public way to create a fitted estimator
     svm.dual_coef_ = np.array([model.coefficients])
     svm._dual_coef_ = svm.dual_coef_
     svm.intercept_ = np.array([model.intercept])

@@ -1,9 +1,9 @@
-"""Reads a pickle, plain or joblib's, into inert records: no class of the file is imported, nothing of it is called.
+"""A pickle reader that creates inert objects. It imports no class of the file and calls no function of the file.
 
-Every name in the file becomes a `Name`, every object of an allowed class a `Record` of its attributes, every array an
-`Array` of bytes. The few functions that NumPy's and Python's own pickles call are imitated by hand. A name outside the
-two exact lists raises ModelRejected before anything is made of it; one that only scikit-learn itself can evaluate raises
-NeedsScikitLearn. NumPy is not needed either.
+A name in the file becomes a GlobalName, an object of an allowed class becomes an InertObject with its attributes, and
+an array becomes an Array of bytes. The few functions that pickles of NumPy and Python call are emulated. A name that is
+not on the allow-list raises ModelRejected before it is used. A name that only scikit-learn can evaluate raises
+NeedsScikitLearn. The reader does not need NumPy.
 """
 
 import io
@@ -21,20 +21,29 @@ _SCALAR_FORMATS = {"f8": "d", "f4": "f", "i8": "q", "i4": "i", "u8": "Q", "u4": 
 _KEY_TYPES = (str, int, float, bytes, type(None))
 
 
-class NeedsScikitLearn(Exception):  # noqa: N818  no error: the file is for the other reader
-    """The file names an allowed class that only scikit-learn can evaluate."""
+class NeedsScikitLearn(Exception):  # noqa: N818  not an error: sklearn_loader reads the file
+    """The file names an allowed class that only scikit-learn can evaluate. The text is the name."""
 
 
 @dataclass(frozen=True, slots=True)
 class GlobalName:
-    """A class or function of the file, as a word."""
+    """The name of a class or function in the file.
+
+    Attributes:
+        text: The module and name, such as numpy.dtype.
+    """
 
     text: str
 
 
 @dataclass(slots=True)
 class InertObject:
-    """An object of an allowed class: today's name of the class and the attributes, without behaviour."""
+    """An object of an allowed class, without behaviour.
+
+    Attributes:
+        class_name: The current name of the class.
+        attributes: The attributes of the object.
+    """
 
     class_name: str
     attributes: dict[str, Any] = field(default_factory=dict)
@@ -42,7 +51,12 @@ class InertObject:
 
 @dataclass(slots=True)
 class Dtype:
-    """An array's element type, such as f8, and its byte order."""
+    """The element type of an array.
+
+    Attributes:
+        code: The kind and size in bytes, such as f8.
+        byte_order: "<" or ">", as in `numpy.dtype.byteorder`.
+    """
 
     code: str
     byte_order: str = "<"
@@ -50,40 +64,60 @@ class Dtype:
 
 @dataclass(slots=True)
 class Array:
-    """An array: its element type, shape and bytes."""
+    """An array.
+
+    Attributes:
+        dtype: The element type.
+        shape: The shape.
+        data: The bytes of the elements.
+    """
 
     dtype: Dtype | None = None
     shape: tuple[int, ...] = ()
     data: bytes = b""
 
     def to_floats(self) -> list[float]:
-        """The elements of a vector (or of a matrix that is one row or one column). Raises ModelInvalid for others."""
+        """Return the elements of a vector, or of a matrix that has one row or one column.
+
+        Raises:
+            ModelInvalid: The array has another shape, other elements or too few bytes.
+        """
         form = _SCALAR_FORMATS.get(self.dtype.code) if self.dtype else None
         if self.dtype is None or form is None or sum(size != 1 for size in self.shape) > 1:
-            raise ModelInvalid("an array in the model is no vector of numbers")
+            raise ModelInvalid("the model is invalid: an array is not a vector of numbers")
         order = ">" if self.dtype.byte_order == ">" else "<"
         try:
             return [float(item) for item in struct.unpack(f"{order}{prod(self.shape)}{form}", self.data)]
         except struct.error as error:
-            raise ModelInvalid("an array in the model has not as many bytes as its shape says") from error
+            raise ModelInvalid("the model is invalid: the size of an array does not match its shape") from error
 
 
 def load_inert(content: bytes) -> Any:
-    """The object in the pickle, of plain values, Records and Arrays.
+    """Read a pickle, plain or of joblib.
 
-    Names of other detectors raise NeedsScikitLearn, names on no list ModelRejected; whatever is no sound pickle raises
-    ModelInvalid.
+    Args:
+        content: The pickle, without compression.
+
+    Returns:
+        An object of plain values, InertObjects and Arrays.
+
+    Raises:
+        NeedsScikitLearn: The pickle names a class that only scikit-learn can evaluate.
+        ModelRejected: The pickle names or calls something that is not on the allow-list.
+        ModelInvalid: The content is not a valid pickle.
     """
     try:
         return _InertUnpickler(content).load()
     except (ModelInvalid, ModelRejected, NeedsScikitLearn):
         raise
-    except Exception as error:  # rubbish makes an unpickler raise anything at all
-        raise ModelInvalid(f"the model is no readable pickle ({type(error).__name__}: {error})") from error
+    except Exception as error:  # malformed input makes an unpickler raise any exception
+        raise ModelInvalid(
+            f"the model is invalid: it is not a readable pickle ({type(error).__name__}: {error})"
+        ) from error
 
 
-class _InertUnpickler(pickle._Unpickler):  # noqa: SLF001  the only one whose steps can be replaced; joblib does the same
-    """The standard library's unpickler with every step replaced that would call something."""
+class _InertUnpickler(pickle._Unpickler):  # noqa: SLF001  the C unpickler cannot be extended; joblib does the same
+    """The unpickler of the standard library, in which every instruction that would call a function is replaced."""
 
     stack: list[Any]
     metastack: list[list[Any]]
@@ -96,7 +130,7 @@ class _InertUnpickler(pickle._Unpickler):  # noqa: SLF001  the only one whose st
         super().__init__(self._source, encoding="latin1")
 
     def load(self) -> Any:
-        """The base's loop, straight from the bytes: frames matter only to who reads a file piece by piece."""
+        """Execute the instructions. Frames are ignored, because the whole pickle is in memory."""
         self.read, self.readinto, self.readline = self._source.read, self._source.readinto, self._source.readline
         self.metastack, self.stack = [], []
         self.append = self.stack.append
@@ -106,13 +140,22 @@ class _InertUnpickler(pickle._Unpickler):  # noqa: SLF001  the only one whose st
                 dispatch[code[0]](self)
         except pickle._Stop as stop:  # type: ignore[attr-defined]  # noqa: SLF001  as above
             return stop.value
-        raise ModelInvalid("the model's pickle has no end: it was cut short")
+        raise ModelInvalid("the model is invalid: its pickle is truncated")
 
     def _skip_frame(self) -> None:
         self.read(8)
 
     def find_class(self, module: str, name: str) -> GlobalName:
-        """Turn a name into a word, or refuse it."""
+        """Return the name instead of the class or function.
+
+        Args:
+            module: The module of the name in the file.
+            name: The name of the class or function.
+
+        Raises:
+            ModelRejected: The name is not on the allow-list.
+            NeedsScikitLearn: Only scikit-learn can evaluate the class.
+        """
         full = f"{module}.{name}"
         if full in INERT_CLASSES or full in EMULATED_NAMES:
             return GlobalName(full)
@@ -124,7 +167,7 @@ class _InertUnpickler(pickle._Unpickler):  # noqa: SLF001  the only one whose st
         arguments = self.stack.pop()
         function = self.stack.pop()
         if not isinstance(function, GlobalName) or not isinstance(arguments, tuple):
-            raise ModelInvalid("the model calls what is no function")
+            raise ModelInvalid("the model is invalid: it calls an object that is not a function")
         emulation = _EMULATIONS.get(EMULATED_NAMES.get(function.text, ""))
         if emulation is None:
             raise ModelRejected(f"the model calls {function.text}")
@@ -134,7 +177,7 @@ class _InertUnpickler(pickle._Unpickler):  # noqa: SLF001  the only one whose st
         arguments = self.stack.pop()
         class_name = self.stack.pop()
         if not isinstance(class_name, GlobalName) or arguments != ():
-            raise ModelInvalid("the model makes an object with arguments")
+            raise ModelInvalid("the model is invalid: it creates an object with arguments")
         self.stack.append(_create_inert_object(class_name))
 
     def _build(self) -> None:
@@ -151,16 +194,16 @@ class _InertUnpickler(pickle._Unpickler):  # noqa: SLF001  the only one whose st
         elif isinstance(target, Dtype):
             target.byte_order = state[1]
         else:
-            raise ModelInvalid("the model sets the state of what has none")
+            raise ModelInvalid("the model is invalid: it sets the state of an object without state")
 
     def _joblib_array(self, wrapper: dict[str, Any]) -> Array:
-        """Read the raw bytes that joblib puts behind an array's description."""
+        """Read the bytes that joblib writes after the description of an array."""
         dtype, shape = wrapper["dtype"], _validate_shape(wrapper["shape"])
         if wrapper.get("numpy_array_alignment_bytes") is not None:
             self._source.seek(self._source.read(1)[0], io.SEEK_CUR)
         size = prod(shape) * int(dtype.code[1:])
         if dtype.code not in _SCALAR_FORMATS or size > self._size - self._source.tell():
-            raise ModelInvalid("an array in the model is no array of numbers or is cut short")
+            raise ModelInvalid("the model is invalid: an array does not hold numbers or is truncated")
         return Array(dtype, shape, self._source.read(size))
 
     def _set_item(self) -> None:
@@ -179,10 +222,10 @@ class _InertUnpickler(pickle._Unpickler):  # noqa: SLF001  the only one whose st
 
     @staticmethod
     def _set_pairs(target: Any, items: list[Any]) -> None:
-        """Hashing a deeply nested key would overflow the C stack: keys are plain."""
+        """Add pairs to a dictionary. The hash of a deeply nested key would overflow the C stack, so keys are plain."""
         for key, value in zip(items[::2], items[1::2], strict=True):
             if type(target) is not dict or not isinstance(key, _KEY_TYPES):
-                raise ModelInvalid("the model has a dictionary whose key is no plain value")
+                raise ModelInvalid("the model is invalid: a dictionary key is not a plain value")
             target[key] = value
 
     def _reject_instruction(self) -> None:
@@ -205,29 +248,29 @@ class _InertUnpickler(pickle._Unpickler):  # noqa: SLF001  the only one whose st
 
 def _create_inert_object(class_name: GlobalName) -> InertObject:
     if class_name.text not in INERT_CLASSES:
-        raise ModelRejected(f"the model makes an object of {class_name.text}")
+        raise ModelRejected(f"the model creates an object of {class_name.text}")
     return InertObject(INERT_CLASSES[class_name.text])
 
 
 def _validate_shape(value: Any) -> tuple[int, ...]:
     shape = tuple(value)
     if not all(isinstance(size, int) and 0 <= size < 2**40 for size in shape):
-        raise ModelInvalid("an array in the model has no sound shape")
+        raise ModelInvalid("the model is invalid: the shape of an array is malformed")
     return shape
 
 
 def _to_bytes(data: Any) -> bytes:
-    """Bytes as they are; a Python 2 pickle has them as text. `bytes(10**12)` would be a bomb."""
+    """Return bytes unchanged, and encode the text of a Python 2 pickle. `bytes(10**12)` would exhaust the memory."""
     if isinstance(data, str):
         return data.encode("latin1")
     if not isinstance(data, (bytes, bytearray)):
-        raise ModelInvalid("an array in the model has no bytes")
+        raise ModelInvalid("the model is invalid: an array has no bytes")
     return bytes(data)
 
 
 def _emulate_dtype(code: Any, *_: Any) -> Dtype:
     if not isinstance(code, str) or code not in _SCALAR_FORMATS:
-        raise ModelInvalid("the model has an array of other things than plain numbers")
+        raise ModelInvalid("the model is invalid: the elements of an array are not numbers")
     return Dtype(code)
 
 
@@ -242,7 +285,7 @@ def _emulate_frombuffer(data: bytes, dtype: Dtype, shape: Any, _order: Any) -> A
 def _emulate_reconstructor(class_name: GlobalName, base: GlobalName, state: None) -> InertObject:
     if EMULATED_NAMES.get(base.text) == "object" and state is None:
         return _create_inert_object(class_name)
-    raise ModelInvalid("the model makes an object from another base than object")
+    raise ModelInvalid("the model is invalid: it creates an object whose base is not object")
 
 
 _EMULATIONS: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""The scorer's word: always small enough, always whole."""
+"""Tests of the outcome message: it is always small enough and complete."""
 
 import json
 from typing import Any
@@ -6,11 +6,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 
 from device_scorer.contract import outcome_message
 from device_scorer.contract.outcome_message import (
-    MAX_MESSAGE_BYTES,
     Outcome,
     RowCounts,
     exit_code,
@@ -18,35 +16,9 @@ from device_scorer.contract.outcome_message import (
     outcome_record,
     termination_message,
 )
+from tests.testkit.scorer_outcomes import OUTCOMES, REASONS
 
-REASONS = [
-    *("ModelNotFound", "ModelInvalid", "ModelRejected", "ModelIncompatible", "DataInvalid", "DataTooLarge"),
-    *("DeadlineExceeded", "ConfigurationInvalid", "Unknown"),
-]
-FAILURES = st.builds(
-    Outcome,
-    st.just(outcome_message.FAILED),
-    st.sampled_from(REASONS),
-    st.text(max_size=500),
-)
-PASSINGS = st.builds(
-    Outcome,
-    st.just(outcome_message.TRANSIENT),
-    st.sampled_from(["StorageUnavailable", "IdentityUnavailable"]),
-    st.text(max_size=500),
-)
-FIGURES = st.builds(RowCounts, *[st.integers(0, 3_000_000)] * 4)
-OTHERS = st.builds(
-    Outcome,
-    st.sampled_from(
-        [outcome_message.SCORED, outcome_message.PARTIAL, outcome_message.EMPTY, outcome_message.ALREADY_SCORED]
-    ),
-    st.just(""),
-    st.text(max_size=300),
-    FIGURES,
-    st.booleans(),
-)
-MIXES = st.lists(FAILURES | PASSINGS | OTHERS, min_size=1, max_size=500).map(lambda made: dict(enumerate(made)))
+MAX_MESSAGE_BYTES = 4096  # the kubelet's limit
 
 
 def indexes(notation: str) -> list[int]:
@@ -54,32 +26,36 @@ def indexes(notation: str) -> list[int]:
     return [index for span in spans for index in range(int(span[0]), int(span[-1]) + 1)]
 
 
-def read(word: bytes) -> dict[str, Any]:
-    found = json.loads(word)
+def read(message: bytes) -> dict[str, Any]:
+    found = json.loads(message)
     assert isinstance(found, dict)
     return found
 
 
+def test_message_limit_equals_the_kubelets() -> None:
+    assert outcome_message.MAX_MESSAGE_BYTES == MAX_MESSAGE_BYTES
+
+
 @hypothesis_settings(max_examples=150)
-@given(MIXES)
-def test_any_mix_of_up_to_500_devices_fits_and_names_every_device_once(outcomes: dict[int, Outcome]) -> None:
+@given(OUTCOMES)
+def test_message_of_any_500_devices_fits_and_lists_each_once(outcomes: dict[int, Outcome]) -> None:
     raw = termination_message(outcomes, len(outcomes))
     assert len(raw) <= MAX_MESSAGE_BYTES
-    word = read(raw)
+    message = read(raw)
     named = [
         index
-        for sets in (word["outcomes"], word.get("transient", {}))
+        for sets in (message["outcomes"], message.get("transient", {}))
         for text in sets.values()
         for index in indexes(text)
     ]
     assert sorted(named) == list(range(len(outcomes)))
-    failed = [index for text in word.get("reasons", {}).values() for index in indexes(text)]
-    assert sorted(failed) == indexes(word["outcomes"].get("failed", ""))
+    failed = [index for text in message.get("reasons", {}).values() for index in indexes(text)]
+    assert sorted(failed) == indexes(message["outcomes"].get("failed", ""))
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 4, 5, 7, 9, 11])
-def test_the_most_scattered_mixes_fit(step: int) -> None:
-    """Neighbours always differ: no interval is longer than one, and the failed ones are named twice."""
+def test_message_of_500_scattered_outcomes_fits(step: int) -> None:
+    """Neighbours always differ: no interval is longer than one, and failed devices are listed twice."""
     kinds = [
         *(Outcome(outcome_message.FAILED, reason, "é" * 500) for reason in REASONS),
         *(Outcome(kind, row_counts=RowCounts(10**6, 10**6, 10**6, 10**6)) for kind in outcome_message.KINDS[:4]),
@@ -92,7 +68,12 @@ def test_the_most_scattered_mixes_fit(step: int) -> None:
     assert "tooLong" not in read(termination_message(alternating, 500))
 
 
-def test_the_word_adds_up_what_was_scored() -> None:
+def test_message_whose_sets_do_not_fit_is_marked_too_long() -> None:
+    outcomes = {index: Outcome(outcome_message.KINDS[index % 4]) for index in range(5000)}
+    assert read(termination_message(outcomes, 5000)) == {"v": 1, "devices": 5000, "tooLong": True}
+
+
+def test_message_adds_up_rows_of_scored_devices() -> None:
     outcomes = {
         0: Outcome(outcome_message.SCORED, row_counts=RowCounts(100, 1, 2, 30), anomalous=True),
         1: Outcome(
@@ -120,6 +101,12 @@ def test_the_word_adds_up_what_was_scored() -> None:
     }
 
 
+def test_transient_devices_have_their_own_key_and_no_outcome() -> None:
+    outcomes = {0: Outcome(outcome_message.SCORED), 1: Outcome(outcome_message.TRANSIENT, "IdentityUnavailable")}
+    message = read(termination_message(outcomes, 2))
+    assert (message["outcomes"], message["transient"]) == ({"scored": "0"}, {"IdentityUnavailable": "1"})
+
+
 def test_samples_show_each_reason_before_a_second_of_one() -> None:
     outcomes = {index: Outcome(outcome_message.FAILED, "ModelNotFound", "none") for index in range(100)}
     outcomes[99] = Outcome(outcome_message.FAILED, "DataTooLarge", "rare")
@@ -129,7 +116,15 @@ def test_samples_show_each_reason_before_a_second_of_one() -> None:
     ]
 
 
-def test_the_record_has_every_devices_message() -> None:
+def test_samples_and_top_are_five_each_and_messages_200_characters() -> None:
+    failed = {index: Outcome(outcome_message.FAILED, "ModelNotFound", "x" * 500) for index in range(20)}
+    scored = {index: Outcome(outcome_message.SCORED, row_counts=RowCounts(9, 0, 0, index)) for index in range(20, 40)}
+    message = read(termination_message(failed | scored, 40))
+    assert [len(text) for _, _, text in message["samples"]] == [200] * 5
+    assert [index for index, _, _ in message["top"]] == [39, 38, 37, 36, 35]
+
+
+def test_record_has_the_message_of_every_failed_device() -> None:
     outcomes = {index: Outcome(outcome_message.FAILED, "ModelNotFound", "x" * 400) for index in range(400)}
     outcomes[400] = Outcome(outcome_message.SCORED, row_counts=RowCounts(1))
     found = read(outcome_record(outcomes, [f"press-{index}" for index in range(401)]))
@@ -152,7 +147,7 @@ def test_the_record_has_every_devices_message() -> None:
         ([], 1, 75),
     ],
 )
-def test_exit_codes(kinds: list[str], devices: int, code: int) -> None:
+def test_exit_code_follows_from_the_outcomes(kinds: list[str], devices: int, code: int) -> None:
     assert exit_code({index: Outcome(kind) for index, kind in enumerate(kinds)}, devices) == code
 
 
@@ -160,5 +155,5 @@ def test_exit_codes(kinds: list[str], devices: int, code: int) -> None:
     ("numbers", "notation"),
     [([], ""), ([3], "3"), ([3, 1, 2], "1-3"), ([0, 2, 4, 5], "0,2,4-5")],
 )
-def test_intervals(numbers: list[int], notation: str) -> None:
+def test_indexes_are_formatted_as_intervals(numbers: list[int], notation: str) -> None:
     assert format_intervals(numbers) == notation

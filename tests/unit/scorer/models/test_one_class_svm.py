@@ -1,4 +1,4 @@
-"""The closed form against scikit-learn itself: same bits, same labels, same bytes."""
+"""Tests of the closed form against scikit-learn: equal bits, labels and predictions."""
 
 import math
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from sklearn.svm import OneClassSVM
 from device_scorer.errors import ModelIncompatible, ModelInvalid, PermanentError
 from device_scorer.models import bundle as bundles
 from device_scorer.models import unpickler
-from device_scorer.models.one_class_svm import ClosedFormSvm, from_inert_object
+from device_scorer.models.one_class_svm import NUMPY_THRESHOLD_TERMS, SCORE_DECIMALS, ClosedFormSvm, from_inert_object
 from device_scorer.scoring.scorer import Scorer, format_ending, select_tags
 from device_scorer.settings import Limits
 from tests.testkit.scorer_fleet import WINDOW, bundle, csv_of, fitted
@@ -33,12 +33,12 @@ def reference(pipeline: Pipeline, values: Sequence[float]) -> tuple[list[int], l
 
 
 def at_support_vectors(pipeline: Pipeline, values: Sequence[float]) -> list[float]:
-    """The training values that became support vectors, whose decision is zero but for the last bits."""
+    """Return the training values that became support vectors. Their score is zero except for the last bits."""
     return [values[index] for index in pipeline.steps[-1][1].support_]
 
 
 def around(values: Sequence[float]) -> list[float]:
-    """Values with their nearest neighbours in double precision, and some far away."""
+    """Return the values, their nearest neighbours in double precision, and some distant values."""
     near = [math.nextafter(value, side) for value in values for side in (-math.inf, math.inf)]
     return [*values, *near, *(value * 3 + 1 for value in values), 0.0, -1e149, 1e149, 5e-324]
 
@@ -50,7 +50,7 @@ def around(values: Sequence[float]) -> list[float]:
     nu=st.sampled_from([0.0001, 0.01, 0.1, 0.5]),
     gamma=st.sampled_from([0.01, 0.1, 1.0]),
 )
-def test_every_bit_is_scikit_learns_at_the_support_vectors_too(
+def test_scores_equal_those_of_scikit_learn_in_every_bit(
     values: list[int], scale: float, nu: float, gamma: float
 ) -> None:
     training = [value * scale for value in values]
@@ -60,11 +60,13 @@ def test_every_bit_is_scikit_learns_at_the_support_vectors_too(
 
 
 def written(models: bytes, engine: str, data: bytes) -> bytes:
-    """The predictions CSV of a device."""
+    """Return the predictions CSV of a device."""
     loaded = bundles.load(models, max_unpacked_bytes=2**30, engine=engine)
     scorer = Scorer("d", WINDOW, select_tags(loaded, None).models, limits=Limits())
     scorer.add_partition(data, check_deadline=lambda: None)
-    return bytes(scorer.body)
+    rows = scorer.finish()
+    assert rows is not None
+    return rows.content
 
 
 @hypothesis_settings(max_examples=40)
@@ -75,9 +77,7 @@ def written(models: bytes, engine: str, data: bytes) -> bytes:
     nu=st.sampled_from([0.0001, 0.02, 0.2, 0.5]),
     gamma=st.sampled_from([0.01, 0.3, 2.0]),
 )
-def test_both_engines_write_the_same_bytes_for_any_model_of_the_known_kind(
-    seed: int, rows: int, decimals: int, nu: float, gamma: float
-) -> None:
+def test_both_engines_write_the_same_predictions(seed: int, rows: int, decimals: int, nu: float, gamma: float) -> None:
     rng = np.random.default_rng(seed)
     training = np.round(rng.normal(20, 3, rows), decimals).tolist()
     pipeline = fitted(training, nu=nu, gamma=gamma)
@@ -89,7 +89,7 @@ def test_both_engines_write_the_same_bytes_for_any_model_of_the_known_kind(
 
 @hypothesis_settings(max_examples=15)
 @given(seed=st.integers(0, 2**32 - 1), nu=st.sampled_from([0.0001, 0.05, 0.3]))
-def test_many_values_at_once_give_the_labels_and_printed_scores_of_one_by_one(seed: int, nu: float) -> None:
+def test_vectorised_scores_have_the_same_labels_and_printed_scores(seed: int, nu: float) -> None:
     rng = np.random.default_rng(seed)
     training = np.round(rng.normal(20, 3, 300), 2).tolist()
     pipeline = fitted(training, nu=nu)
@@ -100,36 +100,24 @@ def test_many_values_at_once_give_the_labels_and_printed_scores_of_one_by_one(se
     assert [score > 0 for score in fast] == [score > 0 for score in exact]
 
 
-def test_a_large_device_takes_the_fast_way_with_the_same_labels() -> None:
+def test_large_device_uses_vectorised_scores_with_the_same_labels() -> None:
     training = np.round(np.random.default_rng(3).normal(20, 3, 2000), 2).tolist()
     pipeline = fitted(training, nu=0.2)
     asked = training * 2
     labels, scores = closed(pipeline).predict(asked)
     assert len(asked) * len(closed(pipeline).vectors) > 200_000
+    assert NUMPY_THRESHOLD_TERMS == 200_000
     expected, exact = reference(pipeline, asked)
     assert labels == expected
     assert [format_ending(0, score) for score in scores] == [format_ending(0, score) for score in exact]
 
 
 @pytest.mark.parametrize(("with_mean", "with_std"), [(True, False), (False, True), (False, False)])
-def test_a_scaler_that_does_only_half_is_followed(*, with_mean: bool, with_std: bool) -> None:
+def test_scaler_without_mean_or_std_is_followed(*, with_mean: bool, with_std: bool) -> None:
     values = [1.0, 2.0, 3.5, 8.0, 1.5]
     steps = [("s", StandardScaler(with_mean=with_mean, with_std=with_std)), ("c", OneClassSVM(gamma=0.5, nu=0.3))]
     pipeline = Pipeline(steps).fit(np.array(values).reshape(-1, 1))
     assert closed(pipeline).predict(around(values)) == reference(pipeline, around(values))
-
-
-@pytest.mark.parametrize("score", [-1e-18, -0.0, 0.0, 4.9e-10, -4.9e-10])
-def test_noise_around_zero_prints_as_zero_without_a_sign(score: float) -> None:
-    assert format_ending(0, score) == ",0,0.000000000\n"
-
-
-def test_scores_print_with_nine_decimals() -> None:
-    assert [format_ending(0, score) for score in (-0.0284107, 1234.5, -1e-9)] == [
-        ",0,-0.028410700\n",
-        ",0,1234.500000000\n",
-        ",0,-0.000000001\n",
-    ]
 
 
 def unfitted() -> Pipeline:
@@ -148,26 +136,74 @@ def with_nan() -> Pipeline:
 
 @pytest.mark.fault("D7")
 @pytest.mark.parametrize(
-    ("thing", "error", "told"),
+    ("thing", "error", "message"),
     [
         (unfitted(), ModelInvalid, "not fitted"),
         (with_two_features(), ModelIncompatible, "2 features"),
         (with_nan(), ModelInvalid, "not finite"),
-        ({"a": 1}, ModelInvalid, "a dict stands where a fitted pipeline belongs"),
-        (None, ModelInvalid, "a NoneType stands"),
+        ({"a": 1}, ModelInvalid, "expected a fitted pipeline, found a dict"),
+        (None, ModelInvalid, "found a NoneType"),
     ],
     ids=["unfitted", "two features", "NaN", "dict", "None"],
 )
-def test_what_is_no_fitted_model_of_one_feature_is_an_error_that_says_so(
-    thing: object, error: type[PermanentError], told: str
+def test_object_that_is_not_a_fitted_model_of_one_feature_is_an_error(
+    thing: object, error: type[PermanentError], message: str
 ) -> None:
     loaded = bundles.load(bundle({"1": thing, "2": fitted([1.0, 2.0, 3.0])}), max_unpacked_bytes=2**30)
     assert isinstance(loaded.models["1"], error)
-    assert told in str(loaded.models["1"])
+    assert message in str(loaded.models["1"])
     assert isinstance(loaded.models["2"], ClosedFormSvm)
 
 
-def test_another_kernel_is_left_to_scikit_learn() -> None:
+def test_another_kernel_has_no_closed_form() -> None:
     steps = [("s", StandardScaler()), ("c", OneClassSVM(kernel="linear"))]
     record = unpickler.load_inert(bundle({"1": Pipeline(steps).fit(np.arange(9.0).reshape(-1, 1))}))["1"]
     assert from_inert_object(record) is None
+
+
+def test_printed_score_has_9_decimals() -> None:
+    assert SCORE_DECIMALS == 9
+
+
+def test_score_of_exactly_zero_is_an_anomaly() -> None:
+    model = ClosedFormSvm(
+        mean=0.0, scale=1.0, gamma=1.0, vectors=(0.0,), coefficients=(1.0,), intercept=-1.0, sklearn_version="1"
+    )
+    assert model.predict([0.0]) == ([1], [0.0])
+
+
+@pytest.mark.fault("D7")
+@pytest.mark.parametrize(
+    ("attribute", "value"),
+    [
+        ("support_vectors_", np.empty((0, 1))),
+        ("_dual_coef_", np.ones((1, 2))),
+        ("_intercept_", np.array([1.0, 2.0])),
+        ("_gamma", "scale"),
+        ("_gamma", np.inf),
+    ],
+    ids=["no vectors", "other coefficients", "two intercepts", "gamma is a text", "gamma is infinite"],
+)
+def test_inconsistent_svm_is_invalid(attribute: str, value: object) -> None:
+    pipeline = fitted([1.0, 2.0, 3.0, 5.0])
+    pipeline.steps[1][1].__dict__[attribute] = value
+    with pytest.raises(ModelInvalid):
+        from_inert_object(unpickler.load_inert(bundle({"1": pipeline}))["1"])
+
+
+@pytest.mark.fault("D7")
+@pytest.mark.parametrize("scale", [0.0, -1.0, np.nan])
+def test_scale_that_is_not_positive_is_invalid(scale: float) -> None:
+    pipeline = fitted([1.0, 2.0, 3.0])
+    pipeline.steps[0][1].scale_ = np.array([scale])
+    with pytest.raises(ModelInvalid, match="the scale is not positive"):
+        from_inert_object(unpickler.load_inert(bundle({"1": pipeline}))["1"])
+
+
+def test_version_of_scikit_learn_is_cut_to_32_characters() -> None:
+    pipeline = fitted([1.0, 2.0, 3.0])
+    state = unpickler.load_inert(bundle({"1": pipeline}))["1"]
+    state.attributes["steps"][1][1].attributes["_sklearn_version"] = "9" * 40
+    model = from_inert_object(state)
+    assert model is not None
+    assert model.sklearn_version == "9" * 32

@@ -1,16 +1,14 @@
-"""Readings as they come: what is a row, what is not, and that texts stay as they were."""
+"""Tests of the parser of readings."""
 
-import contextlib
 import io
-from unittest import mock
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_scorer import readings
 from device_scorer.errors import DataInvalid
-from device_scorer.readings import Row, parse_lines, parse_timestamp, parse_value
+from device_scorer.readings import BLOCK_LINES, Row, parse_lines, parse_timestamp, parse_value, read_rows
 
 AT = 1_535_497_205  # 2018-08-28T23:00:05Z
 HEADER = b"TS,Device,Tag,Value\n"
@@ -41,7 +39,7 @@ def rows_of(content: bytes, **options: bool) -> tuple[list[Row], list[str]]:
         ("1969-12-31T23:59:59.5Z", -1),
     ],
 )
-def test_every_accepted_form_of_an_instant_is_read(text: str, seconds: int) -> None:
+def test_timestamp_of_each_form_returns_its_second(text: str, seconds: int) -> None:
     assert parse_timestamp(text) == seconds
 
 
@@ -61,21 +59,39 @@ def test_every_accepted_form_of_an_instant_is_read(text: str, seconds: int) -> N
         "2018-W35-2T00:00",
     ],
 )
-def test_what_is_no_instant_is_refused(text: str) -> None:
+def test_timestamp_of_another_form_is_rejected(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  whichever message
         parse_timestamp(text)
 
 
-@given(st.text(max_size=30))
-def test_no_text_breaks_the_reading_of_an_instant_otherwise(text: str) -> None:
-    with contextlib.suppress(ValueError):
-        assert isinstance(parse_timestamp(text), int)
+OFFSETS = st.none() | st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@given(st.datetimes(timezones=OFFSETS), st.sampled_from(["T", " "]))
+def test_timestamp_of_any_iso_instant_returns_its_second(instant: datetime, separator: str) -> None:
+    utc = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant
+    assert parse_timestamp(instant.isoformat(separator)) == (utc - EPOCH) // timedelta(seconds=1)
+
+
+@given(st.integers(10**10, 10**15 - 1))
+def test_timestamp_of_epoch_milliseconds_is_rounded_down(milliseconds: int) -> None:
+    assert parse_timestamp(str(milliseconds)) == milliseconds // 1000
+    assert parse_timestamp(str(-milliseconds)) == -milliseconds // 1000
+
+
+@given(st.text(max_size=30).filter(lambda text: not set(text) >= set("-:") and not text.lstrip("-").isdecimal()))
+def test_timestamp_of_any_other_text_is_rejected(text: str) -> None:
+    with pytest.raises(ValueError, match="neither ISO 8601 nor epoch milliseconds"):
+        parse_timestamp(text)
 
 
 @pytest.mark.parametrize(
     ("text", "value"), [("1", 1.0), ("-1.5e3", -1500.0), (" 2 ", 2.0), ("+.5", 0.5), ("1e149", 1e149)]
 )
-def test_numbers_are_read(text: str, value: float) -> None:
+def test_value_is_parsed_as_a_number(text: str, value: float) -> None:
     assert parse_value(text) == value
 
 
@@ -83,12 +99,12 @@ def test_numbers_are_read(text: str, value: float) -> None:
 @pytest.mark.parametrize(
     "text", ["", "NaN", "nan", "inf", "-Infinity", "1e999", "1e150", "1_000", "0x10", "٣", "1,5", "n/a", "1 2"]
 )
-def test_what_is_no_finite_plausible_number_is_nan(text: str) -> None:
+def test_value_that_is_not_a_usable_number_is_nan(text: str) -> None:
     assert parse_value(text) != parse_value(text)
 
 
 @pytest.mark.fault("D9")
-def test_texts_stay_as_they_came() -> None:
+def test_row_keeps_its_texts_unchanged() -> None:
     (row,), bad = rows_of(HEADER + b"2018-08-28 23:00:05.000,001, 4,10.160\n")
     assert row == Row("2018-08-28 23:00:05.000", "001", " 4", "10.160", AT, 10.16)
     assert bad == []
@@ -105,7 +121,7 @@ def test_texts_stay_as_they_came() -> None:
     ],
     ids=["BOM and CRLF", "other order and more columns", "quotes", "spaces in the header, empty lines"],
 )
-def test_harmless_variants_are_accepted(content: bytes) -> None:
+def test_variants_of_csv_are_accepted(content: bytes) -> None:
     rows, bad = rows_of(content)
     assert [(row.device, row.tag, row.value) for row in rows] == [("1", "4", "1")]
     assert bad == []
@@ -130,7 +146,7 @@ def test_ids_with_commas_and_quotes_are_read() -> None:
     ],
     ids=["semicolons", "a column missing", "a column twice", "HTML", "UTF-16", "empty line", "open quote"],
 )
-def test_a_wrong_header_is_an_error_that_quotes_it(header: bytes, quoted: str) -> None:
+def test_invalid_header_is_quoted_in_the_error(header: bytes, quoted: str) -> None:
     with pytest.raises(DataInvalid, match="must name the columns") as refused:
         rows_of(header + b"2018-08-28T23:00:05Z,1,4,1\n")
     assert quoted in str(refused.value)
@@ -148,7 +164,7 @@ def test_a_wrong_header_is_an_error_that_quotes_it(header: bytes, quoted: str) -
         (b'2018-08-28T23:00:05Z,1,"4,1\n', "unexpected end"),
     ],
 )
-def test_a_line_that_is_no_reading_is_handed_back_and_the_next_is_read(line: bytes, reason: str) -> None:
+def test_malformed_line_is_reported_and_the_next_is_read(line: bytes, reason: str) -> None:
     rows, bad = rows_of(HEADER + line + b"2018-08-28T23:00:05Z,1,4,7\n")
     assert [row.value for row in rows] == ["7"]
     assert len(bad) == 1
@@ -156,27 +172,27 @@ def test_a_line_that_is_no_reading_is_handed_back_and_the_next_is_read(line: byt
 
 
 @pytest.mark.fault("D5")
-def test_a_last_line_without_an_end_may_be_cut_and_is_no_reading() -> None:
+def test_last_line_without_a_line_end_is_reported() -> None:
     content = HEADER + b"2018-08-28T23:00:05Z,1,4,10.5\n2018-08-28T23:00:20Z,1,4,10"
     rows, bad = rows_of(content)
     assert [row.value for row in rows] == ["10.5"]
-    assert "cut short" in bad[0]
+    assert "may be truncated" in bad[0]
     assert len(rows_of(content, reject_unterminated=False)[0]) == 2
 
 
-def test_epoch_seconds_are_a_bad_row_that_says_so() -> None:
+def test_epoch_seconds_are_reported_as_such() -> None:
     _rows, bad = rows_of(b"TS,Device,Tag,Value\n1535497205,1,4,1\n")
     assert bad == ["TS looks like epoch seconds: it must be ISO 8601 or epoch milliseconds"]
 
 
 @pytest.mark.fault("D4")
-def test_nothing_and_a_header_alone_are_no_rows() -> None:
+def test_csv_without_lines_has_no_rows() -> None:
     assert rows_of(b"") == ([], [])
     assert rows_of(HEADER) == ([], [])
 
 
 @given(st.binary(max_size=300))
-def test_no_bytes_break_the_reader(content: bytes) -> None:
+def test_any_bytes_return_only_rows_with_device_and_tag(content: bytes) -> None:
     rows, _ = rows_of(HEADER + content)
     assert all(row.device and row.tag for row in rows)
 
@@ -208,10 +224,23 @@ LINES = st.sampled_from(
 
 
 @given(st.lists(LINES, max_size=12), st.integers(1, 5))
-def test_many_lines_at_a_time_are_read_as_one_by_one(lines: list[bytes], block: int) -> None:
+def test_blocks_of_lines_return_the_same_rows_as_single_lines(lines: list[bytes], block: int) -> None:
     content, bad = HEADER + b"".join(lines), []
-    with mock.patch.object(readings, "_BLOCK_LINES", block):
-        found = list(readings.read_rows(content, on_bad=lambda _, reason: bad.append(reason)))
+    found = list(read_rows(content, on_bad=lambda _, reason: bad.append(reason), block_lines=block))
     singly, singly_bad = rows_of(content)
     assert repr([*map(tuple, found)]) == repr([*map(tuple, singly)])  # as texts, since no NaN equals another
     assert bad == singly_bad
+
+
+def test_read_rows_parses_blocks_of_1024_lines() -> None:
+    line = b"2018-08-28T23:00:05Z,1,4,7\n"
+    assert len(list(read_rows(HEADER + line * 3000, on_bad=lambda *_: None))) == 3000
+    assert BLOCK_LINES == 1024
+
+
+@pytest.mark.fault("D1")
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_block_with_a_value_above_the_bound_has_nan(sign: str) -> None:
+    content = HEADER + f"2018-08-28T23:00:05Z,1,4,{sign}1e150\n2018-08-28T23:00:05Z,1,4,{sign}9e149\n".encode()
+    numbers = [row[5] for row in read_rows(content, on_bad=lambda *_: None)]
+    assert repr(numbers) == f"[nan, {sign}9e+149]"

@@ -1,0 +1,103 @@
+"""Tests of the pickle reader. Malicious pickles are tested in test_bundle.py, with both readers."""
+
+import pickle
+import pickletools
+import struct
+
+import numpy as np
+import pytest
+from sklearn.ensemble import IsolationForest
+
+from device_scorer.errors import ModelInvalid, ModelRejected
+from device_scorer.models import unpickler
+from device_scorer.models.unpickler import Array, Dtype, NeedsScikitLearn, load_inert
+from tests.testkit.scorer_fleet import a_model
+
+
+def test_object_of_the_file_becomes_an_inert_object() -> None:
+    record = load_inert(pickle.dumps({"1": a_model()}))["1"]
+    assert record.class_name == "sklearn.pipeline.Pipeline"
+    assert not hasattr(record, "predict")
+
+
+@pytest.mark.parametrize("protocol", range(6))
+@pytest.mark.parametrize("code", ["f8", "f4", "i8", "i4", "u8", "u4", "b1", ">f8", ">i4"])
+def test_array_of_each_number_type_is_read(protocol: int, code: str) -> None:
+    values = np.array([0, 1, 1], dtype=code)
+    assert load_inert(pickle.dumps(values, protocol)).to_floats() == [0.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_scalar_becomes_a_float(protocol: int) -> None:
+    assert load_inert(pickle.dumps([np.float64(1.5), np.int32(7)], protocol)) == [1.5, 7.0]
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 1), (1, 3), ()])
+def test_vector_of_any_orientation_returns_its_elements(shape: tuple[int, ...]) -> None:
+    count = 3 if shape else 1
+    array = Array(Dtype("f8"), shape, struct.pack(f"<{count}d", *range(count)))
+    assert array.to_floats() == [0.0, 1.0, 2.0][:count]
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (Array(Dtype("f8"), (2, 2), bytes(32)), "not a vector of numbers"),
+        (Array(Dtype("O8"), (1,), bytes(8)), "not a vector of numbers"),
+        (Array(None, (1,), bytes(8)), "not a vector of numbers"),
+        (Array(Dtype("f8"), (3,), bytes(16)), "does not match its shape"),
+    ],
+)
+def test_array_that_is_not_a_vector_of_numbers_is_invalid(array: Array, message: str) -> None:
+    with pytest.raises(ModelInvalid, match=message):
+        array.to_floats()
+
+
+@pytest.mark.fault("T15")
+@pytest.mark.parametrize("shape", [(-1,), (2**40,), (1.5,)])
+def test_array_with_a_malformed_shape_is_invalid(shape: tuple[float, ...]) -> None:
+    with pytest.raises(ModelInvalid, match="shape of an array is malformed"):
+        unpickler._validate_shape(shape)
+
+
+def test_detector_outside_the_closed_form_needs_scikit_learn() -> None:
+    with pytest.raises(NeedsScikitLearn, match=r"sklearn\.ensemble\._iforest\.IsolationForest"):
+        load_inert(pickle.dumps(IsolationForest()))
+
+
+@pytest.mark.fault("F31")
+def test_every_instruction_that_could_call_a_function_is_replaced() -> None:
+    calling = {"REDUCE", "NEWOBJ", "BUILD", "INST", "OBJ", "NEWOBJ_EX", "PERSID", "BINPERSID", "EXT1", "EXT2", "EXT4"}
+    codes = {opcode.name: ord(opcode.code) for opcode in pickletools.opcodes}
+    original = pickle._Unpickler.dispatch
+    replaced = unpickler._InertUnpickler.dispatch
+    assert {name for name in calling if original[codes[name]] is replaced[codes[name]]} == set()
+
+
+@pytest.mark.fault("F31")
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"P0\n.",
+        b"K\x01Q.",
+        b"\x82\x01.",
+        b"(cnumpy\ndtype\no.",
+        b"(inumpy\ndtype\n.",
+        b"\x80\x04cnumpy\ndtype\n)}\x92.",
+    ],
+    ids=["PERSID", "BINPERSID", "EXT1", "OBJ", "INST", "NEWOBJ_EX"],
+)
+def test_instruction_that_models_do_not_need_is_rejected(content: bytes) -> None:
+    with pytest.raises(ModelRejected, match="pickle instruction"):
+        load_inert(content)
+
+
+@pytest.mark.fault("D7")
+def test_pickle_without_an_end_is_truncated() -> None:
+    with pytest.raises(ModelInvalid, match="its pickle is truncated"):
+        load_inert(pickle.dumps({"1": 1})[:-1])
+
+
+def test_key_that_is_not_a_plain_value_is_invalid() -> None:
+    with pytest.raises(ModelInvalid, match="a dictionary key is not a plain value"):
+        load_inert(pickle.dumps({(1, 2): 1}))

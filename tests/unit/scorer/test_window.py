@@ -1,0 +1,54 @@
+"""Tests of windows, instants and durations."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from device_scorer.errors import UsageInvalid
+from device_scorer.window import Window, parse_duration, parse_instant
+from tests.testkit.scorer_fleet import START, WINDOW
+
+
+def test_window_has_a_slug_for_names_and_an_interval_for_metadata() -> None:
+    assert WINDOW.slug == "20180828T230000Z_20180829T000000Z"
+    assert WINDOW.interval == "2018-08-28T23:00:00Z/2018-08-29T00:00:00Z"
+
+
+@pytest.mark.parametrize("seconds", [0, -1])
+def test_window_without_a_second_is_rejected(seconds: int) -> None:
+    with pytest.raises(UsageInvalid, match="swap them"):
+        Window(WINDOW.start, WINDOW.start + timedelta(seconds=seconds))
+
+
+def test_partitions_are_aligned_to_the_epoch_and_overlap_the_window() -> None:
+    window = Window(WINDOW.start + timedelta(minutes=50), WINDOW.end + timedelta(seconds=1))
+    assert window.partitions(timedelta(minutes=30)) == [WINDOW.start + timedelta(minutes=30), WINDOW.end]
+
+
+@pytest.mark.parametrize(
+    ("text", "instant"),
+    [
+        (START, datetime(2018, 8, 28, 23, tzinfo=UTC)),
+        ("2018-08-29T01:00:00+02:00", datetime(2018, 8, 28, 23, tzinfo=UTC)),
+        ("2018-08-28T23:00:00", datetime(2018, 8, 28, 23, tzinfo=UTC)),
+    ],
+)
+def test_instant_is_returned_in_utc(text: str, instant: datetime) -> None:
+    assert parse_instant(text) == instant
+
+
+@pytest.mark.parametrize("text", ["", "today", "2018-08-28T23:00:00.5Z", "2018-08-28T99:00:00Z"])
+def test_malformed_instant_is_rejected(text: str) -> None:
+    with pytest.raises(UsageInvalid, match=f"time '{text}' is invalid"):
+        parse_instant(text)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("PT1H", 3600), ("PT15M", 900), ("P1D", 86400), ("P1DT1H1M1S", 90061)])
+def test_duration_is_the_sum_of_its_parts(text: str, seconds: int) -> None:
+    assert parse_duration(text).total_seconds() == seconds
+
+
+@pytest.mark.parametrize("text", ["", "P", "PT", "1h", "PT0S", "P1W", "-PT1H", "P99999999999D"])
+def test_malformed_duration_is_rejected(text: str) -> None:
+    with pytest.raises(UsageInvalid, match=f"duration '{text}' is invalid"):
+        parse_duration(text)
