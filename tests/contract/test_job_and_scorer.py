@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 
 from device_scorer.cli import build_parser
+from device_scorer.cli.score import parse_request
 from device_scorer.contract.blob_paths import encode_id as scorer_segment
 from device_scorer.contract.blob_paths import outcome_name
 from device_scorer.contract.outcome_message import (
@@ -19,7 +20,6 @@ from device_scorer.contract.outcome_message import (
     outcome_record,
     termination_message,
 )
-from device_scorer.scoring import request
 from device_scorer.scoring.predictions import InputVersions, build_metadata
 from device_scorer.settings import AnomalousWhen, read_settings
 from device_scorer.window import Window as ScorerWindow
@@ -30,8 +30,8 @@ from scoring_operator.contract.outcome_message import OUTCOMES, REASONS, parse_o
 from scoring_operator.planner.device_list import DiscoveredDevices, InitialState, create_initial_state
 from scoring_operator.planner.evaluation import evaluate
 from scoring_operator.planner.job_results import result_from_pods
-from tests.testkit.scorer_outcomes import OUTCOMES as MIXES
 from tests.testkit.builders import NOW, a_batch, a_message, a_pod, a_run
+from tests.testkit.scorer_outcomes import OUTCOMES as MIXES
 
 IDS = [
     "press-1",
@@ -73,7 +73,7 @@ def test_scorer_accepts_the_arguments_of_a_job(policy: str) -> None:
     run = a_run(tags=["1", "-4", "temperature °C"], writePolicy=policy, deviceDeadlineSeconds=77)
     command, *rest = score_arguments(run, "hourly-abc", devices)
     assert command == "score"
-    asked = request.parse_request(build_parser("score").parse_args(rest), {})
+    asked = parse_request(build_parser("score").parse_args(rest), {})
     assert asked.devices == tuple(devices)
     assert asked.tags == frozenset({"1", "-4", "temperature °C"})
     assert (asked.window.start, asked.window.end) == (run.spec.window.start, run.spec.window.end)
@@ -92,7 +92,7 @@ def test_scorer_accepts_the_arguments_of_a_report_job() -> None:
 
 
 def expanded(argument: str) -> str:
-    """What the kubelet makes of an argument: $$ is a $, and $(NAME) the value of a variable."""
+    """Expand an argument as the kubelet does: $$ is a $, and $(NAME) the value of a variable."""
     return re.sub(r"\$\$|\$\(([^)]*)\)", lambda found: "SECRET" if found[1] else "$", argument)
 
 

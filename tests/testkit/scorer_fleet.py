@@ -1,13 +1,12 @@
 """A small fleet in a folder: models by scikit-learn, readings by hand, and the command line run over them."""
 
-import contextlib
 import functools
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import joblib
 import numpy as np
@@ -16,9 +15,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import OneClassSVM
 
-from device_scorer.cli import run
 from device_scorer.store.folder import FolderStore
 from device_scorer.window import Window
+from tests.testkit.scorer_command import CommandResult, scorer
 
 START, END = "2018-08-28T23:00:00Z", "2018-08-29T00:00:00Z"
 WINDOW = Window(datetime(2018, 8, 28, 23, tzinfo=UTC), datetime(2018, 8, 29, tzinfo=UTC))
@@ -62,14 +61,6 @@ def readings(device: str, *, tags: Sequence[str] = ("1",), values: Sequence[floa
     )
 
 
-class Said(NamedTuple):
-    """Exit code and both outputs."""
-
-    code: int
-    out: str
-    err: str
-
-
 class Fleet:
     """A store in a folder, and what the command line says about it."""
 
@@ -94,7 +85,7 @@ class Fleet:
     def put(self, device: str, data: bytes, partition: str = PARTITION) -> None:
         self.store.write("data", f"{partition}/{device}.csv", data, overwrite=True)
 
-    def score(self, *words: str, devices: Sequence[str] = ("press-1",)) -> Said:
+    def score(self, *words: str, devices: Sequence[str] = ("press-1",)) -> CommandResult:
         return scorer(
             *("score", "--store", str(self.folder), "--window-start", START, "--window-end", END),
             *(*words, "--", *devices),
@@ -121,14 +112,6 @@ class Fleet:
         text = self.predictions(device)
         assert text is not None
         return [line.rsplit(",", 2)[1] for line in text.splitlines()[1:]]
-
-
-def scorer(*words: str) -> Said:
-    """Run a command line in this process."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = run(words)
-    return Said(code, out.getvalue(), err.getvalue())
 
 
 @pytest.fixture

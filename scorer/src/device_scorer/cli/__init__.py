@@ -1,7 +1,7 @@
-"""The command line: `device-scorer COMMAND ...`. The one place that turns errors into words and exit codes.
+"""The command line `device-scorer COMMAND ...`, which turns errors into a message and an exit code.
 
-Each command lives in its own module as `add_arguments(parser)` and `run(arguments) -> int`, imported only when chosen:
-a scoring pod pays for nothing else.
+Each command is a module with `add_arguments(parser)` and `run(arguments) -> int`. A module is imported only if its
+command is used, so that a scoring pod does not import the other commands.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from device_scorer.errors import PermanentError, ScorerError, TransientError, Us
 
 
 class Command(NamedTuple):
-    """A sub-command: its module and one line about it."""
+    """A command: its module, and a summary of one line."""
 
     module: str
     summary: str
@@ -26,25 +26,29 @@ class Command(NamedTuple):
 COMMANDS = {
     "score": Command("device_scorer.cli.score", "score devices' readings of a window against their models"),
     "train": Command("device_scorer.cli.train", "train one model per device and tag from the readings in the store"),
-    "simulate": Command("device_scorer.cli.simulate", "write a made-up fleet's readings with known anomalies"),
-    "import": Command("device_scorer.cli.import_", "bring a shared CSV and single models into the store's layout"),
-    "fetch": Command("device_scorer.cli.fetch", "bring a device's readings and models to a folder, to replay a score"),
+    "simulate": Command("device_scorer.cli.simulate", "write a simulated fleet's readings with known anomalies"),
+    "import": Command("device_scorer.cli.import_", "convert a shared CSV and single-file models to the store's layout"),
+    "fetch": Command("device_scorer.cli.fetch", "copy a device's readings and models to a folder, to repeat a score"),
     "report": Command("device_scorer.cli.report", "write a window's summary, lists and report.html"),
-    "check": Command("device_scorer.cli.check", "make or remove the made-up device of an installation's check"),
+    "check": Command("device_scorer.cli.check", "create or remove the test device of an installation check"),
 }
 
 EXIT_SUCCESS, EXIT_USAGE, EXIT_PERMANENT, EXIT_TRANSIENT = 0, 64, 65, 75
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse, with the exit code that a Job's failure policy knows for wrong usage."""
+    """An argument parser whose errors become the exit code for wrong usage."""
 
-    def error(self, message: str) -> None:  # type: ignore[override]  # the base says NoReturn; raising is the same
+    def error(self, message: str) -> None:  # type: ignore[override]  # the base declares NoReturn, and this always raises
         raise UsageInvalid(f"{message}\n{self.format_usage().strip()}")
 
 
 def build_parser(name: str) -> argparse.ArgumentParser:
-    """The parser of one command, its module imported."""
+    """Import a command's module and return its parser.
+
+    Args:
+        name: The command, a key of COMMANDS.
+    """
     module = importlib.import_module(COMMANDS[name].module)
     parser = _Parser(prog=f"device-scorer {name}", formatter_class=argparse.RawDescriptionHelpFormatter)
     module.add_arguments(parser)
@@ -52,7 +56,11 @@ def build_parser(name: str) -> argparse.ArgumentParser:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run one command line and return its exit code; errors come out as one line on stderr."""
+    """Run one command line and return its exit code; an error is printed as one line on stderr.
+
+    Args:
+        argv: The arguments after the program's name.
+    """
     if not argv or argv[0] in ("-h", "--help") or argv[0] not in COMMANDS:
         return _print_overview(argv)
     name, *rest = argv
@@ -72,14 +80,17 @@ def run(argv: Sequence[str]) -> int:
 
 
 def main() -> None:
-    """Entry point: run, flush, and leave without the interpreter's teardown, which costs more than a device's score."""
+    """Run the process's command line and exit.
+
+    The interpreter is not finalized: that takes longer than scoring a device.
+    """
     if sys.argv[1:2] == ["score"]:
-        gc.disable()  # imports and one device leave little to collect; a crew of many collects now and then
+        gc.disable()  # imports and one device leave little garbage; for many devices the worker pool collects it
     try:
         code = run(sys.argv[1:])
         sys.stdout.flush()
-    except SystemExit as leaving:
-        code = leaving.code if isinstance(leaving.code, int) else EXIT_USAGE
+    except SystemExit as request:
+        code = request.code if isinstance(request.code, int) else EXIT_USAGE
     except KeyboardInterrupt:
         code = 130
     except BrokenPipeError:
@@ -102,7 +113,7 @@ def _print_overview(argv: Sequence[str]) -> int:
     if argv and argv[0] in ("-h", "--help"):
         print(text)
         return EXIT_SUCCESS
-    print(f"no command {argv[0]!r}\n{text}" if argv else text, file=sys.stderr)
+    print(f"unknown command {argv[0]!r}\n{text}" if argv else text, file=sys.stderr)
     return EXIT_USAGE
 
 

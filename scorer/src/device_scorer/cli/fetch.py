@@ -1,37 +1,34 @@
-"""`device-scorer fetch`: copies devices' inputs of a window to a folder, so that a laptop can score them again."""
+"""The command `device-scorer fetch`: its arguments, its output and its exit code."""
 
 import argparse
 import os
 import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from device_scorer import log
-from device_scorer.contract import blob_paths
 from device_scorer.errors import ModelNotFound
-from device_scorer.settings import Settings, add_store_argument, read_settings
-from device_scorer.store.base import Store
+from device_scorer.scoring.replay import CopiedInputs, copy_inputs
+from device_scorer.settings import add_store_argument, read_settings
 from device_scorer.store.factory import open_store
 from device_scorer.store.folder import FolderStore
 from device_scorer.window import Window, parse_instant
 
 DESCRIPTION = """\
-Copy what a score of these devices and this window reads (model bundles, readings) and, where there are any, the
-predictions, from the store to a folder; then print the command that scores them again there. Files that exist in the
-folder are replaced.
+Copy the inputs of these devices and this window (model bundles, readings) and, if they exist, the predictions from the
+store to a folder; then print the command that scores them again there. Files that exist in the folder are replaced.
 
 exit codes: 0 done; 65 a device has neither model nor readings, each is named; 64 wrong usage; 75 storage
 
 example: why did press-7 fail at 23:00?
   device-scorer fetch press-7 --window-start 2018-08-28T23:00:00Z --window-end 2018-08-29T00:00:00Z --to ./press-7"""
 
-# What score reads of the fleet and has another default than the fleet may have.
-_REPLAY_INPUT_VARIABLES = (
+# Variables of the fleet that change the result of score.
+_REPLAY_VARIABLES = (
     "FLEETSCORE_DATA_PATH",
     "FLEETSCORE_DATA_PARTITION",
     "FLEETSCORE_MODELS_PATH",
     "FLEETSCORE_MODELS_TRUST",
-)
-_REPLAY_OUTPUT_VARIABLES = (
     "FLEETSCORE_PREDICTIONS_PATH",
     "FLEETSCORE_ANOMALOUS_SHARE",
     "FLEETSCORE_ANOMALOUS_MIN_ROWS",
@@ -45,55 +42,51 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("devices", nargs="+", metavar="DEVICE", help="device ids")
     add("--window-start", required=True, type=parse_instant, metavar="TIME", help="first second of the window")
     add("--window-end", required=True, type=parse_instant, metavar="TIME", help="first second after the window")
-    add("--to", type=Path, default=Path("fetched"), metavar="FOLDER", help="where to (./fetched)")
+    add("--to", type=Path, default=Path("fetched"), metavar="FOLDER", help="target folder (./fetched)")
     add_store_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Copy; 65 where a device has nothing to copy."""
+    """Copy the inputs and print the command. Raises ModelNotFound if a device has no inputs."""
     settings = read_settings(os.environ, arguments.store)
     window = Window(arguments.window_start, arguments.window_end)
     source, target = open_store(settings), FolderStore(arguments.to)
-    without = [device for device in arguments.devices if not _fetch_device(source, target, settings, window, device)]
-    found = [device for device in arguments.devices if device not in without]
+    found: list[str] = []
+    missing: list[str] = []
+    for device in arguments.devices:
+        copied = copy_inputs(source, target, settings, window, device)
+        _print_copied(device, copied)
+        (found if copied.any_input else missing).append(device)
     if found:
-        kept = [
-            f"{name}={shlex.quote(os.environ[name])}"
-            for name in (*_REPLAY_INPUT_VARIABLES, *_REPLAY_OUTPUT_VARIABLES)
-            if name in os.environ
-        ]
-        span = f"--window-start {window.start:%Y-%m-%dT%H:%M:%SZ} --window-end {window.end:%Y-%m-%dT%H:%M:%SZ}"
-        # Fetched predictions are complete: under CreateOnly the replay would find its work done.
-        command = f"device-scorer score --store {shlex.quote(str(arguments.to))} {span} --write-policy Overwrite"
-        replay = ["FLEETSCORE_ALLOW_OVERWRITE=true", *kept, command, "--", *map(shlex.quote, found)]
-        print(f"score again:\n  {' '.join(replay)}")
-    if without:
-        raise ModelNotFound(f"the store has neither model nor readings in {window.interval} of {', '.join(without)}")
+        print(f"score again:\n  {replay_command(arguments.to, window, found, os.environ)}")
+    if missing:
+        raise ModelNotFound(f"the store has neither model nor readings in {window.interval} of {', '.join(missing)}")
     return 0
 
 
-def _fetch_device(source: Store, target: Store, settings: Settings, window: Window, device: str) -> bool:
-    """Copy one device's blobs; False where it has neither model nor readings."""
-    model = blob_paths.model_name(settings.models_path, device)
-    data = blob_paths.data_names(settings.data_path, settings.data_partition, window, device)
-    limits = settings.limits
-    copied = _copy_blob(source, target, "models", model, limits.max_model_bytes)
-    if not copied:
-        log.warning(f"{device} has no model: {model} is not there")
-    found = [name for name in data if _copy_blob(source, target, "data", name, limits.max_data_bytes)]
-    predicted = _copy_blob(
-        source, target, "predictions", blob_paths.prediction_name(settings.predictions_path, window, device), None
+def replay_command(folder: Path, window: Window, devices: Sequence[str], environment: Mapping[str, str]) -> str:
+    """Return the shell command that scores the devices of a folder.
+
+    Args:
+        folder: The folder with the inputs.
+        window: The window.
+        devices: The device ids.
+        environment: The environment, whose variables of the fleet the command repeats.
+    """
+    variables = [f"{name}={shlex.quote(environment[name])}" for name in _REPLAY_VARIABLES if name in environment]
+    span = f"--window-start {window.start:%Y-%m-%dT%H:%M:%SZ} --window-end {window.end:%Y-%m-%dT%H:%M:%SZ}"
+    # The policy is not CreateOnly: copied predictions are complete, and would be kept.
+    command = f"device-scorer score --store {shlex.quote(str(folder))} {span} --write-policy Overwrite"
+    return " ".join(
+        ["FLEETSCORE_ALLOW_OVERWRITE=true", *variables, command, "--", *(shlex.quote(device) for device in devices)]
     )
+
+
+def _print_copied(device: str, copied: CopiedInputs) -> None:
+    if not copied.has_model:
+        log.warning(f"{device} has no model: {copied.model_name} does not exist")
     print(
-        f"{device}: {'model' if copied else 'no model'}, {len(found)} of {len(data)} partitions of readings, "
-        f"{'predictions' if predicted else 'no predictions'}"
+        f"{device}: {'model' if copied.has_model else 'no model'}, "
+        f"{copied.found_partitions} of {copied.partitions} partitions of readings, "
+        f"{'predictions' if copied.has_predictions else 'no predictions'}"
     )
-    return copied or bool(found)
-
-
-def _copy_blob(source: Store, target: Store, container: str, name: str, max_bytes: int | None) -> bool:
-    blob = source.read(container, name, max_bytes=max_bytes)
-    if blob is None:
-        return False
-    target.write(container, name, blob.content, metadata=blob.metadata, overwrite=True)
-    return True

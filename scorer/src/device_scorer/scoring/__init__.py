@@ -1,4 +1,4 @@
-"""Scoring of one device and of many in one process.
+"""Scoring of one device, and of many devices in one process.
 
-The command line lives in cli.
+The command line belongs to cli.
 """

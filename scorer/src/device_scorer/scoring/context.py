@@ -1,4 +1,4 @@
-"""What the devices of one process share, and what each has for itself: its time and its permission to write."""
+"""The state that the devices of one process share, and the deadline of each device."""
 
 import itertools
 import os.path
@@ -8,85 +8,128 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from device_scorer import SCIKIT_LEARN, log
-from device_scorer.errors import ConfigurationInvalid, DeadlineExceeded, DeviceError
+from device_scorer.errors import ConfigurationInvalid, DeadlineExceeded, DeviceError, StorageUnavailable
 from device_scorer.scoring.request import ScoreRequest
 from device_scorer.settings import Settings
 from device_scorer.store.base import BlobInfo, Store
 
-_LISTING_PAGE_SIZE = 5_000  # blobs in one answer of a listing
+LISTING_PAGE_SIZE = 5_000
+"""Number of blobs in one page of a listing (Azure's List Blobs returns at most 5,000)."""
+
+LARGE_READINGS_BYTES = 8 * 2**20
+"""Partitions above this size are in memory for one device at a time."""
 
 
 class DeviceDeadline:
-    """One device's deadline, and its permission to write, which is withdrawn when the device is given up."""
+    """The deadline of one device, and its access to the store until then.
 
-    def __init__(self, seconds: float) -> None:
-        self.ends_at = time.monotonic() + seconds
-        self.abandoned = False
-        self.store: Store | None = None
-        self.waiting_for_listing = False  # another device asks the store for something on behalf of all
+    Args:
+        store: The process's store. The device uses a view of it, whose calls end at the deadline.
+        seconds: The time for the device, from now.
+    """
 
-    def check(self) -> None:
-        """Raise DeadlineExceeded once the time is over."""
-        if self.abandoned or time.monotonic() > self.ends_at:
-            raise DeadlineExceeded("the device took longer than --device-deadline-seconds allows")
+    def __init__(self, store: Store, seconds: float) -> None:
+        self._ends_at = time.monotonic() + seconds
+        self._store = store.with_deadline(self._ends_at)
+        self._abandoned = False
+
+    @property
+    def ends_at(self) -> float:
+        """The time of the deadline, on the clock of `time.monotonic()`."""
+        return self._ends_at
+
+    @property
+    def store(self) -> Store:
+        """The device's view of the store."""
+        return self._store
+
+    @property
+    def abandoned(self) -> bool:
+        """True after the device was abandoned; it must not start a write."""
+        return self._abandoned
 
     @property
     def waits_for_storage(self) -> bool:
-        """Whether it is the store that keeps the device waiting."""
-        return self.waiting_for_listing or (self.store is not None and self.store.in_call)
+        """True while a call of the device's view waits for the store."""
+        return self._store.in_call
+
+    def check(self) -> None:
+        """Raise DeadlineExceeded if the deadline is over or the device was abandoned."""
+        if self._abandoned or time.monotonic() > self._ends_at:
+            raise DeadlineExceeded("the device took longer than --device-deadline-seconds allows")
 
     def abandon(self) -> None:
-        """Let the device begin no write from now on; one under way is whole or nothing anyway."""
-        self.abandoned = True
+        """Withdraw the permission to write. A write in progress is not interrupted: it is atomic."""
+        self._abandoned = True
 
 
 class ExistingPredictions:
-    """The predictions of the process's devices that were there when it began: one listing, not a look at each.
+    """The predictions of the process's devices that existed at its start, read by one listing for all devices.
 
-    What came since is met on writing, for that is on condition that nothing came. Names that share little of their
-    beginning may have more neighbours than one page of a listing holds; then what it does not show is looked at.
+    Later changes are detected on write, because writes are conditional. If the common prefix of the names is short,
+    one page of a listing may not contain all names; the missing names are checked individually.
 
     Args:
-        names: the blobs' names; a single one is looked at, not listed.
+        names: The names of the blobs. Fewer than two names are checked individually, without a listing.
+        page_size: The number of blobs that the listing reads.
     """
 
-    def __init__(self, names: Sequence[str] = ()) -> None:
-        self._prefix = os.path.commonprefix(names)  # noqa: RUF071  any beginning of a name will do
+    def __init__(self, names: Sequence[str] = (), *, page_size: int = LISTING_PAGE_SIZE) -> None:
+        self._prefix = os.path.commonprefix(names)  # noqa: RUF071  a prefix of a name, not of a path, is enough
+        self._page_size = page_size
         self._lock = threading.Lock()
         self._listed = len(names) < 2
         self._existing: dict[str, BlobInfo] = {}
         self._listing_complete = False
 
-    def head(self, name: str, store: Store, deadline: DeviceDeadline) -> BlobInfo | None:
-        """What is known of a blob of predictions; None where there is none. Raises ReasonedError."""
-        deadline.waiting_for_listing = True
-        with self._lock:
-            deadline.waiting_for_listing = False
+    def head(self, name: str, deadline: DeviceDeadline) -> BlobInfo | None:
+        """Return the properties of a predictions blob, or None if it does not exist.
+
+        The first caller lists the predictions; the other callers wait for the listing.
+
+        Args:
+            name: The blob's name.
+            deadline: The deadline of the calling device.
+
+        Raises:
+            StorageUnavailable: The listing did not end before the deadline, or the store is unavailable.
+            DeviceError: The blob cannot be checked for another reason.
+        """
+        if not self._lock.acquire(timeout=max(0.0, deadline.ends_at - time.monotonic())):
+            raise StorageUnavailable("storage did not return the list of predictions before the deadline")
+        try:
             if not self._listed:
-                self._list_predictions(store)
+                self._list_predictions(deadline.store)
+        finally:
+            self._lock.release()
         if self._listing_complete or name in self._existing:
             return self._existing.get(name)
-        return store.head("predictions", name)
+        return deadline.store.head("predictions", name)
 
     def _list_predictions(self, store: Store) -> None:
-        self._listed = True  # whatever comes of it: a second try would keep all devices waiting once more
+        self._listed = True  # also if the listing fails: a second attempt would delay all devices once more
         try:
-            page = itertools.islice(store.list("predictions", self._prefix), _LISTING_PAGE_SIZE)
+            page = itertools.islice(store.list("predictions", self._prefix), self._page_size)
             self._existing = {info.name: info for info in page}
-            self._listing_complete = len(self._existing) < _LISTING_PAGE_SIZE
+            self._listing_complete = len(self._existing) < self._page_size
         except ConfigurationInvalid as error:
-            log.info(f"each device's predictions are looked at, for they cannot be listed: {error}")
+            log.info(f"predictions cannot be listed; each device is checked individually: {error}")
 
 
 class SuccessMarker:
-    """Takes the window's `_SUCCESS` away once, before the first predictions of this process are written."""
+    """The removal of the window's `_SUCCESS`, once per process, before its first write of predictions."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._removed = False
 
     def remove_before_write(self, store: Store, slug: str) -> None:
-        """Remove the mark; where we may not, say so and go on."""
+        """Remove the marker; log a warning if that is not allowed.
+
+        Args:
+            store: The device's view of the store.
+            slug: The window's folder.
+        """
         with self._lock:
             if self._removed:
                 return
@@ -98,29 +141,42 @@ class SuccessMarker:
 
 
 class ForeignVersions:
-    """Says once of each scikit-learn other than ours that it fitted models of this process."""
+    """The scikit-learn versions, other than the pinned one, that fitted models of this process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._logged = {SCIKIT_LEARN}
 
     def log_new(self, versions: Iterable[str]) -> None:
-        """Log a line for each version that is new and another; the predictions' metadata name them all."""
+        """Log a line for each version that was not logged before; the metadata of the predictions name all of them."""
         with self._lock:
             for version in sorted(set(versions) - self._logged):
                 self._logged.add(version)
-                log.info(f"models fitted by scikit-learn {version} are scored as {SCIKIT_LEARN} does")
+                log.info(
+                    f"models fitted by scikit-learn {version} are evaluated with scikit-learn {SCIKIT_LEARN} rules"
+                )
 
 
 @dataclass(frozen=True, slots=True)
 class ScoringContext:
-    """One process's work: the task, where its blobs are, and the locks that its devices share."""
+    """The request, settings and store of one process, and the state that its devices share.
+
+    Attributes:
+        request: The request of the process.
+        settings: The fleet's settings.
+        store: The store, without a deadline.
+        existing: The predictions that existed at the start.
+        success_marker: The removal of the window's `_SUCCESS`.
+        foreign_versions: The scikit-learn versions that were logged.
+        large_readings_bytes: The size of a partition above which the lock is needed.
+        large_readings_lock: The lock for large partitions, so that memory does not grow with the number of devices.
+    """
 
     request: ScoreRequest
     settings: Settings
     store: Store
-    large_readings_lock: threading.Lock = field(default_factory=threading.Lock)
-    """Held while readings above a few MiB are in memory: so that memory does not grow with the number of devices."""
     existing: ExistingPredictions = field(default_factory=ExistingPredictions)
     success_marker: SuccessMarker = field(default_factory=SuccessMarker)
     foreign_versions: ForeignVersions = field(default_factory=ForeignVersions)
+    large_readings_bytes: int = LARGE_READINGS_BYTES
+    large_readings_lock: threading.Lock = field(default_factory=threading.Lock)

@@ -1,4 +1,4 @@
-"""Reads a device's inputs: its model bundle, and its readings one partition after the other."""
+"""Reading of a device's inputs: the model bundle, and the readings one partition after the other."""
 
 import hashlib
 from collections.abc import Callable
@@ -12,20 +12,32 @@ from device_scorer.scoring.predictions import InputVersions
 from device_scorer.scoring.scorer import Scorer
 from device_scorer.store.base import Blob, Store
 
-LARGE_READINGS_BYTES = 8 * 2**20
-"""Readings of more bytes than this are in memory for one device at a time."""
-
 
 def load_bundle(device: str, context: ScoringContext, store: Store) -> tuple[Bundle, InputVersions]:
-    """The device's models, and what the predictions' metadata says of them. Raises ModelNotFound and its like."""
+    """Read a device's models.
+
+    Args:
+        device: The device's id.
+        context: The context of the process.
+        store: The device's view of the store.
+
+    Returns:
+        The models, and the versions of the bundle for the metadata; the ETags of the readings are empty.
+
+    Raises:
+        ModelNotFound: The bundle does not exist.
+        ModelInvalid: The bundle cannot be read, or is too large.
+        ModelRejected: The bundle names code that is not on the allow-list.
+        ModelIncompatible: The bundle needs another version of the scorer.
+    """
     settings = context.settings
     name = blob_paths.model_name(settings.models_path, device)
     try:
         blob = store.read("models", name, max_bytes=settings.limits.max_model_bytes)
     except BlobTooLarge as error:
-        raise ModelInvalid(f"{error}: raise FLEETSCORE_MAX_MODEL_BYTES if that is meant") from error
+        raise ModelInvalid(f"{error}; raise FLEETSCORE_MAX_MODEL_BYTES to allow it") from error
     if blob is None:
-        raise ModelNotFound(f"there is no model {name}: train one, or leave the device out")
+        raise ModelNotFound(f"model {name} does not exist; train one, or leave the device out")
     bundle = bundles.load(
         blob.content,
         max_unpacked_bytes=settings.limits.max_model_unpacked_bytes,
@@ -33,8 +45,8 @@ def load_bundle(device: str, context: ScoringContext, store: Store) -> tuple[Bun
         trust_any=settings.trust_any_model,
     )
     context.foreign_versions.log_new(bundle.sklearn_versions)
-    digest = hashlib.sha256(blob.content).hexdigest()
-    return bundle, InputVersions((), blob.etag, digest, ",".join(bundle.sklearn_versions)[:200])
+    sha256 = hashlib.sha256(blob.content).hexdigest()
+    return bundle, InputVersions((), blob.etag, sha256, ",".join(bundle.sklearn_versions)[:200])
 
 
 def read_partitions(
@@ -45,7 +57,24 @@ def read_partitions(
     *,
     check_deadline: Callable[[], None],
 ) -> tuple[str, ...]:
-    """Feed every partition of the window to the scorer, in order; returns their ETags, of those that are there."""
+    """Pass every partition of the window to the scorer, in order.
+
+    A partition above `context.large_readings_bytes` is read under the lock, one at a time in the process.
+
+    Args:
+        device: The device's id.
+        context: The context of the process.
+        store: The device's view of the store.
+        scorer: The scorer that receives the partitions.
+        check_deadline: A function that raises DeadlineExceeded after the deadline.
+
+    Returns:
+        The ETags of the partitions that exist.
+
+    Raises:
+        DataInvalid: A partition is not a CSV of readings.
+        DataTooLarge: The readings are above the limit on bytes or rows.
+    """
     settings, etags = context.settings, []
     remaining_bytes = settings.limits.max_data_bytes
     for name in blob_paths.data_names(settings.data_path, settings.data_partition, context.request.window, device):
@@ -63,20 +92,20 @@ def read_partitions(
 
         try:
             remaining_bytes -= score_blob(
-                store.read("data", name, max_bytes=min(LARGE_READINGS_BYTES, remaining_bytes))
+                store.read("data", name, max_bytes=min(context.large_readings_bytes, remaining_bytes))
             )
         except BlobTooLarge as error:
             if error.size > remaining_bytes:
                 max_bytes = settings.limits.max_data_bytes
                 text = f"{error.name}, {error.size:,} bytes, brings the window's readings above {max_bytes:,}"
-                raise DataTooLarge(f"{text}: raise FLEETSCORE_MAX_DATA_BYTES if that is meant") from error
+                raise DataTooLarge(f"{text}; raise FLEETSCORE_MAX_DATA_BYTES to allow it") from error
             with context.large_readings_lock:
                 remaining_bytes -= score_blob(store.read("data", name, max_bytes=remaining_bytes))
     return tuple(etags)
 
 
 def current_input_versions(device: str, context: ScoringContext, store: Store) -> InputVersions:
-    """The ETags of the inputs as they are now, without reading them."""
+    """Return the current ETags of the inputs, without reading their content."""
     settings = context.settings
     bundle = store.head("models", blob_paths.model_name(settings.models_path, device))
     names = blob_paths.data_names(settings.data_path, settings.data_partition, context.request.window, device)

@@ -1,8 +1,8 @@
-"""A predictions blob's metadata, and what it means for who comes next. Pure.
+"""The metadata of a predictions blob, and the state of an existing blob for a later run. Pure.
 
-Metadata keys are one lower-case word each, as HTTP headers carry them safely; values are ASCII. `tags` is "*" or the
-tags asked for, percent-encoded and joined by spaces (their SHA-256 where that is long); `complete` is "true" where all
-of them were scored.
+Metadata keys are one lower-case word each, because HTTP headers carry them safely; values are ASCII. `tags` is "*" or
+the requested tags, percent-encoded and joined by spaces (their SHA-256 if that text is long). `complete` is "true" if
+all of them were scored.
 """
 
 import hashlib
@@ -16,13 +16,20 @@ from device_scorer.contract.outcome_message import RowCounts
 from device_scorer.store.base import BlobInfo
 from device_scorer.window import Window
 
-_MAX_VALUE_CHARS = 1500
+MAX_VALUE_CHARS = 1500
 _COUNT_KEYS = ("rows", "badrows", "unscoredrows", "anomalies")
 
 
 @dataclass(frozen=True, slots=True)
 class InputVersions:
-    """The very inputs of a prediction: ETags of the readings in order, ETag and SHA-256 of the bundle."""
+    """The versions of the inputs that predictions were made from.
+
+    Attributes:
+        data_etags: The ETags of the partitions, in order.
+        model_etag: The ETag of the bundle.
+        model_sha256: The SHA-256 of the bundle, in hex.
+        sklearn_versions: The scikit-learn versions that fitted the models, joined by commas.
+    """
 
     data_etags: tuple[str, ...]
     model_etag: str
@@ -31,13 +38,13 @@ class InputVersions:
 
 
 class ExistingState(Enum):
-    """What an existing blob means for a device under a write policy, before anything is read."""
+    """The state of an existing predictions blob under a write policy, before any input is read."""
 
-    ABSENT = "there is none"
-    WRITTEN_BY_THIS_RUN = "this run wrote it: a retried pod finds its work done"
-    KEEP = "it is complete and covers what is asked"
-    KEEP_IF_UNCHANGED = "it stands if data and model are the same as then"
-    REPLACE = "it is to be replaced, if it is still the same by then"
+    ABSENT = "no blob exists"
+    WRITTEN_BY_THIS_RUN = "an earlier pod of this run wrote the blob"
+    KEEP = "the blob is complete and covers the request"
+    KEEP_IF_UNCHANGED = "the blob is kept if data and model are unchanged"
+    REPLACE = "the blob is replaced, if its ETag is unchanged on write"
 
 
 def build_metadata(
@@ -49,7 +56,16 @@ def build_metadata(
     input_versions: InputVersions,
     row_counts: RowCounts,
 ) -> dict[str, str]:
-    """The metadata of a predictions blob; what is empty is left out."""
+    """Return the metadata of a predictions blob, without empty values.
+
+    Args:
+        run_uid: The uid of the ScoringRun; empty outside a run.
+        window: The window.
+        tags: The requested tags; None for all tags.
+        complete: True if all requested tags were scored.
+        input_versions: The versions of the inputs.
+        row_counts: The counts of the rows.
+    """
     values = {
         "runuid": run_uid,
         "window": window.interval,
@@ -69,19 +85,19 @@ def build_metadata(
 
 
 def encode_tags(tags: frozenset[str] | None) -> str:
-    """The tags asked for as one word of metadata."""
+    """Return the requested tags as one metadata value; None (all tags) is "*"."""
     return "*" if tags is None else _hash_if_long(" ".join(encode_id(tag) for tag in sorted(tags)))
 
 
 def covers(encoded_tags: str, requested_tags: frozenset[str] | None) -> bool:
-    """Whether predictions made for the tags in metadata hold all that is asked for."""
+    """Return True if predictions for the encoded tags hold all requested tags."""
     if encoded_tags in ("*", encode_tags(requested_tags)):
         return True
     return requested_tags is not None and {encode_id(tag) for tag in requested_tags} <= set(encoded_tags.split(" "))
 
 
 def is_complete(metadata: Mapping[str, str], window: Window, requested_tags: frozenset[str] | None) -> bool:
-    """Whether a blob with this metadata answers the question for this window and these tags in full."""
+    """Return True if a blob with this metadata holds all requested tags of this window."""
     same = metadata.get("complete") == "true" and metadata.get("window") == window.interval
     return same and covers(metadata.get("tags", ""), requested_tags)
 
@@ -89,7 +105,15 @@ def is_complete(metadata: Mapping[str, str], window: Window, requested_tags: fro
 def existing_state(
     existing: BlobInfo | None, *, run_uid: str, window: Window, requested_tags: frozenset[str] | None, policy: str
 ) -> ExistingState:
-    """What the blob that is there means; see Standing. `policy` is one of task.WRITE_POLICIES."""
+    """Return the state of the existing blob.
+
+    Args:
+        existing: The blob; None if it does not exist.
+        run_uid: The uid of this run; empty outside a run.
+        window: The window of the request.
+        requested_tags: The tags of the request; None for all tags.
+        policy: One of request.WRITE_POLICIES.
+    """
     if existing is None:
         return ExistingState.ABSENT
     metadata = existing.metadata
@@ -107,27 +131,27 @@ def existing_state(
 def merged_tags(
     existing: BlobInfo | None, *, window: Window, requested_tags: frozenset[str] | None
 ) -> frozenset[str] | None:
-    """The tags to score so that replacing the blob that is there loses none of its tags."""
+    """Return the tags to score so that the new blob holds the requested tags and those of the existing blob."""
     if existing is None or requested_tags is None or existing.metadata.get("window") != window.interval:
         return requested_tags
     encoded_tags = existing.metadata.get("tags", "")
     if encoded_tags == "*":
         return None
-    return requested_tags | {tag for word in encoded_tags.split(" ") if (tag := decode_id(word)) is not None}
+    return requested_tags | {tag for segment in encoded_tags.split(" ") if (tag := decode_id(segment)) is not None}
 
 
 def inputs_unchanged(metadata: Mapping[str, str], current: InputVersions) -> bool:
-    """Whether a blob with this metadata was made of these very inputs."""
+    """Return True if a blob with this metadata was made from the current inputs."""
     etags = _hash_if_long(" ".join(current.data_etags))
     return (metadata.get("dataetags"), metadata.get("modeletag")) == (etags, current.model_etag)
 
 
 def row_counts_from(metadata: Mapping[str, str]) -> RowCounts:
-    """The figures in metadata; what is no number counts as 0."""
+    """Return the counts in the metadata; a value that is not a number counts as 0."""
     numbers: Sequence[int] = [int(text) if (text := metadata.get(key, "")).isdecimal() else 0 for key in _COUNT_KEYS]
     return RowCounts(*numbers)
 
 
 def _hash_if_long(text: str) -> str:
-    """The text, or its hash where it would not fit beside the rest into a blob's metadata (8 KiB)."""
-    return text if len(text) <= _MAX_VALUE_CHARS else "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+    """Return the text, or its SHA-256 if it has more than MAX_VALUE_CHARS: metadata is limited to 8 KiB a blob."""
+    return text if len(text) <= MAX_VALUE_CHARS else "sha256:" + hashlib.sha256(text.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Labels are plain scikit-learn's: on the committed fixture always, on the original's data where it is present."""
+"""Labels equal those of scikit-learn: on the committed fixture, and on the original's data if it is present."""
 
 import csv
 import io
@@ -13,22 +13,26 @@ import sklearn
 
 from device_scorer import SCIKIT_LEARN
 from device_scorer.models import bundle as bundles
-from tests.scorer.fixture.make import DEVICE, FOLDER
 from tests.testkit.paths import ORIGINAL_DATA
-from tests.testkit.scorer_fleet import END, Fleet, scorer
+from tests.testkit.scorer_command import scorer
+from tests.testkit.scorer_fleet import END, Fleet
+from tests.unit.scorer.fixture.make import DEVICE, FOLDER
 
 ORIGINAL = ORIGINAL_DATA / "batchai"
 
 
 def plain_labels(content: str) -> list[str]:
-    """What the original's steps with today's scikit-learn say about each row: 0 normal, 1 anomaly."""
+    """Return the label of each row by the original's steps with the current scikit-learn: 0 normal, 1 anomaly."""
     models = joblib.load(FOLDER / "models.joblib")
     rows = csv.DictReader(io.StringIO(content))
     return ["1" if models[row["Tag"]].predict([[float(row["Value"])]])[0] == -1 else "0" for row in rows]
 
 
+LABELS = json.loads((FOLDER / "versions" / "labels.json").read_text())
+
+
 @pytest.mark.parametrize("engine", ["auto", "sklearn"])
-def test_the_fixtures_labels_are_plain_scikit_learns(fleet: Fleet, engine: str) -> None:
+def test_labels_of_the_fixture_equal_those_of_scikit_learn(fleet: Fleet, engine: str) -> None:
     content = (FOLDER / "readings.csv").read_text()
     fleet.device(DEVICE, models=(FOLDER / "models.joblib").read_bytes(), data=content.encode())
     assert fleet.score("--engine", engine, devices=[DEVICE]).code == 0
@@ -38,7 +42,7 @@ def test_the_fixtures_labels_are_plain_scikit_learns(fleet: Fleet, engine: str) 
     assert differing == 0
 
 
-def test_the_fixture_has_values_at_the_support_vectors() -> None:
+def test_fixture_has_values_at_the_support_vectors() -> None:
     models = joblib.load(FOLDER / "models.joblib")
     rows = list(csv.DictReader(io.StringIO((FOLDER / "readings.csv").read_text())))
     at_ends = 0
@@ -49,7 +53,7 @@ def test_the_fixture_has_values_at_the_support_vectors() -> None:
     assert at_ends >= 20
 
 
-def test_both_engines_give_the_fixture_the_same_bytes_twice(fleet: Fleet) -> None:
+def test_both_engines_write_equal_bytes_for_the_fixture(fleet: Fleet) -> None:
     fleet.device(DEVICE, models=(FOLDER / "models.joblib").read_bytes(), data=(FOLDER / "readings.csv").read_bytes())
     written = set()
     for engine in ("auto", "sklearn", "auto"):
@@ -60,12 +64,9 @@ def test_both_engines_give_the_fixture_the_same_bytes_twice(fleet: Fleet) -> Non
     assert len(written) == 1
 
 
-LABELS = json.loads((FOLDER / "versions" / "labels.json").read_text())
-
-
 @pytest.mark.parametrize("engine", ["auto", "sklearn"])
 @pytest.mark.parametrize("version", LABELS)
-def test_models_of_earlier_scikit_learns_label_as_these_did(fleet: Fleet, version: str, engine: str) -> None:
+def test_models_of_earlier_versions_label_as_their_scikit_learn_did(fleet: Fleet, version: str, engine: str) -> None:
     fleet.device(
         DEVICE,
         models=(FOLDER / "versions" / f"{version}.joblib").read_bytes(),
@@ -73,31 +74,25 @@ def test_models_of_earlier_scikit_learns_label_as_these_did(fleet: Fleet, versio
     )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        said = fleet.score("--engine", engine, devices=[DEVICE])
-    assert said.code == 0
+        result = fleet.score("--engine", engine, devices=[DEVICE])
+    assert result.code == 0
     rows = list(csv.DictReader(io.StringIO(fleet.predictions(DEVICE))))
     found = {tag: "".join(row["Prediction"] for row in rows if row["Tag"] == tag) for tag in ("1", "2")}
     assert found == LABELS[version]
     assert fleet.metadata(DEVICE)["sklearn"] == version
-    assert [json.loads(line)["message"] for line in said.err.splitlines()] == [
-        f"models fitted by scikit-learn {version} are scored as {SCIKIT_LEARN} does"
+    assert [json.loads(line)["message"] for line in result.err.splitlines()] == [
+        f"models fitted by scikit-learn {version} are evaluated with scikit-learn {SCIKIT_LEARN} rules"
     ]
 
 
-def test_the_version_that_the_scorer_names_as_its_own_is_the_one_it_is_tested_with() -> None:
+def test_pinned_scikit_learn_version_is_the_installed_one() -> None:
     assert sklearn.__version__ == SCIKIT_LEARN
 
 
-def test_another_version_is_said_once_for_all_devices_of_a_process(fleet: Fleet) -> None:
-    models = (FOLDER / "versions" / "1.1.3.joblib").read_bytes()
-    devices = [fleet.device(f"press-{number}", models=models) for number in range(5)]
-    assert fleet.score(devices=devices).err.count("scikit-learn 1.1.3") == 1
-
-
 @pytest.mark.needs_original_data
-def test_all_rows_of_the_originals_data_have_one_label_whatever_judges_them() -> None:
+def test_all_rows_of_the_originals_data_have_one_label_in_every_engine() -> None:
     if not ORIGINAL.is_dir():
-        pytest.skip("the original's data is not beside this checkout")
+        pytest.skip(f"the original's data is not in {ORIGINAL}")
     rows = list(csv.DictReader(io.StringIO((ORIGINAL / "sensor_data.csv").read_text())))
     judged = differing = 0
     for path in sorted((ORIGINAL / "models").iterdir()):
@@ -117,10 +112,14 @@ def test_all_rows_of_the_originals_data_have_one_label_whatever_judges_them() ->
     assert (judged, differing) == (17_768, 0)
 
 
-def test_scoring_the_fixture_does_not_need_the_window_to_be_an_hour(fleet: Fleet) -> None:
+def test_half_a_window_of_the_fixture_has_the_rows_of_that_half(fleet: Fleet) -> None:
     fleet.device(DEVICE, models=(FOLDER / "models.joblib").read_bytes(), data=(FOLDER / "readings.csv").read_bytes())
     line = ("score", "--store", str(fleet.folder), "--window-start", "2018-08-28T23:30:00Z", "--window-end", END)
-    said = scorer(*line, "--", DEVICE)
-    whole = fleet.score(devices=[DEVICE]).out
-    assert said.code == 0
-    assert int(said.out.split()[2].replace(",", "")) < int(whole.split()[2].replace(",", ""))
+    assert scorer(*line, "--", DEVICE).code == 0
+    half = fleet.store.read("predictions", f"20180828T233000Z_20180829T000000Z/{DEVICE}.csv")
+    assert half is not None
+    fleet.score(devices=[DEVICE])
+    header, *rows = (fleet.predictions(DEVICE) or "").splitlines()
+    expected = [row for row in rows if row >= "2018-08-28 23:30"]
+    assert half.content.decode().splitlines() == [header, *expected]
+    assert 0 < len(expected) < len(rows)

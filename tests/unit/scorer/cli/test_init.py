@@ -1,0 +1,43 @@
+"""The command line: the choice of the command, help and exit codes."""
+
+import pytest
+
+from device_scorer.cli import COMMANDS, EXIT_PERMANENT, EXIT_SUCCESS, EXIT_TRANSIENT, EXIT_USAGE, build_parser, run
+
+
+def test_exit_codes() -> None:
+    assert (EXIT_SUCCESS, EXIT_USAGE, EXIT_PERMANENT, EXIT_TRANSIENT) == (0, 64, 65, 75)
+
+
+def test_commands() -> None:
+    assert list(COMMANDS) == ["score", "train", "simulate", "import", "fetch", "report", "check"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_a_description(command: str) -> None:
+    parser = build_parser(command)
+    assert parser.prog == f"device-scorer {command}"
+    assert parser.description
+
+
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_help_goes_to_stdout(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([option]) == 0
+    assert "usage: device-scorer COMMAND" in capsys.readouterr().out
+
+
+def test_unknown_command_is_named_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["scor"]) == 64
+    output = capsys.readouterr()
+    assert output.err.startswith("unknown command 'scor'\nusage: device-scorer COMMAND")
+    assert output.out == ""
+
+
+def test_missing_command_prints_the_usage_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([]) == 64
+    assert capsys.readouterr().err.startswith("usage: device-scorer COMMAND")
+
+
+def test_wrong_argument_has_the_usage_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["train", "--unknown"]) == 64
+    assert "usage: device-scorer train" in capsys.readouterr().err

@@ -1,0 +1,370 @@
+"""Scoring of one device: outcomes, bytes and write policies."""
+
+import itertools
+import math
+import os
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from device_scorer import __version__
+from device_scorer.contract.outcome_message import Outcome
+from device_scorer.errors import DeadlineExceeded, StorageUnavailable
+from device_scorer.scoring.context import DeviceDeadline, ScoringContext
+from device_scorer.scoring.device import MAX_WRITE_CONFLICTS, score_device
+from device_scorer.scoring.predictions import encode_tags
+from device_scorer.scoring.request import ScoreRequest
+from device_scorer.settings import Settings
+from device_scorer.store.base import NO_METADATA, Blob
+from device_scorer.store.folder import FolderStore
+from tests.testkit.scorer_fleet import (
+    END,
+    NORMAL,
+    PREDICTIONS,
+    SPIKE,
+    START,
+    WINDOW,
+    Fleet,
+    a_model,
+    bundle,
+    csv_of,
+    readings,
+)
+
+MALFORMED = b"malformed"
+
+
+class AbandoningStore(FolderStore):
+    """A store in whose first read of readings the device is abandoned."""
+
+    deadline: DeviceDeadline | None = None
+
+    def read(self, container: str, name: str, *, max_bytes: int | None = None) -> Blob | None:
+        if container == "data" and self.deadline is not None:
+            self.deadline.abandon()
+        return super().read(container, name, max_bytes=max_bytes)
+
+
+def test_every_reading_is_labelled(fleet: Fleet) -> None:
+    fleet.device(data=readings("press-1", values=[*NORMAL, SPIKE]))
+    result = fleet.score()
+    assert (result.code, result.out) == (0, "press-1  scored  6 rows, 1 anomalies\n")
+    assert fleet.labels() == ["0", "0", "0", "0", "0", "1"]
+    assert (fleet.predictions() or "").splitlines()[1].startswith("2018-08-28T23:00:00Z,press-1,1,9.5,0,0.0")
+
+
+def test_both_engines_write_the_same_bytes(fleet: Fleet) -> None:
+    support = a_model().steps[-1][1].support_
+    assert len(support) > 0
+    fleet.device(data=readings("press-1", values=[8.0, 12.0, 8.01, 11.99, *NORMAL, SPIKE]))
+    fleet.score("--engine", "auto")
+    auto = fleet.predictions()
+    fleet.store.delete("predictions", f"{PREDICTIONS}/press-1.csv")
+    fleet.score("--engine", "sklearn")
+    assert fleet.predictions() == auto
+
+
+def test_bytes_do_not_depend_on_the_other_devices_of_a_job(fleet: Fleet) -> None:
+    names = [fleet.device(f"press-{number}") for number in range(9)]
+    fleet.score(devices=names)
+    packed = [fleet.predictions(name) for name in names]
+    for name in names:
+        fleet.store.delete("predictions", f"{PREDICTIONS}/{name}.csv")
+        fleet.score(devices=[name])
+    assert [fleet.predictions(name) for name in names] == packed
+
+
+@pytest.mark.fault("D2", "F31")
+@pytest.mark.parametrize(
+    ("models", "data", "reason", "text"),
+    [
+        (MALFORMED, None, "ModelInvalid", "not a readable pickle"),
+        (b"cos\nsystem\n(Vtrue\ntR.", None, "ModelRejected", "'os.system'"),
+        (bundle({"_meta": {"format": 7}, "1": 0}), None, "ModelIncompatible", "use a newer device-scorer"),
+        (bundle({"1": {"a": 1}}), None, "ModelInvalid", "none of its 1 tags"),
+        (None, b"TS;Device;Tag;Value\n", "DataInvalid", "20180828T2300Z/press-1.csv: the first line must name"),
+        (None, b"<html>\n", "DataInvalid", "must name the columns"),
+        (None, csv_of(("2018-08-28T23:00:00Z", "press-1", "1", "x")), "DataInvalid", "1 of 1 lines are not readings"),
+        (None, csv_of(("2018-08-28T23:00:00Z", "press-1", "other", "1")), "ModelNotFound", "none of the tags"),
+    ],
+)
+def test_permanent_errors_fail_the_device_with_their_reason(
+    fleet: Fleet, models: bytes | None, data: bytes | None, reason: str, text: str
+) -> None:
+    fleet.device(models=models, data=data)
+    result = fleet.score()
+    assert result.code == 65
+    assert result.out.startswith(f"press-1  FAILED  {reason}  ")
+    assert text in result.out
+    assert "Traceback" not in result.out + result.err
+    assert fleet.predictions() is None
+
+
+@pytest.mark.fault("F31")
+def test_device_without_a_model_fails_as_model_not_found(fleet: Fleet) -> None:
+    fleet.put("press-1", readings("press-1"))
+    result = fleet.score()
+    assert (result.code, "ModelNotFound  model press-1.joblib does not exist" in result.out) == (65, True)
+
+
+@pytest.mark.fault("T8")
+@pytest.mark.parametrize("device", ["", "a/b", "a b", "x" * 129, "é", "a\nb"])
+def test_invalid_device_id_fails_alone(fleet: Fleet, device: str) -> None:
+    fleet.device()
+    result = fleet.termination_message(devices=(device, "press-1"))
+    assert result["outcomes"] == {"scored": "1", "failed": "0"}
+    assert result["reasons"] == {"ConfigurationInvalid": "0"}
+
+
+@pytest.mark.fault("D4")
+@pytest.mark.parametrize("data", [b"", csv_of(), csv_of(("2018-08-28T22:00:00Z", "press-1", "1", "1"))])
+def test_device_without_readings_is_empty_and_writes_nothing(fleet: Fleet, data: bytes) -> None:
+    fleet.device(data=data)
+    result = fleet.score()
+    assert (result.code, result.out) == (0, "press-1  empty  no readings in the window\n")
+    assert fleet.predictions() is None
+
+
+def test_device_without_partitions_is_empty_and_is_scored_when_data_arrive(fleet: Fleet) -> None:
+    fleet.store.write("models", "press-1.joblib", bundle({"1": a_model()}))
+    assert fleet.score().out == "press-1  empty  no readings in the window\n"
+    fleet.put("press-1", readings("press-1"))
+    assert fleet.score().out == "press-1  scored  5 rows, 0 anomalies\n"
+
+
+@pytest.mark.fault("D9")
+def test_readings_of_a_differently_spelled_id_are_empty_with_an_example(fleet: Fleet) -> None:
+    fleet.device("001", data=readings("1"))
+    assert "no readings in the window; a row of device '1'" in fleet.score(devices=["001"]).out
+
+
+@pytest.mark.fault("D7")
+def test_one_bad_tag_makes_the_device_partial_until_its_model_is_fixed(fleet: Fleet) -> None:
+    fleet.device(tags=("1", "2"), models={"1": a_model(), "2": "broken"})
+    result = fleet.score()
+    assert result.code == 0
+    assert "press-1  partial  5 rows, 0 anomalies, 5 of tags without a model" in result.out
+    assert "tag '2' could not be scored" in result.out
+    assert fleet.metadata()["complete"] == "false"
+    fleet.device(tags=("1", "2"))
+    assert fleet.score().out == "press-1  scored  10 rows, 0 anomalies\n"
+    assert fleet.metadata()["complete"] == "true"
+
+
+def test_only_requested_tags_are_scored(fleet: Fleet) -> None:
+    fleet.device(tags=("1", "2", "3"))
+    fleet.score("--tag", "2")
+    assert {line.split(",")[2] for line in (fleet.predictions() or "").splitlines()[1:]} == {"2"}
+    assert fleet.metadata()["tags"] == encode_tags(frozenset({"2"}))
+
+
+def test_scoring_a_second_tag_later_keeps_the_first(fleet: Fleet) -> None:
+    fleet.device(tags=("1", "2", "3"))
+    fleet.score("--tag", "2")
+    fleet.score("--tag", "1")
+    assert {line.split(",")[2] for line in (fleet.predictions() or "").splitlines()[1:]} == {"1", "2"}
+    assert fleet.score("--tag", "2").out == "press-1  already scored\n"
+
+
+@pytest.mark.fault("D1", "D5")
+def test_bad_rows_are_in_the_output_and_in_the_metadata(fleet: Fleet) -> None:
+    rows = [("2018-08-28T23:00:00Z", "press-1", "1", value) for value in ("10", "NaN", "10")]
+    fleet.device(data=csv_of(*rows) + b"2018-08-28T23:59:00Z,press-1,1,1")
+    result = fleet.score()
+    assert result.out.startswith(
+        "press-1  scored  2 rows, 0 anomalies, 2 malformed  Value is not a number: 'NaN'; the last line has no"
+    )
+    assert fleet.metadata()["badrows"] == "2"
+    assert "nan" not in (fleet.predictions() or "").lower()
+
+
+@pytest.mark.fault("T18")
+def test_metadata_have_input_versions_and_row_counts(fleet: Fleet) -> None:
+    fleet.device(data=readings("press-1", values=[10, SPIKE]))
+    fleet.score("--run-uid", "u1", "--job-name", "j1")
+    data, models = fleet.store.head("data", "20180828T2300Z/press-1.csv"), fleet.store.head("models", "press-1.joblib")
+    assert data is not None
+    assert models is not None
+    found = fleet.metadata()
+    assert found.pop("modelsha256")
+    assert found == {
+        "runuid": "u1",
+        "window": f"{START}/{END}",
+        "tags": "*",
+        "complete": "true",
+        "dataetags": data.etag,
+        "modeletag": models.etag,
+        "scorer": __version__,
+        "sklearn": __import__("sklearn").__version__,
+        "rows": "2",
+        "badrows": "0",
+        "unscoredrows": "0",
+        "anomalies": "1",
+    }
+
+
+@pytest.mark.fault("T18")
+def test_create_only_keeps_complete_predictions(fleet: Fleet) -> None:
+    fleet.device()
+    fleet.score()
+    before = fleet.predictions()
+    fleet.put("press-1", readings("press-1", values=[SPIKE]))
+    assert fleet.termination_message()["outcomes"] == {"alreadyScored": "0"}
+    assert fleet.predictions() == before
+
+
+def test_if_changed_scores_again_if_data_or_model_changed(fleet: Fleet) -> None:
+    fleet.device()
+    fleet.score("--write-policy", "IfChanged")
+    assert fleet.score("--write-policy", "IfChanged").out == "press-1  already scored\n"
+    fleet.put("press-1", readings("press-1", values=[SPIKE]))
+    assert fleet.score("--write-policy", "IfChanged").out == "press-1  scored  1 rows, 1 anomalies\n"
+    fleet.device(tags=("1", "2"), data=readings("press-1", values=[SPIKE]))
+    assert fleet.score("--write-policy", "IfChanged").out == "press-1  scored  1 rows, 1 anomalies\n"
+    assert fleet.labels() == ["1"]
+
+
+def test_incomplete_predictions_never_replace_complete_ones(fleet: Fleet) -> None:
+    fleet.device(tags=("1", "2"))
+    fleet.score()
+    before = fleet.predictions()
+    fleet.device(tags=("1", "2"), models={"1": a_model(), "2": "broken"})
+    result = fleet.score("--write-policy", "IfChanged")
+    assert "partial" in result.out
+    assert "the earlier, complete predictions were kept" in result.out
+    assert fleet.predictions() == before
+
+
+def test_retried_pod_counts_finished_devices_and_scores_the_others(fleet: Fleet) -> None:
+    for name in ("press-1", "press-2"):
+        fleet.device(name, data=readings(name, values=[10, SPIKE, SPIKE, SPIKE]))
+    first = fleet.termination_message("--run-uid", "u1", "--job-name", "j1")
+    fleet.store.delete("models", "press-1.joblib")
+    again = fleet.termination_message("--run-uid", "u1", "--job-name", "j1", devices=("press-1", "press-2"))
+    assert first["anomalies"] == 3
+    assert again["outcomes"] == {"scored": "0-1"}
+    assert (again["rows"], again["anomalies"], again["anomalousDevices"]) == (8, 6, 2)
+
+
+def test_new_predictions_remove_the_windows_success_marker(fleet: Fleet) -> None:
+    mark = f"{PREDICTIONS}/_SUCCESS"
+    fleet.device()
+    fleet.store.write("predictions", mark, b"")
+    fleet.score()
+    assert fleet.store.head("predictions", mark) is None
+    fleet.store.write("predictions", mark, b"")
+    fleet.score()
+    assert fleet.store.head("predictions", mark) is not None
+
+
+@pytest.mark.fault("T15")
+@pytest.mark.parametrize(
+    ("variable", "value", "reason"),
+    [
+        ("FLEETSCORE_MAX_DATA_BYTES", "100", "DataTooLarge"),
+        ("FLEETSCORE_MAX_ROWS", "4", "DataTooLarge"),
+        ("FLEETSCORE_MAX_MODEL_BYTES", "100", "ModelInvalid"),
+        ("FLEETSCORE_MAX_MODEL_UNPACKED_BYTES", "100", "ModelInvalid"),
+        ("FLEETSCORE_MAX_BAD_ROWS", "10%", "DataInvalid"),
+    ],
+)
+def test_limits_fail_the_device(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, reason: str
+) -> None:
+    fleet.device(models=zlib.compress(bundle({"1": a_model()})), data=readings("press-1", values=[*NORMAL, math.nan]))
+    monkeypatch.setenv(variable, value)
+    assert f"FAILED  {reason}" in fleet.score().out
+    monkeypatch.delenv(variable)
+    assert "scored  5 rows" in fleet.score().out
+
+
+@pytest.mark.fault("F32")
+def test_abandoned_device_does_not_write(fleet: Fleet) -> None:
+    fleet.device()
+    store = AbandoningStore(fleet.folder)
+    store.deadline = DeviceDeadline(store, 30)
+    context = ScoringContext(ScoreRequest(("press-1",), WINDOW), Settings(folder=fleet.folder), store)
+    with pytest.raises(DeadlineExceeded):
+        score_device("press-1", context, store.deadline)
+    assert fleet.predictions() is None
+    store.deadline = None
+    assert score_device("press-1", context, DeviceDeadline(store, 30)).kind == "scored"
+
+
+@pytest.mark.fault("F33")
+def test_full_disk_leaves_no_partial_predictions(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet.device()
+    original = os.fdopen
+
+    class Full:
+        def __init__(self, handle: int) -> None:
+            self.file = original(handle, "wb")
+
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            self.file.close()
+
+        def write(self, content: bytes) -> None:
+            self.file.write(content[: len(content) // 2])
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fdopen", lambda handle, _mode: Full(handle))
+    result = fleet.score()
+    assert (result.code, "No space left on device" in result.out) == (75, True)
+    assert fleet.predictions() is None
+    assert [path for path in (fleet.folder / "predictions").rglob("*") if path.is_file()] == []
+
+
+class RacingStore(FolderStore):
+    """A store in which another writer writes before each of our writes of predictions."""
+
+    def __init__(self, folder: Path, contents: Iterator[bytes], metadata: Mapping[str, str] = NO_METADATA) -> None:
+        super().__init__(folder)
+        self._contents, self._metadata = contents, metadata
+
+    def write(
+        self,
+        container: str,
+        name: str,
+        content: bytes,
+        *,
+        metadata: Mapping[str, str] = NO_METADATA,
+        if_match: str | None = None,
+        overwrite: bool = False,
+    ) -> str | None:
+        theirs = next(self._contents, None) if container == "predictions" else None
+        if theirs is not None:
+            super().write(container, name, theirs or content, metadata=self._metadata or metadata, overwrite=True)
+        return super().write(container, name, content, metadata=metadata, if_match=if_match, overwrite=overwrite)
+
+
+def score_on(store: FolderStore, folder: Path) -> Outcome:
+    context = ScoringContext(ScoreRequest(("press-1",), WINDOW), Settings(folder=folder), store)
+    return score_device("press-1", context, DeviceDeadline(store, 30))
+
+
+def test_predictions_overwritten_four_times_are_a_transient_error(fleet: Fleet) -> None:
+    assert MAX_WRITE_CONFLICTS == 4
+    fleet.device()
+    contents = (f"theirs {number}".encode() for number in itertools.count())
+    with pytest.raises(StorageUnavailable, match="was overwritten by other writers 4 times"):
+        score_on(RacingStore(fleet.folder, contents, {"window": "other"}), fleet.folder)
+
+
+def test_predictions_overwritten_three_times_are_written_at_last(fleet: Fleet) -> None:
+    fleet.device()
+    contents = (f"theirs {number}".encode() for number in range(3))
+    assert score_on(RacingStore(fleet.folder, contents, {"window": "other"}), fleet.folder).kind == "scored"
+    assert fleet.labels() == ["0"] * 5
+
+
+def test_equal_predictions_of_another_writer_are_the_devices_result(fleet: Fleet) -> None:
+    fleet.device()
+    outcome = score_on(RacingStore(fleet.folder, iter([b""])), fleet.folder)
+    assert (outcome.kind, outcome.row_counts.rows) == ("scored", 5)
+    assert fleet.metadata()["complete"] == "true"

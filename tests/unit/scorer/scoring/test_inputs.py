@@ -1,0 +1,153 @@
+"""Reading of a device's inputs."""
+
+import hashlib
+import threading
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import sklearn
+
+from device_scorer.errors import DataTooLarge, DeadlineExceeded, ModelInvalid, ModelNotFound
+from device_scorer.scoring.context import LARGE_READINGS_BYTES, DeviceDeadline, ScoringContext
+from device_scorer.scoring.device import score_device
+from device_scorer.scoring.inputs import current_input_versions, load_bundle, read_partitions
+from device_scorer.scoring.predictions import InputVersions
+from device_scorer.scoring.request import ScoreRequest
+from device_scorer.scoring.scorer import Scorer
+from device_scorer.scoring.worker_pool import WorkerPool
+from device_scorer.settings import Limits, Settings
+from device_scorer.store.base import Blob
+from device_scorer.store.folder import FolderStore
+from device_scorer.window import Window
+from tests.testkit.scorer_command import scorer
+from tests.testkit.scorer_fleet import WINDOW, Fleet, csv_of
+
+MODEL = "press-1.joblib"
+DATA = "20180828T2300Z/press-1.csv"
+
+
+def a_context(fleet: Fleet, store: FolderStore | None = None, **limits: int) -> ScoringContext:
+    settings = Settings(folder=fleet.folder, limits=Limits(**limits))
+    return ScoringContext(ScoreRequest(("press-1",), WINDOW), settings, store or fleet.store)
+
+
+def no_deadline() -> None:
+    pass
+
+
+def test_partitions_of_a_window_are_read_in_order(fleet: Fleet) -> None:
+    fleet.device(
+        data=csv_of(("2018-08-28T23:30:00Z", "press-1", "1", "10"), ("2018-08-28T23:10:00Z", "press-1", "1", "10"))
+    )
+    fleet.put("press-1", csv_of(("2018-08-29T00:10:00Z", "press-1", "1", "11")), "20180829T0000Z")
+    line = ("score", "--store", str(fleet.folder), "--window-start", "2018-08-28T23:20:00Z", "--window-end")
+    scorer(*line, "2018-08-29T00:20:00Z", "--", "press-1")
+    blob = fleet.store.read("predictions", "20180828T232000Z_20180829T002000Z/press-1.csv")
+    assert blob is not None
+    assert [row.split(",")[3] for row in blob.content.decode().splitlines()[1:]] == ["10", "11"]
+
+
+class LargeReads(FolderStore):
+    """A store that counts how many large reads are in progress at once."""
+
+    def __init__(self, folder: Path, lock: threading.Lock) -> None:
+        super().__init__(folder)
+        self._lock = lock
+        self.locked_reads: list[bool] = []
+
+    def read(self, container: str, name: str, *, max_bytes: int | None = None) -> Blob | None:
+        blob = super().read(container, name, max_bytes=max_bytes)
+        if container == "data":
+            self.locked_reads.append(self._lock.locked())
+        return blob
+
+
+def test_large_partitions_are_read_one_at_a_time(fleet: Fleet) -> None:
+    names = [fleet.device(f"press-{number}") for number in range(6)]
+    lock = threading.Lock()
+    store = LargeReads(fleet.folder, lock)
+    request = ScoreRequest(tuple(names), WINDOW)
+    context = ScoringContext(
+        request, Settings(folder=fleet.folder), store, large_readings_bytes=50, large_readings_lock=lock
+    )
+    outcomes = WorkerPool(
+        lambda device, deadline: score_device(device, context, deadline),
+        names,
+        store=store,
+        deadline_seconds=30,
+        on_outcome=lambda *_: None,
+    ).run()
+    assert [outcome.row_counts.rows for outcome in outcomes.values()] == [5] * 6
+    assert store.locked_reads == [True] * 6
+
+
+def test_large_readings_have_more_than_eight_mib() -> None:
+    assert LARGE_READINGS_BYTES == 8_388_608
+
+
+def test_bundle_versions_are_its_etag_and_sha256(fleet: Fleet) -> None:
+    fleet.device()
+    blob = fleet.store.read("models", MODEL)
+    assert blob is not None
+    bundle, versions = load_bundle("press-1", a_context(fleet), fleet.store)
+    assert list(bundle.models) == ["1"]
+    assert versions == InputVersions((), blob.etag, hashlib.sha256(blob.content).hexdigest(), sklearn.__version__)
+
+
+def test_missing_bundle_is_named_with_the_next_step(fleet: Fleet) -> None:
+    with pytest.raises(ModelNotFound, match=r"model press-1\.joblib does not exist; train one"):
+        load_bundle("press-1", a_context(fleet), fleet.store)
+
+
+def test_bundle_above_the_limit_names_the_variable(fleet: Fleet) -> None:
+    fleet.device()
+    with pytest.raises(ModelInvalid, match=r"more than the 10 that are allowed; raise FLEETSCORE_MAX_MODEL_BYTES"):
+        load_bundle("press-1", a_context(fleet, max_model_bytes=10), fleet.store)
+
+
+def test_current_input_versions_are_the_etags_of_existing_blobs(fleet: Fleet) -> None:
+    assert current_input_versions("press-1", a_context(fleet), fleet.store) == InputVersions((), "")
+    fleet.device()
+    model, data = fleet.store.head("models", MODEL), fleet.store.head("data", DATA)
+    assert model is not None
+    assert data is not None
+    expected = InputVersions((data.etag,), model.etag)
+    assert current_input_versions("press-1", a_context(fleet), fleet.store) == expected
+
+
+@pytest.mark.parametrize("large_readings_bytes", [1, 10**9], ids=["read under the lock", "read without the lock"])
+def test_readings_above_the_limit_name_the_blob_and_the_variable(fleet: Fleet, large_readings_bytes: int) -> None:
+    fleet.device()
+    context = replace(a_context(fleet, max_data_bytes=100), large_readings_bytes=large_readings_bytes)
+    scorer = Scorer("press-1", WINDOW, {}, limits=Limits())
+    text = rf"{DATA}, \d+ bytes, brings the window's readings above 100; raise FLEETSCORE_MAX_DATA_BYTES"
+    with pytest.raises(DataTooLarge, match=text):
+        read_partitions("press-1", context, fleet.store, scorer, check_deadline=no_deadline)
+
+
+def test_limit_on_bytes_is_for_all_partitions_of_the_window(fleet: Fleet) -> None:
+    window = Window(WINDOW.start, WINDOW.end + timedelta(hours=1))
+    content = csv_of(("2018-08-28T23:30:00Z", "press-1", "1", "10"))
+    fleet.put("press-1", content)
+    fleet.put("press-1", content, "20180829T0000Z")
+
+    def etags(max_data_bytes: int) -> tuple[str, ...]:
+        settings = Settings(folder=fleet.folder, limits=Limits(max_data_bytes=max_data_bytes))
+        context = ScoringContext(ScoreRequest(("press-1",), window), settings, fleet.store)
+        scorer = Scorer("press-1", window, {}, limits=Limits())
+        return read_partitions("press-1", context, fleet.store, scorer, check_deadline=no_deadline)
+
+    assert len(etags(2 * len(content))) == 2
+    with pytest.raises(DataTooLarge, match="20180829T0000Z/press-1"):
+        etags(2 * len(content) - 1)
+
+
+def test_deadline_is_checked_before_each_partition(fleet: Fleet) -> None:
+    fleet.device()
+    scorer = Scorer("press-1", WINDOW, {}, limits=Limits())
+    deadline = DeviceDeadline(fleet.store, 30)
+    deadline.abandon()
+    with pytest.raises(DeadlineExceeded):
+        read_partitions("press-1", a_context(fleet), fleet.store, scorer, check_deadline=deadline.check)

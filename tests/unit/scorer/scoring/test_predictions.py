@@ -1,0 +1,126 @@
+"""The metadata of predictions, and the state of an existing blob."""
+
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from device_scorer.contract.outcome_message import RowCounts
+from device_scorer.scoring import predictions
+from device_scorer.scoring.predictions import MAX_VALUE_CHARS, ExistingState, InputVersions
+from device_scorer.store.base import BlobInfo
+from tests.testkit.scorer_fleet import WINDOW
+
+INPUTS = InputVersions(("e1", "e2"), "m1", "abc", "1.9.1")
+
+
+def a_blob(
+    *, run: str = "first", tags: frozenset[str] | None = None, complete: bool = True, **changes: str
+) -> BlobInfo:
+    found = predictions.build_metadata(
+        run_uid=run,
+        window=WINDOW,
+        tags=tags,
+        complete=complete,
+        input_versions=INPUTS,
+        row_counts=RowCounts(10, 1, 2, 3),
+    )
+    return BlobInfo("p.csv", 1, "etag", {**found, **changes})
+
+
+@pytest.mark.parametrize(
+    ("blob", "policy", "requested", "state"),
+    [
+        (None, "CreateOnly", None, ExistingState.ABSENT),
+        (a_blob(), "CreateOnly", None, ExistingState.KEEP),
+        (a_blob(), "CreateOnly", {"1"}, ExistingState.KEEP),
+        (a_blob(tags=frozenset({"1", "2"})), "CreateOnly", {"1"}, ExistingState.KEEP),
+        (a_blob(tags=frozenset({"1"})), "CreateOnly", {"1", "2"}, ExistingState.REPLACE),
+        (a_blob(tags=frozenset({"1"})), "CreateOnly", None, ExistingState.REPLACE),
+        (a_blob(complete=False), "CreateOnly", None, ExistingState.REPLACE),
+        (a_blob(window="2018-08-28T23:00:00Z/2018-08-28T23:30:00Z"), "CreateOnly", None, ExistingState.REPLACE),
+        (BlobInfo("p.csv", 1, "etag", {}), "CreateOnly", None, ExistingState.REPLACE),
+        (a_blob(), "IfChanged", None, ExistingState.KEEP_IF_UNCHANGED),
+        (a_blob(complete=False), "IfChanged", None, ExistingState.REPLACE),
+        (a_blob(), "Overwrite", None, ExistingState.REPLACE),
+        (a_blob(run="ours"), "CreateOnly", None, ExistingState.WRITTEN_BY_THIS_RUN),
+        (a_blob(run="ours"), "Overwrite", None, ExistingState.WRITTEN_BY_THIS_RUN),
+        (a_blob(run="ours", complete=False), "IfChanged", None, ExistingState.WRITTEN_BY_THIS_RUN),
+        (a_blob(run="ours", tags=frozenset({"1"})), "Overwrite", {"2"}, ExistingState.REPLACE),
+    ],
+)
+def test_existing_state(blob: BlobInfo | None, policy: str, requested: set[str] | None, state: ExistingState) -> None:
+    tags = None if requested is None else frozenset(requested)
+    assert predictions.existing_state(blob, run_uid="ours", window=WINDOW, requested_tags=tags, policy=policy) is state
+
+
+def test_request_outside_a_run_never_owns_an_existing_blob() -> None:
+    found = predictions.existing_state(
+        a_blob(run=""), run_uid="", window=WINDOW, requested_tags=None, policy="Overwrite"
+    )
+    assert found is ExistingState.REPLACE
+
+
+def test_inputs_are_unchanged_only_if_all_etags_are_equal() -> None:
+    found = a_blob().metadata
+    assert predictions.inputs_unchanged(found, INPUTS)
+    assert not predictions.inputs_unchanged(found, InputVersions(("e1",), "m1"))
+    assert not predictions.inputs_unchanged(found, InputVersions(("e1", "e2"), "m2"))
+
+
+def test_replacing_a_narrower_blob_keeps_its_tags() -> None:
+    one, two = frozenset({"1"}), frozenset({"2 a"})
+    assert predictions.merged_tags(a_blob(tags=one), window=WINDOW, requested_tags=two) == frozenset({"1", "2 a"})
+    assert predictions.merged_tags(a_blob(complete=False), window=WINDOW, requested_tags=two) is None
+    assert predictions.merged_tags(a_blob(tags=one), window=WINDOW, requested_tags=None) is None
+    assert predictions.merged_tags(None, window=WINDOW, requested_tags=two) == two
+
+
+@given(st.frozensets(st.text(min_size=1, max_size=256), min_size=1, max_size=100))
+def test_metadata_is_short_printable_ascii(tags: frozenset[str]) -> None:
+    found = a_blob(tags=tags, run="u" * 36).metadata
+    assert sum(len(key) + len(value) for key, value in found.items()) < 4096
+    assert all(value.isascii() and value.isprintable() and value.strip() == value for value in found.values())
+    assert all(key.isalnum() and key.islower() for key in found)
+    assert predictions.covers(found["tags"], tags)
+
+
+@given(st.frozensets(st.sampled_from(["1", "2", "*", "a b", "%2A"]), min_size=1))
+def test_tags_cover_their_subsets_and_no_others(tags: frozenset[str]) -> None:
+    encoded = predictions.encode_tags(tags)
+    assert encoded != "*"
+    for tag in ("1", "2", "*", "a b", "%2A"):
+        assert predictions.covers(encoded, frozenset({tag})) == (tag in tags)
+
+
+def test_row_counts_are_read_from_metadata_and_malformed_ones_are_zero() -> None:
+    assert predictions.row_counts_from(a_blob().metadata) == RowCounts(10, 1, 2, 3)
+    assert predictions.row_counts_from({"rows": "many", "anomalies": "-1"}) == RowCounts()
+
+
+def test_long_values_are_replaced_by_their_hash() -> None:
+    assert MAX_VALUE_CHARS == 1500
+    longest = InputVersions(("e" * 1500,), "m")
+    longer = InputVersions(("e" * 1501,), "m")
+    assert metadata_of(longest)["dataetags"] == "e" * 1500
+    assert metadata_of(longer)["dataetags"] == f"sha256:{hashlib.sha256(b'e' * 1501).hexdigest()}"
+    assert predictions.inputs_unchanged(metadata_of(longer), longer)
+
+
+def metadata_of(input_versions: InputVersions) -> dict[str, str]:
+    return predictions.build_metadata(
+        run_uid="",
+        window=WINDOW,
+        tags=None,
+        complete=True,
+        input_versions=input_versions,
+        row_counts=RowCounts(),
+    )
+
+
+def test_metadata_have_no_empty_values() -> None:
+    assert metadata_of(InputVersions((), "m")).keys() == {
+        *("window", "tags", "complete", "modeletag", "scorer"),
+        *("rows", "badrows", "unscoredrows", "anomalies"),
+    }

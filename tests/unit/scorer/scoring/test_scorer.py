@@ -1,0 +1,216 @@
+"""Scoring of one device's window in memory: labels, counts and errors."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from device_scorer.contract.outcome_message import RowCounts
+from device_scorer.errors import DataInvalid, DataTooLarge, DeadlineExceeded, ModelInvalid, ModelNotFound
+from device_scorer.models.bundle import Bundle
+from device_scorer.scoring.scorer import (
+    CACHE_SIZE,
+    CHUNK_ROWS,
+    MAX_NOTES,
+    ScoredRows,
+    Scorer,
+    format_ending,
+    quote_fields,
+    select_tags,
+)
+from device_scorer.settings import Limits
+from tests.testkit.scorer_fleet import WINDOW, csv_of
+
+TS = "2018-08-28T23:00:05Z"
+
+
+class AboveTen:
+    """A model that labels values above ten as anomalies, and records the values that it gets."""
+
+    sklearn_version = "1"
+
+    def __init__(self, *, with_scores: bool = True) -> None:
+        self.values: list[float] = []
+        self.with_scores = with_scores
+
+    def predict(self, values: Sequence[float]) -> tuple[list[int], list[float] | None]:
+        self.values += values
+        return [int(value > 10) for value in values], [10 - value for value in values] if self.with_scores else None
+
+
+def a_scorer(*contents: bytes, models: dict[str, AboveTen] | None = None, **limits: float) -> Scorer:
+    scorer = Scorer("d", WINDOW, models or {"1": AboveTen()}, limits=Limits(**limits))  # type: ignore[arg-type]  # a fake model; numbers
+    for content in contents:
+        scorer.add_partition(content, check_deadline=lambda: None)
+    return scorer
+
+
+def predictions(scorer: Scorer) -> bytes:
+    """Return the content of a finished scorer."""
+    rows = scorer.finish()
+    assert rows is not None
+    return rows.content
+
+
+def test_limits() -> None:
+    assert (CHUNK_ROWS, CACHE_SIZE, MAX_NOTES) == (8192, 50_000, 3)
+
+
+@pytest.mark.fault("D3")
+def test_rows_keep_their_order_and_text() -> None:
+    scorer = a_scorer(csv_of(("2018-08-28 23:00:20.000", "d", "1", "10.50"), ("1535497205000", "d", "1", " 9")))
+    assert predictions(scorer) == (
+        b"TS,Device,Tag,Val,Prediction,Score\n"
+        b"2018-08-28 23:00:20.000,d,1,10.50,1,-0.500000000\n"
+        b"1535497205000,d,1, 9,0,1.000000000\n"
+    )
+
+
+def test_the_window_is_half_open_in_every_zone() -> None:
+    times = [
+        "2018-08-28T22:59:59.999999999Z",
+        "2018-08-28T23:00:00Z",
+        "2018-08-29T01:59:59.999+02:00",
+        "2018-08-29T00:00:00Z",
+    ]
+    scorer = a_scorer(csv_of(*((ts, "d", "1", "1") for ts in times)))
+    assert [line.split(b",")[0].decode() for line in predictions(scorer).splitlines()[1:]] == times[1:3]
+
+
+def test_ids_with_commas_or_quotes_are_quoted() -> None:
+    scorer = a_scorer(b'TS,Device,Tag,Value\n"2018-08-28T23:00:05,5",d,"a,""b""",1\n', models={'a,"b"': AboveTen()})
+    assert predictions(scorer).splitlines()[1] == b'"2018-08-28T23:00:05,5",d,"a,""b""",1,0,9.000000000'
+
+
+def test_more_values_than_the_cache_holds_are_scored_correctly() -> None:
+    first, again = range(CACHE_SIZE + 1), range(0, CACHE_SIZE, 2)  # the last chunks have both known and new values
+    numbers = [*first, *(number for known in again for number in (known, -known - 1))]
+    scorer = a_scorer(csv_of(*((TS, "d", "1", str(number)) for number in numbers)))
+    labels = [int(line.split(b",")[4]) for line in predictions(scorer).splitlines()[1:]]
+    assert labels == [int(number > 10) for number in numbers]
+
+
+@pytest.mark.fault("D1")
+def test_bad_values_are_counted_and_not_labelled() -> None:
+    good = [(TS, "d", "1", "1")] * 4
+    scorer = a_scorer(csv_of(*good, (TS, "d", "1", "NaN"), (TS, "d", "1", "inf"), (TS, "d", "1", "")))
+    assert (scorer.statistics.rows, scorer.statistics.bad_rows) == (4, 3)
+    assert scorer.finish()
+
+
+@pytest.mark.fault("D1")
+def test_too_many_bad_lines_fail_the_device_with_an_example() -> None:
+    scorer = a_scorer(csv_of((TS, "d", "1", "1"), (TS, "d", "1", "oops"), (TS, "d", "1", "")))
+    with pytest.raises(DataInvalid, match=r"2 of 3 lines are not readings.*oops"):
+        scorer.finish()
+    assert a_scorer(csv_of((TS, "d", "1", "1"), (TS, "d", "1", "oops")), max_bad_share=0.5).finish()
+
+
+@pytest.mark.fault("D5")
+def test_truncated_last_line_is_counted_but_is_not_a_failure() -> None:
+    scorer = a_scorer(csv_of((TS, "d", "1", "1")) + f"{TS},d,1,9".encode())
+    assert scorer.finish() == ScoredRows(predictions(scorer), RowCounts(rows=1, bad_rows=1))
+    assert (scorer.statistics.rows, scorer.statistics.bad_rows, scorer.statistics.truncated_rows) == (1, 0, 1)
+
+
+@pytest.mark.fault("D9")
+def test_rows_of_other_devices_are_counted_as_foreign() -> None:
+    scorer = a_scorer(csv_of((TS, "001", "1", "1"), (TS, " d", "1", "1"), (TS, "d", "1", "1")))
+    assert (scorer.statistics.rows, scorer.statistics.foreign_rows) == (1, 2)
+
+
+def test_rows_of_a_tag_without_model_are_counted_as_unscored() -> None:
+    scorer = a_scorer(csv_of((TS, "d", "1", "1"), (TS, "d", "x", "1")))
+    assert scorer.finish()
+    assert (scorer.statistics.rows, scorer.statistics.unscored_rows) == (1, 1)
+
+
+def test_readings_of_only_unmodelled_tags_fail_the_device() -> None:
+    with pytest.raises(ModelNotFound, match="none of the tags in its 1 readings"):
+        a_scorer(csv_of((TS, "d", "x", "1"))).finish()
+
+
+@pytest.mark.fault("D4")
+@pytest.mark.parametrize("content", [b"", csv_of(), csv_of(("2018-08-28T22:00:00Z", "d", "1", "1"))])
+def test_window_without_readings_has_no_result(content: bytes) -> None:
+    assert a_scorer(content).finish() is None
+
+
+@pytest.mark.fault("D3")
+def test_duplicate_rows_are_kept_and_equal_values_are_scored_once() -> None:
+    model = AboveTen()
+    scorer = a_scorer(csv_of(*[(TS, "d", "1", "5")] * 3, (TS, "d", "1", "5.0")), models={"1": model})
+    assert scorer.statistics.rows == 4
+    assert model.values == [5.0]
+
+
+@pytest.mark.fault("T15")
+def test_more_rows_than_the_limit_fail_the_device() -> None:
+    with pytest.raises(DataTooLarge, match=r"more than the 10 readings that are allowed; raise FLEETSCORE_MAX_ROWS"):
+        a_scorer(csv_of(*[(TS, "d", "1", "1")] * 11), max_rows=10)
+
+
+def test_deadline_is_checked_between_chunks() -> None:
+    def late() -> None:
+        raise DeadlineExceeded("late")
+
+    scorer = a_scorer()
+    with pytest.raises(DeadlineExceeded):
+        scorer.add_partition(csv_of(*[(TS, "d", "1", "1")] * (CHUNK_ROWS + 1)), check_deadline=late)
+
+
+def test_chunks_do_not_change_the_bytes() -> None:
+    rows = [(TS, "d", "1", str(number % 20)) for number in range(CHUNK_ROWS + 5)]
+    whole = a_scorer(csv_of(*rows))
+    halves = a_scorer(csv_of(*rows[:7]), csv_of(*rows[7:]))
+    assert whole.finish() == halves.finish()
+    assert whole.statistics == halves.statistics
+
+
+def test_model_without_scores_leaves_the_score_empty() -> None:
+    scorer = a_scorer(csv_of((TS, "d", "1", "11")), models={"1": AboveTen(with_scores=False)})
+    assert predictions(scorer).splitlines()[1].endswith(b",1,")
+
+
+def test_select_tags_returns_requested_models_and_errors_of_the_others() -> None:
+    bundle = Bundle({"1": AboveTen(), "2": ModelInvalid("not fitted")})
+    assert list(select_tags(bundle, None).models) == ["1"]
+    assert list(select_tags(bundle, None).failed) == ["2"]
+    assert list(select_tags(bundle, frozenset({"1"})).failed) == []
+    assert isinstance(select_tags(bundle, frozenset({"1", "9"})).failed["9"], ModelNotFound)
+
+
+def test_select_tags_without_a_usable_tag_raises_the_first_tags_error() -> None:
+    bundle = Bundle({"2": ModelInvalid("not fitted")})
+    with pytest.raises(ModelInvalid, match="tag '2': not fitted"):
+        select_tags(bundle, None)
+    with pytest.raises(ModelNotFound, match="none of its 1 tags"):
+        select_tags(bundle, frozenset({"9"}))
+
+
+def test_finish_returns_the_content_and_the_row_counts() -> None:
+    scorer = a_scorer(csv_of((TS, "d", "1", "11"), (TS, "d", "x", "1"), (TS, "d", "1", "1"), (TS, "d", "1", "oops")))
+    rows = scorer.finish()
+    assert rows is not None
+    assert rows.row_counts == RowCounts(rows=2, bad_rows=1, unscored_rows=1, anomalies=1)
+    assert rows.content.count(b"\n") == 3
+
+
+def test_notes_are_at_most_three() -> None:
+    scorer = a_scorer(csv_of(*[(TS, "d", "1", "oops")] * 9))
+    assert scorer.statistics.notes == ["Value is not a number: 'oops'"] * 3
+
+
+@pytest.mark.parametrize(
+    ("score", "ending"),
+    [(None, ",1,\n"), (0.5, ",1,0.500000000\n"), (-1e-12, ",1,0.000000000\n"), (-0.25, ",1,-0.250000000\n")],
+)
+def test_ending_has_nine_decimals_and_no_negative_zero(score: float | None, ending: str) -> None:
+    assert format_ending(1, score) == ending
+
+
+@pytest.mark.parametrize(
+    ("texts", "line"),
+    [(("a", "b"), "a,b"), (("a,b", "c"), '"a,b",c'), (('a"b', "c"), '"a""b",c'), (("", ""), ",")],
+)
+def test_fields_are_quoted_if_necessary(texts: tuple[str, ...], line: str) -> None:
+    assert quote_fields(*texts) == line
