@@ -21,7 +21,7 @@ from device_scorer.report.summary import AnomalyRule, DeviceRow, Summary, build_
 from device_scorer.store.base import Blob
 from device_scorer.store.folder import FolderStore
 from device_scorer.window import Window
-from tests.testkit.scorer_command import Said, scorer
+from tests.testkit.scorer_command import CommandResult, scorer
 
 SLUG = "20180828T230000Z_20180829T000000Z"
 BEFORE = "20180828T220000Z_20180828T230000Z"
@@ -71,7 +71,7 @@ def add_empty_readings(folder: Path, device: str) -> None:
     (partition / f"{encode_id(device)}.csv").touch()
 
 
-def report(folder: Path, *words: str | Path) -> Said:
+def report(folder: Path, *words: str | Path) -> CommandResult:
     """Run the command, which must succeed."""
     result = scorer("report", "--store", folder, *ARGUMENTS, *words)
     assert result.code == 0, result.err

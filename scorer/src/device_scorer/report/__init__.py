@@ -1,4 +1,4 @@
-"""The report of a window: collection, statistics and the HTML page.
+"""The report of a window: collection, statistics, the files and the HTML page.
 
-The command line lives in cli.
+The command line belongs to cli.
 """

@@ -1,8 +1,8 @@
-"""Charts of the report as inline SVG, drawn by hand. Pure.
+"""Charts of the report as inline SVG. Pure.
 
-Why no chart library: matplotlib would bring 30 MB into every scorer's image for one Job an hour, and a JavaScript one
-200 KB or more into every page; bars, a line with dots and a grid of squares are some lines each. Colours are classes,
-which the page's style sheet fills for light and dark.
+There is no chart library: matplotlib would add 30 MB to the scorer's image, and a JavaScript library 200 KB or more to
+every page. Bars, a line with dots and a grid of squares need a few lines each. Colours are CSS classes, which the
+page's style sheet defines for light and dark.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,13 +11,23 @@ from html import escape
 from math import ceil, sqrt
 
 CELL_SIZE = 10
-_MAX_COLUMNS = 240  # columns of a series; each holds the lowest and highest value that falls into it
+"""Width and height of a device's cell of the grid, in units of the SVG; report.js has the same number."""
+
+MAX_COLUMNS = 240
+"""Number of columns of a line chart; each keeps the lowest and the highest value that falls into it."""
+
 _WIDTH, _HEIGHT = 320.0, 84.0
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A reading to be drawn: seconds since the window's start, and whether it is an anomaly."""
+    """A reading to plot.
+
+    Attributes:
+        offset_seconds: The time since the window's start.
+        value: The value.
+        anomalous: True for an anomaly.
+    """
 
     offset_seconds: float
     value: float
@@ -25,7 +35,13 @@ class Point:
 
 
 def device_grid(cell_kinds: Sequence[str]) -> str:
-    """A square per device in order, coloured by its kind: one path per kind, so that 10,000 squares are 150 KB."""
+    """Return a grid with one square per device, coloured by its kind.
+
+    All squares of a kind are one path, so that 10,000 squares have 150 KB.
+
+    Args:
+        cell_kinds: The kind of each device, in the order of the devices.
+    """
     if not cell_kinds:
         return ""
     columns = max(1, ceil(sqrt(len(cell_kinds) * 3)))
@@ -42,13 +58,19 @@ def device_grid(cell_kinds: Sequence[str]) -> str:
 
 
 def column_chart(counts: Sequence[int], *, first: str, last: str) -> str:
-    """Counts over the window as columns, labelled at both ends and with the largest."""
-    most = max(counts, default=0)
-    if not most:
-        return '<p class="none">none</p>'
+    """Return a column chart of counts over the window, with the largest count as a label.
+
+    Args:
+        counts: The counts, one per part of the window.
+        first: The label of the left end.
+        last: The label of the right end.
+    """
+    highest = max(counts, default=0)
+    if not highest:
+        return '<p class="placeholder">none</p>'
     step = _WIDTH / len(counts)
     bars = "".join(
-        f'<path d="M{index * step:.1f},70h{step - 1:.1f}v-{max(1.0, count / most * 60):.1f}h-{step - 1:.1f}z">'
+        f'<path d="M{index * step:.1f},70h{step - 1:.1f}v-{max(1.0, count / highest * 60):.1f}h-{step - 1:.1f}z">'
         f"<title>{count:,}</title></path>"
         for index, count in enumerate(counts)
         if count
@@ -57,23 +79,36 @@ def column_chart(counts: Sequence[int], *, first: str, last: str) -> str:
         f'<svg class="columns" viewBox="0 0 {_WIDTH:.0f} 84" role="img" aria-label="anomalies over the window">'
         f'<g class="bad">{bars}</g><path class="axis" d="M0,70.5h{_WIDTH:.0f}"/>'
         f'<text x="0" y="81">{escape(first)}</text><text x="{_WIDTH:.0f}" y="81" class="end">{escape(last)}</text>'
-        f'<text x="{_WIDTH:.0f}" y="8" class="end">at most {most:,}</text></svg>'
+        f'<text x="{_WIDTH:.0f}" y="8" class="end">at most {highest:,}</text></svg>'
     )
 
 
 def bar_chart(entries: Sequence[tuple[str, int, str]], *, kind: str = "bad") -> str:
-    """Horizontal bars: (label, number, words behind it)."""
-    most = max((number for _, number, _ in entries), default=0)
+    """Return a chart of horizontal bars.
+
+    Args:
+        entries: A label, a number and a text per bar.
+        kind: The CSS class of the bars.
+    """
+    highest = max((number for _, number, _ in entries), default=0) or 1
     drawn = "".join(
         f'<span title="{escape(label)}">{escape(label)}</span>'
-        f'<i><b class="{kind}" style="width:{number / most * 100 if most else 0:.1f}%"></b></i><em>{escape(words)}</em>'
-        for label, number, words in entries
+        f'<i><b class="{kind}" style="width:{number / highest * 100:.1f}%"></b></i><em>{escape(text)}</em>'
+        for label, number, text in entries
     )
     return f'<div class="bars">{drawn}</div>'
 
 
 def line_chart(points: Sequence[Point], *, seconds: float, first: str, last: str, label: str) -> str:
-    """One tag's readings over the window: a line, its anomalies as dots on it."""
+    """Return a line chart of one tag's readings over the window, with dots for anomalies.
+
+    Args:
+        points: The readings; at least one.
+        seconds: The length of the window.
+        first: The label of the left end.
+        last: The label of the right end.
+        label: The description for screen readers.
+    """
     values = [point.value for point in points]
     low, high = min(values), max(values)
     span = (high - low) or 1.0
@@ -84,7 +119,7 @@ def line_chart(points: Sequence[Point], *, seconds: float, first: str, last: str
 
     line = " ".join(coordinates(point) for point in downsample(points, seconds))
     dots = {coordinates(point): point for point in points if point.anomalous}
-    drawn = "".join(f"M{spot}h0" for spot in list(dots)[: 2 * _MAX_COLUMNS])
+    drawn = "".join(f"M{spot}h0" for spot in list(dots)[: 2 * MAX_COLUMNS])
     return (
         f'<svg class="series" viewBox="0 0 {_WIDTH:.0f} {_HEIGHT:.0f}" role="img" aria-label="{escape(label)}">'
         f'<path class="axis" d="M0,70.5h{_WIDTH:.0f}"/><polyline points="{line}"/><path class="dots" d="{drawn}"/>'
@@ -94,15 +129,20 @@ def line_chart(points: Sequence[Point], *, seconds: float, first: str, last: str
 
 
 def downsample(points: Sequence[Point], seconds: float) -> list[Point]:
-    """The points in order of time; of many, only the lowest and highest of each column, so that no peak is lost."""
+    """Return the points in order of time, at most two per column: the lowest and the highest, so that no peak is lost.
+
+    Args:
+        points: The points, in any order.
+        seconds: The length of the window, which is divided into MAX_COLUMNS columns.
+    """
     ordered = sorted(points, key=lambda point: point.offset_seconds)
-    if len(ordered) <= 2 * _MAX_COLUMNS:
+    if len(ordered) <= 2 * MAX_COLUMNS:
         return ordered
     kept: list[Point] = []
     column: list[Point] = []
     current = -1
     for point in ordered:
-        at = int(point.offset_seconds / seconds * _MAX_COLUMNS)
+        at = int(point.offset_seconds / seconds * MAX_COLUMNS)
         if at != current:
             kept += _extremes(column)
             column, current = [], at
@@ -119,7 +159,12 @@ def _extremes(column: Sequence[Point]) -> list[Point]:
 
 
 def legend(counts: Mapping[str, int], labels: Mapping[str, str]) -> str:
-    """The kinds of a grid that occur, with their numbers, in the order of `words`."""
+    """Return the legend of a grid: the kinds that occur, with their counts.
+
+    Args:
+        counts: The number of devices by kind.
+        labels: The text by kind, in the order of the legend.
+    """
     entries = (
         f'<span><i class="k-{kind}"></i>{text} <b>{counts[kind]:,}</b></span>'
         for kind, text in labels.items()

@@ -1,7 +1,7 @@
-"""Collection of the predictions of a window for its report."""
+"""Collection of a window's predictions, and of the runs' records about them, for the report."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 from device_scorer import log
@@ -11,6 +11,7 @@ from device_scorer.errors import DataInvalid
 from device_scorer.progress_line import ProgressLine
 from device_scorer.report import page, summary
 from device_scorer.report.charts import Point
+from device_scorer.report.files import PAGE_FILE
 from device_scorer.report.statistics import DeviceStatistics, compute_statistics, read_predictions
 from device_scorer.report.summary import AnomalyRule, DeviceRow, Summary
 from device_scorer.scoring import predictions
@@ -19,62 +20,75 @@ from device_scorer.store.base import Blob, BlobInfo, Store
 from device_scorer.store.parallel import map_in_order
 from device_scorer.window import Window
 
-SUMMARY_FILE, FAILURES_FILE, ANOMALIES_FILE, PAGE_FILE, SUCCESS_MARKER = (
-    "_summary.json",
-    "_failures.csv",
-    "_anomalies.csv",
-    "report.html",
-    "_SUCCESS",
-)
+MAX_RESTARTS = 3
+"""Number of times that a window is collected again because it is being scored at the same time."""
 
-_MAX_RESTARTS = 3
-_MAX_RECORD_BYTES = 2 * 2**20
-"""Bytes of an outcome record above which it is none: 500 messages of 500 characters have less, however escaped."""
+MAX_RECORD_BYTES = 2 * 2**20
+"""Size of an outcome record above which it is ignored: 500 messages of 500 characters have less, however escaped."""
 
 
-def summarise_until_stable(
-    collector: "ReportCollector", devices: Sequence[str] | None, recorded_outcomes: Mapping[str, DeviceOutcome]
-) -> Summary:
-    """The summary, made again while the window is scored anew beside it: a late report must not tell of what was."""
-    result = collector.summarise(devices, recorded_outcomes)
-    for _ in range(_MAX_RESTARTS):
-        if not collector.is_outdated():
-            break
-        result = collector.summarise(devices, recorded_outcomes)
-    return result
+@dataclass(frozen=True)
+class CollectedWindow:
+    """The summary of a window, and the predictions that it was made from.
+
+    Attributes:
+        summary: The summary.
+        predictions: The properties of the predictions blobs, by device.
+    """
+
+    summary: Summary
+    predictions: Mapping[str, BlobInfo]
 
 
-@dataclass
+@dataclass(frozen=True)
 class ReportCollector:
-    """Reads what the report is made of."""
+    """A reader of everything that the report of one window needs.
+
+    Attributes:
+        store: The store.
+        settings: The fleet's settings.
+        window: The window.
+        stale_after: The age at the window's end above which a device's newest reading is stale.
+    """
 
     store: Store
     settings: Settings
     window: Window
-    stale_after: timedelta
-    _infos: dict[str, BlobInfo] = field(default_factory=dict)
+    stale_after: timedelta = summary.DEFAULT_STALE_AFTER
 
-    def summarise(self, devices: Sequence[str] | None, recorded_outcomes: Mapping[str, DeviceOutcome]) -> Summary:
-        """Digest every prediction of the window and set it beside what is known of its devices."""
-        config = self.settings
-        rule = AnomalyRule(config.anomalous_when, self.stale_after)
-        self._infos = dict(self._list_predictions(self.window))
-        statistics: dict[str, DeviceStatistics] = {}
-        unreadable: dict[str, str] = {}
-        progress = ProgressLine()
-        for device, blob in self._read_predictions():
-            progress.show(f"read {len(statistics):,} of {len(self._infos):,} predictions")
-            try:
-                statistics[device] = compute_statistics(blob.content if blob else b"", self.window)
-            except DataInvalid as error:
-                unreadable[device] = str(error)
-                log.warning(f"the predictions of {device} are left out: {error}")
-        progress.clear()
+    def collect_until_stable(
+        self, devices: Sequence[str] | None, recorded_outcomes: Mapping[str, DeviceOutcome]
+    ) -> CollectedWindow:
+        """Collect the window, at most MAX_RESTARTS times again while other processes replace its predictions.
+
+        A report that ends after a new scoring must not describe the old predictions.
+
+        Args:
+            devices: As in `collect`.
+            recorded_outcomes: As in `collect`.
+        """
+        collected = self.collect(devices, recorded_outcomes)
+        for _ in range(MAX_RESTARTS):
+            if not self.is_outdated(collected):
+                break
+            collected = self.collect(devices, recorded_outcomes)
+        return collected
+
+    def collect(self, devices: Sequence[str] | None, recorded_outcomes: Mapping[str, DeviceOutcome]) -> CollectedWindow:
+        """Read all predictions of the window and combine them with the outcomes that the run recorded.
+
+        Args:
+            devices: The expected devices; None for every device that has a model.
+            recorded_outcomes: The outcomes that the run recorded, by device.
+        """
+        rule = AnomalyRule(self.settings.anomalous_when, self.stale_after)
+        infos = dict(self._list_predictions(self.window))
+        statistics, unreadable = self._compute_statistics(infos)
         expected = self.devices_with_model() if devices is None else devices
-        lines = [
+        rows = [
             summary.build_row(
                 device,
-                self._device_outcome(device, recorded_outcomes.get(device)),
+                self._device_outcome(device, infos.get(device), recorded_outcomes.get(device)),
                 statistics.get(device, DeviceStatistics()),
                 self.window,
                 rule,
@@ -86,78 +100,98 @@ class ReportCollector:
             device: predictions.row_counts_from(info.metadata)
             for device, info in self._list_predictions(previous_window)
         }
-        counted = [predictions.row_counts_from(self._infos[device].metadata) for device in statistics]
-        return Summary(
-            window=self.window,
-            rule=rule,
-            devices=lines,
-            comparison=summary.compare_windows(lines, previous_counts, previous_window, rule),
-            bad_rows=sum(figures.bad_rows for figures in counted),
-            unscored_rows=sum(figures.unscored_rows for figures in counted),
-            unreadable=unreadable,
+        counted = [predictions.row_counts_from(infos[device].metadata) for device in statistics]
+        return CollectedWindow(
+            Summary(
+                window=self.window,
+                rule=rule,
+                devices=rows,
+                comparison=summary.compare_windows(rows, previous_counts, previous_window, rule),
+                bad_rows=sum(row_counts.bad_rows for row_counts in counted),
+                unscored_rows=sum(row_counts.unscored_rows for row_counts in counted),
+                unreadable=unreadable,
+            ),
+            infos,
         )
 
-    def is_outdated(self) -> bool:
-        """Whether the window's predictions are others by now than those that were summarised."""
+    def is_outdated(self, collected: CollectedWindow) -> bool:
+        """Return True if the window's predictions are no longer the collected ones."""
         now = {device: info.etag for device, info in self._list_predictions(self.window)}
-        return now != {device: info.etag for device, info in self._infos.items()}
+        return now != {device: info.etag for device, info in collected.predictions.items()}
 
-    def series(self, device_row: DeviceRow) -> dict[str, list[Point]]:
-        """The readings of a device's worst tags."""
-        worst = sorted(device_row.statistics.tags.items(), key=lambda entry: (-entry[1].anomalies, entry[0]))
-        tags = [tag for tag, one in worst[: page.MAX_PLOTTED_TAGS] if one.anomalies]
-        found: dict[str, list[Point]] = {tag: [] for tag in tags}
-        blob = self.store.read("predictions", self._infos[device_row.device].name)
-        start = self.window.start.timestamp()
-        for row in read_predictions(blob.content) if blob else ():
-            if row.tag in found:
-                found[row.tag].append(Point(row.epoch_seconds - start, float(row.value), row.anomalous))
-        return {tag: points for tag, points in found.items() if points}
+    def series(self, collected: CollectedWindow) -> dict[str, dict[str, list[Point]]]:
+        """Return the readings of the worst tags of the worst devices, by device and tag."""
+        worst = collected.summary.anomalous[: page.MAX_PLOTTED_DEVICES]
+        return {row.device: self._device_series(row, collected.predictions[row.device]) for row in worst}
 
     def outcome_records(self, run_uid: str) -> Iterator[bytes]:
-        """The outcome records of a run's Jobs that say why a device failed or was scored in part."""
+        """Yield the outcome records of a run's Jobs in which a device failed or was scored in part."""
         found = self.store.list("predictions", blob_paths.outcome_prefix(run_uid))
         names = (
-            info.name for info in found if info.metadata.get("failures", "0") != "0" and info.size < _MAX_RECORD_BYTES
+            info.name for info in found if info.metadata.get("failures", "0") != "0" and info.size < MAX_RECORD_BYTES
         )
         for _, blob in map_in_order(
-            names, lambda name: self.store.read("predictions", name), size_of=lambda _: _MAX_RECORD_BYTES
+            names, lambda name: self.store.read("predictions", name), size_of=lambda _: MAX_RECORD_BYTES
         ):
             if blob is not None:
                 yield blob.content
 
-    def _list_predictions(self, window: Window) -> Iterator[tuple[str, BlobInfo]]:
-        template = self.settings.predictions_path
-        for info in self.store.list("predictions", template.partition("{device}")[0].replace("{window}", window.slug)):
-            device = blob_paths.device_from_name(template, info.name)
-            # Under a template such as {window}/{device} the page has the name of predictions, but not their metadata.
-            ours = "window" not in info.metadata and info.name.rpartition("/")[2] == PAGE_FILE
-            if device is not None and not ours and blob_paths.prediction_name(template, window, device) == info.name:
-                yield device, info
-
-    def _read_predictions(self) -> Iterator[tuple[str, Blob | None]]:
-        blobs = map_in_order(
-            self._infos.items(),
-            lambda entry: self.store.read("predictions", entry[1].name),
-            size_of=lambda entry: entry[1].size,
-        )
-        for (device, _), blob in blobs:
-            yield device, blob
-
     def devices_with_model(self) -> Iterator[str]:
-        """Every device that has a model."""
+        """Yield every device that has a model."""
         template = self.settings.models_path
         for info in self.store.list("models", template.partition("{")[0]):
             device = blob_paths.device_from_name(template, info.name)
             if device is not None:
                 yield device
 
-    def _device_outcome(self, device: str, recorded: DeviceOutcome | None) -> DeviceOutcome:
-        """What became of a device: its predictions say it, else the run, else whether it has readings at all."""
-        info = self._infos.get(device)
+    def _compute_statistics(self, infos: Mapping[str, BlobInfo]) -> tuple[dict[str, DeviceStatistics], dict[str, str]]:
+        """Return the statistics by device, and the error by device whose predictions cannot be read."""
+        statistics: dict[str, DeviceStatistics] = {}
+        unreadable: dict[str, str] = {}
+        progress = ProgressLine()
+        for device, blob in self._read_predictions(infos.items()):
+            progress.show(f"read {len(statistics):,} of {len(infos):,} predictions")
+            try:
+                statistics[device] = compute_statistics(blob.content if blob else b"", self.window)
+            except DataInvalid as error:
+                unreadable[device] = str(error)
+                log.warning(f"the predictions of {device} are skipped: {error}")
+        progress.clear()
+        return statistics, unreadable
+
+    def _read_predictions(self, infos: Iterable[tuple[str, BlobInfo]]) -> Iterator[tuple[str, Blob | None]]:
+        blobs = map_in_order(
+            infos,
+            lambda entry: self.store.read("predictions", entry[1].name),
+            size_of=lambda entry: entry[1].size,
+        )
+        for (device, _), blob in blobs:
+            yield device, blob
+
+    def _list_predictions(self, window: Window) -> Iterator[tuple[str, BlobInfo]]:
+        template = self.settings.predictions_path
+        for info in self.store.list("predictions", template.partition("{device}")[0].replace("{window}", window.slug)):
+            device = blob_paths.device_from_name(template, info.name)
+            # Under a template such as {window}/{device} the page has the name of predictions, but not their metadata.
+            is_page = "window" not in info.metadata and info.name.rpartition("/")[2] == PAGE_FILE
+            if device is not None and not is_page and blob_paths.prediction_name(template, window, device) == info.name:
+                yield device, info
+
+    def _device_series(self, row: DeviceRow, info: BlobInfo) -> dict[str, list[Point]]:
+        series: dict[str, list[Point]] = {tag: [] for tag, _ in row.statistics.worst_tags[: page.MAX_PLOTTED_TAGS]}
+        blob = self.store.read("predictions", info.name)
+        start = self.window.start.timestamp()
+        for prediction in read_predictions(blob.content) if blob else ():
+            if prediction.tag in series:
+                offset_seconds = prediction.epoch_seconds - start
+                series[prediction.tag].append(Point(offset_seconds, float(prediction.value), prediction.anomalous))
+        return {tag: points for tag, points in series.items() if points}
+
+    def _device_outcome(self, device: str, info: BlobInfo | None, recorded: DeviceOutcome | None) -> DeviceOutcome:
+        """Return the outcome of a device: by its predictions, or else by the run, or else by its readings."""
         if info is not None:
             if info.metadata.get("tags", "*") != "*":
-                return DeviceOutcome("partial", "", "only the tags that a run asked for are scored")
+                return DeviceOutcome("partial", "", "only the tags that a run requested are scored")
             if info.metadata.get("complete", "true") == "true":
                 return (
                     recorded if recorded is not None and recorded.kind == "alreadyScored" else DeviceOutcome("scored")
@@ -165,6 +199,6 @@ class ReportCollector:
             return recorded if recorded is not None and recorded.kind == "partial" else DeviceOutcome("partial")
         if recorded is not None and recorded.kind in ("failed", "notRun", "empty"):
             return recorded
-        config = self.settings
-        names = blob_paths.data_names(config.data_path, config.data_partition, self.window, device)
+        settings = self.settings
+        names = blob_paths.data_names(settings.data_path, settings.data_partition, self.window, device)
         return DeviceOutcome("missing" if any(self.store.head("data", name) for name in names) else "empty")

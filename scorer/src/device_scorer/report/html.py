@@ -1,21 +1,33 @@
-"""Pieces of the report's HTML. Pure. Whatever comes from outside is escaped here."""
+"""Building blocks of the report's HTML. Pure. Every text from outside is escaped here."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
 
 MAX_LISTED = 100
-"""How many entries of a list are shown."""
+"""Number of entries of a list that the page shows."""
 
 
-def device_badges(name: str, devices: Sequence[str]) -> str:
-    """A list of ids under its number and name."""
+def device_badges(title: str, devices: Sequence[str]) -> str:
+    """Return a list of device ids under its length and title.
+
+    Args:
+        title: The title, as HTML.
+        devices: The ids, of which MAX_LISTED are shown.
+    """
     drawn = "".join(f"<span>{escape(device)}</span>" for device in devices[:MAX_LISTED])
     more = f"<span>and {len(devices) - MAX_LISTED:,} more</span>" if len(devices) > MAX_LISTED else ""
-    return f'<h3>{len(devices):,} {name}</h3><div class="chips">{drawn}{more}</div>'
+    return f'<h3>{len(devices):,} {title}</h3><div class="badges">{drawn}{more}</div>'
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: set[int], total: int) -> str:
-    """A table; `numbers`: columns of figures, `total`: how many rows there are in all."""
+    """Return a table, or a placeholder if there are no rows.
+
+    Args:
+        headers: The titles of the columns, as HTML.
+        rows: The rows to show, each a text per column.
+        numbers: The indexes of columns of numbers.
+        total: The number of rows, including those that are not shown.
+    """
     classes = [
         ' class="n"' if index in numbers else ' class="id"' if index == 0 else "" for index in range(len(headers))
     ]
@@ -31,15 +43,15 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: set
 
 
 def columns(first: str, second: str) -> str:
-    """Two sections side by side where there is room."""
-    return f'<div class="two">{first}{second}</div>'
+    """Return two sections next to each other on wide screens; both are HTML."""
+    return f'<div class="side-by-side">{first}{second}</div>'
 
 
 def section(title: str, content: str) -> str:
-    """A section; `content` is HTML."""
+    """Return a section with a title; `content` is HTML."""
     return f"<section><h2>{escape(title)}</h2>{content}</section>"
 
 
 def placeholder(text: str) -> str:
-    """A line in place of a list that is empty."""
-    return f'<p class="none">{escape(text)}</p>'
+    """Return a line that replaces an empty list."""
+    return f'<p class="placeholder">{escape(text)}</p>'

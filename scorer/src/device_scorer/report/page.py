@@ -1,7 +1,7 @@
-"""The report as one HTML page that opens from disk: style, charts and script inside, nothing fetched. Pure.
+"""The report as one HTML page that opens from disk: it contains its style, charts and script. Pure.
 
-Its size is bounded: every list has a limit and says what it left out; only the grid and the finder know all devices,
-up to MOST_DEVICES of them.
+Its size is bounded: every list has a limit and shows the number of omitted entries. Only the grid and the search know
+all devices, up to MAX_GRID_DEVICES.
 """
 
 import json
@@ -18,22 +18,36 @@ from device_scorer.report.html import MAX_LISTED, columns, device_badges, placeh
 from device_scorer.report.summary import COMPLETE_OUTCOMES, DeviceRow, Summary
 from device_scorer.window import Window
 
-MAX_GRID_DEVICES = 20_000  # in the grid and the finder
-MAX_PLOTTED_DEVICES = 8  # devices whose readings are drawn
-MAX_PLOTTED_TAGS = 3  # of each, the worst
+MAX_GRID_DEVICES = 20_000
+"""Number of devices in the grid and in the search."""
+
+MAX_PLOTTED_DEVICES = 8
+"""Number of devices whose readings are plotted."""
+
+MAX_PLOTTED_TAGS = 3
+"""Number of tags that are plotted for each of these devices."""
+
+MAX_LISTED_TAGS = 10
+"""Number of tags in the chart of anomalies by tag."""
+
+ELEVATED_SHARE, SEVERE_SHARE = 0.05, 0.2
+"""Shares of anomalies above which an anomalous device has the kind "elevated" or "severe"."""
+
 CELL_KINDS = {
     "good": "normal",
-    "a1": "anomalous",
-    "a2": "above 5% of readings",
-    "a3": "above 20%",
+    "anomalous": "anomalous",
+    "elevated": "anomalies in more than 5% of readings",
+    "severe": "anomalies in more than 20%",
     "partial": "partly scored",
-    "silent": "no readings",
+    "no-readings": "no readings",
     "failed": "failed",
-    "gone": "not run, or nothing known",
+    "unknown": "not run or unknown",
 }
+"""Kinds of a device's cell: the suffix of the CSS class, and the text of the legend."""
+
 OUTCOME_LABELS = {
     "scored": "scored",
-    "alreadyScored": "scored before",
+    "alreadyScored": "already scored",
     "partial": "partly scored",
     "empty": "no readings",
     "failed": "failed",
@@ -42,8 +56,13 @@ OUTCOME_LABELS = {
 }
 
 
-def render(summary: Summary, plots: Mapping[str, Mapping[str, Sequence[Point]]]) -> bytes:
-    """The page. `plots`: readings of the worst devices by device and tag, as the predictions have them."""
+def render(summary: Summary, series: Mapping[str, Mapping[str, Sequence[Point]]]) -> bytes:
+    """Return the page.
+
+    Args:
+        summary: The summary of the window.
+        series: The readings of the worst devices, by device and tag.
+    """
     window = _format_window(summary.window)
     assets = files("device_scorer.report") / "assets"
     style, script = (assets.joinpath(name).read_text("utf-8") for name in ("report.css", "report.js"))
@@ -55,12 +74,11 @@ def render(summary: Summary, plots: Mapping[str, Mapping[str, Sequence[Point]]])
         columns(_timeline(summary), _anomalies_by_tag(summary)),
         columns(_anomalous_devices(summary), _comparison(summary)),
         columns(_failures(summary), _stale_devices(summary)),
-        _worst_devices(summary, plots),
+        _worst_devices(summary, series),
         _footer(summary),
     ]
     devices = [
-        [line.device, OUTCOME_LABELS[line.outcome.kind], line.statistics.rows, line.statistics.anomalies]
-        for line in shown
+        [row.device, OUTCOME_LABELS[row.outcome.kind], row.statistics.rows, row.statistics.anomalies] for row in shown
     ]
     data = json.dumps(devices, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
     return (
@@ -73,22 +91,25 @@ def render(summary: Summary, plots: Mapping[str, Mapping[str, Sequence[Point]]])
 
 
 def devices_in_grid(devices: Sequence[DeviceRow]) -> list[DeviceRow]:
-    """The devices of the grid, in order; where there are too many, those with something to see, then the first ones."""
+    """Return the devices of the grid, in order.
+
+    Of more than MAX_GRID_DEVICES, normal devices are omitted first, and of these the last ones.
+    """
     if len(devices) <= MAX_GRID_DEVICES:
         return list(devices)
-    order = {line.device: index for index, line in enumerate(devices)}
-    seen = sorted(devices, key=lambda line: (cell_kind(line) == "good", -line.statistics.anomalies, order[line.device]))
-    return sorted(seen[:MAX_GRID_DEVICES], key=lambda line: order[line.device])
+    order = {row.device: index for index, row in enumerate(devices)}
+    seen = sorted(devices, key=lambda row: (cell_kind(row) == "good", -row.statistics.anomalies, order[row.device]))
+    return sorted(seen[:MAX_GRID_DEVICES], key=lambda row: order[row.device])
 
 
 def cell_kind(device: DeviceRow) -> str:
-    """Which of KINDS a device is."""
-    outcome, digest = device.outcome.kind, device.statistics
-    if not digest.rows:
-        return {"failed": "failed", "empty": "silent"}.get(outcome, "gone")
+    """Return the kind of a device's cell, a key of CELL_KINDS."""
+    outcome, statistics = device.outcome.kind, device.statistics
+    if not statistics.rows:
+        return {"failed": "failed", "empty": "no-readings"}.get(outcome, "unknown")
     if device.anomalous:
-        share = digest.anomalies / digest.rows
-        return "a3" if share > 0.2 else "a2" if share > 0.05 else "a1"
+        share = statistics.anomalies / statistics.rows
+        return "severe" if share > SEVERE_SHARE else "elevated" if share > ELEVATED_SHARE else "anomalous"
     return "partial" if outcome == "partial" else "good"
 
 
@@ -110,13 +131,13 @@ def _tiles(summary: Summary) -> str:
     )
     tiles = [
         ("devices", f"{len(summary.devices):,}", False),
-        ("wholly scored", f"{scored:,}", False),
+        ("fully scored", f"{scored:,}", False),
         ("anomalous devices", f"{anomalous:,}", anomalous > 0),
         ("readings", f"{summary.rows:,}", False),
         (f"anomalies, {share:.2%}", f"{summary.anomalies:,}", False),
         ("failed, partial, not run", f"{failures:,}", failures > 0),
-        ("silent or old", f"{stale:,}", stale > 0),
-        ("rows not usable", f"{summary.bad_rows + summary.unscored_rows:,}", False),
+        ("silent or stale", f"{stale:,}", stale > 0),
+        ("unusable rows", f"{summary.bad_rows + summary.unscored_rows:,}", False),
     ]
     drawn = (
         f'<div class="tile{" alarm" if alarm else ""}"><b>{number}</b>{name}</div>' for name, number, alarm in tiles
@@ -125,9 +146,10 @@ def _tiles(summary: Summary) -> str:
 
 
 def _fleet_grid(summary: Summary, shown: Sequence[DeviceRow]) -> str:
-    kinds = [cell_kind(line) for line in shown]
-    left_out = len(summary.devices) - len(shown)
-    note = f'<p class="note">{left_out:,} more devices without anything to see are not drawn.</p>' if left_out else ""
+    kinds = [cell_kind(row) for row in shown]
+    omitted = len(summary.devices) - len(shown)
+    text = f"{omitted:,} more devices without anomalies or failures are not shown."
+    note = f'<p class="note">{text}</p>' if omitted else ""
     finder = '<input id="find" type="search" placeholder="find a device" aria-label="find a device" hidden>'
     counted = Counter(kinds)
     return section(
@@ -144,47 +166,47 @@ def _timeline(summary: Summary) -> str:
     drawn = charts.column_chart(
         summary.anomalies_by_bucket, first=_format_time(summary.window.start), last=_format_time(summary.window.end)
     )
-    return section("When the anomalies were", drawn)
+    return section("Anomalies over time", drawn)
 
 
 def _anomalies_by_tag(summary: Summary) -> str:
     tags = summary.tag_totals
-    worst = [(tag, found, f"{found:,} of {rows:,}") for tag, rows, found in tags[:10] if found]
+    worst = [(tag, found, f"{found:,} of {rows:,}") for tag, rows, found in tags[:MAX_LISTED_TAGS] if found]
     more = sum(found > 0 for _, _, found in tags) - len(worst)
     note = f'<p class="note">and {more:,} more tags</p>' if more > 0 else ""
     return section("Anomalies by tag", charts.bar_chart(worst) + note if worst else placeholder("none"))
 
 
-def _worst_devices(summary: Summary, plots: Mapping[str, Mapping[str, Sequence[Point]]]) -> str:
+def _worst_devices(summary: Summary, series: Mapping[str, Mapping[str, Sequence[Point]]]) -> str:
     window = summary.window
     seconds = (window.end - window.start).total_seconds()
-    lines = {line.device: line for line in summary.devices}
+    rows = {row.device: row for row in summary.devices}
     cards = []
-    for device, tags in plots.items():
-        figures = lines[device].statistics
+    for device, tags in series.items():
+        statistics = rows[device].statistics
         drawn = []
         for tag, points in tags.items():
-            one, label = figures.tags[tag], f"{device}, tag {tag}"
+            one, label = statistics.tags[tag], f"{device}, tag {tag}"
             ends = {"first": _format_time(window.start), "last": _format_time(window.end)}
             drawn.append(f"<p>tag {escape(tag)}: {one.anomalies:,} of {one.rows:,} readings</p>")
             drawn.append(charts.line_chart(points, seconds=seconds, label=label, **ends))
         cards.append(f"<div><h3>{escape(device)}</h3>{''.join(drawn)}</div>")
     shown = f'<div class="worst">{"".join(cards)}</div>' if cards else placeholder("no anomalous device")
-    note = f'<p class="note">The {len(plots)} devices with the largest share of anomalies, {MAX_PLOTTED_TAGS} tags of each.</p>'
-    return section("The worst, drawn", shown + (note if cards else ""))
+    text = f"The {len(series)} devices with the largest share of anomalies, {MAX_PLOTTED_TAGS} tags of each."
+    return section("Worst devices", shown + (f'<p class="note">{text}</p>' if cards else ""))
 
 
 def _anomalous_devices(summary: Summary) -> str:
     found = summary.anomalous
     rows = (
         [
-            line.device,
-            f"{line.statistics.anomalies:,}",
-            f"{line.statistics.rows:,}",
-            f"{line.statistics.anomalies / line.statistics.rows:.1%}",
-            _format_tags(line),
+            row.device,
+            f"{row.statistics.anomalies:,}",
+            f"{row.statistics.rows:,}",
+            f"{row.statistics.anomalies / row.statistics.rows:.1%}",
+            _format_tags(row),
         ]
-        for line in found[:MAX_LISTED]
+        for row in found[:MAX_LISTED]
     )
     listed = table(
         ["Device", "Anomalies", "Readings", "Share", "Tags (anomalies)"], rows, numbers={1, 2, 3}, total=len(found)
@@ -196,13 +218,13 @@ def _anomalous_devices(summary: Summary) -> str:
 
 def _comparison(summary: Summary) -> str:
     change = summary.comparison
-    title = f"Against {_format_window(change.window)}"
+    title = f"Compared with {_format_window(change.window)}"
     if not change.has_previous:
-        return section(title, placeholder("nothing is known of the window before"))
+        return section(title, placeholder("no data for the previous window"))
     lists = (
         ("newly anomalous", change.new),
-        ("well again", change.recovered),
-        ("anomalous then, not heard now", change.missing),
+        ("recovered", change.recovered),
+        ("previously anomalous, no predictions now", change.missing),
     )
     return section(title, "".join(device_badges(name, devices) for name, devices in lists))
 
@@ -211,37 +233,37 @@ def _stale_devices(summary: Summary) -> str:
     found, end = summary.stale, summary.window.end.timestamp()
     rows = (
         [
-            line.device,
-            _format_time(datetime.fromtimestamp(line.statistics.newest_epoch_seconds, UTC)),
-            f"{(end - line.statistics.newest_epoch_seconds) / 60:,.0f} min",
+            row.device,
+            _format_time(datetime.fromtimestamp(row.statistics.newest_epoch_seconds, UTC)),
+            f"{(end - row.statistics.newest_epoch_seconds) / 60:,.0f} min",
         ]
-        if line.statistics.rows
-        else [line.device, "none in the window", ""]
-        for line in found[:MAX_LISTED]
+        if row.statistics.rows
+        else [row.device, "none in the window", ""]
+        for row in found[:MAX_LISTED]
     )
     minutes = summary.rule.stale_after.total_seconds() / 60
     note = f'<p class="note">The newest reading is more than {minutes:g} minutes older than the window\'s end.</p>'
     return section(
-        "Silent or old", table(["Device", "Newest reading", "Age"], rows, numbers={2}, total=len(found)) + note
+        "Silent or stale", table(["Device", "Newest reading", "Age"], rows, numbers={2}, total=len(found)) + note
     )
 
 
 def _failures(summary: Summary) -> str:
     found = summary.failures
-    lines = [
-        [line.device, OUTCOME_LABELS[line.outcome.kind], line.outcome.reason, line.outcome.message]
-        for line in found[:MAX_LISTED]
+    rows = [
+        [row.device, OUTCOME_LABELS[row.outcome.kind], row.outcome.reason, row.outcome.message]
+        for row in found[:MAX_LISTED]
     ]
-    lines += [
+    rows += [
         [device, "unreadable", "DataInvalid", text] for device, text in list(summary.unreadable.items())[:MAX_LISTED]
     ]
-    if not lines:
+    if not rows:
         return section("Failures by reason", placeholder("none: every device is scored, or had no readings"))
     reasons = charts.bar_chart(
         [(OUTCOME_LABELS.get(reason, reason), count, f"{count:,}") for reason, count in summary.reasons], kind="failed"
     )
     total = len(found) + len(summary.unreadable)
-    listed = table(["Device", "Outcome", "Reason", "Message"], lines, numbers=set(), total=total)
+    listed = table(["Device", "Outcome", "Reason", "Message"], rows, numbers=set(), total=total)
     return section("Failures by reason", reasons + listed)
 
 
@@ -253,16 +275,15 @@ def _footer(summary: Summary) -> str:
     parts = ", ".join(sorted(OUTCOME_LABELS[outcome] for outcome in COMPLETE_OUTCOMES))
     return (
         f"<footer><p>{outcomes}. The window is {state}: it is complete when every device is one of {parts}.</p>"
-        "<p>Every figure is counted from the predictions beside this file; all devices and tags with anomalies stand "
-        "in <code>_anomalies.csv</code>, all failures in <code>_failures.csv</code>, the sums in "
+        "<p>Every number is counted from the predictions in this folder; all devices and tags with anomalies are "
+        "listed in <code>_anomalies.csv</code>, all failures in <code>_failures.csv</code>, the sums in "
         "<code>_summary.json</code>. "
         f"device-scorer {__version__}</p></footer>"
     )
 
 
 def _format_tags(device: DeviceRow) -> str:
-    worst = sorted(device.statistics.tags.items(), key=lambda entry: (-entry[1].anomalies, entry[0]))
-    named = [f"{tag} ({one.anomalies:,})" for tag, one in worst if one.anomalies]
+    named = [f"{tag} ({statistics.anomalies:,})" for tag, statistics in device.statistics.worst_tags]
     return ", ".join(named[:3]) + (f" and {len(named) - 3} more" if len(named) > 3 else "")
 
 

@@ -1,4 +1,4 @@
-"""One device's predictions as a report needs them: figures per tag, newest reading, times of anomalies. Pure."""
+"""Statistics of one device's predictions: counts by tag, the newest reading, the times of anomalies. Pure."""
 
 import csv
 import io
@@ -12,11 +12,11 @@ from device_scorer.window import Window
 
 HEADER = b"TS,Device,Tag,Val,Prediction,Score\n"
 BUCKET_COUNT = 60
-"""Into so many equal parts a window is divided to show when anomalies were."""
+"""Number of equal parts of a window by which anomalies are counted."""
 
 
 class Prediction(NamedTuple):
-    """One row of predictions: its texts, and its instant in whole seconds since the epoch."""
+    """One row of predictions: its texts, and its time in whole seconds since the epoch."""
 
     ts: str
     tag: str
@@ -28,7 +28,17 @@ class Prediction(NamedTuple):
 
 @dataclass(slots=True)
 class TagStatistics:
-    """Figures of one tag: the first and last anomaly as their TS stands there, and the one with the lowest score."""
+    """Statistics of one tag.
+
+    Attributes:
+        rows: Rows with a prediction.
+        anomalies: Rows that are predicted as anomalies.
+        first_anomaly: TS of the first anomaly, as the file has it.
+        last_anomaly: TS of the last anomaly.
+        worst_ts: TS of the anomaly with the lowest score.
+        worst_value: Value of that anomaly.
+        worst_score: Score of that anomaly.
+    """
 
     rows: int = 0
     anomalies: int = 0
@@ -53,7 +63,13 @@ class TagStatistics:
 
 @dataclass(slots=True)
 class DeviceStatistics:
-    """Figures of one device: `newest` is its newest reading (epoch seconds), `times` its anomalies by bucket."""
+    """Statistics of one device.
+
+    Attributes:
+        tags: Statistics by tag.
+        newest_epoch_seconds: Time of the newest reading, in seconds since the epoch.
+        anomalies_by_bucket: Anomalies by index of the part of the window (0 to BUCKET_COUNT - 1).
+    """
 
     tags: dict[str, TagStatistics] = field(default_factory=dict)
     newest_epoch_seconds: int = 0
@@ -61,17 +77,31 @@ class DeviceStatistics:
 
     @property
     def rows(self) -> int:
-        """Labelled rows of all tags."""
+        """Rows with a prediction, of all tags."""
         return sum(tag.rows for tag in self.tags.values())
 
     @property
     def anomalies(self) -> int:
-        """Anomalous rows of all tags."""
+        """Anomalies of all tags."""
         return sum(tag.anomalies for tag in self.tags.values())
+
+    @property
+    def worst_tags(self) -> list[tuple[str, TagStatistics]]:
+        """The tags with anomalies, the one with the most anomalies first."""
+        found = ((tag, statistics) for tag, statistics in self.tags.items() if statistics.anomalies)
+        return sorted(found, key=lambda entry: (-entry[1].anomalies, entry[0]))
 
 
 def compute_statistics(content: bytes, window: Window) -> DeviceStatistics:
-    """The figures of a predictions blob. Raises DataInvalid where it is none."""
+    """Return the statistics of a predictions blob.
+
+    Args:
+        content: The predictions CSV.
+        window: The window that is divided into BUCKET_COUNT parts.
+
+    Raises:
+        DataInvalid: The content is not a predictions CSV.
+    """
     result = DeviceStatistics()
     start, seconds = int(window.start.timestamp()), (window.end - window.start).total_seconds()
     for row in read_predictions(content):
@@ -87,9 +117,10 @@ def compute_statistics(content: bytes, window: Window) -> DeviceStatistics:
 
 
 def read_predictions(content: bytes) -> Iterator[Prediction]:
-    """The rows of a predictions blob, in order. Raises DataInvalid where it is none."""
+    """Yield the rows of a predictions CSV in order. Raises DataInvalid if the content is not a predictions CSV."""
     if not content.startswith(HEADER):
-        raise DataInvalid(f"these are no predictions: the first line is {content[:60].decode('utf-8', 'replace')!r}")
+        first_line = content[:60].decode("utf-8", "replace")
+        raise DataInvalid(f"the predictions are invalid: the first line is {first_line!r}")
     known, at = "", 0
     for number, line in enumerate(io.BytesIO(content)):
         if number == 0:
@@ -100,4 +131,4 @@ def read_predictions(content: bytes) -> Iterator[Prediction]:
                 known, at = ts, readings.parse_timestamp(ts)
             yield Prediction(ts, tag, value, label == "1", score, at)
         except (ValueError, csv.Error) as error:
-            raise DataInvalid(f"line {number + 1:,} is no prediction: {error}") from error
+            raise DataInvalid(f"the predictions are invalid: line {number + 1:,}: {error}") from error

@@ -1,4 +1,7 @@
-"""A window in figures: digests, fates and the window before -> Summary, and its files. Pure."""
+"""The summary of a window, and the JSON and CSV files with its content. Pure.
+
+It is made from the statistics and outcomes of the devices, and from the counts of the previous window.
+"""
 
 import csv
 import io
@@ -18,14 +21,16 @@ from device_scorer.window import Window
 FORMAT_VERSION = 1
 MAX_TOP_DEVICES = 20
 DEFAULT_STALE_AFTER = timedelta(minutes=15)
-MAX_NAMED_DEVICES = 50  # devices named per list in _summary.json
+MAX_NAMED_DEVICES = 50
+"""Number of devices that a list of _summary.json names."""
+
 COMPLETE_OUTCOMES = frozenset({"scored", "alreadyScored", "empty"})
 OUTCOMES = ("scored", "alreadyScored", "partial", "empty", "failed", "notRun", "missing")
 
 
 @dataclass(frozen=True, slots=True)
 class AnomalyRule:
-    """When a device counts as anomalous, and its readings as old."""
+    """The rule by which a device counts as anomalous or stale."""
 
     anomalous_when: AnomalousWhen = field(default_factory=AnomalousWhen)
     stale_after: timedelta = DEFAULT_STALE_AFTER
@@ -33,7 +38,7 @@ class AnomalyRule:
 
 @dataclass(frozen=True, slots=True)
 class DeviceRow:
-    """One device of the report. `digest` is empty where there are no predictions."""
+    """One device of the report; its statistics are empty if it has no predictions."""
 
     device: str
     outcome: DeviceOutcome
@@ -44,7 +49,15 @@ class DeviceRow:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Anomalous devices against the window before: `vanished` were anomalous and have no predictions now."""
+    """The anomalous devices compared with the previous window.
+
+    Attributes:
+        window: The previous window.
+        has_previous: True if the previous window has predictions.
+        new: Devices that are anomalous and were not.
+        recovered: Devices that were anomalous and are not.
+        missing: Devices that were anomalous and have no predictions now.
+    """
 
     window: Window
     has_previous: bool
@@ -55,7 +68,17 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Summary:
-    """The window: one line per device in order of their ids, and what they add up to."""
+    """The summary of a window.
+
+    Attributes:
+        window: The window.
+        rule: The rule for anomalous and stale devices.
+        devices: One row per device, in the order of the ids.
+        comparison: The comparison with the previous window.
+        bad_rows: Lines that are not readings.
+        unscored_rows: Rows of tags without a model.
+        unreadable: The error by device whose predictions cannot be read.
+    """
 
     window: Window
     rule: AnomalyRule
@@ -67,73 +90,81 @@ class Summary:
 
     @property
     def outcomes(self) -> dict[str, int]:
-        """How many devices have which outcome; those with none are left out."""
-        counts = Counter(line.outcome.kind for line in self.devices)
+        """The number of devices by outcome, without outcomes that do not occur."""
+        counts = Counter(row.outcome.kind for row in self.devices)
         return {outcome: counts[outcome] for outcome in OUTCOMES if counts[outcome]}
 
     @property
     def complete(self) -> bool:
-        """Whether nothing of the window is missing."""
+        """True if every device is scored or has no readings."""
         return not self.unreadable and set(self.outcomes) <= COMPLETE_OUTCOMES
 
     @property
     def rows(self) -> int:
-        """Labelled rows."""
-        return sum(line.statistics.rows for line in self.devices)
+        """Rows with a prediction."""
+        return sum(row.statistics.rows for row in self.devices)
 
     @property
     def anomalies(self) -> int:
-        """Anomalous rows."""
-        return sum(line.statistics.anomalies for line in self.devices)
+        """Rows that are predicted as anomalies."""
+        return sum(row.statistics.anomalies for row in self.devices)
 
     @property
     def anomalous(self) -> list[DeviceRow]:
-        """Anomalous devices, the worst share first."""
-        found = [line for line in self.devices if line.anomalous]
-        return sorted(found, key=lambda line: (-line.statistics.anomalies / line.statistics.rows, line.device))
+        """Anomalous devices, the largest share of anomalies first."""
+        found = [row for row in self.devices if row.anomalous]
+        return sorted(found, key=lambda row: (-row.statistics.anomalies / row.statistics.rows, row.device))
 
     @property
     def stale(self) -> list[DeviceRow]:
-        """Devices whose newest reading is old, the oldest first."""
+        """Devices without a recent reading, the oldest reading first."""
         return sorted(
-            (line for line in self.devices if line.stale),
-            key=lambda line: (line.statistics.newest_epoch_seconds, line.device),
+            (row for row in self.devices if row.stale),
+            key=lambda row: (row.statistics.newest_epoch_seconds, row.device),
         )
 
     @property
     def failures(self) -> list[DeviceRow]:
-        """Devices with an outcome that leaves the window incomplete."""
-        return [line for line in self.devices if line.outcome.kind not in COMPLETE_OUTCOMES]
+        """Devices because of whose outcome the window is incomplete."""
+        return [row for row in self.devices if row.outcome.kind not in COMPLETE_OUTCOMES]
 
     @property
     def reasons(self) -> list[tuple[str, int]]:
-        """Failures by reason (by outcome where there is none), the most frequent first."""
-        return Counter(line.outcome.reason or line.outcome.kind for line in self.failures).most_common()
+        """The number of failures by reason (by outcome if there is no reason), the most frequent first."""
+        return Counter(row.outcome.reason or row.outcome.kind for row in self.failures).most_common()
 
     @property
     def tag_totals(self) -> list[tuple[str, int, int]]:
         """Rows and anomalies by tag over all devices, the most anomalies first."""
         rows: Counter[str] = Counter()
         anomalies: Counter[str] = Counter()
-        for line in self.devices:
-            for tag, figures in line.statistics.tags.items():
+        for row in self.devices:
+            for tag, figures in row.statistics.tags.items():
                 rows[tag] += figures.rows
                 anomalies[tag] += figures.anomalies
         return sorted(((tag, rows[tag], anomalies[tag]) for tag in rows), key=lambda entry: (-entry[2], entry[0]))
 
     @property
     def anomalies_by_bucket(self) -> list[int]:
-        """Anomalies by part of the window."""
+        """Anomalies by part of the window (BUCKET_COUNT parts)."""
         total = Counter[int]()
-        for line in self.devices:
-            total.update(line.statistics.anomalies_by_bucket)
+        for row in self.devices:
+            total.update(row.statistics.anomalies_by_bucket)
         return [total[bucket] for bucket in range(BUCKET_COUNT)]
 
 
 def build_row(
     device: str, outcome: DeviceOutcome, statistics: DeviceStatistics, window: Window, rule: AnomalyRule
 ) -> DeviceRow:
-    """One device's line."""
+    """Return the row of a device.
+
+    Args:
+        device: The device's id.
+        outcome: Its outcome.
+        statistics: The statistics of its predictions.
+        window: The window, whose end is the reference for stale readings.
+        rule: The rule for anomalous and stale devices.
+    """
     anomalous = rule.anomalous_when.is_anomalous(statistics.rows, statistics.anomalies)
     oldest = (window.end - rule.stale_after).timestamp()
     stale = outcome.kind == "empty" or (statistics.rows > 0 and statistics.newest_epoch_seconds < oldest)
@@ -143,7 +174,14 @@ def build_row(
 def compare_windows(
     rows: Iterable[DeviceRow], previous_counts: Mapping[str, RowCounts], window: Window, rule: AnomalyRule
 ) -> Comparison:
-    """Who became anomalous, who is well again, who was anomalous and is gone; `before`: figures by device."""
+    """Return the comparison with the previous window.
+
+    Args:
+        rows: The devices of the window.
+        previous_counts: The counts of the previous window, by device.
+        window: The previous window.
+        rule: The rule for anomalous devices.
+    """
     if not previous_counts:
         return Comparison(window, has_previous=False)
     anomalous_before = {
@@ -151,8 +189,8 @@ def compare_windows(
         for name, figures in previous_counts.items()
         if rule.anomalous_when.is_anomalous(figures.rows, figures.anomalies)
     }
-    now = {line.device: line for line in rows}
-    scored = {name for name, line in now.items() if line.statistics.rows}
+    now = {row.device: row for row in rows}
+    scored = {name for name, row in now.items() if row.statistics.rows}
     anomalous = {name for name in scored if now[name].anomalous}
     return Comparison(
         window=window,
@@ -164,12 +202,12 @@ def compare_windows(
 
 
 def natural_sort_key(device: str) -> list[tuple[int, str]]:
-    """The order in which people count: press-2 before press-10."""
+    """Return a sort key that orders numbers in ids by their value: press-2 before press-10."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]+)", device)]
 
 
 def summary_json(summary: Summary) -> bytes:
-    """`_summary.json`: bounded, whatever the number of devices."""
+    """Return the content of `_summary.json`; its size does not depend on the number of devices."""
     worst = summary.anomalous[:MAX_TOP_DEVICES]
     change, when = summary.comparison, summary.rule.anomalous_when
     document = {
@@ -186,12 +224,11 @@ def summary_json(summary: Summary) -> bytes:
         },
         "anomalousWhen": {"share": when.share, "minRows": when.min_rows},
         "topAnomalies": [
-            {"device": line.device, "rows": line.statistics.rows, "anomalies": line.statistics.anomalies}
-            for line in worst
+            {"device": row.device, "rows": row.statistics.rows, "anomalies": row.statistics.anomalies} for row in worst
         ],
         "failureReasons": dict(summary.reasons),
         "unreadablePredictions": len(summary.unreadable),
-        "stale": _bounded_list([line.device for line in summary.stale]),
+        "stale": _bounded_list([row.device for row in summary.stale]),
         "previous": {
             "window": {"start": _format_time(change.window.start), "end": _format_time(change.window.end)},
             "known": change.has_previous,
@@ -204,22 +241,22 @@ def summary_json(summary: Summary) -> bytes:
 
 
 def failures_csv(summary: Summary) -> bytes:
-    """`_failures.csv`: every device that leaves the window incomplete."""
-    # One line each: csv leaves a lone carriage return unquoted, which a reader takes for the line's end.
-    fates = ((line.device, line.outcome) for line in summary.failures)
-    lines = ([device, fate.kind, fate.reason, " ".join(fate.message.split())] for device, fate in fates)
+    """Return the content of `_failures.csv`: every device because of which the window is incomplete."""
+    # Messages get one line: csv does not quote a lone carriage return, which readers take for the end of the line.
+    outcomes = ((row.device, row.outcome) for row in summary.failures)
+    rows = ([device, one.kind, one.reason, " ".join(one.message.split())] for device, one in outcomes)
     unreadable = ([device, "unreadable", "DataInvalid", text] for device, text in sorted(summary.unreadable.items()))
-    return _encode_csv(["Device", "Outcome", "Reason", "Message"], [*lines, *unreadable])
+    return _encode_csv(["Device", "Outcome", "Reason", "Message"], [*rows, *unreadable])
 
 
 def anomalies_csv(summary: Summary) -> bytes:
-    """`_anomalies.csv`: every device and tag with an anomaly; the readings themselves stand in the predictions."""
+    """Return the content of `_anomalies.csv`: every device and tag with an anomaly, without the readings."""
     header = ["Device", "Tag", "Rows", "Anomalies", "First", "Last", "WorstTS", "WorstVal", "WorstScore"]
     return _encode_csv(
         header,
         (
             [
-                line.device,
+                row.device,
                 tag,
                 one.rows,
                 one.anomalies,
@@ -229,19 +266,19 @@ def anomalies_csv(summary: Summary) -> bytes:
                 one.worst_value,
                 score,
             ]
-            for line in summary.devices
-            for tag, one in sorted(line.statistics.tags.items())
+            for row in summary.devices
+            for tag, one in sorted(row.statistics.tags.items())
             if one.anomalies
             for score in [f"{one.worst_score:.9f}"]
         ),
     )
 
 
-def _encode_csv(header: Sequence[str], lines: Iterable[Sequence[object]]) -> bytes:
+def _encode_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(header)
-    writer.writerows(lines)
+    writer.writerows(rows)
     return file.getvalue().encode()
 
 

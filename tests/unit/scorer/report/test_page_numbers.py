@@ -1,4 +1,4 @@
-"""Every number that report.html shows is counted again here, from the predictions' CSVs and what the run said."""
+"""Every number of report.html, compared with a count of the predictions and of the run's outcomes."""
 
 import csv
 import json
@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pytest
 
 from device_scorer import __version__
-from tests.scorer_tools.test_report import BEFORE, SLUG, modelled, page, predicted, report, run_state
+from tests.testkit.scorer_report import BEFORE, SLUG, add_models, read_page, report, run_state, write_predictions
 
 START = datetime(2018, 8, 28, 23, tzinfo=UTC)
 END = START + timedelta(hours=1)
@@ -90,7 +90,13 @@ def anomalous(figures: Mapping[str, tuple[int, int]]) -> list[str]:
 def kind(rows: int, bad: int, *, partial: bool) -> str:
     if bad < 3:
         return "partly scored" if partial else "normal"
-    return "above 20%" if bad > rows / 5 else "above 5% of readings" if bad > rows / 20 else "anomalous"
+    return (
+        "anomalies in more than 20%"
+        if bad > rows / 5
+        else "anomalies in more than 5% of readings"
+        if bad > rows / 20
+        else "anomalous"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +111,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for order, device in enumerate((*scored, *PARTIAL)):
         rare = (2, 5, 12, 30, 200)[order % 5]
         minute = 30 if device in ("golf", "hotel") else 59
-        predicted(
+        write_predictions(
             folder,
             device,
             {k: v[: minute + 1] for k, v in some(rare).items()},
@@ -113,9 +119,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             complete=device not in PARTIAL,
         )
     for device in ("alpha", "golf", "echo", "kilo", "zulu"):
-        predicted(folder, device, some(4 if device in ("golf", "zulu", "alpha") else 500), slug=BEFORE)
+        write_predictions(folder, device, some(4 if device in ("golf", "zulu", "alpha") else 500), slug=BEFORE)
     devices = [*scored, *PARTIAL, *FAILED, *SILENT, *NOT_RUN]
-    modelled(folder, *devices)
+    add_models(folder, *devices)
     place = {device: str(position) for position, device in enumerate(devices)}
     outcomes = {
         "scored": ",".join(place[device] for device in scored),
@@ -131,7 +137,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def shown(folder: Path) -> Texts:
-    return Texts(page(folder))
+    return Texts(read_page(folder))
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +154,7 @@ def old(rows: Iterable[Row]) -> dict[str, int]:
     return {device: age for device, age in ages.items() if age > 15}
 
 
-def test_the_tiles(shown: Texts, rows: list[Row]) -> None:
+def test_numbers_of_the_tiles(shown: Texts, rows: list[Row]) -> None:
     figures = per_device(rows)
     bad = sum(row.anomalous for row in rows)
     devices = len(figures) + len(FAILED) + len(SILENT) + len(NOT_RUN)
@@ -164,30 +170,38 @@ def test_the_tiles(shown: Texts, rows: list[Row]) -> None:
     assert 2 < len(anomalous(figures)) < len(figures)
 
 
-def test_the_fleet_at_a_glance(shown: Texts, rows: list[Row]) -> None:
+def test_numbers_of_the_fleet_grid(shown: Texts, rows: list[Row]) -> None:
     kinds = Counter(kind(*figures, partial=device in PARTIAL) for device, figures in per_device(rows).items())
-    kinds |= {"no readings": len(SILENT), "failed": len(FAILED), "not run, or nothing known": len(NOT_RUN)}
-    order = ("normal", "anomalous", "above 5% of readings", "above 20%", "partly scored", "no readings", "failed")
-    words = [f"{word} {kinds[word]}" for word in (*order, "not run, or nothing known") if kinds[word]]
+    kinds |= {"no readings": len(SILENT), "failed": len(FAILED), "not run or unknown": len(NOT_RUN)}
+    order = (
+        "normal",
+        "anomalous",
+        "anomalies in more than 5% of readings",
+        "anomalies in more than 20%",
+        "partly scored",
+        "no readings",
+        "failed",
+    )
+    words = [f"{word} {kinds[word]}" for word in (*order, "not run or unknown") if kinds[word]]
     assert numbers(shown.sections["The fleet at a glance"]) == numbers(words)
-    assert {"normal", "anomalous", "above 5% of readings", "above 20%"} <= set(kinds)
+    assert {"normal", "anomalous", "anomalies in more than 5% of readings", "anomalies in more than 20%"} <= set(kinds)
 
 
-def test_when_the_anomalies_were(shown: Texts, rows: list[Row]) -> None:
+def test_numbers_of_anomalies_over_time(shown: Texts, rows: list[Row]) -> None:
     minutes = Counter(row.at.minute for row in rows if row.anomalous)
     counts = [minutes[minute] for minute in sorted(minutes)]
     expected = [*map(str, counts), "23", "00", "00", "00", str(max(counts))]
-    assert numbers(shown.sections["When the anomalies were"]) == expected
+    assert numbers(shown.sections["Anomalies over time"]) == expected
 
 
-def test_anomalies_by_tag(shown: Texts, rows: list[Row]) -> None:
+def test_numbers_of_anomalies_by_tag(shown: Texts, rows: list[Row]) -> None:
     of = Counter(row.tag for row in rows)
     bad = Counter(row.tag for row in rows if row.anomalous)
     worst = sorted(of, key=lambda tag: (-bad[tag], tag))
     assert numbers(shown.sections["Anomalies by tag"]) == [str(n) for tag in worst for n in (bad[tag], of[tag])]
 
 
-def test_anomalous_devices(shown: Texts, rows: list[Row]) -> None:
+def test_numbers_of_anomalous_devices(shown: Texts, rows: list[Row]) -> None:
     figures = per_device(rows)
     expected = []
     for device in anomalous(figures):
@@ -198,31 +212,31 @@ def test_anomalous_devices(shown: Texts, rows: list[Row]) -> None:
     assert numbers(shown.sections["Anomalous devices"]) == [*expected, "3", "1.00"]
 
 
-def test_against_the_window_before(shown: Texts, folder: Path, rows: list[Row]) -> None:
+def test_numbers_of_the_comparison_with_the_previous_window(shown: Texts, folder: Path, rows: list[Row]) -> None:
     now, before = per_device(rows), per_device(rows_of(folder, BEFORE))
     bad, was = set(anomalous(now)), set(anomalous(before))
-    (title,) = (title for title in shown.sections if title.startswith("Against"))
-    assert title == "Against 2018-08-28 22:00 to 23:00 UTC"
+    (title,) = (title for title in shown.sections if title.startswith("Compared with"))
+    assert title == "Compared with 2018-08-28 22:00 to 23:00 UTC"
     expected = [len(bad - was), len((was & set(now)) - bad), len(was - set(now))]
     assert numbers(shown.sections[title]) == [str(number) for number in expected]
     assert expected[0] > 1
     assert expected[2] == 1
 
 
-def test_failures_by_reason(shown: Texts) -> None:
+def test_numbers_of_failures_by_reason(shown: Texts) -> None:
     counts = Counter([*FAILED.values(), *("partial" for _ in PARTIAL), *("notRun" for _ in NOT_RUN)])
     assert sorted(numbers(shown.sections["Failures by reason"])) == sorted(map(str, counts.values()))
     assert [text for text in shown.sections["Failures by reason"] if text in FAILED] == list(FAILED)
 
 
-def test_silent_or_old_devices(shown: Texts, rows: list[Row]) -> None:
+def test_numbers_of_silent_or_stale_devices(shown: Texts, rows: list[Row]) -> None:
     ages = old(rows)
     times = [f"{END - timedelta(minutes=age):%H %M} {age}" for age in sorted(ages.values(), reverse=True)]
-    assert numbers(shown.sections["Silent or old"]) == [*numbers(times), "15"]
+    assert numbers(shown.sections["Silent or stale"]) == [*numbers(times), "15"]
     assert len(ages) == 2
 
 
-def test_the_worst_drawn(shown: Texts, rows: list[Row]) -> None:
+def test_numbers_of_the_worst_devices(shown: Texts, rows: list[Row]) -> None:
     expected: list[str] = []
     drawn = anomalous(per_device(rows))[:8]
     for device in drawn:
@@ -232,10 +246,10 @@ def test_the_worst_drawn(shown: Texts, rows: list[Row]) -> None:
             values = [row.value for row in mine if row.tag == tag]
             expected += [str(tags[tag]), str(len(values)), "23", "00", "00", "00"]
             expected += [f"{min(values):g}", f"{max(values):g}"]
-    assert numbers(shown.sections["The worst, drawn"]) == [*expected, str(len(drawn)), "3"]
+    assert numbers(shown.sections["Worst devices"]) == [*expected, str(len(drawn)), "3"]
 
 
-def test_the_foot_and_the_finder(shown: Texts, rows: list[Row]) -> None:
+def test_numbers_of_the_footer_and_the_search(shown: Texts, rows: list[Row]) -> None:
     figures = per_device(rows)
     sums = [len(figures) - len(PARTIAL), len(PARTIAL), len(SILENT), len(FAILED), len(NOT_RUN)]
     assert numbers(shown.sections["foot"]) == [*map(str, sums), __version__]

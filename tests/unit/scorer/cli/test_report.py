@@ -1,0 +1,63 @@
+"""The command `device-scorer report`: arguments, output and exit code."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.testkit.scorer_command import scorer
+from tests.testkit.scorer_report import (
+    ARGUMENTS,
+    SLUG,
+    BusyStore,
+    is_marked_complete,
+    read_page,
+    report,
+    report_on,
+    write_predictions,
+)
+
+
+@pytest.mark.parametrize(
+    "progress", [b"no json", b"{}", b"\x78\x01malformed", b'{"outcomes":{"failed":"7"},"reasons":{},"samples":[]}']
+)
+def test_invalid_progress_file_is_wrong_usage(tmp_path: Path, progress: bytes) -> None:
+    (tmp_path / "list").write_text("press-0\n")
+    (tmp_path / "progress").write_bytes(progress)
+    words = ("--devices", tmp_path / "list", "--progress", tmp_path / "progress")
+    result = scorer("report", "--store", tmp_path, *ARGUMENTS, *words)
+    assert result.code == 64
+    assert "Traceback" not in result.err
+
+
+def test_window_that_is_scored_during_the_report_has_no_success_marker(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_predictions(tmp_path, "press-1", {"1": "000"})
+    report_on(BusyStore(tmp_path, "write", "_SUCCESS"), tmp_path)
+    assert "is being scored again; the next report writes _SUCCESS" in capsys.readouterr().err
+    assert not is_marked_complete(tmp_path)
+
+
+def test_an_empty_window_has_a_report(tmp_path: Path) -> None:
+    (tmp_path / "predictions").mkdir()
+    result = report(tmp_path)
+    assert "no devices" in result.out
+    assert "no data for the previous window" in read_page(tmp_path)
+
+
+def test_progress_without_devices_is_wrong_usage(tmp_path: Path) -> None:
+    result = scorer("report", "--store", tmp_path, *ARGUMENTS, "--progress", tmp_path / "progress")
+    assert (result.code, "--progress requires --devices" in result.err) == (64, True)
+
+
+def test_missing_file_is_wrong_usage(tmp_path: Path) -> None:
+    result = scorer("report", "--store", tmp_path, *ARGUMENTS, "--devices", tmp_path / "none")
+    assert (result.code, "none cannot be read" in result.err) == (64, True)
+
+
+def test_output_has_outcomes_anomalies_and_the_page(tmp_path: Path) -> None:
+    write_predictions(tmp_path, "press-1", {"1": "000111"})
+    assert report(tmp_path).out == (
+        "2018-08-28T23:00:00Z/2018-08-29T00:00:00Z: 1 scored; 3 anomalies in 6 readings, 1 anomalous devices\n"
+        f"{SLUG}/report.html, complete\n"
+    )
