@@ -1,39 +1,33 @@
-"""`device-scorer simulate`: writes a simulated fleet's readings into the store, and the truth about its anomalies.
-
-What the readings are is decided in `signals`; here they become blobs and files, one partition and device at a time.
-"""
+"""The command `device-scorer simulate`: its arguments, its output and its exit code."""
 
 import argparse
-import contextlib
 import os
-from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TextIO
 
 from device_scorer.contract import blob_paths
 from device_scorer.errors import DataInvalid, UsageInvalid
-from device_scorer.readings import COLUMNS
 from device_scorer.settings import add_store_argument, read_settings
 from device_scorer.simulation.signals import SimulatedFleet
-from device_scorer.simulation.writer import Simulation
+from device_scorer.simulation.writer import write_simulation
 from device_scorer.store.factory import open_store
-from device_scorer.store.upload import UploadResult, upload_all
+from device_scorer.store.upload import UploadResult
 from device_scorer.window import Window, parse_instant
 
 DESCRIPTION = """\
-Write a simulated fleet's readings into the store, one blob per partition and device, and a file that says which of
-them are anomalies. Equal arguments give equal bytes; nothing that exists is replaced unless --replace is given.
+Write a simulated fleet's readings into the store, one blob per partition and device, and a file that lists the
+injected anomalies. Equal arguments give equal bytes. Existing blobs are replaced only if --replace is given.
 
-The anomalies lie in the last --anomaly-hours, in a share of the devices, outside of the band in which the earlier
-readings lie: spikes, and shifts that last a tenth of a partition. --subtle adds values that freeze inside the band,
-which a model of single readings cannot see. The truth is a CSV with the columns TS,Device,Tag,Kind.
+The anomalies lie in the last --anomaly-hours, in a share of the devices, outside of the band of the earlier readings:
+spikes, and shifts that last a tenth of a partition. --subtle adds values that freeze inside the band, which a model of
+single readings cannot detect. The file with the anomalies is a CSV with the columns TS,Device,Tag,Kind.
 
 example: two days of 12 devices with 5 tags, anomalies in the last hour
   device-scorer simulate --store ./folder --devices 12 --tags 5 --hours 48
 then
   device-scorer train --store ./folder --end 2018-08-28T23:00:00Z"""
+
+_MAX_COUNT = 10_000_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,20 +35,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = DESCRIPTION
     add = parser.add_argument
     add_store_argument(parser)
-    add("--devices", type=_parse_count, default=12, metavar="N", help="how many devices (12)")
-    add("--tags", type=_parse_count, default=5, metavar="N", help="how many tags each has (5)")
+    add("--devices", type=_parse_count, default=12, metavar="N", help="number of devices (12)")
+    add("--tags", type=_parse_count, default=5, metavar="N", help="number of tags of each device (5)")
     add("--prefix", default="press", help="devices are called PREFIX-1, PREFIX-2, ... (press)")
     add(
         "--start",
         type=parse_instant,
         metavar="TIME",
-        help="first instant, such as 2018-08-28T00:00:00Z (--end - --hours)",
+        help="time of the first reading, such as 2018-08-28T00:00:00Z (--end - --hours)",
     )
-    add("--end", type=parse_instant, metavar="TIME", help="first instant after the readings (the last full hour's end)")
     add(
-        "--hours", type=_parse_count, default=24, metavar="N", help="hours of readings, where --start is not given (24)"
+        "--end", type=parse_instant, metavar="TIME", help="first instant after the readings (end of the last full hour)"
     )
-    add("--interval", type=_parse_count, default=15, metavar="SECONDS", help="between two readings of a tag (15)")
+    add("--hours", type=_parse_count, default=24, metavar="N", help="hours of readings, without --start (24)")
+    add("--interval", type=_parse_count, default=15, metavar="SECONDS", help="time between two readings of a tag (15)")
     add(
         "--anomaly-rate",
         type=_parse_share,
@@ -63,45 +57,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="share of devices with anomalies (0.25)",
     )
     add("--anomaly-hours", type=int, default=1, metavar="N", help="only the last N hours hold anomalies (1)")
-    add("--subtle", action="store_true", help="also freeze values, which the models cannot see")
-    add("--seed", type=int, default=1, help="another seed, another fleet (1)")
-    add("--truth", type=Path, metavar="FILE", help="where the truth goes (FOLDER/truth.csv, else ./truth.csv)")
+    add("--subtle", action="store_true", help="also freeze values, which the models cannot detect")
+    add("--seed", type=int, default=1, help="random seed (1)")
+    add(
+        "--truth",
+        type=Path,
+        metavar="FILE",
+        help="file for the injected anomalies (FOLDER/truth.csv, else ./truth.csv)",
+    )
     add("--csv", type=Path, metavar="FILE", help="write the readings into one shared CSV, too")
     add("--replace", action="store_true", help="replace readings that exist and differ")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write readings and truth; 0, or DataInvalid where other readings are in the way."""
+    """Write the readings and the anomalies and return 0. Raises DataInvalid if other readings exist."""
     settings = read_settings(os.environ, arguments.store)
     if "{device}" not in settings.data_path:
-        raise UsageInvalid(f"simulate writes a blob per device: the data path {settings.data_path!r} needs {{device}}")
-    window = _window_from_arguments(arguments, datetime.now(UTC))
-    truth = arguments.truth or (settings.folder or Path()) / "truth.csv"
-    store = open_store(settings)
-    store.ensure_container("data")
-    results: Counter[UploadResult] = Counter()
-    first_conflict = ""
-    with contextlib.ExitStack() as files:
-        simulation = Simulation(
-            fleet=_fleet_from_arguments(arguments, window),
-            window=window,
-            settings=settings,
-            anomalies_from=window.end - timedelta(hours=arguments.anomaly_hours),
-            truth_file=files.enter_context(_open_csv(truth, "TS,Device,Tag,Kind")),
-            shared_csv=files.enter_context(_open_csv(arguments.csv, ",".join(COLUMNS))) if arguments.csv else None,
+        raise UsageInvalid(
+            f"the data path {settings.data_path!r} is invalid: simulate writes a blob per device; add {{device}}"
         )
-        for name, outcome in upload_all(store, "data", simulation.blobs(), replace=arguments.replace):
-            results[outcome] += 1
-            first_conflict = first_conflict or (name if outcome is UploadResult.CONFLICT else "")
-    if first_conflict:
+    window = _window_from_arguments(arguments, datetime.now(UTC))
+    truth_path = arguments.truth or (settings.folder or Path()) / "truth.csv"
+    written = write_simulation(
+        open_store(settings),
+        settings,
+        _fleet_from_arguments(arguments, window),
+        window,
+        anomalies_from=window.end - timedelta(hours=arguments.anomaly_hours),
+        truth_path=truth_path,
+        shared_csv_path=arguments.csv,
+        replace=arguments.replace,
+    )
+    if written.first_conflict:
         raise DataInvalid(
-            f"{results[UploadResult.CONFLICT]:,} blobs exist with other readings, the first is {first_conflict}: "
-            "they stay as they are; use another store, or --replace",
+            f"{written.blobs[UploadResult.CONFLICT]:,} blobs exist with other readings and are kept, the first is "
+            f"{written.first_conflict}; use another store, or --replace"
         )
     print(
-        f"{simulation.reading_count:,} readings of {arguments.devices:,} devices x {arguments.tags} tags, {window.interval}: "
-        f"{results[UploadResult.WRITTEN]:,} blobs written, {results[UploadResult.UNCHANGED]:,} already there\n"
-        f"{simulation.anomaly_count:,} injected anomalies: {truth}",
+        f"{written.readings:,} readings of {arguments.devices:,} devices x {arguments.tags} tags, {window.interval}: "
+        f"{written.blobs[UploadResult.WRITTEN]:,} blobs written, "
+        f"{written.blobs[UploadResult.UNCHANGED]:,} already exist\n"
+        f"{written.anomalies:,} injected anomalies: {truth_path}"
     )
     return 0
 
@@ -122,28 +118,15 @@ def _fleet_from_arguments(arguments: argparse.Namespace, window: Window) -> Simu
         anomaly_rate=arguments.anomaly_rate,
         inject_stuck=arguments.subtle,
     )
-    # A comma is allowed in a device's id, but would need quotes in a CSV: a simulated fleet can do without.
+    # A device id may hold a comma, but it would need quotes in a CSV, which the simulation does not write.
     if "," in fleet.prefix or not blob_paths.DEVICE_ID_PATTERN.fullmatch(fleet.device_id(fleet.devices - 1)):
-        raise UsageInvalid(f"--prefix {fleet.prefix!r} makes no device id: use letters, digits, - . _")
+        raise UsageInvalid(f"--prefix {fleet.prefix!r} is invalid: use letters, digits, - . _")
     return fleet
 
 
-@contextlib.contextmanager
-def _open_csv(path: Path, header: str) -> Iterator[TextIO]:
-    """A CSV being written, with its header."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("w", encoding="utf-8", newline="")
-    except OSError as error:
-        raise UsageInvalid(f"{path} cannot be written: {error.strerror}") from error
-    with file:
-        file.write(f"{header}\n")
-        yield file
-
-
 def _parse_count(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) <= 10_000_000:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 to 10,000,000")
+    if not text.isdecimal() or not 0 < int(text) <= _MAX_COUNT:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from 1 to {_MAX_COUNT:,}")
     return int(text)
 
 
@@ -153,5 +136,5 @@ def _parse_share(text: str) -> float:
     except ValueError:
         share = -1.0
     if not 0 <= share <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no share from 0 to 1")
+        raise argparse.ArgumentTypeError(f"{text!r} must be a share from 0 to 1")
     return share

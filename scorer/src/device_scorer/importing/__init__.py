@@ -1,4 +1,4 @@
-"""Conversion of foreign data: CSV dumps and models of the original sample.
+"""Conversion of foreign data: CSV dumps, and models in single files.
 
-The command line lives in cli.
+The command line belongs to cli.
 """

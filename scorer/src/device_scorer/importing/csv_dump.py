@@ -1,13 +1,13 @@
-"""Splits a shared CSV dump into one blob per partition and device: streaming, and no row lost without a word.
+"""Import of a shared CSV dump: one blob per partition and device, streamed, and no row is dropped silently.
 
-A row that cannot be placed goes to the rejects as it came, behind its line number and the reason; a mended rejects file
-is a dump itself.
+A rejected row is copied to the file of rejected rows, after its line number and the reason. That file has the columns
+of a dump, so that it can be imported after the rows are fixed.
 """
 
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,22 +16,99 @@ from typing import IO, Self
 
 from device_scorer import readings
 from device_scorer.contract import blob_paths
-from device_scorer.errors import UsageInvalid
+from device_scorer.errors import DataInvalid, UsageInvalid
 from device_scorer.importing.external_sort import DEFAULT_MEMORY_BYTES, ExternalSorter
 from device_scorer.progress_line import ProgressLine
 from device_scorer.readings import COLUMNS, Row
 from device_scorer.settings import Settings
+from device_scorer.store.base import Store
+from device_scorer.store.upload import UploadResult, upload_all
 
 HEADER = f"{','.join(COLUMNS)}\n".encode()
-INVALID_DEVICE = "Device is no id: 1 to 128 of A-Za-z0-9-.%_#*?!(),:=@$'"
-TIME_OUT_OF_RANGE = "TS lies outside of the years 1 to 9999"
-_MAX_LINE_BYTES = 2**20  # bytes; a longer one is read, and rejected, in pieces
+INVALID_DEVICE = "Device is not an id: 1 to 128 of A-Za-z0-9-.%_#*?!(),:=@$'"
+TIME_OUT_OF_RANGE = "TS is not in the years 1 to 9999"
+MAX_LINE_BYTES = 2**20
+"""Length of a line above which it is read, and rejected, in pieces."""
+
 _CACHE_SIZE = 100_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+@dataclass(frozen=True, slots=True)
+class ImportedDump:
+    """The result of importing a dump.
+
+    Attributes:
+        rows: The number of imported rows.
+        devices: The number of devices of these rows.
+        blobs: The number of blobs by result.
+        conflicting: The names of blobs that exist with other content and were not replaced.
+        too_large: The sizes in bytes by name of a blob above the scorer's limit, which is not written.
+        rejected: The number of rejected rows by reason.
+        first_line_numbers: The number of the first rejected line, by reason.
+    """
+
+    rows: int
+    devices: int
+    blobs: Counter[UploadResult]
+    conflicting: Sequence[str]
+    too_large: Mapping[str, int]
+    rejected: Counter[str]
+    first_line_numbers: Mapping[str, int]
+
+    @property
+    def complete(self) -> bool:
+        """True if every blob is in the store, and not all rows were rejected."""
+        return not self.conflicting and not self.too_large and (self.rows > 0 or not self.rejected)
+
+
+def import_dump(
+    store: Store, settings: Settings, path: Path, rejects_path: Path, *, replace: bool = False
+) -> ImportedDump:
+    """Import a dump.
+
+    Args:
+        store: The store.
+        settings: The fleet's settings.
+        path: The dump.
+        rejects_path: The file for rejected rows, which is created for the first of them.
+        replace: True to replace blobs that exist with other content.
+
+    Raises:
+        UsageInvalid: A file cannot be read or written.
+        DataInvalid: The first line does not name the columns.
+    """
+    store.ensure_container("data")
+    blobs: Counter[UploadResult] = Counter()
+    conflicting = []
+    try:
+        with path.open("rb") as source, RejectedRows(rejects_path) as rejects:
+            dump = CsvDump(source, max(1, path.stat().st_size), settings, rejects)
+            for name, result in upload_all(store, "data", dump.blobs(), replace=replace):
+                blobs[result] += 1
+                if result is UploadResult.CONFLICT:
+                    conflicting.append(name)
+    except OSError as error:
+        raise UsageInvalid(f"{error.filename or path} cannot be read: {error.strerror}") from error
+    except DataInvalid as error:
+        raise DataInvalid(f"{path}: {error}") from error
+    return ImportedDump(
+        rows=dump.rows,
+        devices=len(dump.devices),
+        blobs=blobs,
+        conflicting=conflicting,
+        too_large=dump.too_large,
+        rejected=rejects.reasons,
+        first_line_numbers=rejects.first_line_numbers,
+    )
+
+
 class RejectedRows:
-    """The rows that could not be placed: counted by reason, the first line number kept, copied to a file."""
+    """The rejected rows of a dump: counted by reason, with the first line number, and copied to a file.
+
+    Args:
+        path: The file.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -48,11 +125,20 @@ class RejectedRows:
             self._file.close()
 
     def set_header(self, header: bytes) -> None:
-        """Take the dump's first line, which names the columns of what follows."""
+        """Store the dump's first line, which names the columns of the rejected rows."""
         self._header = header.removeprefix(b"\xef\xbb\xbf")
 
     def add(self, number: int, line: bytes, reason: str) -> None:
-        """Copy one line; the file is made with the first of them."""
+        """Copy one line to the file, which is created with the first line.
+
+        Args:
+            number: The line's number in the dump, from 1.
+            line: The line.
+            reason: The reason of the rejection.
+
+        Raises:
+            UsageInvalid: The file cannot be written.
+        """
         self.reasons[reason] += 1
         self.first_line_numbers.setdefault(reason, number)
         if self._file is None:
@@ -68,7 +154,18 @@ class RejectedRows:
 
 @dataclass
 class CsvDump:
-    """One dump on its way into the store: `blobs` reads it and yields what is to be written."""
+    """A reader of one dump that yields the blobs to write.
+
+    Attributes:
+        source: The open dump.
+        size_bytes: The dump's size, for the progress line.
+        settings: The fleet's settings.
+        rejects: The receiver of rejected rows.
+        memory_bytes: The memory for rows before they are written to temporary files.
+        rows: The number of accepted rows so far.
+        devices: The devices of accepted rows so far.
+        too_large: The sizes in bytes by name of a blob above the scorer's limit.
+    """
 
     source: IO[bytes]
     size_bytes: int
@@ -84,19 +181,19 @@ class CsvDump:
     _blob_names: dict[tuple[int, str], str] = field(default_factory=dict)
 
     def blobs(self) -> Iterator[tuple[str, bytes]]:
-        """Name and content of every blob. Raises DataInvalid where the first line does not name the columns."""
+        """Yield the name and content of every blob. Raises DataInvalid if the first line does not name the columns."""
         progress = ProgressLine()
         with ExternalSorter(
             max_group_bytes=self.settings.limits.max_data_bytes - len(HEADER), memory_bytes=self.memory_bytes
-        ) as splitter:
+        ) as sorter:
             for row in readings.parse_lines(self._lines(), on_bad=self._reject):
                 name = self._blob_name(row)
                 if name:
-                    splitter.add(name, _format_row(row))
+                    sorter.add(name, _format_row(row))
                     self.rows += 1
                 if progress.is_due():
                     progress.show(f"read {self._bytes_read / self.size_bytes:.0%} of the readings: {self.rows:,} rows")
-            for done, group in enumerate(splitter.groups()):
+            for done, group in enumerate(sorter.groups()):
                 progress.show(f"writing: {done:,} blobs")
                 if group.content is None:
                     self.too_large[group.name] = group.size_bytes
@@ -105,7 +202,7 @@ class CsvDump:
         progress.clear()
 
     def _lines(self) -> Iterator[bytes]:
-        while line := self.source.readline(_MAX_LINE_BYTES):
+        while line := self.source.readline(MAX_LINE_BYTES):
             if not self._line_number:
                 self.rejects.set_header(line)
             self._current_line = line
@@ -114,7 +211,7 @@ class CsvDump:
             yield line
 
     def _blob_name(self, row: Row) -> str:
-        """The name of the blob that the row belongs to; empty where it was rejected."""
+        """Return the name of the row's blob, or an empty text if the row was rejected."""
         length = int(self.settings.data_partition.total_seconds())
         key = (row.epoch_seconds // length, row.device)
         name = self._blob_names.get(key)
@@ -135,7 +232,7 @@ class CsvDump:
         return name
 
     def _reject(self, line: bytes, reason: str) -> None:
-        self.rejects.add(self._line_number, line, "the line is no UTF-8" if "codec can't" in reason else reason)
+        self.rejects.add(self._line_number, line, "the line is not UTF-8" if "codec can't" in reason else reason)
 
 
 def _format_row(row: Row) -> bytes:
@@ -146,7 +243,7 @@ def _format_row(row: Row) -> bytes:
 
 
 def _format_fields(texts: Sequence[str]) -> str:
-    """Fields of a CSV, quoted where they must be."""
+    """Return the texts as fields of a CSV line, quoted where necessary."""
     file = io.StringIO()
     csv.writer(file, lineterminator="").writerow(texts)
     return file.getvalue()

@@ -1,8 +1,8 @@
-"""Sorts a dump's rows into one group per blob, in bounded memory and in the order they came.
+"""Grouping of a dump's rows by blob, in bounded memory and in the order of the dump.
 
-Rows are held per group until `memory` bytes are held; then all groups go, ordered by name, to one temporary file (a
-run). In the end the runs and what is still held are merged name by name: an external merge sort whose equal names keep
-their order, since earlier runs come first.
+This is an external merge sort (Knuth, The Art of Computer Programming, volume 3, section 5.4). Rows are held by group
+until they have `memory_bytes`. All groups are then written, ordered by name, to one temporary file (a run). At the end
+the runs and the held rows are merged by name. The sort is stable, because earlier runs come first.
 """
 
 import heapq
@@ -15,15 +15,24 @@ from operator import itemgetter
 from typing import IO, Self
 
 DEFAULT_MEMORY_BYTES = 64 * 2**20
-_GROUP_OVERHEAD_BYTES = 400  # bytes that Python itself needs for a group of its own
-_ENTRY_HEADER = struct.Struct("<HQ")  # length of the name, length of the content
+_GROUP_OVERHEAD_BYTES = 400
+"""Memory that Python needs for a group without rows."""
+
+_ENTRY_HEADER = struct.Struct("<HQ")
+"""Length of the name and length of the content, before both in a run."""
 
 _Entry = tuple[str, bytes | bytearray]
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """All rows of one blob; `content` is None where they are more than the bytes allowed."""
+    """All rows of one blob.
+
+    Attributes:
+        name: The group's name.
+        size_bytes: The size of its rows.
+        content: The rows; None if they have more than the allowed bytes.
+    """
 
     name: str
     size_bytes: int
@@ -31,10 +40,14 @@ class Group:
 
 
 class ExternalSorter:
-    """Takes rows in any order and gives them back grouped; use as a context manager, for its temporary files."""
+    """A sorter that takes rows in any order and returns them by group; a context manager for its temporary files.
+
+    Args:
+        max_group_bytes: The size above which the rows of a group are dropped.
+        memory_bytes: The size of held rows above which they are written to disk.
+    """
 
     def __init__(self, *, max_group_bytes: int, memory_bytes: int = DEFAULT_MEMORY_BYTES) -> None:
-        """`max_group`: bytes that one group may have; `memory`: bytes held before they go to disk."""
         self._max_group_bytes = max_group_bytes
         self._memory_bytes = memory_bytes
         self._groups: dict[str, bytearray] = {}
@@ -49,7 +62,7 @@ class ExternalSorter:
             run.close()
 
     def add(self, name: str, row: bytes) -> None:
-        """Append one row (with its line end) to the group `name`."""
+        """Append one row, with its line end, to a group."""
         group = self._groups.get(name)
         if group is None:
             group = self._groups[name] = bytearray()
@@ -60,7 +73,7 @@ class ExternalSorter:
             self._spill()
 
     def groups(self) -> Iterator[Group]:
-        """All groups, ordered by name; each once."""
+        """Yield all groups, ordered by name, each once."""
         sources: list[Iterable[_Entry]] = [_read_run(run) for run in self._runs]
         sources.append(sorted(self._groups.items()))
         merged = heapq.merge(*sources, key=itemgetter(0))
@@ -76,7 +89,7 @@ class ExternalSorter:
             yield Group(name, size, b"".join(parts) if size <= self._max_group_bytes else None)
 
     def _spill(self) -> None:
-        run = tempfile.TemporaryFile()  # noqa: SIM115 (closed by __exit__)
+        run = tempfile.TemporaryFile()  # noqa: SIM115  closed by __exit__
         self._runs.append(run)
         for name, content in sorted(self._groups.items()):
             encoded = name.encode()

@@ -1,4 +1,4 @@
-"""Simulated readings of a fleet, with known anomalies.
+"""Simulated readings of a fleet, with known anomalies, and of the test device of an installation check.
 
-The command line lives in cli.
+The command line belongs to cli.
 """

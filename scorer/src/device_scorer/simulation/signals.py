@@ -1,17 +1,17 @@
-"""A simulated fleet's signals and the anomalies put into them. Pure: a seed and a time give the same readings for ever.
+"""The signals of a simulated fleet and their injected anomalies. Pure: a seed and a time determine every reading.
 
-A normal reading is the tag's centre + a daily swing + noise; centre, swing, noise and phase differ from device to
-device and from tag to tag. In its first minutes a fleet is *commissioned*: every tag sweeps once through its whole
-working band. A model trained on a history that includes the sweep knows the band, so that later normal readings stay
-inside it; without the sweep any fresh hour would exceed the extremes of the past now and then, by chance alone, and
-nobody could tell such a reading from an injected one.
+A normal reading is the sum of the tag's centre, a daily oscillation and noise. Centre, amplitude, noise and phase
+differ by device and tag. In its first minutes a fleet is commissioned: every tag sweeps once through its whole working
+band. A model that is trained on a history with the sweep knows the band, so that later normal readings stay inside it.
+Without the sweep, a new hour would sometimes exceed the extremes of the past by chance, and such a reading could not
+be distinguished from an injected anomaly.
 
-Injected anomalies leave the band by several times the noise, so that a one-dimensional model can see them: `spike`
-(one reading) and `shift` (a tenth of the hour at another level). `stuck` (the value freezes inside the band) is one it
-cannot see, and is injected only where asked for.
+Injected anomalies leave the band by several times the noise, so that a one-dimensional model can detect them: `spike`
+(one reading) and `shift` (a tenth of the partition at another level). `stuck` (the value freezes inside the band)
+cannot be detected by such a model, and is injected only on request.
 
-Randomness is `random.Random` seeded with text: its streams are the same on every machine and Python version, and each
-device, tag and partition has its own, so that more devices or more hours change nothing of the others.
+Random numbers come from `random.Random` with a text as seed: these streams are equal on every machine and Python
+version. Each device, tag and partition has its own stream, so that more devices or hours do not change the others.
 """
 
 import math
@@ -20,23 +20,29 @@ from dataclasses import dataclass
 from random import Random
 
 DAY_SECONDS = 86_400
-SWEEP_READINGS = 20  # readings of the commissioning sweep, per tag
-BAND_NOISE_MULTIPLE = 5.0  # the working band ends this many noises beyond the swing; normal noise is clipped at 3.5
+SWEEP_READINGS = 20
+"""Number of readings of a tag's commissioning sweep."""
+
+MAX_NOISE_MULTIPLE = 3.5
+"""Multiple of the noise at which normal noise is clipped."""
+
+BAND_NOISE_MULTIPLE = 5.0
+"""Multiple of the noise between the daily oscillation's extreme and the end of the working band."""
 
 
 @dataclass(frozen=True)
 class SimulatedFleet:
-    """What makes a simulated fleet: counts, the seed, and how its anomalies are strewn.
+    """The parameters of a simulated fleet.
 
     Attributes:
-        seed: everything random derives from it.
-        devices: how many devices; device 0 is called `{prefix}-1`.
-        tags: how many tags a device has, called `1`, `2`, ...
-        prefix: first part of every device's id.
-        interval: seconds between two readings of a tag; readings lie on whole multiples of it since the epoch.
-        start: first second of the fleet's history (epoch seconds): the commissioning sweep begins here.
-        anomaly_rate: share of the devices that get anomalies in an anomalous partition, rounded up.
-        subtle: also inject `stuck`.
+        seed: The seed of all random numbers.
+        devices: The number of devices.
+        tags: The number of tags of a device, which are called `1`, `2`, ...
+        prefix: The prefix of the device ids; device 0 is called `{prefix}-1`.
+        interval_seconds: The time between two readings of a tag. Readings lie on multiples of it since the epoch.
+        start_epoch_seconds: The first second of the fleet's history, at which the commissioning sweep begins.
+        anomaly_rate: The share of devices with anomalies in an anomalous partition, rounded up to whole devices.
+        inject_stuck: True to inject `stuck`, too.
     """
 
     seed: int
@@ -49,13 +55,20 @@ class SimulatedFleet:
     inject_stuck: bool = False
 
     def device_id(self, index: int) -> str:
-        """The id of the device at `index` (0-based)."""
+        """Return the id of the device at the 0-based index."""
         return f"{self.prefix}-{index + 1}"
 
 
 @dataclass(frozen=True)
 class Signal:
-    """One tag of one device: `centre`, `swing` and `noise` in the tag's own unit, `phase` in radians."""
+    """The signal of one tag of one device.
+
+    Attributes:
+        centre: The centre, in the tag's unit.
+        amplitude: The amplitude of the daily oscillation, in the tag's unit.
+        noise: The standard deviation of the noise, in the tag's unit.
+        phase: The phase of the oscillation, in radians.
+    """
 
     centre: float
     amplitude: float
@@ -63,17 +76,19 @@ class Signal:
     phase: float
 
     def normal_value(self, second: int, random: Random) -> float:
-        """The normal reading at `second` (epoch)."""
+        """Return the normal value at a time, in seconds since the epoch."""
         daily = self.amplitude * math.sin(2 * math.pi * (second % DAY_SECONDS) / DAY_SECONDS + self.phase)
-        return self.centre + daily + self.noise * max(-3.5, min(3.5, random.gauss(0.0, 1.0)))
+        return (
+            self.centre + daily + self.noise * max(-MAX_NOISE_MULTIPLE, min(MAX_NOISE_MULTIPLE, random.gauss(0.0, 1.0)))
+        )
 
     def sweep_value(self, step: int) -> float:
-        """The reading at `step` of the commissioning sweep: from the band's lower end to its upper."""
+        """Return the value at a step of the commissioning sweep; step 0 is the lower end of the band."""
         position = 2 * step / (SWEEP_READINGS - 1) - 1
         return self.centre + position * (self.amplitude + BAND_NOISE_MULTIPLE * self.noise)
 
     def outside_band(self, noise_multiple: float) -> float:
-        """A level beyond the band: by |noises| noises, above it where positive, below it where negative."""
+        """Return a level outside the band: above it if the multiple of the noise is positive, else below it."""
         return self.centre + math.copysign(
             self.amplitude + (BAND_NOISE_MULTIPLE + abs(noise_multiple)) * self.noise, noise_multiple
         )
@@ -81,7 +96,15 @@ class Signal:
 
 @dataclass(frozen=True)
 class Injection:
-    """An anomaly of one tag: `rows` readings from index `first` of the partition on; `noises` as Signal.outside."""
+    """An anomaly of one tag in one partition.
+
+    Attributes:
+        kind: `spike`, `shift` or `stuck`.
+        tag: The 0-based index of the tag.
+        first_row: The 0-based index of its first reading in the partition.
+        row_count: The number of readings.
+        noise_multiple: The distance from the band, as in `Signal.outside_band`.
+    """
 
     kind: str
     tag: int
@@ -91,23 +114,30 @@ class Injection:
 
 
 def build_signal(fleet: SimulatedFleet, device: int, tag: int) -> Signal:
-    """The signal of a device's tag (both 0-based)."""
-    random = Random(f"{fleet.seed}/signal/{device}/{tag}")  # noqa: S311 (a simulation, not a secret)
+    """Return the signal of a device's tag; device and tag are 0-based indexes."""
+    random = Random(f"{fleet.seed}/signal/{device}/{tag}")  # noqa: S311  a simulation, not a secret
     centre = 10.0 + 23.0 * (tag % 5) + random.uniform(-2.0, 2.0)
     noise = random.uniform(0.2, 0.6)
     return Signal(centre, noise * random.uniform(2.0, 4.0), noise, random.uniform(0.0, 2 * math.pi))
 
 
 def select_anomalous_devices(fleet: SimulatedFleet, partition_start: int) -> frozenset[int]:
-    """The devices that get anomalies in the partition that begins at `partition` (epoch seconds)."""
+    """Return the indexes of the devices with anomalies in the partition with this start, in seconds since the epoch."""
     count = min(fleet.devices, math.ceil(fleet.anomaly_rate * fleet.devices))
-    random = Random(f"{fleet.seed}/anomalous/{partition_start}")  # noqa: S311 (a simulation, not a secret)
+    random = Random(f"{fleet.seed}/anomalous/{partition_start}")  # noqa: S311  a simulation, not a secret
     return frozenset(random.sample(range(fleet.devices), count))
 
 
 def plan_injections(fleet: SimulatedFleet, device: int, partition_start: int, row_count: int) -> list[Injection]:
-    """The anomalies of one device in one partition that holds `rows` readings of each tag: one shift, some spikes."""
-    random = Random(f"{fleet.seed}/injection/{device}/{partition_start}")  # noqa: S311 (a simulation, not a secret)
+    """Return the anomalies of one device in one partition: one shift, two to four spikes, and a stuck value on request.
+
+    Args:
+        fleet: The fleet.
+        device: The 0-based index of the device.
+        partition_start: The start of the partition, in seconds since the epoch.
+        row_count: The number of readings of each tag in the partition.
+    """
+    random = Random(f"{fleet.seed}/injection/{device}/{partition_start}")  # noqa: S311  a simulation, not a secret
 
     def create_injection(kind: str, length: int) -> Injection:
         noises = random.uniform(5.0, 12.0) * random.choice((-1, 1))
@@ -121,22 +151,22 @@ def plan_injections(fleet: SimulatedFleet, device: int, partition_start: int, ro
 def partition_values(
     fleet: SimulatedFleet, device: int, reading_times: Sequence[int], injections: Sequence[Injection]
 ) -> tuple[list[list[str]], Mapping[tuple[int, int], str]]:
-    """The readings of one device in one partition.
+    """Return the readings of one device in one partition.
 
     Args:
-        fleet: the fleet.
-        device: 0-based.
-        seconds: when it reads its tags (epoch seconds), all in one partition.
-        injected: the anomalies, as `injections` gives them; where two meet, the earlier one in the list wins.
+        fleet: The fleet.
+        device: The 0-based index of the device.
+        reading_times: The times of the readings, in seconds since the epoch, all in one partition.
+        injections: The anomalies. If two of them overlap, the earlier one in the list is injected.
 
     Returns:
-        The text of each value by tag and reading; the kind of each anomalous one by (reading, tag).
+        The text of each value by tag and reading, and the kind of each anomaly by (reading, tag).
     """
     values = [_tag_values(fleet, device, tag, reading_times) for tag in range(fleet.tags)]
     kinds: dict[tuple[int, int], str] = {}
     for event in injections:
         source = build_signal(fleet, device, event.tag)
-        random = Random(f"{fleet.seed}/level/{device}/{event.tag}/{reading_times[event.first_row]}")  # noqa: S311 (as above)
+        random = Random(f"{fleet.seed}/level/{device}/{event.tag}/{reading_times[event.first_row]}")  # noqa: S311  as above
         frozen = values[event.tag][event.first_row]
         for row in range(event.first_row, event.first_row + event.row_count):
             if (row, event.tag) in kinds:
@@ -149,13 +179,11 @@ def partition_values(
 
 def _tag_values(fleet: SimulatedFleet, device: int, tag: int, reading_times: Sequence[int]) -> list[str]:
     source = build_signal(fleet, device, tag)
-    random = Random(f"{fleet.seed}/noise/{device}/{tag}/{reading_times[0]}")  # noqa: S311 (a simulation, not a secret)
-    first = -(
-        -fleet.start_epoch_seconds // fleet.interval_seconds
-    )  # the reading's number since the epoch at which the sweep begins
+    random = Random(f"{fleet.seed}/noise/{device}/{tag}/{reading_times[0]}")  # noqa: S311  a simulation, not a secret
+    sweep_start = -(-fleet.start_epoch_seconds // fleet.interval_seconds)  # in intervals since the epoch
     values = []
     for second in reading_times:
-        step = second // fleet.interval_seconds - first
+        step = second // fleet.interval_seconds - sweep_start
         value = source.sweep_value(step) if 0 <= step < SWEEP_READINGS else source.normal_value(second, random)
         values.append(f"{value:.2f}")
     return values

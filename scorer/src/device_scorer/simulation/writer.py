@@ -1,21 +1,104 @@
-"""Blobs of simulated readings, and the file that lists the injected anomalies."""
+"""Writing of simulated readings to a store, and of the file that lists the injected anomalies.
 
+The values are determined in signals; this module forms blobs and files, one partition and device at a time.
+"""
+
+import contextlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TextIO
 
 from device_scorer.contract import blob_paths
+from device_scorer.errors import UsageInvalid
 from device_scorer.progress_line import ProgressLine
 from device_scorer.readings import COLUMNS
 from device_scorer.settings import Settings
 from device_scorer.simulation.signals import SimulatedFleet, partition_values, plan_injections, select_anomalous_devices
+from device_scorer.store.base import Store
+from device_scorer.store.upload import UploadResult, upload_all
 from device_scorer.window import Window
+
+TRUTH_HEADER = "TS,Device,Tag,Kind"
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenSimulation:
+    """The result of writing a simulation.
+
+    Attributes:
+        readings: The number of readings.
+        anomalies: The number of injected anomalous readings.
+        blobs: The number of blobs by result.
+        first_conflict: The name of the first blob that exists with other readings and was not replaced; or empty.
+    """
+
+    readings: int
+    anomalies: int
+    blobs: Counter[UploadResult]
+    first_conflict: str
+
+
+def write_simulation(
+    store: Store,
+    settings: Settings,
+    fleet: SimulatedFleet,
+    window: Window,
+    *,
+    anomalies_from: datetime,
+    truth_path: Path,
+    shared_csv_path: Path | None = None,
+    replace: bool = False,
+) -> WrittenSimulation:
+    """Write a simulated fleet's readings, one blob per partition and device.
+
+    Args:
+        store: The store.
+        settings: The fleet's settings.
+        fleet: The parameters of the simulated fleet.
+        window: The window of the readings.
+        anomalies_from: The first partition with anomalies.
+        truth_path: The file for the injected anomalies, a CSV with the columns of TRUTH_HEADER.
+        shared_csv_path: The file for a CSV with all readings; None for none.
+        replace: True to replace blobs that exist with other readings.
+
+    Raises:
+        UsageInvalid: A file cannot be written.
+    """
+    store.ensure_container("data")
+    blobs: Counter[UploadResult] = Counter()
+    first_conflict = ""
+    with contextlib.ExitStack() as files:
+        simulation = Simulation(
+            fleet=fleet,
+            window=window,
+            settings=settings,
+            anomalies_from=anomalies_from,
+            truth_file=files.enter_context(_open_csv(truth_path, TRUTH_HEADER)),
+            shared_csv=files.enter_context(_open_csv(shared_csv_path, ",".join(COLUMNS))) if shared_csv_path else None,
+        )
+        for name, result in upload_all(store, "data", simulation.blobs(), replace=replace):
+            blobs[result] += 1
+            first_conflict = first_conflict or (name if result is UploadResult.CONFLICT else "")
+    return WrittenSimulation(simulation.reading_count, simulation.anomaly_count, blobs, first_conflict)
 
 
 @dataclass
 class Simulation:
-    """Makes the blobs, and writes truth and shared CSV on the way; counts what it made."""
+    """A generator of blobs that writes the injected anomalies and the shared CSV on the way.
+
+    Attributes:
+        fleet: The parameters of the simulated fleet.
+        window: The window of the readings.
+        settings: The fleet's settings.
+        anomalies_from: The first partition with anomalies.
+        truth_file: The open file for the injected anomalies.
+        shared_csv: The open file for all readings; None for none.
+        reading_count: The number of readings so far.
+        anomaly_count: The number of injected anomalous readings so far.
+    """
 
     fleet: SimulatedFleet
     window: Window
@@ -27,23 +110,23 @@ class Simulation:
     anomaly_count: int = 0
 
     def blobs(self) -> Iterator[tuple[str, bytes]]:
-        """Name and content of every blob, partition by partition."""
+        """Yield the name and content of every blob, partition by partition."""
         progress = ProgressLine()
         for start in self.window.partitions(self.settings.data_partition):
-            seconds = self._reading_times(start)
+            reading_times = self._reading_times(start)
             anomalous = (
                 select_anomalous_devices(self.fleet, int(start.timestamp())) if start >= self.anomalies_from else ()
             )
-            for device in range(self.fleet.devices if seconds else 0):
+            for device in range(self.fleet.devices if reading_times else 0):
                 name = blob_paths.data_name(self.settings.data_path, start, self.fleet.device_id(device))
-                yield name, self._blob_content(device, start, seconds, anomalous=device in anomalous)
+                yield name, self._blob_content(device, start, reading_times, anomalous=device in anomalous)
                 progress.show(f"{start:%Y-%m-%dT%H:%MZ}: {self.reading_count:,} readings")
         progress.clear()
 
-    def _reading_times(self, partition: datetime) -> list[int]:
-        """When readings are taken in a partition: whole multiples of the interval, inside the window."""
-        first = int(max(partition, self.window.start).timestamp())
-        last = int(min(partition + self.settings.data_partition, self.window.end).timestamp())
+    def _reading_times(self, partition_start: datetime) -> list[int]:
+        """Return the times of the readings in a partition: multiples of the interval, inside the window."""
+        first = int(max(partition_start, self.window.start).timestamp())
+        last = int(min(partition_start + self.settings.data_partition, self.window.end).timestamp())
         interval = self.fleet.interval_seconds
         return list(range(-(-first // interval) * interval, last, interval))
 
@@ -51,19 +134,32 @@ class Simulation:
         self, device: int, partition_start: datetime, reading_times: list[int], *, anomalous: bool
     ) -> bytes:
         start = int(partition_start.timestamp())
-        injected = plan_injections(self.fleet, device, start, len(reading_times)) if anomalous else []
-        values, kinds = partition_values(self.fleet, device, reading_times, injected)
+        injections = plan_injections(self.fleet, device, start, len(reading_times)) if anomalous else []
+        values, kinds = partition_values(self.fleet, device, reading_times, injections)
         name = self.fleet.device_id(device)
-        moments = [datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") for second in reading_times]
+        timestamps = [datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") for second in reading_times]
         rows = "".join(
-            f"{moment},{name},{tag + 1},{values[tag][row]}\n"
-            for row, moment in enumerate(moments)
+            f"{timestamp},{name},{tag + 1},{values[tag][row]}\n"
+            for row, timestamp in enumerate(timestamps)
             for tag in range(self.fleet.tags)
         )
         for (row, tag), kind in sorted(kinds.items()):
-            self.truth_file.write(f"{moments[row]},{name},{tag + 1},{kind}\n")
+            self.truth_file.write(f"{timestamps[row]},{name},{tag + 1},{kind}\n")
         if self.shared_csv is not None:
             self.shared_csv.write(rows)
-        self.reading_count += len(moments) * self.fleet.tags
+        self.reading_count += len(timestamps) * self.fleet.tags
         self.anomaly_count += len(kinds)
         return f"{','.join(COLUMNS)}\n{rows}".encode()
+
+
+@contextlib.contextmanager
+def _open_csv(path: Path, header: str) -> Iterator[TextIO]:
+    """Open a CSV for writing and write its header. Raises UsageInvalid."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w", encoding="utf-8", newline="")
+    except OSError as error:
+        raise UsageInvalid(f"{path} cannot be written: {error.strerror}") from error
+    with file:
+        file.write(f"{header}\n")
+        yield file

@@ -1,4 +1,4 @@
 """Training of models from the readings in a store.
 
-The command line lives in cli.
+The command line belongs to cli.
 """

@@ -1,15 +1,19 @@
-"""Readings of a device from all of its blobs, as arrays of values by tag."""
+"""Reading of a device's history from a store, as arrays of values by tag."""
 
 import fnmatch
 import re
 from array import array
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from math import isnan
 
+import numpy as np
+
 from device_scorer import readings
 from device_scorer.contract import blob_paths
+from device_scorer.errors import BlobTooLarge, DataInvalid
 from device_scorer.settings import Settings
 from device_scorer.store.base import Store
 from device_scorer.window import Window
@@ -17,38 +21,70 @@ from device_scorer.window import Window
 _TIME_PATTERNS = {"yyyy": r"\d{4}", "MM": r"\d\d", "dd": r"\d\d", "HH": r"\d\d", "mm": r"\d\d"}
 
 
-def _blobs_by_device(store: Store, settings: Settings, globs: list[str]) -> dict[str, list[str]]:
-    """Names of the blobs that hold readings, by device."""
+@dataclass(frozen=True)
+class History:
+    """The usable readings of a device.
+
+    Attributes:
+        values: The values by tag, as one-dimensional arrays in the order of the blobs.
+        bad_rows: The number of unusable rows.
+        unreadable: The error by name of a blob that cannot be read.
+    """
+
+    values: Mapping[str, np.ndarray]
+    bad_rows: int
+    unreadable: Mapping[str, str]
+
+
+def list_readings(store: Store, settings: Settings, globs: Sequence[str]) -> dict[str, list[str]]:
+    """Return the names of the blobs with readings, by device.
+
+    Args:
+        store: The store.
+        settings: The fleet's settings.
+        globs: Shell patterns; a device must match one of them.
+    """
     sources = defaultdict(list)
     for info in store.list("data", settings.data_path.partition("{")[0]):
         device = blob_paths.device_from_name(settings.data_path, info.name)
         if device is not None and any(fnmatch.fnmatchcase(device, glob) for glob in globs):
             sources[device].append(info.name)
-    return sources
+    return dict(sources)
 
 
-@dataclass
-class _History:
-    """What a device's blobs hold: numbers by tag, and how many rows were no use."""
+def read_history(store: Store, settings: Settings, device: str, names: Sequence[str], window: Window) -> History:
+    """Read the device's readings of the window.
 
-    numbers: defaultdict[str, "array[float]"] = field(default_factory=lambda: defaultdict(lambda: array("d")))
-    bad_rows: int = 0
+    Args:
+        store: The store.
+        settings: The fleet's settings.
+        device: The device's id; rows of other devices are ignored.
+        names: The names of the device's blobs, in any order.
+        window: The window; blobs of partitions outside of it are not read.
+    """
+    reader = _HistoryReader(device, window)
+    unreadable = {}
+    for name in sorted(names):
+        if not partition_overlaps(settings, device, name, window):
+            continue
+        try:
+            blob = store.read("data", name, max_bytes=settings.limits.max_data_bytes)
+            reader.add(blob.content if blob else b"")
+        except (DataInvalid, BlobTooLarge) as error:
+            unreadable[name] = str(error)
+    values = {tag: np.frombuffer(numbers) for tag, numbers in reader.numbers.items()}
+    return History(values, reader.bad_rows, unreadable)
 
-    def add(self, content: bytes, device: str, window: Window) -> None:
-        """Take the rows of one blob that are the device's and lie in the window."""
-        start, end = int(window.start.timestamp()), int(window.end.timestamp())
-        for _, owner, tag, _, at, number in readings.read_rows(content, on_bad=self._count_bad):
-            if isnan(number):
-                self.bad_rows += 1
-            elif start <= at < end and owner == device:
-                self.numbers[tag].append(number)
 
-    def _count_bad(self, _line: bytes, _reason: str) -> None:
-        self.bad_rows += 1
+def partition_overlaps(settings: Settings, device: str, name: str, window: Window) -> bool:
+    """Return True if the blob's partition overlaps the window, or if its name does not contain the partition's start.
 
-
-def _partition_overlaps(settings: Settings, device: str, name: str, window: Window) -> bool:
-    """Whether the blob's partition meets the window; True where its name does not tell when the partition begins."""
+    Args:
+        settings: The fleet's settings.
+        device: The device's id.
+        name: The blob's name.
+        window: The window.
+    """
     pattern = re.escape(settings.data_path.replace("{device}", blob_paths.encode_id(device)))
     for placeholder, digits in _TIME_PATTERNS.items():
         pattern = pattern.replace(re.escape(f"{{{placeholder}}}"), f"(?P<{placeholder}>{digits})", 1)
@@ -60,3 +96,25 @@ def _partition_overlaps(settings: Settings, device: str, name: str, window: Wind
     except ValueError:
         return True
     return start < window.end and start + settings.data_partition > window.start
+
+
+@dataclass
+class _HistoryReader:
+    """A reader of one blob after the other; 8 bytes a value."""
+
+    device: str
+    window: Window
+    numbers: defaultdict[str, "array[float]"] = field(default_factory=lambda: defaultdict(lambda: array("d")))
+    bad_rows: int = 0
+
+    def add(self, content: bytes) -> None:
+        """Add the rows of one blob that are the device's and lie in the window."""
+        start, end = int(self.window.start.timestamp()), int(self.window.end.timestamp())
+        for _, owner, tag, _, at, number in readings.read_rows(content, on_bad=self._count_bad):
+            if isnan(number):
+                self.bad_rows += 1
+            elif start <= at < end and owner == self.device:
+                self.numbers[tag].append(number)
+
+    def _count_bad(self, _line: bytes, _reason: str) -> None:
+        self.bad_rows += 1

@@ -1,11 +1,12 @@
-"""`device-scorer check`, around a score of its device."""
+"""The command `device-scorer check`, and the score of its device between both steps."""
 
 from pathlib import Path
 
 import pytest
 
 from device_scorer.cli import run
-from device_scorer.cli.check import WINDOW
+from device_scorer.simulation.check_device import WINDOW
+from tests.testkit.blob_server import SAS, serving
 
 SCORE = ["score", "--window-start", "2000-01-01T00:00:00Z", "--window-end", "2000-01-01T01:00:00Z"]
 
@@ -19,9 +20,7 @@ def check(step: str, store: Path) -> int:
 
 
 @pytest.mark.slow
-def test_a_made_up_device_is_scored_and_leaves_nothing_behind(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_check_scores_a_test_device_and_deletes_its_blobs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "press-1.joblib").write_bytes(b"a real device's")
     assert check("prepare", tmp_path) == 0
@@ -33,23 +32,21 @@ def test_a_made_up_device_is_scored_and_leaves_nothing_behind(
 
 
 @pytest.mark.slow
-def test_missing_predictions_fail_the_check_and_are_cleared_away_all_the_same(
+def test_missing_predictions_fail_the_check_and_blobs_are_deleted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert check("prepare", tmp_path) == 0
     assert check("finish", tmp_path) == 65
-    assert "no predictions, where 60 with the one anomaly were to be" in capsys.readouterr().err
+    assert "no predictions; 60 with one anomaly are expected" in capsys.readouterr().err
     assert files(tmp_path) == []
 
 
-def test_where_there_is_no_model_the_check_says_that_it_compared_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_finish_without_a_model_reports_a_self_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert check("finish", tmp_path) == 0
     assert "self-check only" in capsys.readouterr().out
 
 
-def test_readings_that_all_devices_share_are_left_alone(
+def test_shared_readings_are_not_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FLEETSCORE_DATA_PATH", "all.csv")
@@ -58,5 +55,17 @@ def test_readings_that_all_devices_share_are_left_alone(
     assert files(tmp_path) == []
 
 
-def test_a_device_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_invalid_device_id_is_rejected(tmp_path: Path) -> None:
     assert run(["check", "prepare", "--device", "a/b", "--store", str(tmp_path)]) == 64
+
+
+def test_account_without_write_access_reports_a_self_check(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FLEETSCORE_AUTH", "sas")
+    monkeypatch.setenv("AZURE_STORAGE_SAS_TOKEN", SAS)
+    with serving() as server:
+        monkeypatch.setenv("FLEETSCORE_ACCOUNT_URL", server.url)
+        server.fail("status", times=100, status=403, code="AuthorizationPermissionMismatch")
+        assert run(["check", "prepare", "--device", "helm-test"]) == 0
+    assert capsys.readouterr().out.startswith("self-check only: this account may not write readings and models")

@@ -1,8 +1,12 @@
+"""The signals of a simulated fleet."""
+
 from dataclasses import replace
 
 import pytest
 
 from device_scorer.simulation.signals import (
+    BAND_NOISE_MULTIPLE,
+    MAX_NOISE_MULTIPLE,
     SWEEP_READINGS,
     Injection,
     SimulatedFleet,
@@ -32,7 +36,7 @@ def band(device: int, tag: int) -> tuple[float, float]:
     return source.sweep_value(0), source.sweep_value(SWEEP_READINGS - 1)
 
 
-def test_a_seed_gives_the_same_readings_for_ever() -> None:
+def test_seed_determines_the_readings() -> None:
     values, _ = partition_values(FLEET, 0, seconds(5)[:4], [])
     assert values == [
         ["13.24", "12.65", "13.28", "12.99"],
@@ -45,7 +49,7 @@ def test_another_seed_gives_other_readings() -> None:
     assert numbers(FLEET, 5) != numbers(replace(FLEET, seed=2), 5)
 
 
-def test_more_devices_change_nothing_of_the_first_ones() -> None:
+def test_more_devices_do_not_change_the_first_ones() -> None:
     assert numbers(FLEET, 5) == numbers(replace(FLEET, devices=900), 5)
 
 
@@ -53,7 +57,7 @@ def test_devices_differ_in_level() -> None:
     assert len({round(build_signal(FLEET, device, 0).centre, 3) for device in range(8)}) == 8
 
 
-def test_the_sweep_spans_the_band_and_no_later_reading_reaches_its_ends() -> None:
+def test_sweep_spans_the_band_and_later_readings_stay_inside() -> None:
     low, high = band(0, 1)
     first_hour = numbers(FLEET, 0)[1]
     assert (first_hour[0], first_hour[SWEEP_READINGS - 1]) == (round(low, 2), round(high, 2))
@@ -61,17 +65,17 @@ def test_the_sweep_spans_the_band_and_no_later_reading_reaches_its_ends() -> Non
         assert low < min(numbers(FLEET, hour)[1]) <= max(numbers(FLEET, hour)[1]) < high
 
 
-def test_readings_follow_the_day() -> None:
+def test_readings_oscillate_daily() -> None:
     means = [sum(tag) / len(tag) for tag in (numbers(FLEET, hour)[0] for hour in range(24))]
     assert max(means) - min(means) > 2 * build_signal(FLEET, 0, 0).noise
 
 
 @pytest.mark.parametrize(("rate", "count"), [(0, 0), (0.01, 1), (0.25, 2), (1, 8)])
-def test_the_rate_says_how_many_devices_are_anomalous_rounded_up(rate: float, count: int) -> None:
+def test_anomaly_rate_is_rounded_up_to_whole_devices(rate: float, count: int) -> None:
     assert len(select_anomalous_devices(replace(FLEET, anomaly_rate=rate), HOUR)) == count
 
 
-def test_injected_spikes_and_shifts_lie_outside_the_band() -> None:
+def test_injected_spikes_and_shifts_are_outside_the_band() -> None:
     for hour in range(1, 20):
         values, kinds = partition_values(FLEET, 3, seconds(hour), plan_injections(FLEET, 3, hour * HOUR, 240))
         assert set(kinds.values()) == {"shift", "spike"}
@@ -80,24 +84,28 @@ def test_injected_spikes_and_shifts_lie_outside_the_band() -> None:
             assert not low - 0.5 < float(values[tag][row]) < high + 0.5
 
 
-def test_every_other_reading_stays_as_it_would_be_without_anomalies() -> None:
+def test_injections_do_not_change_other_readings() -> None:
     values, kinds = partition_values(FLEET, 3, seconds(2), plan_injections(FLEET, 3, 2 * HOUR, 240))
-    calm, _ = partition_values(FLEET, 3, seconds(2), [])
-    changed = {(row, tag) for tag in range(3) for row in range(240) if values[tag][row] != calm[tag][row]}
+    unchanged, _ = partition_values(FLEET, 3, seconds(2), [])
+    changed = {(row, tag) for tag in range(3) for row in range(240) if values[tag][row] != unchanged[tag][row]}
     assert changed == set(kinds)
 
 
-def test_a_stuck_value_freezes_inside_the_band_and_comes_only_when_asked_for() -> None:
-    subtle = replace(FLEET, inject_stuck=True)
+def test_stuck_value_freezes_inside_the_band_and_only_on_request() -> None:
+    with_stuck = replace(FLEET, inject_stuck=True)
     assert "stuck" not in {event.kind for event in plan_injections(FLEET, 3, HOUR, 240)}
-    assert "stuck" in {event.kind for event in plan_injections(subtle, 3, HOUR, 240)}
+    assert "stuck" in {event.kind for event in plan_injections(with_stuck, 3, HOUR, 240)}
     values, kinds = partition_values(FLEET, 3, seconds(2), [Injection("stuck", 1, 10, 24, 6.0)])
     assert {values[1][row] for row in range(10, 34)} == {values[1][10]}
     assert kinds == {(row, 1): "stuck" for row in range(10, 34)}
 
 
 @pytest.mark.parametrize("rows", [1, 2, 9])
-def test_a_partition_of_few_readings_holds_anomalies_too(rows: int) -> None:
+def test_partition_of_few_readings_has_anomalies(rows: int) -> None:
     events = plan_injections(FLEET, 0, HOUR, rows)
     assert events
     assert all(event.first_row >= 0 and event.first_row + event.row_count <= rows for event in events)
+
+
+def test_sweep_has_20_readings_and_the_band_is_wider_than_the_noise() -> None:
+    assert (SWEEP_READINGS, MAX_NOISE_MULTIPLE, BAND_NOISE_MULTIPLE) == (20, 3.5, 5.0)

@@ -1,20 +1,22 @@
+"""Grouping of rows by blob."""
+
 import random
 from collections import defaultdict
 
 import pytest
 
-from device_scorer.importing.external_sort import ExternalSorter, Group
+from device_scorer.importing.external_sort import DEFAULT_MEMORY_BYTES, ExternalSorter, Group
 
 
 def split(rows: list[tuple[str, bytes]], *, memory: int, max_group: int = 10**9) -> list[Group]:
-    with ExternalSorter(max_group_bytes=max_group, memory_bytes=memory) as splitter:
+    with ExternalSorter(max_group_bytes=max_group, memory_bytes=memory) as sorter:
         for name, row in rows:
-            splitter.add(name, row)
-        return list(splitter.groups())
+            sorter.add(name, row)
+        return list(sorter.groups())
 
 
 @pytest.mark.parametrize("memory", [1, 2_000, 10**9], ids=["a file per row", "some files", "no file"])
-def test_each_group_comes_once_with_its_rows_in_order_however_little_memory_there_is(memory: int) -> None:
+def test_groups_are_complete_and_ordered_with_any_memory(memory: int) -> None:
     dice = random.Random(5)  # noqa: S311 (rows, not secrets)
     rows = [(f"hour-{dice.randrange(3)}/ü-{dice.randrange(4)}", f"{number}\n".encode()) for number in range(500)]
     expected: defaultdict[str, bytes] = defaultdict(bytes)
@@ -26,10 +28,14 @@ def test_each_group_comes_once_with_its_rows_in_order_however_little_memory_ther
 
 
 @pytest.mark.parametrize("memory", [1, 10**9])
-def test_a_group_beyond_the_limit_is_measured_but_not_held(memory: int) -> None:
+def test_group_above_the_limit_has_a_size_but_no_content(memory: int) -> None:
     rows = [("a", b"1234\n"), ("b", b"1\n"), ("a", b"5678\n"), ("a", b"9\n")]
     assert split(rows, memory=memory, max_group=11) == [Group("a", 12, None), Group("b", 2, b"1\n")]
 
 
-def test_nothing_gives_nothing() -> None:
+def test_no_rows_give_no_groups() -> None:
     assert split([], memory=10) == []
+
+
+def test_rows_of_64_mib_are_held_in_memory() -> None:
+    assert DEFAULT_MEMORY_BYTES == 67_108_864

@@ -1,0 +1,34 @@
+"""The command `device-scorer import`: arguments, output and exit code."""
+
+from pathlib import Path
+
+from tests.testkit.scorer_command import scorer
+
+
+def test_missing_file_is_wrong_usage(tmp_path: Path) -> None:
+    result = scorer("import", "--store", tmp_path, "--data", tmp_path / "none.csv")
+    assert (result.code, "none.csv" in result.err) == (64, True)
+
+
+def test_missing_arguments_are_wrong_usage(tmp_path: Path) -> None:
+    assert scorer("import", "--store", tmp_path).code == 64
+    assert scorer("import", "--store", tmp_path, "--models", tmp_path / "none").code == 64
+
+
+def test_rejects_file_is_named_by_an_argument(tmp_path: Path) -> None:
+    (tmp_path / "dump.csv").write_text("TS,Device,Tag,Value\nsoon,1,1,1\n2018-08-28T23:00:00Z,1,1,1\n")
+    rejects = tmp_path / "rejected.csv"
+    result = scorer("import", "--store", tmp_path, "--data", tmp_path / "dump.csv", "--rejects", rejects)
+    assert result.code == 0
+    assert f"1 rows rejected: {rejects}" in result.out
+    assert rejects.exists()
+
+
+def test_at_most_five_conflicting_blobs_are_named(tmp_path: Path) -> None:
+    for value in ("1", "2"):
+        rows = "".join(f"2018-08-28T{hour:02}:00:00Z,1,1,{value}\n" for hour in range(7))
+        (tmp_path / "dump.csv").write_text("TS,Device,Tag,Value\n" + rows)
+        result = scorer("import", "--store", tmp_path, "--data", tmp_path / "dump.csv")
+    assert result.code == 65
+    assert "7 blobs exist with other content and are kept (use --replace to overwrite)" in result.err
+    assert result.err.count("/1.csv") == 5

@@ -1,0 +1,53 @@
+"""The command `device-scorer simulate`: arguments, output and exit code."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.testkit.scorer_command import files, scorer
+
+SMALL = ("simulate", "--devices", "4", "--tags", "2", "--end", "2018-08-29T00:00:00Z", "--hours", "3")
+
+
+def test_other_readings_in_the_store_are_kept_and_named(tmp_path: Path) -> None:
+    scorer(*SMALL, "--store", tmp_path)
+    before = files(tmp_path / "data")
+    result = scorer(*SMALL, "--store", tmp_path, "--seed", "2")
+    assert result.code == 65
+    assert "20180828T2100Z/press-1.csv" in result.err
+    assert files(tmp_path / "data") == before
+    assert scorer(*SMALL, "--store", tmp_path, "--seed", "2", "--replace").code == 0
+    assert files(tmp_path / "data") != before
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [("--devices", "0"), ("--interval", "x"), ("--anomaly-rate", "2"), ("--prefix", "a b"), ("--start", "yesterday")],
+    ids=" ".join,
+)
+def test_invalid_argument_is_wrong_usage(tmp_path: Path, wrong: tuple[str, str]) -> None:
+    result = scorer(*SMALL, *wrong, "--store", tmp_path)
+    assert result.code == 64
+    assert "Traceback" not in result.err
+
+
+def test_output_has_the_numbers_of_readings_blobs_and_anomalies(tmp_path: Path) -> None:
+    result = scorer(*SMALL, "--store", tmp_path)
+    assert result.code == 0
+    assert result.out.startswith(
+        "5,760 readings of 4 devices x 2 tags, 2018-08-28T21:00:00Z/2018-08-29T00:00:00Z: "
+        "12 blobs written, 0 already exist\n"
+    )
+    assert result.out.endswith(f" injected anomalies: {tmp_path / 'truth.csv'}\n")
+
+
+@pytest.mark.parametrize("count", ["0", "10000001", "1e3", "-1"])
+def test_counts_are_from_1_to_10_million(tmp_path: Path, count: str) -> None:
+    result = scorer(*SMALL, "--interval", count, "--store", tmp_path)
+    assert (result.code, "must be a whole number from 1 to 10,000,000" in result.err) == (64, True)
+
+
+def test_path_without_a_device_is_wrong_usage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLEETSCORE_DATA_PATH", "{yyyy}/all.csv")
+    result = scorer(*SMALL, "--store", tmp_path)
+    assert (result.code, "simulate writes a blob per device; add {device}" in result.err) == (64, True)

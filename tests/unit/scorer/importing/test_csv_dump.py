@@ -1,0 +1,231 @@
+"""Import of a shared CSV dump."""
+
+import csv
+import io
+import random
+from pathlib import Path
+
+import pytest
+
+from device_scorer.errors import UsageInvalid
+from device_scorer.importing.csv_dump import MAX_LINE_BYTES, CsvDump, RejectedRows, import_dump
+from device_scorer.settings import Limits, Settings
+from device_scorer.store.folder import FolderStore
+from device_scorer.store.upload import UploadResult
+from tests.testkit.scorer_command import CommandResult, files, scorer
+
+HEADER = "TS,Device,Tag,Value\n"
+DUMP = HEADER + (
+    "2018-08-28 23:00:05.000,1,1,10.160\n"
+    "2018-08-29T01:30:00+02:00,1,temp,1e1\n"
+    "1535500800000,2,1, 7\n"
+    "2018-08-28 23:59:59.999999999,1,1,\n"
+    "2018-08-29 00:00:00.000,1,1,nan\n"
+)
+
+
+def imported(folder: Path, text: str | bytes, *words: str | Path) -> CommandResult:
+    path = folder / "dump.csv"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return scorer("import", "--store", folder / "store", "--data", path, *words)
+
+
+def data(folder: Path) -> dict[str, str]:
+    return {name: content.decode() for name, content in files(folder / "store" / "data").items()}
+
+
+BAD_ROWS = [
+    ("2018-13-01 00:00:00,1,1,5\n", "month"),
+    ("yesterday,1,1,5\n", "TS is neither"),
+    ("999999999999999,1,1,5\n", "years 1 to 9999"),
+    ("2018-08-28T23:00:00Z,a b,1,5\n", "Device is not an id"),
+    ("2018-08-28T23:00:00Z,ü,1,5\n", "Device is not an id"),
+    ("2018-08-28T23:00:00Z,,1,5\n", "Device or Tag is empty"),
+    ("2018-08-28T23:00:00Z,1,1\n", "3 fields in place of 4"),
+    ('2018-08-28T23:00:00Z,1,"1,5\n', "end of data"),
+    (b"2018-08-28T23:00:00Z,1,\xff,5\n", "not UTF-8"),
+    ("2018-08-28T23:00:00Z,1,1,5", "no line end"),
+]
+
+
+def test_each_row_is_in_the_blob_of_its_hour_and_device_with_its_text(tmp_path: Path) -> None:
+    result = imported(tmp_path, DUMP)
+    assert result.code == 0, result.err
+    assert data(tmp_path) == {
+        "20180828T2300Z/1.csv": HEADER
+        + "2018-08-28 23:00:05.000,1,1,10.160\n"
+        + "2018-08-29T01:30:00+02:00,1,temp,1e1\n"
+        + "2018-08-28 23:59:59.999999999,1,1,\n",
+        "20180829T0000Z/1.csv": HEADER + "2018-08-29 00:00:00.000,1,1,nan\n",
+        "20180829T0000Z/2.csv": HEADER + "1535500800000,2,1, 7\n",
+    }
+    assert "5 readings of 2 devices; 3 blobs written" in result.out
+    assert not (tmp_path / "store/dump.rejects.csv").exists()
+
+
+def test_second_import_writes_no_blobs(tmp_path: Path) -> None:
+    imported(tmp_path, DUMP)
+    before = files(tmp_path)
+    result = imported(tmp_path, DUMP)
+    assert result.code == 0
+    assert "0 blobs written, 3 already exist" in result.out
+    assert files(tmp_path) == before
+
+
+def test_different_blob_is_named_and_kept_without_replace(tmp_path: Path) -> None:
+    imported(tmp_path, DUMP)
+    before = data(tmp_path)
+    other = DUMP.replace("10.160", "10.2")
+    result = imported(tmp_path, other)
+    assert result.code == 65
+    assert "20180828T2300Z/1.csv" in result.err
+    assert data(tmp_path) == before
+    assert imported(tmp_path, other, "--replace").code == 0
+    assert "10.2\n" in data(tmp_path)["20180828T2300Z/1.csv"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeff" + DUMP,
+        DUMP.replace("\n", "\r\n"),
+        DUMP.replace("\n", "\n\n"),
+        "".join(f"x,{line}" if number else f"Extra,{line}" for number, line in enumerate(DUMP.splitlines(True))),
+        "".join(
+            ",".join([*line.split(",")[2:], *line.split(",")[:2]]).replace("\n", "") + "\n"
+            for line in DUMP.splitlines(True)
+        ),
+    ],
+    ids=["byte order mark", "CRLF", "blank lines", "another column", "another order"],
+)
+def test_variants_of_csv_give_the_same_blobs(tmp_path: Path, text: str) -> None:
+    imported(tmp_path, DUMP)
+    before = data(tmp_path)
+    result = imported(tmp_path, text)
+    assert (result.code, data(tmp_path)) == (0, before), result.err
+
+
+def test_devices_and_tags_with_commas_quotes_and_dots_keep_their_names(tmp_path: Path) -> None:
+    result = imported(
+        tmp_path, HEADER + '2018-08-28T23:00:00Z,"a,b","say ""hi"", you",1\n2018-08-28T23:00:00Z,..,1,2\n'
+    )
+    assert result.code == 0, result.err
+    found = data(tmp_path)
+    assert sorted(found) == ["20180828T2300Z/%2E%2E.csv", "20180828T2300Z/a%2Cb.csv"]
+    assert list(csv.reader(found["20180828T2300Z/a%2Cb.csv"].splitlines()))[1][1:3] == ["a,b", 'say "hi", you']
+
+
+@pytest.mark.parametrize(("row", "reason"), BAD_ROWS, ids=[str(row) for row, _ in BAD_ROWS])
+def test_rejected_row_is_counted_named_and_copied(tmp_path: Path, row: str | bytes, reason: str) -> None:
+    raw = row.encode() if isinstance(row, str) else row
+    result = imported(tmp_path, DUMP.encode() + raw)
+    assert result.code == 0
+    assert "5 readings of 2 devices" in result.out
+    assert "1 rows rejected" in result.out
+    assert "1 rows are rejected; the first is line 7" in result.err
+    assert reason in result.err
+    rejects = (tmp_path / "store/dump.rejects.csv").read_bytes().splitlines()
+    assert rejects[0] == b"Line,Reason," + HEADER.strip().encode()
+    assert rejects[1].startswith(b"7,")
+    assert rejects[1].endswith(b"," + raw.strip())
+
+
+def test_fixed_rejects_file_can_be_imported(tmp_path: Path) -> None:
+    imported(tmp_path, HEADER + "2018-08-28 24:00:00,1,1,5\n2018-08-28T23:00:00Z,2,1,5\n")
+    rejects = tmp_path / "store/dump.rejects.csv"
+    rejects.write_text(rejects.read_text().replace(" 24:", "T23:"))
+    result = scorer("import", "--store", tmp_path / "store", "--data", rejects)
+    assert result.code == 0, result.err
+    assert data(tmp_path)["20180828T2300Z/1.csv"] == HEADER + "2018-08-28T23:00:00,1,1,5\n"
+
+
+def test_every_row_is_either_imported_or_rejected(tmp_path: Path) -> None:
+    dice = random.Random(3)  # noqa: S311 (rows, not secrets)
+    parts = [["2018-08-28T23:00:00Z", "x", "1535500800000"], ["1", "", "b c"], ["t", "t,u", ""], ["1", "", '"']]
+    lines = [",".join(map(dice.choice, parts)) for _ in range(400)]
+    imported(tmp_path, HEADER + "".join(f"{line}\n" for line in lines))
+    placed = [row for text in data(tmp_path).values() for row in text.splitlines()[1:]]
+    rejected = (tmp_path / "store/dump.rejects.csv").read_text().splitlines()[1:]
+    copies = [line.split(",", 1)[1] for line in rejected]
+    assert len(placed) + len(copies) == len(lines)
+    assert all(any(copy.endswith(f",{line}") for copy in copies) or line in placed for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "quoted"),
+    [("<html>\n", "<html>"), ("TS;Device;Tag;Value\n", "TS;Device"), ("TS,Device,Value\n", "TS,Device,Value")],
+)
+def test_file_with_other_columns_is_rejected_with_its_first_line(tmp_path: Path, text: str, quoted: str) -> None:
+    result = imported(tmp_path, text)
+    assert result.code == 65
+    assert quoted in result.err
+    assert data(tmp_path) == {}
+
+
+def test_file_without_rows_is_a_warning(tmp_path: Path) -> None:
+    result = imported(tmp_path, HEADER)
+    assert result.code == 0
+    assert "dump.csv has a header and no rows" in result.err
+    assert data(tmp_path) == {}
+
+
+def test_dump_with_only_rejected_rows_ends_with_65(tmp_path: Path) -> None:
+    assert imported(tmp_path, HEADER + "x,1,1,1\n").code == 65
+
+
+def test_partition_above_the_scorers_limit_is_named_and_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLEETSCORE_MAX_DATA_BYTES", "100")
+    result = imported(tmp_path, DUMP)
+    assert result.code == 65
+    assert "20180828T2300Z/1.csv would have" in result.err
+    assert sorted(data(tmp_path)) == ["20180829T0000Z/1.csv", "20180829T0000Z/2.csv"]
+
+
+def test_partition_length_and_path_are_those_of_the_fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLEETSCORE_DATA_PARTITION", "P1D")
+    monkeypatch.setenv("FLEETSCORE_DATA_PATH", "by-device/{device}/{yyyy}-{MM}-{dd}.csv")
+    imported(tmp_path, DUMP)
+    assert sorted(data(tmp_path)) == [
+        "by-device/1/2018-08-28.csv",
+        "by-device/1/2018-08-29.csv",
+        "by-device/2/2018-08-29.csv",
+    ]
+
+
+def test_limits() -> None:
+    assert MAX_LINE_BYTES == 1_048_576
+
+
+def test_rejects_file_that_cannot_be_written_is_an_error_with_the_next_step(tmp_path: Path) -> None:
+    with (
+        RejectedRows(tmp_path / "missing" / "rejects.csv") as rejects,
+        pytest.raises(UsageInvalid, match=r"cannot be written: .*; name another --rejects"),
+    ):
+        rejects.add(2, b"x\n", "a reason")
+
+
+def test_result_of_an_import(tmp_path: Path) -> None:
+    path = tmp_path / "dump.csv"
+    path.write_text(DUMP + "yesterday,1,1,5\nyesterday,1,1,6\n")
+    settings = Settings(folder=tmp_path, limits=Limits(max_data_bytes=100))
+    store = FolderStore(tmp_path)
+    dump = import_dump(store, settings, path, tmp_path / "rejects.csv")
+    assert (dump.rows, dump.devices, list(dump.too_large)) == (5, 2, ["20180828T2300Z/1.csv"])
+    assert dump.blobs == {UploadResult.WRITTEN: 2}
+    assert (list(dump.rejected.values()), list(dump.first_line_numbers.values())) == ([2], [7])
+    assert not dump.complete
+    again = import_dump(store, Settings(folder=tmp_path), path, tmp_path / "rejects.csv")
+    assert again.blobs == {UploadResult.WRITTEN: 1, UploadResult.UNCHANGED: 2}
+    assert again.complete
+
+
+def test_dump_that_exceeds_the_memory_gives_the_same_blobs(tmp_path: Path) -> None:
+    content = DUMP.encode()
+
+    def blobs(memory_bytes: int) -> dict[str, bytes]:
+        dump = CsvDump(io.BytesIO(content), len(content), Settings(), RejectedRows(tmp_path / "r"), memory_bytes)
+        return dict(dump.blobs())
+
+    assert blobs(1) == blobs(10**9)

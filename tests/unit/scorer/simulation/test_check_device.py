@@ -1,0 +1,49 @@
+"""The test device of an installation check."""
+
+from pathlib import Path
+
+import numpy as np
+
+from device_scorer import readings
+from device_scorer.settings import Settings
+from device_scorer.simulation import check_device
+from device_scorer.simulation.check_device import WINDOW, CheckDevice
+from device_scorer.store.folder import FolderStore
+
+
+def test_readings_are_60_of_which_one_is_an_anomaly() -> None:
+    rows = list(readings.read_rows(check_device.readings_csv("helm-test"), on_bad=lambda *_: None))
+    assert [row[0] for row in rows[:2]] == ["2000-01-01T00:00:00Z", "2000-01-01T00:01:00Z"]
+    assert {(row[1], row[2]) for row in rows} == {("helm-test", "1")}
+    outside = [minute for minute, row in enumerate(rows) if not 19.5 < row[5] < 20.5]
+    assert (len(rows), outside) == (60, [30])
+    assert [minute for minute, label in enumerate(check_device.expected_labels()) if label == b"1"] == [30]
+
+
+def test_training_values_enclose_the_normal_readings() -> None:
+    values = check_device.training_values()
+    assert (values.min(), values.max()) == (19.5, 20.5)
+    assert np.all((values[2:] > 19.5) & (values[2:] < 20.5))
+
+
+def test_window_is_an_hour_of_the_year_2000() -> None:
+    assert WINDOW.interval == "2000-01-01T00:00:00Z/2000-01-01T01:00:00Z"
+
+
+def test_write_replaces_the_blobs_of_an_earlier_check(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    check = CheckDevice(store, Settings(), "helm-test")
+    store.write("predictions", f"{WINDOW.slug}/helm-test.csv", b"TS,Device,Tag,Val,Prediction,Score\n,,,,1,\n")
+    assert (check.read_labels(), check.has_model()) == ([b"1"], False)
+    check.write(b"bundle")
+    assert (check.read_labels(), check.has_model()) == ([], True)
+    names = [info.name for role in ("models", "data", "predictions") for info in store.list(role)]
+    assert names == ["helm-test.joblib", "20000101T0000Z/helm-test.csv"]
+
+
+def test_delete_removes_the_report_of_the_checks_window_only(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    for name in (f"{WINDOW.slug}/_summary.json", "20180828T230000Z_20180829T000000Z/press-1.csv"):
+        store.write("predictions", name, b"content")
+    CheckDevice(store, Settings(), "helm-test").delete()
+    assert [info.name for info in store.list("predictions")] == ["20180828T230000Z_20180829T000000Z/press-1.csv"]

@@ -1,0 +1,80 @@
+"""Reading of a device's history."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import joblib
+import pytest
+
+from device_scorer.settings import Limits, Settings
+from device_scorer.store.folder import FolderStore
+from device_scorer.training.history import list_readings, partition_overlaps, read_history
+from device_scorer.window import Window
+from tests.testkit.scorer_command import files, scorer
+from tests.testkit.scorer_training import texts, wave, write_readings
+
+
+def test_only_readings_of_the_window_and_the_device_are_used(tmp_path: Path) -> None:
+    write_readings(tmp_path, "press-1", {"1": texts(wave())}, "data/20180828T2100Z")
+    write_readings(tmp_path, "press-1", {"1": ["900", "1000"]}, "data/20180828T2200Z")
+    with (tmp_path / "data/20180828T2100Z/press-1.csv").open("a") as file:
+        file.write("2018-08-28T21:00:00Z,press-10,1,5000\n2018-08-28T22:00:00Z,press-1,1,6000\n")
+    assert scorer("train", "--store", tmp_path, "--end", "2018-08-28T22:00:00Z").code == 0
+    model = joblib.load(tmp_path / "models/press-1.joblib")["1"]
+    assert model.predict([[900.0]]).tolist() == [-1]
+    assert model["scaler"].n_samples_seen_ == 200
+
+
+def test_unusable_rows_and_files_are_counted_and_skipped(tmp_path: Path) -> None:
+    write_readings(tmp_path, "press-1", {"1": [*texts(wave()), "", "NaN", "inf", "broken"]})
+    (tmp_path / "data/20180828T2300Z").mkdir()
+    (tmp_path / "data/20180828T2300Z/press-1.csv").write_text("<html>\n")
+    result = scorer("train", "--store", tmp_path)
+    assert result.code == 0
+    assert "4 unusable rows" in result.err
+    assert "20180828T2300Z/press-1.csv is skipped" in result.err
+    assert joblib.load(tmp_path / "models/press-1.joblib")["1"]["scaler"].n_samples_seen_ == 200
+
+
+def test_globs_select_devices(tmp_path: Path) -> None:
+    for device in ("press-1", "press-2", "lathe-1"):
+        write_readings(tmp_path, device, {"1": texts(wave())})
+    assert scorer("train", "--store", tmp_path, "--device", "lathe-*", "--device", "press-2").code == 0
+    assert sorted(files(tmp_path / "models")) == ["lathe-1.joblib", "press-2.joblib"]
+
+
+WINDOW = Window(datetime(2018, 8, 28, 22, tzinfo=UTC), datetime(2018, 8, 28, 23, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "overlaps"),
+    [
+        (None, "20180828T2200Z/press-1.csv", True),
+        (None, "20180828T2100Z/press-1.csv", False),
+        (None, "20180828T2300Z/press-1.csv", False),
+        ("{device}/{yyyy}.csv", "press-1/2017.csv", True),
+        (None, "20181328T2200Z/press-1.csv", True),
+    ],
+    ids=["inside", "before", "after", "no start in the name", "no valid time"],
+)
+def test_partition_is_read_if_it_may_overlap_the_window(path: str | None, name: str, *, overlaps: bool) -> None:
+    settings = Settings() if path is None else Settings(data_path=path)
+    assert partition_overlaps(settings, "press-1", name, WINDOW) is overlaps
+
+
+def test_partition_of_a_day_overlaps_each_of_its_hours() -> None:
+    settings = Settings(data_partition=timedelta(days=1))
+    assert partition_overlaps(settings, "press-1", "20180828T0000Z/press-1.csv", WINDOW)
+    assert not partition_overlaps(settings, "press-1", "20180827T0000Z/press-1.csv", WINDOW)
+
+
+def test_history_has_values_by_tag_and_errors_by_blob(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    write_readings(tmp_path, "press-1", {"1": ["1", "2"], "2": ["3", "x"]})
+    (name,) = list_readings(store, Settings(), ["*"])["press-1"]
+    history = read_history(store, Settings(), "press-1", [name], WINDOW)
+    assert {tag: values.tolist() for tag, values in history.values.items()} == {"1": [1.0, 2.0], "2": [3.0]}
+    assert (history.bad_rows, history.unreadable) == (1, {})
+    too_small = Settings(limits=Limits(max_data_bytes=10))
+    history = read_history(store, too_small, "press-1", [name], WINDOW)
+    assert (dict(history.values), list(history.unreadable)) == ({}, [name])
