@@ -1,4 +1,4 @@
-"""The original's own models and readings: imported, scored by the command, compared with an evaluation of our own."""
+"""The original's models and readings: imported, scored by the command, compared with an independent evaluation."""
 
 import csv
 import itertools
@@ -18,15 +18,14 @@ from tests.testkit.scorer_command import scorer
 
 ORIGINAL = ORIGINAL_DATA / "batchai"
 HOURS = ["2018-08-28T23:00:00Z", *(f"2018-08-29T0{hour}:00:00Z" for hour in range(5))]
-
 pytestmark = [
     pytest.mark.needs_original_data,
-    pytest.mark.skipif(not ORIGINAL.is_dir(), reason=f"the original's data is not beside the checkout ({ORIGINAL})"),
+    pytest.mark.skipif(not ORIGINAL.is_dir(), reason=f"the original's data is not in {ORIGINAL}"),
 ]
 
 
 class Bare:
-    """Stands for any class of scikit-learn: attributes only."""
+    """A replacement of any class of scikit-learn, with attributes only."""
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self.__dict__.update(state)
@@ -40,7 +39,7 @@ class BareUnpickler(pickle.Unpickler):
 
 
 def label_of(model: Any, value: float) -> int:
-    """The definition: scale, sum the kernels, compare; in double precision with NumPy."""
+    """Return the label by definition: scale, sum the kernels, compare; in double precision with NumPy."""
     scaler, svm = (step for _, step in model.steps)
     distance = (value - scaler.mean_[0]) / scaler.scale_[0] - svm.support_vectors_[:, 0]
     decision = svm._dual_coef_[0] @ np.exp(-svm._gamma * distance**2) + svm._intercept_[0]
@@ -50,10 +49,10 @@ def label_of(model: Any, value: float) -> int:
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("original")
-    said = scorer(
+    result = scorer(
         *("import", "--store", folder, "--models", ORIGINAL / "models", "--data", ORIGINAL / "sensor_data.csv"),
     )
-    assert said.code == 0, said.err
+    assert result.code == 0, result.err
     return folder
 
 
@@ -69,7 +68,7 @@ def scored(store: Path) -> list[list[str]]:
 
 
 @pytest.mark.slow
-def test_every_row_gets_the_label_that_the_original_models_give_it(store: Path) -> None:
+def test_every_row_has_the_label_of_the_original_models(store: Path) -> None:
     models = {}
     for path in (ORIGINAL / "models").iterdir():
         with path.open("rb") as file:
@@ -82,7 +81,7 @@ def test_every_row_gets_the_label_that_the_original_models_give_it(store: Path) 
 
 
 @pytest.mark.slow
-def test_todays_scikit_learn_reads_the_bundles_and_gives_the_same_labels(store: Path) -> None:
+def test_current_scikit_learn_reads_the_bundles_with_the_same_labels(store: Path) -> None:
     bundles = {device: joblib.load(store / "models" / f"{device}.joblib") for device in ("1", "2", "3")}
     found = scored(store)
     for device, bundle in bundles.items():

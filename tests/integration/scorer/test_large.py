@@ -1,18 +1,18 @@
-"""What a large device, and many in one process, cost in memory and time: the process as a pod starts it, on Azurite."""
+"""Memory and CPU time of a large device and of many devices: the process as a pod starts it, on Azurite."""
 
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from tests.testkit.azurite import Storage
 from tests.testkit.measurements import RecordMeasurement
+from tests.testkit.paths import ROOT
 from tests.testkit.scorer_fleet import END, PARTITION, START, a_model, bundle, readings
 
-MEASURED = Path(__file__).parents[2] / "bench" / "measure_process.py"
+MEASURED = ROOT / "bench" / "measure_process.py"
 TAGS = [str(tag) for tag in range(1, 6)]
 pytestmark = pytest.mark.slow
 
@@ -39,7 +39,7 @@ def cost(storage: Storage, devices: Sequence[str]) -> Cost:
 
 
 def fill(storage: Storage, device: str, rows: int) -> None:
-    """A device with so many readings, of several thousand different values."""
+    """Write a device with `rows` readings of several thousand different values."""
     lines = [
         f"2018-08-28T23:{at // 60 % 60:02d}:{at % 60:02d}Z,{device},{TAGS[at % 5]},{8 + at * 7919 % 5000 / 1000}\n"
         for at in range(rows)
@@ -49,20 +49,24 @@ def fill(storage: Storage, device: str, rows: int) -> None:
 
 
 @pytest.mark.fault("D6", "T15")
-def test_a_million_readings_fit_into_512_mib_and_cost_no_more_each_than_a_quarter_of_them(
+def test_million_readings_fit_into_512_mib_with_linear_cost(
     storage: Storage, record_measurement: RecordMeasurement
 ) -> None:
     fill(storage, "quarter", 250_000)
     fill(storage, "million", 1_000_000)
     quarter, million = cost(storage, ["quarter"]), cost(storage, ["million"])
-    record_measurement(f"1,000,000 readings: {million.mib:.0f} MiB, {million.cpu:.1f} s CPU; 250,000: {quarter.cpu:.1f} s")
+    record_measurement(
+        f"1,000,000 readings: {million.mib:.0f} MiB, {million.cpu:.1f} s CPU; 250,000: {quarter.cpu:.1f} s"
+    )
     assert (quarter.code, million.code) == (0, 0)
     assert million.mib < 512
     assert million.cpu < 6 * quarter.cpu
 
 
 @pytest.mark.fault("F32")
-def test_memory_does_not_grow_with_the_number_of_devices(storage: Storage, record_measurement: RecordMeasurement) -> None:
+def test_memory_does_not_grow_with_the_number_of_devices(
+    storage: Storage, record_measurement: RecordMeasurement
+) -> None:
     devices = [f"press-{number}" for number in range(200)]
     models, data = bundle({"1": a_model()}), {device: readings(device, values=[10.0] * 60) for device in devices}
     for device in devices:
