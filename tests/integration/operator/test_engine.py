@@ -109,7 +109,7 @@ async def test_suspended_run_pauses_and_completes_after_resume(runs: Runs, runni
         status = await ended(runs)
         await until_status(
             runs, lambda _: "Reported" in runs.events()
-        )  # an event is written after the status it tells of
+        )  # an event is written after the status it reports
     assert status["devices"]["scored"] == 20
     assert condition(status, "Suspended")["status"] == "False"
     assert runs.events() == ["Pending", "Running", "Suspended", "Running", "AllDevicesDone", "Reported"]
@@ -154,7 +154,7 @@ async def test_overlapping_runs_of_a_schedule_are_queued_or_skipped(
         runs.create("third", labels=labels, window=next_hour, overlapPolicy="Skip")
         assert (await ended(runs, "third"))["phase"] == "Skipped"
         queued = await until_status(runs, lambda status: "phase" in status, "second")
-        assert (queued["phase"], queued["message"]) == ("Queued", "waits for run first to end")
+        assert (queued["phase"], queued["message"]) == ("Queued", "waiting for run first to end")
         second, first = await ended(runs, "second"), runs.status("first")
     assert second["phase"] == "Complete"
     assert second["startTime"] >= first["completionTime"]
@@ -184,38 +184,6 @@ async def test_rejected_run_fails_with_its_reason_and_creates_no_job(
     assert condition(status, "Failed")["reason"] == reason
     assert condition(status, "Failed")["message"] == status["message"]
     assert runs.jobs() == []
-
-
-async def test_a_retry_runs_just_the_devices_that_failed(
-    runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour
-) -> None:
-    message = a_message(outcomes={"failed": "0"}, reasons={"DataInvalid": "0"})
-    pod_behaviour(
-        stages.finish_pods(
-            "once-bad",
-            arguments=["odd"],
-            labels={"fleetscore.dev/run": "hourly"},
-            exit_code=65,
-            message=message,
-            weight=100_000,
-        )
-    )
-    async with running_controller(InMemoryStorage(["press-1", "press-2", "odd"])):
-        runs.create(maxFailedDevices="100%")
-        assert (await ended(runs))["devices"]["failed"] == 1
-        runs.create("again", devices={"retryOf": {"name": "hourly"}})
-        status = await ended(runs, "again")
-    assert (status["phase"], status["devices"]["total"], status["devices"]["scored"]) == ("Complete", 1, 1)
-
-
-async def test_complete_predictions_are_not_made_again(runs: Runs, running_controller: RunController) -> None:
-    storage = storage_with_devices(3)
-    window = f"{HOUR['start']}/{HOUR['end']}"
-    storage.predictions = {"press-1": {"complete": "true", "tags": "*", "window": window}}
-    async with running_controller(storage):
-        runs.create()
-        status = await ended(runs)
-    assert (status["devices"]["alreadyScored"], status["devices"]["scored"]) == (1, 2)
 
 
 async def test_deleted_job_is_run_once_more_before_its_device_fails(

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from scoring_operator.api.scoringrun import Window, has_ended, parse_run, resolve_limit
+from scoring_operator.api.scoringrun import RunRef, Window, has_ended, parse_run, resolve_limit
 from scoring_operator.errors import InvalidRun
 from tests.testkit.builders import NOW, UID, a_body, a_run
 
@@ -31,6 +31,7 @@ def test_column_of_a_window_has_only_the_units_that_it_needs(length: str, text: 
 def test_run_is_parsed_with_the_defaults_of_the_schema() -> None:
     run = a_run("daily", schedule="daily", generation=4)
     assert (run.name, run.namespace, run.uid, run.generation, run.resource_version) == ("daily", "scoring", UID, 4, "7")
+    assert run.ref == RunRef("daily", "scoring", UID)
     assert (run.created, run.schedule, run.deleting, run.ended) == (NOW, "daily", False, False)
     assert (run.spec.window.start, run.spec.window.end) == (
         datetime(2018, 8, 28, 23, tzinfo=UTC),

@@ -104,6 +104,12 @@ def test_message_is_complete_with_an_outcome_or_a_transient_reason_for_each_devi
     assert not found.is_complete_for(3)
 
 
+def test_empty_sets_are_dropped() -> None:
+    found = parse_outcome_message(a_message(1, outcomes={"scored": "0", "failed": ""}, reasons={"Unknown": ""}), 1)
+    assert found is not None
+    assert (set(found.outcomes), found.reasons) == ({"scored"}, {})
+
+
 def test_results_are_added_field_by_field() -> None:
     assert Results(1, 2, 3, 4, 5) + Results(10, 20, 30, 40, 50) == Results(11, 22, 33, 44, 55)
 
