@@ -1,4 +1,4 @@
-"""The rules for all tests: shared fixtures, the mark `needs_services`, the order, and no test passes by being skipped."""
+"""The rules for all tests: shared fixtures, the mark `needs_services`, the order, and the ban of skips."""
 
 import os
 from collections.abc import Generator

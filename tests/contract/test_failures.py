@@ -1,4 +1,4 @@
-"""The scorer's report of a window says which devices are left over; the operator reads it for runs that are gone."""
+"""The scorer's report of a window lists the failed devices; the operator reads it if the run is deleted."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,6 @@
-"""What docs/operations/install-aks.md asks of docker, by localcluster's own builder: python -m tests.deploy.docker ARGUMENTS
+"""The docker commands of docs/operations/install-aks.md, by localcluster's builder.
+
+python -m tests.deploy.docker ARGUMENTS
 
 Builds the two images and pushes them to the registry at $REGISTRY_OF_TEST, whatever registry their references name; a
 login is taken as done. Other uses of docker it does not know.
@@ -22,7 +24,7 @@ def main(arguments: list[str]) -> int:
             name = path.rpartition("/")[2].partition(":")[0]
             images.push_image(images.build_image(name), f"{os.environ['REGISTRY_OF_TEST']}/{path}", plain_http=True)
             return 0
-    print(f"this stand-in for docker does not know: {arguments}", file=sys.stderr)
+    print(f"this replacement of docker does not support: {arguments}", file=sys.stderr)
     return 1
 
 

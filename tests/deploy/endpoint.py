@@ -1,7 +1,7 @@
-"""A stand-in for Azure's public endpoints on this machine: it records what az asks for, and answers as Azure would.
+"""A fake of Azure's public endpoints on this machine: it records the requests of az, and responds as Azure would.
 
 It is the resource manager (what was PUT is there; everything else is not), Microsoft Entra (hands out unsigned tokens
-to whoever asks) and the little of Microsoft Graph and of a registry's login that the scripts need. It proves which
+without a check) and the little of Microsoft Graph and of a registry's login that the scripts need. It proves which
 requests the scripts make, and that they can live with the answers' shapes; not what Azure would think of them.
 """
 
@@ -22,7 +22,7 @@ from tests.testkit.tls import Tls
 
 SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
 TENANT = "99999999-8888-7777-6666-555555555555"
-USER = "77777777-0000-0000-0000-000000000001"  # the object id of whoever signed in
+USER = "77777777-0000-0000-0000-000000000001"  # the object id of the signed-in user
 CLIENT = "77777777-0000-0000-0000-000000000002"
 ISSUER = "https://oidc.example.invalid/cluster/"
 # Ids of Azure's built-in roles, the same everywhere.
@@ -35,7 +35,7 @@ ROLES = {
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked: the path as it came, without its query."""
+    """A request: the path as it came, without its query."""
 
     method: str
     path: str
@@ -59,7 +59,7 @@ class Azure:
     credentials: dict[str, str] = field(default_factory=dict)  # federated: client id by subject
     requests: list[Request] = field(default_factory=list)
     resources: dict[str, dict[str, Any]] = field(default_factory=dict)  # by path in lower case
-    broken: str = ""  # requests whose path has this in it are refused
+    broken: str = ""  # requests whose path contains this are rejected
 
     def __enter__(self) -> Self:
         tls = Tls.create(self.folder, self.host, "localhost")
@@ -92,7 +92,9 @@ class Azure:
         """Status and JSON body for a request."""
         path = request.path.lower()
         if self.broken and self.broken.lower() in path:
-            return 503, {"error": {"code": "ServiceUnavailable", "message": "this endpoint was told to refuse this"}}
+            return 503, {
+                "error": {"code": "ServiceUnavailable", "message": "this endpoint rejects this request in a test"}
+            }
         if path.startswith(("/subscriptions/", "/providers/")):
             return self._manage(request, path)
         if path.endswith("/v2.0/token"):
@@ -140,7 +142,7 @@ class Azure:
         }
 
     def _token(self, request: Request) -> dict[str, Any]:
-        """A token for whoever asks."""
+        """Return a token, without a check of the request."""
         asked = {key: values[0] for key, values in parse_qs(request.body).items()}
         now = int(time.time())
         claims = {
@@ -208,7 +210,7 @@ class Azure:
         return 404, _not_found(request.path)
 
     def _resource(self, request: Request, path: str) -> dict[str, Any]:
-        """What was asked for, with what Azure would add to it."""
+        """Return the requested resource with the fields that Azure adds."""
         body = request.body if isinstance(request.body, dict) else {}
         parts = request.path.strip("/").split("/")
         kinds = parts[parts.index("providers") + 1 :] if "providers" in parts else ["", "resourceGroups", parts[-1]]

@@ -20,7 +20,7 @@ Done = subprocess.CompletedProcess[str]
 
 
 def install(tool: str) -> Path:
-    """The folder with a tool's programs, as pinned beside this file; installed once per machine."""
+    """The folder with a tool's programs, as pinned next to this file; installed once per machine."""
     pins = Path(__file__).with_name(f"{tool}.txt")
     folder = cache_dir() / f"{tool}-{hashlib.sha256(pins.read_bytes()).hexdigest()[:12]}"
     progress = StepProgress()

@@ -139,14 +139,14 @@ async def test_node_pool_scales_from_and_to_zero_and_evictions_cost_no_device(
     assert status["phase"] == "Complete"
     assert (counts["total"], counts["scored"]) == (DEVICES, DEVICES)
     assert evictions(runs) >= 0.3 * running
-    # No Job was made anew, and none had a retry to spend: evicted pods were replaced within their Jobs.
+    # No Job was created again, and no Job had a retry: evicted pods were replaced within their Jobs.
     assert sorted(runs.created_jobs().values()) == [1] * DEVICES
     assert max(count for _, count in nodes.seen) > 1
     assert nodes.seen[0][1] == 0
 
 
 def evict(release: Release, wanted: int) -> int:
-    """Evict running scorers until so many are; each once."""
+    """Evict this number of running scorers, each once."""
     done: set[str] = set()
 
     def enough() -> bool:

@@ -1,4 +1,4 @@
-"""What is published is what installs: chart and images by way of a real OCI registry."""
+"""The published chart and images install from a real OCI registry."""
 
 import json
 import re

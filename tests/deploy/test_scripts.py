@@ -135,7 +135,7 @@ def test_up_fails_if_azure_does_not_respond(made: Made) -> None:
     finally:
         made.azure.broken = ""
     assert done.returncode == 1
-    assert "told to refuse" in done.stderr
+    assert "rejects this request" in done.stderr
     assert not [one for one in made.azure.requests[count:] if one.is_change() and "managedClusters" in one.path]
 
 

@@ -47,7 +47,7 @@ def kubeconfig(cluster: Cluster, name: str) -> str:
 
 @dataclass(frozen=True)
 class Place:
-    """Where the guide is walked: a signed-in shell, and the stand-ins behind what it does."""
+    """The place in which the guide is followed: a signed-in shell, and the fake services that it uses."""
 
     shell: Shell
     cluster: Cluster
@@ -79,7 +79,7 @@ def place(container_cluster: Cluster, tmp_path: Path) -> Iterator[Place]:
 
 
 def play_azure(cluster: Cluster, entra: Entra, ca: Path) -> None:
-    """Give the cluster what AKS has, its labels of pools and the webhook of workload identity, and no CRD of others."""
+    """Add the pool labels and the identity webhook of AKS to the cluster, and delete the CRD of other tests."""
     cluster.kubectl("delete", "crd", "scoringruns.fleetscore.dev", "--ignore-not-found")
     cluster.kubectl("label", "nodes", "--all", *POOLS)
     cluster.kubectl("create", "namespace", NAMESPACE)
@@ -120,7 +120,7 @@ def test_guide_leads_from_an_empty_account_to_predictions(place: Place, checkout
     runs = json.loads(place.cluster.kubectl("-n", NAMESPACE, "get", "scoringruns", "-o", "json"))["items"]
     assert [run["status"]["devices"]["total"] for run in runs] == [12] * len(runs) != []
 
-    # Azure was told of the accounts that the chart made, and of the issuer that signs their tokens.
+    # Azure received the accounts that the chart created, and the issuer that signs their tokens.
     accounts = {f"system:serviceaccount:{NAMESPACE}:fleetscore-{who}" for who in ("operator", "scorer")}
     assert set(place.shell.azure.credentials) == accounts
     assert {subject for subject, _, refused in place.entra.exchanges if not refused} == accounts

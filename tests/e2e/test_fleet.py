@@ -1,4 +1,4 @@
-"""The main job with real containers: a fleet is scored, what is broken is named, mended and scored again."""
+"""The main job with real containers: a fleet is scored; broken devices are named, fixed and scored again."""
 
 import io
 import json

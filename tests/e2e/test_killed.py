@@ -1,4 +1,4 @@
-"""The operator's process is killed in the middle of a run, and nobody can tell from the results."""
+"""The operator's process is killed in the middle of a run, and the results are the same."""
 
 import secrets
 from collections.abc import Callable

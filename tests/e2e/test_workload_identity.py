@@ -106,7 +106,7 @@ def test_pods_reach_storage_by_their_projected_token_alone(
             for source in volume.get("projected", {}).get("sources", [])
             if "serviceAccountToken" in source
         ]
-        assert token["audience"] == AUDIENCE  # so it is no token for the API server
+        assert token["audience"] == AUDIENCE  # so the API server does not accept it
         assert not [volume for volume in pod["spec"]["volumes"] if "secret" in volume]
     types = [secret["type"] for secret in secure.get("secrets")["items"]]
     assert set(types) == {"helm.sh/release.v1"}
@@ -124,7 +124,7 @@ def test_azure_token_grants_no_access_to_the_cluster(release: Release) -> None:
 
 
 def review(release: Release, token: str) -> dict[str, Any]:
-    """What the API server makes of a token."""
+    """Return the API server's review of a token."""
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}}
     path = "/apis/authentication.k8s.io/v1/tokenreviews"
     return dict(release.cluster.api.request("POST", path, body)["status"])

@@ -1,4 +1,4 @@
-# ruff: noqa: ARG002  # a fault takes what it is told, whether it minds it or not
+# ruff: noqa: ARG002  # every fault has the parameters of the base class, whether it uses them or not
 """The faults of the way between operator and API server, for the proxy."""
 
 import asyncio
@@ -45,7 +45,7 @@ class Shuffled(Fault):
 
 
 class Silent(Fault):
-    """Watches that are open when it begins say nothing any more, and nobody closes them."""
+    """Watches that are open when the fault begins deliver no more events and stay open."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class Closing(Fault):
 
 
 class TooOld(Fault):
-    """Watches are refused with 410, or begun and ended by an ERROR event with a code."""
+    """Watches are rejected with 410, or begun and ended by an ERROR event with a code."""
 
     def __init__(self, *, every: int = 1, code: int = 410, as_event: bool = False) -> None:
         super().__init__()
@@ -164,7 +164,7 @@ class Throttling(Fault):
 
 
 class Cut(Fault):
-    """A share of requests loses its connection before the server heard of it."""
+    """A share of requests loses its connection before the server receives the request."""
 
     async def before(self, call: Call) -> Answer | None:
         if self.lucky():
@@ -196,7 +196,7 @@ class AnswerLost(Fault):
 
 
 class Slow(Fault):
-    """Each answer takes up to so many seconds longer."""
+    """Each response is delayed by up to N seconds."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__()
@@ -212,7 +212,7 @@ class Slow(Fault):
 
 
 class Overtaken(Fault):
-    """The first so many status writes reach the server only after somebody else has written once more."""
+    """The first N status writes reach the server only after another client has written again."""
 
     def __init__(self, times: int, writes: Callable[[], int]) -> None:
         super().__init__()
@@ -231,7 +231,7 @@ class Overtaken(Fault):
 
 
 class Stale(Fault):
-    """Lists are answered from what they were before, and the watches that go on from there are late."""
+    """Lists are answered from what they were before, and the watches that continue from there are late."""
 
     def __init__(self, lists: Mapping[str, Mapping[str, Any]], delay: float) -> None:
         super().__init__()
@@ -251,7 +251,7 @@ class Stale(Fault):
 
 
 class ShiftedDate(Fault):
-    """The API server's clock, as its answers tell it, is off by so many seconds."""
+    """The API server's clock, as in its responses, is off by N seconds."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__()

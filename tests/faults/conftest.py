@@ -13,7 +13,7 @@ from tests.testkit.measurements import Long
 # Of a controller manager at its defaults a run of 20 devices would take most of the time that these tests may take.
 FAST = {"kube-controller-manager": ["--kube-api-qps=1000", "--kube-api-burst=2000", "--concurrent-job-syncs=20"]}
 
-HASTE = 30  # in `make test` the times that the operator waits in vain are a thirtieth
+HASTE = 30  # in `make test` the operator's timeouts are a thirtieth
 NewPlace = Callable[..., Place]
 
 

@@ -1,7 +1,7 @@
 """A place to try faults in: a namespace with the chart's account and Roles, operators as processes, runs and the truth.
 
 The operator works under its own account's token, its devices come from memory (operator_main.py), its scorers are
-simulated pods. What happened is read from the API server's audit log, never from the operator.
+simulated pods. The events are read from the API server's audit log, never from the operator.
 """
 
 import subprocess
@@ -43,7 +43,7 @@ TOLD_BY_TIME = (
 
 @dataclass(frozen=True)
 class Truth:
-    """What a run came to, without what depends on the time it took: equal for any two runs over the same devices."""
+    """The result of a run without times: equal for any two runs over the same devices."""
 
     status: dict[str, Any]
     conditions: dict[str, str]
@@ -107,7 +107,7 @@ class Place:
             running.process.wait()
 
     def requests(self) -> list[Request]:
-        """What the operator's account asked for here so far."""
+        """Return the requests of the operator's account in the namespace so far."""
         found = self.audit.of(self.namespace)
         account = f"system:serviceaccount:{self.namespace}:fleetscore-operator"
         return [request for request in found if request.user == account]
@@ -172,7 +172,7 @@ class Place:
         )
 
     def truth(self, name: str) -> Truth:
-        """What an ended run came to."""
+        """Return the result of a finished run."""
         body = self.release.get(name)
         saved = self.progress(name)
         run, status = parse_run(body), body["status"]

@@ -91,7 +91,7 @@ def short_timings(factor: float, cleanup_delay: float) -> Timings:
 
 @dataclass
 class Recorded(InMemoryStorage):
-    """Storage in memory, but for outcome records, which stand in a folder."""
+    """Storage in memory, except outcome records, which are stored in a folder."""
 
     folder: Path | None = None
 

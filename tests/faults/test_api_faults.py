@@ -54,7 +54,7 @@ TRIALS = [
     Trial(pytest.mark.fault("F5"), "no event arrives", Dropped, spec={"parallelism": 1000}),
     Trial(pytest.mark.fault("F6"), "watches fall silent", Silent),
     Trial(pytest.mark.fault("F7"), "watches are closed after a second", lambda: Closing(1.0)),
-    Trial(pytest.mark.fault("F7"), "watches are refused with 410", TooOld, short=4, long=60),
+    Trial(pytest.mark.fault("F7"), "watches are rejected with 410", TooOld, short=4, long=60),
     Trial(
         pytest.mark.fault("F7"), "every fifth event is an ERROR 410", lambda: TooOld(every=5, as_event=True), short=None
     ),

@@ -32,7 +32,7 @@ def place(new_place: NewPlace) -> Place:
 
 @pytest.fixture(scope="module")
 def baseline_run(place: Place) -> Truth:
-    """What a run comes to when nothing happens."""
+    """Return the result of a run without a fault."""
     with place.operator():
         place.run("calm", parallelism=4)
         place.until_ended("calm")
@@ -136,7 +136,7 @@ def test_revoked_right_stalls_the_run_until_it_is_granted_again(
         under_way(place, "forbidden")
         rights('["get", "list", "watch", "patch", "delete"]')
         began = time.monotonic()
-        stalled = until(lambda: told(place, "forbidden", "Stalled"), "it is told", seconds=60)
+        stalled = until(lambda: told(place, "forbidden", "Stalled"), "the run is stalled", seconds=60)
         told_after = time.monotonic() - began
         until(lambda: time.monotonic() > began + (300 if long else 3), "a while has passed", seconds=400)
         rights('["get", "list", "watch", "create", "patch", "delete"]')
@@ -221,7 +221,7 @@ def test_unschedulable_pods_wait_without_using_the_active_deadline(
             began = time.monotonic()
             until(lambda: time.monotonic() > began + waiting, "a while has passed", seconds=waiting + 10)
             assert place.status("no-node")["devices"]["failed"] == 0
-            stalled = until(lambda: told(place, "no-node", "Stalled"), "it is told")
+            stalled = until(lambda: told(place, "no-node", "Stalled"), "the run is stalled")
             place.cluster.kubectl("uncordon", "-l", "type=kwok")
             until_ended()
             assert place.truth("no-node") == baseline_run
@@ -255,12 +255,12 @@ def test_pods_rejected_by_a_webhook_stall_the_run_until_allowed(
     place.cluster.api.request("POST", path, body)
     try:
         with a_run(place, "refused", *short_timeouts) as until_ended:
-            stalled = until(lambda: told(place, "refused", "Stalled"), "it is told")
+            stalled = until(lambda: told(place, "refused", "Stalled"), "the run is stalled")
             place.cluster.kubectl("delete", "validatingwebhookconfiguration", name)
             began = time.monotonic()
             until_ended()
             record_measurement(
-                f"told as {stalled['reason']}; done {time.monotonic() - began:.1f} s after the webhook was gone"
+                f"reported as {stalled['reason']}; done {time.monotonic() - began:.1f} s after the webhook was deleted"
             )
             assert stalled["reason"] == "PodsRejected"
             assert place.truth("refused") == baseline_run

@@ -1,4 +1,4 @@
-"""F1: the operator dies by SIGKILL after its k-th write, for every k, and nobody can tell from what the run came to."""
+"""F1: the operator dies by SIGKILL after its k-th write, for every k, and the run's result is the same."""
 
 import random
 import statistics
@@ -125,7 +125,8 @@ def test_run_whose_operator_is_killed_after_any_write_ends_like_baseline(
     slower = [outcome.seconds - baseline_run.seconds for outcome in died]
     record_measurement(
         f"{len(died)} crash points, {len(different)} differences; at most {extra} more requests than the "
-        f"{baseline_run.requests} of a calm run; {statistics.median(slower):.1f} s later (p50), {max(slower):.1f} s (max)"
+        f"{baseline_run.requests} of a calm run; {statistics.median(slower):.1f} s later (p50), "
+        f"{max(slower):.1f} s (max)"
     )
     assert not different, f"calm: {baseline_run.truth}"
     assert len(died) >= (0.8 if long else 1) * len(outcomes)

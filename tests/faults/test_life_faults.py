@@ -34,7 +34,7 @@ def place(new_place: NewPlace) -> Place:
 
 @pytest.fixture(scope="module")
 def baseline_run(place: Place) -> Truth:
-    """What a run comes to when nothing happens."""
+    """Return the result of a run without a fault."""
     with place.operator():
         place.run("calm", parallelism=DEVICES)
         place.until_ended("calm")
@@ -52,7 +52,7 @@ def alone(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @contextmanager
 def pods_that_last(place: Place, run: str, seconds: float) -> Iterator[None]:
-    """The pods of a run that start meanwhile run for so long."""
+    """Let the pods of a run that start meanwhile run for this time."""
     name = f"last-{place.namespace}-{run}"
     labels = {"fleetscore.dev/run": run}
     stage = stages.finish_pods(name, labels=labels, after_seconds=seconds, message_template=ALL_SCORED, weight=100_000)
@@ -69,7 +69,7 @@ def path_of(place: Place, api: str, plural: str, name: str = "") -> str:
 
 def delete(place: Place, api: str, plural: str, name: str) -> None:
     body = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
-    with suppress(ApiError):  # it may be gone already
+    with suppress(ApiError):  # it may be deleted already
         place.cluster.api.request("DELETE", path_of(place, api, plural, name), body)
 
 
@@ -196,7 +196,7 @@ def test_deleted_run_leaves_no_jobs_and_no_config_maps(
             until(lambda: later.probe("/readyz")[0] == 200, "another operator is there")
             place.run(f"{name}-next", parallelism=DEVICES)
             place.until_ended(f"{name}-next")
-    record_measurement(f"run deleted: {created} Jobs and its ConfigMaps gone after {seconds:.1f} s, 0 orphans")
+    record_measurement(f"run deleted: {created} Jobs and its ConfigMaps deleted after {seconds:.1f} s, 0 orphans")
     assert sum(place.created(name).values()) == created + DEVICES + 1  # the next run's name begins with this one's
     assert children(place, name) == 0
 
@@ -215,7 +215,7 @@ def test_evicted_pods_cost_no_retry_and_no_device(
             place.cluster.api.request("POST", path_of(place, "api/v1", "pods", f"{meta['name']}/eviction"), body)
         place.until_ended("evicted")
     record_measurement(
-        f"{len(pods)} of {DEVICES} running pods evicted, backoffLimit 0; 0 devices failed, 0 Jobs made again"
+        f"{len(pods)} of {DEVICES} running pods evicted, backoffLimit 0; 0 devices failed, 0 Jobs created again"
     )
     assert place.truth("evicted") == baseline_run
 
@@ -287,7 +287,7 @@ ODD = (
 def test_run_edited_to_invalid_and_back_ends_like_the_baseline(
     place: Place, baseline_run: Truth, record_measurement: RecordMeasurement
 ) -> None:
-    """Bad edits are refused (but for null, which stands for the default), odd ones are taken back."""
+    """Invalid edits are rejected (except null, which is the default); unusual edits are reverted."""
     refused = taken = 0
     with pods_that_last(place, "edited", 2), place.operator():
         place.run("edited", parallelism=2)
@@ -302,7 +302,7 @@ def test_run_edited_to_invalid_and_back_ends_like_the_baseline(
             taken += 1
         place.until_ended("edited")
     record_measurement(
-        f"{len(BAD)} fields, {refused} bad values refused; {taken} odd edits made and taken back: ends as a calm run"
+        f"{len(BAD)} fields, {refused} bad values rejected; {taken} odd edits made and taken back: ends as a calm run"
     )
     assert refused == sum(map(len, BAD.values())) - 1
     truth = place.truth("edited")

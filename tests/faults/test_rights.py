@@ -1,7 +1,8 @@
-"""The chart's rights are those that its programs use, by the API server's audit log: none is refused, none is idle.
+"""The chart's rights are exactly those that its programs use, by the API server's audit log.
 
-NEEDED says what each right is for; docs/operations/security.md lists it. The operator goes through a run's whole life and its
-troubles, a schedule through a firing and a backfill; afterwards each granted verb was used.
+hack/chart_rights.py has the purpose of each right; docs/operations/security.md lists them. The operator takes runs
+through their whole life and several faults, a schedule through a firing and a backfill. Afterwards no request was
+rejected and each granted verb was used.
 """
 
 import json
@@ -36,7 +37,7 @@ def used(requests: list[Request]) -> set[tuple[str, str]]:
     return {(one.verb, "/".join(filter(None, (one.resource, one.subresource)))) for one in requests}
 
 
-def refused(requests: list[Request]) -> list[Request]:
+def rejected(requests: list[Request]) -> list[Request]:
     return [one for one in requests if one.code in (401, 403)]
 
 
@@ -44,26 +45,6 @@ def refused(requests: list[Request]) -> list[Request]:
 @pytest.mark.parametrize("account", ["operator", "scheduler"])
 def test_granted_rights_are_exactly_the_rights_with_a_purpose(account: str) -> None:
     assert granted(render(VALUES), account) == NEEDED[account].keys()
-
-
-def live_through(place: Place) -> None:
-    """Take a run through refused pods, a deleted Job, suspension and its end, then retry it, then let one expire."""
-    place.cluster.kubectl("-n", place.namespace, "create", "-f", "-", input=json.dumps(NO_PODS))
-    place.run("first", parallelism=2)
-    until(lambda: place.condition("first", "Stalled").get("reason") == "PodsRejected", "the quota is told", seconds=60)
-    lost = place.jobs("first")[0]["metadata"]["name"]
-    place.cluster.kubectl("-n", place.namespace, "delete", "job", lost)
-    until(lambda: len(place.created("first")) > 2, "another Job takes the place of the deleted one", seconds=60)
-    patch(place, "first", suspend=True)
-    until(lambda: place.status("first").get("phase") == "Suspended", "it is suspended")
-    place.cluster.kubectl("-n", place.namespace, "delete", "resourcequota", "no-pods")
-    patch(place, "first", suspend=False)
-    place.until_ended("first")
-    place.run("retry", devices={"retryOf": {"name": "first", "outcomes": ["Failed", "Empty"]}})
-    place.until_ended("retry")
-    place.run("short", ttlSecondsAfterFinished=0)
-    until(lambda: not exists(place, "short"), "the run that lives no longer is deleted", seconds=120)
-    until(lambda: not place.jobs("first"), "the Jobs of the ended run are deleted", seconds=60)
 
 
 def patch(place: Place, run: str, **spec: Any) -> None:
@@ -75,15 +56,69 @@ def exists(place: Place, run: str) -> bool:
     return bool(place.cluster.kubectl("-n", place.namespace, "get", "scoringrun", run, "--ignore-not-found"))
 
 
-@pytest.mark.fault("T3")
-def test_the_operator_is_refused_nothing_and_uses_every_right_it_has(
-    new_place: NewPlace, short_timeouts: list[str]
-) -> None:
+@pytest.fixture(scope="module")
+def operated_place(new_place: NewPlace, short_timeouts: list[str]) -> Iterator[Place]:
+    """Run an operator in one place; the tests up to the last one of this place take it through the life of its runs."""
     place = new_place(8)
     with place.operator("operator", "--grace", "1", *short_timeouts):
-        live_through(place)
-    requests = place.requests()
-    assert refused(requests) == []
+        yield place
+
+
+@pytest.fixture(scope="module")
+def stalled_run(operated_place: Place) -> Place:
+    """Create a run whose pods are rejected by a quota."""
+    place = operated_place
+    place.cluster.kubectl("-n", place.namespace, "create", "-f", "-", input=json.dumps(NO_PODS))
+    place.run("first", parallelism=2)
+    return place
+
+
+def test_run_with_rejected_pods_is_stalled(stalled_run: Place) -> None:
+    def is_reported() -> bool:
+        return stalled_run.condition("first", "Stalled").get("reason") == "PodsRejected"
+
+    until(is_reported, "the quota is reported", seconds=60)
+
+
+def test_deleted_job_of_a_stalled_run_is_replaced(stalled_run: Place) -> None:
+    lost = until(lambda: stalled_run.jobs("first"), "a Job exists", seconds=60)[0]["metadata"]["name"]
+    stalled_run.cluster.kubectl("-n", stalled_run.namespace, "delete", "job", lost)
+    until(lambda: len(stalled_run.created("first")) > 2, "another Job replaces the deleted one", seconds=60)
+
+
+def test_stalled_run_is_suspended(stalled_run: Place) -> None:
+    patch(stalled_run, "first", suspend=True)
+    until(lambda: stalled_run.status("first").get("phase") == "Suspended", "the run is suspended")
+
+
+@pytest.fixture(scope="module")
+def finished_run(stalled_run: Place) -> Place:
+    """Resume the run without the quota, and wait for its end."""
+    stalled_run.cluster.kubectl("-n", stalled_run.namespace, "delete", "resourcequota", "no-pods")
+    patch(stalled_run, "first", suspend=False)
+    stalled_run.until_ended("first")
+    return stalled_run
+
+
+def test_retry_of_the_finished_run_ends(finished_run: Place) -> None:
+    finished_run.run("retry", devices={"retryOf": {"name": "first", "outcomes": ["Failed", "Empty"]}})
+    finished_run.until_ended("retry")
+
+
+def test_run_without_time_to_live_is_deleted(finished_run: Place) -> None:
+    finished_run.run("short", ttlSecondsAfterFinished=0)
+    until(lambda: not exists(finished_run, "short"), "the run is deleted", seconds=120)
+
+
+def test_jobs_of_the_finished_run_are_deleted(finished_run: Place) -> None:
+    until(lambda: not finished_run.jobs("first"), "the Jobs of the run are deleted", seconds=60)
+
+
+@pytest.mark.fault("T3")
+def test_operator_is_rejected_nothing_and_uses_every_right(finished_run: Place) -> None:
+    """The last test of this place."""
+    requests = finished_run.requests()
+    assert rejected(requests) == []
     assert NEEDED["operator"].keys() - used(requests) == set()
 
 
@@ -114,7 +149,7 @@ def test_operator_for_all_namespaces_is_rejected_nothing_in_another_namespace(
     account = f"system:serviceaccount:{everywhere.namespace}:fleetscore-operator"
     requests = [one for one in elsewhere.audit.of(elsewhere.namespace) if one.user == account]
     assert ("create", "jobs") in used(requests)
-    assert refused(requests) == []
+    assert rejected(requests) == []
 
 
 @pytest.fixture
@@ -135,5 +170,5 @@ def test_schedule_is_rejected_nothing_and_uses_every_right(scheduler: Scheduler,
     assert main(["backfill", *words, *days]) == 0
     account = f"system:serviceaccount:{scheduler.namespace}:fleetscore-scheduler"
     requests = [one for one in audit.of(scheduler.namespace) if one.user == account]
-    assert refused(requests) == []
+    assert rejected(requests) == []
     assert NEEDED["scheduler"].keys() - used(requests) == set()

@@ -1,4 +1,4 @@
-"""What is in the images: unpacked, and run in a read-only root as the user they name."""
+"""The content of the images: unpacked, and run in a read-only root as the user they name."""
 
 import json
 import re
@@ -108,7 +108,7 @@ def test_scoring_works_on_a_read_only_root_and_compiles_no_module(
 
 @pytest.mark.parametrize("image", ["scorer"], indirect=True)
 def test_scorer_image_without_its_base_has_at_most_90_mb_compressed(image: Image) -> None:
-    """What a node pulls that has Python's image: from the first layer of ours, the library's bytecode, on."""
+    """Return the layers that a node with Python's image pulls: from our first layer, the library's bytecode."""
     names = list(image.layers)
     first = next(place for place, members in enumerate(image.layers.values()) if "opt/scorer" in members)
     ours = sum(compressed(image.packed / name) for name in names[first - 1 :])
@@ -127,7 +127,7 @@ def compressed(layer: Path) -> int:
 def test_installed_bytecode_does_not_depend_on_times(image: Image) -> None:
     compiled = [*image.root.glob("opt/**/*.pyc")]
     assert len(compiled) > 100
-    # Flags at offset 4: bit 0 says that the source's hash stands in the file, bit 1 that it is to be checked.
+    # Flags at offset 4: bit 0 says that the file contains the source's hash, bit 1 that it is to be checked.
     assert {path.read_bytes()[4:8] for path in compiled} == {b"\x01\x00\x00\x00"}
 
 

@@ -1,4 +1,4 @@
-"""Who may edit ConfigMaps in a run's namespace, and nothing more, gains nothing by it; on a real API server."""
+"""The right to edit ConfigMaps in a run's namespace grants no further access; on a real API server."""
 
 import json
 import zlib

@@ -36,14 +36,14 @@ FLEET = parse_fleet(
 DEVICE = st.text("abcXYZ019-.%_#*?!(),:=@$'", min_size=1, max_size=128)
 WINDOWS = [("2018-08-28T23:00:00Z", "2018-08-29T00:00:00Z"), ("2018-01-01T00:00:00Z", "2019-01-01T00:00:00Z")]
 SHARE = st.integers(0, 10**6) | st.sampled_from(["0%", "5.5%", "100%"])
-# What the schema says in rules (CEL) and not in types.
+# The limits that the schema states in rules (CEL) and not in types.
 RULED: dict[str, st.SearchStrategy[Any]] = {
     "window": st.sampled_from([{"start": start, "end": end} for start, end in WINDOWS]),
     "devicesPerJob": st.integers(1, 500) | st.just("Auto"),
     "maxFailedDevices": SHARE,
     "maxEmptyDevices": SHARE,
 }
-# Where such fields stand in other kinds; an old CRD, or none of the API server's pruning, would let them in.
+# The places of such fields in other kinds; an old CRD, or an API server without pruning, would accept them.
 SMUGGLED = [
     "image", "template", "podTemplate", "podSpecPatch", "serviceAccountName", "volumes", "env", "envFrom",
     "hostNetwork", "securityContext", "nodeSelector", "tolerations", "runtimeClassName", "accountUrl", "storage",
@@ -56,7 +56,7 @@ JSON = st.recursive(
 
 
 def values(schema: dict[str, Any], name: str = "") -> st.SearchStrategy[Any]:
-    """All values that a schema lets in, but for long lists."""
+    """All values that a schema accepts, except long lists."""
     if name in RULED:
         return RULED[name]
     if "enum" in schema or schema.get("type") == "boolean":
@@ -89,7 +89,7 @@ def jobs(run: ScoringRun, devices: list[str]) -> list[dict[str, Any]]:
 
 
 def without_a_runs_own(job: dict[str, Any]) -> dict[str, Any]:
-    """A Job but for what a run may say: how often, how long, how much, and the scorer's arguments."""
+    """Return a Job without the parts that a run may set: amounts, times and the scorer's arguments."""
     rest = copy.deepcopy(job)
     pod = rest["spec"]["template"]["spec"]
     (container,) = pod["containers"]

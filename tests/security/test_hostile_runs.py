@@ -80,10 +80,10 @@ def test_run_above_a_limit_of_the_crd_is_rejected(runs: Runs, spec: dict[str, An
 @pytest.mark.parametrize(
     ("bad", "good"),
     [
-        pytest.param({"parallelism": 0}, {"parallelism": 10_000}, id="refused by a bound"),
+        pytest.param({"parallelism": 0}, {"parallelism": 10_000}, id="rejected by a limit"),
         pytest.param({"parallelism": "many"}, {"parallelism": 1}, id="of another type"),
         pytest.param({"window": hour(3)}, {"maxFailedDevices": 0}, id="not to be changed"),
-        pytest.param({"maxEmptyDevices": "200%"}, {"maxEmptyDevices": "100%"}, id="refused by a rule"),
+        pytest.param({"maxEmptyDevices": "200%"}, {"maxEmptyDevices": "100%"}, id="rejected by a rule"),
         pytest.param({"activeDeadlineSeconds": 10**12}, {"activeDeadlineSeconds": 604_800}, id="beyond all numbers"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What each account may do: docs/operations/security.md's table, the chart, and a real API server say the same."""
+"""The rights of each account: docs/operations/security.md, the chart and a real API server agree."""
 
 import re
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ def documented() -> dict[str, Rights]:
 
 
 def rendered() -> dict[str, Rights]:
-    """What the chart's Roles give to each account."""
+    """Return the rights that the chart's Roles grant to each account."""
     rights: dict[str, Rights] = {OPERATOR: {}, SCHEDULER: {}, SCORER: {}}
     for role in (one for one in render(VALUES) if one["kind"] in ("Role", "ClusterRole")):
         account = rights[role["metadata"]["labels"]["app.kubernetes.io/component"]]
@@ -38,7 +38,7 @@ def rendered() -> dict[str, Rights]:
 
 
 def granted(cluster: Cluster, namespace: str, account: str, *, where: str) -> Rights:
-    """What the API server lets an account of a namespace do in another, beyond what everybody may."""
+    """Return the rights of an account of a namespace in another namespace, without those of all accounts."""
     user = f"--as=system:serviceaccount:{namespace}:fleetscore-{account}"
     rights: Rights = {}
     for line in cluster.kubectl(user, "auth", "can-i", "--list", "-n", where).splitlines()[1:]:

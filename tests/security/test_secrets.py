@@ -31,7 +31,7 @@ def test_operator_writes_no_secret_to_logs_or_objects(
         wrong = storage.connection_string.replace(storage.azurite.key, "QUFB" + storage.azurite.key[4:])
         (release.folder / "secrets" / "default" / "connectionString").write_text(wrong)
         release.run("refused", window={"start": "2018-08-28T22:00:00Z", "end": "2018-08-28T23:00:00Z"})
-        until(lambda: "IdentityUnavailable" in json.dumps(release.get("refused")), "storage refuses the key")
+        until(lambda: "IdentityUnavailable" in json.dumps(release.get("refused")), "storage rejects the key")
         metrics = running.probe("/metrics")[1]
     kinds = "scoringruns,jobs,pods,events,configmaps"
     written = cluster.kubectl("-n", namespace, "get", kinds, "-o", "json")

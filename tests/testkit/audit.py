@@ -1,4 +1,4 @@
-"""What clients asked of a cluster's API server and what it answered, read from its audit log as it grows."""
+"""The requests of clients to a cluster's API server and its responses, read from the audit log as it grows."""
 
 import json
 import threading
@@ -49,7 +49,7 @@ class Audit:
         if "namespace" not in target:
             return
         request = Request(
-            user=event["user"].get("username", ""),  # a starting server knows nobody yet
+            user=event["user"].get("username", ""),  # a starting server does not know its users yet
             verb=str(event["verb"]),
             resource=target.get("resource", ""),
             subresource=target.get("subresource", ""),
@@ -61,10 +61,10 @@ class Audit:
 
 
 def created_jobs(requests: list[Request], prefix: str = "") -> Counter[str]:
-    """How often each Job whose name begins so was created, by name; the requests are everybody's in a namespace.
+    """Return how often each Job whose name has the prefix was created; the requests are all of a namespace.
 
-    Of a client that died before it was answered the log says 504, whether the Job was made or not: it was where
-    somebody came upon it before it was created again.
+    If a client dies before the response, the log has 504, whether the Job was created or not. The Job was created if a
+    later request found it before the next creation.
     """
     created: Counter[str] = Counter()
     unknown = set()

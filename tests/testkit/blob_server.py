@@ -1,4 +1,4 @@
-"""A blob server that misbehaves as told: enough of the REST interface for one device, with a script of faults."""
+"""A fake blob server with a script of faults: enough of the REST interface for one device."""
 
 import base64
 import hashlib
@@ -31,7 +31,7 @@ class Stored:
 
 @dataclass
 class Fault:
-    """What happens to the next matching request: an answer, or something worse."""
+    """The fault of the next matching request."""
 
     kind: str
     method: str = ""

@@ -22,7 +22,7 @@ each_ci_values = pytest.mark.parametrize(
 
 
 class HelmFailedError(Exception):
-    """helm ended with an error; its words are the message."""
+    """helm ended with an error; its output is the message."""
 
 
 def a_fleet(**more: Any) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def render(
 
 
 def find(manifests: list[Manifest], kind: str, name: str = "", namespace: str = "") -> Manifest:
-    """Give the one object of a kind, by name and namespace where they are given."""
+    """Return the one object of a kind, by name and namespace if they are given."""
     found = [
         manifest
         for manifest in manifests
@@ -67,7 +67,7 @@ def find(manifests: list[Manifest], kind: str, name: str = "", namespace: str = 
 
 
 def pod_templates(manifests: list[Manifest]) -> dict[str, Manifest]:
-    """Give each workload's pod template, and the pods of `helm test`, by "Kind/name"."""
+    """Return each workload's pod template, and the pods of `helm test`, by "Kind/name"."""
     templates = {}
     for manifest in manifests:
         spec = manifest.get("spec", {})
@@ -80,5 +80,5 @@ def pod_templates(manifests: list[Manifest]) -> dict[str, Manifest]:
 
 
 def environment(template: Manifest) -> dict[str, str]:
-    """Give the literal environment of a pod template's container."""
+    """Return the literal environment of a pod template's container."""
     return {entry["name"]: entry["value"] for entry in template["spec"]["containers"][0]["env"] if "value" in entry}

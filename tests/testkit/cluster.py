@@ -3,7 +3,7 @@
     pytest --cluster NAME             use (or make, and leave up) the cluster NAME for `cluster`
     pytest --container-cluster NAME   the same for `container_cluster`
 
-Without these, a session's clusters carry its process id in their names, so a demo or another session beside them is
+Without these, a session's clusters carry its process id in their names, so a demo or a concurrent session is
 never touched; they are taken down at its end, and those of a session that was killed at the start of the next.
 """
 
@@ -20,8 +20,8 @@ from localcluster import cluster_state
 from localcluster.cluster import Cluster
 from localcluster.toolchain.tools import ensure_program
 
-# What a scorer pod says when it scored every device, as a message template for `stages.finish`: with it the simulated
-# scorers of a kwok cluster answer for as many devices as their Job gave them.
+# The message of a scorer pod that scored every device, as a template for `stages.finish_pods`: the simulated scorers of
+# a kwok cluster report as many devices as their Job has.
 ALL_SCORED = (
     "printf `"
     '{"v":1,"devices":%d,"outcomes":{"scored":"%s"},"rows":%d,"badRows":0,"unscoredRows":0,"anomalies":0,'

@@ -40,7 +40,7 @@ ASSERTION = "assertion-canary-0123456789"
 """The service account's token of `workload`: no log line may contain it."""
 
 
-class RefusedError(Exception):
+class RejectedError(Exception):
     """A rejection by Entra; the message begins with its code."""
 
 
@@ -53,7 +53,7 @@ class Entra:
         api: The API server of the cluster. The tenant trusts its issuer and keys; the webhook reads its accounts.
         credentials: The federated credentials: client id by subject.
         not_spread: The subjects whose credential is so new that the next request does not find it yet.
-        refusals: The codes with which the next requests are rejected, whatever they contain.
+        rejections: The codes with which the next requests are rejected.
         exchanges: Subject and client id of each request, and the code of its rejection ('' for a token).
         url: The address of the endpoint while it is served.
     """
@@ -62,7 +62,7 @@ class Entra:
     api: ApiClient | None = None
     credentials: dict[str, str] = field(default_factory=dict)
     not_spread: list[str] = field(default_factory=list)
-    refusals: list[str] = field(default_factory=list)
+    rejections: list[str] = field(default_factory=list)
     exchanges: list[tuple[str, str, str]] = field(default_factory=list)
     url: str = ""
 
@@ -75,13 +75,13 @@ class Entra:
         """Return the response to a request for a token.
 
         Raises:
-            RefusedError: The request is rejected.
+            RejectedError: The request is rejected.
         """
         subject = ""
         try:
             self._reject_if_requested()
             subject = self._check(form, self.api) if self.api else ""
-        except RefusedError as refusal:
+        except RejectedError as refusal:
             if self.api:
                 subject = str(jwt.decode(form["client_assertion"], options={"verify_signature": False})["sub"])
             self.exchanges.append((subject, form["client_id"], str(refusal).partition(":")[0]))
@@ -90,8 +90,8 @@ class Entra:
         return {"token_type": "Bearer", "expires_in": 3600, "access_token": token(self.tenant, form["client_id"])}
 
     def _reject_if_requested(self) -> None:
-        if self.refusals:
-            raise RefusedError(f"{self.refusals.pop(0)}: No matching federated identity record found.")
+        if self.rejections:
+            raise RejectedError(f"{self.rejections.pop(0)}: No matching federated identity record found.")
 
     def _check(self, form: Mapping[str, str], api: ApiClient) -> str:
         """Return the subject of a request's assertion."""
@@ -101,7 +101,7 @@ class Entra:
             "scope": "https://storage.azure.com/.default",
         }
         if {key: form.get(key) for key in wanted} != wanted:
-            raise RefusedError("AADSTS900144: the request lacks what a workload identity sends")
+            raise RejectedError("AADSTS900144: the request lacks what a workload identity sends")
         assertion = form["client_assertion"]
         issuer = api.request("GET", "/.well-known/openid-configuration")["issuer"]
         keys = jwt.PyJWKSet.from_dict(api.request("GET", "/openid/v1/jwks"))
@@ -109,13 +109,13 @@ class Entra:
             key = keys[jwt.get_unverified_header(assertion)["kid"]]
             claims = jwt.decode(assertion, key, algorithms=["RS256"], audience=AUDIENCE, issuer=issuer)
         except (jwt.InvalidTokenError, KeyError) as error:
-            raise RefusedError(f"AADSTS700211: the assertion is not valid: {error}") from error
+            raise RejectedError(f"AADSTS700211: the assertion is not valid: {error}") from error
         subject = str(claims["sub"])
         if subject in self.not_spread:
             self.not_spread.remove(subject)
-            raise RefusedError(f"AADSTS700213: no matching federated identity record found for subject {subject}")
+            raise RejectedError(f"AADSTS700213: no matching federated identity record found for subject {subject}")
         if self.credentials.get(subject) != form["client_id"]:
-            raise RefusedError(f"AADSTS700213: {form['client_id']} has no federated identity record for {subject}")
+            raise RejectedError(f"AADSTS700213: {form['client_id']} has no federated identity record for {subject}")
         return subject
 
     def review(self, review: Mapping[str, Any]) -> dict[str, Any]:
@@ -204,7 +204,7 @@ class _Handler(RequestHandler):
         elif self.path == f"/{self.entra.tenant}/oauth2/v2.0/token":
             try:
                 self.respond_json(200, self.entra.token(dict(urllib.parse.parse_qsl(body.decode()))))
-            except RefusedError as refusal:
+            except RejectedError as refusal:
                 self.respond_json(401, {"error": "invalid_client", "error_description": str(refusal)})
         else:
             self.respond_json(404, {})
@@ -241,7 +241,7 @@ def tokens(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Azurite, 
 def workload(tokens: tuple[Azurite, Entra, Tls], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workload]:
     """Set the environment of a pod with workload identity."""
     azurite, entra, tls = tokens
-    entra.refusals.clear()
+    entra.rejections.clear()
     entra.exchanges.clear()
     (tmp_path / "federated-token").write_text(ASSERTION)
     for name, value in {

@@ -1,8 +1,8 @@
-# ruff: noqa: ARG002  # a fault takes what it is told, whether it minds it or not
+# ruff: noqa: ARG002  # every fault has the parameters of the base class, whether it uses them or not
 """A proxy between an operator and the real API server, TLS on both sides, that misbehaves as its faults say.
 
-It runs in a thread of its own; tests put faults in and take them out while requests pass. What the server really did
-with the operator's writes stands in `statuses` and in the audit log, whatever the operator was told.
+It runs in a thread of its own; tests put faults in and take them out while requests pass. The server's results of the
+operator's writes are in `statuses` and in the audit log, whatever response the operator received.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ LOOK_EVERY = 0.05  # seconds between looks whether a watch's fault wants it clos
 class Call:
     """A request on its way to the API server."""
 
-    verb: str  # the HTTP method, but for LIST and WATCH
+    verb: str  # the HTTP method, except for LIST and WATCH
     path: str
     resource: str
     body: bytes
@@ -75,18 +75,18 @@ class Fault:
         return self._luck.random() >= self._share
 
     async def before(self, call: Call) -> Answer | None:
-        """What to answer in the server's place; None: let the request through. May raise Reset, or never return."""
+        """Return a response, or None to forward the request. May raise Reset or never return."""
 
     async def after(self, call: Call, answer: Answer) -> Answer:
-        """What to answer instead of what the server did. May raise Reset, or never return."""
+        """Return the response in place of the server's response. May raise Reset, or never return."""
         return answer
 
     def event(self, call: Call, line: bytes) -> list[tuple[float, bytes]]:
-        """What to pass on of a watch's line: lines, each after so many seconds. May raise Reset or Close."""
+        """Return the lines to forward for a watch's line, each with its delay in seconds. May raise Reset or Close."""
         return [(0.0, line)]
 
     def close(self, call: Call, age: float) -> bool:
-        """Whether to end a watch that is so many seconds old the clean way."""
+        """Return True to close a watch of this age, in seconds."""
         return False
 
     def measurement(self) -> str:
@@ -235,7 +235,7 @@ def _response(answer: Answer) -> web.Response:
     return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
 
 
-def refusal(status: int, reason: str, message: str = "refused by the fault proxy", **headers: str) -> Answer:
+def refusal(status: int, reason: str, message: str = "rejected by the fault proxy", **headers: str) -> Answer:
     """A Status object as the API server sends it."""
     body = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "message": message}
     return Answer(status, json.dumps(body | {"code": status}).encode(), {"Content-Type": "application/json"} | headers)

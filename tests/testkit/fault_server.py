@@ -1,4 +1,4 @@
-"""A small API server in the test's own process that can be told to misbehave, one request at a time."""
+"""A small fake API server in the test's process, with a queue of faults, one per request."""
 
 import asyncio
 import json
@@ -38,7 +38,7 @@ class FaultServer:
         return Credentials(server=str(self.server.make_url("")).rstrip("/"))
 
     async def put(self, path: str, name: str, **extra: Any) -> None:
-        """Create or change an object and tell the watches."""
+        """Create or change an object and notify the watches."""
         kind = "MODIFIED" if (path, name) in self.objects else "ADDED"
         self.version += 1
         self.objects[path, name] = self.body(name, self.version, **extra)

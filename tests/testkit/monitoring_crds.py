@@ -13,7 +13,7 @@ KINDS = ("podmonitors", "prometheusrules", "servicemonitors")
 
 
 def monitoring_crds() -> list[Path]:
-    """Give the files of the CRDs that the chart has objects of."""
+    """Return the files of the CRDs that the chart has objects of."""
     command = [str(golang.install_toolchain(StepProgress())), "mod", "download", "-json", MODULE]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")  # outside of any module
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""The operator as a process beside the cluster, under the chart's own service account and Roles."""
+"""The operator as a process outside the cluster, with the chart's service account and Roles."""
 
 import base64
 import os
@@ -68,7 +68,7 @@ class OperatorEnvironment:
         (self.folder / "fleets.yaml").write_text(yaml.safe_dump({"fleets": fleets}))
 
     def secret(self, fleet: str, key: str, value: str) -> None:
-        """Give a fleet its Secret's value: to the operator as a file, to scorers as a Secret."""
+        """Set the value of a fleet's Secret: for the operator as a file, for scorers as a Secret."""
         path = self.folder / "secrets" / fleet / key
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(value)
@@ -155,7 +155,7 @@ class Operator:
             return 0, ""
 
     def end(self, how: signal.Signals = signal.SIGTERM) -> float:
-        """Send a signal and give the seconds until the process was gone."""
+        """Send a signal and return the seconds until the process has ended."""
         began = time.monotonic()
         self.process.send_signal(how)
         self.process.wait(30)

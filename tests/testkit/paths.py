@@ -1,4 +1,4 @@
-"""The places of the repository that tests read, and of the data beside it that is not part of it."""
+"""The paths of the repository that tests read, and the path of the original project's data."""
 
 import os
 from pathlib import Path

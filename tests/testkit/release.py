@@ -1,4 +1,4 @@
-"""A release of the chart on the cluster of real containers, with storage of its own, as a test speaks of it."""
+"""A release of the chart on the cluster of real containers, with its own storage."""
 
 import json
 import os
@@ -7,7 +7,7 @@ import signal
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -186,7 +186,7 @@ class Release:
 
 
 def scored_locally(store: Path, devices: list[str]) -> dict[str, bytes]:
-    """What the same command writes on a laptop."""
+    """Return the predictions that the same command writes on this machine."""
     window = [
         "--window-start",
         f"{WINDOW_START:%Y-%m-%dT%H:%M:%SZ}",
@@ -226,13 +226,20 @@ def pods_azurite(container_cluster: Cluster, tmp_path_factory: pytest.TempPathFa
         yield running
 
 
+@contextmanager
+def new_release(cluster: Cluster, azurite: Azurite) -> Iterator[Release]:
+    """Yield a release that is not installed yet, with its own storage; its namespace is deleted at the end."""
+    release = Release(cluster, new_storage(azurite), f"e2e-{secrets.token_hex(4)}")
+    yield release
+    release.storage.client.close()
+    release.uninstall()
+
+
 @pytest.fixture
 def release(loaded_cluster: Cluster, pods_azurite: Azurite) -> Iterator[Release]:
-    """A release that is not installed yet; its namespace goes at the end."""
-    made = Release(loaded_cluster, new_storage(pods_azurite), f"e2e-{secrets.token_hex(4)}")
-    yield made
-    made.storage.client.close()
-    made.uninstall()
+    """Return a release that is not installed yet; its namespace is deleted after the test."""
+    with new_release(loaded_cluster, pods_azurite) as release:
+        yield release
 
 
 @pytest.fixture(scope="session")

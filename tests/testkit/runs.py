@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -62,13 +61,13 @@ class Runs:
         self, true: Callable[[dict[str, Any]], bool], name: str = "hourly", *, seconds: float = 60
     ) -> dict[str, Any]:
         """Wait for a state of status; fails with the last one."""
+        status: dict[str, Any] = {}
 
         def matching() -> bool:
             nonlocal status
             status = self.status(name)
             return true(status)
 
-        status: dict[str, Any] = {}
         try:
             until(matching, f"the status of {name}", seconds=seconds)
         except AssertionError as error:
@@ -88,7 +87,7 @@ class Runs:
         return list(listed["items"])
 
     def pod_specs(self, name: str = "") -> list[dict[str, Any]]:
-        """What the scoring Jobs of a run, or of all runs, ask of their pods."""
+        """Return the pod specs of the scoring Jobs of a run, or of all runs."""
         every = [job for job in self.jobs() if job["metadata"]["labels"]["fleetscore.dev/run"] == name or not name]
         return [job["spec"]["template"]["spec"] for job in every]
 
@@ -104,7 +103,7 @@ class Runs:
         return [event["reason"] for event in sorted(mine, key=lambda event: int(event["metadata"]["resourceVersion"]))]
 
     def grant(self, account: str, name: str, rules: list[tuple[list[str], list[str], list[str]]]) -> None:
-        """Give a service account of the namespace rights: lists of API groups, resources and verbs."""
+        """Grant rights to a service account of the namespace: lists of API groups, resources and verbs."""
         api = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": name, "namespace": self.namespace}}
         granted = [{"apiGroups": groups, "resources": found, "verbs": verbs} for groups, found, verbs in rules]
         subjects = [{"kind": "ServiceAccount", "name": account, "namespace": self.namespace}]
@@ -115,16 +114,17 @@ class Runs:
         ):
             self.cluster.kubectl("apply", "-f", "-", input=json.dumps(one))
 
-    def until_refused(self, verb: str, path: str, body: dict[str, Any], *, seconds: float = 30) -> None:
-        """Wait until the API server refuses a request."""
-        deadline = time.monotonic() + seconds
-        while True:
+    def until_rejected(self, verb: str, path: str, body: dict[str, Any], *, seconds: float = 30) -> None:
+        """Wait until the API server rejects a request."""
+
+        def is_rejected() -> bool:
             try:
                 self.cluster.api.request(verb, path, body)
             except ApiError:
-                return
-            assert time.monotonic() < deadline, f"{verb} {path} is still allowed"
-            time.sleep(0.1)
+                return True
+            return False
+
+        until(is_rejected, f"{verb} {path} is rejected", seconds=seconds)
 
     def created_jobs(self) -> Counter[str]:
         """How often each Job that scores was created in the namespace, by the API server's audit log."""
@@ -143,7 +143,7 @@ async def until_status(runs: Runs, true: Callable[[dict[str, Any]], bool], name:
 
 
 async def reported(runs: Runs, name: str = "hourly") -> dict[str, Any]:
-    """Wait for the end of a run's report; its last word."""
+    """Wait for the end of a run's report, and return the condition."""
     return condition(
         await until_status(runs, lambda status: condition(status, "Reported").get("status") in ("True", "False"), name),
         "Reported",

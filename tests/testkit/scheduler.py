@@ -53,7 +53,7 @@ class Scheduler:
         return self.create_run(job)
 
     def runs(self) -> dict[str, Any]:
-        """Give the specs of the namespace's runs by name."""
+        """Return the specs of the namespace's runs by name."""
         listed = json.loads(self._cluster.kubectl("-n", self.namespace, "get", "scoringruns", "-o", "json"))
         return {item["metadata"]["name"]: item["spec"] for item in listed["items"]}
 

@@ -1,4 +1,4 @@
-"""Runs a command in this process, as a user would type it, and keeps what it says."""
+"""The scorer's command line, run in this process."""
 
 import contextlib
 import io
@@ -8,21 +8,22 @@ from typing import NamedTuple
 from device_scorer.cli import run
 
 
-class Said(NamedTuple):
-    """Exit code and both outputs."""
+class CommandResult(NamedTuple):
+    """The exit code and the output of a command."""
 
     code: int
     out: str
     err: str
 
 
-def scorer(*words: str | Path) -> Said:
+def scorer(*words: str | Path) -> CommandResult:
+    """Run a command line and capture its output."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = run([str(word) for word in words])
-    return Said(code, out.getvalue(), err.getvalue())
+    return CommandResult(code, out.getvalue(), err.getvalue())
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """Name and content of every file below a folder."""
+    """Return the name and content of every file below a folder."""
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -8,7 +8,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def until(condition: Callable[[], T], description: str, *, seconds: float = 60, interval: float = 0.05) -> T:
+def until(condition: Callable[[], T | None], description: str, *, seconds: float = 60, interval: float = 0.05) -> T:
     """Call a condition until its result is true, and return the result.
 
     Args:
@@ -27,7 +27,9 @@ def until(condition: Callable[[], T], description: str, *, seconds: float = 60, 
     return result
 
 
-async def until_async(condition: Callable[[], T], description: str = "the condition", *, seconds: float = 10) -> T:
+async def until_async(
+    condition: Callable[[], T | None], description: str = "the condition", *, seconds: float = 10
+) -> T:
     """Call a condition until its result is true, and return the result; other tasks run between two checks.
 
     Args:

@@ -1,4 +1,4 @@
-"""JSON schemas for kubeconform out of what an API server says of itself, its CRDs included: no download, no drift."""
+"""JSON schemas for kubeconform from the OpenAPI of an API server, its CRDs included: no download, no drift."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 REFERENCE = "#/definitions/"
-# OpenAPI 2 has no word for "a string or a number".
+# OpenAPI 2 has no type for "a string or a number".
 EITHER = {"io.k8s.apimachinery.pkg.api.resource.Quantity", "io.k8s.apimachinery.pkg.util.intstr.IntOrString"}
 
 
@@ -18,7 +18,7 @@ def write_schemas(document: Mapping[str, Any], folder: Path) -> str:
         folder: Where to.
 
     Returns:
-        What kubeconform's -schema-location wants to hear.
+        The value of kubeconform's -schema-location.
     """
     definitions = {name: _closed(name, node) for name, node in document["definitions"].items()}
     for name, node in definitions.items():

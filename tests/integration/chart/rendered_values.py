@@ -1,7 +1,8 @@
-"""Where a value of the chart takes effect: in what is rendered, and in the Job that the operator makes of it.
+"""The places at which the chart's values take effect: the rendered objects, and the Job that the operator creates.
 
-What is set is ci/everything-values.yaml. "Job" is the scoring Job that the operator makes of the rendered fleets and
-its own settings: of the fleet `presses`, which says everything itself, and of `pumps`, which leaves all to `scorer`.
+The values are those of ci/everything-values.yaml. "Job" is the scoring Job that the operator creates with the rendered
+fleets and its own settings: for the fleet `presses`, which sets everything itself, and for `pumps`, which leaves all to
+`scorer`.
 """
 
 import functools
@@ -24,7 +25,7 @@ DEFAULTS = {
 
 
 def scoring_job(manifests: list[Manifest], fleet: str) -> Manifest:
-    """Give the Job that an operator with these manifests makes for one device of a fleet."""
+    """Return the Job that an operator with these manifests makes for one device of a fleet."""
     name, template = next((n, t) for n, t in pod_templates(manifests).items() if n.startswith("Deployment"))
     read = settings.from_environment(environment(template) | {"POD_NAME": name, "POD_NAMESPACE": "scoring"})
     image = ScorerImage(read.scorer_image, read.scorer_image_pull_policy, read.scorer_image_pull_secrets)
@@ -36,7 +37,7 @@ def scoring_job(manifests: list[Manifest], fleet: str) -> Manifest:
 
 @functools.cache
 def rendered(*, everything: bool) -> dict[str, Manifest]:
-    """Give what the chart renders, and what operator and create-run read from it, by "Kind/name"."""
+    """Return the rendered objects, and the settings that operator and create-run read from them, by "Kind/name"."""
     manifests = render(EVERYTHING if everything else DEFAULTS)
     found = {f"{manifest['kind']}/{manifest['metadata']['name']}": manifest for manifest in reversed(manifests)}
     for manifest in manifests:
@@ -50,10 +51,10 @@ def rendered(*, everything: bool) -> dict[str, Manifest]:
 
 
 def look(manifests: Mapping[str, Manifest], place: str) -> Any:
-    """Give what stands at "Kind/name path"; list items are found by name or number. None: nothing is there."""
+    """Return the value at "Kind/name path", or None; list items are found by name or number."""
     name, _, path = place.partition(" ")
     found: Any = manifests.get(name)
-    # An annotation's own dots are no steps.
+    # The dots of an annotation do not separate steps.
     for step in re.findall(r"azure\.workload\.identity/[\w-]+|[^.]+", path):
         if isinstance(found, list):
             found = {str(number): item for number, item in enumerate(found)} | {
@@ -64,7 +65,7 @@ def look(manifests: Mapping[str, Manifest], place: str) -> Any:
 
 
 def holds(found: Any, wanted: Any) -> bool:
-    """Whether a value stands at a place; a mapping's or a list's items perhaps among others."""
+    """Return True if a value is found; a mapping or a list may contain further items."""
     if isinstance(wanted, dict):
         return bool(found) and all(holds(found.get(key), value) for key, value in wanted.items())
     if isinstance(wanted, list):
@@ -73,7 +74,7 @@ def holds(found: Any, wanted: Any) -> bool:
 
 
 def check(place: str, *path: str | int) -> None:
-    """The value at a path of ci/everything-values.yaml stands at the place, and by default something else does."""
+    """Check that the value of ci/everything-values.yaml is found at the place, and not by default."""
     wanted: Any = yaml.safe_load(EVERYTHING.read_text())
     for key in path:
         wanted = wanted[key]

@@ -1,4 +1,4 @@
-"""What the chart renders to hold pods within bounds: networks, drains, quotas, priorities, users' rights, profiles."""
+"""The limits that the chart renders: networks, drains, quotas, priorities, users' rights, profiles."""
 
 from typing import Any
 

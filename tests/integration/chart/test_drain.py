@@ -17,7 +17,7 @@ OPERATORS = "app.kubernetes.io/component=operator"
 
 
 def pods(cluster: Cluster, namespace: str) -> Mapping[str, bool]:
-    """Give the operator's pods that are not ending, and which of them are ready."""
+    """Return the operator's pods that are not ending, and which of them are ready."""
     listed = json.loads(cluster.kubectl("-n", namespace, "get", "pods", "-l", OPERATORS, "-o", "json"))["items"]
     return {
         pod["metadata"]["name"]: any(

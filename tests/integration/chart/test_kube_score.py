@@ -1,4 +1,4 @@
-"""kube-score finds nothing to say of what the chart renders and of the Jobs that the operator makes of it."""
+"""kube-score accepts the rendered objects and the Jobs that the operator creates with them."""
 
 import subprocess
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.integration.chart.rendered_values import scoring_job
 from tests.testkit.chart import Manifest, each_ci_values, find, render
 
 pytestmark = pytest.mark.usefixtures("helm")
-# What it says and we do otherwise, each with the reason.
+# The recommendations that we do not follow, each with the reason.
 IGNORED = [
     # A limit on CPU only throttles what would otherwise use idle time; requests share a busy node fairly.
     "--ignore-container-cpu-limit",
@@ -25,7 +25,7 @@ IGNORED = [
 
 
 def score(manifests: list[Manifest]) -> list[str]:
-    """Give kube-score's findings."""
+    """Return kube-score's findings."""
     command = [str(ensure_program("kube-score")), "score", "--output-format=ci", *IGNORED, "-"]
     done = subprocess.run(command, input=yaml.safe_dump_all(manifests), capture_output=True, text=True, check=False)
     assert "[OK]" in done.stdout, done.stderr

@@ -1,4 +1,4 @@
-"""What the chart refuses, and what it tells the person who installs it."""
+"""The values that the chart rejects, and the notes for the person who installs it."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the chart renders, by helm: the objects, their rights, and what it refuses."""
+"""The objects that helm renders, and their rights."""
 
 import os
 from pathlib import Path
@@ -213,7 +213,7 @@ def test_pods_of_helm_test_have_environment_variables_of_scorers(values: Path) -
     told = pod["spec"]["containers"][0]["env"]
     assert told
     assert all(variable in wanted for variable in told)
-    # What the chart leaves out is the scorer's own default, or does not concern the check.
+    # The omitted variables have the scorer's default, or do not affect the check.
     left = {variable["name"] for variable in wanted} - {variable["name"] for variable in told}
     assert not any("SECRET" in key or "AZURE" in key or "URL" in key for key in left)
     identity = "azure.workload.identity/use"

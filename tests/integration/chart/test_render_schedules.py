@@ -1,4 +1,4 @@
-"""What the chart renders for schedules."""
+"""The objects that the chart renders for schedules."""
 
 from pathlib import Path
 

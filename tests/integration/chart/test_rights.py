@@ -1,4 +1,4 @@
-"""What people may do by the rights that the chart gives them, as a real API server says."""
+"""The rights that the chart grants to users, according to a real API server."""
 
 import json
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ def aggregated(cluster: Cluster) -> Iterator[None]:
 
 
 def allowed(cluster: Cluster, namespace: str, user: str) -> set[str]:
-    """Give what a user may do with ScoringRuns of a namespace."""
+    """Return the rights of a user on ScoringRuns of a namespace."""
     may = set()
     for verb in READING | WRITING:
         asked = {"namespace": namespace, "verb": verb, "group": "fleetscore.dev", "resource": "scoringruns"}

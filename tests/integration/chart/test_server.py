@@ -1,8 +1,7 @@
-"""What a real API server says to what the chart renders."""
+"""The response of a real API server to the rendered objects."""
 
 import secrets
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from tests.testkit.chart import MINIMAL, Manifest, each_ci_values, helm, render
 from tests.testkit.documents import fenced_blocks
 from tests.testkit.monitoring_crds import monitoring_crds
 from tests.testkit.release import BEFORE
+from tests.testkit.waiting import until
 
 pytestmark = pytest.mark.usefixtures("helm")
 A_RUN_WITHOUT_SPEC = """
@@ -36,13 +36,15 @@ def schemas(chart_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) ->
         chart_cluster.kubectl("create", "-f", str(file))
     chart_cluster.wait_for_crds()
     kinds = [yaml.safe_load(file.read_text())["spec"]["names"]["kind"] for file in files]
-    deadline = time.monotonic() + 60
-    while True:  # the document takes a CRD up a moment after it is established
+
+    def document_with_all_kinds() -> dict[str, Any]:
         document = chart_cluster.api.request("GET", "/openapi/v2")
-        if all(any(name.endswith(f".{kind}") for name in document["definitions"]) for kind in kinds):
-            return write_schemas(document, tmp_path_factory.mktemp("schemas"))
-        assert time.monotonic() < deadline, f"not all of {kinds} are in the API server's document"
-        time.sleep(0.2)
+        whole = all(any(name.endswith(f".{kind}") for name in document["definitions"]) for kind in kinds)
+        return document if whole else {}
+
+    # The document contains a CRD a moment after the CRD is established.
+    document = until(document_with_all_kinds, f"{kinds} are in the API server's document", interval=0.2)
+    return write_schemas(document, tmp_path_factory.mktemp("schemas"))
 
 
 def kubeconform(schemas: str, manifests: list[Manifest]) -> subprocess.CompletedProcess[str]:

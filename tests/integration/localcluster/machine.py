@@ -1,9 +1,9 @@
-"""What a machine has: processes, mounts, links, routes, firewall rules, listening ports, cgroups.
+"""The state of a machine: processes, mounts, links, routes, firewall rules, listening ports, cgroups.
 
-As a script it tells what changed in between:
+As a script it prints the changes:
 
     python -m tests.integration.localcluster.machine save before.json
-    python -m tests.integration.localcluster.machine diff before.json      # prints the differences; exit code 1 if there are any
+    python -m tests.integration.localcluster.machine diff before.json    # exit code 1 if there are differences
 """
 
 import json
@@ -69,8 +69,8 @@ def _rules(program: str) -> list[str]:
     if not shutil.which(program):
         return []
     output = subprocess.run([program], capture_output=True, text=True, check=False).stdout
-    # Tables and built-in chains appear when a program first looks at them, counters change by themselves: rules and
-    # chains of somebody's own are what counts.
+    # Tables and built-in chains appear when a program first reads them, and counters change by themselves: only
+    # added rules and chains count.
     own = [line for line in output.splitlines() if line.startswith("-") or (line.startswith(":") and " - [" in line)]
     return [line.split(" [")[0] for line in own]
 

@@ -2,13 +2,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from localcluster.errors import BuildError
 from localcluster.toolchain import golang, tools
+from tests.testkit.waiting import until
 
 # A go that only pretends: it takes its time, writes down that it was called, and leaves the programs asked for.
 _GO = """#!/bin/sh
@@ -95,26 +95,19 @@ def test_concurrent_commands_build_a_tool_once(environment: dict[str, str]) -> N
 def test_interrupted_build_leaves_no_process_and_no_partial_tool(environment: dict[str, str]) -> None:
     environment["PRETENDED_SECONDS"] = "1000"
     build = subprocess.Popen(_BUILD, env=environment, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 30
-    while not Path(environment["CALLS"]).exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until(Path(environment["CALLS"]).exists, "the build has begun", seconds=30)
     build.send_signal(signal.SIGINT)
     build.communicate(timeout=30)
     assert build.returncode != 0
     assert [path.name for path in Path(environment["XDG_CACHE_HOME"], "fleetscore/tools").glob("*.unfinished-*")] == []
     assert list(Path(environment["XDG_CACHE_HOME"], "fleetscore/tools").glob("*/pause")) == []
-    assert not running_with(f"CALLS={environment['CALLS']}")
+    # A process that ends exists for a moment longer.
+    until(lambda: not running_with(f"CALLS={environment['CALLS']}"), "no process of the build is left", seconds=5)
 
 
 def running_with(variable: str) -> list[str]:
-    """The living processes that have an environment variable; a process that ends takes a moment to vanish."""
-    deadline = time.monotonic() + 5
-    while found := [path.parent.name for path in Path("/proc").glob("[0-9]*/environ") if variable in readable(path)]:
-        if time.monotonic() > deadline:
-            break
-        time.sleep(0.02)
-    return found
+    """Return the processes that have an environment variable."""
+    return [path.parent.name for path in Path("/proc").glob("[0-9]*/environ") if variable in readable(path)]
 
 
 def readable(path: Path) -> str:

@@ -4,8 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from localcluster.errors import ClusterError
 from localcluster.nodes.container_node import link_name
 from localcluster.paths import cluster_dir
 from tests.integration.localcluster import machine
+from tests.testkit.waiting import until
 
 pytestmark = pytest.mark.needs_services
 
@@ -31,13 +31,6 @@ def name() -> Iterator[str]:
 def an_up(name: str, nodes: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "localcluster", "up", "--name", name, "--nodes", nodes]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
-def wait_for(what: str, condition: Callable[[], object], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"no {what} after {seconds} s"
-        time.sleep(0.05)
 
 
 def traces(name: str, slot: Slot) -> list[str]:
@@ -62,7 +55,7 @@ def slot_marks(slot: Slot) -> list[str]:
 
 def test_killed_up_is_cleaned_up_and_down_leaves_only_the_other_cluster(cluster: Cluster, name: str) -> None:
     killed = an_up(name, "container")
-    wait_for("kubelet", lambda: processes.find_processes(cluster_dir(name), ["kubelet"]))
+    until(lambda: processes.find_processes(cluster_dir(name), ["kubelet"]), "kubelet")
     record = cluster_state.read_record(name)
     assert record
     slot = Slot(record.slot)
@@ -84,7 +77,7 @@ def test_killed_up_is_cleaned_up_and_down_leaves_only_the_other_cluster(cluster:
 
 def test_interrupted_up_removes_its_remains(name: str) -> None:
     stopped = an_up(name, "none")
-    wait_for("API server", lambda: processes.find_processes(cluster_dir(name), ["kube-apiserver"]))
+    until(lambda: processes.find_processes(cluster_dir(name), ["kube-apiserver"]), "API server")
     record = cluster_state.read_record(name)
     assert record
     stopped.send_signal(signal.SIGTERM)
@@ -121,7 +114,7 @@ def test_kubeconfig_of_a_service_account_has_exactly_its_roles(cluster: Cluster,
     cluster.kubectl(
         "-n", namespace, "create", "rolebinding", "r", "--clusterrole=view", f"--serviceaccount={namespace}:default"
     )
-    wait_for("effect of the role", lambda: allowed(cluster, as_account))
+    until(lambda: allowed(cluster, as_account), "effect of the role")
 
 
 def allowed(cluster: Cluster, arguments: list[str]) -> bool:

@@ -1,4 +1,4 @@
-"""What promtool says to rules and queries over series that a test writes."""
+"""promtool's check of rules and queries over series that a test writes."""
 
 import json
 import subprocess
@@ -42,7 +42,7 @@ def evaluate(folder: Path, expressions: Mapping[str, float], series: Series, *, 
 
 
 def promtool(*words: str, stdin: str | None = None) -> str:
-    """Run promtool; give what it said where it failed, else nothing."""
+    """Run promtool; return its output if it failed, else an empty text."""
     command = [str(ensure_program("promtool")), *words]
     done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
     return done.stdout + done.stderr if done.returncode else ""

@@ -53,7 +53,7 @@ def variables() -> Iterator[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def text(cluster: Cluster, azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What /metrics of an operator says that has a schedule's run behind it and cannot go on with another."""
+    """Return /metrics of an operator that has finished a schedule's run and has another run that is stalled."""
     name = f"monitored-{secrets.token_hex(3)}"
     cluster.create_namespace(name)
     failure = a_message(outcomes={"failed": "0"}, reasons={"ModelInvalid": "0"})
@@ -87,7 +87,7 @@ def text(cluster: Cluster, azurite: Azurite, tmp_path_factory: pytest.TempPathFa
             text = running.probe("/metrics")[1]
             return text if "fleetscore_stalled_runs{" in text and "fleetscore_runs_total{" in text else ""
 
-        found = until(said, "one run ended, the other is told to be stuck", seconds=120)
+        found = until(said, "one run ended, the other is stalled", seconds=120)
         assert cluster.api.request("GET", f"{runs}/{name}")["status"]["failureReasons"] == {"ModelInvalid": 1}
     for stage in added:
         cluster.remove_stage(stage["metadata"]["name"])

@@ -112,7 +112,7 @@ def test_interrupted_backfill_prints_one_line_and_its_runs_continue(runs: Runs, 
     assert process.stdout
     while "created (1 of 24)" not in process.stdout.readline():
         assert process.poll() is None
-    process.send_signal(signal.SIGINT)  # nobody operates here: it would wait for ever
+    process.send_signal(signal.SIGINT)  # no operator runs here: the command would wait forever
     said, _ = process.communicate(timeout=30)
     assert said.splitlines() == ["interrupted; existing runs continue, and the same command creates the remaining ones"]
     assert process.returncode == 130

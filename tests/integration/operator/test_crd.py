@@ -57,7 +57,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown write policy": ({"writePolicy": "Append"}, "Unsupported value"),
     "no devices per Job": ({"devicesPerJob": 0}, "devicesPerJob must be a number from 1 to 500, or Auto"),
     "501 devices per Job": ({"devicesPerJob": 501}, "devicesPerJob must be a number from 1 to 500, or Auto"),
-    "devices per Job in words": ({"devicesPerJob": "many"}, "devicesPerJob must be a number from 1 to 500, or Auto"),
+    "devices per Job as text": ({"devicesPerJob": "many"}, "devicesPerJob must be a number from 1 to 500, or Auto"),
     "no parallelism": ({"parallelism": 0}, "greater than or equal to 1"),
     "too much parallelism": ({"parallelism": 10001}, "less than or equal to 10000"),
     "a negative backoff limit": ({"backoffLimit": -1}, "greater than or equal to 0"),
@@ -72,7 +72,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a negative time to live": ({"ttlSecondsAfterFinished": -1}, "greater than or equal to 0"),
     "no history": ({"historyLimit": 0}, "greater than or equal to 1"),
     "a quantity that is none": ({"resources": {"limits": {"memory": "much"}}}, "should match"),
-    "a fleet that is no name": ({"fleet": "../other"}, "should match"),
+    "an invalid fleet name": ({"fleet": "../other"}, "should match"),
 }
 FIXED: dict[str, Any] = {
     "fleet": "other",

@@ -1,7 +1,7 @@
 """Fields of spec, one by one: another value, another outcome; on a real API server with simulated scorers.
 
-What a field means to a real scorer is tested with it (tests/scorer); here a simulated one tells by its arguments that
-it was given the field. Fields that other tests change are marked there; docs/development/traceability.md lists all.
+The effect of a field on a real scorer is tested with the scorer. Here the arguments of a simulated scorer show that
+it received the field. Fields that other tests change are marked there; docs/development/traceability.md lists all.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What keeps a run from going on is said in Stalled, and it goes on when that is over; on a real API server."""
+"""A blocker of a run is reported in Stalled, and the run continues afterwards; on a real API server."""
 
 import asyncio
 import json
@@ -109,7 +109,7 @@ def _until_pods_are_refused(runs: Runs) -> None:
     """A new policy takes the API server a moment to know."""
     pod = {"containers": [{"name": "x", "image": "x"}]}
     body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "try-"}, "spec": pod}
-    runs.until_refused("POST", f"/api/v1/namespaces/{runs.namespace}/pods?dryRun=All", body)
+    runs.until_rejected("POST", f"/api/v1/namespaces/{runs.namespace}/pods?dryRun=All", body)
 
 
 async def test_missing_right_to_create_jobs_stalls_the_run_until_granted(

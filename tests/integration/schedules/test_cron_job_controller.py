@@ -5,8 +5,7 @@ the CronJob's status names.
 """
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,6 +17,7 @@ from scoring_operator.api.formatting import format_time
 from scoring_operator.cli import main
 from tests.testkit.measurements import RecordMeasurement
 from tests.testkit.scheduler import ANNOTATION, Scheduler
+from tests.testkit.waiting import until
 
 HOUR = timedelta(hours=1)
 NOTHING: dict[str, Any] = {}
@@ -29,14 +29,6 @@ def minutes_ago(minutes: int) -> datetime:
 
 def hourly_at(moment: datetime) -> str:
     return f"{moment.minute} * * * *"
-
-
-def until(true: Callable[[], Any], what: str, *, seconds: float = 60) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := true()):
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.2)
-    return found
 
 
 class CronJobs:
@@ -63,7 +55,9 @@ class CronJobs:
 
     def fired(self, name: str, count: int = 1, *, seconds: float = 60) -> list[str]:
         """Wait for firings; for when they were, the earliest first."""
-        jobs = until(lambda: len(j := self.jobs(name)) >= count and j, f"{count} Jobs of {name}", seconds=seconds)
+        jobs = until(
+            lambda: j if len(j := self.jobs(name)) >= count else None, f"{count} Jobs of {name}", seconds=seconds
+        )
         return sorted(jobs.values())
 
     def create_run(self, name: str) -> int:
@@ -105,7 +99,8 @@ def test_missed_firings_fire_once_and_backfill_names_the_others(
     said = capsys.readouterr().out
     assert "3 windows" in said
     assert said.endswith(
-        f"  {format_time(end - 3 * HOUR)} to {format_time(end - 2 * HOUR)}\n  {format_time(end - 2 * HOUR)} to {format_time(end - HOUR)}\n"
+        f"  {format_time(end - 3 * HOUR)} to {format_time(end - 2 * HOUR)}\n"
+        f"  {format_time(end - 2 * HOUR)} to {format_time(end - HOUR)}\n"
     )
 
 

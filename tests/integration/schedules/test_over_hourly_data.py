@@ -9,7 +9,8 @@ from scoring_operator.api.fleets import parse_fleet
 from scoring_operator.api.formatting import format_time, parse_duration
 from scoring_operator.contract.blob_paths import data_patterns
 from scoring_operator.schedules.windows import last_complete_window
-from tests.testkit.scorer_fleet import Fleet, csv_of, scorer
+from tests.testkit.scorer_command import scorer
+from tests.testkit.scorer_fleet import Fleet, csv_of
 
 MIDNIGHT = datetime(2018, 8, 28, tzinfo=UTC)
 EVERY = timedelta(minutes=5)

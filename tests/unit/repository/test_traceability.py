@@ -1,4 +1,4 @@
-"""What the documents say is shown by tests has such tests, and a session in which none of one's passed fails."""
+"""Every id that needs tests has tests, and a full session without a passed test of an id fails."""
 
 import subprocess
 import sys
