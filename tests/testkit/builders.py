@@ -1,6 +1,7 @@
 """Builders that speak the domain and default everything a test does not care about."""
 
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,7 +25,9 @@ from scoring_operator.api.views import (
     Terminated,
     Waiting,
 )
+from scoring_operator.planner.job_results import JobResult
 from scoring_operator.planner.progress import Batch, Progress, RunClock, RunSnapshot, new_progress
+from scoring_operator.planner.types import Allocation, Blocker, JobSnapshot, Observation, RunState
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 UID = "6f1c2b9e-0000-4000-8000-000000000001"
@@ -78,6 +81,28 @@ def _with_clock(progress: Progress, clock: RunClock) -> Progress:
 
 def a_batch(positions: str = "0", **options: Any) -> Batch:
     return Batch(Positions.parse(positions), **options)
+
+
+def an_observation(
+    progress: Progress | None = None,
+    *,
+    devices: Sequence[str] = (),
+    unverified: Iterable[str] = (),
+    rejection: Blocker | None = None,
+    missing: bool = False,
+    jobs: Mapping[str, JobView] | None = None,
+    assumed: Iterable[str] = (),
+    seen: Iterable[str] = (),
+    results: Mapping[str, JobResult] | None = None,
+    blocked_by: str = "",
+    slots: int = 10_000,
+    later_runs: int = 0,
+    blocker: Blocker | None = None,
+) -> Observation:
+    state = RunState(progress, devices, None, frozenset(unverified), rejection, missing)
+    allocation = Allocation(blocked_by, slots, shortfall=0, later_runs=later_runs)
+    snapshot = JobSnapshot(jobs or {}, frozenset(assumed), frozenset(seen))
+    return Observation(state, snapshot, results or {}, allocation, blocker)
 
 
 def a_job(

@@ -7,17 +7,9 @@ import pytest
 from scoring_operator.api.intervals import Positions
 from scoring_operator.contract.outcome_message import Results
 from scoring_operator.planner.progress import Completion, Progress, RunClock, encode
-from scoring_operator.planner.types import (
-    Allocation,
-    Blocker,
-    JobSnapshot,
-    Observation,
-    Plan,
-    ReportCondition,
-    RunState,
-)
+from scoring_operator.planner.types import Blocker, Observation, Plan, ReportCondition
 from scoring_operator.resources.status import build_status, merge_patch, needs_update
-from tests.testkit.builders import NOW, a_batch, a_job, a_progress, a_run, later
+from tests.testkit.builders import NOW, a_batch, a_job, a_progress, a_run, an_observation, later
 
 COUNTS = {"total": 9, "pending": 3, "active": 2, "scored": 4, "partial": 0, "empty": 0, "failed": 0, "notRun": 0}
 PREVIOUS: dict[str, Any] = {
@@ -29,9 +21,7 @@ PREVIOUS: dict[str, Any] = {
 
 def observed(*names: str, devices: list[str] | None = None, blocked_by: str = "") -> Observation:
     """Return an observation with Jobs of these names."""
-    state = RunState(None, devices or [], None, frozenset(), None, missing=False)
-    jobs = JobSnapshot({name: a_job(name) for name in names}, frozenset(), frozenset())
-    return Observation(state, jobs, {}, Allocation(blocked_by, 10, 0, 0), None)
+    return an_observation(devices=devices or [], jobs={name: a_job(name) for name in names}, blocked_by=blocked_by)
 
 
 def status_of(
