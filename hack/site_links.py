@@ -23,6 +23,6 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str: 
             return match[0]
         if not target.exists():
             LOG.warning("%s links to %s, which is missing", page.file.src_uri, match["target"])
-        return f"]({config['repo_url']}/blob/main/{target.relative_to(ROOT)}{match['anchor'] or ''})"
+        return f"]({config['extra']['repository']}/blob/main/{target.relative_to(ROOT)}{match['anchor'] or ''})"
 
     return LINK.sub(absolute, markdown)

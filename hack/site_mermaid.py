@@ -1,0 +1,73 @@
+"""Hook of mkdocs: add Mermaid to the site, so that a browser needs no other server to draw the diagrams.
+
+The script is a file of Mermaid's npm package. It is fetched once, compared with its hash, and kept in .local. Without
+npm or without a network the site is rendered without the script; a browser then loads it from a public server, or shows
+the source of each diagram.
+"""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+VERSION = "11.17.2"  # the major version that mkdocs-material expects
+SHA256 = "581ed7d74bd9048d0e3a91363927d72ef22942d7722546b27f7cc29e35390eb8"
+CACHE = ROOT / ".local" / "mermaid" / f"mermaid-{VERSION}.min.js"
+IN_PACKAGE = "package/dist/mermaid.min.js"
+IN_SITE = "assets/javascripts/mermaid.min.js"
+TIMEOUT_SECONDS = 300
+
+
+def on_config(config: Any) -> Any:
+    """Return the configuration with the script, if it is available."""
+    if _is_pinned(CACHE) or _fetch():
+        config["extra_javascript"].append(IN_SITE)
+    return config
+
+
+def on_post_build(config: Any) -> None:
+    """Copy the script into the site."""
+    if IN_SITE in config["extra_javascript"]:
+        target = Path(config["site_dir"]) / IN_SITE
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(CACHE, target)
+
+
+def _fetch() -> bool:
+    """Fetch the script into the cache, and return True if this succeeded.
+
+    Raises:
+        SystemExit: The script does not have the expected hash.
+    """
+    npm = shutil.which("npm")
+    if npm is None:
+        return _skip("npm is not installed")
+    with tempfile.TemporaryDirectory() as folder:
+        command = [npm, "pack", "--silent", "--ignore-scripts", f"mermaid@{VERSION}"]
+        try:
+            subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=TIMEOUT_SECONDS)
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+            return _skip(f"npm cannot fetch mermaid {VERSION} ({type(error).__name__})")
+        with tarfile.open(Path(folder) / f"mermaid-{VERSION}.tgz") as package:
+            content = package.extractfile(IN_PACKAGE)
+            script = content.read() if content else b""
+    CACHE.parent.mkdir(parents=True, exist_ok=True)
+    CACHE.write_bytes(script)
+    if not _is_pinned(CACHE):
+        CACHE.unlink()
+        sys.exit(f"mermaid {VERSION} is invalid: its hash is not SHA256 of hack/site_mermaid.py; do not use it")
+    return True
+
+
+def _is_pinned(script: Path) -> bool:
+    return script.exists() and hashlib.sha256(script.read_bytes()).hexdigest() == SHA256
+
+
+def _skip(cause: str) -> bool:
+    print(f"warning: the site draws no diagrams offline: {cause}", file=sys.stderr)  # a logged warning is an error
+    return False
