@@ -1,4 +1,4 @@
-"""The hazards: faults F, threats T and bad inputs D. The mark `fault` assigns each of them to tests (marks.py)."""
+"""The hazards: faults F, threats T and bad inputs D. The mark `fault` assigns each of them to tests."""
 
 FAULTS = {
     "F1": "The operator is killed after any of its writes",

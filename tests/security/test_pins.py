@@ -51,7 +51,7 @@ def test_no_pin_has_a_known_vulnerability() -> None:
     pinned = advisories.pins()
     assert len(pinned) > 80
     assert {one["package"] for one in snapshot["advisories"]} <= {name for name, _ in pinned}
-    assert [(name, ids) for name, version in pinned if (ids := advisories.concerning(name, version, snapshot))] == []
+    assert [(name, ids) for name, version in pinned if (ids := advisories.affecting(name, version, snapshot))] == []
 
 
 ADVISORY = """
@@ -74,15 +74,15 @@ def test_vulnerable_pin_is_found_in_the_snapshot(
     folder.mkdir(parents=True)
     (folder / "PYSEC-2023-192.yaml").write_text(ADVISORY)
     (folder / "PYSEC-2023-193.yaml").write_text(f"{ADVISORY.replace('192', '193')}withdrawn: 2023-10-11T00:00:00Z\n")
-    snapshot = advisories.take(tmp_path)
+    snapshot = advisories.snapshot_of(tmp_path)
     weak = {
         v
         for v in ("1.26.16", "1.26.17", "2.0.5", "2.0.6", "3.9", "3.10")
-        if advisories.concerning("urllib3", v, snapshot)
+        if advisories.affecting("urllib3", v, snapshot)
     }
     assert weak == {"1.26.16", "2.0.5", "3.10"}
     monkeypatch.setattr(advisories, "SNAPSHOT", tmp_path / "advisories.json")
     monkeypatch.setattr(advisories, "pins", lambda: [("urllib3", "2.0.5")])
     assert advisories.main(tmp_path) == 1
-    assert "urllib3 2.0.5: PYSEC-2023-192; take a newer one" in capsys.readouterr().out
+    assert "urllib3 2.0.5: PYSEC-2023-192; to take a newer version" in capsys.readouterr().out
     assert advisories.main(tmp_path / "vulns") == 64
