@@ -17,9 +17,16 @@ pytest_plugins = [
     "tests.testkit.measurements",
 ]
 
-# The fixtures that start a service, from the cheapest to the most expensive. Tests run in this order, so that a
-# mistake in a pure function shows before a cluster is started.
-SERVICES = ("helm", "azurite", "tokens", "chart_cluster", "cluster", "fault_cluster", "container_cluster")
+# The fixtures that start a service, in the order of their tests. Pure tests run first, so that a mistake in a pure
+# function shows before a cluster is started. The group that cannot be divided among workers begins before the others,
+# and the groups of single files end the session: then no worker waits long for the last one. A test that is marked
+# needs_services by hand starts its services itself.
+BY_HAND = "by hand"
+ORDER = ("container_cluster", "helm", "azurite", "tokens", BY_HAND, "chart_cluster", "cluster", "fault_cluster")
+# The services that exist once per session: a node with containers is expensive, and each control plane takes a dozen of
+# the 128 inotify instances of a machine.
+ONE_WORKER = ("container_cluster", "chart_cluster", "cluster")
+STRONGEST_FIRST = ("container_cluster", "fault_cluster", "cluster", "chart_cluster", "tokens", "azurite", "helm")
 
 # A slow machine is not a mistake of the code, and the result of CI for a commit must not vary.
 hypothesis.settings.register_profile(
@@ -31,18 +38,22 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("fleetscore")
 
 
-def _cost(item: pytest.Item) -> int:
+def _service(item: pytest.Item) -> str:
+    """Return the most expensive service of a test; empty for a pure test."""
     requested = getattr(item, "fixturenames", ())
-    # A test that is marked by hand starts its services itself and comes last.
-    marked = len(SERVICES) + 1 if item.get_closest_marker("needs_services") else 0
-    return max((1 + index for index, name in enumerate(SERVICES) if name in requested), default=marked)
+    by_hand = BY_HAND if item.get_closest_marker("needs_services") else ""
+    return next((name for name in STRONGEST_FIRST if name in requested), by_hand)
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if _cost(item):
+    services = {item: _service(item) for item in items}
+    for item, service in services.items():
+        if service:
             item.add_marker("needs_services")
-    items.sort(key=_cost)
+            # With several workers, the tests of a file share a worker and its services.
+            item.add_marker(pytest.mark.xdist_group(service if service in ONE_WORKER else str(item.path)))
+    items.sort(key=lambda item: 1 + ORDER.index(services[item]) if services[item] else 0)
 
 
 @pytest.hookimpl(wrapper=True)
