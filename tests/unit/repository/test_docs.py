@@ -69,6 +69,18 @@ def test_the_architecture_lists_exactly_the_packages_of(program: str) -> None:
     assert sorted(listed) == sorted(packages)
 
 
+def test_the_class_diagram_shows_exactly_the_classes_of_the_controller() -> None:
+    diagram = section(DOCS / "development" / "architecture.md", "The controller")
+    drawn = dict(re.findall(r"^    class (\w+) \{\n(.*?)^    \}", diagram, re.MULTILINE | re.DOTALL))
+    nodes = [node for path in PACKAGES["operator"].glob("controller/*.py") for node in ast.parse(path.read_text()).body]
+    classes = {node.name: node for node in nodes if isinstance(node, ast.ClassDef) and not node.name.startswith("_")}
+    values = {name for name in classes if name.endswith("Timings")} | {"Applied", "CollectedResults", "StoredProgress"}
+    assert drawn.keys() == classes.keys() - values
+    for name, members in drawn.items():
+        defined = {one.name for one in classes[name].body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)}
+        assert set(re.findall(r"(\w+)\(", members)) <= defined, name
+
+
 def test_every_source_path_in_the_architecture_exists() -> None:
     text = (DOCS / "development" / "architecture.md").read_text()
     paths = re.findall(r"`((?:operator|scorer)/[\w/]+\.py)`", text)
