@@ -132,6 +132,21 @@ def test_record_has_the_message_of_every_failed_device() -> None:
     assert found["messages"]["7"] == ["failed", "ModelNotFound", "x" * 400, "press-7"]
 
 
+def test_record_has_a_message_of_each_device_unless_plainly_scored() -> None:
+    kinds = [*outcome_message.KINDS, outcome_message.TRANSIENT]
+    outcomes = {index: Outcome(kind) for index, kind in enumerate(kinds)} | {6: Outcome("scored", message="a note")}
+    found = read(outcome_record(outcomes, "abcdefg"))
+    assert {index: message[0] for index, message in found["messages"].items()} == {
+        "1": "partial",
+        "2": "empty",
+        "3": "alreadyScored",
+        "4": "failed",
+        "5": "transient",
+        "6": "scored",
+    }
+    assert outcome_message.count_failures(outcomes) == 2
+
+
 @pytest.mark.parametrize(
     ("kinds", "devices", "code"),
     [
