@@ -100,7 +100,8 @@ def test_the_listed_reasons_of_a_runs_end_are_those_of_the_planner() -> None:
     listed = {reason for row in rows for reason in row.split(", ")}
     assert len(listed) > 15
     assert listed - literals(PACKAGES["operator"]) == set()
-    assert {one for one in called_with(PACKAGES["operator"], "Completion", 1) if one.isidentifier()} - listed == set()
+    ends = {*called_with(PACKAGES["operator"], "Completion", 1), *called_with(PACKAGES["operator"], "RunRejected", 0)}
+    assert {one for one in ends if one.isidentifier()} - listed == set()
 
 
 def test_the_index_of_decisions_has_the_title_and_status_of_each_note() -> None:
