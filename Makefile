@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help demo demo-local down test test-deploy unit check coverage lint audit docs images bench faults lock generate format clean clean-all isolated workflows version-set
+.PHONY: help demo demo-local down test test-deploy unit check mutants coverage lint audit docs images bench faults lock generate format clean clean-all isolated workflows version-set
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -10,6 +10,8 @@ UV := $(VENV)/bin/uv
 READY := $(VENV)/.ready
 DOCS_VENV := .venv-docs
 DOCS_READY := $(DOCS_VENV)/.ready
+MUTANTS_VENV := .venv-mutants
+MUTANTS_READY := $(MUTANTS_VENV)/.ready
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 # The arguments that `make demo` passes on: DATA=readings.csv TRAIN=all WINDOW=start/end CONTEXT=name REGISTRY=host/path
 DEMO_ARGS = $(if $(DATA),--data "$(DATA)") $(if $(TRAIN),--train "$(TRAIN)") $(if $(WINDOW),--window "$(WINDOW)") \
@@ -37,6 +39,9 @@ test: lint  ## every test except tests/deploy: pure tests first, then those with
 
 test-deploy: $(READY)  ## Azure's scripts through az, the guide to AKS walked, an OCI registry, an autoscaler (an hour the first time)
 	$(VENV)/bin/pytest tests/deploy
+
+mutants: $(MUTANTS_READY)  ## print the changes of planner/ and scoring/ that no test notices (hours; MODULES="planner/plan ..." for some)
+	$(MUTANTS_VENV)/bin/python -m hack.mutants $(MODULES)
 
 coverage: $(READY)  ## check that every branch of the packages with decisions is tested (half a minute)
 	$(VENV)/bin/coverage run --rcfile=tests/unit/operator/coverage.ini -m pytest -q -m "not needs_services and not slow" \
@@ -76,6 +81,7 @@ lock: $(READY)  ## compile the hashed requirements (make lock UPGRADE=1 takes ne
 	$(COMPILE) $(if $(UPGRADE),--upgrade) scorer/pyproject.toml -o requirements/scorer.txt
 	$(COMPILE) $(if $(UPGRADE),--upgrade) operator/pyproject.toml scorer/pyproject.toml localcluster/pyproject.toml --group dev -o requirements/dev.txt
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --group docs -o requirements/docs.txt
+	$(COMPILE) $(if $(UPGRADE),--upgrade) -c requirements/dev.txt operator/pyproject.toml scorer/pyproject.toml localcluster/pyproject.toml --group mutants -o requirements/mutants.txt
 	echo "uv==$$($(UV) --version | cut -d' ' -f2)" | $(COMPILE) - -o requirements/uv.txt
 
 audit: $(READY)  ## check the pins against the PyPA advisory database, and renew its snapshot for `make check`
@@ -105,9 +111,15 @@ $(DOCS_READY): requirements/docs.txt | $(READY)
 	@$(UV) pip install --quiet --python $(DOCS_VENV)/bin/python --require-hashes -r requirements/docs.txt
 	@touch $@
 
+$(MUTANTS_READY): requirements/mutants.txt | $(READY)
+	@$(UV) venv --quiet --clear $(MUTANTS_VENV)
+	@$(UV) pip install --quiet --python $(MUTANTS_VENV)/bin/python --require-hashes -r requirements/mutants.txt
+	@$(UV) pip install --quiet --python $(MUTANTS_VENV)/bin/python --no-deps --no-build-isolation -e operator -e scorer -e localcluster
+	@touch $@
+
 clean:  ## delete the files of tools in the checkout, except .venv
 	rm -rf site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 clean-all: clean down  ## also delete the demo, .venv, .local and the caches outside the checkout
-	rm -rf $(VENV) $(DOCS_VENV) .local "$${XDG_CACHE_HOME:-$$HOME/.cache}/fleetscore"
+	rm -rf $(VENV) $(DOCS_VENV) $(MUTANTS_VENV) .local "$${XDG_CACHE_HOME:-$$HOME/.cache}/fleetscore"

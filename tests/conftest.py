@@ -52,7 +52,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if service:
             item.add_marker("needs_services")
             # With several workers, the tests of a file share a worker and its services.
-            item.add_marker(pytest.mark.xdist_group(service if service in ONE_WORKER else str(item.path)))
+            item.add_marker(
+                pytest.mark.xdist_group(service if service in ONE_WORKER else item.nodeid.partition("::")[0])
+            )
     items.sort(key=lambda item: 1 + ORDER.index(services[item]) if services[item] else 0)
 
 
