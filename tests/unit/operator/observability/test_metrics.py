@@ -82,3 +82,8 @@ def test_load_of_a_blocker_that_ended_is_removed() -> None:
     metrics.set_load(active={}, queued={}, stalled={})
     assert values(metrics, "fleetscore_stalled_runs") == {}
     assert values(metrics, "fleetscore_active_jobs") == {}
+
+
+def test_page_has_no_created_series() -> None:
+    assert b"fleetscore_runs_total" in (page := a_fed_metrics().render())
+    assert b"_created" not in page
