@@ -15,8 +15,8 @@ from msgspec import Struct, field
 from scoring_operator.api.scoringrun import Resources, ScoringRun
 from scoring_operator.errors import InvalidFleets
 
-Quantity = str | int
-"""A Kubernetes quantity, such as "500m", "1Gi" or 2."""
+Quantity = str | int | float
+"""A Kubernetes quantity, such as "500m", "1Gi", 2 or 0.5."""
 
 _QUANTITY_SUFFIXES = {
     "": Decimal(1), "n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("1e-3"),
@@ -73,6 +73,14 @@ class AnomalousWhen(Struct, frozen=True, rename="camel", forbid_unknown_fields=T
     min_rows: int = 3
 
 
+class PodIds(Struct, frozen=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
+    """The user and group ids of a pod; the cluster chooses the ones that are not set."""
+
+    run_as_user: int | None = None
+    run_as_group: int | None = None
+    fs_group: int | None = None
+
+
 class ScorerSettings(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """The service account, the resources and the placement of scorer pods."""
 
@@ -94,6 +102,8 @@ class ScorerSettings(Struct, frozen=True, rename="camel", forbid_unknown_fields=
     extra_args: list[str] = []
     extra_volumes: list[dict[str, Any]] = []
     extra_volume_mounts: list[dict[str, Any]] = []
+    # Unset is not part of a saved layout, so a new field does not change the layout of a run.
+    pod_security_context: PodIds | msgspec.UnsetType = msgspec.UNSET
 
 
 class Fleet(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):

@@ -71,8 +71,8 @@ class DeviceSource(Struct, frozen=True, rename="camel"):
 class Resources(Struct, frozen=True):
     """Requests and limits of the scorer container, as Kubernetes quantities."""
 
-    requests: dict[str, str | int] = {}
-    limits: dict[str, str | int] = {}
+    requests: dict[str, str | int | float] = {}
+    limits: dict[str, str | int | float] = {}
 
 
 class Spec(Struct, frozen=True, rename="camel"):

@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from scoring_operator.api import names
-from scoring_operator.api.fleets import Fleet
+from scoring_operator.api.fleets import Fleet, PodIds
 from scoring_operator.api.scoringrun import ScoringRun
 from scoring_operator.contract.command import (
     CONTAINER_NAME,
@@ -153,13 +155,7 @@ def _pod_spec(
         "serviceAccountName": scorer.service_account_name,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": USER_ID,
-            "runAsGroup": USER_ID,
-            "fsGroup": USER_ID,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": _pod_security_context(fleet),
         "containers": [
             {
                 "name": CONTAINER_NAME,
@@ -189,6 +185,14 @@ def _pod_spec(
         "priorityClassName": scorer.priority_class_name,
     }
     return {key: value for key, value in pod.items() if value not in ({}, [], "", None)}
+
+
+def _pod_security_context(fleet: Fleet) -> dict[str, Any]:
+    """Return the pod's part of the restricted Pod Security Standard, with the ids that the fleet sets."""
+    ids = fleet.scorer.pod_security_context
+    if isinstance(ids, msgspec.UnsetType):
+        ids = PodIds(USER_ID, USER_ID, USER_ID)
+    return {"runAsNonRoot": True, **msgspec.to_builtins(ids), "seccompProfile": {"type": "RuntimeDefault"}}
 
 
 def _workload_identity_labels(fleet: Fleet) -> dict[str, str]:

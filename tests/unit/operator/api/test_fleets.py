@@ -1,5 +1,6 @@
 from typing import Any
 
+import msgspec
 import pytest
 
 from scoring_operator.api.fleets import parse_fleet, parse_fleets, parse_quantity, resource_excess
@@ -107,3 +108,16 @@ def test_resources_of_a_run_override_the_fleets(requested: dict[str, Any] | None
 def test_storage_layout_ignores_only_namespaces_and_scorer(changed: dict[str, Any], same: bool) -> None:  # noqa: FBT001  # a table
     before, after = parse_fleet(FLEET), parse_fleet(FLEET | changed)
     assert (before.storage_layout() == after.storage_layout()) is same
+
+
+def test_saved_layout_does_not_contain_the_ids_of_pods() -> None:
+    fleet = parse_fleet({"name": "a", "namespaces": ["x"], "scorer": {"podSecurityContext": {"runAsUser": 7}}})
+    assert b"podSecurityContext" in msgspec.json.encode(fleet)
+    assert b"podSecurityContext" not in msgspec.json.encode(fleet.storage_layout())
+
+
+def test_fraction_of_a_cpu_is_a_valid_quantity() -> None:
+    scorer = {"resources": {"requests": {"cpu": 0.5}}, "maxResources": {"cpu": 1.5}}
+    fleet = parse_fleet({"name": "a", "namespaces": ["x"], "scorer": scorer})
+    assert resource_excess(Resources(requests={"cpu": "1500m"}), fleet) == ""
+    assert "allows 1.5" in resource_excess(Resources(requests={"cpu": "1501m"}), fleet)

@@ -132,3 +132,21 @@ def test_evictions_are_ignored_and_permanent_failures_are_not_retried() -> None:
     assert [rule["action"] for rule in rules] == ["Ignore", "FailJob"]
     assert rules[0]["onPodConditions"] == [{"type": "DisruptionTarget", "status": "True"}]
     assert rules[1]["onExitCodes"]["values"] == [64, 65]
+
+
+@pytest.mark.parametrize(
+    ("ids", "expected"),
+    [
+        pytest.param(None, {"runAsUser": 65532, "runAsGroup": 65532, "fsGroup": 65532}, id="not set"),
+        pytest.param({}, {}, id="left out"),
+        pytest.param({"runAsUser": 1000680000}, {"runAsUser": 1000680000}, id="one"),
+    ],
+)
+def test_pod_has_the_ids_of_the_fleet_and_meets_restricted_security(
+    ids: dict[str, int] | None, expected: dict[str, int]
+) -> None:
+    scorer = FLEET["scorer"] | ({} if ids is None else {"podSecurityContext": ids})
+    fleet = parse_fleet(FLEET | {"scorer": scorer})
+    job = manifest(["press-1"], fleet)
+    restricted = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    assert job["spec"]["template"]["spec"]["securityContext"] == restricted | expected
