@@ -74,7 +74,7 @@ Next steps
   {kubectl} describe sr {run_name}
   {kubectl} get sr -o wide
   {kubectl} logs deploy/{RELEASE}-operator
-  {kubectl} wait sr {run_name} --for=condition=Complete
+  {kubectl} wait sr {run_name} --for=jsonpath='{{.status.completionTime}}' --timeout=10m
   {relative_to_checkout(workspace.bin_folder / "helm")} list
   make demo DATA=your.csv    your own readings: TS,Device,Tag,Value
   make down                  removes everything""",

@@ -65,7 +65,7 @@ default
 {{- define "fleetscore.fleets" -}}
 {{- $fleets := list -}}
 {{- $account := include "fleetscore.serviceAccountName" (dict "root" . "component" "scorer") -}}
-{{- $common := dict "serviceAccountName" $account -}}
+{{- $common := dict "serviceAccountName" $account "podSecurityContext" (include "fleetscore.podIds" . | fromYaml) -}}
 {{- range $key, $value := omit .Values.scorer "image" "serviceAccount" -}}
 {{- with $value }}{{ $_ := set $common $key . }}{{ end -}}
 {{- end -}}
@@ -138,13 +138,18 @@ default
 {{- toYaml $variables -}}
 {{- end -}}
 
+{{/* The user and group ids of a pod; Helm drops the ones that are null. */}}
+{{- define "fleetscore.podIds" -}}
+{{- $ids := dict -}}
+{{- range $key, $value := default dict .Values.podSecurityContext -}}
+{{- if not (kindIs "invalid" $value) }}{{ $_ := set $ids $key (int64 $value) }}{{ end -}}
+{{- end -}}
+{{- toYaml $ids -}}
+{{- end -}}
+
 {{/* The pod's part of restricted Pod Security. */}}
 {{- define "fleetscore.podSecurityContext" -}}
-runAsNonRoot: true
-runAsUser: 65532
-runAsGroup: 65532
-fsGroup: 65532
-seccompProfile: {type: RuntimeDefault}
+{{- merge (dict "runAsNonRoot" true "seccompProfile" (dict "type" "RuntimeDefault")) (include "fleetscore.podIds" . | fromYaml) | toYaml -}}
 {{- end -}}
 
 {{/* The container's part of restricted Pod Security. */}}
@@ -199,6 +204,9 @@ capabilities: {drop: [ALL]}
 {{- $namespace := default $.Release.Namespace .namespace -}}
 {{- if not $fleet -}}
 {{- fail (printf "schedules: %q names the fleet %q, which fleets does not have" .name .fleet) -}}
+{{- end -}}
+{{- if and (eq (dig "run" "writePolicy" "" .) "Overwrite") (not (dig "predictions" "allowOverwrite" false $fleet)) -}}
+{{- fail (printf "schedules: %q has run.writePolicy Overwrite, which the fleet %q forbids; set the fleet's predictions.allowOverwrite to true, or use IfChanged" .name .fleet) -}}
 {{- end -}}
 {{- if not (has $namespace $fleet.namespaces) -}}
 {{- fail (printf "schedules: %q makes runs in the namespace %q, where the fleet %q may not be named; add it to the fleet's namespaces" .name $namespace .fleet) -}}

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("helm")
             id="in a run",
         ),
         pytest.param(
-            {"fleets": [a_fleet()], "schedules": [a_schedule(window="1h")]}, "does not match pattern", id="window"
+            {"fleets": [a_fleet()], "schedules": [a_schedule(window="1h")]}, "an ISO 8601 duration", id="window"
         ),
         pytest.param({"fleets": [a_fleet(), a_fleet()]}, 'the name "default" is used twice', id="two fleets"),
         pytest.param(
@@ -112,3 +112,8 @@ def test_notes_list_the_remaining_steps_without_needless_warnings() -> None:
     assert "WARNING" not in notes(safe)
     assert "helm -n scoring test fleetscore" in notes(safe)
     assert "suspended" in notes(safe | {"schedules": [a_schedule(suspend=True)]})
+
+
+def test_notes_name_the_value_that_suspends_a_schedule() -> None:
+    assert "set schedules[].suspend" in notes(MINIMAL)
+    assert "set schedules[].suspend" not in notes({})

@@ -136,12 +136,13 @@ def test_settings_of_a_fleet_reach_the_operator_unchanged() -> None:
     ]
     values = yaml.safe_load(EVERYTHING.read_text())
     rendered = yaml.safe_load(text)["fleets"]
+    ids = {"podSecurityContext": {"runAsUser": 65532, "runAsGroup": 65532, "fsGroup": 65532}}
     labels = {key: {"team": "telemetry"} | values["fleets"][0]["scorer"][key] for key in ("labels", "podLabels")}
-    assert rendered[0] == values["fleets"][0] | {"scorer": values["fleets"][0]["scorer"] | labels}
+    assert rendered[0] == values["fleets"][0] | {"scorer": values["fleets"][0]["scorer"] | labels | ids}
     common = {key: value for key, value in values["scorer"].items() if key not in ("image", "serviceAccount")}
     common |= {"serviceAccountName": "fleetscore-scorer", "priorityClassName": "yielding"}
     common |= {key: {"team": "telemetry"} | values["scorer"][key] for key in ("labels", "podLabels")}
-    assert rendered[1] == values["fleets"][1] | {"scorer": common}
+    assert rendered[1] == values["fleets"][1] | {"scorer": common | ids}
 
 
 def test_fleet_without_namespaces_gets_the_releases_namespace() -> None:

@@ -1,6 +1,8 @@
 """The response of a real API server to the rendered objects."""
 
+import json
 import secrets
+import shlex
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +16,7 @@ from localcluster.cluster import Cluster
 from localcluster.errors import ClusterError
 from localcluster.toolchain.tools import ensure_program
 from tests.integration.chart.openapi import write_schemas
-from tests.testkit.chart import MINIMAL, Manifest, each_ci_values, helm, render
+from tests.testkit.chart import MINIMAL, Manifest, each_ci_values, find, helm, render
 from tests.testkit.documents import fenced_blocks
 from tests.testkit.monitoring_crds import monitoring_crds
 from tests.testkit.release import BEFORE
@@ -59,6 +61,12 @@ def test_kubeconform_accepts_every_object(schemas: str, values: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{len(manifests)} resources found" in done.stdout
     assert "Skipped: 0" in done.stdout
+
+
+def test_kubeconform_accepts_pods_without_ids(schemas: str) -> None:
+    values = yaml.safe_load(MINIMAL.read_text()) | {"podSecurityContext": {"runAsUser": None, "fsGroup": None}}
+    done = kubeconform(schemas, render(values, hooks=True))
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
@@ -160,6 +168,61 @@ def test_upgrade_from_the_published_chart_keeps_set_values_and_adds_defaults(
     policy = chart_cluster.kubectl("-n", fresh, "get", "networkpolicy", "fleetscore-scorer", "-o", ports)
     assert policy.split() == ["53", "53", "443"]
     release(chart_cluster, fresh, "uninstall")
+
+
+def wait_command_of_the_notes(namespace: str) -> list[str]:
+    """Return the arguments of `kubectl wait` that the chart's notes show, with a short timeout."""
+    arguments = ("install", "fleetscore", CHART, "--namespace", namespace, "--dry-run=client", "--values", MINIMAL)
+    notes = helm(*arguments).partition("NOTES:")[2]
+    (line,) = [line for line in notes.splitlines() if " wait --for" in line]
+    _, *words = shlex.split(line)
+    return [word.replace("--timeout=1h", "--timeout=5s") for word in words]
+
+
+@pytest.mark.parametrize("phase", ["Complete", "Failed"])
+def test_wait_command_of_the_notes_returns_at_either_end_of_a_run(
+    chart_cluster: Cluster, fresh: str, phase: str
+) -> None:
+    release(chart_cluster, fresh, "install")
+    chart_cluster.wait_for_crds()
+    chart_cluster.kubectl("-n", fresh, "create", "-f", "-", input=A_RUN)
+    with pytest.raises(ClusterError, match="timed out"):
+        chart_cluster.kubectl(*wait_command_of_the_notes(fresh))
+    status = {"status": {"phase": phase, "completionTime": "2018-08-29T00:05:00Z"}}
+    patch = ("patch", "sr", "first", "--subresource=status", "--type=merge", "--patch", json.dumps(status))
+    chart_cluster.kubectl("-n", fresh, *patch)
+    assert "condition met" in chart_cluster.kubectl(*wait_command_of_the_notes(fresh))
+
+
+def test_schedule_suspended_by_kubectl_stays_so_after_upgrade_and_rollback(chart_cluster: Cluster, fresh: str) -> None:
+    where = ("--namespace", fresh, "--kubeconfig", chart_cluster.kubeconfig)
+
+    def suspended() -> str:
+        return chart_cluster.kubectl("-n", fresh, "get", "cj", "fleetscore-hourly", "-o", "jsonpath={.spec.suspend}")
+
+    release(chart_cluster, fresh, "install")
+    assert suspended() == "false"
+    chart_cluster.kubectl("-n", fresh, "patch", "cronjob", "fleetscore-hourly", "--patch", '{"spec":{"suspend":true}}')
+    release(chart_cluster, fresh, "upgrade", "--set", "operator.maxActiveJobs=7")
+    helm("rollback", "fleetscore", "1", *where)
+    assert suspended() == "true"
+
+
+def test_schedule_suspended_by_its_value_is_resumed_without_it(chart_cluster: Cluster, fresh: str) -> None:
+    path = ("-n", fresh, "get", "cronjob", "fleetscore-hourly", "-o", "jsonpath={.spec.suspend}")
+    release(chart_cluster, fresh, "install", "--set", "schedules[0].suspend=true")
+    assert chart_cluster.kubectl(*path) == "true"
+    release(chart_cluster, fresh, "upgrade")
+    assert chart_cluster.kubectl(*path) == "false"
+
+
+@pytest.mark.usefixtures("namespaces")
+@pytest.mark.parametrize("cron", ["*/15 0-6,12 1 JAN-mar Mon-Fri", "0 1 ? 12 0", "59 23 31 dec SUN", "@hourly"])
+def test_api_server_accepts_the_times_that_the_schema_accepts(chart_cluster: Cluster, cron: str) -> None:
+    values = yaml.safe_load(MINIMAL.read_text())
+    values["schedules"][0] |= {"cron": cron, "timeZone": "Australia/Eucla"}
+    cron_job = find(render(values), "CronJob")
+    chart_cluster.kubectl("create", "--dry-run=server", "-f", "-", input=yaml.safe_dump(cron_job))
 
 
 def test_second_install_adopts_the_crd_that_the_first_left(chart_cluster: Cluster, fresh: str) -> None:
