@@ -30,7 +30,7 @@ def test_missing_response_of_the_identity_platform_is_retryable() -> None:
 
 def test_rejected_connection_was_not_applied_and_a_broken_one_maybe() -> None:
     rejected = classify(
-        ServiceRequestError(f"url?sig={CANARY}", error=ConnectionRejectedError(111, "Connection refused")), target="x"
+        ServiceRequestError(f"url?sig={CANARY}", error=ConnectionRefusedError(111, "Connection refused")), target="x"
     )
     broken = classify(ServiceResponseError(f"url?sig={CANARY}", error=ConnectionResetError(104, "reset")), target="x")
     assert (rejected.maybe_applied, broken.maybe_applied) == (False, True)

@@ -119,6 +119,19 @@ def test_host_that_becomes_unreachable_ends_the_call_within_5_seconds(clock: Fak
     assert 10 < call.attempts[-1] < 26
 
 
+def test_response_restarts_the_time_of_an_unreachable_host(clock: FakeClock) -> None:
+    applied = iter([False, True, False, False])
+    call = FailingCall(clock, failures=4)
+    result = call_with_retry(
+        call,
+        lambda _: RetryableFailure(StorageUnavailable("away"), maybe_applied=next(applied), retry_after_seconds=2.4),
+        deadline=300.0,
+        clock=clock,
+    )
+    assert result == "result"
+    assert clock.now == pytest.approx(9.6)
+
+
 def test_deadline_ends_the_call_before_a_pause_beyond_it(clock: FakeClock) -> None:
     call = FailingCall(clock)
     with pytest.raises(StorageUnavailable, match=r"^busy \(1 attempt in 0 s\)$"):
