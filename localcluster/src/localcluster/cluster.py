@@ -83,7 +83,7 @@ class Cluster:
             if running:
                 return running
             cluster_state.remove_remains(name)
-            preflight.require_machine(layout, building=provision.needs_build(layout))
+            preflight.require_machine(layout, missing=provision.missing_programs(layout), progress=progress)
             bin_folder, etcd = provision.ensure(layout, progress)
             cluster = cls._allocate(
                 name, ClusterRecord(-1, str(layout), str(bin_folder), str(etcd), extra_arguments), progress

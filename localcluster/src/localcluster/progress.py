@@ -47,19 +47,24 @@ class StepProgress:
             self._stream.flush()
 
     @contextmanager
-    def step(self, description: str, *, usual_seconds: float | None = None) -> Iterator[None]:
+    def step(self, description: str, *, usual_seconds: float | None = None, delay_seconds: float = 0) -> Iterator[None]:
         """Show the step's progress while the body runs, then how long it took.
 
         Args:
             description: The step, such as ``building helm``.
             usual_seconds: The usual duration in seconds, if known.
+            delay_seconds: The time in seconds before the first line. A step that ends before that prints nothing.
         """
         started = self._now()
         done = threading.Event()
+        shown = threading.Event()
         interval = _TERMINAL_INTERVAL_SECONDS if self._terminal else _LOG_INTERVAL_SECONDS
 
         def tick() -> None:
-            self._show(progress_line(description, 0, usual_seconds))
+            if delay_seconds and done.wait(delay_seconds):
+                return
+            shown.set()
+            self._show(progress_line(description, self._now() - started, usual_seconds))
             while not done.wait(interval):
                 self._show(progress_line(description, self._now() - started, usual_seconds))
 
@@ -72,7 +77,8 @@ class StepProgress:
         finally:
             done.set()
             ticker.join()
-            self._finish_line(f"{description}: {outcome} {self._now() - started:.1f} s")
+            if shown.is_set():
+                self._finish_line(f"{description}: {outcome} {self._now() - started:.1f} s")
 
     def _show(self, text: str) -> None:
         with self._lock:

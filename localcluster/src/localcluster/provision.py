@@ -1,5 +1,6 @@
 """Builds and installs the programs of a cluster."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from localcluster.kubernetes.control_plane import CONTROL_PLANE_PROGRAMS
@@ -8,12 +9,13 @@ from localcluster.progress import StepProgress
 from localcluster.toolchain import debian, tools
 
 
-def needs_build(nodes: NodeLayout) -> bool:
-    """Return True if a tool for a cluster with these nodes is not built yet."""
+def missing_programs(nodes: NodeLayout) -> Mapping[str, list[str]]:
+    """Return the programs that a cluster with these nodes needs and that are not built yet, by tool."""
     needed = {"kubernetes": [*CONTROL_PLANE_PROGRAMS, *nodes.programs], "etcd": ["etcd"]}
     needed |= {"kwok": ["kwok"]} if nodes.simulated else {}
     needed |= {"pause": ["pause"]} if nodes.container else {}
-    return any(tools.missing_programs(tool, programs) for tool, programs in needed.items())
+    missing = {tool: tools.missing_programs(tool, programs) for tool, programs in needed.items()}
+    return {tool: programs for tool, programs in missing.items() if programs}
 
 
 def ensure(nodes: NodeLayout, progress: StepProgress) -> tuple[Path, Path]:

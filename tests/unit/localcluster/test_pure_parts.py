@@ -94,7 +94,10 @@ def test_cgroups_of_both_versions_are_found(tmp_path: Path) -> None:
 
 def test_the_preflight_table_names_every_lack_with_what_mends_it() -> None:
     text = preflight.format_table(
-        [MissingRequirement("root", "user 1000", "sudo -i"), MissingRequirement("overlay mounts", "none", "modprobe overlay")]
+        [
+            MissingRequirement("root", "user 1000", "sudo -i"),
+            MissingRequirement("overlay mounts", "none", "modprobe overlay"),
+        ]
     )
     assert ["root", "user", "1000", "sudo", "-i"] in [row.split() for row in text.splitlines()]
     assert ["overlay", "mounts", "none", "modprobe", "overlay"] in [row.split() for row in text.splitlines()]
@@ -107,14 +110,20 @@ def test_a_check_that_hangs_is_a_finding_and_delays_nobody() -> None:
     def hangs() -> None:
         threading.Event().wait(0.5)
 
-    found = preflight.run_checks([lambda: MissingRequirement("registry", "refused", "set it"), hangs, lambda: None], timeout_seconds=0.1)
+    found = preflight.run_checks(
+        [lambda: MissingRequirement("registry", "refused", "set it"), hangs, lambda: None], timeout_seconds=0.1
+    )
     assert [finding.requirement for finding in found] == ["registry", "an answer in time"]
     assert time.monotonic() - started < 0.4
 
 
 def test_a_machine_that_lacks_something_is_refused_with_the_table() -> None:
     with pytest.raises(PreflightError, match="sudo -i"):
-        preflight.require_machine(NodeLayout.parse("none"), building=False, extra_checks=[lambda: MissingRequirement("root", "user 1000", "sudo -i")])
+        preflight.require_machine(
+            NodeLayout.parse("none"),
+            missing={},
+            extra_checks=[lambda: MissingRequirement("root", "user 1000", "sudo -i")],
+        )
 
 
 def test_progress_says_what_how_long_and_how_long_usually() -> None:

@@ -1,24 +1,28 @@
 """Checks of the machine before anything is built: concurrent, within seconds, reported in one table."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 
 from localcluster.errors import PreflightError
 from localcluster.machine import checks
 from localcluster.machine.checks import Check, MissingRequirement
 from localcluster.nodes.layout import NodeLayout
+from localcluster.progress import StepProgress
 
-_TIMEOUT_SECONDS = 4.5
+# Longer than a check's own limit, so that a slow check can report its command.
+_TIMEOUT_SECONDS = checks.MAX_CHECK_SECONDS + 1
+_PROGRESS_DELAY_SECONDS = 2.0
 
 
-def select_checks(nodes: NodeLayout, *, building: bool) -> list[Check]:
+def select_checks(nodes: NodeLayout, missing: Mapping[str, Sequence[str]]) -> list[Check]:
     """Return the checks for these nodes.
 
     Args:
         nodes: The nodes of the cluster.
-        building: True if tools are not built yet.
+        missing: The programs that are not built yet, by tool.
     """
+    building = bool(missing)
     chosen: list[Check] = [
         checks.machine,
         lambda: checks.memory(building=building),
@@ -26,7 +30,7 @@ def select_checks(nodes: NodeLayout, *, building: bool) -> list[Check]:
         checks.free_slot,
     ]
     if building:
-        chosen += [checks.go_modules, checks.python_packages]
+        chosen += [lambda: checks.go_modules(missing), checks.python_packages]
     if nodes.container:
         chosen.append(checks.root)
         if checks.root() is None:
@@ -50,18 +54,16 @@ def run_checks(selected: Sequence[Check], *, timeout_seconds: float = _TIMEOUT_S
         timeout_seconds: The time limit in seconds. A check that exceeds it is reported as a missing requirement.
     """
     deadline = time.monotonic() + timeout_seconds
+    timed_out = MissingRequirement(
+        "an answer in time", f"a check took longer than {timeout_seconds:g} s", "retry when the machine is less busy"
+    )
     pool = ThreadPoolExecutor(max_workers=max(1, len(selected)))
     try:
         running = [pool.submit(probe) for probe in selected]
         done, _ = wait(running, timeout=max(0.0, deadline - time.monotonic()))
-        return [finding for probe in running if (finding := probe.result() if probe in done else _CHECK_TIMED_OUT)]
+        return [finding for probe in running if (finding := probe.result() if probe in done else timed_out)]
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-
-
-_CHECK_TIMED_OUT = MissingRequirement(
-    "an answer in time", f"a check took longer than {_TIMEOUT_SECONDS} s", "retry when the machine is less busy"
-)
 
 
 def format_table(findings: Sequence[MissingRequirement]) -> str:
@@ -81,17 +83,25 @@ def format_table(findings: Sequence[MissingRequirement]) -> str:
     )
 
 
-def require_machine(nodes: NodeLayout, *, building: bool, extra_checks: Sequence[Check] = ()) -> None:
+def require_machine(
+    nodes: NodeLayout,
+    *,
+    missing: Mapping[str, Sequence[str]],
+    progress: StepProgress | None = None,
+    extra_checks: Sequence[Check] = (),
+) -> None:
     """Check the machine.
 
     Args:
         nodes: The nodes of the cluster.
-        building: True if tools are not built yet.
+        missing: The programs that are not built yet, by tool.
+        progress: The printer of the checks' progress, which is shown after two seconds.
         extra_checks: Additional checks that the caller needs.
 
     Raises:
         PreflightError: A requirement is missing. The message is the table.
     """
-    findings = run_checks([*select_checks(nodes, building=building), *extra_checks])
+    with (progress or StepProgress()).step("checking this machine", delay_seconds=_PROGRESS_DELAY_SECONDS):
+        findings = run_checks([*select_checks(nodes, missing), *extra_checks])
     if findings:
         raise PreflightError(format_table(findings))

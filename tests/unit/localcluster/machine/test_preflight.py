@@ -1,0 +1,69 @@
+import io
+import threading
+import time
+
+import pytest
+
+from localcluster.errors import PreflightError
+from localcluster.machine import checks, preflight
+from localcluster.machine.checks import MissingRequirement
+from localcluster.nodes.layout import NodeLayout
+from localcluster.progress import StepProgress
+
+_NO_NODES = NodeLayout.parse("none")
+
+
+def test_limit_of_all_checks_is_longer_than_of_one() -> None:
+    assert preflight._TIMEOUT_SECONDS == 20
+    assert preflight._PROGRESS_DELAY_SECONDS == 2
+
+
+@pytest.mark.parametrize("limit", [0.1, 0.25])
+def test_check_without_result_is_a_finding_that_names_the_limit(limit: float) -> None:
+    release = threading.Event()
+
+    def wait_for_release() -> None:
+        release.wait(10)
+
+    found = preflight.run_checks([wait_for_release], timeout_seconds=limit)
+    release.set()
+    assert [(finding.requirement, finding.found) for finding in found] == [
+        ("an answer in time", f"a check took longer than {limit} s")
+    ]
+
+
+def test_default_limit_is_named_without_decimals(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "wait", lambda running, **_options: (set(), set(running)))
+    [finding] = preflight.run_checks([lambda: None])
+    assert finding.found == "a check took longer than 20 s"
+
+
+@pytest.mark.parametrize(("missing", "asked"), [({}, False), ({"etcd": ["etcd"]}, True)])
+def test_registries_are_asked_only_if_a_program_is_missing(
+    missing: dict[str, list[str]],
+    asked: bool,  # noqa: FBT001  a table's column
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls: list[object] = []
+    monkeypatch.setattr(checks, "go_modules", calls.append)
+    monkeypatch.setattr(checks, "python_packages", lambda: calls.append("PyPI"))
+    for check in preflight.select_checks(_NO_NODES, missing):
+        check()
+    assert calls == ([missing, "PyPI"] if asked else [])
+
+
+def test_slow_checks_show_their_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "_PROGRESS_DELAY_SECONDS", 0.05)
+    monkeypatch.setattr(preflight, "select_checks", lambda _nodes, _missing: [lambda: time.sleep(0.3)])
+    stream = io.StringIO()
+    preflight.require_machine(_NO_NODES, missing={}, progress=StepProgress(stream))
+    assert [line.partition(": ")[0] for line in stream.getvalue().splitlines()] == ["checking this machine"] * 2
+
+
+def test_fast_checks_print_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "select_checks", lambda _nodes, _missing: [])
+    stream = io.StringIO()
+    lacking = [lambda: MissingRequirement("root", "user 1000", "sudo -i")]
+    with pytest.raises(PreflightError, match="sudo -i"):
+        preflight.require_machine(_NO_NODES, missing={}, progress=StepProgress(stream), extra_checks=lacking)
+    assert stream.getvalue() == ""
