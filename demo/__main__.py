@@ -7,7 +7,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from demo import dataset, local_cluster, local_scoring, run
+from demo import dataset, first_run, local_cluster, local_scoring, run
 from demo.dataset import Dataset
 from demo.errors import DemoError
 from demo.workspace import CHECKOUT, Workspace
@@ -73,6 +73,9 @@ def _run_command(arguments: argparse.Namespace, workspace: Workspace) -> int:
         return run.down(workspace, progress)
     if bool(arguments.context) != bool(arguments.registry):
         raise DemoError("CONTEXT and REGISTRY must be given together: your cluster pulls the images from the registry")
+    note = None if arguments.context else first_run.first_run_note()
+    if note:
+        progress.print_line(note)
     return run.run(
         workspace,
         _prepare_dataset(arguments, workspace.demo_folder),
