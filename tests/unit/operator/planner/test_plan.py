@@ -327,7 +327,7 @@ def test_plan_without_news_requests_nothing() -> None:
 def test_storage_outage_uses_no_attempt_and_ends_with_all_devices_scored() -> None:
     run = a_run(parallelism=50)
     plan = make_plan(run, an_observation(a_progress(200)), NOW)
-    jobs: dict[str, JobView] = {}
+    jobs = dict[str, JobView]()
     probes: list[int] = []
     for step in range(400):
         jobs |= {name: a_job(name) for name in plan.create}

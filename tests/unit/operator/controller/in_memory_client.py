@@ -1,0 +1,93 @@
+"""An in-memory stand-in for the client of the API server."""
+
+import copy
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from scoring_operator.errors import AlreadyExists, ApiError, Conflict, NotFound
+from scoring_operator.kube.client import KubeClient
+from tests.testkit.builders import NOW
+
+Object = dict[str, Any]
+
+
+class InMemoryClient(KubeClient):
+    """Objects by path. It knows versions, uids and status subresources, and nothing of watches.
+
+    Attributes:
+        objects: The stored objects, by path.
+        lists: The items that a list returns, by the path of the collection.
+        requests: The verb and the path of each request, in order.
+        failures: The errors of requests, by verb and path; each is raised once.
+        time: The API server's time.
+    """
+
+    def __init__(self) -> None:
+        self.objects: dict[str, Object] = {}
+        self.lists: dict[str, list[Any]] = {}
+        self.requests: list[tuple[str, str]] = []
+        self.failures: dict[tuple[str, str], ApiError] = {}
+        self.time = NOW
+        self._version = 0
+
+    def now(self) -> datetime:
+        return self.time
+
+    async def get(self, path: str) -> Object:
+        return copy.deepcopy(self._find("GET", path))
+
+    async def list(self, path: str, *, label_selector: str = "", field_selector: str = "", type: type[Any]) -> Any:  # noqa: A002  # as in the client
+        self._request("LIST", f"{path}?{label_selector}&{field_selector}")
+        return [msgspec.convert(item, type) for item in self.lists.get(path, [])], "1"
+
+    async def create(self, path: str, body: Object | bytes) -> Object:
+        item = msgspec.json.decode(body) if isinstance(body, bytes) else copy.deepcopy(body)
+        name = f"{path}/{item['metadata']['name']}"
+        self._request("POST", name)
+        if name in self.objects:
+            raise AlreadyExists("it exists")
+        return self._store(name, item)
+
+    async def replace(self, path: str, body: Object) -> Object:
+        old = self._find("PUT", path)
+        if old["metadata"]["resourceVersion"] != body["metadata"]["resourceVersion"]:
+            raise Conflict("another version")
+        return self._store(path, copy.deepcopy(body))
+
+    async def patch(
+        self, path: str, body: Object, *, resource_version: str | None = None, subresource: str = ""
+    ) -> Object:
+        item = copy.deepcopy(self._find("PATCH", path))
+        if resource_version not in (None, item["metadata"].get("resourceVersion")):
+            raise Conflict("another version")
+        key = subresource or "spec"
+        item[key] = item.get(key, {}) | body[key]
+        return self._store(path, item)
+
+    async def delete(self, path: str, *, uid: str | None = None) -> None:
+        if uid not in (None, self._find("DELETE", path)["metadata"].get("uid")):
+            raise Conflict("another object")
+        del self.objects[path]
+
+    def count(self, verb: str) -> int:
+        """Return the number of requests with a verb."""
+        return sum(1 for request in self.requests if request[0] == verb)
+
+    def _request(self, verb: str, path: str) -> None:
+        self.requests.append((verb, path))
+        if failure := self.failures.pop((verb, path), None):
+            raise failure
+
+    def _find(self, verb: str, path: str) -> Object:
+        self._request(verb, path)
+        if path not in self.objects:
+            raise NotFound("it does not exist")
+        return self.objects[path]
+
+    def _store(self, path: str, item: Object) -> Object:
+        self._version += 1
+        item["metadata"] = item["metadata"] | {"resourceVersion": str(self._version)}
+        self.objects[path] = item
+        return copy.deepcopy(item)

@@ -1,0 +1,201 @@
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from scoring_operator.api.views import JobView
+from scoring_operator.controller.controller import Controller
+from scoring_operator.controller.timings import ControllerTimings, Timings
+from scoring_operator.errors import LeaseLost, Unavailable
+from scoring_operator.resources.jobs import ScorerImage
+from tests.testkit.builders import a_body, a_job
+from tests.testkit.in_memory_storage import InMemoryStorage
+from tests.testkit.running_controller import a_fleet
+from tests.unit.operator.controller.in_memory_client import InMemoryClient
+
+if TYPE_CHECKING:
+    from scoring_operator.kube.informer import Informer
+
+RUNS = "/apis/fleetscore.dev/v1alpha1/namespaces/scoring/scoringruns"
+JOBS = "/apis/batch/v1/namespaces/scoring/jobs"
+SHORT = Timings(
+    controller=ControllerTimings(min_reconcile_interval=0, save_interval=0, status_interval=0, list_retry_interval=0)
+)
+
+
+class Jobs:
+    """The part of an informer that the controller uses."""
+
+    def on_change(self, listener: Callable[[JobView | None, JobView | None], None]) -> None:
+        self.notify = listener
+
+    async def wait_for_sync(self) -> None:
+        return
+
+
+class Cluster:
+    """A controller with its API server, its storage and its informer."""
+
+    def __init__(self, *bodies: dict[str, Any]) -> None:
+        self.client = InMemoryClient()
+        self.jobs = Jobs()
+        for body in bodies:
+            self.add(body)
+        self.client.lists[RUNS] = list(bodies)
+        self.controller = Controller(
+            self.client,
+            cast("Informer[JobView]", self.jobs),
+            {"default": a_fleet("scoring")},
+            InMemoryStorage(["fan-1", "press-1"]),
+            ScorerImage("scorer:test"),
+            namespaces=("scoring",),
+            timings=SHORT,
+        )
+
+    def add(self, body: dict[str, Any]) -> None:
+        self.client.objects[f"{RUNS}/{body['metadata']['name']}"] = body
+
+    def notify(self, name: str, body: dict[str, Any] | None = None) -> None:
+        self.controller.on_run_event("scoring", name, body)
+
+    def status(self, name: str = "hourly") -> dict[str, Any]:
+        status: dict[str, Any] = self.client.objects[f"{RUNS}/{name}"].get("status", {})
+        return status
+
+    def loads(self) -> list[tuple[int, bool, str]]:
+        return [(load.active, load.queued, load.stalled_reason) for load in self.controller.loads()]
+
+    async def until(self, done: Callable[[], object]) -> None:
+        async with asyncio.timeout(10):
+            while not done():  # noqa: ASYNC110  # the controller announces nothing
+                await asyncio.sleep(0.005)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self.controller.run())
+        try:
+            yield
+            assert not task.done(), task.exception()
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_listed_run_is_reconciled() -> None:
+    cluster = Cluster(a_body())
+    async with cluster.running():
+        await cluster.until(lambda: cluster.status().get("phase") == "Running")
+        await cluster.until(lambda: cluster.loads() == [(2, False, "")])
+
+
+async def test_run_of_an_event_is_reconciled() -> None:
+    cluster = Cluster()
+    async with cluster.running():
+        cluster.add(a_body())
+        cluster.notify("hourly", a_body())
+        await cluster.until(lambda: cluster.status().get("phase") == "Running")
+
+
+async def test_deleted_run_is_removed() -> None:
+    cluster = Cluster(a_body())
+    async with cluster.running():
+        await cluster.until(cluster.loads)
+        del cluster.client.objects[f"{RUNS}/hourly"]
+        cluster.notify("hourly")
+        await cluster.until(lambda: not cluster.loads())
+
+
+async def test_run_that_a_late_event_calls_deleted_is_kept() -> None:
+    cluster = Cluster(a_body())
+    async with cluster.running():
+        await cluster.until(cluster.loads)
+        cluster.notify("hourly")
+        cluster.notify("unknown")
+        await asyncio.sleep(0.05)
+        assert len(cluster.loads()) == 1
+
+
+async def test_new_run_of_a_deleted_name_replaces_the_old_one() -> None:
+    cluster = Cluster(a_body())
+    async with cluster.running():
+        await cluster.until(lambda: cluster.status().get("phase") == "Running")
+        new = a_body(uid="new-uid")
+        new["metadata"]["creationTimestamp"] = "2026-11-24T13:00:00Z"
+        cluster.add(new)
+        cluster.notify("hourly", new)
+        await cluster.until(lambda: cluster.status().get("phase") == "Running")
+        cluster.notify("hourly", a_body())  # a late event of the old run
+        await asyncio.sleep(0.05)
+        assert len(cluster.loads()) == 1
+
+
+async def test_run_that_is_being_deleted_is_not_reconciled() -> None:
+    body = a_body()
+    body["metadata"]["deletionTimestamp"] = "2026-11-24T12:00:00Z"
+    cluster = Cluster(body)
+    async with cluster.running():
+        await asyncio.sleep(0.05)
+        assert cluster.loads() == []
+
+
+async def test_invalid_run_has_the_reason_in_its_status() -> None:
+    cluster = Cluster(a_body(parallelism="many"))
+    async with cluster.running():
+        await cluster.until(cluster.status)
+    condition = cluster.status()["conditions"][0]
+    assert (condition["type"], condition["reason"]) == ("Stalled", "InvalidSpec")
+    assert "parallelism" in condition["message"]
+
+
+async def test_conflicting_run_is_queued_until_the_other_has_ended() -> None:
+    second = a_body("second", uid="second-uid")
+    cluster = Cluster(a_body(), second)
+    async with cluster.running():
+        await cluster.until(lambda: cluster.status("second").get("phase") == "Queued")
+        assert [queued for _, queued, _ in cluster.loads()] == [False, True]
+        cancelled = a_body(generation=2, cancel=True)
+        cluster.client.objects[f"{RUNS}/hourly"]["spec"]["cancel"] = True
+        cluster.notify("hourly", cancelled | {"status": cluster.status()})
+        await cluster.until(lambda: cluster.status("second").get("phase") == "Running")
+
+
+async def test_failed_pass_of_one_run_is_retried_and_does_not_stop_another() -> None:
+    window = {"start": "2018-08-29T00:00:00Z", "end": "2018-08-29T01:00:00Z"}
+    cluster = Cluster(a_body(), a_body("second", uid="second-uid", window=window))
+    cluster.client.failures["PATCH", f"{RUNS}/hourly"] = Unavailable("no response")
+    async with cluster.running():
+        await cluster.until(lambda: cluster.status("second").get("phase") == "Running")
+        await cluster.until(lambda: cluster.status().get("phase") == "Running")
+
+
+async def test_lost_lease_ends_the_controller() -> None:
+    cluster = Cluster(a_body())
+    cluster.client.failures["PATCH", f"{RUNS}/hourly"] = LeaseLost("not the leader")
+    with pytest.raises(ExceptionGroup) as ended:
+        await cluster.controller.run()
+    assert ended.group_contains(LeaseLost)
+
+
+async def test_jobs_that_are_visible_before_their_run_belong_to_it() -> None:
+    cluster = Cluster(a_body())
+    job = a_job("early")
+    cluster.jobs.notify(None, a_job("other", owner=""))
+    cluster.jobs.notify(None, job)
+    cancelled = {"type": "Failed", "status": "True", "reason": "Cancelled"}
+    ended = a_body() | {"status": {"phase": "Cancelled", "conditions": [cancelled]}}
+    cluster.client.lists[RUNS] = [ended]
+    cluster.client.objects[f"{JOBS}/early"] = {"metadata": {"name": "early", "uid": "job-uid"}}
+    async with cluster.running():
+        await cluster.until(lambda: f"{JOBS}/early" not in cluster.client.objects)
+        cluster.jobs.notify(job, None)
+        await cluster.until(lambda: cluster.loads() == [(0, False, "")])
+
+
+async def test_runs_are_listed_again_after_a_failure() -> None:
+    cluster = Cluster(a_body())
+    cluster.client.failures["LIST", f"{RUNS}?&"] = Unavailable("no response")
+    async with cluster.running():
+        await cluster.until(lambda: cluster.status().get("phase") == "Running")
+    assert cluster.client.count("LIST") == 2

@@ -1,0 +1,107 @@
+from scoring_operator.controller.job_tracker import JobTracker, JobTrackers
+from tests.testkit.builders import a_job
+
+
+def tracker(*visible: str, assumed_timeout: float = 30.0) -> JobTracker:
+    """Return a tracker whose informer shows some Jobs."""
+    jobs = JobTracker(assumed_timeout)
+    for name in visible:
+        jobs.on_event(None, a_job(name))
+    jobs.acknowledge(visible)
+    return jobs
+
+
+def test_created_job_is_assumed_until_it_is_visible() -> None:
+    jobs = tracker()
+    jobs.expect("job")
+    assert (jobs.snapshot().assumed, jobs.snapshot().seen) == ({"job"}, {"job"})
+    jobs.on_event(None, a_job("job"))
+    assert jobs.snapshot().assumed == frozenset()
+    assert jobs.snapshot().exists("job")
+
+
+def test_job_that_is_visible_before_the_response_is_not_assumed() -> None:
+    jobs = tracker("job")
+    jobs.expect("job")
+    assert jobs.snapshot().assumed == frozenset()
+
+
+def test_job_that_was_added_and_deleted_is_seen_until_it_is_acknowledged() -> None:
+    jobs = tracker()
+    jobs.on_event(None, a_job("job"))
+    jobs.on_event(a_job("job"), None)
+    assert not jobs.snapshot().exists("job")
+    assert jobs.snapshot().seen == {"job"}
+    jobs.acknowledge(["job"])
+    assert jobs.snapshot().seen == frozenset()
+
+
+def test_end_or_deletion_of_a_job_requires_a_pass() -> None:
+    jobs, running, done = tracker(), a_job("job", ready=True), a_job("job", complete=True)
+    assert not jobs.on_event(None, running)
+    assert jobs.on_event(running, done)
+    assert not jobs.on_event(done, done)
+    assert jobs.on_event(done, None)
+    assert not jobs.on_event(None, None)
+
+
+def test_pod_start_requires_a_pass_only_if_it_is_the_first() -> None:
+    jobs, running = tracker(), a_job("job", ready=True)
+    assert jobs.on_event(a_job("job"), running, await_first_pod=True)
+    assert not jobs.on_event(a_job("job"), running)
+
+
+def test_assumed_job_is_overdue_after_the_timeout() -> None:
+    jobs = tracker(assumed_timeout=-1)
+    jobs.expect("job")
+    assert jobs.overdue() == {"job"}
+    assert jobs.snapshot(without=jobs.overdue()).assumed == frozenset()
+    patient = tracker()
+    patient.expect("job")
+    assert patient.overdue() == set()
+
+
+def test_inspected_job_is_assumed_only_if_it_exists() -> None:
+    jobs = tracker()
+    for name in ("missing", "existing"):
+        jobs.expect(name)
+    assert jobs.confirm(["missing", "existing"], ["existing"]).assumed == {"existing"}
+
+
+def test_active_jobs_are_open_jobs_that_exist_and_reserved_ones() -> None:
+    jobs = tracker("running", "complete")
+    jobs.on_event(a_job("complete"), a_job("complete", complete=True))
+    jobs.expect("assumed")
+    open_batches = ["running", "complete", "assumed", "reserved", "missing"]
+    assert jobs.active(open_batches) == 2
+    assert jobs.active(open_batches, {"reserved": 1, "running": 1, "new": 1}) == 4
+
+
+def test_unfinished_jobs_are_visible_and_assumed_ones_without_the_report() -> None:
+    jobs = tracker("running", "report")
+    jobs.expect("assumed")
+    assert jobs.unfinished("report") == 2
+    jobs.on_event(a_job("running"), a_job("running", failed=True))
+    jobs.on_event(None, a_job("assumed", complete=True))
+    assert jobs.unfinished("report") == 0
+
+
+def test_new_job_is_counted_after_there_was_no_unfinished_one() -> None:
+    jobs = tracker()
+    assert jobs.unfinished("report") == 0
+    jobs.on_event(None, a_job("late"))
+    assert jobs.unfinished("report") == 1
+    other = tracker()
+    assert other.unfinished("report") == 0
+    other.expect("created")
+    assert other.unfinished("report") == 1
+
+
+def test_tracker_of_an_unknown_run_is_kept_while_a_job_is_visible() -> None:
+    trackers = JobTrackers(30.0)
+    trackers.get("uid").on_event(None, a_job("job"))
+    trackers.remove_if_empty("uid")
+    assert trackers.get("uid").snapshot().exists("job")
+    trackers.get("uid").on_event(a_job("job"), None)
+    trackers.remove_if_empty("uid")
+    assert trackers.get("uid").snapshot().seen == frozenset()

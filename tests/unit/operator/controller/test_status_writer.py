@@ -1,0 +1,98 @@
+import pytest
+
+from scoring_operator.api.scoringrun import ScoringRun, parse_run
+from scoring_operator.controller.status_writer import StatusWriter
+from scoring_operator.errors import Forbidden, RunDeleted
+from scoring_operator.planner.progress import Completion
+from scoring_operator.planner.types import Plan
+from tests.testkit.builders import NOW, a_body, a_progress, an_observation
+from tests.unit.operator.controller.in_memory_client import InMemoryClient
+
+PATH = "/apis/fleetscore.dev/v1alpha1/namespaces/scoring/scoringruns/hourly"
+EVENTS = "/api/v1/namespaces/scoring/events"
+RUNNING, QUEUED = Plan("Running", a_progress()), Plan("Queued", a_progress())
+ENDED = Plan("Complete", a_progress(), completion=Completion("Complete", "AllDevicesDone", "", NOW))
+
+
+@pytest.fixture
+def client() -> InMemoryClient:
+    client = InMemoryClient()
+    client.objects[PATH] = a_body()
+    return client
+
+
+def stored(client: InMemoryClient) -> ScoringRun:
+    return parse_run(client.objects[PATH])
+
+
+def a_writer(client: InMemoryClient, interval: float = 0.0) -> StatusWriter:
+    return StatusWriter(stored(client).ref, client, interval)
+
+
+async def test_changed_status_is_written_with_its_events(client: InMemoryClient) -> None:
+    run, wait = await a_writer(client).write(stored(client), RUNNING, an_observation())
+    assert (run, wait) == (stored(client), None)
+    assert run.status["phase"] == "Running"
+    events = [item["reason"] for path, item in client.objects.items() if path.startswith(EVENTS)]
+    assert events == ["Running"]
+
+
+async def test_unchanged_status_is_not_written(client: InMemoryClient) -> None:
+    writer = a_writer(client)
+    run, _ = await writer.write(stored(client), RUNNING, an_observation())
+    assert await writer.write(run, RUNNING, an_observation()) == (run, None)
+    assert client.count("PATCH") == 1
+
+
+async def test_status_is_written_once_per_interval_and_the_end_at_once(client: InMemoryClient) -> None:
+    writer = a_writer(client, 60.0)
+    run, _ = await writer.write(stored(client), RUNNING, an_observation())
+    same, wait = await writer.write(run, QUEUED, an_observation())
+    assert same is run
+    assert wait is not None
+    assert 59 < wait <= 60
+    ended, _ = await writer.write(run, ENDED, an_observation())
+    assert ended.status["phase"] == "Complete"
+
+
+async def test_conflict_reads_the_run_and_retries_at_once(client: InMemoryClient) -> None:
+    run = stored(client)
+    client.objects[PATH]["metadata"]["resourceVersion"] = "8"
+    assert await a_writer(client).write(run, RUNNING, an_observation()) == (stored(client), 0.0)
+
+
+async def test_event_that_cannot_be_written_is_ignored(client: InMemoryClient) -> None:
+    writer = a_writer(client)
+    first, _ = await writer.write(stored(client), RUNNING, an_observation())
+    name = next(path for path in client.objects if path.startswith(EVENTS))
+    client.objects[PATH]["status"] = {}
+    client.failures["POST", name] = Forbidden("no events")
+    run, _ = await writer.write(stored(client), RUNNING, an_observation())
+    assert run.status == first.status
+
+
+@pytest.mark.parametrize("change", [{"uid": "another"}, {"deletionTimestamp": "2026-11-24T12:00:00Z"}, None])
+async def test_deleted_run_is_an_error(client: InMemoryClient, change: dict[str, str] | None) -> None:
+    writer = a_writer(client)
+    if change is None:
+        del client.objects[PATH]
+    else:
+        client.objects[PATH]["metadata"] |= change
+    with pytest.raises(RunDeleted):
+        await writer.fetch_run()
+
+
+async def test_write_of_a_deleted_run_is_an_error(client: InMemoryClient) -> None:
+    writer, run = a_writer(client), stored(client)
+    del client.objects[PATH]
+    with pytest.raises(RunDeleted):
+        await writer.write(run, RUNNING, an_observation())
+
+
+@pytest.mark.parametrize("uid", [None, "another"], ids=["same-run", "other-run"])
+async def test_run_is_deleted_only_with_its_own_uid(client: InMemoryClient, uid: str | None) -> None:
+    writer = a_writer(client)
+    client.objects[PATH]["metadata"]["uid"] = uid or stored(client).uid
+    with pytest.raises(RunDeleted):
+        await writer.delete_run()
+    assert (PATH in client.objects) is bool(uid)
