@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from device_scorer.store.base import NO_METADATA, BlobInfo
+from device_scorer.store.base import NO_METADATA, Blob, BlobInfo
 from device_scorer.store.folder import FolderStore
 from device_scorer.store.upload import UploadResult, upload_all, upload_once
 
@@ -67,6 +67,27 @@ def test_existing_blob_is_kept_and_compared(
     store.write("data", "a", existing)
     assert upload_once(store, "data", "a", b"mine") is result
     assert content_of(store, "a") == existing
+
+
+class StoreWithoutTransfers(FolderStore):
+    """A folder that fails every write and read."""
+
+    def write(self, *_: object, **__: object) -> str | None:
+        raise AssertionError("an upload")
+
+    def read(self, *_: object, **__: object) -> Blob | None:
+        raise AssertionError("a download")
+
+    def head(self, container: str, name: str) -> BlobInfo | None:
+        return FolderStore(self._folder).head(container, name)
+
+
+@pytest.mark.parametrize(("content", "result"), [(b"mine", UploadResult.UNCHANGED), (b"other", UploadResult.CONFLICT)])
+def test_comparison_with_an_existing_blob_transfers_no_content(
+    tmp_path: Path, content: bytes, result: UploadResult
+) -> None:
+    FolderStore(tmp_path).write("data", "a", b"mine")
+    assert upload_once(StoreWithoutTransfers(tmp_path), "data", "a", content) is result
 
 
 def test_existing_blob_is_replaced_on_request(store: FolderStore) -> None:
