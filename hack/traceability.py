@@ -43,7 +43,7 @@ def chart_values() -> list[str]:
     """Return every value that contains no further values, such as operator.replicas or fleets[].storage.accountUrl."""
     schema = json.loads(SCHEMA.read_text())
     del schema["properties"]["global"]  # Helm's own
-    return list(_leaves(schema, schema["definitions"], ""))
+    return list(dict.fromkeys(_leaves(schema, schema["definitions"], "")))  # each part of an allOf yields its value
 
 
 def _leaves(node: Mapping[str, Any], definitions: Mapping[str, Any], path: str) -> Iterator[str]:
