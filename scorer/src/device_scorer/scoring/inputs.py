@@ -12,6 +12,9 @@ from device_scorer.scoring.predictions import InputVersions
 from device_scorer.scoring.scorer import Scorer
 from device_scorer.store.base import Blob, Store
 
+MAX_VERSIONS_CHARS = 200
+"""Length of the list of scikit-learn versions in the metadata."""
+
 
 def load_bundle(device: str, context: ScoringContext, store: Store) -> tuple[Bundle, InputVersions]:
     """Read a device's models.
@@ -46,7 +49,7 @@ def load_bundle(device: str, context: ScoringContext, store: Store) -> tuple[Bun
     )
     context.foreign_versions.log_new(bundle.sklearn_versions)
     sha256 = hashlib.sha256(blob.content).hexdigest()
-    return bundle, InputVersions((), blob.etag, sha256, ",".join(bundle.sklearn_versions)[:200])
+    return bundle, InputVersions((), blob.etag, sha256, ",".join(bundle.sklearn_versions)[:MAX_VERSIONS_CHARS])
 
 
 def read_partitions(

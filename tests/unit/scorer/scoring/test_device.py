@@ -368,3 +368,25 @@ def test_equal_predictions_of_another_writer_are_the_devices_result(fleet: Fleet
     outcome = score_on(RacingStore(fleet.folder, iter([b""])), fleet.folder)
     assert (outcome.kind, outcome.row_counts.rows) == ("scored", 5)
     assert fleet.metadata()["complete"] == "true"
+
+
+class AbandonedAfterChecks(DeviceDeadline):
+    """A deadline of a device that is abandoned after its second check."""
+
+    checks = 0
+
+    def check(self) -> None:
+        super().check()
+        self.checks += 1
+        if self.checks == 2:
+            self.abandon()
+
+
+def test_device_that_is_abandoned_after_scoring_does_not_write(fleet: Fleet) -> None:
+    fleet.device()
+    context = ScoringContext(ScoreRequest(("press-1",), WINDOW), Settings(folder=fleet.folder), fleet.store)
+    deadline = AbandonedAfterChecks(fleet.store, 30)
+    with pytest.raises(DeadlineExceeded):
+        score_device("press-1", context, deadline)
+    assert deadline.checks == 2
+    assert fleet.predictions() is None

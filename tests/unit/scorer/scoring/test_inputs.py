@@ -12,7 +12,7 @@ import sklearn
 from device_scorer.errors import DataTooLarge, DeadlineExceeded, ModelInvalid, ModelNotFound
 from device_scorer.scoring.context import LARGE_READINGS_BYTES, DeviceDeadline, ScoringContext
 from device_scorer.scoring.device import score_device
-from device_scorer.scoring.inputs import current_input_versions, load_bundle, read_partitions
+from device_scorer.scoring.inputs import MAX_VERSIONS_CHARS, current_input_versions, load_bundle, read_partitions
 from device_scorer.scoring.predictions import InputVersions
 from device_scorer.scoring.request import ScoreRequest
 from device_scorer.scoring.scorer import Scorer
@@ -94,6 +94,10 @@ def test_bundle_versions_are_its_etag_and_sha256(fleet: Fleet) -> None:
     bundle, versions = load_bundle("press-1", a_context(fleet), fleet.store)
     assert list(bundle.models) == ["1"]
     assert versions == InputVersions((), blob.etag, hashlib.sha256(blob.content).hexdigest(), sklearn.__version__)
+
+
+def test_versions_in_the_metadata_have_at_most_200_characters() -> None:
+    assert MAX_VERSIONS_CHARS == 200
 
 
 def test_missing_bundle_is_named_with_the_next_step(fleet: Fleet) -> None:

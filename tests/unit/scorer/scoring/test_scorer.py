@@ -214,3 +214,19 @@ def test_ending_has_nine_decimals_and_no_negative_zero(score: float | None, endi
 )
 def test_fields_are_quoted_if_necessary(texts: tuple[str, ...], line: str) -> None:
     assert quote_fields(*texts) == line
+
+
+def test_cache_of_a_tag_is_cleared_above_its_limit() -> None:
+    chunk = [(TS, "d", "1", str(number)) for number in range(CHUNK_ROWS)]
+    others = [(TS, "d", "1", str(number)) for number in range(CHUNK_ROWS, 7 * CHUNK_ROWS)]
+    model = AboveTen()
+    a_scorer(csv_of(*chunk, *others, *chunk), models={"1": model})
+    assert 7 * CHUNK_ROWS > 50_000
+    assert model.values.count(0.0) == 2
+
+
+def test_rows_of_tags_without_a_model_count_towards_the_limit() -> None:
+    unscored = csv_of(*[(TS, "d", "x", "1")] * 10, (TS, "d", "1", "1"))
+    with pytest.raises(DataTooLarge):
+        a_scorer(unscored, max_rows=10)
+    assert a_scorer(unscored, max_rows=11).statistics.unscored_rows == 10
