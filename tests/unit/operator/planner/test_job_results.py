@@ -34,6 +34,7 @@ def test_newest_message_is_the_jobs() -> None:
     new = a_pod(message=a_message(1), created="2026-11-24T12:05:00Z")
     result = result_from_pods([new, old], 1)
     assert result.message is not None
+    assert result.message.outcomes == {"scored": ArgIndexes.parse("0")}
     assert result.message.is_complete_for(1)
     assert result.failure_reason == ""
 
