@@ -12,7 +12,7 @@ from device_scorer.settings import read_settings
 from device_scorer.store import azure
 from device_scorer.store.base import Store
 from device_scorer.store.factory import open_store
-from device_scorer.store.retry import RetryPolicy
+from device_scorer.store.retry import DEFAULT_RETRY_POLICY, RetryPolicy
 from tests.testkit.blob_server import SAS, BlobServer, serving
 from tests.testkit.measurements import RecordMeasurement
 from tests.testkit.waiting import until
@@ -131,6 +131,23 @@ def test_lasting_fault_ends_the_call_by_the_deadline(server: BlobServer, store: 
 
 
 @pytest.mark.fault("F27")
+def test_timeout_of_a_silent_server_does_not_exceed_the_deadline(server: BlobServer) -> None:
+    server.fail("silent", times=100)
+    store = open_on(server.url, DEFAULT_RETRY_POLICY)
+    began = time.monotonic()
+    with pytest.raises(StorageUnavailable, match="timed out"):
+        store.with_deadline(began + 0.5).head("predictions", "p.csv")
+    assert time.monotonic() - began < 2
+    store.close()
+
+
+@pytest.mark.parametrize("code", ["ContainerBeingDeleted", "AccountBeingCreated"])
+def test_operation_in_progress_is_retried(server: BlobServer, store: Store, code: str) -> None:
+    server.fail("status", status=409, code=code)
+    assert store.write("predictions", "p.csv", b"mine") is not None
+
+
+@pytest.mark.fault("F27")
 def test_rejected_connection_ends_the_call_within_seconds() -> None:
     dead = open_on("http://127.0.0.1:9/account", SHORT)
     began = time.monotonic()
@@ -180,7 +197,9 @@ def test_write_whose_response_was_lost_counts_as_written_once(server: BlobServer
 
 
 @pytest.mark.fault("F28")
-@pytest.mark.parametrize("theirs", [{"content": b"theirs"}, {"content": b"mine", "x-ms-meta-runuid": "other"}])
+@pytest.mark.parametrize(
+    "theirs", [{"content": b"theirs", "x-ms-meta-runuid": "u"}, {"content": b"mine", "x-ms-meta-runuid": "other"}]
+)
 def test_blob_of_another_client_after_a_lost_response_is_not_ours(
     server: BlobServer, store: Store, theirs: dict[str, Any]
 ) -> None:
