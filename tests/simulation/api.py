@@ -1,8 +1,8 @@
-"""An API server and garbage collector in memory, spoken to as an aiohttp session is, with faults on the way to it.
+"""An in-memory API server and garbage collector with the interface of an aiohttp session, and faults on the way.
 
-The operator's own transport, cluster and mirror talk to it. It knows what a real one knows of the few kinds that are
-needed here: versions, conflicts, generations, status subresources, selectors, watches. A request is done some time
-after it was sent and answered some time after that, whether the one who sent it lives or not.
+The operator's own transport, client and informer use it. It implements what the operator needs of the few resources:
+versions, conflicts, generations, status subresources, selectors and watches. A request is applied some time after it
+was sent, and its response arrives some time later, whether the client is alive or not.
 """
 
 import asyncio
@@ -27,14 +27,14 @@ RUNS = f"/apis/fleetscore.dev/v1alpha1/namespaces/{NAMESPACE}/scoringruns"
 CONFIG_MAPS = f"/api/v1/namespaces/{NAMESPACE}/configmaps"
 EVENTS = f"/api/v1/namespaces/{NAMESPACE}/events"
 COLLECTIONS = (JOBS, PODS, RUNS, CONFIG_MAPS, EVENTS)
-SLOWEST = 0.2  # seconds from the sending of a request to its being done, and from there to its answer
+SLOWEST = 0.2  # seconds from sending a request to applying it, and from there to its response
 
 Object = dict[str, Any]
 
 
 @dataclass
 class Answer:
-    """An answer, as much of aiohttp's as the operator's transport uses."""
+    """A response, with the part of aiohttp's interface that the operator's transport uses."""
 
     status: int
     body: bytes
@@ -52,7 +52,7 @@ class Answer:
         return self.body
 
     def release(self) -> None:
-        """A connection would be free again."""
+        """Do nothing: there is no connection to release."""
 
     @property
     def content(self) -> "Answer":
@@ -65,7 +65,7 @@ class Answer:
 
 @dataclass
 class Write:
-    """A write of the operator that was done."""
+    """A write of the operator that was applied."""
 
     verb: str
     collection: str
@@ -84,21 +84,36 @@ class Watcher:
 
 
 class Api:
-    """The server. `writes` has what the operator wrote; `faults` what becomes of its next requests, one by one."""
+    """The API server.
 
-    def __init__(self, luck: random.Random, now: Callable[[], float]) -> None:
-        self.luck = luck
+    Attributes:
+        rng: The source of all random decisions.
+        objects: The stored objects, by collection and name.
+        writes: The writes of the operator.
+        requests: The number of requests.
+        failures: The number of requests with a fault.
+        lists: The number of lists, by collection.
+        on_write: The functions that are called after each write.
+        faults: The faults of the next requests; empty for none.
+        clock_off: The error of its clock, in seconds.
+        slow: The additional seconds of a request, by path.
+        in_flight: The names of objects whose creation was sent and is not applied yet.
+        losses: The faults of the next watch events: drop, delay, double.
+    """
+
+    def __init__(self, rng: random.Random, now: Callable[[], float]) -> None:
+        self.rng = rng
         self.objects: dict[str, dict[str, Object]] = {collection: {} for collection in COLLECTIONS}
         self.writes: list[Write] = []
         self.requests = 0
-        self.failures = 0  # requests that a fault befell
-        self.lists: Counter[str] = Counter()  # by collection
+        self.failures = 0
+        self.lists: Counter[str] = Counter()
         self.on_write: list[Callable[[Write], None]] = []
         self.faults: deque[str] = deque()
         self.clock_off = 0.0
-        self.slow: dict[str, float] = {}  # seconds more for a request to a collection
-        self.under_way: set[str] = set()  # names of objects whose creation was sent and is not done yet, '' aside
-        self.losses: deque[str] = deque()  # what becomes of the next watch events: drop, delay, double
+        self.slow: dict[str, float] = {}
+        self.in_flight: set[str] = set()
+        self.losses: deque[str] = deque()
         self._now = now
         self._began = now()
         self._version = 10
@@ -107,27 +122,27 @@ class Api:
         self._watchers: list[Watcher] = []
 
     def now(self) -> datetime:
-        """Its clock."""
+        """Return the time of its clock."""
         return EPOCH + timedelta(seconds=self._now() - self._began + self.clock_off)
 
     def stamp(self) -> str:
         return f"{self.now():%Y-%m-%dT%H:%M:%SZ}"
 
-    # What others than the operator do, and what it does once its request has arrived.
+    # Writes, of the operator and of others.
 
     def put(self, collection: str, item: Object) -> Object:
-        """Store a new or changed object and tell the watchers."""
+        """Store a new or changed object, and notify the watchers."""
         self._version += 1
         item["metadata"]["resourceVersion"] = str(self._version)
         name = item["metadata"]["name"]
         kind = "MODIFIED" if name in self.objects[collection] else "ADDED"
         self.objects[collection][name] = item
-        self._tell(kind, collection, item)
+        self._notify(kind, collection, item)
         return item
 
     def create(self, collection: str, item: Object) -> Object:
         meta = item["metadata"]
-        uid = f"{self.luck.getrandbits(64):016x}"
+        uid = f"{self.rng.getrandbits(64):016x}"
         item["metadata"] = meta | {
             "uid": uid,
             "generation": 1,
@@ -137,7 +152,7 @@ class Api:
         return self.put(collection, item)
 
     def change(self, collection: str, name: str, patch: Object) -> Object:
-        """Apply a merge patch; another spec is another generation."""
+        """Apply a merge patch; a change of the spec increments the generation."""
         old = self.objects[collection][name]
         item = _merged(copy.deepcopy(old), patch)
         if item.get("spec") != old.get("spec"):
@@ -145,17 +160,17 @@ class Api:
         return self.put(collection, item) if item != old else old
 
     def remove(self, collection: str, name: str) -> None:
-        """Delete an object, and all that it owns."""
+        """Delete an object and all objects that it owns."""
         item = self.objects[collection].pop(name)
         self._version += 1
         gone = copy.deepcopy(item)
         gone["metadata"]["resourceVersion"] = str(self._version)
-        self._tell("DELETED", collection, gone)
+        self._notify("DELETED", collection, gone)
         for other in COLLECTIONS:
             for child in [c for c in self.objects[other].values() if _owned(c, item["metadata"]["uid"])]:
                 self.remove(other, child["metadata"]["name"])
 
-    def _tell(self, kind: str, collection: str, item: Object) -> None:
+    def _notify(self, kind: str, collection: str, item: Object) -> None:
         line = json.dumps({"type": kind, "object": item}).encode() + b"\n"
         self._history.append((self._version, collection, line))
         for watcher in self._watchers:
@@ -163,15 +178,15 @@ class Api:
                 self._send(watcher, line)
 
     def _send(self, watcher: Watcher, line: bytes) -> None:
-        fate = self.losses.popleft() if self.losses else ""
+        fault = self.losses.popleft() if self.losses else ""
         later = asyncio.get_event_loop().call_later
-        if fate != "drop":
-            later(self.luck.uniform(0, 5.0 if fate == "delay" else 0.1), watcher.queue.put_nowait, line)
-        if fate == "double":
-            later(self.luck.uniform(0, 10.0), watcher.queue.put_nowait, line)
+        if fault != "drop":
+            later(self.rng.uniform(0, 5.0 if fault == "delay" else 0.1), watcher.queue.put_nowait, line)
+        if fault == "double":
+            later(self.rng.uniform(0, 10.0), watcher.queue.put_nowait, line)
 
     def close_watches(self, how: str) -> None:
-        """End all open watches: cleanly, with the history forgotten, or without a word."""
+        """End all open watches: close them, compact their history, or silence them."""
         if how == "compact":
             self._oldest = self._version
         for watcher in self._watchers:
@@ -182,47 +197,47 @@ class Api:
             if how != "silence":
                 watcher.queue.put_nowait(None)
 
-    # The way from the operator to here.
+    # Requests of the operator.
 
     async def exchange(self, method: str, url: URL, data: bytes | None, silence: float | None) -> Answer:
-        """Answer one request, some time after it was done."""
+        """Return the response to one request, some time after the request was applied."""
         self.requests += 1
         watching = url.query.get("watch") == "true"
-        fate = "" if watching or not self.faults else self.faults.popleft()
-        self.failures += bool(fate)
+        fault = "" if watching or not self.faults else self.faults.popleft()
+        self.failures += bool(fault)
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Answer] = loop.create_future()
         created = str(json.loads(data)["metadata"]["name"]) if method == "POST" and data else ""
 
         def arrive() -> None:
-            self.under_way.discard(created)
-            answer = self._refused(fate, method) or self._do(method, url, data)
-            loop.call_later(self.luck.uniform(0, SLOWEST), reply, answer)
+            self.in_flight.discard(created)
+            answer = self._refused(fault, method) or self._do(method, url, data)
+            loop.call_later(self.rng.uniform(0, SLOWEST), reply, answer)
 
         def reply(answer: Answer) -> None:
-            if not done.done():  # the one who asked may have been killed meanwhile
+            if not done.done():  # the client may have been killed meanwhile
                 done.set_result(answer)
 
-        if fate == "reset":
+        if fault == "reset":
             raise ConnectionResetError("cut before it was sent")
-        self.under_way.add(created)
-        loop.call_later(self.luck.uniform(0, SLOWEST) + self.slow.get(url.path, 0), arrive)
-        if fate == "silence":
+        self.in_flight.add(created)
+        loop.call_later(self.rng.uniform(0, SLOWEST) + self.slow.get(url.path, 0), arrive)
+        if fault == "silence":
             await asyncio.sleep(30)
             raise TimeoutError
         answer = await done
-        if fate == "lost":
+        if fault == "lost":
             raise ConnectionResetError("cut before the answer came")
         if watching and answer.status < 300:
             answer.lines = lambda: self._lines(url, silence or 75.0)
         return answer
 
-    def _refused(self, fate: str, method: str) -> Answer | None:
+    def _refused(self, fault: str, method: str) -> Answer | None:
         codes = {"500": 500, "503": 503, "429": 429, "403": 403}
-        if fate not in codes:
+        if fault not in codes:
             return None
-        answer = self._answer(codes[fate], {"message": f"refused with {fate}"}, method)
-        answer.headers |= {"Retry-After": "1"} if fate == "429" else {}
+        answer = self._answer(codes[fault], {"message": f"refused with {fault}"}, method)
+        answer.headers |= {"Retry-After": "1"} if fault == "429" else {}
         return answer
 
     def _answer(self, status: int, document: Object, method: str) -> Answer:
@@ -247,8 +262,8 @@ class Api:
         after = self._write(method, collection, name, body, status=status)
         write = Write(method, collection, name or body["metadata"]["name"], before, copy.deepcopy(after))
         self.writes.append(write)
-        for told in self.on_write:
-            told(write)
+        for listener in self.on_write:
+            listener(write)
         return self._answer(201 if method == "POST" else 200, after or {}, method)
 
     def _write(self, method: str, collection: str, name: str, body: Object, *, status: bool) -> Object | None:
@@ -293,7 +308,7 @@ class Api:
             self._watchers.remove(watcher)
 
     async def _next(self, watcher: Watcher) -> bytes | None:
-        """The next line, or a bookmark when there was none for a minute."""
+        """Return the next line, or a bookmark after a minute without one."""
         line: bytes | None
         while True:
             try:
@@ -308,7 +323,7 @@ class Api:
 
 @dataclass
 class Session:
-    """One process's connections; a dead one's requests are answered to nobody."""
+    """The connections of one process. The requests of a dead process get no response."""
 
     api: Api
     dead: bool = False
@@ -319,7 +334,7 @@ class Session:
         url: URL,
         *,
         data: bytes | None,
-        timeout: Any,  # noqa: ASYNC109  # aiohttp's word
+        timeout: Any,  # noqa: ASYNC109  # the name in aiohttp
         **_: Any,
     ) -> Answer:
         answer = await self.api.exchange(method, url, data, timeout.sock_read)
@@ -349,7 +364,7 @@ def _owned(item: Object, uid: str) -> bool:
 
 
 def _selected(item: Object, collection: str, url: URL) -> bool:
-    """As far as the operator selects: pods by run or Job, and by phase."""
+    """Return True if the selectors match, of those that the operator uses: pods by run or Job, and by phase."""
     if collection != PODS:
         return True
     labels, phase = item["metadata"]["labels"], item["status"]["phase"]

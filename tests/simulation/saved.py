@@ -1,4 +1,4 @@
-"""What progress must have saved before the operator writes anything else: marks of Jobs, outcomes of devices."""
+"""The order of writes: reservations and outcomes are saved before the operator writes Jobs and status."""
 
 from collections.abc import Iterable
 
@@ -13,11 +13,11 @@ OUTCOMES = ("scored", "partial", "empty", "failed", "notRun", "alreadyScored")
 
 
 def ahead_of_progress(write: Write, config_maps: Iterable[Object]) -> str:
-    """What a write says or does that saved progress does not bear out; empty where it does, or progress is gone.
+    """Return the problem if a write is not based on saved progress; empty if it is, or if progress was deleted.
 
     Args:
-        write: of the operator.
-        config_maps: all there are at that moment.
+        write: The write of the operator.
+        config_maps: All ConfigMaps at the time of the write.
     """
     if write.collection not in (JOBS, RUNS):
         return ""
@@ -27,14 +27,14 @@ def ahead_of_progress(write: Write, config_maps: Iterable[Object]) -> str:
     if saved is None:
         return ""
     if write.collection == JOBS and write.verb == "POST":
-        unmarked = positions_of(item) and write.name not in saved.open_batches
-        return f"{write.name} is created before its mark is saved" if unmarked else ""
+        unreserved = positions_of(item) and write.name not in saved.open_batches
+        return f"{write.name} is created before its reservation is saved" if unreserved else ""
     if write.collection == JOBS and write.verb == "DELETE" and write.name in saved.open_batches:
         return f"{write.name} is deleted before its outcome is saved"
     if write.collection == RUNS and write.verb == "PATCH":
         devices = item["status"].get("devices", {})
         early = [kind for kind in OUTCOMES if devices.get(kind, 0) > saved.count(kind)]
-        return f"status tells of {early} before they are saved" if early else ""
+        return f"status has {early} before they are saved" if early else ""
     return ""
 
 
@@ -44,11 +44,11 @@ def _progress(config_map: Object) -> Progress | None:
 
 
 def positions_of(job: Object) -> Positions:
-    """The devices that a Job covers; none for a report."""
+    """Return the positions of a Job's batch; none for a report Job."""
     return Positions.parse(job["metadata"].get("annotations", {}).get(POSITIONS_ANNOTATION, ""))
 
 
 def owner_of(item: Object) -> str:
-    """The uid of an object's first owner; '' for none."""
+    """Return the uid of an object's first owner; empty if there is none."""
     owners = item["metadata"].get("ownerReferences") or [{"uid": ""}]
     return str(owners[0]["uid"])

@@ -1,9 +1,9 @@
-"""Whatever people, pods, network, storage and clocks do, and in whatever order: what must hold holds (I1 to I8).
+"""Random actions of users, pods, network, storage and clocks, in random order: the invariants I1 to I8 hold.
 
-Hypothesis finds the order, and the shortest one where something breaks. I1: a Job is created once, and no device is run
-whose outcome is on record; I2: never more Jobs than allowed; I3: counters only grow and add up; I4: an end stays; I5:
-nothing is written that is not the run's; I6: left in peace every run ends, and then nothing more is written; I7: status
-is small; I8: requests go with what happens, not with time.
+Hypothesis finds an order, and the shortest one that breaks an invariant. I1: a Job is created once, and no device with
+a recorded outcome is scored again. I2: there are never more Jobs than allowed. I3: counters add up and never decrease.
+I4: an end is permanent. I5: only objects of the run are written. I6: without new faults every run ends, and then
+nothing is written. I7: status is small. I8: the number of requests depends on events, not on time.
 """
 
 from typing import Any
@@ -32,12 +32,12 @@ numbers = st.integers(0, 63)
 
 
 class Machine(RuleBasedStateMachine):
-    """The world, and all that may happen in it."""
+    """The simulation, and the actions in it."""
 
     world: World
 
     @initialize(seed=st.integers(0, 2**32), devices=st.integers(1, 9), max_jobs=st.sampled_from([1000, 1000, 3]))
-    def begin(self, seed: int, devices: int, max_jobs: int) -> None:
+    def start(self, seed: int, devices: int, max_jobs: int) -> None:
         self.world = World(seed, devices=devices, max_jobs=max_jobs)
         self.runs = 0
         self.create_run(WINDOWS[0], per_job=1, parallelism=3, failed="100%", policy="Queue")
@@ -76,7 +76,7 @@ class Machine(RuleBasedStateMachine):
 
     @precondition(lambda self: len(self._runs()) > 1)
     @rule(number=numbers, delete=st.booleans())
-    def give_up(self, number: int, *, delete: bool) -> None:
+    def cancel_or_delete(self, number: int, *, delete: bool) -> None:
         name = self._pick(self._runs(), number)
         if delete:
             self.world.remove(RUNS, name)
@@ -89,7 +89,7 @@ class Machine(RuleBasedStateMachine):
         self.world.start_pod(self._pick(self._unfinished(), number))
 
     @precondition(lambda self: self._unfinished())
-    @rule(number=numbers, how=st.sampled_from(["done", "done", "done", "killed", "transient", "mute", "unsaid"]))
+    @rule(number=numbers, how=st.sampled_from(["done", "done", "done", "killed", "transient", "silent", "record-only"]))
     def end_job(self, number: int, how: str) -> None:
         self.world.end_job(self._pick(self._unfinished(), number), how)
 
@@ -101,7 +101,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.world.api.objects[JOBS])
     @rule(number=numbers)
     def lose_job(self, number: int) -> None:
-        """By its time to live, or by hand; finished or not."""
+        """Delete a Job, finished or not, as its time to live or a user does."""
         self.world.remove(JOBS, self._pick(list(self.world.api.objects[JOBS]), number))
 
     @precondition(lambda self: self.world.api.objects[PODS])
@@ -109,13 +109,13 @@ class Machine(RuleBasedStateMachine):
     def lose_message(self, number: int) -> None:
         self.world.remove(PODS, self._pick(list(self.world.api.objects[PODS]), number))
 
-    @rule(fates=st.lists(st.sampled_from(["500", "503", "429", "403", "reset", "lost", "silence", ""]), max_size=6))
-    def break_requests(self, fates: list[str]) -> None:
-        self.world.api.faults.extend(fates)
+    @rule(faults=st.lists(st.sampled_from(["500", "503", "429", "403", "reset", "lost", "silence", ""]), max_size=6))
+    def break_requests(self, faults: list[str]) -> None:
+        self.world.api.faults.extend(faults)
 
-    @rule(fates=st.lists(st.sampled_from(["drop", "delay", "double", ""]), max_size=6))
-    def lose_events(self, fates: list[str]) -> None:
-        self.world.api.losses.extend(fates)
+    @rule(faults=st.lists(st.sampled_from(["drop", "delay", "double", ""]), max_size=6))
+    def lose_events(self, faults: list[str]) -> None:
+        self.world.api.losses.extend(faults)
 
     @rule(how=st.sampled_from(["close", "compact", "silence"]))
     def break_watches(self, how: str) -> None:
@@ -129,18 +129,18 @@ class Machine(RuleBasedStateMachine):
     def crash(self, away: int) -> None:
         STEPS["crashes"] += 1
         self.world.kill()
-        self.world.let_pass(away)
+        self.world.advance(away)
         self.world.start()
 
     @rule(seconds=st.sampled_from([1, 2, 3, 5, 20, 70]))
     def wait(self, seconds: float) -> None:
-        self.world.let_pass(seconds)
+        self.world.advance(seconds)
 
     @invariant()
-    def nothing_is_wrong(self) -> None:
+    def no_invariant_is_violated(self) -> None:
         STEPS["rules"] += 1
-        self.world.let_pass(0.3)
-        assert self.world.wrong == []
+        self.world.advance(0.3)
+        assert self.world.violations == []
 
     def teardown(self) -> None:
         try:
@@ -149,7 +149,7 @@ class Machine(RuleBasedStateMachine):
             self.world.close()
 
     def _end(self) -> None:
-        """Left in peace every run ends; then nothing is written any more, and a new operator writes nothing either."""
+        """Check that every run ends without new faults, and that then no operator writes anything."""
         world = self.world
         world.storage.down = False
         world.api.faults.clear()
@@ -159,35 +159,35 @@ class Machine(RuleBasedStateMachine):
         for _ in range(200):
             for name in self._unfinished():
                 world.end_job(name, "done")
-            world.let_pass(10)
-            if all(self._over(name) for name in self._runs()):
+            world.advance(10)
+            if all(self._has_ended(name) for name in self._runs()):
                 break
-        assert [name for name in self._runs() if not self._over(name)] == [], "I6: runs that never end"
-        world.let_pass(400)
+        assert [name for name in self._runs() if not self._has_ended(name)] == [], "I6: runs that never end"
+        world.advance(400)
         written = len(world.api.writes)
         world.kill()
         world.start()
-        world.let_pass(400)
+        world.advance(400)
         assert world.api.writes[written:] == [], "I6: writes where nothing is left to do"
         for name in self._runs():
-            world.judge_end(name)
-        assert world.wrong == []
+            world.check_end(name)
+        assert world.violations == []
         STEPS["requests"] += world.api.requests
         STEPS["jobs"] += sum(write.collection == JOBS and write.verb == "POST" for write in world.api.writes)
 
-    def _over(self, name: str) -> bool:
-        told = {
+    def _has_ended(self, name: str) -> bool:
+        conditions = {
             c["type"]: c["status"] for c in self.world.api.objects[RUNS][name].get("status", {}).get("conditions", ())
         }
-        return "True" in (told.get("Complete"), told.get("Failed")) and told.get("Reported") != "Unknown"
+        return (
+            "True" in (conditions.get("Complete"), conditions.get("Failed")) and conditions.get("Reported") != "Unknown"
+        )
 
 
 @pytest.mark.fault("F1", "F5", "F8", "F10", "F14")
 @pytest.mark.slow  # some hundred steps take seconds
 @pytest.mark.timeout(3600)
-def test_what_must_hold_holds_whatever_happens_in_whatever_order(
-    long: Long, record_measurement: RecordMeasurement
-) -> None:
+def test_invariants_hold_for_random_actions_in_random_order(long: Long, record_measurement: RecordMeasurement) -> None:
     some = settings(
         max_examples=300 if long else 15,
         stateful_step_count=50,

@@ -1,4 +1,4 @@
-"""Time that passes only when nothing else is left to do: an event loop in which minutes take milliseconds."""
+"""Virtual time: an event loop whose clock advances only when no task is ready, so that minutes take milliseconds."""
 
 import asyncio
 import selectors
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class _Jump(selectors.DefaultSelector):
-    """Instead of waiting for so many seconds it lets them have passed."""
+    """A selector that advances the clock by the timeout instead of waiting."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -19,43 +19,48 @@ class _Jump(selectors.DefaultSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         found = super().select(0)
         if not found:
-            assert timeout is not None, "nothing will ever happen"
+            assert timeout is not None, "no task and no timer is left"
             self.now += max(timeout, 0.0)
         return found
 
 
 class _Loop(asyncio.SelectorEventLoop):
-    """What would go to a thread is done at once, so that nothing depends on the machine's pace."""
+    """An event loop that runs the work of threads at once, so that no test depends on the speed of the machine."""
 
-    def run_in_executor(self, _executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:  # type: ignore[override]  # asyncio passes them by place
+    def run_in_executor(self, _executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:  # type: ignore[override]  # asyncio passes them by position
         done: asyncio.Future[T] = self.create_future()
         try:
             done.set_result(func(*args))
-        except Exception as error:  # noqa: BLE001  # it is for the one who waits
+        except Exception as error:  # noqa: BLE001  # the awaiting task gets it
             done.set_exception(error)
         return done
 
 
 class VirtualTime:
-    """An event loop whose time, and all that `time.monotonic` tells meanwhile, is its own."""
+    """An event loop with its own clock, which `time.monotonic` returns while the loop runs.
+
+    Attributes:
+        loop: The event loop.
+        errors: The errors that no task awaited.
+    """
 
     def __init__(self) -> None:
         self._clock = _Jump()
         self.loop = _Loop(self._clock)
-        self.errors: list[Mapping[str, Any]] = []  # that no task waited for
-        self.loop.set_exception_handler(self._note)
+        self.errors: list[Mapping[str, Any]] = []
+        self.loop.set_exception_handler(self._record)
 
-    def _note(self, _loop: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> None:
-        # A generator left behind by a killed operator is closed whenever memory is cleared up, and may say so.
+    def _record(self, _loop: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> None:
+        # The garbage collector closes the generators of a killed operator, which may raise.
         if "asynchronous generator" not in str(context.get("exception")):
             self.errors.append(context)
 
     def now(self) -> float:
-        """Seconds, from some beginning on."""
+        """Return the time of the clock, in seconds."""
         return self._clock.now
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run until that is done."""
+        """Run a coroutine to completion."""
         with mock.patch("time.monotonic", self.now):
             return self.loop.run_until_complete(work)
 
