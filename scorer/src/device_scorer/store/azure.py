@@ -30,7 +30,9 @@ MAX_DAMAGED_READS = 3
 MIN_TIMEOUT_SECONDS = 0.2
 """The shortest timeout of a request, for a view whose deadline is over."""
 
-_NOT_A_WRITE_CONFLICT = frozenset({"LeaseIdMissing", "BlobImmutableDueToPolicy", "ContainerBeingDeleted"})
+_NOT_A_WRITE_CONFLICT = frozenset(
+    {"LeaseIdMissing", "BlobImmutableDueToPolicy", "ContainerBeingDeleted", "AccountBeingCreated"}
+)
 """Error codes with the status 409 or 412 that do not mean that another client has written the blob."""
 
 _Result = TypeVar("_Result")

@@ -207,3 +207,18 @@ def test_version_of_scikit_learn_is_cut_to_32_characters() -> None:
     model = from_inert_object(state)
     assert model is not None
     assert model.sklearn_version == "9" * 32
+
+
+def test_vectorised_label_of_a_score_near_zero_is_the_exact_one() -> None:
+    """0.1 + 0.2 + 0.3 - 0.6 is positive, and -0.6 + 0.1 + 0.2 + 0.3 is zero."""
+    model = ClosedFormSvm(
+        mean=0.0,
+        scale=1.0,
+        gamma=1.0,
+        vectors=(0.0, 0.0, 0.0),
+        coefficients=(0.1, 0.2, 0.3),
+        intercept=-0.6,
+        sklearn_version="1",
+    )
+    count = 70_000
+    assert model.predict([0.0] * count) == ([0] * count, [0.1 + 0.2 + 0.3 - 0.6] * count)

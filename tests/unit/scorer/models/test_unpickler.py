@@ -92,6 +92,17 @@ def test_instruction_that_models_do_not_need_is_rejected(content: bytes) -> None
         load_inert(content)
 
 
+@pytest.mark.fault("F31")
+@pytest.mark.parametrize(
+    "content",
+    [b"\x80\x02csklearn.svm._classes\nOneClassSVM\nK\x01\x85\x81.", b"\x80\x02K\x01)\x81.", b"\x80\x02K\x01)R."],
+    ids=["arguments", "object of a number", "call of a number"],
+)
+def test_object_that_is_not_created_from_a_class_alone_is_invalid(content: bytes) -> None:
+    with pytest.raises(ModelInvalid, match=r"it creates an object with arguments|not a function"):
+        load_inert(content)
+
+
 @pytest.mark.fault("D7")
 def test_pickle_without_an_end_is_truncated() -> None:
     with pytest.raises(ModelInvalid, match="its pickle is truncated"):
