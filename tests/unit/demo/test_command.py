@@ -28,7 +28,7 @@ def demo(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["--context", "mine"], "CONTEXT and REGISTRY must be given together"),
     ],
 )
-def test_wrong_use_is_told_at_once_and_without_a_traceback(arguments: list[str], named: str) -> None:
+def test_invalid_usage_ends_at_once_without_traceback(arguments: list[str], named: str) -> None:
     answer = demo("run", *arguments)
     assert answer.returncode == 1
     assert named in answer.stderr
@@ -36,7 +36,7 @@ def test_wrong_use_is_told_at_once_and_without_a_traceback(arguments: list[str],
     assert "Traceback" not in answer.stderr
 
 
-def test_the_values_name_the_targets_images_and_storage_and_change_with_them(
+def test_chart_values_depend_on_the_targets_images_and_storage(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     azurite = Azurite(tmp_path_factory.mktemp("azurite"), "10.1.2.3", 10000, "a2V5")
@@ -54,7 +54,7 @@ def test_the_values_name_the_targets_images_and_storage_and_change_with_them(
     assert other["operator"]["podAnnotations"] != values["operator"]["podAnnotations"]
 
 
-def test_progress_is_one_line_of_what_is_done() -> None:
+def test_progress_of_a_run_is_one_line() -> None:
     devices = {"total": 12, "scored": 5, "empty": 1, "failed": 1, "active": 4, "pending": 1}
     run = {"metadata": {"name": "demo"}, "status": {"phase": "Running", "devices": devices}}
     assert scoring_run.progress_text(run) == "demo: Running, 7 of 12 devices done, 4 active, 1 failed"
@@ -65,5 +65,5 @@ def test_progress_is_one_line_of_what_is_done() -> None:
     ("kind", "status", "ended"),
     [("Complete", "True", True), ("Failed", "True", True), ("Complete", "False", False), ("Degraded", "True", False)],
 )
-def test_a_run_has_ended_when_it_is_complete_or_failed(kind: str, status: str, ended: bool) -> None:  # noqa: FBT001  a table's column
+def test_run_has_ended_if_it_is_complete_or_failed(kind: str, status: str, ended: bool) -> None:  # noqa: FBT001  a table's column
     assert scoring_run.has_ended({"status": {"conditions": [{"type": kind, "status": status}]}}) is ended

@@ -1,4 +1,4 @@
-"""What stands in the chart in copy is current, and what a user reads is whole. Needs no helm."""
+"""The values of the chart and its generated files are current and complete. No test needs helm."""
 
 import json
 from collections.abc import Iterator
@@ -23,22 +23,27 @@ def nodes(schema: Any, path: str = "#") -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def test_generated_files_are_current() -> None:
-    assert generate.stale() == [], "run `make generate` and look at the difference"
+    assert generate.stale() == [], "run `make generate` and review the difference"
 
 
-def test_the_charts_crd_is_the_repositorys_byte_for_byte() -> None:
+def test_crd_of_the_chart_equals_the_repositorys_byte_for_byte() -> None:
     assert (CHART / "files" / CRD.name).read_bytes() == CRD.read_bytes()
 
 
-def test_what_artifact_hub_is_told_of_the_crd_and_the_images_is_so() -> None:
+def test_artifact_hub_annotations_match_the_crd_and_the_images() -> None:
     chart, crd = yaml.safe_load((CHART / "Chart.yaml").read_text()), yaml.safe_load(CRD.read_text())
-    told = {key.partition("/")[2]: yaml.safe_load(text) for key, text in chart["annotations"].items()}
+    annotations = {key.partition("/")[2]: yaml.safe_load(text) for key, text in chart["annotations"].items()}
     version = crd["spec"]["versions"][0]
-    assert (told["crds"][0]["name"], told["crds"][0]["version"]) == (crd["metadata"]["name"], version["name"])
-    jsonschema.validate(told["crdsExamples"][0]["spec"], version["schema"]["openAPIV3Schema"]["properties"]["spec"])
+    assert (annotations["crds"][0]["name"], annotations["crds"][0]["version"]) == (
+        crd["metadata"]["name"],
+        version["name"],
+    )
+    jsonschema.validate(
+        annotations["crdsExamples"][0]["spec"], version["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    )
     values = yaml.safe_load(VALUES)
     images = {f"{values[name]['image']['repository']}:{chart['appVersion']}" for name in ("operator", "scorer")}
-    assert {image["image"] for image in told["images"]} == images
+    assert {image["image"] for image in annotations["images"]} == images
 
 
 def test_each_value_has_a_comment() -> None:
@@ -58,11 +63,11 @@ def test_each_value_has_a_test_that_is_marked_with_it() -> None:
     assert set(chart_values()) - marked_tests("value").keys() == set()
 
 
-def test_each_mark_names_a_value_that_there_is() -> None:
+def test_each_mark_names_an_existing_value() -> None:
     assert marked_tests("value").keys() - set(chart_values()) == set()
 
 
-def test_the_schema_is_closed_at_every_level() -> None:
+def test_schema_forbids_unknown_keys_at_every_level() -> None:
     schema = json.loads(SCHEMA.read_text())
     open_nodes = [
         path
@@ -72,7 +77,7 @@ def test_the_schema_is_closed_at_every_level() -> None:
     assert open_nodes == []
 
 
-def test_the_schema_knows_the_values_and_no_others() -> None:
+def test_schema_has_exactly_the_documented_values() -> None:
     schema = json.loads(SCHEMA.read_text())
 
     def compare(node: dict[str, Any], values: dict[str, Any], path: str) -> None:

@@ -67,3 +67,37 @@ def test_fast_checks_print_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(PreflightError, match="sudo -i"):
         preflight.require_machine(_NO_NODES, missing={}, progress=StepProgress(stream), extra_checks=lacking)
     assert stream.getvalue() == ""
+
+
+def test_table_names_every_missing_requirement_with_its_fix() -> None:
+    text = preflight.format_table(
+        [
+            MissingRequirement("root", "user 1000", "sudo -i"),
+            MissingRequirement("overlay mounts", "none", "modprobe overlay"),
+        ]
+    )
+    assert ["root", "user", "1000", "sudo", "-i"] in [row.split() for row in text.splitlines()]
+    assert ["overlay", "mounts", "none", "modprobe", "overlay"] in [row.split() for row in text.splitlines()]
+    assert "make demo-local" in text
+
+
+def test_check_without_a_result_in_time_is_a_missing_requirement() -> None:
+    started = time.monotonic()
+
+    def hangs() -> None:
+        threading.Event().wait(0.5)
+
+    found = preflight.run_checks(
+        [lambda: MissingRequirement("registry", "refused", "set it"), hangs, lambda: None], timeout_seconds=0.1
+    )
+    assert [finding.requirement for finding in found] == ["registry", "an answer in time"]
+    assert time.monotonic() - started < 0.4
+
+
+def test_machine_with_a_missing_requirement_is_rejected_with_the_table() -> None:
+    with pytest.raises(PreflightError, match="sudo -i"):
+        preflight.require_machine(
+            NodeLayout.parse("none"),
+            missing={},
+            extra_checks=[lambda: MissingRequirement("root", "user 1000", "sudo -i")],
+        )

@@ -30,7 +30,7 @@ def rows(*labels: str) -> list[dict[str, str]]:
     ]
 
 
-def test_a_devices_strongest_anomaly_is_the_one_of_the_lowest_score() -> None:
+def test_strongest_anomaly_of_a_device_has_the_lowest_score() -> None:
     device, labelled = evaluation.summarise_device("press-1", rows("0", "1", "1", "0"))
     assert (device.rows, device.anomalies) == (4, 2)
     assert device.strongest_anomaly is not None
@@ -38,11 +38,11 @@ def test_a_devices_strongest_anomaly_is_the_one_of_the_lowest_score() -> None:
     assert labelled == {ReadingKey("t2", "press-1", "1"), ReadingKey("t3", "press-1", "1")}
 
 
-def test_a_device_without_anomalies_has_no_strongest() -> None:
+def test_device_without_anomalies_has_no_strongest_anomaly() -> None:
     assert evaluation.summarise_device("press-1", rows("0"))[0].strongest_anomaly is None
 
 
-def test_labels_are_found_missed_or_false() -> None:
+def test_anomalies_are_classified_as_found_missed_or_false() -> None:
     labelled = {ReadingKey("t1", "press-1", "1"), ReadingKey("t2", "press-1", "1")}
     truth = [{"TS": ts, "Device": "press-1", "Tag": "1", "Kind": "spike"} for ts in ("t2", "t3", "t4")]
     assert evaluation.compare_with_truth(labelled, truth) == InjectionResult(found=1, missed=2, false=1)
@@ -58,11 +58,11 @@ def test_labels_are_found_missed_or_false() -> None:
     ],
     ids=["just within", "too many missed", "too many false", "both"],
 )
-def test_few_may_be_missed_and_hardly_any_false(injected: InjectionResult, problems: int) -> None:
+def test_few_missed_and_very_few_false_anomalies_are_accepted(injected: InjectionResult, problems: int) -> None:
     assert len(evaluation.check_injections(injected, rows=10_000)) == problems
 
 
-def test_a_complete_run_with_all_devices_scored_is_as_it_should_be() -> None:
+def test_complete_run_with_all_devices_scored_has_no_problem() -> None:
     assert evaluation.check_run(a_run(), prepared(), SCORED) == []
 
 
@@ -77,11 +77,11 @@ def test_a_complete_run_with_all_devices_scored_is_as_it_should_be() -> None:
         (a_run(scored=1, empty=1), SCORED, "scored: 1 devices, expected 2"),
     ],
 )
-def test_what_is_not_as_it_should_be_is_named(run: dict[str, Any], devices: list[DevicePredictions], named: str) -> None:
+def test_problem_of_a_run_is_named(run: dict[str, Any], devices: list[DevicePredictions], named: str) -> None:
     assert named in evaluation.check_run(run, prepared(), devices)
 
 
-def test_a_users_device_may_be_silent_in_the_window() -> None:
+def test_device_of_a_user_may_have_no_readings_in_the_window() -> None:
     run = a_run(scored=1, empty=1)
     run["status"]["results"] = {"rows": 100, "anomalies": 2}
     assert evaluation.check_run(run, prepared(simulated=False), SCORED[:1]) == []

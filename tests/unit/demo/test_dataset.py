@@ -20,18 +20,16 @@ HEADER = "TS,Device,Tag,Value\n"
     ],
     ids=["into the next hour", "up to its last minute", "not full yet", "over midnight"],
 )
-def test_the_last_full_hour_is_the_last_one_that_readings_fill(newest: str, start: str) -> None:
+def test_last_full_hour_is_the_last_hour_full_of_readings(newest: str, start: str) -> None:
     assert dataset.last_full_hour(parse_instant(newest)).start == parse_instant(start)
 
 
-def test_a_window_is_written_as_start_and_end() -> None:
-    assert (
-        dataset.parse_window("2018-08-28T23:00:00Z/2018-08-29T00:00:00Z").slug == "20180828T230000Z_20180829T000000Z"
-    )
+def test_window_is_parsed_from_start_and_end() -> None:
+    assert dataset.parse_window("2018-08-28T23:00:00Z/2018-08-29T00:00:00Z").slug == "20180828T230000Z_20180829T000000Z"
 
 
 @pytest.mark.parametrize("text", ["2018-08-28T23:00:00Z", "noon/midnight", "2018-08-29T00:00:00Z/2018-08-28T23:00:00Z"])
-def test_another_window_is_refused_by_name(text: str) -> None:
+def test_invalid_window_is_rejected_with_its_text(text: str) -> None:
     with pytest.raises(DemoError, match="WINDOW"):
         dataset.parse_window(text)
 
@@ -45,22 +43,24 @@ def a_dump(path: Path, hours: int) -> Path:
 
 
 @pytest.mark.slow
-def test_the_users_readings_are_trained_on_what_is_before_the_last_full_hour(tmp_path: Path) -> None:
-    prepared = dataset.import_readings(tmp_path, a_dump(tmp_path / "dump.csv", hours=3), train_on_all=False, window=None)
+def test_readings_before_the_last_full_hour_are_for_training(tmp_path: Path) -> None:
+    prepared = dataset.import_readings(
+        tmp_path, a_dump(tmp_path / "dump.csv", hours=3), train_on_all=False, window=None
+    )
     assert prepared.window.interval == "2026-03-02T02:00:00Z/2026-03-02T03:00:00Z"
     assert prepared.devices == ("pump-1",)
     assert prepared.truth is None
 
 
 @pytest.mark.slow
-def test_readings_of_the_window_alone_need_train_all(tmp_path: Path) -> None:
+def test_readings_only_within_the_window_require_train_all(tmp_path: Path) -> None:
     dump = a_dump(tmp_path / "dump.csv", hours=1)
     with pytest.raises(DemoError, match="TRAIN=all"):
         dataset.import_readings(tmp_path, dump, train_on_all=False, window=None)
     assert dataset.import_readings(tmp_path, dump, train_on_all=True, window=None).devices == ("pump-1",)
 
 
-def test_a_file_that_is_not_there_or_no_csv_of_readings_is_refused_by_name(tmp_path: Path) -> None:
+def test_missing_or_invalid_csv_file_is_rejected_by_name(tmp_path: Path) -> None:
     with pytest.raises(DemoError, match=r"none\.csv: there is no such file"):
         dataset.import_readings(tmp_path, tmp_path / "none.csv", train_on_all=False, window=None)
     (tmp_path / "page.csv").write_text("<html>\n")
@@ -69,9 +69,7 @@ def test_a_file_that_is_not_there_or_no_csv_of_readings_is_refused_by_name(tmp_p
 
 
 @pytest.mark.slow
-def test_the_scorer_alone_finds_the_injected_anomalies_in_a_folder(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_local_demo_finds_the_injected_anomalies(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert local_scoring.run(tmp_path, datetime(2026, 3, 2, 11, 30, tzinfo=UTC)) == 0
     shown = capfd.readouterr().out
     assert "No Kubernetes and no Azurite" in shown
@@ -79,6 +77,6 @@ def test_the_scorer_alone_finds_the_injected_anomalies_in_a_folder(
     assert shown.rstrip().endswith("PASS")
 
 
-def test_a_problem_ends_in_fail_with_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+def test_problem_ends_in_fail_with_its_text(capsys: pytest.CaptureFixture[str]) -> None:
     assert output.print_verdict(["one device is missing"], "look here") == 1
     assert capsys.readouterr().out.splitlines()[-3:] == ["  - one device is missing", "look here", "FAIL"]
