@@ -223,3 +223,8 @@ def test_abandoned_device_outside_a_store_call_has_exceeded_its_deadline() -> No
     free.set()
     assert outcomes[0].reason == "DeadlineExceeded"
     assert outcomes[0].message == "the device did not finish within 0.1 seconds and was abandoned"
+
+
+def test_secret_in_the_message_of_a_device_error_is_redacted() -> None:
+    outcome = score_safely(raising(StorageUnavailable("GET ?sig=secret failed")), "d", DeviceDeadline(STORE, 1))
+    assert outcome.message == "GET ?sig=*** failed"
