@@ -146,7 +146,7 @@ class RunStateStore:
         return self._state
 
     def adjust_clock(self, now: datetime) -> RunState:
-        """Shift the run's own clock by a jump of the API server's clock, so that no time passes for the run.
+        """Move the run's own clock by a jump of the API server's clock, so that no time passes for the run.
 
         Args:
             now: The API server's time.
