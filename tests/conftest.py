@@ -15,6 +15,7 @@ pytest_plugins = [
     "tests.testkit.runs",
     "tests.testkit.traceability",
     "tests.testkit.measurements",
+    "tests.testkit.scheduling",
 ]
 
 # The fixtures that start a service, in the order of their tests. Pure tests run first, so that a mistake in a pure
@@ -45,13 +46,12 @@ def _service(item: pytest.Item) -> str:
     return next((name for name in STRONGEST_FIRST if name in requested), by_hand)
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     services = {item: _service(item) for item in items}
     for item, service in services.items():
         if service:
             item.add_marker("needs_services")
-            # With several workers, the tests of a file share a worker and its services.
+            # With several workers, the tests of a file share a worker and its services: see testkit/scheduling.py.
             item.add_marker(
                 pytest.mark.xdist_group(service if service in ONE_WORKER else item.nodeid.partition("::")[0])
             )

@@ -67,7 +67,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if found:
         terminalreporter.section("faults")
     for ids, report in sorted(found, key=lambda one: _place(one[0][0])):
-        name = report.nodeid.rpartition("::")[2].partition("@")[0]  # pytest-xdist adds the group
+        name = report.nodeid.rpartition("::")[2]
         terminalreporter.write_line(f"{', '.join(ids):<8} {report.outcome:<7} {name}: {_figures(report)}")
     if config.getoption("--figures"):
         whole = bool(config.getoption("--long"))
