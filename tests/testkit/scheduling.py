@@ -18,7 +18,7 @@ GROUPS_FILE = "groups_file"
 
 
 class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no types
-    """Gives all tests of a group to one worker, in the order of the collection."""
+    """A scheduler that assigns all tests of a group to one worker, in the order of the collection."""
 
     def __init__(self, config: pytest.Config, log: Producer | None, groups_file: Path) -> None:
         super().__init__(config, log)
@@ -40,7 +40,7 @@ class Distribution:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: WorkerController) -> None:
-        """Give a worker the name of the file."""
+        """Pass the name of the file to a worker."""
         node.workerinput[GROUPS_FILE] = str(self._file)
 
     @pytest.hookimpl(optionalhook=True)
