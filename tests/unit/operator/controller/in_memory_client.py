@@ -1,4 +1,4 @@
-"""An in-memory stand-in for the client of the API server."""
+"""A fake client of the API server, with the objects in memory."""
 
 import copy
 from datetime import datetime

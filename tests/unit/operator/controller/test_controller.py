@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -10,7 +11,7 @@ from scoring_operator.controller.controller import Controller
 from scoring_operator.controller.timings import ControllerTimings, Timings
 from scoring_operator.errors import LeaseLost, Unavailable
 from scoring_operator.resources.jobs import ScorerImage
-from tests.testkit.builders import a_body, a_job
+from tests.testkit.builders import a_body, a_job, a_message
 from tests.testkit.in_memory_storage import InMemoryStorage
 from tests.testkit.running_controller import a_fleet
 from tests.unit.operator.controller.in_memory_client import InMemoryClient
@@ -38,8 +39,9 @@ class Jobs:
 class Cluster:
     """A controller with its API server, its storage and its informer."""
 
-    def __init__(self, *bodies: dict[str, Any]) -> None:
+    def __init__(self, *bodies: dict[str, Any], timings: ControllerTimings = SHORT.controller) -> None:
         self.client = InMemoryClient()
+        self.storage = InMemoryStorage(["fan-1", "press-1"])
         self.jobs = Jobs()
         for body in bodies:
             self.add(body)
@@ -48,10 +50,10 @@ class Cluster:
             self.client,
             cast("Informer[JobView]", self.jobs),
             {"default": a_fleet("scoring")},
-            InMemoryStorage(["fan-1", "press-1"]),
+            self.storage,
             ScorerImage("scorer:test"),
             namespaces=("scoring",),
-            timings=SHORT,
+            timings=Timings(controller=timings),
         )
 
     def add(self, body: dict[str, Any]) -> None:
@@ -199,3 +201,49 @@ async def test_runs_are_listed_again_after_a_failure() -> None:
     async with cluster.running():
         await cluster.until(lambda: cluster.status().get("phase") == "Running")
     assert cluster.client.count("LIST") == 2
+
+
+async def test_run_that_is_missing_in_a_list_is_removed() -> None:
+    cluster = Cluster(a_body(), timings=replace(SHORT.controller, resync_interval=0.05))
+    async with cluster.running():
+        await cluster.until(cluster.loads)
+        cluster.client.lists[RUNS] = []
+        await asyncio.sleep(0.1)
+        assert len(cluster.loads()) == 1  # the object exists, so the list was stale
+        del cluster.client.objects[f"{RUNS}/hourly"]
+        await cluster.until(lambda: not cluster.loads())
+
+
+async def test_run_that_cannot_be_read_is_kept() -> None:
+    cluster = Cluster(a_body())
+    async with cluster.running():
+        await cluster.until(lambda: cluster.status().get("phase") == "Running")
+        cluster.client.failures["GET", f"{RUNS}/hourly"] = Unavailable("no response")
+        cluster.notify("hourly")
+        await cluster.until(lambda: not cluster.client.failures)
+        assert len(cluster.loads()) == 1
+
+
+async def test_end_of_a_job_wakes_its_run() -> None:
+    cluster = Cluster(a_body())
+    async with cluster.running():
+        await cluster.until(lambda: cluster.loads() == [(2, False, "")])
+        for path in [path for path in cluster.client.objects if path.startswith(JOBS)]:
+            name = path.rpartition("/")[2]
+            cluster.storage.records[name] = a_message(1).encode()
+            cluster.jobs.notify(None, a_job(name, complete=True))
+        await cluster.until(lambda: cluster.status().get("phase") == "Complete")
+
+
+async def test_invalid_run_is_reported_again_after_a_failure() -> None:
+    invalid = a_body(parallelism="many")
+    cluster = Cluster(invalid)
+    cluster.client.failures["PATCH", f"{RUNS}/hourly"] = Unavailable("no response")
+    async with cluster.running():
+        await cluster.until(lambda: not cluster.client.failures)
+        cluster.notify("hourly", invalid)
+        await cluster.until(cluster.status)
+        writes = cluster.client.count("PATCH")
+        cluster.notify("hourly", cluster.client.objects[f"{RUNS}/hourly"])
+        await asyncio.sleep(0.05)
+        assert cluster.client.count("PATCH") == writes

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from scoring_operator.api.conditions import find_condition
 from scoring_operator.api.names import progress_config_map_name, report_job_name
 from scoring_operator.api.scoringrun import parse_run
 from scoring_operator.controller.job_limiter import JobLimiter
@@ -122,8 +123,10 @@ async def test_cancelled_run_waits_for_the_results_of_complete_jobs(cluster: Clu
     cluster.client.objects[RUN_PATH]["metadata"]["resourceVersion"] = "7"
     assert await cluster.reconcile() == 0.0
     assert cluster.status["phase"] == "Running"
-    await asyncio.sleep(0.01)  # the results are collected concurrently
-    await cluster.reconcile()
+    async with asyncio.timeout(10):
+        while cluster.status["phase"] == "Running":  # the results are collected concurrently
+            await asyncio.sleep(0)
+            await cluster.reconcile()
     assert (cluster.status["phase"], cluster.status["devices"]["scored"]) == ("Cancelled", 1)
 
 
@@ -190,3 +193,39 @@ async def test_deleted_run_ends_the_passes(cluster: Cluster) -> None:
     cluster.limiter.remove(UID)
     with pytest.raises(RunDeleted):
         await cluster.reconcile()
+
+
+async def test_event_during_a_pass_is_not_replaced_by_the_written_run(cluster: Cluster) -> None:
+    cancelled = a_body(generation=2, cancel=True)
+    cancelled["metadata"]["resourceVersion"] = "99"
+
+    class Client(InMemoryClient):
+        async def patch(self, *arguments: Any, **options: Any) -> Any:
+            written = await super().patch(*arguments, **options)
+            cluster.reconciler.update(parse_run(cancelled))
+            return written
+
+    await cluster.reconcile()
+    cluster.client.__class__ = Client
+    await cluster.reconcile()
+    assert cluster.reconciler.run.spec.cancel
+
+
+async def test_failed_report_job_has_the_reason_of_its_pod(cluster: Cluster) -> None:
+    await cluster.reconcile(2)
+    for name in cluster.job_names():
+        cluster.complete(name)
+    await cluster.reconcile(2)
+    report = report_job_name(cluster.reconciler.run)
+    cluster.show(report)
+    await cluster.reconcile()
+    terminated = {"exitCode": 137, "reason": "OOMKilled"}
+    container = {"name": "scorer", "state": {"terminated": terminated}}
+    labels = {"batch.kubernetes.io/job-name": report}
+    pod = {"metadata": {"name": "x", "labels": labels}, "status": {"containerStatuses": [container]}}
+    cluster.client.lists[PODS] = [pod]
+    cluster.show(report, failed=True)
+    await cluster.reconcile()
+    reported = find_condition(cluster.status, "Reported")
+    assert reported is not None
+    assert (reported.status, reported.reason) == ("False", "OOMKilled")

@@ -143,3 +143,11 @@ async def test_close_cancels_the_concurrent_request(inspector: Inspector) -> Non
     collector.close()
     await asyncio.sleep(0)
     assert inspector.response.cancelled()
+
+
+async def test_close_ignores_the_error_of_a_finished_request(inspector: Inspector) -> None:
+    collector = a_collector(inspector)
+    await collector.collect(a_state("complete", "running"), jobs(COMPLETE, RUNNING))
+    inspector.response.set_exception(Unavailable("no response"))
+    await asyncio.sleep(0.01)
+    collector.close()

@@ -254,3 +254,14 @@ async def test_jump_is_applied_again_to_progress_that_is_read_after_a_failed_sav
     state = store.adjust_clock(hour_later)
     await fail_to_save(cluster, store, reserve(progress_of(state), "job"))
     assert elapsed(await store.load(RUN), hour_later) == pytest.approx(0, abs=1)
+
+
+async def test_name_conflict_during_the_discovery_rejects_the_run(cluster: Cluster) -> None:
+    await cluster.begin()
+    for item in cluster.client.objects.values():
+        item["metadata"]["ownerReferences"][0]["uid"] = "another"
+    progress = cluster.client.objects.pop(PROGRESS_PATH)
+    store = cluster.store()
+    await store.load(RUN)
+    cluster.client.objects[PROGRESS_PATH] = progress
+    assert reason(await store.discover(RUN)) == "NameConflict"
