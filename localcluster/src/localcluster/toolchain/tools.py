@@ -47,6 +47,12 @@ _KUBERNETES_LINK_FLAGS = (
     f"-s -w -X {_VERSION_PACKAGE}Version=v{KUBERNETES_VERSION} "
     f"-X {_VERSION_PACKAGE}Major=1 -X {_VERSION_PACKAGE}Minor=34"
 )
+_OLDEST_HELM_LINK_FLAGS = (
+    # The flags of Helm's Makefile. Without them the program reports v3.18 and renders for Kubernetes 1.20.
+    "-s -w -X helm.sh/helm/v3/internal/version.version=v3.18.0"
+    " -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=33"
+    " -X helm.sh/helm/v3/pkg/lint/rules.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/lint/rules.k8sVersionMinor=33"
+)
 TOOLS = {
     "kubernetes": Tool(
         {
@@ -65,10 +71,7 @@ TOOLS = {
     ),
     "etcd": Tool({"etcd": "go.etcd.io/etcd/server/v3"}, 40),
     "helm": Tool({"helm": "helm.sh/helm/v4/cmd/helm"}, 140),
-    # Without this flag the program reports v3.18, without a patch version.
-    "helm-oldest": Tool(
-        {"helm": "helm.sh/helm/v3/cmd/helm"}, 140, "-s -w -X helm.sh/helm/v3/internal/version.version=v3.18.0"
-    ),
+    "helm-oldest": Tool({"helm": "helm.sh/helm/v3/cmd/helm"}, 140, _OLDEST_HELM_LINK_FLAGS),
     "kwok": Tool({"kwok": "sigs.k8s.io/kwok/cmd/kwok"}, 120),
     "karpenter": Tool({"karpenter": "sigs.k8s.io/karpenter/kwok"}, 105),
     "kubeconform": Tool({"kubeconform": "github.com/yannh/kubeconform/cmd/kubeconform"}, 30),
