@@ -48,11 +48,12 @@ coverage: $(READY)  ## check that every branch of the packages with decisions is
 	    tests/unit/operator tests/contract
 	$(VENV)/bin/coverage report --rcfile=tests/unit/operator/coverage.ini
 
-lint: $(READY)  ## format, lint, types and import contracts, without changes
+lint: $(READY)  ## format, lint, types, import contracts and banned words, without changes
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+	$(PY) -m hack.banned_words
 
 format: $(READY)  ## format the code and apply ruff's fixes
 	$(VENV)/bin/ruff format .

@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Makes everything in Azure that a fleet needs. Running it again changes nothing that is there already, and goes on where
-# an earlier run was cut off.
+# Create every Azure resource that a fleet needs. A second run keeps existing resources and continues an interrupted run.
 set -euo pipefail
 PURPOSE="Makes a resource group with storage, registry, identities and an AKS cluster. Ten minutes."
 # shellcheck source=deploy/azure/settings.sh
@@ -25,7 +24,7 @@ container_id() {
 step "resource group $GROUP in $LOCATION"
 azure group create --name "$GROUP" --location "$LOCATION"
 
-# No shared key and no anonymous reading: whoever reads or writes does it by a role.
+# No shared key and no anonymous access: every identity that reads or writes has a role.
 step "storage account $ACCOUNT with the containers models, data and predictions"
 azure storage account create --resource-group "$GROUP" --name "$ACCOUNT" --location "$LOCATION" --sku Standard_LRS \
     --kind StorageV2 --min-tls-version TLS1_2 --allow-shared-key-access false --allow-blob-public-access false

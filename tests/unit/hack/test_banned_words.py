@@ -1,7 +1,6 @@
 """The words that hack.banned_words finds, and those that it leaves alone."""
 
 import pytest
-
 from hack.banned_words import check_text, load_rules
 
 RULES = load_rules()
