@@ -71,6 +71,13 @@ class InMemoryClient(KubeClient):
             raise Conflict("another object")
         del self.objects[path]
 
+    def edit(self, path: str, **spec: Any) -> Object:
+        """Change an object's spec as a user does, and return the object: its version and its generation grow."""
+        item = copy.deepcopy(self.objects[path])
+        item["spec"] |= spec
+        item["metadata"]["generation"] = item["metadata"].get("generation", 1) + 1
+        return self._store(path, item)
+
     def count(self, verb: str) -> int:
         """Return the number of requests with a verb."""
         return sum(1 for request in self.requests if request[0] == verb)

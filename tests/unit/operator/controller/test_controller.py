@@ -157,9 +157,8 @@ async def test_conflicting_run_is_queued_until_the_other_has_ended() -> None:
     async with cluster.running():
         await cluster.until(lambda: cluster.status("second").get("phase") == "Queued")
         assert [queued for _, queued, _ in cluster.loads()] == [False, True]
-        cancelled = a_body(generation=2, cancel=True)
-        cluster.client.objects[f"{RUNS}/hourly"]["spec"]["cancel"] = True
-        cluster.notify("hourly", cancelled | {"status": cluster.status()})
+        cancelled = cluster.client.edit(f"{RUNS}/hourly", cancel=True)
+        cluster.notify("hourly", cancelled)
         await cluster.until(lambda: cluster.status("second").get("phase") == "Running")
 
 
