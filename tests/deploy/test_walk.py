@@ -46,7 +46,7 @@ def kubeconfig(cluster: Cluster, name: str) -> str:
 
 
 @dataclass(frozen=True)
-class Place:
+class GuideSetup:
     """The place in which the guide is followed: a signed-in shell, and the fake services that it uses."""
 
     shell: Shell
@@ -55,7 +55,7 @@ class Place:
 
 
 @pytest.fixture
-def place(container_cluster: Cluster, tmp_path: Path) -> Iterator[Place]:
+def setup(container_cluster: Cluster, tmp_path: Path) -> Iterator[GuideSetup]:
     """An Azure that has the local cluster, an Azurite and a registry behind it, and trusts the cluster's accounts."""
     cluster, host, pki = container_cluster, container_cluster.host_address, tmp_path / "pki"
     config = kubeconfig(cluster, "aks-fleetscore")
@@ -75,7 +75,7 @@ def place(container_cluster: Cluster, tmp_path: Path) -> Iterator[Place]:
         shell = Shell(azure, tmp_path, {"REGISTRY_OF_TEST": registry.address, "PYTHONPATH": str(ROOT)})
         put_docker(tmp_path / "bin")
         shell.sign_in()
-        yield Place(shell, cluster, entra)
+        yield GuideSetup(shell, cluster, entra)
 
 
 def play_azure(cluster: Cluster, entra: Entra, ca: Path) -> None:
@@ -111,21 +111,21 @@ def test_guide_names_its_three_inputs_before_their_first_use() -> None:
     assert all(text.index(f"| `{name}` |") < text.index(f"{name}=") for name in SUPPLIED)
 
 
-def test_guide_leads_from_an_empty_account_to_predictions(place: Place, checkout: Path) -> None:
-    done = walk(place.shell, checkout)
+def test_guide_leads_from_an_empty_account_to_predictions(setup: GuideSetup, checkout: Path) -> None:
+    done = walk(setup.shell, checkout)
     assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-4000:]}"
     rows = done.stdout.rstrip().splitlines()[-3:]
     assert rows[0] == "TS,Device,Tag,Val,Prediction,Score"
     assert rows[1].split(",")[1] == "press-1"
-    runs = json.loads(place.cluster.kubectl("-n", NAMESPACE, "get", "scoringruns", "-o", "json"))["items"]
+    runs = json.loads(setup.cluster.kubectl("-n", NAMESPACE, "get", "scoringruns", "-o", "json"))["items"]
     assert [run["status"]["devices"]["total"] for run in runs] == [12] * len(runs) != []
 
     # Azure received the accounts that the chart created, and the issuer that signs their tokens.
     accounts = {f"system:serviceaccount:{NAMESPACE}:fleetscore-{who}" for who in ("operator", "scorer")}
-    assert set(place.shell.azure.credentials) == accounts
-    assert {subject for subject, _, refused in place.entra.exchanges if not refused} == accounts
-    credential = place.shell.azure.put("/id-fleetscore-scorer/federatedidentitycredentials/scoring")
-    assert credential["properties"]["issuer"] == place.shell.azure.issuer
+    assert set(setup.shell.azure.credentials) == accounts
+    assert {subject for subject, _, refused in setup.entra.exchanges if not refused} == accounts
+    credential = setup.shell.azure.put("/id-fleetscore-scorer/federatedidentitycredentials/scoring")
+    assert credential["properties"]["issuer"] == setup.shell.azure.issuer
 
 
 @pytest.fixture

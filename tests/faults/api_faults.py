@@ -10,6 +10,7 @@ from datetime import timedelta
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any
 
+from tests.testkit.conditions import true_conditions
 from tests.testkit.fault_proxy import Answer, Call, Fault, Reset, refusal
 
 
@@ -141,7 +142,7 @@ class Throttling(Fault):
     def __init__(self, *, share: float, retry_after: int = 1) -> None:
         super().__init__(share)
         self._after = retry_after
-        self._told: dict[tuple[str, str, bytes], float] = {}
+        self._sent: dict[tuple[str, str, bytes], float] = {}
         self.early = 0
         self.retries = 0
 
@@ -149,14 +150,14 @@ class Throttling(Fault):
         if not call.is_write or call.is_renewal:
             return None
         now, key = time.monotonic(), (call.verb, call.path, call.body)
-        told = self._told.pop(key, None)
-        if told is not None:
+        sent_at = self._sent.pop(key, None)
+        if sent_at is not None:
             self.retries += 1
-            self.early += now - told < self._after
+            self.early += now - sent_at < self._after
         if self.lucky():
             return None
         self.count += 1
-        self._told[key] = now
+        self._sent[key] = now
         return refusal(429, "TooManyRequests", **{"Retry-After": str(self._after)})
 
     def measurement(self) -> str:
@@ -274,6 +275,6 @@ def regressions(statuses: list[tuple[int, dict[str, Any]]]) -> list[str]:
         for outcome in ("scored", "partial", "empty", "failed", "notRun", "alreadyScored"):
             was, now = (one.get("devices", {}).get(outcome, 0) for one in (before, after))
             found += [f"{outcome} {was} -> {now}"] if now < was else []
-        was, now = ({c["type"] for c in s.get("conditions", ()) if c["status"] == "True"} for s in (before, after))
+        was, now = true_conditions(before), true_conditions(after)
         found += [f"{kind} reverted" for kind in (was - now) & {"Complete", "Failed"}]
     return found

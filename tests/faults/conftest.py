@@ -5,7 +5,7 @@ import pytest
 
 from localcluster.cluster import Cluster
 from localcluster.nodes import stages
-from tests.faults.harness import Place
+from tests.faults.harness import Site
 from tests.testkit.audit import Audit
 from tests.testkit.cluster import ALL_SCORED, session_cluster
 from tests.testkit.measurements import Long
@@ -13,8 +13,8 @@ from tests.testkit.measurements import Long
 # Of a controller manager at its defaults a run of 20 devices would take most of the time that these tests may take.
 FAST = {"kube-controller-manager": ["--kube-api-qps=1000", "--kube-api-burst=2000", "--concurrent-job-syncs=20"]}
 
-HASTE = 30  # in `make test` the operator's timeouts are a thirtieth
-NewPlace = Callable[..., Place]
+SPEEDUP = 30  # in `make test` the operator's timeouts are a thirtieth
+NewSite = Callable[..., Site]
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +34,7 @@ def fault_cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def short_timeouts(long: Long) -> list[str]:
     """Options of an operator that need not wait as long as a real one."""
-    return [] if long else ["--haste", str(HASTE)]
+    return [] if long else ["--speedup", str(SPEEDUP)]
 
 
 @pytest.fixture(scope="session")
@@ -43,11 +43,11 @@ def audit(fault_cluster: Cluster) -> Audit:
 
 
 @pytest.fixture(scope="session")
-def new_place(fault_cluster: Cluster, audit: Audit, tmp_path_factory: pytest.TempPathFactory) -> NewPlace:
+def new_site(fault_cluster: Cluster, audit: Audit, tmp_path_factory: pytest.TempPathFactory) -> NewSite:
     """Makes places to try faults in, each in a namespace of its own."""
 
-    def make(devices: int = 20, *, poison: bool = False) -> Place:
+    def make(devices: int = 20, *, poison: bool = False) -> Site:
         name = f"fault-{secrets.token_hex(4)}"
-        return Place(fault_cluster, name, tmp_path_factory.mktemp(name), audit, devices, poison)
+        return Site(fault_cluster, name, tmp_path_factory.mktemp(name), audit, devices, poison)
 
     return make

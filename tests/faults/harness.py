@@ -1,4 +1,4 @@
-"""A place to try faults in: a namespace with the chart's account and Roles, operators as processes, runs and the truth.
+"""A site for faults: a namespace with the chart's account and Roles, operators as processes, runs and their results.
 
 The operator works under its own account's token, its devices come from memory (operator_main.py), its scorers are
 simulated pods. The events are read from the API server's audit log, never from the operator.
@@ -24,13 +24,14 @@ from scoring_operator.planner.progress import Progress
 from scoring_operator.resources import config_maps
 from tests.testkit.audit import Audit, Request, created_jobs
 from tests.testkit.chart import a_fleet
+from tests.testkit.conditions import condition, true_conditions
 from tests.testkit.operator_process import Operator, OperatorEnvironment, free_port
 from tests.testkit.paths import ROOT
 from tests.testkit.waiting import until
 
 ROUNDS = range(6)
-NOWHERE, REPORT = (-1, -1, -1), (-2, -2, -2)  # the ranges of Jobs that should not be, and of the report's
-TOLD_BY_TIME = (
+UNEXPECTED, REPORT = (-1, -1, -1), (-2, -2, -2)  # the ranges of Jobs that should not be, and of the report's
+TIME_FIELDS = (
     "startTime",
     "firstPodTime",
     "lastProgressTime",
@@ -42,17 +43,17 @@ TOLD_BY_TIME = (
 
 
 @dataclass(frozen=True)
-class Truth:
+class RunResult:
     """The result of a run without times: equal for any two runs over the same devices."""
 
     status: dict[str, Any]
-    conditions: dict[str, str]
+    conditions: set[str]
     progress: dict[str, Any]
     ranges: Counter[tuple[int, int, int]]  # first and last position, round: how often its Job was created
 
 
 @dataclass
-class Place:
+class Site:
     """One namespace of a cluster, set up as the chart does."""
 
     cluster: Cluster
@@ -141,7 +142,8 @@ class Place:
         return found
 
     def condition(self, name: str, kind: str) -> dict[str, str]:
-        return next((dict(c) for c in self.status(name).get("conditions", ()) if c["type"] == kind), {})
+        """Return a condition of a run."""
+        return condition(self.status(name), kind)
 
     def until_scored(self, name: str, count: int) -> None:
         def scored() -> bool:
@@ -150,10 +152,9 @@ class Place:
         until(scored, f"{count} devices of {name} are scored")
 
     def ended(self, name: str) -> bool:
-        """Whether a run has come to its end, its report included."""
+        """Return True if a run and its report have ended."""
         status = self.status(name)
-        told = {c["type"]: c["status"] for c in status.get("conditions", ())}
-        return "completionTime" in status and told.get("Reported") != "Unknown"
+        return "completionTime" in status and condition(status, "Reported").get("status") != "Unknown"
 
     def until_ended(self, name: str, *, seconds: float = 120) -> None:
         until(lambda: self.ended(name), f"{name} has ended", seconds=seconds)
@@ -171,7 +172,7 @@ class Place:
             config_maps.config_map_content(self.cluster.api.request("GET", path), config_maps.PROGRESS_KEY)
         )
 
-    def truth(self, name: str) -> Truth:
+    def result(self, name: str) -> RunResult:
         """Return the result of a finished run."""
         body = self.release.get(name)
         saved = self.progress(name)
@@ -179,11 +180,11 @@ class Place:
         ranges = (
             (first, last, round_) for last in range(self.devices) for first in range(last + 1) for round_ in ROUNDS
         )
-        names = {job_name(run.name, run.uid, *place): place for place in ranges} | {report_job_name(run): REPORT}
+        names = {job_name(run.name, run.uid, *site): site for site in ranges} | {report_job_name(run): REPORT}
         assert saved.completion is not None
-        return Truth(
-            status={key: value for key, value in status.items() if key not in TOLD_BY_TIME},
-            conditions={c["type"]: c["status"] for c in status["conditions"] if c["status"] == "True"},
+        return RunResult(
+            status={key: value for key, value in status.items() if key not in TIME_FIELDS},
+            conditions=true_conditions(status),
             progress={
                 "outcomes": {key: str(value) for key, value in saved.outcomes.items()},
                 "reasons": {key: str(value) for key, value in saved.reasons.items()},
@@ -194,8 +195,5 @@ class Place:
                 "end": (saved.completion.condition, saved.completion.reason, saved.completion.message),
             },
             # A name that is none of those expected shows as a range of its own, not as a KeyError.
-            ranges=Counter({names.get(job, NOWHERE): times for job, times in self.created(name).items()}),
+            ranges=Counter({names.get(job, UNEXPECTED): times for job, times in self.created(name).items()}),
         )
-
-
-__all__ = ["Operator", "Place", "Truth", "until"]

@@ -1,6 +1,6 @@
 """The operator, with in-memory storage and injected faults: death after a write, a wrong clock, short intervals.
 
-python -m tests.faults.operator_main --devices 20 --die-after 7 --clock 3600 --haste 10
+python -m tests.faults.operator_main --devices 20 --die-after 7 --clock 3600 --speedup 10
 
 The settings are from the environment, as for `scoring-operator run`.
 """
@@ -107,7 +107,7 @@ def main() -> int:
     parser.add_argument("--records", type=Path, help="folder with the outcome records of Jobs, by name")
     parser.add_argument("--die-after", type=int, default=0)
     parser.add_argument("--clock", type=float, default=0)
-    parser.add_argument("--haste", type=float, default=1)
+    parser.add_argument("--speedup", type=float, default=1)
     parser.add_argument("--grace", type=float, default=60, help="seconds before an ended run's Jobs are deleted")
     wanted = parser.parse_args()
     storage = Recorded([f"press-{number:03}" for number in range(wanted.devices)], folder=wanted.records)
@@ -117,7 +117,7 @@ def main() -> int:
         die_after(wanted.die_after)
     if wanted.clock:
         shift_clock(wanted.clock)
-    return run.serve(storage=storage, timings=short_timings(wanted.haste, wanted.grace))
+    return run.serve(storage=storage, timings=short_timings(wanted.speedup, wanted.grace))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """F5 to F11, F20: what goes wrong between operator and API server changes nothing of what a run comes to.
 
-One operator lives through all of it behind one proxy. In `make test` it is in haste (conftest.py).
+One operator lives through all of it behind one proxy. In `make test` its timeouts are short (conftest.py).
 """
 
 import time
@@ -24,10 +24,11 @@ from tests.faults.api_faults import (
     TooOld,
     regressions,
 )
-from tests.faults.conftest import NewPlace
-from tests.faults.harness import Operator, Place, Truth
+from tests.faults.conftest import NewSite
+from tests.faults.harness import RunResult, Site
 from tests.testkit.fault_proxy import Fault, Proxy, proxied
 from tests.testkit.measurements import Long, RecordMeasurement
+from tests.testkit.operator_process import Operator
 from tests.testkit.waiting import until
 
 
@@ -112,27 +113,27 @@ TRIALS = [
 class ProxiedOperator:
     """An operator behind a proxy, and how a run under it ends when nothing goes wrong."""
 
-    place: Place
+    site: Site
     proxy: Proxy
     operator: Operator
-    baseline_run: Truth
+    baseline_run: RunResult
     baseline_seconds: float
 
 
 @pytest.fixture(scope="module")
-def proxied_operator(new_place: NewPlace, long: Long, short_timeouts: list[str]) -> Iterator[ProxiedOperator]:
-    place = new_place(200 if long else 12)
-    with proxied(place.cluster) as proxy:
-        place.behind(proxy.url)
-        with place.operator("operator", *short_timeouts) as operator:
+def proxied_operator(new_site: NewSite, long: Long, short_timeouts: list[str]) -> Iterator[ProxiedOperator]:
+    site = new_site(200 if long else 12)
+    with proxied(site.cluster) as proxy:
+        site.behind(proxy.url)
+        with site.operator("operator", *short_timeouts) as operator:
             began = time.monotonic()
-            start(place, "calm")
-            place.until_ended("calm")
-            yield ProxiedOperator(place, proxy, operator, place.truth("calm"), time.monotonic() - began)
+            start(site, "calm")
+            site.until_ended("calm")
+            yield ProxiedOperator(site, proxy, operator, site.result("calm"), time.monotonic() - began)
 
 
-def start(place: Place, name: str, **spec: Any) -> None:
-    place.run(name, **{"parallelism": 50 if place.devices > 50 else 6} | spec)
+def start(site: Site, name: str, **spec: Any) -> None:
+    site.run(name, **{"parallelism": 50 if site.devices > 50 else 6} | spec)
 
 
 def param(trial: Trial) -> Any:
@@ -145,24 +146,24 @@ def param(trial: Trial) -> Any:
 def test_run_with_an_api_fault_ends_like_the_baseline(
     proxied_operator: ProxiedOperator, trial: Trial, long: Long, record_measurement: RecordMeasurement
 ) -> None:
-    place, name = proxied_operator.place, f"run-{TRIALS.index(trial)}"
+    site, name = proxied_operator.site, f"run-{TRIALS.index(trial)}"
     # Without any event it takes RESYNC for the run, and RELIST_SECONDS each for its Jobs, the late ones, its report's.
     lasting, limit = (trial.long, 1100.0) if long else (trial.short or 0.0, 60.0)
     fault, began = trial.make(), time.monotonic()
     with proxied_operator.proxy.having(fault):
-        start(place, name, **trial.spec)
+        start(site, name, **trial.spec)
 
         def over() -> bool:
-            return time.monotonic() > began + lasting if lasting else place.ended(name)
+            return time.monotonic() > began + lasting if lasting else site.ended(name)
 
         until(over, f"{name} has ended, or its fault is over", seconds=lasting + limit)
-    place.until_ended(name, seconds=limit)
+    site.until_ended(name, seconds=limit)
     seconds = time.monotonic() - began - lasting
     where = "after its end" if lasting else f"in all, calm {proxied_operator.baseline_seconds:.1f} s"
     record_measurement(f"{fault.measurement()}; done {seconds:.1f} s {where}")
     assert fault.count
-    assert place.truth(name) == proxied_operator.baseline_run
+    assert site.result(name) == proxied_operator.baseline_run
     assert regressions(proxied_operator.proxy.statuses[name]) == []
     assert not isinstance(fault, Throttling) or fault.early == 0
     assert proxied_operator.operator.process.poll() is None
-    place.remove(name)
+    site.remove(name)

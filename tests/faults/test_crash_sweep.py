@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.faults.conftest import NewPlace
-from tests.faults.harness import Place, Truth
+from tests.faults.conftest import NewSite
+from tests.faults.harness import RunResult, Site
+from tests.testkit.conditions import is_true
 from tests.testkit.measurements import Long, RecordMeasurement
 from tests.testkit.waiting import until
 
@@ -47,80 +48,80 @@ class Outcome:
     """One run whose operator died after `point` writes (0: it did not)."""
 
     point: int
-    truth: Truth
+    result: RunResult
     requests: int
     seconds: float
     died: bool
 
 
-def run_with_crash(place: Place, shape: Shape, point: int) -> Outcome:
+def run_with_crash(site: Site, shape: Shape, point: int) -> Outcome:
     """Have a run done by an operator that dies after `point` writes and by one that comes after it."""
     name = f"k{point}"
-    place.free_lease()
-    place.run(name, parallelism=shape.parallelism, devicesPerJob=shape.per_job, backoffLimit=0, maxFailedDevices=1)
-    before, began = len(place.requests()), time.monotonic()
+    site.free_lease()
+    site.run(name, parallelism=shape.parallelism, devicesPerJob=shape.per_job, backoffLimit=0, maxFailedDevices=1)
+    before, began = len(site.requests()), time.monotonic()
 
     def cleaned_up() -> bool:
-        return place.ended(name) and all(map(failed, place.jobs(name)))
+        return site.ended(name) and all(map(failed, site.jobs(name)))
 
-    first = place.start("operator", "--grace", "0", *(["--die-after", str(point)] if point else []))
+    first = site.start("operator", "--grace", "0", *(["--die-after", str(point)] if point else []))
     try:
         until(lambda: first.process.poll() is not None or cleaned_up(), f"{name}: killed, or done", seconds=90)
         died = first.process.poll() is not None
         if died:
-            first = place.start("operator", "--grace", "0")
+            first = site.start("operator", "--grace", "0")
             until(cleaned_up, f"{name}: done after the kill", seconds=90)
     finally:
         first.process.kill()
         first.process.wait()
     seconds = time.monotonic() - began
-    truth = place.truth(name)
-    place.remove(name)
-    return Outcome(point, truth, len(place.requests()) - before, seconds, died)
+    result = site.result(name)
+    site.remove(name)
+    return Outcome(point, result, len(site.requests()) - before, seconds, died)
 
 
-def sweep(places: Sequence[Place], shape: Shape, points: Iterable[int]) -> list[Outcome]:
-    """Undergo all points, a few at a time, each at a place of its own."""
-    free, taking = list(places), threading.Lock()
+def sweep(sites: Sequence[Site], shape: Shape, points: Iterable[int]) -> list[Outcome]:
+    """Run all points, a few at a time, each at its own site."""
+    free, taking = list(sites), threading.Lock()
 
     def one(point: int) -> Outcome:
         with taking:
-            place = free.pop()
+            site = free.pop()
         try:
-            return run_with_crash(place, shape, point)
+            return run_with_crash(site, shape, point)
         finally:
-            free.append(place)
+            free.append(site)
 
-    with ThreadPoolExecutor(len(places)) as workers:
+    with ThreadPoolExecutor(len(sites)) as workers:
         return list(workers.map(one, points))
 
 
 def failed(job: dict[str, Any]) -> bool:
-    """Whether it is a Job that stays to be read."""
-    return any(one["type"] == "Failed" and one["status"] == "True" for one in job["status"].get("conditions", ()))
+    """Return True if a Job has failed, so that it is kept."""
+    return is_true(job["status"], "Failed")
 
 
-def writes_of(place: Place) -> int:
+def writes_of(site: Site) -> int:
     """Writes of the operator's account so far, as operator_main counts them."""
     lease = ("update", "leases")
-    return sum(one.is_write and one.code < 300 and (one.verb, one.resource) != lease for one in place.requests())
+    return sum(one.is_write and one.code < 300 and (one.verb, one.resource) != lease for one in site.requests())
 
 
 @pytest.mark.fault("F1")
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_run_whose_operator_is_killed_after_any_write_ends_like_baseline(
-    new_place: NewPlace, long: Long, record_measurement: RecordMeasurement, shape: Shape
+    new_site: NewSite, long: Long, record_measurement: RecordMeasurement, shape: Shape
 ) -> None:
-    places = [new_place(20, poison=shape.poison) for _ in range(WORKERS if long else 2)]
-    baseline_run = run_with_crash(places[0], shape, 0)
-    writes = writes_of(places[0])
+    sites = [new_site(20, poison=shape.poison) for _ in range(WORKERS if long else 2)]
+    baseline_run = run_with_crash(sites[0], shape, 0)
+    writes = writes_of(sites[0])
     assert writes >= shape.least
-    assert baseline_run.truth.status["devices"]["scored"] == 20 - shape.poison
-    assert set(baseline_run.truth.ranges.values()) == {1}
-    outcomes = sweep(places, shape, range(1, writes + 1) if long else shape.points())
+    assert baseline_run.result.status["devices"]["scored"] == 20 - shape.poison
+    assert set(baseline_run.result.ranges.values()) == {1}
+    outcomes = sweep(sites, shape, range(1, writes + 1) if long else shape.points())
     died = [outcome for outcome in outcomes if outcome.died]
-    different = {outcome.point: outcome.truth for outcome in outcomes if outcome.truth != baseline_run.truth}
+    different = {outcome.point: outcome.result for outcome in outcomes if outcome.result != baseline_run.result}
     extra = max(outcome.requests - baseline_run.requests for outcome in died)
     slower = [outcome.seconds - baseline_run.seconds for outcome in died]
     record_measurement(
@@ -128,5 +129,5 @@ def test_run_whose_operator_is_killed_after_any_write_ends_like_baseline(
         f"{baseline_run.requests} of a calm run; {statistics.median(slower):.1f} s later (p50), "
         f"{max(slower):.1f} s (max)"
     )
-    assert not different, f"calm: {baseline_run.truth}"
+    assert not different, f"calm: {baseline_run.result}"
     assert len(died) >= (0.8 if long else 1) * len(outcomes)

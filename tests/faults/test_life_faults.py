@@ -17,10 +17,11 @@ import pytest
 from localcluster.errors import ClusterError
 from localcluster.kubernetes.api import ApiError
 from localcluster.nodes import stages
-from tests.faults.conftest import NewPlace
-from tests.faults.harness import Operator, Place, Truth
+from tests.faults.conftest import NewSite
+from tests.faults.harness import RunResult, Site
 from tests.testkit.cluster import ALL_SCORED
 from tests.testkit.measurements import Long, RecordMeasurement
+from tests.testkit.operator_process import Operator
 from tests.testkit.waiting import until
 
 DEVICES = 12
@@ -28,98 +29,98 @@ RECORD = '{"v":1,"devices":1,"outcomes":{"scored":"0"},"rows":60,"badRows":0,"un
 
 
 @pytest.fixture(scope="module")
-def place(new_place: NewPlace) -> Place:
-    return new_place(DEVICES)
+def site(new_site: NewSite) -> Site:
+    return new_site(DEVICES)
 
 
 @pytest.fixture(scope="module")
-def baseline_run(place: Place) -> Truth:
+def baseline_run(site: Site) -> RunResult:
     """Return the result of a run without a fault."""
-    with place.operator():
-        place.run("calm", parallelism=DEVICES)
-        place.until_ended("calm")
-    return place.truth("calm")
+    with site.operator():
+        site.run("calm", parallelism=DEVICES)
+        site.until_ended("calm")
+    return site.result("calm")
 
 
 @pytest.fixture(autouse=True)
 def alone(request: pytest.FixtureRequest) -> Iterator[None]:
     """No run is left to one test by another: the next one of its window would wait for it."""
     yield
-    if "place" in request.fixturenames:
-        place = request.getfixturevalue("place")
-        place.cluster.kubectl("delete", "sr", "-n", place.namespace, "--all", "--ignore-not-found")
+    if "site" in request.fixturenames:
+        site = request.getfixturevalue("site")
+        site.cluster.kubectl("delete", "sr", "-n", site.namespace, "--all", "--ignore-not-found")
 
 
 @contextmanager
-def pods_that_last(place: Place, run: str, seconds: float) -> Iterator[None]:
+def pods_that_last(site: Site, run: str, seconds: float) -> Iterator[None]:
     """Let the pods of a run that start meanwhile run for this time."""
-    name = f"last-{place.namespace}-{run}"
+    name = f"last-{site.namespace}-{run}"
     labels = {"fleetscore.dev/run": run}
     stage = stages.finish_pods(name, labels=labels, after_seconds=seconds, message_template=ALL_SCORED, weight=100_000)
-    place.cluster.add_stage(stage)
+    site.cluster.add_stage(stage)
     try:
         yield
     finally:
-        place.cluster.remove_stage(name)
+        site.cluster.remove_stage(name)
 
 
-def path_of(place: Place, api: str, plural: str, name: str = "") -> str:
-    return f"/{api}/namespaces/{place.namespace}/{plural}{f'/{name}' if name else ''}"
+def path_of(site: Site, api: str, plural: str, name: str = "") -> str:
+    return f"/{api}/namespaces/{site.namespace}/{plural}{f'/{name}' if name else ''}"
 
 
-def delete(place: Place, api: str, plural: str, name: str) -> None:
+def delete(site: Site, api: str, plural: str, name: str) -> None:
     body = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
     with suppress(ApiError):  # it may be deleted already
-        place.cluster.api.request("DELETE", path_of(place, api, plural, name), body)
+        site.cluster.api.request("DELETE", path_of(site, api, plural, name), body)
 
 
-def until_created(place: Place, run: str, count: int = DEVICES) -> None:
-    until(lambda: len(place.jobs(run)) >= count, f"{count} Jobs of {run} are there")
+def until_created(site: Site, run: str, count: int = DEVICES) -> None:
+    until(lambda: len(site.jobs(run)) >= count, f"{count} Jobs of {run} are there")
 
 
-def running_pods(place: Place, run: str) -> list[dict[str, Any]]:
+def running_pods(site: Site, run: str) -> list[dict[str, Any]]:
     query = f"?labelSelector=fleetscore.dev/run%3D{run}&fieldSelector=status.phase%3DRunning"
-    return list(place.cluster.api.request("GET", path_of(place, "api/v1", "pods") + query)["items"])
+    return list(site.cluster.api.request("GET", path_of(site, "api/v1", "pods") + query)["items"])
 
 
-def children(place: Place, run: str) -> int:
+def children(site: Site, run: str) -> int:
     """How many Jobs and ConfigMaps of a run there are."""
     query = f"?labelSelector=fleetscore.dev/run%3D{run}"
     kinds = (("apis/batch/v1", "jobs"), ("api/v1", "configmaps"))
-    return sum(len(place.cluster.api.request("GET", path_of(place, *kind) + query)["items"]) for kind in kinds)
+    return sum(len(site.cluster.api.request("GET", path_of(site, *kind) + query)["items"]) for kind in kinds)
 
 
 @pytest.mark.fault("F3")
 def test_operator_started_after_all_jobs_ended_finishes_within_seconds(
-    place: Place, baseline_run: Truth, record_measurement: RecordMeasurement
+    site: Site, baseline_run: RunResult, record_measurement: RecordMeasurement
 ) -> None:
-    with pods_that_last(place, "away", 4), place.operator():
-        place.run("away", parallelism=DEVICES)
-        until_created(place, "away")
-    until(lambda: all(job["status"].get("completionTime") for job in place.jobs("away")), "all Jobs have ended")
-    assert not place.status("away").get("devices", {}).get("scored")
-    with place.operator():
+    with pods_that_last(site, "away", 4), site.operator():
+        site.run("away", parallelism=DEVICES)
+        until_created(site, "away")
+    until(lambda: all(job["status"].get("completionTime") for job in site.jobs("away")), "all Jobs have ended")
+    assert not site.status("away").get("devices", {}).get("scored")
+    with site.operator():
         began = time.monotonic()
-        place.until_scored("away", DEVICES)
+        site.until_scored("away", DEVICES)
         seconds = time.monotonic() - began
-        place.until_ended("away")
+        site.until_ended("away")
     record_measurement(f"{DEVICES} Jobs ended unseen; status right {seconds:.1f} s after the operator was ready")
-    assert place.truth("away") == baseline_run
+    assert site.result("away") == baseline_run
     assert seconds < 10
 
 
 @contextmanager
-def reaped(place: Place, run: str, records: Path) -> Iterator[Counter[str]]:
+def reaped(site: Site, run: str, records: Path) -> Iterator[Counter[str]]:
     """Each scoring Job of a run is deleted as soon as it has ended; its outcome record is in storage by then."""
     stop, gone = threading.Event(), Counter[str]()
 
     def reap() -> None:
         while not stop.wait(0.1):
-            for job in place.jobs(run):
+            for job in site.jobs(run):
                 if job["status"].get("completionTime"):
                     name = job["metadata"]["name"]
                     (records / name).write_text(RECORD)
-                    delete(place, "apis/batch/v1", "jobs", name)
+                    delete(site, "apis/batch/v1", "jobs", name)
                     gone[name] += 1
 
     thread = threading.Thread(target=reap)
@@ -133,112 +134,112 @@ def reaped(place: Place, run: str, records: Path) -> Iterator[Counter[str]]:
 
 @pytest.mark.fault("F14")
 def test_jobs_deleted_as_soon_as_they_end_are_not_run_again(
-    place: Place, baseline_run: Truth, record_measurement: RecordMeasurement, tmp_path: Path
+    site: Site, baseline_run: RunResult, record_measurement: RecordMeasurement, tmp_path: Path
 ) -> None:
     options = ("--records", str(tmp_path))
-    with reaped(place, "reaped", tmp_path) as gone:
-        with place.operator("operator", *options):
-            place.run("reaped", parallelism=4)
+    with reaped(site, "reaped", tmp_path) as gone:
+        with site.operator("operator", *options):
+            site.run("reaped", parallelism=4)
             until(lambda: len(gone) >= 4, "some Jobs have vanished")
-        left = len(place.jobs("reaped"))
-        until(lambda: not place.jobs("reaped"), "those that ran while the operator was away have vanished too")
-        with place.operator("operator", *options):
-            place.until_ended("reaped")
-    again = sum(place.created("reaped").values()) - len(place.created("reaped"))
+        left = len(site.jobs("reaped"))
+        until(lambda: not site.jobs("reaped"), "those that ran while the operator was away have vanished too")
+        with site.operator("operator", *options):
+            site.until_ended("reaped")
+    again = sum(site.created("reaped").values()) - len(site.created("reaped"))
     record_measurement(
         f"{len(gone)} Jobs vanished at their end, {left} of them while no operator was there; {again} run again"
     )
-    assert place.truth("reaped") == baseline_run
+    assert site.result("reaped") == baseline_run
 
 
 @pytest.mark.fault("F15")
 def test_jobs_and_pods_deleted_by_another_client_are_created_once_more(
-    place: Place, baseline_run: Truth, record_measurement: RecordMeasurement
+    site: Site, baseline_run: RunResult, record_measurement: RecordMeasurement
 ) -> None:
-    with place.operator():
-        with pods_that_last(place, "deleted", 20):
-            place.run("deleted", parallelism=DEVICES)
-            until_created(place, "deleted")
-            until(lambda: len(running_pods(place, "deleted")) == DEVICES, "all pods run")
-        jobs = [job["metadata"]["name"] for job in place.jobs("deleted")]
+    with site.operator():
+        with pods_that_last(site, "deleted", 20):
+            site.run("deleted", parallelism=DEVICES)
+            until_created(site, "deleted")
+            until(lambda: len(running_pods(site, "deleted")) == DEVICES, "all pods run")
+        jobs = [job["metadata"]["name"] for job in site.jobs("deleted")]
         for name in jobs[:6]:
-            delete(place, "apis/batch/v1", "jobs", name)
-        pods = [pod for pod in running_pods(place, "deleted") if pod["metadata"]["labels"]["job-name"] in jobs[6:]]
+            delete(site, "apis/batch/v1", "jobs", name)
+        pods = [pod for pod in running_pods(site, "deleted") if pod["metadata"]["labels"]["job-name"] in jobs[6:]]
         for pod in pods:
-            delete(place, "api/v1", "pods", pod["metadata"]["name"])
-        place.until_ended("deleted")
-    truth = place.truth("deleted")
-    rounds = Counter(round_ for _, _, round_ in truth.ranges if round_ >= 0)
+            delete(site, "api/v1", "pods", pod["metadata"]["name"])
+        site.until_ended("deleted")
+    result = site.result("deleted")
+    rounds = Counter(round_ for _, _, round_ in result.ranges if round_ >= 0)
     record_measurement(f"6 Jobs and {len(pods)} pods deleted; {rounds[1]} Jobs made once more, 0 devices lost")
-    assert replace(truth, ranges=baseline_run.ranges) == baseline_run
-    assert (rounds, set(truth.ranges.values())) == ({0: DEVICES, 1: 6}, {1})
+    assert replace(result, ranges=baseline_run.ranges) == baseline_run
+    assert (rounds, set(result.ranges.values())) == ({0: DEVICES, 1: 6}, {1})
 
 
 @pytest.mark.fault("F15", "F16")
 @pytest.mark.parametrize("away", [False, True], ids=["with-an-operator", "without-one"])
 def test_deleted_run_leaves_no_jobs_and_no_config_maps(
-    place: Place, record_measurement: RecordMeasurement, *, away: bool
+    site: Site, record_measurement: RecordMeasurement, *, away: bool
 ) -> None:
     name = f"gone-{away}".lower()
-    with pods_that_last(place, name, 3600):
-        with place.operator() as running:
-            place.run(name, parallelism=DEVICES)
-            until_created(place, name)
+    with pods_that_last(site, name, 3600):
+        with site.operator() as running:
+            site.run(name, parallelism=DEVICES)
+            until_created(site, name)
             if away:
                 running.process.kill()
                 running.process.wait()
             began = time.monotonic()
-            place.remove(name)
-            until(lambda: not children(place, name), "nothing of it is left")
+            site.remove(name)
+            until(lambda: not children(site, name), "nothing of it is left")
             seconds = time.monotonic() - began
-        created = sum(place.created(name).values())
-        with place.operator() as later:
+        created = sum(site.created(name).values())
+        with site.operator() as later:
             until(lambda: later.probe("/readyz")[0] == 200, "another operator is there")
-            place.run(f"{name}-next", parallelism=DEVICES)
-            place.until_ended(f"{name}-next")
+            site.run(f"{name}-next", parallelism=DEVICES)
+            site.until_ended(f"{name}-next")
     record_measurement(f"run deleted: {created} Jobs and its ConfigMaps deleted after {seconds:.1f} s, 0 orphans")
-    assert sum(place.created(name).values()) == created + DEVICES + 1  # the next run's name begins with this one's
-    assert children(place, name) == 0
+    assert sum(site.created(name).values()) == created + DEVICES + 1  # the next run's name begins with this one's
+    assert children(site, name) == 0
 
 
 @pytest.mark.fault("F17")
 def test_evicted_pods_cost_no_retry_and_no_device(
-    place: Place, baseline_run: Truth, record_measurement: RecordMeasurement
+    site: Site, baseline_run: RunResult, record_measurement: RecordMeasurement
 ) -> None:
-    with pods_that_last(place, "evicted", 6), place.operator():
-        place.run("evicted", parallelism=DEVICES, backoffLimit=0)
-        until(lambda: len(running_pods(place, "evicted")) == DEVICES, "all pods run")
-        pods = running_pods(place, "evicted")[: DEVICES // 2]
+    with pods_that_last(site, "evicted", 6), site.operator():
+        site.run("evicted", parallelism=DEVICES, backoffLimit=0)
+        until(lambda: len(running_pods(site, "evicted")) == DEVICES, "all pods run")
+        pods = running_pods(site, "evicted")[: DEVICES // 2]
         for pod in pods:
-            meta = {"name": pod["metadata"]["name"], "namespace": place.namespace}
+            meta = {"name": pod["metadata"]["name"], "namespace": site.namespace}
             body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": meta}
-            place.cluster.api.request("POST", path_of(place, "api/v1", "pods", f"{meta['name']}/eviction"), body)
-        place.until_ended("evicted")
+            site.cluster.api.request("POST", path_of(site, "api/v1", "pods", f"{meta['name']}/eviction"), body)
+        site.until_ended("evicted")
     record_measurement(
         f"{len(pods)} of {DEVICES} running pods evicted, backoffLimit 0; 0 devices failed, 0 Jobs created again"
     )
-    assert place.truth("evicted") == baseline_run
+    assert site.result("evicted") == baseline_run
 
 
 @pytest.mark.fault("F23", "T11", "T12")
 @pytest.mark.timeout(1800)
 def test_huge_run_respects_parallelism_with_small_status_and_memory(
-    new_place: NewPlace, record_measurement: RecordMeasurement, long: Long
+    new_site: NewSite, record_measurement: RecordMeasurement, long: Long
 ) -> None:
     devices, parallelism = (50_000, 100) if long else (2_000, 10)
-    place, peak = new_place(devices), 0
-    with place.operator() as running:
-        before, began = len(place.requests()), time.monotonic()
-        place.run("huge", devicesPerJob=100, parallelism=parallelism)
-        while not place.ended("huge"):
-            active = sum(not job["status"].get("completionTime") for job in place.jobs("huge"))
+    site, peak = new_site(devices), 0
+    with site.operator() as running:
+        before, began = len(site.requests()), time.monotonic()
+        site.run("huge", devicesPerJob=100, parallelism=parallelism)
+        while not site.ended("huge"):
+            active = sum(not job["status"].get("completionTime") for job in site.jobs("huge"))
             peak = max(peak, active)
             assert time.monotonic() < began + 1500
             time.sleep(0.5)
         seconds = time.monotonic() - began
         memory = int(re.findall(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{running.process.pid}/status").read_text())[0])
-        status = place.status("huge")
-        size, requests = len(str(status)), len(place.requests()) - before
+        status = site.status("huge")
+        size, requests = len(str(status)), len(site.requests()) - before
     record_measurement(
         f"{devices} devices in {devices // 100} Jobs: {seconds:.0f} s, at most {peak} Jobs at once, status {size} B, "
         f"{memory / 1024:.0f} MiB, {requests / devices:.3f} requests per device"
@@ -248,7 +249,7 @@ def test_huge_run_respects_parallelism_with_small_status_and_memory(
     assert size <= 32 * 1024
     assert memory <= 150 * 1024
     assert requests <= devices / 5 + 300
-    assert set(place.created("huge").values()) == {1}
+    assert set(site.created("huge").values()) == {1}
 
 
 BAD = {
@@ -285,38 +286,38 @@ ODD = (
 
 @pytest.mark.fault("F24")
 def test_run_edited_to_invalid_and_back_ends_like_the_baseline(
-    place: Place, baseline_run: Truth, record_measurement: RecordMeasurement
+    site: Site, baseline_run: RunResult, record_measurement: RecordMeasurement
 ) -> None:
     """Invalid edits are rejected (except null, which is the default); unusual edits are reverted."""
     refused = taken = 0
-    with pods_that_last(place, "edited", 2), place.operator():
-        place.run("edited", parallelism=2)
-        until_created(place, "edited", 2)
-        patched(place, "edited", {"suspend": True})
+    with pods_that_last(site, "edited", 2), site.operator():
+        site.run("edited", parallelism=2)
+        until_created(site, "edited", 2)
+        patched(site, "edited", {"suspend": True})
         for field, values in BAD.items():
             for value in values:
-                refused += refuses(place, "edited", {field: value})
+                refused += refuses(site, "edited", {field: value})
         for edit in ODD:
-            generation = patched(place, "edited", edit)["metadata"]["generation"]
-            until_observed(place, "edited", generation)
+            generation = patched(site, "edited", edit)["metadata"]["generation"]
+            until_observed(site, "edited", generation)
             taken += 1
-        place.until_ended("edited")
+        site.until_ended("edited")
     record_measurement(
         f"{len(BAD)} fields, {refused} bad values rejected; {taken} odd edits made and taken back: ends as a calm run"
     )
     assert refused == sum(map(len, BAD.values())) - 1
-    truth = place.truth("edited")
-    assert truth.status["observedGeneration"] > len(ODD)
-    assert replace(truth, status=truth.status | {"observedGeneration": 1}) == baseline_run
+    result = site.result("edited")
+    assert result.status["observedGeneration"] > len(ODD)
+    assert replace(result, status=result.status | {"observedGeneration": 1}) == baseline_run
 
 
-def until_observed(place: Place, name: str, generation: int) -> None:
-    until(lambda: place.status(name)["observedGeneration"] >= generation, f"generation {generation} is seen")
+def until_observed(site: Site, name: str, generation: int) -> None:
+    until(lambda: site.status(name)["observedGeneration"] >= generation, f"generation {generation} is seen")
 
 
-def patched(place: Place, name: str, spec: dict[str, Any]) -> dict[str, Any]:
-    text = place.cluster.kubectl(
-        "patch", "sr", name, "-n", place.namespace, "--type=merge", "-o=json", "-p", spec_of(spec)
+def patched(site: Site, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    text = site.cluster.kubectl(
+        "patch", "sr", name, "-n", site.namespace, "--type=merge", "-o=json", "-p", spec_of(spec)
     )
     found: dict[str, Any] = json.loads(text)
     return found
@@ -326,9 +327,9 @@ def spec_of(spec: dict[str, Any]) -> str:
     return json.dumps({"spec": spec})
 
 
-def refuses(place: Place, name: str, spec: dict[str, Any]) -> bool:
+def refuses(site: Site, name: str, spec: dict[str, Any]) -> bool:
     try:
-        patched(place, name, spec)
+        patched(site, name, spec)
     except ClusterError:
         return True
     return False
@@ -336,37 +337,37 @@ def refuses(place: Place, name: str, spec: dict[str, Any]) -> bool:
 
 @pytest.mark.fault("F25")
 def test_upgrade_and_downgrade_during_a_run_do_not_change_its_result(
-    place: Place, baseline_run: Truth, record_measurement: RecordMeasurement
+    site: Site, baseline_run: RunResult, record_measurement: RecordMeasurement
 ) -> None:
     images = ["fleetscore/scorer:1", "fleetscore/scorer:2", "fleetscore/scorer:1"]
-    with pods_that_last(place, "upgraded", 1):
-        place.run("upgraded", parallelism=2)
+    with pods_that_last(site, "upgraded", 1):
+        site.run("upgraded", parallelism=2)
         for count, image in zip((4, 8, DEVICES), images, strict=True):
-            with place.operator("operator", environment={"FLEETSCORE_SCORER_IMAGE": image}) as running:
-                place.until_scored("upgraded", count)
+            with site.operator("operator", environment={"FLEETSCORE_SCORER_IMAGE": image}) as running:
+                site.until_scored("upgraded", count)
                 if count == DEVICES:
-                    place.until_ended("upgraded")
+                    site.until_ended("upgraded")
                 assert running.end() < 10
-    used = Counter(job["spec"]["template"]["spec"]["containers"][0]["image"] for job in place.jobs("upgraded"))
+    used = Counter(job["spec"]["template"]["spec"]["containers"][0]["image"] for job in site.jobs("upgraded"))
     record_measurement(f"replaced twice; Jobs by image: {dict(used)}; each created once, ends as a calm run")
     assert len(used) == 2
-    assert place.truth("upgraded") == baseline_run
+    assert site.result("upgraded") == baseline_run
 
 
 @pytest.mark.fault("F35")
 @pytest.mark.timeout(3000)
 def test_memory_after_a_days_runs_equals_memory_after_the_first_runs(
-    new_place: NewPlace, record_measurement: RecordMeasurement, long: Long
+    new_site: NewSite, record_measurement: RecordMeasurement, long: Long
 ) -> None:
     devices, runs = (1000, 24) if long else (40, 6)
-    place = new_place(devices)
+    site = new_site(devices)
     memory, files, watches = [], [], []
-    with place.operator() as running:
+    with site.operator() as running:
         for hour in range(runs):
             name = f"hour-{hour}"
-            place.run(name, devicesPerJob=devices // 20, parallelism=20)
-            place.until_ended(name)
-            place.remove(name)
+            site.run(name, devicesPerJob=devices // 20, parallelism=20)
+            site.until_ended(name)
+            site.remove(name)
             memory.append(resident(running))
             files.append(len(list(Path(f"/proc/{running.process.pid}/fd").iterdir())))
             watches.append(len(open_watches(running)))

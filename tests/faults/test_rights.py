@@ -16,8 +16,8 @@ from hack.chart_rights import NEEDED, granted
 
 from localcluster.cluster import Cluster
 from scoring_operator.cli import main
-from tests.faults.conftest import NewPlace
-from tests.faults.harness import Place
+from tests.faults.conftest import NewSite
+from tests.faults.harness import Site
 from tests.testkit.audit import Audit, Request
 from tests.testkit.chart import a_fleet, a_schedule, render
 from tests.testkit.scheduler import Scheduler
@@ -47,52 +47,52 @@ def test_granted_rights_are_exactly_the_rights_with_a_purpose(account: str) -> N
     assert granted(render(VALUES), account) == NEEDED[account].keys()
 
 
-def patch(place: Place, run: str, **spec: Any) -> None:
+def patch(site: Site, run: str, **spec: Any) -> None:
     body = json.dumps({"spec": spec})
-    place.cluster.kubectl("-n", place.namespace, "patch", "scoringrun", run, "--type=merge", "--patch", body)
+    site.cluster.kubectl("-n", site.namespace, "patch", "scoringrun", run, "--type=merge", "--patch", body)
 
 
-def exists(place: Place, run: str) -> bool:
-    return bool(place.cluster.kubectl("-n", place.namespace, "get", "scoringrun", run, "--ignore-not-found"))
-
-
-@pytest.fixture(scope="module")
-def operated_place(new_place: NewPlace, short_timeouts: list[str]) -> Iterator[Place]:
-    """Run an operator in one place; the tests up to the last one of this place take it through the life of its runs."""
-    place = new_place(8)
-    with place.operator("operator", "--grace", "1", *short_timeouts):
-        yield place
+def exists(site: Site, run: str) -> bool:
+    return bool(site.cluster.kubectl("-n", site.namespace, "get", "scoringrun", run, "--ignore-not-found"))
 
 
 @pytest.fixture(scope="module")
-def stalled_run(operated_place: Place) -> Place:
+def operated_site(new_site: NewSite, short_timeouts: list[str]) -> Iterator[Site]:
+    """Run an operator at one site; the tests up to the last one of this site take it through the life of its runs."""
+    site = new_site(8)
+    with site.operator("operator", "--grace", "1", *short_timeouts):
+        yield site
+
+
+@pytest.fixture(scope="module")
+def stalled_run(operated_site: Site) -> Site:
     """Create a run whose pods are rejected by a quota."""
-    place = operated_place
-    place.cluster.kubectl("-n", place.namespace, "create", "-f", "-", input=json.dumps(NO_PODS))
-    place.run("first", parallelism=2)
-    return place
+    site = operated_site
+    site.cluster.kubectl("-n", site.namespace, "create", "-f", "-", input=json.dumps(NO_PODS))
+    site.run("first", parallelism=2)
+    return site
 
 
-def test_run_with_rejected_pods_is_stalled(stalled_run: Place) -> None:
+def test_run_with_rejected_pods_is_stalled(stalled_run: Site) -> None:
     def is_reported() -> bool:
         return stalled_run.condition("first", "Stalled").get("reason") == "PodsRejected"
 
     until(is_reported, "the quota is reported", seconds=60)
 
 
-def test_deleted_job_of_a_stalled_run_is_replaced(stalled_run: Place) -> None:
+def test_deleted_job_of_a_stalled_run_is_replaced(stalled_run: Site) -> None:
     lost = until(lambda: stalled_run.jobs("first"), "a Job exists", seconds=60)[0]["metadata"]["name"]
     stalled_run.cluster.kubectl("-n", stalled_run.namespace, "delete", "job", lost)
     until(lambda: len(stalled_run.created("first")) > 2, "another Job replaces the deleted one", seconds=60)
 
 
-def test_stalled_run_is_suspended(stalled_run: Place) -> None:
+def test_stalled_run_is_suspended(stalled_run: Site) -> None:
     patch(stalled_run, "first", suspend=True)
     until(lambda: stalled_run.status("first").get("phase") == "Suspended", "the run is suspended")
 
 
 @pytest.fixture(scope="module")
-def finished_run(stalled_run: Place) -> Place:
+def finished_run(stalled_run: Site) -> Site:
     """Resume the run without the quota, and wait for its end."""
     stalled_run.cluster.kubectl("-n", stalled_run.namespace, "delete", "resourcequota", "no-pods")
     patch(stalled_run, "first", suspend=False)
@@ -100,46 +100,46 @@ def finished_run(stalled_run: Place) -> Place:
     return stalled_run
 
 
-def test_retry_of_the_finished_run_ends(finished_run: Place) -> None:
+def test_retry_of_the_finished_run_ends(finished_run: Site) -> None:
     finished_run.run("retry", devices={"retryOf": {"name": "first", "outcomes": ["Failed", "Empty"]}})
     finished_run.until_ended("retry")
 
 
-def test_run_without_time_to_live_is_deleted(finished_run: Place) -> None:
+def test_run_without_time_to_live_is_deleted(finished_run: Site) -> None:
     finished_run.run("short", ttlSecondsAfterFinished=0)
     until(lambda: not exists(finished_run, "short"), "the run is deleted", seconds=120)
 
 
-def test_jobs_of_the_finished_run_are_deleted(finished_run: Place) -> None:
+def test_jobs_of_the_finished_run_are_deleted(finished_run: Site) -> None:
     until(lambda: not finished_run.jobs("first"), "the Jobs of the run are deleted", seconds=60)
 
 
 @pytest.mark.fault("T3")
-def test_operator_is_rejected_nothing_and_uses_every_right(finished_run: Place) -> None:
-    """The last test of this place."""
+def test_operator_is_rejected_nothing_and_uses_every_right(finished_run: Site) -> None:
+    """The last test of this site."""
     requests = finished_run.requests()
     assert rejected(requests) == []
     assert NEEDED["operator"].keys() - used(requests) == set()
 
 
 @pytest.fixture
-def everywhere(fault_cluster: Cluster, new_place: NewPlace) -> Iterator[Place]:
-    """A place whose operator watches all namespaces, by the chart's ClusterRole alone."""
-    place = new_place(2)
+def everywhere(fault_cluster: Cluster, new_site: NewSite) -> Iterator[Site]:
+    """A site whose operator watches all namespaces, by the chart's ClusterRole alone."""
+    site = new_site(2)
     for kind in ("role", "rolebinding"):
-        fault_cluster.kubectl("-n", place.namespace, "delete", kind, "fleetscore-operator")
-    place.release.all_namespaces = True
-    place.release.install()
-    yield place
+        fault_cluster.kubectl("-n", site.namespace, "delete", kind, "fleetscore-operator")
+    site.release.all_namespaces = True
+    site.release.install()
+    yield site
     for kind in ("clusterrole", "clusterrolebinding"):
         fault_cluster.kubectl("delete", kind, "fleetscore-operator")
 
 
 @pytest.mark.value("watch.allNamespaces")
 def test_operator_for_all_namespaces_is_rejected_nothing_in_another_namespace(
-    everywhere: Place, new_place: NewPlace, short_timeouts: list[str]
+    everywhere: Site, new_site: NewSite, short_timeouts: list[str]
 ) -> None:
-    elsewhere = new_place(2)
+    elsewhere = new_site(2)
     fleets = [a_fleet(namespaces=[elsewhere.namespace])]
     (everywhere.release.folder / "fleets.yaml").write_text(yaml.safe_dump({"fleets": fleets}))
     with everywhere.operator("operator", *short_timeouts):
@@ -153,11 +153,9 @@ def test_operator_for_all_namespaces_is_rejected_nothing_in_another_namespace(
 
 
 @pytest.fixture
-def scheduler(
-    fault_cluster: Cluster, new_place: NewPlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Scheduler:
-    place = new_place(1)
-    made = Scheduler(fault_cluster, place.namespace, tmp_path)
+def scheduler(fault_cluster: Cluster, new_site: NewSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scheduler:
+    site = new_site(1)
+    made = Scheduler(fault_cluster, site.namespace, tmp_path)
     monkeypatch.setenv("KUBECONFIG", str(made.kubeconfig))
     return made
 

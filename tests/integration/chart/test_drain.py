@@ -11,6 +11,7 @@ import yaml
 from localcluster.cluster import Cluster
 from localcluster.kubernetes.api import ApiError
 from tests.testkit.chart import find, render
+from tests.testkit.conditions import is_true
 from tests.testkit.waiting import until
 
 OPERATORS = "app.kubernetes.io/component=operator"
@@ -20,9 +21,7 @@ def pods(cluster: Cluster, namespace: str) -> Mapping[str, bool]:
     """Return the operator's pods that are not ending, and which of them are ready."""
     listed = json.loads(cluster.kubectl("-n", namespace, "get", "pods", "-l", OPERATORS, "-o", "json"))["items"]
     return {
-        pod["metadata"]["name"]: any(
-            one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions", ())
-        )
+        pod["metadata"]["name"]: is_true(pod["status"], "Ready")
         for pod in listed
         if "deletionTimestamp" not in pod["metadata"]
     }

@@ -11,6 +11,7 @@ from localcluster.cluster import Cluster
 from localcluster.nodes import stages
 from tests.testkit.azurite import Storage
 from tests.testkit.cluster import ALL_SCORED
+from tests.testkit.conditions import is_true
 from tests.testkit.measurements import RecordMeasurement
 from tests.testkit.operator_process import DATA, Operator, OperatorEnvironment, an_operator_environment, operator
 from tests.testkit.waiting import until
@@ -35,14 +36,9 @@ def scorers(release: OperatorEnvironment, run: str, *, after_seconds: float = 0)
     )
 
 
-def condition(release: OperatorEnvironment, name: str, kind: str) -> str:
-    found = release.get(name).get("status", {}).get("conditions", [])
-    return next((str(item["status"]) for item in found if item["type"] == kind), "")
-
-
 def until_complete(release: OperatorEnvironment, name: str) -> dict[str, int]:
-    """Wait for the run's end and give its devices by outcome."""
-    until(lambda: condition(release, name, "Complete") == "True", f"{name} is complete", seconds=120)
+    """Wait for the run's end and return its devices by outcome."""
+    until(lambda: is_true(release.get(name).get("status", {}), "Complete"), f"{name} is complete", seconds=120)
     return dict(release.get(name)["status"]["devices"])
 
 
