@@ -6,6 +6,7 @@ import pytest
 
 from device_scorer.cli import run
 from device_scorer.simulation.check_device import WINDOW
+from device_scorer.store.folder import FolderStore
 from tests.testkit.blob_server import SAS, serving
 
 SCORE = ["score", "--window-start", "2000-01-01T00:00:00Z", "--window-end", "2000-01-01T01:00:00Z"]
@@ -69,3 +70,13 @@ def test_account_without_write_access_reports_a_self_check(
         server.fail("status", times=100, status=403, code="AuthorizationPermissionMismatch")
         assert run(["check", "prepare", "--device", "helm-test"]) == 0
     assert capsys.readouterr().out.startswith("self-check only: this account may not write readings and models")
+
+
+def test_predictions_without_the_anomaly_fail_the_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = FolderStore(tmp_path)
+    store.write("models", "helm-test.joblib", b"bundle")
+    rows = b"2000-01-01T00:00:00Z,helm-test,1,20,0,0.1\n" * 60
+    store.write("predictions", f"{WINDOW.slug}/helm-test.csv", b"TS,Device,Tag,Val,Prediction,Score\n" + rows)
+    assert check("finish", tmp_path) == 65
+    assert "60 predictions with 0 anomalies; 60 with one anomaly are expected" in capsys.readouterr().err
+    assert files(tmp_path) == []

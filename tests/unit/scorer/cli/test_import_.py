@@ -32,3 +32,13 @@ def test_at_most_five_conflicting_blobs_are_named(tmp_path: Path) -> None:
     assert result.code == 65
     assert "7 blobs exist with other content and are kept (use --replace to overwrite)" in result.err
     assert result.err.count("/1.csv") == 5
+
+
+def test_at_most_20_devices_without_a_readable_model_are_named(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    for number in range(22):
+        (tmp_path / "models" / f"model_press-{number:02}_1").write_bytes(b"malformed")
+    result = scorer("import", "--store", tmp_path / "store", "--models", tmp_path / "models")
+    assert result.code == 65
+    (line,) = (line for line in result.err.splitlines() if "22 devices have no readable model" in line)
+    assert (line.count("press-"), "press-19" in line) == (20, True)

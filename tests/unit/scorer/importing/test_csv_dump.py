@@ -229,3 +229,15 @@ def test_dump_that_exceeds_the_memory_gives_the_same_blobs(tmp_path: Path) -> No
         return dict(dump.blobs())
 
     assert blobs(1) == blobs(10**9)
+
+
+def test_header_of_a_blob_counts_towards_the_limit(tmp_path: Path) -> None:
+    content = (HEADER + "2018-08-28T23:00:00Z,1,1,1\n").encode()
+
+    def names(max_data_bytes: int) -> list[str]:
+        settings = Settings(limits=Limits(max_data_bytes=max_data_bytes))
+        dump = CsvDump(io.BytesIO(content), len(content), settings, RejectedRows(tmp_path / "r"))
+        return [name for name, _ in dump.blobs()]
+
+    assert names(len(content)) == ["20180828T2300Z/1.csv"]
+    assert names(len(content) - 1) == []

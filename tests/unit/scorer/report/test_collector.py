@@ -115,6 +115,7 @@ def test_unreadable_predictions_are_named_and_make_the_window_incomplete(tmp_pat
     assert "incomplete" in result.out
     assert read_table(tmp_path, "_failures.csv")[0]["Device"] == "press-2"
     assert "unreadable" in read_page(tmp_path)
+    assert read_summary(tmp_path)["devices"] == {"total": 1, "scored": 1}
 
 
 def test_predictions_with_the_pages_name_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,6 +125,7 @@ def test_predictions_with_the_pages_name_are_kept(tmp_path: Path, monkeypatch: p
     result = report(tmp_path)
     assert "exists and holds a device's predictions" in result.err
     assert read_page(tmp_path) == HEADER.decode()
+    assert read_summary(tmp_path)["devices"] == {"total": 1, "scored": 1}
 
 
 def test_report_describes_the_predictions_that_exist_when_it_is_written(tmp_path: Path) -> None:
@@ -212,3 +214,12 @@ def test_outcome_of_a_device_with_predictions(
     (row,) = a_collector(tmp_path).collect(["press-1"], outcomes).summary.devices
     assert row.outcome.kind == outcome
     assert recorded is None or not recorded.message or row.outcome == recorded
+
+
+def test_expected_device_with_unreadable_predictions_is_listed_once(tmp_path: Path) -> None:
+    add_models(tmp_path, "press-2")
+    (tmp_path / "predictions" / SLUG).mkdir(parents=True)
+    (tmp_path / "predictions" / SLUG / "press-2.csv").write_text("<html>")
+    report(tmp_path)
+    failures = [(row["Device"], row["Outcome"]) for row in read_table(tmp_path, "_failures.csv")]
+    assert failures == [("press-2", "unreadable")]

@@ -1,5 +1,6 @@
 """The HTML page."""
 
+import json
 import re
 from pathlib import Path
 
@@ -76,6 +77,16 @@ def test_ids_and_tags_are_escaped_in_the_page(tmp_path: Path) -> None:
     assert tag not in read_page(tmp_path)
     assert "&lt;script&gt;alert(1)" in read_page(tmp_path)
     assert "a&#x27;b(1),$" in read_page(tmp_path)
+
+
+@pytest.mark.fault("T9")
+def test_id_cannot_end_the_embedded_json(tmp_path: Path) -> None:
+    device = "</script><script>alert(1)</script>"
+    write_predictions(tmp_path, device, {"1": "000"})
+    report(tmp_path)
+    embedded = re.search(r'id="devices">(.*?)</script>', read_page(tmp_path))
+    assert embedded
+    assert json.loads(embedded[1]) == [[device, "scored", 3, 0]]
 
 
 def test_page_fetches_nothing(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Many devices in one process: overlap, deadlines, devices that hang or fail, and stopping."""
 
+import gc
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ from device_scorer.scoring.worker_pool import (
 )
 from device_scorer.store.base import Store
 from device_scorer.store.folder import FolderStore
+from tests.testkit.waiting import until
 
 DONE = Outcome(SCORED)
 Score = Callable[[str, DeviceDeadline], Outcome]
@@ -228,3 +230,37 @@ def test_abandoned_device_outside_a_store_call_has_exceeded_its_deadline() -> No
 def test_secret_in_the_message_of_a_device_error_is_redacted() -> None:
     outcome = score_safely(raising(StorageUnavailable("GET ?sig=secret failed")), "d", DeviceDeadline(STORE, 1))
     assert outcome.message == "GET ?sig=*** failed"
+
+
+def test_abandoned_device_is_reported_once_and_its_thread_scores_no_other_device() -> None:
+    threads: dict[str, int] = {}
+
+    def score(device: str, deadline: DeviceDeadline) -> Outcome:
+        threads[device] = threading.get_ident()
+        if device == "hangs":
+            until(lambda: deadline.abandoned, "the device is abandoned")
+        else:
+            time.sleep(0.05)
+        return DONE
+
+    _, reported = work(score, ["hangs", *(str(number) for number in range(60))], deadline=0.2)
+    assert reported.count(0) == 1
+    hanging = threads.pop("hangs")
+    assert len(threads) == 60
+    assert hanging not in threads.values()
+
+
+def test_garbage_is_collected_every_32_devices_while_the_collector_is_off() -> None:
+    collections: list[str] = []
+
+    def count(phase: str, _info: dict[str, int]) -> None:
+        collections.append(phase)
+
+    gc.callbacks.append(count)
+    gc.disable()
+    try:
+        work(lambda *_: DONE, ["d"] * 96)
+    finally:
+        gc.enable()
+        gc.callbacks.remove(count)
+    assert collections.count("start") == 3

@@ -109,3 +109,11 @@ def test_partition_of_few_readings_has_anomalies(rows: int) -> None:
 
 def test_sweep_has_20_readings_and_the_band_is_wider_than_the_noise() -> None:
     assert (SWEEP_READINGS, MAX_NOISE_MULTIPLE, BAND_NOISE_MULTIPLE) == (20, 3.5, 5.0)
+
+
+def test_earlier_of_two_overlapping_injections_is_injected() -> None:
+    shift, spike = Injection("shift", 1, 10, 24, 6.0), Injection("spike", 1, 12, 1, -6.0)
+    alone, _ = partition_values(FLEET, 3, seconds(2), [shift])
+    values, kinds = partition_values(FLEET, 3, seconds(2), [shift, spike])
+    assert values == alone
+    assert set(kinds.values()) == {"shift"}
