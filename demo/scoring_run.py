@@ -25,8 +25,9 @@ def delete_runs(kube: KubeCommands) -> None:
     """Delete the runs and Jobs of earlier demos, and wait until their scorers have ended."""
     if kube.run_kubectl("get", "crd", SCORING_RUNS, "--ignore-not-found", "--output=name"):
         kube.run_kubectl("delete", SCORING_RUNS, "--all", "--wait", "--timeout=60s")
-    mine = ["--selector", "fleetscore.dev/run", "--cascade=foreground"]
-    kube.run_kubectl("delete", "jobs", *mine, "--wait", "--timeout=60s")
+    # The garbage collector deletes Jobs before their pods: a scorer may outlive its Job and still write predictions.
+    for kind in ("jobs", "pods"):
+        kube.run_kubectl("delete", kind, "--selector", "fleetscore.dev/run", "--wait", "--timeout=60s")
 
 
 def create_run(target: Target, window: Window) -> str:
