@@ -216,10 +216,11 @@ def test_outcome_of_a_device_with_predictions(
     assert recorded is None or not recorded.message or row.outcome == recorded
 
 
-def test_expected_device_with_unreadable_predictions_is_listed_once(tmp_path: Path) -> None:
+def test_expected_device_with_unreadable_predictions_counts_as_unreadable_only(tmp_path: Path) -> None:
     add_models(tmp_path, "press-2")
     (tmp_path / "predictions" / SLUG).mkdir(parents=True)
     (tmp_path / "predictions" / SLUG / "press-2.csv").write_text("<html>")
     report(tmp_path)
     failures = [(row["Device"], row["Outcome"]) for row in read_table(tmp_path, "_failures.csv")]
     assert failures == [("press-2", "unreadable")]
+    assert read_summary(tmp_path)["devices"] == {"total": 0}
