@@ -1,6 +1,7 @@
 """The rules for all tests: shared fixtures, the mark `needs_services`, the order, and the ban of skips."""
 
 import os
+import signal
 from collections.abc import Generator
 
 import hypothesis
@@ -28,6 +29,11 @@ ORDER = ("container_cluster", "helm", "azurite", "tokens", BY_HAND, "chart_clust
 # the 128 inotify instances of a machine.
 ONE_WORKER = ("container_cluster", "chart_cluster", "cluster")
 STRONGEST_FIRST = ("container_cluster", "fault_cluster", "cluster", "chart_cluster", "tokens", "azurite", "helm")
+
+# A shell without job control ignores SIGINT in what it starts in the background. The programs under test inherit that,
+# and some tests interrupt them.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A slow machine is not a mistake of the code, and the result of CI for a commit must not vary.
 hypothesis.settings.register_profile(

@@ -6,6 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.testkit.release import Release
 from tests.testkit.waiting import until
 
@@ -20,6 +22,7 @@ def lasting(status: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in status.items() if key not in TOLD_BY_TIME}
 
 
+@pytest.mark.fault("F2")
 def test_operator_killed_three_times_leaves_the_results_unchanged(
     release: Release, fleet_of: Callable[[int], Path]
 ) -> None:
