@@ -1,4 +1,4 @@
-"""One pass over one run: observe, plan, apply, report status. Every trigger starts the same pass.
+"""One pass over one run: observe, plan, apply, write status. Every trigger starts the same pass.
 
 Between passes, only state is cached that can be reloaded after a restart. The order of the writes is fixed: a Job is
 created after its reservation is saved; Jobs are deleted and status is written after the progress they depend on.

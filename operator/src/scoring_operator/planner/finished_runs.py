@@ -17,6 +17,7 @@ from scoring_operator.api.conditions import find_condition
 from scoring_operator.api.names import report_job_name
 from scoring_operator.api.scoringrun import ScoringRun
 from scoring_operator.api.views import JobView
+from scoring_operator.contract.blob_paths import report_name
 from scoring_operator.contract.command import REPORT_DEADLINE_SECONDS
 from scoring_operator.planner.job_results import JobResult
 from scoring_operator.planner.progress import Progress
@@ -133,7 +134,7 @@ def _report_job_was_seen(run: ScoringRun) -> bool:
 def _finished_report_condition(run: ScoringRun, job: JobView, result: JobResult) -> ReportCondition:
     failed = job.true_condition("Failed")
     if failed is None:
-        return ReportCondition(True, "ReportWritten", f"{run.spec.window.slug}/report.html is with the predictions")
+        return ReportCondition(True, "ReportWritten", f"{report_name(run.spec.window)} is with the predictions")
     if failed.reason == "DeadlineExceeded":  # of the Job itself, whose pods are deleted by then
         return ReportCondition(False, failed.reason, failed.message)
     return ReportCondition(False, result.failure_reason, result.failure_detail)
