@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,32 @@ def test_vulnerable_pin_is_found_in_the_snapshot(
     assert weak == {"1.26.16", "2.0.5", "3.10"}
     monkeypatch.setattr(advisories, "SNAPSHOT", tmp_path / "advisories.json")
     monkeypatch.setattr(advisories, "pins", lambda: [("urllib3", "2.0.5")])
-    assert advisories.main(tmp_path) == 1
+    assert advisories.main([str(tmp_path)], today=date(2023, 11, 1)) == 1
     assert "urllib3 2.0.5: PYSEC-2023-192; to take a newer version" in capsys.readouterr().out
-    assert advisories.main(tmp_path / "vulns") == 64
+    assert advisories.main([str(tmp_path / "vulns")]) == 64
+
+
+@pytest.mark.fault("T16")
+def test_advisories_older_than_60_days_fail_the_audit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "vulns" / "urllib3"
+    folder.mkdir(parents=True)
+    (folder / "PYSEC-2023-192.yaml").write_text(ADVISORY)
+    monkeypatch.setattr(advisories, "SNAPSHOT", tmp_path / "advisories.json")
+    monkeypatch.setattr(advisories, "pins", lambda: [("urllib3", "2.0.6")])
+    assert advisories.main([str(tmp_path)], today=date(2023, 12, 9)) == 0
+    assert "not inspected: Debian's packages in the images; " in capsys.readouterr().out
+    assert advisories.main([str(tmp_path)], today=date(2023, 12, 10)) == 1
+    assert "the newest is 61 days old and --max-age-days is 60; fetch" in capsys.readouterr().out
+    assert advisories.main([str(tmp_path), "--max-age-days", "61"], today=date(2023, 12, 10)) == 0
+
+
+@pytest.mark.fault("T16")
+def test_images_have_one_base_pinned_by_digest_with_its_tag() -> None:
+    bases = {line for file in IMAGES for line in file.read_text().splitlines() if line.startswith("ARG BASE_IMAGE=")}
+    assert len(bases) == 1
+    assert re.fullmatch(r"ARG BASE_IMAGE=python:3\.13-slim-trixie@sha256:[0-9a-f]{64}", bases.pop())
+    stages = [line for file in IMAGES for line in file.read_text().splitlines() if line.startswith("FROM ")]
+    names = {"uv", "dependencies"}
+    assert all(line.split()[1] in {"${BASE_IMAGE}", *names} for line in stages), stages

@@ -26,7 +26,6 @@ from localcluster.toolchain import debian
 
 CHECKOUT = SOURCE_ROOT.parent
 IMAGE_NAMES = ("operator", "scorer")
-BASE_IMAGE = "python:3.13-slim-trixie"
 _CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 _INDEX_PATTERN = re.compile(r"(?:global|install|:env:)\.(index-url|extra-index-url)=(.*)")
 _PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
@@ -65,7 +64,7 @@ def build_image(name: str, *, progress: StepProgress | None = None, checkout: Pa
     folder = cache_dir() / "images"
     folder.mkdir(parents=True, exist_ok=True)
     docker = _docker_is_available()
-    archive = folder / f"{name}-{fingerprint(name, checkout, BASE_IMAGE if docker else _base_fingerprint())}.tar"
+    archive = folder / f"{name}-{fingerprint(name, checkout, '' if docker else _base_fingerprint())}.tar"
     with hold_lock(cache_dir() / "locks" / "images.lock", progress, "another build of images"):
         if not archive.exists():
             part = archive.with_suffix(".part")
@@ -109,7 +108,13 @@ def push_image(
 
 
 def fingerprint(name: str, checkout: Path, base: str) -> str:
-    """Return a short hash of an image's inputs: Dockerfile, build steps, pins, sources and base."""
+    """Return a short hash of an image's inputs: Dockerfile, build steps, pins, sources and base.
+
+    Args:
+        name: ``operator`` or ``scorer``.
+        checkout: The folder of the sources.
+        base: The fingerprint of a base image that the Dockerfile does not name, or empty.
+    """
     pins = [checkout / "requirements" / file for file in (f"{name}.txt", "uv.txt", "dev.txt")]
     sources = [
         path for path in (checkout / name / "src").rglob("*") if path.is_file() and "__pycache__" not in path.parts
