@@ -54,7 +54,7 @@ def _within(version: Version, introduced: str, fixed: str | None) -> bool:
 
 
 def snapshot_of(database: Path) -> dict[str, Any]:
-    """Return the snapshot of a checkout: the advisories of the pinned packages, and the newest date of all advisories."""
+    """Return the snapshot of a checkout: the advisories of the pinned packages, and the newest date of all."""
     advisories = []
     modified = (_MODIFIED.search(file.read_text()) for file in (database / "vulns").glob("*/*.yaml"))
     newest = max((found[1] for found in modified if found), default="")
