@@ -201,7 +201,7 @@ def _decode_tag(entry: list[Any]) -> TagDigest:
     if type(entry) is not list or len(entry) != _TAG_FIELDS or type(entry[-1]) is not list:
         raise ValueError("a tag has other fields")
     flags = tuple(SensorFlag(name, since, detail) for name, since, detail in entry[-1])
-    return TagDigest(*entry[:-1], flags=flags)
+    return TagDigest(*[*entry[:-1], flags])
 
 
 def _digest_is_valid(digest: DeviceDigest) -> bool:
