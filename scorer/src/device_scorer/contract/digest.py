@@ -15,7 +15,7 @@ from binascii import a2b_base64, b2a_base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any
+from typing import Any, TypeGuard
 
 METADATA_KEY = "digest"
 BUCKET_COUNT = 60
@@ -26,8 +26,9 @@ MAX_DIGEST_CHARS = 4096
 
 MAX_TAGS = 400
 MAX_TAG_CHARS = 256
+MAX_UNMODELLED_TAGS = 20
 MAX_TEXT_CHARS = 64
-"""Length of the text of a TS or of a value."""
+"""Length of the text of a TS, of a value, or of a tag without a model."""
 
 MAX_DETAIL_CHARS = 160
 MAX_INTEGER = 10**15 - 1
@@ -110,12 +111,15 @@ class DeviceDigest:
         anomalies_by_bucket: The anomalies of all tags by part of the window, BUCKET_COUNT numbers; empty without
             anomalies.
         left_out_tags: The number of tags that did not fit.
+        unmodelled: The tags without a model with their rows, as pairs. At most MAX_UNMODELLED_TAGS are kept, those with
+            the most rows.
     """
 
     tags: tuple[TagDigest, ...] = ()
     newest_time: int = 0
     anomalies_by_bucket: tuple[int, ...] = ()
     left_out_tags: int = 0
+    unmodelled: tuple[tuple[str, int], ...] = ()
 
 
 def encode_digest(digest: DeviceDigest) -> str:
@@ -156,9 +160,10 @@ def decode_digest(text: str) -> DeviceDigest | None:
         plain = unpacker.decompress(a2b_base64(text[len(_PREFIX) :], strict_mode=True), _MAX_UNPACKED_BYTES)
         if not unpacker.eof or unpacker.unused_data:
             return None
-        newest, left_out, buckets, entries = json.loads(plain)
+        newest, left_out, buckets, unmodelled, entries = json.loads(plain)
         tags = tuple(_decode_tag(entry) for entry in entries)
-        digest = DeviceDigest(tags, newest, tuple(buckets), left_out)
+        pairs = tuple((tag, rows) for tag, rows in unmodelled)
+        digest = DeviceDigest(tags, newest, tuple(buckets), left_out, pairs)
     except (Base64Error, zlib.error, ValueError, TypeError, RecursionError):
         return None
     return digest if _digest_is_valid(digest) and all(map(_tag_is_valid, tags)) else None
@@ -168,7 +173,14 @@ def _encode(digest: DeviceDigest, kept: Sequence[int]) -> str | None:
     """Return the text with these tags, or None if it is too long."""
     left_out = digest.left_out_tags + len(digest.tags) - len(kept)
     entries = [_encode_tag(digest.tags[index]) for index in sorted(kept)]
-    document = [digest.newest_time, left_out, digest.anomalies_by_bucket, entries]
+    unmodelled = sorted(filter(_pair_is_valid, digest.unmodelled), key=lambda pair: (-pair[1], pair[0]))
+    document = [
+        digest.newest_time,
+        left_out,
+        digest.anomalies_by_bucket,
+        unmodelled[:MAX_UNMODELLED_TAGS],
+        entries,
+    ]
     plain = json.dumps(document, separators=(",", ":")).encode()
     if len(plain) > _MAX_UNPACKED_BYTES:
         return None
@@ -213,7 +225,14 @@ def _digest_is_valid(digest: DeviceDigest) -> bool:
         and len(counts) in (0, BUCKET_COUNT)
         and len(tags) <= MAX_TAGS
         and len({tag.tag for tag in tags if type(tag.tag) is str}) == len(tags)
+        and len(digest.unmodelled) <= MAX_UNMODELLED_TAGS
+        and all(map(_pair_is_valid, digest.unmodelled))
     )
+
+
+def _pair_is_valid(pair: tuple[object, object]) -> bool:
+    tag, rows = pair
+    return _is_text(tag, MAX_TEXT_CHARS) and _is_integer(rows) and rows >= 0
 
 
 def _tag_is_valid(tag: TagDigest) -> bool:
@@ -247,7 +266,7 @@ def _is_text(value: object, limit: int) -> bool:
     return value.isascii() or _SURROGATES.search(value) is None
 
 
-def _is_integer(value: object) -> bool:
+def _is_integer(value: object) -> TypeGuard[int]:
     return type(value) is int and -MAX_INTEGER <= value <= MAX_INTEGER
 
 

@@ -55,6 +55,13 @@ def test_digest_is_read_back_as_written() -> None:
     assert text.isascii()
 
 
+def test_tags_without_a_model_with_the_most_rows_are_kept() -> None:
+    pairs = tuple((f"t{number:02}", number) for number in range(25))
+    decoded = decode_digest(encode_digest(DeviceDigest(unmodelled=(*pairs, ("x" * 65, 99)))))
+    assert decoded is not None
+    assert decoded.unmodelled == tuple(reversed(pairs))[:20]
+
+
 def test_digest_of_a_device_without_rows_is_read_back() -> None:
     assert decode_digest(encode_digest(DeviceDigest())) == DeviceDigest()
 
@@ -95,8 +102,8 @@ def test_tag_that_does_not_fit_is_left_out_and_counted(changes: dict[str, Any]) 
 @pytest.mark.parametrize("value", [None, True, -1, "x", 10**15, 10**400, 1e308, [], {}, [["stuck", 0]], "y" * 300])
 def test_field_of_another_kind_makes_the_digest_invalid(position: int, value: object) -> None:
     document = unpacked(encode_digest(a_digest()))
-    before = document[3][0][position]
-    document[3][0][position] = value
+    before = document[4][0][position]
+    document[4][0][position] = value
     decoded = decode_digest(packed(document))
     if decoded is not None:  # the value happens to be a valid one
         assert type(value) is type(before) or (isinstance(value, int) and isinstance(before, (int, float)))
@@ -113,18 +120,22 @@ def test_field_of_another_kind_makes_the_digest_invalid(position: int, value: ob
         encode_digest(a_digest()) + "AAAA",
         "1." + "A" * 5000,
         "1.ä",
-        packed([0, 0, [], [], 0]),
-        packed([0, 0, [1], []]),
-        packed([0, -1, [], []]),
-        packed([0, 0, [-1] + [0] * 59, []]),
-        packed([10**15, 0, [], []]),
+        packed([0, 0, [], [], [], 0]),
+        packed([0, 0, [1], [], []]),
+        packed([0, -1, [], [], []]),
+        packed([0, 0, [-1] + [0] * 59, [], []]),
+        packed([10**15, 0, [], [], []]),
+        packed([0, 0, [], [["t", -1]], []]),
+        packed([0, 0, [], [["t", "1"]], []]),
+        packed([0, 0, [], [["t" * 65, 1]], []]),
+        packed([0, 0, [], [["t", 1]] * 21, []]),
         packed({"a": 1}),
         packed("text"),
-        packed([0, 0, [], [["t"]]]),
-        packed([0, 0, [], [unpacked(encode_digest(a_digest()))[3][0]] * 2]),
-        packed([0, 0, [], [float("nan")]]),
+        packed([0, 0, [], [], [["t"]]]),
+        packed([0, 0, [], [], [unpacked(encode_digest(a_digest()))[4][0]] * 2]),
+        packed([0, 0, [], [], [float("nan")]]),
         "1." + b64encode(zlib.compress(b"[" * 60_000)).decode(),
-        "1." + b64encode(zlib.compress(b"[0,0,[]," + b" " * 10**6 + b"[]]", 9)).decode(),
+        "1." + b64encode(zlib.compress(b"[0,0,[],[]," + b" " * 10**6 + b"[]]", 9)).decode(),
         "1." + b64encode(zlib.compress(b"9" * 5000)).decode(),
     ],
 )
