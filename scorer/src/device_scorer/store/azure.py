@@ -4,16 +4,19 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 from azure.core import MatchConditions
-from azure.core.exceptions import AzureError, ResourceModifiedError
+from azure.core.exceptions import AzureError, DecodeError, ResourceModifiedError
+from azure.core.pipeline import PipelineResponse
 from azure.core.pipeline.transport import RequestsTransport
 from azure.storage.blob import BlobClient, BlobProperties, BlobServiceClient, ContentSettings
 from requests.utils import get_environ_proxies
 
 from device_scorer.errors import BlobTooLarge, StorageUnavailable, UsageInvalid
 from device_scorer.settings import Settings
+from device_scorer.store import listing
 from device_scorer.store.azure_errors import classify, http_status, storage_error_code
 from device_scorer.store.base import NO_METADATA, Blob, BlobInfo, md5_hex
 from device_scorer.store.retry import DEFAULT_RETRY_POLICY, RetryPolicy, call_with_retry
@@ -149,16 +152,22 @@ class AzureStore:
             return None
         return existing.etag  # an earlier attempt wrote the blob, and its response was lost
 
-    def list(self, container: str, prefix: str = "") -> Iterator[BlobInfo]:
+    def list(self, container: str, prefix: str = "", *, with_metadata: bool = True) -> Iterator[BlobInfo]:
         """Yield the properties of the blobs with the prefix, page by page."""
         client = self._service.get_container_client(self._containers[container])
         token: str | None = None
         while True:
 
             def page(token: str | None = token) -> tuple[list[BlobInfo], str | None]:
-                found = client.list_blobs(name_starts_with=prefix or None, include=["metadata"], **self._timeouts())
-                pages = found.by_page(token)
-                infos = [_to_blob_info(blob) for blob in next(pages, ())]
+                infos: list[BlobInfo] = []
+                pages = client.list_blobs(
+                    name_starts_with=prefix or None,
+                    include=["metadata"] if with_metadata else None,
+                    results_per_page=listing.PAGE_SIZE,
+                    raw_response_hook=lambda response: infos.extend(_take_page(response)),
+                    **self._timeouts(),
+                ).by_page(token)
+                next(pages, ())
                 return infos, getattr(pages, "continuation_token", None)
 
             found = self._call_with_retry(page, container, prefix)
@@ -299,6 +308,18 @@ def _create_service_client(
             "label the pod azure.workload.identity/use=true and annotate its service account with the client id",
         }
         raise UsageInvalid(message[settings.auth]) from error
+
+
+def _take_page(response: PipelineResponse[Any, Any]) -> list[BlobInfo]:
+    """Return the blobs of a response that lists blobs, and remove them from it. See `listing`."""
+    if response.http_response.status_code != HTTPStatus.OK:
+        return []
+    try:
+        infos, rest = listing.parse_page(response.http_response.body())
+    except ValueError as error:
+        raise DecodeError(str(error), response=response.http_response) from error
+    response.http_response = listing.ReducedResponse(response.http_response, rest)
+    return infos
 
 
 def _to_blob_info(properties: BlobProperties) -> BlobInfo:

@@ -103,12 +103,13 @@ class Store(Protocol):
             does not exist (with if_match).
         """
 
-    def list(self, container: str, prefix: str = "") -> Iterator[BlobInfo]:
+    def list(self, container: str, prefix: str = "", *, with_metadata: bool = True) -> Iterator[BlobInfo]:
         """Yield the properties of the blobs whose names begin with the prefix, in the order of their names.
 
         Args:
             container: The role of the container.
             prefix: The prefix of the names.
+            with_metadata: False if the metadata is not needed and may be missing.
         """
 
     def delete(self, container: str, name: str) -> None:

@@ -83,7 +83,7 @@ class FolderStore:
             raise _storage_error(error) from error
         return etag
 
-    def list(self, container: str, prefix: str = "") -> Iterator[BlobInfo]:
+    def list(self, container: str, prefix: str = "", *, with_metadata: bool = True) -> Iterator[BlobInfo]:  # noqa: ARG002
         """Yield the properties of the files with the prefix, in the order of their names."""
         root = self._folder / container
         names = sorted(

@@ -1,0 +1,100 @@
+"""Parser of a page of Azure's List Blobs, in a tenth of the time of the SDK's deserialisation. Pure.
+
+The SDK makes about thirty objects of each blob. The report lists every device several times and needs a few
+properties, so the store parses the page itself and leaves the SDK a page without blobs. Requests, credentials and
+errors remain the SDK's. Source of the format: REST API, "List Blobs".
+"""
+
+import io
+from binascii import Error as Base64Error
+from binascii import a2b_base64
+from collections.abc import Iterator
+from html import escape
+from typing import Any
+from urllib.parse import unquote
+from xml.etree import ElementTree as ET
+
+from device_scorer.store.base import NO_METADATA, BlobInfo
+
+PAGE_SIZE = 2000
+"""Blobs of a page. With 8 KiB of metadata a blob, a page has 18 MB."""
+
+
+class ReducedResponse:
+    """A response of the SDK with another body; everything else is that of the original.
+
+    Args:
+        response: The original response.
+        body: The body.
+    """
+
+    def __init__(self, response: Any, body: bytes) -> None:
+        self._response = response
+        self._body = body
+
+    def body(self) -> bytes:
+        """Return the body."""
+        return self._body
+
+    def text(self, encoding: str | None = None) -> str:
+        """Return the body as text."""
+        return self._body.decode(encoding or "utf-8")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._response, name)
+
+
+def parse_page(body: bytes) -> tuple[list[BlobInfo], bytes]:
+    """Return the blobs of a page, and the page without them.
+
+    Directories of accounts with a hierarchical namespace are left out: they are not blobs.
+
+    Args:
+        body: The XML of the response.
+
+    Raises:
+        ValueError: The body is not a page of a listing.
+    """
+    marker = ""
+    infos: list[BlobInfo] = []
+    try:
+        events = ET.iterparse(io.BytesIO(body), events=("start", "end"))  # noqa: S314  expat bounds entities
+        _, root = next(events)
+        for event, element in events:
+            if event == "start":
+                continue
+            if element.tag == "Blob":
+                infos += _read_blob(element)
+                element.clear()
+            elif element.tag == "NextMarker" and element.text:
+                marker = element.text
+    except (ET.ParseError, StopIteration, LookupError) as error:  # LookupError: an unknown encoding
+        raise ValueError(f"the listing is invalid: it is not XML ({error})") from error
+    if root.tag != "EnumerationResults":
+        raise ValueError(f"the listing is invalid: it is {root.tag[:40]!r}")
+    rest = f"<EnumerationResults><Blobs/><NextMarker>{escape(marker)}</NextMarker></EnumerationResults>"
+    return infos, rest.encode()
+
+
+def _read_blob(element: ET.Element) -> Iterator[BlobInfo]:
+    """Yield the properties of one blob, or nothing for a directory."""
+    name, properties = element.find("Name"), element.find("Properties")
+    if name is None or properties is None:
+        raise ValueError("the listing is invalid: a blob has no name or no properties")
+    found = element.find("Metadata")
+    metadata = NO_METADATA if found is None else {child.tag.lower(): child.text or "" for child in found}
+    if properties.findtext("ResourceType") == "directory" or metadata.get("hdi_isfolder") == "true":
+        return
+    text = name.text or ""
+    size, checksum = properties.findtext("Content-Length") or "0", properties.findtext("Content-MD5") or ""
+    try:
+        md5 = a2b_base64(checksum).hex()
+    except Base64Error:
+        md5 = ""
+    yield BlobInfo(
+        unquote(text) if name.get("Encoded") == "true" else text,
+        int(size) if size.isdecimal() and len(size) <= 18 else 0,
+        (properties.findtext("Etag") or "").strip('"'),
+        metadata,
+        md5,
+    )
