@@ -25,6 +25,7 @@ class FaultServer:
         self.history: list[tuple[int, str, dict[str, Any]]] = []  # version, path, event
         self.faults: deque[Handler] = deque()
         self.watch_faults: deque[Handler] = deque()
+        self.broken: dict[str, Handler] = {}  # by path, until it is removed
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.tokens: list[str] = []
         self.watchers = 0
@@ -72,6 +73,8 @@ class FaultServer:
         watch = request.query.get("watch") == "true"
         self.requests.append(("WATCH" if watch else request.method, request.path, dict(request.query)))
         self.tokens.append(request.headers.get("Authorization", ""))
+        if (broken := self.broken.get(request.path)) and (response := await broken(request)) is not None:
+            return response
         queue = self.watch_faults if watch else self.faults
         if queue and (response := await queue.popleft()(request)) is not None:
             return response

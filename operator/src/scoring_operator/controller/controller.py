@@ -1,17 +1,18 @@
 """The controller of all runs: it starts the passes of each run, and wakes runs when something changes.
 
 An event only wakes a run; each pass observes everything again. Each run has its own task, so that an error or a slow
-write of one run does not delay others. Passes of one run start at least 0.2 seconds apart, which merges events. Every
-minute all ScoringRuns are listed, which finds changes without an event.
+write of one run does not delay others. Passes of one run start at least 0.2 seconds apart, which merges events. The
+runs of a namespace have no pass before the Jobs of that namespace are listed.
 """
 
 import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from scoring_operator.api.conditions import true_condition
@@ -21,6 +22,7 @@ from scoring_operator.api.views import JobView
 from scoring_operator.controller.job_limiter import JobLimiter
 from scoring_operator.controller.job_tracker import JobTrackers
 from scoring_operator.controller.reconciler import RunReconciler
+from scoring_operator.controller.run_lister import RunLister
 from scoring_operator.controller.services import Services
 from scoring_operator.controller.timings import DEFAULT_TIMINGS, Timings
 from scoring_operator.errors import ApiError, InvalidRun, LeaseLost, RunDeleted
@@ -104,8 +106,7 @@ class Controller:
         self._events: deque[RunEvent] = deque()
         self._event_received: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        base = f"/apis/{GROUP}/{VERSION}"
-        self._paths = [f"{base}/namespaces/{name}/{PLURAL}" for name in namespaces] or [f"{base}/{PLURAL}"]
+        self._namespaces = namespaces
         informer.on_change(self._on_job_event)
 
     def on_run_event(self, namespace: str, name: str, body: Mapping[str, Any] | None) -> None:
@@ -137,33 +138,25 @@ class Controller:
         self._loop, self._event_received = asyncio.get_running_loop(), asyncio.Event()
         await self._informer.wait_for_sync()
         async with asyncio.TaskGroup() as tasks:
-            next_list = 0.0
+            observe = partial(self._on_list, tasks)
+            lister = RunLister(self._client, self._namespaces, self._timings, observe)
+            tasks.create_task(lister.run())
+            await lister.wait_for_first_lists()
             while True:
-                if time.monotonic() >= next_list:
-                    listed = await self._list(tasks)
-                    pause = self._timings.resync_interval if listed else self._timings.list_retry_interval
-                    next_list = time.monotonic() + pause
                 self._event_received.clear()
                 while self._events:
                     await self._handle(*self._events.popleft(), tasks)
                 self.last_pass_at = time.monotonic()
-                await _wait(self._event_received, next_list - time.monotonic())
+                await _wait(self._event_received, self._timings.resync_interval)
 
-    async def _list(self, tasks: asyncio.TaskGroup) -> bool:
-        """Observe all ScoringRuns, and return True if the API server returned them."""
-        bodies: list[dict[str, Any]] = []
-        try:
-            for path in self._paths:
-                bodies += (await self._client.list(path, type=dict[str, Any]))[0]
-        except ApiError as error:
-            _log.warning("ScoringRuns cannot be listed: %s", error)
-            return False
+    def _on_list(self, tasks: asyncio.TaskGroup, namespace: str, bodies: Sequence[dict[str, Any]]) -> None:
+        """Observe the ScoringRuns of a namespace (empty: of all namespaces)."""
         for body in bodies:  # all of them before the first pass, because the order of runs depends on all
             self._upsert(body, tasks)
         found = {(body["metadata"]["namespace"], body["metadata"]["name"]) for body in bodies}
         for key in self._uids.keys() - found:
-            await self._check(key)
-        return True
+            if namespace in ("", key[0]):
+                tasks.create_task(self._check(key))
 
     async def _handle(self, key: Key, body: Mapping[str, Any] | None, tasks: asyncio.TaskGroup) -> None:
         if body is None:
@@ -237,6 +230,7 @@ class Controller:
         current_run.set(f"{entry.run.namespace}/{entry.run.name}")
         backoff = 1.0
         with closing(reconciler):
+            await self._informer.wait_for_namespace(entry.run.namespace)
             while uid in self._entries:
                 started, before = time.monotonic(), (entry.phase, entry.run.ended)
                 entry.wakeup.clear()

@@ -18,6 +18,7 @@ from prometheus_client import (
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the page, and no rule or panel uses them
 _RUN_LABELS = ("fleet", "schedule")
+_LAG_BUCKETS = (0.01, 0.1, 0.5, 1, 5, 15)
 _DURATION_BUCKETS = (30, 60, 120, 300, 600, 1200, 1800, 2700, 3600, 7200, 14400)
 
 
@@ -77,6 +78,18 @@ class Metrics:
             "fleetscore_controller_age_seconds", "Seconds since the last reconcile loop iteration", registry=registry
         )
         self._is_leader = Gauge("fleetscore_lease_held", "1 if this operator is the leader", registry=registry)
+        self._namespaces = Gauge(
+            "fleetscore_namespace_available",
+            "1 if ScoringRuns and Jobs of a watched namespace can be listed and watched",
+            ("watched",),
+            registry=registry,
+        )
+        self._loop_lag = Histogram(
+            "fleetscore_event_loop_lag_seconds",
+            "Time for which a ready task of the controller waited for its turn, measured twice a second",
+            buckets=_LAG_BUCKETS,
+            registry=registry,
+        )
         self._watch_ages = Gauge(
             "fleetscore_watch_age_seconds",
             "Seconds since the last byte received from a watch",
@@ -168,6 +181,14 @@ class Metrics:
     def track_watch_age(self, resource: str, age: Callable[[], float]) -> None:
         """Publish the seconds since the last byte of a watch, evaluated at each scrape."""
         self._watch_ages.labels(resource).set_function(age)
+
+    def track_namespace(self, namespace: str, available: Callable[[], bool]) -> None:
+        """Publish whether a watched namespace can be listed, evaluated at each scrape (empty: all namespaces)."""
+        self._namespaces.labels(namespace).set_function(available)
+
+    def record_loop_lag(self, seconds: float) -> None:
+        """Count a measurement of the lag of the controller's event loop."""
+        self._loop_lag.observe(seconds)
 
     def track_leadership(self, is_leader: Callable[[], bool]) -> None:
         """Publish whether this process is the leader, evaluated at each scrape."""

@@ -1,19 +1,47 @@
-"""The HTTP server of the probes and metrics: /healthz, /readyz, /metrics."""
+"""The HTTP server of the probes and metrics: /healthz, /readyz, /metrics.
 
-from collections.abc import AsyncIterator, Callable
+Every pod of the cluster may be able to connect. A connection therefore serves one request, with at most 8 KiB of
+headers, and lasts at most 10 seconds. A further connection beyond 32 closes the oldest one, so connections that send
+nothing cannot keep the kubelet out.
+"""
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-
-from aiohttp import web
 
 from scoring_operator.observability.metrics import Metrics
 
 HealthCheck = Callable[[], str]
 """A function that returns a problem, or an empty text without one."""
 
+MAX_CONNECTIONS = 32
+MAX_HEADER_BYTES = 8192
+CONNECTION_SECONDS = 10.0
+ACCEPT_RETRY_SECONDS = 1.0  # after an error of accept, such as too many open files
+LOG_INTERVAL_SECONDS = 60.0  # between two log lines about errors of accept
+
+_METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_REASONS = {
+    200: "OK",
+    400: "Bad Request",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    431: "Request Header Fields Too Large",
+    503: "Service Unavailable",
+}
+
+_log = logging.getLogger(__name__)
+
+Page = Callable[[], tuple[int, str, bytes]]
+"""A function that returns the status, the media type and the body of a response."""
+
 
 @asynccontextmanager
 async def serve_probes(
-    port: int, metrics: Metrics, *, liveness: HealthCheck, readiness: HealthCheck
+    port: int, metrics: Metrics, *, liveness: HealthCheck, readiness: HealthCheck, notes: HealthCheck = lambda: ""
 ) -> AsyncIterator[None]:
     """Serve the endpoints while the body runs.
 
@@ -22,32 +50,121 @@ async def serve_probes(
         metrics: The metrics of /metrics.
         liveness: The check of /healthz. After failures the kubelet restarts the container.
         readiness: The check of /readyz.
+        notes: The problems that /readyz names although the process is ready.
 
     Raises:
         OSError: The port is already in use.
     """
 
-    def respond(problem: str) -> web.Response:
-        return web.Response(text=problem or "ok", status=503 if problem else 200)
+    def health(problem: str, text: str = "") -> tuple[int, str, bytes]:
+        return 503 if problem else 200, "text/plain; charset=utf-8", (problem or text or "ok").encode()
 
-    async def healthz(_request: web.Request) -> web.Response:
-        return respond(liveness())
+    server = _Server(
+        {
+            "/healthz": lambda: health(liveness()),
+            "/readyz": lambda: health(readiness(), f"ok, except: {found}" if (found := notes()) else ""),
+            "/metrics": lambda: (200, _METRICS_TYPE, metrics.render()),
+        }
+    )
+    with _listen(port) as listener:
+        task = asyncio.create_task(server.accept(listener))
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await server.close()
 
-    async def readyz(_request: web.Request) -> web.Response:
-        return respond(readiness())
 
-    async def show_metrics(_request: web.Request) -> web.Response:
-        return web.Response(body=metrics.render(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+def _listen(port: int) -> socket.socket:
+    """Return a listening socket for IPv6 and IPv4, or for IPv4 on a machine without IPv6."""
+    if socket.has_dualstack_ipv6():
+        listener = socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
+    else:
+        listener = socket.create_server(("", port))
+    listener.setblocking(False)
+    return listener
 
-    app = web.Application()
-    app.router.add_get("/healthz", healthz)
-    app.router.add_get("/readyz", readyz)
-    app.router.add_get("/metrics", show_metrics)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, port=port)
-        await site.start()
-        yield
-    finally:
-        await runner.cleanup()
+
+class _Server:
+    """The connections of one listening socket.
+
+    Args:
+        pages: The pages by path.
+    """
+
+    def __init__(self, pages: Mapping[str, Page]) -> None:
+        self._pages = pages
+        self._connections: dict[asyncio.Task[None], None] = {}  # in the order of their start
+
+    async def accept(self, listener: socket.socket) -> None:
+        """Accept connections until the task is cancelled."""
+        next_log_at = 0.0
+        while True:
+            try:
+                accepted, _ = await asyncio.get_running_loop().sock_accept(listener)
+            except OSError as error:
+                if time.monotonic() >= next_log_at:
+                    _log.warning("the port of the probes cannot accept connections: %s", error.strerror or error)
+                    next_log_at = time.monotonic() + LOG_INTERVAL_SECONDS
+                await asyncio.sleep(ACCEPT_RETRY_SECONDS)
+                continue
+            if len(self._connections) >= MAX_CONNECTIONS:
+                oldest = next(iter(self._connections))
+                oldest.cancel()
+                await asyncio.gather(oldest, return_exceptions=True)
+            task = asyncio.create_task(self._serve(accepted))
+            self._connections[task] = None
+            task.add_done_callback(self._connections.pop)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        connections = list(self._connections)
+        for task in connections:
+            task.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
+
+    async def _serve(self, accepted: socket.socket) -> None:
+        """Serve one request and close the connection."""
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=MAX_HEADER_BYTES)
+        protocol = asyncio.StreamReaderProtocol(reader)
+        transport: asyncio.Transport | None = None
+        try:
+            async with asyncio.timeout(CONNECTION_SECONDS):
+                transport, _ = await loop.connect_accepted_socket(lambda: protocol, accepted)
+                writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+                writer.write(await self._response(reader))
+                writer.close()
+                await writer.wait_closed()
+        except (OSError, asyncio.IncompleteReadError):  # TimeoutError is an OSError
+            return
+        finally:
+            if transport:
+                transport.abort()
+            else:
+                accepted.close()
+
+    async def _response(self, reader: asyncio.StreamReader) -> bytes:
+        """Read a request and return the bytes of its response."""
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+        except asyncio.LimitOverrunError:
+            return _encode(431, "text/plain", b"the headers are too large\n")
+        method, _, target = head.partition(b"\r\n")[0].decode("latin-1").partition(" ")
+        path = target.partition(" ")[0].partition("?")[0]
+        if not path.startswith("/"):
+            return _encode(400, "text/plain", b"this is not HTTP\n")
+        if method not in ("GET", "HEAD"):
+            return _encode(405, "text/plain", b"use GET\n")
+        if path not in self._pages:
+            return _encode(404, "text/plain", b"use /healthz, /readyz or /metrics\n")
+        return _encode(*self._pages[path](), with_body=method == "GET")
+
+
+def _encode(status: int, media_type: str, body: bytes, *, with_body: bool = True) -> bytes:
+    head = (
+        f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: {media_type}\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + (body if with_body else b"")

@@ -22,8 +22,17 @@ from scoring_operator.runtime.settings import Settings
 
 LOGIN_EXPIRATION_MINUTES = 30  # then kopf reads the token's file again
 HEARTBEAT_INTERVAL_SECONDS = 10.0
+NAMESPACE_RECHECK_SECONDS = 30.0  # between two checks whether a namespace can be listed again
 
 _log = logging.getLogger(__name__)
+
+
+class _Stop:
+    """The end of one start of kopf."""
+
+    def __init__(self) -> None:
+        self.flag = asyncio.Event()
+        self.by_signal = False
 
 
 class _EndlessBackoff:
@@ -61,8 +70,12 @@ def run(settings: Settings, manager: Manager, credentials: Credentials) -> None:
 def _run_kopf(settings: Settings, manager: Manager, credentials: Credentials) -> bool:
     """Run kopf until it ends; return True if a signal ended it."""
     registry, timings = kopf.OperatorRegistry(), manager.timings.process
-    stopping = asyncio.Event()
-    _register_handlers(registry, manager, credentials, stopping)
+    # kopf ends if one namespace may not be listed, so it gets the others only.
+    namespaces = manager.readable_namespaces() if settings.watch_namespaces else ()
+    stop = _Stop()
+    _register_handlers(registry, manager, credentials, stop)
+    if namespaces != settings.watch_namespaces:
+        _register_recheck(registry, manager, namespaces, stop)
     try:
         kopf.run(
             registry=registry,
@@ -71,27 +84,28 @@ def _run_kopf(settings: Settings, manager: Manager, credentials: Credentials) ->
             identity=settings.pod_name,  # type: ignore[arg-type]  # a NewType of str that kopf does not export
             standalone=True,
             clusterwide=not settings.watch_namespaces,
-            namespaces=settings.watch_namespaces,
-            stop_flag=stopping,
+            namespaces=namespaces or settings.watch_namespaces,
+            stop_flag=stop.flag,
         )
     except Exception as error:  # noqa: BLE001  # the operator continues after any error of kopf
         _log.warning("the watch of ScoringRuns ended and restarts in %s s: %s", timings.kopf_restart_delay, error)
-        return stopping.is_set()
-    return True
+        return stop.by_signal
+    return stop.by_signal or not stop.flag.is_set()
 
 
 def _register_handlers(
-    registry: kopf.OperatorRegistry, manager: Manager, credentials: Credentials, stopping: asyncio.Event
+    registry: kopf.OperatorRegistry, manager: Manager, credentials: Credentials, stop: _Stop
 ) -> None:
-    def stop() -> None:
+    def on_signal() -> None:
         manager.request_stop()
-        stopping.set()
+        stop.by_signal = True
+        stop.flag.set()
 
     @kopf.on.startup(registry=registry)
     async def start(**_: Any) -> None:
         await asyncio.sleep(0)  # kopf installs its signal handlers first; ours release the Lease at once
         for name in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(name, stop)
+            asyncio.get_running_loop().add_signal_handler(name, on_signal)
         _send_heartbeat(manager)
 
     @kopf.on.login(registry=registry)
@@ -111,6 +125,22 @@ def _register_handlers(
         event: Mapping[str, Any], namespace: str | None, name: str, body: kopf.Body, **_: Any
     ) -> None:
         manager.on_run_event(namespace or "", name, None if event["type"] == "DELETED" else dict(body))
+
+
+def _register_recheck(
+    registry: kopf.OperatorRegistry, manager: Manager, namespaces: tuple[str, ...], stop: _Stop
+) -> None:
+    """Stop kopf, so that it is started again, when other namespaces can be listed."""
+    tasks = []
+
+    async def recheck() -> None:
+        while await asyncio.to_thread(manager.readable_namespaces) == namespaces:  # noqa: ASYNC110  # without an event
+            await asyncio.sleep(NAMESPACE_RECHECK_SECONDS)
+        stop.flag.set()
+
+    @kopf.on.startup(registry=registry, id="recheck")
+    async def start_recheck(**_: Any) -> None:
+        tasks.append(asyncio.create_task(recheck()))  # the list keeps the task
 
 
 def _send_heartbeat(manager: Manager) -> None:

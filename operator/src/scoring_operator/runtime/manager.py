@@ -10,20 +10,23 @@ import threading
 import time
 from collections.abc import Coroutine, Mapping
 from concurrent.futures import Future
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from scoring_operator.api.fleets import Fleet
 from scoring_operator.api.names import JOB_SELECTOR
+from scoring_operator.api.scoringrun import GROUP, PLURAL, VERSION
 from scoring_operator.api.views import JobView
 from scoring_operator.controller.controller import Controller
 from scoring_operator.controller.timings import Timings
-from scoring_operator.errors import InvalidSettings
+from scoring_operator.errors import ApiError, Forbidden, InvalidSettings, NotFound
 from scoring_operator.kube.client import KubeClient
 from scoring_operator.kube.credentials import Credentials
 from scoring_operator.kube.informer import Informer
 from scoring_operator.kube.leader_election import LeaderElector
+from scoring_operator.observability.loop_lag import measure_lag
 from scoring_operator.observability.metrics import Metrics
 from scoring_operator.observability.probes import serve_probes
 from scoring_operator.observability.run_metrics import RunMetrics
@@ -31,6 +34,8 @@ from scoring_operator.resources.jobs import ScorerImage
 from scoring_operator.runtime.settings import Settings
 from scoring_operator.storage.fleet_storage import BlobFleetStorage
 from scoring_operator.storage.protocol import FleetStorage
+
+NAMESPACE_CHECK_SECONDS = 10.0  # the time limit of the check whether a namespace can be listed
 
 _log = logging.getLogger(__name__)
 
@@ -69,6 +74,9 @@ class Manager:
         self._credentials = credentials
         self._storage = storage or BlobFleetStorage(settings.secrets_dir)
         self._controller: Controller | None = None
+        self._unreadable: dict[str, str] = {}  # by namespace, why its ScoringRuns cannot be listed
+        self._client: KubeClient
+        self._informer: Informer[JobView]
         self._loop: asyncio.AbstractEventLoop
         self._stopping: asyncio.Event
         self._started: Future[None] = Future()
@@ -108,6 +116,43 @@ class Manager:
         if body is not None:
             self._run_metrics.observe_run(body, active=controller is not None)
 
+    def readable_namespaces(self) -> tuple[str, ...]:
+        """Return the watched namespaces whose ScoringRuns this account may list; called from another thread.
+
+        A namespace that does not respond is included: its watch retries by itself.
+        """
+        found = asyncio.run_coroutine_threadsafe(self._find_readable_namespaces(), self._loop)
+        return found.result(3 * NAMESPACE_CHECK_SECONDS)
+
+    async def _find_readable_namespaces(self) -> tuple[str, ...]:
+        problems = await asyncio.gather(*map(self._listing_problem, self._settings.watch_namespaces))
+        found = {name: text for name, text in zip(self._settings.watch_namespaces, problems, strict=True) if text}
+        for name in found.keys() - self._unreadable.keys():
+            _log.warning("namespace %s is not watched, and is checked again later: %s", name, found[name])
+        for name in self._unreadable.keys() - found.keys():
+            _log.info("namespace %s is watched again", name)
+        self._unreadable = found
+        return tuple(name for name in self._settings.watch_namespaces if name not in found)
+
+    async def _listing_problem(self, namespace: str) -> str:
+        path = f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{PLURAL}"
+        try:
+            async with asyncio.timeout(NAMESPACE_CHECK_SECONDS), aclosing(self._client.pages(path)) as pages:
+                await anext(pages)
+        except (Forbidden, NotFound) as error:
+            return f"{type(error).__name__}: {error}"
+        except (ApiError, TimeoutError):
+            return ""
+        return ""
+
+    def _is_available(self, namespace: str) -> bool:
+        return namespace not in self._unreadable and namespace not in self._informer.problems()
+
+    def _namespace_problems(self) -> str:
+        """Return the watched namespaces that cannot be listed or watched, with the reasons."""
+        problems = self._informer.problems() | self._unreadable
+        return "; ".join(f"namespace {name or '(all)'}: {problem}" for name, problem in sorted(problems.items()))
+
     def heartbeat(self) -> None:
         """Record that kopf's event loop is alive."""
         self._last_heartbeat = time.monotonic()
@@ -140,13 +185,19 @@ class Manager:
             elector = LeaderElector(
                 client, namespace=settings.pod_namespace, name=settings.lease_name, identity=settings.pod_name
             )
+            self._client, self._informer = client, informer
             metrics.track_watch_age("jobs", informer.age)
+            for namespace in settings.watch_namespaces or ("",):
+                metrics.track_namespace(namespace, partial(self._is_available, namespace))
             metrics.track_leadership(lambda: elector.is_leader)
             metrics.track_controller_age(self._controller_age)
             await self._start_probes(stack, informer)
             self._started.set_result(None)
             await _run_until_first_ends(
-                self._stopping.wait(), informer.run(), self._lead_repeatedly(client, informer, elector)
+                self._stopping.wait(),
+                informer.run(),
+                measure_lag(metrics.record_loop_lag),
+                self._lead_repeatedly(client, informer, elector),
             )
             await elector.release()
 
@@ -159,6 +210,7 @@ class Manager:
                     self.metrics,
                     liveness=lambda: self._liveness_problem(informer),
                     readiness=lambda: "" if informer.has_synced else f"Jobs are not listed yet. {informer.last_error}",
+                    notes=self._namespace_problems,
                 )
             )
         except OSError as error:
@@ -166,8 +218,8 @@ class Manager:
 
     def _liveness_problem(self, informer: Informer[JobView]) -> str:
         timeout = self.timings.process.liveness_timeout
-        if informer.age() > timeout:
-            return f"the watch of Jobs has been silent for {informer.age():.0f} s. {informer.last_error}"
+        if informer.silence() > timeout:
+            return f"the watch of Jobs has been silent for {informer.silence():.0f} s. {informer.last_error}"
         if time.monotonic() - self._last_heartbeat > timeout:
             return "the watch of ScoringRuns is dead"
         if self._controller_age() > timeout:

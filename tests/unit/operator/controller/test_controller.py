@@ -32,8 +32,15 @@ class Jobs:
     def on_change(self, listener: Callable[[JobView | None, JobView | None], None]) -> None:
         self.notify = listener
 
+    def __init__(self) -> None:
+        self.listed = asyncio.Event()
+        self.listed.set()
+
     async def wait_for_sync(self) -> None:
         return
+
+    async def wait_for_namespace(self, _namespace: str) -> None:
+        await self.listed.wait()
 
 
 class Cluster:
@@ -192,6 +199,17 @@ async def test_jobs_that_are_visible_before_their_run_belong_to_it() -> None:
         await cluster.until(lambda: f"{JOBS}/early" not in cluster.client.objects)
         cluster.jobs.notify(job, None)
         await cluster.until(lambda: cluster.loads() == [(0, False, "")])
+
+
+async def test_run_has_no_pass_before_the_jobs_of_its_namespace_are_listed() -> None:
+    cluster = Cluster(a_body())
+    cluster.jobs.listed.clear()
+    async with cluster.running():
+        await cluster.until(cluster.loads)
+        await asyncio.sleep(0.05)
+        assert cluster.client.count("PATCH") == 0
+        cluster.jobs.listed.set()
+        await cluster.until(lambda: cluster.status().get("phase") == "Running")
 
 
 async def test_runs_are_listed_again_after_a_failure() -> None:

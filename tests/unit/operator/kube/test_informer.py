@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
+from scoring_operator.kube import informer as informer_module
 from scoring_operator.kube.client import KubeClient
 from scoring_operator.kube.informer import Informer
 from tests.testkit.fault_server import FaultServer, Handler, hang, refuse, reset
@@ -269,3 +270,69 @@ async def test_dead_server_shows_as_age_and_last_error(api: FaultServer, connect
         await until_async(lambda: "Unavailable" in informer.last_error)
         age = informer.age()
         await until_async(lambda: informer.age() > age)
+
+
+OTHER_JOBS = "/apis/batch/v1/namespaces/other/jobs"
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [(refuse(403), "Forbidden"), (refuse(404), "NotFound"), (refuse(500), "Unavailable"), (reset, "Unavailable")],
+    ids=["403", "404", "500", "reset"],
+)
+async def test_namespace_that_cannot_be_listed_keeps_no_other_one_waiting(
+    api: FaultServer, connection: KubeClient, fault: Handler, reason: str
+) -> None:
+    api.broken[OTHER_JOBS] = fault
+    await api.put(JOBS, "a")
+    async with running_informer(connection, namespaces=["other", "ns"]) as informer:
+        assert informer.has_synced
+        assert names(informer) == {"a"}
+        await until_async(lambda: "other" in informer.problems())
+        assert informer.problems()["other"].startswith(reason)
+        waiting = asyncio.create_task(informer.wait_for_namespace("other"))
+        await asyncio.wait_for(informer.wait_for_namespace("ns"), 5)
+        assert not waiting.done()
+        del api.broken[OTHER_JOBS]
+        await asyncio.wait_for(waiting, 15)
+        await until_async(lambda: "other" not in informer.problems())
+
+
+async def test_silent_list_of_one_namespace_delays_the_others_by_15_s(
+    api: FaultServer, connection: KubeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert informer_module.SYNC_GRACE_SECONDS == 15
+    monkeypatch.setattr(informer_module, "SYNC_GRACE_SECONDS", 0.1)
+    api.broken[OTHER_JOBS] = hang
+    async with running_informer(connection, namespaces=["other", "ns"]) as informer:
+        assert informer.has_synced
+
+
+async def test_nothing_is_synced_while_no_namespace_can_be_listed(api: FaultServer, connection: KubeClient) -> None:
+    api.broken |= {JOBS: refuse(403), OTHER_JOBS: refuse(403)}
+    informer = Informer(connection, api="apis/batch/v1", plural="jobs", type=View, namespaces=["ns", "other"])
+    task = asyncio.create_task(informer.run())
+    await until_async(lambda: len(informer.problems()) == 2)
+    assert not informer.has_synced
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(informer.wait_for_sync(), 0.1)
+    task.cancel()
+
+
+async def test_rejected_list_does_not_count_as_silence(api: FaultServer, connection: KubeClient) -> None:
+    """The server responds, so a restart of the process would not help."""
+    api.broken |= {JOBS: refuse(403)}
+    informer = Informer(connection, api="apis/batch/v1", plural="jobs", type=View, namespaces=["ns"])
+    await asyncio.sleep(0.2)
+    task = asyncio.create_task(informer.run())
+    await until_async(lambda: bool(informer.problems()))
+    assert informer.silence() < 0.2
+    task.cancel()
+
+
+async def test_silence_is_that_of_the_most_recent_watch(api: FaultServer, connection: KubeClient) -> None:
+    api.broken |= {OTHER_JOBS: hang}
+    async with running_informer(connection, namespaces=["ns", "other"], relist_interval=0.0) as informer:
+        await until_async(lambda: informer.age() > 0.5)
+        await api.close_watches()
+        await until_async(lambda: informer.silence() < 0.5 < informer.age())

@@ -28,6 +28,11 @@ class FakeManager:
         self.calls: list[object] = []
         self.timings = DEFAULT_TIMINGS
 
+        self.readable: list[tuple[str, ...]] = []  # of the next calls; the last one repeats
+
+    def readable_namespaces(self) -> tuple[str, ...]:
+        return self.readable.pop(0) if len(self.readable) > 1 else (self.readable or [("a", "b")])[0]
+
     def __getattr__(self, name: str) -> Callable[..., None]:
         return lambda *arguments: self.calls.append((name, *arguments) if arguments else name)
 
@@ -85,6 +90,41 @@ def test_kopf_watches_the_namespaces_and_writes_nothing(
     options = passed["settings"]
     assert (options.posting.enabled, options.scanning.disabled, options.peering.standalone) == (False, True, True)
     assert (options.watching.server_timeout, options.watching.inactivity_timeout) == (300, 70)
+
+
+def test_namespace_that_may_not_be_listed_is_left_out_until_it_may(
+    monkeypatch: pytest.MonkeyPatch, manager: FakeManager
+) -> None:
+    """kopf ends if one namespace is forbidden, so it is started without it, and again with it."""
+    manager.readable = [("a",), ("a",), ("a",), ("a", "b")]
+    started: list[tuple[str, ...]] = []
+
+    def run_kopf(
+        *, registry: kopf.OperatorRegistry, namespaces: tuple[str, ...], stop_flag: asyncio.Event, **_: Any
+    ) -> None:
+        started.append(namespaces)
+        for handler in registry._activities.get_all_handlers():
+            if handler.id == "recheck":
+                asyncio.run(started_and_stopped(cast("Any", handler.fn), stop_flag))
+
+    async def started_and_stopped(start: Callable[[], Any], stop_flag: asyncio.Event) -> None:
+        await start()
+        await asyncio.wait_for(stop_flag.wait(), 5)
+
+    monkeypatch.setattr(kopf_handlers, "NAMESPACE_RECHECK_SECONDS", 0.01)
+    monkeypatch.setattr(kopf, "run", run_kopf)
+    monkeypatch.setattr(time, "sleep", lambda _seconds: None)
+    run(manager, "a,b")
+    assert started == [("a",), ("a", "b")]
+    assert manager.calls == ["start", "stop"]
+
+
+def test_without_any_readable_namespace_all_are_tried(monkeypatch: pytest.MonkeyPatch, manager: FakeManager) -> None:
+    manager.readable = [()]
+    passed: dict[str, Any] = {}
+    monkeypatch.setattr(kopf, "run", passed.update)
+    run(manager, "a,b")
+    assert passed["namespaces"] == ("a", "b")
 
 
 def test_kopf_retries_requests_for_ever_with_at_most_20_seconds_between(
