@@ -12,6 +12,7 @@ DOCS_VENV := .venv-docs
 DOCS_READY := $(DOCS_VENV)/.ready
 MUTANTS_VENV := .venv-mutants
 MUTANTS_READY := $(MUTANTS_VENV)/.ready
+PROJECTS := operator/pyproject.toml scorer/pyproject.toml localcluster/pyproject.toml client/pyproject.toml
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 # The arguments that `make demo` passes on: DATA=readings.csv TRAIN=all WINDOW=start/end CONTEXT=name REGISTRY=host/path
 DEMO_ARGS = $(if $(DATA),--data "$(DATA)") $(if $(TRAIN),--train "$(TRAIN)") $(if $(WINDOW),--window "$(WINDOW)") \
@@ -80,9 +81,10 @@ faults: $(READY)  ## run every fault test at full length and record its measurem
 lock: $(READY)  ## compile the hashed requirements (make lock UPGRADE=1 takes newer versions)
 	$(COMPILE) $(if $(UPGRADE),--upgrade) operator/pyproject.toml -o requirements/operator.txt
 	$(COMPILE) $(if $(UPGRADE),--upgrade) scorer/pyproject.toml -o requirements/scorer.txt
-	$(COMPILE) $(if $(UPGRADE),--upgrade) operator/pyproject.toml scorer/pyproject.toml localcluster/pyproject.toml --group dev -o requirements/dev.txt
+	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra parquet client/pyproject.toml -o requirements/client.txt
+	$(COMPILE) $(if $(UPGRADE),--upgrade) $(PROJECTS) --group dev -o requirements/dev.txt
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --group docs -o requirements/docs.txt
-	$(COMPILE) $(if $(UPGRADE),--upgrade) -c requirements/dev.txt operator/pyproject.toml scorer/pyproject.toml localcluster/pyproject.toml --group mutants -o requirements/mutants.txt
+	$(COMPILE) $(if $(UPGRADE),--upgrade) -c requirements/dev.txt $(PROJECTS) --group mutants -o requirements/mutants.txt
 	echo "uv==$$($(UV) --version | cut -d' ' -f2)" | $(COMPILE) - -o requirements/uv.txt
 
 audit: $(READY)  ## check the pins against the PyPA advisory database, and renew its snapshot for `make check`
@@ -97,14 +99,14 @@ docs: $(DOCS_READY)  ## render docs/ into site/; warnings and broken links are e
 	NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build --strict
 	@echo "open site/index.html"
 
-$(READY): requirements/uv.txt requirements/dev.txt operator/pyproject.toml scorer/pyproject.toml localcluster/pyproject.toml
+$(READY): requirements/uv.txt requirements/dev.txt $(PROJECTS)
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; python3 here is $$(python3 --version)"; exit 1; }
 	@python3 -c 'import ensurepip, venv' || { echo "python3 lacks venv; on Debian: apt-get install -y python3-venv"; exit 1; }
 	@echo "Preparing .venv (about a minute the first time) ..."
 	@python3 -m venv --clear $(VENV)
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	@$(UV) pip install --quiet --python $(PY) --require-hashes -r requirements/dev.txt
-	@$(UV) pip install --quiet --python $(PY) --no-deps --no-build-isolation -e operator -e scorer -e localcluster
+	@$(UV) pip install --quiet --python $(PY) --no-deps --no-build-isolation -e operator -e scorer -e localcluster -e client
 	@touch $@
 
 $(DOCS_READY): requirements/docs.txt | $(READY)
@@ -115,7 +117,7 @@ $(DOCS_READY): requirements/docs.txt | $(READY)
 $(MUTANTS_READY): requirements/mutants.txt | $(READY)
 	@$(UV) venv --quiet --clear $(MUTANTS_VENV)
 	@$(UV) pip install --quiet --python $(MUTANTS_VENV)/bin/python --require-hashes -r requirements/mutants.txt
-	@$(UV) pip install --quiet --python $(MUTANTS_VENV)/bin/python --no-deps --no-build-isolation -e operator -e scorer -e localcluster
+	@$(UV) pip install --quiet --python $(MUTANTS_VENV)/bin/python --no-deps --no-build-isolation -e operator -e scorer -e localcluster -e client
 	@touch $@
 
 clean:  ## delete the files of tools in the checkout, except .venv

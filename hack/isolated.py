@@ -13,7 +13,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = {"operator": "scoring_operator", "scorer": "device_scorer", "localcluster": "localcluster"}
+PACKAGES = {
+    "operator": "scoring_operator",
+    "scorer": "device_scorer",
+    "localcluster": "localcluster",
+    "client": "fleetscore",
+}
 UV = str(Path(sys.executable).with_name("uv"))
 # `walk_packages` imports packages only, so each module is imported by name.
 IMPORT_ALL = """

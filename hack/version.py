@@ -42,6 +42,8 @@ PLACES = (
     Place("operator/pyproject.toml", rf'^version = "{_STATED}"$'),
     Place("scorer/pyproject.toml", rf'^version = "{_STATED}"$'),
     Place("localcluster/pyproject.toml", rf'^version = "{_STATED}"$'),
+    Place("client/pyproject.toml", rf'^version = "{_STATED}"$'),
+    Place("client/src/fleetscore/__init__.py", rf'^__version__ = "{_STATED}"$'),
     # A constant, since importlib.metadata would cost every scorer pod an import.
     Place("scorer/src/device_scorer/__init__.py", rf'^__version__ = "{_STATED}"$'),
     Place("charts/fleetscore/Chart.yaml", rf"^version: {_STATED}$"),

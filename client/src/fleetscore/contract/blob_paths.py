@@ -1,0 +1,97 @@
+"""Names of blobs: the rule by which the scorer writes them. Pure.
+
+A device id is exactly one path segment. `A-Z a-z 0-9 - _ .` are not encoded; all other characters are percent-encoded
+UTF-8 with upper-case hex digits (RFC 3986, section 2.1). The dots of an id of dots alone and a leading '_' are encoded,
+too, so the names that begin with '_' never belong to a device.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from urllib.parse import quote, unquote_to_bytes
+
+from fleetscore.contract.windows import Window
+
+SUMMARY_FILE = "_summary.json"
+FAILURES_FILE = "_failures.csv"
+ANOMALIES_FILE = "_anomalies.csv"
+SENSORS_FILE = "_sensors.csv"
+INCIDENTS_FILE = "_incidents.csv"
+REPORT_FILE = "report.html"
+SUCCESS_FILE = "_SUCCESS"
+MUTES_FILE = "_mutes.csv"
+HISTORY_PREFIX = "_history/"
+
+_PLACEHOLDER_PATTERN = re.compile(r"\{(\w*)\}")
+_TIME_FORMATS = {"yyyy": "%Y", "MM": "%m", "dd": "%d", "HH": "%H", "mm": "%M"}
+
+
+def encode_id(device: str) -> str:
+    """Return a device id, which is not empty, as one path segment."""
+    if not device.strip("."):
+        return "%2E" * len(device)
+    text = quote(device, safe="").replace("~", "%7E")
+    return "%5F" + text[1:] if text.startswith("_") else text
+
+
+def decode_id(segment: str) -> str | None:
+    """Return the device id of a path segment; None if the segment is not a device."""
+    try:
+        device = unquote_to_bytes(segment).decode()
+    except UnicodeDecodeError:
+        return None
+    return device if device and encode_id(device) == segment else None
+
+
+def model_name(template: str, device: str) -> str:
+    """Return the name of a device's model bundle; `template` is the fleet's path of models."""
+    return _render(template, {"device": encode_id(device)})
+
+
+def data_names(template: str, partition: timedelta, window: Window, device: str) -> list[str]:
+    """Return the names of a device's readings in all partitions that overlap a window, in order.
+
+    Args:
+        template: The fleet's path of readings.
+        partition: The length of a partition; partitions are aligned to the Unix epoch.
+        window: The window.
+        device: The device's id.
+    """
+    step = int(partition.total_seconds())
+    first = int(window.start.timestamp()) // step * step
+    starts = (datetime.fromtimestamp(at, UTC) for at in range(first, int(window.end.timestamp()), step))
+    names = []
+    for start in starts:
+        times = {key: start.strftime(form) for key, form in _TIME_FORMATS.items()} | {"yyyy": f"{start.year:04d}"}
+        names.append(_render(template, {**times, "device": encode_id(device)}))
+    return list(dict.fromkeys(names))
+
+
+def prediction_name(template: str, window: Window, device: str) -> str:
+    """Return the name of a device's predictions for a window; `template` is the fleet's path of predictions."""
+    return _render(template, {"window": window.slug, "device": encode_id(device)})
+
+
+def prediction_prefix(template: str, window: Window) -> str:
+    """Return the longest prefix that the names of all predictions of a window have."""
+    return template.partition("{device}")[0].replace("{window}", window.slug)
+
+
+def device_from_name(template: str, name: str) -> str | None:
+    """Return the device that a blob belongs to; None if the name does not match the template."""
+    groups = {"device": "(?P<device>[^/]+)", "window": "[^/]+"}
+    pattern = "".join(
+        groups.get(part, r"\d+") if index % 2 else re.escape(part)
+        for index, part in enumerate(_PLACEHOLDER_PATTERN.split(template))
+    )
+    match = re.fullmatch(pattern, name)
+    return decode_id(match["device"]) if match and "device" in match.groupdict() else None
+
+
+def report_name(window: Window, file: str) -> str:
+    """Return the name of a file of a window's report, such as _summary.json."""
+    return f"{window.slug}/{file}"
+
+
+def _render(template: str, values: Mapping[str, str]) -> str:
+    return _PLACEHOLDER_PATTERN.sub(lambda match: values[match[1]], template)

@@ -1,0 +1,87 @@
+"""The parts of a fleet that the client needs: its storage and its layout, as the chart's fleets file has them. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from fleetscore.contract.windows import parse_duration
+from fleetscore.errors import DataInvalid
+
+
+@dataclass(frozen=True, slots=True)
+class SecretReference:
+    """A key of a Secret with the fleet's credential.
+
+    Attributes:
+        name: The name of the Secret.
+        key: The key in the Secret.
+        kind: "connectionString" or "sas".
+    """
+
+    name: str
+    key: str = "connectionString"
+    kind: str = "connectionString"
+
+
+@dataclass(frozen=True, slots=True)
+class FleetLayout:
+    """The storage and the layout of one fleet.
+
+    Attributes:
+        name: The name of the fleet.
+        namespaces: The namespaces whose runs may use the fleet.
+        account_url: The blob endpoint; empty for a folder.
+        containers: The names of the containers by role: models, data and predictions.
+        models_path: The path template of model bundles.
+        data_path: The path template of readings.
+        predictions_path: The path template of predictions.
+        partition: The length of a partition of readings.
+        secret: The Secret with the credential; None for workload identity.
+    """
+
+    name: str = "default"
+    namespaces: tuple[str, ...] = ()
+    account_url: str = ""
+    containers: Mapping[str, str] = field(
+        default_factory=lambda: {"models": "models", "data": "data", "predictions": "predictions"}
+    )
+    models_path: str = "{device}.joblib"
+    data_path: str = "{yyyy}{MM}{dd}T{HH}{mm}Z/{device}.csv"
+    predictions_path: str = "{window}/{device}.csv"
+    partition: timedelta = timedelta(hours=1)
+    secret: SecretReference | None = None
+
+
+def parse_fleets(document: object) -> dict[str, FleetLayout]:
+    """Return the fleets of the chart's fleets file by name.
+
+    Args:
+        document: The decoded YAML of `fleets.yaml` in the release's ConfigMap.
+
+    Raises:
+        DataInvalid: The document is not a fleets file.
+    """
+    try:
+        return {layout.name: layout for layout in map(_parse_fleet, document["fleets"])}  # type: ignore[index]
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise DataInvalid(f"the fleets file is invalid ({error}); upgrade the client or the release") from error
+
+
+def _parse_fleet(entry: Mapping[str, Any]) -> FleetLayout:
+    default = FleetLayout()
+    storage = entry.get("storage") or {}
+    secret = storage.get("existingSecret") if storage.get("auth") == "existingSecret" else None
+    return FleetLayout(
+        name=entry["name"],
+        namespaces=tuple(entry.get("namespaces") or ()),
+        account_url=storage.get("accountUrl", ""),
+        containers={role: storage.get(role, name) for role, name in default.containers.items()},
+        models_path=(entry.get("models") or {}).get("path", default.models_path),
+        data_path=(entry.get("data") or {}).get("path", default.data_path),
+        predictions_path=(entry.get("predictions") or {}).get("path", default.predictions_path),
+        partition=parse_duration((entry.get("data") or {}).get("partition", "PT1H")),
+        secret=SecretReference(**{key: secret[key] for key in ("name", "key", "kind") if key in secret})
+        if secret
+        else None,
+    )

@@ -1,0 +1,131 @@
+"""Time windows: parsing, and their forms in names of blobs and in texts. Pure."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from fleetscore.errors import UsageInvalid
+
+_DURATION_PATTERN = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
+_SHORT_DURATION_PATTERN = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_SLUG_PATTERN = re.compile(r"(\d{8}T\d{6}Z)_(\d{8}T\d{6}Z)")
+_SLUG_TIME = "%Y%m%dT%H%M%SZ"
+DEFAULT_LENGTH = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Window:
+    """The half-open interval [start, end) in UTC and whole seconds.
+
+    Attributes:
+        start: The first instant of the window.
+        end: The first instant after the window.
+    """
+
+    start: datetime
+    end: datetime
+
+    def __post_init__(self) -> None:
+        """Reject a window that ends before it starts."""
+        if self.end <= self.start:
+            raise UsageInvalid(
+                f"the window is invalid: its end {format_time(self.end)} is not after its start; swap them"
+            )
+
+    @property
+    def length(self) -> timedelta:
+        """The time from start to end."""
+        return self.end - self.start
+
+    @property
+    def slug(self) -> str:
+        """The window in names of blobs, such as 20180828T230000Z_20180829T000000Z."""
+        return f"{self.start:{_SLUG_TIME}}_{self.end:{_SLUG_TIME}}"
+
+    @property
+    def column(self) -> str:
+        """The window as start and length, as kubectl shows it: 2018-08-28T23:00Z/1h."""
+        return f"{self.start:%Y-%m-%dT%H:%MZ}/{format_duration(self.length)}"
+
+    def previous(self, count: int) -> "Window":
+        """Return the window of the same length that starts `count` lengths earlier."""
+        return Window(self.start - count * self.length, self.end - count * self.length)
+
+    @classmethod
+    def parse(cls, text: str, length: timedelta = DEFAULT_LENGTH) -> "Window":
+        """Parse a window.
+
+        Args:
+            text: A start with the length of the fleet's windows (2018-08-28T23:00Z), a start and a length
+                (2018-08-28T23:00Z/1h), a start and an end (ISO 8601 interval), or the form in blob names.
+            length: The length of a window that is given by its start alone.
+
+        Raises:
+            UsageInvalid: The text has none of these forms.
+        """
+        if match := _SLUG_PATTERN.fullmatch(text):
+            start, end = (datetime.strptime(part, _SLUG_TIME).replace(tzinfo=UTC) for part in match.groups())
+            return cls(start, end)
+        first, slash, second = text.partition("/")
+        start = parse_time(first)
+        if not slash:
+            return cls(start, start + length)
+        if "T" in second and not second.startswith("P"):
+            return cls(start, parse_time(second))
+        return cls(start, start + parse_duration(second))
+
+
+def parse_time(text: str) -> datetime:
+    """Parse an ISO 8601 time on a whole second and return it in UTC; without an offset it is in UTC.
+
+    Raises:
+        UsageInvalid: The text is not such a time.
+    """
+    try:
+        time = datetime.fromisoformat(text)
+        time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise UsageInvalid(f"time {text!r} is invalid: write it as 2018-08-28T23:00:00Z") from error
+    if time.microsecond:
+        raise UsageInvalid(f"time {text!r} is invalid: windows are in whole seconds; remove the fraction")
+    return time
+
+
+def parse_duration(text: str) -> timedelta:
+    """Parse a positive duration, such as PT1H, 1h, 15m, 1d or 1h30m.
+
+    Raises:
+        UsageInvalid: The text is not such a duration.
+    """
+    match = _DURATION_PATTERN.fullmatch(text) or _SHORT_DURATION_PATTERN.fullmatch(text)
+    days, hours, minutes, seconds = (int(part or 0) for part in (match.groups() if match else (0, 0, 0, 0)))
+    try:
+        duration = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+    except OverflowError:
+        duration = timedelta(0)
+    if not duration:
+        raise UsageInvalid(f"duration {text!r} is invalid: write a positive duration, such as 1h, 15m, 1d or PT1H")
+    return duration
+
+
+def format_time(time: datetime) -> str:
+    """Return a time in UTC with a second's precision: 2018-08-28T23:00:00Z."""
+    return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def format_duration(duration: timedelta) -> str:
+    """Return a duration in hours, minutes and seconds: 1h30m."""
+    hours, seconds = divmod(int(duration.total_seconds()), 3600)
+    minutes, seconds = divmod(seconds, 60)
+    parts = [f"{hours}h" * bool(hours), f"{minutes}m" * bool(minutes), f"{seconds}s" * bool(seconds)]
+    return "".join(parts) or "0s"
+
+
+def windows_between(start: datetime, end: datetime, length: timedelta) -> Iterator[Window]:
+    """Yield the windows of a length that begin in [start, end), aligned to the Unix epoch, in order."""
+    step = int(length.total_seconds())
+    first = -(-int(start.timestamp()) // step) * step
+    for at in range(first, int(end.timestamp()), step):
+        begin = datetime.fromtimestamp(at, UTC)
+        yield Window(begin, begin + length)

@@ -1,0 +1,102 @@
+"""DataFrames of what storage and cluster hold. Pure."""
+
+import io
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from fleetscore.errors import DataInvalid
+
+PREDICTION_COLUMNS = ("TS", "Device", "Tag", "Val", "Prediction", "Score")
+READING_COLUMNS = ("TS", "Device", "Tag", "Value")
+OUTCOMES = ("scored", "alreadyScored", "partial", "empty", "failed", "notRun")
+_PREDICTION_TYPES = {"Device": "str", "Tag": "str", "Prediction": "int8", "Score": "float64", "Val": "float64"}
+
+
+def predictions_frame(content: bytes, name: str) -> pd.DataFrame:
+    """Return a predictions CSV as a frame.
+
+    Args:
+        content: The CSV.
+        name: The name of the blob, for messages.
+
+    Returns:
+        The columns TS (UTC), Device, Tag, Val (the sensor's unit), Prediction (1 is an anomaly) and Score (negative for
+        an anomaly); one row per reading, in the order of the file.
+
+    Raises:
+        DataInvalid: The content is not a predictions CSV.
+    """
+    return _read_csv(content, name, PREDICTION_COLUMNS, _PREDICTION_TYPES)
+
+
+def readings_frame(content: bytes, name: str) -> pd.DataFrame:
+    """Return a readings CSV as a frame with the columns TS (UTC), Device, Tag and Value (text as in the file).
+
+    Raises:
+        DataInvalid: The content is not a readings CSV.
+    """
+    return _read_csv(content, name, READING_COLUMNS, dict.fromkeys(("Device", "Tag", "Value"), "str"))
+
+
+def table_frame(content: bytes, name: str) -> pd.DataFrame:
+    """Return a CSV of a report, such as _anomalies.csv, as a frame; the ids are text.
+
+    Raises:
+        DataInvalid: The content is not a CSV.
+    """
+    types = dict.fromkeys(
+        ("Id", "Device", "Tag", "Tags", "Flag", "Cause", "State", "Owner", "Reason", "Message"), "str"
+    )
+    try:
+        return pd.read_csv(io.BytesIO(content), dtype=types, keep_default_na=False)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise DataInvalid(f"{name} is invalid: {error}; the next report of its window replaces it") from error
+
+
+def runs_frame(runs: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return runs as a frame, the newest window first.
+
+    Args:
+        runs: The ScoringRuns as JSON.
+
+    Returns:
+        The columns name, fleet, window_start, window_end (UTC), phase, total, one column per outcome (devices),
+        anomalies (readings), duration (text) and message.
+    """
+    rows = [_run_row(run) for run in runs]
+    columns = ["name", "fleet", "window_start", "window_end", "phase", "total", *OUTCOMES]
+    frame = pd.DataFrame(rows, columns=[*columns, "anomalies", "duration", "message"])
+    for column in ("window_start", "window_end"):
+        frame[column] = pd.to_datetime(frame[column], utc=True)
+    return frame.sort_values(["window_start", "name"], ascending=[False, True], ignore_index=True)
+
+
+def _run_row(run: Mapping[str, Any]) -> dict[str, Any]:
+    status, spec = run.get("status") or {}, run["spec"]
+    devices = status.get("devices") or {}
+    return {
+        "name": run["metadata"]["name"],
+        "fleet": spec.get("fleet", "default"),
+        "window_start": spec["window"]["start"],
+        "window_end": spec["window"]["end"],
+        "phase": status.get("phase", ""),
+        "total": devices.get("total", 0),
+        **{outcome: devices.get(outcome, 0) for outcome in OUTCOMES},
+        "anomalies": (status.get("results") or {}).get("anomalies", 0),
+        "duration": status.get("duration", ""),
+        "message": status.get("message", ""),
+    }
+
+
+def _read_csv(content: bytes, name: str, columns: tuple[str, ...], types: Mapping[str, str]) -> pd.DataFrame:
+    try:
+        frame = pd.read_csv(
+            io.BytesIO(content), dtype={**types, "TS": "str"}, usecols=list(columns), keep_default_na=False,
+            na_values={"Score": [""], "Val": [""]},
+        )  # fmt: skip
+        frame["TS"] = pd.to_datetime(frame["TS"], utc=True, format="ISO8601")
+    except (ValueError, UnicodeDecodeError, pd.errors.ParserError) as error:
+        raise DataInvalid(f"{name} is invalid: {error}") from error
+    return frame[list(columns)]

@@ -1,0 +1,140 @@
+"""A store in an Azure storage account, read with the user's own identity or with a credential of the environment."""
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from azure.core import MatchConditions
+from azure.core.credentials import TokenCredential
+from azure.core.exceptions import (
+    AzureError,
+    ClientAuthenticationError,
+    HttpResponseError,
+    ResourceExistsError,
+    ResourceModifiedError,
+    ResourceNotFoundError,
+)
+from azure.storage.blob import BlobServiceClient
+
+from fleetscore.errors import AccessDenied, DataInvalid, FleetscoreError, NotFound, StorageUnavailable, UsageInvalid
+from fleetscore.store.base import Blob, BlobInfo
+
+CONNECTION_STRING_VARIABLE = "AZURE_STORAGE_CONNECTION_STRING"
+SAS_TOKEN_VARIABLE = "AZURE_STORAGE_SAS_TOKEN"  # noqa: S105  the name of a variable
+_OPTIONS: dict[str, Any] = {"retry_total": 3, "connection_timeout": 10, "read_timeout": 60}
+
+
+class AzureStore:
+    """A store in a storage account. See Store for the methods.
+
+    Args:
+        service: The client of the account.
+        containers: The names of the containers by role: models, data and predictions.
+    """
+
+    def __init__(self, service: BlobServiceClient, containers: Mapping[str, str]) -> None:
+        self._service, self._containers = service, containers
+
+    @classmethod
+    def connect(
+        cls,
+        account_url: str,
+        containers: Mapping[str, str],
+        *,
+        environment: Mapping[str, str] = os.environ,
+        credential: TokenCredential | None = None,
+    ) -> "AzureStore":
+        """Connect with a connection string or SAS token of the environment, or else with the user's identity.
+
+        Args:
+            account_url: The blob endpoint; a connection string has its own.
+            containers: The names of the containers by role.
+            environment: The environment variables.
+            credential: The identity; None for DefaultAzureCredential, which takes the login of `az login`.
+
+        Raises:
+            UsageInvalid: No account is named, or the credential of the environment is invalid.
+        """
+        if text := environment.get(CONNECTION_STRING_VARIABLE):
+            try:
+                return cls(BlobServiceClient.from_connection_string(text, **_OPTIONS), containers)
+            except ValueError as error:
+                message = f"{CONNECTION_STRING_VARIABLE} is invalid: it is not a connection string; copy it again"
+                raise UsageInvalid(message) from error
+        if not account_url:
+            raise UsageInvalid(
+                f"no storage account is known; set {CONNECTION_STRING_VARIABLE} or name a --store folder"
+            )
+        if token := environment.get(SAS_TOKEN_VARIABLE):
+            return cls(BlobServiceClient(account_url, credential=token.removeprefix("?"), **_OPTIONS), containers)
+        if credential is None:
+            from azure.identity import DefaultAzureCredential  # noqa: PLC0415  it imports for half a second
+
+            credential = DefaultAzureCredential()
+        return cls(BlobServiceClient(account_url, credential=credential, **_OPTIONS), containers)
+
+    @property
+    def location(self) -> str:
+        """The account, without its credential."""
+        return str(self._service.primary_endpoint).partition("?")[0].rstrip("/")
+
+    def list(self, container: str, prefix: str = "") -> Iterator[BlobInfo]:
+        """Yield the blobs with the prefix, in the order of their names."""
+        client = self._service.get_container_client(self._containers[container])
+        try:
+            for blob in client.list_blobs(name_starts_with=prefix or None, include=["metadata"]):
+                yield BlobInfo(blob.name, blob.size, blob.etag, blob.metadata or {})
+        except AzureError as error:
+            raise self._error(error, container) from error
+
+    def read(self, container: str, name: str, *, max_bytes: int | None = None) -> Blob | None:
+        """Return a blob, or None if it does not exist."""
+        client = self._service.get_blob_client(self._containers[container], name)
+        try:
+            download = client.download_blob()
+            properties = download.properties
+            if max_bytes is not None and properties.size > max_bytes:
+                raise DataInvalid(f"{name} is too large: it has {properties.size:,} bytes of at most {max_bytes:,}")
+            content = download.readall()
+        except ResourceNotFoundError as error:
+            if error.error_code == "ContainerNotFound":  # type: ignore[attr-defined]
+                raise self._error(error, container) from error
+            return None
+        except AzureError as error:
+            raise self._error(error, container) from error
+        info = BlobInfo(name, properties.size, str(properties.etag), properties.metadata or {})
+        return Blob(info, content)
+
+    def write(self, container: str, name: str, content: bytes, *, if_match: str | None) -> bool:
+        """Write a blob if it is unchanged."""
+        client = self._service.get_blob_client(self._containers[container], name)
+        condition: dict[str, Any] = (
+            {"overwrite": False}
+            if if_match is None
+            else {"overwrite": True, "etag": if_match, "match_condition": MatchConditions.IfNotModified}
+        )
+        try:
+            client.upload_blob(content, **condition)
+        except (ResourceExistsError, ResourceModifiedError):
+            return False
+        except AzureError as error:
+            raise self._error(error, container) from error
+        return True
+
+    def _error(self, error: AzureError, container: str) -> FleetscoreError:
+        """Return the error for the user; the text names the account, the container and the next step."""
+        code = str(getattr(error, "error_code", "") or "")
+        status = error.status_code if isinstance(error, HttpResponseError) else None
+        place = f"container {self._containers[container]} of {self.location}"
+        if code == "ContainerNotFound":
+            return NotFound(f"{place} does not exist; check the fleet's storage settings")
+        if code == "AuthorizationFailure":
+            text = f"{place} rejects this network; add it to the account's firewall, or use its private endpoint"
+            return AccessDenied(text)
+        if isinstance(error, ClientAuthenticationError) or status in (401, 403):
+            text = f"{place} cannot be read ({code or 'no identity'}); run `az login` with an identity"
+            return AccessDenied(
+                f"{text} that has the role Storage Blob Data Reader, or set {CONNECTION_STRING_VARIABLE}"
+            )
+        first_line = str(error).partition("\n")[0][:200]
+        return StorageUnavailable(f"{place} cannot be reached: {first_line}; try again")

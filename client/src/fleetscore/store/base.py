@@ -1,0 +1,78 @@
+"""The protocol of a store, and the values that it returns."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class BlobInfo:
+    """The properties of a blob.
+
+    Attributes:
+        name: The name in its container.
+        size: The size in bytes.
+        etag: The version; it changes with every write.
+        metadata: The user's metadata, with lower-case keys.
+    """
+
+    name: str
+    size: int
+    etag: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A blob: its properties and its content."""
+
+    info: BlobInfo
+    content: bytes = field(repr=False)
+
+
+class Store(Protocol):
+    """A storage account or folder with the containers models, data and predictions."""
+
+    @property
+    def location(self) -> str:
+        """The account or folder, for messages. It contains no credential."""
+
+    def list(self, container: str, prefix: str = "") -> Iterator[BlobInfo]:
+        """Yield the blobs whose names begin with the prefix, in the order of their names.
+
+        Raises:
+            StorageUnavailable: The storage cannot be reached.
+            AccessDenied: The identity lacks a role.
+            NotFound: The container does not exist.
+        """
+
+    def read(self, container: str, name: str, *, max_bytes: int | None = None) -> Blob | None:
+        """Return a blob, or None if it does not exist.
+
+        Args:
+            container: The role of the container: models, data or predictions.
+            name: The name of the blob.
+            max_bytes: The largest size that is read; None for no limit.
+
+        Raises:
+            StorageUnavailable: The storage cannot be reached.
+            AccessDenied: The identity lacks a role.
+            DataInvalid: The blob is larger than `max_bytes`.
+        """
+
+    def write(self, container: str, name: str, content: bytes, *, if_match: str | None) -> bool:
+        """Write a blob if it is unchanged.
+
+        Args:
+            container: The role of the container.
+            name: The name of the blob.
+            content: The new content.
+            if_match: The ETag that the blob must have; None if it must not exist.
+
+        Returns:
+            False if the blob has another ETag or exists already.
+
+        Raises:
+            StorageUnavailable: The storage cannot be reached.
+            AccessDenied: The identity lacks a role.
+        """

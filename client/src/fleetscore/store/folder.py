@@ -1,0 +1,99 @@
+"""A store in a folder, as `device-scorer` writes it: FOLDER/models, FOLDER/data and FOLDER/predictions.
+
+The metadata of a blob is the file `.meta/<name>.<MD5 of the content>.json` in the folder of its container.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from fleetscore.errors import DataInvalid, NotFound, StorageUnavailable, UsageInvalid
+from fleetscore.store.base import Blob, BlobInfo
+
+_METADATA_FOLDER = ".meta"
+_TEMPORARY_PREFIX = ".unfinished-"
+_MAX_METADATA_BYTES = 64 * 1024
+
+
+class FolderStore:
+    """A store of files. See Store for the methods.
+
+    Args:
+        folder: The folder of the containers' folders.
+
+    Raises:
+        NotFound: The folder does not exist.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise NotFound(f"folder {folder} does not exist; create it with `device-scorer simulate`, or name another")
+        self._folder = folder
+
+    @property
+    def location(self) -> str:
+        """The folder."""
+        return str(self._folder)
+
+    def list(self, container: str, prefix: str = "") -> Iterator[BlobInfo]:
+        """Yield the files with the prefix, in the order of their names."""
+        root = self._folder / container
+        within = root / prefix.rpartition("/")[0] if "/" in prefix else root
+        found = (path for path in within.rglob("*") if path.is_file() and _is_visible(path.relative_to(root)))
+        for path in sorted(found, key=lambda path: path.relative_to(root).as_posix()):
+            name = path.relative_to(root).as_posix()
+            if name.startswith(prefix) and (blob := self.read(container, name)) is not None:
+                yield blob.info
+
+    def read(self, container: str, name: str, *, max_bytes: int | None = None) -> Blob | None:
+        """Return a file and its metadata, or None if it does not exist."""
+        path = self._path(container, name)
+        try:
+            size = path.stat().st_size
+            if max_bytes is not None and size > max_bytes:
+                raise DataInvalid(f"{name} is too large: it has {size:,} bytes of at most {max_bytes:,}")
+            content = path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise StorageUnavailable(f"{path} cannot be read: {error.strerror}") from error
+        etag = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        return Blob(BlobInfo(name, len(content), etag, self._metadata(container, name, etag)), content)
+
+    def write(self, container: str, name: str, content: bytes, *, if_match: str | None) -> bool:
+        """Write a file if it is unchanged. The check and the write are not atomic: a folder has one user."""
+        existing = self.read(container, name)
+        if (existing.info.etag if existing else None) != if_match:
+            return False
+        path = self._path(container, name)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(prefix=_TEMPORARY_PREFIX, dir=path.parent)
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+            Path(temporary).replace(path)
+        except OSError as error:
+            raise StorageUnavailable(f"{path} cannot be written: {error.strerror}") from error
+        return True
+
+    def _metadata(self, container: str, name: str, etag: str) -> Mapping[str, str]:
+        path = self._folder / container / _METADATA_FOLDER / f"{name}.{etag}.json"
+        try:
+            if path.stat().st_size > _MAX_METADATA_BYTES:
+                return {}
+            found = json.loads(path.read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
+
+    def _path(self, container: str, name: str) -> Path:
+        if any(part in ("", ".", "..", _METADATA_FOLDER) for part in name.split("/")) or "\0" in name:
+            raise UsageInvalid(f"blob name {name!r} is invalid: a segment is empty, '.', '..' or {_METADATA_FOLDER}")
+        return self._folder / container / name
+
+
+def _is_visible(path: Path) -> bool:
+    return _METADATA_FOLDER not in path.parts and not path.name.startswith(_TEMPORARY_PREFIX)
