@@ -129,6 +129,7 @@ def _score(
         complete=not tags.failed,
         input_versions=replace(input_versions, data_etags=etags),
         row_counts=rows.row_counts,
+        digest=rows.digest,
     )
     kind = PARTIAL if tags.failed else SCORED
     reason = next((error.reason for error in tags.failed.values()), "")

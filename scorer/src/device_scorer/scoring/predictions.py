@@ -12,6 +12,7 @@ from enum import Enum
 
 from device_scorer import __version__
 from device_scorer.contract.blob_paths import decode_id, encode_id
+from device_scorer.contract.digest import METADATA_KEY, DeviceDigest, encode_digest
 from device_scorer.contract.outcome_message import RowCounts
 from device_scorer.store.base import BlobInfo
 from device_scorer.window import Window
@@ -55,6 +56,7 @@ def build_metadata(
     complete: bool,
     input_versions: InputVersions,
     row_counts: RowCounts,
+    digest: DeviceDigest | None = None,
 ) -> dict[str, str]:
     """Return the metadata of a predictions blob, without empty values.
 
@@ -65,6 +67,7 @@ def build_metadata(
         complete: True if all requested tags were scored.
         input_versions: The versions of the inputs.
         row_counts: The counts of the rows.
+        digest: The figures of the tags; None for none.
     """
     values = {
         "runuid": run_uid,
@@ -80,6 +83,7 @@ def build_metadata(
         "badrows": str(row_counts.bad_rows),
         "unscoredrows": str(row_counts.unscored_rows),
         "anomalies": str(row_counts.anomalies),
+        METADATA_KEY: encode_digest(digest) if digest else "",
     }
     return {key: value for key, value in values.items() if value}
 

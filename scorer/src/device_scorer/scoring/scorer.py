@@ -6,17 +6,20 @@ scored once. The bytes depend on no clock, host or hash order.
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice, repeat
-from math import isnan
+from itertools import islice
+from math import isfinite, isnan
 
 from device_scorer import readings
+from device_scorer.contract.digest import DeviceDigest
 from device_scorer.contract.outcome_message import RowCounts
 from device_scorer.errors import DataInvalid, DataTooLarge, ModelNotFound, PermanentError
 from device_scorer.models.bundle import Bundle, Model
 from device_scorer.models.one_class_svm import SCORE_DECIMALS
 from device_scorer.readings import RowTuple
+from device_scorer.scoring.digest_builder import DigestBuilder
 from device_scorer.settings import Limits
 from device_scorer.window import Window
 
@@ -64,10 +67,11 @@ class RowStatistics:
 
 @dataclass(frozen=True, slots=True)
 class ScoredRows:
-    """The predictions CSV of a window, and the counts of its rows."""
+    """The predictions CSV of a window, the counts of its rows, and the figures of its tags."""
 
     content: bytes = field(repr=False)
     row_counts: RowCounts
+    digest: DeviceDigest = field(default_factory=DeviceDigest, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,7 @@ class Scorer:
         self._start, self._end = int(window.start.timestamp()), int(window.end.timestamp())
         self._statistics = RowStatistics()
         self._content = bytearray(HEADER)
+        self._digest = DigestBuilder(window, models)
         self._endings: dict[str, dict[float, str]] = {tag: {} for tag in models}
 
     @property
@@ -132,10 +137,11 @@ class Scorer:
             DataInvalid: The first line does not name the columns.
             DataTooLarge: The window has more rows than the limit.
         """
-        rows = self._usable_rows(readings.read_rows(content, on_bad=self._on_bad))
+        rows = readings.read_rows(content, on_bad=self._on_bad)
         while chunk := list(islice(rows, CHUNK_ROWS)):
             check_deadline()
-            self._append_rows(chunk)
+            if usable := self._usable_rows(chunk):
+                self._append_rows(usable)
             if self._statistics.rows + self._statistics.unscored_rows > self._limits.max_rows:
                 text = f"the window has more than the {self._limits.max_rows:,} readings that are allowed"
                 raise DataTooLarge(f"{text}; raise FLEETSCORE_MAX_ROWS to allow it")
@@ -157,7 +163,7 @@ class Scorer:
             raise ModelNotFound(f"none of the tags in its {statistics.unscored_rows:,} readings has a model")
         if not statistics.rows:
             return None
-        return ScoredRows(bytes(self._content), statistics.to_row_counts())
+        return ScoredRows(bytes(self._content), statistics.to_row_counts(), self._digest.finish())
 
     def _on_bad(self, line: bytes, reason: str) -> None:
         if line.endswith(b"\n"):
@@ -166,67 +172,109 @@ class Scorer:
             self._statistics.truncated_rows += 1
         self._statistics.add_note(f"{reason}: {line[:60].decode('utf-8', 'replace').strip()!r}")
 
-    def _usable_rows(self, rows: Iterable[RowTuple]) -> Iterator[RowTuple]:
-        """Yield the device's rows in the window that have a number and a model, in order; count the others."""
-        statistics, own_device, models = self._statistics, self._device, self._models
-        start, end = self._start, self._end
-        for row in rows:
-            _, device, tag, value, at, number = row
-            if not start <= at < end:
-                continue
-            if device != own_device:
-                statistics.foreign_rows += 1
-                statistics.add_note(f"a row of device {device[:40]!r}")
-            elif isnan(number):
-                statistics.bad_rows += 1
-                statistics.add_note(f"Value is not a number: {value[:40]!r}")
-            elif tag not in models:
-                statistics.unscored_rows += 1
-            else:
-                yield row
+    def _usable_rows(self, rows: list[RowTuple]) -> list[RowTuple]:
+        """Return the device's rows in the window that have a number and a model, in order; count the others."""
+        _, devices, tags, _, times, numbers = zip(*rows, strict=True)
+        if (
+            self._start <= min(times) <= max(times) < self._end
+            and devices.count(self._device) == len(rows)
+            and self._models.keys() >= set(tags)
+            and not isnan(sum(numbers))
+        ):
+            return rows
+        return [row for row in rows if self._start <= row[4] < self._end and self._is_usable(row)]
+
+    def _is_usable(self, row: RowTuple) -> bool:
+        """Return True if the row of the window can be scored; count it otherwise."""
+        statistics = self._statistics
+        _, device, tag, value, _, number = row
+        if device != self._device:
+            statistics.foreign_rows += 1
+            statistics.add_note(f"a row of device {device[:40]!r}")
+        elif isnan(number):
+            statistics.bad_rows += 1
+            statistics.add_note(f"Value is not a number: {value[:40]!r}")
+            if tag in self._models:
+                self._digest.tag(tag).bad_rows += 1
+        elif tag not in self._models:
+            statistics.unscored_rows += 1
+            self._digest.add_unmodelled(tag)
+        else:
+            return True
+        return False
 
     def _append_rows(self, rows: list[RowTuple]) -> None:
         """Append the rows with their labels and scores."""
-        self._score_new_values(rows)
-        endings, lines, anomalies = self._endings, [], 0
-        for ts, device, tag, value, _, number in rows:
+        self._add_by_tag(rows)
+        endings, lines = self._endings, []
+        anomalies: list[tuple[str, str, str, str, int]] = []
+        for ts, device, tag, value, at, number in rows:
             ending = endings[tag][number]
             lines.append(f"{ts},{device},{tag},{value}{ending}")
-            anomalies += ending[1] == "1"
+            if ending[1] == "1":
+                anomalies.append((tag, ts, value, ending[3:-1], at))
         text = "".join(lines)
         if '"' in text or text.count(",") != 5 * len(rows):
             text = "".join(quote_fields(*row[:4]) + endings[row[2]][row[5]] for row in rows)
         self._content += text.encode()
+        self._digest.add_anomalies(anomalies)
         self._statistics.rows += len(rows)
-        self._statistics.anomalies += anomalies
+        self._statistics.anomalies += len(anomalies)
 
-    def _score_new_values(self, rows: list[RowTuple]) -> None:
-        """Predict each value of a tag that the cache does not hold."""
+    def _add_by_tag(self, rows: list[RowTuple]) -> None:
+        """Add the rows to the figures of their tags, and predict each value of a tag that the cache does not hold."""
         for cache in self._endings.values():
             if len(cache) > CACHE_SIZE:
                 cache.clear()
-        new_values: dict[str, dict[float, None]] = {}
-        for _, _, tag, _, _, number in rows:
-            if number not in self._endings[tag]:
-                new_values.setdefault(tag, {})[number] = None
-        for tag, values in new_values.items():
-            labels, scores = self._models[tag].predict(list(values))
-            self._endings[tag].update(zip(values, map(format_ending, labels, scores or repeat(None)), strict=True))
+        by_tag: defaultdict[str, list[RowTuple]] = defaultdict(list)
+        for row in rows:
+            by_tag[row[2]].append(row)
+        for tag, rows_of_tag in by_tag.items():
+            _, _, _, _, times, numbers = zip(*rows_of_tag, strict=True)
+            self._digest.tag(tag).add(times, numbers)
+            cache = self._endings[tag]
+            values = [number for number in dict.fromkeys(numbers) if number not in cache]
+            if values:
+                labels, scores = self._models[tag].predict(values)
+                cache.update(zip(values, format_endings(labels, scores), strict=True))
 
 
-_ENDING_FORMAT = f",%d,%.{SCORE_DECIMALS}f\n"
-_NEGATIVE_ZERO = "-0." + "0" * SCORE_DECIMALS + "\n"
+LEAST_NEGATIVE_SCORE = f"-0.{'0' * SCORE_DECIMALS}1"
+"""The printed score of an anomaly whose score rounds to zero, so that it is negative in print."""
+
+_ROUNDED = 10.0**-SCORE_DECIMALS
+_INFINITY = float("inf")
+_ENDINGS = [f",{label},%.{SCORE_DECIMALS}f\n" for label in (0, 1)]
 
 
-def format_ending(label: int, score: float | None) -> str:
-    """Return the end of a line: the label, and the score with SCORE_DECIMALS decimals.
+def format_endings(labels: Sequence[int], scores: Sequence[float] | None) -> list[str]:
+    """Return the ends of lines: the label, and the score with SCORE_DECIMALS decimals.
 
-    Both engines agree on that number of decimals. A score that rounds to zero has no minus sign.
+    Both engines agree on that number of decimals. The sign of the score agrees with the label: the score of an anomaly
+    is negative, the score of a normal reading is not. A score that is not finite is left out.
+
+    Args:
+        labels: The labels, 1 for an anomaly.
+        scores: The score of each label; None if the model has none.
     """
-    if score is None:
-        return f",{label},\n"
-    ending = _ENDING_FORMAT % (label, score)
-    return ending.replace("-", "") if score <= 0 and ending.endswith(_NEGATIVE_ZERO) else ending
+    if scores is None:
+        return [f",{label},\n" for label in labels]
+    return [
+        _ENDINGS[label] % score
+        if (-_INFINITY < score <= -_ROUNDED if label else 0 < score < _INFINITY)
+        else f",{label},{_format_unusual(label, score)}\n"
+        for label, score in zip(labels, scores, strict=True)
+    ]
+
+
+def _format_unusual(label: int, score: float) -> str:
+    """Return a score that is near zero, contradicts its label, or is not finite."""
+    if not isfinite(score):
+        return ""
+    text = f"{score:.{SCORE_DECIMALS}f}"
+    if label:
+        return text if float(text) < 0 else LEAST_NEGATIVE_SCORE
+    return text.removeprefix("-") if float(text) == 0 else f"{0:.{SCORE_DECIMALS}f}"
 
 
 def quote_fields(*texts: str) -> str:

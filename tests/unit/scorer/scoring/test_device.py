@@ -11,6 +11,7 @@ from typing import Self
 import pytest
 
 from device_scorer import __version__
+from device_scorer.contract.digest import decode_digest
 from device_scorer.contract.outcome_message import Outcome
 from device_scorer.errors import DeadlineExceeded, StorageUnavailable
 from device_scorer.scoring.context import DeviceDeadline, ScoringContext
@@ -175,7 +176,8 @@ def test_bad_rows_are_in_the_output_and_in_the_metadata(fleet: Fleet) -> None:
     fleet.device(data=csv_of(*rows) + b"2018-08-28T23:59:00Z,press-1,1,1")
     result = fleet.score()
     assert result.out.startswith(
-        "press-1  scored  2 rows, 0 anomalies, 2 malformed  Value is not a number: 'NaN'; the last line has no"
+        "press-1  scored  2 rows, 0 anomalies, 2 malformed  the last line has no line end: it may be truncated: "
+        "'2018-08-28T23:59:00Z,press-1,1,1'; Value is not a number: 'NaN'"
     )
     assert fleet.metadata()["badrows"] == "2"
     assert "nan" not in (fleet.predictions() or "").lower()
@@ -190,6 +192,9 @@ def test_metadata_have_input_versions_and_row_counts(fleet: Fleet) -> None:
     assert models is not None
     found = fleet.metadata()
     assert found.pop("modelsha256")
+    digest = decode_digest(found.pop("digest"))
+    assert digest is not None
+    assert [(tag.tag, tag.rows, tag.anomalies, tag.worst_value) for tag in digest.tags] == [("1", 2, 1, "99.0")]
     assert found == {
         "runuid": "u1",
         "window": f"{START}/{END}",
