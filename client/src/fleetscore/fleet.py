@@ -138,15 +138,36 @@ class Fleet:
         Returns:
             The columns Window (its start, UTC) and those of `_anomalies.csv`.
         """
-        return self._report_tables(start, end, blob_paths.ANOMALIES_FILE)
+        return self.report_tables(start, end, blob_paths.ANOMALIES_FILE)
 
     def sensors(self, start: datetime, end: datetime) -> pd.DataFrame:
         """Return the flagged sensors of the windows that begin in [start, end): Window and `_sensors.csv`."""
-        return self._report_tables(start, end, blob_paths.SENSORS_FILE)
+        return self.report_tables(start, end, blob_paths.SENSORS_FILE)
 
     def failures(self, start: datetime, end: datetime) -> pd.DataFrame:
         """Return the devices without complete predictions: Window and the columns of `_failures.csv`."""
-        return self._report_tables(start, end, blob_paths.FAILURES_FILE)
+        return self.report_tables(start, end, blob_paths.FAILURES_FILE)
+
+    def report_tables(self, start: datetime, end: datetime, file: str) -> pd.DataFrame:
+        """Return a file of the reports of the windows that begin in [start, end).
+
+        Args:
+            start: The first instant, in UTC.
+            end: The first instant after the windows.
+            file: The name of the file, such as _anomalies.csv.
+
+        Returns:
+            The column Window (its start, UTC), and the columns of the file.
+        """
+        tables = []
+        for window in self._windows_between(start, end):
+            name = blob_paths.report_name(window, file)
+            blob = self.store.read("predictions", name, max_bytes=MAX_TABLE_BYTES)
+            if blob is not None:
+                table = frames.table_frame(blob.content, name)
+                table.insert(0, "Window", pd.Timestamp(window.start))
+                tables.append(table)
+        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["Window"])
 
     def readings(self, device: str, window: Window | str) -> pd.DataFrame:
         """Return the readings of a device in the partitions of a window; see `frames.readings_frame`.
@@ -187,17 +208,6 @@ class Fleet:
     def _windows_between(self, start: datetime, end: datetime) -> list[Window]:
         """Return the windows with a report that begin in [start, end), the oldest first."""
         return sorted(window for window in self.windows() if start <= window.start < end)
-
-    def _report_tables(self, start: datetime, end: datetime, file: str) -> pd.DataFrame:
-        tables = []
-        for window in self._windows_between(start, end):
-            name = blob_paths.report_name(window, file)
-            blob = self.store.read("predictions", name, max_bytes=MAX_TABLE_BYTES)
-            if blob is not None:
-                table = frames.table_frame(blob.content, name)
-                table.insert(0, "Window", pd.Timestamp(window.start))
-                tables.append(table)
-        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["Window"])
 
 
 def _to_window(window: Window | str) -> Window:

@@ -1,6 +1,6 @@
 """A store in a folder, as `device-scorer` writes it: FOLDER/models, FOLDER/data and FOLDER/predictions.
 
-The metadata of a blob is the file `.meta/<name>.<MD5 of the content>.json` in the folder of its container.
+The metadata of a blob is the file `.meta/<name>.<first 12 digits of its MD5>.json` in the folder of its container.
 """
 
 import hashlib
@@ -80,7 +80,7 @@ class FolderStore:
         return True
 
     def _metadata(self, container: str, name: str, etag: str) -> Mapping[str, str]:
-        path = self._folder / container / _METADATA_FOLDER / f"{name}.{etag}.json"
+        path = self._folder / container / _METADATA_FOLDER / f"{name}.{etag[:12]}.json"
         try:
             if path.stat().st_size > _MAX_METADATA_BYTES:
                 return {}

@@ -1,0 +1,120 @@
+"""Output of commands: tables for people, and JSON, YAML and names for programs."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import yaml
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+PIPE_WIDTH = 4096
+"""Characters of a line that is not printed to a terminal: no table is wider, so no line is folded."""
+
+
+class Format(StrEnum):
+    """The value of --output."""
+
+    TABLE = "table"
+    WIDE = "wide"
+    JSON = "json"
+    YAML = "yaml"
+    NAME = "name"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table.
+
+    Attributes:
+        title: The heading, in capitals.
+        value: The function from a row to its cell.
+        wide: True if only `-o wide` shows the column.
+        right: True for numbers, which are aligned at the right.
+    """
+
+    title: str
+    value: Callable[[Mapping[str, Any]], object]
+    wide: bool = False
+    right: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The result of a command.
+
+    Attributes:
+        columns: The columns of the table.
+        rows: The rows, as JSON objects; `-o json` and `-o yaml` print them unchanged.
+        name: The key of a row that `-o name` prints.
+        empty: The sentence that replaces a table without rows.
+    """
+
+    columns: Sequence[Column]
+    rows: Sequence[Mapping[str, Any]]
+    name: str
+    empty: str
+
+
+def console(*, error: bool = False) -> Console:
+    """Return the console of standard output or standard error; only a terminal has colours and folded lines."""
+    file = sys.stderr if error else sys.stdout
+    return Console(file=file, width=None if file.isatty() else PIPE_WIDTH, highlight=False, soft_wrap=False)
+
+
+def print_table(table: Table, format_: Format) -> None:
+    """Print the result of a command in a format."""
+    if format_ in (Format.JSON, Format.YAML):
+        print_documents(list(table.rows), format_)
+    elif format_ is Format.NAME:
+        for row in table.rows:
+            print(row[table.name])
+    elif not table.rows:
+        console(error=True).print(table.empty)
+    else:
+        _print_rows(table, wide=format_ is Format.WIDE)
+
+
+def print_documents(document: object, format_: Format) -> None:
+    """Print an object as JSON or YAML."""
+    if format_ is Format.JSON:
+        print(json.dumps(document, indent=2, default=str, ensure_ascii=False))
+    else:
+        print(yaml.safe_dump(_plain(document), sort_keys=False, allow_unicode=True), end="")
+
+
+def printable(value: object, *, max_chars: int = 500) -> str:
+    """Return a value as one line without control characters; ids and messages may come from anybody."""
+    text = "" if value is None else str(value)
+    return "".join(one if one.isprintable() else "?" for one in " ".join(text.split()))[:max_chars]
+
+
+def _print_rows(table: Table, *, wide: bool) -> None:
+    columns = [column for column in table.columns if wide or not column.wide]
+    shown = RichTable(box=None, pad_edge=False, show_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column in columns:
+        shown.add_column(column.title, justify="right" if column.right else "left", overflow="fold")
+    for row in table.rows:
+        shown.add_row(*(Text(printable(column.value(row))) for column in columns))
+    console().print(shown)
+
+
+def _plain(document: object) -> object:
+    """Return a document with only the types that YAML and JSON share."""
+    return json.loads(json.dumps(document, default=str))
+
+
+def keyed(key: str) -> Callable[[Mapping[str, Any]], object]:
+    """Return a function that returns a row's value of a key."""
+    return lambda row: row.get(key, "")
+
+
+def columns(*titles: str) -> Iterable[Column]:
+    """Yield a column for each key: `Device` is a column of the table, `Device+` only of `-o wide`, `Rows#` a number."""
+    for title in titles:
+        key = title.rstrip("+#")
+        yield Column(key.upper(), keyed(key), wide="+" in title, right="#" in title)

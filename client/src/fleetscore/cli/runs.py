@@ -1,0 +1,279 @@
+"""Commands that list, create and change runs."""
+
+import itertools
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+import typer
+
+from fleetscore.cli.output import Column, Format, Table, columns, console, print_documents, printable
+from fleetscore.cli.session import Session, with_session
+from fleetscore.cluster.connection import GROUP, KIND, VERSION, Cluster
+from fleetscore.contract.windows import Window, format_time
+from fleetscore.errors import NotFound, UsageInvalid
+from fleetscore.frames import OUTCOMES
+
+EXIT_RUN_FAILED = 2
+EXIT_TIMEOUT = 3
+POLL_SECONDS = 2.0
+MAX_LISTED_RUNS = 20
+RunArgument = Annotated[str | None, typer.Argument(metavar="[RUN]", help="Name of the run; the newest by default.")]
+DryRun = Annotated[
+    str, typer.Option("--dry-run", help="`client` prints the manifest and creates nothing.", metavar="none|client")
+]
+
+app = typer.Typer()
+
+
+def _value(*path: str) -> Any:
+    def get(row: Mapping[str, Any]) -> object:
+        found: Any = row
+        for key in path:
+            found = found.get(key) if isinstance(found, Mapping) else None
+        return "" if found is None else found
+
+    return get
+
+
+_RUN_COLUMNS = (
+    Column("NAME", _value("metadata", "name")),
+    Column("WINDOW", _value("status", "window")),
+    Column("PHASE", _value("status", "phase")),
+    Column("TOTAL", _value("status", "devices", "total"), right=True),
+    Column("SCORED", _value("status", "devices", "scored"), right=True),
+    Column("FAILED", _value("status", "devices", "failed"), right=True),
+    Column("ANOMALIES", _value("status", "results", "anomalies"), right=True),
+    Column("FLEET", _value("spec", "fleet"), wide=True),
+    Column("DURATION", _value("status", "duration"), wide=True),
+    Column("MESSAGE", _value("status", "message"), wide=True),
+)
+
+
+@app.command()
+@with_session
+def status(
+    session: Session,
+    run: RunArgument = None,
+    *,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow the run until it ends.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help=f"List all runs, not the newest {MAX_LISTED_RUNS}.")] = False,
+) -> None:
+    """List the runs, or show one run: its counts, its pace and its message."""
+    cluster = session.open_cluster()
+    if run is None and not watch:
+        runs = sorted(_fleet_runs(cluster, session.fleet), key=_newest_first)
+        rows = [{**one, "metadata": {"name": one["metadata"]["name"], **one["metadata"]}} for one in runs]
+        empty = f"namespace {cluster.namespace} has no runs of fleet {session.fleet}; `fleetscore run` creates one"
+        shown = rows if all_ else rows[:MAX_LISTED_RUNS]
+        table = Table(_RUN_COLUMNS, [{**one, "name": one["metadata"]["name"]} for one in shown], "name", empty)
+        session.print(table)
+        return
+    name = run or _newest_run(cluster, session.fleet)
+    previous = ""
+    for found in _follow(cluster, name) if watch else [cluster.run(name)]:
+        if session.output in (Format.JSON, Format.YAML):
+            print_documents(found, session.output)
+        elif session.output is Format.NAME:
+            print(name)
+        else:
+            text = "\n".join(_describe(found))
+            if text != previous:
+                console().print(text, markup=False)
+            previous = text
+
+
+@app.command()
+@with_session
+def wait(
+    session: Session,
+    run: RunArgument = None,
+    *,
+    timeout: Annotated[float, typer.Option("--timeout", help="Seconds to wait; 0 waits without a limit.", min=0)] = 0,
+) -> None:
+    """Wait until a run has ended; exit with 0 if it is complete, 2 if it failed, 3 after the timeout."""
+    cluster = session.open_cluster()
+    name = run or _newest_run(cluster, session.fleet)
+    deadline = time.monotonic() + timeout if timeout else None
+    for found in _follow(cluster, name):
+        if deadline is not None and time.monotonic() > deadline and not _ended(found):
+            console(error=True).print(f"run {name} has not ended after {timeout:g} s", markup=False)
+            raise typer.Exit(EXIT_TIMEOUT)
+    console().print("\n".join(_describe(found)), markup=False)
+    raise typer.Exit(0 if found["status"]["phase"] == "Complete" else EXIT_RUN_FAILED)
+
+
+@app.command("run")
+@with_session
+def create(  # noqa: PLR0913  each option is a field of the run
+    session: Session,
+    *,
+    window: Annotated[str, typer.Option("--window", help="2018-08-28T23:00Z, 2018-08-28T23:00Z/1h or START/END.")],
+    device: Annotated[list[str] | None, typer.Option("--device", "-d", help="Device or glob; repeatable.")] = None,
+    tag: Annotated[list[str] | None, typer.Option("--tag", help="Only this tag; repeatable.")] = None,
+    write_policy: Annotated[
+        str | None, typer.Option("--write-policy", help="CreateOnly, IfChanged, Overwrite.")
+    ] = None,
+    devices_per_job: Annotated[str | None, typer.Option("--devices-per-job", help="1 to 500, or Auto.")] = None,
+    parallelism: Annotated[int | None, typer.Option("--parallelism", help="Largest number of active Jobs.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Name of the run; generated by default.")] = None,
+    dry_run: DryRun = "none",
+) -> None:
+    """Create a run that scores one window."""
+    spec: dict[str, Any] = {"fleet": session.fleet, "window": _window_json(Window.parse(window))}
+    if device:
+        spec["devices"] = {"include" if any(set(one) & set("*?") for one in device) else "ids": device}
+    per_job = int(devices_per_job) if devices_per_job and devices_per_job.isdecimal() else devices_per_job
+    fields = {"tags": tag, "writePolicy": write_policy, "devicesPerJob": per_job, "parallelism": parallelism}
+    spec |= {key: value for key, value in fields.items() if value}
+    _create(session, name or _generated_name("manual"), spec, dry_run)
+
+
+@app.command()
+@with_session
+def retry(session: Session, run: RunArgument = None, *, dry_run: DryRun = "none") -> None:
+    """Create a run that scores again the devices of a run that failed, were partial or were not run."""
+    cluster = session.open_cluster()
+    source = cluster.run(run or _newest_run(cluster, session.fleet))
+    name = source["metadata"]["name"]
+    if not _ended(source):
+        raise UsageInvalid(f"run {name} has not ended; `fleetscore wait {name}` waits for its end")
+    spec = {
+        "fleet": source["spec"].get("fleet", "default"),
+        "window": source["spec"]["window"],
+        "devices": {"retryOf": {"name": name}},
+    }
+    _create(session, _generated_name(f"{name[:37].rstrip('-')}-retry"), spec, dry_run)
+
+
+@app.command()
+@with_session
+def suspend(session: Session, run: RunArgument = None) -> None:
+    """Pause a run: no Jobs are created, and running pods are stopped."""
+    _patch(session, run, {"suspend": True}, "suspended")
+
+
+@app.command()
+@with_session
+def resume(session: Session, run: RunArgument = None) -> None:
+    """Continue a suspended run."""
+    _patch(session, run, {"suspend": False}, "resumed")
+
+
+@app.command()
+@with_session
+def cancel(session: Session, run: RunArgument = None) -> None:
+    """End a run now; recorded outcomes are kept."""
+    _patch(session, run, {"cancel": True}, "cancelled")
+
+
+@app.command()
+@with_session
+def schedules(session: Session) -> None:
+    """List the schedules: their times, their last firing, and whether they are suspended."""
+    cluster = session.open_cluster()
+    rows = [
+        {
+            "Name": one.metadata.labels["fleetscore.dev/schedule"],
+            "Cron": one.spec.schedule,
+            "TimeZone": one.spec.time_zone or "",
+            "Suspended": bool(one.spec.suspend),
+            "Last": one.status.last_schedule_time and format_time(one.status.last_schedule_time),
+            "CronJob": one.metadata.name,
+        }
+        for one in cluster.schedules()
+    ]
+    empty = f"namespace {cluster.namespace} has no schedules; set `schedules` in the chart's values"
+    session.print(
+        Table(list(columns("Name", "Cron", "TimeZone", "Suspended", "Last", "CronJob+")), rows, "Name", empty)
+    )
+
+
+def _fleet_runs(cluster: Cluster, fleet: str) -> Iterator[dict[str, Any]]:
+    return (run for run in cluster.runs() if run["spec"].get("fleet", "default") == fleet)
+
+
+def _newest_first(run: Mapping[str, Any]) -> tuple[float, str]:
+    start = Window.parse(f"{run['spec']['window']['start']}/{run['spec']['window']['end']}").start
+    return (-start.timestamp(), run["metadata"]["name"])
+
+
+def _newest_run(cluster: Cluster, fleet: str) -> str:
+    """Return the run that was created last. Raises NotFound without a run."""
+    found = max(_fleet_runs(cluster, fleet), key=lambda run: str(run["metadata"]["creationTimestamp"]), default=None)
+    if found is None:
+        text = f"namespace {cluster.namespace} has no runs of fleet {fleet}"
+        raise NotFound(f"{text}; name another with -n or --fleet, or create one with `fleetscore run`")
+    return str(found["metadata"]["name"])
+
+
+def _ended(run: Mapping[str, Any]) -> bool:
+    conditions = (run.get("status") or {}).get("conditions") or []
+    return any(one["type"] in ("Complete", "Failed") and one["status"] == "True" for one in conditions)
+
+
+def _follow(cluster: Cluster, name: str) -> Iterator[dict[str, Any]]:
+    """Yield a run again and again until it has ended; the last one has ended."""
+    for number in itertools.count():
+        if number:
+            time.sleep(POLL_SECONDS)
+        found = cluster.run(name)
+        yield found
+        if _ended(found):
+            return
+
+
+def _describe(run: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the lines about one run."""
+    status_ = run.get("status") or {}
+    devices = status_.get("devices") or {}
+    phase = status_.get("phase", "no operator has handled it yet")
+    yield f"{run['metadata']['name']}  {status_.get('window', '')}  {phase}"
+    if devices.get("total"):
+        counts = [f"{devices[outcome]} {outcome}" for outcome in OUTCOMES if devices.get(outcome)]
+        done = sum(devices.get(outcome, 0) for outcome in OUTCOMES)
+        yield f"  {done} of {devices['total']} devices done: {', '.join(counts) or 'none'}"
+        yield f"  {(status_.get('results') or {}).get('anomalies', 0)} anomalies"
+    if status_.get("message"):
+        yield f"  {printable(status_['message'])}"
+    for failure in (status_.get("failures") or [])[:5]:
+        yield "  " + ": ".join(printable(failure.get(key)) for key in ("device", "reason", "message"))
+
+
+def _window_json(window: Window) -> dict[str, str]:
+    return {"start": format_time(window.start), "end": format_time(window.end)}
+
+
+def _generated_name(prefix: str) -> str:
+    return f"{prefix}-{secrets.token_hex(3)}"
+
+
+def _create(session: Session, name: str, spec: Mapping[str, Any], dry_run: str) -> None:
+    if dry_run not in ("none", "client"):
+        raise UsageInvalid(f"--dry-run {dry_run!r} is invalid: use none or client")
+    manifest: dict[str, Any] = {
+        "apiVersion": f"{GROUP}/{VERSION}",
+        "kind": KIND,
+        "metadata": {"name": name},
+        "spec": spec,
+    }
+    if dry_run == "client":
+        print_documents(manifest, session.output if session.output is Format.JSON else Format.YAML)
+        return
+    created = session.open_cluster().create_run(manifest)
+    if session.output in (Format.JSON, Format.YAML):
+        print_documents(created, session.output)
+    elif session.output is Format.NAME:
+        print(name)
+    else:
+        console().print(f"run {name} created; `fleetscore status {name} --watch` follows it", markup=False)
+
+
+def _patch(session: Session, run: str | None, spec: Mapping[str, Any], result: str) -> None:
+    cluster = session.open_cluster()
+    name = run or _newest_run(cluster, session.fleet)
+    if _ended(cluster.run(name)):
+        raise UsageInvalid(f"run {name} has ended already; `fleetscore status` lists the runs")
+    cluster.patch_run(name, spec)
+    print(name if session.output is Format.NAME else f"run {name} {result}")

@@ -1,0 +1,78 @@
+"""Commands that read the reports of windows: anomalies, sensors, incidents and failed devices."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+from fleetscore.cli.output import Table, columns
+from fleetscore.cli.session import Session, with_session
+from fleetscore.contract import blob_paths
+from fleetscore.contract.windows import Window, parse_duration
+from fleetscore.errors import NotFound
+from fleetscore.fleet import Fleet
+
+WindowOption = Annotated[str | None, typer.Option("--window", help="The window; the newest with a report by default.")]
+SinceOption = Annotated[str | None, typer.Option("--since", help="All windows of the last hours or days: 24h, 7d.")]
+
+app = typer.Typer()
+
+
+@app.command()
+@with_session
+def anomalies(session: Session, *, window: WindowOption = None, since: SinceOption = None) -> None:
+    """List the devices and tags with anomalies."""
+    shown = ("Window+", "Device", "Tag", "Rows#", "Anomalies#", "First", "Last", "WorstTS+", "WorstVal", "WorstScore+")
+    _print(session, blob_paths.ANOMALIES_FILE, shown, "anomalies", window, since)
+
+
+@app.command()
+@with_session
+def sensors(session: Session, *, window: WindowOption = None, since: SinceOption = None) -> None:
+    """List the sensors with a flag: silent, sparse, stale, stuck, implausible or jumpy."""
+    shown = ("Window+", "Device", "Tag", "Flag", "Since", "Rows#", "Detail")
+    _print(session, blob_paths.SENSORS_FILE, shown, "flagged sensors", window, since)
+
+
+@app.command()
+@with_session
+def incidents(session: Session, *, window: WindowOption = None, since: SinceOption = None) -> None:
+    """List the incidents: device, cause, since when, tags and owner."""
+    shown = ("Window+", "Device", "Cause", "State", "Since", "Windows#", "Tags", "Owner", "Muted", "Until+", "Id+")
+    _print(session, blob_paths.INCIDENTS_FILE, shown, "incidents", window, since)
+
+
+@app.command()
+@with_session
+def failed(session: Session, *, window: WindowOption = None, since: SinceOption = None) -> None:
+    """List the devices without complete predictions, with the reason."""
+    shown = ("Window+", "Device", "Outcome", "Reason", "Message")
+    _print(session, blob_paths.FAILURES_FILE, shown, "failed devices", window, since)
+
+
+def _print(
+    session: Session, file: str, shown: tuple[str, ...], what: str, window: str | None, since: str | None
+) -> None:
+    fleet = session.open_fleet()
+    start, end = _span(fleet, window, since)
+    frame = fleet.report_tables(start, end, file)
+    if "Window" in frame:
+        frame["Window"] = [f"{one:%Y-%m-%dT%H:%MZ}" for one in frame["Window"]]
+    rows = frame.astype(object).where(pd.notna(frame), None).to_dict("records")
+    span = f"{start:%Y-%m-%dT%H:%MZ} to {end:%Y-%m-%dT%H:%MZ}"
+    session.print(Table(list(columns(*shown)), rows, "Device", f"no {what} from {span}"))  # type: ignore[arg-type]
+
+
+def _span(fleet: Fleet, window: str | None, since: str | None) -> tuple[datetime, datetime]:
+    """Return the first instant, and the first instant after the windows that a command lists."""
+    if window is not None:
+        found = Window.parse(window)
+        return found.start, found.end
+    if since is not None:
+        now = datetime.now(UTC)
+        return now - parse_duration(since), now
+    windows = fleet.windows()
+    if not windows:
+        raise NotFound(f"{fleet.store.location} has no report of a window; it is written at the end of a run")
+    return windows[0].start, windows[0].end

@@ -1,0 +1,64 @@
+"""The folder store of the client reads what the scorer's folder store wrote."""
+
+from pathlib import Path
+
+import pytest
+
+from device_scorer.store.folder import FolderStore as ScorerStore
+from fleetscore.errors import DataInvalid, NotFound, UsageInvalid
+from fleetscore.store.folder import FolderStore
+
+
+def test_blob_and_metadata_of_the_scorer_are_read(tmp_path: Path) -> None:
+    etag = ScorerStore(tmp_path).write("predictions", "w/d.csv", b"TS\n", metadata={"rows": "1"})
+    blob = FolderStore(tmp_path).read("predictions", "w/d.csv")
+    assert blob is not None
+    assert (blob.content, blob.info.etag, blob.info.size, blob.info.metadata) == (b"TS\n", etag, 3, {"rows": "1"})
+
+
+def test_list_has_the_names_with_the_prefix_in_order_without_metadata_files(tmp_path: Path) -> None:
+    scorer = ScorerStore(tmp_path)
+    for name in ("w/b.csv", "w/a.csv", "v/c.csv"):
+        scorer.write("predictions", name, b"x", metadata={"rows": "1"})
+    store = FolderStore(tmp_path)
+    assert [info.name for info in store.list("predictions", "w/")] == ["w/a.csv", "w/b.csv"]
+    assert [info.name for info in store.list("predictions")] == ["v/c.csv", "w/a.csv", "w/b.csv"]
+    assert list(store.list("models")) == []
+
+
+def test_missing_blob_is_none_and_missing_folder_is_an_error(tmp_path: Path) -> None:
+    assert FolderStore(tmp_path).read("models", "d.joblib") is None
+    with pytest.raises(NotFound, match="does not exist; create it with `device-scorer simulate`"):
+        FolderStore(tmp_path / "missing")
+
+
+def test_blob_above_the_limit_is_rejected_with_both_sizes(tmp_path: Path) -> None:
+    ScorerStore(tmp_path).write("data", "d.csv", b"12345")
+    with pytest.raises(DataInvalid, match="it has 5 bytes of at most 4"):
+        FolderStore(tmp_path).read("data", "d.csv", max_bytes=4)
+
+
+@pytest.mark.parametrize("name", ["../x", "a//b", "", ".meta/x", "a/./b", "a\0b"])
+def test_name_that_leaves_the_container_is_rejected(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageInvalid, match="blob name"):
+        FolderStore(tmp_path).read("models", name)
+
+
+def test_write_needs_the_etag_of_the_existing_file(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    assert store.write("predictions", "_mutes.csv", b"1", if_match=None)
+    assert not store.write("predictions", "_mutes.csv", b"2", if_match=None)
+    assert not store.write("predictions", "_mutes.csv", b"2", if_match="other")
+    blob = store.read("predictions", "_mutes.csv")
+    assert blob is not None
+    assert store.write("predictions", "_mutes.csv", b"2", if_match=blob.info.etag)
+    assert [path.name for path in (tmp_path / "predictions").iterdir()] == ["_mutes.csv"]
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", b" " * 70_000])
+def test_damaged_metadata_is_empty(tmp_path: Path, content: bytes) -> None:
+    ScorerStore(tmp_path).write("data", "d.csv", b"x", metadata={"rows": "1"})
+    next((tmp_path / "data" / ".meta").iterdir()).write_bytes(content)
+    blob = FolderStore(tmp_path).read("data", "d.csv")
+    assert blob is not None
+    assert blob.info.metadata == {}

@@ -1,0 +1,66 @@
+"""DataFrames of CSV files and runs."""
+
+import pandas as pd
+import pytest
+
+from fleetscore import frames
+from fleetscore.errors import DataInvalid
+
+PREDICTIONS = (
+    b"TS,Device,Tag,Val,Prediction,Score\n"
+    b"2018-08-28T23:00:00Z,001,NA,1.50,0,0.250000000\n"
+    b'2018-08-29T01:00:30+02:00,001,"a,b",99,1,-0.500000000\n'
+    b"2018-08-28T23:01:00Z,001,NA,7,1,\n"
+)
+
+
+def test_predictions_have_utc_times_text_ids_and_numbers() -> None:
+    frame = frames.predictions_frame(PREDICTIONS, "w/001.csv")
+    assert list(frame.columns) == list(frames.PREDICTION_COLUMNS)
+    assert frame["TS"].tolist() == [
+        pd.Timestamp("2018-08-28T23:00:00Z"),
+        pd.Timestamp("2018-08-28T23:00:30Z"),
+        pd.Timestamp("2018-08-28T23:01:00Z"),
+    ]
+    assert frame["Device"].tolist() == ["001"] * 3
+    assert frame["Tag"].tolist() == ["NA", "a,b", "NA"]
+    assert frame["Prediction"].tolist() == [0, 1, 1]
+    assert frame["Val"].tolist() == [1.5, 99.0, 7.0]
+    assert frame["Score"].tolist()[:2] == [0.25, -0.5]
+    assert frame["Score"].isna().tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"<html>",
+        b"TS,Device\n",
+        PREDICTIONS.replace(b"1.50", b"abc"),
+        PREDICTIONS.replace(b"2018-08-28T23:00:00Z", b"x"),
+    ],
+)
+def test_invalid_predictions_are_rejected_with_the_name(content: bytes) -> None:
+    with pytest.raises(DataInvalid, match=r"w/001\.csv is invalid"):
+        frames.predictions_frame(content, "w/001.csv")
+
+
+def test_readings_keep_the_text_of_values() -> None:
+    frame = frames.readings_frame(b"TS,Device,Tag,Value,Quality\n2018-08-28T23:00:00Z,d,t,I/O Timeout,Bad\n", "d.csv")
+    assert frame.to_numpy().tolist() == [[pd.Timestamp("2018-08-28T23:00:00Z"), "d", "t", "I/O Timeout"]]
+
+
+def test_runs_are_sorted_by_window_and_have_zeros_before_their_first_status() -> None:
+    def run(name: str, hour: int, **status: object) -> dict[str, object]:
+        window = {"start": f"2018-08-28T{hour:02}:00:00Z", "end": f"2018-08-28T{hour + 1:02}:00:00Z"}
+        return {"metadata": {"name": name}, "spec": {"window": window}, "status": status}
+
+    ended = run("a", 20, phase="Complete", devices={"total": 3, "scored": 2, "failed": 1}, results={"anomalies": 5})
+    frame = frames.runs_frame([ended, run("b", 21)])
+    assert frame["name"].tolist() == ["b", "a"]
+    assert frame["window_start"].tolist()[1] == pd.Timestamp("2018-08-28T20:00:00Z")
+    assert frame[["fleet", "phase", "total", "scored", "failed", "anomalies"]].to_numpy().tolist() == [
+        ["default", "", 0, 0, 0, 0],
+        ["default", "Complete", 3, 2, 1, 5],
+    ]
+    assert frames.runs_frame([]).empty
