@@ -7,7 +7,7 @@ import random
 import uuid
 import zlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,11 @@ from typing import Any
 from device_scorer.cli import build_parser
 from device_scorer.cli.report import run
 from device_scorer.contract.blob_paths import encode_id
+from device_scorer.contract.outcome_message import RowCounts
 from device_scorer.contract.run_state import DeviceOutcome
 from device_scorer.report.statistics import HEADER, DeviceStatistics, TagStatistics
 from device_scorer.report.summary import AnomalyRule, DeviceRow, Summary, build_row, compare_windows
+from device_scorer.report.totals import WindowTotals
 from device_scorer.store.base import Blob
 from device_scorer.store.folder import FolderStore
 from device_scorer.window import Window
@@ -105,7 +107,7 @@ def is_marked_complete(folder: Path) -> bool:
     return (folder / "predictions" / SLUG / "_SUCCESS").exists()
 
 
-def run_state(folder: Path, devices: Iterable[str], progress: dict[str, object]) -> tuple[str | Path, ...]:
+def run_state(folder: Path, devices: Iterable[str], progress: Mapping[str, object]) -> tuple[str | Path, ...]:
     """Write a run's device list and progress, and return the arguments that name them."""
     (folder / "list").write_bytes(zlib.compress("\n".join(devices).encode()))
     (folder / "progress").write_bytes(zlib.compress(json.dumps({"v": 1, "samples": [], **progress}).encode()))
@@ -135,7 +137,7 @@ class BusyStore(FolderStore):
             write_predictions(self.folder, "press-1", {"1": "0" * (3 + self.left) + "111"})
 
 
-def a_row(device: str, dice: random.Random) -> DeviceRow:
+def a_row(device: str, dice: random.Random, totals: WindowTotals) -> DeviceRow:
     """Return a device with random statistics."""
     outcome = dice.choice(OUTCOMES)
     tags = {}
@@ -147,11 +149,13 @@ def a_row(device: str, dice: random.Random) -> DeviceRow:
     reason = "ModelInvalid" if outcome == "failed" else ""
     statistics = DeviceStatistics(tags, NEWEST - dice.choice([0, 0, 1800]), {dice.randrange(60): 9})
     message = "m" * 200 if reason else ""
+    totals.add(statistics, RowCounts())
     return build_row(device, DeviceOutcome(outcome, reason, message), statistics, WINDOW, AnomalyRule())
 
 
 def a_summary(devices: int) -> Summary:
     """Return a summary of random devices."""
     dice = random.Random(1)  # noqa: S311  a simulated fleet
-    rows = [a_row(str(uuid.UUID(int=dice.getrandbits(128))), dice) for _ in range(devices)]
-    return Summary(WINDOW, AnomalyRule(), rows, compare_windows(rows, {}, WINDOW, AnomalyRule()))
+    totals = WindowTotals()
+    rows = [a_row(str(uuid.UUID(int=dice.getrandbits(128))), dice, totals) for _ in range(devices)]
+    return Summary(WINDOW, AnomalyRule(), rows, compare_windows(rows, {}, WINDOW, AnomalyRule()), totals)

@@ -9,7 +9,13 @@ from device_scorer import log
 from device_scorer.contract.run_state import DeviceOutcome, read_device_list, read_outcomes, with_messages
 from device_scorer.errors import UsageInvalid
 from device_scorer.report import page, summary
-from device_scorer.report.collector import ReportCollector
+from device_scorer.report.collector import (
+    MAX_RESTARTS,
+    CollectedWindow,
+    ReportCollector,
+    read_earlier_report,
+    without_devices,
+)
 from device_scorer.report.files import PAGE_FILE, SUCCESS_MARKER, delete_success_marker, render_files, write_files
 from device_scorer.report.summary import Summary
 from device_scorer.settings import Settings, add_store_argument, read_settings
@@ -21,6 +27,7 @@ DESCRIPTION = """\
 Report on a window from its predictions in the store. The command writes to {window}/:
   _summary.json   counts of devices by outcome, rows, anomalies, the worst devices, changes since the previous window
   _failures.csv   every device that failed, was scored in part, was not run, or has no predictions, and why
+  _empty.csv      every device without readings in the window
   _anomalies.csv  every device and tag that has anomalies: how many, the first, the last, the strongest
   report.html     all of it for people; one file, opens from disk
   _SUCCESS        last, and only if every device is scored, or had no readings
@@ -70,19 +77,39 @@ def run(arguments: argparse.Namespace, *, open_store: Callable[[Settings], Store
     window = Window(arguments.window_start, arguments.window_end)
     devices, recorded_outcomes = _read_run_state(arguments.devices or [], arguments.progress)
     store = open_store(settings)
-    collector = ReportCollector(store, settings, window, arguments.stale_after)
+    collector = ReportCollector(
+        store, settings, window, arguments.stale_after, earlier=read_earlier_report(store, window)
+    )
     if arguments.run_uid:
         recorded_outcomes = with_messages(recorded_outcomes, collector.outcome_records(arguments.run_uid))
-    if devices is not None and arguments.include_modelled:
-        devices += collector.devices_with_model()
-    collected = collector.collect_until_stable(devices, recorded_outcomes)
-    complete = collected.summary.complete
-    write_files(store, window, render_files(collected.summary, collector.series(collected)), complete=complete)
-    if complete and collector.is_outdated(collected):
-        delete_success_marker(store, window)
-        log.warning(f"{window.slug} is being scored again; the next report writes {SUCCESS_MARKER}")
-    _print_summary(collected.summary)
+    include_modelled = arguments.include_modelled
+    result = _write_until_stable(
+        store, collector, lambda: collector.collect(devices, recorded_outcomes, include_modelled=include_modelled)
+    )
+    _print_summary(result)
     return 0
+
+
+def _write_until_stable(store: Store, collector: ReportCollector, collect: Callable[[], CollectedWindow]) -> Summary:
+    """Collect and write the report, again while other processes replace the predictions, and return the summary.
+
+    A report that ends after a new scoring must not describe the old predictions. After MAX_RESTARTS the next report
+    has to describe them.
+    """
+    for attempt in range(MAX_RESTARTS + 1):
+        collected = collect()
+        series, unreadable = collector.series(collected)
+        if unreadable:
+            collected = without_devices(collected, unreadable)
+        write_files(
+            store, collector.window, render_files(collected.summary, series), complete=collected.summary.complete
+        )
+        if not collector.is_outdated(collected):
+            break
+        delete_success_marker(store, collector.window)
+        if attempt == MAX_RESTARTS:
+            log.warning(f"{collector.window.slug} is being scored again; the next report writes {SUCCESS_MARKER}")
+    return collected.summary
 
 
 def _print_summary(result: Summary) -> None:

@@ -1,22 +1,26 @@
 """Collection of a window's predictions, and of the runs' records about them, for the report."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import TypeVar
 
 from device_scorer import log
 from device_scorer.contract import blob_paths
+from device_scorer.contract.outcome_message import RowCounts
 from device_scorer.contract.run_state import DeviceOutcome
-from device_scorer.errors import DataInvalid
-from device_scorer.progress_line import ProgressLine
-from device_scorer.report import page, summary
+from device_scorer.errors import BlobTooLarge, DataInvalid
+from device_scorer.report import page, summary, tables
 from device_scorer.report.charts import Point
-from device_scorer.report.files import PAGE_FILE
-from device_scorer.report.statistics import DeviceStatistics, compute_statistics, read_predictions
-from device_scorer.report.summary import AnomalyRule, DeviceRow, Summary
+from device_scorer.report.files import EMPTY_FILE, FAILURES_FILE
+from device_scorer.report.inventory import Inventory, take_inventory
+from device_scorer.report.outcomes import EarlierReport, OutcomeRules
+from device_scorer.report.statistics import NO_FIGURES, read_predictions
+from device_scorer.report.summary import AnomalyRule, Coverage, DeviceRow, Summary
+from device_scorer.report.window_predictions import MAX_PREDICTIONS_BYTES, WindowPredictions, list_predictions
 from device_scorer.scoring import predictions
 from device_scorer.settings import Settings
-from device_scorer.store.base import Blob, BlobInfo, Store
+from device_scorer.store.base import Store
 from device_scorer.store.parallel import map_in_order
 from device_scorer.window import Window
 
@@ -26,6 +30,8 @@ MAX_RESTARTS = 3
 MAX_RECORD_BYTES = 2 * 2**20
 """Size of an outcome record above which it is ignored: 500 messages of 500 characters have less, however escaped."""
 
+_Entry = TypeVar("_Entry")
+
 
 @dataclass(frozen=True)
 class CollectedWindow:
@@ -33,11 +39,11 @@ class CollectedWindow:
 
     Attributes:
         summary: The summary.
-        predictions: The properties of the predictions blobs, by device.
+        etags: The ETags of the predictions, by device.
     """
 
     summary: Summary
-    predictions: Mapping[str, BlobInfo]
+    etags: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -49,137 +55,108 @@ class ReportCollector:
         settings: The fleet's settings.
         window: The window.
         stale_after: The age at the window's end above which a device's newest reading is stale.
+        earlier: The earlier report of the window.
     """
 
     store: Store
     settings: Settings
     window: Window
     stale_after: timedelta = summary.DEFAULT_STALE_AFTER
+    earlier: EarlierReport = field(default_factory=EarlierReport)
 
-    def collect_until_stable(
-        self, devices: Sequence[str] | None, recorded_outcomes: Mapping[str, DeviceOutcome]
+    @property
+    def previous_window(self) -> Window:
+        """The window of the same length before this one."""
+        return Window(self.window.start - (self.window.end - self.window.start), self.window.start)
+
+    def collect(
+        self,
+        devices: Sequence[str] | None,
+        recorded_outcomes: Mapping[str, DeviceOutcome],
+        *,
+        include_modelled: bool = False,
     ) -> CollectedWindow:
-        """Collect the window, at most MAX_RESTARTS times again while other processes replace its predictions.
-
-        A report that ends after a new scoring must not describe the old predictions.
-
-        Args:
-            devices: As in `collect`.
-            recorded_outcomes: As in `collect`.
-        """
-        collected = self.collect(devices, recorded_outcomes)
-        for _ in range(MAX_RESTARTS):
-            if not self.is_outdated(collected):
-                break
-            collected = self.collect(devices, recorded_outcomes)
-        return collected
-
-    def collect(self, devices: Sequence[str] | None, recorded_outcomes: Mapping[str, DeviceOutcome]) -> CollectedWindow:
-        """Read all predictions of the window and combine them with the outcomes that the run recorded.
+        """Combine all predictions of the window with the outcomes that the run recorded.
 
         Args:
             devices: The expected devices; None for every device that has a model.
             recorded_outcomes: The outcomes that the run recorded, by device.
+            include_modelled: True to expect every device that has a model, too.
         """
+        inventory = take_inventory(self.store, self.settings, self.window)
+        rules = OutcomeRules(recorded_outcomes, self.earlier, inventory, self._has_readings)
         rule = AnomalyRule(self.settings.anomalous_when, self.stale_after)
-        infos = dict(self._list_predictions(self.window))
-        statistics, unreadable = self._compute_statistics(infos)
-        expected = self.devices_with_model() if devices is None else devices
-        rows = [
-            summary.build_row(
-                device,
-                self._device_outcome(device, infos.get(device), recorded_outcomes.get(device)),
-                statistics.get(device, DeviceStatistics()),
-                self.window,
-                rule,
-            )
-            for device in sorted({*expected, *statistics} - set(unreadable), key=summary.natural_sort_key)
-        ]
-        previous_window = Window(self.window.start - (self.window.end - self.window.start), self.window.start)
+        found = WindowPredictions(self.store, self.settings, self.window, rules, rule)
+        found.collect()
+        expected = set(inventory.models if devices is None or include_modelled else ()) | set(devices or ())
+        unknown = []
+        for device in expected - found.etags.keys():
+            outcome = rules.without_predictions(device)
+            if rules.is_unknown(device, outcome):
+                unknown.append(device)
+            else:
+                found.rows.append(summary.build_row(device, outcome, NO_FIGURES, self.window, rule))
+        found.rows.sort(key=lambda row: summary.natural_sort_key(row.device))
         previous_counts = {
             device: predictions.row_counts_from(info.metadata)
-            for device, info in self._list_predictions(previous_window)
+            for device, info in list_predictions(self.store, self.settings, self.previous_window)
         }
-        counted = [predictions.row_counts_from(infos[device].metadata) for device in statistics]
         return CollectedWindow(
             Summary(
                 window=self.window,
                 rule=rule,
-                devices=rows,
-                comparison=summary.compare_windows(rows, previous_counts, previous_window, rule),
-                bad_rows=sum(row_counts.bad_rows for row_counts in counted),
-                unscored_rows=sum(row_counts.unscored_rows for row_counts in counted),
-                unreadable=unreadable,
+                devices=found.rows,
+                comparison=summary.compare_windows(found.rows, previous_counts, self.previous_window, rule),
+                totals=found.totals,
+                unreadable=found.unreadable,
+                coverage=_coverage(inventory, found, unknown, previous_counts),
             ),
-            infos,
+            found.etags,
         )
 
     def is_outdated(self, collected: CollectedWindow) -> bool:
         """Return True if the window's predictions are no longer the collected ones."""
-        now = {device: info.etag for device, info in self._list_predictions(self.window)}
-        return now != {device: info.etag for device, info in collected.predictions.items()}
+        found = list_predictions(self.store, self.settings, self.window, with_metadata=False)
+        return {device: info.etag for device, info in found} != collected.etags
 
-    def series(self, collected: CollectedWindow) -> dict[str, dict[str, list[Point]]]:
-        """Return the readings of the worst tags of the worst devices, by device and tag."""
-        worst = collected.summary.anomalous[: page.MAX_PLOTTED_DEVICES]
-        return {row.device: self._device_series(row, collected.predictions[row.device]) for row in worst}
+    def series(self, collected: CollectedWindow) -> tuple[dict[str, dict[str, list[Point]]], dict[str, str]]:
+        """Return the readings of the worst tags of the worst devices, by device and tag.
+
+        Returns:
+            The readings, and the error by device whose predictions cannot be read.
+        """
+        series: dict[str, dict[str, list[Point]]] = {}
+        unreadable: dict[str, str] = {}
+        for row in collected.summary.anomalous[: page.MAX_PLOTTED_DEVICES]:
+            try:
+                series[row.device] = self._device_series(row)
+            except (DataInvalid, BlobTooLarge) as error:
+                unreadable[row.device] = str(error)
+        return series, unreadable
 
     def outcome_records(self, run_uid: str) -> Iterator[bytes]:
         """Yield the outcome records of a run's Jobs in which a device failed or was scored in part."""
-        found = self.store.list("predictions", blob_paths.outcome_prefix(run_uid))
-        names = (
-            info.name for info in found if info.metadata.get("failures", "0") != "0" and info.size < MAX_RECORD_BYTES
-        )
+        names = []
+        for info in self.store.list("predictions", blob_paths.outcome_prefix(run_uid)):
+            if info.metadata.get("failures", "0") == "0":
+                continue
+            if info.size < MAX_RECORD_BYTES:
+                names.append(info.name)
+            else:
+                log.warning(
+                    f"the outcome record {info.name} has {info.size:,} bytes and is not read; the report lacks its "
+                    f"messages, which the log of its Job has"
+                )
         for _, blob in map_in_order(
             names, lambda name: self.store.read("predictions", name), size_of=lambda _: MAX_RECORD_BYTES
         ):
             if blob is not None:
                 yield blob.content
 
-    def devices_with_model(self) -> Iterator[str]:
-        """Yield every device that has a model."""
-        template = self.settings.models_path
-        for info in self.store.list("models", template.partition("{")[0]):
-            device = blob_paths.device_from_name(template, info.name)
-            if device is not None:
-                yield device
-
-    def _compute_statistics(self, infos: Mapping[str, BlobInfo]) -> tuple[dict[str, DeviceStatistics], dict[str, str]]:
-        """Return the statistics by device, and the error by device whose predictions cannot be read."""
-        statistics: dict[str, DeviceStatistics] = {}
-        unreadable: dict[str, str] = {}
-        progress = ProgressLine()
-        for device, blob in self._read_predictions(infos.items()):
-            progress.show(f"read {len(statistics):,} of {len(infos):,} predictions")
-            try:
-                statistics[device] = compute_statistics(blob.content if blob else b"", self.window)
-            except DataInvalid as error:
-                unreadable[device] = str(error)
-                log.warning(f"the predictions of {device} are skipped: {error}")
-        progress.clear()
-        return statistics, unreadable
-
-    def _read_predictions(self, infos: Iterable[tuple[str, BlobInfo]]) -> Iterator[tuple[str, Blob | None]]:
-        blobs = map_in_order(
-            infos,
-            lambda entry: self.store.read("predictions", entry[1].name),
-            size_of=lambda entry: entry[1].size,
-        )
-        for (device, _), blob in blobs:
-            yield device, blob
-
-    def _list_predictions(self, window: Window) -> Iterator[tuple[str, BlobInfo]]:
-        template = self.settings.predictions_path
-        for info in self.store.list("predictions", template.partition("{device}")[0].replace("{window}", window.slug)):
-            device = blob_paths.device_from_name(template, info.name)
-            # Under a template such as {window}/{device} the page has the name of predictions, but not their metadata.
-            is_page = "window" not in info.metadata and info.name.rpartition("/")[2] == PAGE_FILE
-            if device is not None and not is_page and blob_paths.prediction_name(template, window, device) == info.name:
-                yield device, info
-
-    def _device_series(self, row: DeviceRow, info: BlobInfo) -> dict[str, list[Point]]:
+    def _device_series(self, row: DeviceRow) -> dict[str, list[Point]]:
         series: dict[str, list[Point]] = {tag: [] for tag, _ in row.statistics.worst_tags[: page.MAX_PLOTTED_TAGS]}
-        blob = self.store.read("predictions", info.name)
+        name = blob_paths.prediction_name(self.settings.predictions_path, self.window, row.device)
+        blob = self.store.read("predictions", name, max_bytes=MAX_PREDICTIONS_BYTES)
         start = self.window.start.timestamp()
         for prediction in read_predictions(blob.content) if blob else ():
             if prediction.tag in series:
@@ -187,18 +164,62 @@ class ReportCollector:
                 series[prediction.tag].append(Point(offset_seconds, float(prediction.value), prediction.anomalous))
         return {tag: points for tag, points in series.items() if points}
 
-    def _device_outcome(self, device: str, info: BlobInfo | None, recorded: DeviceOutcome | None) -> DeviceOutcome:
-        """Return the outcome of a device: by its predictions, or else by the run, or else by its readings."""
-        if info is not None:
-            if info.metadata.get("tags", "*") != "*":
-                return DeviceOutcome("partial", "", "only the tags that a run requested are scored")
-            if info.metadata.get("complete", "true") == "true":
-                return (
-                    recorded if recorded is not None and recorded.kind == "alreadyScored" else DeviceOutcome("scored")
-                )
-            return recorded if recorded is not None and recorded.kind == "partial" else DeviceOutcome("partial")
-        if recorded is not None and recorded.kind in ("failed", "notRun", "empty"):
-            return recorded
+    def _has_readings(self, device: str) -> bool:
         settings = self.settings
         names = blob_paths.data_names(settings.data_path, settings.data_partition, self.window, device)
-        return DeviceOutcome("missing" if any(self.store.head("data", name) for name in names) else "empty")
+        return any(self.store.head("data", name) for name in names)
+
+
+def read_earlier_report(store: Store, window: Window) -> EarlierReport:
+    """Return the part of an earlier report of the window that its runs do not know.
+
+    Args:
+        store: The store.
+        window: The window.
+    """
+
+    def read(file_name: str, parse: Callable[[bytes], Mapping[str, _Entry] | None]) -> Mapping[str, _Entry]:
+        name = f"{window.slug}/{file_name}"
+        try:
+            blob = store.read("predictions", name, max_bytes=tables.MAX_EARLIER_BYTES)
+            found = None if blob is None or "window" in blob.metadata else parse(blob.content)
+        except BlobTooLarge as error:
+            blob, found = None, None
+            log.warning(f"the earlier report is ignored: {error}")
+        if blob is not None and found is None:
+            log.warning(f"the earlier report is ignored: {name} is not a file of a report")
+        return found or {}
+
+    return EarlierReport(read(FAILURES_FILE, tables.read_failures), read(EMPTY_FILE, tables.read_empty))
+
+
+def without_devices(collected: CollectedWindow, unreadable: Mapping[str, str]) -> CollectedWindow:
+    """Return the window with devices whose predictions cannot be read.
+
+    Args:
+        collected: The window.
+        unreadable: The error by device.
+    """
+    old = collected.summary
+    rows = [row for row in old.devices if row.device not in unreadable]
+    return replace(collected, summary=replace(old, devices=rows, unreadable={**old.unreadable, **unreadable}))
+
+
+def _coverage(
+    inventory: Inventory, found: WindowPredictions, unknown: Sequence[str], previous_counts: Mapping[str, RowCounts]
+) -> Coverage:
+    def ordered(devices: Iterable[str]) -> list[str]:
+        return sorted(devices, key=summary.natural_sort_key)
+
+    data_etags = inventory.data_etags or {}
+    empty = [row.device for row in found.rows if row.outcome.kind == "empty" and row.device in data_etags]
+    return Coverage(
+        unmodelled_devices=ordered(inventory.unmodelled_devices),
+        vanished_models=ordered(previous_counts.keys() - inventory.models),
+        outdated=ordered(found.outdated),
+        unknown_devices=ordered(unknown),
+        unknown_names=inventory.unknown_names,
+        unknown_name_samples=inventory.unknown_name_samples,
+        data_etags={device: data_etags[device] for device in empty},
+        data_listed=inventory.data_etags is not None,
+    )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from device_scorer import log
-from device_scorer.report import page, summary
+from device_scorer.report import documents, page
 from device_scorer.report.charts import Point
 from device_scorer.report.summary import Summary
 from device_scorer.store.base import Store
@@ -11,6 +11,7 @@ from device_scorer.window import Window
 
 SUMMARY_FILE = "_summary.json"
 FAILURES_FILE = "_failures.csv"
+EMPTY_FILE = "_empty.csv"
 ANOMALIES_FILE = "_anomalies.csv"
 PAGE_FILE = "report.html"
 SUCCESS_MARKER = "_SUCCESS"
@@ -24,9 +25,10 @@ def render_files(window_summary: Summary, series: Mapping[str, Mapping[str, Sequ
         series: The readings to plot, by device and tag.
     """
     return {
-        SUMMARY_FILE: summary.summary_json(window_summary),
-        FAILURES_FILE: summary.failures_csv(window_summary),
-        ANOMALIES_FILE: summary.anomalies_csv(window_summary),
+        SUMMARY_FILE: documents.summary_json(window_summary),
+        FAILURES_FILE: documents.failures_csv(window_summary),
+        EMPTY_FILE: documents.empty_csv(window_summary),
+        ANOMALIES_FILE: documents.anomalies_csv(window_summary),
         PAGE_FILE: page.render(window_summary, series),
     }
 

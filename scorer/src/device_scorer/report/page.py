@@ -137,7 +137,7 @@ def _tiles(summary: Summary) -> str:
         (f"anomalies, {share:.2%}", f"{summary.anomalies:,}", False),
         ("failed, partial, not run", f"{failures:,}", failures > 0),
         ("silent or stale", f"{stale:,}", stale > 0),
-        ("unusable rows", f"{summary.bad_rows + summary.unscored_rows:,}", False),
+        ("unusable rows", f"{summary.totals.bad_rows + summary.totals.unscored_rows:,}", False),
     ]
     drawn = (
         f'<div class="tile{" alarm" if alarm else ""}"><b>{number}</b>{name}</div>' for name, number, alarm in tiles
@@ -164,13 +164,15 @@ def _fleet_grid(summary: Summary, shown: Sequence[DeviceRow]) -> str:
 
 def _timeline(summary: Summary) -> str:
     drawn = charts.column_chart(
-        summary.anomalies_by_bucket, first=_format_time(summary.window.start), last=_format_time(summary.window.end)
+        summary.totals.anomalies_by_bucket,
+        first=_format_time(summary.window.start),
+        last=_format_time(summary.window.end),
     )
     return section("Anomalies over time", drawn)
 
 
 def _anomalies_by_tag(summary: Summary) -> str:
-    tags = summary.tag_totals
+    tags = summary.totals.tag_totals
     worst = [(tag, found, f"{found:,} of {rows:,}") for tag, rows, found in tags[:MAX_LISTED_TAGS] if found]
     more = sum(found > 0 for _, _, found in tags) - len(worst)
     note = f'<p class="note">and {more:,} more tags</p>' if more > 0 else ""

@@ -1,18 +1,22 @@
-"""Statistics of one device's predictions: counts by tag, the newest reading, the times of anomalies. Pure."""
+"""Statistics of one device's predictions: counts by tag, the newest reading, the times of anomalies. Pure.
+
+They come from the digest in the metadata of the predictions, or else from the predictions.
+"""
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from math import isfinite, isnan
 from typing import NamedTuple
 
 from device_scorer import readings
+from device_scorer.contract.digest import BUCKET_COUNT, DeviceDigest, SensorFlag, TagDigest
 from device_scorer.errors import DataInvalid
 from device_scorer.window import Window
 
 HEADER = b"TS,Device,Tag,Val,Prediction,Score\n"
-BUCKET_COUNT = 60
-"""Number of equal parts of a window by which anomalies are counted."""
+_LABELS = frozenset({"0", "1"})
 
 
 class Prediction(NamedTuple):
@@ -61,6 +65,23 @@ class TagStatistics:
             self.worst_ts, self.worst_value, self.worst_score = row.ts, row.value, score
 
 
+@dataclass(frozen=True, slots=True)
+class FlaggedSensor:
+    """A fault of one sensor.
+
+    Attributes:
+        tag: The tag.
+        rows: Rows of the tag with a prediction.
+        flag: The fault.
+        anomalous: True if the tag has anomalies.
+    """
+
+    tag: str
+    rows: int
+    flag: SensorFlag
+    anomalous: bool = False
+
+
 @dataclass(slots=True)
 class DeviceStatistics:
     """Statistics of one device.
@@ -69,16 +90,24 @@ class DeviceStatistics:
         tags: Statistics by tag.
         newest_epoch_seconds: Time of the newest reading, in seconds since the epoch.
         anomalies_by_bucket: Anomalies by index of the part of the window (0 to BUCKET_COUNT - 1).
+        flagged: The faults of sensors.
+        unmodelled: Rows by tag without a model, if they are known.
+        left_out_tags: The number of tags that `tags` does not have, all without anomalies.
+        left_out_rows: The rows of these tags.
     """
 
     tags: dict[str, TagStatistics] = field(default_factory=dict)
     newest_epoch_seconds: int = 0
     anomalies_by_bucket: dict[int, int] = field(default_factory=dict)
+    flagged: tuple[FlaggedSensor, ...] = ()
+    unmodelled: tuple[tuple[str, int], ...] = ()
+    left_out_tags: int = 0
+    left_out_rows: int = 0
 
     @property
     def rows(self) -> int:
         """Rows with a prediction, of all tags."""
-        return sum(tag.rows for tag in self.tags.values())
+        return self.left_out_rows + sum(tag.rows for tag in self.tags.values())
 
     @property
     def anomalies(self) -> int:
@@ -88,8 +117,85 @@ class DeviceStatistics:
     @property
     def worst_tags(self) -> list[tuple[str, TagStatistics]]:
         """The tags with anomalies, the one with the most anomalies first."""
-        found = ((tag, statistics) for tag, statistics in self.tags.items() if statistics.anomalies)
-        return sorted(found, key=lambda entry: (-entry[1].anomalies, entry[0]))
+        return self.to_figures().worst_tags
+
+    def to_figures(self) -> "DeviceFigures":
+        """Return the part of the statistics that is kept for each device of the window."""
+        anomalous = {tag: one for tag, one in self.tags.items() if one.anomalies}
+        return DeviceFigures(
+            self.rows, self.anomalies, self.newest_epoch_seconds, anomalous or _NO_TAGS, tuple(self.flagged)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceFigures:
+    """The statistics of one device in the memory of a report, which has up to 100,000 devices.
+
+    Attributes:
+        rows: Rows with a prediction, of all tags.
+        anomalies: Anomalies of all tags.
+        newest_epoch_seconds: Time of the newest reading, in seconds since the epoch.
+        tags: Statistics by tag, of the tags with anomalies.
+        flagged: The faults of sensors.
+    """
+
+    rows: int = 0
+    anomalies: int = 0
+    newest_epoch_seconds: int = 0
+    tags: Mapping[str, TagStatistics] = field(default_factory=lambda: _NO_TAGS)
+    flagged: tuple[FlaggedSensor, ...] = ()
+
+    @property
+    def worst_tags(self) -> list[tuple[str, TagStatistics]]:
+        """The tags with anomalies, the one with the most anomalies first."""
+        return sorted(self.tags.items(), key=lambda entry: (-entry[1].anomalies, entry[0]))
+
+
+_NO_TAGS: Mapping[str, TagStatistics] = {}
+NO_FIGURES = DeviceFigures()
+
+
+def statistics_from_digest(digest: DeviceDigest, rows: int, anomalies: int) -> DeviceStatistics | None:
+    """Return the statistics of a digest, or None if it lacks something that the report shows.
+
+    Tags without anomalies may be left out: only their number of rows is shown.
+
+    Args:
+        digest: The digest.
+        rows: The rows with a prediction, by the other metadata of the predictions.
+        anomalies: The anomalies, by the other metadata.
+    """
+    named = sum([tag.rows for tag in digest.tags])
+    if sum([tag.anomalies for tag in digest.tags]) != anomalies or sum(digest.anomalies_by_bucket) != anomalies:
+        return None
+    if named > rows or (named < rows and not digest.left_out_tags):
+        return None
+    return DeviceStatistics(
+        {tag.tag: _to_statistics(tag) for tag in digest.tags},
+        digest.newest_time,
+        {bucket: count for bucket, count in enumerate(digest.anomalies_by_bucket) if count},
+        tuple(
+            FlaggedSensor(tag.tag, tag.rows, flag, tag.anomalies > 0)
+            for tag in digest.tags
+            if tag.flags
+            for flag in tag.flags
+        ),
+        digest.unmodelled,
+        digest.left_out_tags,
+        rows - named,
+    )
+
+
+def _to_statistics(tag: TagDigest) -> TagStatistics:
+    return TagStatistics(
+        tag.rows,
+        tag.anomalies,
+        tag.first_anomaly,
+        tag.last_anomaly,
+        tag.worst_ts,
+        tag.worst_value,
+        tag.worst_score,
+    )
 
 
 def compute_statistics(content: bytes, window: Window) -> DeviceStatistics:
@@ -129,6 +235,13 @@ def read_predictions(content: bytes) -> Iterator[Prediction]:
             ts, _, tag, value, label, score = readings.split_line(line)
             if ts != known:
                 known, at = ts, readings.parse_timestamp(ts)
-            yield Prediction(ts, tag, value, label == "1", score, at)
-        except (ValueError, csv.Error) as error:
-            raise DataInvalid(f"the predictions are invalid: line {number + 1:,}: {error}") from error
+            _check_numbers(value, label, score)
+        except (ValueError, OverflowError, csv.Error) as error:
+            raise DataInvalid(f"the predictions are invalid: line {number + 1:,}: {str(error)[:200]}") from error
+        yield Prediction(ts, tag, value, label == "1", score, at)
+
+
+def _check_numbers(value: str, label: str, score: str) -> None:
+    """Raise ValueError unless the texts are those of a scored row."""
+    if label not in _LABELS or isnan(readings.parse_value(value)) or not isfinite(float(score or 0)):
+        raise ValueError("Val, Prediction or Score is not a number of its range")

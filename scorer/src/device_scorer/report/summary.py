@@ -1,29 +1,22 @@
-"""The summary of a window, and the JSON and CSV files with its content. Pure.
+"""The summary of a window. Pure.
 
 It is made from the statistics and outcomes of the devices, and from the counts of the previous window.
 """
 
-import csv
-import io
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from device_scorer.contract.outcome_message import RowCounts
 from device_scorer.contract.run_state import DeviceOutcome
-from device_scorer.report.statistics import BUCKET_COUNT, DeviceStatistics
+from device_scorer.report.statistics import DeviceFigures, DeviceStatistics
+from device_scorer.report.totals import WindowTotals
 from device_scorer.settings import AnomalousWhen
 from device_scorer.window import Window
 
-FORMAT_VERSION = 1
-MAX_TOP_DEVICES = 20
 DEFAULT_STALE_AFTER = timedelta(minutes=15)
-MAX_NAMED_DEVICES = 50
-"""Number of devices that a list of _summary.json names."""
-
 COMPLETE_OUTCOMES = frozenset({"scored", "alreadyScored", "empty"})
 OUTCOMES = ("scored", "alreadyScored", "partial", "empty", "failed", "notRun", "missing")
 
@@ -42,7 +35,7 @@ class DeviceRow:
 
     device: str
     outcome: DeviceOutcome
-    statistics: DeviceStatistics
+    statistics: DeviceFigures
     anomalous: bool
     stale: bool
 
@@ -66,6 +59,33 @@ class Comparison:
     missing: Sequence[str] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """The devices and readings that the predictions do not show.
+
+    Attributes:
+        unmodelled_devices: Devices that have readings and no model.
+        vanished_models: Devices that had predictions in the previous window and have no model now.
+        outdated: Devices whose readings changed after they were scored.
+        unknown_devices: Ids of the run that have neither a model nor readings; they do not belong to the window.
+        unknown_names: The number of blobs whose names do not denote a device.
+        unknown_name_samples: Some of these names.
+        large_records: The number of outcome records that are too large to read.
+        data_etags: The ETags of readings of the devices without readings in the window, by device.
+        data_listed: False if the readings could not be listed, so that some lists are unknown.
+    """
+
+    unmodelled_devices: Sequence[str] = ()
+    vanished_models: Sequence[str] = ()
+    outdated: Sequence[str] = ()
+    unknown_devices: Sequence[str] = ()
+    unknown_names: int = 0
+    unknown_name_samples: Sequence[str] = ()
+    large_records: int = 0
+    data_etags: Mapping[str, str] = field(default_factory=dict)
+    data_listed: bool = True
+
+
 @dataclass(frozen=True)
 class Summary:
     """The summary of a window.
@@ -75,18 +95,18 @@ class Summary:
         rule: The rule for anomalous and stale devices.
         devices: One row per device, in the order of the ids.
         comparison: The comparison with the previous window.
-        bad_rows: Lines that are not readings.
-        unscored_rows: Rows of tags without a model.
+        totals: Sums over all devices.
         unreadable: The error by device whose predictions cannot be read.
+        coverage: The devices and readings that the predictions do not show.
     """
 
     window: Window
     rule: AnomalyRule
     devices: Sequence[DeviceRow]
     comparison: Comparison
-    bad_rows: int = 0
-    unscored_rows: int = 0
+    totals: WindowTotals = field(default_factory=WindowTotals)
     unreadable: Mapping[str, str] = field(default_factory=dict)
+    coverage: Coverage = field(default_factory=Coverage)
 
     @property
     def outcomes(self) -> dict[str, int]:
@@ -134,27 +154,18 @@ class Summary:
         return Counter(row.outcome.reason or row.outcome.kind for row in self.failures).most_common()
 
     @property
-    def tag_totals(self) -> list[tuple[str, int, int]]:
-        """Rows and anomalies by tag over all devices, the most anomalies first."""
-        rows: Counter[str] = Counter()
-        anomalies: Counter[str] = Counter()
-        for row in self.devices:
-            for tag, figures in row.statistics.tags.items():
-                rows[tag] += figures.rows
-                anomalies[tag] += figures.anomalies
-        return sorted(((tag, rows[tag], anomalies[tag]) for tag in rows), key=lambda entry: (-entry[2], entry[0]))
-
-    @property
-    def anomalies_by_bucket(self) -> list[int]:
-        """Anomalies by part of the window (BUCKET_COUNT parts)."""
-        total = Counter[int]()
-        for row in self.devices:
-            total.update(row.statistics.anomalies_by_bucket)
-        return [total[bucket] for bucket in range(BUCKET_COUNT)]
+    def below_rule(self) -> list[DeviceRow]:
+        """Devices that have anomalies and are not anomalous, the most anomalies first."""
+        found = [row for row in self.devices if row.statistics.anomalies and not row.anomalous]
+        return sorted(found, key=lambda row: (-row.statistics.anomalies, row.device))
 
 
 def build_row(
-    device: str, outcome: DeviceOutcome, statistics: DeviceStatistics, window: Window, rule: AnomalyRule
+    device: str,
+    outcome: DeviceOutcome,
+    statistics: DeviceStatistics | DeviceFigures,
+    window: Window,
+    rule: AnomalyRule,
 ) -> DeviceRow:
     """Return the row of a device.
 
@@ -165,10 +176,11 @@ def build_row(
         window: The window, whose end is the reference for stale readings.
         rule: The rule for anomalous and stale devices.
     """
-    anomalous = rule.anomalous_when.is_anomalous(statistics.rows, statistics.anomalies)
+    figures = statistics.to_figures() if isinstance(statistics, DeviceStatistics) else statistics
+    anomalous = rule.anomalous_when.is_anomalous(figures.rows, figures.anomalies)
     oldest = (window.end - rule.stale_after).timestamp()
-    stale = outcome.kind == "empty" or (statistics.rows > 0 and statistics.newest_epoch_seconds < oldest)
-    return DeviceRow(device, outcome, statistics, anomalous, stale)
+    stale = outcome.kind == "empty" or (figures.rows > 0 and figures.newest_epoch_seconds < oldest)
+    return DeviceRow(device, outcome, figures, anomalous, stale)
 
 
 def compare_windows(
@@ -204,87 +216,3 @@ def compare_windows(
 def natural_sort_key(device: str) -> list[tuple[int, str]]:
     """Return a sort key that orders numbers in ids by their value: press-2 before press-10."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]+)", device)]
-
-
-def summary_json(summary: Summary) -> bytes:
-    """Return the content of `_summary.json`; its size does not depend on the number of devices."""
-    worst = summary.anomalous[:MAX_TOP_DEVICES]
-    change, when = summary.comparison, summary.rule.anomalous_when
-    document = {
-        "v": FORMAT_VERSION,
-        "window": {"start": _format_time(summary.window.start), "end": _format_time(summary.window.end)},
-        "complete": summary.complete,
-        "devices": {"total": len(summary.devices), **summary.outcomes},
-        "results": {
-            "rows": summary.rows,
-            "badRows": summary.bad_rows,
-            "unscoredRows": summary.unscored_rows,
-            "anomalies": summary.anomalies,
-            "anomalousDevices": len(summary.anomalous),
-        },
-        "anomalousWhen": {"share": when.share, "minRows": when.min_rows},
-        "topAnomalies": [
-            {"device": row.device, "rows": row.statistics.rows, "anomalies": row.statistics.anomalies} for row in worst
-        ],
-        "failureReasons": dict(summary.reasons),
-        "unreadablePredictions": len(summary.unreadable),
-        "stale": _bounded_list([row.device for row in summary.stale]),
-        "previous": {
-            "window": {"start": _format_time(change.window.start), "end": _format_time(change.window.end)},
-            "known": change.has_previous,
-            "new": _bounded_list(change.new),
-            "recovered": _bounded_list(change.recovered),
-            "vanished": _bounded_list(change.missing),
-        },
-    }
-    return json.dumps(document, indent=1).encode() + b"\n"
-
-
-def failures_csv(summary: Summary) -> bytes:
-    """Return the content of `_failures.csv`: every device because of which the window is incomplete."""
-    # Messages get one line: csv does not quote a lone carriage return, which readers take for the end of the line.
-    outcomes = ((row.device, row.outcome) for row in summary.failures)
-    rows = ([device, one.kind, one.reason, " ".join(one.message.split())] for device, one in outcomes)
-    unreadable = ([device, "unreadable", "DataInvalid", text] for device, text in sorted(summary.unreadable.items()))
-    return _encode_csv(["Device", "Outcome", "Reason", "Message"], [*rows, *unreadable])
-
-
-def anomalies_csv(summary: Summary) -> bytes:
-    """Return the content of `_anomalies.csv`: every device and tag with an anomaly, without the readings."""
-    header = ["Device", "Tag", "Rows", "Anomalies", "First", "Last", "WorstTS", "WorstVal", "WorstScore"]
-    return _encode_csv(
-        header,
-        (
-            [
-                row.device,
-                tag,
-                one.rows,
-                one.anomalies,
-                one.first_anomaly,
-                one.last_anomaly,
-                one.worst_ts,
-                one.worst_value,
-                score,
-            ]
-            for row in summary.devices
-            for tag, one in sorted(row.statistics.tags.items())
-            if one.anomalies
-            for score in [f"{one.worst_score:.9f}"]
-        ),
-    )
-
-
-def _encode_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return file.getvalue().encode()
-
-
-def _bounded_list(devices: Sequence[str]) -> dict[str, object]:
-    return {"count": len(devices), "devices": list(devices[:MAX_NAMED_DEVICES])}
-
-
-def _format_time(instant: datetime) -> str:
-    return f"{instant.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

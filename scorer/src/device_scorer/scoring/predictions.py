@@ -18,6 +18,7 @@ from device_scorer.store.base import BlobInfo
 from device_scorer.window import Window
 
 MAX_VALUE_CHARS = 1500
+MAX_COUNT_DIGITS = 15
 _COUNT_KEYS = ("rows", "badrows", "unscoredrows", "anomalies")
 
 
@@ -151,9 +152,9 @@ def inputs_unchanged(metadata: Mapping[str, str], current: InputVersions) -> boo
 
 
 def row_counts_from(metadata: Mapping[str, str]) -> RowCounts:
-    """Return the counts in the metadata; a value that is not a number counts as 0."""
-    numbers: Sequence[int] = [int(text) if (text := metadata.get(key, "")).isdecimal() else 0 for key in _COUNT_KEYS]
-    return RowCounts(*numbers)
+    """Return the counts in the metadata; a value that is not a number of at most MAX_COUNT_DIGITS counts as 0."""
+    texts: Sequence[str] = [metadata.get(key, "") for key in _COUNT_KEYS]
+    return RowCounts(*(int(text) if text.isdecimal() and len(text) <= MAX_COUNT_DIGITS else 0 for text in texts))
 
 
 def _hash_if_long(text: str) -> str:

@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from device_scorer.contract.digest import DeviceDigest, TagDigest, encode_digest
+from device_scorer.report.statistics import HEADER
+from device_scorer.store.folder import FolderStore
 from tests.testkit.scorer_command import scorer
 from tests.testkit.scorer_report import (
     ARGUMENTS,
@@ -11,6 +14,8 @@ from tests.testkit.scorer_report import (
     BusyStore,
     is_marked_complete,
     read_page,
+    read_summary,
+    read_table,
     report,
     report_on,
     write_predictions,
@@ -33,7 +38,7 @@ def test_window_that_is_scored_during_the_report_has_no_success_marker(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_predictions(tmp_path, "press-1", {"1": "000"})
-    report_on(BusyStore(tmp_path, "write", "_SUCCESS"), tmp_path)
+    report_on(BusyStore(tmp_path, "write", "_SUCCESS", times=4), tmp_path)
     assert "is being scored again; the next report writes _SUCCESS" in capsys.readouterr().err
     assert not is_marked_complete(tmp_path)
 
@@ -61,3 +66,26 @@ def test_output_has_outcomes_anomalies_and_the_page(tmp_path: Path) -> None:
         "2018-08-28T23:00:00Z/2018-08-29T00:00:00Z: 1 scored; 3 anomalies in 6 readings, 1 anomalous devices\n"
         f"{SLUG}/report.html, complete\n"
     )
+
+
+def test_window_that_changes_all_the_time_is_collected_four_times(tmp_path: Path) -> None:
+    write_predictions(tmp_path, "press-1", {"1": "000"})
+    busy = BusyStore(tmp_path, "read", "press-1.csv", times=40)
+    report_on(busy, tmp_path)
+    # Each of four collections reads the blob for its list, its statistics and its chart, each check for its list.
+    assert 40 - busy.left == 4 * 4
+    assert read_summary(tmp_path)["results"]["anomalies"] == 3
+    assert not is_marked_complete(tmp_path)
+
+
+def test_unreadable_readings_of_a_chart_are_named(tmp_path: Path) -> None:
+    digest = encode_digest(DeviceDigest((TagDigest("1", 5, anomalies=5),), 0, (5, *[0] * 59)))
+    metadata = {"window": "w", "rows": "5", "anomalies": "5", "digest": digest}
+    for device in ("press-1", "press-2"):
+        content = b"<html>" if device == "press-1" else HEADER
+        FolderStore(tmp_path).write("predictions", f"{SLUG}/{device}.csv", content, metadata=metadata)
+    report(tmp_path)
+    assert [(row["Device"], row["Outcome"]) for row in read_table(tmp_path, "_failures.csv")] == [
+        ("press-1", "unreadable")
+    ]
+    assert read_summary(tmp_path)["devices"] == {"total": 1, "scored": 1}

@@ -2,9 +2,10 @@
 
 import pytest
 
+from device_scorer.contract.digest import BUCKET_COUNT
 from device_scorer.errors import DataInvalid
 from device_scorer.report import statistics
-from device_scorer.report.statistics import BUCKET_COUNT, compute_statistics, read_predictions
+from device_scorer.report.statistics import compute_statistics, read_predictions
 from device_scorer.scoring import scorer
 from tests.testkit.scorer_report import WINDOW
 

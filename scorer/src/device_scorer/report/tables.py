@@ -1,0 +1,95 @@
+"""The CSV files of a report, and the reader of those of an earlier report of the window. Pure.
+
+People open these files with spreadsheet programs, which evaluate a text that begins like a formula (OWASP, "CSV
+Injection"). Such a text gets an apostrophe in front. Numbers are unchanged, and so are ids of the alphabet of devices:
+it has none of the characters that a formula needs to call a program or a URL, and programs join the files by id.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from device_scorer.contract.blob_paths import DEVICE_ID_PATTERN
+from device_scorer.contract.run_state import DeviceOutcome
+
+FAILURES_HEADER = ("Device", "Outcome", "Reason", "Message")
+EMPTY_HEADER = ("Device", "DataETags")
+MAX_EARLIER_BYTES = 32 * 2**20
+"""Size of a file of an earlier report above which it is ignored: 100,000 devices with a message of 250 bytes each."""
+
+MAX_EARLIER_ROWS = 250_000
+MAX_MESSAGE_CHARS = 500
+_KEPT_OUTCOMES = frozenset({"failed", "partial", "notRun"})
+_REASON_PATTERN = re.compile(r"[A-Za-z]{0,64}")
+_FORMULA_START = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
+
+
+def encode_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    """Return a CSV for people.
+
+    Args:
+        header: The names of the columns.
+        rows: The rows: numbers, or texts, which are protected against evaluation.
+    """
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(header)
+    # csv quotes a line feed and not a lone carriage return, which readers take for the end of the line.
+    writer.writerows(
+        [protect_text(cell).replace("\r", " ") if isinstance(cell, str) else cell for cell in row] for row in rows
+    )
+    return file.getvalue().encode("utf-8", "backslashreplace")
+
+
+def protect_text(text: str) -> str:
+    """Return the text, with an apostrophe in front if a spreadsheet program would evaluate it."""
+    if not text.startswith(_FORMULA_START) or DEVICE_ID_PATTERN.fullmatch(text) or _is_number(text):
+        return text
+    return f"'{text}"
+
+
+def read_failures(content: bytes) -> dict[str, DeviceOutcome] | None:
+    """Return the outcomes in `_failures.csv` that only a run knows, by device; None if the content is another one.
+
+    Args:
+        content: The file of an earlier report, which other clients may have changed.
+    """
+    rows = _read_rows(content, FAILURES_HEADER)
+    if rows is None:
+        return None
+    return {
+        device: DeviceOutcome(outcome, reason, message[:MAX_MESSAGE_CHARS])
+        for device, outcome, reason, message in rows
+        if outcome in _KEPT_OUTCOMES and _REASON_PATTERN.fullmatch(reason) and DEVICE_ID_PATTERN.fullmatch(device)
+    }
+
+
+def read_empty(content: bytes) -> Mapping[str, str] | None:
+    """Return the ETags of readings in `_empty.csv`, by device; None if the content is another one.
+
+    Args:
+        content: The file of an earlier report, which other clients may have changed.
+    """
+    rows = _read_rows(content, EMPTY_HEADER)
+    return None if rows is None else {row[0]: row[1] for row in rows}
+
+
+def _read_rows(content: bytes, header: Sequence[str]) -> list[list[str]] | None:
+    rows: list[list[str]] = []
+    try:
+        for row in csv.reader(io.StringIO(content.decode(), newline=""), strict=True):
+            if len(row) != len(header) or len(rows) > MAX_EARLIER_ROWS or (not rows and row != list(header)):
+                return None
+            rows.append(row)
+    except (ValueError, csv.Error):
+        return None
+    return rows[1:] if rows else None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
