@@ -6,6 +6,7 @@ the same command continues. `schedules.gaps` decides which windows need a run.
 
 import argparse
 import asyncio
+import os
 import time
 from collections.abc import Mapping
 from contextlib import aclosing
@@ -17,6 +18,7 @@ from scoring_operator.api.scoringrun import GROUP, PLURAL, VERSION, Window
 from scoring_operator.cli.arguments import add_schedule_arguments, read_schedule, require
 from scoring_operator.cli.exit_codes import run_to_exit_code
 from scoring_operator.errors import AlreadyExists, Forbidden
+from scoring_operator.kube import credentials
 from scoring_operator.kube.client import KubeClient
 from scoring_operator.schedules.gaps import (
     ListedRun,
@@ -64,6 +66,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="maximum number of active runs (default 1); they share the operator's Jobs with the schedule's runs",
     )
+    parser.add_argument(
+        "--context",
+        default="",
+        metavar="NAME",
+        help="context of KUBECONFIG or ~/.kube/config (default: the current one); its namespace is a default, too",
+    )
     parser.add_argument("--dry-run", action="store_true", help="only print the windows without a complete run")
 
 
@@ -94,9 +102,11 @@ def run(args: argparse.Namespace, poll_interval: float = POLL_INTERVAL_SECONDS) 
 
 
 async def _backfill(args: argparse.Namespace, poll_interval: float) -> int:
+    account = credentials.load(os.environ, context=args.context)
+    args.namespace = args.namespace or account.namespace
     require(args, "namespace")
     schedule = read_schedule(args.schedules_file, args.schedule)
-    async with KubeClient.connect() as client:
+    async with KubeClient.connect(account) as client:
         return await _Backfill(args, schedule, client, poll_interval).run()
 
 

@@ -1,20 +1,29 @@
-"""The address of the API server and the identity of the client: the pod's service account, or a kubeconfig.
+"""The address of the API server and the identity of the client: the pod's service account, or a kubeconfig."""
 
-The package `kubernetes` reads a kubeconfig, including exec plugins. Its import costs 0.75 s of CPU time and 24 MiB. A
-pod does not import it, because its service account is a folder of three files.
-"""
-
+import base64
 import ssl
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-import yaml
+from typing import Any
 
 from scoring_operator.errors import InvalidSettings
+from scoring_operator.kube.exec_plugin import ExecPlugin
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+MAX_TOKEN_BYTES = 65_536
+
+
+class _NamedContext(ssl.SSLContext):
+    """TLS settings that verify another name than that of the URL (`tls-server-name`)."""
+
+    server_name = ""
+
+    def wrap_bio(self, *arguments: Any, **options: Any) -> ssl.SSLObject:
+        if self.server_name:
+            options["server_hostname"] = self.server_name
+        return super().wrap_bio(*arguments, **options)
 
 
 @dataclass(frozen=True)
@@ -25,10 +34,16 @@ class Credentials:
         server: The URL of the API server.
         ca: The PEM text of the certificates that sign the server's. The default trusts the system's authorities.
         token: The bearer token.
-        token_file: The file of a bearer token that is replaced from time to time.
+        token_file: The file of a bearer token that is replaced from time to time. It takes precedence over `token`.
         certificate: The PEM text of the client certificate.
         key: The PEM text of its key.
         insecure: True to accept every server certificate.
+        server_name: The name in the server's certificate. The default is that of the URL.
+        proxy: The URL of an HTTP proxy.
+        basic: The user and the password of HTTP basic authentication.
+        headers: Further headers, such as those of an impersonation.
+        exec_plugin: The program that gives a token or a client certificate.
+        namespace: The namespace of the kubeconfig's context.
     """
 
     server: str
@@ -38,78 +53,134 @@ class Credentials:
     certificate: str | None = None
     key: str | None = None
     insecure: bool = False
+    server_name: str = ""
+    proxy: str | None = None
+    basic: tuple[str, str] | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    exec_plugin: ExecPlugin | None = None
+    namespace: str = ""
 
-    def bearer_token(self) -> str | None:
+    def bearer_token(self, *, renew: bool = False) -> str | None:
         """Return the current token; the kubelet replaces the file before the token in it expires.
+
+        The call blocks if there is an exec plugin.
+
+        Args:
+            renew: Whether the API server has rejected the last token.
 
         Raises:
             OSError: The file cannot be read.
+            InvalidSettings: The exec plugin failed.
         """
-        return self.token if self.token_file is None else self.token_file.read_text().strip()
+        if self.exec_plugin:
+            return self.exec_plugin.credential(renew=renew).token or None
+        if self.token_file is None:
+            return self.token
+        try:
+            with self.token_file.open("rb") as file:
+                return file.read(MAX_TOKEN_BYTES).decode().strip()
+        except (OSError, UnicodeDecodeError):
+            if self.token is None:
+                raise
+            return self.token
+
+    def authorization(self, *, renew: bool = False) -> str | None:
+        """Return the value of the header Authorization; None without a token and a password.
+
+        Args:
+            renew: Whether the API server has rejected the last token.
+
+        Raises:
+            OSError: The file of the token cannot be read.
+            InvalidSettings: The exec plugin failed.
+        """
+        if token := self.bearer_token(renew=renew):
+            return f"Bearer {token}"
+        if self.basic:
+            return f"Basic {base64.b64encode(':'.join(self.basic).encode()).decode()}"
+        return None
 
     def ssl_context(self) -> ssl.SSLContext:
-        """Build the TLS settings; the call blocks for some milliseconds."""
-        context = ssl.create_default_context(cadata=self.ca)
+        """Build the TLS settings; the call blocks for some milliseconds.
+
+        As in kubectl, a certificate is not checked for the extensions of RFC 5280 that Python 3.13 requires by default,
+        because the authorities of many clusters lack them.
+
+        Raises:
+            InvalidSettings: A certificate or a key cannot be used.
+        """
+        context = _NamedContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.server_name = self.server_name
+        try:
+            if self.ca:
+                context.load_verify_locations(cadata=self.ca)
+            else:
+                context.load_default_certs()
+        except (ssl.SSLError, ValueError) as error:
+            raise InvalidSettings(f"the certificate authority of {self.server} is invalid: {error}") from error
         if self.insecure:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
-        if self.certificate and self.key:
-            # The ssl module reads a client certificate only from a file.
-            with tempfile.NamedTemporaryFile("w", suffix=".pem") as chain:
-                chain.write(f"{self.certificate}\n{self.key}\n")
-                chain.flush()
-                context.load_cert_chain(chain.name)
+        self.load_client_certificate(context)
         return context
 
+    def load_client_certificate(self, context: ssl.SSLContext) -> None:
+        """Use the current client certificate for new connections.
 
-def load(environment: Mapping[str, str], service_account: Path = SERVICE_ACCOUNT) -> Credentials:
-    """Return the credentials of KUBECONFIG if it is set, else of the pod's service account.
+        Args:
+            context: The TLS settings of the connections.
+
+        Raises:
+            InvalidSettings: The certificate or its key cannot be used, or the exec plugin failed.
+        """
+        certificate, key = self.certificate, self.key
+        if self.exec_plugin:
+            found = self.exec_plugin.credential()
+            certificate, key = found.client_certificate_data, found.client_key_data
+        if not certificate or not key:
+            return
+        # The ssl module reads a client certificate only from a file.
+        with tempfile.NamedTemporaryFile("w", suffix=".pem") as chain:
+            chain.write(f"{certificate}\n{key}\n")
+            chain.flush()
+            try:
+                context.load_cert_chain(chain.name, password=_reject_password)
+            except (ssl.SSLError, ValueError) as error:
+                message = f"the client certificate for {self.server} cannot be used: {error}"
+                raise InvalidSettings(message) from error
+
+
+def _reject_password() -> str:
+    """Fail instead of asking a person, as OpenSSL does for an encrypted key."""
+    raise ValueError("the key is encrypted; store it without a password")
+
+
+def load(environment: Mapping[str, str], service_account: Path = SERVICE_ACCOUNT, *, context: str = "") -> Credentials:
+    """Return the credentials of KUBECONFIG, else of the pod's service account, else of ~/.kube/config.
 
     Args:
         environment: The environment variables.
         service_account: The folder that the kubelet mounts.
+        context: The context of the kubeconfig; empty: the current one.
 
     Raises:
         InvalidSettings: No credentials are found, or they cannot be used.
     """
+    from scoring_operator.kube import kubeconfig  # noqa: PLC0415  not needed in a pod
+
     if environment.get("KUBECONFIG"):
-        return _from_kubeconfig(environment["KUBECONFIG"])
+        return kubeconfig.load(environment["KUBECONFIG"], environment, context=context)
     host, port = environment.get("KUBERNETES_SERVICE_HOST"), environment.get("KUBERNETES_SERVICE_PORT", "443")
-    if not host or not (service_account / "token").exists():
-        raise InvalidSettings(
-            "no Kubernetes credentials: set KUBECONFIG, or run in a pod that mounts its service account's token"
+    if not context and host and (service_account / "token").exists():
+        host = f"[{host}]" if ":" in host else host
+        return Credentials(
+            server=f"https://{host}:{port}",
+            ca=(service_account / "ca.crt").read_text(),
+            token_file=service_account / "token",
         )
-    host = f"[{host}]" if ":" in host else host
-    return Credentials(
-        server=f"https://{host}:{port}",
-        ca=(service_account / "ca.crt").read_text(),
-        token_file=service_account / "token",
+    default = Path(environment.get("HOME") or "/nonexistent", ".kube", "config")
+    if default.exists():
+        return kubeconfig.load(str(default), environment, context=context)
+    raise InvalidSettings(
+        "no Kubernetes credentials: set KUBECONFIG, or run in a pod that mounts its service account's token"
     )
-
-
-def _from_kubeconfig(path: str) -> Credentials:
-    from kubernetes import client, config  # noqa: PLC0415  expensive, and not needed in a pod
-
-    found = client.Configuration()
-    try:
-        config.load_kube_config(path, client_configuration=found, persist_config=False)  # type: ignore[no-untyped-call]  # untyped
-    except (config.ConfigException, yaml.YAMLError, OSError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InvalidSettings(f"KUBECONFIG {path} is invalid: {' '.join(str(error).split())}") from error
-    kind, _, token = found.api_key.get("BearerToken", "").partition(" ")
-    if kind != "Bearer" and not found.cert_file:
-        raise InvalidSettings(
-            f"KUBECONFIG {path} has neither a token nor a client certificate; "
-            "if its user has an exec plugin, check that `kubectl auth whoami` works"
-        )
-    return Credentials(
-        server=found.host.rstrip("/"),
-        ca=_read_text(found.ssl_ca_cert),
-        token=token or None,
-        certificate=_read_text(found.cert_file),
-        key=_read_text(found.key_file),
-        insecure=not found.verify_ssl,
-    )
-
-
-def _read_text(path: str | None) -> str | None:
-    return Path(path).read_text() if path else None

@@ -3,6 +3,8 @@
 `client` decides which errors are retried.
 """
 
+import asyncio
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -20,6 +22,7 @@ from scoring_operator.errors import (
     Forbidden,
     Gone,
     Invalid,
+    InvalidSettings,
     NotFound,
     QuotaExceeded,
     Throttled,
@@ -78,14 +81,16 @@ class Transport:
         session: aiohttp.ClientSession,
         observer: Observer | None,
         timeout_seconds: float,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.clock = ServerClock()
         self._credentials = credentials
         self._session = session
         self._timeout_seconds = timeout_seconds
         self._observe = observer or (lambda _verb, _status: None)
-        self._token: str | None = None
+        self._authorization: str | None = None
         self._token_read_at = -MAX_TOKEN_AGE_SECONDS
+        self._tls = tls
 
     @classmethod
     @asynccontextmanager
@@ -99,11 +104,17 @@ class Transport:
             observer: The function that gets the verb and the status code of each response.
             timeout_seconds: The default time limit of an exchange.
         """
-        connector = aiohttp.TCPConnector(limit=0, ssl=credentials.ssl_context(), keepalive_timeout=60)
+        tls = credentials.ssl_context()
+        connector = aiohttp.TCPConnector(limit=0, ssl=tls, keepalive_timeout=60)
         # Uncompressed: the server is near, and decompression costs more than the transfer.
-        headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "fleetscore-operator"}
-        async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
-            yield cls(credentials, session, observer, timeout_seconds)
+        headers = [
+            ("Accept", "application/json"),
+            ("Accept-Encoding", "identity"),
+            ("User-Agent", "fleetscore-operator"),
+            *credentials.headers,
+        ]
+        async with aiohttp.ClientSession(connector=connector, headers=headers, proxy=credentials.proxy) as session:
+            yield cls(credentials, session, observer, timeout_seconds, tls)
 
     @asynccontextmanager
     async def send(self, request: Request) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -116,12 +127,14 @@ class Transport:
             response = await self._send_once(request)
             if response.status == 401:
                 response.release()
-                self._token_read_at = -MAX_TOKEN_AGE_SECONDS
+                await self._renew_identity()
                 response = await self._send_once(request)
             async with response:
                 if response.status >= 400:
                     raise _error_for(response, await response.read(), str(request))
                 yield response
+        except InvalidSettings as error:
+            raise Forbidden(str(error), request=str(request)) from error
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
             self._observe(request.verb, 0)
             raise Unavailable(f"{type(error).__name__}: {error}".rstrip(": "), request=str(request)) from error
@@ -131,8 +144,8 @@ class Transport:
         headers = {"Content-Type": request.content_type} if request.body is not None else {}
         if request.method in ("POST", "PUT"):
             headers["Accept"] = ACCEPT_METADATA
-        if token := self._bearer_token():
-            headers["Authorization"] = f"Bearer {token}"
+        if authorization := await self._current_authorization():
+            headers["Authorization"] = authorization
         sent = time.monotonic()
         response = await self._session.request(
             request.method,
@@ -150,16 +163,29 @@ class Transport:
         self._observe(request.verb, response.status)
         return response
 
-    def _bearer_token(self) -> str | None:
+    async def _current_authorization(self) -> str | None:
         now = time.monotonic()
         if now - self._token_read_at >= MAX_TOKEN_AGE_SECONDS:
             try:
-                self._token = self._credentials.bearer_token()
+                self._authorization = await self._read_authorization(renew=False)
             except OSError:
-                if self._token is None:
+                if self._authorization is None:
                     raise
             self._token_read_at = now
-        return self._token
+        return self._authorization
+
+    async def _renew_identity(self) -> None:
+        """Read the token again after status 401; an exec plugin gives a new token or client certificate."""
+        self._token_read_at = -MAX_TOKEN_AGE_SECONDS
+        if self._credentials.exec_plugin:
+            await self._read_authorization(renew=True)
+            if self._tls:
+                self._credentials.load_client_certificate(self._tls)
+
+    async def _read_authorization(self, *, renew: bool) -> str | None:
+        if not self._credentials.exec_plugin:
+            return self._credentials.authorization()
+        return await asyncio.to_thread(self._credentials.authorization, renew=renew)  # the program takes seconds
 
 
 class _Status(msgspec.Struct):

@@ -7,8 +7,10 @@ import asyncio
 import itertools
 import logging
 import signal
+import ssl
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -43,6 +45,20 @@ class _EndlessBackoff:
 
     def __iter__(self) -> itertools.chain[float]:
         return itertools.chain(self._delays, itertools.repeat(self._delays[-1]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Connection(kopf.ConnectionInfo):
+    """A connection with the TLS settings and headers of the operator's own client."""
+
+    account: Credentials
+
+    def as_http_headers(self) -> list[tuple[str, str]]:  # type: ignore[override]  # kopf passes them to aiohttp
+        authorization = self.account.authorization()
+        return [*self.account.headers, *([("Authorization", authorization)] if authorization else [])]
+
+    def as_ssl_context(self) -> ssl.SSLContext:
+        return self.account.ssl_context()
 
 
 def run(settings: Settings, manager: Manager, credentials: Credentials) -> None:
@@ -110,13 +126,15 @@ def _register_handlers(
 
     @kopf.on.login(registry=registry)
     def login(**_: Any) -> kopf.ConnectionInfo:
-        return kopf.ConnectionInfo(
+        return _Connection(
+            account=credentials,
             server=credentials.server,
             ca_data=credentials.ca,
             token=credentials.bearer_token(),
             certificate_data=credentials.certificate,
             private_key_data=credentials.key,
             insecure=credentials.insecure,
+            proxy_url=credentials.proxy,
             expiration=datetime.now(UTC) + timedelta(minutes=LOGIN_EXPIRATION_MINUTES),
         )
 

@@ -1,8 +1,10 @@
 """Error responses as typed exceptions, tokens, and the observer, against a fault server."""
 
+import sys
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from scoring_operator.errors import (
     AlreadyExists,
@@ -18,6 +20,7 @@ from scoring_operator.errors import (
 from scoring_operator.kube import transport
 from scoring_operator.kube.client import ClientTimeouts, KubeClient
 from scoring_operator.kube.credentials import Credentials
+from scoring_operator.kube.exec_plugin import API_VERSIONS, ExecPlugin
 from tests.testkit.fault_server import FaultServer, refuse
 
 JOBS = "/apis/batch/v1/namespaces/ns/jobs"
@@ -70,6 +73,52 @@ async def test_rejected_token_is_read_again_from_its_file(api: FaultServer, tmp_
         api.faults.append(refuse(401))
         await cluster.create(JOBS, {"metadata": {"name": "b"}})
     assert api.tokens == ["Bearer old", "Bearer old", "Bearer new"]
+
+
+async def test_rejected_token_of_an_exec_plugin_is_renewed(api: FaultServer, tmp_path: Path) -> None:
+    code = "import os, sys; n = os.path.getsize(sys.argv[1]); open(sys.argv[1], 'a').write('x');"
+    code += 'print(\'{"kind":"ExecCredential","apiVersion":"%s","status":{"token":"t%d"}}\' % (sys.argv[2], n))'
+    (tmp_path / "count").touch()
+    plugin = ExecPlugin("u", (sys.executable, "-c", code, str(tmp_path / "count"), API_VERSIONS[0]), API_VERSIONS[0])
+    async with KubeClient.connect(Credentials(server=api.credentials.server, exec_plugin=plugin)) as cluster:
+        await cluster.create(JOBS, JOB)
+        api.faults.append(refuse(401))
+        await cluster.create(JOBS, {"metadata": {"name": "b"}})
+    assert api.tokens == ["Bearer t0", "Bearer t0", "Bearer t1"]
+
+
+async def test_failing_exec_plugin_is_a_missing_right(api: FaultServer, tmp_path: Path) -> None:
+    program = tmp_path / "login"
+    program.write_text(f"""#!/bin/sh
+echo '{{"kind": "ExecCredential", "apiVersion": "{API_VERSIONS[0]}", "status": {{"token": "t"}}}}'
+""")
+    program.chmod(0o755)
+    plugin = ExecPlugin("u", (str(program),), API_VERSIONS[0])
+    async with KubeClient.connect(Credentials(server=api.credentials.server, exec_plugin=plugin)) as cluster:
+        program.write_text("#!/bin/sh\nexit 1\n")
+        api.faults.append(refuse(401))
+        with pytest.raises(Forbidden, match=r"exec plugin .* exit code 1"):
+            await cluster.create(JOBS, JOB)
+
+
+async def test_requests_pass_the_proxy_with_the_headers_of_an_impersonation(api: FaultServer) -> None:
+    headers: list[tuple[str, str]] = []
+
+    async def record(request: web.Request) -> None:
+        headers.extend((name, value) for name, value in request.headers.items() if name.startswith("Impersonate"))
+
+    api.faults.append(record)
+    account = Credentials(
+        "http://kube.internal.example:6443",
+        proxy=api.credentials.server,
+        basic=("u", "p"),
+        headers=(("Impersonate-User", "me"), ("Impersonate-Group", "a"), ("Impersonate-Group", "b")),
+    )
+    async with KubeClient.connect(account) as cluster:
+        await cluster.create(JOBS, JOB)
+    assert api.requests == [("POST", JOBS, {})]
+    assert api.tokens == ["Basic dTpw"]
+    assert headers == [("Impersonate-User", "me"), ("Impersonate-Group", "a"), ("Impersonate-Group", "b")]
 
 
 async def test_token_rejected_twice_raises_forbidden(api: FaultServer, connection: KubeClient) -> None:

@@ -172,6 +172,24 @@ def test_login_passes_the_credentials_and_expires_after_30_minutes(
     assert 1790 < info.expiration.timestamp() - time.time() < 1810
 
 
+def test_kopf_connects_as_the_operators_own_client_does(monkeypatch: pytest.MonkeyPatch, manager: FakeManager) -> None:
+    account = Credentials(
+        "https://host:1",
+        proxy="http://proxy:1",
+        server_name="kube",
+        basic=("u", "p"),
+        headers=(("Impersonate-User", "me"),),
+    )
+    passed: dict[str, Any] = {}
+    monkeypatch.setattr(kopf, "run", passed.update)
+    kopf_handlers.run(settings(), cast("Manager", manager), account)
+    login = next(one for one in passed["registry"]._activities.get_all_handlers() if one.id.endswith("login"))
+    info = cast("Any", login.fn)()
+    assert info.proxy_url == "http://proxy:1"
+    assert info.as_http_headers() == [("Impersonate-User", "me"), ("Authorization", "Basic dTpw")]
+    assert info.as_ssl_context().server_name == "kube"
+
+
 def registry_of(monkeypatch: pytest.MonkeyPatch, manager: FakeManager) -> kopf.OperatorRegistry:
     """Return the registry that the handlers are registered in."""
     passed: dict[str, Any] = {}
