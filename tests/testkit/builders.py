@@ -12,6 +12,7 @@ from scoring_operator.api.scoringrun import ScoringRun, parse_run
 from scoring_operator.api.views import (
     ContainerState,
     ContainerView,
+    JobAnnotations,
     JobLabels,
     JobMeta,
     JobSpecView,
@@ -22,6 +23,7 @@ from scoring_operator.api.views import (
     PodMeta,
     PodStatusView,
     PodView,
+    Running,
     Terminated,
     Waiting,
 )
@@ -115,6 +117,9 @@ def a_job(
     uid: str = "job-uid",
     owner: str = UID,
     deleting: bool = False,
+    marked: bool = False,
+    template: str = "",
+    created: str = "2026-11-24T12:00:00Z",
 ) -> JobView:
     kinds = ["Complete"] * complete + ["Failed"] * failed
     return JobView(
@@ -122,7 +127,10 @@ def a_job(
             name=name,
             namespace="scoring",
             uid=uid,
+            resource_version="7",
+            creation_timestamp=created,
             labels=JobLabels(run_uid=owner),
+            annotations=JobAnnotations(suspended="true" if marked else "", template=template),
             owner_references=(OwnerView(uid=owner),),
             deletion_timestamp="2026-11-24T12:00:00Z" if deleting else None,
         ),
@@ -134,6 +142,23 @@ def a_job(
             conditions=tuple(Condition(type=kind, status="True") for kind in kinds),
         ),
     )
+
+
+def a_container(
+    name: str = "scorer", *, waiting: str = "", message: str = "", code: int | None = None
+) -> ContainerView:
+    """Return a container that waits, has ended with a code, or runs."""
+    if waiting:
+        return ContainerView(name, ContainerState(waiting=Waiting(waiting, message)))
+    if code is not None:
+        return ContainerView(name, ContainerState(terminated=Terminated(code, "Error" if code else "", message)))
+    return ContainerView(name, ContainerState(running=Running("2026-11-24T12:00:03Z")))
+
+
+def a_pod_of(*containers: ContainerView, init: Sequence[ContainerView] = (), phase: str = "Pending") -> PodView:
+    """Return a pod with these containers."""
+    status = PodStatusView(phase=phase, init_container_statuses=tuple(init), container_statuses=containers)
+    return PodView(metadata=PodMeta(name="job-1-x", uid="pod-uid", labels=PodLabels(job_name="job-1")), status=status)
 
 
 def a_message(devices: int = 1, **document: Any) -> str:

@@ -9,6 +9,19 @@ _DURATION_PATTERN = re.compile(
 )
 
 
+def printable(text: str, limit: int) -> str:
+    """Return an untrusted text without control characters; a longer one loses its middle.
+
+    Args:
+        text: The text.
+        limit: The largest number of characters of the result.
+    """
+    if len(text) > limit:
+        tail = limit * 2 // 3
+        text = f"{text[: limit - tail - 5]} ... {text[-tail:]}"
+    return "".join(c if c.isprintable() else " " for c in text).strip()
+
+
 def format_time(time: datetime) -> str:
     """Return a time as `metav1.Time` has it: RFC 3339, UTC, whole seconds."""
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

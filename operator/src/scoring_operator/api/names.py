@@ -18,6 +18,8 @@ RUN_UID_LABEL = f"{GROUP}/run-uid"
 ROUND_LABEL = f"{GROUP}/round"
 DEVICE_LABEL = f"{GROUP}/device"
 POSITIONS_ANNOTATION = f"{GROUP}/positions"
+SUSPENDED_ANNOTATION = f"{GROUP}/suspended"  # of a Job that the operator suspended, not another controller
+TEMPLATE_ANNOTATION = f"{GROUP}/template"  # a digest of the fleet's and the operator's settings of the pod
 COMPONENT_LABEL = "app.kubernetes.io/component"
 JOB_SELECTOR = f"app.kubernetes.io/managed-by=fleetscore,{COMPONENT_LABEL} in (scorer,report)"
 

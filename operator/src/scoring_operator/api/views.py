@@ -25,15 +25,24 @@ class JobLabels(Struct, frozen=True, gc=False):
     round: str = field(default="0", name="fleetscore.dev/round")
 
 
+class JobAnnotations(Struct, frozen=True, gc=False):
+    """The annotations of a scoring Job."""
+
+    suspended: str = field(default="", name="fleetscore.dev/suspended")
+    template: str = field(default="", name="fleetscore.dev/template")
+
+
 class JobMeta(Struct, frozen=True, rename="camel"):
     """Metadata of a Job."""
 
     name: str = ""
     namespace: str = ""
     uid: str = ""
+    resource_version: str = ""
     creation_timestamp: str = ""
     deletion_timestamp: str | None = None
     labels: JobLabels = field(default_factory=JobLabels)
+    annotations: JobAnnotations = field(default_factory=JobAnnotations)
     owner_references: tuple[OwnerView, ...] = ()
 
 
@@ -85,6 +94,11 @@ class JobView(Struct, frozen=True):
         """Whether a pod of the Job runs or has run."""
         return bool(self.status.ready or self.status.succeeded or self.status.failed)
 
+    @property
+    def suspended_by_operator(self) -> bool:
+        """Whether the operator suspended the Job, and has not resumed it since."""
+        return self.metadata.annotations.suspended == "true"
+
 
 class PodLabels(Struct, frozen=True, gc=False):
     """The labels of a scorer pod."""
@@ -98,6 +112,7 @@ class PodMeta(Struct, frozen=True, rename="camel"):
 
     name: str = ""
     namespace: str = ""
+    uid: str = ""
     creation_timestamp: str = ""
     labels: PodLabels = field(default_factory=PodLabels)
 
@@ -119,11 +134,18 @@ class Waiting(Struct, frozen=True, gc=False):
     message: str = ""
 
 
+class Running(Struct, frozen=True, rename="camel", gc=False):
+    """The start of a container that has not ended."""
+
+    started_at: str | None = None
+
+
 class ContainerState(Struct, frozen=True):
-    """The state of a container; a running container is neither terminated nor waiting."""
+    """The state of a container: at most one of its fields is set."""
 
     terminated: Terminated | None = None
     waiting: Waiting | None = None
+    running: Running | None = None
 
 
 class ContainerView(Struct, frozen=True):
@@ -141,6 +163,7 @@ class PodStatusView(Struct, frozen=True, rename="camel"):
     message: str = ""
     start_time: str | None = None
     conditions: tuple[Condition, ...] = ()
+    init_container_statuses: tuple[ContainerView, ...] = ()
     container_statuses: tuple[ContainerView, ...] = ()
 
 
@@ -149,6 +172,16 @@ class PodView(Struct, frozen=True):
 
     metadata: PodMeta = field(default_factory=PodMeta)
     status: PodStatusView = field(default_factory=PodStatusView)
+
+    @property
+    def containers(self) -> tuple[ContainerView, ...]:
+        """The init containers and the containers, with those that another party has injected."""
+        return (*self.status.init_container_statuses, *self.status.container_statuses)
+
+    @property
+    def ended(self) -> bool:
+        """Whether every container of the pod has ended."""
+        return self.status.phase in ("Succeeded", "Failed")
 
     @property
     def scorer(self) -> ContainerState:

@@ -1,32 +1,60 @@
-"""Inspection of Jobs: the pods of finished Jobs, the existence of missing Jobs, and outcome records.
+"""Inspection of Jobs: the pods of finished and of waiting Jobs, the existence of missing Jobs, and outcome records.
 
-Pods are not watched. Each Job is inspected once, when it has finished, and one list request covers many Jobs.
+Pods are not watched. Each Job is inspected when it has finished, and one list request covers many Jobs. A Job without a
+ready pod is inspected from time to time: its pod may not start, or may not end although its scorer has ended.
 """
 
 import asyncio
 import logging
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from scoring_operator.api.fleets import Fleet
-from scoring_operator.api.names import RUN_UID_LABEL, report_job_name
+from scoring_operator.api.formatting import printable
+from scoring_operator.api.names import report_job_name
 from scoring_operator.api.scoringrun import RunRef
 from scoring_operator.api.views import PodView
-from scoring_operator.contract.outcome_message import parse_outcome_message, sanitize
+from scoring_operator.contract.outcome_message import parse_outcome_message
 from scoring_operator.errors import NotFound, StorageError
 from scoring_operator.kube.client import KubeClient
-from scoring_operator.planner.job_results import JobResult, last_pod_failure, pending_reason, result_from_pods
+from scoring_operator.planner.job_results import JobResult, last_pod_failure, result_from_pods, unfinished_result
+from scoring_operator.planner.pod_trouble import (
+    event_trouble,
+    is_permanent,
+    running_containers,
+    unexplained_trouble,
+    waiting_trouble,
+)
 from scoring_operator.planner.progress import Batch
 from scoring_operator.planner.types import Blocker, JobSnapshot
 from scoring_operator.storage.protocol import FleetStorage
 
 JOBS_PER_LIST = 100  # names in one label selector: 6 KB of URL
 MAX_LOOKUPS = 50  # missing Jobs that one pass asks for
+MAX_LAST_RECORDS = 500  # outcome records that are read before a run ends
+MAX_EXPLAINED_PODS = 3  # waiting pods of one inspection whose events are read
+MAX_EVENTS = 500  # of one request
+MAX_TROUBLE_LENGTH = 800  # characters of the text of a blocker: a condition has at most 1,024
 TERMINAL_SELECTOR = "status.phase!=Pending,status.phase!=Running"
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """The result of an inspection of Jobs without a ready pod.
+
+    Attributes:
+        blocker: Why pods do not start; None if no reason is known.
+        results: The results of the Jobs whose scorer has started or ended.
+        endless: The containers that keep pods from ending, although their scorer has ended.
+    """
+
+    blocker: Blocker | None = None
+    results: Mapping[str, JobResult] = field(default_factory=dict)
+    endless: Collection[str] = ()
 
 
 class JobInspector:
@@ -71,17 +99,55 @@ class JobInspector:
             results |= await self._results_of_pods(finished[start : start + JOBS_PER_LIST], batches)
         existing = await self.existing(missing)
         results |= {name: JobResult(missing=True) for name in missing if name not in existing}
-        without_message = [
-            name
-            for name, result in results.items()
-            if not (result.message and result.message.is_complete_for(_size(batches[name])))
-        ]
-        for name, record in zip(without_message, await self._outcome_records(without_message, fleet), strict=True):
-            if record is None:
-                del results[name]
-            elif message := parse_outcome_message(record, _size(batches[name])):
-                results[name] = replace(results[name], message=message)
-        return results, existing
+        return await self._with_records(results, batches, fleet), existing
+
+    async def inspect_waiting(self, names: Sequence[str], batches: Mapping[str, Batch], fleet: Fleet) -> Inspection:
+        """Inspect Jobs that have no ready pod, at most 100: every container of their pods, and events.
+
+        Args:
+            names: The names of the Jobs.
+            batches: The open batches, by Job name.
+            fleet: The fleet of the run.
+
+        Raises:
+            ApiError: A request to the API server failed.
+        """
+        by_job = await self._pods(names[:JOBS_PER_LIST])
+        found = {name: unfinished_result(pods, _size(batches[name])) for name, pods in by_job.items()}
+        ended = {name: result for name, result in found.items() if result and result.ended}
+        ended = await self._with_records(ended, batches, fleet)
+        started = {name: result for name, result in found.items() if result and not result.ended}
+        waiting = {name: pods for name, pods in by_job.items() if found[name] is None}
+        endless = {one for name in ended for pod in by_job[name] for one in running_containers(pod)}
+        return Inspection(await self._start_blocker(waiting), started | ended, sorted(endless))
+
+    async def fetch_last_results(
+        self, batches: Mapping[str, Batch], jobs: JobSnapshot, fleet: Fleet
+    ) -> dict[str, JobResult]:
+        """Fetch the results of open Jobs whose scorer has ended, before the run ends without them.
+
+        An outcome record is read only if a Job's pod does not exist, or ended without a complete message.
+
+        Args:
+            batches: The open batches, by Job name.
+            jobs: The Jobs of the run.
+            fleet: The fleet of the run.
+
+        Raises:
+            ApiError: A request to the API server failed.
+        """
+        names = [name for name in batches if name in jobs.visible]
+        results: dict[str, JobResult] = {}
+        for start in range(0, len(names), JOBS_PER_LIST):
+            for name, pods in (await self._pods(names[start : start + JOBS_PER_LIST])).items():
+                if jobs.visible[name].finished:
+                    results[name] = result_from_pods(pods, _size(batches[name]))
+                elif (result := unfinished_result(pods, _size(batches[name]))) and result.ended:
+                    results[name] = result
+                elif not pods and len(results) < MAX_LAST_RECORDS:
+                    results[name] = JobResult(ended=True)
+        known = await self._with_records(results, batches, fleet)
+        return {name: result for name, result in known.items() if result.message or result.failure_reason}
 
     async def fetch_report_result(self, jobs: JobSnapshot) -> JobResult | None:
         """Return why the report Job failed, or that it is missing; None if it exists but is not visible.
@@ -116,32 +182,60 @@ class JobInspector:
 
         return [name for name in await asyncio.gather(*map(find, names)) if name]
 
-    async def pending_reason(self, open_batches: Collection[str]) -> Blocker | None:
-        """Return why the run's pods do not start, from the pods or from the events of their Jobs.
+    async def _start_blocker(self, waiting: Mapping[str, Sequence[PodView]]) -> Blocker | None:
+        """Return why the pods of Jobs do not start: a permanent reason before others.
 
         Args:
-            open_batches: The names of the open batches.
-
-        Raises:
-            ApiError: A request failed.
+            waiting: The pods by Job name, without a started scorer.
         """
-        base = f"/api/v1/namespaces/{self._run.namespace}"
-        selector = f"{RUN_UID_LABEL}={self._run.uid}"
-        pods, _ = await self._client.list(
-            f"{base}/pods", label_selector=selector, field_selector="status.phase=Pending", type=PodView
-        )
-        if found := pending_reason(pods):
-            return Blocker(found[0], f"pods do not start: {found[1] or found[0]}", allows_probe=False)
-        if pods or not open_batches:
-            return None
-        events, _ = await self._client.list(
-            f"{base}/events", field_selector="involvedObject.kind=Job,reason=FailedCreate", type=dict[str, Any]
-        )
-        for event in reversed(events):
-            if event.get("involvedObject", {}).get("name") in open_batches:
-                message = f"pods are rejected: {sanitize(event.get('message', ''))}"
-                return Blocker("PodsRejected", message, allows_probe=False)
-        return None
+        pods = [pod for found in waiting.values() for pod in found if not pod.ended]
+        explained = [found for pod in pods if (found := waiting_trouble(pod))]
+        for pod in [pod for pod in pods if not waiting_trouble(pod)][:MAX_EXPLAINED_PODS]:
+            events = await self._events(f"involvedObject.uid={pod.metadata.uid}")
+            explained.append(event_trouble(events) or unexplained_trouble(pod))
+        blockers = [_start_blocker(*found) for found in explained]
+        if without_pods := [name for name, found in waiting.items() if not any(not pod.ended for pod in found)]:
+            blockers += await self._rejections(without_pods)
+        return next((one for one in blockers if one.permanent), blockers[0] if blockers else None)
+
+    async def _rejections(self, names: Collection[str]) -> list[Blocker]:
+        """Return why the pods of Jobs were rejected, from the latest event of these Jobs."""
+        events = await self._events("involvedObject.kind=Job,reason=FailedCreate")
+        found = event_trouble(one for one in events if one.get("involvedObject", {}).get("name") in names)
+        if found is None:
+            return []
+        text = printable(found[1], MAX_TROUBLE_LENGTH)
+        permanent = is_permanent("PodsRejected", text)
+        return [Blocker("PodsRejected", f"pods are rejected: {text}", allows_probe=False, permanent=permanent)]
+
+    async def _events(self, field_selector: str) -> list[dict[str, Any]]:
+        path = f"/api/v1/namespaces/{self._run.namespace}/events"
+        events, _ = await self._client.list(path, field_selector=field_selector, type=dict[str, Any])
+        return events[-MAX_EVENTS:]
+
+    async def _pods(self, names: Sequence[str]) -> dict[str, list[PodView]]:
+        """Return the pods of Jobs, by Job name."""
+        by_job: dict[str, list[PodView]] = {name: [] for name in names}
+        for pod in await self._list_pods(names, "") if names else ():
+            by_job[pod.metadata.labels.job_name].append(pod)
+        return by_job
+
+    async def _with_records(
+        self, results: Mapping[str, JobResult], batches: Mapping[str, Batch], fleet: Fleet
+    ) -> dict[str, JobResult]:
+        """Return results with the outcome record instead of an incomplete message; without those that need one now."""
+        complete = dict(results)
+        without_message = [
+            name
+            for name, result in results.items()
+            if not (result.message and result.message.is_complete_for(_size(batches[name])))
+        ]
+        for name, record in zip(without_message, await self._outcome_records(without_message, fleet), strict=True):
+            if record is None:
+                del complete[name]
+            elif message := parse_outcome_message(record, _size(batches[name])):
+                complete[name] = replace(complete[name], message=message)
+        return complete
 
     async def _results_of_pods(self, names: list[str], batches: Mapping[str, Batch]) -> dict[str, JobResult]:
         by_job: dict[str, list[PodView]] = {name: [] for name in names}
@@ -150,10 +244,13 @@ class JobInspector:
         return {name: result_from_pods(pods, _size(batches[name])) for name, pods in by_job.items()}
 
     async def _terminal_pods(self, jobs: list[str]) -> list[PodView]:
+        return await self._list_pods(jobs, TERMINAL_SELECTOR)
+
+    async def _list_pods(self, jobs: Sequence[str], field_selector: str) -> list[PodView]:
         pods, _ = await self._client.list(
             f"/api/v1/namespaces/{self._run.namespace}/pods",
             label_selector=f"batch.kubernetes.io/job-name in ({','.join(jobs)})",
-            field_selector=TERMINAL_SELECTOR,
+            field_selector=field_selector,
             type=PodView,
         )
         return pods
@@ -173,6 +270,11 @@ class JobInspector:
                 return None
 
         return await asyncio.gather(*map(read, names))
+
+
+def _start_blocker(reason: str, message: str) -> Blocker:
+    text = printable(message or reason, MAX_TROUBLE_LENGTH)
+    return Blocker(reason, f"pods do not start: {text}", allows_probe=False, permanent=is_permanent(reason, text))
 
 
 def _size(batch: Batch) -> int:

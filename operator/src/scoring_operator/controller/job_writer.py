@@ -10,6 +10,7 @@ import msgspec
 
 from scoring_operator import errors
 from scoring_operator.api.fleets import Fleet
+from scoring_operator.api.names import SUSPENDED_ANNOTATION
 from scoring_operator.api.scoringrun import ScoringRun
 from scoring_operator.controller.job_tracker import JobTracker
 from scoring_operator.errors import ApiError
@@ -17,7 +18,7 @@ from scoring_operator.kube.client import KubeClient
 from scoring_operator.planner.progress import Batch
 from scoring_operator.planner.types import Blocker, JobSnapshot
 from scoring_operator.resources import config_maps
-from scoring_operator.resources.jobs import ScorerImage, build_job, build_report_job
+from scoring_operator.resources.jobs import ScorerImage, build_job, build_report_job, template_digest
 
 MAX_CREATES_PER_PASS = 200  # so that status is written every second while thousands of Jobs are created
 
@@ -46,6 +47,7 @@ class JobWriter:
         self._client = client
         self._image = image
         self._jobs = jobs
+        self._template: tuple[Fleet, str] | None = None
 
     async def create(
         self, run: ScoringRun, fleet: Fleet, devices: Sequence[str], batches: Mapping[str, Batch]
@@ -64,10 +66,12 @@ class JobWriter:
         Raises:
             LeaseLost: This process may not be the leader any more.
         """
+        template = self.template(run, fleet)
 
         async def create(name: str, batch: Batch) -> None:
             ids = [devices[position] for position in batch.positions]
-            await self._create(run, build_job(run, fleet, self._image, name=name, batch=batch, devices=ids))
+            job = build_job(run, fleet, self._image, name=name, batch=batch, devices=ids, template=template)
+            await self._create(run, job)
 
         failures = await run_all(create(name, batch) for name, batch in islice(batches.items(), MAX_CREATES_PER_PASS))
         return next(filter(None, map(blocker_for, failures)), None)
@@ -91,7 +95,9 @@ class JobWriter:
         return next(filter(None, map(blocker_for, failures)), None)
 
     async def suspend(self, run: ScoringRun, changes: Mapping[str, bool]) -> None:
-        """Suspend or resume Jobs. The next pass retries a failed change, and detects a missing Job.
+        """Suspend or resume Jobs, and mark the suspended ones as the operator's.
+
+        The next pass retries a failed change, and detects a missing Job.
 
         Args:
             run: The run.
@@ -101,7 +107,13 @@ class JobWriter:
             LeaseLost: This process may not be the leader any more.
         """
         await run_all(
-            self._client.patch(f"{_collection(run)}/{name}", {"spec": {"suspend": suspended}})
+            self._client.patch(
+                f"{_collection(run)}/{name}",
+                {
+                    "metadata": {"annotations": {SUSPENDED_ANNOTATION: "true" if suspended else None}},
+                    "spec": {"suspend": suspended},
+                },
+            )
             for name, suspended in changes.items()
         )
 
@@ -120,6 +132,41 @@ class JobWriter:
         await run_all(
             self._client.delete(f"{_collection(run)}/{name}", uid=job.metadata.uid) for name, job in found if job
         )
+
+    async def replace(self, run: ScoringRun, names: Collection[str], jobs: JobSnapshot) -> None:
+        """Delete Jobs that have not changed since they were observed, so that no pod has started meanwhile.
+
+        Args:
+            run: The run.
+            names: The names of the Jobs.
+            jobs: The Jobs of the run.
+
+        Raises:
+            LeaseLost: This process may not be the leader any more.
+        """
+        found = ((name, jobs.visible.get(name)) for name in names)
+        await run_all(
+            self._client.delete(
+                f"{_collection(run)}/{name}",
+                uid=job.metadata.uid,
+                resource_version=job.metadata.resource_version,
+            )
+            for name, job in found
+            if job
+        )
+
+    def template(self, run: ScoringRun, fleet: Fleet | None) -> str:
+        """Return the digest of the current settings of the run's pods; empty without a fleet.
+
+        Args:
+            run: The run.
+            fleet: The fleet of the run.
+        """
+        if fleet is None:
+            return ""
+        if self._template is None or self._template[0] is not fleet:
+            self._template = fleet, template_digest(run, fleet, self._image)
+        return self._template[1]
 
     async def _create(self, run: ScoringRun, job: dict[str, Any]) -> None:
         name = job["metadata"]["name"]
@@ -143,9 +190,10 @@ def blocker_for(error: ApiError) -> Blocker | None:
     if isinstance(error, errors.Conflict | errors.AlreadyExists | errors.Unavailable):
         return None
     reason = next(_BLOCKER_REASONS[kind] for kind in type(error).mro() if kind in _BLOCKER_REASONS)
+    permanent = isinstance(error, errors.NameConflict | errors.Invalid)
     if isinstance(error, errors.NameConflict):
-        return Blocker(reason, error.message)
-    return Blocker(reason, f"the API server rejects the request: {error.message}")
+        return Blocker(reason, error.message, permanent=permanent)
+    return Blocker(reason, f"the API server rejects the request: {error.message}", permanent=permanent)
 
 
 async def run_all(calls: Iterable[Awaitable[object]]) -> list[ApiError]:

@@ -4,6 +4,8 @@ Between passes, only state is cached that can be reloaded after a restart. The o
 created after its reservation is saved; Jobs are deleted and status is written after the progress they depend on.
 """
 
+from dataclasses import replace
+
 from scoring_operator.api.names import report_job_name
 from scoring_operator.api.scoringrun import ScoringRun
 from scoring_operator.api.views import JobView
@@ -49,8 +51,8 @@ class RunReconciler:
         self._collector = ResultCollector(inspector, timings)
         self._stalls = StallDetector(inspector, timings)
         self._status = StatusWriter(run.ref, client, timings.status_interval)
-        writer = JobWriter(client, services.image, jobs)
-        self._applier = PlanApplier(self._states, self._stalls, jobs, writer, self._status, timings)
+        self._writer = JobWriter(client, services.image, jobs)
+        self._applier = PlanApplier(self._states, self._stalls, jobs, self._writer, self._status, timings)
         self._limiter.add(Demand(run, self.phase, progress=None), jobs)
 
     def update(self, run: ScoringRun) -> None:
@@ -86,9 +88,12 @@ class RunReconciler:
         now = self._client.now()  # the responses of this pass may have shown a jump of the server's clock
         state = self._states.adjust_clock(now)
         allocation = self._limiter.allocate(self.run.uid)
-        observation = Observation(state, self._jobs.snapshot(), collected.by_job, allocation, blocker)
+        template = self._writer.template(self.run, state.fleet)
+        observation = Observation(state, self._jobs.snapshot(), collected.by_job, allocation, blocker, template)
         plan = make_plan(self.run, observation, now, self._limits)
-        if plan.completion and collected.pending:
+        if plan.completion and (
+            collected.pending or await self._collector.collect_last(state, observation.jobs, collected.by_job)
+        ):
             self._collector.collect_now()
             return 0.0
         self.phase = plan.phase
@@ -136,9 +141,10 @@ class RunReconciler:
         jobs = self._jobs.confirm(collected.by_job, collected.existing)
         if collected.by_job or collected.existing:
             self._states.remove_verified(collected.by_job, jobs.visible)
-        open_batches = state.progress.open_batches if state.progress else ()
+        open_batches = state.progress.open_batches if state.progress else {}
         progressing = bool(collected.by_job) or self.phase != "Running"
-        return collected, await self._stalls.check(open_batches, jobs, progressing=progressing)
+        blocker = await self._stalls.check(open_batches, jobs, state.fleet, progressing=progressing)
+        return replace(collected, by_job={**self._stalls.take_results(), **collected.by_job}), blocker
 
 
 def _is_newer(run: ScoringRun, other: ScoringRun) -> bool:

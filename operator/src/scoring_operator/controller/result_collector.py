@@ -46,6 +46,7 @@ class ResultCollector:
         self._timings = timings
         self._request: asyncio.Task[tuple[dict[str, JobResult], list[str]]] | None = None
         self._requested_at = 0.0
+        self._last: Mapping[str, JobResult] | None = None  # the results before the end; None before they are fetched
 
     async def collect(self, state: RunState, jobs: JobSnapshot) -> CollectedResults:
         """Inspect the Jobs that are due, and return the results that are known by now.
@@ -57,6 +58,9 @@ class ResultCollector:
         Raises:
             ApiError: A request failed, in this pass or since the last one.
         """
+        if self._last:
+            last, self._last = self._last, {}
+            return CollectedResults(last)
         names = list(needs_inspection(state, jobs))
         if not names or not state.fleet or not state.progress:
             return CollectedResults()
@@ -76,6 +80,23 @@ class ResultCollector:
         if wait is None:
             return replace(collected, retry_in=0.0 if collected.by_job else self._timings.storage_backoff)
         return replace(collected, retry_in=0.0 if self._request else max(wait, 0.0), pending=True)
+
+    async def collect_last(self, state: RunState, jobs: JobSnapshot, known: Collection[str]) -> bool:
+        """Fetch the results that a run would end without; return True if the next pass has to record some.
+
+        Args:
+            state: The state of the run.
+            jobs: The Jobs of the run.
+            known: The Jobs whose results this pass has recorded.
+
+        Raises:
+            ApiError: A request failed.
+        """
+        if self._last is not None or not (state.fleet and state.progress):
+            return False
+        batches = {name: batch for name, batch in state.progress.open_batches.items() if name not in known}
+        self._last = await self._inspector.fetch_last_results(batches, jobs, state.fleet)
+        return bool(self._last)
 
     def collect_now(self) -> None:
         """Inspect completed Jobs in the next pass, without waiting for the interval."""

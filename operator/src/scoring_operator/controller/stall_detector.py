@@ -1,11 +1,20 @@
-"""Detection of stalled runs: a run without progress gets the blocker that prevents it."""
+"""Detection of stalled runs: a run without progress gets the blocker that prevents it.
+
+Jobs that have had no ready pod for some time are inspected: their pods may not start, or may not end because of another
+container.
+"""
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
-from scoring_operator.controller.job_inspector import JobInspector
+from scoring_operator.api.fleets import Fleet
+from scoring_operator.controller.job_inspector import JOBS_PER_LIST, Inspection, JobInspector
 from scoring_operator.controller.timings import ControllerTimings
+from scoring_operator.planner.job_results import JobResult
+from scoring_operator.planner.progress import Batch
 from scoring_operator.planner.types import Blocker, JobSnapshot
+
+ENDLESS_SECONDS = 120.0  # since a container was last seen that keeps pods from ending
 
 
 class StallDetector:
@@ -16,6 +25,7 @@ class StallDetector:
     1. The API server rejects Jobs. The blocker is kept until a pass in which no Job is rejected.
     2. Pods do not start. The blocker is kept until a pod runs, a result arrives, or the run pauses.
     3. Storage cannot be listed. The blocker is kept until the devices are discovered.
+    4. Pods do not end. The blocker is kept for two minutes, and limits nothing: the results are collected.
 
     A blocker of storage or of the API server allows one probe per pass, and the end of that pass clears it.
 
@@ -28,42 +38,62 @@ class StallDetector:
         self._inspector = inspector
         self._timings = timings
         self._blocker: Blocker | None = None
+        self._endless: tuple[Blocker, float] | None = None
         self._progressed_at = time.monotonic()
         self._inspected_at = 0.0
+        self._waiting: frozenset[str] = frozenset()
+        self._last_inspected: frozenset[str] = frozenset()
+        self._results: Mapping[str, JobResult] = {}
 
     @property
     def blocker(self) -> Blocker | None:
         """The current blocker."""
-        return self._blocker
+        if self._blocker or not self._endless:
+            return self._blocker
+        blocker, seen_at = self._endless
+        return blocker if time.monotonic() - seen_at < ENDLESS_SECONDS else None
 
     @property
     def next_check_in(self) -> float:
         """The seconds until a pass has to inspect pending pods. No event announces a pod that does not start."""
-        stalled_at = self._progressed_at + self._timings.stall_timeout
-        due = max(stalled_at, self._inspected_at + self._timings.inspection_interval)
+        due = self._inspected_at + self._timings.inspection_interval
+        if not self._waiting:
+            due = max(due, self._progressed_at + self._timings.stall_timeout)
         return max(due - time.monotonic(), 0.0) + 0.1
 
-    async def check(self, open_batches: Collection[str], jobs: JobSnapshot, *, progressing: bool) -> Blocker | None:
-        """Return the blocker; inspect pending pods if nothing has progressed for too long.
+    def take_results(self) -> Mapping[str, JobResult]:
+        """Return the results of Jobs that the last check inspected, once."""
+        results, self._results = self._results, {}
+        return results
+
+    async def check(
+        self, open_batches: Mapping[str, Batch], jobs: JobSnapshot, fleet: Fleet | None, *, progressing: bool
+    ) -> Blocker | None:
+        """Return the blocker; inspect Jobs that have had no ready pod since the last inspection.
 
         Args:
-            open_batches: The names of the run's open batches.
+            open_batches: The run's open batches, by Job name.
             jobs: The Jobs of the run.
+            fleet: The fleet of the run.
             progressing: Whether results arrived in this pass, or the run is paused.
 
         Raises:
             ApiError: A request failed.
         """
         now = time.monotonic()
-        if progressing or _has_running_pod(open_batches, jobs):
-            self._progressed_at = now
-            if self._blocker and not self._blocker.allows_probe:
-                self._blocker = None
-        stalled = now - self._progressed_at > self._timings.stall_timeout
-        if stalled and now - self._inspected_at > self._timings.inspection_interval:
+        if progressing or _has_ready_pod(open_batches, jobs):
+            self._record_progress(now)
+        if now - self._inspected_at > self._timings.inspection_interval and fleet:
             self._inspected_at = now
-            self._blocker = await self._inspector.pending_reason(open_batches) or self._blocker
-        return self._blocker
+            waiting = _jobs_without_ready_pod(open_batches, jobs)
+            stalled = now - self._progressed_at > self._timings.stall_timeout
+            suspects = waiting if stalled else waiting & self._waiting
+            self._waiting = waiting
+            if suspects:
+                names = sorted(suspects, key=lambda name: (name in self._last_inspected, name))
+                self._last_inspected = frozenset(names[:JOBS_PER_LIST])
+                self._record(await self._inspector.inspect_waiting(names, open_batches, fleet), now, stalled=stalled)
+        return self.blocker
 
     def record_discovery(self, blocker: Blocker | None) -> None:
         """Record the result of the discovery of devices.
@@ -82,7 +112,42 @@ class StallDetector:
         if rejection or (self._blocker and self._blocker.allows_probe):
             self._blocker = rejection
 
+    def _record(self, inspection: Inspection, now: float, *, stalled: bool) -> None:
+        self._results = inspection.results
+        if inspection.endless:
+            self._endless = _endless_blocker(inspection.endless), now
+        if inspection.results:
+            self._record_progress(now)
+        elif stalled:
+            self._blocker = inspection.blocker or self._blocker
 
-def _has_running_pod(open_batches: Collection[str], jobs: JobSnapshot) -> bool:
+    def _record_progress(self, now: float) -> None:
+        self._progressed_at = now
+        if self._blocker and not self._blocker.allows_probe:
+            self._blocker = None
+
+
+def _has_ready_pod(open_batches: Collection[str], jobs: JobSnapshot) -> bool:
     visible = (jobs.visible.get(name) for name in open_batches)
     return any(job is not None and job.status.ready for job in visible)
+
+
+def _jobs_without_ready_pod(open_batches: Collection[str], jobs: JobSnapshot) -> frozenset[str]:
+    """Return the unfinished Jobs without a ready pod, except suspended ones."""
+    visible = ((name, jobs.visible.get(name)) for name in open_batches)
+    return frozenset(
+        name for name, job in visible if job and not (job.status.ready or job.spec.suspend or job.finished)
+    )
+
+
+def _endless_blocker(containers: Collection[str]) -> Blocker:
+    """Return the blocker of containers that keep pods from ending. It limits nothing: the results are collected."""
+    names = ", ".join(repr(name) for name in sorted(containers)[:3])
+    verb = "keeps" if len(containers) == 1 else "keep"
+    return Blocker(
+        "PodsDoNotEnd",
+        f"container {names} {verb} pods from ending after the scorer has ended; switch its injection off by "
+        "scorer.podAnnotations or scorer.podLabels of the fleet, or inject it as a native sidecar (an init container "
+        "with restartPolicy Always)",
+        limits_jobs=False,
+    )

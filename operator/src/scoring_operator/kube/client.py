@@ -272,21 +272,23 @@ class KubeClient:
         request = Request("PUT", path, body=msgspec.json.encode(body))
         return _decode_object(await self._send_with_retry(request, (Throttled,)))
 
-    async def delete(self, path: str, *, uid: str | None = None) -> None:
+    async def delete(self, path: str, *, uid: str | None = None, resource_version: str | None = None) -> None:
         """Delete an object; the garbage collector deletes its dependents in the background.
 
         Args:
             path: The path of the object.
             uid: The uid that the object must have. The default accepts every uid.
+            resource_version: The version that the object must have. The default accepts every version.
 
         Raises:
             NotFound: The object does not exist.
-            Conflict: The object has another uid.
+            Conflict: The object has another uid or version.
             ApiError: The request failed; the type says why.
         """
         options: Object = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
-        if uid:
-            options["preconditions"] = {"uid": uid}
+        preconditions = {"uid": uid, "resourceVersion": resource_version}
+        if any(preconditions.values()):
+            options["preconditions"] = {key: value for key, value in preconditions.items() if value}
         await self._send_with_retry(
             Request("DELETE", path, body=msgspec.json.encode(options)), (Throttled,), self.limiter
         )

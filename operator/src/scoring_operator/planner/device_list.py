@@ -100,6 +100,7 @@ def create_initial_state(
         devices_per_job=_devices_per_job(run, len(devices), max_auto_jobs),
         without_model=(len(without_model), tuple(without_model[:MAX_SAMPLES])),
         invalid_names=(len(discovered.invalid_names), tuple(discovered.invalid_names[:MAX_SAMPLES])),
+        marks_suspension=True,
     )
     already_scored = Positions.from_positions(
         Position(at) for at, device in enumerate(devices) if _already_scored(run, discovered.predictions.get(device))

@@ -2,7 +2,8 @@
 
 The outcomes of the outcome message are recorded. For devices that the message does not report, and for those that it
 reports as transient, the first matching rule decides:
-1. The Job or its pods are deleted, or the Job completed without a message: one more round, then JobLost.
+1. The Job or its pods are deleted, or the Job completed without a message: one more round, then JobLost. A Job that
+   the operator replaced does not count.
 2. The reason is transient (storage, identity, image pull): up to three attempts. An attempt is not counted while the
    circuit breaker is open, because the Job is only a probe.
 3. The configuration is invalid: all devices fail, because a further round would fail, too.
@@ -100,7 +101,9 @@ def evaluate(batch: Batch, result: JobResult, *, completed: bool, circuit_open: 
 
 def _retry_batches(batch: Batch, remaining: Positions, reason: str, *, circuit_open: bool) -> tuple[Batch, ...]:
     """Return the batches that retry these positions; an empty tuple if the devices fail."""
-    following = replace(batch, positions=remaining, round=batch.round + 1, created=False)
+    following = replace(batch, positions=remaining, round=batch.round + 1, created=False, replaced=False)
+    if reason == "JobLost" and batch.replaced:
+        return (following,)
     if reason == "JobLost":
         return (replace(following, lost_jobs=batch.lost_jobs + 1),) if batch.lost_jobs < MAX_LOST_JOBS else ()
     if reason in TRANSIENT_REASONS:

@@ -5,21 +5,17 @@ it wrote to storage, which replaces a lost message. An inconsistent message is i
 the termination state of the last pod.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
-import msgspec
-
+from scoring_operator.api.formatting import printable
 from scoring_operator.api.views import PodView
-from scoring_operator.contract.command import EXIT_CONFIGURATION, EXIT_TRANSIENT
-from scoring_operator.contract.outcome_message import OutcomeMessage, parse_outcome_message, sanitize
+from scoring_operator.contract.outcome_message import OutcomeMessage, parse_outcome_message
+from scoring_operator.planner.pod_trouble import MAX_FAILURE_LENGTH, pod_failure, termination_text
 
 PODS_DELETED = "the Job's pods are deleted"
 TRANSIENT_REASONS = frozenset({"StorageUnavailable", "IdentityUnavailable", "ImagePull"})
-IMAGE_PULL_REASONS = frozenset({"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull"})
-_REASON_BY_EXIT_CODE = {EXIT_CONFIGURATION: "ConfigurationInvalid", EXIT_TRANSIENT: "StorageUnavailable"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +27,7 @@ class JobResult:
         failure_reason: The reason of the last pod's failure, if the message does not report every device.
         failure_detail: A sentence about that failure.
         missing: Whether the Job does not exist.
+        ended: Whether the scorer has ended, although the Job has not: another container keeps its pod from ending.
         started_at: The start of the first pod.
         pod_seconds: The running time of all pods.
     """
@@ -39,6 +36,7 @@ class JobResult:
     failure_reason: str = ""
     failure_detail: str = ""
     missing: bool = False
+    ended: bool = False
     started_at: datetime | None = None
     pod_seconds: int = 0
 
@@ -62,10 +60,30 @@ def result_from_pods(pods: Iterable[PodView], device_count: int) -> JobResult:
         ended = pod.scorer.terminated
         message = parse_outcome_message(ended.message, device_count) if ended and ended.message else None
         if message is not None:
-            reason, detail = ("", "") if message.is_complete_for(device_count) else _pod_failure(ordered[-1])
+            reason, detail = ("", "") if message.is_complete_for(device_count) else pod_failure(ordered[-1])
             return replace(result, message=message, failure_reason=reason, failure_detail=detail)
-    reason, detail = _pod_failure(ordered[-1])
+    reason, detail = pod_failure(ordered[-1])
     return replace(result, failure_reason=reason, failure_detail=detail)
+
+
+def unfinished_result(pods: Iterable[PodView], device_count: int) -> JobResult | None:
+    """Return the result of a Job that has not finished: that of its scorer, if it has ended in a pod that still runs.
+
+    Args:
+        pods: The pods of the Job.
+        device_count: The number of devices of the Job.
+
+    Returns:
+        The result; only its start if the scorer runs; None if the scorer has not started.
+    """
+    every = list(pods)
+    current = [pod for pod in every if not pod.ended]
+    if any(pod.scorer.terminated for pod in current):
+        return replace(result_from_pods(every, device_count), ended=True)
+    if any(pod.scorer.running for pod in current):
+        starts = [start for pod in current if (start := _parse_time(pod.status.start_time))]
+        return JobResult(started_at=min(starts, default=None))
+    return None
 
 
 def _pod_seconds(pod: PodView) -> int:
@@ -83,46 +101,10 @@ def last_pod_failure(pods: Iterable[PodView]) -> JobResult:
     last = max(pods, key=lambda pod: (pod.metadata.creation_timestamp, pod.metadata.name), default=None)
     if last is None:
         return JobResult(failure_reason="JobLost", failure_detail=PODS_DELETED)
-    reason, detail = _pod_failure(last)
+    reason, detail = pod_failure(last)
     ended = last.scorer.terminated
-    lines = ended.message.strip().splitlines() if ended else []
-    return JobResult(failure_reason=reason, failure_detail=_log_message(lines[-1]) if lines else detail)
-
-
-def _log_message(line: str) -> str:
-    """Return the message of a line of the scorer's log, or the line itself."""
-    try:
-        found = msgspec.json.decode(line, type=dict[str, Any]).get("message")
-    except (msgspec.MsgspecError, UnicodeError):
-        found = None
-    return sanitize(found if isinstance(found, str) else line)
-
-
-def pending_reason(pods: Sequence[PodView]) -> tuple[str, str] | None:
-    """Return the reason and the message of the first pod that cannot start, from its container or the scheduler."""
-    for pod in pods:
-        waiting = pod.scorer.waiting
-        if waiting and waiting.reason not in ("", "ContainerCreating", "PodInitializing"):
-            return waiting.reason, sanitize(waiting.message)
-        for condition in pod.status.conditions:
-            if condition.type == "PodScheduled" and condition.status == "False":
-                return condition.reason or "Unschedulable", sanitize(condition.message)
-    return None
-
-
-def _pod_failure(pod: PodView) -> tuple[str, str]:
-    """Return the reason and a detail of the failure of a pod without a complete message."""
-    state, status = pod.scorer, pod.status
-    if state.waiting and state.waiting.reason in IMAGE_PULL_REASONS:
-        return "ImagePull", sanitize(state.waiting.message or state.waiting.reason)
-    if status.reason in ("DeadlineExceeded", "Evicted"):
-        return status.reason, sanitize(status.message or f"the pod was terminated: {status.reason}")
-    if state.terminated is None:
-        return "Unknown", sanitize(status.message or "the pod ended without a container state")
-    if state.terminated.reason == "OOMKilled":
-        return "OOMKilled", "the container ran out of memory"
-    code = state.terminated.exit_code
-    return _REASON_BY_EXIT_CODE.get(code, "Unknown"), f"exit code {code} without a message"
+    text = printable(termination_text(ended.message), MAX_FAILURE_LENGTH) if ended else ""
+    return JobResult(failure_reason=reason, failure_detail=text or detail)
 
 
 def _parse_time(text: str | None) -> datetime | None:

@@ -5,13 +5,15 @@ The algorithm, in the order of the code:
 1. A run whose status has a terminal condition is only reported on and cleaned up; see `finished_runs`.
 2. A run without a device list ends if it is rejected or cancelled. While it is suspended or blocked by another run it
    waits; with `overlapPolicy: Skip` it ends as Skipped instead. Otherwise its devices are discovered.
-3. Each inspected Job is evaluated and its batch is closed: outcomes are recorded, retries join the queue.
+3. Each inspected Job is evaluated and its batch is closed: outcomes are recorded, retries join the queue. A Job whose
+   scorer has ended, and whose pod does not end because of another container, is deleted.
 4. The run ends when it is cancelled, when a failure budget is exceeded, when every device has an outcome, or when a
    deadline has passed on the run's own clock.
 5. A run that is suspended or blocked by another run pauses: its clock stops and its Jobs are suspended.
-6. Otherwise it runs: suspended Jobs are resumed, and Jobs are created up to its parallelism and its slots, each for a
-   batch that was reserved before; see `batching`. After 20 consecutive storage or identity failures, only one Job is
-   active at a time. While the API server rejects Jobs, each pass creates one. While pods cannot start, none is created.
+6. Otherwise it runs: Jobs that the operator suspended are resumed, and Jobs are created up to the run's parallelism and
+   slots, each for a batch that was reserved before; see `batching`. After 20 consecutive storage or identity failures,
+   only one Job is active at a time. While the API server rejects Jobs, each pass creates one. While pods cannot start,
+   none is created. While another controller suspends every Job, the run's clock stops; see `job_changes`.
 """
 
 from collections.abc import Iterator
@@ -24,6 +26,14 @@ from scoring_operator.api.scoringrun import ScoringRun, resolve_limit
 from scoring_operator.planner.batching import next_jobs
 from scoring_operator.planner.evaluation import apply, evaluate
 from scoring_operator.planner.finished_runs import excess_jobs, initial_report_condition, plan_finished
+from scoring_operator.planner.job_changes import (
+    HELD,
+    all_held,
+    mark_replaced,
+    outdated_jobs,
+    resumed_elsewhere,
+    suspend_changes,
+)
 from scoring_operator.planner.progress import Batch, Completion, Progress, RunClock, finish
 from scoring_operator.planner.types import (
     DEFAULT_LIMITS,
@@ -71,12 +81,15 @@ def make_plan(run: ScoringRun, observation: Observation, now: datetime, limits: 
     if progress is None or observation.state.missing:
         return _start(run, observation, now)
     progress = _record_results(progress, observation, now)
-    completion = _terminal_state(run, progress, now)
+    completion = _terminal_state(run, progress, observation.blocker, now)
     if completion:
         return _end(completion, progress)
     if run.spec.suspend or observation.allocation.blocked_by:
-        return _pause(run, progress, observation.jobs, now)
-    return _run(run, progress, observation, now, limits)
+        plan = _pause(run, progress, observation.jobs, now)
+    else:
+        plan = _run(run, progress, observation, now, limits)
+    ended = tuple(name for name, result in observation.results.items() if result.ended)
+    return replace(plan, delete=(*plan.delete, *ended), save=True) if ended else plan
 
 
 def _end(completion: Completion, progress: Progress | None) -> Plan:
@@ -134,10 +147,10 @@ def _record_results(progress: Progress, observation: Observation, now: datetime)
     starts: list[datetime] = []
     for name, batch in progress.open_batches.items():
         job, result = observation.jobs.visible.get(name), observation.results.get(name)
-        if job and job.pod_started:
+        if job and (job.pod_started or result):
             starts.append(result.started_at if result and result.started_at else now)
         created = batch.created or bool(job) or name in observation.jobs.seen
-        if result and (job.finished if job else result.message or created):
+        if result and (job.finished or result.ended if job else result.message or created):
             completed = bool(job and job.true_condition("Complete"))
             evaluations[name] = evaluate(batch, result, completed=completed, circuit_open=progress.circuit_open)
         elif created and not batch.created:
@@ -151,7 +164,7 @@ def _record_results(progress: Progress, observation: Observation, now: datetime)
     return apply(progress, evaluations, now)
 
 
-def _terminal_state(run: ScoringRun, progress: Progress, now: datetime) -> Completion | None:
+def _terminal_state(run: ScoringRun, progress: Progress, blocker: Blocker | None, now: datetime) -> Completion | None:
     """Do step 4."""
     spec, total = run.spec, progress.total
     failed, empty = progress.count("failed"), progress.count("empty")
@@ -166,12 +179,20 @@ def _terminal_state(run: ScoringRun, progress: Progress, now: datetime) -> Compl
         message = f"{empty} of {total} devices had no readings in the window; maxEmptyDevices allows {max_empty}"
         return Completion("Failed", "NoData", message, now)
     if progress.recorded == total:
-        return Completion("Complete", "AllDevicesDone", f"all {total} devices have an outcome", now)
+        return Completion("Complete", "AllDevicesDone", _all_done(progress), now)
     left, reason = _time_left(run, progress.clock, now)
     if left <= 0 and progress.clock.since:
-        message = f"{total - progress.recorded} of {total} devices had no outcome when the deadline passed"
+        cause = f": {blocker.message}" if blocker else ""
+        message = f"{total - progress.recorded} of {total} devices had no outcome when the deadline passed{cause}"
         return Completion("Failed", reason, message, now)
     return None
+
+
+def _all_done(progress: Progress) -> str:
+    """Return the message of a run whose devices all have an outcome."""
+    done = "the only device has" if progress.total == 1 else f"all {progress.total} devices have"
+    before = progress.count("alreadyScored")
+    return f"{done} an outcome" + (f"; {before} had complete predictions before" if before else "")
 
 
 def _time_left(run: ScoringRun, clock: RunClock, now: datetime) -> tuple[float, str]:
@@ -186,26 +207,29 @@ def _pause(run: ScoringRun, progress: Progress, jobs: JobSnapshot, now: datetime
     stopping = progress.clock.since is not None
     progress = replace(progress, clock=progress.clock.stopped(now))
     phase = "Suspended" if run.spec.suspend else "Queued"
-    return Plan(phase, progress, save=stopping, suspend=_suspend_changes(progress, jobs, suspended=True))
-
-
-def _suspend_changes(progress: Progress, jobs: JobSnapshot, *, suspended: bool) -> dict[str, bool]:
-    """Return the unfinished Jobs whose field `suspend` has to change, with its new value."""
-    open_jobs = ((name, jobs.visible.get(name)) for name in progress.open_batches)
-    return {
-        name: suspended
-        for name, job in open_jobs
-        if job and not job.finished and bool(job.spec.suspend) is not suspended
-    }
+    resumed = resumed_elsewhere(progress, jobs)
+    progress = mark_replaced(progress, resumed)
+    suspend = {name: True for name in suspend_changes(progress, jobs, suspended=True) if name not in resumed}
+    return Plan(
+        phase,
+        progress,
+        save=stopping or bool(resumed),
+        suspend=suspend,
+        replace=resumed,
+        requeue_after=BLOCKED_REQUEUE_SECONDS if suspend or resumed else None,
+    )
 
 
 def _run(run: ScoringRun, progress: Progress, observation: Observation, now: datetime, limits: PlannerLimits) -> Plan:
     """Do step 6."""
-    starting = progress.clock.since is None
-    progress = replace(progress, clock=progress.clock.resumed(now))
+    held = all_held(progress, observation.jobs)
+    clock = progress.clock.stopped(now) if held else progress.clock.resumed(now)
+    save = (clock.since is None) != (progress.clock.since is None)
+    outdated = outdated_jobs(progress, observation, now, limits)
+    progress = mark_replaced(replace(progress, clock=clock), outdated)
     slow = not progress.slow_warning_sent and _is_too_slow(run, progress, now)
     progress = replace(progress, slow_warning_sent=True) if slow else progress
-    blocker = observation.blocker
+    blocker = observation.blocker or (HELD if held else None)
     if progress.circuit_open:
         message = f"{progress.consecutive_failures} Jobs in a row failed for storage or identity; one at a time probes"
         blocker = Blocker("StorageUnavailable", message)
@@ -217,10 +241,11 @@ def _run(run: ScoringRun, progress: Progress, observation: Observation, now: dat
     return Plan(
         "Running",
         progress,
-        save=starting or reserved,
+        save=save or reserved or bool(outdated),
         create={name: progress.open_batches[name] for name in ready},
-        suspend=_suspend_changes(progress, observation.jobs, suspended=False),
+        suspend=suspend_changes(progress, observation.jobs, suspended=False),
         delete=excess_jobs(progress, observation.jobs, limits),
+        replace=outdated,
         blocker=blocker,
         warn_slow=slow,
         requeue_after=0.0 if reserved and not ready else requeue_after,
@@ -232,7 +257,7 @@ def _job_limit(run: ScoringRun, progress: Progress, observation: Observation, ac
     limit = min(run.spec.parallelism, observation.allocation.slots)
     if progress.circuit_open:
         limit = min(limit, 1)
-    if observation.blocker:
+    if observation.blocker and observation.blocker.limits_jobs:
         limit = min(limit, active + int(observation.blocker.allows_probe))
     return limit
 

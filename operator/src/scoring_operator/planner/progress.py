@@ -38,6 +38,7 @@ class Batch:
         attempts: The number of earlier rounds that failed with a transient reason.
         lost_jobs: The number of earlier rounds whose Job ended without a result.
         created: Whether the Job is known to have existed; a reserved batch may not have one yet.
+        replaced: Whether the operator deletes the Job before a pod of it starts, so that its loss does not count.
     """
 
     positions: Positions
@@ -45,6 +46,7 @@ class Batch:
     attempts: int = 0
     lost_jobs: int = 0
     created: bool = False
+    replaced: bool = False
 
 
 class RunSnapshot(msgspec.Struct, frozen=True, rename="camel"):
@@ -57,6 +59,7 @@ class RunSnapshot(msgspec.Struct, frozen=True, rename="camel"):
         without_model: The number of devices with readings but without a model, and some of their ids.
         invalid_names: The number of blob names that do not denote a device, and some of them.
         rebuilt: Whether the first progress was lost, so that each batch may have been scored already.
+        marks_suspension: Whether each Job that the operator suspends is marked. Earlier operators did not mark them.
     """
 
     fleet: dict[str, Any]
@@ -65,6 +68,7 @@ class RunSnapshot(msgspec.Struct, frozen=True, rename="camel"):
     without_model: tuple[int, tuple[str, ...]] = (0, ())
     invalid_names: tuple[int, tuple[str, ...]] = msgspec.field(default=(0, ()), name="unreadable")
     rebuilt: bool = False
+    marks_suspension: bool = False
 
 
 class RunClock(msgspec.Struct, frozen=True, rename="camel"):
@@ -280,9 +284,10 @@ def _decode_sets(texts: Mapping[str, str]) -> dict[str, Positions]:
 
 
 def _encode_batch(batch: Batch) -> list[Any]:
-    return [str(batch.positions), batch.round, batch.attempts, batch.lost_jobs, int(batch.created)]
+    flags = int(batch.created) + 2 * int(batch.replaced)
+    return [str(batch.positions), batch.round, batch.attempts, batch.lost_jobs, flags]
 
 
 def _decode_batch(entry: list[Any]) -> Batch:
-    positions, round_, attempts, lost_jobs, created = entry
-    return Batch(Positions.parse(positions), round_, attempts, lost_jobs, bool(created))
+    positions, round_, attempts, lost_jobs, flags = entry
+    return Batch(Positions.parse(positions), round_, attempts, lost_jobs, bool(flags & 1), bool(flags & 2))

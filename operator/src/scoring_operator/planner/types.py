@@ -19,12 +19,14 @@ class PlannerLimits:
         max_finished_jobs: The largest number of finished Jobs of an active run. 10,000 Jobs take 300 MiB in etcd.
         cleanup_delay: Seconds from the end of a run to the first deletion of its Jobs, for people who inspect them.
         deletes_per_second: The number of finished Jobs that are deleted per second.
+        replace_delay: The age in seconds at which a Job with outdated settings and without a started pod is replaced.
     """
 
     max_auto_jobs: int = 2000
     max_finished_jobs: int = 10_000
     cleanup_delay: float = 60.0
     deletes_per_second: int = 10
+    replace_delay: float = 30.0
 
 
 DEFAULT_LIMITS = PlannerLimits()
@@ -38,11 +40,15 @@ class Blocker:
         reason: The reason of the condition Stalled.
         message: A sentence for people.
         allows_probe: Whether one Job at a time is created to test if the condition has ended.
+        permanent: Whether a person has to end the condition. It is then the condition Stalled, otherwise Waiting.
+        limits_jobs: Whether fewer Jobs are created because of it.
     """
 
     reason: str
     message: str
     allows_probe: bool = True
+    permanent: bool = False
+    limits_jobs: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +138,7 @@ class Observation:
         results: The results that were collected in this pass, by Job.
         allocation: The share of the run in the operator's limit.
         blocker: The condition that prevents progress.
+        template: The digest of the current settings of scorer pods; empty if it is unknown.
     """
 
     state: RunState
@@ -139,6 +146,7 @@ class Observation:
     results: Mapping[str, JobResult]
     allocation: Allocation
     blocker: Blocker | None
+    template: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +161,7 @@ class Plan:
         create: The batches whose Jobs are to be created, by Job name.
         suspend: Whether a Job is to be suspended (True) or resumed (False), by Job name.
         delete: The names of Jobs to delete; `progress` has their outcomes.
+        replace: The names of Jobs to delete unless they change meanwhile; the batches follow in the next round.
         delete_run: Whether the run is to be deleted.
         create_report: Whether the report Job is to be created.
         report_condition: The new condition Reported; None if it does not change.
@@ -169,6 +178,7 @@ class Plan:
     create: Mapping[str, Batch] = field(default_factory=dict)
     suspend: Mapping[str, bool] = field(default_factory=dict)
     delete: tuple[str, ...] = ()
+    replace: tuple[str, ...] = ()
     delete_run: bool = False
     create_report: bool = False
     report_condition: ReportCondition | None = None

@@ -4,6 +4,7 @@ The fleet and the operator's settings decide where a pod runs, with which accoun
 contributes numbers, a window, tags and device ids, and its texts only as arguments.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -45,7 +46,14 @@ class ScorerImage:
 
 
 def build_job(
-    run: ScoringRun, fleet: Fleet, image: ScorerImage, *, name: str, batch: Batch, devices: Sequence[str]
+    run: ScoringRun,
+    fleet: Fleet,
+    image: ScorerImage,
+    *,
+    name: str,
+    batch: Batch,
+    devices: Sequence[str],
+    template: str = "",
 ) -> dict[str, Any]:
     """Return the manifest of a scoring Job.
 
@@ -56,6 +64,7 @@ def build_job(
         name: The name of the Job.
         batch: The batch.
         devices: The ids of the batch's devices, in ascending order of position.
+        template: The digest of the pod's settings; empty to compute it.
     """
     labels = {
         names.COMPONENT_LABEL: "scorer",
@@ -65,7 +74,26 @@ def build_job(
     deadline = run.spec.device_deadline_seconds * len(devices) + IMAGE_PULL_ALLOWANCE_SECONDS
     args = score_arguments(run, name, devices, fleet.scorer.extra_args)
     pod = _pod_spec(run, fleet, image, args, min(deadline, run.spec.active_deadline_seconds))
-    return _job_manifest(run, fleet, name, labels, {names.POSITIONS_ANNOTATION: str(batch.positions)}, pod)
+    annotations = {
+        names.POSITIONS_ANNOTATION: str(batch.positions),
+        names.TEMPLATE_ANNOTATION: template or template_digest(run, fleet, image),
+    }
+    return _job_manifest(run, fleet, name, labels, annotations, pod)
+
+
+def template_digest(run: ScoringRun, fleet: Fleet, image: ScorerImage) -> str:
+    """Return a digest of what the fleet and the operator decide about the run's pods, such as image and placement.
+
+    Args:
+        run: The run.
+        fleet: The fleet of the run.
+        image: The scorer's image.
+    """
+    scorer = fleet.scorer
+    pod = _pod_spec(run, fleet, image, scorer.extra_args, None)
+    metadata = (scorer.pod_labels, _workload_identity_labels(fleet), scorer.pod_annotations)
+    content = msgspec.json.encode((pod, metadata), order="sorted")
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def build_report_job(
@@ -90,7 +118,6 @@ def build_report_job(
     pod["volumes"].append({"name": "run", "projected": {"sources": sources}})
     scorer = pod["containers"][0]
     scorer["volumeMounts"].append({"name": "run", "mountPath": RUN_FOLDER, "readOnly": True})
-    scorer["terminationMessagePolicy"] = "FallbackToLogsOnError"  # it writes no outcome message
     job = _job_manifest(run, fleet, names.report_job_name(run), {names.COMPONENT_LABEL: "report"}, {}, pod)
     job["spec"]["activeDeadlineSeconds"] = REPORT_DEADLINE_SECONDS
     return job
@@ -170,6 +197,8 @@ def _pod_spec(
                     "readOnlyRootFilesystem": True,
                     "capabilities": {"drop": ["ALL"]},
                 },
+                # The end of the log takes the place of a message that the scorer could not write.
+                "terminationMessagePolicy": "FallbackToLogsOnError",
                 "volumeMounts": [
                     {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108  # an emptyDir of the pod
                     *scorer.extra_volume_mounts,

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from scoring_operator.api.formatting import format_duration, format_time, parse_duration
+from scoring_operator.api.formatting import format_duration, format_time, parse_duration, printable
 
 
 def test_time_is_in_utc_and_whole_seconds() -> None:
@@ -31,3 +31,15 @@ def test_duration_of_days_hours_minutes_and_seconds_is_parsed(text: str, seconds
 def test_other_durations_are_rejected(text: str) -> None:
     with pytest.raises(ValueError, match="must be a duration"):
         parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "result"),
+    [
+        ("a\nb\x1b[31m", 20, "a b [31m"),
+        ("short", 5, "short"),
+        ("s" * 20 + "the end", 20, "ss ... ssssssthe end"),
+    ],
+)
+def test_printable_text_has_no_control_characters_and_keeps_both_ends(text: str, limit: int, result: str) -> None:
+    assert printable(text, limit) == result

@@ -62,13 +62,15 @@ class InMemoryClient(KubeClient):
         item = copy.deepcopy(self._find("PATCH", path))
         if resource_version not in (None, item["metadata"].get("resourceVersion")):
             raise Conflict("another version")
-        key = subresource or "spec"
-        item[key] = item.get(key, {}) | body[key]
+        for key in [subresource] if subresource else body:
+            item[key] = item.get(key, {}) | body[key]
         return self._store(path, item)
 
-    async def delete(self, path: str, *, uid: str | None = None) -> None:
+    async def delete(self, path: str, *, uid: str | None = None, resource_version: str | None = None) -> None:
         if uid not in (None, self._find("DELETE", path)["metadata"].get("uid")):
             raise Conflict("another object")
+        if resource_version not in (None, self.objects[path]["metadata"].get("resourceVersion")):
+            raise Conflict("another version")
         del self.objects[path]
 
     def edit(self, path: str, **spec: Any) -> Object:

@@ -3,9 +3,9 @@ from typing import Any
 import pytest
 
 from scoring_operator.api.names import report_job_name
-from scoring_operator.controller.job_inspector import JobInspector
+from scoring_operator.controller.job_inspector import Inspection, JobInspector
 from scoring_operator.planner.types import JobSnapshot
-from tests.testkit.builders import UID, a_batch, a_job, a_message, a_run
+from tests.testkit.builders import NOW, a_batch, a_job, a_message, a_run
 from tests.testkit.in_memory_storage import InMemoryStorage
 from tests.testkit.running_controller import a_fleet
 from tests.unit.operator.controller.in_memory_client import InMemoryClient
@@ -33,6 +33,14 @@ class Cluster:
         labels = {"batch.kubernetes.io/job-name": job}
         pod = {"metadata": {"name": f"{job}-x", "labels": labels}, "status": {"containerStatuses": [container]}}
         self.client.lists.setdefault(PODS, []).append(pod)
+
+    def add_waiting_pod(self, job: str = "job", *, phase: str = "Pending", **statuses: Any) -> None:
+        metadata = {"name": f"{job}-x", "uid": f"{job}-pod", "labels": {"batch.kubernetes.io/job-name": job}}
+        pod = {"metadata": metadata, "status": {"phase": phase} | statuses}
+        self.client.lists.setdefault(PODS, []).append(pod)
+
+    async def inspect(self, *names: str) -> Inspection:
+        return await self.inspector.inspect_waiting(list(names or ["job"]), BATCHES, a_fleet("scoring"))
 
     def add_job(self, name: str) -> None:
         self.client.objects[f"{JOBS}/{name}"] = {"metadata": {"name": name}}
@@ -116,25 +124,122 @@ async def test_report_result_is_the_failure_of_its_pod_or_its_absence(cluster: C
     assert failed.failure_reason == "OOMKilled"
 
 
-async def test_waiting_container_is_the_pending_reason(cluster: Cluster) -> None:
-    cluster.add_pod(terminated=None, waiting={"reason": "ImagePullBackOff", "message": "no image"})
-    blocker = await cluster.inspector.pending_reason(["job"])
+def container(name: str = "scorer", **state: Any) -> dict[str, Any]:
+    return {"name": name, "state": state}
+
+
+STARTING = container(waiting={"reason": "ContainerCreating"})
+SIDECAR = container("mesh-proxy", running={"startedAt": "2026-11-24T12:00:00Z"})
+
+
+def an_event(text: str, *, reason: str = "FailedMount", job: str = "job", at: int = 0) -> dict[str, Any]:
+    time = f"2026-11-24T12:00:0{at}Z"
+    return {
+        "involvedObject": {"name": job},
+        "reason": reason,
+        "message": text,
+        "type": "Warning",
+        "lastTimestamp": time,
+    }
+
+
+async def test_waiting_container_is_the_blocker_without_a_request_for_events(cluster: Cluster) -> None:
+    cluster.add_waiting_pod(containerStatuses=[container(waiting={"reason": "ErrImagePull", "message": "not found"})])
+    blocker = (await cluster.inspect()).blocker
     assert blocker is not None
-    assert (blocker.reason, blocker.message, blocker.allows_probe) == (
+    assert (blocker.reason, blocker.message, blocker.allows_probe, blocker.permanent) == (
         "ImagePullBackOff",
-        "pods do not start: no image",
+        "pods do not start: not found",
         False,
+        True,
     )
-    assert cluster.client.requests == [
-        ("LIST", f"{PODS}?fleetscore.dev/run-uid={UID}&status.phase=Pending"),
-    ]
+    assert cluster.client.requests == [("LIST", f"{PODS}?batch.kubernetes.io/job-name in (job)&")]
 
 
-async def test_newest_event_of_an_open_job_is_the_pending_reason_without_a_pod(cluster: Cluster) -> None:
-    events = [("job", "first"), ("job", "second"), ("other", "third")]
-    cluster.client.lists[EVENTS] = [{"involvedObject": {"name": name}, "message": text} for name, text in events]
-    blocker = await cluster.inspector.pending_reason(["job"])
+async def test_event_of_a_pod_explains_containers_that_are_created(cluster: Cluster) -> None:
+    cluster.add_waiting_pod(containerStatuses=[STARTING])
+    cluster.client.lists[EVENTS] = [an_event('MountVolume.SetUp failed: secret "corporate-ca" not found')]
+    blocker = (await cluster.inspect()).blocker
+    assert blocker is not None
+    assert (blocker.reason, blocker.permanent) == ("FailedMount", True)
+    assert 'secret "corporate-ca" not found' in blocker.message
+    assert ("LIST", f"{EVENTS}?&involvedObject.uid=job-pod") in cluster.client.requests
+
+
+async def test_pod_without_a_cause_is_named(cluster: Cluster) -> None:
+    cluster.add_waiting_pod(containerStatuses=[STARTING])
+    blocker = (await cluster.inspect()).blocker
+    assert blocker is not None
+    assert blocker.message == "pods do not start: pod job-x waits in ContainerCreating, and no event says why"
+
+
+async def test_permanent_cause_is_reported_before_another_one(cluster: Cluster) -> None:
+    unscheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no nodes"}
+    cluster.add_waiting_pod(conditions=[unscheduled])
+    waiting = {"reason": "CreateContainerConfigError", "message": 'secret "s" not found'}
+    cluster.add_waiting_pod(containerStatuses=[container(waiting=waiting)])
+    blocker = (await cluster.inspect()).blocker
+    assert blocker is not None
+    assert blocker.reason == "CreateContainerConfigError"
+
+
+async def test_events_of_at_most_three_pods_are_read(cluster: Cluster) -> None:
+    for name in ("a", "b", "c", "d"):
+        cluster.add_waiting_pod(name, containerStatuses=[STARTING])
+    batches = {name: a_batch("0") for name in ("a", "b", "c", "d")}
+    await cluster.inspector.inspect_waiting(list(batches), batches, a_fleet("scoring"))
+    assert cluster.client.count("LIST") == 1 + 3
+
+
+async def test_latest_event_of_a_job_is_the_blocker_without_a_pod(cluster: Cluster) -> None:
+    cluster.client.lists[EVENTS] = [
+        an_event("second", at=2), an_event("first", at=1), an_event("third", job="other", at=3),
+    ]  # fmt: skip
+    blocker = (await cluster.inspect()).blocker
     assert blocker is not None
     assert (blocker.reason, blocker.message) == ("PodsRejected", "pods are rejected: second")
-    assert await cluster.inspector.pending_reason(["unknown"]) is None
-    assert await cluster.inspector.pending_reason([]) is None
+    cluster.client.lists[EVENTS] = []
+    assert await cluster.inspect() == Inspection(endless=[])
+
+
+async def test_scorer_that_has_ended_is_a_result_although_its_pod_runs(cluster: Cluster) -> None:
+    ended = container(terminated={"exitCode": 0, "message": a_message(1)})
+    cluster.add_waiting_pod(phase="Running", containerStatuses=[ended, SIDECAR])
+    found = await cluster.inspect()
+    assert found.results["job"].ended
+    assert found.results["job"].message is not None
+    assert (found.endless, found.blocker) == (["mesh-proxy"], None)
+
+
+async def test_outcome_record_replaces_the_message_of_an_ended_scorer(cluster: Cluster) -> None:
+    cluster.add_waiting_pod(phase="Running", containerStatuses=[container(terminated={"exitCode": 0}), SIDECAR])
+    cluster.storage.records["job"] = a_message(1).encode()
+    assert (await cluster.inspect()).results["job"].message is not None
+
+
+async def test_running_scorer_in_a_pod_that_is_not_ready_is_a_start(cluster: Cluster) -> None:
+    running = container(running={"startedAt": "2026-11-24T12:00:00Z"})
+    cluster.add_waiting_pod(phase="Running", startTime="2026-11-24T12:00:00Z", containerStatuses=[running])
+    result = (await cluster.inspect()).results["job"]
+    assert (result.ended, result.started_at) == (False, NOW)
+
+
+async def last(cluster: Cluster) -> dict[str, Any]:
+    running = JobSnapshot({"job": a_job("job")}, frozenset(), frozenset())
+    return await cluster.inspector.fetch_last_results(BATCHES, running, a_fleet("scoring"))
+
+
+async def test_last_results_are_those_of_ended_scorers_and_of_records_without_a_pod(cluster: Cluster) -> None:
+    assert await last(cluster) == {}
+    cluster.storage.records["job"] = a_message(1).encode()
+    assert (await last(cluster))["job"].ended
+    cluster.add_waiting_pod(phase="Running", containerStatuses=[container(running={"startedAt": "x"})])
+    assert await last(cluster) == {}  # it runs, so that it has no record
+    cluster.client.lists[PODS].clear()
+    cluster.add_waiting_pod(phase="Running", containerStatuses=[container(terminated={"exitCode": 1}), SIDECAR])
+    assert (await last(cluster))["job"].message is not None
+
+
+async def test_run_ends_without_last_results_if_storage_is_unavailable(cluster: Cluster) -> None:
+    cluster.storage.down = True
+    assert await last(cluster) == {}

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from scoring_operator.api.names import report_job_name
@@ -37,8 +39,9 @@ class Cluster:
     async def create(self, *names: str) -> Blocker | None:
         return await self.writer.create(RUN, FLEET, ["press-1"], dict.fromkeys(names, a_batch("0")))
 
-    def add(self, name: str, *, owner: str = UID) -> None:
-        metadata = {"name": name, "uid": "job-uid", "ownerReferences": [{"uid": owner, "kind": "Pod", "name": "x"}]}
+    def add(self, name: str, *, owner: str = UID, version: str = "7") -> None:
+        metadata: dict[str, Any] = {"name": name, "uid": "job-uid", "resourceVersion": version}
+        metadata["ownerReferences"] = [{"uid": owner, "kind": "Pod", "name": "x"}]
         self.client.objects[f"{JOBS}/{name}"] = {"metadata": metadata}
 
 
@@ -95,6 +98,26 @@ async def test_suspend_changes_each_job(cluster: Cluster) -> None:
     await cluster.writer.suspend(RUN, {"first": True, "second": False, "missing": True})
     suspended = [item["spec"]["suspend"] for item in cluster.client.objects.values()]
     assert suspended == [True, False]
+    marks = [item["metadata"]["annotations"]["fleetscore.dev/suspended"] for item in cluster.client.objects.values()]
+    assert marks == ["true", None]
+
+
+async def test_replaced_job_is_kept_if_it_has_changed_meanwhile(cluster: Cluster) -> None:
+    cluster.add("same", version="7")
+    cluster.add("started", version="8")
+    visible = {name: a_job(name) for name in ("same", "started")}
+    await cluster.writer.replace(RUN, ["same", "started", "missing"], JobSnapshot(visible, frozenset(), frozenset()))
+    assert list(cluster.client.objects) == [f"{JOBS}/started"]
+
+
+async def test_template_is_computed_once_for_a_fleet_and_is_that_of_created_jobs(cluster: Cluster) -> None:
+    fleet = a_fleet("scoring")
+    template = cluster.writer.template(RUN, fleet)
+    assert cluster.writer.template(RUN, None) == ""
+    assert cluster.writer.template(RUN, a_fleet("scoring", scorer={"priorityClassName": "high"})) != template
+    await cluster.writer.create(RUN, fleet, ["press-1"], {"job": a_batch("0")})
+    job = cluster.client.objects[f"{JOBS}/job"]
+    assert job["metadata"]["annotations"]["fleetscore.dev/template"] == template
 
 
 async def test_delete_keeps_a_new_job_of_the_same_name(cluster: Cluster) -> None:

@@ -1,39 +1,48 @@
-from collections.abc import Collection
+from collections.abc import Mapping, Sequence
 
 import pytest
 
-from scoring_operator.controller.job_inspector import JobInspector
+from scoring_operator.api.fleets import Fleet
+from scoring_operator.controller.job_inspector import Inspection, JobInspector
 from scoring_operator.controller.stall_detector import StallDetector
 from scoring_operator.controller.timings import ControllerTimings
+from scoring_operator.planner.job_results import JobResult
+from scoring_operator.planner.progress import Batch
 from scoring_operator.planner.types import Blocker, JobSnapshot
-from tests.testkit.builders import a_job
+from tests.testkit.builders import a_batch, a_job
+from tests.testkit.running_controller import a_fleet
 
 PENDING = Blocker("ImagePullBackOff", "pods do not start", allows_probe=False)
 REJECTED = Blocker("QuotaExceeded", "no more Jobs")
 STORAGE = Blocker("StorageUnavailable", "no response")
-NO_JOBS = JobSnapshot({}, frozenset(), frozenset())
+WAITING = JobSnapshot({"job": a_job("job")}, frozenset(), frozenset())
+READY = JobSnapshot({"job": a_job("job", ready=True)}, frozenset(), frozenset())
 
 
 class Inspector(JobInspector):
     """An inspector with a fixed result, which counts its inspections."""
 
-    def __init__(self, result: Blocker | None) -> None:
+    def __init__(self, result: Inspection) -> None:
         self.result = result
-        self.inspections = 0
+        self.inspections: list[list[str]] = []
 
-    async def pending_reason(self, open_batches: Collection[str]) -> Blocker | None:
-        assert open_batches == ["job"]
-        self.inspections += 1
+    async def inspect_waiting(self, names: Sequence[str], batches: Mapping[str, Batch], fleet: Fleet) -> Inspection:
+        assert set(names) <= batches.keys()
+        assert fleet.name == "default"
+        self.inspections.append(list(names))
         return self.result
 
 
-def a_detector(result: Blocker | None = PENDING, *, stall: float = 0.0, inspection: float = 0.0) -> StallDetector:
+def a_detector(
+    result: Blocker | None = PENDING, *, stall: float = 0.0, inspection: float = 0.0, **found: object
+) -> StallDetector:
     timings = ControllerTimings(stall_timeout=stall, inspection_interval=inspection)
-    return StallDetector(Inspector(result), timings)
+    return StallDetector(Inspector(Inspection(result, **found)), timings)  # type: ignore[arg-type]  # fields
 
 
-async def check(detector: StallDetector, *, jobs: JobSnapshot = NO_JOBS, progressing: bool = False) -> Blocker | None:
-    return await detector.check(["job"], jobs, progressing=progressing)
+async def check(detector: StallDetector, *, jobs: JobSnapshot = WAITING, progressing: bool = False) -> Blocker | None:
+    batches = {"job": a_batch(), **{name: a_batch() for name in jobs.visible}}
+    return await detector.check(batches, jobs, a_fleet("scoring"), progressing=progressing)
 
 
 async def test_stalled_run_gets_the_reason_of_its_pending_pods() -> None:
@@ -45,11 +54,53 @@ async def test_pods_are_not_inspected_before_the_stall_timeout() -> None:
 
 
 async def test_pods_are_inspected_once_per_interval() -> None:
-    inspector = Inspector(PENDING)
+    inspector = Inspector(Inspection(PENDING))
     detector = StallDetector(inspector, ControllerTimings(stall_timeout=0.0, inspection_interval=60))
     for _ in range(3):
         assert await check(detector) == PENDING
-    assert inspector.inspections == 1
+    assert inspector.inspections == [["job"]]
+
+
+async def test_job_without_a_ready_pod_in_two_checks_is_inspected_although_the_run_progresses() -> None:
+    inspector = Inspector(Inspection(PENDING))
+    detector = StallDetector(inspector, ControllerTimings(stall_timeout=60, inspection_interval=0.0))
+    both = JobSnapshot({"job": a_job("job", ready=True), "slow": a_job("slow")}, frozenset(), frozenset())
+    assert [await check(detector, jobs=both) for _ in range(3)] == [None, None, None]
+    assert inspector.inspections == [["slow"], ["slow"]]
+
+
+@pytest.mark.parametrize("job", [a_job("job", suspended=True), a_job("job", failed=True)], ids=["suspended", "failed"])
+async def test_suspended_and_finished_jobs_are_not_inspected(job: object) -> None:
+    detector = a_detector()
+    assert await check(detector, jobs=JobSnapshot({"job": job}, frozenset(), frozenset())) is None  # type: ignore[dict-item]  # a Job
+
+
+async def test_jobs_that_were_inspected_last_are_inspected_after_others() -> None:
+    inspector = Inspector(Inspection())
+    detector = StallDetector(inspector, ControllerTimings(stall_timeout=0.0, inspection_interval=0.0))
+    jobs = JobSnapshot({f"job-{n:03}": a_job(f"job-{n:03}") for n in range(150)}, frozenset(), frozenset())
+    for _ in range(2):
+        await check(detector, jobs=jobs)
+    assert inspector.inspections[0][0] == "job-000"
+    assert inspector.inspections[1][0] == "job-100"
+
+
+async def test_results_of_inspected_jobs_are_taken_once_and_end_a_stall() -> None:
+    detector = a_detector(result=None, results={"job": JobResult(ended=True)})
+    detector.record_discovery(PENDING)
+    assert await check(detector) is None
+    assert detector.take_results() == {"job": JobResult(ended=True)}
+    assert detector.take_results() == {}
+
+
+async def test_container_that_keeps_pods_from_ending_is_named_and_limits_no_jobs() -> None:
+    detector = a_detector(result=None, results={"job": JobResult(ended=True)}, endless=["mesh-proxy"])
+    blocker = await check(detector)
+    assert blocker is not None
+    assert (blocker.reason, blocker.limits_jobs, blocker.permanent) == ("PodsDoNotEnd", False, False)
+    assert "container 'mesh-proxy' keeps pods from ending" in blocker.message
+    assert "scorer.podAnnotations" in blocker.message
+    assert await check(detector, jobs=READY) == blocker  # between two inspections
 
 
 async def test_progress_ends_the_blocker_of_pending_pods() -> None:
@@ -61,8 +112,7 @@ async def test_progress_ends_the_blocker_of_pending_pods() -> None:
 async def test_running_pod_ends_the_blocker_of_pending_pods() -> None:
     detector = a_detector()
     await check(detector)
-    running = JobSnapshot({"job": a_job("job", ready=True)}, frozenset(), frozenset())
-    assert await check(detector, jobs=running) is None
+    assert await check(detector, jobs=READY) is None
 
 
 async def test_inspection_without_a_finding_keeps_the_blocker() -> None:

@@ -34,6 +34,12 @@ def test_only_unreported_device_is_retried_alone() -> None:
     assert [str(batch.positions) for batch in evaluation.retries] == ["6"]
 
 
+def test_loss_of_a_replaced_job_does_not_count() -> None:
+    batch = a_batch("0", lost_jobs=1, round=4, created=True, replaced=True)
+    (following,) = evaluate(batch, JobResult(missing=True), completed=False, circuit_open=False).retries
+    assert (following.round, following.lost_jobs, following.created, following.replaced) == (5, 1, False, False)
+
+
 def test_single_device_fails_with_the_reason_of_its_pod() -> None:
     evaluation = evaluate(
         a_batch("6", round=3),

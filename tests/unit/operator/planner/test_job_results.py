@@ -1,11 +1,16 @@
 import pytest
 
-from scoring_operator.api.conditions import Condition
 from scoring_operator.api.intervals import ArgIndex, ArgIndexes
-from scoring_operator.api.views import ContainerState, PodStatusView, PodView
+from scoring_operator.api.views import PodStatusView, PodView
 from scoring_operator.contract.outcome_message import REASONS
-from scoring_operator.planner.job_results import TRANSIENT_REASONS, last_pod_failure, pending_reason, result_from_pods
-from tests.testkit.builders import a_message, a_pod
+from scoring_operator.planner.job_results import (
+    TRANSIENT_REASONS,
+    JobResult,
+    last_pod_failure,
+    result_from_pods,
+    unfinished_result,
+)
+from tests.testkit.builders import a_container, a_message, a_pod, a_pod_of
 
 
 @pytest.mark.parametrize(
@@ -48,15 +53,6 @@ def test_earlier_message_is_kept_with_the_failure_of_the_last_pod() -> None:
     assert result.failure_reason == "OOMKilled"
 
 
-def test_pending_reason_is_that_of_the_waiting_container() -> None:
-    assert pending_reason([a_pod(waiting="CreateContainerConfigError")]) == (
-        "CreateContainerConfigError",
-        "CreateContainerConfigError says why",
-    )
-    assert pending_reason([a_pod(waiting="ContainerCreating")]) is None
-    assert a_pod(waiting="ContainerCreating").scorer != ContainerState()
-
-
 def test_transient_reasons_are_in_the_closed_list() -> None:
     assert set(REASONS) > TRANSIENT_REASONS
 
@@ -68,7 +64,7 @@ def test_transient_reasons_are_in_the_closed_list() -> None:
         ("Traceback\n  ...\nMemoryError\n", "MemoryError"),
         ('{"level":"error"}', '{"level":"error"}'),
         ('{"message":{}}', '{"message":{}}'),
-        ("[" * 9999, "[" * 200),
+        ("[" * 9999, f"{'[' * 129} ... {'[' * 266}"),
         (" \n", "exit code 75 without a message"),
         ("", "exit code 75 without a message"),
     ],
@@ -81,27 +77,6 @@ def test_failure_of_a_report_is_the_last_line_of_its_log(log: str, detail: str) 
 @pytest.mark.parametrize("pods", [[], [a_pod(pod_reason="Evicted")]])
 def test_failure_of_a_report_without_a_log_is_that_of_its_pod(pods: list[PodView]) -> None:
     assert last_pod_failure(pods).failure_reason == ("Evicted" if pods else "JobLost")
-
-
-def a_waiting_pod(**condition: str) -> PodView:
-    return PodView(status=PodStatusView(phase="Pending", conditions=(Condition(**condition),)))
-
-
-@pytest.mark.parametrize(
-    ("condition", "expected"),
-    [
-        (
-            {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no nodes"},
-            "Unschedulable",
-        ),
-        ({"type": "PodScheduled", "status": "False"}, "Unschedulable"),
-        ({"type": "PodScheduled", "status": "True"}, None),
-        ({"type": "Ready", "status": "False", "reason": "ContainersNotReady"}, None),
-    ],
-)
-def test_pending_reason_is_that_of_the_scheduler(condition: dict[str, str], expected: str | None) -> None:
-    found = pending_reason([a_waiting_pod(**condition)])
-    assert (found[0] if found else None) == expected
 
 
 def test_pod_without_a_container_state_has_reason_unknown() -> None:
@@ -121,3 +96,30 @@ def test_pod_seconds_of_a_job_are_summed() -> None:
         a_pod(message=a_message(1), started="2026-11-24T12:00:10Z"),
     ]
     assert result_from_pods(pods, 1).pod_seconds == 7 + 60
+
+
+SIDECAR = a_container("mesh-proxy")
+
+
+def test_ended_scorer_of_a_pod_that_still_runs_is_the_result_of_its_job() -> None:
+    result = unfinished_result([a_pod_of(a_container(code=0, message=a_message(1)), SIDECAR, phase="Running")], 1)
+    assert result is not None
+    assert result.message is not None
+    assert result.ended
+
+
+def test_failed_scorer_of_a_pod_that_still_runs_has_its_failure() -> None:
+    result = unfinished_result([a_pod_of(a_container(code=1, message="MemoryError"), SIDECAR, phase="Running")], 1)
+    assert result is not None
+    assert (result.ended, result.failure_detail) == (True, "exit code 1: MemoryError")
+
+
+def test_running_scorer_has_only_a_start() -> None:
+    assert unfinished_result([a_pod_of(a_container(), SIDECAR, phase="Running")], 1) == JobResult()
+
+
+@pytest.mark.parametrize(
+    "pods", [[], [a_pod_of(a_container(waiting="PodInitializing"))], [a_pod(code=75)]], ids=["no pod", "waits", "ended"]
+)
+def test_job_without_a_started_scorer_has_no_result(pods: list[PodView]) -> None:
+    assert unfinished_result(pods, 1) is None

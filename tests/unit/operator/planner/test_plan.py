@@ -4,7 +4,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from scoring_operator.api.intervals import Positions
+from scoring_operator.api.intervals import EMPTY, Positions
 from scoring_operator.api.views import JobView
 from scoring_operator.contract.outcome_message import parse_outcome_message
 from scoring_operator.planner.job_results import JobResult
@@ -227,7 +227,111 @@ def test_suspended_run_suspends_its_jobs_and_creates_none() -> None:
     assert resumed.suspend == dict.fromkeys(jobs, False)
 
 
+def test_paused_run_replaces_a_job_that_another_controller_has_resumed() -> None:
+    progress = marked(replace(a_progress(1), open_batches={"job": a_batch("0", created=True)}, waiting=EMPTY))
+    observation = an_observation(progress, jobs={"job": a_job("job", marked=True)})
+    plan = make_plan(a_run(suspend=True), observation, NOW)
+    assert (plan.replace, plan.suspend, plan.save) == (("job",), {}, True)
+    assert plan.progress is not None
+    assert plan.progress.open_batches["job"].replaced
+
+
 # Step 6: the run.
+
+
+def marked(progress: Progress) -> Progress:
+    """Return the progress of a run whose suspended Jobs are marked."""
+    return replace(progress, snapshot=msgspec.structs.replace(progress.snapshot, marks_suspension=True))
+
+
+def held(progress: Progress, seconds: float) -> Plan:
+    """Return the plan of a run whose Jobs another controller suspends."""
+    jobs = {name: a_job(name, suspended=True) for name in progress.open_batches}
+    return make_plan(a_run(pendingDeadlineSeconds=60), an_observation(progress, jobs=jobs), later(seconds))
+
+
+def test_run_waits_without_a_deadline_while_another_controller_suspends_its_jobs() -> None:
+    first = plan_for(marked(a_progress(2)))
+    assert first.progress is not None
+    waits = held(first.progress, 10)
+    assert (waits.suspend, waits.completion, waits.save) == ({}, None, True)
+    assert waits.blocker is not None
+    assert (waits.blocker.reason, waits.blocker.permanent) == ("SuspendedByAnotherController", False)
+    assert waits.progress is not None
+    long_after = held(waits.progress, 5000)
+    assert (long_after.completion, long_after.save) == (None, False)
+    assert long_after.progress is not None
+    jobs = {name: a_job(name) for name in long_after.progress.open_batches}
+    resumed = make_plan(a_run(pendingDeadlineSeconds=60), an_observation(long_after.progress, jobs=jobs), later(5010))
+    assert (resumed.blocker, resumed.completion) == (None, None)
+    ended = make_plan(a_run(pendingDeadlineSeconds=60), an_observation(resumed.progress, jobs=jobs), later(5065))
+    assert ended.completion is not None
+    assert ended.completion.reason == "PendingDeadlineExceeded"
+
+
+def test_held_run_creates_the_jobs_that_another_controller_has_to_queue() -> None:
+    progress = plan_for(marked(a_progress(3)), parallelism=1).progress
+    assert progress is not None
+    jobs = {next(iter(progress.open_batches)): a_job(suspended=True)}
+    plan = make_plan(a_run(parallelism=2), an_observation(progress, jobs=jobs), NOW)
+    assert len(plan.create) == 1
+
+
+def test_job_with_outdated_settings_is_replaced_and_its_loss_does_not_count() -> None:
+    progress = marked(replace(a_progress(1), open_batches={"job": a_batch("0", created=True)}, waiting=EMPTY))
+    observation = replace(an_observation(progress, jobs={"job": a_job("job", template="old")}), template="new")
+    plan = make_plan(a_run(), observation, later(60))
+    assert (plan.replace, plan.save, plan.create) == (("job",), True, {})
+    gone = an_observation(plan.progress, results={"job": JobResult(missing=True)})
+    again = make_plan(a_run(), gone, later(61))
+    assert [(one.round, one.lost_jobs, one.replaced) for one in again.create.values()] == [(1, 0, False)]
+
+
+def test_job_whose_scorer_has_ended_is_recorded_and_deleted() -> None:
+    progress = marked(replace(a_progress(2), open_batches={"job": a_batch("0", created=True)}))
+    progress = replace(progress, waiting=Positions.parse("1"))
+    result = JobResult(message=parse_outcome_message(a_message(1), 1), ended=True, started_at=later(5))
+    plan = make_plan(a_run(), an_observation(progress, jobs={"job": a_job("job")}, results={"job": result}), later(30))
+    assert (plan.delete, plan.save) == (("job",), True)
+    assert plan.progress is not None
+    assert plan.progress.count("scored") == 1
+    assert plan.progress.clock.first_pod == (later(5), 5.0)
+
+
+def test_running_scorer_of_a_pod_that_is_not_ready_starts_the_active_deadline() -> None:
+    progress = marked(replace(a_progress(1), open_batches={"job": a_batch("0", created=True)}, waiting=EMPTY))
+    started = an_observation(progress, jobs={"job": a_job("job")}, results={"job": JobResult(started_at=later(5))})
+    plan = make_plan(a_run(pendingDeadlineSeconds=60), started, later(30))
+    assert plan.progress is not None
+    assert plan.progress.clock.first_pod == (later(5), 5.0)
+    assert list(plan.progress.open_batches) == ["job"]
+
+
+def test_end_at_a_deadline_names_what_keeps_pods_from_starting() -> None:
+    observation = an_observation(a_progress(1), blocker=Blocker("FailedMount", "pods do not start: no secret"))
+    completion = make_plan(a_run(pendingDeadlineSeconds=60), observation, later(61)).completion
+    assert completion is not None
+    assert completion.message.endswith("when the deadline passed: pods do not start: no secret")
+
+
+def test_blocker_that_limits_no_jobs_does_not_reduce_them() -> None:
+    blocker = Blocker("PodsDoNotEnd", "a sidecar", limits_jobs=False)
+    assert len(make_plan(a_run(), an_observation(a_progress(3), blocker=blocker), NOW).create) == 3
+
+
+@pytest.mark.parametrize(
+    ("devices", "already", "message"),
+    [
+        (9, "0-8", "all 9 devices have an outcome; 9 had complete predictions before"),
+        (1, "", "the only device has an outcome"),
+    ],
+)
+def test_message_of_a_complete_run_counts_what_was_scored_before(devices: int, already: str, message: str) -> None:
+    progress = a_progress(devices, already=already)
+    progress = progress if already else with_outcomes(progress, scored="0")
+    completion = plan_for(progress).completion
+    assert completion is not None
+    assert completion.message == message
 
 
 def test_jobs_are_created_up_to_parallelism_after_they_are_reserved() -> None:

@@ -1,0 +1,112 @@
+"""The Jobs of a run that are suspended, resumed or replaced, next to another controller that does the same.
+
+A queueing controller, such as Kueue, suspends a Job until there is room for it. The operator therefore marks each Job
+that it suspends, and resumes only those. A Job that is suspended without the mark waits for the other controller.
+
+A Job is replaced if it is of no use as it is: it is deleted, and its batch is reserved again in the next round. That
+happens in two cases. No pod of the Job has started, and the fleet's or the operator's settings of pods have changed.
+Or the run is paused, and another controller has resumed the Job.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from scoring_operator.api.views import JobView
+from scoring_operator.planner.progress import Progress
+from scoring_operator.planner.types import Blocker, JobSnapshot, Observation, PlannerLimits
+
+HELD = Blocker(
+    "SuspendedByAnotherController",
+    "Jobs are suspended by another controller, such as a queue; the run goes on when it resumes them",
+)
+
+
+def suspend_changes(progress: Progress, jobs: JobSnapshot, *, suspended: bool) -> dict[str, bool]:
+    """Return the unfinished Jobs whose field `suspend` has to change, with its new value.
+
+    Args:
+        progress: The progress of the run.
+        jobs: The Jobs of the run.
+        suspended: Whether the Jobs are to be suspended.
+    """
+    if suspended:
+        return {name: True for name, job in _unfinished(progress, jobs) if not job.spec.suspend}
+    return {name: False for name, job in _unfinished(progress, jobs) if job.spec.suspend and not _held(progress, job)}
+
+
+def all_held(progress: Progress, jobs: JobSnapshot) -> bool:
+    """Return True if another controller suspends every unfinished Job of the run, and there is one.
+
+    Args:
+        progress: The progress of the run.
+        jobs: The Jobs of the run.
+    """
+    first = next(_unfinished(progress, jobs), None)
+    return first is not None and all(_held(progress, job) for _, job in _unfinished(progress, jobs))
+
+
+def resumed_elsewhere(progress: Progress, jobs: JobSnapshot) -> tuple[str, ...]:
+    """Return the Jobs of a paused run that the operator suspended and that another controller has resumed.
+
+    Args:
+        progress: The progress of the run.
+        jobs: The Jobs of the run.
+    """
+    return tuple(
+        name for name, job in _unfinished(progress, jobs) if job.suspended_by_operator and not job.spec.suspend
+    )
+
+
+def outdated_jobs(
+    progress: Progress, observation: Observation, now: datetime, limits: PlannerLimits
+) -> tuple[str, ...]:
+    """Return the Jobs without a started pod that were created with other settings than the current ones.
+
+    Args:
+        progress: The progress of the run.
+        observation: The observed state of the run.
+        now: The API server's time.
+        limits: The limits of the planner.
+    """
+    current = observation.template
+    return tuple(
+        name
+        for name, job in _unfinished(progress, observation.jobs)
+        if current
+        and job.metadata.annotations.template != current
+        and not (job.pod_started or job.spec.suspend or name in observation.results)
+        and _age(job, now) >= limits.replace_delay
+    )
+
+
+def mark_replaced(progress: Progress, names: Iterable[str]) -> Progress:
+    """Return the progress in which the loss of these Jobs does not count.
+
+    Args:
+        progress: The progress of the run.
+        names: The names of the Jobs.
+    """
+    marked = {name: replace(progress.open_batches[name], created=True, replaced=True) for name in names}
+    return replace(progress, open_batches={**progress.open_batches, **marked}) if marked else progress
+
+
+def _unfinished(progress: Progress, jobs: JobSnapshot) -> Iterator[tuple[str, JobView]]:
+    visible: Mapping[str, JobView] = jobs.visible
+    for name in progress.open_batches:
+        job = visible.get(name)
+        if job and not job.finished and not job.metadata.deletion_timestamp:
+            yield name, job
+
+
+def _held(progress: Progress, job: JobView) -> bool:
+    """Return True if another controller suspends the Job. A run of an earlier operator has no marks."""
+    return bool(job.spec.suspend) and progress.snapshot.marks_suspension and not job.suspended_by_operator
+
+
+def _age(job: JobView, now: datetime) -> float:
+    """Return the age of a Job in seconds; 0 if it is not known."""
+    try:
+        return (now - datetime.fromisoformat(job.metadata.creation_timestamp)).total_seconds()
+    except ValueError:
+        return 0.0

@@ -1,0 +1,141 @@
+from typing import Any
+
+import pytest
+
+from scoring_operator.api.conditions import Condition
+from scoring_operator.api.views import PodStatusView, PodView
+from scoring_operator.planner.pod_trouble import (
+    MAX_FAILURE_LENGTH,
+    event_trouble,
+    is_permanent,
+    pod_failure,
+    running_containers,
+    unexplained_trouble,
+    waiting_trouble,
+)
+from tests.testkit.builders import a_container, a_message, a_pod, a_pod_of
+
+STARTING = a_container(waiting="PodInitializing")
+PULL = 'failed to pull and unpack image "registry.example.com/scorer:nope"'
+
+
+@pytest.mark.parametrize(
+    ("pod", "reason", "message"),
+    [
+        (a_pod_of(a_container(waiting="CreateContainerConfigError", message='secret "s" not found')),
+         "CreateContainerConfigError", 'secret "s" not found'),
+        (a_pod_of(a_container(waiting="ErrImagePull", message=PULL)), "ImagePullBackOff", PULL),
+        (a_pod_of(STARTING, a_container("mesh-proxy", waiting="ImagePullBackOff", message="denied")),
+         "ImagePullBackOff", "container 'mesh-proxy': denied"),
+        (a_pod_of(STARTING, init=[a_container("mesh-init", waiting="CrashLoopBackOff", message="back-off")]),
+         "CrashLoopBackOff", "container 'mesh-init': back-off"),
+        (a_pod_of(STARTING, a_container("agent", code=1, message="no licence")),
+         "ContainerFailed", "container 'agent': exit code 1: no licence"),
+        (a_pod_of(STARTING, init=[a_container("done", code=0)]), None, None),
+        (a_pod_of(a_container(waiting="ContainerCreating")), None, None),
+    ],
+)  # fmt: skip
+def test_every_waiting_or_failed_container_explains_a_pod(
+    pod: PodView, reason: str | None, message: str | None
+) -> None:
+    assert (waiting_trouble(pod) or (None, None)) == (reason, message)
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        (Condition("PodScheduled", "False", "Unschedulable", "no nodes"), ("Unschedulable", "no nodes")),
+        (Condition("PodScheduled", "False"), ("Unschedulable", "")),
+        (Condition("PodScheduled", "True"), None),
+        (Condition("Ready", "False", "ContainersNotReady"), None),
+    ],
+)
+def test_pod_that_is_not_scheduled_has_the_reason_of_the_scheduler(condition: Condition, expected: Any) -> None:
+    assert waiting_trouble(PodView(status=PodStatusView(phase="Pending", conditions=(condition,)))) == expected
+
+
+def test_latest_warning_explains_an_object() -> None:
+    events = [
+        {"type": "Warning", "reason": "FailedMount", "message": "old", "lastTimestamp": "2026-11-24T12:00:00Z"},
+        {"type": "Warning", "reason": "FailedMount", "message": "new", "eventTime": "2026-11-24T12:05:00Z"},
+        {"type": "Normal", "reason": "Pulled", "message": "x", "lastTimestamp": "2026-11-24T12:09:00Z"},
+    ]
+    assert event_trouble(events) == ("FailedMount", "new")
+    assert event_trouble(events[2:]) is None
+
+
+def test_pod_without_a_known_cause_names_the_container_that_it_waits_for() -> None:
+    pod = a_pod_of(STARTING, init=[a_container("mesh-validation")])
+    assert unexplained_trouble(pod) == (
+        "PodInitializing",
+        "init container 'mesh-validation' of pod job-1-x has not ended",
+    )
+    assert unexplained_trouble(a_pod_of(a_container(waiting="ContainerCreating")))[0] == "ContainerCreating"
+    assert unexplained_trouble(a_pod_of())[0] == "ContainerCreating"
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "permanent"),
+    [
+        ("FailedMount", 'MountVolume.SetUp failed for volume "ca" : secret "corporate-ca" not found', True),
+        ("FailedMount", "references non-existent secret key: ca.crt", True),
+        ("FailedMount", "driver name disk.csi.azure.com not found in the list of registered CSI drivers", False),
+        ("FailedMount", "failed to sync secret cache: timed out waiting for the condition", False),
+        ("ImagePullBackOff", "scorer:nope: not found", True),
+        ("ImagePullBackOff", "failed to authorize: 401 Unauthorized", True),
+        ("ImagePullBackOff", "dial tcp: i/o timeout", False),
+        ("ImagePullBackOff", "toomanyrequests: rate limit", False),
+        ("InvalidImageName", "", True),
+        ("Unschedulable", "0/3 nodes are available: 3 Insufficient cpu", False),
+        ("PodsRejected", 'pods "x" is forbidden: exceeded quota: pods', False),
+        ("PodsRejected", "admission webhook denied the request: no pods on Sundays", True),
+    ],
+)
+def test_cause_is_permanent_if_a_person_has_to_remove_it(
+    reason: str,
+    message: str,
+    permanent: bool,  # noqa: FBT001  # a table
+) -> None:
+    assert is_permanent(reason, message) is permanent
+
+
+@pytest.mark.parametrize(
+    ("pod", "reason", "detail"),
+    [
+        (a_pod(code=128, reason="StartError", message="failed to start containerd task"), "Unknown",
+         "StartError: failed to start containerd task"),
+        (a_pod(code=137, reason="ContainerStatusUnknown", message="could not be located"), "Unknown",
+         "ContainerStatusUnknown: could not be located"),
+        (a_pod(code=255, reason="Error", message="exec /usr/bin/scorer: exec format error\n"), "Unknown",
+         "exit code 255: exec /usr/bin/scorer: exec format error"),
+        (a_pod(code=137, reason="Error"), "Unknown", "exit code 137 (SIGKILL) without a message"),
+        (a_pod(code=143, reason="Error", message="stopping"), "Unknown", "exit code 143 (SIGTERM): stopping"),
+        (a_pod(code=1, message='{"level":"error","message":"no such container"}'), "Unknown",
+         "exit code 1: no such container"),
+        (a_pod(code=1, message=a_message(2)), "Unknown", "exit code 1 without a message"),
+        (a_pod(code=137, reason="OOMKilled"), "OOMKilled", "the container ran out of memory"),
+        (a_pod(code=137, reason="OOMKilled", message="MemoryError"), "OOMKilled",
+         "the container ran out of memory: MemoryError"),
+        (a_pod(code=75, message="no token"), "StorageUnavailable", "exit code 75: no token"),
+        (a_pod(pod_reason="NodeShutdown"), "Evicted", "NodeShutdown: the pod was terminated"),
+        (a_pod_of(STARTING, init=[a_container("mesh-init", code=1, message="iptables")], phase="Failed"), "Unknown",
+         "container 'mesh-init': exit code 1: iptables"),
+        (PodView(status=PodStatusView(phase="Failed", reason="UnexpectedAdmissionError", message="no device")),
+         "Unknown", "UnexpectedAdmissionError: no device"),
+    ],
+)  # fmt: skip
+def test_failure_of_a_pod_keeps_the_message_of_the_kubelet(pod: PodView, reason: str, detail: str) -> None:
+    assert pod_failure(pod) == (reason, detail)
+
+
+def test_long_message_keeps_its_start_and_the_reason_at_its_end() -> None:
+    text = f"{PULL}: {'x' * 5000}: 403 Forbidden"
+    detail = pod_failure(a_pod_of(a_container(waiting="ImagePullBackOff", message=text), phase="Failed"))[1]
+    assert len(detail) == MAX_FAILURE_LENGTH
+    assert detail.startswith("failed to pull")
+    assert detail.endswith("403 Forbidden")
+
+
+def test_containers_that_run_after_the_scorer_keep_its_pod_from_ending() -> None:
+    pod = a_pod_of(a_container(code=0), a_container("mesh-proxy"), a_container("agent", code=0), phase="Running")
+    assert running_containers(pod) == ("mesh-proxy",)
