@@ -88,7 +88,7 @@ def print_documents(document: object, format_: Format) -> None:
 
 
 def printable(value: object, *, max_chars: int = 500) -> str:
-    """Return a value as one line without control characters; ids and messages may come from anybody."""
+    """Return a value as one line without control characters; other parties write ids and messages."""
     text = "" if value is None else str(value)
     return "".join(one if one.isprintable() else "?" for one in " ".join(text.split()))[:max_chars]
 
