@@ -82,7 +82,7 @@ class Notice:
 
     @property
     def event_id(self) -> str:
-        """The id of the event: equal for the same event of the same incident, whoever sends it and how often."""
+        """The id of the event: equal for the same event of the same incident, however often it is sent."""
         return hashlib.sha256(f"{self.id}\0{self.event}".encode()).hexdigest()[:32]
 
 

@@ -24,7 +24,7 @@ def test_receiver_has_the_defaults_of_the_contract() -> None:
     assert (found.usable[0].min_windows, found.usable[0].max_per_window) == (1, 50)
 
 
-def test_no_variable_is_no_receiver() -> None:
+def test_unset_variable_gives_an_empty_list() -> None:
     assert parse_receivers({}).usable == parse_receivers({VARIABLE: " "}).usable == ()
 
 
