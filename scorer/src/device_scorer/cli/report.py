@@ -80,12 +80,17 @@ def run(arguments: argparse.Namespace, *, open_store: Callable[[Settings], Store
     collector = ReportCollector(
         store, settings, window, arguments.stale_after, earlier=read_earlier_report(store, window)
     )
+    too_large: list[str] = []
     if arguments.run_uid:
-        recorded_outcomes = with_messages(recorded_outcomes, collector.outcome_records(arguments.run_uid))
-    include_modelled = arguments.include_modelled
-    result = _write_until_stable(
-        store, collector, lambda: collector.collect(devices, recorded_outcomes, include_modelled=include_modelled)
-    )
+        records = collector.outcome_records(arguments.run_uid, too_large)
+        recorded_outcomes = with_messages(recorded_outcomes, records)
+
+    def collect() -> CollectedWindow:
+        return collector.collect(
+            devices, recorded_outcomes, include_modelled=arguments.include_modelled, large_records=len(too_large)
+        )
+
+    result = _write_until_stable(store, collector, collect)
     _print_summary(result)
     return 0
 

@@ -100,7 +100,7 @@ def bar_chart(entries: Sequence[tuple[str, int, str]], *, kind: str = "bad") -> 
 
 
 def line_chart(points: Sequence[Point], *, seconds: float, first: str, last: str, label: str) -> str:
-    """Return a line chart of one tag's readings over the window, with dots for anomalies.
+    """Return a line chart of one tag's readings over the window, with dots for anomalies and a band of the others.
 
     Args:
         points: The readings; at least one.
@@ -117,12 +117,18 @@ def line_chart(points: Sequence[Point], *, seconds: float, first: str, last: str
         x = min(max(point.offset_seconds / seconds, 0.0), 1.0) * (_WIDTH - 8) + 4
         return f"{x:.1f},{64 - (point.value - low) / span * 48:.1f}"
 
+    normal = [64 - (point.value - low) / span * 48 for point in points if not point.anomalous]
+    band = ""
+    if 0 < len(normal) < len(points):
+        top, bottom = min(normal), max(normal)
+        band = f'<path class="band" d="M4,{top:.1f}h{_WIDTH - 8:.0f}V{bottom:.1f}h-{_WIDTH - 8:.0f}z"/>'
     line = " ".join(coordinates(point) for point in downsample(points, seconds))
     dots = {coordinates(point): point for point in points if point.anomalous}
     drawn = "".join(f"M{spot}h0" for spot in list(dots)[: 2 * MAX_COLUMNS])
     return (
         f'<svg class="series" viewBox="0 0 {_WIDTH:.0f} {_HEIGHT:.0f}" role="img" aria-label="{escape(label)}">'
-        f'<path class="axis" d="M0,70.5h{_WIDTH:.0f}"/><polyline points="{line}"/><path class="dots" d="{drawn}"/>'
+        f'<path class="axis" d="M0,70.5h{_WIDTH:.0f}"/>{band}'
+        f'<polyline points="{line}"/><path class="dots" d="{drawn}"/>'
         f'<text x="0" y="81">{escape(first)}</text><text x="{_WIDTH:.0f}" y="81" class="end">{escape(last)}</text>'
         f'<text x="{_WIDTH:.0f}" y="7" class="end">{low:g} to {high:g}</text></svg>'
     )

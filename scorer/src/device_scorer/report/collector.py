@@ -75,6 +75,7 @@ class ReportCollector:
         recorded_outcomes: Mapping[str, DeviceOutcome],
         *,
         include_modelled: bool = False,
+        large_records: int = 0,
     ) -> CollectedWindow:
         """Combine all predictions of the window with the outcomes that the run recorded.
 
@@ -82,6 +83,7 @@ class ReportCollector:
             devices: The expected devices; None for every device that has a model.
             recorded_outcomes: The outcomes that the run recorded, by device.
             include_modelled: True to expect every device that has a model, too.
+            large_records: The number of outcome records that are too large to read.
         """
         inventory = take_inventory(self.store, self.settings, self.window)
         rules = OutcomeRules(recorded_outcomes, self.earlier, inventory, self._has_readings)
@@ -109,7 +111,7 @@ class ReportCollector:
                 comparison=summary.compare_windows(found.rows, previous_counts, self.previous_window, rule),
                 totals=found.totals,
                 unreadable=found.unreadable,
-                coverage=_coverage(inventory, found, unknown, previous_counts),
+                coverage=replace(_coverage(inventory, found, unknown, previous_counts), large_records=large_records),
             ),
             found.etags,
         )
@@ -134,8 +136,13 @@ class ReportCollector:
                 unreadable[row.device] = str(error)
         return series, unreadable
 
-    def outcome_records(self, run_uid: str) -> Iterator[bytes]:
-        """Yield the outcome records of a run's Jobs in which a device failed or was scored in part."""
+    def outcome_records(self, run_uid: str, too_large: list[str] | None = None) -> Iterator[bytes]:
+        """Yield the outcome records of a run's Jobs in which a device failed or was scored in part.
+
+        Args:
+            run_uid: The run's uid.
+            too_large: Receives the names of records that are not read because of their size.
+        """
         names = []
         for info in self.store.list("predictions", blob_paths.outcome_prefix(run_uid)):
             if info.metadata.get("failures", "0") == "0":
@@ -143,6 +150,8 @@ class ReportCollector:
             if info.size < MAX_RECORD_BYTES:
                 names.append(info.name)
             else:
+                if too_large is not None:
+                    too_large.append(info.name)
                 log.warning(
                     f"the outcome record {info.name} has {info.size:,} bytes and is not read; the report lacks its "
                     f"messages, which the log of its Job has"

@@ -14,9 +14,10 @@ from importlib.resources import files
 from device_scorer import __version__
 from device_scorer.report import charts
 from device_scorer.report.charts import Point
-from device_scorer.report.html import MAX_LISTED, columns, device_badges, placeholder, section, table
+from device_scorer.report.coverage_sections import coverage_sections, coverage_tiles
+from device_scorer.report.html import MAX_LISTED, columns, device_badges, placeholder, plural, section, table
 from device_scorer.report.summary import COMPLETE_OUTCOMES, DeviceRow, Summary
-from device_scorer.window import Window
+from device_scorer.report.time_labels import axis_ends, time_label, window_label
 
 MAX_GRID_DEVICES = 20_000
 """Number of devices in the grid and in the search."""
@@ -63,7 +64,7 @@ def render(summary: Summary, series: Mapping[str, Mapping[str, Sequence[Point]]]
         summary: The summary of the window.
         series: The readings of the worst devices, by device and tag.
     """
-    window = _format_window(summary.window)
+    window = window_label(summary.window)
     assets = files("device_scorer.report") / "assets"
     style, script = (assets.joinpath(name).read_text("utf-8") for name in ("report.css", "report.js"))
     shown = devices_in_grid(summary.devices)
@@ -74,6 +75,7 @@ def render(summary: Summary, series: Mapping[str, Mapping[str, Sequence[Point]]]
         columns(_timeline(summary), _anomalies_by_tag(summary)),
         columns(_anomalous_devices(summary), _comparison(summary)),
         columns(_failures(summary), _stale_devices(summary)),
+        coverage_sections(summary),
         _worst_devices(summary, series),
         _footer(summary),
     ]
@@ -138,6 +140,7 @@ def _tiles(summary: Summary) -> str:
         ("failed, partial, not run", f"{failures:,}", failures > 0),
         ("silent or stale", f"{stale:,}", stale > 0),
         ("unusable rows", f"{summary.totals.bad_rows + summary.totals.unscored_rows:,}", False),
+        *coverage_tiles(summary),
     ]
     drawn = (
         f'<div class="tile{" alarm" if alarm else ""}"><b>{number}</b>{name}</div>' for name, number, alarm in tiles
@@ -163,11 +166,7 @@ def _fleet_grid(summary: Summary, shown: Sequence[DeviceRow]) -> str:
 
 
 def _timeline(summary: Summary) -> str:
-    drawn = charts.column_chart(
-        summary.totals.anomalies_by_bucket,
-        first=_format_time(summary.window.start),
-        last=_format_time(summary.window.end),
-    )
+    drawn = charts.column_chart(summary.totals.anomalies_by_bucket, **axis_ends(summary.window))
     return section("Anomalies over time", drawn)
 
 
@@ -189,12 +188,15 @@ def _worst_devices(summary: Summary, series: Mapping[str, Mapping[str, Sequence[
         drawn = []
         for tag, points in tags.items():
             one, label = statistics.tags[tag], f"{device}, tag {tag}"
-            ends = {"first": _format_time(window.start), "last": _format_time(window.end)}
             drawn.append(f"<p>tag {escape(tag)}: {one.anomalies:,} of {one.rows:,} readings</p>")
-            drawn.append(charts.line_chart(points, seconds=seconds, label=label, **ends))
+            drawn.append(charts.line_chart(points, seconds=seconds, label=label, **axis_ends(window)))
         cards.append(f"<div><h3>{escape(device)}</h3>{''.join(drawn)}</div>")
     shown = f'<div class="worst">{"".join(cards)}</div>' if cards else placeholder("no anomalous device")
-    text = f"The {len(series)} devices with the largest share of anomalies, {MAX_PLOTTED_TAGS} tags of each."
+    drawn_devices = f"{len(series)} {plural(len(series), 'device', 'devices')}"
+    text = (
+        f"{drawn_devices} with the largest share of anomalies, {MAX_PLOTTED_TAGS} tags of each. "
+        "The band has the readings that are not anomalies."
+    )
     return section("Worst devices", shown + (f'<p class="note">{text}</p>' if cards else ""))
 
 
@@ -215,12 +217,15 @@ def _anomalous_devices(summary: Summary) -> str:
     )
     rule = summary.rule.anomalous_when
     note = f'<p class="note">At least {rule.min_rows} readings and {rule.share:.2%} of all are anomalies.</p>'
-    return section("Anomalous devices", listed + note)
+    below = [f"{row.device} ({row.statistics.anomalies:,})" for row in summary.below_rule]
+    title = f"{plural(len(below), 'device has', 'devices have')} anomalies below this bound"
+    fewer = device_badges(title, below) if below else ""
+    return section("Anomalous devices", listed + note + fewer)
 
 
 def _comparison(summary: Summary) -> str:
     change = summary.comparison
-    title = f"Compared with {_format_window(change.window)}"
+    title = f"Compared with {window_label(change.window)}"
     if not change.has_previous:
         return section(title, placeholder("no data for the previous window"))
     lists = (
@@ -236,7 +241,7 @@ def _stale_devices(summary: Summary) -> str:
     rows = (
         [
             row.device,
-            _format_time(datetime.fromtimestamp(row.statistics.newest_epoch_seconds, UTC)),
+            time_label(datetime.fromtimestamp(row.statistics.newest_epoch_seconds, UTC), summary.window),
             f"{(end - row.statistics.newest_epoch_seconds) / 60:,.0f} min",
         ]
         if row.statistics.rows
@@ -287,12 +292,3 @@ def _footer(summary: Summary) -> str:
 def _format_tags(device: DeviceRow) -> str:
     named = [f"{tag} ({statistics.anomalies:,})" for tag, statistics in device.statistics.worst_tags]
     return ", ".join(named[:3]) + (f" and {len(named) - 3} more" if len(named) > 3 else "")
-
-
-def _format_window(window: Window) -> str:
-    end = f"{window.end:%H:%M}" if window.end.date() == window.start.date() else f"{window.end:%Y-%m-%d %H:%M}"
-    return f"{window.start:%Y-%m-%d %H:%M} to {end} UTC"
-
-
-def _format_time(instant: datetime) -> str:
-    return f"{instant:%H:%M}"

@@ -55,3 +55,11 @@ def test_legend_has_the_kinds_that_occur_in_order() -> None:
     drawn = legend({"b": 2, "a": 1, "c": 0}, {"a": "first", "b": "second", "c": "third"})
     assert drawn.index("first <b>1</b>") < drawn.index("second <b>2</b>")
     assert "third" not in drawn
+
+
+def test_line_chart_has_a_band_of_the_readings_that_are_not_anomalies() -> None:
+    points = [Point(0, 0, False), Point(1, 10, False), Point(2, 100, True)]
+    drawn = line_chart(points, seconds=3, first="a", last="b", label="c")
+    assert 'class="band" d="M4,59.2h312V64.0h-312z"' in drawn
+    assert "band" not in line_chart(points[:2], seconds=3, first="a", last="b", label="c")
+    assert "band" not in line_chart(points[2:], seconds=3, first="a", last="b", label="c")

@@ -108,3 +108,12 @@ def test_every_cell_kind_has_a_colour() -> None:
 def test_page_of_a_large_fleet_shows_the_number_of_omitted_devices() -> None:
     content = page.render(a_summary(20_003), {}).decode()
     assert "3 more devices without anomalies or failures are not shown." in content
+
+
+def test_one_drawn_device_is_not_called_devices(tmp_path: Path) -> None:
+    write_predictions(tmp_path, "press-1", {"1": "000111"})
+    write_predictions(tmp_path, "press-2", {"1": "0" * 50 + "11"})
+    report(tmp_path)
+    assert "1 device with the largest share of anomalies" in read_page(tmp_path)
+    assert "1 device has anomalies below this bound" in read_page(tmp_path)
+    assert "press-2 (2)" in read_page(tmp_path)

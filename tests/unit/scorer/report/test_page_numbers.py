@@ -21,6 +21,7 @@ END = START + timedelta(hours=1)
 FAILED = {"kilo": "ModelInvalid", "lima": "ModelInvalid", "mike": "OOMKilled"}
 SILENT, NOT_RUN = ("november",), ("oscar", "papa", "quebec")
 PARTIAL = ("juliett",)
+VANISHED = ("zulu",)
 
 
 class Row(NamedTuple):
@@ -163,6 +164,7 @@ def test_numbers_of_the_tiles(shown: Texts, rows: list[Row]) -> None:
         *(devices, len(figures) - len(PARTIAL), len(anomalous(figures)), f"{len(rows):,}", bad),
         f"{bad / len(rows) * 100:.2f}",
         *(failures, len(old(rows)) + len(SILENT), 3 * len(figures)),
+        *(len(figures), len(VANISHED)),
     ]
     title = numbers(["2018-08-28 23:00 to 2018-08-29 00:00"])
     found = numbers(shown.sections[""])
@@ -209,7 +211,9 @@ def test_numbers_of_anomalous_devices(shown: Texts, rows: list[Row]) -> None:
         tags = Counter(row.tag for row in rows if row.device == device and row.anomalous)
         worst = sorted(tags.values(), reverse=True)
         expected += [str(bad), str(count), f"{bad / count * 100:.1f}", *map(str, worst)]
-    assert numbers(shown.sections["Anomalous devices"]) == [*expected, "3", "1.00"]
+    below = sorted((-bad, device) for device, (_, bad) in figures.items() if bad and device not in anomalous(figures))
+    counts = [str(len(below)), *(str(-bad) for bad, _ in below)]
+    assert numbers(shown.sections["Anomalous devices"]) == [*expected, "3", "1.00", *(counts if below else [])]
 
 
 def test_numbers_of_the_comparison_with_the_previous_window(shown: Texts, folder: Path, rows: list[Row]) -> None:
@@ -247,6 +251,11 @@ def test_numbers_of_the_worst_devices(shown: Texts, rows: list[Row]) -> None:
             expected += [str(tags[tag]), str(len(values)), "23", "00", "00", "00"]
             expected += [f"{min(values):g}", f"{max(values):g}"]
     assert numbers(shown.sections["Worst devices"]) == [*expected, str(len(drawn)), "3"]
+
+
+def test_numbers_of_what_is_not_in_the_predictions(shown: Texts) -> None:
+    assert numbers(shown.sections["Not in the predictions"]) == [str(len(VANISHED))]
+    assert VANISHED[0] in shown.sections["Not in the predictions"]
 
 
 def test_numbers_of_the_footer_and_the_search(shown: Texts, rows: list[Row]) -> None:
