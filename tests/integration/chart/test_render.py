@@ -170,6 +170,7 @@ def test_secret_of_a_fleet_is_mounted_by_fleet_and_key() -> None:
     assert mount["mountPath"] == "/etc/fleetscore/secrets/default"
     assert volume["secret"] == {
         "secretName": "fleet-storage",
+        "optional": True,  # a missing Secret of one fleet does not keep the operator from starting
         "items": [{"key": "connectionString", "path": "connectionString"}],
     }
 

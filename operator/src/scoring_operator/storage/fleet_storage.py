@@ -123,13 +123,18 @@ class BlobFleetStorage:
     def _read_secret(self, fleet: Fleet) -> str | None:
         if fleet.storage.existing_secret is None:
             return None
-        path = self._secrets_dir / fleet.name / fleet.storage.existing_secret.key
+        secret = fleet.storage.existing_secret
+        path = self._secrets_dir / fleet.name / secret.key
         try:
             return path.read_text().strip()
         except OSError as error:
             raise ConfigurationInvalid(
-                f"fleet {fleet.name!r}: Secret {fleet.storage.existing_secret.name!r} has no key "
-                f"{fleet.storage.existing_secret.key!r}, or is not mounted at {path}"
+                f"fleet {fleet.name!r}: Secret {secret.name!r} has no key {secret.key!r} ({path} is not mounted); "
+                "create it in the operator's namespace, and the run continues by itself"
+            ) from error
+        except UnicodeDecodeError as error:
+            raise ConfigurationInvalid(
+                f"fleet {fleet.name!r}: key {secret.key!r} of Secret {secret.name!r} is not text; store a {secret.kind}"
             ) from error
 
 

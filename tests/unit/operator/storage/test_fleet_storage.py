@@ -26,6 +26,24 @@ async def test_unusable_secret_is_an_invalid_configuration(tmp_path: Path, secre
         await opened.list_models(Fleet(name="default", namespaces=(), storage=settings))
 
 
+async def test_missing_secret_is_named_with_its_key_and_found_when_it_appears(tmp_path: Path) -> None:
+    settings = StorageSettings(auth="existingSecret", existing_secret=ExistingSecret("fleet-storage"))
+    opened, fleet = BlobFleetStorage(tmp_path), Fleet(name="default", namespaces=(), storage=settings)
+    with pytest.raises(ConfigurationInvalid, match="Secret 'fleet-storage' has no key 'connectionString'"):
+        await opened.list_models(fleet)
+    open_storage(tmp_path, "malformed")
+    with pytest.raises(ConfigurationInvalid, match="cannot be used"):
+        await opened.list_models(fleet)
+
+
+async def test_secret_that_is_not_text_is_named(tmp_path: Path) -> None:
+    settings = StorageSettings(auth="existingSecret", existing_secret=ExistingSecret("fleet-storage"))
+    opened = open_storage(tmp_path, "")
+    (tmp_path / "default" / "connectionString").write_bytes(b"\xff")
+    with pytest.raises(ConfigurationInvalid, match="of Secret 'fleet-storage' is not text"):
+        await opened.list_models(Fleet(name="default", namespaces=(), storage=settings))
+
+
 async def test_workload_identity_without_a_projected_token_is_invalid(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
