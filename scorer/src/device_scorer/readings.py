@@ -1,14 +1,15 @@
 """Parser of readings: CSV lines in, rows out. Malformed lines go to a callback with the reason. Pure.
 
 One line is one row: a reading does not contain a quoted line break. A row keeps its four texts unchanged, next to the
-parsed instant and number. The parser does not de-duplicate, sort or strip.
+parsed instant and number. The parser does not de-duplicate, sort or strip. A row with a NUL character is malformed,
+because many readers of CSV (pandas among them) end a text there. The fleet's quality rules exclude rows.
 """
 
 import codecs
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import islice
@@ -17,9 +18,13 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from device_scorer.errors import DataInvalid
+from device_scorer.quality import NO_QUALITY, Quality
 
 COLUMNS = ("TS", "Device", "Tag", "Value")
 NAN = float("nan")
+EXCLUDED = float("-inf")
+"""The number of a row that the fleet's quality rules exclude."""
+
 MAX_ABSOLUTE_VALUE = 1e150
 """Bound of the absolute value of a reading. A larger value can overflow when the model squares it."""
 
@@ -47,7 +52,7 @@ class Row(NamedTuple):
         tag: The tag.
         value: The text of Value.
         epoch_seconds: The instant in whole seconds since the Unix epoch, rounded down.
-        number: The value as a float; NaN if the text is not a usable number.
+        number: The value as a float; NaN if the text is not a usable number; EXCLUDED if a quality rule excludes it.
     """
 
     ts: str
@@ -98,6 +103,8 @@ def parse_lines(
     *,
     on_bad: Callable[[bytes, str], None],
     reject_unterminated: bool = True,
+    quality: Quality = NO_QUALITY,
+    on_layout: Callable[["ColumnLayout"], None] | None = None,
 ) -> Iterator[Row]:
     """Yield the rows of a CSV. A row whose Value is not a number has NaN. A CSV without lines has no rows.
 
@@ -106,6 +113,8 @@ def parse_lines(
         on_bad: A function that receives each line whose fields or TS are malformed, and the reason.
         reject_unterminated: True to pass a last line without a line end to `on_bad`. In a truncated file such a line
             may end within a number.
+        quality: The rules that exclude rows.
+        on_layout: A function that receives the columns of the CSV.
 
     Raises:
         DataInvalid: A column is missing in the header.
@@ -114,24 +123,44 @@ def parse_lines(
     header = next(source, None)
     if header is None:
         return
-    parse_line = find_columns(header).parse_line
-    for line in source:
+    layout = find_columns(header, quality)
+    if on_layout is not None:
+        on_layout(layout)
+    yield from _parse_rows(source, layout, on_bad=on_bad, reject_unterminated=reject_unterminated)
+
+
+def _parse_rows(
+    lines: Iterable[bytes],
+    layout: "ColumnLayout",
+    *,
+    on_bad: Callable[[bytes, str], None],
+    reject_unterminated: bool = True,
+) -> Iterator[Row]:
+    """Yield the rows of the lines after the header."""
+    for line in lines:
         if line.isspace():
             continue
         if reject_unterminated and not line.endswith(b"\n"):
             on_bad(line, "the last line has no line end: it may be truncated")
             continue
         try:
-            ts, device, tag, value = parse_line(line)
+            fields = layout.split(line)
+            ts, device, tag, value = layout.select(fields)
             at = parse_timestamp(ts)
         except (ValueError, OverflowError, csv.Error) as error:
             on_bad(line, str(error))
             continue
-        yield Row(ts, device, tag, value, at, parse_value(value))
+        excluded = layout.quality.excludes_rows and layout.excludes(tag, parse_value(value), fields)
+        yield Row(ts, device, tag, value, at, EXCLUDED if excluded else parse_value(value))
 
 
 def read_rows(
-    content: bytes, *, on_bad: Callable[[bytes, str], None], block_lines: int = BLOCK_LINES
+    content: bytes,
+    *,
+    on_bad: Callable[[bytes, str], None],
+    block_lines: int = BLOCK_LINES,
+    quality: Quality = NO_QUALITY,
+    on_layout: Callable[["ColumnLayout"], None] | None = None,
 ) -> Iterator[RowTuple]:
     """Yield the rows of `parse_lines` for a whole blob as plain tuples, in a third of its time.
 
@@ -141,28 +170,33 @@ def read_rows(
         content: The CSV.
         on_bad: A function that receives each malformed line and the reason.
         block_lines: The number of lines in a block.
+        quality: The rules that exclude rows.
+        on_layout: A function that receives the columns of the CSV.
 
     Raises:
         DataInvalid: A column is missing in the header.
     """
     source = io.BytesIO(content)
     header = source.readline()
-    layout = find_columns(header) if header else None
+    layout = find_columns(header, quality) if header else None
+    if layout is not None and on_layout is not None:
+        on_layout(layout)
     while layout and (block := list(islice(source, block_lines))):
         parsed = _parse_block(block, layout)
-        yield from parse_lines([header, *block], on_bad=on_bad) if parsed is None else parsed
+        yield from _parse_rows(block, layout, on_bad=on_bad) if parsed is None else parsed
 
 
 def _parse_block(block: list[bytes], layout: "ColumnLayout") -> Iterator[RowTuple] | None:
     """Return the rows of the lines, or None unless every line is a row without quotes and with a usable number."""
     try:
         text = b"".join(block).decode().replace("\r\n", "\n")
-        if not text.endswith("\n") or '"' in text or "\r" in text:
+        if not text.endswith("\n") or '"' in text or "\r" in text or "\0" in text:
             return None
         fields = [line.split(",") for line in text[:-1].split("\n")]
         if set(map(len, fields)) != {layout.width}:
             return None
-        ts, devices, tags, values = layout.select(list(zip(*fields, strict=True)))
+        columns = list(zip(*fields, strict=True))
+        ts, devices, tags, values = layout.select(columns)
         at, numbers = list(map(parse_timestamp, ts)), list(map(float, values))
     except (ValueError, OverflowError):
         return None
@@ -170,41 +204,71 @@ def _parse_block(block: list[bytes], layout: "ColumnLayout") -> Iterator[RowTupl
     digits = "".join(values)
     if not (usable and digits.isascii() and "_" not in digits and all(devices) and all(tags)):
         return None
+    if layout.quality.excludes_rows and layout.quality.may_exclude(
+        numbers, [columns[position] for position in layout.extra.values()]
+    ):
+        numbers = [
+            EXCLUDED if layout.excludes(tag, number, row) else number
+            for tag, number, row in zip(tags, numbers, fields, strict=True)
+        ]
     return zip(ts, devices, tags, values, at, numbers, strict=True)
 
 
 class ColumnLayout(NamedTuple):
-    """The position of the four columns in a line.
+    """The position of the four columns, and of the columns of the quality rules, in a line.
 
     Attributes:
         select: A function that returns the four columns of a sequence of fields or of columns.
         width: The number of fields in a line.
+        extra: The position by column of the quality rules; columns that the CSV lacks are missing.
+        quality: The quality rules.
     """
 
     select: Callable[[Sequence[Any]], Any]
     width: int
+    extra: Mapping[str, int]
+    quality: Quality
 
-    def parse_line(self, line: bytes) -> tuple[str, str, str, str]:
-        """Parse a line and return its TS, Device, Tag and Value.
+    @property
+    def missing_columns(self) -> list[str]:
+        """The columns of the quality rules that the CSV lacks."""
+        return [column for column in self.quality.bad_columns if column not in self.extra]
+
+    def split(self, line: bytes) -> list[str]:
+        """Return the fields of a line.
 
         Raises:
-            ValueError: The line is not UTF-8, has another number of fields, or has an empty Device or Tag.
+            ValueError: The line is not UTF-8, has another number of fields, has a NUL character, or has an empty Device
+                or Tag.
             csv.Error: The quotes do not match.
         """
+        if b"\0" in line:
+            raise ValueError("the line has a NUL character")
         fields = split_line(line)
         if len(fields) != self.width:
             raise ValueError(f"{len(fields)} fields in place of {self.width}")
-        ts, device, tag, value = self.select(fields)
+        _, device, tag, _ = self.select(fields)
         if not (device and tag):
             raise ValueError("Device or Tag is empty")
-        return ts, device, tag, value
+        return fields
+
+    def excludes(self, tag: str, number: float, fields: Sequence[str]) -> bool:
+        """Return True if the quality rules exclude a row.
+
+        Args:
+            tag: The tag.
+            number: The value.
+            fields: All fields of the row.
+        """
+        return self.quality.excludes(tag, number, {name: fields[position] for name, position in self.extra.items()})
 
 
-def find_columns(header: bytes) -> ColumnLayout:
-    """Return the position of the four columns.
+def find_columns(header: bytes, quality: Quality = NO_QUALITY) -> ColumnLayout:
+    """Return the position of the four columns, and of the columns of the quality rules.
 
     Args:
         header: The first line of a CSV, with or without a byte order mark.
+        quality: The rules that exclude rows.
 
     Raises:
         DataInvalid: A column is missing or exists twice; the text quotes the line.
@@ -222,7 +286,8 @@ def find_columns(header: bytes) -> ColumnLayout:
         )
         message = f"the first line must name the columns TS,Device,Tag,Value once each, but is {quoted!r}{hint}"
         raise DataInvalid(message)
-    return ColumnLayout(itemgetter(*map(names.index, COLUMNS)), len(names))
+    extra = {column: names.index(column) for column in quality.bad_columns if column in names}
+    return ColumnLayout(itemgetter(*map(names.index, COLUMNS)), len(names), extra, quality)
 
 
 def split_line(line: bytes) -> list[str]:
@@ -236,3 +301,21 @@ def split_line(line: bytes) -> list[str]:
     if '"' not in text:
         return text.split(",")
     return next(csv.reader([text], strict=True))
+
+
+def join_line(texts: Sequence[str]) -> str:
+    """Return the texts as a line of a CSV without its end, quoted where necessary (RFC 4180).
+
+    The csv module of Python before 3.13 leaves carriage returns without quotes if its lines end in another character.
+    """
+    line = ",".join(texts)
+    if line.count(",") < len(texts) and not _needs_quotes(line):
+        return line
+    return ",".join(
+        f'"{quoted}"' if (quoted := text.replace('"', '""')) != text or "," in text or _needs_quotes(text) else text
+        for text in texts
+    )
+
+
+def _needs_quotes(text: str) -> bool:
+    return '"' in text or "\r" in text or "\n" in text

@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 from device_scorer.contract import blob_paths
 from device_scorer.errors import UsageInvalid
+from device_scorer.quality import NO_QUALITY, Quality, parse_quality
 from device_scorer.window import parse_duration
 
 CONTAINER_ROLES = ("models", "data", "predictions")
@@ -72,6 +73,7 @@ class Settings:
         auth: The kind of the credential, one of AUTH_KINDS.
         connection_string: The connection string, a secret.
         sas_token: The SAS token without its question mark, a secret.
+        secret: The Secret with the credential, for error texts, such as "the key sas of the Secret fleet-storage".
         containers: The name of the container for each role.
         data_path: The template of the names of data blobs.
         data_partition: The length of the partition that one data blob covers.
@@ -80,6 +82,7 @@ class Settings:
         predictions_path: The template of the names of predictions.
         allow_overwrite: True if a request may overwrite complete predictions.
         anomalous_when: The rule that makes a device anomalous.
+        quality: The fleet's expectations of its sensors.
         limits: The limits on the inputs of one device.
     """
 
@@ -88,6 +91,7 @@ class Settings:
     auth: str = "workloadIdentity"
     connection_string: str = field(default="", repr=False)
     sas_token: str = field(default="", repr=False)
+    secret: str = ""
     containers: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType({role: role for role in CONTAINER_ROLES})
     )
@@ -98,6 +102,7 @@ class Settings:
     predictions_path: str = "{window}/{device}.csv"
     allow_overwrite: bool = False
     anomalous_when: AnomalousWhen = AnomalousWhen()
+    quality: Quality = NO_QUALITY
     limits: Limits = Limits()
 
 
@@ -136,6 +141,7 @@ def read_settings(environment: Mapping[str, str], store_folder: str | None = Non
         auth=auth,
         connection_string=get.text("AZURE_STORAGE_CONNECTION_STRING", ""),
         sas_token=get.text("AZURE_STORAGE_SAS_TOKEN", "").lstrip("?"),
+        secret=get.secret("FLEETSCORE_STORAGE_SECRET"),
         containers=MappingProxyType({role: get.container(role) for role in CONTAINER_ROLES}),
         data_path=get.template("FLEETSCORE_DATA_PATH", _DEFAULTS.data_path, blob_paths.DATA_PLACEHOLDERS),
         data_partition=get.duration("FLEETSCORE_DATA_PARTITION", "PT1H"),
@@ -151,6 +157,7 @@ def read_settings(environment: Mapping[str, str], store_folder: str | None = Non
             share=get.share("FLEETSCORE_ANOMALOUS_SHARE", "1%"),
             min_rows=get.number("FLEETSCORE_ANOMALOUS_MIN_ROWS", _DEFAULTS.anomalous_when.min_rows),
         ),
+        quality=get.quality("FLEETSCORE_QUALITY"),
         limits=Limits(
             max_data_bytes=get.number("FLEETSCORE_MAX_DATA_BYTES", _DEFAULTS.limits.max_data_bytes),
             max_rows=get.number("FLEETSCORE_MAX_ROWS", _DEFAULTS.limits.max_rows),
@@ -194,6 +201,11 @@ class _EnvironmentReader:
     def text(self, name: str, default: str) -> str:
         return self._environment.get(name, "").strip() or default
 
+    def secret(self, name: str) -> str:
+        """Return the Secret that a variable names as NAME/KEY, for error texts."""
+        secret, _, key = self.text(name, "").partition("/")
+        return f"the key {key} of the Secret {secret}" if key else f"the Secret {secret}" if secret else ""
+
     def choice(self, name: str, choices: tuple[str, ...]) -> str:
         """Return one of the choices; the first is the default."""
         value = self.text(name, choices[0])
@@ -229,6 +241,12 @@ class _EnvironmentReader:
         if not value.isdecimal():
             raise UsageInvalid(f"{name} is invalid: {value!r} must be a whole number of at least 0")
         return int(value)
+
+    def quality(self, name: str) -> Quality:
+        try:
+            return parse_quality(self.text(name, ""))
+        except UsageInvalid as error:
+            raise UsageInvalid(f"{name}: {error}") from error
 
     def share(self, name: str, default: str) -> float:
         """Return a share as a number from 0 to 1."""

@@ -1,22 +1,38 @@
 """Tests of the parser of readings."""
 
+import csv
 import io
+import json
 from datetime import UTC, datetime, timedelta, timezone
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from device_scorer.errors import DataInvalid
-from device_scorer.readings import BLOCK_LINES, Row, parse_lines, parse_timestamp, parse_value, read_rows
+from device_scorer.quality import parse_quality
+from device_scorer.readings import (
+    BLOCK_LINES,
+    EXCLUDED,
+    ColumnLayout,
+    Row,
+    join_line,
+    parse_lines,
+    parse_timestamp,
+    parse_value,
+    read_rows,
+)
 
 AT = 1_535_497_205  # 2018-08-28T23:00:05Z
 HEADER = b"TS,Device,Tag,Value\n"
 
 
-def rows_of(content: bytes, **options: bool) -> tuple[list[Row], list[str]]:
+def rows_of(content: bytes, *, reject_unterminated: bool = True) -> tuple[list[Row], list[str]]:
     bad: list[str] = []
-    return list(parse_lines(io.BytesIO(content), on_bad=lambda _, reason: bad.append(reason), **options)), bad
+    source = io.BytesIO(content)
+    rows = parse_lines(source, on_bad=lambda _, why: bad.append(why), reject_unterminated=reject_unterminated)
+    return list(rows), bad
 
 
 @pytest.mark.parametrize(
@@ -244,3 +260,59 @@ def test_block_with_a_value_above_the_bound_has_nan(sign: str) -> None:
     content = HEADER + f"2018-08-28T23:00:05Z,1,4,{sign}1e150\n2018-08-28T23:00:05Z,1,4,{sign}9e149\n".encode()
     numbers = [row[5] for row in read_rows(content, on_bad=lambda *_: None)]
     assert repr(numbers) == f"[nan, {sign}9e+149]"
+
+
+MARKED = b"""Quality,TS,Device,Tag,Value
+Bad,2018-08-28T23:00:05Z,d,1,0
+Good,2018-08-28T23:00:05Z,d,1,50
+ Bad ,2018-08-28T23:00:05Z,d,temp-1,50
+Good,2018-08-28T23:00:05Z,d,1,-9999.00
+Good,2018-08-28T23:00:05Z,d,temp-1,-9999
+Bad,2018-08-28T23:00:05Z,d,1,I/O Timeout
+"""
+RULES = {
+    "badValues": [-9999],
+    "badWhen": {"column": "Quality", "values": ["Bad"]},
+    "tags": {"temp-*": {"badValues": [50]}},
+}
+
+
+@pytest.mark.parametrize("block", [1, 2, 1024])
+@pytest.mark.parametrize("quote", [False, True])
+def test_quality_rules_exclude_rows(block: int, *, quote: bool) -> None:
+    content = MARKED.replace(b"Good", b'"Good"') if quote else MARKED
+    found = read_rows(content, on_bad=lambda *_: None, block_lines=block, quality=parse_quality(json.dumps(RULES)))
+    excluded = [row[5] == EXCLUDED for row in found]
+    assert excluded == [True, False, True, True, False, True]
+
+
+def test_columns_that_a_csv_lacks_are_listed() -> None:
+    layouts: list[ColumnLayout] = []
+    quality = parse_quality(json.dumps(RULES))
+    list(read_rows(HEADER, on_bad=lambda *_: None, quality=quality, on_layout=layouts.append))
+    list(parse_lines([MARKED.splitlines()[0]], on_bad=lambda *_: None, quality=quality, on_layout=layouts.append))
+    assert [layout.missing_columns for layout in layouts] == [["Quality"], []]
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=6), min_size=2, max_size=4))
+def test_line_of_any_texts_is_one_row_of_a_csv(texts: list[str]) -> None:
+    texts = [text.replace("\0", "") for text in texts]
+    line = join_line(["x", *texts])
+    assert list(csv.reader(io.StringIO(line, newline=""))) == [["x", *texts]]
+    header = ",".join(map(str, range(len(texts) + 1)))
+    frame = pd.read_csv(io.BytesIO(f"{header}\n{line}\n".encode()), dtype=str, keep_default_na=False)
+    assert [frame[column].tolist() for column in frame] == [["x"], *([text] for text in texts)]
+
+
+@pytest.mark.parametrize(
+    ("texts", "line"),
+    [
+        (("a", "b"), "a,b"),
+        (("a,b", "c"), '"a,b",c'),
+        (('a"b', "c"), '"a""b",c'),
+        (("a\rb", "c\n"), '"a\rb","c\n"'),
+        (("", ""), ","),
+    ],
+)
+def test_fields_are_quoted_if_necessary(texts: tuple[str, ...], line: str) -> None:
+    assert join_line(texts) == line

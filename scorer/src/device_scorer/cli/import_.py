@@ -72,6 +72,9 @@ def _print_dump(dump: ImportedDump, path: Path, rejects_path: Path, *, max_data_
     )
     if not (dump.rows or dump.rejected):
         log.warning(f"{path} has a header and no rows: nothing was imported")
+    if dump.missing_columns:
+        columns = ", ".join(map(repr, dump.missing_columns))
+        log.warning(f"{path} lacks the column {columns} of the fleet's quality rules, so no row is bad by it")
     for reason, count in dump.rejected.most_common():
         log.warning(f"{count:,} rows are rejected; the first is line {dump.first_line_numbers[reason]:,}: {reason}")
     if dump.rejected:

@@ -4,10 +4,8 @@ A rejected row is copied to the file of rejected rows, after its line number and
 of a dump, so that it can be imported after the rows are fixed.
 """
 
-import csv
-import io
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,12 +17,12 @@ from device_scorer.contract import blob_paths
 from device_scorer.errors import DataInvalid, UsageInvalid
 from device_scorer.importing.external_sort import DEFAULT_MEMORY_BYTES, ExternalSorter
 from device_scorer.progress_line import ProgressLine
-from device_scorer.readings import COLUMNS, Row
+from device_scorer.readings import COLUMNS, EXCLUDED, ColumnLayout, Row
 from device_scorer.settings import Settings
 from device_scorer.store.base import Store
 from device_scorer.store.upload import UploadResult, upload_all
 
-HEADER = f"{','.join(COLUMNS)}\n".encode()
+EXCLUDED_ROW = "the fleet's quality rules exclude the row"
 INVALID_DEVICE = "Device is not an id: 1 to 128 of A-Za-z0-9-.%_#*?!(),:=@$'"
 TIME_OUT_OF_RANGE = "TS is not in the years 1 to 9999"
 MAX_LINE_BYTES = 2**20
@@ -46,6 +44,7 @@ class ImportedDump:
         too_large: The sizes in bytes by name of a blob above the scorer's limit, which is not written.
         rejected: The number of rejected rows by reason.
         first_line_numbers: The number of the first rejected line, by reason.
+        missing_columns: The columns of the fleet's quality rules that the dump lacks.
     """
 
     rows: int
@@ -55,6 +54,7 @@ class ImportedDump:
     too_large: Mapping[str, int]
     rejected: Counter[str]
     first_line_numbers: Mapping[str, int]
+    missing_columns: Sequence[str] = ()
 
     @property
     def complete(self) -> bool:
@@ -100,6 +100,7 @@ def import_dump(
         too_large=dump.too_large,
         rejected=rejects.reasons,
         first_line_numbers=rejects.first_line_numbers,
+        missing_columns=dump.missing_columns,
     )
 
 
@@ -149,7 +150,7 @@ class RejectedRows:
                     f"{self.path} cannot be written: {error.strerror}; name another --rejects"
                 ) from error
             self._file.write(b"Line,Reason," + self._header)
-        self._file.write(f"{_format_fields([str(number), reason])},".encode() + line.rstrip(b"\r\n") + b"\n")
+        self._file.write(f"{readings.join_line([str(number), reason])},".encode() + line.rstrip(b"\r\n") + b"\n")
 
 
 @dataclass
@@ -165,6 +166,7 @@ class CsvDump:
         rows: The number of accepted rows so far.
         devices: The devices of accepted rows so far.
         too_large: The sizes in bytes by name of a blob above the scorer's limit.
+        missing_columns: The columns of the fleet's quality rules that the dump lacks.
     """
 
     source: IO[bytes]
@@ -175,6 +177,8 @@ class CsvDump:
     rows: int = 0
     devices: set[str] = field(default_factory=set)
     too_large: dict[str, int] = field(default_factory=dict)
+    missing_columns: Sequence[str] = ()
+    _layout: ColumnLayout | None = None
     _current_line: bytes = b""
     _line_number: int = 0
     _bytes_read: int = 0
@@ -183,23 +187,39 @@ class CsvDump:
     def blobs(self) -> Iterator[tuple[str, bytes]]:
         """Yield the name and content of every blob. Raises DataInvalid if the first line does not name the columns."""
         progress = ProgressLine()
+        quality = self.settings.quality
+        longest_header = _header(quality.bad_columns)
         with ExternalSorter(
-            max_group_bytes=self.settings.limits.max_data_bytes - len(HEADER), memory_bytes=self.memory_bytes
+            max_group_bytes=self.settings.limits.max_data_bytes - len(longest_header), memory_bytes=self.memory_bytes
         ) as sorter:
-            for row in readings.parse_lines(self._lines(), on_bad=self._reject):
-                name = self._blob_name(row)
-                if name:
-                    sorter.add(name, _format_row(row))
+            rows = readings.parse_lines(self._lines(), on_bad=self._reject, quality=quality, on_layout=self._on_layout)
+            for row in rows:
+                if row.number == EXCLUDED:
+                    self._reject(self._current_line, EXCLUDED_ROW)
+                elif name := self._blob_name(row):
+                    sorter.add(name, f"{readings.join_line([*row[:4], *self._extra_fields()])}\n".encode())
                     self.rows += 1
                 if progress.is_due():
                     progress.show(f"read {self._bytes_read / self.size_bytes:.0%} of the readings: {self.rows:,} rows")
+            header = _header(self._layout.extra if self._layout else ())
             for done, group in enumerate(sorter.groups()):
                 progress.show(f"writing: {done:,} blobs")
                 if group.content is None:
                     self.too_large[group.name] = group.size_bytes
                 else:
-                    yield group.name, HEADER + group.content
+                    yield group.name, header + group.content
         progress.clear()
+
+    def _on_layout(self, layout: ColumnLayout) -> None:
+        self._layout, self.missing_columns = layout, layout.missing_columns
+
+    def _extra_fields(self) -> list[str]:
+        """Return the current row's texts of the columns of the quality rules, which `score` reads again."""
+        layout = self._layout
+        if layout is None or not layout.extra:
+            return []
+        fields = layout.split(self._current_line)
+        return [fields[position] for position in layout.extra.values()]
 
     def _lines(self) -> Iterator[bytes]:
         while line := self.source.readline(MAX_LINE_BYTES):
@@ -235,15 +255,5 @@ class CsvDump:
         self.rejects.add(self._line_number, line, "the line is not UTF-8" if "codec can't" in reason else reason)
 
 
-def _format_row(row: Row) -> bytes:
-    line = f"{row.ts},{row.device},{row.tag},{row.value}"
-    if '"' in line or line.count(",") != 3:
-        line = _format_fields(row[:4])
-    return f"{line}\n".encode()
-
-
-def _format_fields(texts: Sequence[str]) -> str:
-    """Return the texts as fields of a CSV line, quoted where necessary."""
-    file = io.StringIO()
-    csv.writer(file, lineterminator="").writerow(texts)
-    return file.getvalue()
+def _header(extra_columns: Iterable[str]) -> bytes:
+    return f"{readings.join_line([*COLUMNS, *extra_columns])}\n".encode()

@@ -1,17 +1,24 @@
 """Scoring of one device: check existing predictions, read models and readings, score, write atomically."""
 
+import itertools
+from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 
 from device_scorer.contract import blob_paths
+from device_scorer.contract.digest import DeviceDigest
 from device_scorer.contract.outcome_message import ALREADY_SCORED, EMPTY, PARTIAL, SCORED, Outcome, RowCounts
-from device_scorer.errors import ConfigurationInvalid, StorageUnavailable
+from device_scorer.errors import ConfigurationInvalid, PermanentError, StorageUnavailable
 from device_scorer.scoring import predictions
 from device_scorer.scoring.context import DeviceDeadline, ScoringContext
 from device_scorer.scoring.inputs import current_input_versions, load_bundle, read_partitions
 from device_scorer.scoring.predictions import ExistingState
-from device_scorer.scoring.scorer import Scorer, SelectedTags, select_tags
+from device_scorer.scoring.scorer import Scorer, select_tags
 from device_scorer.store.base import BlobInfo, Store, md5_hex
 
+MAX_NAMED_TAGS = 3
+MAX_TAG_CHARS = 60
+MAX_ERROR_CHARS = 200
 MAX_WRITE_CONFLICTS = 4
 """Number of attempts to write predictions that other writers overwrite at the same time."""
 
@@ -116,24 +123,26 @@ def _score(
     """Read the inputs and score them."""
     request, settings, store = context.request, context.settings, deadline.store
     bundle, input_versions = load_bundle(device, context, store)
-    tags = select_tags(bundle, requested_tags)
-    scorer = Scorer(device, request.window, tags.models, limits=settings.limits)
-    etags = read_partitions(device, context, store, scorer, check_deadline=deadline.check)
-    rows, notes = scorer.finish(), scorer.statistics.notes
+    with closing(bundle):
+        tags = select_tags(bundle, requested_tags)
+        scorer = Scorer(device, request.window, tags.models, limits=settings.limits, quality=settings.quality)
+        etags = read_partitions(device, context, store, scorer, check_deadline=deadline.check)
+    rows, remarks = scorer.finish(), scorer.remarks
     if rows is None:
-        return _ScoredDevice(Outcome(EMPTY, "", _message("no readings in the window", notes)))
+        return _ScoredDevice(Outcome(EMPTY, "", _message("no readings in the window", remarks)))
+    failed = {**tags.failed, **rows.unreadable}
     metadata = predictions.build_metadata(
         run_uid=request.run_uid,
         window=request.window,
         tags=requested_tags,
-        complete=not tags.failed,
+        complete=not failed,
         input_versions=replace(input_versions, data_etags=etags),
         row_counts=rows.row_counts,
         digest=rows.digest,
     )
-    kind = PARTIAL if tags.failed else SCORED
-    reason = next((error.reason for error in tags.failed.values()), "")
-    message = _message(_describe_failed_tags(tags), notes)
+    kind = PARTIAL if failed else SCORED
+    reason = next((error.reason for error in failed.values()), "")
+    message = _message(_describe_failed_tags(failed), [_describe_silent_tags(rows.digest, failed), *remarks])
     return _ScoredDevice(
         _outcome_with_predictions(kind, reason, message, rows.row_counts, context), rows.content, metadata
     )
@@ -147,10 +156,26 @@ def _outcome_with_predictions(
     return Outcome(kind, reason, message, row_counts, anomalous)
 
 
-def _describe_failed_tags(tags: SelectedTags) -> str:
-    return "; ".join(f"tag {tag!r} could not be scored: {error}" for tag, error in tags.failed.items())
+def _describe_failed_tags(failed: Mapping[str, PermanentError]) -> str:
+    """Return the errors of at most MAX_NAMED_TAGS tags, and the number of the others."""
+    named = [
+        f"tag {tag[:MAX_TAG_CHARS]!r} could not be scored: {str(error)[:MAX_ERROR_CHARS]}"
+        for tag, error in itertools.islice(failed.items(), MAX_NAMED_TAGS)
+    ]
+    others = len(failed) - len(named)
+    return "; ".join([*named, f"{others:,} more tags could not be scored"] if others else named)
 
 
-def _message(text: str, notes: list[str]) -> str:
-    """Return the message for people: the failure, and examples of dropped lines."""
-    return "; ".join(part for part in (text, *notes) if part)
+def _describe_silent_tags(digest: DeviceDigest, failed: Mapping[str, PermanentError]) -> str:
+    """Return the tags without a usable reading, at most MAX_NAMED_TAGS of them by name."""
+    silent = [tag.tag for tag in digest.tags if not tag.rows and tag.tag not in failed]
+    if not silent:
+        return ""
+    named = ", ".join(repr(tag[:MAX_TAG_CHARS]) for tag in silent[:MAX_NAMED_TAGS])
+    more = f" and {len(silent) - MAX_NAMED_TAGS:,} more" if len(silent) > MAX_NAMED_TAGS else ""
+    return f"silent: no usable reading of tag {named}{more}"
+
+
+def _message(text: str, remarks: list[str]) -> str:
+    """Return the message for people: the failure, and remarks about dropped rows."""
+    return "; ".join(part for part in (text, *remarks) if part)

@@ -203,7 +203,8 @@ class _TolerantStretch:
                 queue.popleft()
 
 
-FlagFinder = Callable[[str, TagFigures], tuple[SensorFlag, ...]]
+FindFlags = Callable[[str, TagFigures], tuple[SensorFlag, ...]]
+_NO_FIGURES = TagFigures()
 
 
 class DigestBuilder:
@@ -244,7 +245,7 @@ class DigestBuilder:
         if tag in self.unmodelled or len(self.unmodelled) < MAX_COUNTED_TAGS:
             self.unmodelled[tag] += 1
 
-    def finish(self, find_flags: FlagFinder | None = None) -> DeviceDigest:
+    def finish(self, find_flags: FindFlags | None = None) -> DeviceDigest:
         """Return the digest: the tags with rows, bad rows or flags, in the order of their names.
 
         Args:
@@ -252,7 +253,7 @@ class DigestBuilder:
         """
         tags = []
         for tag in sorted({*self._modelled, *self.figures}):
-            figures = self.figures.get(tag) or TagFigures()
+            figures = self.figures.get(tag) or _NO_FIGURES
             flags = find_flags(tag, figures) if find_flags else ()
             if figures.rows or figures.bad_rows or flags:
                 tags.append(figures.digest(tag, flags))

@@ -4,22 +4,24 @@ Rows are scored in chunks, so that memory holds the text of a large device and n
 scored once. The bytes depend on no clock, host or hash order.
 """
 
-import csv
-import io
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from math import isfinite, isnan
+from types import MappingProxyType
 
 from device_scorer import readings
 from device_scorer.contract.digest import DeviceDigest
 from device_scorer.contract.outcome_message import RowCounts
 from device_scorer.errors import DataInvalid, DataTooLarge, ModelNotFound, PermanentError
 from device_scorer.models.bundle import Bundle, Model
+from device_scorer.models.expectations import Expectation
 from device_scorer.models.one_class_svm import SCORE_DECIMALS
-from device_scorer.readings import RowTuple
+from device_scorer.quality import NO_QUALITY, Quality
+from device_scorer.readings import EXCLUDED, ColumnLayout, RowTuple
 from device_scorer.scoring.digest_builder import DigestBuilder
+from device_scorer.scoring.flags import FlagFinder
 from device_scorer.settings import Limits
 from device_scorer.window import Window
 
@@ -42,6 +44,7 @@ class RowStatistics:
         anomalies: Rows that are predicted as anomalies.
         unscored_rows: Rows of tags without a model.
         bad_rows: Lines that are not a reading.
+        excluded_rows: Rows that the fleet's quality rules exclude.
         truncated_rows: Last lines without a line end.
         foreign_rows: Rows of other devices.
         notes: At most MAX_NOTES examples of dropped lines.
@@ -51,6 +54,7 @@ class RowStatistics:
     anomalies: int = 0
     unscored_rows: int = 0
     bad_rows: int = 0
+    excluded_rows: int = 0
     truncated_rows: int = 0
     foreign_rows: int = 0
     notes: list[str] = field(default_factory=list)
@@ -61,17 +65,26 @@ class RowStatistics:
             self.notes.append(text)
 
     def to_row_counts(self) -> RowCounts:
-        """Return the counts that the outcome and the metadata hold; truncated lines count as bad rows."""
-        return RowCounts(self.rows, self.bad_rows + self.truncated_rows, self.unscored_rows, self.anomalies)
+        """Return the counts that the outcome and the metadata hold; truncated and excluded rows count as bad rows."""
+        bad_rows = self.bad_rows + self.truncated_rows + self.excluded_rows
+        return RowCounts(self.rows, bad_rows, self.unscored_rows, self.anomalies)
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredRows:
-    """The predictions CSV of a window, the counts of its rows, and the figures of its tags."""
+    """The predictions of a window.
+
+    Attributes:
+        content: The predictions CSV.
+        row_counts: The counts of its rows.
+        digest: The figures of its tags.
+        unreadable: The error by tag that has rows, but none with a number.
+    """
 
     content: bytes = field(repr=False)
     row_counts: RowCounts
     digest: DeviceDigest = field(default_factory=DeviceDigest, repr=False)
+    unreadable: dict[str, PermanentError] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +124,29 @@ class Scorer:
         window: The window; rows outside of it are dropped.
         models: The models by tag.
         limits: The limits on rows and on the share of bad lines.
+        quality: The fleet's rules, which exclude rows.
+        expectations: The behaviour of the sensors in training, by tag.
     """
 
-    def __init__(self, device: str, window: Window, models: dict[str, Model], *, limits: Limits) -> None:
+    def __init__(
+        self,
+        device: str,
+        window: Window,
+        models: dict[str, Model],
+        *,
+        limits: Limits,
+        quality: Quality = NO_QUALITY,
+        expectations: Mapping[str, Expectation] = MappingProxyType({}),
+    ) -> None:
         self._device, self._models, self._limits = device, models, limits
         self._start, self._end = int(window.start.timestamp()), int(window.end.timestamp())
         self._statistics = RowStatistics()
         self._content = bytearray(HEADER)
-        self._digest = DigestBuilder(window, models)
+        self._flags = FlagFinder(window, quality, expectations)
+        self._digest = DigestBuilder(window, models, self._flags.limits(models))
+        self._quality = quality
+        self._missing_columns: set[str] = set()
+        self._unreadable_values: dict[str, str] = {}
         self._endings: dict[str, dict[float, str]] = {tag: {} for tag in models}
 
     @property
@@ -137,12 +165,13 @@ class Scorer:
             DataInvalid: The first line does not name the columns.
             DataTooLarge: The window has more rows than the limit.
         """
-        rows = readings.read_rows(content, on_bad=self._on_bad)
+        rows = readings.read_rows(content, on_bad=self._on_bad, quality=self._quality, on_layout=self._on_layout)
         while chunk := list(islice(rows, CHUNK_ROWS)):
             check_deadline()
             if usable := self._usable_rows(chunk):
                 self._append_rows(usable)
-            if self._statistics.rows + self._statistics.unscored_rows > self._limits.max_rows:
+            statistics = self._statistics
+            if statistics.rows + statistics.unscored_rows + statistics.excluded_rows > self._limits.max_rows:
                 text = f"the window has more than the {self._limits.max_rows:,} readings that are allowed"
                 raise DataTooLarge(f"{text}; raise FLEETSCORE_MAX_ROWS to allow it")
 
@@ -163,7 +192,28 @@ class Scorer:
             raise ModelNotFound(f"none of the tags in its {statistics.unscored_rows:,} readings has a model")
         if not statistics.rows:
             return None
-        return ScoredRows(bytes(self._content), statistics.to_row_counts(), self._digest.finish())
+        unreadable: dict[str, PermanentError] = {
+            tag: DataInvalid(f"none of its {self._digest.tag(tag).bad_rows:,} rows is a number, such as {value!r}")
+            for tag, value in sorted(self._unreadable_values.items())
+            if not self._digest.tag(tag).rows
+        }
+        digest = self._digest.finish(self._flags.find)
+        return ScoredRows(bytes(self._content), statistics.to_row_counts(), digest, unreadable)
+
+    @property
+    def remarks(self) -> list[str]:
+        """The sentences for people about dropped rows."""
+        remarks = list(self._statistics.notes)
+        if self._statistics.excluded_rows:
+            remarks.append(f"the quality rules exclude {self._statistics.excluded_rows:,} rows")
+        if self._missing_columns:
+            columns = ", ".join(repr(column[:40]) for column in sorted(self._missing_columns)[:MAX_NOTES])
+            remarks.append(f"the readings lack the column {columns} of the quality rules, so no row is bad by it")
+        return remarks
+
+    def _on_layout(self, layout: ColumnLayout) -> None:
+        if self._quality.bad_columns:
+            self._missing_columns.update(layout.missing_columns)
 
     def _on_bad(self, line: bytes, reason: str) -> None:
         if line.endswith(b"\n"):
@@ -179,7 +229,7 @@ class Scorer:
             self._start <= min(times) <= max(times) < self._end
             and devices.count(self._device) == len(rows)
             and self._models.keys() >= set(tags)
-            and not isnan(sum(numbers))
+            and isfinite(sum(numbers))
         ):
             return rows
         return [row for row in rows if self._start <= row[4] < self._end and self._is_usable(row)]
@@ -191,17 +241,25 @@ class Scorer:
         if device != self._device:
             statistics.foreign_rows += 1
             statistics.add_note(f"a row of device {device[:40]!r}")
-        elif isnan(number):
-            statistics.bad_rows += 1
-            statistics.add_note(f"Value is not a number: {value[:40]!r}")
-            if tag in self._models:
-                self._digest.tag(tag).bad_rows += 1
+        elif not isfinite(number):
+            self._count_bad(tag, value, excluded=number == EXCLUDED)
         elif tag not in self._models:
             statistics.unscored_rows += 1
             self._digest.add_unmodelled(tag)
         else:
             return True
         return False
+
+    def _count_bad(self, tag: str, value: str, *, excluded: bool) -> None:
+        if tag in self._models:
+            self._digest.tag(tag).bad_rows += 1
+        if excluded:
+            self._statistics.excluded_rows += 1
+            return
+        self._statistics.bad_rows += 1
+        self._statistics.add_note(f"Value is not a number: {value[:40]!r}")
+        if tag in self._models:
+            self._unreadable_values.setdefault(tag, value[:40])
 
     def _append_rows(self, rows: list[RowTuple]) -> None:
         """Append the rows with their labels and scores."""
@@ -214,8 +272,8 @@ class Scorer:
             if ending[1] == "1":
                 anomalies.append((tag, ts, value, ending[3:-1], at))
         text = "".join(lines)
-        if '"' in text or text.count(",") != 5 * len(rows):
-            text = "".join(quote_fields(*row[:4]) + endings[row[2]][row[5]] for row in rows)
+        if '"' in text or "\r" in text or text.count(",") != 5 * len(rows):
+            text = "".join(readings.join_line(row[:4]) + endings[row[2]][row[5]] for row in rows)
         self._content += text.encode()
         self._digest.add_anomalies(anomalies)
         self._statistics.rows += len(rows)
@@ -236,12 +294,20 @@ class Scorer:
             values = [number for number in dict.fromkeys(numbers) if number not in cache]
             if values:
                 labels, scores = self._models[tag].predict(values)
+                if scores is not None and not isfinite(sum(scores)):
+                    self._note_missing_score(tag, values, scores)
                 cache.update(zip(values, format_endings(labels, scores), strict=True))
+
+    def _note_missing_score(self, tag: str, values: list[float], scores: list[float]) -> None:
+        missing = [value for value, score in zip(values, scores, strict=True) if isnan(score)]
+        if missing:
+            self._statistics.add_note(_MISSING.format(tag=tag[:40], value=missing[0]))
 
 
 LEAST_NEGATIVE_SCORE = f"-0.{'0' * SCORE_DECIMALS}1"
 """The printed score of an anomaly whose score rounds to zero, so that it is negative in print."""
 
+_MISSING = "the model of tag {tag!r} cannot evaluate {value:g}: it is an anomaly without a score"
 _ROUNDED = 10.0**-SCORE_DECIMALS
 _INFINITY = float("inf")
 _ENDINGS = [f",{label},%.{SCORE_DECIMALS}f\n" for label in (0, 1)]
@@ -275,13 +341,3 @@ def _format_unusual(label: int, score: float) -> str:
     if label:
         return text if float(text) < 0 else LEAST_NEGATIVE_SCORE
     return text.removeprefix("-") if float(text) == 0 else f"{0:.{SCORE_DECIMALS}f}"
-
-
-def quote_fields(*texts: str) -> str:
-    """Return the texts as fields of a CSV line, quoted if one of them holds a comma or a quote (RFC 4180)."""
-    line = ",".join(texts)
-    if line.count(",") < len(texts) and '"' not in line:
-        return line
-    target = io.StringIO()
-    csv.writer(target, lineterminator="").writerow(texts)
-    return target.getvalue()

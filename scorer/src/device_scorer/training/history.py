@@ -7,13 +7,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from math import isnan
+from math import isfinite
 
 import numpy as np
 
 from device_scorer import readings
 from device_scorer.contract import blob_paths
 from device_scorer.errors import BlobTooLarge, DataInvalid
+from device_scorer.quality import NO_QUALITY, Quality
 from device_scorer.settings import Settings
 from device_scorer.store.base import Store
 from device_scorer.window import Window
@@ -27,7 +28,7 @@ class History:
 
     Attributes:
         values: The values by tag, as one-dimensional arrays in the order of the blobs.
-        bad_rows: The number of unusable rows.
+        bad_rows: The number of unusable rows, and of rows that the fleet's quality rules exclude.
         unreadable: The error by name of a blob that cannot be read.
     """
 
@@ -62,7 +63,7 @@ def read_history(store: Store, settings: Settings, device: str, names: Sequence[
         names: The names of the device's blobs, in any order.
         window: The window; blobs of partitions outside of it are not read.
     """
-    reader = _HistoryReader(device, window)
+    reader = _HistoryReader(device, window, settings.quality)
     unreadable = {}
     for name in sorted(names):
         if not partition_overlaps(settings, device, name, window):
@@ -104,14 +105,15 @@ class _HistoryReader:
 
     device: str
     window: Window
+    quality: Quality = NO_QUALITY
     numbers: defaultdict[str, "array[float]"] = field(default_factory=lambda: defaultdict(lambda: array("d")))
     bad_rows: int = 0
 
     def add(self, content: bytes) -> None:
         """Add the rows of one blob that are the device's and lie in the window."""
         start, end = int(self.window.start.timestamp()), int(self.window.end.timestamp())
-        for _, owner, tag, _, at, number in readings.read_rows(content, on_bad=self._count_bad):
-            if isnan(number):
+        for _, owner, tag, _, at, number in readings.read_rows(content, on_bad=self._count_bad, quality=self.quality):
+            if not isfinite(number):
                 self.bad_rows += 1
             elif start <= at < end and owner == self.device:
                 self.numbers[tag].append(number)

@@ -241,3 +241,38 @@ def test_header_of_a_blob_counts_towards_the_limit(tmp_path: Path) -> None:
 
     assert names(len(content)) == ["20180828T2300Z/1.csv"]
     assert names(len(content) - 1) == []
+
+
+def test_rows_of_bad_quality_are_rejected_and_the_column_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLEETSCORE_QUALITY", '{"badWhen": {"column": "Quality", "values": ["Bad"]}}')
+    dump = tmp_path / "dump.csv"
+    dump.write_text(
+        "Quality,TS,Device,Tag,Value\n"
+        "Bad,2018-08-28T23:00:00Z,press-1,1,0\n"
+        '"Good, enough",2018-08-28T23:01:00Z,press-1,1,50\n'
+    )
+    result = scorer("import", "--store", tmp_path, "--data", dump)
+    assert "1 rows are rejected; the first is line 2: the fleet's quality rules exclude the row" in result.err
+    blob = (tmp_path / "data/20180828T2300Z/press-1.csv").read_text()
+    assert blob == 'TS,Device,Tag,Value,Quality\n2018-08-28T23:01:00Z,press-1,1,50,"Good, enough"\n'
+
+
+def test_dump_without_the_quality_column_is_imported_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLEETSCORE_QUALITY", '{"badWhen": {"column": "Quality", "values": ["Bad"]}}')
+    dump = tmp_path / "dump.csv"
+    dump.write_text("TS,Device,Tag,Value\n2018-08-28T23:01:00Z,press-1,1,50\n")
+    result = scorer("import", "--store", tmp_path, "--data", dump)
+    assert "lacks the column 'Quality' of the fleet's quality rules" in result.err
+    assert (tmp_path / "data/20180828T2300Z/press-1.csv").read_text().startswith("TS,Device,Tag,Value\n")
+
+
+def test_tag_with_a_carriage_return_is_quoted(tmp_path: Path) -> None:
+    dump = tmp_path / "dump.csv"
+    dump.write_bytes(b"TS,Device,Tag,Value\n2018-08-28T23:01:00Z,press-1,a\rb,50\n")
+    assert scorer("import", "--store", tmp_path, "--data", dump).code == 0
+    blob = (tmp_path / "data/20180828T2300Z/press-1.csv").read_bytes()
+    assert blob.endswith(b'press-1,"a\rb",50\n')

@@ -1,6 +1,7 @@
 """Scoring of one device: outcomes, bytes and write policies."""
 
 import itertools
+import json
 import math
 import os
 import zlib
@@ -228,7 +229,8 @@ def test_if_changed_scores_again_if_data_or_model_changed(fleet: Fleet) -> None:
     fleet.put("press-1", readings("press-1", values=[SPIKE]))
     assert fleet.score("--write-policy", "IfChanged").out == "press-1  scored  1 rows, 1 anomalies\n"
     fleet.device(tags=("1", "2"), data=readings("press-1", values=[SPIKE]))
-    assert fleet.score("--write-policy", "IfChanged").out == "press-1  scored  1 rows, 1 anomalies\n"
+    scored = "press-1  scored  1 rows, 1 anomalies  silent: no usable reading of tag '2'\n"
+    assert fleet.score("--write-policy", "IfChanged").out == scored
     assert fleet.labels() == ["1"]
 
 
@@ -395,3 +397,67 @@ def test_device_that_is_abandoned_after_scoring_does_not_write(fleet: Fleet) -> 
         score_device("press-1", context, deadline)
     assert deadline.checks == 2
     assert fleet.predictions() is None
+
+
+@pytest.mark.fault("D7")
+def test_tag_of_unreadable_values_makes_the_device_partial(fleet: Fleet) -> None:
+    """A gateway writes a text in place of the values of one sensor."""
+    rows = [("2018-08-28T23:00:00Z", "press-1", tag, "I/O Timeout" if tag == "c" else "10") for tag in "abcd"]
+    fleet.device(tags=tuple("abcd"), data=csv_of(*rows))
+    message = fleet.termination_message()
+    assert message["outcomes"] == {"partial": "0"}
+    (sample,) = message["samples"]
+    assert sample[1] == "DataInvalid"
+    assert "tag 'c' could not be scored: none of its 1 rows is a number, such as 'I/O Timeout'" in sample[2]
+    assert fleet.metadata()["complete"] == "false"
+
+
+def test_message_of_a_partial_device_is_bounded(fleet: Fleet) -> None:
+    broken = {f"{number}{'x' * 200}": "broken" for number in range(2000)}
+    fleet.device(models={"1": a_model(), **broken})
+    fleet.score("--run-uid", "u1", "--job-name", "j1")
+    record = fleet.store.read("predictions", "_runs/u1/j1.json")
+    assert record is not None
+    message = json.loads(record.content)["messages"]["0"][2]
+    assert "1,997 more tags could not be scored" in message
+    assert len(message) < 1000
+
+
+def test_silent_tags_are_named_up_to_three(fleet: Fleet) -> None:
+    fleet.device(tags=("1", *"abcde"), data=readings("press-1"))
+    assert "silent: no usable reading of tag 'a', 'b', 'c' and 2 more" in fleet.score().out
+    digest = decode_digest(fleet.metadata()["digest"])
+    assert digest is not None
+    assert [tag.tag for tag in digest.tags if tag.flags and tag.flags[0].name == "silent"] == list("abcde")
+
+
+QUALITY = {"badValues": [-9999], "badWhen": {"column": "Quality", "values": ["Bad"]}}
+MARKED = b"""TS,Device,Tag,Value,Quality
+2018-08-28T23:00:00Z,press-1,1,10.0,Bad
+2018-08-28T23:01:00Z,press-1,1,10.0,Good
+2018-08-28T23:02:00Z,press-1,1,-9999.0,Good
+2018-08-28T23:03:00Z,press-1,1,10.0,Good
+"""
+
+
+def test_rows_of_bad_quality_are_counted_and_not_labelled(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLEETSCORE_QUALITY", json.dumps(QUALITY))
+    fleet.device(data=MARKED)
+    assert "scored  2 rows, 0 anomalies, 2 malformed  the quality rules exclude 2 rows" in fleet.score().out
+    assert [line.split(",")[0][14:16] for line in (fleet.predictions() or "").splitlines()[1:]] == ["01", "03"]
+    assert fleet.metadata()["badrows"] == "2"
+
+
+def test_excluded_rows_do_not_fail_the_device(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLEETSCORE_QUALITY", json.dumps({"badValues": [10]}))
+    fleet.device(data=MARKED)
+    assert "scored  1 rows" in fleet.score().out
+    monkeypatch.setenv("FLEETSCORE_QUALITY", json.dumps({"badValues": [10, -9999]}))
+    fleet.store.delete("predictions", f"{PREDICTIONS}/press-1.csv")
+    assert "empty  no readings in the window; the quality rules exclude 4 rows" in fleet.score().out
+
+
+def test_missing_quality_column_is_reported(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLEETSCORE_QUALITY", json.dumps(QUALITY))
+    fleet.device()
+    assert "the readings lack the column 'Quality' of the quality rules, so no row is bad by it" in fleet.score().out

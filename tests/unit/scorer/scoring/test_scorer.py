@@ -1,5 +1,8 @@
 """Scoring of one device's window in memory: labels, counts and errors."""
 
+import csv
+import io
+import math
 from collections.abc import Sequence
 
 import pytest
@@ -15,7 +18,6 @@ from device_scorer.scoring.scorer import (
     MAX_NOTES,
     Scorer,
     format_endings,
-    quote_fields,
     select_tags,
 )
 from device_scorer.settings import Limits
@@ -242,14 +244,6 @@ def test_model_without_scores_has_endings_without_scores() -> None:
     assert format_endings([1, 0], None) == [",1,\n", ",0,\n"]
 
 
-@pytest.mark.parametrize(
-    ("texts", "line"),
-    [(("a", "b"), "a,b"), (("a,b", "c"), '"a,b",c'), (('a"b', "c"), '"a""b",c'), (("", ""), ",")],
-)
-def test_fields_are_quoted_if_necessary(texts: tuple[str, ...], line: str) -> None:
-    assert quote_fields(*texts) == line
-
-
 def test_cache_of_a_tag_is_cleared_above_its_limit() -> None:
     chunk = [(TS, "d", "1", str(number)) for number in range(CHUNK_ROWS)]
     others = [(TS, "d", "1", str(number)) for number in range(CHUNK_ROWS, 7 * CHUNK_ROWS)]
@@ -264,3 +258,35 @@ def test_rows_of_tags_without_a_model_count_towards_the_limit() -> None:
     with pytest.raises(DataTooLarge):
         a_scorer(unscored, max_rows=10)
     assert a_scorer(unscored, max_rows=11).statistics.unscored_rows == 10
+
+
+class Infinite(AboveTen):
+    """A model that cannot evaluate large values."""
+
+    def predict(self, values: Sequence[float]) -> tuple[list[int], list[float] | None]:
+        return [int(value > 10) for value in values], [10 - value if value < 1e9 else math.nan for value in values]
+
+
+def test_value_without_a_score_is_an_anomaly_and_the_others_are_labelled() -> None:
+    scorer = a_scorer(csv_of((TS, "d", "1", "1e149"), (TS, "d", "1", "1")), models={"1": Infinite()})
+    endings = [line.rsplit(b",", 2)[1:] for line in predictions(scorer).splitlines()[1:]]
+    assert endings == [[b"1", b""], [b"0", b"9.000000000"]]
+    assert scorer.remarks == ["the model of tag '1' cannot evaluate 1e+149: it is an anomaly without a score"]
+
+
+TAG_TEXTS = st.text(st.characters(exclude_characters="\n\0", exclude_categories=["Cs"]), min_size=1, max_size=6)
+
+
+@given(TAG_TEXTS, st.sampled_from(["1", " 1", "1\r", "\r1"]))
+def test_every_text_survives_a_round_trip_through_csv(tag: str, value: str) -> None:
+    line = ",".join('"' + text.replace('"', '""') + '"' for text in (TS, "d", tag, value))
+    scorer = a_scorer(f"TS,Device,Tag,Value\n{line}\n".encode(), models={tag: AboveTen()})
+    content = predictions(scorer)
+    _, row = csv.reader(io.StringIO(content.decode(), newline=""))
+    assert row[:4] == [TS, "d", tag, value]
+
+
+def test_row_with_a_nul_character_is_bad() -> None:
+    scorer = a_scorer(f"TS,Device,Tag,Value\n{TS},d,1,1\n{TS},d,a\0b,1\n".encode())
+    assert (scorer.statistics.rows, scorer.statistics.bad_rows) == (1, 1)
+    assert "the line has a NUL character" in scorer.remarks[0]

@@ -6,6 +6,7 @@ from pathlib import Path
 import joblib
 import pytest
 
+from device_scorer.quality import parse_quality
 from device_scorer.settings import Limits, Settings
 from device_scorer.store.folder import FolderStore
 from device_scorer.training.history import list_readings, partition_overlaps, read_history
@@ -78,3 +79,11 @@ def test_history_has_values_by_tag_and_errors_by_blob(tmp_path: Path) -> None:
     too_small = Settings(limits=Limits(max_data_bytes=10))
     history = read_history(store, too_small, "press-1", [name], WINDOW)
     assert (dict(history.values), list(history.unreadable)) == ({}, [name])
+
+
+def test_rows_that_the_quality_rules_exclude_are_not_used(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    write_readings(tmp_path, "press-1", {"1": ["1", "-9999", "2"]})
+    settings = Settings(quality=parse_quality('{"badValues": [-9999]}'))
+    history = read_history(store, settings, "press-1", ["20180828T2200Z/press-1.csv"], WINDOW)
+    assert (history.values["1"].tolist(), history.bad_rows) == ([1.0, 2.0], 1)
