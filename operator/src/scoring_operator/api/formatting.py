@@ -22,6 +22,11 @@ def printable(text: str, limit: int) -> str:
     return "".join(c if c.isprintable() else " " for c in text).strip()
 
 
+def plural(count: int, noun: str) -> str:
+    """Return a count with its noun: 1 device, 2 devices."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def format_time(time: datetime) -> str:
     """Return a time as `metav1.Time` has it: RFC 3339, UTC, whole seconds."""
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -125,7 +125,7 @@ class Controller:
         """Yield the load of each run, for the metrics."""
         for uid, entry in self._entries.items():
             run = entry.run
-            stalled = None if run.ended else true_condition(run.status, "Stalled")
+            stalled = None if run.ended else true_condition(run.status, "Stalled", "Waiting")
             queued = entry.phase == "Queued" and not run.ended
             yield RunLoad(run.spec.fleet, self._limiter.active(uid), queued, stalled.reason if stalled else "")
 

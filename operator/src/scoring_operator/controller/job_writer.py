@@ -190,7 +190,8 @@ def blocker_for(error: ApiError) -> Blocker | None:
     if isinstance(error, errors.Conflict | errors.AlreadyExists | errors.Unavailable):
         return None
     reason = next(_BLOCKER_REASONS[kind] for kind in type(error).mro() if kind in _BLOCKER_REASONS)
-    permanent = isinstance(error, errors.NameConflict | errors.Invalid)
+    permanent = isinstance(error, errors.NameConflict | errors.Invalid | errors.Forbidden)
+    permanent = permanent and not isinstance(error, errors.QuotaExceeded)
     if isinstance(error, errors.NameConflict):
         return Blocker(reason, error.message, permanent=permanent)
     return Blocker(reason, f"the API server rejects the request: {error.message}", permanent=permanent)

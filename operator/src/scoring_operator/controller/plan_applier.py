@@ -98,7 +98,8 @@ class PlanApplier:
         try:
             state = await self._states.discover(run)
         except RunBlocked as error:
-            self._stalls.record_discovery(Blocker(error.reason, error.message))
+            permanent = error.reason == "ConfigurationInvalid"
+            self._stalls.record_discovery(Blocker(error.reason, error.message, permanent=permanent))
             return Applied(run, observation.state, self._timings.discovery_retry_interval)
         self._stalls.record_discovery(None)
         return Applied(run, state, 0.0)

@@ -1,5 +1,6 @@
 """The writes of a run's object: its status, the events for changes of its status, and its deletion."""
 
+import logging
 import time
 from collections.abc import Iterable
 from datetime import datetime
@@ -13,6 +14,11 @@ from scoring_operator.planner.types import Observation, Plan
 from scoring_operator.resources import status
 from scoring_operator.resources.events import Event, event_manifest, status_events
 
+DURATION_INTERVAL_SECONDS = 60.0
+_LOGGED_EVENTS = ("Stalled", "Waiting")
+
+_log = logging.getLogger(__name__)
+
 
 class StatusWriter:
     """Writes the status of one run.
@@ -21,11 +27,19 @@ class StatusWriter:
         run: The run.
         client: The client of the API server.
         status_interval: Seconds between two writes. Other runs wait for the end of a run, so it is written at once.
+        duration_interval: Seconds after which a status is written because of its duration alone.
     """
 
-    def __init__(self, run: RunRef, client: KubeClient, status_interval: float) -> None:
+    def __init__(
+        self,
+        run: RunRef,
+        client: KubeClient,
+        status_interval: float,
+        duration_interval: float = DURATION_INTERVAL_SECONDS,
+    ) -> None:
         self._client = client
         self._status_interval = status_interval
+        self._duration_interval = duration_interval
         self._uid = run.uid
         self._path = f"/apis/{GROUP}/{VERSION}/namespaces/{run.namespace}/{PLURAL}/{run.name}"
         self._written_at = 0.0
@@ -47,7 +61,8 @@ class StatusWriter:
         """
         now, old = self._client.now(), run.status
         new = status.build_status(run, plan, observation, now)
-        if not status.needs_update(old, new):
+        idle = time.monotonic() - self._written_at
+        if not status.needs_update(old, new) and (old == new or idle < self._duration_interval):
             return run, None
         wait = self._written_at + self._status_interval - time.monotonic()
         if wait > 0 and not plan.completion:
@@ -98,6 +113,9 @@ class StatusWriter:
         raise RunDeleted("its time to live has passed")
 
     async def _write_events(self, run: ScoringRun, events: Iterable[Event], now: datetime) -> None:
-        """Write events once; a failure is ignored."""
+        """Write events once, and log why the run does not progress; a failure is ignored."""
         path = f"/api/v1/namespaces/{run.namespace}/events"
-        await run_all(self._client.create(path, event_manifest(run, event, now)) for event in events)
+        for event in (found := list(events)):
+            if event.reason in _LOGGED_EVENTS:
+                _log.warning("the run does not progress: %s", event.message)
+        await run_all(self._client.create(path, event_manifest(run, event, now)) for event in found)

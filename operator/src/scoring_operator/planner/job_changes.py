@@ -18,7 +18,7 @@ from scoring_operator.planner.types import Blocker, JobSnapshot, Observation, Pl
 
 HELD = Blocker(
     "SuspendedByAnotherController",
-    "Jobs are suspended by another controller, such as a queue; the run goes on when it resumes them",
+    "Jobs are suspended by another controller, such as a queue; the run continues when it resumes them",
 )
 
 

@@ -10,6 +10,7 @@ from scoring_operator.api.conditions import MAX_MESSAGE_LENGTH, find_condition, 
 from scoring_operator.api.formatting import format_time
 from scoring_operator.api.scoringrun import GROUP, KIND, VERSION, ScoringRun
 from scoring_operator.planner.types import Plan
+from scoring_operator.resources.storage_names import invalid_names_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +48,19 @@ def _phase_events(old: Mapping[str, Any], plan: Plan, new: Mapping[str, Any]) ->
 
 
 def _stall_events(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Event]:
-    before, after = true_condition(old, "Stalled"), true_condition(new, "Stalled")
+    if "completionTime" in new:
+        return
+    before, after = true_condition(old, "Stalled", "Waiting"), true_condition(new, "Stalled", "Waiting")
     if after and (not before or before.reason != after.reason):
-        yield Event("Warning", "Stalled", f"{after.reason}: {after.message}")
-    if before and not after and "completionTime" not in new:
-        yield Event("Normal", "Recovered", f"no longer stalled for {before.reason}")
+        yield Event("Warning", after.type, f"{after.reason}: {after.message}")
+    if before and not after:
+        yield Event("Normal", "Recovered", f"no longer {before.type.lower()} for {before.reason}")
 
 
 def _result_events(old: Mapping[str, Any], plan: Plan, new: Mapping[str, Any]) -> Iterator[Event]:
-    """Yield the events about results: devices that failed, a slow run, the end of the report."""
+    """Yield the events about storage and results: invalid names, failed devices, a slow run, the end of the report."""
+    if (invalid := new.get("invalidNames")) and "invalidNames" not in old:
+        yield Event("Warning", "InvalidNames", invalid_names_text(invalid["count"], invalid["samples"]))
     if not true_condition(old, "Degraded") and (degraded := true_condition(new, "Degraded")):
         yield Event("Warning", "Degraded", degraded.message)
     if plan.warn_slow:

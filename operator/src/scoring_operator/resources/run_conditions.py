@@ -1,20 +1,70 @@
-"""The conditions of a run.
+"""The conditions of a run, by the conventions of kstatus (sigs.k8s.io/cli-utils, pkg/kstatus).
 
-Complete or Failed is True after the end of the run and never reverts. Suspended, Stalled and Degraded are present once
-they have been True. Reported is present after the end.
+- Ready is Unknown while the run is active. At the end it is True if the run is Complete, and False if it Failed.
+- Reconciling is True while the run is active and continues by itself.
+- Stalled is True if the run does not continue by itself: a person has to remove the cause, or the run Failed.
+- Waiting is True while a cause outside the run prevents progress that ends by itself.
+- Complete or Failed is True after the end of the run and never reverts.
+
+Suspended, Waiting, Stalled and Degraded are present once they have been True. Reported is present after the end.
 """
 
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from scoring_operator.api.conditions import MAX_MESSAGE_LENGTH, Conditions, find_condition, set_condition
+from scoring_operator.api.conditions import (
+    MAX_MESSAGE_LENGTH,
+    Conditions,
+    find_condition,
+    set_condition,
+    true_condition,
+)
+from scoring_operator.api.formatting import plural
 from scoring_operator.api.scoringrun import ScoringRun
 from scoring_operator.planner.progress import Progress
 from scoring_operator.planner.types import Plan
+from scoring_operator.resources.storage_names import invalid_names_text
+
+MAX_NAMED_DEVICES = 3  # in the message of Degraded
 
 
-def run_conditions(run: ScoringRun, plan: Plan, progress: Progress | None, now: datetime) -> Conditions:
+class _ConditionWriter:
+    """The conditions of a status that is being built."""
+
+    def __init__(self, status: Mapping[str, Any], generation: int, now: datetime) -> None:
+        self.conditions: Conditions = [dict(one) for one in status.get("conditions") or ()]
+        self._status = status
+        self._generation = generation
+        self._now = now
+
+    def set(self, type_: str, *, true: bool | None, reason: str, message: str = "") -> None:
+        set_condition(
+            self.conditions,
+            type_,
+            true=true,
+            reason=reason,
+            message=message,
+            generation=self._generation,
+            now=self._now,
+        )
+
+    def set_if_ever_true(self, type_: str, *, true: bool, reason: str, message: str = "") -> None:
+        if true or find_condition(self._status, type_):
+            self.set(type_, true=true, reason=reason, message=message)
+
+    def set_end(self, condition: str, reason: str, message: str) -> None:
+        """Set the conditions of a run that has ended: Complete or Failed."""
+        complete = condition == "Complete"
+        self.set("Ready", true=complete, reason=reason, message=message)
+        self.set("Reconciling", true=False, reason=reason)
+        self.set_if_ever_true("Waiting", true=False, reason=reason)
+        self.set_if_ever_true("Stalled", true=not complete, reason=reason, message="" if complete else message)
+
+
+def run_conditions(
+    run: ScoringRun, plan: Plan, progress: Progress | None, now: datetime, message: str = ""
+) -> Conditions:
     """Return the conditions of a run; a condition keeps its transition time while its status stays the same.
 
     Args:
@@ -22,46 +72,56 @@ def run_conditions(run: ScoringRun, plan: Plan, progress: Progress | None, now: 
         plan: The plan of this pass.
         progress: The progress after this pass.
         now: The API server's time.
+        message: The state of the run as a sentence.
     """
-    conditions: Conditions = [dict(one) for one in run.status.get("conditions") or ()]
-    generation = run.generation
-
-    def set_(type_: str, *, true: bool | None, reason: str, message: str = "") -> None:
-        set_condition(conditions, type_, true=true, reason=reason, message=message, generation=generation, now=now)
-
-    def set_if_ever_true(type_: str, *, true: bool, reason: str, message: str = "") -> None:
-        if true or find_condition(run.status, type_):
-            set_(type_, true=true, reason=reason, message=message)
-
+    writer = _ConditionWriter(run.status, run.generation, now)
     if plan.report_condition:
-        set_(
-            "Reported",
-            true=plan.report_condition.true,
-            reason=plan.report_condition.reason,
-            message=plan.report_condition.message,
-        )
+        reported = plan.report_condition
+        writer.set("Reported", true=reported.true, reason=reported.reason, message=reported.message)
     if run.ended:  # all other conditions are permanent
-        return conditions
+        ended = true_condition(run.status, "Complete", "Failed")
+        if ended and not find_condition(run.status, "Ready"):  # it ended under an earlier operator
+            writer.set_end(ended.type, ended.reason, ended.message)
+        return writer.conditions
     suspended = plan.phase == "Suspended"
-    set_if_ever_true("Suspended", true=suspended, reason="SpecSuspend" if suspended else "Resumed")
-    if plan.blocker and not plan.completion:
-        set_("Stalled", true=True, reason=plan.blocker.reason, message=plan.blocker.message)
-    else:
-        set_if_ever_true("Stalled", true=False, reason="Progressing")
     if plan.completion:
-        set_(plan.completion.condition, true=True, reason=plan.completion.reason, message=plan.completion.message)
-        failed, partial = _degraded_counts(plan, progress)
-        message = f"{failed} devices failed and {partial} were scored in part"
-        reason = "DevicesFailed" if failed else "PartlyScored"
-        set_if_ever_true("Degraded", true=bool(failed or partial), reason=reason, message=message)
-    return conditions
+        end = plan.completion
+        writer.set_end(end.condition, end.reason, end.message)
+        writer.set_if_ever_true("Suspended", true=False, reason="Resumed")
+        writer.set(end.condition, true=True, reason=end.reason, message=end.message)
+        reason, text = _degraded(plan, progress)
+        writer.set_if_ever_true("Degraded", true=bool(reason), reason=reason or "AllDevicesDone", message=text)
+        return writer.conditions
+    blocker = plan.blocker
+    stalled = blocker is not None and blocker.permanent
+    reason = blocker.reason if blocker else "Progressing" if plan.phase == "Running" else plan.phase
+    writer.set("Ready", true=None, reason=reason, message=message)
+    writer.set("Reconciling", true=not stalled, reason=reason, message=message)
+    writer.set_if_ever_true("Suspended", true=suspended, reason="SpecSuspend" if suspended else "Resumed")
+    for type_, true in (("Stalled", stalled), ("Waiting", blocker is not None and not stalled)):
+        text = blocker.message if blocker and true else ""
+        writer.set_if_ever_true(type_, true=true, reason=reason if true else "Progressing", message=text)
+    return writer.conditions
 
 
-def _degraded_counts(plan: Plan, progress: Progress | None) -> tuple[int, int]:
-    """Return the numbers of failed and partial devices of a Complete run."""
+def _degraded(plan: Plan, progress: Progress | None) -> tuple[str, str]:
+    """Return the reason and the message of the condition Degraded of a Complete run; two empty texts if it is not."""
     if progress is None or plan.completion is None or plan.completion.condition != "Complete":
-        return 0, 0
-    return progress.count("failed"), progress.count("partial")
+        return "", ""
+    failed, partial = progress.count("failed"), progress.count("partial")
+    without_model, devices = progress.snapshot.without_model
+    invalid, names = progress.snapshot.invalid_names
+    named = ", ".join(devices[:MAX_NAMED_DEVICES])
+    found = [
+        ("DevicesFailed", f"{plural(failed, 'device')} failed") if failed else None,
+        ("PartlyScored", f"{plural(partial, 'device')} scored in part") if partial else None,
+        ("DevicesWithoutModel", f"{plural(without_model, 'device')} with readings and without a model: {named}")
+        if without_model
+        else None,
+        ("InvalidNames", invalid_names_text(invalid, names)) if invalid else None,
+    ]
+    problems = [problem for problem in found if problem]
+    return (problems[0][0], "; ".join(text for _, text in problems)) if problems else ("", "")
 
 
 def invalid_spec_patch(body: Mapping[str, Any], message: str, now: datetime) -> dict[str, Any] | None:
@@ -76,9 +136,9 @@ def invalid_spec_patch(body: Mapping[str, Any], message: str, now: datetime) -> 
         The patch; None if the status reports the error already, or the run has ended.
     """
     old, generation = body.get("status") or {}, body["metadata"].get("generation", 1)
-    conditions: Conditions = [dict(one) for one in old.get("conditions") or ()]
-    set_condition(
-        conditions, "Stalled", true=True, reason="InvalidSpec", message=message, generation=generation, now=now
-    )
-    new = {"observedGeneration": generation, "message": message[:MAX_MESSAGE_LENGTH], "conditions": conditions}
+    writer = _ConditionWriter(old, generation, now)
+    writer.set("Ready", true=False, reason="InvalidSpec", message=message)
+    writer.set("Reconciling", true=False, reason="InvalidSpec")
+    writer.set("Stalled", true=True, reason="InvalidSpec", message=message)
+    new = {"observedGeneration": generation, "message": message[:MAX_MESSAGE_LENGTH], "conditions": writer.conditions}
     return None if "completionTime" in old or {**old, **new} == old else new

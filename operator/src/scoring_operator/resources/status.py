@@ -8,13 +8,14 @@ from datetime import datetime
 from typing import Any
 
 from scoring_operator.api.conditions import MAX_MESSAGE_LENGTH
-from scoring_operator.api.formatting import format_duration, format_time
+from scoring_operator.api.formatting import format_duration, format_time, plural, printable
 from scoring_operator.api.intervals import EMPTY
 from scoring_operator.api.scoringrun import ScoringRun
 from scoring_operator.planner.progress import MAX_SAMPLES, OUTCOMES, Progress
 from scoring_operator.planner.types import JobSnapshot, Observation, Plan
 from scoring_operator.resources.run_conditions import run_conditions
 
+MAX_NAME_LENGTH = 200  # characters of the name of a blob
 MAX_REASONS = 16  # as in the schema of the CRD
 
 
@@ -28,13 +29,14 @@ def build_status(run: ScoringRun, plan: Plan, observation: Observation, now: dat
         now: The API server's time.
     """
     progress = observation.state.progress if plan.progress is None else plan.progress
-    conditions = run_conditions(run, plan, progress, now)
+    message = _message(plan, progress, observation)
+    conditions = run_conditions(run, plan, progress, now, message)
     if run.ended:
-        return {**run.status, "conditions": conditions}
+        return {**run.status, "observedGeneration": run.generation, "conditions": conditions}
     status: dict[str, Any] = {
         "observedGeneration": run.generation,
         "phase": plan.phase,
-        "message": _message(plan, progress, observation),
+        "message": message,
         "window": run.spec.window.column,
         **_times(run, plan, progress, now),
         "conditions": conditions,
@@ -58,7 +60,16 @@ def _progress_was_lost(run: ScoringRun, progress: Progress | None, *, ended: boo
 
 def _preserved_counts(previous: Mapping[str, Any], *, ended: bool) -> dict[str, Any]:
     """Return the previous counters; after the end of the run, unfinished devices are counted as notRun."""
-    keys = ("devices", "withoutModel", "results", "podSeconds", "failureReasons", "topAnomalies", "failures")
+    keys = (
+        "devices",
+        "withoutModel",
+        "invalidNames",
+        "results",
+        "podSeconds",
+        "failureReasons",
+        "topAnomalies",
+        "failures",
+    )
     kept = {key: previous[key] for key in keys if key in previous}
     if ended and (devices := kept.get("devices")):
         left = devices["pending"] + devices["active"]
@@ -90,10 +101,21 @@ def _message(plan: Plan, progress: Progress | None, observation: Observation) ->
         return plan.completion.message[:MAX_MESSAGE_LENGTH]
     if plan.phase == "Queued":
         return f"waiting for run {observation.allocation.blocked_by} to end"
-    if progress is None:
-        return "suspended before it began" if plan.phase == "Suspended" else "listing the fleet's devices"
-    done = f"{progress.recorded} of {progress.total} devices done"
-    return f"{done}; {plan.blocker.message}"[:MAX_MESSAGE_LENGTH] if plan.blocker else done
+    if progress is not None:
+        state = f"{progress.recorded} of {plural(progress.total, 'device')} done"
+    else:
+        state = "suspended before it began" if plan.phase == "Suspended" else "listing the fleet's devices"
+    if plan.blocker:
+        return f"{state}; {plan.blocker.message}"[:MAX_MESSAGE_LENGTH]
+    if progress and plan.phase == "Running" and _waits_for_slots(progress, observation):
+        return f"{state}; waiting for other runs, because all runs together have operator.maxActiveJobs Jobs"
+    return state
+
+
+def _waits_for_slots(progress: Progress, observation: Observation) -> bool:
+    """Return True if the run has no Job, and could have one if the operator's limit allowed it."""
+    exists = observation.jobs.exists
+    return not observation.allocation.slots and not any(exists(name) for name in progress.open_batches)
 
 
 def _counts(progress: Progress, jobs: JobSnapshot) -> dict[str, Any]:
@@ -110,6 +132,7 @@ def _counts(progress: Progress, jobs: JobSnapshot) -> dict[str, Any]:
             **devices,
         },
         "withoutModel": {"count": count, "samples": list(samples[:MAX_SAMPLES])},
+        **_invalid_names(progress),
         "results": {
             "rows": results.rows,
             "badRows": results.bad_rows,
@@ -122,6 +145,13 @@ def _counts(progress: Progress, jobs: JobSnapshot) -> dict[str, Any]:
             {reason: len(found) for reason, found in progress.reasons.items() if found}
         ),
     }
+
+
+def _invalid_names(progress: Progress) -> dict[str, Any]:
+    """Return the names of blobs that denote no device, if there are any."""
+    count, samples = progress.snapshot.invalid_names
+    names = [printable(name, MAX_NAME_LENGTH) for name in samples[:MAX_SAMPLES]]
+    return {"invalidNames": {"count": count, "samples": names}} if count else {}
 
 
 def _most_frequent_reasons(counts: Mapping[str, int]) -> dict[str, int]:

@@ -153,7 +153,7 @@ async def test_invalid_run_has_the_reason_in_its_status() -> None:
     cluster = Cluster(a_body(parallelism="many"))
     async with cluster.running():
         await cluster.until(cluster.status)
-    condition = cluster.status()["conditions"][0]
+    condition = cluster.status()["conditions"][-1]
     assert (condition["type"], condition["reason"]) == ("Stalled", "InvalidSpec")
     assert "parallelism" in condition["message"]
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from scoring_operator.api.conditions import find_condition
+from scoring_operator.api.conditions import find_condition, true_condition
 from scoring_operator.api.names import progress_config_map_name, report_job_name
 from scoring_operator.api.scoringrun import parse_run
 from scoring_operator.controller.job_limiter import JobLimiter
@@ -16,7 +16,7 @@ from scoring_operator.errors import QuotaExceeded, RunDeleted, Unavailable
 from scoring_operator.planner.progress import decode
 from scoring_operator.resources import config_maps
 from scoring_operator.resources.jobs import ScorerImage
-from tests.testkit.builders import UID, a_body, a_job, a_message, a_run
+from tests.testkit.builders import UID, a_body, a_job, a_message, a_run, later
 from tests.testkit.in_memory_storage import InMemoryStorage
 from tests.testkit.running_controller import a_fleet
 from tests.unit.operator.controller.in_memory_client import InMemoryClient
@@ -130,11 +130,39 @@ async def test_cancelled_run_waits_for_the_results_of_complete_jobs(cluster: Clu
     assert (cluster.status["phase"], cluster.status["devices"]["scored"]) == ("Cancelled", 1)
 
 
+def waiting(cluster: Cluster) -> str:
+    """Return the reason of the condition Waiting, if it is True."""
+    found = true_condition(cluster.status, "Waiting")
+    return found.reason if found else ""
+
+
+async def test_run_ends_at_its_deadline_with_the_results_of_scorers_that_ended() -> None:
+    cluster = Cluster(activeDeadlineSeconds=3)
+    await cluster.reconcile(2)
+    first, second = sorted(cluster.job_names())
+    cluster.show(first)
+    cluster.show(second, ready=True)
+    await cluster.reconcile()
+    labels = {"batch.kubernetes.io/job-name": first}
+    ended = {"name": "scorer", "state": {"terminated": {"exitCode": 0, "message": a_message(1)}}}
+    pod = {"metadata": {"name": "x", "labels": labels}, "status": {"phase": "Running", "containerStatuses": [ended]}}
+    cluster.client.lists[PODS] = [pod]
+    cluster.client.time = later(4)
+    assert await cluster.reconcile() == 0.0
+    assert cluster.status["phase"] == "Running"
+    await cluster.reconcile()
+    assert (cluster.status["phase"], cluster.status["devices"]["scored"], cluster.status["devices"]["notRun"]) == (
+        "Failed",
+        1,
+        1,
+    )
+
+
 async def test_unavailable_storage_stalls_the_run_and_is_retried(cluster: Cluster) -> None:
     cluster.storage.down = True
     assert await cluster.reconcile() == 5.0
     await cluster.reconcile()
-    assert [one["reason"] for one in cluster.status["conditions"]] == ["StorageUnavailable"]
+    assert waiting(cluster) == "StorageUnavailable"
     cluster.storage.down = False
     await cluster.reconcile(2)
     assert cluster.reconciler.phase == "Running"
@@ -148,7 +176,7 @@ async def test_rejected_job_stalls_the_run(cluster: Cluster) -> None:
     for name in names:
         other.client.failures["POST", f"{JOBS}/{name}"] = QuotaExceeded("exceeded quota")
     await other.reconcile(2)
-    assert [one["reason"] for one in other.status["conditions"]] == ["QuotaExceeded"]
+    assert waiting(other) == "QuotaExceeded"
 
 
 async def test_progress_is_saved_once_per_interval_but_a_new_phase_at_once() -> None:

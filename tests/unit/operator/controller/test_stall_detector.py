@@ -61,7 +61,7 @@ async def test_pods_are_inspected_once_per_interval() -> None:
     assert inspector.inspections == [["job"]]
 
 
-async def test_job_without_a_ready_pod_in_two_checks_is_inspected_although_the_run_progresses() -> None:
+async def test_job_without_a_ready_pod_in_two_checks_is_inspected_while_others_run() -> None:
     inspector = Inspector(Inspection(PENDING))
     detector = StallDetector(inspector, ControllerTimings(stall_timeout=60, inspection_interval=0.0))
     both = JobSnapshot({"job": a_job("job", ready=True), "slow": a_job("slow")}, frozenset(), frozenset())

@@ -1,11 +1,13 @@
+from dataclasses import replace
+
 import pytest
 
 from scoring_operator.api.scoringrun import ScoringRun, parse_run
 from scoring_operator.controller.status_writer import StatusWriter
 from scoring_operator.errors import Forbidden, RunDeleted
 from scoring_operator.planner.progress import Completion
-from scoring_operator.planner.types import Plan
-from tests.testkit.builders import NOW, a_body, a_progress, an_observation
+from scoring_operator.planner.types import Blocker, Plan
+from tests.testkit.builders import NOW, a_body, a_progress, an_observation, later
 from tests.unit.operator.controller.in_memory_client import InMemoryClient
 
 PATH = "/apis/fleetscore.dev/v1alpha1/namespaces/scoring/scoringruns/hourly"
@@ -42,6 +44,25 @@ async def test_unchanged_status_is_not_written(client: InMemoryClient) -> None:
     run, _ = await writer.write(stored(client), RUNNING, an_observation())
     assert await writer.write(run, RUNNING, an_observation()) == (run, None)
     assert client.count("PATCH") == 1
+
+
+async def test_duration_alone_is_written_after_its_interval(client: InMemoryClient) -> None:
+    for interval, duration in ((60.0, "0s"), (0.0, "1m30s")):
+        client.objects[PATH], client.time = a_body(), NOW
+        writer = StatusWriter(stored(client).ref, client, 0.0, interval)
+        run, _ = await writer.write(stored(client), RUNNING, an_observation())
+        client.time = later(90)
+        run, _ = await writer.write(run, RUNNING, an_observation())
+        assert run.status["duration"] == duration
+
+
+async def test_cause_of_a_stall_is_logged_once(client: InMemoryClient, caplog: pytest.LogCaptureFixture) -> None:
+    stalled = replace(RUNNING, blocker=Blocker("FailedMount", "pods do not start: no secret", permanent=True))
+    writer = a_writer(client)
+    run, _ = await writer.write(stored(client), stalled, an_observation())
+    await writer.write(run, replace(stalled, progress=a_progress(2)), an_observation())
+    warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert warnings == ["the run does not progress: FailedMount: pods do not start: no secret"]
 
 
 async def test_status_is_written_once_per_interval_and_the_end_at_once(client: InMemoryClient) -> None:

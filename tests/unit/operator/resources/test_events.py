@@ -27,6 +27,21 @@ RUNNING = a_status()
         (RUNNING, a_status("Suspended"), ("Normal", "Suspended", "12 of 12 devices done")),
         (RUNNING, a_status(Stalled=("True", "Quota")), ("Warning", "Stalled", "Quota: Quota it is")),
         (a_status(Stalled=("True", "Quota")), a_status(Stalled=("True", "Quota")), None),
+        (RUNNING, a_status(Waiting=("True", "Quota")), ("Warning", "Waiting", "Quota: Quota it is")),
+        (
+            a_status(Waiting=("True", "Quota")),
+            a_status(Waiting=("False", "Progressing")),
+            ("Normal", "Recovered", "no longer waiting for Quota"),
+        ),
+        (
+            RUNNING,
+            RUNNING | {"invalidNames": {"count": 1, "samples": ["a?b.csv"]}},
+            (
+                "Warning",
+                "InvalidNames",
+                "1 blob name that denotes no device: 'a?b.csv'; a ? in an id is written %3F",
+            ),
+        ),
         (
             a_status(Stalled=("True", "Quota")),
             a_status(Stalled=("True", "Pods")),
@@ -62,7 +77,7 @@ def test_each_change_of_state_has_one_event(
 @pytest.mark.parametrize(("condition", "kind"), [("Complete", "Normal"), ("Failed", "Warning")])
 def test_end_of_a_run_has_one_event_with_its_reason(condition: str, kind: str) -> None:
     plan = Plan(condition, completion=Completion(condition, "TheReason", "", NOW))
-    new = a_status(condition, Stalled=("False", "Progressing")) | {"completionTime": "2026-11-24T12:00:00Z"}
+    new = a_status(condition, Stalled=("True", "TheReason")) | {"completionTime": "2026-11-24T12:00:00Z"}
     found = status_events(a_status(Stalled=("True", "Quota")), plan, new)
     assert found == [Event(kind, "TheReason", "12 of 12 devices done")]
 

@@ -190,8 +190,41 @@ def test_status_of_an_ended_run_changes_in_its_conditions_only() -> None:
     before = {"phase": "Complete", "devices": {"scored": 3}, "conditions": [complete]}
     written = Plan("Complete", report_condition=ReportCondition(True, "ReportWritten", "done"))  # a condition
     after = status_of(written, status=before)
-    assert [one["type"] for one in after.pop("conditions")] == ["Complete", "Reported"]
-    assert after == {"phase": "Complete", "devices": {"scored": 3}}
+    assert [one["type"] for one in after.pop("conditions")] == ["Complete", "Reported", "Ready", "Reconciling"]
+    assert after == {"phase": "Complete", "devices": {"scored": 3}, "observedGeneration": 1}
+
+
+def test_status_of_an_ended_run_observes_a_later_change_of_its_spec() -> None:
+    complete = {"type": "Complete", "status": "True", "reason": "AllDevicesDone", "lastTransitionTime": "t"}
+    run = a_run(status={"conditions": [complete], "observedGeneration": 1}, generation=2)
+    assert build_status(run, Plan("Complete"), an_observation(), NOW)["observedGeneration"] == 2
+
+
+@pytest.mark.parametrize(
+    ("plan", "observed", "message"),
+    [
+        (Plan("Pending", blocker=Blocker("StorageUnavailable", "no answer")), {},
+         "listing the fleet's devices; no answer"),
+        (Plan("Running", blocker=Blocker("FailedMount", "no secret")), {"progress": a_progress(3)},
+         "0 of 3 devices done; no secret"),
+        (Plan("Running"), {"progress": a_progress(1)}, "0 of 1 device done"),
+        (Plan("Running"), {"progress": a_progress(3), "slots": 0},
+         "0 of 3 devices done; waiting for other runs, because all runs together have operator.maxActiveJobs Jobs"),
+    ],
+)  # fmt: skip
+def test_message_of_an_active_run_says_what_it_waits_for(plan: Plan, observed: dict[str, Any], message: str) -> None:
+    assert build_status(a_run(), plan, an_observation(**observed), NOW)["message"] == message
+
+
+def test_names_that_denote_no_device_are_counted_and_bounded() -> None:
+    names = tuple(f"press\n{'x' * 500}#{n}.joblib" for n in range(20))
+    progress = a_progress(1)
+    progress = replace(progress, snapshot=msgspec.structs.replace(progress.snapshot, invalid_names=(70, names)))
+    found = build_status(a_run(), Plan("Running"), an_observation(progress), NOW)["invalidNames"]
+    assert found["count"] == 70
+    assert len(found["samples"]) == 20
+    assert all(len(name) == 200 and name.isprintable() and name.endswith(".joblib") for name in found["samples"])
+    assert "invalidNames" not in build_status(a_run(), Plan("Running"), an_observation(a_progress(1)), NOW)
 
 
 def test_growing_duration_alone_is_not_written() -> None:
