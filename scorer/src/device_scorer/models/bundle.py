@@ -1,19 +1,21 @@
 """Model bundles: one blob per device, a dict from tag to fitted pipeline. Loading does not execute code of the file.
 
-A bundle whose pipelines all have the trainer's shape is read into inert objects and evaluated in closed form. A bundle
-with other detectors of the allow-list is loaded by scikit-learn with the same list. With `trust: any` every bundle is
-loaded, at the administrator's risk. Decompression stops at a limit.
+A pipeline with a closed form is read into inert objects and evaluated in this process. A bundle with other detectors of
+the allow-list is loaded by scikit-learn with the same list, in a process of its own (`sklearn_process`). With
+`trust: any` every bundle is loaded, at the administrator's risk. Decompression stops at a limit.
 """
 
 import bz2
 import lzma
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from device_scorer.errors import ModelIncompatible, ModelInvalid, ModelRejected, PermanentError
 from device_scorer.models import one_class_svm, unpickler
+from device_scorer.models.sklearn_bundle import RemoteBundle
+from device_scorer.models.sklearn_process import ScikitLearnProcess, shared_process
 from device_scorer.models.unpickler import InertObject
 
 META_KEY = "_meta"
@@ -39,7 +41,8 @@ class Model(Protocol):
 
         Returns:
             The labels (1 anomaly, 0 normal), and the decision function of each value or None if the model has none.
-            Both lists have the length of values.
+            A value that the model cannot evaluate is an anomaly, and its score is NaN. Both lists have the length of
+            values.
 
         Raises:
             ModelInvalid: The model fails.
@@ -52,9 +55,11 @@ class Bundle:
 
     Attributes:
         models: The model of each tag, or the error that makes it unusable.
+        remote: The bundle in a process of scikit-learn, which evaluates some of the models; None if none needs it.
     """
 
     models: Mapping[str, Model | PermanentError]
+    remote: RemoteBundle | None = field(default=None, repr=False)
 
     @property
     def sklearn_versions(self) -> list[str]:
@@ -63,8 +68,20 @@ class Bundle:
             {model.sklearn_version for model in self.models.values() if not isinstance(model, PermanentError)}
         )
 
+    def close(self) -> None:
+        """End the process that evaluates models of the bundle, if there is one."""
+        if self.remote is not None:
+            self.remote.close()
 
-def load(content: bytes, *, max_unpacked_bytes: int, engine: str = "auto", trust_any: bool = False) -> Bundle:
+
+def load(
+    content: bytes,
+    *,
+    max_unpacked_bytes: int,
+    engine: str = "auto",
+    trust_any: bool = False,
+    process: ScikitLearnProcess | None = None,
+) -> Bundle:
     """Load a bundle. A single unusable tag has its error in place of a model.
 
     Args:
@@ -72,28 +89,26 @@ def load(content: bytes, *, max_unpacked_bytes: int, engine: str = "auto", trust
         max_unpacked_bytes: The largest allowed size after decompression, in bytes.
         engine: "auto" for the closed form where possible, or "sklearn".
         trust_any: True to load a bundle that names code outside the allow-list.
+        process: The fork server of scikit-learn, which is started if a model needs it; None for the shared one.
 
     Raises:
         ModelInvalid: The content is not a readable bundle.
         ModelRejected: The bundle names code that is not on the allow-list.
         ModelIncompatible: The bundle uses a feature that this version does not support.
+        ConfigurationInvalid: The process of scikit-learn cannot be started.
     """
     plain = decompress(content, max_unpacked_bytes)
-    if engine == "auto":
-        try:
-            bundle = _load_closed_form(unpickler.load_inert(plain))
-        except unpickler.NeedsScikitLearn:
-            bundle = None
-        except ModelRejected:
-            if not trust_any:
-                raise
-            bundle = None
-        if bundle is not None:
-            return bundle
-    from device_scorer.models import sklearn_loader  # noqa: PLC0415  importing scikit-learn takes ten times as long as scoring a device in closed form
-
-    loaded = models_by_tag(sklearn_loader.load_estimators(plain, trust_any=trust_any))
-    return Bundle({tag: _result_or_error(sklearn_loader.to_detector, estimator) for tag, estimator in loaded.items()})
+    closed = _closed_forms(plain, trust_any=trust_any) if engine == "auto" else {}
+    known = {tag: model for tag, model in closed.items() if model is not None}
+    if closed and len(known) == len(closed):
+        return Bundle(known)
+    try:
+        remote = RemoteBundle(process or shared_process(), plain, trust_any=trust_any)
+    except PermanentError as error:
+        if not known:
+            raise
+        return Bundle({tag: model or error for tag, model in closed.items()})
+    return Bundle({**dict(remote.models()), **known}, remote)
 
 
 def load_pipeline(content: bytes, *, max_unpacked_bytes: int) -> InertObject:
@@ -124,9 +139,9 @@ def encode_bundle(pipelines: Mapping[str, InertObject]) -> bytes:
     Args:
         pipelines: The pipelines by tag, from `load_pipeline`.
     """
-    from device_scorer.models import sklearn_loader  # noqa: PLC0415  imports scikit-learn
+    from device_scorer.models import sklearn_writer  # noqa: PLC0415  imports scikit-learn
 
-    return sklearn_loader.encode_bundle(
+    return sklearn_writer.encode_bundle(
         {tag: (record, one_class_svm.from_inert_object(record)) for tag, record in pipelines.items()}
     )
 
@@ -185,13 +200,27 @@ def decompress(content: bytes, max_bytes: int) -> bytes:
     return plain
 
 
-def _load_closed_form(loaded: Any) -> Bundle | None:
-    """Return the bundle in closed form, or None if one of its models has another shape."""
-    models = {
+def _closed_forms(plain: bytes, *, trust_any: bool) -> dict[str, Model | PermanentError | None]:
+    """Return the closed form of each model, an error, or None for a model that only scikit-learn can evaluate.
+
+    The result is empty if only scikit-learn can read the file. The inert reader knows the models of the trainer and
+    little more, so that a file that it cannot read may be a sound one. Each model names a class of scikit-learn.
+    """
+    try:
+        loaded = unpickler.load_inert(plain)
+    except unpickler.NeedsScikitLearn:
+        return {}
+    except ModelInvalid:
+        if not trust_any and b"sklearn" not in plain:
+            raise
+        return {}
+    except ModelRejected:
+        if not trust_any:
+            raise
+        return {}
+    return {
         tag: _result_or_error(one_class_svm.from_inert_object, record) for tag, record in models_by_tag(loaded).items()
     }
-    known = {tag: model for tag, model in models.items() if model is not None}
-    return Bundle(known) if len(known) == len(models) else None
 
 
 def _result_or_error(function: Any, source: Any) -> Any:

@@ -1,13 +1,14 @@
-"""Tests of models that scikit-learn evaluates."""
+"""Tests of reading bundles with the classes of scikit-learn, as a worker process does."""
 
+import io
+import pickle
+import struct
 from typing import Any
 
+import joblib
 import numpy as np
 import pytest
-from sklearn.covariance import EllipticEnvelope
 from sklearn.ensemble import IsolationForest
-from sklearn.linear_model import SGDOneClassSVM
-from sklearn.neighbors import LocalOutlierFactor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
     MaxAbsScaler,
@@ -19,42 +20,18 @@ from sklearn.preprocessing import (
 )
 from sklearn.svm import OneClassSVM
 
-from device_scorer.errors import ModelIncompatible, ModelInvalid, PermanentError
-from device_scorer.models import bundle as bundles
-from device_scorer.models.bundle import Bundle
-from device_scorer.models.sklearn_loader import Detector, to_detector
+from device_scorer import SCIKIT_LEARN
+from device_scorer.errors import ModelIncompatible, ModelInvalid, ModelRejected, PermanentError
+from device_scorer.models import sklearn_loader
+from device_scorer.models.sklearn_detector import Detector
+from device_scorer.models.sklearn_loader import MAX_TAGS, load_detectors, too_many_tags
 from tests.testkit.scorer_fleet import a_model, bundle
 
 VALUES = np.round(np.random.default_rng(5).normal(10, 2, 300), 2)
 
 
-def load(content: bytes) -> Bundle:
-    return bundles.load(content, max_unpacked_bytes=64 * 2**20)
-
-
-DETECTORS = [
-    IsolationForest(n_estimators=10, random_state=1),
-    IsolationForest(n_estimators=5, random_state=np.random.RandomState(3), n_jobs=2),
-    EllipticEnvelope(random_state=1),
-    LocalOutlierFactor(novelty=True),
-    LocalOutlierFactor(novelty=True, algorithm="ball_tree"),
-    LocalOutlierFactor(novelty=True, algorithm="brute"),
-    SGDOneClassSVM(random_state=1),
-    OneClassSVM(kernel="linear"),
-    OneClassSVM(gamma=0.1, nu=0.1),
-]
-
-
-@pytest.mark.parametrize("detector", DETECTORS, ids=lambda detector: type(detector).__name__)
-def test_detector_labels_as_its_predict_does(detector: Any) -> None:
-    pipeline = make_pipeline(RobustScaler(), detector).fit(VALUES.reshape(-1, 1))
-    asked = [*VALUES.tolist(), -50.0, 0.0, 500.0]
-    loaded = load(bundle({"1": pipeline})).models["1"]
-    assert not isinstance(loaded, PermanentError)
-    labels, scores = loaded.predict(asked)
-    column = np.array(asked).reshape(-1, 1)
-    assert labels == [0 if label == 1 else 1 for label in pipeline.predict(column)]
-    assert scores == pipeline.decision_function(column).tolist()
+def load(content: bytes, *, trust_any: bool = False) -> dict[str, Detector | PermanentError]:
+    return dict(load_detectors(content, trust_any=trust_any))
 
 
 @pytest.mark.parametrize(
@@ -71,89 +48,117 @@ def test_detector_labels_as_its_predict_does(detector: Any) -> None:
 )
 def test_pipeline_of_each_scaler_is_loaded(scaler: Any) -> None:
     pipeline = make_pipeline(scaler, IsolationForest(n_estimators=3, random_state=1)).fit(VALUES.reshape(-1, 1))
-    assert not isinstance(load(bundle({"1": pipeline})).models["1"], PermanentError)
+    loaded = load(bundle({"1": pipeline}))["1"]
+    assert isinstance(loaded, Detector)
+    assert loaded.sklearn_version == SCIKIT_LEARN
+    assert loaded.kind == f"{type(scaler).__name__} -> IsolationForest"
 
 
-def test_bundle_with_another_detector_is_evaluated_by_scikit_learn() -> None:
-    forest = IsolationForest(n_estimators=3, random_state=1).fit(VALUES.reshape(-1, 1))
-    loaded = load(bundle({"1": a_model(), "2": forest, "3": "nothing"}))
-    assert a_model().predict([[10.0]]) == [1]
-    assert loaded.models["1"].predict([10.0])[0] == [0]  # type: ignore[union-attr]  # it is a model
-    assert isinstance(loaded.models["3"], ModelInvalid)
+def test_unusable_tag_has_its_error_and_the_others_are_usable() -> None:
+    loaded = load(bundle({"1": a_model(), "2": "nothing", "3": IsolationForest()}))
+    assert isinstance(loaded["1"], Detector)
+    assert isinstance(loaded["2"], ModelInvalid)
+    assert isinstance(loaded["3"], ModelInvalid)
 
 
-class Stub:
-    """An estimator with fixed scores.
+def test_model_of_several_tags_is_inspected_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    inspected: list[Any] = []
 
-    Args:
-        scores: The result of the decision function.
-    """
+    def inspect(estimator: Any, version: str) -> Detector:
+        inspected.append(estimator)
+        return Detector(estimator, version)
 
-    n_features_in_ = 1
-
-    def __init__(self, scores: list[float]) -> None:
-        self.scores = scores
-
-    def fit(self) -> None:
-        pass
-
-    def decision_function(self, _: object) -> list[float]:
-        return self.scores
+    monkeypatch.setattr(sklearn_loader, "to_detector", inspect)
+    assert len(load(bundle(dict.fromkeys(map(str, range(50)), a_model())))) == 50
+    assert len(inspected) == 1
 
 
-class Labels:
-    """An estimator without a decision function."""
-
-    def predict(self, column: Any) -> Any:
-        return np.where(column.ravel() < 5, 1, -1)
-
-
-class Broken:
-    """An estimator that fails."""
-
-    def predict(self, _: object) -> None:
-        raise RuntimeError("broken")
+def test_bundle_of_too_many_tags_is_invalid() -> None:
+    assert MAX_TAGS == 10_000
+    with pytest.raises(ModelInvalid, match="it has 10,001 tags; divide the device"):
+        load(pickle.dumps(dict.fromkeys(range(10_001), 1)))
+    assert "3 tags" in str(too_many_tags(3))
 
 
-def test_score_of_zero_is_normal_except_for_a_one_class_svm() -> None:
-    assert Detector(Stub([-1.0, 0.0, 1.0]), "1").predict([1.0, 2.0, 3.0]) == ([1, 0, 0], [-1.0, 0.0, 1.0])
-    svm = OneClassSVM(kernel="linear", nu=0.5).fit([[1.0], [1.0]])
-    labels, scores = Detector(svm, "1").predict([1.0])
-    assert (scores, labels) == ([0.0], [1])
-    assert svm.predict([[1.0]]) == [-1]
+@pytest.mark.fault("T15")
+def test_byte_array_instruction_is_rejected_before_it_allocates() -> None:
+    content = b"\x80\x05\x96" + struct.pack("<Q", 1_500_000_000_000) + b"."
+    with pytest.raises(ModelRejected, match="BYTEARRAY8"):
+        load(content)
+    assert isinstance(load(pickle.dumps({"1": bytearray(b"x")}, 5), trust_any=True)["1"], ModelInvalid)
 
 
-def test_detector_without_a_decision_function_returns_no_scores() -> None:
-    assert Detector(Labels(), "1").predict([1.0, 9.0]) == ([0, 1], None)
+def test_version_in_the_file_is_cleaned() -> None:
+    forest = IsolationForest(n_estimators=1).fit(VALUES.reshape(-1, 1))
+    content = pickle.dumps({"1": forest}, 2).replace(
+        b"X\x05\x00\x00\x00" + SCIKIT_LEARN.encode(), b"X\x05\x00\x00\x001\r\n:x"
+    )
+    loaded = load(content)["1"]
+    assert isinstance(loaded, Detector)
+    assert loaded.sklearn_version == "unknown"
 
 
-def test_failing_detector_is_invalid() -> None:
-    with pytest.raises(ModelInvalid, match=r"the model cannot predict \(RuntimeError: broken\)"):
-        Detector(Broken(), "1").predict([1.0])
+def written_by(version: str, model: Any) -> bytes:
+    """Return a pickle that states another version of scikit-learn of the same length."""
+    content = io.BytesIO()
+    joblib.dump({"1": model}, content)
+    return content.getvalue().replace(SCIKIT_LEARN.encode(), version.encode())
 
 
-@pytest.mark.parametrize("scores", [[], [1.0], [1.0, 2.0, 3.0]])
-def test_detector_with_another_number_of_scores_is_invalid(scores: list[float]) -> None:
-    with pytest.raises(ModelInvalid, match="one score for each reading"):
-        Detector(Stub(scores), "1").predict([1.0, 2.0])
+def old_layout(content: bytes) -> bytes:
+    """Rename a field of the trees, as trees from before scikit-learn 1.3 lack one."""
+    return content.replace(b"missing_go_to_left", b"missing_go_to_lost")
 
 
-def test_unfitted_estimator_is_invalid() -> None:
-    with pytest.raises(ModelInvalid, match="not fitted"):
-        to_detector((IsolationForest(), "1"))
+def test_old_trees_are_incompatible_and_name_the_version_and_the_cure() -> None:
+    forest = IsolationForest(n_estimators=1).fit(VALUES.reshape(-1, 1))
+    with pytest.raises(ModelIncompatible) as error:
+        load(old_layout(written_by("1.2.2", forest)))
+    assert str(error.value) == (
+        f"the model was written by scikit-learn 1.2.2, and scikit-learn {SCIKIT_LEARN} cannot load it "
+        "(trees from before scikit-learn 1.3 have another layout); train the model again"
+    )
 
 
-def test_object_without_predict_is_invalid() -> None:
-    with pytest.raises(ModelInvalid, match="expected a fitted pipeline, found a dict"):
-        to_detector(({}, "1"))
+def test_name_that_scikit_learn_no_longer_has_is_incompatible() -> None:
+    content = b"\x80\x02csklearn.metrics._dist_metrics\nEuclideanDistance\nX\x10\x00\x00\x00_sklearn_version"
+    with pytest.raises(ModelIncompatible, match=r"written by scikit-learn 1\.2\.2.*EuclideanDistance.*train the model"):
+        load(content + b"X\x05\x00\x00\x001.2.2.")
 
 
-def test_estimator_of_two_features_is_incompatible() -> None:
-    with pytest.raises(ModelIncompatible, match="expects 2 features"):
-        to_detector((IsolationForest(n_estimators=2).fit(np.arange(20.0).reshape(-1, 2)), "1"))
+def test_model_of_a_newer_version_is_incompatible_and_names_the_cures() -> None:
+    forest = IsolationForest(n_estimators=1).fit(VALUES.reshape(-1, 1))
+    with pytest.raises(
+        ModelIncompatible, match=r"written by scikit-learn 3\.2\.1.*use a newer device-scorer, or train"
+    ):
+        load(old_layout(written_by("3.2.1", forest)))
 
 
-def test_detector_uses_one_cpu() -> None:
-    forest = IsolationForest(n_estimators=3, random_state=1, n_jobs=4)
-    detector = to_detector((make_pipeline(StandardScaler(), forest).fit(VALUES.reshape(-1, 1)), "1"))
-    assert detector.estimator.steps[-1][1].n_jobs == 1
+def test_missing_module_is_incompatible_and_is_named() -> None:
+    with pytest.raises(ModelIncompatible, match="needs the Python module 'absent_library', which is not installed"):
+        load(b"\x80\x02cabsent_library.models\nThing\n.", trust_any=True)
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"\x80\x04", b"\x80\x04]\x94.", bytes(1000)])
+def test_malformed_content_is_invalid(content: bytes) -> None:
+    with pytest.raises(ModelInvalid):
+        load(content)
+
+
+class Exiting:
+    """An object whose unpickling ends the interpreter."""
+
+    def __reduce__(self) -> Any:
+        return exit, (1,)
+
+
+def test_exit_of_the_code_of_a_file_is_an_error() -> None:
+    with pytest.raises(ModelInvalid, match="SystemExit"):
+        load(pickle.dumps({"1": Exiting()}), trust_any=True)
+
+
+def test_class_of_a_listed_name_is_not_changed() -> None:
+    text = b"X\x07\x00\x00\x00predict"
+    with pytest.raises(ModelRejected, match="changes a class"):
+        load(b"\x80\x02csklearn.svm._classes\nOneClassSVM\nN}" + text + b"K\x01s\x86b.")
+    assert callable(OneClassSVM.predict)

@@ -1,0 +1,47 @@
+"""Tests of the errors with which models of scikit-learn fail."""
+
+import pickle
+
+import pytest
+import sklearn
+
+from device_scorer.errors import ModelIncompatible, ModelInvalid
+from device_scorer.models.sklearn_failures import describe_failure, find_version
+from tests.testkit.scorer_fleet import a_model
+
+OURS = sklearn.__version__
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_version_is_found_in_a_pickle_of_each_protocol(protocol: int) -> None:
+    assert find_version(pickle.dumps({"1": a_model()}, protocol)) == OURS
+
+
+@pytest.mark.parametrize("content", [b"", b"_sklearn_version", b"1.2.3", b"_sklearn_version\x94\x8c\x05new"])
+def test_version_of_other_content_is_unknown(content: bytes) -> None:
+    assert find_version(content) == "unknown"
+
+
+def test_too_little_memory_is_named_with_the_cure() -> None:
+    error = describe_failure(MemoryError(), action="load", written_by="1.0.0")
+    assert isinstance(error, ModelInvalid)
+    assert "too little memory to load it; train a smaller model, or raise the memory" in str(error)
+
+
+def test_failure_of_a_model_of_this_version_is_invalid() -> None:
+    for version in (OURS, OURS.rpartition(".")[0] + ".99", "unknown"):
+        error = describe_failure(ValueError("two\nlines"), action="evaluate", written_by=version)
+        assert isinstance(error, ModelInvalid)
+        assert str(error) == f"the model is invalid: scikit-learn {OURS} cannot evaluate it (ValueError: two lines)"
+
+
+def test_missing_module_of_scikit_learn_is_a_matter_of_versions() -> None:
+    error = describe_failure(
+        ModuleNotFoundError("No module named 'sklearn.old'", name="sklearn.old"), action="load", written_by="0.23.1"
+    )
+    assert isinstance(error, ModelIncompatible)
+    assert "written by scikit-learn 0.23.1" in str(error)
+
+
+def test_long_cause_is_cut() -> None:
+    assert len(str(describe_failure(ValueError("x" * 10_000), action="load", written_by="unknown"))) < 300
