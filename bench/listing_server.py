@@ -18,7 +18,7 @@ from scoring_operator.storage.account import NAMES_PAGE_SIZE
 PAGE_SIZE = 5000
 PARTITION_PREFIX = f"{scorer.START:%Y%m%dT%H%MZ}/"
 NAME_TEMPLATES = {"models": "{device}.joblib", "data": "{prefix}{device}.csv"}
-_BLOB_TEMPLATE = (
+BLOB_TEMPLATE = (
     "<Blob><Name>{}</Name><Properties><Creation-Time>Thu, 01 Jan 2026 12:00:00 GMT</Creation-Time>"
     "<Last-Modified>Thu, 01 Jan 2026 12:00:00 GMT</Last-Modified><Etag>0x8DE4A3B5C6D7E8F</Etag>"
     "<Content-Length>51200</Content-Length><Content-Type>application/octet-stream</Content-Type><Content-Encoding />"
@@ -37,7 +37,7 @@ def serve_listing(devices: Sequence[str]) -> Iterator[str]:
     def render_page(container: str, prefix: str, start: int, size: int = PAGE_SIZE) -> bytes:
         name = NAME_TEMPLATES.get(container)
         here = devices[start : start + size] if name else []
-        blobs = "".join(_BLOB_TEMPLATE.format(name.format(prefix=prefix, device=device)) for device in here if name)
+        blobs = "".join(BLOB_TEMPLATE.format(name.format(prefix=prefix, device=device)) for device in here if name)
         marker = start + size if start + size < len(devices) and name else ""
         asked = f"<Prefix>{prefix}</Prefix><MaxResults>{size}</MaxResults>"
         whole = (
