@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from device_scorer.errors import ModelIncompatible, ModelInvalid, ModelRejected, PermanentError
 from device_scorer.models import one_class_svm, unpickler
+from device_scorer.models.expectations import META_SENSORS_KEY, Expectation, decode_expectations
 from device_scorer.models.sklearn_bundle import RemoteBundle
 from device_scorer.models.sklearn_process import ScikitLearnProcess, shared_process
 from device_scorer.models.unpickler import InertObject
@@ -22,6 +23,7 @@ META_KEY = "_meta"
 """The reserved key of a bundle, with its format version."""
 
 FORMAT_VERSION = 1
+_META_KEYS = frozenset({"format", META_SENSORS_KEY})
 LZMA_MEMORY_LIMIT_BYTES = 100 * 2**20
 """Memory of the LZMA decoder. The strongest preset of xz needs 65 MiB (manual page of xz, option -9)."""
 
@@ -56,10 +58,12 @@ class Bundle:
     Attributes:
         models: The model of each tag, or the error that makes it unusable.
         remote: The bundle in a process of scikit-learn, which evaluates some of the models; None if none needs it.
+        expectations: The behaviour of the sensors in training, by tag; empty if the bundle has none.
     """
 
     models: Mapping[str, Model | PermanentError]
     remote: RemoteBundle | None = field(default=None, repr=False)
+    expectations: Mapping[str, Expectation] = field(default_factory=dict, repr=False)
 
     @property
     def sklearn_versions(self) -> list[str]:
@@ -98,17 +102,17 @@ def load(
         ConfigurationInvalid: The process of scikit-learn cannot be started.
     """
     plain = decompress(content, max_unpacked_bytes)
-    closed = _closed_forms(plain, trust_any=trust_any) if engine == "auto" else {}
+    closed, expectations = _closed_forms(plain, trust_any=trust_any) if engine == "auto" else ({}, {})
     known = {tag: model for tag, model in closed.items() if model is not None}
     if closed and len(known) == len(closed):
-        return Bundle(known)
+        return Bundle(known, expectations=expectations)
     try:
         remote = RemoteBundle(process or shared_process(), plain, trust_any=trust_any)
     except PermanentError as error:
         if not known:
             raise
-        return Bundle({tag: model or error for tag, model in closed.items()})
-    return Bundle({**dict(remote.models()), **known}, remote)
+        return Bundle({tag: model or error for tag, model in closed.items()}, expectations=expectations)
+    return Bundle({**dict(remote.models()), **known}, remote, expectations)
 
 
 def load_pipeline(content: bytes, *, max_unpacked_bytes: int) -> InertObject:
@@ -160,7 +164,7 @@ def models_by_tag(loaded: Any) -> dict[str, Any]:
         raise ModelInvalid("the model file is invalid: it must contain a dict from tag to fitted pipeline")
     meta = loaded.get(META_KEY, {})
     wanted = meta.get("format", FORMAT_VERSION) if isinstance(meta, dict) else None
-    unknown = sorted(str(key)[:40] for key in meta if key != "format") if isinstance(meta, dict) else [META_KEY]
+    unknown = sorted(str(key)[:40] for key in meta if key not in _META_KEYS) if isinstance(meta, dict) else [META_KEY]
     if unknown or wanted != FORMAT_VERSION:
         feature = f"uses {unknown[0]!r} of {META_KEY}" if unknown else "has another format"
         raise ModelIncompatible(f"the bundle {feature}, which this version does not support; use a newer device-scorer")
@@ -200,27 +204,30 @@ def decompress(content: bytes, max_bytes: int) -> bytes:
     return plain
 
 
-def _closed_forms(plain: bytes, *, trust_any: bool) -> dict[str, Model | PermanentError | None]:
+def _closed_forms(
+    plain: bytes, *, trust_any: bool
+) -> tuple[dict[str, Model | PermanentError | None], dict[str, Expectation]]:
     """Return the closed form of each model, an error, or None for a model that only scikit-learn can evaluate.
 
-    The result is empty if only scikit-learn can read the file. The inert reader knows the models of the trainer and
+    The second result is the behaviour of the sensors in training. The result is empty if only scikit-learn can read the file. The inert reader knows the models of the trainer and
     little more, so that a file that it cannot read may be a sound one. Each model names a class of scikit-learn.
     """
     try:
         loaded = unpickler.load_inert(plain)
     except unpickler.NeedsScikitLearn:
-        return {}
+        return {}, {}
     except ModelInvalid:
         if not trust_any and b"sklearn" not in plain:
             raise
-        return {}
+        return {}, {}
     except ModelRejected:
         if not trust_any:
             raise
-        return {}
-    return {
+        return {}, {}
+    models = {
         tag: _result_or_error(one_class_svm.from_inert_object, record) for tag, record in models_by_tag(loaded).items()
     }
+    return models, decode_expectations(loaded.get(META_KEY, {}).get(META_SENSORS_KEY))
 
 
 def _result_or_error(function: Any, source: Any) -> Any:

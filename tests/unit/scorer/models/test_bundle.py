@@ -21,6 +21,7 @@ from sklearn.svm import OneClassSVM
 from device_scorer.errors import ModelIncompatible, ModelInvalid, ModelRejected, PermanentError
 from device_scorer.models import bundle as bundles
 from device_scorer.models.bundle import Bundle
+from device_scorer.models.expectations import META_SENSORS_KEY, Expectation, encode_expectations
 from device_scorer.models.one_class_svm import ClosedFormSvm
 from tests.testkit.scorer_fleet import a_model, bundle, fitted
 
@@ -327,3 +328,16 @@ def test_key_that_is_not_a_tag_is_invalid(key: object) -> None:
 
 def test_version_of_an_unusable_tag_is_not_listed() -> None:
     assert Bundle({"1": ModelInvalid("x")}).sklearn_versions == []
+
+
+def test_sensors_of_the_meta_key_are_expectations() -> None:
+    sensors = {"1": Expectation(15.0, 8.0, 12.0, 30.0)}
+    meta = {"format": 1, META_SENSORS_KEY: encode_expectations(sensors)}
+    found = load(bundle({"_meta": meta, "1": a_model()}))
+    assert (list(found.models), dict(found.expectations)) == (["1"], sensors)
+
+
+def test_newer_version_of_the_sensors_is_ignored() -> None:
+    meta = {"format": 1, META_SENSORS_KEY: {"version": 2, "tags": {}}}
+    found = load(bundle({"_meta": meta, "1": a_model()}))
+    assert (list(found.models), dict(found.expectations)) == (["1"], {})
