@@ -73,7 +73,7 @@ class OnPredict(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
 
     Args:
         name: The function.
-        threshold: The largest value that is labelled.
+        threshold: The largest value that is labelled, and the negative of the smallest normal value.
     """
 
     def __init__(self, name: str = "crash", threshold: float = 20_000.0) -> None:
@@ -85,7 +85,7 @@ class OnPredict(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
     def predict(self, column: Any) -> Any:
         if (column > self.threshold).any():
             globals()[self.name]()
-        return np.ones(len(column))
+        return np.where(column.ravel() < -self.threshold, -1, 1)
 
 
 HARMS = ("crash", "loop", "sleep", "exhaust_memory", "kill_parent", "write_garbage", "change_class", "exit_process")

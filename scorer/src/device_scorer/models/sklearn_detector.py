@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from sklearn.base import OutlierMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import get_tags
 
@@ -22,6 +23,9 @@ from device_scorer.models.sklearn_messages import one_line
 
 PROBES = (1.0, 0.0, 100.0, -1.0, 10_000.0)
 """A model is usable if it labels one of these values. Some transformers accept only positive or only small values."""
+
+EXTREMES = (-1e6, 1e6, -1e9, 1e9, -1e12, 1e12, *PROBES)
+"""A detector of another library must label one of these values -1. PyOD's detectors have scikit-learn's tags too."""
 
 MAX_STAGES = 1000
 """Number of nested estimators that are inspected."""
@@ -104,6 +108,25 @@ class Detector:
         if failure is not None:
             raise describe_failure(failure, action="evaluate", written_by=self.sklearn_version) from failure
 
+    def check_convention(self) -> None:
+        """Raise an error unless the model labels at least one of EXTREMES as an anomaly.
+
+        Raises:
+            ModelIncompatible: The labels have another convention, or their convention is unknown.
+        """
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for extreme in EXTREMES:
+                try:
+                    labels, _ = self._evaluate(np.array([extreme]))
+                except PermanentError:
+                    raise
+                except Exception:  # noqa: BLE001, S112  as above
+                    continue
+                if labels.all():
+                    return
+        raise ModelIncompatible(f"{self.kind} labels no extreme value -1: it {_CONVENTION}")
+
     def _evaluate(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Call the estimator once for all values."""
         column, scores = values.reshape(-1, 1), None
@@ -170,7 +193,13 @@ def to_detector(estimator: Any, sklearn_version: str) -> Detector:
     kind = " -> ".join(_name(stage) for stage in stages if not hasattr(stage, "steps"))
     detector = Detector(estimator, sklearn_version, kind[:MAX_KIND_CHARS])
     detector.check()
+    if not _is_of_scikit_learn(_last_step(estimator)):
+        detector.check_convention()
     return detector
+
+
+def _is_of_scikit_learn(estimator: Any) -> bool:
+    return isinstance(estimator, OutlierMixin) and type(estimator).__module__.startswith("sklearn.")
 
 
 def _check_kind(estimator: Any) -> None:

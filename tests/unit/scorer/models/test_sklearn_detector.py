@@ -7,6 +7,7 @@ import pytest
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.cluster import KMeans
 from sklearn.ensemble import IsolationForest, RandomForestRegressor
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, SGDOneClassSVM
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import LocalOutlierFactor
@@ -21,7 +22,7 @@ from sklearn.preprocessing import (
 from sklearn.svm import OneClassSVM
 
 from device_scorer.errors import ModelIncompatible, ModelInvalid
-from device_scorer.models.sklearn_detector import PROBES, Detector, to_detector
+from device_scorer.models.sklearn_detector import EXTREMES, PROBES, Detector, to_detector
 
 VALUES = np.round(np.random.default_rng(5).normal(10, 2, 300), 2)
 COLUMN = VALUES.reshape(-1, 1)
@@ -171,12 +172,36 @@ class OtherLibrary(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
     def fit(self) -> None:
         pass
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
     def predict(self, column: Any) -> Any:
         return (column.ravel() > 50).astype(int)
 
 
 class Claiming(OutlierMixin, OtherLibrary):  # type: ignore[misc]  # as above
     """A detector with the tags of scikit-learn and the labels of PyOD."""
+
+
+class LikePyod(OtherLibrary):
+    """A detector with the tag of an outlier detector and the labels of PyOD, to which every probe is an anomaly."""
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.estimator_type = "outlier_detector"
+        return tags
+
+    def predict(self, column: Any) -> Any:
+        return (abs(column.ravel() - 50) > 1).astype(int)
+
+
+class Threshold(LikePyod):
+    """A detector of another library with the convention of scikit-learn."""
+
+    def predict(self, column: Any) -> Any:
+        if (column < 0).any():
+            raise ValueError("negative")
+        return np.where(column.ravel() > 50_000, -1, 1)
 
 
 class Untagged:
@@ -206,6 +231,9 @@ NOT_DETECTORS = [
     GridSearchCV(LogisticRegression(), {"C": [1.0]}, cv=2).fit(COLUMN, VALUES > 10),
     OtherLibrary(),
     Claiming(),
+    LikePyod(),
+    make_pipeline(LikePyod()),
+    FrozenEstimator(LikePyod()),
     Untagged(),
     BrokenTags(),
     make_pipeline(StandardScaler(), OtherLibrary()),
@@ -217,6 +245,11 @@ NOT_DETECTORS = [
 def test_estimator_with_another_convention_is_incompatible(estimator: Any) -> None:
     with pytest.raises(ModelIncompatible, match=r"is not an outlier detector of scikit-learn.*PyOD's 1 for an anomaly"):
         to_detector(estimator, "1")
+
+
+def test_detector_of_another_library_with_the_same_convention_is_usable() -> None:
+    for estimator in (Threshold(), make_pipeline(Threshold()), FrozenEstimator(Threshold())):
+        assert to_detector(estimator, "unknown").predict([1.0, 60_000.0, -1.0]) == ([0, 1, 1], None)
 
 
 def test_search_around_a_detector_is_usable() -> None:
@@ -283,5 +316,6 @@ def test_pipeline_that_contains_itself_is_an_error() -> None:
         to_detector(pipeline, "1")
 
 
-def test_probes_have_both_signs_and_zero() -> None:
+def test_values_that_are_tried_have_both_signs() -> None:
     assert PROBES == (1.0, 0.0, 100.0, -1.0, 10_000.0)
+    assert (-1e6, 1e6, -1e9, 1e9, -1e12, 1e12, *PROBES) == EXTREMES
