@@ -41,7 +41,7 @@ _RUN_COLUMNS = (
     Column("NAME", _value("metadata", "name")),
     Column("WINDOW", _value("status", "window")),
     Column("PHASE", _value("status", "phase")),
-    Column("TOTAL", _value("status", "devices", "total"), right=True),
+    Column("TOTAL", _value("status", "devices", "total"), wide=True, right=True),
     Column("SCORED", _value("status", "devices", "scored"), right=True),
     Column("FAILED", _value("status", "devices", "failed"), right=True),
     Column("ANOMALIES", _value("status", "results", "anomalies"), right=True),
@@ -126,7 +126,7 @@ def create(  # noqa: PLR0913  each option is a field of the run
         spec["devices"] = {"include" if any(set(one) & set("*?") for one in device) else "ids": device}
     per_job = int(devices_per_job) if devices_per_job and devices_per_job.isdecimal() else devices_per_job
     fields = {"tags": tag, "writePolicy": write_policy, "devicesPerJob": per_job, "parallelism": parallelism}
-    spec |= {key: value for key, value in fields.items() if value}
+    spec |= {key: value for key, value in fields.items() if value is not None}
     _create(session, name or _generated_name("manual"), spec, dry_run)
 
 

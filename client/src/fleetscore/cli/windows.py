@@ -23,7 +23,7 @@ app = typer.Typer()
 @with_session
 def anomalies(session: Session, *, window: WindowOption = None, since: SinceOption = None) -> None:
     """List the devices and tags with anomalies."""
-    shown = ("Window+", "Device", "Tag", "Rows#", "Anomalies#", "First", "Last", "WorstTS+", "WorstVal", "WorstScore+")
+    shown = ("Window+", "Device", "Tag", "Rows#", "Anomalies#", "First", "Last+", "WorstTS+", "WorstVal", "WorstScore+")
     _print(session, blob_paths.ANOMALIES_FILE, shown, "anomalies", window, since)
 
 

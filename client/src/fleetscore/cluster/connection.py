@@ -17,6 +17,9 @@ RUN_LABEL = "fleetscore.dev/run"
 RUN_UID_LABEL = "fleetscore.dev/run-uid"
 POSITIONS_ANNOTATION = "fleetscore.dev/positions"
 FLEETS_KEY = "fleets.yaml"
+KUBECONFIG = "~/.kube/config"
+"""The file without KUBECONFIG. The package kubernetes reads the variable only when it is imported."""
+
 TIMEOUT_SECONDS = 30
 PAGE_SIZE = 500
 _RELEASE_SELECTOR = "app.kubernetes.io/part-of=fleetscore,app.kubernetes.io/component=operator"
@@ -52,16 +55,16 @@ class Cluster:
             if context is None and "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ:
                 config.load_incluster_config(settings)
                 return cls(client.ApiClient(settings), namespace or _pod_namespace())
-            config.load_kube_config(context=context, client_configuration=settings)
-            _, active = config.list_kube_config_contexts()
+            files = os.environ.get("KUBECONFIG") or KUBECONFIG
+            config.load_kube_config(files, context=context, client_configuration=settings)
+            contexts, active = config.list_kube_config_contexts(files)
         except config.ConfigException as error:
-            if "Invalid kube-config file" in str(error) or "No configuration found" in str(error):
+            if "No configuration found" in str(error):
                 text = "no cluster is configured; set KUBECONFIG or name a folder with --store"
                 raise ClusterUnavailable(text) from error
             text = f"the kubeconfig cannot be used: {error}; `kubectl config get-contexts` lists its contexts"
             raise UsageInvalid(text) from error
         if context is not None:
-            contexts, _ = config.list_kube_config_contexts()
             active = next(one for one in contexts if one["name"] == context)
         found = namespace or active["context"].get("namespace") or "default"
         return cls(client.ApiClient(settings), found)

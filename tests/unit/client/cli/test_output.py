@@ -1,0 +1,52 @@
+"""Tables for people, and JSON, YAML and names for programs."""
+
+import json
+
+import pytest
+import yaml
+
+from fleetscore.cli.output import Format, Table, columns, print_table, printable
+
+ROWS = [{"Device": "press-7", "Rows": 12, "Detail": "a"}, {"Device": "hall\x1b[31m", "Rows": 3, "Detail": None}]
+TABLE = Table(list(columns("Device", "Rows#", "Detail+")), ROWS, "Device", "no devices")
+
+
+def test_table_has_the_narrow_columns_with_numbers_at_the_right(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(TABLE, Format.TABLE)
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert lines == ["DEVICE     ROWS", "press-7      12", "hall?[31m     3"]
+
+
+def test_wide_table_has_all_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(TABLE, Format.WIDE)
+    assert "DETAIL" in capsys.readouterr().out.splitlines()[0]
+
+
+def test_json_and_yaml_have_the_rows_unchanged(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(TABLE, Format.JSON)
+    assert json.loads(capsys.readouterr().out) == ROWS
+    print_table(TABLE, Format.YAML)
+    assert yaml.safe_load(capsys.readouterr().out) == ROWS
+
+
+def test_names_are_one_per_line(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(Table(TABLE.columns, ROWS[:1], "Device", ""), Format.NAME)
+    assert capsys.readouterr().out == "press-7\n"
+
+
+def test_empty_table_is_a_sentence_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(Table(TABLE.columns, [], "Device", "no devices"), Format.TABLE)
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err.strip()) == ("", "no devices")
+
+
+def test_long_line_is_not_folded_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(Table(TABLE.columns, [{"Device": "d" * 400, "Rows": 1}], "Device", ""), Format.TABLE)
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, ""), ("a\n b", "a b"), ("\u202ex", "?x"), (1.5, "1.5"), ("x" * 600, "x" * 500)]
+)
+def test_value_becomes_one_printable_line(value: object, text: str) -> None:
+    assert printable(value) == text

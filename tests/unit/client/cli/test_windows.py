@@ -1,0 +1,72 @@
+"""The commands that read reports, over a fleet in a folder."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fleetscore.cli import main
+from tests.testkit import scorer_fleet
+from tests.testkit.scorer_command import scorer
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fleet in which press-2 has an anomaly and press-3 has no model that can be read."""
+    path = tmp_path_factory.mktemp("fleet")
+    (path / "models").mkdir()
+    (path / "data" / scorer_fleet.PARTITION).mkdir(parents=True)
+    for device, spike in (("press-1", False), ("press-2", True), ("press-3", False)):
+        model = b"broken" if device == "press-3" else scorer_fleet.bundle({"1": scorer_fleet.a_model()})
+        (path / "models" / f"{device}.joblib").write_bytes(model)
+        values = (*scorer_fleet.NORMAL, scorer_fleet.SPIKE) if spike else scorer_fleet.NORMAL
+        content = scorer_fleet.readings(device, values=values)
+        (path / "data" / scorer_fleet.PARTITION / f"{device}.csv").write_bytes(content)
+    window = ["--window-start", scorer_fleet.START, "--window-end", scorer_fleet.END]
+    scorer("score", "--store", str(path), *window, "press-1", "press-2", "press-3")
+    assert scorer("report", "--store", str(path), *window).code == 0
+    return path
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    code = main(words)
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_anomalies_of_the_newest_window_fit_into_80_columns(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "anomalies", "--store", str(folder))
+    assert code == 0
+    assert out.splitlines()[0].split() == ["DEVICE", "TAG", "ROWS", "ANOMALIES", "FIRST", "WORSTVAL"]
+    assert out.splitlines()[1].split()[:4] == ["press-2", "1", "6", "1"]
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_failed_devices_have_reason_and_message(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = run(capsys, "failed", "--store", str(folder), "-o", "json")
+    found = json.loads(out)
+    assert [(one["Device"], one["Window"]) for one in found] == [("press-3", "2018-08-28T23:00Z")]
+
+
+def test_window_without_a_report_gives_a_sentence(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, error = run(capsys, "anomalies", "--store", str(folder), "--window", "2018-08-27T23:00Z")
+    assert (code, out) == (0, "")
+    assert error == "no anomalies from 2018-08-27T23:00Z to 2018-08-28T00:00Z\n"
+
+
+def test_store_without_a_report_is_an_error_with_the_next_step(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, error = run(capsys, "incidents", "--store", str(tmp_path))
+    assert (code, out) == (1, "")
+    assert error == f"error: {tmp_path} has no report of a window; it is written at the end of a run\n"
+
+
+@pytest.mark.parametrize("words", [["--window", "yesterday"], ["--since", "-1h"], ["--store", "missing"]])
+def test_invalid_argument_is_an_error_without_a_traceback(
+    folder: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    code, out, error = run(capsys, "sensors", "--store", str(folder), *words)
+    assert (code, out) == (1, "")
+    assert error.startswith("error: ")
+    assert len(error.splitlines()) == 1

@@ -1,0 +1,57 @@
+"""The store in a storage account: the choice of the credential, and the words for its errors."""
+
+import pytest
+from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ServiceRequestError
+
+from fleetscore.errors import AccessDenied, NotFound, StorageUnavailable, UsageInvalid
+from fleetscore.store.azure import AzureStore
+
+URL = "https://acc.blob.core.windows.net"
+CONTAINERS = {"models": "models", "data": "raw", "predictions": "predictions"}
+KEY = "c2VjcmV0"
+
+
+def store(**environment: str) -> AzureStore:
+    return AzureStore.connect(URL, CONTAINERS, environment=environment)
+
+
+def error_of(code: str, status: int = 403) -> HttpResponseError:
+    error = HttpResponseError(code)
+    error.status_code, error.error_code = status, code  # type: ignore[attr-defined]
+    return error
+
+
+def test_location_has_no_credential() -> None:
+    assert store(AZURE_STORAGE_SAS_TOKEN="?sv=1&sig=secret").location == URL
+    text = f"DefaultEndpointsProtocol=https;AccountName=acc;AccountKey={KEY};EndpointSuffix=core.windows.net"
+    assert store(AZURE_STORAGE_CONNECTION_STRING=text).location == URL
+
+
+def test_invalid_connection_string_is_rejected_without_its_text() -> None:
+    with pytest.raises(UsageInvalid, match="AZURE_STORAGE_CONNECTION_STRING is invalid") as found:
+        store(AZURE_STORAGE_CONNECTION_STRING=f"AccountKey={KEY}")
+    assert KEY not in str(found.value)
+
+
+def test_missing_account_is_named_with_the_next_step() -> None:
+    with pytest.raises(UsageInvalid, match="set AZURE_STORAGE_CONNECTION_STRING or name a --store folder"):
+        AzureStore.connect("", CONTAINERS, environment={})
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "text"),
+    [
+        (error_of("ContainerNotFound", 404), NotFound, "container raw of .* does not exist"),
+        (error_of("AuthorizationFailure"), AccessDenied, "rejects this network; add it to the account's firewall"),
+        (error_of("AuthorizationPermissionMismatch"), AccessDenied, "role Storage Blob Data Reader"),
+        (ClientAuthenticationError("no login"), AccessDenied, "run `az login`"),
+        (error_of("ServerBusy", 503), StorageUnavailable, "cannot be reached"),
+        (ServiceRequestError("refused\nsecond line"), StorageUnavailable, "refused; try again"),
+    ],
+)
+def test_error_names_container_account_and_cure(error: HttpResponseError, kind: type[Exception], text: str) -> None:
+    found = store(AZURE_STORAGE_SAS_TOKEN="sv=1&sig=secret")._error(error, "data")
+    assert isinstance(found, kind)
+    with pytest.raises(kind, match=text):
+        raise found
+    assert "secret" not in str(found)
