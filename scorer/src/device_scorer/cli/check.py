@@ -48,11 +48,11 @@ def _prepare(check: CheckDevice) -> str:
     data_path = check.settings.data_path
     if "{device}" not in data_path:
         return f"self-check only: readings of all devices share the path {data_path}, which is not changed"
-    models, rejected = fit({TAG: training_values()})
-    if rejected:
-        raise DataInvalid(f"no model could be trained: {rejected}")
+    fitted = fit({TAG: training_values()})
+    if fitted.rejected:
+        raise DataInvalid(f"no model could be trained: {fitted.rejected[TAG]}")
     try:
-        check.write(encode_bundle(models))
+        check.write(encode_bundle(fitted.models))
     except IdentityUnavailable as error:
         return f"self-check only: this account may not write readings and models, which is expected ({error})"
     return f"{check.device} has {ROWS} readings in {WINDOW.interval}, one of them an anomaly, and a model"

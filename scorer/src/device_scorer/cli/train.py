@@ -2,14 +2,30 @@
 
 import argparse
 import os
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from device_scorer import log
 from device_scorer.errors import DataInvalid
 from device_scorer.progress_line import ProgressLine
+from device_scorer.scoring.flags import describe_seconds
 from device_scorer.settings import add_store_argument, read_settings
 from device_scorer.store.factory import open_store
-from device_scorer.training.fit import GAMMA, MAX_ANOMALY_SHARE, MAX_ROWS, MIN_ROWS, NU
+from device_scorer.training.fit import (
+    CONSTANT,
+    COUNTER,
+    FEW_ROWS,
+    FEW_VALUES,
+    GAMMA,
+    MAX_ANOMALY_SHARE,
+    MAX_ROWS,
+    MIN_ROWS,
+    NU,
+    RESERVED,
+)
 from device_scorer.training.history import list_readings
 from device_scorer.training.trainer import TrainedDevice, train_device
 from device_scorer.window import Window, parse_instant
@@ -17,12 +33,17 @@ from device_scorer.window import Window, parse_instant
 DESCRIPTION = f"""\
 Train one anomaly model per device and tag from the readings in the store, and write one bundle per device: a joblib
 file that holds a dict tag -> scikit-learn pipeline (StandardScaler, then OneClassSVM with nu={NU}, rbf,
-gamma={GAMMA}). An earlier bundle of the device is replaced.
+gamma={GAMMA}), and the usual interval, range and longest flat stretch of each tag.
 
-A tag whose readings are all equal is rejected, with its name, because its model would predict every reading as an
-anomaly. A tag with fewer than {MIN_ROWS} usable readings is rejected, too. So is a tag whose model would predict more
-than {MAX_ANOMALY_SHARE:.0%} of its readings as anomalies, such as a switch. The device's other tags are trained.
-If a tag has more than --max-rows readings, evenly spread readings are used, and always the smallest and the largest.
+A tag needs {MIN_ROWS} usable readings. It gets no model if all its readings are equal, if they only increase (a
+counter), or if its model would predict more than {MAX_ANOMALY_SHARE:.0%} of its readings as anomalies. The device's
+other tags are trained. A few readings that are far from all others are left out. If a tag has more than --max-rows
+readings, evenly spread readings are used, and always the smallest and the largest.
+
+An earlier bundle of the device is replaced. Its models of tags that get no new model remain, unless --prune is given.
+
+The model is the range of the training readings, so the history has to cover the usual range. The summary has the share
+of the newest fifth of the readings that lie in the range of the earlier ones. A low share means: train on more history.
 
 exit codes: 0 every device has a bundle; 65 at least one has none, each is named; 64 wrong usage; 75 storage
 
@@ -32,6 +53,15 @@ example: train on everything before the hour that will be scored
 _MIN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 _MAX_NAMED_DEVICES = 20
+_MAX_NAMED_TAGS = 5
+_LOW_COVERAGE = 0.95
+_REASONS = {
+    CONSTANT: "all their readings are equal",
+    COUNTER: "their readings only increase, as those of a counter",
+    FEW_ROWS: f"they have fewer than {MIN_ROWS} usable readings",
+    FEW_VALUES: f"their models would predict more than {MAX_ANOMALY_SHARE:.0%} of their readings as anomalies",
+    RESERVED: "their names are invalid",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +73,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--start", type=parse_instant, metavar="TIME", help="only readings from TIME on (all)")
     add("--end", type=parse_instant, metavar="TIME", help="only readings before TIME (all)")
     add("--max-rows", type=int, default=MAX_ROWS, metavar="N", help=f"at most N readings per tag ({MAX_ROWS:,})")
+    add("--prune", action="store_true", help="drop the earlier models of tags that get no new model")
+    add("--verbose", action="store_true", help="name every tag without a new model")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -55,29 +87,105 @@ def run(arguments: argparse.Namespace) -> int:
         raise DataInvalid("the store has no readings of these devices; see `device-scorer import --help`")
     store.ensure_container("models")
     progress = ProgressLine()
-    models, without_bundle = 0, []
+    summary = _Summary(verbose=arguments.verbose)
     for number, (device, names) in enumerate(sorted(sources.items()), 1):
         progress.show(f"training {device} ({number:,} of {len(sources):,})")
-        trained = train_device(store, settings, device, names, window=window, max_rows=max(2, arguments.max_rows))
-        _log_warnings(device, trained)
-        models += trained.models
-        if not trained.models:
-            without_bundle.append(device)
+        trained = train_device(
+            *(store, settings, device, names),
+            window=window,
+            max_rows=max(2, arguments.max_rows),
+            keep_earlier=not arguments.prune,
+        )
+        summary.add(device, trained)
     progress.clear()
-    bundles = len(sources) - len(without_bundle)
-    print(f"{models:,} models trained, in bundles of {bundles:,} of {len(sources):,} devices")
-    if without_bundle:
-        log.error(f"{len(without_bundle):,} devices have no bundle: {_format_names(without_bundle)}")
-    return 65 if without_bundle else 0
+    return summary.show(len(sources))
 
 
-def _log_warnings(device: str, trained: TrainedDevice) -> None:
-    for name, error in trained.unreadable.items():
-        log.warning(f"{name} is skipped: {error}")
-    if trained.bad_rows:
-        log.warning(f"{device}: {trained.bad_rows:,} unusable rows are skipped")
-    for tag, reason in trained.rejected_tags.items():
-        log.warning(f"{device}, tag {tag!r} gets no model: {reason}")
+@dataclass
+class _Examples:
+    """A number of tags, and the first of them by device and tag."""
+
+    count: int = 0
+    named: list[str] = field(default_factory=list)
+
+    def add(self, device: str, tags: Iterable[str]) -> None:
+        """Count tags of a device."""
+        for tag in tags:
+            self.count += 1
+            if len(self.named) < _MAX_NAMED_TAGS:
+                self.named.append(f"{device} {tag[:60]!r}")
+
+    def __str__(self) -> str:
+        omitted = self.count - len(self.named)
+        return ", ".join(self.named) + (f" and {omitted:,} more" if omitted else "")
+
+
+class _Summary:
+    """The results of all devices: one line of output for each kind of result."""
+
+    def __init__(self, *, verbose: bool) -> None:
+        self._verbose = verbose
+        self._models = self._bad_rows = self._outliers = 0
+        self._tags: defaultdict[str, _Examples] = defaultdict(_Examples)
+        self._blobs, self._bundles = _Examples(), _Examples()
+        self._without_bundle: list[str] = []
+        self._coverage: list[float] = []
+        self._times: list[int] = []
+
+    def add(self, device: str, trained: TrainedDevice) -> None:
+        """Add the result of a device."""
+        self._models += trained.models
+        self._bad_rows += trained.bad_rows
+        for tag, rejection in trained.rejected_tags.items():
+            self._tags[rejection.kind].add(device, [tag])
+            if self._verbose:
+                log.warning(f"{device}, tag {tag[:60]!r} gets no model: {rejection}")
+        for name, error in trained.unreadable.items():
+            self._blobs.add(name, [error])
+        for kind, tags in (("kept", trained.kept_tags), ("dropped", trained.dropped_tags)):
+            self._tags[kind].add(device, tags)
+        outliers, coverage = trained.outliers or {}, trained.coverage or {}
+        self._tags["outliers"].add(device, outliers)
+        self._outliers += sum(outliers.values())
+        self._tags["coverage"].add(device, (tag for tag, share in coverage.items() if share < _LOW_COVERAGE))
+        self._coverage += coverage.values()
+        if trained.earlier_error:
+            self._bundles.add(device, [trained.earlier_error])
+        if trained.last_time:
+            self._times += (trained.first_time, trained.last_time)
+        if not trained.models:
+            self._without_bundle.append(device)
+
+    def show(self, devices: int) -> int:
+        """Print the summary and return the exit code."""
+        for examples, text in self._warnings():
+            if examples.count:
+                log.warning(f"{text}: {examples}")
+        if self._bad_rows:
+            log.warning(f"{self._bad_rows:,} unusable rows are skipped")
+        bundles = devices - len(self._without_bundle)
+        print(f"{self._models:,} models trained, in bundles of {bundles:,} of {devices:,} devices")
+        if self._times:
+            first, last = (datetime.fromtimestamp(at, UTC) for at in (min(self._times), max(self._times)))
+            print(f"readings from {first:%FT%TZ} to {last:%FT%TZ} ({describe_seconds((last - first).total_seconds())})")
+        if self._coverage:
+            share = statistics.fmean(self._coverage)
+            print(f"{share:.1%} of the newest fifth of the readings lie in the range of the earlier ones")
+        if self._without_bundle:
+            log.error(f"{len(self._without_bundle):,} devices have no bundle: {_format_names(self._without_bundle)}")
+        return 65 if self._without_bundle else 0
+
+    def _warnings(self) -> Iterator[tuple[_Examples, str]]:
+        for kind, reason in _REASONS.items():
+            yield self._tags[kind], f"{self._tags[kind].count:,} tags get no model, because {reason}"
+        kept, dropped, outliers, coverage = (self._tags[k] for k in ("kept", "dropped", "outliers", "coverage"))
+        yield kept, f"{kept.count:,} tags without a new model keep their earlier one; --prune drops them"
+        yield dropped, f"{dropped.count:,} tags lose their earlier model"
+        yield outliers, f"{self._outliers:,} readings of {outliers.count:,} tags are far from all others and left out"
+        text = f"the history of {coverage.count:,} tags does not cover their usual range; train on more history"
+        yield coverage, text
+        yield self._blobs, f"{self._blobs.count:,} blobs are skipped"
+        yield self._bundles, f"{self._bundles.count:,} earlier bundles were unreadable and are replaced"
 
 
 def _format_names(names: list[str]) -> str:

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from device_scorer.errors import ModelIncompatible, ModelInvalid, ModelRejected, PermanentError
-from device_scorer.models import one_class_svm, unpickler
+from device_scorer.models import closed_form, unpickler
 from device_scorer.models.expectations import META_SENSORS_KEY, Expectation, decode_expectations
+from device_scorer.models.inert import InertObject
+from device_scorer.models.pickle_functions import NeedsScikitLearn
 from device_scorer.models.sklearn_bundle import RemoteBundle
 from device_scorer.models.sklearn_process import ScikitLearnProcess, shared_process
-from device_scorer.models.unpickler import InertObject
 
 META_KEY = "_meta"
 """The reserved key of a bundle, with its format version."""
@@ -129,11 +130,11 @@ def load_pipeline(content: bytes, *, max_unpacked_bytes: int) -> InertObject:
     """
     try:
         record = unpickler.load_inert(decompress(content, max_unpacked_bytes))
-    except unpickler.NeedsScikitLearn as error:
+    except NeedsScikitLearn as error:
         raise ModelIncompatible(f"only StandardScaler -> OneClassSVM(rbf) can be converted, not {error}") from error
-    if one_class_svm.from_inert_object(record) is None:
+    if closed_form.read_trainer_model(record) is None:
         raise ModelIncompatible("only StandardScaler -> OneClassSVM(rbf) can be converted")
-    assert isinstance(record, InertObject)  # noqa: S101  from_inert_object has rejected everything else
+    assert isinstance(record, InertObject)  # noqa: S101  read_trainer_model has rejected everything else
     return record
 
 
@@ -146,7 +147,7 @@ def encode_bundle(pipelines: Mapping[str, InertObject]) -> bytes:
     from device_scorer.models import sklearn_writer  # noqa: PLC0415  imports scikit-learn
 
     return sklearn_writer.encode_bundle(
-        {tag: (record, one_class_svm.from_inert_object(record)) for tag, record in pipelines.items()}
+        {tag: (record, closed_form.read_trainer_model(record)) for tag, record in pipelines.items()}
     )
 
 
@@ -209,12 +210,13 @@ def _closed_forms(
 ) -> tuple[dict[str, Model | PermanentError | None], dict[str, Expectation]]:
     """Return the closed form of each model, an error, or None for a model that only scikit-learn can evaluate.
 
-    The second result is the behaviour of the sensors in training. The result is empty if only scikit-learn can read the file. The inert reader knows the models of the trainer and
-    little more, so that a file that it cannot read may be a sound one. Each model names a class of scikit-learn.
+    The second result is the behaviour of the sensors in training. Both are empty if only scikit-learn can read the
+    file. The inert reader knows the models of the trainer and little more, so that a file that it cannot read may be a
+    sound one. Each model names a class of scikit-learn.
     """
     try:
         loaded = unpickler.load_inert(plain)
-    except unpickler.NeedsScikitLearn:
+    except NeedsScikitLearn:
         return {}, {}
     except ModelInvalid:
         if not trust_any and b"sklearn" not in plain:
@@ -224,10 +226,14 @@ def _closed_forms(
         if not trust_any:
             raise
         return {}, {}
-    models = {
-        tag: _result_or_error(one_class_svm.from_inert_object, record) for tag, record in models_by_tag(loaded).items()
-    }
-    return models, decode_expectations(loaded.get(META_KEY, {}).get(META_SENSORS_KEY))
+    converted: dict[int, Model | PermanentError | None] = {}
+    models = models_by_tag(loaded)
+    for record in models.values():  # tags may share a model
+        if id(record) not in converted:
+            converted[id(record)] = _result_or_error(closed_form.from_inert_object, record)
+    return {tag: converted[id(record)] for tag, record in models.items()}, decode_expectations(
+        loaded.get(META_KEY, {}).get(META_SENSORS_KEY)
+    )
 
 
 def _result_or_error(function: Any, source: Any) -> Any:

@@ -27,12 +27,14 @@ class History:
     """The usable readings of a device.
 
     Attributes:
-        values: The values by tag, as one-dimensional arrays in the order of the blobs.
+        values: The values by tag, as one-dimensional arrays in the order of their times.
+        times: The time of each value by tag, in seconds since the epoch.
         bad_rows: The number of unusable rows, and of rows that the fleet's quality rules exclude.
         unreadable: The error by name of a blob that cannot be read.
     """
 
     values: Mapping[str, np.ndarray]
+    times: Mapping[str, np.ndarray]
     bad_rows: int
     unreadable: Mapping[str, str]
 
@@ -73,8 +75,13 @@ def read_history(store: Store, settings: Settings, device: str, names: Sequence[
             reader.add(blob.content if blob else b"")
         except (DataInvalid, BlobTooLarge) as error:
             unreadable[name] = str(error)
-    values = {tag: np.frombuffer(numbers) for tag, numbers in reader.numbers.items()}
-    return History(values, reader.bad_rows, unreadable)
+    values, times = {}, {}
+    for tag, numbers in reader.numbers.items():
+        values[tag], times[tag] = np.frombuffer(numbers), np.frombuffer(reader.times[tag], dtype=np.int64)
+        if np.any(np.diff(times[tag]) < 0):
+            order = np.argsort(times[tag], kind="stable")
+            values[tag], times[tag] = values[tag][order], times[tag][order]
+    return History(values, times, reader.bad_rows, unreadable)
 
 
 def partition_overlaps(settings: Settings, device: str, name: str, window: Window) -> bool:
@@ -101,12 +108,13 @@ def partition_overlaps(settings: Settings, device: str, name: str, window: Windo
 
 @dataclass
 class _HistoryReader:
-    """A reader of one blob after the other; 8 bytes a value."""
+    """A reader of one blob after the other; 16 bytes a value."""
 
     device: str
     window: Window
     quality: Quality = NO_QUALITY
     numbers: defaultdict[str, "array[float]"] = field(default_factory=lambda: defaultdict(lambda: array("d")))
+    times: defaultdict[str, "array[int]"] = field(default_factory=lambda: defaultdict(lambda: array("q")))
     bad_rows: int = 0
 
     def add(self, content: bytes) -> None:
@@ -117,6 +125,7 @@ class _HistoryReader:
                 self.bad_rows += 1
             elif start <= at < end and owner == self.device:
                 self.numbers[tag].append(number)
+                self.times[tag].append(at)
 
     def _count_bad(self, _line: bytes, _reason: str) -> None:
         self.bad_rows += 1

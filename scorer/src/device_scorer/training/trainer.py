@@ -2,12 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from device_scorer.contract import blob_paths
+from device_scorer.errors import BlobTooLarge, PermanentError
+from device_scorer.models import bundle as bundles
+from device_scorer.models.expectations import Expectation
 from device_scorer.settings import Settings
 from device_scorer.store.base import Store
-from device_scorer.training.fit import MAX_ROWS, encode_bundle, fit
-from device_scorer.training.history import read_history
+from device_scorer.training.behaviour import observe_sensor, range_coverage
+from device_scorer.training.fit import MAX_ROWS, TagRejected, encode_bundle, fit
+from device_scorer.training.history import History, read_history
 from device_scorer.window import Window
 
 
@@ -16,20 +21,49 @@ class TrainedDevice:
     """The result of training a device.
 
     Attributes:
-        models: The number of models in the bundle; 0 if no bundle was written.
+        models: The number of trained models; 0 if no bundle was written.
         rejected_tags: The reason by tag that gets no model.
-        bad_rows: The number of unusable rows.
+        bad_rows: The number of unusable rows, and of rows that the fleet's quality rules exclude.
         unreadable: The error by name of a blob that cannot be read.
+        kept_tags: The tags whose models of the earlier bundle remain, because no model was trained.
+        dropped_tags: The tags of the earlier bundle whose models do not remain.
+        earlier_error: The reason that the earlier bundle cannot be read; empty if it can.
+        outliers: The number of readings that were left out as outliers, by tag.
+        coverage: The share of the newest readings in the range of the earlier ones, by tag with enough readings.
+        first_time: The time of the first reading, in seconds since the epoch; 0 without readings.
+        last_time: The time of the last reading.
     """
 
     models: int
-    rejected_tags: Mapping[str, str]
+    rejected_tags: Mapping[str, TagRejected]
     bad_rows: int
     unreadable: Mapping[str, str]
+    kept_tags: Sequence[str] = ()
+    dropped_tags: Sequence[str] = ()
+    earlier_error: str = ""
+    outliers: Mapping[str, int] | None = None
+    coverage: Mapping[str, float] | None = None
+    first_time: int = 0
+    last_time: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _EarlierBundle:
+    models: Mapping[str, Any]
+    expectations: Mapping[str, Expectation]
+    unusable: Sequence[str] = ()
+    error: str = ""
 
 
 def train_device(
-    store: Store, settings: Settings, device: str, names: Sequence[str], *, window: Window, max_rows: int = MAX_ROWS
+    store: Store,
+    settings: Settings,
+    device: str,
+    names: Sequence[str],
+    *,
+    window: Window,
+    max_rows: int = MAX_ROWS,
+    keep_earlier: bool = True,
 ) -> TrainedDevice:
     """Train a device's models and replace its bundle; without any model the earlier bundle remains.
 
@@ -40,10 +74,57 @@ def train_device(
         names: The names of the device's blobs with readings.
         window: The window of the readings to train on.
         max_rows: The number of readings of a tag that are used; at least 2.
+        keep_earlier: True to keep the earlier models of tags that get no new model.
     """
     history = read_history(store, settings, device, names, window)
-    models, rejected = fit(history.values, max_rows=max_rows)
-    if models:
+    fitted = fit(history.values, max_rows=max_rows)
+    earlier, kept = _EarlierBundle({}, {}), {}
+    if fitted.models:
         name = blob_paths.model_name(settings.models_path, device)
-        store.write("models", name, encode_bundle(models), overwrite=True)
-    return TrainedDevice(len(models), rejected, history.bad_rows, history.unreadable)
+        earlier = _read_earlier(store, settings, name, without=fitted.models)
+        kept = dict(earlier.models) if keep_earlier else {}
+        expectations = {tag: earlier.expectations[tag] for tag in kept if tag in earlier.expectations}
+        expectations |= {tag: _observe(settings, history, tag) for tag in fitted.models}
+        store.write("models", name, encode_bundle({**kept, **fitted.models}, expectations), overwrite=True)
+    found = {tag: range_coverage(history.values[tag]) for tag in fitted.models}
+    return TrainedDevice(
+        models=len(fitted.models),
+        rejected_tags=fitted.rejected,
+        bad_rows=history.bad_rows,
+        unreadable=history.unreadable,
+        kept_tags=sorted(kept),
+        dropped_tags=sorted({*earlier.models, *earlier.unusable} - kept.keys()),
+        earlier_error=earlier.error,
+        outliers=fitted.outliers,
+        coverage={tag: share for tag, share in found.items() if share is not None},
+        first_time=min((int(times[0]) for times in history.times.values()), default=0),
+        last_time=max((int(times[-1]) for times in history.times.values()), default=0),
+    )
+
+
+def _observe(settings: Settings, history: History, tag: str) -> Expectation:
+    tolerance = settings.quality.rule(tag).tolerance or 0.0
+    return observe_sensor(history.times[tag], history.values[tag], tolerance=tolerance)
+
+
+def _read_earlier(store: Store, settings: Settings, name: str, *, without: Mapping[str, Any]) -> _EarlierBundle:
+    """Return the models of the existing bundle, except those of the tags in `without`."""
+    limits = settings.limits
+    try:
+        blob = store.read("models", name, max_bytes=limits.max_model_bytes)
+        if blob is None:
+            return _EarlierBundle({}, {})
+        bundle = bundles.load(blob.content, max_unpacked_bytes=limits.max_model_unpacked_bytes)
+        bundle.close()
+        others = bundle.models.keys() - without.keys()
+        if not others:
+            return _EarlierBundle({}, {})
+        from device_scorer.models import sklearn_loader  # noqa: PLC0415  imports scikit-learn
+
+        plain = bundles.decompress(blob.content, limits.max_model_unpacked_bytes)
+        loaded = dict(sklearn_loader.load_detectors(plain, trust_any=settings.trust_any_model))
+    except (PermanentError, BlobTooLarge) as error:
+        return _EarlierBundle({}, {}, error=str(error)[:200])
+    usable = {tag: loaded[tag] for tag in others if not isinstance(loaded.get(tag), PermanentError | None)}
+    models = {tag: detector.estimator for tag, detector in usable.items()}  # type: ignore[union-attr]  # no errors
+    return _EarlierBundle(models, bundle.expectations, unusable=sorted(others - models.keys()))

@@ -20,7 +20,7 @@ VALUES = np.round(20 + np.sin(np.arange(300)) * 3, 2)
 
 
 def a_model(offset: float = 0.0) -> Pipeline:
-    model: Pipeline = fit({"1": VALUES + offset})[0]["1"]
+    model: Pipeline = fit({"1": VALUES + offset}).models["1"]
     return model
 
 

@@ -6,9 +6,12 @@ from pathlib import Path
 import joblib
 from sklearn.pipeline import Pipeline
 
+from device_scorer.errors import PermanentError
+from device_scorer.models import bundle as bundles
+from device_scorer.models.expectations import Expectation
 from device_scorer.settings import Settings
 from device_scorer.store.folder import FolderStore
-from device_scorer.training.trainer import train_device
+from device_scorer.training.trainer import TrainedDevice, train_device
 from device_scorer.window import Window
 from tests.testkit.scorer_command import files, scorer
 from tests.testkit.scorer_training import texts, wave, write_readings
@@ -21,8 +24,8 @@ def test_device_gets_a_bundle_of_its_tags(tmp_path: Path) -> None:
     assert result.code == 0, result.err
     assert sorted(files(tmp_path / "models")) == ["press-1.joblib", "press-2.joblib"]
     loaded = joblib.load(tmp_path / "models/press-1.joblib")
-    assert sorted(loaded) == ["1", "2"]
-    assert all(isinstance(model, Pipeline) for model in loaded.values())
+    assert sorted(loaded) == ["1", "2", "_meta"]
+    assert all(isinstance(loaded[tag], Pipeline) for tag in ("1", "2"))
 
 
 def test_many_readings_are_reduced_to_the_limit(tmp_path: Path) -> None:
@@ -35,8 +38,8 @@ def test_rejected_tag_is_named_and_the_other_tags_are_trained(tmp_path: Path) ->
     write_readings(tmp_path, "press-1", {"1": texts(wave()), "valve": ["3.5"] * 60})
     result = scorer("train", "--store", tmp_path)
     assert result.code == 0
-    assert "'valve' gets no model" in result.err
-    assert list(joblib.load(tmp_path / "models/press-1.joblib")) == ["1"]
+    assert "1 tags get no model, because all their readings are equal: press-1 'valve'" in result.err
+    assert list(joblib.load(tmp_path / "models/press-1.joblib")) == ["1", "_meta"]
 
 
 def test_earlier_bundle_remains_if_no_model_can_be_trained(tmp_path: Path) -> None:
@@ -47,3 +50,48 @@ def test_earlier_bundle_remains_if_no_model_can_be_trained(tmp_path: Path) -> No
     trained = train_device(store, Settings(), "press-1", ["20180828T2200Z/press-1.csv"], window=window)
     assert (trained.models, list(trained.rejected_tags)) == (0, ["1"])
     assert files(tmp_path / "models")["press-1.joblib"] == b"earlier"
+
+
+def train(folder: Path, **options: bool) -> TrainedDevice:
+    store = FolderStore(folder)
+    names = sorted(info.name for info in store.list("data"))
+    window = Window(datetime(2018, 8, 28, tzinfo=UTC), datetime(2018, 8, 29, tzinfo=UTC))
+    return train_device(store, Settings(), "press-1", names, window=window, **options)
+
+
+def test_model_of_a_tag_that_is_silent_now_remains(tmp_path: Path) -> None:
+    write_readings(tmp_path, "press-1", {"1": texts(wave()), "old": texts(wave() + 50)})
+    train(tmp_path)
+    write_readings(tmp_path, "press-1", {"1": texts(wave() + 1)})
+    trained = train(tmp_path)
+    assert (trained.models, trained.kept_tags, trained.dropped_tags) == (1, ["old"], [])
+    bundle = bundles.load((tmp_path / "models/press-1.joblib").read_bytes(), max_unpacked_bytes=10**7)
+    assert sorted(bundle.models) == sorted(bundle.expectations) == ["1", "old"]
+    assert bundle.expectations["old"].low == 67.0
+    old = bundle.models["old"]
+    assert not isinstance(old, PermanentError)
+    assert old.predict([70.0, 20.0])[0] == [0, 1]
+
+
+def test_pruned_tags_are_named(tmp_path: Path) -> None:
+    write_readings(tmp_path, "press-1", {"1": texts(wave()), "old": texts(wave() + 50)})
+    train(tmp_path)
+    write_readings(tmp_path, "press-1", {"1": texts(wave() + 1)})
+    trained = train(tmp_path, keep_earlier=False)
+    assert (trained.kept_tags, trained.dropped_tags) == ([], ["old"])
+    assert sorted(joblib.load(tmp_path / "models/press-1.joblib")) == ["1", "_meta"]
+
+
+def test_unreadable_earlier_bundle_is_replaced_and_reported(tmp_path: Path) -> None:
+    FolderStore(tmp_path).write("models", "press-1.joblib", b"earlier")
+    write_readings(tmp_path, "press-1", {"1": texts(wave())})
+    trained = train(tmp_path)
+    assert trained.models == 1
+    assert "not a readable pickle" in trained.earlier_error
+
+
+def test_behaviour_of_the_sensors_is_in_the_bundle(tmp_path: Path) -> None:
+    write_readings(tmp_path, "press-1", {"1": texts(wave())})
+    train(tmp_path)
+    bundle = bundles.load((tmp_path / "models/press-1.joblib").read_bytes(), max_unpacked_bytes=10**7)
+    assert bundle.expectations == {"1": Expectation(0.0, 17.0, 23.0, 0.0)}

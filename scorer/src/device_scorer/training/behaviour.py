@@ -1,0 +1,68 @@
+"""The behaviour of a sensor in its training readings: interval, range, longest flat stretch, and coverage. Pure."""
+
+import numpy as np
+
+from device_scorer.models.expectations import Expectation
+from device_scorer.scoring.digest_builder import SensorLimits, TagFigures
+
+BUCKET_SECONDS = 3600
+MIN_GAPS_PER_BUCKET = 20
+MIN_BUCKETS = 3
+MIN_COVERAGE_ROWS = 50
+COVERAGE_PARTS = 5
+
+
+def observe_sensor(times: np.ndarray, numbers: np.ndarray, *, tolerance: float = 0.0) -> Expectation:
+    """Return the behaviour of a sensor.
+
+    Args:
+        times: The times in seconds since the epoch, in ascending order; at least one.
+        numbers: The value at each time.
+        tolerance: The largest difference between values that count as equal.
+    """
+    if tolerance > 0:
+        figures = TagFigures(SensorLimits(tolerance=tolerance))
+        figures.add(tuple(times.tolist()), tuple(numbers.tolist()))
+        flat = figures.flat_seconds
+    else:
+        changes = np.flatnonzero(np.diff(numbers)) + 1
+        starts, ends = times[np.concatenate(([0], changes))], times[np.concatenate((changes - 1, [len(times) - 1]))]
+        flat = int((ends - starts).max())
+    return Expectation(usual_interval(times), float(numbers.min()), float(numbers.max()), float(flat))
+
+
+def usual_interval(times: np.ndarray) -> float:
+    """Return the usual seconds between two readings; 0 if there are fewer than two instants.
+
+    The result is the median gap. A sensor that sends bursts has small gaps and few readings, so the result is not
+    smaller than the time per reading in a usual hour with readings.
+
+    Args:
+        times: The times in seconds since the epoch, in ascending order.
+    """
+    gaps = np.diff(times)
+    gaps = gaps[gaps > 0]
+    if not len(gaps):
+        return 0.0
+    median = float(np.median(gaps))
+    bucket = max(BUCKET_SECONDS, int(MIN_GAPS_PER_BUCKET * median))
+    _, counts = np.unique(times // bucket, return_counts=True)
+    if len(counts) < MIN_BUCKETS:
+        return max(median, float(times[-1] - times[0]) / len(gaps))
+    return max(median, bucket / float(np.median(counts)))
+
+
+def range_coverage(numbers: np.ndarray) -> float | None:
+    """Return the share of the newest readings that lie in the range of the earlier ones, or None for few readings.
+
+    The newest readings are the last of COVERAGE_PARTS parts. A model that was trained on the earlier ones would call
+    the others anomalies. So a low share shows that the history does not cover the usual range.
+
+    Args:
+        numbers: The values in the order of their times.
+    """
+    if len(numbers) < MIN_COVERAGE_ROWS:
+        return None
+    split = len(numbers) - len(numbers) // COVERAGE_PARTS
+    earlier, newest = numbers[:split], numbers[split:]
+    return float(np.mean((newest >= earlier.min()) & (newest <= earlier.max())))
