@@ -124,7 +124,8 @@ def find_outliers(numbers: np.ndarray) -> np.ndarray:
     margin = OUTLIER_RANGES * (high - low)
     if margin == 0:
         return np.zeros(count, dtype=bool)
-    return np.logical_or(numbers < low - margin, numbers > high + margin)
+    outside: np.ndarray = np.logical_or(numbers < low - margin, numbers > high + margin)
+    return outside
 
 
 def _check_readings(tag: str, numbers: np.ndarray) -> None:

@@ -109,7 +109,7 @@ def test_far_outlier_is_left_out_and_the_others_are_trained(outlier: float) -> N
     assert fitted.models["1"].predict([[20.0], [30.0], [outlier]]).tolist() == [1, -1, -1]
 
 
-def test_second_operating_point_is_no_outlier() -> None:
+def test_second_operating_point_is_kept() -> None:
     values = np.concatenate([wave(980), wave(20) + 1000])
     assert not find_outliers(values).any()
     assert fit({"1": values}).models["1"].predict([[20.0], [1020.0]]).tolist() == [1, 1]
