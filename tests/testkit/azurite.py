@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from azure.storage.blob import BlobServiceClient
+from azure.storage.blob import BlobServiceClient, ContentSettings
 
 from localcluster.addons.azurite import Azurite
 
@@ -38,9 +38,18 @@ class Storage:
     def container(self, role: str) -> str:
         return {"models": self.models, "data": self.data, "predictions": self.predictions}[role]
 
-    def put(self, role: str, name: str, content: bytes, *, metadata: Mapping[str, str] | None = None) -> None:
+    def put(
+        self,
+        role: str,
+        name: str,
+        content: bytes,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        encoding: str | None = None,
+    ) -> None:
         blob = self.client.get_blob_client(self.container(role), name)
-        blob.upload_blob(content, overwrite=True, metadata=dict(metadata or {}))
+        settings = ContentSettings(content_encoding=encoding)
+        blob.upload_blob(content, overwrite=True, metadata=dict(metadata or {}), content_settings=settings)
 
     def get(self, role: str, name: str) -> bytes:
         return self.client.get_blob_client(self.container(role), name).download_blob().readall()

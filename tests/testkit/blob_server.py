@@ -6,7 +6,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,9 +14,11 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.etree import ElementTree as ET
 
-from tests.testkit.http_server import RequestHandler, serve
+from tests.testkit.http_server import NO_HEADERS, RequestHandler, serve
 
 CANARY = "canary0123456789"
+MODIFIED = "Thu, 01 Jan 2026 12:00:00 GMT"
+CHUNK_BYTES = 64 * 1024
 SAS = f"sv=2023-11-03&sig={CANARY}"
 
 
@@ -39,6 +41,7 @@ class Fault:
     code: str = "ServerBusy"
     retry_after: str = ""
     path: str = ""
+    location: str = ""
 
 
 @dataclass
@@ -90,8 +93,9 @@ class _Handler(RequestHandler):
         if fault is None:
             self._answer(path, body)
         elif fault.kind == "status":
-            more = {"Retry-After": fault.retry_after} if fault.retry_after else {}
-            self._send(fault.status, headers={"x-ms-error-code": fault.code, **more})
+            self._reject(fault.status, fault.code, {"Retry-After": fault.retry_after} if fault.retry_after else {})
+        elif fault.kind == "redirect":
+            self._send(fault.status, headers={"Location": fault.location})
         elif fault.kind == "silent":
             self.state.closing.wait(30)
         elif fault.kind == "truncate":
@@ -112,24 +116,27 @@ class _Handler(RequestHandler):
         elif self.command == "PUT":
             self._put(path, body, there)
         elif there is None:
-            self._send(404, headers={"x-ms-error-code": "BlobNotFound"})
+            self._reject(404, "BlobNotFound")
         elif self.command == "DELETE":
             del self.state.blobs[path]
             self._send(202)
         else:
             content = there.content[::-1] if damage else there.content
-            headers = {**there.headers, "ETag": there.etag, "x-ms-blob-type": "BlockBlob"}
+            headers = {**there.headers, "ETag": there.etag, "x-ms-blob-type": "BlockBlob", "Last-Modified": MODIFIED}
             wanted = re.fullmatch(
                 r"bytes=(\d+)-(\d+)", self.headers.get("x-ms-range") or self.headers.get("Range") or ""
             )
             status = 200
+            length = headers.pop("claims", len(content))
             if wanted and content:
                 first, last = int(wanted[1]), min(int(wanted[2]), len(content) - 1)
-                length = headers.pop("claims", len(content))
                 headers |= {"Content-Range": f"bytes {first}-{last}/{length}"}
                 headers["x-ms-blob-content-md5"] = headers.pop("Content-MD5")
-                content, status = content[first : last + 1], 206
-            self._send(status, content, headers, cut=cut)
+                content, status, length = content[first : last + 1], 206, last + 1 - first
+            elif wanted:
+                self._reject(416, "InvalidRange")
+                return
+            self._send(status, content, {**headers, "Content-Length": str(length)}, cut=cut)
 
     def _list(self, container: str, prefix: str) -> None:
         blobs = ET.Element("Blobs")
@@ -139,6 +146,7 @@ class _Handler(RequestHandler):
                 ET.SubElement(one, "Name").text = path.removeprefix(container)
                 properties, metadata = (ET.SubElement(one, name) for name in ("Properties", "Metadata"))
                 told = {"Etag": blob.etag, "Content-Length": str(len(blob.content)), "BlobType": "BlockBlob"}
+                told |= {"Last-Modified": MODIFIED, "Content-Type": "application/octet-stream"}
                 for name, value in {**told, **blob.headers}.items():
                     meta = name.lower().startswith("x-ms-meta-")
                     ET.SubElement(*((metadata, name[10:]) if meta else (properties, name))).text = value
@@ -150,25 +158,34 @@ class _Handler(RequestHandler):
     def _put(self, path: str, body: bytes, there: Stored | None) -> None:
         wanted = self.headers.get("If-Match")
         if self.headers.get("If-None-Match") == "*" and there:
-            self._send(409, headers={"x-ms-error-code": "BlobAlreadyExists"})
+            self._reject(409, "BlobAlreadyExists")
         elif wanted and (there is None or there.etag != wanted):
-            self._send(412, headers={"x-ms-error-code": "ConditionNotMet"})
+            self._reject(412, "ConditionNotMet")
         else:
             metadata = {key: value for key, value in self.headers.items() if key.lower().startswith("x-ms-meta-")}
             self.state.accepted.append(path)
             self._send(201, headers={"ETag": self.state.put(path, body, **metadata)})
 
+    def _reject(self, status: int, code: str, headers: Mapping[str, str] = NO_HEADERS) -> None:
+        """Send an error response as Azure does: the code is in a header and in the body, and HEAD has no body."""
+        body = f'<?xml version="1.0" encoding="utf-8"?><Error><Code>{code}</Code><Message>A text.</Message></Error>'
+        self._send(status, body.encode(), {"x-ms-error-code": code, **headers})
+
     def _send(
         self, status: int, body: bytes = b"", headers: dict[str, str] | None = None, *, cut: bool = False
     ) -> None:
         self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        for name, value in (headers or {}).items():
+        for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
             self.send_header(name, value)
         self.end_headers()
-        self.state.sent += len(body)
         if self.command != "HEAD":
-            self.wfile.write(body[: len(body) // 2] if cut else body)
+            for start in range(0, len(body) // 2 if cut else len(body), CHUNK_BYTES):
+                try:
+                    self.wfile.write(body[start : start + CHUNK_BYTES])
+                except ConnectionError:  # the client does not want the rest
+                    self.close_connection = True
+                    break
+                self.state.sent += len(body[start : start + CHUNK_BYTES])
         if cut:
             self._reset()
 

@@ -3,6 +3,7 @@
 ScorerError
 ├── UsageInvalid          invalid arguments or settings: exit 64
 ├── BlobTooLarge          a blob is larger than its reader allows; the reader selects the reason
+├── BlobEncodingInvalid   a blob's Content-Encoding cannot be decoded; the reader selects the reason
 └── DeviceError           an error that has a reason
     ├── PermanentError    a retry does not help: the device fails
     │   ├── ModelNotFound  ModelInvalid  ModelRejected  ModelIncompatible
@@ -40,6 +41,21 @@ class BlobTooLarge(ScorerError):
         self.name = name
         self.size = size
         self.limit = limit
+
+
+class BlobEncodingInvalid(ScorerError):
+    """A blob has a Content-Encoding that cannot be decoded.
+
+    Args:
+        name: The blob's name.
+        encoding: The Content-Encoding.
+        problem: The problem, a verb and its object.
+    """
+
+    def __init__(self, name: str, encoding: str, problem: str) -> None:
+        super().__init__(
+            f"{name} is invalid: its Content-Encoding {encoding[:40]!r} {problem}; use gzip or no encoding"
+        )
 
 
 class DeviceError(ScorerError):

@@ -10,7 +10,7 @@ import pytest
 
 from device_scorer.cli import build_parser
 from device_scorer.cli import score as score_command
-from device_scorer.store.factory import open_store
+from device_scorer.store.factory import open_scoring_store
 from device_scorer.store.retry import DEFAULT_RETRY_POLICY, RetryPolicy
 from tests.testkit.entra import ASSERTION, SIGNATURE, Workload, token
 from tests.testkit.measurements import RecordMeasurement
@@ -35,7 +35,7 @@ def score(workload: Workload, monkeypatch: pytest.MonkeyPatch, policy: RetryPoli
     arguments = build_parser("score").parse_args(["--window-start", START, "--window-end", END, "--", "press-1"])
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = score_command.run(arguments, open_store=lambda settings: open_store(settings, policy))
+        code = score_command.run(arguments, open_store=lambda settings: open_scoring_store(settings, policy))
     return Result(code, out.getvalue(), err.getvalue())
 
 

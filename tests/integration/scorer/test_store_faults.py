@@ -14,7 +14,7 @@ import pytest
 
 from device_scorer.cli import build_parser
 from device_scorer.cli import score as score_command
-from device_scorer.store.factory import open_store
+from device_scorer.store.factory import open_scoring_store
 from device_scorer.store.retry import DEFAULT_RETRY_POLICY, RetryPolicy
 from tests.testkit.blob_server import CANARY, SAS, BlobServer, serving
 from tests.testkit.measurements import RecordMeasurement
@@ -52,7 +52,7 @@ def score(*devices: str, words: tuple[str, ...] = (), policy: RetryPolicy = SHOR
     arguments = build_parser("score").parse_args(["--window-start", START, "--window-end", END, *words, "--", *devices])
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = score_command.run(arguments, open_store=lambda settings: open_store(settings, policy))
+        code = score_command.run(arguments, open_store=lambda settings: open_scoring_store(settings, policy))
     return Result(code, out.getvalue(), err.getvalue())
 
 

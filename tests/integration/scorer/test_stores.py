@@ -1,6 +1,8 @@
-"""Tests of what all stores have in common, on a folder and on Azurite with key, SAS and token."""
+"""Tests of what all stores have in common: the folder, and both stores on Azurite with key, SAS and token."""
 
+import gzip
 import threading
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -14,9 +16,9 @@ from hypothesis import strategies as st
 
 from device_scorer import settings as scorer_settings
 from device_scorer.contract.blob_paths import encode_id, prediction_name
-from device_scorer.errors import BlobTooLarge, ConfigurationInvalid, IdentityUnavailable
+from device_scorer.errors import BlobEncodingInvalid, BlobTooLarge, ConfigurationInvalid, IdentityUnavailable
 from device_scorer.store.base import Store, md5_hex
-from device_scorer.store.factory import open_store
+from device_scorer.store.factory import open_scoring_store, open_store
 from device_scorer.window import Window
 from tests.testkit.azurite import Storage
 
@@ -35,29 +37,45 @@ def sas_of(storage: Storage, permission: str = "rwdlac") -> str:
     )
 
 
+OPENERS = {"sdk": open_store, "obstore": open_scoring_store}
+
+
 @contextmanager
-def store_on(storage: Storage, **changes: str) -> Iterator[Store]:
-    store = open_store(scorer_settings.read_settings({**storage.environment(), **changes}))
+def store_on(storage: Storage, library: str = "sdk", **changes: str) -> Iterator[Store]:
+    store = OPENERS[library](scorer_settings.read_settings({**storage.environment(), **changes}))
     yield store
     store.close()
 
 
 @pytest.fixture(
-    params=["folder", *(pytest.param(kind, marks=pytest.mark.needs_services) for kind in ("key", "sas", "token"))]
+    params=[
+        "folder",
+        *(
+            pytest.param(f"{library}-{kind}", marks=pytest.mark.needs_services)
+            for library in OPENERS
+            for kind in ("key", "sas", "token")
+        ),
+    ]
 )
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     if request.param == "folder":
         yield open_store(scorer_settings.read_settings({}, str(tmp_path / "store")))
         return
-    if request.param == "token":
+    library, _, kind = request.param.partition("-")
+    if kind == "token":
         workload = request.getfixturevalue("workload")
-        with store_on(workload.storage, FLEETSCORE_AUTH="workloadIdentity") as opened:
+        with store_on(workload.storage, library, FLEETSCORE_AUTH="workloadIdentity") as opened:
             yield opened
         return
     storage: Storage = request.getfixturevalue("storage")
-    sas = {"FLEETSCORE_AUTH": "sas", "AZURE_STORAGE_SAS_TOKEN": sas_of(storage)} if request.param == "sas" else {}
-    with store_on(storage, **sas) as opened:
+    sas = {"FLEETSCORE_AUTH": "sas", "AZURE_STORAGE_SAS_TOKEN": sas_of(storage)} if kind == "sas" else {}
+    with store_on(storage, library, **sas) as opened:
         yield opened
+
+
+@pytest.fixture(params=list(OPENERS))
+def library(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 def test_written_blob_is_read_with_its_metadata(store: Store) -> None:
@@ -172,22 +190,85 @@ def test_name_of_any_id_stays_in_its_window(store: Store, device: str) -> None:
     assert list(store.list("predictions")) == []
 
 
-def test_missing_container_is_named_and_can_be_created(storage: Storage) -> None:
+def test_listing_without_metadata_has_the_names_below_any_prefix(store: Store) -> None:
+    for name in ("w/a-1.csv", "w/a-2.csv", "w/b.csv", "v/z.csv"):
+        store.write("predictions", name, b"x")
+    for prefix, expected in (("w/a-", ["w/a-1.csv", "w/a-2.csv"]), ("w", ["w/a-1.csv", "w/a-2.csv", "w/b.csv"])):
+        assert [info.name for info in store.list("predictions", prefix, with_metadata=False)] == expected
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["1.9\r\nx-ms-meta-complete: false", "\u0661.\u0669", "1.9\x00\x1b[31m", " 1.9 ", "a\tb", "\ud800", "x" * 5000],
+)
+def test_metadata_of_any_text_is_written_as_one_printable_value(store: Store, value: str) -> None:
+    assert store.write("predictions", "p.csv", b"x", metadata={"sklearn": value}) is not None
+    info = store.head("predictions", "p.csv")
+    assert info is not None
+    assert list(info.metadata) == ["sklearn"]
+    found = info.metadata["sklearn"]
+    assert found.isascii()
+    assert found.isprintable()
+    assert 0 < len(found) <= 4096
+
+
+def test_missing_container_is_named_and_can_be_created(storage: Storage, library: str) -> None:
     name = f"{storage.data}-other"
-    with store_on(storage, FLEETSCORE_DATA_CONTAINER=name) as store:
-        with pytest.raises(ConfigurationInvalid, match=f"{name}/a.csv: 404 ContainerNotFound; create the container"):
-            store.read("data", "a.csv")
+    with store_on(storage, library, FLEETSCORE_DATA_CONTAINER=name) as store:
+        for call in (store.read, store.head, store.delete):
+            with pytest.raises(
+                ConfigurationInvalid, match=f"{name}/a.csv: 404 ContainerNotFound; create the container"
+            ):
+                call("data", "a.csv")
+        with pytest.raises(ConfigurationInvalid, match="404 ContainerNotFound; create the container"):
+            store.write("data", "a.csv", b"x")
+        with pytest.raises(ConfigurationInvalid, match="404 ContainerNotFound; create the container"):
+            list(store.list("data", with_metadata=False))
         store.ensure_container("data")
         store.ensure_container("data")
         assert store.read("data", "a.csv") is None
 
 
 @pytest.mark.fault("T13")
-def test_rejected_write_names_the_next_step_without_a_secret(storage: Storage) -> None:
+def test_rejected_write_names_the_next_step_without_a_secret(storage: Storage, library: str) -> None:
     sas = sas_of(storage, "rl")
+    changes = {"FLEETSCORE_AUTH": "sas", "AZURE_STORAGE_SAS_TOKEN": sas, "FLEETSCORE_STORAGE_SECRET": "fleet/sas"}
     with (
-        store_on(storage, FLEETSCORE_AUTH="sas", AZURE_STORAGE_SAS_TOKEN=sas) as store,
-        pytest.raises(IdentityUnavailable, match="blob role") as rejected,
+        store_on(storage, library, **changes) as store,
+        pytest.raises(IdentityUnavailable, match="role Storage Blob Data Contributor") as rejected,
     ):
         store.write("predictions", "p.csv", b"x")
     assert "sig=" not in str(rejected.value)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP", "deflate"])
+def test_encoded_blob_is_read_decoded_within_its_limit(storage: Storage, library: str, encoding: str) -> None:
+    content = b"x" * 5000
+    encoded = (
+        zlib.compress(content) if encoding == "deflate" else gzip.compress(content[:7]) + gzip.compress(content[7:])
+    )
+    storage.put("data", "a.csv", encoded, encoding=encoding)
+    with store_on(storage, library) as store:
+        blob = store.read("data", "a.csv", max_bytes=5000)
+        assert blob is not None
+        assert blob.content == content
+        with pytest.raises(BlobTooLarge):
+            store.read("data", "a.csv", max_bytes=4999)
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding"), [(b"x", "br"), (b"not gzip", "gzip"), (gzip.compress(b"x")[:-4], "gzip")]
+)
+def test_unreadable_encoding_is_named(storage: Storage, library: str, content: bytes, encoding: str) -> None:
+    storage.put("data", "a.csv", content, encoding=encoding)
+    with (
+        store_on(storage, library) as store,
+        pytest.raises(BlobEncodingInvalid, match=f"Content-Encoding '{encoding}'"),
+    ):
+        store.read("data", "a.csv")
+
+
+def test_connection_string_with_a_sas_is_used(storage: Storage, library: str) -> None:
+    text = f"BlobEndpoint={storage.account_url};SharedAccessSignature={sas_of(storage)}"
+    with store_on(storage, library, AZURE_STORAGE_CONNECTION_STRING=text) as store:
+        assert store.write("data", "a.csv", b"x") is not None

@@ -22,7 +22,7 @@ from device_scorer.scoring.request import DEFAULT_DEADLINE_SECONDS, ENGINES, WRI
 from device_scorer.scoring.worker_pool import WorkerPool
 from device_scorer.settings import Settings, add_store_argument, read_settings
 from device_scorer.store.base import Store
-from device_scorer.store.factory import open_store
+from device_scorer.store.factory import open_scoring_store
 from device_scorer.window import Window, parse_instant
 
 DESCRIPTION = """\
@@ -111,7 +111,7 @@ def parse_request(arguments: argparse.Namespace, environment: Mapping[str, str])
     )
 
 
-def run(arguments: argparse.Namespace, *, open_store: Callable[[Settings], Store] = open_store) -> int:
+def run(arguments: argparse.Namespace, *, open_store: Callable[[Settings], Store] = open_scoring_store) -> int:
     """Score the devices and return the exit code.
 
     Args:

@@ -1,31 +1,27 @@
-"""A store on Azure Blob Storage. Only this module and azure_errors import the Azure SDK."""
+"""A store on Azure Blob Storage through Azure's SDK. Only the modules azure* import the SDK."""
 
-import logging
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from azure.core import MatchConditions
 from azure.core.exceptions import AzureError, DecodeError, ResourceModifiedError
 from azure.core.pipeline import PipelineResponse
-from azure.core.pipeline.transport import RequestsTransport
 from azure.storage.blob import BlobClient, BlobProperties, BlobServiceClient, ContentSettings
-from requests.utils import get_environ_proxies
 
-from device_scorer.errors import BlobTooLarge, StorageUnavailable, UsageInvalid
+from device_scorer.contract.storage_codes import CONFLICT_CODES
+from device_scorer.errors import BlobTooLarge, StorageUnavailable
 from device_scorer.settings import Settings
 from device_scorer.store import listing
+from device_scorer.store.account import read_account
+from device_scorer.store.azure_client import create_service
 from device_scorer.store.azure_errors import classify, http_status, storage_error_code
 from device_scorer.store.base import NO_METADATA, Blob, BlobInfo, md5_hex
+from device_scorer.store.encoding import decode_content
+from device_scorer.store.metadata import CHECKSUM_KEY, clean_metadata, split_checksum
 from device_scorer.store.retry import DEFAULT_RETRY_POLICY, RetryPolicy, call_with_retry
-
-CHUNK_BYTES = 4 * 2**20
-"""The size of one range of a download. One range costs one request."""
-
-MAX_SINGLE_PUT_BYTES = 512 * 2**20
-"""The size up to which an upload is one Put Blob request, which is atomic (Azure allows 5,000 MiB)."""
 
 MAX_DAMAGED_READS = 3
 """Number of downloads of a blob whose content does not match its length or Content-MD5."""
@@ -33,10 +29,8 @@ MAX_DAMAGED_READS = 3
 MIN_TIMEOUT_SECONDS = 0.2
 """The shortest timeout of a request, for a view whose deadline is over."""
 
-_NOT_A_WRITE_CONFLICT = frozenset(
-    {"LeaseIdMissing", "BlobImmutableDueToPolicy", "ContainerBeingDeleted", "AccountBeingCreated"}
-)
-"""Error codes with the status 409 or 412 that do not mean that another client has written the blob."""
+_MISSING_CODES = frozenset({"BlobNotFound"})
+_CONTAINER_CODES = frozenset({"ContainerAlreadyExists"})
 
 _Result = TypeVar("_Result")
 
@@ -47,6 +41,7 @@ class AzureStore:
     Args:
         service: The client of the storage account.
         containers: The name of the container for each role.
+        secret: The Secret with the credential, for error texts; empty if unknown.
         retry_policy: The limits of one call.
         deadline: The time at which all calls end, on the clock of `time.monotonic()`; None without a deadline.
     """
@@ -56,11 +51,13 @@ class AzureStore:
         service: BlobServiceClient,
         containers: Mapping[str, str],
         *,
+        secret: str = "",
         retry_policy: RetryPolicy = DEFAULT_RETRY_POLICY,
         deadline: float | None = None,
     ) -> None:
         self._service = service
         self._containers = containers
+        self._secret = secret
         self._retry_policy = retry_policy
         self._deadline = deadline
         self._in_call = False
@@ -72,7 +69,9 @@ class AzureStore:
 
     def with_deadline(self, deadline: float) -> "AzureStore":
         """Return a view with the deadline. It shares the client with this store."""
-        return AzureStore(self._service, self._containers, retry_policy=self._retry_policy, deadline=deadline)
+        return AzureStore(
+            self._service, self._containers, secret=self._secret, retry_policy=self._retry_policy, deadline=deadline
+        )
 
     def close(self) -> None:
         """Close the connections. The store remains usable."""
@@ -81,33 +80,37 @@ class AzureStore:
     def read(self, container: str, name: str, *, max_bytes: int | None = None) -> Blob | None:
         """Download a blob in ranges and check its length and Content-MD5."""
         client = self._client(container, name)
-
-        def download() -> Blob | None:
-            found = client.download_blob(**self._timeouts())
-            if max_bytes is not None and found.size > max_bytes:
-                raise BlobTooLarge(name, found.size, max_bytes)
-            try:
-                content, properties = found.readall(), found.properties
-            except ResourceModifiedError:  # the blob was replaced between two ranges
-                return None
-            checksum = _md5(properties)
-            if len(content) != found.size or (checksum and checksum != md5_hex(content)):
-                return None
-            return Blob(content, _etag(properties), _metadata(properties))
-
         for _ in range(MAX_DAMAGED_READS):
-            blob = self._call_with_retry(download, container, name, expected_statuses=(404,))
+            blob = self._call_with_retry(
+                lambda: self._download(client, name, max_bytes), container, name, expected={404: _MISSING_CODES}
+            )
             if isinstance(blob, _NotFound):
                 return None
-            if isinstance(blob, Blob):
+            if blob is not None:
                 return blob
         raise StorageUnavailable(f"{name} is damaged: its content does not match its length or Content-MD5")
+
+    def _download(self, client: BlobClient, name: str, max_bytes: int | None) -> Blob | None:
+        """Return the blob, or None if the content does not match its length or checksum."""
+        found = client.download_blob(decompress=False, **self._timeouts())
+        if max_bytes is not None and found.size > max_bytes:
+            raise BlobTooLarge(name, found.size, max_bytes)
+        try:
+            content, properties = found.readall(), found.properties
+        except ResourceModifiedError:  # the blob was replaced between two ranges
+            return None
+        checksum = _md5(properties)
+        if len(content) != found.size or (checksum and checksum != md5_hex(content)):
+            return None
+        encoding = properties.content_settings.content_encoding or ""
+        content = decode_content(name, content, encoding, max_bytes=max_bytes)
+        return Blob(content, _etag(properties), _metadata(properties))
 
     def head(self, container: str, name: str) -> BlobInfo | None:
         """Return the properties of a blob, or None if it does not exist."""
         client = self._client(container, name)
         found = self._call_with_retry(
-            lambda: client.get_blob_properties(**self._timeouts()), container, name, expected_statuses=(404,)
+            lambda: client.get_blob_properties(**self._timeouts()), container, name, expected={404: _MISSING_CODES}
         )
         return None if isinstance(found, _NotFound) else _to_blob_info(found)
 
@@ -123,7 +126,7 @@ class AzureStore:
     ) -> str | None:
         """Write the whole blob or nothing, with one Put Blob request."""
         client, maybe_applied = self._client(container, name), []
-        checksum = md5_hex(content)
+        cleaned, checksum = clean_metadata(metadata), md5_hex(content)
         condition: dict[str, Any] = {"overwrite": overwrite}
         if if_match is not None:
             condition = {"overwrite": True, "etag": f'"{if_match}"', "match_condition": MatchConditions.IfNotModified}
@@ -131,7 +134,7 @@ class AzureStore:
         def upload() -> str:
             response = client.upload_blob(
                 content,
-                metadata=dict(metadata),
+                metadata=cleaned,
                 content_settings=ContentSettings(
                     content_type="application/octet-stream",
                     content_md5=bytearray.fromhex(checksum),
@@ -143,12 +146,16 @@ class AzureStore:
             return str(response["etag"]).strip('"')
 
         etag = self._call_with_retry(
-            upload, container, name, expected_statuses=(409, 412), on_maybe_applied=lambda: maybe_applied.append(True)
+            upload,
+            container,
+            name,
+            expected={409: CONFLICT_CODES, 412: CONFLICT_CODES},
+            on_maybe_applied=lambda: maybe_applied.append(True),
         )
         if not isinstance(etag, _NotFound):
             return str(etag)
         existing = self.head(container, name) if maybe_applied else None
-        if existing is None or existing.md5 != checksum or dict(existing.metadata) != dict(metadata):
+        if existing is None or existing.md5 != checksum or dict(existing.metadata) != cleaned:
             return None
         return existing.etag  # an earlier attempt wrote the blob, and its response was lost
 
@@ -181,13 +188,15 @@ class AzureStore:
     def delete(self, container: str, name: str) -> None:
         """Delete a blob if it exists."""
         client = self._client(container, name)
-        self._call_with_retry(lambda: client.delete_blob(**self._timeouts()), container, name, expected_statuses=(404,))
+        self._call_with_retry(
+            lambda: client.delete_blob(**self._timeouts()), container, name, expected={404: _MISSING_CODES}
+        )
 
     def ensure_container(self, container: str) -> None:
         """Create a container if it does not exist."""
         client = self._service.get_container_client(self._containers[container])
         self._call_with_retry(
-            lambda: client.create_container(**self._timeouts()), container, "", expected_statuses=(409,)
+            lambda: client.create_container(**self._timeouts()), container, "", expected={409: _CONTAINER_CODES}
         )
 
     def _client(self, container: str, name: str) -> BlobClient:
@@ -211,22 +220,17 @@ class AzureStore:
         container: str,
         name: str,
         *,
-        expected_statuses: tuple[int, ...] = (),
+        expected: Mapping[int, frozenset[str]] = MappingProxyType({}),
         on_maybe_applied: Callable[[], None] = lambda: None,
     ) -> "_Result | _NotFound":
-        """Return the result of a call with its retries, or _NotFound for one of the expected statuses."""
+        """Return the result of a call with its retries, or _NotFound for an expected code of an expected status."""
         target = f"{self._containers[container]}/{name}".rstrip("/")
 
         def attempt_once() -> _Result | _NotFound:
             try:
                 return attempt()
             except AzureError as error:
-                code = storage_error_code(error)
-                if (
-                    http_status(error) in expected_statuses
-                    and code != "ContainerNotFound"
-                    and code not in _NOT_A_WRITE_CONFLICT
-                ):
+                if storage_error_code(error) in expected.get(http_status(error) or 0, ()):
                     return _NotFound()
                 raise
 
@@ -234,7 +238,7 @@ class AzureStore:
         try:
             return call_with_retry(
                 attempt_once,
-                lambda error: classify(error, target=target),
+                lambda error: classify(error, target=target, secret=self._secret),
                 deadline=self._effective_deadline(),
                 policy=self._retry_policy,
                 on_maybe_applied=on_maybe_applied,
@@ -257,57 +261,8 @@ def open_azure_store(settings: Settings, retry_policy: RetryPolicy = DEFAULT_RET
     Raises:
         UsageInvalid: The settings are invalid.
     """
-    for name in ("azure", "msal", "urllib3"):  # their debug lines contain the SAS and tokens
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    single_attempt: dict[str, Any] = {  # the SDK must not retry: see retry.py
-        "retry_total": 0,
-        "retry_connect": 0,
-        "retry_read": 0,
-        "retry_status": 0,
-        "retry_to_secondary": False,
-        "connection_timeout": retry_policy.connect_timeout_seconds,
-        "read_timeout": retry_policy.read_timeout_seconds,
-    }
-    sizes = {
-        "max_single_get_size": CHUNK_BYTES,
-        "max_chunk_get_size": CHUNK_BYTES,
-        "max_single_put_size": MAX_SINGLE_PUT_BYTES,
-    }
-    transport = RequestsTransport(use_env_settings=False, connection_verify=_ca_bundle())
-    service = _create_service_client(settings, single_attempt, {**sizes, "transport": transport})
-    transport.open()
-    transport.session.proxies = get_environ_proxies(service.url)
-    return AzureStore(service, settings.containers, retry_policy=retry_policy)
-
-
-def _ca_bundle() -> str | bool:
-    """Return the CA bundle that the environment names, by the rules of the library requests."""
-    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
-
-
-def _create_service_client(
-    settings: Settings, single_attempt: Mapping[str, Any], options: Mapping[str, Any]
-) -> BlobServiceClient:
-    options = {**single_attempt, **options}
-    try:
-        if settings.auth == "connectionString":
-            return BlobServiceClient.from_connection_string(settings.connection_string, **options)
-        if settings.auth == "sas":
-            return BlobServiceClient(settings.account_url, credential=settings.sas_token, **options)
-        from azure.identity import WorkloadIdentityCredential  # noqa: PLC0415  the import takes 0.1 s, which only this case needs
-
-        return BlobServiceClient(
-            settings.account_url, credential=WorkloadIdentityCredential(**single_attempt), **options
-        )
-    except (ValueError, KeyError) as error:  # the text of the SDK may quote the secret
-        message = {
-            "connectionString": "AZURE_STORAGE_CONNECTION_STRING is invalid: it must be a connection string; "
-            "copy it from the storage account's access keys",
-            "sas": "FLEETSCORE_ACCOUNT_URL or AZURE_STORAGE_SAS_TOKEN is invalid",
-            "workloadIdentity": "workload identity needs AZURE_CLIENT_ID, AZURE_TENANT_ID, AZURE_FEDERATED_TOKEN_FILE; "
-            "label the pod azure.workload.identity/use=true and annotate its service account with the client id",
-        }
-        raise UsageInvalid(message[settings.auth]) from error
+    service = create_service(read_account(settings), retry_policy)
+    return AzureStore(service, settings.containers, secret=settings.secret, retry_policy=retry_policy)
 
 
 def _take_page(response: PipelineResponse[Any, Any]) -> list[BlobInfo]:
@@ -334,8 +289,8 @@ def _etag(properties: BlobProperties) -> str:
 
 def _md5(properties: BlobProperties) -> str:
     checksum = properties.content_settings.content_md5
-    return bytes(checksum).hex() if checksum else ""
+    return bytes(checksum).hex() if checksum else (properties.metadata or {}).get(CHECKSUM_KEY, "")
 
 
 def _metadata(properties: BlobProperties) -> dict[str, str]:
-    return {key.lower(): value for key, value in (properties.metadata or {}).items()}
+    return split_checksum(properties.metadata or {})[0]

@@ -1,9 +1,6 @@
 """Classification of the exceptions of the Azure SDK: retry, or an error for people.
 
 The text of an SDK exception may contain a URL with a SAS. Therefore messages contain only codes and texts from here.
-
-Sources: "Common REST API error codes" and "Blob Storage error codes" (Azure Storage REST API reference); "Microsoft
-Entra authentication and authorization error codes" (AADSTS).
 """
 
 import re
@@ -12,37 +9,25 @@ from typing import Any
 from azure.core.exceptions import (
     AzureError,
     ClientAuthenticationError,
-    DecodeError,
     HttpResponseError,
     ServiceRequestError,
     ServiceRequestTimeoutError,
 )
 
-from device_scorer.errors import ConfigurationInvalid, IdentityUnavailable, StorageUnavailable
+from device_scorer.errors import StorageUnavailable
+from device_scorer.store.rejections import rejected_request, rejected_token
 from device_scorer.store.retry import RetryableFailure
 
-_RETRYABLE_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
-_IN_PROGRESS_CODES = frozenset({"ContainerBeingDeleted", "AccountBeingCreated"})
-_AADSTS_PATTERN = re.compile(r"AADSTS\d+")
-_TRANSIENT_IDENTITY_CODES = frozenset(
-    {
-        "AADSTS700213",  # no federated credential with this subject
-        "AADSTS70021",  # no federated credential matches the token
-        "AADSTS700211",  # no federated credential with this issuer
-        "AADSTS700212",  # no federated credential with this audience
-        "AADSTS90033",  # the service is temporarily unavailable
-        "AADSTS50196",  # too many requests
-    }
-)
-"""Codes of a new federated credential that is not replicated yet, and of a busy service."""
+_AADSTS_PATTERN = re.compile(r"AADSTS\d{4,9}")
 
 
-def classify(error: Exception, *, target: str) -> RetryableFailure:
+def classify(error: Exception, *, target: str, secret: str = "") -> RetryableFailure:
     """Return the retryable failure behind an exception.
 
     Args:
         error: The exception.
         target: The requested blob or container, such as models/press-1.joblib.
+        secret: The Secret with the credential, for error texts; empty if unknown.
 
     Raises:
         ConfigurationInvalid: Storage rejects the request, and a retry does not help.
@@ -51,16 +36,17 @@ def classify(error: Exception, *, target: str) -> RetryableFailure:
     """
     if not isinstance(error, AzureError):
         raise error
+    retry_after = _retry_after_seconds(error)
     if isinstance(error, ClientAuthenticationError) and (found := _AADSTS_PATTERN.search(str(error))):
-        return _classify_token_error(error, found[0])  # the status 400 in it is that of the identity platform
-    status, code = http_status(error), storage_error_code(error)
-    if status is not None and status not in _RETRYABLE_STATUSES and code not in _IN_PROGRESS_CODES:
-        _raise_rejection(error, status, code, target)
+        # The status 400 in it is that of the identity platform.
+        return rejected_token(found[0], "", retry_after_seconds=retry_after)
+    status = http_status(error)
+    if status is not None:
+        return rejected_request(
+            status, storage_error_code(error), target, secret=secret, retry_after_seconds=retry_after
+        )
     if isinstance(error, ClientAuthenticationError):
-        return _classify_token_error(error, "")
-    if status is not None and not isinstance(error, DecodeError) and status >= 300:
-        text = f"storage returned {status} {code} for {target}".replace("  ", " ")
-        return RetryableFailure(StorageUnavailable(text), retry_after_seconds=_retry_after_seconds(error))
+        return rejected_token("", type(error).__name__, retry_after_seconds=retry_after)
     if isinstance(error, ServiceRequestError) and not isinstance(error, ServiceRequestTimeoutError):
         return RetryableFailure(
             StorageUnavailable(f"storage cannot be reached for {target}: {_describe(error)}"), maybe_applied=False
@@ -83,24 +69,6 @@ def storage_error_code(error: Exception) -> str:
     response: Any = getattr(error, "response", None)
     headers = getattr(response, "headers", None) or {}
     return str(getattr(code, "value", code) or headers.get("x-ms-error-code") or "")
-
-
-def _raise_rejection(error: Exception, status: int, code: str, target: str) -> None:
-    rejection = f"storage rejected {target}: {status} {code}".rstrip()
-    if status in (401, 403):
-        next_step = "check that the identity has a blob role on the container (or that the SAS or key allows this)"
-        raise IdentityUnavailable(f"{rejection}; {next_step}") from error
-    if code == "ContainerNotFound":
-        raise ConfigurationInvalid(f"{rejection}; create the container") from error
-    raise ConfigurationInvalid(rejection) from error
-
-
-def _classify_token_error(error: ClientAuthenticationError, code: str) -> RetryableFailure:
-    """Return the failure of a token request, or raise IdentityUnavailable if a retry does not help."""
-    message = f"there is no token for the storage account ({code or type(error).__name__})"
-    if code and code not in _TRANSIENT_IDENTITY_CODES:
-        raise IdentityUnavailable(f"{message}; check client id, tenant and federated credential") from error
-    return RetryableFailure(IdentityUnavailable(message), retry_after_seconds=_retry_after_seconds(error))
 
 
 def _retry_after_seconds(error: AzureError) -> float | None:

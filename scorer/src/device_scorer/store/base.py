@@ -36,7 +36,7 @@ class BlobInfo:
         size: The size in bytes.
         etag: The ETag.
         metadata: The metadata, with keys in lower case.
-        md5: The Content-MD5 in hex; empty if the store has none.
+        md5: The MD5 of the stored content in hex; empty if the store has none.
     """
 
     name: str
@@ -57,15 +57,18 @@ class Store(Protocol):
         """True while a call of this view waits for the store."""
 
     def read(self, container: str, name: str, *, max_bytes: int | None = None) -> Blob | None:
-        """Return a blob whose content matches its length and Content-MD5, or None if it does not exist.
+        """Return a blob whose content matches its length and its checksum, or None if it does not exist.
+
+        The content is decoded if the blob has the Content-Encoding gzip or deflate.
 
         Args:
             container: The role of the container.
             name: The blob's name.
-            max_bytes: The largest allowed size; None allows every size.
+            max_bytes: The largest allowed size, stored and decoded; None allows every size.
 
         Raises:
-            BlobTooLarge: The blob is larger than max_bytes. The content was not read.
+            BlobTooLarge: The blob is larger than max_bytes. The content was not read, or not decoded to its end.
+            BlobEncodingInvalid: The blob has a Content-Encoding that cannot be decoded.
         """
 
     def head(self, container: str, name: str) -> BlobInfo | None:
@@ -94,7 +97,7 @@ class Store(Protocol):
             container: The role of the container.
             name: The blob's name.
             content: The bytes.
-            metadata: The metadata.
+            metadata: The metadata. Its values are cleaned, see `metadata.clean_metadata`.
             if_match: The ETag of the blob to replace; None creates the blob.
             overwrite: True to replace every blob of this name.
 

@@ -1,22 +1,42 @@
 """A store in a local folder: blobs are files in FOLDER/models, FOLDER/data and FOLDER/predictions.
 
 Metadata is a file `.meta/<name>.<etag>.json` in the container's folder. The ETag is the MD5 of the content, so it binds
-the metadata to the content. The metadata is written first, so that a visible blob always has its metadata. A blob is
-created with a hard link, which fails if the name exists; so exactly one of two writers succeeds. A replacement compares
-the ETag and renames a file. That is not atomic, but sufficient for one user.
+the metadata to the content. The metadata is written first, so that a visible blob always has its metadata. Writers of a
+container exclude each other with a lock, which ends with its process. The first writer in a folder deletes what killed
+processes have left there.
 """
 
+import errno
+import fcntl
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
-from device_scorer.errors import BlobTooLarge, ConfigurationInvalid, StorageUnavailable
+from device_scorer.errors import BlobTooLarge, ConfigurationInvalid, DeviceError, StorageUnavailable
 from device_scorer.store.base import NO_METADATA, Blob, BlobInfo, md5_hex
+from device_scorer.store.metadata import clean_metadata
 
 _METADATA_FOLDER = ".meta"
 _TEMPORARY_PREFIX = ".unfinished-"
+_MAX_METADATA_BYTES = 64 * 1024
+_ETAG_CHARS = 12
+_MISSING = (errno.ENOENT, errno.ENOTDIR)
+_PERMANENT = {
+    errno.EACCES: "change its permissions",
+    errno.EPERM: "change its permissions",
+    errno.EROFS: "use a folder that can be written",
+    errno.ENAMETOOLONG: "shorten the name",
+    errno.ELOOP: "delete the link that leads to itself",
+    errno.EISDIR: "delete the folder that is in the place of a blob",
+    errno.ENOTDIR: "delete the file that is in the place of a folder",
+    errno.EEXIST: "delete the file that is in the place of a folder",
+    errno.ENOTEMPTY: "delete the folder that is in the place of a blob",
+}
+"""The next step for errors of the file system that no waiting ends."""
 
 
 class FolderStore:
@@ -28,6 +48,7 @@ class FolderStore:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._cleaned: set[Path] = set()
 
     @property
     def in_call(self) -> bool:
@@ -38,12 +59,10 @@ class FolderStore:
         """Return the file and its metadata, or None if it does not exist."""
         path = self._path(container, name)
         try:
-            if max_bytes is not None and (size := path.stat().st_size) > max_bytes:
-                raise BlobTooLarge(name, size, max_bytes)
-            content = path.read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+            content = _read_file(path, name, max_bytes)
         except OSError as error:
+            if error.errno in _MISSING:
+                return None
             raise _storage_error(error) from error
         etag = md5_hex(content)
         return Blob(content, etag, self._read_metadata(container, name, etag))
@@ -64,23 +83,22 @@ class FolderStore:
         overwrite: bool = False,
     ) -> str | None:
         """Write the whole file or nothing."""
-        path, etag = self._path(container, name), md5_hex(content)
-        previous = self.head(container, name)
-        if if_match is not None and (previous is None or previous.etag != if_match):
-            return None
-        try:
-            if metadata:
-                _write_replacing(
-                    self._metadata_path(container, name, etag), json.dumps(dict(metadata), indent=1).encode()
-                )
-            if if_match is not None or overwrite:
-                _write_replacing(path, content)
-            elif not _write_new(path, content):
+        path, etag, cleaned = self._path(container, name), md5_hex(content), clean_metadata(metadata)
+        with self._lock(container):
+            previous = self.head(container, name)
+            if previous is None and if_match is not None:
                 return None
+            if previous is not None and not overwrite and previous.etag != if_match:
+                return None
+            self._delete_leftovers(container, path.parent)
+            metadata_path = self._metadata_path(container, name, etag)
+            if cleaned:
+                _write_replacing(metadata_path, json.dumps(cleaned, indent=1).encode())
+            _write_replacing(path, content)
+            if not cleaned:
+                metadata_path.unlink(missing_ok=True)
             if previous is not None and previous.etag != etag:
                 self._metadata_path(container, name, previous.etag).unlink(missing_ok=True)
-        except OSError as error:
-            raise _storage_error(error) from error
         return etag
 
     def list(self, container: str, prefix: str = "", *, with_metadata: bool = True) -> Iterator[BlobInfo]:  # noqa: ARG002
@@ -98,7 +116,9 @@ class FolderStore:
     def delete(self, container: str, name: str) -> None:
         """Delete a file and its metadata if they exist."""
         previous = self.head(container, name)
-        if previous is not None:
+        if previous is None:
+            return
+        with self._lock(container):
             self._path(container, name).unlink(missing_ok=True)
             self._metadata_path(container, name, previous.etag).unlink(missing_ok=True)
 
@@ -123,49 +143,94 @@ class FolderStore:
 
     def _metadata_path(self, container: str, name: str, etag: str) -> Path:
         self._path(container, name)
-        return self._folder / container / _METADATA_FOLDER / f"{name}.{etag[:12]}.json"
+        return self._folder / container / _METADATA_FOLDER / f"{name}.{etag[:_ETAG_CHARS]}.json"
 
     def _read_metadata(self, container: str, name: str, etag: str) -> Mapping[str, str]:
         try:
-            found = json.loads(self._metadata_path(container, name, etag).read_bytes())
-        except (OSError, ValueError):
+            found = json.loads(_read_file(self._metadata_path(container, name, etag), name, _MAX_METADATA_BYTES))
+        except (OSError, ValueError, RecursionError, BlobTooLarge, DeviceError):
             return NO_METADATA
-        return found if isinstance(found, dict) else NO_METADATA
+        if not isinstance(found, dict):
+            return NO_METADATA
+        return {key: value for key, value in found.items() if isinstance(value, str)}
+
+    @contextmanager
+    def _lock(self, container: str) -> Iterator[None]:
+        """Exclude the other writers of a container, and convert errors of the file system."""
+        folder = self._folder / container
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX)
+                yield
+            finally:
+                os.close(handle)
+        except OSError as error:
+            raise _storage_error(error) from error
+
+    def _delete_leftovers(self, container: str, folder: Path) -> None:
+        """Delete unfinished files and metadata without a blob in a folder, once per store. The caller has the lock."""
+        if folder in self._cleaned:
+            return
+        self._cleaned.add(folder)
+        metadata_folder = self._folder / container / _METADATA_FOLDER / folder.relative_to(self._folder / container)
+        for directory in (folder, metadata_folder):
+            for path in directory.glob(f"{_TEMPORARY_PREFIX}*"):
+                path.unlink(missing_ok=True)
+        etags: dict[str, list[str]] = {}
+        for path in metadata_folder.glob("*.json"):
+            name, _, etag = path.name.removesuffix(".json").rpartition(".")
+            etags.setdefault(name, []).append(etag)
+        for name, found in etags.items():
+            if len(found) > 1 or not (folder / name).exists():
+                current = self._current_etag(container, folder / name)[:_ETAG_CHARS]
+                for etag in set(found) - {current}:
+                    (metadata_folder / f"{name}.{etag}.json").unlink(missing_ok=True)
+
+    def _current_etag(self, container: str, path: Path) -> str:
+        blob = self.read(container, path.relative_to(self._folder / container).as_posix())
+        return "" if blob is None else blob.etag
+
+
+def _read_file(path: Path, name: str, max_bytes: int | None) -> bytes:
+    """Return the content of a regular file. Opening another kind of file does not wait.
+
+    Raises:
+        BlobTooLarge: The file is larger than max_bytes.
+        ConfigurationInvalid: The path is not a regular file.
+        OSError: The file cannot be read.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a special file"
+            raise ConfigurationInvalid(f"{path} is {kind} in the place of a blob; delete it")
+        if max_bytes is not None and status.st_size > max_bytes:
+            raise BlobTooLarge(name, status.st_size, max_bytes)
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(handle)
 
 
 def _write_replacing(path: Path, content: bytes) -> None:
-    unfinished = _write_temporary(path, content)
-    try:
-        unfinished.replace(path)
-    except OSError:
-        unfinished.unlink(missing_ok=True)
-        raise
-
-
-def _write_new(path: Path, content: bytes) -> bool:
-    unfinished = _write_temporary(path, content)
-    try:
-        path.hardlink_to(unfinished)
-    except FileExistsError:
-        return False
-    finally:
-        unfinished.unlink(missing_ok=True)
-    return True
-
-
-def _write_temporary(path: Path, content: bytes) -> Path:
-    """Write the content to a file in the same directory, with a name that `list` omits, and return its path."""
+    """Write a file under a name that `list` omits, and rename it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=_TEMPORARY_PREFIX, dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
         Path(name).chmod(0o644)
+        Path(name).replace(path)
     except OSError:
         Path(name).unlink(missing_ok=True)
         raise
-    return Path(name)
 
 
-def _storage_error(error: OSError) -> StorageUnavailable:
-    return StorageUnavailable(f"{error.filename}: {error.strerror}")
+def _storage_error(error: OSError) -> DeviceError:
+    """Return the error for people: permanent if no waiting ends it."""
+    text = f"{error.filename}: {error.strerror}"
+    next_step = _PERMANENT.get(error.errno or 0)
+    return StorageUnavailable(text) if next_step is None else ConfigurationInvalid(f"{text}; {next_step}")

@@ -14,14 +14,15 @@ from typing import Any
 from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
-from device_scorer.store.base import NO_METADATA, BlobInfo
+from device_scorer.store.base import BlobInfo
+from device_scorer.store.metadata import split_checksum
 
 PAGE_SIZE = 2000
 """Blobs of a page. With 8 KiB of metadata a blob, a page has 18 MB."""
 
 
 class ReducedResponse:
-    """A response of the SDK with another body; everything else is that of the original.
+    """A response of the SDK with another body and without the original, whose page would stay in memory for long.
 
     Args:
         response: The original response.
@@ -29,7 +30,11 @@ class ReducedResponse:
     """
 
     def __init__(self, response: Any, body: bytes) -> None:
-        self._response = response
+        self.request = response.request
+        self.status_code = response.status_code
+        self.reason = response.reason
+        self.headers = response.headers
+        self.content_type = response.content_type
         self._body = body
 
     def body(self) -> bytes:
@@ -39,9 +44,6 @@ class ReducedResponse:
     def text(self, encoding: str | None = None) -> str:
         """Return the body as text."""
         return self._body.decode(encoding or "utf-8")
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._response, name)
 
 
 def parse_page(body: bytes) -> tuple[list[BlobInfo], bytes]:
@@ -82,15 +84,16 @@ def _read_blob(element: ET.Element) -> Iterator[BlobInfo]:
     if name is None or properties is None:
         raise ValueError("the listing is invalid: a blob has no name or no properties")
     found = element.find("Metadata")
-    metadata = NO_METADATA if found is None else {child.tag.lower(): child.text or "" for child in found}
+    own = {} if found is None else {child.tag: child.text or "" for child in found}
+    metadata, own_checksum = split_checksum(own)
     if properties.findtext("ResourceType") == "directory" or metadata.get("hdi_isfolder") == "true":
         return
     text = name.text or ""
     size, checksum = properties.findtext("Content-Length") or "0", properties.findtext("Content-MD5") or ""
     try:
-        md5 = a2b_base64(checksum).hex()
+        md5 = a2b_base64(checksum).hex() or own_checksum
     except Base64Error:
-        md5 = ""
+        md5 = own_checksum
     yield BlobInfo(
         unquote(text) if name.get("Encoded") == "true" else text,
         int(size) if size.isdecimal() and len(size) <= 18 else 0,

@@ -9,7 +9,7 @@ import pytest
 
 from device_scorer.errors import BlobTooLarge, ConfigurationInvalid, IdentityUnavailable, StorageUnavailable
 from device_scorer.settings import read_settings
-from device_scorer.store import azure
+from device_scorer.store import azure, azure_client
 from device_scorer.store.base import Store
 from device_scorer.store.factory import open_store
 from device_scorer.store.retry import DEFAULT_RETRY_POLICY, RetryPolicy
@@ -41,8 +41,8 @@ def open_on(url: str, policy: RetryPolicy = SHORT_READS) -> Store:
 
 
 def test_sizes_and_attempts_of_transfers() -> None:
-    assert (azure.CHUNK_BYTES, azure.MAX_SINGLE_PUT_BYTES, azure.MAX_DAMAGED_READS) == (4_194_304, 536_870_912, 3)
-    assert azure.MIN_TIMEOUT_SECONDS == 0.2
+    assert (azure_client.CHUNK_BYTES, azure_client.MAX_SINGLE_PUT_BYTES) == (4_194_304, 536_870_912)
+    assert (azure.MAX_DAMAGED_READS, azure.MIN_TIMEOUT_SECONDS) == (3, 0.2)
 
 
 @pytest.mark.parametrize(("excepted", "proxied"), [("", True), ("storage.invalid", False)])

@@ -1,5 +1,7 @@
 """Tests of the folder store. tests/integration/scorer/test_stores.py tests the behaviour that all stores share."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -31,7 +33,9 @@ def test_file_that_a_user_has_copied_is_a_blob_without_metadata(store: FolderSto
     assert store.read("models", "a.joblib") == Blob(b"content", "9a0364b9e99bb480dd25e1f0284c8555")
 
 
-@pytest.mark.parametrize("damage", [b"", b"[1]", b"{"])
+@pytest.mark.parametrize(
+    "damage", [b"", b"[1]", b"{", b'{"rows": 1}', b"[" * 100_000, b'{"rows": ' + b"1" * 5000 + b"}"]
+)
 def test_damaged_metadata_counts_as_none(store: FolderStore, tmp_path: Path, damage: bytes) -> None:
     store.write("data", "a.csv", b"content", metadata={"rows": "1"})
     (tmp_path / "data" / ".meta" / "a.csv.9a0364b9e99b.json").write_bytes(damage)
@@ -61,10 +65,59 @@ def test_name_that_leaves_the_container_is_rejected(store: FolderStore, tmp_path
     assert files(tmp_path) == []
 
 
-def test_unreadable_file_is_a_storage_error(store: FolderStore, tmp_path: Path) -> None:
+def test_folder_or_special_file_in_the_place_of_a_blob_is_named(store: FolderStore, tmp_path: Path) -> None:
     (tmp_path / "data" / "a.csv").mkdir(parents=True)
-    with pytest.raises(StorageUnavailable, match="Is a directory"):
+    os.mkfifo(tmp_path / "data" / "pipe.csv")
+    (tmp_path / "data" / "zero.csv").symlink_to("/dev/zero")
+    for name, kind in (("a.csv", "a folder"), ("pipe.csv", "a special file"), ("zero.csv", "a special file")):
+        for call in (lambda: store.read("data", name), lambda: store.write("data", name, b"x")):  # noqa: B023
+            with pytest.raises(ConfigurationInvalid, match=f"{name} is {kind} in the place of a blob; delete it"):
+                call()
+
+
+def test_link_to_itself_is_named(store: FolderStore, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.csv").symlink_to("a.csv")
+    for call in (lambda: store.read("data", "a.csv"), lambda: store.write("data", "a.csv", b"x")):
+        with pytest.raises(
+            ConfigurationInvalid, match=r"a\.csv: .*symbolic links; delete the link that leads to itself"
+        ):
+            call()
+
+
+def test_file_in_the_place_of_a_folder_is_missing_and_named_by_a_write(store: FolderStore, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "w").write_bytes(b"")
+    assert store.read("data", "w/a.csv") is None
+    with pytest.raises(ConfigurationInvalid, match="delete the file that is in the place of a folder"):
+        store.write("data", "w/a.csv", b"x")
+
+
+def test_failure_of_the_disk_is_transient(store: FolderStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> int:
+        raise OSError(errno.EIO, "Input/output error", "a.csv")
+
+    monkeypatch.setattr(os, "open", fail)
+    with pytest.raises(StorageUnavailable, match="Input/output error"):
         store.read("data", "a.csv")
+
+
+@pytest.mark.parametrize("content", [b"content", b"other"])
+def test_rejected_creation_keeps_the_metadata(store: FolderStore, content: bytes) -> None:
+    store.write("data", "a.csv", b"content", metadata={"rows": "1"})
+    assert store.write("data", "a.csv", content, metadata={"rows": "2"}) is None
+    info = store.head("data", "a.csv")
+    assert info is not None
+    assert dict(info.metadata) == {"rows": "1"}
+
+
+def test_leftovers_of_a_killed_process_are_deleted_by_the_next_writer(store: FolderStore, tmp_path: Path) -> None:
+    store.write("data", "w/a.csv", b"content", metadata={"rows": "1"})
+    leftovers = ["w/.unfinished-1", ".meta/w/.unfinished-2", ".meta/w/a.csv.0123456789ab.json", ".meta/w/b.csv.0.json"]
+    for name in leftovers:
+        (tmp_path / "data" / name).write_bytes(b"{}")
+    FolderStore(tmp_path).write("data", "w/c.csv", b"x")
+    assert files(tmp_path) == ["data/.meta/w/a.csv.9a0364b9e99b.json", "data/w/a.csv", "data/w/c.csv"]
 
 
 def test_view_with_a_deadline_does_not_wait(store: FolderStore) -> None:

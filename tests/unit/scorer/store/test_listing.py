@@ -75,11 +75,11 @@ def test_changed_bytes_are_parsed_or_rejected(noise: bytes, at: int) -> None:
 
 
 def test_reduced_response_has_the_new_body_and_the_other_attributes() -> None:
-    response = ReducedResponse(SimpleNamespace(status_code=200, headers={"a": "b"}), b"<x/>")
-    assert (response.body(), response.text(), response.status_code, response.headers) == (
-        *(b"<x/>", "<x/>", 200),
-        {"a": "b"},
-    )
+    kept = {"request": 1, "status_code": 200, "reason": "OK", "headers": {"a": "b"}, "content_type": "application/xml"}
+    response = ReducedResponse(SimpleNamespace(**kept, internal_response=object()), b"<x/>")
+    assert (response.body(), response.text()) == (b"<x/>", "<x/>")
+    assert {name: getattr(response, name) for name in kept} == kept
+    assert not hasattr(response, "internal_response")
 
 
 def test_page_has_2000_blobs() -> None:

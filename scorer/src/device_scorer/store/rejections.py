@@ -1,0 +1,64 @@
+"""Errors for people from the codes of Blob Storage and Microsoft Entra. Independent of the client library.
+
+The texts contain only codes and texts from here, because the text of a library's exception may contain a SAS.
+"""
+
+from device_scorer.contract.storage_codes import CONFIGURATION, RETRYABLE_STATUSES, Rule, storage_rule, token_rule
+from device_scorer.errors import ConfigurationInvalid, IdentityUnavailable, StorageUnavailable
+from device_scorer.store.retry import RetryableFailure
+
+
+def rejected_request(
+    status: int, code: str, target: str, *, secret: str = "", retry_after_seconds: float | None = None
+) -> RetryableFailure:
+    """Return the retryable failure of an error response of Blob Storage.
+
+    Args:
+        status: The HTTP status.
+        code: The error code, such as BlobArchived; empty if the response has none.
+        target: The requested blob or container, such as models/press-1.joblib.
+        secret: The Secret with the credential, such as "the key sas of the Secret fleet-storage"; empty if unknown.
+        retry_after_seconds: The time that the response requests before the next attempt.
+
+    Raises:
+        ConfigurationInvalid: Storage rejects the request, and a retry does not help.
+        IdentityUnavailable: Storage rejects the credential, and a retry does not help.
+    """
+    rule = storage_rule(status, code)
+    if rule.transient:
+        verb = "returned" if status in RETRYABLE_STATUSES else "rejected"
+        return RetryableFailure(
+            StorageUnavailable(_sentence(f"storage {verb} {_join(status, code)} for {target}", rule, secret)),
+            retry_after_seconds=retry_after_seconds,
+        )
+    error = ConfigurationInvalid if rule.reason == CONFIGURATION else IdentityUnavailable
+    raise error(_sentence(f"storage rejected {target}: {_join(status, code)}", rule, secret))
+
+
+def rejected_token(code: str, description: str, *, retry_after_seconds: float | None = None) -> RetryableFailure:
+    """Return the retryable failure of a token request.
+
+    Args:
+        code: The code of Microsoft Entra, such as AADSTS700213; empty if there is no response with a code.
+        description: A short text for a failure without a code.
+        retry_after_seconds: The time that the response requests before the next attempt.
+
+    Raises:
+        IdentityUnavailable: The identity platform rejects the request, and a retry does not help.
+    """
+    rule = token_rule(code)
+    error = IdentityUnavailable(
+        _sentence(f"there is no token for the storage account ({code or description})", rule, "")
+    )
+    if not rule.transient:
+        raise error
+    return RetryableFailure(error, retry_after_seconds=retry_after_seconds)
+
+
+def _join(status: int, code: str) -> str:
+    return f"{status} {code}".rstrip()
+
+
+def _sentence(problem: str, rule: Rule, secret: str) -> str:
+    cure = rule.cure.replace("the Secret", secret) if secret else rule.cure
+    return f"{problem}; {cure}" if cure else problem
