@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from scoring_operator.api.fleets import Fleet
 from scoring_operator.api.scoringrun import Window
 from scoring_operator.errors import StorageUnavailable
-from scoring_operator.storage.protocol import DeviceListing
+from scoring_operator.storage.protocol import DeviceListing, InvalidNames
 
 
 @dataclass
@@ -19,15 +19,17 @@ class InMemoryStorage:
     records: dict[str, bytes] = field(default_factory=dict)
     failures: bytes | None = None
     down: bool = False
+    invalid_names: list[str] = field(default_factory=list)
     of_fleet: dict[str, list[str]] = field(default_factory=dict)  # models of fleets that have others than `models`
 
     async def list_models(self, fleet: Fleet) -> DeviceListing:
         self._answer(fleet)
-        return DeviceListing(tuple(sorted(self.of_fleet.get(fleet.name, self.models))), ())
+        devices = tuple(sorted(self.of_fleet.get(fleet.name, self.models)))
+        return DeviceListing(devices, InvalidNames(len(self.invalid_names), tuple(self.invalid_names)))
 
     async def list_data_devices(self, fleet: Fleet, window: Window, known: Collection[str]) -> DeviceListing:
         self._answer(fleet)
-        return DeviceListing(tuple(device for device in self.data if window.length and device not in known), ())
+        return DeviceListing(tuple(device for device in self.data if window.length and device not in known))
 
     async def list_predictions(self, fleet: Fleet, window: Window) -> Mapping[str, Mapping[str, str]]:
         self._answer(fleet)

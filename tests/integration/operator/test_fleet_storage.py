@@ -42,7 +42,8 @@ async def test_models_give_devices_and_names_of_other_blobs(storage: Containers,
     opened = open_storage(tmp_path, storage.connection_string)
     found = await opened.list_models(a_fleet(storage))
     assert found.devices == ("#", "press-1", "press-2")
-    assert sorted(found.invalid_names) == ["README.md", "a b.joblib"]
+    assert found.invalid_names.total == 2
+    assert sorted(found.invalid_names.samples) == ["README.md", "a b.joblib"]
     opened.close()
 
 

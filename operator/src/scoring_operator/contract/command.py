@@ -107,6 +107,7 @@ def scorer_environment(fleet: Fleet) -> list[dict[str, Any]]:
     }
     variables: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in plain.items() if value]
     if secret:
+        variables.append({"name": "FLEETSCORE_STORAGE_SECRET", "value": f"{secret.name}/{secret.key}"})
         name = CONNECTION_STRING_VARIABLE if secret.kind == "connectionString" else SAS_TOKEN_VARIABLE
         reference = {"secretKeyRef": {"name": secret.name, "key": secret.key}}
         variables.append({"name": name, "valueFrom": reference})

@@ -35,12 +35,13 @@ async def discover_devices(
     """
     spec, source, window = run.spec, run.spec.devices, run.spec.window
     to_retry = await _devices_to_retry(run, source.retry_of, fleet, storage, client) if source.retry_of else ()
-    with_model = with_data = DeviceListing((), ())
+    with_model = with_data = DeviceListing(())
     if not source.ids and not source.retry_of:
         with_model = await storage.list_models(fleet)
         with_data = await storage.list_data_devices(fleet, window, with_model.devices)
     predictions = await storage.list_predictions(fleet, window) if spec.write_policy == "CreateOnly" else {}
-    invalid_names = (*with_model.invalid_names, *with_data.invalid_names)
+    invalid = with_model.invalid_names, with_data.invalid_names
+    invalid_names = sum(one.total for one in invalid), [name for one in invalid for name in one.samples]
     return DiscoveredDevices(with_model.devices, with_data.devices, invalid_names, predictions, to_retry)
 
 

@@ -33,14 +33,14 @@ class DiscoveredDevices:
     Attributes:
         with_model: The devices with a model, sorted.
         with_data: The devices with readings in the window; devices with a model may be left out.
-        invalid_names: The names of blobs that do not denote a device.
+        invalid_names: The number of names of blobs that do not denote a device, and some of them.
         predictions: The metadata of the window's predictions, by device.
         to_retry: The devices of the run that `retryOf` names with one of the requested outcomes.
     """
 
     with_model: Sequence[str] = ()
     with_data: Sequence[str] = ()
-    invalid_names: Sequence[str] = ()
+    invalid_names: tuple[int, Sequence[str]] = (0, ())
     predictions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     to_retry: Sequence[str] = ()
 
@@ -99,7 +99,7 @@ def create_initial_state(
         device_list_names=tuple(parts),
         devices_per_job=_devices_per_job(run, len(devices), max_auto_jobs),
         without_model=(len(without_model), tuple(without_model[:MAX_SAMPLES])),
-        invalid_names=(len(discovered.invalid_names), tuple(discovered.invalid_names[:MAX_SAMPLES])),
+        invalid_names=(discovered.invalid_names[0], tuple(discovered.invalid_names[1][:MAX_SAMPLES])),
         marks_suspension=True,
     )
     already_scored = Positions.from_positions(

@@ -4,6 +4,7 @@ The operator never writes to storage. All retry settings of the SDK are explicit
 20 s, and a server without a response 328 s.
 """
 
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ from azure.identity import WorkloadIdentityCredential
 from azure.storage.blob import BlobServiceClient, ExponentialRetry
 
 from scoring_operator.api.fleets import StorageSettings
+from scoring_operator.contract.secret_looks import secret_problem
+from scoring_operator.contract.storage_codes import CONFIGURATION, UNAVAILABLE, Rule, storage_rule, token_rule
 from scoring_operator.errors import ConfigurationInvalid, IdentityUnavailable, StorageUnavailable
 
 T = TypeVar("T")
@@ -26,6 +29,7 @@ LIST_TIMEOUT_SECONDS = 300.0  # 100,000 blobs with metadata take about 20 s
 PAGE_SIZE = 1000  # blobs with metadata: the SDK needs 6 KB for each, so a page of Azure's default of 5,000 needs 30 MB
 NAMES_PAGE_SIZE = 2500  # names only: they need less memory, and fewer pages cost a third less CPU
 MAX_BLOBS = 1_000_000
+_ENTRA_CODE = re.compile(r"AADSTS\d{4,9}")
 
 
 class _NamesOnlyTransport(RequestsTransport):  # type: ignore[misc]  # azure.core exports it without a type
@@ -48,6 +52,12 @@ def _strip_properties(response: Any, **_: Any) -> None:
         response._content = b"</Blob>".join([head, *rest])  # noqa: SLF001  # requests has no public setter
 
 
+def secret_name(storage: StorageSettings) -> str:
+    """Return the Secret with the credential, for messages; 'the Secret' if there is none."""
+    secret = storage.existing_secret
+    return f"the key {secret.key} of the Secret {secret.name}" if secret else "the Secret"
+
+
 def _create_client(storage: StorageSettings, secret: str | None) -> BlobServiceClient:
     options: dict[str, Any] = {
         "retry_policy": ExponentialRetry(
@@ -61,6 +71,10 @@ def _create_client(storage: StorageSettings, secret: str | None) -> BlobServiceC
         ),
         "transport": _NamesOnlyTransport(connection_timeout=CONNECT_TIMEOUT_SECONDS, read_timeout=READ_TIMEOUT_SECONDS),
     }
+    if storage.existing_secret and secret is not None:
+        problem = secret_problem(storage.existing_secret.kind, secret)
+        if problem:
+            raise ConfigurationInvalid(f"{secret_name(storage)} is invalid: {problem}")
     try:
         if storage.existing_secret is None or secret is None:
             return BlobServiceClient(storage.account_url, credential=WorkloadIdentityCredential(), **options)
@@ -86,6 +100,7 @@ class BlobAccount:
 
     def __init__(self, storage: StorageSettings, secret: str | None) -> None:
         self._client = _create_client(storage, secret)
+        self._secret = secret_name(storage)
 
     def close(self) -> None:
         """Close the connections."""
@@ -102,7 +117,7 @@ class BlobAccount:
         Raises:
             StorageError: The listing failed; the type says why.
         """
-        with _sdk_errors(container):
+        with self._errors(container):
             names = self._client.get_container_client(container).list_blob_names(
                 name_starts_with=prefix, results_per_page=NAMES_PAGE_SIZE
             )
@@ -121,7 +136,7 @@ class BlobAccount:
         Raises:
             StorageError: The listing failed; the type says why.
         """
-        with _sdk_errors(container):
+        with self._errors(container):
             blobs = self._client.get_container_client(container).list_blobs(
                 prefix, include=["metadata"], results_per_page=PAGE_SIZE
             )
@@ -139,7 +154,7 @@ class BlobAccount:
         Raises:
             StorageError: The read failed; the type says why.
         """
-        with _sdk_errors(container):
+        with self._errors(container):
             try:
                 blob = self._client.get_blob_client(container, name)
                 return blob.download_blob(offset=0, length=max_bytes).readall()
@@ -147,6 +162,31 @@ class BlobAccount:
                 if getattr(error, "error_code", "") == "BlobNotFound":
                     return None
                 raise
+
+    def is_folder(self, container: str, name: str) -> bool:
+        """Return True if a name is that of a directory: accounts with a hierarchical namespace list them as blobs.
+
+        Args:
+            container: The name of the container.
+            name: The name.
+
+        Raises:
+            StorageError: The request failed; the type says why.
+        """
+        with self._errors(container):
+            try:
+                metadata = self._client.get_blob_client(container, name).get_blob_properties().metadata or {}
+            except ResourceNotFoundError:
+                return True  # it was deleted meanwhile
+        return {key.lower(): value for key, value in metadata.items()}.get("hdi_isfolder") == "true"
+
+    @contextmanager
+    def _errors(self, container: str) -> Iterator[None]:
+        """Convert errors of the SDK to errors of the operator, with the next step."""
+        try:
+            yield
+        except AzureError as error:
+            raise _storage_error(f"container {container!r}", error, self._secret) from error
 
 
 def _limited(items: Iterable[T], container: str, cancelled: Callable[[], bool]) -> Iterator[T]:
@@ -161,32 +201,19 @@ def _limited(items: Iterable[T], container: str, cancelled: Callable[[], bool]) 
         yield item
 
 
-@contextmanager
-def _sdk_errors(container: str) -> Iterator[None]:
-    """Convert errors of the SDK to errors of the operator, with the next step."""
-    try:
-        yield
-    except ClientAuthenticationError as error:
-        raise IdentityUnavailable(f"container {container!r}: authentication failed: {_first_line(error)}") from error
-    except ResourceNotFoundError as error:
-        raise ConfigurationInvalid(
-            f"container {container!r} does not exist in this storage account; create it"
-        ) from error
-    except HttpResponseError as error:
-        raise _storage_error(container, error) from error
-    except AzureError as error:
-        raise StorageUnavailable(f"container {container!r}: {_first_line(error)}") from error
-
-
-def _storage_error(container: str, error: HttpResponseError) -> Exception:
-    status = error.status_code or 0
-    problem = f"container {container!r}: {status} {getattr(error, 'error_code', '') or ''} {_first_line(error)}"
-    if status == 403:
-        return IdentityUnavailable(f"{problem}; the identity needs the role Storage Blob Data Reader there")
-    if status == 429 or status >= 500:
-        return StorageUnavailable(problem)
-    return ConfigurationInvalid(problem)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0][:300]
+def _storage_error(target: str, error: AzureError, secret: str) -> Exception:
+    """Return the operator's error. Its message has only codes and texts of the contract: the SDK's may have a SAS."""
+    status = error.status_code if isinstance(error, HttpResponseError) else None
+    if isinstance(error, ClientAuthenticationError) and (found := _ENTRA_CODE.search(str(error))):
+        rule, problem = token_rule(found[0]), f"there is no token for the storage account ({found[0]})"
+    elif status:
+        code = str(getattr(error, "error_code", "") or "")
+        rule, problem = storage_rule(status, code), f"{target}: storage rejects the request: {status} {code}".rstrip()
+    elif isinstance(error, ClientAuthenticationError):
+        rule, problem = token_rule(""), f"there is no token for the storage account ({type(error).__name__})"
+    else:
+        rule, problem = Rule(UNAVAILABLE), f"{target}: storage cannot be reached ({type(error).__name__})"
+    text = f"{problem}; {rule.cure.replace('the Secret', secret)}" if rule.cure else problem
+    if rule.reason == UNAVAILABLE:
+        return StorageUnavailable(text)
+    return ConfigurationInvalid(text) if rule.reason == CONFIGURATION else IdentityUnavailable(text)

@@ -24,13 +24,14 @@ from scoring_operator.contract.blob_paths import (
     prediction_pattern,
 )
 from scoring_operator.errors import ConfigurationInvalid
-from scoring_operator.storage.protocol import DeviceListing
+from scoring_operator.storage.protocol import DeviceListing, InvalidNames
 
 if TYPE_CHECKING:
     from scoring_operator.storage.account import BlobAccount
 
 T = TypeVar("T")
 MAX_RECORD_BYTES = 4 * 1024 * 1024
+MAX_CHECKED_NAMES = 100  # names of one listing that are checked for being a directory
 _log = logging.getLogger(__name__)
 
 
@@ -52,9 +53,9 @@ class BlobFleetStorage:
         Raises:
             StorageError: The request failed; the type says why. All methods raise it.
         """
-        return await self._run_in_thread(
-            fleet, _list_devices, fleet.storage.models, [compile_pattern(fleet.models.path)]
-        )
+        where = [compile_pattern(fleet.models.path)]
+        other_files = _has_other_files(fleet, fleet.storage.models, fleet.models.path)
+        return await self._run_in_thread(fleet, _list_devices, fleet.storage.models, where, frozenset(), other_files)
 
     async def list_data_devices(self, fleet: Fleet, window: Window, known: Collection[str]) -> DeviceListing:
         """Return the devices that have readings in a partition that overlaps the window.
@@ -71,7 +72,10 @@ class BlobFleetStorage:
         if not partition:
             raise ConfigurationInvalid(f"fleet {fleet.name!r}: data.partition must be longer than zero")
         places = data_patterns(fleet.data.path, partition, window)
-        return await self._run_in_thread(fleet, _list_devices, fleet.storage.data, places, frozenset(known))
+        other_files = _has_other_files(fleet, fleet.storage.data, fleet.data.path)
+        return await self._run_in_thread(
+            fleet, _list_devices, fleet.storage.data, places, frozenset(known), other_files
+        )
 
     async def list_predictions(self, fleet: Fleet, window: Window) -> dict[str, Mapping[str, str]]:
         """Return the metadata of the window's predictions by device."""
@@ -143,18 +147,57 @@ def _list_devices(
     cancelled: Callable[[], bool],
     container: str,
     patterns: Iterable[PathPattern],
-    known: Collection[str] = frozenset(),
+    known: Collection[str],
+    other_files: bool,  # noqa: FBT001  # arguments of a thread
 ) -> DeviceListing:
     devices: set[str] = set()
-    unreadable: list[str] = []
+    names = _InvalidNameCounter()
     for where in patterns:
         for name in account.list_names(container, where.prefix, cancelled):
             device = where.device_id(name)
             if device is None:
-                unreadable.append(name)
+                if name.endswith(where.suffix) or not other_files:
+                    names.add(name, where.prefix)
             elif device not in known:
                 devices.add(device)
-    return DeviceListing(tuple(sorted(devices)), tuple(unreadable))
+    return DeviceListing(tuple(sorted(devices)), names.result(lambda name: account.is_folder(container, name)))
+
+
+def _has_other_files(fleet: Fleet, container: str, path: str) -> bool:
+    """Return True if names with another suffix than that of the path may be those of other files of the fleet.
+
+    Args:
+        fleet: The fleet.
+        container: The container of the path.
+        path: The path template.
+    """
+    storage, suffix = fleet.storage, path.partition("{device}")[2]
+    shared = [storage.models, storage.data, storage.predictions].count(container) > 1
+    return shared or "/" in suffix or "{" in suffix
+
+
+class _InvalidNameCounter:
+    """The names of one listing that denote no device, without directories and without names that begin with `_`."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._samples: list[str] = []
+        self._folders: set[str] = set()
+
+    def add(self, name: str, prefix: str) -> None:
+        folder, _, last = name.rpartition("/")
+        if len(folder) > len(prefix) and len(self._folders) < MAX_CHECKED_NAMES:
+            self._folders.add(folder)
+        if last.startswith("_") or name[len(prefix) :].startswith("_"):
+            return
+        self._count += 1
+        if len(self._samples) < MAX_CHECKED_NAMES:
+            self._samples.append(name)
+
+    def result(self, is_folder: Callable[[str], bool]) -> InvalidNames:
+        """Return the names; `is_folder` is asked for at most 100 of them."""
+        names = [name for name in self._samples if name not in self._folders and not is_folder(name)]
+        return InvalidNames(self._count - len(self._samples) + len(names), tuple(names))
 
 
 def _list_metadata(

@@ -7,6 +7,18 @@ from scoring_operator.api.fleets import Fleet
 from scoring_operator.api.scoringrun import Window
 
 
+class InvalidNames(NamedTuple):
+    """The names of blobs that denote no device.
+
+    Attributes:
+        total: The number of these names.
+        samples: Some of them.
+    """
+
+    total: int = 0
+    samples: tuple[str, ...] = ()
+
+
 class DeviceListing(NamedTuple):
     """The result of a listing.
 
@@ -16,7 +28,7 @@ class DeviceListing(NamedTuple):
     """
 
     devices: Sequence[str]
-    invalid_names: Sequence[str]
+    invalid_names: InvalidNames = InvalidNames()
 
 
 class FleetStorage(Protocol):

@@ -52,12 +52,14 @@ async def test_models_readings_and_predictions_of_the_fleet_are_listed(
     client: InMemoryClient, storage: InMemoryStorage
 ) -> None:
     discovered = await discover(client, storage)
-    assert discovered == DiscoveredDevices(("fan-1", "press-1"), ("stray-1",), (), {"fan-1": {"complete": "true"}}, ())
+    assert discovered == DiscoveredDevices(
+        ("fan-1", "press-1"), ("stray-1",), (0, []), {"fan-1": {"complete": "true"}}, ()
+    )
 
 
 async def test_only_listings_that_the_run_needs_are_read(client: InMemoryClient, storage: InMemoryStorage) -> None:
     spec = {"devices": {"ids": ["fan-1"]}, "writePolicy": "IfChanged"}
-    assert await discover(client, storage, **spec) == DiscoveredDevices((), (), (), {}, ())
+    assert await discover(client, storage, **spec) == DiscoveredDevices((), (), (0, []), {}, ())
 
 
 async def test_unavailable_storage_is_an_error(client: InMemoryClient, storage: InMemoryStorage) -> None:

@@ -170,9 +170,9 @@ def test_part_of_a_list_has_at_most_900_kib_before_compression() -> None:
 
 def test_status_has_at_most_twenty_samples_of_each_kind() -> None:
     ids = [f"d{n:02}" for n in range(30)]
-    snapshot = start(DiscoveredDevices(with_model=["a"], with_data=ids, invalid_names=ids)).progress.snapshot
+    snapshot = start(DiscoveredDevices(with_model=["a"], with_data=ids, invalid_names=(300, ids))).progress.snapshot
     assert snapshot.without_model == (30, tuple(ids[:20]))
-    assert snapshot.invalid_names == (30, tuple(ids[:20]))
+    assert snapshot.invalid_names == (300, tuple(ids[:20]))
 
 
 def test_list_config_map_of_a_full_part_fits_into_a_config_map() -> None:

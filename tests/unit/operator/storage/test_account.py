@@ -6,14 +6,17 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Literal
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError, ServiceRequestError
+from msgspec.structs import replace
 
-from scoring_operator.api.fleets import ExistingSecret, Fleet, StorageSettings
+from scoring_operator.api.fleets import ExistingSecret, Fleet, ModelSettings, StorageSettings
 from scoring_operator.api.scoringrun import Window
-from scoring_operator.errors import IdentityUnavailable, StorageUnavailable
+from scoring_operator.errors import ConfigurationInvalid, IdentityUnavailable, StorageUnavailable
 from scoring_operator.storage import account
 from scoring_operator.storage.fleet_storage import BlobFleetStorage
 
@@ -66,6 +69,104 @@ async def test_error_response_of_storage_raises_the_type_of_its_status(
             await opened.list_models(Fleet(name="default", namespaces=(), storage=settings))
         opened.close()
     assert "CANARY" not in f"{caught.value}{caplog.text}"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind", "cure"),
+    [
+        (403, "AuthorizationFailure", IdentityUnavailable, "check the network rules first"),
+        (403, "AuthorizationPermissionMismatch", IdentityUnavailable, "give the identity the role"),
+        (
+            403,
+            "AuthenticationFailed",
+            IdentityUnavailable,
+            "renew the key connectionString of the Secret fleet-storage",
+        ),
+        (403, "KeyBasedAuthenticationNotPermitted", IdentityUnavailable, "use workload identity"),
+        (403, "", IdentityUnavailable, "a proxy, firewall or gateway may have sent this response"),
+        (404, "ContainerNotFound", ConfigurationInvalid, "create the container"),
+        (409, "ContainerBeingDeleted", StorageUnavailable, "the container is being deleted"),
+        (400, "InvalidUri", ConfigurationInvalid, "correct the account URL"),
+        (503, "ServerBusy", StorageUnavailable, "503 ServerBusy"),
+    ],
+)
+def test_error_of_storage_has_the_cure_of_its_code(status: int, code: str, kind: type[Exception], cure: str) -> None:
+    error = HttpResponseError("https://acc.blob.core.windows.net/models?sig=CANARY")
+    error.status_code, error.error_code = status, code
+    found = account._storage_error("container 'models'", error, "the key connectionString of the Secret fleet-storage")
+    assert type(found) is kind
+    assert cure in str(found)
+    assert "CANARY" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "text"),
+    [
+        (ClientAuthenticationError("AADSTS700016: CANARY"), IdentityUnavailable, "(AADSTS700016)"),
+        (ClientAuthenticationError("CANARY"), IdentityUnavailable, "there is no token"),
+        (ServiceRequestError("CANARY"), StorageUnavailable, "cannot be reached (ServiceRequestError)"),
+    ],
+)
+def test_error_without_a_response_names_its_kind_only(error: AzureError, kind: type[Exception], text: str) -> None:
+    found = account._storage_error("container 'models'", error, "the Secret")
+    assert type(found) is kind
+    assert text in str(found)
+    assert "CANARY" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("kind", "secret", "problem"),
+    [
+        ("sas", "DefaultEndpointsProtocol=https;AccountName=acc;AccountKey=CANARY", "it is a connection string"),
+        ("connectionString", "https://acc.blob.core.windows.net/models?sv=1&sig=CANARY", "it is a URL with a SAS"),
+        ("sas", '"sv=1&sig=CANARY"', "quotes surround it"),
+    ],
+)
+def test_secret_of_the_wrong_kind_is_named_before_a_request(
+    kind: Literal["connectionString", "sas"], secret: str, problem: str
+) -> None:
+    settings = StorageSettings("https://acc.blob.core.windows.net", auth="existingSecret")
+    settings = replace(settings, existing_secret=ExistingSecret("fleet-storage", "key", kind))
+    with pytest.raises(
+        ConfigurationInvalid, match=f"the key key of the Secret fleet-storage is invalid: {problem}"
+    ) as e:
+        account.BlobAccount(settings, secret)
+    assert "CANARY" not in str(e.value)
+
+
+def a_listing(*names: str) -> str:
+    blobs = "".join(f"<Blob><Name>{name}</Name><Properties></Properties></Blob>" for name in names)
+    return f"<EnumerationResults><Blobs>{blobs}</Blobs><NextMarker></NextMarker></EnumerationResults>"
+
+
+@pytest.mark.parametrize(
+    ("path", "data", "expected"),
+    [
+        ("{device}.joblib", "data", ["a#b.joblib", "notes.md", "x%2g.joblib"]),
+        ("{device}.joblib", "models", ["a#b.joblib", "x%2g.joblib"]),
+        ("{device}", "data", ["a#b.joblib", "x%2g.joblib"]),
+    ],
+    ids=["own container", "shared container", "path without a suffix"],
+)
+async def test_names_that_denote_no_device_are_counted_without_folders(
+    tmp_path: Path, path: str, data: str, expected: list[str]
+) -> None:
+    async def serve(request: web.Request) -> web.Response:
+        if request.method == "HEAD":
+            folder = request.path.endswith("empty.joblib")
+            return web.Response(headers={"x-ms-meta-hdi_isfolder": "true"} if folder else {})
+        names = ("a#b.joblib", "a.joblib", "empty.joblib", "x%2g.joblib")
+        names += ("_SUCCESS", "notes.md", "full", "full/_SUCCESS") if path != "{device}" else ()
+        text = a_listing(*(name.replace("empty", "#empty") for name in names))
+        return web.Response(text=text, content_type="application/xml")
+
+    async with serving(serve) as settings:
+        opened = open_storage(tmp_path, "?sv=2024&sig=CANARY")
+        fleet = Fleet(name="default", namespaces=(), storage=replace(settings, data=data), models=ModelSettings(path))
+        found = await opened.list_models(fleet)
+        opened.close()
+    assert sorted(found.invalid_names.samples) == expected
+    assert found.invalid_names.total == len(expected)
 
 
 def test_limits_of_storage_requests() -> None:
