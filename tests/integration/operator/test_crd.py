@@ -6,6 +6,7 @@ import pytest
 
 from localcluster.errors import ClusterError
 from localcluster.kubernetes.api import ApiError
+from tests.testkit.kstatus import kstatus
 from tests.testkit.runs import HOUR, Runs
 
 EARLIER = {"start": "2018-08-28T22:00:00Z", "end": "2018-08-28T23:00:00Z"}
@@ -30,6 +31,7 @@ FULL: dict[str, Any] = {
     "historyLimit": 1,
     "resources": {"requests": {"cpu": "250m", "memory": 268435456}, "limits": {"memory": "1Gi"}},
 }
+NO_TIME = "must be a UTC time in whole seconds with a Z at its end, such as 2018-08-28T23:00:00Z"
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "an empty window": ({"window": {**HOUR, "end": HOUR["start"]}}, "window.end must be after window.start"),
     "a window that runs backwards": ({"window": {"start": HOUR["end"], "end": HOUR["start"]}}, "must be after"),
@@ -37,8 +39,15 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"window": {"start": "2018-01-01T00:00:00Z", "end": "2020-01-01T00:00:00Z"}},
         "366 days",
     ),
-    "a window with a fraction": ({"window": {**HOUR, "end": "2018-08-29T00:00:00.5Z"}}, "window.end: Too long"),
-    "a window with an offset": ({"window": {**HOUR, "end": "2018-08-29T02:00:00+02:00"}}, "window.end: Too long"),
+    "a window with a fraction": ({"window": {**HOUR, "end": "2018-08-29T00:00:00.5Z"}}, NO_TIME),
+    "a window with an offset": ({"window": {**HOUR, "end": "2018-08-29T02:00:00+02:00"}}, NO_TIME),
+    "a window without a Z": ({"window": {**HOUR, "end": "2018-08-29T00:00:00"}}, NO_TIME),
+    "a window that starts on a date": ({"window": {**HOUR, "start": "2018-08-28"}}, NO_TIME),
+    "a window on a day that does not exist": ({"window": {**HOUR, "end": "2018-08-32T00:00:00Z"}}, NO_TIME),
+    "a window on 30 February": (
+        {"window": {"start": "2018-02-01T00:00:00Z", "end": "2018-02-30T00:00:00Z"}},
+        "window.end must be after window.start",
+    ),
     "no end of the window": ({"window": {"start": HOUR["start"]}}, "window.end: Required"),
     "two device sources": ({"devices": {"ids": ["a"], "include": ["b"]}}, "at most one of devices.include"),
     "three device sources": ({"devices": {"ids": ["a"], "include": ["b"], "retryOf": {"name": "c"}}}, "at most one of"),
@@ -175,15 +184,20 @@ def test_status_is_a_subresource(runs: Runs) -> None:
     runs.cluster.kubectl(
         "-n", runs.namespace, "patch", "sr", "hourly", "--type=merge", "-p", '{"status":{"phase":"Failed"}}'
     )
-    assert runs.status() == {}
+    assert runs.status() == {"observedGeneration": -1}
+
+
+def test_run_that_no_operator_has_observed_is_in_progress_for_kstatus(runs: Runs) -> None:
+    assert kstatus(runs.create()) == "InProgress"
 
 
 def test_kubectl_get_prints_the_documented_columns(runs: Runs) -> None:
     runs.create()
     narrow = runs.cluster.kubectl("-n", runs.namespace, "get", "scoring").splitlines()[0].split()
     wide = runs.cluster.kubectl("-n", runs.namespace, "get", "sr", "-o", "wide").splitlines()[0].split()
-    assert narrow == ["NAME", "WINDOW", "PHASE", "TOTAL", "SCORED", "FAILED", "ANOMALIES", "AGE"]
-    assert [column for column in wide if column not in narrow] == ["ACTIVE", "PARTIAL", "EMPTY", "DURATION", "MESSAGE"]
+    counters = ["TOTAL", "SCORED", "ALREADY", "FAILED", "ANOMALIES"]
+    assert narrow == ["NAME", "WINDOW", "PHASE", *counters, "AGE", "MESSAGE"]
+    assert [column for column in wide if column not in narrow] == ["ACTIVE", "PARTIAL", "EMPTY", "DURATION"]
 
 
 def test_every_field_of_spec_has_a_description(runs: Runs) -> None:
