@@ -5,7 +5,6 @@ properties, so the store parses the page itself and leaves the SDK a page withou
 errors remain the SDK's. Source of the format: REST API, "List Blobs".
 """
 
-import io
 from binascii import Error as Base64Error
 from binascii import a2b_base64
 from collections.abc import Iterator
@@ -19,6 +18,9 @@ from device_scorer.store.metadata import split_checksum
 
 PAGE_SIZE = 2000
 """Blobs of a page. With 8 KiB of metadata a blob, a page has 18 MB."""
+
+
+_CHUNK_BYTES = 64 * 1024
 
 
 class ReducedResponse:
@@ -57,25 +59,35 @@ def parse_page(body: bytes) -> tuple[list[BlobInfo], bytes]:
     Raises:
         ValueError: The body is not a page of a listing.
     """
-    marker = ""
+    marker, root = "", None
     infos: list[BlobInfo] = []
     try:
-        events = ET.iterparse(io.BytesIO(body), events=("start", "end"))  # noqa: S314  expat bounds entities
-        _, root = next(events)
-        for event, element in events:
-            if event == "start":
-                continue
+        for element in _parse_elements(body):
+            root = element
             if element.tag == "Blob":
                 infos += _read_blob(element)
                 element.clear()
             elif element.tag == "NextMarker" and element.text:
                 marker = element.text
-    except (ET.ParseError, StopIteration, LookupError) as error:  # LookupError: an unknown encoding
+    except (ET.ParseError, LookupError) as error:  # LookupError: an unknown encoding
         raise ValueError(f"the listing is invalid: it is not XML ({error})") from error
-    if root.tag != "EnumerationResults":
-        raise ValueError(f"the listing is invalid: it is {root.tag[:40]!r}")
+    if root is None or root.tag != "EnumerationResults":
+        raise ValueError("the listing is invalid: it has another root element")
     rest = f"<EnumerationResults><Blobs/><NextMarker>{escape(marker)}</NextMarker></EnumerationResults>"
     return infos, rest.encode()
+
+
+def _parse_elements(body: bytes) -> Iterator[ET.Element]:
+    """Yield the elements at their ends, the root last."""
+    # iterparse makes a class for each call, and its page stays in memory until the garbage collector runs.
+    parser: Any = ET.XMLPullParser(("end",))
+    for at in range(0, len(body), _CHUNK_BYTES):
+        parser.feed(body[at : at + _CHUNK_BYTES])
+        for _, element in parser.read_events():
+            yield element
+    parser.close()
+    for _, element in parser.read_events():
+        yield element
 
 
 def _read_blob(element: ET.Element) -> Iterator[BlobInfo]:
