@@ -6,6 +6,7 @@ the outcome records of the Jobs have all messages.
 """
 
 import json
+import sys
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,7 +42,9 @@ def read_device_list(parts: Sequence[bytes]) -> list[str]:
     Raises:
         UsageInvalid: A part cannot be decompressed.
     """
-    return [line for part in parts for line in _decompress(part).decode("utf-8", "replace").splitlines() if line]
+    return [
+        sys.intern(line) for part in parts for line in _decompress(part).decode("utf-8", "replace").splitlines() if line
+    ]
 
 
 def read_outcomes(progress: bytes, devices: Sequence[str]) -> dict[str, DeviceOutcome]:
@@ -61,8 +64,15 @@ def read_outcomes(progress: bytes, devices: Sequence[str]) -> dict[str, DeviceOu
         outcomes = _key_by_device(document["outcomes"], devices)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise UsageInvalid(f"--progress is invalid: it does not belong to these devices ({error!r})") from error
+    without_message = {
+        (outcome, reason): DeviceOutcome(outcome, reason)
+        for outcome in set(outcomes.values())
+        for reason in {"", *reasons.values()}
+    }
     return {
-        device: DeviceOutcome(outcome, reasons.get(device, ""), messages.get(device, ""))
+        device: DeviceOutcome(outcome, reasons.get(device, ""), messages[device])
+        if device in messages
+        else without_message[outcome, reasons.get(device, "")]
         for device, outcome in outcomes.items()
     }
 

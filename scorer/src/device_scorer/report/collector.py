@@ -30,6 +30,7 @@ MAX_RESTARTS = 3
 MAX_RECORD_BYTES = 2 * 2**20
 """Size of an outcome record above which it is ignored: 500 messages of 500 characters have less, however escaped."""
 
+_NO_ANOMALIES = RowCounts()
 _Entry = TypeVar("_Entry")
 
 
@@ -98,11 +99,9 @@ class ReportCollector:
                 unknown.append(device)
             else:
                 found.rows.append(summary.build_row(device, outcome, NO_FIGURES, self.window, rule))
+        found.rows.sort(key=lambda row: row.device)  # press-07 and press-7 have the same key
         found.rows.sort(key=lambda row: summary.natural_sort_key(row.device))
-        previous_counts = {
-            device: predictions.row_counts_from(info.metadata)
-            for device, info in list_predictions(self.store, self.settings, self.previous_window)
-        }
+        previous_counts = self._previous_counts()
         return CollectedWindow(
             Summary(
                 window=self.window,
@@ -115,6 +114,14 @@ class ReportCollector:
             ),
             found.etags,
         )
+
+    def _previous_counts(self) -> dict[str, RowCounts]:
+        """Return the counts of the previous window's predictions with anomalies; the others have none."""
+        found = {}
+        for device, info in list_predictions(self.store, self.settings, self.previous_window):
+            row_counts = predictions.row_counts_from(info.metadata)
+            found[device] = row_counts if row_counts.anomalies else _NO_ANOMALIES
+        return found
 
     def is_outdated(self, collected: CollectedWindow) -> bool:
         """Return True if the window's predictions are no longer the collected ones."""
@@ -218,7 +225,7 @@ def _coverage(
     inventory: Inventory, found: WindowPredictions, unknown: Sequence[str], previous_counts: Mapping[str, RowCounts]
 ) -> Coverage:
     def ordered(devices: Iterable[str]) -> list[str]:
-        return sorted(devices, key=summary.natural_sort_key)
+        return sorted(sorted(devices), key=summary.natural_sort_key)
 
     data_etags = inventory.data_etags or {}
     empty = [row.device for row in found.rows if row.outcome.kind == "empty" and row.device in data_etags]

@@ -213,6 +213,8 @@ def compare_windows(
     )
 
 
-def natural_sort_key(device: str) -> list[tuple[int, str]]:
+def natural_sort_key(device: str) -> str:
     """Return a sort key that orders numbers in ids by their value: press-2 before press-10."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]+)", device)]
+    parts = re.split(r"0*([0-9]+)", device)
+    parts[1::2] = [f"{len(digits):03}{digits}" for digits in parts[1::2]]
+    return "\0".join(parts)
