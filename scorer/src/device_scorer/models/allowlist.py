@@ -2,18 +2,37 @@
 
 PIPELINE = "sklearn.pipeline.Pipeline"
 STANDARD_SCALER = "sklearn.preprocessing._data.StandardScaler"
+MIN_MAX_SCALER = "sklearn.preprocessing._data.MinMaxScaler"
+MAX_ABS_SCALER = "sklearn.preprocessing._data.MaxAbsScaler"
+ROBUST_SCALER = "sklearn.preprocessing._data.RobustScaler"
+PCA = "sklearn.decomposition._pca.PCA"
+NYSTROEM = "sklearn.kernel_approximation.Nystroem"
 ONE_CLASS_SVM = "sklearn.svm._classes.OneClassSVM"
+SGD_ONE_CLASS_SVM = "sklearn.linear_model._stochastic_gradient.SGDOneClassSVM"
+ISOLATION_FOREST = "sklearn.ensemble._iforest.IsolationForest"
+EXTRA_TREE = "sklearn.tree._classes.ExtraTreeRegressor"
+TREE = "sklearn.tree._tree.Tree"
+ELLIPTIC_ENVELOPE = "sklearn.covariance._elliptic_envelope.EllipticEnvelope"
+LOCAL_OUTLIER_FACTOR = "sklearn.neighbors._lof.LocalOutlierFactor"
+KD_TREE = "sklearn.neighbors._kd_tree.KDTree"
 ARRAY_WRAPPER = "joblib.numpy_pickle.NumpyArrayWrapper"
 
+_CURRENT_CLASSES = (
+    *(PIPELINE, STANDARD_SCALER, MIN_MAX_SCALER, MAX_ABS_SCALER, ROBUST_SCALER, PCA, NYSTROEM, ONE_CLASS_SVM),
+    *(SGD_ONE_CLASS_SVM, ISOLATION_FOREST, EXTRA_TREE, TREE, ELLIPTIC_ENVELOPE, LOCAL_OUTLIER_FACTOR, KD_TREE),
+    ARRAY_WRAPPER,
+)
+
 INERT_CLASSES = {
-    PIPELINE: PIPELINE,
-    STANDARD_SCALER: STANDARD_SCALER,
-    ONE_CLASS_SVM: ONE_CLASS_SVM,
-    ARRAY_WRAPPER: ARRAY_WRAPPER,
+    **{name: name for name in _CURRENT_CLASSES},
     "sklearn.preprocessing.data.StandardScaler": STANDARD_SCALER,  # the modules of scikit-learn up to 0.21
+    "sklearn.preprocessing.data.MinMaxScaler": MIN_MAX_SCALER,
+    "sklearn.preprocessing.data.MaxAbsScaler": MAX_ABS_SCALER,
+    "sklearn.preprocessing.data.RobustScaler": ROBUST_SCALER,
+    "sklearn.decomposition.pca.PCA": PCA,
     "sklearn.svm.classes.OneClassSVM": ONE_CLASS_SVM,
 }
-"""The classes of the pipeline that has a closed form: from the name in the file to the current name."""
+"""The classes that the closed forms read: from the name in the file to the current name."""
 
 EMULATED_NAMES = {
     "numpy.ndarray": "ndarray",
@@ -36,28 +55,27 @@ EMULATED_NAMES = {
 
 SKLEARN_ONLY_NAMES = frozenset(
     {
-        "sklearn.preprocessing._data.RobustScaler",
-        "sklearn.preprocessing._data.MinMaxScaler",
-        "sklearn.preprocessing._data.MaxAbsScaler",
         "sklearn.preprocessing._data.PowerTransformer",
         "sklearn.preprocessing._data.QuantileTransformer",
-        "sklearn.ensemble._iforest.IsolationForest",
-        "sklearn.tree._classes.ExtraTreeRegressor",
-        "sklearn.tree._tree.Tree",
-        "sklearn.covariance._elliptic_envelope.EllipticEnvelope",
-        "sklearn.neighbors._lof.LocalOutlierFactor",
-        "sklearn.neighbors._kd_tree.KDTree",
         "sklearn.neighbors._kd_tree.newObj",
         "sklearn.neighbors._ball_tree.BallTree",
         "sklearn.neighbors._ball_tree.newObj",
         "sklearn.metrics._dist_metrics.EuclideanDistance",
         "sklearn.metrics._dist_metrics.EuclideanDistance64",
+        "sklearn.metrics._dist_metrics.ManhattanDistance",
+        "sklearn.metrics._dist_metrics.ManhattanDistance64",
+        "sklearn.metrics._dist_metrics.ChebyshevDistance",
+        "sklearn.metrics._dist_metrics.ChebyshevDistance64",
+        "sklearn.metrics._dist_metrics.MinkowskiDistance",
+        "sklearn.metrics._dist_metrics.MinkowskiDistance64",
         "sklearn.metrics._dist_metrics.newObj",
-        "sklearn.linear_model._stochastic_gradient.SGDOneClassSVM",
         "sklearn.linear_model._sgd_fast.Hinge",
         "numpy.random._mt19937.MT19937",
         "numpy.random._pickle.__bit_generator_ctor",
         "numpy.random._pickle.__randomstate_ctor",
     },
 )
-"""Scalers and outlier detectors that only scikit-learn can evaluate, and the names that their files contain."""
+"""Names that only scikit-learn evaluates. The inert reader skips their objects, which no closed form needs."""
+
+CALLED_NAMES = frozenset({TREE, *SKLEARN_ONLY_NAMES})
+"""Classes and functions that valid pickles call with arguments."""

@@ -33,7 +33,7 @@ class _AllowlistUnpickler(NumpyUnpickler):  # type: ignore[misc]  # joblib has n
 
     def __init__(self, content: bytes, *, trust_any: bool) -> None:
         super().__init__("model", io.BytesIO(content), ensure_native_byte_order=True)
-        self._trust_any = trust_any
+        self._trust_any, self._size = trust_any, len(content)
         self.versions: dict[int, str] = {}
         self.last_version = UNKNOWN_VERSION
 
@@ -66,10 +66,11 @@ class _AllowlistUnpickler(NumpyUnpickler):  # type: ignore[misc]  # joblib has n
         super().load_build()
 
     def _load_byte_array(self) -> None:
-        """Reject the instruction, which allocates any size before it reads a byte and which models do not need."""
-        if not self._trust_any:
-            raise ModelRejected("the model uses the pickle instruction BYTEARRAY8, which models do not need")
-        self.load_bytearray8()
+        """Read a byte array. The instruction of the standard library allocates any size before it reads a byte."""
+        size = int.from_bytes(self.read(8), "little")
+        if size > self._size:
+            raise ModelInvalid("the model is invalid: its pickle is truncated")
+        self.append(bytearray(self.read(size)))
 
     dispatch[pickle.BUILD[0]] = _build
     dispatch[pickle.BYTEARRAY8[0]] = _load_byte_array

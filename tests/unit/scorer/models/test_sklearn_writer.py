@@ -6,7 +6,7 @@ import pickle
 import joblib
 import numpy as np
 
-from device_scorer.models import one_class_svm, unpickler
+from device_scorer.models import closed_form, unpickler
 from device_scorer.models.sklearn_writer import encode_bundle
 from tests.testkit.scorer_fleet import a_model
 
@@ -15,7 +15,7 @@ COLUMN = np.linspace(5, 15, 50).reshape(-1, 1)
 
 def test_written_pipeline_has_the_numbers_of_the_inert_object() -> None:
     record = unpickler.load_inert(pickle.dumps(a_model()))
-    written = joblib.load(io.BytesIO(encode_bundle({"1": (record, one_class_svm.from_inert_object(record))})))
+    written = joblib.load(io.BytesIO(encode_bundle({"1": (record, closed_form.read_trainer_model(record))})))
     assert written["1"].decision_function(COLUMN).tolist() == a_model().decision_function(COLUMN).tolist()
 
 

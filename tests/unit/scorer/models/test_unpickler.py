@@ -6,11 +6,13 @@ import struct
 
 import numpy as np
 import pytest
-from sklearn.ensemble import IsolationForest
+from sklearn.preprocessing import PowerTransformer
 
 from device_scorer.errors import ModelInvalid, ModelRejected
 from device_scorer.models import unpickler
-from device_scorer.models.unpickler import Array, Dtype, NeedsScikitLearn, load_inert
+from device_scorer.models.inert import Array, Dtype
+from device_scorer.models.pickle_functions import validate_shape
+from device_scorer.models.unpickler import load_inert
 from tests.testkit.scorer_fleet import a_model
 
 
@@ -57,12 +59,13 @@ def test_array_that_is_not_a_vector_of_numbers_is_invalid(array: Array, message:
 @pytest.mark.parametrize("shape", [(-1,), (2**40,), (1.5,)])
 def test_array_with_a_malformed_shape_is_invalid(shape: tuple[float, ...]) -> None:
     with pytest.raises(ModelInvalid, match="shape of an array is malformed"):
-        unpickler._validate_shape(shape)
+        validate_shape(shape)
 
 
-def test_detector_outside_the_closed_form_needs_scikit_learn() -> None:
-    with pytest.raises(NeedsScikitLearn, match=r"sklearn\.ensemble\._iforest\.IsolationForest"):
-        load_inert(pickle.dumps(IsolationForest()))
+def test_detector_outside_the_closed_form_is_skipped() -> None:
+    record = load_inert(pickle.dumps({"1": PowerTransformer(), "2": a_model()}))
+    assert record["1"].class_name == "an object that only scikit-learn evaluates"
+    assert record["2"].class_name == "sklearn.pipeline.Pipeline"
 
 
 @pytest.mark.fault("F31")

@@ -1,0 +1,174 @@
+"""IsolationForest over one feature, with the operations of scikit-learn.
+
+Over one feature, a tree divides the numbers into intervals, and each leaf is one interval. The intervals of a leaf are
+read once. A call sorts its values, and finds the values of each leaf by the ends of its interval. The path lengths are
+added in the order of the trees, in double precision, as scikit-learn does (Liu, Ting and Zhou, "Isolation Forest",
+2008). The trees compare values in single precision with thresholds in double precision.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from device_scorer.errors import ModelInvalid
+from device_scorer.models.allowlist import EXTRA_TREE, TREE
+from device_scorer.models.inert import Array, InertObject, NotClosedForm, read_count, read_matrix, read_number
+
+MAX_TREES = 5_000
+MAX_NODES = 2_000_000
+"""Trees and nodes of a forest from which scikit-learn, whose process has limits, evaluates the model."""
+
+MAX_DEPTH = 64
+"""Depth of a tree. The default of scikit-learn for 256 samples is 8."""
+
+_NODE_FIELDS = ("left_child", "right_child", "feature", "threshold")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Forest:
+    """The intervals of a fitted IsolationForest.
+
+    Attributes:
+        ends: The upper ends of the intervals of all trees, tree by tree, each inclusive and ascending.
+        lengths: The path length of each interval.
+        starts: The index of the first interval of each tree, and the number of all intervals.
+        denominator: The normalisation of the sum of path lengths.
+        offset: The offset of the decision function.
+    """
+
+    ends: np.ndarray = field(repr=False)
+    lengths: np.ndarray = field(repr=False)
+    starts: tuple[int, ...] = field(repr=False)
+    denominator: np.ndarray
+    offset: float
+
+    def decide(self, scaled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the labels (True for an anomaly) and the decision function.
+
+        Args:
+            scaled: Scaled values without NaN, as a vector.
+        """
+        single = scaled.astype(np.float32)
+        order = np.argsort(single, kind="stable")
+        positions = np.searchsorted(single[order].astype(np.float64), self.ends, side="right")
+        sorted_depths = np.zeros(len(scaled))
+        for start, end in zip(self.starts, self.starts[1:], strict=False):
+            counts = np.diff(positions[start:end], prepend=0)
+            sorted_depths += np.repeat(self.lengths[start:end], counts)
+        depths = np.empty_like(sorted_depths)
+        depths[order] = sorted_depths
+        ratios = np.divide(depths, self.denominator, out=np.ones_like(depths), where=self.denominator != 0)
+        scores = -(2**-ratios) - self.offset
+        return scores < 0, scores
+
+
+def read_forest(forest: InertObject) -> Forest:
+    """Return the closed form of a fitted IsolationForest.
+
+    Args:
+        forest: The estimator.
+
+    Raises:
+        ModelInvalid: The estimator is not fitted, or a tree is inconsistent.
+        NotClosedForm: Only scikit-learn can evaluate the estimator, or another version wrote it.
+    """
+    trees = forest.attributes.get("estimators_")
+    depths = forest.attributes.get("_decision_path_lengths")
+    averages = forest.attributes.get("_average_path_length_per_tree")
+    if not isinstance(trees, list) or not isinstance(depths, (tuple, list)) or not isinstance(averages, (tuple, list)):
+        raise NotClosedForm("a forest of another version")
+    if not 0 < len(trees) <= MAX_TREES:
+        raise NotClosedForm(f"a forest without trees, or of more than {MAX_TREES:,} trees")
+    if not len(trees) == len(depths) == len(averages):
+        raise ModelInvalid("the model is invalid: its trees and path lengths differ in number")
+    nodes = [_read_nodes(tree) for tree in trees]
+    sizes = np.array([len(one) for one in nodes])
+    if sizes.sum() > MAX_NODES:
+        raise NotClosedForm(f"a forest of more than {MAX_NODES:,} nodes")
+    lengths = [
+        _read_lengths(depth, int(size)) + _read_lengths(average, int(size)) - 1.0
+        for depth, average, size in zip(depths, averages, sizes, strict=True)
+    ]
+    ends, lengths_of_leaves, starts = _intervals(nodes, sizes, np.concatenate(lengths))
+    return Forest(
+        ends=ends,
+        lengths=lengths_of_leaves,
+        starts=starts,
+        denominator=len(trees) * _average_path_length(read_count(forest, "_max_samples")),
+        offset=read_number(forest, "offset_"),
+    )
+
+
+def _read_nodes(estimator: Any) -> np.ndarray:
+    """Return the checked nodes of a tree."""
+    tree = estimator.attributes.get("tree_") if isinstance(estimator, InertObject) else None
+    if not isinstance(tree, InertObject) or estimator.class_name != EXTRA_TREE or tree.class_name != TREE:
+        raise NotClosedForm("a forest of other estimators")
+    array = tree.attributes.get("nodes")
+    if not isinstance(array, Array) or array.dtype is None or "missing_go_to_left" not in array.dtype.fields:
+        raise NotClosedForm("a tree of another version")
+    nodes = array.to_numpy()
+    names = nodes.dtype.names or ()
+    if nodes.ndim != 1 or not len(nodes) or not set(_NODE_FIELDS) <= set(names):
+        raise ModelInvalid("the model is invalid: a tree has no nodes")
+    if any(nodes[name].dtype.kind != kind for name, kind in zip(_NODE_FIELDS, "iiif", strict=True)):
+        raise NotClosedForm("a tree of another version")
+    inner = nodes["left_child"] != -1
+    children = np.concatenate([nodes["left_child"][inner], nodes["right_child"][inner]])
+    parents = np.tile(np.flatnonzero(inner), 2)
+    # A child follows its parent, and each node except the root has one parent. So the nodes form a tree.
+    if (
+        not np.array_equal(inner, nodes["right_child"] != -1)
+        or (children <= parents).any()
+        or not np.array_equal(np.sort(children), np.arange(1, len(nodes)))
+        or (nodes["feature"][inner] != 0).any()
+        or not np.isfinite(nodes["threshold"][inner]).all()
+    ):
+        raise ModelInvalid("the model is invalid: the nodes of a tree are inconsistent")
+    return nodes
+
+
+def _read_lengths(array: Any, count: int) -> np.ndarray:
+    """Return the path lengths of the nodes of a tree."""
+    return read_matrix(InertObject("", {"path lengths": array}), "path lengths", (count,))
+
+
+def _intervals(
+    nodes: list[np.ndarray], sizes: np.ndarray, lengths: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:
+    """Return the ends of the intervals of all leaves, the lengths of the leaves, and the first leaf of each tree."""
+    roots = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    shifts = np.repeat(roots, sizes)
+    left = np.concatenate([one["left_child"] for one in nodes])
+    right = np.concatenate([one["right_child"] for one in nodes]) + shifts
+    thresholds = np.concatenate([one["threshold"] for one in nodes]).astype(np.float64)
+    is_leaf = left == -1
+    left = left + shifts
+    low, high = np.full(len(left), -np.inf), np.full(len(left), np.inf)
+    level = roots[~is_leaf[roots]]
+    for _ in range(MAX_DEPTH):
+        if not len(level):
+            break
+        high[left[level]] = np.minimum(high[level], thresholds[level])
+        low[left[level]] = low[level]
+        low[right[level]] = np.maximum(low[level], thresholds[level])
+        high[right[level]] = high[level]
+        level = np.concatenate([left[level], right[level]])
+        level = level[~is_leaf[level]]
+    else:
+        raise NotClosedForm(f"a tree deeper than {MAX_DEPTH}")
+    trees = np.repeat(np.arange(len(sizes)), sizes)
+    leaves = np.flatnonzero(is_leaf & (low < high))  # no value reaches the others
+    leaves = leaves[np.lexsort((high[leaves], trees[leaves]))]
+    starts = np.searchsorted(trees[leaves], np.arange(len(sizes) + 1))
+    return high[leaves], lengths[leaves], tuple(starts.tolist())
+
+
+def _average_path_length(count: int) -> np.ndarray:
+    """Return the average path length of a tree of `count` samples (`sklearn.ensemble._iforest`), as a vector."""
+    if count <= 2:
+        return np.array([0.0 if count <= 1 else 1.0])
+    samples = np.array([count])
+    length: np.ndarray = 2.0 * (np.log(samples - 1.0) + np.euler_gamma) - 2.0 * (samples - 1.0) / samples
+    return length
