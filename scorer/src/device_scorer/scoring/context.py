@@ -4,7 +4,8 @@ import itertools
 import os.path
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from device_scorer import SCIKIT_LEARN, log
@@ -20,6 +21,10 @@ LARGE_READINGS_BYTES = 8 * 2**20
 """Partitions above this size are in memory for one device at a time."""
 
 
+MAX_WAITED_DEADLINES = 8
+"""Multiple of its deadline after which a device no longer waits for the others."""
+
+
 class DeviceDeadline:
     """The deadline of one device, and its access to the store until then.
 
@@ -29,14 +34,18 @@ class DeviceDeadline:
     """
 
     def __init__(self, store: Store, seconds: float) -> None:
+        self._seconds = seconds
         self._ends_at = time.monotonic() + seconds
+        self._process_store = store
         self._store = store.with_deadline(self._ends_at)
         self._abandoned = False
+        self._waits_since: float | None = None
 
     @property
     def ends_at(self) -> float:
-        """The time of the deadline, on the clock of `time.monotonic()`."""
-        return self._ends_at
+        """The time of the deadline, on the clock of `time.monotonic()`. It moves while the device waits for a lock."""
+        waits_since = self._waits_since
+        return self._ends_at + (0.0 if waits_since is None else time.monotonic() - waits_since)
 
     @property
     def store(self) -> Store:
@@ -58,16 +67,41 @@ class DeviceDeadline:
         if self._abandoned or time.monotonic() > self._ends_at:
             raise DeadlineExceeded("the device took longer than --device-deadline-seconds allows")
 
+    @contextmanager
+    def hold(self, lock: threading.Lock) -> Iterator[None]:
+        """Hold a lock that the devices of the process share. The time of waiting does not count for this device.
+
+        Args:
+            lock: The lock.
+
+        Raises:
+            StorageUnavailable: Other devices held the lock for MAX_WAITED_DEADLINES times the deadline; a retry helps.
+        """
+        self._waits_since = time.monotonic()
+        try:
+            if not lock.acquire(timeout=MAX_WAITED_DEADLINES * self._seconds):
+                raise StorageUnavailable(
+                    "other devices of the Job with large readings did not finish; retry the device"
+                )
+            self._ends_at = self.ends_at
+        finally:
+            self._waits_since = None
+        self._store = self._process_store.with_deadline(self._ends_at)
+        try:
+            yield
+        finally:
+            lock.release()
+
     def abandon(self) -> None:
         """Withdraw the permission to write. A write in progress is not interrupted: it is atomic."""
         self._abandoned = True
 
 
 class ExistingPredictions:
-    """The predictions of the process's devices that existed at its start, read by one listing for all devices.
+    """The predictions of the process's devices that existed at its start, found by one listing of names.
 
-    Later changes are detected on write, because writes are conditional. If the common prefix of the names is short,
-    one page of a listing may not contain all names; the missing names are checked individually.
+    Later changes are detected on write, because writes are conditional. A blob in the listing is checked individually,
+    because a listing of names has no metadata. If the page does not contain all names, the others are checked, too.
 
     Args:
         names: The names of the blobs. Fewer than two names are checked individually, without a listing.
@@ -79,7 +113,7 @@ class ExistingPredictions:
         self._page_size = page_size
         self._lock = threading.Lock()
         self._listed = len(names) < 2
-        self._existing: dict[str, BlobInfo] = {}
+        self._existing: frozenset[str] = frozenset()
         self._listing_complete = False
 
     def head(self, name: str, deadline: DeviceDeadline) -> BlobInfo | None:
@@ -102,15 +136,15 @@ class ExistingPredictions:
                 self._list_predictions(deadline.store)
         finally:
             self._lock.release()
-        if self._listing_complete or name in self._existing:
-            return self._existing.get(name)
+        if self._listing_complete and name not in self._existing:
+            return None
         return deadline.store.head("predictions", name)
 
     def _list_predictions(self, store: Store) -> None:
         self._listed = True  # also if the listing fails: a second attempt would delay all devices once more
         try:
-            page = itertools.islice(store.list("predictions", self._prefix), self._page_size)
-            self._existing = {info.name: info for info in page}
+            page = itertools.islice(store.list("predictions", self._prefix, with_metadata=False), self._page_size)
+            self._existing = frozenset(info.name for info in page)
             self._listing_complete = len(self._existing) < self._page_size
         except ConfigurationInvalid as error:
             log.info(f"predictions cannot be listed; each device is checked individually: {error}")

@@ -49,12 +49,14 @@ def score_device(device: str, context: ScoringContext, deadline: DeviceDeadline)
     if not blob_paths.DEVICE_ID_PATTERN.fullmatch(device):
         allowed = "1 to 128 of A-Za-z0-9-.%_#*?!(),:=@$'"
         raise ConfigurationInvalid(f"device id {device[:130]!r} is invalid: it must have {allowed}")
-    request, store = context.request, deadline.store
+    request = context.request
     name = blob_paths.prediction_name(context.settings.predictions_path, request.window, device)
     tags, scored = request.tags, None
     for attempt in range(MAX_WRITE_CONFLICTS):
-        existing = store.head("predictions", name) if attempt else context.existing.head(name, deadline)
-        if existing is not None and (outcome := _outcome_without_scoring(device, existing, scored, context, store)):
+        existing = deadline.store.head("predictions", name) if attempt else context.existing.head(name, deadline)
+        if existing is not None and (
+            outcome := _outcome_without_scoring(device, existing, scored, context, deadline.store)
+        ):
             return outcome
         merged = (
             tags
@@ -71,8 +73,8 @@ def score_device(device: str, context: ScoringContext, deadline: DeviceDeadline)
                 scored.outcome, message=f"{scored.outcome.message}; the earlier, complete predictions were kept"
             )
         deadline.check()
-        context.success_marker.remove_before_write(store, request.window.slug)
-        if store.write(
+        context.success_marker.remove_before_write(deadline.store, request.window.slug)
+        if deadline.store.write(
             "predictions", name, scored.content, metadata=scored.metadata, if_match=existing.etag if existing else None
         ):
             return scored.outcome
@@ -121,12 +123,19 @@ def _score(
     device: str, requested_tags: frozenset[str] | None, context: ScoringContext, deadline: DeviceDeadline
 ) -> _ScoredDevice:
     """Read the inputs and score them."""
-    request, settings, store = context.request, context.settings, deadline.store
-    bundle, input_versions = load_bundle(device, context, store)
+    request, settings = context.request, context.settings
+    bundle, input_versions = load_bundle(device, context, deadline.store)
     with closing(bundle):
         tags = select_tags(bundle, requested_tags)
-        scorer = Scorer(device, request.window, tags.models, limits=settings.limits, quality=settings.quality)
-        etags = read_partitions(device, context, store, scorer, check_deadline=deadline.check)
+        scorer = Scorer(
+            device,
+            request.window,
+            tags.models,
+            limits=settings.limits,
+            quality=settings.quality,
+            expectations=bundle.expectations,
+        )
+        etags = read_partitions(device, context, scorer, deadline)
     rows, remarks = scorer.finish(), scorer.remarks
     if rows is None:
         return _ScoredDevice(Outcome(EMPTY, "", _message("no readings in the window", remarks)))

@@ -1,16 +1,24 @@
 """Reading of a device's inputs: the model bundle, and the readings one partition after the other."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from device_scorer.contract import blob_paths
-from device_scorer.errors import BlobTooLarge, DataInvalid, DataTooLarge, ModelInvalid, ModelNotFound
+from device_scorer.errors import (
+    BlobEncodingInvalid,
+    BlobTooLarge,
+    DataInvalid,
+    DataTooLarge,
+    ModelInvalid,
+    ModelNotFound,
+)
 from device_scorer.models import bundle as bundles
 from device_scorer.models.bundle import Bundle
-from device_scorer.scoring.context import ScoringContext
+from device_scorer.scoring.context import DeviceDeadline, ScoringContext
 from device_scorer.scoring.predictions import InputVersions
 from device_scorer.scoring.scorer import Scorer
-from device_scorer.store.base import Blob, Store
+from device_scorer.store.base import Store
 
 MAX_VERSIONS_CHARS = 200
 """Length of the list of scikit-learn versions in the metadata."""
@@ -39,6 +47,8 @@ def load_bundle(device: str, context: ScoringContext, store: Store) -> tuple[Bun
         blob = store.read("models", name, max_bytes=settings.limits.max_model_bytes)
     except BlobTooLarge as error:
         raise ModelInvalid(f"{error}; raise FLEETSCORE_MAX_MODEL_BYTES to allow it") from error
+    except BlobEncodingInvalid as error:
+        raise ModelInvalid(str(error)) from error
     if blob is None:
         raise ModelNotFound(f"model {name} does not exist; train one, or leave the device out")
     bundle = bundles.load(
@@ -55,10 +65,8 @@ def load_bundle(device: str, context: ScoringContext, store: Store) -> tuple[Bun
 def read_partitions(
     device: str,
     context: ScoringContext,
-    store: Store,
     scorer: Scorer,
-    *,
-    check_deadline: Callable[[], None],
+    deadline: DeviceDeadline,
 ) -> tuple[str, ...]:
     """Pass every partition of the window to the scorer, in order.
 
@@ -67,9 +75,8 @@ def read_partitions(
     Args:
         device: The device's id.
         context: The context of the process.
-        store: The device's view of the store.
         scorer: The scorer that receives the partitions.
-        check_deadline: A function that raises DeadlineExceeded after the deadline.
+        deadline: The device's deadline and view of the store.
 
     Returns:
         The ETags of the partitions that exist.
@@ -81,30 +88,40 @@ def read_partitions(
     settings, etags = context.settings, []
     remaining_bytes = settings.limits.max_data_bytes
     for name in blob_paths.data_names(settings.data_path, settings.data_partition, context.request.window, device):
-        check_deadline()
+        deadline.check()
 
-        def score_blob(blob: Blob | None, name: str = name) -> int:
+        def read_and_score(max_bytes: int, name: str = name) -> int:
+            blob = deadline.store.read("data", name, max_bytes=max_bytes)
             if blob is None:
                 return 0
             etags.append(blob.etag)
             try:
-                scorer.add_partition(blob.content, check_deadline=check_deadline)
+                scorer.add_partition(blob.content, check_deadline=deadline.check)
             except DataInvalid as error:
                 raise DataInvalid(f"{name}: {error}") from error
             return len(blob.content)
 
-        try:
-            remaining_bytes -= score_blob(
-                store.read("data", name, max_bytes=min(context.large_readings_bytes, remaining_bytes))
-            )
-        except BlobTooLarge as error:
-            if error.size > remaining_bytes:
-                max_bytes = settings.limits.max_data_bytes
-                text = f"{error.name}, {error.size:,} bytes, brings the window's readings above {max_bytes:,}"
-                raise DataTooLarge(f"{text}; raise FLEETSCORE_MAX_DATA_BYTES to allow it") from error
-            with context.large_readings_lock:
-                remaining_bytes -= score_blob(store.read("data", name, max_bytes=remaining_bytes))
+        with _data_errors(settings.limits.max_data_bytes):
+            try:
+                remaining_bytes -= read_and_score(min(context.large_readings_bytes, remaining_bytes))
+            except BlobTooLarge as error:
+                if error.size > remaining_bytes:
+                    raise
+                with deadline.hold(context.large_readings_lock):
+                    remaining_bytes -= read_and_score(remaining_bytes)
     return tuple(etags)
+
+
+@contextmanager
+def _data_errors(max_bytes: int) -> Iterator[None]:
+    """Raise DataTooLarge or DataInvalid for a blob that is too large or cannot be decoded."""
+    try:
+        yield
+    except BlobTooLarge as error:
+        text = f"{error.name}, {error.size:,} bytes, brings the window's readings above {max_bytes:,}"
+        raise DataTooLarge(f"{text}; raise FLEETSCORE_MAX_DATA_BYTES to allow it") from error
+    except BlobEncodingInvalid as error:
+        raise DataInvalid(str(error)) from error
 
 
 def current_input_versions(device: str, context: ScoringContext, store: Store) -> InputVersions:

@@ -48,7 +48,8 @@ class CountingStore(FolderStore):
         self.heads.append(name)
         return super().head(container, name)
 
-    def list(self, container: str, prefix: str = "") -> Iterator[BlobInfo]:
+    def list(self, container: str, prefix: str = "", *, with_metadata: bool = True) -> Iterator[BlobInfo]:
+        assert not with_metadata
         self.lists.append(prefix)
         for path in sorted((self._folder / container).rglob("*.csv")):
             name = path.relative_to(self._folder / container).as_posix()
@@ -74,7 +75,7 @@ def test_predictions_of_several_devices_are_checked_by_one_listing(store: Counti
     deadline = DeviceDeadline(store, 30)
     found = [existing.head(name, deadline) is not None for name in NAMES]
     assert found == [True, True, False]
-    assert (store.lists, store.heads) == (["w/a-"], [])
+    assert (store.lists, store.heads) == (["w/a-"], NAMES[:2])
 
 
 def test_predictions_of_one_device_are_checked_without_a_listing(store: CountingStore) -> None:
@@ -87,7 +88,7 @@ def test_name_outside_the_listed_page_is_checked_individually(store: CountingSto
     deadline = DeviceDeadline(store, 30)
     assert existing.head("w/a-1.csv", deadline) is not None
     assert existing.head("w/a-3.csv", deadline) is not None
-    assert store.heads == ["w/a-3.csv"]
+    assert (store.lists, store.heads) == (["w/a-"], ["w/a-1.csv", "w/a-3.csv"])
 
 
 def test_page_of_a_listing_has_5000_blobs() -> None:
@@ -98,7 +99,7 @@ def test_forbidden_listing_is_logged_and_devices_are_checked_individually(
     store: CountingStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Forbidden(CountingStore):
-        def list(self, container: str, prefix: str = "") -> Iterator[BlobInfo]:
+        def list(self, container: str, prefix: str = "", *, with_metadata: bool = True) -> Iterator[BlobInfo]:
             raise ConfigurationInvalid(f"{container}/{prefix} cannot be listed")
 
     forbidden = Forbidden(store._folder)
@@ -112,10 +113,10 @@ def test_listing_that_exceeds_the_deadline_of_a_waiting_device_is_a_transient_er
     started, free = threading.Event(), threading.Event()
 
     class Slow(CountingStore):
-        def list(self, container: str, prefix: str = "") -> Iterator[BlobInfo]:
+        def list(self, container: str, prefix: str = "", *, with_metadata: bool = True) -> Iterator[BlobInfo]:
             started.set()
             free.wait(30)
-            yield from super().list(container, prefix)
+            yield from super().list(container, prefix, with_metadata=with_metadata)
 
     slow = Slow(store._folder)
     existing = ExistingPredictions(NAMES)

@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+import time
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -9,8 +10,8 @@ from pathlib import Path
 import pytest
 import sklearn
 
-from device_scorer.errors import DataTooLarge, DeadlineExceeded, ModelInvalid, ModelNotFound
-from device_scorer.scoring.context import LARGE_READINGS_BYTES, DeviceDeadline, ScoringContext
+from device_scorer.errors import DataTooLarge, DeadlineExceeded, ModelInvalid, ModelNotFound, StorageUnavailable
+from device_scorer.scoring.context import LARGE_READINGS_BYTES, MAX_WAITED_DEADLINES, DeviceDeadline, ScoringContext
 from device_scorer.scoring.device import score_device
 from device_scorer.scoring.inputs import MAX_VERSIONS_CHARS, current_input_versions, load_bundle, read_partitions
 from device_scorer.scoring.predictions import InputVersions
@@ -33,10 +34,6 @@ def a_context(fleet: Fleet, store: FolderStore | None = None, **limits: int) -> 
     return ScoringContext(ScoreRequest(("press-1",), WINDOW), settings, store or fleet.store)
 
 
-def no_deadline() -> None:
-    pass
-
-
 def test_partitions_of_a_window_are_read_in_order(fleet: Fleet) -> None:
     fleet.device(
         data=csv_of(("2018-08-28T23:30:00Z", "press-1", "1", "10"), ("2018-08-28T23:10:00Z", "press-1", "1", "10"))
@@ -54,13 +51,13 @@ class LargeReads(FolderStore):
 
     def __init__(self, folder: Path, lock: threading.Lock) -> None:
         super().__init__(folder)
-        self._lock = lock
+        self._readings_lock = lock
         self.locked_reads: list[bool] = []
 
     def read(self, container: str, name: str, *, max_bytes: int | None = None) -> Blob | None:
         blob = super().read(container, name, max_bytes=max_bytes)
         if container == "data":
-            self.locked_reads.append(self._lock.locked())
+            self.locked_reads.append(self._readings_lock.locked())
         return blob
 
 
@@ -128,7 +125,7 @@ def test_readings_above_the_limit_name_the_blob_and_the_variable(fleet: Fleet, l
     scorer = Scorer("press-1", WINDOW, {}, limits=Limits())
     text = rf"{DATA}, \d+ bytes, brings the window's readings above 100; raise FLEETSCORE_MAX_DATA_BYTES"
     with pytest.raises(DataTooLarge, match=text):
-        read_partitions("press-1", context, fleet.store, scorer, check_deadline=no_deadline)
+        read_partitions("press-1", context, scorer, DeviceDeadline(fleet.store, 30))
 
 
 def test_limit_on_bytes_is_for_all_partitions_of_the_window(fleet: Fleet) -> None:
@@ -141,7 +138,7 @@ def test_limit_on_bytes_is_for_all_partitions_of_the_window(fleet: Fleet) -> Non
         settings = Settings(folder=fleet.folder, limits=Limits(max_data_bytes=max_data_bytes))
         context = ScoringContext(ScoreRequest(("press-1",), window), settings, fleet.store)
         scorer = Scorer("press-1", window, {}, limits=Limits())
-        return read_partitions("press-1", context, fleet.store, scorer, check_deadline=no_deadline)
+        return read_partitions("press-1", context, scorer, DeviceDeadline(fleet.store, 30))
 
     assert len(etags(2 * len(content))) == 2
     with pytest.raises(DataTooLarge, match="20180829T0000Z/press-1"):
@@ -154,4 +151,44 @@ def test_deadline_is_checked_before_each_partition(fleet: Fleet) -> None:
     deadline = DeviceDeadline(fleet.store, 30)
     deadline.abandon()
     with pytest.raises(DeadlineExceeded):
-        read_partitions("press-1", a_context(fleet), fleet.store, scorer, check_deadline=deadline.check)
+        read_partitions("press-1", a_context(fleet), scorer, deadline)
+
+
+class SlowLargeReads(FolderStore):
+    """A store in which a large read takes a moment."""
+
+    def read(self, container: str, name: str, *, max_bytes: int | None = None) -> Blob | None:
+        blob = super().read(container, name, max_bytes=max_bytes)
+        if container == "data":
+            time.sleep(0.1)
+        return blob
+
+
+def test_waiting_for_the_lock_of_other_devices_does_not_count(fleet: Fleet) -> None:
+    names = [fleet.device(f"press-{number}") for number in range(4)]
+    store = SlowLargeReads(fleet.folder)
+    settings = Settings(folder=fleet.folder)
+    context = ScoringContext(ScoreRequest(tuple(names), WINDOW), settings, store, large_readings_bytes=50)
+    context.large_readings_lock.acquire()
+    threading.Timer(1.3, context.large_readings_lock.release).start()
+    outcomes = WorkerPool(
+        lambda device, deadline: score_device(device, context, deadline),
+        names,
+        store=store,
+        deadline_seconds=1,
+        on_outcome=lambda *_: None,
+        grace_seconds=0.01,
+    ).run()
+    assert [outcome.kind for outcome in outcomes.values()] == ["scored"] * 4
+
+
+def test_lock_that_is_never_free_is_a_transient_error(fleet: Fleet) -> None:
+    fleet.device()
+    context = ScoringContext(
+        ScoreRequest(("press-1",), WINDOW), Settings(folder=fleet.folder), fleet.store, large_readings_bytes=50
+    )
+    context.large_readings_lock.acquire()
+    deadline = DeviceDeadline(fleet.store, 0.01 * MAX_WAITED_DEADLINES)
+    with pytest.raises(StorageUnavailable, match="other devices of the Job with large readings did not finish"):
+        read_partitions("press-1", context, Scorer("press-1", WINDOW, {}, limits=Limits()), deadline)
+    assert MAX_WAITED_DEADLINES == 8

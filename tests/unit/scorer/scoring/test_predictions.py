@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from device_scorer.contract.outcome_message import RowCounts
 from device_scorer.scoring import predictions
-from device_scorer.scoring.predictions import MAX_VALUE_CHARS, ExistingState, InputVersions
+from device_scorer.scoring.predictions import MAX_COUNT_DIGITS, MAX_VALUE_CHARS, ExistingState, InputVersions
 from device_scorer.store.base import BlobInfo
 from tests.testkit.scorer_fleet import WINDOW
 
@@ -124,3 +124,8 @@ def test_metadata_have_no_empty_values() -> None:
         *("window", "tags", "complete", "modeletag", "scorer"),
         *("rows", "badrows", "unscoredrows", "anomalies"),
     }
+
+
+def test_count_of_thousands_of_digits_counts_as_zero() -> None:
+    metadata = {"rows": "9" * 5000, "badrows": "9" * MAX_COUNT_DIGITS, "unscoredrows": "-1", "anomalies": "\u0665"}
+    assert predictions.row_counts_from(metadata) == RowCounts(0, 10**15 - 1, 0, 5)
