@@ -223,7 +223,7 @@ def test_unschedulable_pods_wait_without_using_the_active_deadline(
             began = time.monotonic()
             until(lambda: time.monotonic() > began + waiting, "a while has passed", seconds=waiting + 10)
             assert site.status("no-node")["devices"]["failed"] == 0
-            stalled = until(lambda: true_condition(site, "no-node", "Stalled"), "the run is stalled")
+            stalled = until(lambda: true_condition(site, "no-node", "Waiting"), "the run is stalled")
             site.cluster.kubectl("uncordon", "-l", "type=kwok")
             until_ended()
             assert site.result("no-node") == baseline_run
@@ -257,7 +257,7 @@ def test_pods_rejected_by_a_webhook_stall_the_run_until_allowed(
     site.cluster.api.request("POST", path, body)
     try:
         with a_run(site, "refused", *short_timeouts) as until_ended:
-            stalled = until(lambda: true_condition(site, "refused", "Stalled"), "the run is stalled")
+            stalled = until(lambda: true_condition(site, "refused", "Waiting"), "the run is stalled")
             site.cluster.kubectl("delete", "validatingwebhookconfiguration", name)
             began = time.monotonic()
             until_ended()

@@ -75,7 +75,7 @@ def stalled_run(operated_site: Site) -> Site:
 
 def test_run_with_rejected_pods_is_stalled(stalled_run: Site) -> None:
     def is_reported() -> bool:
-        return stalled_run.condition("first", "Stalled").get("reason") == "PodsRejected"
+        return stalled_run.condition("first", "Waiting").get("reason") == "PodsRejected"
 
     until(is_reported, "the quota is reported", seconds=60)
 

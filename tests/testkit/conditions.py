@@ -17,3 +17,8 @@ def is_true(status: Mapping[str, Any], kind: str) -> bool:
 def true_conditions(status: Mapping[str, Any]) -> set[str]:
     """Return the types of all conditions that are True."""
     return {one["type"] for one in status.get("conditions", ()) if one["status"] == "True"}
+
+
+def blocked(status: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the true condition of a run that does not progress (Stalled or Waiting), or an empty dictionary."""
+    return next((condition(status, kind) for kind in ("Stalled", "Waiting") if is_true(status, kind)), {})

@@ -44,6 +44,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a window without a Z": ({"window": {**HOUR, "end": "2018-08-29T00:00:00"}}, NO_TIME),
     "a window that starts on a date": ({"window": {**HOUR, "start": "2018-08-28"}}, NO_TIME),
     "a window on a day that does not exist": ({"window": {**HOUR, "end": "2018-08-32T00:00:00Z"}}, NO_TIME),
+    "a window in the year 0": ({"window": {**HOUR, "start": "0000-01-01T00:00:00Z"}}, NO_TIME),
     "a window on 30 February": (
         {"window": {"start": "2018-02-01T00:00:00Z", "end": "2018-02-30T00:00:00Z"}},
         "window.end must be after window.start",

@@ -7,7 +7,7 @@ import pytest
 
 from scoring_operator.api.names import progress_config_map_name
 from scoring_operator.api.scoringrun import parse_run
-from tests.testkit.conditions import condition
+from tests.testkit.conditions import blocked, condition
 from tests.testkit.in_memory_storage import InMemoryStorage, storage_with_devices
 from tests.testkit.running_controller import RunController
 from tests.testkit.runs import Runs, ended, until_status
@@ -105,7 +105,7 @@ async def test_deleted_state_is_rebuilt_after_a_storage_outage(runs: Runs, runni
     delete_config_maps(runs, progress=False)
     storage.down = True
     async with running_controller(storage):
-        status = await until_status(runs, lambda status: condition(status, "Stalled").get("status") == "True")
+        status = await until_status(runs, lambda status: bool(blocked(status)))
         assert adds_up(status)
         storage.down = False
         assert (await ended(runs))["devices"]["scored"] == DEVICES

@@ -1,0 +1,254 @@
+"""Parties next to the operator: a queue that suspends Jobs, injected sidecars, kubelets; on a real API server."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from localcluster.nodes import stages
+from scoring_operator.controller.timings import ControllerTimings, Timings
+from scoring_operator.planner.types import PlannerLimits
+from tests.testkit.builders import a_message
+from tests.testkit.conditions import blocked, condition
+from tests.testkit.in_memory_storage import InMemoryStorage, storage_with_devices
+from tests.testkit.running_controller import RunController, a_fleet
+from tests.testkit.runs import PodBehaviour, Runs, ended, until_status
+
+SHORT_TIMINGS = Timings(
+    planner=PlannerLimits(replace_delay=0.0),
+    controller=ControllerTimings(stall_timeout=2.0, inspection_interval=1.0),
+)
+HANGS = stages.finish_pods(
+    "hangs", labels={"app.kubernetes.io/component": "scorer"}, after_seconds=stages.NEVER_SECONDS, weight=100_000
+)
+
+
+class Queue:
+    """A controller that suspends each Job that it has not admitted, as Kueue does.
+
+    Attributes:
+        admitted: The names of the Jobs that may run.
+        quota: The number of unfinished Jobs that may run at the same time.
+    """
+
+    def __init__(self, runs: Runs, quota: int) -> None:
+        self._runs = runs
+        self.quota = quota
+        self.admitted: set[str] = set()
+        self.suspensions = 0
+
+    async def work(self) -> None:
+        while True:
+            await asyncio.to_thread(self._step)
+            await asyncio.sleep(0.2)
+
+    def preempt(self) -> None:
+        """Suspend every Job, whether it runs or not."""
+        self.quota = 0
+        self.admitted.clear()
+
+    def _step(self) -> None:
+        jobs = [job for job in self._runs.jobs() if not is_finished(job)]
+        names = [job["metadata"]["name"] for job in jobs]
+        self.admitted &= set(names)
+        for name in names:
+            if len(self.admitted) < self.quota:
+                self.admitted.add(name)
+        for job in jobs:
+            suspend = job["metadata"]["name"] not in self.admitted
+            if bool(job["spec"].get("suspend")) is not suspend:
+                self.suspensions += suspend
+                self._suspend(job["metadata"]["name"], suspend=suspend)
+
+    def _suspend(self, name: str, *, suspend: bool) -> None:
+        patch = json.dumps({"spec": {"suspend": suspend}})
+        self._runs.cluster.kubectl("-n", self._runs.namespace, "patch", "job", name, "--type=merge", "-p", patch)
+
+
+def is_finished(job: Mapping[str, Any]) -> bool:
+    conditions = job.get("status", {}).get("conditions", ())
+    return any(one["type"] in ("Complete", "Failed") and one["status"] == "True" for one in conditions)
+
+
+@asynccontextmanager
+async def queueing(queue: Queue) -> AsyncIterator[Queue]:
+    task = asyncio.create_task(queue.work())
+    try:
+        yield queue
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_jobs_of_a_queue_wait_without_a_deadline_until_they_are_admitted(
+    runs: Runs, running_controller: RunController
+) -> None:
+    async with running_controller(storage_with_devices(4), timings=SHORT_TIMINGS), queueing(Queue(runs, 0)) as queue:
+        runs.create(pendingDeadlineSeconds=3)
+        status = await until_status(runs, lambda status: blocked(status).get("type") == "Waiting")
+        assert blocked(status)["reason"] == "SuspendedByAnotherController"
+        assert "suspended by another controller" in status["message"]
+        await asyncio.sleep(4)  # longer than the deadline
+        assert "completionTime" not in runs.status()
+        assert queue.suspensions == 4  # the operator resumed none
+        queue.quota = 1
+        status = await ended(runs)
+    assert (status["phase"], status["devices"]["scored"]) == ("Complete", 4)
+    assert not blocked(status)
+
+
+async def test_preempted_jobs_cost_no_device(
+    runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour
+) -> None:
+    pod_behaviour(HANGS)
+    async with running_controller(storage_with_devices(3), timings=SHORT_TIMINGS), queueing(Queue(runs, 3)) as queue:
+        runs.create()
+        await until_status(runs, lambda status: "firstPodTime" in status)
+        queue.preempt()
+        await until_status(runs, lambda status: blocked(status).get("reason") == "SuspendedByAnotherController")
+        runs.cluster.remove_stage("hangs")
+        queue.quota = 3
+        status = await ended(runs)
+    assert (status["phase"], status["devices"]["scored"], status["devices"]["failed"]) == ("Complete", 3, 0)
+    assert max(runs.created_jobs().values()) == 1
+
+
+async def test_suspended_run_is_not_continued_by_a_queue_that_resumes_its_jobs(
+    runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour
+) -> None:
+    pod_behaviour(HANGS)
+    async with running_controller(storage_with_devices(2), timings=SHORT_TIMINGS), queueing(Queue(runs, 2)):
+        runs.create()
+        await until_status(runs, lambda status: "firstPodTime" in status)
+        runs.change(suspend=True)
+        await until_status(runs, lambda status: status["phase"] == "Suspended" and not status["devices"]["active"])
+        assert not [job for job in runs.jobs() if not is_finished(job)]
+        runs.cluster.remove_stage("hangs")
+        runs.change(suspend=False)
+        status = await ended(runs)
+    assert (status["phase"], status["devices"]["scored"]) == ("Complete", 2)
+
+
+def pods(runs: Runs) -> list[dict[str, Any]]:
+    selector = "labelSelector=app.kubernetes.io/component=scorer"
+    return list(runs.cluster.api.request("GET", f"/api/v1/namespaces/{runs.namespace}/pods?{selector}")["items"])
+
+
+def set_containers(runs: Runs, pod: Mapping[str, Any], *containers: dict[str, Any]) -> None:
+    """Write the states of a pod's containers as a kubelet does; the pod is not ready any more."""
+    conditions = [{"type": kind, "status": "False"} for kind in ("Ready", "ContainersReady")]
+    patch = {"status": {"conditions": conditions, "containerStatuses": containers}}
+    name = pod["metadata"]["name"]
+    words = ("patch", "pod", name, "--subresource=status", "--type=strategic", "-p", json.dumps(patch))
+    runs.cluster.kubectl("-n", runs.namespace, *words)
+
+
+def a_container_status(name: str, **state: Any) -> dict[str, Any]:
+    return {"name": name, "image": "x", "imageID": "", "ready": False, "restartCount": 0, "state": state}
+
+
+async def test_result_counts_although_a_sidecar_keeps_the_pod_from_ending(
+    runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour
+) -> None:
+    pod_behaviour(HANGS)
+    async with running_controller(storage_with_devices(2), timings=SHORT_TIMINGS):
+        runs.create()
+        await until_status(
+            runs, lambda status: status.get("devices", {}).get("active") == 2 and "firstPodTime" in status
+        )
+        scored = a_container_status(
+            "scorer", terminated={"exitCode": 0, "message": a_message(1), "reason": "Completed"}
+        )
+        sidecar = a_container_status("mesh-proxy", running={"startedAt": "2018-08-28T23:00:00Z"})
+        first, second = pods(runs)
+        set_containers(runs, first, scored, sidecar)
+        status = await until_status(runs, lambda status: blocked(status).get("reason") == "PodsDoNotEnd")
+        assert "container 'mesh-proxy' keeps pods from ending" in status["message"]
+        assert "scorer.podAnnotations" in status["message"]
+        assert status["devices"]["scored"] == 1
+        set_containers(runs, second, scored, sidecar)
+        status = await ended(runs)
+    assert (status["phase"], status["devices"]["scored"]) == ("Complete", 2)
+
+
+async def test_end_by_deadline_counts_what_an_ended_scorer_has_scored(
+    runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour
+) -> None:
+    pod_behaviour(HANGS)
+    async with running_controller(storage_with_devices(2)):
+        runs.create(activeDeadlineSeconds=6)
+        await until_status(runs, lambda status: "firstPodTime" in status)
+        scored = a_container_status(
+            "scorer", terminated={"exitCode": 0, "message": a_message(1), "reason": "Completed"}
+        )
+        set_containers(runs, pods(runs)[0], scored, a_container_status("mesh-proxy", running={}))
+        status = await ended(runs)
+    assert condition(status, "Failed")["reason"] == "DeadlineExceeded"
+    assert (status["devices"]["scored"], status["devices"]["notRun"]) == (1, 1)
+
+
+async def test_volume_that_cannot_be_mounted_stalls_the_run_with_the_text_of_the_kubelet(
+    runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour
+) -> None:
+    pod_behaviour(
+        stages.keep_pods_pending("creating", arguments=["nothing"], reason="ContainerCreating", weight=100_000)
+    )
+    text = 'MountVolume.SetUp failed for volume "ca" : secret "corporate-ca" not found'
+    async with running_controller(InMemoryStorage(["nothing"]), timings=SHORT_TIMINGS):
+        runs.create(pendingDeadlineSeconds=20)
+        await until_status(runs, lambda status: blocked(status).get("reason") == "ContainerCreating")
+        pod = pods(runs)[0]["metadata"]
+        involved = {"apiVersion": "v1", "kind": "Pod", "namespace": runs.namespace}
+        event = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"generateName": "x-"},
+            "involvedObject": involved | {"name": pod["name"], "uid": pod["uid"]},
+            "type": "Warning",
+            "reason": "FailedMount",
+            "message": text,
+            "lastTimestamp": "2026-11-24T12:00:00Z",
+        }
+        runs.cluster.api.request("POST", f"/api/v1/namespaces/{runs.namespace}/events", event)
+        status = await until_status(runs, lambda status: blocked(status).get("reason") == "FailedMount")
+        assert blocked(status)["type"] == "Stalled"
+        assert text in blocked(status)["message"]
+        status = await ended(runs)
+    assert condition(status, "Failed")["reason"] == "PendingDeadlineExceeded"
+    assert text in condition(status, "Failed")["message"]
+
+
+async def test_changed_settings_replace_jobs_whose_pods_never_started(
+    runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour
+) -> None:
+    pod_behaviour(
+        stages.keep_pods_pending("no-image", arguments=["press-0"], reason="ImagePullBackOff", weight=100_000)
+    )
+    storage = storage_with_devices(2)
+    async with running_controller(storage, timings=SHORT_TIMINGS):
+        runs.create()
+        await until_status(runs, lambda status: blocked(status).get("reason") == "ImagePullBackOff")
+        assert runs.status()["devices"]["scored"] == 1
+    runs.cluster.remove_stage("no-image")
+    fixed = a_fleet(runs.namespace, scorer={"serviceAccountName": "default", "podAnnotations": {"fixed": "true"}})
+    async with running_controller(storage, fixed, timings=SHORT_TIMINGS):
+        status = await ended(runs)
+    assert (status["phase"], status["devices"]["scored"]) == ("Complete", 2)
+    assert sorted(runs.created_jobs().values()) == [1, 1, 1]
+
+
+@pytest.mark.parametrize("reason", ["StartError", "ContainerStatusUnknown"])
+async def test_failed_device_has_the_message_of_the_kubelet(
+    runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour, reason: str
+) -> None:
+    text = "failed to start containerd task: OCI runtime create failed"
+    pod_behaviour(
+        stages.finish_pods("dies", arguments=["press-0"], exit_code=128, reason=reason, message=text, weight=100_000)
+    )
+    async with running_controller(storage_with_devices(1)):
+        runs.create(backoffLimit=0)
+        status = await ended(runs)
+    assert status["failures"] == [{"device": "press-0", "reason": "Unknown", "message": f"{reason}: {text}"}]
