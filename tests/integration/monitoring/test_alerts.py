@@ -17,6 +17,10 @@ WINDOW = 'fleetscore_last_complete_window_timestamp_seconds{namespace="scoring",
 HOURLY, QUARTERLY = WINDOW % "hourly", WINDOW % "quarterly"
 FRESH = {QUARTERLY: "0+60x400"}
 STALLED = 'fleetscore_stalled_runs{namespace="scoring",pod="a",fleet="default",reason="Unschedulable"}'
+HELD_BY_QUEUE = STALLED.replace("Unschedulable", "SuspendedByAnotherController")
+WITHOUT_MODEL = (
+    'fleetscore_last_window_devices_without_model{namespace="scoring",fleet="default",schedule="hourly",pod="a"}'
+)
 AGE = 'fleetscore_watch_age_seconds{namespace="scoring",pod="%s",resource="jobs"}'
 CONTROLLER = 'fleetscore_controller_age_seconds{namespace="scoring",pod="a"}'
 HELD = 'fleetscore_lease_held{namespace="scoring",pod="%s"}'
@@ -62,6 +66,11 @@ CASES = [
     case("FleetscoreRunStalled", "for long", {STALLED: "1x60"}, minutes=6, fires=1),
     case("FleetscoreRunStalled", "for a short time", {STALLED: "1x60"}, minutes=4, fires=0),
     case("FleetscoreRunStalled", "on and off", {STALLED: "1x3 0x1 1x3 0x1 1x3 0x1 1x3"}, minutes=19, fires=0),
+    case("FleetscoreRunStalled", "held by a queue", {HELD_BY_QUEUE: "1x60"}, minutes=30, fires=0),
+    case(
+        "FleetscoreDevicesWithoutModel", "too many", {**devices(scored=100), WITHOUT_MODEL: "21x60"}, minutes=5, fires=1
+    ),
+    case("FleetscoreDevicesWithoutModel", "few", {**devices(scored=100), WITHOUT_MODEL: "20x60"}, minutes=5, fires=0),
     case("FleetscoreDevicesFailed", "too many", devices(scored=88, failed=12), minutes=5, fires=1),
     case("FleetscoreDevicesFailed", "few", devices(scored=91, failed=9), minutes=5, fires=0),
     case("FleetscoreDevicesFailed", "not run", devices(scored=50, failed=0, notRun=50), minutes=5, fires=1),

@@ -72,18 +72,24 @@ def selects_the_operator(manifests: list[Manifest], labels: dict[str, str], port
     "monitoring.alerts.stalledMinutes",
     "monitoring.alerts.failedShare",
     "monitoring.alerts.emptyShare",
+    "monitoring.alerts.withoutModelShare",
     "monitoring.alerts.throttledShare",
 )
 def test_alert_thresholds_are_those_of_the_values() -> None:
     def bounds(spec: dict[str, Any]) -> dict[str, str]:
         found = {rule["alert"]: rule for group in spec["groups"] for rule in group["rules"]}
-        shares = ("FleetscoreDevicesFailed", "FleetscoreDevicesEmpty", "FleetscoreThrottled")
+        shares = (
+            "FleetscoreDevicesFailed",
+            "FleetscoreDevicesEmpty",
+            "FleetscoreDevicesWithoutModel",
+            "FleetscoreThrottled",
+        )
         stalled = {"FleetscoreRunStalled": found["FleetscoreRunStalled"]["for"]}
         return stalled | {alert: found[alert]["expr"].rpartition("> ")[2] for alert in shares}
 
     default = bounds(find(monitored(alerts={"enabled": True}), "PrometheusRule")["spec"])
-    assert list(default.values()) == ["15m", "0.05", "0.3", "0.05"]
-    assert list(bounds(rules()).values()) == ["5m", "0.1", "0.5", "0.01"]
+    assert list(default.values()) == ["15m", "0.05", "0.3", "0.05", "0.05"]
+    assert list(bounds(rules()).values()) == ["5m", "0.1", "0.5", "0.2", "0.01"]
 
 
 def test_suspended_or_missing_schedules_have_no_window_alerts() -> None:
