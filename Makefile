@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help demo demo-local down test test-deploy unit check mutants coverage lint audit docs images bench faults lock generate format clean clean-all isolated workflows version-set
+.PHONY: help demo demo-local down test test-deploy unit check mutants coverage lint audit docs images bench faults fuzz lock generate format clean clean-all isolated workflows version-set
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -77,6 +77,9 @@ bench: $(READY)  ## print the figures of docs/development/performance.md; fail i
 
 faults: $(READY)  ## run every fault test at full length and record its measurement (about an hour)
 	$(VENV)/bin/pytest -m fault --long --figures $(PYTEST_ARGS)
+
+fuzz: $(READY)  ## try many more changed models and other inputs than `make test` does (an hour)
+	$(VENV)/bin/pytest -m fuzz --long $(PYTEST_ARGS)
 
 lock: $(READY)  ## compile the hashed requirements (make lock UPGRADE=1 takes newer versions)
 	$(COMPILE) $(if $(UPGRADE),--upgrade) operator/pyproject.toml -o requirements/operator.txt

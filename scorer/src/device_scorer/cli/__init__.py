@@ -30,6 +30,7 @@ COMMANDS = {
     "import": Command("device_scorer.cli.import_", "convert a shared CSV and single-file models to the store's layout"),
     "fetch": Command("device_scorer.cli.fetch", "copy a device's readings and models to a folder, to repeat a score"),
     "report": Command("device_scorer.cli.report", "write a window's summary, lists and report.html"),
+    "inspect": Command("device_scorer.cli.inspect", "describe a bundle: its tags, detectors and unusable models"),
     "check": Command("device_scorer.cli.check", "create or remove the test device of an installation check"),
 }
 

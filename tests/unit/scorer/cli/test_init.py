@@ -10,7 +10,7 @@ def test_exit_codes() -> None:
 
 
 def test_commands() -> None:
-    assert list(COMMANDS) == ["score", "train", "simulate", "import", "fetch", "report", "check"]
+    assert list(COMMANDS) == ["score", "train", "simulate", "import", "fetch", "report", "inspect", "check"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -12,10 +12,11 @@ from typing import Any
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.ensemble import IsolationForest
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import QuantileTransformer, StandardScaler
 from sklearn.svm import OneClassSVM
 
 from device_scorer.errors import ModelIncompatible, ModelInvalid, ModelRejected, PermanentError
@@ -23,6 +24,7 @@ from device_scorer.models import bundle as bundles
 from device_scorer.models.bundle import Bundle
 from device_scorer.models.expectations import META_SENSORS_KEY, Expectation, encode_expectations
 from device_scorer.models.one_class_svm import ClosedFormSvm
+from device_scorer.models.sklearn_bundle import RemoteModel
 from tests.testkit.scorer_fleet import a_model, bundle, fitted
 
 LIMIT = 64 * 2**20
@@ -341,3 +343,61 @@ def test_newer_version_of_the_sensors_is_ignored() -> None:
     meta = {"format": 1, META_SENSORS_KEY: {"version": 2, "tags": {}}}
     found = load(bundle({"_meta": meta, "1": a_model()}))
     assert (list(found.models), dict(found.expectations)) == (["1"], {})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["auto", "sklearn"])
+def test_model_fitted_on_a_data_frame_is_usable_in_both_engines(engine: str) -> None:
+    frame = pd.DataFrame({"value": VALUES})
+    pipeline = Pipeline([("scaler", StandardScaler()), ("classifier", OneClassSVM(nu=0.1))]).fit(frame)
+    loaded = load(bundle({"1": pipeline}), engine=engine).models["1"]
+    assert not isinstance(loaded, PermanentError)
+    labels, scores = loaded.predict([8.0, 10.5, 400.0])
+    asked = pd.DataFrame({"value": [8.0, 10.5, 400.0]})
+    assert labels == [0 if label == 1 else 1 for label in pipeline.predict(asked)]
+    assert labels[2] == 1
+    assert scores == pipeline.decision_function(asked).tolist()
+
+
+@pytest.mark.slow
+def test_file_that_the_inert_reader_cannot_read_is_handed_to_scikit_learn() -> None:
+    model = fitted(VALUES)
+    model.notes = {("a", "tuple"): "as key"}
+    loaded = load(bundle({"1": model, "2": 5}))
+    assert isinstance(loaded.models["1"], RemoteModel)
+    assert loaded.models["1"].predict([400.0])[0] == [1]
+    assert isinstance(loaded.models["2"], ModelInvalid)
+
+
+def test_content_without_a_class_of_scikit_learn_starts_no_process() -> None:
+    process: Any = object()
+    for content in (b"garbage", pickle.dumps({("a", "b"): 1})):
+        with pytest.raises(ModelInvalid):
+            load(content, process=process)
+
+
+@pytest.mark.slow
+def test_model_in_closed_form_is_usable_next_to_one_that_scikit_learn_cannot_load() -> None:
+    transformer = QuantileTransformer(n_quantiles=5).fit(VALUES.reshape(-1, 1))
+    transformer.random_state = OldRandomState()
+    loaded = load(bundle({"1": a_model(), "2": Pipeline([("q", transformer), ("c", OneClassSVM())])}))
+    assert isinstance(loaded.models["1"], ClosedFormSvm)
+    assert isinstance(loaded.models["2"], PermanentError)
+
+
+class OldRandomState:
+    """An object that an allowed name creates with arguments that this version does not know."""
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        return np.random.RandomState(0).__reduce__()[0], ("removed",)
+
+
+@pytest.mark.slow
+def test_closed_bundle_starts_no_process_again() -> None:
+    transformer = QuantileTransformer(n_quantiles=5).fit(VALUES.reshape(-1, 1))
+    pipeline = Pipeline([("q", transformer), ("c", OneClassSVM())]).fit(VALUES.reshape(-1, 1))
+    loaded = load(bundle({"1": pipeline}))
+    assert loaded.remote is not None
+    loaded.close()
+    assert loaded.remote._session is None
+    load(bundle({"1": a_model()})).close()

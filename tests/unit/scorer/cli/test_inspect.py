@@ -1,0 +1,71 @@
+"""The command `device-scorer inspect`: its output and exit code."""
+
+from pathlib import Path
+
+import pytest
+
+from device_scorer import SCIKIT_LEARN
+from device_scorer.cli.inspect import MAX_WIDTH, format_table
+from device_scorer.models.inspection import TagDescription
+from tests.testkit.hostile_code import OnPredict
+from tests.testkit.scorer_command import scorer
+from tests.testkit.scorer_fleet import a_model, bundle
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.delenv("FLEETSCORE_MODELS_TRUST", raising=False)
+    return tmp_path / "press-1.joblib"
+
+
+def test_table_has_a_line_for_each_tag(path: Path) -> None:
+    path.write_bytes(bundle({"7": a_model()}))
+    result = scorer("inspect", path)
+    assert (result.code, result.err) == (0, "")
+    summary, empty, headings, line = result.out.splitlines()
+    assert summary == f"{path}: {path.stat().st_size:,} bytes, tags: 1, unusable: 0"
+    assert (empty, headings.split()) == ("", ["tag", "detector", "scikit-learn", "evaluated", "by"])
+    assert line == f"7    StandardScaler -> OneClassSVM  {SCIKIT_LEARN:<12}  closed form"
+
+
+def test_unusable_tag_has_its_reason(path: Path) -> None:
+    path.write_bytes(bundle({"7": a_model(), "8": {}}))
+    result = scorer("inspect", path)
+    assert result.code == 65
+    assert "tags: 2, unusable: 1" in result.out
+    assert "ModelInvalid: the model is invalid: expected a fitted pipeline, found a dict" in result.out
+
+
+def test_rejected_bundle_is_one_line_on_stderr(path: Path) -> None:
+    path.write_bytes(b"cos\nsystem\n.")
+    result = scorer("inspect", path)
+    assert (result.code, result.out) == (65, "")
+    assert "'os.system', which is not on the list of allowed classes" in result.err
+    assert len(result.err.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_code_of_a_file_runs_only_with_the_flag_or_the_variable(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.write_bytes(bundle({"7": OnPredict()}))
+    assert scorer("inspect", path).code == 65
+    result = scorer("inspect", "--trust", "any", path)
+    assert (result.code, "OnPredict" in result.out) == (0, True)
+    monkeypatch.setenv("FLEETSCORE_MODELS_TRUST", "any")
+    assert scorer("inspect", path).code == 0
+
+
+def test_file_that_cannot_be_read_is_wrong_usage(path: Path) -> None:
+    result = scorer("inspect", path)
+    assert result.code == 64
+    assert "No such file or directory; name a file" in result.err
+
+
+def test_long_and_unprintable_texts_do_not_break_the_table() -> None:
+    lines = format_table([TagDescription("a\rb", "x" * 500, "unknown", "closed form", ""), *[a_tag("1")]])
+    assert len(lines) == 3
+    assert r"'a\rb'" in lines[1]
+    assert lines[2].index("closed form") < MAX_WIDTH * 2
+
+
+def a_tag(tag: str) -> TagDescription:
+    return TagDescription(tag, "IsolationForest", "1.9.1", "closed form", "")
