@@ -51,6 +51,7 @@ class Outcome:
         message: A sentence for people.
         row_counts: The counts of the device's rows.
         anomalous: True if the device is anomalous.
+        changed: True if the readings of an already scored device changed after they were scored.
     """
 
     kind: str
@@ -58,6 +59,7 @@ class Outcome:
     message: str = ""
     row_counts: RowCounts = field(default_factory=RowCounts)
     anomalous: bool = False
+    changed: bool = False
 
 
 def exit_code(outcomes: Mapping[int, Outcome], devices: int) -> int:
@@ -148,6 +150,8 @@ def _payload(outcomes: Mapping[int, Outcome], devices: int) -> dict[str, Any]:
         "anomalies": sum(outcome.row_counts.anomalies for outcome in done),
         "anomalousDevices": sum(outcome.anomalous for outcome in done),
     }
+    if changed := sum(outcome.changed for outcome in outcomes.values()):
+        payload["changed"] = changed
     for key, kind in (("reasons", FAILED), ("transient", TRANSIENT)):
         reasons = {index: outcome.reason for index, outcome in outcomes.items() if outcome.kind == kind}
         if reasons:

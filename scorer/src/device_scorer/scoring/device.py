@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 from device_scorer.contract import blob_paths
 from device_scorer.contract.digest import DeviceDigest
@@ -11,11 +12,14 @@ from device_scorer.contract.outcome_message import ALREADY_SCORED, EMPTY, PARTIA
 from device_scorer.errors import ConfigurationInvalid, PermanentError, StorageUnavailable
 from device_scorer.scoring import predictions
 from device_scorer.scoring.context import DeviceDeadline, ScoringContext
-from device_scorer.scoring.inputs import current_input_versions, load_bundle, read_partitions
+from device_scorer.scoring.inputs import current_input_versions, load_bundle, read_partitions, readings_changed
 from device_scorer.scoring.predictions import ExistingState
 from device_scorer.scoring.scorer import Scorer, select_tags
 from device_scorer.store.base import BlobInfo, Store, md5_hex
 
+READINGS_CHANGED = (
+    "the readings changed after they were scored; score the window with the write policy IfChanged to include them"
+)
 MAX_NAMED_TAGS = 3
 MAX_TAG_CHARS = 60
 MAX_ERROR_CHARS = 200
@@ -105,7 +109,8 @@ def _outcome_without_scoring(
     ):
         return scored.outcome  # another writer has written the same bytes meanwhile: they are this device's result, too
     if state is ExistingState.KEEP:
-        return Outcome(ALREADY_SCORED)
+        changed = readings_changed(device, context, store, metadata)
+        return Outcome(ALREADY_SCORED, message=READINGS_CHANGED if changed else "", changed=changed)
     if state is ExistingState.KEEP_IF_UNCHANGED and predictions.inputs_unchanged(
         metadata, current_input_versions(device, context, store)
     ):
@@ -125,6 +130,7 @@ def _score(
     """Read the inputs and score them."""
     request, settings = context.request, context.settings
     bundle, input_versions = load_bundle(device, context, deadline.store)
+    read_at = datetime.now(UTC)
     with closing(bundle):
         tags = select_tags(bundle, requested_tags)
         scorer = Scorer(
@@ -148,6 +154,7 @@ def _score(
         input_versions=replace(input_versions, data_etags=etags),
         row_counts=rows.row_counts,
         digest=rows.digest,
+        read_at=read_at,
     )
     kind = PARTIAL if failed else SCORED
     reason = next((error.reason for error in failed.values()), "")

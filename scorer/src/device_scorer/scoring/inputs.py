@@ -1,24 +1,29 @@
 """Reading of a device's inputs: the model bundle, and the readings one partition after the other."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from device_scorer import log
 from device_scorer.contract import blob_paths
 from device_scorer.errors import (
     BlobEncodingInvalid,
     BlobTooLarge,
     DataInvalid,
     DataTooLarge,
+    DeviceError,
     ModelInvalid,
     ModelNotFound,
 )
 from device_scorer.models import bundle as bundles
 from device_scorer.models.bundle import Bundle
 from device_scorer.scoring.context import DeviceDeadline, ScoringContext
-from device_scorer.scoring.predictions import InputVersions
+from device_scorer.scoring.predictions import InputVersions, data_changed
 from device_scorer.scoring.scorer import Scorer
 from device_scorer.store.base import Store
+
+MAX_CHECKED_PARTITIONS = 48
+"""Number of partitions of a window up to which kept predictions are compared with the readings."""
 
 MAX_VERSIONS_CHARS = 200
 """Length of the list of scikit-learn versions in the metadata."""
@@ -126,8 +131,33 @@ def _data_errors(max_bytes: int) -> Iterator[None]:
 
 def current_input_versions(device: str, context: ScoringContext, store: Store) -> InputVersions:
     """Return the current ETags of the inputs, without reading their content."""
+    bundle = store.head("models", blob_paths.model_name(context.settings.models_path, device))
+    return InputVersions(_data_etags(device, context, store), bundle.etag if bundle else "")
+
+
+def readings_changed(device: str, context: ScoringContext, store: Store, metadata: Mapping[str, str]) -> bool:
+    """Return True if the readings of kept predictions are no longer those that were scored.
+
+    A window of more than MAX_CHECKED_PARTITIONS partitions is not checked, and an error counts as unchanged: the
+    predictions are kept in any case.
+
+    Args:
+        device: The device's id.
+        context: The context of the process.
+        store: The device's view of the store.
+        metadata: The metadata of the predictions.
+    """
+    if len(context.request.window.partitions(context.settings.data_partition)) > MAX_CHECKED_PARTITIONS:
+        return False
+    try:
+        return data_changed(metadata, _data_etags(device, context, store))
+    except DeviceError as error:
+        log.info(f"it is unknown if the readings of {device} changed: {error}")
+        return False
+
+
+def _data_etags(device: str, context: ScoringContext, store: Store) -> tuple[str, ...]:
     settings = context.settings
-    bundle = store.head("models", blob_paths.model_name(settings.models_path, device))
     names = blob_paths.data_names(settings.data_path, settings.data_partition, context.request.window, device)
     data = [store.head("data", name) for name in names]
-    return InputVersions(tuple(info.etag for info in data if info), bundle.etag if bundle else "")
+    return tuple(info.etag for info in data if info)

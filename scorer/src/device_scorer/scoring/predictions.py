@@ -8,15 +8,18 @@ all of them were scored.
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 
 from device_scorer import __version__
 from device_scorer.contract.blob_paths import decode_id, encode_id
 from device_scorer.contract.digest import METADATA_KEY, DeviceDigest, encode_digest
 from device_scorer.contract.outcome_message import RowCounts
+from device_scorer.errors import UsageInvalid
 from device_scorer.store.base import BlobInfo
-from device_scorer.window import Window
+from device_scorer.window import Window, parse_instant
 
+READ_AT_KEY = "readat"
 MAX_VALUE_CHARS = 1500
 MAX_COUNT_DIGITS = 15
 _COUNT_KEYS = ("rows", "badrows", "unscoredrows", "anomalies")
@@ -58,6 +61,7 @@ def build_metadata(
     input_versions: InputVersions,
     row_counts: RowCounts,
     digest: DeviceDigest | None = None,
+    read_at: datetime | None = None,
 ) -> dict[str, str]:
     """Return the metadata of a predictions blob, without empty values.
 
@@ -69,6 +73,7 @@ def build_metadata(
         input_versions: The versions of the inputs.
         row_counts: The counts of the rows.
         digest: The figures of the tags; None for none.
+        read_at: The instant at which the scorer began to read the readings, in UTC; None for none.
     """
     values = {
         "runuid": run_uid,
@@ -78,6 +83,7 @@ def build_metadata(
         "dataetags": _hash_if_long(" ".join(input_versions.data_etags)),
         "modeletag": input_versions.model_etag,
         "modelsha256": input_versions.model_sha256,
+        READ_AT_KEY: f"{read_at:%Y-%m-%dT%H:%M:%SZ}" if read_at else "",
         "scorer": __version__,
         "sklearn": input_versions.sklearn_versions,
         "rows": str(row_counts.rows),
@@ -104,7 +110,29 @@ def covers(encoded_tags: str, requested_tags: frozenset[str] | None) -> bool:
 def is_complete(metadata: Mapping[str, str], window: Window, requested_tags: frozenset[str] | None) -> bool:
     """Return True if a blob with this metadata holds all requested tags of this window."""
     same = metadata.get("complete") == "true" and metadata.get("window") == window.interval
-    return same and covers(metadata.get("tags", ""), requested_tags)
+    return same and covers(metadata.get("tags", ""), requested_tags) and not read_before_end(metadata, window)
+
+
+def read_before_end(metadata: Mapping[str, str], window: Window) -> bool:
+    """Return True if the readings were read before the window was over, so that later ones are not scored.
+
+    Predictions of versions that do not record the instant count as read after the end.
+    """
+    try:
+        return parse_instant(metadata.get(READ_AT_KEY, "")) < window.end
+    except UsageInvalid:
+        return False
+
+
+def data_changed(metadata: Mapping[str, str], data_etags: Sequence[str]) -> bool:
+    """Return True if a blob with this metadata was made from other readings.
+
+    Args:
+        metadata: The metadata of the predictions.
+        data_etags: The current ETags of the partitions, in order.
+    """
+    known = metadata.get("dataetags")
+    return known is not None and known != _hash_if_long(" ".join(data_etags))
 
 
 def existing_state(

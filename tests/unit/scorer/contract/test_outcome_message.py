@@ -172,3 +172,13 @@ def test_exit_code_follows_from_the_outcomes(kinds: list[str], devices: int, cod
 )
 def test_indexes_are_formatted_as_intervals(numbers: list[int], notation: str) -> None:
     assert format_intervals(numbers) == notation
+
+
+def test_message_and_record_count_devices_whose_readings_changed() -> None:
+    outcomes = {
+        0: Outcome(outcome_message.ALREADY_SCORED, changed=True),
+        1: Outcome(outcome_message.ALREADY_SCORED),
+    }
+    assert read(termination_message(outcomes, 2))["changed"] == 1
+    assert read(outcome_record(outcomes, ["a", "b"]))["changed"] == 1
+    assert "changed" not in read(termination_message({0: outcomes[1]}, 1))

@@ -100,6 +100,7 @@ def test_forbidden_listing_is_logged_and_devices_are_checked_individually(
 ) -> None:
     class Forbidden(CountingStore):
         def list(self, container: str, prefix: str = "", *, with_metadata: bool = True) -> Iterator[BlobInfo]:
+            assert not with_metadata
             raise ConfigurationInvalid(f"{container}/{prefix} cannot be listed")
 
     forbidden = Forbidden(store._folder)

@@ -6,6 +6,7 @@ import math
 import os
 import zlib
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
@@ -14,14 +15,15 @@ import pytest
 from device_scorer import __version__
 from device_scorer.contract.digest import decode_digest
 from device_scorer.contract.outcome_message import Outcome
-from device_scorer.errors import DeadlineExceeded, StorageUnavailable
+from device_scorer.errors import ConfigurationInvalid, DeadlineExceeded, StorageUnavailable
 from device_scorer.scoring.context import DeviceDeadline, ScoringContext
-from device_scorer.scoring.device import MAX_WRITE_CONFLICTS, score_device
+from device_scorer.scoring.device import MAX_WRITE_CONFLICTS, READINGS_CHANGED, score_device
 from device_scorer.scoring.predictions import encode_tags
 from device_scorer.scoring.request import ScoreRequest
 from device_scorer.settings import Settings
-from device_scorer.store.base import NO_METADATA, Blob
+from device_scorer.store.base import NO_METADATA, Blob, BlobInfo
 from device_scorer.store.folder import FolderStore
+from device_scorer.window import parse_instant
 from tests.testkit.scorer_fleet import (
     END,
     NORMAL,
@@ -193,6 +195,7 @@ def test_metadata_have_input_versions_and_row_counts(fleet: Fleet) -> None:
     assert models is not None
     found = fleet.metadata()
     assert found.pop("modelsha256")
+    assert parse_instant(found.pop("readat")) <= datetime.now(UTC)
     digest = decode_digest(found.pop("digest"))
     assert digest is not None
     assert [(tag.tag, tag.rows, tag.anomalies, tag.worst_value) for tag in digest.tags] == [("1", 2, 1, "99.0")]
@@ -217,8 +220,13 @@ def test_create_only_keeps_complete_predictions(fleet: Fleet) -> None:
     fleet.device()
     fleet.score()
     before = fleet.predictions()
+    assert "changed" not in fleet.termination_message()
     fleet.put("press-1", readings("press-1", values=[SPIKE]))
-    assert fleet.termination_message()["outcomes"] == {"alreadyScored": "0"}
+    message = fleet.termination_message()
+    assert message["outcomes"] == {"alreadyScored": "0"}
+    assert message["changed"] == 1
+    assert message["samples"] == [[0, "", READINGS_CHANGED]]
+    assert "IfChanged" in READINGS_CHANGED
     assert fleet.predictions() == before
 
 
@@ -461,3 +469,31 @@ def test_missing_quality_column_is_reported(fleet: Fleet, monkeypatch: pytest.Mo
     monkeypatch.setenv("FLEETSCORE_QUALITY", json.dumps(QUALITY))
     fleet.device()
     assert "the readings lack the column 'Quality' of the quality rules, so no row is bad by it" in fleet.score().out
+
+
+def test_predictions_from_before_the_windows_end_are_replaced_later(fleet: Fleet) -> None:
+    fleet.device(data=readings("press-1", values=[10.0]))
+    fleet.score("--run-uid", "early", "--job-name", "j")
+    name = f"{PREDICTIONS}/press-1.csv"
+    blob = fleet.store.read("predictions", name)
+    assert blob is not None
+    early = {**blob.metadata, "readat": "2018-08-28T23:59:59Z"}
+    fleet.store.write("predictions", name, blob.content, metadata=early, overwrite=True)
+    fleet.put("press-1", readings("press-1", values=[10.0, SPIKE]))
+    assert fleet.score("--run-uid", "early", "--job-name", "j").out == "press-1  scored  1 rows, 0 anomalies\n"
+    assert fleet.score("--run-uid", "official", "--job-name", "j").out == "press-1  scored  2 rows, 1 anomalies\n"
+    assert fleet.score().out == "press-1  already scored\n"
+
+
+def test_unreadable_readings_keep_the_outcome_already_scored(fleet: Fleet) -> None:
+    fleet.device()
+    fleet.score()
+
+    class Forbidden(FolderStore):
+        def head(self, container: str, name: str) -> BlobInfo | None:
+            if container == "data":
+                raise ConfigurationInvalid("forbidden")
+            return super().head(container, name)
+
+    outcome = score_on(Forbidden(fleet.folder), fleet.folder)
+    assert (outcome.kind, outcome.changed, outcome.message) == ("alreadyScored", False, "")

@@ -1,6 +1,7 @@
 """The metadata of predictions, and the state of an existing blob."""
 
 import hashlib
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -129,3 +130,39 @@ def test_metadata_have_no_empty_values() -> None:
 def test_count_of_thousands_of_digits_counts_as_zero() -> None:
     metadata = {"rows": "9" * 5000, "badrows": "9" * MAX_COUNT_DIGITS, "unscoredrows": "-1", "anomalies": "\u0665"}
     assert predictions.row_counts_from(metadata) == RowCounts(0, 10**15 - 1, 0, 5)
+
+
+@pytest.mark.parametrize(
+    ("read_at", "complete"),
+    [
+        ("2018-08-28T23:59:59Z", False),
+        ("2018-08-29T00:00:00Z", True),
+        ("2018-08-29T01:00:00Z", True),
+        ("", True),
+        ("soon", True),
+    ],
+)
+def test_readings_are_complete_if_they_were_read_after_the_windows_end(read_at: str, *, complete: bool) -> None:
+    metadata = a_blob(readat=read_at).metadata
+    assert predictions.is_complete(metadata, WINDOW, None) == complete
+    assert predictions.read_before_end(metadata, WINDOW) != complete
+
+
+def test_changed_etags_are_changed_readings() -> None:
+    metadata = a_blob().metadata
+    assert not predictions.data_changed(metadata, ("e1", "e2"))
+    assert predictions.data_changed(metadata, ("e1",))
+    assert not predictions.data_changed({}, ("e1",))
+
+
+def test_instant_of_reading_is_in_the_metadata() -> None:
+    metadata = predictions.build_metadata(
+        run_uid="",
+        window=WINDOW,
+        tags=None,
+        complete=True,
+        input_versions=INPUTS,
+        row_counts=RowCounts(),
+        read_at=datetime(2018, 8, 29, 0, 5, 1, 999, tzinfo=UTC),
+    )
+    assert metadata["readat"] == "2018-08-29T00:05:01Z"
