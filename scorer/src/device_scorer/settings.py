@@ -107,6 +107,20 @@ class Settings:
 
 
 _DEFAULTS = Settings()
+STORAGE_HELP = """\
+environment without --store (the defaults are in brackets):
+  FLEETSCORE_ACCOUNT_URL                  URL of the account, such as https://ACCOUNT.blob.core.windows.net
+  FLEETSCORE_AUTH                         workloadIdentity, connectionString or sas (workloadIdentity)
+  AZURE_STORAGE_CONNECTION_STRING         with FLEETSCORE_AUTH=connectionString
+  AZURE_STORAGE_SAS_TOKEN                 with FLEETSCORE_AUTH=sas
+  FLEETSCORE_{MODELS,DATA,PREDICTIONS}_CONTAINER  names of the containers (models, data, predictions)
+
+environment with and without --store:
+  FLEETSCORE_MODELS_PATH                  ({device}.joblib)
+  FLEETSCORE_DATA_PATH                    ({yyyy}{MM}{dd}T{HH}{mm}Z/{device}.csv)
+  FLEETSCORE_DATA_PARTITION               length of the time that a file of readings covers (PT1H)
+  FLEETSCORE_PREDICTIONS_PATH             ({window}/{device}.csv)
+  FLEETSCORE_QUALITY                      the fleet's quality settings as JSON, such as {"badValues": [-9999]}"""
 
 
 def add_store_argument(parser: argparse.ArgumentParser) -> None:
@@ -115,11 +129,11 @@ def add_store_argument(parser: argparse.ArgumentParser) -> None:
     Args:
         parser: The command's parser.
     """
+    parser.epilog = "\n\n".join(part for part in (parser.epilog, STORAGE_HELP) if part)
     parser.add_argument(
         "--store",
         metavar="FOLDER",
-        help="work on FOLDER/models, FOLDER/data, FOLDER/predictions in place of Blob Storage "
-        "(named by FLEETSCORE_ACCOUNT_URL and related variables)",
+        help="work on FOLDER/models, FOLDER/data, FOLDER/predictions in place of Blob Storage (see below)",
     )
 
 

@@ -27,6 +27,7 @@ example: two days of 12 devices with 5 tags, anomalies in the last hour
 then
   device-scorer train --store ./folder --end 2018-08-28T23:00:00Z"""
 
+DEFAULT_HOURS = 24
 _MAX_COUNT = 10_000_000
 
 
@@ -47,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--end", type=parse_instant, metavar="TIME", help="first instant after the readings (end of the last full hour)"
     )
-    add("--hours", type=_parse_count, default=24, metavar="N", help="hours of readings, without --start (24)")
+    add("--hours", type=_parse_count, metavar="N", help="hours of readings, from --start or before --end (24)")
     add("--interval", type=_parse_count, default=15, metavar="SECONDS", help="time between two readings of a tag (15)")
     add(
         "--anomaly-rate",
@@ -103,8 +104,17 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _window_from_arguments(arguments: argparse.Namespace, now: datetime) -> Window:
-    end = arguments.end or now.replace(minute=0, second=0, microsecond=0)
-    return Window(arguments.start or end - timedelta(hours=arguments.hours), end)
+    """Return the window of two of --start, --hours and --end. Raises UsageInvalid if the three contradict."""
+    start, end, length = arguments.start, arguments.end, timedelta(hours=arguments.hours or DEFAULT_HOURS)
+    if start and end and arguments.hours and end - start != length:
+        raise UsageInvalid("--start, --end and --hours contradict each other; leave one of them out")
+    try:
+        if start and not end and arguments.hours:
+            return Window(start, start + length)
+        end = end or now.replace(minute=0, second=0, microsecond=0)
+        return Window(start or end - length, end)
+    except OverflowError as error:
+        raise UsageInvalid("--hours is invalid: the readings would be outside of the years 1 to 9999") from error
 
 
 def _fleet_from_arguments(arguments: argparse.Namespace, window: Window) -> SimulatedFleet:

@@ -7,15 +7,20 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from device_scorer.contract import blob_paths
+from device_scorer.errors import DataInvalid
 from device_scorer.readings import COLUMNS
 from device_scorer.settings import Settings
 from device_scorer.store.base import Store
 from device_scorer.window import Window
 
 TAG = "1"
+_REPORT_PREFIXES = ("_", "report.html")
 ROWS = 60
 ANOMALY_MINUTE = 30
 ANOMALOUS_VALUE = 99.0
+MARK = {"fleetscorecheck": "1"}
+"""The metadata of blobs that the check has written."""
+
 WINDOW = Window(datetime(2000, 1, 1, tzinfo=UTC), datetime(2000, 1, 1, 1, tzinfo=UTC))
 
 
@@ -34,14 +39,29 @@ class CheckDevice:
     device: str
 
     def write(self, bundle: bytes) -> None:
-        """Write the device's readings and its bundle, after all blobs of an earlier check are deleted."""
+        """Write the device's readings and its bundle, after all blobs of an earlier check are deleted.
+
+        Raises:
+            DataInvalid: The device has blobs that no check has written.
+        """
+        if not self.has_model():
+            for role, name in (("data", self._readings_name), ("predictions", self._predictions_name)):
+                if (info := self.store.head(role, name)) is not None and not MARK.items() <= info.metadata.items():
+                    raise self._foreign(role, name)
         self.delete()
-        self.store.write("data", self._readings_name, readings_csv(self.device), overwrite=True)
-        self.store.write("models", self._model_name, bundle, overwrite=True)
+        self.store.write("data", self._readings_name, readings_csv(self.device), metadata=MARK, overwrite=True)
+        self.store.write("models", self._model_name, bundle, metadata=MARK, overwrite=True)
 
     def has_model(self) -> bool:
-        """Return True if the device has a bundle."""
-        return self.store.head("models", self._model_name) is not None
+        """Return True if the device has a bundle of the check.
+
+        Raises:
+            DataInvalid: The device has a bundle that no check has written.
+        """
+        info = self.store.head("models", self._model_name)
+        if info is not None and not MARK.items() <= info.metadata.items():
+            raise self._foreign("models", self._model_name)
+        return info is not None
 
     def read_labels(self) -> list[bytes]:
         """Return the labels of the device's predictions (b"0" or b"1"), empty if there are none."""
@@ -49,12 +69,25 @@ class CheckDevice:
         return [line.split(b",")[4] for line in blob.content.splitlines()[1:]] if blob else []
 
     def delete(self) -> None:
-        """Delete the blobs of the check and the report of its window, which no real run uses."""
-        self.store.delete("models", self._model_name)
+        """Delete the predictions, the readings and the bundle of the check, and the report of its window.
+
+        The report remains if other devices have predictions of this window. The bundle is deleted last, because it
+        shows that the other blobs belong to the check.
+        """
+        names = [info.name for info in self.store.list("predictions", f"{WINDOW.slug}/")]
+        report = [name for name in names if name.rpartition("/")[2].startswith(_REPORT_PREFIXES)]
+        if set(names) <= {self._predictions_name, *report}:
+            for name in report:
+                self.store.delete("predictions", name)
+        self.store.delete("predictions", self._predictions_name)
         self.store.delete("data", self._readings_name)
-        report = [blob.name for blob in self.store.list("predictions", f"{WINDOW.slug}/")]
-        for name in {self._predictions_name, *report}:
-            self.store.delete("predictions", name)
+        self.store.delete("models", self._model_name)
+
+    def _foreign(self, role: str, name: str) -> DataInvalid:
+        return DataInvalid(
+            f"device {self.device} is invalid: the {role} blob {name} was not written by this check and is kept; "
+            "name a device that does not exist, or delete the blob"
+        )
 
     @property
     def _model_name(self) -> str:

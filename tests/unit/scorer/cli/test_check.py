@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from device_scorer.cli import run
-from device_scorer.simulation.check_device import WINDOW
+from device_scorer.simulation.check_device import MARK, WINDOW
 from device_scorer.store.folder import FolderStore
 from tests.testkit.blob_server import SAS, serving
+from tests.testkit.scorer_fleet import Fleet, readings
 
 SCORE = ["score", "--window-start", "2000-01-01T00:00:00Z", "--window-end", "2000-01-01T01:00:00Z"]
 
@@ -74,9 +75,44 @@ def test_account_without_write_access_reports_a_self_check(
 
 def test_predictions_without_the_anomaly_fail_the_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = FolderStore(tmp_path)
-    store.write("models", "helm-test.joblib", b"bundle")
+    store.write("models", "helm-test.joblib", b"bundle", metadata=MARK)
     rows = b"2000-01-01T00:00:00Z,helm-test,1,20,0,0.1\n" * 60
     store.write("predictions", f"{WINDOW.slug}/helm-test.csv", b"TS,Device,Tag,Val,Prediction,Score\n" + rows)
     assert check("finish", tmp_path) == 65
     assert "60 predictions with 0 anomalies; 60 with one anomaly are expected" in capsys.readouterr().err
     assert files(tmp_path) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", ["prepare", "finish"])
+def test_check_keeps_the_blobs_of_a_real_device(tmp_path: Path, step: str, capsys: pytest.CaptureFixture[str]) -> None:
+    store = FolderStore(tmp_path)
+    store.write("models", "helm-test.joblib", b"a real model", metadata={"by": "a person"})
+    store.write("predictions", f"{WINDOW.slug}/helm-test.csv", b"predictions")
+    before = files(tmp_path)
+    assert check(step, tmp_path) == 65
+    assert "was not written by this check and is kept" in capsys.readouterr().err
+    assert files(tmp_path) == before
+
+
+def test_step_needs_a_device(tmp_path: Path) -> None:
+    assert run(["check", "prepare", "--store", str(tmp_path)]) == 64
+
+
+def test_sound_store_has_no_finding(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fleet = Fleet(tmp_path)
+    fleet.device("press-1", tags=("1", "2"))
+    assert run(["check", "store", "--store", str(tmp_path)]) == 0
+    output = capsys.readouterr()
+    assert output.out == "1 models and 1 files of readings of 1 devices; the blobs of 1 devices were read\n"
+    assert output.err == ""
+
+
+def test_problems_of_a_store_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fleet = Fleet(tmp_path)
+    fleet.device("press-1", tags=("1",), data=readings("press-1", tags=("2",)))
+    fleet.store.write("models", "press#2.joblib", b"x")
+    assert run(["check", "store", "--store", str(tmp_path)]) == 65
+    error = capsys.readouterr().err
+    assert "1 names of models denote no device: 'press#2.joblib'" in error
+    assert "1 devices have no tag with both a model and readings: press-1: models of '1', readings of '2'" in error

@@ -51,3 +51,21 @@ def test_path_without_a_device_is_wrong_usage(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("FLEETSCORE_DATA_PATH", "{yyyy}/all.csv")
     result = scorer(*SMALL, "--store", tmp_path)
     assert (result.code, "simulate writes a blob per device; add {device}" in result.err) == (64, True)
+
+
+def test_hours_count_from_the_start(tmp_path: Path) -> None:
+    words = ("simulate", "--devices", "1", "--tags", "1", "--store", tmp_path)
+    result = scorer(*words, "--start", "2018-08-28T00:00:00Z", "--hours", "2")
+    assert "2018-08-28T00:00:00Z/2018-08-28T02:00:00Z: 2 blobs written" in result.out
+
+
+@pytest.mark.parametrize(("hours", "code"), [("2", 0), ("3", 64)])
+def test_start_end_and_hours_must_agree(tmp_path: Path, hours: str, code: int) -> None:
+    span = ("--start", "2018-08-28T00:00:00Z", "--end", "2018-08-28T02:00:00Z", "--hours", hours)
+    result = scorer("simulate", "--devices", "1", "--tags", "1", "--store", tmp_path, *span)
+    assert (result.code, "contradict each other" in result.err) == (code, code == 64)
+
+
+def test_hours_before_the_first_year_are_wrong_usage(tmp_path: Path) -> None:
+    result = scorer("simulate", "--end", "2018-08-28T00:00:00Z", "--hours", "10000000", "--store", tmp_path)
+    assert (result.code, "outside of the years 1 to 9999" in result.err) == (64, True)

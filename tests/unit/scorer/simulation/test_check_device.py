@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from device_scorer import readings
+from device_scorer.errors import DataInvalid
 from device_scorer.settings import Settings
 from device_scorer.simulation import check_device
 from device_scorer.simulation.check_device import WINDOW, CheckDevice
@@ -33,12 +35,41 @@ def test_window_is_an_hour_of_the_year_2000() -> None:
 def test_write_replaces_the_blobs_of_an_earlier_check(tmp_path: Path) -> None:
     store = FolderStore(tmp_path)
     check = CheckDevice(store, Settings(), "helm-test")
+    assert not check.has_model()
+    check.write(b"an earlier bundle")
     store.write("predictions", f"{WINDOW.slug}/helm-test.csv", b"TS,Device,Tag,Val,Prediction,Score\n,,,,1,\n")
-    assert (check.read_labels(), check.has_model()) == ([b"1"], False)
+    assert check.read_labels() == [b"1"]
     check.write(b"bundle")
     assert (check.read_labels(), check.has_model()) == ([], True)
     names = [info.name for role in ("models", "data", "predictions") for info in store.list(role)]
     assert names == ["helm-test.joblib", "20000101T0000Z/helm-test.csv"]
+
+
+@pytest.mark.parametrize(
+    ("role", "name"),
+    [
+        ("models", "helm-test.joblib"),
+        ("data", "20000101T0000Z/helm-test.csv"),
+        ("predictions", f"{WINDOW.slug}/helm-test.csv"),
+    ],
+)
+def test_blob_that_the_check_did_not_write_is_kept(tmp_path: Path, role: str, name: str) -> None:
+    store = FolderStore(tmp_path)
+    store.write(role, name, b"a real device's")
+    with pytest.raises(DataInvalid, match=f"the {role} blob {name} was not written by this check and is kept"):
+        CheckDevice(store, Settings(), "helm-test").write(b"bundle")
+    blob = store.read(role, name)
+    assert blob is not None
+    assert blob.content == b"a real device's"
+
+
+def test_report_remains_next_to_predictions_of_other_devices(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    names = [f"{WINDOW.slug}/_summary.json", f"{WINDOW.slug}/press-1.csv"]
+    for name in names:
+        store.write("predictions", name, b"content")
+    CheckDevice(store, Settings(), "helm-test").delete()
+    assert [info.name for info in store.list("predictions")] == names
 
 
 def test_delete_removes_the_report_of_the_checks_window_only(tmp_path: Path) -> None:
