@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from device_scorer import log
+from device_scorer import __version__, log
 from device_scorer.errors import PermanentError, ScorerError, TransientError, UsageInvalid
 
 
@@ -31,7 +31,7 @@ COMMANDS = {
     "fetch": Command("device_scorer.cli.fetch", "copy a device's readings and models to a folder, to repeat a score"),
     "report": Command("device_scorer.cli.report", "write a window's summary, lists and report.html"),
     "inspect": Command("device_scorer.cli.inspect", "describe a bundle: its tags, detectors and unusable models"),
-    "check": Command("device_scorer.cli.check", "create or remove the test device of an installation check"),
+    "check": Command("device_scorer.cli.check", "check a store before its first window, or an installation"),
 }
 
 EXIT_SUCCESS, EXIT_USAGE, EXIT_PERMANENT, EXIT_TRANSIENT = 0, 64, 65, 75
@@ -100,6 +100,9 @@ def main() -> None:
 
 
 def _print_overview(argv: Sequence[str]) -> int:
+    if argv and argv[0] in ("-V", "--version"):
+        print(f"device-scorer {__version__}")
+        return EXIT_SUCCESS
     width = max(map(len, COMMANDS))
     lines = [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
     text = "\n".join(
@@ -108,7 +111,7 @@ def _print_overview(argv: Sequence[str]) -> int:
             "",
             *lines,
             "",
-            "`device-scorer COMMAND --help` explains each with an example.",
+            "`device-scorer COMMAND --help` explains each with an example, `--version` shows the version.",
         ],
     )
     if argv and argv[0] in ("-h", "--help"):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from device_scorer import __version__
 from device_scorer.cli import COMMANDS, EXIT_PERMANENT, EXIT_SUCCESS, EXIT_TRANSIENT, EXIT_USAGE, build_parser, run
 
 
@@ -41,3 +42,16 @@ def test_missing_command_prints_the_usage_on_stderr(capsys: pytest.CaptureFixtur
 def test_wrong_argument_has_the_usage_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["train", "--unknown"]) == 64
     assert "usage: device-scorer train" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["-V", "--version"])
+def test_version_goes_to_stdout(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([option]) == 0
+    assert capsys.readouterr().out == f"device-scorer {__version__}\n"
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "inspect"])  # it reads a local file
+def test_help_names_the_environment_of_storage(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run([command, "--help"])
+    assert "AZURE_STORAGE_CONNECTION_STRING" in capsys.readouterr().out

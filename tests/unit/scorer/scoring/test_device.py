@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import pytest
 
@@ -328,7 +328,10 @@ def test_full_disk_leaves_no_partial_predictions(fleet: Fleet, monkeypatch: pyte
             self.file.write(content[: len(content) // 2])
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "fdopen", lambda handle, _mode: Full(handle))
+    def open_full(handle: int, mode: str, **options: bool) -> Any:
+        return Full(handle) if mode == "wb" else original(handle, mode, **options)
+
+    monkeypatch.setattr(os, "fdopen", open_full)
     result = fleet.score()
     assert (result.code, "No space left on device" in result.out) == (75, True)
     assert fleet.predictions() is None
