@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from xml.etree import ElementTree as ET
 
 from tests.testkit.http_server import NO_HEADERS, RequestHandler, serve
+from tests.testkit.tls import Tls
 
 CANARY = "canary0123456789"
 MODIFIED = "Thu, 01 Jan 2026 12:00:00 GMT"
@@ -98,17 +99,17 @@ class _Handler(RequestHandler):
             self._send(fault.status, headers={"Location": fault.location})
         elif fault.kind == "silent":
             self.state.closing.wait(30)
-        elif fault.kind == "truncate":
-            self._answer(path, body, cut=True)
-        elif fault.kind == "damage":
-            self._answer(path, body, damage=True)
+        elif fault.kind in ("truncate", "damage", "slow"):
+            self._answer(
+                path, body, cut=fault.kind == "truncate", damage=fault.kind == "damage", slow=fault.kind == "slow"
+            )
         else:
             if fault.kind == "lost":
                 self.wfile = Path("/dev/null").open("wb")  # noqa: SIM115  the answer goes nowhere
                 self._answer(path, body)
             self._reset()
 
-    def _answer(self, path: str, body: bytes, *, cut: bool = False, damage: bool = False) -> None:
+    def _answer(self, path: str, body: bytes, *, cut: bool = False, damage: bool = False, slow: bool = False) -> None:
         there = self.state.blobs.get(path)
         query = parse_qs(urlsplit(self.path).query)
         if query.get("comp") == ["list"]:
@@ -136,7 +137,7 @@ class _Handler(RequestHandler):
             elif wanted:
                 self._reject(416, "InvalidRange")
                 return
-            self._send(status, content, {**headers, "Content-Length": str(length)}, cut=cut)
+            self._send(status, content, {**headers, "Content-Length": str(length)}, cut=cut, slow=slow)
 
     def _list(self, container: str, prefix: str) -> None:
         blobs = ET.Element("Blobs")
@@ -168,25 +169,36 @@ class _Handler(RequestHandler):
 
     def _reject(self, status: int, code: str, headers: Mapping[str, str] = NO_HEADERS) -> None:
         """Send an error response as Azure does: the code is in a header and in the body, and HEAD has no body."""
-        body = f'<?xml version="1.0" encoding="utf-8"?><Error><Code>{code}</Code><Message>A text.</Message></Error>'
-        self._send(status, body.encode(), {"x-ms-error-code": code, **headers})
+        text = f"<Code>{code}</Code>" if code else ""
+        body = f'<?xml version="1.0" encoding="utf-8"?><Error>{text}<Message>A text.</Message></Error>'
+        self._send(status, body.encode(), ({"x-ms-error-code": code} if code else {}) | dict(headers))
 
     def _send(
-        self, status: int, body: bytes = b"", headers: dict[str, str] | None = None, *, cut: bool = False
+        self,
+        status: int,
+        body: bytes = b"",
+        headers: dict[str, str] | None = None,
+        *,
+        cut: bool = False,
+        slow: bool = False,
     ) -> None:
         self.send_response(status)
         for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
-            for start in range(0, len(body) // 2 if cut else len(body), CHUNK_BYTES):
+            sent = body[: len(body) // 2] if cut or slow else body
+            for start in range(0, len(sent), CHUNK_BYTES):
                 try:
-                    self.wfile.write(body[start : start + CHUNK_BYTES])
+                    self.wfile.write(sent[start : start + CHUNK_BYTES])
                 except ConnectionError:  # the client does not want the rest
                     self.close_connection = True
                     break
-                self.state.sent += len(body[start : start + CHUNK_BYTES])
-        if cut:
+                self.state.sent += len(sent[start : start + CHUNK_BYTES])
+        if slow:  # the rest does not come
+            self.wfile.flush()
+            self.state.closing.wait(30)
+        if cut or slow:
             self._reset()
 
     def _reset(self) -> None:
@@ -196,10 +208,10 @@ class _Handler(RequestHandler):
 
 
 @contextmanager
-def serving() -> Iterator[BlobServer]:
-    """Run a server."""
+def serving(host: str = "127.0.0.1", tls: Tls | None = None) -> Iterator[BlobServer]:
+    """Run a server at an address; with TLS if it has a certificate."""
     server = BlobServer()
-    with serve(_Handler, state=server) as url:
+    with serve(_Handler, host=host, tls=tls, state=server) as url:
         server.url = f"{url}/account"
         try:
             yield server

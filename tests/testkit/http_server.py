@@ -1,6 +1,7 @@
 """The base of all fake HTTP servers of the tests: a quiet handler for every method, and a server in a thread."""
 
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -62,7 +63,9 @@ def serve(
         tls: The server's certificate. None: plain HTTP.
         state: The attributes of the handler class that this server has.
     """
-    server = ThreadingHTTPServer((host, 0), type("Handler", (handler,), state))
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    server_type = type("Server", (ThreadingHTTPServer,), {"address_family": family})
+    server = server_type((host, 0), type("Handler", (handler,), state))
     if tls:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(tls.certificate, tls.key)
@@ -71,7 +74,7 @@ def serve(
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
-        yield f"{'https' if tls else 'http'}://{host}:{server.server_port}"
+        yield f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()

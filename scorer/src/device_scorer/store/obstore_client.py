@@ -127,8 +127,8 @@ def _read_authorities(environment: Mapping[str, str]) -> bytes:
         return b""
     path = Path(name)
     try:
-        files = sorted(path.iterdir()) if path.is_dir() else [path]
-        return b"\n".join(file.read_bytes() for file in files if file.is_file())
+        files = [file for file in sorted(path.iterdir()) if file.is_file()] if path.is_dir() else [path]
+        return b"\n".join(file.read_bytes() for file in files)
     except OSError as error:
         raise UsageInvalid(
             f"{' or '.join(_CA_VARIABLES)} is invalid: {name}: {error.strerror}; name a file of certificates"

@@ -1,4 +1,4 @@
-"""Tests of the Azure store on a fake blob server that is busy, silent or broken, or loses responses."""
+"""Tests of both stores on Azure on a fake blob server that is busy, silent or broken, or loses responses."""
 
 import threading
 import time
@@ -9,11 +9,11 @@ import pytest
 
 from device_scorer.errors import BlobTooLarge, ConfigurationInvalid, IdentityUnavailable, StorageUnavailable
 from device_scorer.settings import read_settings
-from device_scorer.store import azure, azure_client
+from device_scorer.store import azure
 from device_scorer.store.base import Store
-from device_scorer.store.factory import open_store
+from device_scorer.store.factory import open_scoring_store, open_store
 from device_scorer.store.retry import DEFAULT_RETRY_POLICY, RetryPolicy
-from tests.testkit.blob_server import SAS, BlobServer, serving
+from tests.testkit.blob_server import CANARY, SAS, BlobServer, serving
 from tests.testkit.measurements import RecordMeasurement
 from tests.testkit.waiting import until
 
@@ -28,31 +28,43 @@ def server() -> Iterator[BlobServer]:
         yield running
 
 
+@pytest.fixture(params=["sdk", "obstore"])
+def library(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture
-def store(server: BlobServer) -> Iterator[Store]:
-    opened = open_on(server.url)
+def store(server: BlobServer, library: str) -> Iterator[Store]:
+    opened = open_on(server.url, library)
     yield opened
     opened.close()
 
 
-def open_on(url: str, policy: RetryPolicy = SHORT_READS) -> Store:
+@pytest.fixture
+def sdk_store(server: BlobServer) -> Iterator[Store]:
+    opened = open_on(server.url, "sdk")
+    yield opened
+    opened.close()
+
+
+def open_on(url: str, library: str, policy: RetryPolicy = SHORT_READS) -> Store:
     environment = {"FLEETSCORE_AUTH": "sas", "FLEETSCORE_ACCOUNT_URL": url, "AZURE_STORAGE_SAS_TOKEN": SAS}
-    return open_store(read_settings(environment), policy)
+    opener = {"sdk": open_store, "obstore": open_scoring_store}[library]
+    return opener(read_settings(environment), policy)
 
 
-def test_sizes_and_attempts_of_transfers() -> None:
-    assert (azure_client.CHUNK_BYTES, azure_client.MAX_SINGLE_PUT_BYTES) == (4_194_304, 536_870_912)
+def test_attempts_and_shortest_timeout() -> None:
     assert (azure.MAX_DAMAGED_READS, azure.MIN_TIMEOUT_SECONDS) == (3, 0.2)
 
 
 @pytest.mark.parametrize(("excepted", "proxied"), [("", True), ("storage.invalid", False)])
 def test_proxy_of_the_environment_is_used_unless_the_host_is_excepted(
-    server: BlobServer, monkeypatch: pytest.MonkeyPatch, excepted: str, *, proxied: bool
+    server: BlobServer, library: str, monkeypatch: pytest.MonkeyPatch, excepted: str, *, proxied: bool
 ) -> None:
     server.put(BLOB, b"content")
     monkeypatch.setenv("http_proxy", server.url.removesuffix("/account"))
     monkeypatch.setenv("no_proxy", excepted)
-    opened = open_on("http://storage.invalid/account", SHORT)
+    opened = open_on("http://storage.invalid/account", library, SHORT)
     try:
         blob = opened.read("predictions", "p.csv")
     except StorageUnavailable:
@@ -81,7 +93,7 @@ def test_one_busy_response_costs_less_than_three_seconds(
 
 @pytest.mark.slow
 @pytest.mark.fault("F27")
-@pytest.mark.parametrize("kind", ["reset", "silent", "truncate", "damage"])
+@pytest.mark.parametrize("kind", ["reset", "silent", "truncate", "slow"])
 def test_broken_read_is_retried_and_returns_the_whole_blob(server: BlobServer, store: Store, kind: str) -> None:
     server.put(BLOB, b"0123456789" * 1000)
     server.fail(kind, method="GET")
@@ -91,8 +103,18 @@ def test_broken_read_is_retried_and_returns_the_whole_blob(server: BlobServer, s
 
 
 @pytest.mark.fault("F27")
+def test_damaged_read_of_the_sdk_is_retried(server: BlobServer, sdk_store: Store) -> None:
+    server.put(BLOB, b"0123456789" * 1000)
+    server.fail("damage", method="GET")
+    blob = sdk_store.read("predictions", "p.csv")
+    assert blob is not None
+    assert blob.content == b"0123456789" * 1000
+
+
+@pytest.mark.fault("F27")
 def test_blob_that_is_damaged_three_times_is_an_error(server: BlobServer, store: Store) -> None:
-    server.put(BLOB, b"0123456789")
+    store.write("predictions", "p.csv", b"0123456789")  # obstore compares the checksum that the scorer has written
+    server.requests.clear()
     server.fail("damage", times=10)
     with pytest.raises(StorageUnavailable, match="damaged"):
         store.read("predictions", "p.csv")
@@ -102,20 +124,20 @@ def test_blob_that_is_damaged_three_times_is_an_error(server: BlobServer, store:
 @pytest.mark.slow
 @pytest.mark.fault("F27")
 @pytest.mark.parametrize("status", [429, 503])
-def test_retry_after_of_the_server_is_honoured(server: BlobServer, store: Store, status: int) -> None:
+def test_retry_after_of_the_server_is_honoured_by_the_sdk(server: BlobServer, sdk_store: Store, status: int) -> None:
     server.put(BLOB, b"content")
     server.fail("status", status=status, retry_after="1")
-    store.read("predictions", "p.csv")
+    sdk_store.read("predictions", "p.csv")
     first, second = server.times_of("GET")
     assert 1.0 <= second - first < 2
 
 
 @pytest.mark.fault("F27")
-def test_retry_after_beyond_the_deadline_ends_the_call_at_once(server: BlobServer, store: Store) -> None:
+def test_retry_after_beyond_the_deadline_ends_the_call_at_once(server: BlobServer, sdk_store: Store) -> None:
     server.fail("status", status=429, retry_after="600")
     began = time.monotonic()
     with pytest.raises(StorageUnavailable, match="storage returned 429 ServerBusy"):
-        store.with_deadline(began + 5).head("predictions", "p.csv")
+        sdk_store.with_deadline(began + 5).head("predictions", "p.csv")
     assert time.monotonic() - began < 2
 
 
@@ -131,9 +153,9 @@ def test_lasting_fault_ends_the_call_by_the_deadline(server: BlobServer, store: 
 
 
 @pytest.mark.fault("F27")
-def test_timeout_of_a_silent_server_does_not_exceed_the_deadline(server: BlobServer) -> None:
+def test_timeout_of_a_silent_server_does_not_exceed_the_deadline(server: BlobServer, library: str) -> None:
     server.fail("silent", times=100)
-    store = open_on(server.url, DEFAULT_RETRY_POLICY)
+    store = open_on(server.url, library, DEFAULT_RETRY_POLICY)
     began = time.monotonic()
     with pytest.raises(StorageUnavailable, match="timed out"):
         store.with_deadline(began + 0.5).head("predictions", "p.csv")
@@ -148,8 +170,8 @@ def test_operation_in_progress_is_retried(server: BlobServer, store: Store, code
 
 
 @pytest.mark.fault("F27")
-def test_rejected_connection_ends_the_call_within_seconds() -> None:
-    dead = open_on("http://127.0.0.1:9/account", SHORT)
+def test_rejected_connection_ends_the_call_within_seconds(library: str) -> None:
+    dead = open_on("http://127.0.0.1:9/account", library, SHORT)
     began = time.monotonic()
     with pytest.raises(StorageUnavailable, match=r"cannot be reached .* Connection refused"):
         dead.head("predictions", "p.csv")
@@ -169,7 +191,7 @@ def test_view_is_in_a_call_only_while_it_waits_for_the_server(server: BlobServer
 
 @pytest.mark.fault("F27")
 def test_view_that_waits_between_attempts_is_in_a_call(server: BlobServer, store: Store) -> None:
-    server.fail("status", retry_after="1")
+    server.fail("status", times=3)
     view = store.with_deadline(time.monotonic() + 30)
     thread = threading.Thread(target=view.head, args=("predictions", "p.csv"))
     thread.start()
@@ -222,24 +244,81 @@ def test_replacement_whose_response_was_lost_counts_as_written(server: BlobServe
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "error"),
+    ("status", "code", "error", "cure"),
     [
-        (403, "AuthorizationPermissionMismatch", IdentityUnavailable),
-        (403, "AuthenticationFailed", IdentityUnavailable),
-        (401, "NoAuthenticationInformation", IdentityUnavailable),
-        (404, "ContainerNotFound", ConfigurationInvalid),
-        (400, "InvalidUri", ConfigurationInvalid),
-        (412, "LeaseIdMissing", ConfigurationInvalid),
-        (409, "BlobImmutableDueToPolicy", ConfigurationInvalid),
+        (403, "AuthorizationPermissionMismatch", IdentityUnavailable, "role Storage Blob Data Contributor"),
+        (403, "AuthenticationFailed", IdentityUnavailable, "renew the Secret"),
+        (403, "AuthorizationFailure", IdentityUnavailable, "firewall"),
+        (403, "KeyBasedAuthenticationNotPermitted", IdentityUnavailable, "workload identity"),
+        (403, "InsufficientAccountPermissions", ConfigurationInvalid, "read-only"),
+        (403, "AccountIsDisabled", ConfigurationInvalid, "enable"),
+        (401, "NoAuthenticationInformation", IdentityUnavailable, "no credential"),
+        (404, "ContainerNotFound", ConfigurationInvalid, "create the container"),
+        (400, "InvalidUri", ConfigurationInvalid, "correct the account URL"),
+        (412, "LeaseIdMissing", ConfigurationInvalid, "release the lease"),
+        (409, "BlobImmutableDueToPolicy", ConfigurationInvalid, "legal hold"),
+        (409, "BlobArchived", ConfigurationInvalid, "rehydrate or delete it"),
+        (409, "BlobBeingRehydrated", ConfigurationInvalid, "takes hours"),
+        (409, "InvalidBlobType", ConfigurationInvalid, "delete that blob"),
+        (409, "SomeNewCode", ConfigurationInvalid, "SomeNewCode"),
+        (405, "UnsupportedHttpVerb", ConfigurationInvalid, "UnsupportedHttpVerb"),
     ],
 )
 def test_permanent_rejection_is_not_retried(
-    server: BlobServer, store: Store, status: int, code: str, error: type[Exception]
+    server: BlobServer, store: Store, status: int, code: str, error: type[Exception], cure: str
 ) -> None:
     server.fail("status", status=status, code=code, times=3)
-    with pytest.raises(error, match=code):
+    with pytest.raises(error, match=f"predictions/p.csv: {status} {code}") as rejected:
         store.write("predictions", "p.csv", b"x")
+    assert cure in str(rejected.value)
     assert len(server.requests) == 1
+
+
+def test_not_found_of_another_server_is_not_a_missing_blob(server: BlobServer, store: Store) -> None:
+    server.fail("status", status=404, code="", times=3)
+    with pytest.raises(ConfigurationInvalid, match="404; check the account URL and the proxy"):
+        store.read("predictions", "p.csv")
+
+
+@pytest.mark.fault("T13")
+@pytest.mark.parametrize("status", [302, 307])
+def test_redirect_to_another_server_sends_no_credential_there(server: BlobServer, store: Store, status: int) -> None:
+    with serving() as other:
+        other.fail("status", status=404, code="", times=100)
+        server.fail("redirect", status=status, location=f"{other.url}/elsewhere", times=100)
+        with pytest.raises((ConfigurationInvalid, StorageUnavailable)):
+            store.with_deadline(time.monotonic() + 1).read("predictions", "p.csv")
+        assert all(CANARY not in path for _, path, _ in other.requests)
+
+
+def test_redirect_without_an_end_is_an_error_of_the_configuration(server: BlobServer) -> None:
+    server.fail("redirect", status=307, location=server.url, times=100)
+    store = open_on(server.url, "obstore")
+    with pytest.raises(ConfigurationInvalid, match="the server redirects the request"):
+        store.read("predictions", "p.csv")
+
+
+def test_store_on_an_ipv6_address_reads_and_writes(library: str) -> None:
+    with serving(host="::1") as server:
+        store = open_on(server.url, library)
+        assert server.url.startswith("http://[::1]:")
+        assert store.write("predictions", "p.csv", b"x") is not None
+        assert store.read("predictions", "p.csv") is not None
+        store.close()
+
+
+def test_account_without_a_path_is_used_through_a_proxy(
+    server: BlobServer, library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", server.url.removesuffix("/account"))
+    monkeypatch.delenv("no_proxy", raising=False)
+    store = open_on("http://acc.blob.core.windows.net", library)
+    assert store.write("predictions", "w/p.csv", b"x") is not None
+    assert store.read("predictions", "w/p.csv") is not None
+    assert store.head("predictions", "w/p.csv") is not None
+    assert [info.name for info in store.list("predictions", "w/", with_metadata=False)] == ["w/p.csv"]
+    assert all(path.startswith("http://acc.blob.core.windows.net/predictions") for _, path, _ in server.requests)
+    store.close()
 
 
 @pytest.mark.fault("D6", "T15")

@@ -1,0 +1,41 @@
+"""Tests of the errors for people from the codes of storage and of the identity platform."""
+
+import pytest
+
+from device_scorer.errors import ConfigurationInvalid, IdentityUnavailable, StorageUnavailable
+from device_scorer.store.rejections import rejected_request, rejected_token
+
+
+def test_busy_response_is_retryable_and_keeps_the_servers_time() -> None:
+    failure = rejected_request(503, "ServerBusy", "data/a.csv", retry_after_seconds=7)
+    assert isinstance(failure.error, StorageUnavailable)
+    assert (str(failure.error), failure.retry_after_seconds) == ("storage returned 503 ServerBusy for data/a.csv", 7)
+
+
+def test_container_that_is_being_deleted_is_retryable_with_its_cure() -> None:
+    failure = rejected_request(409, "ContainerBeingDeleted", "data/a.csv")
+    assert "the container is being deleted: create it again" in str(failure.error)
+
+
+def test_permanent_rejection_is_raised_with_its_cure() -> None:
+    with pytest.raises(
+        ConfigurationInvalid, match=r"storage rejected p\.csv: 409 BlobArchived; .* rehydrate or delete it"
+    ):
+        rejected_request(409, "BlobArchived", "p.csv")
+
+
+def test_rejected_credential_names_the_secret_if_it_is_known() -> None:
+    with pytest.raises(
+        IdentityUnavailable, match="renew the key sas of the Secret fleet-storage, then check the clocks"
+    ):
+        rejected_request(403, "AuthenticationFailed", "p.csv", secret="the key sas of the Secret fleet-storage")
+    with pytest.raises(IdentityUnavailable, match="renew the Secret, then check the clocks"):
+        rejected_request(403, "AuthenticationFailed", "p.csv")
+
+
+def test_token_request_is_retryable_or_raised_by_its_code() -> None:
+    failure = rejected_token("AADSTS700213", "")
+    assert "(AADSTS700213); create a federated credential" in str(failure.error)
+    with pytest.raises(IdentityUnavailable, match="AADSTS90002"):
+        rejected_token("AADSTS90002", "")
+    assert "(timed out)" in str(rejected_token("", "timed out").error)
