@@ -66,6 +66,6 @@ def test_start_end_and_hours_must_agree(tmp_path: Path, hours: str, code: int) -
     assert (result.code, "contradict each other" in result.err) == (code, code == 64)
 
 
-def test_hours_before_the_first_year_are_wrong_usage(tmp_path: Path) -> None:
-    result = scorer("simulate", "--end", "2018-08-28T00:00:00Z", "--hours", "10000000", "--store", tmp_path)
+def test_hours_after_the_last_year_are_wrong_usage(tmp_path: Path) -> None:
+    result = scorer("simulate", "--start", "9000-01-01T00:00:00Z", "--hours", "10000000", "--store", tmp_path)
     assert (result.code, "outside of the years 1 to 9999" in result.err) == (64, True)
