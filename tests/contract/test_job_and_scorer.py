@@ -211,6 +211,7 @@ def test_scorer_accepts_the_environment_of_a_job() -> None:
             },
             "predictions": {"allowOverwrite": True},
             "anomalousWhen": {"share": "2.5%", "minRows": 7},
+            "quality": {"badValues": [-9999], "tags": {"temp-*": {"flatLine": {"for": "30m"}}}},
         }
     )
     variables = {entry["name"]: entry["value"] for entry in scorer_environment(fleet)}
@@ -218,3 +219,5 @@ def test_scorer_accepts_the_environment_of_a_job() -> None:
     assert found.account_url == "https://account.blob.core.windows.net"
     assert dict(found.containers) == {"models": "mmm", "data": "ddd", "predictions": "ppp"}
     assert (found.allow_overwrite, found.anomalous_when) == (True, AnomalousWhen(share=0.025, min_rows=7))
+    rule = found.quality.rule("temp-1")
+    assert (rule.bad_values, rule.flat_for) == (frozenset({-9999}), 1800)

@@ -28,6 +28,7 @@ FLEET_PLACES = [
     pytest.param(
         f"{ENV}.FLEETSCORE_ANOMALOUS_MIN_ROWS.value", marks=pytest.mark.value("fleets[].anomalousWhen.minRows")
     ),
+    pytest.param("Fleet/presses quality", marks=pytest.mark.value("fleets[].quality")),
     pytest.param(f"{OWN_JOB}.serviceAccountName", marks=pytest.mark.value("fleets[].scorer.serviceAccountName")),
     pytest.param(f"{OWN_JOB}.containers.scorer.resources", marks=pytest.mark.value("fleets[].scorer.resources")),
     pytest.param("Fleet/presses scorer.maxResources", marks=pytest.mark.value("fleets[].scorer.maxResources")),

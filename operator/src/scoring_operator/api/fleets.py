@@ -117,6 +117,7 @@ class Fleet(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     predictions: PredictionSettings = field(default_factory=PredictionSettings)
     anomalous_when: AnomalousWhen = field(default_factory=AnomalousWhen)
     scorer: ScorerSettings = field(default_factory=ScorerSettings)
+    quality: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET  # the scorer validates it
 
     def admits(self, namespace: str) -> bool:
         """Return True if runs of this namespace may use the fleet."""
@@ -129,7 +130,7 @@ class Fleet(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
 
     def storage_layout(self) -> "Fleet":
         """Return the settings that must not change while a run is active: storage, paths and limits on writing."""
-        return msgspec.structs.replace(self, namespaces=(), scorer=ScorerSettings())
+        return msgspec.structs.replace(self, namespaces=(), scorer=ScorerSettings(), quality=msgspec.UNSET)
 
 
 def parse_fleets(document: Any) -> dict[str, Fleet]:

@@ -4,6 +4,7 @@ The scorer implements its side in device_scorer.cli, device_scorer.settings and 
 compares the two.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -104,6 +105,7 @@ def scorer_environment(fleet: Fleet) -> list[dict[str, Any]]:
         "FLEETSCORE_ALLOW_OVERWRITE": str(fleet.predictions.allow_overwrite).lower(),
         "FLEETSCORE_ANOMALOUS_SHARE": fleet.anomalous_when.share,
         "FLEETSCORE_ANOMALOUS_MIN_ROWS": str(fleet.anomalous_when.min_rows),
+        "FLEETSCORE_QUALITY": json.dumps(fleet.quality, sort_keys=True) if fleet.quality else "",
     }
     variables: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in plain.items() if value]
     if secret:
