@@ -15,6 +15,18 @@ SECRETS = [
     "access_token=canary",
     "client_assertion=canary",
     "Authorization: Bearer canary.x-y_z~/+==",
+    "redirect=https%3A%2F%2Fa%2Fb%3Fsig%3Dcanary%26sp%3Dr",
+    "next=https%253A%252F%252Fa%253Fsig%253Dcanary",
+    "Authorization: SharedKey account:canary/+=",
+    "{'Authorization': 'SharedKeyLite account:canary='}",
+    '{"accountKey": "canary with spaces", "a": 1}',
+    "{'client_secret': 'canary'}",
+    r'{"body": "{\"access_token\":\"canary\"}"}',
+    "authorization=bearer canary",
+    "Authorization: Basic canary==",
+    "Bearer%20canary",
+    "token is eyJhbGciOiJSUzI1NiJ9.canary.canary",
+    "-----BEGIN PRIVATE KEY-----\ncanary cut off",
 ]
 
 
@@ -44,3 +56,18 @@ def test_line_on_a_terminal_is_plain_text(
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     getattr(log, level)("stopped", device="a")
     assert capsys.readouterr().err == line
+
+
+def test_log_is_bounded_and_a_secret_at_the_end_is_not_cut_in_half() -> None:
+    found = log.redact("x" * (log.MAX_TEXT_CHARS - 8) + "sig=" + "canary" * 1000 + "y" * 10**6)
+    assert log.MAX_TEXT_CHARS == 16_384
+    assert len(found) < log.MAX_TEXT_CHARS + 100
+    assert "canary" not in found
+
+
+def test_control_characters_cannot_forge_a_line_on_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    log.info("version 1.9\r\x1b[2Kfine", device="a\x07")
+    assert capsys.readouterr().err == "version 1.9\\r\\x1b[2Kfine  device=a\\x07\n"
