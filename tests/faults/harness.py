@@ -180,7 +180,8 @@ class Site:
         ranges = (
             (first, last, round_) for last in range(self.devices) for first in range(last + 1) for round_ in ROUNDS
         )
-        names = {job_name(run.name, run.uid, *site): site for site in ranges} | {report_job_name(run): REPORT}
+        names = {_digest_of(job_name(run.name, run.uid, *site)): site for site in ranges}
+        names[_digest_of(report_job_name(run))] = REPORT
         assert saved.completion is not None
         return RunResult(
             status={key: value for key, value in status.items() if key not in TIME_FIELDS},
@@ -195,5 +196,12 @@ class Site:
                 "end": (saved.completion.condition, saved.completion.reason, saved.completion.message),
             },
             # A name that is none of those expected shows as a range of its own, not as a KeyError.
-            ranges=Counter({names.get(job, UNEXPECTED): times for job, times in self.created(name).items()}),
+            ranges=Counter(
+                {names.get(_digest_of(job), UNEXPECTED): times for job, times in self.created(name).items()}
+            ),
         )
+
+
+def _digest_of(job: str) -> str:
+    """Return the end of a Job's name: what is before it may have a part of the device's id."""
+    return job.rpartition("-")[2]

@@ -12,6 +12,8 @@ from typing import Any
 
 from scoring_operator.api.scoringrun import GROUP, KIND, VERSION, RunRef
 
+MAX_READABLE_NAME_LENGTH = 57  # of a Job with a part of its device's id; a longer name is cut in the name of its pod
+MIN_DEVICE_PART = 3  # characters of an id, below which its part in a name would say nothing
 MANAGED_BY = {"app.kubernetes.io/managed-by": "fleetscore"}
 RUN_LABEL = f"{GROUP}/run"
 RUN_UID_LABEL = f"{GROUP}/run-uid"
@@ -36,7 +38,7 @@ def digest(*parts: str | int) -> str:
 
 
 @lru_cache(maxsize=8192)
-def job_name(run: str, uid: str, first: int, last: int, round_: int) -> str:
+def job_name(run: str, uid: str, first: int, last: int, round_: int, device: str = "") -> str:
     """Return the name of a scoring Job, of at most 63 characters (a pod's label carries it).
 
     Args:
@@ -45,8 +47,12 @@ def job_name(run: str, uid: str, first: int, last: int, round_: int) -> str:
         first: The first position of the batch.
         last: The last position of the batch.
         round_: The round of the batch.
+        device: The id of the only device of the batch. A part of it is in the name if there is room.
     """
-    return f"{run}-{digest(uid, first, last, round_)}"
+    found = digest(uid, first, last, round_)
+    room = MAX_READABLE_NAME_LENGTH - len(run) - len(found) - 2
+    part = re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")[:room].strip("-") if room >= MIN_DEVICE_PART else ""
+    return f"{run}-{part}-{found}" if part else f"{run}-{found}"
 
 
 def report_job_name(run: RunRef) -> str:

@@ -6,6 +6,7 @@ batches. If the progress of a run was rebuilt, every batch may have been run bef
 inspected in a later pass before its Job is created.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from scoring_operator.api.intervals import Positions
@@ -47,11 +48,11 @@ def next_jobs(
     rebuilt = progress.snapshot.rebuilt
     if missing <= 0 or (rebuilt and any(unverified(name, batch) for name, batch in progress.open_batches.items())):
         return progress, ready, False
-    progress, new = _reserve(run, progress, missing)
+    progress, new = _reserve(run, progress, state.devices, missing)
     return progress, ready if rebuilt else [*ready, *new[:missing]], bool(new)
 
 
-def _reserve(run: ScoringRun, progress: Progress, count: int) -> tuple[Progress, list[str]]:
+def _reserve(run: ScoringRun, progress: Progress, devices: Sequence[str], count: int) -> tuple[Progress, list[str]]:
     """Reserve `count` more batches and some ahead, as far as there are any; return their names too."""
     ahead = 0 if progress.circuit_open else min(run.spec.parallelism, RESERVE_AHEAD)
     retries = progress.queued_batches[: count + ahead]
@@ -60,7 +61,7 @@ def _reserve(run: ScoringRun, progress: Progress, count: int) -> tuple[Progress,
     batches = [*retries, *(Batch(positions) for positions in taken.chunks(size))]
     if not batches:
         return progress, []
-    reserved = {_job_name(run, batch.positions, batch.round): batch for batch in batches}
+    reserved = {_job_name(run, batch.positions, batch.round, devices): batch for batch in batches}
     reserving = replace(
         progress,
         open_batches={**progress.open_batches, **reserved},
@@ -70,5 +71,7 @@ def _reserve(run: ScoringRun, progress: Progress, count: int) -> tuple[Progress,
     return reserving, list(reserved)
 
 
-def _job_name(run: ScoringRun, positions: Positions, round_: int) -> str:
-    return job_name(run.name, run.uid, positions.first, positions.last, round_)
+def _job_name(run: ScoringRun, positions: Positions, round_: int, devices: Sequence[str]) -> str:
+    first, last = positions.first, positions.last
+    device = devices[first] if len(positions) == 1 and first < len(devices) else ""
+    return job_name(run.name, run.uid, first, last, round_, device)

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from scoring_operator.api.conditions import find_condition
+from scoring_operator.api.fleets import Fleet
 from scoring_operator.api.names import report_job_name
 from scoring_operator.api.scoringrun import ScoringRun
 from scoring_operator.api.views import JobView
@@ -113,7 +114,7 @@ def _report_condition(run: ScoringRun, observation: Observation, *, late: bool) 
     name, jobs, state = report_job_name(run), observation.jobs, observation.state
     job, result, was_seen = jobs.visible.get(name), observation.results.get(name), _report_job_was_seen(run)
     if job and job.finished:
-        return _finished_report_condition(run, job, result or JobResult(failure_reason="Unknown"))
+        return _finished_report_condition(run, state.fleet, job, result or JobResult(failure_reason="Unknown"))
     if jobs.exists(name) or (was_seen and not result):
         return ReportCondition(None, RUNNING_REASON, f"Job {name} makes it")
     if was_seen:
@@ -131,10 +132,16 @@ def _report_job_was_seen(run: ScoringRun) -> bool:
     return reported is not None and reported.reason == RUNNING_REASON
 
 
-def _finished_report_condition(run: ScoringRun, job: JobView, result: JobResult) -> ReportCondition:
+def _finished_report_condition(
+    run: ScoringRun, fleet: Fleet | None, job: JobView, result: JobResult
+) -> ReportCondition:
     failed = job.true_condition("Failed")
     if failed is None:
-        return ReportCondition(True, "ReportWritten", f"{report_name(run.spec.window)} is with the predictions")
+        where = "with the predictions"
+        if fleet:
+            account = fleet.storage.account_url or "the fleet's storage account"
+            where = f"in container {fleet.storage.predictions} of {account}"
+        return ReportCondition(True, "ReportWritten", f"{report_name(run.spec.window)} is {where}")
     if failed.reason == "DeadlineExceeded":  # of the Job itself, whose pods are deleted by then
         return ReportCondition(False, failed.reason, failed.message)
     return ReportCondition(False, result.failure_reason, result.failure_detail)

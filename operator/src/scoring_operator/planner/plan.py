@@ -22,6 +22,7 @@ from datetime import datetime
 
 import msgspec
 
+from scoring_operator.api.formatting import plural
 from scoring_operator.api.scoringrun import ScoringRun, resolve_limit
 from scoring_operator.planner.batching import next_jobs
 from scoring_operator.planner.evaluation import apply, evaluate
@@ -166,24 +167,24 @@ def _record_results(progress: Progress, observation: Observation, now: datetime)
 
 def _terminal_state(run: ScoringRun, progress: Progress, blocker: Blocker | None, now: datetime) -> Completion | None:
     """Do step 4."""
-    spec, total = run.spec, progress.total
+    spec, total, devices = run.spec, progress.total, plural(progress.total, "device")
     failed, empty = progress.count("failed"), progress.count("empty")
     max_failed = resolve_limit(spec.max_failed_devices, total)
     max_empty = resolve_limit(spec.max_empty_devices, total)
     if spec.cancel:
-        return Completion("Failed", "Cancelled", f"cancelled with {progress.recorded} of {total} devices done", now)
+        return Completion("Failed", "Cancelled", f"cancelled with {progress.recorded} of {devices} done", now)
     if failed > max_failed:
-        message = f"{failed} of {total} devices failed; maxFailedDevices allows {max_failed}"
+        message = f"{failed} of {devices} failed; maxFailedDevices allows {max_failed}"
         return Completion("Failed", "MaxFailedDevicesExceeded", message, now)
     if empty > max_empty:
-        message = f"{empty} of {total} devices had no readings in the window; maxEmptyDevices allows {max_empty}"
+        message = f"{empty} of {devices} had no readings in the window; maxEmptyDevices allows {max_empty}"
         return Completion("Failed", "NoData", message, now)
     if progress.recorded == total:
         return Completion("Complete", "AllDevicesDone", _all_done(progress), now)
     left, reason = _time_left(run, progress.clock, now)
     if left <= 0 and progress.clock.since:
         cause = f": {blocker.message}" if blocker else ""
-        message = f"{total - progress.recorded} of {total} devices had no outcome when the deadline passed{cause}"
+        message = f"{total - progress.recorded} of {devices} had no outcome when the deadline passed{cause}"
         return Completion("Failed", reason, message, now)
     return None
 

@@ -43,9 +43,12 @@ def devices_from_report(run: ScoringRun, retry: RetryOf, fleet: Fleet, content: 
         raise RunRejected("RetryRunNotFound", f"{missing_run}, and {name} is larger than {MAX_FAILURES_BYTES:,} bytes")
     outcomes = {entry for outcome in retry.outcomes for entry in _REPORT_OUTCOMES[outcome]}
     try:
-        return sorted({device for device, outcome in _read_rows(content) if outcome in outcomes})
+        devices = sorted({device for device, outcome in _read_rows(content) if outcome in outcomes})
     except (ValueError, csv.Error) as error:
         raise RunRejected("RetryRunNotFound", f"{missing_run}, and {name} is invalid: {error}") from error
+    if not devices:
+        raise RunRejected("RetryRunNotFound", f"{missing_run}, and {name} lists no device with these outcomes")
+    return devices
 
 
 def _read_rows(content: bytes) -> Iterator[tuple[str, str]]:

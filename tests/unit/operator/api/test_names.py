@@ -29,6 +29,25 @@ def test_names_of_children_are_stable_distinct_and_valid() -> None:
     assert names.job_name(run.name, run.uid, 0, 0, 0) == found[0]
 
 
+@pytest.mark.parametrize(
+    ("run", "device", "part"),
+    [
+        ("hourly", "press-7", "press-7-"),
+        ("hourly", "Press #7 (hall 2)", "press-7-hall-2-"),
+        ("hourly", "x" * 128, f"{'x' * 37}-"),
+        ("hourly", "###", ""),
+        ("r" * 40, "press-7", "pre-"),
+        ("r" * 41, "press-7", ""),
+        ("r" * 50, "press-7", ""),
+    ],
+)
+def test_name_of_a_job_has_a_part_of_its_device_if_there_is_room(run: str, device: str, part: str) -> None:
+    name = names.job_name(run, "uid", 0, 0, 0, device)
+    assert name == f"{run}-{part}{names.digest('uid', 0, 0, 0)}"
+    assert len(name) <= (57 if part else 63)
+    assert DNS_LABEL.fullmatch(name)
+
+
 def test_names_of_children_differ_between_runs_of_one_name() -> None:
     first, second = a_run(uid="1"), a_run(uid="2")
     assert names.job_name(first.name, first.uid, 0, 0, 0) != names.job_name(second.name, second.uid, 0, 0, 0)

@@ -23,6 +23,13 @@ def test_100_batches_are_reserved_beyond_the_created_ones() -> None:
     assert len(progress.open_batches) == 110
 
 
+def test_job_of_one_device_is_named_after_it() -> None:
+    _, names, _ = select(a_progress(2), 2, devices=["fan-1", "press-7"])
+    assert [name.rpartition("-")[0] for name in names] == ["hourly-fan-1", "hourly-press-7"]
+    _, packed, _ = select(a_progress(4, per_job=2), 1, devices=["a", "b", "c", "d"])
+    assert packed[0].rpartition("-")[0] == "hourly"
+
+
 def test_parallelism_limits_the_batches_that_are_reserved_ahead() -> None:
     progress, _, _ = next_jobs(a_run(parallelism=7), a_progress(1000), an_observation(a_progress(1000)), 3)
     assert len(progress.open_batches) == 10

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from scoring_operator.api.conditions import Condition
+from scoring_operator.api.fleets import parse_fleet
 from scoring_operator.api.names import report_job_name
 from scoring_operator.api.scoringrun import ScoringRun
 from scoring_operator.api.views import JobView
@@ -226,6 +227,19 @@ def test_rejected_report_job_is_retried_every_10_seconds_for_an_hour() -> None:
     assert plan.report_condition
     assert plan.report_condition.message == "no more Jobs"
     assert report_of(make_plan(PENDING, rejected, later(3600))) == (False, "DeadlineExceeded")
+
+
+def test_condition_of_a_report_names_its_container_and_account() -> None:
+    fleet = parse_fleet(
+        {"name": "f", "namespaces": ["n"], "storage": {"accountUrl": "https://acc.blob.core.windows.net"}}
+    )
+    observation = listed(jobs={REPORT: a_job(REPORT, complete=True)})
+    observation = replace(observation, state=replace(observation.state, fleet=fleet))
+    condition = make_plan(RUNNING, observation, NOW).report_condition
+    assert condition is not None
+    assert condition.message == (
+        "20180828T230000Z_20180829T000000Z/report.html is in container predictions of https://acc.blob.core.windows.net"
+    )
 
 
 def test_run_without_progress_has_no_report() -> None:

@@ -61,6 +61,12 @@ def test_missing_or_invalid_report_is_rejected_with_its_problem(content: bytes |
     assert message in devices_or_message(content)
 
 
+def test_name_of_a_run_that_never_existed_is_rejected_if_the_report_lists_no_device() -> None:
+    message = devices_or_message(HEADER)
+    assert "run 'hourly' of devices.retryOf does not exist" in message
+    assert "lists no device with these outcomes" in message
+
+
 def test_report_of_more_than_32_mib_is_rejected() -> None:
     line = b"press-1,failed,," + b"m" * 10_000 + b"\n"
     longest = HEADER + line * ((32 * 2**20 - len(HEADER)) // len(line))
