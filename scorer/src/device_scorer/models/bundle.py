@@ -10,15 +10,17 @@ import lzma
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from device_scorer.errors import ModelIncompatible, ModelInvalid, ModelRejected, PermanentError
 from device_scorer.models import closed_form, unpickler
 from device_scorer.models.expectations import META_SENSORS_KEY, Expectation, decode_expectations
 from device_scorer.models.inert import InertObject
 from device_scorer.models.pickle_functions import NeedsScikitLearn
-from device_scorer.models.sklearn_bundle import RemoteBundle
-from device_scorer.models.sklearn_process import ScikitLearnProcess, shared_process
+
+if TYPE_CHECKING:
+    from device_scorer.models.sklearn_bundle import RemoteBundle
+    from device_scorer.models.sklearn_process import ScikitLearnProcess
 
 META_KEY = "_meta"
 """The reserved key of a bundle, with its format version."""
@@ -63,7 +65,7 @@ class Bundle:
     """
 
     models: Mapping[str, Model | PermanentError]
-    remote: RemoteBundle | None = field(default=None, repr=False)
+    remote: "RemoteBundle | None" = field(default=None, repr=False)
     expectations: Mapping[str, Expectation] = field(default_factory=dict, repr=False)
 
     @property
@@ -85,7 +87,7 @@ def load(
     max_unpacked_bytes: int,
     engine: str = "auto",
     trust_any: bool = False,
-    process: ScikitLearnProcess | None = None,
+    process: "ScikitLearnProcess | None" = None,
 ) -> Bundle:
     """Load a bundle. A single unusable tag has its error in place of a model.
 
@@ -107,6 +109,9 @@ def load(
     known = {tag: model for tag, model in closed.items() if model is not None}
     if closed and len(known) == len(closed):
         return Bundle(known, expectations=expectations)
+    from device_scorer.models.sklearn_bundle import RemoteBundle  # noqa: PLC0415  most processes need no other process
+    from device_scorer.models.sklearn_process import shared_process  # noqa: PLC0415  as above
+
     try:
         remote = RemoteBundle(process or shared_process(), plain, trust_any=trust_any)
     except PermanentError as error:

@@ -12,12 +12,12 @@ from typing import Any, ClassVar
 
 from joblib.numpy_pickle import NumpyUnpickler
 
-from device_scorer.errors import ModelInvalid, ModelRejected, PermanentError
+from device_scorer.errors import ModelIncompatible, ModelInvalid, ModelRejected, PermanentError
 from device_scorer.models.allowlist import EMULATED_NAMES, INERT_CLASSES, SKLEARN_ONLY_NAMES
 from device_scorer.models.bundle import models_by_tag
 from device_scorer.models.sklearn_detector import Detector, to_detector
 from device_scorer.models.sklearn_failures import describe_failure, find_version
-from device_scorer.models.sklearn_messages import UNKNOWN_VERSION, clean_version
+from device_scorer.models.sklearn_messages import UNKNOWN_VERSION, clean_version, one_line
 
 MAX_TAGS = 10_000
 """Number of tags of one bundle."""
@@ -49,13 +49,25 @@ class _AllowlistUnpickler(NumpyUnpickler):  # type: ignore[misc]  # joblib has n
         """
         full = f"{module}.{name}"
         if self._trust_any:
-            return super().find_class(module, name)
+            return self._find_any_class(module, name)
         if full not in _ALLOWED_NAMES:
             raise ModelRejected(f"the model names {full[:200]!r}, which is not on the list of allowed classes")
         if EMULATED_NAMES.get(full) == "bytes":
             return _empty_bytes
         module = INERT_CLASSES.get(full, full).rpartition(".")[0]
         return getattr(importlib.import_module(_RENAMED_MODULES.get(module, module)), name)
+
+    def _find_any_class(self, module: str, name: str) -> Any:
+        try:
+            return super().find_class(module, name)
+        except AttributeError as error:
+            if module.startswith("sklearn."):
+                raise
+            text = f"the model needs {one_line(f'{module}.{name}')[:100]!r}, which the scorer does not have"
+            cure = "define it in a module, not in a script; " if module == "__main__" else ""
+            raise ModelIncompatible(
+                f"{text}; {cure}add the module to the scorer's image, or train without it"
+            ) from error
 
     def _build(self) -> None:
         target, state = self.stack[-2], self.stack[-1]

@@ -17,9 +17,12 @@ reads one.
 """
 
 import re
-import socket
 import struct
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import socket
 
 READY = b"R"
 """The byte with which the fork server reports that scikit-learn is imported."""
@@ -42,7 +45,7 @@ UNKNOWN_VERSION = "unknown"
 _VERSION = re.compile(r"\d{1,4}(\.\d{1,4}){1,2}[.\w+-]{0,16}", re.ASCII)
 
 
-def receive(connection: socket.socket, size: int, ends_at: float | None = None) -> bytearray:
+def receive(connection: "socket.socket", size: int, ends_at: float | None = None) -> bytearray:
     """Return exactly `size` bytes.
 
     Args:
@@ -65,7 +68,7 @@ def receive(connection: socket.socket, size: int, ends_at: float | None = None) 
     return content
 
 
-def set_timeout(connection: socket.socket, ends_at: float | None) -> None:
+def set_timeout(connection: "socket.socket", ends_at: float | None) -> None:
     """Let the next call of the connection end at a time.
 
     Args:

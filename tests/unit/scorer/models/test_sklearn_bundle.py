@@ -272,7 +272,8 @@ def test_malformed_prediction_is_invalid(reply: bytes, process: ScikitLearnProce
     assert time.monotonic() - started < 5
 
 
-def test_scorer_imports_neither_numpy_nor_scikit_learn() -> None:
-    code = "import sys, device_scorer.models.bundle as b; print({'numpy', 'sklearn', 'joblib'} & set(sys.modules))"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout == "set()\n"
+def test_scorer_imports_neither_numpy_nor_scikit_learn_nor_this_module() -> None:
+    names = ["numpy", "sklearn", "joblib", "device_scorer.models.sklearn_bundle"]
+    code = "import sys, device_scorer.models.bundle as b; print([n for n in %r if n in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code % (names,)], capture_output=True, text=True, check=True)
+    assert result.stdout == "[]\n"

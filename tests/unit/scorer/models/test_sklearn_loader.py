@@ -140,6 +140,15 @@ def test_missing_module_is_incompatible_and_is_named() -> None:
         load(b"\x80\x02cabsent_library.models\nThing\n.", trust_any=True)
 
 
+def test_class_of_a_script_is_incompatible_and_is_named() -> None:
+    with pytest.raises(ModelIncompatible, match=r"needs '__main__\.Absent', .*define it in a module, not in a script"):
+        load(b"\x80\x02c__main__\nAbsent\n.", trust_any=True)
+    with pytest.raises(
+        ModelIncompatible, match=r"needs 'json\.Absent', which the scorer does not have; add the module"
+    ):
+        load(b"\x80\x02cjson\nAbsent\n.", trust_any=True)
+
+
 @pytest.mark.parametrize("content", [b"", b"garbage", b"\x80\x04", b"\x80\x04]\x94.", bytes(1000)])
 def test_malformed_content_is_invalid(content: bytes) -> None:
     with pytest.raises(ModelInvalid):
