@@ -8,6 +8,7 @@ from pathlib import Path
 from device_scorer import log
 from device_scorer.contract.run_state import DeviceOutcome, read_device_list, read_outcomes, with_messages
 from device_scorer.errors import UsageInvalid
+from device_scorer.health.settings import VARIABLE, parse_incident_settings
 from device_scorer.report import page, summary
 from device_scorer.report.collector import (
     MAX_RESTARTS,
@@ -17,6 +18,9 @@ from device_scorer.report.collector import (
     without_devices,
 )
 from device_scorer.report.files import PAGE_FILE, SUCCESS_MARKER, delete_success_marker, render_files, write_files
+from device_scorer.report.fleet_health import FleetHealth
+from device_scorer.report.health_keeper import HealthKeeper
+from device_scorer.report.result import write_result
 from device_scorer.report.summary import Summary
 from device_scorer.settings import Settings, add_store_argument, read_settings
 from device_scorer.store.base import Store
@@ -29,6 +33,8 @@ Report on a window from its predictions in the store. The command writes to {win
   _failures.csv   every device that failed, was scored in part, was not run, or has no predictions, and why
   _empty.csv      every device without readings in the window
   _anomalies.csv  every device and tag that has anomalies: how many, the first, the last, the strongest
+  _sensors.csv    every faulty sensor, since when, and the numbers that show it
+  _incidents.csv  every incident that opened, is open or closed: device, cause, since, worst tags, owner
   report.html     all of it for people; one file, opens from disk
   _SUCCESS        last, and only if every device is scored, or had no readings
 
@@ -60,6 +66,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DURATION",
         help="report a device as stale if its newest reading is older than this before the window's end (PT15M)",
     )
+    add("--run-failed", default="", metavar="REASON", help="the run has failed; receivers of runFailed are notified")
+    add("--termination-log", metavar="PATH", help="file for the Job's result (/dev/termination-log)")
     add_store_argument(parser)
 
 
@@ -90,13 +98,20 @@ def run(arguments: argparse.Namespace, *, open_store: Callable[[Settings], Store
             devices, recorded_outcomes, include_modelled=arguments.include_modelled, large_records=len(too_large)
         )
 
-    result = _write_until_stable(store, collector, collect)
+    assess = HealthKeeper(store, parse_incident_settings(os.environ.get(VARIABLE, "")), window).assess
+    result, health = _write_until_stable(store, collector, collect, assess)
     _print_summary(result)
+    write_result(result, health, arguments.termination_log)
     return 0
 
 
-def _write_until_stable(store: Store, collector: ReportCollector, collect: Callable[[], CollectedWindow]) -> Summary:
-    """Collect and write the report, again while other processes replace the predictions, and return the summary.
+def _write_until_stable(
+    store: Store,
+    collector: ReportCollector,
+    collect: Callable[[], CollectedWindow],
+    assess: Callable[[Summary], FleetHealth],
+) -> tuple[Summary, FleetHealth]:
+    """Collect and write the report, again while other processes replace the predictions, and return its content.
 
     A report that ends after a new scoring must not describe the old predictions. After MAX_RESTARTS the next report
     has to describe them.
@@ -106,15 +121,17 @@ def _write_until_stable(store: Store, collector: ReportCollector, collect: Calla
         series, unreadable = collector.series(collected)
         if unreadable:
             collected = without_devices(collected, unreadable)
-        write_files(
-            store, collector.window, render_files(collected.summary, series), complete=collected.summary.complete
-        )
+        health = assess(collected.summary)
+        files = render_files(collected.summary, series, health)
+        write_files(store, collector.window, files, complete=collected.summary.complete)
         if not collector.is_outdated(collected):
             break
         delete_success_marker(store, collector.window)
         if attempt == MAX_RESTARTS:
             log.warning(f"{collector.window.slug} is being scored again; the next report writes {SUCCESS_MARKER}")
-    return collected.summary
+    for problem in health.problems:
+        log.warning(problem)
+    return collected.summary, health
 
 
 def _print_summary(result: Summary) -> None:

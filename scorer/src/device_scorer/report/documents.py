@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from device_scorer.report.fleet_health import FleetHealth
 from device_scorer.report.summary import Summary
 from device_scorer.report.tables import EMPTY_HEADER, FAILURES_HEADER, encode_csv
 
@@ -13,7 +14,7 @@ MAX_NAMED_DEVICES = 50
 """Number of devices that a list of _summary.json names."""
 
 
-def summary_json(summary: Summary) -> bytes:
+def summary_json(summary: Summary, health: FleetHealth = FleetHealth()) -> bytes:  # noqa: B008  it is immutable
     """Return the content of `_summary.json`; its size does not depend on the number of devices."""
     worst = summary.anomalous[:MAX_TOP_DEVICES]
     change, when, coverage = summary.comparison, summary.rule.anomalous_when, summary.coverage
@@ -47,6 +48,9 @@ def summary_json(summary: Summary) -> bytes:
         },
         "unknownDevices": _bounded_list(coverage.unknown_devices),
         "unknownNames": {"count": coverage.unknown_names, "names": list(coverage.unknown_name_samples)},
+        "incidents": health.counts,
+        "sensors": health.sensor_counts,
+        "problems": list(health.problems[:MAX_TOP_DEVICES]),
         "stale": _bounded_list([row.device for row in summary.stale]),
         "previous": {
             "window": {"start": _format_time(change.window.start), "end": _format_time(change.window.end)},

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from device_scorer import log
-from device_scorer.report import documents, page
+from device_scorer.report import documents, fleet_health, page
 from device_scorer.report.charts import Point
+from device_scorer.report.fleet_health import FleetHealth
 from device_scorer.report.summary import Summary
 from device_scorer.store.base import Store
 from device_scorer.window import Window
@@ -13,23 +14,32 @@ SUMMARY_FILE = "_summary.json"
 FAILURES_FILE = "_failures.csv"
 EMPTY_FILE = "_empty.csv"
 ANOMALIES_FILE = "_anomalies.csv"
+SENSORS_FILE = "_sensors.csv"
+INCIDENTS_FILE = "_incidents.csv"
 PAGE_FILE = "report.html"
 SUCCESS_MARKER = "_SUCCESS"
 
 
-def render_files(window_summary: Summary, series: Mapping[str, Mapping[str, Sequence[Point]]]) -> dict[str, bytes]:
+def render_files(
+    window_summary: Summary,
+    series: Mapping[str, Mapping[str, Sequence[Point]]],
+    health: FleetHealth = FleetHealth(),  # noqa: B008  it is immutable
+) -> dict[str, bytes]:
     """Return the content of the files by name, in the order in which they are written.
 
     Args:
         window_summary: The summary of the window.
         series: The readings to plot, by device and tag.
+        health: The incidents and faulty sensors.
     """
     return {
-        SUMMARY_FILE: documents.summary_json(window_summary),
+        SUMMARY_FILE: documents.summary_json(window_summary, health),
         FAILURES_FILE: documents.failures_csv(window_summary),
         EMPTY_FILE: documents.empty_csv(window_summary),
         ANOMALIES_FILE: documents.anomalies_csv(window_summary),
-        PAGE_FILE: page.render(window_summary, series),
+        SENSORS_FILE: fleet_health.sensors_csv(health),
+        INCIDENTS_FILE: fleet_health.incidents_csv(health),
+        PAGE_FILE: page.render(window_summary, series, health),
     }
 
 

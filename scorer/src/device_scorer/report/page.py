@@ -15,6 +15,8 @@ from device_scorer import __version__
 from device_scorer.report import charts
 from device_scorer.report.charts import Point
 from device_scorer.report.coverage_sections import coverage_sections, coverage_tiles
+from device_scorer.report.fleet_health import FleetHealth
+from device_scorer.report.health_sections import incidents_section, sensors_section, since_text, strip
 from device_scorer.report.html import MAX_LISTED, columns, device_badges, placeholder, plural, section, table
 from device_scorer.report.summary import COMPLETE_OUTCOMES, DeviceRow, Summary
 from device_scorer.report.time_labels import axis_ends, time_label, window_label
@@ -57,12 +59,17 @@ OUTCOME_LABELS = {
 }
 
 
-def render(summary: Summary, series: Mapping[str, Mapping[str, Sequence[Point]]]) -> bytes:
+def render(
+    summary: Summary,
+    series: Mapping[str, Mapping[str, Sequence[Point]]],
+    health: FleetHealth = FleetHealth(),  # noqa: B008  it is immutable
+) -> bytes:
     """Return the page.
 
     Args:
         summary: The summary of the window.
         series: The readings of the worst devices, by device and tag.
+        health: The incidents and faulty sensors.
     """
     window = window_label(summary.window)
     assets = files("device_scorer.report") / "assets"
@@ -71,12 +78,14 @@ def render(summary: Summary, series: Mapping[str, Mapping[str, Sequence[Point]]]
     body = [
         _header(summary, window),
         _tiles(summary),
+        incidents_section(health),
+        sensors_section(health),
         _fleet_grid(summary, shown),
         columns(_timeline(summary), _anomalies_by_tag(summary)),
         columns(_anomalous_devices(summary), _comparison(summary)),
         columns(_failures(summary), _stale_devices(summary)),
         coverage_sections(summary),
-        _worst_devices(summary, series),
+        _worst_devices(summary, series, health),
         _footer(summary),
     ]
     devices = [
@@ -178,7 +187,7 @@ def _anomalies_by_tag(summary: Summary) -> str:
     return section("Anomalies by tag", charts.bar_chart(worst) + note if worst else placeholder("none"))
 
 
-def _worst_devices(summary: Summary, series: Mapping[str, Mapping[str, Sequence[Point]]]) -> str:
+def _worst_devices(summary: Summary, series: Mapping[str, Mapping[str, Sequence[Point]]], health: FleetHealth) -> str:
     window = summary.window
     seconds = (window.end - window.start).total_seconds()
     rows = {row.device: row for row in summary.devices}
@@ -190,7 +199,8 @@ def _worst_devices(summary: Summary, series: Mapping[str, Mapping[str, Sequence[
             one, label = statistics.tags[tag], f"{device}, tag {tag}"
             drawn.append(f"<p>tag {escape(tag)}: {one.anomalies:,} of {one.rows:,} readings</p>")
             drawn.append(charts.line_chart(points, seconds=seconds, label=label, **axis_ends(window)))
-        cards.append(f"<div><h3>{escape(device)}</h3>{''.join(drawn)}</div>")
+        past = since_text(health, device) + strip(health, device)
+        cards.append(f"<div><h3>{escape(device)}</h3>{past}{''.join(drawn)}</div>")
     shown = f'<div class="worst">{"".join(cards)}</div>' if cards else placeholder("no anomalous device")
     drawn_devices = f"{len(series)} {plural(len(series), 'device', 'devices')}"
     text = (

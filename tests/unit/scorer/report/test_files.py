@@ -84,7 +84,8 @@ def test_incomplete_window_has_the_files_and_no_marker(tmp_path: Path) -> None:
     assert [info.name for info in store.list("predictions")] == [f"{SLUG}/a"]
 
 
-def test_report_has_five_files(tmp_path: Path) -> None:
-    names = ["_summary.json", "_failures.csv", "_empty.csv", "_anomalies.csv", "report.html"]
+def test_report_has_seven_files(tmp_path: Path) -> None:
+    names = ["_summary.json", "_failures.csv", "_empty.csv", "_anomalies.csv", "_sensors.csv", "_incidents.csv"]
+    names.append("report.html")
     assert list(render_files(a_summary(3), {})) == names
     delete_success_marker(FolderStore(tmp_path), WINDOW)

@@ -1,0 +1,201 @@
+"""Incidents of a fleet in a window: a function of its history and of the settings, without a memory of its own. Pure.
+
+An incident of a device is an open spell. If at least `suspicious_share` of the devices, and at least MIN_FLEET_DEVICES,
+turn from normal to the same bad state in one window, that is one incident of the fleet, and their spells are parts of
+it. It lasts while at least half of these devices are in their spells; the spells that last longer become incidents of
+their devices.
+"""
+
+import hashlib
+from base64 import b32encode
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from device_scorer.health.history import ANOMALOUS, EMPTY, FAILED, NOT_RUN, SENSOR, UNKNOWN
+from device_scorer.health.settings import IncidentSettings
+from device_scorer.health.spells import Spell, find_live_spells, find_spells
+
+MIN_FLEET_DEVICES = 10
+OPENED, OPEN, CLOSED = "opened", "open", "closed"
+MACHINE, SENSOR_CAUSE, DATA, FLEET = "machine", "sensor", "data", "fleet"
+CAUSES = (MACHINE, SENSOR_CAUSE, DATA, FLEET)
+_CAUSE_OF_STATE = {ANOMALOUS: MACHINE, SENSOR: SENSOR_CAUSE, EMPTY: DATA, FAILED: DATA}
+_NO_DEVICE = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """A device, or the fleet, that is not well. Indexes are windows of the history.
+
+    Attributes:
+        id: A text that depends on the fleet, the device and the first window only.
+        device: The device; empty for an incident of the fleet.
+        cause: One of CAUSES.
+        state: OPENED, OPEN or CLOSED in the last window of the history.
+        letter: The state of the device in its last bad window.
+        first: The first window.
+        end: The window in which it closed; None if it lasts.
+        windows: The number of bad windows; for the fleet, the windows since the first one.
+        devices: The devices of an incident of the fleet.
+    """
+
+    id: str
+    device: str
+    cause: str
+    state: str
+    letter: str
+    first: int
+    end: int | None
+    windows: int
+    devices: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The history of a fleet up to a window.
+
+    Attributes:
+        states: The letters of each device; all have the same length, and the last one is of the window.
+        first_start: The start of the first window, in seconds since the epoch.
+        length: The length of a window, in seconds.
+    """
+
+    states: Mapping[str, str]
+    first_start: int
+    length: int
+
+    def start_of(self, index: int) -> int:
+        """Return the start of a window, in seconds since the epoch."""
+        return self.first_start + index * self.length
+
+
+@dataclass(frozen=True, slots=True)
+class _FleetSpell:
+    first: int
+    letter: str
+    members: Mapping[str, Spell]
+    end: int | None
+
+
+def find_incidents(history: History, settings: IncidentSettings) -> list[Incident]:
+    """Return the incidents that opened, are open or closed in the last window, those of the fleet first.
+
+    Args:
+        history: The history up to the window.
+        settings: The rules.
+    """
+    last = max((len(states) for states in history.states.values()), default=0) - 1
+    spells = {
+        device: found
+        for device, states in history.states.items()
+        if (found := find_live_spells(states, settings.open_after, settings.close_after))
+    }
+    fleet_spells = _find_fleet_spells(history, spells, settings, last)
+    parts: dict[tuple[str, int], _FleetSpell] = {
+        (device, spell.first): one for one in fleet_spells for device, spell in one.members.items()
+    }
+    incidents = [
+        _fleet_incident(history, settings, one, last) for one in fleet_spells if one.end is None or one.end == last
+    ]
+    for device in sorted(spells):
+        for spell in spells[device]:
+            incident = _device_incident(history, settings, device, spell, parts.get((device, spell.first)), last)
+            if incident is not None:
+                incidents.append(incident)
+    return incidents
+
+
+def _device_incident(
+    history: History, settings: IncidentSettings, device: str, spell: Spell, fleet: _FleetSpell | None, last: int
+) -> Incident | None:
+    """Return the incident of a spell in the last window, or None if it is over, not open, or a part of the fleet's."""
+    if spell.opened is None or (spell.end is not None and spell.end < last):
+        return None
+    opened = spell.opened
+    if fleet is not None:
+        if fleet.end is None or spell.end == fleet.end or (spell.end is not None and spell.end < fleet.end):
+            return None
+        opened = max(opened, fleet.end)
+    letter = history.states[device][spell.last]
+    return Incident(
+        id=_incident_id(settings.fleet, device, history.start_of(spell.first)),
+        device=device,
+        cause=_CAUSE_OF_STATE[letter],
+        state=_state(opened, spell.end, last),
+        letter=letter,
+        first=spell.first,
+        end=spell.end,
+        windows=spell.bad_windows,
+    )
+
+
+def _fleet_incident(history: History, settings: IncidentSettings, fleet: _FleetSpell, last: int) -> Incident:
+    return Incident(
+        id=_incident_id(settings.fleet, f"{_NO_DEVICE}/{fleet.letter}", history.start_of(fleet.first)),
+        device=_NO_DEVICE,
+        cause=FLEET,
+        state=_state(fleet.first, fleet.end, last),
+        letter=fleet.letter,
+        first=fleet.first,
+        end=fleet.end,
+        windows=(last if fleet.end is None else fleet.end) - fleet.first + (fleet.end is None),
+        devices=sorted(fleet.members),
+    )
+
+
+def _find_fleet_spells(
+    history: History, spells: Mapping[str, Iterable[Spell]], settings: IncidentSettings, last: int
+) -> list[_FleetSpell]:
+    """Return the fleet's spells in the order of their windows."""
+    # At least half of the members are in spells that last or ended in the last window, or the fleet's spell is over.
+    candidates = Counter(
+        (spell.first, history.states[device][spell.first])
+        for device, found in spells.items()
+        for spell in found
+        if spell.after_normal
+    )
+    result = []
+    for first, letter in sorted(key for key, count in candidates.items() if count * 2 >= MIN_FLEET_DEVICES):
+        column = Counter(states[first] for states in history.states.values())
+        needed = (column.total() - column[NOT_RUN] - column[UNKNOWN]) * settings.suspicious_share
+        if column[letter] < max(needed, MIN_FLEET_DEVICES):
+            continue
+        members = {
+            device: spell
+            for device, states in history.states.items()
+            if states[first] == letter and (spell := _spell_from(states, first, settings)) is not None
+        }
+        if len(members) >= max(needed, MIN_FLEET_DEVICES):
+            result.append(_FleetSpell(first, letter, members, _end_of_fleet_spell(members, last)))
+    return result
+
+
+def _spell_from(states: str, first: int, settings: IncidentSettings) -> Spell | None:
+    """Return the spell that begins in a window after a normal one."""
+    for spell in find_spells(states, settings.open_after, settings.close_after, first):
+        if spell.first >= first:
+            return spell if spell.first == first and spell.after_normal else None
+    return None
+
+
+def _end_of_fleet_spell(members: Mapping[str, Spell], last: int) -> int | None:
+    """Return the first window in which fewer than half of the devices are in their spells."""
+    ended = Counter(spell.end for spell in members.values() if spell.end is not None)
+    left = len(members)
+    for window in sorted(ended):
+        left -= ended[window]
+        if left * 2 < len(members) and window <= last:
+            return window
+    return None
+
+
+def _state(opened: int, end: int | None, last: int) -> str:
+    if end is not None:
+        return CLOSED
+    return OPENED if opened == last else OPEN
+
+
+def _incident_id(fleet: str, device: str, start: int) -> str:
+    digest = hashlib.sha256(f"{fleet}\0{device}\0{start}".encode("utf-8", "surrogatepass")).digest()
+    return b32encode(digest)[:16].decode().lower()

@@ -1,0 +1,227 @@
+"""The health of a fleet in a window, as the report shows it: states, incidents, faulty sensors. Pure."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from device_scorer.contract.digest import FLAGS
+from device_scorer.health import history
+from device_scorer.health.history import UNKNOWN
+from device_scorer.health.incidents import (
+    CAUSES,
+    CLOSED,
+    MACHINE,
+    OPEN,
+    OPENED,
+    SENSOR_CAUSE,
+    History,
+    Incident,
+    find_incidents,
+)
+from device_scorer.health.mutes import Mutes
+from device_scorer.health.settings import IncidentSettings
+from device_scorer.report.statistics import FlaggedSensor
+from device_scorer.report.summary import DeviceRow, Summary
+from device_scorer.report.tables import encode_csv
+
+MAX_TAGS = 10
+"""Number of tags that are named for an incident."""
+
+STRIP_WINDOWS = 48
+"""Number of the last windows that the page shows for a drawn device."""
+
+SENSORS_HEADER = ("Device", "Tag", "Flag", "Since", "Rows", "Detail")
+INCIDENTS_HEADER = (
+    *("Id", "Device", "Cause", "State", "Since", "Until", "Windows", "Tags", "Strongest", "Owner", "Muted"),
+)
+_STATE_OF_OUTCOME = {
+    "failed": history.FAILED,
+    "empty": history.EMPTY,
+    "partial": history.PARTIAL,
+    "notRun": history.NOT_RUN,
+    "missing": history.NOT_RUN,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentRow:
+    """An incident with what people need to act on it.
+
+    Attributes:
+        incident: The incident.
+        since: The start of its first window.
+        until: The end of its last window; None if it lasts.
+        tags: The worst tags in the window, with their faults or anomalies.
+        strongest: The lowest score in the window; empty without anomalies.
+        owner: The owner's label.
+        muted: The reason of a mute; None if it is not muted.
+    """
+
+    incident: Incident
+    since: datetime
+    until: datetime | None
+    tags: Sequence[str] = ()
+    strongest: str = ""
+    owner: str = ""
+    muted: str | None = None
+
+
+@dataclass(frozen=True)
+class FleetHealth:
+    """The health of a fleet in a window.
+
+    Attributes:
+        incidents: The incidents that opened, are open or closed in the window.
+        sensors: The faulty sensors with their devices.
+        strips: The last states of some devices, the newest last.
+        problems: Sentences about files that are damaged.
+    """
+
+    incidents: Sequence[IncidentRow] = ()
+    sensors: Sequence[tuple[str, FlaggedSensor]] = ()
+    strips: Mapping[str, str] = field(default_factory=dict)
+    problems: Sequence[str] = ()
+
+    @property
+    def counts(self) -> dict[str, object]:
+        """The numbers for `_summary.json` and the operator."""
+        states = Counter(row.incident.state for row in self.incidents)
+        causes = Counter(row.incident.cause for row in self.incidents if row.incident.state != CLOSED)
+        return {
+            "open": states[OPEN] + states[OPENED],
+            "opened": states[OPENED],
+            "closed": states[CLOSED],
+            "muted": sum(row.muted is not None for row in self.incidents),
+            "causes": {cause: causes[cause] for cause in CAUSES if causes[cause]},
+        }
+
+    @property
+    def sensor_counts(self) -> dict[str, int]:
+        """The number of faulty sensors by fault."""
+        counts = Counter(sensor.flag.name for _, sensor in self.sensors)
+        return {flag: counts[flag] for flag in FLAGS if counts[flag]}
+
+
+def state_letter(row: DeviceRow) -> str:
+    """Return the state of a device: the first that applies."""
+    if row.outcome.kind in _STATE_OF_OUTCOME:
+        return _STATE_OF_OUTCOME[row.outcome.kind]
+    if row.statistics.flagged:
+        return history.SENSOR
+    return history.ANOMALOUS if row.anomalous else history.NORMAL
+
+
+def state_letters(summary: Summary) -> dict[str, str]:
+    """Return the state of each device of a window."""
+    return {row.device: state_letter(row) for row in summary.devices} | dict.fromkeys(
+        summary.unreadable, history.FAILED
+    )
+
+
+def flagged_sensors(summary: Summary) -> list[tuple[str, FlaggedSensor]]:
+    """Return the faulty sensors of a window with their devices."""
+    return [(row.device, sensor) for row in summary.devices for sensor in row.statistics.flagged]
+
+
+def assess(
+    summary: Summary, past: History, settings: IncidentSettings, mutes: Mutes, problems: Sequence[str] = ()
+) -> FleetHealth:
+    """Return the health of a fleet.
+
+    Args:
+        summary: The summary of the window.
+        past: The history up to the window.
+        settings: The rules of incidents.
+        mutes: The mutes that apply in the window.
+        problems: Sentences about files that are damaged.
+    """
+    rows = {row.device: row for row in summary.devices}
+    incidents = [
+        _incident_row(incident, rows.get(incident.device), past, settings, mutes)
+        for incident in find_incidents(past, settings)
+    ]
+    strips = {device: text[-STRIP_WINDOWS:].lstrip(UNKNOWN) for device, text in past.states.items() if rows.get(device)}
+    return FleetHealth(incidents, flagged_sensors(summary), strips, [*problems, *mutes.problems])
+
+
+def sensors_csv(health: FleetHealth) -> bytes:
+    """Return the content of `_sensors.csv`: every faulty sensor."""
+    return encode_csv(
+        SENSORS_HEADER,
+        (
+            [device, one.tag, one.flag.name, format_epoch(one.flag.since), one.rows, one.flag.detail]
+            for device, one in health.sensors
+        ),
+    )
+
+
+def incidents_csv(health: FleetHealth) -> bytes:
+    """Return the content of `_incidents.csv`: every incident that opened, is open or closed in the window."""
+    return encode_csv(
+        INCIDENTS_HEADER,
+        (
+            [
+                row.incident.id,
+                row.incident.device,
+                row.incident.cause,
+                row.incident.state,
+                format_instant(row.since),
+                format_instant(row.until) if row.until else "",
+                row.incident.windows,
+                "; ".join(row.tags),
+                row.strongest,
+                row.owner,
+                "" if row.muted is None else row.muted or "muted",
+            ]
+            for row in health.incidents
+        ),
+    )
+
+
+def format_instant(instant: datetime) -> str:
+    """Return the ISO 8601 text of an instant."""
+    return f"{instant:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def format_epoch(seconds: int) -> str:
+    """Return the ISO 8601 text of seconds since the epoch; an empty text for 0 and for a year out of range."""
+    try:
+        return format_instant(datetime.fromtimestamp(seconds, UTC)) if seconds else ""
+    except (ValueError, OverflowError, OSError):
+        return ""
+
+
+def _incident_row(
+    incident: Incident, row: DeviceRow | None, past: History, settings: IncidentSettings, mutes: Mutes
+) -> IncidentRow:
+    until = None if incident.end is None else datetime.fromtimestamp(past.start_of(incident.end), UTC)
+    since = datetime.fromtimestamp(past.start_of(incident.first), UTC)
+    if not incident.device:
+        tags = [f"{len(incident.devices):,} devices"]
+        return IncidentRow(incident, since, until, tags, "", settings.owner_of(""), mutes.reason(""))
+    owner, muted = settings.owner_of(incident.device), mutes.reason(incident.device)
+    if row is None or incident.state == CLOSED:
+        return IncidentRow(incident, since, until, (), "", owner, muted)
+    return IncidentRow(_with_cause(incident, row), since, until, _tags(row), _strongest(row), owner, muted)
+
+
+def _with_cause(incident: Incident, row: DeviceRow) -> Incident:
+    """Return the incident with the cause machine if the anomalies of a device with faulty sensors are on others."""
+    flagged = {sensor.tag for sensor in row.statistics.flagged}
+    if incident.cause != SENSOR_CAUSE or not row.anomalous or row.statistics.tags.keys() <= flagged:
+        return incident
+    return replace(incident, cause=MACHINE)
+
+
+def _tags(row: DeviceRow) -> list[str]:
+    flagged = [f"{sensor.tag} ({sensor.flag.name})" for sensor in row.statistics.flagged]
+    anomalous = [f"{tag} ({one.anomalies:,} anomalies)" for tag, one in row.statistics.worst_tags]
+    found = [*anomalous, *flagged]
+    more = [f"and {len(found) - MAX_TAGS:,} more"] if len(found) > MAX_TAGS else []
+    return [*found[:MAX_TAGS], *more]
+
+
+def _strongest(row: DeviceRow) -> str:
+    scores = [one.worst_score for one in row.statistics.tags.values()]
+    return f"{min(scores):.9g}" if scores else ""

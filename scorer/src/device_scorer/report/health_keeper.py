@@ -1,0 +1,47 @@
+"""The health of a fleet: update the history with a window, and decide its incidents."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from device_scorer.health.history import place_of
+from device_scorer.health.settings import IncidentSettings
+from device_scorer.report import fleet_health
+from device_scorer.report.fleet_health import FleetHealth
+from device_scorer.report.history_store import HistoryStore
+from device_scorer.report.summary import Summary
+from device_scorer.store.base import Store
+from device_scorer.window import Window
+
+
+@dataclass(frozen=True)
+class HealthKeeper:
+    """A writer of the history of a fleet, and a reader of what its incidents need.
+
+    Attributes:
+        store: The store.
+        settings: The rules of incidents.
+        window: The window.
+        open_history: A function that opens the history in a store.
+    """
+
+    store: Store
+    settings: IncidentSettings
+    window: Window
+    open_history: Callable[[Store], HistoryStore] = field(default=HistoryStore)
+
+    def assess(self, summary: Summary) -> FleetHealth:
+        """Write the states of a window to the history, and return the health of the fleet.
+
+        Args:
+            summary: The summary of the window.
+        """
+        place = place_of(self.settings.fleet, self.window)
+        history = self.open_history(self.store)
+        mutes = history.load_mutes(self.window)
+        if place is None:
+            problem = "windows of less than a minute have no history; their incidents are unknown"
+            sensors = fleet_health.flagged_sensors(summary)
+            return FleetHealth(sensors=sensors, problems=[problem, *mutes.problems])
+        tile = history.set_column(place, fleet_health.state_letters(summary))
+        past = history.load(tile, self.settings.close_after)
+        return fleet_health.assess(summary, past, self.settings, mutes, history.problems)

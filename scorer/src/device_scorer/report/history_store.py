@@ -1,0 +1,130 @@
+"""The tiles of the history in storage: a change of one column that no other report can undo, and reading."""
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from device_scorer.errors import BlobTooLarge, StorageUnavailable
+from device_scorer.health.history import (
+    MAX_PACKED_BYTES,
+    UNKNOWN,
+    Tile,
+    TileDamaged,
+    TilePlace,
+    decode_tile,
+)
+from device_scorer.health.incidents import History
+from device_scorer.health.mutes import MAX_MUTES_BYTES, Mutes, parse_mutes
+from device_scorer.health.spells import is_settled
+from device_scorer.store.base import Blob, Store, md5_hex
+from device_scorer.window import Window
+
+MAX_ATTEMPTS = 20
+"""Number of writes of a tile that other reports change at the same time."""
+
+MAX_TILES = 8
+"""Number of tiles that are read for incidents. An older incident begins with the first of them."""
+
+MAX_LETTERS = 20_000_000
+"""Number of states in memory above which no earlier tile is read: 14 MB for a week of hours of 100,000 devices."""
+
+MUTES_FILE = "_mutes.csv"
+_MAX_BACKOFF_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class HistoryStore:
+    """The history of a fleet in a store.
+
+    Attributes:
+        store: The store.
+        problems: Receives a sentence for each damaged file.
+        sleep: A function that waits between attempts, for a number of seconds.
+    """
+
+    store: Store
+    problems: list[str] = field(default_factory=list)
+    sleep: Callable[[float], None] = time.sleep
+
+    def set_column(self, place: TilePlace, letters: Mapping[str, str]) -> Tile:
+        """Set the states of one window and return the tile. A damaged tile is stored under another name first.
+
+        Args:
+            place: The place of the window.
+            letters: The letter of each device.
+
+        Raises:
+            StorageUnavailable: Other reports changed the tile MAX_ATTEMPTS times.
+        """
+        for attempt in range(MAX_ATTEMPTS):
+            tile, blob = self._read(place)
+            changed = tile.with_column(place.index, letters)
+            content = changed.encode()
+            if blob is not None and blob.content == content:
+                return changed
+            etag = None if blob is None else blob.etag
+            if self.store.write("predictions", place.name, content, if_match=etag) is not None:
+                return changed
+            jitter = random.uniform(0.5, 1.0)  # noqa: S311  the jitter spreads load and is not a secret
+            self.sleep(min(_MAX_BACKOFF_SECONDS, 0.05 * 2**attempt) * jitter)
+        raise StorageUnavailable(f"{place.name} was changed by other reports {MAX_ATTEMPTS} times; retry the report")
+
+    def load(self, tile: Tile, close_after: int) -> History:
+        """Return the history up to the window of a tile's place, as far back as incidents need it.
+
+        Earlier tiles are read while a spell may have begun before the first window.
+
+        Args:
+            tile: The tile of the window.
+            close_after: The number of normal windows that end a spell.
+        """
+        place = tile.place
+        states = {device: text[: place.index + 1] for device, text in tile.states.items()}
+        first, count = place.first, place.index + 1
+        for _ in range(MAX_TILES - 1):
+            if count * len(states) > MAX_LETTERS or all(is_settled(text[:-1], close_after) for text in states.values()):
+                break
+            place = place.previous
+            earlier, blob = self._read(place)
+            if blob is None:
+                break
+            blank = UNKNOWN * place.count
+            now = UNKNOWN * count
+            states = {
+                device: earlier.states.get(device, blank) + states.get(device, now)
+                for device in states.keys() | earlier.states.keys()
+            }
+            first, count = place.first, count + place.count
+        return History(states, first, place.length)
+
+    def load_mutes(self, window: Window) -> Mutes:
+        """Return the mutes that apply in a window."""
+        try:
+            blob = self.store.read("predictions", MUTES_FILE, max_bytes=MAX_MUTES_BYTES)
+        except BlobTooLarge as error:
+            return Mutes((), [f"{error}; no device is muted"])
+        return Mutes() if blob is None else parse_mutes(blob.content, window)
+
+    def _read(self, place: TilePlace) -> tuple[Tile, Blob | None]:
+        """Return the tile, empty if it is missing or damaged, and its blob."""
+        try:
+            blob = self.store.read("predictions", place.name, max_bytes=MAX_PACKED_BYTES)
+            return (Tile(place), None) if blob is None else (decode_tile(blob.content, place), blob)
+        except TileDamaged as error:
+            assert blob is not None  # noqa: S101  only its content can be damaged
+            self._set_aside(place, blob, str(error))
+        except BlobTooLarge as error:
+            info = self.store.head("predictions", place.name)
+            self._report(f"{error}; the history of its windows begins again")
+            blob = None if info is None else Blob(b"", info.etag)
+        return Tile(place), blob
+
+    def _set_aside(self, place: TilePlace, blob: Blob, error: str) -> None:
+        name = f"{place.name.removesuffix('.csv.gz')}.damaged-{md5_hex(blob.content)[:12]}.csv.gz"
+        self.store.write("predictions", name, blob.content)
+        self._report(f"{error}; it is stored as {name}, and the history of its windows begins again")
+
+    def _report(self, problem: str) -> None:
+        if problem not in self.problems:
+            self.problems.append(problem)

@@ -1,0 +1,107 @@
+"""Incidents as a function of the history."""
+
+import random
+from typing import Any
+
+import pytest
+
+from device_scorer.health.incidents import CAUSES, MIN_FLEET_DEVICES, History, Incident, find_incidents
+from device_scorer.health.settings import IncidentSettings
+
+DEFAULT = IncidentSettings(fleet="plant")
+
+
+def incidents(settings: IncidentSettings = DEFAULT, /, **states: str) -> list[Incident]:
+    return find_incidents(History(states, 1_535_328_000, 3600), settings)
+
+
+def shown(found: list[Incident]) -> list[tuple[Any, ...]]:
+    return [(one.device, one.cause, one.state, one.first, one.end, one.windows) for one in found]
+
+
+@pytest.mark.parametrize(
+    ("states", "expected"),
+    [
+        ("NNA", []),
+        ("NAA", [("d", "machine", "opened", 1, None, 2)]),
+        ("NAAA", [("d", "machine", "open", 1, None, 3)]),
+        ("NAAN", [("d", "machine", "open", 1, None, 2)]),
+        ("NAANN", [("d", "machine", "closed", 1, 4, 2)]),
+        ("NAANNN", []),
+        ("NSS", [("d", "sensor", "opened", 1, None, 2)]),
+        ("NEE", [("d", "data", "opened", 1, None, 2)]),
+        ("NAF", [("d", "data", "opened", 1, None, 2)]),
+        ("NAAP", [("d", "machine", "open", 1, None, 2)]),
+        ("NAA?", [("d", "machine", "open", 1, None, 2)]),
+    ],
+)
+def test_incident_of_a_device(states: str, expected: list[tuple[Any, ...]]) -> None:
+    assert shown(incidents(d=states)) == expected
+
+
+def test_id_depends_on_fleet_device_and_first_window_only() -> None:
+    (first,), (later,) = incidents(d="NAA"), incidents(d="NAAAA")
+    (other_device,), (other_fleet,) = incidents(e="NAA"), incidents(IncidentSettings(fleet="other"), d="NAA")
+    assert first.id == later.id
+    assert len({first.id, other_device.id, other_fleet.id}) == 3
+    assert len(first.id) == 16
+
+
+def hall(size: int, letters: str, others: int = 0) -> dict[str, str]:
+    return {f"d{number:03}": letters for number in range(size)} | {
+        f"x{number:03}": "N" * len(letters) for number in range(others)
+    }
+
+
+def test_hall_that_turns_at_once_is_one_incident() -> None:
+    (one,) = incidents(**hall(30, "NNE", 70))
+    assert (one.device, one.cause, one.state, one.letter, len(one.devices)) == ("", "fleet", "opened", "E", 30)
+    assert shown(incidents(**hall(30, "NNEE", 70))) == [("", "fleet", "open", 2, None, 2)]
+    assert shown(incidents(**hall(30, "NNEENN", 70))) == [("", "fleet", "closed", 2, 5, 3)]
+    assert incidents(**hall(30, "NNEENNN", 70)) == []
+
+
+@pytest.mark.parametrize(("size", "others"), [(9, 0), (29, 71)])
+def test_few_devices_are_incidents_of_their_own(size: int, others: int) -> None:
+    assert MIN_FLEET_DEVICES == 10
+    assert [one.device for one in incidents(**hall(size, "NEE", others))] == [f"d{number:03}" for number in range(size)]
+
+
+def test_devices_that_do_not_recover_with_the_fleet_become_incidents() -> None:
+    states = hall(20, "NEENN", 10) | {"d000": "NEEEE"}
+    assert shown(incidents(**states)) == [("", "fleet", "closed", 1, 4, 3), ("d000", "data", "opened", 1, None, 4)]
+    states = {device: text + text[-1] for device, text in states.items()}
+    assert shown(incidents(**states)) == [("d000", "data", "open", 1, None, 5)]
+
+
+def test_devices_that_turn_to_different_states_are_not_one_incident() -> None:
+    states = {f"d{number:03}": "NA" if number % 2 else "NE" for number in range(18)}
+    assert incidents(**states) == []
+
+
+def test_incidents_do_not_depend_on_the_order_of_devices() -> None:
+    dice = random.Random(3)  # noqa: S311  simulated states
+    states = {f"d{number}": "".join(dice.choices("NNNNNASEFP-?", k=40)) for number in range(60)}
+    entries = list(states.items())
+    before = incidents(**states)
+    dice.shuffle(entries)
+    assert incidents(**dict(entries)) == before
+    assert {one.cause for one in before} <= set(CAUSES)
+
+
+def test_every_incident_opens_once_and_closes_once() -> None:
+    dice = random.Random(5)  # noqa: S311  simulated states
+    states = {f"d{number}": "".join(dice.choices("NNNNNASEFP-?", k=40)) for number in range(9)}
+    seen: dict[str, list[str]] = {}
+    for window in range(1, 41):
+        for one in incidents(**{device: text[:window] for device, text in states.items()}):
+            seen.setdefault(one.id, []).append(one.state)
+    assert seen
+    for events in seen.values():
+        assert events[0] == "opened"
+        assert set(events[1:-1]) <= {"open"}
+        assert events[-1] in ("opened", "open", "closed")
+
+
+def test_history_without_devices_has_no_incident() -> None:
+    assert incidents() == []

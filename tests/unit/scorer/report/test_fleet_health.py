@@ -1,0 +1,131 @@
+"""The health of a fleet in a window."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from device_scorer.contract.digest import SensorFlag
+from device_scorer.contract.run_state import DeviceOutcome
+from device_scorer.health.incidents import History
+from device_scorer.health.mutes import parse_mutes
+from device_scorer.health.settings import parse_incident_settings
+from device_scorer.report.fleet_health import (
+    MAX_TAGS,
+    STRIP_WINDOWS,
+    FleetHealth,
+    assess,
+    format_epoch,
+    incidents_csv,
+    sensors_csv,
+    state_letter,
+    state_letters,
+)
+from device_scorer.report.statistics import DeviceFigures, FlaggedSensor, TagStatistics
+from device_scorer.report.summary import AnomalyRule, Comparison, DeviceRow, Summary, build_row
+from tests.testkit.scorer_report import NEWEST, WINDOW
+
+STUCK = FlaggedSensor("temp", 240, SensorFlag("stuck", 1_535_497_200, "=the same value for 50 min"), True)
+ANOMALOUS = {"temp": TagStatistics(240, 9, "t1", "t2", "t3", "5", -0.5)}
+SETTINGS = parse_incident_settings('{"owners": [{"devices": "d*", "name": "Ann"}]}')
+
+
+def a_row(device: str = "d1", outcome: str = "scored", **figures: Any) -> DeviceRow:
+    values = {"rows": 240, "newest_epoch_seconds": NEWEST, **figures}
+    return build_row(device, DeviceOutcome(outcome), DeviceFigures(**values), WINDOW, AnomalyRule())
+
+
+def health_of(*rows: DeviceRow, mutes: bytes = b"", **states: str) -> FleetHealth:
+    return health_of_fleet(rows, states, mutes)
+
+
+def health_of_fleet(rows: Sequence[DeviceRow], states: Mapping[str, str], mutes: bytes = b"") -> FleetHealth:
+    summary = Summary(WINDOW, AnomalyRule(), rows, Comparison(WINDOW, has_previous=False))
+    length = max(map(len, states.values()))
+    past = History(states, int(WINDOW.start.timestamp()) - 3600 * (length - 1), 3600)
+    return assess(summary, past, SETTINGS, parse_mutes(mutes, WINDOW), ["a problem"])
+
+
+@pytest.mark.parametrize(
+    ("row", "letter"),
+    [
+        (a_row(outcome="failed", rows=0), "F"),
+        (a_row(outcome="empty", rows=0), "E"),
+        (a_row(outcome="partial", anomalies=9, tags=ANOMALOUS, flagged=(STUCK,)), "P"),
+        (a_row(anomalies=9, tags=ANOMALOUS, flagged=(STUCK,)), "S"),
+        (a_row(anomalies=9, tags=ANOMALOUS), "A"),
+        (a_row(outcome="alreadyScored", anomalies=2), "N"),
+        (a_row(outcome="notRun", rows=0), "-"),
+        (a_row(outcome="missing", rows=0), "-"),
+    ],
+)
+def test_state_is_the_first_that_applies(row: DeviceRow, letter: str) -> None:
+    assert state_letter(row) == letter
+
+
+def test_device_with_unreadable_predictions_failed() -> None:
+    summary = Summary(WINDOW, AnomalyRule(), [a_row()], Comparison(WINDOW, has_previous=False), unreadable={"u": "x"})
+    assert state_letters(summary) == {"d1": "N", "u": "F"}
+
+
+def test_incident_has_since_tags_owner_and_mute() -> None:
+    row = a_row(anomalies=9, tags=ANOMALOUS)
+    health = health_of(row, mutes=b"d1,,,repair,\nx\n", d1="NAA")
+    (line,) = csv.DictReader(incidents_csv(health).decode().splitlines())
+    assert len(line.pop("Id")) == 16
+    assert line == {
+        "Device": "d1",
+        "Cause": "machine",
+        "State": "opened",
+        "Since": "2018-08-28T22:00:00Z",
+        "Until": "",
+        "Windows": "2",
+        "Tags": "temp (9 anomalies)",
+        "Strongest": "-0.5",
+        "Owner": "Ann",
+        "Muted": "repair",
+    }
+    assert health.counts == {"open": 1, "opened": 1, "closed": 0, "muted": 1, "causes": {"machine": 1}}
+    assert [text[:6] for text in health.problems] == ["a prob", "line 2"]
+
+
+def test_anomalies_of_faulty_sensors_are_an_incident_of_the_sensor() -> None:
+    row = a_row(anomalies=9, tags=ANOMALOUS, flagged=(STUCK,))
+    assert health_of(row, d1="NSS").incidents[0].incident.cause == "sensor"
+    other = a_row(anomalies=18, tags={**ANOMALOUS, "speed": TagStatistics(240, 9)}, flagged=(STUCK,))
+    assert health_of(other, d1="NSS").incidents[0].incident.cause == "machine"
+
+
+def test_closed_incident_has_an_end() -> None:
+    health = health_of(a_row(), d1="AANN")
+    assert [(row.incident.state, f"{row.until:%H:%M}") for row in health.incidents] == [("closed", "23:00")]
+    assert health.counts["closed"] == 1
+
+
+def test_incident_of_the_fleet_counts_its_devices() -> None:
+    rows = [a_row(f"d{number}", "empty", rows=0) for number in range(10, 30)]
+    health = health_of_fleet(rows, {row.device: "NE" for row in rows})
+    (one,) = health.incidents
+    assert (one.incident.cause, one.tags, one.incident.device) == ("fleet", ["20 devices"], "")
+
+
+def test_sensors_are_listed_with_since_and_detail() -> None:
+    health = health_of(a_row(flagged=(STUCK,)), d1="NS")
+    assert sensors_csv(health).decode().splitlines() == [
+        "Device,Tag,Flag,Since,Rows,Detail",
+        "d1,temp,stuck,2018-08-28T23:00:00Z,240,'=the same value for 50 min",
+    ]
+    assert health.sensor_counts == {"stuck": 1}
+
+
+def test_times_out_of_range_are_empty() -> None:
+    assert (format_epoch(0), format_epoch(10**15 - 1), format_epoch(-(10**15) + 1)) == ("", "", "")
+
+
+def test_limits() -> None:
+    assert (MAX_TAGS, STRIP_WINDOWS) == (10, 48)
+    many = {f"t{number:02}": TagStatistics(20, 20, worst_score=-1) for number in range(12)}
+    health = health_of(a_row(anomalies=240, tags=many), d1="AA")
+    assert health.incidents[0].tags[-1] == "and 2 more"
+    assert len(health_of(a_row(), d1="N" * 60).strips["d1"]) == 48

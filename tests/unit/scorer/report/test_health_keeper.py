@@ -1,0 +1,66 @@
+"""The history and the incidents of consecutive reports."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from device_scorer.health.settings import IncidentSettings
+from device_scorer.report.health_keeper import HealthKeeper
+from device_scorer.report.summary import AnomalyRule, Comparison, Summary
+from device_scorer.store.folder import FolderStore
+from device_scorer.window import Window
+from tests.testkit.scorer_command import scorer
+from tests.testkit.scorer_report import (
+    BEFORE,
+    SLUG,
+    WINDOW,
+    read_page,
+    read_summary,
+    read_table,
+    report,
+    write_predictions,
+)
+
+PREVIOUS = ("--window-start", "2018-08-28T22:00:00Z", "--window-end", "2018-08-28T23:00:00Z")
+
+
+def test_two_anomalous_windows_open_an_incident(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLEETSCORE_INCIDENTS", '{"fleet": "plant", "owners": [{"devices": "press-*", "name": "Ann"}]}')
+    for slug in (BEFORE, SLUG):
+        write_predictions(tmp_path, "press-1", {"1": "000111"}, slug=slug)
+    assert scorer("report", "--store", tmp_path, *PREVIOUS).code == 0
+    report(tmp_path)
+    report(tmp_path)
+    (line,) = read_table(tmp_path, "_incidents.csv")
+    assert (line["Device"], line["Cause"], line["State"], line["Since"], line["Owner"]) == (
+        *("press-1", "machine", "opened"),
+        *("2018-08-28T22:00:00Z", "Ann"),
+    )
+    assert read_summary(tmp_path)["incidents"]["opened"] == 1
+    assert "machine incident since 2018-08-28T22:00:00Z" in read_page(tmp_path)
+    assert (tmp_path / "predictions" / "_history" / "plant" / "PT3600S" / "2018-W35.csv.gz").exists()
+
+
+def test_damaged_history_does_not_end_the_report(tmp_path: Path) -> None:
+    write_predictions(tmp_path, "press-1", {"1": "000111"})
+    path = tmp_path / "predictions" / "_history" / "default" / "PT3600S" / "2018-W35.csv.gz"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"cut")
+    result = report(tmp_path)
+    assert "the history of its windows begins again" in result.err
+    assert read_summary(tmp_path)["problems"]
+
+
+def test_invalid_settings_are_wrong_usage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLEETSCORE_INCIDENTS", '{"openAfter": 0}')
+    result = scorer("report", "--store", tmp_path, *PREVIOUS)
+    assert result.code == 64
+    assert "openAfter" in result.err
+
+
+def test_window_of_seconds_has_no_history(tmp_path: Path) -> None:
+    window = Window(WINDOW.start, WINDOW.start + timedelta(seconds=30))
+    summary = Summary(window, AnomalyRule(), [], Comparison(window, has_previous=False))
+    health = HealthKeeper(FolderStore(tmp_path), IncidentSettings(), window).assess(summary)
+    assert "have no history" in health.problems[0]

@@ -1,0 +1,121 @@
+"""Tiles of the history in a store."""
+
+import random
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from device_scorer.errors import StorageUnavailable
+from device_scorer.health.history import MAX_PACKED_BYTES, TilePlace, place_of
+from device_scorer.report.history_store import MAX_ATTEMPTS, MAX_LETTERS, MAX_TILES, HistoryStore
+from device_scorer.store.folder import FolderStore
+from device_scorer.window import Window
+from tests.testkit.scorer_report import WINDOW
+
+
+def place_at(hours: int) -> TilePlace:
+    place = place_of("plant", Window(WINDOW.start + timedelta(hours=hours), WINDOW.end + timedelta(hours=hours)))
+    assert place is not None
+    return place
+
+
+def a_history(folder: Path, store: FolderStore | None = None) -> HistoryStore:
+    return HistoryStore(store or FolderStore(folder), sleep=lambda _: None)
+
+
+def test_reports_in_any_order_write_the_same_bytes(tmp_path: Path) -> None:
+    dice = random.Random(1)  # noqa: S311  simulated states
+    columns = {hours: {device: dice.choice("NASEF") for device in "abc"} for hours in range(-30, 30)}
+    contents = []
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        order = [*columns, *dice.choices(list(columns), k=20)]
+        dice.shuffle(order)
+        for hours in order:
+            a_history(folder).set_column(place_at(hours), columns[hours])
+        contents.append({path.name: path.read_bytes() for path in folder.rglob("*.csv.gz")})
+    assert contents[0] == contents[1]
+    assert len(contents[0]) == 1
+
+
+class RacingStore(FolderStore):
+    """A store in which another report sets the column of another window before each of some writes."""
+
+    def __init__(self, folder: Path, times: int) -> None:
+        super().__init__(folder)
+        self.folder, self.left = folder, times
+
+    def write(self, container: str, name: str, content: bytes, **more: Any) -> str | None:
+        if self.left:
+            self.left -= 1
+            a_history(self.folder).set_column(place_at(self.left + 1), {"a": "F"})
+        return super().write(container, name, content, **more)
+
+
+def test_reports_at_the_same_time_lose_no_column(tmp_path: Path) -> None:
+    tile = a_history(tmp_path, RacingStore(tmp_path, 5)).set_column(place_at(0), {"a": "N"})
+    index = place_at(0).index
+    assert tile.states["a"][index : index + 6] == "NFFFFF"
+
+
+def test_tile_that_changes_all_the_time_is_a_transient_error(tmp_path: Path) -> None:
+    assert MAX_ATTEMPTS == 20
+    store = RacingStore(tmp_path, 20)
+    with pytest.raises(StorageUnavailable, match="changed by other reports 20 times"):
+        a_history(tmp_path, store).set_column(place_at(0), {"a": "N"})
+
+
+def test_threads_write_all_columns(tmp_path: Path) -> None:
+    place = place_at(0)
+    a_history(tmp_path).set_column(place, {"a": "N"})
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda hours: a_history(tmp_path).set_column(place_at(hours), {"a": "A"}), range(1, 5)))
+    # The folder store compares and renames without a lock, so some columns may be lost there, and never the file.
+    assert a_history(tmp_path).set_column(place, {"a": "N"}).states["a"][place.index] == "N"
+
+
+@pytest.mark.parametrize("content", [b"", b"cut", b"x" * (MAX_PACKED_BYTES + 1)])
+def test_damaged_tile_is_set_aside_and_begun_again(tmp_path: Path, content: bytes) -> None:
+    place = place_at(0)
+    FolderStore(tmp_path).write("predictions", place.name, content)
+    history = a_history(tmp_path)
+    tile = history.set_column(place, {"a": "N"})
+    assert list(tile.states) == ["a"]
+    assert "begins again" in history.problems[0]
+    kept = [path.read_bytes() for path in (tmp_path / "predictions").rglob("*.damaged-*") if ".meta" not in str(path)]
+    assert kept == ([] if len(content) > MAX_PACKED_BYTES else [content])
+    again = a_history(tmp_path)
+    assert again.set_column(place, {"a": "N"}) == tile
+    assert again.problems == []
+
+
+def test_earlier_tiles_are_read_while_a_device_is_not_settled(tmp_path: Path) -> None:
+    for hours, letter in ((-300, "A"), (-200, "A"), (0, "A")):
+        a_history(tmp_path).set_column(place_at(hours), {"a": letter})
+    history = a_history(tmp_path)
+    past = history.load(history.set_column(place_at(0), {"a": "A"}), 2)
+    assert past.states["a"].count("A") == 3
+    assert past.start_of(len(past.states["a"]) - 1) == int(WINDOW.start.timestamp())
+
+
+def test_settled_devices_need_one_tile(tmp_path: Path) -> None:
+    for hours in (-200, -3, -2, 0):
+        a_history(tmp_path).set_column(place_at(hours), {"a": "N"})
+    history = a_history(tmp_path)
+    past = history.load(history.set_column(place_at(0), {"a": "A"}), 2)
+    assert len(past.states["a"]) == place_at(0).index + 1
+
+
+def test_mutes_are_read(tmp_path: Path) -> None:
+    assert a_history(tmp_path).load_mutes(WINDOW).mutes == ()
+    FolderStore(tmp_path).write("predictions", "_mutes.csv", b"a,,,why,\nb\n")
+    mutes = a_history(tmp_path).load_mutes(WINDOW)
+    assert (mutes.reason("a"), len(mutes.problems)) == ("why", 1)
+    FolderStore(tmp_path).write("predictions", "_mutes.csv", bytes(2**20 + 1), overwrite=True)
+    assert "no device is muted" in a_history(tmp_path).load_mutes(WINDOW).problems[0]
+
+
+def test_limits() -> None:
+    assert (MAX_TILES, MAX_LETTERS) == (8, 20_000_000)
