@@ -8,7 +8,7 @@ from pathlib import Path
 from device_scorer.contract import blob_paths
 from device_scorer.errors import DataInvalid, UsageInvalid
 from device_scorer.settings import add_store_argument, read_settings
-from device_scorer.simulation.signals import SimulatedFleet
+from device_scorer.simulation.signals import KINDS, SimulatedFleet
 from device_scorer.simulation.writer import write_simulation
 from device_scorer.store.factory import open_store
 from device_scorer.store.upload import UploadResult
@@ -20,7 +20,13 @@ injected anomalies. Equal arguments give equal bytes. Existing blobs are replace
 
 The anomalies lie in the last --anomaly-hours, in a share of the devices, outside of the band of the earlier readings:
 spikes, and shifts that last a tenth of a partition. --subtle adds values that freeze inside the band, which a model of
-single readings cannot detect. The file with the anomalies is a CSV with the columns TS,Device,Tag,Kind.
+single readings cannot detect. The file with the anomalies is a CSV with the columns TS,Device,Tag,Kind. It lists
+missing readings, too.
+
+--inject KIND injects other faults in place of spikes and shifts, and may be repeated. One tag of a device: spike,
+shift, drift, stuck, out-of-range, dead (no reading), sparse (a quarter of the readings), late (none in the last half).
+All tags of a device: machine-off. All devices: hall. Late readings arrive if the command runs again with --replace and
+without --inject late.
 
 example: two days of 12 devices with 5 tags, anomalies in the last hour
   device-scorer simulate --store ./folder --devices 12 --tags 5 --hours 48
@@ -59,6 +65,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--anomaly-hours", type=int, default=1, metavar="N", help="only the last N hours hold anomalies (1)")
     add("--subtle", action="store_true", help="also freeze values, which the models cannot detect")
+    add(
+        "--inject",
+        action="append",
+        choices=KINDS,
+        default=[],
+        metavar="KIND",
+        help=f"inject this fault in place of spikes and shifts: {', '.join(KINDS)}",
+    )
     add("--seed", type=int, default=1, help="random seed (1)")
     add(
         "--truth",
@@ -127,6 +141,7 @@ def _fleet_from_arguments(arguments: argparse.Namespace, window: Window) -> Simu
         start_epoch_seconds=int(window.start.timestamp()),
         anomaly_rate=arguments.anomaly_rate,
         inject_stuck=arguments.subtle,
+        kinds=tuple(dict.fromkeys(arguments.inject)),
     )
     # A device id may hold a comma, but it would need quotes in a CSV, which the simulation does not write.
     if "," in fleet.prefix or not blob_paths.DEVICE_ID_PATTERN.fullmatch(fleet.device_id(fleet.devices - 1)):

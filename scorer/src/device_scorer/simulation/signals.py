@@ -8,7 +8,8 @@ be distinguished from an injected anomaly.
 
 Injected anomalies leave the band by several times the noise, so that a one-dimensional model can detect them: `spike`
 (one reading) and `shift` (a tenth of the partition at another level). `stuck` (the value freezes inside the band)
-cannot be detected by such a model, and is injected only on request.
+cannot be detected by such a model, and is injected only on request. Instead of these, any of KINDS can be injected by
+name. Readings that a kind removes have an empty text.
 
 Random numbers come from `random.Random` with a text as seed: these streams are equal on every machine and Python
 version. Each device, tag and partition has its own stream, so that more devices or hours do not change the others.
@@ -16,10 +17,22 @@ version. Each device, tag and partition has its own stream, so that more devices
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 DAY_SECONDS = 86_400
+MISSING_KINDS = ("dead", "sparse", "late")
+KINDS = ("spike", "shift", "drift", "stuck", "out-of-range", *MISSING_KINDS, "machine-off", "hall")
+"""The kinds of faults by name.
+
+One tag: `spike` one reading outside of the band; `shift` a tenth of the partition at another level; `drift` a slow walk
+out of the band over half of the partition; `stuck` half of the partition at one value; `out-of-range` a tenth at
+OUT_OF_RANGE_VALUE; `dead` no reading; `sparse` one reading of SPARSE_STEP; `late` no reading in the last half.
+All tags: `machine-off` zero in the last half. All devices: `hall` one tag at another level in the last half.
+"""
+
+OUT_OF_RANGE_VALUE = "32767.00"
+SPARSE_STEP = 4
 SWEEP_READINGS = 20
 """Number of readings of a tag's commissioning sweep."""
 
@@ -43,6 +56,7 @@ class SimulatedFleet:
         start_epoch_seconds: The first second of the fleet's history, at which the commissioning sweep begins.
         anomaly_rate: The share of devices with anomalies in an anomalous partition, rounded up to whole devices.
         inject_stuck: True to inject `stuck`, too.
+        kinds: The kinds of KINDS that are injected in place of spikes and shifts; empty for these.
     """
 
     seed: int
@@ -53,6 +67,7 @@ class SimulatedFleet:
     start_epoch_seconds: int
     anomaly_rate: float
     inject_stuck: bool = False
+    kinds: tuple[str, ...] = ()
 
     def device_id(self, index: int) -> str:
         """Return the id of the device at the 0-based index."""
@@ -99,7 +114,7 @@ class Injection:
     """An anomaly of one tag in one partition.
 
     Attributes:
-        kind: `spike`, `shift` or `stuck`.
+        kind: One of KINDS.
         tag: The 0-based index of the tag.
         first_row: The 0-based index of its first reading in the partition.
         row_count: The number of readings.
@@ -128,14 +143,19 @@ def select_anomalous_devices(fleet: SimulatedFleet, partition_start: int) -> fro
     return frozenset(random.sample(range(fleet.devices), count))
 
 
-def plan_injections(fleet: SimulatedFleet, device: int, partition_start: int, row_count: int) -> list[Injection]:
-    """Return the anomalies of one device in one partition: one shift, two to four spikes, and a stuck value on request.
+def plan_injections(
+    fleet: SimulatedFleet, device: int, partition_start: int, row_count: int, *, selected: bool = True
+) -> list[Injection]:
+    """Return the faults of one device in one partition: the fleet's kinds.
+
+    Without kinds they are one shift, two to four spikes, and a stuck value on request.
 
     Args:
         fleet: The fleet.
         device: The 0-based index of the device.
         partition_start: The start of the partition, in seconds since the epoch.
         row_count: The number of readings of each tag in the partition.
+        selected: False for a device that has only the faults of the whole fleet.
     """
     random = Random(f"{fleet.seed}/injection/{device}/{partition_start}")  # noqa: S311  a simulation, not a secret
 
@@ -143,7 +163,19 @@ def plan_injections(fleet: SimulatedFleet, device: int, partition_start: int, ro
         noises = random.uniform(5.0, 12.0) * random.choice((-1, 1))
         return Injection(kind, random.randrange(fleet.tags), random.randrange(row_count - length + 1), length, noises)
 
-    tenth = max(1, row_count // 10)
+    tenth, half = max(1, row_count // 10), max(1, row_count // 2)
+    if fleet.kinds:
+        lengths = {"spike": 1, "shift": tenth, "out-of-range": tenth, "stuck": half, "drift": half}
+        planned = []
+        for kind in (kind for kind in fleet.kinds if selected or kind == "hall"):
+            event = create_injection(kind, lengths.get(kind, row_count))
+            if kind in ("late", "hall", "machine-off"):
+                event = replace(event, first_row=row_count - half, row_count=half)
+            tags = range(fleet.tags) if kind == "machine-off" else [event.tag]
+            planned += [replace(event, tag=tag) for tag in tags]
+        return planned
+    if not selected:
+        return []
     events = [create_injection("shift", tenth), *(create_injection("spike", 1) for _ in range(random.randint(2, 4)))]
     return [*events, create_injection("stuck", tenth)] if fleet.inject_stuck else events
 
@@ -160,7 +192,8 @@ def partition_values(
         injections: The anomalies. If two of them overlap, the earlier one in the list is injected.
 
     Returns:
-        The text of each value by tag and reading, and the kind of each anomaly by (reading, tag).
+        The text of each value by tag and reading (empty if the reading is missing), and the kind of each faulty
+        reading by (reading, tag).
     """
     values = [_tag_values(fleet, device, tag, reading_times) for tag in range(fleet.tags)]
     kinds: dict[tuple[int, int], str] = {}
@@ -171,10 +204,26 @@ def partition_values(
         for row in range(event.first_row, event.first_row + event.row_count):
             if (row, event.tag) in kinds:
                 continue
+            if event.kind == "sparse" and row % SPARSE_STEP == 0:
+                continue
             kinds[row, event.tag] = event.kind
             level = source.outside_band(event.noise_multiple) + source.noise * random.uniform(-1.0, 1.0)
-            values[event.tag][row] = frozen if event.kind == "stuck" else f"{level:.2f}"
+            values[event.tag][row] = _faulty_value(event, row, level, values[event.tag][row], frozen)
     return values, kinds
+
+
+def _faulty_value(event: Injection, row: int, level: float, normal: str, frozen: str) -> str:
+    """Return the text of a faulty reading; empty if it is missing."""
+    if event.kind == "drift":
+        progress = (row - event.first_row + 1) / event.row_count
+        return f"{float(normal) + progress * (level - float(normal)):.2f}"
+    fixed = {
+        "stuck": frozen,
+        "out-of-range": OUT_OF_RANGE_VALUE,
+        "machine-off": "0.00",
+        **dict.fromkeys(MISSING_KINDS, ""),
+    }
+    return fixed.get(event.kind, f"{level:.2f}")
 
 
 def _tag_values(fleet: SimulatedFleet, device: int, tag: int, reading_times: Sequence[int]) -> list[str]:

@@ -5,7 +5,7 @@ The values are determined in signals; this module forms blobs and files, one par
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -115,11 +115,11 @@ class Simulation:
         for start in self.window.partitions(self.settings.data_partition):
             reading_times = self._reading_times(start)
             anomalous = (
-                select_anomalous_devices(self.fleet, int(start.timestamp())) if start >= self.anomalies_from else ()
+                select_anomalous_devices(self.fleet, int(start.timestamp())) if start >= self.anomalies_from else None
             )
             for device in range(self.fleet.devices if reading_times else 0):
                 name = blob_paths.data_name(self.settings.data_path, start, self.fleet.device_id(device))
-                yield name, self._blob_content(device, start, reading_times, anomalous=device in anomalous)
+                yield name, self._blob_content(device, start, reading_times, anomalous)
                 progress.show(f"{start:%Y-%m-%dT%H:%MZ}: {self.reading_count:,} readings")
         progress.clear()
 
@@ -131,10 +131,20 @@ class Simulation:
         return list(range(-(-first // interval) * interval, last, interval))
 
     def _blob_content(
-        self, device: int, partition_start: datetime, reading_times: list[int], *, anomalous: bool
+        self, device: int, partition_start: datetime, reading_times: list[int], anomalous: Collection[int] | None
     ) -> bytes:
-        start = int(partition_start.timestamp())
-        injections = plan_injections(self.fleet, device, start, len(reading_times)) if anomalous else []
+        """Return the readings of a device in a partition.
+
+        Args:
+            device: The 0-based index of the device.
+            partition_start: The start of the partition.
+            reading_times: The times of the readings, in seconds since the epoch.
+            anomalous: The devices with faults; None if the partition has none.
+        """
+        start, injections = int(partition_start.timestamp()), []
+        if anomalous is not None:
+            selected = device in anomalous
+            injections = plan_injections(self.fleet, device, start, len(reading_times), selected=selected)
         values, kinds = partition_values(self.fleet, device, reading_times, injections)
         name = self.fleet.device_id(device)
         timestamps = [datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") for second in reading_times]
@@ -142,12 +152,13 @@ class Simulation:
             f"{timestamp},{name},{tag + 1},{values[tag][row]}\n"
             for row, timestamp in enumerate(timestamps)
             for tag in range(self.fleet.tags)
+            if values[tag][row]
         )
         for (row, tag), kind in sorted(kinds.items()):
             self.truth_file.write(f"{timestamps[row]},{name},{tag + 1},{kind}\n")
         if self.shared_csv is not None:
             self.shared_csv.write(rows)
-        self.reading_count += len(timestamps) * self.fleet.tags
+        self.reading_count += rows.count("\n")
         self.anomaly_count += len(kinds)
         return f"{','.join(COLUMNS)}\n{rows}".encode()
 

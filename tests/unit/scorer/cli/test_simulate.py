@@ -1,10 +1,14 @@
 """The command `device-scorer simulate`: arguments, output and exit code."""
 
+import csv
 from pathlib import Path
 
 import pytest
 
+from device_scorer.contract.digest import decode_digest
+from device_scorer.store.folder import FolderStore
 from tests.testkit.scorer_command import files, scorer
+from tests.testkit.scorer_fleet import END, START
 
 SMALL = ("simulate", "--devices", "4", "--tags", "2", "--end", "2018-08-29T00:00:00Z", "--hours", "3")
 
@@ -69,3 +73,45 @@ def test_start_end_and_hours_must_agree(tmp_path: Path, hours: str, code: int) -
 def test_hours_after_the_last_year_are_wrong_usage(tmp_path: Path) -> None:
     result = scorer("simulate", "--start", "9000-01-01T00:00:00Z", "--hours", "10000000", "--store", tmp_path)
     assert (result.code, "outside of the years 1 to 9999" in result.err) == (64, True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "anomalous", "flags"),
+    [
+        ("spike", True, []),
+        ("shift", True, []),
+        ("drift", True, []),
+        ("stuck", False, ["stuck"]),
+        ("out-of-range", True, ["stuck", "implausible"]),
+        ("dead", False, ["silent"]),
+        ("sparse", False, ["sparse"]),
+        ("late", False, ["stale"]),
+        ("machine-off", True, ["stuck"]),
+        ("hall", True, []),
+    ],
+)
+def test_digest_flags_exactly_the_sensors_of_the_truth(
+    tmp_path: Path, kind: str, flags: list[str], *, anomalous: bool
+) -> None:
+    small = ("--devices", "3", "--tags", "2", "--hours", "6", "--end", END)
+    assert scorer("simulate", "--store", tmp_path, *small, "--inject", kind).code == 0
+    assert scorer("train", "--store", tmp_path, "--end", START).code == 0
+    window = ("--window-start", START, "--window-end", END)
+    assert scorer("score", "--store", tmp_path, *window, "--", "press-1", "press-2", "press-3").code == 0
+    truth = {(row["Device"], row["Tag"]) for row in csv.DictReader((tmp_path / "truth.csv").read_text().splitlines())}
+    found = {}
+    for info in FolderStore(tmp_path).list("predictions"):
+        digest = decode_digest(info.metadata["digest"])
+        assert digest is not None
+        for tag in digest.tags:
+            found[Path(info.name).stem, tag.tag] = (tag.anomalies > 0, [flag.name for flag in tag.flags])
+    assert {sensor: result for sensor, result in found.items() if result != (False, [])} == dict.fromkeys(
+        truth, (anomalous, flags)
+    )
+    assert len({device for device, _ in truth}) == (3 if kind == "hall" else 1)
+
+
+def test_unknown_kind_of_fault_is_wrong_usage(tmp_path: Path) -> None:
+    result = scorer(*SMALL, "--inject", "fire", "--store", tmp_path)
+    assert (result.code, "invalid choice: 'fire'" in result.err) == (64, True)

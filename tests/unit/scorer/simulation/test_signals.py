@@ -6,7 +6,9 @@ import pytest
 
 from device_scorer.simulation.signals import (
     BAND_NOISE_MULTIPLE,
+    KINDS,
     MAX_NOISE_MULTIPLE,
+    MISSING_KINDS,
     SWEEP_READINGS,
     Injection,
     SimulatedFleet,
@@ -117,3 +119,25 @@ def test_earlier_of_two_overlapping_injections_is_injected() -> None:
     values, kinds = partition_values(FLEET, 3, seconds(2), [shift, spike])
     assert values == alone
     assert set(kinds.values()) == {"shift"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_kind_of_fault_changes_the_readings_of_the_truth_only(kind: str) -> None:
+    fleet = replace(FLEET, kinds=(kind,))
+    times = list(range(0, 3600, 15))
+    normal, _ = partition_values(fleet, 0, times, [])
+    values, kinds = partition_values(fleet, 0, times, plan_injections(fleet, 0, 0, len(times)))
+    changed = {
+        (row, tag) for tag in range(fleet.tags) for row in range(len(times)) if values[tag][row] != normal[tag][row]
+    }
+    assert changed <= kinds.keys()
+    assert set(kinds.values()) == {kind}
+    assert all((values[tag][row] == "") == (kind in MISSING_KINDS) for row, tag in kinds)
+    assert len({tag for _, tag in kinds}) == (fleet.tags if kind == "machine-off" else 1)
+
+
+def test_device_that_is_not_selected_has_only_the_faults_of_the_hall() -> None:
+    fleet = replace(FLEET, kinds=("spike", "hall"))
+    assert {event.kind for event in plan_injections(fleet, 0, 0, 240)} == {"spike", "hall"}
+    assert {event.kind for event in plan_injections(fleet, 0, 0, 240, selected=False)} == {"hall"}
+    assert plan_injections(FLEET, 0, 0, 240, selected=False) == []
