@@ -4,7 +4,9 @@ import contextlib
 import io
 import logging
 import time
-from typing import NamedTuple
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -77,3 +79,30 @@ def test_token_is_in_no_line_at_any_log_level(
     assert (rejected.code, scored.code) == (75, 0)
     texts = rejected.out + rejected.err + scored.out + scored.err + caplog.text
     assert [secret for secret in (SIGNATURE, ASSERTION, token().split(".")[1][:30]) if secret in texts] == []
+
+
+def test_one_token_serves_all_containers_of_a_process(workload: Workload, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert score(workload, monkeypatch).code == 0
+    assert workload.platform.asked == 1
+
+
+def test_rotated_service_account_token_is_read_again(
+    workload: Workload, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A token that is about to expire is replaced by one for the assertion that the kubelet has written meanwhile."""
+    seen: list[str] = []
+
+    def issue(form: Mapping[str, str]) -> dict[str, Any]:
+        seen.append(form["client_assertion"])
+        (tmp_path / "federated-token").write_text(f"rotated-{len(seen)}")
+        return {"token_type": "Bearer", "expires_in": 1, "access_token": token()}
+
+    monkeypatch.setattr(workload.platform, "token", issue)
+    assert score(workload, monkeypatch).code == 0
+    assert len(seen) > 1
+    assert seen[:2] == [ASSERTION, "rotated-1"]
+
+
+def test_authority_host_may_end_with_a_slash(workload: Workload, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AZURE_AUTHORITY_HOST", f"{workload.platform.url}/")
+    assert score(workload, monkeypatch).code == 0

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import gzip
 import io
 import json
 import logging
@@ -170,3 +171,47 @@ def test_rejected_credential_ends_in_75(server: BlobServer, code: str) -> None:
     server.fail("status", status=403, code=code, times=10)
     result = score("press-1")
     assert (result.code, "IdentityUnavailable" in result.err) == (75, True)
+
+
+def test_gzip_encoded_readings_and_model_are_scored(server: BlobServer) -> None:
+    server.put(
+        "/account/models/press-1.joblib", gzip.compress(bundle({"1": a_model()})), **{"Content-Encoding": "gzip"}
+    )
+    data = gzip.compress(readings("press-1"))
+    server.put("/account/data/20180828T2300Z/press-1.csv", data, **{"Content-Encoding": "gzip"})
+    assert score("press-1").code == 0
+    assert server.blobs[f"/account/predictions/{PREDICTIONS}/press-1.csv"].content.count(b"\n") == 6
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"), [("data/20180828T2300Z/press-1.csv", "DataInvalid"), ("models/press-1.joblib", "ModelInvalid")]
+)
+def test_unreadable_encoding_fails_the_device_once_and_names_it(server: BlobServer, path: str, reason: str) -> None:
+    put_fleet(server, "press-1")
+    server.put(f"/account/{path}", b"text", **{"Content-Encoding": "br"})
+    result = score("press-1")
+    assert (result.code, f'"reason": "{reason}"' in result.err, "Content-Encoding 'br'" in result.err) == (
+        65,
+        True,
+        True,
+    )
+    assert sum(method == "GET" and path in found for method, found, _ in server.requests) == 1
+
+
+@pytest.mark.fault("D6", "T15")
+def test_gzip_bomb_is_too_large(server: BlobServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLEETSCORE_MAX_DATA_BYTES", str(2**20))
+    put_fleet(server, "press-1")
+    bomb = gzip.compress(bytes(64 * 2**20))
+    server.put("/account/data/20180828T2300Z/press-1.csv", bomb, **{"Content-Encoding": "gzip"})
+    result = score("press-1")
+    assert (result.code, '"reason": "DataTooLarge"' in result.err) == (65, True)
+
+
+def test_archived_predictions_end_with_their_cure_and_no_retry(server: BlobServer) -> None:
+    put_fleet(server, "press-1")
+    server.fail("status", method="PUT", status=409, code="BlobArchived", times=10)
+    result = score("press-1")
+    assert (result.code, '"reason": "ConfigurationInvalid"' in result.err) == (65, True)
+    assert "409 BlobArchived; it is in the archive tier: rehydrate or delete it" in result.err
+    assert len(server.times_of("PUT")) == 1

@@ -1,7 +1,7 @@
 """A store on Azure Blob Storage through obstore, for scoring: it starts in a tenth of the time of Azure's SDK.
 
 obstore cannot list metadata, create containers or delete a single blob. The store on the SDK does this; it is opened
-when it is first needed. Decision 0022 says what else obstore does not provide.
+when it is first needed. Decision 0027 says what else obstore does not provide.
 """
 
 import functools
