@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,9 +14,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import QuantileTransformer
 from sklearn.svm import OneClassSVM
 
+from tests.testkit.hostile_code import OnLoad
 from tests.testkit.hostile_models import ANY, COLUMN, PLAIN
 from tests.testkit.paths import ROOT
 from tests.testkit.scorer_fleet import END, START, Fleet, a_model, bundle, readings
+from tests.testkit.waiting import until
 
 SOUND = [f"sound-{number}" for number in range(10)]
 VALUES = (9.5, 10.0, 10.5, 99.0, 8.0, 1e149)
@@ -34,7 +37,22 @@ def a_quantile_model() -> Any:
 @pytest.fixture
 def packed(tmp_path: Path) -> Fleet:
     """Return a fleet of ten sound devices, half of them evaluated by scikit-learn."""
-    fleet = Fleet(tmp_path / "fleet")
+    return a_sound_fleet(tmp_path / "fleet")
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str | None]:
+    """Return the predictions of the sound devices in a Job without others."""
+    folder = tmp_path_factory.mktemp("sound")
+    fleet = a_sound_fleet(folder / "fleet")
+    run_job(fleet, SOUND, folder)
+    predictions = take_predictions(fleet)
+    assert all(predictions.values())
+    return predictions
+
+
+def a_sound_fleet(folder: Path) -> Fleet:
+    fleet = Fleet(folder)
     bundles = [bundle({"1": a_model()}), bundle({"1": a_quantile_model()})]
     for number, device in enumerate(SOUND):
         fleet.device(device, models=bundles[number % 2], data=readings(device, values=VALUES))
@@ -85,6 +103,7 @@ def groups_of(long: bool) -> Callable[[list[str]], list[list[str]]]:  # noqa: FB
 )
 def test_sound_devices_are_scored_as_without_the_hostile_ones(
     packed: Fleet,
+    expected: dict[str, str | None],
     group: list[str],
     trust: str,
     groups_of: Callable[[list[str]], list[list[str]]],
@@ -92,9 +111,6 @@ def test_sound_devices_are_scored_as_without_the_hostile_ones(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("FLEETSCORE_MODELS_TRUST", trust)
-    run_job(packed, SOUND, tmp_path)
-    expected = take_predictions(packed)
-    assert all(expected.values())
     for names in groups_of(group):
         hostile = [f"hostile-{number}" for number in range(len(names))]
         for device, name in zip(hostile, names, strict=True):
@@ -103,3 +119,35 @@ def test_sound_devices_are_scored_as_without_the_hostile_ones(
         message = run_job(packed, [*mixed, *hostile[10:]], tmp_path)
         assert set(message["reasons"]) <= REASONS
         assert take_predictions(packed) == expected
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
+def test_stopped_scorer_leaves_no_process(packed: Fleet, stop: signal.Signals) -> None:
+    packed.device("hostile", models=bundle({"1": OnLoad("sleep")}), data=readings("hostile"))
+    line = ["--window-start", START, "--window-end", END, "--", "hostile", *SOUND]
+    scorer = subprocess.Popen(
+        [sys.executable, "-m", "device_scorer", "score", "--store", str(packed.folder), *line],
+        env={**os.environ, "FLEETSCORE_MODELS_TRUST": "any", "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    until(lambda: all(packed.predictions(device) for device in SOUND), "predictions of the sound devices")
+    server, *workers = descendants(scorer.pid)
+    assert len(workers) == 1
+    scorer.send_signal(stop)
+    assert scorer.wait(60) in (75, -stop, 130)
+    until(lambda: all(map(has_ended, [server, *workers])), "the end of the processes of scikit-learn")
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the processes that a process and its children have started, parents first."""
+    threads = [*Path(f"/proc/{pid}/task").iterdir()]
+    children = [int(child) for thread in threads for child in (thread / "children").read_text().split()]
+    return [*children, *(grandchild for child in children for grandchild in descendants(child))]
+
+
+def has_ended(pid: int) -> bool:
+    try:
+        return ") Z " in Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True

@@ -214,8 +214,8 @@ PLAIN: dict[str, Callable[[], bytes]] = {
 """Bundles that the allow-list admits in part, by name."""
 
 ANY: dict[str, Callable[[], bytes]] = {
-    **{f"load: {harm}": lambda harm=harm: bundle({"1": OnLoad(harm)}) for harm in HARMS},  # type: ignore[misc]
-    **{f"predict: {harm}": lambda harm=harm: bundle({"1": OnPredict(harm, 20_000.0)}) for harm in HARMS},  # type: ignore[misc]
+    **{f"load: {harm}": lambda harm=harm: bundle({"1": OnLoad(harm)}) for harm in HARMS if harm != "sleep"},  # type: ignore[misc]
+    **{f"predict: {harm}": lambda harm=harm: bundle({"1": OnPredict(harm)}) for harm in HARMS if harm != "loop"},  # type: ignore[misc]
 }
 """Bundles that need `trust: any`, by name."""
 
