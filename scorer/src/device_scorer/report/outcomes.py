@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 
 from device_scorer.contract.run_state import DeviceOutcome
 from device_scorer.report.inventory import Inventory
+from device_scorer.scoring.predictions import read_before_end
 
 SCORED, PARTIAL = DeviceOutcome("scored"), DeviceOutcome("partial")
+EARLY = DeviceOutcome("partial", "", "the readings were read before the window was over; score the window again")
 SOME_TAGS = DeviceOutcome("partial", "", "only the tags that a run requested are scored")
 EMPTY, MISSING = DeviceOutcome("empty"), DeviceOutcome("missing")
 
@@ -53,6 +55,8 @@ class OutcomeRules:
         recorded = self.recorded.get(device)
         if metadata.get("tags", "*") != "*":
             return SOME_TAGS
+        if read_before_end(metadata):
+            return EARLY
         if metadata.get("complete", "true") == "true":
             return recorded if recorded is not None and recorded.kind == "alreadyScored" else SCORED
         known = recorded or self.earlier.failures.get(device)

@@ -15,9 +15,8 @@ from device_scorer import __version__
 from device_scorer.contract.blob_paths import decode_id, encode_id
 from device_scorer.contract.digest import METADATA_KEY, DeviceDigest, encode_digest
 from device_scorer.contract.outcome_message import RowCounts
-from device_scorer.errors import UsageInvalid
 from device_scorer.store.base import BlobInfo
-from device_scorer.window import Window, parse_instant
+from device_scorer.window import Window
 
 READ_AT_KEY = "readat"
 MAX_VALUE_CHARS = 1500
@@ -110,18 +109,17 @@ def covers(encoded_tags: str, requested_tags: frozenset[str] | None) -> bool:
 def is_complete(metadata: Mapping[str, str], window: Window, requested_tags: frozenset[str] | None) -> bool:
     """Return True if a blob with this metadata holds all requested tags of this window."""
     same = metadata.get("complete") == "true" and metadata.get("window") == window.interval
-    return same and covers(metadata.get("tags", ""), requested_tags) and not read_before_end(metadata, window)
+    return same and covers(metadata.get("tags", ""), requested_tags) and not read_before_end(metadata)
 
 
-def read_before_end(metadata: Mapping[str, str], window: Window) -> bool:
+def read_before_end(metadata: Mapping[str, str]) -> bool:
     """Return True if the readings were read before the window was over, so that later ones are not scored.
 
-    Predictions of versions that do not record the instant count as read after the end.
+    Predictions of versions that do not record the instant count as read after the end. Both texts have the same form
+    and are in UTC, so their order is that of the instants.
     """
-    try:
-        return parse_instant(metadata.get(READ_AT_KEY, "")) < window.end
-    except UsageInvalid:
-        return False
+    read_at, end = metadata.get(READ_AT_KEY, ""), metadata.get("window", "").rpartition("/")[2]
+    return len(read_at) == len(end) == len("2018-08-29T00:00:00Z") and read_at < end
 
 
 def data_changed(metadata: Mapping[str, str], data_etags: Sequence[str]) -> bool:

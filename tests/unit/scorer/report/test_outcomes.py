@@ -119,3 +119,10 @@ def test_damaged_earlier_report_is_ignored_with_a_warning(tmp_path: Path, conten
     result = report(tmp_path)
     assert "the earlier report is ignored" in result.err
     assert is_marked_complete(tmp_path)
+
+
+def test_predictions_from_before_the_windows_end_are_partial() -> None:
+    rules = OutcomeRules({}, EarlierReport(), Inventory(), lambda _: False)
+    metadata = {"window": "2018-08-28T23:00:00Z/2018-08-29T00:00:00Z", "readat": "2018-08-28T23:59:59Z"}
+    assert rules.with_predictions("press-1", metadata).kind == "partial"
+    assert rules.with_predictions("press-1", metadata | {"readat": "2018-08-29T00:00:00Z"}).kind == "scored"

@@ -145,7 +145,7 @@ def test_count_of_thousands_of_digits_counts_as_zero() -> None:
 def test_readings_are_complete_if_they_were_read_after_the_windows_end(read_at: str, *, complete: bool) -> None:
     metadata = a_blob(readat=read_at).metadata
     assert predictions.is_complete(metadata, WINDOW, None) == complete
-    assert predictions.read_before_end(metadata, WINDOW) != complete
+    assert predictions.read_before_end(metadata) != complete
 
 
 def test_changed_etags_are_changed_readings() -> None:
