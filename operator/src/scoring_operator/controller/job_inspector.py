@@ -22,6 +22,7 @@ from scoring_operator.kube.client import KubeClient
 from scoring_operator.planner.job_results import JobResult, last_pod_failure, result_from_pods, unfinished_result
 from scoring_operator.planner.pod_trouble import (
     event_trouble,
+    is_explained,
     is_permanent,
     running_containers,
     unexplained_trouble,
@@ -189,10 +190,12 @@ class JobInspector:
             waiting: The pods by Job name, without a started scorer.
         """
         pods = [pod for found in waiting.values() for pod in found if not pod.ended]
-        explained = [found for pod in pods if (found := waiting_trouble(pod))]
-        for pod in [pod for pod in pods if not waiting_trouble(pod)][:MAX_EXPLAINED_PODS]:
-            events = await self._events(f"involvedObject.uid={pod.metadata.uid}")
-            explained.append(event_trouble(events) or unexplained_trouble(pod))
+        states = [(pod, waiting_trouble(pod)) for pod in pods]
+        explained = [found for _, found in states if found and is_explained(found)]
+        for pod, known in [(pod, known) for pod, known in states if not is_explained(known)][:MAX_EXPLAINED_PODS]:
+            found = event_trouble(await self._events(f"involvedObject.uid={pod.metadata.uid}"))
+            reason = known[0] if known else None
+            explained.append((reason or found[0], found[1]) if found else known or unexplained_trouble(pod))
         blockers = [_start_blocker(*found) for found in explained]
         if without_pods := [name for name, found in waiting.items() if not any(not pod.ended for pod in found)]:
             blockers += await self._rejections(without_pods)

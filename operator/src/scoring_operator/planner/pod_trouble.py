@@ -19,6 +19,7 @@ IMAGE_PULL_REASONS = frozenset({"ImagePullBackOff", "ErrImagePull", "InvalidImag
 _STARTING_REASONS = frozenset({"", "ContainerCreating", "PodInitializing"})
 _EVICTION_REASONS = frozenset({"Evicted", "NodeShutdown", "Terminated", "Shutdown", "Preempting", "NodeLost"})
 _REASON_BY_EXIT_CODE = {EXIT_CONFIGURATION: "ConfigurationInvalid", EXIT_TRANSIENT: "StorageUnavailable"}
+_UNINFORMATIVE_EVENTS = frozenset({"FailedScheduling", "BackOff"})
 _PLAIN_REASONS = frozenset({"", "Error", "Completed"})  # of a terminated container: they add nothing to its exit code
 _PERMANENT_REASONS = frozenset({"InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError"})
 _PERMANENT_TEXTS = (
@@ -60,6 +61,17 @@ def waiting_trouble(pod: PodView) -> tuple[str, str] | None:
     return None
 
 
+def is_explained(trouble: tuple[str, str] | None) -> bool:
+    """Return True if the state of a pod says why it does not start, so that no event is needed.
+
+    Until version 1.31 of Kubernetes, the state of a container whose image is not pulled lacks the registry's reason.
+
+    Args:
+        trouble: The result of `waiting_trouble`.
+    """
+    return trouble is not None and not (trouble[0] == "ImagePullBackOff" and "ailed to" not in trouble[1])
+
+
 def unexplained_trouble(pod: PodView) -> tuple[str, str]:
     """Return the reason and the message of a pod that does not start, if neither it nor an event says why.
 
@@ -75,12 +87,16 @@ def unexplained_trouble(pod: PodView) -> tuple[str, str]:
 
 
 def event_trouble(events: Iterable[Mapping[str, Any]]) -> tuple[str, str] | None:
-    """Return the reason and the message of the latest warning.
+    """Return the reason and the message of the latest warning; the scheduler's are in the conditions of a pod.
 
     Args:
         events: The JSON of the events of one object.
     """
-    warnings = [event for event in events if event.get("type", "Warning") == "Warning"]
+    warnings = [
+        event
+        for event in events
+        if event.get("type", "Warning") == "Warning" and event.get("reason") not in _UNINFORMATIVE_EVENTS
+    ]
     latest = max(warnings, key=_event_time, default=None)
     if latest is None:
         return None

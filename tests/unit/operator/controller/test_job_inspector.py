@@ -128,6 +128,7 @@ def container(name: str = "scorer", **state: Any) -> dict[str, Any]:
     return {"name": name, "state": state}
 
 
+PULL = "failed to pull and unpack image: not found"
 STARTING = container(waiting={"reason": "ContainerCreating"})
 SIDECAR = container("mesh-proxy", running={"startedAt": "2026-11-24T12:00:00Z"})
 
@@ -144,12 +145,12 @@ def an_event(text: str, *, reason: str = "FailedMount", job: str = "job", at: in
 
 
 async def test_waiting_container_is_the_blocker_without_a_request_for_events(cluster: Cluster) -> None:
-    cluster.add_waiting_pod(containerStatuses=[container(waiting={"reason": "ErrImagePull", "message": "not found"})])
+    cluster.add_waiting_pod(containerStatuses=[container(waiting={"reason": "ErrImagePull", "message": PULL})])
     blocker = (await cluster.inspect()).blocker
     assert blocker is not None
     assert (blocker.reason, blocker.message, blocker.allows_probe, blocker.permanent) == (
         "ImagePullBackOff",
-        "pods do not start: not found",
+        f"pods do not start: {PULL}",
         False,
         True,
     )
@@ -164,6 +165,16 @@ async def test_event_of_a_pod_explains_containers_that_are_created(cluster: Clus
     assert (blocker.reason, blocker.permanent) == ("FailedMount", True)
     assert 'secret "corporate-ca" not found' in blocker.message
     assert ("LIST", f"{EVENTS}?&involvedObject.uid=job-pod") in cluster.client.requests
+
+
+async def test_event_has_the_reason_of_the_registry_that_the_container_lacks(cluster: Cluster) -> None:
+    waiting = {"reason": "ImagePullBackOff", "message": 'Back-off pulling image "scorer:nope"'}
+    cluster.add_waiting_pod(containerStatuses=[container(waiting=waiting)])
+    cluster.client.lists[EVENTS] = [an_event("Failed to pull image: scorer:nope: not found", reason="Failed")]
+    blocker = (await cluster.inspect()).blocker
+    assert blocker is not None
+    assert (blocker.reason, blocker.permanent) == ("ImagePullBackOff", True)
+    assert blocker.message == "pods do not start: Failed to pull image: scorer:nope: not found"
 
 
 async def test_pod_without_a_cause_is_named(cluster: Cluster) -> None:

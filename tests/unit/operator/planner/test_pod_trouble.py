@@ -58,6 +58,7 @@ def test_latest_warning_explains_an_object() -> None:
     events = [
         {"type": "Warning", "reason": "FailedMount", "message": "old", "lastTimestamp": "2026-11-24T12:00:00Z"},
         {"type": "Warning", "reason": "FailedMount", "message": "new", "eventTime": "2026-11-24T12:05:00Z"},
+        {"type": "Warning", "reason": "FailedScheduling", "message": "y", "lastTimestamp": "2026-11-24T12:08:00Z"},
         {"type": "Normal", "reason": "Pulled", "message": "x", "lastTimestamp": "2026-11-24T12:09:00Z"},
     ]
     assert event_trouble(events) == ("FailedMount", "new")
