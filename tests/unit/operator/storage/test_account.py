@@ -92,7 +92,8 @@ async def test_error_response_of_storage_raises_the_type_of_its_status(
 )
 def test_error_of_storage_has_the_cure_of_its_code(status: int, code: str, kind: type[Exception], cure: str) -> None:
     error = HttpResponseError("https://acc.blob.core.windows.net/models?sig=CANARY")
-    error.status_code, error.error_code = status, code
+    error.status_code = status
+    vars(error)["error_code"] = code
     found = account._storage_error("container 'models'", error, "the key connectionString of the Secret fleet-storage")
     assert type(found) is kind
     assert cure in str(found)
@@ -155,7 +156,7 @@ async def test_names_that_denote_no_device_are_counted_without_folders(
         if request.method == "HEAD":
             folder = request.path.endswith("empty.joblib")
             return web.Response(headers={"x-ms-meta-hdi_isfolder": "true"} if folder else {})
-        names = ("a#b.joblib", "a.joblib", "empty.joblib", "x%2g.joblib")
+        names: tuple[str, ...] = ("a#b.joblib", "a.joblib", "empty.joblib", "x%2g.joblib")
         names += ("_SUCCESS", "notes.md", "full", "full/_SUCCESS") if path != "{device}" else ()
         text = a_listing(*(name.replace("empty", "#empty") for name in names))
         return web.Response(text=text, content_type="application/xml")
