@@ -4,7 +4,12 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from ioos_qc import qartod  # type: ignore[import-untyped]  # it has no types
 
 from device_scorer.contract.digest import SensorFlag
 from device_scorer.models.expectations import Expectation
@@ -128,3 +133,46 @@ def test_limits_are_only_those_that_need_each_row() -> None:
 )
 def test_durations_are_for_people(seconds: float, text: str) -> None:
     assert describe_seconds(seconds) == text
+
+
+STEP_SECONDS = 15
+COUNT = 240
+RUNS = st.lists(
+    st.tuples(st.integers(-20, 20), st.sampled_from([1, 1, 2, 5, 60, 120])), min_size=COUNT // 4, max_size=COUNT
+)
+
+
+@pytest.mark.slow
+@hypothesis_settings(max_examples=100, deadline=None)
+@given(
+    runs=RUNS,
+    flat_readings=st.integers(2, COUNT - 1),
+    tolerance=st.sampled_from([0.5, 1.5]),
+    span=st.tuples(st.integers(-25, 25), st.integers(-25, 25)),
+    rate=st.sampled_from([0.05, 0.33, 0.77]),
+    chunk=st.sampled_from([37, 100, COUNT]),
+)
+def test_flags_are_those_of_the_qartod_tests_of_ioos(
+    runs: list[tuple[int, int]],
+    flat_readings: int,
+    tolerance: float,
+    span: tuple[int, int],
+    rate: float,
+    chunk: int,
+) -> None:
+    numbers = [float(value) for value, length in runs for _ in range(length)][:COUNT]
+    times = [START + number * STEP_SECONDS for number in range(len(numbers))]
+    flat_seconds, (low, high) = flat_readings * STEP_SECONDS, sorted(span)
+    rules = {"flatLine": {"for": f"{flat_seconds}s", "tolerance": tolerance}, "range": [low, high]}
+    finder = FlagFinder(WINDOW, parse_quality(json.dumps({**rules, "rateOfChange": rate})))
+    figures = TagFigures(finder.limits(["t"])["t"])
+    for first in range(0, len(numbers), chunk):
+        figures.add(tuple(times[first : first + chunk]), tuple(numbers[first : first + chunk]))
+    found = {flag.name for flag in finder.find("t", figures)}
+    instants = np.array(times, dtype="datetime64[s]")
+    flat = qartod.flat_line_test(numbers, instants, flat_seconds, flat_seconds, tolerance)
+    outside = qartod.gross_range_test(numbers, (low, high)) == qartod.QartodFlags.FAIL
+    fast = qartod.rate_of_change_test(numbers, instants, rate) == qartod.QartodFlags.SUSPECT
+    assert ("stuck" in found) == bool((flat == qartod.QartodFlags.FAIL).any())
+    assert (figures.outside, "implausible" in found) == (int(outside.sum()), bool(outside.any()))
+    assert (figures.fast_steps, "jumpy" in found) == (int(fast.sum()), bool(fast.any()))
