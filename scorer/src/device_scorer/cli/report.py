@@ -3,12 +3,14 @@
 import argparse
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from device_scorer import log
 from device_scorer.contract.run_state import DeviceOutcome, read_device_list, read_outcomes, with_messages
 from device_scorer.errors import UsageInvalid
 from device_scorer.health.settings import VARIABLE, parse_incident_settings
+from device_scorer.notify.receivers import parse_receivers
 from device_scorer.report import page, summary
 from device_scorer.report.collector import (
     MAX_RESTARTS,
@@ -20,6 +22,7 @@ from device_scorer.report.collector import (
 from device_scorer.report.files import PAGE_FILE, SUCCESS_MARKER, delete_success_marker, render_files, write_files
 from device_scorer.report.fleet_health import FleetHealth
 from device_scorer.report.health_keeper import HealthKeeper
+from device_scorer.report.notifier import Notifier
 from device_scorer.report.result import write_result
 from device_scorer.report.summary import Summary
 from device_scorer.settings import Settings, add_store_argument, read_settings
@@ -98,9 +101,16 @@ def run(arguments: argparse.Namespace, *, open_store: Callable[[Settings], Store
             devices, recorded_outcomes, include_modelled=arguments.include_modelled, large_records=len(too_large)
         )
 
-    assess = HealthKeeper(store, parse_incident_settings(os.environ.get(VARIABLE, "")), window).assess
-    result, health = _write_until_stable(store, collector, collect, assess)
+    rules = parse_incident_settings(os.environ.get(VARIABLE, ""))
+    result, health = _write_until_stable(store, collector, collect, HealthKeeper(store, rules, window).assess)
     _print_summary(result)
+    container_url = f"{settings.account_url}/{settings.containers['predictions']}" if settings.account_url else ""
+    notifier = Notifier(store, rules.fleet, parse_receivers(os.environ), container_url)
+    health = replace(
+        health, problems=[*health.problems, *notifier.notify(health, window, run_failure=arguments.run_failed)]
+    )
+    for problem in health.problems:
+        log.warning(problem)
     write_result(result, health, arguments.termination_log)
     return 0
 
@@ -129,8 +139,6 @@ def _write_until_stable(
         delete_success_marker(store, collector.window)
         if attempt == MAX_RESTARTS:
             log.warning(f"{collector.window.slug} is being scored again; the next report writes {SUCCESS_MARKER}")
-    for problem in health.problems:
-        log.warning(problem)
     return collected.summary, health
 
 

@@ -3,12 +3,11 @@
 The operator has its own copy of these rules, and the contract tests compare both.
 """
 
-import re
 from urllib.parse import unquote
 
 MAX_SECRET_CHARS = 8192
-_ACCOUNT_KEY_PATTERN = re.compile(r"[A-Za-z0-9+/]{86}==")
-_BASE64_PATTERN = re.compile(r"[A-Za-z0-9+/]{20,}={0,2}")
+_ACCOUNT_KEY_CHARS = 88
+_MIN_BASE64_CHARS = 20
 _CONNECTION_STRING_NAMES = frozenset(
     {"accountname", "accountkey", "sharedaccesssignature", "usedevelopmentstorage", "blobendpoint"}
 )
@@ -59,8 +58,13 @@ def _kind_of(secret: str) -> str:
         "json": secret[:1] in "{[",
         "connectionString": bool(names & _CONNECTION_STRING_NAMES),
         "sas": "sig" in parameters,
-        "accountKey": bool(_ACCOUNT_KEY_PATTERN.fullmatch(unquote(secret))),
+        "accountKey": len(unquote(secret)) == _ACCOUNT_KEY_CHARS and _is_base64(unquote(secret)),
         "token": secret.startswith("eyJ"),
-        "base64": bool(_BASE64_PATTERN.fullmatch(secret)),
+        "base64": len(secret) >= _MIN_BASE64_CHARS and _is_base64(secret),
     }
     return next((kind for kind, matches in looks.items() if matches), "")
+
+
+def _is_base64(text: str) -> bool:
+    body = text.rstrip("=")
+    return len(text) - len(body) <= 2 and body.isascii() and body.replace("+", "").replace("/", "").isalnum()

@@ -66,6 +66,12 @@ class TilePlace:
         start = datetime.fromtimestamp(self.first - self.length, UTC)
         return _place(self.fleet, Window(start, start + timedelta(seconds=self.length)))
 
+    @property
+    def following(self) -> "TilePlace":
+        """The place of the first window after this tile."""
+        start = datetime.fromtimestamp(self.first + self.count * self.length, UTC)
+        return _place(self.fleet, Window(start, start + timedelta(seconds=self.length)))
+
 
 class TileDamaged(Exception):  # noqa: N818  it names a state, as the errors of the scorer do
     """A tile's content is not that of its place."""
@@ -108,12 +114,15 @@ class Tile:
         place = self.place
         fleet = encode_id(place.fleet)
         head = f"# fleet={fleet} length=PT{place.length}S first={place.first} windows={place.count}\n{_COLUMNS}\n"
-        lines = (f"{_quote(device)},{text}\n".encode() for device, text in sorted(self.states.items()))
-        content = b"".join([head.encode(), *lines])
-        if len(content) > MAX_TILE_BYTES:
-            raise ValueError(f"the history is invalid: {place.name} has more than {MAX_TILE_BYTES:,} bytes")
         packer = zlib.compressobj(6, zlib.DEFLATED, 31)  # gzip without a name and a time
-        return packer.compress(content) + packer.flush()
+        packed, size = [packer.compress(head.encode())], len(head)
+        for device in sorted(self.states):
+            line = f"{_quote(device)},{self.states[device]}\n".encode()
+            packed.append(packer.compress(line))
+            size += len(line)
+        if size > MAX_TILE_BYTES:
+            raise ValueError(f"the history is invalid: {place.name} has more than {MAX_TILE_BYTES:,} bytes")
+        return b"".join([*packed, packer.flush()])
 
 
 def place_of(fleet: str, window: Window) -> TilePlace | None:

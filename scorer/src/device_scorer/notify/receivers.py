@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from device_scorer.errors import UsageInvalid
-
 VARIABLE = "FLEETSCORE_NOTIFY"
 ALERTMANAGER, WEBHOOK = "alertmanager", "webhook"
 TYPES = (ALERTMANAGER, WEBHOOK)
@@ -23,7 +21,7 @@ MAX_SETTINGS_BYTES = 64 * 1024
 DEFAULT_MAX_PER_WINDOW = 50
 _NAME_PATTERN = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _URL_PATTERN = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?(\?[^\s#]*)?")
-_KEYS = frozenset({"name", "type", "url", "urlFrom", "keyFrom", "on", "causes", "minWindows", "maxPerWindow"})
+_KEYS = frozenset({"name", "type", "url", "urlFrom", "keyFrom", "events", "causes", "minWindows", "maxPerWindow"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +63,20 @@ def parse_receivers(environment: Mapping[str, str]) -> Receivers:
     Args:
         environment: The environment variables.
 
-    Raises:
-        UsageInvalid: FLEETSCORE_NOTIFY is not a JSON list of at most MAX_RECEIVERS objects.
+    Returns:
+        The receivers. If FLEETSCORE_NOTIFY is not a JSON list of at most MAX_RECEIVERS objects, that is the problem.
     """
     text = environment.get(VARIABLE, "").strip()
     if not text:
         return Receivers()
     if len(text) > MAX_SETTINGS_BYTES:
-        raise UsageInvalid(f"{VARIABLE} is invalid: it has more than {MAX_SETTINGS_BYTES:,} bytes")
+        return _invalid(f"it has more than {MAX_SETTINGS_BYTES:,} bytes")
     try:
         entries = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UsageInvalid(f"{VARIABLE} is invalid: it is not JSON ({error})") from error
+        return _invalid(f"it is not JSON ({error})")
     if not isinstance(entries, list) or len(entries) > MAX_RECEIVERS:
-        raise UsageInvalid(f"{VARIABLE} is invalid: it must be a list of at most {MAX_RECEIVERS} receivers")
+        return _invalid(f"it must be a list of at most {MAX_RECEIVERS} receivers")
     usable: dict[str, Receiver] = {}
     problems: list[str] = []
     for number, entry in enumerate(entries, 1):
@@ -90,6 +88,10 @@ def parse_receivers(environment: Mapping[str, str]) -> Receivers:
             label = f"receiver {name!r:.70}" if isinstance(name, str) else f"receiver number {number}"
             problems.append(f"{label} cannot be used: {problem}")
     return Receivers(tuple(usable.values()), tuple(problems))
+
+
+def _invalid(reason: str) -> Receivers:
+    return Receivers(problems=(f"{VARIABLE} is invalid: {reason}; no notices are sent",))
 
 
 class _ReceiverProblem(Exception):  # noqa: N818  it is a finding about a setting and never leaves this module
@@ -113,7 +115,7 @@ def _parse_receiver(entry: Any, environment: Mapping[str, str], others: Mapping[
         type=type_,
         url=_url(entry, environment),
         key=_referenced(entry, "keyFrom", environment) if "keyFrom" in entry else "",
-        events=_choices(entry, "on", EVENTS, frozenset({OPENED, CLOSED})),
+        events=_choices(entry, "events", EVENTS, frozenset({OPENED, CLOSED})),
         causes=_choices(entry, "causes", CAUSES, frozenset(CAUSES)),
         min_windows=_number(entry, "minWindows", 1, 10_000),
         max_per_window=_number(entry, "maxPerWindow", DEFAULT_MAX_PER_WINDOW, 1000),

@@ -31,6 +31,9 @@ MAX_TAGS = 10
 STRIP_WINDOWS = 48
 """Number of the last windows that the page shows for a drawn device."""
 
+MAX_STRIPS = 20
+"""Number of anomalous devices whose last states are kept; the page draws fewer."""
+
 SENSORS_HEADER = ("Device", "Tag", "Flag", "Since", "Rows", "Detail")
 INCIDENTS_HEADER = (
     *("Id", "Device", "Cause", "State", "Since", "Until", "Windows", "Tags", "Strongest", "Owner", "Muted"),
@@ -76,12 +79,14 @@ class FleetHealth:
         sensors: The faulty sensors with their devices.
         strips: The last states of some devices, the newest last.
         problems: Sentences about files that are damaged.
+        newest: True if the history has no state of a later window.
     """
 
     incidents: Sequence[IncidentRow] = ()
     sensors: Sequence[tuple[str, FlaggedSensor]] = ()
     strips: Mapping[str, str] = field(default_factory=dict)
     problems: Sequence[str] = ()
+    newest: bool = True
 
     @property
     def counts(self) -> dict[str, object]:
@@ -141,7 +146,8 @@ def assess(
         _incident_row(incident, rows.get(incident.device), past, settings, mutes)
         for incident in find_incidents(past, settings)
     ]
-    strips = {device: text[-STRIP_WINDOWS:].lstrip(UNKNOWN) for device, text in past.states.items() if rows.get(device)}
+    drawn = (row.device for row in summary.anomalous[:MAX_STRIPS])
+    strips = {device: past.states.get(device, "")[-STRIP_WINDOWS:].lstrip(UNKNOWN) for device in drawn}
     return FleetHealth(incidents, flagged_sensors(summary), strips, [*problems, *mutes.problems])
 
 

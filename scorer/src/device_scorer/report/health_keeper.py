@@ -1,9 +1,9 @@
 """The health of a fleet: update the history with a window, and decide its incidents."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from device_scorer.health.history import place_of
+from device_scorer.health.history import UNKNOWN, place_of
 from device_scorer.health.settings import IncidentSettings
 from device_scorer.report import fleet_health
 from device_scorer.report.fleet_health import FleetHealth
@@ -44,4 +44,7 @@ class HealthKeeper:
             return FleetHealth(sensors=sensors, problems=[problem, *mutes.problems])
         tile = history.set_column(place, fleet_health.state_letters(summary))
         past = history.load(tile, self.settings.close_after)
-        return fleet_health.assess(summary, past, self.settings, mutes, history.problems)
+        health = fleet_health.assess(summary, past, self.settings, mutes, history.problems)
+        later = any(text[place.index + 1 :].strip(UNKNOWN) for text in tile.states.values())
+        newest = not later and self.store.head("predictions", place.following.name) is None
+        return replace(health, newest=newest)

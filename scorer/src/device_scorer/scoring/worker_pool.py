@@ -9,7 +9,6 @@ import gc
 import itertools
 import threading
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 
@@ -151,5 +150,7 @@ def score_safely(score: ScoreFunction, device: str, deadline: DeviceDeadline) ->
     except MemoryError:
         return Outcome(FAILED, "DataTooLarge", "the device's readings or models do not fit into memory")
     except Exception as error:  # noqa: BLE001  any error belongs to this device alone
+        import traceback  # noqa: PLC0415  most processes have no unexpected error
+
         log.error("unexpected error", device=device, traceback=traceback.format_exc())
         return Outcome(FAILED, "Unknown", log.redact(f"{type(error).__name__}: {error}")[:MAX_MESSAGE_CHARS])

@@ -4,7 +4,7 @@ import binascii
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from device_scorer.contract.secret_looks import secret_problem
 from device_scorer.errors import UsageInvalid
@@ -19,8 +19,7 @@ _DEFAULT_AUTHORITY_HOST = "https://login.microsoftonline.com"
 _VARIABLES = {"connectionString": "AZURE_STORAGE_CONNECTION_STRING", "sas": "AZURE_STORAGE_SAS_TOKEN"}
 
 
-@dataclass(frozen=True, slots=True)
-class WorkloadIdentity:
+class WorkloadIdentity(NamedTuple):
     """The identity of a pod: the values that the webhook of azure-workload-identity sets.
 
     Attributes:
@@ -36,8 +35,7 @@ class WorkloadIdentity:
     authority_host: str = _DEFAULT_AUTHORITY_HOST
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(NamedTuple):
     """A storage account with one credential: a key, a SAS token or an identity.
 
     Attributes:
@@ -50,9 +48,12 @@ class Account:
 
     endpoint: str
     name: str
-    key: str = field(default="", repr=False)
-    sas_token: str = field(default="", repr=False)
+    key: str = ""
+    sas_token: str = ""
     identity: WorkloadIdentity | None = None
+
+    def __repr__(self) -> str:
+        return f"Account({self.endpoint!r}, {self.name!r})"  # without the secrets
 
 
 def read_account(settings: Settings, environment: Mapping[str, str] = os.environ) -> Account:

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 NO_METADATA: Mapping[str, str] = MappingProxyType({})
 
@@ -27,8 +27,7 @@ class Blob:
     metadata: Mapping[str, str] = field(default_factory=lambda: NO_METADATA)
 
 
-@dataclass(frozen=True, slots=True)
-class BlobInfo:
+class BlobInfo(NamedTuple):
     """The properties of a blob.
 
     Attributes:
@@ -42,7 +41,7 @@ class BlobInfo:
     name: str
     size: int
     etag: str
-    metadata: Mapping[str, str] = field(default_factory=lambda: NO_METADATA)
+    metadata: Mapping[str, str] = NO_METADATA
     md5: str = ""
 
 

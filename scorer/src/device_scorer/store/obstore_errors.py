@@ -16,14 +16,16 @@ from device_scorer.store.rejections import rejected_request, rejected_token
 from device_scorer.store.retry import RetryableFailure
 
 _MAX_TEXT_CHARS = 20_000
-_STATUS_PATTERN = re.compile(r" - Server returned (?:non-2xx status code: |error response: )(\d{3})")
-_CODE_PATTERN = re.compile(r"<Code>(\w{1,80})</Code>")
-_AADSTS_PATTERN = re.compile(r"AADSTS\d{4,9}")
-_TOKEN_PATTERN = re.compile(r"^Generic MicrosoftAzure error: Error (?:performing|getting) token re")
-_HTTP_KIND_PATTERN = re.compile(r"HttpError \{\s+kind: (\w+)")
-_SYSTEM_MESSAGE_PATTERN = re.compile(r'\b(?:message|error): "([^"\\]{1,100})"')
-_CERTIFICATE_PATTERN = re.compile(r"InvalidCertificate\(\s*(\w+)")
-_METADATA_PATTERN = re.compile(r'Metadata value for "+([\w-]{1,80})"')
+
+# The patterns are compiled when an error needs them, and not at the start of each pod.
+_STATUS_PATTERN = r" - Server returned (?:non-2xx status code: |error response: )(\d{3})"
+_CODE_PATTERN = r"<Code>(\w{1,80})</Code>"
+_AADSTS_PATTERN = r"AADSTS\d{4,9}"
+_IDENTITY_PATTERN = r"^Generic MicrosoftAzure error: Error (?:performing|getting) token re"
+_HTTP_KIND_PATTERN = r"HttpError \{\s+kind: (\w+)"
+_SYSTEM_MESSAGE_PATTERN = r'\b(?:message|error): "([^"\\]{1,100})"'
+_CERTIFICATE_PATTERN = r"InvalidCertificate\(\s*(\w+)"
+_METADATA_PATTERN = r'Metadata value for "+([\w-]{1,80})"'
 
 _UNREADABLE_FILE = "Error reading federated token file"
 _CAUSES = {"Timeout": "timed out", "Interrupted": "connection reset", "Request": "connection closed"}
@@ -34,13 +36,13 @@ _Result = TypeVar("_Result")
 def http_status(error: Exception) -> int | None:
     """Return the HTTP status of an error response of Blob Storage, or None if there is no such response."""
     text = str(error)[:_MAX_TEXT_CHARS]
-    found = _STATUS_PATTERN.search(text)
-    return int(found[1]) if found and not _TOKEN_PATTERN.match(text) else None
+    found = re.search(_STATUS_PATTERN, text)
+    return int(found[1]) if found and not re.match(_IDENTITY_PATTERN, text) else None
 
 
 def storage_error_code(error: Exception) -> str:
     """Return the error code of Blob Storage, or an empty text: responses to HEAD have none."""
-    found = _CODE_PATTERN.search(str(error)[:_MAX_TEXT_CHARS])
+    found = re.search(_CODE_PATTERN, str(error)[:_MAX_TEXT_CHARS])
     return found[1] if found else ""
 
 
@@ -73,14 +75,14 @@ def classify(error: Exception, *, target: str, secret: str = "") -> RetryableFai
     if not isinstance(error, BaseError | FileNotFoundError):
         raise error
     text = str(error)[:_MAX_TEXT_CHARS]
-    if _TOKEN_PATTERN.match(text):
-        code = _AADSTS_PATTERN.search(text)
+    if re.match(_IDENTITY_PATTERN, text):
+        code = re.search(_AADSTS_PATTERN, text)
         return rejected_token(code[0] if code else "", _cause(text))
     status = http_status(error)
     if status is not None:
         return rejected_request(status, storage_error_code(error), target, secret=secret)
     _raise_if_permanent(text, target, error)
-    kind = _HTTP_KIND_PATTERN.search(text)
+    kind = re.search(_HTTP_KIND_PATTERN, text)
     if kind and kind[1] == "Connect":
         return RetryableFailure(
             StorageUnavailable(f"storage cannot be reached for {target}: {_cause(text)}"), maybe_applied=False
@@ -113,7 +115,7 @@ def _raise_if_permanent(text: str, target: str, error: Exception) -> None:
             "the service account's token (AZURE_FEDERATED_TOKEN_FILE) cannot be read; label the pod "
             "azure.workload.identity/use=true"
         ) from error
-    if found := _METADATA_PATTERN.search(text):
+    if found := re.search(_METADATA_PATTERN, text):
         raise ConfigurationInvalid(f"{target} has metadata {found[1]} that is not ASCII; remove it") from error
     if "Got invalid list response" in text:
         raise ConfigurationInvalid(f"{target} cannot be listed: the response is not a listing of blobs") from error
@@ -125,11 +127,11 @@ def _raise_if_permanent(text: str, target: str, error: Exception) -> None:
 
 def _cause(text: str) -> str:
     """Return the system's text for the failure of a connection, or the kind of the failure."""
-    if found := _CERTIFICATE_PATTERN.search(text):
+    if found := re.search(_CERTIFICATE_PATTERN, text):
         return f"its certificate is not trusted ({found[1]}); name the authority's file in REQUESTS_CA_BUNDLE"
-    if found := _SYSTEM_MESSAGE_PATTERN.search(text):
+    if found := re.search(_SYSTEM_MESSAGE_PATTERN, text):
         return found[1]
-    kind = _HTTP_KIND_PATTERN.search(text)
+    kind = re.search(_HTTP_KIND_PATTERN, text)
     if kind:
         return _CAUSES.get(kind[1], "invalid response")
     return "Header missing" if "Header missing" in text else "invalid response"

@@ -5,11 +5,10 @@ header Retry-After of 429, and does not know a deadline. Here back-off is expone
 honoured, an unreachable host ends the call within seconds, and no call outlasts its deadline.
 """
 
-import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from device_scorer.errors import TransientError
 
@@ -41,8 +40,7 @@ class RetryPolicy:
 DEFAULT_RETRY_POLICY = RetryPolicy()
 
 
-@dataclass(frozen=True, slots=True)
-class RetryableFailure:
+class RetryableFailure(NamedTuple):
     """A failed attempt that a retry may fix.
 
     Attributes:
@@ -105,7 +103,9 @@ def call_with_retry(
             unreachable_since = now
         backoff_seconds = failure.retry_after_seconds
         if backoff_seconds is None:
-            jitter = random.uniform(0.7, 1.3)  # noqa: S311  the jitter spreads load and is not a secret
+            from random import uniform  # noqa: PLC0415  most processes need no retry
+
+            jitter = uniform(0.7, 1.3)  # noqa: S311  the jitter spreads load and is not a secret
             exponential_seconds = policy.initial_backoff_seconds * 2 ** (attempts - 1)
             backoff_seconds = min(policy.max_backoff_seconds, exponential_seconds) * jitter
         give_up_at = min(deadline, started + policy.max_retry_seconds)

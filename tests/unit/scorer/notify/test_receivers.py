@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from device_scorer.errors import UsageInvalid
 from device_scorer.notify.receivers import VARIABLE, Receiver, parse_receivers
 
 ALERTS = {"name": "alerts", "type": "alertmanager", "url": "http://alertmanager.monitoring:9093"}
@@ -29,7 +28,7 @@ def test_unset_variable_gives_an_empty_list() -> None:
 
 
 def test_url_and_key_of_a_secret_come_from_their_variables() -> None:
-    entry = {"name": "hook", "type": "webhook", "urlFrom": "URL_1", "keyFrom": "KEY_1", "on": ["runFailed"]}
+    entry = {"name": "hook", "type": "webhook", "urlFrom": "URL_1", "keyFrom": "KEY_1", "events": ["runFailed"]}
     found = parse(entry, URL_1="https://hooks.example/a?sig=secret\n", KEY_1="k")
     assert (found.usable[0].url, found.usable[0].key) == ("https://hooks.example/a?sig=secret", "k")
     assert "secret" not in repr(found.usable[0])
@@ -45,8 +44,8 @@ def test_url_and_key_of_a_secret_come_from_their_variables() -> None:
         ({"url": "http://user:word@host/"}, "without a user"),
         ({"url": 1}, "http"),
         ({"urlFrom": "X"}, "exactly one of url and urlFrom"),
-        ({"on": []}, "on must be a list"),
-        ({"on": ["all"]}, "on must be a list"),
+        ({"events": []}, "events must be a list"),
+        ({"events": ["all"]}, "events must be a list"),
         ({"causes": "machine"}, "causes must be a list"),
         ({"minWindows": 0}, "minWindows must be a number"),
         ({"maxPerWindow": True}, "maxPerWindow must be a number"),
@@ -68,9 +67,12 @@ def test_name_that_is_used_twice_is_a_problem() -> None:
 
 
 @pytest.mark.parametrize("text", ["{", "{}", "1", "[" * 100_000, json.dumps([ALERTS] * 11), "[" + " " * 70_000 + "]"])
-def test_invalid_variable_is_rejected_with_its_name(text: str) -> None:
-    with pytest.raises(UsageInvalid, match="FLEETSCORE_NOTIFY is invalid"):
-        parse_receivers({VARIABLE: text})
+def test_invalid_variable_is_the_problem_of_all_receivers(text: str) -> None:
+    found = parse_receivers({VARIABLE: text})
+    assert found.usable == ()
+    assert len(found.problems) == 1
+    assert found.problems[0].startswith("FLEETSCORE_NOTIFY is invalid: ")
+    assert found.problems[0].endswith("; no notices are sent")
 
 
 def test_entry_that_is_not_an_object_is_named_by_its_number() -> None:

@@ -12,6 +12,7 @@ from device_scorer.health.incidents import History
 from device_scorer.health.mutes import parse_mutes
 from device_scorer.health.settings import parse_incident_settings
 from device_scorer.report.fleet_health import (
+    MAX_STRIPS,
     MAX_TAGS,
     STRIP_WINDOWS,
     FleetHealth,
@@ -128,4 +129,7 @@ def test_limits() -> None:
     many = {f"t{number:02}": TagStatistics(20, 20, worst_score=-1) for number in range(12)}
     health = health_of(a_row(anomalies=240, tags=many), d1="AA")
     assert health.incidents[0].tags[-1] == "and 2 more"
-    assert len(health_of(a_row(), d1="N" * 60).strips["d1"]) == 48
+    row = a_row(anomalies=9, tags=ANOMALOUS)
+    assert len(health_of(row, d1="N" * 60).strips["d1"]) == 48
+    assert health_of(a_row(), d1="N" * 60).strips == {}
+    assert MAX_STRIPS == 20

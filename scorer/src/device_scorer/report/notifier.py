@@ -1,0 +1,166 @@
+"""Notices of a window's incidents: put them into the outbox, deliver them, and keep the ones that are not accepted.
+
+The outbox is written before the first delivery and after the last one. A report that ends in between leaves the notices
+to the next report of any window, which sends the same content. Only the newest window of the history gives new notices:
+a backfilled window tells of the past.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from device_scorer.contract.blob_paths import encode_id
+from device_scorer.errors import BlobTooLarge, DataInvalid, StorageUnavailable
+from device_scorer.health.incidents import CLOSED, FLEET, OPENED
+from device_scorer.notify import notices, receivers
+from device_scorer.notify.delivery import Delivery, deliver, to_entry
+from device_scorer.notify.notices import Notice
+from device_scorer.notify.outbox import MAX_BYTES, Entry, Outbox, decode_outbox, encode_outbox
+from device_scorer.notify.receivers import Receiver, Receivers
+from device_scorer.report.fleet_health import FleetHealth, IncidentRow
+from device_scorer.store.base import Store, md5_hex
+from device_scorer.window import Window
+
+MAX_ATTEMPTS = 10
+"""Number of attempts to write the outbox while other reports of the fleet write it."""
+
+OPEN_ALERT_WINDOWS = 3
+"""Length of windows after which Alertmanager resolves an open alert that no report has repeated."""
+
+_EVENTS = {OPENED: receivers.OPENED, CLOSED: receivers.CLOSED}
+
+
+@dataclass(frozen=True)
+class Notifier:
+    """A sender of the notices of one fleet.
+
+    Attributes:
+        store: The store with the outbox.
+        fleet: The fleet's name.
+        receivers: The receivers of the fleet.
+        report_base: The URL of the container of predictions, or an empty text.
+        send: The function that delivers entries.
+        now: The clock for the end of open alerts.
+    """
+
+    store: Store
+    fleet: str
+    receivers: Receivers
+    report_base: str = ""
+    send: Callable[[Sequence[Entry], Sequence[Receiver]], Delivery] = deliver
+    now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
+
+    def notify(self, health: FleetHealth, window: Window, *, run_failure: str = "") -> list[str]:
+        """Send the notices of a window and the pending ones, and return a sentence for each problem.
+
+        Args:
+            health: The health of the fleet in the window.
+            window: The window.
+            run_failure: The reason and message of a failed run; empty for a complete one.
+
+        Raises:
+            StorageUnavailable: The outbox cannot be read or written.
+        """
+        problems = list(self.receivers.problems)
+        usable = self.receivers.usable
+        if not usable:
+            return problems
+        ends_at = self.now() + OPEN_ALERT_WINDOWS * (window.end - window.start)
+        found = list(self._notices(health, window, run_failure)) if health.newest else []
+        entries = [
+            to_entry(notice, receiver, ends_at=ends_at if notice.event != receivers.CLOSED else None)
+            for receiver in usable
+            for notice in notices.select(found, receiver)
+        ]
+        names = [receiver.name for receiver in usable]
+        outbox = self._update(lambda box: box.only_for(names).with_entries(entries), problems)
+        delivery = self.send(outbox.pending, usable)
+        problems += [f"a notice is not delivered: {failure}" for failure in delivery.failures]
+        if delivery.delivered:
+            outbox = self._update(lambda box: box.without(delivery.delivered), problems)
+        if outbox.dropped:
+            problems.append(f"the outbox was full: {outbox.dropped:,} notices were dropped")
+        return problems
+
+    @property
+    def outbox_name(self) -> str:
+        """The name of the outbox's blob."""
+        return f"_outbox/{encode_id(self.fleet)}.json"
+
+    def _notices(self, health: FleetHealth, window: Window, run_failure: str) -> Iterator[Notice]:
+        report = f"{self.report_base}/{window.slug}/report.html".lstrip("/")
+        for row in health.incidents:
+            yield _incident_notice(row, self.fleet, window, report)
+        if run_failure:
+            yield Notice(
+                event=receivers.RUN_FAILED,
+                id=f"{self.fleet}/{window.slug}",
+                fleet=self.fleet,
+                cause="run",
+                window_end=window.end,
+                since=window.start,
+                detail=run_failure,
+                report=report,
+            )
+
+    def _update(self, change: Callable[[Outbox], Outbox], problems: list[str]) -> Outbox:
+        """Change the outbox if it is unchanged since it was read, and return it."""
+        for _ in range(MAX_ATTEMPTS):
+            outbox, etag = self._read(problems)
+            changed = change(outbox)
+            if changed == outbox:
+                return changed
+            if self.store.write("predictions", self.outbox_name, encode_outbox(changed), if_match=etag) is not None:
+                return changed
+        raise StorageUnavailable(f"{self.outbox_name} was changed by other reports {MAX_ATTEMPTS} times; retry")
+
+    def _read(self, problems: list[str]) -> tuple[Outbox, str | None]:
+        """Return the outbox and its ETag. A damaged outbox is stored under another name and is empty."""
+        try:
+            blob = self.store.read("predictions", self.outbox_name, max_bytes=MAX_BYTES)
+            return (Outbox(), None) if blob is None else (decode_outbox(blob.content), blob.etag)
+        except DataInvalid as error:
+            assert blob is not None  # noqa: S101  only its content can be invalid
+            name = f"{self.outbox_name.removesuffix('.json')}.damaged-{md5_hex(blob.content)[:12]}.json"
+            self.store.write("predictions", name, blob.content)
+            _add_once(problems, f"{error}; it is stored as {name}, and a new outbox begins")
+            return Outbox(), blob.etag
+        except BlobTooLarge as error:
+            info = self.store.head("predictions", self.outbox_name)
+            _add_once(problems, f"{error}; a new outbox begins")
+            return Outbox(), None if info is None else info.etag
+
+
+def _incident_notice(row: IncidentRow, fleet: str, window: Window, report: str) -> Notice:
+    incident = row.incident
+    owner, _, contact = row.owner.partition(" <")
+    return Notice(
+        event=_EVENTS.get(incident.state, notices.OPEN),
+        id=incident.id,
+        fleet=fleet,
+        cause=incident.cause,
+        window_end=window.end,
+        since=row.since,
+        until=row.until,
+        device=incident.device,
+        tags=row.tags,
+        windows=incident.windows,
+        detail=_detail(row),
+        owner=owner,
+        contact=contact.removesuffix(">"),
+        report=report,
+        muted=row.muted is not None,
+    )
+
+
+def _detail(row: IncidentRow) -> str:
+    """Return a sentence with the duration and what is known of the worst tags."""
+    subject = f"{len(row.incident.devices):,} devices" if row.incident.cause == FLEET else ", ".join(row.tags)
+    count = row.incident.windows
+    lasted = f"{count:,} window{'' if count == 1 else 's'}"
+    return f"{lasted}; {subject}" if subject else lasted
+
+
+def _add_once(problems: list[str], text: str) -> None:
+    if text not in problems:
+        problems.append(text)

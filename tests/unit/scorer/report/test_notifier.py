@@ -1,0 +1,183 @@
+"""The notices of a report: each event once, none lost, and the outbox never believed if it is damaged."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from device_scorer.health.incidents import Incident
+from device_scorer.notify.delivery import Delivery
+from device_scorer.notify.outbox import Entry, Outbox, decode_outbox
+from device_scorer.notify.receivers import Receiver, Receivers
+from device_scorer.report.fleet_health import FleetHealth, IncidentRow
+from device_scorer.report.notifier import Notifier
+from device_scorer.store.folder import FolderStore
+from device_scorer.window import Window
+
+START = datetime(2018, 8, 28, 23, tzinfo=UTC)
+WINDOW = Window(START, START + timedelta(hours=1))
+NOW = datetime(2018, 8, 29, 0, 5, tzinfo=UTC)
+INCIDENT = Incident("i1", "press-7", "machine", "opened", "A", 0, None, 2)
+ROW = IncidentRow(INCIDENT, START - timedelta(hours=1), None, ["temp (30 anomalies)"], "-0.5", "Hall 3 <hall3@x>")
+HEALTH = FleetHealth([ROW])
+ALERTS = Receiver("alerts", "alertmanager", "http://x")
+HOOK = Receiver("hook", "webhook", "http://x")
+
+
+class Sent:
+    """A delivery that keeps what it gets; it accepts nothing while `down` is true."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.down = False
+
+    def __call__(self, entries: Sequence[Entry], _receivers: Sequence[Receiver]) -> Delivery:
+        if self.down:
+            return Delivery((), ("hook: HTTP 500",))
+        self.entries += entries
+        return Delivery(tuple(entry.key for entry in entries))
+
+
+@pytest.fixture
+def sent() -> Sent:
+    return Sent()
+
+
+@pytest.fixture
+def notifier(tmp_path: Path, sent: Sent) -> Notifier:
+    store = FolderStore(tmp_path)
+    return Notifier(store, "plant", Receivers((ALERTS, HOOK)), "https://acc/predictions", send=sent, now=lambda: NOW)
+
+
+def notify(
+    notifier: Notifier, health: FleetHealth = HEALTH, window: Window = WINDOW, run_failure: str = ""
+) -> list[str]:
+    return notifier.notify(health, window, run_failure=run_failure)
+
+
+def outbox(notifier: Notifier) -> Outbox:
+    blob = notifier.store.read("predictions", "_outbox/plant.json")
+    assert blob is not None
+    return decode_outbox(blob.content)
+
+
+def test_opened_incident_reaches_both_receivers_with_owner_and_report(notifier: Notifier, sent: Sent) -> None:
+    assert notify(notifier) == []
+    alert, event = (entry.body for entry in sent.entries)
+    assert alert["labels"] == {
+        "alertname": "FleetscoreIncident", "fleet": "plant", "device": "press-7", "cause": "machine", "owner": "Hall 3",
+    }  # fmt: skip
+    assert alert["annotations"]["report"] == "https://acc/predictions/20180828T230000Z_20180829T000000Z/report.html"
+    assert alert["annotations"]["description"] == "2 windows; temp (30 anomalies)"
+    assert alert["endsAt"] == "2018-08-29T03:05:00Z"
+    assert (event["type"], event["data"]["contact"]) == ("dev.fleetscore.incident.opened", "hall3@x")
+
+
+def test_repeated_report_sends_no_event_again(notifier: Notifier, sent: Sent) -> None:
+    notify(notifier)
+    changed = FleetHealth([replace(ROW, tags=["other"])])
+    assert notify(notifier, changed) == []
+    assert len(sent.entries) == 2
+
+
+def test_open_incident_is_repeated_to_alertmanager_in_each_window(notifier: Notifier, sent: Sent) -> None:
+    notify(notifier)
+    still = FleetHealth([replace(ROW, incident=replace(INCIDENT, state="open", windows=3))])
+    later = Window(WINDOW.end, WINDOW.end + timedelta(hours=1))
+    notify(notifier, still, later)
+    notify(notifier, still, later)
+    assert [entry.receiver for entry in sent.entries] == ["alerts", "hook", "alerts"]
+
+
+def test_undelivered_notice_is_sent_by_the_next_report_with_the_same_content(notifier: Notifier, sent: Sent) -> None:
+    sent.down = True
+    assert notify(notifier) == ["a notice is not delivered: hook: HTTP 500"]
+    kept = outbox(notifier)
+    sent.down = False
+    notify(notifier, FleetHealth(), Window(WINDOW.end, WINDOW.end + timedelta(hours=1)))
+    assert tuple(sent.entries) == kept.pending
+    assert len(kept.pending) == 2
+
+
+def test_crash_before_the_delivery_loses_no_notice(notifier: Notifier, sent: Sent) -> None:
+    class Crash(Exception):  # noqa: N818
+        pass
+
+    def crash(*_: Any) -> Delivery:
+        raise Crash
+
+    with pytest.raises(Crash):
+        notify(replace(notifier, send=crash))
+    notify(notifier)
+    assert len(sent.entries) == 2
+
+
+def test_older_window_gives_no_new_notice_and_delivers_pending_ones(notifier: Notifier, sent: Sent) -> None:
+    notify(notifier, replace(HEALTH, newest=False))
+    assert sent.entries == []
+    sent.down = True
+    notify(notifier)
+    sent.down = False
+    notify(notifier, replace(HEALTH, newest=False))
+    assert len(sent.entries) == 2
+
+
+def test_muted_incident_is_sent_to_no_receiver(notifier: Notifier, sent: Sent) -> None:
+    notify(notifier, FleetHealth([replace(ROW, muted="maintenance")]))
+    assert sent.entries == []
+
+
+def test_failed_run_is_sent_to_receivers_that_want_it(notifier: Notifier, sent: Sent) -> None:
+    wanting = replace(HOOK, events=frozenset({"runFailed"}))
+    notify(replace(notifier, receivers=Receivers((wanting,))), run_failure="TooManyFailures: 9 of 10 devices failed")
+    assert [entry.body["data"]["detail"] for entry in sent.entries] == ["TooManyFailures: 9 of 10 devices failed"]
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"x" * 9_000_000], ids=["empty", "object", "large"])
+def test_damaged_outbox_is_reported_and_begun_again(notifier: Notifier, sent: Sent, content: bytes) -> None:
+    notifier.store.write("predictions", "_outbox/plant.json", content)
+    problems = notify(notifier)
+    assert len(problems) == 1
+    assert "a new outbox begins" in problems[0]
+    assert len(sent.entries) == 2
+    names = [info.name for info in notifier.store.list("predictions", "_outbox/")]
+    assert len(names) == (1 if len(content) > 8 * 2**20 else 2)
+
+
+def test_removed_receiver_leaves_the_outbox(notifier: Notifier, sent: Sent) -> None:
+    sent.down = True
+    notify(notifier)
+    sent.down = False
+    notify(replace(notifier, receivers=Receivers((ALERTS,))), FleetHealth())
+    assert [entry.receiver for entry in sent.entries] == ["alerts"]
+
+
+def test_receiver_that_cannot_be_used_is_a_problem(notifier: Notifier) -> None:
+    broken = replace(notifier, receivers=Receivers((), ("receiver 'a' cannot be used: no URL",)))
+    assert notify(broken) == ["receiver 'a' cannot be used: no URL"]
+
+
+def test_outbox_has_one_name_per_fleet(notifier: Notifier) -> None:
+    assert replace(notifier, fleet="a/b").outbox_name == "_outbox/a%2Fb.json"
+
+
+def test_outbox_of_two_reports_at_once_keeps_the_notices_of_both(notifier: Notifier, sent: Sent) -> None:
+    other = FleetHealth([replace(ROW, incident=replace(INCIDENT, id="i2", device="press-8"))])
+    first = True
+
+    def during(*_: Any) -> Delivery:
+        nonlocal first
+        if first:
+            first = False
+            notify(notifier, other)
+        return Delivery((), ("hook: down",))
+
+    notify(replace(notifier, send=during))
+    assert outbox(notifier).pending == ()
+    assert {entry.body["labels"]["device"] for entry in sent.entries if entry.receiver == "alerts"} == {
+        "press-7",
+        "press-8",
+    }
