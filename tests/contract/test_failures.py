@@ -1,17 +1,21 @@
 """The scorer's report of a window lists the failed devices; the operator reads it if the run is deleted."""
 
+from contextlib import nullcontext
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from device_scorer.contract.run_state import DeviceOutcome
+from device_scorer.report.documents import failures_csv
 from device_scorer.report.statistics import DeviceStatistics
-from device_scorer.report.summary import OUTCOMES, AnomalyRule, Comparison, Summary, build_row, failures_csv
+from device_scorer.report.summary import OUTCOMES, AnomalyRule, Comparison, Summary, build_row
 from device_scorer.window import Window
 from scoring_operator.api.fleets import parse_fleet
 from scoring_operator.api.scoringrun import RetryOf, RetryOutcome
 from scoring_operator.contract.blob_paths import DEVICE_ID_PATTERN
+from scoring_operator.errors import RunRejected
 from scoring_operator.planner import retry
 from tests.testkit.builders import a_run
 
@@ -33,5 +37,7 @@ def test_operator_reads_the_failed_devices_of_the_scorers_report(
 ) -> None:
     lines = [build_row(device, fate, DeviceStatistics(), WINDOW, AnomalyRule()) for device, fate in fates.items()]
     content = failures_csv(Summary(WINDOW, AnomalyRule(), lines, Comparison(WINDOW, has_previous=False)))
-    found = retry.devices_from_report(a_run(), RetryOf("gone", (outcome,)), FLEET, content)
-    assert found == sorted(device for device, fate in fates.items() if fate.kind in ASKED[outcome])
+    expected = sorted(device for device, fate in fates.items() if fate.kind in ASKED[outcome])
+    rejected = nullcontext() if expected else pytest.raises(RunRejected, match="lists no device with these outcomes")
+    with rejected:
+        assert retry.devices_from_report(a_run(), RetryOf("gone", (outcome,)), FLEET, content) == expected
