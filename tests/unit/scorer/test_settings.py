@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from device_scorer.errors import UsageInvalid
+from device_scorer.quality import NO_QUALITY
 from device_scorer.settings import AnomalousWhen, Limits, Settings, read_settings
 
 
@@ -146,3 +147,11 @@ def test_device_is_anomalous_if_share_and_number_are_reached(
     rule: AnomalousWhen, rows: int, anomalies: int, *, anomalous: bool
 ) -> None:
     assert rule.is_anomalous(rows, anomalies) == anomalous
+
+
+def test_quality_of_the_fleet_is_json() -> None:
+    settings = read_settings({"FLEETSCORE_QUALITY": '{"badValues": [-9999]}'}, "folder")
+    assert settings.quality.rule("1").bad_values == frozenset({-9999})
+    assert read_settings({}, "folder").quality is NO_QUALITY
+    with pytest.raises(UsageInvalid, match=r"FLEETSCORE_QUALITY: quality\.x is invalid: the keys are interval"):
+        read_settings({"FLEETSCORE_QUALITY": '{"x": 1}'}, "folder")
