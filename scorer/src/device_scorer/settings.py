@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
 from device_scorer.contract import blob_paths
 from device_scorer.errors import UsageInvalid
@@ -22,8 +23,7 @@ _CONTAINER_PATTERN = re.compile(r"[a-z0-9](?:-?[a-z0-9]){2,62}")
 _SHARE_PATTERN = re.compile(r"(\d+(?:\.\d+)?)%")
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """Limits on the inputs of one device.
 
     Attributes:
@@ -41,8 +41,7 @@ class Limits:
     max_bad_share: float = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class AnomalousWhen:
+class AnomalousWhen(NamedTuple):
     """The rule that makes a device anomalous: both thresholds are reached.
 
     Attributes:
@@ -61,6 +60,9 @@ class AnomalousWhen:
             anomalies: The number of anomalies among them.
         """
         return anomalies >= max(1, self.min_rows) and anomalies >= rows * self.share
+
+
+_DEFAULT_LIMITS, _DEFAULT_ANOMALOUS_WHEN = Limits(), AnomalousWhen()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +103,9 @@ class Settings:
     trust_any_model: bool = False
     predictions_path: str = "{window}/{device}.csv"
     allow_overwrite: bool = False
-    anomalous_when: AnomalousWhen = AnomalousWhen()
+    anomalous_when: AnomalousWhen = _DEFAULT_ANOMALOUS_WHEN
     quality: Quality = NO_QUALITY
-    limits: Limits = Limits()
+    limits: Limits = _DEFAULT_LIMITS
 
 
 _DEFAULTS = Settings()

@@ -5,15 +5,13 @@ A container is identified by its role ("models", "data", "predictions"); the sto
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 NO_METADATA: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Blob:
+class Blob(NamedTuple):
     """The content of a blob, from one consistent read.
 
     Attributes:
@@ -22,9 +20,12 @@ class Blob:
         metadata: The metadata, with keys in lower case.
     """
 
-    content: bytes = field(repr=False)
+    content: bytes
     etag: str
-    metadata: Mapping[str, str] = field(default_factory=lambda: NO_METADATA)
+    metadata: Mapping[str, str] = NO_METADATA
+
+    def __repr__(self) -> str:
+        return f"Blob({len(self.content)} bytes, etag={self.etag!r}, metadata={dict(self.metadata)!r})"
 
 
 class BlobInfo(NamedTuple):
