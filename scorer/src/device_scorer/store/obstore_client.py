@@ -11,6 +11,7 @@ from obstore.store import AzureStore as Client
 
 from device_scorer.errors import UsageInvalid
 from device_scorer.store.account import Account, split_endpoint
+from device_scorer.store.metadata import split_checksum
 from device_scorer.store.retry import RetryPolicy
 
 MAX_TRANSFER_SECONDS = 600
@@ -20,6 +21,10 @@ MIN_TIMEOUT_SECONDS = 0.2
 """The shortest timeout of a request, for a view whose deadline is over."""
 
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_PROPERTY_NAMES = frozenset(
+    {"Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Content-Type", "Storage-Class"}
+)
+"""The attributes of obstore that are not metadata. Keys of metadata are in lower case."""
 
 
 class Clients:
@@ -102,8 +107,14 @@ class Clients:
             return Client(container, config=config, client_options=options, retry_config={"max_retries": 0})  # type: ignore[arg-type]  # TypedDicts
         except (BaseError, ValueError) as error:  # the text may contain the secret
             raise UsageInvalid(
-                "the storage settings are invalid: obstore does not accept account URL, credential or CA bundle"
+                "the storage settings are invalid: obstore does not accept account URL, credential or certificates; "
+                "correct them, and install ca-certificates or set SSL_CERT_FILE"
             ) from error
+
+
+def metadata_of(attributes: Mapping[str, str]) -> tuple[dict[str, str], str]:
+    """Return the metadata among the attributes of a blob, and the checksum in it."""
+    return split_checksum({key: value for key, value in attributes.items() if key not in _PROPERTY_NAMES})
 
 
 def _credential(account: Account) -> dict[str, str]:

@@ -17,8 +17,8 @@ from device_scorer.settings import Settings
 from device_scorer.store.account import read_account
 from device_scorer.store.base import NO_METADATA, Blob, BlobInfo, Store, md5_hex
 from device_scorer.store.encoding import decode_content
-from device_scorer.store.metadata import CHECKSUM_KEY, clean_metadata, split_checksum
-from device_scorer.store.obstore_client import Clients
+from device_scorer.store.metadata import CHECKSUM_KEY, clean_metadata
+from device_scorer.store.obstore_client import Clients, metadata_of
 from device_scorer.store.obstore_errors import (
     classify,
     convert_panic,
@@ -37,11 +37,6 @@ _FIRST_BYTE = {"range": (0, 1)}
 _HEAD = {"head": True}
 _HEAD_CODES = frozenset({"InvalidRange", "BlobArchived", "BlobBeingRehydrated", ""})
 _CONFLICT_STATUSES = (409, 412, 416)
-_PROPERTY_NAMES = frozenset(
-    {"Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Content-Type", "Storage-Class"}
-)
-"""The attributes of obstore that are not metadata. Keys of metadata are in lower case."""
-
 _Result = TypeVar("_Result")
 
 
@@ -103,7 +98,7 @@ class ObstoreStore:
             if max_bytes is not None and size > max_bytes:
                 raise BlobTooLarge(name, size, max_bytes)
             content = b"".join(map(bytes, found.stream(max(size, 1))))
-            metadata, checksum = _metadata(found.attributes)
+            metadata, checksum = metadata_of(found.attributes)
             if len(content) != size or (checksum and checksum != md5_hex(content)):
                 return None
             encoding = found.attributes.get("Content-Encoding", "")
@@ -139,7 +134,7 @@ class ObstoreStore:
                 found = self._call_with_retry(request, container, name)
         except _BlobMissingError:
             return None
-        metadata, checksum = _metadata(found.attributes)
+        metadata, checksum = metadata_of(found.attributes)
         return BlobInfo(name, found.meta["size"], _etag(found.meta), metadata, checksum)
 
     def write(
@@ -297,11 +292,6 @@ def open_obstore_store(settings: Settings, retry_policy: RetryPolicy = DEFAULT_R
 
     clients = Clients(read_account(settings), retry_policy)
     return ObstoreStore(clients, settings.containers, open_sdk_store, secret=settings.secret, retry_policy=retry_policy)
-
-
-def _metadata(attributes: Mapping[str, str]) -> tuple[dict[str, str], str]:
-    """Return the metadata among the attributes, and the checksum in it."""
-    return split_checksum({key: value for key, value in attributes.items() if key not in _PROPERTY_NAMES})
 
 
 def _etag(properties: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from device_scorer.errors import UsageInvalid
 from device_scorer.store.account import Account
-from device_scorer.store.obstore_client import MAX_TRANSFER_SECONDS, MIN_TIMEOUT_SECONDS, Clients
+from device_scorer.store.obstore_client import MAX_TRANSFER_SECONDS, MIN_TIMEOUT_SECONDS, Clients, metadata_of
 from device_scorer.store.retry import RetryPolicy
 from tests.testkit.blob_server import CANARY
 
@@ -62,3 +62,14 @@ def test_ca_bundle_of_the_environment_may_be_a_file_or_a_folder(tmp_path: Path) 
 def test_missing_ca_bundle_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageInvalid, match=r"CURL_CA_BUNDLE is invalid: .*/none\.pem: No such file"):
         Clients(ACCOUNT, POLICY, {"CURL_CA_BUNDLE": str(tmp_path / "none.pem")})
+
+
+def test_metadata_is_separated_from_the_other_attributes() -> None:
+    attributes = {
+        "Content-Type": "text/csv",
+        "Content-Encoding": "gzip",
+        "rows": "1",
+        "content-type": "own",
+        "md5": "a",
+    }
+    assert metadata_of(attributes) == ({"rows": "1", "content-type": "own"}, "a")
