@@ -76,7 +76,7 @@ def test_image_runs_as_any_user_with_a_read_only_root(image: Image) -> None:
 def test_start_compiles_no_module(image: Image) -> None:
     modules = {
         "operator": "kopf, aiohttp, azure.storage.blob, msgspec",
-        "scorer": "numpy, azure.storage.blob, sklearn.svm",
+        "scorer": "numpy, obstore, azure.storage.blob, sklearn.svm",
     }
     answer = image.run("python", "-v", "-c", f"import {PACKAGES[image.name]}.__main__, {modules[image.name]}")
     assert answer.returncode == 0, answer.stderr[-2000:]
