@@ -5,8 +5,10 @@ import pytest
 from device_scorer.contract import secret_looks as scorer_looks
 from device_scorer.contract import storage_codes as scorer_codes
 from scoring_operator.contract import secret_looks, storage_codes
-from tests.unit.scorer.contract.test_secret_looks import ACCOUNT_KEY, CONNECTION_STRING, SAS
 
+SAS = "sv=2023-11-03&ss=b&sig=c2ln%3D"
+CONNECTION_STRING = "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=a2V5"
+ACCOUNT_KEY = "a" * 86 + "=="
 SECRETS = [
     SAS,
     CONNECTION_STRING,
