@@ -27,14 +27,16 @@ install_dependencies() {
     environment=/opt/$1
     /opt/uv/bin/uv venv --quiet --python "$(command -v python3)" "$environment"
     /opt/uv/bin/uv pip install --quiet --no-cache --python "$environment" --require-hashes -r "requirements/$1.txt"
-    # Nothing uses tests, headers, static libraries, sample data and f2py at run time. The shared libraries in the
-    # *.libs folders are needed.
+    # Nothing uses tests, headers, static libraries, sample data, f2py, SciPy's Sobol numbers and its reader of Matrix
+    # Market files at run time; SciPy loads the last two only when they are called. The shared libraries in the *.libs
+    # folders are needed.
     find "$environment/lib" -type d \( -name tests -o -path '*/joblib/test' -o -path '*/numpy/f2py' \
         -o -path '*/sklearn/datasets/data' -o -path '*/sklearn/datasets/images' -o -path '*/sklearn/datasets/descr' \
         -o -path '*/azure/storage/blob/aio' -o -path '*/azure/identity/aio' \) \
         -prune -exec rm -r {} +
     find "$environment/lib" -type f \( -name '*.h' -o -name '*.hpp' -o -name '*.c' -o -name '*.cpp' -o -name '*.pyx' \
-        -o -name '*.pxd' -o -name '*.pxi' -o -name '*.tp' -o -name '*.pyi' -o -name '*.a' -o -name '*.f90' \) -delete
+        -o -name '*.pxd' -o -name '*.pxi' -o -name '*.tp' -o -name '*.pyi' -o -name '*.a' -o -name '*.f90' \
+        -o -name '_sobol_direction_numbers.npz' -o -name '_fmm_core.*.so' \) -delete
     rm "$environment/.lock"
     compile "$environment/bin/python" -j 0 "$environment/lib"
 }
