@@ -80,7 +80,7 @@ TOOLS = {
     "kube-score": Tool({"kube-score": "github.com/zegl/kube-score/cmd/kube-score"}, 60),
     "actionlint": Tool({"actionlint": "github.com/rhysd/actionlint/cmd/actionlint"}, 30),
     "kstatus": Tool({"kstatus": "."}, 40),
-    "kueue": Tool({"kueue": "sigs.k8s.io/kueue/cmd/kueue"}, 200),
+    "kueue": Tool({"kueue": "sigs.k8s.io/kueue/cmd/kueue"}, 330),
     "pause": Tool({"pause": "."}, 5),
     "registry": Tool({"registry": "github.com/distribution/distribution/v3/cmd/registry"}, 95),
 }

@@ -2,7 +2,7 @@
 
 The outbox is written before the first delivery and after the last one. A report that ends in between leaves the notices
 to the next report of any window, which sends the same content. Only the newest window of the history gives new notices:
-a backfilled window tells of the past.
+a backfilled window is about the past.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -46,7 +46,7 @@ def test_missing_account_is_named_with_the_next_step() -> None:
         (error_of("AuthorizationPermissionMismatch"), AccessDenied, "role Storage Blob Data Reader"),
         (ClientAuthenticationError("no login"), AccessDenied, "run `az login`"),
         (error_of("ServerBusy", 503), StorageUnavailable, "cannot be reached"),
-        (ServiceRequestError("refused\nsecond line"), StorageUnavailable, "refused; try again"),
+        (ServiceRequestError("rejected\nsecond line"), StorageUnavailable, "rejected; try again"),
     ],
 )
 def test_error_names_container_account_and_cure(error: HttpResponseError, kind: type[Exception], text: str) -> None:
