@@ -41,6 +41,7 @@ class Answer:
     headers: dict[str, str]
     method: str
     lines: Callable[[], AsyncIterator[bytes]] | None = None
+    connection: None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -301,9 +302,16 @@ class Api:
             while True:
                 async with asyncio.timeout(silence):
                     following = await self._next(watcher)
+                chunk = b""
+                while following is not None:  # as from a socket: everything that has arrived since the last read
+                    chunk += following
+                    if watcher.queue.empty() or watcher.silent:
+                        break
+                    following = watcher.queue.get_nowait()
+                if chunk:
+                    yield chunk
                 if following is None:
                     return
-                yield following
         finally:
             self._watchers.remove(watcher)
 

@@ -48,7 +48,7 @@ def test_job_deleted_after_its_lost_creation_response_is_not_created_again(seed:
         world.create_run("run", {"window": WINDOW, "parallelism": 2, "maxFailedDevices": "100%"})
         while len(world.api.objects[JOBS]) < 2:
             world.advance(0.01)
-        world.advance(0.1)  # until they are observed
+        world.advance(0.2)  # until they are observed: an event takes 0.1 s, and the watch is read every 0.1 s
         delete_both_and_expect_next_rounds(world)
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from scoring_operator.api.conditions import Condition
+from scoring_operator.api.fleets import Fleet
 from scoring_operator.api.intervals import Positions
 from scoring_operator.api.scoringrun import ScoringRun, parse_run
 from scoring_operator.api.views import (
@@ -100,11 +101,21 @@ def an_observation(
     slots: int = 10_000,
     later_runs: int = 0,
     blocker: Blocker | None = None,
+    blocked_seconds: float = 0.0,
+    starved_seconds: float = 0.0,
+    fleet: Fleet | None = None,
 ) -> Observation:
     state = RunState(progress, devices, None, frozenset(unverified), rejection, missing)
-    allocation = Allocation(blocked_by, slots, shortfall=0, later_runs=later_runs)
+    allocation = Allocation(
+        blocked_by,
+        slots,
+        shortfall=0,
+        later_runs=later_runs,
+        blocked_seconds=blocked_seconds,
+        starved_seconds=starved_seconds,
+    )
     snapshot = JobSnapshot(jobs or {}, frozenset(assumed), frozenset(seen))
-    return Observation(state, snapshot, results or {}, allocation, blocker)
+    return Observation(state, snapshot, results or {}, allocation, blocker, fleet=fleet)
 
 
 def a_job(
@@ -119,6 +130,8 @@ def a_job(
     deleting: bool = False,
     marked: bool = False,
     template: str = "",
+    positions: str = "",
+    round_: str = "0",
     created: str = "2026-11-24T12:00:00Z",
 ) -> JobView:
     kinds = ["Complete"] * complete + ["Failed"] * failed
@@ -129,8 +142,8 @@ def a_job(
             uid=uid,
             resource_version="7",
             creation_timestamp=created,
-            labels=JobLabels(run_uid=owner),
-            annotations=JobAnnotations(suspended="true" if marked else "", template=template),
+            labels=JobLabels(run_uid=owner, round=round_),
+            annotations=JobAnnotations("true" if marked else "", template, positions),
             owner_references=(OwnerView(uid=owner),),
             deletion_timestamp="2026-11-24T12:00:00Z" if deleting else None,
         ),

@@ -15,6 +15,7 @@ from scoring_operator.controller.timings import DEFAULT_TIMINGS, Timings
 from scoring_operator.kube import credentials
 from scoring_operator.kube.client import KubeClient
 from scoring_operator.kube.informer import Informer
+from scoring_operator.planner.types import JobLimits
 from scoring_operator.resources.jobs import ScorerImage
 from tests.testkit.in_memory_storage import InMemoryStorage
 from tests.testkit.runs import Runs
@@ -63,7 +64,7 @@ def assemble(
         storage,
         ScorerImage("scorer:test"),
         namespaces=(namespace,),
-        max_jobs=max_jobs,
+        limits=JobLimits(max_jobs),
         timings=timings,
     )
 

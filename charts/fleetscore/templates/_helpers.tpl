@@ -79,9 +79,23 @@ default
 {{- range $key := list "labels" "podLabels" -}}
 {{- with mergeOverwrite (deepCopy $.Values.commonLabels) (default dict (get $scorer $key)) }}{{ $_ := set $scorer $key . }}{{ end -}}
 {{- end -}}
-{{- $fleets = append $fleets (merge (dict "scorer" $scorer) (omit . "scorer") (dict "namespaces" (list $.Release.Namespace))) -}}
+{{- $schedules := list -}}
+{{- $fleet := .name -}}
+{{- range $.Values.schedules -}}
+{{- if eq .fleet $fleet }}{{ $schedules = append $schedules (dict "namespace" (default $.Release.Namespace .namespace) "name" .name "window" (default "PT1H" .window)) }}{{ end -}}
+{{- end -}}
+{{- $computed := dict "scorer" $scorer -}}
+{{- with $schedules }}{{ $_ := set $computed "schedules" . }}{{ end -}}
+{{- $fleets = append $fleets (merge $computed (omit . "scorer") (dict "namespaces" (list $.Release.Namespace))) -}}
 {{- end -}}
 {{- dict "fleets" $fleets | toYaml -}}
+{{- end -}}
+
+{{/* The delay of a schedule: its own, else its fleet's. Call: (dict "root" $ "schedule" .) */}}
+{{- define "fleetscore.scheduleDelay" -}}
+{{- $delay := .schedule.delay -}}
+{{- range .root.Values.fleets }}{{ if and (not $delay) (eq .name $.schedule.fleet) }}{{ $delay = .delay }}{{ end }}{{ end -}}
+{{- default "PT0S" $delay -}}
 {{- end -}}
 
 {{/* Namespaces of all fleets, as {"list": [...]}. */}}

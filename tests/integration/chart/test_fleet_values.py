@@ -28,7 +28,13 @@ FLEET_PLACES = [
     pytest.param(
         f"{ENV}.FLEETSCORE_ANOMALOUS_MIN_ROWS.value", marks=pytest.mark.value("fleets[].anomalousWhen.minRows")
     ),
+    pytest.param("Fleet/presses delay", marks=pytest.mark.value("fleets[].delay")),
+    pytest.param("Fleet/presses maxActiveJobs", marks=pytest.mark.value("fleets[].maxActiveJobs")),
+    pytest.param("Fleet/presses maxQueueTime", marks=pytest.mark.value("fleets[].maxQueueTime")),
     pytest.param("Fleet/presses quality", marks=pytest.mark.value("fleets[].quality")),
+    pytest.param("Fleet/presses incidents", marks=pytest.mark.value("fleets[].incidents")),
+    pytest.param("Fleet/presses owners", marks=pytest.mark.value("fleets[].owners")),
+    pytest.param("Fleet/presses notify", marks=pytest.mark.value("fleets[].notify")),
     pytest.param(f"{OWN_JOB}.serviceAccountName", marks=pytest.mark.value("fleets[].scorer.serviceAccountName")),
     pytest.param(f"{OWN_JOB}.containers.scorer.resources", marks=pytest.mark.value("fleets[].scorer.resources")),
     pytest.param("Fleet/presses scorer.maxResources", marks=pytest.mark.value("fleets[].scorer.maxResources")),

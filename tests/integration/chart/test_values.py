@@ -21,6 +21,10 @@ PLACES = [
         f"{CONTAINER}.env.FLEETSCORE_MAX_ACTIVE_JOBS.value", marks=pytest.mark.value("operator.maxActiveJobs")
     ),
     pytest.param(
+        f"{CONTAINER}.env.FLEETSCORE_MAX_ACTIVE_JOBS_PER_NAMESPACE.value",
+        marks=pytest.mark.value("operator.maxActiveJobsPerNamespace"),
+    ),
+    pytest.param(
         "ServiceAccount/fleetscore-operator metadata.annotations",
         marks=pytest.mark.value("operator.serviceAccount.annotations"),
     ),

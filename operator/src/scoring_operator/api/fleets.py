@@ -6,17 +6,21 @@ other rights (threats T1 and T7). A run ends if the storage or the layout of its
 
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct, field
 
+from scoring_operator.api.formatting import parse_duration
 from scoring_operator.api.scoringrun import Resources, ScoringRun
 from scoring_operator.errors import InvalidFleets
 
 Quantity = str | int | float
 """A Kubernetes quantity, such as "500m", "1Gi", 2 or 0.5."""
+
+DEFAULT_MAX_QUEUE_TIME = "PT6H"
 
 _QUANTITY_SUFFIXES = {
     "": Decimal(1), "n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("1e-3"),
@@ -73,6 +77,27 @@ class AnomalousWhen(Struct, frozen=True, rename="camel", forbid_unknown_fields=T
     min_rows: int = 3
 
 
+class SecretKey(Struct, frozen=True, forbid_unknown_fields=True):
+    """A key of a Secret in each of the fleet's namespaces."""
+
+    name: str
+    key: str
+
+
+class Receiver(Struct, frozen=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
+    """A receiver of notices: exactly one of `url` and `urlFrom` is set. The scorer validates the other keys."""
+
+    name: str
+    type: Literal["alertmanager", "webhook"]
+    url: str = ""
+    url_from: SecretKey | None = None
+    key_from: SecretKey | None = None
+    events: tuple[str, ...] = ()
+    causes: tuple[str, ...] = ()
+    min_windows: int = 1
+    max_per_window: int = 50
+
+
 class PodIds(Struct, frozen=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
     """The user and group ids of a pod; the cluster chooses the ones that are not set."""
 
@@ -106,8 +131,35 @@ class ScorerSettings(Struct, frozen=True, rename="camel", forbid_unknown_fields=
     pod_security_context: PodIds | msgspec.UnsetType = msgspec.UNSET
 
 
+class FleetSchedule(Struct, frozen=True, forbid_unknown_fields=True):
+    """A schedule of the chart that creates runs of the fleet; `window` is the length of a window (ISO 8601)."""
+
+    namespace: str
+    name: str
+    window: str = "PT1H"
+
+    def created(self, run: ScoringRun) -> bool:
+        """Return True if a run has the namespace, label, name and length of window of the schedule's runs."""
+        window = run.spec.window
+        return (
+            (run.namespace, run.schedule) == (self.namespace, self.name)
+            and run.name == f"{self.name}-{window.run_suffix}"
+            and window.length == parse_duration(self.window)
+        )
+
+
+_UNSAVED_FIELDS = (
+    *("delay", "max_active_jobs", "max_queue_time", "schedules"),
+    *("quality", "incidents", "owners", "notify"),
+)
+
+
 class Fleet(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """The storage, the layout and the scorer settings of one fleet."""
+    """The storage, the layout, the scorer settings and the limits of one fleet.
+
+    The fields of _UNSAVED_FIELDS are not part of a saved layout. So they are unset there, as in a fleet of an earlier
+    operator.
+    """
 
     name: str
     namespaces: tuple[str, ...]
@@ -117,7 +169,34 @@ class Fleet(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     predictions: PredictionSettings = field(default_factory=PredictionSettings)
     anomalous_when: AnomalousWhen = field(default_factory=AnomalousWhen)
     scorer: ScorerSettings = field(default_factory=ScorerSettings)
-    quality: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET  # the scorer validates it
+    delay: str | msgspec.UnsetType = msgspec.UNSET  # by which readings may be late (ISO 8601)
+    max_active_jobs: int | msgspec.UnsetType = msgspec.UNSET
+    max_queue_time: str | msgspec.UnsetType = msgspec.UNSET
+    schedules: tuple[FleetSchedule, ...] | msgspec.UnsetType = msgspec.UNSET
+    # The scorer validates these.
+    quality: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    incidents: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    owners: tuple[dict[str, Any], ...] | msgspec.UnsetType = msgspec.UNSET
+    notify: tuple[Receiver, ...] | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def readings_delay(self) -> timedelta:
+        """The time after the end of a window by which its readings may be late."""
+        return parse_duration(self.delay or "PT0S")
+
+    @property
+    def queue_limit(self) -> timedelta:
+        """The time for which a run may wait for another run before its condition Stalled names it."""
+        return parse_duration(self.max_queue_time or DEFAULT_MAX_QUEUE_TIME)
+
+    @property
+    def job_limit(self) -> int | None:
+        """The largest number of active Jobs of the fleet's runs; None for no limit of its own."""
+        return self.max_active_jobs or None
+
+    def scheduled(self, run: ScoringRun) -> bool:
+        """Return True if a schedule of the chart creates this run."""
+        return bool(run.schedule) and any(schedule.created(run) for schedule in self.schedules or ())
 
     def admits(self, namespace: str) -> bool:
         """Return True if runs of this namespace may use the fleet."""
@@ -130,7 +209,12 @@ class Fleet(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
 
     def storage_layout(self) -> "Fleet":
         """Return the settings that must not change while a run is active: storage, paths and limits on writing."""
-        return msgspec.structs.replace(self, namespaces=(), scorer=ScorerSettings(), quality=msgspec.UNSET)
+        return msgspec.structs.replace(
+            self,
+            namespaces=(),
+            scorer=ScorerSettings(),
+            **dict.fromkeys(_UNSAVED_FIELDS, msgspec.UNSET),
+        )
 
 
 def parse_fleets(document: Any) -> dict[str, Fleet]:
@@ -171,6 +255,11 @@ def parse_fleet(entry: Any, *, fallback_name: str = "") -> Fleet:
     try:
         fleet = msgspec.convert(entry, Fleet)
     except msgspec.ValidationError as error:
+        raise InvalidFleets(f"fleet {name}: {error}") from error
+    try:
+        for duration in (fleet.delay, fleet.max_queue_time, *(one.window for one in fleet.schedules or ())):
+            parse_duration(duration or "PT0S")
+    except ValueError as error:
         raise InvalidFleets(f"fleet {name}: {error}") from error
     if fleet.storage.auth == "existingSecret" and fleet.storage.existing_secret is None:
         raise InvalidFleets(

@@ -10,7 +10,9 @@ from base64 import b32encode
 from functools import lru_cache
 from typing import Any
 
+from scoring_operator.api.intervals import parse_or_none
 from scoring_operator.api.scoringrun import GROUP, KIND, VERSION, RunRef
+from scoring_operator.api.views import JobView
 
 MAX_READABLE_NAME_LENGTH = 57  # of a Job with a part of its device's id; a longer name is cut in the name of its pod
 MIN_DEVICE_PART = 3  # characters of an id, below which its part in a name would say nothing
@@ -53,6 +55,21 @@ def job_name(run: str, uid: str, first: int, last: int, round_: int, device: str
     room = MAX_READABLE_NAME_LENGTH - len(run) - len(found) - 2
     part = re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")[:room].strip("-") if room >= MIN_DEVICE_PART else ""
     return f"{run}-{part}-{found}" if part else f"{run}-{found}"
+
+
+def has_job_name(job: JobView, run: RunRef) -> bool:
+    """Return True if a Job has the name that the operator gives to a Job of the run with these positions.
+
+    Args:
+        job: The Job.
+        run: The run.
+    """
+    labels = job.metadata.labels
+    positions = parse_or_none(job.metadata.annotations.positions)
+    if not positions or not labels.round.isdecimal():
+        return False
+    end = digest(run.uid, positions.first, positions.last, int(labels.round))
+    return job.name.startswith(f"{run.name}-") and job.name.endswith(f"-{end}")
 
 
 def report_job_name(run: RunRef) -> str:

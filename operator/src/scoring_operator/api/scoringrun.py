@@ -40,6 +40,11 @@ class Window(Struct, frozen=True):
         return "_".join(f"{time.astimezone(UTC):%Y%m%dT%H%M%SZ}" for time in (self.start, self.end))
 
     @property
+    def run_suffix(self) -> str:
+        """The window in the name of a schedule's run: 20180828t230000z."""
+        return f"{self.start.astimezone(UTC):%Y%m%dt%H%M%Sz}"
+
+    @property
     def interval(self) -> str:
         """The window in the metadata of blobs, as ISO 8601 has it: 2018-08-28T23:00:00Z/2018-08-29T00:00:00Z."""
         return f"{format_time(self.start)}/{format_time(self.end)}"

@@ -30,6 +30,7 @@ class JobAnnotations(Struct, frozen=True, gc=False):
 
     suspended: str = field(default="", name="fleetscore.dev/suspended")
     template: str = field(default="", name="fleetscore.dev/template")
+    positions: str = field(default="", name="fleetscore.dev/positions")
 
 
 class JobMeta(Struct, frozen=True, rename="camel"):
@@ -82,12 +83,14 @@ class JobView(Struct, frozen=True):
 
     def true_condition(self, type_: str) -> Condition | None:
         """Return the condition of this type if its status is True, or None."""
-        return first_true(self.status.conditions, type_)
+        conditions = self.status.conditions
+        return first_true(conditions, type_) if conditions else None  # a pass asks each of hundreds of active Jobs
 
     @property
     def finished(self) -> bool:
         """Whether the Job has ended: its conditions decide, because its counters change before them."""
-        return first_true(self.status.conditions, *TERMINAL_CONDITIONS) is not None
+        conditions = self.status.conditions
+        return bool(conditions) and first_true(conditions, *TERMINAL_CONDITIONS) is not None
 
     @property
     def pod_started(self) -> bool:

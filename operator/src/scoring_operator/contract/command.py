@@ -8,6 +8,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
+from scoring_operator.api.conditions import true_condition
 from scoring_operator.api.fleets import Fleet
 from scoring_operator.api.formatting import format_time
 from scoring_operator.api.scoringrun import ScoringRun
@@ -19,6 +22,7 @@ EXIT_TRANSIENT = 75  # storage or identity was unavailable, so that a retry may 
 CONTAINER_NAME = "scorer"
 RUN_FOLDER = "/run/scoring"  # the report Job's mount of the run's ConfigMaps
 PROGRESS_FILE = "progress"
+MAX_FAILURE_LENGTH = 500  # of the argument with the failure of the run
 REPORT_DEADLINE_SECONDS = 3600  # of the report Job, from its creation
 
 CONNECTION_STRING_VARIABLE = "AZURE_STORAGE_CONNECTION_STRING"
@@ -67,6 +71,7 @@ def report_arguments(run: ScoringRun, part_count: int) -> list[str]:
         part_count: The number of parts of the device list.
     """
     window, source = run.spec.window, run.spec.devices
+    failed = true_condition(run.status, "Failed")
     return [
         "report",
         "--window-start", format_time(window.start),
@@ -74,6 +79,7 @@ def report_arguments(run: ScoringRun, part_count: int) -> list[str]:
         *(f"--devices={RUN_FOLDER}/{device_list_file(part)}" for part in range(part_count)),
         f"--progress={RUN_FOLDER}/{PROGRESS_FILE}",
         f"--run-uid={run.uid}",
+        *([f"--run-failed={failed.reason}: {failed.message}"[:MAX_FAILURE_LENGTH]] if failed else []),
         *(["--include-modelled"] if source.ids or source.include or source.retry_of else []),
     ]  # fmt: skip
 
@@ -113,4 +119,24 @@ def scorer_environment(fleet: Fleet) -> list[dict[str, Any]]:
         name = CONNECTION_STRING_VARIABLE if secret.kind == "connectionString" else SAS_TOKEN_VARIABLE
         reference = {"secretKeyRef": {"name": secret.name, "key": secret.key}}
         variables.append({"name": name, "valueFrom": reference})
+    return variables
+
+
+def report_environment(fleet: Fleet) -> list[dict[str, Any]]:
+    """Return the settings that only a report Job gets: the rules of incidents, the owners, and the receivers."""
+    rules = {"fleet": fleet.name, **(fleet.incidents or {}), "owners": list(fleet.owners or ())}
+    variables: list[dict[str, Any]] = [{"name": "FLEETSCORE_INCIDENTS", "value": json.dumps(rules, sort_keys=True)}]
+    receivers = []
+    for number, receiver in enumerate(fleet.notify or (), 1):
+        entry = msgspec.to_builtins(receiver)
+        for field in ("urlFrom", "keyFrom"):
+            if secret := entry.get(field):
+                name = f"FLEETSCORE_NOTIFY_{field[:3].upper()}_{number}"
+                # Optional, so that the report is written although a Secret is missing; it then names the receiver.
+                reference = {"secretKeyRef": {**secret, "optional": True}}
+                variables.append({"name": name, "valueFrom": reference})
+                entry[field] = name
+        receivers.append(entry)
+    if receivers:
+        variables.append({"name": "FLEETSCORE_NOTIFY", "value": json.dumps(receivers, sort_keys=True)})
     return variables

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -30,6 +30,7 @@ from scoring_operator.kube.client import KubeClient
 from scoring_operator.kube.informer import Informer
 from scoring_operator.observability.logs import current_run
 from scoring_operator.observability.run_metrics import RunLoad
+from scoring_operator.planner.types import JobLimits
 from scoring_operator.resources import run_conditions
 from scoring_operator.resources.jobs import ScorerImage
 from scoring_operator.storage.protocol import FleetStorage
@@ -39,6 +40,7 @@ Key = tuple[str, str]
 RunEvent = tuple[Key, Mapping[str, Any] | None]
 """A run and its object; None if it may be deleted."""
 
+DEFAULT_JOB_LIMITS = JobLimits()
 _log = logging.getLogger(__name__)
 
 
@@ -75,7 +77,7 @@ class Controller:
         storage: The Blob Storage of the fleets.
         image: The image of the scorer.
         namespaces: The watched namespaces; empty: all.
-        max_jobs: The largest number of active Jobs over all runs.
+        limits: The limits of active Jobs.
         timings: The intervals and limits.
 
     Attributes:
@@ -91,7 +93,7 @@ class Controller:
         image: ScorerImage,
         *,
         namespaces: tuple[str, ...] = (),
-        max_jobs: int = 1000,
+        limits: JobLimits = DEFAULT_JOB_LIMITS,
         timings: Timings = DEFAULT_TIMINGS,
     ) -> None:
         self.last_pass_at = time.monotonic()
@@ -99,7 +101,7 @@ class Controller:
         self._informer = informer
         self._timings = timings.controller
         self._jobs = JobTrackers(timings.controller.assumed_timeout)
-        self._limiter = JobLimiter(max_jobs, timings.controller.offer_delay, self._wake)
+        self._limiter = JobLimiter(limits, timings.controller.offer_delay, self._wake)
         self._services = Services(client, storage, fleets, image, self._limiter, timings)
         self._entries: dict[str, RunEntry] = {}  # by uid
         self._uids: dict[Key, str] = {}
@@ -127,7 +129,8 @@ class Controller:
             run = entry.run
             stalled = None if run.ended else true_condition(run.status, "Stalled", "Waiting")
             queued = entry.phase == "Queued" and not run.ended
-            yield RunLoad(run.spec.fleet, self._limiter.active(uid), queued, stalled.reason if stalled else "")
+            reason = stalled.reason if stalled else ""
+            yield RunLoad(run.namespace, run.spec.fleet, self._limiter.active(uid), queued, reason)
 
     async def run(self) -> None:
         """Reconcile runs until cancelled.
@@ -171,6 +174,7 @@ class Controller:
             return
         try:
             await entry.reconciler.refresh()
+            entry.wakeup.set()
         except RunDeleted:
             self._remove(entry)
         except ApiError as error:
@@ -189,13 +193,16 @@ class Controller:
                 return  # a late event of an earlier run of this name
             self._remove(entry)
             entry = None
-        if run.deleting:
-            return
         if entry:
+            starts_deletion = run.deleting and not entry.run.deleting
+            needs_pass = not _is_echo(run, entry.run)
             entry.reconciler.update(run)
-            entry.wakeup.set()
+            if needs_pass:
+                entry.wakeup.set()
+            if starts_deletion:
+                self._wake_runs(self._limiter.next_runs(run.uid))
             return
-        entry = RunEntry(RunReconciler(run, self._jobs.get(run.uid), self._services))
+        entry = RunEntry(RunReconciler(run, self._jobs.get(run.namespace, run.uid), self._services))
         self._entries[run.uid] = entry
         self._uids[run.namespace, run.name] = run.uid
         tasks.create_task(self._reconcile_loop(entry), name=f"{run.namespace}/{run.name}")
@@ -219,10 +226,11 @@ class Controller:
             return
         if self._uids.get((run.namespace, run.name)) == run.uid:
             del self._uids[run.namespace, run.name]
+        waiting = self._limiter.next_runs(run.uid)
         self._limiter.remove(run.uid)
-        self._jobs.remove_if_empty(run.uid)
+        self._jobs.remove_if_empty(run.namespace, run.uid)
         entry.wakeup.set()
-        self._wake_all()
+        self._wake_runs(waiting)
 
     async def _reconcile_loop(self, entry: RunEntry) -> None:
         """Make the passes of one run until it is deleted."""
@@ -249,7 +257,8 @@ class Controller:
                     _log.warning("the pass failed, retry in %.0f s: %s", backoff, error, exc_info=unexpected)
                     requeue_after, backoff = backoff, min(2 * backoff, timings.max_backoff)
                 if (entry.phase, entry.run.ended) != before:
-                    self._wake_all(entry.run.schedule)
+                    self._wake_runs(self._limiter.next_runs(uid))
+                    self._wake_history(entry.run)
                 pause = timings.resync_interval if requeue_after is None else requeue_after
                 await _wait(entry.wakeup, min(pause, timings.resync_interval))
                 await asyncio.sleep(started + timings.min_reconcile_interval - time.monotonic())
@@ -258,24 +267,39 @@ class Controller:
         if entry := self._entries.get(uid):
             entry.wakeup.set()
 
-    def _wake_all(self, schedule: str = "") -> None:
-        """Wake the runs that have not ended, and all runs of a schedule."""
+    def _wake_runs(self, uids: Iterable[str]) -> None:
+        """Wake the runs that may start or have to stop, and the runs whose share may have grown."""
+        for uid in uids:
+            self._wake(uid)
+        self._limiter.offer_new_shares()
+
+    def _wake_history(self, run: ScoringRun) -> None:
+        """Wake the ended runs of a schedule after the end of a later one: one of them may be beyond `historyLimit`."""
+        if not (run.schedule and run.ended):
+            return
         for entry in self._entries.values():
-            run = entry.run
-            if not run.ended or (schedule and run.schedule == schedule):
+            if entry.run.ended and (entry.run.namespace, entry.run.schedule) == (run.namespace, run.schedule):
                 entry.wakeup.set()
 
     def _on_job_event(self, old: JobView | None, new: JobView | None) -> None:
         job = new or old
-        uid = job.owner_uid if job else ""
-        if not uid:
+        if job is None or not job.owner_uid:
             return
-        if entry := self._entries.get(uid):
+        namespace, uid = job.metadata.namespace, job.owner_uid
+        entry = self._entries.get(uid)
+        if entry and entry.run.namespace == namespace:
             if entry.reconciler.on_job_event(old, new):
                 entry.wakeup.set()
         else:
-            self._jobs.get(uid).on_event(old, new)
-            self._jobs.remove_if_empty(uid)
+            self._jobs.get(namespace, uid).on_event(old, new)
+            self._jobs.remove_if_empty(namespace, uid)
+
+
+def _is_echo(run: ScoringRun, known: ScoringRun) -> bool:
+    """Return True if an event only repeats the operator's last write of the status, which needs no pass."""
+    same = bool(run.resource_version) and run.resource_version == known.resource_version
+    active = not run.deleting and not run.ended  # the writes of an ended run are followed by passes of its clean-up
+    return same and active and run.status.get("observedGeneration") == run.generation
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

@@ -5,9 +5,11 @@ that, a pass that is faster than the informer would count too few Jobs and creat
 """
 
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from types import MappingProxyType
 
+from scoring_operator.api.names import has_job_name, report_job_name
+from scoring_operator.api.scoringrun import RunRef
 from scoring_operator.api.views import JobView
 from scoring_operator.planner.types import JobSnapshot
 
@@ -24,7 +26,8 @@ class JobTracker:
         self._visible: dict[str, JobView] = {}
         self._assumed: dict[str, float] = {}  # with the monotonic time of the creation
         self._seen: set[str] = set()
-        self._idle = False  # no Job is unfinished; an ended run may keep thousands of finished ones
+        self._version = 0  # of what `active` and `unfinished` depend on
+        self._counted: tuple[tuple[object, ...], int] = ((), 0)
         self._view = JobSnapshot(MappingProxyType(self._visible), self._assumed.keys(), self._seen)
 
     def __bool__(self) -> bool:
@@ -45,6 +48,7 @@ class JobTracker:
         job = new or old
         if job is None:
             return False
+        self._version += 1
         if new is None:
             self._visible.pop(job.name, None)
             return True
@@ -52,7 +56,6 @@ class JobTracker:
         self._assumed.pop(job.name, None)
         if old is None:  # it may be deleted again before the next pass, and the response to its creation lost
             self._seen.add(job.name)
-            self._idle = False
         return (new.finished and not (old and old.finished)) or (await_first_pod and new.pod_started)
 
     def expect(self, name: str) -> None:
@@ -79,6 +82,7 @@ class JobTracker:
         Returns:
             The existing Jobs.
         """
+        self._version += 1
         for name in inspected:
             self._assumed.pop(name, None)
         for name in existing:
@@ -108,30 +112,53 @@ class JobTracker:
             open_batches: The names of the run's open batches.
             reserved: The names of Jobs that are about to be created.
         """
-        active = sum(1 for name in open_batches if name in reserved or self._view.is_active(name))
-        return active + sum(1 for name in reserved if name not in open_batches)
 
-    def unfinished(self, report_job: str) -> int:
-        """Return the number of unfinished Jobs of an ended run.
+        def count() -> int:
+            active = sum(1 for name in open_batches if name in reserved or self._view.is_active(name))
+            return active + sum(1 for name in reserved if name not in open_batches)
+
+        return self._cached((self._version, open_batches, reserved), count)
+
+    def unfinished(self, run: RunRef, created: Collection[str]) -> int:
+        """Return the number of unfinished Jobs of a run that has ended or is deleted, without its report Job.
+
+        Other users may create Jobs with the run as their owner, which do not count. The name of a Job of the run
+        follows from its positions.
 
         Args:
-            report_job: The name of the report Job, which does not count.
+            run: The run.
+            created: The names of Jobs that this process knows to be the run's, or an empty collection.
         """
-        if self._idle:
-            return 0
-        names = {name for name, job in self._visible.items() if not job.finished} | self._assumed.keys()
-        names.discard(report_job)
-        self._idle = not names
-        return len(names)
+
+        def count() -> int:
+            names = {
+                name
+                for name, job in self._visible.items()
+                if not job.finished and (name in created or has_job_name(job, run))
+            }
+            return len((names | self._assumed.keys()) - {report_job_name(run)})
+
+        return self._cached((self._version, created), count)
+
+    def _cached(self, key: tuple[object, ...], count: Callable[[], int]) -> int:
+        """Return a count; count again only if the key has changed. The parts of a key are never changed in place."""
+        known, value = self._counted
+        if len(known) != len(key) or any(a is not b for a, b in zip(known, key, strict=True)):
+            value = count()
+            self._counted = key, value
+        return value
 
     def _assume(self, name: str) -> None:
         if name not in self._visible:
             self._assumed[name] = time.monotonic()
-            self._idle = False
+            self._version += 1
 
 
 class JobTrackers:
-    """The trackers of all runs, by uid. The informer may show the Jobs of a run before the run itself is observed.
+    """The trackers of all runs, by namespace and uid.
+
+    The informer may show the Jobs of a run before the run itself is observed. A Job of another namespace that names the
+    run as its owner is not the run's.
 
     Args:
         assumed_timeout: Seconds after which an assumed Job is overdue.
@@ -139,23 +166,25 @@ class JobTrackers:
 
     def __init__(self, assumed_timeout: float) -> None:
         self._assumed_timeout = assumed_timeout
-        self._trackers: dict[str, JobTracker] = {}
+        self._trackers: dict[tuple[str, str], JobTracker] = {}
 
-    def get(self, uid: str) -> JobTracker:
+    def get(self, namespace: str, uid: str) -> JobTracker:
         """Return the tracker of a run; create it if there is none.
 
         Args:
+            namespace: The namespace of the run.
             uid: The uid of the run.
         """
-        if uid not in self._trackers:
-            self._trackers[uid] = JobTracker(self._assumed_timeout)
-        return self._trackers[uid]
+        if (namespace, uid) not in self._trackers:
+            self._trackers[namespace, uid] = JobTracker(self._assumed_timeout)
+        return self._trackers[namespace, uid]
 
-    def remove_if_empty(self, uid: str) -> None:
+    def remove_if_empty(self, namespace: str, uid: str) -> None:
         """Remove the tracker of a run that is not observed, unless the informer shows a Job of it.
 
         Args:
+            namespace: The namespace of the run.
             uid: The uid of the run.
         """
-        if not self._trackers.get(uid):
-            self._trackers.pop(uid, None)
+        if not self._trackers.get((namespace, uid)):
+            self._trackers.pop((namespace, uid), None)

@@ -18,7 +18,12 @@ from scoring_operator.controller.run_state import RunStateStore
 from scoring_operator.controller.services import Services
 from scoring_operator.controller.stall_detector import StallDetector
 from scoring_operator.controller.status_writer import StatusWriter
-from scoring_operator.planner.finished_runs import report_needs_inspection, report_pending
+from scoring_operator.planner.finished_runs import (
+    CLEANUP_INTERVAL_SECONDS,
+    jobs_to_stop,
+    report_needs_inspection,
+    report_pending,
+)
 from scoring_operator.planner.plan import make_plan
 from scoring_operator.planner.queueing import Demand
 from scoring_operator.planner.types import Blocker, Observation, RunState
@@ -53,16 +58,19 @@ class RunReconciler:
         self._status = StatusWriter(run.ref, client, timings.status_interval)
         self._writer = JobWriter(client, services.image, jobs)
         self._applier = PlanApplier(self._states, self._stalls, jobs, self._writer, self._status, timings)
-        self._limiter.add(Demand(run, self.phase, progress=None), jobs)
+        self._fleet = services.fleets.get(run.spec.fleet)
+        self._limiter.add(Demand(run, self.phase, None, self._fleet), jobs)
 
     def update(self, run: ScoringRun) -> None:
         """Take over a newer state of the run's object; ignore an older one."""
-        if run.generation > self.run.generation or _is_newer(run, self.run):
+        if run.generation > self.run.generation or _is_newer(run, self.run) or run.deleting:
             self._set_run(run)
 
     def on_job_event(self, old: JobView | None, new: JobView | None) -> bool:
         """Record a change of one of the run's Jobs, and return True if it requires a pass."""
         requires_pass = self._jobs.on_event(old, new, await_first_pod=self._states.awaits_first_pod)
+        if self.run.deleting:
+            return requires_pass or old is None
         return requires_pass and (not self.run.ended or report_pending(self.run))  # else its Jobs are deleted by time
 
     async def refresh(self) -> None:
@@ -81,6 +89,8 @@ class RunReconciler:
             RunDeleted: The run does not exist any more.
             ApiError: A request failed; the pass has to be repeated.
         """
+        if self.run.deleting:
+            return await self._stop_jobs()
         state = await self._states.load(self.run)
         self._publish(state)
         collected, blocker = await (self._observe_report() if self.run.ended else self._observe_jobs(state))
@@ -89,7 +99,8 @@ class RunReconciler:
         state = self._states.adjust_clock(now)
         allocation = self._limiter.allocate(self.run.uid)
         template = self._writer.template(self.run, state.fleet)
-        observation = Observation(state, self._jobs.snapshot(), collected.by_job, allocation, blocker, template)
+        jobs = self._jobs.snapshot()
+        observation = Observation(state, jobs, collected.by_job, allocation, blocker, template, self._fleet)
         plan = make_plan(self.run, observation, now, self._limits)
         if plan.completion and (
             collected.pending or await self._collector.collect_last(state, observation.jobs, collected.by_job)
@@ -113,6 +124,14 @@ class RunReconciler:
             due.append(self._stalls.next_check_in)
         return min((seconds for seconds in due if seconds is not None), default=None)
 
+    async def _stop_jobs(self) -> float | None:
+        """Delete the unfinished Jobs of a run that is being deleted; a finalizer may keep the run for any time."""
+        overdue = self._jobs.overdue()
+        jobs = self._jobs.confirm(overdue, await self._inspector.existing(overdue))
+        await self._writer.delete(self.run, jobs_to_stop(jobs), jobs)
+        unfinished = any(not job.finished for job in jobs.visible.values())
+        return CLEANUP_INTERVAL_SECONDS if unfinished or jobs.assumed else None
+
     def close(self) -> None:
         """Cancel the request that runs concurrently with the passes."""
         self._collector.close()
@@ -122,7 +141,7 @@ class RunReconciler:
         self._limiter.update_run(run)
 
     def _publish(self, state: RunState) -> None:
-        self._limiter.update(Demand(self.run, self.phase, state.progress))
+        self._limiter.update(Demand(self.run, self.phase, state.progress, self._fleet))
 
     async def _observe_report(self) -> tuple[CollectedResults, Blocker | None]:
         """Inspect the Jobs of an ended run."""

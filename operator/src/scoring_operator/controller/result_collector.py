@@ -79,7 +79,10 @@ class ResultCollector:
             return collected
         if wait is None:
             return replace(collected, retry_in=0.0 if collected.by_job else self._timings.storage_backoff)
-        return replace(collected, retry_in=0.0 if self._request else max(wait, 0.0), pending=True)
+        # A pass for another reason takes the results of a pending request first; the status shows them as late anyway.
+        return replace(
+            collected, retry_in=self._timings.status_interval if self._request else max(wait, 0.0), pending=True
+        )
 
     async def collect_last(self, state: RunState, jobs: JobSnapshot, known: Collection[str]) -> bool:
         """Fetch the results that a run would end without; return True if the next pass has to record some.

@@ -87,7 +87,7 @@ class StatusWriter:
         """Read the run's object.
 
         Raises:
-            RunDeleted: The run does not exist any more, or is being deleted.
+            RunDeleted: The run does not exist any more.
             ApiError: The request failed.
         """
         try:
@@ -95,7 +95,7 @@ class StatusWriter:
         except NotFound as error:
             raise RunDeleted("it was deleted") from error
         run = parse_run(body)
-        if run.uid != self._uid or run.deleting:
+        if run.uid != self._uid:
             raise RunDeleted("it was deleted")
         return run
 

@@ -1,10 +1,11 @@
-"""The Prometheus metrics, by fleet, schedule, outcome and reason, never by device or run.
+"""The Prometheus metrics, by fleet, namespace, schedule, outcome and reason, never by device or run.
 
 Counters start at zero in each process. Gauges of the last window are restored from the existing runs.
 """
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import NamedTuple
 
 from prometheus_client import (
     CollectorRegistry,
@@ -17,9 +18,24 @@ from prometheus_client import (
 )
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the page, and no rule or panel uses them
-_RUN_LABELS = ("fleet", "schedule")
+_LOAD_LABELS = ("fleet", "run_namespace")  # Prometheus sets the label namespace itself, to that of the operator
+_RUN_LABELS = (*_LOAD_LABELS, "schedule")
 _LAG_BUCKETS = (0.01, 0.1, 0.5, 1, 5, 15)
 _DURATION_BUCKETS = (30, 60, 120, 300, 600, 1200, 1800, 2700, 3600, 7200, 14400)
+
+
+class RunLabels(NamedTuple):
+    """The labels of a run.
+
+    Attributes:
+        fleet: The run's fleet; empty if the administrator did not define it.
+        run_namespace: The run's namespace.
+        schedule: The run's schedule; empty for a run without one.
+    """
+
+    fleet: str
+    run_namespace: str
+    schedule: str = ""
 
 
 class Metrics:
@@ -61,12 +77,18 @@ class Metrics:
             (*_RUN_LABELS, "outcome"),
             registry=registry,
         )
-        self._latest_complete: dict[tuple[str, str], datetime] = {}
-        self._latest_ended: dict[tuple[str, str], datetime] = {}
-        self._active = Gauge("fleetscore_active_jobs", "Jobs that have not ended", ("fleet",), registry=registry)
-        self._queued = Gauge("fleetscore_queued_runs", "Queued runs", ("fleet",), registry=registry)
+        self._window_without_model = Gauge(
+            "fleetscore_last_window_devices_without_model",
+            "Devices with readings and without a model in the latest window that a schedule's run ended",
+            _RUN_LABELS,
+            registry=registry,
+        )
+        self._latest_complete: dict[RunLabels, datetime] = {}
+        self._latest_ended: dict[RunLabels, datetime] = {}
+        self._active = Gauge("fleetscore_active_jobs", "Jobs that have not ended", _LOAD_LABELS, registry=registry)
+        self._queued = Gauge("fleetscore_queued_runs", "Queued runs", _LOAD_LABELS, registry=registry)
         self._stalled = Gauge(
-            "fleetscore_stalled_runs", "Stalled runs, by reason", ("fleet", "reason"), registry=registry
+            "fleetscore_stalled_runs", "Stalled runs, by reason", (*_LOAD_LABELS, "reason"), registry=registry
         )
         self._requests = Counter(
             "fleetscore_api_requests",
@@ -99,8 +121,7 @@ class Metrics:
 
     def record_run(
         self,
-        fleet: str,
-        schedule: str,
+        labels: RunLabels,
         *,
         outcome: str,
         seconds: float,
@@ -110,65 +131,71 @@ class Metrics:
         """Count a run that has ended; the caller calls this once per run.
 
         Args:
-            fleet: The run's fleet.
-            schedule: The run's schedule; empty for a run without one.
+            labels: The labels of the run.
             outcome: Complete, Failed, Cancelled or Skipped.
             seconds: The duration of the run, in seconds.
             devices: The number of devices by outcome.
             reasons: The number of failed devices by reason.
         """
-        self._runs.labels(fleet, schedule, outcome).inc()
-        self._run_seconds.labels(fleet, schedule).observe(seconds)
+        self._runs.labels(*labels, outcome).inc()
+        self._run_seconds.labels(*labels).observe(seconds)
         for device_outcome, count in devices.items():
-            self._devices.labels(fleet, schedule, device_outcome).inc(count)
+            self._devices.labels(*labels, device_outcome).inc(count)
         for reason, count in reasons.items():
-            self._failures.labels(fleet, schedule, reason).inc(count)
+            self._failures.labels(*labels, reason).inc(count)
 
-    def record_complete_window(
-        self, fleet: str, schedule: str, *, end: datetime, anomalies: int, anomalous: int
-    ) -> None:
+    def record_complete_window(self, labels: RunLabels, *, end: datetime, anomalies: int, anomalous: int) -> None:
         """Publish the results of a complete run, if its window is the latest one; repeated calls are allowed.
 
         Args:
-            fleet: The run's fleet.
-            schedule: The run's schedule; empty for a run without one.
+            labels: The labels of the run.
             end: The end of the window.
             anomalies: The number of readings that are labelled as anomalies.
             anomalous: The number of anomalous devices.
         """
-        if end < self._latest_complete.get((fleet, schedule), end):
+        if end < self._latest_complete.get(labels, end):
             return
-        self._latest_complete[fleet, schedule] = end
-        self._last_complete_window.labels(fleet, schedule).set(end.timestamp())
-        self._anomalies.labels(fleet, schedule).set(anomalies)
-        self._anomalous.labels(fleet, schedule).set(anomalous)
+        self._latest_complete[labels] = end
+        self._last_complete_window.labels(*labels).set(end.timestamp())
+        self._anomalies.labels(*labels).set(anomalies)
+        self._anomalous.labels(*labels).set(anomalous)
 
-    def record_ended_window(self, fleet: str, schedule: str, *, end: datetime, devices: Mapping[str, int]) -> None:
+    def record_ended_window(
+        self, labels: RunLabels, *, end: datetime, devices: Mapping[str, int], without_model: int = 0
+    ) -> None:
         """Publish the outcomes of a schedule's run, if its window is the latest one; repeated calls are allowed.
 
         Args:
-            fleet: The run's fleet.
-            schedule: The run's schedule.
+            labels: The labels of the run.
             end: The end of the window.
             devices: The number of devices by outcome.
+            without_model: The number of devices with readings and without a model.
         """
-        if end < self._latest_ended.get((fleet, schedule), end):
+        if end < self._latest_ended.get(labels, end):
             return
-        self._latest_ended[fleet, schedule] = end
+        self._latest_ended[labels] = end
         for outcome, count in devices.items():
-            self._window_devices.labels(fleet, schedule, outcome).set(count)
+            self._window_devices.labels(*labels, outcome).set(count)
+        self._window_without_model.labels(*labels).set(without_model)
 
     def set_load(
-        self, *, active: Mapping[str, int], queued: Mapping[str, int], stalled: Mapping[tuple[str, str], int]
+        self,
+        *,
+        active: Mapping[tuple[str, ...], int],
+        queued: Mapping[tuple[str, ...], int],
+        stalled: Mapping[tuple[str, ...], int],
     ) -> None:
-        """Publish the current load: active Jobs and queued runs by fleet, stalled runs by fleet and reason."""
-        for gauge, values in ((self._active, active), (self._queued, queued)):
+        """Publish the current load.
+
+        Args:
+            active: The number of active Jobs, by fleet and namespace.
+            queued: The number of queued runs, by fleet and namespace.
+            stalled: The number of stalled runs, by fleet, namespace and reason.
+        """
+        for gauge, values in ((self._active, active), (self._queued, queued), (self._stalled, stalled)):
             gauge.clear()
-            for fleet, count in values.items():
-                gauge.labels(fleet).set(count)
-        self._stalled.clear()
-        for (fleet, reason), count in stalled.items():
-            self._stalled.labels(fleet, reason).set(count)
+            for labels, count in values.items():
+                gauge.labels(*labels).set(count)
 
     def track_controller_age(self, age: Callable[[], float]) -> None:
         """Publish the seconds since the last reconcile loop iteration, evaluated at each scrape."""

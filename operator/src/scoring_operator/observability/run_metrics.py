@@ -2,6 +2,10 @@
 
 A run is counted once, when an event first shows its end. A run that ended before the process started is not counted;
 only its window is published.
+
+The author of a run chooses its fleet, its label of a schedule and its window. So a fleet is a label value only if the
+administrator defined it, and a schedule only if the run is one that the chart's schedule creates. A run without
+devices, such as a rejected one, changes no gauge of a window, and neither does a run that ended before its window.
 """
 
 from collections import Counter
@@ -10,11 +14,11 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from scoring_operator.api.conditions import true_condition
+from scoring_operator.api.fleets import Fleet
 from scoring_operator.api.scoringrun import ScoringRun, parse_run
 from scoring_operator.errors import InvalidRun
-from scoring_operator.observability.metrics import Metrics
+from scoring_operator.observability.metrics import Metrics, RunLabels
 
-MAX_SCHEDULE_LABELS = 500  # a user who may create runs chooses the label
 _UNFINISHED_STATES = ("total", "pending", "active")
 _NOT_FAILURES = ("Cancelled", "Skipped")  # reasons of Failed that are not failures of the run
 
@@ -23,12 +27,14 @@ class RunLoad(NamedTuple):
     """The load of one run.
 
     Attributes:
+        namespace: The run's namespace.
         fleet: The run's fleet.
         active: The number of its active Jobs.
         queued: True while another run blocks it.
         stalled_reason: The reason of its true Stalled condition; empty if there is none.
     """
 
+    namespace: str
     fleet: str
     active: int
     queued: bool
@@ -41,13 +47,14 @@ class RunMetrics:
     Args:
         metrics: The metrics to update.
         since: The start of the process. Runs that ended before are not counted.
+        fleets: The administrator's fleets, by name.
     """
 
-    def __init__(self, metrics: Metrics, since: datetime) -> None:
+    def __init__(self, metrics: Metrics, since: datetime, fleets: Mapping[str, Fleet]) -> None:
         self._metrics = metrics
         self._since = since.astimezone(UTC).replace(microsecond=0)
+        self._fleets = fleets
         self._counted: set[str] = set()
-        self._schedules: set[str] = set()
 
     def observe_run(self, body: Mapping[str, Any], *, active: bool) -> None:
         """Update the metrics with a ScoringRun of an event.
@@ -63,47 +70,48 @@ class RunMetrics:
             return
         if not run.ended or end is None:
             return
-        outcome, schedule = _outcome(run), self._schedule_label(run)
+        outcome = _outcome(run)
+        fleet = self._fleets.get(run.spec.fleet)
+        schedule = run.schedule if fleet and fleet.scheduled(run) else ""
+        labels = RunLabels(fleet.name if fleet else "", run.namespace, schedule)
         devices = {key: n for key, n in run.status.get("devices", {}).items() if key not in _UNFINISHED_STATES}
         is_new = end >= self._since and run.uid not in self._counted
         self._counted.add(run.uid)
         if is_new and active:
             self._metrics.record_run(
-                run.spec.fleet,
-                schedule,
+                labels,
                 outcome=outcome,
                 seconds=(end - (_status_time(run, "startTime") or end)).total_seconds(),
                 devices=devices,
                 reasons=run.status.get("failureReasons", {}),
             )
+        if not devices or run.spec.window.end > end:
+            return
         if schedule and outcome in ("Complete", "Failed"):
-            self._metrics.record_ended_window(run.spec.fleet, schedule, end=run.spec.window.end, devices=devices)
+            without_model = run.status.get("withoutModel", {}).get("count", 0)
+            self._metrics.record_ended_window(
+                labels, end=run.spec.window.end, devices=devices, without_model=without_model
+            )
         if outcome == "Complete":
             results = run.status.get("results", {})
             self._metrics.record_complete_window(
-                run.spec.fleet,
-                schedule,
+                labels,
                 end=run.spec.window.end,
                 anomalies=results.get("anomalies", 0),
                 anomalous=results.get("anomalousDevices", 0),
             )
 
-    def _schedule_label(self, run: ScoringRun) -> str:
-        """Return the run's schedule, or an empty label if there are too many schedules."""
-        if len(self._schedules) < MAX_SCHEDULE_LABELS:
-            self._schedules.add(run.schedule)
-        return run.schedule if run.schedule in self._schedules else ""
-
     def set_load(self, runs: Iterable[RunLoad]) -> None:
-        """Publish the number of active Jobs and of queued and stalled runs, by fleet."""
-        active: Counter[str] = Counter()
-        queued: Counter[str] = Counter()
-        stalled: Counter[tuple[str, str]] = Counter()
+        """Publish the number of active Jobs and of queued and stalled runs, by fleet and namespace."""
+        active: Counter[tuple[str, ...]] = Counter()
+        queued: Counter[tuple[str, ...]] = Counter()
+        stalled: Counter[tuple[str, ...]] = Counter()
         for run in runs:
-            active[run.fleet] += run.active
-            queued[run.fleet] += run.queued
+            where = (run.fleet if run.fleet in self._fleets else "", run.namespace)
+            active[where] += run.active
+            queued[where] += run.queued
             if run.stalled_reason:
-                stalled[run.fleet, run.stalled_reason] += 1
+                stalled[*where, run.stalled_reason] += 1
         self._metrics.set_load(active=active, queued=queued, stalled=stalled)
 
 

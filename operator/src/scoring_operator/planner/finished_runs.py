@@ -78,7 +78,7 @@ def plan_finished(run: ScoringRun, observation: Observation, now: datetime, limi
     expires = completed + timedelta(seconds=run.spec.ttl_seconds_after_finished)
     if now >= expires or observation.allocation.later_runs >= run.spec.history_limit:
         return Plan(phase, delete_run=True)
-    if running := _jobs_to_stop(observation.jobs):
+    if running := jobs_to_stop(observation.jobs):
         return Plan(phase, delete=running, requeue_after=CLEANUP_INTERVAL_SECONDS)
     removable = list(islice(_removable(observation.state.progress, observation.jobs), limits.deletes_per_second + 1))
     cleanup = completed + timedelta(seconds=limits.cleanup_delay)
@@ -93,7 +93,7 @@ def _plan_report(run: ScoringRun, observation: Observation, phase: str, *, late:
     """Do steps 1 and 2."""
     condition = _report_condition(run, observation, late=late)
     report_job = report_job_name(run)
-    running = tuple(name for name in _jobs_to_stop(observation.jobs) if name != report_job)
+    running = tuple(name for name in jobs_to_stop(observation.jobs) if name != report_job)
     if condition is not None:
         return Plan(phase, delete=running, report_condition=condition)
     if running or observation.jobs.assumed - {report_job}:
@@ -147,8 +147,12 @@ def _finished_report_condition(
     return ReportCondition(False, result.failure_reason, result.failure_detail)
 
 
-def _jobs_to_stop(jobs: JobSnapshot) -> tuple[str, ...]:
-    """Return unfinished Jobs, which have to be deleted."""
+def jobs_to_stop(jobs: JobSnapshot) -> tuple[str, ...]:
+    """Return unfinished Jobs, which have to be deleted.
+
+    Args:
+        jobs: The Jobs of the run.
+    """
     running = (name for name, job in jobs.visible.items() if not job.finished and not job.metadata.deletion_timestamp)
     return tuple(islice(running, MAX_STOPPED_JOBS))
 

@@ -3,8 +3,9 @@
 The algorithm, in the order of the code:
 
 1. A run whose status has a terminal condition is only reported on and cleaned up; see `finished_runs`.
-2. A run without a device list ends if it is rejected or cancelled. While it is suspended or blocked by another run it
-   waits; with `overlapPolicy: Skip` it ends as Skipped instead. Otherwise its devices are discovered.
+2. A run without a device list ends if it is rejected or cancelled. While it is suspended, or its window is not over, or
+   another run blocks it, it waits; with `overlapPolicy: Skip` it ends as Skipped instead of waiting for another run.
+   Otherwise its devices are discovered.
 3. Each inspected Job is evaluated and its batch is closed: outcomes are recorded, retries join the queue. A Job whose
    scorer has ended, and whose pod does not end because of another container, is deleted.
 4. The run ends when it is cancelled, when a failure budget is exceeded, when every device has an outcome, or when a
@@ -44,6 +45,13 @@ from scoring_operator.planner.types import (
     Plan,
     PlannerLimits,
     RunState,
+)
+from scoring_operator.planner.waiting import (
+    PLACES_WARNING_SECONDS,
+    blocked_too_long,
+    wait_for_window,
+    waits_for_places,
+    waits_for_run,
 )
 
 BLOCKED_REQUEUE_SECONDS = 5.0
@@ -86,7 +94,7 @@ def make_plan(run: ScoringRun, observation: Observation, now: datetime, limits: 
     if completion:
         return _end(completion, progress)
     if run.spec.suspend or observation.allocation.blocked_by:
-        plan = _pause(run, progress, observation.jobs, now)
+        plan = _pause(run, progress, observation, now)
     else:
         plan = _run(run, progress, observation, now, limits)
     ended = tuple(name for name, result in observation.results.items() if result.ended)
@@ -110,8 +118,13 @@ def _start(run: ScoringRun, observation: Observation, now: datetime) -> Plan:
     completion = _rejected(run, observation, now) or _discovery_timed_out(run, observation, now)
     if completion:
         return _end(completion, observation.state.progress)
-    if run.spec.suspend or observation.allocation.blocked_by:
-        return Plan("Suspended" if run.spec.suspend else "Queued")
+    if run.spec.suspend:
+        return Plan("Suspended")
+    if not observation.state.missing and (waiting := wait_for_window(run, observation.fleet, now)):
+        cause, seconds = waiting
+        return Plan("Queued", queued_for=cause, requeue_after=seconds)
+    if observation.allocation.blocked_by:
+        return Plan("Queued", queued_for=waits_for_run(observation), blocker=blocked_too_long(observation))
     return Plan("Pending", discover_devices=True, blocker=observation.blocker)
 
 
@@ -133,7 +146,7 @@ def _discovery_timed_out(run: ScoringRun, observation: Observation, now: datetim
     if observation.state.missing:
         deadline += run.spec.active_deadline_seconds
     started = datetime.fromisoformat(run.status.get("startTime") or now.isoformat())
-    waiting = run.spec.suspend or observation.allocation.blocked_by
+    waiting = run.spec.suspend or observation.allocation.blocked_by or wait_for_window(run, observation.fleet, now)
     if waiting or (now - started).total_seconds() < deadline:
         return None
     cause = f": {observation.blocker.message}" if observation.blocker else ""
@@ -203,8 +216,9 @@ def _time_left(run: ScoringRun, clock: RunClock, now: datetime) -> tuple[float, 
     return run.spec.active_deadline_seconds - (clock.elapsed(now) - clock.first_pod[1]), "DeadlineExceeded"
 
 
-def _pause(run: ScoringRun, progress: Progress, jobs: JobSnapshot, now: datetime) -> Plan:
+def _pause(run: ScoringRun, progress: Progress, observation: Observation, now: datetime) -> Plan:
     """Do step 5."""
+    jobs = observation.jobs
     stopping = progress.clock.since is not None
     progress = replace(progress, clock=progress.clock.stopped(now))
     phase = "Suspended" if run.spec.suspend else "Queued"
@@ -217,6 +231,8 @@ def _pause(run: ScoringRun, progress: Progress, jobs: JobSnapshot, now: datetime
         save=stopping or bool(resumed),
         suspend=suspend,
         replace=resumed,
+        queued_for=None if run.spec.suspend else waits_for_run(observation),
+        blocker=None if run.spec.suspend else blocked_too_long(observation),
         requeue_after=BLOCKED_REQUEUE_SECONDS if suspend or resumed else None,
     )
 
@@ -230,7 +246,7 @@ def _run(run: ScoringRun, progress: Progress, observation: Observation, now: dat
     progress = mark_replaced(replace(progress, clock=clock), outdated)
     slow = not progress.slow_warning_sent and _is_too_slow(run, progress, now)
     progress = replace(progress, slow_warning_sent=True) if slow else progress
-    blocker = observation.blocker or (HELD if held else None)
+    blocker = observation.blocker or (HELD if held else None) or waits_for_places(observation.allocation)
     if progress.circuit_open:
         message = f"{progress.consecutive_failures} Jobs in a row failed for storage or identity; one at a time probes"
         blocker = Blocker("StorageUnavailable", message)
@@ -238,7 +254,9 @@ def _run(run: ScoringRun, progress: Progress, observation: Observation, now: dat
     free_slots = max(0, _job_limit(run, progress, observation, active) - active)
     progress, ready, reserved = next_jobs(run, progress, observation, free_slots)
     left, _ = _time_left(run, progress.clock, now)
-    requeue_after = max(min(left, BLOCKED_REQUEUE_SECONDS if blocker else left), 0.0)
+    requeue_after = max(min(left, BLOCKED_REQUEUE_SECONDS if observation.blocker or held else left), 0.0)
+    if not observation.allocation.slots:
+        requeue_after = min(requeue_after, PLACES_WARNING_SECONDS)
     return Plan(
         "Running",
         progress,

@@ -61,15 +61,15 @@ def waiting_trouble(pod: PodView) -> tuple[str, str] | None:
     return None
 
 
-def is_explained(trouble: tuple[str, str] | None) -> bool:
+def is_explained(problem: tuple[str, str] | None) -> bool:
     """Return True if the state of a pod says why it does not start, so that no event is needed.
 
     Until version 1.31 of Kubernetes, the state of a container whose image is not pulled lacks the registry's reason.
 
     Args:
-        trouble: The result of `waiting_trouble`.
+        problem: The result of waiting_trouble.
     """
-    return trouble is not None and not (trouble[0] == "ImagePullBackOff" and "ailed to" not in trouble[1])
+    return problem is not None and not (problem[0] == "ImagePullBackOff" and "ailed to" not in problem[1])
 
 
 def unexplained_trouble(pod: PodView) -> tuple[str, str]:

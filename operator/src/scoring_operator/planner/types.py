@@ -33,6 +33,19 @@ DEFAULT_LIMITS = PlannerLimits()
 
 
 @dataclass(frozen=True, slots=True)
+class JobLimits:
+    """The limits of active Jobs. A fleet may have a limit of its own.
+
+    Attributes:
+        total: The largest number of active Jobs over all runs.
+        namespace: The largest number of active Jobs of a namespace; None for no limit.
+    """
+
+    total: int = 1000
+    namespace: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Blocker:
     """A condition outside the run that prevents progress.
 
@@ -116,16 +129,20 @@ class Allocation:
     """The share of one run in the operator's limit of active Jobs.
 
     Attributes:
-        blocked_by: The run that has to end first, as `name` or `namespace/name`; empty if there is none.
+        blocked_by: The name of the run that has to end first; empty if there is none.
         slots: The number of Jobs that the run may have now.
         shortfall: The number of Jobs that it may have in addition once slots are free.
         later_runs: The number of runs of later windows of its schedule that have ended.
+        blocked_seconds: The seconds for which another run has blocked the run.
+        starved_seconds: The seconds for which the run has had no slot.
     """
 
     blocked_by: str
     slots: int
     shortfall: int
     later_runs: int
+    blocked_seconds: float = 0.0
+    starved_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +156,7 @@ class Observation:
         allocation: The share of the run in the operator's limit.
         blocker: The condition that prevents progress.
         template: The digest of the current settings of scorer pods; empty if it is unknown.
+        fleet: The administrator's fleet that the run names; None if there is none.
     """
 
     state: RunState
@@ -147,6 +165,7 @@ class Observation:
     allocation: Allocation
     blocker: Blocker | None
     template: str = ""
+    fleet: Fleet | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +185,8 @@ class Plan:
         create_report: Whether the report Job is to be created.
         report_condition: The new condition Reported; None if it does not change.
         completion: The end of the run, when it has one.
-        blocker: The blocker that the condition Stalled shows.
+        blocker: The blocker that the condition Stalled or Waiting shows.
+        queued_for: The cause of the phase Queued, which is not a problem; None in other phases.
         warn_slow: Whether to warn that the run takes longer than its window.
         requeue_after: Seconds until the next pass without an event; None: the resync interval.
     """
@@ -184,5 +204,6 @@ class Plan:
     report_condition: ReportCondition | None = None
     completion: Completion | None = None
     blocker: Blocker | None = None
+    queued_for: Blocker | None = None
     warn_slow: bool = False
     requeue_after: float | None = None

@@ -24,6 +24,7 @@ from scoring_operator.contract.command import (
     device_list_file,
     escape_argument,
     report_arguments,
+    report_environment,
     score_arguments,
     scorer_environment,
 )
@@ -115,6 +116,7 @@ def build_report_job(
         for name, key, path in files
     ]
     pod = _pod_spec(run, fleet, image, report_arguments(run, len(device_list_names)), None)
+    pod["containers"][0]["env"] += report_environment(fleet)
     pod["volumes"].append({"name": "run", "projected": {"sources": sources}})
     scorer = pod["containers"][0]
     scorer["volumeMounts"].append({"name": "run", "mountPath": RUN_FOLDER, "readOnly": True})

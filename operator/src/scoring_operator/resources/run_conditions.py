@@ -94,7 +94,8 @@ def run_conditions(
         return writer.conditions
     blocker = plan.blocker
     stalled = blocker is not None and blocker.permanent
-    reason = blocker.reason if blocker else "Progressing" if plan.phase == "Running" else plan.phase
+    cause = blocker or plan.queued_for
+    reason = cause.reason if cause else "Progressing" if plan.phase == "Running" else plan.phase
     writer.set("Ready", true=None, reason=reason, message=message)
     writer.set("Reconciling", true=not stalled, reason=reason, message=message)
     writer.set_if_ever_true("Suspended", true=suspended, reason="SpecSuspend" if suspended else "Resumed")

@@ -13,6 +13,7 @@ from scoring_operator.api.intervals import EMPTY
 from scoring_operator.api.scoringrun import ScoringRun
 from scoring_operator.planner.progress import MAX_SAMPLES, OUTCOMES, Progress
 from scoring_operator.planner.types import JobSnapshot, Observation, Plan
+from scoring_operator.planner.waiting import waits_for_run
 from scoring_operator.resources.run_conditions import run_conditions
 
 MAX_NAME_LENGTH = 200  # characters of the name of a blob
@@ -100,7 +101,7 @@ def _message(plan: Plan, progress: Progress | None, observation: Observation) ->
     if plan.completion:
         return plan.completion.message[:MAX_MESSAGE_LENGTH]
     if plan.phase == "Queued":
-        return f"waiting for run {observation.allocation.blocked_by} to end"
+        return (plan.blocker or plan.queued_for or waits_for_run(observation)).message[:MAX_MESSAGE_LENGTH]
     if progress is not None:
         state = f"{progress.recorded} of {plural(progress.total, 'device')} done"
     else:

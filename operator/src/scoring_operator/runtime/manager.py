@@ -30,6 +30,7 @@ from scoring_operator.observability.loop_lag import measure_lag
 from scoring_operator.observability.metrics import Metrics
 from scoring_operator.observability.probes import serve_probes
 from scoring_operator.observability.run_metrics import RunMetrics
+from scoring_operator.planner.types import JobLimits
 from scoring_operator.resources.jobs import ScorerImage
 from scoring_operator.runtime.settings import Settings
 from scoring_operator.storage.fleet_storage import BlobFleetStorage
@@ -68,7 +69,7 @@ class Manager:
         self.metrics = Metrics()
         self.failed = False
         self.timings = timings or Timings()
-        self._run_metrics = RunMetrics(self.metrics, datetime.now(UTC))
+        self._run_metrics = RunMetrics(self.metrics, datetime.now(UTC), fleets)
         self._settings = settings
         self._fleets = fleets
         self._credentials = credentials
@@ -253,7 +254,7 @@ class Manager:
             self._storage,
             ScorerImage(settings.scorer_image, settings.scorer_image_pull_policy, settings.scorer_image_pull_secrets),
             namespaces=settings.watch_namespaces,
-            max_jobs=settings.max_active_jobs,
+            limits=_job_limits(settings),
             timings=self.timings,
         )
         self._controller = controller
@@ -267,6 +268,14 @@ class Manager:
         while True:
             self._run_metrics.set_load(controller.loads())
             await asyncio.sleep(self.timings.process.load_interval)
+
+
+def _job_limits(settings: Settings) -> JobLimits:
+    """Return the limits of active Jobs. By default, one of several namespaces can take half of the slots."""
+    total, namespace = settings.max_active_jobs, settings.max_active_jobs_per_namespace
+    if not namespace and len(settings.watch_namespaces) != 1:
+        namespace = -(-total // 2)
+    return JobLimits(total, namespace or None)
 
 
 async def _run_until_first_ends(*coroutines: Coroutine[Any, Any, object]) -> None:

@@ -26,6 +26,7 @@ class Settings:
         watch_namespaces: The namespaces to watch; empty for all namespaces.
         lease_name: The name of the Lease for leader election.
         max_active_jobs: The maximum number of active Jobs of all runs.
+        max_active_jobs_per_namespace: The maximum number of active Jobs of a namespace; 0 for the default.
         log_level: The name of the log level.
         metrics_port: The port of /metrics, /healthz and /readyz.
         pod_name: The identity in leader election, unique among the running operators.
@@ -40,6 +41,7 @@ class Settings:
     watch_namespaces: tuple[str, ...]
     lease_name: str
     max_active_jobs: int
+    max_active_jobs_per_namespace: int
     log_level: str
     metrics_port: int
     pod_name: str
@@ -111,6 +113,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         "watch_namespaces": read("FLEETSCORE_WATCH_NAMESPACES", "", _comma_list),
         "lease_name": read("FLEETSCORE_LEASE_NAME", "fleetscore-operator", str),
         "max_active_jobs": read("FLEETSCORE_MAX_ACTIVE_JOBS", "1000", _integer(1, 1_000_000)),
+        "max_active_jobs_per_namespace": read("FLEETSCORE_MAX_ACTIVE_JOBS_PER_NAMESPACE", "0", _integer(0, 1_000_000)),
         "log_level": read("FLEETSCORE_LOG_LEVEL", "INFO", _one_of(*logging.getLevelNamesMapping())),
         "metrics_port": read("FLEETSCORE_METRICS_PORT", "9090", _integer(1, 65535)),
         "pod_name": read("POD_NAME", socket.gethostname(), str),

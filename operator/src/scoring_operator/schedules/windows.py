@@ -123,7 +123,7 @@ def build_run(schedule: Schedule, window: Window, *, namespace: str) -> dict[str
         "apiVersion": f"{GROUP}/{VERSION}",
         "kind": KIND,
         "metadata": {
-            "name": f"{schedule.name}-{window.start:%Y%m%dt%H%M%Sz}",
+            "name": f"{schedule.name}-{window.run_suffix}",
             "namespace": namespace,
             "labels": {SCHEDULE_LABEL: schedule.name, "app.kubernetes.io/managed-by": "fleetscore"},
         },

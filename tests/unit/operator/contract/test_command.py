@@ -1,3 +1,4 @@
+import json
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from scoring_operator.contract.command import (
     REPORT_DEADLINE_SECONDS,
     escape_argument,
     report_arguments,
+    report_environment,
     score_arguments,
     scorer_environment,
 )
@@ -80,3 +82,48 @@ def test_environment_has_every_setting_of_the_fleet() -> None:
 def test_exit_codes_and_the_deadline_of_a_report_are_those_of_the_contract() -> None:
     assert (EXIT_CONFIGURATION, EXIT_PERMANENT, EXIT_TRANSIENT) == (64, 65, 75)
     assert REPORT_DEADLINE_SECONDS == 3600
+
+
+def test_report_has_the_rules_owners_and_receivers_and_no_secret() -> None:
+    fleet = parse_fleet(
+        {
+            "name": "plant",
+            "namespaces": ["scoring"],
+            "incidents": {"openAfter": 3},
+            "owners": [{"devices": "hall3-*", "name": "Hall 3"}],
+            "notify": [
+                {"name": "alerts", "type": "alertmanager", "url": "http://alertmanager:9093"},
+                {
+                    "name": "hook",
+                    "type": "webhook",
+                    "urlFrom": {"name": "receivers", "key": "url"},
+                    "keyFrom": {"name": "receivers", "key": "key"},
+                    "events": ["opened"],
+                },
+            ],
+        }
+    )
+    variables = {entry["name"]: entry for entry in report_environment(fleet)}
+    assert json.loads(variables["FLEETSCORE_INCIDENTS"]["value"]) == {
+        "fleet": "plant",
+        "openAfter": 3,
+        "owners": [{"devices": "hall3-*", "name": "Hall 3"}],
+    }
+    assert json.loads(variables["FLEETSCORE_NOTIFY"]["value"]) == [
+        {"name": "alerts", "type": "alertmanager", "url": "http://alertmanager:9093"},
+        {
+            "name": "hook",
+            "type": "webhook",
+            "urlFrom": "FLEETSCORE_NOTIFY_URL_2",
+            "keyFrom": "FLEETSCORE_NOTIFY_KEY_2",
+            "events": ["opened"],
+        },
+    ]
+    for field in ("URL", "KEY"):
+        reference = {"secretKeyRef": {"name": "receivers", "key": field.lower(), "optional": True}}
+        assert variables[f"FLEETSCORE_NOTIFY_{field}_2"]["valueFrom"] == reference
+
+
+def test_fleet_without_receivers_has_only_the_rules_of_incidents() -> None:
+    fleet = parse_fleet({"name": "plant", "namespaces": ["scoring"]})
+    assert report_environment(fleet) == [{"name": "FLEETSCORE_INCIDENTS", "value": '{"fleet": "plant", "owners": []}'}]

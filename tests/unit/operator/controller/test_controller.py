@@ -4,6 +4,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
 import pytest
 
 from scoring_operator.api.views import JobView
@@ -73,6 +74,9 @@ class Cluster:
         status: dict[str, Any] = self.client.objects[f"{RUNS}/{name}"].get("status", {})
         return status
 
+    def job_names(self) -> list[str]:
+        return [path.rpartition("/")[2] for path in self.client.objects if path.startswith(JOBS)]
+
     def loads(self) -> list[tuple[int, bool, str]]:
         return [(load.active, load.queued, load.stalled_reason) for load in self.controller.loads()]
 
@@ -140,13 +144,38 @@ async def test_new_run_of_a_deleted_name_replaces_the_old_one() -> None:
         assert len(cluster.loads()) == 1
 
 
-async def test_run_that_is_being_deleted_is_not_reconciled() -> None:
+@pytest.mark.fault("T12")
+async def test_jobs_of_a_run_that_is_being_deleted_are_deleted_and_count_meanwhile() -> None:
+    cluster = Cluster(a_body())
+    async with cluster.running():
+        await cluster.until(lambda: len(cluster.job_names()) == 2)
+        for name in cluster.job_names():
+            cluster.client.objects[f"{JOBS}/{name}"]["metadata"]["uid"] = "job-uid"
+            cluster.jobs.notify(None, a_job(name))
+        body = cluster.client.objects[f"{RUNS}/hourly"]
+        body["metadata"] |= {"deletionTimestamp": "2026-11-24T12:00:00Z", "resourceVersion": "99"}
+        cluster.notify("hourly", body)
+        await cluster.until(lambda: not cluster.job_names())
+        assert cluster.loads() == [(2, False, "")]
+
+
+async def test_run_that_is_being_deleted_at_the_start_creates_no_job() -> None:
     body = a_body()
     body["metadata"]["deletionTimestamp"] = "2026-11-24T12:00:00Z"
     cluster = Cluster(body)
     async with cluster.running():
         await asyncio.sleep(0.05)
-        assert cluster.loads() == []
+        assert (cluster.loads(), cluster.job_names()) == ([(0, False, "")], [])
+
+
+async def test_job_of_another_namespace_is_not_the_runs() -> None:
+    cluster = Cluster(a_body())
+    async with cluster.running():
+        await cluster.until(lambda: len(cluster.job_names()) == 2)
+        job = a_job(cluster.job_names()[0], complete=True)
+        elsewhere = msgspec.structs.replace(job, metadata=msgspec.structs.replace(job.metadata, namespace="elsewhere"))
+        cluster.jobs.notify(None, elsewhere)
+        assert cluster.loads() == [(2, False, "")]
 
 
 async def test_invalid_run_has_the_reason_in_its_status() -> None:

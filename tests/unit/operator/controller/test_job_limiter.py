@@ -1,13 +1,17 @@
 import asyncio
 from dataclasses import replace
 
+import msgspec
 import pytest
 
+from scoring_operator.api.fleets import Fleet, parse_fleet
+from scoring_operator.api.names import job_name
 from scoring_operator.controller.job_limiter import JobLimiter
 from scoring_operator.controller.job_tracker import JobTracker
 from scoring_operator.errors import RunDeleted
 from scoring_operator.planner.progress import Completion, Progress, finish
 from scoring_operator.planner.queueing import Demand
+from scoring_operator.planner.types import JobLimits
 from tests.testkit.builders import NOW, a_batch, a_job, a_progress, a_run
 
 ENDED = {"conditions": [{"type": "Complete", "status": "True"}]}
@@ -16,17 +20,27 @@ ENDED = {"conditions": [{"type": "Complete", "status": "True"}]}
 class Limiter(JobLimiter):
     """A limiter that records the runs that it wakes."""
 
-    def __init__(self, max_jobs: int, offer_delay: float = 0.0) -> None:
+    def __init__(self, max_jobs: int, offer_delay: float = 0.0, *, namespace: int | None = None) -> None:
         self.woken: list[str] = []
-        super().__init__(max_jobs, offer_delay, self.woken.append)
+        super().__init__(JobLimits(max_jobs, namespace), offer_delay, self.woken.append)
 
-    def start(self, uid: str, *active: str, devices: int = 100, phase: str = "Running", hour: int = 0) -> JobTracker:
+    def start(
+        self,
+        uid: str,
+        *active: str,
+        devices: int = 100,
+        phase: str = "Running",
+        hour: int = 0,
+        namespace: str = "scoring",
+        fleet: Fleet | None = None,
+    ) -> JobTracker:
         """Add a run with some active Jobs."""
         window = {"start": f"2018-08-28T{hour:02}:00:00Z", "end": f"2018-08-28T{hour + 1:02}:00:00Z"}
         jobs = JobTracker(30.0)
         for name in active:
             jobs.on_event(None, a_job(name))
-        self.add(Demand(a_run(uid=uid, window=window), phase, a_progress_with(active, devices)), jobs)
+        run = a_run(uid=uid, window=window, namespace=namespace)
+        self.add(Demand(run, phase, a_progress_with(active, devices), fleet), jobs)
         return jobs
 
 
@@ -105,9 +119,9 @@ def test_conflicting_run_is_blocked_and_an_ended_run_counts_later_ones() -> None
     assert limiter.allocate("one").later_runs == 1
 
 
-def test_removed_run_ends_its_pass_and_frees_its_slots() -> None:
+def test_removed_run_ends_its_pass_and_frees_its_slots_when_its_jobs_are_deleted() -> None:
     limiter = Limiter(2)
-    limiter.start("one", "a", "b")
+    jobs = limiter.start("one", "a", "b")
     limiter.start("two", hour=1)
     assert limiter.allocate("two").slots == 0
     limiter.remove("one")
@@ -115,7 +129,108 @@ def test_removed_run_ends_its_pass_and_frees_its_slots() -> None:
     limiter.update_run(a_run(uid="one"))
     with pytest.raises(RunDeleted):
         limiter.allocate("one")
+    assert limiter.allocate("two").slots == 0
+    jobs.on_event(a_job("a"), a_job("a", deleting=True))
+    assert limiter.allocate("two").slots == 0
+    for name in ("a", "b"):
+        jobs.on_event(a_job(name), None)
     assert limiter.allocate("two").slots == 2
+
+
+def test_run_that_is_being_deleted_keeps_the_slots_of_its_jobs() -> None:
+    limiter = Limiter(3)
+    limiter.start("one", "a", "b")
+    limiter.start("two", hour=1)
+    limiter.update_run(msgspec.structs.replace(a_run(uid="one"), deleting=True))
+    assert limiter.active("one") == 2
+    assert limiter.allocate("two").slots == 1
+
+
+@pytest.mark.fault("T12")
+def test_jobs_that_others_created_for_an_ended_run_take_no_slot() -> None:
+    limiter = Limiter(20)
+    jobs = limiter.start("one", devices=2)
+    failed = {"conditions": [{"type": "Failed", "status": "True"}], "devices": {"total": 2}}
+    limiter.update_run(a_run(uid="one", status=failed))
+    for number in range(20):
+        jobs.on_event(None, a_job(f"forged-{number}", suspended=True))
+    limiter.start("two", hour=1, namespace="other")
+    assert limiter.active("one") == 0
+    assert limiter.allocate("two").slots == 20
+
+
+def test_job_of_an_ended_run_is_known_by_its_positions_after_a_restart() -> None:
+    limiter = Limiter(20)
+    jobs = limiter.start("one", devices=2)
+    ended = a_run(uid="one", status={**ENDED, "devices": {"total": 2}})
+    limiter.update_run(ended)
+    jobs.on_event(None, a_job(job_name("hourly", "one", 0, 1, 0), positions="0-1"))
+    jobs.on_event(None, a_job("forged", positions="0-1"))
+    assert limiter.active("one") == 1
+    limiter.update_run(a_run(uid="one", status=ENDED))
+    assert limiter.active("one") == 0
+
+
+def test_many_runs_of_one_namespace_leave_another_its_share() -> None:
+    limiter = Limiter(20)
+    for number in range(1500):
+        limiter.start(f"small-{number}", devices=1, hour=number % 23, namespace="crowd")
+    limiter.start("honest")
+    with limiter.reserve("honest", [], shortfall=0):
+        pass
+    assert limiter.allocate("honest").slots == 10
+
+
+def test_namespace_takes_no_more_than_its_limit_from_others() -> None:
+    limiter = Limiter(20, namespace=12)
+    limiter.start("crowd", *(f"job-{number}" for number in range(18)), namespace="crowd")
+    assert limiter.allocate("crowd").slots == 12
+    limiter.start("honest", devices=50)
+    with limiter.reserve("honest", [], shortfall=0):
+        pass
+    assert limiter.allocate("honest").slots == 8
+
+
+def test_limit_of_a_fleet_bounds_all_its_runs() -> None:
+    limiter, fleet = Limiter(20), parse_fleet({"name": "default", "namespaces": ["scoring"], "maxActiveJobs": 5})
+    limiter.start("one", "a", "b", "c", fleet=fleet)
+    limiter.start("two", hour=1, fleet=fleet)
+    assert limiter.allocate("two").slots == 1
+    assert limiter.allocate("one").slots == 2
+
+
+def test_time_without_a_slot_and_behind_another_run_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    limiter = Limiter(1)
+    jobs = limiter.start("one", "a")
+    limiter.start("two", hour=1)
+    limiter.start("three", phase="Queued")
+    for uid in ("two", "three"):
+        assert limiter.allocate(uid).starved_seconds == limiter.allocate(uid).blocked_seconds == 0
+    now[0] += 61
+    assert limiter.allocate("two").starved_seconds == 61
+    assert limiter.allocate("three").blocked_seconds == 61
+    jobs.on_event(a_job("a"), a_job("a", complete=True))
+    assert limiter.allocate("two").starved_seconds == 0
+
+
+async def test_new_shares_are_offered_to_runs_without_a_shortfall() -> None:
+    limiter = Limiter(4)
+    limiter.start("one", "a")
+    with limiter.reserve("one", [], shortfall=0):
+        pass
+    limiter.offer_new_shares()
+    await asyncio.sleep(0.01)
+    assert limiter.woken == ["one"]
+
+
+def test_next_runs_of_an_unknown_run_are_none() -> None:
+    limiter = Limiter(4)
+    limiter.start("one")
+    limiter.start("two", phase="Queued")
+    assert limiter.next_runs("one") == ["two"]
+    assert limiter.next_runs("missing") == []
 
 
 async def test_free_slots_are_offered_once_to_the_run_that_waited_longest() -> None:

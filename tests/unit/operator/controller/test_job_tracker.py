@@ -1,5 +1,8 @@
+import pytest
+
+from scoring_operator.api.names import job_name, report_job_name
 from scoring_operator.controller.job_tracker import JobTracker, JobTrackers
-from tests.testkit.builders import a_job
+from tests.testkit.builders import UID, a_job, a_run
 
 
 def tracker(*visible: str, assumed_timeout: float = 30.0) -> JobTracker:
@@ -77,31 +80,40 @@ def test_active_jobs_are_open_jobs_that_exist_and_reserved_ones() -> None:
     assert jobs.active(open_batches, {"reserved": 1, "running": 1, "new": 1}) == 4
 
 
-def test_unfinished_jobs_are_visible_and_assumed_ones_without_the_report() -> None:
-    jobs = tracker("running", "report")
+def test_unfinished_jobs_are_known_and_assumed_ones_without_the_report() -> None:
+    report = report_job_name(a_run())
+    jobs, known = tracker("running", "forged", report), frozenset(["running", report])
     jobs.expect("assumed")
-    assert jobs.unfinished("report") == 2
+    assert jobs.unfinished(a_run(), known) == 2
     jobs.on_event(a_job("running"), a_job("running", failed=True))
     jobs.on_event(None, a_job("assumed", complete=True))
-    assert jobs.unfinished("report") == 0
+    assert jobs.unfinished(a_run(), known) == 0
 
 
 def test_new_job_is_counted_after_there_was_no_unfinished_one() -> None:
-    jobs = tracker()
-    assert jobs.unfinished("report") == 0
-    jobs.on_event(None, a_job("late"))
-    assert jobs.unfinished("report") == 1
+    jobs, name = tracker(), job_name("hourly", UID, 0, 2, 1)
+    assert jobs.unfinished(a_run(), ()) == 0
+    jobs.on_event(None, a_job(name, positions="0-2", round_="1"))
+    assert jobs.unfinished(a_run(), ()) == 1
     other = tracker()
-    assert other.unfinished("report") == 0
+    assert other.unfinished(a_run(), ()) == 0
     other.expect("created")
-    assert other.unfinished("report") == 1
+    assert other.unfinished(a_run(), ()) == 1
+
+
+@pytest.mark.parametrize(("positions", "round_"), [("", "1"), ("0-1", "1"), ("0-2", "x"), ("2-0", "1")])
+def test_job_whose_name_does_not_follow_from_its_positions_is_not_the_runs(positions: str, round_: str) -> None:
+    jobs = tracker()
+    jobs.on_event(None, a_job(job_name("hourly", UID, 0, 2, 1), positions=positions, round_=round_))
+    assert jobs.unfinished(a_run(), ()) == 0
 
 
 def test_tracker_of_an_unknown_run_is_kept_while_a_job_is_visible() -> None:
     trackers = JobTrackers(30.0)
-    trackers.get("uid").on_event(None, a_job("job"))
-    trackers.remove_if_empty("uid")
-    assert trackers.get("uid").snapshot().exists("job")
-    trackers.get("uid").on_event(a_job("job"), None)
-    trackers.remove_if_empty("uid")
-    assert trackers.get("uid").snapshot().seen == frozenset()
+    trackers.get("scoring", "uid").on_event(None, a_job("job"))
+    trackers.remove_if_empty("scoring", "uid")
+    assert trackers.get("scoring", "uid").snapshot().exists("job")
+    assert not trackers.get("elsewhere", "uid").snapshot().exists("job")
+    trackers.get("scoring", "uid").on_event(a_job("job"), None)
+    trackers.remove_if_empty("scoring", "uid")
+    assert trackers.get("scoring", "uid").snapshot().seen == frozenset()

@@ -14,6 +14,7 @@ from scoring_operator.controller.services import Services
 from scoring_operator.controller.timings import ControllerTimings, Timings
 from scoring_operator.errors import QuotaExceeded, RunDeleted, Unavailable
 from scoring_operator.planner.progress import decode
+from scoring_operator.planner.types import JobLimits
 from scoring_operator.resources import config_maps
 from scoring_operator.resources.jobs import ScorerImage
 from tests.testkit.builders import UID, a_body, a_job, a_message, a_run, later
@@ -35,7 +36,7 @@ class Cluster:
         self.client = InMemoryClient()
         self.client.objects[RUN_PATH] = a_body(**spec)
         self.storage = InMemoryStorage(["fan-1", "press-1"])
-        self.limiter = JobLimiter(1000, 1.0, lambda _uid: None)
+        self.limiter = JobLimiter(JobLimits(1000), 1.0, lambda _uid: None)
         self.jobs = JobTracker(30.0)
         services = Services(
             self.client,

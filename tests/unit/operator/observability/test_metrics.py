@@ -5,24 +5,26 @@ from datetime import UTC, datetime
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from scoring_operator.observability.metrics import Metrics
+from scoring_operator.observability.metrics import Metrics, RunLabels
 from tests.unit.operator.observability.samples import values
 
-ALLOWED = {"fleet", "schedule", "reason", "outcome", "verb", "code", "resource", "le"}
+ALLOWED = {"fleet", "run_namespace", "schedule", "reason", "outcome", "verb", "code", "resource", "le"}
+HOURLY = RunLabels("default", "n", "hourly")
 
 
 def a_fed_metrics() -> Metrics:
     metrics = Metrics()
     metrics.record_run(
-        "default",
-        "hourly",
+        HOURLY,
         outcome="Complete",
         seconds=90,
         devices={"scored": 11, "failed": 1},
         reasons={"OOMKilled": 1},
     )
-    metrics.record_complete_window("default", "hourly", end=at(5), anomalies=7, anomalous=2)
-    metrics.set_load(active={"default": 3}, queued={"default": 1}, stalled={("default", "QuotaExceeded"): 1})
+    metrics.record_complete_window(HOURLY, end=at(5), anomalies=7, anomalous=2)
+    metrics.set_load(
+        active={("default", "n"): 3}, queued={("default", "n"): 1}, stalled={("default", "n", "QuotaExceeded"): 1}
+    )
     metrics.track_controller_age(lambda: 0.5)
     metrics.count_request("POST", 429)
     metrics.track_watch_age("jobs", lambda: 1.5)
@@ -49,16 +51,19 @@ def test_metrics_have_no_label_of_a_device_or_a_run() -> None:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("fleetscore_runs_total", {("default", "Complete", "hourly"): 1}),
-        ("fleetscore_run_duration_seconds_sum", {("default", "hourly"): 90}),
-        ("fleetscore_devices_total", {("default", "scored", "hourly"): 11, ("default", "failed", "hourly"): 1}),
-        ("fleetscore_device_failures_total", {("default", "OOMKilled", "hourly"): 1}),
-        ("fleetscore_last_window_anomalies", {("default", "hourly"): 7}),
-        ("fleetscore_last_window_anomalous_devices", {("default", "hourly"): 2}),
-        ("fleetscore_last_complete_window_timestamp_seconds", {("default", "hourly"): at(5).timestamp()}),
-        ("fleetscore_active_jobs", {("default",): 3}),
-        ("fleetscore_queued_runs", {("default",): 1}),
-        ("fleetscore_stalled_runs", {("default", "QuotaExceeded"): 1}),
+        ("fleetscore_runs_total", {("default", "Complete", "n", "hourly"): 1}),
+        ("fleetscore_run_duration_seconds_sum", {("default", "n", "hourly"): 90}),
+        (
+            "fleetscore_devices_total",
+            {("default", "scored", "n", "hourly"): 11, ("default", "failed", "n", "hourly"): 1},
+        ),
+        ("fleetscore_device_failures_total", {("default", "OOMKilled", "n", "hourly"): 1}),
+        ("fleetscore_last_window_anomalies", {("default", "n", "hourly"): 7}),
+        ("fleetscore_last_window_anomalous_devices", {("default", "n", "hourly"): 2}),
+        ("fleetscore_last_complete_window_timestamp_seconds", {("default", "n", "hourly"): at(5).timestamp()}),
+        ("fleetscore_active_jobs", {("default", "n"): 3}),
+        ("fleetscore_queued_runs", {("default", "n"): 1}),
+        ("fleetscore_stalled_runs", {("default", "QuotaExceeded", "n"): 1}),
         ("fleetscore_api_requests_total", {("429", "POST"): 1}),
         ("fleetscore_watch_age_seconds", {("jobs",): 1.5}),
         ("fleetscore_lease_held", {(): 1}),
@@ -71,10 +76,10 @@ def test_published_value_is_rendered(name: str, expected: dict[tuple[str, ...], 
 
 def test_earlier_window_that_completes_late_does_not_replace_the_latest() -> None:
     metrics = a_fed_metrics()
-    metrics.record_complete_window("default", "hourly", end=at(4), anomalies=99, anomalous=99)
-    assert values(metrics, "fleetscore_last_window_anomalies") == {("default", "hourly"): 7}
-    metrics.record_complete_window("default", "hourly", end=at(6), anomalies=1, anomalous=1)
-    assert values(metrics, "fleetscore_last_window_anomalies") == {("default", "hourly"): 1}
+    metrics.record_complete_window(HOURLY, end=at(4), anomalies=99, anomalous=99)
+    assert values(metrics, "fleetscore_last_window_anomalies") == {("default", "n", "hourly"): 7}
+    metrics.record_complete_window(HOURLY, end=at(6), anomalies=1, anomalous=1)
+    assert values(metrics, "fleetscore_last_window_anomalies") == {("default", "n", "hourly"): 1}
 
 
 def test_load_of_a_blocker_that_ended_is_removed() -> None:

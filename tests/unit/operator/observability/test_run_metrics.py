@@ -5,11 +5,14 @@ from typing import Any
 
 import pytest
 
+from scoring_operator.api.fleets import parse_fleet
 from scoring_operator.observability.metrics import Metrics
-from scoring_operator.observability.run_metrics import RunMetrics
+from scoring_operator.observability.run_metrics import RunLoad, RunMetrics
 from tests.unit.operator.observability.samples import values
 
 STARTED = datetime(2026, 1, 1, 12, tzinfo=UTC)
+HOURLY = {"namespace": "n", "name": "hourly"}
+FLEETS = {"default": parse_fleet({"name": "default", "namespaces": ["n"], "schedules": [HOURLY]})}
 
 
 def stamp(moment: datetime) -> str:
@@ -22,7 +25,7 @@ def a_run(
     end = STARTED + timedelta(seconds=ended_after)
     return {
         "metadata": {
-            "name": "r",
+            "name": "hourly-20260101t100000z",
             "namespace": "n",
             "uid": "u",
             "creationTimestamp": stamp(STARTED),
@@ -48,19 +51,19 @@ def metrics() -> Metrics:
 
 @pytest.fixture
 def run_metrics(metrics: Metrics) -> RunMetrics:
-    return RunMetrics(metrics, STARTED)
+    return RunMetrics(metrics, STARTED, FLEETS)
 
 
 def test_run_observed_several_times_is_counted_once(run_metrics: RunMetrics, metrics: Metrics) -> None:
     for _ in range(3):
         run_metrics.observe_run(a_run(), active=True)
-    assert values(metrics, "fleetscore_runs_total") == {("default", "Complete", "hourly"): 1}
-    assert values(metrics, "fleetscore_run_duration_seconds_sum") == {("default", "hourly"): 45}
+    assert values(metrics, "fleetscore_runs_total") == {("default", "Complete", "n", "hourly"): 1}
+    assert values(metrics, "fleetscore_run_duration_seconds_sum") == {("default", "n", "hourly"): 45}
     assert values(metrics, "fleetscore_devices_total") == {
-        ("default", "scored", "hourly"): 2,
-        ("default", "failed", "hourly"): 1,
+        ("default", "scored", "n", "hourly"): 2,
+        ("default", "failed", "n", "hourly"): 1,
     }
-    assert values(metrics, "fleetscore_device_failures_total") == {("default", "OOMKilled", "hourly"): 1}
+    assert values(metrics, "fleetscore_device_failures_total") == {("default", "OOMKilled", "n", "hourly"): 1}
 
 
 def test_run_that_ended_before_the_process_started_only_sets_its_window(
@@ -68,32 +71,70 @@ def test_run_that_ended_before_the_process_started_only_sets_its_window(
 ) -> None:
     run_metrics.observe_run(a_run(ended_after=-60), active=True)
     assert values(metrics, "fleetscore_runs_total") == {}
-    assert values(metrics, "fleetscore_last_window_anomalies") == {("default", "hourly"): 4}
+    assert values(metrics, "fleetscore_last_window_anomalies") == {("default", "n", "hourly"): 4}
     end = datetime(2026, 1, 1, 11, tzinfo=UTC).timestamp()
-    assert values(metrics, "fleetscore_last_complete_window_timestamp_seconds") == {("default", "hourly"): end}
+    assert values(metrics, "fleetscore_last_complete_window_timestamp_seconds") == {("default", "n", "hourly"): end}
 
 
 def test_failed_run_sets_the_devices_of_its_schedules_latest_window(run_metrics: RunMetrics, metrics: Metrics) -> None:
     run_metrics.observe_run(a_run("Failed", "TooManyFailedDevices", ended_after=-60), active=False)
     earlier = a_run(devices={"total": 9, "scored": 9, "failed": 0})
+    earlier["metadata"] |= {"name": "hourly-20260101t090000z"}
     earlier["spec"] = {"window": {"start": "2026-01-01T09:00:00Z", "end": "2026-01-01T10:00:00Z"}}
     run_metrics.observe_run(earlier, active=True)
     by_hand = a_run(devices={"total": 1, "scored": 0, "failed": 1})
     by_hand["metadata"] = by_hand["metadata"] | {"labels": {}}
     run_metrics.observe_run(by_hand, active=True)
-    found = {("default", "scored", "hourly"): 2, ("default", "failed", "hourly"): 1}
+    found = {("default", "scored", "n", "hourly"): 2, ("default", "failed", "n", "hourly"): 1}
     assert values(metrics, "fleetscore_last_window_devices") == found
 
 
 @pytest.mark.fault("T12")
-def test_schedules_beyond_500_share_an_empty_label(run_metrics: RunMetrics, metrics: Metrics) -> None:
-    for number in range(502):
-        run = a_run()
-        run["metadata"] |= {"uid": str(number), "labels": {"fleetscore.dev/schedule": f"s{number}"}}
-        run_metrics.observe_run(run, active=True)
-    found = values(metrics, "fleetscore_runs_total")
-    assert found.pop(("default", "Complete", "")) == 2
-    assert found == {("default", "Complete", f"s{number}"): 1 for number in range(500)}
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"labels": {"fleetscore.dev/schedule": "another"}},
+        {"labels": {}},
+        {"namespace": "evil"},
+        {"name": "hourly-by-hand"},
+    ],
+)
+def test_run_that_no_schedule_of_the_chart_creates_has_no_schedule(
+    run_metrics: RunMetrics, metrics: Metrics, change: dict[str, Any]
+) -> None:
+    run_metrics.observe_run(a_run(), active=True)
+    forged = a_run(devices={"total": 100, "scored": 100})
+    forged["metadata"] |= {"uid": "forged"} | change
+    run_metrics.observe_run(forged, active=True)
+    found = values(metrics, "fleetscore_last_window_devices")
+    assert found == {("default", "scored", "n", "hourly"): 2, ("default", "failed", "n", "hourly"): 1}
+    assert ("default", "Complete", change.get("namespace", "n"), "") in values(metrics, "fleetscore_runs_total")
+
+
+def test_window_that_ends_after_its_run_changes_no_gauge(run_metrics: RunMetrics, metrics: Metrics) -> None:
+    future = a_run()
+    future["metadata"] |= {"name": "hourly-20990101t100000z"}
+    future["spec"] = {"window": {"start": "2099-01-01T10:00:00Z", "end": "2099-01-01T11:00:00Z"}}
+    run_metrics.observe_run(future, active=True)
+    assert values(metrics, "fleetscore_last_complete_window_timestamp_seconds") == {}
+    assert values(metrics, "fleetscore_last_window_devices") == {}
+
+
+def test_rejected_run_of_a_schedule_changes_no_gauge(run_metrics: RunMetrics, metrics: Metrics) -> None:
+    rejected = a_run("Failed", "NamespaceNotAllowed")
+    del rejected["status"]["devices"]
+    run_metrics.observe_run(rejected, active=True)
+    run_metrics.observe_run(a_run("Failed", "MaxFailedDevicesExceeded"), active=True)
+    assert values(metrics, "fleetscore_last_window_devices")["default", "scored", "n", "hourly"] == 2
+
+
+def test_fleet_that_the_administrator_did_not_define_has_no_label(run_metrics: RunMetrics, metrics: Metrics) -> None:
+    unknown = a_run("Failed", "FleetNotFound")
+    unknown["spec"] |= {"fleet": "nonesuch"}
+    run_metrics.observe_run(unknown, active=True)
+    run_metrics.set_load([RunLoad("n", "nonesuch", 0, False, ""), RunLoad("n", "default", 3, True, "Quota")])
+    assert values(metrics, "fleetscore_runs_total") == {("", "Failed", "n", ""): 1}
+    assert values(metrics, "fleetscore_active_jobs") == {("", "n"): 0, ("default", "n"): 3}
 
 
 def test_operator_that_is_not_leader_sets_the_window_and_counts_nothing(
@@ -102,7 +143,7 @@ def test_operator_that_is_not_leader_sets_the_window_and_counts_nothing(
     run_metrics.observe_run(a_run(), active=False)
     run_metrics.observe_run(a_run(), active=True)  # after a takeover; the previous leader has counted this run
     assert values(metrics, "fleetscore_runs_total") == {}
-    assert values(metrics, "fleetscore_last_window_anomalies") == {("default", "hourly"): 4}
+    assert values(metrics, "fleetscore_last_window_anomalies") == {("default", "n", "hourly"): 4}
 
 
 @pytest.mark.parametrize(
@@ -112,7 +153,7 @@ def test_run_that_is_not_complete_has_its_outcome_and_no_complete_window(
     run_metrics: RunMetrics, metrics: Metrics, reason: str, outcome: str
 ) -> None:
     run_metrics.observe_run(a_run("Failed", reason), active=True)
-    assert values(metrics, "fleetscore_runs_total") == {("default", outcome, "hourly"): 1}
+    assert values(metrics, "fleetscore_runs_total") == {("default", outcome, "n", "hourly"): 1}
     assert values(metrics, "fleetscore_last_window_anomalies") == {}
     assert bool(values(metrics, "fleetscore_last_window_devices")) is (outcome == "Failed")
 
@@ -125,3 +166,8 @@ def test_run_that_is_active_or_invalid_is_not_counted(
 ) -> None:
     run_metrics.observe_run(body, active=True)
     assert values(metrics, "fleetscore_runs_total") == {}
+
+
+def test_devices_without_a_model_of_the_latest_window_are_published(run_metrics: RunMetrics, metrics: Metrics) -> None:
+    run_metrics.observe_run(a_run(withoutModel={"count": 7, "samples": []}), active=False)
+    assert values(metrics, "fleetscore_last_window_devices_without_model") == {("default", "n", "hourly"): 7}

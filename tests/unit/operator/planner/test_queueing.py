@@ -1,13 +1,28 @@
+from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
+from scoring_operator.api.fleets import parse_fleet
 from scoring_operator.api.scoringrun import ScoringRun
 from scoring_operator.planner.progress import Completion, finish
-from scoring_operator.planner.queueing import Demand, blocking_run, count_later_runs, fair_shares, slow_start
+from scoring_operator.planner.queueing import (
+    ELSEWHERE,
+    Demand,
+    blocking_run,
+    count_later_runs,
+    fair_shares,
+    next_runs,
+    run_shares,
+    slow_start,
+)
 from tests.testkit.builders import NOW, a_progress, a_run
 
 NEXT_HOUR = {"start": "2018-08-29T00:00:00Z", "end": "2018-08-29T01:00:00Z"}
+OF_SCHEDULE = parse_fleet(
+    {"name": "default", "namespaces": ["scoring"], "schedules": [{"namespace": "scoring", "name": "hourly"}]}
+)
 ENDED = {"conditions": [{"type": "Complete", "status": "True"}]}
 
 
@@ -57,9 +72,56 @@ def test_run_does_not_wait_for_a_run_without_conflict(other: Demand) -> None:
     assert blocking_run(waiting(a_run("second", uid="2")), [other]) == ""
 
 
-def test_blocking_run_of_another_namespace_is_named_with_it() -> None:
+def test_blocking_run_of_another_namespace_is_not_named() -> None:
     other = running(a_run("first", uid="1", namespace="elsewhere"))
-    assert blocking_run(waiting(a_run("second", uid="2")), [other]) == "elsewhere/first"
+    assert blocking_run(waiting(a_run("second", uid="2")), [other]) == ELSEWHERE
+
+
+def scheduled(name: str = "hourly-20180828t230000z", **options: Any) -> Demand:
+    return Demand(a_run(name, schedule="hourly", **options), "Queued", None, OF_SCHEDULE)
+
+
+def test_scheduled_run_goes_before_a_run_by_hand() -> None:
+    by_hand, official = running(a_run("slow", uid="1", namespace="elsewhere")), scheduled(uid="2")
+    assert blocking_run(by_hand, [official]) == ELSEWHERE
+    assert blocking_run(official, [by_hand]) == ELSEWHERE  # until the other has paused
+    assert blocking_run(official, [replace(by_hand, phase="Queued")]) == ""
+
+
+def test_forged_label_of_a_schedule_blocks_no_scheduled_run() -> None:
+    forged = running(a_run("forged", uid="1", schedule="hourly", window=NEXT_HOUR))
+    assert blocking_run(scheduled(uid="2"), [forged]) == ""
+
+
+def test_run_that_is_being_deleted_blocks_no_other() -> None:
+    deleted = running(msgspec.structs.replace(a_run("first", uid="1"), deleting=True))
+    assert blocking_run(waiting(a_run("second", uid="2")), [deleted]) == ""
+    assert (deleted.finished, deleted.jobs) == (True, 0)
+
+
+def test_end_of_a_run_wakes_the_first_waiting_ones_and_the_running_ones() -> None:
+    ended = Demand(a_run("ended", uid="0", status=ENDED), "Complete", None)
+    queue = [waiting(a_run(f"run-{number}", uid=str(number))) for number in (2, 1, 3)]
+    assert next_runs(ended, queue) == ["1"]
+    assert next_runs(ended, [*queue, running(a_run("active", uid="9"))]) == ["9"]
+    assert next_runs(ended, [waiting(a_run(uid="4", window=NEXT_HOUR)), ended]) == []
+
+
+def test_shares_are_fair_between_namespaces_then_schedules_then_runs() -> None:
+    crowd = [(Demand(a_run(uid=f"c{n}", namespace="crowd"), "Running", None), 1) for n in range(50)]
+    mine = [(Demand(a_run(uid=uid), "Running", None), 9) for uid in ("a", "b")]
+    official = (scheduled(uid="s"), 9)
+    shares = run_shares([*crowd, *mine, official], 16, None)
+    assert (shares["a"], shares["b"], shares["s"]) == (2, 2, 4)
+    assert sum(shares[f"c{n}"] for n in range(50)) == 8
+
+
+def test_limits_of_a_namespace_and_a_fleet_bound_the_shares() -> None:
+    bounded = parse_fleet({"name": "small", "namespaces": ["scoring"], "maxActiveJobs": 3})
+    one = (Demand(a_run(uid="1", fleet="small"), "Running", None, bounded), 50)
+    two = (Demand(a_run(uid="2"), "Running", None), 50)
+    assert run_shares([one, two], 20, None) == {"1": 3, "2": 17}
+    assert run_shares([one, two], 20, 10) == {"1": 3, "2": 7}
 
 
 def test_later_runs_are_ended_runs_of_later_windows_of_the_same_schedule_and_fleet() -> None:

@@ -328,7 +328,7 @@ def test_full_disk_leaves_no_partial_predictions(fleet: Fleet, monkeypatch: pyte
             self.file.write(content[: len(content) // 2])
             raise OSError(28, "No space left on device")
 
-    def open_full(handle: int, mode: str, **options: bool) -> Any:
+    def open_full(handle: int, mode: str, **options: Any) -> Any:
         return Full(handle) if mode == "wb" else original(handle, mode, **options)
 
     monkeypatch.setattr(os, "fdopen", open_full)
