@@ -104,11 +104,12 @@ class ProgressStore:
             return await self._create_progress(new)
         return StoredProgress(new, item["metadata"]["resourceVersion"])
 
-    async def devices(self, names: Iterable[str]) -> list[str]:
-        """Read the device list.
+    async def devices(self, names: Iterable[str], total: int) -> list[str]:
+        """Read the device list, and stop as soon as it has more devices than the progress counts.
 
         Args:
             names: The names of its ConfigMaps, in order.
+            total: The number of devices in the progress.
 
         Raises:
             NotFound: A ConfigMap was deleted.
@@ -116,12 +117,14 @@ class ProgressStore:
             InvalidDeviceList: A ConfigMap cannot be read.
             ApiError: A request failed.
         """
-        parts = []
+        devices: list[str] = []
         for name in names:
             item = await self._client.get(f"{self._collection}/{name}")
             self._check_owner(item, name)
-            parts.append(config_maps.config_map_content(item, config_maps.DEVICES_KEY))
-        return device_list.unpack(parts)
+            devices += device_list.unpack(config_maps.config_map_content(item, config_maps.DEVICES_KEY))
+            if len(devices) > total:
+                break  # the caller rejects a list of another length
+        return devices
 
     async def device_list_exists(self, names: Iterable[str]) -> bool:
         """Return True if all these ConfigMaps exist and belong to the run.

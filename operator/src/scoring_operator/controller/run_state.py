@@ -247,8 +247,12 @@ class RunStateStore:
         self._state = replace(self._state, progress=progress, fleet=fleet, missing=True)
         if fleet is None:
             raise RunRejected("FleetChanged", FLEET_CHANGED)
+        if progress.total > run.spec.max_devices:
+            raise RunRejected("ProgressInvalid", LIST_DIFFERS)
         try:
-            devices = self._state.devices or await self._config_maps.devices(progress.snapshot.device_list_names)
+            devices = self._state.devices or await self._config_maps.devices(
+                progress.snapshot.device_list_names, progress.total
+            )
         except (NotFound, InvalidDeviceList):
             return
         matches = len(devices) == progress.total

@@ -193,20 +193,17 @@ def pack(devices: Sequence[str]) -> list[bytes]:
     return [zlib.compress("\n".join(part).encode(), _COMPRESSION_LEVEL) for part in parts]
 
 
-def unpack(parts: Iterable[bytes]) -> list[str]:
-    """Return the device list of its parts, in order.
+def unpack(part: bytes) -> list[str]:
+    """Return the devices of a part of the device list, in order.
 
     Raises:
-        InvalidDeviceList: A part is damaged, or larger than `pack` writes.
+        InvalidDeviceList: The part is damaged, or larger than `pack` writes.
     """
-    devices: list[str] = []
-    for part in parts:
-        inflater = zlib.decompressobj()
-        try:
-            text = inflater.decompress(part, MAX_PART_BYTES)
-            devices += text.decode().split("\n")
-        except (zlib.error, UnicodeDecodeError) as error:
-            raise InvalidDeviceList(f"a ConfigMap of the device list is invalid: {error}") from error
-        if not inflater.eof:
-            raise InvalidDeviceList("a ConfigMap of the device list is invalid: it is truncated or too large")
+    inflater = zlib.decompressobj()
+    try:
+        devices = inflater.decompress(part, MAX_PART_BYTES).decode().split("\n")
+    except (zlib.error, UnicodeDecodeError) as error:
+        raise InvalidDeviceList(f"a ConfigMap of the device list is invalid: {error}") from error
+    if not inflater.eof:
+        raise InvalidDeviceList("a ConfigMap of the device list is invalid: it is truncated or too large")
     return devices

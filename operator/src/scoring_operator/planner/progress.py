@@ -26,6 +26,8 @@ OUTCOMES = (*REPORTED_OUTCOMES, "notRun")
 CIRCUIT_BREAKER_THRESHOLD = 20  # consecutive Jobs that failed with a transient reason
 MAX_SAMPLES = 20  # of each kind, as in the schema of the CRD
 _MAX_BYTES = 64 * 2**20  # of decoded progress; 100,000 devices need less than 1 MiB
+MAX_DEVICES = 1_000_000  # the maximum of `maxDevices` in the schema of the CRD
+MAX_DEVICE_LISTS = 200  # a million ids of 128 characters have 144 parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +263,9 @@ def _validated(progress: Progress) -> Progress:
     batches = [*progress.queued_batches, *progress.open_batches.values()]
     places = [progress.waiting, *progress.outcomes.values(), *(batch.positions for batch in batches)]
     every = Positions.from_spans(span for place in places for span in place.spans)
+    lists = progress.snapshot.device_list_names
+    if len(lists) > MAX_DEVICE_LISTS or len(set(lists)) != len(lists) or not 0 <= progress.total <= MAX_DEVICES:
+        raise ValueError("the device list has too many or repeated ConfigMaps, or too many devices")
     named = [at for at, *_ in (*progress.top_anomalies, *progress.failure_samples)]
     if sum(map(len, places)) != progress.total or every != Positions.range_to(progress.total):
         raise ValueError("each position must be in exactly one place")

@@ -37,7 +37,7 @@ async def test_device_list_is_written_before_progress(store: ProgressStore, clie
     assert stored.progress is INITIAL.progress
     assert list(client.objects) == [f"{COLLECTION}/list", progress_path(client)]
     assert await store.load() == stored
-    assert await store.devices(["list"]) == DEVICES
+    assert await store.devices(["list"], 2) == DEVICES
 
 
 async def test_progress_of_an_earlier_attempt_is_kept(store: ProgressStore) -> None:
@@ -68,7 +68,7 @@ async def test_config_map_of_another_owner_is_a_name_conflict(store: ProgressSto
     with pytest.raises(NameConflict, match="belongs to ScoringRun hourly"):
         await store.load()
     with pytest.raises(NameConflict, match="ConfigMap list"):
-        await store.devices(["list"])
+        await store.devices(["list"], 2)
     with pytest.raises(NameConflict):
         await store.recreate_missing(INITIAL.parts)
 
@@ -86,4 +86,10 @@ async def test_device_list_exists_if_all_its_parts_exist(store: ProgressStore) -
     assert await store.device_list_exists(["list"])
     assert not await store.device_list_exists(["list", "other"])
     with pytest.raises(NotFound):
-        await store.devices(["other"])
+        await store.devices(["other"], 2)
+
+
+@pytest.mark.fault("T15")
+async def test_no_further_part_is_read_of_a_list_with_too_many_devices(store: ProgressStore) -> None:
+    await store.create(INITIAL)
+    assert await store.devices(["list", "never-read"], 1) == DEVICES

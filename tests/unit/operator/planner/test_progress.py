@@ -10,6 +10,8 @@ from scoring_operator.api.intervals import Position, Positions
 from scoring_operator.contract.outcome_message import Results
 from scoring_operator.errors import InvalidProgress
 from scoring_operator.planner.progress import (
+    MAX_DEVICE_LISTS,
+    MAX_DEVICES,
     Completion,
     Progress,
     RunClock,
@@ -176,3 +178,18 @@ def test_snapshot_is_stored_under_its_earlier_names() -> None:
     stored = {"fleet": {}, "lists": ["a"], "unreadable": [1, ["b"]]}
     snapshot = msgspec.convert(stored, RunSnapshot)
     assert (snapshot.device_list_names, snapshot.invalid_names) == (("a",), (1, ("b",)))
+
+
+@pytest.mark.fault("T15")
+@pytest.mark.parametrize(
+    "lists", [("hourly-a", "hourly-a"), tuple(f"hourly-{number}" for number in range(201))], ids=["repeated", "many"]
+)
+def test_progress_with_repeated_or_too_many_device_lists_is_rejected(lists: tuple[str, ...]) -> None:
+    progress = a_progress(2)
+    snapshot = msgspec.structs.replace(progress.snapshot, device_list_names=lists)
+    with pytest.raises(InvalidProgress, match="too many or repeated ConfigMaps"):
+        decode(encode(replace(progress, snapshot=snapshot)))
+
+
+def test_limits_of_a_device_list_are_a_million_devices_in_200_config_maps() -> None:
+    assert (MAX_DEVICES, MAX_DEVICE_LISTS) == (1_000_000, 200)
