@@ -63,8 +63,12 @@ class RandomModels:
                 "gamma": pick("scale", 0.01, 1.0),
                 "coef0": pick(0.0, 1.0, -0.5),
             }
+            # With some kernels and values the solver does not converge; a model that it left early is a model, too.
             return OneClassSVM(
-                kernel=pick("linear", "poly", "rbf", "rbf", "sigmoid"), degree=pick(0, 1, 2, 3, 5), **parameters
+                kernel=pick("linear", "poly", "rbf", "rbf", "sigmoid"),
+                degree=pick(0, 1, 2, 3, 5),
+                max_iter=20_000,
+                **parameters,
             )
         if family == "linear svm":
             return SGDOneClassSVM(nu=random.uniform(0.01, 0.9), random_state=1)
