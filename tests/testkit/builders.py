@@ -6,10 +6,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
+
 from scoring_operator.api.conditions import Condition
 from scoring_operator.api.fleets import Fleet
 from scoring_operator.api.intervals import Positions
-from scoring_operator.api.scoringrun import ScoringRun, parse_run
+from scoring_operator.api.names import device_list_config_map_name
+from scoring_operator.api.scoringrun import RunRef, ScoringRun, parse_run
 from scoring_operator.api.views import (
     ContainerState,
     ContainerView,
@@ -28,6 +31,7 @@ from scoring_operator.api.views import (
     Terminated,
     Waiting,
 )
+from scoring_operator.planner.device_list import InitialState, pack
 from scoring_operator.planner.job_results import JobResult
 from scoring_operator.planner.progress import Batch, Progress, RunClock, RunSnapshot, new_progress
 from scoring_operator.planner.types import Allocation, Blocker, JobSnapshot, Observation, RunState
@@ -76,6 +80,15 @@ def a_progress(devices: int = 3, *, per_job: int = 1, already: str = "", running
     )
     progress = new_progress(frozen, devices, Positions.parse(already))
     return _with_clock(progress, RunClock(started=NOW, since=NOW)) if running else progress
+
+
+def an_initial_state(run: RunRef, devices: Sequence[str], progress: Progress | None = None) -> InitialState:
+    """Return the first state of a run, with one part of its device list under the name that belongs to it."""
+    state = progress or a_progress(len(devices))
+    (part,) = pack(devices)
+    name = device_list_config_map_name(run, msgspec.json.encode(state.snapshot.fleet, order="sorted"), part)
+    snapshot = msgspec.structs.replace(state.snapshot, device_list_names=(name,))
+    return InitialState(replace(state, snapshot=snapshot), devices, {name: part})
 
 
 def _with_clock(progress: Progress, clock: RunClock) -> Progress:

@@ -62,7 +62,7 @@ async def _devices_of(previous: ScoringRun, retry: RetryOf, store: ProgressStore
         if stored is None:
             message = f"run {previous.name!r} never had a device list: nothing to retry"
             raise RunRejected("RetryRunNotFound", message)
-        devices = await store.devices(stored.progress.snapshot.device_list_names, stored.progress.total)
+        devices = await store.devices(stored.progress)
     except NotFound:
         message = f"the device list of run {previous.name!r} was deleted"
         raise RunRejected("RetryRunNotFound", message) from None

@@ -1,12 +1,13 @@
 """The ConfigMaps of one run: its progress and its device list are read and written here."""
 
 import logging
+from asyncio import to_thread
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from scoring_operator.api.names import progress_config_map_name
 from scoring_operator.api.scoringrun import RunRef
-from scoring_operator.errors import AlreadyExists, NameConflict, NotFound
+from scoring_operator.errors import AlreadyExists, InvalidDeviceList, NameConflict, NotFound
 from scoring_operator.kube.client import KubeClient
 from scoring_operator.planner import device_list, progress
 from scoring_operator.planner.progress import Progress
@@ -59,7 +60,8 @@ class ProgressStore:
             return None
         self._check_owner(item, self._name)
         data = config_maps.config_map_content(item, config_maps.PROGRESS_KEY)
-        return StoredProgress(progress.decode(data), item["metadata"]["resourceVersion"])
+        # In a thread, because a hostile document takes a part of a second.
+        return StoredProgress(await to_thread(progress.decode, data), item["metadata"]["resourceVersion"])
 
     async def create(self, initial: device_list.InitialState) -> StoredProgress:
         """Write the device list and then the first progress, which completes the creation.
@@ -104,12 +106,11 @@ class ProgressStore:
             return await self._create_progress(new)
         return StoredProgress(new, item["metadata"]["resourceVersion"])
 
-    async def devices(self, names: Iterable[str], total: int) -> list[str]:
+    async def devices(self, progress: Progress) -> list[str]:
         """Read the device list, and stop as soon as it has more devices than the progress counts.
 
         Args:
-            names: The names of its ConfigMaps, in order.
-            total: The number of devices in the progress.
+            progress: The progress of the run, with the names of the ConfigMaps.
 
         Raises:
             NotFound: A ConfigMap was deleted.
@@ -118,12 +119,19 @@ class ProgressStore:
             ApiError: A request failed.
         """
         devices: list[str] = []
-        for name in names:
+        unchanged = True
+        for name in progress.snapshot.device_list_names:
+            if not device_list.is_part_name(self._run, name):
+                raise InvalidDeviceList(f"{name[:80]!r} is not the name of a ConfigMap of the run's device list")
             item = await self._client.get(f"{self._collection}/{name}")
             self._check_owner(item, name)
-            devices += device_list.unpack(config_maps.config_map_content(item, config_maps.DEVICES_KEY))
-            if len(devices) > total:
+            content = config_maps.config_map_content(item, config_maps.DEVICES_KEY)
+            unchanged = unchanged and device_list.is_part(self._run, progress.snapshot, name, content)
+            devices += await to_thread(device_list.unpack, content)
+            if len(devices) > progress.total:
                 break  # the caller rejects a list of another length
+        if not unchanged and len(devices) == progress.total:
+            raise InvalidDeviceList("a ConfigMap of the device list has another content than its name")
         return devices
 
     async def device_list_exists(self, names: Iterable[str]) -> bool:

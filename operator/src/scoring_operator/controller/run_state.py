@@ -250,9 +250,7 @@ class RunStateStore:
         if progress.total > run.spec.max_devices:
             raise RunRejected("ProgressInvalid", LIST_DIFFERS)
         try:
-            devices = self._state.devices or await self._config_maps.devices(
-                progress.snapshot.device_list_names, progress.total
-            )
+            devices = self._state.devices or await self._config_maps.devices(progress)
         except (NotFound, InvalidDeviceList):
             return
         matches = len(devices) == progress.total

@@ -15,7 +15,7 @@ import msgspec
 from scoring_operator.api.fleets import Fleet
 from scoring_operator.api.intervals import Position, Positions
 from scoring_operator.api.names import device_list_config_map_name
-from scoring_operator.api.scoringrun import ScoringRun
+from scoring_operator.api.scoringrun import RunRef, ScoringRun
 from scoring_operator.contract.blob_paths import encode_id
 from scoring_operator.errors import InvalidDeviceList, RunRejected
 from scoring_operator.planner.progress import MAX_SAMPLES, Progress, RunClock, RunSnapshot, new_progress
@@ -23,6 +23,7 @@ from scoring_operator.planner.progress import MAX_SAMPLES, Progress, RunClock, R
 MAX_PART_BYTES = 900 * 1024  # before compression: random ids do not compress, and a ConfigMap has at most 1 MiB
 MAX_AUTO_JOBS = 2000  # with `devicesPerJob: Auto`
 MAX_DEVICES_PER_JOB = 500  # with `devicesPerJob: Auto`
+_DIGEST = re.compile(r"[a-z2-7]{12}", re.ASCII)
 _COMPRESSION_LEVEL = 1  # level 6 takes four times as long and saves 4 %
 
 
@@ -191,6 +192,28 @@ def pack(devices: Sequence[str]) -> list[bytes]:
         parts[-1].append(device)
         room -= size
     return [zlib.compress("\n".join(part).encode(), _COMPRESSION_LEVEL) for part in parts]
+
+
+def is_part_name(run: RunRef, name: str) -> bool:
+    """Return True if a ConfigMap of this name may hold a part of the run's device list.
+
+    Args:
+        run: The run.
+        name: The name, from a ConfigMap that users of the namespace may have edited.
+    """
+    return name.startswith(f"{run.name}-") and _DIGEST.fullmatch(name, len(run.name) + 1) is not None
+
+
+def is_part(run: RunRef, snapshot: RunSnapshot, name: str, part: bytes) -> bool:
+    """Return True if a part of the device list has the content and the fleet that its name was made from.
+
+    Args:
+        run: The run.
+        snapshot: The facts that were fixed when the run began.
+        name: The name of the ConfigMap.
+        part: Its content.
+    """
+    return device_list_config_map_name(run, msgspec.json.encode(snapshot.fleet, order="sorted"), part) == name
 
 
 def unpack(part: bytes) -> list[str]:

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -20,13 +20,13 @@ from scoring_operator.api.intervals import EMPTY, Position, Positions
 from scoring_operator.contract.outcome_message import OUTCOMES as REPORTED_OUTCOMES
 from scoring_operator.contract.outcome_message import Results
 from scoring_operator.errors import InvalidProgress
+from scoring_operator.planner.progress_document import FORMAT_VERSION, StoredBatch, parse_document
 
-FORMAT_VERSION = 1
+Time = Annotated[datetime, msgspec.Meta(tz=True)]
+
 OUTCOMES = (*REPORTED_OUTCOMES, "notRun")
 CIRCUIT_BREAKER_THRESHOLD = 20  # consecutive Jobs that failed with a transient reason
 MAX_SAMPLES = 20  # of each kind, as in the schema of the CRD
-_MAX_BYTES = 64 * 2**20  # of decoded progress; 100,000 devices need less than 1 MiB
-MAX_DEVICES = 1_000_000  # the maximum of `maxDevices` in the schema of the CRD
 MAX_DEVICE_LISTS = 200  # a million ids of 128 characters have 144 parts
 
 
@@ -84,11 +84,11 @@ class RunClock(msgspec.Struct, frozen=True, rename="camel"):
         progressed: The time of the last outcome.
     """
 
-    started: datetime | None = None
-    accumulated: float = msgspec.field(default=0.0, name="ran")
-    since: datetime | None = None
-    first_pod: tuple[datetime, float] | None = None
-    progressed: datetime | None = None
+    started: Time | None = None
+    accumulated: Annotated[float, msgspec.Meta(ge=0, le=1e10)] = msgspec.field(default=0.0, name="ran")
+    since: Time | None = None
+    first_pod: tuple[Time, float] | None = None
+    progressed: Time | None = None
 
     def elapsed(self, now: datetime) -> float:
         """Return the seconds on this clock."""
@@ -115,7 +115,7 @@ class Completion(msgspec.Struct, frozen=True):
     condition: str  # Complete or Failed
     reason: str
     message: str
-    time: datetime
+    time: Time
 
 
 @dataclass(frozen=True)
@@ -228,33 +228,33 @@ def encode(progress: Progress) -> bytes:
 
 
 def decode(data: bytes) -> Progress:
-    """Parse the content of a progress ConfigMap.
+    """Parse the content of a progress ConfigMap, which users of the run's namespace may have edited.
 
     Raises:
-        InvalidProgress: The content is damaged, inconsistent, or written by a newer operator.
+        InvalidProgress: The content is damaged, inconsistent, too large, or written by a newer operator.
     """
     try:
-        document = msgspec.json.decode(zlib.decompressobj().decompress(data, _MAX_BYTES))
+        document = parse_document(data)
         return _validated(
             Progress(
-                snapshot=_decode_snapshot(document),
-                total=document["total"],
-                waiting=Positions.parse(document["waiting"]),
-                outcomes=_decode_sets(document["outcomes"]),
-                reasons=_decode_sets(document["reasons"]),
-                queued_batches=tuple(_decode_batch(entry) for entry in document["queue"]),
-                open_batches={name: _decode_batch(entry) for name, entry in document["open"].items()},
-                results=msgspec.convert(document["results"], Results),
-                top_anomalies=msgspec.convert(document["top"], tuple[tuple[Position, int, int], ...]),
-                failure_samples=msgspec.convert(document["samples"], tuple[tuple[Position, str, str], ...]),
-                clock=msgspec.convert(document["clock"], RunClock),
-                pod_seconds=document["podSeconds"],
-                consecutive_failures=document["streak"],
-                slow_warning_sent=document["warned"],
-                completion=msgspec.convert(document["end"], Completion | None),
+                snapshot=msgspec.json.decode(document.frozen, type=RunSnapshot),
+                total=document.total,
+                waiting=Positions.parse(document.waiting),
+                outcomes=_decode_sets(document.outcomes),
+                reasons=_decode_sets(document.reasons),
+                queued_batches=tuple(_decode_batch(entry) for entry in document.queue),
+                open_batches={name: _decode_batch(entry) for name, entry in document.open.items()},
+                results=Results(**msgspec.structs.asdict(document.results)),
+                top_anomalies=tuple((Position(at), rows, anomalies) for at, rows, anomalies in document.top),
+                failure_samples=tuple((Position(at), reason, text) for at, reason, text in document.samples),
+                clock=msgspec.json.decode(document.clock, type=RunClock),
+                pod_seconds=document.pod_seconds,
+                consecutive_failures=document.streak,
+                slow_warning_sent=document.warned,
+                completion=msgspec.json.decode(document.end, type=Completion | None),
             )
         )
-    except (zlib.error, msgspec.MsgspecError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (zlib.error, msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise InvalidProgress(f"the progress ConfigMap cannot be read: {error}") from error
 
 
@@ -264,20 +264,14 @@ def _validated(progress: Progress) -> Progress:
     places = [progress.waiting, *progress.outcomes.values(), *(batch.positions for batch in batches)]
     every = Positions.from_spans(span for place in places for span in place.spans)
     lists = progress.snapshot.device_list_names
-    if len(lists) > MAX_DEVICE_LISTS or len(set(lists)) != len(lists) or not 0 <= progress.total <= MAX_DEVICES:
-        raise ValueError("the device list has too many or repeated ConfigMaps, or too many devices")
+    if len(lists) > MAX_DEVICE_LISTS or len(set(lists)) != len(lists):
+        raise ValueError("the device list has too many or repeated ConfigMaps")
     named = [at for at, *_ in (*progress.top_anomalies, *progress.failure_samples)]
     if sum(map(len, places)) != progress.total or every != Positions.range_to(progress.total):
         raise ValueError("each position must be in exactly one place")
     if not all(0 <= at < progress.total for at in named):
         raise ValueError("a sample has a position that does not exist")
     return progress
-
-
-def _decode_snapshot(document: Mapping[str, Any]) -> RunSnapshot:
-    if document["v"] != FORMAT_VERSION:
-        raise ValueError(f"its format is {document['v']}; this operator reads format {FORMAT_VERSION}")
-    return msgspec.convert(document["frozen"], RunSnapshot)
 
 
 def _encode_sets(sets: Mapping[str, Positions]) -> dict[str, str]:
@@ -293,6 +287,6 @@ def _encode_batch(batch: Batch) -> list[Any]:
     return [str(batch.positions), batch.round, batch.attempts, batch.lost_jobs, flags]
 
 
-def _decode_batch(entry: list[Any]) -> Batch:
+def _decode_batch(entry: StoredBatch) -> Batch:
     positions, round_, attempts, lost_jobs, flags = entry
     return Batch(Positions.parse(positions), round_, attempts, lost_jobs, bool(flags & 1), bool(flags & 2))

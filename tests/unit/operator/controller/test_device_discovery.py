@@ -8,8 +8,8 @@ from scoring_operator.api.scoringrun import ScoringRun, parse_run
 from scoring_operator.controller.device_discovery import discover_devices
 from scoring_operator.controller.progress_store import ProgressStore
 from scoring_operator.errors import RunRejected, StorageUnavailable
-from scoring_operator.planner.device_list import DiscoveredDevices, InitialState, pack
-from tests.testkit.builders import a_body, a_progress, a_run
+from scoring_operator.planner.device_list import DiscoveredDevices
+from tests.testkit.builders import a_body, a_progress, a_run, an_initial_state
 from tests.testkit.in_memory_storage import InMemoryStorage
 from tests.testkit.running_controller import a_fleet
 from tests.unit.operator.controller.in_memory_client import InMemoryClient
@@ -43,8 +43,7 @@ async def store_previous(client: InMemoryClient, body: dict[str, Any] = PREVIOUS
     run = parse_run(body)
     outcomes = {kind: Positions.parse(str(at)) for at, kind in enumerate(["scored", "failed", "notRun"])}
     progress = replace(a_progress(3), outcomes=outcomes, waiting=Positions())
-    parts = {"list": pack(["a", "b", "c"])[0]}
-    await ProgressStore(client, run.ref).create(InitialState(progress, ["a", "b", "c"], parts))
+    await ProgressStore(client, run.ref).create(an_initial_state(run, ["a", "b", "c"], progress))
     return run
 
 
@@ -111,7 +110,7 @@ async def test_lost_device_list_of_the_previous_run_rejects_the_retry(
     client: InMemoryClient, storage: InMemoryStorage, content: dict[str, str] | None, message: str
 ) -> None:
     await store_previous(client)
-    path = "/api/v1/namespaces/scoring/configmaps/list"
+    path = next(path for path in client.objects if "devices" in client.objects[path].get("binaryData", {}))
     if content is None:
         del client.objects[path]
     else:

@@ -1,17 +1,21 @@
+from base64 import b64encode
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from scoring_operator.controller.progress_store import ProgressStore
-from scoring_operator.errors import Conflict, InvalidProgress, NameConflict, NotFound
-from scoring_operator.planner.device_list import InitialState, pack
-from tests.testkit.builders import a_progress, a_run
+from scoring_operator.errors import Conflict, InvalidDeviceList, InvalidProgress, NameConflict, NotFound
+from scoring_operator.planner.device_list import pack
+from scoring_operator.planner.progress import Progress
+from tests.testkit.builders import a_progress, a_run, an_initial_state
 from tests.unit.operator.controller.in_memory_client import InMemoryClient
 
 COLLECTION = "/api/v1/namespaces/scoring/configmaps"
 RUN = a_run().ref
 DEVICES = ["fan-1", "press-1"]
-INITIAL = InitialState(a_progress(2), DEVICES, {"list": pack(DEVICES)[0]})
+INITIAL = an_initial_state(RUN, DEVICES)
+(LIST,) = INITIAL.parts
 
 
 @pytest.fixture
@@ -25,7 +29,12 @@ def store(client: InMemoryClient) -> ProgressStore:
 
 
 def progress_path(client: InMemoryClient) -> str:
-    return next(path for path in client.objects if not path.endswith("/list"))
+    return next(path for path in client.objects if not path.endswith(LIST))
+
+
+def with_lists(*names: str) -> Progress:
+    snapshot = msgspec.structs.replace(INITIAL.progress.snapshot, device_list_names=names)
+    return replace(INITIAL.progress, snapshot=snapshot)
 
 
 async def test_run_without_a_config_map_has_no_progress(store: ProgressStore) -> None:
@@ -35,9 +44,9 @@ async def test_run_without_a_config_map_has_no_progress(store: ProgressStore) ->
 async def test_device_list_is_written_before_progress(store: ProgressStore, client: InMemoryClient) -> None:
     stored = await store.create(INITIAL)
     assert stored.progress is INITIAL.progress
-    assert list(client.objects) == [f"{COLLECTION}/list", progress_path(client)]
+    assert list(client.objects) == [f"{COLLECTION}/{LIST}", progress_path(client)]
     assert await store.load() == stored
-    assert await store.devices(["list"], 2) == DEVICES
+    assert await store.devices(INITIAL.progress) == DEVICES
 
 
 async def test_progress_of_an_earlier_attempt_is_kept(store: ProgressStore) -> None:
@@ -67,8 +76,8 @@ async def test_config_map_of_another_owner_is_a_name_conflict(store: ProgressSto
         item["metadata"]["ownerReferences"][0]["uid"] = "another"
     with pytest.raises(NameConflict, match="belongs to ScoringRun hourly"):
         await store.load()
-    with pytest.raises(NameConflict, match="ConfigMap list"):
-        await store.devices(["list"], 2)
+    with pytest.raises(NameConflict, match=f"ConfigMap {LIST}"):
+        await store.devices(INITIAL.progress)
     with pytest.raises(NameConflict):
         await store.recreate_missing(INITIAL.parts)
 
@@ -81,15 +90,33 @@ async def test_damaged_progress_is_invalid(store: ProgressStore, client: InMemor
 
 
 async def test_device_list_exists_if_all_its_parts_exist(store: ProgressStore) -> None:
-    assert not await store.device_list_exists(["list"])
+    assert not await store.device_list_exists([LIST])
     await store.recreate_missing(INITIAL.parts)
-    assert await store.device_list_exists(["list"])
-    assert not await store.device_list_exists(["list", "other"])
+    assert await store.device_list_exists([LIST])
+    assert not await store.device_list_exists([LIST, "other"])
     with pytest.raises(NotFound):
-        await store.devices(["other"], 2)
+        await store.devices(with_lists(f"{RUN.name}-{'a' * 12}"))
 
 
 @pytest.mark.fault("T15")
 async def test_no_further_part_is_read_of_a_list_with_too_many_devices(store: ProgressStore) -> None:
     await store.create(INITIAL)
-    assert await store.devices(["list", "never-read"], 1) == DEVICES
+    progress = replace(with_lists(LIST, f"{RUN.name}-{'a' * 12}"), total=1)
+    assert await store.devices(progress) == DEVICES
+
+
+@pytest.mark.fault("T15")
+@pytest.mark.parametrize("name", ["bomb-part", "hourly-short", "hourly-aaaaaaaaaaaa/x", "hourly-aaaaaaaaaaaa-more"])
+async def test_config_map_of_another_name_is_not_read(store: ProgressStore, client: InMemoryClient, name: str) -> None:
+    with pytest.raises(InvalidDeviceList, match="is not the name of a ConfigMap"):
+        await store.devices(with_lists(name))
+    assert client.requests == []
+
+
+@pytest.mark.fault("T18")
+async def test_device_list_with_another_content_is_invalid(store: ProgressStore, client: InMemoryClient) -> None:
+    await store.create(INITIAL)
+    (forged,) = pack(["fan-1", "fan-2"])
+    client.objects[f"{COLLECTION}/{LIST}"]["binaryData"] = {"devices": b64encode(forged).decode()}
+    with pytest.raises(InvalidDeviceList, match="another content"):
+        await store.devices(INITIAL.progress)

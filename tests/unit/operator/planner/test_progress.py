@@ -9,9 +9,9 @@ import pytest
 from scoring_operator.api.intervals import Position, Positions
 from scoring_operator.contract.outcome_message import Results
 from scoring_operator.errors import InvalidProgress
+from scoring_operator.planner import progress_document
 from scoring_operator.planner.progress import (
     MAX_DEVICE_LISTS,
-    MAX_DEVICES,
     Completion,
     Progress,
     RunClock,
@@ -126,12 +126,18 @@ def test_damaged_progress_is_rejected(data: bytes) -> None:
         decode(data)
 
 
-def test_progress_of_more_than_64_mib_is_rejected() -> None:
+def test_progress_of_more_than_4_mib_is_rejected() -> None:
     document = zlib.decompress(encode(a_progress()))
-    largest = document.rjust(64 * 2**20)
+    largest = document.rjust(4 * 2**20)
     assert decode(zlib.compress(largest, 1)) == a_progress()
-    with pytest.raises(InvalidProgress):
+    with pytest.raises(InvalidProgress, match="more than 4,194,304 bytes"):
         decode(zlib.compress(b" " + largest, 1))
+
+
+def test_progress_of_an_earlier_operator_is_read() -> None:
+    document = json.loads(zlib.decompress(encode(a_progress(2))))
+    document |= {"open": {"job": ["1", 0, 0, 0, True]}, "waiting": "0"}
+    assert decode(zlib.compress(json.dumps(document).encode())).open_batches["job"] == a_batch("1", created=True)
 
 
 @pytest.mark.fault("T18")
@@ -145,6 +151,13 @@ def test_progress_of_more_than_64_mib_is_rejected() -> None:
         pytest.param({"total": -1}, id="negative total"),
         pytest.param({"samples": [[3, "Unknown", "x"]]}, id="sample of another device"),
         pytest.param({"top": [[-1, 9, 9]]}, id="negative position"),
+        pytest.param({"total": 10**6 + 1, "waiting": f"0-{10**6}"}, id="more devices than a run may have"),
+        pytest.param({"results": {"rows": 10**30}}, id="number that status cannot hold"),
+        pytest.param({"queue": [["", 0, 0, 0, 0]]}, id="batch without devices"),
+        pytest.param({"reasons": {"Unknown": "0,2,4,6"}}, id="more intervals than devices"),
+        pytest.param({"clock": {"since": "2026-11-24T12:00:00"}}, id="time without a zone"),
+        pytest.param({"frozen": {"fleet": {"a": [[]] * 10**5}}}, id="large facts"),
+        pytest.param({"frozen": {"fleet": {"a": 0}, "lists": "many"}}, id="other type"),
     ],
 )
 def test_inconsistent_progress_is_rejected(edited: dict[str, Any]) -> None:
@@ -192,4 +205,4 @@ def test_progress_with_repeated_or_too_many_device_lists_is_rejected(lists: tupl
 
 
 def test_limits_of_a_device_list_are_a_million_devices_in_200_config_maps() -> None:
-    assert (MAX_DEVICES, MAX_DEVICE_LISTS) == (1_000_000, 200)
+    assert (progress_document.MAX_DEVICES, MAX_DEVICE_LISTS) == (1_000_000, 200)

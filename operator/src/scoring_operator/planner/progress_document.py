@@ -1,0 +1,90 @@
+"""The JSON document of a progress ConfigMap, as a type with bounds.
+
+Users of the run's namespace may edit the ConfigMap. A decoder without types would create an object for each value, and
+need a gigabyte for a ConfigMap of 60 KB. So the size is bounded before the document is decoded, and the number of its
+intervals and batches before they are parsed. `planner.progress` has the meaning of the values.
+"""
+
+import zlib
+from collections.abc import Iterator
+from typing import Annotated
+
+import msgspec
+
+FORMAT_VERSION = 1
+MAX_DEVICES = 1_000_000  # the maximum of `maxDevices` in the schema of the CRD
+MAX_DOCUMENT_BYTES = 4 * 2**20  # of JSON; compressed, a larger one does not fit into a ConfigMap
+MAX_SNAPSHOT_BYTES = 256 * 2**10  # of the part that has no fixed type
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+StoredBatch = tuple[str, Count, Count, Count, int | bool]
+"""A batch: positions, round, attempts, lost Jobs, and flags (a boolean in progress of an earlier operator)."""
+
+
+class StoredResults(msgspec.Struct, frozen=True):
+    """The sums over the devices that were scored."""
+
+    rows: Count = 0
+    bad_rows: Count = 0
+    unscored_rows: Count = 0
+    anomalies: Count = 0
+    anomalous_devices: Count = 0
+
+
+class ProgressDocument(msgspec.Struct, frozen=True, rename="camel"):
+    """The document. `frozen`, `clock` and `end` are decoded by their own types."""
+
+    frozen: msgspec.Raw
+    total: Annotated[int, msgspec.Meta(ge=0, le=MAX_DEVICES)]
+    waiting: str
+    outcomes: dict[str, str]
+    reasons: dict[str, str]
+    queue: list[StoredBatch]
+    open: dict[str, StoredBatch]
+    results: StoredResults
+    top: list[tuple[int, Count, Count]]
+    samples: list[tuple[int, str, str]]
+    clock: msgspec.Raw
+    pod_seconds: Count
+    streak: Count
+    warned: bool
+    end: msgspec.Raw
+
+    def sets(self) -> Iterator[str]:
+        """Yield the sets of positions that are in exactly one place."""
+        yield self.waiting
+        yield from self.outcomes.values()
+        for positions, *_ in (*self.queue, *self.open.values()):
+            yield positions
+
+
+class _Version(msgspec.Struct, frozen=True):
+    v: int
+
+
+def parse_document(data: bytes) -> ProgressDocument:
+    """Parse the content of a progress ConfigMap.
+
+    Args:
+        data: The compressed document.
+
+    Raises:
+        zlib.error: The content is damaged.
+        msgspec.MsgspecError: The document has another structure, or a number is out of range.
+        ValueError: The document has another format, or is too large.
+    """
+    inflater = zlib.decompressobj()
+    text = inflater.decompress(data, MAX_DOCUMENT_BYTES)
+    if not inflater.eof and (inflater.unconsumed_tail or inflater.decompress(b"", 1)):
+        raise ValueError(f"it has more than {MAX_DOCUMENT_BYTES:,} bytes")
+    version = msgspec.json.decode(text, type=_Version).v
+    if version != FORMAT_VERSION:
+        raise ValueError(f"its format is {version}; this operator reads format {FORMAT_VERSION}")
+    document = msgspec.json.decode(text, type=ProgressDocument)
+    if len(bytes(document.frozen)) > MAX_SNAPSHOT_BYTES:
+        raise ValueError(f"its facts of the start have more than {MAX_SNAPSHOT_BYTES:,} bytes")
+    spans = sum(text.count(",") + 1 for text in document.sets() if text)
+    failed = sum(text.count(",") + 1 for text in document.reasons.values())
+    if max(spans, failed) > document.total or not all(batch[0] for batch in document.queue):
+        raise ValueError("it has more intervals than devices, or a batch without devices")
+    return document
