@@ -1,0 +1,55 @@
+import json
+import zlib
+from typing import Any
+
+import msgspec
+import pytest
+
+from scoring_operator.planner.progress import encode
+from scoring_operator.planner.progress_document import (
+    MAX_DEVICES,
+    MAX_DOCUMENT_BYTES,
+    MAX_SNAPSHOT_BYTES,
+    parse_document,
+)
+from tests.testkit.builders import a_progress
+
+
+def edited(**change: Any) -> bytes:
+    return zlib.compress(json.dumps(json.loads(zlib.decompress(encode(a_progress(3)))) | change).encode())
+
+
+def test_sets_are_the_places_of_positions() -> None:
+    document = parse_document(edited(waiting="2", outcomes={"scored": "0"}, open={"job": ["1", 0, 0, 0, 1]}))
+    assert list(document.sets()) == ["2", "0", "1"]
+
+
+def test_limits_of_a_document() -> None:
+    assert (MAX_DEVICES, MAX_DOCUMENT_BYTES, MAX_SNAPSHOT_BYTES) == (1_000_000, 4_194_304, 262_144)
+
+
+@pytest.mark.fault("T15")
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"v": 2}, "its format is 2; this operator reads format 1"),
+        ({"padding": " " * MAX_DOCUMENT_BYTES}, "more than 4,194,304 bytes"),
+        ({"frozen": {"fleet": {"a": " " * MAX_SNAPSHOT_BYTES}}}, "more than 262,144 bytes"),
+        ({"waiting": "0,2,4,6"}, "more intervals than devices"),
+        ({"reasons": {"Unknown": "0,2", "Other": "4,6"}}, "more intervals than devices"),
+        ({"queue": [["", 0, 0, 0, 0]]}, "a batch without devices"),
+    ],
+)
+def test_document_beyond_a_limit_is_rejected(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse_document(edited(**change))
+
+
+@pytest.mark.fault("T15")
+@pytest.mark.parametrize(
+    "change",
+    [{"total": MAX_DEVICES + 1}, {"total": -1}, {"podSeconds": 2**53 + 1}, {"open": {"job": [[], 0, 0, 0, 0]}}],
+)
+def test_document_with_other_types_or_ranges_is_rejected(change: dict[str, Any]) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        parse_document(edited(**change))
