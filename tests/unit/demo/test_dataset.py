@@ -36,7 +36,9 @@ def test_invalid_window_is_rejected_with_its_text(text: str) -> None:
 
 def a_dump(path: Path, hours: int) -> Path:
     rows = [
-        f"2026-03-02T{hour:02}:{minute:02}:30Z,pump-1,1,{minute}\n" for hour in range(hours) for minute in range(60)
+        f"2026-03-02T{hour:02}:{minute:02}:30Z,pump-1,1,{minute * 7 % 60}\n"  # a value that only increases is a counter
+        for hour in range(hours)
+        for minute in range(60)
     ]
     path.write_text(HEADER + "".join(rows))
     return path
