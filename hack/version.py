@@ -51,6 +51,8 @@ PLACES = (
     Place("charts/fleetscore/Chart.yaml", _IMAGE),
     Place("docs/operations/install.md", _IMAGE),
     Place("docs/operations/install-aks.md", _IMAGE),
+    Place("examples/gitops/flux.yaml", rf"\btag: v{_STATED}"),
+    Place("examples/gitops/argocd.yaml", rf"\btargetRevision: v{_STATED}$"),
     Place("SECURITY.md", r"^\| (?P<version>\d+\.\d+)\.x \| yes \|$", minor=True),
 )
 
