@@ -43,6 +43,9 @@ class OperatorEnvironment:
     fleets: list[dict[str, Any]]
     log_level: str = "INFO"
     all_namespaces: bool = False
+    tenants: tuple[str, ...] = ()  # other watched namespaces, which use the fleets too
+    schedules: list[dict[str, str]] = field(default_factory=list)  # of every fleet, as the chart writes them
+    settings: dict[str, str] = field(default_factory=dict)
     kubeconfig: Path = field(init=False)
 
     def __post_init__(self) -> None:
@@ -58,17 +61,22 @@ class OperatorEnvironment:
 
     def install(self) -> None:
         """Apply CRD, Roles and accounts."""
-        values = {"fleets": self.fleets, "watch": {"allNamespaces": self.all_namespaces}}
+        namespaces = [self.namespace, *self.tenants]
+        values = {
+            "fleets": [{"namespaces": namespaces} | fleet for fleet in self.fleets],
+            "watch": {"allNamespaces": self.all_namespaces}
+            | ({} if self.all_namespaces else {"namespaces": namespaces}),
+        }
         objects = render(values, namespace=self.namespace)
         wanted = [item for item in objects if item["kind"] not in OMITTED]
-        self.cluster.kubectl(
-            "apply", "--server-side", "--force-conflicts", "-n", self.namespace, "-f", "-", input=yaml.dump_all(wanted)
-        )
+        self.cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=yaml.dump_all(wanted))
         self.cluster.wait_for_crds()
         self.cluster.kubectl("get", "scoringruns", "-n", self.namespace)  # repeats until their storage answers
         self.kubeconfig = self.cluster.create_kubeconfig(self.namespace, "fleetscore-operator")
         self.folder.mkdir(parents=True, exist_ok=True)
-        fleets = [{"namespaces": [self.namespace]} | fleet for fleet in self.fleets]
+        fleets = [{"namespaces": namespaces} | fleet for fleet in self.fleets]
+        if self.schedules:
+            fleets = [fleet | {"schedules": self.schedules} for fleet in fleets]
         (self.folder / "fleets.yaml").write_text(yaml.safe_dump({"fleets": fleets}))
 
     def secret(self, fleet: str, key: str, value: str) -> None:
@@ -90,11 +98,12 @@ class OperatorEnvironment:
             "FLEETSCORE_FLEETS_FILE": str(self.folder / "fleets.yaml"),
             "FLEETSCORE_SECRETS_DIR": str(self.folder / "secrets"),
             "FLEETSCORE_SCORER_IMAGE": "fleetscore/scorer:dev",
-            "FLEETSCORE_WATCH_NAMESPACES": "" if self.all_namespaces else self.namespace,
+            "FLEETSCORE_WATCH_NAMESPACES": "" if self.all_namespaces else ",".join([self.namespace, *self.tenants]),
             "FLEETSCORE_METRICS_PORT": str(port),
             "FLEETSCORE_LOG_LEVEL": self.log_level,
             "POD_NAME": name,
             "POD_NAMESPACE": self.namespace,
+            **self.settings,
         }
 
     def run(self, name: str, **spec: Any) -> dict[str, Any]:

@@ -13,22 +13,20 @@ from tests.integration.monitoring.promtool import Series, evaluate, promtool
 pytestmark = pytest.mark.usefixtures("helm", "promtool")
 
 # The schedules of VALUES: hourly is late after 2 x 60 + 5 minutes, quarterly after 2 x 15; daily is suspended.
-WINDOW = 'fleetscore_last_complete_window_timestamp_seconds{namespace="scoring",fleet="default",schedule="%s"}'
+OF_RUN = 'namespace="scoring",fleet="default",run_namespace="scoring"'
+WINDOW = f'fleetscore_last_complete_window_timestamp_seconds{{{OF_RUN},schedule="%s"}}'
 HOURLY, QUARTERLY = WINDOW % "hourly", WINDOW % "quarterly"
 FRESH = {QUARTERLY: "0+60x400"}
-STALLED = 'fleetscore_stalled_runs{namespace="scoring",pod="a",fleet="default",reason="Unschedulable"}'
+STALLED = f'fleetscore_stalled_runs{{{OF_RUN},pod="a",reason="Unschedulable"}}'
 HELD_BY_QUEUE = STALLED.replace("Unschedulable", "SuspendedByAnotherController")
-WITHOUT_MODEL = (
-    'fleetscore_last_window_devices_without_model{namespace="scoring",fleet="default",schedule="hourly",pod="a"}'
-)
+WITHOUT_MODEL = f'fleetscore_last_window_devices_without_model{{{OF_RUN},schedule="hourly",pod="a"}}'
 AGE = 'fleetscore_watch_age_seconds{namespace="scoring",pod="%s",resource="jobs"}'
 CONTROLLER = 'fleetscore_controller_age_seconds{namespace="scoring",pod="a"}'
 HELD = 'fleetscore_lease_held{namespace="scoring",pod="%s"}'
 
 
 def devices(pod: str = "a", **outcomes: int) -> Series:
-    labels = 'namespace="scoring",fleet="default",schedule="hourly"'
-    name = f'fleetscore_last_window_devices{{{labels},pod="{pod}",outcome="%s"}}'
+    name = f'fleetscore_last_window_devices{{{OF_RUN},schedule="hourly",pod="{pod}",outcome="%s"}}'
     return {name % outcome: f"{count}x60" for outcome, count in outcomes.items()}
 
 
@@ -58,6 +56,13 @@ CASES = [
         {**FRESH, HOURLY.replace("}", ',pod="a"}'): "0x400", HOURLY.replace("}", ',pod="b"}'): "0+60x400"},
         minutes=300,
         fires=0,
+    ),
+    case(
+        "FleetscoreNoCompleteWindow",
+        "a run of another namespace has its labels",
+        {**FRESH, HOURLY.replace('run_namespace="scoring"', 'run_namespace="evil"'): "0+60x400"},
+        minutes=127,
+        fires=1,
     ),
     case("FleetscoreNoCompleteWindow", "never one", FRESH, minutes=127, fires=1),
     case("FleetscoreNoCompleteWindow", "new schedule", FRESH, minutes=120, fires=0),

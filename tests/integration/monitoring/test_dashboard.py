@@ -54,10 +54,10 @@ def variables() -> Iterator[tuple[str, str]]:
 @pytest.fixture(scope="module")
 def text(cluster: Cluster, azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Return /metrics of an operator that has finished a schedule's run and has another run that is stalled."""
-    name = f"monitored-{secrets.token_hex(3)}"
+    name, run = f"monitored-{secrets.token_hex(3)}", "hourly-20180828t230000z"
     cluster.create_namespace(name)
     failure = a_message(outcomes={"failed": "0"}, reasons={"ModelInvalid": "0"})
-    labels = {"fleetscore.dev/run": name}
+    labels = {"fleetscore.dev/run": run}
     added = [
         stages.finish_pods(name, labels=labels, message_template=ALL_SCORED),
         stages.finish_pods(
@@ -72,12 +72,13 @@ def text(cluster: Cluster, azurite: Azurite, tmp_path_factory: pytest.TempPathFa
     release = an_operator_environment(cluster, name, tmp_path_factory.mktemp(name), storage)
     (fleet,) = release.fleets
     release.fleets.append(fleet | {"name": "elsewhere", "storage": fleet["storage"] | {"models": "nowhere"}})
+    release.schedules.append({"namespace": name, "name": "hourly"})
     release.install()
     shutil.copytree(release.folder / "secrets" / "default", release.folder / "secrets" / "elsewhere")
     runs = f"/apis/fleetscore.dev/v1alpha1/namespaces/{name}/scoringruns"
     body = {"apiVersion": "fleetscore.dev/v1alpha1", "kind": "ScoringRun", "spec": {"window": WINDOW}}
     with operator(release) as running:
-        ends = {"name": name, "labels": {"fleetscore.dev/schedule": "hourly"}}
+        ends = {"name": run, "labels": {"fleetscore.dev/schedule": "hourly"}}
         cluster.api.create(runs, body | {"metadata": ends, "spec": {"window": WINDOW, "maxFailedDevices": "100%"}})
         cluster.api.create(
             runs, body | {"metadata": {"name": "stuck"}, "spec": {"window": WINDOW, "fleet": "elsewhere"}}
@@ -88,7 +89,7 @@ def text(cluster: Cluster, azurite: Azurite, tmp_path_factory: pytest.TempPathFa
             return text if "fleetscore_stalled_runs{" in text and "fleetscore_runs_total{" in text else ""
 
         found = until(said, "one run ended, the other is stalled", seconds=120)
-        assert cluster.api.request("GET", f"{runs}/{name}")["status"]["failureReasons"] == {"ModelInvalid": 1}
+        assert cluster.api.request("GET", f"{runs}/{run}")["status"]["failureReasons"] == {"ModelInvalid": 1}
     for stage in added:
         cluster.remove_stage(stage["metadata"]["name"])
     return str(found)

@@ -60,7 +60,8 @@ def test_run_is_scored_and_visible_in_status_metrics_and_log(release: OperatorEn
         devices = until_complete(release, "full")
         assert (devices["total"], devices["scored"]) == (12, 12)
         assert release.get("full")["status"]["withoutModel"] == {"count": 1, "samples": ["new-device"]}
-        ended = 'fleetscore_runs_total{fleet="default",outcome="Complete",schedule=""} 1.0'
+        ended = 'fleetscore_runs_total{fleet="default",outcome="Complete",run_namespace="%s",schedule=""} 1.0'
+        ended %= release.namespace
         until(lambda: ended in running.probe("/metrics")[1], "the run is counted")
         metrics = running.probe("/metrics")[1]
         assert held_by(running)

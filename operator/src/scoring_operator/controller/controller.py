@@ -6,6 +6,7 @@ runs of a namespace have no pass before the Jobs of that namespace are listed.
 """
 
 import asyncio
+import heapq
 import logging
 import time
 from collections import deque
@@ -30,6 +31,7 @@ from scoring_operator.kube.client import KubeClient
 from scoring_operator.kube.informer import Informer
 from scoring_operator.observability.logs import current_run
 from scoring_operator.observability.run_metrics import RunLoad
+from scoring_operator.planner.queueing import MAX_WOKEN
 from scoring_operator.planner.types import JobLimits
 from scoring_operator.resources import run_conditions
 from scoring_operator.resources.jobs import ScorerImage
@@ -155,7 +157,10 @@ class Controller:
     def _on_list(self, tasks: asyncio.TaskGroup, namespace: str, bodies: Sequence[dict[str, Any]]) -> None:
         """Observe the ScoringRuns of a namespace (empty: of all namespaces)."""
         for body in bodies:  # all of them before the first pass, because the order of runs depends on all
-            self._upsert(body, tasks)
+            meta = body["metadata"]
+            known = self._entries.get(meta["uid"])
+            if known is None or known.run.resource_version != meta.get("resourceVersion"):
+                self._upsert(body, tasks)
         found = {(body["metadata"]["namespace"], body["metadata"]["name"]) for body in bodies}
         for key in self._uids.keys() - found:
             if namespace in ("", key[0]):
@@ -274,12 +279,15 @@ class Controller:
         self._limiter.offer_new_shares()
 
     def _wake_history(self, run: ScoringRun) -> None:
-        """Wake the ended runs of a schedule after the end of a later one: one of them may be beyond `historyLimit`."""
+        """Wake the first ended runs of a schedule after the end of another: one may be beyond `historyLimit`."""
         if not (run.schedule and run.ended):
             return
-        for entry in self._entries.values():
-            if entry.run.ended and (entry.run.namespace, entry.run.schedule) == (run.namespace, run.schedule):
-                entry.wakeup.set()
+        mine = (run.namespace, run.schedule)
+        ended = (
+            one for one in self._entries.values() if one.run.ended and mine == (one.run.namespace, one.run.schedule)
+        )
+        for entry in heapq.nsmallest(MAX_WOKEN, ended, key=lambda one: one.run.spec.window.start):
+            entry.wakeup.set()
 
     def _on_job_event(self, old: JobView | None, new: JobView | None) -> None:
         job = new or old

@@ -7,9 +7,10 @@ more slots from other namespaces than its limit, whatever other clients do to th
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 import msgspec
 
@@ -20,6 +21,11 @@ from scoring_operator.planner import queueing
 from scoring_operator.planner.queueing import Demand
 from scoring_operator.planner.types import Allocation, JobLimits
 
+Key = Hashable
+"""A key of the index of runs that may conflict."""
+
+MAX_EXACT_RUNS = 50  # with more runs, shares are computed at most every SHARES_SECONDS
+SHARES_SECONDS = 0.2
 _NONE: frozenset[str] = frozenset()
 
 
@@ -38,6 +44,7 @@ class _Entry:
         blocked_since: The monotonic time since which another run blocks the run.
         starved_since: The monotonic time since which the run has no slot.
         removed: Whether the run is deleted. The entry is kept while a Job of the run exists.
+        active: The number of Jobs of the run that exist and are not complete, or are about to be created.
     """
 
     demand: Demand
@@ -50,6 +57,7 @@ class _Entry:
     blocked_since: float | None = None
     starved_since: float | None = None
     removed: bool = False
+    active: int = 0
 
     def __post_init__(self) -> None:
         self.count = self.demand.jobs
@@ -69,9 +77,8 @@ class _Entry:
         """The number of Jobs that the run would create at once if slots were free."""
         return self.shortfall if self.demand.running else 1
 
-    @property
-    def active(self) -> int:
-        """The number of Jobs of the run that exist and are not complete, or are about to be created."""
+    def count_active(self) -> int:
+        """Return the number of active Jobs."""
         if not self.demand.finished:
             return self.jobs.active(self.demand.open_batches, self.reserved)
         if self.created or self.demand.run.status.get("devices"):
@@ -79,8 +86,31 @@ class _Entry:
         return 0  # a run without devices never had a Job
 
 
+@dataclass(frozen=True, slots=True)
+class _Shares:
+    """The shares of all runs at one time.
+
+    Attributes:
+        computed_at: The monotonic time.
+        by_uid: The share of each run that could use Jobs.
+        wanted: The number of Jobs that all runs could use.
+        wanted_by_namespace: The number of Jobs that the runs of each namespace could use.
+        lacking: The number of running runs that would create Jobs if slots were free.
+    """
+
+    computed_at: float
+    by_uid: Mapping[str, int]
+    wanted: int
+    wanted_by_namespace: Mapping[str, int]
+    lacking: int
+
+
 class JobLimiter:
     """The shares of all runs in the limit of active Jobs. It belongs to one event loop.
+
+    The number of runs is not limited, so a pass does not visit all runs: Jobs are counted when they change, conflicting
+    runs have an index, and with many runs the shares are computed a few times per second. Shares only divide the slots.
+    The limits themselves are compared with the current number of Jobs.
 
     Args:
         limits: The limits of active Jobs.
@@ -94,7 +124,13 @@ class JobLimiter:
         self._offer_delay = offer_delay
         self._wake = wake
         self._entries: dict[str, _Entry] = {}
+        self._related: dict[Key, dict[str, None]] = {}  # uids, in the order of their addition
+        self._uncounted: set[str] = set()
+        self._by_namespace: Counter[str] = Counter()
+        self._by_fleet: Counter[str] = Counter()
+        self._shares: _Shares | None = None
         self._offer: asyncio.TimerHandle | None = None
+        self._new_shares = False
 
     def add(self, demand: Demand, jobs: JobTracker) -> None:
         """Add a run.
@@ -103,7 +139,13 @@ class JobLimiter:
             demand: The demand of the run.
             jobs: The Jobs of the run.
         """
-        self._entries[demand.run.uid] = _Entry(demand, jobs)
+        uid = demand.run.uid
+        self._drop(uid)
+        self._entries[uid] = _Entry(demand, jobs)
+        for key in _keys(demand.run):
+            self._related.setdefault(key, {})[uid] = None
+        jobs.on_change = partial(self._uncounted.add, uid)
+        self._changed(uid)
 
     def remove(self, uid: str) -> None:
         """Remove a deleted run. Its Jobs count while they exist.
@@ -114,7 +156,8 @@ class JobLimiter:
         if entry := self._entries.get(uid):
             entry.update(replace(entry.demand, run=msgspec.structs.replace(entry.demand.run, deleting=True)))
             entry.removed = True
-            self._forget_removed()
+            self._changed(uid)
+            self._count()
 
     def update(self, demand: Demand) -> None:
         """Replace the demand of a run, if the run is not removed.
@@ -122,8 +165,15 @@ class JobLimiter:
         Args:
             demand: The new demand.
         """
-        if entry := self._get(demand.run.uid):
+        uid = demand.run.uid
+        if entry := self._get(uid):
+            old = entry.demand.run
             entry.update(demand)
+            self._changed(uid)
+            if old.schedule != demand.run.schedule:
+                self._unrelate(old)
+                for key in _keys(demand.run):
+                    self._related.setdefault(key, {})[uid] = None
 
     def update_run(self, run: ScoringRun) -> None:
         """Replace the object of a run in its demand, if the run is not removed.
@@ -132,15 +182,7 @@ class JobLimiter:
             run: The run as observed or written.
         """
         if entry := self._get(run.uid):
-            entry.update(replace(entry.demand, run=run))
-
-    def _get(self, uid: str) -> _Entry | None:
-        entry = self._entries.get(uid)
-        return None if entry is None or entry.removed else entry
-
-    def _forget_removed(self) -> None:
-        for uid in [uid for uid, entry in self._entries.items() if entry.removed and not entry.active]:
-            del self._entries[uid]
+            self.update(replace(entry.demand, run=run))
 
     def active(self, uid: str) -> int:
         """Return the number of active Jobs of a run.
@@ -148,6 +190,7 @@ class JobLimiter:
         Args:
             uid: The uid of the run.
         """
+        self._count()
         return self._entries[uid].active
 
     def allocate(self, uid: str) -> Allocation:
@@ -162,16 +205,16 @@ class JobLimiter:
         own = self._get(uid)
         if own is None:
             raise RunDeleted("it was deleted")
-        run = own.demand.run
+        self._count()
+        run, related = own.demand.run, self._related_demands(own)
         if run.ended:
-            later_runs = queueing.count_later_runs(run, (entry.demand.run for entry in self._entries.values()))
+            later_runs = queueing.count_later_runs(run, (demand.run for demand in related))
             return Allocation(blocked_by="", slots=0, shortfall=0, later_runs=later_runs)
-        others = [entry for entry in self._entries.values() if entry is not own and not entry.demand.run.ended]
-        blocked_by = queueing.blocking_run(own.demand, (entry.demand for entry in others))
-        wanted = [(own.demand, max(own.count, 1)), *((entry.demand, entry.count) for entry in others if entry.count)]
-        share = queueing.run_shares(wanted, self._max_jobs, self._namespace_limit)[uid]
-        others_wait = not own.demand.running or any(entry.lacking for entry in others if entry.demand.running)
-        at_once = queueing.slow_start(share) if self._contended(own, wanted) and others_wait and own.lacking else share
+        blocked_by = queueing.blocking_run(own.demand, related)
+        shares = self._current_shares()
+        share = shares.by_uid.get(uid, 0) if own.count else 1
+        others_wait = not own.demand.running or shares.lacking > int(own.lacking > 0)
+        at_once = queueing.slow_start(share) if self._contended(own, shares) and others_wait and own.lacking else share
         slots = max(0, min(share, own.active + at_once, self._free_for(own)))
         now = time.monotonic()
         own.blocked_since = (own.blocked_since or now) if blocked_by else None
@@ -185,32 +228,87 @@ class JobLimiter:
             starved_seconds=now - (own.starved_since or now),
         )
 
-    def _contended(self, own: _Entry, wanted: Collection[tuple[Demand, int]]) -> bool:
+    def _get(self, uid: str) -> _Entry | None:
+        entry = self._entries.get(uid)
+        return None if entry is None or entry.removed else entry
+
+    def _changed(self, uid: str) -> None:
+        self._uncounted.add(uid)
+        if len(self._entries) <= MAX_EXACT_RUNS:
+            self._shares = None
+
+    def _count(self) -> None:
+        """Count the Jobs of runs that have changed, and forget deleted runs without Jobs."""
+        while self._uncounted:
+            uid = self._uncounted.pop()
+            if entry := self._entries.get(uid):
+                active = entry.count_active()
+                self._by_namespace[entry.namespace] += active - entry.active
+                self._by_fleet[entry.demand.run.spec.fleet] += active - entry.active
+                entry.active = active
+                if entry.removed and not active:
+                    self._drop(uid)
+
+    def _drop(self, uid: str) -> None:
+        if entry := self._entries.pop(uid, None):
+            self._by_namespace[entry.namespace] -= entry.active
+            self._by_fleet[entry.demand.run.spec.fleet] -= entry.active
+            self._unrelate(entry.demand.run)
+            self._shares = None
+
+    def _unrelate(self, run: ScoringRun) -> None:
+        for key in _keys(run):
+            uids = self._related.get(key, {})
+            uids.pop(run.uid, None)
+            if not uids:
+                self._related.pop(key, None)
+
+    def _related_demands(self, own: _Entry) -> list[Demand]:
+        """Return the demands of the runs that may conflict with a run, and of the other runs of its schedule."""
+        uids = {uid: None for key in _keys(own.demand.run) for uid in self._related.get(key, ())}
+        return [self._entries[uid].demand for uid in uids if uid != own.demand.run.uid]
+
+    def _current_shares(self) -> _Shares:
+        """Return the shares; with many runs, they may be a part of a second old."""
+        now = time.monotonic()
+        if self._shares is None or now - self._shares.computed_at >= SHARES_SECONDS:
+            wanted = [(entry.demand, entry.count) for entry in self._entries.values() if entry.count]
+            by_namespace: Counter[str] = Counter()
+            for demand, count in wanted:
+                by_namespace[demand.run.namespace] += count
+            self._shares = _Shares(
+                computed_at=now,
+                by_uid=queueing.run_shares(wanted, self._max_jobs, self._namespace_limit),
+                wanted=by_namespace.total(),
+                wanted_by_namespace=by_namespace,
+                lacking=sum(1 for entry in self._entries.values() if entry.demand.running and entry.lacking),
+            )
+        return self._shares
+
+    def _contended(self, own: _Entry, shares: _Shares) -> bool:
         """Return True if the runs could use more slots than there are."""
-        if sum(count for _, count in wanted) > self._max_jobs:
+        limit, extra = self._namespace_limit, int(not own.count)
+        if shares.wanted + extra > self._max_jobs:
             return True
-        limit, namespace = self._namespace_limit, own.namespace
-        return limit is not None and limit < sum(count for one, count in wanted if one.run.namespace == namespace)
+        return limit is not None and limit < shares.wanted_by_namespace.get(own.namespace, 0) + extra
 
     def _free_for(self, own: _Entry) -> int:
         """Return the number of slots that the other runs leave to one, within each of the limits."""
-        by_namespace: Counter[str] = Counter()
-        of_fleet = 0
-        for entry in self._entries.values():
-            if entry is not own and (active := entry.active):
-                by_namespace[entry.namespace] += active
-                of_fleet += active if entry.demand.run.spec.fleet == own.demand.run.spec.fleet else 0
-        limits = [self._max_jobs - self._used(by_namespace)]
+        others = self._by_namespace[own.namespace] - own.active
+        used = self._used() - self._bounded(self._by_namespace[own.namespace]) + self._bounded(others)
+        limits = [self._max_jobs - used]
         if self._namespace_limit is not None:
-            limits.append(self._namespace_limit - by_namespace[own.namespace])
+            limits.append(self._namespace_limit - others)
         if own.demand.job_limit is not None:
-            limits.append(own.demand.job_limit - of_fleet)
+            limits.append(own.demand.job_limit - self._by_fleet[own.demand.run.spec.fleet] + own.active)
         return min(limits)
 
-    def _used(self, by_namespace: Counter[str]) -> int:
+    def _used(self) -> int:
         """Return the number of used slots. Jobs beyond the limit of a namespace do not count for the others."""
-        limit = self._namespace_limit
-        return sum(count if limit is None else min(count, limit) for count in by_namespace.values())
+        return sum(map(self._bounded, self._by_namespace.values()))
+
+    def _bounded(self, jobs: int) -> int:
+        return jobs if self._namespace_limit is None else min(jobs, self._namespace_limit)
 
     @contextmanager
     def reserve(self, uid: str, names: Collection[str], shortfall: int) -> Iterator[None]:
@@ -223,22 +321,22 @@ class JobLimiter:
         """
         entry = self._entries[uid]
         entry.reserved, entry.shortfall = names, shortfall
+        self._changed(uid)
         try:
             yield
         finally:
             entry.reserved = ()
+            self._changed(uid)
 
     def offer_free_slots(self) -> None:
         """Wake the runs that wait for slots, after a delay in which more slots may become free."""
-        self._forget_removed()
+        self._count()
         if not self._offer:
             self._offer = asyncio.get_running_loop().call_later(self._offer_delay, self._offer_now)
 
     def offer_new_shares(self) -> None:
         """Offer the free slots to all running runs that could use more: the share of a run may have grown."""
-        for entry in self._entries.values():
-            if entry.demand.running and entry.count > entry.active:
-                entry.shortfall = max(entry.shortfall, 1)
+        self._new_shares = True
         self.offer_free_slots()
 
     def next_runs(self, uid: str) -> list[str]:
@@ -248,18 +346,19 @@ class JobLimiter:
             uid: The uid of the run.
         """
         own = self._entries.get(uid)
-        return queueing.next_runs(own.demand, (entry.demand for entry in self._entries.values())) if own else []
+        return queueing.next_runs(own.demand, self._related_demands(own)) if own else []
 
     def _offer_now(self) -> None:
         """Wake the runs whose last offer is oldest, until all free slots are offered."""
         self._offer = None
+        self._count()
+        if self._new_shares:
+            self._new_shares = False
+            for entry in self._entries.values():
+                if entry.demand.running and entry.count > entry.active:
+                    entry.shortfall = max(entry.shortfall, 1)
         waiting = [entry for entry in self._entries.values() if entry.demand.running and entry.lacking]
-        if not waiting:
-            return
-        by_namespace: Counter[str] = Counter()
-        for entry in self._entries.values():
-            by_namespace[entry.namespace] += entry.active
-        free = self._max_jobs - self._used(by_namespace)
+        free, by_namespace = self._max_jobs - self._used(), self._by_namespace.copy()
         limit = self._max_jobs if self._namespace_limit is None else self._namespace_limit
         for entry in sorted(waiting, key=lambda entry: entry.offered_at):
             lacking = min(entry.lacking, limit - by_namespace[entry.namespace])
@@ -268,3 +367,9 @@ class JobLimiter:
                 by_namespace[entry.namespace] += lacking
                 entry.offered_at = time.monotonic()
                 self._wake(entry.demand.run.uid)
+
+
+def _keys(run: ScoringRun) -> tuple[Key, ...]:
+    """Return the keys of an index: runs that conflict, and runs of one schedule, have a key in common."""
+    window = (run.spec.fleet, run.spec.window)
+    return (window, (run.namespace, run.schedule)) if run.schedule else (window,)

@@ -13,21 +13,27 @@ from scoring_operator.api.scoringrun import RunRef
 from scoring_operator.api.views import JobView
 from scoring_operator.planner.types import JobSnapshot
 
+MAX_RECOUNTED_JOBS = 1000  # of an ended run; with more, its Jobs are counted once per second
+RECOUNT_SECONDS = 1.0
+
 
 class JobTracker:
     """The only owner of the knowledge which Jobs of one run exist.
 
     Args:
         assumed_timeout: Seconds after which an assumed Job is overdue: the API server has to be asked for it.
+
+    Attributes:
+        on_change: Is called after each change that the counts of Jobs may depend on.
     """
 
     def __init__(self, assumed_timeout: float) -> None:
+        self.on_change: Callable[[], None] = _ignore
         self._assumed_timeout = assumed_timeout
         self._visible: dict[str, JobView] = {}
         self._assumed: dict[str, float] = {}  # with the monotonic time of the creation
         self._seen: set[str] = set()
-        self._version = 0  # of what `active` and `unfinished` depend on
-        self._counted: tuple[tuple[object, ...], int] = ((), 0)
+        self._counted_at, self._count = 0.0, 0  # of unfinished Jobs
         self._view = JobSnapshot(MappingProxyType(self._visible), self._assumed.keys(), self._seen)
 
     def __bool__(self) -> bool:
@@ -48,7 +54,7 @@ class JobTracker:
         job = new or old
         if job is None:
             return False
-        self._version += 1
+        self.on_change()
         if new is None:
             self._visible.pop(job.name, None)
             return True
@@ -82,7 +88,7 @@ class JobTracker:
         Returns:
             The existing Jobs.
         """
-        self._version += 1
+        self.on_change()
         for name in inspected:
             self._assumed.pop(name, None)
         for name in existing:
@@ -112,12 +118,8 @@ class JobTracker:
             open_batches: The names of the run's open batches.
             reserved: The names of Jobs that are about to be created.
         """
-
-        def count() -> int:
-            active = sum(1 for name in open_batches if name in reserved or self._view.is_active(name))
-            return active + sum(1 for name in reserved if name not in open_batches)
-
-        return self._cached((self._version, open_batches, reserved), count)
+        active = sum(1 for name in open_batches if name in reserved or self._view.is_active(name))
+        return active + sum(1 for name in reserved if name not in open_batches)
 
     def unfinished(self, run: RunRef, created: Collection[str]) -> int:
         """Return the number of unfinished Jobs of a run that has ended or is deleted, without its report Job.
@@ -129,29 +131,25 @@ class JobTracker:
             run: The run.
             created: The names of Jobs that this process knows to be the run's, or an empty collection.
         """
-
-        def count() -> int:
-            names = {
-                name
-                for name, job in self._visible.items()
-                if not job.finished and (name in created or has_job_name(job, run))
-            }
-            return len((names | self._assumed.keys()) - {report_job_name(run)})
-
-        return self._cached((self._version, created), count)
-
-    def _cached(self, key: tuple[object, ...], count: Callable[[], int]) -> int:
-        """Return a count; count again only if the key has changed. The parts of a key are never changed in place."""
-        known, value = self._counted
-        if len(known) != len(key) or any(a is not b for a, b in zip(known, key, strict=True)):
-            value = count()
-            self._counted = key, value
-        return value
+        now = time.monotonic()
+        if len(self._visible) > MAX_RECOUNTED_JOBS and now - self._counted_at < RECOUNT_SECONDS:
+            return self._count  # other users may create and change any number of Jobs
+        names = {
+            name
+            for name, job in self._visible.items()
+            if not job.finished and (name in created or has_job_name(job, run))
+        }
+        self._counted_at, self._count = now, len((names | self._assumed.keys()) - {report_job_name(run)})
+        return self._count
 
     def _assume(self, name: str) -> None:
         if name not in self._visible:
             self._assumed[name] = time.monotonic()
-            self._version += 1
+            self.on_change()
+
+
+def _ignore() -> None:
+    """Do nothing: no limiter counts the Jobs of a run that is not observed."""
 
 
 class JobTrackers:

@@ -51,7 +51,9 @@ class RunReconciler:
         self._client = client
         self._limiter = services.limiter
         self._limits = services.timings.planner
-        self._states = RunStateStore(run, client, services.storage, services.fleets, services.timings)
+        self._states = RunStateStore(
+            run, client, services.storage, services.fleets, services.timings, services.discoveries
+        )
         self._inspector = inspector
         self._collector = ResultCollector(inspector, timings)
         self._stalls = StallDetector(inspector, timings)

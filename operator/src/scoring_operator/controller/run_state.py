@@ -20,6 +20,7 @@ from datetime import datetime
 from scoring_operator.api.fleets import Fleet
 from scoring_operator.api.scoringrun import ScoringRun
 from scoring_operator.controller import device_discovery
+from scoring_operator.controller.discovery_gate import DiscoveryGate
 from scoring_operator.controller.progress_store import ProgressStore, StoredProgress
 from scoring_operator.controller.timings import DEFAULT_TIMINGS, Timings
 from scoring_operator.errors import (
@@ -65,6 +66,7 @@ class RunStateStore:
         storage: The Blob Storage of the fleets.
         fleets: The administrator's fleets, by name.
         timings: The intervals and limits.
+        discoveries: The limit of concurrent discoveries, which all runs share.
     """
 
     def __init__(
@@ -74,10 +76,12 @@ class RunStateStore:
         storage: FleetStorage,
         fleets: Mapping[str, Fleet],
         timings: Timings = DEFAULT_TIMINGS,
+        discoveries: DiscoveryGate | None = None,
     ) -> None:
         self._client = client
         self._storage = storage
         self._fleets = fleets
+        self._discoveries = discoveries or DiscoveryGate()
         self._save_interval = timings.controller.save_interval
         self._max_auto_jobs = timings.planner.max_auto_jobs
         self._config_maps = ProgressStore(client, run.ref)
@@ -262,7 +266,8 @@ class RunStateStore:
         state = self._state
         fleet = state.fleet or self._fleets[run.spec.fleet]
         try:
-            discovered = await device_discovery.discover_devices(run, fleet, self._storage, self._client)
+            async with self._discoveries.slot(run.namespace):
+                discovered = await device_discovery.discover_devices(run, fleet, self._storage, self._client)
             now = self._client.now()
             # In a thread: malicious globs over many devices take seconds, and the lease has to be renewed meanwhile.
             initial = await to_thread(

@@ -1,9 +1,10 @@
 """The objects that the reconcilers of all runs share."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from scoring_operator.api.fleets import Fleet
+from scoring_operator.controller.discovery_gate import DiscoveryGate
 from scoring_operator.controller.job_limiter import JobLimiter
 from scoring_operator.controller.timings import Timings
 from scoring_operator.kube.client import KubeClient
@@ -22,6 +23,7 @@ class Services:
         image: The image of the scorer.
         limiter: The limit of active Jobs over all runs.
         timings: The intervals and limits.
+        discoveries: The limit of concurrent discoveries.
     """
 
     client: KubeClient
@@ -30,3 +32,4 @@ class Services:
     image: ScorerImage
     limiter: JobLimiter
     timings: Timings
+    discoveries: DiscoveryGate = field(default_factory=DiscoveryGate)

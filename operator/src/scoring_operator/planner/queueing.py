@@ -11,6 +11,7 @@ runs. So the number of runs of one namespace does not change the share of anothe
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from scoring_operator.api.fleets import Fleet
 from scoring_operator.api.scoringrun import ScoringRun
@@ -24,7 +25,7 @@ MAX_WOKEN = 20  # runs that the end of one run wakes; the others have a pass wit
 _NO_BATCHES: Mapping[str, object] = {}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Demand:
     """The state of one run, as far as other runs depend on it.
 
@@ -40,7 +41,7 @@ class Demand:
     progress: Progress | None
     fleet: Fleet | None = None
 
-    @property
+    @cached_property
     def scheduled(self) -> bool:
         """Whether a schedule of the chart created the run."""
         return self.fleet is not None and self.fleet.scheduled(self.run)
@@ -50,7 +51,7 @@ class Demand:
         """The limit of the run's fleet; None without one."""
         return self.fleet.job_limit if self.fleet else None
 
-    @property
+    @cached_property
     def order(self) -> tuple[bool, datetime, str]:
         """The place of the run among conflicting runs: scheduled runs first, then older ones."""
         return not self.scheduled, self.run.created, self.run.uid

@@ -6,7 +6,7 @@ import pytest
 
 from scoring_operator.api.fleets import Fleet, parse_fleet
 from scoring_operator.api.names import job_name
-from scoring_operator.controller.job_limiter import JobLimiter
+from scoring_operator.controller.job_limiter import MAX_EXACT_RUNS, SHARES_SECONDS, JobLimiter
 from scoring_operator.controller.job_tracker import JobTracker
 from scoring_operator.errors import RunDeleted
 from scoring_operator.planner.progress import Completion, Progress, finish
@@ -257,3 +257,28 @@ async def test_no_run_is_woken_without_a_free_slot_or_without_a_shortfall() -> N
         limiter.offer_free_slots()
     await asyncio.sleep(0.01)
     assert (full.woken, content.woken) == ([], [])
+
+
+def test_changed_schedule_of_a_run_changes_its_conflicts() -> None:
+    limiter = Limiter(4)
+    limiter.start("one")
+    limiter.start("two", phase="Queued", hour=1)
+    for uid, hour in (("one", 0), ("two", 1)):
+        window = {"start": f"2018-08-28T{hour:02}:00:00Z", "end": f"2018-08-28T{hour + 1:02}:00:00Z"}
+        limiter.update_run(a_run(uid=uid, schedule="hourly", window=window))
+    assert limiter.allocate("two").blocked_by == "hourly"
+
+
+def test_shares_of_many_runs_are_computed_a_few_times_per_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    limiter = Limiter(20)
+    for number in range(51):
+        limiter.start(f"run-{number}", hour=number % 22, devices=1)
+    limiter.start("large", hour=22, devices=1, namespace="other")
+    assert limiter.allocate("large").slots == 1
+    limiter.update(Demand(a_run(uid="large", namespace="other"), "Running", a_progress_with((), 9)))
+    assert limiter.allocate("large").slots == 1
+    now[0] += 0.2
+    assert limiter.allocate("large").slots > 1
+    assert (MAX_EXACT_RUNS, SHARES_SECONDS) == (50, 0.2)

@@ -1,7 +1,12 @@
 import pytest
 
 from scoring_operator.api.names import job_name, report_job_name
-from scoring_operator.controller.job_tracker import JobTracker, JobTrackers
+from scoring_operator.controller.job_tracker import (
+    MAX_RECOUNTED_JOBS,
+    RECOUNT_SECONDS,
+    JobTracker,
+    JobTrackers,
+)
 from tests.testkit.builders import UID, a_job, a_run
 
 
@@ -117,3 +122,16 @@ def test_tracker_of_an_unknown_run_is_kept_while_a_job_is_visible() -> None:
     trackers.get("scoring", "uid").on_event(a_job("job"), None)
     trackers.remove_if_empty("scoring", "uid")
     assert trackers.get("scoring", "uid").snapshot().seen == frozenset()
+
+
+def test_many_jobs_of_an_ended_run_are_counted_once_per_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    names = [f"job-{number}" for number in range(MAX_RECOUNTED_JOBS + 1)]
+    jobs = tracker(*names)
+    assert jobs.unfinished(a_run(), names) == 1001
+    jobs.on_event(a_job("job-0"), a_job("job-0", complete=True))
+    assert jobs.unfinished(a_run(), names) == 1001
+    now[0] += RECOUNT_SECONDS
+    assert jobs.unfinished(a_run(), names) == 1000
+    assert (MAX_RECOUNTED_JOBS, RECOUNT_SECONDS) == (1000, 1.0)
