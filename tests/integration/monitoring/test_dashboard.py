@@ -155,6 +155,6 @@ def test_every_series_and_label_of_an_alert_is_exposed(exposed: list[Sample]) ->
     named = [
         one for g in groups for rule in g["rules"] for one in re.findall(r"(fleetscore_\w+){([^}]*)}", rule["expr"])
     ]
-    assert len({name for name, _matchers in named}) == 7
+    assert len({name for name, _matchers in named}) == 8
     for name, matchers in named:
-        assert {matcher.partition("=")[0] for matcher in matchers.split(",")} <= labels[name]
+        assert {matcher.partition("=")[0].rstrip("!") for matcher in matchers.split(",")} <= labels[name]
