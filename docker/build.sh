@@ -27,10 +27,10 @@ install_dependencies() {
     environment=/opt/$1
     /opt/uv/bin/uv venv --quiet --python "$(command -v python3)" "$environment"
     /opt/uv/bin/uv pip install --quiet --no-cache --python "$environment" --require-hashes -r "requirements/$1.txt"
-    # Nothing uses tests, headers, static libraries, sample data, f2py, SciPy's Sobol numbers and its reader of Matrix
+    # Nothing uses tests, headers, static libraries, sample data, SciPy's Sobol numbers and its reader of Matrix
     # Market files at run time; SciPy loads the last two only when they are called. The shared libraries in the *.libs
     # folders are needed.
-    find "$environment/lib" -type d \( -name tests -o -path '*/joblib/test' -o -path '*/numpy/f2py' \
+    find "$environment/lib" -type d \( -name tests -o -path '*/joblib/test' \
         -o -path '*/sklearn/datasets/data' -o -path '*/sklearn/datasets/images' -o -path '*/sklearn/datasets/descr' \
         -o -path '*/azure/storage/blob/aio' -o -path '*/azure/identity/aio' \) \
         -prune -exec rm -r {} +

@@ -37,6 +37,9 @@ def test_fleet_is_scored_and_only_its_predictions_outlive_the_run(
     assert set(release.report()) == {
         "_SUCCESS",
         "_anomalies.csv",
+        "_empty.csv",
+        "_incidents.csv",
+        "_sensors.csv",
         "_failures.csv",
         "_summary.json",
         "report.html",

@@ -94,7 +94,9 @@ def test_pods_reach_storage_by_their_projected_token_alone(
     assert (len(scorers), len(reports)) == (4, 1)
     for pod in scorers + reports:
         (container,) = pod["spec"]["containers"]
-        assert {variable["name"] for variable in container["env"]} == FLEET | IDENTITY | {"REQUESTS_CA_BUNDLE"}
+        own_variables = {"FLEETSCORE_INCIDENTS"} if pod in reports else set()
+        expected = FLEET | IDENTITY | {"REQUESTS_CA_BUNDLE"} | own_variables
+        assert {variable["name"] for variable in container["env"]} == expected
         assert all(variable.keys() == {"name", "value"} for variable in container["env"])
         assert "envFrom" not in container
         own = {"report": {RUN_FOLDER}, "scorer": set()}[pod["metadata"]["labels"]["app.kubernetes.io/component"]]

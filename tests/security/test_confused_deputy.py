@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from scoring_operator.api.fleets import parse_fleet
 from scoring_operator.api.scoringrun import ScoringRun, parse_run
-from scoring_operator.contract.command import scorer_environment
+from scoring_operator.contract.command import report_environment, scorer_environment
 from scoring_operator.planner.device_list import DiscoveredDevices, InitialState, create_initial_state
 from scoring_operator.resources.jobs import ScorerImage, build_job, build_report_job
 from tests.testkit.builders import NOW, a_batch, a_body
@@ -96,6 +96,7 @@ def without_a_runs_own(job: dict[str, Any]) -> dict[str, Any]:
     words = container.pop("args")
     assert all(isinstance(word, str) for word in words)
     assert words[0] in ("score", "report")
+    rest["metadata"]["annotations"].pop("fleetscore.dev/template", None)  # a digest of the pod, with its resources
     numbers = [rest["spec"].pop("backoffLimit"), rest["spec"].pop("ttlSecondsAfterFinished")]
     assert all(isinstance(number, int) for number in (*numbers, pod.pop("activeDeadlineSeconds", 0)))
     for amounts in container.pop("resources").values():
@@ -114,7 +115,8 @@ def test_fields_of_a_run_change_only_arguments_amounts_and_times_of_pods(
     plain = jobs(parse_run(a_body()), [f"press-{number}" for number in range(len(devices))])
     wild = jobs(parse_run(body), devices)
     assert json.dumps([*map(without_a_runs_own, wild)]) == json.dumps([*map(without_a_runs_own, plain)])
-    assert all(job["spec"]["template"]["spec"]["containers"][0]["env"] == scorer_environment(FLEET) for job in wild)
+    environments = [job["spec"]["template"]["spec"]["containers"][0]["env"] for job in wild]
+    assert environments == [scorer_environment(FLEET), scorer_environment(FLEET) + report_environment(FLEET)]
 
 
 @pytest.mark.fault("T1")

@@ -26,8 +26,9 @@ from tests.testkit.chart import render
 from tests.testkit.paths import ROOT
 from tests.testkit.waiting import until
 
-OMITTED = {"Deployment", "CronJob"}  # the process stands for the one, nothing for the other
-# What the image sets for malloc: a process is to have as much memory as a container.
+# The process is the Deployment. The admission policies of one site would guard the namespaces of others.
+OMITTED = {"Deployment", "CronJob", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
+# The settings of the image for malloc, so that a process has as much memory as a container.
 OF_IMAGE = dict(re.findall(r"(MALLOC_\w+)=(\w+)", (ROOT / "Dockerfile.operator").read_text()))
 WINDOW = {"start": "2018-08-28T23:00:00Z", "end": "2018-08-29T00:00:00Z"}
 DATA = "20180828T2300Z"

@@ -147,6 +147,7 @@ default
 {{- end -}}
 {{- with $secret -}}
 {{- $name := ternary "AZURE_STORAGE_SAS_TOKEN" "AZURE_STORAGE_CONNECTION_STRING" (eq .kind "sas") -}}
+{{- $variables = append $variables (dict "name" "FLEETSCORE_STORAGE_SECRET" "value" (printf "%s/%s" .name (default "connectionString" .key))) -}}
 {{- $variables = append $variables (dict "name" $name "valueFrom" (dict "secretKeyRef" (dict "name" .name "key" .key))) -}}
 {{- end -}}
 {{- toYaml $variables -}}

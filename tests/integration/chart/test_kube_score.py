@@ -1,5 +1,6 @@
 """kube-score accepts the rendered objects and the Jobs that the operator creates with them."""
 
+import copy
 import subprocess
 from pathlib import Path
 
@@ -39,7 +40,11 @@ def with_policies_and_jobs(values: Path) -> list[Manifest]:
         for namespace in fleet.get("namespaces", ["scoring"]):
             job = scoring_job(manifests, fleet["name"])
             job["metadata"] |= {"name": f"job-{fleet['name']}", "namespace": namespace}
-            manifests.append(job)
+            report = copy.deepcopy(job)
+            report["metadata"]["name"] = f"report-{fleet['name']}"
+            for metadata in (report["metadata"], report["spec"]["template"]["metadata"]):
+                metadata["labels"]["app.kubernetes.io/component"] = "report"
+            manifests += [job, report]
     return manifests
 
 

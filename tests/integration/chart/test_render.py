@@ -138,11 +138,17 @@ def test_settings_of_a_fleet_reach_the_operator_unchanged() -> None:
     rendered = yaml.safe_load(text)["fleets"]
     ids = {"podSecurityContext": {"runAsUser": 65532, "runAsGroup": 65532, "fsGroup": 65532}}
     labels = {key: {"team": "telemetry"} | values["fleets"][0]["scorer"][key] for key in ("labels", "podLabels")}
-    assert rendered[0] == values["fleets"][0] | {"scorer": values["fleets"][0]["scorer"] | labels | ids}
+    schedules = [{"name": "hourly", "namespace": "plant-a", "window": "PT2H"}]
+    scorer = values["fleets"][0]["scorer"] | labels | ids
+    assert rendered[0] == values["fleets"][0] | {"scorer": scorer, "schedules": schedules}
     common = {key: value for key, value in values["scorer"].items() if key not in ("image", "serviceAccount")}
     common |= {"serviceAccountName": "fleetscore-scorer", "priorityClassName": "yielding"}
     common |= {key: {"team": "telemetry"} | values["scorer"][key] for key in ("labels", "podLabels")}
-    assert rendered[1] == values["fleets"][1] | {"scorer": common | ids}
+    others = [
+        {"name": "quarterly", "namespace": "scoring", "window": "PT15M"},
+        {"name": "daily", "namespace": "plant-a", "window": "P1D"},
+    ]
+    assert rendered[1] == values["fleets"][1] | {"scorer": common | ids, "schedules": others}
 
 
 def test_fleet_without_namespaces_gets_the_releases_namespace() -> None:

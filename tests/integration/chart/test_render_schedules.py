@@ -22,7 +22,7 @@ def test_create_run_accepts_every_rendered_schedule(values: Path) -> None:
         config = find(manifests, "ConfigMap", spec["volumes"][1]["configMap"]["name"], namespace)
         schedule = windows.select_schedule(yaml.safe_load(config["data"]["schedules.yaml"]), name)
         (wanted,) = [s for s in yaml.safe_load(values.read_text())["schedules"] if s["name"] == name]
-        assert schedule.run == wanted.get("run", {})
+        assert schedule.run == {"writePolicy": "IfChanged", **wanted.get("run", {})}
         assert (schedule.window, schedule.delay) == (wanted.get("window", "PT1H"), wanted.get("delay", "PT0S"))
         assert spec["containers"][0]["args"][-1] == name
 

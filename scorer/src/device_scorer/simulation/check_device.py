@@ -1,6 +1,7 @@
 """The test device of an installation check: one hour of readings in the year 2000, of which one is an anomaly."""
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from device_scorer.contract import blob_paths
 from device_scorer.errors import DataInvalid
+from device_scorer.health.history import TileDamaged, decode_tile, place_of
 from device_scorer.readings import COLUMNS
 from device_scorer.settings import Settings
 from device_scorer.store.base import Store
@@ -69,7 +71,7 @@ class CheckDevice:
         return [line.split(b",")[4] for line in blob.content.splitlines()[1:]] if blob else []
 
     def delete(self) -> None:
-        """Delete the predictions, the readings and the bundle of the check, and the report of its window.
+        """Delete the predictions, the readings and the bundle of the check, and the report and history of its window.
 
         The report remains if other devices have predictions of this window. The bundle is deleted last, because it
         shows that the other blobs belong to the check.
@@ -79,9 +81,21 @@ class CheckDevice:
         if set(names) <= {self._predictions_name, *report}:
             for name in report:
                 self.store.delete("predictions", name)
+        self._delete_history()
         self.store.delete("predictions", self._predictions_name)
         self.store.delete("data", self._readings_name)
         self.store.delete("models", self._model_name)
+
+    def _delete_history(self) -> None:
+        """Delete the tile of the check's window from the history of each fleet, if it has no other device."""
+        for info in self.store.list("predictions", "_history/"):
+            place = place_of(blob_paths.decode_id(info.name.split("/")[1]) or "", WINDOW)
+            if place is None or place.name != info.name:
+                continue
+            blob = self.store.read("predictions", info.name)
+            with suppress(TileDamaged):
+                if blob is not None and set(decode_tile(blob.content, place).states) <= {self.device}:
+                    self.store.delete("predictions", info.name)
 
     def _foreign(self, role: str, name: str) -> DataInvalid:
         return DataInvalid(

@@ -68,6 +68,8 @@ def read_account(settings: Settings, environment: Mapping[str, str] = os.environ
     """
     if settings.auth == "workloadIdentity":
         identity = _read_identity(environment)
+        if not settings.account_url.startswith("https:"):
+            raise UsageInvalid("FLEETSCORE_ACCOUNT_URL is invalid: a token is sent over HTTPS only; set an https URL")
         return Account(settings.account_url, _account_name(settings.account_url), identity=identity)
     variable = _VARIABLES[settings.auth]
     secret = settings.connection_string if settings.auth == "connectionString" else settings.sas_token
