@@ -131,22 +131,20 @@ class RandomModels:
 
 
 def predicted(pipeline: Pipeline, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return which values scikit-learn labels, and their labels (True for an anomaly) and scores."""
-    labelled = np.ones(len(values), dtype=bool)
+    """Return which sorted values scikit-learn labels, and their labels (True for an anomaly) and scores."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
-            labels = pipeline.predict(values.reshape(-1, 1))
-        except ValueError:
-            labelled = np.array([_accepts(pipeline, value) for value in values])
-            labels = pipeline.predict(values[labelled].reshape(-1, 1))
-        scores = pipeline.decision_function(values[labelled].reshape(-1, 1))
-    return labelled, labels == -1, scores
+        labelled = np.concatenate(_accepted(pipeline, values.reshape(-1, 1)))
+        column = values[labelled].reshape(-1, 1)
+        return labelled, pipeline.predict(column) == -1, pipeline.decision_function(column)
 
 
-def _accepts(pipeline: Pipeline, value: float) -> bool:
+def _accepted(pipeline: Pipeline, column: np.ndarray) -> list[np.ndarray]:
+    """Find the values for which `predict` raises an error, by halving."""
     try:
-        pipeline.predict([[value]])
+        pipeline.predict(column)
     except ValueError:
-        return False
-    return True
+        if len(column) == 1:
+            return [np.array([False])]
+        return [part for half in np.array_split(column, 2) for part in _accepted(pipeline, half)]
+    return [np.ones(len(column), dtype=bool)]

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 _Operation = tuple[Callable[[Any, float], Any], float]
 _EPSILON = {"f4": 2.0**-23, "f8": 2.0**-52}
-_MATRIX_SIZE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +149,7 @@ def _pca(pca: InertObject) -> list[_Operation]:
 def _one(scaler: InertObject, name: str) -> float:
     """Return an array that has one number."""
     value = scaler.attributes.get(name)
-    if isinstance(value, Array) and value.shape and (value.shape[-1] != 1 or len(value.shape) > _MATRIX_SIZE):
+    if isinstance(value, Array) and value.shape and value.shape[-1] > 1:
         raise too_many_features(value.shape[-1])
     return read_number(scaler, name)
 
