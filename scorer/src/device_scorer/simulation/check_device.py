@@ -9,13 +9,14 @@ import numpy as np
 
 from device_scorer.contract import blob_paths
 from device_scorer.errors import DataInvalid
-from device_scorer.health.history import TileDamaged, decode_tile, place_of
+from device_scorer.health.history import EMPTY, NOT_RUN, UNKNOWN, TileDamaged, decode_tile, place_of
 from device_scorer.readings import COLUMNS
 from device_scorer.settings import Settings
 from device_scorer.store.base import Store
 from device_scorer.window import Window
 
 TAG = "1"
+_NOTHING_KNOWN = {EMPTY, NOT_RUN, UNKNOWN}
 _REPORT_PREFIXES = ("_", "report.html")
 ROWS = 60
 ANOMALY_MINUTE = 30
@@ -87,14 +88,16 @@ class CheckDevice:
         self.store.delete("models", self._model_name)
 
     def _delete_history(self) -> None:
-        """Delete the tile of the check's window from the history of each fleet, if it has no other device."""
+        """Delete the tile of the check's window from each history, unless another device has readings in it."""
         for info in self.store.list("predictions", "_history/"):
             place = place_of(blob_paths.decode_id(info.name.split("/")[1]) or "", WINDOW)
             if place is None or place.name != info.name:
                 continue
             blob = self.store.read("predictions", info.name)
             with suppress(TileDamaged):
-                if blob is not None and set(decode_tile(blob.content, place).states) <= {self.device}:
+                states = decode_tile(blob.content, place).states if blob is not None else {}
+                others = "".join(text for device, text in states.items() if device != self.device)
+                if not set(others) - _NOTHING_KNOWN:
                     self.store.delete("predictions", info.name)
 
     def _foreign(self, role: str, name: str) -> DataInvalid:

@@ -81,14 +81,16 @@ def test_delete_removes_the_report_of_the_checks_window_only(tmp_path: Path) -> 
     assert [info.name for info in store.list("predictions")] == ["20180828T230000Z_20180829T000000Z/press-1.csv"]
 
 
-@pytest.mark.parametrize(("devices", "kept"), [(("helm-test",), []), (("helm-test", "press-1"), ["the tile"])])
-def test_history_of_the_checks_window_is_deleted_unless_another_device_is_in_it(
-    tmp_path: Path, devices: tuple[str, ...], kept: list[str]
+@pytest.mark.parametrize(("other", "kept"), [("?", False), ("E", False), ("-", False), ("N", True), ("F", True)])
+def test_history_of_the_checks_window_is_deleted_unless_another_device_has_readings(
+    tmp_path: Path, other: str, *, kept: bool
 ) -> None:
     store = FolderStore(tmp_path)
     place = place_of("plant", WINDOW)
     assert place is not None
-    store.write("predictions", place.name, Tile(place).with_column(place.index, dict.fromkeys(devices, "A")).encode())
+    store.write(
+        "predictions", place.name, Tile(place).with_column(place.index, {"helm-test": "A", "press-1": other}).encode()
+    )
     store.write("predictions", "_history/plant/PT3600S/2018-W35.csv.gz", b"another week")
     CheckDevice(store, Settings(), "helm-test").delete()
     names = {info.name for info in store.list("predictions", "_history/")}
