@@ -11,14 +11,20 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import joblib
 import numpy as np
 from azure.storage.blob import BlobServiceClient
+from sklearn.covariance import EllipticEnvelope
+from sklearn.ensemble import IsolationForest
+from sklearn.kernel_approximation import Nystroem
+from sklearn.linear_model import SGDOneClassSVM
+from sklearn.neighbors import LocalOutlierFactor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import OneClassSVM
@@ -36,6 +42,13 @@ MIN_SHARED_DEVICES = 12  # devices in the CSV that the naive scorers share
 ROUNDS = 7
 MAX_DEVICE_RATIO, MAX_PACKED_DEVICE_RATIO = 0.06, 0.005  # CPU of one device relative to the naive scorer
 MAX_RSS_MIB = 36
+MAX_DETECTOR_RATIO = 0.15  # CPU of a device with other detectors relative to the naive scorer of the usual one
+DETECTORS: dict[str, Callable[[], Any]] = {
+    "IsolationForest": lambda: IsolationForest(random_state=1),
+    "EllipticEnvelope": lambda: EllipticEnvelope(random_state=1),
+    "LocalOutlierFactor": lambda: LocalOutlierFactor(novelty=True),
+    "Nystroem and SGDOneClassSVM": lambda: make_pipeline(Nystroem(random_state=1), SGDOneClassSVM(random_state=1)),
+}
 
 
 @dataclass
@@ -69,6 +82,8 @@ def run(*, python: Path, baseline_python: Path, connection_string: str, rounds: 
         f"rows-{LARGE_ROWS}": LARGE_ROWS,
     }
     upload_fleet(service, sizes, baseline_devices=(SMALL_DEVICES[0], f"rows-{MEDIUM_ROWS}", f"rows-{LARGE_ROWS}"))
+    for index, detector in enumerate(DETECTORS.values()):
+        upload_device(service, f"detector-{index}", {tag: _train(seed, detector()) for seed, tag in enumerate(TAGS)})
     variants = _variants(str(python), str(baseline_python))
     for number in range(rounds):
         for index, variant in enumerate(variants):
@@ -106,6 +121,15 @@ def _variants(python: str, baseline_python: str) -> list[Variant]:
             devices=100,
             goal=MAX_PACKED_DEVICE_RATIO,
         ),
+    ]
+    rows += [
+        Variant(
+            f"auto, {name}, 5 x 240 rows",
+            [*score, "--", f"detector-{index}"],
+            "naive, 5 x 240 rows",
+            goal=MAX_DETECTOR_RATIO,
+        )
+        for index, name in enumerate(DETECTORS)
     ]
     for size in (MEDIUM_ROWS, LARGE_ROWS):
         shared = {"BENCH_SHARED_CSV": f"shared-{size}.csv"}
@@ -146,9 +170,24 @@ def upload_fleet(service: BlobServiceClient, sizes: Mapping[str, int], baseline_
             models.upload_blob(f"model_{device}_{tag}", pickle.dumps(model))
 
 
-def _train(seed: int) -> Pipeline:
+def upload_device(service: BlobServiceClient, device: str, bundle: Mapping[str, Pipeline]) -> None:
+    """Upload the models and readings of one device of `SMALL_ROWS` rows per tag.
+
+    Args:
+        service: The storage account.
+        device: The device's id.
+        bundle: The models by tag.
+    """
+    service.get_blob_client("models", f"{device}.joblib").upload_blob(_dump_bundle(bundle))
+    name = f"{START:%Y%m%dT%H%MZ}/{device}.csv"
+    service.get_blob_client("data", name).upload_blob(_encode_csv(_readings(device, SMALL_ROWS)))
+
+
+def _train(seed: int, detector: Any = None) -> Pipeline:
     values = np.random.default_rng(seed).normal(20 * (seed + 1), 2, 1200).round(2).reshape(-1, 1)
-    return make_pipeline(StandardScaler(), OneClassSVM(nu=0.0001, kernel="rbf", gamma=0.01)).fit(values)
+    if detector is None:
+        detector = OneClassSVM(nu=0.0001, kernel="rbf", gamma=0.01)
+    return make_pipeline(StandardScaler(), detector).fit(values)
 
 
 def _dump_bundle(bundle: Mapping[str, Pipeline]) -> bytes:

@@ -6,6 +6,7 @@ added in the order of the trees, in double precision, as scikit-learn does (Liu,
 2008). The trees compare values in single precision with thresholds in double precision.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from device_scorer.errors import ModelInvalid
 from device_scorer.models.allowlist import EXTRA_TREE, TREE
-from device_scorer.models.inert import Array, InertObject, NotClosedForm, read_count, read_matrix, read_number
+from device_scorer.models.inert import Array, InertObject, NotClosedForm, read_count, read_number
 
 MAX_TREES = 5_000
 MAX_NODES = 2_000_000
@@ -82,15 +83,9 @@ def read_forest(forest: InertObject) -> Forest:
         raise NotClosedForm(f"a forest without trees, or of more than {MAX_TREES:,} trees")
     if not len(trees) == len(depths) == len(averages):
         raise ModelInvalid("the model is invalid: its trees and path lengths differ in number")
-    nodes = [_read_nodes(tree) for tree in trees]
-    sizes = np.array([len(one) for one in nodes])
-    if sizes.sum() > MAX_NODES:
-        raise NotClosedForm(f"a forest of more than {MAX_NODES:,} nodes")
-    lengths = [
-        _read_lengths(depth, int(size)) + _read_lengths(average, int(size)) - 1.0
-        for depth, average, size in zip(depths, averages, sizes, strict=True)
-    ]
-    ends, lengths_of_leaves, starts = _intervals(nodes, sizes, np.concatenate(lengths))
+    nodes, sizes = _read_nodes([_nodes_of(tree) for tree in trees])
+    lengths = _read_lengths(depths, sizes) + _read_lengths(averages, sizes) - 1.0
+    ends, lengths_of_leaves, starts = _intervals(nodes, sizes, lengths)
     return Forest(
         ends=ends,
         lengths=lengths_of_leaves,
@@ -100,52 +95,78 @@ def read_forest(forest: InertObject) -> Forest:
     )
 
 
-def _read_nodes(estimator: Any) -> np.ndarray:
-    """Return the checked nodes of a tree."""
+def _nodes_of(estimator: Any) -> Array:
+    """Return the nodes of a tree."""
     tree = estimator.attributes.get("tree_") if isinstance(estimator, InertObject) else None
     if not isinstance(tree, InertObject) or estimator.class_name != EXTRA_TREE or tree.class_name != TREE:
         raise NotClosedForm("a forest of other estimators")
-    array = tree.attributes.get("nodes")
-    if not isinstance(array, Array) or array.dtype is None or "missing_go_to_left" not in array.dtype.fields:
+    nodes = tree.attributes.get("nodes")
+    if not isinstance(nodes, Array) or nodes.dtype is None or "missing_go_to_left" not in nodes.dtype.fields:
         raise NotClosedForm("a tree of another version")
-    nodes = array.to_numpy()
-    names = nodes.dtype.names or ()
-    if nodes.ndim != 1 or not len(nodes) or not set(_NODE_FIELDS) <= set(names):
+    return nodes
+
+
+def _join(arrays: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the content of vectors of one type in one vector, and their sizes."""
+    first = arrays[0].dtype if isinstance(arrays[0], Array) else None
+    for array in arrays:
+        if not isinstance(array, Array) or array.data is None or array.dtype is None or array.dtype != first:
+            raise NotClosedForm("arrays of different types")
+        if len(array.shape) != 1 or not array.shape[0] or len(array.data) != array.shape[0] * array.dtype.size:
+            raise ModelInvalid("the model is invalid: an array of a tree has another shape or size")
+    sizes = np.array([array.shape[0] for array in arrays])
+    if sizes.sum() > MAX_NODES:
+        raise NotClosedForm(f"a forest of more than {MAX_NODES:,} nodes")
+    return Array(first, (int(sizes.sum()),), b"".join([array.data for array in arrays])).to_numpy(), sizes
+
+
+def _read_nodes(arrays: list[Array]) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Return the checked fields of the nodes of all trees, and the number of nodes of each tree.
+
+    The indexes of children count from the first node of the first tree.
+    """
+    nodes, sizes = _join(arrays)
+    if not set(_NODE_FIELDS) <= set(nodes.dtype.names or ()):
         raise ModelInvalid("the model is invalid: a tree has no nodes")
     if any(nodes[name].dtype.kind != kind for name, kind in zip(_NODE_FIELDS, "iiif", strict=True)):
         raise NotClosedForm("a tree of another version")
-    inner = nodes["left_child"] != -1
-    children = np.concatenate([nodes["left_child"][inner], nodes["right_child"][inner]])
-    parents = np.tile(np.flatnonzero(inner), 2)
-    # A child follows its parent, and each node except the root has one parent. So the nodes form a tree.
+    roots = np.cumsum(sizes) - sizes
+    inner = np.flatnonzero(nodes["left_child"] != -1)
+    shifts = np.repeat(roots, sizes)[inner]
+    left, right = nodes["left_child"][inner] + shifts, nodes["right_child"][inner] + shifts
+    children = np.concatenate([left, right])
+    # A child follows its parent in the same tree, and each node except the roots has one parent. So they are trees.
     if (
-        not np.array_equal(inner, nodes["right_child"] != -1)
-        or (children <= parents).any()
-        or not np.array_equal(np.sort(children), np.arange(1, len(nodes)))
+        not np.array_equal(inner, np.flatnonzero(nodes["right_child"] != -1))
+        or (children <= np.tile(inner, 2)).any()
+        or (children >= np.tile(np.repeat(roots + sizes, sizes)[inner], 2)).any()
+        or not np.array_equal(np.sort(np.concatenate([roots, children])), np.arange(len(nodes)))
         or (nodes["feature"][inner] != 0).any()
         or not np.isfinite(nodes["threshold"][inner]).all()
     ):
         raise ModelInvalid("the model is invalid: the nodes of a tree are inconsistent")
-    return nodes
+    return {"inner": inner, "left": left, "right": right, "threshold": nodes["threshold"][inner]}, sizes
 
 
-def _read_lengths(array: Any, count: int) -> np.ndarray:
-    """Return the path lengths of the nodes of a tree."""
-    return read_matrix(InertObject("", {"path lengths": array}), "path lengths", (count,))
+def _read_lengths(arrays: Sequence[Any], sizes: np.ndarray) -> np.ndarray:
+    """Return the path lengths of the nodes of all trees."""
+    lengths, found = _join(arrays)
+    if not np.array_equal(found, sizes) or lengths.dtype.kind not in "iuf" or not np.isfinite(lengths).all():
+        raise ModelInvalid("the model is invalid: the path lengths of a tree are inconsistent")
+    return lengths
 
 
 def _intervals(
-    nodes: list[np.ndarray], sizes: np.ndarray, lengths: np.ndarray
+    nodes: dict[str, np.ndarray], sizes: np.ndarray, lengths: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:
     """Return the ends of the intervals of all leaves, the lengths of the leaves, and the first leaf of each tree."""
-    roots = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    shifts = np.repeat(roots, sizes)
-    left = np.concatenate([one["left_child"] for one in nodes])
-    right = np.concatenate([one["right_child"] for one in nodes]) + shifts
-    thresholds = np.concatenate([one["threshold"] for one in nodes]).astype(np.float64)
+    count = len(lengths)
+    left, right, thresholds = np.full(count, -1), np.full(count, -1), np.zeros(count)
+    left[nodes["inner"]], right[nodes["inner"]] = nodes["left"], nodes["right"]
+    thresholds[nodes["inner"]] = nodes["threshold"]
     is_leaf = left == -1
-    left = left + shifts
-    low, high = np.full(len(left), -np.inf), np.full(len(left), np.inf)
+    low, high = np.full(count, -np.inf), np.full(count, np.inf)
+    roots = np.cumsum(sizes) - sizes
     level = roots[~is_leaf[roots]]
     for _ in range(MAX_DEPTH):
         if not len(level):

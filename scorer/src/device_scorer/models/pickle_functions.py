@@ -3,6 +3,7 @@
 `unpickler` executes the instructions. Nothing here calls a function of the file.
 """
 
+from itertools import repeat
 from typing import Any
 
 from device_scorer.errors import ModelInvalid, ModelRejected
@@ -29,10 +30,14 @@ class NeedsScikitLearn(Exception):  # noqa: N818  not an error: sklearn_loader r
 
 
 class Budget:
-    """The rest of what the instructions of one file may do."""
+    """The rest of what the instructions of one file may do.
+
+    Attributes:
+        instructions: An iterator with an item for each instruction.
+    """
 
     def __init__(self) -> None:
-        self.instructions = MAX_INSTRUCTIONS
+        self.instructions = repeat(None, MAX_INSTRUCTIONS)
         self._objects = MAX_OBJECTS
         self._items = MAX_COPIED_ITEMS
         self._bytes = MAX_PRODUCED_BYTES
@@ -51,7 +56,7 @@ class Budget:
         self._objects -= objects
         self._items -= items
         self._bytes -= size
-        if min(self._objects, self._items, self._bytes) < 0:
+        if self._objects < 0 or self._items < 0 or self._bytes < 0:
             raise NeedsScikitLearn("a file that creates too many objects")
 
 
@@ -159,9 +164,9 @@ def set_dtype_state(target: Dtype, state: Any) -> None:
         return
     pairs = [fields[name] for name in names[: MAX_FIELDS + 1]]
     for pair in pairs:
-        if not isinstance(pair[0], Dtype) or pair[0] is target or type(pair[1]) is not int:
+        if len(pair) != 2 or not isinstance(pair[0], Dtype) or type(pair[1]) is not int:
             raise ModelInvalid("the model is invalid: the fields of an array are malformed")
-    target.fields = dict(zip(names, ((pair[0], pair[1]) for pair in pairs), strict=True))
+    target.fields = dict(zip(names, ((Dtype(one.code, one.byte_order), at) for one, at in pairs), strict=True))
     item_size = state[5]
     if type(item_size) is not int or not 0 < item_size <= MAX_ITEM_BYTES:
         raise ModelInvalid("the model is invalid: the records of an array are too large")

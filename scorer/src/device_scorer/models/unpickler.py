@@ -27,6 +27,7 @@ from device_scorer.models.pickle_functions import (
     set_dtype_state,
     validate_shape,
 )
+from device_scorer.models.sklearn_messages import one_line
 
 MAX_INTEGER_KEY = 2**31
 """Larger numbers can have equal hashes, which makes a dictionary slow."""
@@ -53,8 +54,13 @@ def load_inert(content: bytes) -> Any:
     except (ModelInvalid, ModelRejected, NeedsScikitLearn):
         raise
     except Exception as error:  # malformed input makes an unpickler raise any exception
-        cause = f"{type(error).__name__}: {error}"[:MAX_TEXT_CHARS]
-        raise ModelInvalid(f"the model is invalid: it is not a readable pickle ({cause})") from error
+        raise ModelInvalid(f"the model is invalid: it is not a readable pickle ({_describe(error)})") from error
+
+
+def _describe(error: Exception) -> str:
+    """Return the type and text of an error. The text of an object of the file, such as a missing key, may be huge."""
+    text = next((part for part in error.args[:1] if isinstance(part, str)), "")
+    return one_line(f"{type(error).__name__}: {text[:MAX_TEXT_CHARS]}").rstrip(":")
 
 
 class _InertUnpickler(pickle._Unpickler):  # noqa: SLF001  the C unpickler cannot be extended; joblib does the same
@@ -76,15 +82,15 @@ class _InertUnpickler(pickle._Unpickler):  # noqa: SLF001  the C unpickler canno
         self.read, self.readinto, self.readline = self._source.read, self._source.readinto, self._source.readline
         self.metastack, self.stack = [], []
         self.append = self.stack.append
-        read, dispatch, budget = self.read, self.dispatch, self._budget
+        read, functions = self.read, _FUNCTIONS
         try:
-            while code := read(1):
-                budget.instructions -= 1
-                if budget.instructions < 0:
-                    raise NeedsScikitLearn("a file of too many instructions")
-                dispatch[code[0]](self)
+            for _ in self._budget.instructions:
+                functions[read(1)](self)
         except pickle._Stop as stop:  # type: ignore[attr-defined]  # noqa: SLF001  as above
             return stop.value
+        raise NeedsScikitLearn("a file of too many instructions")
+
+    def _end_early(self) -> None:
         raise ModelInvalid("the model is invalid: its pickle is truncated")
 
     def _skip_frame(self) -> None:
@@ -152,8 +158,9 @@ class _InertUnpickler(pickle._Unpickler):  # noqa: SLF001  the C unpickler canno
             return content if isinstance(content, Array) else Array(dtype, shape, None)
         if wrapper.get("numpy_array_alignment_bytes") is not None:
             self._source.seek(self._source.read(1)[0], io.SEEK_CUR)
-        size = prod(shape) * dtype.size
-        if not dtype.size or size > self._size - self._source.tell():
+        item_size = dtype.size
+        size = prod(shape) * item_size
+        if not item_size or size > self._size - self._source.tell():
             raise ModelInvalid("the model is invalid: an array is truncated or has elements without a size")
         return Array(dtype, shape, self._source.read(size), wrapper.get("order") == "F")
 
@@ -193,10 +200,10 @@ class _InertUnpickler(pickle._Unpickler):  # noqa: SLF001  the C unpickler canno
     @staticmethod
     def _set_pairs(target: Any, items: list[Any]) -> None:
         """Add pairs to a dictionary. The hash of a deeply nested key would overflow the C stack, so keys are plain."""
-        for key, value in zip(items[::2], items[1::2], strict=True):
-            if type(target) is not dict or not _is_plain_key(key):
-                raise ModelInvalid("the model is invalid: a dictionary key is not a plain value")
-            target[key] = value
+        keys = items[::2]
+        if type(target) is not dict or not all(type(key) is str or _is_plain_key(key) for key in keys):
+            raise ModelInvalid("the model is invalid: a dictionary key is not a plain value")
+        target.update(zip(keys, items[1::2], strict=True))
 
     def _append(self) -> None:
         value = self.stack.pop()
@@ -235,6 +242,10 @@ class _InertUnpickler(pickle._Unpickler):  # noqa: SLF001  the C unpickler canno
     ):
         dispatch[code[0]] = _reject_instruction
     del code
+
+
+_FUNCTIONS = {bytes([code]): function for code, function in _InertUnpickler.dispatch.items()}
+_FUNCTIONS[b""] = _InertUnpickler._end_early  # noqa: SLF001  the end of the file in place of an instruction
 
 
 def _is_plain_key(key: Any) -> bool:

@@ -112,6 +112,16 @@ def test_pickle_without_an_end_is_truncated() -> None:
         load_inert(pickle.dumps({"1": 1})[:-1])
 
 
+@pytest.mark.fault("T15")
+@pytest.mark.parametrize("key", [b"]" + b"\x85" * 50_000, b"X\x10\x00\x00\x00" + b"\r\n" * 8], ids=["deep", "lines"])
+def test_error_of_any_key_of_the_file_is_one_short_line(key: bytes) -> None:
+    record = b"\x80\x02cnumpy\ndtype\nX\x02\x00\x00\x00V8\x85R(K\x03X\x01\x00\x00\x00|N" + key + b"\x85}K\x08t"
+    with pytest.raises(ModelInvalid) as invalid:
+        load_inert(record + b"b.")
+    assert "\n" not in str(invalid.value)
+    assert len(str(invalid.value)) < 300
+
+
 def test_key_that_is_not_a_plain_value_is_invalid() -> None:
     with pytest.raises(ModelInvalid, match="a dictionary key is not a plain value"):
         load_inert(pickle.dumps({(1, 2): 1}))
