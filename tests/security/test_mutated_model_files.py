@@ -103,7 +103,7 @@ while time.monotonic() < ends:
 print(tried, slowest)
 """
 
-pytestmark = [pytest.mark.slow, pytest.mark.fuzz]
+pytestmark = [pytest.mark.slow, pytest.mark.fuzz, pytest.mark.timeout(1200)]
 MAX_SECONDS = 10.0
 """The largest time of the processor that one file may take, in seconds; the budget of the reader allows a few."""
 

@@ -59,20 +59,18 @@ class Dtype:
         code: The kind and size, such as f8, or V64 for records.
         byte_order: "<" or ">", as in `numpy.dtype.byteorder`.
         fields: The element types and offsets of the fields of records, by name.
-        item_size: The size of a record in bytes.
+        size: The size of an element in bytes; 0 for the size that the code names.
     """
 
     code: str
     byte_order: str = "<"
     fields: dict[str, tuple["Dtype", int]] = field(default_factory=dict)
-    item_size: int = 0
+    size: int = 0
 
-    @property
-    def size(self) -> int:
-        """The size of an element in bytes."""
+    def __post_init__(self) -> None:
         digits = self.code[1:]
-        size = int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 10 else 0
-        return self.item_size or size * (4 if self.code[0] == "U" else 1)
+        if not self.size and digits.isascii() and digits.isdigit() and len(digits) < 10:
+            self.size = int(digits) * (4 if self.code[0] == "U" else 1)
 
 
 @dataclass(slots=True, eq=False)

@@ -112,10 +112,9 @@ def validate_shape(value: Any) -> tuple[int, ...]:
     Raises:
         ModelInvalid: The shape is malformed.
     """
-    if not isinstance(value, (tuple, list)) or len(value) > MAX_DIMENSIONS:
-        raise ModelInvalid("the model is invalid: the shape of an array is malformed")
-    shape = tuple(value)
-    if not all(isinstance(size, int) and 0 <= size < 2**40 for size in shape):
+    is_shape = isinstance(value, (tuple, list)) and len(value) <= MAX_DIMENSIONS
+    shape = tuple(value) if is_shape else (-1,)
+    if any(type(size) is not int or not 0 <= size < 2**40 for size in shape):
         raise ModelInvalid("the model is invalid: the shape of an array is malformed")
     return shape
 
@@ -170,7 +169,7 @@ def set_dtype_state(target: Dtype, state: Any) -> None:
     item_size = state[5]
     if type(item_size) is not int or not 0 < item_size <= MAX_ITEM_BYTES:
         raise ModelInvalid("the model is invalid: the records of an array are too large")
-    target.item_size = item_size
+    target.size = item_size
 
 
 def _emulate_dtype(_budget: Budget, code: Any, *_: Any) -> Dtype:

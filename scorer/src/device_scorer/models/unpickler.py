@@ -82,10 +82,14 @@ class _InertUnpickler(pickle._Unpickler):  # noqa: SLF001  the C unpickler canno
         self.read, self.readinto, self.readline = self._source.read, self._source.readinto, self._source.readline
         self.metastack, self.stack = [], []
         self.append = self.stack.append
-        read, functions = self.read, _FUNCTIONS
+        read, functions, memo, get = self.read, _FUNCTIONS, self.memo, pickle.BINGET
         try:
             for _ in self._budget.instructions:
-                functions[read(1)](self)
+                code = read(1)
+                if code == get:  # the most frequent instruction
+                    self.append(memo[read(1)[0]])
+                else:
+                    functions[code](self)
         except pickle._Stop as stop:  # type: ignore[attr-defined]  # noqa: SLF001  as above
             return stop.value
         raise NeedsScikitLearn("a file of too many instructions")
@@ -158,9 +162,8 @@ class _InertUnpickler(pickle._Unpickler):  # noqa: SLF001  the C unpickler canno
             return content if isinstance(content, Array) else Array(dtype, shape, None)
         if wrapper.get("numpy_array_alignment_bytes") is not None:
             self._source.seek(self._source.read(1)[0], io.SEEK_CUR)
-        item_size = dtype.size
-        size = prod(shape) * item_size
-        if not item_size or size > self._size - self._source.tell():
+        size = prod(shape) * dtype.size
+        if not dtype.size or size > self._size - self._source.tell():
             raise ModelInvalid("the model is invalid: an array is truncated or has elements without a size")
         return Array(dtype, shape, self._source.read(size), wrapper.get("order") == "F")
 
@@ -201,7 +204,7 @@ class _InertUnpickler(pickle._Unpickler):  # noqa: SLF001  the C unpickler canno
     def _set_pairs(target: Any, items: list[Any]) -> None:
         """Add pairs to a dictionary. The hash of a deeply nested key would overflow the C stack, so keys are plain."""
         keys = items[::2]
-        if type(target) is not dict or not all(type(key) is str or _is_plain_key(key) for key in keys):
+        if type(target) is not dict or (set(map(type, keys)) != {str} and not all(map(_is_plain_key, keys))):
             raise ModelInvalid("the model is invalid: a dictionary key is not a plain value")
         target.update(zip(keys, items[1::2], strict=True))
 

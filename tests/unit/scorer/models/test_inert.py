@@ -91,7 +91,7 @@ def test_order_of_a_matrix_is_kept() -> None:
 
 
 def records(**fields: tuple[str, int]) -> Array:
-    dtype = Dtype("V8", fields={name: (Dtype(code), offset) for name, (code, offset) in fields.items()}, item_size=8)
+    dtype = Dtype("V8", fields={name: (Dtype(code), offset) for name, (code, offset) in fields.items()}, size=8)
     return Array(dtype, (1,), bytes(8))
 
 

@@ -113,6 +113,12 @@ def test_pickle_without_an_end_is_truncated() -> None:
 
 
 @pytest.mark.fault("T15")
+def test_byte_array_longer_than_its_file_is_invalid() -> None:
+    with pytest.raises(ModelInvalid, match="truncated"):
+        load_inert(b"\x80\x05\x96" + struct.pack("<Q", 1_500_000_000) + b".")
+
+
+@pytest.mark.fault("T15")
 @pytest.mark.parametrize("key", [b"]" + b"\x85" * 50_000, b"X\x10\x00\x00\x00" + b"\r\n" * 8], ids=["deep", "lines"])
 def test_error_of_any_key_of_the_file_is_one_short_line(key: bytes) -> None:
     record = b"\x80\x02cnumpy\ndtype\nX\x02\x00\x00\x00V8\x85R(K\x03X\x01\x00\x00\x00|N" + key + b"\x85}K\x08t"
