@@ -6,8 +6,7 @@ that has no closed form is left to scikit-learn.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from device_scorer.errors import ModelInvalid
 from device_scorer.models.allowlist import (
@@ -45,8 +44,7 @@ class Detector(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class ClosedFormModel:
+class ClosedFormModel(NamedTuple):
     """A detector behind scalers, evaluated with NumPy.
 
     Attributes:

@@ -25,30 +25,34 @@ class NotClosedForm(Exception):  # noqa: N818  not an error: scikit-learn evalua
     """The model may be valid, but has no closed form here. The text is the reason."""
 
 
-@dataclass(frozen=True, slots=True)
 class GlobalName:
     """The name of a class or function in the file.
 
-    Attributes:
+    Args:
         text: The module and name, such as numpy.dtype.
     """
 
-    text: str
+    __slots__ = ("text",)  # a dataclass takes longer to create than a device to score
+
+    def __init__(self, text: str) -> None:
+        self.text = text
 
 
-@dataclass(slots=True, eq=False)
 class InertObject:
     """An object of an allowed class, without behaviour.
 
-    Attributes:
+    Args:
         class_name: The current name of the class.
         attributes: The attributes of the object.
         state: The state of an object that has no attributes, such as a tree of neighbours.
     """
 
-    class_name: str
-    attributes: dict[str, Any] = field(default_factory=dict, repr=False)
-    state: Any = field(default=None, repr=False)
+    __slots__ = ("attributes", "class_name", "state")
+
+    def __init__(self, class_name: str, attributes: dict[str, Any] | None = None, state: Any = None) -> None:
+        self.class_name = class_name
+        self.attributes: dict[str, Any] = {} if attributes is None else attributes
+        self.state = state
 
 
 @dataclass(slots=True)
@@ -73,21 +77,27 @@ class Dtype:
             self.size = int(digits) * (4 if self.code[0] == "U" else 1)
 
 
-@dataclass(slots=True, eq=False)
 class Array:
     """An array.
 
-    Attributes:
+    Args:
         dtype: The element type.
         shape: The shape.
         data: The bytes of the elements; None for an array of objects, such as the names of features.
         is_fortran: True if the first index varies fastest.
     """
 
-    dtype: Dtype | None = None
-    shape: tuple[int, ...] = ()
-    data: bytes | None = field(default=b"", repr=False)
-    is_fortran: bool = False
+    __slots__ = ("data", "dtype", "is_fortran", "shape")
+
+    def __init__(
+        self,
+        dtype: Dtype | None = None,
+        shape: tuple[int, ...] = (),
+        data: bytes | None = b"",
+        *,
+        is_fortran: bool = False,
+    ) -> None:
+        self.dtype, self.shape, self.data, self.is_fortran = dtype, shape, data, is_fortran
 
     def to_floats(self) -> list[float]:
         """Return the elements of a vector, or of a matrix that has one row or one column.

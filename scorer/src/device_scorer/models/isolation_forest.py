@@ -110,9 +110,10 @@ def _join(arrays: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
     """Return the content of vectors of one type in one vector, and their sizes."""
     first = arrays[0].dtype if isinstance(arrays[0], Array) else None
     for array in arrays:
-        if not isinstance(array, Array) or array.data is None or array.dtype is None or array.dtype != first:
+        is_vector = isinstance(array, Array) and array.data is not None and first is not None
+        if not is_vector or first is None or (array.dtype is not first and array.dtype != first):
             raise NotClosedForm("arrays of different types")
-        if len(array.shape) != 1 or not array.shape[0] or len(array.data) != array.shape[0] * array.dtype.size:
+        if len(array.shape) != 1 or not array.shape[0] or len(array.data) != array.shape[0] * first.size:
             raise ModelInvalid("the model is invalid: an array of a tree has another shape or size")
     sizes = np.array([array.shape[0] for array in arrays])
     if sizes.sum() > MAX_NODES:
@@ -140,7 +141,7 @@ def _read_nodes(arrays: list[Array]) -> tuple[dict[str, np.ndarray], np.ndarray]
         not np.array_equal(inner, np.flatnonzero(nodes["right_child"] != -1))
         or (children <= np.tile(inner, 2)).any()
         or (children >= np.tile(np.repeat(roots + sizes, sizes)[inner], 2)).any()
-        or not np.array_equal(np.sort(np.concatenate([roots, children])), np.arange(len(nodes)))
+        or (np.bincount(np.concatenate([roots, children]), minlength=len(nodes)) != 1).any()
         or (nodes["feature"][inner] != 0).any()
         or not np.isfinite(nodes["threshold"][inner]).all()
     ):
@@ -181,7 +182,11 @@ def _intervals(
         raise NotClosedForm(f"a tree deeper than {MAX_DEPTH}")
     trees = np.repeat(np.arange(len(sizes)), sizes)
     leaves = np.flatnonzero(is_leaf & (low < high))  # no value reaches the others
-    leaves = leaves[np.lexsort((high[leaves], trees[leaves]))]
+    ends = high[leaves]
+    if (
+        (ends[1:] <= ends[:-1]) & (trees[leaves][1:] == trees[leaves][:-1])
+    ).any():  # trees of scikit-learn are in order
+        leaves = leaves[np.lexsort((ends, trees[leaves]))]
     starts = np.searchsorted(trees[leaves], np.arange(len(sizes) + 1))
     return high[leaves], lengths[leaves], tuple(starts.tolist())
 

@@ -14,9 +14,8 @@ depend on this bit and whose score is exact to SCORE_DIGITS digits, and recomput
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from math import exp, inf, isfinite, nan, tanh
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from device_scorer.errors import ModelInvalid
 from device_scorer.models.inert import InertObject, NotClosedForm, read_count, read_number, read_vector
@@ -43,8 +42,7 @@ _EPSILON = 2.0**-52
 """The distance from 1.0 to the next double."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kernel:
+class Kernel(NamedTuple):
     """A kernel of libsvm (`Kernel::k_function` in svm.cpp).
 
     Attributes:
@@ -89,8 +87,7 @@ class Kernel:
         return np.tanh(products) if self.name == "sigmoid" else _power(products, self.degree)
 
 
-@dataclass(frozen=True, slots=True)
-class ClosedFormSvm:
+class ClosedFormSvm(NamedTuple):
     """The numbers of a fitted one-class SVM behind scalers.
 
     Attributes:
@@ -104,8 +101,8 @@ class ClosedFormSvm:
 
     scaling: Scaling
     kernel: Kernel
-    vectors: tuple[float, ...] = field(repr=False)
-    coefficients: tuple[float, ...] = field(repr=False)
+    vectors: tuple[float, ...]
+    coefficients: tuple[float, ...]
     intercept: float
     sklearn_version: str
 

@@ -184,7 +184,7 @@ def _emulate_scalar(budget: Budget, dtype: Dtype, data: bytes | str) -> float:
 
 
 def _emulate_frombuffer(budget: Budget, data: bytes, dtype: Dtype, shape: Any, order: Any) -> Array:
-    return Array(dtype, validate_shape(shape), array_bytes(dtype, data, budget), order == "F")
+    return Array(dtype, validate_shape(shape), array_bytes(dtype, data, budget), is_fortran=order == "F")
 
 
 def _emulate_encode(budget: Budget, text: str, _encoding: str = "latin1") -> bytes:

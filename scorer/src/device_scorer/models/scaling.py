@@ -7,9 +7,8 @@ here, which the detectors treat as a value without a label.
 import operator
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from math import inf, isfinite, nan, sqrt
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from device_scorer.errors import ModelInvalid
 from device_scorer.models.allowlist import MAX_ABS_SCALER, MIN_MAX_SCALER, PCA, ROBUST_SCALER, STANDARD_SCALER
@@ -22,8 +21,7 @@ _Operation = tuple[Callable[[Any, float], Any], float]
 _EPSILON = {"f4": 2.0**-23, "f8": 2.0**-52}
 
 
-@dataclass(frozen=True, slots=True)
-class Scaling:
+class Scaling(NamedTuple):
     """A chain of scalers.
 
     Attributes:

@@ -165,7 +165,7 @@ class _InertUnpickler(pickle._Unpickler):  # noqa: SLF001  the C unpickler canno
         size = prod(shape) * dtype.size
         if not dtype.size or size > self._size - self._source.tell():
             raise ModelInvalid("the model is invalid: an array is truncated or has elements without a size")
-        return Array(dtype, shape, self._source.read(size), wrapper.get("order") == "F")
+        return Array(dtype, shape, self._source.read(size), is_fortran=wrapper.get("order") == "F")
 
     def _empty_dict(self) -> None:
         self._budget.take(objects=1)
