@@ -84,23 +84,30 @@ class Demand:
 def blocking_run(demand: Demand, others: Iterable[Demand]) -> str:
     """Return the name of the run that has to end first; empty if there is none.
 
-    The name of a run of another namespace is not returned. A run yields to a scheduled run. Among others, a running run
-    yields only to a running run that is older. So one of two runs that began at once continues.
+    A run that is active is named before one that waits itself. The name of a run of another namespace is not returned.
+    A run yields to a scheduled run. Among others, a running run yields only to a running run that is older. So one of
+    two runs that began at once continues.
 
     Args:
         demand: The run.
         others: Other runs.
     """
-    run, order = demand.run, demand.order
-    for entry in others:
-        other = entry.run
-        if other.uid == run.uid or not _may_block(entry) or not conflict(demand, entry):
-            continue
-        overtakes = demand.scheduled < entry.scheduled
-        ahead = entry.running and not demand.running
-        if overtakes or ahead or (entry.order < order and entry.running == demand.running):
-            return other.name if other.namespace == run.namespace else ELSEWHERE
-    return ""
+    blocking = min(
+        (entry for entry in others if _may_block(entry) and conflict(demand, entry) and _goes_before(entry, demand)),
+        key=lambda entry: (not entry.running, entry.order),
+        default=None,
+    )
+    if blocking is None:
+        return ""
+    return blocking.run.name if blocking.run.namespace == demand.run.namespace else ELSEWHERE
+
+
+def _goes_before(entry: Demand, demand: Demand) -> bool:
+    if entry.run.uid == demand.run.uid:
+        return False
+    if demand.scheduled < entry.scheduled or (entry.running and not demand.running):
+        return True
+    return entry.order < demand.order and entry.running == demand.running
 
 
 def _may_block(demand: Demand) -> bool:

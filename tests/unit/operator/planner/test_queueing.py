@@ -77,6 +77,13 @@ def test_blocking_run_of_another_namespace_is_not_named() -> None:
     assert blocking_run(waiting(a_run("second", uid="2")), [other]) == ELSEWHERE
 
 
+def test_active_run_is_named_before_waiting_ones_in_any_order() -> None:
+    first, second, third = (a_run(name, uid=uid) for name, uid in (("first", "5"), ("second", "4"), ("third", "3")))
+    others = [waiting(third), running(first)]
+    assert blocking_run(waiting(second), others) == "first"
+    assert blocking_run(waiting(second), others[::-1]) == "first"
+
+
 def scheduled(name: str = "hourly-20180828t230000z", **options: Any) -> Demand:
     return Demand(a_run(name, schedule="hourly", **options), "Queued", None, OF_SCHEDULE)
 
