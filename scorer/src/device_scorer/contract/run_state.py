@@ -5,14 +5,20 @@ intervals ("0-3,7"). Both may be compressed with zlib, as in the ConfigMaps. Pro
 the outcome records of the Jobs have all messages.
 """
 
+import io
 import json
 import sys
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 from device_scorer.errors import UsageInvalid
+
+MAX_DEVICES = 1_000_000
+"""The maximum of `maxDevices` in the schema of ScoringRun."""
 
 _MAX_UNPACKED_BYTES = 64 * 2**20
 _MAX_MESSAGE_CHARS = 500
@@ -40,11 +46,15 @@ def read_device_list(parts: Sequence[bytes]) -> list[str]:
         parts: The parts of the device list, in order.
 
     Raises:
-        UsageInvalid: A part cannot be decompressed.
+        UsageInvalid: A part cannot be decompressed, or the list has more than MAX_DEVICES ids.
     """
-    return [
-        sys.intern(line) for part in parts for line in _decompress(part).decode("utf-8", "replace").splitlines() if line
-    ]
+    devices: list[str] = []
+    for line in chain.from_iterable(io.BytesIO(_decompress(part)) for part in parts):
+        if device := line.decode("utf-8", "replace").rstrip("\r\n"):
+            devices.append(sys.intern(device))
+        if len(devices) > MAX_DEVICES:
+            raise UsageInvalid(f"the device list is invalid: it has more than {MAX_DEVICES:,} devices")
+    return devices
 
 
 def read_outcomes(progress: bytes, devices: Sequence[str]) -> dict[str, DeviceOutcome]:
@@ -62,17 +72,14 @@ def read_outcomes(progress: bytes, devices: Sequence[str]) -> dict[str, DeviceOu
         reasons = _key_by_device(document["reasons"], devices)
         messages = {devices[position]: str(message) for position, _, message in document["samples"]}
         outcomes = _key_by_device(document["outcomes"], devices)
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-        raise UsageInvalid(f"--progress is invalid: it does not belong to these devices ({error!r})") from error
-    without_message = {
-        (outcome, reason): DeviceOutcome(outcome, reason)
-        for outcome in set(outcomes.values())
-        for reason in {"", *reasons.values()}
-    }
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
+        reason = f"{type(error).__name__}: {error}"[:200]
+        raise UsageInvalid(f"--progress is invalid: it does not belong to these devices ({reason})") from error
+    without_message = lru_cache(maxsize=1000)(DeviceOutcome)  # most devices share a few objects
     return {
         device: DeviceOutcome(outcome, reasons.get(device, ""), messages[device])
         if device in messages
-        else without_message[outcome, reasons.get(device, "")]
+        else without_message(outcome, reasons.get(device, ""))
         for device, outcome in outcomes.items()
     }
 
@@ -109,9 +116,13 @@ def _failure_messages(record: bytes) -> Iterator[tuple[str, DeviceOutcome]]:
 
 
 def _key_by_device(intervals_by_key: dict[str, str], devices: Sequence[str]) -> dict[str, str]:
-    return {
-        devices[position]: key for key, notation in intervals_by_key.items() for position in _parse_intervals(notation)
-    }
+    entries = ((key, position) for key, notation in intervals_by_key.items() for position in _parse_intervals(notation))
+    keys: dict[str, str] = {}
+    for count, (key, position) in enumerate(entries):
+        if count >= len(devices):
+            raise ValueError("positions are repeated")
+        keys[devices[position]] = key
+    return keys
 
 
 def _parse_intervals(intervals: str) -> Iterator[int]:

@@ -45,6 +45,24 @@ def test_progress_of_more_devices_is_rejected() -> None:
         read_outcomes(PROGRESS, DEVICES[:5])
 
 
+@pytest.mark.parametrize("notation", ["0-8,0", "0-99999999999", "0-4,2-6,1"])
+def test_repeated_position_is_rejected_before_it_costs_time(notation: str) -> None:
+    with pytest.raises(UsageInvalid, match="does not belong to these devices"):
+        read_outcomes(json.dumps({"outcomes": {"scored": notation}, "reasons": {}, "samples": []}).encode(), DEVICES)
+
+
+def test_deeply_nested_progress_is_rejected() -> None:
+    with pytest.raises(UsageInvalid, match="RecursionError"):
+        read_outcomes(b"[" * 100_000, DEVICES)
+
+
+def test_device_list_of_more_than_a_million_devices_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("device_scorer.contract.run_state.MAX_DEVICES", 2)
+    assert read_device_list([b"a\n\n\nb\n"]) == ["a", "b"]
+    with pytest.raises(UsageInvalid, match="more than 2 devices"):
+        read_device_list([b"a\nb\n", b"c\n"])
+
+
 @pytest.mark.fault("T15")
 def test_device_list_above_64_mib_is_rejected() -> None:
     assert len(read_device_list([zlib.compress(b"d" * (64 * 2**20), 1)])[0]) == 64 * 2**20
