@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,7 +74,8 @@ def create_commands(
     workspace.demo_folder.mkdir(parents=True, exist_ok=True)
     workspace.kubeconfig.touch(mode=0o600)
     workspace.kubeconfig.write_text(answer.stdout)
-    workspace.write_wrappers(programs)
+    client = Path(sys.executable).parent
+    workspace.write_wrappers(programs | {name: client / name for name in ("fleetscore", "kubectl-fleetscore")})
     kube = KubeCommands(programs["kubectl"], programs["helm"], workspace.kubeconfig)
     kube.run_kubectl("config", "set-context", "--current", f"--namespace={NAMESPACE}")
     return kube

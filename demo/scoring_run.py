@@ -1,8 +1,6 @@
 """The demo's ScoringRun, from its creation to its end."""
 
-import sys
 import time
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +11,10 @@ from demo.errors import DemoError
 from demo.kube_commands import KubeCommands
 from demo.target import Target
 from device_scorer.window import Window
+from fleetscore.cli.output import console
+from fleetscore.cli.watch import watch
+from fleetscore.runs.follow import follow
+from fleetscore.runs.state import has_ended
 from localcluster.progress import StepProgress, format_duration
 
 SCORING_RUNS = "scoringruns.fleetscore.dev"
@@ -45,31 +47,22 @@ def create_run(target: Target, window: Window) -> str:
 
 
 def follow_run(kube: KubeCommands, name: str) -> dict[str, Any]:
-    """Print a run's progress until it ends and return the run.
+    """Show a run with the client's `status --watch` until it ends, and return the run.
 
     Raises:
         DemoError: The run did not end in ten minutes.
     """
-    started = time.monotonic()
-    shown = ""
-    while True:
-        run = kube.get(SCORING_RUNS, name)
-        text = progress_text(run)
-        elapsed = time.monotonic() - started
-        if sys.stdout.isatty():
-            print(f"\r\x1b[K{text} ({format_duration(elapsed)})", end="", flush=True)
-        elif text != shown:
-            print(f"{text} ({format_duration(elapsed)})", flush=True)
-        shown = text
-        if has_ended(run):
-            if sys.stdout.isatty():
-                print()
-            return run
-        if elapsed > _RUN_TIMEOUT_SECONDS:
-            raise DemoError(
-                f"the run {name} did not end in {format_duration(_RUN_TIMEOUT_SECONDS)}; {troubleshooting_hint(name)}"
-            )
-        time.sleep(_POLL_INTERVAL_SECONDS)
+    runs = follow(
+        lambda: kube.get(SCORING_RUNS, name),
+        poll_seconds=_POLL_INTERVAL_SECONDS,
+        timeout_seconds=_RUN_TIMEOUT_SECONDS,
+    )
+    run = watch(runs, console())
+    if run is None or not has_ended(run):
+        raise DemoError(
+            f"the run {name} did not end in {format_duration(_RUN_TIMEOUT_SECONDS)}; {troubleshooting_hint(name)}"
+        )
+    return run
 
 
 def wait_for_report(kube: KubeCommands, name: str, progress: StepProgress) -> list[str]:
@@ -86,24 +79,6 @@ def wait_for_report(kube: KubeCommands, name: str, progress: StepProgress) -> li
                 return [f"the report is missing: {reported[0]['reason']}: {reported[0]['message']}"]
             time.sleep(_POLL_INTERVAL_SECONDS)
     return [f"the report was not written in {format_duration(_REPORT_TIMEOUT_SECONDS)}"]
-
-
-def has_ended(run: Mapping[str, Any]) -> bool:
-    """Return True if a run is Complete or Failed."""
-    conditions = run.get("status", {}).get("conditions", [])
-    return any(each["type"] in ("Complete", "Failed") and each["status"] == "True" for each in conditions)
-
-
-def progress_text(run: Mapping[str, Any]) -> str:
-    """Return a run's state in a line, e.g. ``demo-...: Running, 7 of 12 devices done, 4 active``."""
-    status = run.get("status", {})
-    devices = status.get("devices", {})
-    done = sum(devices.get(key, 0) for key in ("scored", "partial", "empty", "failed", "notRun", "alreadyScored"))
-    text = f"{run['metadata']['name']}: {status.get('phase', 'not seen by the operator yet')}"
-    if devices.get("total"):
-        text += f", {done} of {devices['total']} devices done, {devices.get('active', 0)} active"
-        text += f", {devices['failed']} failed" if devices.get("failed") else ""
-    return text
 
 
 def troubleshooting_hint(name: str) -> str:

@@ -24,7 +24,7 @@ class Workspace:
 
     @property
     def bin_folder(self) -> Path:
-        """The folder of kubectl and helm, configured for the demo's cluster."""
+        """The folder of kubectl, helm and fleetscore, configured for the demo's cluster."""
         return self.root / "bin"
 
     @property
@@ -66,6 +66,7 @@ class Workspace:
         for name, program in programs.items():
             wrapper = self.bin_folder / name
             setting = f"KUBECONFIG={shlex.quote(str(self.kubeconfig))} HELM_NAMESPACE={NAMESPACE}"
+            setting += f' PATH={shlex.quote(str(self.bin_folder))}:"$PATH"'  # kubectl finds its plugins there
             wrapper.write_text(f'#!/bin/sh\n{setting} exec {shlex.quote(str(program))} "$@"\n')
             wrapper.chmod(0o755)
 

@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 
 from fleetscore.errors import DataInvalid
+from fleetscore.runs.state import OUTCOMES
 
 PREDICTION_COLUMNS = ("TS", "Device", "Tag", "Val", "Prediction", "Score")
 READING_COLUMNS = ("TS", "Device", "Tag", "Value")
-OUTCOMES = ("scored", "alreadyScored", "partial", "empty", "failed", "notRun")
 _PREDICTION_TYPES = {"Device": "str", "Tag": "str", "Prediction": "int8", "Score": "float64", "Val": "float64"}
 
 

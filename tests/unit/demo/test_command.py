@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 from azure.storage.blob import BlobServiceClient
-from demo import install, scoring_run
+from demo import install
 from demo.kube_commands import KubeCommands
 from demo.target import Image, Target
 from demo.workspace import CHECKOUT, Workspace
@@ -52,18 +52,3 @@ def test_chart_values_depend_on_the_targets_images_and_storage(
     assert text not in yaml.safe_dump(values)
     other = install.chart_values(Target(Workspace(), kube, image, image, url, text.replace("a2V5", "b3RoZXI="), client))
     assert other["operator"]["podAnnotations"] != values["operator"]["podAnnotations"]
-
-
-def test_progress_of_a_run_is_one_line() -> None:
-    devices = {"total": 12, "scored": 5, "empty": 1, "failed": 1, "active": 4, "pending": 1}
-    run = {"metadata": {"name": "demo"}, "status": {"phase": "Running", "devices": devices}}
-    assert scoring_run.progress_text(run) == "demo: Running, 7 of 12 devices done, 4 active, 1 failed"
-    assert scoring_run.progress_text({"metadata": {"name": "demo"}}) == "demo: not seen by the operator yet"
-
-
-@pytest.mark.parametrize(
-    ("kind", "status", "ended"),
-    [("Complete", "True", True), ("Failed", "True", True), ("Complete", "False", False), ("Degraded", "True", False)],
-)
-def test_run_has_ended_if_it_is_complete_or_failed(kind: str, status: str, ended: bool) -> None:  # noqa: FBT001  a table's column
-    assert scoring_run.has_ended({"status": {"conditions": [{"type": kind, "status": status}]}}) is ended

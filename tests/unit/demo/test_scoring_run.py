@@ -1,9 +1,13 @@
-"""The deletion of the runs of earlier demos."""
+"""The demo's run, and the deletion of the runs of earlier demos."""
 
 from pathlib import Path
+from typing import Any
 
+import pytest
+from demo import scoring_run
+from demo.errors import DemoError
 from demo.kube_commands import KubeCommands
-from demo.scoring_run import SCORING_RUNS, delete_runs
+from demo.scoring_run import SCORING_RUNS, delete_runs, follow_run
 
 
 class RecordingKubectl(KubeCommands):
@@ -24,3 +28,27 @@ def test_scorers_of_an_earlier_demo_have_ended_before_their_predictions_are_dele
     deletions = [command for command in kubectl.commands if command[0] == "delete"]
     assert [command[1] for command in deletions] == [SCORING_RUNS, "jobs", "pods"]
     assert all("--wait" in command for command in deletions)
+
+
+class OneRun(KubeCommands):
+    """kubectl of a cluster with one run, whose condition is given."""
+
+    def __init__(self, condition: str) -> None:
+        super().__init__(Path("kubectl"), Path("helm"), Path("kubeconfig"))
+        object.__setattr__(self, "conditions", [{"type": condition, "status": "True"}])
+
+    def get(self, *arguments: str) -> dict[str, Any]:
+        assert arguments == (SCORING_RUNS, "mine")
+        conditions = vars(self)["conditions"]
+        return {"metadata": {"name": "mine"}, "status": {"phase": "Complete", "conditions": conditions}}
+
+
+def test_run_is_followed_by_the_view_of_the_client(capsys: pytest.CaptureFixture[str]) -> None:
+    assert follow_run(OneRun("Complete"), "mine")["metadata"] == {"name": "mine"}
+    assert capsys.readouterr().out.startswith("mine: Complete\n")
+
+
+def test_run_that_does_not_end_is_an_error_with_the_next_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoring_run, "_RUN_TIMEOUT_SECONDS", 0.001)
+    with pytest.raises(DemoError, match=r"the run mine did not end in .*; run: .local/bin/kubectl describe sr mine"):
+        follow_run(OneRun("Waiting"), "mine")

@@ -12,6 +12,10 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from fleetscore.runs.state import printable
+
+__all__ = ["Column", "Format", "Table", "columns", "console", "keyed", "print_documents", "print_table", "printable"]
+
 PIPE_WIDTH = 4096
 """Characters of a line that is not printed to a terminal: no table is wider, so no line is folded."""
 
@@ -85,12 +89,6 @@ def print_documents(document: object, format_: Format) -> None:
         print(json.dumps(document, indent=2, default=str, ensure_ascii=False))
     else:
         print(yaml.safe_dump(_plain(document), sort_keys=False, allow_unicode=True), end="")
-
-
-def printable(value: object, *, max_chars: int = 500) -> str:
-    """Return a value as one line without control characters; other parties write ids and messages."""
-    text = "" if value is None else str(value)
-    return "".join(one if one.isprintable() else "?" for one in " ".join(text.split()))[:max_chars]
 
 
 def _print_rows(table: Table, *, wide: bool) -> None:

@@ -1,23 +1,22 @@
 """Commands that list, create and change runs."""
 
-import itertools
 import secrets
-import time
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import typer
 
-from fleetscore.cli.output import Column, Format, Table, columns, console, print_documents, printable
+from fleetscore.cli.output import Column, Format, Table, columns, console, print_documents
 from fleetscore.cli.session import Session, with_session
+from fleetscore.cli.watch import watch as watch_run
 from fleetscore.cluster.connection import GROUP, KIND, VERSION, Cluster
 from fleetscore.contract.windows import Window, format_time
 from fleetscore.errors import NotFound, UsageInvalid
-from fleetscore.frames import OUTCOMES
+from fleetscore.runs.follow import follow
+from fleetscore.runs.state import describe, has_ended, is_complete
 
 EXIT_RUN_FAILED = 2
 EXIT_TIMEOUT = 3
-POLL_SECONDS = 2.0
 MAX_LISTED_RUNS = 20
 RunArgument = Annotated[str | None, typer.Argument(metavar="[RUN]", help="Name of the run; the newest by default.")]
 DryRun = Annotated[
@@ -63,25 +62,23 @@ def status(
     """List the runs, or show one run: its counts, its pace and its message."""
     cluster = session.open_cluster()
     if run is None and not watch:
-        runs = sorted(_fleet_runs(cluster, session.fleet), key=_newest_first)
+        runs = sorted(fleet_runs(cluster, session.fleet), key=_newest_first)
         rows = [{**one, "metadata": {"name": one["metadata"]["name"], **one["metadata"]}} for one in runs]
         empty = f"namespace {cluster.namespace} has no runs of fleet {session.fleet}; `fleetscore run` creates one"
         shown = rows if all_ else rows[:MAX_LISTED_RUNS]
         table = Table(_RUN_COLUMNS, [{**one, "name": one["metadata"]["name"]} for one in shown], "name", empty)
         session.print(table)
         return
-    name = run or _newest_run(cluster, session.fleet)
-    previous = ""
-    for found in _follow(cluster, name) if watch else [cluster.run(name)]:
-        if session.output in (Format.JSON, Format.YAML):
+    name = run or newest_run(cluster, session.fleet)
+    if session.output is Format.NAME:
+        print(name)
+    elif session.output in (Format.JSON, Format.YAML):
+        for found in follow(lambda: cluster.run(name)) if watch else [cluster.run(name)]:
             print_documents(found, session.output)
-        elif session.output is Format.NAME:
-            print(name)
-        else:
-            text = "\n".join(_describe(found))
-            if text != previous:
-                console().print(text, markup=False)
-            previous = text
+    elif watch:
+        watch_run(follow(lambda: cluster.run(name)), console())
+    else:
+        console().print("\n".join(describe(cluster.run(name))), markup=False)
 
 
 @app.command()
@@ -94,14 +91,13 @@ def wait(
 ) -> None:
     """Wait until a run has ended; exit with 0 if it is complete, 2 if it failed, 3 after the timeout."""
     cluster = session.open_cluster()
-    name = run or _newest_run(cluster, session.fleet)
-    deadline = time.monotonic() + timeout if timeout else None
-    for found in _follow(cluster, name):
-        if deadline is not None and time.monotonic() > deadline and not _ended(found):
-            console(error=True).print(f"run {name} has not ended after {timeout:g} s", markup=False)
-            raise typer.Exit(EXIT_TIMEOUT)
-    console().print("\n".join(_describe(found)), markup=False)
-    raise typer.Exit(0 if found["status"]["phase"] == "Complete" else EXIT_RUN_FAILED)
+    name = run or newest_run(cluster, session.fleet)
+    *_, found = follow(lambda: cluster.run(name), timeout_seconds=timeout)
+    if not has_ended(found):
+        console(error=True).print(f"run {name} has not ended after {timeout:g} s", markup=False)
+        raise typer.Exit(EXIT_TIMEOUT)
+    console().print("\n".join(describe(found)), markup=False)
+    raise typer.Exit(0 if is_complete(found) else EXIT_RUN_FAILED)
 
 
 @app.command("run")
@@ -121,13 +117,13 @@ def create(  # noqa: PLR0913  each option is a field of the run
     dry_run: DryRun = "none",
 ) -> None:
     """Create a run that scores one window."""
-    spec: dict[str, Any] = {"fleet": session.fleet, "window": _window_json(Window.parse(window))}
+    spec: dict[str, Any] = {"fleet": session.fleet, "window": window_json(Window.parse(window))}
     if device:
         spec["devices"] = {"include" if any(set(one) & set("*?") for one in device) else "ids": device}
     per_job = int(devices_per_job) if devices_per_job and devices_per_job.isdecimal() else devices_per_job
     fields = {"tags": tag, "writePolicy": write_policy, "devicesPerJob": per_job, "parallelism": parallelism}
     spec |= {key: value for key, value in fields.items() if value is not None}
-    _create(session, name or _generated_name("manual"), spec, dry_run)
+    _create(session, name or generated_name("manual"), spec, dry_run)
 
 
 @app.command()
@@ -135,16 +131,16 @@ def create(  # noqa: PLR0913  each option is a field of the run
 def retry(session: Session, run: RunArgument = None, *, dry_run: DryRun = "none") -> None:
     """Create a run that scores again the devices of a run that failed, were partial or were not run."""
     cluster = session.open_cluster()
-    source = cluster.run(run or _newest_run(cluster, session.fleet))
+    source = cluster.run(run or newest_run(cluster, session.fleet))
     name = source["metadata"]["name"]
-    if not _ended(source):
+    if not has_ended(source):
         raise UsageInvalid(f"run {name} has not ended; `fleetscore wait {name}` waits for its end")
     spec = {
         "fleet": source["spec"].get("fleet", "default"),
         "window": source["spec"]["window"],
         "devices": {"retryOf": {"name": name}},
     }
-    _create(session, _generated_name(f"{name[:37].rstrip('-')}-retry"), spec, dry_run)
+    _create(session, generated_name(f"{name[:37].rstrip('-')}-retry"), spec, dry_run)
 
 
 @app.command()
@@ -190,7 +186,8 @@ def schedules(session: Session) -> None:
     )
 
 
-def _fleet_runs(cluster: Cluster, fleet: str) -> Iterator[dict[str, Any]]:
+def fleet_runs(cluster: Cluster, fleet: str) -> Iterator[dict[str, Any]]:
+    """Return the runs of a fleet in the cluster's namespace, in the order of their names."""
     return (run for run in cluster.runs() if run["spec"].get("fleet", "default") == fleet)
 
 
@@ -199,53 +196,22 @@ def _newest_first(run: Mapping[str, Any]) -> tuple[float, str]:
     return (-start.timestamp(), run["metadata"]["name"])
 
 
-def _newest_run(cluster: Cluster, fleet: str) -> str:
+def newest_run(cluster: Cluster, fleet: str) -> str:
     """Return the run that was created last. Raises NotFound without a run."""
-    found = max(_fleet_runs(cluster, fleet), key=lambda run: str(run["metadata"]["creationTimestamp"]), default=None)
+    found = max(fleet_runs(cluster, fleet), key=lambda run: str(run["metadata"]["creationTimestamp"]), default=None)
     if found is None:
         text = f"namespace {cluster.namespace} has no runs of fleet {fleet}"
         raise NotFound(f"{text}; name another with -n or --fleet, or create one with `fleetscore run`")
     return str(found["metadata"]["name"])
 
 
-def _ended(run: Mapping[str, Any]) -> bool:
-    conditions = (run.get("status") or {}).get("conditions") or []
-    return any(one["type"] in ("Complete", "Failed") and one["status"] == "True" for one in conditions)
-
-
-def _follow(cluster: Cluster, name: str) -> Iterator[dict[str, Any]]:
-    """Yield a run again and again until it has ended; the last one has ended."""
-    for number in itertools.count():
-        if number:
-            time.sleep(POLL_SECONDS)
-        found = cluster.run(name)
-        yield found
-        if _ended(found):
-            return
-
-
-def _describe(run: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the lines about one run."""
-    status_ = run.get("status") or {}
-    devices = status_.get("devices") or {}
-    phase = status_.get("phase", "no operator has handled it yet")
-    yield f"{run['metadata']['name']}  {status_.get('window', '')}  {phase}"
-    if devices.get("total"):
-        counts = [f"{devices[outcome]} {outcome}" for outcome in OUTCOMES if devices.get(outcome)]
-        done = sum(devices.get(outcome, 0) for outcome in OUTCOMES)
-        yield f"  {done} of {devices['total']} devices done: {', '.join(counts) or 'none'}"
-        yield f"  {(status_.get('results') or {}).get('anomalies', 0)} anomalies"
-    if status_.get("message"):
-        yield f"  {printable(status_['message'])}"
-    for failure in (status_.get("failures") or [])[:5]:
-        yield "  " + ": ".join(printable(failure.get(key)) for key in ("device", "reason", "message"))
-
-
-def _window_json(window: Window) -> dict[str, str]:
+def window_json(window: Window) -> dict[str, str]:
+    """Return a window as `spec.window` has it."""
     return {"start": format_time(window.start), "end": format_time(window.end)}
 
 
-def _generated_name(prefix: str) -> str:
+def generated_name(prefix: str) -> str:
+    """Return a name that no other run has."""
     return f"{prefix}-{secrets.token_hex(3)}"
 
 
@@ -272,8 +238,8 @@ def _create(session: Session, name: str, spec: Mapping[str, Any], dry_run: str) 
 
 def _patch(session: Session, run: str | None, spec: Mapping[str, Any], result: str) -> None:
     cluster = session.open_cluster()
-    name = run or _newest_run(cluster, session.fleet)
-    if _ended(cluster.run(name)):
+    name = run or newest_run(cluster, session.fleet)
+    if has_ended(cluster.run(name)):
         raise UsageInvalid(f"run {name} has ended already; `fleetscore status` lists the runs")
     cluster.patch_run(name, spec)
     print(name if session.output is Format.NAME else f"run {name} {result}")

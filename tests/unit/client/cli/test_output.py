@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from fleetscore.cli.output import Format, Table, columns, print_table, printable
+from fleetscore.cli.output import Format, Table, columns, print_table
 
 ROWS = [{"Device": "press-7", "Rows": 12, "Detail": "a"}, {"Device": "hall\x1b[31m", "Rows": 3, "Detail": None}]
 TABLE = Table(list(columns("Device", "Rows#", "Detail+")), ROWS, "Device", "no devices")
@@ -43,10 +43,3 @@ def test_empty_table_is_a_sentence_on_standard_error(capsys: pytest.CaptureFixtu
 def test_long_line_is_not_folded_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(Table(TABLE.columns, [{"Device": "d" * 400, "Rows": 1}], "Device", ""), Format.TABLE)
     assert len(capsys.readouterr().out.splitlines()) == 2
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(None, ""), ("a\n b", "a b"), ("\u202ex", "?x"), (1.5, "1.5"), ("x" * 600, "x" * 500)]
-)
-def test_value_becomes_one_printable_line(value: object, text: str) -> None:
-    assert printable(value) == text

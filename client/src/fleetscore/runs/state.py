@@ -1,0 +1,86 @@
+"""The state of a run, from the JSON of a ScoringRun: its counts, its end, and the cause that delays it. Pure."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+OUTCOMES = ("scored", "alreadyScored", "partial", "empty", "failed", "notRun")
+MAX_FAILURES_SHOWN = 5
+MAX_TEXT_CHARS = 500
+NOT_SEEN = "not seen by the operator yet"
+
+
+def has_ended(run: Mapping[str, Any]) -> bool:
+    """Return True if a run is Complete or Failed; neither reverts."""
+    return bool(condition(run, "Complete") or condition(run, "Failed"))
+
+
+def is_complete(run: Mapping[str, Any]) -> bool:
+    """Return True if a run has ended as Complete."""
+    return bool(condition(run, "Complete"))
+
+
+def condition(run: Mapping[str, Any], type_: str) -> Mapping[str, Any]:
+    """Return the condition of a type if its status is True; otherwise an empty mapping."""
+    found = _status(run).get("conditions") or []
+    return next((one for one in found if one.get("type") == type_ and one.get("status") == "True"), {})
+
+
+def devices_done(run: Mapping[str, Any]) -> int:
+    """Return the number of devices with an outcome."""
+    devices = _status(run).get("devices") or {}
+    return sum(devices.get(outcome, 0) for outcome in OUTCOMES)
+
+
+def devices_total(run: Mapping[str, Any]) -> int:
+    """Return the number of devices of a run; 0 before the operator has listed them."""
+    return int((_status(run).get("devices") or {}).get("total", 0))
+
+
+def delay(run: Mapping[str, Any]) -> str:
+    """Return the cause that delays a run, as one line; an empty text if there is none.
+
+    The conditions Stalled and Waiting have the cause, and the message of a queued or suspended run.
+    """
+    if has_ended(run):
+        return ""
+    cause = condition(run, "Stalled") or condition(run, "Waiting")
+    if cause:
+        return printable(cause.get("message") or cause.get("reason"))
+    phase = _status(run).get("phase")
+    return printable(_status(run).get("message")) if phase in ("Queued", "Suspended") else ""
+
+
+def progress_line(run: Mapping[str, Any]) -> str:
+    """Return a run's state in a line, such as `demo: Running, 7 of 12 devices done, 4 active, 1 failed`."""
+    devices = _status(run).get("devices") or {}
+    text = f"{run['metadata']['name']}: {printable(_status(run).get('phase', NOT_SEEN))}"
+    if devices.get("total"):
+        text += f", {devices_done(run)} of {devices['total']} devices done, {devices.get('active', 0)} active"
+        text += f", {devices['failed']} failed" if devices.get("failed") else ""
+    return text
+
+
+def describe(run: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the lines about one run."""
+    status = _status(run)
+    devices = status.get("devices") or {}
+    phase = status.get("phase", "no operator has handled it yet")
+    yield f"{run['metadata']['name']}  {status.get('window', '')}  {phase}"
+    if devices.get("total"):
+        counts = [f"{devices[outcome]} {outcome}" for outcome in OUTCOMES if devices.get(outcome)]
+        yield f"  {devices_done(run)} of {devices['total']} devices done: {', '.join(counts) or 'none'}"
+        yield f"  {(status.get('results') or {}).get('anomalies', 0)} anomalies"
+    if status.get("message"):
+        yield f"  {printable(status['message'])}"
+    for failure in (status.get("failures") or [])[:MAX_FAILURES_SHOWN]:
+        yield "  " + ": ".join(printable(failure.get(key)) for key in ("device", "reason", "message"))
+
+
+def printable(value: object, *, max_chars: int = MAX_TEXT_CHARS) -> str:
+    """Return a value as one line without control characters; other parties write ids and messages."""
+    text = "" if value is None else str(value)
+    return "".join(one if one.isprintable() else "?" for one in " ".join(text.split()))[:max_chars]
+
+
+def _status(run: Mapping[str, Any]) -> Mapping[str, Any]:
+    return run.get("status") or {}

@@ -1,0 +1,80 @@
+"""The state of a run from its JSON."""
+
+from typing import Any
+
+import pytest
+
+from fleetscore.runs.state import (
+    condition,
+    delay,
+    describe,
+    devices_done,
+    devices_total,
+    has_ended,
+    is_complete,
+    printable,
+    progress_line,
+)
+
+
+def a_run(phase: str = "", devices: dict[str, int] | None = None, **status: Any) -> dict[str, Any]:
+    found = {"devices": devices or {}, **status} | ({"phase": phase} if phase else {})
+    return {"metadata": {"name": "demo"}, "status": found}
+
+
+def with_condition(type_: str, status: str = "True", **fields: str) -> list[dict[str, str]]:
+    return [{"type": type_, "status": status, **fields}]
+
+
+DEVICES = {"total": 12, "scored": 5, "empty": 1, "failed": 1, "active": 4, "pending": 1}
+
+
+def test_progress_of_a_run_is_one_line() -> None:
+    assert progress_line(a_run("Running", DEVICES)) == "demo: Running, 7 of 12 devices done, 4 active, 1 failed"
+    assert progress_line({"metadata": {"name": "demo"}}) == "demo: not seen by the operator yet"
+    assert (devices_done(a_run("Running", DEVICES)), devices_total(a_run("Running", DEVICES))) == (7, 12)
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "ended"),
+    [("Complete", "True", True), ("Failed", "True", True), ("Complete", "False", False), ("Waiting", "True", False)],
+)
+def test_run_has_ended_when_a_terminal_condition_is_true(kind: str, status: str, *, ended: bool) -> None:
+    run = a_run(conditions=with_condition(kind, status))
+    assert has_ended(run) is ended
+    assert is_complete(run) is (ended and kind == "Complete")
+
+
+def test_run_without_status_has_no_conditions() -> None:
+    assert not has_ended({"metadata": {"name": "new"}})
+    assert condition({"metadata": {"name": "new"}, "status": None}, "Waiting") == {}
+
+
+@pytest.mark.parametrize(
+    ("run", "cause"),
+    [
+        (a_run("Running", conditions=with_condition("Waiting", message="the quota\nis used")), "the quota is used"),
+        (a_run("Running", conditions=with_condition("Stalled", reason="ImagePull")), "ImagePull"),
+        (a_run("Queued", message="waits for run a"), "waits for run a"),
+        (a_run("Running", message="3 of 12 devices done"), ""),
+        (a_run("Queued", message="old", conditions=with_condition("Complete")), ""),
+    ],
+    ids=["waiting", "stalled", "queued", "running", "ended"],
+)
+def test_delay_of_a_run_has_its_cause(run: dict[str, Any], cause: str) -> None:
+    assert delay(run) == cause
+
+
+def test_description_has_counts_and_at_most_five_failures() -> None:
+    failures = [{"device": f"press-{n}", "reason": "DataInvalid", "message": "no\x1b columns"} for n in range(9)]
+    lines = list(describe(a_run("Complete", DEVICES, failures=failures, message="done", window="w")))
+    assert lines[:3] == ["demo  w  Complete", "  7 of 12 devices done: 5 scored, 1 empty, 1 failed", "  0 anomalies"]
+    assert [line for line in lines if "DataInvalid" in line][-1] == "  press-4: DataInvalid: no? columns"
+    assert list(describe({"metadata": {"name": "new"}})) == ["new    no operator has handled it yet"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, ""), ("a\n b", "a b"), ("\u202ex", "?x"), (1.5, "1.5"), ("x" * 600, "x" * 500)]
+)
+def test_value_becomes_one_printable_line(value: object, text: str) -> None:
+    assert printable(value) == text
