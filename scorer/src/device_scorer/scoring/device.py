@@ -14,7 +14,8 @@ from device_scorer.scoring import predictions
 from device_scorer.scoring.context import DeviceDeadline, ScoringContext
 from device_scorer.scoring.inputs import current_input_versions, load_bundle, read_partitions, readings_changed
 from device_scorer.scoring.predictions import ExistingState
-from device_scorer.scoring.scorer import Scorer, select_tags
+from device_scorer.scoring.scorer import Scorer
+from device_scorer.scoring.tag_selection import select_tags
 from device_scorer.store.base import BlobInfo, Store, md5_hex
 
 READINGS_CHANGED = (
@@ -145,7 +146,7 @@ def _score(
     rows, remarks = scorer.finish(), scorer.remarks
     if rows is None:
         return _ScoredDevice(Outcome(EMPTY, "", _message("no readings in the window", remarks)))
-    failed = {**tags.failed, **rows.unreadable}
+    failed = {**tags.failed, **rows.failed}
     metadata = predictions.build_metadata(
         run_uid=request.run_uid,
         window=request.window,

@@ -240,10 +240,16 @@ class DigestBuilder:
             self.tag(tag).add_anomaly(ts, value, score)
             self._buckets[min(BUCKET_COUNT - 1, max(0, int((at - self._start) / self._seconds * BUCKET_COUNT)))] += 1
 
-    def add_unmodelled(self, tag: str) -> None:
-        """Count a row of a tag without a model; the tags above MAX_COUNTED_TAGS are not counted."""
+    def add_unmodelled(self, tag: str, rows: int = 1) -> None:
+        """Count rows of a tag without a model; the tags above MAX_COUNTED_TAGS are not counted."""
         if tag in self.unmodelled or len(self.unmodelled) < MAX_COUNTED_TAGS:
-            self.unmodelled[tag] += 1
+            self.unmodelled[tag] += rows
+
+    def remove_unscored(self, tag: str, rows: int) -> None:
+        """Count rows of a tag whose model fails as those of a tag without a model."""
+        if tag in self.figures and not self.figures[tag].rows:
+            del self.figures[tag]
+        self.add_unmodelled(tag, rows)
 
     def finish(self, find_flags: FindFlags | None = None) -> DeviceDigest:
         """Return the digest: the tags with rows, bad rows or flags, in the order of their names.

@@ -14,14 +14,23 @@ from types import MappingProxyType
 from device_scorer import readings
 from device_scorer.contract.digest import DeviceDigest
 from device_scorer.contract.outcome_message import RowCounts
-from device_scorer.errors import DataInvalid, DataTooLarge, ModelNotFound, PermanentError
-from device_scorer.models.bundle import Bundle, Model
+from device_scorer.errors import (
+    DataInvalid,
+    DataTooLarge,
+    ModelIncompatible,
+    ModelInvalid,
+    ModelNotFound,
+    ModelRejected,
+    PermanentError,
+)
+from device_scorer.models.bundle import Model
 from device_scorer.models.expectations import Expectation
-from device_scorer.models.one_class_svm import SCORE_DECIMALS
 from device_scorer.quality import NO_QUALITY, Quality
 from device_scorer.readings import EXCLUDED, ColumnLayout, RowTuple
 from device_scorer.scoring.digest_builder import DigestBuilder
 from device_scorer.scoring.flags import FlagFinder
+from device_scorer.scoring.line_endings import format_endings
+from device_scorer.scoring.tag_selection import error_of_all
 from device_scorer.settings import Limits
 from device_scorer.window import Window
 
@@ -33,6 +42,7 @@ CACHE_SIZE = 50_000
 """Number of values of a tag above which the cache of their predictions is cleared."""
 
 MAX_NOTES = 3
+_MISSING = "the model of tag {tag!r} cannot evaluate {value:g}: it is an anomaly without a score"
 
 
 @dataclass(slots=True)
@@ -78,42 +88,13 @@ class ScoredRows:
         content: The predictions CSV.
         row_counts: The counts of its rows.
         digest: The figures of its tags.
-        unreadable: The error by tag that has rows, but none with a number.
+        failed: The error by tag whose rows have no number, or whose model fails on its rows.
     """
 
     content: bytes = field(repr=False)
     row_counts: RowCounts
     digest: DeviceDigest = field(default_factory=DeviceDigest, repr=False)
-    unreadable: dict[str, PermanentError] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class SelectedTags:
-    """The tags to score: the models by tag, and the errors of requested tags that cannot be scored."""
-
-    models: dict[str, Model]
-    failed: dict[str, PermanentError]
-
-
-def select_tags(bundle: Bundle, requested_tags: frozenset[str] | None) -> SelectedTags:
-    """Return the tags of the bundle that are requested.
-
-    Args:
-        bundle: The device's models.
-        requested_tags: The tags to score; None selects all tags of the bundle.
-
-    Raises:
-        PermanentError: None of the tags can be scored; the type is the one of the first tag's error.
-    """
-    tags = sorted(bundle.models if requested_tags is None else requested_tags)
-    missing = ModelNotFound("the device's bundle has no model for this tag")
-    found = {tag: bundle.models.get(tag, missing) for tag in tags}
-    failed = {tag: model for tag, model in found.items() if isinstance(model, PermanentError)}
-    models = {tag: model for tag, model in found.items() if not isinstance(model, PermanentError)}
-    if not models:
-        tag, error = next(iter(failed.items()), ("", ModelNotFound("the bundle has no models")))
-        raise type(error)(f"none of its {len(failed)} tags can be scored; tag {tag!r}: {error}")
-    return SelectedTags(models, failed)
+    failed: dict[str, PermanentError] = field(default_factory=dict)
 
 
 class Scorer:
@@ -138,15 +119,16 @@ class Scorer:
         quality: Quality = NO_QUALITY,
         expectations: Mapping[str, Expectation] = MappingProxyType({}),
     ) -> None:
-        self._device, self._models, self._limits = device, models, limits
+        self._device, self._models, self._limits = device, dict(models), limits
         self._start, self._end = int(window.start.timestamp()), int(window.end.timestamp())
         self._statistics = RowStatistics()
         self._content = bytearray(HEADER)
         self._flags = FlagFinder(window, quality, expectations)
-        self._digest = DigestBuilder(window, models, self._flags.limits(models))
+        self._digest = DigestBuilder(window, self._models, self._flags.limits(models))
         self._quality = quality
         self._missing_columns: set[str] = set()
         self._unreadable_values: dict[str, str] = {}
+        self._failed: dict[str, PermanentError] = {}
         self._endings: dict[str, dict[float, str]] = {tag: {} for tag in models}
 
     @property
@@ -181,6 +163,7 @@ class Scorer:
         Raises:
             DataInvalid: The share of bad lines is above the limit.
             ModelNotFound: The window has readings, but only of tags without a model.
+            PermanentError: The models of all tags that have readings fail; the type is the one of the first error.
         """
         statistics = self._statistics
         lines = statistics.rows + statistics.unscored_rows + statistics.bad_rows
@@ -188,6 +171,8 @@ class Scorer:
             raise DataInvalid(
                 f"{statistics.bad_rows:,} of {lines:,} lines are not readings: {'; '.join(statistics.notes)}"
             )
+        if self._failed and not statistics.rows:
+            raise error_of_all(self._failed)
         if statistics.unscored_rows and not statistics.rows:
             raise ModelNotFound(f"none of the tags in its {statistics.unscored_rows:,} readings has a model")
         if not statistics.rows:
@@ -195,10 +180,10 @@ class Scorer:
         unreadable: dict[str, PermanentError] = {
             tag: DataInvalid(f"none of its {self._digest.tag(tag).bad_rows:,} rows is a number, such as {value!r}")
             for tag, value in sorted(self._unreadable_values.items())
-            if not self._digest.tag(tag).rows
+            if tag in self._models and not self._digest.tag(tag).rows
         }
         digest = self._digest.finish(self._flags.find)
-        return ScoredRows(bytes(self._content), statistics.to_row_counts(), digest, unreadable)
+        return ScoredRows(bytes(self._content), statistics.to_row_counts(), digest, self._failed | unreadable)
 
     @property
     def remarks(self) -> list[str]:
@@ -264,6 +249,8 @@ class Scorer:
     def _append_rows(self, rows: list[RowTuple]) -> None:
         """Append the rows with their labels and scores."""
         self._add_by_tag(rows)
+        if self._failed:
+            rows = [row for row in rows if row[2] in self._models]
         endings, lines = self._endings, []
         anomalies: list[tuple[str, str, str, str, int]] = []
         for ts, device, tag, value, at, number in rows:
@@ -280,7 +267,7 @@ class Scorer:
         self._statistics.anomalies += len(anomalies)
 
     def _add_by_tag(self, rows: list[RowTuple]) -> None:
-        """Add the rows to the figures of their tags, and predict each value of a tag that the cache does not hold."""
+        """Predict the values of the rows, and add the rows to the figures of their tags."""
         for cache in self._endings.values():
             if len(cache) > CACHE_SIZE:
                 cache.clear()
@@ -289,55 +276,31 @@ class Scorer:
             by_tag[row[2]].append(row)
         for tag, rows_of_tag in by_tag.items():
             _, _, _, _, times, numbers = zip(*rows_of_tag, strict=True)
-            self._digest.tag(tag).add(times, numbers)
-            cache = self._endings[tag]
-            values = [number for number in dict.fromkeys(numbers) if number not in cache]
-            if values:
-                labels, scores = self._models[tag].predict(values)
-                if scores is not None and not isfinite(sum(scores)):
-                    self._note_missing_score(tag, values, scores)
-                cache.update(zip(values, format_endings(labels, scores), strict=True))
+            try:
+                self._predict(tag, numbers)
+            except (ModelInvalid, ModelIncompatible, ModelRejected) as error:
+                self._leave_out(tag, error, len(rows_of_tag))
+            else:
+                self._digest.tag(tag).add(times, numbers)
+
+    def _predict(self, tag: str, numbers: Sequence[float]) -> None:
+        """Predict each value of a tag that the cache does not hold."""
+        cache = self._endings[tag]
+        values = [number for number in dict.fromkeys(numbers) if number not in cache]
+        if values:
+            labels, scores = self._models[tag].predict(values)
+            if scores is not None and not isfinite(sum(scores)):
+                self._note_missing_score(tag, values, scores)
+            cache.update(zip(values, format_endings(labels, scores), strict=True))
+
+    def _leave_out(self, tag: str, error: PermanentError, rows: int) -> None:
+        """Leave the rows of a tag whose model fails unscored. Rows of earlier chunks keep their labels."""
+        self._failed[tag] = error
+        del self._models[tag]
+        self._statistics.unscored_rows += rows
+        self._digest.remove_unscored(tag, rows)
 
     def _note_missing_score(self, tag: str, values: list[float], scores: list[float]) -> None:
         missing = [value for value, score in zip(values, scores, strict=True) if isnan(score)]
         if missing:
             self._statistics.add_note(_MISSING.format(tag=tag[:40], value=missing[0]))
-
-
-LEAST_NEGATIVE_SCORE = f"-0.{'0' * SCORE_DECIMALS}1"
-"""The printed score of an anomaly whose score rounds to zero, so that it is negative in print."""
-
-_MISSING = "the model of tag {tag!r} cannot evaluate {value:g}: it is an anomaly without a score"
-_ROUNDED = 10.0**-SCORE_DECIMALS
-_INFINITY = float("inf")
-_ENDINGS = [f",{label},%.{SCORE_DECIMALS}f\n" for label in (0, 1)]
-
-
-def format_endings(labels: Sequence[int], scores: Sequence[float] | None) -> list[str]:
-    """Return the ends of lines: the label, and the score with SCORE_DECIMALS decimals.
-
-    Both engines agree on that number of decimals. The sign of the score agrees with the label: the score of an anomaly
-    is negative, the score of a normal reading is not. A score that is not finite is left out.
-
-    Args:
-        labels: The labels, 1 for an anomaly.
-        scores: The score of each label; None if the model has none.
-    """
-    if scores is None:
-        return [f",{label},\n" for label in labels]
-    return [
-        _ENDINGS[label] % score
-        if (-_INFINITY < score <= -_ROUNDED if label else 0 < score < _INFINITY)
-        else f",{label},{_format_unusual(label, score)}\n"
-        for label, score in zip(labels, scores, strict=True)
-    ]
-
-
-def _format_unusual(label: int, score: float) -> str:
-    """Return a score that is near zero, contradicts its label, or is not finite."""
-    if not isfinite(score):
-        return ""
-    text = f"{score:.{SCORE_DECIMALS}f}"
-    if label:
-        return text if float(text) < 0 else LEAST_NEGATIVE_SCORE
-    return text.removeprefix("-") if float(text) == 0 else f"{0:.{SCORE_DECIMALS}f}"

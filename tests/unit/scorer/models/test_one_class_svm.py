@@ -18,7 +18,9 @@ from device_scorer.models import unpickler
 from device_scorer.models.closed_form import from_inert_object
 from device_scorer.models.one_class_svm import NUMPY_THRESHOLD_TERMS, SCORE_DECIMALS, ClosedFormSvm, Kernel
 from device_scorer.models.scaling import Scaling
-from device_scorer.scoring.scorer import Scorer, format_endings, select_tags
+from device_scorer.scoring.line_endings import format_endings
+from device_scorer.scoring.scorer import Scorer
+from device_scorer.scoring.tag_selection import select_tags
 from device_scorer.settings import Limits
 from tests.testkit.scorer_fleet import WINDOW, bundle, csv_of, fitted
 

@@ -11,14 +11,11 @@ from hypothesis import strategies as st
 
 from device_scorer.contract.outcome_message import RowCounts
 from device_scorer.errors import DataInvalid, DataTooLarge, DeadlineExceeded, ModelInvalid, ModelNotFound
-from device_scorer.models.bundle import Bundle
 from device_scorer.scoring.scorer import (
     CACHE_SIZE,
     CHUNK_ROWS,
     MAX_NOTES,
     Scorer,
-    format_endings,
-    select_tags,
 )
 from device_scorer.settings import Limits
 from tests.testkit.scorer_fleet import WINDOW, csv_of
@@ -176,22 +173,6 @@ def test_model_without_scores_leaves_the_score_empty() -> None:
     assert predictions(scorer).splitlines()[1].endswith(b",1,")
 
 
-def test_select_tags_returns_requested_models_and_errors_of_the_others() -> None:
-    bundle = Bundle({"1": AboveTen(), "2": ModelInvalid("not fitted")})
-    assert list(select_tags(bundle, None).models) == ["1"]
-    assert list(select_tags(bundle, None).failed) == ["2"]
-    assert list(select_tags(bundle, frozenset({"1"})).failed) == []
-    assert isinstance(select_tags(bundle, frozenset({"1", "9"})).failed["9"], ModelNotFound)
-
-
-def test_select_tags_without_a_usable_tag_raises_the_first_tags_error() -> None:
-    bundle = Bundle({"2": ModelInvalid("not fitted")})
-    with pytest.raises(ModelInvalid, match="tag '2': not fitted"):
-        select_tags(bundle, None)
-    with pytest.raises(ModelNotFound, match="none of its 1 tags"):
-        select_tags(bundle, frozenset({"9"}))
-
-
 def test_finish_returns_the_content_and_the_row_counts() -> None:
     scorer = a_scorer(csv_of((TS, "d", "1", "11"), (TS, "d", "x", "1"), (TS, "d", "1", "1"), (TS, "d", "1", "oops")))
     rows = scorer.finish()
@@ -203,45 +184,6 @@ def test_finish_returns_the_content_and_the_row_counts() -> None:
 def test_notes_are_at_most_three() -> None:
     scorer = a_scorer(csv_of(*[(TS, "d", "1", "oops")] * 9))
     assert scorer.statistics.notes == ["Value is not a number: 'oops'"] * 3
-
-
-@pytest.mark.parametrize(
-    ("label", "score", "ending"),
-    [
-        (1, -0.25, ",1,-0.250000000\n"),
-        (0, 0.5, ",0,0.500000000\n"),
-        (1, -1e-9, ",1,-0.000000001\n"),
-        (1, -6e-10, ",1,-0.000000001\n"),
-        (1, -1e-12, ",1,-0.0000000001\n"),
-        (1, 0.0, ",1,-0.0000000001\n"),
-        (1, 0.5, ",1,-0.0000000001\n"),
-        (0, 1e-12, ",0,0.000000000\n"),
-        (0, -0.0, ",0,0.000000000\n"),
-        (0, -1e-12, ",0,0.000000000\n"),
-        (0, -0.5, ",0,0.000000000\n"),
-        (1, float("nan"), ",1,\n"),
-        (1, float("-inf"), ",1,\n"),
-        (0, float("inf"), ",0,\n"),
-    ],
-)
-def test_printed_score_has_nine_decimals_and_the_sign_of_its_label(label: int, score: float, ending: str) -> None:
-    assert format_endings([label], [score]) == [ending]
-
-
-@given(st.lists(st.tuples(st.integers(0, 1), st.floats(allow_nan=False, allow_infinity=False)), max_size=20))
-def test_sign_of_a_printed_score_always_agrees_with_its_label(pairs: list[tuple[int, float]]) -> None:
-    endings = format_endings([label for label, _ in pairs], [score for _, score in pairs])
-    for (label, score), ending in zip(pairs, endings, strict=True):
-        _, shown, text = ending[:-1].split(",")
-        assert shown == str(label)
-        assert (float(text) < 0) == bool(label)
-        assert "-" not in text or label
-        if (score < 0) == bool(label):
-            assert abs(float(text) - score) <= 1e-9 * max(1, abs(score))
-
-
-def test_model_without_scores_has_endings_without_scores() -> None:
-    assert format_endings([1, 0], None) == [",1,\n", ",0,\n"]
 
 
 def test_cache_of_a_tag_is_cleared_above_its_limit() -> None:
@@ -258,6 +200,38 @@ def test_rows_of_tags_without_a_model_count_towards_the_limit() -> None:
     with pytest.raises(DataTooLarge):
         a_scorer(unscored, max_rows=10)
     assert a_scorer(unscored, max_rows=11).statistics.unscored_rows == 10
+
+
+class Failing(AboveTen):
+    """A model that fails on values below zero."""
+
+    def predict(self, values: Sequence[float]) -> tuple[list[int], list[float] | None]:
+        if min(values) < 0:
+            raise ModelInvalid("it cannot evaluate -1")
+        return super().predict(values)
+
+
+def test_model_that_fails_on_its_rows_leaves_the_other_tags() -> None:
+    content = csv_of((TS, "d", "1", "1"), (TS, "d", "2", "-1"), (TS, "d", "2", "oops"))
+    rows = a_scorer(content, models={"1": AboveTen(), "2": Failing()}).finish()
+    assert rows is not None
+    assert rows.content.count(b"\n") == 2
+    assert rows.row_counts == RowCounts(rows=1, bad_rows=1, unscored_rows=1, anomalies=0)
+    assert [str(error) for error in rows.failed.values()] == ["it cannot evaluate -1"]
+    assert ([tag.tag for tag in rows.digest.tags], rows.digest.unmodelled) == (["1"], (("2", 1),))
+
+
+def test_model_that_fails_in_a_later_chunk_keeps_the_labels_of_the_earlier_ones() -> None:
+    chunk = csv_of(*[(TS, "d", "1", "1")] * CHUNK_ROWS, (TS, "d", "1", "-1"), (TS, "d", "1", "2"))
+    rows = a_scorer(chunk, csv_of((TS, "d", "1", "3")), models={"1": Failing()}).finish()
+    assert rows is not None
+    assert rows.row_counts == RowCounts(rows=CHUNK_ROWS, bad_rows=0, unscored_rows=3, anomalies=0)
+    assert (list(rows.failed), rows.digest.tags[0].rows) == (["1"], CHUNK_ROWS)
+
+
+def test_device_fails_if_the_models_of_all_its_readings_fail() -> None:
+    with pytest.raises(ModelInvalid, match="none of its 1 tags can be scored; tag '1': it cannot evaluate -1"):
+        a_scorer(csv_of((TS, "d", "1", "-1"), (TS, "d", "x", "1")), models={"1": Failing(), "2": Failing()}).finish()
 
 
 class Infinite(AboveTen):
