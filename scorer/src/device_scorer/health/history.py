@@ -55,10 +55,14 @@ class TilePlace:
 
     @property
     def name(self) -> str:
-        """The name of the tile's blob. Windows that are not aligned to their length have a tile of their own."""
+        """The name of the tile's blob."""
+        return f"_history/{encode_id(self.fleet)}/{self.series}/{self.label}.csv.gz"
+
+    @property
+    def series(self) -> str:
+        """The length of the windows, and their offset if they are not aligned to it, such as PT3600S+1800S."""
         offset = self.first % self.length
-        length = f"PT{self.length}S" + (f"+{offset}S" if offset else "")
-        return f"_history/{encode_id(self.fleet)}/{length}/{self.label}.csv.gz"
+        return f"PT{self.length}S" + (f"+{offset}S" if offset else "")
 
     @property
     def previous(self) -> "TilePlace":

@@ -29,7 +29,7 @@ class Incident:
     """A device, or the fleet, that is not well. Indexes are windows of the history.
 
     Attributes:
-        id: A text that depends on the fleet, the device and the first window only.
+        id: A text that depends on the fleet, the device, and the start and length of the first window only.
         device: The device; empty for an incident of the fleet.
         cause: One of CAUSES.
         state: OPENED, OPEN or CLOSED in the last window of the history.
@@ -119,7 +119,7 @@ def _device_incident(
         opened = max(opened, fleet.end)
     letter = history.states[device][spell.last]
     return Incident(
-        id=_incident_id(settings.fleet, device, history.start_of(spell.first)),
+        id=_incident_id(settings.fleet, device, history, spell.first),
         device=device,
         cause=_CAUSE_OF_STATE[letter],
         state=_state(opened, spell.end, last),
@@ -132,7 +132,7 @@ def _device_incident(
 
 def _fleet_incident(history: History, settings: IncidentSettings, fleet: _FleetSpell, last: int) -> Incident:
     return Incident(
-        id=_incident_id(settings.fleet, f"{_NO_DEVICE}/{fleet.letter}", history.start_of(fleet.first)),
+        id=_incident_id(settings.fleet, f"{_NO_DEVICE}/{fleet.letter}", history, fleet.first),
         device=_NO_DEVICE,
         cause=FLEET,
         state=_state(fleet.first, fleet.end, last),
@@ -196,6 +196,7 @@ def _state(opened: int, end: int | None, last: int) -> str:
     return OPENED if opened == last else OPEN
 
 
-def _incident_id(fleet: str, device: str, start: int) -> str:
-    digest = hashlib.sha256(f"{fleet}\0{device}\0{start}".encode("utf-8", "surrogatepass")).digest()
+def _incident_id(fleet: str, device: str, history: History, first: int) -> str:
+    text = f"{fleet}\0{device}\0{history.start_of(first)}\0{history.length}"
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
     return b32encode(digest)[:16].decode().lower()

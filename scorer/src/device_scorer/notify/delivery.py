@@ -3,6 +3,7 @@
 A receiver that fails gets no further messages in the same report, so that a slow receiver costs one timeout.
 """
 
+import hashlib
 import http.client
 import json
 import ssl
@@ -15,9 +16,18 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from device_scorer.notify.notices import SIGNATURE_HEADER, Notice, clean, signature, to_alert, to_cloud_event
+from device_scorer.notify.notices import (
+    OPEN,
+    SIGNATURE_HEADER,
+    Notice,
+    clean,
+    format_time,
+    signature,
+    to_alert,
+    to_cloud_event,
+)
 from device_scorer.notify.outbox import Entry
-from device_scorer.notify.receivers import ALERTMANAGER, Receiver
+from device_scorer.notify.receivers import ALERTMANAGER, OPENED, Receiver
 
 TIMEOUT_SECONDS = 10.0
 TOTAL_SECONDS = 120.0
@@ -49,9 +59,8 @@ def to_entry(notice: Notice, receiver: Receiver, *, ends_at: datetime | None) ->
         ends_at: The end of an open alert; see `notices.to_alert`.
     """
     if receiver.type == ALERTMANAGER:
-        # An open alert is sent again with each window: its id has the window.
-        id_ = notice.event_id if notice.event != "open" else f"{notice.event_id[:12]}-{notice.window_end:%Y%m%d%H%M%S}"
-        return Entry(receiver.name, id_, to_alert(notice, ends_at=ends_at))
+        alert = to_alert(notice, ends_at=ends_at)
+        return Entry(receiver.name, _alert_id(notice, alert["labels"]), alert)
     return Entry(receiver.name, notice.event_id, to_cloud_event(notice))
 
 
@@ -116,6 +125,13 @@ def post_over_http(url: str, body: bytes, headers: Mapping[str, str]) -> str:
         if isinstance(cause, TimeoutError):
             text = f"no answer after {TIMEOUT_SECONDS:g} s"
         return clean(str(text))[:MAX_REASON_CHARS]
+
+
+def _alert_id(notice: Notice, labels: Mapping[str, str]) -> str:
+    """Return the identity of what Alertmanager gets: an alert with its labels opens, lasts or ends in a window."""
+    event = OPENED if notice.event == OPEN else notice.event
+    parts = [notice.id, event, format_time(notice.window_end), labels]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):

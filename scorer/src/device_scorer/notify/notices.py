@@ -5,12 +5,12 @@ The form of a notice depends on nothing but the notice, so that a repeated repor
 
 import hashlib
 import hmac
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from device_scorer.notify.receivers import CLOSED, OPENED, RUN_FAILED, Receiver
+from device_scorer.notify.receivers import CLOSED, OPENED, RUN_FAILED
 
 OPEN = "open"
 """The event of an incident that was opened earlier. Only Alertmanager receives it: its clients repeat alerts."""
@@ -19,7 +19,7 @@ MORE = "more"
 """The event of a notice that counts the notices above the limit of a window."""
 
 ALERT_NAME = "FleetscoreIncident"
-RUN_ALERT_NAME = "FleetscoreRunFailed"
+ALERT_NAMES = {RUN_FAILED: "FleetscoreRunFailed", MORE: "FleetscoreMoreIncidents"}
 CLOUD_EVENT_TYPES = {
     OPENED: "dev.fleetscore.incident.opened",
     CLOSED: "dev.fleetscore.incident.closed",
@@ -37,7 +37,7 @@ class Notice:
 
     Attributes:
         event: OPENED, OPEN, CLOSED, RUN_FAILED or MORE.
-        id: The id of the incident or the uid of the run.
+        id: The id of the incident, or the fleet and the window of the run.
         fleet: The fleet's name.
         cause: machine, sensor, data, fleet or run.
         window_end: The end of the window of the event, in UTC.
@@ -76,47 +76,16 @@ class Notice:
         since = format_time(self.since)
         if self.event == RUN_FAILED:
             return f"A run of fleet {self.fleet} failed in the window from {since}"
+        if self.event == MORE:
+            return f"{subject}: more incidents than this receiver takes"
         if self.event == CLOSED:
             return f"{subject}: {self.cause} incident since {since} is closed"
         return f"{subject}: {self.cause} incident since {since}"
 
     @property
     def event_id(self) -> str:
-        """The id of the event: equal for the same event of the same incident, however often it is sent."""
-        return hashlib.sha256(f"{self.id}\0{self.event}".encode()).hexdigest()[:32]
-
-
-def select(notices: Iterable[Notice], receiver: Receiver) -> list[Notice]:
-    """Return the notices of a window that a receiver gets, the most important first, with the others counted.
-
-    Args:
-        notices: The notices of one window.
-        receiver: The receiver.
-    """
-    chosen = [
-        one
-        for one in notices
-        if not one.muted
-        and (one.event in receiver.events or (one.event == OPEN and receiver.type == "alertmanager"))
-        and (one.event == RUN_FAILED or (one.cause in receiver.causes and one.windows >= receiver.min_windows))
-    ]
-    chosen.sort(key=lambda one: (one.event != RUN_FAILED, one.cause != "fleet", one.event == OPEN, one.device, one.id))
-    kept, rest = chosen[: receiver.max_per_window], chosen[receiver.max_per_window :]
-    if rest:
-        first = rest[0]
-        kept.append(
-            Notice(
-                event=MORE if receiver.type == "webhook" else OPEN,
-                id=hashlib.sha256("\0".join(one.event_id for one in rest).encode()).hexdigest()[:32],
-                fleet=first.fleet,
-                cause="fleet",
-                window_end=first.window_end,
-                since=min(one.since for one in rest),
-                detail=f"{len(rest):,} more notices of this window are not sent; the report lists them",
-                report=first.report,
-            )
-        )
-    return kept
+        """The id of the event: equal for the same event of the same incident in a window, however often it is sent."""
+        return hashlib.sha256(f"{self.id}\0{self.event}\0{format_time(self.window_end)}".encode()).hexdigest()[:32]
 
 
 def to_alert(notice: Notice, *, ends_at: datetime | None) -> dict[str, Any]:
@@ -128,7 +97,7 @@ def to_alert(notice: Notice, *, ends_at: datetime | None) -> dict[str, Any]:
             receiver's own resolve timeout. A closed incident ends now.
     """
     labels = {
-        "alertname": RUN_ALERT_NAME if notice.event == RUN_FAILED else ALERT_NAME,
+        "alertname": ALERT_NAMES.get(notice.event, ALERT_NAME),
         "fleet": notice.fleet,
         "device": notice.device,
         "cause": notice.cause,

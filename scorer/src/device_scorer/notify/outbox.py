@@ -1,20 +1,28 @@
-"""The outbox of a fleet: notices that no receiver has accepted yet, and the ids of delivered ones. Pure.
+"""The outbox of a fleet: notices that no receiver has accepted yet, and what the receivers know. Pure.
 
 The blob is `_outbox/FLEET.json` in the container of predictions. A damaged outbox counts as empty: the caller sets it
 aside. Its size is bounded; the oldest entries are kept until they are delivered, and the newest are dropped.
+
+A series is the windows of one length and offset, which have a history of their own.
 """
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
 from device_scorer.errors import DataInvalid
+from device_scorer.notify.notices import MAX_TEXT_CHARS
+from device_scorer.notify.selection import MAX_ANNOUNCED, Announced
 
 FORMAT_VERSION = 1
 MAX_PENDING = 2000
 MAX_DELIVERED = 20_000
 MAX_BYTES = 8 * 2**20
+MAX_SERIES = 100
+MAX_NAME_CHARS = 63
+MAX_TIME = 10**12
+"""Bound of seconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,24 +44,54 @@ class Entry:
         """The identity of the entry: an event is sent once to a receiver."""
         return self.receiver, self.id
 
+    @property
+    def alert(self) -> str | None:
+        """The identity of an alert, which its labels are; None for another message."""
+        return json.dumps([self.receiver, self.body["labels"]], sort_keys=True) if "labels" in self.body else None
+
 
 @dataclass(frozen=True, slots=True)
 class Outbox:
-    """Pending entries, the oldest first, the keys of delivered ones, and the number of dropped entries."""
+    """The state of the notifications of a fleet.
+
+    Attributes:
+        pending: The entries that are not delivered, the oldest first.
+        delivered: The keys of delivered entries.
+        dropped: The number of entries that were dropped because the outbox was full.
+        announced: The incidents that a receiver knows to be open, by receiver and series.
+        windows: The end of the newest window whose notices were selected, by series, in seconds since the epoch.
+    """
 
     pending: tuple[Entry, ...] = ()
     delivered: tuple[tuple[str, str], ...] = ()
     dropped: int = 0
+    announced: Mapping[tuple[str, str], tuple[Announced, ...]] = field(default_factory=dict, hash=False)
+    windows: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     def with_entries(self, entries: Iterable[Entry]) -> "Outbox":
-        """Return the outbox with new entries. An event that is pending or delivered keeps its first content."""
+        """Return the outbox with new entries.
+
+        An event that is pending or delivered keeps its first content. An alert replaces a pending one with its labels:
+        Alertmanager would only keep the newer one.
+        """
         known = {*self.delivered, *(entry.key for entry in self.pending)}
         new: dict[tuple[str, str], Entry] = {}
         for entry in entries:
             if entry.key not in known:
                 new.setdefault(entry.key, entry)
-        pending = (*self.pending, *new.values())
+        replaced = {entry.alert for entry in new.values()} - {None}
+        pending = (*(entry for entry in self.pending if entry.alert not in replaced), *new.values())
         return replace(self, pending=pending[:MAX_PENDING], dropped=self.dropped + max(0, len(pending) - MAX_PENDING))
+
+    def with_announced(self, receiver: str, series: str, announced: tuple[Announced, ...]) -> "Outbox":
+        """Return the outbox with other incidents that a receiver knows to be open."""
+        others = {key: value for key, value in self.announced.items() if key != (receiver, series)}
+        return replace(self, announced={**others, (receiver, series): announced} if announced else others)
+
+    def with_window(self, series: str, end: int) -> "Outbox":
+        """Return the outbox with another newest window of a series; the series with the oldest windows are left out."""
+        windows = sorted({**self.windows, series: end}.items(), key=lambda entry: entry[1])
+        return replace(self, windows=dict(windows[-MAX_SERIES:]))
 
     def without(self, delivered: Sequence[tuple[str, str]]) -> "Outbox":
         """Return the outbox after the delivery of entries."""
@@ -62,20 +100,42 @@ class Outbox:
         return replace(self, pending=pending, delivered=(*self.delivered, *delivered)[-MAX_DELIVERED:])
 
     def only_for(self, receivers: Iterable[str]) -> "Outbox":
-        """Return the outbox without entries of receivers that the fleet does not have any more."""
+        """Return the outbox without what belongs to receivers that the fleet does not have any more."""
         names = set(receivers)
-        return replace(self, pending=tuple(entry for entry in self.pending if entry.receiver in names))
+        return replace(
+            self,
+            pending=tuple(entry for entry in self.pending if entry.receiver in names),
+            announced={key: value for key, value in self.announced.items() if key[0] in names},
+        )
+
+    def fitted(self) -> "Outbox":
+        """Return the outbox without its newest entries if it is larger than MAX_BYTES."""
+        excess = len(encode_outbox(self)) - MAX_BYTES
+        kept = len(self.pending)
+        while excess > 0 and kept:
+            kept -= 1
+            excess -= len(json.dumps(_entry_fields(self.pending[kept]), **_COMPACT)) + 1
+        outbox = replace(self, pending=self.pending[:kept], dropped=self.dropped + len(self.pending) - kept)
+        return outbox if excess <= 0 else replace(outbox, announced={})
+
+
+_COMPACT: dict[str, Any] = {"separators": (",", ":"), "sort_keys": True}
 
 
 def encode_outbox(outbox: Outbox) -> bytes:
     """Return the content of the blob; equal outboxes have equal bytes."""
     document = {
         "v": FORMAT_VERSION,
-        "pending": [[entry.receiver, entry.id, entry.body] for entry in outbox.pending],
+        "pending": [_entry_fields(entry) for entry in outbox.pending],
         "delivered": [list(key) for key in outbox.delivered],
         "dropped": outbox.dropped,
+        "announced": [
+            [receiver, series, [list(astuple(one)) for one in announced]]
+            for (receiver, series), announced in sorted(outbox.announced.items())
+        ],
+        "windows": dict(outbox.windows),
     }
-    return json.dumps(document, separators=(",", ":"), sort_keys=True).encode()
+    return json.dumps(document, **_COMPACT).encode()
 
 
 def decode_outbox(content: bytes) -> Outbox:
@@ -92,16 +152,46 @@ def decode_outbox(content: bytes) -> Outbox:
             raise DataInvalid("the outbox is invalid: it has another format")
         pending = tuple(Entry(_text(name), _text(id_), _body(body)) for name, id_, body in document["pending"])
         delivered = tuple((_text(name), _text(id_)) for name, id_ in document["delivered"])
-        dropped = document["dropped"]
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        dropped = _number(document["dropped"], 0)
+        announced = {
+            (_text(receiver), _series(series)): tuple(map(_announced, incidents))
+            for receiver, series, incidents in document["announced"]
+        }
+        windows = {_series(series): _number(end) for series, end in document["windows"].items()}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise DataInvalid(f"the outbox is invalid: {type(error).__name__}") from error
-    if len(pending) > MAX_PENDING or len(delivered) > MAX_DELIVERED or not isinstance(dropped, int) or dropped < 0:
+    too_long = any(len(incidents) > MAX_ANNOUNCED for incidents in announced.values())
+    if len(pending) > MAX_PENDING or len(delivered) > MAX_DELIVERED or len(windows) > MAX_SERIES or too_long:
         raise DataInvalid("the outbox is invalid: it has too many entries")
-    return Outbox(pending, delivered, dropped)
+    return Outbox(pending, delivered, dropped, announced, windows)
+
+
+def _entry_fields(entry: Entry) -> list[Any]:
+    return [entry.receiver, entry.id, entry.body]
+
+
+def _announced(fields: Any) -> Announced:
+    id_, device, cause, since, owner, contact, counted = fields
+    texts = (device, cause, owner, contact)
+    if not all(isinstance(text, str) and len(text) <= MAX_TEXT_CHARS for text in texts) or type(counted) is not bool:
+        raise TypeError(fields)
+    return Announced(_text(id_), device, cause, _number(since), owner, contact, counted)
+
+
+def _number(value: Any, lowest: int = -MAX_TIME) -> int:
+    if type(value) is not int or not lowest <= value <= MAX_TIME:
+        raise TypeError(value)
+    return value
+
+
+def _series(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > MAX_NAME_CHARS:
+        raise TypeError(value)
+    return value
 
 
 def _text(value: Any) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= 63:
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_NAME_CHARS:
         raise TypeError(value)
     return value
 

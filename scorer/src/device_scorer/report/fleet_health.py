@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from device_scorer.contract.digest import FLAGS
@@ -11,22 +11,23 @@ from device_scorer.health.history import UNKNOWN
 from device_scorer.health.incidents import (
     CAUSES,
     CLOSED,
-    MACHINE,
     OPEN,
     OPENED,
-    SENSOR_CAUSE,
     History,
     Incident,
     find_incidents,
 )
 from device_scorer.health.mutes import Mutes
 from device_scorer.health.settings import IncidentSettings
-from device_scorer.report.statistics import FlaggedSensor
-from device_scorer.report.summary import DeviceRow, Summary
+from device_scorer.report.statistics import DeviceFigures, FlaggedSensor
+from device_scorer.report.summary import AnomalyRule, DeviceRow, Summary
 from device_scorer.report.tables import encode_csv
 
 MAX_TAGS = 10
 """Number of tags that are named for an incident."""
+
+MIN_STUCK_TAGS = 2
+"""Number of stuck sensors from which a machine counts as off: one stuck sensor is a faulty sensor."""
 
 STRIP_WINDOWS = 48
 """Number of the last windows that the page shows for a drawn device."""
@@ -80,6 +81,8 @@ class FleetHealth:
         strips: The last states of some devices, the newest last.
         problems: Sentences about files that are damaged.
         newest: True if the history has no state of a later window.
+        series: The name of the history: fleets have one for each length and offset of windows.
+        mutes: The mutes that apply in the window.
     """
 
     incidents: Sequence[IncidentRow] = ()
@@ -87,6 +90,8 @@ class FleetHealth:
     strips: Mapping[str, str] = field(default_factory=dict)
     problems: Sequence[str] = ()
     newest: bool = True
+    series: str = ""
+    mutes: Mutes = field(default_factory=Mutes)
 
     @property
     def counts(self) -> dict[str, object]:
@@ -108,18 +113,34 @@ class FleetHealth:
         return {flag: counts[flag] for flag in FLAGS if counts[flag]}
 
 
-def state_letter(row: DeviceRow) -> str:
-    """Return the state of a device: the first that applies."""
+def state_letter(row: DeviceRow, rule: AnomalyRule) -> str:
+    """Return the state of a device: the first that applies.
+
+    The anomalies of faulty sensors do not count for "anomalous", unless all sensors are stuck.
+
+    Args:
+        row: The device in a window.
+        rule: The rule for anomalous devices.
+    """
     if row.outcome.kind in _STATE_OF_OUTCOME:
         return _STATE_OF_OUTCOME[row.outcome.kind]
-    if row.statistics.flagged:
-        return history.SENSOR
-    return history.ANOMALOUS if row.anomalous else history.NORMAL
+    figures = row.statistics
+    faulty = {sensor.tag for sensor in figures.flagged}
+    trusted = sum(one.anomalies for tag, one in figures.tags.items() if tag not in faulty)
+    if rule.anomalous_when.is_anomalous(figures.rows, trusted) or (row.anomalous and _is_off(figures)):
+        return history.ANOMALOUS
+    return history.SENSOR if faulty else history.NORMAL
+
+
+def _is_off(figures: DeviceFigures) -> bool:
+    """Return True if every sensor with readings is stuck: sensors do not freeze together, but a machine can be off."""
+    stuck = sum(sensor.flag.name == "stuck" for sensor in figures.flagged)
+    return stuck >= max(MIN_STUCK_TAGS, figures.tags_with_rows)
 
 
 def state_letters(summary: Summary) -> dict[str, str]:
     """Return the state of each device of a window."""
-    return {row.device: state_letter(row) for row in summary.devices} | dict.fromkeys(
+    return {row.device: state_letter(row, summary.rule) for row in summary.devices} | dict.fromkeys(
         summary.unreadable, history.FAILED
     )
 
@@ -148,7 +169,7 @@ def assess(
     ]
     drawn = (row.device for row in summary.anomalous[:MAX_STRIPS])
     strips = {device: past.states.get(device, "")[-STRIP_WINDOWS:].lstrip(UNKNOWN) for device in drawn}
-    return FleetHealth(incidents, flagged_sensors(summary), strips, [*problems, *mutes.problems])
+    return FleetHealth(incidents, flagged_sensors(summary), strips, [*problems, *mutes.problems], mutes=mutes)
 
 
 def sensors_csv(health: FleetHealth) -> bytes:
@@ -209,15 +230,7 @@ def _incident_row(
     owner, muted = settings.owner_of(incident.device), mutes.reason(incident.device)
     if row is None or incident.state == CLOSED:
         return IncidentRow(incident, since, until, (), "", owner, muted)
-    return IncidentRow(_with_cause(incident, row), since, until, _tags(row), _strongest(row), owner, muted)
-
-
-def _with_cause(incident: Incident, row: DeviceRow) -> Incident:
-    """Return the incident with the cause machine if the anomalies of a device with faulty sensors are on others."""
-    flagged = {sensor.tag for sensor in row.statistics.flagged}
-    if incident.cause != SENSOR_CAUSE or not row.anomalous or row.statistics.tags.keys() <= flagged:
-        return incident
-    return replace(incident, cause=MACHINE)
+    return IncidentRow(incident, since, until, _tags(row), _strongest(row), owner, muted)
 
 
 def _tags(row: DeviceRow) -> list[str]:

@@ -47,4 +47,4 @@ class HealthKeeper:
         health = fleet_health.assess(summary, past, self.settings, mutes, history.problems)
         later = any(text[place.index + 1 :].strip(UNKNOWN) for text in tile.states.values())
         newest = not later and self.store.head("predictions", place.following.name) is None
-        return replace(health, newest=newest)
+        return replace(health, newest=newest, series=place.series)

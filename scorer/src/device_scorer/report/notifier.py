@@ -2,11 +2,12 @@
 
 The outbox is written before the first delivery and after the last one. A report that ends in between leaves the notices
 to the next report of any window, which sends the same content. Only the newest window of the history gives new notices:
-a backfilled window is about the past.
+a backfilled window is about the past. The outbox also has the incidents that each receiver knows to be open, so the
+report of the newest window makes up for reports that are missing.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from device_scorer.contract.blob_paths import encode_id
@@ -17,6 +18,8 @@ from device_scorer.notify.delivery import Delivery, deliver, to_entry
 from device_scorer.notify.notices import Notice
 from device_scorer.notify.outbox import MAX_BYTES, Entry, Outbox, decode_outbox, encode_outbox
 from device_scorer.notify.receivers import Receiver, Receivers
+from device_scorer.notify.selection import select
+from device_scorer.report.files import PAGE_FILE
 from device_scorer.report.fleet_health import FleetHealth, IncidentRow
 from device_scorer.store.base import Store, md5_hex
 from device_scorer.window import Window
@@ -67,20 +70,58 @@ class Notifier:
             return problems
         ends_at = self.now() + OPEN_ALERT_WINDOWS * (window.end - window.start)
         found = list(self._notices(health, window, run_failure)) if health.newest else []
-        entries = [
-            to_entry(notice, receiver, ends_at=ends_at if notice.event != receivers.CLOSED else None)
-            for receiver in usable
-            for notice in notices.select(found, receiver)
-        ]
-        names = [receiver.name for receiver in usable]
-        outbox = self._update(lambda box: box.only_for(names).with_entries(entries), problems)
+
+        def add(outbox: Outbox) -> Outbox:
+            outbox = replace(outbox.only_for(receiver.name for receiver in usable), dropped=0)
+            if not health.newest or self._is_outdated(outbox, health.series, window):
+                return outbox
+            for receiver in usable:
+                outbox = self._add_notices(outbox, receiver, found, health, window, ends_at)
+            return outbox.with_window(health.series, int(window.end.timestamp()))
+
+        outbox = self._update(add, problems)
         delivery = self.send(outbox.pending, usable)
         problems += [f"a notice is not delivered: {failure}" for failure in delivery.failures]
         if delivery.delivered:
             outbox = self._update(lambda box: box.without(delivery.delivered), problems)
         if outbox.dropped:
-            problems.append(f"the outbox was full: {outbox.dropped:,} notices were dropped")
+            problems.append(f"the outbox is full: {outbox.dropped:,} notices are dropped; check the receivers")
         return problems
+
+    def _is_outdated(self, outbox: Outbox, series: str, window: Window) -> bool:
+        """Return True if another report has selected the notices of a later window. One in the future is an error."""
+        known, end = outbox.windows.get(series), window.end.timestamp()
+        return known is not None and end < known <= self.now().timestamp()
+
+    def _add_notices(
+        self,
+        outbox: Outbox,
+        receiver: Receiver,
+        found: Sequence[Notice],
+        health: FleetHealth,
+        window: Window,
+        ends_at: datetime,
+    ) -> Outbox:
+        """Return the outbox with the entries of one receiver, and with what the receiver then knows."""
+        announced = outbox.announced.get((receiver.name, health.series), ())
+        current = {notice.id for notice in found}
+        report = self._report_name(window)
+        vanished = [
+            one.closing(self.fleet, window.end, report)
+            for one in announced
+            if one.id not in current and health.mutes.reason(one.device) is None
+        ]
+        selection = select([*vanished, *found], receiver, announced)
+        shared = _alerts_of_other_series(outbox, receiver, health.series)
+        entries = [
+            to_entry(notice, receiver, ends_at=None if notice.event == receivers.CLOSED else ends_at)
+            for notice in selection.notices
+            if notice.event != receivers.CLOSED or (notice.device, notice.cause, notice.owner) not in shared
+        ]
+        return outbox.with_announced(receiver.name, health.series, selection.announced).with_entries(entries)
+
+    def _report_name(self, window: Window) -> str:
+        return f"{self.report_base}/{window.slug}/{PAGE_FILE}".lstrip("/")
 
     @property
     def outbox_name(self) -> str:
@@ -88,7 +129,7 @@ class Notifier:
         return f"_outbox/{encode_id(self.fleet)}.json"
 
     def _notices(self, health: FleetHealth, window: Window, run_failure: str) -> Iterator[Notice]:
-        report = f"{self.report_base}/{window.slug}/report.html".lstrip("/")
+        report = self._report_name(window)
         for row in health.incidents:
             yield _incident_notice(row, self.fleet, window, report)
         if run_failure:
@@ -107,7 +148,7 @@ class Notifier:
         """Change the outbox if it is unchanged since it was read, and return it."""
         for _ in range(MAX_ATTEMPTS):
             outbox, etag = self._read(problems)
-            changed = change(outbox)
+            changed = change(outbox).fitted()
             if changed == outbox:
                 return changed
             if self.store.write("predictions", self.outbox_name, encode_outbox(changed), if_match=etag) is not None:
@@ -129,6 +170,18 @@ class Notifier:
             info = self.store.head("predictions", self.outbox_name)
             _add_once(problems, f"{error}; a new outbox begins")
             return Outbox(), None if info is None else info.etag
+
+
+def _alerts_of_other_series(outbox: Outbox, receiver: Receiver, series: str) -> set[tuple[str, str, str]]:
+    """Return the alerts that windows of another length keep open: they have no label of their own."""
+    if receiver.type != receivers.ALERTMANAGER:
+        return set()
+    return {
+        (one.device, one.cause, one.owner)
+        for (name, other), incidents in outbox.announced.items()
+        if name == receiver.name and other != series
+        for one in incidents
+    }
 
 
 def _incident_notice(row: IncidentRow, fleet: str, window: Window, report: str) -> Notice:

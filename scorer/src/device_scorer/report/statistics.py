@@ -123,7 +123,12 @@ class DeviceStatistics:
         """Return the part of the statistics that is kept for each device of the window."""
         anomalous = {tag: one for tag, one in self.tags.items() if one.anomalies}
         return DeviceFigures(
-            self.rows, self.anomalies, self.newest_epoch_seconds, anomalous or _NO_TAGS, tuple(self.flagged)
+            self.rows,
+            self.anomalies,
+            self.newest_epoch_seconds,
+            anomalous or _NO_TAGS,
+            tuple(self.flagged),
+            self.left_out_tags + sum([one.rows > 0 for one in self.tags.values()]),
         )
 
 
@@ -137,6 +142,7 @@ class DeviceFigures:
         newest_epoch_seconds: Time of the newest reading, in seconds since the epoch.
         tags: Statistics by tag, of the tags with anomalies.
         flagged: The faults of sensors.
+        tags_with_rows: The number of tags with rows.
     """
 
     rows: int = 0
@@ -144,6 +150,7 @@ class DeviceFigures:
     newest_epoch_seconds: int = 0
     tags: Mapping[str, TagStatistics] = field(default_factory=lambda: _NO_TAGS)
     flagged: tuple[FlaggedSensor, ...] = ()
+    tags_with_rows: int = 0
 
     @property
     def worst_tags(self) -> list[tuple[str, TagStatistics]]:

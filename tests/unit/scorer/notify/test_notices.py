@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from device_scorer.notify.notices import Notice, clean, select, signature, to_alert, to_cloud_event
-from device_scorer.notify.receivers import Receiver
+from device_scorer.notify.notices import Notice, clean, signature, to_alert, to_cloud_event
 
 SINCE, END = datetime(2018, 8, 28, 21, tzinfo=UTC), datetime(2018, 8, 28, 23, tzinfo=UTC)
 OPENED = Notice(
@@ -16,8 +15,6 @@ OPENED = Notice(
     tags=("temp", "speed"), windows=2, detail="30 of 240 readings", owner="hall3", contact="hall3@example.com",
     report="https://x/report.html",
 )  # fmt: skip
-ALERTS = Receiver("alerts", "alertmanager", "http://x")
-HOOK = Receiver("hook", "webhook", "http://x")
 
 
 def test_alert_has_the_labels_of_the_contract_and_annotations() -> None:
@@ -48,6 +45,12 @@ def test_failed_run_has_its_own_alert_name() -> None:
     assert "A run of fleet plant failed" in to_alert(failed, ends_at=None)["annotations"]["summary"]
 
 
+def test_count_of_further_notices_is_not_the_alert_of_the_fleets_incident() -> None:
+    more = to_alert(replace(OPENED, event="more", device="", cause="fleet"), ends_at=None)
+    assert more["labels"]["alertname"] == "FleetscoreMoreIncidents"
+    assert more["annotations"]["summary"] == "fleet plant: more incidents than this receiver takes"
+
+
 def test_cloud_event_has_the_required_attributes_and_a_stable_id() -> None:
     event = to_cloud_event(OPENED)
     assert {key: event[key] for key in ("specversion", "type", "source", "subject", "time", "datacontenttype")} == {
@@ -57,43 +60,7 @@ def test_cloud_event_has_the_required_attributes_and_a_stable_id() -> None:
     assert event["data"]["since"] == "2018-08-28T21:00:00Z"
     assert event["id"] == to_cloud_event(replace(OPENED, tags=("other",)))["id"]
     assert event["id"] != to_cloud_event(replace(OPENED, event="closed"))["id"]
-
-
-def test_muted_notice_goes_to_no_receiver() -> None:
-    assert select([replace(OPENED, muted=True)], ALERTS) == select([replace(OPENED, muted=True)], HOOK) == []
-
-
-def test_open_incident_is_repeated_for_alertmanager_only() -> None:
-    still = replace(OPENED, event="open")
-    assert select([still], ALERTS) == [still]
-    assert select([still], HOOK) == []
-
-
-@pytest.mark.parametrize(
-    ("receiver", "expected"),
-    [
-        (replace(HOOK, causes=frozenset({"data"})), []),
-        (replace(HOOK, min_windows=3), []),
-        (replace(HOOK, min_windows=2), ["i1"]),
-        (replace(HOOK, events=frozenset({"closed"})), []),
-    ],
-)
-def test_receiver_gets_its_events_causes_and_durations(receiver: Receiver, expected: list[str]) -> None:
-    assert [one.id for one in select([OPENED], receiver)] == expected
-
-
-def test_notices_above_the_limit_are_counted_in_one_more() -> None:
-    many = [replace(OPENED, id=f"i{number}", device=f"press-{number}") for number in range(8)]
-    kept = select(many, replace(HOOK, max_per_window=3))
-    assert [one.event for one in kept] == ["opened"] * 3 + ["more"]
-    assert kept[-1].detail == "5 more notices of this window are not sent; the report lists them"
-    assert to_cloud_event(kept[-1])["type"] == "dev.fleetscore.incident.more"
-    assert select(many[::-1], replace(HOOK, max_per_window=3)) == kept
-
-
-def test_incident_of_the_fleet_goes_before_those_of_devices() -> None:
-    fleet = replace(OPENED, id="f", cause="fleet", device="")
-    assert select([OPENED, fleet], replace(HOOK, max_per_window=1))[0].id == "f"
+    assert event["id"] != to_cloud_event(replace(OPENED, window_end=SINCE))["id"]
 
 
 @pytest.mark.parametrize(("text", "line"), [("a\r\nb\x00c\u202e", "a b?c?"), ("x" * 900, "x" * 500), ("ü ☃", "ü ☃")])

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ from tests.testkit.scorer_report import NEWEST, WINDOW
 
 STUCK = FlaggedSensor("temp", 240, SensorFlag("stuck", 1_535_497_200, "=the same value for 50 min"), True)
 ANOMALOUS = {"temp": TagStatistics(240, 9, "t1", "t2", "t3", "5", -0.5)}
+OTHER_TAG = {**ANOMALOUS, "speed": TagStatistics(240, 9)}
 SETTINGS = parse_incident_settings('{"owners": [{"devices": "d*", "name": "Ann"}]}')
 
 
@@ -56,13 +58,26 @@ def health_of_fleet(rows: Sequence[DeviceRow], states: Mapping[str, str], mutes:
         (a_row(outcome="partial", anomalies=9, tags=ANOMALOUS, flagged=(STUCK,)), "P"),
         (a_row(anomalies=9, tags=ANOMALOUS, flagged=(STUCK,)), "S"),
         (a_row(anomalies=9, tags=ANOMALOUS), "A"),
+        (a_row(anomalies=18, tags=OTHER_TAG, flagged=(STUCK,)), "A"),
+        (a_row(anomalies=11, tags={**ANOMALOUS, "speed": TagStatistics(240, 2)}, flagged=(STUCK,)), "S"),
+        (a_row(flagged=(STUCK,)), "S"),
         (a_row(outcome="alreadyScored", anomalies=2), "N"),
         (a_row(outcome="notRun", rows=0), "-"),
         (a_row(outcome="missing", rows=0), "-"),
     ],
 )
 def test_state_is_the_first_that_applies(row: DeviceRow, letter: str) -> None:
-    assert state_letter(row) == letter
+    assert state_letter(row, AnomalyRule()) == letter
+
+
+@pytest.mark.parametrize(
+    ("stuck", "tags", "anomalies", "letter"), [(3, 3, 9, "A"), (2, 3, 9, "S"), (1, 1, 9, "S"), (3, 3, 0, "S")]
+)
+def test_machine_whose_sensors_are_all_stuck_is_anomalous(stuck: int, tags: int, anomalies: int, letter: str) -> None:
+    flagged = tuple(replace(STUCK, tag=f"t{number}") for number in range(stuck))
+    statistics = {"t0": TagStatistics(80, anomalies)} if anomalies else {}
+    row = a_row(anomalies=anomalies, tags=statistics, flagged=flagged, tags_with_rows=tags)
+    assert state_letter(row, AnomalyRule()) == letter
 
 
 def test_device_with_unreadable_predictions_failed() -> None:
@@ -91,11 +106,11 @@ def test_incident_has_since_tags_owner_and_mute() -> None:
     assert [text[:6] for text in health.problems] == ["a prob", "line 2"]
 
 
-def test_anomalies_of_faulty_sensors_are_an_incident_of_the_sensor() -> None:
-    row = a_row(anomalies=9, tags=ANOMALOUS, flagged=(STUCK,))
-    assert health_of(row, d1="NSS").incidents[0].incident.cause == "sensor"
-    other = a_row(anomalies=18, tags={**ANOMALOUS, "speed": TagStatistics(240, 9)}, flagged=(STUCK,))
-    assert health_of(other, d1="NSS").incidents[0].incident.cause == "machine"
+def test_cause_of_an_incident_does_not_change_while_it_closes() -> None:
+    for states in ("NAA", "NAAN", "NAANN"):
+        assert health_of(a_row(flagged=(STUCK,)), d1=states).incidents[0].incident.cause == "machine"
+    for states in ("NSS", "NSSN", "NSSNN"):
+        assert health_of(a_row(), d1=states).incidents[0].incident.cause == "sensor"
 
 
 def test_closed_incident_has_an_end() -> None:
