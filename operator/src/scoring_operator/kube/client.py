@@ -21,7 +21,7 @@ from scoring_operator.errors import ApiError, LeaseLost, Throttled, Unavailable
 from scoring_operator.kube import credentials as credentials_module
 from scoring_operator.kube.credentials import Credentials
 from scoring_operator.kube.limiter import AdaptiveLimiter
-from scoring_operator.kube.transport import Observer, Request, Transport
+from scoring_operator.kube.transport import Observer, Request, Transport, defer_reading
 
 T = TypeVar("T")
 Object = dict[str, Any]
@@ -38,6 +38,7 @@ class ClientTimeouts:
         page: The time limit of one page of a list.
         retry_budget: The time limit of one call, including its retries.
         idle: The time without a byte after which a watch is dead. The server sends a bookmark every minute.
+        watch_interval: The time for which the events of a watch are gathered after each read.
         initial_backoff: The delay before the first retry. Each retry doubles the delay, up to 10 seconds.
         page_size: The number of objects in a page. A Job of 50 devices has 10 KB.
     """
@@ -46,6 +47,7 @@ class ClientTimeouts:
     page: float = 60.0
     retry_budget: float = 60.0
     idle: float = 75.0
+    watch_interval: float = 0.2
     initial_backoff: float = 0.2
     page_size: int = 200
 
@@ -219,6 +221,7 @@ class KubeClient:
                 *lines, pending = (pending + chunk).split(b"\n")
                 for line in lines:
                     yield line
+                defer_reading(response, self.timeouts.watch_interval)
 
     async def create(self, path: str, body: Object | bytes) -> Object:
         """Create an object and return its metadata as stored by the server.

@@ -7,7 +7,9 @@ import pytest_asyncio
 from scoring_operator.kube.client import ClientTimeouts, KubeClient
 from tests.testkit.fault_server import FaultServer, fault_server
 
-SHORT = ClientTimeouts(request=1.0, page=1.0, retry_budget=3.0, idle=0.5, initial_backoff=0.02, page_size=3)
+SHORT = ClientTimeouts(
+    request=1.0, page=1.0, retry_budget=3.0, idle=0.5, watch_interval=0.01, initial_backoff=0.02, page_size=3
+)
 
 
 @pytest_asyncio.fixture

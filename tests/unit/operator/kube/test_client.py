@@ -2,9 +2,12 @@
 
 import asyncio
 import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 
 import msgspec
 import pytest
+import pytest_asyncio
 from aiohttp import web
 
 from scoring_operator.errors import (
@@ -15,6 +18,7 @@ from scoring_operator.errors import (
     Unavailable,
 )
 from scoring_operator.kube.client import ClientTimeouts, KubeClient
+from scoring_operator.kube.transport import DEFERRED_BYTES
 from tests.testkit.fault_server import FaultServer, hang, refuse, reset
 
 JOBS = "/apis/batch/v1/namespaces/ns/jobs"
@@ -25,7 +29,7 @@ JOB = {"metadata": {"name": "a"}}
 
 def test_default_timeouts_and_page_size() -> None:
     assert ClientTimeouts() == ClientTimeouts(
-        request=30, page=60, retry_budget=60, idle=75, initial_backoff=0.2, page_size=200
+        request=30, page=60, retry_budget=60, idle=75, watch_interval=0.2, initial_backoff=0.2, page_size=200
     )
 
 
@@ -159,6 +163,50 @@ async def test_watch_event_of_a_megabyte_arrives_complete(api: FaultServer, conn
     async for line in connection.watch(JOBS, resource_version="1", seconds=300):
         assert len(msgspec.json.decode(line)["object"]["payload"]) == 1_000_000
         break
+
+
+@pytest_asyncio.fixture
+async def gathering(api: FaultServer) -> AsyncIterator[AsyncGenerator[bytes, None]]:
+    """A watch that has yielded its first event, and gathers the next ones for an hour."""
+    timeouts = ClientTimeouts(watch_interval=3600)
+    async with (
+        KubeClient.connect(api.credentials, timeouts=timeouts) as client,
+        aclosing(client.watch(JOBS, resource_version="1", seconds=300)) as lines,
+    ):
+        await api.put(JOBS, "first")
+        assert b"first" in await anext(lines)
+        yield lines
+
+
+async def test_watch_gathers_events_until_they_have_many_bytes(
+    api: FaultServer, gathering: AsyncGenerator[bytes, None]
+) -> None:
+    next_line = asyncio.ensure_future(anext(gathering))
+    await api.put(JOBS, "second")
+    await asyncio.wait([next_line], timeout=0.3)
+    assert not next_line.done()
+    await api.put(JOBS, "third", payload="x" * DEFERRED_BYTES)
+    assert b"second" in await next_line
+    assert b"third" in await anext(gathering)
+
+
+async def test_watch_gathers_events_for_the_interval(api: FaultServer) -> None:
+    async with (
+        KubeClient.connect(api.credentials, timeouts=ClientTimeouts(watch_interval=0.1)) as client,
+        aclosing(client.watch(JOBS, resource_version="1", seconds=300)) as lines,
+    ):
+        for name in ("first", "second", "third"):
+            await api.put(JOBS, name)
+            assert name.encode() in await anext(lines)
+
+
+async def test_watch_that_gathers_events_notices_its_end_at_once(
+    api: FaultServer, gathering: AsyncGenerator[bytes, None]
+) -> None:
+    next_line = asyncio.ensure_future(anext(gathering))
+    await api.server.close()
+    with pytest.raises((Unavailable, StopAsyncIteration)):
+        await next_line
 
 
 async def test_throttled_write_is_not_retried_after_the_fence_closes(api: FaultServer, connection: KubeClient) -> None:
