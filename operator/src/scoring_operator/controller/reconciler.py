@@ -4,29 +4,22 @@ Between passes, only state is cached that can be reloaded after a restart. The o
 created after its reservation is saved; Jobs are deleted and status is written after the progress they depend on.
 """
 
-from dataclasses import replace
-
-from scoring_operator.api.names import report_job_name
 from scoring_operator.api.scoringrun import ScoringRun
 from scoring_operator.api.views import JobView
 from scoring_operator.controller.job_inspector import JobInspector
+from scoring_operator.controller.job_observer import JobObserver
 from scoring_operator.controller.job_tracker import JobTracker
 from scoring_operator.controller.job_writer import JobWriter
 from scoring_operator.controller.plan_applier import PlanApplier
-from scoring_operator.controller.result_collector import CollectedResults, ResultCollector
+from scoring_operator.controller.result_collector import ResultCollector
 from scoring_operator.controller.run_state import RunStateStore
 from scoring_operator.controller.services import Services
 from scoring_operator.controller.stall_detector import StallDetector
 from scoring_operator.controller.status_writer import StatusWriter
-from scoring_operator.planner.finished_runs import (
-    CLEANUP_INTERVAL_SECONDS,
-    jobs_to_stop,
-    report_needs_inspection,
-    report_pending,
-)
+from scoring_operator.planner.finished_runs import report_pending
 from scoring_operator.planner.plan import make_plan
 from scoring_operator.planner.queueing import Demand
-from scoring_operator.planner.types import Blocker, Observation, RunState
+from scoring_operator.planner.types import Observation, RunState
 
 
 class RunReconciler:
@@ -54,11 +47,11 @@ class RunReconciler:
         self._states = RunStateStore(
             run, client, services.storage, services.fleets, services.timings, services.discoveries
         )
-        self._inspector = inspector
         self._collector = ResultCollector(inspector, timings)
         self._stalls = StallDetector(inspector, timings)
         self._status = StatusWriter(run.ref, client, timings.status_interval)
         self._writer = JobWriter(client, services.image, jobs)
+        self._observer = JobObserver(self._states, jobs, inspector, self._collector, self._stalls, self._writer)
         self._applier = PlanApplier(self._states, self._stalls, jobs, self._writer, self._status, timings)
         self._fleet = services.fleets.get(run.spec.fleet)
         self._limiter.add(Demand(run, self.phase, None, self._fleet), jobs)
@@ -92,10 +85,10 @@ class RunReconciler:
             ApiError: A request failed; the pass has to be repeated.
         """
         if self.run.deleting:
-            return await self._stop_jobs()
+            return await self._observer.stop_jobs(self.run)
         state = await self._states.load(self.run)
         self._publish(state)
-        collected, blocker = await (self._observe_report() if self.run.ended else self._observe_jobs(state))
+        collected, blocker = await self._observer.observe(self.run, state, self.phase)
         # No await from here to `reserve`: the allocation must match the Jobs that are created.
         now = self._client.now()  # the responses of this pass may have shown a jump of the server's clock
         state = self._states.adjust_clock(now)
@@ -126,14 +119,6 @@ class RunReconciler:
             due.append(self._stalls.next_check_in)
         return min((seconds for seconds in due if seconds is not None), default=None)
 
-    async def _stop_jobs(self) -> float | None:
-        """Delete the unfinished Jobs of a run that is being deleted; a finalizer may keep the run for any time."""
-        overdue = self._jobs.overdue()
-        jobs = self._jobs.confirm(overdue, await self._inspector.existing(overdue))
-        await self._writer.delete(self.run, jobs_to_stop(jobs), jobs)
-        unfinished = any(not job.finished for job in jobs.visible.values())
-        return CLEANUP_INTERVAL_SECONDS if unfinished or jobs.assumed else None
-
     def close(self) -> None:
         """Cancel the request that runs concurrently with the passes."""
         self._collector.close()
@@ -144,28 +129,6 @@ class RunReconciler:
 
     def _publish(self, state: RunState) -> None:
         self._limiter.update(Demand(self.run, self.phase, state.progress, self._fleet))
-
-    async def _observe_report(self) -> tuple[CollectedResults, Blocker | None]:
-        """Inspect the Jobs of an ended run."""
-        overdue = self._jobs.overdue()
-        self._jobs.confirm(overdue, await self._inspector.existing(overdue))
-        result, jobs = None, self._jobs.snapshot()
-        if report_needs_inspection(self.run, jobs):
-            result = await self._inspector.fetch_report_result(jobs)
-        return CollectedResults({report_job_name(self.run): result} if result else {}), self._stalls.blocker
-
-    async def _observe_jobs(self, state: RunState) -> tuple[CollectedResults, Blocker | None]:
-        """Collect the results of Jobs, and detect a stall."""
-        overdue = self._jobs.overdue()
-        state = self._states.add_unverified(overdue)
-        collected = await self._collector.collect(state, self._jobs.snapshot(without=overdue))
-        jobs = self._jobs.confirm(collected.by_job, collected.existing)
-        if collected.by_job or collected.existing:
-            self._states.remove_verified(collected.by_job, jobs.visible)
-        open_batches = state.progress.open_batches if state.progress else {}
-        progressing = bool(collected.by_job) or self.phase != "Running"
-        blocker = await self._stalls.check(open_batches, jobs, state.fleet, progressing=progressing)
-        return replace(collected, by_job={**self._stalls.take_results(), **collected.by_job}), blocker
 
 
 def _is_newer(run: ScoringRun, other: ScoringRun) -> bool:

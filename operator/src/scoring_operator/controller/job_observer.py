@@ -1,0 +1,85 @@
+"""The observation of a run's Jobs in a pass: results of ended ones, missing ones, and the cause of a stall."""
+
+from dataclasses import replace
+
+from scoring_operator.api.names import report_job_name
+from scoring_operator.api.scoringrun import ScoringRun
+from scoring_operator.controller.job_inspector import JobInspector
+from scoring_operator.controller.job_tracker import JobTracker
+from scoring_operator.controller.job_writer import JobWriter
+from scoring_operator.controller.result_collector import CollectedResults, ResultCollector
+from scoring_operator.controller.run_state import RunStateStore
+from scoring_operator.controller.stall_detector import StallDetector
+from scoring_operator.planner.finished_runs import CLEANUP_INTERVAL_SECONDS, jobs_to_stop, report_needs_inspection
+from scoring_operator.planner.types import Blocker, RunState
+
+
+class JobObserver:
+    """The observation of one run's Jobs.
+
+    Args:
+        states: The store of the run's state.
+        jobs: The tracker of the run's Jobs.
+        inspector: The reader of Jobs and pods.
+        collector: The collector of results.
+        stalls: The detector of stalls.
+        writer: The writer of Jobs.
+    """
+
+    def __init__(
+        self,
+        states: RunStateStore,
+        jobs: JobTracker,
+        inspector: JobInspector,
+        collector: ResultCollector,
+        stalls: StallDetector,
+        writer: JobWriter,
+    ) -> None:
+        self._states = states
+        self._jobs = jobs
+        self._inspector = inspector
+        self._collector = collector
+        self._stalls = stalls
+        self._writer = writer
+
+    async def observe(self, run: ScoringRun, state: RunState, phase: str) -> tuple[CollectedResults, Blocker | None]:
+        """Return the results of ended Jobs, and the cause of a stall.
+
+        Args:
+            run: The run.
+            state: Its state.
+            phase: Its phase after the last pass.
+        """
+        return await (self._observe_report(run) if run.ended else self._observe_jobs(state, phase))
+
+    async def stop_jobs(self, run: ScoringRun) -> float | None:
+        """Delete the unfinished Jobs of a run that is being deleted; a finalizer may keep the run for any time.
+
+        Returns:
+            The seconds until the next pass; None if no Job is left.
+        """
+        overdue = self._jobs.overdue()
+        jobs = self._jobs.confirm(overdue, await self._inspector.existing(overdue))
+        await self._writer.delete(run, jobs_to_stop(jobs), jobs)
+        unfinished = any(not job.finished for job in jobs.visible.values())
+        return CLEANUP_INTERVAL_SECONDS if unfinished or jobs.assumed else None
+
+    async def _observe_report(self, run: ScoringRun) -> tuple[CollectedResults, Blocker | None]:
+        overdue = self._jobs.overdue()
+        self._jobs.confirm(overdue, await self._inspector.existing(overdue))
+        result, jobs = None, self._jobs.snapshot()
+        if report_needs_inspection(run, jobs):
+            result = await self._inspector.fetch_report_result(jobs)
+        return CollectedResults({report_job_name(run): result} if result else {}), self._stalls.blocker
+
+    async def _observe_jobs(self, state: RunState, phase: str) -> tuple[CollectedResults, Blocker | None]:
+        overdue = self._jobs.overdue()
+        state = self._states.add_unverified(overdue)
+        collected = await self._collector.collect(state, self._jobs.snapshot(without=overdue))
+        jobs = self._jobs.confirm(collected.by_job, collected.existing)
+        if collected.by_job or collected.existing:
+            self._states.remove_verified(collected.by_job, jobs.visible)
+        open_batches = state.progress.open_batches if state.progress else {}
+        progressing = bool(collected.by_job) or phase != "Running"
+        blocker = await self._stalls.check(open_batches, jobs, state.fleet, progressing=progressing)
+        return replace(collected, by_job={**self._stalls.take_results(), **collected.by_job}), blocker
