@@ -1,6 +1,7 @@
 """The demo from prepared readings to its verdict, and its removal."""
 
 import shutil
+from importlib.util import find_spec
 
 from demo import blobs, evaluation, install, local_cluster, output, remote_cluster, scoring_run
 from demo.dataset import Dataset
@@ -62,6 +63,8 @@ def _score_dataset(target: Target, prepared: Dataset, progress: StepProgress) ->
 
 def _print_locations(workspace: Workspace, run_name: str, slug: str) -> None:
     demo, kubectl = relative_to_checkout(workspace.demo_folder), relative_to_checkout(workspace.bin_folder / "kubectl")
+    fleetscore = relative_to_checkout(workspace.bin_folder / "fleetscore")
+    console = f"\n  {fleetscore} ui --use-fleet-secret    the console" if find_spec("fleetscore.console") else ""
     print(
         f"""
 Files
@@ -71,6 +74,8 @@ Files
   readings        {demo}/store/data/
   chart's values  {demo}/values.yaml
 Next steps
+  {kubectl} fleetscore incidents --use-fleet-secret    the devices that need attention{console}
+  {kubectl} fleetscore doctor --use-fleet-secret       checks the installation
   {kubectl} describe sr {run_name}
   {kubectl} get sr -o wide
   {kubectl} logs deploy/{RELEASE}-operator

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from fleetscore.cli import runs, windows
+from fleetscore.cli import doctor, runs, windows
 from fleetscore.cli.output import console
 from fleetscore.errors import FleetscoreError
 
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 app.add_typer(runs.app)
 app.add_typer(windows.app)
+app.add_typer(doctor.app)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

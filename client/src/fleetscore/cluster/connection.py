@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import urllib3
@@ -23,6 +24,14 @@ KUBECONFIG = "~/.kube/config"
 TIMEOUT_SECONDS = 30
 PAGE_SIZE = 500
 _RELEASE_SELECTOR = "app.kubernetes.io/part-of=fleetscore,app.kubernetes.io/component=operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A response of the API server: its content, and its headers with lower-case names."""
+
+    content: bytes
+    headers: Mapping[str, str]
 
 
 class Cluster:
@@ -73,6 +82,41 @@ class Cluster:
     def server(self) -> str:
         """The URL of the API server."""
         return str(self._api.configuration.host)
+
+    def request(
+        self,
+        path: str,
+        action: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        accept: str = "application/json",
+    ) -> Response:
+        """Send a GET, or a POST of a body, and return the response.
+
+        Args:
+            path: The path of the API.
+            action: The verb and the object, for messages.
+            query: The parameters of the query.
+            body: The object of a POST; None for a GET.
+            accept: The media type of the response.
+        """
+        headers = {"Accept": accept} | ({"Content-Type": "application/json"} if body else {})
+        verb = "POST" if body else "GET"
+
+        def send(*, _request_timeout: float) -> Response:
+            request = self._api.param_serialize(
+                verb, path, query_params=list((query or {}).items()), header_params=headers, body=body,
+                auth_settings=["BearerToken"],
+            )  # fmt: skip
+            response = self._api.call_api(*request, _request_timeout=_request_timeout)
+            content = response.read() or b""
+            if response.status >= 300:
+                raise client.ApiException(response.status, response.reason, body=content.decode(errors="replace"))
+            return Response(content, {key.lower(): value for key, value in response.getheaders().items()})
+
+        found: Response = self._call(action, send)
+        return found
 
     def runs(self) -> Iterator[dict[str, Any]]:
         """Yield the runs of the namespace as JSON, in the order of their names."""

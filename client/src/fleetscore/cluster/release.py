@@ -1,0 +1,117 @@
+"""The objects of a release as the API server stores them: JSON, read with the rights of the user.
+
+Each function names the right that it needs, so that the caller can report a missing one.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fleetscore.cluster.connection import Cluster, Response
+from fleetscore.errors import NotFound
+
+METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+OPERATOR_SELECTOR = "app.kubernetes.io/part-of=fleetscore,app.kubernetes.io/component=operator"
+SCHEDULER_SELECTOR = "app.kubernetes.io/part-of=fleetscore,app.kubernetes.io/component=scheduler"
+PAGE_SIZE = 500
+MAX_OBJECTS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of object.
+
+    Attributes:
+        group: The API group; empty for the core group.
+        version: The version of the API.
+        resource: The name of the resource in paths, such as `deployments`.
+    """
+
+    group: str
+    version: str
+    resource: str
+
+    def path(self, namespace: str = "", name: str = "") -> str:
+        """Return the path of an object, or of the objects of a namespace or of the cluster."""
+        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        parts = [root, *(["namespaces", namespace] if namespace else []), self.resource, *([name] if name else [])]
+        return "/".join(parts)
+
+
+CONFIG_MAPS = Kind("", "v1", "configmaps")
+CRON_JOBS = Kind("batch", "v1", "cronjobs")
+CUSTOM_RESOURCES = Kind("apiextensions.k8s.io", "v1", "customresourcedefinitions")
+DEPLOYMENTS = Kind("apps", "v1", "deployments")
+JOBS = Kind("batch", "v1", "jobs")
+LEASES = Kind("coordination.k8s.io", "v1", "leases")
+PODS = Kind("", "v1", "pods")
+SECRETS = Kind("", "v1", "secrets")
+
+
+def list_objects(
+    cluster: Cluster, kind: Kind, namespace: str = "", *, selector: str = "", accept: str = "application/json"
+) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a namespace, or of the cluster, with the labels of a selector; at most 20,000.
+
+    Args:
+        cluster: The cluster.
+        kind: The kind of the objects.
+        namespace: The namespace; empty for all.
+        selector: The label selector.
+        accept: The media type of the response.
+    """
+    token = ""
+    for _ in range(MAX_OBJECTS // PAGE_SIZE):
+        query = {"limit": str(PAGE_SIZE), "labelSelector": selector, "continue": token}
+        place = f"in namespace {namespace}" if namespace else "in all namespaces"
+        page = _json(
+            cluster.request(
+                kind.path(namespace),
+                f"list {kind.resource} {place}",
+                query={key: value for key, value in query.items() if value},
+                accept=accept,
+            )
+        )
+        yield from page["items"]
+        token = page["metadata"].get("continue", "")
+        if not token:
+            return
+
+
+def get_object(
+    cluster: Cluster, kind: Kind, namespace: str, name: str, *, accept: str = "application/json"
+) -> dict[str, Any] | None:
+    """Return an object, or None if it does not exist."""
+    try:
+        return _json(cluster.request(kind.path(namespace, name), f"get {kind.resource} {name}", accept=accept))
+    except NotFound:
+        return None
+
+
+def is_allowed(cluster: Cluster, attributes: Mapping[str, str], *, user: str = "") -> bool:
+    """Return True if a user has a right, by the API server's own authorization.
+
+    Args:
+        cluster: The cluster.
+        attributes: The resourceAttributes of the review.
+        user: The name of the user; empty for the user of the connection.
+    """
+    api, namespace = "/apis/authorization.k8s.io/v1", attributes.get("namespace", "")
+    spec: dict[str, Any] = {"resourceAttributes": dict(attributes)}
+    path, kind = f"{api}/selfsubjectaccessreviews", "SelfSubjectAccessReview"
+    if user and namespace:
+        path, kind = f"{api}/namespaces/{namespace}/localsubjectaccessreviews", "LocalSubjectAccessReview"
+    elif user:
+        path, kind = f"{api}/subjectaccessreviews", "SubjectAccessReview"
+    if user:
+        spec["user"] = user
+    body = {"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": spec}
+    if user and namespace:
+        body["metadata"] = {"namespace": namespace}
+    return bool(_json(cluster.request(path, f"create {kind.lower()}s", body=body))["status"].get("allowed"))
+
+
+def _json(response: Response) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(response.content)
+    return found

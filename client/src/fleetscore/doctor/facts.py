@@ -1,0 +1,185 @@
+"""The facts that the checks need. A fact that could not be gathered is Unseen. Values only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from fleetscore.contract.fleets import FleetLayout
+from fleetscore.contract.schedules import Schedule
+from fleetscore.contract.windows import Window
+from fleetscore.doctor.findings import Right, Unseen
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The API server: its version, its time, and the local time in the middle of the same request."""
+
+    version: str
+    time: datetime
+    local_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Crd:
+    """The API of ScoringRuns.
+
+    Attributes:
+        served: The served versions of the group; empty if the CRD does not exist.
+        release: The version of the release that installed the CRD; empty without the label, Unseen without the right.
+    """
+
+    served: tuple[str, ...]
+    release: str | Unseen = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The Lease of an operator: its holder, its last renewal, and its duration in seconds."""
+
+    holder: str
+    renewed: datetime | None
+    seconds: int = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """The Deployment of an operator.
+
+    Attributes:
+        namespace: The namespace of the release.
+        name: The name of the Deployment.
+        version: The version of the release.
+        watches: The watched namespaces; empty for all.
+        replicas: The number of pods that the Deployment must have.
+        ready: The number of ready pods.
+        pods: The names of its pods.
+        blocker: The reason that a pod does not run; empty if there is none.
+        lease: The Lease; None if it does not exist.
+        rights: The rights that the operator needs, and whether it has them.
+    """
+
+    namespace: str
+    name: str
+    version: str = ""
+    watches: tuple[str, ...] = ()
+    replicas: int = 1
+    ready: int = 1
+    pods: tuple[str, ...] | Unseen = ()
+    blocker: str = ""
+    lease: Lease | Unseen | None = None
+    rights: Mapping[Right, bool] | Unseen = field(default_factory=dict)
+
+    @property
+    def subject(self) -> str:
+        """The name in findings."""
+        return f"{self.namespace}/{self.name}"
+
+    def watches_namespace(self, namespace: str) -> bool:
+        """Return True if the operator handles the runs of a namespace."""
+        return not self.watches or namespace in self.watches
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """The access to a container of storage: the reason of a failure, and its next step; both empty without one."""
+
+    reason: str = ""
+    cure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The blobs of the container of models.
+
+    Attributes:
+        devices: The number of devices with a model among the first blobs.
+        others: Some names that denote no device.
+        limit: The number of blobs that were read at most.
+    """
+
+    devices: int
+    others: tuple[str, ...] = ()
+    limit: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Notices:
+    """The notices of a fleet: those that no receiver accepted by receiver, dropped ones, and problems of a report."""
+
+    pending: Mapping[str, int] = field(default_factory=dict)
+    dropped: int = 0
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """A fleet of the release.
+
+    Attributes:
+        layout: The storage layout.
+        containers: The access to each container, by role.
+        models: The models; None if their container cannot be read.
+        secrets: Whether each Secret of the fleet exists, by namespace and name.
+        receivers: The names of the receivers of notices.
+        notices: The notices; None if predictions cannot be read.
+        newest_run: The newest run of the fleet in the namespace of the command.
+    """
+
+    layout: FleetLayout
+    containers: Mapping[str, Container | Unseen] = field(default_factory=dict)
+    models: Models | None = None
+    secrets: Mapping[tuple[str, str], bool | Unseen] = field(default_factory=dict)
+    receivers: tuple[str, ...] = ()
+    notices: Notices | None = None
+    newest_run: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleFacts:
+    """The CronJob of a schedule.
+
+    Attributes:
+        namespace: The namespace of the CronJob.
+        name: The name of the schedule.
+        cronjob: The name of the CronJob.
+        suspended: True if the CronJob creates no Jobs.
+        last: The time of the last firing.
+        schedule: The schedule; Unseen if its ConfigMap cannot be read.
+        missing: The windows without a run and without a report; Unseen if the runs cannot be read.
+    """
+
+    namespace: str
+    name: str
+    cronjob: str = ""
+    suspended: bool = False
+    last: datetime | None = None
+    schedule: Schedule | Unseen | None = None
+    missing: tuple[Window, ...] | Unseen = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All facts about an installation, as one user sees it in one namespace.
+
+    Attributes:
+        namespace: The namespace of the command.
+        client_version: The version of the client.
+        server: The API server.
+        crd: The API of ScoringRuns.
+        operators: The operators of the cluster.
+        others: Unseen if only the operators of one namespace could be listed.
+        rights: The rights of the user in the namespace, and whether the user has them.
+        fleets: The fleets of the release that serves the namespace.
+        schedules: The schedules.
+    """
+
+    namespace: str
+    client_version: str
+    server: Server | Unseen
+    crd: Crd | Unseen
+    operators: tuple[Operator, ...] | Unseen
+    others: Unseen | None = None
+    rights: Mapping[Right, bool] | Unseen = field(default_factory=dict)
+    fleets: tuple[Fleet, ...] | Unseen = ()
+    schedules: tuple[ScheduleFacts, ...] | Unseen = ()

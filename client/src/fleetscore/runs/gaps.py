@@ -1,0 +1,111 @@
+"""Windows of a schedule without a complete run. Pure; the operator's `backfill` has the same rules."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from fleetscore.contract.schedules import BACKFILL_LABEL, EPOCH, SCHEDULE_LABEL, Schedule
+from fleetscore.contract.windows import Window, format_time
+from fleetscore.errors import UsageInvalid
+from fleetscore.runs.state import has_ended, is_complete
+
+MAX_WINDOWS = 10_000
+MAX_NAME_CHARS = 50
+COMPLETE, ACTIVE, FAILED, MISSING = "complete", "active", "failed", "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class WindowState:
+    """A window, the best state of its runs, and the name of a run with that state; empty without one."""
+
+    window: Window
+    state: str
+    run: str = ""
+
+
+def windows_in(start: datetime, end: datetime, schedule: Schedule) -> list[Window]:
+    """Return the windows of a schedule that are entirely in [start, end), the oldest first.
+
+    Raises:
+        UsageInvalid: The range has no window, or more than 10,000.
+    """
+    length = schedule.length
+    first, last = -((EPOCH - start) // length), (end - EPOCH) // length
+    if last <= first:
+        text = f"{format_time(start)} to {format_time(end)} has no complete window of {length}; choose a longer range"
+        raise UsageInvalid(text)
+    if last - first > MAX_WINDOWS:
+        raise UsageInvalid(
+            f"the range is invalid: it has {last - first:,} windows of at most {MAX_WINDOWS:,}; shorten it"
+        )
+    return [Window(EPOCH + at * length, EPOCH + (at + 1) * length) for at in range(first, last)]
+
+
+def window_states(
+    windows: Iterable[Window], runs: Iterable[Mapping[str, Any]], schedule: Schedule
+) -> list[WindowState]:
+    """Return the state of each window; one complete run completes a window.
+
+    Args:
+        windows: The windows.
+        runs: The runs of the namespace, as JSON.
+        schedule: The schedule that the windows belong to.
+    """
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for run in runs:
+        if belongs(run, schedule):
+            state = COMPLETE if is_complete(run) else FAILED if has_ended(run) else ACTIVE
+            of_window = found.setdefault(_key(run["spec"]["window"]), {})
+            of_window.setdefault(state, run["metadata"]["name"])
+    states = []
+    for window in windows:
+        names = found.get((format_time(window.start), format_time(window.end)), {})
+        state = next((one for one in (COMPLETE, ACTIVE, FAILED) if one in names), MISSING)
+        states.append(WindowState(window, state, names.get(state, "")))
+    return states
+
+
+def belongs(run: Mapping[str, Any], schedule: Schedule) -> bool:
+    """Return True if a run has the fleet, the devices and the tags of a schedule's own runs, or its label."""
+    labels = run["metadata"].get("labels") or {}
+    if schedule.name and schedule.name in (labels.get(SCHEDULE_LABEL), labels.get(BACKFILL_LABEL)):
+        return True
+    spec = run["spec"]
+    same = all((spec.get(key) or None) == (schedule.run.get(key) or None) for key in ("devices", "tags"))
+    return same and spec.get("fleet", "default") == schedule.fleet
+
+
+def due_windows(schedule: Schedule, *, created: datetime, now: datetime, count: int) -> Sequence[Window]:
+    """Return the newest windows for which a run must exist by now, the oldest first.
+
+    A firing has the length of one window to create its run. A window whose run may be deleted already is not due, and a
+    window that was over before the schedule existed is not due either.
+
+    Args:
+        schedule: The schedule.
+        created: The time at which the schedule was created.
+        now: The current time.
+        count: The largest number of windows.
+    """
+    newest = schedule.last_window(now - schedule.length)
+    oldest = now - schedule.time_to_live
+    windows = (newest.previous(back) for back in range(count))
+    due = [one for one in windows if one.end + schedule.delay > created and one.end > oldest]
+    return due[::-1]
+
+
+def run_name(schedule: Schedule, window: Window, existing: Collection[str]) -> str:
+    """Return the name of the run that fills a gap: the schedule's own, with the first free number if it is taken."""
+    own = schedule.run_name(window)
+    name, attempt = own, 1
+    while name in existing:
+        attempt += 1
+        tail = f"{own[len(schedule.name) :]}-{attempt}"
+        name = f"{schedule.name[: MAX_NAME_CHARS - len(tail)].rstrip('-')}{tail}"
+    return name
+
+
+def _key(window: Mapping[str, str]) -> tuple[str, str]:
+    found = Window.parse(f"{window['start']}/{window['end']}")
+    return format_time(found.start), format_time(found.end)

@@ -1,0 +1,139 @@
+"""The checks of fleets and schedules: each breakage is found, and its cure is named."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from fleetscore.contract.fleets import FleetLayout, SecretReference
+from fleetscore.contract.schedules import Schedule
+from fleetscore.contract.windows import Window
+from fleetscore.doctor.facts import Container, Facts, Fleet, Models, Notices, ScheduleFacts
+from fleetscore.doctor.findings import Finding, Result, Right, Unseen
+from fleetscore.doctor.fleet_checks import check_fleets, check_schedules
+
+UNSEEN = Right("get", "secrets", "", "scoring").unseen()
+LAYOUT = FleetLayout("plant", ("scoring",), secret=SecretReference("account"))
+CONTAINERS = {"models": Container(), "data": Container(), "predictions": Container()}
+FLEET = Fleet(
+    LAYOUT, CONTAINERS, Models(12, limit=1000), {("scoring", "account"): True}, ("hook",), Notices(),
+    {"metadata": {"name": "hourly-1"}, "status": {"conditions": [{"type": "Complete", "status": "True"}]}},
+)  # fmt: skip
+START = datetime(2026, 1, 5, 8, tzinfo=UTC)
+WINDOWS = tuple(Window(START + timedelta(hours=n), START + timedelta(hours=n + 1)) for n in range(2))
+SCHEDULE = ScheduleFacts("scoring", "hourly", "fleetscore-hourly", last=START, schedule=Schedule("hourly", "plant"))
+WRONG_KEY = Container("https://a rejects the key (AuthenticationFailed)", "copy the key again")
+
+
+def facts(**changes: Any) -> Facts:
+    return Facts("scoring", "0.1.0", UNSEEN, UNSEEN, UNSEEN, **changes)
+
+
+def of_fleet(**changes: Any) -> list[Finding]:
+    return list(check_fleets(facts(fleets=(replace(FLEET, **changes),))))
+
+
+def of_schedule(**changes: Any) -> list[Finding]:
+    return list(check_schedules(facts(schedules=(replace(SCHEDULE, **changes),))))
+
+
+def a_run(type_: str, **status: Any) -> dict[str, Any]:
+    condition = {"type": type_, "status": "True", "reason": "R", "message": "the Secret has no key"}
+    return {"metadata": {"name": "hourly-1"}, "status": {"conditions": [condition], **status}}
+
+
+def test_healthy_fleet_and_schedule_have_only_oks() -> None:
+    found = [*of_fleet(), *of_schedule()]
+    assert [one.check for one in found] == ["secrets", "storage", "identity", "models", "notifications", "schedules"]
+    assert {one.result for one in found} == {Result.OK}
+
+
+@pytest.mark.parametrize(
+    ("changes", "check", "message", "cure"),
+    [
+        ({"secrets": {("scoring", "account"): False}}, "secrets", "Secret account does not exist in namespace scoring",
+         "kubectl -n scoring create secret generic account --from-file=connectionString=FILE"),
+        ({"containers": dict.fromkeys(CONTAINERS, WRONG_KEY)}, "storage", "rejects the key", "copy the key again"),
+        ({"containers": {**CONTAINERS, "data": Container("container data does not exist", "check")}}, "storage",
+         "container data does not exist", "check"),
+        ({"models": Models(0)}, "models", "container models has no models", "device-scorer train"),
+        ({"models": Models(0, ("a.pkl", "b.pkl"))}, "models", "matches {device}.joblib; there are a.pkl, b.pkl",
+         "models.path"),
+        ({"notices": Notices({"hook": 3})}, "notifications", "receiver hook has not accepted 3 notices", "next report"),
+        ({"notices": Notices({"hook": 3}, 0, ("a notice is not delivered: hook: 503",))}, "notifications",
+         "the last report: a notice is not delivered: hook: 503", "`notify` of the fleet"),
+        ({"notices": Notices({}, 7)}, "notifications", "7 notices were dropped", "receiver"),
+        ({"newest_run": a_run("Stalled")}, "identity", "does not continue: the Secret has no key", "fleetscore status"),
+        ({"newest_run": a_run("Complete", failureReasons={"IdentityUnavailable": 4}, failures=[
+            {"reason": "IdentityUnavailable", "message": "no federated credential"}])}, "identity",
+         "failed because of IdentityUnavailable: no federated credential", "fleetscore status hourly-1"),
+    ],
+    ids=["secret-missing", "wrong-key", "missing-container", "no-models", "models-path", "notices", "notice-failed",
+         "notices-dropped", "stalled", "identity"],
+)  # fmt: skip
+def test_breakage_of_a_fleet_is_a_problem(changes: dict[str, Any], check: str, message: str, cure: str) -> None:
+    found = [one for one in of_fleet(**changes) if one.result is not Result.OK]
+    assert [(one.result, one.check, one.subject) for one in found] == [(Result.PROBLEM, check, "fleet plant")]
+    assert message in found[0].message
+    assert cure in found[0].cure
+
+
+@pytest.mark.parametrize(
+    ("changes", "message", "cure"),
+    [
+        ({"suspended": True}, "the schedule is suspended", '"suspend":false'),
+        ({"missing": WINDOWS}, "2 windows have no run: 2026-01-05T08:00Z/1h, 2026-01-05T09:00Z/1h",
+         "backfill -n scoring --schedule hourly --from 2026-01-05T08:00:00Z --to 2026-01-05T10:00:00Z"),
+        ({"schedule": None}, "the schedules file has no schedule of this name", "helm upgrade"),
+    ],
+    ids=["suspended", "missing-windows", "without-settings"],
+)  # fmt: skip
+def test_breakage_of_a_schedule_is_a_problem(changes: dict[str, Any], message: str, cure: str) -> None:
+    (found,) = of_schedule(**changes)
+    assert (found.result, found.message) == (Result.PROBLEM, message)
+    assert cure in found.cure
+
+
+@pytest.mark.parametrize("type_", ["Waiting", "Failed"])
+def test_run_that_waits_or_failed_is_a_warning(type_: str) -> None:
+    found = [one for one in of_fleet(newest_run=a_run(type_)) if one.result is not Result.OK]
+    assert [(one.result, one.check) for one in found] == [(Result.WARNING, "identity")]
+
+
+def test_run_of_others_is_printed_as_one_line() -> None:
+    run = a_run("Stalled")
+    run["status"]["conditions"][0]["message"] = "a\nb\x1b[31m"
+    assert any(one.message.endswith("a b?[31m") for one in of_fleet(newest_run=run))
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        list(check_fleets(facts(fleets=UNSEEN))),
+        of_fleet(secrets={("scoring", "account"): UNSEEN})[:1],
+        of_fleet(containers=dict.fromkeys(CONTAINERS, UNSEEN))[1:2],
+        list(check_schedules(facts(schedules=UNSEEN))),
+        of_schedule(schedule=UNSEEN),
+        of_schedule(missing=UNSEEN),
+    ],
+    ids=["fleets", "secrets", "storage", "schedules", "settings", "runs"],
+)
+def test_missing_right_is_unknown_and_named(found: list[Finding]) -> None:
+    assert [(one.result, one.message) for one in found] == [(Result.UNKNOWN, "this user may not get secrets")]
+    assert "a Role in namespace scoring with the rule" in found[0].cure
+
+
+def test_fleet_that_cannot_be_read_has_no_finding_about_its_content() -> None:
+    found = of_fleet(containers={"models": Unseen("no", "ask")}, models=None, notices=None, newest_run=None, secrets={})
+    assert [one.check for one in found] == ["storage"]
+
+
+def test_namespace_without_a_fleet_is_a_problem_and_without_a_schedule_is_not() -> None:
+    assert [one.result for one in check_fleets(facts(fleets=()))] == [Result.PROBLEM]
+    assert [one.result for one in check_schedules(facts(schedules=()))] == [Result.OK]
+
+
+def test_number_of_models_is_bounded() -> None:
+    texts = [one.message for one in of_fleet(models=Models(1000, limit=1000)) if one.check == "models"]
+    assert texts == ["more than 1,000 devices have a model"]
