@@ -1,6 +1,7 @@
 """Read the chart's values, their comments and their schema. Nothing here writes a file."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ CRD = ROOT / "crds" / "fleetscore.dev_scoringruns.yaml"
 CHART = ROOT / "charts" / "fleetscore"
 SCHEMA = CHART / "values.schema.json"
 SET_BY_SCHEDULE = ("fleet", "window")
+
+_INT_OR_PATTERN = re.compile(r"type\(self\) == int \? self >= (\d+) && self <= (\d+) : self\.matches\('(.+)'\)")
 
 Row = tuple[str, str, str]
 
@@ -86,6 +89,9 @@ def _plain(node: Mapping[str, Any]) -> dict[str, Any]:
     if node.get("x-kubernetes-int-or-string"):
         plain["type"] = ["integer", "string"]
         plain.pop("anyOf", None)
+        for rule in node.get("x-kubernetes-validations", ()):
+            if bounds := _INT_OR_PATTERN.fullmatch(rule["rule"]):
+                plain |= {"minimum": int(bounds[1]), "maximum": int(bounds[2]), "pattern": bounds[3]}
     if "properties" in node:
         plain["properties"] = {key: _plain(value) for key, value in node["properties"].items()}
         plain["additionalProperties"] = False

@@ -6,15 +6,16 @@ informer, so that ten thousand runs take two minutes; `world` has these, with th
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
 
-from scoring_operator.api.intervals import EMPTY, Intervals, Positions
+from scoring_operator.api.intervals import EMPTY, Intervals, Position, Positions
 from scoring_operator.api.scoringrun import ScoringRun, resolve_limit
 from scoring_operator.api.views import JobView
 from scoring_operator.contract.outcome_message import REASONS, parse_outcome_message
+from scoring_operator.planner.canary import first_positions
 from scoring_operator.planner.job_results import JobResult, result_from_pods
 from scoring_operator.planner.plan import make_plan, needs_inspection
 from scoring_operator.planner.progress import Batch, Progress, decode, encode
@@ -36,6 +37,7 @@ class PlannerWorld:
         outcomes: The true outcome of each device, by position.
         reasons: The true reason of each failed device, by position.
         created: The names of all created Jobs, in order.
+        canary: The positions that run alone at first.
     """
 
     rng: random.Random
@@ -44,6 +46,7 @@ class PlannerWorld:
     outcomes: dict[int, str] = field(default_factory=dict)
     reasons: dict[int, str] = field(default_factory=dict)
     created: list[str] = field(default_factory=list)
+    canary: Positions = EMPTY
     _jobs: dict[str, JobView] = field(default_factory=dict)
     _batches: dict[str, Batch] = field(default_factory=dict)
     _results: dict[str, JobResult] = field(default_factory=dict)
@@ -95,11 +98,14 @@ class PlannerWorld:
         return observation
 
     def _create(self, plan: Plan) -> None:
+        recorded = _by_position(plan.progress.outcomes if plan.progress else {})
         for name, batch in plan.create.items():
             assert name in self.saved.open_batches, "a Job is created only after its reservation is saved"
             assert name not in self._jobs, "a Job is created only once"
             repeated = self.outcomes.keys() & set(batch.positions)
             assert not repeated, f"devices {repeated} have an outcome and are scored again"
+            alone = self.canary - Positions.from_positions(map(Position, recorded))
+            assert not alone or not batch.positions - self.canary, "only the canary runs"
             self.created.append(name)
             self._seen.add(name)
             self._batches[name] = batch
@@ -147,8 +153,11 @@ class PlannerWorld:
         completion = progress.completion
         assert completion is not None
         max_failed = resolve_limit(self.run.spec.max_failed_devices, progress.total)
-        expected = "Failed" if progress.count("failed") > max_failed else "Complete"
-        assert completion.condition == expected
+        failed_first = len(progress.outcomes.get("failed", EMPTY) & self.canary)
+        canary_failed = failed_first * 2 > len(self.canary)
+        expected = "CanaryFailed" if canary_failed else "MaxFailedDevicesExceeded"
+        failed_run = canary_failed or progress.count("failed") > max_failed
+        assert completion.reason == (expected if failed_run else "AllDevicesDone")
         recorded = _by_position(progress.outcomes)
         assert len(recorded) == progress.total
         if completion.condition == "Complete":
@@ -165,9 +174,13 @@ def a_world(seed: int) -> PlannerWorld:
     rng = random.Random(seed)  # noqa: S311  # a game of chance, no secret
     devices, per_job = rng.randint(1, 60), rng.choice([1, 1, 3, 7, 50])
     limits: dict[str, Any] = {"maxFailedDevices": rng.choice(["100%", "100%", 2]), "maxEmptyDevices": "100%"}
+    if rng.random() < 0.5:
+        limits["canary"] = {"jobs": rng.randint(1, 4)}
     run = a_run(parallelism=rng.randint(1, 12), **limits)
     already = rng.choice(["", "0"])
-    world = PlannerWorld(rng, run, a_progress(devices, per_job=per_job, already=already, running=False))
+    progress = a_progress(devices, per_job=per_job, already=already, running=False)
+    progress = replace(progress, canary=first_positions(run, progress.waiting, per_job))
+    world = PlannerWorld(rng, run, progress, canary=progress.canary)
     world.outcomes |= dict.fromkeys(Positions.parse(already), "alreadyScored")
     return world
 

@@ -124,6 +124,12 @@ def test_path_has_the_placeholders_that_the_scorer_needs(part: str, path: str, m
 @pytest.mark.parametrize(
     ("schedule", "message"),
     [
+        ({"run": {"canary": {"maxFailedPercent": "half"}}}, "maxFailedPercent"),
+        ({"run": {"canary": {"maxFailedPercent": 101}}}, "maxFailedPercent"),
+        ({"run": {"canary": {"jobs": 0}}}, "jobs"),
+        ({"run": {"canary": {"devices": 3}}}, "devices"),
+        ({"run": {"canary": {"jobs": 5, "maxFailedPercent": "12.5%"}}}, ""),
+        ({"run": {"maxFailedDevices": "101%"}}, "maxFailedDevices"),
         ({"cron": "every hour"}, A_CRON),
         ({"cron": "0 5 * * * *"}, A_CRON),
         ({"cron": "5 * * *"}, A_CRON),

@@ -211,6 +211,49 @@ async def test_max_failed_devices_can_be_lowered_while_the_run_is_active(
         assert condition(await ended(runs), "Failed")["reason"] == "MaxFailedDevicesExceeded"
 
 
+@pytest.mark.field("spec.canary.jobs", "spec.canary.maxFailedPercent")
+async def test_failed_canary_touches_only_its_own_devices(
+    runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour
+) -> None:
+    for number in range(3):
+        pod_behaviour(that_fails(f"press-{number}"))
+    all_may_fail = {"maxFailedDevices": "100%"}
+    async with running_controller(storage_with_devices(9)):
+        found = await outcomes(
+            runs,
+            default={"canary": {}} | all_may_fail,
+            longer={"canary": {"jobs": 6}} | all_may_fail,
+            strict={"canary": {"jobs": 6, "maxFailedPercent": 49}} | all_may_fail,
+            packed={"canary": {"jobs": 1}, "devicesPerJob": 9} | all_may_fail,
+        )
+    assert condition(found["default"], "Failed")["reason"] == "CanaryFailed"
+    assert found["default"]["message"].startswith("3 of 3 devices of the canary (3 Jobs) failed, most often as Data")
+    assert counts(found["default"]) == {"failed": 3, "notRun": 6}
+    assert runs.devices_of("default") == ["press-0", "press-1", "press-2"]
+    assert counts(found["longer"]) == {"failed": 3, "scored": 6}
+    assert counts(found["strict"]) == {"failed": 3, "scored": 3, "notRun": 3}
+    assert found["packed"]["phase"] == "Complete"
+
+
+async def test_canary_continues_after_a_pause_and_a_restart_of_the_operator(
+    runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour
+) -> None:
+    pod_behaviour(that_hangs("press-1"))
+    storage = storage_with_devices(6)
+    async with running_controller(storage):
+        runs.create(canary={"jobs": 2})
+        await until_status(runs, lambda status: "canary: 1 of 2 Jobs ended" in status.get("message", ""))
+        runs.change(suspend=True)
+        await until_status(runs, lambda status: status["phase"] == "Suspended")
+    async with running_controller(storage):
+        runs.change(suspend=False)
+        await until_status(runs, active(1))
+        assert runs.devices_of("") == ["press-0", "press-1"]
+        runs.cluster.remove_stage("hangs-press-1")
+        status = await ended(runs)
+    assert counts(status) == {"scored": 6}
+
+
 @pytest.mark.field("spec.maxDevices")
 async def test_run_above_max_devices_fails_without_starting(runs: Runs, running_controller: RunController) -> None:
     async with running_controller(storage_with_devices(3)):

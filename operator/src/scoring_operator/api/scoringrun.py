@@ -80,6 +80,18 @@ class Resources(Struct, frozen=True):
     limits: dict[str, str | int | float] = {}
 
 
+class Canary(Struct, frozen=True, rename="camel"):
+    """The Jobs that run alone at first, and the share of their devices that may fail."""
+
+    jobs: int = 3
+    max_failed_percent: int | str = "50%"
+
+    @property
+    def max_failed_tenths(self) -> int:
+        """The share in tenths of a percent."""
+        return round(float(str(self.max_failed_percent).rstrip("%")) * 10)
+
+
 class Spec(Struct, frozen=True, rename="camel"):
     """The spec of a ScoringRun; crds/ describes every field."""
 
@@ -96,6 +108,7 @@ class Spec(Struct, frozen=True, rename="camel"):
     max_devices: int = 100_000
     suspend: bool = False
     cancel: bool = False
+    canary: Canary | None = None
     overlap_policy: Literal["Queue", "Skip"] = "Queue"
     pending_deadline_seconds: int = 1800
     active_deadline_seconds: int = 3300

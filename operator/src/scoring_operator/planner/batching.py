@@ -2,8 +2,8 @@
 
 A Job is created only for a batch that was reserved before in saved progress. So progress names every Job that may
 exist. Batches are reserved ahead, and most passes create Jobs without saving first. Retries are reserved before new
-batches. If the progress of a run was rebuilt, every batch may have been run before. Such a batch is reserved, and
-inspected in a later pass before its Job is created.
+batches. While a run has a canary, only its devices get Jobs. If the progress of a run was rebuilt, every batch may have
+been run before. Such a batch is reserved, and inspected in a later pass before its Job is created.
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from dataclasses import replace
 from scoring_operator.api.intervals import Positions
 from scoring_operator.api.names import job_name
 from scoring_operator.api.scoringrun import ScoringRun
+from scoring_operator.planner import canary
 from scoring_operator.planner.progress import Batch, Progress
 from scoring_operator.planner.types import Observation
 
@@ -57,7 +58,8 @@ def _reserve(run: ScoringRun, progress: Progress, devices: Sequence[str], count:
     ahead = 0 if progress.circuit_open else min(run.spec.parallelism, RESERVE_AHEAD)
     retries = progress.queued_batches[: count + ahead]
     size = progress.snapshot.devices_per_job
-    taken, waiting = progress.waiting.split((count + ahead - len(retries)) * size)
+    wanted = (count + ahead - len(retries)) * size
+    taken, waiting = progress.waiting.split(min(wanted, canary.startable(progress)))
     batches = [*retries, *(Batch(positions) for positions in taken.chunks(size))]
     if not batches:
         return progress, []

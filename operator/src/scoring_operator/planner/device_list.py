@@ -18,6 +18,7 @@ from scoring_operator.api.names import device_list_config_map_name
 from scoring_operator.api.scoringrun import RunRef, ScoringRun
 from scoring_operator.contract.blob_paths import encode_id
 from scoring_operator.errors import InvalidDeviceList, RunRejected
+from scoring_operator.planner import canary
 from scoring_operator.planner.progress import MAX_SAMPLES, Progress, RunClock, RunSnapshot, new_progress
 
 MAX_PART_BYTES = 900 * 1024  # before compression: random ids do not compress, and a ConfigMap has at most 1 MiB
@@ -107,8 +108,11 @@ def create_initial_state(
         Position(at) for at, device in enumerate(devices) if _already_scored(run, discovered.predictions.get(device))
     )
     started = datetime.fromisoformat(run.status.get("startTime") or now.isoformat())
+    progress = new_progress(snapshot, len(devices), already_scored)
     progress = replace(
-        new_progress(snapshot, len(devices), already_scored), clock=RunClock(started=started, since=started)
+        progress,
+        clock=RunClock(started=started, since=started),
+        canary=canary.first_positions(run, progress.waiting, snapshot.devices_per_job),
     )
     return InitialState(progress, devices, parts)
 

@@ -8,8 +8,8 @@ The algorithm, in the order of the code:
    Otherwise its devices are discovered.
 3. Each inspected Job is evaluated and its batch is closed: outcomes are recorded, retries join the queue. A Job whose
    scorer has ended, and whose pod does not end because of another container, is deleted.
-4. The run ends when it is cancelled, when a failure budget is exceeded, when every device has an outcome, or when a
-   deadline has passed on the run's own clock.
+4. The run ends when it is cancelled, when its canary has failed, when a failure budget is exceeded, when every device
+   has an outcome, or when a deadline has passed on the run's own clock. Budgets apply after the canary; see `canary`.
 5. A run that is suspended or blocked by another run pauses: its clock stops and its Jobs are suspended.
 6. Otherwise it runs: Jobs that the operator suspended are resumed, and Jobs are created up to the run's parallelism and
    slots, each for a batch that was reserved before; see `batching`. After 20 consecutive storage or identity failures,
@@ -24,9 +24,11 @@ from datetime import datetime
 import msgspec
 
 from scoring_operator.api.formatting import plural
-from scoring_operator.api.scoringrun import ScoringRun, resolve_limit
+from scoring_operator.api.scoringrun import ScoringRun
+from scoring_operator.planner import canary
 from scoring_operator.planner.batching import next_jobs
 from scoring_operator.planner.evaluation import apply, evaluate
+from scoring_operator.planner.failure_budget import exceeded_budget
 from scoring_operator.planner.finished_runs import excess_jobs, initial_report_condition, plan_finished
 from scoring_operator.planner.job_changes import (
     HELD,
@@ -93,10 +95,14 @@ def make_plan(run: ScoringRun, observation: Observation, now: datetime, limits: 
     completion = _terminal_state(run, progress, observation.blocker, now)
     if completion:
         return _end(completion, progress)
+    if canary_passed := bool(progress.canary) and not canary.unfinished(progress):
+        progress = canary.passed(progress)
     if run.spec.suspend or observation.allocation.blocked_by:
         plan = _pause(run, progress, observation, now)
     else:
         plan = _run(run, progress, observation, now, limits)
+    if canary_passed:  # the allocation of this pass was that of the canary
+        plan = replace(plan, requeue_after=0.0)
     ended = tuple(name for name, result in observation.results.items() if result.ended)
     return replace(plan, delete=(*plan.delete, *ended), save=True) if ended else plan
 
@@ -180,18 +186,12 @@ def _record_results(progress: Progress, observation: Observation, now: datetime)
 
 def _terminal_state(run: ScoringRun, progress: Progress, blocker: Blocker | None, now: datetime) -> Completion | None:
     """Do step 4."""
-    spec, total, devices = run.spec, progress.total, plural(progress.total, "device")
-    failed, empty = progress.count("failed"), progress.count("empty")
-    max_failed = resolve_limit(spec.max_failed_devices, total)
-    max_empty = resolve_limit(spec.max_empty_devices, total)
+    spec, total = run.spec, progress.total
+    devices = plural(total, "device")
     if spec.cancel:
         return Completion("Failed", "Cancelled", f"cancelled with {progress.recorded} of {devices} done", now)
-    if failed > max_failed:
-        message = f"{failed} of {devices} failed; maxFailedDevices allows {max_failed}"
-        return Completion("Failed", "MaxFailedDevicesExceeded", message, now)
-    if empty > max_empty:
-        message = f"{empty} of {devices} had no readings in the window; maxEmptyDevices allows {max_empty}"
-        return Completion("Failed", "NoData", message, now)
+    if not canary.unfinished(progress) and (exceeded := exceeded_budget(run, progress)):
+        return Completion("Failed", *exceeded, now)
     if progress.recorded == total:
         return Completion("Complete", "AllDevicesDone", _all_done(progress), now)
     left, reason = _time_left(run, progress.clock, now)

@@ -138,6 +138,7 @@ class Progress:
         consecutive_failures: The number of consecutive Jobs that failed with a transient reason.
         slow_warning_sent: Whether an event has reported that the run exceeds its window.
         completion: The end of the run; None while the run is active.
+        canary: The positions of the canary; empty if there is none, or it has passed.
     """
 
     snapshot: RunSnapshot
@@ -155,6 +156,7 @@ class Progress:
     consecutive_failures: int = 0
     slow_warning_sent: bool = False
     completion: Completion | None = None
+    canary: Positions = EMPTY
 
     def count(self, outcome: str) -> int:
         """Return the number of devices with this outcome."""
@@ -223,6 +225,7 @@ def encode(progress: Progress) -> bytes:
         "streak": progress.consecutive_failures,
         "warned": progress.slow_warning_sent,
         "end": progress.completion,
+        "canary": str(progress.canary),
     }
     return zlib.compress(msgspec.json.encode(document), 1)
 
@@ -252,6 +255,7 @@ def decode(data: bytes) -> Progress:
                 consecutive_failures=document.streak,
                 slow_warning_sent=document.warned,
                 completion=msgspec.json.decode(document.end, type=Completion | None),
+                canary=Positions.parse(document.canary),
             )
         )
     except (zlib.error, msgspec.MsgspecError, ValueError, RecursionError) as error:
@@ -269,6 +273,8 @@ def _validated(progress: Progress) -> Progress:
     named = [at for at, *_ in (*progress.top_anomalies, *progress.failure_samples)]
     if sum(map(len, places)) != progress.total or every != Positions.range_to(progress.total):
         raise ValueError("each position must be in exactly one place")
+    if progress.canary - Positions.range_to(progress.total):
+        raise ValueError("the canary has a position that does not exist")
     if not all(0 <= at < progress.total for at in named):
         raise ValueError("a sample has a position that does not exist")
     return progress

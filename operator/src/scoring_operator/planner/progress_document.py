@@ -49,6 +49,7 @@ class ProgressDocument(msgspec.Struct, frozen=True, rename="camel"):
     streak: Count
     warned: bool
     end: msgspec.Raw
+    canary: str = ""
 
     def sets(self) -> Iterator[str]:
         """Yield the sets of positions that are in exactly one place."""
@@ -85,6 +86,7 @@ def parse_document(data: bytes) -> ProgressDocument:
         raise ValueError(f"its facts of the start have more than {MAX_SNAPSHOT_BYTES:,} bytes")
     spans = sum(text.count(",") + 1 for text in document.sets() if text)
     failed = sum(text.count(",") + 1 for text in document.reasons.values())
-    if max(spans, failed) > document.total or not all(batch[0] for batch in document.queue):
+    canary = document.canary.count(",")
+    if max(spans, failed, canary) > document.total or not all(batch[0] for batch in document.queue):
         raise ValueError("it has more intervals than devices, or a batch without devices")
     return document

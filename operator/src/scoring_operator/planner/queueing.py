@@ -15,6 +15,7 @@ from functools import cached_property
 
 from scoring_operator.api.fleets import Fleet
 from scoring_operator.api.scoringrun import ScoringRun
+from scoring_operator.planner import canary
 from scoring_operator.planner.progress import Progress
 
 Path = tuple[str, ...]
@@ -78,7 +79,9 @@ class Demand:
         if self.finished or self.phase in ("Queued", "Suspended") or progress is None:
             return 0
         batches = len(progress.open_batches) + len(progress.queued_batches)
-        return min(self.run.spec.parallelism, batches - (-len(progress.waiting) // progress.snapshot.devices_per_job))
+        return min(
+            self.run.spec.parallelism, batches - (-canary.startable(progress) // progress.snapshot.devices_per_job)
+        )
 
 
 def blocking_run(demand: Demand, others: Iterable[Demand]) -> str:

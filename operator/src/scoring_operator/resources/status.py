@@ -11,6 +11,7 @@ from scoring_operator.api.conditions import MAX_MESSAGE_LENGTH
 from scoring_operator.api.formatting import format_duration, format_time, plural, printable
 from scoring_operator.api.intervals import EMPTY
 from scoring_operator.api.scoringrun import ScoringRun
+from scoring_operator.planner import canary
 from scoring_operator.planner.progress import MAX_SAMPLES, OUTCOMES, Progress
 from scoring_operator.planner.types import JobSnapshot, Observation, Plan
 from scoring_operator.planner.waiting import waits_for_run
@@ -103,7 +104,8 @@ def _message(plan: Plan, progress: Progress | None, observation: Observation) ->
     if plan.phase == "Queued":
         return (plan.blocker or plan.queued_for or waits_for_run(observation)).message[:MAX_MESSAGE_LENGTH]
     if progress is not None:
-        state = f"{progress.recorded} of {plural(progress.total, 'device')} done"
+        done = f"{progress.recorded} of {plural(progress.total, 'device')} done"
+        state = "; ".join(filter(None, (done, canary.describe(progress))))
     else:
         state = "suspended before it began" if plan.phase == "Suspended" else "listing the fleet's devices"
     if plan.blocker:

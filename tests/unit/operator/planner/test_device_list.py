@@ -47,6 +47,14 @@ def test_devices_come_from_the_given_source_in_order_of_their_ids(source: dict[s
     assert initial.progress.waiting == Positions.range_to(len(devices))
 
 
+def test_canary_has_the_first_devices_that_are_not_scored_yet() -> None:
+    scored = {"fan-1": {"complete": "true", "tags": "*", "window": WINDOW}}
+    progress = start(replace(FOUND, predictions=scored), canary={"jobs": 1}).progress
+    assert (str(progress.canary), str(progress.waiting)) == ("1", "1-2")
+    assert str(start(devicesPerJob=2, canary={"jobs": 1}).progress.canary) == "0-1"
+    assert not start().progress.canary
+
+
 @pytest.mark.parametrize(
     ("source", "lacking"),
     [({}, ("fan-2", "press-3")), ({"include": ["press-*"]}, ("press-3",)), ({"ids": ["press-1"]}, ())],

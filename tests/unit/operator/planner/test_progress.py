@@ -109,6 +109,7 @@ def test_progress_has_the_stored_format() -> None:
         "streak": 0,
         "warned": False,
         "end": None,
+        "canary": "",
     }
 
 
