@@ -68,13 +68,22 @@ class Outbox:
     announced: Mapping[tuple[str, str], tuple[Announced, ...]] = field(default_factory=dict, hash=False)
     windows: Mapping[str, int] = field(default_factory=dict, hash=False)
 
+    def unused(self, entry: Entry) -> Entry:
+        """Return the entry with an id of its own, for an incident that opens or closes twice in one window."""
+        known, found, number = self._known, entry, 1
+        while found.key in known:
+            number += 1
+            id_ = f"{entry.id}-{number}"
+            found = Entry(entry.receiver, id_, {**entry.body, "id": id_} if "id" in entry.body else entry.body)
+        return found
+
     def with_entries(self, entries: Iterable[Entry]) -> "Outbox":
         """Return the outbox with new entries.
 
         An event that is pending or delivered keeps its first content. An alert replaces a pending one with its labels:
         Alertmanager would only keep the newer one.
         """
-        known = {*self.delivered, *(entry.key for entry in self.pending)}
+        known = self._known
         new: dict[tuple[str, str], Entry] = {}
         for entry in entries:
             if entry.key not in known:
@@ -82,6 +91,10 @@ class Outbox:
         replaced = {entry.alert for entry in new.values()} - {None}
         pending = (*(entry for entry in self.pending if entry.alert not in replaced), *new.values())
         return replace(self, pending=pending[:MAX_PENDING], dropped=self.dropped + max(0, len(pending) - MAX_PENDING))
+
+    @property
+    def _known(self) -> set[tuple[str, str]]:
+        return {*self.delivered, *(entry.key for entry in self.pending)}
 
     def with_announced(self, receiver: str, series: str, announced: tuple[Announced, ...]) -> "Outbox":
         """Return the outbox with other incidents that a receiver knows to be open."""

@@ -109,11 +109,12 @@ class _Choice:
     def _repeat(self, notice: Notice, before: Announced, *, wanted: bool) -> None:
         """Send an open alert again, or end it if it is muted, not wanted any more, or has other labels now."""
         lasts = wanted and not notice.muted
-        if not lasts or (before.cause, before.owner) != (clean(notice.cause), clean(notice.owner)):
+        other_labels = (before.cause, before.owner) != (clean(notice.cause), clean(notice.owner))
+        if not lasts or other_labels:
             self._close(before.closing(notice.fleet, notice.window_end, notice.report), before, wanted=True)
         if lasts:
             self._known[notice.id] = _announced(notice, counted=before.counted)
-            self._repeated += [replace(notice, event=OPEN)] * (not before.counted)
+            self._repeated += [replace(notice, event=OPENED if other_labels else OPEN)] * (not before.counted)
 
     def finish(self) -> Selection:
         self._news.sort(key=lambda one: (one.event != RUN_FAILED, one.cause != "fleet", one.device, one.id))

@@ -113,11 +113,14 @@ class Notifier:
         ]
         selection = select([*vanished, *found], receiver, announced)
         shared = _alerts_of_other_series(outbox, receiver, health.series)
-        entries = [
-            to_entry(notice, receiver, ends_at=None if notice.event == receivers.CLOSED else ends_at)
-            for notice in selection.notices
-            if notice.event != receivers.CLOSED or (notice.device, notice.cause, notice.owner) not in shared
-        ]
+        known, entries = {one.id for one in announced}, []
+        for notice in selection.notices:
+            closed = notice.event == receivers.CLOSED
+            if closed and (notice.device, notice.cause, notice.owner) in shared:
+                continue
+            entry = to_entry(notice, receiver, ends_at=None if closed else ends_at)
+            changes = notice.event == receivers.OPENED or (closed and notice.id in known)
+            entries.append(outbox.unused(entry) if changes else entry)
         return outbox.with_announced(receiver.name, health.series, selection.announced).with_entries(entries)
 
     def _report_name(self, window: Window) -> str:

@@ -8,7 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device_scorer.errors import DataInvalid
-from device_scorer.notify.outbox import MAX_BYTES, Entry, Outbox, decode_outbox, encode_outbox
+from device_scorer.notify.outbox import MAX_BYTES, MAX_SERIES, Entry, Outbox, decode_outbox, encode_outbox
+from device_scorer.notify.selection import Announced
+
+EMPTY = json.loads(encode_outbox(Outbox()))
 
 
 def entry(number: int, receiver: str = "hook", **body: Any) -> Entry:
@@ -32,12 +35,51 @@ def test_limits_of_the_outbox_are_2000_pending_and_20000_delivered() -> None:
     assert MAX_BYTES == 8 * 1024 * 1024
 
 
+def test_outbox_with_long_texts_fits_into_its_blob() -> None:
+    text = "\u97f3" * 500
+    full = Outbox().with_entries(entry(number, a=text, b=text) for number in range(2000)).fitted()
+    assert len(encode_outbox(full)) <= MAX_BYTES < len(encode_outbox(full.with_entries([entry(2001, a=text, b=text)])))
+    assert full.dropped == 2000 - len(full.pending) > 0
+    assert decode_outbox(encode_outbox(full)) == full
+
+
+def test_announced_incidents_that_do_not_fit_are_left_out() -> None:
+    text = "\u97f3" * 500
+    incidents = tuple(Announced(f"i{number}", text, text, 1, text, text) for number in range(1000))
+    assert Outbox((), (), 0, {("hook", ""): incidents}).fitted() == Outbox()
+
+
+def test_newer_alert_replaces_a_pending_one_with_its_labels() -> None:
+    first, second = (entry(number, "alerts", labels={"device": "d"}, n=number) for number in (1, 2))
+    other = entry(3, "alerts", labels={"device": "e"})
+    assert Outbox().with_entries([first, other]).with_entries([second]).pending == (other, second)
+
+
+def test_event_that_happens_twice_in_a_window_has_two_ids() -> None:
+    event = Entry("hook", "a", {"id": "a"})
+    outbox = Outbox().with_entries([event]).without([event.key])
+    assert Outbox().unused(event) == event
+    again = outbox.unused(event)
+    assert again == Entry("hook", "a-2", {"id": "a-2"})
+    assert outbox.with_entries([again]).unused(event).id == "a-3"
+
+
+def test_number_of_series_is_bounded() -> None:
+    outbox = Outbox()
+    for number in range(MAX_SERIES + 2):
+        outbox = outbox.with_window(str(number), number)
+    assert (len(outbox.windows), min(outbox.windows.values())) == (100, 2)
+
+
 def test_entries_of_a_removed_receiver_leave_the_outbox() -> None:
     assert Outbox().with_entries([entry(1), entry(2, "old")]).only_for(["hook"]).pending == (entry(1),)
 
 
 def test_outbox_is_the_same_after_a_round_trip() -> None:
-    outbox = Outbox((entry(1), entry(2, text="ü\n")), (("hook", "id-0"),), 4)
+    incidents = (Announced("i1", "press-7", "machine", -5, "Ann"), Announced("i2", "", "fleet", 5, counted=True))
+    outbox = Outbox(
+        (entry(1), entry(2, text="ü\n")), (("hook", "id-0"),), 4, {("hook", "PT3600S"): incidents}, {"PT3600S": 7}
+    )
     assert decode_outbox(encode_outbox(outbox)) == outbox
 
 
@@ -50,6 +92,13 @@ def test_outbox_is_the_same_after_a_round_trip() -> None:
         json.dumps({"v": 1, "pending": [], "delivered": [["a" * 64, "b"]], "dropped": 0}).encode(),
         json.dumps({"v": 1, "pending": [], "delivered": [], "dropped": -1}).encode(),
         json.dumps({"v": 1, "pending": [["a", "b", {}]] * 2001, "delivered": [], "dropped": 0}).encode(),
+        json.dumps({**EMPTY, "announced": [["a", "b", [["i", "d", "c", 1e9, "", "", False]]]]}).encode(),
+        json.dumps({**EMPTY, "announced": [["a", "b", [["i", "d", "c", 1, "", "", 0]]]]}).encode(),
+        json.dumps({**EMPTY, "announced": [["a", "b", [["i", "d" * 501, "c", 1, "", "", False]]]]}).encode(),
+        json.dumps({**EMPTY, "announced": [["a", "b", [["i", "d", "c", 1, "", "", False]] * 1001]]}).encode(),
+        json.dumps({**EMPTY, "windows": {str(number): 1 for number in range(101)}}).encode(),
+        json.dumps({**EMPTY, "windows": {"a": 10**13}}).encode(),
+        json.dumps({**EMPTY, "windows": []}).encode(),
         b" " * (8 * 1024 * 1024 + 1),
     ],
 )  # fmt: skip

@@ -88,7 +88,7 @@ def test_closed_incident_is_closed_as_it_was_announced() -> None:
 
 def test_alert_with_another_cause_ends_and_the_new_one_begins() -> None:
     found = select([replace(STILL, cause="sensor")], ALERTS, [KNOWN])
-    assert [(one.event, one.cause) for one in found.notices] == [("closed", "machine"), ("open", "sensor")]
+    assert [(one.event, one.cause) for one in found.notices] == [("closed", "machine"), ("opened", "sensor")]
     assert [one.cause for one in found.announced] == ["sensor"]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from device_scorer.health.incidents import Incident
+from device_scorer.health.mutes import parse_mutes
 from device_scorer.notify.delivery import Delivery
 from device_scorer.notify.outbox import Entry, Outbox, decode_outbox
 from device_scorer.notify.receivers import Receiver, Receivers
@@ -125,6 +126,50 @@ def test_older_window_gives_no_new_notice_and_delivers_pending_ones(notifier: No
     sent.down = False
     notify(notifier, replace(HEALTH, newest=False))
     assert len(sent.entries) == 2
+
+
+def test_report_that_ends_after_that_of_a_later_window_closes_nothing(notifier: Notifier, sent: Sent) -> None:
+    then = replace(notifier, now=lambda: LATER.end)
+    notify(then, STILL, LATER)
+    notify(then, FleetHealth(), WINDOW)
+    assert [entry.receiver for entry in sent.entries] == ["alerts", "hook"]
+    in_the_future = replace(notifier, now=lambda: WINDOW.end)
+    notify(in_the_future, FleetHealth(), WINDOW)
+    assert len(sent.entries) == 4
+
+
+def test_windows_of_another_length_close_neither_incident_nor_alert(notifier: Notifier, sent: Sent) -> None:
+    notify(notifier, replace(HEALTH, series="PT3600S"))
+    of_day = replace(ROW, incident=replace(INCIDENT, id="i2"))
+    notify(notifier, FleetHealth([of_day], series="PT86400S"))
+    assert [entry.body["data"]["incident"] for entry in sent.entries if entry.receiver == "hook"] == ["i1", "i2"]
+    notify(notifier, FleetHealth(series="PT86400S"), LATER)
+    assert [entry.receiver for entry in sent.entries].count("alerts") == 2
+    notify(notifier, FleetHealth(series="PT3600S"), LATER)
+    assert sent.entries[-2].body["endsAt"] == "2018-08-29T01:00:00Z"
+
+
+@pytest.mark.parametrize("receiver", [ALERTS, HOOK], ids=["alertmanager", "webhook"])
+def test_mute_ends_an_alert_and_delays_the_end_of_a_webhook(notifier: Notifier, sent: Sent, receiver: Receiver) -> None:
+    only = replace(notifier, receivers=Receivers((receiver,)))
+    notify(only)
+    mutes = parse_mutes(b"press-*,,,repair,\n", LATER)
+    muted = FleetHealth([replace(STILL.incidents[0], muted="repair")], mutes=mutes)
+    notify(only, muted, LATER)
+    assert len(sent.entries) == (2 if receiver is ALERTS else 1)
+    notify(only, FleetHealth(mutes=mutes), Window(LATER.end, LATER.end + timedelta(hours=1)))
+    assert len(sent.entries) == (2 if receiver is ALERTS else 1)
+    notify(only, FleetHealth(), Window(LATER.end, LATER.end + timedelta(hours=2)))
+    assert len(sent.entries) == 2
+
+
+def test_full_outbox_is_a_problem_of_the_reports_in_which_it_is_full(notifier: Notifier, sent: Sent) -> None:
+    sent.down = True
+    hook = replace(HOOK, max_per_window=1000)
+    many = replace(notifier, receivers=Receivers((hook, replace(hook, name="b"), replace(hook, name="c"))))
+    rows = [replace(ROW, incident=replace(INCIDENT, id=f"i{number}")) for number in range(1000)]
+    assert "the outbox is full: 1,000 notices are dropped; check the receivers" in notify(many, FleetHealth(rows))
+    assert notify(many, FleetHealth(rows)) == ["a notice is not delivered: hook: HTTP 500"]
 
 
 def test_muted_incident_is_sent_to_no_receiver(notifier: Notifier, sent: Sent) -> None:
