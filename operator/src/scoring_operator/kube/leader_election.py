@@ -3,13 +3,14 @@
 The timestamps in the Lease are informational. A contender measures with its own monotonic clock how long the Lease has
 not changed, so different clocks do not matter. The leader loses leadership `renew_deadline` after it sent its last
 successful renewal, which is before another contender may acquire the Lease. Each write requires the resource version
-that was read.
+that was read or written last.
 """
 
 import asyncio
 import logging
 import random
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 from scoring_operator.errors import AlreadyExists, ApiError, Conflict, NotFound
@@ -72,6 +73,7 @@ class LeaderElector:
         self._observed_at = 0.0  # monotonic, when this version was first read
         self._renewed_at = 0.0  # monotonic, when the last successful write was sent
         self._is_holder = False
+        self._written: Object | None = None  # the Lease after the last successful write
 
     @property
     def is_leader(self) -> bool:
@@ -124,22 +126,22 @@ class LeaderElector:
 
     async def _acquire_or_renew(self) -> bool:
         """Acquire or renew the Lease if that is allowed; return True if this process holds it now."""
+        known, self._written = self._written, None  # after an error, the Lease is read again
+        if known and self._is_holder:
+            with suppress(Conflict, NotFound):
+                return await self._write(known)
         try:
             lease = await self._client.get(self._path)
         except NotFound:
             lease = None
-        sent = time.monotonic()
         if lease and not self._can_acquire(lease):
             return False
         try:
-            await self._write(lease)
+            return await self._write(lease)
         except (AlreadyExists, Conflict):
             if self._is_holder:
                 raise
             return False
-        self._renewed_at = sent
-        self._is_holder = True
-        return True
 
     def _can_acquire(self, lease: Object) -> bool:
         """Return True if this process holds the Lease, or the Lease is released or expired."""
@@ -155,13 +157,20 @@ class LeaderElector:
         duration = spec.get("leaseDurationSeconds") or self._timings.duration
         return not holder or time.monotonic() >= self._observed_at + duration
 
-    async def _write(self, lease: Object | None) -> None:
+    async def _write(self, lease: Object | None) -> bool:
+        """Create the Lease, or replace the version that is known; return True, because this process holds it then."""
+        sent = time.monotonic()
         if lease is None:
-            body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": self._metadata}
-            await self._client.create(self._collection, body | {"spec": self._spec({}, holder=self.identity)})
+            kind = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": self._metadata}
+            body = kind | {"spec": self._spec({}, holder=self.identity)}
+            written = await self._client.create(self._collection, body)
         else:
-            spec = self._spec(lease.get("spec") or {}, holder=self.identity)
-            await self._client.replace(self._path, lease | {"spec": spec})
+            body = lease | {"spec": self._spec(lease.get("spec") or {}, holder=self.identity)}
+            written = await self._client.replace(self._path, body)
+        self._renewed_at = sent
+        self._is_holder = True
+        self._written = body | {"metadata": written["metadata"]}
+        return True
 
     def _spec(self, old: Object, *, holder: str) -> Object:
         now = f"{self._client.now():%Y-%m-%dT%H:%M:%S.%fZ}"

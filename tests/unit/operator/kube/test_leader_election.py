@@ -12,6 +12,7 @@ from scoring_operator.errors import LeaseLost
 from scoring_operator.kube.client import KubeClient
 from scoring_operator.kube.leader_election import ElectionTimings, LeaderElector
 from tests.testkit.fault_server import FaultServer, hang, refuse, reset
+from tests.testkit.waiting import until_async
 
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/ns/leases"
 
@@ -118,11 +119,33 @@ async def test_transient_fault_does_not_lose_the_lease(api: FaultServer, connect
     async with held(lease) as renewing:
         version = api.version
         api.faults.extend([reset, refuse(503), refuse(409, "Conflict")])
-        async with asyncio.timeout(5):
-            while api.version < version + 3:  # noqa: ASYNC110  # the server has no event for it
-                await asyncio.sleep(0.01)
+        await until_async(lambda: api.version >= version + 3)
         assert lease.is_leader
         assert not renewing.done()
+
+
+async def test_renewal_is_one_request(api: FaultServer, connection: KubeClient) -> None:
+    async with held(contender(connection, "a")):
+        acquired, version = len(api.requests), api.version
+        await until_async(lambda: api.version >= version + 3)
+        assert [verb for verb, *_ in api.requests[acquired:]] == ["PUT"] * (api.version - version)
+
+
+@pytest.mark.parametrize("change", ["edited", "deleted"])
+async def test_lease_that_another_client_edited_or_deleted_is_renewed(
+    api: FaultServer, connection: KubeClient, change: str
+) -> None:
+    lease = contender(connection, "a")
+    async with held(lease) as renewing:
+        if change == "deleted":
+            await api.remove(LEASES, "operator")
+        else:
+            await api.put(LEASES, "operator", spec=spec(api) | {"leaseDurationSeconds": 9})
+        version = api.version
+        await until_async(lambda: api.version >= version + 2)
+        assert lease.is_leader
+        assert not renewing.done()
+        assert (spec(api)["holderIdentity"], spec(api)["leaseDurationSeconds"]) == ("a", TIMINGS.duration)
 
 
 async def test_leader_whose_lease_was_acquired_by_another_does_not_reacquire_it(
