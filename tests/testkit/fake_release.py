@@ -62,6 +62,7 @@ class FakeRelease:
         url: The URL of the server.
         lists: The objects of each list over all namespaces.
         objects: The single objects.
+        texts: The logs of pods.
         denied: The rights that no reviewed user has, as `verb resource`.
         forbidden: The paths that the user may not read.
         clock: The difference of the server's clock to the local one.
@@ -70,6 +71,7 @@ class FakeRelease:
     url: str = ""
     lists: dict[str, list[Any]] = field(default_factory=dict)
     objects: dict[str, Any] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
     denied: set[str] = field(default_factory=set)
     forbidden: set[str] = field(default_factory=set)
     clock: timedelta = timedelta(0)
@@ -119,6 +121,8 @@ class _Handler(RequestHandler):
             self._send({"status": {"allowed": allowed}} if path not in release.forbidden else None, 403)
         elif parts.path in release.forbidden:
             self._send(None, 403)
+        elif parts.path in release.texts:
+            self.respond(200, release.texts[parts.path].encode(), {"Content-Type": "text/plain"})
         elif (items := self._items(parts.path)) is not None:
             selector = parse_qs(parts.query).get("labelSelector", [""])[0]
             self._send({"metadata": {}, "items": [one for one in items if _matches(one, selector)]})

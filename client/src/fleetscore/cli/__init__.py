@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from fleetscore.cli import doctor, runs, windows
+from fleetscore.cli import backfill, completion, doctor, logs, reports, runs, windows
 from fleetscore.cli.output import console
 from fleetscore.errors import FleetscoreError
 
@@ -23,6 +23,10 @@ app = typer.Typer(
 app.add_typer(runs.app)
 app.add_typer(windows.app)
 app.add_typer(doctor.app)
+app.add_typer(logs.app)
+app.add_typer(backfill.app)
+app.add_typer(reports.app)
+app.add_typer(completion.app)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

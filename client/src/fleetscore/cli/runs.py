@@ -215,16 +215,22 @@ def generated_name(prefix: str) -> str:
     return f"{prefix}-{secrets.token_hex(3)}"
 
 
+def check_dry_run(value: str) -> bool:
+    """Return True if `--dry-run` is client. Raises UsageInvalid for an unknown value."""
+    if value not in ("none", "client"):
+        raise UsageInvalid(f"--dry-run {value!r} is invalid: use none or client")
+    return value == "client"
+
+
 def _create(session: Session, name: str, spec: Mapping[str, Any], dry_run: str) -> None:
-    if dry_run not in ("none", "client"):
-        raise UsageInvalid(f"--dry-run {dry_run!r} is invalid: use none or client")
+    only_print = check_dry_run(dry_run)
     manifest: dict[str, Any] = {
         "apiVersion": f"{GROUP}/{VERSION}",
         "kind": KIND,
         "metadata": {"name": name},
         "spec": spec,
     }
-    if dry_run == "client":
+    if only_print:
         print_documents(manifest, session.output if session.output is Format.JSON else Format.YAML)
         return
     created = session.open_cluster().create_run(manifest)

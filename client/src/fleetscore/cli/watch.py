@@ -30,6 +30,7 @@ _STYLES = {
     "empty": "dim",
     "failed": "red",
     "notRun": "dim",
+    "quarantined": "dim",
     "active": "blue",
     "pending": "dim",
 }

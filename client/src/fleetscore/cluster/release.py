@@ -4,16 +4,20 @@ Each function names the right that it needs, so that the caller can report a mis
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import yaml
+
 from fleetscore.cluster.connection import Cluster, Response
+from fleetscore.contract.schedules import Schedule, parse_schedules
 from fleetscore.errors import NotFound
 
 METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 OPERATOR_SELECTOR = "app.kubernetes.io/part-of=fleetscore,app.kubernetes.io/component=operator"
 SCHEDULER_SELECTOR = "app.kubernetes.io/part-of=fleetscore,app.kubernetes.io/component=scheduler"
+SCHEDULES_KEY = "schedules.yaml"
 PAGE_SIZE = 500
 MAX_OBJECTS = 20_000
 
@@ -87,6 +91,17 @@ def get_object(
         return _json(cluster.request(kind.path(namespace, name), f"get {kind.resource} {name}", accept=accept))
     except NotFound:
         return None
+
+
+def read_schedules(cluster: Cluster) -> dict[str, Schedule]:
+    """Return the schedules of the namespace by name, from the ConfigMaps of its releases."""
+    return parse_maps(list_objects(cluster, CONFIG_MAPS, cluster.namespace, selector=SCHEDULER_SELECTOR))
+
+
+def parse_maps(maps: Iterable[Mapping[str, Any]]) -> dict[str, Schedule]:
+    """Return the schedules in ConfigMaps by name. Raises DataInvalid if one has no schedules file."""
+    texts = [text for one in maps if (text := (one.get("data") or {}).get(SCHEDULES_KEY))]
+    return {name: found for text in texts for name, found in parse_schedules(yaml.safe_load(text)).items()}
 
 
 def is_allowed(cluster: Cluster, attributes: Mapping[str, str], *, user: str = "") -> bool:

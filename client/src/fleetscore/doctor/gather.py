@@ -6,11 +6,9 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-import yaml
-
 from fleetscore.cluster import release
 from fleetscore.cluster.connection import GROUP, PLURAL, Cluster
-from fleetscore.contract.schedules import SCHEDULE_LABEL, Schedule, parse_schedules
+from fleetscore.contract.schedules import SCHEDULE_LABEL, Schedule
 from fleetscore.doctor.facts import Crd, Facts, Lease, Operator, ScheduleFacts, Server
 from fleetscore.doctor.findings import Right, Unseen
 from fleetscore.doctor.gather_fleets import gather_fleets, missing_windows
@@ -68,10 +66,16 @@ def gather(cluster: Cluster, client_version: str, *, use_fleet_secret: bool, env
     found = seen["operators"]
     deployments = [] if isinstance(found, Unseen) else found[0][:MAX_OPERATORS]
     second = run_tasks({n: _operator_task(cluster, one) for n, one in enumerate(deployments)}, WAVE_SECONDS)
-    operators = tuple(one for one in second.values() if isinstance(one, Operator))
-    fleets = gather_fleets(
-        cluster, seen["maps"], seen["runs"],
-        use_fleet_secret=use_fleet_secret, environment=environment, seconds=WAVE_SECONDS,
+    late = next((one for one in second.values() if isinstance(one, Unseen)), None)
+    third = run_tasks(
+        {
+            "fleets": lambda: gather_fleets(
+                cluster, seen["maps"], seen["runs"],
+                use_fleet_secret=use_fleet_secret, environment=environment, seconds=WAVE_SECONDS,
+            ),
+            "schedules": lambda: _schedules(cluster, seen),
+        },
+        3 * WAVE_SECONDS,
     )  # fmt: skip
     rights = {right: value for right, value in seen.items() if isinstance(right, Right)}
     refused = next((value for value in rights.values() if isinstance(value, Unseen)), None)
@@ -80,11 +84,11 @@ def gather(cluster: Cluster, client_version: str, *, use_fleet_secret: bool, env
         client_version=client_version,
         server=seen["server"],
         crd=seen["crd"],
-        operators=found if isinstance(found, Unseen) else operators,
+        operators=found if isinstance(found, Unseen) else late or tuple(second.values()),
         others=None if isinstance(found, Unseen) else found[1],
         rights=refused or rights,
-        fleets=fleets,
-        schedules=_schedules(cluster, seen),
+        fleets=third["fleets"],
+        schedules=third["schedules"],
     )
 
 
@@ -254,11 +258,7 @@ def schedule_settings(
     """Return the schedules of a namespace by name, from the ConfigMaps of the release; Unseen without the right."""
     if isinstance(maps, Unseen):
         return maps
-    found: dict[str, Schedule] = {}
-    for one in maps[0]:
-        if one["metadata"]["namespace"] == namespace and "schedules.yaml" in (one.get("data") or {}):
-            found |= parse_schedules(yaml.safe_load(one["data"]["schedules.yaml"]))
-    return found
+    return release.parse_maps(one for one in maps[0] if one["metadata"]["namespace"] == namespace)
 
 
 def _labels(found: Mapping[str, Any]) -> Mapping[str, str]:

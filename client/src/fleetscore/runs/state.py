@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-OUTCOMES = ("scored", "alreadyScored", "partial", "empty", "failed", "notRun")
+OUTCOMES = ("scored", "alreadyScored", "partial", "empty", "failed", "notRun", "quarantined")
 MAX_FAILURES_SHOWN = 5
 MAX_TEXT_CHARS = 500
 NOT_SEEN = "not seen by the operator yet"

@@ -1,0 +1,130 @@
+"""The command `backfill`: runs for the windows of a range that have no complete run."""
+
+import time
+from typing import Annotated, Any
+
+import typer
+
+from fleetscore.cli.output import Format, Table, columns, console
+from fleetscore.cli.runs import EXIT_RUN_FAILED, DryRun, check_dry_run
+from fleetscore.cli.session import Session, with_session
+from fleetscore.cluster import release
+from fleetscore.cluster.connection import GROUP, KIND, VERSION, Cluster
+from fleetscore.contract.schedules import BACKFILL_LABEL, Schedule
+from fleetscore.contract.windows import Window, parse_duration, parse_time
+from fleetscore.errors import NotFound, UsageInvalid
+from fleetscore.runs.follow import POLL_SECONDS
+from fleetscore.runs.gaps import FAILED, MISSING, WindowState, run_name, window_states, windows_in
+from fleetscore.runs.state import has_ended, is_complete, progress_line
+
+WITHOUT_SCHEDULE = "backfill"
+"""The name of the schedule in labels and names of runs if none is given."""
+
+app = typer.Typer()
+
+
+@app.command()
+@with_session
+def backfill(
+    session: Session,
+    *,
+    start: Annotated[str, typer.Option("--from", help="Start of the first window, such as 2018-08-28T13:00Z.")],
+    end: Annotated[str, typer.Option("--to", help="Latest end of a window.")],
+    schedule: Annotated[
+        str | None, typer.Option("--schedule", help="The schedule whose windows and settings the runs have.")
+    ] = None,
+    length: Annotated[str, typer.Option("--length", help="Length of a window without --schedule.")] = "1h",
+    max_concurrent: Annotated[
+        int, typer.Option("--max-concurrent", help="Largest number of active runs.", min=1, max=100)
+    ] = 1,
+    gaps_only: Annotated[bool, typer.Option("--gaps-only", help="Skip windows that have a failed run.")] = False,
+    dry_run: DryRun = "none",
+) -> None:
+    """Create a run for each window of a range without a complete one, the oldest first, and wait for them.
+
+    The command may be interrupted: existing runs continue, and the same command creates the others.
+    """
+    cluster = session.open_cluster()
+    only_list = check_dry_run(dry_run)
+    found = _schedule(cluster, session.fleet, schedule, length)
+    runs = list(cluster.runs())
+    states = window_states(windows_in(parse_time(start), parse_time(end), found), runs, found)
+    todo = [one.window for one in states if one.state == MISSING or (one.state == FAILED and not gaps_only)]
+    if only_list:
+        listed = [{"Window": one.window.column, "State": one.state, "Run": one.run} for one in states]
+        session.print(Table(list(columns("Window", "State", "Run")), listed, "Window", "no windows"))
+        return
+    quiet = session.output is not Format.TABLE
+    if not quiet:
+        console().print(summary(states, len(todo)), markup=False)
+    taken = {str(run["metadata"]["name"]) for run in runs}
+    ended = _Backfill(cluster, found, taken, max_concurrent, quiet=quiet).run(todo)
+    rows = [{"name": run["metadata"]["name"], "complete": is_complete(run)} for run in ended]
+    if quiet:
+        session.print(Table(list(columns("name", "complete")), rows, "name", "no runs were created"))
+    if not all(row["complete"] for row in rows):
+        raise typer.Exit(EXIT_RUN_FAILED)
+
+
+def summary(states: list[WindowState], todo: int) -> str:
+    """Return the number of windows by state, and of the runs that are created."""
+    counts = {one.state: sum(other.state == one.state for other in states) for one in states}
+    text = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+    return f"{len(states)} windows: {text}; {todo} runs are created"
+
+
+def _schedule(cluster: Cluster, fleet: str, name: str | None, length: str) -> Schedule:
+    if name is None:
+        return Schedule(WITHOUT_SCHEDULE, fleet, parse_duration(length))
+    schedules = release.read_schedules(cluster)
+    if name not in schedules:
+        known = ", ".join(sorted(schedules)) or "none"
+        raise NotFound(f"namespace {cluster.namespace} has no schedule {name}; it has {known}")
+    return schedules[name]
+
+
+class _Backfill:
+    """The runs of a backfill that are active."""
+
+    def __init__(
+        self, cluster: Cluster, schedule: Schedule, taken: set[str], max_concurrent: int, *, quiet: bool
+    ) -> None:
+        self._cluster, self._schedule, self._taken = cluster, schedule, taken
+        self._max_concurrent, self._quiet = max_concurrent, quiet
+
+    def run(self, windows: list[Window]) -> list[dict[str, Any]]:
+        """Create the runs of the windows, at most some at once, and return them after their ends."""
+        waiting = list(windows)
+        active: list[str] = []
+        ended: list[dict[str, Any]] = []
+        while waiting or active:
+            while waiting and len(active) < self._max_concurrent:
+                active.append(self._create(waiting.pop(0)))
+            time.sleep(POLL_SECONDS)
+            for run in [self._cluster.run(name) for name in active]:
+                if has_ended(run):
+                    active.remove(run["metadata"]["name"])
+                    ended.append(run)
+                    self._print(f"{progress_line(run)} ({len(ended)} of {len(windows)})")
+        return ended
+
+    def _create(self, window: Window) -> str:
+        name = run_name(self._schedule, window, self._taken)
+        labels = {BACKFILL_LABEL: self._schedule.name, "app.kubernetes.io/managed-by": "fleetscore"}
+        manifest = {
+            "apiVersion": f"{GROUP}/{VERSION}",
+            "kind": KIND,
+            "metadata": {"name": name, "labels": labels},
+            "spec": self._schedule.spec(window),
+        }
+        try:
+            self._cluster.create_run(manifest)
+        except UsageInvalid as error:
+            raise UsageInvalid(f"{error}; the same command continues with the other windows") from error
+        self._taken.add(name)
+        self._print(f"{name}: created for {window.column}")
+        return name
+
+    def _print(self, text: str) -> None:
+        if not self._quiet:
+            console().print(text, markup=False)

@@ -1,0 +1,79 @@
+"""The command `open`, over a fleet in a folder and over a store without one."""
+
+import json
+import webbrowser
+from pathlib import Path
+
+import pytest
+
+from fleetscore import Fleet
+from fleetscore.cli import main
+from fleetscore.cli.reports import newest_window, report_path
+from fleetscore.contract.fleets import FleetLayout
+from fleetscore.errors import FleetscoreError, NotFound
+from fleetscore.store.folder import FolderStore
+
+SLUGS = ("20180828T220000Z_20180828T230000Z", "20180828T230000Z_20180829T000000Z")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for slug in SLUGS:
+        report = tmp_path / "fleet" / "predictions" / slug
+        report.mkdir(parents=True)
+        (report / "_summary.json").write_text("{}")
+        (report / "report.html").write_text(f"<html>{slug}")
+    return tmp_path / "fleet"
+
+
+def test_report_of_the_newest_window_is_opened(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened: list[str] = []
+
+    def open_url(url: str) -> bool:
+        opened.append(url)
+        return True
+
+    monkeypatch.setattr(webbrowser, "open", open_url)
+    path = folder / "predictions" / SLUGS[1] / "report.html"
+    assert main(["open", "--store", str(folder)]) == 0
+    assert opened == [path.as_uri()]
+    assert capsys.readouterr().out == f"{path}\n"
+    assert main(["open", "--store", str(folder), "--print", "--window", "2018-08-28T22:00Z"]) == 0
+    assert main(["open", "--store", str(folder), "-o", "json"]) == 0
+    assert len(opened) == 1
+    assert json.loads(capsys.readouterr().out.partition("\n")[2])["window"] == "2018-08-28T23:00Z/1h"
+
+
+def test_missing_browser_is_reported(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(webbrowser, "open", lambda _: False)
+    assert main(["open", "--store", str(folder)]) == 0
+    assert "no browser was found; open the file yourself" in capsys.readouterr().err
+
+
+def test_report_of_an_account_is_downloaded_into_the_cache(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    fleet = Fleet(FleetLayout("press/1"), FolderStore(folder))
+    path = report_path(fleet, newest_window(fleet), None)
+    assert path == tmp_path / "cache/fleetscore/reports/press%2F1" / SLUGS[1] / "report.html"
+    assert path.read_text() == f"<html>{SLUGS[1]}"
+    assert [one.name for one in path.parent.iterdir()] == ["report.html"]
+
+
+def test_cache_that_cannot_be_written_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc")
+    fleet = Fleet(FleetLayout(), FolderStore(folder))
+    with pytest.raises(FleetscoreError, match=r"cannot be written: .*; set XDG_CACHE_HOME"):
+        report_path(fleet, newest_window(fleet), None)
+
+
+def test_missing_report_is_not_found(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["open", "--store", str(folder), "--window", "2018-08-28T10:00Z"]) == 1
+    assert "2018-08-28T10:00Z/1h has no report" in capsys.readouterr().err
+    with pytest.raises(NotFound, match="has no report of a window"):
+        newest_window(Fleet(FleetLayout(), FolderStore(tmp_path)))
