@@ -95,8 +95,9 @@ audit: $(READY)  ## check the pins against the PyPA advisory database, and renew
 	git clone --quiet --depth 1 https://github.com/pypa/advisory-database .local/advisory-database
 	$(PY) -m hack.advisories .local/advisory-database
 
-generate: $(READY)  ## write the generated files: the chart's CRD and schema, docs/reference and docs/development/traceability.md
+generate: $(READY)  ## write the generated files: the chart's CRD and schema, docs/reference and tables in docs/
 	$(PY) -m hack.generate
+	$(PY) -m hack.trouble_table
 
 docs: $(DOCS_READY)  ## render docs/ into site/; warnings and broken links are errors
 	NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build --strict

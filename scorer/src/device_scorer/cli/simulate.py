@@ -23,7 +23,8 @@ spikes, and shifts that last a tenth of a partition. --subtle adds values that f
 single readings cannot detect. The file with the anomalies is a CSV with the columns TS,Device,Tag,Kind. It lists
 missing readings, too.
 
---inject KIND injects other faults in place of spikes and shifts, and may be repeated. One tag of a device: spike,
+--inject KIND injects other faults in place of spikes and shifts, and may be repeated. With --anomaly-hours, the same
+sensors have the fault in each hour. One tag of a device: spike,
 shift, drift, stuck, out-of-range, dead (no reading), sparse (a quarter of the readings), late (none in the last half).
 All tags of a device: machine-off. All devices: hall. Late readings arrive if the command runs again with --replace and
 without --inject late.

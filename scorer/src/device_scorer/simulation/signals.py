@@ -9,7 +9,7 @@ be distinguished from an injected anomaly.
 Injected anomalies leave the band by several times the noise, so that a one-dimensional model can detect them: `spike`
 (one reading) and `shift` (a tenth of the partition at another level). `stuck` (the value freezes inside the band)
 cannot be detected by such a model, and is injected only on request. Instead of these, any of KINDS can be injected by
-name. Readings that a kind removes have an empty text.
+name, in the same sensors in each partition. Readings that a kind removes have an empty text.
 
 Random numbers come from `random.Random` with a text as seed: these streams are equal on every machine and Python
 version. Each device, tag and partition has its own stream, so that more devices or hours do not change the others.
@@ -137,9 +137,13 @@ def build_signal(fleet: SimulatedFleet, device: int, tag: int) -> Signal:
 
 
 def select_anomalous_devices(fleet: SimulatedFleet, partition_start: int) -> frozenset[int]:
-    """Return the indexes of the devices with anomalies in the partition with this start, in seconds since the epoch."""
+    """Return the indexes of the devices with anomalies in the partition with this start, in seconds since the epoch.
+
+    Devices with a fault by name are the same in each partition: such a fault lasts.
+    """
     count = min(fleet.devices, math.ceil(fleet.anomaly_rate * fleet.devices))
-    random = Random(f"{fleet.seed}/anomalous/{partition_start}")  # noqa: S311  a simulation, not a secret
+    part = f"{fleet.seed}/anomalous/{partition_start}"
+    random = Random(f"{fleet.seed}/faulty" if fleet.kinds else part)  # noqa: S311  a simulation, not a secret
     return frozenset(random.sample(range(fleet.devices), count))
 
 
@@ -168,7 +172,8 @@ def plan_injections(
         lengths = {"spike": 1, "shift": tenth, "out-of-range": tenth, "stuck": half, "drift": half}
         planned = []
         for kind in (kind for kind in fleet.kinds if selected or kind == "hall"):
-            event = create_injection(kind, lengths.get(kind, row_count))
+            lasting = Random(f"{fleet.seed}/faulty/{device}/{kind}").randrange(fleet.tags)  # noqa: S311  as above
+            event = replace(create_injection(kind, lengths.get(kind, row_count)), tag=lasting)
             if kind in ("late", "hall", "machine-off"):
                 event = replace(event, first_row=row_count - half, row_count=half)
             tags = range(fleet.tags) if kind == "machine-off" else [event.tag]

@@ -89,3 +89,27 @@ def test_unreadable_readings_of_a_chart_are_named(tmp_path: Path) -> None:
         ("press-1", "unreadable")
     ]
     assert read_summary(tmp_path)["devices"] == {"total": 1, "scored": 1}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("hours", [1, 2])
+def test_removed_and_frozen_sensors_are_exactly_the_ones_that_are_named(tmp_path: Path, hours: int) -> None:
+    small = ("--devices", "4", "--tags", "2", "--hours", "6", "--end", "2018-08-29T00:00:00Z", "--anomaly-hours", "0")
+    assert scorer("simulate", "--store", tmp_path, *small).code == 0
+    assert scorer("train", "--store", tmp_path, "--end", "2018-08-28T22:00:00Z").code == 0
+    for hour in (22, 23)[-hours:]:
+        removed, frozen = (tmp_path / "data" / f"20180828T{hour}00Z" / f"press-{one}.csv" for one in (2, 3))
+        lines = removed.read_text().splitlines(keepends=True)
+        removed.write_text("".join(line for line in lines if ",1," not in line))
+        rows = [line.split(",") for line in frozen.read_text().splitlines()]
+        value = next(row[3] for row in rows if row[2] == "2")
+        frozen.write_text("".join(",".join([*row[:3], value if row[2] == "2" else row[3]]) + "\n" for row in rows))
+    for number in (22, 23):
+        before = ("--window-start", "2018-08-28T22:00:00Z", "--window-end", "2018-08-28T23:00:00Z")
+        window = ARGUMENTS if number == 23 else before
+        assert scorer("score", "--store", tmp_path, *window, "--", *(f"press-{one}" for one in range(1, 5))).code == 0
+        assert scorer("report", "--store", tmp_path, *window).code == 0
+    found = {(row["Device"], row["Tag"], row["Flag"]) for row in read_table(tmp_path, "_sensors.csv")}
+    assert found == {("press-2", "1", "silent"), ("press-3", "2", "stuck")}
+    incidents = [(row["Device"], row["Cause"], row["State"]) for row in read_table(tmp_path, "_incidents.csv")]
+    assert incidents == [("press-2", "sensor", "opened"), ("press-3", "sensor", "opened")] * (hours - 1)

@@ -141,3 +141,10 @@ def test_device_that_is_not_selected_has_only_the_faults_of_the_hall() -> None:
     assert {event.kind for event in plan_injections(fleet, 0, 0, 240)} == {"spike", "hall"}
     assert {event.kind for event in plan_injections(fleet, 0, 0, 240, selected=False)} == {"hall"}
     assert plan_injections(FLEET, 0, 0, 240, selected=False) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_fault_by_name_lasts_in_the_same_sensors(kind: str) -> None:
+    fleet = replace(FLEET, kinds=(kind,))
+    assert len({select_anomalous_devices(fleet, hour * HOUR) for hour in range(9)}) == 1
+    assert len({frozenset(one.tag for one in plan_injections(fleet, 3, hour * HOUR, 240)) for hour in range(9)}) == 1
