@@ -53,6 +53,8 @@ PLACES = (
     Place("docs/operations/install-aks.md", _IMAGE),
     Place("examples/gitops/flux.yaml", rf"\btag: v{_STATED}"),
     Place("examples/gitops/argocd.yaml", rf"\btargetRevision: v{_STATED}$"),
+    Place("deploy/krew/fleetscore.yaml", rf"^  version: v{_STATED}$"),
+    Place("deploy/krew/fleetscore.yaml", rf"/releases/download/v{_STATED}/"),
     Place("SECURITY.md", r"^\| (?P<version>\d+\.\d+)\.x \| yes \|$", minor=True),
 )
 
