@@ -2,8 +2,9 @@
 
 ScorerError
 ├── UsageInvalid          invalid arguments or settings: exit 64
-├── BlobTooLarge          a blob is larger than its reader allows; the reader selects the reason
-├── BlobEncodingInvalid   a blob's Content-Encoding cannot be decoded; the reader selects the reason
+├── BlobUnreadable        a blob's content cannot be used; the reader selects the reason
+│   ├── BlobTooLarge          it is larger than its reader allows
+│   └── BlobEncodingInvalid   its Content-Encoding cannot be decoded
 └── DeviceError           an error that has a reason
     ├── PermanentError    a retry does not help: the device fails
     │   ├── ModelNotFound  ModelInvalid  ModelRejected  ModelIncompatible
@@ -27,7 +28,11 @@ class UsageInvalid(ScorerError):
     """The command line or the environment is invalid; nothing was attempted."""
 
 
-class BlobTooLarge(ScorerError):
+class BlobUnreadable(ScorerError):
+    """A blob exists, and its content cannot be used."""
+
+
+class BlobTooLarge(BlobUnreadable):
     """A blob is larger than its reader allows.
 
     Args:
@@ -43,7 +48,7 @@ class BlobTooLarge(ScorerError):
         self.limit = limit
 
 
-class BlobEncodingInvalid(ScorerError):
+class BlobEncodingInvalid(BlobUnreadable):
     """A blob has a Content-Encoding that cannot be decoded.
 
     Args:

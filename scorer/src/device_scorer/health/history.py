@@ -77,6 +77,10 @@ class TilePlace:
         return _place(self.fleet, Window(start, start + timedelta(seconds=self.length)))
 
 
+class TileTooLarge(Exception):  # noqa: N818  it names a state, as the errors of the scorer do
+    """A tile has more than MAX_TILE_BYTES."""
+
+
 class TileDamaged(Exception):  # noqa: N818  it names a state, as the errors of the scorer do
     """A tile's content is not that of its place."""
 
@@ -113,7 +117,7 @@ class Tile:
         """Return the tile as gzip, the same bytes for equal tiles.
 
         Raises:
-            ValueError: The tile is larger than MAX_TILE_BYTES.
+            TileTooLarge: The tile is larger than MAX_TILE_BYTES.
         """
         place = self.place
         fleet = encode_id(place.fleet)
@@ -125,7 +129,7 @@ class Tile:
             packed.append(packer.compress(line))
             size += len(line)
         if size > MAX_TILE_BYTES:
-            raise ValueError(f"the history is invalid: {place.name} has more than {MAX_TILE_BYTES:,} bytes")
+            raise TileTooLarge(f"{place.name} would have more than {MAX_TILE_BYTES:,} bytes")
         return b"".join([*packed, packer.flush()])
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from device_scorer import readings
 from device_scorer.contract import blob_paths
-from device_scorer.errors import BlobTooLarge, DataInvalid, ModelInvalid, PermanentError
+from device_scorer.errors import BlobUnreadable, DataInvalid, ModelInvalid, PermanentError
 from device_scorer.models import bundle as bundles
 from device_scorer.settings import Settings
 from device_scorer.store.base import Store
@@ -139,7 +139,7 @@ class StoreCheck:
                 trust_any=self._settings.trust_any_model,
             )
             bundle.close()
-        except (PermanentError, BlobTooLarge) as error:
+        except (PermanentError, BlobUnreadable) as error:
             self.bundles.add(f"{name}: {error}")
             return None
         for tag, model in bundle.models.items():
@@ -163,7 +163,7 @@ class StoreCheck:
                     bad += 1
                 else:
                     tags.add(tag)
-        except (DataInvalid, BlobTooLarge) as error:
+        except (DataInvalid, BlobUnreadable) as error:
             self.readings.add(f"{name}: {error}")
             return None
         if bad:

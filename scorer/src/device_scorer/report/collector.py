@@ -9,7 +9,7 @@ from device_scorer import log
 from device_scorer.contract import blob_paths
 from device_scorer.contract.outcome_message import RowCounts
 from device_scorer.contract.run_state import DeviceOutcome
-from device_scorer.errors import BlobTooLarge, DataInvalid
+from device_scorer.errors import BlobUnreadable, DataInvalid
 from device_scorer.report import page, summary, tables
 from device_scorer.report.charts import Point
 from device_scorer.report.files import EMPTY_FILE, FAILURES_FILE
@@ -20,7 +20,7 @@ from device_scorer.report.summary import AnomalyRule, Coverage, DeviceRow, Summa
 from device_scorer.report.window_predictions import MAX_PREDICTIONS_BYTES, WindowPredictions, list_predictions
 from device_scorer.scoring import predictions
 from device_scorer.settings import Settings
-from device_scorer.store.base import Store
+from device_scorer.store.base import Blob, Store
 from device_scorer.store.parallel import map_in_order
 from device_scorer.window import Window
 
@@ -139,7 +139,7 @@ class ReportCollector:
         for row in collected.summary.anomalous[: page.MAX_PLOTTED_DEVICES]:
             try:
                 series[row.device] = self._device_series(row)
-            except (DataInvalid, BlobTooLarge) as error:
+            except (DataInvalid, BlobUnreadable) as error:
                 unreadable[row.device] = str(error)
         return series, unreadable
 
@@ -163,11 +163,16 @@ class ReportCollector:
                     f"the outcome record {info.name} has {info.size:,} bytes and is not read; the report lacks its "
                     f"messages, which the log of its Job has"
                 )
-        for _, blob in map_in_order(
-            names, lambda name: self.store.read("predictions", name), size_of=lambda _: MAX_RECORD_BYTES
-        ):
+        for _, blob in map_in_order(names, self._read_record, size_of=lambda _: MAX_RECORD_BYTES):
             if blob is not None:
                 yield blob.content
+
+    def _read_record(self, name: str) -> Blob | None:
+        try:
+            return self.store.read("predictions", name, max_bytes=MAX_RECORD_BYTES)
+        except BlobUnreadable as error:
+            log.warning(f"an outcome record is not read: {error}")
+            return None
 
     def _device_series(self, row: DeviceRow) -> dict[str, list[Point]]:
         series: dict[str, list[Point]] = {tag: [] for tag, _ in row.statistics.worst_tags[: page.MAX_PLOTTED_TAGS]}
@@ -199,7 +204,7 @@ def read_earlier_report(store: Store, window: Window) -> EarlierReport:
         try:
             blob = store.read("predictions", name, max_bytes=tables.MAX_EARLIER_BYTES)
             found = None if blob is None or "window" in blob.metadata else parse(blob.content)
-        except BlobTooLarge as error:
+        except BlobUnreadable as error:
             blob, found = None, None
             log.warning(f"the earlier report is ignored: {error}")
         if blob is not None and found is None:

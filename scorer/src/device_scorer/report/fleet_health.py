@@ -153,7 +153,7 @@ def flagged_sensors(summary: Summary) -> list[tuple[str, FlaggedSensor]]:
 def assess(
     summary: Summary, past: History, settings: IncidentSettings, mutes: Mutes, problems: Sequence[str] = ()
 ) -> FleetHealth:
-    """Return the health of a fleet.
+    """Return the health of a fleet. A device that does not belong to the window any more has no incident.
 
     Args:
         summary: The summary of the window.
@@ -166,6 +166,7 @@ def assess(
     incidents = [
         _incident_row(incident, rows.get(incident.device), past, settings, mutes)
         for incident in find_incidents(past, settings)
+        if not incident.device or incident.device in rows or incident.device in summary.unreadable
     ]
     drawn = (row.device for row in summary.anomalous[:MAX_STRIPS])
     strips = {device: past.states.get(device, "")[-STRIP_WINDOWS:].lstrip(UNKNOWN) for device in drawn}

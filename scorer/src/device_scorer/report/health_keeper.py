@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from device_scorer.health.history import UNKNOWN, place_of
+from device_scorer.health.history import UNKNOWN, Tile, TileTooLarge, place_of
 from device_scorer.health.settings import IncidentSettings
 from device_scorer.report import fleet_health
 from device_scorer.report.fleet_health import FleetHealth
@@ -38,11 +38,16 @@ class HealthKeeper:
         place = place_of(self.settings.fleet, self.window)
         history = self.open_history(self.store)
         mutes = history.load_mutes(self.window)
-        if place is None:
-            problem = "windows of less than a minute have no history; their incidents are unknown"
+        problem = "windows of less than a minute have no history; their incidents are unknown"
+        tile: Tile | None = None
+        try:
+            if place is not None:
+                tile = history.set_column(place, fleet_health.state_letters(summary))
+        except TileTooLarge as error:
+            problem = f"the history is not written, and incidents are unknown: {error}; use longer windows"
+        if place is None or tile is None:
             sensors = fleet_health.flagged_sensors(summary)
             return FleetHealth(sensors=sensors, problems=[problem, *mutes.problems])
-        tile = history.set_column(place, fleet_health.state_letters(summary))
         past = history.load(tile, self.settings.close_after)
         health = fleet_health.assess(summary, past, self.settings, mutes, history.problems)
         later = any(text[place.index + 1 :].strip(UNKNOWN) for text in tile.states.values())

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from device_scorer.errors import BlobTooLarge, StorageUnavailable
+from device_scorer.errors import BlobUnreadable, StorageUnavailable
 from device_scorer.health.history import (
     MAX_PACKED_BYTES,
     UNKNOWN,
@@ -56,6 +56,7 @@ class HistoryStore:
 
         Raises:
             StorageUnavailable: Other reports changed the tile MAX_ATTEMPTS times.
+            TileTooLarge: The fleet has too many devices for its number of windows.
         """
         for attempt in range(MAX_ATTEMPTS):
             tile, blob = self._read(place)
@@ -102,7 +103,7 @@ class HistoryStore:
         """Return the mutes that apply in a window."""
         try:
             blob = self.store.read("predictions", MUTES_FILE, max_bytes=MAX_MUTES_BYTES)
-        except BlobTooLarge as error:
+        except BlobUnreadable as error:
             return Mutes((), [f"{error}; no device is muted"])
         return Mutes() if blob is None else parse_mutes(blob.content, window)
 
@@ -114,7 +115,7 @@ class HistoryStore:
         except TileDamaged as error:
             assert blob is not None  # noqa: S101  only its content can be damaged
             self._set_aside(place, blob, str(error))
-        except BlobTooLarge as error:
+        except BlobUnreadable as error:
             info = self.store.head("predictions", place.name)
             self._report(f"{error}; the history of its windows begins again")
             blob = None if info is None else Blob(b"", info.etag)

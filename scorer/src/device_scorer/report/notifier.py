@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from device_scorer.contract.blob_paths import encode_id
-from device_scorer.errors import BlobTooLarge, DataInvalid, StorageUnavailable
+from device_scorer.errors import BlobUnreadable, DataInvalid, StorageUnavailable
 from device_scorer.health.incidents import CLOSED, FLEET, OPENED
 from device_scorer.notify import notices, receivers
 from device_scorer.notify.delivery import Delivery, deliver, to_entry
@@ -169,7 +169,7 @@ class Notifier:
             self.store.write("predictions", name, blob.content)
             _add_once(problems, f"{error}; it is stored as {name}, and a new outbox begins")
             return Outbox(), blob.etag
-        except BlobTooLarge as error:
+        except BlobUnreadable as error:
             info = self.store.head("predictions", self.outbox_name)
             _add_once(problems, f"{error}; a new outbox begins")
             return Outbox(), None if info is None else info.etag

@@ -7,7 +7,7 @@ from itertools import islice
 from device_scorer import log
 from device_scorer.contract.digest import METADATA_KEY, decode_digest
 from device_scorer.contract.outcome_message import RowCounts
-from device_scorer.errors import BlobTooLarge, DataInvalid
+from device_scorer.errors import BlobUnreadable, DataInvalid
 from device_scorer.progress_line import ProgressLine
 from device_scorer.report import summary
 from device_scorer.report.files import PAGE_FILE
@@ -107,7 +107,7 @@ class WindowPredictions:
             return (
                 self.store.read("predictions", name, max_bytes=MAX_PREDICTIONS_BYTES) or "the predictions are deleted"
             )
-        except BlobTooLarge as error:
+        except BlobUnreadable as error:
             return str(error)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from device_scorer import readings
 from device_scorer.contract import blob_paths
-from device_scorer.errors import BlobTooLarge, DataInvalid
+from device_scorer.errors import BlobUnreadable, DataInvalid
 from device_scorer.quality import NO_QUALITY, Quality
 from device_scorer.settings import Settings
 from device_scorer.store.base import Store
@@ -73,7 +73,7 @@ def read_history(store: Store, settings: Settings, device: str, names: Sequence[
         try:
             blob = store.read("data", name, max_bytes=settings.limits.max_data_bytes)
             reader.add(blob.content if blob else b"")
-        except (DataInvalid, BlobTooLarge) as error:
+        except (DataInvalid, BlobUnreadable) as error:
             unreadable[name] = str(error)
     values, times = {}, {}
     for tag, numbers in reader.numbers.items():

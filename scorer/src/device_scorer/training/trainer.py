@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from device_scorer.contract import blob_paths
-from device_scorer.errors import BlobTooLarge, PermanentError
+from device_scorer.errors import BlobUnreadable, PermanentError
 from device_scorer.models import bundle as bundles
 from device_scorer.models.expectations import Expectation
 from device_scorer.settings import Settings
@@ -123,7 +123,7 @@ def _read_earlier(store: Store, settings: Settings, name: str, *, without: Mappi
 
         plain = bundles.decompress(blob.content, limits.max_model_unpacked_bytes)
         loaded = dict(sklearn_loader.load_detectors(plain, trust_any=settings.trust_any_model))
-    except (PermanentError, BlobTooLarge) as error:
+    except (PermanentError, BlobUnreadable) as error:
         return _EarlierBundle({}, {}, error=str(error)[:200])
     usable = {tag: loaded[tag] for tag in others if not isinstance(loaded.get(tag), PermanentError | None)}
     models = {tag: detector.estimator for tag, detector in usable.items()}  # type: ignore[union-attr]  # no errors

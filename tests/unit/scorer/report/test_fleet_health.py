@@ -119,6 +119,10 @@ def test_closed_incident_has_an_end() -> None:
     assert health.counts["closed"] == 1
 
 
+def test_device_that_does_not_belong_to_the_fleet_any_more_has_no_incident() -> None:
+    assert health_of(a_row("d2"), d1="NAA?", d2="NNNN").incidents == []
+
+
 def test_incident_of_the_fleet_counts_its_devices() -> None:
     rows = [a_row(f"d{number}", "empty", rows=0) for number in range(10, 30)]
     health = health_of_fleet(rows, {row.device: "NE" for row in rows})

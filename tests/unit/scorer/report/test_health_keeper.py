@@ -64,3 +64,11 @@ def test_window_of_seconds_has_no_history(tmp_path: Path) -> None:
     summary = Summary(window, AnomalyRule(), [], Comparison(window, has_previous=False))
     health = HealthKeeper(FolderStore(tmp_path), IncidentSettings(), window).assess(summary)
     assert "have no history" in health.problems[0]
+
+
+def test_history_that_is_too_large_does_not_end_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("device_scorer.health.history.MAX_TILE_BYTES", 200)
+    write_predictions(tmp_path, "press-1", {"1": "000111"})
+    assert "the history is not written" in report(tmp_path).err
+    assert "200 bytes; use longer windows" in read_summary(tmp_path)["problems"][0]
+    assert not (tmp_path / "predictions" / "_history").exists()
