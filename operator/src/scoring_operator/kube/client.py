@@ -216,12 +216,12 @@ class KubeClient:
         } | ({"labelSelector": label_selector} if label_selector else {})
         request = Request("WATCH", path, query, idle_timeout=self.timeouts.idle)
         async with self._transport.send(request) as response:
-            pending = b""
+            pending, gathering = b"", None
             async for chunk in response.content.iter_any():
                 *lines, pending = (pending + chunk).split(b"\n")
                 for line in lines:
                     yield line
-                defer_reading(response, self.timeouts.watch_interval)
+                gathering = defer_reading(response, self.timeouts.watch_interval, gathering)
 
     async def create(self, path: str, body: Object | bytes) -> Object:
         """Create an object and return its metadata as stored by the server.

@@ -190,7 +190,9 @@ class Transport:
         return await asyncio.to_thread(self._credentials.authorization, renew=renew)  # the program takes seconds
 
 
-def defer_reading(response: aiohttp.ClientResponse, seconds: float) -> None:
+def defer_reading(
+    response: aiohttp.ClientResponse, seconds: float, last: asyncio.TimerHandle | None
+) -> asyncio.TimerHandle | None:
     """Gather the next bytes of a response in the kernel for some time, but no more than `DEFERRED_BYTES`.
 
     A wake-up of the event loop costs more than decoding an event of a watch. The option SO_RCVLOWAT is the number of
@@ -199,13 +201,19 @@ def defer_reading(response: aiohttp.ClientResponse, seconds: float) -> None:
     Args:
         response: A response whose content is not complete.
         seconds: The longest time for which bytes are gathered.
+        last: The result of the last call for this response; None for the first call.
+
+    Returns:
+        The timer that ends the time; None if reading is not deferred.
     """
+    if last:
+        last.cancel()
     transport = response.connection.transport if response.connection else None
     connection = transport.get_extra_info("socket") if transport else None
     if connection is None or seconds <= 0:
-        return
+        return None
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, DEFERRED_BYTES)
-    asyncio.get_running_loop().call_later(seconds, _resume_reading, connection)
+    return asyncio.get_running_loop().call_later(seconds, _resume_reading, connection)
 
 
 def _resume_reading(connection: socket.socket) -> None:
