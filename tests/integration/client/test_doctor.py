@@ -117,7 +117,7 @@ def test_healthy_release_has_only_oks(doctor: Doctor) -> None:
 def test_storage_without_a_key_is_not_checked_and_the_option_is_named(doctor: Doctor) -> None:
     ((result, check, message),) = doctor("--fleet", "default", code=0)
     assert (result, check) == ("UNKNOWN", "storage")
-    assert "needs a key, and none is known" in message
+    assert "gets no token of this user" in message
 
 
 Breakage = Callable[[Release], Any]

@@ -123,7 +123,7 @@ def _check_holder(facts: Facts, operator: Operator, lease: Lease) -> Finding:
         age = (facts.server.time - lease.renewed).total_seconds()
     if age > lease.seconds + LEASE_SLACK_SECONDS:
         text = f"{lease.holder} has not renewed the Lease for {age:,.0f} s, or the clock of its node is slow"
-        cure = f"`kubectl -n {operator.namespace} logs {lease.holder}`; compare the clock of its node"
+        cure = f"`kubectl -n {operator.namespace} logs deployment/{operator.name}`; compare the clock of its node"
         return Finding(Result.PROBLEM, "lease", subject, text, cure)
     if age < -MAX_CLOCK_SECONDS:
         text = f"{lease.holder} renewed the Lease {-age:,.0f} s in the future of the API server's clock"

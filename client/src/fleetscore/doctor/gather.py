@@ -157,7 +157,8 @@ def _operator_task(cluster: Cluster, deployment: Mapping[str, Any]) -> Callable[
 def _operator(cluster: Cluster, deployment: Mapping[str, Any]) -> Operator:
     metadata, spec = deployment["metadata"], deployment["spec"]
     namespace, name, template = metadata["namespace"], metadata["name"], spec["template"]["spec"]
-    variables = {one["name"]: one.get("value", "") for one in template["containers"][0].get("env") or []}
+    listed = (one for container in template["containers"] for one in container.get("env") or [])
+    variables = {one["name"]: one.get("value", "") for one in listed}
     watched = tuple(one for one in variables.get("FLEETSCORE_WATCH_NAMESPACES", "").split(",") if one)
     lease_name = variables.get("FLEETSCORE_LEASE_NAME") or name
     account = f"system:serviceaccount:{namespace}:{template.get('serviceAccountName') or 'default'}"

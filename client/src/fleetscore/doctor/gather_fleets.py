@@ -22,6 +22,7 @@ from fleetscore.errors import AccessDenied, DataInvalid, FleetscoreError, NotFou
 from fleetscore.runs.gaps import MISSING, due_windows, window_states
 from fleetscore.store.azure import CONNECTION_STRING_VARIABLE, SAS_TOKEN_VARIABLE, AzureStore
 from fleetscore.store.base import Store
+from fleetscore.store.endpoints import is_azure_endpoint
 
 MAX_FLEETS = 20
 MAX_MODELS = 1000
@@ -161,9 +162,11 @@ def _storage_tasks(
         except NotFound as error:
             return Container(*_parts(error)), {}
     has_key = bool(environment.get(CONNECTION_STRING_VARIABLE) or environment.get(SAS_TOKEN_VARIABLE))
-    if not has_key and layout.account_url.startswith("http:"):
-        cure = f"use --use-fleet-secret, or set {CONNECTION_STRING_VARIABLE}"
-        return Unseen(f"{layout.account_url} needs a key, and none is known", cure), {}
+    if layout.account_url and not (
+        environment.get(CONNECTION_STRING_VARIABLE) or is_azure_endpoint(layout.account_url)
+    ):
+        text = f"{layout.account_url} is not an endpoint of Azure Storage, and gets no token of this user"
+        return Unseen(text, f"use --use-fleet-secret, or set {CONNECTION_STRING_VARIABLE}"), {}
     try:
         store = AzureStore.connect(layout.account_url, layout.containers, environment=environment)
     except UsageInvalid as error:

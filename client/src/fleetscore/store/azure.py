@@ -18,6 +18,7 @@ from azure.storage.blob import BlobServiceClient
 
 from fleetscore.errors import AccessDenied, DataInvalid, FleetscoreError, NotFound, StorageUnavailable, UsageInvalid
 from fleetscore.store.base import Blob, BlobInfo
+from fleetscore.store.endpoints import is_azure_endpoint
 
 CONNECTION_STRING_VARIABLE = "AZURE_STORAGE_CONNECTION_STRING"
 SAS_TOKEN_VARIABLE = "AZURE_STORAGE_SAS_TOKEN"  # noqa: S105  the name of a variable
@@ -53,7 +54,7 @@ class AzureStore:
             credential: The identity; None for DefaultAzureCredential, which takes the login of `az login`.
 
         Raises:
-            UsageInvalid: No account is named, or the credential of the environment is invalid.
+            UsageInvalid: No account is named, it gets no token, or the credential of the environment is invalid.
         """
         if text := environment.get(CONNECTION_STRING_VARIABLE):
             try:
@@ -65,6 +66,9 @@ class AzureStore:
             raise UsageInvalid(
                 f"no storage account is known; set {CONNECTION_STRING_VARIABLE} or name a --store folder"
             )
+        if not is_azure_endpoint(account_url):
+            text = f"{account_url} is not an endpoint of Azure Storage, and gets no token of this user"
+            raise UsageInvalid(f"{text}; use --use-fleet-secret, or set {CONNECTION_STRING_VARIABLE}")
         if token := environment.get(SAS_TOKEN_VARIABLE):
             return cls(BlobServiceClient(account_url, credential=token.removeprefix("?"), **_OPTIONS), containers)
         if credential is None:

@@ -68,7 +68,7 @@ def test_healthy_cluster_has_one_ok_per_check() -> None:
         (operator(lease=None), "lease", "no operator holds the Lease", "logs"),
         (operator(lease=Lease("", None)), "lease", "no operator holds the Lease", "logs"),
         (operator(lease=Lease("laptop", NOW)), "lease", "held by laptop, which is not a pod", "stop that operator"),
-        (operator(lease=replace(LEASE, renewed=NOW - timedelta(hours=1))), "lease", "for 3,600 s", "logs operator-1"),
+        (operator(lease=replace(LEASE, renewed=NOW - timedelta(hours=1))), "lease", "for 3,600 s", "logs deployment"),
         (operator(lease=replace(LEASE, renewed=NOW + timedelta(minutes=2))), "clock", "120 s in the future", "NTP"),
         (operator(rights={CREATE_JOBS: False}), "rights", "may not create jobs.batch in namespace", "helm upgr"),
         ({"rights": {LIST_RUNS: False}}, "user", "may not list scoringruns.fleetscore.dev", "ClusterRole view"),

@@ -102,7 +102,7 @@ def test_windows_without_a_run_are_missing() -> None:
 @pytest.mark.parametrize(
     ("url", "environment", "kind", "text"),
     [
-        ("http://10.0.0.1:10000/devstoreaccount1", {}, Unseen, "needs a key, and none is known"),
+        ("http://10.0.0.1:10000/devstoreaccount1", {}, Unseen, "gets no token of this user"),
         (URL, {"AZURE_STORAGE_CONNECTION_STRING": "x"}, Container, "it is not a connection string"),
         ("", {}, Container, "no storage account is known"),
     ],

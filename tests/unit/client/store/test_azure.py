@@ -38,6 +38,12 @@ def test_missing_account_is_named_with_the_next_step() -> None:
         AzureStore.connect("", CONTAINERS, environment={})
 
 
+@pytest.mark.parametrize("environment", [{}, {"AZURE_STORAGE_SAS_TOKEN": "sv=1&sig=secret"}], ids=["identity", "sas"])
+def test_account_url_of_another_party_gets_no_token(environment: dict[str, str]) -> None:
+    with pytest.raises(UsageInvalid, match=r"evil\.example is not an endpoint of Azure Storage, and gets no token"):
+        AzureStore.connect("https://evil.example", CONTAINERS, environment=environment)
+
+
 @pytest.mark.parametrize(
     ("error", "kind", "text"),
     [
