@@ -192,6 +192,11 @@ def a_message(devices: int = 1, **document: Any) -> str:
     return json.dumps({"v": 1, "devices": devices, "outcomes": {"scored": every}, "rows": 60 * devices} | document)
 
 
+def a_report_message(**document: Any) -> str:
+    """Return the termination message of a report's pod."""
+    return json.dumps({"v": 1, "complete": True} | document)
+
+
 def a_pod(
     *,
     message: str = "",

@@ -19,7 +19,7 @@ from scoring_operator.api.views import PodView
 from scoring_operator.contract.outcome_message import parse_outcome_message
 from scoring_operator.errors import NotFound, StorageError
 from scoring_operator.kube.client import KubeClient
-from scoring_operator.planner.job_results import JobResult, last_pod_failure, result_from_pods, unfinished_result
+from scoring_operator.planner.job_results import JobResult, report_result, result_from_pods, unfinished_result
 from scoring_operator.planner.pod_trouble import (
     event_trouble,
     is_explained,
@@ -151,7 +151,7 @@ class JobInspector:
         return {name: result for name, result in known.items() if result.message or result.failure_reason}
 
     async def fetch_report_result(self, jobs: JobSnapshot) -> JobResult | None:
-        """Return why the report Job failed, or that it is missing; None if it exists but is not visible.
+        """Return the result of the report Job, or that it is missing; None if it exists but is not visible.
 
         Args:
             jobs: The Jobs of the run.
@@ -161,7 +161,7 @@ class JobInspector:
         """
         name = report_job_name(self._run)
         if name in jobs.visible:
-            return last_pod_failure(await self._terminal_pods([name]))
+            return report_result(await self._terminal_pods([name]))
         return None if await self.existing([name]) else JobResult(missing=True)
 
     async def existing(self, names: Iterable[str]) -> list[str]:

@@ -5,7 +5,6 @@ Counters start at zero in each process. Gauges of the last window are restored f
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import NamedTuple
 
 from prometheus_client import (
     CollectorRegistry,
@@ -17,50 +16,41 @@ from prometheus_client import (
     generate_latest,
 )
 
+from scoring_operator.observability.health_metrics import RUN_LABELS, HealthMetrics, RunLabels
+
 disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the page, and no rule or panel uses them
-_LOAD_LABELS = ("fleet", "run_namespace")  # Prometheus sets the label namespace itself, to that of the operator
-_RUN_LABELS = (*_LOAD_LABELS, "schedule")
+_LOAD_LABELS = RUN_LABELS[:2]
 _LAG_BUCKETS = (0.01, 0.1, 0.5, 1, 5, 15)
 _DURATION_BUCKETS = (30, 60, 120, 300, 600, 1200, 1800, 2700, 3600, 7200, 14400)
 
 
-class RunLabels(NamedTuple):
-    """The labels of a run.
+class Metrics:
+    """All metrics of one operator process.
 
     Attributes:
-        fleet: The run's fleet; empty if the administrator did not define it.
-        run_namespace: The run's namespace.
-        schedule: The run's schedule; empty for a run without one.
+        health: The metrics of the health of fleets.
     """
-
-    fleet: str
-    run_namespace: str
-    schedule: str = ""
-
-
-class Metrics:
-    """All metrics of one operator process."""
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         self._runs = Counter(
-            "fleetscore_runs", "Runs that ended, by outcome", (*_RUN_LABELS, "outcome"), registry=registry
+            "fleetscore_runs", "Runs that ended, by outcome", (*RUN_LABELS, "outcome"), registry=registry
         )
         self._run_seconds = Histogram(
             "fleetscore_run_duration_seconds",
             "Duration of a run in seconds",
-            _RUN_LABELS,
+            RUN_LABELS,
             buckets=_DURATION_BUCKETS,
             registry=registry,
         )
         self._devices = Counter(
-            "fleetscore_devices", "Devices of ended runs, by outcome", (*_RUN_LABELS, "outcome"), registry=registry
+            "fleetscore_devices", "Devices of ended runs, by outcome", (*RUN_LABELS, "outcome"), registry=registry
         )
         self._failures = Counter(
             "fleetscore_device_failures",
             "Failed devices of ended runs, by reason",
-            (*_RUN_LABELS, "reason"),
+            (*RUN_LABELS, "reason"),
             registry=registry,
         )
         self._anomalies = _window_gauge("anomalies", "Readings labelled as anomalies", registry)
@@ -68,21 +58,22 @@ class Metrics:
         self._last_complete_window = Gauge(
             "fleetscore_last_complete_window_timestamp_seconds",
             "End of the latest window that a run completed",
-            _RUN_LABELS,
+            RUN_LABELS,
             registry=registry,
         )
         self._window_devices = Gauge(
             "fleetscore_last_window_devices",
             "Devices of the latest window that a schedule's run ended, completely or not, by outcome",
-            (*_RUN_LABELS, "outcome"),
+            (*RUN_LABELS, "outcome"),
             registry=registry,
         )
         self._window_without_model = Gauge(
             "fleetscore_last_window_devices_without_model",
             "Devices with readings and without a model in the latest window that a schedule's run ended",
-            _RUN_LABELS,
+            RUN_LABELS,
             registry=registry,
         )
+        self.health = HealthMetrics(registry)
         self._latest_complete: dict[RunLabels, datetime] = {}
         self._latest_ended: dict[RunLabels, datetime] = {}
         self._active = Gauge("fleetscore_active_jobs", "Jobs that have not ended", _LOAD_LABELS, registry=registry)
@@ -228,5 +219,5 @@ class Metrics:
 
 def _window_gauge(name: str, description: str, registry: CollectorRegistry) -> Gauge:
     return Gauge(
-        f"fleetscore_last_window_{name}", f"{description} in the latest complete window", _RUN_LABELS, registry=registry
+        f"fleetscore_last_window_{name}", f"{description} in the latest complete window", RUN_LABELS, registry=registry
     )

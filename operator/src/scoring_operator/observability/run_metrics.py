@@ -13,11 +13,13 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from scoring_operator.api.conditions import true_condition
+from scoring_operator.api.conditions import find_condition, true_condition
 from scoring_operator.api.fleets import Fleet
 from scoring_operator.api.scoringrun import ScoringRun, parse_run
+from scoring_operator.contract.report_message import CAUSES, FLAGS, known
 from scoring_operator.errors import InvalidRun
-from scoring_operator.observability.metrics import Metrics, RunLabels
+from scoring_operator.observability.health_metrics import ReportedWindow, RunLabels
+from scoring_operator.observability.metrics import Metrics
 
 _UNFINISHED_STATES = ("total", "pending", "active")
 _NOT_FAILURES = ("Cancelled", "Skipped")  # reasons of Failed that are not failures of the run
@@ -87,6 +89,8 @@ class RunMetrics:
             )
         if not devices or run.spec.window.end > end:
             return
+        if (reported := _reported_window(run)) is not None:
+            self._metrics.health.record(labels, reported)
         if schedule and outcome in ("Complete", "Failed"):
             without_model = run.status.get("withoutModel", {}).get("count", 0)
             self._metrics.record_ended_window(
@@ -120,6 +124,24 @@ def _outcome(run: ScoringRun) -> str:
         return "Complete"
     failed = true_condition(run.status, "Failed")
     return failed.reason if failed and failed.reason in _NOT_FAILURES else "Failed"
+
+
+def _reported_window(run: ScoringRun) -> ReportedWindow | None:
+    """Return what the report of a run says of its window; None if it has not ended, or if it has no figures."""
+    condition, end, status = find_condition(run.status, "Reported"), run.spec.window.end, run.status
+    if condition is not None and condition.status == "False":
+        return ReportedWindow(end)
+    report, incidents = status.get("report", {}), status.get("incidents", {})
+    if condition is None or condition.status != "True" or not incidents:
+        return None
+    return ReportedWindow(
+        end,
+        report=report.get("url") or report.get("path", ""),
+        incidents=known(incidents.get("causes", {}), CAUSES),
+        opened=incidents.get("opened", 0),
+        sensors=known(status.get("sensors", {}), FLAGS),
+        notify_problems=report.get("notifyProblems", 0),
+    )
 
 
 def _status_time(run: ScoringRun, key: str) -> datetime | None:

@@ -18,11 +18,11 @@ from scoring_operator.api.fleets import Fleet
 from scoring_operator.api.names import report_job_name
 from scoring_operator.api.scoringrun import ScoringRun
 from scoring_operator.api.views import JobView
-from scoring_operator.contract.blob_paths import report_name
 from scoring_operator.contract.command import REPORT_DEADLINE_SECONDS
 from scoring_operator.planner.job_results import JobResult
 from scoring_operator.planner.progress import Progress
 from scoring_operator.planner.types import JobSnapshot, Observation, Plan, PlannerLimits, ReportCondition
+from scoring_operator.planner.written_report import written_report
 
 MAX_KEPT_FAILED_JOBS = 50  # per run, with their pods
 MAX_STOPPED_JOBS = 100  # unfinished Jobs that are deleted in one pass
@@ -50,7 +50,7 @@ def report_pending(run: ScoringRun) -> bool:
 
 
 def report_needs_inspection(run: ScoringRun, jobs: JobSnapshot) -> bool:
-    """Return True if the report Job must be inspected: it has failed, or it was seen and is missing.
+    """Return True if the report Job must be inspected: it has finished, or it was seen and is missing.
 
     Args:
         run: An ended run.
@@ -58,7 +58,7 @@ def report_needs_inspection(run: ScoringRun, jobs: JobSnapshot) -> bool:
     """
     name = report_job_name(run)
     if job := jobs.visible.get(name):
-        return bool(job.true_condition("Failed"))
+        return job.finished
     return _report_job_was_seen(run) and name not in jobs.assumed
 
 
@@ -137,11 +137,7 @@ def _finished_report_condition(
 ) -> ReportCondition:
     failed = job.true_condition("Failed")
     if failed is None:
-        where = "with the predictions"
-        if fleet:
-            account = fleet.storage.account_url or "the fleet's storage account"
-            where = f"in container {fleet.storage.predictions} of {account}"
-        return ReportCondition(True, "ReportWritten", f"{report_name(run.spec.window)} is {where}")
+        return written_report(run, fleet, result.report)
     if failed.reason == "DeadlineExceeded":  # of the Job itself, whose pods are deleted by then
         return ReportCondition(False, failed.reason, failed.message)
     return ReportCondition(False, result.failure_reason, result.failure_detail)

@@ -12,6 +12,7 @@ from datetime import datetime
 from scoring_operator.api.formatting import printable
 from scoring_operator.api.views import PodView
 from scoring_operator.contract.outcome_message import OutcomeMessage, parse_outcome_message
+from scoring_operator.contract.report_message import ReportMessage, parse_report_message
 from scoring_operator.planner.pod_trouble import MAX_FAILURE_LENGTH, pod_failure, termination_text
 
 PODS_DELETED = "the Job's pods are deleted"
@@ -30,6 +31,7 @@ class JobResult:
         ended: Whether the scorer has ended, although the Job has not: another container keeps its pod from ending.
         started_at: The start of the first pod.
         pod_seconds: The running time of all pods.
+        report: The result of a report Job; None without a consistent one.
     """
 
     message: OutcomeMessage | None = None
@@ -39,6 +41,7 @@ class JobResult:
     ended: bool = False
     started_at: datetime | None = None
     pod_seconds: int = 0
+    report: ReportMessage | None = None
 
 
 def result_from_pods(pods: Iterable[PodView], device_count: int) -> JobResult:
@@ -93,16 +96,19 @@ def _pod_seconds(pod: PodView) -> int:
     return max(int((end - start).total_seconds()), 0) if start and end else 0
 
 
-def last_pod_failure(pods: Iterable[PodView]) -> JobResult:
-    """Return the failure of a Job without an outcome message: the detail is the last line of the last pod's log.
+def report_result(pods: Iterable[PodView]) -> JobResult:
+    """Return the result of a report Job: the message of its last pod, or else why this pod failed.
 
-    A pod with `terminationMessagePolicy: FallbackToLogsOnError` has the end of its log as its termination message.
+    A pod with `terminationMessagePolicy: FallbackToLogsOnError` has the end of its log as its termination message. The
+    detail of a failure is its last line.
     """
     last = max(pods, key=lambda pod: (pod.metadata.creation_timestamp, pod.metadata.name), default=None)
     if last is None:
         return JobResult(failure_reason="JobLost", failure_detail=PODS_DELETED)
-    reason, detail = pod_failure(last)
     ended = last.scorer.terminated
+    if ended and ended.exit_code == 0:
+        return JobResult(report=parse_report_message(ended.message))
+    reason, detail = pod_failure(last)
     text = printable(termination_text(ended.message), MAX_FAILURE_LENGTH) if ended else ""
     return JobResult(failure_reason=reason, failure_detail=text or detail)
 

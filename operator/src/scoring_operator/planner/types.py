@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from scoring_operator.api.fleets import Fleet
 from scoring_operator.api.views import JobView
+from scoring_operator.contract.report_message import ReportMessage
 from scoring_operator.planner.job_results import JobResult
 from scoring_operator.planner.progress import Batch, Completion, Progress
 
@@ -65,6 +66,21 @@ class Blocker:
 
 
 @dataclass(frozen=True, slots=True)
+class WrittenReport:
+    """A report that exists.
+
+    Attributes:
+        path: The name of the page in the container of predictions.
+        url: The address of the page; empty if the address of the account is only in a Secret.
+        message: The result of the report; None if its pod left no consistent one.
+    """
+
+    path: str
+    url: str = ""
+    message: ReportMessage | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ReportCondition:
     """The condition Reported.
 
@@ -72,11 +88,13 @@ class ReportCondition:
         true: The status; None is Unknown, while the report is not finished.
         reason: The reason, in CamelCase.
         message: A sentence for people.
+        written: The report, if it exists.
     """
 
     true: bool | None
     reason: str
     message: str
+    written: WrittenReport | None = None
 
 
 @dataclass(frozen=True, slots=True)

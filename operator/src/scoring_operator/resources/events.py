@@ -58,11 +58,13 @@ def _stall_events(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Ev
 
 
 def _result_events(old: Mapping[str, Any], plan: Plan, new: Mapping[str, Any]) -> Iterator[Event]:
-    """Yield the events about storage and results: invalid names, failed devices, a slow run, the end of the report."""
+    """Yield the events about storage and results: invalid names, failed devices, a slow run, the report."""
     if (invalid := new.get("invalidNames")) and "invalidNames" not in old:
         yield Event("Warning", "InvalidNames", invalid_names_text(invalid["count"], invalid["samples"]))
     if not true_condition(old, "Degraded") and (degraded := true_condition(new, "Degraded")):
         yield Event("Warning", "Degraded", degraded.message)
+    if not true_condition(old, "Suspicious") and (suspicious := true_condition(new, "Suspicious")):
+        yield Event("Warning", "Suspicious", suspicious.message)
     if plan.warn_slow:
         message = "at its current rate the run takes longer than its window; raise parallelism or devicesPerJob"
         yield Event("Warning", "TooSlow", message)

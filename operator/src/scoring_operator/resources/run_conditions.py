@@ -7,6 +7,7 @@
 - Complete or Failed is True after the end of the run and never reverts.
 
 Suspended, Waiting, Stalled and Degraded are present once they have been True. Reported is present after the end.
+Suspicious is True if the report has an incident of the whole fleet; it is absent otherwise.
 """
 
 from collections.abc import Mapping
@@ -23,7 +24,7 @@ from scoring_operator.api.conditions import (
 from scoring_operator.api.formatting import plural
 from scoring_operator.api.scoringrun import ScoringRun
 from scoring_operator.planner.progress import Progress
-from scoring_operator.planner.types import Plan
+from scoring_operator.planner.types import Plan, ReportCondition
 from scoring_operator.resources.storage_names import invalid_names_text
 
 MAX_NAMED_DEVICES = 3  # in the message of Degraded
@@ -78,6 +79,8 @@ def run_conditions(
     if plan.report_condition:
         reported = plan.report_condition
         writer.set("Reported", true=reported.true, reason=reported.reason, message=reported.message)
+        if text := _suspicion(reported):
+            writer.set("Suspicious", true=True, reason="FleetIncident", message=text)
     if run.ended:  # all other conditions are permanent
         ended = true_condition(run.status, "Complete", "Failed")
         if ended and not find_condition(run.status, "Ready"):  # it ended under an earlier operator
@@ -103,6 +106,17 @@ def run_conditions(
         text = blocker.message if blocker and true else ""
         writer.set_if_ever_true(type_, true=true, reason=reason if true else "Progressing", message=text)
     return writer.conditions
+
+
+def _suspicion(reported: ReportCondition) -> str:
+    """Return the message of the condition Suspicious; an empty text if no incident of the whole fleet is open."""
+    message = reported.written.message if reported.written else None
+    if message is None or not message.incidents.causes.get("fleet"):
+        return ""
+    return (
+        "many devices turned bad in the same window, which is one incident of the fleet: inspect what they share, "
+        "such as ingestion, clock, models or power, before single devices"
+    )
 
 
 def _degraded(plan: Plan, progress: Progress | None) -> tuple[str, str]:

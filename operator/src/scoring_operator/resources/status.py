@@ -15,6 +15,7 @@ from scoring_operator.planner import canary
 from scoring_operator.planner.progress import MAX_SAMPLES, OUTCOMES, Progress
 from scoring_operator.planner.types import JobSnapshot, Observation, Plan
 from scoring_operator.planner.waiting import waits_for_run
+from scoring_operator.resources.report_fields import report_fields
 from scoring_operator.resources.run_conditions import run_conditions
 
 MAX_NAME_LENGTH = 200  # characters of the name of a blob
@@ -34,7 +35,8 @@ def build_status(run: ScoringRun, plan: Plan, observation: Observation, now: dat
     message = _message(plan, progress, observation)
     conditions = run_conditions(run, plan, progress, now, message)
     if run.ended:
-        return {**run.status, "observedGeneration": run.generation, "conditions": conditions}
+        known = {**run.status, "observedGeneration": run.generation, "conditions": conditions}
+        return known | report_fields(plan.report_condition)
     status: dict[str, Any] = {
         "observedGeneration": run.generation,
         "phase": plan.phase,

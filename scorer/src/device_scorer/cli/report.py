@@ -106,9 +106,8 @@ def run(arguments: argparse.Namespace, *, open_store: Callable[[Settings], Store
     _print_summary(result)
     container_url = f"{settings.account_url}/{settings.containers['predictions']}" if settings.account_url else ""
     notifier = Notifier(store, rules.fleet, parse_receivers(os.environ), container_url)
-    health = replace(
-        health, problems=[*health.problems, *notifier.notify(health, window, run_failure=arguments.run_failed)]
-    )
+    undelivered = notifier.notify(health, window, run_failure=arguments.run_failed)
+    health = replace(health, problems=[*health.problems, *undelivered], notify_problems=len(undelivered))
     for problem in health.problems:
         log.warning(problem)
     write_result(result, health, arguments.termination_log)

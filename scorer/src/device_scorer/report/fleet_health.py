@@ -79,7 +79,8 @@ class FleetHealth:
         incidents: The incidents that opened, are open or closed in the window.
         sensors: The faulty sensors with their devices.
         strips: The last states of some devices, the newest last.
-        problems: Sentences about files that are damaged.
+        problems: Sentences about files that are damaged, and then those about receivers of notices.
+        notify_problems: The number of sentences about receivers of notices.
         newest: True if the history has no state of a later window.
         series: The name of the history: fleets have one for each length and offset of windows.
         mutes: The mutes that apply in the window.
@@ -89,6 +90,7 @@ class FleetHealth:
     sensors: Sequence[tuple[str, FlaggedSensor]] = ()
     strips: Mapping[str, str] = field(default_factory=dict)
     problems: Sequence[str] = ()
+    notify_problems: int = 0
     newest: bool = True
     series: str = ""
     mutes: Mutes = field(default_factory=Mutes)

@@ -35,6 +35,7 @@ def report_result(summary: Summary, health: FleetHealth) -> bytes:
         "unknownDevices": len(coverage.unknown_devices),
         "unknownNames": coverage.unknown_names,
         "problems": len(health.problems),
+        "notifyProblems": health.notify_problems,
         "sensors": health.sensor_counts,
         "incidents": health.counts,
     }

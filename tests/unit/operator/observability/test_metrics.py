@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from scoring_operator.observability.metrics import Metrics, RunLabels
+from scoring_operator.observability.health_metrics import RunLabels
+from scoring_operator.observability.metrics import Metrics
 from tests.unit.operator.observability.samples import values
 
 ALLOWED = {"fleet", "run_namespace", "schedule", "reason", "outcome", "verb", "code", "resource", "le"}

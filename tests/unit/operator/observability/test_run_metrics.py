@@ -171,3 +171,53 @@ def test_run_that_is_active_or_invalid_is_not_counted(
 def test_devices_without_a_model_of_the_latest_window_are_published(run_metrics: RunMetrics, metrics: Metrics) -> None:
     run_metrics.observe_run(a_run(withoutModel={"count": 7, "samples": []}), active=False)
     assert values(metrics, "fleetscore_last_window_devices_without_model") == {("default", "n", "hourly"): 7}
+
+
+REPORTED: dict[str, Any] = {
+    "conditions": [
+        {"type": "Complete", "status": "True", "reason": "AllDevicesDone"},
+        {"type": "Reported", "status": "True", "reason": "ReportWritten"},
+    ],
+    "report": {"path": "w/report.html", "url": "https://a/w/report.html", "notifyProblems": 2},
+    "sensors": {"stuck": 4},
+    "incidents": {"open": 3, "opened": 1, "causes": {"machine": 3}},
+}
+
+
+def test_figures_of_a_report_are_published_after_a_restart_too(run_metrics: RunMetrics, metrics: Metrics) -> None:
+    run_metrics.observe_run(a_run(ended_after=-60, **REPORTED), active=False)
+    hourly = ("default", "n", "hourly")
+    incidents = values(metrics, "fleetscore_last_window_open_incidents")
+    assert (incidents["machine", *hourly], incidents["fleet", *hourly]) == (3, 0)
+    assert values(metrics, "fleetscore_last_window_flagged_sensors")["stuck", *hourly] == 4
+    assert values(metrics, "fleetscore_last_window_opened_incidents") == {hourly: 1}
+    assert values(metrics, "fleetscore_last_window_notify_problems") == {hourly: 2}
+    assert values(metrics, "fleetscore_last_window_report_info") == {(*hourly, "https://a/w/report.html"): 1}
+    assert values(metrics, "fleetscore_last_window_report_failed") == {hourly: 0}
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "failed"),
+    [("False", "OOMKilled", {("default", "n", "hourly"): 1}), ("Unknown", "ReportRunning", {})],
+)
+def test_report_that_failed_is_published_and_one_that_runs_is_not(
+    run_metrics: RunMetrics, metrics: Metrics, status: str, reason: str, failed: dict[tuple[str, ...], int]
+) -> None:
+    ended = {"type": "Complete", "status": "True", "reason": "AllDevicesDone"}
+    conditions = [ended, {"type": "Reported", "status": status, "reason": reason}]
+    run_metrics.observe_run(a_run(conditions=conditions), active=True)
+    assert values(metrics, "fleetscore_last_window_report_failed") == failed
+    assert values(metrics, "fleetscore_last_window_opened_incidents") == {}
+
+
+def test_report_without_figures_publishes_nothing(run_metrics: RunMetrics, metrics: Metrics) -> None:
+    run_metrics.observe_run(a_run(conditions=REPORTED["conditions"], report={"path": "w/report.html"}), active=True)
+    assert values(metrics, "fleetscore_last_window_report_failed") == {}
+
+
+@pytest.mark.fault("T12")
+def test_report_of_a_window_in_the_future_publishes_nothing(run_metrics: RunMetrics, metrics: Metrics) -> None:
+    future = a_run(**REPORTED)
+    future["spec"] = {"window": {"start": "2030-01-01T10:00:00Z", "end": "2030-01-01T11:00:00Z"}}
+    run_metrics.observe_run(future, active=True)
+    assert values(metrics, "fleetscore_last_window_opened_incidents") == {}

@@ -8,12 +8,13 @@ from scoring_operator.api.fleets import parse_fleet
 from scoring_operator.api.names import report_job_name
 from scoring_operator.api.scoringrun import ScoringRun
 from scoring_operator.api.views import JobView
+from scoring_operator.contract.report_message import parse_report_message
 from scoring_operator.planner.finished_runs import excess_jobs, report_needs_inspection, report_pending
 from scoring_operator.planner.job_results import JobResult
 from scoring_operator.planner.plan import make_plan
 from scoring_operator.planner.types import DEFAULT_LIMITS, Blocker, Observation, Plan
 from scoring_operator.resources.status import build_status
-from tests.testkit.builders import NOW, a_batch, a_job, a_progress, a_run, an_observation, later
+from tests.testkit.builders import NOW, a_batch, a_job, a_progress, a_report_message, a_run, an_observation, later
 
 COMPLETE = {"type": "Complete", "status": "True"}
 ENDED = {"phase": "Complete", "completionTime": "2026-11-24T12:00:00Z", "conditions": [COMPLETE]}
@@ -205,10 +206,11 @@ def test_end_of_the_report_job_sets_the_condition(
         (RUNNING, {"assumed": [REPORT]}, False),
         (RUNNING, {"jobs": {REPORT: a_job(REPORT)}}, False),
         (RUNNING, {"jobs": {REPORT: a_failed_report()}}, True),
+        (PENDING, {"jobs": {REPORT: a_job(REPORT, complete=True)}}, True),
     ],
-    ids=["not-created", "missing", "assumed", "running", "failed"],
+    ids=["not-created", "missing", "assumed", "running", "failed", "complete"],
 )
-def test_report_job_is_inspected_when_it_failed_or_is_missing(
+def test_report_job_is_inspected_when_it_has_finished_or_is_missing(
     run: ScoringRun,
     observed: dict[str, Any],
     inspected: bool,  # noqa: FBT001  # a table
@@ -233,12 +235,14 @@ def test_condition_of_a_report_names_its_container_and_account() -> None:
     fleet = parse_fleet(
         {"name": "f", "namespaces": ["n"], "storage": {"accountUrl": "https://acc.blob.core.windows.net"}}
     )
-    observation = listed(jobs={REPORT: a_job(REPORT, complete=True)})
+    result = JobResult(report=parse_report_message(a_report_message(vanishedModels=1)))
+    observation = listed(jobs={REPORT: a_job(REPORT, complete=True)}, results={REPORT: result})
     observation = replace(observation, state=replace(observation.state, fleet=fleet))
     condition = make_plan(RUNNING, observation, NOW).report_condition
     assert condition is not None
     assert condition.message == (
         "20180828T230000Z_20180829T000000Z/report.html is in container predictions of https://acc.blob.core.windows.net"
+        "; not scored: 1 device whose model was deleted"
     )
 
 
@@ -251,7 +255,7 @@ def test_rejected_run_has_no_report_for_the_same_reason() -> None:
     assert report_of(make_plan(PENDING, rejected, NOW)) == (False, "FleetChanged")
 
 
-def test_end_of_the_report_changes_no_other_part_of_the_status() -> None:
+def test_report_without_a_result_adds_only_its_path_to_the_status() -> None:
     plan = make_plan(RUNNING, listed(jobs={REPORT: a_job(REPORT, complete=True)}), later(9))
     status = build_status(RUNNING, plan, listed(), later(9))
     complete, reported, *_ = status.pop("conditions")  # and those that an earlier operator did not write
@@ -262,4 +266,5 @@ def test_end_of_the_report_changes_no_other_part_of_the_status() -> None:
     )
     assert complete == COMPLETE
     before = {key: value for key, value in RUNNING.status.items() if key != "conditions"}
-    assert status == before | {"observedGeneration": 1}
+    report = {"path": "20180828T230000Z_20180829T000000Z/report.html"}
+    assert status == before | {"observedGeneration": 1, "report": report}

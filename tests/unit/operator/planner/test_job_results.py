@@ -6,11 +6,11 @@ from scoring_operator.contract.outcome_message import REASONS
 from scoring_operator.planner.job_results import (
     TRANSIENT_REASONS,
     JobResult,
-    last_pod_failure,
+    report_result,
     result_from_pods,
     unfinished_result,
 )
-from tests.testkit.builders import a_container, a_message, a_pod, a_pod_of
+from tests.testkit.builders import a_container, a_message, a_pod, a_pod_of, a_report_message
 
 
 @pytest.mark.parametrize(
@@ -70,13 +70,13 @@ def test_transient_reasons_are_in_the_closed_list() -> None:
     ],
 )
 def test_failure_of_a_report_is_the_last_line_of_its_log(log: str, detail: str) -> None:
-    result = last_pod_failure([a_pod(created="2026-11-24T12:00:00Z", code=1), a_pod(code=75, message=log)])
+    result = report_result([a_pod(created="2026-11-24T12:00:00Z", code=1), a_pod(code=75, message=log)])
     assert (result.failure_reason, result.failure_detail) == ("StorageUnavailable", detail)
 
 
 @pytest.mark.parametrize("pods", [[], [a_pod(pod_reason="Evicted")]])
 def test_failure_of_a_report_without_a_log_is_that_of_its_pod(pods: list[PodView]) -> None:
-    assert last_pod_failure(pods).failure_reason == ("Evicted" if pods else "JobLost")
+    assert report_result(pods).failure_reason == ("Evicted" if pods else "JobLost")
 
 
 def test_pod_without_a_container_state_has_reason_unknown() -> None:
@@ -123,3 +123,15 @@ def test_running_scorer_has_only_a_start() -> None:
 )
 def test_job_without_a_started_scorer_has_no_result(pods: list[PodView]) -> None:
     assert unfinished_result(pods, 1) is None
+
+
+def test_result_of_a_report_is_the_message_of_its_last_pod() -> None:
+    failed = a_pod(created="2026-11-24T12:00:00Z", code=75, message=a_report_message(problems=1))
+    result = report_result([failed, a_pod(message=a_report_message(problems=2))])
+    assert result.report is not None
+    assert (result.report.problems, result.failure_reason) == (2, "")
+    assert report_result([failed]).report is None  # the end of a log may look like a result
+
+
+def test_completed_report_with_an_invalid_message_has_no_result() -> None:
+    assert report_result([a_pod(message="{}")]).report is None

@@ -54,6 +54,8 @@ RUNNING = a_status()
         ),
         (RUNNING, a_status(Degraded=("True", "Partly")), ("Warning", "Degraded", "Partly it is")),
         (a_status(Degraded=("True", "Partly")), a_status(Degraded=("True", "Partly")), None),
+        (RUNNING, a_status(Suspicious=("True", "Fleet")), ("Warning", "Suspicious", "Fleet it is")),
+        (a_status(Suspicious=("True", "Fleet")), a_status(Suspicious=("True", "Fleet")), None),
         (a_status(Reported=("Unknown", "ReportPending")), a_status(Reported=("Unknown", "ReportRunning")), None),
         (
             a_status(Reported=("Unknown", "ReportRunning")),

@@ -5,10 +5,11 @@ import msgspec
 import pytest
 
 from scoring_operator.api.intervals import Positions
+from scoring_operator.contract.report_message import parse_report_message
 from scoring_operator.planner.progress import Completion, Progress
-from scoring_operator.planner.types import Blocker, Plan, ReportCondition
+from scoring_operator.planner.types import Blocker, Plan, ReportCondition, WrittenReport
 from scoring_operator.resources.run_conditions import invalid_spec_patch, run_conditions
-from tests.testkit.builders import NOW, a_body, a_progress, a_run, later
+from tests.testkit.builders import NOW, a_body, a_progress, a_report_message, a_run, later
 from tests.testkit.kstatus import kstatus
 
 WAITING = Plan("Running", blocker=Blocker("QuotaExceeded", "full"))
@@ -196,3 +197,18 @@ def test_message_of_an_invalid_spec_has_at_most_1024_characters() -> None:
     patch = invalid_spec_patch(a_body(), "m" * 5000, NOW)
     assert patch is not None
     assert (patch["message"], patch["conditions"][0]["message"]) == ("m" * 1024, "m" * 1024)
+
+
+@pytest.mark.parametrize(
+    ("causes", "suspicious"), [({"fleet": 1}, True), ({"machine": 1}, False), ({}, False)], ids=["fleet", "one", "none"]
+)
+def test_run_is_suspicious_if_an_incident_of_the_whole_fleet_is_open(causes: dict[str, int], suspicious: bool) -> None:  # noqa: FBT001  # a table
+    message = parse_report_message(a_report_message(incidents={"open": 1, "causes": causes}))
+    reported = ReportCondition(True, "ReportWritten", "done", WrittenReport("report.html", message=message))
+    found = conditions_of(Plan("Complete", report_condition=reported))
+    assert [one["reason"] for one in found.values() if one["type"] == "Suspicious"] == ["FleetIncident"] * suspicious
+
+
+def test_report_without_a_result_is_not_suspicious() -> None:
+    reported = ReportCondition(True, "ReportWritten", "done", WrittenReport("report.html"))
+    assert "Suspicious" not in conditions_of(Plan("Complete", report_condition=reported))

@@ -16,7 +16,7 @@ def test_result_has_counts_and_no_names() -> None:
     summary = Summary(
         WINDOW, AnomalyRule(), [], Comparison(WINDOW, has_previous=False), unreadable={"secret": "x"}, coverage=coverage
     )
-    content = report_result(summary, FleetHealth(problems=["secret"]))
+    content = report_result(summary, FleetHealth(problems=["secret", "secret"], notify_problems=1))
     assert b"secret" not in content
     document = json.loads(content)
     assert {key: document[key] for key in ("unmodelledDevices", "vanishedModels", "outdatedDevices")} == {
@@ -24,7 +24,8 @@ def test_result_has_counts_and_no_names() -> None:
         "vanishedModels": 1,
         "outdatedDevices": 2,
     }
-    assert (document["unknownDevices"], document["unknownNames"], document["problems"]) == (1, 3, 1)
+    assert (document["unknownDevices"], document["unknownNames"]) == (1, 3)
+    assert (document["problems"], document["notifyProblems"]) == (2, 1)
     assert (document["complete"], document["devices"], document["failures"]) == (False, 1, 1)
 
 
