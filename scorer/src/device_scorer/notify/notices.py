@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 from device_scorer.notify.receivers import CLOSED, OPENED, RUN_FAILED
 
@@ -142,8 +143,8 @@ def to_cloud_event(notice: Notice) -> dict[str, Any]:
         "specversion": "1.0",
         "id": notice.event_id,
         "type": CLOUD_EVENT_TYPES[notice.event],
-        "source": f"/fleetscore/{notice.fleet}",
-        "subject": clean(notice.device) or notice.fleet,
+        "source": f"/fleetscore/{quote(clean(notice.fleet), safe='')}",  # a URI reference
+        "subject": clean(notice.device) or clean(notice.fleet),
         "time": format_time(notice.window_end),
         "datacontenttype": "application/json",
         "data": {key: value for key, value in data.items() if value not in ("", None, [])},

@@ -2,10 +2,16 @@
 
 import hashlib
 import hmac
+import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from cloudevents.core.formats.json import JSONFormat
+from cloudevents.core.v1.event import CloudEvent
+from hypothesis import given
+from hypothesis import strategies as st
 
 from device_scorer.notify.notices import Notice, clean, signature, to_alert, to_cloud_event
 
@@ -70,3 +76,39 @@ def test_text_becomes_one_printable_line(text: str, line: str) -> None:
 
 def test_signature_is_the_hmac_of_the_body() -> None:
     assert signature(b"body", "key") == "sha256=" + hmac.new(b"key", b"body", hashlib.sha256).hexdigest()
+
+
+TEXTS = st.text(max_size=40)
+INSTANTS = st.integers(0, 250_000_000_000).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
+
+
+@given(
+    st.builds(
+        Notice,
+        event=st.sampled_from(["opened", "closed", "runFailed", "more"]),
+        id=TEXTS,
+        fleet=st.text(min_size=1, max_size=40).filter(lambda text: text.strip()),
+        cause=st.sampled_from(["machine", "sensor", "data", "fleet", "run"]),
+        window_end=INSTANTS,
+        since=INSTANTS,
+        until=st.none() | INSTANTS,
+        device=TEXTS,
+        tags=st.lists(TEXTS, max_size=30),
+        detail=TEXTS,
+        owner=TEXTS,
+        report=TEXTS,
+    )
+)
+def test_event_is_one_for_the_sdk_of_cloudevents(notice: Notice) -> None:
+    body = json.dumps(to_cloud_event(notice)).encode()
+    event = JSONFormat().read(CloudEvent, body)
+    assert event.get_specversion() == "1.0"
+    assert event.get_id() == notice.event_id
+    assert event.get_type().startswith("dev.fleetscore.")
+    assert event.get_time() == notice.window_end
+    assert event.get_subject()
+    assert re.fullmatch(r"/fleetscore/(?:[A-Za-z0-9._~-]|%[0-9A-F]{2})+", event.get_source())  # RFC 3986
+    data = event.get_data()
+    assert isinstance(data, dict)
+    assert data["cause"] == notice.cause
+    assert len(body) < 32_768
