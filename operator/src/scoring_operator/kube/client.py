@@ -309,7 +309,9 @@ class KubeClient:
             if request.method != "GET" and not self._may_write():
                 raise LeaseLost("this process is not the leader", request=description)
             try:
-                return await (limiter.run(self._send(request), Throttled) if limiter else self._send(request))
+                if limiter is None:
+                    return await self._send(request)
+                return await limiter.run(self._send(request), Throttled, _namespace(request.path))
             except retryable as error:
                 pause = max(step, error.retry_after or 0.0) * random.uniform(1.0, 1.25)  # noqa: S311  # not a secret
                 if time.monotonic() + pause > deadline:
@@ -323,3 +325,8 @@ class KubeClient:
     async def _send(self, request: Request) -> bytes:
         async with self._transport.send(request) as response:
             return await response.read()
+
+
+def _namespace(path: str) -> str:
+    """Return the namespace of a path; empty for a path of the cluster."""
+    return path.partition("/namespaces/")[2].partition("/")[0]

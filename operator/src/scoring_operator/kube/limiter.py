@@ -21,7 +21,8 @@ class AdaptiveLimiter:
 
     The limit grows by one after `limit` successes that finished while the limit was reached. The limit is multiplied by
     `DECREASE_FACTOR` after a rejection, at most once per round trip: a rejection of a write that was sent before the
-    last decrease does not count.
+    last decrease does not count. Writes wait in groups that take turns, so a group with many writes does not keep the
+    others waiting.
 
     Args:
         initial_limit: The limit at the start.
@@ -34,17 +35,18 @@ class AdaptiveLimiter:
         self._max_in_flight = max_in_flight
         self._successes = 0
         self._decreases = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}  # the group whose turn is next comes first
 
-    async def run(self, write: Coroutine[None, None, T], rejection: type[Exception]) -> T:
+    async def run(self, write: Coroutine[None, None, T], rejection: type[Exception], group: str = "") -> T:
         """Wait for a slot, run a write, and adapt the limit to its result.
 
         Args:
             write: The write.
             rejection: The type of exception that the write raises when the server throttles it.
+            group: The group of the write.
         """
         try:
-            await self._acquire()
+            await self._acquire(group)
         except BaseException:
             write.close()
             raise
@@ -74,12 +76,12 @@ class AdaptiveLimiter:
             self._successes = 0
             self.limit = max(1.0, self.limit * DECREASE_FACTOR)
 
-    async def _acquire(self) -> None:
+    async def _acquire(self, group: str) -> None:
         if self.in_flight < int(self.limit) and not self._waiting:
             self.in_flight += 1
             return
         turn = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        self._waiting.setdefault(group, deque()).append(turn)
         try:
             await turn
         except asyncio.CancelledError:
@@ -90,7 +92,15 @@ class AdaptiveLimiter:
     def _release(self) -> None:
         self.in_flight -= 1
         while self._waiting and self.in_flight < int(self.limit):
-            turn = self._waiting.popleft()
+            turn = self._next_turn()
             if not turn.done():
                 self.in_flight += 1
                 turn.set_result(None)
+
+    def _next_turn(self) -> asyncio.Future[None]:
+        group, turns = next(iter(self._waiting.items()))
+        turn = turns.popleft()
+        del self._waiting[group]
+        if turns:
+            self._waiting[group] = turns  # at the end
+        return turn

@@ -89,3 +89,17 @@ async def test_failed_write_releases_its_slot() -> None:
         with pytest.raises(Unavailable):
             await limiter.run(write(), Throttled)
     assert limiter.in_flight == 0
+
+
+async def test_groups_with_few_writes_do_not_wait_for_those_with_many() -> None:
+    limiter, order = AdaptiveLimiter(initial_limit=1, max_in_flight=1), []
+
+    async def write(name: str) -> None:
+        await asyncio.sleep(0)
+        order.append(name)
+
+    many = [asyncio.create_task(limiter.run(write(f"many-{number}"), Throttled, "many")) for number in range(5)]
+    await asyncio.sleep(0)
+    few = [asyncio.create_task(limiter.run(write(f"few-{number}"), Throttled, "few")) for number in range(2)]
+    await asyncio.gather(*many, *few)
+    assert order.index("few-1") < order.index("many-4")
