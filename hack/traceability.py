@@ -18,7 +18,7 @@ from hack.reference import table
 TESTS = ROOT / "tests"
 FIGURES = TESTS / "faults" / "figures.json"
 # The values that count as one each: Kubernetes' own objects, and the fields of a ScoringRun.
-WHOLE = {"resources", "probe", "run", "quality", "incidents", "owners", "notify"}
+WHOLE = {"resources", "probe", "run", "quality", "incidents", "quarantine", "owners", "notify"}
 GROUPS = {
     "scoringruns": "fleetscore.dev",
     "scoringruns/status": "fleetscore.dev",

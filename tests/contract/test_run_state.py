@@ -12,8 +12,13 @@ def test_device_list_and_progress_of_the_operator_are_read_by_the_scorer() -> No
     progress = Progress(
         snapshot=RunSnapshot(fleet={}),
         total=9,
-        waiting=Positions.parse("8"),
-        outcomes={"scored": Positions.parse("0-3,7"), "failed": Positions.parse("4-5"), "empty": Positions.parse("6")},
+        waiting=Positions(),
+        outcomes={
+            "scored": Positions.parse("0-3,7"),
+            "failed": Positions.parse("4-5"),
+            "empty": Positions.parse("6"),
+            "quarantined": Positions.parse("8"),
+        },
         reasons={"ModelInvalid": Positions.parse("4"), "OOMKilled": Positions.parse("5")},
         failure_samples=((Position(4), "ModelInvalid", "no pickle"),),
     )
@@ -24,4 +29,5 @@ def test_device_list_and_progress_of_the_operator_are_read_by_the_scorer() -> No
         "press-4": DeviceOutcome("failed", "ModelInvalid", "no pickle"),
         "press-5": DeviceOutcome("failed", "OOMKilled"),
         "press-6": DeviceOutcome("empty"),
+        "press-8": DeviceOutcome("quarantined"),
     }

@@ -18,6 +18,7 @@ class InMemoryStorage:
     predictions: dict[str, Mapping[str, str]] = field(default_factory=dict)
     records: dict[str, bytes] = field(default_factory=dict)
     failures: bytes | None = None
+    history: dict[str, bytes] = field(default_factory=dict)
     down: bool = False
     invalid_names: list[str] = field(default_factory=list)
     of_fleet: dict[str, list[str]] = field(default_factory=dict)  # models of fleets that have others than `models`
@@ -38,6 +39,10 @@ class InMemoryStorage:
     async def read_outcome(self, fleet: Fleet, run_uid: str, job_name: str) -> bytes | None:
         self._answer(fleet)
         return self.records.get(job_name) if run_uid else None
+
+    async def read_history(self, fleet: Fleet, name: str) -> bytes | None:
+        self._answer(fleet)
+        return self.history.get(name)
 
     async def read_failures(self, fleet: Fleet, window: Window) -> bytes | None:
         self._answer(fleet)

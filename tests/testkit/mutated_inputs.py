@@ -32,10 +32,12 @@ from device_scorer.readings import read_rows
 from device_scorer.report.statistics import compute_statistics
 from device_scorer.report.tables import read_empty, read_failures
 from device_scorer.window import Window
+from scoring_operator.api import scoringrun
 from scoring_operator.api.fleets import parse_fleet
 from scoring_operator.api.scoringrun import RetryOf, parse_run
+from scoring_operator.contract import history
 from scoring_operator.contract.outcome_message import parse_outcome_message
-from scoring_operator.errors import InvalidRun, InvalidSettings, RunRejected
+from scoring_operator.errors import InvalidHistory, InvalidRun, InvalidSettings, RunRejected
 from scoring_operator.kube import kubeconfig
 from scoring_operator.planner.pod_trouble import termination_text
 from scoring_operator.planner.progress import encode
@@ -114,6 +116,12 @@ def _decode_tile(content: bytes) -> object:
     return decode_tile(content, place)
 
 
+def _read_tile(content: bytes) -> object:
+    place = history.place_of("plant", scoringrun.Window(WINDOW.start, WINDOW.end))
+    assert place is not None
+    return list(history.read_tile(content, place))
+
+
 def _an_outcome_message() -> bytes:
     document = {
         "v": 1,
@@ -177,6 +185,9 @@ READERS: Mapping[str, Reader] = {
     ),
     "outcome-record": Reader(RECORD, lambda content: with_messages(KNOWN, [content])),
     "history-tile": Reader(_a_tile(), _decode_tile, (TileDamaged,), lambda content: gzip.compress(content, 1)),
+    "history-tile-in-the-operator": Reader(
+        _a_tile(), _read_tile, (InvalidHistory,), lambda content: gzip.compress(content, 1)
+    ),
     "mutes": Reader(
         _csv("Devices,From,Until,Why,Who", "hall3-*,2018-08-27T00:00:00Z,,repair,me"), lambda c: parse_mutes(c, WINDOW)
     ),

@@ -7,7 +7,8 @@ FleetscoreError
 │   ├── InvalidFleets          fleets file
 │   ├── InvalidRun             stored ScoringRun
 │   ├── InvalidProgress        progress ConfigMap
-│   └── InvalidDeviceList      device list ConfigMap
+│   ├── InvalidDeviceList      device list ConfigMap
+│   └── InvalidHistory         tile of a fleet's history
 ├── RunError                   one run cannot continue in this pass; has a reason and a message
 │   ├── RunRejected            permanent: the run ends as Failed
 │   └── RunBlocked             transient: the run is Stalled and retries
@@ -60,6 +61,10 @@ class InvalidProgress(InputError):
 
 class InvalidDeviceList(InputError):
     """A part of a device list that was not written by an operator."""
+
+
+class InvalidHistory(InputError):
+    """A tile of a fleet's history that no report wrote; the message names the blob."""
 
 
 class RunError(FleetscoreError):

@@ -33,6 +33,7 @@ FLEET_PLACES = [
     pytest.param("Fleet/presses maxQueueTime", marks=pytest.mark.value("fleets[].maxQueueTime")),
     pytest.param("Fleet/presses quality", marks=pytest.mark.value("fleets[].quality")),
     pytest.param("Fleet/presses incidents", marks=pytest.mark.value("fleets[].incidents")),
+    pytest.param("Fleet/presses quarantine", marks=pytest.mark.value("fleets[].quarantine")),
     pytest.param("Fleet/presses owners", marks=pytest.mark.value("fleets[].owners")),
     pytest.param("Fleet/presses notify", marks=pytest.mark.value("fleets[].notify")),
     pytest.param(f"{OWN_JOB}.serviceAccountName", marks=pytest.mark.value("fleets[].scorer.serviceAccountName")),

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Struct, field
@@ -98,6 +98,13 @@ class Receiver(Struct, frozen=True, rename="camel", forbid_unknown_fields=True, 
     max_per_window: int = 50
 
 
+class Quarantine(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """The failed windows after which a device is left out, and every which window runs it again."""
+
+    after: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 24
+    retry_every: Annotated[int, msgspec.Meta(ge=2, le=10_080)] = 24
+
+
 class PodIds(Struct, frozen=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
     """The user and group ids of a pod; the cluster chooses the ones that are not set."""
 
@@ -150,7 +157,7 @@ class FleetSchedule(Struct, frozen=True, forbid_unknown_fields=True):
 
 _UNSAVED_FIELDS = (
     *("delay", "max_active_jobs", "max_queue_time", "schedules"),
-    *("quality", "incidents", "owners", "notify"),
+    *("quality", "incidents", "owners", "notify", "quarantine"),
 )
 
 
@@ -173,6 +180,7 @@ class Fleet(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     max_active_jobs: int | msgspec.UnsetType = msgspec.UNSET
     max_queue_time: str | msgspec.UnsetType = msgspec.UNSET
     schedules: tuple[FleetSchedule, ...] | msgspec.UnsetType = msgspec.UNSET
+    quarantine: Quarantine | msgspec.UnsetType = msgspec.UNSET
     # The scorer validates these.
     quality: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
     incidents: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET

@@ -20,7 +20,7 @@ SCHEDULE_LABEL = "fleetscore.dev/schedule"
 TERMINAL_CONDITIONS = ("Complete", "Failed")
 
 WritePolicy = Literal["CreateOnly", "IfChanged", "Overwrite"]
-RetryOutcome = Literal["Failed", "Partial", "NotRun", "Empty"]
+RetryOutcome = Literal["Failed", "Partial", "NotRun", "Empty", "Quarantined"]
 
 
 class Window(Struct, frozen=True):

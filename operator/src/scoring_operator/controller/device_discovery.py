@@ -10,9 +10,11 @@ from scoring_operator.api.fleets import Fleet
 from scoring_operator.api.intervals import EMPTY
 from scoring_operator.api.scoringrun import GROUP, PLURAL, VERSION, RetryOf, ScoringRun, parse_run
 from scoring_operator.controller.progress_store import ProgressStore
+from scoring_operator.controller.quarantine_search import find_quarantined
 from scoring_operator.errors import InvalidDeviceList, InvalidProgress, InvalidRun, NotFound, RunRejected
 from scoring_operator.kube.client import KubeClient
 from scoring_operator.planner.device_list import DiscoveredDevices
+from scoring_operator.planner.quarantine import QuarantineResult
 from scoring_operator.planner.retry import devices_from_report
 from scoring_operator.storage.protocol import DeviceListing, FleetStorage
 
@@ -36,13 +38,15 @@ async def discover_devices(
     spec, source, window = run.spec, run.spec.devices, run.spec.window
     to_retry = await _devices_to_retry(run, source.retry_of, fleet, storage, client) if source.retry_of else ()
     with_model = with_data = DeviceListing(())
+    quarantine = QuarantineResult()
     if not source.ids and not source.retry_of:
         with_model = await storage.list_models(fleet)
         with_data = await storage.list_data_devices(fleet, window, with_model.devices)
+        quarantine = await find_quarantined(run, fleet, with_model.devices, storage)
     predictions = await storage.list_predictions(fleet, window) if spec.write_policy == "CreateOnly" else {}
     invalid = with_model.invalid_names, with_data.invalid_names
     invalid_names = sum(one.total for one in invalid), [name for one in invalid for name in one.samples]
-    return DiscoveredDevices(with_model.devices, with_data.devices, invalid_names, predictions, to_retry)
+    return DiscoveredDevices(with_model.devices, with_data.devices, invalid_names, predictions, to_retry, quarantine)
 
 
 async def _devices_to_retry(

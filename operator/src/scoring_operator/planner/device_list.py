@@ -20,6 +20,7 @@ from scoring_operator.contract.blob_paths import encode_id
 from scoring_operator.errors import InvalidDeviceList, RunRejected
 from scoring_operator.planner import canary
 from scoring_operator.planner.progress import MAX_SAMPLES, Progress, RunClock, RunSnapshot, new_progress
+from scoring_operator.planner.quarantine import QuarantineResult
 
 MAX_PART_BYTES = 900 * 1024  # before compression: random ids do not compress, and a ConfigMap has at most 1 MiB
 MAX_AUTO_JOBS = 2000  # with `devicesPerJob: Auto`
@@ -38,6 +39,7 @@ class DiscoveredDevices:
         invalid_names: The number of names of blobs that do not denote a device, and some of them.
         predictions: The metadata of the window's predictions, by device.
         to_retry: The devices of the run that `retryOf` names with one of the requested outcomes.
+        quarantine: The devices in quarantine.
     """
 
     with_model: Sequence[str] = ()
@@ -45,6 +47,7 @@ class DiscoveredDevices:
     invalid_names: tuple[int, Sequence[str]] = (0, ())
     predictions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     to_retry: Sequence[str] = ()
+    quarantine: QuarantineResult = field(default_factory=QuarantineResult)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +105,17 @@ def create_initial_state(
         devices_per_job=_devices_per_job(run, len(devices), max_auto_jobs),
         without_model=(len(without_model), tuple(without_model[:MAX_SAMPLES])),
         invalid_names=(discovered.invalid_names[0], tuple(discovered.invalid_names[1][:MAX_SAMPLES])),
+        history_problem=discovered.quarantine.problem,
         marks_suspension=True,
     )
     already_scored = Positions.from_positions(
         Position(at) for at, device in enumerate(devices) if _already_scored(run, discovered.predictions.get(device))
     )
     started = datetime.fromisoformat(run.status.get("startTime") or now.isoformat())
-    progress = new_progress(snapshot, len(devices), already_scored)
+    quarantined = Positions.from_positions(
+        Position(at) for at, device in enumerate(devices) if device in discovered.quarantine.devices
+    )
+    progress = new_progress(snapshot, len(devices), already_scored, quarantined - already_scored)
     progress = replace(
         progress,
         clock=RunClock(started=started, since=started),

@@ -205,8 +205,9 @@ def _terminal_state(run: ScoringRun, progress: Progress, blocker: Blocker | None
 def _all_done(progress: Progress) -> str:
     """Return the message of a run whose devices all have an outcome."""
     done = "the only device has" if progress.total == 1 else f"all {progress.total} devices have"
-    before = progress.count("alreadyScored")
-    return f"{done} an outcome" + (f"; {before} had complete predictions before" if before else "")
+    before, quarantined = progress.count("alreadyScored"), progress.count("quarantined")
+    text = f"{done} an outcome" + (f"; {before} had complete predictions before" if before else "")
+    return text + (f"; {quarantined} in quarantine" if quarantined else "")
 
 
 def _time_left(run: ScoringRun, clock: RunClock, now: datetime) -> tuple[float, str]:
@@ -283,7 +284,7 @@ def _job_limit(run: ScoringRun, progress: Progress, observation: Observation, ac
 
 def _is_too_slow(run: ScoringRun, progress: Progress, now: datetime) -> bool:
     """Return True if, at the pace of at least the last minute, the run takes longer than its window."""
-    clock, already = progress.clock, progress.count("alreadyScored")
+    clock, already = progress.clock, progress.count("alreadyScored") + progress.count("quarantined")
     if clock.first_pod is None:
         return False
     spent, done = clock.elapsed(now) - clock.first_pod[1], progress.recorded - already

@@ -24,7 +24,7 @@ from scoring_operator.planner.progress_document import FORMAT_VERSION, StoredBat
 
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
 
-OUTCOMES = (*REPORTED_OUTCOMES, "notRun")
+OUTCOMES = (*REPORTED_OUTCOMES, "notRun", "quarantined")
 CIRCUIT_BREAKER_THRESHOLD = 20  # consecutive Jobs that failed with a transient reason
 MAX_SAMPLES = 20  # of each kind, as in the schema of the CRD
 MAX_DEVICE_LISTS = 200  # a million ids of 128 characters have 144 parts
@@ -61,6 +61,7 @@ class RunSnapshot(msgspec.Struct, frozen=True, rename="camel"):
         without_model: The number of devices with readings but without a model, and some of their ids.
         invalid_names: The number of blob names that do not denote a device, and some of them.
         rebuilt: Whether the first progress was lost, so that each batch may have been scored already.
+        history_problem: Why the fleet's history could not decide about quarantine; empty without a problem.
         marks_suspension: Whether each Job that the operator suspends is marked. Earlier operators did not mark them.
     """
 
@@ -70,6 +71,7 @@ class RunSnapshot(msgspec.Struct, frozen=True, rename="camel"):
     without_model: tuple[int, tuple[str, ...]] = (0, ())
     invalid_names: tuple[int, tuple[str, ...]] = msgspec.field(default=(0, ()), name="unreadable")
     rebuilt: bool = False
+    history_problem: str = ""
     marks_suspension: bool = False
 
 
@@ -173,18 +175,20 @@ class Progress:
         return sum(map(len, self.outcomes.values()))
 
 
-def new_progress(snapshot: RunSnapshot, total: int, already_scored: Positions) -> Progress:
+def new_progress(
+    snapshot: RunSnapshot, total: int, already_scored: Positions, quarantined: Positions = EMPTY
+) -> Progress:
     """Create the progress of a run that begins.
 
     Args:
         snapshot: The facts that are fixed now.
         total: The number of devices.
         already_scored: The positions with complete predictions, which get no Job.
+        quarantined: The positions of other devices that get no Job.
     """
-    outcomes = {"alreadyScored": already_scored} if already_scored else {}
-    return Progress(
-        snapshot=snapshot, total=total, waiting=Positions.range_to(total) - already_scored, outcomes=outcomes
-    )
+    outcomes = {"alreadyScored": already_scored, "quarantined": quarantined}
+    waiting = Positions.range_to(total) - already_scored - quarantined
+    return Progress(snapshot, total, waiting, {outcome: found for outcome, found in outcomes.items() if found})
 
 
 def finish(progress: Progress, completion: Completion) -> Progress:

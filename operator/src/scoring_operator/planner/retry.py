@@ -14,7 +14,12 @@ from scoring_operator.contract.blob_paths import DEVICE_ID_PATTERN, MAX_FAILURES
 from scoring_operator.errors import RunRejected
 
 _COLUMNS = ["Device", "Outcome", "Reason", "Message"]
-_REPORT_OUTCOMES = {"Failed": ("failed",), "Partial": ("partial",), "NotRun": ("notRun", "missing")}
+_REPORT_OUTCOMES = {
+    "Failed": ("failed",),
+    "Partial": ("partial",),
+    "NotRun": ("notRun", "missing"),
+    "Quarantined": ("quarantined",),
+}
 
 
 def devices_from_report(run: ScoringRun, retry: RetryOf, fleet: Fleet, content: bytes | None) -> Sequence[str]:

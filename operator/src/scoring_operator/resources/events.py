@@ -7,9 +7,10 @@ from typing import Any
 
 from scoring_operator.api import names
 from scoring_operator.api.conditions import MAX_MESSAGE_LENGTH, find_condition, true_condition
-from scoring_operator.api.formatting import format_time
+from scoring_operator.api.formatting import format_time, plural
 from scoring_operator.api.scoringrun import GROUP, KIND, VERSION, ScoringRun
 from scoring_operator.planner.types import Plan
+from scoring_operator.resources.run_conditions import MAX_NAMED_DEVICES
 from scoring_operator.resources.storage_names import invalid_names_text
 
 
@@ -36,7 +37,12 @@ def status_events(old: Mapping[str, Any], plan: Plan, new: Mapping[str, Any]) ->
         plan: The plan of this pass.
         new: The status after this pass.
     """
-    return [*_phase_events(old, plan, new), *_stall_events(old, new), *_result_events(old, plan, new)]
+    return [
+        *_phase_events(old, plan, new),
+        *_stall_events(old, new),
+        *_quarantine_events(old, new),
+        *_result_events(old, plan, new),
+    ]
 
 
 def _phase_events(old: Mapping[str, Any], plan: Plan, new: Mapping[str, Any]) -> Iterator[Event]:
@@ -55,6 +61,17 @@ def _stall_events(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Ev
         yield Event("Warning", after.type, f"{after.reason}: {after.message}")
     if before and not after:
         yield Event("Normal", "Recovered", f"no longer {before.type.lower()} for {before.reason}")
+
+
+def _quarantine_events(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Event]:
+    if "quarantined" in old or not (found := new.get("quarantined")):
+        return
+    if problem := found.get("problem"):
+        yield Event("Warning", "HistoryNotUsable", problem)
+    if count := found["count"]:
+        named = ", ".join(found["samples"][:MAX_NAMED_DEVICES])
+        message = f"{plural(count, 'device')} failed in each of the last windows and get no Job: {named}"
+        yield Event("Warning", "Quarantined", message)
 
 
 def _result_events(old: Mapping[str, Any], plan: Plan, new: Mapping[str, Any]) -> Iterator[Event]:

@@ -124,12 +124,14 @@ def _degraded(plan: Plan, progress: Progress | None) -> tuple[str, str]:
     if progress is None or plan.completion is None or plan.completion.condition != "Complete":
         return "", ""
     failed, partial = progress.count("failed"), progress.count("partial")
+    quarantined = progress.count("quarantined")
     without_model, devices = progress.snapshot.without_model
     invalid, names = progress.snapshot.invalid_names
     named = ", ".join(devices[:MAX_NAMED_DEVICES])
     found = [
         ("DevicesFailed", f"{plural(failed, 'device')} failed") if failed else None,
         ("PartlyScored", f"{plural(partial, 'device')} scored in part") if partial else None,
+        ("DevicesQuarantined", f"{plural(quarantined, 'device')} in quarantine") if quarantined else None,
         ("DevicesWithoutModel", f"{plural(without_model, 'device')} with readings and without a model: {named}")
         if without_model
         else None,

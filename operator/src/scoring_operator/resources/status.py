@@ -5,6 +5,7 @@ The size is bounded, whatever the number of devices: at most 20 samples of each 
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from scoring_operator.api.conditions import MAX_MESSAGE_LENGTH
@@ -19,6 +20,7 @@ from scoring_operator.resources.report_fields import report_fields
 from scoring_operator.resources.run_conditions import run_conditions
 
 MAX_NAME_LENGTH = 200  # characters of the name of a blob
+MAX_PROBLEM_LENGTH = 1000
 MAX_REASONS = 16  # as in the schema of the CRD
 
 
@@ -46,7 +48,9 @@ def build_status(run: ScoringRun, plan: Plan, observation: Observation, now: dat
         "conditions": conditions,
     }
     if progress is not None:
-        status |= _counts(progress, observation.jobs) | _samples(progress, observation.state.devices)
+        status |= _counts(progress, observation.jobs, observation.state.devices) | _samples(
+            progress, observation.state.devices
+        )
     ended = plan.completion is not None
     if _progress_was_lost(run, progress, ended=ended):
         status |= _preserved_counts(run.status, ended=ended)
@@ -68,6 +72,7 @@ def _preserved_counts(previous: Mapping[str, Any], *, ended: bool) -> dict[str, 
         "devices",
         "withoutModel",
         "invalidNames",
+        "quarantined",
         "results",
         "podSeconds",
         "failureReasons",
@@ -123,7 +128,7 @@ def _waits_for_slots(progress: Progress, observation: Observation) -> bool:
     return not observation.allocation.slots and not any(exists(name) for name in progress.open_batches)
 
 
-def _counts(progress: Progress, jobs: JobSnapshot) -> dict[str, Any]:
+def _counts(progress: Progress, jobs: JobSnapshot, device_ids: Sequence[str]) -> dict[str, Any]:
     """Return the counters: devices by outcome, which add up to the total, sums over their results, and reasons."""
     active = sum(len(batch.positions) for name, batch in progress.open_batches.items() if jobs.exists(name))
     devices = {outcome: progress.count(outcome) for outcome in OUTCOMES}
@@ -138,6 +143,7 @@ def _counts(progress: Progress, jobs: JobSnapshot) -> dict[str, Any]:
         },
         "withoutModel": {"count": count, "samples": list(samples[:MAX_SAMPLES])},
         **_invalid_names(progress),
+        **_quarantined(progress, device_ids),
         "results": {
             "rows": results.rows,
             "badRows": results.bad_rows,
@@ -157,6 +163,16 @@ def _invalid_names(progress: Progress) -> dict[str, Any]:
     count, samples = progress.snapshot.invalid_names
     names = [printable(name, MAX_NAME_LENGTH) for name in samples[:MAX_SAMPLES]]
     return {"invalidNames": {"count": count, "samples": names}} if count else {}
+
+
+def _quarantined(progress: Progress, device_ids: Sequence[str]) -> dict[str, Any]:
+    """Return the devices in quarantine, and why the history could not decide about them, if there is any."""
+    positions, problem = progress.outcomes.get("quarantined", EMPTY), progress.snapshot.history_problem
+    if not positions and not problem:
+        return {}
+    samples = [device_ids[at] for at in islice(positions, MAX_SAMPLES) if at < len(device_ids)]
+    found: dict[str, Any] = {"count": len(positions), "samples": samples}
+    return {"quarantined": found | ({"problem": printable(problem, MAX_PROBLEM_LENGTH)} if problem else {})}
 
 
 def _most_frequent_reasons(counts: Mapping[str, int]) -> dict[str, int]:

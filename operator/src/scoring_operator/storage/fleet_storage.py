@@ -23,6 +23,7 @@ from scoring_operator.contract.blob_paths import (
     outcome_record_name,
     prediction_pattern,
 )
+from scoring_operator.contract.history import MAX_PACKED_BYTES
 from scoring_operator.errors import ConfigurationInvalid
 from scoring_operator.storage.protocol import DeviceListing, InvalidNames
 
@@ -86,6 +87,10 @@ class BlobFleetStorage:
         """Return the outcome record of a Job, or None if it does not exist."""
         name = outcome_record_name(run_uid, job_name)
         return await self._run_in_thread(fleet, _read_blob, fleet.storage.predictions, name)
+
+    async def read_history(self, fleet: Fleet, name: str) -> bytes | None:
+        """Return a tile of the fleet's history, or None if it does not exist; a tile that is too large is cut."""
+        return await self._run_in_thread(fleet, _read_blob, fleet.storage.predictions, name, MAX_PACKED_BYTES)
 
     async def read_failures(self, fleet: Fleet, window: Window) -> bytes | None:
         """Return `_failures.csv` of the window's report, or None if it does not exist."""

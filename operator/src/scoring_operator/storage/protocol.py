@@ -46,5 +46,8 @@ class FleetStorage(Protocol):
     async def read_outcome(self, fleet: Fleet, run_uid: str, job_name: str) -> bytes | None:
         """Return the outcome record of a Job, or None if it does not exist."""
 
+    async def read_history(self, fleet: Fleet, name: str) -> bytes | None:
+        """Return a tile of the fleet's history, or None if it does not exist."""
+
     async def read_failures(self, fleet: Fleet, window: Window) -> bytes | None:
         """Return `_failures.csv` of the window's report, or None if it does not exist."""

@@ -39,11 +39,17 @@ SENSORS_HEADER = ("Device", "Tag", "Flag", "Since", "Rows", "Detail")
 INCIDENTS_HEADER = (
     *("Id", "Device", "Cause", "State", "Since", "Until", "Windows", "Tags", "Strongest", "Owner", "Muted"),
 )
+TRANSIENT_REASONS = frozenset(
+    {"StorageUnavailable", "IdentityUnavailable", "ConfigurationInvalid", "ImagePull", "Evicted", "JobLost"}
+)
+"""Reasons of failures that are not those of the device: it counts as not run in the history."""
+
 _STATE_OF_OUTCOME = {
     "failed": history.FAILED,
     "empty": history.EMPTY,
     "partial": history.PARTIAL,
     "notRun": history.NOT_RUN,
+    "quarantined": history.NOT_RUN,
     "missing": history.NOT_RUN,
 }
 
@@ -124,6 +130,8 @@ def state_letter(row: DeviceRow, rule: AnomalyRule) -> str:
         row: The device in a window.
         rule: The rule for anomalous devices.
     """
+    if row.outcome.kind == "failed" and row.outcome.reason in TRANSIENT_REASONS:
+        return history.NOT_RUN
     if row.outcome.kind in _STATE_OF_OUTCOME:
         return _STATE_OF_OUTCOME[row.outcome.kind]
     figures = row.statistics

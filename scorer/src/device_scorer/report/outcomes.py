@@ -13,6 +13,9 @@ from device_scorer.scoring.predictions import read_before_end
 SCORED, PARTIAL = DeviceOutcome("scored"), DeviceOutcome("partial")
 EARLY = DeviceOutcome("partial", "", "the readings were read before the window was over; score the window again")
 SOME_TAGS = DeviceOutcome("partial", "", "only the tags that a run requested are scored")
+QUARANTINED = DeviceOutcome(
+    "quarantined", "", "no Job: each of its last windows failed; fix the cause, then run it by devices.ids"
+)
 EMPTY, MISSING = DeviceOutcome("empty"), DeviceOutcome("missing")
 
 
@@ -71,6 +74,8 @@ class OutcomeRules:
         recorded = self.recorded.get(device)
         if recorded is not None and recorded.kind in ("failed", "notRun", "empty"):
             return recorded
+        if recorded is not None and recorded.kind == "quarantined":
+            return QUARANTINED
         earlier = self.earlier.failures.get(device)
         if recorded is None and earlier is not None and earlier.kind != "partial":
             return earlier

@@ -55,6 +55,7 @@ OUTCOME_LABELS = {
     "empty": "no readings",
     "failed": "failed",
     "notRun": "not run",
+    "quarantined": "in quarantine",
     "missing": "no predictions",
 }
 

@@ -18,7 +18,7 @@ from device_scorer.window import Window
 
 DEFAULT_STALE_AFTER = timedelta(minutes=15)
 COMPLETE_OUTCOMES = frozenset({"scored", "alreadyScored", "empty"})
-OUTCOMES = ("scored", "alreadyScored", "partial", "empty", "failed", "notRun", "missing")
+OUTCOMES = ("scored", "alreadyScored", "partial", "empty", "failed", "notRun", "quarantined", "missing")
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ MAX_EARLIER_BYTES = 32 * 2**20
 
 MAX_EARLIER_ROWS = 250_000
 MAX_MESSAGE_CHARS = 500
-_KEPT_OUTCOMES = frozenset({"failed", "partial", "notRun"})
+_KEPT_OUTCOMES = frozenset({"failed", "partial", "notRun", "quarantined"})
 _REASON_PATTERN = re.compile(r"[A-Za-z]{0,64}")
 _FORMULA_START = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 

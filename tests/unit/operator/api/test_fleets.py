@@ -23,6 +23,9 @@ from tests.testkit.builders import a_run
             "existingSecret is not set",
         ),
         ({"fleets": ["a"]}, "fleet number 1"),
+        ({"fleets": [{"name": "a", "namespaces": ["x"], "quarantine": {"after": 0}}]}, "fleet a: .*>= 1.*after"),
+        ({"fleets": [{"name": "a", "namespaces": ["x"], "quarantine": {"retryEvery": 1}}]}, "fleet a: .*retryEvery"),
+        ({"fleets": [{"name": "a", "namespaces": ["x"], "quarantine": {"for": 1}}]}, "fleet a: .*for"),
     ],
 )
 def test_invalid_file_is_rejected_with_fleet_and_key(document: Any, message: str) -> None:
@@ -99,6 +102,7 @@ def test_resources_of_a_run_override_the_fleets(requested: dict[str, Any] | None
     [
         pytest.param({"scorer": {"labels": {"a": "b"}}}, True, id="scorer"),
         pytest.param({"namespaces": ["y"]}, True, id="namespaces"),
+        pytest.param({"quarantine": {}}, True, id="quarantine"),
         pytest.param({"storage": {"predictions": "others"}}, False, id="storage"),
         pytest.param({"data": {"partition": "PT2H"}}, False, id="data"),
         pytest.param({"models": {"path": "v2/{device}.joblib"}}, False, id="models"),

@@ -10,6 +10,7 @@ from scoring_operator.controller.progress_store import ProgressStore
 from scoring_operator.errors import RunRejected, StorageUnavailable
 from scoring_operator.planner.device_list import DiscoveredDevices
 from tests.testkit.builders import a_body, a_progress, a_run, an_initial_state
+from tests.testkit.history_tiles import tiles_before
 from tests.testkit.in_memory_storage import InMemoryStorage
 from tests.testkit.running_controller import a_fleet
 from tests.unit.operator.controller.in_memory_client import InMemoryClient
@@ -59,6 +60,21 @@ async def test_models_readings_and_predictions_of_the_fleet_are_listed(
 async def test_only_listings_that_the_run_needs_are_read(client: InMemoryClient, storage: InMemoryStorage) -> None:
     spec = {"devices": {"ids": ["fan-1"]}, "writePolicy": "IfChanged"}
     assert await discover(client, storage, **spec) == DiscoveredDevices((), (), (0, []), {}, ())
+
+
+@pytest.mark.parametrize(
+    ("source", "quarantined"),
+    [({}, {"press-1"}), ({"include": ["press-*"]}, {"press-1"}), ({"ids": ["press-1"]}, set()), (a_retry(), set())],
+    ids=["all", "include", "ids", "retry"],
+)
+async def test_ids_and_retries_always_run_devices_in_quarantine(
+    client: InMemoryClient, storage: InMemoryStorage, source: dict[str, Any], quarantined: set[str]
+) -> None:
+    storage.failures = b"Device,Outcome,Reason,Message\npress-1,failed,DataInvalid,\n"
+    storage.history = tiles_before(a_run().spec.window, **{"press-1": "FFF", "fan-1": "FFN"})
+    fleet = a_fleet("scoring", quarantine={"after": 3, "retryEvery": 10_080})
+    discovered = await discover_devices(a_run(devices=source), fleet, storage, client)
+    assert discovered.quarantine.devices == quarantined
 
 
 async def test_unavailable_storage_is_an_error(client: InMemoryClient, storage: InMemoryStorage) -> None:

@@ -18,6 +18,7 @@ from scoring_operator.planner.device_list import (
     rebuild,
     unpack,
 )
+from scoring_operator.planner.quarantine import QuarantineResult
 from tests.testkit.builders import NOW, UID, a_run, later
 
 WINDOW = "2018-08-28T23:00:00Z/2018-08-29T00:00:00Z"
@@ -45,6 +46,15 @@ def test_devices_come_from_the_given_source_in_order_of_their_ids(source: dict[s
     initial = start(replace(FOUND, to_retry=["press-1", "fan-9"]), devices=source)
     assert list(initial.devices) == devices
     assert initial.progress.waiting == Positions.range_to(len(devices))
+
+
+def test_quarantined_devices_get_no_job_and_are_not_part_of_the_canary() -> None:
+    scored = {"press-1": {"complete": "true", "tags": "*", "window": WINDOW}}
+    quarantine = QuarantineResult(frozenset(["fan-1", "press-1", "pump-1"]), "a problem")
+    progress = start(replace(FOUND, predictions=scored, quarantine=quarantine), canary={}).progress
+    assert progress.outcomes == {"quarantined": Positions.parse("0"), "alreadyScored": Positions.parse("1")}
+    assert (str(progress.waiting), str(progress.canary)) == ("2", "2")
+    assert progress.snapshot.history_problem == "a problem"
 
 
 def test_canary_has_the_first_devices_that_are_not_scored_yet() -> None:

@@ -93,6 +93,7 @@ def test_progress_has_the_stored_format() -> None:
             "withoutModel": [1, ["a"]],
             "unreadable": [1, ["b"]],
             "rebuilt": True,
+            "historyProblem": "",
             "marksSuspension": False,
         },
         "total": 3,

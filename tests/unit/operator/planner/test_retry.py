@@ -16,6 +16,7 @@ REPORT = HEADER + (
     b"press-3,notRun,,\n"
     b"press-4,missing,,\n"
     b"press-5,unreadable,DataInvalid,x\n"
+    b"press-6,quarantined,,\n"
     b"press-1,failed,ModelInvalid,again\n"
 )
 FLEET = parse_fleet({"name": "default", "namespaces": ["scoring"]})
@@ -37,6 +38,7 @@ def devices_or_message(content: bytes | None, *outcomes: RetryOutcome) -> list[s
         pytest.param(("Failed",), ["press-1"], id="failed"),
         pytest.param(("Partial",), ["press-2"], id="partial"),
         pytest.param(("NotRun",), ["press-3", "press-4"], id="not run"),
+        pytest.param(("Quarantined",), ["press-6"], id="quarantined"),
     ],
 )
 def test_report_yields_each_device_with_a_requested_outcome_once(

@@ -52,6 +52,21 @@ RUNNING = a_status()
             a_status(Stalled=("False", "Progressing")),
             ("Normal", "Recovered", "no longer stalled for Quota"),
         ),
+        (
+            RUNNING,
+            RUNNING | {"quarantined": {"count": 2, "samples": ["a", "b"]}},
+            ("Warning", "Quarantined", "2 devices failed in each of the last windows and get no Job: a, b"),
+        ),
+        (
+            RUNNING,
+            RUNNING | {"quarantined": {"count": 0, "samples": [], "problem": "it is damaged"}},
+            ("Warning", "HistoryNotUsable", "it is damaged"),
+        ),
+        (
+            RUNNING | {"quarantined": {"count": 1, "samples": ["a"]}},
+            RUNNING | {"quarantined": {"count": 1, "samples": ["a"]}},
+            None,
+        ),
         (RUNNING, a_status(Degraded=("True", "Partly")), ("Warning", "Degraded", "Partly it is")),
         (a_status(Degraded=("True", "Partly")), a_status(Degraded=("True", "Partly")), None),
         (RUNNING, a_status(Suspicious=("True", "Fleet")), ("Warning", "Suspicious", "Fleet it is")),

@@ -6,7 +6,7 @@ import pytest
 
 from scoring_operator.api.intervals import Positions
 from scoring_operator.contract.outcome_message import Results
-from scoring_operator.planner.progress import Completion, Progress, RunClock, encode
+from scoring_operator.planner.progress import Completion, Progress, RunClock, encode, new_progress
 from scoring_operator.planner.types import Blocker, Observation, Plan, ReportCondition
 from scoring_operator.resources.status import build_status, merge_patch, needs_update
 from tests.testkit.builders import NOW, a_batch, a_job, a_progress, a_run, an_observation, later
@@ -68,6 +68,7 @@ def test_status_has_the_counters_of_progress() -> None:
         "failed": 1,
         "notRun": 0,
         "alreadyScored": 0,
+        "quarantined": 0,
     }
     assert status["results"] == {"rows": 600, "badRows": 1, "unscoredRows": 2, "anomalies": 30, "anomalousDevices": 4}
     assert (status["podSeconds"], status["failureReasons"]) == (77, {"OOMKilled": 1})
@@ -225,6 +226,17 @@ def test_names_that_denote_no_device_are_counted_and_bounded() -> None:
     assert len(found["samples"]) == 20
     assert all(len(name) == 200 and name.isprintable() and name.endswith(".joblib") for name in found["samples"])
     assert "invalidNames" not in build_status(a_run(), Plan("Running"), an_observation(a_progress(1)), NOW)
+
+
+def test_devices_in_quarantine_are_counted_and_bounded() -> None:
+    devices = [f"press-{number}" for number in range(30)]
+    snapshot = msgspec.structs.replace(a_progress(30).snapshot, history_problem="x\n" * 9999)
+    progress = new_progress(snapshot, 30, Positions(), Positions.parse("1-25"))
+    status = status_of(Plan("Running", progress), observed(devices=devices))
+    assert (status["devices"]["quarantined"], status["quarantined"]["count"]) == (25, 25)
+    assert status["quarantined"]["samples"] == devices[1:21]
+    assert (len(status["quarantined"]["problem"]), "\n" in status["quarantined"]["problem"]) == (999, False)
+    assert "quarantined" not in status_of(Plan("Running", a_progress(3)), observed())
 
 
 def test_growing_duration_alone_is_not_written() -> None:

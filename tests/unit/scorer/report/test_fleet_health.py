@@ -63,6 +63,7 @@ def health_of_fleet(rows: Sequence[DeviceRow], states: Mapping[str, str], mutes:
         (a_row(flagged=(STUCK,)), "S"),
         (a_row(outcome="alreadyScored", anomalies=2), "N"),
         (a_row(outcome="notRun", rows=0), "-"),
+        (a_row(outcome="quarantined", rows=0), "-"),
         (a_row(outcome="missing", rows=0), "-"),
     ],
 )
@@ -77,6 +78,12 @@ def test_machine_whose_sensors_are_all_stuck_is_anomalous(stuck: int, tags: int,
     flagged = tuple(replace(STUCK, tag=f"t{number}") for number in range(stuck))
     statistics = {"t0": TagStatistics(80, anomalies)} if anomalies else {}
     row = a_row(anomalies=anomalies, tags=statistics, flagged=flagged, tags_with_rows=tags)
+    assert state_letter(row, AnomalyRule()) == letter
+
+
+@pytest.mark.parametrize(("reason", "letter"), [("ModelInvalid", "F"), ("StorageUnavailable", "-"), ("JobLost", "-")])
+def test_failure_for_a_reason_outside_the_device_counts_as_not_run(reason: str, letter: str) -> None:
+    row = build_row("d1", DeviceOutcome("failed", reason), DeviceFigures(), WINDOW, AnomalyRule())
     assert state_letter(row, AnomalyRule()) == letter
 
 

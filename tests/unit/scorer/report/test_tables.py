@@ -34,6 +34,7 @@ def test_outcomes_of_an_earlier_report_are_read_back() -> None:
         ["b", "partial", "", ""],
         ["c", "notRun", "", ""],
         ["d", "missing", "", ""],
+        ["q", "quarantined", "", "no Job"],
         ["e f", "failed", "", ""],
         ["g", "failed", "<b>", ""],
         ["h", "failed", "", "m" * 900],
@@ -43,6 +44,7 @@ def test_outcomes_of_an_earlier_report_are_read_back() -> None:
         "b": DeviceOutcome("partial"),
         "c": DeviceOutcome("notRun"),
         "h": DeviceOutcome("failed", "", "m" * 500),
+        "q": DeviceOutcome("quarantined", "", "no Job"),
     }
 
 
