@@ -64,7 +64,7 @@ def _score_dataset(target: Target, prepared: Dataset, progress: StepProgress) ->
 def _print_locations(workspace: Workspace, run_name: str, slug: str) -> None:
     demo, kubectl = relative_to_checkout(workspace.demo_folder), relative_to_checkout(workspace.bin_folder / "kubectl")
     fleetscore = relative_to_checkout(workspace.bin_folder / "fleetscore")
-    console = f"\n  {fleetscore} ui --use-fleet-secret    the console" if find_spec("fleetscore.console") else ""
+    console = f"\n  {fleetscore} ui --use-fleet-secret    the console" if find_spec("fleetscore.cli.ui") else ""
     print(
         f"""
 Files

@@ -23,6 +23,9 @@ KUBECONFIG = "~/.kube/config"
 
 TIMEOUT_SECONDS = 30
 PAGE_SIZE = 500
+MAX_CONNECTIONS = 64
+"""Connections that are kept: urllib3 logs a warning for each one above, and `doctor` sends requests in parallel."""
+
 _RELEASE_SELECTOR = "app.kubernetes.io/part-of=fleetscore,app.kubernetes.io/component=operator"
 
 
@@ -60,6 +63,7 @@ class Cluster:
             UsageInvalid: The kubeconfig or the context is invalid.
         """
         settings = client.Configuration()
+        settings.connection_pool_maxsize = MAX_CONNECTIONS
         try:
             if context is None and "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ:
                 config.load_incluster_config(settings)
