@@ -33,7 +33,7 @@ def places(fleet: str, start: int, length: int) -> tuple[scorer.TilePlace | None
 
 
 def facts(place: scorer.TilePlace | operator.TilePlace | None) -> tuple[str, int, int, int] | None:
-    return place and (place.name, place.index, place.first, place.count)
+    return None if place is None else (place.name, place.index, place.first, place.count)
 
 
 @given(st.text(min_size=1, max_size=20), STARTS, st.one_of(LENGTHS, st.integers(1, 400 * 86_400)))

@@ -1,0 +1,72 @@
+"""Devices whose last windows all failed, on a real API server."""
+
+from typing import Any
+
+from localcluster.nodes import stages
+from scoring_operator.api.scoringrun import parse_run
+from tests.testkit.builders import a_body, a_message
+from tests.testkit.conditions import condition
+from tests.testkit.history_tiles import tiles_before
+from tests.testkit.in_memory_storage import InMemoryStorage
+from tests.testkit.running_controller import RunController, a_fleet
+from tests.testkit.runs import PodBehaviour, Runs, ended, hour
+
+DEVICES = ["broken", "sound"]
+ON = {"after": 24, "retryEvery": 24}
+
+
+def a_history(windows: int = 24, first: int = 0) -> dict[str, bytes]:
+    """Return the tiles in which one of two devices failed in each window before an hour of the day of the tests."""
+    window = parse_run(a_body(window=hour(first))).spec.window
+    return tiles_before(window, broken="F" * windows, sound="N" * windows)
+
+
+async def test_broken_device_has_one_job_in_24_windows(
+    runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour
+) -> None:
+    message = a_message(outcomes={"failed": "0"}, reasons={"ModelInvalid": "0"})
+    pod_behaviour(stages.finish_pods("broken", arguments=["broken"], weight=100_000, exit_code=65, message=message))
+    storage = InMemoryStorage(DEVICES, history=a_history())
+    async with running_controller(storage, a_fleet(runs.namespace, quarantine=ON)):
+        for at in range(23):
+            runs.create(f"hour-{at}", window=hour(at), maxFailedDevices="100%")
+        runs.create("hour-23", window=hour(22) | {"start": hour(23)["start"], "end": "2018-08-02T00:00:00Z"})
+        statuses = [await ended(runs, f"hour-{at}", seconds=120) for at in range(24)]
+    jobs = [runs.devices_of(f"hour-{at}") for at in range(24)]
+    assert sorted(jobs) == [DEVICES] + [["sound"]] * 23
+    left_out = [status for status in statuses if status["devices"]["quarantined"]]
+    assert len(left_out) == 23
+    assert left_out[0]["quarantined"] == {"count": 1, "samples": ["broken"]}
+    assert condition(left_out[0], "Degraded")["reason"] == "DevicesQuarantined"
+    assert "Quarantined" in runs.events(f"hour-{statuses.index(left_out[0])}")
+
+
+async def test_ids_and_retries_run_a_device_in_quarantine(runs: Runs, running_controller: RunController) -> None:
+    storage = InMemoryStorage(DEVICES, history=a_history(first=5))
+    async with running_controller(storage, a_fleet(runs.namespace, quarantine=ON | {"retryEvery": 10_080})):
+        sources: dict[str, dict[str, Any]] = {
+            "all": {},
+            "some": {"include": ["b*"]},
+            "named": {"ids": ["broken"]},
+            "again": {"retryOf": {"name": "all", "outcomes": ["Quarantined"]}},
+        }
+        for name, source in sources.items():
+            runs.create(name, devices=source, window=hour(5))
+            await ended(runs, name)
+    assert {name: runs.devices_of(name) for name in sources} == {
+        "all": ["sound"],
+        "some": [],
+        "named": ["broken"],
+        "again": ["broken"],
+    }
+    assert runs.status("some")["phase"] == "Complete"
+
+
+async def test_damaged_history_puts_no_device_in_quarantine(runs: Runs, running_controller: RunController) -> None:
+    storage = InMemoryStorage(DEVICES, history=dict.fromkeys(a_history(first=5), b"damaged"))
+    async with running_controller(storage, a_fleet(runs.namespace, quarantine=ON)):
+        runs.create(window=hour(5))
+        status = await ended(runs)
+    assert status["devices"]["scored"] == 2
+    assert status["quarantined"]["problem"].startswith("the history is not usable, so no device is in quarantine")
+    assert "HistoryNotUsable" in runs.events()
