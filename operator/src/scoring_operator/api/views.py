@@ -3,7 +3,7 @@
 A complete Job needs about 31 KB as Python objects. A view needs a tenth, because msgspec skips all other fields.
 """
 
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 
 from scoring_operator.api.conditions import Condition, first_true
 from scoring_operator.api.scoringrun import TERMINAL_CONDITIONS
@@ -64,11 +64,28 @@ class JobStatusView(Struct, frozen=True, rename="camel"):
 
 
 class JobView(Struct, frozen=True):
-    """A Job."""
+    """A Job.
+
+    Attributes:
+        metadata: The metadata.
+        spec: The spec.
+        status: The status.
+        complete: Whether the Job is Complete.
+        finished: Whether the Job has ended: its conditions decide, because its counters change before them.
+    """
 
     metadata: JobMeta = field(default_factory=JobMeta)
     spec: JobSpecView = field(default_factory=JobSpecView)
     status: JobStatusView = field(default_factory=JobStatusView)
+    complete: bool = False
+    finished: bool = False
+
+    def __post_init__(self) -> None:
+        """Compute what each pass asks of hundreds of Jobs, several times."""
+        conditions = self.status.conditions
+        structs.force_setattr(self, "complete", bool(conditions) and first_true(conditions, "Complete") is not None)
+        ended = bool(conditions) and first_true(conditions, *TERMINAL_CONDITIONS) is not None
+        structs.force_setattr(self, "finished", ended)
 
     @property
     def name(self) -> str:
@@ -83,14 +100,7 @@ class JobView(Struct, frozen=True):
 
     def true_condition(self, type_: str) -> Condition | None:
         """Return the condition of this type if its status is True, or None."""
-        conditions = self.status.conditions
-        return first_true(conditions, type_) if conditions else None  # a pass asks each of hundreds of active Jobs
-
-    @property
-    def finished(self) -> bool:
-        """Whether the Job has ended: its conditions decide, because its counters change before them."""
-        conditions = self.status.conditions
-        return bool(conditions) and first_true(conditions, *TERMINAL_CONDITIONS) is not None
+        return first_true(self.status.conditions, type_)
 
     @property
     def pod_started(self) -> bool:

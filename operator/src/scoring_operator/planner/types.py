@@ -135,7 +135,7 @@ class JobSnapshot:
     def is_active(self, name: str) -> bool:
         """Return True if the Job exists and is not complete. A failed Job counts until its result is recorded."""
         job = self.visible.get(name)
-        return name in self.assumed if job is None else not job.true_condition("Complete")
+        return name in self.assumed if job is None else not job.complete
 
     def exists(self, name: str) -> bool:
         """Return True if the Job is visible or assumed."""

@@ -19,6 +19,15 @@ def test_job_is_finished_by_its_conditions(job: JobView, finished: bool) -> None
     assert job.finished is finished
 
 
+def test_job_is_complete_by_its_condition() -> None:
+    assert [job.complete for job in (a_job(), a_job(failed=True), a_job(complete=True))] == [False, False, True]
+
+
+def test_job_with_foreign_fields_is_not_finished() -> None:
+    job = msgspec.json.decode(b'{"finished": true, "complete": true}', type=JobView)
+    assert (job.finished, job.complete) == (False, False)
+
+
 def test_job_with_counters_but_no_condition_is_not_finished() -> None:
     suspended = Condition("Suspended", "True")
     assert not JobView(status=JobStatusView(succeeded=1, conditions=(suspended,))).finished
