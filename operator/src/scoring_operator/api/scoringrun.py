@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from scoring_operator.api.conditions import true_condition
 from scoring_operator.api.formatting import format_time
@@ -127,7 +127,11 @@ class RunRef(Struct, frozen=True):
 
 
 class ScoringRun(RunRef, frozen=True):
-    """A ScoringRun: its identity, its spec, and its last observed status as JSON."""
+    """A ScoringRun: its identity, its spec, and its last observed status as JSON.
+
+    Attributes:
+        ended: Whether the status has a terminal condition, which never reverts. Each event of a Job asks for it.
+    """
 
     generation: int
     created: datetime
@@ -136,16 +140,16 @@ class ScoringRun(RunRef, frozen=True):
     schedule: str = ""
     deleting: bool = False
     status: dict[str, Any] = {}
+    ended: bool = False
+
+    def __post_init__(self) -> None:
+        """Compute `ended`."""
+        structs.force_setattr(self, "ended", has_ended(self.status))
 
     @property
     def ref(self) -> RunRef:
         """The identity of the run, which never changes."""
         return RunRef(self.name, self.namespace, self.uid)
-
-    @property
-    def ended(self) -> bool:
-        """Whether the status has a terminal condition, which never reverts."""
-        return has_ended(self.status)
 
 
 def has_ended(status: Mapping[str, Any]) -> bool:
