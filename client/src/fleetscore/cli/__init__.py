@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from fleetscore.cli import backfill, completion, doctor, logs, reports, runs, windows
+from fleetscore.cli import backfill, completion, doctor, logs, reports, runs, ui, windows
 from fleetscore.cli.output import console
 from fleetscore.errors import FleetscoreError
 
@@ -27,6 +27,7 @@ app.add_typer(logs.app)
 app.add_typer(backfill.app)
 app.add_typer(reports.app)
 app.add_typer(completion.app)
+app.add_typer(ui.app)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

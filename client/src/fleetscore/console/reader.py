@@ -1,0 +1,204 @@
+"""The data of the pages, read from the fleet's storage and cluster, and kept for some seconds."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fleetscore.cluster import release
+from fleetscore.cluster.connection import RUN_LABEL, Cluster
+from fleetscore.console.cache import Cached
+from fleetscore.console.history import MAX_PACKED_BYTES, MAX_WINDOWS, History, join_tiles, parse_tile
+from fleetscore.contract import blob_paths
+from fleetscore.contract.windows import Window
+from fleetscore.errors import ClusterUnavailable, DataInvalid, NotFound
+from fleetscore.fleet import Fleet
+
+SNAPSHOT_SECONDS = 15.0
+RUNS_SECONDS = 2.0
+MAX_TILES = 8
+MAX_REPORT_BYTES = 32 * 2**20
+MAX_CSV_BYTES = 256 * 2**20
+MAX_ROWS = 50_000
+MAX_JOBS = 200
+MAX_EVENTS = 100
+Row = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The health of the fleet.
+
+    Attributes:
+        history: The states of the devices in the last windows.
+        window: The newest window with a known state; None without one.
+        incidents: The rows of the newest window's `_incidents.csv`.
+        sensors: The rows of the newest window's `_sensors.csv`.
+        problem: The reason for which a file was not read; empty if all files were read.
+    """
+
+    history: History = field(default_factory=History)
+    window: Window | None = None
+    incidents: Sequence[Row] = ()
+    sensors: Sequence[Row] = ()
+    problem: str = ""
+
+    @property
+    def owners(self) -> dict[str, str]:
+        """The owner of each device with an incident."""
+        return {row.get("Device", ""): row["Owner"] for row in self.incidents if row.get("Owner")}
+
+
+class Reader:
+    """The data of the console.
+
+    Args:
+        fleet: The fleet; of a folder or of a cluster.
+    """
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet = fleet
+        self.cluster = _cluster(fleet)
+        self._snapshot = Cached(self._read_snapshot, SNAPSHOT_SECONDS)
+        self._runs = Cached(self._read_runs, RUNS_SECONDS)
+
+    def snapshot(self) -> Snapshot:
+        """Return the health of the fleet, at most SNAPSHOT_SECONDS old."""
+        return self._snapshot.get()
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Return the fleet's runs, the newest window first, at most RUNS_SECONDS old; none for a folder."""
+        return self._runs.get()
+
+    def run(self, name: str) -> dict[str, Any]:
+        """Return a run of the fleet. Raises NotFound if it does not exist."""
+        self._need_cluster()
+        found = next((run for run in self.runs() if run["metadata"]["name"] == name), None)
+        if found is None:
+            raise NotFound(f"run {name[:100]} does not exist; it may be deleted after its time to live")
+        return found
+
+    def jobs(self, name: str) -> list[dict[str, Any]]:
+        """Return Jobs of a run, at most MAX_JOBS."""
+        cluster = self._need_cluster()
+        selector = f"{RUN_LABEL}={name}"
+        query = {"labelSelector": selector, "limit": str(MAX_JOBS)}
+        return _items(cluster, release.JOBS.path(cluster.namespace), f"list jobs of run {name}", query)
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """Return events of a run, the newest first, at most MAX_EVENTS."""
+        cluster = self._need_cluster()
+        path = release.Kind("", "v1", "events").path(cluster.namespace)
+        query = {
+            "fieldSelector": f"involvedObject.kind=ScoringRun,involvedObject.name={name}",
+            "limit": str(MAX_EVENTS),
+        }
+        found = _items(cluster, path, f"list events of run {name}", query)
+        return sorted(found, key=lambda one: str(one.get("lastTimestamp") or ""), reverse=True)
+
+    def report_rows(self, window: Window, file: str) -> list[Row]:
+        """Return the rows of a CSV of a window's report, at most MAX_ROWS; none if it does not exist.
+
+        Raises:
+            DataInvalid: The file is not a CSV.
+        """
+        name = blob_paths.report_name(window, file)
+        blob = self.fleet.store.read("predictions", name, max_bytes=MAX_REPORT_BYTES)
+        return [] if blob is None else list(_csv_rows(blob.content, name))
+
+    def report(self, window: Window) -> bytes:
+        """Return the report of a window. Raises NotFound if it does not exist."""
+        name = blob_paths.report_name(window, blob_paths.REPORT_FILE)
+        blob = self.fleet.store.read("predictions", name, max_bytes=MAX_REPORT_BYTES)
+        if blob is None:
+            raise NotFound(f"{window.column} has no report; it is written at the end of a run")
+        return blob.content
+
+    def predictions_csv(self, device: str, window: Window) -> bytes:
+        """Return the predictions of a device as CSV. Raises NotFound if they do not exist."""
+        name = blob_paths.prediction_name(self.fleet.layout.predictions_path, window, device)
+        blob = self.fleet.store.read("predictions", name, max_bytes=MAX_CSV_BYTES)
+        if blob is None:
+            raise NotFound(f"{device} has no predictions in {window.column}; choose another window")
+        return blob.content
+
+    def _read_snapshot(self) -> Snapshot:
+        history = join_tiles(self._tiles())
+        if not history.count:
+            return Snapshot()
+        window = history.window(history.count - 1)
+        try:
+            incidents = self.report_rows(window, blob_paths.INCIDENTS_FILE)
+            sensors = self.report_rows(window, blob_paths.SENSORS_FILE)
+        except DataInvalid as error:
+            return Snapshot(history, window, problem=str(error))
+        return Snapshot(history, window, incidents, sensors)
+
+    def _tiles(self) -> Iterator[Any]:
+        """Yield the newest tiles of the fleet's largest series of windows."""
+        store = self.fleet.store
+        prefix = blob_paths.HISTORY_PREFIX
+        if self.cluster is not None:  # a folder has one fleet, of any name
+            prefix += f"{blob_paths.encode_id(self.fleet.layout.name)}/"
+        series: dict[str, list[tuple[str, int]]] = {}
+        for info in store.list("predictions", prefix):
+            folder, _, label = info.name.rpartition("/")
+            if label.endswith(".csv.gz") and ".damaged-" not in label:
+                series.setdefault(folder, []).append((info.name, info.size))
+        if not series:
+            return
+        tiles = max(series.values(), key=lambda found: (sum(size for _, size in found), found))
+        windows = 0
+        for name, _ in sorted(tiles, reverse=True)[:MAX_TILES]:
+            blob = store.read("predictions", name, max_bytes=MAX_PACKED_BYTES)
+            if blob is not None:
+                tile = parse_tile(blob.content, name)
+                yield tile
+                known = max((len(states.rstrip("?")) for states in tile.states.values()), default=0)
+                windows += known if not windows else tile.count
+            if windows >= MAX_WINDOWS:
+                return
+
+    def _read_runs(self) -> list[dict[str, Any]]:
+        if self.cluster is None:
+            return []
+        name = self.fleet.layout.name
+        found = (run for run in self.cluster.runs() if run["spec"].get("fleet", "default") == name)
+        return sorted(found, key=_window_start, reverse=True)
+
+    def _need_cluster(self) -> Cluster:
+        if self.cluster is None:
+            raise ClusterUnavailable("a folder has no runs; start the console with --context instead of --store")
+        return self.cluster
+
+
+def _cluster(fleet: Fleet) -> Cluster | None:
+    try:
+        return fleet.cluster
+    except ClusterUnavailable:
+        return None
+
+
+def _window_start(run: Mapping[str, Any]) -> tuple[float, str]:
+    window = run["spec"]["window"]
+    start = Window.parse(f"{window['start']}/{window['end']}").start
+    return start.timestamp(), str(run["metadata"].get("creationTimestamp", ""))
+
+
+def _items(cluster: Cluster, path: str, action: str, query: Mapping[str, str]) -> list[dict[str, Any]]:
+
+    found: list[dict[str, Any]] = json.loads(cluster.request(path, action, query=query).content)["items"]
+    return found
+
+
+def _csv_rows(content: bytes, name: str) -> Iterable[Row]:
+    try:
+        rows = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), restkey="", restval="")
+        for index, row in enumerate(rows):
+            if index == MAX_ROWS:
+                return
+            yield {str(key): str(value) for key, value in row.items()}
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataInvalid(f"{name} is invalid: {error}; the next report of its window replaces it") from error

@@ -1,0 +1,127 @@
+"""The content of the pages Run and Schedules, from objects of the cluster."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from fleetscore.cluster import release
+from fleetscore.console.live import active_runs, figures
+from fleetscore.console.reader import Reader
+from fleetscore.contract.schedules import SCHEDULE_LABEL
+from fleetscore.contract.windows import Window, format_time
+from fleetscore.errors import AccessDenied
+from fleetscore.runs.gaps import due_windows, window_states
+from fleetscore.runs.state import has_ended, printable
+
+MAX_RUNS = 100
+MAX_WINDOWS = 48
+MAX_MESSAGE_CHARS = 1000
+
+
+def run_rows(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows of the table of runs, those that have not ended first, at most MAX_RUNS.
+
+    Args:
+        runs: The runs as JSON, the newest window first.
+    """
+    shown = [*active_runs(runs), *(run for run in runs if has_ended(run))][:MAX_RUNS]
+    return [{**figures(run), "window": window_of(run).column} for run in shown]
+
+
+def window_of(run: Mapping[str, Any]) -> Window:
+    """Return the window of a run."""
+    window = run["spec"]["window"]
+    return Window.parse(f"{window['start']}/{window['end']}")
+
+
+def run_context(reader: Reader, name: str) -> dict[str, Any]:
+    """Return the values of the page Run.
+
+    Args:
+        reader: The data of the console.
+        name: The name of the run.
+    """
+    run = reader.run(name)
+    status = run.get("status") or {}
+    jobs, jobs_problem = _allowed(lambda: reader.jobs(name))
+    events, events_problem = _allowed(lambda: reader.events(name))
+    reasons = (status.get("failureReasons") or {}).items()
+    return {
+        "run": figures(run),
+        "window": window_of(run),
+        "message": printable(status.get("message"), max_chars=MAX_MESSAGE_CHARS),
+        "duration": printable(status.get("duration")),
+        "conditions": [_texts(one, "type", "status", "reason", "message") for one in status.get("conditions") or []],
+        "reasons": sorted(((printable(key), count) for key, count in reasons), key=lambda one: (-one[1], one[0])),
+        "failures": [_texts(one, "device", "reason", "message") for one in status.get("failures") or []],
+        "jobs": [_job_row(job) for job in jobs],
+        "jobs_problem": jobs_problem,
+        "events": [_texts(one, "lastTimestamp", "type", "reason", "message") for one in events],
+        "events_problem": events_problem,
+        "has_report": has_ended(run),
+    }
+
+
+def schedules_context(reader: Reader, now: datetime) -> dict[str, Any]:
+    """Return the values of the page Schedules.
+
+    Args:
+        reader: The data of the console.
+        now: The current time.
+    """
+    cluster = reader.cluster
+    if cluster is None:
+        return {"schedules": [], "namespace": ""}
+    settings = release.read_schedules(cluster)
+    runs = list(cluster.runs())
+    rows = []
+    for one in release.list_objects(cluster, release.CRON_JOBS, cluster.namespace, selector=SCHEDULE_LABEL):
+        name = one["metadata"]["labels"][SCHEDULE_LABEL]
+        schedule = settings.get(name)
+        if schedule is not None and schedule.fleet != reader.fleet.layout.name:
+            continue
+        created = datetime.fromisoformat(one["metadata"]["creationTimestamp"])
+        due = due_windows(schedule, created=created, now=now, count=MAX_WINDOWS) if schedule else ()
+        following = schedule.last_window(now).previous(-1) if schedule else None
+        rows.append(
+            {
+                "name": name,
+                "cron": printable(one["spec"].get("schedule")),
+                "zone": printable(one["spec"].get("timeZone")) or "UTC",
+                "suspended": bool(one["spec"].get("suspend")),
+                "last": printable((one.get("status") or {}).get("lastScheduleTime")) or "never",
+                "next": following.column if following else "",
+                "due": format_time(following.end + schedule.delay) if following and schedule else "",
+                "windows": window_states(due, runs, schedule)[::-1] if schedule else [],
+            }
+        )
+    return {"schedules": rows, "namespace": cluster.namespace}
+
+
+def utc_now() -> datetime:
+    """Return the current time."""
+    return datetime.now(UTC)
+
+
+def _allowed(read: Callable[[], list[dict[str, Any]]]) -> tuple[list[dict[str, Any]], str]:
+    """Return what a function reads, and the reason if the user may not read it."""
+    try:
+        return read(), ""
+    except AccessDenied as error:
+        return [], str(error)
+
+
+def _job_row(job: Mapping[str, Any]) -> dict[str, str]:
+    status = job.get("status") or {}
+    ends = [one["type"] for one in status.get("conditions") or [] if one.get("status") == "True"]
+    state = "Suspended" if (job.get("spec") or {}).get("suspend") else "Active" if status.get("active") else "Waiting"
+    return {
+        "name": printable(job["metadata"]["name"]),
+        "state": printable(ends[-1] if ends else state),
+        "started": printable(status.get("startTime")),
+        "ended": printable(status.get("completionTime")),
+    }
+
+
+def _texts(found: Mapping[str, Any], *keys: str) -> dict[str, str]:
+    return {key: printable(found.get(key), max_chars=MAX_MESSAGE_CHARS) for key in keys}

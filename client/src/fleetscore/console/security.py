@@ -1,0 +1,79 @@
+"""The middleware that every response passes: methods, the Host header, and the security headers.
+
+The console has no login: a browser on this machine is its user. A page of another site must not read it, so the Host
+header must be an allowed name, which prevents DNS rebinding, and no other site may embed a response.
+"""
+
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+from starlette.datastructures import MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+REPORT_POLICY = (
+    "sandbox allow-scripts; default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+    "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""The policy of a stored report, which has its style and script inline. Its origin is opaque: it can read no page."""
+
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Cache-Control": "no-store",
+}
+
+
+class SecurityMiddleware:
+    """An ASGI application that checks the request and adds the security headers to the response.
+
+    Args:
+        app: The application.
+        hosts: The allowed names of the Host header, without a port.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Collection[str] = LOCAL_HOSTS) -> None:
+        self._app, self._hosts = app, hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
+        if scope["type"] != "http":
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await (self._rejection(scope) or self._app)(scope, receive, send_with_headers)
+
+    def _rejection(self, scope: Scope) -> ASGIApp | None:
+        if scope["method"] not in ("GET", "HEAD"):
+            return PlainTextResponse("the console only reads: use GET\n", 405, {"Allow": "GET, HEAD"})
+        hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+        if len(hosts) != 1 or _host_name(hosts[0]) not in self._hosts:
+            allowed = ", ".join(sorted(self._hosts))
+            return PlainTextResponse(f"the Host header is invalid: use one of {allowed}\n", 421)
+        return None
+
+
+def _host_name(header: str) -> str:
+    """Return the name of a Host header without its port; empty if the header is invalid."""
+    try:
+        found = urlsplit(f"//{header}")
+        found.port  # noqa: B018  it raises ValueError for an invalid port
+    except ValueError:
+        return ""
+    return found.hostname or "" if found.netloc == header and "@" not in header else ""

@@ -1,0 +1,30 @@
+"""The HTTP server of the console."""
+
+import socket
+
+import uvicorn
+
+from fleetscore.console.app import create_app
+from fleetscore.fleet import Fleet
+
+MAX_CONNECTIONS = 64
+SHUTDOWN_SECONDS = 1
+
+
+def serve(fleet: Fleet, listener: socket.socket) -> None:
+    """Serve the console until the process is stopped.
+
+    Args:
+        fleet: The fleet.
+        listener: The listening socket.
+    """
+    config = uvicorn.Config(
+        create_app(fleet),
+        lifespan="off",
+        log_level="warning",
+        proxy_headers=False,
+        server_header=False,
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
+    uvicorn.Server(config).run(sockets=[listener])

@@ -1,0 +1,161 @@
+"""The pages of a fleet in a folder, as a browser gets them."""
+
+import re
+from collections.abc import AsyncIterator
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from fleetscore import Fleet
+from fleetscore.console.app import create_app
+from fleetscore.console.security import HEADERS, REPORT_POLICY
+from tests.testkit.console_fleet import HALL, HOSTILE, NEXT_TO_NEWEST, WINDOW
+
+PAGES = ["/", "/heat-map", f"/device?id={HALL}", f"/device?id={quote(HOSTILE, safe='')}", "/schedules", "/no-such-page"]
+
+
+@pytest.fixture
+async def client(folder: Path) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app=create_app(Fleet.folder(folder)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8087") as found:
+        yield found
+
+
+class Elements(HTMLParser):
+    """The elements of a page, and the attributes of each."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+@pytest.mark.parametrize("page", PAGES)
+async def test_pages_have_no_inline_script_or_style_and_no_foreign_asset(client: httpx.AsyncClient, page: str) -> None:
+    response = await client.get(page)
+    assert {name: response.headers[name] for name in HEADERS} == HEADERS
+    for tag, attributes in Elements(response.text).found:
+        assert tag != "style"
+        assert tag != "script" or attributes.get("src") == "/static/console.js"
+        assert "style" not in attributes
+        assert [name for name in attributes if name.startswith("on")] == []
+        for name in ("href", "src", "srcset", "action", "data-live"):
+            assert (attributes.get(name) or "/").startswith(("/", "#")), attributes
+
+
+async def test_hostile_ids_and_messages_are_text(client: httpx.AsyncClient) -> None:
+    page = (await client.get("/")).text
+    assert "<i>the value is 5" not in page
+    assert "&lt;i&gt;the value is 5&lt;/i&gt;" in page
+    assert "&lt;b&gt;Ann&lt;/b&gt;" in page
+    assert "&lt;script&gt;alert(1)" in page
+    address = re.search(r'href="(/device\?id=%3C[^"]+)"', page)
+    assert address
+    device = await client.get(address[1].replace("&amp;", "&"))
+    assert device.status_code == 200
+    assert "<script>alert" not in device.text
+    assert "stuck" in device.text
+
+
+async def test_fleet_page_shows_states_coverage_incidents_and_sensors(client: httpx.AsyncClient) -> None:
+    page = (await client.get("/")).text
+    assert "Newest window: 2018-08-28T16:00Z/1h, 3 devices." in page
+    assert "machine: <b>1</b>. Muted: <b>1</b>." in page
+    assert "stuck: <b>1</b>" in page
+    assert "complete: <b>39</b>" in page
+    assert "missing: <b>1</b>" in page
+    assert "2018-08-27T20:00Z/1h: missing" in page
+    assert "2018-08-27T10:00Z/1h: with failures, 1 devices failed" in page
+    assert "A folder has no runs" in page
+
+
+async def test_fleet_without_history_says_so(tmp_path: Path) -> None:
+    (tmp_path / "predictions").mkdir()
+    transport = httpx.ASGITransport(app=create_app(Fleet.folder(tmp_path)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        for page in ("/", "/heat-map"):
+            assert "There is no history yet" in (await client.get(page)).text
+        assert (await client.get("/heat-map.png")).status_code == 404
+
+
+async def test_heat_map_filters_devices_and_links_them(client: httpx.AsyncClient) -> None:
+    page = (await client.get("/heat-map", params={"state": "A"})).text
+    assert "1 devices, 41 windows up to 2018-08-28T16:00Z/1h" in page
+    assert f'<a href="/device?id={HALL}">{HALL}</a>' in page
+    assert "press-1" not in page
+    assert "No device matches" in (await client.get("/heat-map", params={"pattern": "x*"})).text
+    assert (await client.get("/heat-map", params={"owner": "Bob"})).text.count("/device?id=press-1") == 1
+
+
+async def test_row_of_the_picture_leads_to_its_device(client: httpx.AsyncClient) -> None:
+    picture = await client.get("/heat-map.png?state=A")
+    assert picture.headers["Content-Type"] == "image/png"
+    response = await client.get("/heat-map/device?state=A&row=0")
+    assert (response.status_code, response.headers["Location"]) == (303, f"/device?id={HALL}")
+    assert (await client.get("/heat-map/device?state=A&row=1")).status_code == 404
+
+
+async def test_device_page_plots_its_tags_and_pans_through_windows(client: httpx.AsyncClient) -> None:
+    page = (await client.get("/device", params={"id": HALL})).text
+    assert "anomalous since 2018-08-28T14:00Z/1h" in page
+    assert "60 readings, 1 anomalies" in page
+    assert page.index(">vibration<") < page.index(">temp<")
+    assert f"window={NEXT_TO_NEWEST.slug}" in page
+    older = (await client.get("/device", params={"id": HALL, "window": NEXT_TO_NEWEST.slug})).text
+    assert f"{HALL} has no readings in 2018-08-28T15:00Z/1h" in older
+    assert f"window={WINDOW.slug}" in older
+
+
+async def test_predictions_are_downloaded_as_a_file(client: httpx.AsyncClient, folder: Path) -> None:
+    response = await client.get("/device/predictions.csv", params={"id": HALL, "window": WINDOW.slug})
+    assert response.content == (folder / "predictions" / WINDOW.slug / f"{HALL}.csv").read_bytes()
+    assert response.headers["Content-Disposition"].startswith("attachment; filename*=UTF-8''hall3-pump_2018")
+
+
+async def test_report_is_served_in_a_sandbox(client: httpx.AsyncClient) -> None:
+    response = await client.get("/report", params={"window": WINDOW.slug})
+    assert response.headers["Content-Security-Policy"] == REPORT_POLICY
+    assert "allow-same-origin" not in REPORT_POLICY
+    assert (await client.get("/report", params={"window": NEXT_TO_NEWEST.slug})).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("address", "status", "text"),
+    [
+        ("/device", 400, "the id of the device is invalid"),
+        ("/device?id=" + "x" * 2000, 400, "the id of the device is invalid"),
+        ("/device?id=no-such", 404, "device no-such has no history and no model"),
+        ("/device?id=..%2F..%2Fetc%2Fpasswd", 404, "has no history and no model"),
+        (f"/device?id={HALL}&window=x", 400, "write it as 2018-08-28T23:00:00Z"),
+        ("/heat-map?state=Z", 400, "state"),
+        ("/heat-map?page=0", 400, "use a number from 1"),
+        ("/heat-map?page=%C2%B2", 400, "use a number from 1"),
+        ("/run?name=x", 503, "a folder has no runs"),
+        ("/static/../app.py", 404, "this page does not exist"),
+        ("/static/%2e%2e/app.py", 404, "this page does not exist"),
+    ],
+)
+async def test_invalid_requests_get_a_page_with_the_reason(
+    client: httpx.AsyncClient, address: str, status: int, text: str
+) -> None:
+    response = await client.get(address)
+    assert response.status_code == status
+    assert text in response.text
+    assert "Traceback" not in response.text
+
+
+async def test_damaged_history_is_reported_as_a_problem(client: httpx.AsyncClient, folder: Path) -> None:
+    (folder / "predictions/_history/default/PT3600S/2018-W35.csv.gz").write_bytes(b"damaged")
+    response = await client.get("/")
+    assert response.status_code == 503
+    assert "2018-W35.csv.gz is invalid" in response.text
+
+
+async def test_folder_has_no_live_stream(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/live")).status_code == 204

@@ -1,0 +1,50 @@
+import json
+from typing import Any
+
+from fleetscore.console import live
+from fleetscore.console.live import LiveStreams, active_runs, figures
+from fleetscore.errors import ClusterUnavailable
+
+
+def run(name: str, *, ended: bool = False, **devices: int) -> dict[str, Any]:
+    conditions = [{"type": "Complete", "status": "True"}] if ended else []
+    return {"metadata": {"name": name}, "status": {"phase": "Running", "devices": devices, "conditions": conditions}}
+
+
+def test_figures_count_devices_that_are_done() -> None:
+    found = figures(run("a", total=5, scored=2, failed=1, active=2))
+    assert (found["done"], found["total"], found["counts"]["failed"], found["ended"]) == (3, 5, 1, False)
+
+
+def test_ended_runs_are_not_active() -> None:
+    assert [one["metadata"]["name"] for one in active_runs([run("a"), run("b", ended=True)])] == ["a"]
+
+
+async def test_stream_sends_changes_and_problems_and_ends() -> None:
+    results: list[Any] = [[{"done": 1}], [{"done": 1}], ClusterUnavailable("it is down\nreally"), [{"done": 2}]]
+
+    def read(_: str) -> list[dict[str, Any]]:
+        found = results.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return list(found)
+
+    streams = LiveStreams(read, poll_seconds=0.001, max_seconds=0.004)
+    found = [event async for event in streams.events("")]
+    assert found == [
+        'event: runs\ndata: [{"done": 1}]\n\n',
+        ": unchanged\n\n",
+        "event: problem\ndata: " + json.dumps("it is down\nreally") + "\n\n",
+        'event: runs\ndata: [{"done": 2}]\n\n',
+    ]
+
+
+async def test_number_of_streams_is_limited() -> None:
+    streams = LiveStreams(lambda _: [], poll_seconds=0.001, max_seconds=0.001)
+    opened = [streams.events("") for _ in range(live.MAX_STREAMS)]
+    for one in opened:
+        await anext(one)
+    assert streams.is_full
+    for one in opened:
+        await one.aclose()
+    assert not streams.is_full

@@ -1,0 +1,84 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleetscore import Fleet
+from fleetscore.console import reader as module
+from fleetscore.console.reader import Reader
+from fleetscore.contract import blob_paths
+from fleetscore.contract.fleets import FleetLayout
+from fleetscore.errors import ClusterUnavailable, DataInvalid, NotFound
+from fleetscore.store.folder import FolderStore
+from tests.testkit.console_fleet import HALL, WINDOW, tile
+
+
+class CannedCluster:
+    """A cluster with some runs."""
+
+    namespace = "default"
+
+    def __init__(self, *runs: dict[str, Any]) -> None:
+        self._runs = runs
+
+    def runs(self) -> list[dict[str, Any]]:
+        return list(self._runs)
+
+
+def run(name: str, hour: int, fleet: str = "default") -> dict[str, Any]:
+    window = {"start": f"2018-08-28T{hour:02}:00:00Z", "end": f"2018-08-28T{hour + 1:02}:00:00Z"}
+    return {"metadata": {"name": name}, "spec": {"window": window, "fleet": fleet}}
+
+
+def test_runs_of_the_fleet_are_listed_the_newest_window_first(folder: Path) -> None:
+    cluster: Any = CannedCluster(run("a", 1), run("b", 2), run("c", 3, "other"))
+    reader = Reader(Fleet(FleetLayout(), FolderStore(folder), cluster))
+    assert [one["metadata"]["name"] for one in reader.runs()] == ["b", "a"]
+    assert reader.run("a")["spec"]["fleet"] == "default"
+    with pytest.raises(NotFound, match="run c does not exist"):
+        reader.run("c")
+
+
+def test_folder_has_no_runs(folder: Path) -> None:
+    reader = Reader(Fleet.folder(folder))
+    assert reader.runs() == []
+    for call in (reader.run, reader.jobs, reader.events):
+        with pytest.raises(ClusterUnavailable, match="a folder has no runs"):
+            call("x")
+
+
+def test_snapshot_has_the_history_and_the_tables_of_its_newest_window(folder: Path) -> None:
+    found = Reader(Fleet.folder(folder)).snapshot()
+    assert found.window == WINDOW
+    assert (len(found.history.states), found.history.count) == (3, 41)
+    assert found.owners == {HALL: "<b>Ann</b>", "press-1": "Bob"}
+    assert [row["Flag"] for row in found.sensors] == ["stuck"]
+
+
+def test_windows_of_the_largest_series_are_shown(folder: Path) -> None:
+    other = folder / "predictions/_history/default/PT900S/2018-W35.csv.gz"
+    other.parent.mkdir()
+    other.write_bytes(tile({"other": "N"}))
+    assert "other" not in Reader(Fleet.folder(folder)).snapshot().history.states
+
+
+def test_history_of_another_fleet_of_the_account_is_not_read(folder: Path) -> None:
+    cluster: Any = CannedCluster()
+    reader = Reader(Fleet(FleetLayout(name="other"), FolderStore(folder), cluster))
+    assert reader.snapshot().window is None
+
+
+def test_damaged_table_is_a_problem_and_the_history_is_shown(folder: Path) -> None:
+    name = blob_paths.report_name(WINDOW, blob_paths.INCIDENTS_FILE)
+    (folder / "predictions" / name).write_bytes(b"\xff\xfe")
+    found = Reader(Fleet.folder(folder)).snapshot()
+    assert "_incidents.csv is invalid" in found.problem
+    assert found.history.count == 41
+
+
+def test_rows_of_a_table_are_bounded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_ROWS", 1)
+    assert len(Reader(Fleet.folder(folder)).report_rows(WINDOW, blob_paths.INCIDENTS_FILE)) == 1
+    monkeypatch.setattr(module, "MAX_REPORT_BYTES", 10)
+    with pytest.raises(DataInvalid, match="too large"):
+        Reader(Fleet.folder(folder)).report_rows(WINDOW, blob_paths.INCIDENTS_FILE)

@@ -1,0 +1,47 @@
+from typing import Any
+
+import httpx
+import pytest
+from starlette.responses import PlainTextResponse
+
+from fleetscore.console.security import HEADERS, SecurityMiddleware
+
+
+def client(**options: Any) -> httpx.AsyncClient:
+    app = SecurityMiddleware(PlainTextResponse("secret"))
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), **{"base_url": "http://127.0.0.1:8087", **options})
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:1", "localhost:8087", "LOCALHOST", "[::1]:8087"])
+async def test_local_host_names_are_allowed(host: str) -> None:
+    assert (await client().get("/", headers={"Host": host})).text == "secret"
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("evil.example", "127.0.0.1.evil.example", "evil@127.0.0.1", "127.0.0.1@evil.example", "", "127.0.0.1/x"),
+        *("127.0.0.1:x", "[::1", "localhost.", "10.0.0.1", "127.0.0.1, evil.example"),
+    ],
+)
+async def test_other_host_names_are_rejected(host: str) -> None:
+    response = await client().get("/", headers={"Host": host})
+    assert response.status_code == 421
+    assert "secret" not in response.text
+    assert response.headers["Content-Security-Policy"] == HEADERS["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
+async def test_methods_that_write_are_rejected(method: str) -> None:
+    response = await client().request(method, "/")
+    assert (response.status_code, response.headers["Allow"]) == (405, "GET, HEAD")
+
+
+async def test_policy_allows_no_inline_script_and_no_asset_from_elsewhere() -> None:
+    headers = (await client().get("/")).headers
+    policy = headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; ")
+    assert "unsafe" not in policy
+    assert "http" not in policy
+    assert "frame-ancestors 'none'" in policy
+    assert {name: headers[name] for name in HEADERS} == HEADERS
