@@ -40,7 +40,7 @@ class Machine(RuleBasedStateMachine):
     def start(self, seed: int, devices: int, max_jobs: int) -> None:
         self.world = World(seed, devices=devices, max_jobs=max_jobs)
         self.runs = 0
-        self.create_run(WINDOWS[0], per_job=1, parallelism=3, failed="100%", policy="Queue")
+        self.create_run(WINDOWS[0], per_job=1, parallelism=3, failed="100%", policy="Queue", canary=0)
 
     def _pick(self, names: list[str], number: int) -> str:
         return names[number % len(names)]
@@ -58,10 +58,14 @@ class Machine(RuleBasedStateMachine):
         parallelism=st.integers(1, 5),
         failed=st.sampled_from(["100%", "100%", 1]),
         policy=st.sampled_from(["Queue", "Skip"]),
+        canary=st.sampled_from([0, 0, 1, 3]),
     )
-    def create_run(self, window: dict[str, str], per_job: int, parallelism: int, failed: Any, policy: str) -> None:
+    def create_run(
+        self, window: dict[str, str], per_job: int, parallelism: int, failed: Any, policy: str, canary: int
+    ) -> None:
         self.runs += 1
         spec = {"window": window, "devicesPerJob": per_job, "parallelism": parallelism, "maxFailedDevices": failed}
+        spec |= {"canary": {"jobs": canary}} if canary else {}
         self.world.create_run(f"run-{self.runs}", spec | {"overlapPolicy": policy, "maxEmptyDevices": "100%"})
 
     @precondition(lambda self: self._runs())

@@ -1,5 +1,6 @@
 """Lists of devices, readings and predictions on a real Azurite."""
 
+import gzip
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -93,6 +94,14 @@ async def test_tile_of_the_history_is_read_up_to_its_limit_or_missing(
     assert await opened.read_history(a_fleet(storage), name) == b"a tile"
     monkeypatch.setattr(fleet_storage, "MAX_PACKED_BYTES", 3)
     assert await opened.read_history(a_fleet(storage), name) == b"a t"
+    opened.close()
+
+
+async def test_blob_with_an_encoding_is_not_decompressed_beyond_its_limit(storage: Containers, tmp_path: Path) -> None:
+    packed = gzip.compress(b"0" * 2**24)
+    storage.put("predictions", f"{SLUG}/_failures.csv", packed, encoding="gzip")
+    opened = open_storage(tmp_path, storage.connection_string)
+    assert await opened.read_failures(a_fleet(storage), WINDOW) == packed
     opened.close()
 
 

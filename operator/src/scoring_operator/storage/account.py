@@ -144,7 +144,7 @@ class BlobAccount:
                 yield blob.name, blob.metadata or {}
 
     def read(self, container: str, name: str, max_bytes: int) -> bytes | None:
-        """Return the first bytes of a blob, or None if the blob does not exist.
+        """Return the first bytes of a blob as they are stored, or None if the blob does not exist.
 
         Args:
             container: The name of the container.
@@ -157,7 +157,8 @@ class BlobAccount:
         with self._errors(container):
             try:
                 blob = self._client.get_blob_client(container, name)
-                return blob.download_blob(offset=0, length=max_bytes).readall()
+                # Decompressed, a blob with a Content-Encoding may have a thousand times more bytes.
+                return blob.download_blob(offset=0, length=max_bytes, decompress=False).readall()
             except ResourceNotFoundError as error:
                 if getattr(error, "error_code", "") == "BlobNotFound":
                     return None
