@@ -51,7 +51,9 @@ def cron_job(*, created: timedelta = timedelta(minutes=5), **spec: Any) -> Any:
     """Return the CronJob of the schedule `hourly`."""
     labels = {**SCHEDULER, "fleetscore.dev/schedule": "hourly"}
     metadata = {"namespace": NAMESPACE, "name": "fleetscore-hourly", "labels": labels}
-    return {"metadata": {**metadata, "creationTimestamp": api_time(created)}, "spec": {"schedule": "5 * * * *", **spec}}
+    job = {"spec": {"template": {"spec": {"serviceAccountName": "scheduler"}}}}
+    own = {"schedule": "5 * * * *", "jobTemplate": job}
+    return {"metadata": {**metadata, "creationTimestamp": api_time(created)}, "spec": {**own, **spec}}
 
 
 @dataclass

@@ -44,10 +44,7 @@ def open_report(
 
 def newest_window(fleet: Fleet) -> Window:
     """Return the newest window with a report. Raises NotFound without one."""
-    windows = fleet.windows()
-    if not windows:
-        raise NotFound(f"{fleet.store.location} has no report of a window; it is written at the end of a run")
-    return windows[0]
+    return fleet.newest_window()
 
 
 def report_path(fleet: Fleet, window: Window, folder: Path | None) -> Path:

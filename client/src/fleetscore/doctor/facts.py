@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from fleetscore.contract.fleets import FleetLayout
@@ -88,6 +89,23 @@ class Container:
     cure: str = ""
 
 
+class SecretState(StrEnum):
+    """The state of a key of a Secret."""
+
+    PRESENT = "present"
+    MISSING = "missing"
+    WITHOUT_KEY = "without key"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SecretKey:
+    """A key of a Secret that pods use: the namespace, the name of the Secret, and the key."""
+
+    namespace: str
+    name: str
+    key: str
+
+
 @dataclass(frozen=True, slots=True)
 class Models:
     """The blobs of the container of models.
@@ -120,7 +138,7 @@ class Fleet:
         layout: The storage layout.
         containers: The access to each container, by role.
         models: The models; None if their container cannot be read.
-        secrets: Whether each Secret of the fleet exists, by namespace and name.
+        secrets: The state of each key of the fleet's Secrets.
         receivers: The names of the receivers of notices.
         notices: The notices; None if predictions cannot be read.
         newest_run: The newest run of the fleet in the namespace of the command.
@@ -129,7 +147,7 @@ class Fleet:
     layout: FleetLayout
     containers: Mapping[str, Container | Unseen] = field(default_factory=dict)
     models: Models | None = None
-    secrets: Mapping[tuple[str, str], bool | Unseen] = field(default_factory=dict)
+    secrets: Mapping[SecretKey, SecretState | Unseen] = field(default_factory=dict)
     receivers: tuple[str, ...] = ()
     notices: Notices | None = None
     newest_run: Mapping[str, Any] | None = None
@@ -146,7 +164,8 @@ class ScheduleFacts:
         suspended: True if the CronJob creates no Jobs.
         last: The time of the last firing.
         schedule: The schedule; Unseen if its ConfigMap cannot be read.
-        missing: The windows without a run and without a report; Unseen if the runs cannot be read.
+        missing: The due windows without a run; Unseen if the runs cannot be read.
+        rights: The rights that the schedule's Jobs need, and whether they have them.
     """
 
     namespace: str
@@ -156,6 +175,7 @@ class ScheduleFacts:
     last: datetime | None = None
     schedule: Schedule | Unseen | None = None
     missing: tuple[Window, ...] | Unseen = ()
+    rights: Mapping[Right, bool] | Unseen = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

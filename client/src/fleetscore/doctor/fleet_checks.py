@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fleetscore.contract.windows import format_time
-from fleetscore.doctor.facts import Facts, Fleet, Models, Notices, ScheduleFacts
+from fleetscore.doctor.facts import Facts, Fleet, Models, Notices, ScheduleFacts, SecretState
 from fleetscore.doctor.findings import Finding, Result, Unseen, named
 from fleetscore.runs.state import condition, has_ended, printable
 
@@ -39,21 +39,23 @@ def check_schedules(facts: Facts) -> Iterator[Finding]:
         yield Finding(Result.OK, "schedules", f"namespace {facts.namespace}", text)
     for schedule in facts.schedules:
         yield _check_schedule(schedule)
+        yield from _check_rights(schedule)
 
 
 def _check_secrets(fleet: Fleet) -> Iterator[Finding]:
     subject = f"fleet {fleet.layout.name}"
-    for (namespace, name), exists in sorted(fleet.secrets.items()):
-        if isinstance(exists, Unseen):
-            yield exists.finding("secrets", f"{subject}: Secret {name}")
-        elif not exists:
-            text = f"Secret {name} does not exist in namespace {namespace}"
-            reference = fleet.layout.secret
-            key = reference.key if reference and reference.name == name else "KEY"
-            cure = f"`kubectl -n {namespace} create secret generic {name} --from-file={key}=FILE`"
-            yield Finding(Result.PROBLEM, "secrets", subject, text, cure)
-    if fleet.secrets and all(exists is True for exists in fleet.secrets.values()):
-        names = named(sorted({name for _, name in fleet.secrets}))
+    for one, state in sorted(fleet.secrets.items()):
+        command = f"`kubectl -n {one.namespace} create secret generic {one.name} --from-file={one.key}=FILE`"
+        if isinstance(state, Unseen):
+            yield state.finding("secrets", f"{subject}: Secret {one.name}")
+        elif state is SecretState.MISSING:
+            text = f"Secret {one.name} does not exist in namespace {one.namespace}"
+            yield Finding(Result.PROBLEM, "secrets", subject, text, command)
+        elif state is SecretState.WITHOUT_KEY:
+            text = f"Secret {one.name} in namespace {one.namespace} has no key {one.key}"
+            yield Finding(Result.PROBLEM, "secrets", subject, text, f"add the key, or name another; {command} makes it")
+    if fleet.secrets and all(state is SecretState.PRESENT for state in fleet.secrets.values()):
+        names = named(sorted({one.name for one in fleet.secrets}))
         yield Finding(Result.OK, "secrets", subject, f"the fleet's Secrets exist: {names}")
 
 
@@ -141,6 +143,16 @@ def _notice_problems(notices: Notices) -> Iterator[str]:
             yield f"receiver {printable(receiver)} has not accepted {count:,} notices"
     if notices.dropped:
         yield f"the outbox was full: {notices.dropped:,} notices were dropped"
+
+
+def _check_rights(facts: ScheduleFacts) -> Iterator[Finding]:
+    subject = f"{facts.namespace}/{facts.name}"
+    if isinstance(facts.rights, Unseen):
+        yield facts.rights.finding("rights", subject)
+    elif missing := sorted(right for right, allowed in facts.rights.items() if not allowed):
+        text = f"the Jobs of the schedule may not {named(map(str, missing))}"
+        cure = "`helm upgrade` restores the Role of the scheduler (schedules.yaml of the chart)"
+        yield Finding(Result.PROBLEM, "rights", subject, text, cure)
 
 
 def _check_schedule(facts: ScheduleFacts) -> Finding:

@@ -40,6 +40,7 @@ _USER_RULES = (
     ("", "pods/log", ("get",)),
 )
 _LEASE_RULES = ("get", "update")
+_SCHEDULER_RULES = (("batch", "jobs", ("get",)), (GROUP, PLURAL, ("create", "list")))
 
 
 def gather(cluster: Cluster, client_version: str, *, use_fleet_secret: bool, environment: Mapping[str, str]) -> Facts:
@@ -185,15 +186,15 @@ def _operator(cluster: Cluster, deployment: Mapping[str, Any]) -> Operator:
         pods=pods if isinstance(pods, Unseen) else tuple(pod["metadata"]["name"] for pod in pods),
         blocker="" if isinstance(pods, Unseen) else next(filter(None, map(pod_blocker, pods)), ""),
         lease=lease,
-        rights=_operator_rights(seen, watched),
+        rights=_reviewed(seen, watched[0] if watched else ""),
     )
 
 
-def _operator_rights(seen: Mapping[Any, Any], watched: Sequence[str]) -> Mapping[Right, bool] | Unseen:
+def _reviewed(seen: Mapping[Any, Any], namespace: str) -> Mapping[Right, bool] | Unseen:
+    """Return the reviewed rights of an account; Unseen if the user may not review those of others."""
     if not any(isinstance(value, Unseen) for value in seen.values()):
         return seen
-    resource = "localsubjectaccessreviews" if watched else "subjectaccessreviews"
-    namespace = watched[0] if watched else ""
+    resource = "localsubjectaccessreviews" if namespace else "subjectaccessreviews"
     return Right("create", resource, "authorization.k8s.io", namespace).unseen()
 
 
@@ -236,6 +237,9 @@ def _schedules(cluster: Cluster, seen: Mapping[str, Any]) -> tuple[ScheduleFacts
         schedule = settings if isinstance(settings, Unseen) else settings.get(name)
         last = (one.get("status") or {}).get("lastScheduleTime")
         missing: Any = ()
+        pod = one["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+        account = f"system:serviceaccount:{cluster.namespace}:{pod.get('serviceAccountName') or 'default'}"
+        reviews = {right: _ask(cluster, right, account) for right in _rights(_SCHEDULER_RULES, cluster.namespace)}
         if isinstance(schedule, Schedule):
             created = datetime.fromisoformat(one["metadata"]["creationTimestamp"])
             missing = missing_windows(schedule, created, seen["runs"])
@@ -248,6 +252,7 @@ def _schedules(cluster: Cluster, seen: Mapping[str, Any]) -> tuple[ScheduleFacts
                 last=datetime.fromisoformat(last) if last else None,
                 schedule=schedule,
                 missing=missing,
+                rights=_reviewed(run_tasks(reviews, WAVE_SECONDS), cluster.namespace),
             )
         )
     return tuple(found)

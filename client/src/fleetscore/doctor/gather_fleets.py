@@ -15,11 +15,11 @@ from fleetscore.contract import blob_paths
 from fleetscore.contract.fleets import FleetLayout, parse_fleets
 from fleetscore.contract.schedules import Schedule
 from fleetscore.contract.windows import Window
-from fleetscore.doctor.facts import Container, Fleet, Models, Notices
+from fleetscore.doctor.facts import Container, Fleet, Models, Notices, SecretKey, SecretState
 from fleetscore.doctor.findings import Right, Unseen
 from fleetscore.doctor.parallel import run_tasks, unseen_error
 from fleetscore.errors import AccessDenied, DataInvalid, FleetscoreError, NotFound, UsageInvalid
-from fleetscore.runs.gaps import MISSING, due_windows, window_states
+from fleetscore.runs.gaps import MISSING, began, due_windows, window_states
 from fleetscore.store.azure import CONNECTION_STRING_VARIABLE, SAS_TOKEN_VARIABLE, AzureStore
 from fleetscore.store.base import Store
 from fleetscore.store.endpoints import is_azure_endpoint
@@ -99,8 +99,8 @@ def _fleet_task(
 ) -> Callable[[], Fleet]:
     def task() -> Fleet:
         receivers = entry.get("notify") or []
-        secrets = _secret_names(layout, receivers, cluster.namespace, release_namespace)
-        tasks: dict[Any, Callable[[], Any]] = {name: _secret_task(cluster, *name) for name in secrets}
+        secrets = _secret_keys(layout, receivers, cluster.namespace, release_namespace)
+        tasks: dict[Any, Callable[[], Any]] = {key: _secret_task(cluster, key) for key in secrets}
         store, tasks_of_store = _storage_tasks(
             cluster, layout, newest, environment, use_fleet_secret=use_fleet_secret, notices=bool(receivers)
         )
@@ -113,7 +113,7 @@ def _fleet_task(
             layout=layout,
             containers=containers,
             models=models if isinstance(models, Models) else None,
-            secrets={name: seen[name] for name in secrets},
+            secrets={key: seen[key] for key in secrets},
             receivers=tuple(str(one.get("name")) for one in receivers),
             notices=notices if isinstance(notices, Notices) else None,
             newest_run=newest,
@@ -122,25 +122,39 @@ def _fleet_task(
     return task
 
 
-def _secret_names(
+def _secret_keys(
     layout: FleetLayout, receivers: Sequence[Mapping[str, Any]], namespace: str, release_namespace: str
-) -> list[tuple[str, str]]:
-    """Return the namespace and name of each Secret of a fleet: pods of its runs use them, and the operator one."""
-    found = [(namespace, layout.secret.name), (release_namespace, layout.secret.name)] if layout.secret else []
+) -> list[SecretKey]:
+    """Return the keys of the Secrets of a fleet: pods of its runs use them, and the operator uses one."""
+    own = layout.secret
+    found = [SecretKey(one, own.name, own.key) for one in (namespace, release_namespace)] if own else []
     for receiver in receivers:
-        found += [(namespace, receiver[key]["name"]) for key in ("urlFrom", "keyFrom") if key in receiver]
+        references = [receiver[key] for key in ("urlFrom", "keyFrom") if key in receiver]
+        found += [SecretKey(namespace, one["name"], one["key"]) for one in references]
     return list(dict.fromkeys(found))
 
 
-def _secret_task(cluster: Cluster, namespace: str, name: str) -> Callable[[], bool | Unseen]:
-    def task() -> bool | Unseen:
+def _secret_task(cluster: Cluster, key: SecretKey) -> Callable[[], SecretState | Unseen]:
+    def task() -> SecretState | Unseen:
         try:
-            found = release.get_object(cluster, release.SECRETS, namespace, name, accept=release.METADATA_ONLY)
+            found = release.get_object(cluster, release.SECRETS, key.namespace, key.name, accept=release.METADATA_ONLY)
         except AccessDenied:
-            return Right("get", "secrets", "", namespace).unseen()
-        return found is not None
+            return Right("get", "secrets", "", key.namespace).unseen()
+        return SecretState.MISSING if found is None else secret_state(found, key.key)
 
     return task
+
+
+def secret_state(metadata: Mapping[str, Any], key: str) -> SecretState:
+    """Return whether a Secret has a key, by the names of fields that its writers own; its values are not read.
+
+    Args:
+        metadata: The metadata of the Secret; `managedFields` has the names of its keys.
+        key: The key.
+    """
+    owned = [one.get("fieldsV1") or {} for one in metadata["metadata"].get("managedFields") or []]
+    keys = {name for one in owned for name in one.get("f:data") or {}}
+    return SecretState.WITHOUT_KEY if keys and f"f:{key}" not in keys else SecretState.PRESENT
 
 
 def _storage_tasks(
@@ -258,7 +272,7 @@ def missing_windows(schedule: Schedule, created: datetime, runs: Any) -> tuple[W
     """
     if isinstance(runs, Unseen):
         return runs
-    due = due_windows(schedule, created=created, now=datetime.now(UTC), count=MAX_DUE_WINDOWS)
+    due = due_windows(schedule, created=began(schedule, created, runs), now=datetime.now(UTC), count=MAX_DUE_WINDOWS)
     return tuple(one.window for one in window_states(due, runs, schedule) if one.state == MISSING)
 
 

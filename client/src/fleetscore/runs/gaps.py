@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from fleetscore.contract.schedules import BACKFILL_LABEL, EPOCH, SCHEDULE_LABEL, Schedule
@@ -76,6 +76,19 @@ def belongs(run: Mapping[str, Any], schedule: Schedule) -> bool:
     return same and spec.get("fleet", "default") == schedule.fleet
 
 
+def began(schedule: Schedule, created: datetime, runs: Iterable[Mapping[str, Any]]) -> datetime:
+    """Return the time since which a schedule exists: its CronJob, or the window of its oldest run, is older.
+
+    Args:
+        schedule: The schedule.
+        created: The time at which its CronJob was created, perhaps again.
+        runs: The runs of the namespace, as JSON.
+    """
+    own = (run for run in runs if (run["metadata"].get("labels") or {}).get(SCHEDULE_LABEL) == schedule.name)
+    ends = (_window(run["spec"]["window"]).end + schedule.delay for run in own)
+    return min([created, *(end - timedelta(seconds=1) for end in ends)])
+
+
 def due_windows(schedule: Schedule, *, created: datetime, now: datetime, count: int) -> Sequence[Window]:
     """Return the newest windows for which a run must exist by now, the oldest first.
 
@@ -106,6 +119,10 @@ def run_name(schedule: Schedule, window: Window, existing: Collection[str]) -> s
     return name
 
 
+def _window(window: Mapping[str, str]) -> Window:
+    return Window.parse(f"{window['start']}/{window['end']}")
+
+
 def _key(window: Mapping[str, str]) -> tuple[str, str]:
-    found = Window.parse(f"{window['start']}/{window['end']}")
+    found = _window(window)
     return format_time(found.start), format_time(found.end)

@@ -9,15 +9,16 @@ import pytest
 from fleetscore.contract.fleets import FleetLayout, SecretReference
 from fleetscore.contract.schedules import Schedule
 from fleetscore.contract.windows import Window
-from fleetscore.doctor.facts import Container, Facts, Fleet, Models, Notices, ScheduleFacts
+from fleetscore.doctor.facts import Container, Facts, Fleet, Models, Notices, ScheduleFacts, SecretKey, SecretState
 from fleetscore.doctor.findings import Finding, Result, Right, Unseen
 from fleetscore.doctor.fleet_checks import check_fleets, check_schedules
 
 UNSEEN = Right("get", "secrets", "", "scoring").unseen()
+KEY = SecretKey("scoring", "account", "connectionString")
 LAYOUT = FleetLayout("plant", ("scoring",), secret=SecretReference("account"))
 CONTAINERS = {"models": Container(), "data": Container(), "predictions": Container()}
 FLEET = Fleet(
-    LAYOUT, CONTAINERS, Models(12, limit=1000), {("scoring", "account"): True}, ("hook",), Notices(),
+    LAYOUT, CONTAINERS, Models(12, limit=1000), {KEY: SecretState.PRESENT}, ("hook",), Notices(),
     {"metadata": {"name": "hourly-1"}, "status": {"conditions": [{"type": "Complete", "status": "True"}]}},
 )  # fmt: skip
 START = datetime(2026, 1, 5, 8, tzinfo=UTC)
@@ -52,8 +53,10 @@ def test_healthy_fleet_and_schedule_have_only_oks() -> None:
 @pytest.mark.parametrize(
     ("changes", "check", "message", "cure"),
     [
-        ({"secrets": {("scoring", "account"): False}}, "secrets", "Secret account does not exist in namespace scoring",
+        ({"secrets": {KEY: SecretState.MISSING}}, "secrets", "Secret account does not exist in namespace scoring",
          "kubectl -n scoring create secret generic account --from-file=connectionString=FILE"),
+        ({"secrets": {KEY: SecretState.WITHOUT_KEY}}, "secrets", "Secret account in namespace scoring has no key",
+         "add the key, or name another"),
         ({"containers": dict.fromkeys(CONTAINERS, WRONG_KEY)}, "storage", "rejects the key", "copy the key again"),
         ({"containers": {**CONTAINERS, "data": Container("container data does not exist", "check")}}, "storage",
          "container data does not exist", "check"),
@@ -69,8 +72,8 @@ def test_healthy_fleet_and_schedule_have_only_oks() -> None:
             {"reason": "IdentityUnavailable", "message": "no federated credential"}])}, "identity",
          "failed because of IdentityUnavailable: no federated credential", "fleetscore status hourly-1"),
     ],
-    ids=["secret-missing", "wrong-key", "missing-container", "no-models", "models-path", "notices", "notice-failed",
-         "notices-dropped", "stalled", "identity"],
+    ids=["secret-missing", "secret-key", "wrong-key", "missing-container", "no-models", "models-path", "notices",
+         "notice-failed", "notices-dropped", "stalled", "identity"],
 )  # fmt: skip
 def test_breakage_of_a_fleet_is_a_problem(changes: dict[str, Any], check: str, message: str, cure: str) -> None:
     found = [one for one in of_fleet(**changes) if one.result is not Result.OK]
@@ -95,6 +98,15 @@ def test_breakage_of_a_schedule_is_a_problem(changes: dict[str, Any], message: s
     assert cure in found.cure
 
 
+def test_missing_right_of_the_jobs_of_a_schedule_is_a_problem() -> None:
+    right = Right("create", "scoringruns", "fleetscore.dev", "scoring")
+    assert [one.result for one in of_schedule(rights={right: True})] == [Result.OK]
+    found = of_schedule(rights={right: False})[1]
+    assert (found.result, found.check) == (Result.PROBLEM, "rights")
+    assert found.message == "the Jobs of the schedule may not create scoringruns.fleetscore.dev"
+    assert of_schedule(rights=UNSEEN)[1].result is Result.UNKNOWN
+
+
 @pytest.mark.parametrize("type_", ["Waiting", "Failed"])
 def test_run_that_waits_or_failed_is_a_warning(type_: str) -> None:
     found = [one for one in of_fleet(newest_run=a_run(type_)) if one.result is not Result.OK]
@@ -111,7 +123,7 @@ def test_run_of_others_is_printed_as_one_line() -> None:
     "found",
     [
         list(check_fleets(facts(fleets=UNSEEN))),
-        of_fleet(secrets={("scoring", "account"): UNSEEN})[:1],
+        of_fleet(secrets={KEY: UNSEEN})[:1],
         of_fleet(containers=dict.fromkeys(CONTAINERS, UNSEEN))[1:2],
         list(check_schedules(facts(schedules=UNSEEN))),
         of_schedule(schedule=UNSEEN),

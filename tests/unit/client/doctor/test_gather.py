@@ -57,6 +57,7 @@ BREAKAGES: dict[str, tuple[Callable[[FakeRelease], Any], str, str]] = {
     "two-operators": (add_operator, "operator", "both handle runs of scoring"),
     "lease-missing": (lambda release: release.objects.pop(fake.LEASE), "lease", "no operator holds"),
     "operator-right": (deny("watch scoringruns"), "rights", "the operator may not watch scoringruns"),
+    "scheduler-right": (deny("create scoringruns"), "rights", "the Jobs of the schedule may not create scoringruns"),
     "user-right": (deny("get scoringruns"), "user", "may not get scoringruns"),
     "clock": (lambda release: setattr(release, "clock", timedelta(minutes=-10)), "clock", "ahead of the API server's"),
     "secret": (lambda release: release.objects.pop(fake.SECRET), "secrets", "Secret account does not exist"),
@@ -102,7 +103,7 @@ def test_user_of_one_namespace_gets_its_objects_and_the_missing_right(fake_relea
 )
 def test_missing_right_to_look_is_unknown(fake_release: FakeRelease, path: str, check: str) -> None:
     fake_release.forbidden.add(path)
-    assert [(one.result, one.check) for one in wrong()] == [(Result.UNKNOWN, check)]
+    assert {(one.result, one.check) for one in wrong()} == {(Result.UNKNOWN, check)}
 
 
 def test_user_without_any_right_learns_which_ones_are_missing(fake_release: FakeRelease) -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from azure.core.exceptions import HttpResponseError
 
+from device_scorer.notify.outbox import Entry, Outbox, encode_outbox
 from fleetscore.cluster.connection import Cluster
 from fleetscore.contract.fleets import FleetLayout
 from fleetscore.contract.schedules import Schedule
-from fleetscore.doctor.facts import Container, Models, Notices
+from fleetscore.doctor.facts import Container, Models, Notices, SecretState
 from fleetscore.doctor.findings import Unseen
 from fleetscore.doctor.gather_fleets import (
     MAX_MODELS,
@@ -19,6 +20,7 @@ from fleetscore.doctor.gather_fleets import (
     missing_windows,
     read_models,
     read_notices,
+    secret_state,
 )
 from fleetscore.errors import AccessDenied, FleetscoreError, NotFound
 from fleetscore.store.folder import FolderStore
@@ -87,6 +89,29 @@ def test_notices_are_those_of_outbox_and_report(store: FolderStore, tmp_path: Pa
 def test_damaged_outbox_counts_as_empty(store: FolderStore, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "predictions/_outbox/default.json").write_bytes(content)
     assert read_notices(store, "default", None) == Notices()
+
+
+@pytest.mark.parametrize(
+    ("fields", "state"),
+    [
+        ([], SecretState.PRESENT),
+        ([{"fieldsV1": {"f:type": {}}}], SecretState.PRESENT),
+        (
+            [{"fieldsV1": {"f:data": {".": {}, "f:sas": {}}}}, {"fieldsV1": {"f:data": {"f:key": {}}}}],
+            SecretState.PRESENT,
+        ),
+        ([{"fieldsV1": {"f:data": {".": {}, "f:sas": {}}}}, {}], SecretState.WITHOUT_KEY),
+    ],
+    ids=["unknown", "no-data", "present", "without-key"],
+)
+def test_key_of_a_secret_is_known_without_its_value(fields: list[dict[str, object]], state: SecretState) -> None:
+    assert secret_state({"metadata": {"managedFields": fields}}, "key") is state
+
+
+def test_outbox_of_the_scorer_is_understood(store: FolderStore, tmp_path: Path) -> None:
+    outbox = Outbox(pending=(Entry("hook", "1", {}), Entry("hook", "2", {}), Entry("alerts", "1", {})), dropped=2)
+    (tmp_path / "predictions/_outbox/default.json").write_bytes(encode_outbox(outbox))
+    assert read_notices(store, "default", None) == Notices({"hook": 2, "alerts": 1}, 2)
 
 
 def test_windows_without_a_run_are_missing() -> None:

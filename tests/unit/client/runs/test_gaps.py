@@ -8,7 +8,7 @@ import pytest
 from fleetscore.contract.schedules import Schedule
 from fleetscore.contract.windows import Window
 from fleetscore.errors import UsageInvalid
-from fleetscore.runs.gaps import WindowState, due_windows, run_name, window_states, windows_in
+from fleetscore.runs.gaps import WindowState, began, due_windows, run_name, window_states, windows_in
 
 HOURLY = Schedule("hourly", "default", run={"devices": {"include": ["press-*"]}})
 START = datetime(2018, 8, 28, tzinfo=UTC)
@@ -75,6 +75,16 @@ def test_due_windows_are_those_that_a_firing_had_time_for() -> None:
     assert due_windows(HOURLY, created=START, now=now, count=3) == [window(8), window(9), window(10)]
     assert due_windows(HOURLY, created=START + timedelta(hours=10, minutes=30), now=now, count=9) == [window(10)]
     assert due_windows(HOURLY, created=now, now=now, count=9) == []
+
+
+def test_schedule_exists_since_its_oldest_run() -> None:
+    created = START + timedelta(hours=20)
+    own = {"fleetscore.dev/schedule": "hourly"}
+    runs = [a_run("b", 9, labels=own), a_run("a", 8, labels=own), a_run("by-hand", 2)]
+    since = began(HOURLY, created, runs)
+    assert began(HOURLY, created, []) == created
+    now = START + timedelta(hours=12, minutes=30)
+    assert due_windows(HOURLY, created=since, now=now, count=9) == [window(8), window(9), window(10)]
 
 
 def test_windows_whose_run_may_be_deleted_are_not_due() -> None:
