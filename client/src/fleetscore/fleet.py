@@ -1,28 +1,34 @@
 """A fleet: its runs in a cluster, and its models, readings, predictions and reports in storage."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 
 import pandas as pd
 
-from fleetscore import frames
+from fleetscore import frames, scorer_program
 from fleetscore.cluster.connection import Cluster
-from fleetscore.contract import blob_paths
+from fleetscore.compaction import Compacted, compact_window
+from fleetscore.contract import blob_paths, tiles
 from fleetscore.contract.fleets import FleetLayout
 from fleetscore.contract.windows import Window
+from fleetscore.data import MAX_TABLE_BYTES, FleetData
 from fleetscore.errors import ClusterUnavailable, NotFound, UsageInvalid
+from fleetscore.progress import track
+from fleetscore.store.ahead import map_ahead
 from fleetscore.store.azure import CONNECTION_STRING_VARIABLE, SAS_TOKEN_VARIABLE, AzureStore
-from fleetscore.store.base import Blob, Store
+from fleetscore.store.base import Store
 from fleetscore.store.folder import FolderStore
 
-MAX_TABLE_BYTES = 256 * 2**20
-"""Size of a CSV above which it is not read: predictions of a device have at most 3,000,000 rows."""
+MAX_HISTORY_CELLS = 20_000_000
+"""Number of states of a history: 10,000 devices have 2,000 windows."""
+
+CLOSED = "closed"
 
 
-class Fleet:
+class Fleet(FleetData):
     """A fleet of devices.
 
     Args:
@@ -32,7 +38,8 @@ class Fleet:
     """
 
     def __init__(self, layout: FleetLayout, store: Store, cluster: Cluster | None = None) -> None:
-        self.layout, self.store, self._cluster = layout, store, cluster
+        super().__init__(layout, store)
+        self._cluster = cluster
 
     @classmethod
     def connect(
@@ -89,49 +96,6 @@ class Fleet:
             run for run in self.cluster.runs() if run["spec"].get("fleet", "default") == self.layout.name
         )
 
-    def windows(self) -> list[Window]:
-        """Return the windows that have a report, the newest first."""
-        names = (info.name for info in self.store.list("predictions") if info.name.endswith(blob_paths.SUMMARY_FILE))
-        return sorted((Window.parse(name.split("/")[0]) for name in names), reverse=True)
-
-    def devices(self) -> Iterator[str]:
-        """Yield the devices that have a model, in the order of their names in storage."""
-        template = self.layout.models_path
-        for info in self.store.list("models", template.partition("{")[0]):
-            device = blob_paths.device_from_name(template, info.name)
-            if device is not None:
-                yield device
-
-    def predictions(self, window: Window | str, devices: Sequence[str] | None = None) -> pd.DataFrame:
-        """Return predictions of one window; see `frames.predictions_frame`.
-
-        Args:
-            window: The window, or its text, such as 2018-08-28T23:00Z.
-            devices: The devices; None for every device with predictions.
-
-        Raises:
-            NotFound: A named device has no predictions in the window.
-        """
-        window = _to_window(window)
-        found = [frames.predictions_frame(blob.content, blob.info.name) for blob in self._predictions(window, devices)]
-        empty = frames.predictions_frame((",".join(frames.PREDICTION_COLUMNS) + "\n").encode(), "")
-        return pd.concat(found, ignore_index=True) if found else empty
-
-    def iter_predictions(
-        self, start: datetime, end: datetime, devices: Sequence[str] | None = None
-    ) -> Iterator[pd.DataFrame]:
-        """Yield the predictions of each device and window that begins in [start, end), one frame at a time.
-
-        Args:
-            start: The first instant, in UTC.
-            end: The first instant after the windows.
-            devices: The devices; None for every device with predictions.
-        """
-        for window in self._windows_between(start, end):
-            present = None if devices is None else [one for one in devices if self._has_predictions(window, one)]
-            for blob in self._predictions(window, present):
-                yield frames.predictions_frame(blob.content, blob.info.name)
-
     def anomalies(self, start: datetime, end: datetime) -> pd.DataFrame:
         """Return the devices and tags with anomalies of the windows that begin in [start, end).
 
@@ -139,6 +103,102 @@ class Fleet:
             The columns Window (its start, UTC) and those of `_anomalies.csv`.
         """
         return self.report_tables(start, end, blob_paths.ANOMALIES_FILE)
+
+    def incidents(self, *, open_only: bool = True) -> pd.DataFrame:
+        """Return the incidents of the newest window with a report.
+
+        Args:
+            open_only: False to include those that ended in this window.
+
+        Returns:
+            The columns Window (its start, UTC) and those of `_incidents.csv`.
+
+        Raises:
+            NotFound: No window has a report.
+        """
+        window = self.newest_window()
+        found = self.report_tables(window.start, window.end, blob_paths.INCIDENTS_FILE)
+        return found[found["State"] != CLOSED].reset_index(drop=True) if open_only and "State" in found else found
+
+    def history(self, start: datetime, end: datetime) -> pd.DataFrame:
+        """Return the state of each device in the windows that begin in [start, end).
+
+        Args:
+            start: The first instant, in UTC.
+            end: The first instant after the windows.
+
+        Returns:
+            One row per device (index `Device`), one column per window (its start, UTC), a letter each; see
+            `contract.tiles.STATES`. A fleet with windows of several lengths has the history of the largest one here.
+
+        Raises:
+            UsageInvalid: The history would have more than MAX_HISTORY_CELLS letters.
+        """
+        listed = self.store.list("predictions", tiles.history_prefix(self.layout.name))
+        names = tiles.largest_series((info.name, info.size) for info in listed)
+        columns: dict[datetime, dict[str, str]] = {}
+        cells = 0
+        for name in names:
+            if not tiles.overlaps(name, start, end):
+                continue
+            blob = self.store.read("predictions", name, max_bytes=tiles.MAX_PACKED_BYTES)
+            for begin, letters in (
+                tiles.states_between(tiles.parse_tile(blob.content, name), start, end) if blob else ()
+            ):
+                cells += len(letters)
+                if cells > MAX_HISTORY_CELLS:
+                    text = f"the history from {start:%Y-%m-%d} to {end:%Y-%m-%d} has more than {MAX_HISTORY_CELLS:,}"
+                    raise UsageInvalid(f"{text} states; ask for a shorter time")
+                columns[begin] = letters
+        return frames.history_frame(columns)
+
+    def model(self, device: str) -> pd.DataFrame:
+        """Return the models of a device, read by the installed `device-scorer`, which runs no code of the file.
+
+        Returns:
+            One row per tag: Tag, Detector, SklearnVersion (text), EvaluatedBy (text), Problem (text; empty for a usable
+            model) and Parameters (a dict of the steps' settings and fitted numbers). `attrs` has the name of the
+            bundle, its size in bytes, and the time of its last write.
+
+        Raises:
+            NotFound: The device has no model, or `device-scorer` is not installed.
+            DataInvalid: The bundle cannot be read.
+        """
+        blob = self.model_bundle(device)
+        frame = frames.model_frame(scorer_program.inspect(blob.content, blob.info.name))
+        frame.attrs = {"name": blob.info.name, "size": blob.info.size, "modified": blob.info.modified}
+        return frame
+
+    def compact(
+        self,
+        start: datetime,
+        end: datetime,
+        to: str | Path,
+        format: str = "parquet",  # noqa: A002  the word of pandas and pyarrow
+        *,
+        replace: bool = False,
+    ) -> list[Compacted]:
+        """Write the predictions of each window that begins in [start, end) into one file.
+
+        Args:
+            start: The first instant, in UTC.
+            end: The first instant after the windows.
+            to: The folder of the files, which are named by window.
+            format: "parquet" (needs the extra `parquet`) or "csv".
+            replace: True to write again the files that exist.
+
+        Returns:
+            The file of each window with predictions, the oldest first.
+
+        Raises:
+            UsageInvalid: The format is unknown, or its extra is not installed.
+        """
+        windows = self.windows_between(start, end)
+        return [
+            done
+            for window in track(windows, len(windows), "windows")
+            if (done := compact_window(self.device_predictions(window), window, Path(to), format, replace=replace))
+        ]
 
     def sensors(self, start: datetime, end: datetime) -> pd.DataFrame:
         """Return the flagged sensors of the windows that begin in [start, end): Window and `_sensors.csv`."""
@@ -159,56 +219,17 @@ class Fleet:
         Returns:
             The column Window (its start, UTC), and the columns of the file.
         """
-        tables = []
-        for window in self._windows_between(start, end):
+        windows = self.windows_between(start, end)
+
+        def read(window: Window) -> pd.DataFrame | None:
             name = blob_paths.report_name(window, file)
             blob = self.store.read("predictions", name, max_bytes=MAX_TABLE_BYTES)
-            if blob is not None:
-                table = frames.table_frame(blob.content, name)
-                table.insert(0, "Window", pd.Timestamp(window.start))
-                tables.append(table)
-        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["Window"])
-
-    def readings(self, device: str, window: Window | str) -> pd.DataFrame:
-        """Return the readings of a device in the partitions of a window; see `frames.readings_frame`.
-
-        Raises:
-            NotFound: No partition of the window has readings of the device.
-        """
-        window = _to_window(window)
-        names = blob_paths.data_names(self.layout.data_path, self.layout.partition, window, device)
-        blobs = [blob for name in names if (blob := self.store.read("data", name, max_bytes=MAX_TABLE_BYTES))]
-        if not blobs:
-            raise NotFound(
-                f"{device} has no readings in {window.column}; {names[0]} does not exist in {self.store.location}"
-            )
-        return pd.concat([frames.readings_frame(one.content, one.info.name) for one in blobs], ignore_index=True)
-
-    def _predictions(self, window: Window, devices: Sequence[str] | None) -> Iterator[Blob]:
-        template = self.layout.predictions_path
-        if devices is None:
-            listed = self.store.list("predictions", blob_paths.prediction_prefix(template, window))
-            devices = [
-                device
-                for info in listed
-                if (device := blob_paths.device_from_name(template, info.name))
-                and blob_paths.prediction_name(template, window, device) == info.name
-            ]
-        for device in devices:
-            name = blob_paths.prediction_name(template, window, device)
-            blob = self.store.read("predictions", name, max_bytes=MAX_TABLE_BYTES)
             if blob is None:
-                raise NotFound(f"{device} has no predictions in {window.column}; `fleetscore device {device}` says why")
-            yield blob
+                return None
+            table = frames.table_frame(blob.content, name)
+            table.insert(0, "Window", pd.Timestamp(window.start))
+            return table
 
-    def _has_predictions(self, window: Window, device: str) -> bool:
-        name = blob_paths.prediction_name(self.layout.predictions_path, window, device)
-        return any(info.name == name for info in self.store.list("predictions", name))
-
-    def _windows_between(self, start: datetime, end: datetime) -> list[Window]:
-        """Return the windows with a report that begin in [start, end), the oldest first."""
-        return sorted(window for window in self.windows() if start <= window.start < end)
-
-
-def _to_window(window: Window | str) -> Window:
-    return Window.parse(window) if isinstance(window, str) else window
+        found = track(map_ahead(read, windows), len(windows), "windows")
+        tables = [table for table in found if table is not None]
+        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["Window"])

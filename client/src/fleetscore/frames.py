@@ -2,10 +2,12 @@
 
 import io
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 import pandas as pd
 
+from fleetscore.contract.tiles import UNKNOWN
 from fleetscore.errors import DataInvalid
 from fleetscore.runs.state import OUTCOMES
 
@@ -53,6 +55,37 @@ def table_frame(content: bytes, name: str) -> pd.DataFrame:
         return pd.read_csv(io.BytesIO(content), dtype=types, keep_default_na=False)
     except (ValueError, UnicodeDecodeError) as error:
         raise DataInvalid(f"{name} is invalid: {error}; the next report of its window replaces it") from error
+
+
+def history_frame(columns: Mapping[datetime, Mapping[str, str]]) -> pd.DataFrame:
+    """Return the states of devices as a frame.
+
+    Args:
+        columns: The letter of each device, by the start of the window.
+
+    Returns:
+        One row per device (index `Device`, in order), one column per window (its start, UTC, in order), a letter each.
+        A device without a state in a window has "?". Windows in which no device has a state are missing.
+    """
+    known = {start: letters for start, letters in sorted(columns.items()) if set(letters.values()) - {UNKNOWN}}
+    devices = sorted({device for letters in known.values() for device in letters})
+    index = pd.Index(devices, name="Device", dtype="object")
+    names = pd.DatetimeIndex(list(known), name="Window", tz="UTC")
+    values = {number: [letters.get(one, UNKNOWN) for one in devices] for number, letters in enumerate(known.values())}
+    frame = pd.DataFrame(values, index=index, dtype="object")
+    frame.columns = names
+    return frame
+
+
+def model_frame(tags: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return the description of a bundle as a frame; see `Fleet.model`.
+
+    Args:
+        tags: The entries of `device-scorer inspect --output json`.
+    """
+    keys = ("tag", "detector", "sklearn", "evaluatedBy", "problem", "parameters")
+    rows = [[one.get(key, "") for key in keys] for one in tags]
+    return pd.DataFrame(rows, columns=["Tag", "Detector", "SklearnVersion", "EvaluatedBy", "Problem", "Parameters"])
 
 
 def runs_frame(runs: Iterable[Mapping[str, Any]]) -> pd.DataFrame:

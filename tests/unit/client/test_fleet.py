@@ -1,72 +1,83 @@
-"""A fleet in a folder that the scorer's own commands wrote."""
+"""A fleet in a folder that the scorer's own commands wrote: reports, history, models and files of windows."""
 
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from fleetscore import Fleet, Window
-from fleetscore.errors import ClusterUnavailable, NotFound
-from tests.testkit import scorer_fleet
-from tests.testkit.scorer_command import scorer
-
-WINDOW = Window.parse(f"{scorer_fleet.START}/{scorer_fleet.END}")
+from fleetscore import Fleet
+from fleetscore.errors import ClusterUnavailable, DataInvalid, NotFound, UsageInvalid
+from tests.unit.client.conftest import FIRST, LAST, make_folder
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fleet of two devices, one of them with a spike, scored and reported."""
-    path = tmp_path_factory.mktemp("fleet")
-    for device, values in {
-        "press-1": scorer_fleet.NORMAL,
-        "press-2": (*scorer_fleet.NORMAL, scorer_fleet.SPIKE),
-    }.items():
-        (path / "models").mkdir(exist_ok=True)
-        (path / "models" / f"{device}.joblib").write_bytes(scorer_fleet.bundle({"1": scorer_fleet.a_model()}))
-        (path / "data" / scorer_fleet.PARTITION).mkdir(parents=True, exist_ok=True)
-        content = scorer_fleet.readings(device, values=values)
-        (path / "data" / scorer_fleet.PARTITION / f"{device}.csv").write_bytes(content)
-    window = ["--window-start", scorer_fleet.START, "--window-end", scorer_fleet.END]
-    assert scorer("score", "--store", str(path), *window, "press-1", "press-2").code == 0
-    assert scorer("report", "--store", str(path), *window).code == 0
-    return path
+def fleet(scored_folder: Path) -> Fleet:
+    return Fleet.folder(scored_folder)
 
 
-def test_devices_and_windows_are_listed(folder: Path) -> None:
+def test_anomalies_have_the_window_and_the_rows_of_its_report(fleet: Fleet) -> None:
+    found = fleet.anomalies(datetime(2018, 8, 28, tzinfo=UTC), LAST.end)
+    assert found[["Device", "Tag", "Anomalies"]].to_numpy().tolist() == [["press-2", "1", 1]] * 2
+    assert found["Window"].tolist() == [FIRST.start, LAST.start]
+    assert fleet.anomalies(LAST.end, LAST.end).empty
+
+
+def test_history_has_a_letter_per_device_and_window(fleet: Fleet) -> None:
+    found = fleet.history(FIRST.start, LAST.end)
+    assert found.index.tolist() == ["press-1", "press-2", "press-3"]
+    assert found.columns.tolist() == [FIRST.start, LAST.start]
+    assert list(found.T["press-3"]) == ["S", "E"]
+    assert fleet.history(LAST.start, LAST.end).shape == (3, 1)
+    assert fleet.history(LAST.end, LAST.end).shape == (0, 0)
+
+
+def test_history_above_the_limit_is_rejected(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fleetscore.fleet.MAX_HISTORY_CELLS", 5)
+    assert fleet.history(LAST.start, LAST.end).shape == (3, 1)
+    with pytest.raises(UsageInvalid, match="more than 5 states; ask for a shorter time"):
+        fleet.history(FIRST.start, LAST.end)
+
+
+def test_incidents_are_those_of_the_newest_window(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "store")
     fleet = Fleet.folder(folder)
-    assert list(fleet.devices()) == ["press-1", "press-2"]
-    assert fleet.windows() == [WINDOW]
+    assert set(fleet.incidents()["State"]) == {"opened"}
+    path = folder / "predictions" / LAST.slug / "_incidents.csv"
+    path.write_text(path.read_text().replace(",opened,", ",closed,", 1))
+    assert (len(fleet.incidents()), len(fleet.incidents(open_only=False))) == (2, 3)
 
 
-def test_predictions_have_one_row_per_reading_of_the_named_devices(folder: Path) -> None:
-    fleet = Fleet.folder(folder)
-    assert len(fleet.predictions(WINDOW)) == 11
-    spike = fleet.predictions("2018-08-28T23:00Z", devices=["press-2"])
-    assert spike["Prediction"].tolist() == [0, 0, 0, 0, 0, 1]
-    assert spike["Val"].tolist()[-1] == 99.0
-    frames = list(fleet.iter_predictions(WINDOW.start, WINDOW.end, devices=["press-2", "press-9"]))
-    assert [len(frame) for frame in frames] == [6]
+def test_model_has_the_parameters_of_each_step(fleet: Fleet) -> None:
+    found = fleet.model("press-1")
+    assert found[["Tag", "Detector", "EvaluatedBy", "Problem"]].to_numpy().tolist() == [
+        ["1", "StandardScaler -> OneClassSVM", "closed form", ""]
+    ]
+    assert found["Parameters"][0]["OneClassSVM"]["gamma"] == 0.01
+    assert found.attrs["name"] == "press-1.joblib"
 
 
-def test_predictions_of_an_unknown_device_are_not_found(folder: Path) -> None:
-    with pytest.raises(NotFound, match="press-9 has no predictions in 2018-08-28T23:00Z/1h"):
-        Fleet.folder(folder).predictions(WINDOW, devices=["press-9"])
+def test_model_that_cannot_be_read_is_an_error_with_the_reason(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "store")
+    (folder / "models" / "press-1.joblib").write_bytes(b"cos\nsystem\n.")
+    with pytest.raises(DataInvalid, match=r"model press-1\.joblib cannot be read: .*'os\.system'"):
+        Fleet.folder(folder).model("press-1")
+    with pytest.raises(NotFound, match="press-9 has no model"):
+        Fleet.folder(folder).model("press-9")
 
 
-def test_anomalies_have_the_window_and_the_rows_of_its_report(folder: Path) -> None:
-    found = Fleet.folder(folder).anomalies(datetime(2018, 8, 28, tzinfo=UTC), WINDOW.end)
-    assert found[["Device", "Tag", "Anomalies"]].to_numpy().tolist() == [["press-2", "1", 1]]
-    assert found["Window"].tolist() == [WINDOW.start]
-    assert Fleet.folder(folder).anomalies(WINDOW.end, WINDOW.end).empty
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_compact_writes_the_predictions_of_each_window_once(fleet: Fleet, tmp_path: Path, form: str) -> None:
+    files = fleet.compact(FIRST.start, LAST.end, tmp_path / "out", form)
+    assert [(one.window, one.devices, one.written) for one in files] == [(FIRST, 3, True), (LAST, 2, True)]
+    read = pd.read_parquet if form == "parquet" else pd.read_csv
+    found, expected = read(files[1].path), fleet.predictions(LAST)
+    assert found["Device"].tolist() == expected["Device"].tolist()
+    assert found["Score"].tolist() == expected["Score"].tolist()
+    assert not any(one.written for one in fleet.compact(FIRST.start, LAST.end, tmp_path / "out", form))
+    assert all(one.written for one in fleet.compact(FIRST.start, LAST.end, tmp_path / "out", form, replace=True))
 
 
-def test_readings_are_those_that_the_scorer_read(folder: Path) -> None:
-    fleet = Fleet.folder(folder)
-    assert fleet.readings("press-2", WINDOW)["Value"].tolist() == [str(value) for value in (*scorer_fleet.NORMAL, 99.0)]
-    with pytest.raises(NotFound, match="press-9 has no readings"):
-        fleet.readings("press-9", WINDOW)
-
-
-def test_folder_has_no_cluster(folder: Path) -> None:
+def test_folder_has_no_cluster(fleet: Fleet) -> None:
     with pytest.raises(ClusterUnavailable, match="a folder has no runs"):
-        Fleet.folder(folder).runs()
+        fleet.runs()

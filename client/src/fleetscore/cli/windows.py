@@ -10,7 +10,6 @@ from fleetscore.cli.output import Table, columns
 from fleetscore.cli.session import Session, with_session
 from fleetscore.contract import blob_paths
 from fleetscore.contract.windows import Window, parse_duration
-from fleetscore.errors import NotFound
 from fleetscore.fleet import Fleet
 
 WindowOption = Annotated[str | None, typer.Option("--window", help="The window; the newest with a report by default.")]
@@ -72,7 +71,5 @@ def _span(fleet: Fleet, window: str | None, since: str | None) -> tuple[datetime
     if since is not None:
         now = datetime.now(UTC)
         return now - parse_duration(since), now
-    windows = fleet.windows()
-    if not windows:
-        raise NotFound(f"{fleet.store.location} has no report of a window; it is written at the end of a run")
-    return windows[0].start, windows[0].end
+    newest = fleet.newest_window()
+    return newest.start, newest.end

@@ -37,6 +37,7 @@ class FleetLayout:
         data_path: The path template of readings.
         predictions_path: The path template of predictions.
         partition: The length of a partition of readings.
+        quality: The fleet's quality settings, which the scorer validates.
         secret: The Secret with the credential; None for workload identity.
     """
 
@@ -50,6 +51,7 @@ class FleetLayout:
     data_path: str = "{yyyy}{MM}{dd}T{HH}{mm}Z/{device}.csv"
     predictions_path: str = "{window}/{device}.csv"
     partition: timedelta = timedelta(hours=1)
+    quality: Mapping[str, Any] = field(default_factory=dict)
     secret: SecretReference | None = None
 
 
@@ -81,6 +83,7 @@ def _parse_fleet(entry: Mapping[str, Any]) -> FleetLayout:
         data_path=(entry.get("data") or {}).get("path", default.data_path),
         predictions_path=(entry.get("predictions") or {}).get("path", default.predictions_path),
         partition=parse_duration((entry.get("data") or {}).get("partition", "PT1H")),
+        quality=entry.get("quality") or {},
         secret=SecretReference(**{key: secret[key] for key in ("name", "key", "kind") if key in secret})
         if secret
         else None,

@@ -53,6 +53,14 @@ class Window:
         return Window(self.start - count * self.length, self.end - count * self.length)
 
     @classmethod
+    def from_slug(cls, text: str) -> "Window | None":
+        """Return the window of a name in storage; None if it is not one."""
+        try:
+            return cls.parse(text) if _SLUG_PATTERN.fullmatch(text) else None
+        except UsageInvalid:
+            return None
+
+    @classmethod
     def parse(cls, text: str, length: timedelta = DEFAULT_LENGTH) -> "Window":
         """Parse a window.
 
@@ -65,7 +73,10 @@ class Window:
             UsageInvalid: The text has none of these forms.
         """
         if match := _SLUG_PATTERN.fullmatch(text):
-            start, end = (datetime.strptime(part, _SLUG_TIME).replace(tzinfo=UTC) for part in match.groups())
+            try:
+                start, end = (datetime.strptime(part, _SLUG_TIME).replace(tzinfo=UTC) for part in match.groups())
+            except ValueError as error:
+                raise UsageInvalid(f"window {text} is invalid: it is not a time of the calendar; correct it") from error
             return cls(start, end)
         first, slash, second = text.partition("/")
         start = parse_time(first)

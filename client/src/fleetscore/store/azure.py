@@ -14,7 +14,7 @@ from azure.core.exceptions import (
     ResourceModifiedError,
     ResourceNotFoundError,
 )
-from azure.storage.blob import BlobServiceClient
+from azure.storage.blob import BlobPrefix, BlobServiceClient
 
 from fleetscore.errors import AccessDenied, DataInvalid, FleetscoreError, NotFound, StorageUnavailable, UsageInvalid
 from fleetscore.store.base import Blob, BlobInfo
@@ -87,7 +87,32 @@ class AzureStore:
         client = self._service.get_container_client(self._containers[container])
         try:
             for blob in client.list_blobs(name_starts_with=prefix or None, include=["metadata"]):
-                yield BlobInfo(blob.name, blob.size, blob.etag, blob.metadata or {})
+                yield BlobInfo(blob.name, blob.size, blob.etag, blob.metadata or {}, blob.last_modified)
+        except AzureError as error:
+            raise self._error(error, container) from error
+
+    def names(self, container: str, prefix: str = "") -> Iterator[str]:
+        """Yield the names that begin with the prefix, in order."""
+        client = self._service.get_container_client(self._containers[container])
+        try:
+            yield from client.list_blob_names(name_starts_with=prefix or None)
+        except AzureError as error:
+            raise self._error(error, container) from error
+
+    def folders(self, container: str, prefix: str = "") -> Iterator[str]:
+        """Yield the names up to the first slash after the prefix, with that slash, once and in order."""
+        client = self._service.get_container_client(self._containers[container])
+        try:
+            for found in client.walk_blobs(name_starts_with=prefix or None, delimiter="/"):
+                if isinstance(found, BlobPrefix):
+                    yield found.name
+        except AzureError as error:
+            raise self._error(error, container) from error
+
+    def exists(self, container: str, name: str) -> bool:
+        """Return True if a blob exists."""
+        try:
+            return self._service.get_blob_client(self._containers[container], name).exists()
         except AzureError as error:
             raise self._error(error, container) from error
 
@@ -106,7 +131,9 @@ class AzureStore:
             return None
         except AzureError as error:
             raise self._error(error, container) from error
-        info = BlobInfo(name, properties.size, str(properties.etag), properties.metadata or {})
+        info = BlobInfo(
+            name, properties.size, str(properties.etag), properties.metadata or {}, properties.last_modified
+        )
         return Blob(info, content)
 
     def write(self, container: str, name: str, content: bytes, *, if_match: str | None) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 
@@ -14,12 +15,14 @@ class BlobInfo:
         size: The size in bytes.
         etag: The version; it changes with every write.
         metadata: The user's metadata, with lower-case keys.
+        modified: The time of the last write, in UTC; None if it is unknown.
     """
 
     name: str
     size: int
     etag: str
     metadata: Mapping[str, str] = field(default_factory=dict)
+    modified: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,18 @@ class Store(Protocol):
             AccessDenied: The identity lacks a role.
             NotFound: The container does not exist.
         """
+
+    def names(self, container: str, prefix: str = "") -> Iterator[str]:
+        """Yield the names that begin with the prefix, in order; as `list`, without reading a blob."""
+
+    def folders(self, container: str, prefix: str = "") -> Iterator[str]:
+        """Yield the names up to the first slash after the prefix, with that slash, once and in order; as `list`.
+
+        The cost is that of the folders, not that of their blobs.
+        """
+
+    def exists(self, container: str, name: str) -> bool:
+        """Return True if a blob exists; as `list`."""
 
     def read(self, container: str, name: str, *, max_bytes: int | None = None) -> Blob | None:
         """Return a blob, or None if it does not exist.

@@ -8,6 +8,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 from fleetscore.errors import DataInvalid, NotFound, StorageUnavailable, UsageInvalid
@@ -40,19 +41,36 @@ class FolderStore:
 
     def list(self, container: str, prefix: str = "") -> Iterator[BlobInfo]:
         """Yield the files with the prefix, in the order of their names."""
+        for name in self.names(container, prefix):
+            if (blob := self.read(container, name)) is not None:
+                yield blob.info
+
+    def names(self, container: str, prefix: str = "") -> Iterator[str]:
+        """Yield the names that begin with the prefix, in order."""
         root = self._folder / container
         within = root / prefix.rpartition("/")[0] if "/" in prefix else root
         found = (path for path in within.rglob("*") if path.is_file() and _is_visible(path.relative_to(root)))
-        for path in sorted(found, key=lambda path: path.relative_to(root).as_posix()):
-            name = path.relative_to(root).as_posix()
-            if name.startswith(prefix) and (blob := self.read(container, name)) is not None:
-                yield blob.info
+        yield from sorted(name for path in found if (name := path.relative_to(root).as_posix()).startswith(prefix))
+
+    def folders(self, container: str, prefix: str = "") -> Iterator[str]:
+        """Yield the names up to the first slash after the prefix, with that slash, once and in order."""
+        root = self._folder / container
+        within = root / prefix.rpartition("/")[0] if "/" in prefix else root
+        found = (path for path in within.glob("*") if path.is_dir() and _is_visible(path.relative_to(root)))
+        yield from sorted(
+            name for path in found if (name := f"{path.relative_to(root).as_posix()}/").startswith(prefix)
+        )
+
+    def exists(self, container: str, name: str) -> bool:
+        """Return True if a file exists."""
+        return self._path(container, name).is_file()
 
     def read(self, container: str, name: str, *, max_bytes: int | None = None) -> Blob | None:
         """Return a file and its metadata, or None if it does not exist."""
         path = self._path(container, name)
         try:
-            size = path.stat().st_size
+            status = path.stat()
+            size = status.st_size
             if max_bytes is not None and size > max_bytes:
                 raise DataInvalid(f"{name} is too large: it has {size:,} bytes of at most {max_bytes:,}")
             content = path.read_bytes()
@@ -61,7 +79,8 @@ class FolderStore:
         except OSError as error:
             raise StorageUnavailable(f"{path} cannot be read: {error.strerror}") from error
         etag = hashlib.md5(content, usedforsecurity=False).hexdigest()
-        return Blob(BlobInfo(name, len(content), etag, self._metadata(container, name, etag)), content)
+        modified = datetime.fromtimestamp(int(status.st_mtime), UTC)
+        return Blob(BlobInfo(name, len(content), etag, self._metadata(container, name, etag), modified), content)
 
     def write(self, container: str, name: str, content: bytes, *, if_match: str | None) -> bool:
         """Write a file if it is unchanged. The check and the write are not atomic: a folder has one user."""

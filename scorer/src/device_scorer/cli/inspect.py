@@ -1,6 +1,7 @@
 """The command `device-scorer inspect`: its arguments, its output and its exit code."""
 
 import argparse
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,6 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = DESCRIPTION
     parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="the file")
     parser.add_argument(
+        "-o",
+        "--output",
+        choices=("table", "json"),
+        default="table",
+        help="json: a list with an object per tag, with the settings and fitted numbers of its steps",
+    )
+    parser.add_argument(
         "--trust",
         choices=("allowlist", "any"),
         default=os.environ.get("FLEETSCORE_MODELS_TRUST") or "allowlist",
@@ -53,6 +61,9 @@ def run(arguments: argparse.Namespace) -> int:
         content, max_unpacked_bytes=limits.max_model_unpacked_bytes, trust_any=arguments.trust == "any"
     )
     unusable = sum(bool(tag.problem) for tag in described)
+    if arguments.output == "json":
+        print(json.dumps([_document(tag) for tag in described], indent=2))
+        return 65 if unusable else 0
     print(f"{arguments.bundle}: {len(content):,} bytes, tags: {len(described):,}, unusable: {unusable:,}\n")
     print("\n".join(format_table(described)))
     return 65 if unusable else 0
@@ -69,6 +80,18 @@ def format_table(described: Sequence[TagDescription]) -> list[str]:
     return [
         "  ".join([*(f"{text:<{width}}" for text, width in zip(row, widths, strict=False)), row[3]]) for row in rows
     ]
+
+
+def _document(tag: TagDescription) -> dict[str, object]:
+    """Return the description of a tag as a JSON object."""
+    return {
+        "tag": tag.tag,
+        "detector": tag.detector,
+        "sklearn": tag.sklearn_version,
+        "evaluatedBy": tag.evaluated_by,
+        "problem": tag.problem,
+        "parameters": tag.parameters,
+    }
 
 
 def _cells(tag: TagDescription) -> tuple[str, str, str, str]:

@@ -26,6 +26,19 @@ def test_list_has_the_names_with_the_prefix_in_order_without_metadata_files(tmp_
     assert list(store.list("models")) == []
 
 
+def test_folders_are_listed_once_and_existence_is_known(tmp_path: Path) -> None:
+    scorer = ScorerStore(tmp_path)
+    for name in ("w/b.csv", "w/x/a.csv", "v/c.csv", "_mutes.csv"):
+        scorer.write("predictions", name, b"x", metadata={"rows": "1"})
+    store = FolderStore(tmp_path)
+    assert list(store.folders("predictions")) == ["v/", "w/"]
+    assert list(store.folders("predictions", "w/")) == ["w/x/"]
+    assert list(store.folders("predictions", "w")) == ["w/"]
+    assert list(store.folders("models")) == []
+    assert store.exists("predictions", "w/b.csv")
+    assert not store.exists("predictions", "w")
+
+
 def test_missing_blob_is_none_and_missing_folder_is_an_error(tmp_path: Path) -> None:
     assert FolderStore(tmp_path).read("models", "d.joblib") is None
     with pytest.raises(NotFound, match="does not exist; create it with `device-scorer simulate`"):

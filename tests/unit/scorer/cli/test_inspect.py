@@ -1,5 +1,6 @@
 """The command `device-scorer inspect`: its output and exit code."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,17 @@ def test_unusable_tag_has_its_reason(path: Path) -> None:
     assert result.code == 65
     assert "tags: 2, unusable: 1" in result.out
     assert "ModelInvalid: the model is invalid: expected a fitted pipeline, found a dict" in result.out
+
+
+def test_json_has_the_settings_and_fitted_numbers_of_each_step(path: Path) -> None:
+    path.write_bytes(bundle({"7": a_model(), "8": {}}))
+    result = scorer("inspect", "--output", "json", path)
+    assert result.code == 65
+    first, second = json.loads(result.out)
+    assert (first["tag"], first["evaluatedBy"], first["problem"]) == ("7", "closed form", "")
+    assert first["parameters"]["OneClassSVM"]["gamma"] == 0.01
+    assert len(first["parameters"]["StandardScaler"]["mean_"]) == 1
+    assert (second["parameters"], second["problem"][:12]) == ({}, "ModelInvalid")
 
 
 def test_rejected_bundle_is_one_line_on_stderr(path: Path) -> None:

@@ -1,0 +1,35 @@
+"""The progress of work that takes more than two seconds, as one line on standard error."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TextIO, TypeVar
+
+DELAY_SECONDS = 2.0
+_INTERVAL_SECONDS = 0.5
+_Item = TypeVar("_Item")
+
+
+def track(items: Iterable[_Item], total: int, what: str, *, stream: TextIO | None = None) -> Iterator[_Item]:
+    """Yield the items, and show how many are done after two seconds, on a terminal or in a notebook.
+
+    Args:
+        items: The items; the work on one is done when the next one is taken.
+        total: The number of items.
+        what: The noun of the items, in the plural.
+        stream: The stream; None for standard error.
+    """
+    target = sys.stderr if stream is None else stream
+    shows = target.isatty() or "ipykernel" in sys.modules
+    due, shown = time.monotonic() + DELAY_SECONDS, False
+    try:
+        for done, item in enumerate(items):
+            if shows and time.monotonic() >= due:
+                due, shown = time.monotonic() + _INTERVAL_SECONDS, True
+                target.write(f"\r{done:,} of {total:,} {what}")
+                target.flush()
+            yield item
+    finally:
+        if shown:
+            target.write("\r\x1b[K")
+            target.flush()

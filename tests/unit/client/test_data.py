@@ -1,0 +1,65 @@
+"""The stored data of a fleet in a folder that the scorer's own commands wrote."""
+
+from pathlib import Path
+
+import pytest
+
+from fleetscore import Fleet
+from fleetscore.errors import NotFound
+from tests.testkit import scorer_fleet
+from tests.unit.client.conftest import DEVICES, FIRST, LAST
+
+
+@pytest.fixture(scope="module")
+def fleet(scored_folder: Path) -> Fleet:
+    return Fleet.folder(scored_folder)
+
+
+def test_devices_and_windows_are_listed(fleet: Fleet) -> None:
+    assert list(fleet.devices()) == list(DEVICES)
+    assert fleet.windows() == [LAST, FIRST]
+    assert fleet.newest_window() == LAST
+
+
+def test_window_is_listed_only_with_a_report(tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    for slug in (FIRST.slug, LAST.slug, "20181399T220000Z_20180828T230000Z", "other"):
+        (folder / "predictions" / slug).mkdir(parents=True)
+    (folder / "predictions" / FIRST.slug / "_summary.json").write_text("{}")
+    fleet = Fleet.folder(folder)
+    assert (fleet.windows(), fleet.newest_window()) == ([FIRST], FIRST)
+
+
+def test_windows_are_listed_without_listing_their_blobs(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(type(fleet.store), "list")
+    monkeypatch.delattr(type(fleet.store), "names")
+    assert fleet.windows() == [LAST, FIRST]
+
+
+def test_store_without_a_report_has_no_newest_window(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="has no report of a window; it is written at the end of a run"):
+        Fleet.folder(tmp_path).newest_window()
+
+
+def test_predictions_have_one_row_per_reading_of_the_named_devices(fleet: Fleet) -> None:
+    assert len(fleet.predictions(LAST)) == 11
+    spike = fleet.predictions("2018-08-28T23:00Z", devices=["press-2"])
+    assert spike["Prediction"].tolist() == [0, 0, 0, 0, 0, 1]
+    assert spike["Val"].tolist()[-1] == 99.0
+    frames = list(fleet.iter_predictions(LAST.start, LAST.end, devices=["press-2", "press-9"]))
+    assert [len(frame) for frame in frames] == [6]
+
+
+def test_predictions_of_a_span_are_one_frame_per_device_and_window(fleet: Fleet) -> None:
+    assert [len(frame) for frame in fleet.iter_predictions(FIRST.start, LAST.end)] == [5, 6, 5, 5, 6]
+
+
+def test_predictions_of_an_unknown_device_are_not_found(fleet: Fleet) -> None:
+    with pytest.raises(NotFound, match="press-9 has no predictions in 2018-08-28T23:00Z/1h"):
+        fleet.predictions(LAST, devices=["press-9"])
+
+
+def test_readings_are_those_that_the_scorer_read(fleet: Fleet) -> None:
+    assert fleet.readings("press-2", LAST)["Value"].tolist() == [str(value) for value in (*scorer_fleet.NORMAL, 99.0)]
+    with pytest.raises(NotFound, match="press-9 has no readings"):
+        fleet.readings("press-9", LAST)
