@@ -1,6 +1,7 @@
 """The operator reads the result that the scorer's report writes."""
 
 import json
+from dataclasses import replace
 
 import msgspec
 
@@ -21,11 +22,13 @@ def test_both_know_the_same_faults_and_causes() -> None:
 def test_operator_reads_every_key_of_a_result() -> None:
     summary = a_summary(3)
     incident = IncidentRow(Incident("i", "press-7", "machine", OPENED, "A", 0, None, 2), summary.window.start, None)
-    content = report_result(summary, FleetHealth([incident], problems=["a", "b"], notify_problems=1))
+    muted = replace(incident, muted="repair")
+    content = report_result(summary, FleetHealth([incident, muted], problems=["a", "b"], notify_problems=1))
     message = parse_report_message(content.decode())
     assert message is not None
     document = json.loads(content)
     read = msgspec.to_builtins(message)
+    assert (message.incidents.opened, message.incidents.opened_unmuted, message.incidents.muted) == (2, 1, 1)
     shown_elsewhere = {"devices", "anomalousDevices", "failures"}  # in status.devices and status.results
     assert document.keys() - shown_elsewhere == read.keys()
     assert {key: read[key] for key in document if isinstance(document[key], int) and key in read} == {

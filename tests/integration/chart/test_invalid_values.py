@@ -215,3 +215,12 @@ def test_schedule_that_overwrites_needs_a_fleet_that_allows_it() -> None:
     assert message in error_of({"fleets": [a_fleet()], "schedules": [overwrite]})
     allowed = a_fleet(predictions={"allowOverwrite": True})
     assert error_of({"fleets": [allowed], "schedules": [overwrite]}) == ""
+
+
+def test_event_windowmissing_is_rejected_and_names_the_alert() -> None:
+    receiver = {"name": "ops", "type": "webhook", "url": "https://example.org/hook"}
+    accepted = {"fleets": [a_fleet(notify=[receiver | {"events": ["opened", "closed", "runFailed"]}])]}
+    assert error_of(accepted) == ""
+    error = error_of({"fleets": [a_fleet(notify=[receiver | {"events": ["windowMissing"]}])]})
+    assert "one of opened, closed and runFailed" in error
+    assert "FleetscoreWindowMissing" in error

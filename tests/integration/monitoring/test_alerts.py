@@ -8,7 +8,7 @@ import yaml
 from hack.charts import CHART
 
 from tests.integration.monitoring.alert_rules import rules
-from tests.integration.monitoring.promtool import Series, evaluate, promtool
+from tests.integration.monitoring.promtool import Series, alerts, evaluate, promtool
 
 pytestmark = pytest.mark.usefixtures("helm", "promtool")
 
@@ -21,6 +21,11 @@ STALLED = f'fleetscore_stalled_runs{{{OF_RUN},pod="a",reason="Unschedulable"}}'
 HELD_BY_QUEUE = STALLED.replace("Unschedulable", "SuspendedByAnotherController")
 WITHOUT_MODEL = f'fleetscore_last_window_devices_without_model{{{OF_RUN},schedule="hourly",pod="a"}}'
 AGE = 'fleetscore_watch_age_seconds{namespace="scoring",pod="%s",resource="jobs"}'
+HEALTH = f'fleetscore_last_window_%s{{{OF_RUN},schedule="hourly",pod="a"}}'
+OPENED, NOTICES, REPORT_FAILED = HEALTH % "opened_incidents", HEALTH % "notify_problems", HEALTH % "report_failed"
+FLAGGED = f'fleetscore_last_window_flagged_sensors{{{OF_RUN},schedule="hourly",pod="%s",flag="%s"}}'
+BY_HAND = OPENED.replace('schedule="hourly"', 'schedule=""')
+URL = "https://fleet.blob.core.windows.net/predictions/20180828T230000Z_20180829T000000Z/report.html"
 CONTROLLER = 'fleetscore_controller_age_seconds{namespace="scoring",pod="a"}'
 HELD = 'fleetscore_lease_held{namespace="scoring",pod="%s"}'
 
@@ -89,6 +94,41 @@ CASES = [
     ),
     case("FleetscoreDevicesEmpty", "too many", devices(scored=40, alreadyScored=5, empty=55), minutes=5, fires=1),
     case("FleetscoreDevicesEmpty", "few", devices(scored=20, alreadyScored=40, empty=40), minutes=5, fires=0),
+    case("FleetscoreNewIncidents", "one", {OPENED: "1x60"}, minutes=1, fires=1),
+    case("FleetscoreNewIncidents", "of an earlier window", {OPENED: "1x20 0x40"}, minutes=30, fires=0),
+    case("FleetscoreNewIncidents", "of a run by hand", {BY_HAND: "1x60"}, minutes=30, fires=0),
+    case(
+        "FleetscoreNewIncidents",
+        "two operators",
+        {OPENED: "1x9", OPENED.replace('"a"', '"b"'): "1x9"},
+        minutes=5,
+        fires=1,
+    ),
+    case(
+        "FleetscoreSensorsFlagged",
+        "four",
+        {FLAGGED % ("a", "stuck"): "2x9", FLAGGED % ("a", "silent"): "2x9"},
+        minutes=5,
+        fires=1,
+    ),
+    case(
+        "FleetscoreSensorsFlagged",
+        "three",
+        {FLAGGED % ("a", "stuck"): "2x9", FLAGGED % ("a", "silent"): "1x9"},
+        minutes=5,
+        fires=0,
+    ),
+    case(
+        "FleetscoreSensorsFlagged",
+        "reported twice",
+        {FLAGGED % ("a", "stuck"): "2x9", FLAGGED % ("b", "stuck"): "2x9"},
+        minutes=5,
+        fires=0,
+    ),
+    case("FleetscoreNotificationsFail", "one receiver", {NOTICES: "1x60"}, minutes=5, fires=1),
+    case("FleetscoreNotificationsFail", "none", {NOTICES: "0x60"}, minutes=5, fires=0),
+    case("FleetscoreReportFailed", "the latest", {REPORT_FAILED: "1x60"}, minutes=5, fires=1),
+    case("FleetscoreReportFailed", "an earlier one", {REPORT_FAILED: "1x9 0x51"}, minutes=12, fires=0),
     case("FleetscoreOperatorDown", "no operator", {}, minutes=6, fires=1),
     case("FleetscoreOperatorDown", "no leader", {HELD % "a": "0x60", HELD % "b": "0x60"}, minutes=6, fires=1),
     case("FleetscoreOperatorDown", "one is active", {HELD % "a": "0x60", HELD % "b": "1x60"}, minutes=6, fires=0),
@@ -111,6 +151,23 @@ def test_alert_fires_exactly_for_its_series(
 ) -> None:
     firing = f'count(ALERTS{{alertname="{alert}",alertstate="firing"}}) or vector(0)'
     assert evaluate(tmp_path, {firing: fires}, series, minutes=minutes, rules=rules()) == ""
+
+
+def test_alert_for_new_incidents_has_the_address_of_the_report(tmp_path: Path) -> None:
+    info = HEALTH.replace("}", f',url="{URL}"}}') % "report_info"
+    alert = {
+        "exp_labels": {"fleet": "default", "run_namespace": "scoring", "schedule": "hourly", "severity": "warning"},
+        "exp_annotations": {
+            "summary": "New incidents in the latest window of hourly of fleet default: 2.",
+            "description": "The report and its _incidents.csv name device, cause, begin and owner. "
+            "Mutes are in _mutes.csv.",
+            "report": URL,
+        },
+    }
+    assert (
+        alerts(tmp_path, "FleetscoreNewIncidents", [alert], {OPENED: "2x9", info: "1x9"}, minutes=5, rules=rules())
+        == ""
+    )
 
 
 def test_every_alert_has_a_firing_and_a_silent_case() -> None:

@@ -19,7 +19,7 @@ from localcluster.nodes import stages
 from tests.integration.monitoring.alert_rules import VALUES
 from tests.integration.monitoring.promtool import evaluate, promtool
 from tests.testkit.azurite import new_storage
-from tests.testkit.builders import a_message
+from tests.testkit.builders import a_message, a_report_message
 from tests.testkit.chart import find, render
 from tests.testkit.cluster import ALL_SCORED
 from tests.testkit.operator_process import WINDOW, an_operator_environment, operator
@@ -58,7 +58,12 @@ def text(cluster: Cluster, azurite: Azurite, tmp_path_factory: pytest.TempPathFa
     cluster.create_namespace(name)
     failure = a_message(outcomes={"failed": "0"}, reasons={"ModelInvalid": "0"})
     labels = {"fleetscore.dev/run": run}
+    report = labels | {"app.kubernetes.io/component": "report"}
+    figures = a_report_message(
+        sensors={"stuck": 1}, incidents={"open": 1, "opened": 1, "openedUnmuted": 1, "causes": {"machine": 1}}
+    )
     added = [
+        stages.finish_pods(f"{name}-report", labels=report, message=figures, weight=10**7),
         stages.finish_pods(name, labels=labels, message_template=ALL_SCORED),
         stages.finish_pods(
             f"{name}-bad", labels=labels, arguments=["bad"], exit_code=65, message=failure, weight=10**6
@@ -86,9 +91,10 @@ def text(cluster: Cluster, azurite: Azurite, tmp_path_factory: pytest.TempPathFa
 
         def said() -> str:
             text = running.probe("/metrics")[1]
-            return text if "fleetscore_stalled_runs{" in text and "fleetscore_runs_total{" in text else ""
+            expected = ("fleetscore_stalled_runs{", "fleetscore_runs_total{", "fleetscore_last_window_report_info{")
+            return text if all(name in text for name in expected) else ""
 
-        found = until(said, "one run ended, the other is stalled", seconds=120)
+        found = until(said, "one run is reported, the other is stalled", seconds=120)
         assert cluster.api.request("GET", f"{runs}/{run}")["status"]["failureReasons"] == {"ModelInvalid": 1}
     for stage in added:
         cluster.remove_stage(stage["metadata"]["name"])
@@ -155,6 +161,6 @@ def test_every_series_and_label_of_an_alert_is_exposed(exposed: list[Sample]) ->
     named = [
         one for g in groups for rule in g["rules"] for one in re.findall(r"(fleetscore_\w+){([^}]*)}", rule["expr"])
     ]
-    assert len({name for name, _matchers in named}) == 8
+    assert len({name for name, _matchers in named}) == 12
     for name, matchers in named:
         assert {matcher.partition("=")[0].rstrip("!") for matcher in matchers.split(",")} <= labels[name]

@@ -73,6 +73,7 @@ def selects_the_operator(manifests: list[Manifest], labels: dict[str, str], port
     "monitoring.alerts.failedShare",
     "monitoring.alerts.emptyShare",
     "monitoring.alerts.withoutModelShare",
+    "monitoring.alerts.flaggedSensors",
     "monitoring.alerts.throttledShare",
 )
 def test_alert_thresholds_are_those_of_the_values() -> None:
@@ -82,21 +83,22 @@ def test_alert_thresholds_are_those_of_the_values() -> None:
             "FleetscoreDevicesFailed",
             "FleetscoreDevicesEmpty",
             "FleetscoreDevicesWithoutModel",
+            "FleetscoreSensorsFlagged",
             "FleetscoreThrottled",
         )
         stalled = {"FleetscoreRunStalled": found["FleetscoreRunStalled"]["for"]}
         return stalled | {alert: found[alert]["expr"].rpartition("> ")[2] for alert in shares}
 
     default = bounds(find(monitored(alerts={"enabled": True}), "PrometheusRule")["spec"])
-    assert list(default.values()) == ["15m", "0.05", "0.3", "0.05", "0.05"]
-    assert list(bounds(rules()).values()) == ["5m", "0.1", "0.5", "0.2", "0.01"]
+    assert list(default.values()) == ["15m", "0.05", "0.3", "0.05", "0", "0.05"]
+    assert list(bounds(rules()).values()) == ["5m", "0.1", "0.5", "0.2", "3", "0.01"]
 
 
 def test_suspended_or_missing_schedules_have_no_window_alerts() -> None:
     windows = [rule["labels"] for rule in rules()["groups"][0]["rules"]]
     assert {labels["schedule"] for labels in windows} == {"hourly", "quarterly"}
     groups = find(monitored(alerts={"enabled": True}), "PrometheusRule")["spec"]["groups"]
-    assert [group["name"] for group in groups] == ["fleetscore-runs", "fleetscore-operator"]
+    assert [group["name"] for group in groups] == ["fleetscore-runs", "fleetscore-health", "fleetscore-operator"]
 
 
 @pytest.mark.value("monitoring.dashboard.labels", "monitoring.dashboard.annotations")

@@ -20,13 +20,17 @@ Count = Annotated[int, Meta(ge=0, le=10**15)]
 """A number; a larger one cannot be a count of rows."""
 
 
-class IncidentCounts(Struct, frozen=True):
-    """The incidents of a window: `open` includes the opened ones, and `causes` has the cause of each open one."""
+class IncidentCounts(Struct, frozen=True, rename="camel"):
+    """The incidents of a window: `open` includes the opened ones, and `causes` has the cause of each open one.
+
+    `opened_unmuted` are those opened ones of which receivers get a notice.
+    """
 
     open: Count = 0
     opened: Count = 0
     closed: Count = 0
     muted: Count = 0
+    opened_unmuted: Count = 0
     causes: dict[str, Count] = {}
 
 
@@ -78,7 +82,7 @@ def parse_report_message(raw: str) -> ReportMessage | None:
         return None
     found = message.incidents
     causes = known(found.causes, CAUSES)
-    if found.opened > found.open or sum(found.causes.values()) > found.open:
+    if not found.opened_unmuted <= found.opened <= found.open or sum(found.causes.values()) > found.open:
         return None
     if message.notify_problems > message.problems:
         return None

@@ -36,7 +36,7 @@ class ReportedWindow:
         end: The end of the window.
         report: The address or the path of the page; empty if the report failed, so that there are no figures.
         incidents: The open incidents by cause.
-        opened: The number of incidents that opened in the window.
+        opened: The number of incidents that opened in the window and are not muted.
         sensors: The faulty sensors by fault.
         notify_problems: The number of problems with receivers of notices.
     """
@@ -61,7 +61,7 @@ class HealthMetrics:
             return Gauge(f"fleetscore_last_window_{name}", description, (*RUN_LABELS, *labels), registry=registry)
 
         self._incidents = gauge("open_incidents", "Open incidents after the latest reported window, by cause", "cause")
-        self._opened = gauge("opened_incidents", "Incidents that opened in the latest reported window")
+        self._opened = gauge("opened_incidents", "Unmuted incidents that opened in the latest reported window")
         self._sensors = gauge("flagged_sensors", "Faulty sensors in the latest reported window, by flag", "flag")
         self._notify_problems = gauge(
             "notify_problems", "Problems with receivers of notices in the latest reported window"

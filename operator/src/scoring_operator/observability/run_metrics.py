@@ -127,7 +127,7 @@ def _outcome(run: ScoringRun) -> str:
 
 
 def _reported_window(run: ScoringRun) -> ReportedWindow | None:
-    """Return what the report of a run says of its window; None if it has not ended, or if it has no figures."""
+    """Return the figures of the report of a run; None if the report has not ended or has no figures."""
     condition, end, status = find_condition(run.status, "Reported"), run.spec.window.end, run.status
     if condition is not None and condition.status == "False":
         return ReportedWindow(end)
@@ -138,7 +138,7 @@ def _reported_window(run: ScoringRun) -> ReportedWindow | None:
         end,
         report=report.get("url") or report.get("path", ""),
         incidents=known(incidents.get("causes", {}), CAUSES),
-        opened=incidents.get("opened", 0),
+        opened=incidents.get("openedUnmuted", 0),
         sensors=known(status.get("sensors", {}), FLAGS),
         notify_problems=report.get("notifyProblems", 0),
     )

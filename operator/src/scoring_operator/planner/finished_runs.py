@@ -4,7 +4,8 @@
 2. Then the report Job is created, if the run had devices. The condition Reported stores the state of the report. Its
    status is Unknown from the end of the run on, with the reason ReportPending, and ReportRunning once the Job was seen.
    It becomes True or False when the Job has finished. A report Job that was seen and is missing is not created again.
-3. A minute after the end, finished Jobs are deleted, ten per second. Some failed Jobs are kept for people.
+3. A minute after the end, finished Jobs are deleted, ten per second. Some failed Jobs are kept for people, and the
+   report Job if its report has problems, which its log names.
 4. The run is deleted after its time to live, or when `historyLimit` later runs of its schedule have ended. Its report
    has to be finished before that.
 """
@@ -80,13 +81,19 @@ def plan_finished(run: ScoringRun, observation: Observation, now: datetime, limi
         return Plan(phase, delete_run=True)
     if running := jobs_to_stop(observation.jobs):
         return Plan(phase, delete=running, requeue_after=CLEANUP_INTERVAL_SECONDS)
-    removable = list(islice(_removable(observation.state.progress, observation.jobs), limits.deletes_per_second + 1))
+    jobs = (name for name in _removable(observation.state.progress, observation.jobs) if name != _kept_report(run))
+    removable = list(islice(jobs, limits.deletes_per_second + 1))
     cleanup = completed + timedelta(seconds=limits.cleanup_delay)
     if not removable or now < cleanup:
         due = min(expires, cleanup) if removable else expires
         return Plan(phase, requeue_after=(due - now).total_seconds())
     delete = tuple(removable[: limits.deletes_per_second])
     return Plan(phase, delete=delete, requeue_after=CLEANUP_INTERVAL_SECONDS)
+
+
+def _kept_report(run: ScoringRun) -> str:
+    """Return the name of the report Job if people need its log; an empty text otherwise."""
+    return report_job_name(run) if run.status.get("report", {}).get("problems") else ""
 
 
 def _plan_report(run: ScoringRun, observation: Observation, phase: str, *, late: bool) -> Plan:

@@ -33,5 +33,12 @@ def report_fields(condition: ReportCondition | None) -> dict[str, Any]:
         "problems": message.problems,
         "notifyProblems": message.notify_problems,
     }
-    incidents = {"open": found.open, "opened": found.opened, "closed": found.closed, "muted": found.muted}
-    return {"report": report, "sensors": message.sensors, "incidents": incidents | {"causes": found.causes}}
+    incidents = {
+        "open": found.open,
+        "opened": found.opened,
+        "openedUnmuted": found.opened_unmuted,
+        "closed": found.closed,
+        "muted": found.muted,
+        "causes": found.causes,
+    }
+    return {"report": report, "sensors": message.sensors, "incidents": incidents}

@@ -180,7 +180,7 @@ REPORTED: dict[str, Any] = {
     ],
     "report": {"path": "w/report.html", "url": "https://a/w/report.html", "notifyProblems": 2},
     "sensors": {"stuck": 4},
-    "incidents": {"open": 3, "opened": 1, "causes": {"machine": 3}},
+    "incidents": {"open": 3, "opened": 2, "openedUnmuted": 1, "causes": {"machine": 3}},
 }
 
 

@@ -64,6 +64,13 @@ def test_finished_job_is_deleted_60_seconds_after_the_end() -> None:
     assert make_plan(run, observation, later(60)).delete == ("good-0",)
 
 
+@pytest.mark.parametrize(("problems", "deleted"), [(0, (REPORT,)), (1, ())])
+def test_report_job_with_problems_is_kept_for_its_log(problems: int, deleted: tuple[str, ...]) -> None:
+    run = a_run(status=ENDED | {"report": {"path": "report.html", "problems": problems}})
+    observation = an_observation(jobs={REPORT: a_job(REPORT, complete=True)})
+    assert make_plan(run, observation, later(60)).delete == deleted
+
+
 def test_ten_finished_jobs_are_deleted_per_second() -> None:
     plan = make_plan(a_run(status=ENDED), an_observation(jobs=jobs(11, "good", complete=True)), later(60))
     assert (len(plan.delete), plan.requeue_after) == (10, 1.0)

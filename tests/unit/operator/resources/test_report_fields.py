@@ -18,7 +18,7 @@ def written(raw: str = "", url: str = "") -> ReportCondition:
 def test_fields_are_the_figures_and_the_address_of_the_report() -> None:
     raw = a_report_message(
         sensors={"stuck": 2},
-        incidents={"open": 3, "opened": 1, "closed": 2, "muted": 1, "causes": {"sensor": 3}},
+        incidents={"open": 3, "opened": 2, "openedUnmuted": 1, "closed": 2, "muted": 1, "causes": {"sensor": 3}},
         vanishedModels=4,
         problems=2,
         notifyProblems=1,
@@ -27,7 +27,8 @@ def test_fields_are_the_figures_and_the_address_of_the_report() -> None:
     assert fields["sensors"] == {"silent": 0, "sparse": 0, "stale": 0, "stuck": 2, "implausible": 0, "jumpy": 0}
     assert fields["incidents"] == {
         "open": 3,
-        "opened": 1,
+        "opened": 2,
+        "openedUnmuted": 1,
         "closed": 2,
         "muted": 1,
         "causes": {"machine": 0, "sensor": 3, "data": 0, "fleet": 0},
