@@ -13,6 +13,7 @@ from fleetscore.runs.follow import Pace
 from fleetscore.runs.state import (
     NOT_SEEN,
     OUTCOMES,
+    canary,
     delay,
     describe,
     devices_done,
@@ -84,7 +85,7 @@ def bar_text(count: int, total: int) -> str:
 
 
 def progress_texts(run: Mapping[str, Any], pace: Pace) -> Iterator[str]:
-    """Yield the lines below the bars: devices done, pace and time left, and the cause of a delay."""
+    """Yield the lines below the bars: devices done, pace and time left, the canary, and the cause of a delay."""
     total, done = devices_total(run), devices_done(run)
     if total:
         anomalies = ((run.get("status") or {}).get("results") or {}).get("anomalies", 0)
@@ -92,6 +93,8 @@ def progress_texts(run: Mapping[str, Any], pace: Pace) -> Iterator[str]:
     left = pace.seconds_left(total)
     if left is not None and not has_ended(run):
         yield f"{pace.devices_per_second * 60:,.0f} devices a minute, about {duration_text(left)} left"
+    if found := canary(run):
+        yield found
     if cause := delay(run):
         yield f"waits: {cause}"
 

@@ -50,6 +50,12 @@ def delay(run: Mapping[str, Any]) -> str:
     return printable(_status(run).get("message")) if phase in ("Queued", "Suspended") else ""
 
 
+def canary(run: Mapping[str, Any]) -> str:
+    """Return the state of a run's canary, such as `canary: 2 of 3 Jobs ended`; an empty text without one."""
+    parts = printable(_status(run).get("message")).split("; ")
+    return next((part for part in parts if part.startswith("canary: ")), "")
+
+
 def progress_line(run: Mapping[str, Any]) -> str:
     """Return a run's state in a line, such as `demo: Running, 7 of 12 devices done, 4 active, 1 failed`."""
     devices = _status(run).get("devices") or {}

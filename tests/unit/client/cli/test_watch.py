@@ -46,6 +46,12 @@ def test_live_view_has_a_bar_per_outcome_pace_time_left_and_cause() -> None:
     assert max(map(len, lines)) <= 80
 
 
+def test_live_view_has_the_canary() -> None:
+    run = a_run("Running", total=9, active=3)
+    run["status"]["message"] = "0 of 9 devices done; canary: 2 of 3 Jobs ended"
+    assert "  canary: 2 of 3 Jobs ended" in printed(live_view(run, Pace())).splitlines()
+
+
 def test_bar_has_at_least_one_and_at_most_all_characters() -> None:
     assert [bar_text(count, 1000).count("━") for count in (1, 500, 1000, 5000)] == [1, 15, BAR_WIDTH, BAR_WIDTH]
 

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from fleetscore.runs.state import (
+    OUTCOMES,
+    canary,
     condition,
     delay,
     describe,
@@ -15,6 +17,7 @@ from fleetscore.runs.state import (
     printable,
     progress_line,
 )
+from scoring_operator.planner import progress
 
 
 def a_run(phase: str = "", devices: dict[str, int] | None = None, **status: Any) -> dict[str, Any]:
@@ -27,6 +30,10 @@ def with_condition(type_: str, status: str = "True", **fields: str) -> list[dict
 
 
 DEVICES = {"total": 12, "scored": 5, "empty": 1, "failed": 1, "active": 4, "pending": 1}
+
+
+def test_outcomes_are_those_of_the_operator() -> None:
+    assert sorted(OUTCOMES) == sorted(progress.OUTCOMES)
 
 
 def test_progress_of_a_run_is_one_line() -> None:
@@ -63,6 +70,12 @@ def test_run_without_status_has_no_conditions() -> None:
 )
 def test_delay_of_a_run_has_its_cause(run: dict[str, Any], cause: str) -> None:
     assert delay(run) == cause
+
+
+def test_canary_of_a_run_is_a_part_of_its_message() -> None:
+    run = a_run("Running", message="0 of 9 devices done; canary: 2 of 3 Jobs ended")
+    assert canary(run) == "canary: 2 of 3 Jobs ended"
+    assert canary(a_run("Running", message="3 of 9 devices done")) == ""
 
 
 def test_description_has_counts_and_at_most_five_failures() -> None:
