@@ -11,10 +11,9 @@ change). If several patterns match a tag, the one with more characters that are 
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from device_scorer.errors import UsageInvalid
 
@@ -31,8 +30,7 @@ _DURATION_PATTERNS = (
 _TRUE_AND_FALSE = {True: "true", False: "false"}
 
 
-@dataclass(frozen=True, slots=True)
-class SensorRule:
+class SensorRule(NamedTuple):
     """The fleet's expectations of one sensor. None is the absence of an expectation.
 
     Attributes:

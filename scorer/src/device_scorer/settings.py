@@ -6,7 +6,6 @@ The defaults are those of a fleet, so `--store ./folder` needs no environment.
 import argparse
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -63,10 +62,10 @@ class AnomalousWhen(NamedTuple):
 
 
 _DEFAULT_LIMITS, _DEFAULT_ANOMALOUS_WHEN = Limits(), AnomalousWhen()
+_DEFAULT_CONTAINERS = MappingProxyType({role: role for role in CONTAINER_ROLES})
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """The location of a fleet's blobs, and the rules for reading and writing them.
 
     Attributes:
@@ -91,12 +90,10 @@ class Settings:
     folder: Path | None = None
     account_url: str = ""
     auth: str = "workloadIdentity"
-    connection_string: str = field(default="", repr=False)
-    sas_token: str = field(default="", repr=False)
+    connection_string: str = ""
+    sas_token: str = ""
     secret: str = ""
-    containers: Mapping[str, str] = field(
-        default_factory=lambda: MappingProxyType({role: role for role in CONTAINER_ROLES})
-    )
+    containers: Mapping[str, str] = _DEFAULT_CONTAINERS
     data_path: str = "{yyyy}{MM}{dd}T{HH}{mm}Z/{device}.csv"
     data_partition: timedelta = timedelta(hours=1)
     models_path: str = "{device}.joblib"
@@ -107,7 +104,13 @@ class Settings:
     quality: Quality = NO_QUALITY
     limits: Limits = _DEFAULT_LIMITS
 
+    def __repr__(self) -> str:
+        """Return the settings without the secrets."""
+        shown = (f"{name}={value!r}" for name, value in self._asdict().items() if name not in _SECRET_FIELDS)
+        return f"Settings({', '.join(shown)})"
 
+
+_SECRET_FIELDS = ("connection_string", "sas_token")
 _DEFAULTS = Settings()
 STORAGE_HELP = """\
 environment without --store (the defaults are in brackets):

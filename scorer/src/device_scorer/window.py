@@ -1,16 +1,20 @@
 """Windows, instants and durations: whole seconds, UTC, half-open intervals. Pure."""
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple, Self
 
 from device_scorer.errors import UsageInvalid
 
 _DURATION_PATTERN = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class _Bounds(NamedTuple):
+    start: datetime
+    end: datetime
+
+
+class Window(_Bounds):
     """The half-open interval [start, end).
 
     Attributes:
@@ -18,16 +22,15 @@ class Window:
         end: The first instant after the window, in UTC and on a whole second.
     """
 
-    start: datetime
-    end: datetime
+    __slots__ = ()
 
-    def __post_init__(self) -> None:
+    def __new__(cls, start: datetime, end: datetime) -> Self:
         """Reject a window that does not contain a second."""
-        if self.end <= self.start:
+        if end <= start:
             raise UsageInvalid(
-                f"the window is invalid: its end {self.end:%FT%TZ} is not after its start {self.start:%FT%TZ}; "
-                "swap them"
+                f"the window is invalid: its end {end:%FT%TZ} is not after its start {start:%FT%TZ}; swap them"
             )
+        return super().__new__(cls, start, end)
 
     @property
     def slug(self) -> str:

@@ -16,7 +16,8 @@ from tests.testkit.measurements import RecordMeasurement
 from tests.testkit.scorer_fleet import END, PREDICTIONS, START, Fleet, a_model, bundle, readings
 from tests.testkit.waiting import until
 
-HEAVY = ("sklearn", "scipy", "pandas", "joblib", "numpy", "logging", "xml.etree.ElementTree", "azure", "obstore")
+SLOW_IMPORTS = ("dataclasses", "inspect", "logging", "xml.etree.ElementTree")
+HEAVY = ("sklearn", "scipy", "pandas", "joblib", "numpy", *SLOW_IMPORTS, "azure", "obstore")
 MOMENTS = 6
 LINE = ("score", "--window-start", START, "--window-end", END)
 

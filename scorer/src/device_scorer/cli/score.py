@@ -98,7 +98,7 @@ def parse_request(arguments: argparse.Namespace, environment: Mapping[str, str])
         UsageInvalid: An argument is invalid.
     """
     termination_log = arguments.termination_log or environment.get("FLEETSCORE_TERMINATION_LOG") or ""
-    return ScoreRequest(
+    request = ScoreRequest(
         devices=tuple(arguments.devices),
         window=Window(parse_instant(arguments.window_start), parse_instant(arguments.window_end)),
         tags=frozenset(arguments.tag) if arguments.tag else None,
@@ -109,6 +109,8 @@ def parse_request(arguments: argparse.Namespace, environment: Mapping[str, str])
         engine=arguments.engine,
         termination_log=Path(termination_log) if termination_log else None,
     )
+    request.validate()
+    return request
 
 
 def run(arguments: argparse.Namespace, *, open_store: Callable[[Settings], Store] = open_scoring_store) -> int:

@@ -13,9 +13,8 @@ import zlib
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import isfinite
-from typing import Any, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 METADATA_KEY = "digest"
 BUCKET_COUNT = 60
@@ -45,8 +44,7 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 _TAG_FIELDS = 16
 
 
-@dataclass(frozen=True, slots=True)
-class SensorFlag:
+class SensorFlag(NamedTuple):
     """A fault of a sensor in a window.
 
     Attributes:
@@ -60,8 +58,7 @@ class SensorFlag:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class TagDigest:
+class TagDigest(NamedTuple):
     """The figures of one tag in a window. Times and numbers of a tag without rows are 0.
 
     Attributes:
@@ -101,8 +98,7 @@ class TagDigest:
     flags: tuple[SensorFlag, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceDigest:
+class DeviceDigest(NamedTuple):
     """The figures of one device in a window.
 
     Attributes:

@@ -6,8 +6,7 @@ The numbers in a message are argument indexes. Sets of indexes have the interval
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 FORMAT_VERSION = 1
 MAX_MESSAGE_BYTES = 4096
@@ -24,8 +23,7 @@ _MAX_TOP_DEVICES = 5
 _MAX_SAMPLES = 5
 
 
-@dataclass(frozen=True, slots=True)
-class RowCounts:
+class RowCounts(NamedTuple):
     """Counts of the rows of one device in a window.
 
     Attributes:
@@ -41,8 +39,7 @@ class RowCounts:
     anomalies: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """The result of one device.
 
     Attributes:
@@ -57,7 +54,7 @@ class Outcome:
     kind: str
     reason: str = ""
     message: str = ""
-    row_counts: RowCounts = field(default_factory=RowCounts)
+    row_counts: RowCounts = RowCounts()
     anomalous: bool = False
     changed: bool = False
 

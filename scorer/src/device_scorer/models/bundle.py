@@ -9,8 +9,8 @@ import bz2
 import lzma
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from device_scorer.errors import ModelIncompatible, ModelInvalid, ModelRejected, PermanentError
 from device_scorer.models import closed_form, unpickler
@@ -54,8 +54,7 @@ class Model(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Bundle:
+class Bundle(NamedTuple):
     """The content of a bundle.
 
     Attributes:
@@ -65,8 +64,8 @@ class Bundle:
     """
 
     models: Mapping[str, Model | PermanentError]
-    remote: "RemoteBundle | None" = field(default=None, repr=False)
-    expectations: Mapping[str, Expectation] = field(default_factory=dict, repr=False)
+    remote: "RemoteBundle | None" = None
+    expectations: Mapping[str, Expectation] = MappingProxyType({})
 
     @property
     def sklearn_versions(self) -> list[str]:

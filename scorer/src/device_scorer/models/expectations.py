@@ -5,9 +5,8 @@ A bundle without sensors, and one with another version of them, has no expectati
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import isfinite
-from typing import Any
+from typing import Any, NamedTuple
 
 META_SENSORS_KEY = "sensors"
 VERSION = 1
@@ -15,8 +14,7 @@ MAX_TAGS = 100_000
 MAX_ABSOLUTE_NUMBER = 1e150
 
 
-@dataclass(frozen=True, slots=True)
-class Expectation:
+class Expectation(NamedTuple):
     """The behaviour of one sensor in its training readings.
 
     Attributes:

@@ -4,7 +4,6 @@ Nothing here executes code of the file. NumPy is imported only by `Array.to_nump
 """
 
 from array import array
-from dataclasses import dataclass, field
 from math import isfinite, prod
 from typing import TYPE_CHECKING, Any
 
@@ -55,26 +54,29 @@ class InertObject:
         self.state = state
 
 
-@dataclass(slots=True)
 class Dtype:
     """The element type of an array.
 
-    Attributes:
+    Args:
         code: The kind and size, such as f8, or V64 for records.
         byte_order: "<" or ">", as in `numpy.dtype.byteorder`.
         fields: The element types and offsets of the fields of records, by name.
         size: The size of an element in bytes; 0 for the size that the code names.
     """
 
-    code: str
-    byte_order: str = "<"
-    fields: dict[str, tuple["Dtype", int]] = field(default_factory=dict)
-    size: int = 0
+    __slots__ = ("byte_order", "code", "fields", "size")
 
-    def __post_init__(self) -> None:
-        digits = self.code[1:]
-        if not self.size and digits.isascii() and digits.isdigit() and len(digits) < 10:
-            self.size = int(digits) * (4 if self.code[0] == "U" else 1)
+    def __init__(
+        self,
+        code: str,
+        byte_order: str = "<",
+        fields: dict[str, tuple["Dtype", int]] | None = None,
+        size: int = 0,
+    ) -> None:
+        self.code, self.byte_order, self.fields, self.size = code, byte_order, fields or {}, size
+        digits = code[1:]
+        if not size and digits.isascii() and digits.isdigit() and len(digits) < 10:
+            self.size = int(digits) * (4 if code[0] == "U" else 1)
 
 
 class Array:

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 from device_scorer import SCIKIT_LEARN, log
 from device_scorer.errors import ConfigurationInvalid, DeadlineExceeded, DeviceError, StorageUnavailable
@@ -191,26 +190,36 @@ class ForeignVersions:
                 )
 
 
-@dataclass(frozen=True, slots=True)
 class ScoringContext:
     """The request, settings and store of one process, and the state that its devices share.
 
-    Attributes:
+    Args:
         request: The request of the process.
         settings: The fleet's settings.
         store: The store, without a deadline.
-        existing: The predictions that existed at the start.
+        existing: The predictions that existed at the start; None to ask for each device.
+        large_readings_bytes: The size of a partition above which the lock is needed.
+
+    Attributes:
         success_marker: The removal of the window's `_SUCCESS`.
         foreign_versions: The scikit-learn versions that were logged.
-        large_readings_bytes: The size of a partition above which the lock is needed.
         large_readings_lock: The lock for large partitions, so that memory does not grow with the number of devices.
     """
 
-    request: ScoreRequest
-    settings: Settings
-    store: Store
-    existing: ExistingPredictions = field(default_factory=ExistingPredictions)
-    success_marker: SuccessMarker = field(default_factory=SuccessMarker)
-    foreign_versions: ForeignVersions = field(default_factory=ForeignVersions)
-    large_readings_bytes: int = LARGE_READINGS_BYTES
-    large_readings_lock: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(
+        self,
+        request: ScoreRequest,
+        settings: Settings,
+        store: Store,
+        *,
+        existing: ExistingPredictions | None = None,
+        large_readings_bytes: int = LARGE_READINGS_BYTES,
+    ) -> None:
+        self.request = request
+        self.settings = settings
+        self.store = store
+        self.existing = existing or ExistingPredictions()
+        self.success_marker = SuccessMarker()
+        self.foreign_versions = ForeignVersions()
+        self.large_readings_bytes = large_readings_bytes
+        self.large_readings_lock = threading.Lock()

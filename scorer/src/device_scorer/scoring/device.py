@@ -3,8 +3,9 @@
 import itertools
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import NamedTuple
 
 from device_scorer.contract import blob_paths
 from device_scorer.contract.digest import DeviceDigest
@@ -28,13 +29,12 @@ MAX_WRITE_CONFLICTS = 4
 """Number of attempts to write predictions that other writers overwrite at the same time."""
 
 
-@dataclass(frozen=True, slots=True)
-class _ScoredDevice:
+class _ScoredDevice(NamedTuple):
     """The result of scoring a device: predictions to write, or (without content) an outcome without predictions."""
 
     outcome: Outcome
-    content: bytes = field(default=b"", repr=False)
-    metadata: dict[str, str] = field(default_factory=dict)
+    content: bytes = b""
+    metadata: Mapping[str, str] = MappingProxyType({})
 
 
 def score_device(device: str, context: ScoringContext, deadline: DeviceDeadline) -> Outcome:
@@ -74,9 +74,8 @@ def score_device(device: str, context: ScoringContext, deadline: DeviceDeadline)
         if not scored.content:
             return scored.outcome
         if existing is not None and _would_downgrade(existing, scored, context):
-            return replace(
-                scored.outcome, message=f"{scored.outcome.message}; the earlier, complete predictions were kept"
-            )
+            message = f"{scored.outcome.message}; the earlier, complete predictions were kept"
+            return scored.outcome._replace(message=message)
         deadline.check()
         context.success_marker.remove_before_write(deadline.store, request.window.slug)
         if deadline.store.write(
@@ -152,7 +151,7 @@ def _score(
         window=request.window,
         tags=requested_tags,
         complete=not failed,
-        input_versions=replace(input_versions, data_etags=etags),
+        input_versions=input_versions._replace(data_etags=etags),
         row_counts=rows.row_counts,
         digest=rows.digest,
         read_at=read_at,

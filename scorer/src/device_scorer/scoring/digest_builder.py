@@ -7,9 +7,9 @@ equal values.
 
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import compress, pairwise
 from operator import itemgetter, ne, sub
+from typing import NamedTuple
 
 from device_scorer.contract.digest import BUCKET_COUNT, MAX_UNMODELLED_TAGS, DeviceDigest, SensorFlag, TagDigest
 from device_scorer.window import Window
@@ -21,8 +21,7 @@ MEAN_FORMAT = ".9g"
 """Digits of a mean. They hide the order in which the values were added."""
 
 
-@dataclass(frozen=True, slots=True)
-class SensorLimits:
+class SensorLimits(NamedTuple):
     """The limits of one sensor that need each row.
 
     Attributes:

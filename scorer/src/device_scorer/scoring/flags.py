@@ -6,7 +6,7 @@ A flag changes no label and no outcome.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from device_scorer.contract.digest import MAX_DETAIL_CHARS, SensorFlag
 from device_scorer.models.expectations import Expectation
@@ -33,8 +33,7 @@ MIN_ROWS_FOR_INTERVAL = 3
 _MISSING: Mapping[str, Expectation] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class FlagFinder:
+class FlagFinder(NamedTuple):
     """The expectations of one device's sensors in a window.
 
     Attributes:
@@ -45,7 +44,7 @@ class FlagFinder:
 
     window: Window
     quality: Quality = NO_QUALITY
-    expectations: Mapping[str, Expectation] = field(default_factory=lambda: _MISSING)
+    expectations: Mapping[str, Expectation] = _MISSING
 
     def limits(self, tags: Iterable[str]) -> dict[str, SensorLimits]:
         """Return the limits that need each row, for the tags that have some."""

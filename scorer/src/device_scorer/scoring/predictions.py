@@ -7,9 +7,9 @@ all of them were scored.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from typing import NamedTuple
 
 from device_scorer import __version__
 from device_scorer.contract.blob_paths import decode_id, encode_id
@@ -24,8 +24,7 @@ MAX_COUNT_DIGITS = 15
 _COUNT_KEYS = ("rows", "badrows", "unscoredrows", "anomalies")
 
 
-@dataclass(frozen=True, slots=True)
-class InputVersions:
+class InputVersions(NamedTuple):
     """The versions of the inputs that predictions were made from.
 
     Attributes:

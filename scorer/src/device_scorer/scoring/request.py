@@ -3,8 +3,8 @@
 The command line that describes a request belongs to cli.score.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from device_scorer.contract.blob_paths import outcome_name
 from device_scorer.errors import UsageInvalid
@@ -17,8 +17,7 @@ MAX_DEADLINE_SECONDS = 7 * 86_400.0
 DEFAULT_DEADLINE_SECONDS = 300.0
 
 
-@dataclass(frozen=True, slots=True)
-class ScoreRequest:
+class ScoreRequest(NamedTuple):
     """A request to score devices.
 
     Attributes:
@@ -43,7 +42,7 @@ class ScoreRequest:
     engine: str = "auto"
     termination_log: Path | None = None
 
-    def __post_init__(self) -> None:
+    def validate(self) -> None:
         """Reject a request that cannot be executed. Raises UsageInvalid."""
         if len(set(self.devices)) != len(self.devices):
             twice = next(name for index, name in enumerate(self.devices) if name in self.devices[:index])

@@ -6,10 +6,10 @@ scored once. The bytes depend on no clock, host or hash order.
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import islice
 from math import isfinite, isnan
 from types import MappingProxyType
+from typing import NamedTuple
 
 from device_scorer import readings
 from device_scorer.contract.digest import DeviceDigest
@@ -45,7 +45,6 @@ MAX_NOTES = 3
 _MISSING = "the model of tag {tag!r} cannot evaluate {value:g}: it is an anomaly without a score"
 
 
-@dataclass(slots=True)
 class RowStatistics:
     """Counts of the rows of one device's window.
 
@@ -60,14 +59,10 @@ class RowStatistics:
         notes: At most MAX_NOTES examples of dropped lines.
     """
 
-    rows: int = 0
-    anomalies: int = 0
-    unscored_rows: int = 0
-    bad_rows: int = 0
-    excluded_rows: int = 0
-    truncated_rows: int = 0
-    foreign_rows: int = 0
-    notes: list[str] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.rows = self.anomalies = self.unscored_rows = 0
+        self.bad_rows = self.excluded_rows = self.truncated_rows = self.foreign_rows = 0
+        self.notes: list[str] = []
 
     def add_note(self, text: str) -> None:
         """Keep the text if there are fewer than MAX_NOTES notes."""
@@ -80,8 +75,7 @@ class RowStatistics:
         return RowCounts(self.rows, bad_rows, self.unscored_rows, self.anomalies)
 
 
-@dataclass(frozen=True, slots=True)
-class ScoredRows:
+class ScoredRows(NamedTuple):
     """The predictions of a window.
 
     Attributes:
@@ -91,10 +85,10 @@ class ScoredRows:
         failed: The error by tag whose rows have no number, or whose model fails on its rows.
     """
 
-    content: bytes = field(repr=False)
+    content: bytes
     row_counts: RowCounts
-    digest: DeviceDigest = field(default_factory=DeviceDigest, repr=False)
-    failed: dict[str, PermanentError] = field(default_factory=dict)
+    digest: DeviceDigest
+    failed: Mapping[str, PermanentError]
 
 
 class Scorer:

@@ -1,14 +1,13 @@
 """The tags of a device that can be scored. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from device_scorer.errors import ModelNotFound, PermanentError
 from device_scorer.models.bundle import Bundle, Model
 
 
-@dataclass(frozen=True, slots=True)
-class SelectedTags:
+class SelectedTags(NamedTuple):
     """The tags to score: the models by tag, and the errors of requested tags that cannot be scored."""
 
     models: dict[str, Model]

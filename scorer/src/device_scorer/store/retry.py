@@ -7,7 +7,6 @@ honoured, an unreachable host ends the call within seconds, and no call outlasts
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeVar
 
 from device_scorer.errors import TransientError
@@ -15,8 +14,7 @@ from device_scorer.errors import TransientError
 _Result = TypeVar("_Result")
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
+class RetryPolicy(NamedTuple):
     """The limits of one call with all its attempts. All values are in seconds.
 
     Attributes:

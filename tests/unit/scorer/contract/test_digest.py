@@ -3,7 +3,6 @@
 import json
 import zlib
 from base64 import b64decode, b64encode
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -32,7 +31,7 @@ def a_tag(name: str = "t", **changes: Any) -> TagDigest:
     tag = TagDigest(name, 100, 2, 1535497200, 1535500799, -1.5, 2.25, 0.125, 60, 3)
     texts = {"first_anomaly": "2018-08-28T23:10:00Z", "last_anomaly": "2018-08-28T23:50:00Z"}
     worst = {"worst_ts": "2018-08-28T23:20:00Z", "worst_value": "1.10", "worst_score": -0.5}
-    return replace(tag, **{**texts, **worst, **changes})
+    return tag._replace(**{**texts, **worst, **changes})
 
 
 def a_digest(*tags: TagDigest) -> DeviceDigest:
@@ -68,7 +67,7 @@ def test_digest_of_a_device_without_rows_is_read_back() -> None:
 
 def test_digest_has_at_most_4096_characters() -> None:
     tags = [a_tag(f"sensor-{number * 7919 % 1000}", anomalies=number % 100, mean=number / 7) for number in range(1000)]
-    flagged = replace(tags[500], anomalies=0, flags=(SensorFlag("jumpy"),))
+    flagged = tags[500]._replace(anomalies=0, flags=(SensorFlag("jumpy"),))
     text = encode_digest(a_digest(*tags[:500], flagged, *tags[501:]))
     decoded = decode_digest(text)
     assert decoded is not None
@@ -92,7 +91,7 @@ def test_digest_has_at_most_4096_characters() -> None:
     ],
 )
 def test_tag_that_does_not_fit_is_left_out_and_counted(changes: dict[str, Any]) -> None:
-    decoded = decode_digest(encode_digest(a_digest(a_tag("kept"), replace(a_tag("other"), **changes))))
+    decoded = decode_digest(encode_digest(a_digest(a_tag("kept"), a_tag("other")._replace(**changes))))
     assert decoded is not None
     assert [tag.tag for tag in decoded.tags] == ["kept"]
     assert decoded.left_out_tags == 1

@@ -4,7 +4,6 @@ import statistics
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -195,5 +194,9 @@ def test_score_that_is_missing_counts_as_zero() -> None:
 
 
 def test_limits_default_to_none() -> None:
-    defaults: dict[str, Any] = {name: getattr(SensorLimits(), name) for name in SensorLimits.__slots__}
-    assert defaults == {"low": float("-inf"), "high": float("inf"), "max_rate": float("inf"), "tolerance": 0.0}
+    assert SensorLimits()._asdict() == {
+        "low": float("-inf"),
+        "high": float("inf"),
+        "max_rate": float("inf"),
+        "tolerance": 0.0,
+    }

@@ -3,7 +3,6 @@
 import hashlib
 import threading
 import time
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -49,26 +48,24 @@ def test_partitions_of_a_window_are_read_in_order(fleet: Fleet) -> None:
 class LargeReads(FolderStore):
     """A store that counts how many large reads are in progress at once."""
 
-    def __init__(self, folder: Path, lock: threading.Lock) -> None:
+    def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self._readings_lock = lock
+        self.readings_lock = threading.Lock()
         self.locked_reads: list[bool] = []
 
     def read(self, container: str, name: str, *, max_bytes: int | None = None) -> Blob | None:
         blob = super().read(container, name, max_bytes=max_bytes)
         if container == "data":
-            self.locked_reads.append(self._readings_lock.locked())
+            self.locked_reads.append(self.readings_lock.locked())
         return blob
 
 
 def test_large_partitions_are_read_one_at_a_time(fleet: Fleet) -> None:
     names = [fleet.device(f"press-{number}") for number in range(6)]
-    lock = threading.Lock()
-    store = LargeReads(fleet.folder, lock)
+    store = LargeReads(fleet.folder)
     request = ScoreRequest(tuple(names), WINDOW)
-    context = ScoringContext(
-        request, Settings(folder=fleet.folder), store, large_readings_bytes=50, large_readings_lock=lock
-    )
+    context = ScoringContext(request, Settings(folder=fleet.folder), store, large_readings_bytes=50)
+    store.readings_lock = context.large_readings_lock
     outcomes = WorkerPool(
         lambda device, deadline: score_device(device, context, deadline),
         names,
@@ -121,7 +118,8 @@ def test_current_input_versions_are_the_etags_of_existing_blobs(fleet: Fleet) ->
 @pytest.mark.parametrize("large_readings_bytes", [1, 10**9], ids=["read under the lock", "read without the lock"])
 def test_readings_above_the_limit_name_the_blob_and_the_variable(fleet: Fleet, large_readings_bytes: int) -> None:
     fleet.device()
-    context = replace(a_context(fleet, max_data_bytes=100), large_readings_bytes=large_readings_bytes)
+    context = a_context(fleet, max_data_bytes=100)
+    context.large_readings_bytes = large_readings_bytes
     scorer = Scorer("press-1", WINDOW, {}, limits=Limits())
     text = rf"{DATA}, \d+ bytes, brings the window's readings above 100; raise FLEETSCORE_MAX_DATA_BYTES"
     with pytest.raises(DataTooLarge, match=text):

@@ -37,9 +37,9 @@ def test_record_is_named_by_run_and_job() -> None:
 )
 def test_invalid_request_is_rejected(fields: dict[str, Any], text: str) -> None:
     with pytest.raises(UsageInvalid, match=text):
-        ScoreRequest(**{"devices": ("a",), "window": WINDOW, **fields})
+        ScoreRequest(**{"devices": ("a",), "window": WINDOW, **fields}).validate()
 
 
 @pytest.mark.parametrize("tags", [None, frozenset({"x" * 256}), frozenset({"-4", "temperature \u00b0C"})])
 def test_valid_tags_are_accepted(tags: frozenset[str] | None) -> None:
-    assert ScoreRequest(("a",), WINDOW, tags=tags, device_deadline_seconds=604_800.0).tags == tags
+    ScoreRequest(("a",), WINDOW, tags=tags, device_deadline_seconds=604_800.0).validate()

@@ -1,7 +1,6 @@
 """Tests of retries, with a clock that moves only while a call waits."""
 
 from collections.abc import Callable
-from dataclasses import asdict
 
 import pytest
 
@@ -55,7 +54,7 @@ def failure(**options: object) -> Callable[[Exception], RetryableFailure]:
 
 
 def test_default_limits() -> None:
-    assert asdict(DEFAULT_RETRY_POLICY) == {
+    assert DEFAULT_RETRY_POLICY._asdict() == {
         "max_retry_seconds": 60.0,
         "max_unreachable_seconds": 5.0,
         "initial_backoff_seconds": 0.3,
