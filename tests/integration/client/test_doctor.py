@@ -173,7 +173,7 @@ BREAKAGES: dict[str, tuple[Breakage, Breakage, str, str]] = {
         lambda release: release.set_key(release.storage.connection_string.replace("AccountKey=", "AccountKey=AAAA")),
         lambda release: release.set_key(release.storage.connection_string),
         "storage",
-        "rejects the key (AuthenticationFailed)",
+        "rejects the key (Auth",
     ),
     "container": (rename_container, restore_container, "storage", "does not exist"),
     "models": (

@@ -20,7 +20,7 @@ from fleetscore.doctor.findings import Right, Unseen
 from fleetscore.doctor.parallel import run_tasks, unseen_error
 from fleetscore.errors import AccessDenied, DataInvalid, FleetscoreError, NotFound, UsageInvalid
 from fleetscore.runs.gaps import MISSING, began, due_windows, window_states
-from fleetscore.store.azure import CONNECTION_STRING_VARIABLE, SAS_TOKEN_VARIABLE, AzureStore
+from fleetscore.store.azure import CONNECTION_STRING_VARIABLE, SAS_TOKEN_VARIABLE, AzureStore, error_code
 from fleetscore.store.base import Store
 from fleetscore.store.endpoints import is_azure_endpoint
 
@@ -216,12 +216,14 @@ def access_failure(error: FleetscoreError, location: str, container: str, *, has
     """
     if not isinstance(error, AccessDenied):
         return Container(*_parts(error))
-    code = str(getattr(error.__cause__, "error_code", "") or "")
-    if code in _NETWORK_CODES:
-        return unseen_error(error)
+    code = error_code(error.__cause__)
     if has_key:
         cure = "copy the key again into the fleet's Secret; with `sas`, make a token that has not expired"
+        if code in _NETWORK_CODES:
+            cure += "; if the key is right, add this network to the account's firewall"
         return Container(f"{location} rejects the key ({code or 'AuthenticationFailed'})", cure)
+    if code in _NETWORK_CODES:
+        return unseen_error(error)
     cure = f"`az login` as an identity with the role Storage Blob Data Reader on {location}, or use --use-fleet-secret"
     return Unseen(f"this user may not read container {container}" + (f" ({code})" if code else ""), cure)
 

@@ -154,7 +154,7 @@ class AzureStore:
 
     def _error(self, error: AzureError, container: str) -> FleetscoreError:
         """Return the error for the user; the text names the account, the container and the next step."""
-        code = str(getattr(error, "error_code", "") or "")
+        code = error_code(error)
         status = error.status_code if isinstance(error, HttpResponseError) else None
         place = f"container {self._containers[container]} of {self.location}"
         if code == "ContainerNotFound":
@@ -169,3 +169,9 @@ class AzureStore:
             )
         first_line = str(error).partition("\n")[0][:200]
         return StorageUnavailable(f"{place} cannot be reached: {first_line}; try again")
+
+
+def error_code(error: BaseException | None) -> str:
+    """Return the code of an error of storage, such as ContainerNotFound; empty without one."""
+    code = getattr(error, "error_code", None) or ""
+    return str(getattr(code, "value", code))  # the text of a member of an enum is its name

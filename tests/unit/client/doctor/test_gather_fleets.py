@@ -41,7 +41,7 @@ def denied(code: str) -> AccessDenied:
     ("error", "has_key", "found"),
     [
         (NotFound("container m does not exist; check"), False, Container("container m does not exist", "check")),
-        (denied("AuthorizationFailure"), True,
+        (denied("AuthorizationFailure"), False,
          Unseen("container models rejects this network", "add it to the account's firewall")),
     ],
     ids=["missing", "network"],
@@ -54,6 +54,9 @@ def test_wrong_key_is_a_problem_and_a_missing_role_of_the_user_is_not() -> None:
     key = access_failure(denied("AuthenticationFailed"), URL, "m", has_key=True)
     assert isinstance(key, Container)
     assert key.reason == f"{URL} rejects the key (AuthenticationFailed)"
+    key = access_failure(denied("AuthorizationFailure"), URL, "m", has_key=True)  # Azurite's code for a wrong key
+    assert isinstance(key, Container)
+    assert key.cure.endswith("add this network to the account's firewall")
     role = access_failure(denied("AuthorizationPermissionMismatch"), URL, "m", has_key=False)
     assert isinstance(role, Unseen)
     assert "role Storage Blob Data Reader" in role.cure

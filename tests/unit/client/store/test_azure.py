@@ -2,6 +2,7 @@
 
 import pytest
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ServiceRequestError
+from azure.storage.blob import StorageErrorCode
 
 from fleetscore.errors import AccessDenied, NotFound, StorageUnavailable, UsageInvalid
 from fleetscore.store.azure import AzureStore
@@ -51,6 +52,7 @@ def test_account_url_of_another_party_gets_no_token(environment: dict[str, str])
         (error_of("AuthorizationFailure"), AccessDenied, "rejects this network; add it to the account's firewall"),
         (error_of("AuthorizationPermissionMismatch"), AccessDenied, "role Storage Blob Data Reader"),
         (ClientAuthenticationError("no login"), AccessDenied, "run `az login`"),
+        (error_of(StorageErrorCode.CONTAINER_NOT_FOUND, 404), NotFound, "container raw of .* does not exist"),
         (error_of("ServerBusy", 503), StorageUnavailable, "cannot be reached"),
         (ServiceRequestError("rejected\nsecond line"), StorageUnavailable, "rejected; try again"),
     ],
