@@ -6,7 +6,20 @@ from pathlib import Path
 
 import typer
 
-from fleetscore.cli import backfill, completion, doctor, logs, reports, runs, ui, windows
+from fleetscore.cli import (
+    backfill,
+    compact,
+    completion,
+    device,
+    doctor,
+    logs,
+    mutes,
+    replay,
+    reports,
+    runs,
+    ui,
+    windows,
+)
 from fleetscore.cli.output import console
 from fleetscore.errors import FleetscoreError
 
@@ -26,6 +39,10 @@ app.add_typer(doctor.app)
 app.add_typer(logs.app)
 app.add_typer(backfill.app)
 app.add_typer(reports.app)
+app.add_typer(device.app)
+app.add_typer(replay.app)
+app.add_typer(mutes.app)
+app.add_typer(compact.app)
 app.add_typer(completion.app)
 app.add_typer(ui.app)
 

@@ -149,10 +149,10 @@ class AzureStore:
         except (ResourceExistsError, ResourceModifiedError):
             return False
         except AzureError as error:
-            raise self._error(error, container) from error
+            raise self._error(error, container, writes=True) from error
         return True
 
-    def _error(self, error: AzureError, container: str) -> FleetscoreError:
+    def _error(self, error: AzureError, container: str, *, writes: bool = False) -> FleetscoreError:
         """Return the error for the user; the text names the account, the container and the next step."""
         code = error_code(error)
         status = error.status_code if isinstance(error, HttpResponseError) else None
@@ -163,9 +163,11 @@ class AzureStore:
             text = f"{place} rejects this network; add it to the account's firewall, or use its private endpoint"
             return AccessDenied(text)
         if isinstance(error, ClientAuthenticationError) or status in (401, 403):
-            text = f"{place} cannot be read ({code or 'no identity'}); run `az login` with an identity"
+            role = "Contributor" if writes else "Reader"
+            verb = "written" if writes else "read"
+            text = f"{place} cannot be {verb} ({code or 'no identity'}); run `az login` with an identity"
             return AccessDenied(
-                f"{text} that has the role Storage Blob Data Reader, or set {CONNECTION_STRING_VARIABLE}"
+                f"{text} that has the role Storage Blob Data {role}, or set {CONNECTION_STRING_VARIABLE}"
             )
         first_line = str(error).partition("\n")[0][:200]
         return StorageUnavailable(f"{place} cannot be reached: {first_line}; try again")

@@ -1,0 +1,90 @@
+"""The command `replay`: a device scored again here, and compared with its stored predictions."""
+
+from typing import Annotated, Any
+
+import pandas as pd
+import typer
+
+from fleetscore.cli.output import Column, Format, Table, console, keyed, print_documents, printable
+from fleetscore.cli.session import Session, with_session
+from fleetscore.contract.windows import Window
+from fleetscore.replay import Replay, replay
+
+EXIT_DIFFERENT = 2
+MAX_SHOWN = 100
+
+app = typer.Typer()
+
+
+@app.command("replay")
+@with_session
+def replay_device(
+    session: Session,
+    device: Annotated[str, typer.Argument(help="Id of the device.", metavar="ID")],
+    *,
+    window: Annotated[
+        str | None, typer.Option("--window", help="The window; the newest with a report by default.")
+    ] = None,
+) -> None:
+    """Score a device again here, compare the bytes, and show why readings are anomalies.
+
+    The exit code is 2 if the result is another one than in storage, or storage has none.
+    """
+    fleet = session.open_fleet()
+    found = replay(fleet, device, Window.parse(window) if window else fleet.newest_window())
+    rows = [_row(one) for one in found.anomalies.to_dict("records")]
+    if session.output in (Format.JSON, Format.YAML):
+        print_documents(_document(found, rows), session.output)
+    elif session.output is Format.NAME:
+        print(device)
+    else:
+        console().print("\n".join(summary(found)), markup=False)
+        if rows:
+            shown = [
+                *(Column(key.upper(), keyed(key)) for key in ("TS", "Tag")),
+                *(Column(key.upper(), _number(key), right=True) for key in ("Val", "Score", "Lowest", "Highest")),
+            ]
+            console().print()
+            session.print(Table(shown, rows[:MAX_SHOWN], "TS", ""))
+        if len(rows) > MAX_SHOWN:
+            console().print(f"{len(rows) - MAX_SHOWN:,} more anomalies; -o json lists all")
+    if not found.same:
+        raise typer.Exit(EXIT_DIFFERENT)
+
+
+def summary(found: Replay) -> list[str]:
+    """Return the lines about the result of a repetition."""
+    head = f"{printable(found.device)}  {found.window.column}  "
+    if found.same:
+        lines = [f"{head}SAME: the {found.size:,} stored bytes"]
+    elif not found.stored:
+        lines = [f"{head}scored here only"]
+    else:
+        lines = [f"{head}DIFFERENT: other bytes are stored"]
+        if not found.differences:
+            lines.append("  model and readings are those of the stored predictions; the fleet may use other settings")
+    lines += [f"  {printable(one, max_chars=300)}" for one in found.differences]
+    return [*lines, f"  {printable(found.message, max_chars=300)}"]
+
+
+def _number(key: str) -> Any:
+    return lambda row: "none" if row[key] is None else f"{row[key]:.6g}"
+
+
+def _row(row: dict[Any, Any]) -> dict[str, Any]:
+    """Return an anomaly as a JSON object: numbers that are unknown are null."""
+    found = {str(key): None if pd.isna(value) else value for key, value in row.items()}
+    return {**found, "TS": row["TS"].isoformat().replace("+00:00", "Z")}
+
+
+def _document(found: Replay, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "device": found.device,
+        "window": found.window.column,
+        "stored": found.stored,
+        "same": found.same,
+        "bytes": found.size,
+        "differences": list(found.differences),
+        "message": found.message,
+        "anomalies": rows,
+    }

@@ -1,0 +1,107 @@
+"""The commands for mutes, over a fleet in a folder."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fleetscore.cli import main, mutes
+from fleetscore.store.folder import FolderStore
+
+FILE = "predictions/_mutes.csv"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "predictions").mkdir()
+    return tmp_path
+
+
+def run(folder: Path, *words: str) -> int:
+    return main([*words, "--store", str(folder)])
+
+
+def test_mute_is_listed_and_removed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(folder, "mute", "press-*", "--why", "oil, new", "--until", "2999-01-01T00:00Z", "--who", "ann") == 0
+    assert run(folder, "mutes", "-o", "wide") == 0
+    assert run(folder, "mutes", "-d", "drill-1", "-o", "name") == 0
+    assert run(folder, "unmute", "press-*") == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0] == "press-* muted until 2999-01-01T00:00:00Z; `fleetscore unmute 'press-*'` ends it"
+    assert out[1].split() == ["DEVICES", "STATE", "FROM", "UNTIL", "WHY", "WHO", "LINE", "PROBLEM"]
+    assert out[2].split()[0:2] == ["press-*", "active"]
+    assert out[3:] == ["1 mute removed"]
+    assert (folder / FILE).read_text() == "Devices,From,Until,Why,Who\n"
+
+
+def test_table_fits_into_80_columns(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(folder, "mute", "press-1", "--why", "new valve", "--until", "2999-01-01", "--who", "ann")
+    capsys.readouterr()
+    run(folder, "mutes")
+    assert capsys.readouterr().out.rstrip() == (
+        "DEVICES  STATE   UNTIL                 WHY        WHO\npress-1  active  2999-01-01T00:00:00Z  new valve  ann"
+    )
+
+
+def test_json_has_the_mute(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(folder, "mute", "a", "--why", "x", "--from", "2998-01-01", "--for", "4h", "-o", "json") == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["Devices"], row["State"], row["Until"]) == ("a", "future", "2998-01-01T04:00:00Z")
+
+
+def test_ended_mutes_are_removed_together(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / FILE).write_text("Devices,From,Until,Why,Who\na,,2018-01-01T00:00:00Z,,\nb,,,,\nc,,2017-01-01,,\n")
+    assert run(folder, "unmute", "--ended") == 0
+    assert capsys.readouterr().out == "2 mutes removed\n"
+    assert (folder / FILE).read_text() == "Devices,From,Until,Why,Who\nb,,,,\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("unmute", "press-1"), "no mute of press-1 exists; it is muted as press-*"),
+        (("unmute", "drill"), "no mute of drill exists; `fleetscore mutes` lists them"),
+        (("unmute",), "name the DEVICES of a mute, or use --ended"),
+        (("mute", "a", "--why", "x", "--for", "1h", "--until", "2999-01-01"), "contradict each other"),
+        (("mute", "a", "--why", "x", "--for", "9999999d"), "--for is invalid"),
+        (("mute", "a", "--why", "x", "--until", "2018-01-01"), "has ended already"),
+        (("mute", "a", "--why", "x", "--until", "noon"), "time 'noon' is invalid"),
+    ],
+    ids=range(7),
+)
+def test_invalid_request_changes_nothing(
+    folder: Path, words: tuple[str, ...], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / FILE).write_text("press-*,,,,\n")
+    assert run(folder, *words) == 1
+    assert text in capsys.readouterr().err
+    assert (folder / FILE).read_text() == "press-*,,,,\n"
+
+
+def test_concurrent_change_of_another_client_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write, calls = FolderStore.write, []
+
+    def write_late(self: FolderStore, container: str, name: str, content: bytes, *, if_match: str | None) -> bool:
+        calls.append(if_match)
+        if len(calls) == 1:
+            (folder / FILE).write_text("other,,,,\n")
+        return write(self, container, name, content, if_match=if_match)
+
+    monkeypatch.setattr(FolderStore, "write", write_late)
+    assert run(folder, "mute", "mine", "--why", "x") == 0
+    assert [line.split(",")[0] for line in (folder / FILE).read_text().splitlines()] == ["other", "mine"]
+    assert len(calls) == 2
+
+
+def test_file_that_always_changes_is_an_error(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(FolderStore, "write", lambda *_, **__: False)
+    assert run(folder, "mute", "mine", "--why", "x") == 1
+    assert f"changed by other clients {mutes.MAX_ATTEMPTS} times; try again" in capsys.readouterr().err
+
+
+def test_file_above_the_limit_is_an_error(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / FILE).write_bytes(b"x" * (2**20 + 1))
+    assert run(folder, "mutes") == 1
+    assert "_mutes.csv is too large" in capsys.readouterr().err

@@ -1,0 +1,40 @@
+"""The output of the command `replay`."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from fleetscore.cli import main
+from tests.testkit import scorer_fleet
+from tests.unit.client.conftest import make_folder
+
+
+def test_same_result_is_shown_with_each_anomaly(scored_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["replay", "press-2", "--store", str(scored_folder)]) == 0
+    out = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert re.fullmatch(r"press-2  2018-08-28T23:00Z/1h  SAME: the \d+ stored bytes", out[0])
+    assert out[1:3] == ["  press-2 scored 6 rows, 1 anomalies", ""]
+    assert out[3].split() == ["TS", "TAG", "VAL", "SCORE", "LOWEST", "HIGHEST"]
+    assert out[4].split()[:3] == ["2018-08-28T23:05:00Z", "1", "99"]
+    assert max(map(len, out)) <= 80
+
+
+def test_another_model_is_shown_with_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = make_folder(tmp_path / "store")
+    other = scorer_fleet.bundle({"1": scorer_fleet.fitted([1.0, 2.0, 3.0])})
+    (folder / "models" / "press-1.joblib").write_bytes(other)
+    words = ["replay", "press-1", "--window", "2018-08-28T22:00Z", "--store", str(folder)]
+    assert main(words) == 2
+    out = capsys.readouterr().out
+    assert "DIFFERENT: other bytes are stored\n  the predictions were made with another model" in out
+    assert main([*words, "-o", "json"]) == 2
+    document = json.loads(capsys.readouterr().out)
+    assert (document["same"], document["stored"], len(document["anomalies"])) == (False, True, 5)
+    assert document["anomalies"][0]["Lowest"] is None
+
+
+def test_device_without_inputs_is_an_error(scored_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["replay", "press-9", "--store", str(scored_folder)]) == 1
+    assert capsys.readouterr().err.startswith("error: press-9 has no model: press-9.joblib does not exist in ")
