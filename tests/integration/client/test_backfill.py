@@ -32,7 +32,7 @@ async def test_backfill_creates_the_missing_runs_only_and_waits_for_them(
         watched = await run("status", "existing", "--watch")
         lines = (await run("backfill", *RANGE, "--max-concurrent", "2")).splitlines()
         again = await run("backfill", *RANGE)
-    assert watched.splitlines()[-2:] == ["  0 anomalies", "  2 of 2 devices done"]
+    assert watched.splitlines()[-2:] == ["  0 anomalies", "  all 2 devices have an outcome"]
     assert lines[0] == "3 windows: 1 complete, 2 missing; 2 runs are created"
     assert lines[1:3] == [
         "backfill-20180801t100000z: created for 2018-08-01T10:00Z/1h",
