@@ -5,7 +5,10 @@ import pytest
 from fleetscore.cli import main
 
 
-@pytest.mark.parametrize("command", ["status", "run", "retry", "anomalies", "incidents", "schedules", "wait"])
+@pytest.mark.parametrize(
+    "command",
+    ["status", "run", "retry", "anomalies", "incidents", "schedules", "wait", "doctor", "logs", "backfill", "open"],
+)
 def test_every_command_has_the_shared_options_in_its_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
     out = capsys.readouterr().out
