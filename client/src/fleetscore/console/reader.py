@@ -10,8 +10,8 @@ from typing import Any
 from fleetscore.cluster import release
 from fleetscore.cluster.connection import RUN_LABEL, Cluster
 from fleetscore.console.cache import Cached
-from fleetscore.console.history import MAX_PACKED_BYTES, MAX_WINDOWS, History, join_tiles, parse_tile
-from fleetscore.contract import blob_paths
+from fleetscore.console.history import MAX_WINDOWS, History, join_tiles
+from fleetscore.contract import blob_paths, tiles
 from fleetscore.contract.windows import Window
 from fleetscore.errors import ClusterUnavailable, DataInvalid, NotFound
 from fleetscore.fleet import Fleet
@@ -136,28 +136,20 @@ class Reader:
             return Snapshot(history, window, problem=str(error))
         return Snapshot(history, window, incidents, sensors)
 
-    def _tiles(self) -> Iterator[Any]:
+    def _tiles(self) -> Iterator[tiles.Tile]:
         """Yield the newest tiles of the fleet's largest series of windows."""
         store = self.fleet.store
-        prefix = blob_paths.HISTORY_PREFIX
-        if self.cluster is not None:  # a folder has one fleet, of any name
-            prefix += f"{blob_paths.encode_id(self.fleet.layout.name)}/"
-        series: dict[str, list[tuple[str, int]]] = {}
-        for info in store.list("predictions", prefix):
-            folder, _, label = info.name.rpartition("/")
-            if label.endswith(".csv.gz") and ".damaged-" not in label:
-                series.setdefault(folder, []).append((info.name, info.size))
-        if not series:
-            return
-        tiles = max(series.values(), key=lambda found: (sum(size for _, size in found), found))
+        a_folder = self.cluster is None  # it has one fleet, of any name
+        prefix = blob_paths.HISTORY_PREFIX if a_folder else tiles.history_prefix(self.fleet.layout.name)
+        names = tiles.largest_series((info.name, info.size) for info in store.list("predictions", prefix))
         windows = 0
-        for name, _ in sorted(tiles, reverse=True)[:MAX_TILES]:
-            blob = store.read("predictions", name, max_bytes=MAX_PACKED_BYTES)
+        for name in names[: -MAX_TILES - 1 : -1]:
+            blob = store.read("predictions", name, max_bytes=tiles.MAX_PACKED_BYTES)
             if blob is not None:
-                tile = parse_tile(blob.content, name)
+                tile = tiles.parse_tile(blob.content, name)
                 yield tile
-                known = max((len(states.rstrip("?")) for states in tile.states.values()), default=0)
-                windows += known if not windows else tile.count
+                known = max((len(states.rstrip(tiles.UNKNOWN)) for states in tile.states.values()), default=0)
+                windows += tile.count if windows else known
             if windows >= MAX_WINDOWS:
                 return
 

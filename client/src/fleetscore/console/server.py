@@ -11,13 +11,8 @@ MAX_CONNECTIONS = 64
 SHUTDOWN_SECONDS = 1
 
 
-def serve(fleet: Fleet, listener: socket.socket) -> None:
-    """Serve the console until the process is stopped.
-
-    Args:
-        fleet: The fleet.
-        listener: The listening socket.
-    """
+def make_server(fleet: Fleet) -> uvicorn.Server:
+    """Return the server of a fleet's console."""
     config = uvicorn.Config(
         create_app(fleet),
         lifespan="off",
@@ -26,5 +21,16 @@ def serve(fleet: Fleet, listener: socket.socket) -> None:
         server_header=False,
         limit_concurrency=MAX_CONNECTIONS,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        ws="none",
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    return uvicorn.Server(config)
+
+
+def serve(fleet: Fleet, listener: socket.socket) -> None:
+    """Serve the console until the process is stopped.
+
+    Args:
+        fleet: The fleet.
+        listener: The listening socket.
+    """
+    make_server(fleet).run(sockets=[listener])
