@@ -83,6 +83,7 @@ CASES = [
     case("FleetscoreDevicesWithoutModel", "few", {**devices(scored=100), WITHOUT_MODEL: "20x60"}, minutes=5, fires=0),
     case("FleetscoreDevicesFailed", "too many", devices(scored=88, failed=12), minutes=5, fires=1),
     case("FleetscoreDevicesFailed", "few", devices(scored=91, failed=9), minutes=5, fires=0),
+    case("FleetscoreDevicesFailed", "in quarantine", devices(scored=88, quarantined=12), minutes=5, fires=1),
     case("FleetscoreDevicesFailed", "not run", devices(scored=50, failed=0, notRun=50), minutes=5, fires=1),
     case("FleetscoreDevicesFailed", "empty", devices(scored=20, failed=0, empty=80), minutes=5, fires=0),
     case(

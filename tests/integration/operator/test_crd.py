@@ -207,7 +207,13 @@ def test_kubectl_get_prints_the_documented_columns(runs: Runs) -> None:
     wide = runs.cluster.kubectl("-n", runs.namespace, "get", "sr", "-o", "wide").splitlines()[0].split()
     counters = ["TOTAL", "SCORED", "ALREADY", "FAILED", "ANOMALIES"]
     assert narrow == ["NAME", "WINDOW", "PHASE", *counters, "AGE", "MESSAGE"]
-    assert [column for column in wide if column not in narrow] == ["ACTIVE", "PARTIAL", "EMPTY", "DURATION"]
+    assert [column for column in wide if column not in narrow] == [
+        "ACTIVE",
+        "PARTIAL",
+        "EMPTY",
+        "INCIDENTS",
+        "DURATION",
+    ]
 
 
 def test_every_field_of_spec_has_a_description(runs: Runs) -> None:
