@@ -44,6 +44,8 @@ def test_id_depends_on_fleet_device_and_first_window_only() -> None:
     (other_device,), (other_fleet,) = incidents(e="NAA"), incidents(IncidentSettings(fleet="other"), d="NAA")
     assert first.id == later.id
     assert len({first.id, other_device.id, other_fleet.id}) == 3
+    (other_length,) = find_incidents(History({"d": "NAA"}, 1_535_328_000, 86_400), DEFAULT)
+    assert other_length.id != first.id
     assert len(first.id) == 16
 
 
