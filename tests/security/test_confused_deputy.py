@@ -42,6 +42,7 @@ RULED: dict[str, st.SearchStrategy[Any]] = {
     "devicesPerJob": st.integers(1, 500) | st.just("Auto"),
     "maxFailedDevices": SHARE,
     "maxEmptyDevices": SHARE,
+    "maxFailedPercent": st.integers(0, 100) | st.just("12.5%"),
 }
 # The places of such fields in other kinds; an old CRD, or an API server without pruning, would accept them.
 SMUGGLED = [
