@@ -3,6 +3,7 @@
 import asyncio
 
 from localcluster.nodes import stages
+from tests.testkit.builders import a_report_message
 from tests.testkit.conditions import condition
 from tests.testkit.in_memory_storage import InMemoryStorage
 from tests.testkit.running_controller import RunController
@@ -29,6 +30,59 @@ async def test_report_is_created_after_completion_without_delaying_it(
     for file in (source["configMap"] for source in files):
         config_map = runs.cluster.api.request("GET", f"{path}/{file['name']}")
         assert config_map["binaryData"][file["items"][0]["key"]]
+
+
+async def test_figures_of_the_report_are_in_status_conditions_events_and_columns(
+    runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour
+) -> None:
+    incidents = {
+        "open": 12,
+        "opened": 2,
+        "openedUnmuted": 1,
+        "closed": 1,
+        "muted": 3,
+        "causes": {"fleet": 1, "data": 11},
+    }
+    figures = a_report_message(
+        incidents=incidents, sensors={"stuck": 4}, vanishedModels=2, problems=1, notifyProblems=1
+    )
+    pod_behaviour(stages.finish_pods("report-has-figures", labels=REPORT, message=figures, weight=100_000))
+    async with running_controller(DEVICES):
+        runs.create()
+        told = await reported(runs)
+        status = runs.status()
+        assert runs.events().count("Suspicious") == 1
+    (job,) = runs.jobs("report")
+    assert (told["status"], told["reason"]) == ("True", "ReportWritten")
+    assert "not scored: 2 devices whose model was deleted" in told["message"]
+    assert told["message"].endswith(
+        f"1 problem, 1 of them with receivers of notices: read the log of Job {job['metadata']['name']}"
+    )
+    assert status["incidents"] == {**incidents, "causes": {"machine": 0, "sensor": 0, "data": 11, "fleet": 1}}
+    assert status["sensors"] == {"silent": 0, "sparse": 0, "stale": 0, "stuck": 4, "implausible": 0, "jumpy": 0}
+    report = status["report"]
+    assert report["path"] == "20180828T230000Z_20180829T000000Z/report.html"
+    assert (report["vanishedModels"], report["problems"], report["notifyProblems"]) == (2, 1, 1)
+    suspicious = condition(status, "Suspicious")
+    assert (suspicious["status"], suspicious["reason"]) == ("True", "FleetIncident")
+    header, row = runs.cluster.kubectl("-n", runs.namespace, "get", "sr", "-o", "wide").splitlines()
+    at = header.index("INCIDENTS")
+    assert row[at:].split()[0] == "12"
+
+
+async def test_report_with_an_invalid_result_is_written_without_figures(
+    runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour
+) -> None:
+    invalid = a_report_message(incidents={"open": 1, "opened": 2})
+    pod_behaviour(stages.finish_pods("report-is-invalid", labels=REPORT, message=invalid, weight=100_000))
+    async with running_controller(DEVICES):
+        runs.create()
+        told = await reported(runs)
+    assert (told["status"], told["reason"]) == ("True", "ReportWritten")
+    assert "its figures are unknown, because its pod left no valid result" in told["message"]
+    status = runs.status()
+    assert status["report"] == {"path": "20180828T230000Z_20180829T000000Z/report.html"}
+    assert not status.keys() & {"incidents", "sensors"}
 
 
 async def test_failed_report_has_a_reason_and_the_run_stays_complete(
