@@ -110,6 +110,15 @@ def test_promtool_accepts_the_exposed_metrics(text: str) -> None:
     assert promtool("check", "metrics", "--lint=all", stdin=text) == ""
 
 
+def test_figures_of_the_report_of_a_run_are_exposed(exposed: list[Sample]) -> None:
+    values = {(one.name, *one.labels.values()): one.value for one in exposed}
+    found = {key[0].removeprefix("fleetscore_last_window_"): value for key, value in values.items() if value}
+    assert (found["opened_incidents"], found["open_incidents"], found["flagged_sensors"]) == (1, 1, 1)
+    (page,) = (one for one in exposed if one.name == "fleetscore_last_window_report_info")
+    assert page.labels["url"].endswith("/report.html")
+    assert page.labels["schedule"] == "hourly"
+
+
 def series(samples: list[Sample]) -> dict[str, str]:
     """The samples as promtool's series: as they were, for half an hour."""
     found = {}
