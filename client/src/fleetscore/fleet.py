@@ -17,6 +17,8 @@ from fleetscore.contract.windows import Window
 from fleetscore.data import MAX_TABLE_BYTES, FleetData
 from fleetscore.errors import ClusterUnavailable, NotFound, UsageInvalid
 from fleetscore.progress import track
+from fleetscore.replay import Replay
+from fleetscore.replay import replay as replay_device
 from fleetscore.store.ahead import map_ahead
 from fleetscore.store.azure import CONNECTION_STRING_VARIABLE, SAS_TOKEN_VARIABLE, AzureStore
 from fleetscore.store.base import Store
@@ -168,6 +170,15 @@ class Fleet(FleetData):
         frame = frames.model_frame(scorer_program.inspect(blob.content, blob.info.name))
         frame.attrs = {"name": blob.info.name, "size": blob.info.size, "modified": blob.info.modified}
         return frame
+
+    def replay(self, device: str, window: Window | str) -> Replay:
+        """Score a device again here with its readings and model of now, and compare with the stored predictions.
+
+        Raises:
+            NotFound: The device has no model or no readings, or `device-scorer` is not installed.
+            DataInvalid: The device cannot be scored.
+        """
+        return replay_device(self, device, Window.parse(window) if isinstance(window, str) else window)
 
     def compact(
         self,

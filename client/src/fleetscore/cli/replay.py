@@ -7,8 +7,7 @@ import typer
 
 from fleetscore.cli.output import Column, Format, Table, console, keyed, print_documents, printable
 from fleetscore.cli.session import Session, with_session
-from fleetscore.contract.windows import Window
-from fleetscore.replay import Replay, replay
+from fleetscore.replay import Replay
 
 EXIT_DIFFERENT = 2
 MAX_SHOWN = 100
@@ -31,7 +30,7 @@ def replay_device(
     The exit code is 2 if the result is another one than in storage, or storage has none.
     """
     fleet = session.open_fleet()
-    found = replay(fleet, device, Window.parse(window) if window else fleet.newest_window())
+    found = fleet.replay(device, window or fleet.newest_window())
     rows = [_row(one) for one in found.anomalies.to_dict("records")]
     if session.output in (Format.JSON, Format.YAML):
         print_documents(_document(found, rows), session.output)

@@ -1,0 +1,64 @@
+"""The store of the client in a storage account, with folders, names and writes of several clients."""
+
+import pytest
+
+from fleetscore import Fleet
+from fleetscore.cli import main
+from fleetscore.contract.fleets import FleetLayout
+from fleetscore.store.azure import CONNECTION_STRING_VARIABLE, AzureStore
+from fleetscore.store.base import Store
+from tests.testkit.azurite import Storage
+from tests.unit.client.conftest import FIRST, LAST, make_folder
+
+ROLES = ("models", "data", "predictions")
+
+
+@pytest.fixture
+def store(storage: Storage) -> AzureStore:
+    containers = {role: storage.container(role) for role in ROLES}
+    environment = {CONNECTION_STRING_VARIABLE: storage.connection_string}
+    return AzureStore.connect("", containers, environment=environment)
+
+
+def put(store: Store, *names: str) -> None:
+    for name in names:
+        assert store.write("predictions", name, b"x", if_match=None)
+
+
+def test_folders_names_and_existence_are_those_of_the_account(store: AzureStore) -> None:
+    put(store, "w/b.csv", "w/x/a.csv", "v/c.csv", "_mutes.csv")
+    assert list(store.folders("predictions")) == ["v/", "w/"]
+    assert list(store.folders("predictions", "w/")) == ["w/x/"]
+    assert list(store.names("predictions", "w/")) == ["w/b.csv", "w/x/a.csv"]
+    assert store.exists("predictions", "w/b.csv")
+    assert not store.exists("predictions", "w")
+    (blob,) = store.list("predictions", "v/")
+    assert blob.modified is not None
+
+
+def test_write_needs_the_etag_of_the_existing_blob(store: AzureStore) -> None:
+    put(store, "_mutes.csv")
+    assert not store.write("predictions", "_mutes.csv", b"2", if_match=None)
+    assert not store.write("predictions", "_mutes.csv", b"2", if_match='"0x1"')
+    blob = store.read("predictions", "_mutes.csv")
+    assert blob is not None
+    assert blob.info.modified is not None
+    assert store.write("predictions", "_mutes.csv", b"2", if_match=blob.info.etag)
+
+
+def test_fleet_of_an_account_is_read_and_replayed(
+    store: AzureStore, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local = Fleet.folder(make_folder(tmp_path_factory.mktemp("fleet") / "store"))
+    for role in ROLES:
+        for name in local.store.names(role):
+            blob = local.store.read(role, name)
+            assert blob is not None
+            assert store.write(role, name, blob.content, if_match=None)
+    fleet = Fleet(FleetLayout(), store)
+    assert fleet.windows() == [LAST, FIRST]
+    assert fleet.history(FIRST.start, LAST.end).equals(local.history(FIRST.start, LAST.end))
+    assert fleet.predictions(LAST).equals(local.predictions(LAST))
+    assert fleet.replay("press-2", LAST).same
+    monkeypatch.setattr(Fleet, "connect", lambda *_, **__: fleet)
+    assert main(["mute", "press-*", "--why", "oil"]) == main(["unmute", "press-*"]) == 0
