@@ -8,7 +8,7 @@ from fleetscore.contract.fleets import FleetLayout
 from fleetscore.store.azure import CONNECTION_STRING_VARIABLE, AzureStore
 from fleetscore.store.base import Store
 from tests.testkit.azurite import Storage
-from tests.unit.client.conftest import FIRST, LAST, make_folder
+from tests.testkit.client_fleet import FIRST, LAST, make_folder
 
 ROLES = ("models", "data", "predictions")
 
