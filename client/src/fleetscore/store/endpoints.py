@@ -1,7 +1,6 @@
 """The blob endpoints that may get a token of the user. Pure.
 
-A fleet's account URL is written by other parties: whoever may create a ConfigMap with the labels of a release. A token
-or SAS is sent only to hosts of Azure Storage, whose TLS certificates other parties do not have. A connection string has
+Any user who may create a ConfigMap with the labels of a release can choose a fleet's account URL. A token or SAS is sent only to hosts of Azure Storage, whose TLS certificates other parties do not have. A connection string has
 an endpoint of its own.
 """
 
