@@ -1,7 +1,8 @@
 """The blob endpoints that may get a token of the user. Pure.
 
-Any user who may create a ConfigMap with the labels of a release can choose a fleet's account URL. A token or SAS is sent only to hosts of Azure Storage, whose TLS certificates other parties do not have. A connection string has
-an endpoint of its own.
+Any user who may create a ConfigMap with the labels of a release can choose a fleet's account URL. So a token or SAS is
+sent only to hosts of Azure Storage, whose TLS certificates other parties do not have. A connection string has an
+endpoint of its own.
 """
 
 from urllib.parse import urlsplit
