@@ -103,7 +103,7 @@ def test_interrupted_build_leaves_no_process_and_no_partial_tool(environment: di
     assert [path.name for path in Path(environment["XDG_CACHE_HOME"], "fleetscore/tools").glob("*.unfinished-*")] == []
     assert list(Path(environment["XDG_CACHE_HOME"], "fleetscore/tools").glob("*/pause")) == []
     # A process that ends exists for a moment longer.
-    until(lambda: not running_with(f"CALLS={environment['CALLS']}"), "no process of the build is left", seconds=5)
+    until(lambda: not running_with(f"CALLS={environment['CALLS']}"), "no process of the build is left", seconds=30)
 
 
 def running_with(variable: str) -> list[str]:
