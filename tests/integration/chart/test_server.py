@@ -105,13 +105,13 @@ def test_api_server_accepts_every_object_without_a_warning(chart_cluster: Cluste
 
 
 @pytest.mark.usefixtures("namespaces", "schemas")
-@pytest.mark.parametrize("example", range(4))
+@pytest.mark.parametrize("example", range(5))
 def test_api_server_accepts_the_examples_of_the_documents(chart_cluster: Cluster, example: int) -> None:
     shown = fenced_blocks(ROOT / "docs" / "user" / "scoringrun.md", "yaml")
     head = "" if "kind:" in shown[example] else A_RUN_WITHOUT_SPEC
     # As text, as a reader would paste it: a YAML library would make something else of the times.
     chart_cluster.kubectl("-n", "scoring", "create", "--dry-run=server", "-f", "-", input=head + shown[example])
-    assert len(shown) == 4
+    assert len(shown) == 5
 
 
 def crd_names(cluster: Cluster) -> str:
