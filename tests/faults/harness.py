@@ -40,6 +40,7 @@ TIME_FIELDS = (
     "podSeconds",
     "conditions",
 )
+REPORT_FIELDS = ("report", "incidents", "sensors")  # they are written some time after the end
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,7 @@ class Site:
         names[_digest_of(report_job_name(run))] = REPORT
         assert saved.completion is not None
         return RunResult(
-            status={key: value for key, value in status.items() if key not in TIME_FIELDS},
+            status={key: value for key, value in status.items() if key not in (*TIME_FIELDS, *REPORT_FIELDS)},
             conditions=true_conditions(status),
             progress={
                 "outcomes": {key: str(value) for key, value in saved.outcomes.items()},

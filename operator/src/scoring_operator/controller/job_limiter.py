@@ -78,10 +78,10 @@ class _Entry:
         return self.shortfall if self.demand.running else 1
 
     def count_active(self) -> int:
-        """Return the number of active Jobs."""
-        if not self.demand.finished:
+        """Return the number of active Jobs; before the progress is loaded, all unfinished Jobs of the run."""
+        if not self.demand.finished and self.demand.progress is not None:
             return self.jobs.active(self.demand.open_batches, self.reserved)
-        if self.created or self.demand.run.status.get("devices"):
+        if not self.demand.finished or self.created or self.demand.run.status.get("devices"):
             return self.jobs.unfinished(self.demand.run, self.created)
         return 0  # a run without devices never had a Job
 

@@ -171,6 +171,16 @@ def test_job_of_an_ended_run_is_known_by_its_positions_after_a_restart() -> None
     assert limiter.active("one") == 0
 
 
+def test_jobs_of_a_run_count_after_a_restart_before_its_first_pass() -> None:
+    limiter = Limiter(3)
+    run, jobs = a_run(uid="first"), JobTracker(30.0)
+    for at in range(3):
+        jobs.on_event(None, a_job(job_name(run.name, run.uid, at, at, 0), positions=str(at)))
+    limiter.add(Demand(run, "Running", None), jobs)
+    limiter.start("second", hour=1)
+    assert limiter.allocate("second").slots == 0
+
+
 def test_many_runs_of_one_namespace_leave_another_its_share() -> None:
     limiter = Limiter(20)
     for number in range(1500):
