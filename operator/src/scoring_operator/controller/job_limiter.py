@@ -144,7 +144,7 @@ class JobLimiter:
         self._entries[uid] = _Entry(demand, jobs)
         for key in _keys(demand.run):
             self._related.setdefault(key, {})[uid] = None
-        jobs.on_change = partial(self._uncounted.add, uid)
+        jobs.on_change(partial(self._uncounted.add, uid))
         self._changed(uid)
 
     def remove(self, uid: str) -> None:

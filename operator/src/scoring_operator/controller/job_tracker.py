@@ -22,13 +22,10 @@ class JobTracker:
 
     Args:
         assumed_timeout: Seconds after which an assumed Job is overdue: the API server has to be asked for it.
-
-    Attributes:
-        on_change: Is called after each change that the counts of Jobs may depend on.
     """
 
     def __init__(self, assumed_timeout: float) -> None:
-        self.on_change: Callable[[], None] = _ignore
+        self._listener: Callable[[], None] = _ignore
         self._assumed_timeout = assumed_timeout
         self._visible: dict[str, JobView] = {}
         self._assumed: dict[str, float] = {}  # with the monotonic time of the creation
@@ -39,6 +36,14 @@ class JobTracker:
     def __bool__(self) -> bool:
         """Return True if the informer shows a Job."""
         return bool(self._visible)
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call a function after each change that the counts of Jobs may depend on, in place of an earlier function.
+
+        Args:
+            listener: The function.
+        """
+        self._listener = listener
 
     def on_event(self, old: JobView | None, new: JobView | None, *, await_first_pod: bool = False) -> bool:
         """Record a change of a Job in the informer.
@@ -54,7 +59,7 @@ class JobTracker:
         job = new or old
         if job is None:
             return False
-        self.on_change()
+        self._listener()
         if new is None:
             self._visible.pop(job.name, None)
             return True
@@ -88,7 +93,7 @@ class JobTracker:
         Returns:
             The existing Jobs.
         """
-        self.on_change()
+        self._listener()
         for name in inspected:
             self._assumed.pop(name, None)
         for name in existing:
@@ -145,7 +150,7 @@ class JobTracker:
     def _assume(self, name: str) -> None:
         if name not in self._visible:
             self._assumed[name] = time.monotonic()
-            self.on_change()
+            self._listener()
 
 
 def _ignore() -> None:
