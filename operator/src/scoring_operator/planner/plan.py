@@ -171,7 +171,7 @@ def _record_results(progress: Progress, observation: Observation, now: datetime)
             starts.append(result.started_at if result and result.started_at else now)
         created = batch.created or bool(job) or name in observation.jobs.seen
         if result and (job.finished or result.ended if job else result.message or created):
-            completed = bool(job and job.true_condition("Complete"))
+            completed = bool(job and job.complete)
             evaluations[name] = evaluate(batch, result, completed=completed, circuit_open=progress.circuit_open)
         elif created and not batch.created:
             opened[name] = replace(batch, created=True)
