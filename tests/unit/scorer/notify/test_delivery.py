@@ -78,6 +78,7 @@ def test_wait_of_a_throttling_receiver_is_reported() -> None:
         assert post_over_http(url, b"[]", {}) == "HTTP 429, Retry-After 120"
 
 
+@pytest.mark.fault("T7")
 def test_redirect_is_not_followed() -> None:
     got: list[Any] = []
     with (
