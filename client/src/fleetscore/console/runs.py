@@ -7,9 +7,10 @@ from typing import Any
 from fleetscore.cluster import release
 from fleetscore.console.live import active_runs, figures
 from fleetscore.console.reader import Reader
-from fleetscore.contract.schedules import SCHEDULE_LABEL
+from fleetscore.contract.schedules import SCHEDULE_LABEL, Schedule
 from fleetscore.contract.windows import Window, format_time
 from fleetscore.errors import AccessDenied
+from fleetscore.runs import cron
 from fleetscore.runs.gaps import due_windows, window_states
 from fleetscore.runs.state import has_ended, printable
 
@@ -83,19 +84,33 @@ def schedules_context(reader: Reader, now: datetime) -> dict[str, Any]:
         created = datetime.fromisoformat(one["metadata"]["creationTimestamp"])
         due = due_windows(schedule, created=created, now=now, count=MAX_WINDOWS) if schedule else ()
         following = schedule.last_window(now).previous(-1) if schedule else None
+        times, zone = str(one["spec"].get("schedule", "")), str(one["spec"].get("timeZone") or "UTC")
+        suspended = bool(one["spec"].get("suspend"))
         rows.append(
             {
                 "name": name,
-                "cron": printable(one["spec"].get("schedule")),
-                "zone": printable(one["spec"].get("timeZone")) or "UTC",
-                "suspended": bool(one["spec"].get("suspend")),
+                "cron": printable(times),
+                "zone": printable(zone),
+                "suspended": suspended,
                 "last": printable((one.get("status") or {}).get("lastScheduleTime")) or "never",
+                "firing": "none while suspended" if suspended else _firing(times, zone, schedule, now),
                 "next": following.column if following else "",
                 "due": format_time(following.end + schedule.delay) if following and schedule else "",
                 "windows": window_states(due, runs, schedule)[::-1] if schedule else [],
             }
         )
     return {"schedules": rows, "namespace": cluster.namespace}
+
+
+def _firing(times: str, zone: str, schedule: Schedule | None, now: datetime) -> str:
+    """Return the time of the next firing in UTC and the window that it scores, or the reason for having none."""
+    try:
+        found = cron.next_firing(times, zone, now)
+    except ValueError as error:
+        return f"unknown: {printable(error)}"
+    if found is None:
+        return "none within five years"
+    return format_time(found) + (f", for window {schedule.last_window(found).column}" if schedule else "")
 
 
 def utc_now() -> datetime:

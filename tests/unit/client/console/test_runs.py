@@ -1,5 +1,6 @@
 """The pages Run and Schedules, with the objects of a fake API server."""
 
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -109,6 +110,24 @@ async def test_schedule_shows_windows_without_a_run(client: httpx.AsyncClient, f
     assert "<code>5 * * * *</code> UTC" in page
     assert ">missing</td>" in page
     assert '>complete</td><td class="id"><a href="/run?name=older">older</a>' in page
+
+
+@pytest.mark.parametrize(
+    ("spec", "text"),
+    [
+        ({"schedule": "@yearly"}, r"\d{4}-01-01T00:00:00Z, for window \d{4}-12-31T23:00Z/1h"),
+        ({"schedule": "0 12 1 6 *", "timeZone": "Asia/Kolkata"}, r"\d{4}-06-01T06:30:00Z, for window "),
+        ({"schedule": "@yearly", "suspend": True}, "none while suspended"),
+        ({"schedule": "0 0 30 2 *"}, "none within five years"),
+        ({"schedule": "@every 1h<b>"}, "unknown: &#39;@every 1h&lt;b&gt;&#39; has 2 fields in place of 5"),
+        ({"timeZone": "Mars/Olympus"}, "unknown: time zone &#39;Mars/Olympus&#39; is unknown on this machine"),
+    ],
+)
+async def test_schedule_shows_its_next_firing_in_utc(
+    client: httpx.AsyncClient, fake_release: FakeRelease, spec: dict[str, Any], text: str
+) -> None:
+    fake_release.lists["/apis/batch/v1/cronjobs"][0]["spec"].update(spec)
+    assert re.search(f"<dt>Next firing \\(UTC\\)</dt><dd>{text}", (await client.get("/schedules")).text)
 
 
 def test_runs_that_have_not_ended_are_listed_first() -> None:
