@@ -12,11 +12,9 @@ from markupsafe import Markup, escape
 
 from fleetscore.console.states import BY_LETTER, STATES
 
-MAX_COLUMNS = 240
-"""Number of columns of a line chart; each keeps its lowest and its highest reading."""
-
-MAX_DOTS = 480
 _WIDTH = 640
+MAX_COLUMNS = _WIDTH // 2
+"""Number of columns of a line chart: with its lowest and its highest reading, each has a point per pixel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +107,7 @@ def line_chart(points: Iterable[Point], *, first: str, last: str, label: str) ->
     """Return a line chart of the readings of a tag: dots for anomalies, and a band of all other readings.
 
     Args:
-        points: The readings, in any order.
+        points: The readings, in any order; each is drawn, so `device.downsample` bounds them.
         first: The label of the left end.
         last: The label of the right end.
         label: The description for screen readers.
@@ -118,41 +116,24 @@ def line_chart(points: Iterable[Point], *, first: str, last: str, label: str) ->
     if not ordered:
         return _markup('<p class="placeholder">no readings</p>')
     low, high = min(one.value for one in ordered), max(one.value for one in ordered)
-    span = (high - low) or 1.0
+    span = (high / 2 - low / 2) or 1.0  # the difference of two readings may be too large for a number
 
     def y(value: float) -> float:
-        return 104 - (value - low) / span * 88
+        return 104 - (value / 2 - low / 2) / span * 88
 
     normal = [one.value for one in ordered if not one.anomalous]
     band = ""
     if 0 < len(normal) < len(ordered):
         top, bottom = y(max(normal)), y(min(normal))
         band = f'<path class="band" d="M0,{top:.1f}h{_WIDTH}V{bottom:.1f}H0z"/>'
-    line = " ".join(f"{one.position * _WIDTH:.1f},{y(one.value):.1f}" for one in downsample(ordered))
-    dots = dict.fromkeys(f"M{one.position * _WIDTH:.1f},{y(one.value):.1f}h0" for one in ordered if one.anomalous)
+    places = [f"{one.position * _WIDTH:.1f},{y(one.value):.1f}" for one in ordered]
+    dots = dict.fromkeys(f"M{place}h0" for place, one in zip(places, ordered, strict=True) if one.anomalous)
     return _markup(
         f'<svg class="chart" viewBox="0 0 {_WIDTH} 126" role="img" aria-label="{escape(label)}">'
-        f'<path class="axis" d="M0,110.5h{_WIDTH}"/>{band}<polyline points="{line}"/>'
-        f'<path class="dots" d="{"".join(list(dots)[:MAX_DOTS])}"/>{_ends(first, last)}'
+        f'<path class="axis" d="M0,110.5h{_WIDTH}"/>{band}<polyline points="{" ".join(places)}"/>'
+        f'<path class="dots" d="{"".join(dots)}"/>{_ends(first, last)}'
         f'<text x="{_WIDTH}" y="10" class="end">{low:g} to {high:g}</text></svg>'
     )
-
-
-def downsample(ordered: Sequence[Point]) -> list[Point]:
-    """Return at most two points per column, the lowest and the highest, so that no peak is lost.
-
-    Args:
-        ordered: The points in the order of time.
-    """
-    if len(ordered) <= 2 * MAX_COLUMNS:
-        return list(ordered)
-    columns: dict[int, tuple[Point, Point]] = {}
-    for point in ordered:
-        at = int(point.position * MAX_COLUMNS)
-        low, high = columns.get(at, (point, point))
-        columns[at] = (min(low, point, key=_value), max(high, point, key=_value))
-    kept = (sorted(set(pair), key=lambda point: point.position) for _, pair in sorted(columns.items()))
-    return [point for pair in kept for point in pair]
 
 
 def heat_map(rows: Sequence[str], *, dark: bool) -> bytes:
@@ -175,10 +156,6 @@ def heat_map(rows: Sequence[str], *, dark: bool) -> bytes:
 
 def _chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-
-def _value(point: Point) -> float:
-    return point.value
 
 
 def _ends(first: str, last: str) -> str:

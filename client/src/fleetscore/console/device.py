@@ -13,8 +13,12 @@ from fleetscore.console.states import BY_LETTER
 from fleetscore.contract import blob_paths
 from fleetscore.contract.windows import Window
 from fleetscore.errors import DataInvalid, NotFound
+from fleetscore.frames import predictions_frame
 
 MAX_PLOTS = 24
+MAX_PLOTTED_BYTES = 32 * 2**20
+"""Size of the predictions that are plotted: 500,000 readings. Larger ones would need more memory than the console."""
+
 MAX_MODEL_BYTES = 64 * 2**20
 
 
@@ -50,8 +54,8 @@ def device_context(reader: Reader, device: str, window: Window | None) -> dict[s
     }
 
 
-def tag_plots(frame: pd.DataFrame, window: Window, flags: Sequence[Row]) -> list[dict[str, Any]]:
-    """Return a plot per tag, those with anomalies and flags first, at most MAX_PLOTS.
+def tag_plots(frame: pd.DataFrame, window: Window, flags: Sequence[Row]) -> tuple[list[dict[str, Any]], int]:
+    """Return a plot per tag, those with anomalies and flags first, at most MAX_PLOTS, and the number of further tags.
 
     Args:
         frame: The predictions, or the readings with a column `Val`.
@@ -61,30 +65,57 @@ def tag_plots(frame: pd.DataFrame, window: Window, flags: Sequence[Row]) -> list
     by_tag: dict[str, list[Row]] = {}
     for row in flags:
         by_tag.setdefault(row.get("Tag", ""), []).append(row)
+    labels = frame["Prediction"] == 1 if "Prediction" in frame else False
+    frame = frame[["TS", "Tag", "Val"]].assign(Anomalous=labels)
+    rows = {str(tag): count for tag, count in frame.groupby("Tag").size().items()}
+    anomalies = {str(tag): int(count) for tag, count in frame.groupby("Tag")["Anomalous"].sum().items()}
+    facts: list[dict[str, Any]] = [
+        {"tag": tag, "rows": rows.get(tag, 0), "anomalies": anomalies.get(tag, 0), "flags": by_tag.get(tag, [])}
+        for tag in rows.keys() | by_tag.keys()
+    ]
+    facts.sort(key=lambda one: (-one["anomalies"], not one["flags"], one["tag"]))
+    shown = facts[:MAX_PLOTS]
     seconds = window.length.total_seconds()
-    start = pd.Timestamp(window.start)
-    plots = []
-    for tag, rows in frame.groupby("Tag", sort=True):
-        usable = rows[pd.notna(rows["Val"])]
-        position = ((usable["TS"] - start).dt.total_seconds() / seconds).clip(0, 1)
-        labels = usable["Prediction"] == 1 if "Prediction" in usable else pd.Series(False, index=usable.index)
-        anomalies = int(labels.sum())
-        points = [
-            Point(*values) for values in zip(position.tolist(), usable["Val"].tolist(), labels.tolist(), strict=True)
-        ]
-        label = f"{tag}: {len(rows):,} readings, {anomalies:,} anomalies"
-        drawn = charts.line_chart(points, first=f"{window.start:%H:%M}", last=f"{window.end:%H:%M}", label=label)
-        facts = {"tag": tag, "rows": len(rows), "anomalies": anomalies, "plot": drawn}
-        plots.append({**facts, "flags": by_tag.pop(str(tag), [])})
-    plots += [{"tag": tag, "rows": 0, "anomalies": 0, "plot": "", "flags": rows} for tag, rows in by_tag.items()]
-    return sorted(plots, key=lambda one: (-one["anomalies"], not one["flags"], one["tag"]))
+    usable = frame[frame["Tag"].isin([one["tag"] for one in shown]) & (frame["Val"].abs() < float("inf"))]
+    position = ((usable["TS"] - pd.Timestamp(window.start)).dt.total_seconds() / seconds).clip(0, 1)
+    points: dict[str, list[Point]] = {}
+    drawn = downsample(usable.assign(Position=position))
+    for tag, *values in zip(*(drawn[name].tolist() for name in ("Tag", "Position", "Val", "Anomalous")), strict=True):
+        points.setdefault(tag, []).append(Point(*values))
+    first, last = f"{window.start:%H:%M}", f"{window.end:%H:%M}"
+    for one in shown:
+        label = f"{one['tag']}: {one['rows']:,} readings, {one['anomalies']:,} anomalies"
+        plot = charts.line_chart(points.get(one["tag"], ()), first=first, last=last, label=label)
+        one["plot"] = plot if one["rows"] else ""
+    return shown, len(facts) - len(shown)
+
+
+def downsample(readings: pd.DataFrame) -> pd.DataFrame:
+    """Return the readings that a plot shows: of each tag and column, the lowest and the highest one.
+
+    A plot needs no more points than pixels: the lowest and the highest reading of a column draw the vertical line that
+    all of them draw. This is the min-max part of M4 (Jugel et al., "M4: A Visualization-Oriented Time Series Data
+    Aggregation", PVLDB 7(10), 2014). Anomalies have a lowest and a highest reading of their own, so each column with an
+    anomaly keeps one. A tag with few readings keeps all of them.
+
+    Args:
+        readings: The columns Tag, Position (0 to 1), Val (finite) and Anomalous, with a unique index.
+    """
+    counts = readings.groupby("Tag")["Tag"].transform("size")
+    few, many = readings[counts <= 2 * charts.MAX_COLUMNS], readings[counts > 2 * charts.MAX_COLUMNS]
+    columns = (many["Position"] * charts.MAX_COLUMNS).astype("int64")
+    groups = many["Val"].groupby([many["Tag"], columns, many["Anomalous"]])
+    extremes = pd.concat([groups.idxmin(), groups.idxmax()]).drop_duplicates()
+    found: pd.DataFrame = pd.concat([few, many.loc[extremes]])
+    return found
 
 
 def _plots(reader: Reader, device: str, window: Window) -> dict[str, Any]:
     """Return the plots of the predictions; of the readings if the window has no predictions."""
     problem, kind, frame = "", "predictions", None
     try:
-        frame = reader.fleet.predictions(window, [device])
+        content = reader.predictions_csv(device, window, max_bytes=MAX_PLOTTED_BYTES)
+        frame = predictions_frame(content, f"the predictions of {device}")
     except NotFound:
         try:
             kind, frame = "readings", reader.fleet.readings(device, window)
@@ -94,11 +125,10 @@ def _plots(reader: Reader, device: str, window: Window) -> dict[str, Any]:
             problem = str(error)
     except DataInvalid as error:
         problem = str(error)
-    flags = [row for row in reader.report_rows(window, blob_paths.SENSORS_FILE) if row.get("Device") == device]
-    empty = pd.DataFrame({"TS": pd.to_datetime([], utc=True), "Tag": [], "Val": []})
-    plots = tag_plots(empty if problem or frame is None else frame, window, flags)
-    more = max(len(plots) - MAX_PLOTS, 0)
-    return {"plots": plots[:MAX_PLOTS], "more_tags": more, "kind": "" if problem else kind, "problem": problem}
+    flags = [row for row in reader.sensor_rows(window) if row.get("Device") == device]
+    empty = pd.DataFrame({"TS": pd.to_datetime([], utc=True), "Tag": [], "Val": pd.Series(dtype="float64")})
+    plots, more = tag_plots(empty if problem or frame is None else frame, window, flags)
+    return {"plots": plots, "more_tags": more, "kind": "" if problem else kind, "problem": problem}
 
 
 def _newest_scored(snapshot: Snapshot, states: str) -> Window | None:

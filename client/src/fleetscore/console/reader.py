@@ -116,10 +116,15 @@ class Reader:
             raise NotFound(f"{window.column} has no report; it is written at the end of a run")
         return blob.content
 
-    def predictions_csv(self, device: str, window: Window) -> bytes:
+    def sensor_rows(self, window: Window) -> Sequence[Row]:
+        """Return the rows of a window's `_sensors.csv`; of the newest window from the snapshot."""
+        snapshot = self.snapshot()
+        return snapshot.sensors if window == snapshot.window else self.report_rows(window, blob_paths.SENSORS_FILE)
+
+    def predictions_csv(self, device: str, window: Window, *, max_bytes: int = MAX_CSV_BYTES) -> bytes:
         """Return the predictions of a device as CSV. Raises NotFound if they do not exist."""
         name = blob_paths.prediction_name(self.fleet.layout.predictions_path, window, device)
-        blob = self.fleet.store.read("predictions", name, max_bytes=MAX_CSV_BYTES)
+        blob = self.fleet.store.read("predictions", name, max_bytes=max_bytes)
         if blob is None:
             raise NotFound(f"{device} has no predictions in {window.column}; choose another window")
         return blob.content

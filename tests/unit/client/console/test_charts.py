@@ -12,14 +12,9 @@ def test_strip_has_one_path_per_state_and_its_counts_as_text() -> None:
     assert 'aria-label="last 4 windows: 1 anomalous, 3 normal"' in drawn
 
 
-def test_downsampling_keeps_every_peak() -> None:
-    points = [Point(index / 100_000, float(index % 7), anomalous=False) for index in range(100_000)]
-    points[54_321] = Point(0.54321, 1000.0, anomalous=False)
-    points[54_322] = Point(0.54322, -1000.0, anomalous=False)
-    kept = charts.downsample(points)
-    assert len(kept) <= 2 * charts.MAX_COLUMNS
-    assert {1000.0, -1000.0} <= {point.value for point in kept}
-    assert kept == sorted(kept, key=lambda point: point.position)
+def test_line_chart_of_the_largest_numbers_has_finite_places() -> None:
+    drawn = charts.line_chart([Point(0.0, -1.7e308), Point(1.0, 1.7e308)], first="", last="", label="")
+    assert 'points="0.0,104.0 640.0,16.0"' in drawn
 
 
 def test_line_chart_escapes_its_label_and_draws_each_anomaly() -> None:

@@ -4,7 +4,10 @@ import pandas as pd
 import pytest
 
 from fleetscore import Fleet
-from fleetscore.console.device import device_context, tag_plots
+from fleetscore.console import charts
+from fleetscore.console import device as module
+from fleetscore.console.charts import MAX_COLUMNS
+from fleetscore.console.device import MAX_PLOTS, device_context, downsample, tag_plots
 from fleetscore.console.reader import Reader
 from fleetscore.errors import NotFound
 from tests.testkit.console_fleet import HALL, WINDOW
@@ -22,7 +25,7 @@ def frame(**tags: list[float | None]) -> pd.DataFrame:
 def test_tags_with_anomalies_are_first_then_those_with_flags() -> None:
     readings = frame(a=[1.0, 2.0], b=[1.0, 2.0], c=[1.0, 9.0])
     readings.loc[readings["Val"] == 9.0, "Prediction"] = 1
-    found = tag_plots(readings, WINDOW, [{"Tag": "b", "Flag": "stuck"}, {"Tag": "gone", "Flag": "silent"}])
+    found, _ = tag_plots(readings, WINDOW, [{"Tag": "b", "Flag": "stuck"}, {"Tag": "gone", "Flag": "silent"}])
     assert [(one["tag"], one["rows"], one["anomalies"]) for one in found] == [
         ("c", 2, 1),
         ("b", 2, 0),
@@ -32,10 +35,69 @@ def test_tags_with_anomalies_are_first_then_those_with_flags() -> None:
 
 
 def test_readings_without_a_number_are_counted_but_not_drawn() -> None:
-    (found,) = tag_plots(frame(a=[1.0, None]), WINDOW, [])
-    assert found["rows"] == 2
+    (found,), _ = tag_plots(frame(a=[1.0, None, float("inf")]), WINDOW, [])
+    assert found["rows"] == 3
     assert found["plot"].count(",") < 40
     assert "nan" not in found["plot"]
+
+
+def many_readings(count: int = 100_000) -> pd.DataFrame:
+    """Return readings of a tag in the order of time, with the columns that `downsample` takes."""
+    values = [float(index % 7) for index in range(count)]
+    position = [index / count for index in range(count)]
+    return pd.DataFrame({"Tag": "a", "Position": position, "Val": values, "Anomalous": False})
+
+
+def test_plot_keeps_the_extremes_of_each_column_of_pixels() -> None:
+    readings = many_readings()
+    readings.loc[54_321, "Val"], readings.loc[54_322, "Val"] = 1000.0, -1000.0
+    kept = downsample(readings)
+    assert len(kept) == 2 * MAX_COLUMNS
+    assert {1000.0, -1000.0} <= set(kept["Val"])
+    columns = (readings["Position"] * MAX_COLUMNS).astype(int)
+    for side in ("min", "max"):
+        expected = readings["Val"].groupby(columns).agg(side).tolist()
+        assert kept["Val"].groupby((kept["Position"] * MAX_COLUMNS).astype(int)).agg(side).tolist() == expected
+
+
+def test_plot_keeps_an_anomaly_of_each_column_of_pixels() -> None:
+    readings = many_readings()
+    readings.loc[::50, "Anomalous"] = True  # 2,000 anomalies, most of which are neither the lowest nor the highest
+    columns = (readings["Position"] * MAX_COLUMNS).astype(int)
+    kept = downsample(readings)
+    assert set(columns[kept.index[kept["Anomalous"]]]) == set(columns[readings["Anomalous"]])
+    assert len(kept) <= 4 * MAX_COLUMNS
+
+
+def test_tag_with_few_readings_is_drawn_as_it_is() -> None:
+    readings = many_readings(2 * MAX_COLUMNS)
+    assert downsample(readings).equals(readings)
+    assert downsample(readings[:0]).empty
+
+
+def test_size_of_a_plot_does_not_follow_the_number_of_its_readings() -> None:
+    start, sizes = pd.Timestamp(WINDOW.start), []
+    for count in (10_000, 40_000):
+        times = start + pd.to_timedelta([index * 3600 / count for index in range(count)], unit="s")
+        values = [float(index % 101) for index in range(count)]
+        (found,), _ = tag_plots(pd.DataFrame({"TS": times, "Tag": "a", "Val": values, "Prediction": 1}), WINDOW, [])
+        sizes.append(len(found["plot"]))
+    assert sizes[1] <= 1.05 * sizes[0]
+
+
+def test_tags_above_the_limit_are_counted_and_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[str] = []
+    monkeypatch.setattr(charts, "line_chart", lambda *_, label, **__: drawn.append(label))
+    tags: dict[str, list[float | None]] = {f"t{number:03}": [1.0] for number in range(MAX_PLOTS + 5)}
+    found, more = tag_plots(frame(**tags), WINDOW, [])
+    assert (len(found), more, len(drawn)) == (MAX_PLOTS, 5, MAX_PLOTS)
+
+
+def test_predictions_that_are_too_large_are_named_and_not_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_PLOTTED_BYTES", 100)
+    found = device_context(Reader(Fleet.folder(folder)), HALL, WINDOW)
+    assert "bytes of at most 100" in found["problem"]
+    assert found["plots"] == []
 
 
 def test_newest_window_with_predictions_is_shown_first(folder: Path) -> None:
