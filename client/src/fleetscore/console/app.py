@@ -18,7 +18,7 @@ from fleetscore.console import charts, pages, runs
 from fleetscore.console.device import device_context
 from fleetscore.console.live import LiveStreams, active_runs, figures
 from fleetscore.console.pages import MAX_PICTURE_ROWS, Filters
-from fleetscore.console.reader import Reader
+from fleetscore.console.reader import Reader, Snapshot
 from fleetscore.console.security import LOCAL_HOSTS, REPORT_POLICY, SecurityMiddleware
 from fleetscore.contract.windows import Window
 from fleetscore.errors import AccessDenied, FleetscoreError, NotFound, UsageInvalid
@@ -66,10 +66,18 @@ class Console:
         self._streams = LiveStreams(self._figures)
 
     def fleet(self, request: Request) -> Response:
-        """Return the page Fleet."""
-        snapshot = self._reader.snapshot()
-        rows = runs.run_rows(self._reader.runs())
-        return self._page(request, "fleet.html", snapshot=snapshot, runs=rows, **pages.fleet_context(snapshot))
+        """Return the page Fleet. Without storage it has the runs, and without the cluster all but the runs."""
+        found, status, is_read, runs_problem = [], 200, True, ""
+        try:
+            snapshot = self._reader.snapshot()
+        except FleetscoreError as error:
+            snapshot, status, is_read = Snapshot(problems=(str(error),)), _status(error), False
+        try:
+            found = runs.run_rows(self._reader.runs())
+        except FleetscoreError as error:
+            runs_problem, status = str(error), _status(error)
+        context = {"snapshot": snapshot, "is_read": is_read, "runs": found, "runs_problem": runs_problem}
+        return self._page(request, "fleet.html", status, **context, **pages.fleet_context(snapshot))
 
     def heat_map(self, request: Request) -> Response:
         """Return the page Heat map."""
@@ -131,9 +139,7 @@ class Console:
 
     def failed(self, request: Request, error: Exception) -> Response:
         """Return the page of an error that the user can act on."""
-        kinds: list[tuple[type[Exception], int]] = [(NotFound, 404), (UsageInvalid, 400), (AccessDenied, 403)]
-        status = next((code for kind, code in kinds if isinstance(error, kind)), 503)
-        return self._page(request, "error.html", status, message=str(error))
+        return self._page(request, "error.html", _status(error), message=str(error))
 
     def http_error(self, request: Request, error: Exception) -> Response:
         """Return the page of an HTTP error, such as an unknown address."""
@@ -159,6 +165,12 @@ class Console:
 def device_url(device: object) -> str:
     """Return the address of the page of a device."""
     return f"/device?id={quote(str(device), safe='')}"
+
+
+def _status(error: Exception) -> int:
+    """Return the HTTP status of an error that the user can act on."""
+    kinds: list[tuple[type[Exception], int]] = [(NotFound, 404), (UsageInvalid, 400), (AccessDenied, 403)]
+    return next((code for kind, code in kinds if isinstance(error, kind)), 503)
 
 
 @cache

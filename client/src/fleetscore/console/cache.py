@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class Cached(Generic[T]):
-    """A value with a time to live. Requests that arrive while it is read wait for that read.
+    """A value with a time to live. Requests that arrive while it is read get the result of that read, also its error.
 
     Args:
         read: The function that reads the value.
@@ -21,12 +21,20 @@ class Cached(Generic[T]):
         self._read, self._seconds, self._monotonic = read, seconds, monotonic
         self._lock = threading.Lock()
         self._found: tuple[float, T] | None = None
+        self._failed: tuple[float, Exception] | None = None
 
     def get(self) -> T:
-        """Return the value. An error of the read is the caller's, and nothing is kept."""
+        """Return the value. Raises the error of the read; the next request reads again."""
+        arrived = self._monotonic()
         with self._lock:
             now = self._monotonic()
             if self._found is None or now - self._found[0] >= self._seconds:
                 self._found = None
-                self._found = (now, self._read())
+                if self._failed is not None and self._failed[0] > arrived:
+                    raise self._failed[1]
+                try:
+                    self._found = (now, self._read())
+                except Exception as error:
+                    self._failed = (self._monotonic(), error)
+                    raise
             return self._found[1]

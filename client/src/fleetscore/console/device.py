@@ -19,8 +19,6 @@ MAX_PLOTS = 24
 MAX_PLOTTED_BYTES = 32 * 2**20
 """Size of the predictions that are plotted: 500,000 readings. Larger ones would need more memory than the console."""
 
-MAX_MODEL_BYTES = 64 * 2**20
-
 
 def device_context(reader: Reader, device: str, window: Window | None) -> dict[str, Any]:
     """Return the values of the page Device.
@@ -156,10 +154,7 @@ def _since(history: History, states: str) -> Window | None:
 def _model_facts(reader: Reader, device: str) -> list[tuple[str, str]]:
     """Return the facts of the device's model that need no unpickling: its size and its metadata."""
     name = blob_paths.model_name(reader.fleet.layout.models_path, device)
-    try:
-        blob = reader.fleet.store.read("models", name, max_bytes=MAX_MODEL_BYTES)
-    except DataInvalid as error:
-        return [("problem", str(error))]
-    if blob is None:
+    info = reader.fleet.store.info("models", name)
+    if info is None:
         return []
-    return [("name", name), ("size", f"{blob.info.size:,} bytes"), *sorted(blob.info.metadata.items())[:20]]
+    return [("name", name), ("size", f"{info.size:,} bytes"), *sorted(info.metadata.items())[:20]]

@@ -4,7 +4,8 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from fleetscore.cluster import release
@@ -12,9 +13,11 @@ from fleetscore.cluster.connection import RUN_LABEL, Cluster
 from fleetscore.console.cache import Cached
 from fleetscore.console.history import MAX_WINDOWS, History, join_tiles
 from fleetscore.contract import blob_paths, tiles
-from fleetscore.contract.windows import Window
-from fleetscore.errors import ClusterUnavailable, DataInvalid, NotFound
+from fleetscore.contract.mutes import MAX_MUTES_BYTES, parse_mutes
+from fleetscore.contract.windows import Window, format_time
+from fleetscore.errors import ClusterUnavailable, DataInvalid, FleetscoreError, NotFound
 from fleetscore.fleet import Fleet
+from fleetscore.runs.state import printable
 
 SNAPSHOT_SECONDS = 15.0
 RUNS_SECONDS = 2.0
@@ -24,6 +27,7 @@ MAX_CSV_BYTES = 256 * 2**20
 MAX_ROWS = 50_000
 MAX_JOBS = 200
 MAX_EVENTS = 100
+MAX_BAD_LINES = 3
 Row = Mapping[str, str]
 
 
@@ -36,14 +40,14 @@ class Snapshot:
         window: The newest window with a known state; None without one.
         incidents: The rows of the newest window's `_incidents.csv`.
         sensors: The rows of the newest window's `_sensors.csv`.
-        problem: The reason for which a file was not read; empty if all files were read.
+        problems: What is missing or invalid, each with the next step.
     """
 
     history: History = field(default_factory=History)
     window: Window | None = None
     incidents: Sequence[Row] = ()
     sensors: Sequence[Row] = ()
-    problem: str = ""
+    problems: Sequence[str] = ()
 
     @property
     def owners(self) -> dict[str, str]:
@@ -62,6 +66,7 @@ class Reader:
         self.fleet = fleet
         self.cluster = _cluster(fleet)
         self._snapshot = Cached(self._read_snapshot, SNAPSHOT_SECONDS)
+        self._last: tuple[datetime, Snapshot] | None = None
         self._runs = Cached(self._read_runs, RUNS_SECONDS)
 
     def snapshot(self) -> Snapshot:
@@ -104,9 +109,7 @@ class Reader:
         Raises:
             DataInvalid: The file is not a CSV.
         """
-        name = blob_paths.report_name(window, file)
-        blob = self.fleet.store.read("predictions", name, max_bytes=MAX_REPORT_BYTES)
-        return [] if blob is None else list(_csv_rows(blob.content, name))
+        return self._report_rows(window, file) or []
 
     def report(self, window: Window) -> bytes:
         """Return the report of a window. Raises NotFound if it does not exist."""
@@ -130,16 +133,51 @@ class Reader:
         return blob.content
 
     def _read_snapshot(self) -> Snapshot:
-        history = join_tiles(self._tiles())
-        if not history.count:
-            return Snapshot()
-        window = history.window(history.count - 1)
+        """Return the health of the fleet; the last known one with the reason if storage cannot be read."""
         try:
-            incidents = self.report_rows(window, blob_paths.INCIDENTS_FILE)
-            sensors = self.report_rows(window, blob_paths.SENSORS_FILE)
+            found = self._read_health()
+        except FleetscoreError as error:
+            if self._last is None:
+                raise
+            at, known = self._last
+            return replace(known, problems=(f"{error}; the figures below are those of {format_time(at)}",))
+        self._last = (datetime.now(UTC), found)
+        return found
+
+    def _read_health(self) -> Snapshot:
+        history = join_tiles(self._tiles())
+        problems = self._mute_problems()
+        if not history.count:
+            return Snapshot(problems=problems)
+        window = history.window(history.count - 1)
+        incidents = self._newest_rows(window, blob_paths.INCIDENTS_FILE, problems)
+        sensors = self._newest_rows(window, blob_paths.SENSORS_FILE, problems)
+        return Snapshot(history, window, incidents, sensors, problems)
+
+    def _newest_rows(self, window: Window, file: str, problems: list[str]) -> list[Row]:
+        """Return the rows of a CSV of the newest report; none, and the reason in `problems`, if it cannot be read."""
+        try:
+            found = self._report_rows(window, file)
         except DataInvalid as error:
-            return Snapshot(history, window, problem=str(error))
-        return Snapshot(history, window, incidents, sensors)
+            problems.append(str(error))
+            return []
+        if found is None:
+            name = blob_paths.report_name(window, file)
+            problems.append(f"{name} does not exist, so its rows are missing here; the next report has its own")
+        return found or []
+
+    def _mute_problems(self) -> list[str]:
+        """Return the reason for which lines of the file of mutes mute nothing; an empty list for a good file."""
+        try:
+            blob = self.fleet.store.read("predictions", blob_paths.MUTES_FILE, max_bytes=MAX_MUTES_BYTES)
+        except DataInvalid as error:
+            return [f"{error}; remove ended mutes with `fleetscore unmute --ended`"]
+        bad = [one for one in parse_mutes(blob.content) if one.problem] if blob else []
+        if not bad:
+            return []
+        lines = "; ".join(f"line {one.line}: {printable(one.problem)}" for one in bad[:MAX_BAD_LINES])
+        text = f"{blob_paths.MUTES_FILE} has {len(bad):,} invalid lines, which mute no device ({lines})"
+        return [f"{text}; correct them in the file, `fleetscore mutes -o wide` lists them"]
 
     def _tiles(self) -> Iterator[tiles.Tile]:
         """Yield the newest tiles of the fleet's largest series of windows."""
@@ -164,6 +202,11 @@ class Reader:
         name = self.fleet.layout.name
         found = (run for run in self.cluster.runs() if run["spec"].get("fleet", "default") == name)
         return sorted(found, key=_window_start, reverse=True)
+
+    def _report_rows(self, window: Window, file: str) -> list[Row] | None:
+        name = blob_paths.report_name(window, file)
+        blob = self.fleet.store.read("predictions", name, max_bytes=MAX_REPORT_BYTES)
+        return None if blob is None else list(_csv_rows(blob.content, name))
 
     def _need_cluster(self) -> Cluster:
         if self.cluster is None:

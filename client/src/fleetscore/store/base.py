@@ -61,6 +61,9 @@ class Store(Protocol):
     def exists(self, container: str, name: str) -> bool:
         """Return True if a blob exists; as `list`."""
 
+    def info(self, container: str, name: str) -> BlobInfo | None:
+        """Return the properties of a blob without its content, or None if it does not exist; as `list`."""
+
     def read(self, container: str, name: str, *, max_bytes: int | None = None) -> Blob | None:
         """Return a blob, or None if it does not exist.
 

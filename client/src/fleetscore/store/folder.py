@@ -65,6 +65,19 @@ class FolderStore:
         """Return True if a file exists."""
         return self._path(container, name).is_file()
 
+    def info(self, container: str, name: str) -> BlobInfo | None:
+        """Return the properties of a file, or None if it does not exist."""
+        path = self._path(container, name)
+        try:
+            with path.open("rb") as file:
+                status, digest = os.fstat(file.fileno()), hashlib.file_digest(file, _md5)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
+        except OSError as error:
+            raise StorageUnavailable(f"{path} cannot be read: {error.strerror}") from error
+        etag, modified = digest.hexdigest(), datetime.fromtimestamp(int(status.st_mtime), UTC)
+        return BlobInfo(name, status.st_size, etag, self._metadata(container, name, etag), modified)
+
     def read(self, container: str, name: str, *, max_bytes: int | None = None) -> Blob | None:
         """Return a file and its metadata, or None if it does not exist."""
         path = self._path(container, name)
@@ -78,7 +91,7 @@ class FolderStore:
             return None
         except OSError as error:
             raise StorageUnavailable(f"{path} cannot be read: {error.strerror}") from error
-        etag = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        etag = _md5(content).hexdigest()
         modified = datetime.fromtimestamp(int(status.st_mtime), UTC)
         return Blob(BlobInfo(name, len(content), etag, self._metadata(container, name, etag), modified), content)
 
@@ -112,6 +125,10 @@ class FolderStore:
         if any(part in ("", ".", "..", _METADATA_FOLDER) for part in name.split("/")) or "\0" in name:
             raise UsageInvalid(f"blob name {name!r} is invalid: a segment is empty, '.', '..' or {_METADATA_FOLDER}")
         return self._folder / container / name
+
+
+def _md5(content: bytes = b"") -> "hashlib._Hash":
+    return hashlib.md5(content, usedforsecurity=False)
 
 
 def _is_visible(path: Path) -> bool:

@@ -12,7 +12,7 @@ import pytest
 from fleetscore import Fleet
 from fleetscore.console.app import create_app
 from fleetscore.console.security import HEADERS, REPORT_POLICY
-from tests.testkit.console_fleet import HALL, HOSTILE, NEXT_TO_NEWEST, WINDOW
+from tests.testkit.console_fleet import HALL, HOSTILE, NEXT_TO_NEWEST, WINDOW, tile
 
 PAGES = ["/", "/heat-map", f"/device?id={HALL}", f"/device?id={quote(HOSTILE, safe='')}", "/schedules", "/no-such-page"]
 
@@ -82,6 +82,17 @@ async def test_fleet_without_history_says_so(tmp_path: Path) -> None:
         for page in ("/", "/heat-map"):
             assert "There is no history yet" in (await client.get(page)).text
         assert (await client.get("/heat-map.png")).status_code == 404
+
+
+async def test_fleet_of_zero_devices_names_what_makes_a_device(tmp_path: Path) -> None:
+    path = tmp_path / "predictions/_history/default/PT3600S/2018-W35.csv.gz"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(tile({}))
+    transport = httpx.ASGITransport(app=create_app(Fleet.folder(tmp_path)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        for page in ("/", "/heat-map"):
+            response = await client.get(page)
+            assert (response.status_code, "Each model in storage is a device." in response.text) == (200, True)
 
 
 async def test_heat_map_filters_devices_and_links_them(client: httpx.AsyncClient) -> None:

@@ -1,4 +1,6 @@
 import itertools
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -26,3 +28,33 @@ def test_error_of_a_read_is_not_kept() -> None:
     with pytest.raises(ValueError, match="no"):
         cached.get()
     assert cached.get() == 5
+
+
+def test_requests_that_wait_for_a_failing_read_share_its_error() -> None:
+    reads: list[None] = []
+    begun, go_on = threading.Event(), threading.Event()
+    asked = threading.Semaphore(0)
+    times = itertools.count()
+
+    def monotonic() -> float:
+        asked.release()
+        return float(next(times))
+
+    def read() -> int:
+        reads.append(None)
+        begun.set()
+        assert go_on.wait(30)
+        raise ValueError("storage is down")
+
+    cached = Cached(read, 10, monotonic)
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(cached.get)
+        assert begun.wait(30)
+        others = [pool.submit(cached.get) for _ in range(3)]
+        for _ in range(2 + 3):  # two by the first request, and one by each other one on its arrival
+            assert asked.acquire(timeout=30)
+        go_on.set()
+        for future in (first, *others):
+            with pytest.raises(ValueError, match="storage is down"):
+                future.result(30)
+    assert len(reads) == 1

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,53 @@ def test_damaged_table_is_a_problem_and_the_history_is_shown(folder: Path) -> No
     name = blob_paths.report_name(WINDOW, blob_paths.INCIDENTS_FILE)
     (folder / "predictions" / name).write_bytes(b"\xff\xfe")
     found = Reader(Fleet.folder(folder)).snapshot()
-    assert "_incidents.csv is invalid" in found.problem
+    assert len(found.problems) == 1
+    assert "_incidents.csv is invalid" in found.problems[0]
+    assert found.history.count == 41
+    assert [row["Flag"] for row in found.sensors] == ["stuck"]
+
+
+def test_missing_table_is_a_problem_and_not_an_empty_table(folder: Path) -> None:
+    (folder / "predictions" / blob_paths.report_name(WINDOW, blob_paths.INCIDENTS_FILE)).unlink()
+    (problem,) = Reader(Fleet.folder(folder)).snapshot().problems
+    assert "_incidents.csv does not exist" in problem
+
+
+def test_storage_that_fails_later_leaves_the_last_snapshot_with_the_reason(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SNAPSHOT_SECONDS", 0)
+    reader = Reader(Fleet.folder(folder))
+    known = reader.snapshot()
+    tile_path = folder / "predictions/_history/default/PT3600S/2018-W35.csv.gz"
+    content = tile_path.read_bytes()
+    tile_path.write_bytes(b"damaged")
+    found = reader.snapshot()
+    assert (found.history, found.incidents) == (known.history, known.incidents)
+    (problem,) = found.problems
+    assert re.search(r"2018-W35.csv.gz is invalid: .*; the figures below are those of \d{4}-.*Z$", problem)
+    tile_path.write_bytes(content)
+    assert reader.snapshot().problems == []
+
+
+@pytest.mark.parametrize(
+    ("content", "texts"),
+    [
+        (b"Devices,From,Until,Why,Who\npress-*,,,,\n", ()),
+        (b"press-*,soon,,,\nx\n", ("has 2 invalid lines", "line 1: ", "line 2: it has 1 fields in place of 5")),
+        (b"\xff\xfe\0\0\n" * 1000, ("has 1,000 invalid lines", "line 3: ")),
+        (b"a" * (2**20 + 1), ("_mutes.csv is too large", "`fleetscore unmute --ended`")),
+    ],
+    ids=["good", "bad", "binary", "large"],
+)
+def test_damaged_file_of_mutes_is_a_problem_with_its_lines(
+    folder: Path, content: bytes, texts: tuple[str, ...]
+) -> None:
+    (folder / "predictions" / blob_paths.MUTES_FILE).write_bytes(content)
+    found = Reader(Fleet.folder(folder)).snapshot()
+    text = " ".join(found.problems)
+    assert [one for one in texts if one not in text] == []
+    assert (bool(text), len(text) < 1500, "line 4" in text) == (bool(texts), True, False)
     assert found.history.count == 41
 
 

@@ -89,11 +89,25 @@ async def test_missing_right_for_jobs_is_named_and_the_rest_is_shown(
     assert "DevicesFailed" in page
 
 
-async def test_missing_right_for_runs_is_an_error_page(client: httpx.AsyncClient, fake_release: FakeRelease) -> None:
+async def test_missing_right_for_runs_is_named_and_the_history_is_shown(
+    client: httpx.AsyncClient, fake_release: FakeRelease
+) -> None:
     fake_release.forbidden.add(RUNS)
     response = await client.get("/")
     assert response.status_code == 403
     assert "does not allow this user to list runs in namespace scoring" in response.text
+    assert "Newest window: 2018-08-28T16:00Z/1h, 3 devices." in response.text
+
+
+async def test_storage_that_cannot_be_read_is_named_and_the_runs_are_shown(
+    client: httpx.AsyncClient, folder: Path
+) -> None:
+    (folder / "predictions/_history/default/PT3600S/2018-W35.csv.gz").write_bytes(b"damaged")
+    response = await client.get("/")
+    assert response.status_code == 503
+    assert "2018-W35.csv.gz is invalid" in response.text
+    assert "There is no history" not in response.text
+    assert '<a href="/run?name=newest">' in response.text
 
 
 async def test_unknown_run_is_not_found(client: httpx.AsyncClient) -> None:

@@ -75,3 +75,14 @@ def test_damaged_metadata_is_empty(tmp_path: Path, content: bytes) -> None:
     blob = FolderStore(tmp_path).read("data", "d.csv")
     assert blob is not None
     assert blob.info.metadata == {}
+
+
+def test_properties_of_a_file_are_those_of_its_blob(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    assert store.write("models", "press-1.joblib", b"model", if_match=None)
+    blob = store.read("models", "press-1.joblib")
+    assert blob is not None
+    assert store.info("models", "press-1.joblib") == blob.info
+    assert store.info("models", "press-2.joblib") is None
+    (tmp_path / "models" / "folder").mkdir()
+    assert store.info("models", "folder") is None
