@@ -6,8 +6,7 @@ more slots from other namespaces than its limit, whatever other clients do to th
 
 import asyncio
 import time
-from collections import Counter
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,11 +17,11 @@ from scoring_operator.api.scoringrun import ScoringRun
 from scoring_operator.controller.job_tracker import JobTracker
 from scoring_operator.errors import RunDeleted
 from scoring_operator.planner import queueing
+from scoring_operator.planner.job_shares import JobShares
+from scoring_operator.planner.job_slots import JobSlots
 from scoring_operator.planner.queueing import Demand
+from scoring_operator.planner.related_runs import RelatedRuns
 from scoring_operator.planner.types import Allocation, JobLimits
-
-Key = Hashable
-"""A key of the index of runs that may conflict."""
 
 MAX_EXACT_RUNS = 50  # with more runs, shares are computed at most every SHARES_SECONDS
 SHARES_SECONDS = 0.2
@@ -69,10 +68,6 @@ class _Entry:
         self.count = demand.jobs
 
     @property
-    def namespace(self) -> str:
-        return self.demand.run.namespace
-
-    @property
     def lacking(self) -> int:
         """The number of Jobs that the run would create at once if slots were free."""
         return self.shortfall if self.demand.running else 1
@@ -84,25 +79,6 @@ class _Entry:
         if not self.demand.finished or self.created or self.demand.run.status.get("devices"):
             return self.jobs.unfinished(self.demand.run, self.created)
         return 0  # a run without devices never had a Job
-
-
-@dataclass(frozen=True, slots=True)
-class _Shares:
-    """The shares of all runs at one time.
-
-    Attributes:
-        computed_at: The monotonic time.
-        by_uid: The share of each run that could use Jobs.
-        wanted: The number of Jobs that all runs could use.
-        wanted_by_namespace: The number of Jobs that the runs of each namespace could use.
-        lacking: The number of running runs that would create Jobs if slots were free.
-    """
-
-    computed_at: float
-    by_uid: Mapping[str, int]
-    wanted: int
-    wanted_by_namespace: Mapping[str, int]
-    lacking: int
 
 
 class JobLimiter:
@@ -119,16 +95,16 @@ class JobLimiter:
     """
 
     def __init__(self, limits: JobLimits, offer_delay: float, wake: Callable[[str], None]) -> None:
-        self._max_jobs = limits.total
-        self._namespace_limit = limits.namespace
+        self._limits = limits
         self._offer_delay = offer_delay
         self._wake = wake
         self._entries: dict[str, _Entry] = {}
-        self._related: dict[Key, dict[str, None]] = {}  # uids, in the order of their addition
+        self._related = RelatedRuns()
+        self._slots = JobSlots(limits)
         self._uncounted: set[str] = set()
-        self._by_namespace: Counter[str] = Counter()
-        self._by_fleet: Counter[str] = Counter()
-        self._shares: _Shares | None = None
+        self._shares: JobShares | None = None
+        self._lacking = 0  # running runs that would create Jobs if slots were free, when the shares were computed
+        self._computed_at = 0.0
         self._offer: asyncio.TimerHandle | None = None
         self._new_shares = False
 
@@ -142,8 +118,7 @@ class JobLimiter:
         uid = demand.run.uid
         self._drop(uid)
         self._entries[uid] = _Entry(demand, jobs)
-        for key in _keys(demand.run):
-            self._related.setdefault(key, {})[uid] = None
+        self._related.add(demand.run)
         jobs.on_change(partial(self._uncounted.add, uid))
         self._changed(uid)
 
@@ -171,9 +146,8 @@ class JobLimiter:
             entry.update(demand)
             self._changed(uid)
             if old.schedule != demand.run.schedule:
-                self._unrelate(old)
-                for key in _keys(demand.run):
-                    self._related.setdefault(key, {})[uid] = None
+                self._related.remove(old)
+                self._related.add(demand.run)
 
     def update_run(self, run: ScoringRun) -> None:
         """Replace the object of a run in its demand, if the run is not removed.
@@ -213,9 +187,10 @@ class JobLimiter:
         blocked_by = queueing.blocking_run(own.demand, related)
         shares = self._current_shares()
         share = shares.by_uid.get(uid, 0) if own.count else 1
-        others_wait = not own.demand.running or shares.lacking > int(own.lacking > 0)
-        at_once = queueing.slow_start(share) if self._contended(own, shares) and others_wait and own.lacking else share
-        slots = max(0, min(share, own.active + at_once, self._free_for(own)))
+        others_wait = not own.demand.running or self._lacking > int(own.lacking > 0)
+        contended = shares.exceed_limits(run.namespace, further=int(not own.count))
+        at_once = queueing.slow_start(share) if contended and others_wait and own.lacking else share
+        slots = max(0, min(share, own.active + at_once, self._slots.free_for(run, own.active, own.demand.job_limit)))
         now = time.monotonic()
         own.blocked_since = (own.blocked_since or now) if blocked_by else None
         own.starved_since = (own.starved_since or now) if own.demand.running and own.count and not slots else None
@@ -243,72 +218,30 @@ class JobLimiter:
             uid = self._uncounted.pop()
             if entry := self._entries.get(uid):
                 active = entry.count_active()
-                self._by_namespace[entry.namespace] += active - entry.active
-                self._by_fleet[entry.demand.run.spec.fleet] += active - entry.active
+                self._slots.add(entry.demand.run, active - entry.active)
                 entry.active = active
                 if entry.removed and not active:
                     self._drop(uid)
 
     def _drop(self, uid: str) -> None:
         if entry := self._entries.pop(uid, None):
-            self._by_namespace[entry.namespace] -= entry.active
-            self._by_fleet[entry.demand.run.spec.fleet] -= entry.active
-            self._unrelate(entry.demand.run)
+            self._slots.add(entry.demand.run, -entry.active)
+            self._related.remove(entry.demand.run)
             self._shares = None
-
-    def _unrelate(self, run: ScoringRun) -> None:
-        for key in _keys(run):
-            uids = self._related.get(key, {})
-            uids.pop(run.uid, None)
-            if not uids:
-                self._related.pop(key, None)
 
     def _related_demands(self, own: _Entry) -> list[Demand]:
         """Return the demands of the runs that may conflict with a run, and of the other runs of its schedule."""
-        uids = {uid: None for key in _keys(own.demand.run) for uid in self._related.get(key, ())}
-        return [self._entries[uid].demand for uid in uids if uid != own.demand.run.uid]
+        return [self._entries[uid].demand for uid in self._related.uids(own.demand.run)]
 
-    def _current_shares(self) -> _Shares:
+    def _current_shares(self) -> JobShares:
         """Return the shares; with many runs, they may be a part of a second old."""
         now = time.monotonic()
-        if self._shares is None or now - self._shares.computed_at >= SHARES_SECONDS:
-            wanted = [(entry.demand, entry.count) for entry in self._entries.values() if entry.count]
-            by_namespace: Counter[str] = Counter()
-            for demand, count in wanted:
-                by_namespace[demand.run.namespace] += count
-            self._shares = _Shares(
-                computed_at=now,
-                by_uid=queueing.run_shares(wanted, self._max_jobs, self._namespace_limit),
-                wanted=by_namespace.total(),
-                wanted_by_namespace=by_namespace,
-                lacking=sum(1 for entry in self._entries.values() if entry.demand.running and entry.lacking),
-            )
+        if self._shares is None or now - self._computed_at >= SHARES_SECONDS:
+            entries = self._entries.values()
+            self._shares = JobShares.compute(((entry.demand, entry.count) for entry in entries), self._limits)
+            self._lacking = sum(1 for entry in entries if entry.demand.running and entry.lacking)
+            self._computed_at = now
         return self._shares
-
-    def _contended(self, own: _Entry, shares: _Shares) -> bool:
-        """Return True if the runs could use more slots than there are."""
-        limit, extra = self._namespace_limit, int(not own.count)
-        if shares.wanted + extra > self._max_jobs:
-            return True
-        return limit is not None and limit < shares.wanted_by_namespace.get(own.namespace, 0) + extra
-
-    def _free_for(self, own: _Entry) -> int:
-        """Return the number of slots that the other runs leave to one, within each of the limits."""
-        others = self._by_namespace[own.namespace] - own.active
-        used = self._used() - self._bounded(self._by_namespace[own.namespace]) + self._bounded(others)
-        limits = [self._max_jobs - used]
-        if self._namespace_limit is not None:
-            limits.append(self._namespace_limit - others)
-        if own.demand.job_limit is not None:
-            limits.append(own.demand.job_limit - self._by_fleet[own.demand.run.spec.fleet] + own.active)
-        return min(limits)
-
-    def _used(self) -> int:
-        """Return the number of used slots. Jobs beyond the limit of a namespace do not count for the others."""
-        return sum(map(self._bounded, self._by_namespace.values()))
-
-    def _bounded(self, jobs: int) -> int:
-        return jobs if self._namespace_limit is None else min(jobs, self._namespace_limit)
 
     @contextmanager
     def reserve(self, uid: str, names: Collection[str], shortfall: int) -> Iterator[None]:
@@ -358,18 +291,7 @@ class JobLimiter:
                 if entry.demand.running and entry.count > entry.active:
                     entry.shortfall = max(entry.shortfall, 1)
         waiting = [entry for entry in self._entries.values() if entry.demand.running and entry.lacking]
-        free, by_namespace = self._max_jobs - self._used(), self._by_namespace.copy()
-        limit = self._max_jobs if self._namespace_limit is None else self._namespace_limit
-        for entry in sorted(waiting, key=lambda entry: entry.offered_at):
-            lacking = min(entry.lacking, limit - by_namespace[entry.namespace])
-            if free > 0 and lacking > 0:
-                free -= lacking
-                by_namespace[entry.namespace] += lacking
-                entry.offered_at = time.monotonic()
-                self._wake(entry.demand.run.uid)
-
-
-def _keys(run: ScoringRun) -> tuple[Key, ...]:
-    """Return the keys of an index: runs that conflict, and runs of one schedule, have a key in common."""
-    window = (run.spec.fleet, run.spec.window)
-    return (window, (run.namespace, run.schedule)) if run.schedule else (window,)
+        waiting.sort(key=lambda entry: entry.offered_at)
+        for run in self._slots.offers((entry.demand.run, entry.lacking) for entry in waiting):
+            self._entries[run.uid].offered_at = time.monotonic()
+            self._wake(run.uid)
