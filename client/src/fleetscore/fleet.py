@@ -51,6 +51,7 @@ class Fleet(FleetData):
         fleet: str = "default",
         *,
         use_fleet_secret: bool = False,
+        fleets: Mapping[str, FleetLayout] | None = None,
         environment: Mapping[str, str] = MappingProxyType(os.environ),
     ) -> "Fleet":
         """Connect to a fleet of a cluster.
@@ -60,6 +61,7 @@ class Fleet(FleetData):
             namespace: The namespace of the runs; None for the context's.
             fleet: The name of the fleet.
             use_fleet_secret: True to read the fleet's Secret for storage, instead of the user's own identity.
+            fleets: The fleets by name from a trusted source; None for the release's ConfigMap, which is not trusted.
             environment: The environment variables with a storage credential.
 
         Raises:
@@ -68,16 +70,18 @@ class Fleet(FleetData):
             AccessDenied: The user lacks a right.
         """
         cluster = Cluster.connect(context, namespace)
-        fleets = cluster.fleets()
-        if fleet not in fleets:
-            raise NotFound(f"fleet {fleet} does not exist; the release has {', '.join(sorted(fleets))}")
-        layout = fleets[fleet]
+        known = cluster.fleets() if fleets is None else fleets
+        if fleet not in known:
+            raise NotFound(f"fleet {fleet} does not exist; the release has {', '.join(sorted(known))}")
+        layout = known[fleet]
         if use_fleet_secret:
             if layout.secret is None:
                 raise UsageInvalid(f"fleet {fleet} has no Secret: it uses workload identity; omit --use-fleet-secret")
             variable = CONNECTION_STRING_VARIABLE if layout.secret.kind == "connectionString" else SAS_TOKEN_VARIABLE
             environment = {variable: cluster.secret_value(layout.secret)}
-        store = AzureStore.connect(layout.account_url, layout.containers, environment=environment)
+        store = AzureStore.connect(
+            layout.account_url, layout.containers, environment=environment, is_trusted=fleets is not None
+        )
         return cls(layout, store, cluster)
 
     @classmethod

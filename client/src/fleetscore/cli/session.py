@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +11,7 @@ import typer
 
 from fleetscore.cli.output import Format, Table, print_table
 from fleetscore.cluster.connection import Cluster
+from fleetscore.contract.fleets import FleetLayout
 from fleetscore.errors import UsageInvalid
 from fleetscore.fleet import Fleet
 
@@ -52,11 +53,16 @@ class Session:
         Format, typer.Option("--output", "-o", help="Format of the output.", rich_help_panel="Output")
     ] = Format.TABLE
 
-    def open_fleet(self) -> Fleet:
-        """Open the fleet of the folder or of the cluster."""
+    def open_fleet(self, fleets: Mapping[str, FleetLayout] | None = None) -> Fleet:
+        """Open the fleet of the folder or of the cluster.
+
+        Args:
+            fleets: The fleets by name from a trusted source; None for those of the release's ConfigMap.
+        """
         if self.store is not None:
             return Fleet.folder(self.store)
-        return Fleet.connect(self.context, self.namespace, self.fleet, use_fleet_secret=self.use_fleet_secret)
+        where = (self.context, self.namespace, self.fleet)
+        return Fleet.connect(*where, use_fleet_secret=self.use_fleet_secret, fleets=fleets)
 
     def open_cluster(self) -> Cluster:
         """Connect to the cluster. Raises UsageInvalid if a folder is named: it has no runs."""

@@ -1,17 +1,21 @@
 """The command `ui`: the console of a fleet in a browser."""
 
+import ipaddress
+import json
 import os
-import socket
 from typing import Annotated
 
 import typer
 
 from fleetscore.cli.output import console
 from fleetscore.cli.session import Session, with_session
+from fleetscore.contract.fleets import FleetLayout, parse_fleets
 from fleetscore.errors import UsageInvalid
 
 ADDRESS = "127.0.0.1"
 DEFAULT_PORT = 8087
+FLEETS_VARIABLE = "FLEETSCORE_FLEETS"
+_PANEL = "In a cluster or behind a proxy"
 
 app = typer.Typer()
 
@@ -21,21 +25,68 @@ app = typer.Typer()
 def ui(
     session: Session,
     *,
-    port: Annotated[int, typer.Option("--port", help="Port on 127.0.0.1; 0 for a free one.", min=0, max=65535)] = (
+    port: Annotated[int, typer.Option("--port", help="Port to listen on; 0 for a free one.", min=0, max=65535)] = (
         DEFAULT_PORT
     ),
+    address: Annotated[
+        str,
+        typer.Option(
+            "--address",
+            help="IP address to listen on; * for all. The console has no login: restrict its clients.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = ADDRESS,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allowed-host",
+            help="Allowed name of the Host header in addition to localhost, such as that of a proxy; repeatable.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None,
+    fleets: Annotated[
+        str | None,
+        typer.Option(
+            "--fleets",
+            help="Fleets as JSON, as in the release's fleets.yaml; its ConfigMap is not read then.",
+            envvar=FLEETS_VARIABLE,
+            show_envvar=True,
+            rich_help_panel=_PANEL,
+        ),
+    ] = None,
 ) -> None:
-    """Serve the console on 127.0.0.1 until Ctrl-C: the fleet, its heat map, devices, runs and schedules."""
-    from fleetscore.console.server import serve  # noqa: PLC0415  the other commands start without a web framework
+    """Serve the console until Ctrl-C: the fleet, its heat map, devices, runs and schedules."""
+    from fleetscore.console.security import allowed_hosts  # noqa: PLC0415  see below
+    from fleetscore.console.server import listen, serve  # noqa: PLC0415  the other commands start without a web framework
 
-    fleet = session.open_fleet()
+    hosts = allowed_hosts(allowed_host or ())
+    is_local = _is_local(address)
+    fleet = session.open_fleet(_parse_fleets(fleets) if fleets else None)
     try:
-        listener = socket.create_server((ADDRESS, port))
+        listener = listen(address, port)
     except OSError as error:
-        raise UsageInvalid(
-            f"port {port} cannot be used: {os.strerror(error.errno or 0)}; name another with --port"
-        ) from error
+        where, option = (f"port {port}", "") if address == ADDRESS else (f"port {port} of {address}", "--address or ")
+        reason = os.strerror(error.errno or 0)
+        raise UsageInvalid(f"{where} cannot be used: {reason}; name another with {option}--port") from error
     with listener:
         found = listener.getsockname()[1]
-        console().print(f"console on http://{ADDRESS}:{found}/ (Ctrl-C ends it)", markup=False)
-        serve(fleet, listener)
+        shown = "localhost" if address == "*" else f"[{address}]" if ":" in address else address
+        console().print(f"console on http://{shown}:{found}/ (Ctrl-C ends it)", markup=False)
+        if not is_local:
+            console(error=True).print("The console has no login: every client of this address can read the fleet.")
+        serve(fleet, listener, hosts)
+
+
+def _is_local(address: str) -> bool:
+    try:
+        return address != "*" and ipaddress.ip_address(address).is_loopback
+    except ValueError as error:
+        text = f"address {address!r} is invalid: it must be an IP address of this machine, or * for all"
+        raise UsageInvalid(f"{text}; correct --address") from error
+
+
+def _parse_fleets(text: str) -> dict[str, FleetLayout]:
+    try:
+        return parse_fleets(json.loads(text))
+    except json.JSONDecodeError as error:
+        raise UsageInvalid(f"the fleets are invalid: {error}; correct --fleets or {FLEETS_VARIABLE}") from error

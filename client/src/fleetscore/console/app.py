@@ -47,6 +47,7 @@ def create_app(fleet: Fleet, *, hosts: Collection[str] = LOCAL_HOSTS) -> ASGIApp
             Route("/report", console.report),
             Route("/schedules", console.schedules),
             Route("/live", console.live),
+            Route("/healthz", healthz),
             Mount("/static", StaticFiles(packages=[("fleetscore.console", "static")])),
         ],
         exception_handlers={FleetscoreError: console.failed, HTTPException: console.http_error},
@@ -160,6 +161,11 @@ class Console:
             "location": reader.fleet.store.location,
         }
         return HTMLResponse(_environment().get_template(template).render(**common, **context), status_code)
+
+
+async def healthz(_: Request) -> Response:
+    """Return 200 while the process handles requests, also without storage and cluster: a restart repairs neither."""
+    return PlainTextResponse("ok\n")
 
 
 def device_url(device: object) -> str:

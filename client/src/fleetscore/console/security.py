@@ -1,15 +1,19 @@
 """The middleware that every response passes: methods, the Host header, and the security headers.
 
-The console has no login: a browser on this machine is its user. A page of another site must not read it, so the Host
-header must be an allowed name, which prevents DNS rebinding, and no other site may embed a response.
+The console has no login: its user is a browser on this machine or an authenticating proxy. A page of another site must
+not read it, so the Host header must be an allowed name, which prevents DNS rebinding, and no other site may embed a
+response.
 """
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Iterable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from fleetscore.errors import UsageInvalid
 
 LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 POLICY = (
@@ -32,6 +36,26 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Cache-Control": "no-store",
 }
+
+
+_HOST_PATTERN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
+
+
+def allowed_hosts(names: Iterable[str]) -> frozenset[str]:
+    """Return the local names of the Host header and further ones.
+
+    Args:
+        names: The further names, without a port.
+
+    Raises:
+        UsageInvalid: A name is invalid. A wildcard would allow DNS rebinding.
+    """
+    further = [name.lower() for name in names]
+    for name in further:
+        if not _HOST_PATTERN.fullmatch(name):
+            text = "it must be a host name without scheme, port and wildcard, such as console.example.com"
+            raise UsageInvalid(f"allowed host {name[:100]!r} is invalid: {text}; correct --allowed-host")
+    return LOCAL_HOSTS.union(further)
 
 
 class SecurityMiddleware:

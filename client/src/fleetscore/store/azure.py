@@ -46,6 +46,7 @@ class AzureStore:
         *,
         environment: Mapping[str, str] = os.environ,
         credential: TokenCredential | None = None,
+        is_trusted: bool = False,
     ) -> "AzureStore":
         """Connect with a connection string or SAS token of the environment, or else with the user's identity.
 
@@ -54,6 +55,7 @@ class AzureStore:
             containers: The names of the containers by role.
             environment: The environment variables.
             credential: The identity; None for DefaultAzureCredential, which takes the login of `az login`.
+            is_trusted: True if the administrator names the account, so that it may have an endpoint of any domain.
 
         Raises:
             UsageInvalid: No account is named, it gets no token, or the credential of the environment is invalid.
@@ -68,7 +70,7 @@ class AzureStore:
             raise UsageInvalid(
                 f"no storage account is known; set {CONNECTION_STRING_VARIABLE} or name a --store folder"
             )
-        if not is_azure_endpoint(account_url):
+        if not is_trusted and not is_azure_endpoint(account_url):
             text = f"{account_url} is not an endpoint of Azure Storage, and gets no token of this user"
             raise UsageInvalid(f"{text}; use --use-fleet-secret, or set {CONNECTION_STRING_VARIABLE}")
         if token := environment.get(SAS_TOKEN_VARIABLE):

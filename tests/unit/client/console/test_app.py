@@ -12,6 +12,7 @@ import pytest
 from fleetscore import Fleet
 from fleetscore.console.app import create_app
 from fleetscore.console.security import HEADERS, REPORT_POLICY
+from fleetscore.errors import StorageUnavailable
 from tests.testkit.console_fleet import HALL, HOSTILE, NEXT_TO_NEWEST, WINDOW, tile
 
 PAGES = ["/", "/heat-map", f"/device?id={HALL}", f"/device?id={quote(HOSTILE, safe='')}", "/schedules", "/no-such-page"]
@@ -166,6 +167,18 @@ async def test_damaged_history_is_reported_as_a_problem(client: httpx.AsyncClien
     response = await client.get("/")
     assert response.status_code == 503
     assert "2018-W35.csv.gz is invalid" in response.text
+
+
+async def test_probe_succeeds_while_storage_cannot_be_read(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unavailable(*_: object) -> None:
+        raise StorageUnavailable("storage cannot be reached; try again")
+
+    monkeypatch.setattr("fleetscore.store.folder.FolderStore.list", unavailable)
+    assert (await client.get("/heat-map")).status_code == 503
+    response = await client.get("/healthz")
+    assert (response.status_code, response.text) == (200, "ok\n")
 
 
 async def test_folder_has_no_live_stream(client: httpx.AsyncClient) -> None:

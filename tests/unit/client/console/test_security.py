@@ -4,7 +4,8 @@ import httpx
 import pytest
 from starlette.responses import PlainTextResponse
 
-from fleetscore.console.security import HEADERS, SecurityMiddleware
+from fleetscore.console.security import HEADERS, LOCAL_HOSTS, SecurityMiddleware, allowed_hosts
+from fleetscore.errors import UsageInvalid
 
 
 def client(**options: Any) -> httpx.AsyncClient:
@@ -29,6 +30,23 @@ async def test_other_host_names_are_rejected(host: str) -> None:
     assert response.status_code == 421
     assert "secret" not in response.text
     assert response.headers["Content-Security-Policy"] == HEADERS["Content-Security-Policy"]
+
+
+async def test_named_host_is_allowed_and_no_other_one() -> None:
+    app = SecurityMiddleware(PlainTextResponse("secret"), allowed_hosts(["Console.Example.com"]))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://127.0.0.1") as found:
+        hosts = ["console.example.com", "CONSOLE.example.com:443", "localhost", "example.com", "x.console.example.com"]
+        codes = [(await found.get("/", headers={"Host": host})).status_code for host in hosts]
+    assert codes == [200, 200, 200, 421, 421]
+
+
+@pytest.mark.parametrize(
+    "name", ["*", "*.example.com", "https://a", "a:80", "a/b", "a b", "", "a\n", "a" * 254, "-a", "ä.example", "[::1]"]
+)
+def test_invalid_host_name_is_rejected(name: str) -> None:
+    with pytest.raises(UsageInvalid, match=r"allowed host .* is invalid: .*; correct --allowed-host"):
+        allowed_hosts([name])
+    assert allowed_hosts([]) == LOCAL_HOSTS
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
