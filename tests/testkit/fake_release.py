@@ -37,7 +37,7 @@ def deployment(namespace: str = NAMESPACE, name: str = "fleetscore-operator", wa
     return {
         "metadata": {"namespace": namespace, "name": name, "labels": OPERATOR},
         "spec": {"replicas": 1, "selector": {"matchLabels": OPERATOR}, "template": {"spec": pod}},
-        "status": {"readyReplicas": 1},
+        "status": {"readyReplicas": 1, "updatedReplicas": 1},
     }
 
 
@@ -95,6 +95,7 @@ def healthy_release(url: str = "http://127.0.0.1:1") -> FakeRelease:
         DEPLOYMENTS: [deployment()],
         CRON_JOBS: [cron_job()],
         "/api/v1/configmaps": [{}, config_map("fleetscore-schedules", SCHEDULER, schedules=schedules)],
+        "/apis/batch/v1/jobs": [],
         f"/api/v1/namespaces/{NAMESPACE}/pods": [{"metadata": {"name": "operator-1", "labels": OPERATOR}}],
         RUNS: [],
     }
@@ -106,6 +107,11 @@ def healthy_release(url: str = "http://127.0.0.1:1") -> FakeRelease:
         crd: {"metadata": {"labels": LABELS}},
         LEASE: {"spec": lease},
         SECRET: {"metadata": {"name": "account"}, "data": {}},
+        f"/api/v1/namespaces/{NAMESPACE}": {"metadata": {"name": NAMESPACE}, "status": {"phase": "Active"}},
+    }
+    found.objects |= {
+        f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/{name}": {"metadata": {"name": name}}
+        for name in ("operator", "scheduler")
     }
     return found
 

@@ -13,13 +13,19 @@ from fleetscore.doctor.cluster_checks import check_cluster
 from fleetscore.doctor.findings import exit_code, in_order
 from fleetscore.doctor.fleet_checks import check_fleets, check_schedules
 from fleetscore.doctor.gather import gather
+from fleetscore.doctor.gather_fleets import Options
+from fleetscore.runs.state import MAX_TEXT_CHARS, printable
+
+MIN_CHARS = 100
+"""Characters of the state of a subject that a line has at least."""
 
 app = typer.Typer()
 
 
 def _sentence(row: Mapping[str, Any]) -> str:
-    """Return a finding as one line: the subject, its state and the cure."""
-    return f"{row['subject']}: {row['message']}" + (f"; {row['cure']}" if row["cure"] else "")
+    """Return a finding as one line: the subject, its state and the cure. A long state is cut, and a cure is not."""
+    end = f"; {row['cure']}" if row["cure"] else ""
+    return printable(f"{row['subject']}: {row['message']}", max_chars=max(MIN_CHARS, MAX_TEXT_CHARS - len(end))) + end
 
 
 _COLUMNS = (
@@ -31,14 +37,19 @@ _COLUMNS = (
 
 @app.command()
 @with_session
-def doctor(session: Session) -> None:
+def doctor(session: Session, *, ctx: typer.Context) -> None:
     """Check the cluster, the rights, the clock, the fleets and the schedules; exit with 1 on a problem.
 
-    A check without the right to look has the result UNKNOWN, and names the right.
+    A check without the right to look has the result UNKNOWN, and names the right. With --fleet, the other fleets are
+    not checked.
     """
     cluster = session.open_cluster()
     cluster.request("/version", "get the version")  # without an API server, no other check says anything
-    facts = gather(cluster, __version__, use_fleet_secret=session.use_fleet_secret, environment=os.environ)
-    findings = list(in_order([*check_cluster(facts), *check_fleets(facts), *check_schedules(facts)]))
+    source = ctx.get_parameter_source("fleet")
+    named = source is not None and source.name == "COMMANDLINE"  # the default is a fleet's name, too
+    options = Options(os.environ, session.use_fleet_secret, session.fleet if named else "")
+    facts = gather(cluster, __version__, options)
+    checks = (check_cluster, check_fleets, check_schedules)
+    findings = list(in_order(finding for check in checks for finding in check(facts)))
     session.print(Table(_COLUMNS, [finding.as_json() for finding in findings], "check", "no checks"))
     raise typer.Exit(exit_code(findings))

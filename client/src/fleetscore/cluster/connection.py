@@ -221,7 +221,10 @@ class Cluster:
 
     def _error(self, error: client.ApiException, action: str) -> FleetscoreError:
         message = _status_message(error)
-        if error.status in (401, 403):
+        if error.status == 401:
+            text = f"{self.server} rejects the credentials of this user (401)"
+            return AccessDenied(f"{text}; log in again, or use another --context")
+        if error.status == 403:
             return AccessDenied(f"the cluster does not allow this user to {action}; ask for a Role with this right")
         if error.status == 404:
             if "the server could not find the requested resource" in message or "page not found" in message:

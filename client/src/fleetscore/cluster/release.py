@@ -47,10 +47,13 @@ CONFIG_MAPS = Kind("", "v1", "configmaps")
 CRON_JOBS = Kind("batch", "v1", "cronjobs")
 CUSTOM_RESOURCES = Kind("apiextensions.k8s.io", "v1", "customresourcedefinitions")
 DEPLOYMENTS = Kind("apps", "v1", "deployments")
+EVENTS = Kind("", "v1", "events")
 JOBS = Kind("batch", "v1", "jobs")
 LEASES = Kind("coordination.k8s.io", "v1", "leases")
+NAMESPACES = Kind("", "v1", "namespaces")
 PODS = Kind("", "v1", "pods")
 SECRETS = Kind("", "v1", "secrets")
+SERVICE_ACCOUNTS = Kind("", "v1", "serviceaccounts")
 
 
 def list_objects(
@@ -93,6 +96,14 @@ def get_object(
         return None
 
 
+def list_events(cluster: Cluster, namespace: str, name: str) -> list[dict[str, Any]]:
+    """Return the events of the object with a name; at most 500."""
+    query = {"fieldSelector": f"involvedObject.name={name}", "limit": str(PAGE_SIZE)}
+    place = f"list events in namespace {namespace}"
+    found: list[dict[str, Any]] = _json(cluster.request(EVENTS.path(namespace), place, query=query))["items"]
+    return found
+
+
 def read_schedules(cluster: Cluster) -> dict[str, Schedule]:
     """Return the schedules of the namespace by name, from the ConfigMaps of its releases."""
     return parse_maps(list_objects(cluster, CONFIG_MAPS, cluster.namespace, selector=SCHEDULER_SELECTOR))
@@ -120,11 +131,20 @@ def is_allowed(cluster: Cluster, attributes: Mapping[str, str], *, user: str = "
     elif user:
         path, kind = f"{api}/subjectaccessreviews", "SubjectAccessReview"
     if user:
-        spec["user"] = user
+        spec |= {"user": user, "groups": _groups(user)}
     body = {"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": spec}
     if user and namespace:
         body["metadata"] = {"namespace": namespace}
     return bool(_json(cluster.request(path, f"create {kind.lower()}s", body=body))["status"].get("allowed"))
+
+
+def _groups(user: str) -> list[str]:
+    """Return the groups of a service account: a role may be bound to one of them."""
+    account = user.removeprefix("system:serviceaccount:")
+    if account == user:
+        return ["system:authenticated"]
+    namespace = account.partition(":")[0]
+    return ["system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated"]
 
 
 def _json(response: Response) -> dict[str, Any]:

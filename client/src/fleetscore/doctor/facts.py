@@ -26,12 +26,16 @@ class Crd:
     """The API of ScoringRuns.
 
     Attributes:
-        served: The served versions of the group; empty if the CRD does not exist.
+        served: The served versions of the group; empty if the API server serves none.
         release: The version of the release that installed the CRD; empty without the label, Unseen without the right.
+        fault: The reason that the API server does not serve the CRD, or soon will not; empty without one.
+        missing_fields: The fields of this client's version that the schema lacks.
     """
 
     served: tuple[str, ...]
     release: str | Unseen = ""
+    fault: str = ""
+    missing_fields: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +58,14 @@ class Operator:
         watches: The watched namespaces; empty for all.
         replicas: The number of pods that the Deployment must have.
         ready: The number of ready pods.
+        updated: The number of pods with the newest settings of the Deployment.
         pods: The names of its pods.
-        blocker: The reason that a pod does not run; empty if there is none.
+        blocker: The reason that a pod does not run, or that none is created; empty if there is none.
+        restarts: The restarts of a pod that crashes again and again; empty if there are none.
+        outdated: True if its pods are older than the last change of the fleets, which they read once.
         lease: The Lease; None if it does not exist.
         rights: The rights that the operator needs, and whether it has them.
+        account: The name of its ServiceAccount, if that does not exist; empty otherwise.
     """
 
     namespace: str
@@ -66,10 +74,14 @@ class Operator:
     watches: tuple[str, ...] = ()
     replicas: int = 1
     ready: int = 1
+    updated: int = 1
     pods: tuple[str, ...] | Unseen = ()
     blocker: str = ""
+    restarts: str = ""
+    outdated: bool = False
     lease: Lease | Unseen | None = None
     rights: Mapping[Right, bool] | Unseen = field(default_factory=dict)
+    account: str = ""
 
     @property
     def subject(self) -> str:
@@ -85,6 +97,15 @@ class Operator:
 class Container:
     """The access to a container of storage: the reason of a failure, and its next step; both empty without one."""
 
+    reason: str = ""
+    cure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The ServiceAccount of a fleet's pods: its name, and its fault with the next step; both empty without one."""
+
+    name: str
     reason: str = ""
     cure: str = ""
 
@@ -142,6 +163,8 @@ class Fleet:
         receivers: The names of the receivers of notices.
         notices: The notices; None if predictions cannot be read.
         newest_run: The newest run of the fleet in the namespace of the command.
+        active_runs: The older runs of the fleet in the namespace that have not ended.
+        account: The ServiceAccount of its pods in the namespace; None if the fleets file names none.
     """
 
     layout: FleetLayout
@@ -151,6 +174,8 @@ class Fleet:
     receivers: tuple[str, ...] = ()
     notices: Notices | None = None
     newest_run: Mapping[str, Any] | None = None
+    active_runs: tuple[Mapping[str, Any], ...] = ()
+    account: Account | Unseen | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +185,15 @@ class ScheduleFacts:
     Attributes:
         namespace: The namespace of the CronJob.
         name: The name of the schedule.
-        cronjob: The name of the CronJob.
+        cronjob: The name of the CronJob; empty if it does not exist.
         suspended: True if the CronJob creates no Jobs.
         last: The time of the last firing.
         schedule: The schedule; Unseen if its ConfigMap cannot be read.
         missing: The due windows without a run; Unseen if the runs cannot be read.
         rights: The rights that the schedule's Jobs need, and whether they have them.
+        account: The name of the ServiceAccount of the Jobs, if that does not exist; empty otherwise.
+        job_failure: The reason that the newest Job of the schedule failed or does not start; empty without one.
+        fleet_exists: False if no fleet of this name serves the namespace.
     """
 
     namespace: str
@@ -176,6 +204,9 @@ class ScheduleFacts:
     schedule: Schedule | Unseen | None = None
     missing: tuple[Window, ...] | Unseen = ()
     rights: Mapping[Right, bool] | Unseen = field(default_factory=dict)
+    account: str = ""
+    job_failure: str = ""
+    fleet_exists: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +223,10 @@ class Facts:
         rights: The rights of the user in the namespace, and whether the user has them.
         fleets: The fleets of the release that serves the namespace.
         schedules: The schedules.
+        phase: The phase of the namespace, such as Active or Terminating; empty if the namespace does not exist.
+        fleet: The fleet that the user names; empty for all.
+        other_fleets: The number of fleets that were not checked.
+        stray_runs: The newest run of each fleet that no release has, by the name of the fleet.
     """
 
     namespace: str
@@ -203,3 +238,12 @@ class Facts:
     rights: Mapping[Right, bool] | Unseen = field(default_factory=dict)
     fleets: tuple[Fleet, ...] | Unseen = ()
     schedules: tuple[ScheduleFacts, ...] | Unseen = ()
+    phase: str | Unseen = "Active"
+    fleet: str = ""
+    other_fleets: int = 0
+    stray_runs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def now(self) -> datetime | None:
+        """The time of the API server; None if it is unknown."""
+        return self.server.time if isinstance(self.server, Server) else None

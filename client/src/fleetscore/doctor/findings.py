@@ -45,14 +45,15 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Unseen:
-    """A fact that could not be gathered: the reason and the next step."""
+    """A fact that could not be gathered: the reason, the next step, and PROBLEM if the reason itself is wrong."""
 
     reason: str
     cure: str
+    result: Result = Result.UNKNOWN
 
     def finding(self, check: str, subject: str) -> Finding:
         """Return the finding of a check that needs the fact."""
-        return Finding(Result.UNKNOWN, check, subject, self.reason, self.cure)
+        return Finding(self.result, check, subject, self.reason, self.cure)
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -3,13 +3,12 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fleetscore.contract.windows import format_time
+from fleetscore.contract.windows import Window, format_time
+from fleetscore.doctor.cures import cure_in
 from fleetscore.doctor.facts import Facts, Fleet, Models, Notices, ScheduleFacts, SecretState
 from fleetscore.doctor.findings import Finding, Result, Unseen, named
-from fleetscore.runs.state import condition, has_ended, printable
-
-IDENTITY_REASONS = ("IdentityUnavailable", "StorageUnavailable", "ConfigurationInvalid")
-"""Reasons of failed devices whose cause is the storage or the identity of the fleet."""
+from fleetscore.doctor.run_checks import check_runs
+from fleetscore.runs.state import printable
 
 
 def check_fleets(facts: Facts) -> Iterator[Finding]:
@@ -18,15 +17,23 @@ def check_fleets(facts: Facts) -> Iterator[Finding]:
         yield facts.fleets.finding("fleets", "the release")
         return
     if not facts.fleets:
-        text = f"no fleet serves namespace {facts.namespace}"
-        cure = f"add a fleet to the chart's values, with {facts.namespace} in its namespaces"
+        name = f"fleet {facts.fleet}" if facts.fleet else "fleet"
+        text = f"no {name} serves namespace {facts.namespace}"
+        cure = f"add a fleet to the chart's values, with {facts.namespace} in its namespaces, or name another"
         yield Finding(Result.PROBLEM, "fleets", "the release", text, cure)
     for fleet in facts.fleets:
         yield from _check_secrets(fleet)
         yield from _check_storage(fleet)
-        yield from _check_identity(fleet)
+        yield from check_runs(fleet, facts.now)
         yield from _check_models(fleet)
         yield from _check_notices(fleet)
+    for name, run in facts.stray_runs.items():
+        text = f"run {run['metadata']['name']} names fleet {printable(name)}, which does not serve {facts.namespace}"
+        cure = "create the run again for a fleet of the chart's values, or add this fleet to them"
+        yield Finding(Result.WARNING, "fleets", f"fleet {printable(name)}", text, cure)
+    if facts.other_fleets:
+        text = f"{facts.other_fleets} fleets more were not checked"
+        yield Finding(Result.UNKNOWN, "fleets", "the release", text, "name one with --fleet")
 
 
 def check_schedules(facts: Facts) -> Iterator[Finding]:
@@ -72,36 +79,6 @@ def _check_storage(fleet: Fleet) -> Iterator[Finding]:
         yield Finding(Result.OK, "storage", subject, text)
 
 
-def _check_identity(fleet: Fleet) -> Iterator[Finding]:
-    """Yield the finding about the fleet's own identity, which the newest run of the namespace has used."""
-    run, subject = fleet.newest_run, f"fleet {fleet.layout.name}"
-    if run is None:
-        return
-    name, status = run["metadata"]["name"], run.get("status") or {}
-    cure = f"`fleetscore status {name}` has the details"
-    reasons = [one for one in IDENTITY_REASONS if (status.get("failureReasons") or {}).get(one)]
-    if (stalled := condition(run, "Stalled")) and not has_ended(run):
-        text = f"run {name} does not continue: {printable(stalled.get('message') or stalled.get('reason'))}"
-        yield Finding(Result.PROBLEM, "identity", subject, text, cure)
-    elif reasons:
-        text = f"devices of run {name} failed because of {named(reasons)}: {_sample(status, reasons)}"
-        yield Finding(Result.PROBLEM, "identity", subject, text.rstrip(": "), cure)
-    elif waiting := condition(run, "Waiting"):
-        text = f"run {name} waits: {printable(waiting.get('message') or waiting.get('reason'))}"
-        yield Finding(Result.WARNING, "identity", subject, text, cure)
-    elif failed := condition(run, "Failed"):
-        text = f"the newest run {name} failed: {printable(failed.get('message') or failed.get('reason'))}"
-        yield Finding(Result.WARNING, "identity", subject, text, cure)
-    else:
-        text = f"the newest run {name} reached the storage" if has_ended(run) else f"run {name} has not ended"
-        yield Finding(Result.OK, "identity", subject, text)
-
-
-def _sample(status: Mapping[str, Any], reasons: list[str]) -> str:
-    failures = status.get("failures") or []
-    return next((printable(one.get("message"), max_chars=200) for one in failures if one.get("reason") in reasons), "")
-
-
 def _check_models(fleet: Fleet) -> Iterator[Finding]:
     models, subject = fleet.models, f"fleet {fleet.layout.name}"
     if models is None:
@@ -125,6 +102,11 @@ def _count(models: Models) -> str:
 
 def _check_notices(fleet: Fleet) -> Iterator[Finding]:
     notices, subject = fleet.notices, f"fleet {fleet.layout.name}"
+    if fleet.receivers and notices is None and (failed := _notify_problems(fleet.newest_run)):
+        name = (fleet.newest_run or {})["metadata"]["name"]
+        text = f"the report of run {name} could not send {failed:,} notices or groups of notices"
+        cure = "`doctor --use-fleet-secret` names the receiver; the log of the report Job has the reason"
+        yield Finding(Result.PROBLEM, "notifications", subject, text, cure)
     if not fleet.receivers or notices is None:
         return
     problems = list(_notice_problems(notices))
@@ -133,6 +115,13 @@ def _check_notices(fleet: Fleet) -> Iterator[Finding]:
         yield Finding(Result.PROBLEM, "notifications", subject, text, cure)
     if not problems:
         yield Finding(Result.OK, "notifications", subject, f"no notices are waiting for {named(fleet.receivers)}")
+
+
+def _notify_problems(run: Mapping[str, Any] | None) -> int:
+    """Return the number of problems with receivers in the last report, by the status of its run."""
+    report = ((run or {}).get("status") or {}).get("report") or {}
+    found = report.get("notifyProblems")
+    return found if isinstance(found, int) else 0
 
 
 def _notice_problems(notices: Notices) -> Iterator[str]:
@@ -157,22 +146,52 @@ def _check_rights(facts: ScheduleFacts) -> Iterator[Finding]:
 
 def _check_schedule(facts: ScheduleFacts) -> Finding:
     subject = f"{facts.namespace}/{facts.name}"
+    if fault := _schedule_fault(facts):
+        return Finding(Result.PROBLEM, "schedules", subject, *fault)
+    for unseen in (facts.schedule, facts.missing):
+        if isinstance(unseen, Unseen):
+            return unseen.finding("schedules", subject)
+    if facts.missing and not isinstance(facts.missing, Unseen):
+        return Finding(Result.PROBLEM, "schedules", subject, *_missing_fault(facts, facts.missing))
+    if facts.job_failure:
+        logs = f"`kubectl -n {facts.namespace} describe jobs -l fleetscore.dev/schedule={facts.name}`"
+        return Finding(Result.PROBLEM, "schedules", subject, facts.job_failure, cure_in(facts.job_failure, logs))
+    return Finding(Result.OK, "schedules", subject, f"every due window has a run; the CronJob {_firing(facts)}")
+
+
+def _schedule_fault(facts: ScheduleFacts) -> tuple[str, str] | None:
+    """Return the fault of the objects of a schedule and its cure; None without one."""
+    namespace, schedule = facts.namespace, facts.schedule
+    if not facts.cronjob:
+        return "the CronJob of the schedule does not exist", "`helm upgrade` creates it again"
     if facts.suspended:
-        cure = f'`kubectl -n {facts.namespace} patch cronjob {facts.cronjob} -p \'{{"spec":{{"suspend":false}}}}\'`'
-        return Finding(Result.PROBLEM, "schedules", subject, "the schedule is suspended", cure)
-    if isinstance(facts.schedule, Unseen):
-        return facts.schedule.finding("schedules", subject)
-    if facts.schedule is None:
-        text = "the schedules file has no schedule of this name"
-        return Finding(Result.PROBLEM, "schedules", subject, text, "`helm upgrade` writes the file again")
-    if isinstance(facts.missing, Unseen):
-        return facts.missing.finding("schedules", subject)
-    if facts.missing:
-        first, last = facts.missing[0], facts.missing[-1]
-        text = f"{len(facts.missing)} windows have no run: {named(window.column for window in facts.missing)}"
-        span = f"--from {format_time(first.start)} --to {format_time(last.end)}"
-        cure = f"`fleetscore backfill -n {facts.namespace} --schedule {facts.name} {span}`; "
-        cure += f"`kubectl -n {facts.namespace} logs -l fleetscore.dev/schedule={facts.name}` has the reason"
-        return Finding(Result.PROBLEM, "schedules", subject, text, cure)
-    last_firing = f", last at {format_time(facts.last)}" if facts.last else ", not fired yet"
-    return Finding(Result.OK, "schedules", subject, f"every due window has a run{last_firing}")
+        cure = f'`kubectl -n {namespace} patch cronjob {facts.cronjob} -p \'{{"spec":{{"suspend":false}}}}\'`'
+        return "the schedule is suspended", cure
+    if schedule is None:
+        return "the schedules file has no schedule of this name", "`helm upgrade` writes the file again"
+    if not facts.fleet_exists and not isinstance(schedule, Unseen):
+        text = f"the schedule names fleet {schedule.fleet}, which does not serve namespace {namespace}"
+        return text, f"add the fleet to the chart's values, with {namespace} in its namespaces"
+    if facts.account:
+        cure = f"`helm upgrade` creates it again, or `kubectl -n {namespace} create serviceaccount {facts.account}`"
+        return f"ServiceAccount {facts.account} of the schedule's Jobs does not exist", cure
+    return None
+
+
+def _missing_fault(facts: ScheduleFacts, missing: tuple[Window, ...]) -> tuple[str, str]:
+    """Return the sentence about windows without a run, with the reason if it is known, and the cure."""
+    first, last = missing[0], missing[-1]
+    text = f"{len(missing)} windows have no run: {named(window.column for window in missing)}"
+    span = f"--from {format_time(first.start)} --to {format_time(last.end)}"
+    cure = f"`fleetscore backfill -n {facts.namespace} --schedule {facts.name} {span}`"
+    logs = f"`kubectl -n {facts.namespace} logs -l fleetscore.dev/schedule={facts.name}`"
+    if facts.job_failure:
+        return f"{text}; {facts.job_failure}", f"{cure_in(facts.job_failure, logs)}; then {cure}"
+    if facts.last is None or facts.last < last.end:
+        describe = f"`kubectl -n {facts.namespace} describe cronjob {facts.cronjob}`"
+        return f"{text}; the CronJob {_firing(facts)}", f"{cure}; {describe} has the reason"
+    return text, f"{cure}; {logs} has the reason"
+
+
+def _firing(facts: ScheduleFacts) -> str:
+    return f"fired last at {format_time(facts.last)}" if facts.last else "has not fired yet"

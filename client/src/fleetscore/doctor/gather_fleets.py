@@ -1,110 +1,144 @@
-"""The facts of fleets: storage, Secrets, models, notices, and the windows of schedules, gathered in parallel."""
+"""The facts of fleets: their runs, Secrets, accounts and storage, gathered in parallel."""
 
-import json
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
-from itertools import islice
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
 from fleetscore.cluster import release
 from fleetscore.cluster.connection import FLEETS_KEY, Cluster
-from fleetscore.contract import blob_paths
 from fleetscore.contract.fleets import FleetLayout, parse_fleets
-from fleetscore.contract.schedules import Schedule
-from fleetscore.contract.windows import Window
-from fleetscore.doctor.facts import Container, Fleet, Models, Notices, SecretKey, SecretState
+from fleetscore.doctor.facts import Account, Container, Fleet, Models, Notices, SecretKey, SecretState
 from fleetscore.doctor.findings import Right, Unseen
-from fleetscore.doctor.parallel import run_tasks, unseen_error
-from fleetscore.errors import AccessDenied, DataInvalid, FleetscoreError, NotFound, UsageInvalid
-from fleetscore.runs.gaps import MISSING, began, due_windows, window_states
-from fleetscore.store.azure import CONNECTION_STRING_VARIABLE, SAS_TOKEN_VARIABLE, AzureStore, error_code
-from fleetscore.store.base import Store
-from fleetscore.store.endpoints import is_azure_endpoint
+from fleetscore.doctor.gather_storage import storage_tasks
+from fleetscore.doctor.parallel import Task, damaged, run_tasks
+from fleetscore.errors import AccessDenied, FleetscoreError
+from fleetscore.runs.state import has_ended
 
 MAX_FLEETS = 20
-MAX_MODELS = 1000
-MAX_DUE_WINDOWS = 48
-MAX_OUTBOX_BYTES = 8 * 2**20
-MAX_SUMMARY_BYTES = 2**20
-PROBE_NAME = "_fleetscore-doctor"
-"""The name of a blob that does not exist: reading it shows whether its container can be read."""
-
-_NETWORK_CODES = ("AuthorizationFailure",)
+MAX_ACTIVE_RUNS = 20
+CLIENT_ID_ANNOTATION = "azure.workload.identity/client-id"
+CLIENT_ID_VARIABLE = "AZURE_CLIENT_ID"
 
 
-def gather_fleets(
-    cluster: Cluster,
-    maps: Any,
-    runs: Any,
-    *,
-    use_fleet_secret: bool,
-    environment: Mapping[str, str],
-    seconds: float,
-) -> tuple[Fleet, ...] | Unseen:
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options of the command, and the limits of its requests.
+
+    Attributes:
+        environment: The environment variables with a storage credential.
+        use_fleet_secret: True to read storage with each fleet's Secret.
+        fleet: The name of the fleet to check; empty for all.
+        seconds: The time limit.
+    """
+
+    environment: Mapping[str, str]
+    use_fleet_secret: bool = False
+    fleet: str = ""
+    seconds: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFleets:
+    """The fleets that serve a namespace, the number of those that were not checked, and runs of unknown fleets."""
+
+    fleets: tuple[Fleet, ...] | Unseen
+    others: int = 0
+    strays: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def gather_fleets(cluster: Cluster, maps: Any, runs: Any, options: Options) -> FoundFleets:
     """Return the fleets that serve the namespace of a cluster.
 
     Args:
         cluster: The cluster and the namespace.
         maps: The ConfigMaps of the operators, and the right that was missing; Unseen without any right.
         runs: The runs of the namespace as JSON, or Unseen.
-        use_fleet_secret: True to read storage with each fleet's Secret.
-        environment: The environment variables with a storage credential.
-        seconds: The time limit.
+        options: The options of the command.
     """
     if isinstance(maps, Unseen):
-        return maps
-    datas = {one["metadata"]["namespace"]: one.get("data") or {} for one in maps[0]}
-    documents = {namespace: data[FLEETS_KEY] for namespace, data in datas.items() if FLEETS_KEY in data}
-    if not documents and maps[1]:
-        return Unseen(f"namespace {cluster.namespace} has no fleets, and {maps[1].reason}", maps[1].cure)
-    entries: list[tuple[str, dict[str, Any], FleetLayout]] = []
-    for namespace, text in documents.items():
-        document = yaml.safe_load(text)
-        layouts = parse_fleets(document)
-        entries += [(namespace, one, layouts[one["name"]]) for one in document["fleets"]]
-    serving = [one for one in entries if cluster.namespace in one[2].namespaces][:MAX_FLEETS]
-    newest = {} if isinstance(runs, Unseen) else _newest_runs(runs)
-    tasks: dict[Any, Callable[[], Any]] = {}
-    for number, (namespace, entry, layout) in enumerate(serving):
-        tasks[number] = _fleet_task(
-            cluster, namespace, entry, layout, newest.get(layout.name), environment,
-            use_fleet_secret=use_fleet_secret, seconds=seconds,
-        )  # fmt: skip
-    found = run_tasks(tasks, 2 * seconds)
-    return tuple(
-        one if isinstance(one, Fleet) else Fleet(layout, {"models": one})
-        for (_, _, layout), one in zip(serving, found.values(), strict=True)
+        return FoundFleets(maps)
+    entries, fault = read_entries(maps[0])
+    serving = [one for one in entries if cluster.namespace in one.layout.namespaces]
+    if not serving and (fault or (not entries and maps[1])):
+        missing = maps[1] and Unseen(f"namespace {cluster.namespace} has no fleets, and {maps[1].reason}", maps[1].cure)
+        return FoundFleets(fault or missing)
+    names = {one.layout.name for one in serving}
+    found_runs: Sequence[Mapping[str, Any]] = () if isinstance(runs, Unseen) else runs
+    by_fleet = runs_by_fleet(found_runs)
+    strays = {name: listed[-1] for name, listed in by_fleet.items() if name not in names and not maps[1]}
+    wanted = [one for one in serving if options.fleet in ("", one.layout.name)]
+    tasks: dict[Any, Task] = {
+        number: _fleet_task(cluster, one, by_fleet.get(one.layout.name, []), options)
+        for number, one in enumerate(wanted[:MAX_FLEETS])
+    }
+    found = run_tasks(tasks, 2 * options.seconds)
+    fleets = tuple(
+        one if isinstance(one, Fleet) else Fleet(entry.layout, {"models": one})
+        for entry, one in zip(wanted[:MAX_FLEETS], found.values(), strict=True)
     )
+    return FoundFleets(fleets, len(wanted[MAX_FLEETS:]), {} if options.fleet else strays)
 
 
-def _newest_runs(runs: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """Return the run of each fleet that was created last."""
-    ordered = sorted(runs, key=lambda run: str(run["metadata"].get("creationTimestamp")))
-    return {run["spec"].get("fleet", "default"): run for run in ordered}
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A fleet of a fleets file: the namespace of its release, its settings and its layout."""
+
+    namespace: str
+    settings: Mapping[str, Any]
+    layout: FleetLayout
+
+
+def read_entries(maps: Iterable[Mapping[str, Any]]) -> tuple[list[Entry], Unseen | None]:
+    """Return the fleets of all readable fleets files, and the first fault of the others.
+
+    Args:
+        maps: The ConfigMaps of operators.
+    """
+    entries: list[Entry] = []
+    fault: Unseen | None = None
+    for one in maps:
+        metadata, text = one["metadata"], (one.get("data") or {}).get(FLEETS_KEY)
+        if text is None:
+            continue
+        try:
+            document = yaml.safe_load(text)
+            layouts = parse_fleets(document)
+        except (FleetscoreError, yaml.YAMLError) as error:
+            fault = damaged(f"{FLEETS_KEY} of ConfigMap {metadata['name']} in namespace {metadata['namespace']}", error)
+            continue
+        entries += [Entry(metadata["namespace"], found, layouts[found["name"]]) for found in document["fleets"]]
+    return entries, fault
+
+
+def runs_by_fleet(runs: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    """Return the runs of each fleet, the oldest first."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for run in sorted(runs, key=lambda one: str(one["metadata"].get("creationTimestamp"))):
+        found.setdefault(run["spec"].get("fleet", "default"), []).append(run)
+    return found
 
 
 def _fleet_task(
-    cluster: Cluster,
-    release_namespace: str,
-    entry: Mapping[str, Any],
-    layout: FleetLayout,
-    newest: Mapping[str, Any] | None,
-    environment: Mapping[str, str],
-    *,
-    use_fleet_secret: bool,
-    seconds: float,
+    cluster: Cluster, entry: Entry, runs: Sequence[Mapping[str, Any]], options: Options
 ) -> Callable[[], Fleet]:
+    newest = runs[-1] if runs else None
+
     def task() -> Fleet:
-        receivers = entry.get("notify") or []
-        secrets = _secret_keys(layout, receivers, cluster.namespace, release_namespace)
-        tasks: dict[Any, Callable[[], Any]] = {key: _secret_task(cluster, key) for key in secrets}
-        store, tasks_of_store = _storage_tasks(
-            cluster, layout, newest, environment, use_fleet_secret=use_fleet_secret, notices=bool(receivers)
+        layout, receivers = entry.layout, entry.settings.get("notify") or []
+        secrets = _secret_keys(layout, receivers, cluster.namespace, entry.namespace)
+        tasks: dict[Any, Task] = {key: _secret_task(cluster, key) for key in secrets}
+        tasks["account"] = lambda: read_account(cluster, entry)
+        store, tasks_of_store = storage_tasks(
+            cluster,
+            layout,
+            newest,
+            options.environment,
+            use_fleet_secret=options.use_fleet_secret,
+            notices=bool(receivers),
         )
-        seen = run_tasks({**tasks, **tasks_of_store}, seconds)
+        seen = run_tasks({**tasks, **tasks_of_store}, options.seconds)
         containers = dict.fromkeys(layout.containers, store) if isinstance(store, Container | Unseen) else {}
         for role in layout.containers:
             containers[role] = seen.get(("container", role), containers.get(role, Container()))
@@ -117,9 +151,39 @@ def _fleet_task(
             receivers=tuple(str(one.get("name")) for one in receivers),
             notices=notices if isinstance(notices, Notices) else None,
             newest_run=newest,
+            active_runs=tuple(one for one in runs[:-1] if not has_ended(one))[:MAX_ACTIVE_RUNS],
+            account=seen["account"],
         )
 
     return task
+
+
+def read_account(cluster: Cluster, entry: Entry) -> Account | Unseen | None:
+    """Return the ServiceAccount of the pods of a fleet in the namespace; None if the fleets file names none.
+
+    Args:
+        cluster: The cluster and the namespace.
+        entry: The fleet.
+    """
+    scorer = entry.settings.get("scorer") or {}
+    name, namespace = scorer.get("serviceAccountName"), cluster.namespace
+    if not name:
+        return None
+    try:
+        found = release.get_object(cluster, release.SERVICE_ACCOUNTS, namespace, name, accept=release.METADATA_ONLY)
+    except AccessDenied:
+        return Right("get", "serviceaccounts", "", namespace).unseen()
+    if found is None:
+        cure = f"`helm upgrade` creates it again, or `kubectl -n {namespace} create serviceaccount {name}`"
+        return Account(name, f"ServiceAccount {name} does not exist in namespace {namespace}", cure)
+    auth = (entry.settings.get("storage") or {}).get("auth", "workloadIdentity")
+    variables = {one.get("name") for one in scorer.get("extraEnv") or []}
+    if auth != "workloadIdentity" or CLIENT_ID_VARIABLE in variables:
+        return Account(name)
+    if not (found["metadata"].get("annotations") or {}).get(CLIENT_ID_ANNOTATION):
+        text = f"ServiceAccount {name} in namespace {namespace} has no annotation {CLIENT_ID_ANNOTATION}"
+        return Account(name, text, "set azure.workloadIdentity.clientId in the chart's values")
+    return Account(name)
 
 
 def _secret_keys(
@@ -154,130 +218,4 @@ def secret_state(metadata: Mapping[str, Any], key: str) -> SecretState:
     """
     owned = [one.get("fieldsV1") or {} for one in metadata["metadata"].get("managedFields") or []]
     keys = {name for one in owned for name in one.get("f:data") or {}}
-    return SecretState.WITHOUT_KEY if keys and f"f:{key}" not in keys else SecretState.PRESENT
-
-
-def _storage_tasks(
-    cluster: Cluster,
-    layout: FleetLayout,
-    newest: Mapping[str, Any] | None,
-    environment: Mapping[str, str],
-    *,
-    use_fleet_secret: bool,
-    notices: bool,
-) -> tuple[Store | Container | Unseen, dict[Any, Callable[[], Any]]]:
-    """Return the store of a fleet, or the reason that it has none, and the tasks that read it."""
-    if use_fleet_secret and layout.secret:
-        variable = CONNECTION_STRING_VARIABLE if layout.secret.kind == "connectionString" else SAS_TOKEN_VARIABLE
-        try:
-            environment = {variable: cluster.secret_value(layout.secret)}
-        except AccessDenied:
-            return Right("get", "secrets", "", cluster.namespace).unseen(), {}
-        except NotFound as error:
-            return Container(*_parts(error)), {}
-    has_key = bool(environment.get(CONNECTION_STRING_VARIABLE) or environment.get(SAS_TOKEN_VARIABLE))
-    if layout.account_url and not (
-        environment.get(CONNECTION_STRING_VARIABLE) or is_azure_endpoint(layout.account_url)
-    ):
-        text = f"{layout.account_url} is not an endpoint of Azure Storage, and gets no token of this user"
-        return Unseen(text, f"use --use-fleet-secret, or set {CONNECTION_STRING_VARIABLE}"), {}
-    try:
-        store = AzureStore.connect(layout.account_url, layout.containers, environment=environment)
-    except UsageInvalid as error:
-        return Container(*_parts(error)), {}
-    tasks: dict[Any, Callable[[], Any]] = {
-        ("container", role): _container_task(store, role, layout, has_key=has_key) for role in layout.containers
-    }
-    tasks["models"] = lambda: read_models(store, layout)
-    if notices:
-        tasks["notices"] = lambda: read_notices(store, layout.name, newest)
-    return store, tasks
-
-
-def _container_task(store: Store, role: str, layout: FleetLayout, *, has_key: bool) -> Callable[[], Container | Unseen]:
-    def task() -> Container | Unseen:
-        try:
-            store.read(role, PROBE_NAME)
-        except FleetscoreError as error:
-            return access_failure(error, store.location, layout.containers[role], has_key=has_key)
-        return Container()
-
-    return task
-
-
-def access_failure(error: FleetscoreError, location: str, container: str, *, has_key: bool) -> Container | Unseen:
-    """Return the reason that a container cannot be read: a problem of the fleet, or a missing role of the user.
-
-    Args:
-        error: The error of the store.
-        location: The storage account.
-        container: The name of the container.
-        has_key: True if storage is read with a key or a SAS token, False for the user's own identity.
-    """
-    if not isinstance(error, AccessDenied):
-        return Container(*_parts(error))
-    code = error_code(error.__cause__)
-    if has_key:
-        cure = "copy the key again into the fleet's Secret; with `sas`, make a token that has not expired"
-        if code in _NETWORK_CODES:
-            cure += "; if the key is right, add this network to the account's firewall"
-        return Container(f"{location} rejects the key ({code or 'AuthenticationFailed'})", cure)
-    if code in _NETWORK_CODES:
-        return unseen_error(error)
-    cure = f"`az login` as an identity with the role Storage Blob Data Reader on {location}, or use --use-fleet-secret"
-    return Unseen(f"this user may not read container {container}" + (f" ({code})" if code else ""), cure)
-
-
-def read_models(store: Store, layout: FleetLayout) -> Models:
-    """Return the number of devices with a model among the first blobs, and names that denote no device."""
-    devices, others = 0, []
-    for info in islice(store.list("models", layout.models_path.partition("{")[0]), MAX_MODELS):
-        if blob_paths.device_from_name(layout.models_path, info.name) is not None:
-            devices += 1
-        else:
-            others.append(info.name)
-    if not devices and not others:
-        others = [info.name for info in islice(store.list("models"), 3)]
-    return Models(devices, tuple(others[:4]), MAX_MODELS)
-
-
-def read_notices(store: Store, fleet: str, newest: Mapping[str, Any] | None) -> Notices:
-    """Return the notices that wait in the outbox of a fleet, and the problems in the report of its newest run."""
-    outbox = _document(store, f"_outbox/{blob_paths.encode_id(fleet)}.json", MAX_OUTBOX_BYTES)
-    problems: list[str] = []
-    if newest is not None:
-        window = newest["spec"]["window"]
-        name = blob_paths.report_name(Window.parse(f"{window['start']}/{window['end']}"), blob_paths.SUMMARY_FILE)
-        found = _document(store, name, MAX_SUMMARY_BYTES).get("problems") or []
-        problems = [str(one) for one in found if any(word in str(one) for word in ("notice", "receiver", "outbox"))]
-    pending = Counter(str(one[0]) for one in outbox.get("pending") or [])
-    return Notices(dict(pending), int(outbox.get("dropped") or 0), tuple(problems[:3]))
-
-
-def _document(store: Store, name: str, max_bytes: int) -> dict[str, Any]:
-    """Return the JSON object of a blob; an empty one if it does not exist or is damaged."""
-    try:
-        blob = store.read("predictions", name, max_bytes=max_bytes)
-        found = json.loads(blob.content) if blob else {}
-    except (ValueError, RecursionError, DataInvalid):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def missing_windows(schedule: Schedule, created: datetime, runs: Any) -> tuple[Window, ...] | Unseen:
-    """Return the due windows of a schedule without a run.
-
-    Args:
-        schedule: The schedule.
-        created: The time at which its CronJob was created.
-        runs: The runs of the namespace as JSON, or Unseen.
-    """
-    if isinstance(runs, Unseen):
-        return runs
-    due = due_windows(schedule, created=began(schedule, created, runs), now=datetime.now(UTC), count=MAX_DUE_WINDOWS)
-    return tuple(one.window for one in window_states(due, runs, schedule) if one.state == MISSING)
-
-
-def _parts(error: FleetscoreError) -> tuple[str, str]:
-    found = unseen_error(error)
-    return found.reason, found.cure
+    return SecretState.WITHOUT_KEY if any(owned) and f"f:{key}" not in keys else SecretState.PRESENT

@@ -5,15 +5,17 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
-from fleetscore.doctor.findings import Unseen
-from fleetscore.errors import FleetscoreError
+from fleetscore.doctor.findings import Result, Unseen
+from fleetscore.errors import DataInvalid, FleetscoreError
 
 MAX_THREADS = 16
+Task = Callable[[], Any]
 
 
-def run_tasks(tasks: Mapping[Any, Callable[[], Any]], seconds: float) -> dict[Any, Any]:
+def run_tasks(tasks: Mapping[Any, Task], seconds: float) -> dict[Any, Any]:
     """Run tasks in parallel and return their results by key.
 
     Args:
@@ -48,7 +50,7 @@ def run_tasks(tasks: Mapping[Any, Callable[[], Any]], seconds: float) -> dict[An
     return results
 
 
-def _result(task: Callable[[], Any]) -> Any:
+def _result(task: Task) -> Any:
     try:
         return task()
     except FleetscoreError as error:
@@ -60,4 +62,18 @@ def _result(task: Callable[[], Any]) -> Any:
 def unseen_error(error: FleetscoreError) -> Unseen:
     """Return the fact that an error prevented; the text of an error ends with its next step after a semicolon."""
     reason, _, cure = str(error).rpartition("; ")
-    return Unseen(reason or str(error), cure if reason else "try again")
+    result = Result.PROBLEM if isinstance(error, DataInvalid) else Result.UNKNOWN
+    return Unseen(reason or str(error), cure if reason else "try again", result)
+
+
+def damaged(thing: str, error: Exception) -> Unseen:
+    """Return the fact of a file of the release that cannot be read, which is a problem.
+
+    Args:
+        thing: The name of the file.
+        error: The error, which names the first fault.
+    """
+    if isinstance(error, FleetscoreError):
+        return replace(unseen_error(error), result=Result.PROBLEM)
+    text = " ".join(str(error).split())[:300]
+    return Unseen(f"{thing} is invalid: {text}", "`helm upgrade` writes it again", Result.PROBLEM)

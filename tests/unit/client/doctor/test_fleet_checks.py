@@ -67,7 +67,7 @@ def test_healthy_fleet_and_schedule_have_only_oks() -> None:
         ({"notices": Notices({"hook": 3}, 0, ("a notice is not delivered: hook: 503",))}, "notifications",
          "the last report: a notice is not delivered: hook: 503", "`notify` of the fleet"),
         ({"notices": Notices({}, 7)}, "notifications", "7 notices were dropped", "receiver"),
-        ({"newest_run": a_run("Stalled")}, "identity", "does not continue: the Secret has no key", "fleetscore status"),
+        ({"newest_run": a_run("Stalled")}, "runs", "does not continue: the Secret has no key", "fleetscore status"),
         ({"newest_run": a_run("Complete", failureReasons={"IdentityUnavailable": 4}, failures=[
             {"reason": "IdentityUnavailable", "message": "no federated credential"}])}, "identity",
          "failed because of IdentityUnavailable: no federated credential", "fleetscore status hourly-1"),
@@ -86,11 +86,23 @@ def test_breakage_of_a_fleet_is_a_problem(changes: dict[str, Any], check: str, m
     ("changes", "message", "cure"),
     [
         ({"suspended": True}, "the schedule is suspended", '"suspend":false'),
-        ({"missing": WINDOWS}, "2 windows have no run: 2026-01-05T08:00Z/1h, 2026-01-05T09:00Z/1h",
+        ({"missing": WINDOWS[:1]},
+         "1 windows have no run: 2026-01-05T08:00Z/1h; the CronJob fired last at 2026-01-05T08:00:00Z",
+         "describe cronjob fleetscore-hourly"),
+        ({"missing": WINDOWS, "last": WINDOWS[1].end},
+         "2 windows have no run: 2026-01-05T08:00Z/1h, 2026-01-05T09:00Z/1h",
          "backfill -n scoring --schedule hourly --from 2026-01-05T08:00:00Z --to 2026-01-05T10:00:00Z"),
+        ({"missing": WINDOWS[:1], "job_failure": "Job h-1: BackoffLimitExceeded: ImagePullBackOff"},
+         "1 windows have no run: 2026-01-05T08:00Z/1h; Job h-1: BackoffLimitExceeded: ImagePullBackOff",
+         "check the image's name"),
+        ({"job_failure": "Job h-1: FailedCreate: exceeded quota"}, "Job h-1: FailedCreate: exceeded quota", "raise"),
+        ({"cronjob": ""}, "the CronJob of the schedule does not exist", "helm upgrade"),
+        ({"fleet_exists": False}, "the schedule names fleet plant, which does not serve namespace scoring", "add the"),
+        ({"account": "wrong"}, "ServiceAccount wrong of the schedule's Jobs does not exist", "create serviceaccount"),
         ({"schedule": None}, "the schedules file has no schedule of this name", "helm upgrade"),
     ],
-    ids=["suspended", "missing-windows", "without-settings"],
+    ids=["suspended", "not-fired", "missing-windows", "failed-job-and-windows", "failed-job", "without-cronjob",
+         "unknown-fleet", "account", "without-settings"],
 )  # fmt: skip
 def test_breakage_of_a_schedule_is_a_problem(changes: dict[str, Any], message: str, cure: str) -> None:
     (found,) = of_schedule(**changes)
@@ -105,18 +117,6 @@ def test_missing_right_of_the_jobs_of_a_schedule_is_a_problem() -> None:
     assert (found.result, found.check) == (Result.PROBLEM, "rights")
     assert found.message == "the Jobs of the schedule may not create scoringruns.fleetscore.dev"
     assert of_schedule(rights=UNSEEN)[1].result is Result.UNKNOWN
-
-
-@pytest.mark.parametrize("type_", ["Waiting", "Failed"])
-def test_run_that_waits_or_failed_is_a_warning(type_: str) -> None:
-    found = [one for one in of_fleet(newest_run=a_run(type_)) if one.result is not Result.OK]
-    assert [(one.result, one.check) for one in found] == [(Result.WARNING, "identity")]
-
-
-def test_run_of_others_is_printed_as_one_line() -> None:
-    run = a_run("Stalled")
-    run["status"]["conditions"][0]["message"] = "a\nb\x1b[31m"
-    assert any(one.message.endswith("a b?[31m") for one in of_fleet(newest_run=run))
 
 
 @pytest.mark.parametrize(
@@ -144,6 +144,26 @@ def test_fleet_that_cannot_be_read_has_no_finding_about_its_content() -> None:
 def test_namespace_without_a_fleet_is_a_problem_and_without_a_schedule_is_not() -> None:
     assert [one.result for one in check_fleets(facts(fleets=()))] == [Result.PROBLEM]
     assert [one.result for one in check_schedules(facts(schedules=()))] == [Result.OK]
+
+
+def test_unknown_fleet_is_a_problem_and_runs_of_one_are_a_warning() -> None:
+    (found,) = check_fleets(facts(fleets=(), fleet="nonesuch"))
+    assert (found.result, found.message) == (Result.PROBLEM, "no fleet nonesuch serves namespace scoring")
+    stray = {"metadata": {"name": "r-1"}}
+    last = list(check_fleets(facts(fleets=(FLEET,), stray_runs={"other\n": stray}, other_fleets=3)))[-2:]
+    assert [(one.result, one.message) for one in last] == [
+        (Result.WARNING, "run r-1 names fleet other, which does not serve scoring"),
+        (Result.UNKNOWN, "3 fleets more were not checked"),
+    ]
+
+
+def test_problems_with_receivers_are_known_without_the_storage() -> None:
+    run = a_run("Complete", report={"notifyProblems": 2})
+    found = [one for one in of_fleet(notices=None, newest_run=run) if one.check == "notifications"]
+    assert [(one.result, one.message) for one in found] == [
+        (Result.PROBLEM, "the report of run hourly-1 could not send 2 notices or groups of notices")
+    ]
+    assert not [one for one in of_fleet(notices=None) if one.check == "notifications"]
 
 
 def test_number_of_models_is_bounded() -> None:

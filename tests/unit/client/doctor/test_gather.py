@@ -5,21 +5,20 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-import yaml
 
 from fleetscore.cluster.connection import Cluster
 from fleetscore.doctor.cluster_checks import check_cluster
 from fleetscore.doctor.facts import Facts
 from fleetscore.doctor.findings import Finding, Result
 from fleetscore.doctor.fleet_checks import check_fleets, check_schedules
-from fleetscore.doctor.gather import _OPERATOR_RULES, gather, pod_blocker
+from fleetscore.doctor.gather import gather
+from fleetscore.doctor.gather_fleets import Options
 from tests.testkit import fake_release as fake
 from tests.testkit.fake_release import FakeRelease
-from tests.testkit.paths import ROOT
 
 
 def gathered() -> Facts:
-    return gather(Cluster.connect(), "0.1.0", use_fleet_secret=False, environment={})
+    return gather(Cluster.connect(), "0.1.0", Options({}))
 
 
 def wrong() -> list[Finding]:
@@ -116,31 +115,3 @@ def test_user_without_any_right_learns_which_ones_are_missing(fake_release: Fake
     assert {one.result for one in found} == {Result.UNKNOWN}
     assert [one.check for one in found] == ["operator", "fleets", "schedules"]
     assert all("a Role in namespace scoring with the rule" in one.cure for one in found)
-
-
-def test_rights_of_the_operator_are_those_of_the_chart() -> None:
-    text = (ROOT / "charts/fleetscore/templates/rbac.yaml").read_text()
-    rules = yaml.safe_load(text.partition('define "fleetscore.operatorRules" -}}')[2].partition("{{- end -}}")[0])
-    found = [(one["apiGroups"][0], one["resources"][0], tuple(one["verbs"])) for one in rules]
-    assert found == list(_OPERATOR_RULES)
-
-
-@pytest.mark.parametrize(
-    ("status", "blocker"),
-    [
-        ({}, ""),
-        ({"containerStatuses": [{"state": {"running": {}}}]}, ""),
-        (
-            {"containerStatuses": [{"state": {"waiting": {"reason": "ErrImagePull", "message": "no"}}}]},
-            "ErrImagePull: no",
-        ),
-        ({"containerStatuses": [{"state": {"terminated": {"reason": "Error"}}}]}, "Error"),
-        (
-            {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}]},
-            "Unschedulable",
-        ),
-    ],
-    ids=["none", "running", "waiting", "terminated", "unschedulable"],
-)
-def test_blocker_of_a_pod_is_its_reason(status: dict[str, Any], blocker: str) -> None:
-    assert pod_blocker({"status": status}) == blocker

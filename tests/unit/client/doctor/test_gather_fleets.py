@@ -1,148 +1,133 @@
-"""The facts of fleets, from a store in a folder and from the errors of an account."""
+"""The facts of fleets: fleets files, runs, Secrets and accounts."""
 
-import json
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from typing import Any
 
 import pytest
-from azure.core.exceptions import HttpResponseError
+import yaml
 
-from device_scorer.notify.outbox import Entry, Outbox, encode_outbox
 from fleetscore.cluster.connection import Cluster
 from fleetscore.contract.fleets import FleetLayout
-from fleetscore.contract.schedules import Schedule
-from fleetscore.doctor.facts import Container, Models, Notices, SecretState
-from fleetscore.doctor.findings import Unseen
+from fleetscore.doctor.facts import Account, Fleet, SecretState
+from fleetscore.doctor.findings import Result, Unseen
 from fleetscore.doctor.gather_fleets import (
-    MAX_MODELS,
-    _storage_tasks,
-    access_failure,
-    missing_windows,
-    read_models,
-    read_notices,
+    MAX_FLEETS,
+    Entry,
+    Options,
+    gather_fleets,
+    read_account,
+    read_entries,
+    runs_by_fleet,
     secret_state,
 )
-from fleetscore.errors import AccessDenied, FleetscoreError, NotFound
-from fleetscore.store.folder import FolderStore
+from tests.testkit import fake_release as fake
+from tests.testkit.fake_release import FakeRelease
 
-URL = "https://a.blob.core.windows.net"
-RUN = {"spec": {"window": {"start": "2018-08-28T23:00:00Z", "end": "2018-08-29T00:00:00Z"}}}
-
-
-def denied(code: str) -> AccessDenied:
-    cause = HttpResponseError(code)
-    cause.error_code = code  # type: ignore[attr-defined]
-    error = AccessDenied("container models rejects this network; add it to the account's firewall")
-    error.__cause__ = cause
-    return error
+ACCOUNT = f"/api/v1/namespaces/{fake.NAMESPACE}/serviceaccounts/scorer"
 
 
-@pytest.mark.parametrize(
-    ("error", "has_key", "found"),
-    [
-        (NotFound("container m does not exist; check"), False, Container("container m does not exist", "check")),
-        (denied("AuthorizationFailure"), False,
-         Unseen("container models rejects this network", "add it to the account's firewall")),
-    ],
-    ids=["missing", "network"],
-)  # fmt: skip
-def test_failure_of_a_container_has_its_reason(error: FleetscoreError, found: object, *, has_key: bool) -> None:
-    assert access_failure(error, URL, "m", has_key=has_key) == found
+def a_map(text: str, name: str = "fleetscore-fleets") -> dict[str, Any]:
+    return {"metadata": {"namespace": fake.NAMESPACE, "name": name}, "data": {"fleets.yaml": text}}
 
 
-def test_wrong_key_is_a_problem_and_a_missing_role_of_the_user_is_not() -> None:
-    key = access_failure(denied("AuthenticationFailed"), URL, "m", has_key=True)
-    assert isinstance(key, Container)
-    assert key.reason == f"{URL} rejects the key (AuthenticationFailed)"
-    key = access_failure(denied("AuthorizationFailure"), URL, "m", has_key=True)  # Azurite's code for a wrong key
-    assert isinstance(key, Container)
-    assert key.cure.endswith("add this network to the account's firewall")
-    role = access_failure(denied("AuthorizationPermissionMismatch"), URL, "m", has_key=False)
-    assert isinstance(role, Unseen)
-    assert "role Storage Blob Data Reader" in role.cure
+def fleets_file(*names: str) -> str:
+    return yaml.safe_dump({"fleets": [{"name": name, "namespaces": [fake.NAMESPACE]} for name in names]})
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> FolderStore:
-    for name in ("models", "predictions/_outbox", "predictions/20180828T230000Z_20180829T000000Z"):
-        (tmp_path / name).mkdir(parents=True)
-    return FolderStore(tmp_path)
-
-
-def test_models_are_counted_and_other_names_are_kept(store: FolderStore, tmp_path: Path) -> None:
-    assert read_models(store, FleetLayout()) == Models(0, (), MAX_MODELS)
-    for name in ("press-1.joblib", "press-2.joblib", "notes.txt"):
-        (tmp_path / "models" / name).touch()
-    assert read_models(store, FleetLayout()) == Models(2, ("notes.txt",), MAX_MODELS)
-    elsewhere = read_models(store, FleetLayout(models_path="v2/{device}.joblib"))
-    assert (elsewhere.devices, elsewhere.others) == (0, ("notes.txt", "press-1.joblib", "press-2.joblib"))
-
-
-def test_notices_are_those_of_outbox_and_report(store: FolderStore, tmp_path: Path) -> None:
-    assert read_notices(store, "default", None) == Notices()
-    outbox = {"v": 1, "pending": [["hook", "1", {}], ["hook", "2", {}], ["alerts", "3", {}]], "dropped": 4}
-    (tmp_path / "predictions/_outbox/default.json").write_text(json.dumps(outbox))
-    problems = ["a notice is not delivered: hook: 503", "history file x is damaged"]
-    summary = tmp_path / "predictions/20180828T230000Z_20180829T000000Z/_summary.json"
-    summary.write_text(json.dumps({"problems": problems}))
-    assert read_notices(store, "default", RUN) == Notices({"hook": 2, "alerts": 1}, 4, (problems[0],))
-
-
-@pytest.mark.parametrize("content", [b"", b"[1]", b"{", b"[" * 100_000], ids=["empty", "list", "broken", "deep"])
-def test_damaged_outbox_counts_as_empty(store: FolderStore, tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "predictions/_outbox/default.json").write_bytes(content)
-    assert read_notices(store, "default", None) == Notices()
+def a_run(name: str, created: str, **spec: Any) -> dict[str, Any]:
+    return {"metadata": {"name": name, "creationTimestamp": created}, "spec": spec}
 
 
 @pytest.mark.parametrize(
     ("fields", "state"),
     [
         ([], SecretState.PRESENT),
-        ([{"fieldsV1": {"f:type": {}}}], SecretState.PRESENT),
+        ([{"fieldsV1": {"f:type": {}}}], SecretState.WITHOUT_KEY),
         (
             [{"fieldsV1": {"f:data": {".": {}, "f:sas": {}}}}, {"fieldsV1": {"f:data": {"f:key": {}}}}],
             SecretState.PRESENT,
         ),
         ([{"fieldsV1": {"f:data": {".": {}, "f:sas": {}}}}, {}], SecretState.WITHOUT_KEY),
     ],
-    ids=["unknown", "no-data", "present", "without-key"],
+    ids=["unknown", "empty", "present", "without-key"],
 )
 def test_key_of_a_secret_is_known_without_its_value(fields: list[dict[str, object]], state: SecretState) -> None:
     assert secret_state({"metadata": {"managedFields": fields}}, "key") is state
 
 
-def test_outbox_of_the_scorer_is_understood(store: FolderStore, tmp_path: Path) -> None:
-    outbox = Outbox(pending=(Entry("hook", "1", {}), Entry("hook", "2", {}), Entry("alerts", "1", {})), dropped=2)
-    (tmp_path / "predictions/_outbox/default.json").write_bytes(encode_outbox(outbox))
-    assert read_notices(store, "default", None) == Notices({"hook": 2, "alerts": 1}, 2)
+def test_two_releases_of_a_namespace_have_both_their_fleets() -> None:
+    without = {"metadata": {"namespace": fake.NAMESPACE, "name": "other"}, "data": {"x": "y"}}
+    entries, fault = read_entries([a_map(fleets_file("a")), a_map(fleets_file("b"), "second"), without])
+    assert ([one.layout.name for one in entries], fault) == (["a", "b"], None)
 
 
-def test_windows_without_a_run_are_missing() -> None:
-    schedule, now = Schedule("hourly", "default"), datetime.now(UTC)
-    found = missing_windows(schedule, now - timedelta(hours=3), [])
-    assert isinstance(found, tuple)
-    assert [one.length for one in found] == [timedelta(hours=1)] * len(found)
-    assert len(found) in (2, 3)
-    assert missing_windows(schedule, now, []) == ()
-    assert missing_windows(schedule, now, Unseen("no", "ask")) == Unseen("no", "ask")
+@pytest.mark.parametrize("text", ["fleets: [", "[]", "fleets: 3", "fleets: [{storage: 1}]"])
+def test_invalid_fleets_file_is_a_problem_and_hides_no_other(text: str) -> None:
+    entries, fault = read_entries([a_map(text), a_map(fleets_file("b"), "second")])
+    assert [one.layout.name for one in entries] == ["b"]
+    assert isinstance(fault, Unseen)
+    assert fault.result is Result.PROBLEM
+    assert "is invalid" in fault.reason
+    assert fault.cure
+
+
+def test_runs_of_a_fleet_are_ordered_by_their_creation() -> None:
+    runs = [
+        a_run("b", "2026-01-02T00:00:00Z", fleet="x"),
+        a_run("a", "2026-01-01T00:00:00Z", fleet="x"),
+        a_run("c", ""),
+    ]
+    found = {name: [one["metadata"]["name"] for one in of] for name, of in runs_by_fleet(runs).items()}
+    assert found == {"x": ["a", "b"], "default": ["c"]}
+
+
+@pytest.mark.usefixtures("fake_release")
+def test_run_of_a_fleet_that_no_release_has_is_a_stray() -> None:
+    maps = ([a_map(fleets_file("default"))], None)
+    found = gather_fleets(Cluster.connect(), maps, [a_run("r", "", fleet="nonesuch")], Options({}))
+    assert list(found.strays) == ["nonesuch"]
+    unseen = Unseen("no", "ask")
+    assert gather_fleets(Cluster.connect(), (maps[0], unseen), [a_run("r", "", fleet="x")], Options({})).strays == {}
+
+
+@pytest.mark.usefixtures("fake_release")
+def test_number_of_fleets_is_bounded_and_one_can_be_named() -> None:
+    names = [f"f{number:02}" for number in range(MAX_FLEETS + 3)]
+    maps = ([a_map(fleets_file(*names))], None)
+    found = gather_fleets(Cluster.connect(), maps, [], Options({}))
+    assert isinstance(found.fleets, tuple)
+    assert (len(found.fleets), found.others) == (MAX_FLEETS, 3)
+    found = gather_fleets(Cluster.connect(), maps, [], Options({}, fleet=names[-1]))
+    assert isinstance(found.fleets, tuple)
+    assert [one.layout.name for one in found.fleets if isinstance(one, Fleet)] == [names[-1]]
+    assert found.others == 0
 
 
 @pytest.mark.parametrize(
-    ("url", "environment", "kind", "text"),
+    ("annotations", "settings", "reason"),
     [
-        ("http://10.0.0.1:10000/devstoreaccount1", {}, Unseen, "gets no token of this user"),
-        (URL, {"AZURE_STORAGE_CONNECTION_STRING": "x"}, Container, "it is not a connection string"),
-        ("", {}, Container, "no storage account is known"),
+        (None, {}, "ServiceAccount scorer does not exist in namespace scoring"),
+        ({}, {}, "has no annotation azure.workload.identity/client-id"),
+        ({"azure.workload.identity/client-id": "1"}, {}, ""),
+        ({}, {"storage": {"auth": "existingSecret"}}, ""),
+        ({}, {"scorer": {"extraEnv": [{"name": "AZURE_CLIENT_ID", "value": "1"}]}}, ""),
     ],
-    ids=["no-key", "broken-key", "no-account"],
+    ids=["missing", "without-client", "complete", "secret", "client-by-variable"],
 )
-@pytest.mark.usefixtures("fake_release")
-def test_storage_without_a_usable_credential_has_a_reason(
-    url: str, environment: dict[str, str], kind: type[Container | Unseen], text: str
+def test_account_of_a_fleet_exists_and_names_its_identity(
+    fake_release: FakeRelease, annotations: dict[str, str] | None, settings: dict[str, Any], reason: str
 ) -> None:
-    layout = FleetLayout(account_url=url)
-    cluster = Cluster.connect()
-    found, tasks = _storage_tasks(cluster, layout, None, environment, use_fleet_secret=False, notices=False)
-    assert isinstance(found, kind)
-    assert text in found.reason
-    assert not tasks
+    if annotations is not None:
+        fake_release.objects[ACCOUNT] = {"metadata": {"name": "scorer", "annotations": annotations}}
+    scorer = {"serviceAccountName": "scorer", **settings.get("scorer", {})}
+    found = read_account(Cluster.connect(), Entry("scoring", {**settings, "scorer": scorer}, FleetLayout()))
+    assert isinstance(found, Account)
+    assert (reason in found.reason and bool(found.cure)) if reason else found == Account("scorer")
+
+
+def test_account_that_the_user_may_not_read_is_unseen(fake_release: FakeRelease) -> None:
+    fake_release.forbidden.add(ACCOUNT)
+    entry = Entry("scoring", {"scorer": {"serviceAccountName": "scorer"}}, FleetLayout())
+    found = read_account(Cluster.connect(), entry)
+    assert isinstance(found, Unseen)
+    assert found.reason == "this user may not get serviceaccounts"
+    assert read_account(Cluster.connect(), Entry("scoring", {}, FleetLayout())) is None

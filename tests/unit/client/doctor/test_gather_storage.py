@@ -1,0 +1,164 @@
+"""The facts of the storage of a fleet, from a store in a folder and from the errors of an account."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from azure.core.exceptions import HttpResponseError
+
+from device_scorer.notify.outbox import Entry, Outbox, encode_outbox
+from fleetscore.cluster.connection import Cluster
+from fleetscore.contract.fleets import FleetLayout
+from fleetscore.doctor.facts import Container, Models, Notices
+from fleetscore.doctor.findings import Unseen
+from fleetscore.doctor.gather_storage import (
+    MAX_MODELS,
+    access_failure,
+    credential_fault,
+    read_models,
+    read_notices,
+    storage_tasks,
+)
+from fleetscore.errors import AccessDenied, FleetscoreError, NotFound
+from fleetscore.store.folder import FolderStore
+
+URL = "https://a.blob.core.windows.net"
+RUN = {"spec": {"window": {"start": "2018-08-28T23:00:00Z", "end": "2018-08-29T00:00:00Z"}}}
+
+
+def denied(code: str) -> AccessDenied:
+    cause = HttpResponseError(code)
+    cause.error_code = code  # type: ignore[attr-defined]
+    error = AccessDenied("container models rejects this network; add it to the account's firewall")
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "has_key", "found"),
+    [
+        (NotFound("container m does not exist; check"), False, Container("container m does not exist", "check")),
+        (denied("AuthorizationFailure"), False,
+         Unseen("container models rejects this network", "add it to the account's firewall")),
+    ],
+    ids=["missing", "network"],
+)  # fmt: skip
+def test_failure_of_a_container_has_its_reason(error: FleetscoreError, found: object, *, has_key: bool) -> None:
+    assert access_failure(error, URL, "m", has_key=has_key) == found
+
+
+def test_wrong_key_is_a_problem_and_a_missing_role_of_the_user_is_not() -> None:
+    key = access_failure(denied("AuthenticationFailed"), URL, "m", has_key=True)
+    assert isinstance(key, Container)
+    assert key.reason == f"{URL} rejects the key (AuthenticationFailed)"
+    key = access_failure(denied("AuthorizationFailure"), URL, "m", has_key=True)  # Azurite's code for a wrong key
+    assert isinstance(key, Container)
+    assert key.cure.endswith("add this network to the account's firewall")
+    role = access_failure(denied("AuthorizationPermissionMismatch"), URL, "m", has_key=False)
+    assert isinstance(role, Unseen)
+    assert "role Storage Blob Data Reader" in role.cure
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FolderStore:
+    for name in ("models", "predictions/_outbox", "predictions/20180828T230000Z_20180829T000000Z"):
+        (tmp_path / name).mkdir(parents=True)
+    return FolderStore(tmp_path)
+
+
+def test_models_are_counted_and_other_names_are_kept(store: FolderStore, tmp_path: Path) -> None:
+    assert read_models(store, FleetLayout()) == Models(0, (), MAX_MODELS)
+    for name in ("press-1.joblib", "press-2.joblib", "notes.txt"):
+        (tmp_path / "models" / name).touch()
+    assert read_models(store, FleetLayout()) == Models(2, ("notes.txt",), MAX_MODELS)
+    elsewhere = read_models(store, FleetLayout(models_path="v2/{device}.joblib"))
+    assert (elsewhere.devices, elsewhere.others) == (0, ("notes.txt", "press-1.joblib", "press-2.joblib"))
+
+
+def test_notices_are_those_of_outbox_and_report(store: FolderStore, tmp_path: Path) -> None:
+    assert read_notices(store, "default", None) == Notices()
+    outbox = {"v": 1, "pending": [["hook", "1", {}], ["hook", "2", {}], ["alerts", "3", {}]], "dropped": 4}
+    (tmp_path / "predictions/_outbox/default.json").write_text(json.dumps(outbox))
+    problems = ["a notice is not delivered: hook: 503", "history file x is damaged"]
+    summary = tmp_path / "predictions/20180828T230000Z_20180829T000000Z/_summary.json"
+    summary.write_text(json.dumps({"problems": problems}))
+    assert read_notices(store, "default", RUN) == Notices({"hook": 2, "alerts": 1}, 4, (problems[0],))
+
+
+@pytest.mark.parametrize("content", [b"", b"[1]", b"{", b"[" * 100_000], ids=["empty", "list", "broken", "deep"])
+def test_damaged_outbox_counts_as_empty(store: FolderStore, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "predictions/_outbox/default.json").write_bytes(content)
+    assert read_notices(store, "default", None) == Notices()
+
+
+def test_outbox_of_the_scorer_is_understood(store: FolderStore, tmp_path: Path) -> None:
+    outbox = Outbox(pending=(Entry("hook", "1", {}), Entry("hook", "2", {}), Entry("alerts", "1", {})), dropped=2)
+    (tmp_path / "predictions/_outbox/default.json").write_bytes(encode_outbox(outbox))
+    assert read_notices(store, "default", None) == Notices({"hook": 2, "alerts": 1}, 2)
+
+
+@pytest.mark.parametrize(
+    ("url", "environment", "kind", "text"),
+    [
+        ("http://10.0.0.1:10000/devstoreaccount1", {}, Unseen, "gets no token of this user"),
+        (URL, {"AZURE_STORAGE_CONNECTION_STRING": "x"}, Container, "it is not a connection string"),
+        ("", {}, Container, "no storage account is known"),
+    ],
+    ids=["no-key", "broken-key", "no-account"],
+)
+@pytest.mark.usefixtures("fake_release")
+def test_storage_without_a_usable_credential_has_a_reason(
+    url: str, environment: dict[str, str], kind: type[Container | Unseen], text: str
+) -> None:
+    layout = FleetLayout(account_url=url)
+    cluster = Cluster.connect()
+    found, tasks = storage_tasks(cluster, layout, None, environment, use_fleet_secret=False, notices=False)
+    assert isinstance(found, kind)
+    assert text in found.reason
+    assert not tasks
+
+
+@pytest.mark.parametrize(
+    ("code", "cure"),
+    [
+        ("KeyBasedAuthenticationNotPermitted", "set storage.auth to workloadIdentity"),
+        ("AuthorizationPermissionMismatch", "permissions to read and to list"),
+        ("AccountIsDisabled", "enable the storage account"),
+    ],
+)
+def test_code_that_no_other_key_removes_has_a_cure_of_its_own(code: str, cure: str) -> None:
+    found = access_failure(denied(code), URL, "m", has_key=True)
+    assert isinstance(found, Container)
+    assert cure in found.cure
+    assert "copy the key again" not in found.cure
+
+
+NOW = datetime(2026, 1, 5, tzinfo=UTC)
+KEY = "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=bm8=;EndpointSuffix=core.windows.net"
+SAS = "sv=2024-01-01&ss=b&srt=co&sp=rl&se=2026-01-05T01:00:00Z&sig=c"
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "reason"),
+    [
+        ("connectionString", KEY, ""),
+        ("sas", SAS, ""),
+        ("sas", SAS.replace("2026-01-05T01", "2026-01-04T23"), "the SAS token expired at 2026-01-04T23:00:00Z"),
+        ("sas", SAS.replace("2026-01-05T01%3A00%3A00Z", "2026-01-05"), ""),
+        ("sas", SAS.replace("2026-01-05T01:00:00Z", "never"), ""),
+        ("sas", KEY, "it is a connection string, and the fleet's kind is sas"),
+        ("sas", f"https://a.blob.core.windows.net/?{SAS}", "it is a URL, and the fleet's kind is sas"),
+        ("connectionString", f"?{SAS}", "it is not a connection string"),
+        ("connectionString", "BlobEndpoint=https://a;SharedAccessSignature=se=2020-01-01", "expired at 2020-01-01"),
+        ("connectionString", f'"{KEY}"', "it has quotes around it"),
+        ("connectionString", "", "it is empty"),
+    ],
+    ids=[
+        "key", "sas", "expired", "ends-tomorrow", "no-date", "key-as-sas", "url-as-sas", "sas-as-key", "expired-in-key",
+        "quotes", "empty",
+    ],
+)  # fmt: skip
+def test_credential_with_a_visible_fault_is_named(kind: str, text: str, reason: str) -> None:
+    found = credential_fault(kind, text, NOW)
+    assert (found is not None and reason in found[0] and bool(found[1])) if reason else found is None
