@@ -127,6 +127,7 @@ class PodMeta(Struct, frozen=True, rename="camel"):
     namespace: str = ""
     uid: str = ""
     creation_timestamp: str = ""
+    deletion_timestamp: str | None = None
     labels: PodLabels = field(default_factory=PodLabels)
 
 
@@ -180,10 +181,17 @@ class PodStatusView(Struct, frozen=True, rename="camel"):
     container_statuses: tuple[ContainerView, ...] = ()
 
 
+class PodSpecView(Struct, frozen=True, rename="camel", gc=False):
+    """The node of a Pod; empty until the scheduler has chosen one."""
+
+    node_name: str = ""
+
+
 class PodView(Struct, frozen=True):
     """A Pod."""
 
     metadata: PodMeta = field(default_factory=PodMeta)
+    spec: PodSpecView = field(default_factory=PodSpecView)
     status: PodStatusView = field(default_factory=PodStatusView)
 
     @property
@@ -195,6 +203,11 @@ class PodView(Struct, frozen=True):
     def ended(self) -> bool:
         """Whether every container of the pod has ended."""
         return self.status.phase in ("Succeeded", "Failed")
+
+    @property
+    def terminating(self) -> bool:
+        """Whether the pod is to be deleted, and its node has not reported the end of its containers."""
+        return self.metadata.deletion_timestamp is not None and not self.ended
 
     @property
     def scorer(self) -> ContainerState:

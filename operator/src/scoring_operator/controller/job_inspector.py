@@ -25,6 +25,7 @@ from scoring_operator.planner.pod_trouble import (
     is_explained,
     is_permanent,
     running_containers,
+    terminating_text,
     unexplained_trouble,
     waiting_trouble,
 )
@@ -51,11 +52,13 @@ class Inspection:
         blocker: Why pods do not start; None if no reason is known.
         results: The results of the Jobs whose scorer has started or ended.
         endless: The containers that keep pods from ending, although their scorer has ended.
+        terminating: A sentence about a pod that is being deleted and remains, although its scorer started.
     """
 
     blocker: Blocker | None = None
     results: Mapping[str, JobResult] = field(default_factory=dict)
     endless: Collection[str] = ()
+    terminating: str = ""
 
 
 class JobInspector:
@@ -120,7 +123,8 @@ class JobInspector:
         started = {name: result for name, result in found.items() if result and not result.ended}
         waiting = {name: pods for name, pods in by_job.items() if found[name] is None}
         endless = {one for name in ended for pod in by_job[name] for one in running_containers(pod)}
-        return Inspection(await self._start_blocker(waiting), started | ended, sorted(endless))
+        lost = (terminating_text(pod) for name in started for pod in by_job[name] if pod.terminating)
+        return Inspection(await self._start_blocker(waiting), started | ended, sorted(endless), next(lost, ""))
 
     async def fetch_last_results(
         self, batches: Mapping[str, Batch], jobs: JobSnapshot, fleet: Fleet

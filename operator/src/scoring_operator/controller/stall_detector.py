@@ -1,20 +1,26 @@
 """Detection of stalled runs: a run without progress gets the blocker that prevents it.
 
 Jobs that have had no ready pod for some time are inspected: their pods may not start, or may not end because of another
-container.
+container or a lost node.
 """
 
 import time
 from collections.abc import Collection, Mapping
 
 from scoring_operator.api.fleets import Fleet
-from scoring_operator.controller.job_inspector import JOBS_PER_LIST, Inspection, JobInspector
+from scoring_operator.api.formatting import printable
+from scoring_operator.controller.job_inspector import (
+    JOBS_PER_LIST,
+    MAX_TROUBLE_LENGTH,
+    Inspection,
+    JobInspector,
+)
 from scoring_operator.controller.timings import ControllerTimings
 from scoring_operator.planner.job_results import JobResult
 from scoring_operator.planner.progress import Batch
 from scoring_operator.planner.types import Blocker, JobSnapshot
 
-ENDLESS_SECONDS = 120.0  # since a container was last seen that keeps pods from ending
+ENDLESS_SECONDS = 120.0  # since a container or a node was last seen that keeps pods from ending
 
 
 class StallDetector:
@@ -116,6 +122,9 @@ class StallDetector:
         self._results = inspection.results
         if inspection.endless:
             self._endless = _endless_blocker(inspection.endless), now
+        elif inspection.terminating:
+            text = printable(inspection.terminating, MAX_TROUBLE_LENGTH)
+            self._endless = Blocker("PodTerminating", text, limits_jobs=False), now
         if inspection.results:
             self._record_progress(now)
         elif stalled:

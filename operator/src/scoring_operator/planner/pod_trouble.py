@@ -15,18 +15,28 @@ from scoring_operator.api.views import ContainerView, PodView, Terminated
 from scoring_operator.contract.command import CONTAINER_NAME, EXIT_CONFIGURATION, EXIT_TRANSIENT
 
 MAX_FAILURE_LENGTH = 400  # characters of a failure: a run's status has up to 20
-IMAGE_PULL_REASONS = frozenset({"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull"})
+IMAGE_PULL_REASONS = frozenset({
+    "ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull",
+    "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed",
+})  # fmt: skip
 _STARTING_REASONS = frozenset({"", "ContainerCreating", "PodInitializing"})
 _EVICTION_REASONS = frozenset({"Evicted", "NodeShutdown", "Terminated", "Shutdown", "Preempting", "NodeLost"})
 _REASON_BY_EXIT_CODE = {EXIT_CONFIGURATION: "ConfigurationInvalid", EXIT_TRANSIENT: "StorageUnavailable"}
 _UNINFORMATIVE_EVENTS = frozenset({"FailedScheduling", "BackOff"})
 _PLAIN_REASONS = frozenset({"", "Error", "Completed"})  # of a terminated container: they add nothing to its exit code
-_PERMANENT_REASONS = frozenset({"InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError"})
+_PERMANENT_REASONS = frozenset({
+    "InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError", "SignatureValidationFailed",
+})  # fmt: skip
 _PERMANENT_TEXTS = (
-    "not found", "manifest unknown", "unauthorized", "denied", "forbidden", "non-existent", "does not exist",
-    "no match for platform", "invalid reference", "couldn't find key", "is invalid",
+    "not found", "manifest unknown", "name unknown", "unauthorized", "no basic auth credentials", "denied", "forbidden",
+    "non-existent", "does not exist", "no match for platform", "no matching manifest", "invalid reference",
+    "couldn't find key", "is invalid", "violates podsecurity", "unknown authority",
+    "gave http response to https client",
 )  # fmt: skip
-_TRANSIENT_TEXTS = ("exceeded quota", "registered csi drivers", "timed out", "timeout", "try again")
+_TRANSIENT_TEXTS = (
+    "exceeded quota", "registered csi drivers", "timed out", "timeout", "try again", "deadline exceeded",
+    "toomanyrequests", "too many requests",
+)  # fmt: skip
 
 
 def is_permanent(reason: str, message: str) -> bool:
@@ -48,6 +58,8 @@ def waiting_trouble(pod: PodView) -> tuple[str, str] | None:
     Args:
         pod: A pod whose scorer has not started.
     """
+    if pod.terminating:
+        return "PodTerminating", terminating_text(pod)
     for container in pod.containers:
         waiting = container.state.waiting
         if waiting and waiting.reason not in _STARTING_REASONS:
@@ -111,6 +123,21 @@ def _event_time(event: Mapping[str, Any]) -> str:
 def running_containers(pod: PodView) -> tuple[str, ...]:
     """Return the names of the containers that keep a pod from ending, although its scorer has ended."""
     return tuple(one.name for one in pod.status.container_statuses if one.state.running and one.name != CONTAINER_NAME)
+
+
+def terminating_text(pod: PodView) -> str:
+    """Return a sentence about a pod that is to be deleted and remains, as on a node that does not respond.
+
+    The Job creates no other pod until this one has ended (KEP-3939).
+
+    Args:
+        pod: The pod.
+    """
+    node = f"node {pod.spec.node_name}" if pod.spec.node_name else "its node"
+    return (
+        f"pod {pod.metadata.name} is being deleted, and {node} does not report its end; if the node is lost, delete "
+        "the node, or add the taint node.kubernetes.io/out-of-service to it"
+    )
 
 
 def pod_failure(pod: PodView) -> tuple[str, str]:

@@ -235,6 +235,18 @@ async def test_running_scorer_in_a_pod_that_is_not_ready_is_a_start(cluster: Clu
     assert (result.ended, result.started_at) == (False, NOW)
 
 
+async def test_scorer_in_a_pod_that_a_lost_node_does_not_delete_is_reported(cluster: Cluster) -> None:
+    running = container(running={"startedAt": "2026-11-24T12:00:00Z"})
+    cluster.add_waiting_pod(phase="Running", containerStatuses=[running])
+    assert not (await cluster.inspect()).terminating
+    pod = cluster.client.lists[PODS][0]
+    pod["metadata"]["deletionTimestamp"] = "2026-11-24T12:05:00Z"
+    pod["spec"] = {"nodeName": "aks-spot-3"}
+    found = await cluster.inspect()
+    assert found.results.keys() == {"job"}
+    assert "pod job-x is being deleted, and node aks-spot-3" in found.terminating
+
+
 async def last(cluster: Cluster) -> dict[str, Any]:
     running = JobSnapshot({"job": a_job("job")}, frozenset(), frozenset())
     return await cluster.inspector.fetch_last_results(BATCHES, running, a_fleet("scoring"))

@@ -103,6 +103,14 @@ async def test_container_that_keeps_pods_from_ending_is_named_and_limits_no_jobs
     assert await check(detector, jobs=READY) == blocker  # between two inspections
 
 
+async def test_pod_that_a_lost_node_does_not_delete_is_reported_and_limits_no_jobs() -> None:
+    detector = a_detector(result=None, results={"job": JobResult()}, terminating="pod x\x1b is being deleted")
+    blocker = await check(detector)
+    assert blocker is not None
+    assert (blocker.reason, blocker.limits_jobs, blocker.permanent) == ("PodTerminating", False, False)
+    assert blocker.message == "pod x  is being deleted"
+
+
 async def test_progress_ends_the_blocker_of_pending_pods() -> None:
     detector = a_detector()
     await check(detector)

@@ -1,9 +1,10 @@
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from scoring_operator.api.conditions import Condition
-from scoring_operator.api.views import PodStatusView, PodView
+from scoring_operator.api.views import PodSpecView, PodStatusView, PodView
 from scoring_operator.planner.pod_trouble import (
     MAX_FAILURE_LENGTH,
     event_trouble,
@@ -65,6 +66,18 @@ def test_latest_warning_explains_an_object() -> None:
     assert event_trouble(events[2:]) is None
 
 
+def test_pod_that_is_being_deleted_names_its_node_before_its_containers() -> None:
+    waiting = a_pod_of(a_container(waiting="ImagePullBackOff"))
+    lost = structs.replace(waiting, metadata=structs.replace(waiting.metadata, deletion_timestamp="x"))
+    placed = structs.replace(lost, spec=PodSpecView("aks-spot-3"))
+    for pod, node in ((lost, "its node"), (placed, "node aks-spot-3")):
+        reason, text = waiting_trouble(pod) or ("", "")
+        assert reason == "PodTerminating"
+        assert f"pod job-1-x is being deleted, and {node} does not report its end" in text
+    ended = structs.replace(lost, status=structs.replace(lost.status, phase="Failed"))
+    assert not ended.terminating
+
+
 def test_pod_without_a_known_cause_names_the_container_that_it_waits_for() -> None:
     pod = a_pod_of(STARTING, init=[a_container("mesh-validation")])
     assert unexplained_trouble(pod) == (
@@ -90,6 +103,18 @@ def test_pod_without_a_known_cause_names_the_container_that_it_waits_for() -> No
         ("Unschedulable", "0/3 nodes are available: 3 Insufficient cpu", False),
         ("PodsRejected", 'pods "x" is forbidden: exceeded quota: pods', False),
         ("PodsRejected", "admission webhook denied the request: no pods on Sundays", True),
+        ("PodsRejected", 'pods "x" is forbidden: maximum memory usage per Container is 512Mi, but limit is 1Gi', True),
+        ("PodsRejected", 'failed calling webhook "mutate.kyverno.svc-fail": context deadline exceeded', False),
+        ("PodsRejected", 'failed calling webhook "x": tls: certificate signed by unknown authority', True),
+        ("PodsRejected", 'violates PodSecurity "restricted:latest": runAsNonRoot != true', True),
+        ("ImagePullBackOff", "no basic auth credentials", True),
+        ("ImagePullBackOff", "name unknown: The repository is not known to the registry", True),
+        ("ImagePullBackOff", "no matching manifest for linux/arm64/v8 in the manifest list entries", True),
+        ("ImagePullBackOff", "http: server gave HTTP response to HTTPS client", True),
+        ("ImagePullBackOff", "429 Too Many Requests: pull access denied", False),
+        ("ImagePullBackOff", "unexpected status from HEAD request: 503 Service Unavailable", False),
+        ("SignatureValidationFailed", "", True),
+        ("RegistryUnavailable", "", False),
     ],
 )
 def test_cause_is_permanent_if_a_person_has_to_remove_it(
@@ -121,6 +146,8 @@ def test_cause_is_permanent_if_a_person_has_to_remove_it(
         (a_pod(pod_reason="NodeShutdown"), "Evicted", "NodeShutdown: the pod was terminated"),
         (a_pod_of(STARTING, init=[a_container("mesh-init", code=1, message="iptables")], phase="Failed"), "Unknown",
          "container 'mesh-init': exit code 1: iptables"),
+        (a_pod_of(a_container(waiting="SignatureValidationFailed", message="no signature"), phase="Failed"),
+         "ImagePull", "no signature"),
         (PodView(status=PodStatusView(phase="Failed", reason="UnexpectedAdmissionError", message="no device")),
          "Unknown", "UnexpectedAdmissionError: no device"),
     ],
