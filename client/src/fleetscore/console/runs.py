@@ -54,7 +54,7 @@ def run_context(reader: Reader, name: str) -> dict[str, Any]:
         "duration": printable(status.get("duration")),
         "conditions": [_texts(one, "type", "status", "reason", "message") for one in status.get("conditions") or []],
         "reasons": sorted(((printable(key), count) for key, count in reasons), key=lambda one: (-one[1], one[0])),
-        "failures": [_texts(one, "device", "reason", "message") for one in status.get("failures") or []],
+        "failures": [_failure_row(one) for one in status.get("failures") or []],
         "jobs": [_job_row(job) for job in jobs],
         "jobs_problem": jobs_problem,
         "events": [_texts(one, "lastTimestamp", "type", "reason", "message") for one in events],
@@ -136,6 +136,11 @@ def _job_row(job: Mapping[str, Any]) -> dict[str, str]:
         "started": printable(status.get("startTime")),
         "ended": printable(status.get("completionTime")),
     }
+
+
+def _failure_row(failure: Mapping[str, Any]) -> dict[str, str]:
+    """Return the texts of a failure; the id stays as it is, because it is the address of the device's page."""
+    return {"device": str(failure.get("device") or ""), **_texts(failure, "reason", "message")}
 
 
 def _texts(found: Mapping[str, Any], *keys: str) -> dict[str, str]:

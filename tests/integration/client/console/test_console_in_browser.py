@@ -1,6 +1,6 @@
 """The console in Chromium: accessibility, keyboard, a small screen, no script, dark, and hostile ids."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from fleetscore import Fleet
-from tests.testkit.browser import axe_violations, opened_page, served_console, started_browser
+from tests.testkit.browser import axe_violations, opened_page, served_console
 from tests.testkit.console_fleet import HALL, HOSTILE, NEXT_TO_NEWEST, write_fleet
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs_services]
@@ -21,12 +21,6 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of the console of a fleet in a folder."""
     with served_console(Fleet.folder(write_fleet(tmp_path_factory.mktemp("fleet")))) as url:
         yield url
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with started_browser() as found:
-        yield found
 
 
 async def focused(page: Page) -> str:

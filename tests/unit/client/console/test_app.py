@@ -1,7 +1,7 @@
 """The pages of a fleet in a folder, as a browser gets them."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import quote
@@ -12,8 +12,12 @@ import pytest
 from fleetscore import Fleet
 from fleetscore.console.app import create_app
 from fleetscore.console.security import HEADERS, REPORT_POLICY
+from fleetscore.contract import blob_paths
+from fleetscore.contract.fleets import FleetLayout
 from fleetscore.errors import StorageUnavailable
-from tests.testkit.console_fleet import HALL, HOSTILE, NEXT_TO_NEWEST, WINDOW, tile
+from fleetscore.store.base import Blob, BlobInfo
+from fleetscore.store.folder import FolderStore
+from tests.testkit.console_fleet import HALL, HOSTILE, NEXT_TO_NEWEST, WINDOW, tile, write_fleet
 
 PAGES = ["/", "/heat-map", f"/device?id={HALL}", f"/device?id={quote(HOSTILE, safe='')}", "/schedules", "/no-such-page"]
 
@@ -94,6 +98,54 @@ async def test_fleet_of_zero_devices_names_what_makes_a_device(tmp_path: Path) -
         for page in ("/", "/heat-map"):
             response = await client.get(page)
             assert (response.status_code, "Each model in storage is a device." in response.text) == (200, True)
+
+
+class CountingStore(FolderStore):
+    """A folder store that records the names of the blobs that are read, and of the containers that are listed."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.requests: list[str] = []
+
+    def list(self, container: str, prefix: str = "") -> Iterator[BlobInfo]:
+        self.requests.append(f"{container}/")
+        return super().list(container, prefix)
+
+    def info(self, container: str, name: str) -> BlobInfo | None:
+        self.requests.append(f"{name} without content")
+        return super().info(container, name)
+
+    def read(self, container: str, name: str, *, max_bytes: int | None = None) -> Blob | None:
+        self.requests.append(name)
+        return super().read(container, name, max_bytes=max_bytes)
+
+
+async def test_pages_from_a_warm_cache_read_only_the_files_of_the_device(folder: Path) -> None:
+    store = CountingStore(folder)
+    transport = httpx.ASGITransport(app=create_app(Fleet(FleetLayout(), store)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        await client.get("/")
+        store.requests.clear()
+        for page in ("/", "/heat-map", "/heat-map.png", f"/device?id={HALL}"):
+            assert (await client.get(page)).status_code == 200
+    assert store.requests == [f"{HALL}.joblib without content", f"{WINDOW.slug}/{HALL}.csv"]
+
+
+@pytest.mark.parametrize("page", ["/", "/heat-map", "/device?id=press-0"])
+async def test_size_of_a_page_does_not_follow_the_number_of_devices(tmp_path: Path, page: str) -> None:
+    sizes = []
+    for count in (400, 4000):
+        folder = write_fleet(tmp_path / str(count))
+        states = {f"press-{number}": "N" * 40 + "A" for number in range(count)}
+        (folder / "predictions/_history/default/PT3600S/2018-W35.csv.gz").write_bytes(tile(states))
+        rows = "".join(f"i{number},press-{number},machine,open,,,1,,,Ann,\n" for number in range(count))
+        header = "Id,Device,Cause,State,Since,Until,Windows,Tags,Strongest,Owner,Muted\n"
+        name = blob_paths.report_name(WINDOW, blob_paths.INCIDENTS_FILE)
+        (folder / "predictions" / name).write_text(header + rows)
+        transport = httpx.ASGITransport(app=create_app(Fleet.folder(folder)))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            sizes.append(len((await client.get(page)).content))
+    assert sizes[1] <= 1.05 * sizes[0]
 
 
 async def test_heat_map_filters_devices_and_links_them(client: httpx.AsyncClient) -> None:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -74,6 +75,7 @@ async def test_run_page_has_counters_failures_jobs_and_events_as_text(client: ht
     assert "DataInvalid: <b>1</b>" in page
     assert "&lt;b&gt;Bad&lt;/b&gt;" in page
     assert "a b&lt;script&gt;" in page
+    assert f'<a href="/device?id={quote(HOSTILE, safe="")}">' in page
     assert "<td>newest-0</td><td>Active</td>" in page
     assert "<td>newest-1</td><td>Suspended</td>" in page
     assert "&lt;i&gt;1&lt;/i&gt;" in page
