@@ -5,7 +5,6 @@ parsed instant and number. The parser does not de-duplicate, sort or strip. A ro
 because many readers of CSV (pandas among them) end a text there. The fleet's quality rules exclude rows.
 """
 
-import codecs
 import csv
 import io
 import re
@@ -17,6 +16,7 @@ from math import isfinite
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+from device_scorer import file_kinds
 from device_scorer.errors import DataInvalid
 from device_scorer.quality import NO_QUALITY, Quality
 
@@ -278,14 +278,8 @@ def find_columns(header: bytes, quality: Quality = NO_QUALITY) -> ColumnLayout:
     except (ValueError, csv.Error):
         names = []
     if any(names.count(name) != 1 for name in COLUMNS):
-        quoted = header[:80].decode("utf-8", "replace").strip()
-        hint = (
-            "; the file is UTF-16, it must be UTF-8"
-            if header.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-            else ""
-        )
-        message = f"the first line must name the columns TS,Device,Tag,Value once each, but is {quoted!r}{hint}"
-        raise DataInvalid(message)
+        found = file_kinds.describe_header(header, names, COLUMNS)
+        raise DataInvalid(f"the first line must name the columns TS,Device,Tag,Value once each, but {found}")
     extra = {column: names.index(column) for column in quality.bad_columns if column in names}
     return ColumnLayout(itemgetter(*map(names.index, COLUMNS)), len(names), extra, quality)
 

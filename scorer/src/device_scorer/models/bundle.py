@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from device_scorer import file_kinds
 from device_scorer.errors import ModelIncompatible, ModelInvalid, ModelRejected, PermanentError
 from device_scorer.models import closed_form, unpickler
 from device_scorer.models.expectations import META_SENSORS_KEY, Expectation, decode_expectations
@@ -104,6 +105,9 @@ def load(
         ConfigurationInvalid: The process of scikit-learn cannot be started.
     """
     plain = decompress(content, max_unpacked_bytes)
+    kind = file_kinds.describe(plain)
+    if kind not in ("", "a pickle"):
+        raise ModelInvalid(f"the model file is invalid: it is {kind}; write the bundle with joblib.dump")
     closed, expectations = _closed_forms(plain, trust_any=trust_any) if engine == "auto" else ({}, {})
     known = {tag: model for tag, model in closed.items() if model is not None}
     if closed and len(known) == len(closed):

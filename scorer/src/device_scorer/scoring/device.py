@@ -16,14 +16,12 @@ from device_scorer.scoring.context import DeviceDeadline, ScoringContext
 from device_scorer.scoring.inputs import current_input_versions, load_bundle, read_partitions, readings_changed
 from device_scorer.scoring.predictions import ExistingState
 from device_scorer.scoring.scorer import Scorer
-from device_scorer.scoring.tag_selection import select_tags
+from device_scorer.scoring.tag_selection import MAX_NAMED_TAGS, MAX_TAG_CHARS, name_some, select_tags
 from device_scorer.store.base import BlobInfo, Store, md5_hex
 
 READINGS_CHANGED = (
     "the readings changed after they were scored; score the window with the write policy IfChanged to include them"
 )
-MAX_NAMED_TAGS = 3
-MAX_TAG_CHARS = 60
 MAX_ERROR_CHARS = 200
 MAX_WRITE_CONFLICTS = 4
 """Number of attempts to write predictions that other writers overwrite at the same time."""
@@ -187,9 +185,7 @@ def _describe_silent_tags(digest: DeviceDigest, failed: Mapping[str, PermanentEr
     silent = [tag.tag for tag in digest.tags if not tag.rows and tag.tag not in failed]
     if not silent:
         return ""
-    named = ", ".join(repr(tag[:MAX_TAG_CHARS]) for tag in silent[:MAX_NAMED_TAGS])
-    more = f" and {len(silent) - MAX_NAMED_TAGS:,} more" if len(silent) > MAX_NAMED_TAGS else ""
-    return f"silent: no usable reading of tag {named}{more}"
+    return f"silent: no usable reading of tag {name_some(silent)}"
 
 
 def _message(text: str, remarks: list[str]) -> str:

@@ -30,7 +30,7 @@ from device_scorer.readings import EXCLUDED, ColumnLayout, RowTuple
 from device_scorer.scoring.digest_builder import DigestBuilder
 from device_scorer.scoring.flags import FlagFinder
 from device_scorer.scoring.line_endings import format_endings
-from device_scorer.scoring.tag_selection import error_of_all
+from device_scorer.scoring.tag_selection import error_of_all, name_some
 from device_scorer.settings import Limits
 from device_scorer.window import Window
 
@@ -168,7 +168,9 @@ class Scorer:
         if self._failed and not statistics.rows:
             raise error_of_all(self._failed)
         if statistics.unscored_rows and not statistics.rows:
-            raise ModelNotFound(f"none of the tags in its {statistics.unscored_rows:,} readings has a model")
+            text = f"none of the tags in its {statistics.unscored_rows:,} readings has a model"
+            sent, known = name_some(self._digest.unmodelled), name_some(self._models)
+            raise ModelNotFound(f"{text}: the readings have {sent}, and the models {known}")
         if not statistics.rows:
             return None
         unreadable: dict[str, PermanentError] = {

@@ -1,10 +1,14 @@
 """The tags of a device that can be scored. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from itertools import islice
 from typing import NamedTuple
 
 from device_scorer.errors import ModelNotFound, PermanentError
 from device_scorer.models.bundle import Bundle, Model
+
+MAX_NAMED_TAGS = 3
+MAX_TAG_CHARS = 60
 
 
 class SelectedTags(NamedTuple):
@@ -42,3 +46,13 @@ def error_of_all(failed: Mapping[str, PermanentError]) -> PermanentError:
     """
     tag, error = next(iter(failed.items()))
     return type(error)(f"none of its {len(failed)} tags can be scored; tag {tag!r}: {error}")
+
+
+def name_some(tags: Collection[str]) -> str:
+    """Return at most MAX_NAMED_TAGS of the tags by name, and the number of the others.
+
+    Args:
+        tags: The tags.
+    """
+    named = ", ".join(repr(tag[:MAX_TAG_CHARS]) for tag in islice(tags, MAX_NAMED_TAGS))
+    return f"{named} and {len(tags) - MAX_NAMED_TAGS:,} more" if len(tags) > MAX_NAMED_TAGS else named

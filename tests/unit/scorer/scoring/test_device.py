@@ -86,13 +86,20 @@ def test_bytes_do_not_depend_on_the_other_devices_of_a_job(fleet: Fleet) -> None
     ("models", "data", "reason", "text"),
     [
         (MALFORMED, None, "ModelInvalid", "not a readable pickle"),
+        (b"PK\x03\x04", None, "ModelInvalid", "it is a ZIP archive"),
+        (b"", None, "ModelInvalid", "it is empty; write the bundle with joblib.dump"),
         (b"cos\nsystem\n(Vtrue\ntR.", None, "ModelRejected", "'os.system'"),
         (bundle({"_meta": {"format": 7}, "1": 0}), None, "ModelIncompatible", "use a newer device-scorer"),
         (bundle({"1": {"a": 1}}), None, "ModelInvalid", "none of its 1 tags"),
         (None, b"TS;Device;Tag;Value\n", "DataInvalid", "20180828T2300Z/press-1.csv: the first line must name"),
         (None, b"<html>\n", "DataInvalid", "must name the columns"),
         (None, csv_of(("2018-08-28T23:00:00Z", "press-1", "1", "x")), "DataInvalid", "1 of 1 lines are not readings"),
-        (None, csv_of(("2018-08-28T23:00:00Z", "press-1", "other", "1")), "ModelNotFound", "none of the tags"),
+        (
+            None,
+            csv_of(("2018-08-28T23:00:00Z", "press-1", "other", "1")),
+            "ModelNotFound",
+            "none of the tags in its 1 readings has a model: the readings have 'other', and the models '1'",
+        ),
     ],
 )
 def test_permanent_errors_fail_the_device_with_their_reason(
