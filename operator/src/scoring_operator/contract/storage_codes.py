@@ -43,6 +43,8 @@ _FEDERATED = (
     "create a federated credential with the issuer of the cluster, the subject of the service account and the audience "
     "api://AzureADTokenExchange; a new one takes effect within minutes"
 )
+_CLOCK = "the service account's token is not valid now: check the clock of the node"
+_TENANT = "the tenant does not exist: check AZURE_TENANT_ID and AZURE_AUTHORITY_HOST"
 _CLIENT = "check the annotation azure.workload.identity/client-id of the service account, and the tenant"
 
 STORAGE_CODES: Mapping[str, Rule] = {
@@ -76,6 +78,7 @@ STORAGE_CODES: Mapping[str, Rule] = {
     "ContainerNotFound": Rule(CONFIGURATION, "create the container"),
     "ContainerDisabled": Rule(CONFIGURATION, "enable the container"),
     "ContainerBeingDeleted": Rule(UNAVAILABLE, "the container is being deleted: create it again", transient=True),
+    "BlobModifiedWhileReading": Rule(UNAVAILABLE, transient=True),
     "AccountBeingCreated": Rule(UNAVAILABLE, "the storage account is being created", transient=True),
     "BlobArchived": Rule(CONFIGURATION, "it is in the archive tier: rehydrate or delete it"),
     "BlobBeingRehydrated": Rule(
@@ -97,6 +100,7 @@ STORAGE_CODES: Mapping[str, Rule] = {
     "ResourceTypeMismatch": Rule(CONFIGURATION, "the name belongs to a directory: delete the directory"),
     "PathConflict": Rule(CONFIGURATION, "a part of the name belongs to a blob or directory: delete it"),
     # Other statuses: the account or its address is not right for the request.
+    "Md5Mismatch": Rule(UNAVAILABLE, transient=True),  # the content was damaged on its way
     "AccountRequiresHttps": Rule(CONFIGURATION, "begin the account URL with https://"),
     "TlsVersionNotPermitted": Rule(CONFIGURATION, "the account does not permit this TLS version: allow TLS 1.2"),
     "InvalidResourceName": Rule(CONFIGURATION, "correct the name of the container"),
@@ -114,14 +118,20 @@ TOKEN_CODES: Mapping[str, Rule] = {
     "AADSTS70021": Rule(IDENTITY, _FEDERATED, transient=True),  # no federated credential matches the token
     "AADSTS700211": Rule(IDENTITY, _FEDERATED, transient=True),  # no federated credential with this issuer
     "AADSTS700212": Rule(IDENTITY, _FEDERATED, transient=True),  # no federated credential with this audience
+    "AADSTS90006": Rule(IDENTITY, transient=True),  # another service of Entra asks for a retry
+    "AADSTS90012": Rule(IDENTITY, transient=True),  # the request timed out
+    "AADSTS90024": Rule(IDENTITY, transient=True),  # a transient error
     "AADSTS90033": Rule(IDENTITY, transient=True),  # the service is temporarily unavailable
+    "AADSTS90055": Rule(IDENTITY, transient=True),  # too many requests of the tenant
     "AADSTS50196": Rule(IDENTITY, transient=True),  # too many requests
     "AADSTS700016": Rule(IDENTITY, f"check client id: the tenant has no such application; {_CLIENT}"),
     "AADSTS7000112": Rule(IDENTITY, "the application is disabled: enable it in the tenant"),
-    "AADSTS700024": Rule(IDENTITY, "the service account's token is not valid now: check the clock of the node"),
+    "AADSTS700024": Rule(IDENTITY, _CLOCK),
     "AADSTS700027": Rule(IDENTITY, "the token's signature is not valid: check the issuer URL of the cluster"),
     "AADSTS700023": Rule(IDENTITY, _FEDERATED),
-    "AADSTS90002": Rule(IDENTITY, "the tenant does not exist: check AZURE_TENANT_ID and AZURE_AUTHORITY_HOST"),
+    "AADSTS500133": Rule(IDENTITY, _CLOCK),
+    "AADSTS90002": Rule(IDENTITY, _TENANT),
+    "AADSTS900023": Rule(IDENTITY, _TENANT),
     "AADSTS500011": Rule(IDENTITY, "the tenant does not know Azure Storage: check AZURE_TENANT_ID"),
     "AADSTS53003": Rule(IDENTITY, "a Conditional Access policy blocks the identity: change the policy"),
 }

@@ -41,9 +41,17 @@ def test_no_other_status_is_transient(status: int) -> None:
     assert not storage_rule(status, "SomeNewCode").transient
 
 
-@pytest.mark.parametrize("code", ["ContainerBeingDeleted", "AccountBeingCreated"])
-def test_operation_in_progress_is_transient(code: str) -> None:
-    assert storage_rule(409, code).transient
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (409, "ContainerBeingDeleted"),
+        (409, "AccountBeingCreated"),
+        (409, "BlobModifiedWhileReading"),
+        (400, "Md5Mismatch"),
+    ],
+)
+def test_state_that_ends_by_itself_is_transient(status: int, code: str) -> None:
+    assert storage_rule(status, code).transient
 
 
 def test_every_permanent_code_has_a_cure_of_one_sentence() -> None:
@@ -56,6 +64,12 @@ def test_every_permanent_code_has_a_cure_of_one_sentence() -> None:
     [
         ("AADSTS700213", True, "create a federated credential"),
         ("AADSTS90033", True, ""),
+        ("AADSTS90006", True, ""),
+        ("AADSTS90012", True, ""),
+        ("AADSTS90024", True, ""),
+        ("AADSTS90055", True, ""),
+        ("AADSTS500133", False, "clock of the node"),
+        ("AADSTS900023", False, "the tenant does not exist"),
         ("AADSTS700016", False, "check client id"),
         ("AADSTS700024", False, "clock of the node"),
         ("AADSTS99999", False, "check client id, tenant and federated credential"),
