@@ -69,6 +69,7 @@ default
 {{- range $key, $value := omit .Values.scorer "image" "serviceAccount" -}}
 {{- with $value }}{{ $_ := set $common $key . }}{{ end -}}
 {{- end -}}
+{{- if kindIs "bool" .Values.scorer.hostUsers }}{{ $_ := set $common "hostUsers" .Values.scorer.hostUsers }}{{ end -}}
 {{- if and .Values.priorityClass.create (not $common.priorityClassName) -}}
 {{- $_ := set $common "priorityClassName" (include "fleetscore.priorityClassName" .) -}}
 {{- end -}}

@@ -46,6 +46,7 @@ FLEET_PLACES = [
         f"{OWN_JOB}.topologySpreadConstraints", marks=pytest.mark.value("fleets[].scorer.topologySpreadConstraints")
     ),
     pytest.param(f"{OWN_JOB}.priorityClassName", marks=pytest.mark.value("fleets[].scorer.priorityClassName")),
+    pytest.param(f"{OWN_JOB}.hostUsers", marks=pytest.mark.value("fleets[].scorer.hostUsers")),
     pytest.param("Job/presses metadata.labels", marks=pytest.mark.value("fleets[].scorer.labels")),
     pytest.param("Job/presses metadata.annotations", marks=pytest.mark.value("fleets[].scorer.annotations")),
     pytest.param("Job/presses spec.template.metadata.labels", marks=pytest.mark.value("fleets[].scorer.podLabels")),

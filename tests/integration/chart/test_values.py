@@ -61,6 +61,7 @@ PLACES = [
     pytest.param(f"{JOB}.tolerations", marks=pytest.mark.value("scorer.tolerations")),
     pytest.param(f"{JOB}.affinity", marks=pytest.mark.value("scorer.affinity")),
     pytest.param(f"{JOB}.topologySpreadConstraints", marks=pytest.mark.value("scorer.topologySpreadConstraints")),
+    pytest.param(f"{JOB}.hostUsers", marks=pytest.mark.value("scorer.hostUsers")),
     pytest.param("Job/pumps metadata.labels", marks=pytest.mark.value("scorer.labels")),
     pytest.param("Job/pumps metadata.annotations", marks=pytest.mark.value("scorer.annotations")),
     pytest.param("Job/pumps spec.template.metadata.labels", marks=pytest.mark.value("scorer.podLabels")),

@@ -136,6 +136,7 @@ class ScorerSettings(Struct, frozen=True, rename="camel", forbid_unknown_fields=
     extra_volume_mounts: list[dict[str, Any]] = []
     # Unset is not part of a saved layout, so a new field does not change the layout of a run.
     pod_security_context: PodIds | msgspec.UnsetType = msgspec.UNSET
+    host_users: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class FleetSchedule(Struct, frozen=True, forbid_unknown_fields=True):

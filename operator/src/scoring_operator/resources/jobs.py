@@ -214,8 +214,9 @@ def _pod_spec(
         "affinity": scorer.affinity,
         "topologySpreadConstraints": scorer.topology_spread_constraints,
         "priorityClassName": scorer.priority_class_name,
+        "hostUsers": scorer.host_users,  # KEP-127: with False, the user ids of the pod are not those of the node
     }
-    return {key: value for key, value in pod.items() if value not in ({}, [], "", None)}
+    return {key: value for key, value in pod.items() if value not in ({}, [], "", None, msgspec.UNSET)}
 
 
 def _pod_security_context(fleet: Fleet) -> dict[str, Any]:

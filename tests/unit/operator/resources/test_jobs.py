@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 from hypothesis import given
@@ -150,3 +151,11 @@ def test_pod_has_the_ids_of_the_fleet_and_meets_restricted_security(
     job = manifest(["press-1"], fleet)
     restricted = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
     assert job["spec"]["template"]["spec"]["securityContext"] == restricted | expected
+
+
+@pytest.mark.parametrize("value", [False, True])
+def test_pod_has_user_namespaces_as_the_fleet_says(value: bool) -> None:  # noqa: FBT001  # a table
+    assert "hostUsers" not in manifest(["press-1"], parse_fleet(FLEET))["spec"]["template"]["spec"]
+    fleet = parse_fleet(FLEET | {"scorer": FLEET["scorer"] | {"hostUsers": value}})
+    assert manifest(["press-1"], fleet)["spec"]["template"]["spec"]["hostUsers"] is value
+    assert b"hostUsers" not in msgspec.json.encode(fleet.storage_layout())
