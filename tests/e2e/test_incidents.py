@@ -1,25 +1,60 @@
-"""Incidents by the real operator and its report Jobs: the alerts in a real Alertmanager, with windows of a minute."""
+"""Incidents by the chart's CronJob, the real operator and its report Jobs, with windows of a minute.
 
+Every run is created by a pod of the CronJob. The receivers are a real Alertmanager and a webhook.
+"""
+
+import json
+from collections import Counter
 from collections.abc import Iterator
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.testkit.alertmanager import Alertmanager
-from tests.testkit.release import WINDOW_START, Release
+from tests.testkit.conditions import condition
+from tests.testkit.http_server import RequestHandler, serve
+from tests.testkit.release import Release
 from tests.testkit.scorer_fleet import NORMAL, SPIKE, a_model, bundle, csv_of
+from tests.testkit.waiting import until
 
 MINUTE = timedelta(minutes=1)
-DEVICES = tuple(f"press-{number}" for number in range(1, 13))
-MACHINE, MUTED, SECOND = "press-7", "press-8", "press-9"
-# The anomalous devices of each minute, from the second one.
-TROUBLE: tuple[tuple[str, ...], ...] = (
-    *((MACHINE, MUTED), (MACHINE, MUTED)),
-    *((MACHINE, MUTED, SECOND), (MACHINE, MUTED, SECOND)),  # without Alertmanager
-    *((SECOND,), (SECOND,), (), (), DEVICES),
+DEVICES = tuple(f"press-{number:02}" for number in range(1, 16))
+MACHINE, MUTED, SECOND = "press-07", "press-08", "press-09"
+HALL = tuple(device for device in DEVICES if device not in (MACHINE, MUTED, SECOND))
+# The anomalous devices of the first minutes; the last line is that of all later ones.
+ANOMALOUS: tuple[tuple[str, ...], ...] = (
+    (MACHINE, MUTED, SECOND),
+    DEVICES,
+    (MUTED, SECOND),
 )
+LATER_MINUTES = 20
+SCHEDULE = {"name": "minutely", "cron": "* * * * *", "window": "PT1M", "delay": "PT0S", "fleet": "default"}
+
+
+@dataclass
+class Hook:
+    """The events that a webhook got while it was up."""
+
+    up: bool = False
+    events: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def counts(self) -> Counter[tuple[str, str]]:
+        """The number of events by type and subject."""
+        return Counter((event["type"].rpartition(".")[2], event["subject"]) for event in self.events)
+
+
+class _HookHandler(RequestHandler):
+    hook: Hook
+
+    def handle_request(self) -> None:
+        events = json.loads(self.read_body())
+        if self.hook.up:
+            self.hook.events += events
+        self.respond(200 if self.hook.up else 503)
 
 
 @pytest.fixture
@@ -32,61 +67,93 @@ def alertmanager(release: Release, tmp_path: Path) -> Iterator[Alertmanager]:
     started.stop()
 
 
-def upload_hour(release: Release) -> None:
-    """Upload the models, and the readings of an hour with one reading per 12 seconds."""
+def next_minute(seconds: float) -> datetime:
+    """Return the first full minute that is at least some seconds away."""
+    now = datetime.now(UTC) + timedelta(seconds=seconds)
+    return now.replace(second=0, microsecond=0) + MINUTE
+
+
+def upload_readings(release: Release, first: datetime) -> None:
+    """Upload a reading per 12 seconds, normal ones before the first minute."""
+    for device in DEVICES:
+        partitions: dict[datetime, list[tuple[str, str, str, str]]] = {}
+        for minute in range(-LATER_MINUTES, LATER_MINUTES):
+            anomalous = minute >= 0 and device in ANOMALOUS[min(minute, len(ANOMALOUS) - 1)]
+            start = first + minute * MINUTE
+            rows = partitions.setdefault(start.replace(minute=0), [])
+            for at, value in enumerate(NORMAL):
+                time = start + timedelta(seconds=12 * at)
+                rows.append((f"{time:%FT%TZ}", device, "1", str(SPIKE if anomalous else value)))
+        for hour, rows in partitions.items():
+            release.storage.put("data", f"{hour:%Y%m%dT%H%MZ}/{device}.csv", csv_of(*rows))
+
+
+def install(release: Release) -> datetime:
+    """Install the chart with the schedule, and return the start of the first window with anomalies."""
+    release.prepare({"connectionString": release.storage.connection_string})
     model = bundle({"1": a_model()})
     for device in DEVICES:
-        rows = []
-        for minute in range(len(TROUBLE) + 1):
-            anomalous = minute > 0 and device in TROUBLE[minute - 1]
-            for at, value in enumerate(NORMAL):
-                time = WINDOW_START + minute * MINUTE + timedelta(seconds=12 * at)
-                rows.append((f"{time:%FT%TZ}", device, "1", str(SPIKE if anomalous else value)))
         release.storage.put("models", f"{device}.joblib", model)
-        release.storage.put("data", f"{WINDOW_START:%Y%m%dT%H%MZ}/{device}.csv", csv_of(*rows))
     release.storage.put("predictions", "_mutes.csv", f"Devices,From,Until,Why,Who\n{MUTED},,,repair,Ann\n".encode())
+    firing = next_minute(10)
+    upload_readings(release, firing - MINUTE)
+    release.helm_upgrade(schedules=[SCHEDULE])
+    created = release.get("cronjob", "fleetscore-minutely")["metadata"]["creationTimestamp"]
+    if datetime.fromisoformat(created) >= firing:  # it was too late for that minute
+        firing += MINUTE
+        upload_readings(release, firing - MINUTE)
+    return firing - MINUTE
 
 
-def end_minute(release: Release, minute: int) -> dict[str, Any]:
-    """Score and report one minute, and return the status of its run."""
-    start = WINDOW_START + minute * MINUTE
-    name = f"minute-{minute}"
-    window = {"start": f"{start:%FT%TZ}", "end": f"{start + MINUTE:%FT%TZ}"}
-    release.start_run(name, window=window, devicesPerJob=len(DEVICES))
-    release.wait_for_end(name)
-    release.kubectl("wait", f"scoringrun/{name}", "--for=condition=Reported", "--timeout=120s")
-    return release.status(name)
+def reported(release: Release, start: datetime) -> str:
+    """Wait for the report of a window's run, and return its message."""
+    name = f"minutely-{start:%Y%m%dt%H%M%Sz}"
+
+    def message() -> str:
+        for run in release.get("scoringruns")["items"]:
+            if run["metadata"]["name"] == name:
+                found = condition(run.get("status") or {}, "Reported")
+                return str(found["message"]) if found.get("status") == "True" else ""
+        return ""
+
+    return until(message, f"the report of {name}", seconds=240, interval=1)
 
 
 def test_alerts_of_machines_and_halls_reach_alertmanager_and_end(release: Release, alertmanager: Alertmanager) -> None:
-    receiver = {"name": "alerts", "type": "alertmanager", "url": alertmanager.url}
-    owner = {"devices": "press-*", "name": "Hall 3", "contact": "hall3@example.com"}
-    release.fleets = [{**release.fleet(), "notify": [receiver], "owners": [owner]}]
-    upload_hour(release)
-    release.install()
+    hook = Hook()
+    with serve(_HookHandler, host=release.cluster.host_address, hook=hook) as url:
+        receivers = [
+            {"name": "alerts", "type": "alertmanager", "url": alertmanager.url},
+            {"name": "hook", "type": "webhook", "url": url},
+        ]
+        owner = {"devices": "press-*", "name": "Hall 3", "contact": "hall3@example.com"}
+        release.fleets = [{**release.fleet(), "notify": receivers, "owners": [owner]}]
+        first = install(release)
 
-    for minute in range(2):
-        end_minute(release, minute)
+        # The windows may be reported late on a busy machine, so each state is one that lasts for two windows.
+        assert "problem" not in reported(release, first)
         assert alertmanager.alerts() == []
-    end_minute(release, 2)
-    (alert,) = alertmanager.alerts()
-    labels = {"fleet": "default", "device": MACHINE, "cause": "machine", "owner": "Hall 3"}
-    assert alert["labels"] == {"alertname": "FleetscoreIncident", **labels}
-    assert alert["annotations"]["since"] == f"{WINDOW_START + MINUTE:%FT%TZ}"
-    assert alert["annotations"]["contact"] == "hall3@example.com"
+        undelivered = [reported(release, first + MINUTE)]
+        until(lambda: alertmanager.devices() == ["", MACHINE, SECOND], "three alerts", seconds=150, interval=1)
+        fleet, machine, _ = alertmanager.alerts()
+        labels = {"fleet": "default", "device": MACHINE, "cause": "machine", "owner": "Hall 3"}
+        assert machine["labels"] == {"alertname": "FleetscoreIncident", **labels}
+        assert machine["annotations"]["since"] == f"{first:%FT%TZ}"
+        assert machine["annotations"]["contact"] == "hall3@example.com"
+        assert fleet["labels"]["cause"] == "fleet"
+        assert fleet["annotations"]["description"].endswith(f"; {len(HALL)} devices")
 
-    alertmanager.stop()
-    for minute in (3, 4):
-        end_minute(release, minute)
-    alertmanager.start()
-    end_minute(release, 5)
-    assert alertmanager.devices() == [MACHINE, SECOND]
-    end_minute(release, 6)
-    assert alertmanager.devices() == [SECOND]
-    for minute in (7, 8):
-        end_minute(release, minute)
-    assert alertmanager.alerts() == []
-
-    end_minute(release, 9)
-    (alert,) = alertmanager.alerts()
-    assert (alert["labels"]["cause"], alert["annotations"]["description"]) == ("fleet", "1 window; 12 devices")
+        alertmanager.stop()
+        undelivered.append(reported(release, first + 2 * MINUTE))
+        alertmanager.start()
+        assert all("with receivers of notices" in message for message in undelivered)
+        hook.up = True
+        reported(release, first + 3 * MINUTE)
+        until(lambda: alertmanager.devices() == [SECOND], "one alert", seconds=150, interval=1)
+        expected = [("opened", MACHINE), ("opened", SECOND), ("opened", "default")]
+        expected += [("closed", MACHINE), ("closed", "default")]
+        assert hook.counts == Counter(expected)
+    runs = release.get("scoringruns")["items"]
+    assert {run["metadata"]["labels"]["fleetscore.dev/schedule"] for run in runs} == {"minutely"}
+    firings = release.get("jobs", "-l", "app.kubernetes.io/component=scheduler")["items"]
+    assert {job["metadata"]["ownerReferences"][0]["kind"] for job in firings} == {"CronJob"}
