@@ -5,7 +5,16 @@ import signal
 import sys
 from collections.abc import Callable
 
-from bench import concurrent_runs, consecutive_windows, console, containers, operator_load, report_load, scorer
+from bench import (
+    concurrent_runs,
+    consecutive_windows,
+    console,
+    containers,
+    history,
+    operator_load,
+    report_load,
+    scorer,
+)
 
 TABLES: dict[str, Callable[..., bool]] = {
     "scorer": scorer.main,
@@ -13,6 +22,7 @@ TABLES: dict[str, Callable[..., bool]] = {
     "operator": operator_load.main,
     "many": concurrent_runs.main,
     "report": report_load.main,
+    "history": history.main,
     "console": console.main,
 }
 BY_NAME_ONLY: dict[str, Callable[..., bool]] = {"windows": consecutive_windows.main}
