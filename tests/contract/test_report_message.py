@@ -23,12 +23,14 @@ def test_operator_reads_every_key_of_a_result() -> None:
     summary = a_summary(3)
     incident = IncidentRow(Incident("i", "press-7", "machine", OPENED, "A", 0, None, 2), summary.window.start, None)
     muted = replace(incident, muted="repair")
-    content = report_result(summary, FleetHealth([incident, muted], problems=["a", "b"], notify_problems=1))
+    hall = replace(incident, incident=replace(incident.incident, device="", cause="fleet"), muted="repair")
+    content = report_result(summary, FleetHealth([incident, muted, hall], problems=["a", "b"], notify_problems=1))
     message = parse_report_message(content.decode())
     assert message is not None
     document = json.loads(content)
     read = msgspec.to_builtins(message)
-    assert (message.incidents.opened, message.incidents.opened_unmuted, message.incidents.muted) == (2, 1, 1)
+    found = message.incidents
+    assert (found.opened, found.opened_unmuted, found.opened_fleet, found.muted) == (3, 1, 1, 2)
     shown_elsewhere = {"devices", "anomalousDevices", "failures"}  # in status.devices and status.results
     assert document.keys() - shown_elsewhere == read.keys()
     assert {key: read[key] for key in document if isinstance(document[key], int) and key in read} == {

@@ -23,7 +23,7 @@ Count = Annotated[int, Meta(ge=0, le=10**15)]
 class IncidentCounts(Struct, frozen=True, rename="camel"):
     """The incidents of a window: `open` includes the opened ones, and `causes` has the cause of each open one.
 
-    `opened_unmuted` are those opened ones of which receivers get a notice.
+    `opened_unmuted` are those opened ones of which receivers get a notice, and `opened_fleet` those of the whole fleet.
     """
 
     open: Count = 0
@@ -31,6 +31,7 @@ class IncidentCounts(Struct, frozen=True, rename="camel"):
     closed: Count = 0
     muted: Count = 0
     opened_unmuted: Count = 0
+    opened_fleet: Count = 0
     causes: dict[str, Count] = {}
 
 
@@ -83,6 +84,8 @@ def parse_report_message(raw: str) -> ReportMessage | None:
     found = message.incidents
     causes = known(found.causes, CAUSES)
     if not found.opened_unmuted <= found.opened <= found.open or sum(found.causes.values()) > found.open:
+        return None
+    if found.opened_fleet > min(found.opened, causes["fleet"]):
         return None
     if message.notify_problems > message.problems:
         return None

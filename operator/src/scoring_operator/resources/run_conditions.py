@@ -7,7 +7,7 @@
 - Complete or Failed is True after the end of the run and never reverts.
 
 Suspended, Waiting, Stalled and Degraded are present once they have been True. Reported is present after the end.
-Suspicious is True if the report has an incident of the whole fleet; it is absent otherwise.
+Suspicious is True if an incident of the whole fleet opened in the run's window; it is absent otherwise.
 """
 
 from collections.abc import Mapping
@@ -109,12 +109,12 @@ def run_conditions(
 
 
 def _suspicion(reported: ReportCondition) -> str:
-    """Return the message of the condition Suspicious; an empty text if no incident of the whole fleet is open."""
+    """Return the message of the condition Suspicious; an empty text if no incident of the whole fleet opened."""
     message = reported.written.message if reported.written else None
-    if message is None or not message.incidents.causes.get("fleet"):
+    if message is None or not message.incidents.opened_fleet:
         return ""
     return (
-        "many devices turned bad in the same window, which is one incident of the fleet: inspect what they share, "
+        "many devices turned bad in this window, which is one incident of the fleet: inspect what they share, "
         "such as ingestion, clock, models or power, before single devices"
     )
 

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from device_scorer import log
-from device_scorer.health.incidents import OPENED
+from device_scorer.health.incidents import FLEET, OPENED
 from device_scorer.report.fleet_health import FleetHealth
 from device_scorer.report.summary import Summary
 
@@ -22,7 +22,11 @@ def report_result(summary: Summary, health: FleetHealth) -> bytes:
         health: The incidents and faulty sensors.
     """
     coverage = summary.coverage
-    unmuted = sum(row.incident.state == OPENED and row.muted is None for row in health.incidents)
+    opened = [row for row in health.incidents if row.incident.state == OPENED]
+    new = {
+        "openedUnmuted": sum(row.muted is None for row in opened),
+        "openedFleet": sum(row.incident.cause == FLEET for row in opened),
+    }
     document = {
         "v": FORMAT_VERSION,
         "complete": summary.complete,
@@ -39,7 +43,7 @@ def report_result(summary: Summary, health: FleetHealth) -> bytes:
         "problems": len(health.problems),
         "notifyProblems": health.notify_problems,
         "sensors": health.sensor_counts,
-        "incidents": health.counts | {"openedUnmuted": unmuted},
+        "incidents": health.counts | new,
     }
     return json.dumps(document, separators=(",", ":")).encode()
 

@@ -50,6 +50,8 @@ def test_keys_that_are_missing_are_zero_and_unknown_keys_are_ignored() -> None:
         text(incidents={"open": 1, "opened": 2}),
         text(incidents={"open": 2, "opened": 1, "openedUnmuted": 2}),
         text(incidents={"open": 1, "causes": {"machine": 2}}),
+        text(incidents={"open": 2, "opened": 1, "openedFleet": 1, "causes": {"machine": 1}}),
+        text(incidents={"open": 2, "opened": 0, "openedFleet": 1, "causes": {"fleet": 1}}),
         text(problems=1, notifyProblems=2),
         text(complete="yes"),
         text(padding="x" * 4096),
@@ -58,7 +60,7 @@ def test_keys_that_are_missing_are_zero_and_unknown_keys_are_ignored() -> None:
         '{"v":1,"unreadable":NaN}',
         "\ud800",
     ],
-    ids=range(25),
+    ids=range(27),
 )
 def test_message_that_is_malformed_or_contradicts_itself_is_ignored(raw: str) -> None:
     assert parse_report_message(raw) is None

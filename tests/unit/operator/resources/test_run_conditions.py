@@ -201,10 +201,20 @@ def test_message_of_an_invalid_spec_has_at_most_1024_characters() -> None:
 
 
 @pytest.mark.parametrize(
-    ("causes", "suspicious"), [({"fleet": 1}, True), ({"machine": 1}, False), ({}, False)], ids=["fleet", "one", "none"]
+    ("incidents", "suspicious"),
+    [
+        ({"open": 1, "opened": 1, "openedFleet": 1, "causes": {"fleet": 1}}, True),
+        ({"open": 1, "causes": {"fleet": 1}}, False),
+        ({"open": 2, "opened": 1, "causes": {"fleet": 1, "machine": 1}}, False),
+        ({}, False),
+    ],
+    ids=["opened", "open since an earlier window", "open, and a device opened", "none"],
 )
-def test_run_is_suspicious_if_an_incident_of_the_whole_fleet_is_open(causes: dict[str, int], suspicious: bool) -> None:  # noqa: FBT001  # a table
-    message = parse_report_message(a_report_message(incidents={"open": 1, "causes": causes}))
+def test_run_is_suspicious_if_an_incident_of_the_whole_fleet_opened(
+    incidents: dict[str, Any], *, suspicious: bool
+) -> None:
+    message = parse_report_message(a_report_message(incidents=incidents))
+    assert message is not None
     reported = ReportCondition(True, "ReportWritten", "done", WrittenReport("report.html", message=message))
     found = conditions_of(Plan("Complete", report_condition=reported))
     assert [one["reason"] for one in found.values() if one["type"] == "Suspicious"] == ["FleetIncident"] * suspicious
