@@ -2,6 +2,7 @@
 
 import pytest
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ServiceRequestError
+from azure.core.pipeline.transport import HttpTransport
 from azure.storage.blob import StorageErrorCode
 
 from fleetscore.errors import AccessDenied, NotFound, StorageUnavailable, UsageInvalid
@@ -37,6 +38,16 @@ def test_invalid_connection_string_is_rejected_without_its_text() -> None:
 def test_missing_account_is_named_with_the_next_step() -> None:
     with pytest.raises(UsageInvalid, match="set AZURE_STORAGE_CONNECTION_STRING or name a --store folder"):
         AzureStore.connect("", CONTAINERS, environment={})
+
+
+def test_attempts_at_an_account_that_is_down_wait_for_some_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(HttpTransport, "sleep", lambda _, seconds: waits.append(seconds))
+    text = f"DefaultEndpointsProtocol=http;AccountName=acc;AccountKey={KEY};BlobEndpoint=http://127.0.0.1:1/acc;"
+    with pytest.raises(StorageUnavailable, match="cannot be reached"):
+        store(AZURE_STORAGE_CONNECTION_STRING=text).read("models", "press-1.joblib")
+    assert len(waits) == 3
+    assert sum(waits) <= 12
 
 
 @pytest.mark.parametrize("environment", [{}, {"AZURE_STORAGE_SAS_TOKEN": "sv=1&sig=secret"}], ids=["identity", "sas"])
