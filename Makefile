@@ -69,7 +69,7 @@ workflows: $(READY)  ## check .github with actionlint and zizmor
 version-set: $(READY)  ## write a version to every file that states it (make version-set VERSION=0.2.0)
 	$(PY) -m hack.version set "$(VERSION)"
 
-images: $(READY)  ## build both images and load them into the demo's cluster if it is up
+images: $(READY)  ## build the three images and load them into the demo's cluster if it is up
 	$(PY) -m demo images
 
 bench: $(READY)  ## print the figures of docs/development/performance.md; fail if a goal is missed

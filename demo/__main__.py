@@ -13,6 +13,7 @@ from demo.errors import DemoError
 from demo.workspace import CHECKOUT, Workspace
 from localcluster.errors import ClusterError
 from localcluster.progress import StepProgress
+from localcluster.toolchain.images import ALL_IMAGE_NAMES, IMAGE_NAMES
 
 
 def main() -> int:
@@ -55,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     everything.add_argument("--registry", help="with --context: host/path of the registry for the images")
     commands.add_parser("local", help="simulate, train and score in a folder")
     images = commands.add_parser("images", help="build the images; load them into the demo's cluster if it is up")
-    images.add_argument("--only-build", action="store_true", help="do not load the images")
+    images.add_argument("--only-build", action="store_true", help="build only the images of the demo; load none")
     commands.add_parser("down", help="remove everything that the demo created")
     return parser
 
@@ -65,7 +66,7 @@ def _run_command(arguments: argparse.Namespace, workspace: Workspace) -> int:
     if arguments.command == "local":
         return local_scoring.run(workspace.local_demo_folder, datetime.now(UTC))
     if arguments.command == "images":
-        local_cluster.build_images(progress)
+        local_cluster.build_images(progress, IMAGE_NAMES if arguments.only_build else ALL_IMAGE_NAMES)
         if not arguments.only_build:
             local_cluster.load_images_if_up(workspace, progress)
         return 0

@@ -16,7 +16,7 @@ _TERMINATION_TIMEOUT_SECONDS = 20
 
 @contextmanager
 def build_images_in_background(workspace: Workspace) -> Iterator["ImageBuild"]:
-    """Build both images and install Azurite in the background; end the build when the body ends."""
+    """Build the images of the demo and install Azurite in the background; end the build when the body ends."""
     workspace.demo_folder.mkdir(parents=True, exist_ok=True)
     path = workspace.demo_folder / "images.log"
     with path.open("w") as log:

@@ -1,6 +1,7 @@
 """The demo's cluster and storage on this machine: localcluster and Azurite."""
 
 import shutil
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -32,21 +33,28 @@ def create_target(workspace: Workspace, progress: StepProgress) -> Target:
     return Target(workspace, kube, loaded["operator"], loaded["scorer"], storage.url, storage.connection_string, client)
 
 
-def build_images(progress: StepProgress) -> None:
-    """Build both images and install Azurite, if that is not done yet."""
-    for name in images.IMAGE_NAMES:
+def build_images(progress: StepProgress, names: Sequence[str] = images.IMAGE_NAMES) -> None:
+    """Build images, by default those of the demo, and install Azurite, if that is not done yet."""
+    for name in names:
         images.build_image(name, progress=progress)
     nodejs.install_azurite(progress)
 
 
-def load_images(cluster: Cluster, progress: StepProgress) -> dict[str, Image]:
-    """Load both images into a cluster, if it does not have their current content.
+def load_images(
+    cluster: Cluster, progress: StepProgress, names: Sequence[str] = images.IMAGE_NAMES
+) -> dict[str, Image]:
+    """Load images into a cluster, if it does not have their current content.
+
+    Args:
+        cluster: The cluster.
+        progress: The printer of the steps.
+        names: The names of the images; by default those of the demo, `operator` and `scorer`.
 
     Returns:
-        The image by name, `operator` and `scorer`.
+        The image by name.
     """
     loaded = {}
-    for name in images.IMAGE_NAMES:
+    for name in names:
         archive = images.build_image(name, progress=progress)
         note = cluster.folder / f"loaded-{name}"
         if not note.exists() or note.read_text() != archive.name:
@@ -59,9 +67,9 @@ def load_images(cluster: Cluster, progress: StepProgress) -> dict[str, Image]:
 
 
 def load_images_if_up(workspace: Workspace, progress: StepProgress) -> None:
-    """Load both images into the demo's cluster if it is up."""
+    """Load every image into the demo's cluster if it is up."""
     with suppress(ClusterError):
-        load_images(Cluster.open(workspace.cluster), progress)
+        load_images(Cluster.open(workspace.cluster), progress, images.ALL_IMAGE_NAMES)
         print("Loaded into the demo's cluster; `make demo` uses them.")
 
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The build steps that Dockerfile.operator and Dockerfile.scorer share. No image contains this file.
+# The build steps that Dockerfile.operator, Dockerfile.scorer and Dockerfile.console share. No image contains this file.
 #
 #   build.sh uv                  install the pinned uv in /opt/uv
 #   build.sh dependencies NAME   install exactly requirements/NAME.txt in the virtual environment /opt/NAME
@@ -27,6 +27,8 @@ install_dependencies() {
     environment=/opt/$1
     /opt/uv/bin/uv venv --quiet --python "$(command -v python3)" "$environment"
     /opt/uv/bin/uv pip install --quiet --no-cache --python "$environment" --require-hashes -r "requirements/$1.txt"
+    # Only `fleetscore compact` writes Parquet. pandas imports pyarrow if it is there, which costs the console memory.
+    if [ "$1" = client ]; then /opt/uv/bin/uv pip uninstall --quiet --python "$environment" pyarrow; fi
     # Nothing uses tests, headers, static libraries, sample data, SciPy's Sobol numbers and its reader of Matrix
     # Market files at run time; SciPy loads the last two only when they are called. The shared libraries in the *.libs
     # folders are needed.

@@ -32,6 +32,13 @@ NEEDED: dict[str, dict[Right, str]] = {
         ("create", "scoringruns"): "create the run of a window",
         ("list", "scoringruns"): "find the windows without a run (backfill)",
     },
+    "console": {
+        ("list", "scoringruns"): "show the runs of the fleet, and follow those that have not ended",
+        ("list", "jobs"): "show the Jobs of a run",
+        ("list", "events"): "show the events of a run",
+        ("list", "cronjobs"): "show the schedules of the namespace",
+        ("list", "configmaps"): "read the windows and devices of the schedules",
+    },
 }
 
 

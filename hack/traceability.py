@@ -23,6 +23,7 @@ GROUPS = {
     "scoringruns": "fleetscore.dev",
     "scoringruns/status": "fleetscore.dev",
     "jobs": "batch",
+    "cronjobs": "batch",
     "leases": "coordination.k8s.io",
 }
 

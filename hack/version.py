@@ -37,7 +37,7 @@ class Place:
         return ".".join(version.split(".")[:2]) if self.minor else version
 
 
-_IMAGE = rf"fleetscore/(?:operator|scorer|\$image):{_STATED}"
+_IMAGE = rf"fleetscore/(?:operator|scorer|console|\$image):{_STATED}"
 PLACES = (
     Place("operator/pyproject.toml", rf'^version = "{_STATED}"$'),
     Place("scorer/pyproject.toml", rf'^version = "{_STATED}"$'),
@@ -51,6 +51,7 @@ PLACES = (
     Place("charts/fleetscore/Chart.yaml", _IMAGE),
     Place("docs/operations/install.md", _IMAGE),
     Place("docs/operations/install-aks.md", _IMAGE),
+    Place("docs/operations/console.md", _IMAGE),
     Place("examples/gitops/flux.yaml", rf"\btag: v{_STATED}"),
     Place("examples/gitops/argocd.yaml", rf"\btargetRevision: v{_STATED}$"),
     Place("deploy/krew/fleetscore.yaml", rf"^  version: v{_STATED}$"),

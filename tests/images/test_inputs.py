@@ -8,7 +8,16 @@ from localcluster.toolchain import images
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    for name in ("Dockerfile.scorer", ".dockerignore", "docker", "scorer", "requirements"):
+    """The files of the images of the scorer and the console."""
+    for name in (
+        "Dockerfile.scorer",
+        "Dockerfile.console",
+        ".dockerignore",
+        "docker",
+        "scorer",
+        "client",
+        "requirements",
+    ):
         source = images.CHECKOUT / name
         ignore = shutil.ignore_patterns("__pycache__")
         if source.is_dir():
@@ -34,6 +43,17 @@ def test_image_is_rebuilt_when_an_input_changes(checkout: Path, changed: str) ->
     with (checkout / changed).open("a") as file:
         file.write("# changed\n")
     assert images.fingerprint("scorer", checkout, "base") != before
+
+
+@pytest.mark.parametrize(
+    "changed", ["Dockerfile.console", "requirements/client.txt", "client/src/fleetscore/errors.py"]
+)
+def test_image_of_the_console_is_made_of_the_client(checkout: Path, changed: str) -> None:
+    before, scorer = (images.fingerprint(name, checkout, "base") for name in ("console", "scorer"))
+    with (checkout / changed).open("a") as file:
+        file.write("# changed\n")
+    assert images.fingerprint("console", checkout, "base") != before
+    assert images.fingerprint("scorer", checkout, "base") == scorer
 
 
 def test_changed_base_changes_the_image(checkout: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 from datetime import date
 from pathlib import Path
 
@@ -113,3 +114,24 @@ def test_images_have_one_base_pinned_by_digest_with_its_tag() -> None:
     stages = [line for file in IMAGES for line in file.read_text().splitlines() if line.startswith("FROM ")]
     names = {"uv", "dependencies"}
     assert all(line.split()[1] in {"${BASE_IMAGE}", *names} for line in stages), stages
+
+
+@pytest.mark.parametrize("name", ["operator", "scorer"])
+def test_images_of_operator_and_scorer_contain_nothing_of_the_client(name: str) -> None:
+    """Nothing of the client can enter an image except by its Dockerfile, its pins or its own distribution."""
+    dockerfile = (ROOT / f"Dockerfile.{name}").read_text()
+    copied = re.findall(r"^COPY (?!--from)(\S+)", dockerfile, re.MULTILINE)
+    assert set(copied) == {
+        *("docker/build.sh", "requirements/uv.txt", "requirements/dev.txt"),
+        *(f"requirements/{name}.txt", f"{name}/"),
+    }
+    steps = re.findall(r"build\.sh (\w+) ?(\w*)$", dockerfile, re.MULTILINE)
+    assert steps == [("uv", ""), ("dependencies", name), ("distribution", name), ("stdlib", "")]
+    client = tomllib.loads((ROOT / "client" / "pyproject.toml").read_text())["project"]
+    own = tomllib.loads((ROOT / name / "pyproject.toml").read_text())["project"]["dependencies"]
+    pins = set(re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements" / f"{name}.txt").read_text(), re.MULTILINE))
+    of_client = {client["name"], *client["dependencies"], *client["optional-dependencies"]["parquet"]}
+    declared = {re.split(r"[^a-z0-9-]", one)[0] for one in own}
+    assert of_client & declared <= {"azure-identity", "azure-storage-blob", "pyyaml"}
+    assert {"pandas", "jinja2", "kubernetes", "rich", "starlette", "typer", "uvicorn", "pyarrow"} <= of_client
+    assert of_client & pins <= {"azure-identity", "azure-storage-blob", "pyyaml"}

@@ -11,14 +11,14 @@ from tests.testkit.chart import a_fleet, a_schedule, render
 from tests.testkit.paths import ROOT
 
 pytestmark = pytest.mark.usefixtures("helm")
-VALUES = {"fleets": [a_fleet()], "schedules": [a_schedule()]}
+VALUES = {"fleets": [a_fleet()], "schedules": [a_schedule()], "console": {"enabled": True}}
 Rights = dict[str, set[str]]  # verbs by resource
-OPERATOR, SCHEDULER, SCORER = "operator", "scheduler", "scorer"
+OPERATOR, SCHEDULER, CONSOLE, SCORER = "operator", "scheduler", "console", "scorer"
 
 
 def documented() -> dict[str, Rights]:
     """The table of docs/operations/security.md."""
-    rights: dict[str, Rights] = {OPERATOR: {}, SCHEDULER: {}, SCORER: {}}
+    rights: dict[str, Rights] = {account: {} for account in (OPERATOR, SCHEDULER, CONSOLE, SCORER)}
     text = (ROOT / "docs" / "operations" / "security.md").read_text()
     for account, resource, verbs in re.findall(r"^\| (\w+) \| `([\w./]+)` \| ([\w, ]+) \|", text, re.MULTILINE):
         rights[account].setdefault(resource, set()).update(verbs.split(", "))
@@ -27,7 +27,7 @@ def documented() -> dict[str, Rights]:
 
 def rendered() -> dict[str, Rights]:
     """Return the rights that the chart's Roles grant to each account."""
-    rights: dict[str, Rights] = {OPERATOR: {}, SCHEDULER: {}, SCORER: {}}
+    rights: dict[str, Rights] = {account: {} for account in (OPERATOR, SCHEDULER, CONSOLE, SCORER)}
     for role in (one for one in render(VALUES) if one["kind"] in ("Role", "ClusterRole")):
         account = rights[role["metadata"]["labels"]["app.kubernetes.io/component"]]
         for rule in role["rules"]:

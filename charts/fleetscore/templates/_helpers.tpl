@@ -106,6 +106,32 @@ default
 {{- dict "list" ($namespaces | uniq | sortAlpha) | toYaml -}}
 {{- end -}}
 
+{{/* The fleets with a console, as {"fleets": [...]}. */}}
+{{- define "fleetscore.consoleFleets" -}}
+{{- $fleets := list -}}
+{{- range (include "fleetscore.fleets" . | fromYaml).fleets -}}
+{{- if or (not $.Values.console.fleets) (has .name $.Values.console.fleets) }}{{ $fleets = append $fleets . }}{{ end -}}
+{{- end -}}
+{{- dict "fleets" $fleets | toYaml -}}
+{{- end -}}
+
+{{/* Namespaces of the fleets with a console, as {"list": [...]}. */}}
+{{- define "fleetscore.consoleNamespaces" -}}
+{{- $namespaces := list -}}
+{{- range (include "fleetscore.consoleFleets" . | fromYaml).fleets }}{{ $namespaces = concat $namespaces .namespaces }}{{ end -}}
+{{- dict "list" ($namespaces | uniq | sortAlpha) | toYaml -}}
+{{- end -}}
+
+{{/* Name of a fleet's console: 63 characters at most; the fleet's name is always whole. Call: (dict "root" $ "fleet" .name) */}}
+{{- define "fleetscore.consoleName" -}}
+{{- printf "%s-console-%s" (include "fleetscore.fullname" .root | trunc (sub 54 (len .fleet) | int) | trimSuffix "-") .fleet -}}
+{{- end -}}
+
+{{/* The fleets file of a console as JSON for a container's `env`, in which Kubernetes expands $(...). Call with a fleet. */}}
+{{- define "fleetscore.consoleLayout" -}}
+{{- dict "fleets" (list (pick . "name" "namespaces" "storage" "models" "data" "predictions")) | toJson | replace "$" "$$" -}}
+{{- end -}}
+
 {{/* Name of the PriorityClass of the scorer's pods. */}}
 {{- define "fleetscore.priorityClassName" -}}
 {{- default (printf "%s-scorer" (include "fleetscore.fullname" .)) .Values.priorityClass.name -}}
@@ -214,6 +240,9 @@ capabilities: {drop: [ALL]}
 {{- fail (printf "fleets: %q names the namespace %q, which the operator does not watch; add it to watch.namespaces (now: %s)" $fleet.name . (join ", " $watched)) -}}
 {{- end -}}
 {{- end -}}
+{{- end -}}
+{{- range .Values.console.fleets -}}
+{{- if not (hasKey $fleets .) }}{{ fail (printf "console.fleets: %q is not the name of one of the fleets; correct it" .) }}{{ end -}}
 {{- end -}}
 {{- range .Values.schedules -}}
 {{- $fleet := get $fleets .fleet -}}

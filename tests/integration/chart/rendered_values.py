@@ -20,13 +20,14 @@ from tests.testkit.chart import EVERYTHING, Manifest, a_fleet, a_schedule, envir
 
 DEFAULTS = {
     "fleets": [a_fleet(name="presses"), a_fleet(name="pumps")],
+    "console": {"enabled": True},
     "schedules": [a_schedule(fleet="pumps", cron="0 * * * *")],
 }
 
 
 def scoring_job(manifests: list[Manifest], fleet: str) -> Manifest:
     """Return the Job that an operator with these manifests makes for one device of a fleet."""
-    name, template = next((n, t) for n, t in pod_templates(manifests).items() if n.startswith("Deployment"))
+    name, template = next(each for each in pod_templates(manifests).items() if each[0].endswith("-operator"))
     read = settings.from_environment(environment(template) | {"POD_NAME": name, "POD_NAMESPACE": "scoring"})
     image = ScorerImage(read.scorer_image, read.scorer_image_pull_policy, read.scorer_image_pull_secrets)
     (file,) = [m["data"]["fleets.yaml"] for m in manifests if "fleets.yaml" in m.get("data", {})]

@@ -114,7 +114,7 @@ def test_role_for_the_lease_exists_only_in_the_releases_namespace() -> None:
 @pytest.mark.parametrize(("values", "namespaces"), [(MINIMAL, ("scoring",)), (ALL_NAMESPACES, ())], ids=str)
 @pytest.mark.value("watch.allNamespaces")
 def test_operator_accepts_the_rendered_settings(values: Path, namespaces: tuple[str, ...]) -> None:
-    template = next(t for name, t in pod_templates(render(values)).items() if name.startswith("Deployment"))
+    template = next(t for name, t in pod_templates(render(values)).items() if name.endswith("-operator"))
     read = settings.from_environment(environment(template) | {"POD_NAME": "p", "POD_NAMESPACE": "scoring"})
     assert read.watch_namespaces == namespaces
     assert read.scorer_image == f"fleetscore/scorer:{version.read()}"
@@ -276,6 +276,8 @@ def test_placement_and_pull_secrets_reach_every_pod() -> None:
 @pytest.mark.value(
     "operator.serviceAccount.create",
     "operator.serviceAccount.name",
+    "console.serviceAccount.create",
+    "console.serviceAccount.name",
     "scheduler.serviceAccount.create",
     "scheduler.serviceAccount.name",
     "scorer.serviceAccount.create",
@@ -286,6 +288,7 @@ def test_existing_accounts_are_used_and_none_is_created() -> None:
     assert not [m for m in manifests if m["kind"] == "ServiceAccount"]
     accounts = {name: t["spec"]["serviceAccountName"] for name, t in pod_templates(manifests).items()}
     assert accounts == {
+        "Deployment/fleet-scoring-console-default": "existing-console",
         "Deployment/fleet-scoring-operator": "existing-operator",
         "CronJob/fleet-scoring-hourly": "existing-scheduler",
     }

@@ -11,6 +11,8 @@ OPERATOR = f"Deployment/fleetscore-operator {POD}"
 CONTAINER = f"{OPERATOR}.containers.operator"
 SCHEDULER = "CronJob/fleetscore-hourly spec.jobTemplate.spec.template"
 JOB = f"Job/pumps {POD}"
+CONSOLE_NAME = "Deployment/fleetscore-console-presses"
+CONSOLE = f"{CONSOLE_NAME} {POD}"
 PLACES = [
     pytest.param("ConfigMap/fleetscore-fleets metadata.labels", marks=pytest.mark.value("commonLabels")),
     pytest.param(f"{OPERATOR}.imagePullSecrets", marks=pytest.mark.value("imagePullSecrets")),
@@ -81,6 +83,32 @@ PLACES = [
     pytest.param(f"{SCHEDULER}.spec.tolerations", marks=pytest.mark.value("scheduler.tolerations")),
     pytest.param(f"{SCHEDULER}.spec.affinity", marks=pytest.mark.value("scheduler.affinity")),
     pytest.param(f"{SCHEDULER}.spec.priorityClassName", marks=pytest.mark.value("scheduler.priorityClassName")),
+    pytest.param(f"{CONSOLE}.containers.console.imagePullPolicy", marks=pytest.mark.value("console.image.pullPolicy")),
+    pytest.param(f"{CONSOLE_NAME} spec.replicas", marks=pytest.mark.value("console.replicas")),
+    pytest.param(f"{CONSOLE}.containers.console.ports.0.containerPort", marks=pytest.mark.value("console.port")),
+    pytest.param(
+        "NetworkPolicy/fleetscore-console-presses spec.ingress.0.from", marks=pytest.mark.value("console.ingressFrom")
+    ),
+    pytest.param(
+        "ServiceAccount/fleetscore-console metadata.annotations",
+        marks=pytest.mark.value("console.serviceAccount.annotations"),
+    ),
+    pytest.param(f"{CONSOLE}.containers.console.resources", marks=pytest.mark.value("console.resources")),
+    pytest.param(f"{CONSOLE_NAME} spec.template.metadata.labels", marks=pytest.mark.value("console.podLabels")),
+    pytest.param(
+        f"{CONSOLE_NAME} spec.template.metadata.annotations", marks=pytest.mark.value("console.podAnnotations")
+    ),
+    pytest.param(f"{CONSOLE}.nodeSelector", marks=pytest.mark.value("console.nodeSelector")),
+    pytest.param(f"{CONSOLE}.tolerations", marks=pytest.mark.value("console.tolerations")),
+    pytest.param(f"{CONSOLE}.affinity", marks=pytest.mark.value("console.affinity")),
+    pytest.param(f"{CONSOLE}.topologySpreadConstraints", marks=pytest.mark.value("console.topologySpreadConstraints")),
+    pytest.param(f"{CONSOLE}.priorityClassName", marks=pytest.mark.value("console.priorityClassName")),
+    pytest.param(f"{CONSOLE}.containers.console.env", marks=pytest.mark.value("console.extraEnv")),
+    pytest.param(f"{CONSOLE}.volumes", marks=pytest.mark.value("console.extraVolumes")),
+    pytest.param(f"{CONSOLE}.containers.console.volumeMounts", marks=pytest.mark.value("console.extraVolumeMounts")),
+    pytest.param(f"{CONSOLE}.containers.console.startupProbe", marks=pytest.mark.value("console.startupProbe")),
+    pytest.param(f"{CONSOLE}.containers.console.livenessProbe", marks=pytest.mark.value("console.livenessProbe")),
+    pytest.param(f"{CONSOLE}.containers.console.readinessProbe", marks=pytest.mark.value("console.readinessProbe")),
     pytest.param(
         "ServiceAccount/fleetscore-scorer metadata.annotations.azure.workload.identity/client-id",
         marks=pytest.mark.value("azure.workloadIdentity.clientId"),

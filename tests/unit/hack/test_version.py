@@ -50,7 +50,7 @@ def test_set_writes_every_place(checkout: Path, new: str) -> None:
     assert version.main(["set", new], checkout) == 0
     assert version.read(checkout) == new
     assert f'__version__ = "{new}"' in (checkout / "scorer/src/device_scorer/__init__.py").read_text()
-    assert (checkout / "charts/fleetscore/Chart.yaml").read_text().count(new) == 4
+    assert (checkout / "charts/fleetscore/Chart.yaml").read_text().count(new) == 5
     assert old not in (checkout / "docs/operations/install.md").read_text()
 
 

@@ -42,7 +42,9 @@ def test_artifact_hub_annotations_match_the_crd_and_the_images() -> None:
         annotations["crdsExamples"][0]["spec"], version["schema"]["openAPIV3Schema"]["properties"]["spec"]
     )
     values = yaml.safe_load(VALUES)
-    images = {f"{values[name]['image']['repository']}:{chart['appVersion']}" for name in ("operator", "scorer")}
+    images = {
+        f"{values[name]['image']['repository']}:{chart['appVersion']}" for name in ("operator", "scorer", "console")
+    }
     assert {image["image"] for image in annotations["images"]} == images
 
 

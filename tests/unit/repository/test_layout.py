@@ -23,7 +23,6 @@ UNTESTED = {
     "client/cluster/connection.py": "tests/integration/client calls a real API server",
     "client/cluster/release.py": "test_gather lists and reads objects of a fake API server",
     "client/cli/runs.py": "tests/integration/client calls a real API server",
-    "client/console/server.py": "test_ui serves the console in a process",
     "client/doctor/facts.py": "values without logic",
 }
 PRODUCTS = ("operator", "scorer", "client", "localcluster", "demo", "hack")

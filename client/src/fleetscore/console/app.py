@@ -48,6 +48,7 @@ def create_app(fleet: Fleet, *, hosts: Collection[str] = LOCAL_HOSTS) -> ASGIApp
             Route("/schedules", console.schedules),
             Route("/live", console.live),
             Route("/healthz", healthz),
+            Route("/readyz", readyz),
             Mount("/static", StaticFiles(packages=[("fleetscore.console", "static")])),
         ],
         exception_handlers={FleetscoreError: console.failed, HTTPException: console.http_error},
@@ -165,6 +166,11 @@ class Console:
 
 async def healthz(_: Request) -> Response:
     """Return 200 while the process handles requests, also without storage and cluster: a restart repairs neither."""
+    return PlainTextResponse("ok\n")
+
+
+def readyz(_: Request) -> Response:
+    """Return 200 when a thread of the pages is free, as this function runs in one: not while all wait for storage."""
     return PlainTextResponse("ok\n")
 
 

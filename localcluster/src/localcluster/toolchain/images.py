@@ -1,4 +1,4 @@
-"""Builds of the two images, as archives that containerd can import.
+"""Builds of the images, as archives that containerd can import.
 
 `docker` builds them if its engine runs. Otherwise `buildah` builds them without a daemon, on a base image that
 `debootstrap` makes from Debian packages, because an image registry may be unreachable. An archive's name has a hash of
@@ -26,6 +26,12 @@ from localcluster.toolchain import debian
 
 CHECKOUT = SOURCE_ROOT.parent
 IMAGE_NAMES = ("operator", "scorer")
+"""The images that every release needs."""
+
+ALL_IMAGE_NAMES = (*IMAGE_NAMES, "console")
+_DISTRIBUTIONS = {"console": "client"}
+"""The folder of the distribution and the name of its pins, if they are not the image's name."""
+
 _CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 _INDEX_PATTERN = re.compile(r"(?:global|install|:env:)\.(index-url|extra-index-url)=(.*)")
 _PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
@@ -53,7 +59,7 @@ def build_image(name: str, *, progress: StepProgress | None = None, checkout: Pa
     """Build one image and return its archive in docker's format; an unchanged image is not rebuilt.
 
     Args:
-        name: ``operator`` or ``scorer``. The tag is `image_reference(name)`.
+        name: One of ALL_IMAGE_NAMES. The tag is `image_reference(name)`.
         progress: The printer of the steps. The default prints to standard error.
         checkout: The folder of the sources. Tests use a folder other than this checkout.
 
@@ -111,20 +117,20 @@ def fingerprint(name: str, checkout: Path, base: str) -> str:
     """Return a short hash of an image's inputs: Dockerfile, build steps, pins, sources and base.
 
     Args:
-        name: ``operator`` or ``scorer``.
+        name: One of ALL_IMAGE_NAMES.
         checkout: The folder of the sources.
         base: The fingerprint of a base image that the Dockerfile does not name, or empty.
     """
-    pins = [checkout / "requirements" / file for file in (f"{name}.txt", "uv.txt", "dev.txt")]
-    sources = [
-        path for path in (checkout / name / "src").rglob("*") if path.is_file() and "__pycache__" not in path.parts
-    ]
+    distribution = _DISTRIBUTIONS.get(name, name)
+    pins = [checkout / "requirements" / file for file in (f"{distribution}.txt", "uv.txt", "dev.txt")]
+    folder = checkout / distribution
+    sources = [path for path in (folder / "src").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     files = [
         checkout / f"Dockerfile.{name}",
         checkout / "docker" / "build.sh",
         checkout / ".dockerignore",
-        checkout / name / "pyproject.toml",
-        checkout / name / "README.md",
+        folder / "pyproject.toml",
+        folder / "README.md",
         *pins,
         *sources,
     ]

@@ -1,11 +1,13 @@
 """The pages of a fleet in a folder, as a browser gets them."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import quote
 
+import anyio.to_thread
 import httpx
 import pytest
 
@@ -229,8 +231,22 @@ async def test_probe_succeeds_while_storage_cannot_be_read(
 
     monkeypatch.setattr("fleetscore.store.folder.FolderStore.list", unavailable)
     assert (await client.get("/heat-map")).status_code == 503
-    response = await client.get("/healthz")
-    assert (response.status_code, response.text) == (200, "ok\n")
+    for probe in ("/healthz", "/readyz"):
+        response = await client.get(probe)
+        assert (response.status_code, response.text) == (200, "ok\n")
+
+
+async def test_console_without_a_free_thread_is_alive_and_not_ready(client: httpx.AsyncClient) -> None:
+    limiter = anyio.to_thread.current_default_thread_limiter()
+    waiting = [object() for _ in range(int(limiter.total_tokens))]
+    for one in waiting:
+        limiter.acquire_on_behalf_of_nowait(one)
+    ready = asyncio.create_task(client.get("/readyz"))
+    assert (await client.get("/healthz")).status_code == 200
+    assert not ready.done()
+    for one in waiting:
+        limiter.release_on_behalf_of(one)
+    assert (await ready).status_code == 200
 
 
 async def test_folder_has_no_live_stream(client: httpx.AsyncClient) -> None:
