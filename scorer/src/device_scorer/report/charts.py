@@ -123,8 +123,8 @@ def line_chart(points: Sequence[Point], *, seconds: float, first: str, last: str
         top, bottom = min(normal), max(normal)
         band = f'<path class="band" d="M4,{top:.1f}h{_WIDTH - 8:.0f}V{bottom:.1f}h-{_WIDTH - 8:.0f}z"/>'
     line = " ".join(coordinates(point) for point in downsample(points, seconds))
-    dots = {coordinates(point): point for point in points if point.anomalous}
-    drawn = "".join(f"M{spot}h0" for spot in list(dots)[: 2 * MAX_COLUMNS])
+    anomalies = downsample([point for point in points if point.anomalous], seconds)
+    drawn = "".join(dict.fromkeys(f"M{coordinates(point)}h0" for point in anomalies))
     return (
         f'<svg class="series" viewBox="0 0 {_WIDTH:.0f} {_HEIGHT:.0f}" role="img" aria-label="{escape(label)}">'
         f'<path class="axis" d="M0,70.5h{_WIDTH:.0f}"/>{band}'

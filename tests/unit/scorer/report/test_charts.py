@@ -26,6 +26,15 @@ def test_downsample_keeps_every_peak_and_few_points() -> None:
     assert kept == sorted(kept, key=lambda point: point.offset_seconds)
 
 
+def test_line_chart_draws_an_anomaly_of_each_column() -> None:
+    points = [Point(at, at % 97, True) for at in range(3600)]
+    drawn = line_chart(points, seconds=3600, first="a", last="b", label="c")
+    places = drawn.partition('class="dots" d="')[2].partition('"')[0].split("M")[1:]
+    columns = {int((float(place.partition(",")[0]) - 4) / 312 * MAX_COLUMNS) for place in places}
+    assert columns >= set(range(1, MAX_COLUMNS - 1))
+    assert len(places) <= 2 * MAX_COLUMNS
+
+
 def test_flat_series_is_plotted() -> None:
     assert "polyline" in line_chart([Point(0, 5, False), Point(9, 5, True)], seconds=10, first="a", last="b", label="c")
 
