@@ -1,6 +1,6 @@
 """Changed texts for every reader of what other clients can write: each is read, or rejected, within limits.
 
-Models and ConfigMaps have tests of their own.
+Models have tests of their own.
 """
 
 import subprocess
@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from tests.testkit.measurements import Long, RecordMeasurement
-from tests.testkit.mutated_inputs import ADDRESS_SPACE_BYTES, READERS
+from tests.testkit.mutated_inputs import READERS
 from tests.testkit.paths import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.fuzz]
@@ -32,7 +32,7 @@ def test_changed_input_is_read_or_rejected_within_limits(
     )
     assert done.returncode == 0, done.stderr[-3000:]
     tried, slowest = done.stdout.split()
-    mebibytes = ADDRESS_SPACE_BYTES // 2**20
+    mebibytes = READERS[name].address_space // 2**20
     record_measurement(f"{name}: {tried} inputs in {seconds} s, at most {float(slowest):.2f} s each, {mebibytes} MiB")
     assert int(tried) > 10
     assert float(slowest) < MAX_CPU_SECONDS

@@ -24,6 +24,7 @@ from sklearn.preprocessing import (
 )
 from sklearn.svm import OneClassSVM
 
+from device_scorer.models.pickle_functions import MAX_INSTRUCTIONS, MAX_OBJECTS
 from tests.testkit.hostile_code import HARMS, OnLoad, OnPredict
 from tests.testkit.scorer_fleet import bundle
 
@@ -138,9 +139,40 @@ def _encoded_again(times: int) -> bytes:
     return b"\x80\x02" + encode + b"0" + text + b"0](" + call * times + b"e."
 
 
+def _with_shape(shape: bytes) -> bytes:
+    """Return a file of joblib with an array that has the shape: the instructions that push a tuple."""
+    wrapper = b"cjoblib.numpy_pickle\nNumpyArrayWrapper\n)\x81}(" + _text(b"dtype") + b"cnumpy\ndtype\n"
+    dtype = _text(b"f8") + b"K\x00K\x01\x87R" + _text(b"shape") + shape + _text(b"order") + _text(b"C")
+    return b"\x80\x02}" + _text(b"1") + wrapper + dtype + _text(b"allow_mmap") + b"\x88ub" + bytes(64) + b"s."
+
+
+def _nested(model: Any, depth: int) -> Any:
+    for _ in range(depth):
+        model = Pipeline([("model", model)])
+    return model
+
+
 def _build_on_a_class(state: bytes) -> bytes:
     return b"\x80\x02}" + _text(b"1") + b"csklearn.svm._classes\nOneClassSVM\n" + state + b"bs."
 
+
+BOMBS = {
+    "lists": b"\x80\x04" + b"]" * (MAX_OBJECTS + 1) + b".",
+    "dictionaries": b"\x80\x04" + b"}" * (MAX_OBJECTS + 1) + b".",
+    "nested tuples": b"\x80\x04)" + b"\x85" * (MAX_OBJECTS + 1) + b".",
+    "instructions": b"\x80\x04" + b"N0" * (MAX_INSTRUCTIONS // 2 + 1) + b".",
+    "text encoded again": b"\x80\x02"
+    + _text(b"x" * 2**20)
+    + b"q\x000"
+    + b"c_codecs\nencode\nh\x00\x85R0" * 300
+    + b"N.",
+    "one state of many objects": b"\x80\x02}q\x00("
+    + b"".join(b"J" + struct.pack("<i", number) + b"N" for number in range(40_000))
+    + b"u0"
+    + b"csklearn.svm._classes\nOneClassSVM\n)\x81h\x00b0" * 60
+    + b"N.",
+}
+"""Pickles that exceed the budget of the inert reader, by name."""
 
 PLAIN: dict[str, Callable[[], bytes]] = {
     "byte array": lambda: b"\x80\x05\x96" + struct.pack("<Q", 1_500_000_000) + b".",
@@ -204,9 +236,31 @@ PLAIN: dict[str, Callable[[], bytes]] = {
         make_pipeline(StandardScaler(), OneClassSVM()).fit(COLUMN),
         lambda pipeline: pipeline.steps.append(("self", pipeline)),
     ),
-    "scaler with a huge shape": lambda: bundle({"1": Pipeline([("s", StandardScaler())])}).replace(
-        b"StandardScaler", b"StandardScaler", 1
+    "array of 1.5 million dimensions": lambda: _with_shape(b"(" + b"K\x01" * 1_500_000 + b"t"),
+    "array of a huge size": lambda: _with_shape(b"\x8a\x08" + struct.pack("<q", 2**62) + b"\x85"),
+    "array of a negative size": lambda: _with_shape(b"J" + struct.pack("<i", -1) + b"\x85"),
+    **{
+        f"scaler with {attribute} {number}": lambda attribute=attribute, number=number: _changed(  # type: ignore[misc]
+            make_pipeline(StandardScaler(), OneClassSVM(gamma=0.1)).fit(COLUMN),
+            lambda pipeline: _set(pipeline[0], **{attribute: np.array([number])}),
+        )
+        for attribute, number in [("scale_", 5e-324), ("scale_", 0.0), ("scale_", -1.0), ("mean_", float("nan"))]
+    },
+    "scaler with numbers of objects": lambda: _changed(
+        make_pipeline(StandardScaler(), OneClassSVM(gamma=0.1)).fit(COLUMN),
+        lambda pipeline: _set(pipeline[0], mean_=np.array([None], dtype=object)),
     ),
+    "forest with a huge negative offset": lambda: _changed(_forest(), lambda model: _set(model, offset_=-1e308)),
+    "forest with a count of features": lambda: _changed(_forest(), lambda model: _set(model, n_features_in_=10**30)),
+    "svm with a negative gamma": lambda: _changed(
+        OneClassSVM(gamma=0.1).fit(COLUMN), lambda svm: _set(svm, _gamma=-1e9, gamma=-1e9)
+    ),
+    "version with a header": lambda: _changed(
+        OneClassSVM(gamma=0.1).fit(COLUMN), lambda svm: _set(svm, _sklearn_version="1.9\r\nx-ms-meta-complete: false")
+    ),
+    "pipelines nested 30 deep": lambda: bundle({"1": _nested(OneClassSVM(gamma=0.1).fit(COLUMN), 30)}),
+    "broken tags": lambda: pickle.dumps({f"tag-{number}": ["x" * 50] for number in range(5_000)}),
+    **{name: lambda content=content: content for name, content in BOMBS.items()},  # type: ignore[misc]
     "a million tags": lambda: pickle.dumps(dict.fromkeys(range(1_000_000), 1)),
     "a huge integer": lambda: b"\x80\x02}\x8b" + struct.pack("<I", 60_000) + b"\xff" * 60_000 + b"K\x01s.",
     "cut": lambda: bundle({"1": _forest()})[:-30],

@@ -13,9 +13,10 @@ import tempfile
 import time
 import zlib
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +38,24 @@ from scoring_operator.api.fleets import parse_fleet
 from scoring_operator.api.scoringrun import RetryOf, parse_run
 from scoring_operator.contract import history
 from scoring_operator.contract.outcome_message import parse_outcome_message
-from scoring_operator.errors import InvalidHistory, InvalidRun, InvalidSettings, RunRejected
+from scoring_operator.errors import (
+    InvalidDeviceList,
+    InvalidHistory,
+    InvalidProgress,
+    InvalidRun,
+    InvalidSettings,
+    RunRejected,
+)
 from scoring_operator.kube import kubeconfig
+from scoring_operator.planner.device_list import unpack
 from scoring_operator.planner.pod_trouble import termination_text
-from scoring_operator.planner.progress import encode
+from scoring_operator.planner.progress import decode, encode
 from scoring_operator.planner.retry import devices_from_report
 from scoring_operator.schedules.gaps import read_run
 from tests.testkit.builders import a_body, a_progress, a_run
 
 ADDRESS_SPACE_BYTES = 2**30
+CONFIG_MAP_ADDRESS_SPACE_BYTES = 2**29  # the memory limit of the operator in the chart
 DEVICES = [f"press-{number}" for number in range(300)]
 START = datetime(2018, 8, 27, tzinfo=UTC)
 WINDOW = Window(START, START + timedelta(hours=1))
@@ -70,11 +80,27 @@ HUGE_JSON = (
     "[]",
     "{}",
 )
+HUGE_DOCUMENTS = (
+    *HUGE_JSON,
+    "[" + "[]," * 10**6 + "[]]",
+    '"' + "0," * 10**6 + '1"',
+    "{" + ",".join(f'"{n}":["{n}",0,0,0,0]' for n in range(10**5)) + "}",
+)
 TOKENS = (b",", b'"', b"\n", b"\r", b"\0", b"nan", b"1e999", b"-", b"9" * 5000, b"\xff", b"\xe2\x80\xa8", b"*" * 200)
 
 
 def no_change(content: bytes) -> bytes:
     return content
+
+
+def compress(content: bytes) -> bytes:
+    return zlib.compress(content, 1)
+
+
+def bombs() -> list[bytes]:
+    """Return small compressed texts that are up to 200 MB long."""
+    parts, counts = (b"\n", b" ", b"a\n", b"[", b"0"), (10, 10**6, 10**8)
+    return [compress(part * count) for part in parts for count in counts]
 
 
 @dataclass(frozen=True)
@@ -86,12 +112,18 @@ class Reader:
         read: The reader.
         errors: The exceptions that the reader documents.
         pack: The encoding around the text.
+        values: The values in place of one of a JSON document.
+        has_bombs: True to try compressed texts that are far longer than their input.
+        address_space: The limit of the process, in bytes.
     """
 
     seed: bytes
     read: Callable[[bytes], object]
     errors: tuple[type[Exception], ...] = ()
     pack: Callable[[bytes], bytes] = no_change
+    values: Sequence[str] = HUGE_JSON
+    has_bombs: bool = False
+    address_space: int = ADDRESS_SPACE_BYTES
 
 
 def _csv(header: str, *rows: str) -> bytes:
@@ -183,6 +215,23 @@ READERS: Mapping[str, Reader] = {
         (UsageInvalid,),
         zlib.compress,
     ),
+    "progress-in-the-operator": Reader(
+        zlib.decompress(encode(a_progress(300, per_job=7))),
+        decode,
+        (InvalidProgress,),
+        compress,
+        values=HUGE_DOCUMENTS,
+        has_bombs=True,
+        address_space=CONFIG_MAP_ADDRESS_SPACE_BYTES,
+    ),
+    "device-list-in-the-operator": Reader(
+        "\n".join(DEVICES).encode(),
+        unpack,
+        (InvalidDeviceList,),
+        compress,
+        has_bombs=True,
+        address_space=CONFIG_MAP_ADDRESS_SPACE_BYTES,
+    ),
     "outcome-record": Reader(RECORD, lambda content: with_messages(KNOWN, [content])),
     "history-tile": Reader(_a_tile(), _decode_tile, (TileDamaged,), lambda content: gzip.compress(content, 1)),
     "history-tile-in-the-operator": Reader(
@@ -244,7 +293,7 @@ def change_lines(content: bytes, rng: random.Random) -> bytes:
     return b"".join([*lines[:at], *replacement, *lines[at + 1 :]])
 
 
-def change_json(content: bytes, rng: random.Random) -> bytes:
+def change_json(content: bytes, rng: random.Random, values: Sequence[str] = HUGE_JSON) -> bytes:
     """Return a JSON document with one value at any depth replaced; other content has its bytes changed."""
     try:
         document = json.loads(content)
@@ -263,7 +312,7 @@ def change_json(content: bytes, rng: random.Random) -> bytes:
         return change_bytes(content, rng)
     parent, key = rng.choice(places)
     parent[key] = "\0place\0"
-    return json.dumps(document).replace(json.dumps("\0place\0"), rng.choice(HUGE_JSON)).encode()
+    return json.dumps(document).replace(json.dumps("\0place\0"), rng.choice(values)).encode()
 
 
 def try_reader(reader: Reader, seconds: float, seed: int) -> tuple[int, float]:
@@ -278,13 +327,16 @@ def try_reader(reader: Reader, seconds: float, seed: int) -> tuple[int, float]:
         AssertionError: The reader raised another exception than those that it documents; the cause is attached.
     """
     rng = random.Random(seed)  # noqa: S311  # the changes repeat for a seed
+    long_texts = bombs() if reader.has_bombs else []
     ends, tried, slowest = time.monotonic() + seconds, 0, 0.0
     reader.read(reader.pack(reader.seed))
     while time.monotonic() < ends:
-        changed = rng.choice((change_bytes, change_lines, change_json))(reader.seed, rng)
-        content = reader.pack(changed)
+        change = rng.choice((change_bytes, change_lines, partial(change_json, values=reader.values)))
+        content = reader.pack(change(reader.seed, rng))
         if reader.pack is not no_change and rng.random() < 0.3:
             content = change_bytes(reader.pack(reader.seed), rng)
+        if long_texts and rng.random() < 0.1:
+            content = rng.choice(long_texts)
         tried, began = tried + 1, time.process_time()
         try:
             reader.read(content)
@@ -297,5 +349,6 @@ def try_reader(reader: Reader, seconds: float, seed: int) -> tuple[int, float]:
 
 
 if __name__ == "__main__":
-    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES))
-    print(*try_reader(READERS[sys.argv[1]], float(sys.argv[2]), int(sys.argv[3])))
+    found = READERS[sys.argv[1]]
+    resource.setrlimit(resource.RLIMIT_AS, (found.address_space, found.address_space))
+    print(*try_reader(found, float(sys.argv[2]), int(sys.argv[3])))

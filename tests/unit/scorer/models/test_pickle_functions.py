@@ -1,7 +1,6 @@
 """Tests of the emulated functions and of the budget of a file."""
 
 import pickle
-import struct
 import time
 import tracemalloc
 
@@ -23,29 +22,8 @@ from device_scorer.models.pickle_functions import (
     validate_shape,
 )
 from device_scorer.models.unpickler import load_inert
+from tests.testkit.hostile_models import BOMBS
 from tests.testkit.scorer_fleet import a_model, bundle
-
-SVM = b"csklearn.svm._classes\nOneClassSVM\n"
-ENCODE = b"c_codecs\nencode\n"
-MANY = 40_000
-
-
-def text(count: int) -> bytes:
-    return b"X" + struct.pack("<I", count) + b"x" * count
-
-
-BOMBS = {
-    "lists": b"\x80\x04" + b"]" * (MAX_OBJECTS + 1) + b".",
-    "dictionaries": b"\x80\x04" + b"}" * (MAX_OBJECTS + 1) + b".",
-    "nested tuples": b"\x80\x04)" + b"\x85" * (MAX_OBJECTS + 1) + b".",
-    "instructions": b"\x80\x04" + b"N0" * (MAX_INSTRUCTIONS // 2 + 1) + b".",
-    "text encoded again": b"\x80\x02" + text(2**20) + b"q\x000" + (ENCODE + b"h\x00\x85R0") * 300 + b"N.",
-    "one state of many objects": b"\x80\x02}q\x00("
-    + b"".join(b"J" + struct.pack("<i", number) + b"N" for number in range(MANY))
-    + b"u0"
-    + (SVM + b")\x81h\x00b0") * 60
-    + b"N.",
-}
 
 
 @pytest.mark.fault("T15")
