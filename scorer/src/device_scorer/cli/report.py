@@ -92,8 +92,9 @@ def run(arguments: argparse.Namespace, *, open_store: Callable[[Settings], Store
         store, settings, window, arguments.stale_after, earlier=read_earlier_report(store, window)
     )
     too_large: list[str] = []
+    damaged: list[str] = []
     if arguments.run_uid:
-        records = collector.outcome_records(arguments.run_uid, too_large)
+        records = collector.outcome_records(arguments.run_uid, too_large, damaged)
         recorded_outcomes = with_messages(recorded_outcomes, records)
 
     def collect() -> CollectedWindow:
@@ -102,7 +103,8 @@ def run(arguments: argparse.Namespace, *, open_store: Callable[[Settings], Store
         )
 
     rules = parse_incident_settings(os.environ.get(VARIABLE, ""))
-    result, health = _write_until_stable(store, collector, collect, HealthKeeper(store, rules, window).assess)
+    keeper = HealthKeeper(store, rules, window, damaged_records=damaged)
+    result, health = _write_until_stable(store, collector, collect, keeper.assess)
     _print_summary(result)
     container_url = f"{settings.account_url}/{settings.containers['predictions']}" if settings.account_url else ""
     notifier = Notifier(store, rules.fleet, parse_receivers(os.environ), container_url)

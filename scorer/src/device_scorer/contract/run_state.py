@@ -102,12 +102,20 @@ def with_messages(outcomes: Mapping[str, DeviceOutcome], records: Iterable[bytes
     return merged
 
 
-def _failure_messages(record: bytes) -> Iterator[tuple[str, DeviceOutcome]]:
+def is_outcome_record(record: bytes) -> bool:
+    """Return True if the content of a blob has the form of an outcome record."""
+    return _messages_of(record) is not None
+
+
+def _messages_of(record: bytes) -> list[Any] | None:
     try:
-        messages = list(json.loads(record)["messages"].values())
+        return list(json.loads(record)["messages"].values())
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return
-    for message in messages:
+        return None
+
+
+def _failure_messages(record: bytes) -> Iterator[tuple[str, DeviceOutcome]]:
+    for message in _messages_of(record) or ():
         match message:
             case [("failed" | "partial") as outcome, str(reason), str(text), str(device)]:
                 yield device, DeviceOutcome(outcome, reason if outcome == "failed" else "", text[:_MAX_MESSAGE_CHARS])

@@ -8,7 +8,7 @@ from typing import TypeVar
 from device_scorer import log
 from device_scorer.contract import blob_paths
 from device_scorer.contract.outcome_message import RowCounts
-from device_scorer.contract.run_state import DeviceOutcome
+from device_scorer.contract.run_state import DeviceOutcome, is_outcome_record
 from device_scorer.errors import BlobUnreadable, DataInvalid
 from device_scorer.report import page, summary, tables
 from device_scorer.report.charts import Point
@@ -143,12 +143,15 @@ class ReportCollector:
                 unreadable[row.device] = str(error)
         return series, unreadable
 
-    def outcome_records(self, run_uid: str, too_large: list[str] | None = None) -> Iterator[bytes]:
+    def outcome_records(
+        self, run_uid: str, too_large: list[str] | None = None, damaged: list[str] | None = None
+    ) -> Iterator[bytes]:
         """Yield the outcome records of a run's Jobs in which a device failed or was scored in part.
 
         Args:
             run_uid: The run's uid.
             too_large: Receives the names of records that are not read because of their size.
+            damaged: Receives the names of records that cannot be read, or that are not a scorer's.
         """
         names = []
         for info in self.store.list("predictions", blob_paths.outcome_prefix(run_uid)):
@@ -163,7 +166,9 @@ class ReportCollector:
                     f"the outcome record {info.name} has {info.size:,} bytes and is not read; the report lacks its "
                     f"messages, which the log of its Job has"
                 )
-        for _, blob in map_in_order(names, self._read_record, size_of=lambda _: MAX_RECORD_BYTES):
+        for name, blob in map_in_order(names, self._read_record, size_of=lambda _: MAX_RECORD_BYTES):
+            if damaged is not None and (blob is None or not is_outcome_record(blob.content)):
+                damaged.append(name)
             if blob is not None:
                 yield blob.content
 
@@ -238,6 +243,7 @@ def _coverage(
         unmodelled_devices=ordered(inventory.unmodelled_devices),
         vanished_models=ordered(previous_counts.keys() - inventory.models),
         outdated=ordered(found.outdated),
+        damaged_digests=ordered(found.damaged_digests),
         unknown_devices=ordered(unknown),
         unknown_names=inventory.unknown_names,
         unknown_name_samples=inventory.unknown_name_samples,

@@ -1,6 +1,6 @@
 """The health of a fleet: update the history with a window, and decide its incidents."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from device_scorer.health.history import UNKNOWN, Tile, TileTooLarge, place_of
@@ -22,12 +22,14 @@ class HealthKeeper:
         settings: The rules of incidents.
         window: The window.
         open_history: A function that opens the history in a store.
+        damaged_records: The names of the run's outcome records that are not used.
     """
 
     store: Store
     settings: IncidentSettings
     window: Window
     open_history: Callable[[Store], HistoryStore] = field(default=HistoryStore)
+    damaged_records: Sequence[str] = ()
 
     def assess(self, summary: Summary) -> FleetHealth:
         """Write the states of a window to the history, and return the health of the fleet.
@@ -38,6 +40,7 @@ class HealthKeeper:
         place = place_of(self.settings.fleet, self.window)
         history = self.open_history(self.store)
         mutes = history.load_mutes(self.window)
+        damaged = list(_damage(summary, self.damaged_records))
         problem = "windows of less than a minute have no history; their incidents are unknown"
         tile: Tile | None = None
         try:
@@ -47,9 +50,23 @@ class HealthKeeper:
             problem = f"the history is not written, and incidents are unknown: {error}; use longer windows"
         if place is None or tile is None:
             sensors = fleet_health.flagged_sensors(summary)
-            return FleetHealth(sensors=sensors, problems=[problem, *mutes.problems])
+            return FleetHealth(sensors=sensors, problems=[problem, *damaged, *mutes.problems])
         past = history.load(tile, self.settings.close_after)
-        health = fleet_health.assess(summary, past, self.settings, mutes, history.problems)
+        health = fleet_health.assess(summary, past, self.settings, mutes, [*history.problems, *damaged])
         later = any(text[place.index + 1 :].strip(UNKNOWN) for text in tile.states.values())
         newest = not later and self.store.head("predictions", place.following.name) is None
         return replace(health, newest=newest, series=place.series)
+
+
+def _damage(summary: Summary, records: Sequence[str]) -> Iterator[str]:
+    """Yield a sentence for damaged digests and one for damaged outcome records."""
+    if digests := summary.coverage.damaged_digests:
+        yield (
+            f"the digests of {len(digests):,} predictions are invalid, the first of {digests[0]}; their figures are "
+            "read from the predictions, and their sensors are not checked; score the window again with Overwrite"
+        )
+    if records:
+        yield (
+            f"{len(records):,} outcome records are invalid, the first is {records[0]}; the report lacks their "
+            "messages, which the logs of their Jobs have"
+        )

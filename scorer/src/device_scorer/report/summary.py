@@ -71,6 +71,7 @@ class Coverage:
         unknown_names: The number of blobs whose names do not denote a device.
         unknown_name_samples: Some of these names.
         large_records: The number of outcome records that are too large to read.
+        damaged_digests: Devices whose digest is not the scorer's; their faulty sensors are unknown.
         data_etags: The ETags of readings of the devices without readings in the window, by device.
         data_listed: False if the readings could not be listed, so that some lists are unknown.
     """
@@ -82,6 +83,7 @@ class Coverage:
     unknown_names: int = 0
     unknown_name_samples: Sequence[str] = ()
     large_records: int = 0
+    damaged_digests: Sequence[str] = ()
     data_etags: Mapping[str, str] = field(default_factory=dict)
     data_listed: bool = True
 

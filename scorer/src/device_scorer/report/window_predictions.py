@@ -43,6 +43,7 @@ class WindowPredictions:
         etags: The ETags of all predictions, by device.
         unreadable: The error by device whose predictions cannot be read.
         outdated: Devices whose readings changed after they were scored.
+        damaged_digests: Devices whose digest is not the scorer's.
         totals: Sums over all rows.
     """
 
@@ -55,6 +56,7 @@ class WindowPredictions:
     etags: dict[str, str] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
     outdated: list[str] = field(default_factory=list)
+    damaged_digests: list[str] = field(default_factory=list)
     totals: WindowTotals = field(default_factory=WindowTotals)
 
     def collect(self) -> None:
@@ -78,11 +80,14 @@ class WindowPredictions:
             if _is_outdated(info.metadata, device, self.rules.inventory):
                 self.outdated.append(device)
             row_counts = predictions.row_counts_from(info.metadata)
-            digest = decode_digest(info.metadata.get(METADATA_KEY, ""))
+            encoded = info.metadata.get(METADATA_KEY, "")
+            digest = decode_digest(encoded)
             statistics = digest and statistics_from_digest(digest, row_counts.rows, row_counts.anomalies)
             if statistics:
                 self._add(device, info, row_counts, statistics)
             else:
+                if encoded and not (digest and digest.left_out_tags):
+                    self.damaged_digests.append(device)
                 yield device, info
 
     def _add(self, device: str, info: BlobInfo, row_counts: RowCounts, statistics: DeviceStatistics) -> None:

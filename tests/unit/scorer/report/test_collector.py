@@ -183,7 +183,9 @@ def test_records_without_failures_or_above_the_limit_are_not_read(tmp_path: Path
     store = FolderStore(tmp_path)
     for name, content, failures in (("a", b"read", "1"), ("b", b"none", "0"), ("c", bytes(2_097_152), "1")):
         store.write("predictions", f"_runs/u/{name}.json", content, metadata={"failures": failures})
-    assert list(a_collector(tmp_path).outcome_records("u")) == [b"read"]
+    damaged: list[str] = []
+    assert list(a_collector(tmp_path).outcome_records("u", damaged=damaged)) == [b"read"]
+    assert damaged == ["_runs/u/a.json"]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from device_scorer.health.settings import IncidentSettings
 from device_scorer.report.health_keeper import HealthKeeper
-from device_scorer.report.summary import AnomalyRule, Comparison, Summary
+from device_scorer.report.summary import AnomalyRule, Comparison, Coverage, Summary
 from device_scorer.store.folder import FolderStore
 from device_scorer.window import Window
 from tests.testkit.scorer_command import scorer
@@ -72,3 +72,13 @@ def test_history_that_is_too_large_does_not_end_the_report(tmp_path: Path, monke
     assert "the history is not written" in report(tmp_path).err
     assert "200 bytes; use longer windows" in read_summary(tmp_path)["problems"][0]
     assert not (tmp_path / "predictions" / "_history").exists()
+
+
+def test_damaged_digests_and_records_are_problems_of_the_window(tmp_path: Path) -> None:
+    coverage = Coverage(damaged_digests=["press-7", "press-9"])
+    comparison = Comparison(WINDOW, has_previous=False)
+    summary = Summary(WINDOW, AnomalyRule(), [], comparison, coverage=coverage)
+    keeper = HealthKeeper(FolderStore(tmp_path), IncidentSettings(), WINDOW, damaged_records=["_runs/u/a.json"])
+    digests, records = keeper.assess(summary).problems
+    assert digests.startswith("the digests of 2 predictions are invalid, the first of press-7;")
+    assert records.startswith("1 outcome records are invalid, the first is _runs/u/a.json;")

@@ -59,16 +59,21 @@ def test_figures_of_a_digest_are_those_of_the_predictions(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "digest",
+    ("digest", "damaged"),
     [
-        DeviceDigest((TagDigest("t", 3),)),
-        DeviceDigest((TagDigest("t", 2),)),
-        DeviceDigest((TagDigest("t", 1, anomalies=1),), 0, (1, *[0] * 59), left_out_tags=1),
+        (encode_digest(DeviceDigest((TagDigest("t", 3),))), True),
+        (encode_digest(DeviceDigest((TagDigest("t", 2),))), True),
+        (encode_digest(DeviceDigest((TagDigest("t", 1, anomalies=1),), 0, (1, *[0] * 59), left_out_tags=1)), False),
+        ("cut", True),
+        ("", False),
     ],
+    ids=["more rows", "no anomalies", "tags left out", "cut", "none"],
 )
-def test_predictions_are_read_if_the_digest_lacks_figures(tmp_path: Path, digest: DeviceDigest) -> None:
-    write(tmp_path, HEADER + ROW.encode() * 2, rows="2", anomalies="2", digest=encode_digest(digest))
-    assert (collect(tmp_path).rows, collect(tmp_path).anomalies) == (2, 2)
+def test_predictions_are_read_if_the_digest_lacks_figures(tmp_path: Path, digest: str, *, damaged: bool) -> None:
+    write(tmp_path, HEADER + ROW.encode() * 2, rows="2", anomalies="2", digest=digest)
+    summary = collect(tmp_path)
+    assert (summary.rows, summary.anomalies) == (2, 2)
+    assert summary.coverage.damaged_digests == ["d1"] * damaged
 
 
 def test_tags_without_anomalies_may_be_left_out(tmp_path: Path) -> None:
