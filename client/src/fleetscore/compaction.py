@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fleetscore.contract.windows import Window
 from fleetscore.errors import DataInvalid, StorageUnavailable, UsageInvalid
-from fleetscore.frames import PREDICTION_COLUMNS, predictions_frame
+from fleetscore.frames import PREDICTION_COLUMNS, concat, predictions_frame
 from fleetscore.store.base import Blob
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMATS = ("parquet", "csv")
 MIN_GROUP_ROWS = 100_000
@@ -163,6 +164,6 @@ class _ParquetWriter:
 
     def _flush(self) -> None:
         if self._waiting:
-            group = pd.concat(self._waiting, ignore_index=True)
+            group = concat(self._waiting)
             self._writer.write_table(self._arrow.Table.from_pandas(group, self._schema, preserve_index=False))
         self._waiting, self._rows = [], 0

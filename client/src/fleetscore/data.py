@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from fleetscore import frames
 from fleetscore.contract import blob_paths
@@ -12,6 +11,9 @@ from fleetscore.contract.windows import Window
 from fleetscore.errors import NotFound
 from fleetscore.store.ahead import map_ahead
 from fleetscore.store.base import Blob, Store
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MAX_TABLE_BYTES = 256 * 2**20
 """Size of a CSV above which it is not read: predictions of a device have at most 3,000,000 rows."""
@@ -56,7 +58,7 @@ class FleetData:
             if device is not None:
                 yield device
 
-    def predictions(self, window: Window | str, devices: Sequence[str] | None = None) -> pd.DataFrame:
+    def predictions(self, window: Window | str, devices: Sequence[str] | None = None) -> "pd.DataFrame":
         """Return predictions of one window; see `frames.predictions_frame`.
 
         Args:
@@ -71,11 +73,11 @@ class FleetData:
             frames.predictions_frame(blob.content, blob.info.name) for blob in self.device_predictions(window, devices)
         ]
         empty = frames.predictions_frame((",".join(frames.PREDICTION_COLUMNS) + "\n").encode(), "")
-        return pd.concat(found, ignore_index=True) if found else empty
+        return frames.concat(found or [empty])
 
     def iter_predictions(
         self, start: datetime, end: datetime, devices: Sequence[str] | None = None
-    ) -> Iterator[pd.DataFrame]:
+    ) -> "Iterator[pd.DataFrame]":
         """Yield the predictions of each device and window that begins in [start, end), one frame at a time.
 
         Args:
@@ -88,7 +90,7 @@ class FleetData:
             for blob in self.device_predictions(window, present):
                 yield frames.predictions_frame(blob.content, blob.info.name)
 
-    def readings(self, device: str, window: Window | str) -> pd.DataFrame:
+    def readings(self, device: str, window: Window | str) -> "pd.DataFrame":
         """Return the readings of a device in the partitions of a window; see `frames.readings_frame`.
 
         Raises:
@@ -101,7 +103,7 @@ class FleetData:
             raise NotFound(
                 f"{device} has no readings in {window.column}; {names[0]} does not exist in {self.store.location}"
             )
-        return pd.concat([frames.readings_frame(one.content, one.info.name) for one in blobs], ignore_index=True)
+        return frames.concat(frames.readings_frame(one.content, one.info.name) for one in blobs)
 
     def stored_predictions(self, device: str, window: Window) -> Blob:
         """Return the predictions of a device as stored. Raises NotFound if they do not exist."""

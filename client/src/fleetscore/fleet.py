@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from fleetscore import frames, scorer_program
 from fleetscore.cluster.connection import Cluster
@@ -20,9 +19,11 @@ from fleetscore.progress import track
 from fleetscore.replay import Replay
 from fleetscore.replay import replay as replay_device
 from fleetscore.store.ahead import map_ahead
-from fleetscore.store.azure import CONNECTION_STRING_VARIABLE, SAS_TOKEN_VARIABLE, AzureStore
 from fleetscore.store.base import Store
 from fleetscore.store.folder import FolderStore
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MAX_HISTORY_CELLS = 20_000_000
 """Number of states of a history: 10,000 devices have 2,000 windows."""
@@ -69,6 +70,9 @@ class Fleet(FleetData):
             NotFound: The cluster has no such fleet.
             AccessDenied: The user lacks a right.
         """
+        # The SDK of Azure takes longer to import than most commands that need no account.
+        from fleetscore.store import azure  # noqa: PLC0415
+
         cluster = Cluster.connect(context, namespace)
         known = cluster.fleets() if fleets is None else fleets
         if fleet not in known:
@@ -77,9 +81,10 @@ class Fleet(FleetData):
         if use_fleet_secret:
             if layout.secret is None:
                 raise UsageInvalid(f"fleet {fleet} has no Secret: it uses workload identity; omit --use-fleet-secret")
-            variable = CONNECTION_STRING_VARIABLE if layout.secret.kind == "connectionString" else SAS_TOKEN_VARIABLE
+            is_string = layout.secret.kind == "connectionString"
+            variable = azure.CONNECTION_STRING_VARIABLE if is_string else azure.SAS_TOKEN_VARIABLE
             environment = {variable: cluster.secret_value(layout.secret)}
-        store = AzureStore.connect(
+        store = azure.AzureStore.connect(
             layout.account_url, layout.containers, environment=environment, is_trusted=fleets is not None
         )
         return cls(layout, store, cluster)
@@ -96,13 +101,13 @@ class Fleet(FleetData):
             raise ClusterUnavailable("a folder has no runs; connect to a cluster with --context instead of --store")
         return self._cluster
 
-    def runs(self) -> pd.DataFrame:
+    def runs(self) -> "pd.DataFrame":
         """Return the fleet's runs, the newest window first; see `frames.runs_frame`."""
         return frames.runs_frame(
             run for run in self.cluster.runs() if run["spec"].get("fleet", "default") == self.layout.name
         )
 
-    def anomalies(self, start: datetime, end: datetime) -> pd.DataFrame:
+    def anomalies(self, start: datetime, end: datetime) -> "pd.DataFrame":
         """Return the devices and tags with anomalies of the windows that begin in [start, end).
 
         Returns:
@@ -110,7 +115,7 @@ class Fleet(FleetData):
         """
         return self.report_tables(start, end, blob_paths.ANOMALIES_FILE)
 
-    def incidents(self, *, open_only: bool = True) -> pd.DataFrame:
+    def incidents(self, *, open_only: bool = True) -> "pd.DataFrame":
         """Return the incidents of the newest window with a report.
 
         Args:
@@ -126,7 +131,7 @@ class Fleet(FleetData):
         found = self.report_tables(window.start, window.end, blob_paths.INCIDENTS_FILE)
         return found[found["State"] != CLOSED].reset_index(drop=True) if open_only and "State" in found else found
 
-    def history(self, start: datetime, end: datetime) -> pd.DataFrame:
+    def history(self, start: datetime, end: datetime) -> "pd.DataFrame":
         """Return the state of each device in the windows that begin in [start, end).
 
         Args:
@@ -158,7 +163,7 @@ class Fleet(FleetData):
                 columns[begin] = letters
         return frames.history_frame(columns)
 
-    def model(self, device: str) -> pd.DataFrame:
+    def model(self, device: str) -> "pd.DataFrame":
         """Return the models of a device, read by the installed `device-scorer`, which runs no code of the file.
 
         Returns:
@@ -215,15 +220,15 @@ class Fleet(FleetData):
             if (done := compact_window(self.device_predictions(window), window, Path(to), format, replace=replace))
         ]
 
-    def sensors(self, start: datetime, end: datetime) -> pd.DataFrame:
+    def sensors(self, start: datetime, end: datetime) -> "pd.DataFrame":
         """Return the flagged sensors of the windows that begin in [start, end): Window and `_sensors.csv`."""
         return self.report_tables(start, end, blob_paths.SENSORS_FILE)
 
-    def failures(self, start: datetime, end: datetime) -> pd.DataFrame:
+    def failures(self, start: datetime, end: datetime) -> "pd.DataFrame":
         """Return the devices without complete predictions: Window and the columns of `_failures.csv`."""
         return self.report_tables(start, end, blob_paths.FAILURES_FILE)
 
-    def report_tables(self, start: datetime, end: datetime, file: str) -> pd.DataFrame:
+    def report_tables(self, start: datetime, end: datetime, file: str) -> "pd.DataFrame":
         """Return a file of the reports of the windows that begin in [start, end).
 
         Args:
@@ -236,15 +241,15 @@ class Fleet(FleetData):
         """
         windows = self.windows_between(start, end)
 
-        def read(window: Window) -> pd.DataFrame | None:
+        def read(window: Window) -> "pd.DataFrame | None":
             name = blob_paths.report_name(window, file)
             blob = self.store.read("predictions", name, max_bytes=MAX_TABLE_BYTES)
             if blob is None:
                 return None
             table = frames.table_frame(blob.content, name)
-            table.insert(0, "Window", pd.Timestamp(window.start))
+            table.insert(0, "Window", window.start)
             return table
 
         found = track(map_ahead(read, windows), len(windows), "windows")
         tables = [table for table in found if table is not None]
-        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["Window"])
+        return frames.concat(tables, ["Window"])

@@ -1,22 +1,27 @@
-"""DataFrames of what storage and cluster hold. Pure."""
+"""DataFrames of what storage and cluster hold. Pure.
+
+Each function imports pandas, which takes longer than most commands that need no DataFrame.
+"""
+# ruff: noqa: PLC0415
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from fleetscore.contract.tiles import UNKNOWN
 from fleetscore.errors import DataInvalid
 from fleetscore.runs.state import OUTCOMES
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PREDICTION_COLUMNS = ("TS", "Device", "Tag", "Val", "Prediction", "Score")
 READING_COLUMNS = ("TS", "Device", "Tag", "Value")
 _PREDICTION_TYPES = {"Device": "str", "Tag": "str", "Prediction": "int8", "Score": "float64", "Val": "float64"}
 
 
-def predictions_frame(content: bytes, name: str) -> pd.DataFrame:
+def predictions_frame(content: bytes, name: str) -> "pd.DataFrame":
     """Return a predictions CSV as a frame.
 
     Args:
@@ -33,7 +38,7 @@ def predictions_frame(content: bytes, name: str) -> pd.DataFrame:
     return _read_csv(content, name, PREDICTION_COLUMNS, _PREDICTION_TYPES)
 
 
-def readings_frame(content: bytes, name: str) -> pd.DataFrame:
+def readings_frame(content: bytes, name: str) -> "pd.DataFrame":
     """Return a readings CSV as a frame with the columns TS (UTC), Device, Tag and Value (text as in the file).
 
     Raises:
@@ -42,12 +47,14 @@ def readings_frame(content: bytes, name: str) -> pd.DataFrame:
     return _read_csv(content, name, READING_COLUMNS, dict.fromkeys(("Device", "Tag", "Value"), "str"))
 
 
-def table_frame(content: bytes, name: str) -> pd.DataFrame:
+def table_frame(content: bytes, name: str) -> "pd.DataFrame":
     """Return a CSV of a report, such as _anomalies.csv, as a frame; the ids are text.
 
     Raises:
         DataInvalid: The content is not a CSV.
     """
+    import pandas as pd
+
     types = dict.fromkeys(
         ("Id", "Device", "Tag", "Tags", "Flag", "Cause", "State", "Owner", "Reason", "Message"), "str"
     )
@@ -57,7 +64,7 @@ def table_frame(content: bytes, name: str) -> pd.DataFrame:
         raise DataInvalid(f"{name} is invalid: {error}; the next report of its window replaces it") from error
 
 
-def history_frame(columns: Mapping[datetime, Mapping[str, str]]) -> pd.DataFrame:
+def history_frame(columns: Mapping[datetime, Mapping[str, str]]) -> "pd.DataFrame":
     """Return the states of devices as a frame.
 
     Args:
@@ -67,6 +74,8 @@ def history_frame(columns: Mapping[datetime, Mapping[str, str]]) -> pd.DataFrame
         One row per device (index `Device`, in order), one column per window (its start, UTC, in order), a letter each.
         A device without a state in a window has "?". Windows in which no device has a state are missing.
     """
+    import pandas as pd
+
     known = {start: letters for start, letters in sorted(columns.items()) if set(letters.values()) - {UNKNOWN}}
     devices = sorted({device for letters in known.values() for device in letters})
     index = pd.Index(devices, name="Device", dtype="object")
@@ -77,18 +86,20 @@ def history_frame(columns: Mapping[datetime, Mapping[str, str]]) -> pd.DataFrame
     return frame
 
 
-def model_frame(tags: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+def model_frame(tags: Iterable[Mapping[str, Any]]) -> "pd.DataFrame":
     """Return the description of a bundle as a frame; see `Fleet.model`.
 
     Args:
         tags: The entries of `device-scorer inspect --output json`.
     """
+    import pandas as pd
+
     keys = ("tag", "detector", "sklearn", "evaluatedBy", "problem", "parameters")
     rows = [[one.get(key, "") for key in keys] for one in tags]
     return pd.DataFrame(rows, columns=["Tag", "Detector", "SklearnVersion", "EvaluatedBy", "Problem", "Parameters"])
 
 
-def runs_frame(runs: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+def runs_frame(runs: Iterable[Mapping[str, Any]]) -> "pd.DataFrame":
     """Return runs as a frame, the newest window first.
 
     Args:
@@ -98,12 +109,22 @@ def runs_frame(runs: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
         The columns name, fleet, window_start, window_end (UTC), phase, total, one column per outcome (devices),
         anomalies (readings), duration (text) and message.
     """
+    import pandas as pd
+
     rows = [_run_row(run) for run in runs]
     columns = ["name", "fleet", "window_start", "window_end", "phase", "total", *OUTCOMES]
     frame = pd.DataFrame(rows, columns=[*columns, "anomalies", "duration", "message"])
     for column in ("window_start", "window_end"):
         frame[column] = pd.to_datetime(frame[column], utc=True)
     return frame.sort_values(["window_start", "name"], ascending=[False, True], ignore_index=True)
+
+
+def concat(found: "Iterable[pd.DataFrame]", columns: Sequence[str] = ()) -> "pd.DataFrame":
+    """Return the rows of frames as one frame; without a frame, an empty one with the columns."""
+    import pandas as pd
+
+    listed = list(found)
+    return pd.concat(listed, ignore_index=True) if listed else pd.DataFrame(columns=list(columns))
 
 
 def _run_row(run: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,7 +144,9 @@ def _run_row(run: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _read_csv(content: bytes, name: str, columns: tuple[str, ...], types: Mapping[str, str]) -> pd.DataFrame:
+def _read_csv(content: bytes, name: str, columns: tuple[str, ...], types: Mapping[str, str]) -> "pd.DataFrame":
+    import pandas as pd
+
     try:
         frame = pd.read_csv(
             io.BytesIO(content), dtype={**types, "TS": "str"}, usecols=list(columns), keep_default_na=False,

@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import isfinite
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from fleetscore import scorer_program
 from fleetscore.contract.fleets import FleetLayout
 from fleetscore.contract.windows import Window
 from fleetscore.frames import predictions_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MAX_TAGS = 20
 ROUNDS = 3
@@ -36,7 +38,7 @@ class _Gap:
     anomalous: float
 
 
-def find_bounds(bundle: bytes, rows: pd.DataFrame) -> dict[str, tuple[float, float]]:
+def find_bounds(bundle: bytes, rows: "pd.DataFrame") -> dict[str, tuple[float, float]]:
     """Return the lowest and the highest normal value of the tags with anomalies, at most MAX_TAGS of them.
 
     Args:
@@ -113,7 +115,7 @@ def _label(bundle: bytes, values: Mapping[str, Iterable[float]]) -> dict[str, di
         scorer_program.score(Path(folder), _LAYOUT, _WINDOW, _DEVICE, list(ordered))
         path = Path(folder) / "predictions" / _WINDOW.slug / f"{_DEVICE}.csv"
         rows = predictions_frame(path.read_bytes(), path.name)
-    numbers = (rows["TS"] - pd.Timestamp(_WINDOW.start)).dt.total_seconds().astype(int)
+    numbers = (rows["TS"] - _WINDOW.start).dt.total_seconds().astype(int)
     labels: dict[str, dict[float, int]] = {tag: {} for tag in ordered}
     for tag, number, label in zip(rows["Tag"], numbers, rows["Prediction"], strict=True):
         labels[tag][ordered[tag][number]] = int(label)

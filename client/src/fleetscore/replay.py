@@ -5,17 +5,19 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from fleetscore import model_bounds, scorer_program
 from fleetscore.contract import blob_paths
 from fleetscore.contract.windows import Window
 from fleetscore.data import MAX_TABLE_BYTES, FleetData
 from fleetscore.errors import DataInvalid, NotFound
-from fleetscore.frames import predictions_frame
+from fleetscore.frames import concat, predictions_frame
 from fleetscore.store.base import Blob
 from fleetscore.store.folder import FolderStore
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MAX_ETAGS_CHARS = 1500
 ANOMALY_COLUMNS = ("TS", "Tag", "Val", "Score", "Lowest", "Highest")
@@ -44,7 +46,7 @@ class Replay:
     size: int
     differences: Sequence[str]
     message: str
-    anomalies: pd.DataFrame
+    anomalies: "pd.DataFrame"
 
 
 def replay(fleet: FleetData, device: str, window: Window) -> Replay:
@@ -132,9 +134,9 @@ def differences(stored: Blob | None, found: Blob | None, model: Blob, readings: 
     return lines
 
 
-def _anomalies(rows: pd.DataFrame | None, bundle: bytes) -> pd.DataFrame:
+def _anomalies(rows: "pd.DataFrame | None", bundle: bytes) -> "pd.DataFrame":
     if rows is None:
-        return pd.DataFrame(columns=list(ANOMALY_COLUMNS))
+        return concat((), ANOMALY_COLUMNS)
     found = rows.loc[rows["Prediction"] == 1, ["TS", "Tag", "Val", "Score"]].reset_index(drop=True)
     try:
         bounds = model_bounds.find_bounds(bundle, rows) if len(found) else {}

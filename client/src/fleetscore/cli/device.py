@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-import pandas as pd
 import typer
 
 from fleetscore.cli.mutes import active_mutes
@@ -57,6 +56,8 @@ def device_document(fleet: Fleet, device: str, count: int) -> dict[str, Any]:
     Raises:
         NotFound: The fleet does not know the device; the text names similar ids.
     """
+    import pandas as pd  # noqa: PLC0415  it takes longer to import than most commands
+
     newest = fleet.newest_window()
     history = fleet.history(newest.previous(count - 1).start, newest.end)
     letters = history.loc[[device]].to_numpy()[0] if device in history.index else []

@@ -9,11 +9,6 @@ import typer
 from fleetscore import __version__
 from fleetscore.cli.output import Column, Table, keyed
 from fleetscore.cli.session import Session, with_session
-from fleetscore.doctor.cluster_checks import check_cluster
-from fleetscore.doctor.findings import exit_code, in_order
-from fleetscore.doctor.fleet_checks import check_fleets, check_schedules
-from fleetscore.doctor.gather import gather
-from fleetscore.doctor.gather_fleets import Options
 from fleetscore.runs.state import MAX_TEXT_CHARS, printable
 
 MIN_CHARS = 100
@@ -43,6 +38,13 @@ def doctor(session: Session, *, ctx: typer.Context) -> None:
     A check without the right to look has the result UNKNOWN, and names the right. With --fleet, the other fleets are
     not checked.
     """
+    # The checks import the SDK of Azure, which takes longer than the other commands.
+    from fleetscore.doctor.cluster_checks import check_cluster  # noqa: PLC0415
+    from fleetscore.doctor.findings import exit_code, in_order  # noqa: PLC0415
+    from fleetscore.doctor.fleet_checks import check_fleets, check_schedules  # noqa: PLC0415
+    from fleetscore.doctor.gather import gather  # noqa: PLC0415
+    from fleetscore.doctor.gather_fleets import Options  # noqa: PLC0415
+
     cluster = session.open_cluster()
     cluster.request("/version", "get the version")  # without an API server, no other check says anything
     source = ctx.get_parameter_source("fleet")

@@ -2,7 +2,6 @@
 
 from typing import Annotated, Any
 
-import pandas as pd
 import typer
 
 from fleetscore.cli.output import Column, Format, Table, console, keyed, print_documents, printable
@@ -31,7 +30,8 @@ def replay_device(
     """
     fleet = session.open_fleet()
     found = fleet.replay(device, window or fleet.newest_window())
-    rows = [_row(one) for one in found.anomalies.to_dict("records")]
+    frame = found.anomalies
+    rows = [_row(one) for one in frame.astype(object).where(frame.notna(), None).to_dict("records")]
     if session.output in (Format.JSON, Format.YAML):
         print_documents(_document(found, rows), session.output)
     elif session.output is Format.NAME:
@@ -71,9 +71,8 @@ def _number(key: str) -> Any:
 
 
 def _row(row: dict[Any, Any]) -> dict[str, Any]:
-    """Return an anomaly as a JSON object: numbers that are unknown are null."""
-    found = {str(key): None if pd.isna(value) else value for key, value in row.items()}
-    return {**found, "TS": row["TS"].isoformat().replace("+00:00", "Z")}
+    """Return an anomaly as a JSON object."""
+    return {**row, "TS": row["TS"].isoformat().replace("+00:00", "Z")}
 
 
 def _document(found: Replay, rows: list[dict[str, Any]]) -> dict[str, Any]:

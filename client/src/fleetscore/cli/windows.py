@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-import pandas as pd
 import typer
 
 from fleetscore.cli.output import Table, columns
@@ -58,7 +57,7 @@ def _print(
     frame = fleet.report_tables(start, end, file)
     if "Window" in frame:
         frame["Window"] = [f"{one:%Y-%m-%dT%H:%MZ}" for one in frame["Window"]]
-    rows = frame.astype(object).where(pd.notna(frame), None).to_dict("records")
+    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
     span = f"{start:%Y-%m-%dT%H:%MZ} to {end:%Y-%m-%dT%H:%MZ}"
     session.print(Table(list(columns(*shown)), rows, "Device", f"no {what} from {span}"))  # type: ignore[arg-type]
 

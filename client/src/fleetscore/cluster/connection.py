@@ -1,16 +1,21 @@
-"""A connection to the cluster with the user's own kubeconfig and rights."""
+"""A connection to the cluster with the user's own kubeconfig and rights.
+
+The package kubernetes is imported at the first use: it takes longer than most commands that need no cluster.
+"""
+# ruff: noqa: PLC0415
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import urllib3
 import yaml
-from kubernetes import client, config
 
 from fleetscore.contract.fleets import FleetLayout, SecretReference, parse_fleets
 from fleetscore.errors import AccessDenied, ClusterUnavailable, FleetscoreError, NotFound, UsageInvalid
+
+if TYPE_CHECKING:
+    from kubernetes import client
 
 GROUP, VERSION, PLURAL, KIND = "fleetscore.dev", "v1alpha1", "scoringruns", "ScoringRun"
 SCHEDULE_LABEL = "fleetscore.dev/schedule"
@@ -45,7 +50,9 @@ class Cluster:
         namespace: The namespace of the runs.
     """
 
-    def __init__(self, api: client.ApiClient, namespace: str) -> None:
+    def __init__(self, api: "client.ApiClient", namespace: str) -> None:
+        from kubernetes import client
+
         self.namespace = namespace
         self.core, self.batch = client.CoreV1Api(api), client.BatchV1Api(api)
         self._custom, self._api = client.CustomObjectsApi(api), api
@@ -62,6 +69,8 @@ class Cluster:
             ClusterUnavailable: No kubeconfig exists, and the process does not run in a pod.
             UsageInvalid: The kubeconfig or the context is invalid.
         """
+        from kubernetes import client, config
+
         settings = client.Configuration()
         settings.connection_pool_maxsize = MAX_CONNECTIONS
         try:
@@ -116,6 +125,8 @@ class Cluster:
             response = self._api.call_api(*request, _request_timeout=_request_timeout)
             content = response.read() or b""
             if response.status >= 300:
+                from kubernetes import client
+
                 raise client.ApiException(response.status, response.reason, body=content.decode(errors="replace"))
             return Response(content, {key.lower(): value for key, value in response.getheaders().items()})
 
@@ -181,7 +192,7 @@ class Cluster:
 
     def secret_value(self, reference: SecretReference) -> str:
         """Return the text of a Secret's key. Raises NotFound if the Secret or its key does not exist."""
-        import base64  # noqa: PLC0415
+        import base64
 
         name = f"read Secret {reference.name} in namespace {self.namespace}"
         secret = self._call(name, self.core.read_namespaced_secret, reference.name, self.namespace)
@@ -211,6 +222,9 @@ class Cluster:
             arguments: Its arguments.
             options: Its options.
         """
+        import urllib3
+        from kubernetes import client
+
         try:
             return function(*arguments, _request_timeout=TIMEOUT_SECONDS, **options)
         except client.ApiException as error:
@@ -219,7 +233,7 @@ class Cluster:
             text = f"{self.server} cannot be reached ({type(error).__name__}); check the context and the network"
             raise ClusterUnavailable(text) from error
 
-    def _error(self, error: client.ApiException, action: str) -> FleetscoreError:
+    def _error(self, error: "client.ApiException", action: str) -> FleetscoreError:
         message = _status_message(error)
         if error.status == 401:
             text = f"{self.server} rejects the credentials of this user (401)"
@@ -235,7 +249,7 @@ class Cluster:
         return ClusterUnavailable(f"cannot {action}: {self.server} answered {error.status} {error.reason}; try again")
 
 
-def _status_message(error: client.ApiException) -> str:
+def _status_message(error: "client.ApiException") -> str:
     """Return the message of the API server's Status object, at most 500 characters."""
     try:
         return str(yaml.safe_load(error.body or "{}").get("message", ""))[:500]

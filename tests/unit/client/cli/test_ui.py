@@ -82,7 +82,7 @@ def test_address_that_others_reach_prints_a_warning(
 def test_given_fleets_replace_those_of_the_config_map(monkeypatch: pytest.MonkeyPatch) -> None:
     found: list[Any] = []
     monkeypatch.setattr("fleetscore.console.server.serve", lambda *given: found.append(given[0]))
-    monkeypatch.setattr("fleetscore.fleet.Cluster.connect", lambda *_: object())
+    monkeypatch.setattr("fleetscore.cluster.connection.Cluster.connect", lambda *_: object())
     storage = {"accountUrl": "https://storage.example.com", "predictions": "out"}
     monkeypatch.setenv("FLEETSCORE_FLEETS", json.dumps({"fleets": [{"name": "presses", "storage": storage}]}))
     monkeypatch.setenv("AZURE_STORAGE_SAS_TOKEN", "sv=1&sig=secret")
