@@ -105,7 +105,7 @@ def healthy_release(url: str = "http://127.0.0.1:1") -> FakeRelease:
         "/version": {"gitVersion": "v1.34.0"},
         GROUP: {"versions": [{"version": "v1alpha1"}]},
         crd: {"metadata": {"labels": LABELS}},
-        LEASE: {"spec": lease},
+        LEASE: {"metadata": {}, "spec": lease},
         SECRET: {"metadata": {"name": "account"}, "data": {}},
         f"/api/v1/namespaces/{NAMESPACE}": {"metadata": {"name": NAMESPACE}, "status": {"phase": "Active"}},
     }

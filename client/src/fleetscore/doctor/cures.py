@@ -6,6 +6,7 @@ CURES: Mapping[str, str] = {
     "exceeded quota": "raise the ResourceQuota that the message names, or lower the requests in the chart's values",
     "per Container is": "change the LimitRange of the namespace, or the resources in the chart's values",
     "per Pod is": "change the LimitRange of the namespace, or the resources in the chart's values",
+    "must be less than or equal to": "change the LimitRange of the namespace, or the resources in the chart's values",
     "violates PodSecurity": "change the Pod Security level of the namespace, or the security context in the values",
     "admission webhook": "change the webhook's rule, or exclude the namespace from it",
     "failed calling webhook": "repair the webhook's service, or exclude the namespace from it",

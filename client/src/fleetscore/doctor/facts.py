@@ -40,11 +40,19 @@ class Crd:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The Lease of an operator: its holder, its last renewal, and its duration in seconds."""
+    """The Lease of an operator.
+
+    Attributes:
+        holder: The name of the pod that holds it; empty if no pod does.
+        renewed: The time of the last renewal, by the API server's clock.
+        seconds: Its duration in seconds.
+        ahead: The seconds by which the clock of the holder's node is ahead of the API server's.
+    """
 
     holder: str
     renewed: datetime | None
     seconds: int = 15
+    ahead: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +152,10 @@ class Models:
 
 @dataclass(frozen=True, slots=True)
 class Notices:
-    """The notices of a fleet: those that no receiver accepted by receiver, dropped ones, and problems of a report."""
+    """The notices of a fleet: those that wait, by the receiver that has not accepted them, and dropped ones."""
 
     pending: Mapping[str, int] = field(default_factory=dict)
     dropped: int = 0
-    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

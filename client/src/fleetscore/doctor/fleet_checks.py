@@ -101,35 +101,31 @@ def _count(models: Models) -> str:
 
 
 def _check_notices(fleet: Fleet) -> Iterator[Finding]:
-    notices, subject = fleet.notices, f"fleet {fleet.layout.name}"
-    if fleet.receivers and notices is None and (failed := _notify_problems(fleet.newest_run)):
-        name = (fleet.newest_run or {})["metadata"]["name"]
-        text = f"the report of run {name} could not send {failed:,} notices or groups of notices"
-        cure = "`doctor --use-fleet-secret` names the receiver; the log of the report Job has the reason"
-        yield Finding(Result.PROBLEM, "notifications", subject, text, cure)
-    if not fleet.receivers or notices is None:
+    subject, run = f"fleet {fleet.layout.name}", fleet.newest_run or {}
+    problems = list(_notice_problems(fleet.notices)) if fleet.notices else []
+    failed, name = _notify_problems(run), printable((run.get("metadata") or {}).get("name"))
+    if failed and not problems:
+        problems = [f"the report of run {name} has {failed:,} problems with receivers"]
+    if not fleet.receivers or not (problems or fleet.notices):
         return
-    problems = list(_notice_problems(notices))
+    cure = "check url, Secret and network of the receiver (`notify` of the fleet); the next report sends them again"
+    if failed:
+        cure += f"; `kubectl logs -l fleetscore.dev/run={name},app.kubernetes.io/component=report` has the reason"
     for text in problems:
-        cure = "check url, Secret and network of the receiver (`notify` of the fleet); the next report sends them again"
         yield Finding(Result.PROBLEM, "notifications", subject, text, cure)
     if not problems:
         yield Finding(Result.OK, "notifications", subject, f"no notices are waiting for {named(fleet.receivers)}")
 
 
-def _notify_problems(run: Mapping[str, Any] | None) -> int:
+def _notify_problems(run: Mapping[str, Any]) -> int:
     """Return the number of problems with receivers in the last report, by the status of its run."""
-    report = ((run or {}).get("status") or {}).get("report") or {}
-    found = report.get("notifyProblems")
+    found = ((run.get("status") or {}).get("report") or {}).get("notifyProblems")
     return found if isinstance(found, int) else 0
 
 
 def _notice_problems(notices: Notices) -> Iterator[str]:
-    for problem in notices.problems:
-        yield f"the last report: {printable(problem, max_chars=300)}"
-    if not notices.problems:
-        for receiver, count in notices.pending.items():
-            yield f"receiver {printable(receiver)} has not accepted {count:,} notices"
+    for receiver, count in notices.pending.items():
+        yield f"receiver {printable(receiver)} has not accepted {count:,} notices"
     if notices.dropped:
         yield f"the outbox was full: {notices.dropped:,} notices were dropped"
 

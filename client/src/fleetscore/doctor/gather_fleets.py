@@ -133,7 +133,6 @@ def _fleet_task(
         store, tasks_of_store = storage_tasks(
             cluster,
             layout,
-            newest,
             options.environment,
             use_fleet_secret=options.use_fleet_secret,
             notices=bool(receivers),

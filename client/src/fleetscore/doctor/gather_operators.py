@@ -1,6 +1,7 @@
 """The facts of the operators: their Deployments, pods, Leases, rights, and the fleets that they have read."""
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -18,6 +19,7 @@ MAX_OPERATORS = 10
 MAX_WATCHED = 5
 """Namespaces of an operator in which its rights are checked."""
 
+CLOCK_ANNOTATION = "fleetscore.dev/clock-ahead-seconds"
 CHECKSUM_ANNOTATION = "checksum/fleets"
 _OPERATOR_RULES = (
     (GROUP, PLURAL, ("get", "list", "watch", "delete")),
@@ -123,11 +125,16 @@ def _operator(
 
 
 def _updated_replicas(deployment: Mapping[str, Any]) -> int:
-    """Return the number of pods with the newest settings; 0 if the settings were not observed yet."""
+    """Return the number of pods with the newest settings; during a rollout, of those that are ready.
+
+    Settings that the controller has not observed have no pods. See `kubectl rollout status` for the rules.
+    """
     status = deployment.get("status") or {}
     if status.get("observedGeneration", 0) < deployment["metadata"].get("generation", 0):
         return 0
-    return int(status.get("updatedReplicas") or 0)
+    updated = int(status.get("updatedReplicas") or 0)
+    old = int(status.get("replicas") or 0) - updated
+    return min(updated, max(0, int(status.get("readyReplicas") or 0) - old)) if old > 0 else updated
 
 
 def _lease(cluster: Cluster, namespace: str, name: str) -> Lease | Unseen | None:
@@ -140,7 +147,9 @@ def _lease(cluster: Cluster, namespace: str, name: str) -> Lease | Unseen | None
     spec = found.get("spec") or {}
     renewed = spec.get("renewTime")
     time = datetime.fromisoformat(renewed) if renewed else None
-    return Lease(spec.get("holderIdentity") or "", time, spec.get("leaseDurationSeconds") or 15)
+    ahead = str((found["metadata"].get("annotations") or {}).get(CLOCK_ANNOTATION, ""))
+    seconds = int(ahead) if re.fullmatch(r"-?\d{1,12}", ahead) else 0
+    return Lease(spec.get("holderIdentity") or "", time, spec.get("leaseDurationSeconds") or 15, seconds)
 
 
 def reads_old_fleets(

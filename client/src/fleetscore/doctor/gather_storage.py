@@ -12,7 +12,6 @@ from urllib.parse import unquote
 from fleetscore.cluster.connection import Cluster
 from fleetscore.contract import blob_paths
 from fleetscore.contract.fleets import FleetLayout, SecretReference
-from fleetscore.contract.windows import Window
 from fleetscore.doctor.facts import Container, Models, Notices
 from fleetscore.doctor.findings import Right, Unseen
 from fleetscore.doctor.parallel import Task, unseen_error
@@ -23,7 +22,6 @@ from fleetscore.store.endpoints import is_azure_endpoint
 
 MAX_MODELS = 1000
 MAX_OUTBOX_BYTES = 8 * 2**20
-MAX_SUMMARY_BYTES = 2**20
 PROBE_NAME = "_fleetscore-doctor"
 """The name of a blob that does not exist: reading it shows whether its container can be read."""
 
@@ -43,7 +41,6 @@ _KEY_CURES = {
 def storage_tasks(
     cluster: Cluster,
     layout: FleetLayout,
-    newest: Mapping[str, Any] | None,
     environment: Mapping[str, str],
     *,
     use_fleet_secret: bool,
@@ -70,7 +67,7 @@ def storage_tasks(
     }
     tasks["models"] = lambda: read_models(store, layout)
     if notices:
-        tasks["notices"] = lambda: read_notices(store, layout.name, newest)
+        tasks["notices"] = lambda: read_notices(store, layout.name)
     return store, tasks
 
 
@@ -167,17 +164,11 @@ def read_models(store: Store, layout: FleetLayout) -> Models:
     return Models(devices, tuple(others[:4]), MAX_MODELS)
 
 
-def read_notices(store: Store, fleet: str, newest: Mapping[str, Any] | None) -> Notices:
-    """Return the notices that wait in the outbox of a fleet, and the problems in the report of its newest run."""
+def read_notices(store: Store, fleet: str) -> Notices:
+    """Return the notices that wait in the outbox of a fleet."""
     outbox = _document(store, f"_outbox/{blob_paths.encode_id(fleet)}.json", MAX_OUTBOX_BYTES)
-    problems: list[str] = []
-    if newest is not None:
-        window = newest["spec"]["window"]
-        name = blob_paths.report_name(Window.parse(f"{window['start']}/{window['end']}"), blob_paths.SUMMARY_FILE)
-        found = _document(store, name, MAX_SUMMARY_BYTES).get("problems") or []
-        problems = [str(one) for one in found if any(word in str(one) for word in ("notice", "receiver", "outbox"))]
     pending = Counter(str(one[0]) for one in outbox.get("pending") or [])
-    return Notices(dict(pending), int(outbox.get("dropped") or 0), tuple(problems[:3]))
+    return Notices(dict(pending), int(outbox.get("dropped") or 0))
 
 
 def _document(store: Store, name: str, max_bytes: int) -> dict[str, Any]:

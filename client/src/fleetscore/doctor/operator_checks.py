@@ -97,10 +97,12 @@ def _check_holder(facts: Facts, operator: Operator, lease: Lease) -> Finding:
         cure = "stop that operator: another release or process uses the same Lease"
         return Finding(Result.PROBLEM, "lease", subject, text, cure)
     if stale:
-        text = f"{holder} has not renewed the Lease for {age:,.0f} s, or the clock of its node is slow"
-        return Finding(Result.PROBLEM, "lease", subject, text, f"{logs}; compare the clock of its node")
-    if age < -MAX_CLOCK_SECONDS:
-        text = f"{holder} renewed the Lease {-age:,.0f} s in the future of the API server's clock"
+        text = f"{holder} has not renewed the Lease for {age:,.0f} s"
+        return Finding(Result.PROBLEM, "lease", subject, text, f"{logs} has the reason")
+    ahead = lease.ahead if abs(lease.ahead) > MAX_CLOCK_SECONDS else -age if age < -MAX_CLOCK_SECONDS else 0
+    if ahead:
+        direction = "ahead of" if ahead > 0 else "behind"
+        text = f"the clock of {holder} is {abs(ahead):,.0f} s {direction} the API server's"
         cure = "set the clock of the operator's node: check its time synchronization (NTP)"
         return Finding(Result.PROBLEM, "clock", subject, text, cure)
     return Finding(Result.OK, "lease", subject, f"the Lease is held by {holder}")

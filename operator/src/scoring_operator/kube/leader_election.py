@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from scoring_operator.errors import AlreadyExists, ApiError, Conflict, NotFound
 from scoring_operator.kube.client import KubeClient, Object
 
+CLOCK_ANNOTATION = "fleetscore.dev/clock-ahead-seconds"
+
 _log = logging.getLogger(__name__)
 
 
@@ -161,16 +163,23 @@ class LeaderElector:
         """Create the Lease, or replace the version that is known; return True, because this process holds it then."""
         sent = time.monotonic()
         if lease is None:
-            kind = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": self._metadata}
-            body = kind | {"spec": self._spec({}, holder=self.identity)}
+            kind = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
+            body = kind | {"metadata": self._annotated(self._metadata), "spec": self._spec({}, holder=self.identity)}
             written = await self._client.create(self._collection, body)
         else:
-            body = lease | {"spec": self._spec(lease.get("spec") or {}, holder=self.identity)}
+            body = lease | {"metadata": self._annotated(lease["metadata"])}
+            body |= {"spec": self._spec(lease.get("spec") or {}, holder=self.identity)}
             written = await self._client.replace(self._path, body)
         self._renewed_at = sent
         self._is_holder = True
         self._written = body | {"metadata": written["metadata"]}
         return True
+
+    def _annotated(self, metadata: Object) -> Object:
+        """Return the metadata with the seconds by which this machine's clock is ahead, which `doctor` reports."""
+        ahead = round(time.time() - self._client.now().timestamp())
+        annotations = (metadata.get("annotations") or {}) | {CLOCK_ANNOTATION: str(ahead)}
+        return metadata | {"annotations": annotations}
 
     def _spec(self, old: Object, *, holder: str) -> Object:
         now = f"{self._client.now():%Y-%m-%dT%H:%M:%S.%fZ}"
@@ -180,5 +189,6 @@ class LeaderElector:
             "leaseDurationSeconds": self._timings.duration if holder else 1,
             "acquireTime": now if taken else old.get("acquireTime", now),
             "renewTime": now,
-            "leaseTransitions": old.get("leaseTransitions", -1) + (1 if taken and holder else 0),  # takeovers
+            # The API server rejects a negative number of takeovers; a Lease that a person made has none.
+            "leaseTransitions": max(0, old.get("leaseTransitions", -1) + (1 if taken and holder else 0)),
         }

@@ -69,7 +69,9 @@ def test_healthy_cluster_has_one_ok_per_check() -> None:
         (operator(lease=Lease("", None)), "lease", "no operator holds the Lease", "logs"),
         (operator(lease=Lease("laptop", NOW)), "lease", "held by laptop, which is not a pod", "stop that operator"),
         (operator(lease=replace(LEASE, renewed=NOW - timedelta(hours=1))), "lease", "for 3,600 s", "logs deployment"),
-        (operator(lease=replace(LEASE, renewed=NOW + timedelta(minutes=2))), "clock", "120 s in the future", "NTP"),
+        (operator(lease=replace(LEASE, renewed=NOW + timedelta(minutes=2))), "clock", "120 s ahead of the API", "NTP"),
+        (operator(lease=replace(LEASE, ahead=3600)), "clock", "3,600 s ahead of the API server's", "operator's node"),
+        (operator(lease=replace(LEASE, ahead=-3600)), "clock", "3,600 s behind the API server's", "operator's node"),
         (operator(rights={CREATE_JOBS: False}), "rights", "may not create jobs.batch in namespace", "helm upgr"),
         ({"rights": {LIST_RUNS: False}}, "user", "may not list scoringruns.fleetscore.dev", "ClusterRole view"),
         ({"server": Server("v1", NOW, NOW + timedelta(minutes=5))}, "clock", "300 s ahead of the API server's", "NTP"),
@@ -77,7 +79,8 @@ def test_healthy_cluster_has_one_ok_per_check() -> None:
     ],
     ids=[
         "crd-missing", "crd-version", "crd-release", "operator-down", "operator-scaled", "operator-missing",
-        "operator-elsewhere", "lease-missing", "lease-free", "lease-foreign", "lease-stale", "node-clock",
+        "operator-elsewhere", "lease-missing", "lease-free", "lease-foreign", "lease-stale",
+        "lease-in-future", "node-clock-ahead", "node-clock-behind",
         "operator-right", "user-right", "clock-ahead", "clock-behind",
     ],
 )  # fmt: skip

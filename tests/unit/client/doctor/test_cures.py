@@ -10,6 +10,7 @@ from fleetscore.doctor.cures import cure_in
     [
         ('FailedCreate: pods "x" is forbidden: exceeded quota: q', "raise the ResourceQuota"),
         ('pods "x" is forbidden: maximum cpu usage per Container is 100m', "change the LimitRange"),
+        ('Invalid value: "100m": must be less than or equal to cpu limit of 1m', "change the LimitR"),
         ('admission webhook "deny.example" denied the request: no', "change the webhook's rule"),
         (
             "error looking up service account a/b: serviceaccount b not found",
@@ -20,7 +21,7 @@ from fleetscore.doctor.cures import cure_in
         ("0/3 nodes are available Unschedulable", "add nodes"),
         ("no token IdentityUnavailable", "do what the message says"),
     ],
-    ids=["quota", "limit-range", "webhook", "account", "image", "memory", "nodes", "identity"],
+    ids=["quota", "limit-range", "request-above-limit", "webhook", "account", "image", "memory", "nodes", "identity"],
 )
 def test_known_word_of_a_message_has_a_cure(text: str, cure: str) -> None:
     found = cure_in(text, "`kubectl logs`")

@@ -64,8 +64,10 @@ def test_healthy_fleet_and_schedule_have_only_oks() -> None:
         ({"models": Models(0, ("a.pkl", "b.pkl"))}, "models", "matches {device}.joblib; there are a.pkl, b.pkl",
          "models.path"),
         ({"notices": Notices({"hook": 3})}, "notifications", "receiver hook has not accepted 3 notices", "next report"),
-        ({"notices": Notices({"hook": 3}, 0, ("a notice is not delivered: hook: 503",))}, "notifications",
-         "the last report: a notice is not delivered: hook: 503", "`notify` of the fleet"),
+        ({"notices": Notices({"hook": 3}), "newest_run": a_run("Complete", report={"notifyProblems": 1})},
+         "notifications", "receiver hook has not accepted 3 notices", "-l fleetscore.dev/run=hourly-1,"),
+        ({"newest_run": a_run("Complete", report={"notifyProblems": 1})}, "notifications",
+         "the report of run hourly-1 has 1 problems with receivers", "`notify` of the fleet"),
         ({"notices": Notices({}, 7)}, "notifications", "7 notices were dropped", "receiver"),
         ({"newest_run": a_run("Stalled")}, "runs", "does not continue: the Secret has no key", "fleetscore status"),
         ({"newest_run": a_run("Complete", failureReasons={"IdentityUnavailable": 4}, failures=[
@@ -73,7 +75,7 @@ def test_healthy_fleet_and_schedule_have_only_oks() -> None:
          "failed because of IdentityUnavailable: no federated credential", "fleetscore status hourly-1"),
     ],
     ids=["secret-missing", "secret-key", "wrong-key", "missing-container", "no-models", "models-path", "notices",
-         "notice-failed", "notices-dropped", "stalled", "identity"],
+         "notices-and-report", "report", "notices-dropped", "stalled", "identity"],
 )  # fmt: skip
 def test_breakage_of_a_fleet_is_a_problem(changes: dict[str, Any], check: str, message: str, cure: str) -> None:
     found = [one for one in of_fleet(**changes) if one.result is not Result.OK]
@@ -161,7 +163,7 @@ def test_problems_with_receivers_are_known_without_the_storage() -> None:
     run = a_run("Complete", report={"notifyProblems": 2})
     found = [one for one in of_fleet(notices=None, newest_run=run) if one.check == "notifications"]
     assert [(one.result, one.message) for one in found] == [
-        (Result.PROBLEM, "the report of run hourly-1 could not send 2 notices or groups of notices")
+        (Result.PROBLEM, "the report of run hourly-1 has 2 problems with receivers")
     ]
     assert not [one for one in of_fleet(notices=None) if one.check == "notifications"]
 

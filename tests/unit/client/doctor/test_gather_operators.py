@@ -45,10 +45,13 @@ def test_rights_are_checked_in_the_namespace_of_the_command_first() -> None:
     ("metadata", "status", "updated"),
     [
         ({}, {}, 0),
-        ({}, {"updatedReplicas": 2}, 2),
+        ({}, {"replicas": 2, "updatedReplicas": 2, "readyReplicas": 1}, 2),
+        ({}, {"replicas": 2, "updatedReplicas": 1, "readyReplicas": 1}, 0),
+        ({}, {"replicas": 4, "updatedReplicas": 2, "readyReplicas": 3}, 1),
+        ({}, {"replicas": 3, "updatedReplicas": 1, "readyReplicas": 3}, 1),
         ({"generation": 3}, {"observedGeneration": 2, "updatedReplicas": 2}, 0),
     ],
-    ids=["none", "all", "not-observed"],
+    ids=["none", "all", "new-not-ready", "one-ready", "old-remain", "not-observed"],
 )
 @pytest.mark.usefixtures("fake_release")
 def test_pods_with_the_newest_settings_are_counted(metadata: Any, status: Any, updated: int) -> None:

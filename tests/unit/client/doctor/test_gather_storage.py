@@ -24,7 +24,6 @@ from fleetscore.errors import AccessDenied, FleetscoreError, NotFound
 from fleetscore.store.folder import FolderStore
 
 URL = "https://a.blob.core.windows.net"
-RUN = {"spec": {"window": {"start": "2018-08-28T23:00:00Z", "end": "2018-08-29T00:00:00Z"}}}
 
 
 def denied(code: str) -> AccessDenied:
@@ -62,7 +61,7 @@ def test_wrong_key_is_a_problem_and_a_missing_role_of_the_user_is_not() -> None:
 
 @pytest.fixture
 def store(tmp_path: Path) -> FolderStore:
-    for name in ("models", "predictions/_outbox", "predictions/20180828T230000Z_20180829T000000Z"):
+    for name in ("models", "predictions/_outbox"):
         (tmp_path / name).mkdir(parents=True)
     return FolderStore(tmp_path)
 
@@ -76,26 +75,23 @@ def test_models_are_counted_and_other_names_are_kept(store: FolderStore, tmp_pat
     assert (elsewhere.devices, elsewhere.others) == (0, ("notes.txt", "press-1.joblib", "press-2.joblib"))
 
 
-def test_notices_are_those_of_outbox_and_report(store: FolderStore, tmp_path: Path) -> None:
-    assert read_notices(store, "default", None) == Notices()
+def test_notices_are_those_of_the_outbox(store: FolderStore, tmp_path: Path) -> None:
+    assert read_notices(store, "default") == Notices()
     outbox = {"v": 1, "pending": [["hook", "1", {}], ["hook", "2", {}], ["alerts", "3", {}]], "dropped": 4}
     (tmp_path / "predictions/_outbox/default.json").write_text(json.dumps(outbox))
-    problems = ["a notice is not delivered: hook: 503", "history file x is damaged"]
-    summary = tmp_path / "predictions/20180828T230000Z_20180829T000000Z/_summary.json"
-    summary.write_text(json.dumps({"problems": problems}))
-    assert read_notices(store, "default", RUN) == Notices({"hook": 2, "alerts": 1}, 4, (problems[0],))
+    assert read_notices(store, "default") == Notices({"hook": 2, "alerts": 1}, 4)
 
 
 @pytest.mark.parametrize("content", [b"", b"[1]", b"{", b"[" * 100_000], ids=["empty", "list", "broken", "deep"])
 def test_damaged_outbox_counts_as_empty(store: FolderStore, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "predictions/_outbox/default.json").write_bytes(content)
-    assert read_notices(store, "default", None) == Notices()
+    assert read_notices(store, "default") == Notices()
 
 
 def test_outbox_of_the_scorer_is_understood(store: FolderStore, tmp_path: Path) -> None:
     outbox = Outbox(pending=(Entry("hook", "1", {}), Entry("hook", "2", {}), Entry("alerts", "1", {})), dropped=2)
     (tmp_path / "predictions/_outbox/default.json").write_bytes(encode_outbox(outbox))
-    assert read_notices(store, "default", None) == Notices({"hook": 2, "alerts": 1}, 2)
+    assert read_notices(store, "default") == Notices({"hook": 2, "alerts": 1}, 2)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +109,7 @@ def test_storage_without_a_usable_credential_has_a_reason(
 ) -> None:
     layout = FleetLayout(account_url=url)
     cluster = Cluster.connect()
-    found, tasks = storage_tasks(cluster, layout, None, environment, use_fleet_secret=False, notices=False)
+    found, tasks = storage_tasks(cluster, layout, environment, use_fleet_secret=False, notices=False)
     assert isinstance(found, kind)
     assert text in found.reason
     assert not tasks

@@ -82,6 +82,14 @@ async def test_lease_without_renewals_is_acquired_only_after_its_duration(
         assert not first.is_leader
 
 
+async def test_lease_that_a_person_made_is_taken(api: FaultServer, connection: KubeClient) -> None:
+    async with held(contender(connection, "a")):
+        pass
+    await api.put(LEASES, "operator", spec={"holderIdentity": "a", "leaseDurationSeconds": 3600})
+    async with held(contender(connection, "a")):
+        assert spec(api)["leaseTransitions"] == 0
+
+
 @pytest.mark.slow
 async def test_lease_with_future_renew_time_still_expires(api: FaultServer, connection: KubeClient) -> None:
     async with held(contender(connection, "a")):
