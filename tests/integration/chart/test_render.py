@@ -309,3 +309,8 @@ def test_crd_can_be_deleted_with_the_release_or_be_left_out() -> None:
     crd = find(render({"crds": {"keep": False}}), "CustomResourceDefinition")
     assert "helm.sh/resource-policy" not in crd["metadata"].get("annotations", {})
     assert not [m for m in render({"crds": {"enabled": False}}) if m["kind"] == "CustomResourceDefinition"]
+
+
+def test_first_probe_of_the_operator_comes_after_its_start() -> None:
+    (container,) = find(render(MINIMAL), "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert container["startupProbe"]["initialDelaySeconds"] >= 5, "a failed probe is a Warning event"
