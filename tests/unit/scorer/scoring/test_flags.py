@@ -176,3 +176,13 @@ def test_flags_are_those_of_the_qartod_tests_of_ioos(
     assert ("stuck" in found) == bool((flat == qartod.QartodFlags.FAIL).any())
     assert (figures.outside, "implausible" in found) == (int(outside.sum()), bool(outside.any()))
     assert (figures.fast_steps, "jumpy" in found) == (int(fast.sum()), bool(fast.any()))
+
+
+@given(st.sets(st.integers(0, 239), min_size=1, max_size=60), st.integers(1, 5))
+def test_stale_is_the_gap_test_of_ioos_with_the_end_of_the_window(at: set[int], quarters: int) -> None:
+    times = [STEP_SECONDS * number for number in sorted(at)]
+    found = flags_of([(second, second % 7) for second in times], {"staleAfter": f"{15 * quarters}m"})
+    end = int((WINDOW.end - WINDOW.start).total_seconds())
+    instants = np.array([START + times[-1], START + end], dtype="datetime64[s]")
+    gap = qartod.time_gap_test(instants, fail_span=quarters / 4)
+    assert ("stale" in found) == (gap[1] == qartod.QartodFlags.FAIL)
