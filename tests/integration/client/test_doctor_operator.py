@@ -5,7 +5,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime, parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,8 @@ import pytest
 
 from localcluster.cluster import Cluster
 from localcluster.kubernetes.certificates import write_kubeconfig
-from tests.faults.api_faults import ShiftedDate
 from tests.integration.client.doctor_release import FLEETS, RECEIVER, Doctor, Release, installed
-from tests.testkit.fault_proxy import proxied
+from tests.testkit.fault_proxy import Answer, Call, Fault, proxied
 from tests.testkit.http_server import RequestHandler, serve
 from tests.testkit.operator_process import OperatorEnvironment, operator
 
@@ -64,11 +64,19 @@ def test_operator_whose_clock_is_wrong_is_a_problem(
         doctor.until_found("clock", f"s {direction} the API server's", "--use-fleet-secret")
 
 
+class TenMinutesAhead(Fault):
+    """The clock of the API server, as in its responses, is ten minutes ahead."""
+
+    async def after(self, call: Call, answer: Answer) -> Answer:  # noqa: ARG002  the base class has it
+        date = parsedate_to_datetime(answer.headers["Date"]) + timedelta(minutes=10)
+        return Answer(answer.status, answer.body, answer.headers | {"Date": format_datetime(date, usegmt=True)})
+
+
 def test_api_server_whose_clock_is_wrong_is_a_problem(
     release: Release, doctor: Doctor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     user = {"token": release.cluster.create_token(release.namespace, "fleetscore-operator")}
-    with proxied(release.cluster) as proxy, proxy.having(ShiftedDate(600)):
+    with proxied(release.cluster) as proxy, proxy.having(TenMinutesAhead()):
         path = tmp_path / "kubeconfig"
         write_kubeconfig(path, server=proxy.url, ca=release.cluster.ca_certificate, user=user)
         monkeypatch.setenv("KUBECONFIG", str(path))
