@@ -29,15 +29,18 @@ install_dependencies() {
     /opt/uv/bin/uv pip install --quiet --no-cache --python "$environment" --require-hashes -r "requirements/$1.txt"
     # Only `fleetscore compact` writes Parquet. pandas imports pyarrow if it is there, which costs the console memory.
     if [ "$1" = client ]; then /opt/uv/bin/uv pip uninstall --quiet --python "$environment" pyarrow; fi
-    # Nothing uses tests, headers, static libraries, sample data, SciPy's Sobol numbers and its reader of Matrix
-    # Market files at run time; SciPy loads the last two only when they are called. The shared libraries in the *.libs
-    # folders are needed.
+    # Nothing uses tests, their extension modules, headers, static libraries, sample data and four parts of SciPy at run
+    # time: Sobol numbers, the reader of Matrix Market files, ODRPACK and UNU.RAN. SciPy loads the four only when they
+    # are called. The shared libraries in the *.libs folders are needed.
     find "$environment/lib" -type d \( -name tests -o -path '*/joblib/test' \
         -o -path '*/sklearn/datasets/data' -o -path '*/sklearn/datasets/images' -o -path '*/sklearn/datasets/descr' \
+        -o -path '*/scipy/odr' -o -path '*/scipy/stats/_unuran' \
         -o -path '*/azure/storage/blob/aio' -o -path '*/azure/identity/aio' \) \
         -prune -exec rm -r {} +
     find "$environment/lib" -type f \( -name '*.h' -o -name '*.hpp' -o -name '*.c' -o -name '*.cpp' -o -name '*.pyx' \
         -o -name '*.pxd' -o -name '*.pxi' -o -name '*.tp' -o -name '*.pyi' -o -name '*.a' -o -name '*.f90' \
+        -o -name '*_tests.cpython-*.so' -o -name '_test_*.cpython-*.so' -o -name '_ctest.*.so' -o -name '_cytest.*.so' \
+        -o -path '*/numpy/_core/_simd.*.so' \
         -o -name '_sobol_direction_numbers.npz' -o -name '_fmm_core.*.so' \) -delete
     rm "$environment/.lock"
     compile "$environment/bin/python" -j 0 "$environment/lib"

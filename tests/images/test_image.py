@@ -119,6 +119,18 @@ def test_scorer_image_without_its_base_has_at_most_90_mb_compressed(image: Image
     assert 20e6 < ours <= 90e6, f"{ours / 1e6:.1f} MB"
 
 
+@pytest.mark.parametrize("image", ["scorer"], indirect=True)
+def test_scorer_dependencies_and_distribution_have_at_most_75_mb_compressed(image: Image) -> None:
+    sizes = [compressed(image.packed / name) for name, members in image.layers.items() if adds_packages(members)]
+    assert len(sizes) == 2
+    assert 20e6 < sum(sizes) <= 75e6, f"{sum(sizes) / 1e6:.1f} MB"
+
+
+def adds_packages(members: list[str]) -> bool:
+    """Return True for the layers of the dependencies and of the distribution."""
+    return "opt/scorer" in members or "opt/distribution" in members
+
+
 def compressed(layer: Path) -> int:
     """Bytes of a layer as registries keep it."""
     squeezer = zlib.compressobj(6, wbits=31)
