@@ -64,7 +64,7 @@ def _score_dataset(target: Target, prepared: Dataset, progress: StepProgress) ->
 def _print_locations(workspace: Workspace, run_name: str, slug: str) -> None:
     demo, kubectl = relative_to_checkout(workspace.demo_folder), relative_to_checkout(workspace.bin_folder / "kubectl")
     fleetscore = relative_to_checkout(workspace.bin_folder / "fleetscore")
-    console = f"\n  {fleetscore} ui --use-fleet-secret    the console" if find_spec("fleetscore.cli.ui") else ""
+    console = f"\n  {fleetscore} ui    the console" if find_spec("fleetscore.cli.ui") else ""
     print(
         f"""
 Files
@@ -74,9 +74,9 @@ Files
   readings        {demo}/store/data/
   chart's values  {demo}/values.yaml
 Next steps
-  {kubectl} fleetscore incidents --use-fleet-secret    the devices that need attention{console}
-  {kubectl} fleetscore doctor --use-fleet-secret       checks the installation
-  {kubectl} describe sr {run_name}
+  {kubectl} fleetscore incidents    the devices that need attention{console}
+  {kubectl} fleetscore doctor       checks the installation
+  {kubectl} fleetscore status {run_name}
   {kubectl} get sr -o wide
   {kubectl} logs deploy/{RELEASE}-operator
   {kubectl} wait sr {run_name} --for=jsonpath='{{.status.completionTime}}' --timeout=10m

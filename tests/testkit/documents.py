@@ -17,7 +17,8 @@ from pathlib import Path
 
 from tests.testkit.paths import ROOT
 
-PAGES = (ROOT / "README.md", ROOT / "docs" / "user" / "quickstart.md", *sorted((ROOT / "docs/operations").glob("*.md")))
+_USER_PAGES = tuple(ROOT / "docs" / "user" / name for name in ("quickstart.md", "first-hour.md"))
+PAGES = (ROOT / "README.md", *_USER_PAGES, *sorted((ROOT / "docs/operations").glob("*.md")))
 MODES = ("folder", "cluster", "demo")
 _BLOCK = re.compile(r"^(?:<!-- (?P<comment>.*?) -->\n)?```sh\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 _RUN_ELSEWHERE = re.compile(r"^<!-- all blocks are run by (\S+) -->$", re.MULTILINE)

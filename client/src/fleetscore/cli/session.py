@@ -47,7 +47,12 @@ class Session:
     ] = None
     use_fleet_secret: Annotated[
         bool,
-        typer.Option("--use-fleet-secret", help="Read storage with the fleet's Secret.", rich_help_panel=_PANEL),
+        typer.Option(
+            "--use-fleet-secret",
+            envvar="FLEETSCORE_USE_FLEET_SECRET",
+            help="Read storage with the fleet's Secret instead of your own identity.",
+            rich_help_panel=_PANEL,
+        ),
     ] = False
     output: Annotated[
         Format, typer.Option("--output", "-o", help="Format of the output.", rich_help_panel="Output")

@@ -38,7 +38,8 @@ def sensors(session: Session, *, window: WindowOption = None, since: SinceOption
 def incidents(session: Session, *, window: WindowOption = None, since: SinceOption = None) -> None:
     """List the incidents: device, cause, since when, tags and owner."""
     shown = ("Window+", "Device", "Cause", "State", "Since", "Windows#", "Tags", "Owner", "Muted", "Until+", "Id+")
-    _print(session, blob_paths.INCIDENTS_FILE, shown, "incidents", window, since)
+    hint = "an incident needs bad windows in succession; `fleetscore anomalies` lists the anomalies of a window"
+    _print(session, blob_paths.INCIDENTS_FILE, shown, "incidents", window, since, hint)
 
 
 @app.command()
@@ -50,7 +51,13 @@ def failed(session: Session, *, window: WindowOption = None, since: SinceOption 
 
 
 def _print(
-    session: Session, file: str, shown: tuple[str, ...], what: str, window: str | None, since: str | None
+    session: Session,
+    file: str,
+    shown: tuple[str, ...],
+    what: str,
+    window: str | None,
+    since: str | None,
+    next_step: str = "",
 ) -> None:
     fleet = session.open_fleet()
     start, end = _span(fleet, window, since)
@@ -59,7 +66,8 @@ def _print(
         frame["Window"] = [f"{one:%Y-%m-%dT%H:%MZ}" for one in frame["Window"]]
     rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
     span = f"{start:%Y-%m-%dT%H:%MZ} to {end:%Y-%m-%dT%H:%MZ}"
-    session.print(Table(list(columns(*shown)), rows, "Device", f"no {what} from {span}"))  # type: ignore[arg-type]
+    empty = f"no {what} from {span}" + (f"; {next_step}" if next_step else "")
+    session.print(Table(list(columns(*shown)), rows, "Device", empty))  # type: ignore[arg-type]
 
 
 def _span(fleet: Fleet, window: str | None, since: str | None) -> tuple[datetime, datetime]:

@@ -3,6 +3,8 @@
 import pytest
 
 from fleetscore.cli import main
+from fleetscore.errors import UsageInvalid
+from fleetscore.fleet import Fleet
 
 
 @pytest.mark.parametrize(
@@ -24,6 +26,18 @@ def test_unknown_output_format_is_rejected(capsys: pytest.CaptureFixture[str]) -
 def test_folder_has_no_runs(tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status", "--store", str(tmp_path_factory.mktemp("fleet"))]) == 1
     assert capsys.readouterr().err == "error: a folder has no runs; omit --store, and name a cluster with --context\n"
+
+
+def test_environment_variable_selects_the_secret_of_the_fleet(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def connect(*_: object, use_fleet_secret: bool, **__: object) -> None:
+        raise UsageInvalid(f"secret: {use_fleet_secret}")
+
+    monkeypatch.setenv("FLEETSCORE_USE_FLEET_SECRET", "1")
+    monkeypatch.setattr(Fleet, "connect", connect)
+    assert main(["mutes"]) == 1
+    assert capsys.readouterr().err == "error: secret: True\n"
 
 
 def test_missing_kubeconfig_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -54,6 +54,15 @@ def test_window_without_a_report_gives_a_sentence(folder: Path, capsys: pytest.C
     assert error == "no anomalies from 2018-08-27T23:00Z to 2018-08-28T00:00Z\n"
 
 
+def test_window_without_an_incident_names_the_command_for_its_anomalies(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, error = run(capsys, "incidents", "--store", str(folder))
+    assert (code, out) == (0, "")
+    assert error.startswith("no incidents from 2018-08-28T23:00Z to 2018-08-29T00:00Z; ")
+    assert "`fleetscore anomalies`" in error
+
+
 def test_store_without_a_report_is_an_error_with_the_next_step(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
