@@ -24,6 +24,7 @@ from fleetscore.cli.output import console
 from fleetscore.errors import FleetscoreError
 
 EXIT_ERROR = 1
+EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
     name="fleetscore",
@@ -59,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except FleetscoreError as error:
         console(error=True).print(f"error: {error}", markup=False)
         return EXIT_ERROR
+    except KeyboardInterrupt:  # typer handles it only while a command runs
+        return EXIT_INTERRUPTED
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else EXIT_ERROR
     return 0
