@@ -1,5 +1,7 @@
 """The store of the client in a storage account, with folders, names and writes of several clients."""
 
+from pathlib import Path
+
 import pytest
 
 from fleetscore import Fleet
@@ -7,8 +9,10 @@ from fleetscore.cli import main
 from fleetscore.contract.fleets import FleetLayout
 from fleetscore.store.azure import CONNECTION_STRING_VARIABLE, AzureStore
 from fleetscore.store.base import Store
+from tests.testkit import scorer_fleet
 from tests.testkit.azurite import Storage
-from tests.testkit.client_fleet import FIRST, LAST, make_folder
+from tests.testkit.client_fleet import FIRST, LAST, make_folder, write_inputs
+from tests.testkit.scorer_command import scorer
 
 ROLES = ("models", "data", "predictions")
 
@@ -39,11 +43,33 @@ def test_folders_names_and_existence_are_those_of_the_account(store: AzureStore)
 def test_write_needs_the_etag_of_the_existing_blob(store: AzureStore) -> None:
     put(store, "_mutes.csv")
     assert not store.write("predictions", "_mutes.csv", b"2", if_match=None)
-    assert not store.write("predictions", "_mutes.csv", b"2", if_match='"0x1"')
+    assert not store.write("predictions", "_mutes.csv", b"2", if_match="0x1")
     blob = store.read("predictions", "_mutes.csv")
     assert blob is not None
     assert blob.info.modified is not None
     assert store.write("predictions", "_mutes.csv", b"2", if_match=blob.info.etag)
+
+
+def test_replay_of_predictions_in_an_account_names_only_what_has_changed(
+    store: AzureStore, storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_inputs(tmp_path, 23, {"press-1": (*scorer_fleet.NORMAL, scorer_fleet.SPIKE)})
+    local = Fleet.folder(tmp_path).store
+    inputs = {role: local.read(role, next(iter(local.names(role)))) for role in ("models", "data")}
+    for role, blob in inputs.items():
+        assert blob is not None
+        storage.put(role, blob.info.name, blob.content)
+    for name, value in storage.environment().items():
+        monkeypatch.setenv(name, value)
+    span = ["--window-start", "2018-08-28T23:00:00Z", "--window-end", "2018-08-29T00:00:00Z"]
+    assert scorer("score", *span, "--", "press-1").code == 0
+    fleet = Fleet(FleetLayout(), store)
+    repeated = fleet.replay("press-1", LAST)
+    assert (repeated.same, list(repeated.differences)) == (True, [])
+    data = inputs["data"]
+    assert data is not None
+    storage.put("data", data.info.name, data.content)
+    assert "the readings were written again" in "".join(fleet.replay("press-1", LAST).differences)
 
 
 def test_fleet_of_an_account_is_read_and_replayed(

@@ -91,7 +91,7 @@ class AzureStore:
         client = self._service.get_container_client(self._containers[container])
         try:
             for blob in client.list_blobs(name_starts_with=prefix or None, include=["metadata"]):
-                yield BlobInfo(blob.name, blob.size, blob.etag, blob.metadata or {}, blob.last_modified)
+                yield _info(blob.name, blob)
         except AzureError as error:
             raise self._error(error, container) from error
 
@@ -155,7 +155,7 @@ class AzureStore:
         condition: dict[str, Any] = (
             {"overwrite": False}
             if if_match is None
-            else {"overwrite": True, "etag": if_match, "match_condition": MatchConditions.IfNotModified}
+            else {"overwrite": True, "etag": f'"{if_match}"', "match_condition": MatchConditions.IfNotModified}
         )
         try:
             client.upload_blob(content, **condition)
@@ -187,7 +187,8 @@ class AzureStore:
 
 
 def _info(name: str, properties: BlobProperties) -> BlobInfo:
-    metadata, etag = properties.metadata or {}, str(properties.etag)
+    metadata = properties.metadata or {}
+    etag = str(properties.etag).strip('"')  # a listing has it without quotes, and so has the scorer's metadata
     return BlobInfo(name, properties.size, etag, metadata, properties.last_modified)
 
 

@@ -149,10 +149,15 @@ def _is_off(figures: DeviceFigures) -> bool:
 
 
 def state_letters(summary: Summary) -> dict[str, str]:
-    """Return the state of each device of a window."""
-    return {row.device: state_letter(row, summary.rule) for row in summary.devices} | dict.fromkeys(
-        summary.unreadable, history.FAILED
-    )
+    """Return the state of each device of a window.
+
+    A device whose digest is damaged is not normal, because the faults of its sensors are unknown: no incident closes.
+    """
+    letters = {row.device: state_letter(row, summary.rule) for row in summary.devices}
+    for device in summary.coverage.damaged_digests:
+        if letters.get(device) == history.NORMAL:
+            letters[device] = history.PARTIAL
+    return letters | dict.fromkeys(summary.unreadable, history.FAILED)
 
 
 def flagged_sensors(summary: Summary) -> list[tuple[str, FlaggedSensor]]:

@@ -25,7 +25,7 @@ from device_scorer.report.fleet_health import (
     state_letters,
 )
 from device_scorer.report.statistics import DeviceFigures, FlaggedSensor, TagStatistics
-from device_scorer.report.summary import AnomalyRule, Comparison, DeviceRow, Summary, build_row
+from device_scorer.report.summary import AnomalyRule, Comparison, Coverage, DeviceRow, Summary, build_row
 from tests.testkit.scorer_report import NEWEST, WINDOW
 
 STUCK = FlaggedSensor("temp", 240, SensorFlag("stuck", 1_535_497_200, "=the same value for 50 min"), True)
@@ -90,6 +90,13 @@ def test_failure_for_a_reason_outside_the_device_counts_as_not_run(reason: str, 
 def test_device_with_unreadable_predictions_failed() -> None:
     summary = Summary(WINDOW, AnomalyRule(), [a_row()], Comparison(WINDOW, has_previous=False), unreadable={"u": "x"})
     assert state_letters(summary) == {"d1": "N", "u": "F"}
+
+
+def test_device_with_a_damaged_digest_is_not_normal() -> None:
+    rows = [a_row(), a_row(device="d2", anomalies=9, tags=ANOMALOUS), a_row(device="d3")]
+    coverage = Coverage(damaged_digests=("d1", "d2"))
+    summary = Summary(WINDOW, AnomalyRule(), rows, Comparison(WINDOW, has_previous=False), coverage=coverage)
+    assert state_letters(summary) == {"d1": "P", "d2": "A", "d3": "N"}
 
 
 def test_incident_has_since_tags_owner_and_mute() -> None:
