@@ -136,7 +136,21 @@ def cronjob(runs: Runs, **spec: Any) -> Iterator[None]:
 def test_schedules_are_listed_with_their_suspension(client: Runs, command: Command) -> None:
     with cronjob(client, suspend=True):
         found = command.json("schedules")
-    assert [(one["Name"], one["Cron"], one["Suspended"]) for one in found] == [("hourly", "5 * * * *", True)]
+    assert [(one["Name"], one["Cron"], one["Suspended"], one["Next"]) for one in found] == [
+        ("hourly", "5 * * * *", True, "")
+    ]
+
+
+def test_schedule_has_its_next_firing_and_the_windows_without_a_complete_run(client: Runs, command: Command) -> None:
+    labels = {"app.kubernetes.io/part-of": "fleetscore", "app.kubernetes.io/component": "scheduler"}
+    file = yaml.safe_dump({"schedules": [{"name": "hourly", "fleet": "default", "window": "PT1H", "delay": "PT0S"}]})
+    body = {"metadata": {"name": "schedules", "labels": labels}, "data": {"schedules.yaml": file}}
+    client.cluster.api.request("POST", f"/api/v1/namespaces/{client.namespace}/configmaps", body)
+    with cronjob(client):
+        (one,) = command.json("schedules")
+        table = command("schedules")
+    assert (one["Suspended"], one["Next"][-7:], one["Open"]) == (False, ":05:00Z", [])  # the CronJob is new
+    assert " ".join(table.split()) == f"NAME CRON LAST NEXT OPEN hourly 5 * * * * {one['Next']} 0"
 
 
 def test_fleets_of_the_release_are_found_by_its_labels(client: Runs) -> None:

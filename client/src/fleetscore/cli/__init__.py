@@ -17,6 +17,7 @@ from fleetscore.cli import (
     replay,
     reports,
     runs,
+    schedules,
     ui,
     windows,
 )
@@ -35,6 +36,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(runs.app)
+app.add_typer(schedules.app)
 app.add_typer(windows.app)
 app.add_typer(doctor.app)
 app.add_typer(logs.app)

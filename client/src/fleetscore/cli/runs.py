@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fleetscore.cli.output import Column, Format, Table, columns, console, print_documents
+from fleetscore.cli.output import Column, Format, Table, console, print_documents
 from fleetscore.cli.session import Session, with_session
 from fleetscore.cli.watch import watch as watch_run
 from fleetscore.cluster.connection import GROUP, KIND, VERSION, Cluster
@@ -162,28 +162,6 @@ def resume(session: Session, run: RunArgument = None) -> None:
 def cancel(session: Session, run: RunArgument = None) -> None:
     """End a run now; recorded outcomes are kept."""
     _patch(session, run, {"cancel": True}, "cancelled")
-
-
-@app.command()
-@with_session
-def schedules(session: Session) -> None:
-    """List the schedules: their times, their last firing, and whether they are suspended."""
-    cluster = session.open_cluster()
-    rows = [
-        {
-            "Name": one.metadata.labels["fleetscore.dev/schedule"],
-            "Cron": one.spec.schedule,
-            "TimeZone": one.spec.time_zone or "",
-            "Suspended": bool(one.spec.suspend),
-            "Last": one.status.last_schedule_time and format_time(one.status.last_schedule_time),
-            "CronJob": one.metadata.name,
-        }
-        for one in cluster.schedules()
-    ]
-    empty = f"namespace {cluster.namespace} has no schedules; set `schedules` in the chart's values"
-    session.print(
-        Table(list(columns("Name", "Cron", "TimeZone", "Suspended", "Last", "CronJob+")), rows, "Name", empty)
-    )
 
 
 def fleet_runs(cluster: Cluster, fleet: str) -> Iterator[dict[str, Any]]:

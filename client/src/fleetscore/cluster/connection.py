@@ -5,7 +5,7 @@ The package kubernetes is imported at the first use: it takes longer than most c
 # ruff: noqa: PLC0415
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from kubernetes import client
 
 GROUP, VERSION, PLURAL, KIND = "fleetscore.dev", "v1alpha1", "scoringruns", "ScoringRun"
-SCHEDULE_LABEL = "fleetscore.dev/schedule"
 RUN_LABEL = "fleetscore.dev/run"
 RUN_UID_LABEL = "fleetscore.dev/run-uid"
 POSITIONS_ANNOTATION = "fleetscore.dev/positions"
@@ -54,7 +53,7 @@ class Cluster:
         from kubernetes import client
 
         self.namespace = namespace
-        self.core, self.batch = client.CoreV1Api(api), client.BatchV1Api(api)
+        self.core = client.CoreV1Api(api)
         self._custom, self._api = client.CustomObjectsApi(api), api
 
     @classmethod
@@ -202,12 +201,6 @@ class Cluster:
                 f"Secret {reference.name} has no key {reference.key}; it has {', '.join(sorted(data)) or 'none'}"
             )
         return base64.b64decode(data[reference.key]).decode().strip()
-
-    def schedules(self) -> Sequence[Any]:
-        """Return the CronJobs of the namespace's schedules, in the order of their names."""
-        name = f"list cronjobs in namespace {self.namespace}"
-        found = self._call(name, self.batch.list_namespaced_cron_job, self.namespace, label_selector=SCHEDULE_LABEL)
-        return sorted(found.items, key=lambda one: str(one.metadata.name))
 
     def _fleet_maps(self, function: Any, *arguments: str) -> list[str]:
         found = self._call("list configmaps", function, *arguments, label_selector=_RELEASE_SELECTOR)

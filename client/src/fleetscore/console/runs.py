@@ -10,8 +10,7 @@ from fleetscore.console.reader import Reader
 from fleetscore.contract.schedules import SCHEDULE_LABEL, Schedule
 from fleetscore.contract.windows import Window, format_time
 from fleetscore.errors import AccessDenied
-from fleetscore.runs import cron
-from fleetscore.runs.gaps import due_windows, window_states
+from fleetscore.runs.schedule_state import ScheduleState, schedule_state
 from fleetscore.runs.state import has_ended, printable
 
 MAX_RUNS = 100
@@ -77,40 +76,34 @@ def schedules_context(reader: Reader, now: datetime) -> dict[str, Any]:
     runs = list(cluster.runs())
     rows = []
     for one in release.list_objects(cluster, release.CRON_JOBS, cluster.namespace, selector=SCHEDULE_LABEL):
-        name = one["metadata"]["labels"][SCHEDULE_LABEL]
-        schedule = settings.get(name)
+        schedule = settings.get(one["metadata"]["labels"][SCHEDULE_LABEL])
         if schedule is not None and schedule.fleet != reader.fleet.layout.name:
             continue
-        created = datetime.fromisoformat(one["metadata"]["creationTimestamp"])
-        due = due_windows(schedule, created=created, now=now, count=MAX_WINDOWS) if schedule else ()
+        state = schedule_state(one, schedule, runs, now, max_windows=MAX_WINDOWS)
         following = schedule.last_window(now).previous(-1) if schedule else None
-        times, zone = str(one["spec"].get("schedule", "")), str(one["spec"].get("timeZone") or "UTC")
-        suspended = bool(one["spec"].get("suspend"))
         rows.append(
             {
-                "name": name,
-                "cron": printable(times),
-                "zone": printable(zone),
-                "suspended": suspended,
-                "last": printable((one.get("status") or {}).get("lastScheduleTime")) or "never",
-                "firing": "none while suspended" if suspended else _firing(times, zone, schedule, now),
+                "name": state.name,
+                "cron": state.times,
+                "zone": state.zone,
+                "suspended": state.suspended,
+                "last": state.last or "never",
+                "firing": _firing(state, schedule),
                 "next": following.column if following else "",
                 "due": format_time(following.end + schedule.delay) if following and schedule else "",
-                "windows": window_states(due, runs, schedule)[::-1] if schedule else [],
+                "windows": state.windows[::-1],
             }
         )
     return {"schedules": rows, "namespace": cluster.namespace}
 
 
-def _firing(times: str, zone: str, schedule: Schedule | None, now: datetime) -> str:
+def _firing(state: ScheduleState, schedule: Schedule | None) -> str:
     """Return the time of the next firing in UTC and the window that it scores, or the reason for having none."""
-    try:
-        found = cron.next_firing(times, zone, now)
-    except ValueError as error:
-        return f"unknown: {printable(error)}"
-    if found is None:
-        return "none within five years"
-    return format_time(found) + (f", for window {schedule.last_window(found).column}" if schedule else "")
+    if state.problem:
+        return f"unknown: {state.problem}"
+    if state.next is None:
+        return "none while suspended" if state.suspended else "none within five years"
+    return format_time(state.next) + (f", for window {schedule.last_window(state.next).column}" if schedule else "")
 
 
 def utc_now() -> datetime:

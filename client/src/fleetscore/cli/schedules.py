@@ -1,0 +1,56 @@
+"""The command `schedules`: the schedules of a namespace and their windows."""
+
+from datetime import UTC, datetime
+
+import typer
+
+from fleetscore.cli.output import Column, Table, columns, console
+from fleetscore.cli.session import Session, with_session
+from fleetscore.cluster import release
+from fleetscore.contract.schedules import SCHEDULE_LABEL
+from fleetscore.contract.windows import format_time
+from fleetscore.errors import AccessDenied
+from fleetscore.runs.schedule_state import schedule_state
+
+MAX_LISTED_WINDOWS = 168
+
+app = typer.Typer()
+
+
+@app.command()
+@with_session
+def schedules(session: Session) -> None:
+    """List the schedules: their times, their last and next firing, and the windows without a complete run."""
+    cluster = session.open_cluster()
+    jobs = release.list_objects(cluster, release.CRON_JOBS, cluster.namespace, selector=SCHEDULE_LABEL)
+    runs, now, rows = list(cluster.runs()), datetime.now(UTC), []
+    try:
+        settings = release.read_schedules(cluster)
+    except AccessDenied as error:
+        settings = {}
+        console(error=True).print(f"the open windows are unknown: {error}", markup=False)
+    for job in jobs:
+        schedule = settings.get(job["metadata"]["labels"][SCHEDULE_LABEL])
+        state = schedule_state(job, schedule, runs, now, max_windows=MAX_LISTED_WINDOWS)
+        rows.append(
+            {
+                "Name": state.name,
+                "Cron": state.times,
+                "TimeZone": state.zone,
+                "Suspended": state.suspended,
+                "Last": state.last,
+                "Next": format_time(state.next) if state.next else "",
+                "Open": [{"Window": one.window.column, "State": one.state} for one in state.open_windows]
+                if schedule
+                else None,
+                "CronJob": state.cron_job,
+            }
+        )
+    listed = [
+        *columns("Name", "Cron", "TimeZone+", "Last"),
+        Column("NEXT", lambda row: "suspended" if row["Suspended"] else row["Next"]),
+        Column("OPEN", lambda row: "" if row["Open"] is None else len(row["Open"]), right=True),
+        *columns("CronJob+"),
+    ]
+    empty = f"namespace {cluster.namespace} has no schedules; set `schedules` in the chart's values"
+    session.print(Table(listed, rows, "Name", empty))
