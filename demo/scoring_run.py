@@ -83,7 +83,9 @@ def wait_for_report(kube: KubeCommands, name: str, progress: StepProgress) -> li
 
 def troubleshooting_hint(name: str) -> str:
     """Return the commands that show why a run has problems."""
-    return f"run: .local/bin/kubectl describe sr {name}; .local/bin/kubectl logs deploy/{workspace.RELEASE}-operator"
+    return (
+        f"run: .local/bin/kubectl fleetscore status {name}; .local/bin/kubectl logs deploy/{workspace.RELEASE}-operator"
+    )
 
 
 def _name_suffix(instant: datetime) -> str:

@@ -80,7 +80,8 @@ class Fleet(FleetData):
         layout = known[fleet]
         if use_fleet_secret:
             if layout.secret is None:
-                raise UsageInvalid(f"fleet {fleet} has no Secret: it uses workload identity; omit --use-fleet-secret")
+                text = f"fleet {fleet} has no Secret: it uses workload identity"
+                raise UsageInvalid(f"{text}; omit --use-fleet-secret, and unset FLEETSCORE_USE_FLEET_SECRET")
             is_string = layout.secret.kind == "connectionString"
             variable = azure.CONNECTION_STRING_VARIABLE if is_string else azure.SAS_TOKEN_VARIABLE
             environment = {variable: cluster.secret_value(layout.secret)}

@@ -38,7 +38,9 @@ def sensors(session: Session, *, window: WindowOption = None, since: SinceOption
 def incidents(session: Session, *, window: WindowOption = None, since: SinceOption = None) -> None:
     """List the incidents: device, cause, since when, tags and owner."""
     shown = ("Window+", "Device", "Cause", "State", "Since", "Windows#", "Tags", "Owner", "Muted", "Until+", "Id+")
-    hint = "an incident needs bad windows in succession; `fleetscore anomalies` lists the anomalies of a window"
+    hint = (
+        "an incident opens in the fleet's `openAfter`-th bad window; `fleetscore anomalies` lists anomalies before that"
+    )
     _print(session, blob_paths.INCIDENTS_FILE, shown, "incidents", window, since, hint)
 
 
