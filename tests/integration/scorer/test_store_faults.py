@@ -69,7 +69,7 @@ def test_unreachable_endpoint_ends_in_75_within_seconds(
     result = score("press-1", "press-2", policy=DEFAULT_RETRY_POLICY)
     took = time.monotonic() - began
     assert (result.code, result.err.count("Connection refused")) == (75, 2)
-    assert took < 10
+    assert took < DEFAULT_RETRY_POLICY.max_retry_seconds / 3  # far less than a host that answers is retried
     record_measurement(f"unreachable: 75 after {took:.1f} s")
 
 

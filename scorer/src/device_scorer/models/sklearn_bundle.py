@@ -5,6 +5,7 @@ models. So each bundle has a worker of its own (`sklearn_process`). A bundle tha
 ModelInvalid. Replies are raw numbers and JSON of bounded size (`sklearn_messages`). The scorer unpickles nothing.
 """
 
+import contextlib
 import json
 import time
 import weakref
@@ -25,8 +26,8 @@ WORKER_MEMORY_BYTES = 256 * 2**20
 MEMORY_PER_BUNDLE_BYTE = 6
 """A worker may allocate WORKER_MEMORY_BYTES, and this number of bytes for each byte of its bundle."""
 
-ATTEMPTS = 2
-"""Number of workers that may end unexpectedly before a bundle is invalid. Another process may have caused one end."""
+ATTEMPTS = 3
+"""Number of workers that may end unexpectedly before a bundle is invalid. Another model may cause an end."""
 
 _ERRORS: dict[str, type[PermanentError]] = {
     kind.__name__: kind for kind in (ModelInvalid, ModelIncompatible, ModelRejected, ConfigurationInvalid)
@@ -119,14 +120,19 @@ class RemoteBundle:
             self._session = None
 
     def _retry(self, request: Callable[["_Session"], Any]) -> Any:
-        """Return the result of a request. An end of the worker that the bundle did not cause is invisible."""
-        for _ in range(ATTEMPTS):
-            try:
-                if self._session is None:
-                    self._session = _Session(self._process, self._content, trust_any=self._trust_any)
-                return request(self._session)
-            except WorkerEnded:
-                self.close()
+        """Return the result of a request. An end of the worker that the bundle did not cause is invisible.
+
+        A model that ends the fork server ends the workers of other bundles, too. So the bundles that lost their workers
+        try again one after the other.
+        """
+        for attempt in range(ATTEMPTS):
+            with self._process.retry_lock if attempt else contextlib.nullcontext():
+                try:
+                    if self._session is None:
+                        self._session = _Session(self._process, self._content, trust_any=self._trust_any)
+                    return request(self._session)
+                except WorkerEnded:
+                    self.close()
         raise ModelInvalid(
             "the model is invalid: the process of scikit-learn that evaluates it crashes or has too little memory; "
             "train the model again, or raise the memory of the fleet's scorer"

@@ -87,6 +87,12 @@ class ScikitLearnProcess:
         memory_bytes: The memory that all workers may use together.
         load_seconds: The time for loading one bundle.
         predict_seconds: The time for one request for predictions.
+
+    Attributes:
+        memory: The memory of the workers.
+        load_seconds: See above.
+        predict_seconds: See above.
+        retry_lock: Held while a bundle whose worker ended tries again. Its holder has no other worker.
     """
 
     def __init__(
@@ -98,6 +104,7 @@ class ScikitLearnProcess:
     ) -> None:
         self.memory = MemoryBudget(memory_bytes or memory_of_workers())
         self.load_seconds, self.predict_seconds = load_seconds, predict_seconds
+        self.retry_lock = threading.Lock()
         self._lock = threading.Lock()
         self._server: _Server | None = None
 

@@ -66,7 +66,7 @@ def sound_labels(process: ScikitLearnProcess) -> Any:
 
 
 def test_limits() -> None:
-    assert (WORKER_MEMORY_BYTES, MEMORY_PER_BUNDLE_BYTE, ATTEMPTS) == (268_435_456, 6, 2)
+    assert (WORKER_MEMORY_BYTES, MEMORY_PER_BUNDLE_BYTE, ATTEMPTS) == (268_435_456, 6, 3)
     assert (LOAD_SECONDS, PREDICT_SECONDS) == (60.0, 60.0)
 
 
@@ -227,7 +227,7 @@ class Liar:
     predict_seconds = load_seconds = 5.0
 
     def __init__(self, reply: bytes, memory: Any) -> None:
-        self.reply, self.memory = reply, memory
+        self.reply, self.memory, self.retry_lock = reply, memory, threading.Lock()
 
     def connect(self, _: int) -> Any:
         mine, theirs = socket.socketpair()
