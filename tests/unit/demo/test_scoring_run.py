@@ -50,5 +50,5 @@ def test_run_is_followed_by_the_view_of_the_client(capsys: pytest.CaptureFixture
 
 def test_run_that_does_not_end_is_an_error_with_the_next_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scoring_run, "_RUN_TIMEOUT_SECONDS", 0.001)
-    with pytest.raises(DemoError, match=r"the run mine did not end in .*; run: .local/bin/kubectl fleetscore status mine"):
+    with pytest.raises(DemoError, match=r"the run mine did not end in .*; run: .*kubectl fleetscore status mine"):
         follow_run(OneRun("Waiting"), "mine")

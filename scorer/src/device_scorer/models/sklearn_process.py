@@ -92,7 +92,7 @@ class ScikitLearnProcess:
         memory: The memory of the workers.
         load_seconds: See above.
         predict_seconds: See above.
-        retry_lock: Held while a bundle whose worker ended tries again. Its holder has no other worker.
+        retry_lock: Held for a retry of a bundle whose worker ended. Its holder has no other worker.
     """
 
     def __init__(
