@@ -2,8 +2,9 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from fleetscore.cluster import release
@@ -52,7 +53,8 @@ def gather_operators(
     """
     watched = {id(one): _watched(one) for one in deployments}
     serving = sorted(deployments, key=lambda one: bool(watched[id(one)]) and cluster.namespace not in watched[id(one)])
-    tasks = {n: _operator_task(cluster, one, maps, now, seconds) for n, one in enumerate(serving[:MAX_OPERATORS])}
+    shown = enumerate(serving[:MAX_OPERATORS])
+    tasks: dict[Any, Task] = {n: partial(_operator, cluster, one, maps, now, seconds) for n, one in shown}
     found = run_tasks(tasks, seconds)
     late = next((one for one in found.values() if isinstance(one, Unseen)), None)
     return late or tuple(found.values())
@@ -66,16 +68,6 @@ def _variables(deployment: Mapping[str, Any]) -> dict[str, str]:
 
 def _watched(deployment: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(one for one in _variables(deployment).get("FLEETSCORE_WATCH_NAMESPACES", "").split(",") if one)
-
-
-def _operator_task(
-    cluster: Cluster,
-    deployment: Mapping[str, Any],
-    maps: Sequence[Mapping[str, Any]],
-    now: datetime | None,
-    seconds: float,
-) -> Callable[[], Operator]:
-    return lambda: _operator(cluster, deployment, maps, now, seconds)
 
 
 def _operator(

@@ -1,8 +1,8 @@
 """A store in an Azure storage account, read with the user's own identity or with a credential of the environment."""
 
 import os
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from azure.core import MatchConditions
 from azure.core.credentials import TokenCredential
@@ -25,6 +25,8 @@ SAS_TOKEN_VARIABLE = "AZURE_STORAGE_SAS_TOKEN"  # noqa: S105  the name of a vari
 # A person waits: four attempts take 8 seconds in place of the SDK's 84.
 _RETRIES: dict[str, Any] = {"retry_total": 3, "initial_backoff": 0, "increment_base": 1.6, "random_jitter_range": 1}
 _OPTIONS: dict[str, Any] = {**_RETRIES, "connection_timeout": 5, "read_timeout": 60}
+
+T = TypeVar("T")
 
 
 class AzureStore:
@@ -123,31 +125,31 @@ class AzureStore:
     def info(self, container: str, name: str) -> BlobInfo | None:
         """Return the properties of a blob, or None if it does not exist."""
         client = self._service.get_blob_client(self._containers[container], name)
-        try:
-            return _info(name, client.get_blob_properties())
-        except ResourceNotFoundError as error:
-            if error_code(error) == "ContainerNotFound":
-                raise self._error(error, container) from error
-            return None
-        except AzureError as error:
-            raise self._error(error, container) from error
+        return self._unless_missing(container, lambda: _info(name, client.get_blob_properties()))
 
     def read(self, container: str, name: str, *, max_bytes: int | None = None) -> Blob | None:
         """Return a blob, or None if it does not exist."""
         client = self._service.get_blob_client(self._containers[container], name)
+
+        def download() -> Blob:
+            stream = client.download_blob()
+            info = _info(name, stream.properties)
+            if max_bytes is not None and info.size > max_bytes:
+                raise DataInvalid(f"{name} is too large: it has {info.size:,} bytes of at most {max_bytes:,}")
+            return Blob(info, stream.readall())
+
+        return self._unless_missing(container, download)
+
+    def _unless_missing(self, container: str, request: Callable[[], T]) -> T | None:
+        """Return the result of a request for a blob, or None if the blob does not exist."""
         try:
-            download = client.download_blob()
-            properties = download.properties
-            if max_bytes is not None and properties.size > max_bytes:
-                raise DataInvalid(f"{name} is too large: it has {properties.size:,} bytes of at most {max_bytes:,}")
-            content = download.readall()
+            return request()
         except ResourceNotFoundError as error:
             if error_code(error) == "ContainerNotFound":
                 raise self._error(error, container) from error
             return None
         except AzureError as error:
             raise self._error(error, container) from error
-        return Blob(_info(name, properties), content)
 
     def write(self, container: str, name: str, content: bytes, *, if_match: str | None) -> bool:
         """Write a blob if it is unchanged."""

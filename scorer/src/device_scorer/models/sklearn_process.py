@@ -89,9 +89,6 @@ class ScikitLearnProcess:
         predict_seconds: The time for one request for predictions.
 
     Attributes:
-        memory: The memory of the workers.
-        load_seconds: See above.
-        predict_seconds: See above.
         retry_lock: Held for a retry of a bundle whose worker ended. Its holder has no other worker.
     """
 
