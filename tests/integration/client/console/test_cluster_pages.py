@@ -87,15 +87,16 @@ def create_schedules(runs: Runs) -> None:
 
 
 async def open_by_keyboard(page: Page, link: str, title: str) -> None:
-    """Press Tab until a link has a visible focus, then Enter, and wait for the page with a title."""
+    """Press Tab until a link has a visible focus, then Enter, and wait until the page with a title is loaded."""
     for _ in range(60):
         await page.keyboard.press("Tab")
         if await page.evaluate("document.activeElement.textContent.trim()") == link:
             break
     assert await page.evaluate("document.activeElement.textContent.trim()") == link
-    assert await page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    await expect(page.locator(":focus")).to_have_css("outline-style", "solid")
     await page.keyboard.press("Enter")
     await expect(page).to_have_title(f"{title} · Fleetscore")
+    await page.wait_for_load_state()  # the title is there before the stylesheet and the links
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

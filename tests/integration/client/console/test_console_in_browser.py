@@ -54,14 +54,15 @@ async def test_keyboard_alone_leads_from_the_fleet_to_a_device(browser: Browser,
         for name in ("Fleet", "Heat map"):
             await page.keyboard.press("Tab")
             assert await focused(page) == name
-        outline = await page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
-        assert outline == "solid"
+        await expect(page.locator(":focus")).to_have_css("outline-style", "solid")
         await page.keyboard.press("Enter")
         await expect(page).to_have_title("Heat map · Fleetscore")
+        await page.wait_for_load_state()  # the title is there before the stylesheet and the links
         await page.get_by_label("Device or glob").focus()
         await page.keyboard.type("hall3-*")
         await page.keyboard.press("Enter")
         await expect(page.get_by_text("1 devices, 41 windows")).to_be_visible()
+        await page.wait_for_load_state()
         for _ in range(20):
             await page.keyboard.press("Tab")
             if await focused(page) == HALL:
@@ -79,7 +80,7 @@ async def test_pages_work_without_a_script(browser: Browser, console: str) -> No
         await page.get_by_label("State in the newest window").select_option("A")
         await page.get_by_role("button", name="Filter").click()
         await page.get_by_role("link", name=HALL).click()
-        assert await page.locator("svg.chart").count() == 2
+        await expect(page.locator("svg.chart")).to_have_count(2)
         await page.get_by_role("link", name="Older window").click()
         await expect(page.get_by_role("heading", name=f"Window {NEXT_TO_NEWEST.column}")).to_be_visible()
 
