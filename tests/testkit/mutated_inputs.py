@@ -23,7 +23,13 @@ from typing import Any
 import msgspec
 
 from device_scorer.contract.digest import DeviceDigest, SensorFlag, TagDigest, decode_digest, encode_digest
-from device_scorer.contract.run_state import DeviceOutcome, read_device_list, read_outcomes, with_messages
+from device_scorer.contract.run_state import (
+    DeviceOutcome,
+    read_device_list,
+    read_outcome_record,
+    read_outcomes,
+    with_messages,
+)
 from device_scorer.errors import DataInvalid, UsageInvalid
 from device_scorer.health.history import Tile, TileDamaged, decode_tile, place_of
 from device_scorer.health.mutes import parse_mutes
@@ -232,7 +238,7 @@ READERS: Mapping[str, Reader] = {
         has_bombs=True,
         address_space=CONFIG_MAP_ADDRESS_SPACE_BYTES,
     ),
-    "outcome-record": Reader(RECORD, lambda content: with_messages(KNOWN, [content])),
+    "outcome-record": Reader(RECORD, lambda content: with_messages(KNOWN, read_outcome_record(content) or ())),
     "history-tile": Reader(_a_tile(), _decode_tile, (TileDamaged,), lambda content: gzip.compress(content, 1)),
     "history-tile-in-the-operator": Reader(
         _a_tile(), _read_tile, (InvalidHistory,), lambda content: gzip.compress(content, 1)

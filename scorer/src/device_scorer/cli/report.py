@@ -94,8 +94,8 @@ def run(arguments: argparse.Namespace, *, open_store: Callable[[Settings], Store
     too_large: list[str] = []
     damaged: list[str] = []
     if arguments.run_uid:
-        records = collector.outcome_records(arguments.run_uid, too_large, damaged)
-        recorded_outcomes = with_messages(recorded_outcomes, records)
+        failures = collector.recorded_failures(arguments.run_uid, too_large, damaged)
+        recorded_outcomes = with_messages(recorded_outcomes, failures)
 
     def collect() -> CollectedWindow:
         return collector.collect(

@@ -84,38 +84,40 @@ def read_outcomes(progress: bytes, devices: Sequence[str]) -> dict[str, DeviceOu
     }
 
 
-def with_messages(outcomes: Mapping[str, DeviceOutcome], records: Iterable[bytes]) -> dict[str, DeviceOutcome]:
-    """Return the outcomes, completed with the messages of outcome records.
+def with_messages(
+    outcomes: Mapping[str, DeviceOutcome], failures: Iterable[tuple[str, DeviceOutcome]]
+) -> dict[str, DeviceOutcome]:
+    """Return the outcomes, completed with the messages of failures.
 
-    A message is used for a device without a message if its outcome and reason are equal. Malformed records are ignored.
+    A message is used for a device without a message if its outcome and reason are equal.
 
     Args:
         outcomes: The outcomes by device id.
-        records: The contents of outcome records.
+        failures: The devices of outcome records with their outcomes.
     """
     merged = dict(outcomes)
-    for record in records:
-        for device, outcome in _failure_messages(record):
-            known = merged.get(device)
-            if known is not None and not known.message and (known.kind, known.reason) == (outcome.kind, outcome.reason):
-                merged[device] = outcome
+    for device, outcome in failures:
+        known = merged.get(device)
+        if known is not None and not known.message and (known.kind, known.reason) == (outcome.kind, outcome.reason):
+            merged[device] = outcome
     return merged
 
 
-def is_outcome_record(record: bytes) -> bool:
-    """Return True if the content of a blob has the form of an outcome record."""
-    return _messages_of(record) is not None
+def read_outcome_record(record: bytes) -> list[tuple[str, DeviceOutcome]] | None:
+    """Return the devices of an outcome record that failed or were scored in part; None if it has another form.
 
-
-def _messages_of(record: bytes) -> list[Any] | None:
+    Args:
+        record: The content of the record.
+    """
     try:
-        return list(json.loads(record)["messages"].values())
+        messages = list(json.loads(record)["messages"].values())
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+    return list(_failures(messages))
 
 
-def _failure_messages(record: bytes) -> Iterator[tuple[str, DeviceOutcome]]:
-    for message in _messages_of(record) or ():
+def _failures(messages: Iterable[Any]) -> Iterator[tuple[str, DeviceOutcome]]:
+    for message in messages:
         match message:
             case [("failed" | "partial") as outcome, str(reason), str(text), str(device)]:
                 yield device, DeviceOutcome(outcome, reason if outcome == "failed" else "", text[:_MAX_MESSAGE_CHARS])

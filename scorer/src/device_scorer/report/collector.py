@@ -8,7 +8,7 @@ from typing import TypeVar
 from device_scorer import log
 from device_scorer.contract import blob_paths
 from device_scorer.contract.outcome_message import RowCounts
-from device_scorer.contract.run_state import DeviceOutcome, is_outcome_record
+from device_scorer.contract.run_state import DeviceOutcome, read_outcome_record
 from device_scorer.errors import BlobUnreadable, DataInvalid
 from device_scorer.report import page, summary, tables
 from device_scorer.report.charts import Point
@@ -143,10 +143,10 @@ class ReportCollector:
                 unreadable[row.device] = str(error)
         return series, unreadable
 
-    def outcome_records(
-        self, run_uid: str, too_large: list[str] | None = None, damaged: list[str] | None = None
-    ) -> Iterator[bytes]:
-        """Yield the outcome records of a run's Jobs in which a device failed or was scored in part.
+    def recorded_failures(
+        self, run_uid: str, too_large: list[str], damaged: list[str]
+    ) -> Iterator[tuple[str, DeviceOutcome]]:
+        """Yield the devices that failed or were scored in part, from the outcome records of a run's Jobs.
 
         Args:
             run_uid: The run's uid.
@@ -160,17 +160,16 @@ class ReportCollector:
             if info.size < MAX_RECORD_BYTES:
                 names.append(info.name)
             else:
-                if too_large is not None:
-                    too_large.append(info.name)
+                too_large.append(info.name)
                 log.warning(
                     f"the outcome record {info.name} has {info.size:,} bytes and is not read; the report lacks its "
                     f"messages, which the log of its Job has"
                 )
         for name, blob in map_in_order(names, self._read_record, size_of=lambda _: MAX_RECORD_BYTES):
-            if damaged is not None and (blob is None or not is_outcome_record(blob.content)):
+            failures = read_outcome_record(blob.content) if blob else None
+            if failures is None:
                 damaged.append(name)
-            if blob is not None:
-                yield blob.content
+            yield from failures or ()
 
     def _read_record(self, name: str) -> Blob | None:
         try:

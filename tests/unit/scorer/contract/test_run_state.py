@@ -6,7 +6,13 @@ import zlib
 import pytest
 
 from device_scorer.contract.outcome_message import FAILED, PARTIAL, SCORED, Outcome, outcome_record
-from device_scorer.contract.run_state import DeviceOutcome, read_device_list, read_outcomes, with_messages
+from device_scorer.contract.run_state import (
+    DeviceOutcome,
+    read_device_list,
+    read_outcome_record,
+    read_outcomes,
+    with_messages,
+)
 from device_scorer.errors import UsageInvalid
 
 DEVICES = [f"press-{number}" for number in range(9)]
@@ -86,16 +92,19 @@ def test_record_completes_a_device_of_the_same_outcome_and_reason() -> None:
         4: Outcome(SCORED, message="a note"),
         5: Outcome(FAILED, "ModelInvalid", "a device of another run"),
     }
-    assert with_messages(outcomes, [outcome_record(recorded, "abcdef")]) == {
+    failures = read_outcome_record(outcome_record(recorded, "abcdef"))
+    assert failures is not None
+    assert with_messages(outcomes, failures) == {
         **outcomes,
         "a": DeviceOutcome("failed", "ModelInvalid", "x" * 500),
         "d": DeviceOutcome("partial", "", "tag 4 could not be scored"),
     }
 
 
-@pytest.mark.parametrize(
-    "record", [b"", b"[]", b"{}", b'{"messages": {"0": 1, "1": ["failed", 1, 2, 3]}}', b"[" * 10**5]
-)
-def test_malformed_record_is_ignored(record: bytes) -> None:
-    outcomes = {"a": DeviceOutcome("failed", "ModelInvalid")}
-    assert with_messages(outcomes, [record]) == outcomes
+@pytest.mark.parametrize("record", [b"", b"[]", b"{}", b'{"messages": [1]}', b"[" * 10**5])
+def test_malformed_record_has_no_failures(record: bytes) -> None:
+    assert read_outcome_record(record) is None
+
+
+def test_malformed_message_of_a_record_is_ignored() -> None:
+    assert read_outcome_record(b'{"messages": {"0": 1, "1": ["failed", 1, 2, 3]}}') == []

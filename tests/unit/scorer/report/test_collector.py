@@ -184,8 +184,9 @@ def test_records_without_failures_or_above_the_limit_are_not_read(tmp_path: Path
     for name, content, failures in (("a", b"read", "1"), ("b", b"none", "0"), ("c", bytes(2_097_152), "1")):
         store.write("predictions", f"_runs/u/{name}.json", content, metadata={"failures": failures})
     damaged: list[str] = []
-    assert list(a_collector(tmp_path).outcome_records("u", damaged=damaged)) == [b"read"]
-    assert damaged == ["_runs/u/a.json"]
+    too_large: list[str] = []
+    assert not list(a_collector(tmp_path).recorded_failures("u", too_large, damaged))
+    assert (damaged, too_large) == (["_runs/u/a.json"], ["_runs/u/c.json"])
 
 
 @pytest.mark.parametrize(
