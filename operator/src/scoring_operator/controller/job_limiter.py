@@ -103,8 +103,6 @@ class JobLimiter:
         self._slots = JobSlots(limits)
         self._uncounted: set[str] = set()
         self._shares: JobShares | None = None
-        self._lacking = 0  # running runs that would create Jobs if slots were free, when the shares were computed
-        self._computed_at = 0.0
         self._offer: asyncio.TimerHandle | None = None
         self._new_shares = False
 
@@ -187,7 +185,7 @@ class JobLimiter:
         blocked_by = queueing.blocking_run(own.demand, related)
         shares = self._current_shares()
         share = shares.by_uid.get(uid, 0) if own.count else 1
-        others_wait = not own.demand.running or self._lacking > int(own.lacking > 0)
+        others_wait = not own.demand.running or shares.lacking > int(own.lacking > 0)
         contended = shares.exceed_limits(run.namespace, further=int(not own.count))
         at_once = queueing.slow_start(share) if contended and others_wait and own.lacking else share
         slots = max(0, min(share, own.active + at_once, self._slots.free_for(run, own.active, own.demand.job_limit)))
@@ -236,11 +234,11 @@ class JobLimiter:
     def _current_shares(self) -> JobShares:
         """Return the shares; with many runs, they may be a part of a second old."""
         now = time.monotonic()
-        if self._shares is None or now - self._computed_at >= SHARES_SECONDS:
+        if self._shares is None or now - self._shares.computed_at >= SHARES_SECONDS:
             entries = self._entries.values()
-            self._shares = JobShares.compute(((entry.demand, entry.count) for entry in entries), self._limits)
-            self._lacking = sum(1 for entry in entries if entry.demand.running and entry.lacking)
-            self._computed_at = now
+            lacking = sum(1 for entry in entries if entry.demand.running and entry.lacking)
+            demands = ((entry.demand, entry.count) for entry in entries)
+            self._shares = JobShares.compute(demands, self._limits, lacking=lacking, now=now)
         return self._shares
 
     @contextmanager
