@@ -14,20 +14,26 @@ import sys
 _PR_SET_CHILD_SUBREAPER = 36
 
 
-def wait_for_others() -> float:
-    """Wait for the processes that the program left behind, and return their CPU seconds."""
-    seconds = 0.0
+def wait_for_all(child: int) -> tuple[int, float, float]:
+    """Wait for a program and for the processes that it leaves behind, in the order of their ends.
+
+    A process that is not waited for keeps its number, and a pid namespace does not end before all of its processes.
+
+    Returns:
+        The exit code of the program, the CPU seconds of all processes, and the peak RSS of the program in MiB.
+    """
+    exit_code, cpu_seconds, peak_mib = 0, 0.0, 0.0
     while True:
         try:
-            _, _, usage = os.wait4(-1, 0)
+            process, status, usage = os.wait4(-1, 0)
         except ChildProcessError:
-            return seconds
-        seconds += usage.ru_utime + usage.ru_stime
+            return exit_code, cpu_seconds, peak_mib
+        cpu_seconds += usage.ru_utime + usage.ru_stime
+        if process == child:
+            exit_code, peak_mib = os.waitstatus_to_exitcode(status), usage.ru_maxrss / 1024
 
 
 if __name__ == "__main__":
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
-    child = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, 2, 1)])
-    _, status, usage = os.wait4(child, 0)
-    cpu_seconds = usage.ru_utime + usage.ru_stime + wait_for_others()
-    print(os.waitstatus_to_exitcode(status), cpu_seconds, usage.ru_maxrss / 1024)
+    program = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, 2, 1)])
+    print(*wait_for_all(program))

@@ -16,6 +16,7 @@ from pathlib import Path
 from localcluster.errors import ClusterError
 
 _MARK_VARIABLE = "LOCALCLUSTER_PROCESS"
+_RECHECK_SECONDS = 1.0  # the longest wait for one process before all processes are looked for again
 
 
 def start_process(
@@ -124,8 +125,10 @@ def stop_processes(
             _send_signal(folder, pid, signal_number)
             signalled.add(pid)
         for pid in living:
-            _wait_for_exit(pid, deadline)
-        if time.monotonic() > deadline:
+            # A pid namespace ends after all its processes are waited for, which only their parents can do. Its first
+            # process then has no memory and no files any more, and is not found again.
+            _wait_for_exit(pid, min(deadline, time.monotonic() + _RECHECK_SECONDS))
+        if time.monotonic() > deadline and (living := find_processes(folder, roles)):
             names = ", ".join(f"{role} (pid {pid})" for pid, role in living.items())
             raise ClusterError(f"still running {timeout_seconds:.0f} s after {signal_number.name}: {names}")
 

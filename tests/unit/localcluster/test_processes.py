@@ -1,6 +1,7 @@
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,6 +72,30 @@ def test_process_that_ignores_a_signal_is_named(folder: Path) -> None:
     )
     with pytest.raises(ClusterError, match=r"stubborn \(pid \d+\)"):
         processes.stop_processes(folder, signal_number=signal.SIGTERM, timeout_seconds=0.2)
+
+
+UNREAPED_NAMESPACE = """
+import ctypes, os, sys, time
+ctypes.CDLL(None, use_errno=True).unshare(0x20000000) == 0 or sys.exit("unshare: " + os.strerror(ctypes.get_errno()))
+for role in ("node", "daemon"):
+    os.posix_spawnp("sleep", ["sleep", "1000"], {**os.environ, sys.argv[1]: f"{sys.argv[2]}:{role}"})
+print("ready", flush=True)
+time.sleep(1000)
+"""
+
+
+def test_namespace_whose_processes_are_not_waited_for_counts_as_stopped(folder: Path) -> None:
+    # As in a container whose first process does not wait for orphans: "node" stays until "daemon" is waited for.
+    command = [sys.executable, "-c", UNREAPED_NAMESPACE, processes._MARK_VARIABLE, str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as parent:
+        try:
+            assert parent.stdout is not None
+            assert parent.stdout.readline() == b"ready\n"
+            assert set(processes.find_processes(folder).values()) == {"node", "daemon"}
+            processes.stop_processes(folder, timeout_seconds=20)
+            assert processes.find_processes(folder) == {}
+        finally:
+            parent.kill()
 
 
 def test_process_survives_the_session_of_its_starter(folder: Path) -> None:
