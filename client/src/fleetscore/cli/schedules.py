@@ -10,6 +10,7 @@ from fleetscore.cluster import release
 from fleetscore.contract.schedules import SCHEDULE_LABEL
 from fleetscore.contract.windows import format_time
 from fleetscore.errors import AccessDenied
+from fleetscore.runs.cron_job import read_cron_job
 from fleetscore.runs.schedule_state import schedule_state
 
 MAX_LISTED_WINDOWS = 168
@@ -29,21 +30,21 @@ def schedules(session: Session) -> None:
     except AccessDenied as error:
         settings = {}
         console(error=True).print(f"the open windows are unknown: {error}", markup=False)
-    for job in jobs:
-        schedule = settings.get(job["metadata"]["labels"][SCHEDULE_LABEL])
+    for job in map(read_cron_job, jobs):
+        schedule = settings.get(job.schedule)
         state = schedule_state(job, schedule, runs, now, max_windows=MAX_LISTED_WINDOWS)
         rows.append(
             {
-                "Name": state.name,
-                "Cron": state.times,
-                "TimeZone": state.zone,
-                "Suspended": state.suspended,
-                "Last": state.last,
+                "Name": job.schedule,
+                "Cron": job.times,
+                "TimeZone": job.zone,
+                "Suspended": job.suspended,
+                "Last": format_time(job.last) if job.last else "",
                 "Next": format_time(state.next) if state.next else "",
                 "Open": [{"Window": one.window.column, "State": one.state} for one in state.open_windows]
                 if schedule
                 else None,
-                "CronJob": state.cron_job,
+                "CronJob": job.name,
             }
         )
     listed = [

@@ -10,6 +10,7 @@ from fleetscore.console.reader import Reader
 from fleetscore.contract.schedules import SCHEDULE_LABEL, Schedule
 from fleetscore.contract.windows import Window, format_time
 from fleetscore.errors import AccessDenied
+from fleetscore.runs.cron_job import read_cron_job
 from fleetscore.runs.schedule_state import ScheduleState, schedule_state
 from fleetscore.runs.state import has_ended, printable
 
@@ -75,19 +76,20 @@ def schedules_context(reader: Reader, now: datetime) -> dict[str, Any]:
     settings = release.read_schedules(cluster)
     runs = list(cluster.runs())
     rows = []
-    for one in release.list_objects(cluster, release.CRON_JOBS, cluster.namespace, selector=SCHEDULE_LABEL):
-        schedule = settings.get(one["metadata"]["labels"][SCHEDULE_LABEL])
+    jobs = release.list_objects(cluster, release.CRON_JOBS, cluster.namespace, selector=SCHEDULE_LABEL)
+    for job in map(read_cron_job, jobs):
+        schedule = settings.get(job.schedule)
         if schedule is not None and schedule.fleet != reader.fleet.layout.name:
             continue
-        state = schedule_state(one, schedule, runs, now, max_windows=MAX_WINDOWS)
+        state = schedule_state(job, schedule, runs, now, max_windows=MAX_WINDOWS)
         following = schedule.last_window(now).previous(-1) if schedule else None
         rows.append(
             {
-                "name": state.name,
-                "cron": state.times,
-                "zone": state.zone,
-                "suspended": state.suspended,
-                "last": state.last or "never",
+                "name": job.schedule,
+                "cron": job.times,
+                "zone": job.zone,
+                "suspended": job.suspended,
+                "last": format_time(job.last) if job.last else "never",
                 "firing": _firing(state, schedule),
                 "next": following.column if following else "",
                 "due": format_time(following.end + schedule.delay) if following and schedule else "",
@@ -102,7 +104,7 @@ def _firing(state: ScheduleState, schedule: Schedule | None) -> str:
     if state.problem:
         return f"unknown: {state.problem}"
     if state.next is None:
-        return "none while suspended" if state.suspended else "none within five years"
+        return "none while suspended" if state.cron_job.suspended else "none within five years"
     return format_time(state.next) + (f", for window {schedule.last_window(state.next).column}" if schedule else "")
 
 

@@ -10,6 +10,7 @@ from fleetscore.contract.fleets import FleetLayout
 from fleetscore.contract.schedules import Schedule
 from fleetscore.contract.windows import Window
 from fleetscore.doctor.findings import Right, Unseen
+from fleetscore.runs.cron_job import CronJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +193,7 @@ class ScheduleFacts:
     Attributes:
         namespace: The namespace of the CronJob.
         name: The name of the schedule.
-        cronjob: The name of the CronJob; empty if it does not exist.
-        suspended: True if the CronJob creates no Jobs.
-        last: The time of the last firing.
+        cron_job: The CronJob; None if it does not exist.
         schedule: The schedule; Unseen if its ConfigMap cannot be read.
         missing: The due windows without a run; Unseen if the runs cannot be read.
         rights: The rights that the schedule's Jobs need, and whether they have them.
@@ -205,9 +204,7 @@ class ScheduleFacts:
 
     namespace: str
     name: str
-    cronjob: str = ""
-    suspended: bool = False
-    last: datetime | None = None
+    cron_job: CronJob | None = None
     schedule: Schedule | Unseen | None = None
     missing: tuple[Window, ...] | Unseen = ()
     rights: Mapping[Right, bool] | Unseen = field(default_factory=dict)

@@ -8,6 +8,7 @@ from fleetscore.doctor.cures import cure_in
 from fleetscore.doctor.facts import Facts, Fleet, Models, Notices, ScheduleFacts, SecretState
 from fleetscore.doctor.findings import Finding, Result, Unseen, named
 from fleetscore.doctor.run_checks import check_runs
+from fleetscore.runs.cron_job import CronJob
 from fleetscore.runs.state import printable
 
 
@@ -141,27 +142,28 @@ def _check_rights(facts: ScheduleFacts) -> Iterator[Finding]:
 
 
 def _check_schedule(facts: ScheduleFacts) -> Finding:
-    subject = f"{facts.namespace}/{facts.name}"
-    if fault := _schedule_fault(facts):
+    subject, cron_job = f"{facts.namespace}/{facts.name}", facts.cron_job
+    if cron_job is None:
+        text, cure = "the CronJob of the schedule does not exist", "`helm upgrade` creates it again"
+        return Finding(Result.PROBLEM, "schedules", subject, text, cure)
+    if fault := _schedule_fault(facts, cron_job):
         return Finding(Result.PROBLEM, "schedules", subject, *fault)
     for unseen in (facts.schedule, facts.missing):
         if isinstance(unseen, Unseen):
             return unseen.finding("schedules", subject)
     if facts.missing and not isinstance(facts.missing, Unseen):
-        return Finding(Result.PROBLEM, "schedules", subject, *_missing_fault(facts, facts.missing))
+        return Finding(Result.PROBLEM, "schedules", subject, *_missing_fault(facts, cron_job, facts.missing))
     if facts.job_failure:
         logs = f"`kubectl -n {facts.namespace} describe jobs -l fleetscore.dev/schedule={facts.name}`"
         return Finding(Result.PROBLEM, "schedules", subject, facts.job_failure, cure_in(facts.job_failure, logs))
-    return Finding(Result.OK, "schedules", subject, f"every due window has a run; the CronJob {_firing(facts)}")
+    return Finding(Result.OK, "schedules", subject, f"every due window has a run; the CronJob {_firing(cron_job)}")
 
 
-def _schedule_fault(facts: ScheduleFacts) -> tuple[str, str] | None:
+def _schedule_fault(facts: ScheduleFacts, cron_job: CronJob) -> tuple[str, str] | None:
     """Return the fault of the objects of a schedule and its cure; None without one."""
     namespace, schedule = facts.namespace, facts.schedule
-    if not facts.cronjob:
-        return "the CronJob of the schedule does not exist", "`helm upgrade` creates it again"
-    if facts.suspended:
-        cure = f'`kubectl -n {namespace} patch cronjob {facts.cronjob} -p \'{{"spec":{{"suspend":false}}}}\'`'
+    if cron_job.suspended:
+        cure = f'`kubectl -n {namespace} patch cronjob {cron_job.name} -p \'{{"spec":{{"suspend":false}}}}\'`'
         return "the schedule is suspended", cure
     if schedule is None:
         return "the schedules file has no schedule of this name", "`helm upgrade` writes the file again"
@@ -174,7 +176,7 @@ def _schedule_fault(facts: ScheduleFacts) -> tuple[str, str] | None:
     return None
 
 
-def _missing_fault(facts: ScheduleFacts, missing: tuple[Window, ...]) -> tuple[str, str]:
+def _missing_fault(facts: ScheduleFacts, cron_job: CronJob, missing: tuple[Window, ...]) -> tuple[str, str]:
     """Return the sentence about windows without a run, with the reason if it is known, and the cure."""
     first, last = missing[0], missing[-1]
     text = f"{len(missing)} windows have no run: {named(window.column for window in missing)}"
@@ -183,11 +185,11 @@ def _missing_fault(facts: ScheduleFacts, missing: tuple[Window, ...]) -> tuple[s
     logs = f"`kubectl -n {facts.namespace} logs -l fleetscore.dev/schedule={facts.name}`"
     if facts.job_failure:
         return f"{text}; {facts.job_failure}", f"{cure_in(facts.job_failure, logs)}; then {cure}"
-    if facts.last is None or facts.last < last.end:
-        describe = f"`kubectl -n {facts.namespace} describe cronjob {facts.cronjob}`"
-        return f"{text}; the CronJob {_firing(facts)}", f"{cure}; {describe} has the reason"
+    if cron_job.last is None or cron_job.last < last.end:
+        describe = f"`kubectl -n {facts.namespace} describe cronjob {cron_job.name}`"
+        return f"{text}; the CronJob {_firing(cron_job)}", f"{cure}; {describe} has the reason"
     return text, f"{cure}; {logs} has the reason"
 
 
-def _firing(facts: ScheduleFacts) -> str:
-    return f"fired last at {format_time(facts.last)}" if facts.last else "has not fired yet"
+def _firing(cron_job: CronJob) -> str:
+    return f"fired last at {format_time(cron_job.last)}" if cron_job.last else "has not fired yet"

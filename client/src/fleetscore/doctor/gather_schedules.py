@@ -16,6 +16,7 @@ from fleetscore.doctor.parallel import Task, damaged, run_tasks
 from fleetscore.doctor.pods import job_failure
 from fleetscore.doctor.reviews import account_name, expand, missing_account, review, reviewed
 from fleetscore.errors import AccessDenied, FleetscoreError
+from fleetscore.runs.cron_job import read_cron_job
 from fleetscore.runs.gaps import MISSING, began, due_windows, window_states
 
 MAX_SCHEDULES = 50
@@ -104,16 +105,13 @@ def _schedule_task(
         }
         seen = run_tasks(tasks, seconds)
         missing, failure = seen.pop("account"), seen.pop("job")
-        last = (cronjob.get("status") or {}).get("lastScheduleTime")
-        created = datetime.fromisoformat(cronjob["metadata"]["creationTimestamp"])
+        known = read_cron_job(cronjob)
         return ScheduleFacts(
             namespace=cluster.namespace,
             name=name,
-            cronjob=cronjob["metadata"]["name"],
-            suspended=bool(cronjob["spec"].get("suspend")),
-            last=datetime.fromisoformat(last) if last else None,
+            cron_job=known,
             schedule=schedule,
-            missing=missing_windows(schedule, created, runs, now) if isinstance(schedule, Schedule) else (),
+            missing=missing_windows(schedule, known.created, runs, now) if isinstance(schedule, Schedule) else (),
             rights=reviewed(seen, cluster.namespace),
             account="" if isinstance(missing, Unseen) else missing,
             job_failure="" if isinstance(failure, Unseen) else failure,

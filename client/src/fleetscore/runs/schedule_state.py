@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from fleetscore.contract.schedules import SCHEDULE_LABEL, Schedule
+from fleetscore.contract.schedules import Schedule
 from fleetscore.runs import cron
+from fleetscore.runs.cron_job import CronJob
 from fleetscore.runs.gaps import COMPLETE, WindowState, due_windows, window_states
 from fleetscore.runs.state import printable
 
@@ -16,23 +17,13 @@ class ScheduleState:
     """A schedule at one time.
 
     Attributes:
-        name: The name of the schedule.
-        cron_job: The name of its CronJob.
-        times: The cron expression.
-        zone: The IANA name of the time zone.
-        suspended: True if no firing creates a run.
-        last: The time of the last firing, as the API server has it; empty before the first.
+        cron_job: Its CronJob.
         next: The time of the next firing in UTC; None if there is none.
         problem: The reason for which the next firing is unknown; empty without one.
         windows: The newest due windows, the oldest first; empty if the schedule is not in the release's file.
     """
 
-    name: str
-    cron_job: str
-    times: str
-    zone: str
-    suspended: bool
-    last: str
+    cron_job: CronJob
     next: datetime | None
     problem: str
     windows: Sequence[WindowState]
@@ -44,7 +35,7 @@ class ScheduleState:
 
 
 def schedule_state(
-    cron_job: Mapping[str, Any],
+    cron_job: CronJob,
     schedule: Schedule | None,
     runs: Sequence[Mapping[str, Any]],
     now: datetime,
@@ -54,28 +45,20 @@ def schedule_state(
     """Return the state of a schedule.
 
     Args:
-        cron_job: Its CronJob, as JSON.
+        cron_job: Its CronJob.
         schedule: The schedule of the release's file; None if it is unknown.
         runs: The runs of the namespace, as JSON.
         now: The current time.
         max_windows: The largest number of windows.
     """
-    metadata, spec = cron_job["metadata"], cron_job["spec"]
-    times, zone = str(spec.get("schedule", "")), str(spec.get("timeZone") or "UTC")
-    suspended, following, problem = bool(spec.get("suspend")), None, ""
+    following, problem = None, ""
     try:
-        following = None if suspended else cron.next_firing(times, zone, now)
+        following = None if cron_job.suspended else cron.next_firing(cron_job.expression, cron_job.zone, now)
     except ValueError as error:
         problem = printable(error)
-    created = datetime.fromisoformat(metadata["creationTimestamp"])
-    due = due_windows(schedule, created=created, now=now, count=max_windows) if schedule else ()
+    due = due_windows(schedule, created=cron_job.created, now=now, count=max_windows) if schedule else ()
     return ScheduleState(
-        name=str(metadata["labels"][SCHEDULE_LABEL]),
-        cron_job=str(metadata["name"]),
-        times=printable(times),
-        zone=printable(zone),
-        suspended=suspended,
-        last=printable((cron_job.get("status") or {}).get("lastScheduleTime")),
+        cron_job=cron_job,
         next=following,
         problem=problem,
         windows=window_states(due, runs, schedule) if schedule else (),

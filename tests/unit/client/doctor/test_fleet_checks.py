@@ -12,6 +12,7 @@ from fleetscore.contract.windows import Window
 from fleetscore.doctor.facts import Container, Facts, Fleet, Models, Notices, ScheduleFacts, SecretKey, SecretState
 from fleetscore.doctor.findings import Finding, Result, Right, Unseen
 from fleetscore.doctor.fleet_checks import check_fleets, check_schedules
+from fleetscore.runs.cron_job import CronJob
 
 UNSEEN = Right("get", "secrets", "", "scoring").unseen()
 KEY = SecretKey("scoring", "account", "connectionString")
@@ -23,7 +24,8 @@ FLEET = Fleet(
 )  # fmt: skip
 START = datetime(2026, 1, 5, 8, tzinfo=UTC)
 WINDOWS = tuple(Window(START + timedelta(hours=n), START + timedelta(hours=n + 1)) for n in range(2))
-SCHEDULE = ScheduleFacts("scoring", "hourly", "fleetscore-hourly", last=START, schedule=Schedule("hourly", "plant"))
+CRON_JOB = CronJob("fleetscore-hourly", "hourly", "5 * * * *", "UTC", suspended=False, created=START, last=START)
+SCHEDULE = ScheduleFacts("scoring", "hourly", CRON_JOB, schedule=Schedule("hourly", "plant"))
 WRONG_KEY = Container("https://a rejects the key (AuthenticationFailed)", "copy the key again")
 
 
@@ -87,18 +89,18 @@ def test_breakage_of_a_fleet_is_a_problem(changes: dict[str, Any], check: str, m
 @pytest.mark.parametrize(
     ("changes", "message", "cure"),
     [
-        ({"suspended": True}, "the schedule is suspended", '"suspend":false'),
+        ({"cron_job": replace(CRON_JOB, suspended=True)}, "the schedule is suspended", '"suspend":false'),
         ({"missing": WINDOWS[:1]},
          "1 windows have no run: 2026-01-05T08:00Z/1h; the CronJob fired last at 2026-01-05T08:00:00Z",
          "describe cronjob fleetscore-hourly"),
-        ({"missing": WINDOWS, "last": WINDOWS[1].end},
+        ({"missing": WINDOWS, "cron_job": replace(CRON_JOB, last=WINDOWS[1].end)},
          "2 windows have no run: 2026-01-05T08:00Z/1h, 2026-01-05T09:00Z/1h",
          "backfill -n scoring --schedule hourly --from 2026-01-05T08:00:00Z --to 2026-01-05T10:00:00Z"),
         ({"missing": WINDOWS[:1], "job_failure": "Job h-1: BackoffLimitExceeded: ImagePullBackOff"},
          "1 windows have no run: 2026-01-05T08:00Z/1h; Job h-1: BackoffLimitExceeded: ImagePullBackOff",
          "check the image's name"),
         ({"job_failure": "Job h-1: FailedCreate: exceeded quota"}, "Job h-1: FailedCreate: exceeded quota", "raise"),
-        ({"cronjob": ""}, "the CronJob of the schedule does not exist", "helm upgrade"),
+        ({"cron_job": None}, "the CronJob of the schedule does not exist", "helm upgrade"),
         ({"fleet_exists": False}, "the schedule names fleet plant, which does not serve namespace scoring", "add the"),
         ({"account": "wrong"}, "ServiceAccount wrong of the schedule's Jobs does not exist", "create serviceaccount"),
         ({"schedule": None}, "the schedules file has no schedule of this name", "helm upgrade"),
