@@ -3,7 +3,7 @@
 Counters start at zero in each process. Gauges of the last window are restored from the existing runs.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 
 from prometheus_client import (
@@ -11,16 +11,15 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
-    ProcessCollector,
     disable_created_metrics,
     generate_latest,
 )
 
 from scoring_operator.observability.health_metrics import RUN_LABELS, HealthMetrics, RunLabels
+from scoring_operator.observability.process_metrics import ProcessMetrics
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the page, and no rule or panel uses them
 _LOAD_LABELS = RUN_LABELS[:2]
-_LAG_BUCKETS = (0.01, 0.1, 0.5, 1, 5, 15)
 _DURATION_BUCKETS = (30, 60, 120, 300, 600, 1200, 1800, 2700, 3600, 7200, 14400)
 
 
@@ -29,14 +28,19 @@ class Metrics:
 
     Attributes:
         health: The metrics of the health of fleets.
+        process: The metrics of the process itself.
     """
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
-        self._runs = Counter(
-            "fleetscore_runs", "Runs that ended, by outcome", (*RUN_LABELS, "outcome"), registry=registry
-        )
+
+        def counter(name: str, description: str, label: str) -> Counter:
+            return Counter(f"fleetscore_{name}", description, (*RUN_LABELS, label), registry=registry)
+
+        def gauge(name: str, description: str, labels: tuple[str, ...]) -> Gauge:
+            return Gauge(f"fleetscore_{name}", description, labels, registry=registry)
+
+        self._runs = counter("runs", "Runs that ended, by outcome", "outcome")
         self._run_seconds = Histogram(
             "fleetscore_run_duration_seconds",
             "Duration of a run in seconds",
@@ -44,71 +48,34 @@ class Metrics:
             buckets=_DURATION_BUCKETS,
             registry=registry,
         )
-        self._devices = Counter(
-            "fleetscore_devices", "Devices of ended runs, by outcome", (*RUN_LABELS, "outcome"), registry=registry
+        self._devices = counter("devices", "Devices of ended runs, by outcome", "outcome")
+        self._failures = counter("device_failures", "Failed devices of ended runs, by reason", "reason")
+        self._anomalies = gauge(
+            "last_window_anomalies", "Readings labelled as anomalies in the latest complete window", RUN_LABELS
         )
-        self._failures = Counter(
-            "fleetscore_device_failures",
-            "Failed devices of ended runs, by reason",
-            (*RUN_LABELS, "reason"),
-            registry=registry,
+        self._anomalous = gauge(
+            "last_window_anomalous_devices", "Devices that count as anomalous in the latest complete window", RUN_LABELS
         )
-        self._anomalies = _window_gauge("anomalies", "Readings labelled as anomalies", registry)
-        self._anomalous = _window_gauge("anomalous_devices", "Devices that count as anomalous", registry)
-        self._last_complete_window = Gauge(
-            "fleetscore_last_complete_window_timestamp_seconds",
-            "End of the latest window that a run completed",
-            RUN_LABELS,
-            registry=registry,
+        self._last_complete_window = gauge(
+            "last_complete_window_timestamp_seconds", "End of the latest window that a run completed", RUN_LABELS
         )
-        self._window_devices = Gauge(
-            "fleetscore_last_window_devices",
+        self._window_devices = gauge(
+            "last_window_devices",
             "Devices of the latest window that a schedule's run ended, completely or not, by outcome",
             (*RUN_LABELS, "outcome"),
-            registry=registry,
         )
-        self._window_without_model = Gauge(
-            "fleetscore_last_window_devices_without_model",
+        self._window_without_model = gauge(
+            "last_window_devices_without_model",
             "Devices with readings and without a model in the latest window that a schedule's run ended",
             RUN_LABELS,
-            registry=registry,
         )
         self.health = HealthMetrics(registry)
         self._latest_complete: dict[RunLabels, datetime] = {}
         self._latest_ended: dict[RunLabels, datetime] = {}
-        self._active = Gauge("fleetscore_active_jobs", "Jobs that have not ended", _LOAD_LABELS, registry=registry)
-        self._queued = Gauge("fleetscore_queued_runs", "Queued runs", _LOAD_LABELS, registry=registry)
-        self._stalled = Gauge(
-            "fleetscore_stalled_runs", "Stalled runs, by reason", (*_LOAD_LABELS, "reason"), registry=registry
-        )
-        self._requests = Counter(
-            "fleetscore_api_requests",
-            "API server responses by verb and status code (0: no response)",
-            ("verb", "code"),
-            registry=registry,
-        )
-        self._controller_age = Gauge(
-            "fleetscore_controller_age_seconds", "Seconds since the last reconcile loop iteration", registry=registry
-        )
-        self._is_leader = Gauge("fleetscore_lease_held", "1 if this operator is the leader", registry=registry)
-        self._namespaces = Gauge(
-            "fleetscore_namespace_available",
-            "1 if ScoringRuns and Jobs of a watched namespace can be listed and watched",
-            ("watched",),
-            registry=registry,
-        )
-        self._loop_lag = Histogram(
-            "fleetscore_event_loop_lag_seconds",
-            "Time for which a ready task of the controller waited for its turn, measured twice a second",
-            buckets=_LAG_BUCKETS,
-            registry=registry,
-        )
-        self._watch_ages = Gauge(
-            "fleetscore_watch_age_seconds",
-            "Seconds since the last byte received from a watch",
-            ("resource",),
-            registry=registry,
-        )
+        self._active = gauge("active_jobs", "Jobs that have not ended", _LOAD_LABELS)
+        self._queued = gauge("queued_runs", "Queued runs", _LOAD_LABELS)
+        self._stalled = gauge("stalled_runs", "Stalled runs, by reason", (*_LOAD_LABELS, "reason"))
+        self.process = ProcessMetrics(registry)
 
     def record_run(
         self,
@@ -188,36 +155,6 @@ class Metrics:
             for labels, count in values.items():
                 gauge.labels(*labels).set(count)
 
-    def track_controller_age(self, age: Callable[[], float]) -> None:
-        """Publish the seconds since the last reconcile loop iteration, evaluated at each scrape."""
-        self._controller_age.set_function(age)
-
-    def count_request(self, verb: str, code: int) -> None:
-        """Count a response of the API server; status 429 means throttling, 0 no response."""
-        self._requests.labels(verb, str(code)).inc()
-
-    def track_watch_age(self, resource: str, age: Callable[[], float]) -> None:
-        """Publish the seconds since the last byte of a watch, evaluated at each scrape."""
-        self._watch_ages.labels(resource).set_function(age)
-
-    def track_namespace(self, namespace: str, available: Callable[[], bool]) -> None:
-        """Publish whether a watched namespace can be listed, evaluated at each scrape (empty: all namespaces)."""
-        self._namespaces.labels(namespace).set_function(available)
-
-    def record_loop_lag(self, seconds: float) -> None:
-        """Count a measurement of the lag of the controller's event loop."""
-        self._loop_lag.observe(seconds)
-
-    def track_leadership(self, is_leader: Callable[[], bool]) -> None:
-        """Publish whether this process is the leader, evaluated at each scrape."""
-        self._is_leader.set_function(is_leader)
-
     def render(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
         return generate_latest(self._registry)
-
-
-def _window_gauge(name: str, description: str, registry: CollectorRegistry) -> Gauge:
-    return Gauge(
-        f"fleetscore_last_window_{name}", f"{description} in the latest complete window", RUN_LABELS, registry=registry
-    )

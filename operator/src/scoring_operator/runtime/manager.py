@@ -170,7 +170,7 @@ class Manager:
 
     async def _serve(self) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
-        settings, metrics, timings = self._settings, self.metrics, self.timings
+        settings, metrics, timings = self._settings, self.metrics.process, self.timings
         async with AsyncExitStack() as stack:
             connecting = KubeClient.connect(self._credentials, observer=metrics.count_request, timeouts=timings.client)
             client = await stack.enter_async_context(connecting)
