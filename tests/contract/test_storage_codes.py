@@ -21,6 +21,11 @@ SECRETS = [
     "eyJ",
     "x y",
     "x",
+    f"AZURE_STORAGE_SAS_TOKEN={SAS}",
+    SAS.replace("&", "&amp;"),
+    SAS.replace("&", "%26").replace("=", "%3D"),
+    "HostName=h.azure-devices.net;SharedAccessKeyName=iothubowner;SharedAccessKey=a2V5",
+    SAS.partition("&sig=")[0] + "&sig=",
 ]
 
 

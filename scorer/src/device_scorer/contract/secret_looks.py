@@ -11,6 +11,7 @@ _MIN_BASE64_CHARS = 20
 _CONNECTION_STRING_NAMES = frozenset(
     {"accountname", "accountkey", "sharedaccesssignature", "usedevelopmentstorage", "blobendpoint"}
 )
+_OTHER_SERVICE_NAMES = frozenset({"sharedaccesskeyname", "hostname", "server", "database"})
 
 
 def secret_problem(kind: str, secret: str) -> str | None:
@@ -36,6 +37,10 @@ def secret_problem(kind: str, secret: str) -> str | None:
         "sas": "copy the SAS token, which begins with sv= and has sig=",
     }[kind]
     return {
+        "assignment": "it begins with the name of a variable; use only the value after the first =",
+        "html": "it is escaped for HTML; replace each &amp; by &",
+        "encoded": f"it is percent-encoded as a whole; {needed}",
+        "otherService": f"it is of another service, such as IoT Hub or Service Bus; {needed}",
         "sasUrl": "it is a URL with a SAS; use only the part after the question mark, as kind sas",
         "url": f"it is a URL; {needed}",
         "sas": "it is a SAS token; use it as kind sas",
@@ -50,14 +55,19 @@ def secret_problem(kind: str, secret: str) -> str | None:
 def _kind_of(secret: str) -> str:
     lower = secret.lower()
     names = {part.partition("=")[0].strip() for part in lower.split(";")}
-    parameters = {part.partition("=")[0] for part in lower.lstrip("?").split("&")}
+    parts = lower.lstrip("?").split("&")
+    name = secret.partition("=")[0]
     is_url = lower.startswith(("http://", "https://"))
     looks = {
+        "assignment": "_" in name and name.isupper() and name != secret,
+        "html": "&amp;" in lower,
+        "encoded": "=" not in secret and "sig%3d" in lower,
+        "otherService": bool(names & _OTHER_SERVICE_NAMES),
         "sasUrl": is_url and "sig=" in lower,
         "url": is_url,
         "json": secret[:1] in "{[",
         "connectionString": bool(names & _CONNECTION_STRING_NAMES),
-        "sas": "sig" in parameters,
+        "sas": any(part.startswith("sig=") and part != "sig=" for part in parts),
         "accountKey": len(unquote(secret)) == _ACCOUNT_KEY_CHARS and _is_base64(unquote(secret)),
         "token": secret.startswith("eyJ"),
         "base64": len(secret) >= _MIN_BASE64_CHARS and _is_base64(secret),

@@ -88,6 +88,11 @@ STORAGE_CODES: Mapping[str, Rule] = {
     "BlobImmutableDueToPolicy": Rule(
         CONFIGURATION, "an immutability policy or a legal hold protects it: remove the policy or use another container"
     ),
+    "BlobImmutableDueToLegalHold": Rule(
+        CONFIGURATION, "a legal hold protects it: clear the legal hold or use another container"
+    ),
+    "SystemInUse": Rule(UNAVAILABLE, "the storage service uses the blob", transient=True),
+    "BlobOperationNotSupported": Rule(CONFIGURATION, "another API created the blob: delete it"),
     "LeaseIdMissing": Rule(CONFIGURATION, _LEASE),
     "LeaseIdMismatchWithBlobOperation": Rule(CONFIGURATION, _LEASE),
     "LeaseAlreadyPresent": Rule(CONFIGURATION, _LEASE),
@@ -154,7 +159,9 @@ def storage_rule(status: int, code: str) -> Rule:
     if status in (401, 403):
         unknown = "a proxy, firewall or gateway may have sent this response: check the network"
         return Rule(IDENTITY, _ROLE if code else unknown)
-    return Rule(CONFIGURATION, "" if code else "check the account URL and the proxy")
+    if code:
+        return Rule(CONFIGURATION, "find the code in Azure's list of Blob Storage error codes")
+    return Rule(CONFIGURATION, "check the account URL and the proxy")
 
 
 def token_rule(code: str) -> Rule:

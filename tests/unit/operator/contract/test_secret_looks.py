@@ -20,6 +20,11 @@ CONNECTION_STRING = "DefaultEndpointsProtocol=https;AccountName=acc;AccountKey=x
         ("sas", "{}", "it is JSON"),
         ("sas", "c3Y9MSZzaWc9MiZzcj1jJnNlPTM=", "base64"),
         ("sas", "sv=1", "it has no sig="),
+        ("sas", "sv=1&sig=", "it has no sig="),
+        ("sas", "FLEET_SAS=sv=1&sig=2", "use only the value after the first ="),
+        ("sas", "sv=1&amp;sig=2", "escaped for HTML"),
+        ("sas", "sv%3D1%26sig%3D2", "percent-encoded as a whole"),
+        ("connectionString", "HostName=h.azure-devices.net;SharedAccessKey=x", "another service, such as IoT Hub"),
         ("connectionString", "?sv=1&sig=2", "use it as kind sas"),
     ],
 )

@@ -44,6 +44,13 @@ def test_secret_of_its_kind_has_no_problem(kind: str, secret: str) -> None:
         ("connectionString", ACCOUNT_KEY, "which contains the key"),
         ("connectionString", f'"{CONNECTION_STRING}"', "remove the quotes"),
         ("connectionString", "RGVmYXVsdEVuZHBvaW50c1Byb3RvY29sPWh0dHBz", "base64 once too often"),
+        ("sas", f"FLEET_SAS={SAS}", "name of a variable; use only the value after the first ="),
+        ("connectionString", f"AZURE_STORAGE_CONNECTION_STRING={CONNECTION_STRING}", "the name of a variable"),
+        ("sas", SAS.replace("&", "&amp;"), "escaped for HTML; replace each &amp; by &"),
+        ("sas", SAS.replace("%3D", "").replace("=", "%3D").replace("&", "%26"), "percent-encoded as a whole"),
+        ("sas", "sv=2023-11-03&sig=&sp=r", "it has no sig="),
+        ("connectionString", f"HostName=h.azure-devices.net;SharedAccessKey={CANARY}", "service, such as IoT Hub"),
+        ("connectionString", f"Endpoint=sb://h;SharedAccessKeyName=r;SharedAccessKey={CANARY}", "another service"),
     ],
 )
 def test_secret_of_another_kind_is_named_without_the_secret(kind: str, secret: str, problem: str) -> None:

@@ -21,7 +21,9 @@ from device_scorer.contract.storage_codes import STORAGE_CODES, TOKEN_CODES, sto
         (409, "BlobImmutableDueToPolicy", "ConfigurationInvalid", "immutability policy or a legal hold"),
         (412, "LeaseIdMissing", "ConfigurationInvalid", "break or release the lease"),
         (407, "", "ConfigurationInvalid", "HTTPS_PROXY"),
-        (400, "UnsupportedHeader", "ConfigurationInvalid", ""),
+        (400, "UnsupportedHeader", "ConfigurationInvalid", "find the code in Azure's list"),
+        (409, "BlobImmutableDueToLegalHold", "ConfigurationInvalid", "clear the legal hold"),
+        (409, "BlobOperationNotSupported", "ConfigurationInvalid", "another API created the blob: delete it"),
     ],
 )
 def test_rejection_has_its_own_reason_and_cure(status: int, code: str, reason: str, cure: str) -> None:
@@ -47,6 +49,7 @@ def test_no_other_status_is_transient(status: int) -> None:
         (409, "ContainerBeingDeleted"),
         (409, "AccountBeingCreated"),
         (409, "BlobModifiedWhileReading"),
+        (409, "SystemInUse"),
         (400, "Md5Mismatch"),
     ],
 )
