@@ -2,8 +2,9 @@
 
 The scorer starts the fork server with `python -m`. For each bundle the server forks a worker from its own state, in
 which no model was ever loaded. A model that changes classes or global state changes its own worker only. A worker has a
-limit of memory and of CPU time. The server kills a worker as soon as the scorer closes the worker's connection. The
-server ends with the scorer, and its workers end with it.
+limit of memory and of CPU time. The server kills a worker as soon as the scorer closes the worker's connection, and the
+processes that a worker has started as soon as the worker has ended. The server ends with the scorer, and its workers
+end with it.
 
 The import of this module imports scikit-learn. The scorer itself does not import it.
 """
@@ -19,6 +20,7 @@ import select
 import signal
 import socket
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,7 +47,9 @@ from device_scorer.models.sklearn_messages import (
 MAX_CPU_SECONDS = 600
 """CPU time of one worker. The scorer's time limits end a worker earlier, except if the scorer itself is blocked."""
 
-_PR_SET_PDEATHSIG = 1  # prctl(2)
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # prctl(2)
+MAX_END_SECONDS = 2.0
+"""Time for the end of all workers and their processes at the end of the server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,7 @@ class ForkServer:
         signal.set_wakeup_fd(self._wakeup_writer.fileno(), warn_on_full_buffer=False)
         self._poll.register(self._control, select.POLLIN)
         self._poll.register(self._wakeup, select.POLLIN)
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)  # orphans of the workers become children of the server
         self._control.sendall(READY)
         try:
             while self._serve_once():
@@ -85,6 +90,9 @@ class ForkServer:
         finally:
             for worker in self._workers.values():
                 os.kill(worker.pid, signal.SIGKILL)
+            ends_at = time.monotonic() + MAX_END_SECONDS
+            while self._reap() and time.monotonic() < ends_at:
+                time.sleep(0.01)
 
     def _serve_once(self) -> bool:
         """Handle the next events; return False after the control connection was closed."""
@@ -119,18 +127,33 @@ class ForkServer:
         self._poll.register(connection, select.POLLRDHUP)
         return True
 
-    def _reap(self) -> None:
-        """Close the connections of the workers that have ended, which reports their end to the scorer."""
-        while self._workers:
-            pid, _ = os.waitpid(-1, os.WNOHANG)
+    def _reap(self) -> bool:
+        """Close the connections of the workers that have ended, which reports their end to the scorer.
+
+        The processes that an ended worker has started are killed. They could use its connection and CPU time.
+
+        Returns:
+            True if the server has children.
+        """
+        while True:
+            try:
+                pid, _ = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return False
             if not pid:
-                return
+                break
             for descriptor, worker in list(self._workers.items()):
                 if worker.pid == pid:
                     with contextlib.suppress(KeyError):
                         self._poll.unregister(descriptor)
                     worker.connection.close()
                     del self._workers[descriptor]
+        workers = {worker.pid for worker in self._workers.values()}
+        with contextlib.suppress(OSError):  # some sandboxes have no such file
+            for child in Path("/proc/thread-self/children").read_text().split():
+                if int(child) not in workers:
+                    os.kill(int(child), signal.SIGKILL)
+        return True
 
 
 def _run_worker(connection: socket.socket, max_bytes: int) -> None:

@@ -92,7 +92,8 @@ def test_worker_describes_its_models_and_predicts() -> None:
     assert b'["1", "StandardScaler -> OneClassSVM", "1.9.1", "", ""]' in description
     expected = b"\x00\x01" + a_model().decision_function(values.reshape(-1, 1)).tobytes()
     assert rest.startswith(messages.REPLY.pack(messages.PREDICTION, 18) + expected)
-    assert b'["ModelInvalid", "the model is invalid: expected a fitted pipeline, found a int"]' in rest
+    text = b"the model is invalid: expected a fitted pipeline, found an int; save one fitted pipeline for each tag"
+    assert b'["ModelInvalid", "' + text + b'"]' in rest
 
 
 def test_worker_reports_a_bundle_that_it_cannot_load() -> None:
@@ -168,6 +169,7 @@ def test_workers_end_with_the_scorer_and_with_the_server() -> None:
         server = Server()
         connection = server.worker()
         (worker,) = until(server.children, "a worker")
+        until(partial(is_limited, worker), "a worker that ends with the server")
         os.kill(worker, signal.SIGSTOP)
         end(server)
         until(partial(has_ended, worker), "no worker")
@@ -180,6 +182,47 @@ def has_ended(pid: int) -> bool:
         return ") Z " in Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return True
+
+
+def is_limited(pid: int) -> bool:
+    return Path(f"/proc/{pid}/oom_score_adj").read_text() == "1000\n"
+
+
+def test_process_that_a_model_started_ends_with_its_worker(server: Server, tmp_path: Path) -> None:
+    one, two = server.worker(), server.worker()
+    one.sendall(messages.LOAD.pack(True, len(content := bundle({"1": StartsProcesses(str(tmp_path))}))) + content)
+    assert one.recv(1) == b"", "the end of the worker, although its processes have its connection"
+    started = [int(path.name) for path in tmp_path.iterdir()]
+    assert len(started) == 3
+    until(lambda: all(map(has_ended, started)), "the end of the processes")
+    until(lambda: len(server.children()) == 1, "the other worker alone")
+    one.close()
+    two.close()
+    assert server.end() == 0
+
+
+class StartsProcesses:
+    """An object that starts processes when it is unpickled, and ends its own process.
+
+    Args:
+        folder: The folder in which each process writes a file with its number.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:
+        return start_processes, (self.folder,)
+
+
+def start_processes(folder: str) -> None:
+    for _ in range(3):
+        if os.fork() == 0:
+            os.setsid()
+            Path(folder, str(os.getpid())).touch()
+            time.sleep(600)
+    until(lambda: len(list(Path(folder).iterdir())) == 3, "the processes")
+    os._exit(1)
 
 
 def test_worker_has_no_connection_of_another_worker(server: Server) -> None:
