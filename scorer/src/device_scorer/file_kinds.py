@@ -6,6 +6,11 @@ from collections.abc import Sequence
 _BEGINNINGS = (
     (b"PK\x03\x04", "a ZIP archive, such as .xlsx, .npz or .skops"),
     (b"\x1f\x8b", "compressed by gzip"),
+    (b"\x78\x01", "compressed by zlib"),
+    (b"\x78\x5e", "compressed by zlib"),
+    (b"\x78\x9c", "compressed by zlib"),
+    (b"\x78\xda", "compressed by zlib"),
+    (b"ZF0x", "compressed by joblib before 0.10"),
     (b"BZh", "compressed by bzip2"),
     (b"\xfd7zXZ", "compressed by xz"),
     (b"\x28\xb5\x2f\xfd", "compressed by Zstandard"),
@@ -40,7 +45,7 @@ def describe(content: bytes) -> str:
     for start, kind in _BEGINNINGS:
         if beginning.startswith(start):
             return kind
-    if beginning[0] == 8 and b"onnx" in beginning:
+    if beginning[0] == 8 and beginning[2:3] == b"\x12":  # the version of the format, and the name of the producer
         return "an ONNX model"
     text = beginning.removeprefix(codecs.BOM_UTF8).lstrip()
     return next((kind for start, kind in _TEXTS if text.startswith(start)), "")
@@ -71,11 +76,15 @@ def _header_hint(header: bytes, kind: str, names: Sequence[str], columns: Sequen
     """Return the next step for an invalid first line of text, or '' if none is known."""
     if kind in ("HTML or XML", "JSON"):
         return f"; the file is {kind}, it must be CSV"
+    if b"\r" in header.rstrip(b"\r\n"):
+        return "; the lines end in a carriage return, they must end in a line feed"
     for separator in (b";", b"\t", b"|"):
         if header.count(separator) >= len(columns) - 1:
             return f"; the separator is {separator.decode()!r}, it must be a comma"
     wrong = [name for name in columns if names.count(name) != 1]
     if len(wrong) == len(columns):
-        return ""
+        if {name.lower() for name in columns} <= {name.lower() for name in names}:
+            return "; capital and small letters differ"
+        return "; the header is missing" if len(names) >= len(columns) and names[0][:1].isdigit() else ""
     verbs = "is missing or exists" if len(wrong) == 1 else "are missing or exist"
     return f"; {', '.join(wrong)} {verbs} twice"

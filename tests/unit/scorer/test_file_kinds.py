@@ -12,6 +12,10 @@ from device_scorer.readings import COLUMNS
         (b"", "empty"),
         (b"PK\x03\x04\x14\x00", "a ZIP archive, such as .xlsx, .npz or .skops"),
         (b"PAR1\x15\x04", "a Parquet file"),
+        (b"\x78\x9c\x00", "compressed by zlib"),
+        (b"\x78\x5e\x00", "compressed by zlib"),
+        (b"\x08\x08\x12\x07pytorch\x1a", "an ONNX model"),
+        (b"ZF0x10", "compressed by joblib before 0.10"),
         (b"version https://git-lfs.github.com/spec/v1\noid x\n", "a pointer of Git LFS, without the content"),
         (b"\x08\x07\x12\x08skl2onnx\x1a", "an ONNX model"),
         (b"\xef\xbb\xbf\n<!DOCTYPE html>", "HTML or XML"),
@@ -42,6 +46,7 @@ def test_file_is_described_by_its_first_bytes(content: bytes, kind: str) -> None
         (b"TS;Device;Tag;Value\n", "is 'TS;Device;Tag;Value'; the separator is ';', it must be a comma"),
         (b"TS\tDevice\tTag\tValue\n", r"the separator is '\t', it must be a comma"),
         (b"# exported\n", "is '# exported'"),
+        (b"TS,Device,Tag,Value\r2018", "; the lines end in a carriage return, they must end in a line feed"),
     ],
 )
 def test_invalid_header_is_described_with_the_next_step(header: bytes, text: str) -> None:
@@ -54,6 +59,9 @@ def test_invalid_header_is_described_with_the_next_step(header: bytes, text: str
         (["TS", "Device", "Tag", "Val"], "; Value is missing or exists twice"),
         (["TS", "Device"], "; Tag, Value are missing or exist twice"),
         (["a", "b"], "is 'x'"),
+        (["ts", "device", "tag", "value", "x"], "; capital and small letters differ"),
+        (["2018-08-28T23:00:00Z", "press-1", "1", "9.5"], "; the header is missing"),
+        ([], "is 'x'"),
     ],
 )
 def test_wrong_columns_of_a_header_are_named(names: list[str], text: str) -> None:

@@ -9,6 +9,7 @@ import bz2
 import lzma
 import zlib
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -16,7 +17,7 @@ from device_scorer import file_kinds
 from device_scorer.errors import ModelIncompatible, ModelInvalid, ModelRejected, PermanentError
 from device_scorer.models import closed_form, unpickler
 from device_scorer.models.expectations import META_SENSORS_KEY, Expectation, decode_expectations
-from device_scorer.models.inert import InertObject
+from device_scorer.models.inert import InertObject, describe_object
 from device_scorer.models.pickle_functions import NeedsScikitLearn
 
 if TYPE_CHECKING:
@@ -107,7 +108,10 @@ def load(
     plain = decompress(content, max_unpacked_bytes)
     kind = file_kinds.describe(plain)
     if kind not in ("", "a pickle"):
-        raise ModelInvalid(f"the model file is invalid: it is {kind}; write the bundle with joblib.dump")
+        if kind.startswith("compressed") and plain is not content:
+            kind = "compressed twice"
+        cure = " without its compression, or with zlib, gzip, bz2 or xz" if kind.startswith("compressed") else ""
+        raise ModelInvalid(f"the model file is invalid: it is {kind}; write the bundle with joblib.dump{cure}")
     closed, expectations = _closed_forms(plain, trust_any=trust_any) if engine == "auto" else ({}, {})
     known = {tag: model for tag, model in closed.items() if model is not None}
     if closed and len(known) == len(closed):
@@ -170,16 +174,23 @@ def models_by_tag(loaded: Any) -> dict[str, Any]:
         ModelIncompatible: `_meta` has another format version or an unknown key.
     """
     if not isinstance(loaded, dict) or not loaded:
-        raise ModelInvalid("the model file is invalid: it must contain a dict from tag to fitted pipeline")
+        found = "an empty dict" if isinstance(loaded, dict) else describe_object(loaded)
+        text = f"the model file is invalid: it must contain a dict from tag to fitted pipeline, found {found}"
+        raise ModelInvalid(f"{text}; write it with joblib.dump({{tag: pipeline}}, file)")
     meta = loaded.get(META_KEY, {})
     wanted = meta.get("format", FORMAT_VERSION) if isinstance(meta, dict) else None
     unknown = sorted(str(key)[:40] for key in meta if key not in _META_KEYS) if isinstance(meta, dict) else [META_KEY]
     if unknown or wanted != FORMAT_VERSION:
         feature = f"uses {unknown[0]!r} of {META_KEY}" if unknown else "has another format"
         raise ModelIncompatible(f"the bundle {feature}, which this version does not support; use a newer device-scorer")
-    if not all(isinstance(tag, (str, int)) for tag in loaded):
-        raise ModelInvalid("the bundle is invalid: a key is not a tag")
-    return {str(tag): model for tag, model in loaded.items() if tag != META_KEY}
+    others = [key for key in loaded if not isinstance(key, (str, Integral))]
+    if others:
+        text = f"the bundle is invalid: a key is not a tag but {describe_object(others[0])}"
+        raise ModelInvalid(f"{text}; use the text of the column Tag for each key")
+    models = {str(tag): model for tag, model in loaded.items() if tag != META_KEY}
+    if len(models) < len(loaded) - (META_KEY in loaded):
+        raise ModelInvalid("the bundle is invalid: two keys are the same tag, such as 1 and '1'; keep one of them")
+    return models
 
 
 def decompress(content: bytes, max_bytes: int) -> bytes:
@@ -204,12 +215,13 @@ def decompress(content: bytes, max_bytes: int) -> bytes:
     try:
         plain: bytes = unpacker.decompress(content, max_bytes + 1)
     except (zlib.error, OSError, lzma.LZMAError, EOFError, ValueError) as error:
-        raise ModelInvalid(f"the model file is invalid: it cannot be decompressed ({error})") from error
+        text = f"the model file is invalid: it cannot be decompressed ({error})"
+        raise ModelInvalid(f"{text}; upload it again") from error
     if len(plain) > max_bytes:
         text = f"the model file decompresses to more than the {max_bytes:,} bytes that are allowed"
         raise ModelInvalid(f"{text}; to allow it, raise FLEETSCORE_MAX_MODEL_UNPACKED_BYTES")
     if not unpacker.eof:
-        raise ModelInvalid("the model file is invalid: it is truncated")
+        raise ModelInvalid("the model file is invalid: it is truncated; upload it again")
     return plain
 
 
@@ -230,7 +242,7 @@ def _closed_forms(
         if not trust_any and b"sklearn" not in plain:
             raise
         return {}, {}
-    except ModelRejected:
+    except (ModelRejected, ModelIncompatible):
         if not trust_any:
             raise
         return {}, {}

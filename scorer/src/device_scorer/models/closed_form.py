@@ -8,7 +8,6 @@ that has no closed form is left to scikit-learn.
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from device_scorer.errors import ModelInvalid
 from device_scorer.models.allowlist import (
     ELLIPTIC_ENVELOPE,
     ISOLATION_FOREST,
@@ -19,7 +18,7 @@ from device_scorer.models.allowlist import (
     SGD_ONE_CLASS_SVM,
     STANDARD_SCALER,
 )
-from device_scorer.models.inert import InertObject, NotClosedForm, too_many_features
+from device_scorer.models.inert import InertObject, NotClosedForm, not_a_pipeline, too_many_features
 from device_scorer.models.one_class_svm import read_svm
 from device_scorer.models.scaling import Scaling, read_scaling
 from device_scorer.models.sklearn_messages import clean_version
@@ -90,7 +89,7 @@ def from_inert_object(record: Any) -> "ClosedFormModel | ClosedFormSvm | None":
         ModelIncompatible: The estimator has more than one feature.
     """
     if not isinstance(record, InertObject):
-        raise ModelInvalid(f"the model is invalid: expected a fitted pipeline, found a {type(record).__name__}")
+        raise not_a_pipeline(record)
     try:
         return _read(estimators_of(record))
     except NotClosedForm:

@@ -178,9 +178,16 @@ def _emulate_dtype(_budget: Budget, code: Any, *_: Any) -> Dtype:
     return Dtype(code)
 
 
-def _emulate_scalar(budget: Budget, dtype: Dtype, data: bytes | str) -> float:
+def _emulate_scalar(budget: Budget, dtype: Dtype, data: bytes | str) -> float | str:
+    """Return a number or a text. Tags have these types if they come from an array, such as `frame.Tag.unique()`."""
     budget.take(items=1)
-    return Array(dtype, (), _to_bytes(data, budget)).to_floats()[0]
+    content = _to_bytes(data, budget)
+    if dtype.code[:1] == "U":
+        return content.decode("utf-32-be" if dtype.byte_order == ">" else "utf-32-le").rstrip("\0")
+    number = Array(dtype, (), content).to_floats()[0]
+    if dtype.code[:1] not in ("i", "u"):
+        return number
+    return int.from_bytes(content, "big" if dtype.byte_order == ">" else "little", signed=dtype.code[0] == "i")
 
 
 def _emulate_frombuffer(budget: Budget, data: bytes, dtype: Dtype, shape: Any, order: Any) -> Array:

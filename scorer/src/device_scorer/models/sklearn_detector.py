@@ -18,14 +18,17 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import get_tags
 
 from device_scorer.errors import ModelIncompatible, ModelInvalid, PermanentError
+from device_scorer.models.inert import not_a_pipeline
 from device_scorer.models.sklearn_failures import describe_failure
 from device_scorer.models.sklearn_messages import one_line
 
 PROBES = (1.0, 0.0, 100.0, -1.0, 10_000.0)
 """A model is usable if it labels one of these values. Some transformers accept only positive or only small values."""
 
-EXTREMES = (-1e6, 1e6, -1e9, 1e9, -1e12, 1e12, *PROBES)
-"""A detector of another library must label one of these values -1. PyOD's detectors have scikit-learn's tags too."""
+EXTREMES = (1e12, 1e9, 1e6, 10_000.0, 100.0, 1.0)
+"""The extreme values of each sign, the largest first. Code of another library must label the largest value of a sign
+-1 that it evaluates. PyOD's detectors have scikit-learn's tags too, and a detector that returns -1 for ordinary values
+and 1 for extreme ones has the labels of scikit-learn with the opposite meaning."""
 
 MAX_STAGES = 1000
 """Number of nested estimators that are inspected."""
@@ -109,32 +112,36 @@ class Detector:
             raise describe_failure(failure, action="evaluate", written_by=self.sklearn_version) from failure
 
     def check_convention(self) -> None:
-        """Raise an error unless the model labels at least one of EXTREMES as an anomaly.
+        """Raise an error unless the model labels the largest value of EXTREMES with either sign as an anomaly.
 
         Raises:
             ModelIncompatible: The labels have another convention, or their convention is unknown.
         """
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            for extreme in EXTREMES:
-                try:
-                    labels, _ = self._evaluate(np.array([extreme]))
-                except PermanentError:
-                    raise
-                except Exception:  # noqa: BLE001, S112  as above
-                    continue
-                if labels.all():
-                    return
+            for sign in (-1.0, 1.0):
+                for extreme in EXTREMES:
+                    try:
+                        labels, _ = self._evaluate(np.array([sign * extreme]))
+                    except PermanentError:
+                        raise
+                    except Exception:  # noqa: BLE001, S112  as above
+                        continue
+                    if labels.all():
+                        return
+                    break
         raise ModelIncompatible(f"{self.kind} labels no extreme value -1: it {_CONVENTION}")
 
     def _evaluate(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Call the estimator once for all values."""
         column, scores = values.reshape(-1, 1), None
-        labels = np.ravel(self.estimator.predict(column))
+        labels = np.ravel(np.asarray(self.estimator.predict(column)))
         if labels.shape != values.shape:
             raise ModelInvalid("the model is invalid: it must return one label for each reading")
-        if not np.isin(labels, (-1, 1)).all():
-            found = one_line(", ".join(map(str, np.unique(labels)[:3])))[:60]
+        if labels.dtype == object:
+            labels = np.array(labels.tolist())  # the type of its elements
+        if labels.shape != values.shape or labels.dtype.kind not in "fi" or not np.isin(labels, (-1, 1)).all():
+            found = one_line(", ".join(sorted(set(map(str, labels.tolist())))[:3]))[:60]
             raise ModelIncompatible(f"{self.kind} returns the labels {found}: it {_CONVENTION}")
         if hasattr(self.estimator, "decision_function"):
             scores = np.ravel(np.asarray(self.estimator.decision_function(column), dtype=np.float64))
@@ -193,20 +200,21 @@ def to_detector(estimator: Any, sklearn_version: str) -> Detector:
     kind = " -> ".join(_name(stage) for stage in stages if not hasattr(stage, "steps"))
     detector = Detector(estimator, sklearn_version, kind[:MAX_KIND_CHARS])
     detector.check()
-    if not _is_of_scikit_learn(_last_step(estimator)):
+    if not _is_of_scikit_learn(_path_to_labels(estimator)):
         detector.check_convention()
     return detector
 
 
-def _is_of_scikit_learn(estimator: Any) -> bool:
-    return isinstance(estimator, OutlierMixin) and type(estimator).__module__.startswith("sklearn.")
+def _is_of_scikit_learn(path: Sequence[Any]) -> bool:
+    """Return True if the labels are those of a detector of scikit-learn, and no code of others changes them."""
+    return isinstance(path[-1], OutlierMixin) and all(type(one).__module__.startswith("sklearn.") for one in path)
 
 
 def _check_kind(estimator: Any) -> None:
     """Raise an error unless the estimator is an outlier detector that labels new readings."""
+    if isinstance(estimator, type) or (not hasattr(estimator, "fit") and not hasattr(estimator, "predict")):
+        raise not_a_pipeline(estimator)
     subject = _subject(estimator)
-    if not hasattr(estimator, "fit") and not hasattr(estimator, "predict"):
-        raise ModelInvalid(f"the model is invalid: expected a fitted pipeline, found a {_name(estimator)}")
     if _estimator_type(estimator) != "outlier_detector":
         raise ModelIncompatible(f"{subject} {_CONVENTION}")
     if getattr(_last_step(estimator), "novelty", True) is False:
@@ -247,14 +255,17 @@ def _stages(estimator: Any) -> list[Any]:
     return list(stages.values())
 
 
+def _path_to_labels(estimator: Any) -> list[Any]:
+    """Return the estimators whose `predict` the labels pass: the last step of each pipeline, the outermost first."""
+    path = [estimator]
+    while len(path) < MAX_STAGES and (inner := _inner_estimators(path[-1])):
+        path.append(inner[-1])
+    return path
+
+
 def _last_step(estimator: Any) -> Any:
     """Return the estimator that decides about the labels: the last step of the last pipeline."""
-    for _ in range(MAX_STAGES):
-        inner = _inner_estimators(estimator)
-        if not inner:
-            break
-        estimator = inner[-1]
-    return estimator
+    return _path_to_labels(estimator)[-1]
 
 
 def _name(estimator: Any) -> str:

@@ -5,25 +5,12 @@ import re
 import sklearn
 
 from device_scorer.errors import ModelIncompatible, ModelInvalid, PermanentError
-from device_scorer.models.sklearn_messages import UNKNOWN_VERSION, clean_version, one_line
+from device_scorer.models.sklearn_messages import UNKNOWN_VERSION, one_line
 
 FIRST_VERSION_OF_TREES = (1, 3)
 """Trees have another layout since scikit-learn 1.3 (its changelog: support of missing values)."""
 
 MAX_CAUSE_CHARS = 160
-_VERSION_IN_FILE = re.compile(
-    rb"_sklearn_version.{1,16}?(\d{1,4}(?:\.\d{1,4}){1,2}(?:\.?(?:dev|post|rc|a|b)\d{1,3})?)", re.DOTALL
-)
-
-
-def find_version(content: bytes) -> str:
-    """Return the first version of scikit-learn that a pickle names, or "unknown".
-
-    Args:
-        content: The pickle, which may be unreadable.
-    """
-    found = _VERSION_IN_FILE.search(content)
-    return clean_version(found[1].decode("ascii")) if found else UNKNOWN_VERSION
 
 
 def describe_failure(error: BaseException, *, action: str, written_by: str) -> PermanentError:
@@ -38,12 +25,20 @@ def describe_failure(error: BaseException, *, action: str, written_by: str) -> P
     if isinstance(error, MemoryError):
         text = f"the model is invalid: scikit-learn has too little memory to {action} it"
         return ModelInvalid(f"{text}; train a smaller model, or raise the memory of the fleet's scorer")
+    if action == "load" and _is_truncated(error):
+        return ModelInvalid(f"the model is invalid: its file is truncated or damaged ({cause}); upload it again")
     if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("sklearn"):
         text = f"the model needs the Python module {one_line(str(error.name))[:100]!r}, which is not installed"
         return ModelIncompatible(f"{text}; add it to the scorer's image, or train a model without it")
     if written_by != UNKNOWN_VERSION and _release(written_by) != _release(sklearn.__version__):
         return ModelIncompatible(_version_text(written_by, action, cause))
     return ModelInvalid(f"the model is invalid: scikit-learn {sklearn.__version__} cannot {action} it ({cause})")
+
+
+def _is_truncated(error: BaseException) -> bool:
+    """Return True if the file ends too early, in the words of pickle and joblib."""
+    text = str(error)
+    return isinstance(error, EOFError) or any(word in text for word in ("EOF: ", "truncated", "exhausted before end"))
 
 
 def _version_text(written_by: str, action: str, cause: str) -> str:

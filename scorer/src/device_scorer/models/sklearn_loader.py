@@ -15,9 +15,10 @@ from joblib.numpy_pickle import NumpyUnpickler
 from device_scorer.errors import ModelIncompatible, ModelInvalid, ModelRejected, PermanentError
 from device_scorer.models.allowlist import EMULATED_NAMES, INERT_CLASSES, SKLEARN_ONLY_NAMES
 from device_scorer.models.bundle import models_by_tag
+from device_scorer.models.rejected_names import rejected_name
 from device_scorer.models.sklearn_detector import Detector, to_detector
-from device_scorer.models.sklearn_failures import describe_failure, find_version
-from device_scorer.models.sklearn_messages import UNKNOWN_VERSION, clean_version, one_line
+from device_scorer.models.sklearn_failures import describe_failure
+from device_scorer.models.sklearn_messages import UNKNOWN_VERSION, clean_version, find_version, one_line
 
 MAX_TAGS = 10_000
 """Number of tags of one bundle."""
@@ -33,7 +34,7 @@ class _AllowlistUnpickler(NumpyUnpickler):  # type: ignore[misc]  # joblib has n
 
     def __init__(self, content: bytes, *, trust_any: bool) -> None:
         super().__init__("model", io.BytesIO(content), ensure_native_byte_order=True)
-        self._trust_any, self._size = trust_any, len(content)
+        self._trust_any, self._content = trust_any, content
         self.versions: dict[int, str] = {}
         self.last_version = UNKNOWN_VERSION
 
@@ -46,12 +47,13 @@ class _AllowlistUnpickler(NumpyUnpickler):  # type: ignore[misc]  # joblib has n
 
         Raises:
             ModelRejected: The name is not on the allow-list.
+            ModelIncompatible: The name is one of another version of scikit-learn.
         """
         full = f"{module}.{name}"
         if self._trust_any:
             return self._find_any_class(module, name)
         if full not in _ALLOWED_NAMES:
-            raise ModelRejected(f"the model names {full[:200]!r}, which is not on the list of allowed classes")
+            raise rejected_name(module, name, self._content)
         if EMULATED_NAMES.get(full) == "bytes":
             return _empty_bytes
         module = INERT_CLASSES.get(full, full).rpartition(".")[0]
@@ -80,7 +82,7 @@ class _AllowlistUnpickler(NumpyUnpickler):  # type: ignore[misc]  # joblib has n
     def _load_byte_array(self) -> None:
         """Read a byte array. The instruction of the standard library allocates any size before it reads a byte."""
         size = int.from_bytes(self.read(8), "little")
-        if size > self._size:
+        if size > len(self._content):
             raise ModelInvalid("the model is invalid: its pickle is truncated")
         self.append(bytearray(self.read(size)))
 

@@ -43,6 +43,7 @@ MAX_TEXT_CHARS = 400
 
 UNKNOWN_VERSION = "unknown"
 _VERSION = re.compile(r"\d{1,4}(\.\d{1,4}){1,2}[.\w+-]{0,16}", re.ASCII)
+_VERSION_IN_FILE = rb"(?s)_sklearn_version.{1,16}?(\d{1,4}(?:\.\d{1,4}){1,2}(?:\.?(?:dev|post|rc|a|b)\d{1,3})?)"
 
 
 def receive(connection: "socket.socket", size: int, ends_at: float | None = None) -> bytearray:
@@ -95,3 +96,13 @@ def one_line(text: str) -> str:
 def clean_version(version: object) -> str:
     """Return a version of scikit-learn from a file, or "unknown" if it does not have the form of one."""
     return version if isinstance(version, str) and _VERSION.fullmatch(version) else UNKNOWN_VERSION
+
+
+def find_version(content: bytes) -> str:
+    """Return the first version of scikit-learn that a pickle names, or "unknown".
+
+    Args:
+        content: The pickle, which may be unreadable.
+    """
+    found = re.search(_VERSION_IN_FILE, content)
+    return clean_version(found[1].decode("ascii")) if found else UNKNOWN_VERSION

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from math import prod
 from typing import Any, ClassVar
 
-from device_scorer.errors import ModelInvalid, ModelRejected
+from device_scorer.errors import ModelInvalid, ModelRejected, PermanentError
 from device_scorer.models.allowlist import ARRAY_WRAPPER, EMULATED_NAMES, INERT_CLASSES, SKLEARN_ONLY_NAMES
 from device_scorer.models.inert import Array, Dtype, GlobalName, InertObject
 from device_scorer.models.pickle_functions import (
@@ -47,14 +47,16 @@ def load_inert(content: bytes) -> Any:
     Raises:
         NeedsScikitLearn: The pickle exceeds the budget of the reader.
         ModelRejected: The pickle names or calls something that is not on the allow-list.
+        ModelIncompatible: The pickle names a class of another version of scikit-learn.
         ModelInvalid: The content is not a valid pickle.
     """
     try:
         return _InertUnpickler(io.BytesIO(content), Budget()).load()
-    except (ModelInvalid, ModelRejected, NeedsScikitLearn):
+    except (PermanentError, NeedsScikitLearn):
         raise
     except Exception as error:  # malformed input makes an unpickler raise any exception
-        raise ModelInvalid(f"the model is invalid: it is not a readable pickle ({_describe(error)})") from error
+        text = f"the model is invalid: it is not a readable pickle ({_describe(error)})"
+        raise ModelInvalid(f"{text}; write the bundle with joblib.dump") from error
 
 
 def _describe(error: Exception) -> str:
@@ -95,7 +97,7 @@ class _InertUnpickler(pickle._Unpickler):  # noqa: SLF001  the C unpickler canno
         raise NeedsScikitLearn("a file of too many instructions")
 
     def _end_early(self) -> None:
-        raise ModelInvalid("the model is invalid: its pickle is truncated")
+        raise ModelInvalid("the model is invalid: its pickle is truncated; upload it again")
 
     def _skip_frame(self) -> None:
         self.read(8)
@@ -109,11 +111,14 @@ class _InertUnpickler(pickle._Unpickler):  # noqa: SLF001  the C unpickler canno
 
         Raises:
             ModelRejected: The name is not on the allow-list.
+            ModelIncompatible: The name is one of another version of scikit-learn.
         """
         full = f"{module}.{name}"
         if full in INERT_CLASSES or full in EMULATED_NAMES or full in SKLEARN_ONLY_NAMES:
             return GlobalName(full)
-        raise ModelRejected(f"the model names {full[:200]!r}, which is not on the list of allowed classes")
+        from device_scorer.models.rejected_names import rejected_name  # noqa: PLC0415  most files need no error
+
+        raise rejected_name(module, name, self._source.getvalue())
 
     def _reduce(self) -> None:
         arguments = self.stack.pop()
@@ -222,6 +227,9 @@ class _InertUnpickler(pickle._Unpickler):  # noqa: SLF001  the C unpickler canno
             raise ModelInvalid("the model is invalid: it appends to an object that is not a list")
         target.extend(items)
 
+    def _read_set(self) -> None:
+        raise ModelInvalid("the model is invalid: it has a set, which only scikit-learn's reader accepts")
+
     def _reject_instruction(self) -> None:
         raise ModelRejected("the model uses a pickle instruction that models of the allowed classes do not need")
 
@@ -240,10 +248,11 @@ class _InertUnpickler(pickle._Unpickler):  # noqa: SLF001  the C unpickler canno
     dispatch[pickle.APPENDS[0]] = _appends
     for code in (
         *(pickle.INST, pickle.OBJ, pickle.NEWOBJ_EX, pickle.PERSID, pickle.BINPERSID, pickle.EXT1, pickle.EXT2),
-        *(pickle.EXT4, pickle.NEXT_BUFFER, pickle.READONLY_BUFFER, pickle.EMPTY_SET, pickle.ADDITEMS),
-        pickle.FROZENSET,
+        *(pickle.EXT4, pickle.NEXT_BUFFER, pickle.READONLY_BUFFER),
     ):
         dispatch[code[0]] = _reject_instruction
+    for code in (pickle.EMPTY_SET, pickle.ADDITEMS, pickle.FROZENSET):
+        dispatch[code[0]] = _read_set
     del code
 
 

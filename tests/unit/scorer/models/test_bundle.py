@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.ensemble import IsolationForest
+from sklearn.neighbors import LocalOutlierFactor
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import QuantileTransformer, StandardScaler
 from sklearn.svm import OneClassSVM
@@ -318,14 +319,83 @@ def test_lzma_decoder_uses_at_most_100_mib() -> None:
         bundles.decompress(greedy, 1000)
 
 
-def test_integer_tags_become_texts() -> None:
-    assert list(load(bundle({1: a_model(), "2": a_model()})).models) == ["1", "2"]
+@pytest.mark.parametrize("engine", ["auto", "sklearn"])
+def test_integer_tags_and_tags_of_arrays_become_texts(engine: str) -> None:
+    keys = [1, "2", np.int64(3), np.str_("four"), np.int16(-5), np.uint64(2**30 + 1)]
+    loaded = load(bundle(dict.fromkeys(keys, a_model())), engine=engine)
+    assert list(loaded.models) == ["1", "2", "3", "four", "-5", "1073741825"]
+    loaded.close()
 
 
-@pytest.mark.parametrize("key", [1.5, None, b"1"])
-def test_key_that_is_not_a_tag_is_invalid(key: object) -> None:
-    with pytest.raises(ModelInvalid, match="a key is not a tag"):
+def test_bundle_with_tags_of_an_array_needs_no_process() -> None:
+    keys = [np.int64(3), np.str_("fünf"), np.array(["six"], dtype=">U5")[0]]
+    loaded = load(bundle(dict.fromkeys(keys, a_model())), process=None)
+    assert list(loaded.models) == ["3", "fünf", "six"]
+    assert loaded.remote is None
+
+
+@pytest.mark.parametrize("engine", ["auto", "sklearn"])
+def test_two_keys_of_the_same_tag_are_invalid(engine: str) -> None:
+    with pytest.raises(ModelInvalid, match="two keys are the same tag, such as 1 and '1'; keep one"):
+        load(bundle({1: a_model(), "1": a_model()}), engine=engine)
+
+
+@pytest.mark.parametrize(("key", "kind"), [(1.5, "float"), (None, "NoneType"), (b"1", "bytes"), (("a", 1), "tuple")])
+def test_key_that_is_not_a_tag_is_invalid(key: object, kind: str) -> None:
+    with pytest.raises(ModelInvalid, match=f"a key is not a tag but a {kind}; use the text of the column Tag"):
         load(bundle({key: a_model()}))
+
+
+@pytest.mark.parametrize(
+    ("thing", "text"),
+    [
+        (a_model(), "a dict from tag to fitted pipeline, found a Pipeline; write it with joblib.dump({tag: pipeline}"),
+        ([a_model()], "found a list"),
+        (np.ones(3), "found an Array"),
+        ({}, "found an empty dict"),
+    ],
+    ids=["pipeline", "list", "array", "empty"],
+)
+def test_file_of_another_object_is_described_with_the_next_step(thing: Any, text: str) -> None:
+    target = io.BytesIO()
+    joblib.dump(thing, target)
+    with pytest.raises(ModelInvalid) as error:
+        load(target.getvalue())
+    assert text in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"\x04\x22\x4d\x18" + bytes(20), "it is compressed by LZ4; write the bundle with joblib.dump without its"),
+        (gzip.compress(zlib.compress(b"x")), "it is compressed twice; write the bundle with joblib.dump without its"),
+        (b"ZF0x10", "it is compressed by joblib before 0.10; write the bundle with joblib.dump without its"),
+    ],
+    ids=["lz4", "twice", "joblib 0.9"],
+)
+def test_other_compression_is_named_with_the_usable_ones(content: bytes, text: str) -> None:
+    with pytest.raises(ModelInvalid) as error:
+        load(content)
+    assert text in str(error.value)
+    assert str(error.value).endswith("compression, or with zlib, gzip, bz2 or xz")
+
+
+@pytest.mark.slow
+def test_truncated_bundle_of_another_version_is_not_called_incompatible() -> None:
+    forest = IsolationForest(n_estimators=3, random_state=1).fit(VALUES.reshape(-1, 1))
+    content = bundle({"1": forest}).replace(__import__("sklearn").__version__.encode(), b"1.6.0")
+    for keep in (len(content) // 2, len(content) - 100):
+        with pytest.raises(ModelInvalid, match="its file is truncated or damaged"):
+            load(content[:keep])
+
+
+@pytest.mark.slow
+def test_model_with_a_set_is_handed_to_scikit_learn() -> None:
+    model = fitted(VALUES)
+    model.tags = {"a", "b"}
+    loaded = load(bundle({"1": model}))
+    assert isinstance(loaded.models["1"], RemoteModel)
+    loaded.close()
 
 
 def test_version_of_an_unusable_tag_is_not_listed() -> None:
@@ -401,3 +471,25 @@ def test_closed_bundle_starts_no_process_again() -> None:
     loaded.close()
     assert loaded.remote._session is None
     load(bundle({"1": a_model()})).close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("metric", ["canberra", "braycurtis", "hamming", "seuclidean", "mahalanobis"])
+def test_outlier_factor_of_each_metric_is_evaluated_by_scikit_learn(metric: str) -> None:
+    column = VALUES.reshape(-1, 1)
+    variance = {"seuclidean": {"V": np.array([2.0])}, "mahalanobis": {"VI": np.array([[2.0]])}}.get(metric)
+    factor = LocalOutlierFactor(novelty=True, algorithm="ball_tree", metric=metric, metric_params=variance).fit(column)
+    loaded = load(bundle({"1": factor})).models["1"]
+    assert isinstance(loaded, RemoteModel)
+    asked = [8.0, 10.5, 400.0]
+    assert loaded.predict(asked)[1] == factor.decision_function(np.array(asked).reshape(-1, 1)).tolist()
+
+
+@pytest.mark.parametrize("engine", ["auto", pytest.param("sklearn", marks=pytest.mark.slow)])
+def test_forest_with_a_random_state_without_a_seed_is_usable(engine: str) -> None:
+    for state in (np.random.RandomState(), np.random.RandomState(np.random.MT19937(5))):
+        forest = IsolationForest(n_estimators=3, random_state=state).fit(VALUES.reshape(-1, 1))
+        loaded = load(bundle({"1": forest}), engine=engine)
+        assert not isinstance(loaded.models["1"], PermanentError)
+        assert loaded.models["1"].predict([400.0])[0] == [1]
+        loaded.close()

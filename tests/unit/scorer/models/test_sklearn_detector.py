@@ -221,6 +221,42 @@ class BrokenTags(Untagged):
         raise ZeroDivisionError
 
 
+class Opposite(LikePyod):
+    """A detector whose labels are -1 for a normal value and 1 for an anomaly."""
+
+    def predict(self, column: Any) -> Any:
+        return np.where(abs(column.ravel()) > 0.5, 1, -1)
+
+
+class OppositeForest(IsolationForest):  # type: ignore[misc]  # scikit-learn has no types
+    """A subclass with the opposite labels."""
+
+    def predict(self, column: Any) -> Any:
+        return -super().predict(column)
+
+
+class OppositePipeline(Pipeline):  # type: ignore[misc]  # as above
+    """A pipeline of another library that changes the labels of scikit-learn's detector."""
+
+    def predict(self, column: Any) -> Any:
+        return -super().predict(column)
+
+
+class Returning(Threshold):
+    """A detector that returns the labels of Threshold in another form.
+
+    Args:
+        form: The function that changes the labels.
+    """
+
+    def __init__(self, form: Any = None) -> None:
+        self.form = form
+
+    def predict(self, column: Any) -> Any:
+        return self.form(super().predict(abs(column)))
+
+
+AROUND_ZERO = IsolationForest(n_estimators=20, contamination=0.05, random_state=1)
 NOT_DETECTORS = [
     LogisticRegression().fit(COLUMN, VALUES > 10),
     RandomForestRegressor(n_estimators=2).fit(COLUMN, VALUES),
@@ -237,6 +273,23 @@ NOT_DETECTORS = [
     Untagged(),
     BrokenTags(),
     make_pipeline(StandardScaler(), OtherLibrary()),
+    Opposite(),
+    OppositeForest(n_estimators=20, contamination=0.05, random_state=1).fit(COLUMN - 10),
+    OppositePipeline([("forest", AROUND_ZERO)]).fit(COLUMN - 10),
+    make_pipeline(StandardScaler(), OppositePipeline([("forest", AROUND_ZERO)])).fit(COLUMN - 10),
+    *(
+        Returning(form)
+        for form in (
+            lambda labels: np.where(labels == 1, "normal", "anomaly"),
+            lambda labels: labels.astype(str),
+            lambda labels: labels == 1,
+            lambda labels: np.where(labels == 1, 1.0, np.nan),
+            lambda labels: labels.astype(np.int8).astype(np.uint8),
+            lambda labels: [1 if label == 1 else None for label in labels],
+            lambda labels: [1 if label == 1 else "x" for label in labels],
+            lambda labels: 2 * labels,
+        )
+    ),
     Pipeline([("only", "passthrough")]).fit(COLUMN),
 ]
 
@@ -250,6 +303,32 @@ def test_estimator_with_another_convention_is_incompatible(estimator: Any) -> No
 def test_detector_of_another_library_with_the_same_convention_is_usable() -> None:
     for estimator in (Threshold(), make_pipeline(Threshold()), FrozenEstimator(Threshold())):
         assert to_detector(estimator, "unknown").predict([1.0, 60_000.0, -1.0]) == ([0, 1, 1], None)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda labels: labels.astype(np.int8),
+        lambda labels: labels.astype(np.float32),
+        lambda labels: labels.reshape(-1, 1),
+        lambda labels: labels.tolist(),
+        lambda labels: labels.astype(object),
+    ],
+    ids=["int8", "float", "column", "list", "objects"],
+)
+def test_labels_of_the_same_convention_in_another_form_are_usable(form: Any) -> None:
+    assert to_detector(Returning(form), "1").predict([1.0, 60_000.0])[0] == [0, 1]
+
+
+@pytest.mark.parametrize("form", [lambda labels: labels[:-1], lambda labels: np.c_[labels, labels], lambda _: None])
+def test_another_number_of_labels_is_invalid(form: Any) -> None:
+    with pytest.raises(ModelInvalid, match="one label for each reading"):
+        to_detector(Returning(form), "1")
+
+
+def test_class_in_place_of_an_object_is_invalid() -> None:
+    with pytest.raises(ModelInvalid, match="found the class IsolationForest itself"):
+        to_detector(IsolationForest, "1")
 
 
 def test_search_around_a_detector_is_usable() -> None:
@@ -316,6 +395,6 @@ def test_pipeline_that_contains_itself_is_an_error() -> None:
         to_detector(pipeline, "1")
 
 
-def test_values_that_are_tried_have_both_signs() -> None:
+def test_values_that_are_tried_are_far_apart() -> None:
     assert PROBES == (1.0, 0.0, 100.0, -1.0, 10_000.0)
-    assert (-1e6, 1e6, -1e9, 1e9, -1e12, 1e12, *PROBES) == EXTREMES
+    assert EXTREMES == (1e12, 1e9, 1e6, 10_000.0, 100.0, 1.0)

@@ -6,20 +6,26 @@ import pytest
 import sklearn
 
 from device_scorer.errors import ModelIncompatible, ModelInvalid
-from device_scorer.models.sklearn_failures import describe_failure, find_version
-from tests.testkit.scorer_fleet import a_model
+from device_scorer.models.sklearn_failures import describe_failure
 
 OURS = sklearn.__version__
 
 
-@pytest.mark.parametrize("protocol", range(6))
-def test_version_is_found_in_a_pickle_of_each_protocol(protocol: int) -> None:
-    assert find_version(pickle.dumps({"1": a_model()}, protocol)) == OURS
-
-
-@pytest.mark.parametrize("content", [b"", b"_sklearn_version", b"1.2.3", b"_sklearn_version\x94\x8c\x05new"])
-def test_version_of_other_content_is_unknown(content: bytes) -> None:
-    assert find_version(content) == "unknown"
+@pytest.mark.parametrize(
+    "error",
+    [
+        EOFError("Ran out of input"),
+        pickle.UnpicklingError("pickle data was truncated"),
+        pickle.UnpicklingError("pickle exhausted before end of frame"),
+        ValueError("EOF: reading array data, expected 262144 bytes got 12"),
+    ],
+)
+def test_truncated_file_is_no_matter_of_versions(error: Exception) -> None:
+    for version in (OURS, "0.22.1", "unknown"):
+        found = describe_failure(error, action="load", written_by=version)
+        assert isinstance(found, ModelInvalid)
+        assert "its file is truncated or damaged" in str(found)
+        assert str(found).endswith("; upload it again")
 
 
 def test_too_little_memory_is_named_with_the_cure() -> None:

@@ -1,13 +1,16 @@
 """Tests of the messages between a scorer and its scikit-learn processes."""
 
+import pickle
 import socket
 import threading
 import time
 
 import pytest
+import sklearn
 
 from device_scorer.models import sklearn_messages as messages
-from device_scorer.models.sklearn_messages import clean_version, one_line, receive
+from device_scorer.models.sklearn_messages import clean_version, find_version, one_line, receive
+from tests.testkit.scorer_fleet import a_model
 
 
 def test_limits() -> None:
@@ -53,3 +56,13 @@ def test_version_is_kept(version: str) -> None:
 @pytest.mark.parametrize("version", ["", "1.9\r\nx-ms-meta-complete: false", "\u0661.\u0662", 1.9, None, "1.9.1" * 20])
 def test_text_that_is_not_a_version_is_unknown(version: object) -> None:
     assert clean_version(version) == "unknown"
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_version_is_found_in_a_pickle_of_each_protocol(protocol: int) -> None:
+    assert find_version(pickle.dumps({"1": a_model()}, protocol)) == sklearn.__version__
+
+
+@pytest.mark.parametrize("content", [b"", b"_sklearn_version", b"1.2.3", b"_sklearn_version\x94\x8c\x05new"])
+def test_version_of_other_content_is_unknown(content: bytes) -> None:
+    assert find_version(content) == "unknown"
