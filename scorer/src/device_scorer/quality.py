@@ -10,7 +10,7 @@ change). If several patterns match a tag, the one with more characters that are 
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -27,7 +27,7 @@ _DURATION_PATTERNS = (
     re.compile(r"(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?"),
     re.compile(r"P(?:(\d{1,9})D)?(?:T(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9})S)?)?"),
 )
-_TRUE_AND_FALSE = {True: "true", False: "false"}
+_TRUE_AND_FALSE = {True: frozenset({"true", "True", "TRUE"}), False: frozenset({"false", "False", "FALSE"})}
 
 
 class SensorRule(NamedTuple):
@@ -231,15 +231,18 @@ def _bad_when(path: str, value: Any) -> dict[str, Any]:
         raise _invalid(path, "it must have a column and a list of values")
     if not 0 < len(column) <= MAX_NAME_CHARS or not 0 < len(values) <= MAX_VALUES:
         raise _invalid(path, f"it must have the name of a column and 1 to {MAX_VALUES} values")
-    return {"bad_column": column.strip(), "bad_texts": frozenset(_cell(path, value) for value in values)}
+    return {"bad_column": column.strip(), "bad_texts": frozenset().union(*(_cells(path, value) for value in values))}
 
 
-def _cell(path: str, value: Any) -> str:
-    """Return a value as the text of a CSV cell."""
+def _cells(path: str, value: Any) -> Collection[str]:
+    """Return the texts of CSV cells that have a value. Programs write 192 as 192.0, and true as True, too."""
     if isinstance(value, bool):
         return _TRUE_AND_FALSE[value]
-    if isinstance(value, str | int | float) and len(str(value)) <= MAX_NAME_CHARS:
-        return str(value).strip()
+    if isinstance(value, str) and len(value) <= MAX_NAME_CHARS:
+        return {value.strip()}
+    if isinstance(value, int | float):
+        number = _number(path, value)
+        return {str(value), str(number), *([str(int(number))] if number == int(number) else [])}
     raise _invalid(path, f"a value is a text or a number of at most {MAX_NAME_CHARS} characters")
 
 

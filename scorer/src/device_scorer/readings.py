@@ -36,6 +36,9 @@ _EPOCH_MILLISECONDS_PATTERN = re.compile(r"-?\d{1,15}", re.ASCII)
 _LIKELY_EPOCH_SECONDS = range(10**9, 10**10)  # as seconds: 2001 to 2286; as milliseconds: early 1970
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAIVE_EPOCH = _EPOCH.replace(tzinfo=None)
+MAX_COLUMNS = 1000
+"""Number of fields of a line. The text of a field takes a few bytes of a file and tens of bytes of memory."""
+
 BLOCK_LINES = 1024
 """Number of lines that `read_rows` parses at once."""
 
@@ -85,6 +88,8 @@ def parse_timestamp(text: str) -> int:
         if milliseconds in _LIKELY_EPOCH_SECONDS:
             raise ValueError("TS looks like epoch seconds: it must be ISO 8601 or epoch milliseconds")
         return milliseconds // 1000
+    if 15 < len(text) < 20 and text.isdecimal():
+        raise ValueError("TS looks like epoch micro- or nanoseconds: it must be ISO 8601 or epoch milliseconds")
     raise ValueError("TS is neither ISO 8601 nor epoch milliseconds")
 
 
@@ -192,6 +197,8 @@ def _parse_block(block: list[bytes], layout: "ColumnLayout") -> Iterator[RowTupl
         text = b"".join(block).decode().replace("\r\n", "\n")
         if not text.endswith("\n") or '"' in text or "\r" in text or "\0" in text:
             return None
+        if text.count(",") != (layout.width - 1) * len(block):
+            return None
         fields = [line.split(",") for line in text[:-1].split("\n")]
         if set(map(len, fields)) != {layout.width}:
             return None
@@ -271,12 +278,18 @@ def find_columns(header: bytes, quality: Quality = NO_QUALITY) -> ColumnLayout:
         quality: The rules that exclude rows.
 
     Raises:
-        DataInvalid: A column is missing or exists twice; the text quotes the line.
+        DataInvalid: A column is missing or exists twice; the text quotes the line. Or there are too many columns.
     """
+    if header.count(b",") >= MAX_COLUMNS:
+        columns = header.count(b",") + 1
+        raise DataInvalid(f"the first line has {columns:,} columns, more than {MAX_COLUMNS:,}; remove the others")
     try:
         names = [name.strip() for name in split_line(header.removeprefix(b"\xef\xbb\xbf"))]
     except (ValueError, csv.Error):
         names = []
+    for column in quality.bad_columns:
+        if names.count(column) > 1:
+            raise DataInvalid(f"the first line has the column {column[:40]!r} of the quality rules twice; remove one")
     if any(names.count(name) != 1 for name in COLUMNS):
         found = file_kinds.describe_header(header, names, COLUMNS)
         raise DataInvalid(f"the first line must name the columns TS,Device,Tag,Value once each, but {found}")
@@ -288,10 +301,15 @@ def split_line(line: bytes) -> list[str]:
     """Split a line of a CSV into its fields.
 
     Raises:
-        ValueError: The line is not UTF-8.
+        ValueError: The line is not UTF-8, or has more than MAX_COLUMNS fields.
         csv.Error: The quotes do not match.
     """
-    text = line.decode().rstrip("\r\n")
+    if line.count(b",") >= MAX_COLUMNS:
+        raise ValueError(f"the line has more than {MAX_COLUMNS:,} fields")
+    try:
+        text = line.decode().rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise ValueError("the line is not UTF-8") from error
     if '"' not in text:
         return text.split(",")
     return next(csv.reader([text], strict=True))

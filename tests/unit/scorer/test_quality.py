@@ -44,7 +44,7 @@ def test_every_key_is_read() -> None:
         max_rate=5,
         bad_values=frozenset({-9999, 32767}),
         bad_column="Quality",
-        bad_texts=frozenset({"Bad", "0", "true"}),
+        bad_texts=frozenset({"Bad", "0", "0.0", "true", "True", "TRUE"}),
     )
 
 
@@ -77,6 +77,27 @@ def test_row_is_excluded_by_its_value_or_by_its_column() -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "cell"),
+    [
+        (192, "192"),
+        (192, "192.0"),
+        (192.0, "192"),
+        (2.5, "2.5"),
+        (True, "True"),
+        (True, "TRUE"),
+        (False, "False"),
+        ("", " "),
+        ("192", "192"),
+    ],
+)
+def test_row_is_excluded_by_each_spelling_of_a_number_or_truth_value(value: object, cell: str) -> None:
+    quality = parse_quality(json.dumps({"badWhen": {"column": "Q", "values": [value]}}))
+    assert quality.excludes("t", 1.0, {"Q": cell})
+    assert quality.may_exclude([1.0], [[cell]])
+    assert not quality.excludes("t", 1.0, {"Q": "1"})
+
+
+@pytest.mark.parametrize(
     ("document", "message"),
     [
         ("{", "quality is invalid: it must be a JSON object"),
@@ -100,6 +121,7 @@ def test_row_is_excluded_by_its_value_or_by_its_column() -> None:
         ({"badWhen": {"column": "Q"}}, "must have a column and a list of values"),
         ({"badWhen": {"column": "", "values": ["a"]}}, "the name of a column"),
         ({"badWhen": {"column": "Q", "values": [{}]}}, "a text or a number"),
+        ({"badWhen": {"column": "Q", "values": [float("nan")]}}, r"quality\.badWhen is invalid: it must be a number"),
         ({"tags": {"temp-*": {"tags": {}}}}, r"quality\.tags\['temp-\*'\]\.tags is invalid"),
         ({"tags": {"": {}}}, "1 to 256 characters"),
         ({"tags": {str(number): {} for number in range(MAX_PATTERNS + 1)}}, "at most 200 patterns"),

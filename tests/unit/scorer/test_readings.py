@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import tracemalloc
 from datetime import UTC, datetime, timedelta, timezone
 
 import pandas as pd
@@ -15,6 +16,7 @@ from device_scorer.quality import parse_quality
 from device_scorer.readings import (
     BLOCK_LINES,
     EXCLUDED,
+    MAX_COLUMNS,
     ColumnLayout,
     Row,
     join_line,
@@ -176,7 +178,7 @@ def test_invalid_header_is_quoted_in_the_error(header: bytes, quoted: str) -> No
         (b"yesterday,1,4,1\n", "neither ISO 8601"),
         (b"2018-08-28T23:00:05Z,,4,1\n", "Device or Tag is empty"),
         (b"2018-08-28T23:00:05Z,1,,1\n", "Device or Tag is empty"),
-        (b"2018-08-28T23:00:05Z,1,\xff\xfe,1\n", "can't decode"),
+        (b"2018-08-28T23:00:05Z,1,\xff\xfe,1\n", "the line is not UTF-8"),
         (b'2018-08-28T23:00:05Z,1,"4,1\n', "unexpected end"),
     ],
 )
@@ -199,6 +201,46 @@ def test_last_line_without_a_line_end_is_reported() -> None:
 def test_epoch_seconds_are_reported_as_such() -> None:
     _rows, bad = rows_of(b"TS,Device,Tag,Value\n1535497205,1,4,1\n")
     assert bad == ["TS looks like epoch seconds: it must be ISO 8601 or epoch milliseconds"]
+
+
+@pytest.mark.parametrize("text", ["1535497205000000", "1535497205000000000"])
+def test_finer_epochs_are_reported_as_such(text: str) -> None:
+    with pytest.raises(ValueError, match="looks like epoch micro- or nanoseconds: it must be ISO 8601 or epoch milli"):
+        parse_timestamp(text)
+
+
+@pytest.mark.fault("T15")
+@pytest.mark.parametrize("quote", ["", '"x",'])
+def test_line_of_too_many_fields_is_malformed(quote: str) -> None:
+    assert MAX_COLUMNS == 1000
+    line = f"{quote}{',' * 1_000_000}\n".encode()
+    rows, bad = rows_of(HEADER + line + b"2018-08-28 23:00:05,d,t,1\n")
+    assert ([row.number for row in rows], bad) == ([1.0], ["the line has more than 1,000 fields"])
+
+
+@pytest.mark.fault("T15")
+def test_header_of_too_many_columns_is_invalid() -> None:
+    with pytest.raises(DataInvalid, match=r"the first line has 1,000,004 columns, more than 1,000; remove the others"):
+        rows_of(HEADER[:-1] + b"," * 1_000_000 + b"\n")
+    widest = HEADER[:-1] + b"," * 996 + b"\n"
+    assert len(rows_of(widest + b"2018-08-28 23:00:05,d,t,1" + b"," * 996 + b"\n")[0]) == 1
+
+
+@pytest.mark.fault("T15")
+def test_lines_of_many_fields_cost_little_memory() -> None:
+    content = HEADER + (b"," * 20_000 + b"\n") * 100
+    tracemalloc.start()
+    try:
+        assert list(read_rows(content, on_bad=lambda *_: None)) == []
+        assert tracemalloc.get_traced_memory()[1] < 4 * len(content)
+    finally:
+        tracemalloc.stop()
+
+
+def test_column_of_the_quality_rules_that_exists_twice_is_invalid() -> None:
+    quality = parse_quality(json.dumps({"badWhen": {"column": "Quality", "values": ["Bad"]}}))
+    with pytest.raises(DataInvalid, match="has the column 'Quality' of the quality rules twice; remove one"):
+        list(read_rows(b"TS,Device,Tag,Value,Quality,Quality\n", on_bad=lambda *_: None, quality=quality))
 
 
 @pytest.mark.fault("D4")

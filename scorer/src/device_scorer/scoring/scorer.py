@@ -30,6 +30,7 @@ from device_scorer.readings import EXCLUDED, ColumnLayout, RowTuple
 from device_scorer.scoring.digest_builder import DigestBuilder
 from device_scorer.scoring.flags import FlagFinder
 from device_scorer.scoring.line_endings import format_endings
+from device_scorer.scoring.row_statistics import MAX_NOTES, RowStatistics
 from device_scorer.scoring.tag_selection import error_of_all, name_some
 from device_scorer.settings import Limits
 from device_scorer.window import Window
@@ -41,38 +42,7 @@ CHUNK_ROWS = 8192
 CACHE_SIZE = 50_000
 """Number of values of a tag above which the cache of their predictions is cleared."""
 
-MAX_NOTES = 3
 _MISSING = "the model of tag {tag!r} cannot evaluate {value:g}: it is an anomaly without a score"
-
-
-class RowStatistics:
-    """Counts of the rows of one device's window.
-
-    Attributes:
-        rows: Rows with a prediction.
-        anomalies: Rows that are predicted as anomalies.
-        unscored_rows: Rows of tags without a model.
-        bad_rows: Lines that are not a reading.
-        excluded_rows: Rows that the fleet's quality rules exclude.
-        truncated_rows: Last lines without a line end.
-        foreign_rows: Rows of other devices.
-        notes: At most MAX_NOTES examples of dropped lines.
-    """
-
-    def __init__(self) -> None:
-        self.rows = self.anomalies = self.unscored_rows = 0
-        self.bad_rows = self.excluded_rows = self.truncated_rows = self.foreign_rows = 0
-        self.notes: list[str] = []
-
-    def add_note(self, text: str) -> None:
-        """Keep the text if there are fewer than MAX_NOTES notes."""
-        if len(self.notes) < MAX_NOTES:
-            self.notes.append(text)
-
-    def to_row_counts(self) -> RowCounts:
-        """Return the counts that the outcome and the metadata hold; truncated and excluded rows count as bad rows."""
-        bad_rows = self.bad_rows + self.truncated_rows + self.excluded_rows
-        return RowCounts(self.rows, bad_rows, self.unscored_rows, self.anomalies)
 
 
 class ScoredRows(NamedTuple):
@@ -121,7 +91,6 @@ class Scorer:
         self._digest = DigestBuilder(window, self._models, self._flags.limits(models))
         self._quality = quality
         self._missing_columns: set[str] = set()
-        self._unreadable_values: dict[str, str] = {}
         self._failed: dict[str, PermanentError] = {}
         self._endings: dict[str, dict[float, str]] = {tag: {} for tag in models}
 
@@ -155,16 +124,17 @@ class Scorer:
         """Return the predictions, or None if the window has no readings.
 
         Raises:
-            DataInvalid: The share of bad lines is above the limit.
+            DataInvalid: The share of bad lines is above the limit. If some tags are scored, the rows of a tag without a
+                usable value do not count: the tag makes the device partial.
             ModelNotFound: The window has readings, but only of tags without a model.
             PermanentError: The models of all tags that have readings fail; the type is the one of the first error.
         """
         statistics = self._statistics
-        lines = statistics.rows + statistics.unscored_rows + statistics.bad_rows
-        if statistics.bad_rows > lines * self._limits.max_bad_share:
-            raise DataInvalid(
-                f"{statistics.bad_rows:,} of {lines:,} lines are not readings: {'; '.join(statistics.notes)}"
-            )
+        unusable = self._unusable_tags() if statistics.rows else {}
+        bad_rows = statistics.bad_rows - sum(statistics.unusable_values[tag] for tag in unusable)
+        lines = statistics.rows + statistics.unscored_rows + bad_rows
+        if bad_rows > lines * self._limits.max_bad_share:
+            raise DataInvalid(f"{bad_rows:,} of {lines:,} lines are not readings: {'; '.join(statistics.notes)}")
         if self._failed and not statistics.rows:
             raise error_of_all(self._failed)
         if statistics.unscored_rows and not statistics.rows:
@@ -173,18 +143,24 @@ class Scorer:
             raise ModelNotFound(f"{text}: the readings have {sent}, and the models {known}")
         if not statistics.rows:
             return None
-        unreadable: dict[str, PermanentError] = {
-            tag: DataInvalid(f"none of its {self._digest.tag(tag).bad_rows:,} rows is a number, such as {value!r}")
-            for tag, value in sorted(self._unreadable_values.items())
+        digest = self._digest.finish(self._flags.find)
+        return ScoredRows(bytes(self._content), statistics.to_row_counts(), digest, self._failed | unusable)
+
+    def _unusable_tags(self) -> dict[str, PermanentError]:
+        """Return the error of each tag that has rows and no usable value."""
+        statistics = self._statistics
+        return {
+            tag: DataInvalid(f"none of its {statistics.unusable_values[tag]:,} rows is usable: {problem}")
+            for tag, problem in sorted(statistics.unusable_samples.items())
             if tag in self._models and not self._digest.tag(tag).rows
         }
-        digest = self._digest.finish(self._flags.find)
-        return ScoredRows(bytes(self._content), statistics.to_row_counts(), digest, self._failed | unreadable)
 
     @property
     def remarks(self) -> list[str]:
         """The sentences for people about dropped rows."""
         remarks = list(self._statistics.notes)
+        if not self._statistics.rows and self._statistics.outside_rows:
+            remarks.append(self._statistics.describe_outside())
         if self._statistics.excluded_rows:
             remarks.append(f"the quality rules exclude {self._statistics.excluded_rows:,} rows")
         if self._missing_columns:
@@ -206,14 +182,18 @@ class Scorer:
     def _usable_rows(self, rows: list[RowTuple]) -> list[RowTuple]:
         """Return the device's rows in the window that have a number and a model, in order; count the others."""
         _, devices, tags, _, times, numbers = zip(*rows, strict=True)
+        first, last = min(times), max(times)
         if (
-            self._start <= min(times) <= max(times) < self._end
+            self._start <= first <= last < self._end
             and devices.count(self._device) == len(rows)
             and self._models.keys() >= set(tags)
             and isfinite(sum(numbers))
         ):
             return rows
-        return [row for row in rows if self._start <= row[4] < self._end and self._is_usable(row)]
+        inside = [row for row in rows if self._start <= row[4] < self._end]
+        if len(inside) < len(rows):
+            self._statistics.add_outside(len(rows) - len(inside), first, last)
+        return [row for row in inside if self._is_usable(row)]
 
     def _is_usable(self, row: RowTuple) -> bool:
         """Return True if the row of the window can be scored; count it otherwise."""
@@ -222,25 +202,19 @@ class Scorer:
         if device != self._device:
             statistics.foreign_rows += 1
             statistics.add_note(f"a row of device {device[:40]!r}")
-        elif not isfinite(number):
-            self._count_bad(tag, value, excluded=number == EXCLUDED)
+        elif number == EXCLUDED:
+            statistics.excluded_rows += 1
+            if tag in self._models:
+                self._digest.tag(tag).bad_rows += 1
         elif tag not in self._models:
             statistics.unscored_rows += 1
             self._digest.add_unmodelled(tag)
+        elif not isfinite(number):
+            statistics.add_unusable(tag, value)
+            self._digest.tag(tag).bad_rows += 1
         else:
             return True
         return False
-
-    def _count_bad(self, tag: str, value: str, *, excluded: bool) -> None:
-        if tag in self._models:
-            self._digest.tag(tag).bad_rows += 1
-        if excluded:
-            self._statistics.excluded_rows += 1
-            return
-        self._statistics.bad_rows += 1
-        self._statistics.add_note(f"Value is not a number: {value[:40]!r}")
-        if tag in self._models:
-            self._unreadable_values.setdefault(tag, value[:40])
 
     def _append_rows(self, rows: list[RowTuple]) -> None:
         """Append the rows with their labels and scores."""

@@ -131,11 +131,25 @@ def test_invalid_device_id_fails_alone(fleet: Fleet, device: str) -> None:
 
 
 @pytest.mark.fault("D4")
-@pytest.mark.parametrize("data", [b"", csv_of(), csv_of(("2018-08-28T22:00:00Z", "press-1", "1", "1"))])
-def test_device_without_readings_is_empty_and_writes_nothing(fleet: Fleet, data: bytes) -> None:
+@pytest.mark.parametrize(
+    ("data", "remark"),
+    [
+        (b"", ""),
+        (csv_of(), ""),
+        (
+            csv_of(*((f"2018-08-28T{hour}:00:00Z", "press-1", "1", "1") for hour in ("22", "01"))),
+            "; rows outside of it: 2, from 2018-08-28T01:00:00Z to 2018-08-28T22:00:00Z",
+        ),
+        (
+            csv_of(("20180828230000", "press-1", "1", "1")),
+            "; rows outside of it: 1, from 2609-07-04T09:37:10Z to 2609-07-04T09:37:10Z",
+        ),
+    ],
+)
+def test_device_without_readings_is_empty_and_writes_nothing(fleet: Fleet, data: bytes, remark: str) -> None:
     fleet.device(data=data)
     result = fleet.score()
-    assert (result.code, result.out) == (0, "press-1  empty  no readings in the window\n")
+    assert (result.code, result.out) == (0, f"press-1  empty  no readings in the window{remark}\n")
     assert fleet.predictions() is None
 
 
@@ -418,6 +432,21 @@ def test_device_that_is_abandoned_after_scoring_does_not_write(fleet: Fleet) -> 
 
 
 @pytest.mark.fault("D7")
+def test_one_sound_tag_among_unreadable_ones_is_scored(fleet: Fleet) -> None:
+    texts = {"a": "10", "b": "I/O Timeout", "c": '"1,5"', "d": "1e308", "state": "RUNNING"}
+    rows = [(f"2018-08-28T23:0{minute}:00Z", "press-1", tag, texts[tag]) for tag in texts for minute in range(3)]
+    fleet.device(tags=tuple("abcd"), data=csv_of(*rows))
+    result = fleet.score()
+    assert "partial  3 rows, 0 anomalies, 9 malformed, 3 of tags without a model  DataInvalid  tag 'b'" in result.out
+    for problem in (
+        "Value is not a number: 'I/O Timeout'",
+        "Value has a decimal comma, it must be a point: '1,5'",
+        "Value is infinite or at least 1e+150: '1e308'",
+    ):
+        assert f"could not be scored: none of its 3 rows is usable: {problem}" in result.out
+
+
+@pytest.mark.fault("D7")
 def test_tag_of_unreadable_values_makes_the_device_partial(fleet: Fleet) -> None:
     """A gateway writes a text in place of the values of one sensor."""
     rows = [("2018-08-28T23:00:00Z", "press-1", tag, "I/O Timeout" if tag == "c" else "10") for tag in "abcd"]
@@ -426,7 +455,9 @@ def test_tag_of_unreadable_values_makes_the_device_partial(fleet: Fleet) -> None
     assert message["outcomes"] == {"partial": "0"}
     (sample,) = message["samples"]
     assert sample[1] == "DataInvalid"
-    assert "tag 'c' could not be scored: none of its 1 rows is a number, such as 'I/O Timeout'" in sample[2]
+    assert (
+        "tag 'c' could not be scored: none of its 1 rows is usable: Value is not a number: 'I/O Timeout'" in sample[2]
+    )
     assert fleet.metadata()["complete"] == "false"
 
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from device_scorer.contract.outcome_message import RowCounts
 from device_scorer.errors import DataInvalid, DataTooLarge, DeadlineExceeded, ModelInvalid, ModelNotFound
+from device_scorer.scoring.row_statistics import MAX_NOTES
 from device_scorer.scoring.scorer import (
     CACHE_SIZE,
     CHUNK_ROWS,
-    MAX_NOTES,
     Scorer,
 )
 from device_scorer.settings import Limits
@@ -181,9 +181,9 @@ def test_finish_returns_the_content_and_the_row_counts() -> None:
     assert rows.content.count(b"\n") == 3
 
 
-def test_notes_are_at_most_three() -> None:
-    scorer = a_scorer(csv_of(*[(TS, "d", "1", "oops")] * 9))
-    assert scorer.statistics.notes == ["Value is not a number: 'oops'"] * 3
+def test_notes_are_at_most_three_different_ones() -> None:
+    scorer = a_scorer(csv_of(*[(TS, "d", "1", f"oops{number // 2}") for number in range(9)]))
+    assert scorer.statistics.notes == [f"Value is not a number: 'oops{number}'" for number in range(3)]
 
 
 def test_cache_of_a_tag_is_cleared_above_its_limit() -> None:
