@@ -117,42 +117,28 @@ class JobWriter:
             for name, suspended in changes.items()
         )
 
-    async def delete(self, run: ScoringRun, names: Collection[str], jobs: JobSnapshot) -> None:
+    async def delete(
+        self, run: ScoringRun, names: Collection[str], jobs: JobSnapshot, *, unchanged: bool = False
+    ) -> None:
         """Delete Jobs, with their uid as a precondition: a new Job of the same name is kept.
 
         Args:
             run: The run.
             names: The names of the Jobs.
             jobs: The Jobs of the run.
+            unchanged: True to keep Jobs that have changed since they were observed: a pod may have started meanwhile.
 
         Raises:
             LeaseLost: This process may not be the leader any more.
         """
-        found = ((name, jobs.visible.get(name)) for name in names)
-        await run_all(
-            self._client.delete(f"{_collection(run)}/{name}", uid=job.metadata.uid) for name, job in found if job
-        )
-
-    async def replace(self, run: ScoringRun, names: Collection[str], jobs: JobSnapshot) -> None:
-        """Delete Jobs that have not changed since they were observed, so that no pod has started meanwhile.
-
-        Args:
-            run: The run.
-            names: The names of the Jobs.
-            jobs: The Jobs of the run.
-
-        Raises:
-            LeaseLost: This process may not be the leader any more.
-        """
-        found = ((name, jobs.visible.get(name)) for name in names)
+        found = ((name, job.metadata) for name in names if (job := jobs.visible.get(name)))
         await run_all(
             self._client.delete(
                 f"{_collection(run)}/{name}",
-                uid=job.metadata.uid,
-                resource_version=job.metadata.resource_version,
+                uid=known.uid,
+                resource_version=known.resource_version if unchanged else None,
             )
-            for name, job in found
-            if job
+            for name, known in found
         )
 
     def template(self, run: ScoringRun, fleet: Fleet | None) -> str:

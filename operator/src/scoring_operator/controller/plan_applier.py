@@ -129,5 +129,5 @@ class PlanApplier:
         self._jobs.acknowledge(observation.jobs.seen)
         written = await self._status.write(run, plan, observation)
         await self._writer.delete(run, plan.delete, observation.jobs)
-        await self._writer.replace(run, plan.replace, observation.jobs)
+        await self._writer.delete(run, plan.replace, observation.jobs, unchanged=True)
         return written

@@ -106,7 +106,8 @@ async def test_replaced_job_is_kept_if_it_has_changed_meanwhile(cluster: Cluster
     cluster.add("same", version="7")
     cluster.add("started", version="8")
     visible = {name: a_job(name) for name in ("same", "started")}
-    await cluster.writer.replace(RUN, ["same", "started", "missing"], JobSnapshot(visible, frozenset(), frozenset()))
+    jobs = JobSnapshot(visible, frozenset(), frozenset())
+    await cluster.writer.delete(RUN, ["same", "started", "missing"], jobs, unchanged=True)
     assert list(cluster.client.objects) == [f"{JOBS}/started"]
 
 
