@@ -75,13 +75,17 @@ class LinearSvm:
     def decide(self, scaled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the labels (True for an anomaly) and the decision function.
 
+        A value that the map turns into infinity is an anomaly without a score (NaN). scikit-learn rejects it.
+
         Args:
             scaled: Finite scaled values, as a vector.
         """
         if self.feature_map is None:
             scores = scaled * self.coefficients[0] - self.offset
         else:
-            scores = self.feature_map.transform(scaled.reshape(-1, 1)) @ self.coefficients - self.offset
+            features = self.feature_map.transform(scaled.reshape(-1, 1))
+            scores = features @ self.coefficients - self.offset
+            scores[~np.isfinite(features).all(axis=1)] = np.nan
         return ~(scores >= 0), scores
 
 

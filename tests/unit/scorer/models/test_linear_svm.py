@@ -34,6 +34,19 @@ def test_scores_behind_a_nystroem_map_equal_those_of_scikit_learn(kernel: str, k
     assert model.decide(COLUMN[:, 0])[1].tolist() == pipeline.decision_function(COLUMN).tolist()
 
 
+@pytest.mark.parametrize("extreme", [1e120, -1e149])
+def test_value_that_the_map_turns_into_infinity_is_an_anomaly_without_a_score(extreme: float) -> None:
+    pipeline = make_pipeline(Nystroem(kernel="poly", n_components=1, random_state=1), SGDOneClassSVM(random_state=1))
+    pipeline.fit(COLUMN)
+    with np.errstate(over="ignore"), pytest.raises(ValueError, match="infinity"):
+        pipeline.predict([[extreme]])
+    with np.errstate(over="ignore"):
+        labels, scores = read(pipeline[1], pipeline[0]).decide(np.array([COLUMN[0, 0], extreme]))
+    assert labels.tolist() == [pipeline.predict(COLUMN[:1])[0] == -1, True]
+    assert np.isfinite(scores).tolist() == [True, False]
+    assert np.isnan(scores[1])
+
+
 @pytest.mark.fault("D7")
 def test_coefficients_of_another_number_are_invalid() -> None:
     pipeline = make_pipeline(Nystroem(n_components=9, random_state=1), SGDOneClassSVM()).fit(COLUMN)
