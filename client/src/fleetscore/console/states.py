@@ -37,4 +37,3 @@ STATES = (
     _state("?", "unknown", "unknown", "e4e7ec", "252c36"),
 )
 BY_LETTER = {state.letter: state for state in STATES}
-BAD_LETTERS = "ASFE"

@@ -18,7 +18,6 @@ ANOMALIES_FILE = "_anomalies.csv"
 SENSORS_FILE = "_sensors.csv"
 INCIDENTS_FILE = "_incidents.csv"
 REPORT_FILE = "report.html"
-SUCCESS_FILE = "_SUCCESS"
 MUTES_FILE = "_mutes.csv"
 HISTORY_PREFIX = "_history/"
 

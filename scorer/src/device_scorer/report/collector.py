@@ -247,5 +247,4 @@ def _coverage(
         unknown_names=inventory.unknown_names,
         unknown_name_samples=inventory.unknown_name_samples,
         data_etags={device: data_etags[device] for device in empty},
-        data_listed=inventory.data_etags is not None,
     )

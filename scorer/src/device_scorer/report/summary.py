@@ -73,7 +73,6 @@ class Coverage:
         large_records: The number of outcome records that are too large to read.
         damaged_digests: Devices whose digest is not the scorer's; their faulty sensors are unknown.
         data_etags: The ETags of readings of the devices without readings in the window, by device.
-        data_listed: False if the readings could not be listed, so that some lists are unknown.
     """
 
     unmodelled_devices: Sequence[str] = ()
@@ -85,7 +84,6 @@ class Coverage:
     large_records: int = 0
     damaged_digests: Sequence[str] = ()
     data_etags: Mapping[str, str] = field(default_factory=dict)
-    data_listed: bool = True
 
 
 @dataclass(frozen=True)
