@@ -1,20 +1,25 @@
 """Delivery of messages over HTTP: no redirects, bounded in time and size, and no secret in any text.
 
-A receiver that fails gets no further messages in the same report, so that a slow receiver costs one timeout.
+A receiver that fails gets no further messages in the same report, so that a slow receiver costs one timeout. A receiver
+that rejects the content of a batch gets its parts, so that one message does not block the others.
 """
 
 import hashlib
 import http.client
 import json
+import re
 import ssl
+import threading
 import time
 import urllib.error
 import urllib.request
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from device_scorer.notify.notices import (
     OPEN,
@@ -30,20 +35,38 @@ from device_scorer.notify.outbox import Entry
 from device_scorer.notify.receivers import ALERTMANAGER, OPENED, Receiver
 
 TIMEOUT_SECONDS = 10.0
+"""Time of one request with its answer, however slowly the receiver sends it."""
+
 TOTAL_SECONDS = 120.0
 BATCH_SIZE = 50
+MAX_REJECTIONS = 50
+"""Number of rejected requests after which a receiver gets no further message in the same report."""
+
 MAX_RESPONSE_BYTES = 2048
 MAX_REASON_CHARS = 200
 CLOUD_EVENTS_TYPE = "application/cloudevents-batch+json"
 ALERTS_PATH = "/api/v2/alerts"
+_CONTENT_REJECTED = ("HTTP 400", "HTTP 413", "HTTP 422")
+"""Answers to the content of a request (RFC 9110, section 15.5). Other answers do not depend on it."""
+
+_MIN_SECRET_CHARS = 4
+_COMPARED_CHARS = 8
+_SEPARATORS = re.compile(r"[/?&=;]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """The result of a delivery: the keys of accepted entries, and a sentence for each receiver that failed."""
+    """The result of a delivery.
+
+    Attributes:
+        delivered: The keys of accepted entries.
+        failures: A sentence for each receiver that failed.
+        rejected: The keys of entries that a receiver rejects, while it accepts others.
+    """
 
     delivered: tuple[tuple[str, str], ...] = ()
     failures: tuple[str, ...] = ()
+    rejected: tuple[tuple[str, str], ...] = ()
 
 
 Post = Callable[[str, bytes, Mapping[str, str]], str]
@@ -80,21 +103,45 @@ def deliver(
         monotonic: The clock of the limit TOTAL_SECONDS.
     """
     post = post or post_over_http
-    delivered: list[tuple[str, str]] = []
-    failures: list[str] = []
+    result = Delivery()
     deadline = monotonic() + TOTAL_SECONDS
     for receiver in receivers:
         mine = [entry for entry in entries if entry.receiver == receiver.name]
-        for batch in _batches(mine):
-            if monotonic() > deadline:
-                failures.append(f"{receiver.name}: the time for notifications of {TOTAL_SECONDS:g} s is used up")
-                break
-            reason = post(*_request(receiver, batch))
-            if reason:
-                failures.append(f"{receiver.name}: {reason}")
-                break
+        one = _deliver_to(receiver, mine, post, lambda: monotonic() > deadline)
+        result = Delivery(
+            (*result.delivered, *one.delivered), (*result.failures, *one.failures), (*result.rejected, *one.rejected)
+        )
+    return result
+
+
+def _deliver_to(receiver: Receiver, entries: Sequence[Entry], post: Post, is_late: Callable[[], bool]) -> Delivery:
+    """Send the entries of one receiver in batches; a batch whose content is rejected is halved."""
+    delivered: list[tuple[str, str]] = []
+    rejected: list[tuple[str, str]] = []
+    rejections, failure, rejection = 0, "", ""
+    batches = deque(_batches(entries))
+    while batches and not failure:
+        if is_late():
+            failure = f"the time for notifications of {TOTAL_SECONDS:g} s is used up"
+            break
+        batch = batches.popleft()
+        reason = post(*_request(receiver, batch))
+        if not reason:
             delivered += [entry.key for entry in batch]
-    return Delivery(tuple(delivered), tuple(failures))
+        elif not reason.startswith(_CONTENT_REJECTED) or rejections >= MAX_REJECTIONS:
+            failure = reason
+        elif len(batch) > 1:
+            middle = len(batch) // 2
+            batches.extendleft((batch[middle:], batch[:middle]))
+            rejections += 1
+        else:
+            rejected.append(batch[0].key)
+            rejections, rejection = rejections + 1, rejection or reason
+    if rejection and delivered:  # the receiver works, so these messages are the cause
+        count = f"{len(rejected):,} {'notice is' if len(rejected) == 1 else 'notices are'}"
+        rejection = f"{count} rejected and not sent again, while it accepts others: {rejection}"
+    failures = tuple(f"{receiver.name}: {text}" for text in dict.fromkeys((rejection, failure)) if text)
+    return Delivery(tuple(delivered), failures, tuple(rejected) if delivered else ())
 
 
 def post_over_http(url: str, body: bytes, headers: Mapping[str, str]) -> str:
@@ -105,26 +152,59 @@ def post_over_http(url: str, body: bytes, headers: Mapping[str, str]) -> str:
         body: The body.
         headers: The headers.
     """
-    request = urllib.request.Request(url, data=body, headers=dict(headers), method="POST")  # noqa: S310  http(s) by receivers
+    reasons: list[str] = []
+    # A socket's timeout ends with each byte of the answer, and the resolver has none.
+    thread = threading.Thread(target=lambda: reasons.append(_post(url, body, headers)), daemon=True)
+    thread.start()
+    thread.join(TIMEOUT_SECONDS)
+    return reasons[0] if reasons else _no_answer()
+
+
+def _post(url: str, body: bytes, headers: Mapping[str, str]) -> str:
     try:
-        with _opener().open(request, timeout=TIMEOUT_SECONDS) as response:
-            response.read(MAX_RESPONSE_BYTES)
-            return ""
+        request = urllib.request.Request(url, data=body, headers=dict(headers), method="POST")  # noqa: S310  http(s) by receivers
+        with _opener().open(request, timeout=TIMEOUT_SECONDS):
+            return ""  # the status is the answer; a receiver may never end the body
     except urllib.error.HTTPError as error:
         with error:
-            wait = clean(error.headers.get("Retry-After", ""))[:40] if error.headers else ""
-            answer = _read_safely(error)
+            wait = _without_secrets(url, clean(error.headers.get("Retry-After", "")))[:40] if error.headers else ""
+            answer = _without_secrets(url, _read_safely(error))[:80]
         retry = f", Retry-After {wait}" if wait else ""
         redirect = "; redirects are not followed, set the final URL" if 300 <= error.code < 400 else ""
         return f"HTTP {error.code}{retry}{redirect}{f': {answer}' if answer else ''}"[:MAX_REASON_CHARS]
     except (OSError, http.client.HTTPException, ValueError) as error:
-        cause = getattr(error, "reason", error)
-        text = cause.strerror if isinstance(cause, OSError) and cause.strerror else type(cause).__name__
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            text = f"its certificate is rejected: {cause.verify_message}; set SSL_CERT_FILE to its authority"
-        if isinstance(cause, TimeoutError):
-            text = f"no answer after {TIMEOUT_SECONDS:g} s"
-        return clean(str(text))[:MAX_REASON_CHARS]
+        return clean(_describe(getattr(error, "reason", error)))[:MAX_REASON_CHARS]
+
+
+def _describe(cause: object) -> str:
+    """Return why a request has no answer, without the text of an error that may contain the URL."""
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"its certificate is rejected: {cause.verify_message}; set SSL_CERT_FILE to its authority"
+    if isinstance(cause, TimeoutError):
+        return _no_answer()
+    if isinstance(cause, http.client.RemoteDisconnected):
+        return "it closed the connection without an answer"
+    if isinstance(cause, http.client.HTTPException):
+        return f"its answer is not HTTP ({type(cause).__name__}); check the scheme and the port of the URL"
+    if isinstance(cause, OSError):
+        return cause.strerror or type(cause).__name__
+    return "its URL cannot be used; check its host, and encode other characters than ASCII"
+
+
+def _no_answer() -> str:
+    return f"no answer after {TIMEOUT_SECONDS:g} s"
+
+
+def _without_secrets(url: str, text: str) -> str:
+    """Return the receiver's text, or an empty one if it repeats a part of the URL, which may be a secret."""
+    parts = urlsplit(url)
+    path = f"{parts.path.removesuffix(ALERTS_PATH)}?{parts.query}"
+    found = text.lower()
+    for part in {*_SEPARATORS.split(path.lower()), *_SEPARATORS.split(unquote(path).lower())}:
+        size = min(len(part), _COMPARED_CHARS)
+        if size >= _MIN_SECRET_CHARS and any(part[at : at + size] in found for at in range(len(part) - size + 1)):
+            return ""
+    return text
 
 
 def _alert_id(notice: Notice, labels: Mapping[str, str]) -> str:
@@ -166,6 +246,6 @@ def _batches(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
 def _read_safely(error: urllib.error.HTTPError) -> str:
     """Return the first printable part of an error's body, which the receiver wrote."""
     try:
-        return clean(error.read(MAX_RESPONSE_BYTES).decode("utf-8", "replace"))[:80]
+        return clean(error.read(MAX_RESPONSE_BYTES).decode("utf-8", "replace"))
     except (OSError, http.client.HTTPException):
         return ""

@@ -82,8 +82,8 @@ class Notifier:
         outbox = self._update(add, problems)
         delivery = self.send(outbox.pending, usable)
         problems += [f"a notice is not delivered: {failure}" for failure in delivery.failures]
-        if delivery.delivered:
-            outbox = self._update(lambda box: box.without(delivery.delivered), problems)
+        if done := (*delivery.delivered, *delivery.rejected):
+            outbox = self._update(lambda box: box.without(done), problems)
         if outbox.dropped:
             problems.append(f"the outbox is full: {outbox.dropped:,} notices are dropped; check the receivers")
         return problems

@@ -2,8 +2,10 @@
 
 import json
 import socket
-from collections.abc import Iterator
-from contextlib import closing
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -95,6 +97,114 @@ def silent() -> Iterator[str]:
     """A receiver that accepts connections and answers nothing."""
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
         yield f"http://127.0.0.1:{server.getsockname()[1]}/secret-path"
+
+
+@contextmanager
+def answering(answer: Callable[[socket.socket], None]) -> Iterator[str]:
+    """Serve one connection by a function after its request is read, and yield the URL."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+
+        def serve_one() -> None:
+            connection, _ = server.accept()
+            with connection, suppress(OSError):
+                connection.recv(65_536)
+                answer(connection)
+
+        threading.Thread(target=serve_one, daemon=True).start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def send_slowly(connection: socket.socket, text: bytes) -> None:
+    """Send a text again and again, until the client closes the connection."""
+    while True:
+        connection.sendall(text)
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("text", [b"H", b"HTTP/1.1 100 Continue\r\n\r\n"], ids=["bytes", "continue"])
+def test_answer_that_never_ends_is_left_after_the_timeout(text: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "TIMEOUT_SECONDS", 0.2)
+    with answering(lambda connection: send_slowly(connection, text)) as url:
+        assert post_over_http(url, b"[]", {}) == "no answer after 0.2 s"
+
+
+def test_accepted_message_counts_although_the_body_of_the_answer_never_ends() -> None:
+    head = b"HTTP/1.1 202 Accepted\r\nContent-Length: 9\r\n\r\n"
+    done = threading.Event()
+
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(head)
+        done.wait(60)
+
+    with answering(answer) as url:
+        assert post_over_http(url, b"[]", {}) == ""
+        done.set()
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (b"", "it closed the connection without an answer"),
+        (b"SSH-2.0-x\r\n", "its answer is not HTTP (BadStatusLine); check the scheme and the port of the URL"),
+    ],
+    ids=["closed", "other-protocol"],
+)
+def test_receiver_that_answers_no_http_is_described(answer: bytes, reason: str) -> None:
+    with answering(lambda connection: connection.sendall(answer)) as url:
+        assert post_over_http(url, b"[]", {}) == reason
+
+
+def test_url_with_other_characters_than_ascii_is_described_without_it() -> None:
+    reason = post_over_http("http://127.0.0.1:9/s\xe9cret", b"[]", {})
+    assert reason == "its URL cannot be used; check its host, and encode other characters than ASCII"
+
+
+class Echo(RequestHandler):
+    """A receiver that rejects each message and repeats the path, as many web frameworks do."""
+
+    status = 404
+
+    def handle_request(self) -> None:
+        self.read_body()
+        self.respond(self.status, f"Cannot POST {self.path}".encode(), {"Retry-After": self.path})
+
+
+@pytest.mark.parametrize("path", ["/hooks/T0/Xyz4", "/in?sig=aB%2Bc", "/in;token=0123456789", "/services/abcdefgh"])
+def test_answer_that_repeats_a_part_of_the_url_is_not_shown(path: str) -> None:
+    with serve(Echo) as url:
+        assert post_over_http(url + path, b"[]", {}) == "HTTP 404"
+
+
+class Choosy(RequestHandler):
+    """A receiver that rejects a batch with one of some numbers."""
+
+    bad: frozenset[int]
+    sizes: list[int]
+
+    def handle_request(self) -> None:
+        numbers = {event["n"] for event in json.loads(self.read_body())}
+        self.sizes.append(len(numbers))
+        self.respond(422 if numbers & self.bad else 200, b"bad event")
+
+
+def test_rejected_message_does_not_block_the_others() -> None:
+    sizes: list[int] = []
+    with serve(Choosy, bad=frozenset({0, 57}), sizes=sizes) as url:
+        result = deliver(entries(60), [Receiver("hook", "webhook", url)])
+    assert result.rejected == (("hook", "id-0"), ("hook", "id-57"))
+    assert sorted(result.delivered + result.rejected) == sorted(entry.key for entry in entries(60))
+    assert result.failures == (
+        "hook: 2 notices are rejected and not sent again, while it accepts others: HTTP 422: bad event",
+    )
+
+
+def test_receiver_that_rejects_everything_keeps_its_messages() -> None:
+    sizes: list[int] = []
+    with serve(Choosy, bad=frozenset(range(200)), sizes=sizes) as url:
+        result = deliver(entries(200), [Receiver("hook", "webhook", url)])
+    assert (result.delivered, result.rejected) == ((), ())
+    assert result.failures == ("hook: HTTP 422: bad event",)
+    assert len(sizes) <= delivery.MAX_REJECTIONS + 1
 
 
 def test_silent_receiver_is_left_after_the_timeout(silent: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -228,3 +228,10 @@ def test_outbox_of_two_reports_at_once_keeps_the_notices_of_both(notifier: Notif
         "press-7",
         "press-8",
     }
+
+
+def test_rejected_notice_is_not_sent_again(notifier: Notifier, sent: Sent) -> None:
+    rejecting = lambda entries, _: Delivery((entries[0].key,), ("hook: 1 notice is rejected",), (entries[1].key,))  # noqa: E731
+    assert notify(replace(notifier, send=rejecting)) == ["a notice is not delivered: hook: 1 notice is rejected"]
+    notify(notifier)
+    assert (sent.entries, outbox(notifier).pending) == ([], ())
