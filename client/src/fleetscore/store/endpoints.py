@@ -5,22 +5,20 @@ sent only to hosts of Azure Storage, whose TLS certificates other parties do not
 endpoint of its own.
 """
 
-from urllib.parse import urlsplit
+import re
 
-_HOST_SUFFIXES = (
-    ".blob.core.windows.net",
-    ".blob.core.usgovcloudapi.net",
-    ".blob.core.chinacloudapi.cn",
-    ".blob.storage.azure.net",
+_ENDPOINT = re.compile(
+    r"https://[a-z0-9.-]*[a-z0-9]"
+    r"\.(blob\.core\.windows\.net|blob\.core\.usgovcloudapi\.net|blob\.core\.chinacloudapi\.cn|blob\.storage\.azure\.net)"
+    r"\.?(:\d{1,5})?([/?#]\S*)?",
+    re.ASCII | re.IGNORECASE,
 )
-"""The suffixes of the public cloud, of its national clouds, and of accounts with DNS zones."""
+"""URLs of the public cloud, of its national clouds, and of accounts with DNS zones.
+
+Parsers of URLs disagree about other characters: a backslash is a part of the host for urllib, and ends it for urllib3.
+"""
 
 
 def is_azure_endpoint(url: str) -> bool:
     """Return True if a URL is https and its host belongs to Azure Storage."""
-    try:
-        parts = urlsplit(url)
-        host = (parts.hostname or "").lower().rstrip(".")
-    except ValueError:
-        return False
-    return parts.scheme == "https" and "@" not in parts.netloc and host.endswith(_HOST_SUFFIXES)
+    return _ENDPOINT.fullmatch(url) is not None
