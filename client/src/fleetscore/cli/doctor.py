@@ -33,13 +33,14 @@ _COLUMNS = (
 @app.command()
 @with_session
 def doctor(session: Session, *, ctx: typer.Context) -> None:
-    """Check the cluster, the rights, the clock, the fleets and the schedules; exit with 1 on a problem.
+    """Check the cluster, the rights, the clock, the fleets, schedules and consoles; exit with 1 on a problem.
 
     A check without the right to look has the result UNKNOWN, and names the right. With --fleet, the other fleets are
     not checked.
     """
     # The checks import the SDK of Azure, which takes longer than the other commands.
     from fleetscore.doctor.cluster_checks import check_cluster  # noqa: PLC0415
+    from fleetscore.doctor.console_checks import check_consoles  # noqa: PLC0415
     from fleetscore.doctor.findings import exit_code, in_order  # noqa: PLC0415
     from fleetscore.doctor.fleet_checks import check_fleets, check_schedules  # noqa: PLC0415
     from fleetscore.doctor.gather import gather  # noqa: PLC0415
@@ -51,7 +52,7 @@ def doctor(session: Session, *, ctx: typer.Context) -> None:
     named = source is not None and source.name == "COMMANDLINE"  # the default is a fleet's name, too
     options = Options(os.environ, session.use_fleet_secret, session.fleet if named else "")
     facts = gather(cluster, __version__, options)
-    checks = (check_cluster, check_fleets, check_schedules)
+    checks = (check_cluster, check_fleets, check_schedules, check_consoles)
     findings = list(in_order(finding for check in checks for finding in check(facts)))
     session.print(Table(_COLUMNS, [finding.as_json() for finding in findings], "check", "no checks"))
     raise typer.Exit(exit_code(findings))

@@ -58,6 +58,7 @@ def ui(
     """Serve the console until Ctrl-C: the fleet, its heat map, devices, runs and schedules."""
     from fleetscore.console.security import allowed_hosts  # noqa: PLC0415  see below
     from fleetscore.console.server import listen, serve  # noqa: PLC0415  the other commands start without a web framework
+    from fleetscore.console.storage_watch import start_watch  # noqa: PLC0415
 
     hosts = allowed_hosts(allowed_host or ())
     is_local = _is_local(address)
@@ -74,6 +75,7 @@ def ui(
         console().print(f"console on http://{shown}:{found}/ (Ctrl-C ends it)", markup=False)
         if not is_local:
             console(error=True).print("The console has no login: every client of this address can read the fleet.")
+            start_watch(fleet.store)
         serve(fleet, listener, hosts)
 
 

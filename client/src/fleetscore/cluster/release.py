@@ -16,6 +16,9 @@ from fleetscore.errors import NotFound
 
 METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 OPERATOR_SELECTOR = "app.kubernetes.io/part-of=fleetscore,app.kubernetes.io/component=operator"
+DEPLOYMENT_SELECTOR = "app.kubernetes.io/part-of=fleetscore"
+CONSOLE_SELECTOR = "app.kubernetes.io/part-of=fleetscore,app.kubernetes.io/component=console"
+COMPONENT_LABEL = "app.kubernetes.io/component"
 SCHEDULER_SELECTOR = "app.kubernetes.io/part-of=fleetscore,app.kubernetes.io/component=scheduler"
 SCHEDULES_KEY = "schedules.yaml"
 PAGE_SIZE = 500
@@ -53,6 +56,7 @@ LEASES = Kind("coordination.k8s.io", "v1", "leases")
 NAMESPACES = Kind("", "v1", "namespaces")
 PODS = Kind("", "v1", "pods")
 SECRETS = Kind("", "v1", "secrets")
+SERVICES = Kind("", "v1", "services")
 SERVICE_ACCOUNTS = Kind("", "v1", "serviceaccounts")
 
 
@@ -94,6 +98,12 @@ def get_object(
         return _json(cluster.request(kind.path(namespace, name), f"get {kind.resource} {name}", accept=accept))
     except NotFound:
         return None
+
+
+def data_changed(found: Mapping[str, Any]) -> str:
+    """Return the time of the last change of the data of a ConfigMap or Secret, in RFC 3339; empty if it is unknown."""
+    entries = found["metadata"].get("managedFields") or []
+    return max((str(one.get("time") or "") for one in entries if "f:data" in (one.get("fieldsV1") or {})), default="")
 
 
 def list_events(cluster: Cluster, namespace: str, name: str) -> list[dict[str, Any]]:

@@ -57,45 +57,54 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
-class Operator:
-    """The Deployment of an operator.
+class Deployment:
+    """A Deployment and the state of its pods.
 
     Attributes:
-        namespace: The namespace of the release.
-        name: The name of the Deployment.
-        version: The version of the release.
-        watches: The watched namespaces; empty for all.
-        replicas: The number of pods that the Deployment must have.
+        namespace: Its namespace.
+        name: Its name.
+        replicas: The number of pods that it must have.
         ready: The number of ready pods.
-        updated: The number of pods with the newest settings of the Deployment.
-        pods: The names of its pods.
+        updated: The number of pods with its newest settings.
         blocker: The reason that a pod does not run, or that none is created; empty if there is none.
         restarts: The restarts of a pod that crashes again and again; empty if there are none.
-        outdated: True if its pods are older than the last change of the fleets, which they read once.
-        lease: The Lease; None if it does not exist.
-        rights: The rights that the operator needs, and whether it has them.
         account: The name of its ServiceAccount, if that does not exist; empty otherwise.
     """
 
     namespace: str
     name: str
-    version: str = ""
-    watches: tuple[str, ...] = ()
-    replicas: int = 1
-    ready: int = 1
-    updated: int = 1
-    pods: tuple[str, ...] | Unseen = ()
-    blocker: str = ""
-    restarts: str = ""
-    outdated: bool = False
-    lease: Lease | Unseen | None = None
-    rights: Mapping[Right, bool] | Unseen = field(default_factory=dict)
-    account: str = ""
+    replicas: int = field(default=1, kw_only=True)
+    ready: int = field(default=1, kw_only=True)
+    updated: int = field(default=1, kw_only=True)
+    blocker: str = field(default="", kw_only=True)
+    restarts: str = field(default="", kw_only=True)
+    account: str = field(default="", kw_only=True)
 
     @property
     def subject(self) -> str:
         """The name in findings."""
         return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Operator(Deployment):
+    """The Deployment of an operator.
+
+    Attributes:
+        version: The version of the release.
+        watches: The watched namespaces; empty for all.
+        pods: The names of its pods.
+        outdated: True if its pods are older than the last change of the fleets, which they read once.
+        lease: The Lease; None if it does not exist.
+        rights: The rights that the operator needs, and whether it has them.
+    """
+
+    version: str = ""
+    watches: tuple[str, ...] = ()
+    pods: tuple[str, ...] | Unseen = ()
+    outdated: bool = False
+    lease: Lease | Unseen | None = None
+    rights: Mapping[Right, bool] | Unseen = field(default_factory=dict)
 
     def watches_namespace(self, namespace: str) -> bool:
         """Return True if the operator handles the runs of a namespace."""
@@ -134,6 +143,27 @@ class SecretKey:
     namespace: str
     name: str
     key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Console(Deployment):
+    """The Deployment of a console, or its Service without one.
+
+    Attributes:
+        exists: False if only the Service exists.
+        port: The port of its Service.
+        storage_fault: The reason that a pod cannot read storage, by its log; empty without one.
+        secret: The key with its credential; None for an identity.
+        secret_state: The state of this key; None without a key.
+        outdated: True if the key was changed after a pod has read it, which it does once.
+    """
+
+    exists: bool = True
+    port: int = 0
+    storage_fault: str | Unseen = ""
+    secret: SecretKey | None = None
+    secret_state: SecretState | Unseen | None = None
+    outdated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +257,7 @@ class Facts:
         rights: The rights of the user in the namespace, and whether the user has them.
         fleets: The fleets of the release that serves the namespace.
         schedules: The schedules.
+        consoles: The consoles of the namespace.
         phase: The phase of the namespace, such as Active or Terminating; empty if the namespace does not exist.
         fleet: The fleet that the user names; empty for all.
         other_fleets: The number of fleets that were not checked.
@@ -242,6 +273,7 @@ class Facts:
     rights: Mapping[Right, bool] | Unseen = field(default_factory=dict)
     fleets: tuple[Fleet, ...] | Unseen = ()
     schedules: tuple[ScheduleFacts, ...] | Unseen = ()
+    consoles: tuple[Console, ...] | Unseen = ()
     phase: str | Unseen = "Active"
     fleet: str = ""
     other_fleets: int = 0

@@ -1,6 +1,7 @@
 """The facts of the cluster, gathered in parallel with the user's own rights. The checks decide what they mean."""
 
 import json
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -10,6 +11,7 @@ from fleetscore.cluster.connection import GROUP, PLURAL, Cluster
 from fleetscore.contract.schedules import SCHEDULE_LABEL
 from fleetscore.doctor.facts import Facts, Server
 from fleetscore.doctor.findings import Right, Unseen
+from fleetscore.doctor.gather_consoles import gather_consoles
 from fleetscore.doctor.gather_crd import read_crd
 from fleetscore.doctor.gather_fleets import FoundFleets, Options, gather_fleets
 from fleetscore.doctor.gather_operators import gather_operators
@@ -42,7 +44,7 @@ def gather(cluster: Cluster, client_version: str, options: Options) -> Facts:
         "server": lambda: _server(cluster),
         "phase": lambda: _phase(cluster),
         "crd": lambda: read_crd(cluster),
-        "operators": lambda: _everywhere(cluster, release.DEPLOYMENTS, release.OPERATOR_SELECTOR),
+        "deployments": lambda: _everywhere(cluster, release.DEPLOYMENTS, release.DEPLOYMENT_SELECTOR),
         "maps": lambda: _everywhere(cluster, release.CONFIG_MAPS, release.OPERATOR_SELECTOR),
         "schedules": lambda: _everywhere(cluster, release.CRON_JOBS, SCHEDULE_LABEL),
         "schedule maps": lambda: _everywhere(cluster, release.CONFIG_MAPS, release.SCHEDULER_SELECTOR),
@@ -50,7 +52,7 @@ def gather(cluster: Cluster, client_version: str, options: Options) -> Facts:
     }
     tasks |= {right: review(cluster, right) for right in expand(_USER_RULES, namespace)}
     seen = run_tasks(tasks, seconds)
-    operators, maps, server = seen["operators"], seen["maps"], seen["server"]
+    deployments, maps, server = seen["deployments"], seen["maps"], seen["server"]
     now = server.time if isinstance(server, Server) else None
     listed = [] if isinstance(maps, Unseen) else maps[0]
     others: dict[Any, Task] = {
@@ -59,8 +61,10 @@ def gather(cluster: Cluster, client_version: str, options: Options) -> Facts:
             cluster, seen["schedules"], seen["schedule maps"], maps, seen["runs"], now, seconds
         ),
     }
-    if not isinstance(operators, Unseen):
-        others["operators"] = lambda: gather_operators(cluster, operators[0], listed, now, seconds)
+    if not isinstance(deployments, Unseen):
+        operators, consoles = (_of_component(deployments[0], name) for name in ("operator", "console"))
+        others["operators"] = lambda: gather_operators(cluster, operators, listed, now, seconds)
+        others["consoles"] = lambda: gather_consoles(cluster, consoles, now, seconds)
     found = run_tasks(others, 3 * seconds)
     rights = {right: value for right, value in seen.items() if isinstance(right, Right)}
     rejected = next((value for value in rights.values() if isinstance(value, Unseen)), None)
@@ -70,16 +74,21 @@ def gather(cluster: Cluster, client_version: str, options: Options) -> Facts:
         client_version=client_version,
         server=server,
         crd=seen["crd"],
-        operators=found.get("operators", operators),
-        others=None if isinstance(operators, Unseen) else operators[1],
+        operators=found.get("operators", deployments),
+        others=None if isinstance(deployments, Unseen) else deployments[1],
         rights=rejected or rights,
         fleets=fleets.fleets,
         schedules=found["schedules"],
+        consoles=found.get("consoles", ()),
         phase=seen["phase"],
         fleet=options.fleet,
         other_fleets=fleets.others,
         stray_runs=fleets.strays,
     )
+
+
+def _of_component(deployments: Iterable[dict[str, Any]], component: str) -> list[dict[str, Any]]:
+    return [one for one in deployments if one["metadata"]["labels"].get(release.COMPONENT_LABEL) == component]
 
 
 def _server(cluster: Cluster) -> Server:

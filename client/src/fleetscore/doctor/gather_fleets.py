@@ -199,13 +199,20 @@ def _secret_keys(
 
 def _secret_task(cluster: Cluster, key: SecretKey) -> Callable[[], SecretState | Unseen]:
     def task() -> SecretState | Unseen:
-        try:
-            found = release.get_object(cluster, release.SECRETS, key.namespace, key.name, accept=release.METADATA_ONLY)
-        except AccessDenied:
-            return Right("get", "secrets", "", key.namespace).unseen()
-        return SecretState.MISSING if found is None else secret_state(found, key.key)
+        return read_secret(cluster, key)[0]
 
     return task
+
+
+def read_secret(cluster: Cluster, key: SecretKey) -> tuple[SecretState | Unseen, str]:
+    """Return the state of a key of a Secret, and the time of the Secret's last change; empty if it is unknown."""
+    try:
+        found = release.get_object(cluster, release.SECRETS, key.namespace, key.name, accept=release.METADATA_ONLY)
+    except AccessDenied:
+        return Right("get", "secrets", "", key.namespace).unseen(), ""
+    if found is None:
+        return SecretState.MISSING, ""
+    return secret_state(found, key.key), release.data_changed(found)
 
 
 def secret_state(metadata: Mapping[str, Any], key: str) -> SecretState:

@@ -77,13 +77,12 @@ def _operator(
     now: datetime | None,
     seconds: float,
 ) -> Operator:
-    metadata, spec, status = deployment["metadata"], deployment["spec"], deployment.get("status") or {}
-    namespace, name, template = metadata["namespace"], metadata["name"], spec["template"]["spec"]
+    metadata, template = deployment["metadata"], deployment["spec"]["template"]["spec"]
+    namespace, name = metadata["namespace"], metadata["name"]
     watched = _watched(deployment)
     checked = sorted(watched, key=lambda one: one != cluster.namespace)[:MAX_WATCHED] or [""]
     lease_name = _variables(deployment).get("FLEETSCORE_LEASE_NAME") or name
     account = account_name(namespace, template)
-    selector = ",".join(f"{key}={value}" for key, value in sorted(spec["selector"]["matchLabels"].items()))
     needed = [right for one in checked for right in expand(_OPERATOR_RULES, one)]
     tasks: dict[Any, Task] = {right: review(cluster, right, account) for right in needed}
     for verb in _LEASE_RULES:
@@ -91,29 +90,53 @@ def _operator(
         # The name of an object that is created cannot be compared with the names of a rule.
         tasks[right] = review(cluster, right, account, "" if verb == "create" else lease_name)
     tasks["lease"] = lambda: _lease(cluster, namespace, lease_name)
-    tasks["pods"] = lambda: list(release.list_objects(cluster, release.PODS, namespace, selector=selector))
+    tasks["pods"] = lambda: pods_of(cluster, deployment)
     tasks["account"] = lambda: missing_account(cluster, namespace, template)
     seen = run_tasks(tasks, seconds)
     found, lease, missing = seen.pop("pods"), seen.pop("lease"), seen.pop("account")
     pods: list[dict[str, Any]] = [] if isinstance(found, Unseen) else found
     return Operator(
-        namespace=namespace,
-        name=name,
+        **state_of(deployment, pods, missing, now),
         version=(metadata.get("labels") or {}).get("app.kubernetes.io/version", ""),
         watches=watched,
-        replicas=spec.get("replicas", 1),
-        ready=status.get("readyReplicas", 0),
-        updated=_updated_replicas(deployment),
         pods=Right("list", "pods", "", namespace).unseen()
         if isinstance(found, Unseen)
         else tuple(pod["metadata"]["name"] for pod in pods),
-        blocker=first_blocker(pods) or deployment_blocker(deployment),
-        restarts=next(filter(None, (pod_restarts(pod, now) for pod in pods)), ""),
         outdated=reads_old_fleets(deployment, pods, maps),
         lease=lease,
         rights=reviewed(seen, checked[0]),
-        account="" if isinstance(missing, Unseen) else missing,
     )
+
+
+def state_of(
+    deployment: Mapping[str, Any], pods: Sequence[Mapping[str, Any]], missing: str | Unseen, now: datetime | None
+) -> dict[str, Any]:
+    """Return the attributes of a Deployment in the facts, by name.
+
+    Args:
+        deployment: The Deployment.
+        pods: Its pods, as far as they are known.
+        missing: The name of its ServiceAccount if that does not exist; empty if it does.
+        now: The time of the API server; None if it is unknown.
+    """
+    metadata = deployment["metadata"]
+    return {
+        "namespace": metadata["namespace"],
+        "name": metadata["name"],
+        "replicas": deployment["spec"].get("replicas", 1),
+        "ready": (deployment.get("status") or {}).get("readyReplicas", 0),
+        "updated": _updated_replicas(deployment),
+        "blocker": first_blocker(pods) or deployment_blocker(deployment),
+        "restarts": next(filter(None, (pod_restarts(pod, now) for pod in pods)), ""),
+        "account": "" if isinstance(missing, Unseen) else missing,
+    }
+
+
+def pods_of(cluster: Cluster, deployment: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the pods of a Deployment. Raises AccessDenied without the right to list pods."""
+    labels = deployment["spec"]["selector"]["matchLabels"]
+    selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+    return list(release.list_objects(cluster, release.PODS, deployment["metadata"]["namespace"], selector=selector))
 
 
 def _updated_replicas(deployment: Mapping[str, Any]) -> int:
@@ -164,13 +187,8 @@ def reads_old_fleets(
         metadata, text = one["metadata"], (one.get("data") or {}).get(FLEETS_KEY)
         if text is None or metadata["namespace"] != namespace or metadata["name"] not in mounted:
             continue
-        changes = [str(entry.get("time") or "") for entry in metadata.get("managedFields") or [] if _is_of_data(entry)]
-        changed, actual = max(changes, default=""), hashlib.sha256(text.removesuffix("\n").encode()).hexdigest()
+        changed, actual = release.data_changed(one), hashlib.sha256(text.removesuffix("\n").encode()).hexdigest()
         # Both times have the form of RFC 3339 in UTC with whole seconds, so that they compare as texts.
         created = min((str(pod["metadata"].get("creationTimestamp") or "") for pod in pods), default="")
         return bool(checksum and created and checksum != actual and created < changed)
     return False
-
-
-def _is_of_data(entry: Mapping[str, Any]) -> bool:
-    return "f:data" in (entry.get("fieldsV1") or {})

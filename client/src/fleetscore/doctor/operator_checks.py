@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import combinations
 
 from fleetscore.doctor.cures import cure_in
-from fleetscore.doctor.facts import Facts, Lease, Operator
+from fleetscore.doctor.facts import Deployment, Facts, Lease, Operator
 from fleetscore.doctor.findings import Finding, Result, Unseen, named
 
 MAX_CLOCK_SECONDS = 30
@@ -30,41 +30,50 @@ def check_operators(facts: Facts) -> Iterator[Finding]:
             cure = f"{cure}; if it is in another namespace, {facts.others.cure}"
         yield Finding(found, "operator", f"namespace {facts.namespace}", text, cure)
     for operator in serving:
-        yield from _check_operator(operator)
+        yield _check_operator(operator)
         yield from _check_lease(facts, operator)
         yield from _check_operator_rights(operator)
     yield from _check_overlaps(facts, operators)
 
 
-def _check_operator(operator: Operator) -> Iterator[Finding]:
-    where, name, blocker = f"-n {operator.namespace}", operator.name, operator.blocker
-    pods = f"{operator.ready} of {operator.replicas} pods are ready"
+def check_pods(one: Deployment, check: str) -> Finding:
+    """Return the finding about the pods of a Deployment; OK if all run with its newest settings.
+
+    Args:
+        one: The Deployment.
+        check: The name of the check, which is the component.
+    """
+    where, name, blocker = f"-n {one.namespace}", one.name, one.blocker
+    pods = f"{one.ready} of {one.replicas} pods are ready"
     details = f"`kubectl {where} describe deployment {name}` and `kubectl {where} logs deployment/{name}`"
     result, text, cure = Result.PROBLEM, pods, cure_in(blocker, details)
-    if not operator.replicas:
+    if not one.replicas:
         text, cure = "the Deployment has 0 replicas", f"`kubectl {where} scale deployment {name} --replicas=1`"
-    elif operator.account:
-        text = f"ServiceAccount {operator.account} of the operator does not exist; {pods}"
+    elif one.account:
+        text = f"ServiceAccount {one.account} of the {check} does not exist; {pods}"
         cure = "`helm upgrade` creates it again"
-    elif not operator.ready:
+    elif not one.ready:
         text = ": ".join(filter(None, (pods, blocker)))
-    elif operator.updated < operator.replicas:
-        newest = f"{operator.updated} of {operator.replicas} pods have the newest settings of the Deployment"
+    elif one.updated < one.replicas:
+        newest = f"{one.updated} of {one.replicas} pods have the newest settings of the Deployment"
         text = ": ".join(filter(None, (newest, blocker)))
         result = Result.PROBLEM if blocker else Result.WARNING
-    elif operator.restarts:
-        text, cure = (
-            operator.restarts,
-            cure_in(operator.restarts, f"`kubectl {where} logs deployment/{name} --previous`"),
-        )
-    elif operator.outdated:
-        text = "the fleets file was changed without the chart, and the operator has not read it since its start"
-        cure = f"`kubectl {where} rollout restart deployment {name}`; `helm upgrade` replaces the file"
-    elif operator.ready < operator.replicas:
+    elif one.restarts:
+        text, cure = one.restarts, cure_in(one.restarts, f"`kubectl {where} logs deployment/{name} --previous`")
+    elif one.ready < one.replicas:
         result, text = Result.WARNING, ": ".join(filter(None, (pods, blocker)))
     else:
         result, cure = Result.OK, ""
-    yield Finding(result, "operator", operator.subject, text, cure)
+    return Finding(result, check, one.subject, text, cure)
+
+
+def _check_operator(operator: Operator) -> Finding:
+    found, where = check_pods(operator, "operator"), f"-n {operator.namespace}"
+    if operator.outdated and operator.updated >= operator.replicas and found.result is not Result.PROBLEM:
+        text = "the fleets file was changed without the chart, and the operator has not read it since its start"
+        cure = f"`kubectl {where} rollout restart deployment {operator.name}`; `helm upgrade` replaces the file"
+        return Finding(Result.PROBLEM, "operator", operator.subject, text, cure)
+    return found
 
 
 def _check_lease(facts: Facts, operator: Operator) -> Iterator[Finding]:

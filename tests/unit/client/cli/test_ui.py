@@ -69,11 +69,13 @@ def test_address_that_others_reach_prints_a_warning(
     address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     served: dict[str, object] = {}
+    watched: list[object] = []
     monkeypatch.setattr("fleetscore.console.server.serve", lambda *given: served.update(hosts=given[2]))
+    monkeypatch.setattr("fleetscore.console.storage_watch.start_watch", watched.append)
     options = ["--address", address, "--port", "0", "--allowed-host", "Console.example.com"]
     assert main(["ui", "--store", str(tmp_path), *options]) == 0
     output = capsys.readouterr()
-    assert ("has no login" in output.err) == (address in ("*", "::"))
+    assert ("has no login" in output.err) == (address in ("*", "::")) == bool(watched)
     shown = {"*": "localhost", "::": "[::]"}.get(address, address)
     assert output.out.startswith(f"console on http://{shown}:")
     assert served["hosts"] == LOCAL_HOSTS | {"console.example.com"}
