@@ -136,7 +136,7 @@ def describe_device(found: Mapping[str, Any], *, wide: bool) -> list[str]:
         first = found["windows"][0]["start"][:16]
         lines += ["", f"WINDOWS  {first}Z to {found['newestWindow']}", f"  {letters}"]
         lines.append("  " + ", ".join(f"{letter} {STATES[letter]}" for letter in dict.fromkeys(letters)))
-    lines += _section("INCIDENTS", found["incidents"], ("Cause", "State", "Since", "Tags", "Muted"), wide=wide)
+    lines += _section("INCIDENTS", found["incidents"], ("Cause", "State", "Since", "Tags", "Owner", "Muted"), wide=wide)
     lines += _section("SENSORS", found["sensors"], ("Tag", "Flag", "Since", "Detail"), wide=wide)
     lines += _section("MUTED", found["mutes"], ("Devices", "Until", "Why", "Who"), wide=wide)
     lines += ["", "MODEL", *(f"  {line}" for line in _model_lines(found["model"], wide=wide))]

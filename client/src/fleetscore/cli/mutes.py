@@ -46,7 +46,8 @@ def mute(
     new = Mute(0, devices, start, end, why, _user() if who is None else who)
     store = session.open_fleet().store
     _change(store, lambda content: (add_mute(content, new, now), None))
-    text = f"{printable(devices)} muted until {format_time(end)}; `fleetscore unmute {shlex.quote(devices)}` ends it"
+    span = f"{printable(devices)} muted until {format_time(end)}, from the next report on"
+    text = f"{span}; `fleetscore unmute {shlex.quote(devices)}` ends it"
     _print_result(session, [new], now, text)
 
 

@@ -1,11 +1,13 @@
 """The command `replay`: a device scored again here, and compared with its stored predictions."""
 
+import shlex
 from typing import Annotated, Any
 
 import typer
 
 from fleetscore.cli.output import Column, Format, Table, console, keyed, print_documents, printable
 from fleetscore.cli.session import Session, with_session
+from fleetscore.contract.windows import format_time
 from fleetscore.replay import Replay
 
 EXIT_DIFFERENT = 2
@@ -63,6 +65,9 @@ def summary(found: Replay) -> list[str]:
         if not found.differences:
             lines.append("  model and readings are those of the stored predictions; the fleet may use other settings")
     lines += [f"  {printable(one, max_chars=300)}" for one in found.differences]
+    if any("IfChanged" in one for one in found.differences):
+        window = f"{format_time(found.window.start)}/{format_time(found.window.end)}"
+        lines.append(f"  `fleetscore run --window {window} -d {shlex.quote(found.device)} --write-policy IfChanged`")
     return [*lines, f"  {printable(found.message, max_chars=300)}"]
 
 

@@ -13,7 +13,7 @@ from fleetscore.cluster.connection import GROUP, KIND, VERSION, Cluster
 from fleetscore.contract.windows import Window, format_time
 from fleetscore.errors import NotFound, UsageInvalid
 from fleetscore.runs.follow import follow
-from fleetscore.runs.state import describe, has_ended, is_complete
+from fleetscore.runs.state import describe, has_ended, is_complete, to_retry
 
 EXIT_RUN_FAILED = 2
 EXIT_TIMEOUT = 3
@@ -140,6 +140,9 @@ def retry(session: Session, run: RunArgument = None, *, dry_run: DryRun = "none"
         "window": source["spec"]["window"],
         "devices": {"retryOf": {"name": name}},
     }
+    if is_complete(source) and not to_retry(source):
+        text = f"every device of run {name} is scored or has no readings, so the retry has no devices"
+        console(error=True).print(f"{text}; `fleetscore status` lists the runs", markup=False)
     _create(session, generated_name(f"{name[:37].rstrip('-')}-retry"), spec, dry_run)
 
 

@@ -49,7 +49,8 @@ def incidents(session: Session, *, window: WindowOption = None, since: SinceOpti
 def failed(session: Session, *, window: WindowOption = None, since: SinceOption = None) -> None:
     """List the devices without complete predictions, with the reason."""
     shown = ("Window+", "Device", "Outcome", "Reason", "Message")
-    _print(session, blob_paths.FAILURES_FILE, shown, "failed devices", window, since)
+    hint = "" if window or since else "--since 24h lists those of older windows, too"
+    _print(session, blob_paths.FAILURES_FILE, shown, "failed devices", window, since, hint)
 
 
 def _print(

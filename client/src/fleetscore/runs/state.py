@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 OUTCOMES = ("scored", "alreadyScored", "partial", "empty", "failed", "notRun", "quarantined")
+OUTCOMES_TO_RETRY = ("partial", "failed", "notRun", "quarantined")
 MAX_FAILURES_SHOWN = 5
 MAX_TEXT_CHARS = 500
 NOT_SEEN = "not seen by the operator yet"
@@ -80,6 +81,22 @@ def describe(run: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {printable(status['message'])}"
     for failure in (status.get("failures") or [])[:MAX_FAILURES_SHOWN]:
         yield "  " + ": ".join(printable(failure.get(key)) for key in ("device", "reason", "message"))
+    if step := next_step(run):
+        yield f"  next: {step}"
+
+
+def to_retry(run: Mapping[str, Any]) -> int:
+    """Return the number of devices that a retry of a run scores again."""
+    devices = _status(run).get("devices") or {}
+    return sum(int(devices.get(outcome) or 0) for outcome in OUTCOMES_TO_RETRY)
+
+
+def next_step(run: Mapping[str, Any]) -> str:
+    """Return the command that continues a suspended run, or that retries devices of an ended one; empty without one."""
+    name = run["metadata"]["name"]
+    if has_ended(run):
+        return f"`fleetscore retry {name}`" if to_retry(run) else ""
+    return f"`fleetscore resume {name}`" if _status(run).get("phase") == "Suspended" else ""
 
 
 def printable(value: object, *, max_chars: int = MAX_TEXT_CHARS) -> str:

@@ -27,7 +27,9 @@ def test_mute_is_listed_and_removed(folder: Path, capsys: pytest.CaptureFixture[
     assert run(folder, "mutes", "-d", "drill-1", "-o", "name") == 0
     assert run(folder, "unmute", "press-*") == 0
     out = capsys.readouterr().out.splitlines()
-    assert out[0] == "press-* muted until 2999-01-01T00:00:00Z; `fleetscore unmute 'press-*'` ends it"
+    assert out[0] == (
+        "press-* muted until 2999-01-01T00:00:00Z, from the next report on; `fleetscore unmute 'press-*'` ends it"
+    )
     assert out[1].split() == ["DEVICES", "STATE", "FROM", "UNTIL", "WHY", "WHO", "LINE", "PROBLEM"]
     assert out[2].split()[0:2] == ["press-*", "active"]
     assert out[3:] == ["1 mute removed"]

@@ -66,7 +66,10 @@ def test_pipe_has_a_line_per_change_and_then_the_result() -> None:
 def test_terminal_has_one_live_view_and_then_the_result() -> None:
     text = printed([RUNNING, ENDED], terminal=True)
     assert "━" in text
-    assert text.rstrip().splitlines()[-1].strip() == "4 anomalies"
+    assert [line.strip() for line in text.rstrip().splitlines()[-2:]] == [
+        "4 anomalies",
+        "next: `fleetscore retry hourly`",
+    ]
 
 
 def test_duration_is_short() -> None:

@@ -14,6 +14,7 @@ from fleetscore.runs.state import (
     devices_total,
     has_ended,
     is_complete,
+    next_step,
     printable,
     progress_line,
 )
@@ -84,6 +85,25 @@ def test_description_has_counts_and_at_most_five_failures() -> None:
     assert lines[:3] == ["demo  w  Complete", "  7 of 12 devices done: 5 scored, 1 empty, 1 failed", "  0 anomalies"]
     assert [line for line in lines if "DataInvalid" in line][-1] == "  press-4: DataInvalid: no? columns"
     assert list(describe({"metadata": {"name": "new"}})) == ["new    no operator has handled it yet"]
+
+
+@pytest.mark.parametrize(
+    ("run", "step"),
+    [
+        (a_run("Running", {"failed": 2}), ""),
+        (a_run("Suspended"), "`fleetscore resume demo`"),
+        (a_run("Complete", {"scored": 2, "empty": 1}, conditions=with_condition("Complete")), ""),
+        (
+            a_run("Complete", {"scored": 2, "failed": 1}, conditions=with_condition("Complete")),
+            "`fleetscore retry demo`",
+        ),
+        (a_run("Failed", {"partial": 1, "notRun": 4}, conditions=with_condition("Failed")), "`fleetscore retry demo`"),
+    ],
+    ids=["running", "suspended", "scored", "failed-device", "failed-run"],
+)
+def test_description_ends_with_the_command_that_continues(run: dict[str, Any], step: str) -> None:
+    assert next_step(run) == step
+    assert (f"  next: {step}" in describe(run)) == bool(step)
 
 
 @pytest.mark.parametrize(
