@@ -1,7 +1,7 @@
 """The demo from prepared readings to its verdict, and its removal."""
 
+import shlex
 import shutil
-from importlib.util import find_spec
 
 from demo import blobs, evaluation, install, local_cluster, output, remote_cluster, scoring_run
 from demo.dataset import Dataset
@@ -57,14 +57,14 @@ def _score_dataset(target: Target, prepared: Dataset, progress: StepProgress) ->
     target.kube.print_kubectl("get", "jobs")
     devices, problems = output.print_results(prepared, predictions)
     problems += evaluation.check_run(outcome, prepared, devices) + report_problems
-    _print_locations(target.workspace, name, prepared.window.slug)
+    worst = max(devices, key=lambda device: device.anomalies, default=None)
+    _print_locations(target.workspace, name, prepared.window.slug, worst.name if worst else "ID")
     return output.print_verdict(problems, scoring_run.troubleshooting_hint(name))
 
 
-def _print_locations(workspace: Workspace, run_name: str, slug: str) -> None:
-    demo, kubectl = relative_to_checkout(workspace.demo_folder), relative_to_checkout(workspace.bin_folder / "kubectl")
-    fleetscore = relative_to_checkout(workspace.bin_folder / "fleetscore")
-    console = f"\n  {fleetscore} ui    the console" if find_spec("fleetscore.cli.ui") else ""
+def _print_locations(workspace: Workspace, run_name: str, slug: str, device: str) -> None:
+    demo, programs = relative_to_checkout(workspace.demo_folder), workspace.bin_folder.absolute()
+    device = shlex.quote(device)
     print(
         f"""
 Files
@@ -74,13 +74,14 @@ Files
   readings        {demo}/store/data/
   chart's values  {demo}/values.yaml
 Next steps
-  {kubectl} fleetscore incidents    the devices that need attention{console}
-  {kubectl} fleetscore doctor       checks the installation
-  {kubectl} fleetscore status {run_name}
-  {kubectl} get sr -o wide
-  {kubectl} logs deploy/{RELEASE}-operator
-  {kubectl} wait sr {run_name} --for=jsonpath='{{.status.completionTime}}' --timeout=10m
-  {relative_to_checkout(workspace.bin_folder / "helm")} list
-  make demo DATA=your.csv    your own readings: TS,Device,Tag,Value
-  make down                  removes everything""",
+  export PATH={shlex.quote(str(programs))}:"$PATH"    for the commands below
+  kubectl fleetscore incidents    the devices that need attention, since when, and whom to notify
+  kubectl fleetscore device {device}    one device, and what to do next
+  kubectl fleetscore ui           the same answers as pages
+  kubectl fleetscore doctor       checks the installation
+  kubectl fleetscore status {run_name}
+  kubectl logs deploy/{RELEASE}-operator
+  helm list
+  make demo DATA=your.csv         your own readings: TS,Device,Tag,Value
+  make down                       removes everything""",
     )

@@ -7,16 +7,14 @@ from demo import run
 from demo.workspace import Workspace
 
 
-@pytest.mark.parametrize("has_console", [True, False], ids=["with-console", "without-console"])
-def test_demo_ends_with_the_commands_of_the_client(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, has_console: bool
-) -> None:
-    monkeypatch.setattr(run, "find_spec", lambda name: object() if has_console and name.startswith("fleet") else None)
-    run._print_locations(Workspace(Path("local")), "demo-1", "slug")
+def test_demo_ends_with_the_commands_of_the_client(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    workspace = Workspace(tmp_path / "a b")
+    run._print_locations(workspace, "demo-1", "slug", "press 4")
     lines = [line.strip().partition("    ")[0] for line in capsys.readouterr().out.splitlines()]
-    assert "local/bin/kubectl fleetscore incidents" in lines
-    assert "local/bin/kubectl fleetscore doctor" in lines
-    assert ("local/bin/fleetscore ui" in lines) is has_console
+    assert f"export PATH='{workspace.bin_folder}':\"$PATH\"" in lines
+    assert "kubectl fleetscore device 'press 4'" in lines
+    for command in ("incidents", "doctor", "ui", "status demo-1"):
+        assert any(line.rstrip() == f"kubectl fleetscore {command}" for line in lines), command
 
 
 def test_wrappers_start_programs_with_the_kubeconfig_and_the_plugins_of_the_demo(tmp_path: Path) -> None:
