@@ -38,6 +38,7 @@ class Incident:
         end: The window in which it closed; None if it lasts.
         windows: The number of bad windows; for the fleet, the windows since the first one.
         devices: The devices of an incident of the fleet.
+        recovered: The window after the last bad one; None if the incident lasts.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Incident:
     end: int | None
     windows: int
     devices: Sequence[str] = ()
+    recovered: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +129,13 @@ def _device_incident(
         first=spell.first,
         end=spell.end,
         windows=spell.bad_windows,
+        recovered=None if spell.end is None else spell.last + 1,
     )
 
 
 def _fleet_incident(history: History, settings: IncidentSettings, fleet: _FleetSpell, last: int) -> Incident:
+    end = fleet.end
+    over = [one.last for one in fleet.members.values() if end is not None and one.end is not None and one.end <= end]
     return Incident(
         id=_incident_id(settings.fleet, f"{_NO_DEVICE}/{fleet.letter}", history, fleet.first),
         device=_NO_DEVICE,
@@ -141,6 +146,7 @@ def _fleet_incident(history: History, settings: IncidentSettings, fleet: _FleetS
         end=fleet.end,
         windows=(last if fleet.end is None else fleet.end) - fleet.first + (fleet.end is None),
         devices=sorted(fleet.members),
+        recovered=max(over) + 1 if over else None,
     )
 
 

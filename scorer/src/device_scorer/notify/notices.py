@@ -5,6 +5,7 @@ The form of a notice depends on nothing but the notice, so that a repeated repor
 
 import hashlib
 import hmac
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,6 +28,7 @@ CLOUD_EVENT_TYPES = {
     RUN_FAILED: "dev.fleetscore.run.failed",
     MORE: "dev.fleetscore.incident.more",
 }
+_COMMANDS = {RUN_FAILED: "status", MORE: "incidents"}
 SIGNATURE_HEADER = "X-Fleetscore-Signature-256"
 MAX_TEXT_CHARS = 500
 MAX_TAGS = 20
@@ -79,9 +81,17 @@ class Notice:
             return f"A run of fleet {self.fleet} failed in the window from {since}"
         if self.event == MORE:
             return f"{subject}: more incidents than this receiver takes"
+        kind = f"{self.cause} incident" if self.device else "incident of many devices"
         if self.event == CLOSED:
-            return f"{subject}: {self.cause} incident since {since} is closed"
-        return f"{subject}: {self.cause} incident since {since}"
+            lasted = f"; it lasted until {format_time(self.until)}" if self.until else ""
+            return f"{subject}: {kind} since {since} is closed{lasted}"
+        return f"{subject}: {kind} since {since}"
+
+    @property
+    def command(self) -> str:
+        """The command with which the reader continues."""
+        words = ["device", self.device] if self.device else [_COMMANDS.get(self.event, "doctor")]
+        return shlex.join(["kubectl", "fleetscore", *words, "--fleet", self.fleet])
 
     @property
     def event_id(self) -> str:
@@ -95,7 +105,7 @@ def to_alert(notice: Notice, *, ends_at: datetime | None) -> dict[str, Any]:
     Args:
         notice: The notice.
         ends_at: The end of an open alert, after which Alertmanager resolves it without another report; None for the
-            receiver's own resolve timeout. A closed incident ends now.
+            receiver's own resolve timeout. A closed incident ends with its window.
     """
     labels = {
         "alertname": ALERT_NAMES.get(notice.event, ALERT_NAME),
@@ -112,13 +122,15 @@ def to_alert(notice: Notice, *, ends_at: datetime | None) -> dict[str, Any]:
         "windows": str(notice.windows),
         "contact": notice.contact,
         "report": notice.report,
+        "command": notice.command,
     }
+    end = notice.window_end if notice.event == CLOSED else ends_at
+    start = min(notice.since, end or notice.since)  # Alertmanager rejects an alert that ends before it starts
     alert: dict[str, Any] = {
         "labels": {key: clean(value) for key, value in labels.items() if value},
         "annotations": {key: clean(value) for key, value in annotations.items() if value},
-        "startsAt": format_time(notice.since),
+        "startsAt": format_time(start),
     }
-    end = notice.window_end if notice.event == CLOSED else ends_at
     return {**alert, "endsAt": format_time(end)} if end else alert
 
 
@@ -138,6 +150,7 @@ def to_cloud_event(notice: Notice) -> dict[str, Any]:
         "owner": clean(notice.owner),
         "contact": clean(notice.contact),
         "report": clean(notice.report),
+        "command": clean(notice.command),
     }
     return {
         "specversion": "1.0",

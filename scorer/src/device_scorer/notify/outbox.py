@@ -13,6 +13,7 @@ from typing import Any
 
 from device_scorer.errors import DataInvalid
 from device_scorer.notify.notices import MAX_TEXT_CHARS
+from device_scorer.notify.receivers import ALERTMANAGER, MAX_RECEIVERS, Receiver
 from device_scorer.notify.selection import MAX_ANNOUNCED, Announced
 
 FORMAT_VERSION = 1
@@ -45,6 +46,12 @@ class Entry:
         return self.receiver, self.id
 
     @property
+    def incident(self) -> object:
+        """The id of the incident of a CloudEvent; None for another message."""
+        data = self.body.get("data")
+        return data.get("incident") if isinstance(data, dict) else None
+
+    @property
     def alert(self) -> str | None:
         """The identity of an alert, which its labels are; None for another message."""
         return json.dumps([self.receiver, self.body["labels"]], sort_keys=True) if "labels" in self.body else None
@@ -60,6 +67,7 @@ class Outbox:
         dropped: The number of entries that were dropped because the outbox was full.
         announced: The incidents that a receiver knows to be open, by receiver and series.
         windows: The end of the newest window whose notices were selected, by series, in seconds since the epoch.
+        addresses: The address of each receiver; see `Receiver.address`.
     """
 
     pending: tuple[Entry, ...] = ()
@@ -67,6 +75,7 @@ class Outbox:
     dropped: int = 0
     announced: Mapping[tuple[str, str], tuple[Announced, ...]] = field(default_factory=dict, hash=False)
     windows: Mapping[str, int] = field(default_factory=dict, hash=False)
+    addresses: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def unused(self, entry: Entry) -> Entry:
         """Return the entry with an id of its own, for an incident that opens or closes twice in one window."""
@@ -112,13 +121,29 @@ class Outbox:
         pending = tuple(entry for entry in self.pending if entry.key not in keys)
         return replace(self, pending=pending, delivered=(*self.delivered, *delivered)[-MAX_DELIVERED:])
 
-    def only_for(self, receivers: Iterable[str]) -> "Outbox":
-        """Return the outbox without what belongs to receivers that the fleet does not have any more."""
-        names = set(receivers)
+    def only_for(self, receivers: Sequence[Receiver]) -> "Outbox":
+        """Return the outbox without what belongs to receivers that the fleet does not have any more.
+
+        A receiver at another address knows no incident, except by messages that are pending. A message in the format of
+        another type is left out.
+        """
+        alerts = {one.name: one.type == ALERTMANAGER for one in receivers}
+        pending = tuple(
+            one for one in self.pending if one.receiver in alerts and (one.alert is not None) == alerts[one.receiver]
+        )
+        waiting = {(one.receiver, one.incident) for one in pending}
+        moved = {one.name for one in receivers if self.addresses.get(one.name, one.address) != one.address}
+        announced = {
+            (name, series): tuple(one for one in incidents if name not in moved or (name, one.id) in waiting)
+            for (name, series), incidents in self.announced.items()
+            if name in alerts
+        }
+        addresses = {one.name: one.address for one in receivers}
         return replace(
             self,
-            pending=tuple(entry for entry in self.pending if entry.receiver in names),
-            announced={key: value for key, value in self.announced.items() if key[0] in names},
+            pending=pending,
+            announced={key: incidents for key, incidents in announced.items() if incidents},
+            addresses=addresses,
         )
 
     def fitted(self) -> "Outbox":
@@ -147,6 +172,7 @@ def encode_outbox(outbox: Outbox) -> bytes:
             for (receiver, series), announced in sorted(outbox.announced.items())
         ],
         "windows": dict(outbox.windows),
+        "addresses": dict(outbox.addresses),
     }
     return json.dumps(document, **_COMPACT).encode()
 
@@ -171,12 +197,14 @@ def decode_outbox(content: bytes) -> Outbox:
             for receiver, series, incidents in document["announced"]
         }
         windows = {_series(series): _number(end) for series, end in document["windows"].items()}
+        addresses = {_text(name): _text(value) for name, value in document.get("addresses", {}).items()}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise DataInvalid(f"the outbox is invalid: {type(error).__name__}") from error
     too_long = any(len(incidents) > MAX_ANNOUNCED for incidents in announced.values())
-    if len(pending) > MAX_PENDING or len(delivered) > MAX_DELIVERED or len(windows) > MAX_SERIES or too_long:
+    too_many = len(windows) > MAX_SERIES or len(addresses) > MAX_RECEIVERS
+    if len(pending) > MAX_PENDING or len(delivered) > MAX_DELIVERED or too_many or too_long:
         raise DataInvalid("the outbox is invalid: it has too many entries")
-    return Outbox(pending, delivered, dropped, announced, windows)
+    return Outbox(pending, delivered, dropped, announced, windows, addresses)
 
 
 def _entry_fields(entry: Entry) -> list[Any]:

@@ -4,11 +4,13 @@ The variable is a JSON list. A URL or a signing key that a Secret holds is the n
 contains no secret.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 VARIABLE = "FLEETSCORE_NOTIFY"
 ALERTMANAGER, WEBHOOK = "alertmanager", "webhook"
@@ -47,6 +49,12 @@ class Receiver:
     causes: frozenset[str] = frozenset(CAUSES)
     min_windows: int = 1
     max_per_window: int = DEFAULT_MAX_PER_WINDOW
+
+    @property
+    def address(self) -> str:
+        """A text without a secret that changes with the type, the scheme, the host or the port."""
+        parts = urlsplit(self.url)
+        return hashlib.sha256(f"{self.type} {parts.scheme}://{parts.netloc}".lower().encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

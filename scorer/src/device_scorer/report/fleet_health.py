@@ -29,6 +29,9 @@ MAX_TAGS = 10
 MIN_STUCK_TAGS = 2
 """Number of stuck sensors from which a machine counts as off: one stuck sensor is a faulty sensor."""
 
+MAX_NAMED_DEVICES = 3
+"""Number of devices that are named for an incident of the fleet."""
+
 STRIP_WINDOWS = 48
 """Number of the last windows that the page shows for a drawn device."""
 
@@ -44,6 +47,12 @@ TRANSIENT_REASONS = frozenset(
 )
 """Reasons of failures that are not those of the device: it counts as not run in the history."""
 
+_WORDS = {
+    history.ANOMALOUS: "are anomalous",
+    history.SENSOR: "have a faulty sensor",
+    history.EMPTY: "have no readings",
+    history.FAILED: "failed",
+}
 _STATE_OF_OUTCOME = {
     "failed": history.FAILED,
     "empty": history.EMPTY,
@@ -61,7 +70,7 @@ class IncidentRow:
     Attributes:
         incident: The incident.
         since: The start of its first window.
-        until: The end of its last window; None if it lasts.
+        until: The end of its last bad window; None if it lasts.
         tags: The worst tags in the window, with their faults or anomalies.
         strongest: The lowest score in the window; empty without anomalies.
         owner: The owner's label.
@@ -238,15 +247,37 @@ def format_epoch(seconds: int) -> str:
 def _incident_row(
     incident: Incident, row: DeviceRow | None, past: History, settings: IncidentSettings, mutes: Mutes
 ) -> IncidentRow:
-    until = None if incident.end is None else datetime.fromtimestamp(past.start_of(incident.end), UTC)
+    recovered = incident.recovered
+    until = None if recovered is None else datetime.fromtimestamp(past.start_of(recovered), UTC)
     since = datetime.fromtimestamp(past.start_of(incident.first), UTC)
     if not incident.device:
-        tags = [f"{len(incident.devices):,} devices"]
-        return IncidentRow(incident, since, until, tags, "", settings.owner_of(""), mutes.reason(""))
+        muted = _mute_of_fleet(incident.devices, mutes)
+        return IncidentRow(incident, since, until, [_describe_devices(incident)], "", settings.owner_of(""), muted)
     owner, muted = settings.owner_of(incident.device), mutes.reason(incident.device)
     if row is None or incident.state == CLOSED:
         return IncidentRow(incident, since, until, (), "", owner, muted)
     return IncidentRow(incident, since, until, _tags(row), _strongest(row), owner, muted)
+
+
+def _mute_of_fleet(devices: Sequence[str], mutes: Mutes) -> str | None:
+    """Return why an incident of the fleet is muted, by a mute of the whole fleet or of each device; None if it is not.
+
+    A planned stop of a hall, whose devices are muted, is not a page for the fleet.
+    """
+    reason = mutes.reason("")
+    if reason is not None or not mutes.mutes:
+        return reason
+    for device in devices:
+        if (reason := mutes.reason(device)) is None:
+            return None
+    return reason
+
+
+def _describe_devices(incident: Incident) -> str:
+    """Return the number of devices, their state, and the names of some."""
+    named, count = list(incident.devices[:MAX_NAMED_DEVICES]), len(incident.devices)
+    more = f" and {count - len(named):,} more" if count > len(named) else ""
+    return f"{count:,} devices {_WORDS[incident.letter]}: {', '.join(named)}{more}"
 
 
 def _tags(row: DeviceRow) -> list[str]:

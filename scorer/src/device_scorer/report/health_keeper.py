@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 from device_scorer.health.history import UNKNOWN, Tile, TileTooLarge, place_of
 from device_scorer.health.settings import IncidentSettings
@@ -23,6 +24,7 @@ class HealthKeeper:
         window: The window.
         open_history: A function that opens the history in a store.
         damaged_records: The names of the run's outcome records that are not used.
+        now: The clock. Windows that have not ended are an error of a clock or of a person, and none is the newest one.
     """
 
     store: Store
@@ -30,6 +32,7 @@ class HealthKeeper:
     window: Window
     open_history: Callable[[Store], HistoryStore] = field(default=HistoryStore)
     damaged_records: Sequence[str] = ()
+    now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
 
     def assess(self, summary: Summary) -> FleetHealth:
         """Write the states of a window to the history, and return the health of the fleet.
@@ -53,8 +56,11 @@ class HealthKeeper:
             return FleetHealth(sensors=sensors, problems=[problem, *damaged, *mutes.problems])
         past = history.load(tile, self.settings.close_after)
         health = fleet_health.assess(summary, past, self.settings, mutes, [*history.problems, *damaged])
-        later = any(text[place.index + 1 :].strip(UNKNOWN) for text in tile.states.values())
-        newest = not later and self.store.head("predictions", place.following.name) is None
+        after, now = place.following, int(self.now().timestamp())
+        ended = max(0, (now - place.first) // place.length)
+        later = any(text[place.index + 1 : ended].strip(UNKNOWN) for text in tile.states.values())
+        has_following = after.first + after.length <= now and self.store.head("predictions", after.name) is not None
+        newest = not later and not has_following
         return replace(health, newest=newest, series=place.series)
 
 

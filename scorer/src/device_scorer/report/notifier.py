@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from device_scorer.contract.blob_paths import encode_id
 from device_scorer.errors import BlobUnreadable, DataInvalid, StorageUnavailable
-from device_scorer.health.incidents import CLOSED, FLEET, OPENED
+from device_scorer.health.incidents import CLOSED, OPENED
 from device_scorer.notify import notices, receivers
 from device_scorer.notify.delivery import Delivery, deliver, to_entry
 from device_scorer.notify.notices import Notice
@@ -72,7 +72,7 @@ class Notifier:
         found = list(self._notices(health, window, run_failure)) if health.newest else []
 
         def add(outbox: Outbox) -> Outbox:
-            outbox = replace(outbox.only_for(receiver.name for receiver in usable), dropped=0)
+            outbox = replace(outbox.only_for(usable), dropped=0)
             if not health.newest or self._is_outdated(outbox, health.series, window):
                 return outbox
             for receiver in usable:
@@ -211,8 +211,7 @@ def _incident_notice(row: IncidentRow, fleet: str, window: Window, report: str) 
 
 def _detail(row: IncidentRow) -> str:
     """Return a sentence with the duration and what is known of the worst tags."""
-    subject = f"{len(row.incident.devices):,} devices" if row.incident.cause == FLEET else ", ".join(row.tags)
-    count = row.incident.windows
+    subject, count = ", ".join(row.tags), row.incident.windows
     lasted = f"{count:,} window{'' if count == 1 else 's'}"
     return f"{lasted}; {subject}" if subject else lasted
 

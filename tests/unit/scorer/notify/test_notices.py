@@ -33,6 +33,7 @@ def test_alert_has_the_labels_of_the_contract_and_annotations() -> None:
             "summary": "device press-7 of fleet plant: machine incident since 2018-08-28T21:00:00Z",
             "description": "30 of 240 readings", "tags": "temp, speed", "since": "2018-08-28T21:00:00Z",
             "windows": "2", "contact": "hall3@example.com", "report": "https://x/report.html",
+            "command": "kubectl fleetscore device press-7 --fleet plant",
         },
         "startsAt": "2018-08-28T21:00:00Z",
     }  # fmt: skip
@@ -43,6 +44,31 @@ def test_closed_alert_ends_with_its_window_and_open_one_at_the_given_time() -> N
     assert to_alert(closed, ends_at=None)["endsAt"] == "2018-08-28T23:00:00Z"
     assert to_alert(closed, ends_at=None)["labels"] == to_alert(OPENED, ends_at=None)["labels"]
     assert to_alert(OPENED, ends_at=SINCE)["endsAt"] == "2018-08-28T21:00:00Z"
+
+
+def test_alert_never_ends_before_it_starts() -> None:
+    early = replace(OPENED, event="closed", since=END, window_end=SINCE)
+    alert = to_alert(early, ends_at=None)
+    assert alert["startsAt"] == alert["endsAt"] == "2018-08-28T21:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("changes", "command"),
+    [
+        ({"device": "a b"}, "kubectl fleetscore device 'a b' --fleet plant"),
+        ({"device": ""}, "kubectl fleetscore doctor --fleet plant"),
+        ({"device": "", "event": "runFailed"}, "kubectl fleetscore status --fleet plant"),
+        ({"device": "", "event": "more"}, "kubectl fleetscore incidents --fleet plant"),
+    ],
+)
+def test_notice_has_the_next_command(changes: dict[str, str], command: str) -> None:
+    assert to_cloud_event(replace(OPENED, **changes))["data"]["command"] == command  # type: ignore[arg-type]
+
+
+def test_closed_incident_of_the_fleet_says_how_long_it_lasted() -> None:
+    closed = replace(OPENED, event="closed", device="", cause="fleet", until=END)
+    since = "fleet plant: incident of many devices since 2018-08-28T21:00:00Z"
+    assert closed.summary == f"{since} is closed; it lasted until 2018-08-28T23:00:00Z"
 
 
 def test_failed_run_has_its_own_alert_name() -> None:

@@ -1,6 +1,7 @@
 """The outbox: each event once per receiver, bounded, and never believed if it is damaged."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,8 +10,10 @@ from hypothesis import strategies as st
 
 from device_scorer.errors import DataInvalid
 from device_scorer.notify.outbox import MAX_BYTES, MAX_SERIES, Entry, Outbox, decode_outbox, encode_outbox
+from device_scorer.notify.receivers import Receiver
 from device_scorer.notify.selection import Announced
 
+HOOK = Receiver("hook", "webhook", "http://x/token")
 EMPTY = json.loads(encode_outbox(Outbox()))
 
 
@@ -72,13 +75,33 @@ def test_number_of_series_is_bounded() -> None:
 
 
 def test_entries_of_a_removed_receiver_leave_the_outbox() -> None:
-    assert Outbox().with_entries([entry(1), entry(2, "old")]).only_for(["hook"]).pending == (entry(1),)
+    assert Outbox().with_entries([entry(1), entry(2, "old")]).only_for([HOOK]).pending == (entry(1),)
+
+
+def test_receiver_at_another_address_knows_only_the_incidents_that_are_pending() -> None:
+    incidents = (Announced("i1", "press-7", "machine", 5), Announced("i2", "press-8", "machine", 5))
+    key = ("hook", "PT3600S")
+    known = Outbox((entry(1, data={"incident": "i2"}),)).with_announced(*key, incidents).only_for([HOOK])
+    assert known.only_for([replace(HOOK, url="http://x/other-token")]).announced == {key: incidents}
+    assert known.only_for([replace(HOOK, url="http://y/token")]).announced == {key: incidents[1:]}
+    other_type = known.only_for([replace(HOOK, type="alertmanager")])
+    assert (other_type.pending, other_type.announced) == ((), {})
+
+
+def test_outbox_of_an_earlier_version_has_no_addresses() -> None:
+    earlier = {key: value for key, value in EMPTY.items() if key != "addresses"}
+    assert decode_outbox(json.dumps(earlier).encode()) == Outbox()
 
 
 def test_outbox_is_the_same_after_a_round_trip() -> None:
     incidents = (Announced("i1", "press-7", "machine", -5, "Ann"), Announced("i2", "", "fleet", 5, counted=True))
     outbox = Outbox(
-        (entry(1), entry(2, text="ü\n")), (("hook", "id-0"),), 4, {("hook", "PT3600S"): incidents}, {"PT3600S": 7}
+        (entry(1), entry(2, text="ü\n")),
+        (("hook", "id-0"),),
+        4,
+        {("hook", "PT3600S"): incidents},
+        {"PT3600S": 7},
+        {"hook": HOOK.address},
     )
     assert decode_outbox(encode_outbox(outbox)) == outbox
 

@@ -129,7 +129,7 @@ def test_cause_of_an_incident_does_not_change_while_it_closes() -> None:
 
 def test_closed_incident_has_an_end() -> None:
     health = health_of(a_row(), d1="AANN")
-    assert [(row.incident.state, f"{row.until:%H:%M}") for row in health.incidents] == [("closed", "23:00")]
+    assert [(row.incident.state, f"{row.until:%H:%M}") for row in health.incidents] == [("closed", "22:00")]
     assert health.counts["closed"] == 1
 
 
@@ -141,7 +141,27 @@ def test_incident_of_the_fleet_counts_its_devices() -> None:
     rows = [a_row(f"d{number}", "empty", rows=0) for number in range(10, 30)]
     health = health_of_fleet(rows, {row.device: "NE" for row in rows})
     (one,) = health.incidents
-    assert (one.incident.cause, one.tags, one.incident.device) == ("fleet", ["20 devices"], "")
+    assert (one.incident.cause, one.tags, one.incident.device) == (
+        *("fleet", ["20 devices have no readings: d10, d11, d12 and 17 more"]),
+        "",
+    )
+
+
+@pytest.mark.parametrize(
+    ("mutes", "reason"),
+    [(b"", None), (b"d1*,,,stop,\n", None), (b"d1*,,,stop,\nd2*,,,belt,\n", "belt"), (b"*,,,all,\n", "all")],
+    ids=["none", "some", "each", "all"],
+)
+def test_incident_of_the_fleet_is_muted_if_each_device_is(mutes: bytes, reason: str | None) -> None:
+    rows = [a_row(f"d{number}", "empty", rows=0) for number in range(10, 30)]
+    (one,) = health_of_fleet(rows, {row.device: "NE" for row in rows}, mutes).incidents
+    assert one.muted == reason
+
+
+def test_incident_of_the_fleet_ends_with_its_last_bad_window() -> None:
+    rows = [a_row(f"d{number}") for number in range(10, 30)]
+    (one,) = health_of_fleet(rows, {row.device: "NEENN" for row in rows}).incidents
+    assert (one.incident.state, f"{one.since:%H:%M}", f"{one.until:%H:%M}") == ("closed", "20:00", "22:00")
 
 
 def test_sensors_are_listed_with_since_and_detail() -> None:

@@ -1,13 +1,15 @@
 """The history and the incidents of consecutive reports."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from device_scorer.contract.run_state import DeviceOutcome
 from device_scorer.health.settings import IncidentSettings
 from device_scorer.report.health_keeper import HealthKeeper
-from device_scorer.report.summary import AnomalyRule, Comparison, Coverage, Summary
+from device_scorer.report.statistics import DeviceFigures
+from device_scorer.report.summary import AnomalyRule, Comparison, Coverage, Summary, build_row
 from device_scorer.store.folder import FolderStore
 from device_scorer.window import Window
 from tests.testkit.scorer_command import scorer
@@ -64,6 +66,21 @@ def test_window_of_seconds_has_no_history(tmp_path: Path) -> None:
     summary = Summary(window, AnomalyRule(), [], Comparison(window, has_previous=False))
     health = HealthKeeper(FolderStore(tmp_path), IncidentSettings(), window).assess(summary)
     assert "have no history" in health.problems[0]
+
+
+@pytest.mark.parametrize("ahead", [1, 200], ids=["same-tile", "next-tile"])
+def test_window_in_the_future_does_not_make_the_present_one_old(tmp_path: Path, ahead: int) -> None:
+    def report_at(hours: int, now: datetime) -> bool:
+        span = timedelta(hours=hours)
+        window = Window(WINDOW.start + span, WINDOW.end + span)
+        row = build_row("press-1", DeviceOutcome("empty"), DeviceFigures(), window, AnomalyRule())
+        summary = Summary(window, AnomalyRule(), [row], Comparison(window, has_previous=False))
+        keeper = HealthKeeper(FolderStore(tmp_path), IncidentSettings(), window, now=lambda: now)
+        return keeper.assess(summary).newest
+
+    assert report_at(ahead, WINDOW.end)
+    assert report_at(0, WINDOW.end)
+    assert not report_at(0, WINDOW.end + timedelta(hours=ahead))
 
 
 def test_history_that_is_too_large_does_not_end_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
