@@ -1,5 +1,6 @@
 """Paths of built tools (in the user's cache folder) and of clusters (in the user's state folder)."""
 
+import hashlib
 import os
 import re
 from pathlib import Path
@@ -35,3 +36,17 @@ def cluster_dir(name: str) -> Path:
             f"cluster name {name!r} is invalid: use 1 to 30 lower-case letters, digits and '-', not '-' at the ends"
         )
     return clusters_dir() / name
+
+
+def machine_key(name: str) -> str:
+    """Return ten hexadecimal digits that identify a cluster among all clusters of this machine.
+
+    Users with other state folders may use the same name.
+
+    Args:
+        name: The name of the cluster.
+
+    Raises:
+        ClusterError: The name is invalid.
+    """
+    return hashlib.sha256(str(cluster_dir(name)).encode()).hexdigest()[:10]

@@ -53,7 +53,9 @@ def slot_marks(slot: Slot) -> list[str]:
     return [f":{port:04X}" for port in slot.ports] + [network[-4:]]
 
 
-def test_killed_up_is_cleaned_up_and_down_leaves_only_the_other_cluster(cluster: Cluster, name: str) -> None:
+def test_killed_up_is_cleaned_up_and_down_leaves_only_the_other_cluster(
+    cluster: Cluster, name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     killed = an_up(name, "container")
     until(lambda: processes.find_processes(cluster_dir(name), ["kubelet"]), "kubelet")
     record = cluster_state.read_record(name)
@@ -70,6 +72,10 @@ def test_killed_up_is_cleaned_up_and_down_leaves_only_the_other_cluster(cluster:
     second.kubectl("wait", "--for=condition=Ready", "pod/sleeper", "--timeout=60s")
     with pytest.raises(ClusterError, match="not found"):
         cluster.kubectl("get", "pod", "sleeper")
+    with monkeypatch.context() as another_user:
+        another_user.setenv("XDG_STATE_HOME", str(tmp_path))
+        cluster_state.remove_cluster(name)
+    assert second.is_healthy()
     second.down()
     assert traces(name, slot) == []
     assert cluster.is_healthy()

@@ -5,11 +5,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from localcluster.errors import ClusterError
+from localcluster.paths import machine_key
 
 
 def cgroup_name(cluster: str) -> str:
     """Return the name of a cluster's cgroup, the same in every hierarchy."""
-    return f"fleetscore-{cluster}"
+    return f"fleetscore-{cluster}-{machine_key(cluster)}"
 
 
 def find_hierarchies(mounts_text: str) -> list[Path]:

@@ -10,7 +10,6 @@ paths. Pods reach the machine at `Slot.host`, each other, and services, by addre
 other machines.
 """
 
-import hashlib
 import json
 import subprocess
 from collections.abc import Sequence
@@ -29,6 +28,7 @@ from localcluster.nodes.node_config import (
     proxy_config,
     registry_hosts,
 )
+from localcluster.paths import machine_key
 from localcluster.toolchain import debian
 
 NODE_ROLES = ("node", "containerd", "kubelet", "kube-proxy")
@@ -50,8 +50,8 @@ exec sleep infinity
 
 
 def link_name(cluster: str) -> str:
-    """Return the name of the machine's network device, at most 15 characters, derived from the cluster's name."""
-    return f"fs-{hashlib.sha256(cluster.encode()).hexdigest()[:10]}"
+    """Return the name of the machine's network device, at most 15 characters."""
+    return f"fs-{machine_key(cluster)}"
 
 
 @dataclass(frozen=True)
