@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from demo.errors import DemoError
-from demo.workspace import NAMESPACE, Workspace
+from demo.workspace import NAMESPACE, Workspace, cache_folder
 from localcluster.progress import StepProgress
 from localcluster.toolchain import tools
 
@@ -46,7 +46,10 @@ class KubeCommands:
         print(f"\n$ .local/bin/kubectl {shlex.join(arguments)}\n{self.run_kubectl(*arguments).rstrip()}")
 
     def _run(self, command: Sequence[str], input_text: str | None) -> str:
-        environment = os.environ | {"KUBECONFIG": str(self.kubeconfig)}
+        environment = os.environ | {
+            "KUBECONFIG": str(self.kubeconfig),
+            "KUBECACHEDIR": str(cache_folder(self.kubeconfig)),
+        }
         answer = subprocess.run(command, input=input_text, env=environment, capture_output=True, text=True, check=False)
         if answer.returncode != 0:
             raise DemoError(f"{Path(command[0]).name} {shlex.join(command[1:])}:\n{answer.stderr.strip()}")

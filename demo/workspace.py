@@ -66,10 +66,16 @@ class Workspace:
         for name, program in programs.items():
             wrapper = self.bin_folder / name
             setting = f"KUBECONFIG={shlex.quote(str(self.kubeconfig))} HELM_NAMESPACE={NAMESPACE}"
+            setting += f" KUBECACHEDIR={shlex.quote(str(cache_folder(self.kubeconfig)))}"
             setting += " FLEETSCORE_USE_FLEET_SECRET=1"  # the demo's storage has no other credential
             setting += f' PATH={shlex.quote(str(self.bin_folder))}:"$PATH"'  # kubectl finds its plugins there
             wrapper.write_text(f'#!/bin/sh\n{setting} exec {shlex.quote(str(program))} "$@"\n')
             wrapper.chmod(0o755)
+
+
+def cache_folder(kubeconfig: Path) -> Path:
+    """Return the folder of kubectl's cache: `down` deletes it, as no other program uses it."""
+    return kubeconfig.with_name("kubectl-cache")
 
 
 def recreate_folder(folder: Path) -> Path:

@@ -1,13 +1,18 @@
 """Commands whose output is shown only on failure."""
 
 import shlex
+import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from localcluster.errors import BuildError
 
 _MAX_OUTPUT_LINES = 15
+_REMOVAL_SECONDS = 10.0
 
 
 def run_command(command: Sequence[str], folder: Path, *, environment: Mapping[str, str] | None = None) -> None:
@@ -27,3 +32,20 @@ def run_command(command: Sequence[str], folder: Path, *, environment: Mapping[st
     if answer.returncode != 0:
         last = "\n".join(answer.stdout.strip().splitlines()[-_MAX_OUTPUT_LINES:])
         raise BuildError(f"this command failed with exit code {answer.returncode}: {shlex.join(command)}\n{last}")
+
+
+@contextmanager
+def scratch_folder(prefix: str) -> Iterator[Path]:
+    """Yield a temporary folder, and remove it also while the processes of a killed command still write to it.
+
+    Args:
+        prefix: The beginning of the folder's name.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    try:
+        yield folder
+    finally:
+        deadline = time.monotonic() + _REMOVAL_SECONDS
+        while folder.exists() and time.monotonic() < deadline:
+            shutil.rmtree(folder, ignore_errors=True)
+            time.sleep(0.05)

@@ -23,4 +23,5 @@ def test_wrappers_start_programs_with_the_kubeconfig_and_the_plugins_of_the_demo
     text = (workspace.bin_folder / "kubectl-fleetscore").read_text()
     assert f"KUBECONFIG='{workspace.kubeconfig}'" in text
     assert "FLEETSCORE_USE_FLEET_SECRET=1" in text
+    assert f"KUBECACHEDIR='{workspace.demo_folder}/kubectl-cache'" in text
     assert f'PATH=\'{workspace.bin_folder}\':"$PATH" exec /opt/client "$@"' in text

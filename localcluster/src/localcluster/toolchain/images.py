@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from localcluster.commands import run_command
+from localcluster.commands import run_command, scratch_folder
 from localcluster.errors import BuildError
 from localcluster.locks import hold_lock
 from localcluster.paths import SOURCE_ROOT, cache_dir
@@ -207,14 +207,14 @@ def _build_with_docker(name: str, archive: Path, checkout: Path, progress: StepP
 
 def _build_with_buildah(name: str, archive: Path, checkout: Path, progress: StepProgress) -> None:
     debian.install([name for name in _BUILD_PROGRAMS if not shutil.which(name)], progress=progress)
-    with tempfile.TemporaryDirectory(prefix="fleetscore-build-") as scratch:
-        buildah = _buildah_command(Path(scratch))
+    with scratch_folder("fleetscore-build-") as scratch:
+        buildah = _buildah_command(scratch)
         run_command([*buildah, "rm", "--all"], checkout)  # the remains of an interrupted build
         base = f"localhost/fleetscore-base:{_base_fingerprint()}"
         if subprocess.run([*buildah, "inspect", "--type", "image", base], capture_output=True, check=False).returncode:
-            _build_base_image(buildah, base, Path(scratch), progress)
+            _build_base_image(buildah, base, scratch, progress)
         with progress.step(f"building the {name} image", usual_seconds=75):
-            options = ["--layers", "--quiet", "--build-arg", f"BASE_IMAGE={base}", *_secret_arguments(Path(scratch))]
+            options = ["--layers", "--quiet", "--build-arg", f"BASE_IMAGE={base}", *_secret_arguments(scratch)]
             run_command(
                 [
                     *buildah,
