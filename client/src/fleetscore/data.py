@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 MAX_TABLE_BYTES = 256 * 2**20
 """Size of a CSV above which it is not read: predictions of a device have at most 3,000,000 rows."""
 
+MAX_PAGE_BYTES = 32 * 2**20
+"""Size of the page of a report above which it is not read."""
+
 
 class FleetData:
     """The stored data of a fleet.
@@ -49,6 +52,23 @@ class FleetData:
         """Return the windows with a report that begin in [start, end), the oldest first."""
         listed = [window for window in self._listed_windows() if start <= window.start < end]
         return sorted(self._with_report(listed))
+
+    def report_page(self, window: Window) -> bytes:
+        """Return the page of a window's report.
+
+        Raises:
+            NotFound: The window has no page. Under a path such as {window}/{device}, predictions may have its name.
+        """
+        blob = self.store.read(
+            "predictions", blob_paths.report_name(window, blob_paths.REPORT_FILE), max_bytes=MAX_PAGE_BYTES
+        )
+        if blob is None:
+            location = self.store.location
+            raise NotFound(f"{window.column} has no report in {location}; it is written at the end of a run")
+        if "window" in blob.info.metadata:
+            text = f"{window.column} has no report: the predictions of a device have its name {blob_paths.REPORT_FILE}"
+            raise NotFound(f"{text}; add .csv to the predictions path of the fleet")
+        return blob.content
 
     def devices(self) -> Iterator[str]:
         """Yield the devices that have a model, in the order of their names in storage."""

@@ -12,10 +12,8 @@ from fleetscore.cli.output import Format, console, print_documents
 from fleetscore.cli.session import Session, with_session
 from fleetscore.contract import blob_paths
 from fleetscore.contract.windows import Window
-from fleetscore.errors import FleetscoreError, NotFound
+from fleetscore.errors import FleetscoreError
 from fleetscore.fleet import Fleet
-
-MAX_REPORT_BYTES = 64 * 2**20
 
 app = typer.Typer()
 
@@ -32,7 +30,7 @@ def open_report(
 ) -> None:
     """Open the report of the newest window in a browser; a report in an account is downloaded first."""
     fleet = session.open_fleet()
-    found = Window.parse(window) if window else newest_window(fleet)
+    found = Window.parse(window) if window else fleet.newest_window()
     path = report_path(fleet, found, session.store)
     if session.output in (Format.JSON, Format.YAML):
         print_documents({"window": found.column, "path": str(path)}, session.output)
@@ -42,30 +40,22 @@ def open_report(
         console(error=True).print("no browser was found; open the file yourself", markup=False)
 
 
-def newest_window(fleet: Fleet) -> Window:
-    """Return the newest window with a report. Raises NotFound without one."""
-    return fleet.newest_window()
-
-
 def report_path(fleet: Fleet, window: Window, folder: Path | None) -> Path:
     """Return the path of a window's report; without a folder, the report is downloaded into the user's cache.
 
     Raises:
         NotFound: The window has no report.
     """
-    name = blob_paths.report_name(window, blob_paths.REPORT_FILE)
-    blob = fleet.store.read("predictions", name, max_bytes=MAX_REPORT_BYTES)
-    if blob is None:
-        raise NotFound(f"{window.column} has no report in {fleet.store.location}; it is written at the end of a run")
+    page = fleet.report_page(window)
     if folder is not None:
-        return (folder / "predictions" / name).resolve()
+        return (folder / "predictions" / blob_paths.report_name(window, blob_paths.REPORT_FILE)).resolve()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     path = cache / "fleetscore" / "reports" / blob_paths.encode_id(fleet.layout.name) / window.slug / "report.html"
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle, temporary = tempfile.mkstemp(dir=path.parent)
         with os.fdopen(handle, "wb") as file:
-            file.write(blob.content)
+            file.write(page)
         Path(temporary).replace(path)
     except OSError as error:
         raise FleetscoreError(f"{path} cannot be written: {error.strerror}; set XDG_CACHE_HOME to a folder") from error

@@ -112,12 +112,8 @@ class Reader:
         return self._report_rows(window, file) or []
 
     def report(self, window: Window) -> bytes:
-        """Return the report of a window. Raises NotFound if it does not exist."""
-        name = blob_paths.report_name(window, blob_paths.REPORT_FILE)
-        blob = self.fleet.store.read("predictions", name, max_bytes=MAX_REPORT_BYTES)
-        if blob is None:
-            raise NotFound(f"{window.column} has no report; it is written at the end of a run")
-        return blob.content
+        """Return the page of a window's report. Raises NotFound if it does not exist."""
+        return self.fleet.report_page(window)
 
     def sensor_rows(self, window: Window) -> Sequence[Row]:
         """Return the rows of a window's `_sensors.csv`; of the newest window from the snapshot."""

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from device_scorer.store.folder import FolderStore as ScorerStore
 from fleetscore import Fleet
 from fleetscore.cli import main
-from fleetscore.cli.reports import newest_window, report_path
+from fleetscore.cli.reports import report_path
 from fleetscore.contract.fleets import FleetLayout
 from fleetscore.errors import FleetscoreError, NotFound
 from fleetscore.store.folder import FolderStore
@@ -59,7 +60,7 @@ def test_report_of_an_account_is_downloaded_into_the_cache(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     fleet = Fleet(FleetLayout("press/1"), FolderStore(folder))
-    path = report_path(fleet, newest_window(fleet), None)
+    path = report_path(fleet, fleet.newest_window(), None)
     assert path == tmp_path / "cache/fleetscore/reports/press%2F1" / SLUGS[1] / "report.html"
     assert path.read_text() == f"<html>{SLUGS[1]}"
     assert [one.name for one in path.parent.iterdir()] == ["report.html"]
@@ -69,11 +70,20 @@ def test_cache_that_cannot_be_written_is_named(folder: Path, monkeypatch: pytest
     monkeypatch.setenv("XDG_CACHE_HOME", "/proc")
     fleet = Fleet(FleetLayout(), FolderStore(folder))
     with pytest.raises(FleetscoreError, match=r"cannot be written: .*; set XDG_CACHE_HOME"):
-        report_path(fleet, newest_window(fleet), None)
+        report_path(fleet, fleet.newest_window(), None)
+
+
+def test_predictions_with_the_name_of_the_page_are_not_opened(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = b"TS,Device,Tag,Val,Prediction,Score\n2018-08-28T23:00:00Z,report.html,<script>,1,0,1\n"
+    name = f"{SLUGS[1]}/report.html"
+    (folder / "predictions" / name).unlink()
+    ScorerStore(folder).write("predictions", name, content, metadata={"window": "2018-08-28T23:00:00Z"})
+    assert main(["open", "--store", str(folder)]) == 1
+    assert "the predictions of a device have its name report.html; add .csv" in capsys.readouterr().err
 
 
 def test_missing_report_is_not_found(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["open", "--store", str(folder), "--window", "2018-08-28T10:00Z"]) == 1
     assert "2018-08-28T10:00Z/1h has no report" in capsys.readouterr().err
     with pytest.raises(NotFound, match="has no report of a window"):
-        newest_window(Fleet(FleetLayout(), FolderStore(tmp_path)))
+        Fleet(FleetLayout(), FolderStore(tmp_path)).newest_window()
