@@ -67,6 +67,8 @@ class History:
 def join_tiles(tiles: Iterable[Tile], max_windows: int = MAX_WINDOWS) -> History:
     """Return the history of the last windows up to the newest one with a known state.
 
+    A history that is shorter than that begins with the first known state: earlier windows are not missing.
+
     Args:
         tiles: The tiles of one length, in any order; those that overlap an earlier one are not used.
         max_windows: The largest number of windows.
@@ -90,6 +92,9 @@ def join_tiles(tiles: Iterable[Tile], max_windows: int = MAX_WINDOWS) -> History
             for device in states.keys() | tile.states.keys()
         }
         first -= (gap + tile.count) * tile.length
-    count = min(max_windows, (end - first) // newest.length)
+    count = (end - first) // newest.length
+    if count <= max_windows:
+        count = max((len(text.lstrip(UNKNOWN)) for text in states.values()), default=0)
+    count = min(max_windows, count)
     kept = {device: states[device][-count:] for device in sorted(states)} if count else {}
     return History(end - count * newest.length, newest.length, count, kept)

@@ -18,6 +18,13 @@ def test_history_ends_at_the_newest_known_window_and_spans_tiles() -> None:
     assert found.columns[-1] == "?A"
 
 
+def test_windows_before_the_first_known_one_are_not_missing() -> None:
+    young = Tile(FIRST, 3600, 6, {"a": "??N?A?", "b": "???N??"})
+    found = join_tiles([young])
+    assert (found.states, found.window(0).start) == ({"a": "N?A", "b": "?N?"}, START + timedelta(hours=2))
+    assert join_tiles([young], max_windows=4).states == {"a": "?N?A", "b": "??N?"}
+
+
 def test_missing_week_between_tiles_is_unknown() -> None:
     older = Tile(FIRST - 4 * 3600, 3600, 2, {"a": "AF"})
     newer = Tile(FIRST, 3600, 2, {"a": "NN"})
