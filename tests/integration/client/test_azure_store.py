@@ -1,6 +1,8 @@
 """The store of the client in a storage account, with folders, names and writes of several clients."""
 
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,6 +50,40 @@ def test_write_needs_the_etag_of_the_existing_blob(store: AzureStore) -> None:
     assert blob is not None
     assert blob.info.modified is not None
     assert store.write("predictions", "_mutes.csv", b"2", if_match=blob.info.etag)
+
+
+HEADER = b"Devices,From,Until,Why,Who\n"
+MUTED = HEADER + b"press-9,,,belt,Bo\n"
+
+
+@pytest.mark.parametrize(
+    ("left", "kept"),
+    [
+        (None, HEADER),
+        (b"", HEADER),
+        (MUTED[:40], MUTED[:40] + b"\n"),
+        (MUTED + b"drill-*,,,oil,Cy\n", MUTED + b"drill-*,,,oil,Cy\n"),
+    ],
+    ids=["removed", "emptied", "cut", "second-person"],
+)
+def test_mute_is_added_to_what_another_client_left(
+    store: AzureStore, storage: Storage, monkeypatch: pytest.MonkeyPatch, left: bytes | None, kept: bytes
+) -> None:
+    assert store.write("predictions", "_mutes.csv", MUTED, if_match=None)
+    blob = storage.client.get_blob_client(storage.predictions, "_mutes.csv")
+    write, others = store.write, [blob.delete_blob if left is None else partial(blob.upload_blob, left, overwrite=True)]
+
+    def write_after_another(*words: Any, **more: Any) -> bool:
+        while others:
+            others.pop()()
+        return write(*words, **more)
+
+    monkeypatch.setattr(store, "write", write_after_another)
+    monkeypatch.setattr(Fleet, "connect", lambda *_, **__: Fleet(FleetLayout(), store))
+    times = ["--from", "2998-01-01", "--until", "2999-01-01"]
+    assert main(["mute", "press-1", "--why", "oil", "--who", "Ann", *times]) == 0
+    new = b"press-1,2998-01-01T00:00:00Z,2999-01-01T00:00:00Z,oil,Ann\n"
+    assert storage.get("predictions", "_mutes.csv") == kept + new
 
 
 def test_replay_of_predictions_in_an_account_names_only_what_has_changed(

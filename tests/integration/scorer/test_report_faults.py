@@ -1,7 +1,7 @@
 """Reports over files that another client changed, and reports that stop after a write, in a folder and on Azurite."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from tests.testkit.scorer_fleet import END, PARTITION, START, a_model, bundle, r
 
 SLUG = "20180828T230000Z_20180829T000000Z"
 TILE = "_history/plant/PT3600S/2018-W35.csv.gz"
+OUTBOX = "_outbox/plant.json"
 RECORD = "_runs/u1/job.json"
 FIRST = datetime(2018, 8, 27, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -102,6 +103,45 @@ def test_changed_files_are_reported_set_aside_and_not_fatal(
     again = scorer("report", *place, *window)
     assert "begins again" not in again.err
     assert len(list(store.list("predictions", "_history/"))) == 2
+
+
+class OtherClientStore:
+    """A store in which another client changes a blob before its first conditional write."""
+
+    def __init__(self, store: Store, name: str, change: Callable[[Store], None]) -> None:
+        self._store, self._name, self._change = store, name, [change]
+
+    def write(self, container: str, name: str, content: bytes, **more: Any) -> str | None:
+        if name == self._name and more.get("if_match") and self._change:
+            self._change.pop()(self._store)
+        return self._store.write(container, name, content, **more)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda store: store.delete("predictions", OUTBOX),
+        lambda store: store.write("predictions", OUTBOX, b"", overwrite=True),
+        lambda store: store.write("predictions", OUTBOX, b'{"v": 2}', overwrite=True),
+    ],
+    ids=["removed", "emptied", "newer-version"],
+)
+def test_outbox_that_another_client_changes_loses_no_open_incident(
+    store: Store, monkeypatch: pytest.MonkeyPatch, change: Callable[[Store], None]
+) -> None:
+    events: list[dict[str, Any]] = []
+    with serve(_Hook, events=events) as url:
+        monkeypatch.setenv("FLEETSCORE_NOTIFY", json.dumps([{"name": "hook", "type": "webhook", "url": url}]))
+        report_windows(store, 1, stops=False)
+        assert report_windows(cast("Store", OtherClientStore(store, OUTBOX, change)), 3, stops=False) == [False] * 3
+    opened = {event["data"]["device"] for event in events if event["type"].endswith("opened")}
+    assert opened == {"press-1", "press-2"}
+    outbox = json.loads(content_of(store, OUTBOX))
+    assert (outbox["v"], outbox["pending"]) == (1, [])
+    assert {one[1] for _, _, incidents in outbox["announced"] for one in incidents} == opened
 
 
 class Stopped(Exception):  # noqa: N818  it names a state

@@ -39,7 +39,7 @@ class Announced:
     counted: bool = False
 
     def closing(self, fleet: str, window_end: datetime, report: str) -> Notice:
-        """Return the notice that the incident is closed.
+        """Return the notice that the incident is closed. The end of its last bad window is unknown.
 
         Args:
             fleet: The fleet's name.
@@ -53,7 +53,6 @@ class Announced:
             cause=self.cause,
             window_end=window_end,
             since=datetime.fromtimestamp(self.since, UTC),
-            until=window_end,
             device=self.device,
             owner=self.owner,
             contact=self.contact,

@@ -235,3 +235,11 @@ def test_rejected_notice_is_not_sent_again(notifier: Notifier, sent: Sent) -> No
     assert notify(replace(notifier, send=rejecting)) == ["a notice is not delivered: hook: 1 notice is rejected"]
     notify(notifier)
     assert (sent.entries, outbox(notifier).pending) == ([], ())
+
+
+def test_incident_whose_end_was_muted_has_no_invented_end(notifier: Notifier, sent: Sent) -> None:
+    notify(notifier)
+    notify(notifier, FleetHealth(), LATER)
+    closed = sent.entries[-1].body["data"]
+    assert "until" not in closed
+    assert closed["summary"].endswith("is closed")
