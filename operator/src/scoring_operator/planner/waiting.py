@@ -1,6 +1,6 @@
 """The causes for which a run waits outside its own Jobs: its window, another run, and slots."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from scoring_operator.api.fleets import Fleet
 from scoring_operator.api.formatting import format_duration, format_time
@@ -10,6 +10,7 @@ from scoring_operator.planner.types import Allocation, Blocker, Observation
 
 PLACES_WARNING_SECONDS = 60.0  # without a slot
 MAX_WINDOW_REQUEUE_SECONDS = 3600.0  # the API server's clock may be set forward meanwhile
+LATEST = datetime.max.replace(tzinfo=UTC)
 
 
 def wait_for_window(run: ScoringRun, fleet: Fleet | None, now: datetime) -> tuple[Blocker, float] | None:
@@ -24,13 +25,14 @@ def wait_for_window(run: ScoringRun, fleet: Fleet | None, now: datetime) -> tupl
     """
     end = run.spec.window.end
     delay = fleet.readings_delay if fleet else None
-    left = (end - now + delay if delay else end - now).total_seconds()
+    ready = end + min(delay, LATEST - end) if delay else end
+    left = (ready - now).total_seconds()
     if left <= 0:
         return None
     reason = f"the window ends at {format_time(end)}"
     if delay:
         reason += f", and readings of fleet {run.spec.fleet} may be late by {format_duration(delay)}"
-    message = f"waiting until {format_time(end + delay if delay else end)}: {reason}"
+    message = f"waiting until {format_time(ready)}: {reason}"
     return Blocker("WindowNotOver", message), min(left, MAX_WINDOW_REQUEUE_SECONDS)
 
 

@@ -24,6 +24,13 @@ def test_run_waits_until_its_window_and_the_delay_of_its_fleet_are_over() -> Non
     assert wait_for_window(RUN, FLEET, NOW + timedelta(seconds=600)) is None
 
 
+def test_run_of_the_last_window_waits_until_the_latest_time() -> None:
+    run = a_run(window={"start": "9999-12-31T23:00:00Z", "end": "9999-12-31T23:59:59Z"})
+    waiting = wait_for_window(run, FLEET, NOW)
+    assert waiting is not None
+    assert waiting[0].message.startswith("waiting until 9999-12-31T23:59:59Z: the window ends at 9999-12-31T23:59:59Z")
+
+
 def test_run_of_a_fleet_without_a_delay_waits_for_the_end_of_its_window() -> None:
     waiting = wait_for_window(RUN, None, NOW - timedelta(days=2))
     assert waiting is not None
