@@ -10,6 +10,7 @@ from typing import Any
 
 from scoring_operator.errors import InvalidSettings
 from scoring_operator.kube.exec_plugin import ExecPlugin
+from scoring_operator.kube.header_values import is_header_value
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 MAX_TOKEN_BYTES = 65_536
@@ -60,6 +61,11 @@ class Credentials:
     exec_plugin: ExecPlugin | None = None
     namespace: str = ""
 
+    @property
+    def _precedes_plugin(self) -> bool:
+        """Whether the user has a token or a password, so that the exec plugin is not run, as in client-go."""
+        return bool(self.token or self.token_file or self.basic)
+
     def bearer_token(self, *, renew: bool = False) -> str | None:
         """Return the current token; the kubelet replaces the file before the token in it expires.
 
@@ -70,16 +76,16 @@ class Credentials:
 
         Raises:
             OSError: The file cannot be read.
-            InvalidSettings: The exec plugin failed.
+            InvalidSettings: The exec plugin failed, or the file has no token.
         """
-        if self.exec_plugin:
+        if self.exec_plugin and not self._precedes_plugin:
             return self.exec_plugin.credential(renew=renew).token or None
         if self.token_file is None:
             return self.token
         try:
             with self.token_file.open("rb") as file:
-                return file.read(MAX_TOKEN_BYTES).decode().strip()
-        except (OSError, UnicodeDecodeError):
+                return _token(self.token_file, file.read(MAX_TOKEN_BYTES))
+        except (OSError, InvalidSettings):
             if self.token is None:
                 raise
             return self.token
@@ -134,9 +140,9 @@ class Credentials:
             InvalidSettings: The certificate or its key cannot be used, or the exec plugin failed.
         """
         certificate, key = self.certificate, self.key
-        if self.exec_plugin:
+        if self.exec_plugin and not self._precedes_plugin:
             found = self.exec_plugin.credential()
-            certificate, key = found.client_certificate_data, found.client_key_data
+            certificate, key = found.client_certificate_data or certificate, found.client_key_data or key
         if not certificate or not key:
             return
         # The ssl module reads a client certificate only from a file.
@@ -150,9 +156,29 @@ class Credentials:
                 raise InvalidSettings(message) from error
 
 
+def _token(path: Path, content: bytes) -> str:
+    """Return the token in the content of a file; a token of several lines would end the header."""
+    token = content.decode(errors="replace").strip()
+    if not is_header_value(token):
+        raise InvalidSettings(f"the file {path} has no bearer token: it is binary, or has several lines; replace it")
+    return token
+
+
 def _reject_password() -> str:
     """Fail instead of asking a person, as OpenSSL does for an encrypted key."""
     raise ValueError("the key is encrypted; store it without a password")
+
+
+def _read_ca(path: Path) -> str:
+    """Return the cluster's certificate authority; without non-ASCII characters, which only comments have."""
+    next_step = "mount the ConfigMap kube-root-ca.crt next to the token"
+    try:
+        found = path.read_bytes().decode("ascii", "ignore")
+    except OSError as error:
+        raise InvalidSettings(f"{path} cannot be read: {error.strerror}; {next_step}") from error
+    if not found.strip():
+        raise InvalidSettings(f"{path} has no certificate; {next_step}")
+    return found
 
 
 def load(environment: Mapping[str, str], service_account: Path = SERVICE_ACCOUNT, *, context: str = "") -> Credentials:
@@ -175,7 +201,7 @@ def load(environment: Mapping[str, str], service_account: Path = SERVICE_ACCOUNT
         host = f"[{host}]" if ":" in host else host
         return Credentials(
             server=f"https://{host}:{port}",
-            ca=(service_account / "ca.crt").read_text(),
+            ca=_read_ca(service_account / "ca.crt"),
             token_file=service_account / "token",
         )
     default = Path(environment.get("HOME") or "/nonexistent", ".kube", "config")

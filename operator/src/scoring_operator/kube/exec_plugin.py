@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from scoring_operator.errors import InvalidSettings
+from scoring_operator.kube.header_values import is_header_value
 
 TIMEOUT_SECONDS = 300.0
 MAX_OUTPUT_BYTES = 1_048_576
@@ -23,18 +24,21 @@ API_VERSIONS = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io
 
 
 class ExecCredential(msgspec.Struct, frozen=True, rename="camel"):
-    """The status that a plugin prints: a token, or a client certificate with its key."""
+    """The status that a plugin prints: a token, or a client certificate with its key; null means missing."""
 
-    token: str = ""
-    client_certificate_data: str = ""
-    client_key_data: str = ""
+    token: str | None = None
+    client_certificate_data: str | None = None
+    client_key_data: str | None = None
     expiration_timestamp: datetime | None = None
 
     @property
     def expired(self) -> bool:
         """Whether the plugin has to be run again."""
         expiry = self.expiration_timestamp
-        return expiry is not None and datetime.now(UTC) >= expiry.astimezone(UTC) - EXPIRY_MARGIN
+        if expiry is None or expiry.year == 1:  # the zero time of Go, which client-go does not count as an expiry
+            return False
+        known = expiry if expiry.tzinfo else expiry.replace(tzinfo=UTC)
+        return datetime.now(UTC) + EXPIRY_MARGIN >= known
 
 
 class _Document(msgspec.Struct, rename="camel"):
@@ -126,6 +130,8 @@ class ExecPlugin:
             raise self._error("its ExecCredential has neither a token nor a client certificate")
         if bool(found.client_certificate_data) != bool(found.client_key_data):
             raise self._error("its ExecCredential has a client certificate or a key, and not both")
+        if found.token and not is_header_value(found.token):
+            raise self._error("its token has characters that a header must not have, such as a line break")
         return found
 
     def _error(self, reason: str) -> InvalidSettings:

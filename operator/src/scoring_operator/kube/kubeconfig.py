@@ -87,10 +87,21 @@ def load(paths: str, environment: Mapping[str, str], *, context: str = "") -> Cr
 def _read_files(names: Sequence[str]) -> list[tuple[Path, _File]]:
     if len(names) > MAX_FILES:
         raise KubeconfigError(f"it has more than {MAX_FILES} files")
-    found = [(Path(name), _read_file(Path(name))) for name in names if len(names) == 1 or Path(name).exists()]
+    found = [(Path(name), _read_file(Path(name))) for name in names if len(names) == 1 or _exists(Path(name))]
     if not found:
         raise KubeconfigError("none of its files exists")
     return found
+
+
+def _exists(path: Path) -> bool:
+    """Return False for a missing file, which kubectl skips. A file that cannot be reached fails when it is read."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError):
+        return True
+    return True
 
 
 def _read_file(path: Path) -> _File:

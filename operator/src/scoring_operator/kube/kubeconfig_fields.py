@@ -14,7 +14,9 @@ import msgspec
 
 from scoring_operator.kube.environment_proxy import environment_proxy
 from scoring_operator.kube.exec_plugin import API_VERSIONS, ExecPlugin
+from scoring_operator.kube.header_values import is_header_value
 
+MAX_LABEL_LENGTH = 63  # of the name of a host
 MAX_REFERENCED_BYTES = 1_048_576  # of a certificate, a key or a token in a file
 EXEC_EXTENSION = "client.authentication.k8s.io/exec"  # the extension of a cluster that its exec plugin gets
 
@@ -104,6 +106,8 @@ def server_settings(name: str, folder: Path, cluster: Cluster, environment: Mapp
             f"{where} has both insecure-skip-tls-verify and a certificate-authority; remove one of them"
         )
     server = _server_url(where, cluster.server, tls=bool(ca) or cluster.insecure_skip_tls_verify)
+    if cluster.tls_server_name and not (cluster.tls_server_name.isascii() and _is_host(cluster.tls_server_name)):
+        raise KubeconfigError(f"{where}.tls-server-name is not the name of a host")
     if cluster.proxy_url:
         _check_url(f"{where}.proxy-url", cluster.proxy_url, ("http", "https"))
     return {
@@ -190,7 +194,7 @@ def _server_url(where: str, server: str, *, tls: bool) -> str:
 def _check_url(where: str, text: str, schemes: tuple[str, ...]) -> None:
     try:
         url = urlsplit(text)
-        valid = bool(url.hostname) and (url.port is None or url.port > 0) and text.isascii() and text.isprintable()
+        valid = is_header_value(text) and _is_host(url.hostname or "") and (url.port is None or url.port > 0)
     except ValueError:
         valid = False
     if not valid or " " in text:
@@ -199,6 +203,11 @@ def _check_url(where: str, text: str, schemes: tuple[str, ...]) -> None:
         raise KubeconfigError(
             f"{where} has the scheme {url.scheme!r}, which is not supported; use {' or '.join(schemes)}"
         )
+
+
+def _is_host(name: str) -> bool:
+    """Return True for a name whose labels have 1 to 63 characters (RFC 1035, 2.3.4), or an IP address."""
+    return ":" in name or all(1 <= len(label) <= MAX_LABEL_LENGTH for label in name.removesuffix(".").split("."))
 
 
 def _pem(where: str, field: str, folder: Path, path: str, data: str, *, strict: bool = False) -> str:
@@ -229,7 +238,7 @@ def _read(where: str, path: Path) -> bytes:
 
 def _header(where: str, value: str) -> str:
     """Return the value of a header; a line break would begin another header."""
-    if not value.isprintable() or not value.isascii():
+    if not is_header_value(value):
         raise KubeconfigError(f"{where} has characters that a header must not have")
     return value
 

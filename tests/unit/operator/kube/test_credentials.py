@@ -133,3 +133,21 @@ def test_malformed_kubeconfig_is_named(tmp_path: Path, text: str) -> None:
 def test_environment_without_credentials_is_invalid(tmp_path: Path) -> None:
     with pytest.raises(InvalidSettings, match="no Kubernetes credentials: set KUBECONFIG"):
         credentials.load({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"one\r\nX-Header: two", "ключ".encode()])
+def test_file_without_a_bearer_token_is_named_unless_there_is_another_token(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "token"
+    path.write_bytes(content)
+    with pytest.raises(InvalidSettings, match=f"the file {path} has no bearer token"):
+        Credentials("https://host:1", token_file=path).authorization()
+    assert Credentials("https://host:1", token="t", token_file=path).authorization() == "Bearer t"
+
+
+def test_pod_without_a_certificate_authority_is_named_with_the_next_step(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("one")
+    with pytest.raises(InvalidSettings, match=r"ca\.crt cannot be read: No such file.* kube-root-ca\.crt"):
+        credentials.load({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, tmp_path)
+    (tmp_path / "ca.crt").write_bytes(b"\xff\xfe")
+    with pytest.raises(InvalidSettings, match=r"ca\.crt has no certificate; mount the ConfigMap kube-root-ca\.crt"):
+        credentials.load({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, tmp_path)

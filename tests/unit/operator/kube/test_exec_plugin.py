@@ -85,3 +85,16 @@ def test_program_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(exec_plugin, "TIMEOUT_SECONDS", 0.2)
     with pytest.raises(InvalidSettings, match="exit code -9"):
         a_plugin("import time; time.sleep(60)").credential()
+
+
+def test_null_is_a_missing_field_and_the_zero_time_of_go_never_expires(tmp_path: Path) -> None:
+    count = tmp_path / "count"
+    status = {"token": "t", "clientCertificateData": None, "expirationTimestamp": "0001-01-01T00:00:00Z"}
+    plugin = a_plugin(f"open({str(count)!r}, 'a').write('x');" + printing(status))
+    assert [plugin.credential().token for _ in range(2)] == ["t", "t"]
+    assert count.read_text() == "x"
+
+
+def test_token_with_a_line_break_is_rejected() -> None:
+    with pytest.raises(InvalidSettings, match="its token has characters that a header must not have"):
+        a_plugin(printing({"token": "a\nb"})).credential()

@@ -54,6 +54,14 @@ def test_first_file_with_an_entry_wins_and_missing_files_are_skipped(tmp_path: P
     assert load(three, one, two).token is None
 
 
+def test_file_that_cannot_be_reached_is_named_next_to_a_usable_one(tmp_path: Path) -> None:
+    usable = write(tmp_path / "config")
+    with pytest.raises(InvalidSettings, match="File name too long"):
+        load(tmp_path / ("x" * 300), usable)
+    with pytest.raises(InvalidSettings, match="Not a directory"):
+        load(usable / "below", usable)
+
+
 def test_paths_are_relative_to_the_file_that_has_them(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()

@@ -64,6 +64,9 @@ def test_proxy_of_the_environment_is_used_without_proxy_url() -> None:
         ({"server": "https://"}, "clusters[c].server is not a URL"),
         ({"server": "https://host:99999"}, "clusters[c].server is not a URL"),
         ({"server": "https://[::1"}, "clusters[c].server is not a URL"),
+        ({"server": "https://a..b"}, "clusters[c].server is not a URL"),
+        ({"server": f"https://{'a' * 64}.example"}, "clusters[c].server is not a URL"),
+        ({"tls_server_name": "a..b"}, "clusters[c].tls-server-name is not the name of a host"),
         ({"server": "https://host/\r\nX: y"}, "clusters[c].server is not a URL"),
         ({"server": "https://host/?a=b"}, "must not have a query"),
         ({"proxy_url": "socks5://proxy:1080"}, "clusters[c].proxy-url has the scheme 'socks5', which is not supported"),
@@ -89,6 +92,14 @@ def test_token_file_precedes_the_token(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("from the file\n")
     assert identity(tmp_path, token="given", token_file="token").authorization() == "Bearer from the file"
     assert identity(tmp_path, token=" given ", token_file="missing").authorization() == "Bearer given"
+
+
+def test_token_precedes_an_exec_plugin_which_is_not_run(tmp_path: Path) -> None:
+    program = Exec(api_version=V1, command="/nonexistent", interactive_mode="Never")
+    found = identity(tmp_path, token="given", exec=program)
+    assert found.authorization() == "Bearer given"
+    assert found.ssl_context()
+    assert identity(tmp_path, username="u", password="p", exec=program).authorization() == "Basic dTpw"
 
 
 def test_user_and_password_are_sent_as_basic_authentication() -> None:
