@@ -76,6 +76,7 @@ STORAGE_CODES: Mapping[str, Rule] = {
     "KeyVaultVaultNotFound": Rule(CONFIGURATION, _KEY_VAULT),
     # 404, 409 and 412: the container or the blob is in another state.
     "ContainerNotFound": Rule(CONFIGURATION, "create the container"),
+    "ResourceNotFound": Rule(CONFIGURATION, "check the account URL and the name of the container"),
     "ContainerDisabled": Rule(CONFIGURATION, "enable the container"),
     "ContainerBeingDeleted": Rule(UNAVAILABLE, "the container is being deleted: create it again", transient=True),
     "BlobModifiedWhileReading": Rule(UNAVAILABLE, transient=True),

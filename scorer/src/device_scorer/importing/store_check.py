@@ -163,7 +163,7 @@ class StoreCheck:
                     bad += 1
                 else:
                     tags.add(tag)
-        except (DataInvalid, BlobUnreadable) as error:
+        except (PermanentError, BlobUnreadable) as error:
             self.readings.add(f"{name}: {error}")
             return None
         if bad:

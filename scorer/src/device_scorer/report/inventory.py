@@ -12,7 +12,7 @@ from datetime import datetime
 
 from device_scorer.contract import blob_paths
 from device_scorer.settings import Settings
-from device_scorer.store.base import Store
+from device_scorer.store.base import BlobInfo, Store
 from device_scorer.window import Window
 
 MAX_LISTED_PARTITIONS = 48
@@ -91,10 +91,13 @@ class _NameCounter:
     count: int = 0
     samples: list[str] = field(default_factory=list)
 
-    def add(self, name: str) -> None:
+    def add(self, container: str, info: BlobInfo) -> None:
+        """Count a blob with content. The directories of some tools are blobs without content, in any account."""
+        if not info.size:
+            return
         self.count += 1
         if len(self.samples) < MAX_NAME_SAMPLES:
-            self.samples.append(name)
+            self.samples.append(f"{container}/{info.name}")
 
 
 def take_inventory(store: Store, settings: Settings, window: Window) -> Inventory:
@@ -111,7 +114,7 @@ def take_inventory(store: Store, settings: Settings, window: Window) -> Inventor
     for info in store.list("models", pattern.prefix, with_metadata=False):
         device = pattern.device(info.name)
         if device is None:
-            unknown.add(f"models/{info.name}")
+            unknown.add("models", info)
         else:
             models.add(device)
     starts = window.partitions(settings.data_partition)
@@ -139,7 +142,7 @@ def _list_readings(store: Store, template: str, starts: Sequence[datetime], unkn
             if place is not None:
                 partitions[place[0]][place[1]] = info.etag
             elif blob_paths.device_from_name(template, info.name) is None:
-                unknown.add(f"data/{info.name}")
+                unknown.add("data", info)
         for etags in partitions:
             for device, etag in etags.items():
                 found[device] = f"{found[device]} {etag}" if device in found else etag

@@ -15,7 +15,7 @@ from azure.core.exceptions import (
 )
 
 from device_scorer.errors import StorageUnavailable
-from device_scorer.store.rejections import rejected_request, rejected_token
+from device_scorer.store.rejections import rejected_request, rejected_token, unreachable
 from device_scorer.store.retry import RetryableFailure
 
 _AADSTS_PATTERN = re.compile(r"AADSTS\d{4,9}")
@@ -48,9 +48,7 @@ def classify(error: Exception, *, target: str, secret: str = "") -> RetryableFai
     if isinstance(error, ClientAuthenticationError):
         return rejected_token("", type(error).__name__, retry_after_seconds=retry_after)
     if isinstance(error, ServiceRequestError) and not isinstance(error, ServiceRequestTimeoutError):
-        return RetryableFailure(
-            StorageUnavailable(f"storage cannot be reached for {target}: {_describe(error)}"), maybe_applied=False
-        )
+        return unreachable(target, _describe(error))
     return RetryableFailure(
         StorageUnavailable(f"storage closed the connection or timed out for {target}: {_describe(error)}")
     )

@@ -12,7 +12,7 @@ from typing import TypeVar
 from obstore.exceptions import BaseError, InvalidPathError
 
 from device_scorer.errors import ConfigurationInvalid, IdentityUnavailable, StorageUnavailable
-from device_scorer.store.rejections import rejected_request, rejected_token
+from device_scorer.store.rejections import rejected_request, rejected_token, unreachable
 from device_scorer.store.retry import RetryableFailure
 
 _MAX_TEXT_CHARS = 20_000
@@ -84,9 +84,7 @@ def classify(error: Exception, *, target: str, secret: str = "") -> RetryableFai
     _raise_if_permanent(text, target, error)
     kind = re.search(_HTTP_KIND_PATTERN, text)
     if kind and kind[1] == "Connect":
-        return RetryableFailure(
-            StorageUnavailable(f"storage cannot be reached for {target}: {_cause(text)}"), maybe_applied=False
-        )
+        return unreachable(target, _cause(text))
     return RetryableFailure(
         StorageUnavailable(f"storage closed the connection or timed out for {target}: {_cause(text)}")
     )

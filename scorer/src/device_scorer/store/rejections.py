@@ -35,6 +35,17 @@ def rejected_request(
     raise error(_sentence(f"storage rejected {target}: {_join(status, code)}", rule, secret))
 
 
+def unreachable(target: str, cause: str) -> RetryableFailure:
+    """Return the retryable failure of a request that did not reach the server.
+
+    Args:
+        target: The requested blob or container.
+        cause: The system's text, such as "Connection refused".
+    """
+    text = f"storage cannot be reached for {target}: {cause}; check the account URL, DNS and the network"
+    return RetryableFailure(StorageUnavailable(text), maybe_applied=False)
+
+
 def rejected_token(code: str, description: str, *, retry_after_seconds: float | None = None) -> RetryableFailure:
     """Return the retryable failure of a token request.
 

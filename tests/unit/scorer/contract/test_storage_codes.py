@@ -23,6 +23,7 @@ from device_scorer.contract.storage_codes import STORAGE_CODES, TOKEN_CODES, sto
         (407, "", "ConfigurationInvalid", "HTTPS_PROXY"),
         (400, "UnsupportedHeader", "ConfigurationInvalid", "find the code in Azure's list"),
         (409, "BlobImmutableDueToLegalHold", "ConfigurationInvalid", "clear the legal hold"),
+        (404, "ResourceNotFound", "ConfigurationInvalid", "check the account URL and the name of the container"),
         (409, "BlobOperationNotSupported", "ConfigurationInvalid", "another API created the blob: delete it"),
     ],
 )

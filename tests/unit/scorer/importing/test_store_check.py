@@ -2,9 +2,11 @@
 
 import pytest
 
-from device_scorer.errors import DataInvalid
+from device_scorer.errors import ConfigurationInvalid, DataInvalid
 from device_scorer.importing.store_check import MAX_EXAMPLES, StoreCheck
 from device_scorer.settings import Settings
+from device_scorer.store.base import Blob
+from device_scorer.store.folder import FolderStore
 from tests.testkit.scorer_fleet import Fleet, a_model, bundle, csv_of, readings
 
 
@@ -82,3 +84,19 @@ def test_shared_path_cannot_be_checked(fleet: Fleet) -> None:
     check = StoreCheck(fleet.store, Settings(data_path="all.csv"), sample=1)
     with pytest.raises(DataInvalid, match=r"has no \{device\}"):
         list(check.run())
+
+
+def test_archived_blob_does_not_end_the_check(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet.device("press-1")
+    fleet.device("press-2")
+    read = FolderStore.read
+
+    def archived(store: FolderStore, container: str, name: str, *, max_bytes: int | None = None) -> Blob | None:
+        if "press-1.csv" in name and max_bytes is not None:  # a listing does not read
+            raise ConfigurationInvalid("409 BlobArchived; rehydrate it")
+        return read(store, container, name, max_bytes=max_bytes)
+
+    monkeypatch.setattr(FolderStore, "read", archived)
+    check, _ = checked(fleet)
+    assert check.read_devices == 2
+    assert check.readings.examples == ["20180828T2300Z/press-1.csv: 409 BlobArchived; rehydrate it"]

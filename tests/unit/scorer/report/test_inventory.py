@@ -55,7 +55,8 @@ def test_partitions_under_one_prefix_are_separated(tmp_path: Path) -> None:
 def test_names_that_do_not_denote_a_device_are_counted(tmp_path: Path) -> None:
     add_models(tmp_path, "press-1")
     for name in ("press#1.joblib", "notes.txt", "_x.joblib"):
-        (tmp_path / "models" / name).touch()
+        (tmp_path / "models" / name).write_bytes(b"x")
+    (tmp_path / "models" / "folder").touch()  # as tools for data lakes write a directory
     for number in range(30):
         add_readings(tmp_path, f"20180828T2300Z/press:{number}.csv")
     inventory = take_inventory(FolderStore(tmp_path), Settings(folder=tmp_path), WINDOW)

@@ -35,7 +35,9 @@ def test_rejected_connection_was_not_applied_and_a_broken_one_maybe() -> None:
     broken = classify(ServiceResponseError(f"url?sig={CANARY}", error=ConnectionResetError(104, "reset")), target="x")
     assert (rejected.maybe_applied, broken.maybe_applied) == (False, True)
     assert isinstance(broken.error, StorageUnavailable)
-    assert str(rejected.error) == "storage cannot be reached for x: Connection refused"
+    assert str(rejected.error) == (
+        "storage cannot be reached for x: Connection refused; check the account URL, DNS and the network"
+    )
     assert str(broken.error) == "storage closed the connection or timed out for x: reset"
     assert CANARY not in f"{rejected.error} {broken.error}"
 

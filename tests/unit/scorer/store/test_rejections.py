@@ -3,13 +3,19 @@
 import pytest
 
 from device_scorer.errors import ConfigurationInvalid, IdentityUnavailable, StorageUnavailable
-from device_scorer.store.rejections import rejected_request, rejected_token
+from device_scorer.store.rejections import rejected_request, rejected_token, unreachable
 
 
 def test_busy_response_is_retryable_and_keeps_the_servers_time() -> None:
     failure = rejected_request(503, "ServerBusy", "data/a.csv", retry_after_seconds=7)
     assert isinstance(failure.error, StorageUnavailable)
     assert (str(failure.error), failure.retry_after_seconds) == ("storage returned 503 ServerBusy for data/a.csv", 7)
+
+
+def test_unreachable_server_is_retryable_with_the_next_step() -> None:
+    failure = unreachable("data/a.csv", "Name or service not known")
+    assert str(failure.error).endswith("Name or service not known; check the account URL, DNS and the network")
+    assert (type(failure.error), failure.maybe_applied) == (StorageUnavailable, False)
 
 
 def test_container_that_is_being_deleted_is_retryable_with_its_cure() -> None:
