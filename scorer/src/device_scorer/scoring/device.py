@@ -142,7 +142,8 @@ def _score(
         etags = read_partitions(device, context, scorer, deadline)
     rows, remarks = scorer.finish(), scorer.remarks
     if rows is None:
-        return _ScoredDevice(Outcome(EMPTY, "", _message("no readings in the window", remarks)))
+        text = "no readings in the window" if etags else _describe_missing(device, context)
+        return _ScoredDevice(Outcome(EMPTY, "", _message(text, remarks)))
     failed = {**tags.failed, **rows.failed}
     metadata = predictions.build_metadata(
         run_uid=request.run_uid,
@@ -160,6 +161,14 @@ def _score(
     return _ScoredDevice(
         _outcome_with_predictions(kind, reason, message, rows.row_counts, context), rows.content, metadata
     )
+
+
+def _describe_missing(device: str, context: ScoringContext) -> str:
+    """Return the text about a window of which no blob of readings exists, with the first name."""
+    settings = context.settings
+    names = blob_paths.data_names(settings.data_path, settings.data_partition, context.request.window, device)
+    others = f", nor do {len(names) - 1:,} others" if len(names) > 1 else ""
+    return f"no readings in the window: {names[0]} does not exist{others}"
 
 
 def _outcome_with_predictions(

@@ -85,6 +85,14 @@ def parsed(*words: str, environment: dict[str, str] | None = None) -> ScoreReque
     return score.parse_request(parser.parse_args(line), environment or {})
 
 
+def test_store_that_is_not_a_folder_is_wrong_usage(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for name in ("file", "misspelt"):
+        words = ("--window-start", START, "--window-end", END, "--", "press-1")
+        result = scorer("score", "--store", tmp_path / name, *words)
+        assert (result.code, f"{name} is invalid: it is not a folder; name one" in result.err) == (64, True)
+
+
 def test_request_has_the_arguments_of_the_job() -> None:
     found = parsed("--tag", "1", "--tag=-4", "--run-uid", "u", "--job-name", "j", "--", "a", "-b")
     assert found.devices == ("a", "-b")

@@ -155,7 +155,9 @@ def test_device_without_readings_is_empty_and_writes_nothing(fleet: Fleet, data:
 
 def test_device_without_partitions_is_empty_and_is_scored_when_data_arrive(fleet: Fleet) -> None:
     fleet.store.write("models", "press-1.joblib", bundle({"1": a_model()}))
-    assert fleet.score().out == "press-1  empty  no readings in the window\n"
+    missing = "press-1  empty  no readings in the window: 20180828T2300Z/press-1.csv does not exist"
+    assert fleet.score().out == f"{missing}\n"
+    assert fleet.score("--window-end", "2018-08-29T02:00:00Z").out == f"{missing}, nor do 2 others\n"
     fleet.put("press-1", readings("press-1"))
     assert fleet.score().out == "press-1  scored  5 rows, 0 anomalies\n"
 
