@@ -74,14 +74,14 @@ Files
   readings        {demo}/store/data/
   chart's values  {demo}/values.yaml
 Next steps
-  export PATH={shlex.quote(str(programs))}:"$PATH"    for the commands below
-  kubectl fleetscore incidents    the devices that need attention, since when, and whom to notify
-  kubectl fleetscore device {device}    one device, and what to do next
-  kubectl fleetscore ui           the same answers as pages
-  kubectl fleetscore doctor       checks the installation
+  export PATH={shlex.quote(str(programs))}:"$PATH"
+  kubectl fleetscore incidents    # the devices that need attention, since when, and whom to notify
+  kubectl fleetscore device {device}    # one device, and what to do next
+  kubectl fleetscore ui           # the same answers as pages
+  kubectl fleetscore doctor       # checks the installation
   kubectl fleetscore status {run_name}
   kubectl logs deploy/{RELEASE}-operator
   helm list
-  make demo DATA=your.csv         your own readings: TS,Device,Tag,Value
-  make down                       removes everything""",
+  make demo DATA=your.csv         # your own readings: TS,Device,Tag,Value
+  make down                       # removes everything""",
     )
