@@ -4,7 +4,6 @@ import getpass
 import shlex
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from fnmatch import fnmatchcase
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -70,9 +69,7 @@ def unmute(
     store = session.open_fleet().store
     removed = _change(store, lambda content: remove_mutes(content, matches))
     if not removed and not ended:
-        covering = [
-            one.devices for one in parse_mutes(_read(store)[0]) if devices and fnmatchcase(devices, one.devices)
-        ]
+        covering = [one.devices for one in parse_mutes(_read(store)[0]) if devices and one.covers(devices)]
         hint = (
             f"it is muted as {', '.join(map(printable, covering[:3]))}" if covering else "`fleetscore mutes` lists them"
         )
@@ -91,7 +88,7 @@ def mutes(
     now = datetime.now(UTC)
     fleet = session.open_fleet()
     found = parse_mutes(_read(fleet.store)[0])
-    rows = [_row(one, now) for one in found if device is None or fnmatchcase(device, one.devices)]
+    rows = [_row(one, now) for one in found if device is None or one.covers(device)]
     shown = columns("Devices", "State", "From+", "Until", "Why", "Who", "Line#+", "Problem+")
     session.print(Table(list(shown), rows, "Devices", "no device is muted"))
 
@@ -114,7 +111,7 @@ def active_mutes(store: Store, device: str) -> list[dict[str, Any]]:
     """Return the rows of the mutes that apply to a device now."""
     now = datetime.now(UTC)
     found = parse_mutes(_read(store)[0])
-    return [_row(one, now) for one in found if one.state(now) == "active" and fnmatchcase(device, one.devices)]
+    return [_row(one, now) for one in found if one.state(now) == "active" and one.covers(device)]
 
 
 def _read(store: Store) -> tuple[bytes, str | None]:

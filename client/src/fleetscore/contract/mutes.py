@@ -9,6 +9,7 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from fnmatch import fnmatchcase
 
 from fleetscore.contract.windows import format_time, parse_time
 from fleetscore.errors import UsageInvalid
@@ -43,6 +44,10 @@ class Mute:
     why: str = ""
     who: str = ""
     problem: str = ""
+
+    def covers(self, device: str) -> bool:
+        """Return True if the glob matches a device, or is its id."""
+        return device == self.devices or fnmatchcase(device, self.devices)
 
     def state(self, now: datetime) -> str:
         """Return active, future, ended or invalid."""

@@ -1,4 +1,7 @@
-"""Patterns of device ids, as in a shell: `*`, `?` and `[...]`. Pure. Case matters."""
+"""Patterns of device ids, as in a shell: `*`, `?` and `[...]`. Pure. Case matters.
+
+An id with such characters also matches itself.
+"""
 
 import re
 from fnmatch import translate
@@ -22,4 +25,4 @@ class DeviceGlob:
 
     def matches(self, device: str) -> bool:
         """Return True if the pattern matches the whole id."""
-        return device == self.text if self._match is None else self._match(device) is not None
+        return device == self.text or (self._match is not None and self._match(device) is not None)

@@ -75,3 +75,11 @@ def test_full_file_is_rejected_with_the_next_step(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(mutes, "MAX_MUTES_BYTES", 50)
     with pytest.raises(UsageInvalid, match="`fleetscore unmute --ended`"):
         add_mute(b"", a_mute(), NOW)
+
+
+@pytest.mark.parametrize(
+    ("devices", "device", "covers"),
+    [("press-*", "press-1", True), ("press-1", "press-10", False), ("press[1]", "press[1]", True), ("", "a", False)],
+)
+def test_mute_covers_the_devices_of_its_glob_and_its_own_id(devices: str, device: str, *, covers: bool) -> None:
+    assert Mute(1, devices).covers(device) is covers

@@ -16,6 +16,8 @@ from device_scorer.health.globs import MAX_GLOB_CHARS, DeviceGlob
         ("press-[12]", "press-3", False),
         ("a.b", "axb", False),
         ("*", "", True),
+        ("press[1]", "press[1]", True),
+        ("press[1]", "press1", True),
     ],
 )
 def test_glob_matches_the_whole_id(glob: str, device: str, *, matches: bool) -> None:
