@@ -1,13 +1,13 @@
-{{/* Prefix of the names of objects; short enough for every suffix that the chart adds. */}}
+{{/* Prefix of the names of objects; short enough for every suffix that the chart adds, and a DNS label, as a Service needs: a release may have dots, and an alias capitals. */}}
 {{- define "fleetscore.fullname" -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- .Values.fullnameOverride | lower | replace "." "-" | trunc 40 | trimSuffix "-" -}}
 {{- else -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
 {{- if contains $name .Release.Name -}}
-{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- .Release.Name | replace "." "-" | trunc 40 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name $name | trunc 40 | trimSuffix "-" -}}
+{{- printf "%s-%s" .Release.Name $name | lower | replace "." "-" | trunc 40 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -27,7 +27,7 @@ app.kubernetes.io/component: {{ .component }}
   "app.kubernetes.io/part-of" "fleetscore"
   "app.kubernetes.io/managed-by" .root.Release.Service -}}
 {{- $own := include "fleetscore.selectorLabels" . | fromYaml -}}
-{{- mergeOverwrite (deepCopy .root.Values.commonLabels) $labels $own | toYaml -}}
+{{- mergeOverwrite (deepCopy (default dict .root.Values.commonLabels)) $labels $own | toYaml -}}
 {{- end -}}
 
 {{/* Labels of the pods of a component; .pod are the values' podLabels. */}}
@@ -78,7 +78,7 @@ default
 {{- range $key, $value := $common }}{{ $_ := set $scorer $key $value }}{{ end -}}
 {{- range $key, $value := default dict .scorer }}{{ $_ := set $scorer $key $value }}{{ end -}}
 {{- range $key := list "labels" "podLabels" -}}
-{{- with mergeOverwrite (deepCopy $.Values.commonLabels) (default dict (get $scorer $key)) }}{{ $_ := set $scorer $key . }}{{ end -}}
+{{- with mergeOverwrite (deepCopy (default dict $.Values.commonLabels)) (default dict (get $scorer $key)) }}{{ $_ := set $scorer $key . }}{{ end -}}
 {{- end -}}
 {{- $schedules := list -}}
 {{- $fleet := .name -}}
@@ -153,7 +153,7 @@ default
 {{- if include "fleetscore.workloadIdentity" .root -}}
 {{- $_ := set $annotations "azure.workload.identity/service-account-token-expiration" (toString $identity.tokenExpirationSeconds) -}}
 {{- end -}}
-{{- mergeOverwrite $annotations (deepCopy .annotations) | toYaml -}}
+{{- mergeOverwrite $annotations (deepCopy (default dict .annotations)) | toYaml -}}
 {{- end -}}
 
 {{/* The environment of a scorer's container, as the operator sets it in Jobs. Call with a fleet. */}}

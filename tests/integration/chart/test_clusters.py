@@ -2,6 +2,7 @@
 
 import ipaddress
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,11 +44,13 @@ POLICIES: dict[str, Any] = {
 }
 
 
-def render_umbrella(folder: Path, values: dict[str, Any]) -> list[Manifest]:
+def render_umbrella(
+    folder: Path, values: dict[str, Any], *, chart: str = UMBRELLA, release: str = "plant", key: str = "fleetscore"
+) -> list[Manifest]:
     """Render a chart that has this chart as a dependency."""
-    (folder / "Chart.yaml").write_text(UMBRELLA)
+    (folder / "Chart.yaml").write_text(chart)
     shutil.copytree(CHART, folder / "charts" / "fleetscore")
-    text = helm("template", "plant", folder, "--values", "-", stdin=json.dumps({"fleetscore": values}))
+    text = helm("template", release, folder, "--values", "-", stdin=json.dumps({key: values}))
     return [manifest for manifest in yaml.safe_load_all(text) if manifest]
 
 
@@ -58,6 +61,30 @@ def test_condition_of_a_dependency_decides_if_the_chart_is_rendered(
 ) -> None:
     manifests = render_umbrella(tmp_path, {"enabled": enabled, "fleets": [a_fleet()]})
     assert [m["kind"] for m in manifests].count("Deployment") == deployments
+
+
+@pytest.mark.parametrize("release", ["v1.2", "a" * 38 + ".1-" + "b" * 8])
+def test_names_of_services_are_dns_labels_for_any_release_and_alias(tmp_path: Path, release: str) -> None:
+    chart = UMBRELLA.replace("condition: fleetscore.enabled", "alias: plantA")
+    values = {"fleets": [a_fleet()], "console": {"enabled": True}, "monitoring": {"serviceMonitor": {"enabled": True}}}
+    manifests = render_umbrella(tmp_path, values, chart=chart, release=release, key="plantA")
+    services = [manifest["metadata"]["name"] for manifest in manifests if manifest["kind"] == "Service"]
+    assert len(services) == 2
+    assert [name for name in services if not re.fullmatch("[a-z]([-a-z0-9]{0,61}[a-z0-9])?", name)] == []
+
+
+@pytest.mark.parametrize("section", ["crds", "networkPolicy", "console", "operator", "monitoring", "azure"])
+def test_section_that_is_null_is_named(section: str) -> None:
+    with pytest.raises(HelmFailedError, match=f"missing property '{section}'"):
+        render({"fleets": [a_fleet()], section: None})
+
+
+def test_probes_and_annotations_can_be_null() -> None:
+    probes = dict.fromkeys(("startupProbe", "livenessProbe", "readinessProbe"))
+    none = {"extraArgs": None, "serviceAccount": {"annotations": None}}
+    manifests = render({"fleets": [a_fleet()], "commonLabels": None, "operator": {**probes, **none}})
+    (container,) = find(manifests, "Deployment")["spec"]["template"]["spec"]["containers"]
+    assert not container.keys() & probes
 
 
 def test_ids_can_be_left_out_in_a_dependency(tmp_path: Path) -> None:
