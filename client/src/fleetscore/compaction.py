@@ -1,8 +1,6 @@
 """One file of predictions per window, from the files of its devices."""
 
 import csv
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from fleetscore.contract.windows import Window
 from fleetscore.errors import DataInvalid, StorageUnavailable, UsageInvalid
 from fleetscore.frames import PREDICTION_COLUMNS, concat, predictions_frame
+from fleetscore.interrupts import temporary_path
 from fleetscore.store.base import Blob
 
 if TYPE_CHECKING:
@@ -89,25 +88,12 @@ def compact_window(
 @contextmanager
 def _new_file(path: Path) -> Iterator[Path]:
     """Return a temporary file next to a path, and delete it at the end if it still exists."""
-    temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".unfinished-", dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
-        temporary.chmod(0o666 & ~_umask())
-        yield temporary
+        with temporary_path(path.parent, ".unfinished-") as temporary:
+            yield temporary
     except OSError as error:
         raise StorageUnavailable(f"{path} cannot be written: {error.strerror}; choose another folder") from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 class _CsvWriter:

@@ -4,18 +4,17 @@ A model has no bounds in its file: an SVM or a forest only labels values. Each r
 with the scorer's own program, and continues in the gap between the last normal and the first anomalous value.
 """
 
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import isfinite
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fleetscore import scorer_program
 from fleetscore.contract.fleets import FleetLayout
 from fleetscore.contract.windows import Window
 from fleetscore.frames import predictions_frame
+from fleetscore.interrupts import temporary_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,13 +106,13 @@ def _label(bundle: bytes, values: Mapping[str, Iterable[float]]) -> dict[str, di
             f"{_WINDOW.start + timedelta(seconds=number):%Y-%m-%dT%H:%M:%SZ},{_DEVICE},{quoted},{value!r}"
             for number, value in enumerate(found)
         ]
-    with tempfile.TemporaryDirectory(prefix="fleetscore-") as folder:
+    with temporary_folder() as folder:
         for name, content in ((_MODEL_NAME, bundle), (_DATA_NAME, ("\n".join(lines) + "\n").encode())):
-            path = Path(folder) / name
+            path = folder / name
             path.parent.mkdir(parents=True)
             path.write_bytes(content)
-        scorer_program.score(Path(folder), _LAYOUT, _WINDOW, _DEVICE, list(ordered))
-        path = Path(folder) / "predictions" / _WINDOW.slug / f"{_DEVICE}.csv"
+        scorer_program.score(folder, _LAYOUT, _WINDOW, _DEVICE, list(ordered))
+        path = folder / "predictions" / _WINDOW.slug / f"{_DEVICE}.csv"
         rows = predictions_frame(path.read_bytes(), path.name)
     numbers = (rows["TS"] - _WINDOW.start).dt.total_seconds().astype(int)
     labels: dict[str, dict[float, int]] = {tag: {} for tag in ordered}

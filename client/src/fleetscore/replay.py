@@ -1,10 +1,8 @@
 """A repetition of a device's score here, by the scorer's own program, and its comparison with storage."""
 
 import hashlib
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fleetscore import model_bounds, scorer_program
@@ -13,6 +11,7 @@ from fleetscore.contract.windows import Window
 from fleetscore.data import MAX_TABLE_BYTES, FleetData
 from fleetscore.errors import DataInvalid, NotFound
 from fleetscore.frames import concat, predictions_frame
+from fleetscore.interrupts import temporary_folder
 from fleetscore.store.base import Blob
 from fleetscore.store.folder import FolderStore
 
@@ -71,12 +70,12 @@ def replay(fleet: FleetData, device: str, window: Window) -> Replay:
         raise NotFound(f"{text}; name another --window")
     name = blob_paths.prediction_name(layout.predictions_path, window, device)
     stored = fleet.store.read("predictions", name, max_bytes=MAX_TABLE_BYTES)
-    with tempfile.TemporaryDirectory(prefix="fleetscore-") as folder:
-        store = FolderStore(Path(folder))
+    with temporary_folder() as folder:
+        store = FolderStore(folder)
         for container, blob in (("models", model), *(("data", one) for one in readings)):
             store.write(container, blob.info.name, blob.content, if_match=None)
         tags = requested_tags(stored.info.metadata if stored else {})
-        message = scorer_program.score(Path(folder), layout, window, device, tags)
+        message = scorer_program.score(folder, layout, window, device, tags)
         found = store.read("predictions", name, max_bytes=MAX_TABLE_BYTES)
     rows = predictions_frame(found.content, name) if found else None
     return Replay(

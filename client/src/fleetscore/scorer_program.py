@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from fleetscore.contract.fleets import FleetLayout
 from fleetscore.contract.windows import Window, format_duration, format_time
 from fleetscore.errors import DataInvalid, NotFound
+from fleetscore.interrupts import temporary_folder
 
 PROGRAM = "device-scorer"
 INSPECT_SECONDS = 120
@@ -48,8 +48,8 @@ def inspect(bundle: bytes, name: str) -> list[dict[str, Any]]:
         NotFound: The program is not installed.
         DataInvalid: The bundle cannot be used at all, or the program is another version.
     """
-    with tempfile.TemporaryDirectory(prefix="fleetscore-") as folder:
-        path = Path(folder) / "bundle.joblib"
+    with temporary_folder() as folder:
+        path = folder / "bundle.joblib"
         path.write_bytes(bundle)
         code, out, error = _run(["inspect", "--output", "json", str(path)], {}, INSPECT_SECONDS)
     try:

@@ -1,69 +1,58 @@
 """The command line: `fleetscore`, and `kubectl fleetscore`. It prints; the library reads."""
+# ruff: noqa: PLC0415  Ctrl-C is handled before the commands are imported, which takes most of the time
 
-import sys
-from collections.abc import Sequence
-from pathlib import Path
+# The module signal imports enum and more, and Ctrl-C is not handled before it is imported.
+import _signal  # type: ignore[import-not-found]
+import os
 
-import typer
-
-from fleetscore.cli import (
-    backfill,
-    compact,
-    completion,
-    device,
-    doctor,
-    logs,
-    mutes,
-    replay,
-    reports,
-    runs,
-    schedules,
-    ui,
-    windows,
-)
-from fleetscore.cli.output import console
-from fleetscore.errors import FleetscoreError
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 EXIT_ERROR = 1
 EXIT_INTERRUPTED = 130
 
-app = typer.Typer(
-    name="fleetscore",
-    help="Runs, incidents and predictions of a fleet. `fleetscore COMMAND --help` explains each command.",
-    no_args_is_help=True,
-    add_completion=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.add_typer(runs.app)
-app.add_typer(schedules.app)
-app.add_typer(windows.app)
-app.add_typer(doctor.app)
-app.add_typer(logs.app)
-app.add_typer(backfill.app)
-app.add_typer(reports.app)
-app.add_typer(device.app)
-app.add_typer(replay.app)
-app.add_typer(mutes.app)
-app.add_typer(compact.app)
-app.add_typer(completion.app)
-app.add_typer(ui.app)
 
-
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: "Sequence[str] | None" = None) -> int:
     """Run the command line and return the exit code.
+
+    Args:
+        arguments: The arguments; None for those of the process, which then ends at Ctrl-C.
 
     Returns:
         0, 1 for an error, 2 for invalid arguments or a failed run of `wait`, 3 for its timeout, 130 after Ctrl-C.
     """
+    if arguments is not None:
+        try:
+            return _run(list(arguments))
+        except KeyboardInterrupt:  # typer handles it only while a command runs
+            return EXIT_INTERRUPTED
+    if _signal.getsignal(_signal.SIGINT) == _signal.SIG_IGN:  # such as in the background of a shell script
+        return _run(None)
+    _signal.signal(
+        _signal.SIGINT, lambda *_: os._exit(EXIT_INTERRUPTED)
+    )  # nothing needs cleaning up before the command
+    import fleetscore.cli.commands  # noqa: F401  the import takes most of the time of many commands
+    from fleetscore.interrupts import Interrupts
+
+    with Interrupts(EXIT_INTERRUPTED):
+        return _run(None)
+
+
+def _run(arguments: list[str] | None) -> int:
+    import sys
+    from pathlib import Path
+
+    from fleetscore.cli.commands import app
+    from fleetscore.cli.output import console
+    from fleetscore.errors import FleetscoreError
+
     program = "kubectl fleetscore" if Path(sys.argv[0]).name.startswith("kubectl-") else "fleetscore"
     try:
-        app(None if arguments is None else list(arguments), prog_name=program)
+        app(arguments, prog_name=program)
     except FleetscoreError as error:
         console(error=True).print(f"error: {error}", markup=False)
         return EXIT_ERROR
-    except KeyboardInterrupt:  # typer handles it only while a command runs
-        return EXIT_INTERRUPTED
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else EXIT_ERROR
     return 0

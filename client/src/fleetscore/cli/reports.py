@@ -1,7 +1,6 @@
 """The command `open`: the report of a window in a browser."""
 
 import os
-import tempfile
 import webbrowser
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +13,7 @@ from fleetscore.contract import blob_paths
 from fleetscore.contract.windows import Window
 from fleetscore.errors import FleetscoreError
 from fleetscore.fleet import Fleet
+from fleetscore.interrupts import temporary_path
 
 app = typer.Typer()
 
@@ -53,10 +53,9 @@ def report_path(fleet: Fleet, window: Window, folder: Path | None) -> Path:
     path = cache / "fleetscore" / "reports" / blob_paths.encode_id(fleet.layout.name) / window.slug / "report.html"
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, temporary = tempfile.mkstemp(dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(page)
-        Path(temporary).replace(path)
+        with temporary_path(path.parent, ".unfinished-") as temporary:
+            temporary.write_bytes(page)
+            temporary.replace(path)
     except OSError as error:
         raise FleetscoreError(f"{path} cannot be written: {error.strerror}; set XDG_CACHE_HOME to a folder") from error
     return path

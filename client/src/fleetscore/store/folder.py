@@ -6,12 +6,12 @@ The metadata of a blob is the file `.meta/<name>.<first 12 digits of its MD5>.js
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 from fleetscore.errors import DataInvalid, NotFound, StorageUnavailable, UsageInvalid
+from fleetscore.interrupts import temporary_path
 from fleetscore.store.base import Blob, BlobInfo
 
 _METADATA_FOLDER = ".meta"
@@ -103,10 +103,9 @@ class FolderStore:
         path = self._path(container, name)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(prefix=_TEMPORARY_PREFIX, dir=path.parent)
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-            Path(temporary).replace(path)
+            with temporary_path(path.parent, _TEMPORARY_PREFIX) as temporary:
+                temporary.write_bytes(content)
+                temporary.replace(path)
         except OSError as error:
             raise StorageUnavailable(f"{path} cannot be written: {error.strerror}") from error
         return True

@@ -7,7 +7,8 @@ import pytest
 import typer
 import yaml
 
-from fleetscore.cli import app, main
+from fleetscore.cli import main
+from fleetscore.cli.commands import app
 from tests.testkit.http_server import RequestHandler, serve
 
 SPAN = ("--start", "2018-08-28T00:00Z", "--end", "2018-08-29T00:00Z")

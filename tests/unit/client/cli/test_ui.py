@@ -20,7 +20,7 @@ from tests.testkit.console_fleet import write_fleet
 @pytest.mark.slow
 def test_console_is_served_on_this_machine_until_ctrl_c(tmp_path: Path) -> None:
     arguments = ["ui", "--store", str(write_fleet(tmp_path)), "--port", "0"]
-    command = [sys.executable, "-c", f"import sys; from fleetscore.cli import main; sys.exit(main({arguments!r}))"]
+    command = [sys.executable, "-c", "import sys; from fleetscore.cli import main; sys.exit(main())", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout
         try:
@@ -32,8 +32,7 @@ def test_console_is_served_on_this_machine_until_ctrl_c(tmp_path: Path) -> None:
         finally:
             process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert "Traceback" not in errors
+    assert (process.returncode, errors) == (130, "")
 
 
 def test_port_in_use_is_an_error_with_the_next_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
