@@ -101,13 +101,15 @@ def silent() -> Iterator[str]:
 
 @contextmanager
 def answering(answer: Callable[[socket.socket], None]) -> Iterator[str]:
-    """Serve one connection by a function after its request is read, and yield the URL."""
+    """Serve one connection by a function after its request with the body [] is read, and yield the URL."""
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
 
         def serve_one() -> None:
             connection, _ = server.accept()
             with connection, suppress(OSError):
-                connection.recv(65_536)
+                request = b""
+                while not request.endswith(b"[]"):  # unread bytes would make the end of the connection a reset
+                    request += connection.recv(65_536)
                 answer(connection)
 
         threading.Thread(target=serve_one, daemon=True).start()
