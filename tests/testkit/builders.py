@@ -146,6 +146,7 @@ def a_job(
     positions: str = "",
     round_: str = "0",
     created: str = "2026-11-24T12:00:00Z",
+    parallelism: int = 1,
 ) -> JobView:
     kinds = ["Complete"] * complete + ["Failed"] * failed
     return JobView(
@@ -160,7 +161,7 @@ def a_job(
             owner_references=(OwnerView(uid=owner),),
             deletion_timestamp="2026-11-24T12:00:00Z" if deleting else None,
         ),
-        spec=JobSpecView(suspend=suspended),
+        spec=JobSpecView(suspend=suspended, parallelism=parallelism),
         status=JobStatusView(
             ready=int(ready),
             succeeded=int(complete),

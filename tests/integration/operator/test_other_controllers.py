@@ -132,6 +132,35 @@ async def test_suspended_run_is_not_continued_by_a_queue_that_resumes_its_jobs(
     assert (status["phase"], status["devices"]["scored"]) == ("Complete", 2)
 
 
+async def test_job_without_parallelism_waits_and_one_that_a_finalizer_keeps_is_named(
+    runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour
+) -> None:
+    pod_behaviour(
+        stages.keep_pods_pending("creating", arguments=["press-0"], reason="ContainerCreating", weight=100_000)
+    )
+
+    def patch(name: str, document: dict[str, Any]) -> None:
+        runs.cluster.kubectl("-n", runs.namespace, "patch", "job", name, "--type=merge", "-p", json.dumps(document))
+
+    async with running_controller(storage_with_devices(1), timings=SHORT_TIMINGS):
+        runs.create()
+        await until_status(runs, lambda status: status.get("devices", {}).get("active") == 1)
+        (name,) = [job["metadata"]["name"] for job in runs.jobs()]
+        patch(name, {"spec": {"parallelism": 0}})
+        status = await until_status(
+            runs, lambda status: blocked(status).get("reason") == "SuspendedByAnotherController"
+        )
+        assert "parallelism 0" in status["message"]
+        patch(name, {"metadata": {"finalizers": ["x.example/hold"]}, "spec": {"parallelism": 1}})
+        runs.cluster.kubectl("-n", runs.namespace, "delete", "job", name, "--wait=false")
+        status = await until_status(runs, lambda status: blocked(status).get("reason") == "JobTerminating")
+        assert f"Job {name} is being deleted, and finalizers keep it: x.example/hold" in status["message"]
+        runs.cluster.remove_stage("creating")
+        patch(name, {"metadata": {"finalizers": None}})
+        status = await ended(runs)
+    assert (status["phase"], status["devices"]["scored"]) == ("Complete", 1)
+
+
 def pods(runs: Runs) -> list[dict[str, Any]]:
     selector = "labelSelector=app.kubernetes.io/component=scorer"
     return list(runs.cluster.api.request("GET", f"/api/v1/namespaces/{runs.namespace}/pods?{selector}")["items"])

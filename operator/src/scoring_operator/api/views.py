@@ -45,12 +45,14 @@ class JobMeta(Struct, frozen=True, rename="camel"):
     labels: JobLabels = field(default_factory=JobLabels)
     annotations: JobAnnotations = field(default_factory=JobAnnotations)
     owner_references: tuple[OwnerView, ...] = ()
+    finalizers: tuple[str, ...] = ()
 
 
 class JobSpecView(Struct, frozen=True, gc=False):
-    """The part of a Job's spec that the operator changes after creation."""
+    """The parts of a Job's spec that the operator or another controller changes after creation."""
 
     suspend: bool | None = None
+    parallelism: int | None = None
 
 
 class JobStatusView(Struct, frozen=True, rename="camel"):
@@ -167,6 +169,7 @@ class ContainerView(Struct, frozen=True):
 
     name: str = ""
     state: ContainerState = field(default_factory=ContainerState)
+    started: bool | None = None
 
 
 class PodStatusView(Struct, frozen=True, rename="camel"):
@@ -181,10 +184,25 @@ class PodStatusView(Struct, frozen=True, rename="camel"):
     container_statuses: tuple[ContainerView, ...] = ()
 
 
-class PodSpecView(Struct, frozen=True, rename="camel", gc=False):
-    """The node of a Pod; empty until the scheduler has chosen one."""
+class InitContainerView(Struct, frozen=True, rename="camel", gc=False):
+    """An init container in a spec; with the restart policy Always it is a native sidecar (KEP-753)."""
+
+    name: str = ""
+    restart_policy: str = ""
+
+
+class SchedulingGate(Struct, frozen=True, gc=False):
+    """A gate that another controller has to remove before a Pod is scheduled (KEP-3521)."""
+
+    name: str = ""
+
+
+class PodSpecView(Struct, frozen=True, rename="camel"):
+    """The node of a Pod, empty until the scheduler has chosen one, its gates and its init containers."""
 
     node_name: str = ""
+    scheduling_gates: tuple[SchedulingGate, ...] = ()
+    init_containers: tuple[InitContainerView, ...] = ()
 
 
 class PodView(Struct, frozen=True):

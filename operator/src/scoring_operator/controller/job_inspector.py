@@ -19,7 +19,13 @@ from scoring_operator.api.views import PodView
 from scoring_operator.contract.outcome_message import parse_outcome_message
 from scoring_operator.errors import NotFound, StorageError
 from scoring_operator.kube.client import KubeClient
-from scoring_operator.planner.job_results import JobResult, report_result, result_from_pods, unfinished_result
+from scoring_operator.planner.job_results import (
+    JobResult,
+    report_result,
+    result_from_pods,
+    unfinished_result,
+    with_job_failure,
+)
 from scoring_operator.planner.pod_trouble import (
     event_trouble,
     is_explained,
@@ -100,7 +106,8 @@ class JobInspector:
         missing = [name for name in names if name not in jobs.visible][:MAX_LOOKUPS]
         results: dict[str, JobResult] = {}
         for start in range(0, len(finished), JOBS_PER_LIST):
-            results |= await self._results_of_pods(finished[start : start + JOBS_PER_LIST], batches)
+            found = await self._results_of_pods(finished[start : start + JOBS_PER_LIST], batches)
+            results |= {name: with_job_failure(result, jobs.visible[name]) for name, result in found.items()}
         existing = await self.existing(missing)
         results |= {name: JobResult(missing=True) for name in missing if name not in existing}
         return await self._with_records(results, batches, fleet), existing

@@ -6,6 +6,7 @@ container or a lost node.
 
 import time
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from scoring_operator.api.fleets import Fleet
 from scoring_operator.api.formatting import printable
@@ -16,6 +17,7 @@ from scoring_operator.controller.job_inspector import (
     JobInspector,
 )
 from scoring_operator.controller.timings import ControllerTimings
+from scoring_operator.planner.job_changes import deletion_blocker
 from scoring_operator.planner.job_results import JobResult
 from scoring_operator.planner.progress import Batch
 from scoring_operator.planner.types import Blocker, JobSnapshot
@@ -98,7 +100,11 @@ class StallDetector:
             if suspects:
                 names = sorted(suspects, key=lambda name: (name in self._last_inspected, name))
                 self._last_inspected = frozenset(names[:JOBS_PER_LIST])
-                self._record(await self._inspector.inspect_waiting(names, open_batches, fleet), now, stalled=stalled)
+                inspection = await self._inspector.inspect_waiting(names, open_batches, fleet)
+                if not (inspection.blocker and inspection.blocker.permanent):
+                    kept = deletion_blocker(jobs.visible[name] for name in names)
+                    inspection = replace(inspection, blocker=kept or inspection.blocker)
+                self._record(inspection, now, stalled=stalled)
         return self.blocker
 
     def record_discovery(self, blocker: Blocker | None) -> None:

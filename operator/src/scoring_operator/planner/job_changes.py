@@ -12,13 +12,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
+from scoring_operator.api.formatting import printable
 from scoring_operator.api.views import JobView
 from scoring_operator.planner.progress import Progress
 from scoring_operator.planner.types import Blocker, JobSnapshot, Observation, PlannerLimits
 
+MAX_NAMED_FINALIZERS = 3
+MAX_FINALIZERS_LENGTH = 300  # characters
 HELD = Blocker(
     "SuspendedByAnotherController",
-    "Jobs are suspended by another controller, such as a queue; the run continues when it resumes them",
+    "Jobs are suspended by another controller, such as a queue, or have the parallelism 0; the run continues when it "
+    "resumes them",
 )
 
 
@@ -32,7 +36,11 @@ def suspend_changes(progress: Progress, jobs: JobSnapshot, *, suspended: bool) -
     """
     if suspended:
         return {name: True for name, job in _unfinished(progress, jobs) if not job.spec.suspend}
-    return {name: False for name, job in _unfinished(progress, jobs) if job.spec.suspend and not _held(progress, job)}
+    return {
+        name: False
+        for name, job in _unfinished(progress, jobs)
+        if job.spec.suspend and not _suspended_elsewhere(progress, job)
+    }
 
 
 def all_held(progress: Progress, jobs: JobSnapshot) -> bool:
@@ -44,6 +52,24 @@ def all_held(progress: Progress, jobs: JobSnapshot) -> bool:
     """
     first = next(_unfinished(progress, jobs), None)
     return first is not None and all(_held(progress, job) for _, job in _unfinished(progress, jobs))
+
+
+def deletion_blocker(jobs: Iterable[JobView]) -> Blocker | None:
+    """Return the blocker of a Job that is being deleted and that finalizers keep; None without such a Job.
+
+    Its batch is retried when the Job is deleted. Its pods may exist until then, so no other Job scores its devices.
+
+    Args:
+        jobs: Jobs without a ready pod.
+    """
+    kept = next((job for job in jobs if job.metadata.deletion_timestamp), None)
+    if kept is None:
+        return None
+    finalizers = printable(", ".join(kept.metadata.finalizers[:MAX_NAMED_FINALIZERS]), MAX_FINALIZERS_LENGTH)
+    text = (
+        f"Job {kept.name} is being deleted, and finalizers keep it: {finalizers}; their controller has to remove them"
+    )
+    return Blocker("JobTerminating", text, allows_probe=False, limits_jobs=False)
 
 
 def resumed_elsewhere(progress: Progress, jobs: JobSnapshot) -> tuple[str, ...]:
@@ -100,6 +126,11 @@ def _unfinished(progress: Progress, jobs: JobSnapshot) -> Iterator[tuple[str, Jo
 
 
 def _held(progress: Progress, job: JobView) -> bool:
+    """Return True if another controller suspends the Job or keeps it at no pods, as an autoscaler does with a 0."""
+    return _suspended_elsewhere(progress, job) or (job.spec.parallelism == 0 and not job.spec.suspend)
+
+
+def _suspended_elsewhere(progress: Progress, job: JobView) -> bool:
     """Return True if another controller suspends the Job. A run of an earlier operator has no marks."""
     return bool(job.spec.suspend) and progress.snapshot.marks_suspension and not job.suspended_by_operator
 

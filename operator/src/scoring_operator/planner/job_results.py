@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from scoring_operator.api.formatting import printable
-from scoring_operator.api.views import PodView
+from scoring_operator.api.views import JobView, PodView
 from scoring_operator.contract.outcome_message import OutcomeMessage, parse_outcome_message
 from scoring_operator.contract.report_message import ReportMessage, parse_report_message
 from scoring_operator.planner.pod_trouble import MAX_FAILURE_LENGTH, pod_failure, termination_text
@@ -67,6 +67,22 @@ def result_from_pods(pods: Iterable[PodView], device_count: int) -> JobResult:
             return replace(result, message=message, failure_reason=reason, failure_detail=detail)
     reason, detail = pod_failure(ordered[-1])
     return replace(result, failure_reason=reason, failure_detail=detail)
+
+
+def with_job_failure(result: JobResult, job: JobView) -> JobResult:
+    """Return the result with the cause of a Job's failure, if no pod says it.
+
+    Another controller may give a Job a deadline, at which the Job controller deletes its pods.
+
+    Args:
+        result: The result from the pods of the Job.
+        job: The Job.
+    """
+    failed = job.true_condition("Failed")
+    if result.failure_detail != PODS_DELETED or failed is None:
+        return result
+    text = ": ".join(filter(None, (PODS_DELETED, failed.reason, failed.message)))
+    return replace(result, failure_detail=printable(text, MAX_FAILURE_LENGTH))
 
 
 def unfinished_result(pods: Iterable[PodView], device_count: int) -> JobResult | None:

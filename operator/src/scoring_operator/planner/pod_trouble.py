@@ -15,6 +15,7 @@ from scoring_operator.api.views import ContainerView, PodView, Terminated
 from scoring_operator.contract.command import CONTAINER_NAME, EXIT_CONFIGURATION, EXIT_TRANSIENT
 
 MAX_FAILURE_LENGTH = 400  # characters of a failure: a run's status has up to 20
+MAX_NAMED_GATES = 3
 IMAGE_PULL_REASONS = frozenset({
     "ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull",
     "ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed",
@@ -24,6 +25,8 @@ _EVICTION_REASONS = frozenset({"Evicted", "NodeShutdown", "Terminated", "Shutdow
 _REASON_BY_EXIT_CODE = {EXIT_CONFIGURATION: "ConfigurationInvalid", EXIT_TRANSIENT: "StorageUnavailable"}
 _UNINFORMATIVE_EVENTS = frozenset({"FailedScheduling", "BackOff"})
 _PLAIN_REASONS = frozenset({"", "Error", "Completed"})  # of a terminated container: they add nothing to its exit code
+_MISSING_PULL_SECRET = "FailedToRetrieveImagePullSecret"  # noqa: S105  # the reason of an event
+_CREDENTIAL_TEXTS = ("unauthorized", "denied", "no basic auth credentials", "authentication required", "forbidden")
 _PERMANENT_REASONS = frozenset({
     "InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError", "SignatureValidationFailed",
 })  # fmt: skip
@@ -67,7 +70,9 @@ def waiting_trouble(pod: PodView) -> tuple[str, str] | None:
             return reason, _of_container(container, waiting.message or waiting.reason)
     for condition in pod.status.conditions:
         if condition.type == "PodScheduled" and condition.status == "False":
-            return condition.reason or "Unschedulable", condition.message
+            gates = ", ".join(gate.name for gate in pod.spec.scheduling_gates[:MAX_NAMED_GATES])
+            text = f"{condition.message}; another controller has to remove: {gates}" if gates else condition.message
+            return condition.reason or "Unschedulable", text
     if dead := _dead_container(pod):
         return "ContainerFailed", dead
     return None
@@ -77,11 +82,15 @@ def is_explained(problem: tuple[str, str] | None) -> bool:
     """Return True if the state of a pod says why it does not start, so that no event is needed.
 
     Until version 1.31 of Kubernetes, the state of a container whose image is not pulled lacks the registry's reason.
+    If a registry rejects the credentials, an event names the Secret that is missing.
 
     Args:
         problem: The result of waiting_trouble.
     """
-    return problem is not None and not (problem[0] == "ImagePullBackOff" and "ailed to" not in problem[1])
+    if problem is None or problem[0] != "ImagePullBackOff":
+        return problem is not None
+    text = problem[1].lower()
+    return "ailed to" in text and not any(part in text for part in _CREDENTIAL_TEXTS)
 
 
 def unexplained_trouble(pod: PodView) -> tuple[str, str]:
@@ -90,9 +99,12 @@ def unexplained_trouble(pod: PodView) -> tuple[str, str]:
     Args:
         pod: A pod whose scorer has not started.
     """
+    sidecars = {one.name for one in pod.spec.init_containers if one.restart_policy == "Always"}
     for container in pod.status.init_container_statuses:
-        if container.state.running:
-            return "PodInitializing", f"init container {container.name!r} of pod {pod.metadata.name} has not ended"
+        if not container.state.running or (container.name in sidecars and container.started):
+            continue
+        cause = "has no successful startup probe" if container.name in sidecars else "has not ended"
+        return "PodInitializing", f"init container {container.name!r} of pod {pod.metadata.name} {cause}"
     waiting = pod.scorer.waiting
     reason = (waiting.reason if waiting else "") or "ContainerCreating"
     return reason, f"pod {pod.metadata.name} waits in {reason}, and no event says why"
@@ -109,10 +121,15 @@ def event_trouble(events: Iterable[Mapping[str, Any]]) -> tuple[str, str] | None
         for event in events
         if event.get("type", "Warning") == "Warning" and event.get("reason") not in _UNINFORMATIVE_EVENTS
     ]
-    latest = max(warnings, key=_event_time, default=None)
+    secrets = [one for one in warnings if one.get("reason") == _MISSING_PULL_SECRET]
+    others = [one for one in warnings if one.get("reason") != _MISSING_PULL_SECRET]
+    latest = max(others or secrets, key=_event_time, default=None)
     if latest is None:
         return None
-    return str(latest.get("reason") or "Unknown"), str(latest.get("message") or "")
+    text = str(latest.get("message") or "")
+    if others and secrets:  # the kubelet repeats both events, and the registry's error does not name the Secret
+        text = f"{max(secrets, key=_event_time).get('message') or ''} {text}"
+    return str(latest.get("reason") or "Unknown"), text
 
 
 def _event_time(event: Mapping[str, Any]) -> str:
@@ -148,7 +165,9 @@ def pod_failure(pod: PodView) -> tuple[str, str]:
     if status.reason in _EVICTION_REASONS:
         return "Evicted", _detail(status.reason, status.message or "the pod was terminated")
     if status.reason == "DeadlineExceeded":
-        return "DeadlineExceeded", printable(status.message or "the pod was terminated", MAX_FAILURE_LENGTH)
+        text, trouble = status.message or "the pod was terminated", waiting_trouble(pod)
+        text = f"{text}; its scorer had not started: {': '.join(filter(None, trouble))}" if trouble else text
+        return "DeadlineExceeded", printable(text, MAX_FAILURE_LENGTH)
     if state.terminated is None:
         text = _dead_container(pod) or status.message or "the pod ended without a container state"
         return "Unknown", _detail(status.reason, text)

@@ -1,4 +1,5 @@
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -47,6 +48,16 @@ async def check(detector: StallDetector, *, jobs: JobSnapshot = WAITING, progres
 
 async def test_stalled_run_gets_the_reason_of_its_pending_pods() -> None:
     assert await check(a_detector()) == PENDING
+
+
+async def test_job_that_finalizers_keep_is_the_blocker_before_transient_ones() -> None:
+    jobs = JobSnapshot({"job": a_job("job", deleting=True)}, frozenset(), frozenset())
+    for found in (None, PENDING):
+        blocker = await check(a_detector(found), jobs=jobs)
+        assert blocker is not None
+        assert blocker.reason == "JobTerminating"
+    permanent = replace(PENDING, permanent=True)
+    assert await check(a_detector(permanent), jobs=jobs) == permanent
 
 
 async def test_pods_are_not_inspected_before_the_stall_timeout() -> None:

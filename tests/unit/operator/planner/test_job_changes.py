@@ -6,6 +6,7 @@ import pytest
 from scoring_operator.api.views import JobView
 from scoring_operator.planner.job_changes import (
     all_held,
+    deletion_blocker,
     mark_replaced,
     outdated_jobs,
     resumed_elsewhere,
@@ -19,6 +20,7 @@ from tests.testkit.builders import a_batch, a_job, a_progress, an_observation, l
 HELD = a_job("job-0", suspended=True)
 PAUSED = a_job("job-0", suspended=True, marked=True)
 ACTIVE = a_job("job-0")
+SCALED_DOWN = a_job("job-0", parallelism=0)
 
 
 def progress_of(count: int = 1, *, marks: bool = True) -> Progress:
@@ -57,6 +59,8 @@ def test_finished_jobs_are_neither_suspended_nor_resumed() -> None:
         ([HELD, ACTIVE], False),
         ([HELD, PAUSED], False),
         ([HELD, a_job(complete=True)], True),
+        ([HELD, SCALED_DOWN], True),
+        ([a_job("job-0", suspended=True, marked=True, parallelism=0)], False),
         ([], False),
     ],
 )
@@ -65,6 +69,16 @@ def test_run_is_held_while_another_controller_suspends_every_unfinished_job(
     held: bool,  # noqa: FBT001  # a table
 ) -> None:
     assert all_held(progress_of(2), an_observation(jobs=jobs_of(*jobs)).jobs) is held
+
+
+def test_job_that_finalizers_keep_from_being_deleted_is_named() -> None:
+    kept = a_job("job-1", deleting=True)
+    metadata = msgspec.structs.replace(kept.metadata, finalizers=("x.example/hold", "y.example/\x1bhold"))
+    blocker = deletion_blocker([ACTIVE, msgspec.structs.replace(kept, metadata=metadata)])
+    assert blocker is not None
+    assert blocker.message.startswith("Job job-1 is being deleted, and finalizers keep it: x.example/hold, y.example/")
+    assert (blocker.limits_jobs, blocker.allows_probe, blocker.message.isprintable()) == (False, False, True)
+    assert deletion_blocker([ACTIVE]) is None
 
 
 def test_job_of_a_paused_run_that_another_controller_resumed_is_found_by_its_mark() -> None:

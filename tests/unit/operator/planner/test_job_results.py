@@ -1,14 +1,17 @@
 import pytest
 
+from scoring_operator.api.conditions import Condition
 from scoring_operator.api.intervals import ArgIndex, ArgIndexes
-from scoring_operator.api.views import PodStatusView, PodView
+from scoring_operator.api.views import JobStatusView, JobView, PodStatusView, PodView
 from scoring_operator.contract.outcome_message import REASONS
 from scoring_operator.planner.job_results import (
+    PODS_DELETED,
     TRANSIENT_REASONS,
     JobResult,
     report_result,
     result_from_pods,
     unfinished_result,
+    with_job_failure,
 )
 from tests.testkit.builders import a_container, a_message, a_pod, a_pod_of, a_report_message
 
@@ -32,6 +35,15 @@ def test_pod_without_a_message_has_a_failure_reason(pod: PodView, reason: str) -
 
 def test_job_without_pods_is_lost() -> None:
     assert result_from_pods([], 1).failure_reason == "JobLost"
+
+
+def test_lost_job_has_the_cause_that_the_job_controller_reports() -> None:
+    failed = Condition("Failed", "True", "DeadlineExceeded", "Job was active longer than specified deadline")
+    job = JobView(status=JobStatusView(conditions=(failed,)))
+    lost = with_job_failure(result_from_pods([], 1), job)
+    assert lost.failure_detail == f"{PODS_DELETED}: DeadlineExceeded: {failed.message}"
+    assert with_job_failure(lost, job) is lost
+    assert with_job_failure(result_from_pods([], 1), JobView()).failure_detail == PODS_DELETED
 
 
 def test_newest_message_is_the_jobs() -> None:

@@ -4,10 +4,11 @@ import pytest
 from msgspec import structs
 
 from scoring_operator.api.conditions import Condition
-from scoring_operator.api.views import PodSpecView, PodStatusView, PodView
+from scoring_operator.api.views import InitContainerView, PodSpecView, PodStatusView, PodView, SchedulingGate
 from scoring_operator.planner.pod_trouble import (
     MAX_FAILURE_LENGTH,
     event_trouble,
+    is_explained,
     is_permanent,
     pod_failure,
     running_containers,
@@ -55,6 +56,30 @@ def test_pod_that_is_not_scheduled_has_the_reason_of_the_scheduler(condition: Co
     assert waiting_trouble(PodView(status=PodStatusView(phase="Pending", conditions=(condition,)))) == expected
 
 
+def test_gated_pod_names_the_gates_that_another_controller_has_to_remove() -> None:
+    gated = Condition("PodScheduled", "False", "SchedulingGated", "Scheduling is blocked")
+    spec = PodSpecView(scheduling_gates=(SchedulingGate("x.example/arch"), SchedulingGate("y.example/quota")))
+    pod = PodView(spec=spec, status=PodStatusView(phase="Pending", conditions=(gated,)))
+    text = "Scheduling is blocked; another controller has to remove: x.example/arch, y.example/quota"
+    assert waiting_trouble(pod) == ("SchedulingGated", text)
+
+
+@pytest.mark.parametrize(("first", "second"), [(0, 1), (1, 0)])
+def test_missing_pull_secret_is_named_with_the_error_of_the_registry(first: int, second: int) -> None:
+    missing = "Unable to retrieve some image pull secrets (regcred)."
+    events = [
+        {
+            "reason": "FailedToRetrieveImagePullSecret",
+            "message": missing,
+            "lastTimestamp": f"2026-11-24T12:00:0{first}Z",
+        },
+        {"reason": "Failed", "message": "pull: 401 Unauthorized", "lastTimestamp": f"2026-11-24T12:00:0{second}Z"},
+    ]
+    assert event_trouble(events) == ("Failed", f"{missing} pull: 401 Unauthorized")
+    assert event_trouble(events[:1]) == ("FailedToRetrieveImagePullSecret", missing)
+    assert not is_explained(("ImagePullBackOff", "Failed to pull image: 401 Unauthorized"))
+
+
 def test_latest_warning_explains_an_object() -> None:
     events = [
         {"type": "Warning", "reason": "FailedMount", "message": "old", "lastTimestamp": "2026-11-24T12:00:00Z"},
@@ -84,6 +109,11 @@ def test_pod_without_a_known_cause_names_the_container_that_it_waits_for() -> No
         "PodInitializing",
         "init container 'mesh-validation' of pod job-1-x has not ended",
     )
+    sidecars = structs.replace(pod, spec=PodSpecView(init_containers=(InitContainerView("mesh-validation", "Always"),)))
+    assert unexplained_trouble(sidecars)[1].endswith("of pod job-1-x has no successful startup probe")
+    started = structs.replace(pod.status.init_container_statuses[0], started=True)
+    status = structs.replace(pod.status, init_container_statuses=(started,))
+    assert "pod job-1-x waits in PodInitializing" in unexplained_trouble(structs.replace(sidecars, status=status))[1]
     assert unexplained_trouble(a_pod_of(a_container(waiting="ContainerCreating")))[0] == "ContainerCreating"
     assert unexplained_trouble(a_pod_of())[0] == "ContainerCreating"
 
@@ -148,6 +178,9 @@ def test_cause_is_permanent_if_a_person_has_to_remove_it(
          "container 'mesh-init': exit code 1: iptables"),
         (a_pod_of(a_container(waiting="SignatureValidationFailed", message="no signature"), phase="Failed"),
          "ImagePull", "no signature"),
+        (PodView(status=PodStatusView(phase="Failed", reason="DeadlineExceeded", message="too long",
+            container_statuses=(a_container(waiting="CreateContainerConfigError", message='secret "s" not found'),))),
+         "DeadlineExceeded", 'too long; its scorer had not started: CreateContainerConfigError: secret "s" not found'),
         (PodView(status=PodStatusView(phase="Failed", reason="UnexpectedAdmissionError", message="no device")),
          "Unknown", "UnexpectedAdmissionError: no device"),
     ],
