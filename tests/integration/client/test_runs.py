@@ -57,12 +57,11 @@ async def test_run_is_created_followed_and_retried(
         )
         assert created == "run mine created; `fleetscore status mine --watch` follows it\n"
         assert "3 of 3 devices done: 3 scored" in await asyncio.to_thread(command, "wait", "mine", "--timeout", "60")
-        retried = await asyncio.to_thread(command, "retry", "mine", "-o", "name")
-        await asyncio.to_thread(command, "wait", retried.strip(), "--timeout", "60")
+    assert "run mine has no devices to retry: each is scored" in command("retry", "mine", code=1)
+    assert "retryOf" in command("retry", "mine", "--dry-run", "client")
     assert client.get("mine")["spec"]["parallelism"] == 2
-    assert client.get(retried.strip())["spec"]["devices"]["retryOf"]["name"] == "mine"
     rows = command.json("status")
-    assert {row["metadata"]["name"]: row["status"]["phase"] for row in rows}["mine"] == "Complete"
+    assert [(row["metadata"]["name"], row["status"]["phase"]) for row in rows] == [("mine", "Complete")]
     table = command("status").splitlines()
     assert table[0].split() == ["NAME", "WINDOW", "PHASE", "SCORED", "FAILED", "ANOMALIES"]
     assert max(map(len, table)) <= 80
@@ -79,6 +78,18 @@ async def test_run_is_suspended_resumed_and_cancelled(
         assert await asyncio.to_thread(command, "cancel") == "run held cancelled\n"
         await asyncio.to_thread(client.until_ended, "held")
     assert "has ended already" in command("suspend", "held", code=1)
+
+
+async def test_retry_of_a_cancelled_run_names_that_run(
+    client: Runs, command: Command, running_controller: RunController
+) -> None:
+    client.create("stopped", window=hour(8), suspend=True)
+    async with running_controller(storage_with_devices(2)):
+        await asyncio.to_thread(client.until, lambda status: status.get("phase") == "Suspended", "stopped")
+        await asyncio.to_thread(command, "cancel", "stopped")
+        await asyncio.to_thread(client.until_ended, "stopped")
+    retried = command("retry", "stopped", "-o", "name").strip()
+    assert client.get(retried)["spec"]["devices"]["retryOf"]["name"] == "stopped"
 
 
 def test_dry_run_prints_a_manifest_that_the_api_server_accepts(client: Runs, command: Command) -> None:
@@ -166,9 +177,9 @@ def test_missing_right_is_named(client: Runs, monkeypatch: pytest.MonkeyPatch) -
     account = client.cluster.create_kubeconfig(client.namespace, "default")
     monkeypatch.setenv("KUBECONFIG", str(account))
     cluster = Cluster.connect(None, client.namespace)
-    with pytest.raises(
-        AccessDenied, match=rf"list runs in namespace {client.namespace}; ask for a Role with this right"
-    ):
+    check = f"`kubectl auth can-i list scoringruns.fleetscore.dev -n {client.namespace}` checks it"
+    text = rf"list runs in namespace {client.namespace}; ask for a Role with this right \({check}\)"
+    with pytest.raises(AccessDenied, match=text):
         list(cluster.runs())
 
 

@@ -129,20 +129,25 @@ def create(  # noqa: PLR0913  each option is a field of the run
 @app.command()
 @with_session
 def retry(session: Session, run: RunArgument = None, *, dry_run: DryRun = "none") -> None:
-    """Create a run that scores again the devices of a run that failed, were partial or were not run."""
+    """Create a run that scores again the devices of a run that failed, were partial or were not run.
+
+    Without such a device, nothing is created, and the exit code is 1.
+    """
     cluster = session.open_cluster()
     source = cluster.run(run or newest_run(cluster, session.fleet))
     name = source["metadata"]["name"]
     if not has_ended(source):
         raise UsageInvalid(f"run {name} has not ended; `fleetscore wait {name}` waits for its end")
+    if is_complete(source) and not to_retry(source):
+        text = f"run {name} has no devices to retry: each is scored or has no readings"
+        if not check_dry_run(dry_run):
+            raise UsageInvalid(f"{text}; `fleetscore run` scores the window again")
+        console(error=True).print(text, markup=False)
     spec = {
         "fleet": source["spec"].get("fleet", "default"),
         "window": source["spec"]["window"],
         "devices": {"retryOf": {"name": name}},
     }
-    if is_complete(source) and not to_retry(source):
-        text = f"every device of run {name} is scored or has no readings, so the retry has no devices"
-        console(error=True).print(f"{text}; `fleetscore status` lists the runs", markup=False)
     _create(session, generated_name(f"{name[:37].rstrip('-')}-retry"), spec, dry_run)
 
 
