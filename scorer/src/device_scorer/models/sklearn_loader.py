@@ -10,6 +10,7 @@ import pickle
 import warnings
 from typing import Any, ClassVar
 
+import numpy as np
 from joblib.numpy_pickle import NumpyUnpickler
 
 from device_scorer.errors import ModelIncompatible, ModelInvalid, ModelRejected, PermanentError
@@ -71,13 +72,45 @@ class _AllowlistUnpickler(NumpyUnpickler):  # type: ignore[misc]  # joblib has n
                 f"{text}; {cure}add the module to the scorer's image, or train without it"
             ) from error
 
+    def _instantiate(self, class_: Any, arguments: Any) -> None:
+        self._check_call(class_)
+        super()._instantiate(class_, arguments)
+
+    def _reduce(self) -> None:
+        self._check_call(self.stack[-2])
+        super().load_reduce()
+
+    def _new_object(self) -> None:
+        self._check_call(self.stack[-2])
+        super().load_newobj()
+
+    def _new_object_with_keywords(self) -> None:
+        self._check_call(self.stack[-3])
+        super().load_newobj_ex()
+
+    def _check_call(self, function: Any) -> None:
+        """Reject calls of ndarray, which makes pointers to objects of any bytes. Pickles of arrays only name it."""
+        if isinstance(function, type) and issubclass(function, np.ndarray) and not self._trust_any:
+            raise ModelRejected("the model calls numpy.ndarray")
+
     def _build(self) -> None:
         target, state = self.stack[-2], self.stack[-1]
+        if isinstance(target, np.dtype) and not self._trust_any:
+            self._replace(target, with_state(target, state))
+            return
         if isinstance(target, type) or (callable(target) and not self._trust_any):
             raise ModelRejected("the model changes a class or function")
         if isinstance(state, dict) and "_sklearn_version" in state:
             self.last_version = self.versions[id(target)] = clean_version(state["_sklearn_version"])
         super().load_build()
+
+    def _replace(self, target: Any, fresh: Any) -> None:
+        self.stack.pop()
+        self.stack[-1] = fresh
+        for key, known in reversed(self.memo.items()):
+            if known is target:
+                self.memo[key] = fresh
+                break
 
     def _load_byte_array(self) -> None:
         """Read a byte array. The instruction of the standard library allocates any size before it reads a byte."""
@@ -87,7 +120,32 @@ class _AllowlistUnpickler(NumpyUnpickler):  # type: ignore[misc]  # joblib has n
         self.append(bytearray(self.read(size)))
 
     dispatch[pickle.BUILD[0]] = _build
+    dispatch[pickle.REDUCE[0]] = _reduce
+    dispatch[pickle.NEWOBJ[0]] = _new_object
+    dispatch[pickle.NEWOBJ_EX[0]] = _new_object_with_keywords
     dispatch[pickle.BYTEARRAY8[0]] = _load_byte_array
+
+
+def with_state(dtype: "np.dtype[Any]", state: Any) -> "np.dtype[Any]":
+    """Return an element type with the state of a file. NumPy's own method trusts its flags, offsets and sizes.
+
+    Args:
+        dtype: The element type.
+        state: The state, as `numpy.dtype.__reduce__` returns it.
+
+    Raises:
+        ValueError: The state is malformed.
+    """
+    _, order, base, names, fields, size = state[:6]
+    if base is not None:
+        return np.dtype((base[0], base[1]))
+    if names is not None:
+        places = [fields[name] for name in names]
+        formats, offsets = [one[0] for one in places], [one[1] for one in places]
+        return np.dtype({"names": list(names), "formats": formats, "offsets": offsets, "itemsize": size})
+    if size not in (-1, dtype.itemsize):
+        raise ValueError("an element type has another size than its name")
+    return dtype if order == "|" else dtype.newbyteorder(order)
 
 
 def _empty_bytes() -> bytes:

@@ -172,3 +172,69 @@ def test_class_of_a_listed_name_is_not_changed() -> None:
     with pytest.raises(ModelRejected, match="changes a class"):
         load(b"\x80\x02csklearn.svm._classes\nOneClassSVM\nN}" + text + b"K\x01s\x86b.")
     assert callable(OneClassSVM.predict)
+
+
+class Call:
+    """An object whose pickle calls a function."""
+
+    def __init__(self, function: Any, *arguments: Any) -> None:
+        self._call = (function, arguments)
+
+    def __reduce__(self) -> Any:
+        return self._call
+
+
+class WithState:
+    """An object whose pickle is an element type with a state."""
+
+    def __init__(self, code: str, state: tuple[Any, ...]) -> None:
+        self._code, self._state = code, state
+
+    def __reduce__(self) -> Any:
+        return np.dtype, (self._code, False, True), self._state
+
+
+@pytest.mark.fault("T15")
+@pytest.mark.parametrize("protocol", [2, 4])
+@pytest.mark.parametrize("dtype", [np.dtype("O"), np.dtype([("a", "O")])], ids=["objects", "records"])
+def test_array_of_objects_over_chosen_bytes_is_rejected(dtype: "np.dtype[Any]", protocol: int) -> None:
+    content = pickle.dumps({"1": a_model(), "2": Call(np.ndarray, (1,), dtype, b"A" * 8)}, protocol)
+    with pytest.raises(ModelRejected, match=r"calls numpy\.ndarray"):
+        load(content)
+
+
+@pytest.mark.fault("T15")
+def test_instruction_that_creates_an_array_from_a_class_is_rejected() -> None:
+    by_class = b"cnumpy\nndarray\n"
+    for creation in (
+        b"(" + by_class + b"K\x01o.",
+        b"(K\x01inumpy\nndarray\n.",
+        by_class + b"(K\x01t\x81.",
+        by_class + b"(K\x01t}\x92.",
+    ):
+        with pytest.raises(ModelRejected, match=r"calls numpy\.ndarray"):
+            load(creation)
+
+
+@pytest.mark.fault("T15")
+@pytest.mark.parametrize(
+    "state",
+    [
+        (3, "|", None, ("a",), {"a": (np.dtype("O"), 0)}, 8, 1, 0),
+        (3, "|", None, ("a",), {"a": (np.dtype("f8"), 1000)}, 8, 1, 0),
+        (3, "|", (np.dtype("O"), (1,)), None, None, 8, 1, 0),
+        (3, "|", None, None, None, 1 << 40, 1, 0),
+    ],
+    ids=["hidden-objects", "field-outside", "hidden-array-of-objects", "size"],
+)
+def test_element_type_that_reads_other_memory_is_invalid(state: tuple[Any, ...]) -> None:
+    elements = Call(np.zeros(1).__reduce_ex__(5)[0], b"A" * 8, WithState("V8", state), (1,), "C")
+    with pytest.raises(ModelInvalid):
+        load(pickle.dumps({"1": a_model(), "2": elements}, 4))
+
+
+def test_element_types_of_a_file_keep_their_order_and_fields() -> None:
+    record = np.dtype({"names": ["a", "b"], "formats": ["<i2", ">f8"], "offsets": [0, 8], "itemsize": 24})
+    for dtype in (record, np.dtype(">f4"), np.dtype("U3"), np.dtype((np.int16, (2,))), np.dtype("f8")):
+        state = dtype.__reduce__()[2]
+        assert sklearn_loader.with_state(np.dtype(dtype.__reduce__()[1][0]), state) == dtype
