@@ -5,12 +5,13 @@ The package kubernetes is imported at the first use: it takes longer than most c
 # ruff: noqa: PLC0415
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from fleetscore.cluster.causes import WRONG_TYPES, invalid_text, logged_errors, right_check, unreachable_text
 from fleetscore.contract.fleets import FleetLayout, SecretReference, parse_fleets
 from fleetscore.errors import AccessDenied, ClusterUnavailable, FleetscoreError, NotFound, UsageInvalid
 
@@ -68,27 +69,33 @@ class Cluster:
             ClusterUnavailable: No kubeconfig exists, and the process does not run in a pod.
             UsageInvalid: The kubeconfig or the context is invalid.
         """
+        import urllib3
         from kubernetes import client, config
 
         settings = client.Configuration()
         settings.connection_pool_maxsize = MAX_CONNECTIONS
+        files = os.environ.get("KUBECONFIG") or KUBECONFIG
         try:
             if context is None and "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ:
                 config.load_incluster_config(settings)
                 return cls(client.ApiClient(settings), namespace or _pod_namespace())
-            files = os.environ.get("KUBECONFIG") or KUBECONFIG
-            config.load_kube_config(files, context=context, client_configuration=settings)
+            with logged_errors() as logged:
+                config.load_kube_config(files, context=context, client_configuration=settings)
             contexts, active = config.list_kube_config_contexts(files)
+            api = client.ApiClient(settings)
         except config.ConfigException as error:
             if "No configuration found" in str(error):
                 text = "no cluster is configured; set KUBECONFIG or name a folder with --store"
                 raise ClusterUnavailable(text) from error
             text = f"the kubeconfig cannot be used: {error}; `kubectl config get-contexts` lists its contexts"
             raise UsageInvalid(text) from error
+        except (yaml.YAMLError, urllib3.exceptions.HTTPError, OSError, ValueError, *WRONG_TYPES) as error:
+            text = f"the kubeconfig {files} cannot be used: {invalid_text(error)}"
+            raise UsageInvalid(f"{text}; correct it, or get it again from the cluster's administrator") from error
+        _check_settings(settings, files, logged)
         if context is not None:
             active = next(one for one in contexts if one["name"] == context)
-        found = namespace or active["context"].get("namespace") or "default"
-        return cls(client.ApiClient(settings), found)
+        return cls(api, namespace or active["context"].get("namespace") or "default")
 
     @property
     def server(self) -> str:
@@ -223,8 +230,7 @@ class Cluster:
         except client.ApiException as error:
             raise self._error(error, action) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            text = f"{self.server} cannot be reached ({type(error).__name__}); check the context and the network"
-            raise ClusterUnavailable(text) from error
+            raise ClusterUnavailable(f"{self.server} cannot be reached ({unreachable_text(error)}") from error
 
     def _error(self, error: "client.ApiException", action: str) -> FleetscoreError:
         message = _status_message(error)
@@ -232,7 +238,8 @@ class Cluster:
             text = f"{self.server} rejects the credentials of this user (401)"
             return AccessDenied(f"{text}; log in again, or use another --context")
         if error.status == 403:
-            return AccessDenied(f"the cluster does not allow this user to {action}; ask for a Role with this right")
+            text = f"the cluster does not allow this user to {action}; ask for a Role with this right"
+            return AccessDenied(text + right_check(message))
         if error.status == 404:
             if "the server could not find the requested resource" in message or "page not found" in message:
                 return NotFound("the cluster does not know ScoringRuns; `helm install` Fleetscore, or use --context")
@@ -240,6 +247,24 @@ class Cluster:
         if error.status in (400, 409, 422):
             return UsageInvalid(f"cannot {action}: {message}")
         return ClusterUnavailable(f"cannot {action}: {self.server} answered {error.status} {error.reason}; try again")
+
+
+def _check_settings(settings: "client.Configuration", files: str, logged: Sequence[str]) -> None:
+    """Check what the package kubernetes accepts from a kubeconfig, but cannot use.
+
+    Args:
+        settings: The settings from the kubeconfig.
+        files: The kubeconfig, for messages.
+        logged: The errors of the login command.
+    """
+    if logged:
+        text = f"the login command of the kubeconfig failed: {logged[0]}; install it or log in with it"
+        raise AccessDenied(f"{text}, and check it with `kubectl auth whoami`")
+    if any(not token.isascii() or not token.isprintable() for token in map(str, settings.api_key.values())):
+        text = f"the token of the kubeconfig {files} is invalid: it has other than visible characters"
+        raise UsageInvalid(f"{text}; log in again")
+    if not settings.host:
+        raise UsageInvalid(f"the kubeconfig {files} is invalid: its cluster has no server; get the file again")
 
 
 def _status_message(error: "client.ApiException") -> str:
