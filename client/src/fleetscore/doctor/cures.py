@@ -28,6 +28,7 @@ CURES: Mapping[str, str] = {
     "Forbidden": "`helm upgrade` restores the operator's Role in the namespace",
     "NameConflict": "delete the Job that the message names, or rename the run",
     "SuspendedByAnotherController": "inspect the queue, such as Kueue, that suspends the Jobs",
+    "JobTerminating": "remove the finalizers that the message names, or repair their controller",
     "WaitingForPlaces": "wait for the other runs, or raise operator.maxActiveJobs",
     "WaitingForRun": "wait for that run, or cancel one of both",
     "PodsDoNotEnd": "switch off the injection of the container that the message names",
