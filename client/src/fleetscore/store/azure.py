@@ -13,6 +13,7 @@ from azure.core.exceptions import (
     ResourceExistsError,
     ResourceModifiedError,
     ResourceNotFoundError,
+    ServiceRequestError,
 )
 from azure.storage.blob import BlobPrefix, BlobProperties, BlobServiceClient
 
@@ -35,10 +36,11 @@ class AzureStore:
     Args:
         service: The client of the account.
         containers: The names of the containers by role: models, data and predictions.
+        variable: The environment variable of the key or SAS token; empty for an identity.
     """
 
-    def __init__(self, service: BlobServiceClient, containers: Mapping[str, str]) -> None:
-        self._service, self._containers = service, containers
+    def __init__(self, service: BlobServiceClient, containers: Mapping[str, str], variable: str = "") -> None:
+        self._service, self._containers, self._variable = service, containers, variable
 
     @classmethod
     def connect(
@@ -64,7 +66,9 @@ class AzureStore:
         """
         if text := environment.get(CONNECTION_STRING_VARIABLE):
             try:
-                return cls(BlobServiceClient.from_connection_string(text, **_OPTIONS), containers)
+                return cls(
+                    BlobServiceClient.from_connection_string(text, **_OPTIONS), containers, CONNECTION_STRING_VARIABLE
+                )
             except ValueError as error:
                 message = f"{CONNECTION_STRING_VARIABLE} is invalid: it is not a connection string; copy it again"
                 raise UsageInvalid(message) from error
@@ -76,7 +80,8 @@ class AzureStore:
             text = f"{account_url} is not an endpoint of Azure Storage, and gets no token of this user"
             raise UsageInvalid(f"{text}; use --use-fleet-secret, or set {CONNECTION_STRING_VARIABLE}")
         if token := environment.get(SAS_TOKEN_VARIABLE):
-            return cls(BlobServiceClient(account_url, credential=token.removeprefix("?"), **_OPTIONS), containers)
+            service = BlobServiceClient(account_url, credential=token.removeprefix("?"), **_OPTIONS)
+            return cls(service, containers, SAS_TOKEN_VARIABLE)
         if credential is None:
             from azure.identity import DefaultAzureCredential  # noqa: PLC0415  it imports for half a second
 
@@ -180,10 +185,23 @@ class AzureStore:
         if isinstance(error, ClientAuthenticationError) or status in (401, 403):
             role = "Contributor" if writes else "Reader"
             verb = "written" if writes else "read"
+            if self._variable:
+                text = (
+                    f"{place} cannot be {verb} with the key or SAS token ({code or 'rejected'}): it is wrong, expired"
+                )
+                text += (
+                    f" or too weak, or this machine's clock is off; set {self._variable} or the fleet's Secret again"
+                )
+                return AccessDenied(f"{text}, and a SAS token needs the permissions to read, list and write")
             text = f"{place} cannot be {verb} ({code or 'no identity'}); run `az login` with an identity"
             return AccessDenied(
                 f"{text} that has the role Storage Blob Data {role}, or set {CONNECTION_STRING_VARIABLE}"
             )
+        if isinstance(error, ServiceRequestError) and "resolve" in str(error):
+            text = (
+                f"{place} cannot be reached: the host name is unknown; check the account's name in the fleet's settings"
+            )
+            return StorageUnavailable(f"{text}, the VPN, and the DNS zone of its private endpoint")
         first_line = str(error).partition("\n")[0][:200]
         return StorageUnavailable(f"{place} cannot be reached: {first_line}; try again")
 

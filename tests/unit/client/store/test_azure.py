@@ -65,12 +65,28 @@ def test_account_url_of_another_party_gets_no_token(environment: dict[str, str])
         (ClientAuthenticationError("no login"), AccessDenied, "run `az login`"),
         (error_of(StorageErrorCode.CONTAINER_NOT_FOUND, 404), NotFound, "container raw of .* does not exist"),
         (error_of("ServerBusy", 503), StorageUnavailable, "cannot be reached"),
+        (
+            ServiceRequestError("Failed to resolve 'acc'"),
+            StorageUnavailable,
+            "the host name is unknown; check the account",
+        ),
         (ServiceRequestError("rejected\nsecond line"), StorageUnavailable, "rejected; try again"),
     ],
 )
 def test_error_names_container_account_and_cure(error: HttpResponseError, kind: type[Exception], text: str) -> None:
-    found = store(AZURE_STORAGE_SAS_TOKEN="sv=1&sig=secret")._error(error, "data")
+    found = store()._error(error, "data")
     assert isinstance(found, kind)
     with pytest.raises(kind, match=text):
         raise found
-    assert "secret" not in str(found)
+
+
+@pytest.mark.parametrize("code", ["AuthenticationFailed", "AuthorizationPermissionMismatch"])
+@pytest.mark.parametrize("variable", ["AZURE_STORAGE_SAS_TOKEN", "AZURE_STORAGE_CONNECTION_STRING"])
+def test_rejected_key_or_sas_token_names_its_variable(code: str, variable: str) -> None:
+    text = "BlobEndpoint=https://acc.blob.core.windows.net;SharedAccessSignature=sv=1&sig=secret"
+    found = str(
+        store(**{variable: text if "CONNECTION" in variable else "sv=1&sig=secret"})._error(error_of(code), "data")
+    )
+    assert f"({code}): it is wrong, expired or too weak" in found
+    assert f"set {variable} or the fleet's Secret again" in found
+    assert "secret" not in found
