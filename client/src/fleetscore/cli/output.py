@@ -5,9 +5,10 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import yaml
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -18,6 +19,8 @@ __all__ = ["Column", "Format", "Table", "columns", "console", "keyed", "print_do
 
 PIPE_WIDTH = 4096
 """Characters of a line that is not printed to a terminal: no table is wider, so no line is folded."""
+MIN_COLUMN_WIDTH = 6
+"""Characters of a folded column with its gap."""
 
 
 class Format(StrEnum):
@@ -93,12 +96,26 @@ def print_documents(document: object, format_: Format) -> None:
 
 def _print_rows(table: Table, *, wide: bool) -> None:
     columns = [column for column in table.columns if wide or not column.wide]
+    cells = [[printable(column.value(row)) for column in columns] for row in table.rows]
+    output = console()
+    whole = _whole_columns(columns, cells, output.width)
     shown = RichTable(box=None, pad_edge=False, show_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for column in columns:
-        shown.add_column(column.title, justify="right" if column.right else "left", overflow="fold")
-    for row in table.rows:
-        shown.add_row(*(Text(printable(column.value(row))) for column in columns))
-    console().print(shown)
+    for index, column in enumerate(columns):
+        justify: Literal["left", "right"] = "right" if column.right else "left"
+        shown.add_column(column.title, justify=justify, overflow="fold", no_wrap=index in whole)
+    for row in cells:
+        shown.add_row(*map(Text, row))
+    output.print(shown)
+
+
+def _whole_columns(columns: Sequence[Column], cells: Sequence[Sequence[str]], width: int) -> set[int]:
+    """Return the columns whose cells stay on one line: the name and the numbers, if the others have room.
+
+    A column that is too wide for that is folded, because an unfolded cell would lose its end.
+    """
+    whole = {index for index, column in enumerate(columns) if index == 0 or column.right}
+    used = sum(max(len(columns[index].title), *(cell_len(row[index]) for row in cells)) + 2 for index in whole)
+    return whole if used + (len(columns) - len(whole)) * MIN_COLUMN_WIDTH <= width + 2 else set()
 
 
 def _plain(document: object) -> object:

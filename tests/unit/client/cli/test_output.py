@@ -1,6 +1,8 @@
 """Tables for people, and JSON, YAML and names for programs."""
 
 import json
+import re
+import sys
 
 import pytest
 import yaml
@@ -43,3 +45,18 @@ def test_empty_table_is_a_sentence_on_standard_error(capsys: pytest.CaptureFixtu
 def test_long_line_is_not_folded_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(Table(TABLE.columns, [{"Device": "d" * 400, "Rows": 1}], "Device", ""), Format.TABLE)
     assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+@pytest.mark.parametrize("length", [30, 70, 200])
+def test_name_is_complete_on_a_terminal_of_80_columns(
+    length: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    print_table(
+        Table(TABLE.columns, [{"Device": "d" * length, "Rows": 1234, "Detail": "a b"}], "Device", ""), Format.WIDE
+    )
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "".join(lines).count("d") == length
