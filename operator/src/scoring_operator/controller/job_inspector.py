@@ -43,7 +43,7 @@ JOBS_PER_LIST = 100  # names in one label selector: 6 KB of URL
 MAX_LOOKUPS = 50  # missing Jobs that one pass asks for
 MAX_LAST_RECORDS = 500  # outcome records that are read before a run ends
 MAX_EXPLAINED_PODS = 3  # waiting pods of one inspection whose events are read
-MAX_EVENTS = 500  # of one request
+MAX_EVENTS = 2000  # of one request: every client of the namespace may create events
 MAX_TROUBLE_LENGTH = 800  # characters of the text of a blocker: a condition has at most 1,024
 TERMINAL_SELECTOR = "status.phase!=Pending,status.phase!=Running"
 
@@ -224,8 +224,10 @@ class JobInspector:
 
     async def _events(self, field_selector: str) -> list[dict[str, Any]]:
         path = f"/api/v1/namespaces/{self._run.namespace}/events"
-        events, _ = await self._client.list(path, field_selector=field_selector, type=dict[str, Any])
-        return events[-MAX_EVENTS:]
+        events, _ = await self._client.list(
+            path, field_selector=field_selector, max_items=MAX_EVENTS, type=dict[str, Any]
+        )
+        return events
 
     async def _pods(self, names: Sequence[str]) -> dict[str, list[PodView]]:
         """Return the pods of Jobs, by Job name."""

@@ -139,6 +139,7 @@ class KubeClient:
         *,
         label_selector: str = "",
         field_selector: str = "",
+        max_items: int | None = None,
         type: type[T],  # noqa: A002  # the usual name of such an argument, as in msgspec
     ) -> Listing[T]:
         """Return a collection.
@@ -147,6 +148,7 @@ class KubeClient:
             path: The path of the collection.
             label_selector: The label selector in Kubernetes' notation. The default selects all objects.
             field_selector: The field selector in Kubernetes' notation. The default selects all objects.
+            max_items: The number of items after which no further page is read. The default reads all pages.
             type: The type that each item is decoded to.
 
         Returns:
@@ -163,6 +165,8 @@ class KubeClient:
             async for page, version in pages:
                 items[0].extend(decode(item) for item in page)
                 items = (items[0], version)
+                if max_items is not None and len(items[0]) >= max_items:
+                    break
         return items
 
     async def pages(

@@ -38,9 +38,17 @@ class InMemoryClient(KubeClient):
     async def get(self, path: str) -> Object:
         return copy.deepcopy(self._find("GET", path))
 
-    async def list(self, path: str, *, label_selector: str = "", field_selector: str = "", type: type[Any]) -> Any:  # noqa: A002  # as in the client
+    async def list(
+        self,
+        path: str,
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        max_items: int | None = None,
+        type: type[Any],  # noqa: A002  # as in the client
+    ) -> Any:
         self._request("LIST", f"{path}?{label_selector}&{field_selector}")
-        return [msgspec.convert(item, type) for item in self.lists.get(path, [])], "1"
+        return [msgspec.convert(item, type) for item in self.lists.get(path, [])[:max_items]], "1"
 
     async def create(self, path: str, body: Object | bytes) -> Object:
         item = msgspec.json.decode(body) if isinstance(body, bytes) else copy.deepcopy(body)

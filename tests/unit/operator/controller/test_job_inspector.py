@@ -213,6 +213,13 @@ async def test_latest_event_of_a_job_is_the_blocker_without_a_pod(cluster: Clust
     assert await cluster.inspect() == Inspection(endless=[])
 
 
+async def test_events_that_another_client_creates_are_read_up_to_a_limit(cluster: Cluster) -> None:
+    cluster.client.lists[EVENTS] = [*[an_event("read", at=1)] * 2000, an_event("not read", at=2)]
+    blocker = (await cluster.inspect()).blocker
+    assert blocker is not None
+    assert blocker.message == "pods are rejected: read"
+
+
 async def test_scorer_that_has_ended_is_a_result_although_its_pod_runs(cluster: Cluster) -> None:
     ended = container(terminated={"exitCode": 0, "message": a_message(1)})
     cluster.add_waiting_pod(phase="Running", containerStatuses=[ended, SIDECAR])

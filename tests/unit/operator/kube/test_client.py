@@ -104,6 +104,14 @@ async def test_list_is_read_in_pages(api: FaultServer, connection: KubeClient) -
     assert len(api.requests) == 3  # of three each
 
 
+async def test_list_with_enough_items_reads_no_further_page(api: FaultServer, connection: KubeClient) -> None:
+    for number in range(7):
+        await api.put(JOBS, f"job-{number}")
+    items, _ = await connection.list(JOBS, max_items=4, type=dict)
+    assert [item["metadata"]["name"] for item in items] == [f"job-{number}" for number in range(6)]
+    assert len(api.requests) == 2
+
+
 async def test_list_whose_version_expires_between_pages_raises_its_type(
     api: FaultServer, connection: KubeClient
 ) -> None:
