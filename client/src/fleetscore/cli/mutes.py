@@ -54,7 +54,7 @@ def mute(
 @with_session
 def unmute(
     session: Session,
-    devices: Annotated[str | None, typer.Argument(help="The id or glob, as it was muted.", metavar="[DEVICES]")] = None,
+    devices: Annotated[str | None, typer.Argument(help="The id or glob, as it was muted.", metavar="DEVICES")] = None,
     *,
     ended: Annotated[bool, typer.Option("--ended", help="Remove all mutes that have ended.")] = False,
 ) -> None:

@@ -18,7 +18,7 @@ from fleetscore.runs.state import describe, has_ended, is_complete, to_retry
 EXIT_RUN_FAILED = 2
 EXIT_TIMEOUT = 3
 MAX_LISTED_RUNS = 20
-RunArgument = Annotated[str | None, typer.Argument(metavar="[RUN]", help="Name of the run; the newest by default.")]
+RunArgument = Annotated[str | None, typer.Argument(metavar="RUN", help="Name of the run; the newest by default.")]
 DryRun = Annotated[
     str, typer.Option("--dry-run", help="`client` prints the manifest and creates nothing.", metavar="none|client")
 ]

@@ -1,4 +1,4 @@
-"""The tables of all commands on a terminal of 80 columns, with long names of devices, runs and namespaces."""
+"""The tables of all commands on a terminal of 80 columns, with long names of devices and runs."""
 
 import re
 import sys
