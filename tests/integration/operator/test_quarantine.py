@@ -9,7 +9,7 @@ from tests.testkit.conditions import condition
 from tests.testkit.history_tiles import tiles_before
 from tests.testkit.in_memory_storage import InMemoryStorage
 from tests.testkit.running_controller import RunController, a_fleet
-from tests.testkit.runs import PodBehaviour, Runs, ended, hour
+from tests.testkit.runs import PodBehaviour, Runs, ended, hour, until_status
 
 DEVICES = ["broken", "sound"]
 ON = {"after": 24, "retryEvery": 24}
@@ -67,6 +67,7 @@ async def test_damaged_history_puts_no_device_in_quarantine(runs: Runs, running_
     async with running_controller(storage, a_fleet(runs.namespace, quarantine=ON)):
         runs.create(window=hour(5))
         status = await ended(runs)
+        # An event is written after the status that it reports.
+        await until_status(runs, lambda _: "HistoryNotUsable" in runs.events())
     assert status["devices"]["scored"] == 2
     assert status["quarantined"]["problem"].startswith("the history is not usable, so no device is in quarantine")
-    assert "HistoryNotUsable" in runs.events()

@@ -51,8 +51,9 @@ async def test_figures_of_the_report_are_in_status_conditions_events_and_columns
     async with running_controller(DEVICES):
         runs.create()
         told = await reported(runs)
-        status = runs.status()
-        assert runs.events().count("Suspicious") == 1
+        # An event is written after the status that it reports.
+        status = await until_status(runs, lambda _: "Suspicious" in runs.events())
+    assert runs.events().count("Suspicious") == 1
     (job,) = runs.jobs("report")
     assert (told["status"], told["reason"]) == ("True", "ReportWritten")
     assert "not scored: 2 devices whose model was deleted" in told["message"]
