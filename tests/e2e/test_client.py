@@ -1,7 +1,6 @@
 """Every command of the client against a real cluster with containers and a storage account."""
 
 import csv
-import json
 from collections.abc import Callable
 from datetime import timedelta
 from io import StringIO
@@ -11,8 +10,8 @@ from typing import Any
 import pytest
 import typer.main
 
-from fleetscore.cli import main
 from fleetscore.cli.commands import app
+from tests.testkit.client_command import ClientCommand
 from tests.testkit.release import WINDOW_END, WINDOW_START, Release
 
 ELSEWHERE = {"ui", "completion"}
@@ -25,45 +24,21 @@ SCORED = {"N", "S", "A"}  # the states of a device with predictions
 EARLIER = WINDOW_START - timedelta(hours=1)
 
 
-class Client:
-    """The command line in the namespace of a release.
-
-    Attributes:
-        commands: The names of the commands that were run.
-    """
-
-    def __init__(self, namespace: str, capsys: pytest.CaptureFixture[str]) -> None:
-        self._namespace, self._capsys = namespace, capsys
-        self.commands: set[str] = set()
-
-    def __call__(self, *words: str, code: int = 0) -> str:
-        """Run a command, check its exit code, and return its output, or the error of a command that fails with 1."""
-        self.commands.add(words[0])
-        self._capsys.readouterr()
-        found = main([*words, "-n", self._namespace])
-        shown = self._capsys.readouterr()
-        assert found == code, f"{words}: {shown.out}{shown.err}"
-        return shown.err if code == 1 else shown.out
-
-    def json(self, *words: str, code: int = 0) -> Any:
-        return json.loads(self(*words, "-o", "json", code=code))
-
-
 @pytest.fixture
 def client(
     release: Release, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Client:
+) -> ClientCommand:
     monkeypatch.setenv("KUBECONFIG", str(release.cluster.kubeconfig))
     monkeypatch.setenv("FLEETSCORE_USE_FLEET_SECRET", "1")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return Client(release.namespace, capsys)
+    return ClientCommand(release.namespace, capsys)
 
 
 def report_rows(release: Release, name: str) -> list[dict[str, str]]:
     return list(csv.DictReader(StringIO(release.report()[name].decode())))
 
 
-def score_with_a_broken_device_and_retry(release: Release, client: Client) -> None:
+def score_with_a_broken_device_and_retry(release: Release, client: ClientCommand) -> None:
     model = release.storage.get("models", f"{BROKEN}.joblib")
     release.storage.put("models", f"{BROKEN}.joblib", b"this is no model")
     client("run", "--window", WINDOW, "--name", "first")
@@ -79,7 +54,7 @@ def score_with_a_broken_device_and_retry(release: Release, client: Client) -> No
     assert [row["metadata"]["name"] for row in client.json("status")] == ["first", retried]
 
 
-def read_the_report(release: Release, client: Client) -> None:
+def read_the_report(release: Release, client: ClientCommand) -> None:
     for command, file, keys in (
         ("anomalies", "_anomalies.csv", ("Device", "Tag")),
         ("incidents", "_incidents.csv", ("Id", "Device", "Cause")),
@@ -93,7 +68,7 @@ def read_the_report(release: Release, client: Client) -> None:
     assert page.read_bytes() == release.report()["report.html"]
 
 
-def replay_before_and_after_a_change_of_the_model(release: Release, client: Client) -> None:
+def replay_before_and_after_a_change_of_the_model(release: Release, client: ClientCommand) -> None:
     found = client.json("replay", DEVICES[0])
     assert (found["same"], found["bytes"]) == (True, len(release.predictions()[DEVICES[0]]))
     release.storage.put("models", f"{DEVICES[0]}.joblib", release.storage.get("models", f"{DEVICES[1]}.joblib"))
@@ -103,14 +78,14 @@ def replay_before_and_after_a_change_of_the_model(release: Release, client: Clie
     assert client.json("replay", DEVICES[0], "--window", WINDOW)["same"]
 
 
-def mute_a_device(client: Client) -> None:
+def mute_a_device(client: ClientCommand) -> None:
     client("mute", DEVICES[0], "--for", "2h", "--why", "oil")
     assert [(row["Devices"], row["Why"]) for row in client.json("mutes")] == [(DEVICES[0], "oil")]
     client("unmute", DEVICES[0])
     assert client.json("mutes") == []
 
 
-def hold_cancel_and_backfill_the_hour_before(release: Release, client: Client) -> None:
+def hold_cancel_and_backfill_the_hour_before(release: Release, client: ClientCommand) -> None:
     client("run", "--window", f"{EARLIER:%Y-%m-%dT%H:%MZ}/1h", "--name", "held", "--parallelism", "1")
     client("suspend", "held")
     assert release.get("scoringrun", "held")["spec"]["suspend"] is True
@@ -122,7 +97,7 @@ def hold_cancel_and_backfill_the_hour_before(release: Release, client: Client) -
 
 
 def test_every_command_works_with_a_cluster_and_a_storage_account(
-    release: Release, client: Client, fleet_of: Callable[[int], Path], tmp_path: Path
+    release: Release, client: ClientCommand, fleet_of: Callable[[int], Path], tmp_path: Path
 ) -> None:
     release.upload(fleet_of(len(DEVICES)))
     release.install(schedules=[{"name": "yearly", "cron": "30 7 1 1 *", "fleet": "default"}])
@@ -140,4 +115,4 @@ def test_every_command_works_with_a_cluster_and_a_storage_account(
     assert [row["Name"] for row in client.json("schedules")] == ["yearly"]
     assert [row for row in client.json("doctor") if row["result"] == "PROBLEM"] == []
     known: Any = typer.main.get_command(app)
-    assert client.commands == set(known.commands) - ELSEWHERE
+    assert client.names == set(known.commands) - ELSEWHERE

@@ -1,7 +1,6 @@
 """The commands for runs on a real API server, next to the real controller with simulated pods."""
 
 import asyncio
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,10 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
-from fleetscore.cli import main
 from fleetscore.cluster.connection import Cluster
 from fleetscore.contract.fleets import SecretReference
 from fleetscore.errors import AccessDenied, ClusterUnavailable, NotFound, UsageInvalid
+from tests.testkit.client_command import ClientCommand
 from tests.testkit.in_memory_storage import storage_with_devices
 from tests.testkit.running_controller import RunController
 from tests.testkit.runs import Runs, hour
@@ -25,31 +24,13 @@ def client(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> Runs:
     return runs
 
 
-class Command:
-    """The command line in the namespace of a test."""
-
-    def __init__(self, runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:
-        self._namespace, self._capsys = runs.namespace, capsys
-
-    def __call__(self, *words: str, code: int = 0) -> str:
-        """Run a command, check its exit code, and return its output, or the error of a command that fails."""
-        self._capsys.readouterr()
-        found = main([*words, "-n", self._namespace])
-        captured = self._capsys.readouterr()
-        assert found == code, captured.err
-        return captured.out if code == 0 else captured.err
-
-    def json(self, *words: str) -> Any:
-        return json.loads(self(*words, "-o", "json"))
-
-
 @pytest.fixture
-def command(client: Runs, capsys: pytest.CaptureFixture[str]) -> Command:
-    return Command(client, capsys)
+def command(client: Runs, capsys: pytest.CaptureFixture[str]) -> ClientCommand:
+    return ClientCommand(client.namespace, capsys)
 
 
 async def test_run_is_created_followed_and_retried(
-    client: Runs, command: Command, running_controller: RunController
+    client: Runs, command: ClientCommand, running_controller: RunController
 ) -> None:
     async with running_controller(storage_with_devices(3)):
         created = await asyncio.to_thread(
@@ -68,7 +49,7 @@ async def test_run_is_created_followed_and_retried(
 
 
 async def test_run_is_suspended_resumed_and_cancelled(
-    client: Runs, command: Command, running_controller: RunController
+    client: Runs, command: ClientCommand, running_controller: RunController
 ) -> None:
     client.create("held", window=hour(4), suspend=True)
     async with running_controller(storage_with_devices(2)):
@@ -81,7 +62,7 @@ async def test_run_is_suspended_resumed_and_cancelled(
 
 
 async def test_retry_of_a_cancelled_run_names_that_run(
-    client: Runs, command: Command, running_controller: RunController
+    client: Runs, command: ClientCommand, running_controller: RunController
 ) -> None:
     client.create("stopped", window=hour(8), suspend=True)
     async with running_controller(storage_with_devices(2)):
@@ -92,7 +73,7 @@ async def test_retry_of_a_cancelled_run_names_that_run(
     assert client.get(retried)["spec"]["devices"]["retryOf"]["name"] == "stopped"
 
 
-def test_dry_run_prints_a_manifest_that_the_api_server_accepts(client: Runs, command: Command) -> None:
+def test_dry_run_prints_a_manifest_that_the_api_server_accepts(client: Runs, command: ClientCommand) -> None:
     words = ("run", "--window", "2018-08-01T05:00Z", "-d", "press-*", "--tag", "1", "--devices-per-job", "Auto")
     printed = command(*words, "--name", "dry", "--dry-run", "client")
     manifest = yaml.safe_load(printed)
@@ -113,19 +94,21 @@ def test_dry_run_prints_a_manifest_that_the_api_server_accepts(client: Runs, com
         (("wait", "--fleet", "other"), "has no runs of fleet other"),
     ],
 )
-def test_what_cannot_be_done_is_an_error_with_the_reason(command: Command, words: tuple[str, ...], text: str) -> None:
+def test_what_cannot_be_done_is_an_error_with_the_reason(
+    command: ClientCommand, words: tuple[str, ...], text: str
+) -> None:
     error = command(*words, code=1)
     assert text in error
     assert "Traceback" not in error
 
 
-def test_wait_ends_at_its_timeout(client: Runs, command: Command) -> None:
+def test_wait_ends_at_its_timeout(client: Runs, command: ClientCommand) -> None:
     client.create("slow", window=hour(6))  # no operator handles it
     assert "run slow has not ended after 0.1 s" in command("wait", "slow", "--timeout", "0.1", code=3)
     assert "no operator has handled it yet" in command("status", "slow")
 
 
-def test_run_that_has_not_ended_is_not_retried(client: Runs, command: Command) -> None:
+def test_run_that_has_not_ended_is_not_retried(client: Runs, command: ClientCommand) -> None:
     client.create("open", window=hour(7))
     assert "run open has not ended" in command("retry", "open", code=1)
 
@@ -144,7 +127,7 @@ def cronjob(runs: Runs, **spec: Any) -> Iterator[None]:
     yield
 
 
-def test_schedules_are_listed_with_their_suspension(client: Runs, command: Command) -> None:
+def test_schedules_are_listed_with_their_suspension(client: Runs, command: ClientCommand) -> None:
     with cronjob(client, suspend=True):
         found = command.json("schedules")
     assert [(one["Name"], one["Cron"], one["Suspended"], one["Next"]) for one in found] == [
@@ -152,7 +135,9 @@ def test_schedules_are_listed_with_their_suspension(client: Runs, command: Comma
     ]
 
 
-def test_schedule_has_its_next_firing_and_the_windows_without_a_complete_run(client: Runs, command: Command) -> None:
+def test_schedule_has_its_next_firing_and_the_windows_without_a_complete_run(
+    client: Runs, command: ClientCommand
+) -> None:
     labels = {"app.kubernetes.io/part-of": "fleetscore", "app.kubernetes.io/component": "scheduler"}
     file = yaml.safe_dump({"schedules": [{"name": "hourly", "fleet": "default", "window": "PT1H", "delay": "PT0S"}]})
     body = {"metadata": {"name": "schedules", "labels": labels}, "data": {"schedules.yaml": file}}
