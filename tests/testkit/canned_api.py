@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from tests.testkit.http_server import RequestHandler, serve
+from tests.testkit.kubeconfigs import write_kubeconfig
 
 JOB = "/apis/batch/v1/namespaces/scoring/jobs/hourly-29"
 RUNS = "/apis/fleetscore.dev/v1alpha1/namespaces/scoring/scoringruns"
@@ -46,14 +47,7 @@ def canned_api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Cann
     api.answers["GET", JOB] = (200, {"metadata": {"annotations": {}, "creationTimestamp": "2018-08-29T00:05:00Z"}})
     api.answers["POST", RUNS] = (201, {})
     with serve(_Handler, api=api) as url:
-        config = {
-            "current-context": "test",
-            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
-            "clusters": [{"name": "test", "cluster": {"server": url}}],
-            "users": [{"name": "test", "user": {"token": "t"}}],
-        }
-        (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config))
-        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+        monkeypatch.setenv("KUBECONFIG", str(write_kubeconfig(tmp_path, url)))
         yield api
 
 

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from tests.testkit.http_server import RequestHandler, serve
+from tests.testkit.kubeconfigs import write_kubeconfig
 
 NAMESPACE = "scoring"
 LABELS = {"app.kubernetes.io/part-of": "fleetscore", "app.kubernetes.io/version": "0.1.0"}
@@ -169,13 +170,6 @@ def fake_release(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Fa
     release = healthy_release()
     with serve(_Handler, release=release) as url:
         release.url = url
-        config = {
-            "current-context": "test",
-            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test", "namespace": NAMESPACE}}],
-            "clusters": [{"name": "test", "cluster": {"server": url}}],
-            "users": [{"name": "test", "user": {"token": "t"}}],
-        }
-        (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config))
-        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+        monkeypatch.setenv("KUBECONFIG", str(write_kubeconfig(tmp_path, url, namespace=NAMESPACE)))
         monkeypatch.delenv("AZURE_STORAGE_CONNECTION_STRING", raising=False)
         yield release

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from fleetscore import Window
 from fleetscore.cli import EXIT_INTERRUPTED, main
 from tests.testkit.http_server import RequestHandler, serve
+from tests.testkit.kubeconfigs import write_kubeconfig
 from tests.testkit.waiting import until
 
 MAIN = "import sys; from fleetscore.cli import main; sys.exit(main())"
@@ -82,16 +82,10 @@ class _Server(RequestHandler):
 def test_interrupt_of_a_waiting_command_has_its_exit_code(words: tuple[str, ...], tmp_path: Path) -> None:
     requests: list[str] = []
     with serve(_Server, requests=requests) as url:
-        config = {
-            "current-context": "test",
-            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
-            "clusters": [{"name": "test", "cluster": {"server": url}}],
-            "users": [{"name": "test", "user": {"token": "t"}}],
-        }
-        (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config))
+        kubeconfig = write_kubeconfig(tmp_path, url)
         code, _, error = interrupted(
             words, lambda: any("/scoringruns/" in one or one.startswith("POST") for one in requests),
-            env={**os.environ, "KUBECONFIG": str(tmp_path / "kubeconfig")},
+            env={**os.environ, "KUBECONFIG": str(kubeconfig)},
         )  # fmt: skip
     assert (code, error) == (EXIT_INTERRUPTED, "")
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 import typer
-import yaml
 
 from fleetscore.cli import main
 from fleetscore.cli.commands import app
 from tests.testkit.http_server import RequestHandler, serve
+from tests.testkit.kubeconfigs import write_kubeconfig
 
 SPAN = ("--start", "2018-08-28T00:00Z", "--end", "2018-08-29T00:00Z")
 READING: dict[str, tuple[str, ...]] = {
@@ -116,13 +116,6 @@ def test_command_without_rights_names_the_right_or_the_login(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     code, url = forbidding
-    config = {
-        "current-context": "test",
-        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
-        "clusters": [{"name": "test", "cluster": {"server": url}}],
-        "users": [{"name": "test", "user": {"token": "t"}}],
-    }
-    (home / "kubeconfig").write_text(yaml.safe_dump(config))
-    monkeypatch.setenv("KUBECONFIG", str(home / "kubeconfig"))
+    monkeypatch.setenv("KUBECONFIG", str(write_kubeconfig(home, url)))
     error = error_of(capsys, command, *COMMANDS[command])
     assert ("log in again" if code == 401 else "ask for a Role with this right") in error
