@@ -1,7 +1,7 @@
 """Three consecutive windows of 8,000 devices with one Job each, including the deletion of the Jobs.
 
 An hour takes `WINDOW_SECONDS`. With default limits the controller manager needs 40 minutes of an hour for the Jobs, so
-its limits are raised, and the operator waits and deletes faster by the same factor (`fast_clock`).
+the benchmark raises its limits. The operator waits and deletes faster by the same factor (`fast_clock`).
 """
 
 import asyncio

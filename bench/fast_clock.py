@@ -1,7 +1,7 @@
 """Run the operator in a time in which an hour is shorter: `python -m bench.fast_clock SECONDS`.
 
-The delay before the Jobs of an ended run are deleted, and the time between two deletions, are shortened by the factor
-of SECONDS to an hour.
+The factor of SECONDS to an hour shortens two times: the delay before the Jobs of an ended run are deleted, and the time
+between two deletions.
 """
 
 import sys

@@ -1,8 +1,8 @@
 """CPU and memory of the history of a fleet and of its incidents, with 168 windows of an hour, in a folder store.
 
-A child process does what a report does with the history: it sets the column of the last window, and then it reads the
-history and decides on the incidents. One device of nine is in a bad state in a window, independent of its other states,
-so the states compress badly and have many spells. The times are those of the process clock without the imports.
+A child process does what a report does with the history. It sets the column of the last window, reads the history, and
+decides on the incidents. In each window one device of nine is in a bad state, independent of its other states. So the
+states compress badly and have many spells. The times are those of the process clock without the imports.
 """
 
 import json

@@ -1,10 +1,9 @@
 """Run a command and print its cost: ``python -I -S bench/measure_process.py COMMAND...``.
 
-This is a small process of its own, because Linux includes the memory of the starting process in a program's peak
-(execve(2) keeps ru_maxrss), and the benchmark uses more memory than the measured program.
-Processes that the program leaves behind, such as those of scikit-learn, become children of this one (prctl(2)), and
-their CPU time counts too. The last line of standard output has the exit code, the CPU seconds (user and system) and the
-peak RSS of the program in MiB.
+Linux includes the memory of the starting process in a program's peak (execve(2) keeps ru_maxrss). The benchmark uses
+more memory than the measured program, so this small process starts the program. Processes that the program leaves
+behind, such as those of scikit-learn, become children of this one (prctl(2)), and their CPU time counts too. The last
+line of standard output has the exit code, the CPU seconds (user and system) and the peak RSS of the program in MiB.
 """
 
 import ctypes

@@ -1,8 +1,8 @@
 """CPU and memory of the report of large windows, on a server that lists as Azure does.
 
 Every device has 1,200 rows in five tags, a model, readings and predictions of this window and of the one before; one
-device of fifty is anomalous. The server renders pages on demand and is not part of the measurement, which is the user
-and system time of the process `device-scorer report` (getrusage).
+device of fifty is anomalous. The server renders pages on demand and is not part of the measurement. Measured is the
+user and system time of the process `device-scorer report` (getrusage).
 """
 
 import json

@@ -20,13 +20,13 @@ pytest_plugins = [
 ]
 
 # The fixtures that start a service, in the order of their tests. Pure tests run first, so that a mistake in a pure
-# function shows before a cluster is started. The group that cannot be divided among workers begins before the others,
-# and the groups of single files end the session: then no worker waits long for the last one. A test that is marked
+# function shows before a cluster is started. The group that cannot be divided among workers begins before the others.
+# The groups of single files end the session, so no worker waits long for the last one. A test that is marked
 # needs_services by hand starts its services itself.
 BY_HAND = "by hand"
 ORDER = ("container_cluster", "helm", "azurite", "tokens", BY_HAND, "chart_cluster", "cluster", "fault_cluster")
-# The services that exist once per session: a node with containers is expensive, and each control plane takes a dozen of
-# the 128 inotify instances of a machine.
+# The services that exist once per session. A node with containers is expensive. Each control plane takes a dozen of the
+# 128 inotify instances of a machine.
 ONE_WORKER = ("container_cluster", "chart_cluster", "cluster")
 STRONGEST_FIRST = ("container_cluster", "fault_cluster", "cluster", "chart_cluster", "tokens", "azurite", "helm")
 

@@ -20,7 +20,7 @@ from localcluster import cluster_state
 from localcluster.cluster import Cluster
 from localcluster.toolchain.tools import ensure_program
 
-# The message of a scorer pod that scored every device, as a template for `stages.finish_pods`: the simulated scorers of
+# The message of a scorer pod that scored every device, as a template for `stages.finish_pods`. The simulated scorers of
 # a kwok cluster report as many devices as their Job has.
 ALL_SCORED = (
     "printf `"

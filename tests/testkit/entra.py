@@ -1,8 +1,8 @@
 """A fake Microsoft Entra tenant for workload identity: its token endpoint and the webhook for pods, on one HTTPS port.
 
 Neither is Azure's program. The webhook adds to a labelled pod the variables and the projected token that
-azure-workload-identity adds. With an API server, the endpoint accepts an assertion as Entra does: signed by the
-cluster's keys, for the agreed audience, not expired, and with a federated credential for its subject. Without an API
+azure-workload-identity adds. With an API server, the endpoint accepts an assertion as Entra does. The cluster's keys
+have signed it, for the agreed audience, it has not expired, and its subject has a federated credential. Without an API
 server it accepts every assertion. The tokens are for Azurite, which checks their claims and not their signature.
 
 In addition to Azure's webhook, this webhook lets pods trust the test's certificates (REQUESTS_CA_BUNDLE).

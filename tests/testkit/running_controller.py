@@ -98,7 +98,7 @@ async def run_controller(
 
 def pytest_configure(config: pytest.Config) -> None:
     # The tests cancel operators at any moment. If a task is cancelled during a TLS handshake, asyncio leaves the
-    # connection to the garbage collector: the transport does not know its socket yet when it is closed.
+    # connection to the garbage collector, because the transport does not know its socket yet.
     config.addinivalue_line("filterwarnings", "ignore:unclosed (transport )?<(_Selector|socket):ResourceWarning")
 
 

@@ -1,7 +1,7 @@
 """The bounds of the values that a model labels normal, found by scoring values between normal and anomalous ones.
 
 A model has no bounds in its file: an SVM or a forest only labels values. Each round scores a grid of values of all tags
-with the scorer's own program, and continues in the gap between the last normal and the first anomalous value.
+with the scorer's own program. The next round divides the gap between the last normal and the first anomalous value.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -91,8 +91,8 @@ def tag_plots(frame: pd.DataFrame, window: Window, flags: Sequence[Row]) -> tupl
 def downsample(readings: pd.DataFrame) -> pd.DataFrame:
     """Return the readings that a plot shows: of each tag and column, the lowest and the highest one.
 
-    A plot needs no more points than pixels: the lowest and the highest reading of a column draw the vertical line that
-    all of them draw. This is the min-max part of M4 (Jugel et al., "M4: A Visualization-Oriented Time Series Data
+    A plot needs no more points than pixels. The lowest and the highest reading of a column draw the same vertical line
+    as all of its readings. This is the min-max part of M4 (Jugel et al., "M4: A Visualization-Oriented Time Series Data
     Aggregation", PVLDB 7(10), 2014). Anomalies have a lowest and a highest reading of their own, so each column with an
     anomaly keeps one. A tag with few readings keeps all of them.
 

@@ -1,7 +1,7 @@
 """The middleware that every response passes: methods, the Host header, and the security headers.
 
 The console has no login: its user is a browser on this machine or an authenticating proxy. A page of another site must
-not read it, so the Host header must be an allowed name, which prevents DNS rebinding, and no other site may embed a
+not read it. So the Host header must be an allowed name, which prevents DNS rebinding, and no other site may embed a
 response.
 """
 

@@ -1,8 +1,8 @@
 """The checks of a machine that preflight.py runs; each returns a missing requirement or None.
 
 Package registries are checked with their own clients (go, pip, apt), so the checks use the mirrors, proxies and
-certificates that these clients are configured with. A registry is checked only if something has to be downloaded from
-it, and twice before it counts as unreachable: a busy machine is not a machine without network.
+certificates of these clients. A registry is checked only if something has to be downloaded from it. It counts as
+unreachable after two failed attempts, because one may fail on a busy machine.
 """
 
 import os

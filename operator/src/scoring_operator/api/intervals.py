@@ -1,6 +1,6 @@
 """Sets of indexes in the notation of `.status.completedIndexes` of a batch/v1 Job, such as "0-1811,1813".
 
-A set is stored as spans. 100,000 devices that were scored nearly in order are a few hundred spans, so the cost of an
+A set is stored as spans. 100,000 devices that were scored nearly in order are a few hundred spans. The cost of an
 operation depends on the number of spans, not on the number of indexes.
 
 The elements are positions in a run's device list or argument indexes in one scoring Job. The two types `Positions` and

@@ -1,7 +1,7 @@
 """Names, label keys and owner references of the objects that the operator creates.
 
-The name of a child is a function of the run's uid and of the child's role. A second create of the same child therefore
-fails with 409, and a new run with the name of a deleted one does not collide with the children of the deleted one.
+The name of a child is a function of the run's uid and of the child's role. So a second create of the same child fails
+with 409. A new run with the name of a deleted run has other names of children.
 """
 
 import hashlib

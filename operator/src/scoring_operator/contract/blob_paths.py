@@ -1,10 +1,9 @@
 """Names of blobs: the rule by which the scorer writes them and the operator reads them.
 
 A device id is exactly one path segment. The characters `A-Z a-z 0-9 - _ .` are not encoded. All others are
-percent-encoded as UTF-8 with upper-case hexadecimal digits (RFC 3986, section 2.1). Two exceptions keep an id from
-being mistaken for something else: the dots of an id of dots alone are encoded ("." and ".." are relative segments), and
-so is a leading "_" (`_runs` and `_SUCCESS` do not belong to a device). A segment that this rule does not produce is not
-a device.
+percent-encoded as UTF-8 with upper-case hexadecimal digits (RFC 3986, section 2.1). There are two exceptions. The dots
+of an id of dots alone are encoded, because "." and ".." are relative segments. A leading "_" is encoded, because
+`_runs` and `_SUCCESS` do not belong to a device. A segment that this rule does not produce is not a device.
 
 The scorer implements the rule in device_scorer.contract.blob_paths; tests/contract compares the two.
 """

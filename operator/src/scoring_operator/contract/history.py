@@ -1,8 +1,8 @@
 """The history of a fleet, which the scorer's report writes and the operator reads: a letter per device and window.
 
-A tile has the windows of one length of one week; for windows of a day or longer, of one year. It is gzip of a comment
-with the fleet, the length, the first window and the number of windows, then `Device,States` with a letter per window.
-Other clients may have changed a tile, so a reader bounds its size and rejects every deviation.
+A tile has the windows of one length of one week; for windows of a day or longer, of one year. It is a gzip file. A
+comment has the fleet, the length, the first window and the number of windows. The columns `Device,States` follow, with
+a letter per window. Other clients may have changed a tile, so a reader bounds its size and rejects every deviation.
 
 The scorer implements the rule in device_scorer.health.history; tests/contract compares the two.
 """

@@ -1,8 +1,8 @@
 """The outcome message of a scoring Job, and its parser.
 
-A scorer writes the message as its termination message, and with more detail as its outcome record. A scorer pod has no
-Kubernetes token, so the message is untrusted input: the parser rejects an inconsistent message, and limits or cleans
-what the operator copies into the status.
+A scorer writes the message as its termination message, and with more detail as its outcome record. The message is
+untrusted input. The parser rejects an inconsistent message, and limits or cleans what the operator copies into the
+status.
 
 The scorer implements its side in device_scorer.contract.outcome_message; tests/contract compares the two.
 """

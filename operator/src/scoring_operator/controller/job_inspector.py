@@ -1,7 +1,7 @@
 """Inspection of Jobs: the pods of finished and of waiting Jobs, the existence of missing Jobs, and outcome records.
 
 Pods are not watched. Each Job is inspected when it has finished, and one list request covers many Jobs. A Job without a
-ready pod is inspected from time to time: its pod may not start, or may not end although its scorer has ended.
+ready pod is inspected from time to time. Its pod may not start, or may not end although its scorer has ended.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Detection of stalled runs: a run without progress gets the blocker that prevents it.
 
-Jobs that have had no ready pod for some time are inspected: their pods may not start, or may not end because of another
+Jobs that have had no ready pod for some time are inspected. Their pods may not start, or may not end because of another
 container or a lost node.
 """
 

@@ -109,8 +109,8 @@ class Credentials:
     def ssl_context(self) -> ssl.SSLContext:
         """Build the TLS settings; the call blocks for some milliseconds.
 
-        As in kubectl, a certificate is not checked for the extensions of RFC 5280 that Python 3.13 requires by default,
-        because the authorities of many clusters lack them.
+        The authorities of many clusters lack extensions of RFC 5280 that Python 3.13 requires by default. As in
+        kubectl, a certificate is not checked for them.
 
         Raises:
             InvalidSettings: A certificate or a key cannot be used.

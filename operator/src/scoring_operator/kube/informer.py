@@ -4,9 +4,9 @@ The module does not know Jobs or runs.
 
 The informer lists each namespace in pages (or all namespaces together), then watches from the list's resource version.
 A watch that ends, breaks or is idle continues at the last resource version, so no event is missed. The informer relists
-after an expired resource version (410), an ERROR event or an error response, and after a fixed interval, which also
-finds changes whose events were lost. Events and lists that are older than the known versions are ignored. The informer
-never ends by itself. A namespace that cannot be listed does not delay the others: see `wait_for_sync`.
+after an expired resource version (410), an ERROR event or an error response. It also relists after a fixed interval,
+which finds changes whose events were lost. Events and lists that are older than the known versions are ignored. The
+informer never ends by itself. A namespace that cannot be listed does not delay the others: see `wait_for_sync`.
 
 The event loop of `run` owns the informer; other threads must not call it.
 """

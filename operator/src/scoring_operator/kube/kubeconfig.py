@@ -1,6 +1,6 @@
 """A kubeconfig as kubectl reads it: every field is obeyed, or rejected by name.
 
-The rules are those of client-go (tools/clientcmd): files are merged, the first file with an entry wins, paths are
+The rules are those of client-go (tools/clientcmd). Files are merged, and the first file with an entry wins. Paths are
 relative to the file that has them, and embedded data precede files. The content may be hostile, so files, YAML events
 and nesting are bounded, and aliases are rejected: they grow exponentially through merge keys.
 """

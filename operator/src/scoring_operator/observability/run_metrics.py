@@ -4,8 +4,9 @@ A run is counted once, when an event first shows its end. A run that ended befor
 only its window is published.
 
 The author of a run chooses its fleet, its label of a schedule and its window. So a fleet is a label value only if the
-administrator defined it, and a schedule only if the run is one that the chart's schedule creates. A run without
-devices, such as a rejected one, changes no gauge of a window, and neither does a run that ended before its window.
+administrator defined it. A schedule is a label value only if the run is one that the chart's schedule creates. A run
+without devices, such as a rejected one, changes no gauge of a window, and neither does a run that ended before its
+window.
 """
 
 from collections import Counter

@@ -51,9 +51,9 @@ def _request_above_limit(run: ScoringRun, fleet: Fleet) -> str:
 def fleet_if_unchanged(run: ScoringRun, saved_fleet: Mapping[str, Any], fleets: Mapping[str, Fleet]) -> Fleet | None:
     """Return the administrator's fleet of a run that has begun, if its storage layout has not changed.
 
-    The saved fleet is in a ConfigMap of the run's namespace. If the operator used it, a user who may edit ConfigMaps
-    could send the operator's identity, or the credential of another fleet, to an endpoint of their own. So the saved
-    fleet is only compared. The settings of scorer pods may change: later Jobs use the new ones.
+    The saved fleet is in a ConfigMap of the run's namespace, so it is only compared. Otherwise a user who may edit
+    ConfigMaps could send the operator's identity, or the credential of another fleet, to an endpoint of their own. The
+    settings of scorer pods may change: later Jobs use the new ones.
 
     Args:
         run: The run.

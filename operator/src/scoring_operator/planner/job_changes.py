@@ -3,9 +3,9 @@
 A queueing controller, such as Kueue, suspends a Job until there is room for it. The operator therefore marks each Job
 that it suspends, and resumes only those. A Job that is suspended without the mark waits for the other controller.
 
-A Job is replaced if it is of no use as it is: it is deleted, and its batch is reserved again in the next round. That
-happens in two cases. No pod of the Job has started, and the fleet's or the operator's settings of pods have changed.
-Or the run is paused, and another controller has resumed the Job.
+To replace a Job, the operator deletes it, and its batch is reserved again in the next round. That happens in two cases.
+No pod of the Job has started, and the fleet's or the operator's settings of pods have changed. Or the run is paused,
+and another controller has resumed the Job.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -8,10 +8,10 @@ The algorithm, in the order of the code:
    Otherwise its devices are discovered.
 3. Each inspected Job is evaluated and its batch is closed: outcomes are recorded, retries join the queue. A Job whose
    scorer has ended, and whose pod does not end because of another container, is deleted.
-4. The run ends when it is cancelled, when its canary has failed, when a failure budget is exceeded, when every device
-   has an outcome, or when a deadline has passed on the run's own clock. Budgets apply after the canary; see `canary`.
+4. The run ends when it is cancelled, its canary has failed, a failure budget is exceeded, every device has an outcome,
+   or a deadline has passed on the run's own clock. Budgets apply after the canary; see `canary`.
 5. A run that is suspended or blocked by another run pauses: its clock stops and its Jobs are suspended.
-6. Otherwise it runs: Jobs that the operator suspended are resumed, and Jobs are created up to the run's parallelism and
+6. Otherwise it runs. Jobs that the operator suspended are resumed. Jobs are created up to the run's parallelism and
    slots, each for a batch that was reserved before; see `batching`. After 20 consecutive storage or identity failures,
    only one Job is active at a time. While the API server rejects Jobs, each pass creates one. While pods cannot start,
    none is created. While another controller suspends every Job, the run's clock stops; see `job_changes`.

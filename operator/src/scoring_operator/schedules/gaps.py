@@ -1,8 +1,8 @@
 """The windows of a schedule without a complete run, and the runs that fill these gaps.
 
 A run belongs to a window of a schedule if it has the same fleet, devices and tags as the schedule's own runs. The
-creator and the name of the run do not matter. Runs of `backfill` have a label of their own instead of the schedule's:
-so they do not block the schedule's next run, and several of them may be active at once.
+creator and the name of the run do not matter. Runs of `backfill` have a label of their own instead of the schedule's.
+So they do not block the schedule's next run, and several of them may be active at once.
 """
 
 from collections.abc import Collection, Iterable, Mapping

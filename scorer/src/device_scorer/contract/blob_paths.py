@@ -1,9 +1,9 @@
 """Names of blobs. An id becomes exactly one path segment and can be decoded from the segment. Pure.
 
 A segment keeps `A-Z a-z 0-9 - _` and '.'. Everything else is percent-encoded UTF-8 with upper-case hex digits. Two
-more cases are encoded: the dots of an id that has only dots, and a leading '_'. Therefore an id never becomes '.', '..'
-or '/', and names that begin with '_' (`_runs`, `_SUCCESS`, the files of the report) never belong to a device. The
-operator has its own copy of this rule, and the contract tests compare both.
+more cases are encoded: the dots of an id that has only dots, and a leading '_'. So an id never becomes '.', '..' or
+'/'. Names that begin with '_' (`_runs`, `_SUCCESS`, the files of the report) never belong to a device. The operator has
+its own copy of this rule, and the contract tests compare both.
 """
 
 import re

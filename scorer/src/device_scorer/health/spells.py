@@ -1,8 +1,8 @@
 """Spells: the times in which a device is not well, as a function of its states. Pure.
 
-A spell begins with the first bad window (A, S, E, F). It opens when `open_after` bad windows have followed each other,
-and ends after `close_after` normal windows, or with the first normal window if it was not open. Windows that were not
-run, unknown or partial change nothing.
+A spell begins with the first bad window (A, S, E, F). It opens after `open_after` consecutive bad windows. It ends
+after `close_after` normal windows, or with the first normal window if it was not open. Windows that were not run,
+unknown or partial change nothing.
 """
 
 import re

@@ -6,11 +6,11 @@ The decision function of a one-class SVM with support vectors v_i, coefficients 
 
 (Chang and Lin, "LIBSVM: A library for support vector machines", 2011, section 2.3; intercept is -rho). f(z) > 0 is
 normal. libsvm adds the terms in the order of the support vectors, in double precision, with `exp` and `tanh` of the C
-library. `exact_scores` performs the same operations in the same order. This is necessary: with a small nu the support
-vectors are frequent training values, f is zero there except for the last bits, and the last bits decide the label.
+library. `exact_scores` performs the same operations in the same order. This is necessary. With a small nu the support
+vectors are frequent training values. There f is zero except for the last bits, which decide the label.
 
 The vectorised `exp` of NumPy may differ in the last bit. `vectorised_scores` uses it only for values whose label cannot
-depend on this bit and whose score is exact to SCORE_DIGITS digits, and recomputes the others with `exact_scores`.
+depend on this bit and whose score is exact to SCORE_DIGITS digits. It computes the others with `exact_scores`.
 """
 
 from collections.abc import Callable, Sequence
@@ -169,7 +169,7 @@ class ClosedFormSvm(NamedTuple):
                 weights += np.abs(terms)
             totals += self.intercept
             # Bound of the rounding error of recursive summation (Higham, "Accuracy and Stability of Numerical
-            # Algorithms", section 4.2), times 4 for the errors of exp, tanh and the products.
+            # Algorithms", section 4.2). The factor 4 covers the errors of exp, tanh and the products.
             errors = 4 * (len(self.vectors) + 4) * _EPSILON * weights
             uncertain = ~(np.abs(totals) > errors * 10.0**SCORE_DIGITS)
         totals[~np.isfinite(values)] = nan

@@ -3,8 +3,8 @@
 Only outlier detectors in scikit-learn's sense are usable: the tag `estimator_type` is "outlier_detector", and `predict`
 returns 1 (normal) or -1 (anomaly). Other libraries use other conventions. PyOD returns 1 for an anomaly.
 
-The labels are those of `predict`. A value for which `predict` raises an error, such as one that a step turns into
-infinity, is an anomaly without a score, as long as the model labels other values. This module runs in a worker process.
+The labels are those of `predict`. A value for which `predict` raises an error is an anomaly without a score, if the
+model labels other values. An example is a value that a step turns into infinity. This module runs in a worker process.
 """
 
 import warnings

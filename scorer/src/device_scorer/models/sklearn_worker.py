@@ -2,9 +2,9 @@
 
 The scorer starts the fork server with `python -m`. For each bundle the server forks a worker from its own state, in
 which no model was ever loaded. A model that changes classes or global state changes its own worker only. A worker has a
-limit of memory and of CPU time. The server kills a worker as soon as the scorer closes the worker's connection, and the
-processes that a worker has started as soon as the worker has ended. The server ends with the scorer, and its workers
-end with it.
+limit of memory and of CPU time. The server kills a worker as soon as the scorer closes the worker's connection. It
+kills the processes that a worker has started as soon as the worker has ended. The server ends with the scorer, and its
+workers end with it.
 
 The import of this module imports scikit-learn. The scorer itself does not import it.
 """

@@ -1,7 +1,7 @@
 """A pickle reader that creates inert objects. It imports no class of the file and calls no function of the file.
 
-A name in the file becomes a GlobalName, an object of an allowed class becomes an InertObject with its attributes, and
-an array becomes an Array of bytes. The few functions that pickles of NumPy and Python call are emulated. A name that is
+A name in the file becomes a GlobalName, and an array becomes an Array of bytes. An object of an allowed class becomes
+an InertObject with its attributes. The few functions that pickles of NumPy and Python call are emulated. A name that is
 not on the allow-list raises ModelRejected before it is used. The reader does not need NumPy.
 
 One budget limits the whole file: the number of instructions, of copied items and of produced bytes. A file that exceeds

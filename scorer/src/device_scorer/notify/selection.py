@@ -71,8 +71,9 @@ class Selection:
 def select(notices: Iterable[Notice], receiver: Receiver, announced: Iterable[Announced] = ()) -> Selection:
     """Return the notices of a window that a receiver gets, the most important first, with the others counted.
 
-    News is limited by `max_per_window`. An Alertmanager also gets each announced incident again while it is open, and
-    its end when it is closed or muted, both without a limit: otherwise it would resolve an open alert.
+    News is limited by `max_per_window`. An Alertmanager also gets each announced incident again while it is open,
+    because otherwise it would resolve the alert. It gets the end of an incident when it is closed or muted. Neither has
+    a limit.
 
     Args:
         notices: The notices of one window: all incidents that are open or closed in it.

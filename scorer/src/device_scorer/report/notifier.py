@@ -2,8 +2,8 @@
 
 The outbox is written before the first delivery and after the last one. A report that ends in between leaves the notices
 to the next report of any window, which sends the same content. Only the newest window of the history gives new notices:
-a backfilled window is about the past. The outbox also has the incidents that each receiver knows to be open, so the
-report of the newest window makes up for reports that are missing.
+a backfilled window is about the past. The outbox also has the incidents that each receiver knows to be open. So the
+report of the newest window also sends the notices of reports that are missing.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -1,8 +1,9 @@
 """The CSV files of a report, and the reader of those of an earlier report of the window. Pure.
 
 People open these files with spreadsheet programs, which evaluate a text that begins like a formula (OWASP, "CSV
-Injection"). Such a text gets an apostrophe in front. Numbers are unchanged, and so are ids of the alphabet of devices:
-it has none of the characters that a formula needs to call a program or a URL, and programs join the files by id.
+Injection"). Such a text gets an apostrophe in front. Numbers are unchanged. So are ids of the alphabet of devices,
+because programs join the files by id. The alphabet has none of the characters that a formula needs to call a program or
+a URL.
 """
 
 import csv

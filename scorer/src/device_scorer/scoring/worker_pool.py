@@ -1,8 +1,8 @@
 """Scoring of many devices in one process: threads whose waiting overlaps, and a deadline for each device.
 
-A device that exceeds its deadline is abandoned: its thread is left behind without the permission to write, and a new
-thread replaces it, so that only this device fails. After MAX_CONSECUTIVE_TRANSIENT devices in a row with a transient
-error the other devices are not scored: the Job is retried. A stopped pool returns the outcomes of finished devices.
+A device that exceeds its deadline is abandoned, and only this device fails. Its thread loses the permission to write,
+and a new thread replaces it. After MAX_CONSECUTIVE_TRANSIENT devices in a row with a transient error the other devices
+are not scored: the Job is retried. A stopped pool returns the outcomes of finished devices.
 """
 
 import gc

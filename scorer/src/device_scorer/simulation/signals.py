@@ -3,8 +3,8 @@
 A normal reading is the sum of the tag's centre, a daily oscillation and noise. Centre, amplitude, noise and phase
 differ by device and tag. In its first minutes a fleet is commissioned: every tag sweeps once through its whole working
 band. A model that is trained on a history with the sweep knows the band, so that later normal readings stay inside it.
-Without the sweep, a new hour would sometimes exceed the extremes of the past by chance, and such a reading could not
-be distinguished from an injected anomaly.
+Without the sweep, a new hour would sometimes exceed the extremes of the past by chance. Such a reading would look like
+an injected anomaly.
 
 Injected anomalies leave the band by several times the noise, so that a one-dimensional model can detect them: `spike`
 (one reading) and `shift` (a tenth of the partition at another level). `stuck` (the value freezes inside the band)

@@ -118,8 +118,8 @@ class ObstoreStore:
     def head(self, container: str, name: str) -> BlobInfo | None:
         """Return the properties of a blob, or None if it does not exist.
 
-        The request is a GET of the first byte: the error response to a HEAD has no body, and obstore finds the error
-        code only there. A HEAD follows for blobs without a first byte and for archived blobs.
+        The request is a GET of the first byte. The error response to a HEAD has no body, and obstore finds the error
+        code only in a body. A HEAD follows for blobs without a first byte and for archived blobs.
         """
         options: dict[str, Any] = _FIRST_BYTE
 

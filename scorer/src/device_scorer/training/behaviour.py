@@ -34,8 +34,8 @@ def observe_sensor(times: np.ndarray, numbers: np.ndarray, *, tolerance: float =
 def usual_interval(times: np.ndarray) -> float:
     """Return the usual seconds between two readings; 0 if there are fewer than two instants.
 
-    The result is the median gap. A sensor that sends bursts has small gaps and few readings, so the result is not
-    smaller than the time per reading in a usual hour with readings.
+    The result is the median gap. The lower bound is the time per reading in a usual hour with readings, because a
+    sensor that sends bursts has small gaps and few readings.
 
     Args:
         times: The times in seconds since the epoch, in ascending order.
