@@ -23,7 +23,7 @@ from localcluster.addons.azurite import Azurite
 from localcluster.cluster import Cluster
 from localcluster.toolchain import images
 from scoring_operator.api.fleets import parse_fleet
-from scoring_operator.kube import credentials
+from scoring_operator.kube.credential_sources import load_credentials
 
 DEVICES = scorer.SMALL_DEVICES[:30]  # one Job each in a batch, all created at once
 ROUNDS = 7
@@ -72,7 +72,7 @@ def _create_secret(cluster: Cluster, text: str) -> None:
 
 
 async def _measure(cluster: Cluster, service: BlobServiceClient, rounds: int) -> None:
-    async with baseline_client.connect(credentials.load({"KUBECONFIG": str(cluster.kubeconfig)})) as client:
+    async with baseline_client.connect(load_credentials({"KUBECONFIG": str(cluster.kubeconfig)})) as client:
         for number in range(2):  # warm up: the first batches read images and programs from the disk
             await _run_batch(client, service, JOB_KINDS[number], f"warm-{number}")
         for turn in range(rounds):

@@ -25,7 +25,8 @@ from bench.goals import Goals, print_progress
 from bench.watcher import JOBS, RUNS, watch_runs
 from scoring_operator.api.fleets import parse_fleet
 from scoring_operator.api.names import COMPONENT_LABEL, RUN_LABEL
-from scoring_operator.kube import credentials
+from scoring_operator.kube.credential_sources import load_credentials
+from scoring_operator.kube.credentials import Credentials
 
 MAX_IN_FLIGHT = 100  # Jobs; the default of `parallelism`
 POD_SECONDS = 10.0
@@ -197,9 +198,9 @@ def build_run(name: str, *, hour: int = 0, schedule: str = "", **spec: Any) -> d
     return {**kind, "metadata": {"name": name, "labels": labels}, "spec": {"window": window, **spec}}
 
 
-def admin_credentials(release: OperatorEnvironment) -> credentials.Credentials:
+def admin_credentials(release: OperatorEnvironment) -> Credentials:
     """Return the credentials of the administrator, which the benchmark uses."""
-    return credentials.load({"KUBECONFIG": str(release.cluster.kubeconfig)})
+    return load_credentials({"KUBECONFIG": str(release.cluster.kubeconfig)})
 
 
 def _requests(release: OperatorEnvironment) -> Counter[str]:

@@ -12,8 +12,8 @@ import pytest
 
 from localcluster.nodes import stages
 from scoring_operator.api.names import JOB_SELECTOR
-from scoring_operator.kube import credentials
 from scoring_operator.kube.client import KubeClient as Client
+from scoring_operator.kube.credential_sources import load_credentials
 from tests.faults.api_faults import Overtaken, Stale, regressions
 from tests.faults.conftest import NewSite
 from tests.faults.harness import RunResult, Site
@@ -167,7 +167,7 @@ def test_run_with_constant_foreign_writes_loses_no_counter(
     stop, writes = threading.Event(), [0]
 
     async def write() -> None:
-        account = credentials.load({"KUBECONFIG": str(site.cluster.kubeconfig)})
+        account = load_credentials({"KUBECONFIG": str(site.cluster.kubeconfig)})
         async with Client.connect(account) as client:
             while not stop.is_set():
                 writes[0] += 1

@@ -12,8 +12,8 @@ from scoring_operator.api.names import JOB_SELECTOR
 from scoring_operator.api.views import JobView
 from scoring_operator.controller.controller import Controller
 from scoring_operator.controller.timings import DEFAULT_TIMINGS, Timings
-from scoring_operator.kube import credentials
 from scoring_operator.kube.client import KubeClient
+from scoring_operator.kube.credential_sources import load_credentials
 from scoring_operator.kube.informer import Informer
 from scoring_operator.planner.types import JobLimits
 from scoring_operator.resources.jobs import ScorerImage
@@ -86,7 +86,7 @@ async def run_controller(
     timings: Timings = DEFAULT_TIMINGS,
 ) -> AsyncIterator[Controller]:
     """Run a controller in one namespace."""
-    async with KubeClient.connect(credentials.load({"KUBECONFIG": kubeconfig}), timeouts=timings.client) as client:
+    async with KubeClient.connect(load_credentials({"KUBECONFIG": kubeconfig}), timeouts=timings.client) as client:
         controller, tasks = assemble(client, storage, *fleets, namespace=namespace, max_jobs=max_jobs, timings=timings)
         try:
             yield controller

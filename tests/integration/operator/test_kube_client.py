@@ -9,8 +9,8 @@ import pytest_asyncio
 
 from localcluster.cluster import Cluster as LocalCluster
 from scoring_operator.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound, QuotaExceeded
-from scoring_operator.kube import credentials
 from scoring_operator.kube.client import KubeClient
+from scoring_operator.kube.credential_sources import load_credentials
 from scoring_operator.kube.informer import Informer
 from tests.testkit.waiting import until_async
 
@@ -28,7 +28,7 @@ class View(msgspec.Struct):
 
 @pytest_asyncio.fixture
 async def admin(cluster: LocalCluster) -> AsyncIterator[KubeClient]:
-    async with KubeClient.connect(credentials.load({"KUBECONFIG": str(cluster.kubeconfig)})) as connection:
+    async with KubeClient.connect(load_credentials({"KUBECONFIG": str(cluster.kubeconfig)})) as connection:
         yield connection
 
 
@@ -71,7 +71,7 @@ async def test_exceeded_quota_differs_from_a_missing_right(
     with pytest.raises(QuotaExceeded):
         await admin.create(MAPS.format(namespace), a_map("a"))
     kubeconfig = cluster.create_kubeconfig(namespace, "default")
-    async with KubeClient.connect(credentials.load({"KUBECONFIG": str(kubeconfig)})) as connection:
+    async with KubeClient.connect(load_credentials({"KUBECONFIG": str(kubeconfig)})) as connection:
         with pytest.raises(Forbidden) as caught:
             await connection.create(MAPS.format(namespace), a_map("a"))
     assert type(caught.value) is Forbidden

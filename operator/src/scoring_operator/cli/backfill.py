@@ -18,8 +18,8 @@ from scoring_operator.api.scoringrun import GROUP, PLURAL, VERSION, Window
 from scoring_operator.cli.arguments import add_schedule_arguments, read_schedule, require
 from scoring_operator.cli.exit_codes import run_to_exit_code
 from scoring_operator.errors import AlreadyExists, Forbidden
-from scoring_operator.kube import credentials
 from scoring_operator.kube.client import KubeClient
+from scoring_operator.kube.credential_sources import load_credentials
 from scoring_operator.schedules.gaps import (
     ListedRun,
     WindowStates,
@@ -102,7 +102,7 @@ def run(args: argparse.Namespace, poll_interval: float = POLL_INTERVAL_SECONDS) 
 
 
 async def _backfill(args: argparse.Namespace, poll_interval: float) -> int:
-    account = credentials.load(os.environ, context=args.context)
+    account = load_credentials(os.environ, context=args.context)
     args.namespace = args.namespace or account.namespace
     require(args, "namespace")
     schedule = read_schedule(args.schedules_file, args.schedule)

@@ -13,7 +13,7 @@ import yaml
 
 from scoring_operator.api.fleets import Fleet, parse_fleets
 from scoring_operator.errors import InvalidFleets, InvalidSettings
-from scoring_operator.kube import credentials
+from scoring_operator.kube.credential_sources import load_credentials
 from scoring_operator.observability import logs
 from scoring_operator.runtime.settings import Settings, from_environment
 
@@ -50,7 +50,7 @@ def serve(
     settings = from_environment(os.environ | level)
     logs.configure(settings.log_level)
     fleets = read_fleets(settings)
-    account = credentials.load(os.environ)
+    account = load_credentials(os.environ)
     handlers = import_module("scoring_operator.runtime.kopf_handlers")  # kopf is expensive to import
     manager_type = import_module("scoring_operator.runtime.manager").Manager
     manager = manager_type(settings, fleets, account, storage=storage, timings=timings)

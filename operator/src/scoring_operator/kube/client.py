@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from scoring_operator.errors import ApiError, LeaseLost, Throttled, Unavailable
-from scoring_operator.kube import credentials as credentials_module
+from scoring_operator.kube.credential_sources import load_credentials
 from scoring_operator.kube.credentials import Credentials
 from scoring_operator.kube.limiter import AdaptiveLimiter
 from scoring_operator.kube.transport import Observer, Request, Transport, defer_reading
@@ -109,7 +109,7 @@ class KubeClient:
         Raises:
             InvalidSettings: The environment has no credentials.
         """
-        account = credentials or credentials_module.load(os.environ)
+        account = credentials or load_credentials(os.environ)
         async with Transport.open(account, observer, timeouts.request) as transport:
             yield cls(transport, timeouts)
 
