@@ -3,7 +3,8 @@
 from device_scorer.contract.run_state import DeviceOutcome, read_device_list, read_outcomes
 from scoring_operator.api.intervals import Position, Positions
 from scoring_operator.planner.device_list import pack
-from scoring_operator.planner.progress import Progress, RunSnapshot, encode
+from scoring_operator.planner.progress import Progress, RunSnapshot
+from scoring_operator.planner.progress_codec import encode_progress
 
 DEVICES = [f"press-{number}" for number in range(9)]
 
@@ -24,7 +25,7 @@ def test_device_list_and_progress_of_the_operator_are_read_by_the_scorer() -> No
     )
     devices = read_device_list(pack(DEVICES))
     assert devices == DEVICES
-    assert read_outcomes(encode(progress), devices) == {
+    assert read_outcomes(encode_progress(progress), devices) == {
         **{f"press-{number}": DeviceOutcome("scored") for number in (0, 1, 2, 3, 7)},
         "press-4": DeviceOutcome("failed", "ModelInvalid", "no pickle"),
         "press-5": DeviceOutcome("failed", "OOMKilled"),

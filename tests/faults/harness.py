@@ -19,8 +19,8 @@ from localcluster.kubernetes.api import ApiError
 from localcluster.kubernetes.certificates import write_kubeconfig
 from scoring_operator.api.names import job_name, progress_config_map_name, report_job_name
 from scoring_operator.api.scoringrun import parse_run
-from scoring_operator.planner import progress
 from scoring_operator.planner.progress import Progress
+from scoring_operator.planner.progress_codec import decode_progress
 from scoring_operator.resources import config_maps
 from tests.testkit.audit import Audit, Request, created_jobs
 from tests.testkit.chart import a_fleet
@@ -169,7 +169,7 @@ class Site:
         """The progress that a run has saved."""
         run = parse_run(self.release.get(name))
         path = f"/api/v1/namespaces/{self.namespace}/configmaps/{progress_config_map_name(run)}"
-        return progress.decode(
+        return decode_progress(
             config_maps.config_map_content(self.cluster.api.request("GET", path), config_maps.PROGRESS_KEY)
         )
 

@@ -18,7 +18,8 @@ from scoring_operator.contract.outcome_message import REASONS, parse_outcome_mes
 from scoring_operator.planner.canary import first_positions
 from scoring_operator.planner.job_results import JobResult, result_from_pods
 from scoring_operator.planner.plan import make_plan, needs_inspection
-from scoring_operator.planner.progress import Batch, Progress, decode, encode
+from scoring_operator.planner.progress import Batch, Progress
+from scoring_operator.planner.progress_codec import decode_progress, encode_progress
 from scoring_operator.planner.types import Observation, Plan
 from tests.testkit.builders import a_job, a_message, a_pod, a_progress, a_run, an_observation, later
 
@@ -67,7 +68,7 @@ class PlannerWorld:
             check_transition(progress, plan.progress)
             progress = plan.progress
             if plan.save or self.rng.random() < 0.3:
-                self.saved = decode(encode(progress))
+                self.saved = decode_progress(encode_progress(progress))
                 assert self.saved == progress
             if plan.completion:
                 return progress

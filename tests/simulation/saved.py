@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from scoring_operator.api.intervals import Positions
 from scoring_operator.api.names import POSITIONS_ANNOTATION
-from scoring_operator.planner import progress
 from scoring_operator.planner.progress import Progress
+from scoring_operator.planner.progress_codec import decode_progress
 from scoring_operator.resources import config_maps
 from tests.simulation.api import JOBS, RUNS, Object, Write
 
@@ -40,7 +40,7 @@ def ahead_of_progress(write: Write, config_maps: Iterable[Object]) -> str:
 
 def _progress(config_map: Object) -> Progress | None:
     data = config_maps.config_map_content(config_map, config_maps.PROGRESS_KEY)
-    return progress.decode(data) if data else None
+    return decode_progress(data) if data else None
 
 
 def positions_of(job: Object) -> Positions:

@@ -55,7 +55,7 @@ from scoring_operator.errors import (
 from scoring_operator.kube import kubeconfig
 from scoring_operator.planner.device_list import unpack
 from scoring_operator.planner.pod_trouble import termination_text
-from scoring_operator.planner.progress import decode, encode
+from scoring_operator.planner.progress_codec import decode_progress, encode_progress
 from scoring_operator.planner.retry import devices_from_report
 from scoring_operator.schedules.gaps import read_run
 from tests.testkit.builders import a_body, a_progress, a_run
@@ -216,14 +216,14 @@ READERS: Mapping[str, Reader] = {
     ),
     "device-list": Reader("\n".join(DEVICES).encode(), lambda c: read_device_list([c]), (UsageInvalid,), zlib.compress),
     "progress": Reader(
-        zlib.decompress(encode(a_progress(300, per_job=7, already="0-40"))),
+        zlib.decompress(encode_progress(a_progress(300, per_job=7, already="0-40"))),
         lambda content: read_outcomes(content, DEVICES),
         (UsageInvalid,),
         zlib.compress,
     ),
     "progress-in-the-operator": Reader(
-        zlib.decompress(encode(a_progress(300, per_job=7))),
-        decode,
+        zlib.decompress(encode_progress(a_progress(300, per_job=7))),
+        decode_progress,
         (InvalidProgress,),
         compress,
         values=HUGE_DOCUMENTS,

@@ -9,8 +9,9 @@ from scoring_operator.api.names import progress_config_map_name
 from scoring_operator.api.scoringrun import RunRef
 from scoring_operator.errors import AlreadyExists, InvalidDeviceList, NameConflict, NotFound
 from scoring_operator.kube.client import KubeClient
-from scoring_operator.planner import device_list, progress
+from scoring_operator.planner import device_list
 from scoring_operator.planner.progress import Progress
+from scoring_operator.planner.progress_codec import decode_progress, encode_progress
 from scoring_operator.resources import config_maps
 
 _log = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ class ProgressStore:
         self._check_owner(item, self._name)
         data = config_maps.config_map_content(item, config_maps.PROGRESS_KEY)
         # In a thread, because a hostile document takes a part of a second.
-        return StoredProgress(await to_thread(progress.decode, data), item["metadata"]["resourceVersion"])
+        return StoredProgress(await to_thread(decode_progress, data), item["metadata"]["resourceVersion"])
 
     async def create(self, initial: device_list.InitialState) -> StoredProgress:
         """Write the device list and then the first progress, which completes the creation.
@@ -97,7 +98,7 @@ class ProgressStore:
             ApiError: The request failed; whether the write was applied may be unknown.
         """
         body = config_maps.config_map(
-            self._run, self._name, config_maps.PROGRESS_KEY, progress.encode(new), resource_version=version
+            self._run, self._name, config_maps.PROGRESS_KEY, encode_progress(new), resource_version=version
         )
         try:
             item = await self._client.replace(f"{self._collection}/{self._name}", body)
@@ -169,7 +170,7 @@ class ProgressStore:
                 self._check_owner(await self._client.get(f"{self._collection}/{name}"), name)
 
     async def _create_progress(self, new: Progress) -> StoredProgress:
-        body = config_maps.config_map(self._run, self._name, config_maps.PROGRESS_KEY, progress.encode(new))
+        body = config_maps.config_map(self._run, self._name, config_maps.PROGRESS_KEY, encode_progress(new))
         item = await self._client.create(self._collection, body)
         return StoredProgress(new, item["metadata"]["resourceVersion"])
 

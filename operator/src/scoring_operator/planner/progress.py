@@ -1,14 +1,12 @@
 """The progress of a run: sets of positions by outcome and reason, batches, counters and the clock.
 
-The progress of a run is one ConfigMap (key `progress`, zlib over JSON), written with optimistic concurrency. Progress,
-not a Job, is the record of what is done. The status derives from it, a Job may be deleted once its result is recorded,
-and a device with a recorded outcome is not scored again. The create of the ConfigMap also fixes the run: it names the
+Progress, not a Job, is the record of what is done. The status derives from it. A Job may be deleted once its result is
+recorded, and a device with a recorded outcome is not scored again. The first progress also fixes the run: it names the
 ConfigMaps of the device list, and holds the fleet's storage layout for comparison.
 
 Each position is in exactly one place: an outcome, an open batch, a queued batch, or `waiting`.
 """
 
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -19,15 +17,12 @@ import msgspec
 from scoring_operator.api.intervals import EMPTY, Position, Positions
 from scoring_operator.contract.outcome_message import OUTCOMES as REPORTED_OUTCOMES
 from scoring_operator.contract.outcome_message import Results
-from scoring_operator.errors import InvalidProgress
-from scoring_operator.planner.progress_document import FORMAT_VERSION, StoredBatch, parse_document
 
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
 
 OUTCOMES = (*REPORTED_OUTCOMES, "notRun", "quarantined")
 CIRCUIT_BREAKER_THRESHOLD = 20  # consecutive Jobs that failed with a transient reason
 MAX_SAMPLES = 20  # of each kind, as in the schema of the CRD
-MAX_DEVICE_LISTS = 200  # a million ids of 128 characters have 144 parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,95 +203,3 @@ def finish(progress: Progress, completion: Completion) -> Progress:
         clock=clock,
         completion=completion,
     )
-
-
-def encode(progress: Progress) -> bytes:
-    """Return the content of the progress ConfigMap."""
-    document = {
-        "v": FORMAT_VERSION,
-        "frozen": progress.snapshot,
-        "total": progress.total,
-        "waiting": str(progress.waiting),
-        "outcomes": _encode_sets(progress.outcomes),
-        "reasons": _encode_sets(progress.reasons),
-        "queue": [_encode_batch(batch) for batch in progress.queued_batches],
-        "open": {name: _encode_batch(batch) for name, batch in progress.open_batches.items()},
-        "results": progress.results,
-        "top": progress.top_anomalies,
-        "samples": progress.failure_samples,
-        "clock": progress.clock,
-        "podSeconds": progress.pod_seconds,
-        "streak": progress.consecutive_failures,
-        "warned": progress.slow_warning_sent,
-        "end": progress.completion,
-        "canary": str(progress.canary),
-    }
-    return zlib.compress(msgspec.json.encode(document), 1)
-
-
-def decode(data: bytes) -> Progress:
-    """Parse the content of a progress ConfigMap, which users of the run's namespace may have edited.
-
-    Raises:
-        InvalidProgress: The content is damaged, inconsistent, too large, or written by a newer operator.
-    """
-    try:
-        document = parse_document(data)
-        return _validated(
-            Progress(
-                snapshot=msgspec.json.decode(document.frozen, type=RunSnapshot),
-                total=document.total,
-                waiting=Positions.parse(document.waiting),
-                outcomes=_decode_sets(document.outcomes),
-                reasons=_decode_sets(document.reasons),
-                queued_batches=tuple(_decode_batch(entry) for entry in document.queue),
-                open_batches={name: _decode_batch(entry) for name, entry in document.open.items()},
-                results=Results(**msgspec.structs.asdict(document.results)),
-                top_anomalies=tuple((Position(at), rows, anomalies) for at, rows, anomalies in document.top),
-                failure_samples=tuple((Position(at), reason, text) for at, reason, text in document.samples),
-                clock=msgspec.json.decode(document.clock, type=RunClock),
-                pod_seconds=document.pod_seconds,
-                consecutive_failures=document.streak,
-                slow_warning_sent=document.warned,
-                completion=msgspec.json.decode(document.end, type=Completion | None),
-                canary=Positions.parse(document.canary),
-            )
-        )
-    except (zlib.error, msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise InvalidProgress(f"the progress ConfigMap cannot be read: {error}") from error
-
-
-def _validated(progress: Progress) -> Progress:
-    """Check that each position is in exactly one place and that samples have valid positions; return the progress."""
-    batches = [*progress.queued_batches, *progress.open_batches.values()]
-    places = [progress.waiting, *progress.outcomes.values(), *(batch.positions for batch in batches)]
-    every = Positions.from_spans(span for place in places for span in place.spans)
-    lists = progress.snapshot.device_list_names
-    if len(lists) > MAX_DEVICE_LISTS or len(set(lists)) != len(lists):
-        raise ValueError("the device list has too many or repeated ConfigMaps")
-    named = [at for at, *_ in (*progress.top_anomalies, *progress.failure_samples)]
-    if sum(map(len, places)) != progress.total or every != Positions.range_to(progress.total):
-        raise ValueError("each position must be in exactly one place")
-    if progress.canary - Positions.range_to(progress.total):
-        raise ValueError("the canary has a position that does not exist")
-    if not all(0 <= at < progress.total for at in named):
-        raise ValueError("a sample has a position that does not exist")
-    return progress
-
-
-def _encode_sets(sets: Mapping[str, Positions]) -> dict[str, str]:
-    return {key: str(positions) for key, positions in sets.items() if positions}
-
-
-def _decode_sets(texts: Mapping[str, str]) -> dict[str, Positions]:
-    return {key: Positions.parse(text) for key, text in texts.items()}
-
-
-def _encode_batch(batch: Batch) -> list[Any]:
-    flags = int(batch.created) + 2 * int(batch.replaced)
-    return [str(batch.positions), batch.round, batch.attempts, batch.lost_jobs, flags]
-
-
-def _decode_batch(entry: StoredBatch) -> Batch:
-    positions, round_, attempts, lost_jobs, flags = entry
-    return Batch(Positions.parse(positions), round_, attempts, lost_jobs, bool(flags & 1), bool(flags & 2))

@@ -8,7 +8,7 @@ from scoring_operator.api.conditions import true_condition
 from scoring_operator.api.names import report_job_name
 from scoring_operator.api.scoringrun import parse_run
 from scoring_operator.errors import QuotaExceeded, RunDeleted, Unavailable
-from scoring_operator.planner.progress import decode
+from scoring_operator.planner.progress_codec import decode_progress
 from scoring_operator.resources import config_maps
 from tests.testkit.builders import UID, a_body, a_message, a_run, later
 from tests.unit.operator.controller.in_memory_client import InMemoryClient
@@ -34,7 +34,7 @@ async def test_job_is_created_after_its_reservation_is_saved(cluster: OneRun) ->
     creations = [index for index, request in enumerate(requests) if request[1].startswith(JOBS)]
     assert ("PUT", PROGRESS) in requests[: creations[0]]
     content = config_maps.config_map_content(cluster.client.objects[PROGRESS], config_maps.PROGRESS_KEY)
-    assert set(cluster.job_names()) == set(decode(content).open_batches)
+    assert set(cluster.job_names()) == set(decode_progress(content).open_batches)
 
 
 async def test_failed_save_creates_no_job(cluster: OneRun) -> None:

@@ -9,7 +9,8 @@ from scoring_operator.contract.outcome_message import parse_outcome_message
 from scoring_operator.planner import canary
 from scoring_operator.planner.job_results import JobResult
 from scoring_operator.planner.plan import make_plan
-from scoring_operator.planner.progress import Progress, decode, encode
+from scoring_operator.planner.progress import Progress
+from scoring_operator.planner.progress_codec import decode_progress, encode_progress
 from scoring_operator.planner.queueing import Demand
 from scoring_operator.planner.types import Plan
 from scoring_operator.resources.status import build_status
@@ -140,7 +141,7 @@ def test_canary_that_ends_while_suspended_has_passed_when_the_run_resumes() -> N
 
 def test_canary_survives_a_restart_and_progress_without_it_has_none() -> None:
     progress = canary_progress(scored="0")
-    assert decode(encode(progress)) == progress
+    assert decode_progress(encode_progress(progress)) == progress
     assert created(plan_of(replace(progress, canary=EMPTY))) == "1-9"
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from scoring_operator.planner.progress import encode
+from scoring_operator.planner.progress_codec import encode_progress
 from scoring_operator.planner.progress_document import (
     MAX_DEVICES,
     MAX_DOCUMENT_BYTES,
@@ -16,7 +16,7 @@ from tests.testkit.builders import a_progress
 
 
 def edited(**change: Any) -> bytes:
-    return zlib.compress(json.dumps(json.loads(zlib.decompress(encode(a_progress(3)))) | change).encode())
+    return zlib.compress(json.dumps(json.loads(zlib.decompress(encode_progress(a_progress(3)))) | change).encode())
 
 
 def test_sets_are_the_places_of_positions() -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from scoring_operator.api.intervals import Positions
 from scoring_operator.contract.outcome_message import Results
-from scoring_operator.planner.progress import Completion, Progress, RunClock, encode, new_progress
+from scoring_operator.planner.progress import Completion, Progress, RunClock, new_progress
+from scoring_operator.planner.progress_codec import encode_progress
 from scoring_operator.planner.types import Blocker, Observation, Plan, ReportCondition
 from scoring_operator.resources.status import build_status, merge_patch, needs_update
 from tests.testkit.builders import NOW, a_batch, a_job, a_progress, a_run, an_observation, later
@@ -44,7 +45,7 @@ def test_status_of_100000_devices_has_less_than_16_kib() -> None:
     )
     status = status_of(Plan("Running", progress), observed(devices=devices))
     assert len(msgspec.json.encode(status)) < 16 * 1024
-    assert len(encode(progress)) < 1024 * 1024
+    assert len(encode_progress(progress)) < 1024 * 1024
 
 
 def test_status_has_the_counters_of_progress() -> None:

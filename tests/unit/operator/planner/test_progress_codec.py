@@ -1,0 +1,149 @@
+import json
+import zlib
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+
+from scoring_operator.api.intervals import Position, Positions
+from scoring_operator.contract.outcome_message import Results
+from scoring_operator.errors import InvalidProgress
+from scoring_operator.planner import progress_document
+from scoring_operator.planner.progress import Completion, Progress, RunClock, RunSnapshot, new_progress
+from scoring_operator.planner.progress_codec import MAX_DEVICE_LISTS, decode_progress, encode_progress
+from tests.testkit.builders import NOW, a_batch, a_progress
+
+
+def positions(text: str) -> Positions:
+    return Positions.parse(text)
+
+
+def test_progress_decodes_to_itself() -> None:
+    progress: Progress = replace(
+        a_progress(9, already="0"),
+        waiting=positions("3-8"),
+        reasons={"Unknown": positions("1")},
+        outcomes={"alreadyScored": positions("0")},
+        open_batches={"job": a_batch("1", round=1, attempts=2, lost_jobs=1, created=True)},
+        queued_batches=(a_batch("2"),),
+        results=Results(1, 2, 3, 4, 5),
+        top_anomalies=((Position(1), 60, 9),),
+        failure_samples=((Position(1), "Unknown", "x"),),
+        clock=RunClock(started=NOW, accumulated=3.5, since=NOW, first_pod=(NOW, 1.0), progressed=NOW),
+        pod_seconds=7,
+        consecutive_failures=3,
+        slow_warning_sent=True,
+        completion=Completion("Failed", "Cancelled", "m", NOW),
+    )
+    assert decode_progress(encode_progress(progress)) == progress
+
+
+def test_progress_has_the_stored_format() -> None:
+    snapshot = RunSnapshot({"name": "f"}, ("list",), 2, (1, ("a",)), (1, ("b",)), rebuilt=True)
+    progress = replace(
+        new_progress(snapshot, 3, positions("0")),
+        waiting=positions("2"),
+        open_batches={"job": a_batch("1", round=1)},
+        clock=RunClock(accumulated=3.5),
+    )
+    assert json.loads(zlib.decompress(encode_progress(progress))) == {
+        "v": 1,
+        "frozen": {
+            "fleet": {"name": "f"},
+            "lists": ["list"],
+            "devicesPerJob": 2,
+            "withoutModel": [1, ["a"]],
+            "unreadable": [1, ["b"]],
+            "rebuilt": True,
+            "historyProblem": "",
+            "marksSuspension": False,
+        },
+        "total": 3,
+        "waiting": "2",
+        "outcomes": {"alreadyScored": "0"},
+        "reasons": {},
+        "queue": [],
+        "open": {"job": ["1", 1, 0, 0, 0]},
+        "results": {"rows": 0, "bad_rows": 0, "unscored_rows": 0, "anomalies": 0, "anomalous_devices": 0},
+        "top": [],
+        "samples": [],
+        "clock": {"started": None, "ran": 3.5, "since": None, "firstPod": None, "progressed": None},
+        "podSeconds": 0,
+        "streak": 0,
+        "warned": False,
+        "end": None,
+        "canary": "",
+    }
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"malformed", id="not compressed"),
+        pytest.param(encode_progress(a_progress())[:-9], id="truncated"),
+        pytest.param(zlib.compress(b'{"v": 2}'), id="newer format"),
+    ],
+)
+def test_damaged_progress_is_rejected(data: bytes) -> None:
+    with pytest.raises(InvalidProgress):
+        decode_progress(data)
+
+
+def test_progress_of_more_than_4_mib_is_rejected() -> None:
+    document = zlib.decompress(encode_progress(a_progress()))
+    largest = document.rjust(4 * 2**20)
+    assert decode_progress(zlib.compress(largest, 1)) == a_progress()
+    with pytest.raises(InvalidProgress, match="more than 4,194,304 bytes"):
+        decode_progress(zlib.compress(b" " + largest, 1))
+
+
+def test_progress_of_an_earlier_operator_is_read() -> None:
+    document = json.loads(zlib.decompress(encode_progress(a_progress(2))))
+    document |= {"open": {"job": ["1", 0, 0, 0, True]}, "waiting": "0"}
+    assert decode_progress(zlib.compress(json.dumps(document).encode())).open_batches["job"] == a_batch(
+        "1", created=True
+    )
+
+
+@pytest.mark.fault("T18")
+@pytest.mark.parametrize(
+    "edited",
+    [
+        pytest.param({"waiting": "0-1"}, id="missing device"),
+        pytest.param({"outcomes": {"scored": "0"}}, id="device in two places"),
+        pytest.param({"waiting": "0-3"}, id="additional device"),
+        pytest.param({"total": 4}, id="other total"),
+        pytest.param({"total": -1}, id="negative total"),
+        pytest.param({"samples": [[3, "Unknown", "x"]]}, id="sample of another device"),
+        pytest.param({"top": [[-1, 9, 9]]}, id="negative position"),
+        pytest.param({"total": 10**6 + 1, "waiting": f"0-{10**6}"}, id="more devices than a run may have"),
+        pytest.param({"results": {"rows": 10**30}}, id="number that status cannot hold"),
+        pytest.param({"queue": [["", 0, 0, 0, 0]]}, id="batch without devices"),
+        pytest.param({"reasons": {"Unknown": "0,2,4,6"}}, id="more intervals than devices"),
+        pytest.param({"clock": {"since": "2026-11-24T12:00:00"}}, id="time without a zone"),
+        pytest.param({"frozen": {"fleet": {"a": [[]] * 10**5}}}, id="large facts"),
+        pytest.param({"frozen": {"fleet": {"a": 0}, "lists": "many"}}, id="other type"),
+    ],
+)
+def test_inconsistent_progress_is_rejected(edited: dict[str, Any]) -> None:
+    document = json.loads(zlib.decompress(encode_progress(a_progress(3))))
+    assert decode_progress(zlib.compress(json.dumps(document).encode())) == a_progress(3)
+    with pytest.raises(InvalidProgress):
+        decode_progress(zlib.compress(json.dumps(document | edited).encode()))
+
+
+@pytest.mark.fault("T15")
+@pytest.mark.parametrize(
+    "lists", [("hourly-a", "hourly-a"), tuple(f"hourly-{number}" for number in range(201))], ids=["repeated", "many"]
+)
+def test_progress_with_repeated_or_too_many_device_lists_is_rejected(lists: tuple[str, ...]) -> None:
+    progress = a_progress(2)
+    snapshot = msgspec.structs.replace(progress.snapshot, device_list_names=lists)
+    with pytest.raises(InvalidProgress, match="too many or repeated ConfigMaps"):
+        decode_progress(encode_progress(replace(progress, snapshot=snapshot)))
+
+
+def test_limits_of_a_device_list_are_a_million_devices_in_200_config_maps() -> None:
+    assert (progress_document.MAX_DEVICES, MAX_DEVICE_LISTS) == (1_000_000, 200)
