@@ -4,29 +4,19 @@ A fleet decides where a scorer pod reads, writes and runs. A ScoringRun does not
 other rights (threats T1 and T7). A run ends if the storage or the layout of its fleet changes.
 """
 
-import re
 from collections.abc import Mapping
 from datetime import timedelta
-from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Struct, field
 
 from scoring_operator.api.formatting import parse_duration
+from scoring_operator.api.quantities import Quantity, parse_quantity
 from scoring_operator.api.scoringrun import Resources, ScoringRun
 from scoring_operator.errors import InvalidFleets
 
-Quantity = str | int | float
-"""A Kubernetes quantity, such as "500m", "1Gi", 2 or 0.5."""
-
 DEFAULT_MAX_QUEUE_TIME = "PT6H"
-
-_QUANTITY_SUFFIXES = {
-    "": Decimal(1), "n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("1e-3"),
-    "k": Decimal(10**3), "M": Decimal(10**6), "G": Decimal(10**9), "T": Decimal(10**12), "P": Decimal(10**15),
-    "Ki": Decimal(2**10), "Mi": Decimal(2**20), "Gi": Decimal(2**30), "Ti": Decimal(2**40), "Pi": Decimal(2**50),
-}  # fmt: skip
 
 
 class ExistingSecret(Struct, frozen=True, forbid_unknown_fields=True):
@@ -276,21 +266,6 @@ def parse_fleet(entry: Any, *, fallback_name: str = "") -> Fleet:
             "name the Secret there, or use workloadIdentity"
         )
     return fleet
-
-
-def parse_quantity(value: Quantity) -> Decimal:
-    """Return a Kubernetes quantity as a number; 500m is 0.5.
-
-    Raises:
-        ValueError: The value is not a quantity.
-    """
-    match = re.fullmatch(r"([0-9.]+(?:[eE][+-]?[0-9]+)?)([a-zA-Z]*)", str(value))
-    if not match or match[2] not in _QUANTITY_SUFFIXES:
-        raise ValueError(f"{value!r} must be a quantity such as 500m or 1Gi")
-    try:
-        return Decimal(match[1]) * _QUANTITY_SUFFIXES[match[2]]
-    except InvalidOperation as error:
-        raise ValueError(f"{value!r} must be a quantity such as 500m or 1Gi") from error
 
 
 def resource_excess(resources: Resources, fleet: Fleet) -> str:

@@ -3,12 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from scoring_operator.api.fleets import (
-    Fleet,
-    parse_fleet,
-    parse_quantity,
-    resource_excess,
-)
+from scoring_operator.api.fleets import Fleet, parse_fleet, resource_excess
+from scoring_operator.api.quantities import parse_quantity
 from scoring_operator.api.scoringrun import ScoringRun
 from scoring_operator.errors import InvalidFleets, RunRejected
 
