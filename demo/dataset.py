@@ -12,6 +12,7 @@ from demo import workspace
 from demo.errors import DemoError
 from device_scorer import readings
 from device_scorer.contract import blob_paths
+from device_scorer.csv_lines import split_line
 from device_scorer.errors import UsageInvalid
 from device_scorer.settings import Settings
 from device_scorer.window import Window, parse_instant
@@ -124,7 +125,7 @@ def newest_reading(store: Path) -> datetime:
 
 def _timestamp(row: bytes) -> int:
     return readings.parse_timestamp(
-        readings.split_line(row)[0]
+        split_line(row)[0]
     )  # `import` writes TS as the first column, in a format that `parse_timestamp` reads
 
 

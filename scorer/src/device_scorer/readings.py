@@ -17,6 +17,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from device_scorer import file_kinds
+from device_scorer.csv_lines import MAX_FIELDS, split_line
 from device_scorer.errors import DataInvalid
 from device_scorer.quality import NO_QUALITY, Quality
 
@@ -36,8 +37,6 @@ _EPOCH_MILLISECONDS_PATTERN = re.compile(r"-?\d{1,15}", re.ASCII)
 _LIKELY_EPOCH_SECONDS = range(10**9, 10**10)  # as seconds: 2001 to 2286; as milliseconds: early 1970
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAIVE_EPOCH = _EPOCH.replace(tzinfo=None)
-MAX_COLUMNS = 1000
-"""Number of fields of a line. The text of a field takes a few bytes of a file and tens of bytes of memory."""
 
 BLOCK_LINES = 1024
 """Number of lines that `read_rows` parses at once."""
@@ -280,9 +279,9 @@ def find_columns(header: bytes, quality: Quality = NO_QUALITY) -> ColumnLayout:
     Raises:
         DataInvalid: A column is missing or exists twice; the text quotes the line. Or there are too many columns.
     """
-    if header.count(b",") >= MAX_COLUMNS:
+    if header.count(b",") >= MAX_FIELDS:
         columns = header.count(b",") + 1
-        raise DataInvalid(f"the first line has {columns:,} columns, more than {MAX_COLUMNS:,}; remove the others")
+        raise DataInvalid(f"the first line has {columns:,} columns, more than {MAX_FIELDS:,}; remove the others")
     try:
         names = [name.strip() for name in split_line(header.removeprefix(b"\xef\xbb\xbf"))]
     except (ValueError, csv.Error):
@@ -295,39 +294,3 @@ def find_columns(header: bytes, quality: Quality = NO_QUALITY) -> ColumnLayout:
         raise DataInvalid(f"the first line must name the columns TS,Device,Tag,Value once each, but {found}")
     extra = {column: names.index(column) for column in quality.bad_columns if column in names}
     return ColumnLayout(itemgetter(*map(names.index, COLUMNS)), len(names), extra, quality)
-
-
-def split_line(line: bytes) -> list[str]:
-    """Split a line of a CSV into its fields.
-
-    Raises:
-        ValueError: The line is not UTF-8, or has more than MAX_COLUMNS fields.
-        csv.Error: The quotes do not match.
-    """
-    if line.count(b",") >= MAX_COLUMNS:
-        raise ValueError(f"the line has more than {MAX_COLUMNS:,} fields")
-    try:
-        text = line.decode().rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        raise ValueError("the line is not UTF-8") from error
-    if '"' not in text:
-        return text.split(",")
-    return next(csv.reader([text], strict=True))
-
-
-def join_line(texts: Sequence[str]) -> str:
-    """Return the texts as a line of a CSV without its end, quoted where necessary (RFC 4180).
-
-    The csv module of Python before 3.13 leaves carriage returns without quotes if its lines end in another character.
-    """
-    line = ",".join(texts)
-    if line.count(",") < len(texts) and not _needs_quotes(line):
-        return line
-    return ",".join(
-        f'"{quoted}"' if (quoted := text.replace('"', '""')) != text or "," in text or _needs_quotes(text) else text
-        for text in texts
-    )
-
-
-def _needs_quotes(text: str) -> bool:
-    return '"' in text or "\r" in text or "\n" in text

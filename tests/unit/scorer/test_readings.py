@@ -1,25 +1,22 @@
 """Tests of the parser of readings."""
 
-import csv
 import io
 import json
 import tracemalloc
 from datetime import UTC, datetime, timedelta, timezone
 
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from device_scorer.csv_lines import MAX_FIELDS
 from device_scorer.errors import DataInvalid
 from device_scorer.quality import parse_quality
 from device_scorer.readings import (
     BLOCK_LINES,
     EXCLUDED,
-    MAX_COLUMNS,
     ColumnLayout,
     Row,
-    join_line,
     parse_lines,
     parse_timestamp,
     parse_value,
@@ -212,7 +209,7 @@ def test_finer_epochs_are_reported_as_such(text: str) -> None:
 @pytest.mark.fault("T15")
 @pytest.mark.parametrize("quote", ["", '"x",'])
 def test_line_of_too_many_fields_is_malformed(quote: str) -> None:
-    assert MAX_COLUMNS == 1000
+    assert MAX_FIELDS == 1000
     line = f"{quote}{',' * 1_000_000}\n".encode()
     rows, bad = rows_of(HEADER + line + b"2018-08-28 23:00:05,d,t,1\n")
     assert ([row.number for row in rows], bad) == ([1.0], ["the line has more than 1,000 fields"])
@@ -334,27 +331,3 @@ def test_columns_that_a_csv_lacks_are_listed() -> None:
     list(read_rows(HEADER, on_bad=lambda *_: None, quality=quality, on_layout=layouts.append))
     list(parse_lines([MARKED.splitlines()[0]], on_bad=lambda *_: None, quality=quality, on_layout=layouts.append))
     assert [layout.missing_columns for layout in layouts] == [["Quality"], []]
-
-
-@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=6), min_size=2, max_size=4))
-def test_line_of_any_texts_is_one_row_of_a_csv(texts: list[str]) -> None:
-    texts = [text.replace("\0", "") for text in texts]
-    line = join_line(["x", *texts])
-    assert list(csv.reader(io.StringIO(line, newline=""))) == [["x", *texts]]
-    header = ",".join(map(str, range(len(texts) + 1)))
-    frame = pd.read_csv(io.BytesIO(f"{header}\n{line}\n".encode()), dtype=str, keep_default_na=False)
-    assert [frame[column].tolist() for column in frame] == [["x"], *([text] for text in texts)]
-
-
-@pytest.mark.parametrize(
-    ("texts", "line"),
-    [
-        (("a", "b"), "a,b"),
-        (("a,b", "c"), '"a,b",c'),
-        (('a"b', "c"), '"a""b",c'),
-        (("a\rb", "c\n"), '"a\rb","c\n"'),
-        (("", ""), ","),
-    ],
-)
-def test_fields_are_quoted_if_necessary(texts: tuple[str, ...], line: str) -> None:
-    assert join_line(texts) == line

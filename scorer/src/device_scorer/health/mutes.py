@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from device_scorer.csv_lines import split_line
 from device_scorer.errors import UsageInvalid
 from device_scorer.health.globs import MAX_GLOB_CHARS, DeviceGlob
-from device_scorer.readings import split_line
 from device_scorer.window import Window, parse_instant
 
 COLUMNS = ("Devices", "From", "Until", "Why", "Who")

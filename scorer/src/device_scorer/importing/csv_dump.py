@@ -14,6 +14,7 @@ from typing import IO, Self
 
 from device_scorer import readings
 from device_scorer.contract import blob_paths
+from device_scorer.csv_lines import join_line
 from device_scorer.errors import DataInvalid, UsageInvalid
 from device_scorer.importing.external_sort import DEFAULT_MEMORY_BYTES, ExternalSorter
 from device_scorer.progress_line import ProgressLine
@@ -150,7 +151,7 @@ class RejectedRows:
                     f"{self.path} cannot be written: {error.strerror}; name another --rejects"
                 ) from error
             self._file.write(b"Line,Reason," + self._header)
-        self._file.write(f"{readings.join_line([str(number), reason])},".encode() + line.rstrip(b"\r\n") + b"\n")
+        self._file.write(f"{join_line([str(number), reason])},".encode() + line.rstrip(b"\r\n") + b"\n")
 
 
 @dataclass
@@ -197,7 +198,7 @@ class CsvDump:
                 if row.number == EXCLUDED:
                     self._reject(self._current_line, EXCLUDED_ROW)
                 elif name := self._blob_name(row):
-                    sorter.add(name, f"{readings.join_line([*row[:4], *self._extra_fields()])}\n".encode())
+                    sorter.add(name, f"{join_line([*row[:4], *self._extra_fields()])}\n".encode())
                     self.rows += 1
                 if progress.is_due():
                     progress.show(f"read {self._bytes_read / self.size_bytes:.0%} of the readings: {self.rows:,} rows")
@@ -256,4 +257,4 @@ class CsvDump:
 
 
 def _header(extra_columns: Iterable[str]) -> bytes:
-    return f"{readings.join_line([*COLUMNS, *extra_columns])}\n".encode()
+    return f"{join_line([*COLUMNS, *extra_columns])}\n".encode()

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from device_scorer import readings
 from device_scorer.contract.digest import BUCKET_COUNT, DeviceDigest, SensorFlag, TagDigest
+from device_scorer.csv_lines import split_line
 from device_scorer.errors import DataInvalid
 from device_scorer.window import Window
 
@@ -239,7 +240,7 @@ def read_predictions(content: bytes) -> Iterator[Prediction]:
         if number == 0:
             continue
         try:
-            ts, _, tag, value, label, score = readings.split_line(line)
+            ts, _, tag, value, label, score = split_line(line)
             if ts != known:
                 known, at = ts, readings.parse_timestamp(ts)
             _check_numbers(value, label, score)

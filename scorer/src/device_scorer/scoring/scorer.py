@@ -14,6 +14,7 @@ from typing import NamedTuple
 from device_scorer import readings
 from device_scorer.contract.digest import DeviceDigest
 from device_scorer.contract.outcome_message import RowCounts
+from device_scorer.csv_lines import join_line
 from device_scorer.errors import (
     DataInvalid,
     DataTooLarge,
@@ -230,7 +231,7 @@ class Scorer:
                 anomalies.append((tag, ts, value, ending[3:-1], at))
         text = "".join(lines)
         if '"' in text or "\r" in text or text.count(",") != 5 * len(rows):
-            text = "".join(readings.join_line(row[:4]) + endings[row[2]][row[5]] for row in rows)
+            text = "".join(join_line(row[:4]) + endings[row[2]][row[5]] for row in rows)
         self._content += text.encode()
         self._digest.add_anomalies(anomalies)
         self._statistics.rows += len(rows)
