@@ -123,7 +123,8 @@ class FleetData:
             raise NotFound(
                 f"{device} has no readings in {window.column}; {names[0]} does not exist in {self.store.location}"
             )
-        return frames.concat(frames.readings_frame(one.content, one.info.name) for one in blobs)
+        found = frames.concat(frames.readings_frame(one.content, one.info.name) for one in blobs)
+        return found[found["Device"] == device].reset_index(drop=True)
 
     def stored_predictions(self, device: str, window: Window) -> Blob:
         """Return the predictions of a device as stored. Raises NotFound if they do not exist."""

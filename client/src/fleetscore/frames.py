@@ -4,10 +4,11 @@ Each function imports pandas, which takes longer than most commands that need no
 """
 # ruff: noqa: PLC0415
 
+import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from fleetscore.contract.tiles import UNKNOWN
 from fleetscore.errors import DataInvalid
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 PREDICTION_COLUMNS = ("TS", "Device", "Tag", "Val", "Prediction", "Score")
 READING_COLUMNS = ("TS", "Device", "Tag", "Value")
 _PREDICTION_TYPES = {"Device": "str", "Tag": "str", "Prediction": "int8", "Score": "float64", "Val": "float64"}
+_MAX_MILLISECONDS = 9.2e12  # the year 2261, which pandas can store in nanoseconds
 
 
 def predictions_frame(content: bytes, name: str) -> "pd.DataFrame":
@@ -41,10 +43,25 @@ def predictions_frame(content: bytes, name: str) -> "pd.DataFrame":
 def readings_frame(content: bytes, name: str) -> "pd.DataFrame":
     """Return a readings CSV as a frame with the columns TS (UTC), Device, Tag and Value (text as in the file).
 
+    One line is one row, as for the scorer. Lines that the scorer counts as malformed are left out.
+
     Raises:
-        DataInvalid: The content is not a readings CSV.
+        DataInvalid: The first line does not name the columns.
     """
-    return _read_csv(content, name, READING_COLUMNS, dict.fromkeys(("Device", "Tag", "Value"), "str"))
+    import pandas as pd
+
+    first, _, rest = content.removeprefix(b"\xef\xbb\xbf").partition(b"\n")
+    header = [column.strip() for column in _fields(first)]
+    if content and any(header.count(column) != 1 for column in READING_COLUMNS):
+        raise DataInvalid(
+            f"{name} is invalid: the first line must name the columns {','.join(READING_COLUMNS)} once each, "
+            f"but begins with {first[:80]!r}; correct the file"
+        )
+    *lines, _ = rest.split(b"\n")  # the last line has an end, or may be truncated
+    rows = [fields for line in lines if len(fields := _fields(line)) == len(header)]
+    frame = pd.DataFrame(rows, columns=header if content else READING_COLUMNS, dtype="str")[list(READING_COLUMNS)]
+    frame["TS"] = _instants(frame["TS"], errors="coerce")
+    return frame[frame["TS"].notna() & (frame["Device"] != "") & (frame["Tag"] != "")].reset_index(drop=True)
 
 
 def table_frame(content: bytes, name: str) -> "pd.DataFrame":
@@ -152,7 +169,38 @@ def _read_csv(content: bytes, name: str, columns: tuple[str, ...], types: Mappin
             io.BytesIO(content), dtype={**types, "TS": "str"}, usecols=list(columns), keep_default_na=False,
             na_values={"Score": [""], "Val": [""]},
         )  # fmt: skip
-        frame["TS"] = pd.to_datetime(frame["TS"], utc=True, format="ISO8601")
+        frame["TS"] = _instants(frame["TS"])
     except (ValueError, UnicodeDecodeError, pd.errors.ParserError) as error:
         raise DataInvalid(f"{name} is invalid: {error}") from error
     return frame[list(columns)]
+
+
+def _fields(line: bytes) -> list[str]:
+    """Return the fields of a line, or an empty list if the line is malformed."""
+    try:
+        text = line.decode().rstrip("\r")
+        fields = next(csv.reader([text], strict=True), []) if '"' in text else text.split(",")
+    except (UnicodeDecodeError, csv.Error):
+        return []
+    return [] if "\0" in text else fields
+
+
+def _instants(texts: "pd.Series[str]", errors: Literal["raise", "coerce"] = "raise") -> "pd.Series[pd.Timestamp]":
+    """Return the instants of a column TS: ISO 8601, in UTC unless it has an offset, or epoch milliseconds.
+
+    Args:
+        texts: The column.
+        errors: `coerce` returns NaT for a text of another form.
+
+    Raises:
+        ValueError: A text has another form.
+    """
+    import pandas as pd
+
+    numeric = texts.str.fullmatch(r"-?[0-9]{1,15}")
+    if not numeric.any():
+        return pd.to_datetime(texts.str.replace(",", "."), utc=True, format="ISO8601", errors=errors)
+    found = pd.to_datetime(texts.where(~numeric).str.replace(",", "."), utc=True, format="ISO8601", errors=errors)
+    milliseconds = texts.where(numeric).astype("float64")
+    milliseconds = milliseconds.where(milliseconds.abs() < _MAX_MILLISECONDS)
+    return found.fillna(pd.to_datetime(milliseconds, unit="ms", utc=True))

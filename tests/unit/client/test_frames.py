@@ -50,6 +50,29 @@ def test_readings_keep_the_text_of_values() -> None:
     assert frame.to_numpy().tolist() == [[pd.Timestamp("2018-08-28T23:00:00Z"), "d", "t", "I/O Timeout"]]
 
 
+def test_times_have_every_form_that_the_scorer_reads() -> None:
+    texts = ["1535497200500", "2018-08-28 23:00:00.500", '"2018-08-28T23:00:00,5Z"', "2018-08-29T04:30:00.5+0530"]
+    predictions = "TS,Device,Tag,Val,Prediction,Score\n" + "".join(f"{text},d,t,1,0,1\n" for text in texts)
+    readings = "TS,Device,Tag,Value\n" + "".join(f"{text},d,t,1\n" for text in texts)
+    expected = [pd.Timestamp("2018-08-28T23:00:00.5Z")] * len(texts)
+    assert frames.predictions_frame(predictions.encode(), "d.csv")["TS"].tolist() == expected
+    assert frames.readings_frame(readings.encode(), "d.csv")["TS"].tolist() == expected
+
+
+def test_lines_that_are_malformed_for_the_scorer_are_left_out() -> None:
+    lines = [b" d,t", b",d,t,1", b"x,d,t,1", b"2018-08-28T23:00:00Z,,t,1", b'2018-08-28T23:00:00Z,d,"t,1']
+    lines += [b"2018-08-28T23:00:00Z,d,\xd6l,1", b"2018-08-28T23:00:00Z,d,t\0,1", b"-62135596800000,d,t,1"]
+    usable = b"2018-08-28T23:00:00Z,d,t,1\r"
+    content = b"\n".join([b"\xef\xbb\xbfTS, Device, Tag, Value\r", *lines, usable, usable.strip()])
+    assert len(frames.readings_frame(content, "d.csv")) == 1
+    assert frames.readings_frame(b"", "d.csv").empty
+
+
+def test_readings_without_their_columns_are_rejected_with_the_first_line() -> None:
+    with pytest.raises(DataInvalid, match=r"d\.csv is invalid: .*TS;Device"):
+        frames.readings_frame(b"TS;Device;Tag;Value\n", "d.csv")
+
+
 def test_runs_are_sorted_by_window_and_have_zeros_before_their_first_status() -> None:
     def run(name: str, hour: int, **status: object) -> dict[str, object]:
         window = {"start": f"2018-08-28T{hour:02}:00:00Z", "end": f"2018-08-28T{hour + 1:02}:00:00Z"}
