@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = (
         "Exit codes: 0 every created run is complete, 1 some are not, 64 invalid arguments or schedule, "
-        "65 the API server rejects a run, 75 a retry may succeed."
+        "65 the API server rejects a run, 75 a retry may succeed, 130 Ctrl-C."
     )
     add_schedule_arguments(parser)
     parser.add_argument(
