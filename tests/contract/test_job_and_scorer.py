@@ -103,7 +103,7 @@ def test_kubelet_expansion_leaves_an_id_unchanged(device: str) -> None:
 
 
 def outcomes(count: int) -> dict[int, Outcome]:
-    """Every kind, and for those that have one every reason, again and again."""
+    """Return outcomes by argument index, which repeat every kind and every reason of a failure."""
     every = [Outcome(kind, reason, f"{kind} {reason}", RowCounts(10, 1, 2, 3)) for kind, reason in _kinds()]
     return {index: every[index % len(every)] for index in range(count)}
 

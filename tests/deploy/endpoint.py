@@ -43,7 +43,7 @@ class Request:
     body: Any
 
     def is_change(self) -> bool:
-        """Whether it asks the resource manager to change something."""
+        """Return True for a request that changes something in the resource manager."""
         return self.method in ("PUT", "PATCH", "DELETE") and self.path.startswith("/subscriptions/")
 
 
@@ -82,7 +82,7 @@ class Azure:
         return [request for request in self.requests if request.is_change()]
 
     def put(self, ending: str) -> Any:
-        """The body of the one PUT whose path has this ending."""
+        """Return the body of the one PUT whose path has this ending."""
         (body,) = [
             one.body for one in self.requests if one.method == "PUT" and one.path.lower().endswith(ending.lower())
         ]
@@ -122,7 +122,7 @@ class Azure:
         return (200, answers[path]) if path in answers else (404, _not_found(path))
 
     def _cloud(self) -> dict[str, Any]:
-        """The one cloud that there is, in the shape that az reads."""
+        """Return the only cloud, in the format that az reads."""
         return {
             "name": "recorded",
             "portal": self.url,
@@ -236,12 +236,12 @@ class Azure:
 
 
 def an_id(*parts: str) -> str:
-    """An id that is always the same for the same parts."""
+    """Return an id that depends only on the parts."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, "/".join(parts)))
 
 
 def unsigned(claims: Mapping[str, Any]) -> str:
-    """A JSON web token without a signature."""
+    """Return a JSON web token without a signature."""
     parts = ({"alg": "RS256", "typ": "JWT"}, claims)
     encoded = [base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts]
     return ".".join([*encoded, "c2lnbmF0dXJl"])

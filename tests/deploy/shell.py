@@ -20,7 +20,7 @@ Done = subprocess.CompletedProcess[str]
 
 
 def install(tool: str) -> Path:
-    """The folder with a tool's programs, as pinned next to this file; installed once per machine."""
+    """Return the folder with a tool's programs, which is installed once per machine with the pins next to this file."""
     pins = Path(__file__).with_name(f"{tool}.txt")
     folder = cache_dir() / f"{tool}-{hashlib.sha256(pins.read_bytes()).hexdigest()[:12]}"
     progress = StepProgress()

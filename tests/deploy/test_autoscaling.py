@@ -87,7 +87,7 @@ def running_pods(runs: Runs) -> list[dict[str, Any]]:
 
 
 def take_a_third_of_the_pods_away(runs: Runs) -> tuple[int, int, int]:
-    """Take nodes away until at least 30% of the running pods go with them; nodes and pods taken, pods running."""
+    """Remove nodes with 30% of the running pods; return the numbers of nodes, removed pods and running pods."""
     running = until(
         lambda: found if len(found := running_pods(runs)) >= DEVICES // 2 else [], seconds=120, description="pods"
     )
@@ -103,7 +103,7 @@ def take_a_third_of_the_pods_away(runs: Runs) -> tuple[int, int, int]:
 
 
 def evictions(runs: Runs) -> int:
-    """How many pods of the namespace were evicted, by the API server's audit log."""
+    """Return the number of evicted pods of the namespace, by the API server's audit log."""
     count = 0
     for line in runs.cluster.audit_log.read_text().splitlines():
         entry = json.loads(line)

@@ -41,7 +41,7 @@ def is_held(status: dict[str, Any]) -> bool:
 
 
 def occupying_job() -> dict[str, Any]:
-    """A Job of another team that takes the whole quota, with a higher priority."""
+    """Return a Job of another team with a higher priority, which uses the whole quota."""
     container = {"name": "work", "image": "work:test", "resources": {"requests": {"cpu": "1", "memory": "64Mi"}}}
     labels = {kueue.QUEUE_LABEL: QUEUE, "kueue.x-k8s.io/priority-class": "urgent"}
     template = {

@@ -24,28 +24,28 @@ from tests.testkit.release import KEY, Release
 
 @pytest.fixture
 def bare() -> Iterator[Cluster]:
-    """A cluster whose node has none of the project's images: what it runs it has pulled."""
+    """Return a cluster whose node has no image of the project, so that it pulls each one."""
     with session_cluster(None, "bare", "container") as cluster:
         yield cluster
 
 
 @pytest.fixture
 def azurite(bare: Cluster, tmp_path: Path) -> Iterator[Azurite]:
-    """An Azurite that the cluster's pods reach."""
+    """Run an Azurite that the cluster's pods reach."""
     with Azurite.start(tmp_path / "azurite", host=bare.host_address, containers=()) as running:
         yield running
 
 
 @pytest.fixture
 def registry(bare: Cluster, tmp_path: Path) -> Iterator[Registry]:
-    """A registry that the cluster's node pulls from."""
+    """Run a registry that the cluster's node pulls from."""
     with Registry.start(tmp_path / "registry", host=bare.host_address) as running:
         bare.use_registry(running.address)
         yield running
 
 
 def layers(registry: Registry, name: str) -> set[str]:
-    """The digests of an image's layers, as the registry says them."""
+    """Return the digests of an image's layers, from the registry."""
     request = urllib.request.Request(
         f"http://{registry.address}/v2/fleetscore/{name}/manifests/published",
         headers={

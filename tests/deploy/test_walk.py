@@ -32,12 +32,12 @@ SUPPLIED = ("FLEETSCORE_NAME", "FLEETSCORE_LOCATION", "FLEETSCORE_SUBSCRIPTION")
 
 
 def blocks() -> list[str]:
-    """The command blocks of the guide, in order."""
+    """Return the command blocks of the guide, in order."""
     return re.findall(r"^```sh\n(.*?)^```$", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
 
 
 def kubeconfig(cluster: Cluster, name: str) -> str:
-    """The administrator's kubeconfig, with everything in it called by the name that AKS would give it."""
+    """Return the administrator's kubeconfig with the names that AKS gives."""
     config = json.loads(cluster.kubeconfig.read_text())
     user = f"clusterUser_{name}"
     config["clusters"][0]["name"], config["users"][0]["name"] = name, user
@@ -56,7 +56,7 @@ class GuideSetup:
 
 @pytest.fixture
 def setup(container_cluster: Cluster, tmp_path: Path) -> Iterator[GuideSetup]:
-    """An Azure that has the local cluster, an Azurite and a registry behind it, and trusts the cluster's accounts."""
+    """Serve an Azure with the local cluster, an Azurite and a registry, which trusts the cluster's accounts."""
     cluster, host, pki = container_cluster, container_cluster.host_address, tmp_path / "pki"
     config = kubeconfig(cluster, "aks-fleetscore")
     issuer = cluster.api.request("GET", "/.well-known/openid-configuration")["issuer"]
@@ -94,7 +94,7 @@ def clean_up(cluster: Cluster) -> None:
 
 
 def put_docker(folder: Path) -> None:
-    """A program docker, which is tests/deploy/docker.py."""
+    """Write a program docker that runs tests/deploy/docker.py."""
     folder.mkdir()
     program = folder / "docker"
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m tests.deploy.docker "$@"\n')
@@ -130,7 +130,7 @@ def test_guide_leads_from_an_empty_account_to_predictions(setup: GuideSetup, che
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A clone as a reader has it, with this checkout's files; its virtual environment is this one, made already."""
+    """Return a clone with the files of this checkout and its virtual environment."""
     clone = tmp_path / "clone"
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True)

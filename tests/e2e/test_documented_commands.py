@@ -28,7 +28,7 @@ INSTALL = ROOT / "docs" / "operations" / "install.md"
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A clone with the files of this checkout and with its virtual environment."""
+    """Return a clone with the files of this checkout and its virtual environment."""
     clone = tmp_path / "clone"
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout.splitlines()
@@ -61,7 +61,7 @@ def test_the_blocks_for_a_folder_lead_to_predictions(checkout: Path) -> None:
 def environment(
     container_cluster: Cluster, loaded_cluster: Cluster, pods_azurite: Azurite, checkout: Path
 ) -> Iterator[Mapping[str, str]]:
-    """A shell's environment for a cluster without Fleetscore; values.yaml in the checkout is that of the guide."""
+    """Return a shell's environment for a cluster without Fleetscore; the checkout has the values.yaml of the guide."""
     storage = new_storage(pods_azurite)
     (checkout / "values.yaml").write_text(yaml.safe_dump(values_for(storage)))
     loaded_cluster.kubectl("delete", "crd", "scoringruns.fleetscore.dev", "--ignore-not-found")

@@ -110,7 +110,7 @@ def test_broken_devices_are_named_and_scored_by_a_retry_after_the_fix(
 
 
 def with_a_garbage_tag(bundle: bytes) -> bytes:
-    """The bundle with a value in place of the first tag's model."""
+    """Return the bundle with a text instead of the first tag's model."""
     models = joblib.load(io.BytesIO(bundle))
     models[min(models)] = "not a model"
     buffer = io.BytesIO()

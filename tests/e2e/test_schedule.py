@@ -14,7 +14,7 @@ EVERY_MINUTE = {"name": "minutely", "cron": "* * * * *", "window": "PT1M", "dela
 
 
 def window_of(scheduled: str) -> tuple[str, str]:
-    """The window that a firing means, without the operator's code: the last full minute three minutes before."""
+    """Return the window of a firing without the operator's code: the last full minute three minutes earlier."""
     end = (datetime.fromisoformat(scheduled) - DELAY).replace(second=0)
     return f"{end - LENGTH:%Y-%m-%dT%H:%M:%SZ}", f"{end:%Y-%m-%dT%H:%M:%SZ}"
 
@@ -31,7 +31,7 @@ def windows_of_runs(release: Release) -> dict[str, tuple[str, str]]:
 
 
 def firings(release: Release) -> list[dict[str, Any]]:
-    """The Jobs that the CronJobs made."""
+    """Return the Jobs of the CronJobs."""
     jobs: list[dict[str, Any]] = release.get("jobs", "-l", "app.kubernetes.io/component=scheduler")["items"]
     return jobs
 

@@ -33,7 +33,7 @@ def tls(container_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture
 def secure(loaded_cluster: Cluster, tls: Tls, tmp_path: Path) -> Iterator[Release]:
-    """A release whose storage speaks TLS and takes tokens."""
+    """Return a release whose storage requires TLS and tokens."""
     oauth = OAuth(tls.certificate, tls.key)
     host = loaded_cluster.host_address
     with Azurite.start(tmp_path / "store", host=host, oauth=oauth, containers=()) as azurite:
@@ -46,7 +46,7 @@ def secure(loaded_cluster: Cluster, tls: Tls, tmp_path: Path) -> Iterator[Releas
 
 @pytest.fixture
 def entra(secure: Release, tls: Tls) -> Iterator[Entra]:
-    """A tenant that knows the two accounts of the release; the scorer's credential has not spread to all of it yet."""
+    """Serve a tenant with the two accounts of the release; the scorer's credential is not replicated everywhere yet."""
     accounts = {"fleetscore-operator": OPERATOR, "fleetscore-scorer": SCORER}
     credentials = {f"system:serviceaccount:{secure.namespace}:{name}": client for name, client in accounts.items()}
     tenant = Entra(TENANT, secure.cluster.api, credentials, not_spread=[list(credentials)[1]])

@@ -268,7 +268,7 @@ class ShiftedDate(Fault):
 
 
 def regressions(statuses: list[tuple[int, dict[str, Any]]]) -> list[str]:
-    """Where a run's status, in the order in which the server took it, took something back."""
+    """Return the counters and conditions of a run that a later status took back, in the order of the server."""
     found = []
     ordered = [status for _, status in sorted(statuses, key=lambda entry: entry[0])]
     for before, after in itertools.pairwise(ordered):

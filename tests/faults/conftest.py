@@ -44,7 +44,7 @@ def audit(fault_cluster: Cluster) -> Audit:
 
 @pytest.fixture(scope="session")
 def new_site(fault_cluster: Cluster, audit: Audit, tmp_path_factory: pytest.TempPathFactory) -> NewSite:
-    """Makes places to try faults in, each in a namespace of its own."""
+    """Return a function that creates a site in a namespace of its own."""
 
     def make(devices: int = 20, *, poison: bool = False) -> Site:
         name = f"fault-{secrets.token_hex(4)}"

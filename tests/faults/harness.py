@@ -98,7 +98,7 @@ class Site:
     def operator(
         self, name: str = "operator", *options: str, environment: Mapping[str, str] = MappingProxyType({})
     ) -> Iterator[Operator]:
-        """An operator that is ready; killed at the end."""
+        """Run an operator until it is ready, and kill it at the end."""
         running = self.start(name, *options, environment=environment)
         try:
             until(lambda: running.probe("/readyz")[0] == 200 or running.process.poll() is not None, "it is ready")
@@ -161,12 +161,12 @@ class Site:
         until(lambda: self.ended(name), f"{name} has ended", seconds=seconds)
 
     def jobs(self, run: str) -> list[dict[str, Any]]:
-        """The scoring Jobs of a run."""
+        """Return the scoring Jobs of a run."""
         labels = {"fleetscore.dev/run": run, "app.kubernetes.io/component": "scorer"}
         return [job for job in self.release.jobs() if labels.items() <= job["metadata"]["labels"].items()]
 
     def progress(self, name: str) -> Progress:
-        """The progress that a run has saved."""
+        """Return the saved progress of a run."""
         run = parse_run(self.release.get(name))
         path = f"/api/v1/namespaces/{self.namespace}/configmaps/{progress_config_map_name(run)}"
         return decode_progress(

@@ -41,7 +41,7 @@ def baseline_run(site: Site) -> RunResult:
 
 @contextmanager
 def a_run(site: Site, name: str, *options: str, **spec: Any) -> Iterator[Callable[[], float]]:
-    """A run under an operator of its own; gives a function that waits for its end and says how long it took."""
+    """Run a ScoringRun under an operator of its own; yield a function that waits for the end and returns seconds."""
     with site.operator("operator", *options):
         site.run(name, **{"parallelism": 4} | spec)
         began = time.monotonic()

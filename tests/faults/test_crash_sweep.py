@@ -32,7 +32,7 @@ class Shape:
     sample: int
 
     def points(self) -> list[int]:
-        """The sample that stands for all points where there is no time for them."""
+        """Return the sample of all points that a short session tries."""
         return sorted(random.Random(SEED).sample(range(1, self.least + 1), self.sample))  # noqa: S311  # no secret
 
 

@@ -44,7 +44,7 @@ def baseline_run(site: Site) -> RunResult:
 
 @pytest.fixture(autouse=True)
 def alone(request: pytest.FixtureRequest) -> Iterator[None]:
-    """No run is left to one test by another: the next one of its window would wait for it."""
+    """Delete the test's runs after it, because the next run of their window would wait for them."""
     yield
     if "site" in request.fixturenames:
         site = request.getfixturevalue("site")
@@ -84,7 +84,7 @@ def running_pods(site: Site, run: str) -> list[dict[str, Any]]:
 
 
 def children(site: Site, run: str) -> int:
-    """How many Jobs and ConfigMaps of a run there are."""
+    """Return the numbers of Jobs and ConfigMaps of a run."""
     query = f"?labelSelector=fleetscore.dev/run%3D{run}"
     kinds = (("apis/batch/v1", "jobs"), ("api/v1", "configmaps"))
     return sum(len(site.cluster.api.request("GET", path_of(site, *kind) + query)["items"]) for kind in kinds)
@@ -111,7 +111,7 @@ def test_operator_started_after_all_jobs_ended_finishes_within_seconds(
 
 @contextmanager
 def reaped(site: Site, run: str, records: Path) -> Iterator[Counter[str]]:
-    """Each scoring Job of a run is deleted as soon as it has ended; its outcome record is in storage by then."""
+    """Delete each scoring Job of a run as soon as it has ended and its outcome record is in storage."""
     stop, gone = threading.Event(), Counter[str]()
 
     def reap() -> None:

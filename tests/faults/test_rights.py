@@ -124,7 +124,7 @@ def test_operator_is_rejected_nothing_and_uses_every_right(finished_run: Site) -
 
 @pytest.fixture
 def everywhere(fault_cluster: Cluster, new_site: NewSite) -> Iterator[Site]:
-    """A site whose operator watches all namespaces, by the chart's ClusterRole alone."""
+    """Return a site whose operator watches all namespaces by the chart's ClusterRole."""
     site = new_site(2)
     for kind in ("role", "rolebinding"):
         fault_cluster.kubectl("-n", site.namespace, "delete", kind, "fleetscore-operator")

@@ -8,7 +8,7 @@ from localcluster.toolchain import images
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """The files of the images of the scorer and the console."""
+    """Copy the files of the images of the scorer and the console."""
     for name in (
         "Dockerfile.scorer",
         "Dockerfile.console",

@@ -47,7 +47,7 @@ def edit_progress(runs: Runs, edit: Callable[[dict[str, Any]], None]) -> None:
 
 
 async def begun(runs: Runs, running_controller: RunController, storage: InMemoryStorage) -> int:
-    """A run some of whose devices are scored, and no operator any more; how many Jobs it has."""
+    """Return a run with some scored devices, whose operator has ended, and the number of its Jobs."""
     async with running_controller(storage, our_fleet(runs)):
         runs.create(parallelism=2)
         await until_status(runs, lambda status: status.get("devices", {}).get("scored", 0) >= 2)

@@ -57,7 +57,7 @@ JSON = st.recursive(
 
 
 def values(schema: dict[str, Any], name: str = "") -> st.SearchStrategy[Any]:
-    """All values that a schema accepts, except long lists."""
+    """Return all values that a schema accepts, except long lists."""
     if name in RULED:
         return RULED[name]
     if "enum" in schema or schema.get("type") == "boolean":
@@ -83,7 +83,7 @@ RUNS = st.builds(
 
 
 def jobs(run: ScoringRun, devices: list[str]) -> list[dict[str, Any]]:
-    """A scoring Job and the report's."""
+    """Return a scoring Job and the report Job."""
     positions = "0" if len(devices) == 1 else f"0-{len(devices) - 1}"
     job = build_job(run, FLEET, IMAGE, name="hourly-abc", batch=a_batch(positions), devices=devices)
     return [job, build_report_job(run, FLEET, IMAGE, device_list_names=["list-1"])]

@@ -54,13 +54,13 @@ def serving(host: str, tls: Tls | None) -> Iterator[Endpoint]:
 
 @pytest.fixture(scope="module")
 def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
-    """An authority's file, and a server's certificate and key for two addresses."""
+    """Return an authority's file, and a server's certificate and key for two addresses."""
     return Tls.create(tmp_path_factory.mktemp("authority"), "127.0.0.1", "127.0.0.2")
 
 
 @pytest.fixture
 def identity(tls: Tls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """A workload identity that has got its token, and trust in the test's authority."""
+    """Set the environment of a workload identity that has a token, and the trust in the test's authority."""
     token = base64.urlsafe_b64encode(json.dumps({"is": CANARY}).encode()).decode()
     (tmp_path / "token").write_text("assertion")
     monkeypatch.setenv("AZURE_CLIENT_ID", "client")

@@ -41,7 +41,7 @@ def run_name(hour: int) -> str:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    """A cluster of its own, without the stages of other tests, whose controllers are as fast as those of a cloud."""
+    """Run a cluster without the stages of other tests, whose controllers are as fast as those of a cloud."""
     with session_cluster(None, "tenants", "kwok:4", arguments=FAST) as started:
         yield started
 

@@ -17,7 +17,7 @@ OPERATOR, SCHEDULER, CONSOLE, SCORER = "operator", "scheduler", "console", "scor
 
 
 def documented() -> dict[str, Rights]:
-    """The table of docs/operations/security.md."""
+    """Return the table of docs/operations/security.md."""
     rights: dict[str, Rights] = {account: {} for account in (OPERATOR, SCHEDULER, CONSOLE, SCORER)}
     text = (ROOT / "docs" / "operations" / "security.md").read_text()
     for account, resource, verbs in re.findall(r"^\| (\w+) \| `([\w./]+)` \| ([\w, ]+) \|", text, re.MULTILINE):

@@ -34,7 +34,7 @@ class Audit:
         self._found: dict[str, list[Request]] = defaultdict(list)
 
     def of(self, namespace: str) -> list[Request]:
-        """All requests in a namespace so far."""
+        """Return all requests in a namespace so far."""
         with self._reading, self._path.open("rb") as log:
             log.seek(self._at)
             for line in log:

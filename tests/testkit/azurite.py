@@ -59,7 +59,7 @@ class Storage:
         return sorted(found)
 
     def environment(self) -> dict[str, str]:
-        """The environment with which a scorer, or the operator's tests, reach these containers."""
+        """Return the environment with which a scorer, or the operator's tests, reach these containers."""
         return {
             "FLEETSCORE_AUTH": "connectionString",
             "FLEETSCORE_ACCOUNT_URL": self.account_url,
@@ -71,7 +71,7 @@ class Storage:
 
 
 def new_storage(azurite: Azurite) -> Storage:
-    """A fresh set of three containers on a running Azurite."""
+    """Create three new containers on a running Azurite."""
     suffix = uuid.uuid4().hex[:8]
     storage = Storage(azurite, f"models-{suffix}", f"data-{suffix}", f"predictions-{suffix}")
     for role in ("models", "data", "predictions"):

@@ -47,7 +47,7 @@ def _clear_killed_sessions() -> None:
 def session_cluster(
     given: str | None, kind: str, nodes: str, arguments: Mapping[str, Sequence[str]] | None = None
 ) -> Iterator[Cluster]:
-    """A cluster of this session's own, or the one whose name is given, which is left up."""
+    """Start a cluster for this session, or use the one of this name and keep it."""
     if given:
         yield Cluster.up(given, nodes, arguments=arguments)
         return
@@ -61,21 +61,21 @@ def session_cluster(
 
 @pytest.fixture(scope="session")
 def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    """A control plane with four simulated nodes; pods do what stages say."""
+    """Start a control plane with four simulated nodes, whose pods follow stages."""
     with session_cluster(request.config.getoption("--cluster"), "kwok", "kwok:4") as started:
         yield started
 
 
 @pytest.fixture(scope="session")
 def container_cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    """A cluster whose pods are real containers."""
+    """Start a cluster whose pods are real containers."""
     with session_cluster(request.config.getoption("--container-cluster"), "real", "container") as started:
         yield started
 
 
 @pytest.fixture(scope="session")
 def chart_cluster() -> Iterator[Cluster]:
-    """A control plane of the chart's own: installing and removing the CRD would get in the way of other tests."""
+    """Start a control plane for the chart: installing and removing the CRD would disturb other tests."""
     with session_cluster(None, "chart", "none") as started:
         yield started
 
@@ -88,7 +88,7 @@ def helm() -> None:
 
 @pytest.fixture
 def namespace(cluster: Cluster) -> Iterator[str]:
-    """A fresh namespace on `cluster`; deleted at the end, without waiting for it."""
+    """Create a namespace on `cluster`; it is deleted at the end, without a wait."""
     name = f"test-{secrets.token_hex(4)}"
     cluster.create_namespace(name)
     yield name

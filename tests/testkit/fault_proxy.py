@@ -71,7 +71,7 @@ class Fault:
         self._share, self._luck = share, random.Random(LUCK)  # noqa: S311  # no secret
 
     def lucky(self) -> bool:
-        """Whether this one is spared: all but a share is."""
+        """Return True for a request that the fault does not affect: all but a share of them."""
         return self._luck.random() >= self._share
 
     async def before(self, call: Call) -> Answer | None:
@@ -236,14 +236,14 @@ def _response(answer: Answer) -> web.Response:
 
 
 def refusal(status: int, reason: str, message: str = "rejected by the fault proxy", **headers: str) -> Answer:
-    """A Status object as the API server sends it."""
+    """Return a Status object as the API server sends it."""
     body = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "message": message}
     return Answer(status, json.dumps(body | {"code": status}).encode(), {"Content-Type": "application/json"} | headers)
 
 
 @contextmanager
 def proxied(cluster: Cluster) -> Iterator[Proxy]:
-    """A proxy in front of a cluster's API server."""
+    """Run a proxy in front of a cluster's API server."""
     proxy, ready = Proxy(cluster), threading.Event()
     stopping: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 

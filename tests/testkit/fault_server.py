@@ -135,7 +135,7 @@ class FaultServer:
 
 
 def refusal(status: int, reason: str = "", message: str = "refused", **headers: str) -> web.Response:
-    """A Status object as the API server sends it."""
+    """Return a Status object as the API server sends it."""
     return web.json_response({"kind": "Status", "reason": reason, "message": message}, status=status, headers=headers)
 
 
@@ -153,7 +153,7 @@ async def reset(request: web.Request) -> None:
 
 
 async def hang(_request: web.Request) -> None:
-    """Take the request and never answer."""
+    """Receive the request and never respond."""
     await asyncio.Event().wait()
 
 

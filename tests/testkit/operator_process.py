@@ -132,7 +132,7 @@ class OperatorEnvironment:
 
 
 def an_operator_environment(cluster: Cluster, namespace: str, folder: Path, storage: Storage) -> OperatorEnvironment:
-    """A release with one fleet on the test's storage."""
+    """Return a release with one fleet on the test's storage."""
     fleet = {
         "name": "default",
         "storage": {
@@ -177,7 +177,7 @@ class Operator:
 
 
 def free_port() -> int:
-    """A port that nothing listens on."""
+    """Return a port that no process listens on."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])

@@ -71,17 +71,17 @@ class Release:
         }
 
     def install(self, chart: Path = CHART, **values: Any) -> None:
-        """Namespace, Secret and chart; returns when the operator is ready."""
+        """Create the namespace and the Secret, install the chart, and wait until the operator is ready."""
         self.prepare({KEY: self.storage.connection_string})
         self.helm_upgrade(chart, **values)
 
     def prepare(self, secret: dict[str, str]) -> None:
-        """Make the namespace and the Secret of the fleet's storage."""
+        """Create the namespace and the Secret of the fleet's storage."""
         self.make_namespace()
         self.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET}, "stringData": secret})
 
     def make_namespace(self) -> None:
-        """Make the namespace, which admits only pods that meet restricted Pod Security."""
+        """Create the namespace, which admits only pods that meet restricted Pod Security."""
         labels = {"pod-security.kubernetes.io/enforce": "restricted"}
         meta = {"name": self.namespace, "labels": labels}
         self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
@@ -132,12 +132,12 @@ class Release:
         return status
 
     def devices(self, name: str) -> dict[str, int]:
-        """The counts of a run's devices that are not zero."""
+        """Return the counts of a run's devices that are not zero."""
         counts = self.status(name).get("devices", {})
         return {key: count for key, count in counts.items() if count}
 
     def wait_for_end(self, name: str, condition: str = "Complete", seconds: int = 180) -> dict[str, Any]:
-        """Wait as a user would; the run's last status."""
+        """Wait for the end of a run with `kubectl wait`, and return its last status."""
         try:
             self.kubectl("wait", f"scoringrun/{name}", f"--for=condition={condition}", f"--timeout={seconds}s")
         except Exception as error:
@@ -147,7 +147,7 @@ class Release:
         return self.status(name)
 
     def predictions(self, container: str | None = None) -> dict[str, bytes]:
-        """The prediction blobs of the window, by device."""
+        """Return the prediction blobs of the window, by device."""
         source = self.storage.client.get_container_client(container or self.storage.predictions)
         names = source.list_blob_names(name_starts_with=f"{SLUG}/")
         return {
@@ -157,7 +157,7 @@ class Release:
         }
 
     def report(self) -> dict[str, bytes]:
-        """The files of the window's report, by name."""
+        """Return the files of the window's report, by name."""
         source = self.storage.client.get_container_client(self.storage.predictions)
         names = [name.removeprefix(f"{SLUG}/") for name in source.list_blob_names(name_starts_with=f"{SLUG}/")]
         return {
@@ -167,7 +167,7 @@ class Release:
         }
 
     def created_jobs(self, run: str) -> Counter[str]:
-        """How often each scoring Job of a run was created, by the API server's audit log."""
+        """Return how often each scoring Job of a run was created, by the API server's audit log."""
         created = created_jobs(self._audit.of(self.namespace), f"{run}-")
         # Listed after the log was read: one that came meanwhile is not in it.
         for report in self.get("jobs", "-l", "app.kubernetes.io/component=report")["items"]:
@@ -175,7 +175,7 @@ class Release:
         return created
 
     def more_jobs_than(self, run: str, number: int) -> bool:
-        """Whether more than a number of Jobs of a run were created."""
+        """Return True if more than this number of Jobs of a run were created."""
         return self.created_jobs(run).total() > number
 
     def kill_operator(self) -> None:
@@ -198,7 +198,7 @@ def scored_locally(store: Path, devices: list[str]) -> dict[str, bytes]:
 
 
 def processes_of(pod_uid: str) -> list[int]:
-    """The processes of the operator in a pod, as the machine sees them."""
+    """Return the processes of the operator in a pod, by the machine's pids."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(FileNotFoundError, ProcessLookupError):
@@ -212,7 +212,7 @@ def processes_of(pod_uid: str) -> list[int]:
 
 @pytest.fixture(scope="session")
 def loaded_cluster(container_cluster: Cluster) -> Cluster:
-    """The cluster with both images."""
+    """Return the cluster with both images."""
     for name in images.IMAGE_NAMES:
         container_cluster.load_image(images.build_image(name))
     return container_cluster
@@ -220,7 +220,7 @@ def loaded_cluster(container_cluster: Cluster) -> Cluster:
 
 @pytest.fixture(scope="session")
 def pods_azurite(container_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
-    """An Azurite that pods reach."""
+    """Run an Azurite that pods reach."""
     folder = tmp_path_factory.mktemp("pods-azurite") / "store"
     with Azurite.start(folder, host=container_cluster.host_address, containers=()) as running:
         yield running
@@ -244,7 +244,7 @@ def release(loaded_cluster: Cluster, pods_azurite: Azurite) -> Iterator[Release]
 
 @pytest.fixture(scope="session")
 def fleet_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
-    """Makes a folder store with the readings and models of N simulated devices, one anomalous hour at its end."""
+    """Return a function that creates a folder store of N simulated devices, whose last hour has anomalies."""
 
     def make(devices: int) -> Path:
         folder = tmp_path_factory.mktemp("fleet")

@@ -23,7 +23,7 @@ HOUR = {"start": "2018-08-28T23:00:00Z", "end": "2018-08-29T00:00:00Z"}
 
 
 def hour(start: int) -> dict[str, str]:
-    """An hour of a day on which nothing else happens: runs of different windows do not wait for each other."""
+    """Return an hour of a day without other windows, because runs of different windows do not wait for each other."""
     return {"start": f"2018-08-01T{start:02}:00:00Z", "end": f"2018-08-01T{start + 1:02}:00:00Z"}
 
 
@@ -81,7 +81,7 @@ class Runs:
         return self.until(lambda status: status.get("devices", {}).get("scored", 0) >= count, name, seconds=90)
 
     def jobs(self, component: str = "scorer") -> list[dict[str, Any]]:
-        """The namespace's Jobs: those that score, or those that report."""
+        """Return the namespace's Jobs of a component: scorer or report."""
         selector = f"labelSelector=app.kubernetes.io/component={component}"
         listed = self.cluster.api.request("GET", f"/apis/batch/v1/namespaces/{self.namespace}/jobs?{selector}")
         return list(listed["items"])
@@ -92,12 +92,12 @@ class Runs:
         return [job["spec"]["template"]["spec"] for job in every]
 
     def devices_of(self, name: str) -> list[str]:
-        """The devices of a run's Jobs, as their pods are given them."""
+        """Return the devices of a run's Jobs, from the arguments of their pods."""
         arguments = [pod["containers"][0]["args"] for pod in self.pod_specs(name)]
         return sorted(device for words in arguments for device in words[words.index("--") + 1 :])
 
     def events(self, name: str = "hourly") -> list[str]:
-        """Reasons of the events on a run, in the order in which they were made."""
+        """Return the reasons of the events of a run, the oldest first."""
         found = self.cluster.api.request("GET", f"/api/v1/namespaces/{self.namespace}/events")["items"]
         mine = [event for event in found if event["involvedObject"]["name"] == name]
         return [event["reason"] for event in sorted(mine, key=lambda event: int(event["metadata"]["resourceVersion"]))]
@@ -127,7 +127,7 @@ class Runs:
         until(is_rejected, f"{verb} {path} is rejected", seconds=seconds)
 
     def created_jobs(self) -> Counter[str]:
-        """How often each Job that scores was created in the namespace, by the API server's audit log."""
+        """Return how often each scoring Job of the namespace was created, by the API server's audit log."""
         created = created_jobs(self._audit.of(self.namespace))
         for report in self.jobs("report"):  # listed after the log was read: one that came meanwhile is not in it
             created.pop(report["metadata"]["name"], None)

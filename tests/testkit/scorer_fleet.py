@@ -28,7 +28,7 @@ SPIKE = 99.0
 
 
 def fitted(values: Iterable[float], *, nu: float = 0.0001, gamma: float = 0.01) -> Pipeline:
-    """The trainer's pipeline on these values."""
+    """Return the trainer's pipeline, fitted on these values."""
     column = np.array(list(values), dtype=np.float64).reshape(-1, 1)
     steps = [("scaler", StandardScaler()), ("classifier", OneClassSVM(nu=nu, kernel="rbf", gamma=gamma))]
     return Pipeline(steps).fit(column)
@@ -36,7 +36,7 @@ def fitted(values: Iterable[float], *, nu: float = 0.0001, gamma: float = 0.01) 
 
 @functools.cache
 def a_model() -> Pipeline:
-    """A model that calls 8 to 12 normal, their neighbourhood not."""
+    """Return a model that labels 8 to 12 normal, and the values around them as anomalies."""
     return fitted(np.round(np.random.default_rng(1).normal(10, 1, 400).clip(8, 12), 2))
 
 
@@ -51,7 +51,7 @@ def csv_of(*rows: Sequence[str], header: str = "TS,Device,Tag,Value") -> bytes:
 
 
 def readings(device: str, *, tags: Sequence[str] = ("1",), values: Sequence[float] = NORMAL) -> bytes:
-    """One reading per value and tag, a minute apart, from the start of the window."""
+    """Return one reading per value and tag, a minute apart, from the start of the window."""
     return csv_of(
         *(
             (f"2018-08-28T23:{minute:02d}:00Z", device, tag, str(value))

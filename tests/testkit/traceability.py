@@ -30,7 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def ids_of(item: pytest.Item, mark: str) -> list[str]:
-    """The arguments of all marks of that name that a test carries."""
+    """Return the arguments of all marks of this name on a test."""
     return [str(one) for found in item.iter_markers(mark) for one in found.args]
 
 

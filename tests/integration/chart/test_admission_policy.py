@@ -24,7 +24,7 @@ RULES = [
 
 @pytest.fixture
 def guarded(runs: Runs) -> Iterator[Runs]:
-    """A namespace that the policies of a release guard, with an author and the account of the operator."""
+    """Return a namespace with the policies of a release, an author and the account of the operator."""
     values = {"fleets": [a_fleet()], "schedules": [a_schedule()], "watch": {"namespaces": [runs.namespace]}}
     manifests = [one for one in render(values, namespace=runs.namespace) if "AdmissionPolicy" in one["kind"]]
     assert len(manifests) == 4

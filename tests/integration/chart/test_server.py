@@ -120,7 +120,7 @@ def crd_names(cluster: Cluster) -> str:
 
 @pytest.fixture
 def fresh(chart_cluster: Cluster) -> Iterator[str]:
-    """A namespace on a cluster that has never seen the CRD."""
+    """Return a namespace on a cluster without the CRD."""
     chart_cluster.kubectl("delete", "crd", "--all", "--wait")
     name = f"install-{secrets.token_hex(3)}"
     chart_cluster.kubectl("create", "namespace", name)

@@ -15,7 +15,7 @@ RANGE = ("--from", "2018-08-01T10:00Z", "--to", "2018-08-01T13:00Z")
 
 @pytest.fixture
 def client(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> Runs:
-    """The namespace of a test, with its cluster in KUBECONFIG."""
+    """Return the namespace of a test, with its cluster in KUBECONFIG."""
     monkeypatch.setenv("KUBECONFIG", str(runs.cluster.kubeconfig))
     return runs
 

@@ -92,7 +92,7 @@ class _Down(RequestHandler):
 
 
 def report_failure(release: Release, url: str) -> None:
-    """Make the report of a failed run, as its report Job does."""
+    """Write the report of a failed run, as its report Job does."""
     receivers = json.dumps([{**RECEIVER, "url": url}])
     environment = {**os.environ, **release.storage.environment(), "FLEETSCORE_NOTIFY": receivers}
     command = [sys.executable, "-m", "device_scorer", "report", *WINDOW, "--run-failed", "NoData"]

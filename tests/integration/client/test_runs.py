@@ -19,7 +19,7 @@ from tests.testkit.runs import Runs, hour
 
 @pytest.fixture
 def client(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> Runs:
-    """The namespace of a test, with its cluster in KUBECONFIG."""
+    """Return the namespace of a test, with its cluster in KUBECONFIG."""
     monkeypatch.setenv("KUBECONFIG", str(runs.cluster.kubeconfig))
     return runs
 

@@ -56,7 +56,7 @@ def _processes() -> list[str]:
 
 
 def _ourselves() -> set[int]:
-    """This process and those it was started by: they differ from call to call and are not what is asked about."""
+    """Return this process and its ancestors, which differ from call to call."""
     found, pid = set(), int(Path("/proc/self").readlink().name)
     while pid > 1:
         found.add(pid)

@@ -48,7 +48,7 @@ def traces(name: str, slot: Slot) -> list[str]:
 
 
 def slot_marks(slot: Slot) -> list[str]:
-    """How a slot's ports and addresses look in /proc/net."""
+    """Return the ports and the network of a slot as /proc/net shows them."""
     network = "".join(f"{byte:02X}" for byte in reversed(slot.network.network_address.packed))
     return [f":{port:04X}" for port in slot.ports] + [network[-4:]]
 
@@ -143,7 +143,7 @@ def test_audit_log_records_user_verb_and_response(cluster: Cluster, namespace: s
 
 
 def a_pod(name: str, script: str, *, memory: str = "200Mi") -> str:
-    """A pod that runs a shell script with this machine's own programs: no image but the node's own is needed."""
+    """Return a pod that runs a shell script with this machine's programs; it needs only the node's own image."""
     folders = ["usr", "lib", "lib64"]
     container = {
         "name": "scorer",
@@ -164,7 +164,7 @@ def a_pod(name: str, script: str, *, memory: str = "200Mi") -> str:
 
 
 def ended(cluster: Cluster, pod: str) -> dict[str, object]:
-    """How a pod's container ended."""
+    """Return how a pod's container ended."""
     path = "jsonpath={.status.containerStatuses[0].state.terminated}"
     cluster.kubectl(
         "wait", "--for=jsonpath={.status.containerStatuses[0].state.terminated}", f"pod/{pod}", "--timeout=60s"

@@ -37,7 +37,7 @@ def targets() -> list[dict[str, Any]]:
 
 
 def by_grafana(query: str) -> str:
-    """The query as Grafana would send it."""
+    """Return the query as Grafana sends it."""
     for variable, value in BY_GRAFANA.items():
         query = query.replace(variable, value)
     return query
@@ -120,7 +120,7 @@ def test_figures_of_the_report_of_a_run_are_exposed(exposed: list[Sample]) -> No
 
 
 def series(samples: list[Sample]) -> dict[str, str]:
-    """The samples as promtool's series: as they were, for half an hour."""
+    """Return the samples as promtool's series, unchanged for half an hour."""
     found = {}
     for sample in samples:
         labels = sample.labels | {"namespace": "scoring", "pod": "operator-a"}

@@ -61,7 +61,7 @@ def test_pod_monitor_selects_the_operators_port() -> None:
 
 
 def selects_the_operator(manifests: list[Manifest], labels: dict[str, str], port: str) -> bool:
-    """Whether labels select the pods of the operator alone, and these have the port."""
+    """Return True if labels select only the pods of the operator, which have the port."""
     every = pod_templates(manifests)
     selected = [name for name, pod in every.items() if labels.items() <= pod["metadata"]["labels"].items()]
     ports = every["Deployment/fleetscore-operator"]["spec"]["containers"][0]["ports"]

@@ -38,7 +38,7 @@ async def fill(scheduler: Scheduler, *more: str) -> int:
 
 
 async def two_runs_that_ended(runs: Runs) -> None:
-    """The first window complete, the second without a complete run."""
+    """Create a complete run of the first window and a cancelled one of the second."""
     runs.create("hourly-20180801t000000z", window=hour(0))
     runs.create("hourly-20180801t010000z", window=hour(1), cancel=True)
     assert (await ended(runs, "hourly-20180801t000000z"))["phase"] == "Complete"

@@ -10,7 +10,7 @@ from tests.testkit.runs import Runs, ended, hour
 
 
 def devices_of(runs: Runs) -> list[list[str]]:
-    """The devices of each scoring Job, as its pod is given them."""
+    """Return the devices of each scoring Job, from the arguments of its pod."""
     every = [job["spec"]["template"]["spec"]["containers"][0]["args"] for job in runs.jobs()]
     return sorted(arguments[arguments.index("--") + 1 :] for arguments in every)
 

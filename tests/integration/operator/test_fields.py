@@ -21,7 +21,7 @@ WHOLE = {"complete": "true", "tags": "*", "window": f"{HOUR['start']}/{HOUR['end
 
 
 def a_stage(name: str, *arguments: str, **options: Any) -> dict[str, Any]:
-    """A stage that goes before those of all other tests."""
+    """Return a stage that precedes those of all other tests."""
     return stages.finish_pods(name, arguments=arguments, weight=100_000, **options)
 
 

@@ -28,7 +28,7 @@ def delete_config_maps(runs: Runs, *, progress: bool) -> None:
 
 
 async def begun(runs: Runs, running_controller: RunController, storage: InMemoryStorage, **spec: Any) -> None:
-    """A run some of whose devices are scored, and no operator any more."""
+    """Create a run and end its operator after some devices are scored."""
     async with running_controller(storage):
         runs.create(parallelism=3, **spec)
         await until_status(runs, lambda status: status.get("devices", {}).get("scored", 0) >= 4)

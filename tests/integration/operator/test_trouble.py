@@ -107,7 +107,7 @@ async def test_pods_rejected_by_admission_stall_the_run_with_the_message(
 
 
 def _until_pods_are_refused(runs: Runs) -> None:
-    """A new policy takes the API server a moment to know."""
+    """Wait until the API server applies a new policy, which takes a moment."""
     pod = {"containers": [{"name": "x", "image": "x"}]}
     body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "try-"}, "spec": pod}
     runs.until_rejected("POST", f"/api/v1/namespaces/{runs.namespace}/pods?dryRun=All", body)

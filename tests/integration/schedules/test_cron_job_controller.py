@@ -45,11 +45,11 @@ class CronJobs:
         self.kubectl("patch", "cronjob", f"fleetscore-{name}", "--type=merge", "-p", json.dumps(body), *words)
 
     def last_fired(self, name: str, moment: datetime) -> None:
-        """Make the controller believe that it fired at a time, and not since."""
+        """Set the last schedule time of the CronJob."""
         self.patch(name, {"status": {"lastScheduleTime": format_time(moment)}}, "--subresource=status")
 
     def jobs(self, name: str) -> dict[str, str]:
-        """The Jobs of a schedule: for when each was fired."""
+        """Return the scheduled times of a schedule's Jobs, by Job."""
         found = json.loads(self.kubectl("get", "jobs", "-l", f"fleetscore.dev/schedule={name}", "-o", "json"))
         return {item["metadata"]["name"]: item["metadata"]["annotations"][ANNOTATION] for item in found["items"]}
 

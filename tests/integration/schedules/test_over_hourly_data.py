@@ -19,7 +19,7 @@ DEVICE = "press-1"
 
 @pytest.fixture
 def fleet(tmp_path: Path) -> Fleet:
-    """A device with a reading every five minutes of a day, the first of each hour on the hour, in hourly files."""
+    """Return a fleet of one device with a reading every five minutes of a day, in hourly files."""
     fleet = Fleet(tmp_path)
     fleet.device()
     for start in range(24):

@@ -57,7 +57,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def scored(store: Path) -> list[list[str]]:
-    """The predictions of every hour that has a row, without scores, from the command as a pod would run it."""
+    """Return the predictions of every hour with a row, without scores, from the command as a pod runs it."""
     for start, end in itertools.pairwise(HOURS):
         words = ["score", "--store", str(store), "--window-start", start, "--window-end", end, "--", "1", "2", "3"]
         subprocess.run([sys.executable, "-m", "device_scorer", *words], check=True, capture_output=True)

@@ -11,5 +11,5 @@ __all__ = ["DEVICES", "FIRST", "LAST", "make_folder", "score", "scored_folder", 
 
 @pytest.fixture(scope="session")
 def scored_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fleet that no test changes."""
+    """Return a fleet that no test changes."""
     return make_folder(tmp_path_factory.mktemp("fleet") / "store")

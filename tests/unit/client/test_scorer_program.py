@@ -13,7 +13,7 @@ from tests.unit.client.conftest import LAST
 
 @pytest.fixture
 def fake_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A program in the folder of a fake Python; the test writes its text."""
+    """Return a program in the folder of a fake Python; the test writes its text."""
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     path = tmp_path / scorer_program.PROGRAM
     path.write_text("#!/bin/sh\nenv\n")

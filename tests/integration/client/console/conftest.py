@@ -22,7 +22,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest.fixture
 def filled(storage: Storage, tmp_path: Path) -> Storage:
-    """The containers with the fleet of the console."""
+    """Return the containers with the fleet of the console."""
     folder = write_fleet(tmp_path / "fleet")
     for role in ("models", "predictions"):
         for path in sorted((folder / role).rglob("*")):
@@ -33,7 +33,7 @@ def filled(storage: Storage, tmp_path: Path) -> Storage:
 
 @pytest.fixture
 def account(filled: Storage) -> AzureStore:
-    """The store of the client with the fleet of the console."""
+    """Return the client's store with the fleet of the console."""
     return connect(filled, filled.connection_string)
 
 

@@ -28,7 +28,7 @@ ALL_PAGES = (*PAGES, "/heat-map", f"/device?id={HALL}", f"/device?id={quote(HOST
 
 @pytest.fixture
 def console(runs: Runs, account: AzureStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The URL of the console of a fleet with two runs, an event and two schedules, all with hostile texts."""
+    """Serve the console of a fleet with two runs, an event and two schedules, all with hostile texts; yield the URL."""
     monkeypatch.setenv("KUBECONFIG", str(runs.cluster.kubeconfig))
     create_runs(runs)
     create_schedules(runs)

@@ -18,7 +18,7 @@ PAGES = ["/", "/heat-map", f"/device?id={HALL}", HOSTILE_PAGE, "/schedules", "/n
 
 @pytest.fixture(scope="module")
 def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of the console of a fleet in a folder."""
+    """Serve the console of a fleet in a folder, and yield the URL."""
     with served_console(Fleet.folder(write_fleet(tmp_path_factory.mktemp("fleet")))) as url:
         yield url
 

@@ -31,7 +31,7 @@ def free_port() -> int:
 
 @pytest.fixture
 def manifests(runs: Runs, filled: Storage) -> list[Manifest]:
-    """The chart with a console and a suspended schedule, in the namespace of the test; its objects, without pods."""
+    """Apply the chart with a console and a suspended schedule in the namespace of the test, without pods."""
     secret = {"name": "fleet-storage", "key": "connectionString", "kind": "connectionString"}
     roles = {role: filled.container(role) for role in ("models", "data", "predictions")}
     storage = {"accountUrl": filled.account_url, "auth": "existingSecret", "existingSecret": secret, **roles}
@@ -50,7 +50,7 @@ def manifests(runs: Runs, filled: Storage) -> list[Manifest]:
 
 @pytest.fixture
 def pod(manifests: list[Manifest]) -> dict[str, Any]:
-    """The spec of the console's pod."""
+    """Return the spec of the console's pod."""
     spec: dict[str, Any] = find(manifests, "Deployment", "fleetscore-console-default")["spec"]["template"]["spec"]
     return spec
 

@@ -25,7 +25,7 @@ def a_run(name: str, hour: int, **status: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def release(fake_release: FakeRelease) -> FakeRelease:
-    """A release with two runs; the pod of the packed Job of the first one has a log."""
+    """Return a release with two runs; the pod of the packed Job of the first one has a log."""
     labels = {"fleetscore.dev/run-uid": "uid-first", "app.kubernetes.io/component": "scorer"}
     container = {"name": "scorer", "args": ["score", "--", "press-1", "press-2"]}
     metadata = {"namespace": fake.NAMESPACE, "creationTimestamp": TIME}

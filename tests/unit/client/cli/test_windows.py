@@ -12,7 +12,7 @@ from tests.testkit.scorer_command import scorer
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fleet in which press-2 has an anomaly and press-3 has no model that can be read."""
+    """Return a fleet in which press-2 has an anomaly and the model of press-3 is unreadable."""
     path = tmp_path_factory.mktemp("fleet")
     (path / "models").mkdir()
     (path / "data" / scorer_fleet.PARTITION).mkdir(parents=True)

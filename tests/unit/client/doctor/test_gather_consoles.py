@@ -41,7 +41,7 @@ def a_pod(started: str, name: str = "console-1") -> Any:
 
 @pytest.fixture
 def with_console(fake_release: FakeRelease) -> FakeRelease:
-    """A release with a console, its Service and a running pod."""
+    """Return a release with a console, its Service and a running pod."""
     service = {"metadata": {"name": NAME, "labels": LABELS}, "spec": {"ports": [{"port": 8087}]}}
     fake_release.lists[SERVICES] = [service]
     fake_release.lists[PODS].append(a_pod("2026-01-05T12:00:00Z"))

@@ -43,7 +43,7 @@ class OneRun:
         self.reconciler = RunReconciler(parse_run(self.client.objects[RUN_PATH]), self.jobs, services)
 
     async def reconcile(self, times: int = 1) -> float | None:
-        """Make passes, and return the result of the last one."""
+        """Run passes, and return the result of the last one."""
         requeue_after = None
         for _ in range(times):
             requeue_after = await self.reconciler.reconcile()

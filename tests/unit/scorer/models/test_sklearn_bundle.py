@@ -50,7 +50,7 @@ def process() -> Iterator[ScikitLearnProcess]:
 
 @pytest.fixture(scope="module")
 def hurried() -> Iterator[ScikitLearnProcess]:
-    """A process whose workers have little time."""
+    """Return a process whose workers have little time."""
     process = ScikitLearnProcess(memory_bytes=2**30, load_seconds=3, predict_seconds=1)
     yield process
     process.stop()

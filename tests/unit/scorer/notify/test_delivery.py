@@ -94,7 +94,7 @@ def test_redirect_is_not_followed() -> None:
 
 @pytest.fixture
 def silent() -> Iterator[str]:
-    """A receiver that accepts connections and answers nothing."""
+    """Run a receiver that accepts connections and never responds."""
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
         yield f"http://127.0.0.1:{server.getsockname()[1]}/secret-path"
 

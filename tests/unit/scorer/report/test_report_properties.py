@@ -138,7 +138,7 @@ def assess(store: MemoryStore, index: int, letters: str) -> FleetHealth:
 
 
 def report(store: MemoryStore, receiving: Receiving, index: int, letters: str) -> FleetHealth:
-    """Make the report of a window, as the command does."""
+    """Write the report of a window, as the command does."""
     health = assess(store, index, letters)
     receiving.now = max(receiving.now, window_at(index).end + HOUR / 12)
     notifier = Notifier(
