@@ -124,11 +124,19 @@ def _parse_line(number: int, line: bytes) -> Mute | None:
     try:
         text = plain.decode().rstrip("\r\n")
         devices, start, end, why, who = _fields(text)
-        first, after = (parse_time(bound) if bound else None for bound in (start, end))
+        first, after = _bounds(start, end)
     except (ValueError, csv.Error, UsageInvalid) as error:
         devices = plain[:MAX_GLOB_CHARS].decode(errors="replace").partition(",")[0].rstrip()
         return Mute(number, devices, problem=str(error)[:200])
     return Mute(number, devices, first, after, why, who)
+
+
+def _bounds(start: str, end: str) -> tuple[datetime | None, datetime | None]:
+    """Return the times of a line. Raises ValueError if one is invalid, or they are in the wrong order."""
+    first, after = (parse_time(bound) if bound else None for bound in (start, end))
+    if first and after and after <= first:
+        raise ValueError("Until is not after From")
+    return first, after
 
 
 def _fields(text: str) -> list[str]:

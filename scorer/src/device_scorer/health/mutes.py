@@ -95,4 +95,6 @@ def _parse_line(line: bytes, *, left: int) -> Mute:
         raise ValueError(f"Devices must have 1 to {MAX_GLOB_CHARS} characters")
     text = f"{why} ({who})" if who else why
     first, after = (parse_instant(bound) if bound else None for bound in (start, end))
+    if first and after and after <= first:
+        raise ValueError("Until is not after From")
     return Mute(DeviceGlob(devices), first, after, "".join(filter(str.isprintable, text))[:MAX_WHY_CHARS])

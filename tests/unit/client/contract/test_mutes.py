@@ -63,6 +63,11 @@ def test_invalid_devices_are_rejected(devices: str) -> None:
         add_mute(b"", a_mute(devices), NOW)
 
 
+def test_mute_that_ends_before_it_starts_is_invalid() -> None:
+    (found,) = parse_mutes(b"a,2018-08-29,2018-08-28,,\n")
+    assert (found.problem, found.state(NOW)) == ("Until is not after From", "invalid")
+
+
 def test_mute_that_has_ended_is_rejected() -> None:
     with pytest.raises(UsageInvalid, match="has ended already; change --for or --until"):
         add_mute(b"", a_mute(hours=0), NOW)

@@ -31,6 +31,11 @@ def test_bad_lines_are_reported_and_good_lines_apply() -> None:
     assert "of _mutes.csv is ignored: time 'soon' is invalid" in mutes.problems[0]
 
 
+def test_mute_that_ends_before_it_starts_is_reported() -> None:
+    mutes = parse_mutes(HEADER + b"a,2018-08-29,2018-08-28,,\nb,2018-08-28,2018-08-28,,\n", WINDOW)
+    assert mutes.problems == [f"line {line} of _mutes.csv is ignored: Until is not after From" for line in (2, 3)]
+
+
 def test_number_of_mutes_and_of_reported_lines_is_bounded() -> None:
     mutes = parse_mutes(b"a*,,,,\n" * 600, WINDOW)
     assert len(mutes.mutes) == MAX_MUTES == 500
