@@ -86,9 +86,8 @@ async def _run_batch(
     client: baseline_client.BaselineClient, service: BlobServiceClient, kind: JobKind, label: str
 ) -> float:
     """Run a batch and return its Jobs per second."""
-    predictions = service.create_container(
-        label
-    )  # one per batch, because devices with predictions are not scored again
+    # One container per batch, because devices with predictions are not scored again.
+    predictions = service.create_container(label)
     jobs = [_build_job(kind, number, label, device) for number, device in enumerate(DEVICES)]
     seconds = await baseline_client.run_jobs(client, NAMESPACE, jobs, max_in_flight=len(jobs))
     written = sum(name.endswith(".csv") for name in predictions.list_blob_names())

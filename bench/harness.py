@@ -79,9 +79,8 @@ class RunningOperator:
 
     def cpu_seconds(self) -> float:
         """Return the CPU time of the process so far, in seconds."""
-        return time.clock_gettime(
-            (~self.pid << 3) | 2
-        )  # clock_getcpuclockid(3), which Python provides only for threads
+        # clock_getcpuclockid(3), which Python provides only for threads.
+        return time.clock_gettime((~self.pid << 3) | 2)
 
     def peak_mib(self) -> float:
         """Return the maximum resident memory so far, in MiB."""

@@ -40,9 +40,7 @@ class Observations:
     end_times: dict[str, float] = field(default_factory=dict)
     last_completion: float = 0.0  # the time of the last Job that completed
     jobs_by_run: dict[str, set[str]] = field(default_factory=dict)  # the names of the Jobs by run
-    jobs_deleted_times: dict[str, float] = field(
-        default_factory=dict
-    )  # the time of the deletion of the last Job by run
+    jobs_deleted_times: dict[str, float] = field(default_factory=dict)  # the deletion of the last Job by run
     largest_status: int = 0
     largest_config_map: int = 0
     status_changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -97,14 +95,14 @@ async def _watch_jobs(client: baseline_client.BaselineClient, seen: Observations
     done: set[str] = set()
     async for job, deleted in client.watch(JOBS, JobView, "app.kubernetes.io/component=scorer"):
         name = job.metadata.labels.run
-        there = seen.jobs_by_run.setdefault(name, set())
+        existing = seen.jobs_by_run.setdefault(name, set())
         if not deleted:
-            there.add(job.name)
-        elif there == {job.name}:
+            existing.add(job.name)
+        elif existing == {job.name}:
             seen.jobs_deleted_times[name] = time.monotonic()
             seen.status_changed.set()
         if deleted:
-            there.discard(job.name)
+            existing.discard(job.name)
         elif job.finished and job.name not in done:
             done.add(job.name)
             seen.last_completion = time.monotonic()

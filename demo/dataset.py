@@ -124,9 +124,8 @@ def newest_reading(store: Path) -> datetime:
 
 
 def _timestamp(row: bytes) -> int:
-    return readings.parse_timestamp(
-        split_line(row)[0]
-    )  # `import` writes TS as the first column, in a format that `parse_timestamp` reads
+    # `import` writes TS as the first column, in a format that `parse_timestamp` reads.
+    return readings.parse_timestamp(split_line(row)[0])
 
 
 def _modelled_devices(store: Path) -> tuple[str, ...]:

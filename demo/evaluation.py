@@ -81,9 +81,8 @@ def check_run(run: Mapping[str, Any], prepared: Dataset, devices: Sequence[Devic
     problems = []
     if not any(each["type"] == "Complete" and each["status"] == "True" for each in status["conditions"]):
         problems.append(f"the run is {status.get('phase')}: {status.get('message')}")
-    empty = (
-        counts.get("empty", 0) if prepared.truth is None else 0
-    )  # the user's devices may have no readings in the window
+    # The user's devices may have no readings in the window.
+    empty = counts.get("empty", 0) if prepared.truth is None else 0
     expected = {"total": len(prepared.devices), "scored": len(prepared.devices) - empty, "failed": 0}
     expected |= {"predictions": expected["scored"]}
     found = {key: counts.get(key, 0) for key in ("total", "scored", "failed")} | {"predictions": len(devices)}

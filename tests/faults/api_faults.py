@@ -1,5 +1,5 @@
 # ruff: noqa: ARG002  # every fault has the parameters of the base class, whether it uses them or not
-"""The faults of the way between operator and API server, for the proxy."""
+"""The faults between operator and API server, for the proxy."""
 
 import asyncio
 import itertools
@@ -11,14 +11,14 @@ from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any
 
 from tests.testkit.conditions import true_conditions
-from tests.testkit.fault_proxy import Answer, Call, Fault, Reset, refusal
+from tests.testkit.fault_proxy import Call, Fault, Reset, Response, error_response
 
 
 class Dropped(Fault):
-    """A share of the watches' events never arrives; what follows them does."""
+    """A share of the events of watches never arrives; later events do."""
 
     def event(self, call: Call, line: bytes) -> list[tuple[float, bytes]]:
-        if b'"BOOKMARK"' in line[:40] or self.lucky():
+        if b'"BOOKMARK"' in line[:40] or self.is_spared():
             return [(0.0, line)]
         self.count += 1
         return []
@@ -28,7 +28,7 @@ class Dropped(Fault):
 
 
 class Shuffled(Fault):
-    """Each event comes up to three times, each time late by up to `seconds`: doubled, out of order, replayed."""
+    """Each event arrives up to three times, with delays of up to `seconds`: doubled, out of order, replayed."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__()
@@ -37,9 +37,9 @@ class Shuffled(Fault):
     def event(self, call: Call, line: bytes) -> list[tuple[float, bytes]]:
         if b'"BOOKMARK"' in line[:40]:
             return [(0.0, line)]
-        times = self._luck.randint(1, 3)
+        times = self._random.randint(1, 3)
         self.count += times
-        return [(self._luck.uniform(0, self._seconds), line) for _ in range(times)]
+        return [(self._random.uniform(0, self._seconds), line) for _ in range(times)]
 
     def measurement(self) -> str:
         return f"{self.count} events doubled, delayed, out of order"
@@ -53,7 +53,7 @@ class Silent(Fault):
         self._began = time.monotonic()
         self._blind: dict[str, float] = {}
 
-    async def before(self, call: Call) -> Answer | None:
+    async def before(self, call: Call) -> Response | None:
         if call.verb == "WATCH":
             self._blind.setdefault(call.resource, time.monotonic() - self._began)
         return None
@@ -70,7 +70,7 @@ class Silent(Fault):
 
 
 class Closing(Fault):
-    """Watches are closed the clean way when they are `seconds` old."""
+    """Watches end as a server ends them when they are `seconds` old."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ class TooOld(Fault):
         self._seen = 0
         self.lists = 0
 
-    async def before(self, call: Call) -> Answer | None:
+    async def before(self, call: Call) -> Response | None:
         self.lists += call.verb == "LIST"
         if call.verb != "WATCH" or self._as_event:
             return None
@@ -101,7 +101,7 @@ class TooOld(Fault):
         if self._seen % self._every:
             return None
         self.count += 1
-        return refusal(self._code, "Expired")
+        return error_response(self._code, "Expired")
 
     def event(self, call: Call, line: bytes) -> list[tuple[float, bytes]]:
         self._seen += self._as_event
@@ -119,25 +119,25 @@ class TooOld(Fault):
 
 
 class Refused(Fault):
-    """A share of requests is answered with a status; only writes, or all."""
+    """A share of requests, or of writes only, gets a response with a status."""
 
     def __init__(self, status: int, *, share: float, writes_only: bool = False, only: Collection[str] = ()) -> None:
         super().__init__(share)
         self._status, self._writes_only, self._only = status, writes_only, only
 
-    async def before(self, call: Call) -> Answer | None:
+    async def before(self, call: Call) -> Response | None:
         meant = (call.is_write or not self._writes_only) and (not self._only or call.resource in self._only)
-        if not meant or self.lucky():
+        if not meant or self.is_spared():
             return None
         self.count += 1
-        return refusal(self._status, "Fault")
+        return error_response(self._status, "Fault")
 
     def measurement(self) -> str:
         return f"{self.count} answers {self._status}"
 
 
 class Throttling(Fault):
-    """A share of writes is turned away with 429 and Retry-After, and whether that is honoured is measured."""
+    """A share of writes is rejected with 429 and Retry-After; the fault measures whether the operator obeys."""
 
     def __init__(self, *, share: float, retry_after: int = 1) -> None:
         super().__init__(share)
@@ -146,7 +146,7 @@ class Throttling(Fault):
         self.early = 0
         self.retries = 0
 
-    async def before(self, call: Call) -> Answer | None:
+    async def before(self, call: Call) -> Response | None:
         if not call.is_write or call.is_renewal:
             return None
         now, key = time.monotonic(), (call.verb, call.path, call.body)
@@ -154,11 +154,11 @@ class Throttling(Fault):
         if sent_at is not None:
             self.retries += 1
             self.early += now - sent_at < self._after
-        if self.lucky():
+        if self.is_spared():
             return None
         self.count += 1
         self._sent[key] = now
-        return refusal(429, "TooManyRequests", **{"Retry-After": str(self._after)})
+        return error_response(429, "TooManyRequests", **{"Retry-After": str(self._after)})
 
     def measurement(self) -> str:
         return f"{self.count} writes turned away, {self.retries} came again, {self.early} of them before Retry-After"
@@ -167,8 +167,8 @@ class Throttling(Fault):
 class Cut(Fault):
     """A share of requests loses its connection before the server receives the request."""
 
-    async def before(self, call: Call) -> Answer | None:
-        if self.lucky():
+    async def before(self, call: Call) -> Response | None:
+        if self.is_spared():
             return None
         self.count += 1
         raise Reset
@@ -178,16 +178,16 @@ class Cut(Fault):
 
 
 class AnswerLost(Fault):
-    """A share of writes is done, and the answer never arrives: cut off, or silence until the operator gives up."""
+    """A share of writes is done, and the response never arrives: the connection is cut, or silent until the timeout."""
 
     def __init__(self, *, share: float, silent: bool = False) -> None:
         super().__init__(share)
         self._silent = silent
 
-    async def after(self, call: Call, answer: Answer) -> Answer:
-        if not call.is_write or call.is_renewal or self.lucky():
-            return answer
-        self.count += answer.status < 300
+    async def after(self, call: Call, response: Response) -> Response:
+        if not call.is_write or call.is_renewal or self.is_spared():
+            return response
+        self.count += response.status < 300
         if self._silent:
             await asyncio.Event().wait()
         raise Reset
@@ -203,9 +203,9 @@ class Slow(Fault):
         super().__init__()
         self._seconds = seconds
 
-    async def before(self, call: Call) -> Answer | None:
+    async def before(self, call: Call) -> Response | None:
         self.count += 1
-        await asyncio.sleep(self._luck.uniform(0, self._seconds))
+        await asyncio.sleep(self._random.uniform(0, self._seconds))
         return None
 
     def measurement(self) -> str:
@@ -219,7 +219,7 @@ class Overtaken(Fault):
         super().__init__()
         self._times, self._writes = times, writes
 
-    async def before(self, call: Call) -> Answer | None:
+    async def before(self, call: Call) -> Response | None:
         if call.verb == "PATCH" and call.path.endswith("/status") and self.count < self._times:
             self.count += 1
             begun = self._writes() + 1  # the one that is under way may be in the version that the operator has seen
@@ -232,17 +232,17 @@ class Overtaken(Fault):
 
 
 class Stale(Fault):
-    """Lists are answered from what they were before, and the watches that continue from there are late."""
+    """Lists have an earlier state, and the watches that continue from there are late."""
 
     def __init__(self, lists: Mapping[str, Mapping[str, Any]], delay: float) -> None:
         super().__init__()
         self._lists, self._delay = lists, delay
 
-    async def before(self, call: Call) -> Answer | None:
+    async def before(self, call: Call) -> Response | None:
         if call.verb != "LIST" or call.path not in self._lists:
             return None
         self.count += 1
-        return Answer(200, json.dumps(self._lists[call.path]).encode(), {"Content-Type": "application/json"})
+        return Response(200, json.dumps(self._lists[call.path]).encode(), {"Content-Type": "application/json"})
 
     def event(self, call: Call, line: bytes) -> list[tuple[float, bytes]]:
         return [(self._delay, line)]
@@ -258,10 +258,10 @@ class ShiftedDate(Fault):
         super().__init__()
         self._seconds = seconds
 
-    async def after(self, call: Call, answer: Answer) -> Answer:
+    async def after(self, call: Call, response: Response) -> Response:
         self.count += 1
-        date = parsedate_to_datetime(answer.headers["Date"]) + timedelta(seconds=self._seconds)
-        return Answer(answer.status, answer.body, answer.headers | {"Date": format_datetime(date, usegmt=True)})
+        date = parsedate_to_datetime(response.headers["Date"]) + timedelta(seconds=self._seconds)
+        return Response(response.status, response.body, response.headers | {"Date": format_datetime(date, usegmt=True)})
 
     def measurement(self) -> str:
         return f"{self.count} answers with a date {self._seconds:+.0f} s off"

@@ -53,9 +53,8 @@ class World:
         self._actions = 0  # of users, pods and the Job controller
         self._created: Counter[str] = Counter()
         self._lost: Counter[str] = Counter()  # how often a user deleted each Job
-        self._missed: Counter[str] = (
-            Counter()
-        )  # how often no operator could observe the deletion before the next creation
+        # How often no operator could observe the deletion of a Job before its next creation.
+        self._missed: Counter[str] = Counter()
         self._session: Session | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.api.on_write.append(self._check)

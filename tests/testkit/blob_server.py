@@ -92,7 +92,7 @@ class _Handler(RequestHandler):
         body = self.read_body()
         fault = self.state.take(self.command, path)
         if fault is None:
-            self._answer(path, body)
+            self._respond_to(path, body)
         elif fault.kind == "status":
             self._reject(fault.status, fault.code, {"Retry-After": fault.retry_after} if fault.retry_after else {})
         elif fault.kind == "redirect":
@@ -100,30 +100,32 @@ class _Handler(RequestHandler):
         elif fault.kind == "silent":
             self.state.closing.wait(30)
         elif fault.kind in ("truncate", "damage", "slow"):
-            self._answer(
+            self._respond_to(
                 path, body, cut=fault.kind == "truncate", damage=fault.kind == "damage", slow=fault.kind == "slow"
             )
         else:
             if fault.kind == "lost":
-                self.wfile = Path("/dev/null").open("wb")  # noqa: SIM115  the answer goes nowhere
-                self._answer(path, body)
+                self.wfile = Path("/dev/null").open("wb")  # noqa: SIM115  the client receives no response
+                self._respond_to(path, body)
             self._reset()
 
-    def _answer(self, path: str, body: bytes, *, cut: bool = False, damage: bool = False, slow: bool = False) -> None:
-        there = self.state.blobs.get(path)
+    def _respond_to(
+        self, path: str, body: bytes, *, cut: bool = False, damage: bool = False, slow: bool = False
+    ) -> None:
+        stored = self.state.blobs.get(path)
         query = parse_qs(urlsplit(self.path).query)
         if query.get("comp") == ["list"]:
             self._list(f"{path}/", query.get("prefix", [""])[0])
         elif self.command == "PUT":
-            self._put(path, body, there)
-        elif there is None:
+            self._put(path, body, stored)
+        elif stored is None:
             self._reject(404, "BlobNotFound")
         elif self.command == "DELETE":
             del self.state.blobs[path]
             self._send(202)
         else:
-            content = there.content[::-1] if damage else there.content
-            headers = {**there.headers, "ETag": there.etag, "x-ms-blob-type": "BlockBlob", "Last-Modified": MODIFIED}
+            content = stored.content[::-1] if damage else stored.content
+            headers = {**stored.headers, "ETag": stored.etag, "x-ms-blob-type": "BlockBlob", "Last-Modified": MODIFIED}
             wanted = re.fullmatch(
                 r"bytes=(\d+)-(\d+)", self.headers.get("x-ms-range") or self.headers.get("Range") or ""
             )
@@ -146,21 +148,21 @@ class _Handler(RequestHandler):
                 one = ET.SubElement(blobs, "Blob")
                 ET.SubElement(one, "Name").text = path.removeprefix(container)
                 properties, metadata = (ET.SubElement(one, name) for name in ("Properties", "Metadata"))
-                told = {"Etag": blob.etag, "Content-Length": str(len(blob.content)), "BlobType": "BlockBlob"}
-                told |= {"Last-Modified": MODIFIED, "Content-Type": "application/octet-stream"}
-                for name, value in {**told, **blob.headers}.items():
+                listed = {"Etag": blob.etag, "Content-Length": str(len(blob.content)), "BlobType": "BlockBlob"}
+                listed |= {"Last-Modified": MODIFIED, "Content-Type": "application/octet-stream"}
+                for name, value in {**listed, **blob.headers}.items():
                     meta = name.lower().startswith("x-ms-meta-")
                     ET.SubElement(*((metadata, name[10:]) if meta else (properties, name))).text = value
-        answer = ET.Element("EnumerationResults")
-        answer.append(blobs)
-        ET.SubElement(answer, "NextMarker")
-        self._send(200, ET.tostring(answer, xml_declaration=True), {"Content-Type": "application/xml"})
+        results = ET.Element("EnumerationResults")
+        results.append(blobs)
+        ET.SubElement(results, "NextMarker")
+        self._send(200, ET.tostring(results, xml_declaration=True), {"Content-Type": "application/xml"})
 
-    def _put(self, path: str, body: bytes, there: Stored | None) -> None:
+    def _put(self, path: str, body: bytes, stored: Stored | None) -> None:
         wanted = self.headers.get("If-Match")
-        if self.headers.get("If-None-Match") == "*" and there:
+        if self.headers.get("If-None-Match") == "*" and stored:
             self._reject(409, "BlobAlreadyExists")
-        elif wanted and (there is None or there.etag != wanted):
+        elif wanted and (stored is None or stored.etag != wanted):
             self._reject(412, "ConditionNotMet")
         else:
             metadata = {key: value for key, value in self.headers.items() if key.lower().startswith("x-ms-meta-")}
@@ -195,7 +197,7 @@ class _Handler(RequestHandler):
                     self.close_connection = True
                     break
                 self.state.sent += len(sent[start : start + CHUNK_BYTES])
-        if slow:  # the rest does not come
+        if slow:  # the rest is never sent
             self.wfile.flush()
             self.state.closing.wait(30)
         if cut or slow:

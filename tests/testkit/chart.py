@@ -1,4 +1,4 @@
-"""Rendering the chart as a user would, by helm itself."""
+"""Rendering of the chart by helm, as a user does."""
 
 import subprocess
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ def a_schedule(**more: Any) -> dict[str, Any]:
 
 
 def helm(*arguments: str | Path, stdin: str | None = None) -> str:
-    """Run helm and give what it printed."""
+    """Run helm and return its output."""
     done = subprocess.run(
         [ensure_program("helm"), *arguments], input=stdin, capture_output=True, text=True, check=False
     )

@@ -1,10 +1,10 @@
 """Real control planes for tests: one per session and kind of nodes, a fresh namespace per test.
 
-    pytest --cluster NAME             use (or make, and leave up) the cluster NAME for `cluster`
+    pytest --cluster NAME             use the cluster NAME for `cluster`; create it if necessary, and keep it
     pytest --container-cluster NAME   the same for `container_cluster`
 
-Without these, a session's clusters carry its process id in their names, so a demo or a concurrent session is
-never touched; they are taken down at its end, and those of a session that was killed at the start of the next.
+Without these options, the clusters of a session have its process id in their names, so they are never those of a demo
+or of a concurrent session. The session removes them at its end. The next session removes those of a killed session.
 """
 
 import os

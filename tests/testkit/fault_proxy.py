@@ -1,8 +1,8 @@
 # ruff: noqa: ARG002  # every fault has the parameters of the base class, whether it uses them or not
-"""A proxy between an operator and the real API server, TLS on both sides, that misbehaves as its faults say.
+"""A proxy between an operator and the real API server, with TLS on both sides, which injects faults.
 
-It runs in a thread of its own; tests put faults in and take them out while requests pass. The server's results of the
-operator's writes are in `statuses` and in the audit log, whatever response the operator received.
+It runs in a thread of its own. Tests add and remove faults while the operator sends requests. `statuses` and the audit
+log have the server's results of the operator's writes, whatever response the operator received.
 """
 
 import asyncio
@@ -23,9 +23,9 @@ from yarl import URL
 
 from localcluster.cluster import Cluster
 
-LUCK = 5  # the seed of what is struck; in which order requests come is the machine's
-PASSED_ON = ("Content-Type", "Date", "Retry-After")
-LOOK_EVERY = 0.05  # seconds between looks whether a watch's fault wants it closed
+SEED = 5  # of the choice of affected requests, whose order depends on the machine
+FORWARDED_HEADERS = ("Content-Type", "Date", "Retry-After")
+POLL_SECONDS = 0.05  # between two checks whether a fault closes a watch
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """An answer on its way to the operator."""
+class Response:
+    """A response on its way to the operator."""
 
     status: int
     body: bytes
@@ -60,26 +60,26 @@ class Reset(Exception):  # noqa: N818  # an order to the proxy, not an error
 
 
 class Close(Exception):  # noqa: N818
-    """End a watch the clean way."""
+    """End a watch as a server does."""
 
 
 class Fault:
-    """Something that goes wrong, by default nothing. `count` says how often it struck."""
+    """A fault, by default without an effect; `count` is the number of affected requests."""
 
     def __init__(self, share: float = 1.0) -> None:
         self.count = 0
-        self._share, self._luck = share, random.Random(LUCK)  # noqa: S311  # no secret
+        self._share, self._random = share, random.Random(SEED)  # noqa: S311  # no secret
 
-    def lucky(self) -> bool:
+    def is_spared(self) -> bool:
         """Return True for a request that the fault does not affect: all but a share of them."""
-        return self._luck.random() >= self._share
+        return self._random.random() >= self._share
 
-    async def before(self, call: Call) -> Answer | None:
+    async def before(self, call: Call) -> Response | None:
         """Return a response, or None to forward the request. May raise Reset or never return."""
 
-    async def after(self, call: Call, answer: Answer) -> Answer:
-        """Return the response in place of the server's response. May raise Reset, or never return."""
-        return answer
+    async def after(self, call: Call, response: Response) -> Response:
+        """Return the response that replaces the server's. May raise Reset, or never return."""
+        return response
 
     def event(self, call: Call, line: bytes) -> list[tuple[float, bytes]]:
         """Return the lines to forward for a watch's line, each with its delay in seconds. May raise Reset or Close."""
@@ -90,11 +90,11 @@ class Fault:
         return False
 
     def measurement(self) -> str:
-        return f"struck {self.count} times"
+        return f"affected {self.count} requests"
 
 
 class Proxy:
-    """The proxy; make it by `proxied`."""
+    """The proxy, which `proxied` creates."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.faults: list[Fault] = []
@@ -106,7 +106,7 @@ class Proxy:
 
     @contextmanager
     def having(self, fault: Fault) -> Iterator[Fault]:
-        """Let a fault be there for a while."""
+        """Inject a fault while the body runs."""
         self.faults.append(fault)
         try:
             yield fault
@@ -140,14 +140,14 @@ class Proxy:
         self.calls[call.verb] += 1
         try:
             for fault in tuple(self.faults):
-                if answer := await fault.before(call):
-                    return _response(answer)
+                if response := await fault.before(call):
+                    return _response(response)
             return await self._forward(request, call)
         except Reset:
             if request.transport:
                 request.transport.abort()
             return web.Response()
-        except aiohttp.ClientError:  # the server is away: so is the connection
+        except aiohttp.ClientError:  # the server does not respond
             if request.transport:
                 request.transport.abort()
             return web.Response()
@@ -162,16 +162,16 @@ class Proxy:
         ) as upstream:
             if call.verb == "WATCH" and upstream.status == 200:
                 return await self._stream(request, call, upstream)
-            kept = {key: upstream.headers[key] for key in PASSED_ON if key in upstream.headers}
-            answer = Answer(upstream.status, await upstream.read(), kept)
-        self._note(call, answer)
+            kept = {key: upstream.headers[key] for key in FORWARDED_HEADERS if key in upstream.headers}
+            response = Response(upstream.status, await upstream.read(), kept)
+        self._record_status(call, response)
         for fault in tuple(self.faults):
-            answer = await fault.after(call, answer)
-        return _response(answer)
+            response = await fault.after(call, response)
+        return _response(response)
 
-    def _note(self, call: Call, answer: Answer) -> None:
-        if call.verb == "PATCH" and call.path.endswith("/status") and answer.status == 200:
-            body = json.loads(answer.body)
+    def _record_status(self, call: Call, response: Response) -> None:
+        if call.verb == "PATCH" and call.path.endswith("/status") and response.status == 200:
+            body = json.loads(response.body)
             version = int(body["metadata"]["resourceVersion"])
             self.statuses[body["metadata"]["name"]].append((version, body.get("status", {})))
 
@@ -186,7 +186,7 @@ class Proxy:
                 if any(fault.close(call, time.monotonic() - began) for fault in tuple(self.faults)):
                     break
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK_EVERY):
+                    async with asyncio.timeout(POLL_SECONDS):
                         line = await out.get()
                         if isinstance(line, Close):
                             break
@@ -194,7 +194,7 @@ class Proxy:
                             raise line
                         await response.write(line)
         except ConnectionError:
-            pass  # the operator is away
+            pass  # the operator has closed the connection
         finally:
             reading.cancel()
         return response
@@ -231,14 +231,16 @@ def _call(request: web.Request, body: bytes) -> Call:
     return Call(verb, request.path, parts[0] if parts else "", body)
 
 
-def _response(answer: Answer) -> web.Response:
-    return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
+def _response(response: Response) -> web.Response:
+    return web.Response(status=response.status, body=response.body, headers=response.headers)
 
 
-def refusal(status: int, reason: str, message: str = "rejected by the fault proxy", **headers: str) -> Answer:
+def error_response(status: int, reason: str, message: str = "rejected by the fault proxy", **headers: str) -> Response:
     """Return a Status object as the API server sends it."""
     body = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "message": message}
-    return Answer(status, json.dumps(body | {"code": status}).encode(), {"Content-Type": "application/json"} | headers)
+    return Response(
+        status, json.dumps(body | {"code": status}).encode(), {"Content-Type": "application/json"} | headers
+    )
 
 
 @contextmanager

@@ -13,11 +13,11 @@ from aiohttp.test_utils import TestServer
 from scoring_operator.kube.credentials import Credentials
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse | None]]
-"""Answers in the place of the server, or returns None to let the server answer."""
+"""Responds instead of the server, or returns None to let the server respond."""
 
 
 class FaultServer:
-    """Serves one collection per path. `faults` are used up one per request, watches' apart in `watch_faults`."""
+    """A server with one collection per path. Each request takes one of `faults`, each watch one of `watch_faults`."""
 
     def __init__(self) -> None:
         self.version = 100
@@ -58,13 +58,13 @@ class FaultServer:
         return {"metadata": metadata, **extra}
 
     async def emit(self, path: str, kind: str, body: dict[str, Any]) -> None:
-        """Send an event as it is, true or not."""
+        """Send an event unchanged, even if it is wrong."""
         async with self._changed:
             self.history.append((self.version, path, {"type": kind, "object": body}))
             self._changed.notify_all()
 
     async def close_watches(self) -> None:
-        """End all watches the clean way."""
+        """End all watches as a server does."""
         async with self._changed:
             self._closing += 1
             self._changed.notify_all()

@@ -1,4 +1,4 @@
-"""The CRDs of Prometheus' operator, out of its Go module: pinned by its hash, fetched through the Go proxy once."""
+"""The CRDs of the Prometheus operator from its Go module, which is pinned by its hash."""
 
 import json
 import subprocess

@@ -26,7 +26,7 @@ from tests.testkit.azurite import Storage, new_storage
 from tests.testkit.paths import CHART, ROOT
 from tests.testkit.waiting import until
 
-# The chart as it was packaged last, by `helm package`: what a user's `helm upgrade` starts from.
+# The previous package of the chart, by `helm package`, from which a user upgrades.
 BEFORE = ROOT / "tests" / "e2e" / "fleetscore-0.1.0-alpha.1.tgz"
 SECRET, KEY = "fleet-storage", "connectionString"
 WINDOW_START = datetime(2026, 3, 2, 10, tzinfo=UTC)
@@ -92,7 +92,7 @@ class Release:
         for component in images.IMAGE_NAMES:
             repository, _, tag = images.image_reference(component).partition(":")
             given.setdefault(component, {})["image"] = {"repository": repository, "tag": tag}
-        # The CRD is kept when a release goes; the next one, in another namespace, takes it over.
+        # The CRD is kept when a release is deleted; the next one, in another namespace, adopts it.
         options = ["--install", "--take-ownership", "--values", "-", "--wait", "--timeout", "3m"]
         done = self.helm("upgrade", "fleetscore", str(chart), *options, given=yaml.safe_dump(given))
         assert done.returncode == 0, f"{done.stderr}\n{self.cluster.kubectl('get', 'pods', '-A', '-o', 'wide')}"
@@ -107,7 +107,7 @@ class Release:
         return subprocess.run([*command, *arguments], input=given, capture_output=True, text=True, check=False)
 
     def uninstall(self) -> None:
-        """Remove the namespace with all in it, and what the release has outside it; the CRD stays for the next test."""
+        """Delete the namespace with all of its objects; keep the CRD for the next test."""
         self.cluster.kubectl("delete", "namespace", self.namespace, "--wait=false", "--ignore-not-found")
 
     def upload(self, store: Path) -> None:
@@ -169,7 +169,7 @@ class Release:
     def created_jobs(self, run: str) -> Counter[str]:
         """Return how often each scoring Job of a run was created, by the API server's audit log."""
         created = created_jobs(self._audit.of(self.namespace), f"{run}-")
-        # Listed after the log was read: one that came meanwhile is not in it.
+        # Listed after the log was read, so the log may lack a later one.
         for report in self.get("jobs", "-l", "app.kubernetes.io/component=report")["items"]:
             created.pop(report["metadata"]["name"], None)
         return created
@@ -179,7 +179,7 @@ class Release:
         return self.created_jobs(run).total() > number
 
     def kill_operator(self) -> None:
-        """End the operator's process by SIGKILL, as the kernel would; the kubelet starts its container again."""
+        """End the operator's process by SIGKILL, as the kernel does; the kubelet restarts its container."""
         (pod,) = self.get("pods", "-l", "app.kubernetes.io/component=operator")["items"]
         for process in until(lambda: processes_of(pod["metadata"]["uid"]), "the operator's process", seconds=90):
             os.kill(process, signal.SIGKILL)

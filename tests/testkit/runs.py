@@ -60,7 +60,7 @@ class Runs:
     def until(
         self, true: Callable[[dict[str, Any]], bool], name: str = "hourly", *, seconds: float = 60
     ) -> dict[str, Any]:
-        """Wait for a state of status; fails with the last one."""
+        """Wait until the status of a run satisfies a condition, and return it; the failure has the last status."""
         status: dict[str, Any] = {}
 
         def matching() -> bool:
@@ -129,7 +129,7 @@ class Runs:
     def created_jobs(self) -> Counter[str]:
         """Return how often each scoring Job of the namespace was created, by the API server's audit log."""
         created = created_jobs(self._audit.of(self.namespace))
-        for report in self.jobs("report"):  # listed after the log was read: one that came meanwhile is not in it
+        for report in self.jobs("report"):  # listed after the log was read, so the log may lack a later one
             created.pop(report["metadata"]["name"], None)
         return created
 

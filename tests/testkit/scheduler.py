@@ -1,4 +1,4 @@
-"""A schedule of the chart on a real API server; the test is the pod of its CronJob's Jobs."""
+"""A schedule of the chart on a real API server; the test runs the commands of its Jobs."""
 
 import json
 from pathlib import Path
@@ -32,23 +32,23 @@ class Scheduler:
         return render(values, namespace=self.namespace)
 
     def apply(self, **entry: Any) -> None:
-        """Put a schedule into the file and its CronJob into the cluster."""
+        """Write a schedule to the file, and apply its CronJob."""
         manifests = self._render(entry)
         self.file.write_text(find(manifests, "ConfigMap", "fleetscore-schedules")["data"]["schedules.yaml"])
         self._cluster.kubectl("apply", "-f", "-", input=json.dumps(find(manifests, "CronJob")))
 
     def create_run(self, job: str, *, schedule: str = "hourly") -> int:
-        """Do what the pod of a Job does."""
+        """Run the command of a Job's pod, and return its exit code."""
         words = ["create-run", "--schedules-file", str(self.file), "--schedule", schedule, "--job", job]
         return main([*words, "--namespace", self.namespace])
 
     def fire(self, job: str, scheduled: str | None = None) -> int:
-        """Do what a firing does: a Job with the annotation (none: as made by hand), then create-run."""
+        """Create a Job with the annotation of a firing (None: by hand), run its command, and return the exit code."""
         metadata = {"name": job, "annotations": {ANNOTATION: scheduled} if scheduled else {}}
         container = {"name": "create-run", "image": "none"}
         template = {"spec": {"restartPolicy": "Never", "containers": [container]}}
         body = {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata}
-        body["spec"] = {"suspend": True, "template": template}  # no pod of it: the test is the pod
+        body["spec"] = {"suspend": True, "template": template}  # without a pod: the test runs the command
         self._cluster.kubectl("-n", self.namespace, "create", "-f", "-", input=json.dumps(body))
         return self.create_run(job)
 

@@ -1,4 +1,4 @@
-"""The marks of tests that show something, and the check that everything is shown.
+"""The marks of tests that verify an item, and the check that every item is verified.
 
 @pytest.mark.field("spec.parallelism")    the test changes the field and observes another outcome on a real API server
 @pytest.mark.fault("F7", "T3", "D1")      the test covers these faults, threats and inputs of hack/hazards.py
@@ -15,11 +15,11 @@ import pytest
 from hack.hazards import hazards
 from hack.traceability import chart_values, spec_fields
 
-# Every mark, and what has to be shown by tests that carry it.
+# Each mark, and the items that tests with this mark have to verify.
 SHOWN: dict[str, Callable[[], Collection[str]]] = {"field": spec_fields, "fault": hazards, "value": chart_values}
 MARKS = {
     "field": "fields of spec that the test changes",
-    "fault": "faults, threats and inputs that it stands for",
+    "fault": "faults, threats and inputs that the test covers",
     "value": "values of the chart that the test sets",
 }
 
@@ -43,7 +43,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 class Unproved:
-    """Watches a session over all tests for what none that passed has shown."""
+    """The items that no passed test of a session over all tests has verified."""
 
     def __init__(self) -> None:
         self.left = {mark: set(ids()) for mark, ids in SHOWN.items()}

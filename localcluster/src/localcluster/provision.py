@@ -1,4 +1,4 @@
-"""Builds and installs the programs of a cluster."""
+"""The programs of a cluster: the missing ones, and their build and installation."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -15,7 +15,7 @@ import pytest
 from localcluster.cluster import Cluster
 from localcluster.kubernetes.certificates import write_kubeconfig
 from tests.integration.client.doctor_release import FLEETS, RECEIVER, Doctor, Release, installed
-from tests.testkit.fault_proxy import Answer, Call, Fault, proxied
+from tests.testkit.fault_proxy import Call, Fault, Response, proxied
 from tests.testkit.http_server import RequestHandler, serve
 from tests.testkit.operator_process import OperatorEnvironment, operator
 
@@ -67,9 +67,9 @@ def test_operator_whose_clock_is_wrong_is_a_problem(
 class TenMinutesAhead(Fault):
     """The clock of the API server, as in its responses, is ten minutes ahead."""
 
-    async def after(self, call: Call, answer: Answer) -> Answer:  # noqa: ARG002  the base class has it
-        date = parsedate_to_datetime(answer.headers["Date"]) + timedelta(minutes=10)
-        return Answer(answer.status, answer.body, answer.headers | {"Date": format_datetime(date, usegmt=True)})
+    async def after(self, call: Call, response: Response) -> Response:  # noqa: ARG002  the base class has it
+        date = parsedate_to_datetime(response.headers["Date"]) + timedelta(minutes=10)
+        return Response(response.status, response.body, response.headers | {"Date": format_datetime(date, usegmt=True)})
 
 
 def test_api_server_whose_clock_is_wrong_is_a_problem(

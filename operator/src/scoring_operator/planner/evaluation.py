@@ -180,8 +180,6 @@ def _merge_sets(sets: Mapping[str, Positions], additions: Iterable[Mapping[str, 
         for key, positions in addition.items():
             spans_by_key.setdefault(key, []).extend(positions.spans)
     merged = dict(sets)
-    for key, spans in spans_by_key.items():
-        merged[key] = merged.get(key, EMPTY) | Positions.from_spans(
-            spans
-        )  # one union a key, whatever the number of Jobs
+    for key, spans in spans_by_key.items():  # one union per key, whatever the number of Jobs
+        merged[key] = merged.get(key, EMPTY) | Positions.from_spans(spans)
     return merged
