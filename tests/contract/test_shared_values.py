@@ -5,13 +5,13 @@ import pytest
 import device_scorer.cli
 from device_scorer.contract import blob_paths as scorer_paths
 from device_scorer.contract import outcome_message as scorer_message
-from device_scorer.contract import secret_looks as scorer_looks
+from device_scorer.contract import secret_formats as scorer_formats
 from device_scorer.contract import storage_codes as scorer_codes
 from device_scorer.report import files
 from device_scorer.settings import read_settings
 from device_scorer.window import Window as ScorerWindow
 from scoring_operator.api.fleets import parse_fleet
-from scoring_operator.contract import blob_paths, command, secret_looks, storage_codes
+from scoring_operator.contract import blob_paths, command, secret_formats, storage_codes
 from tests.testkit.builders import a_run
 
 WINDOW = a_run().spec.window
@@ -57,7 +57,7 @@ def test_codes_of_storage_have_the_same_meaning_and_cure_in_both_programs() -> N
     ],
 )  # fmt: skip
 def test_secrets_of_the_wrong_kind_have_the_same_problem_in_both_programs(kind: str, secret: str) -> None:
-    assert secret_looks.secret_problem(kind, secret) == scorer_looks.secret_problem(kind, secret)
+    assert secret_formats.secret_problem(kind, secret) == scorer_formats.secret_problem(kind, secret)
 
 
 def test_exit_codes_of_both_programs_are_equal() -> None:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from device_scorer.contract import secret_looks as scorer_looks
+from device_scorer.contract import secret_formats as scorer_formats
 from device_scorer.contract import storage_codes as scorer_codes
-from scoring_operator.contract import secret_looks, storage_codes
+from scoring_operator.contract import secret_formats, storage_codes
 
 SAS = "sv=2023-11-03&ss=b&sig=c2ln%3D"
 CONNECTION_STRING = "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=a2V5"
@@ -46,4 +46,4 @@ def test_both_give_a_response_the_same_reason(status: int, code: str) -> None:
 @pytest.mark.parametrize("secret", SECRETS)
 @pytest.mark.parametrize("kind", ["connectionString", "sas"])
 def test_both_recognize_the_same_secrets(kind: str, secret: str) -> None:
-    assert scorer_looks.secret_problem(kind, secret) == secret_looks.secret_problem(kind, secret)
+    assert scorer_formats.secret_problem(kind, secret) == secret_formats.secret_problem(kind, secret)

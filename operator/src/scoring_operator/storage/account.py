@@ -17,7 +17,7 @@ from azure.identity import WorkloadIdentityCredential
 from azure.storage.blob import BlobServiceClient, ExponentialRetry
 
 from scoring_operator.api.fleets import StorageSettings
-from scoring_operator.contract.secret_looks import secret_problem
+from scoring_operator.contract.secret_formats import secret_problem
 from scoring_operator.contract.storage_codes import CONFIGURATION, UNAVAILABLE, Rule, storage_rule, token_rule
 from scoring_operator.errors import ConfigurationInvalid, IdentityUnavailable, StorageUnavailable
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from device_scorer.contract.secret_looks import secret_problem
+from device_scorer.contract.secret_formats import secret_problem
 from device_scorer.errors import UsageInvalid
 from device_scorer.settings import Settings
 

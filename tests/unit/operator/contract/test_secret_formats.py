@@ -1,6 +1,6 @@
 import pytest
 
-from scoring_operator.contract.secret_looks import secret_problem
+from scoring_operator.contract.secret_formats import secret_problem
 
 CONNECTION_STRING = "DefaultEndpointsProtocol=https;AccountName=acc;AccountKey=x"
 

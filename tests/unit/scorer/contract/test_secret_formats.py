@@ -2,7 +2,7 @@
 
 import pytest
 
-from device_scorer.contract.secret_looks import secret_problem
+from device_scorer.contract.secret_formats import secret_problem
 from tests.testkit.blob_server import CANARY
 
 SAS = f"sv=2023-11-03&ss=b&sig={CANARY}%3D"
