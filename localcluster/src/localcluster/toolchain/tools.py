@@ -31,6 +31,8 @@ BUILD_ENVIRONMENT = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mo
 _COMPILER_GARBAGE_PERCENT = "400"
 """GOGC of compiler and linker, which spend a fifth of their CPU time on garbage with Go's default of 100."""
 
+_COMPILER_FLAGS = "all=-dwarf=false"  # the link flags -s -w drop the debug information
+
 _LINK_ESTIMATE_SECONDS = 10.0
 
 
@@ -223,6 +225,7 @@ def _build_tool(tool: str, wanted: list[str], go_program: Path, target: Path) ->
             str(go_program),
             "build",
             "-trimpath",
+            f"-gcflags={_COMPILER_FLAGS}",
             "-tags",
             TOOLS[tool].build_tags,
             "-ldflags",
