@@ -65,7 +65,7 @@ async def test_released_lease_is_acquired_at_once(api: FaultServer, connection: 
     assert not first.is_leader
     began = time.monotonic()
     async with held(second):
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < TIMINGS.duration
         assert spec(api)["leaseTransitions"] == 1
 
 
@@ -105,7 +105,7 @@ async def test_contender_with_the_holders_identity_is_leader_at_once(api: FaultS
         pass
     began = time.monotonic()
     async with held(contender(connection, "a")):
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < TIMINGS.duration
         assert spec(api)["leaseTransitions"] == 0
 
 
