@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 
 from localcluster.errors import PreflightError
-from localcluster.machine import checks
-from localcluster.machine.checks import Check, MissingRequirement
+from localcluster.machine import checks, registry_checks
+from localcluster.machine.requirements import MAX_CHECK_SECONDS, Check, MissingRequirement
 from localcluster.nodes.layout import NodeLayout
 from localcluster.progress import StepProgress
 
 # Longer than a check's own limit, so that a slow check can report its command.
-_TIMEOUT_SECONDS = checks.MAX_CHECK_SECONDS + 1
+_TIMEOUT_SECONDS = MAX_CHECK_SECONDS + 1
 _PROGRESS_DELAY_SECONDS = 2.0
 
 
@@ -30,7 +30,7 @@ def select_checks(nodes: NodeLayout, missing: Mapping[str, Sequence[str]]) -> li
         checks.free_slot,
     ]
     if building:
-        chosen += [lambda: checks.go_modules(missing), checks.python_packages]
+        chosen += [lambda: registry_checks.go_modules(missing), registry_checks.python_packages]
     if nodes.container:
         chosen.append(checks.root)
         if checks.root() is None:
@@ -41,7 +41,7 @@ def select_checks(nodes: NodeLayout, missing: Mapping[str, Sequence[str]]) -> li
                 checks.overlay,
                 checks.network_devices,
                 checks.netfilter,
-                checks.debian_packages,
+                registry_checks.debian_packages,
             ]
     return chosen
 

@@ -5,8 +5,8 @@ import time
 import pytest
 
 from localcluster.errors import PreflightError
-from localcluster.machine import checks, preflight
-from localcluster.machine.checks import MissingRequirement
+from localcluster.machine import preflight, registry_checks
+from localcluster.machine.requirements import MissingRequirement
 from localcluster.nodes.layout import NodeLayout
 from localcluster.progress import StepProgress
 
@@ -45,8 +45,8 @@ def test_registries_are_asked_only_if_a_program_is_missing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     calls: list[object] = []
-    monkeypatch.setattr(checks, "go_modules", calls.append)
-    monkeypatch.setattr(checks, "python_packages", lambda: calls.append("PyPI"))
+    monkeypatch.setattr(registry_checks, "go_modules", calls.append)
+    monkeypatch.setattr(registry_checks, "python_packages", lambda: calls.append("PyPI"))
     for check in preflight.select_checks(_NO_NODES, missing):
         check()
     assert calls == ([missing, "PyPI"] if asked else [])
