@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from localcluster.machine import registry_checks
+from localcluster.machine import registry_checks, requirements
 from localcluster.toolchain import debian, golang
 from localcluster.toolchain.golang import GoToolchain
 
@@ -33,7 +33,7 @@ esac
 
 
 def test_limits_allow_for_a_busy_machine() -> None:
-    assert registry_checks.MAX_CHECK_SECONDS == 19
+    assert requirements.MAX_CHECK_SECONDS == 19
     assert registry_checks._MAX_SOURCES_SECONDS == 10
     assert registry_checks._REGISTRY_ATTEMPTS == 2
 
