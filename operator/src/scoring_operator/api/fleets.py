@@ -272,13 +272,16 @@ def resource_excess(resources: Resources, fleet: Fleet) -> str:
     """Return the first of a run's requests and limits that the fleet does not allow, with its bound; '' for none.
 
     The bound is `maxResources`. A resource that `maxResources` does not name may not exceed the fleet's default. So a
-    fleet without `maxResources` allows no more than its defaults.
+    fleet without `maxResources` allows no more than its defaults. A limit of 0 is above every bound: the kubelet sets
+    no limit for it (pkg/kubelet/kuberuntime).
     """
     default = fleet.scorer.resources
     for part, requested in (("requests", resources.requests), ("limits", resources.limits)):
         for name, value in requested.items():
             bound = fleet.scorer.max_resources.get(name, default.limits.get(name, default.requests.get(name)))
             try:
+                if part == "limits" and not parse_quantity(value):
+                    return f"resources.limits.{name} is 0, which means no limit; set an amount above 0"
                 if bound is not None and parse_quantity(value) <= parse_quantity(bound):
                     continue
             except ValueError as error:

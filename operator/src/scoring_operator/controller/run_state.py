@@ -143,8 +143,6 @@ class RunStateStore:
         with self._rejection_recorded():
             try:
                 await self._discover(run)
-            except NameConflict as error:
-                raise RunRejected("NameConflict", str(error)) from error
             except StorageError as error:
                 raise RunBlocked(type(error).__name__, str(error)) from error
         return self._state
@@ -221,6 +219,8 @@ class RunStateStore:
             yield
         except RunRejected as error:
             self._state = replace(self._state, rejection=Blocker(error.reason, error.message))
+        except NameConflict as error:
+            self._state = replace(self._state, rejection=Blocker("NameConflict", str(error)))
 
     async def _load(self, run: ScoringRun) -> None:
         decided = self._state.progress
@@ -229,8 +229,6 @@ class RunStateStore:
             stored = await self._config_maps.load()
         except InvalidProgress as error:
             raise RunRejected("ProgressInvalid", str(error)) from error
-        except NameConflict as error:
-            raise RunRejected("NameConflict", str(error)) from error
         if stored is None:
             return
         self._state = replace(self._state, unverified=frozenset(stored.progress.open_batches))

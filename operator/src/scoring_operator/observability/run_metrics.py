@@ -4,9 +4,9 @@ A run is counted once, when an event first shows its end. A run that ended befor
 only its window is published.
 
 The author of a run chooses its fleet, its label of a schedule and its window. So a fleet is a label value only if the
-administrator defined it. A schedule is a label value only if the run is one that the chart's schedule creates. A run
-without devices, such as a rejected one, changes no gauge of a window, and neither does a run that ended before its
-window.
+administrator defined it. A schedule is a label value only if the run is one that the chart's schedule creates. A reason
+is a label value only if it is one of the operator's, because users may edit the progress of a run. A run without
+devices, such as a rejected one, changes no gauge of a window, and neither does a run that ended before its window.
 """
 
 from collections import Counter
@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from scoring_operator.api.conditions import find_condition, true_condition
 from scoring_operator.api.fleets import Fleet
 from scoring_operator.api.scoringrun import ScoringRun, parse_run
+from scoring_operator.contract.outcome_message import REASONS
 from scoring_operator.contract.report_message import CAUSES, FLAGS, known
 from scoring_operator.errors import InvalidRun
 from scoring_operator.observability.health_metrics import ReportedWindow, RunLabels
@@ -86,7 +87,7 @@ class RunMetrics:
                 outcome=outcome,
                 seconds=(end - (_status_time(run, "startTime") or end)).total_seconds(),
                 devices=devices,
-                reasons=run.status.get("failureReasons", {}),
+                reasons=_known_reasons(run.status.get("failureReasons", {})),
             )
         if not devices or run.spec.window.end > end:
             return
@@ -125,6 +126,14 @@ def _outcome(run: ScoringRun) -> str:
         return "Complete"
     failed = true_condition(run.status, "Failed")
     return failed.reason if failed and failed.reason in _NOT_FAILURES else "Failed"
+
+
+def _known_reasons(counts: Mapping[str, int]) -> Counter[str]:
+    """Return the failed devices by a reason of the closed list; progress that a user edited may have others."""
+    found: Counter[str] = Counter()
+    for reason, count in counts.items():
+        found[reason if reason in REASONS else "Other"] += count
+    return found
 
 
 def _reported_window(run: ScoringRun) -> ReportedWindow | None:

@@ -20,7 +20,8 @@ import msgspec
 from scoring_operator.api.intervals import EMPTY, ArgIndex, ArgIndexes, Position, Positions, Span
 from scoring_operator.contract.outcome_message import OutcomeMessage, Results
 from scoring_operator.planner.job_results import TRANSIENT_REASONS, JobResult
-from scoring_operator.planner.progress import MAX_SAMPLES, Batch, Progress
+from scoring_operator.planner.progress import Batch, Progress
+from scoring_operator.planner.progress_document import MAX_SAMPLES
 
 MAX_ATTEMPTS = 3  # rounds that fail with a transient reason before the devices fail
 MAX_LOST_JOBS = 1  # rounds without a result that are retried

@@ -17,12 +17,15 @@ import msgspec
 from scoring_operator.api.intervals import EMPTY, Position, Positions
 from scoring_operator.contract.outcome_message import OUTCOMES as REPORTED_OUTCOMES
 from scoring_operator.contract.outcome_message import Results
+from scoring_operator.planner.progress_document import MAX_SAMPLES, Count, Reason, SampleText
 
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
 
 OUTCOMES = (*REPORTED_OUTCOMES, "notRun", "quarantined")
 CIRCUIT_BREAKER_THRESHOLD = 20  # consecutive Jobs that failed with a transient reason
-MAX_SAMPLES = 20  # of each kind, as in the schema of the CRD
+MAX_DEVICES_PER_JOB = 500  # the maximum of `devicesPerJob` in the schema of the CRD
+Seconds = Annotated[float, msgspec.Meta(ge=-1e10, le=1e10)]
+Samples = Annotated[tuple[SampleText, ...], msgspec.Meta(max_length=MAX_SAMPLES)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +65,9 @@ class RunSnapshot(msgspec.Struct, frozen=True, rename="camel"):
 
     fleet: dict[str, Any]
     device_list_names: tuple[str, ...] = msgspec.field(default=(), name="lists")
-    devices_per_job: int = 1
-    without_model: tuple[int, tuple[str, ...]] = (0, ())
-    invalid_names: tuple[int, tuple[str, ...]] = msgspec.field(default=(0, ()), name="unreadable")
+    devices_per_job: Annotated[int, msgspec.Meta(ge=1, le=MAX_DEVICES_PER_JOB)] = 1
+    without_model: tuple[Count, Samples] = (0, ())
+    invalid_names: tuple[Count, Samples] = msgspec.field(default=(0, ()), name="unreadable")
     rebuilt: bool = False
     history_problem: str = ""
     marks_suspension: bool = False
@@ -84,7 +87,7 @@ class RunClock(msgspec.Struct, frozen=True, rename="camel"):
     started: Time | None = None
     accumulated: Annotated[float, msgspec.Meta(ge=0, le=1e10)] = msgspec.field(default=0.0, name="ran")
     since: Time | None = None
-    first_pod: tuple[Time, float] | None = None
+    first_pod: tuple[Time, Seconds] | None = None
     progressed: Time | None = None
 
     def elapsed(self, now: datetime) -> float:
@@ -109,8 +112,8 @@ class RunClock(msgspec.Struct, frozen=True, rename="camel"):
 class Completion(msgspec.Struct, frozen=True):
     """The end of a run, which never changes once it is saved."""
 
-    condition: str  # Complete or Failed
-    reason: str
+    condition: Annotated[str, msgspec.Meta(pattern=r"^(Complete|Failed)\Z")]
+    reason: Reason
     message: str
     time: Time
 

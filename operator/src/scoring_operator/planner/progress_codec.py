@@ -1,11 +1,12 @@
 """The stored form of progress: one ConfigMap of the run (key `progress`), zlib over JSON.
 
-Users of the run's namespace may edit the ConfigMap. So decoded progress is checked: its size and types by
-`progress_document`, and here that each position is in exactly one place.
+Users of the run's namespace may edit the ConfigMap. So decoded progress is checked: its size, types and texts by
+`progress_document`, and here its times, the size of its batches, and that each position is in exactly one place.
 """
 
 import zlib
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -13,10 +14,18 @@ import msgspec
 from scoring_operator.api.intervals import Position, Positions
 from scoring_operator.contract.outcome_message import Results
 from scoring_operator.errors import InvalidProgress
-from scoring_operator.planner.progress import Batch, Completion, Progress, RunClock, RunSnapshot
+from scoring_operator.planner.progress import (
+    MAX_DEVICES_PER_JOB,
+    Batch,
+    Completion,
+    Progress,
+    RunClock,
+    RunSnapshot,
+)
 from scoring_operator.planner.progress_document import FORMAT_VERSION, StoredBatch, parse_document
 
 MAX_DEVICE_LISTS = 200  # a million ids of 128 characters have 144 parts
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)  # sums with them are times too
 
 
 def encode_progress(progress: Progress) -> bytes:
@@ -76,8 +85,12 @@ def decode_progress(data: bytes) -> Progress:
 
 
 def _validated(progress: Progress) -> Progress:
-    """Check that each position is in exactly one place and that samples have valid positions; return the progress."""
+    """Check times, batches and positions, each of which is in exactly one place; return the progress."""
     batches = [*progress.queued_batches, *progress.open_batches.values()]
+    if any(len(batch.positions) > MAX_DEVICES_PER_JOB for batch in batches):
+        raise ValueError(f"a batch has more than {MAX_DEVICES_PER_JOB} devices")
+    if not all(EARLIEST <= time <= LATEST for time in _times(progress)):
+        raise ValueError(f"a time is before {EARLIEST.year} or after {LATEST.year}")
     places = [progress.waiting, *progress.outcomes.values(), *(batch.positions for batch in batches)]
     every = Positions.from_spans(span for place in places for span in place.spans)
     lists = progress.snapshot.device_list_names
@@ -91,6 +104,12 @@ def _validated(progress: Progress) -> Progress:
     if not all(0 <= at < progress.total for at in named):
         raise ValueError("a sample has a position that does not exist")
     return progress
+
+
+def _times(progress: Progress) -> list[datetime]:
+    clock, end = progress.clock, progress.completion
+    times = (clock.started, clock.since, clock.progressed, clock.first_pod and clock.first_pod[0], end and end.time)
+    return [time for time in times if time]
 
 
 def _encode_sets(sets: Mapping[str, Positions]) -> dict[str, str]:

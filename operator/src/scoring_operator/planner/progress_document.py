@@ -15,8 +15,13 @@ FORMAT_VERSION = 1
 MAX_DEVICES = 1_000_000  # the maximum of `maxDevices` in the schema of the CRD
 MAX_DOCUMENT_BYTES = 4 * 2**20  # of JSON; compressed, a larger one does not fit into a ConfigMap
 MAX_SNAPSHOT_BYTES = 256 * 2**10  # of the part that has no fixed type
+MAX_SAMPLES = 20  # of each kind, as in the schema of the CRD
+MAX_SAMPLE_LENGTH = 1024  # characters
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Reason = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9]{1,64}\Z")]
+SampleText = Annotated[str, msgspec.Meta(max_length=MAX_SAMPLE_LENGTH)]
+JobName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")]
 StoredBatch = tuple[str, Count, Count, Count, int | bool]
 """A batch: positions, round, attempts, lost Jobs, and flags (a boolean in progress of an earlier operator)."""
 
@@ -37,13 +42,13 @@ class ProgressDocument(msgspec.Struct, frozen=True, rename="camel"):
     frozen: msgspec.Raw
     total: Annotated[int, msgspec.Meta(ge=0, le=MAX_DEVICES)]
     waiting: str
-    outcomes: dict[str, str]
-    reasons: dict[str, str]
+    outcomes: dict[Reason, str]
+    reasons: dict[Reason, str]
     queue: list[StoredBatch]
-    open: dict[str, StoredBatch]
+    open: dict[JobName, StoredBatch]
     results: StoredResults
-    top: list[tuple[int, Count, Count]]
-    samples: list[tuple[int, str, str]]
+    top: Annotated[list[tuple[int, Count, Count]], msgspec.Meta(max_length=MAX_SAMPLES)]
+    samples: Annotated[list[tuple[int, Reason, SampleText]], msgspec.Meta(max_length=MAX_SAMPLES)]
     clock: msgspec.Raw
     pod_seconds: Count
     streak: Count

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from scoring_operator.api import names
-from scoring_operator.api.scoringrun import RunRef
+from scoring_operator.api.scoringrun import KIND, RunRef
 
 PROGRESS_KEY = "progress"
 DEVICES_KEY = "devices"
@@ -43,8 +43,12 @@ def config_map_content(config_map_: Mapping[str, Any], key: str) -> bytes:
 
 
 def is_owned_by(run: RunRef, item: Mapping[str, Any]) -> bool:
-    """Return True if an owner reference of the object is the run."""
-    return any(owner.get("uid") == run.uid for owner in item["metadata"].get("ownerReferences") or ())
+    """Return True if an owner reference of the object is the run.
+
+    The kind is compared because the chart's admission policy protects references of this kind.
+    """
+    owners = item["metadata"].get("ownerReferences") or ()
+    return any((owner.get("kind"), owner.get("uid")) == (KIND, run.uid) for owner in owners)
 
 
 def describe_owner(item: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ Suspended, Waiting, Stalled and Degraded are present once they have been True. R
 Suspicious is True if an incident of the whole fleet opened in the run's window; it is absent otherwise.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -21,13 +22,14 @@ from scoring_operator.api.conditions import (
     set_condition,
     true_condition,
 )
-from scoring_operator.api.formatting import plural
+from scoring_operator.api.formatting import plural, printable
 from scoring_operator.api.scoringrun import ScoringRun
 from scoring_operator.planner.progress import Progress
 from scoring_operator.planner.types import Plan, ReportCondition
-from scoring_operator.resources.storage_names import invalid_names_text
+from scoring_operator.resources.storage_names import MAX_NAME_LENGTH, invalid_names_text
 
 MAX_NAMED_DEVICES = 3  # in the message of Degraded
+_REASON_PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9]{0,127}")  # an event may have any text as its reason
 
 
 class _ConditionWriter:
@@ -44,7 +46,7 @@ class _ConditionWriter:
             self.conditions,
             type_,
             true=true,
-            reason=reason,
+            reason=reason if _REASON_PATTERN.fullmatch(reason) else "Unknown",
             message=message,
             generation=self._generation,
             now=self._now,
@@ -127,7 +129,7 @@ def _degraded(plan: Plan, progress: Progress | None) -> tuple[str, str]:
     quarantined = progress.count("quarantined")
     without_model, devices = progress.snapshot.without_model
     invalid, names = progress.snapshot.invalid_names
-    named = ", ".join(devices[:MAX_NAMED_DEVICES])
+    named = ", ".join(printable(device, MAX_NAME_LENGTH) for device in devices[:MAX_NAMED_DEVICES])
     found = [
         ("DevicesFailed", f"{plural(failed, 'device')} failed") if failed else None,
         ("PartlyScored", f"{plural(partial, 'device')} scored in part") if partial else None,

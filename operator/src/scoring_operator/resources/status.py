@@ -13,7 +13,9 @@ from scoring_operator.api.formatting import format_duration, format_time, plural
 from scoring_operator.api.intervals import EMPTY
 from scoring_operator.api.scoringrun import ScoringRun
 from scoring_operator.planner import canary
-from scoring_operator.planner.progress import MAX_SAMPLES, OUTCOMES, Progress
+from scoring_operator.planner.pod_trouble import MAX_FAILURE_LENGTH
+from scoring_operator.planner.progress import OUTCOMES, Progress
+from scoring_operator.planner.progress_document import MAX_SAMPLES
 from scoring_operator.planner.types import JobSnapshot, Observation, Plan
 from scoring_operator.planner.waiting import waits_for_run
 from scoring_operator.resources.report_fields import report_fields
@@ -134,6 +136,7 @@ def _counts(progress: Progress, jobs: JobSnapshot, device_ids: Sequence[str]) ->
     devices = {outcome: progress.count(outcome) for outcome in OUTCOMES}
     results = progress.results
     count, samples = progress.snapshot.without_model
+    without_model = [printable(device, MAX_NAME_LENGTH) for device in samples[:MAX_SAMPLES]]
     return {
         "devices": {
             "total": progress.total,
@@ -141,7 +144,7 @@ def _counts(progress: Progress, jobs: JobSnapshot, device_ids: Sequence[str]) ->
             "active": active,
             **devices,
         },
-        "withoutModel": {"count": count, "samples": list(samples[:MAX_SAMPLES])},
+        "withoutModel": {"count": count, "samples": without_model},
         **_invalid_names(progress),
         **_quarantined(progress, device_ids),
         "results": {
@@ -197,7 +200,7 @@ def _samples(progress: Progress, devices: Sequence[str]) -> dict[str, Any]:
             {"device": device(at), "rows": rows, "anomalies": n} for at, rows, n in progress.top_anomalies
         ],
         "failures": [
-            {"device": device(at), "reason": reason, "message": message or reason}
+            {"device": device(at), "reason": reason, "message": printable(message or reason, MAX_FAILURE_LENGTH)}
             for at, reason, message in progress.failure_samples
             if at in failed
         ][:MAX_SAMPLES],

@@ -48,6 +48,9 @@ def test_fleet_admits_only_its_namespaces() -> None:
         (Resources(requests={"cpu": 1}), "resources.requests.cpu is 1, but fleet a allows 250m"),
         (Resources(limits={"ephemeral-storage": "1Gi"}), "allows nothing"),
         (Resources(limits={"memory": "much"}), "must be a quantity"),
+        (Resources(limits={"memory": "0.0Gi"}), "resources.limits.memory is 0, which means no limit"),
+        (Resources(requests={"memory": 0}, limits={"memory": 0}), "resources.limits.memory is 0, which means no limit"),
+        (Resources(requests={"memory": 0}), ""),
     ],
 )
 def test_resources_are_limited_to_the_maximum_or_the_fleets_defaults(requested: Resources, message: str) -> None:

@@ -41,7 +41,7 @@ class Cluster:
 
     def add(self, name: str, *, owner: str = UID, version: str = "7") -> None:
         metadata: dict[str, Any] = {"name": name, "uid": "job-uid", "resourceVersion": version}
-        metadata["ownerReferences"] = [{"uid": owner, "kind": "Pod", "name": "x"}]
+        metadata["ownerReferences"] = [{"uid": owner, "kind": "ScoringRun", "name": "x"}]
         self.client.objects[f"{JOBS}/{name}"] = {"metadata": metadata}
 
 
@@ -74,7 +74,7 @@ async def test_existing_job_of_another_owner_is_a_blocker(cluster: Cluster) -> N
     assert blocker is not None
     assert (blocker.reason, blocker.message) == (
         "NameConflict",
-        "a Job job exists and belongs to Pod x; delete it, or give the run another name",
+        "a Job job exists and belongs to ScoringRun x; delete it, or give the run another name",
     )
     assert cluster.jobs.snapshot().assumed == frozenset()
 
@@ -147,6 +147,14 @@ def test_rejected_request_returns_blocker_with_reason(error: ApiError, reason: s
     assert blocker is not None
     assert blocker.reason == reason
     assert error.message in blocker.message
+
+
+def test_webhook_that_does_not_respond_is_named() -> None:
+    text = 'Internal error occurred: failed calling webhook "jobs.kyverno.io": connection refused'
+    blocker = blocker_for(Unavailable(text, status=500))
+    assert blocker is not None
+    assert (blocker.reason, blocker.permanent) == ("WebhookFailed", False)
+    assert text in blocker.message
 
 
 @pytest.mark.parametrize("error", [Conflict("changed"), AlreadyExists("exists"), Unavailable("no response")])

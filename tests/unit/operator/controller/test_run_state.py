@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from scoring_operator.api.intervals import EMPTY
-from scoring_operator.api.names import progress_config_map_name
+from scoring_operator.api.names import owner_reference, progress_config_map_name
 from scoring_operator.api.scoringrun import ScoringRun
 from scoring_operator.controller.run_state import RunStateStore
 from scoring_operator.errors import ApiError, RunBlocked, Unavailable
@@ -155,6 +155,18 @@ async def test_progress_of_another_owner_is_rejected(cluster: Cluster) -> None:
     assert reason(await cluster.store().load(RUN)) == "NameConflict"
 
 
+@pytest.mark.fault("T18")
+async def test_device_list_of_another_owner_is_rejected(cluster: Cluster) -> None:
+    await cluster.begin()
+    for path, item in cluster.client.objects.items():
+        if path != PROGRESS_PATH:
+            del item["metadata"]["ownerReferences"]
+    state = await cluster.store().load(RUN)
+    assert reason(state) == "NameConflict"
+    assert state.rejection is not None
+    assert "belongs to no known owner; delete it" in state.rejection.message
+
+
 async def test_unreadable_progress_is_rejected(cluster: Cluster) -> None:
     await cluster.begin()
     cluster.client.objects[PROGRESS_PATH]["binaryData"] = {}
@@ -216,7 +228,7 @@ async def test_device_list_of_another_length_is_rejected(cluster: Cluster) -> No
     names = progress_of(await store.load(run)).snapshot.device_list_names
     await cluster.client.create(
         PROGRESS_PATH.rpartition("/")[0],
-        {"metadata": {"name": names[0], "ownerReferences": [{"uid": RUN.uid}]}, "binaryData": content},
+        {"metadata": {"name": names[0], "ownerReferences": [owner_reference(RUN)]}, "binaryData": content},
     )
     assert reason(await cluster.store().load(run)) == "ProgressInvalid"
 

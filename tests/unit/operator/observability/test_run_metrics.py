@@ -66,6 +66,13 @@ def test_run_observed_several_times_is_counted_once(run_metrics: RunMetrics, met
     assert values(metrics, "fleetscore_device_failures_total") == {("default", "OOMKilled", "n", "hourly"): 1}
 
 
+@pytest.mark.fault("T12")
+def test_reason_that_the_operator_does_not_have_is_counted_as_other(run_metrics: RunMetrics, metrics: Metrics) -> None:
+    run_metrics.observe_run(a_run(failureReasons={"OOMKilled": 1, "theirs-1": 2, "theirs-2": 3}), active=True)
+    found = values(metrics, "fleetscore_device_failures_total")
+    assert found == {("default", "OOMKilled", "n", "hourly"): 1, ("default", "Other", "n", "hourly"): 5}
+
+
 def test_run_that_ended_before_the_process_started_only_sets_its_window(
     run_metrics: RunMetrics, metrics: Metrics
 ) -> None:

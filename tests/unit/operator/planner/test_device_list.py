@@ -3,6 +3,7 @@ import time
 import zlib
 from base64 import b64encode
 from dataclasses import replace
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -178,6 +179,20 @@ def test_hundred_hostile_globs_are_matched_in_two_seconds() -> None:
     initial = start(DiscoveredDevices(with_model=devices, with_data=devices), devices={"include": globs})
     assert initial.devices == [devices[-1]]
     assert time.process_time() - began < 2  # one by one they took 7 s
+
+
+@pytest.mark.fault("T12")
+def test_hostile_globs_do_not_keep_other_threads_from_running() -> None:
+    globs = ["first", *(f"{'*a' * 60}*{number:02}?b" for number in range(99))]
+    start(DiscoveredDevices(with_model=["first"]), devices={"include": globs})  # re keeps the compiled expression
+    devices = DiscoveredDevices(with_model=[*(f"{'a' * 120}{number:06}" for number in range(2000)), "first"])
+    matching = Thread(target=start, args=(devices,), kwargs={"devices": {"include": globs}})
+    matching.start()
+    turns = 0
+    while matching.is_alive():
+        turns += 1
+        matching.join(timeout=0.001)
+    assert turns > 10  # about 2 if one call matches all devices
 
 
 def test_part_of_a_list_has_at_most_900_kib_before_compression() -> None:

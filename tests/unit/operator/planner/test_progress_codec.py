@@ -14,6 +14,8 @@ from scoring_operator.planner.progress import Completion, Progress, RunClock, Ru
 from scoring_operator.planner.progress_codec import MAX_DEVICE_LISTS, decode_progress, encode_progress
 from tests.testkit.builders import NOW, a_batch, a_progress
 
+END = {"condition": "Failed", "reason": "Cancelled", "message": "m", "time": "2026-11-24T12:00:00Z"}
+
 
 def positions(text: str) -> Positions:
     return Positions.parse(text)
@@ -125,6 +127,22 @@ def test_progress_of_an_earlier_operator_is_read() -> None:
         pytest.param({"clock": {"since": "2026-11-24T12:00:00"}}, id="time without a zone"),
         pytest.param({"frozen": {"fleet": {"a": [[]] * 10**5}}}, id="large facts"),
         pytest.param({"frozen": {"fleet": {"a": 0}, "lists": "many"}}, id="other type"),
+        pytest.param({"frozen": {"fleet": {}, "devicesPerJob": 0}}, id="Jobs without devices"),
+        pytest.param({"frozen": {"fleet": {}, "withoutModel": [2**70, []]}}, id="count that status cannot hold"),
+        pytest.param({"frozen": {"fleet": {}, "withoutModel": [1, ["x" * 1025]]}}, id="id that status cannot hold"),
+        pytest.param({"reasons": {"x" * 65: "0"}}, id="reason that status cannot hold"),
+        pytest.param({"outcomes": {"\x1b[2J": "0-2"}, "waiting": ""}, id="outcome of control characters"),
+        pytest.param(
+            {"open": {"../../pods/x?watch=1": ["0", 0, 0, 0, 0]}, "waiting": "1-2"}, id="path of the API server"
+        ),
+        pytest.param({"samples": [[0, "Unknown", "x"]] * 21}, id="samples that status cannot hold"),
+        pytest.param({"samples": [[0, "Unknown", "x" * 1025]]}, id="text that status cannot hold"),
+        pytest.param({"top": [[0, 1, 1]] * 21}, id="anomalies that status cannot hold"),
+        pytest.param({"clock": {"started": "0001-01-01T00:00:00+14:00"}}, id="time before the first year"),
+        pytest.param({"clock": {"since": "9999-12-31T23:59:59-12:00"}}, id="time after the last year"),
+        pytest.param({"clock": {"firstPod": ["2026-11-24T12:00:00Z", 1e300]}}, id="seconds beyond all durations"),
+        pytest.param({"end": END | {"condition": "Evil"}}, id="unknown condition"),
+        pytest.param({"end": END | {"reason": "x" * 129}}, id="reason of the end that status cannot hold"),
     ],
 )
 def test_inconsistent_progress_is_rejected(edited: dict[str, Any]) -> None:
@@ -132,6 +150,14 @@ def test_inconsistent_progress_is_rejected(edited: dict[str, Any]) -> None:
     assert decode_progress(zlib.compress(json.dumps(document).encode())) == a_progress(3)
     with pytest.raises(InvalidProgress):
         decode_progress(zlib.compress(json.dumps(document | edited).encode()))
+
+
+@pytest.mark.fault("T15", "T18")
+def test_batch_of_more_devices_than_a_job_may_have_is_rejected() -> None:
+    progress = replace(a_progress(501), waiting=positions("500"), queued_batches=(a_batch("0-499"),))
+    assert decode_progress(encode_progress(progress)) == progress
+    with pytest.raises(InvalidProgress, match="more than 500 devices"):
+        decode_progress(encode_progress(replace(progress, waiting=positions(""), queued_batches=(a_batch("0-500"),))))
 
 
 @pytest.mark.fault("T15")

@@ -31,6 +31,8 @@ def test_config_map_belongs_to_its_run_and_has_its_content() -> None:
     assert config_map_content(created, "devices") == b"\x00\xff"
     assert is_owned_by(a_run(), created)
     assert not is_owned_by(a_run(uid="another"), created)
+    created["metadata"]["ownerReferences"][0]["kind"] = "Another"
+    assert not is_owned_by(a_run(), created)
 
 
 def test_update_names_the_version_that_it_replaces() -> None:

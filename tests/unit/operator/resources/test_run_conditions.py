@@ -85,6 +85,12 @@ def test_blocker_that_becomes_permanent_changes_from_waiting_to_stalled() -> Non
     assert (found["Waiting"]["status"], found["Stalled"]["status"]) == ("False", "True")
 
 
+@pytest.mark.fault("T9")
+@pytest.mark.parametrize("reason", ["x" * 129, "a\nb", "\x1b[2J", ""], ids=["long", "line break", "terminal", "empty"])
+def test_text_that_is_not_a_reason_becomes_unknown(reason: str) -> None:
+    assert conditions_of(Plan("Running", blocker=Blocker(reason, "m")))["Waiting"]["reason"] == "Unknown"
+
+
 def test_condition_keeps_its_transition_time_until_its_status_changes() -> None:
     first = conditions_of(STALLED)["Stalled"]
     second = conditions_of(STALLED, first, seconds=60)["Stalled"]

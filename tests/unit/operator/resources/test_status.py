@@ -115,6 +115,24 @@ def test_status_has_at_most_twenty_failures_and_devices_without_model() -> None:
     assert status["withoutModel"] == {"count": 30, "samples": list("abcdefghijklmnopqrst")}
 
 
+@pytest.mark.fault("T9", "T11")
+def test_texts_of_edited_progress_are_printable_in_the_status() -> None:
+    hostile = "\x1b[2J\u202e\x9b1m\n"
+    snapshot = msgspec.structs.replace(a_progress().snapshot, without_model=(1, (hostile,)))
+    failed = Positions.parse("0-2")
+    progress = replace(
+        a_progress(3),
+        snapshot=snapshot,
+        outcomes={"failed": failed},
+        failure_samples=((failed.first, "Unknown", hostile * 200),),
+    )
+    end = Completion("Complete", "AllDevicesDone", "", NOW)
+    status = status_of(Plan("Complete", progress, completion=end), observed(devices=["a", "b", "c"]))
+    assert len(status["failures"][0]["message"]) <= 400
+    assert status["withoutModel"]["samples"] == ["[2J  1m"]
+    assert msgspec.json.encode(status).decode().isprintable()
+
+
 def test_rare_reasons_are_joined_under_other() -> None:
     reasons = {f"Reason{n:02}": Positions.range_to(n) for n in range(1, 21)}
     counts = status_of(Plan("Running", replace(a_progress(), reasons=reasons)))["failureReasons"]
