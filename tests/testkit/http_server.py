@@ -3,6 +3,7 @@
 import json
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -51,6 +52,14 @@ class RequestHandler(BaseHTTPRequestHandler):
         raise AttributeError(name)
 
 
+class _QuietServer(ThreadingHTTPServer):
+    """A server that prints no traceback of a connection that its client has closed."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 @contextmanager
 def serve(
     handler: type[RequestHandler], *, host: str = "127.0.0.1", tls: Tls | None = None, **state: Any
@@ -64,7 +73,7 @@ def serve(
         state: The attributes of the handler class that this server has.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    server_type = type("Server", (ThreadingHTTPServer,), {"address_family": family})
+    server_type = type("Server", (_QuietServer,), {"address_family": family})
     server = server_type((host, 0), type("Handler", (handler,), state))
     if tls:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -8,12 +8,14 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
 
 import yaml
 
-from fleetscore.cluster.causes import WRONG_TYPES, invalid_text, logged_errors, right_check, unreachable_text
-from fleetscore.contract.fleets import FleetLayout, SecretReference, parse_fleets
-from fleetscore.errors import AccessDenied, ClusterUnavailable, FleetscoreError, NotFound, UsageInvalid
+from fleetscore.cluster.causes import WRONG_TYPES, invalid_text, logged_errors, unreachable_text
+from fleetscore.cluster.responses import parse_list, parse_object, parse_resource, response_error
+from fleetscore.contract.fleets import FleetLayout, SecretReference, read_fleets
+from fleetscore.errors import AccessDenied, ClusterUnavailable, DataInvalid, NotFound, UsageInvalid
 
 if TYPE_CHECKING:
     from kubernetes import client
@@ -26,7 +28,14 @@ FLEETS_KEY = "fleets.yaml"
 KUBECONFIG = "~/.kube/config"
 """The file without KUBECONFIG. The package kubernetes reads the variable only when it is imported."""
 
-TIMEOUT_SECONDS = 30
+TIMEOUT_SECONDS = (5, 30)
+"""Seconds for the connection, and for the response."""
+
+RETRIES: Mapping[str, Any] = {"total": 3, "connect": 2, "read": 1, "redirect": 0, "raise_on_redirect": False}
+RETRY_AFTER_SECONDS = 5
+"""Longest wait that the API server may ask for. A person waits, so a server without an answer costs a minute."""
+
+MERGE_PATCH = "application/merge-patch+json"
 PAGE_SIZE = 500
 MAX_CONNECTIONS = 64
 """Connections that are kept: urllib3 logs a warning for each one above, and `doctor` sends requests in parallel."""
@@ -51,11 +60,7 @@ class Cluster:
     """
 
     def __init__(self, api: "client.ApiClient", namespace: str) -> None:
-        from kubernetes import client
-
-        self.namespace = namespace
-        self.core = client.CoreV1Api(api)
-        self._custom, self._api = client.CustomObjectsApi(api), api
+        self.namespace, self._api = namespace, api
 
     @classmethod
     def connect(cls, context: str | None = None, namespace: str | None = None) -> "Cluster":
@@ -74,6 +79,7 @@ class Cluster:
 
         settings = client.Configuration()
         settings.connection_pool_maxsize = MAX_CONNECTIONS
+        settings.retries = urllib3.Retry(**RETRIES, raise_on_status=False, retry_after_max=RETRY_AFTER_SECONDS)
         files = os.environ.get("KUBECONFIG") or KUBECONFIG
         try:
             if context is None and "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ:
@@ -109,73 +115,80 @@ class Cluster:
         *,
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
+        verb: str = "",
         accept: str = "application/json",
     ) -> Response:
-        """Send a GET, or a POST of a body, and return the response.
+        """Send a request and return the response, which is a success.
 
         Args:
             path: The path of the API.
             action: The verb and the object, for messages.
             query: The parameters of the query.
-            body: The object of a POST; None for a GET.
+            body: The object of a POST, or the merge patch of a PATCH.
+            verb: The method; by default POST with a body, and GET without one.
             accept: The media type of the response.
+
+        Raises:
+            ClusterUnavailable: The API server cannot be reached, or another server answers in its place.
+            AccessDenied: The user lacks a right, or is not logged in.
+            NotFound: The object does not exist.
+            UsageInvalid: The API server rejects the request.
         """
-        headers = {"Accept": accept} | ({"Content-Type": "application/json"} if body else {})
-        verb = "POST" if body else "GET"
+        import urllib3
+        from kubernetes import client
 
-        def send(*, _request_timeout: float) -> Response:
-            request = self._api.param_serialize(
-                verb, path, query_params=list((query or {}).items()), header_params=headers, body=body,
-                auth_settings=["BearerToken"],
-            )  # fmt: skip
-            response = self._api.call_api(*request, _request_timeout=_request_timeout)
+        verb = verb or ("POST" if body else "GET")
+        headers = {"Accept": accept}
+        if body:
+            headers["Content-Type"] = MERGE_PATCH if verb == "PATCH" else "application/json"
+        target = f"{path}?{urlencode(query)}" if query else path
+        request = self._api.param_serialize(
+            verb, target, header_params=headers, body=body, auth_settings=["BearerToken"]
+        )
+        try:
+            response = self._api.call_api(*request, _request_timeout=TIMEOUT_SECONDS)
             content = response.read() or b""
-            if response.status >= 300:
-                from kubernetes import client
+        except (client.ApiException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise ClusterUnavailable(f"{self.server} cannot be reached ({unreachable_text(error)}") from error
+        if not 200 <= response.status < 300:
+            raise response_error(
+                response.status, response.reason or "", content, action=action, path=path, server=self.server
+            )
+        return Response(content, {key.lower(): value for key, value in response.getheaders().items()})
 
-                raise client.ApiException(response.status, response.reason, body=content.decode(errors="replace"))
-            return Response(content, {key.lower(): value for key, value in response.getheaders().items()})
+    def object(self, path: str, action: str, **options: Any) -> dict[str, Any]:
+        """Return the JSON object of a response; see `request` for the arguments."""
+        return parse_object(self.request(path, action, **options).content, self.server)
 
-        found: Response = self._call(action, send)
-        return found
+    def resource(self, path: str, action: str, **options: Any) -> dict[str, Any]:
+        """Return the resource of a response, which has metadata; see `request` for the arguments."""
+        return parse_resource(self.request(path, action, **options).content, self.server)
+
+    def page(self, path: str, action: str, **options: Any) -> tuple[list[dict[str, Any]], str]:
+        """Return the resources of a list, and the token of its next page; see `request` for the arguments."""
+        return parse_list(self.request(path, action, **options).content, self.server)
 
     def runs(self) -> Iterator[dict[str, Any]]:
         """Yield the runs of the namespace as JSON, in the order of their names."""
         token = ""
         while True:
-            page = self._call(
-                f"list runs in namespace {self.namespace}",
-                self._custom.list_namespaced_custom_object,
-                *(GROUP, VERSION, self.namespace, PLURAL),
-                limit=PAGE_SIZE,
-                _continue=token,
-            )
-            yield from page["items"]
-            token = page["metadata"].get("continue", "")
+            query = {"limit": str(PAGE_SIZE), **({"continue": token} if token else {})}
+            items, token = self.page(self._run_path(), f"list runs in namespace {self.namespace}", query=query)
+            yield from items
             if not token:
                 return
 
     def run(self, name: str) -> dict[str, Any]:
         """Return one run as JSON. Raises NotFound if it does not exist."""
-        arguments = (GROUP, VERSION, self.namespace, PLURAL, name)
-        found: dict[str, Any] = self._call(f"get run {name}", self._custom.get_namespaced_custom_object, *arguments)
-        return found
+        return self.resource(self._run_path(name), f"get run {name}")
 
     def create_run(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
         """Create a run and return it. Raises UsageInvalid if the API server rejects it."""
-        arguments = (GROUP, VERSION, self.namespace, PLURAL, manifest)
-        created: dict[str, Any] = self._call(
-            f"create run {manifest['metadata']['name']}", self._custom.create_namespaced_custom_object, *arguments
-        )
-        return created
+        return self.resource(self._run_path(), f"create run {manifest['metadata']['name']}", body=manifest)
 
     def patch_run(self, name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
         """Change fields of a run's spec and return the run."""
-        arguments = (GROUP, VERSION, self.namespace, PLURAL, name, {"spec": spec})
-        changed: dict[str, Any] = self._call(
-            f"change run {name}", self._custom.patch_namespaced_custom_object, *arguments
-        )
-        return changed
+        return self.resource(self._run_path(name), f"change run {name}", body={"spec": spec}, verb="PATCH")
 
     def fleets(self) -> dict[str, FleetLayout]:
         """Return the fleets of the release by name.
@@ -186,67 +199,40 @@ class Cluster:
         Raises:
             NotFound: The cluster has no release, or the user may not read its ConfigMap.
         """
-        found = self._fleet_maps(self.core.list_namespaced_config_map, self.namespace)
+        found = self._fleet_files(f"namespaces/{self.namespace}/", f"in namespace {self.namespace}")
         if not found:
             try:
-                found = self._fleet_maps(self.core.list_config_map_for_all_namespaces)
+                found = self._fleet_files("", "in all namespaces")
             except AccessDenied as error:
                 raise AccessDenied(f"{error} (the ConfigMap of the release's fleets), or name a --store") from error
         if not found:
             raise NotFound(f"no release of Fleetscore was found in {self.server}; `helm install` it, or use --context")
-        return {name: fleet for one in found for name, fleet in parse_fleets(yaml.safe_load(one)).items()}
+        return {name: fleet for one in found for name, fleet in read_fleets(one).items()}
 
     def secret_value(self, reference: SecretReference) -> str:
         """Return the text of a Secret's key. Raises NotFound if the Secret or its key does not exist."""
         import base64
 
-        name = f"read Secret {reference.name} in namespace {self.namespace}"
-        secret = self._call(name, self.core.read_namespaced_secret, reference.name, self.namespace)
-        data: Mapping[str, str] = secret.data or {}
+        path = f"/api/v1/namespaces/{self.namespace}/secrets/{quote(reference.name, safe='')}"
+        data = self.resource(path, f"get Secret {reference.name} in namespace {self.namespace}").get("data") or {}
+        place = f"Secret {reference.name} in namespace {self.namespace}"
         if reference.key not in data:
-            raise NotFound(
-                f"Secret {reference.name} has no key {reference.key}; it has {', '.join(sorted(data)) or 'none'}"
-            )
-        return base64.b64decode(data[reference.key]).decode().strip()
-
-    def _fleet_maps(self, function: Any, *arguments: str) -> list[str]:
-        found = self._call("list configmaps", function, *arguments, label_selector=_RELEASE_SELECTOR)
-        return [one.data[FLEETS_KEY] for one in found.items if FLEETS_KEY in (one.data or {})]
-
-    def _call(self, action: str, function: Any, *arguments: Any, **options: Any) -> Any:
-        """Call the API and turn its errors into the client's.
-
-        Args:
-            action: The verb and the object, for messages.
-            function: The method of the Kubernetes client.
-            arguments: Its arguments.
-            options: Its options.
-        """
-        import urllib3
-        from kubernetes import client
-
+            known = ", ".join(sorted(data)) or "none"
+            raise NotFound(f"{place} has no key {reference.key}; set it, the Secret has {known}")
         try:
-            return function(*arguments, _request_timeout=TIMEOUT_SECONDS, **options)
-        except client.ApiException as error:
-            raise self._error(error, action) from error
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise ClusterUnavailable(f"{self.server} cannot be reached ({unreachable_text(error)}") from error
+            return base64.b64decode(data[reference.key], validate=True).decode().strip()
+        except (ValueError, TypeError) as error:
+            text = f"key {reference.key} of {place} is invalid: it is not a text"
+            raise DataInvalid(f"{text}; copy the credential into it again") from error
 
-    def _error(self, error: "client.ApiException", action: str) -> FleetscoreError:
-        message = _status_message(error)
-        if error.status == 401:
-            text = f"{self.server} rejects the credentials of this user (401)"
-            return AccessDenied(f"{text}; log in again, or use another --context")
-        if error.status == 403:
-            text = f"the cluster does not allow this user to {action}; ask for a Role with this right"
-            return AccessDenied(text + right_check(message))
-        if error.status == 404:
-            if "the server could not find the requested resource" in message or "page not found" in message:
-                return NotFound("the cluster does not know ScoringRuns; `helm install` Fleetscore, or use --context")
-            return NotFound(f"cannot {action}: it does not exist in namespace {self.namespace}")
-        if error.status in (400, 409, 422):
-            return UsageInvalid(f"cannot {action}: {message}")
-        return ClusterUnavailable(f"cannot {action}: {self.server} answered {error.status} {error.reason}; try again")
+    def _run_path(self, name: str = "") -> str:
+        path = f"/apis/{GROUP}/{VERSION}/namespaces/{quote(self.namespace, safe='')}/{PLURAL}"
+        return f"{path}/{quote(name, safe='')}" if name else path
+
+    def _fleet_files(self, scope: str, place: str) -> list[str]:
+        query = {"labelSelector": _RELEASE_SELECTOR, "limit": str(PAGE_SIZE)}
+        items, _ = self.page(f"/api/v1/{scope}configmaps", f"list configmaps {place}", query=query)
+        return [text for one in items if isinstance(text := (one.get("data") or {}).get(FLEETS_KEY), str)]
 
 
 def _check_settings(settings: "client.Configuration", files: str, logged: Sequence[str]) -> None:
@@ -265,14 +251,6 @@ def _check_settings(settings: "client.Configuration", files: str, logged: Sequen
         raise UsageInvalid(f"{text}; log in again")
     if not settings.host:
         raise UsageInvalid(f"the kubeconfig {files} is invalid: its cluster has no server; get the file again")
-
-
-def _status_message(error: "client.ApiException") -> str:
-    """Return the message of the API server's Status object, at most 500 characters."""
-    try:
-        return str(yaml.safe_load(error.body or "{}").get("message", ""))[:500]
-    except (yaml.YAMLError, AttributeError):
-        return str(error.body)[:500]
 
 
 def _pod_namespace() -> str:

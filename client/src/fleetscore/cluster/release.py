@@ -3,15 +3,13 @@
 Each function names the right that it needs, so that the caller can report a missing one.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
-from fleetscore.cluster.connection import Cluster, Response
-from fleetscore.contract.schedules import Schedule, parse_schedules
+from fleetscore.cluster.connection import Cluster
+from fleetscore.contract import schedules
+from fleetscore.contract.schedules import Schedule
 from fleetscore.errors import NotFound
 
 METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
@@ -76,16 +74,13 @@ def list_objects(
     for _ in range(MAX_OBJECTS // PAGE_SIZE):
         query = {"limit": str(PAGE_SIZE), "labelSelector": selector, "continue": token}
         place = f"in namespace {namespace}" if namespace else "in all namespaces"
-        page = _json(
-            cluster.request(
-                kind.path(namespace),
-                f"list {kind.resource} {place}",
-                query={key: value for key, value in query.items() if value},
-                accept=accept,
-            )
+        items, token = cluster.page(
+            kind.path(namespace),
+            f"list {kind.resource} {place}",
+            query={key: value for key, value in query.items() if value},
+            accept=accept,
         )
-        yield from page["items"]
-        token = page["metadata"].get("continue", "")
+        yield from items
         if not token:
             return
 
@@ -95,7 +90,7 @@ def get_object(
 ) -> dict[str, Any] | None:
     """Return an object, or None if it does not exist."""
     try:
-        return _json(cluster.request(kind.path(namespace, name), f"get {kind.resource} {name}", accept=accept))
+        return cluster.resource(kind.path(namespace, name), f"get {kind.resource} {name}", accept=accept)
     except NotFound:
         return None
 
@@ -110,8 +105,7 @@ def list_events(cluster: Cluster, namespace: str, name: str) -> list[dict[str, A
     """Return the events of the object with a name; at most 500."""
     query = {"fieldSelector": f"involvedObject.name={name}", "limit": str(PAGE_SIZE)}
     place = f"list events in namespace {namespace}"
-    found: list[dict[str, Any]] = _json(cluster.request(EVENTS.path(namespace), place, query=query))["items"]
-    return found
+    return cluster.page(EVENTS.path(namespace), place, query=query)[0]
 
 
 def read_schedules(cluster: Cluster) -> dict[str, Schedule]:
@@ -122,7 +116,7 @@ def read_schedules(cluster: Cluster) -> dict[str, Schedule]:
 def parse_maps(maps: Iterable[Mapping[str, Any]]) -> dict[str, Schedule]:
     """Return the schedules in ConfigMaps by name. Raises DataInvalid if one has no schedules file."""
     texts = [text for one in maps if (text := (one.get("data") or {}).get(SCHEDULES_KEY))]
-    return {name: found for text in texts for name, found in parse_schedules(yaml.safe_load(text)).items()}
+    return {name: found for text in texts for name, found in schedules.read_schedules(text).items()}
 
 
 def is_allowed(cluster: Cluster, attributes: Mapping[str, str], *, user: str = "") -> bool:
@@ -145,7 +139,8 @@ def is_allowed(cluster: Cluster, attributes: Mapping[str, str], *, user: str = "
     body = {"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": spec}
     if user and namespace:
         body["metadata"] = {"namespace": namespace}
-    return bool(_json(cluster.request(path, f"create {kind.lower()}s", body=body))["status"].get("allowed"))
+    found = cluster.object(path, f"create {kind.lower()}s", body=body)
+    return bool((found.get("status") or {}).get("allowed"))
 
 
 def _groups(user: str) -> list[str]:
@@ -155,8 +150,3 @@ def _groups(user: str) -> list[str]:
         return ["system:authenticated"]
     namespace = account.partition(":")[0]
     return ["system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated"]
-
-
-def _json(response: Response) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(response.content)
-    return found

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -224,9 +223,7 @@ def _window_start(run: Mapping[str, Any]) -> tuple[float, str]:
 
 
 def _items(cluster: Cluster, path: str, action: str, query: Mapping[str, str]) -> list[dict[str, Any]]:
-
-    found: list[dict[str, Any]] = json.loads(cluster.request(path, action, query=query).content)["items"]
-    return found
+    return cluster.page(path, action, query=query)[0]
 
 
 def _csv_rows(content: bytes, name: str) -> Iterable[Row]:

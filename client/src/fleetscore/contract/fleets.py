@@ -1,12 +1,21 @@
 """The parts of a fleet that the client needs: its storage and its layout, as the chart's fleets file has them. Pure."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from fleetscore.contract.documents import parse_yaml
 from fleetscore.contract.windows import parse_duration
 from fleetscore.errors import DataInvalid
+
+_PLACEHOLDERS = {
+    "models": {"device"},
+    "data": {"device", "yyyy", "MM", "dd", "HH", "mm"},
+    "predictions": {"device", "window"},
+}
+"""The placeholders of the path template of each container."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +64,11 @@ class FleetLayout:
     secret: SecretReference | None = None
 
 
+def read_fleets(text: str) -> dict[str, FleetLayout]:
+    """Return the fleets of the text of `fleets.yaml` by name; see parse_fleets."""
+    return parse_fleets(parse_yaml(text, "the fleets file"))
+
+
 def parse_fleets(document: object) -> dict[str, FleetLayout]:
     """Return the fleets of the chart's fleets file by name.
 
@@ -72,19 +86,34 @@ def parse_fleets(document: object) -> dict[str, FleetLayout]:
 
 def _parse_fleet(entry: Mapping[str, Any]) -> FleetLayout:
     default = FleetLayout()
-    storage = entry.get("storage") or {}
+    storage, data = entry.get("storage") or {}, entry.get("data") or {}
     secret = storage.get("existingSecret") if storage.get("auth") == "existingSecret" else None
     return FleetLayout(
-        name=entry["name"],
+        name=_text(entry["name"]),
         namespaces=tuple(entry.get("namespaces") or ()),
-        account_url=storage.get("accountUrl", ""),
-        containers={role: storage.get(role, name) for role, name in default.containers.items()},
-        models_path=(entry.get("models") or {}).get("path", default.models_path),
-        data_path=(entry.get("data") or {}).get("path", default.data_path),
-        predictions_path=(entry.get("predictions") or {}).get("path", default.predictions_path),
-        partition=parse_duration((entry.get("data") or {}).get("partition", "PT1H")),
-        quality=entry.get("quality") or {},
-        secret=SecretReference(**{key: secret[key] for key in ("name", "key", "kind") if key in secret})
+        account_url=_text(storage.get("accountUrl", "")),
+        containers={role: _text(storage.get(role, name)) for role, name in default.containers.items()},
+        models_path=_path(entry, "models", default.models_path),
+        data_path=_path(entry, "data", default.data_path),
+        predictions_path=_path(entry, "predictions", default.predictions_path),
+        partition=parse_duration(_text(data.get("partition", "PT1H"))),
+        quality=dict(entry.get("quality") or {}),
+        secret=SecretReference(**{key: _text(secret[key]) for key in ("name", "key", "kind") if key in secret})
         if secret
         else None,
     )
+
+
+def _path(entry: Mapping[str, Any], role: str, default: str) -> str:
+    """Return the path template of a container, whose placeholders are known."""
+    path = _text((entry.get(role) or {}).get("path", default))
+    unknown = set(re.findall(r"\{(\w*)\}", path)) - _PLACEHOLDERS[role]
+    if unknown or "{device}" not in path:
+        raise ValueError(f"the path {path!r} of {role} has no {{device}}, or an unknown placeholder")
+    return path
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not a text"[:100])
+    return value

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from fleetscore.contract.documents import parse_yaml
 from fleetscore.contract.windows import Window, format_time, parse_duration
 from fleetscore.errors import DataInvalid
 
@@ -16,6 +17,8 @@ SCHEDULE_LABEL = "fleetscore.dev/schedule"
 BACKFILL_LABEL = "fleetscore.dev/backfill"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DEFAULT_TTL = timedelta(days=7)
+MAX_DURATION = timedelta(days=36_600)
+"""Length, delay and time to live above which a schedule is invalid: the times of its windows would not exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class Schedule:
     def time_to_live(self) -> timedelta:
         """The time after its end in which a run of the schedule still exists."""
         seconds = self.run.get("ttlSecondsAfterFinished")
-        return DEFAULT_TTL if seconds is None else timedelta(seconds=seconds)
+        return DEFAULT_TTL if seconds is None else min(timedelta(seconds=seconds), MAX_DURATION)
 
     def last_window(self, time: datetime) -> Window:
         """Return the last window that ended at or before a time minus the delay."""
@@ -57,6 +60,11 @@ class Schedule:
         return f"{self.name}-{window.start.astimezone(UTC):%Y%m%dt%H%M%Sz}"
 
 
+def read_schedules(text: str) -> dict[str, Schedule]:
+    """Return the schedules of the text of `schedules.yaml` by name; see parse_schedules."""
+    return parse_schedules(parse_yaml(text, "the schedules file"))
+
+
 def parse_schedules(document: object) -> dict[str, Schedule]:
     """Return the schedules of the chart's schedules file by name.
 
@@ -68,16 +76,19 @@ def parse_schedules(document: object) -> dict[str, Schedule]:
     """
     try:
         return {one["name"]: _parse(one) for one in document["schedules"]}  # type: ignore[index]
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise DataInvalid(f"the schedules file is invalid ({error}); upgrade the client or the release") from error
 
 
 def _parse(entry: Mapping[str, Any]) -> Schedule:
     length, delay = entry.get("window", "PT1H"), entry.get("delay", "PT0S")
-    return Schedule(
-        name=entry["name"],
-        fleet=entry["fleet"],
+    found = Schedule(
+        name=str(entry["name"]),
+        fleet=str(entry["fleet"]),
         length=parse_duration(length),
         delay=timedelta(0) if delay == "PT0S" else parse_duration(delay),
         run=dict(entry.get("run") or {}),
     )
+    if max(found.length, found.delay, found.time_to_live) > MAX_DURATION:
+        raise ValueError(f"window or delay of {found.name!r} is longer than {MAX_DURATION.days:,} days")
+    return found

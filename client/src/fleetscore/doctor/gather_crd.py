@@ -1,6 +1,5 @@
 """The facts of the CRD: its versions, its release, the fields of its schema, and why it is not served."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +17,7 @@ _RIGHT = Right("get", "customresourcedefinitions", "apiextensions.k8s.io")
 def read_crd(cluster: Cluster) -> Crd:
     """Return the facts of the CRD; every user may read the served versions, and few the CRD itself."""
     try:
-        group = json.loads(cluster.request(f"/apis/{GROUP}", f"get the API group {GROUP}").content)
+        group = cluster.object(f"/apis/{GROUP}", f"get the API group {GROUP}")
         served = tuple(str(one["version"]) for one in group["versions"])
     except NotFound:
         served = ()
@@ -53,8 +52,8 @@ def _served_fields(cluster: Cluster) -> tuple[str, ...]:
     """Return the missing fields by the API server's OpenAPI document, which every user may read."""
     path = f"/openapi/v3/apis/{GROUP}/{VERSION}"
     try:
-        document = json.loads(cluster.request(path, f"get the schema of {PLURAL}").content)
-    except (FleetscoreError, ValueError):
+        document = cluster.object(path, f"get the schema of {PLURAL}")
+    except FleetscoreError:
         return ()
     for schema in ((document.get("components") or {}).get("schemas") or {}).values():
         kinds = [one.get("kind") for one in schema.get("x-kubernetes-group-version-kind") or []]

@@ -1,13 +1,11 @@
 """The facts of the storage of a fleet: its containers, models and notices, read with a credential of the user."""
 
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
-from urllib.parse import unquote
 
 from fleetscore.cluster.connection import Cluster
 from fleetscore.contract import blob_paths
@@ -18,6 +16,7 @@ from fleetscore.doctor.parallel import Task, unseen_error
 from fleetscore.errors import AccessDenied, DataInvalid, FleetscoreError, NotFound, UsageInvalid
 from fleetscore.store.azure import CONNECTION_STRING_VARIABLE, SAS_TOKEN_VARIABLE, AzureStore, error_code
 from fleetscore.store.base import Store
+from fleetscore.store.causes import credential_fault
 from fleetscore.store.endpoints import is_azure_endpoint
 
 MAX_MODELS = 1000
@@ -89,42 +88,11 @@ def _secret_environment(cluster: Cluster, reference: SecretReference) -> Mapping
         text = cluster.secret_value(reference)
     except AccessDenied:
         return Right("get", "secrets", "", cluster.namespace).unseen()
-    except NotFound as error:
+    except (NotFound, DataInvalid) as error:
         return Container(*reason_and_cure(error))
-    except ValueError:
-        return Container(f"{place} is invalid: it is not a text", "copy the key again into the Secret")
     if fault := credential_fault(reference.kind, text, datetime.now(UTC)):
         return Container(f"{place} is invalid: {fault[0]}", fault[1])
     return {CONNECTION_STRING_VARIABLE if reference.kind == "connectionString" else SAS_TOKEN_VARIABLE: text}
-
-
-def credential_fault(kind: str, text: str, now: datetime) -> tuple[str, str] | None:
-    """Return the fault of a credential that can be seen without a request, and its cure; None without one.
-
-    Args:
-        kind: "connectionString" or "sas".
-        text: The credential.
-        now: The current time.
-    """
-    copy = "copy the key again into the Secret"
-    if not text or text[0] in "\"'":
-        return ("it has quotes around it" if text else "it is empty"), copy
-    if kind == "sas" and ("AccountKey=" in text or "://" in text):
-        found = "a connection string" if "AccountKey=" in text else "a URL"
-        return (
-            f"it is {found}, and the fleet's kind is sas",
-            "store the SAS token alone, or set kind to connectionString",
-        )
-    if kind != "sas" and "AccountName=" not in text and "BlobEndpoint=" not in text:
-        return "it is not a connection string", f"{copy}, or set kind to sas"
-    for expiry in re.findall(r"(?:^|[?&;=])se=([^&;]+)", text)[:1]:
-        try:
-            ends = datetime.fromisoformat(unquote(expiry))
-        except ValueError:
-            continue
-        if ends.replace(tzinfo=ends.tzinfo or UTC) < now:
-            return f"the SAS token expired at {unquote(expiry)}", "make a token that has not expired"
-    return None
 
 
 def access_failure(error: FleetscoreError, location: str, container: str, *, has_key: bool) -> Container | Unseen:

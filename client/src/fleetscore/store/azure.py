@@ -1,11 +1,15 @@
 """A store in an Azure storage account, read with the user's own identity or with a credential of the environment."""
 
+import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
 
 from azure.core import MatchConditions
-from azure.core.credentials import TokenCredential
+from azure.core.credentials import AccessToken, TokenCredential
 from azure.core.exceptions import (
     AzureError,
     ClientAuthenticationError,
@@ -13,21 +17,23 @@ from azure.core.exceptions import (
     ResourceExistsError,
     ResourceModifiedError,
     ResourceNotFoundError,
-    ServiceRequestError,
 )
 from azure.storage.blob import BlobPrefix, BlobProperties, BlobServiceClient
 
-from fleetscore.errors import AccessDenied, DataInvalid, FleetscoreError, NotFound, StorageUnavailable, UsageInvalid
+from fleetscore.errors import AccessDenied, DataInvalid, FleetscoreError, UsageInvalid
+from fleetscore.store import causes
 from fleetscore.store.base import Blob, BlobInfo
 from fleetscore.store.endpoints import is_azure_endpoint
 
 CONNECTION_STRING_VARIABLE = "AZURE_STORAGE_CONNECTION_STRING"
 SAS_TOKEN_VARIABLE = "AZURE_STORAGE_SAS_TOKEN"  # noqa: S105  the name of a variable
-# A person waits: four attempts take 8 seconds in place of the SDK's 84.
+# A person waits: four attempts take 8 seconds in place of the SDK's 84, and a silent account costs a minute.
 _RETRIES: dict[str, Any] = {"retry_total": 3, "initial_backoff": 0, "increment_base": 1.6, "random_jitter_range": 1}
-_OPTIONS: dict[str, Any] = {**_RETRIES, "connection_timeout": 5, "read_timeout": 60}
-
-T = TypeVar("T")
+_TIMEOUTS: dict[str, Any] = {"connection_timeout": 5, "read_timeout": 30, "retry_read": 1}
+_OPTIONS: dict[str, Any] = {**_RETRIES, **_TIMEOUTS, "permit_redirects": False}
+MAX_UNPACKED_BYTES = 256 * 2**20
+_NOT_FROM_AZURE = (ValueError, TypeError, AttributeError, KeyError)
+"""The errors of the SDK for a response of another server, such as the login page of a proxy."""
 
 
 class AzureStore:
@@ -64,14 +70,16 @@ class AzureStore:
         Raises:
             UsageInvalid: No account is named, it gets no token, or the credential of the environment is invalid.
         """
+        # The SDK logs twenty lines if no login is found; the error has the next step. The user's handlers get them.
+        logging.getLogger("azure").addHandler(logging.NullHandler())
         if text := environment.get(CONNECTION_STRING_VARIABLE):
+            _check_credential("connectionString", text)
             try:
-                return cls(
-                    BlobServiceClient.from_connection_string(text, **_OPTIONS), containers, CONNECTION_STRING_VARIABLE
-                )
+                service = BlobServiceClient.from_connection_string(text, **_OPTIONS)
             except ValueError as error:
                 message = f"{CONNECTION_STRING_VARIABLE} is invalid: it is not a connection string; copy it again"
                 raise UsageInvalid(message) from error
+            return cls(service, containers, CONNECTION_STRING_VARIABLE)
         if not account_url:
             raise UsageInvalid(
                 f"no storage account is known; set {CONNECTION_STRING_VARIABLE} or name a --store folder"
@@ -79,14 +87,21 @@ class AzureStore:
         if not is_trusted and not is_azure_endpoint(account_url):
             text = f"{account_url} is not an endpoint of Azure Storage, and gets no token of this user"
             raise UsageInvalid(f"{text}; use --use-fleet-secret, or set {CONNECTION_STRING_VARIABLE}")
+        credential_: Any
         if token := environment.get(SAS_TOKEN_VARIABLE):
-            service = BlobServiceClient(account_url, credential=token.removeprefix("?"), **_OPTIONS)
-            return cls(service, containers, SAS_TOKEN_VARIABLE)
-        if credential is None:
-            from azure.identity import DefaultAzureCredential  # noqa: PLC0415  it imports for half a second
+            _check_credential("sas", token)
+            credential_ = token.removeprefix("?")
+        else:
+            if credential is None:
+                from azure.identity import DefaultAzureCredential  # noqa: PLC0415  it imports for half a second
 
-            credential = DefaultAzureCredential()
-        return cls(BlobServiceClient(account_url, credential=credential, **_OPTIONS), containers)
+                credential = DefaultAzureCredential()
+            credential_ = _Login(credential, account_url)
+        try:
+            service = BlobServiceClient(account_url, credential=credential_, **_OPTIONS)
+        except ValueError as error:
+            raise UsageInvalid(f"account URL {account_url!r} is invalid; correct it in the chart's values") from error
+        return cls(service, containers, SAS_TOKEN_VARIABLE if token else "")
 
     @property
     def location(self) -> str:
@@ -96,65 +111,54 @@ class AzureStore:
     def list(self, container: str, prefix: str = "") -> Iterator[BlobInfo]:
         """Yield the blobs with the prefix, in the order of their names."""
         client = self._service.get_container_client(self._containers[container])
-        try:
+        with self._failures(container):
             for blob in client.list_blobs(name_starts_with=prefix or None, include=["metadata"]):
                 yield _info(blob.name, blob)
-        except AzureError as error:
-            raise self._error(error, container) from error
 
     def names(self, container: str, prefix: str = "") -> Iterator[str]:
         """Yield the names that begin with the prefix, in order."""
         client = self._service.get_container_client(self._containers[container])
-        try:
+        with self._failures(container):
             yield from client.list_blob_names(name_starts_with=prefix or None)
-        except AzureError as error:
-            raise self._error(error, container) from error
 
     def folders(self, container: str, prefix: str = "") -> Iterator[str]:
         """Yield the names up to the first slash after the prefix, with that slash, once and in order."""
         client = self._service.get_container_client(self._containers[container])
-        try:
+        with self._failures(container):
             for found in client.walk_blobs(name_starts_with=prefix or None, delimiter="/"):
                 if isinstance(found, BlobPrefix):
                     yield found.name
-        except AzureError as error:
-            raise self._error(error, container) from error
 
     def exists(self, container: str, name: str) -> bool:
         """Return True if a blob exists."""
-        try:
-            return self._service.get_blob_client(self._containers[container], name).exists()
-        except AzureError as error:
-            raise self._error(error, container) from error
+        return self.info(container, name) is not None
 
     def info(self, container: str, name: str) -> BlobInfo | None:
         """Return the properties of a blob, or None if it does not exist."""
         client = self._service.get_blob_client(self._containers[container], name)
-        return self._unless_missing(container, lambda: _info(name, client.get_blob_properties()))
+        with self._failures(container, name):
+            try:
+                return _info(name, client.get_blob_properties())
+            except ResourceNotFoundError as error:
+                if error_code(error) not in causes.MISSING_CODES:
+                    raise
+        return None
 
     def read(self, container: str, name: str, *, max_bytes: int | None = None) -> Blob | None:
         """Return a blob, or None if it does not exist."""
         client = self._service.get_blob_client(self._containers[container], name)
-
-        def download() -> Blob:
-            stream = client.download_blob()
-            info = _info(name, stream.properties)
-            if max_bytes is not None and info.size > max_bytes:
-                raise DataInvalid(f"{name} is too large: it has {info.size:,} bytes of at most {max_bytes:,}")
-            return Blob(info, stream.readall())
-
-        return self._unless_missing(container, download)
-
-    def _unless_missing(self, container: str, request: Callable[[], T]) -> T | None:
-        """Return the result of a request for a blob, or None if the blob does not exist."""
-        try:
-            return request()
-        except ResourceNotFoundError as error:
-            if error_code(error) == "ContainerNotFound":
-                raise self._error(error, container) from error
-            return None
-        except AzureError as error:
-            raise self._error(error, container) from error
+        with self._failures(container, name):
+            try:
+                stream = client.download_blob(decompress=False)
+                info = _info(name, stream.properties)
+                if max_bytes is not None and info.size > max_bytes:
+                    raise _too_large(name, info.size, max_bytes)
+                encoding = stream.properties.content_settings.content_encoding or ""
+                return Blob(info, _plain(stream.readall(), encoding, name, max_bytes))
+            except ResourceNotFoundError as error:
+                if error_code(error) not in causes.MISSING_CODES:
+                    raise
+        return None
 
     def write(self, container: str, name: str, content: bytes, *, if_match: str | None) -> bool:
         """Write a blob if it is unchanged."""
@@ -164,49 +168,109 @@ class AzureStore:
             if if_match is None
             else {"overwrite": True, "etag": f'"{if_match}"', "match_condition": MatchConditions.IfNotModified}
         )
-        try:
-            client.upload_blob(content, **condition)
-        except (ResourceExistsError, ResourceModifiedError):
-            return False
-        except AzureError as error:
-            raise self._error(error, container, writes=True) from error
+        with self._failures(container, name, writes=True):
+            try:
+                client.upload_blob(content, **condition)
+            except (ResourceExistsError, ResourceModifiedError) as error:
+                if error_code(error) not in causes.CONFLICT_CODES:
+                    raise
+                return False
         return True
 
-    def _error(self, error: AzureError, container: str, *, writes: bool = False) -> FleetscoreError:
-        """Return the error for the user; the text names the account, the container and the next step."""
-        code = error_code(error)
-        status = error.status_code if isinstance(error, HttpResponseError) else None
+    @contextmanager
+    def _failures(self, container: str, name: str = "", *, writes: bool = False) -> Iterator[None]:
+        """Raise the errors of the SDK as those of the client, which name the account, the container and the next step.
+
+        Args:
+            container: The role of the container.
+            name: The name of the blob; empty for a listing.
+            writes: True for a write.
+        """
+        try:
+            yield
+        except AzureError as error:
+            raise self._error(error, container, name, writes=writes) from error
+        except _NOT_FROM_AZURE as error:
+            raise self._failure(causes.foreign_server(type(error).__name__), container, name) from error
+
+    def _error(self, error: AzureError, container: str, name: str = "", *, writes: bool = False) -> FleetscoreError:
+        status = (error.status_code or 0) if isinstance(error, HttpResponseError) else 0
+        if isinstance(error, ClientAuthenticationError) and not status:
+            status = 401  # no login, or a key that cannot sign
+        if status >= 300:
+            found = causes.cause_of(status, error_code(error), variable=self._variable, writes=writes)
+        elif status:
+            found = causes.foreign_server(f"it answered {status} with another content")
+        else:
+            found = causes.unreachable(_chain(error))
+        return self._failure(found, container, name)
+
+    def _failure(self, cause: causes.Cause, container: str, name: str) -> FleetscoreError:
         place = f"container {self._containers[container]} of {self.location}"
-        if code == "ContainerNotFound":
-            return NotFound(f"{place} does not exist; check the fleet's storage settings")
-        if code == "AuthorizationFailure":
-            text = f"{place} rejects this network; add it to the account's firewall, or use its private endpoint"
-            return AccessDenied(text)
-        if isinstance(error, ClientAuthenticationError) or status in (401, 403):
-            role = "Contributor" if writes else "Reader"
-            verb = "written" if writes else "read"
-            if self._variable:
-                text = (
-                    f"{place} cannot be {verb} with the key or SAS token ({code or 'rejected'}): it is wrong, expired"
-                )
-                text += (
-                    f" or too weak, or this machine's clock is off; set {self._variable} or the fleet's Secret again"
-                )
-                return AccessDenied(f"{text}, and a SAS token needs the permissions to read, list and write")
-            text = f"{place} cannot be {verb} ({code or 'no identity'}); run `az login` with an identity"
-            return AccessDenied(
-                f"{text} that has the role Storage Blob Data {role}, or set {CONNECTION_STRING_VARIABLE}"
-            )
-        if isinstance(error, ServiceRequestError) and "resolve" in str(error):
+        if name and cause.kind is DataInvalid:
+            place = f"{name} in {place}"
+        return cause.kind(f"{place} {cause.reason}; {cause.cure}")
+
+
+class _Login:
+    """A token credential whose failure is an error for the user at once. The SDK would repeat it for seconds."""
+
+    def __init__(self, credential: TokenCredential, account_url: str) -> None:
+        self._credential, self._account_url = credential, account_url
+
+    def get_token(self, *scopes: str, **options: Any) -> AccessToken:
+        """Return a token. Raises AccessDenied without a login."""
+        try:
+            return self._credential.get_token(*scopes, **options)
+        except ClientAuthenticationError as error:
             text = (
-                f"{place} cannot be reached: the host name is unknown; check the account's name in the fleet's settings"
+                f"{self._account_url} cannot be read (no identity); run `az login` with an identity that has the role"
             )
-            return StorageUnavailable(f"{text}, the VPN, and the DNS zone of its private endpoint")
-        first_line = str(error).partition("\n")[0][:200]
-        return StorageUnavailable(f"{place} cannot be reached: {first_line}; try again")
+            raise AccessDenied(f"{text} Storage Blob Data Reader, or {causes.SET_CONNECTION_STRING}") from error
+
+
+def _check_credential(kind: str, text: str) -> None:
+    """Raise UsageInvalid for a credential of the environment, or of the fleet's Secret, with a visible fault."""
+    if fault := causes.credential_fault(kind, text, datetime.now(UTC)):
+        variable = SAS_TOKEN_VARIABLE if kind == "sas" else CONNECTION_STRING_VARIABLE
+        raise UsageInvalid(f"{variable} is invalid, or the fleet's Secret: {fault[0]}; {fault[1]}")
+
+
+def _plain(content: bytes, encoding: str, name: str, max_bytes: int | None) -> bytes:
+    """Return the content without the Content-Encoding gzip, with which other clients may write a blob."""
+    if encoding.lower() in ("", "identity"):
+        return content
+    if encoding.lower() != "gzip":
+        raise DataInvalid(f"{name} is invalid: its Content-Encoding is {encoding[:40]!r}; use gzip or no encoding")
+    unpacker = zlib.decompressobj(31)
+    limit = MAX_UNPACKED_BYTES if max_bytes is None else max_bytes
+    try:
+        plain = unpacker.decompress(content, limit + 1)
+    except zlib.error as error:
+        raise DataInvalid(f"{name} is invalid: it cannot be decompressed ({error}); write it again") from error
+    if len(plain) > limit:
+        raise _too_large(name, len(plain), limit)
+    return plain
+
+
+def _too_large(name: str, size: int, max_bytes: int) -> DataInvalid:
+    return DataInvalid(f"{name} is too large: it has {size:,} bytes of at most {max_bytes:,}")
+
+
+def _chain(error: BaseException | None) -> str:
+    """Return the names of the classes of an error and of its causes, and their texts."""
+    names: list[str] = []
+    texts: list[str] = []
+    while error is not None and len(names) < 8:
+        names.append(type(error).__name__)
+        texts.append(str(error)[:1000])
+        error = error.__cause__ or error.__context__
+    return " ".join([*names, *texts])
 
 
 def _info(name: str, properties: BlobProperties) -> BlobInfo:
+    if properties.etag is None or properties.size is None:
+        raise ValueError("the response has no ETag")
     metadata = properties.metadata or {}
     etag = str(properties.etag).strip('"')  # a listing has it without quotes, and so has the scorer's metadata
     return BlobInfo(name, properties.size, etag, metadata, properties.last_modified)

@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 import yaml
-from urllib3.exceptions import LocationParseError, MaxRetryError, NameResolutionError, SSLError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    LocationParseError,
+    MaxRetryError,
+    NameResolutionError,
+    ProxyError,
+    ReadTimeoutError,
+    SSLError,
+)
 
 from fleetscore.cli import main
 from fleetscore.cluster.causes import right_check, unreachable_text
@@ -87,10 +95,20 @@ def test_kubeconfig_that_is_not_text_is_an_error(file: Path, capsys: pytest.Capt
     [
         (NameResolutionError("host", None, gaierror()), "its host name is unknown); check the context's server"),  # type: ignore[arg-type]
         (SSLError("unknown authority"), "its TLS certificate is not trusted); get the kubeconfig again"),
+        (SSLError("certificate verify failed: certificate has expired"), "its TLS certificate has expired); renew it"),
+        (SSLError("Hostname mismatch, certificate is not valid for 'a'"), "its TLS certificate is for another host"),
+        (SSLError("[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED]"), "it rejects the client certificate"),
+        (SSLError("[SSL: WRONG_VERSION_NUMBER]"), "it does not answer with TLS); correct the port"),
+        (ConnectTimeoutError("x"), "it does not answer); check that the cluster runs"),
+        (ReadTimeoutError(None, "/", "x"), "it accepts connections, but does not answer in time); try again"),  # type: ignore[arg-type]
+        (ProxyError("x", OSError()), "the proxy does not answer); check proxy-url"),
         (LocationParseError("x"), "LocationParseError); check that the cluster runs"),
     ],
-    ids=["unknown-host", "certificate", "other"],
-)
+    ids=[
+        "unknown-host", "certificate", "expired", "other-host", "client-certificate", "no-tls", "connect-timeout",
+        "read-timeout", "proxy", "other",
+    ],
+)  # fmt: skip
 def test_unreachable_server_has_its_cause_and_next_step(cause: Exception, text: str) -> None:
     assert unreachable_text(MaxRetryError(None, "/", cause)).startswith(text)  # type: ignore[arg-type]
     assert unreachable_text(cause).startswith(text)

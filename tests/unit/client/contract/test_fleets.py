@@ -41,7 +41,17 @@ def test_fleet_with_workload_identity_has_no_secret() -> None:
     assert parse_fleets({"fleets": [entry]})["plant"].secret is None
 
 
-@pytest.mark.parametrize("document", [None, [], {}, {"fleets": 1}, {"fleets": ["x"]}, {"fleets": [{"storage": {}}]}])
+@pytest.mark.parametrize(
+    "document",
+    [
+        *(None, [], {}, {"fleets": 1}, {"fleets": ["x"]}, {"fleets": [{"storage": {}}]}, {"fleets": [{"name": 1}]}),
+        {"fleets": [{"name": "a", "storage": {"accountUrl": 1}}]},
+        {"fleets": [{"name": "a", "models": {"path": "{window}/{device}"}}]},
+        {"fleets": [{"name": "a", "data": {"path": "readings.csv"}}]},
+        {"fleets": [{"name": "a", "data": {"partition": 3}}]},
+    ],
+    ids=["none", "list", "empty", "number", "text", "no-name", "name", "url", "placeholder", "no-device", "partition"],
+)
 def test_invalid_fleets_file_is_rejected(document: object) -> None:
     with pytest.raises(DataInvalid, match="the fleets file is invalid"):
         parse_fleets(document)

@@ -24,8 +24,13 @@ def test_file_is_parsed_with_its_defaults() -> None:
 
 
 @pytest.mark.parametrize(
-    "document", [None, [], {}, {"schedules": [{"name": "x"}]}, {"schedules": [3]}],
-    ids=["none", "list", "empty", "no-fleet", "number"],
+    "document",
+    [
+        *(None, [], {}, {"schedules": [{"name": "x"}]}, {"schedules": [3]}),
+        {"schedules": [{"name": "x", "fleet": "y", "delay": "PT9999999H"}]},
+        {"schedules": [{"name": "x", "fleet": "y", "run": {"ttlSecondsAfterFinished": 10**20}}]},
+    ],
+    ids=["none", "list", "empty", "no-fleet", "number", "delay", "time-to-live"],
 )  # fmt: skip
 def test_invalid_file_is_an_error_with_the_next_step(document: object) -> None:
     with pytest.raises(DataInvalid, match=r"schedules file is invalid .*; upgrade"):

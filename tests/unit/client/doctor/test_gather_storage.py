@@ -1,7 +1,6 @@
 """The facts of the storage of a fleet, from a store in a folder and from the errors of an account."""
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,6 @@ from fleetscore.doctor.findings import Unseen
 from fleetscore.doctor.gather_storage import (
     MAX_MODELS,
     access_failure,
-    credential_fault,
     read_models,
     read_notices,
     storage_tasks,
@@ -128,33 +126,3 @@ def test_code_that_no_other_key_removes_has_a_cure_of_its_own(code: str, cure: s
     assert isinstance(found, Container)
     assert cure in found.cure
     assert "copy the key again" not in found.cure
-
-
-NOW = datetime(2026, 1, 5, tzinfo=UTC)
-KEY = "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=bm8=;EndpointSuffix=core.windows.net"
-SAS = "sv=2024-01-01&ss=b&srt=co&sp=rl&se=2026-01-05T01:00:00Z&sig=c"
-
-
-@pytest.mark.parametrize(
-    ("kind", "text", "reason"),
-    [
-        ("connectionString", KEY, ""),
-        ("sas", SAS, ""),
-        ("sas", SAS.replace("2026-01-05T01", "2026-01-04T23"), "the SAS token expired at 2026-01-04T23:00:00Z"),
-        ("sas", SAS.replace("2026-01-05T01%3A00%3A00Z", "2026-01-05"), ""),
-        ("sas", SAS.replace("2026-01-05T01:00:00Z", "never"), ""),
-        ("sas", KEY, "it is a connection string, and the fleet's kind is sas"),
-        ("sas", f"https://a.blob.core.windows.net/?{SAS}", "it is a URL, and the fleet's kind is sas"),
-        ("connectionString", f"?{SAS}", "it is not a connection string"),
-        ("connectionString", "BlobEndpoint=https://a;SharedAccessSignature=se=2020-01-01", "expired at 2020-01-01"),
-        ("connectionString", f'"{KEY}"', "it has quotes around it"),
-        ("connectionString", "", "it is empty"),
-    ],
-    ids=[
-        "key", "sas", "expired", "ends-tomorrow", "no-date", "key-as-sas", "url-as-sas", "sas-as-key", "expired-in-key",
-        "quotes", "empty",
-    ],
-)  # fmt: skip
-def test_credential_with_a_visible_fault_is_named(kind: str, text: str, reason: str) -> None:
-    found = credential_fault(kind, text, NOW)
-    assert (found is not None and reason in found[0] and bool(found[1])) if reason else found is None

@@ -70,7 +70,7 @@ def test_account_url_of_another_party_gets_no_token(environment: dict[str, str])
             StorageUnavailable,
             "the host name is unknown; check the account",
         ),
-        (ServiceRequestError("rejected\nsecond line"), StorageUnavailable, "rejected; try again"),
+        (ServiceRequestError("?sig=secret"), StorageUnavailable, "cannot be reached: ServiceRequestError; try again"),
     ],
 )
 def test_error_names_container_account_and_cure(error: HttpResponseError, kind: type[Exception], text: str) -> None:
