@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -64,11 +65,12 @@ class FakeRelease:
     Attributes:
         url: The URL of the server.
         lists: The objects of each list over all namespaces.
-        objects: The single objects.
+        objects: The single objects, or functions that return them.
         texts: The logs of pods.
         denied: The rights that no reviewed user has, as `verb resource`.
         forbidden: The paths that the user may not read.
         clock: The difference of the server's clock to the local one.
+        new_status: The status that a run has as soon as it is created.
     """
 
     url: str = ""
@@ -78,6 +80,7 @@ class FakeRelease:
     denied: set[str] = field(default_factory=set)
     forbidden: set[str] = field(default_factory=set)
     clock: timedelta = timedelta(0)
+    new_status: dict[str, Any] = field(default_factory=dict)
 
     def set_storage(self, account_url: str, **containers: str) -> None:
         """Set the storage of the fleet, whose Secret is `account`."""
@@ -122,7 +125,9 @@ class _Handler(RequestHandler):
 
     def handle_request(self) -> None:
         release, parts = self.release, urlsplit(self.path)
-        if self.command == "POST":
+        if parts.path.startswith(RUNS) and self.command in ("POST", "PATCH"):
+            self.respond_json(201 if self.command == "POST" else 200, self._write_run(parts.path))
+        elif self.command == "POST":
             spec = json.loads(self.read_body())["spec"]["resourceAttributes"]
             resource = "/".join(filter(None, (spec["resource"], spec.get("subresource"))))
             allowed = f"{spec['verb']} {resource}" not in release.denied
@@ -136,7 +141,25 @@ class _Handler(RequestHandler):
             selector = parse_qs(parts.query).get("labelSelector", [""])[0]
             self._send({"metadata": {}, "items": [one for one in items if _matches(one, selector)]})
         else:
-            self._send(release.objects.get(parts.path), 404)
+            found = release.objects.get(parts.path) or self._item(parts.path)
+            self._send(found() if callable(found) else found, 404)
+
+    def _write_run(self, path: str) -> Any:
+        """Create a run, or merge a patch into its spec, and return it."""
+        body = json.loads(self.read_body())
+        if self.command == "POST":
+            own = {"namespace": NAMESPACE, "creationTimestamp": "2018-08-29T01:00:00Z"}
+            body = {**body, "metadata": {**body["metadata"], **own}, "status": self.release.new_status}
+            self.release.lists[RUNS].append(body)
+            return body
+        run = self._item(path)
+        run["spec"] |= body["spec"]
+        return run
+
+    def _item(self, path: str) -> Any:
+        """Return an object of a list by its path; None if there is none."""
+        head, _, name = path.rpartition("/")
+        return next((one for one in self.release.lists.get(head, []) if one["metadata"]["name"] == name), None)
 
     def _items(self, path: str) -> list[Any] | None:
         """Return the objects of a list; the list of a namespace has those of the list of all namespaces."""
@@ -164,12 +187,19 @@ def _matches(found: Any, selector: str) -> bool:
     return all(labels.get(key) == value if sign else key in labels for key, sign, value in pairs)
 
 
-@pytest.fixture
-def fake_release(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeRelease]:
-    """Serve a healthy release; KUBECONFIG names the server and the namespace."""
+@contextmanager
+def serve_release() -> Iterator[FakeRelease]:
+    """Serve a healthy release."""
     release = healthy_release()
     with serve(_Handler, release=release) as url:
         release.url = url
-        monkeypatch.setenv("KUBECONFIG", str(write_kubeconfig(tmp_path, url, namespace=NAMESPACE)))
+        yield release
+
+
+@pytest.fixture
+def fake_release(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeRelease]:
+    """Serve a healthy release; KUBECONFIG names the server and the namespace."""
+    with serve_release() as release:
+        monkeypatch.setenv("KUBECONFIG", str(write_kubeconfig(tmp_path, release.url, namespace=NAMESPACE)))
         monkeypatch.delenv("AZURE_STORAGE_CONNECTION_STRING", raising=False)
         yield release

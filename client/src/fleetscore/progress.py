@@ -21,15 +21,15 @@ def track(items: Iterable[_Item], total: int, what: str, *, stream: TextIO | Non
     """
     target = sys.stderr if stream is None else stream
     shows = target.isatty() or "ipykernel" in sys.modules
-    due, shown = time.monotonic() + DELAY_SECONDS, False
+    due, shown = time.monotonic() + DELAY_SECONDS, ""
     try:
         for done, item in enumerate(items):
             if shows and time.monotonic() >= due:
-                due, shown = time.monotonic() + _INTERVAL_SECONDS, True
-                target.write(f"\r{done:,} of {total:,} {what}")
+                due, shown = time.monotonic() + _INTERVAL_SECONDS, f"{done:,} of {total:,} {what}"
+                target.write(f"\r{shown}")
                 target.flush()
             yield item
     finally:
         if shown:
-            target.write("\r\x1b[K")
+            target.write(f"\r{' ' * len(shown)}\r")  # an escape sequence would be text on a dumb terminal
             target.flush()

@@ -22,7 +22,6 @@ UNTESTED = {
     "client/store/base.py": "a Protocol and values without logic",
     "client/cluster/connection.py": "tests/integration/client calls a real API server",
     "client/cluster/release.py": "test_gather lists and reads objects of a fake API server",
-    "client/cli/commands.py": "a list without logic",
     "client/cli/runs.py": "tests/integration/client calls a real API server",
     "client/doctor/facts.py": "values without logic",
 }

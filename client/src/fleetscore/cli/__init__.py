@@ -40,18 +40,14 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
 
 
 def _run(arguments: list[str] | None) -> int:
-    import sys
-    from pathlib import Path
-
     from fleetscore.cli.commands import app
-    from fleetscore.cli.output import console
+    from fleetscore.cli.output import console, program
     from fleetscore.errors import FleetscoreError
 
-    program = "kubectl fleetscore" if Path(sys.argv[0]).name.startswith("kubectl-") else "fleetscore"
     try:
-        app(arguments, prog_name=program)
+        app(arguments, prog_name=program())
     except FleetscoreError as error:
-        console(error=True).print(f"error: {error}", markup=False)
+        console(error=True).print(f"error: {error}")
         return EXIT_ERROR
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else EXIT_ERROR

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 import typer
 
 from fleetscore.cli.output import Format, Table, columns, console
-from fleetscore.cli.runs import EXIT_RUN_FAILED, DryRun, check_dry_run
-from fleetscore.cli.session import Session, with_session
+from fleetscore.cli.run_changes import check_dry_run
+from fleetscore.cli.runs import EXIT_RUN_FAILED
+from fleetscore.cli.session import LENGTH_FORMS, RUNS, TIME_FORMS, Session, examples, with_session
 from fleetscore.cluster import release
 from fleetscore.cluster.connection import GROUP, KIND, VERSION, Cluster
 from fleetscore.contract.schedules import BACKFILL_LABEL, Schedule
@@ -23,26 +24,48 @@ WITHOUT_SCHEDULE = "backfill"
 app = typer.Typer()
 
 
-@app.command()
+@app.command(
+    rich_help_panel=RUNS,
+    epilog=examples(
+        "fleetscore backfill --from 2018-08-28 --to 2018-08-29 --dry-run client",
+        "fleetscore backfill --from 2018-08-28 --to 2018-08-29 --schedule hourly",
+    ),
+)
 @with_session
 def backfill(
     session: Session,
     *,
-    start: Annotated[str, typer.Option("--from", help="Start of the first window, such as 2018-08-28T13:00Z.")],
-    end: Annotated[str, typer.Option("--to", help="Latest end of a window.")],
+    start: Annotated[str, typer.Option("--from", metavar="TIME", help=f"Start of the first window: {TIME_FORMS}.")],
+    end: Annotated[str, typer.Option("--to", metavar="TIME", help="Latest end of a window, in the same form.")],
     schedule: Annotated[
-        str | None, typer.Option("--schedule", help="The schedule whose windows and settings the runs have.")
+        str | None,
+        typer.Option(
+            "--schedule", metavar="NAME",
+            help="The schedule whose windows and settings the runs have; by default none: the whole fleet is scored.",
+        ),
     ] = None,
-    length: Annotated[str, typer.Option("--length", help="Length of a window without --schedule.")] = "1h",
+    length: Annotated[
+        str,
+        typer.Option("--length", metavar="LENGTH", help=f"Length of a window without --schedule: {LENGTH_FORMS}."),
+    ] = "1h",
     max_concurrent: Annotated[
-        int, typer.Option("--max-concurrent", help="Largest number of active runs.", min=1, max=100)
+        int, typer.Option("--max-concurrent", metavar="N", help="Largest number of active runs.", min=1, max=100)
     ] = 1,
-    gaps_only: Annotated[bool, typer.Option("--gaps-only", help="Skip windows that have a failed run.")] = False,
-    dry_run: DryRun = "none",
-) -> None:
+    gaps_only: Annotated[
+        bool, typer.Option("--gaps-only", help="Skip windows with a failed run; by default they get a new run.")
+    ] = False,
+    dry_run: Annotated[
+        str,
+        typer.Option(
+            "--dry-run", metavar="none|client", help="`client` lists the windows and their runs, and creates nothing."
+        ),
+    ] = "none",
+) -> None:  # fmt: skip
     """Create a run for each window of a range without a complete one, the oldest first, and wait for them.
 
     The command may be interrupted: existing runs continue, and the same command creates the others.
+
+    Exit codes: 0 every created run is complete, 2 one of them failed.
     """
     cluster = session.open_cluster()
     only_list = check_dry_run(dry_run)
@@ -54,9 +77,9 @@ def backfill(
         listed = [{"Window": one.window.column, "State": one.state, "Run": one.run} for one in states]
         session.print(Table(list(columns("Window", "State", "Run")), listed, "Window", "no windows"))
         return
-    quiet = session.output is not Format.TABLE
+    quiet = session.output not in (Format.TABLE, Format.WIDE)
     if not quiet:
-        console().print(summary(states, len(todo)), markup=False)
+        console().print(summary(states, len(todo)))
     taken = {str(run["metadata"]["name"]) for run in runs}
     ended = _Backfill(cluster, found, taken, max_concurrent, quiet=quiet).run(todo)
     rows = [{"name": run["metadata"]["name"], "complete": is_complete(run)} for run in ended]
@@ -70,7 +93,11 @@ def summary(states: list[WindowState], todo: int) -> str:
     """Return the number of windows by state, and of the runs that are created."""
     counts = {one.state: sum(other.state == one.state for other in states) for one in states}
     text = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
-    return f"{len(states)} windows: {text}; {todo} runs are created"
+    return f"{_count(len(states), 'window')}: {text}; {_count(todo, 'run')} {'is' if todo == 1 else 'are'} created"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def _schedule(cluster: Cluster, fleet: str, name: str | None, length: str) -> Schedule:
@@ -127,4 +154,4 @@ class _Backfill:
 
     def _print(self, text: str) -> None:
         if not self._quiet:
-            console().print(text, markup=False)
+            console().print(text)

@@ -6,22 +6,34 @@ from typing import Annotated
 import typer
 
 from fleetscore.cli.output import Table, columns
-from fleetscore.cli.session import Session, with_session
+from fleetscore.cli.session import RESULTS, TIME_FORMS, Session, examples, with_session
 from fleetscore.contract.windows import format_time, parse_time
 
 app = typer.Typer()
 
 
-@app.command()
+@app.command(
+    rich_help_panel=RESULTS,
+    epilog=examples("fleetscore compact --start 2018-08-01 --end 2018-09-01 --to out --format csv"),
+)
 @with_session
 def compact(
     session: Session,
     *,
-    start: Annotated[str, typer.Option("--start", help="First instant, such as 2018-08-01T00:00Z.")],
-    end: Annotated[str, typer.Option("--end", help="First instant after the windows.")],
-    to: Annotated[Path, typer.Option("--to", help="Folder of the files.")],
-    format_: Annotated[str, typer.Option("--format", help="parquet or csv.", metavar="parquet|csv")] = "parquet",
-    replace: Annotated[bool, typer.Option("--replace", help="Write again the files that exist.")] = False,
+    start: Annotated[str, typer.Option("--start", metavar="TIME", help=f"First instant: {TIME_FORMS}.")],
+    end: Annotated[
+        str, typer.Option("--end", metavar="TIME", help="First instant after the windows, in the same form.")
+    ],
+    to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="Folder of the files, which is created.")],
+    format_: Annotated[
+        str,
+        typer.Option(
+            "--format", metavar="parquet|csv", help="Format of the files; parquet needs `fleetscore[parquet]`."
+        ),
+    ] = "parquet",
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Write again the files that exist; by default they are kept.")
+    ] = False,
 ) -> None:
     """Write the predictions of each window into one file, in place of one file per device."""
     fleet = session.open_fleet()

@@ -12,6 +12,8 @@ from typing import Annotated
 import typer
 from typer._completion_shared import get_completion_script
 
+from fleetscore.cli.session import INSTALLATION, examples
+
 PROGRAM = "fleetscore"
 COMPLETE_VARIABLE = f"_{PROGRAM.upper()}_COMPLETE"
 NO_FILES, FILES = ":4", ":0"
@@ -28,9 +30,11 @@ class Shell(StrEnum):
     FISH = "fish"
 
 
-@app.command()
-def completion(shell: Annotated[Shell, typer.Argument(help="The shell.")]) -> None:
-    """Print the script that completes commands and options, such as `source <(fleetscore completion bash)`."""
+@app.command(rich_help_panel=INSTALLATION, epilog=examples("source <(fleetscore completion bash)"))
+def completion(
+    shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="Name of the shell: bash, zsh or fish.")],
+) -> None:
+    """Print the script by which a shell completes commands and options."""
     print(get_completion_script(prog_name=PROGRAM, complete_var=COMPLETE_VARIABLE, shell=shell.value))
 
 

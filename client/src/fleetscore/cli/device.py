@@ -5,13 +5,13 @@ import shlex
 import textwrap
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from fleetscore.cli.mutes import active_mutes
 from fleetscore.cli.output import Format, console, print_documents, printable
-from fleetscore.cli.session import Session, with_session
+from fleetscore.cli.session import RESULTS, DeviceArgument, Session, examples, with_session
 from fleetscore.contract import blob_paths
 from fleetscore.contract.tiles import STATES
 from fleetscore.contract.windows import Window, format_time
@@ -28,12 +28,10 @@ _LETTERS_OF_ANOMALIES, _LETTERS_OF_FAILURES = "A", "FP"
 app = typer.Typer()
 
 
-@app.command("device")
+@app.command("device", rich_help_panel=RESULTS, epilog=examples("fleetscore device press-7"))
 @with_session
-def show_device(
-    session: Session, device: Annotated[str, typer.Argument(help="Id of the device.", metavar="ID")]
-) -> None:
-    """Show the last windows of a device, its incidents, sensors and model, and what to do next."""
+def show_device(session: Session, device: DeviceArgument) -> None:
+    """Show the last windows of a device, its incidents, sensors, mutes and model, and the next step."""
     fleet = session.open_fleet()
     count = WIDE_STRIP_WINDOWS if session.output is not Format.TABLE else STRIP_WINDOWS
     found = device_document(fleet, device, count)
@@ -42,7 +40,7 @@ def show_device(
     elif session.output is Format.NAME:
         print(device)
     else:
-        console().print("\n".join(describe_device(found, wide=session.output is Format.WIDE)), markup=False)
+        console().print("\n".join(describe_device(found, wide=session.output is Format.WIDE)))
 
 
 def device_document(fleet: Fleet, device: str, count: int) -> dict[str, Any]:
@@ -103,7 +101,7 @@ def next_steps(
         has_model: True if it has a model.
         muted: True if it is muted now.
     """
-    last, window = letters[-1] if letters else "?", f"{newest.start:%Y-%m-%dT%H:%MZ}"
+    last, window = letters[-1] if letters else "?", newest.column.removesuffix("/1h")
     steps, quoted = [], shlex.quote(device)
     replay = f"`fleetscore replay {quoted} --window {window}`"
     if not has_model:

@@ -8,7 +8,7 @@ import typer
 
 from fleetscore import __version__
 from fleetscore.cli.output import Column, Table, keyed
-from fleetscore.cli.session import Session, with_session
+from fleetscore.cli.session import INSTALLATION, Session, examples, with_session
 from fleetscore.runs.state import MAX_TEXT_CHARS, printable
 
 MIN_CHARS = 100
@@ -19,8 +19,9 @@ app = typer.Typer()
 
 def _sentence(row: Mapping[str, Any]) -> str:
     """Return a finding as one line: the subject, its state and the cure. A long state is cut, and a cure is not."""
+    state = row["message"] if row["subject"] in row["message"] else f"{row['subject']}: {row['message']}"
     end = f"; {row['cure']}" if row["cure"] else ""
-    return printable(f"{row['subject']}: {row['message']}", max_chars=max(MIN_CHARS, MAX_TEXT_CHARS - len(end))) + end
+    return printable(state, max_chars=max(MIN_CHARS, MAX_TEXT_CHARS - len(end))) + end
 
 
 _COLUMNS = (
@@ -30,13 +31,15 @@ _COLUMNS = (
 )
 
 
-@app.command()
+@app.command(rich_help_panel=INSTALLATION, epilog=examples("fleetscore doctor --use-fleet-secret"))
 @with_session
 def doctor(session: Session, *, ctx: typer.Context) -> None:
-    """Check the cluster, the rights, the clock, the fleets, schedules and consoles; exit with 1 on a problem.
+    """Check the cluster, the rights, the clock, the fleets, schedules and consoles, and name the cure of a problem.
 
-    A check without the right to look has the result UNKNOWN, and names the right. With --fleet, the other fleets are
-    not checked.
+    A check that needs a right that the user lacks has the result UNKNOWN, and names the right. Without --fleet, all
+    fleets are checked.
+
+    Exit codes: 0 no check has the result PROBLEM, 1 one has, or the cluster cannot be reached.
     """
     # The checks import the SDK of Azure, which takes longer than the other commands.
     from fleetscore.doctor.cluster_checks import check_cluster  # noqa: PLC0415
@@ -47,7 +50,7 @@ def doctor(session: Session, *, ctx: typer.Context) -> None:
     from fleetscore.doctor.gather_fleets import Options  # noqa: PLC0415
 
     cluster = session.open_cluster()
-    cluster.request("/version", "get the version")  # without an API server, no other check says anything
+    cluster.object("/version", "get the version")  # without an API server, no other check says anything
     source = ctx.get_parameter_source("fleet")
     named = source is not None and source.name == "COMMANDLINE"  # the default is a fleet's name, too
     options = Options(os.environ, session.use_fleet_secret, session.fleet if named else "")

@@ -7,7 +7,7 @@ import typer
 
 from fleetscore.cli.output import Format, print_documents
 from fleetscore.cli.runs import fleet_runs, newest_run
-from fleetscore.cli.session import Session, with_session
+from fleetscore.cli.session import RESULTS, WINDOW_FORMS, DeviceArgument, Session, examples, with_session
 from fleetscore.cluster import release
 from fleetscore.cluster.connection import RUN_UID_LABEL, Cluster
 from fleetscore.contract.windows import Window
@@ -28,16 +28,30 @@ MAX_LOG_BYTES = 10 * 2**20
 app = typer.Typer()
 
 
-@app.command()
+@app.command(rich_help_panel=RESULTS, epilog=examples("fleetscore logs press-7 --window 2018-08-28T23:00Z --tail 20"))
 @with_session
 def logs(
     session: Session,
-    device: Annotated[str, typer.Argument(help="Id of the device.", metavar="ID")],
+    device: DeviceArgument,
     *,
-    run: Annotated[str | None, typer.Option("--run", help="Name of the run; the fleet's newest by default.")] = None,
-    window: Annotated[str | None, typer.Option("--window", help="The newest run of this window.")] = None,
-    tail: Annotated[int | None, typer.Option("--tail", help="Only the last lines of the pod's log.", min=1)] = None,
-    all_: Annotated[bool, typer.Option("--all", help="Also the lines about other devices of a packed pod.")] = False,
+    run: Annotated[
+        str | None,
+        typer.Option("--run", metavar="NAME", help="Name of the run; by default the fleet's run created last."),
+    ] = None,
+    window: Annotated[
+        str | None,
+        typer.Option(
+            "--window", metavar="WINDOW", help=f"The newest run of this window: {WINDOW_FORMS}; by default of any."
+        ),
+    ] = None,
+    tail: Annotated[
+        int | None,
+        typer.Option("--tail", metavar="N", help="Read only the last N lines of the log; by default all.", min=1),
+    ] = None,
+    all_: Annotated[
+        bool,
+        typer.Option("--all", help="Print also the lines about other devices of the pod; by default only the own."),
+    ] = False,
 ) -> None:
     """Print the log of the pod that scored a device, also if the pod scores several devices."""
     cluster = session.open_cluster()

@@ -3,38 +3,49 @@
 import getpass
 import shlex
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, TypeVar
 
 import typer
 
 from fleetscore.cli.output import Format, Table, columns, console, print_documents, printable
-from fleetscore.cli.session import Session, with_session
+from fleetscore.cli.session import LENGTH_FORMS, MAINTENANCE, TIME_FORMS, Session, examples, with_session
 from fleetscore.contract.blob_paths import MUTES_FILE
 from fleetscore.contract.mutes import MAX_MUTES_BYTES, Mute, add_mute, parse_mutes, remove_mutes
 from fleetscore.contract.windows import format_time, parse_duration, parse_time
-from fleetscore.errors import NotFound, StorageUnavailable, UsageInvalid
+from fleetscore.errors import FleetscoreError, NotFound, StorageUnavailable, UsageInvalid
+from fleetscore.fleet import Fleet
 from fleetscore.store.base import Store
 
 MAX_ATTEMPTS = 5
 DEFAULT_LENGTH = timedelta(days=1)
-Devices = Annotated[str, typer.Argument(help="Id or glob of devices, such as 'hall3-*'.", metavar="DEVICES")]
+Devices = Annotated[str, typer.Argument(metavar="DEVICES", help="Id or glob of devices, such as press-7 or 'hall3-*'.")]
 _Result = TypeVar("_Result")
 
 app = typer.Typer()
 
 
-@app.command()
+@app.command(rich_help_panel=MAINTENANCE, epilog=examples("fleetscore mute 'hall3-*' --for 4h --why 'new valve'"))
 @with_session
 def mute(
     session: Session,
     devices: Devices,
     *,
-    why: Annotated[str, typer.Option("--why", help="The reason, for the readers of reports.")],
-    for_: Annotated[str | None, typer.Option("--for", help="Length, such as 4h or 2d; a day by default.")] = None,
-    until: Annotated[str | None, typer.Option("--until", help="End, such as 2018-08-29T06:00Z.")] = None,
-    from_: Annotated[str | None, typer.Option("--from", help="Start; now by default.")] = None,
-    who: Annotated[str | None, typer.Option("--who", help="The person; your user name by default.")] = None,
+    why: Annotated[str, typer.Option("--why", metavar="TEXT", help="The reason, for the readers of reports.")],
+    for_: Annotated[
+        str | None, typer.Option("--for", metavar="LENGTH", help=f"Length: {LENGTH_FORMS}; by default 1d.")
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option("--until", metavar="TIME", help=f"End: {TIME_FORMS}; by default the start and the length."),
+    ] = None,
+    from_: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", help="Start, in the same form; by default now.")
+    ] = None,
+    who: Annotated[
+        str | None, typer.Option("--who", metavar="NAME", help="The person; by default your user name.")
+    ] = None,
 ) -> None:
     """List the incidents of devices as muted for a time; reports still show them."""
     now = datetime.now(UTC).replace(microsecond=0)
@@ -43,20 +54,26 @@ def mute(
     start = parse_time(from_) if from_ else now
     end = parse_time(until) if until else _end(start, parse_duration(for_) if for_ else DEFAULT_LENGTH)
     new = Mute(0, devices, start, end, why, _user() if who is None else who)
-    store = session.open_fleet().store
-    _change(store, lambda content: (add_mute(content, new, now), None))
+    fleet = session.open_fleet()
+    _change(fleet.store, lambda content: (add_mute(content, new, now), None))
+    _warn_if_unknown(fleet, new)
     span = f"{printable(devices)} muted until {format_time(end)}, from the next report on"
     text = f"{span}; `fleetscore unmute {shlex.quote(devices)}` ends it"
     _print_result(session, [new], now, text)
 
 
-@app.command()
+@app.command(rich_help_panel=MAINTENANCE, epilog=examples("fleetscore unmute 'hall3-*'"))
 @with_session
 def unmute(
     session: Session,
-    devices: Annotated[str | None, typer.Argument(help="The id or glob, as it was muted.", metavar="DEVICES")] = None,
+    devices: Annotated[
+        str | None,
+        typer.Argument(metavar="DEVICES", help="The id or glob, as it was muted; required by default."),
+    ] = None,
     *,
-    ended: Annotated[bool, typer.Option("--ended", help="Remove all mutes that have ended.")] = False,
+    ended: Annotated[
+        bool, typer.Option("--ended", help="Remove all mutes that have ended, in place of those of DEVICES.")
+    ] = False,
 ) -> None:
     """Remove the mutes of an id or glob; all other lines of the file are kept."""
     if (devices is None) != ended:
@@ -77,20 +94,31 @@ def unmute(
     _print_result(session, removed, now, f"{len(removed)} mute{'s' * (len(removed) != 1)} removed")
 
 
-@app.command()
+@app.command(rich_help_panel=MAINTENANCE, epilog=examples("fleetscore mutes --device press-7"))
 @with_session
 def mutes(
     session: Session,
     *,
-    device: Annotated[str | None, typer.Option("--device", "-d", help="Only the mutes of this device.")] = None,
+    device: Annotated[
+        str | None,
+        typer.Option("--device", "-d", metavar="ID", help="List only the mutes of this device; by default all."),
+    ] = None,
 ) -> None:
-    """List the mutes; invalid lines have the reason for which reports ignore them."""
+    """List the mutes. `-o wide` has the reason for which reports ignore an invalid line."""
     now = datetime.now(UTC)
     fleet = session.open_fleet()
     found = parse_mutes(_read(fleet.store)[0])
     rows = [_row(one, now) for one in found if device is None or one.covers(device)]
     shown = columns("Devices", "State", "From+", "Until", "Why", "Who", "Line#+", "Problem+")
     session.print(Table(list(shown), rows, "Devices", "no device is muted"))
+
+
+def _warn_if_unknown(fleet: Fleet, new: Mute) -> None:
+    """Print a warning if no device with a model is muted. Without the right to list models there is no warning."""
+    with suppress(FleetscoreError):
+        if not any(map(new.covers, fleet.devices())):
+            text = f"no device with a model matches {printable(new.devices)}; the ids are case-sensitive"
+            console(error=True).print(f"warning: {text}")
 
 
 def _end(start: datetime, length: timedelta) -> datetime:
@@ -154,4 +182,4 @@ def _print_result(session: Session, changed: list[Mute], now: datetime, text: st
         for one in changed:
             print(one.devices)
     else:
-        console().print(text, markup=False)
+        console().print(text)

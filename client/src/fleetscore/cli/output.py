@@ -2,25 +2,24 @@
 
 import json
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any
 
 import yaml
-from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table as RichTable
 from rich.text import Text
 
+from fleetscore.cli.layout import layout, row_lines
 from fleetscore.runs.state import printable
 
 __all__ = ["Column", "Format", "Table", "columns", "console", "keyed", "print_documents", "print_table", "printable"]
 
 PIPE_WIDTH = 4096
 """Characters of a line that is not printed to a terminal: no table is wider, so no line is folded."""
-MIN_COLUMN_WIDTH = 6
-"""Characters of a folded column with its gap."""
 
 
 class Format(StrEnum):
@@ -67,10 +66,43 @@ class Table:
     empty: str
 
 
+class _Console(Console):
+    """A console for texts of other parties: it has no markup and no emoji codes, and names the program as it runs."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print objects."""
+        super().print(*(with_program(one) if isinstance(one, str) else one for one in objects), **options)
+
+
 def console(*, error: bool = False) -> Console:
     """Return the console of standard output or standard error; only a terminal has colours and folded lines."""
     file = sys.stderr if error else sys.stdout
-    return Console(file=file, width=None if file.isatty() else PIPE_WIDTH, highlight=False, soft_wrap=False)
+    width = None if file.isatty() else PIPE_WIDTH
+    return _Console(file=file, width=width, highlight=False, markup=False, emoji=False, soft_wrap=False)
+
+
+def program() -> str:
+    """Return the name of the program as the user started it; krew installs only the plugin of kubectl."""
+    return "kubectl fleetscore" if Path(sys.argv[0]).name.startswith("kubectl-") else "fleetscore"
+
+
+def with_program(text: str) -> str:
+    """Return a text whose commands begin with the name of the program as the user started it."""
+    return text.replace("`fleetscore ", f"`{program()} ")
+
+
+def print_lines(lines: Iterable[str], output: Console | None = None) -> None:
+    """Print sentences; a terminal folds long ones between words, and indents the continuation.
+
+    Args:
+        lines: The sentences, each on a line.
+        output: The console; None for standard output.
+    """
+    target = output or console()
+    for line in map(with_program, lines):
+        indent = " " * (len(line) - len(line.lstrip()) + 2)
+        parts = textwrap.wrap(line, target.width, subsequent_indent=indent, break_on_hyphens=False)
+        target.print("\n".join(parts), markup=False)
 
 
 def print_table(table: Table, format_: Format) -> None:
@@ -96,26 +128,14 @@ def print_documents(document: object, format_: Format) -> None:
 
 def _print_rows(table: Table, *, wide: bool) -> None:
     columns = [column for column in table.columns if wide or not column.wide]
-    cells = [[printable(column.value(row)) for column in columns] for row in table.rows]
+    cells = [[with_program(printable(column.value(row))) for column in columns] for row in table.rows]
+    titles = [column.title for column in columns]
     output = console()
-    whole = _whole_columns(columns, cells, output.width)
-    shown = RichTable(box=None, pad_edge=False, show_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for index, column in enumerate(columns):
-        justify: Literal["left", "right"] = "right" if column.right else "left"
-        shown.add_column(column.title, justify=justify, overflow="fold", no_wrap=index in whole)
-    for row in cells:
-        shown.add_row(*map(Text, row))
-    output.print(shown)
-
-
-def _whole_columns(columns: Sequence[Column], cells: Sequence[Sequence[str]], width: int) -> set[int]:
-    """Return the columns whose cells stay on one line: the name and the numbers, if the others have room.
-
-    A column that is too wide for that is folded, because an unfolded cell would lose its end.
-    """
-    whole = {index for index, column in enumerate(columns) if index == 0 or column.right}
-    used = sum(max(len(columns[index].title), *(cell_len(row[index]) for row in cells)) + 2 for index in whole)
-    return whole if used + (len(columns) - len(whole)) * MIN_COLUMN_WIDTH <= width + 2 else set()
+    found = layout([titles, *cells], output.width)
+    is_right = [column.right for column in columns]
+    head, *body = ("\n".join(row_lines(row, found, is_right, output.width)) for row in (titles, *cells))
+    output.print(Text(head, style="bold"), soft_wrap=True)
+    print("\n".join(body))
 
 
 def _plain(document: object) -> object:

@@ -1,12 +1,12 @@
 """The command `replay`: a device scored again here, and compared with its stored predictions."""
 
 import shlex
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from fleetscore.cli.output import Column, Format, Table, console, keyed, print_documents, printable
-from fleetscore.cli.session import Session, with_session
+from fleetscore.cli.session import RESULTS, DeviceArgument, Session, WindowOption, examples, with_session
 from fleetscore.contract.windows import format_time
 from fleetscore.replay import Replay
 
@@ -16,19 +16,12 @@ MAX_SHOWN = 100
 app = typer.Typer()
 
 
-@app.command("replay")
+@app.command("replay", rich_help_panel=RESULTS, epilog=examples("fleetscore replay press-7 --window 2018-08-28T23:00Z"))
 @with_session
-def replay_device(
-    session: Session,
-    device: Annotated[str, typer.Argument(help="Id of the device.", metavar="ID")],
-    *,
-    window: Annotated[
-        str | None, typer.Option("--window", help="The window; the newest with a report by default.")
-    ] = None,
-) -> None:
-    """Score a device again here, compare the bytes, and show why readings are anomalies.
+def replay_device(session: Session, device: DeviceArgument, *, window: WindowOption = None) -> None:
+    """Score a device again on this machine, compare the bytes with storage, and show why readings are anomalies.
 
-    The exit code is 2 if the result is another one than in storage, or storage has none.
+    Exit codes: 0 storage has the same bytes, 2 it has others or none.
     """
     fleet = session.open_fleet()
     found = fleet.replay(device, window or fleet.newest_window())
@@ -39,7 +32,7 @@ def replay_device(
     elif session.output is Format.NAME:
         print(device)
     else:
-        console().print("\n".join(summary(found)), markup=False)
+        console().print("\n".join(summary(found)))
         if rows:
             shown = [
                 *(Column(key.upper(), keyed(key)) for key in ("TS", "Tag")),

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from fleetscore.cli.output import Format, console, print_documents
-from fleetscore.cli.session import Session, with_session
+from fleetscore.cli.session import RESULTS, Session, WindowOption, examples, with_session
 from fleetscore.contract import blob_paths
 from fleetscore.contract.windows import Window
 from fleetscore.errors import FleetscoreError
@@ -18,14 +18,12 @@ from fleetscore.interrupts import temporary_path
 app = typer.Typer()
 
 
-@app.command("open")
+@app.command("open", rich_help_panel=RESULTS, epilog=examples("fleetscore open --window 2018-08-28T23:00Z --print"))
 @with_session
 def open_report(
     session: Session,
     *,
-    window: Annotated[
-        str | None, typer.Option("--window", help="The window; the newest with a report by default.")
-    ] = None,
+    window: WindowOption = None,
     print_: Annotated[bool, typer.Option("--print", help="Print the path, and open no browser.")] = False,
 ) -> None:
     """Open the report of the newest window in a browser; a report in an account is downloaded first."""
@@ -37,7 +35,7 @@ def open_report(
     else:
         print(path)
     if not print_ and session.output is Format.TABLE and not webbrowser.open(path.as_uri()):
-        console(error=True).print("no browser was found; open the file yourself", markup=False)
+        console(error=True).print("no browser was found; open the file yourself")
 
 
 def report_path(fleet: Fleet, window: Window, folder: Path | None) -> Path:

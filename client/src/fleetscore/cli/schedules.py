@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import typer
 
 from fleetscore.cli.output import Column, Table, columns, console
-from fleetscore.cli.session import Session, with_session
+from fleetscore.cli.session import RUNS, Session, examples, with_session
 from fleetscore.cluster import release
 from fleetscore.contract.schedules import SCHEDULE_LABEL
 from fleetscore.contract.windows import format_time
@@ -18,10 +18,13 @@ MAX_LISTED_WINDOWS = 168
 app = typer.Typer()
 
 
-@app.command()
+@app.command(rich_help_panel=RUNS, epilog=examples("fleetscore schedules -o yaml"))
 @with_session
 def schedules(session: Session) -> None:
-    """List the schedules: their times, their last and next firing, and the windows without a complete run."""
+    """List the schedules: their last and next firing in UTC, and the number of open windows.
+
+    An open window is due and has no complete run; `-o yaml` and `-o json` list the open windows.
+    """
     cluster = session.open_cluster()
     jobs = release.list_objects(cluster, release.CRON_JOBS, cluster.namespace, selector=SCHEDULE_LABEL)
     runs, now, rows = list(cluster.runs()), datetime.now(UTC), []
@@ -29,7 +32,7 @@ def schedules(session: Session) -> None:
         settings = release.read_schedules(cluster)
     except AccessDenied as error:
         settings = {}
-        console(error=True).print(f"the open windows are unknown: {error}", markup=False)
+        console(error=True).print(f"the open windows are unknown: {error}")
     for job in map(read_cron_job, jobs):
         schedule = settings.get(job.schedule)
         state = schedule_state(job, schedule, runs, now, max_windows=MAX_LISTED_WINDOWS)
@@ -49,7 +52,7 @@ def schedules(session: Session) -> None:
         )
     listed = [
         *columns("Name", "Cron", "TimeZone+", "Last"),
-        Column("NEXT", lambda row: "suspended" if row["Suspended"] else row["Next"]),
+        Column("NEXT", lambda row: "suspended" if row["Suspended"] else row["Next"] or "unknown"),
         Column("OPEN", lambda row: "" if row["Open"] is None else len(row["Open"]), right=True),
         *columns("CronJob+"),
     ]

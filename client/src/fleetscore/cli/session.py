@@ -15,7 +15,20 @@ from fleetscore.contract.fleets import FleetLayout
 from fleetscore.errors import UsageInvalid
 from fleetscore.fleet import Fleet
 
-_PANEL = "Where"
+RUNS, RESULTS, MAINTENANCE, INSTALLATION = "Runs", "Results", "Maintenance", "Installation"
+"""The groups of the commands in `fleetscore --help`."""
+
+_WHERE = "Where"
+WINDOW_FORMS = "2018-08-28T23:00Z (an hour), 2018-08-28T23:00Z/15m or START/END, in UTC"
+TIME_FORMS = "2018-08-28T13:00Z, or 2018-08-28 for its midnight; UTC without an offset"
+LENGTH_FORMS = "15m, 4h, 7d or 1h30m"
+WindowOption = Annotated[
+    str | None,
+    typer.Option(
+        "--window", metavar="WINDOW", help=f"The window: {WINDOW_FORMS}; the newest with a report by default."
+    ),
+]
+DeviceArgument = Annotated[str, typer.Argument(metavar="ID", help="Id of the device, such as press-7.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,31 +45,47 @@ class Session:
     """
 
     context: Annotated[
-        str | None, typer.Option("--context", help="Context of the kubeconfig.", rich_help_panel=_PANEL)
-    ] = None
+        str | None, typer.Option(
+            "--context", metavar="NAME", help="Context of the kubeconfig; its current one by default.",
+            rich_help_panel=_WHERE,
+        ),
+    ] = None  # fmt: skip
     namespace: Annotated[
         str | None,
         typer.Option(
-            "--namespace", "-n", help="Namespace of the runs; the context's by default.", rich_help_panel=_PANEL
+            "--namespace", "-n", metavar="NAME", help="Namespace of the runs; that of the context by default.",
+            rich_help_panel=_WHERE,
         ),
-    ] = None
-    fleet: Annotated[str, typer.Option("--fleet", help="Name of the fleet.", rich_help_panel=_PANEL)] = "default"
+    ] = None  # fmt: skip
+    fleet: Annotated[
+        str, typer.Option("--fleet", metavar="NAME", help="Name of the fleet.", rich_help_panel=_WHERE)
+    ] = "default"
     store: Annotated[
         Path | None,
-        typer.Option("--store", help="Folder of a fleet; no cluster is needed.", rich_help_panel=_PANEL),
-    ] = None
+        typer.Option(
+            "--store", metavar="FOLDER",
+            help="Folder with the models, data and predictions of a fleet, which needs no cluster; the storage of the "
+            "cluster's fleet by default.",
+            rich_help_panel=_WHERE,
+        ),
+    ] = None  # fmt: skip
     use_fleet_secret: Annotated[
         bool,
         typer.Option(
             "--use-fleet-secret",
             envvar="FLEETSCORE_USE_FLEET_SECRET",
-            help="Read storage with the fleet's Secret instead of your own identity.",
-            rich_help_panel=_PANEL,
+            help="Read storage with the fleet's Secret; by default with your own credential or identity.",
+            rich_help_panel=_WHERE,
         ),
     ] = False
     output: Annotated[
-        Format, typer.Option("--output", "-o", help="Format of the output.", rich_help_panel="Output")
-    ] = Format.TABLE
+        Format,
+        typer.Option(
+            "--output", "-o", metavar="FORMAT",
+            help="table, wide (a table with all columns), json, yaml or name (one name a line).",
+            rich_help_panel="Output",
+        ),
+    ] = Format.TABLE  # fmt: skip
 
     def open_fleet(self, fleets: Mapping[str, FleetLayout] | None = None) -> Fleet:
         """Open the fleet of the folder or of the cluster.
@@ -80,6 +109,11 @@ class Session:
         print_table(table, self.output)
 
 
+def examples(*commands: str) -> str:
+    """Return the last lines of a command's help."""
+    return "\n".join([f"Example{'s' * (len(commands) > 1)}:", *(f"  {one}" for one in commands)])
+
+
 def with_session(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a command whose options are those of the function and the shared ones.
 
@@ -99,6 +133,9 @@ def with_session(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(session, *arguments, **options)
 
     merged = [*(one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in parameters), *shared]
+    # typer keeps single line breaks of all paragraphs except the first one.
+    paragraphs = inspect.cleandoc(function.__doc__ or "").split("\n\n")
+    command.__doc__ = "\n\n".join(one.replace("\n", " ") for one in paragraphs)
     command.__signature__ = own.replace(parameters=merged)  # type: ignore[attr-defined]
     command.__annotations__ = {one.name: one.annotation for one in merged}
     return command

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from fleetscore.cli.output import console
-from fleetscore.cli.session import Session, with_session
+from fleetscore.cli.session import RESULTS, Session, examples, with_session
 from fleetscore.contract.fleets import FleetLayout, parse_fleets
 from fleetscore.errors import UsageInvalid
 
@@ -20,18 +20,19 @@ _PANEL = "In a cluster or behind a proxy"
 app = typer.Typer()
 
 
-@app.command()
+@app.command(rich_help_panel=RESULTS, epilog=examples("fleetscore ui --store ./folder --port 0"))
 @with_session
 def ui(
     session: Session,
     *,
-    port: Annotated[int, typer.Option("--port", help="Port to listen on; 0 for a free one.", min=0, max=65535)] = (
-        DEFAULT_PORT
-    ),
+    port: Annotated[
+        int, typer.Option("--port", metavar="N", help="Port to listen on; 0 for a free one.", min=0, max=65535)
+    ] = DEFAULT_PORT,
     address: Annotated[
         str,
         typer.Option(
             "--address",
+            metavar="ADDRESS",
             help="IP address to listen on; * for all. The console has no login: restrict its clients.",
             rich_help_panel=_PANEL,
         ),
@@ -40,7 +41,8 @@ def ui(
         list[str] | None,
         typer.Option(
             "--allowed-host",
-            help="Allowed name of the Host header in addition to localhost, such as that of a proxy; repeatable.",
+            metavar="HOST",
+            help="Allowed name of the Host header, such as that of a proxy; repeatable; by default only localhost.",
             rich_help_panel=_PANEL,
         ),
     ] = None,
@@ -48,7 +50,8 @@ def ui(
         str | None,
         typer.Option(
             "--fleets",
-            help="Fleets as JSON, as in the release's fleets.yaml; its ConfigMap is not read then.",
+            metavar="JSON",
+            help="Fleets as JSON, as in the release's fleets.yaml; by default those of the release's ConfigMap.",
             envvar=FLEETS_VARIABLE,
             show_envvar=True,
             rich_help_panel=_PANEL,
@@ -72,7 +75,7 @@ def ui(
     with listener:
         found = listener.getsockname()[1]
         shown = "localhost" if address == "*" else f"[{address}]" if ":" in address else address
-        console().print(f"console on http://{shown}:{found}/ (Ctrl-C ends it)", markup=False)
+        console().print(f"console on http://{shown}:{found}/ (Ctrl-C ends it)")
         if not is_local:
             console(error=True).print("The console has no login: every client of this address can read the fleet.")
             start_watch(fleet.store)

@@ -9,6 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from fleetscore.cli.output import print_lines
 from fleetscore.runs.follow import Pace
 from fleetscore.runs.state import (
     NOT_SEEN,
@@ -21,6 +22,7 @@ from fleetscore.runs.state import (
     has_ended,
     printable,
     progress_line,
+    window_text,
 )
 
 BAR_WIDTH = 30
@@ -38,7 +40,7 @@ _STYLES = {
 
 
 def watch(runs: Iterable[dict[str, Any]], console: Console) -> dict[str, Any] | None:
-    """Show a run until it ends; a terminal shows one live view, a pipe one line per change.
+    """Show a run until it ends; a terminal shows one live view, a pipe or a dumb terminal one line per change.
 
     Args:
         runs: The states of the run, the last one at its end.
@@ -48,7 +50,7 @@ def watch(runs: Iterable[dict[str, Any]], console: Console) -> dict[str, Any] | 
         The last state of the run; None if there is none.
     """
     pace, found, previous = Pace(), None, ""
-    if console.is_terminal:
+    if console.is_terminal and not console.is_dumb_terminal:
         with Live(console=console, auto_refresh=False, transient=True) as live:
             for found in runs:
                 pace.add(time.monotonic(), devices_done(found))
@@ -60,7 +62,7 @@ def watch(runs: Iterable[dict[str, Any]], console: Console) -> dict[str, Any] | 
                 console.print(text, markup=False)
             previous = text
     if found is not None:
-        console.print("\n".join(describe(found)), markup=False)
+        print_lines(describe(found), console)
     return found
 
 
@@ -68,7 +70,7 @@ def live_view(run: Mapping[str, Any], pace: Pace) -> Group:
     """Return the view of a run that has not ended; a width of 80 characters is enough."""
     status = run.get("status") or {}
     devices, total = status.get("devices") or {}, devices_total(run)
-    head = f"{run['metadata']['name']}  {status.get('window', '')}  {status.get('phase', NOT_SEEN)}"
+    head = f"{run['metadata']['name']}  {window_text(run)}  {status.get('phase', NOT_SEEN)}"
     bars = Table.grid(padding=(0, 2, 0, 0))
     for name in (*OUTCOMES, "active", "pending"):
         count = devices.get(name, 0)

@@ -6,34 +6,25 @@ from typing import Annotated
 import typer
 
 from fleetscore.cli.output import Table, columns
-from fleetscore.cli.session import Session, with_session
+from fleetscore.cli.session import LENGTH_FORMS, RESULTS, Session, WindowOption, examples, with_session
 from fleetscore.contract import blob_paths
 from fleetscore.contract.windows import Window, parse_duration
+from fleetscore.errors import UsageInvalid
 from fleetscore.fleet import Fleet
 
-WindowOption = Annotated[str | None, typer.Option("--window", help="The window; the newest with a report by default.")]
-SinceOption = Annotated[str | None, typer.Option("--since", help="All windows of the last hours or days: 24h, 7d.")]
+SinceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--since",
+        metavar="LENGTH",
+        help=f"All windows that began in the last {LENGTH_FORMS}; by default only one window.",
+    ),
+]
 
 app = typer.Typer()
 
 
-@app.command()
-@with_session
-def anomalies(session: Session, *, window: WindowOption = None, since: SinceOption = None) -> None:
-    """List the devices and tags with anomalies."""
-    shown = ("Window+", "Device", "Tag", "Rows#", "Anomalies#", "First", "Last+", "WorstTS+", "WorstVal", "WorstScore+")
-    _print(session, blob_paths.ANOMALIES_FILE, shown, "anomalies", window, since)
-
-
-@app.command()
-@with_session
-def sensors(session: Session, *, window: WindowOption = None, since: SinceOption = None) -> None:
-    """List the sensors with a flag: silent, sparse, stale, stuck, implausible or jumpy."""
-    shown = ("Window+", "Device", "Tag", "Flag", "Since", "Rows#", "Detail")
-    _print(session, blob_paths.SENSORS_FILE, shown, "flagged sensors", window, since)
-
-
-@app.command()
+@app.command(rich_help_panel=RESULTS, epilog=examples("fleetscore incidents -o wide"))
 @with_session
 def incidents(session: Session, *, window: WindowOption = None, since: SinceOption = None) -> None:
     """List the incidents: device, cause, since when, tags and owner."""
@@ -44,7 +35,23 @@ def incidents(session: Session, *, window: WindowOption = None, since: SinceOpti
     _print(session, blob_paths.INCIDENTS_FILE, shown, "incidents", window, since, hint)
 
 
-@app.command()
+@app.command(rich_help_panel=RESULTS, epilog=examples("fleetscore sensors --since 24h -o json"))
+@with_session
+def sensors(session: Session, *, window: WindowOption = None, since: SinceOption = None) -> None:
+    """List the sensors with a flag: silent, sparse, stale, stuck, implausible or jumpy."""
+    shown = ("Window+", "Device", "Tag", "Flag", "Since", "Rows#", "Detail")
+    _print(session, blob_paths.SENSORS_FILE, shown, "flagged sensors", window, since)
+
+
+@app.command(rich_help_panel=RESULTS, epilog=examples("fleetscore anomalies --window 2018-08-28T23:00Z"))
+@with_session
+def anomalies(session: Session, *, window: WindowOption = None, since: SinceOption = None) -> None:
+    """List the devices and tags with anomalies, with the number of rows and the worst value."""
+    shown = ("Window+", "Device", "Tag", "Rows#", "Anomalies#", "First", "Last+", "WorstTS+", "WorstVal", "WorstScore+")
+    _print(session, blob_paths.ANOMALIES_FILE, shown, "anomalies", window, since)
+
+
+@app.command(rich_help_panel=RESULTS, epilog=examples("fleetscore failed --since 24h"))
 @with_session
 def failed(session: Session, *, window: WindowOption = None, since: SinceOption = None) -> None:
     """List the devices without complete predictions, with the reason."""
@@ -75,6 +82,8 @@ def _print(
 
 def _span(fleet: Fleet, window: str | None, since: str | None) -> tuple[datetime, datetime]:
     """Return the first instant, and the first instant after the windows that a command lists."""
+    if window is not None and since is not None:
+        raise UsageInvalid("--window and --since contradict each other; omit one of them")
     if window is not None:
         found = Window.parse(window)
         return found.start, found.end

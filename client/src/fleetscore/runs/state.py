@@ -1,10 +1,17 @@
 """The state of a run, from the JSON of a ScoringRun: its counts, its end, and the cause that delays it. Pure."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from fleetscore.contract.windows import Window
+from fleetscore.errors import UsageInvalid
+
+_DONE = re.compile(r"\d+ of \d+ devices? done")
 OUTCOMES = ("scored", "alreadyScored", "partial", "empty", "failed", "notRun", "quarantined")
-OUTCOMES_TO_RETRY = ("partial", "failed", "notRun", "quarantined")
+OUTCOMES_TO_RETRY = ("partial", "failed", "notRun")
+"""The default of `spec.devices.retryOf.outcomes`; a device in quarantine is not among them."""
+
 MAX_FAILURES_SHOWN = 5
 MAX_TEXT_CHARS = 500
 NOT_SEEN = "not seen by the operator yet"
@@ -48,7 +55,25 @@ def delay(run: Mapping[str, Any]) -> str:
     if cause:
         return printable(cause.get("message") or cause.get("reason"))
     phase = _status(run).get("phase")
-    return printable(_status(run).get("message")) if phase in ("Queued", "Suspended") else ""
+    if phase == "Suspended":
+        return "; ".join(filter(None, (remark(run), f"{next_step(run)} continues it")))
+    return printable(_status(run).get("message")) if phase == "Queued" else ""
+
+
+def remark(run: Mapping[str, Any]) -> str:
+    """Return the message of a run without its count of devices, which the other lines about the run have."""
+    parts = printable(_status(run).get("message")).split("; ")
+    return "; ".join(part for part in parts if not _DONE.fullmatch(part))
+
+
+def window_text(run: Mapping[str, Any]) -> str:
+    """Return the window of a run, such as 2018-08-28T23:00Z/1h, also before the operator has written a status."""
+    if found := _status(run).get("window"):
+        return printable(found)
+    try:
+        return Window.parse("{start}/{end}".format(**run["spec"]["window"])).column
+    except (KeyError, TypeError, UsageInvalid):
+        return ""
 
 
 def canary(run: Mapping[str, Any]) -> str:
@@ -72,23 +97,24 @@ def describe(run: Mapping[str, Any]) -> Iterator[str]:
     status = _status(run)
     devices = status.get("devices") or {}
     phase = status.get("phase", "no operator has handled it yet")
-    yield f"{run['metadata']['name']}  {status.get('window', '')}  {phase}"
+    yield f"{run['metadata']['name']}  {window_text(run)}  {printable(phase)}"
     if devices.get("total"):
         counts = [f"{devices[outcome]} {outcome}" for outcome in OUTCOMES if devices.get(outcome)]
         yield f"  {devices_done(run)} of {devices['total']} devices done: {', '.join(counts) or 'none'}"
-        yield f"  {(status.get('results') or {}).get('anomalies', 0)} anomalies"
-    if status.get("message"):
-        yield f"  {printable(status['message'])}"
+        anomalies = (status.get("results") or {}).get("anomalies", 0)
+        yield f"  {anomalies} {'anomaly' if anomalies == 1 else 'anomalies'}"
+    if text := remark(run) if devices.get("total") else printable(status.get("message")):
+        yield f"  {text}"
     for failure in (status.get("failures") or [])[:MAX_FAILURES_SHOWN]:
         yield "  " + ": ".join(printable(failure.get(key)) for key in ("device", "reason", "message"))
     if step := next_step(run):
         yield f"  next: {step}"
 
 
-def to_retry(run: Mapping[str, Any]) -> int:
+def to_retry(run: Mapping[str, Any], outcomes: Iterable[str] = OUTCOMES_TO_RETRY) -> int:
     """Return the number of devices that a retry of a run scores again."""
     devices = _status(run).get("devices") or {}
-    return sum(int(devices.get(outcome) or 0) for outcome in OUTCOMES_TO_RETRY)
+    return sum(int(devices.get(outcome) or 0) for outcome in outcomes)
 
 
 def next_step(run: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ import sys
 import pytest
 import yaml
 
-from fleetscore.cli.output import Format, Table, columns, print_table
+from fleetscore.cli.output import Format, Table, columns, print_lines, print_table
 
 ROWS = [{"Device": "press-7", "Rows": 12, "Detail": "a"}, {"Device": "hall\x1b[31m", "Rows": 3, "Detail": None}]
 TABLE = Table(list(columns("Device", "Rows#", "Detail+")), ROWS, "Device", "no devices")
@@ -40,6 +40,25 @@ def test_empty_table_is_a_sentence_on_standard_error(capsys: pytest.CaptureFixtu
     print_table(Table(TABLE.columns, [], "Device", "no devices"), Format.TABLE)
     captured = capsys.readouterr()
     assert (captured.out, captured.err.strip()) == ("", "no devices")
+
+
+def test_texts_of_other_parties_have_no_markup_and_no_emoji_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(Table(TABLE.columns, [], "Device", "fleet [/x] has no :key:"), Format.TABLE)
+    print_lines(["  device [red]:key:[/red]"])
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("  device [red]:key:[/red]\n", "fleet [/x] has no :key:\n")
+
+
+def test_commands_of_texts_begin_with_the_name_of_the_program(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["/krew/bin/kubectl-fleetscore"])
+    print_table(Table(TABLE.columns, [{"Device": "`fleetscore retry a`"}], "Device", ""), Format.TABLE)
+    print_lines(["next: `fleetscore retry a`"])
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "`kubectl fleetscore retry a`",
+        "next: `kubectl fleetscore retry a`",
+    ]
 
 
 def test_long_line_is_not_folded_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:

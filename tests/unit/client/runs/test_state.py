@@ -17,6 +17,7 @@ from fleetscore.runs.state import (
     next_step,
     printable,
     progress_line,
+    window_text,
 )
 from scoring_operator.planner import progress
 
@@ -64,10 +65,15 @@ def test_run_without_status_has_no_conditions() -> None:
         (a_run("Running", conditions=with_condition("Waiting", message="the quota\nis used")), "the quota is used"),
         (a_run("Running", conditions=with_condition("Stalled", reason="ImagePull")), "ImagePull"),
         (a_run("Queued", message="waits for run a"), "waits for run a"),
+        (a_run("Suspended", message="3 of 12 devices done"), "`fleetscore resume demo` continues it"),
+        (
+            a_run("Suspended", message="suspended before it began"),
+            "suspended before it began; `fleetscore resume demo` continues it",
+        ),
         (a_run("Running", message="3 of 12 devices done"), ""),
         (a_run("Queued", message="old", conditions=with_condition("Complete")), ""),
     ],
-    ids=["waiting", "stalled", "queued", "running", "ended"],
+    ids=["waiting", "stalled", "queued", "suspended", "suspended-before", "running", "ended"],
 )
 def test_delay_of_a_run_has_its_cause(run: dict[str, Any], cause: str) -> None:
     assert delay(run) == cause
@@ -85,6 +91,26 @@ def test_description_has_counts_and_at_most_five_failures() -> None:
     assert lines[:3] == ["demo  w  Complete", "  7 of 12 devices done: 5 scored, 1 empty, 1 failed", "  0 anomalies"]
     assert [line for line in lines if "DataInvalid" in line][-1] == "  press-4: DataInvalid: no? columns"
     assert list(describe({"metadata": {"name": "new"}})) == ["new    no operator has handled it yet"]
+
+
+@pytest.mark.parametrize(
+    ("message", "lines"),
+    [
+        ("7 of 12 devices done", []),
+        ("1 of 1 device done; canary: 2 of 3 Jobs ended; waiting", ["  canary: 2 of 3 Jobs ended; waiting"]),
+        ("the canary failed", ["  the canary failed"]),
+    ],
+    ids=["count", "count-and-cause", "cause"],
+)
+def test_description_has_the_count_of_devices_once(message: str, lines: list[str]) -> None:
+    found = list(describe(a_run("Running", {**DEVICES, "failed": 0}, message=message)))
+    assert found[1:] == ["  6 of 12 devices done: 5 scored, 1 empty", "  0 anomalies", *lines]
+
+
+def test_window_is_known_before_the_operator_has_seen_a_run() -> None:
+    window = {"start": "2018-08-28T23:00:00Z", "end": "2018-08-29T00:00:00Z"}
+    assert window_text({"spec": {"window": window}}) == "2018-08-28T23:00Z/1h"
+    assert window_text({"spec": {"window": {"start": "soon"}}}) == ""
 
 
 @pytest.mark.parametrize(

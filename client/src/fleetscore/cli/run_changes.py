@@ -1,0 +1,219 @@
+"""Commands that create and change runs: `run`, `retry`, `suspend`, `resume` and `cancel`."""
+
+import secrets
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from fleetscore.cli.output import Format, console, print_documents
+from fleetscore.cli.runs import RunArgument, newest_run, print_run
+from fleetscore.cli.session import RUNS, WINDOW_FORMS, Session, examples, with_session
+from fleetscore.cluster.connection import GROUP, KIND, VERSION
+from fleetscore.contract.windows import Window, format_time
+from fleetscore.errors import UsageInvalid
+from fleetscore.runs.state import OUTCOMES_TO_RETRY, has_ended, is_complete, to_retry
+
+
+class WritePolicy(StrEnum):
+    """The treatment of existing predictions."""
+
+    CREATE_ONLY = "CreateOnly"
+    IF_CHANGED = "IfChanged"
+    OVERWRITE = "Overwrite"
+
+
+class Outcome(StrEnum):
+    """The outcomes that a retry can select."""
+
+    FAILED = "Failed"
+    PARTIAL = "Partial"
+    NOT_RUN = "NotRun"
+    EMPTY = "Empty"
+    QUARANTINED = "Quarantined"
+
+
+DryRun = Annotated[
+    str,
+    typer.Option(
+        "--dry-run", metavar="none|client", help="`client` prints the manifest as YAML or JSON, and creates nothing."
+    ),
+]
+
+app = typer.Typer()
+
+
+@app.command(
+    "run",
+    rich_help_panel=RUNS,
+    epilog=examples(
+        "fleetscore run --window 2018-08-28T23:00Z",
+        "fleetscore run --window 2018-08-28T23:00Z/15m -d 'hall3-*' --dry-run client",
+    ),
+)
+@with_session
+def create(  # noqa: PLR0913  each option is a field of the run
+    session: Session,
+    *,
+    window: Annotated[str, typer.Option("--window", metavar="WINDOW", help=f"The window: {WINDOW_FORMS}.")],
+    device: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--device", "-d", metavar="DEVICES",
+            help="Id or glob of devices, such as 'hall3-*'; repeatable; by default all devices with a model.",
+        ),
+    ] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option("--tag", metavar="TAG", help="Score only this tag; repeatable; by default all with a model."),
+    ] = None,
+    write_policy: Annotated[
+        WritePolicy | None,
+        typer.Option(
+            "--write-policy",
+            metavar="POLICY",
+            help="CreateOnly keeps complete predictions, IfChanged replaces those whose readings or model changed, "
+            "Overwrite replaces all; by default CreateOnly.",
+        ),
+    ] = None,
+    devices_per_job: Annotated[
+        str | None,
+        typer.Option(
+            "--devices-per-job", metavar="N|Auto",
+            help="Devices that one Job scores: 1 to 500, or Auto, which is 1 up to 2,000 devices; by default 1.",
+        ),
+    ] = None,
+    parallelism: Annotated[
+        int | None,
+        typer.Option(
+            "--parallelism", metavar="N", help="Largest number of active Jobs: 1 to 10,000; by default 100."
+        ),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--name", metavar="NAME",
+            help="Name of the run: lower-case letters, digits and hyphens, at most 50; by default manual-XXXXXX.",
+        ),
+    ] = None,
+    dry_run: DryRun = "none",
+) -> None:  # fmt: skip
+    """Create a run that scores one window, or print its manifest."""
+    spec: dict[str, Any] = {"fleet": session.fleet, "window": window_json(Window.parse(window))}
+    if device:
+        spec["devices"] = {"include" if any(set(one) & set("*?") for one in device) else "ids": device}
+    per_job = int(devices_per_job) if devices_per_job and devices_per_job.isdecimal() else devices_per_job
+    fields = {
+        "tags": tag,
+        "writePolicy": write_policy and write_policy.value,
+        "devicesPerJob": per_job,
+        "parallelism": parallelism,
+    }
+    spec |= {key: value for key, value in fields.items() if value is not None}
+    _create(session, name or generated_name("manual"), spec, dry_run)
+
+
+@app.command(
+    rich_help_panel=RUNS,
+    epilog=examples("fleetscore retry hourly-20180828t230000z", "fleetscore retry --outcome Empty"),
+)
+@with_session
+def retry(
+    session: Session,
+    run: RunArgument = None,
+    *,
+    outcome: Annotated[
+        list[Outcome] | None,
+        typer.Option(
+            "--outcome",
+            metavar="OUTCOME",
+            help="Failed, Partial, NotRun, Empty or Quarantined; repeatable; by default the first three.",
+        ),
+    ] = None,
+    dry_run: DryRun = "none",
+) -> None:
+    """Create a run that scores again the devices of an ended run that failed, were partial or were not run.
+
+    Without such a device, nothing is created, and the exit code is 1.
+    """
+    cluster = session.open_cluster()
+    source = cluster.run(run or newest_run(cluster, session.fleet))
+    name = source["metadata"]["name"]
+    if not has_ended(source):
+        raise UsageInvalid(f"run {name} has not ended; `fleetscore wait {name}` waits for its end")
+    keys = [one.value[0].lower() + one.value[1:] for one in outcome or ()]
+    if is_complete(source) and not to_retry(source, keys or OUTCOMES_TO_RETRY):
+        text = f"run {name} has no devices to retry: " + (
+            f"none is {' or '.join(keys)}" if keys else "each is scored or has no readings"
+        )
+        if not check_dry_run(dry_run):
+            raise UsageInvalid(f"{text}; `fleetscore run` scores the window again")
+        console(error=True).print(text)
+    spec = {
+        "fleet": source["spec"].get("fleet", "default"),
+        "window": source["spec"]["window"],
+        "devices": {"retryOf": {"name": name} | ({"outcomes": [one.value for one in outcome]} if outcome else {})},
+    }
+    _create(session, generated_name(f"{name[:37].rstrip('-')}-retry"), spec, dry_run)
+
+
+@app.command(rich_help_panel=RUNS, epilog=examples("fleetscore suspend hourly-20180828t230000z"))
+@with_session
+def suspend(session: Session, run: RunArgument = None) -> None:
+    """Pause a run: no Jobs are created, and running pods are stopped. `resume` continues it."""
+    _patch(session, run, {"suspend": True}, "suspended")
+
+
+@app.command(rich_help_panel=RUNS, epilog=examples("fleetscore resume hourly-20180828t230000z"))
+@with_session
+def resume(session: Session, run: RunArgument = None) -> None:
+    """Continue a suspended run."""
+    _patch(session, run, {"suspend": False}, "resumed")
+
+
+@app.command(rich_help_panel=RUNS, epilog=examples("fleetscore cancel hourly-20180828t230000z"))
+@with_session
+def cancel(session: Session, run: RunArgument = None) -> None:
+    """End a run now. Recorded outcomes and predictions are kept, and the run cannot continue."""
+    _patch(session, run, {"cancel": True}, "cancelled")
+
+
+def window_json(window: Window) -> dict[str, str]:
+    """Return a window as `spec.window` has it."""
+    return {"start": format_time(window.start), "end": format_time(window.end)}
+
+
+def generated_name(prefix: str) -> str:
+    """Return a name that no other run has."""
+    return f"{prefix}-{secrets.token_hex(3)}"
+
+
+def check_dry_run(value: str) -> bool:
+    """Return True if `--dry-run` is client. Raises UsageInvalid for an unknown value."""
+    if value not in ("none", "client"):
+        raise UsageInvalid(f"--dry-run {value!r} is invalid: use none or client")
+    return value == "client"
+
+
+def _create(session: Session, name: str, spec: Mapping[str, Any], dry_run: str) -> None:
+    only_print = check_dry_run(dry_run)
+    manifest: dict[str, Any] = {
+        "apiVersion": f"{GROUP}/{VERSION}",
+        "kind": KIND,
+        "metadata": {"name": name},
+        "spec": spec,
+    }
+    if only_print:
+        print_documents(manifest, session.output if session.output is Format.JSON else Format.YAML)
+        return
+    created = session.open_cluster().create_run(manifest)
+    print_run(session, created, f"run {name} created; `fleetscore status {name} --watch` follows it")
+
+
+def _patch(session: Session, run: str | None, spec: Mapping[str, Any], result: str) -> None:
+    cluster = session.open_cluster()
+    name = run or newest_run(cluster, session.fleet)
+    if has_ended(cluster.run(name)):
+        raise UsageInvalid(f"run {name} has ended already; `fleetscore status` lists the runs")
+    print_run(session, cluster.patch_run(name, spec), f"run {name} {result}")

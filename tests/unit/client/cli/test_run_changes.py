@@ -1,0 +1,74 @@
+"""The commands that create and change runs on a fake API server; test_golden has their output."""
+
+import json
+from typing import Any
+
+import pytest
+
+from fleetscore.cli import main
+from tests.testkit import fake_release as fake
+from tests.testkit.fake_release import FakeRelease
+
+WINDOW = {"start": "2018-08-28T23:00:00Z", "end": "2018-08-29T00:00:00Z"}
+
+
+def set_run(release: FakeRelease, **devices: int) -> None:
+    metadata = {"name": "hourly", "namespace": fake.NAMESPACE, "creationTimestamp": "2018-08-29T00:05:00Z"}
+    status = {"devices": devices, "conditions": [{"type": "Complete", "status": "True"}]}
+    release.lists[fake.RUNS] = [{"metadata": metadata, "spec": {"window": WINDOW}, "status": status}]
+
+
+def printed(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
+    assert main([*words, "-o", "json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_options_of_run_become_fields_of_the_spec(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--window", "2018-08-28T23:00Z/15m", "-d", "hall-*", "-d", "press-7", "--tag", "1", "--parallelism", "3")
+    more = ("--write-policy", "IfChanged", "--devices-per-job", "20", "--fleet", "plant", "--dry-run", "client")
+    assert printed(capsys, "run", *words, *more)["spec"] == {
+        "fleet": "plant",
+        "window": {"start": "2018-08-28T23:00:00Z", "end": "2018-08-28T23:15:00Z"},
+        "devices": {"include": ["hall-*", "press-7"]},
+        "tags": ["1"],
+        "writePolicy": "IfChanged",
+        "devicesPerJob": 20,
+        "parallelism": 3,
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [((), {"name": "hourly"}), (("--outcome", "Empty"), {"name": "hourly", "outcomes": ["Empty"]})],
+    ids=["default", "empty"],
+)
+def test_retry_selects_devices_by_outcome(
+    words: tuple[str, ...], expected: dict[str, Any], fake_release: FakeRelease, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_run(fake_release, scored=1, failed=1, empty=1)
+    assert printed(capsys, "retry", *words)["spec"]["devices"] == {"retryOf": expected}
+    assert len(fake_release.lists[fake.RUNS]) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ((), "each is scored or has no readings"),
+        (("--outcome", "Partial", "--outcome", "NotRun"), "none is partial or"),
+    ],
+    ids=["default", "outcomes"],
+)
+def test_retry_without_devices_creates_nothing(
+    words: tuple[str, ...], reason: str, fake_release: FakeRelease, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_run(fake_release, scored=1, empty=1, quarantined=1)
+    assert main(["retry", *words]) == 1
+    assert f"run hourly has no devices to retry: {reason}" in capsys.readouterr().err
+    assert len(fake_release.lists[fake.RUNS]) == 1
+
+
+def test_run_that_has_ended_is_not_changed(fake_release: FakeRelease, capsys: pytest.CaptureFixture[str]) -> None:
+    set_run(fake_release, scored=1)
+    assert main(["cancel"]) == 1
+    assert "run hourly has ended already; `fleetscore status` lists the runs" in capsys.readouterr().err
+    assert "cancel" not in fake_release.lists[fake.RUNS][0]["spec"]
