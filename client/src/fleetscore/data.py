@@ -9,8 +9,8 @@ from fleetscore.contract import blob_paths
 from fleetscore.contract.fleets import FleetLayout
 from fleetscore.contract.windows import Window
 from fleetscore.errors import NotFound
-from fleetscore.store.ahead import map_ahead
 from fleetscore.store.base import Blob, Store
+from fleetscore.store.parallel import map_in_order
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -153,7 +153,7 @@ class FleetData:
                 if (device := blob_paths.device_from_name(template, name))
                 and blob_paths.prediction_name(template, window, device) == name
             ]
-        return map_ahead(lambda device: self.stored_predictions(device, window), devices)
+        return map_in_order(lambda device: self.stored_predictions(device, window), devices)
 
     def _has_predictions(self, window: Window, device: str) -> bool:
         name = blob_paths.prediction_name(self.layout.predictions_path, window, device)
@@ -165,7 +165,7 @@ class FleetData:
         return sorted((window for slug in slugs if (window := Window.from_slug(slug))), reverse=True)
 
     def _with_report(self, windows: Sequence[Window]) -> Iterator[Window]:
-        has_report = map_ahead(self._has_report, windows)
+        has_report = map_in_order(self._has_report, windows)
         return (window for window, found in zip(windows, has_report, strict=True) if found)
 
     def _has_report(self, window: Window) -> bool:

@@ -18,9 +18,9 @@ from fleetscore.errors import ClusterUnavailable, NotFound, UsageInvalid
 from fleetscore.progress import track
 from fleetscore.replay import Replay
 from fleetscore.replay import replay as replay_device
-from fleetscore.store.ahead import map_ahead
 from fleetscore.store.base import Store
 from fleetscore.store.folder import FolderStore
+from fleetscore.store.parallel import map_in_order
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -251,6 +251,6 @@ class Fleet(FleetData):
             table.insert(0, "Window", window.start)
             return table
 
-        found = track(map_ahead(read, windows), len(windows), "windows")
+        found = track(map_in_order(read, windows), len(windows), "windows")
         tables = [table for table in found if table is not None]
         return frames.concat(tables, ["Window"])
