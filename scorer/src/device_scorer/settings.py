@@ -143,7 +143,7 @@ def add_store_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def read_settings(environment: Mapping[str, str], store_folder: str | None = None) -> Settings:
-    """Read the settings.
+    """Read the settings of a fleet from environment variables.
 
     Args:
         environment: The environment variables.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A state.
+    """One state of a device, as the console shows it.
 
     Attributes:
         letter: The letter in the history.

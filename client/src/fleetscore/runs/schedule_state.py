@@ -42,7 +42,7 @@ def schedule_state(
     *,
     max_windows: int,
 ) -> ScheduleState:
-    """Return the state of a schedule.
+    """Return the next firing of a schedule, and its due windows with their runs.
 
     Args:
         cron_job: Its CronJob.

@@ -100,7 +100,7 @@ class StatusWriter:
         return run
 
     async def delete_run(self) -> None:
-        """Delete the run.
+        """Delete the run's object, if it still has the same uid.
 
         Raises:
             RunDeleted: The run is deleted, always.

@@ -15,7 +15,7 @@ RUN_LABELS = ("fleet", "run_namespace", "schedule")  # Prometheus sets the label
 
 
 class RunLabels(NamedTuple):
-    """The labels of a run.
+    """The labels that metrics have for a run.
 
     Attributes:
         fleet: The run's fleet; empty if the administrator did not define it.

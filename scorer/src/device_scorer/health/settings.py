@@ -68,7 +68,7 @@ class IncidentSettings:
 
 
 def parse_incident_settings(text: str) -> IncidentSettings:
-    """Return the settings.
+    """Parse the settings of incidents, which are JSON.
 
     Args:
         text: The value of FLEETSCORE_INCIDENTS; an empty text has the defaults.

@@ -66,7 +66,7 @@ class ImportedDump:
 def import_dump(
     store: Store, settings: Settings, path: Path, rejects_path: Path, *, replace: bool = False
 ) -> ImportedDump:
-    """Import a dump.
+    """Write the readings of a dump to the store, one blob per device and partition, and the others to a file.
 
     Args:
         store: The store.

@@ -33,7 +33,7 @@ class Prediction(NamedTuple):
 
 @dataclass(slots=True)
 class TagStatistics:
-    """Statistics of one tag.
+    """The counts of one tag's predictions, and its first, last and worst anomaly.
 
     Attributes:
         rows: Rows with a prediction.

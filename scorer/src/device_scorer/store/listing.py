@@ -40,7 +40,7 @@ class ReducedResponse:
         self._body = body
 
     def body(self) -> bytes:
-        """Return the body."""
+        """Return the bytes that replace the response's."""
         return self._body
 
     def text(self, encoding: str | None = None) -> str:
