@@ -8,8 +8,8 @@ from hypothesis import given, settings
 
 from device_scorer.cli import build_parser
 from device_scorer.cli.score import parse_request
+from device_scorer.contract.blob_paths import device_from_name, model_name, outcome_name
 from device_scorer.contract.blob_paths import encode_id as scorer_segment
-from device_scorer.contract.blob_paths import outcome_name
 from device_scorer.contract.outcome_message import (
     FAILED,
     KINDS,
@@ -23,8 +23,9 @@ from device_scorer.contract.outcome_message import (
 from device_scorer.scoring.predictions import InputVersions, build_metadata
 from device_scorer.settings import AnomalousWhen, read_settings
 from device_scorer.window import Window as ScorerWindow
+from fleetscore.contract.blob_paths import device_from_name as client_device_from_name
 from scoring_operator.api.fleets import parse_fleet
-from scoring_operator.contract.blob_paths import decode_id, encode_id
+from scoring_operator.contract.blob_paths import compile_pattern, decode_id, encode_id
 from scoring_operator.contract.command import escape_argument, report_arguments, score_arguments, scorer_environment
 from scoring_operator.contract.outcome_message import OUTCOMES, REASONS, parse_outcome_message
 from scoring_operator.planner.device_list import DiscoveredDevices, InitialState, create_initial_state
@@ -64,6 +65,15 @@ def test_operator_and_scorer_encode_an_id_the_same_way(device: str) -> None:
 @pytest.mark.parametrize("device", [device for device in IDS if device not in {"ä", "~"}])
 def test_decoded_segment_is_the_original_id(device: str) -> None:
     assert decode_id(scorer_segment(device)) == device
+
+
+@pytest.mark.parametrize("device", [*IDS, "a b", "\u00d6l", "x" * 129, "%20", "a\0", "a/b"])
+def test_operator_scorer_and_client_find_the_same_devices(device: str) -> None:
+    template = "{device}.joblib"
+    name = model_name(template, device)
+    found = compile_pattern(template).device_id(name)
+    assert found in (None, device)
+    assert device_from_name(template, name) == found == client_device_from_name(template, name)
 
 
 @pytest.mark.fault("T9")

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, unquote_to_bytes
 
 from fleetscore.contract.windows import Window
+from fleetscore.errors import UsageInvalid
 
 SUMMARY_FILE = "_summary.json"
 FAILURES_FILE = "_failures.csv"
@@ -21,15 +22,25 @@ REPORT_FILE = "report.html"
 MUTES_FILE = "_mutes.csv"
 HISTORY_PREFIX = "_history/"
 
+_DEVICE_ID_PATTERN = re.compile(r"[A-Za-z0-9\-.%_#*?!(),:=@$']{1,128}")  # the ids that Azure IoT Hub allows
 _PLACEHOLDER_PATTERN = re.compile(r"\{(\w*)\}")
 _TIME_FORMATS = {"yyyy": "%Y", "MM": "%m", "dd": "%d", "HH": "%H", "mm": "%M"}
 
 
 def encode_id(device: str) -> str:
-    """Return a device id, which is not empty, as one path segment."""
+    """Return a device id as one path segment.
+
+    Raises:
+        UsageInvalid: The id is empty or not a Unicode text.
+    """
+    if not isinstance(device, str) or not device:
+        raise UsageInvalid(f"device id {device!r} is invalid: it must be a text that is not empty; correct it")
     if not device.strip("."):
         return "%2E" * len(device)
-    text = quote(device, safe="").replace("~", "%7E")
+    try:
+        text = quote(device, safe="").replace("~", "%7E")
+    except UnicodeEncodeError as error:
+        raise UsageInvalid(f"device id {device!r} is invalid: it is not Unicode; correct it") from error
     return "%5F" + text[1:] if text.startswith("_") else text
 
 
@@ -84,7 +95,8 @@ def device_from_name(template: str, name: str) -> str | None:
         for index, part in enumerate(_PLACEHOLDER_PATTERN.split(template))
     )
     match = re.fullmatch(pattern, name)
-    return decode_id(match["device"]) if match and "device" in match.groupdict() else None
+    device = decode_id(match["device"]) if match and "device" in match.groupdict() else None
+    return device if device is not None and _DEVICE_ID_PATTERN.fullmatch(device) else None
 
 
 def report_name(window: Window, file: str) -> str:

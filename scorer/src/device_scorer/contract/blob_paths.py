@@ -49,6 +49,12 @@ def decode_id(segment: str) -> str | None:
     return decoded if decoded and encode_id(decoded) == segment else None
 
 
+def decode_device(segment: str) -> str | None:
+    """Return the device id of a segment, or None if it is not the segment of an id that a device may have."""
+    device = decode_id(segment)
+    return device if device is not None and DEVICE_ID_PATTERN.fullmatch(device) else None
+
+
 def validate_template(template: str, allowed: frozenset[str], *, required: frozenset[str] = frozenset()) -> str:
     """Return the template unchanged if it is valid.
 
@@ -165,7 +171,7 @@ def device_from_name(template: str, name: str) -> str | None:
         for index, part in enumerate(_PLACEHOLDER_PATTERN.split(template))
     )
     match = re.fullmatch(pattern, name)
-    return decode_id(match["device"]) if match and "device" in match.groupdict() else None
+    return decode_device(match["device"]) if match and "device" in match.groupdict() else None
 
 
 def _render(template: str, values: dict[str, str]) -> str:

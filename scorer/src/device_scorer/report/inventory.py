@@ -20,7 +20,7 @@ MAX_LISTED_PARTITIONS = 48
 
 MAX_NAME_SAMPLES = 20
 _MARK = "\0"
-_PLAIN_SEGMENT = re.compile(r"[A-Za-z0-9-][A-Za-z0-9_-]*")
+_PLAIN_SEGMENT = re.compile(r"[A-Za-z0-9-][A-Za-z0-9_-]{0,127}")
 """The segments that are their own id: without a dot, a percent sign and a leading underscore."""
 
 
@@ -49,7 +49,7 @@ class NamePattern:
         segment = name[len(self.prefix) : len(name) - len(self.suffix)]
         if _PLAIN_SEGMENT.fullmatch(segment):
             return sys.intern(segment)  # five listings have the same 100,000 ids
-        return None if "/" in segment else blob_paths.decode_id(segment)
+        return blob_paths.decode_device(segment)
 
 
 def predictions_pattern(settings: Settings, window: Window) -> NamePattern:

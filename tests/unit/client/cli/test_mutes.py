@@ -36,6 +36,17 @@ def test_mute_is_listed_and_removed(folder: Path, capsys: pytest.CaptureFixture[
     assert (folder / FILE).read_text() == "Devices,From,Until,Why,Who\n"
 
 
+@pytest.mark.parametrize(("devices", "warned"), [("pres-7", True), ("Press-*", True), ("press-?", False)])
+def test_mute_without_a_device_with_a_model_is_warned_about(
+    folder: Path, capsys: pytest.CaptureFixture[str], devices: str, *, warned: bool
+) -> None:
+    (folder / "models").mkdir()
+    (folder / "models" / "press-7.joblib").touch()
+    assert run(folder, "mute", devices, "--why", "x") == 0
+    warning = f"warning: no device with a model matches {devices}; the ids are case-sensitive\n"
+    assert capsys.readouterr().err == warning * warned
+
+
 def test_table_fits_into_80_columns(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(folder, "mute", "press-1", "--why", "new valve", "--until", "2999-01-01", "--who", "ann")
     capsys.readouterr()

@@ -60,7 +60,7 @@ def test_device_id_has_1_to_128_allowed_characters(device: str, *, allowed: bool
     assert bool(blob_paths.DEVICE_ID_PATTERN.fullmatch(device)) == allowed
 
 
-@given(st.text(min_size=1))
+@given(st.from_regex(blob_paths.DEVICE_ID_PATTERN, fullmatch=True))
 def test_device_is_found_in_a_name_of_each_template(device: str) -> None:
     assert blob_paths.device_from_name("{device}.joblib", blob_paths.model_name("{device}.joblib", device)) == device
     name = blob_paths.prediction_name("{window}/{device}.csv", WINDOW, device)

@@ -26,11 +26,11 @@ def add_readings(folder: Path, name: str, content: bytes = b"x") -> None:
 
 
 def test_devices_without_a_model_are_known(tmp_path: Path) -> None:
-    add_models(tmp_path, "press-1", "press 2")
-    for device in ("press-1", "press%202", "press-3"):
+    add_models(tmp_path, "press-1", "press#2")
+    for device in ("press-1", "press%232", "press-3"):
         add_readings(tmp_path, f"20180828T2300Z/{device}.csv")
     inventory = take_inventory(FolderStore(tmp_path), Settings(folder=tmp_path), WINDOW)
-    assert inventory.models == {"press-1", "press 2"}
+    assert inventory.models == {"press-1", "press#2"}
     assert inventory.unmodelled_devices == ["press-3"]
     assert (inventory.has_readings("press-1"), inventory.has_readings("press-4")) == (True, False)
 
@@ -90,7 +90,10 @@ def test_readings_of_more_than_48_partitions_are_not_listed(tmp_path: Path) -> N
     ("name", "device"),
     [
         ("a/x.csv", "x"),
-        ("a/x%20y.csv", "x y"),
+        ("a/x%23y.csv", "x#y"),
+        ("a/x%20y.csv", None),
+        ("a/%C3%96l.csv", None),
+        (f"a/{'x' * 129}.csv", None),
         ("a/x/y.csv", None),
         ("a/.csv", None),
         ("a/x", None),

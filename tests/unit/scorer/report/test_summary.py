@@ -64,7 +64,7 @@ def test_device_is_anomalous_by_share_and_number(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("FLEETSCORE_ANOMALOUS_SHARE", "5%")
     monkeypatch.setenv("FLEETSCORE_ANOMALOUS_MIN_ROWS", "2")
     write_predictions(tmp_path, "just", {"1": ("0" * 19 + "1") * 2})
-    write_predictions(tmp_path, "too rare", {"1": "0" * 39 + "11"}, minute=58)
+    write_predictions(tmp_path, "too-rare", {"1": "0" * 39 + "11"}, minute=58)
     write_predictions(tmp_path, "too-few", {"1": "1"})
     report(tmp_path)
     assert read_summary(tmp_path)["results"]["anomalousDevices"] == 1
