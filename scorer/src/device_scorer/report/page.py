@@ -1,7 +1,7 @@
 """The report as one HTML page that opens from disk: it contains its style, charts and script. Pure.
 
 Its size is bounded: every list has a limit and shows the number of omitted entries. Only the grid and the search know
-all devices, up to MAX_GRID_DEVICES.
+all devices, up to a limit.
 """
 
 import json
@@ -16,13 +16,11 @@ from device_scorer.report import charts
 from device_scorer.report.charts import Point
 from device_scorer.report.coverage_sections import coverage_sections, coverage_tiles
 from device_scorer.report.fleet_health import FleetHealth
+from device_scorer.report.grid import CELL_KINDS, cell_kind, devices_in_grid
 from device_scorer.report.health_sections import incidents_section, sensors_section, since_text, strip
 from device_scorer.report.html import MAX_LISTED, columns, device_badges, placeholder, plural, section, table
 from device_scorer.report.summary import COMPLETE_OUTCOMES, DeviceRow, Summary
 from device_scorer.report.time_labels import axis_ends, time_label, window_label
-
-MAX_GRID_DEVICES = 20_000
-"""Number of devices in the grid and in the search."""
 
 MAX_PLOTTED_DEVICES = 8
 """Number of devices whose readings are plotted."""
@@ -32,21 +30,6 @@ MAX_PLOTTED_TAGS = 3
 
 MAX_LISTED_TAGS = 10
 """Number of tags in the chart of anomalies by tag."""
-
-ELEVATED_SHARE, SEVERE_SHARE = 0.05, 0.2
-"""Shares of anomalies above which an anomalous device has the kind "elevated" or "severe"."""
-
-CELL_KINDS = {
-    "good": "normal",
-    "anomalous": "anomalous",
-    "elevated": "anomalies in more than 5% of readings",
-    "severe": "anomalies in more than 20%",
-    "partial": "partly scored",
-    "no-readings": "no readings",
-    "failed": "failed",
-    "unknown": "not run or unknown",
-}
-"""Kinds of a device's cell: the suffix of the CSS class, and the text of the legend."""
 
 OUTCOME_LABELS = {
     "scored": "scored",
@@ -100,29 +83,6 @@ def render(
         + "\n".join(body)
         + f'\n<script type="application/json" id="devices">{data}</script>\n<script>{script}</script></body></html>\n'
     ).encode()
-
-
-def devices_in_grid(devices: Sequence[DeviceRow]) -> list[DeviceRow]:
-    """Return the devices of the grid, in order.
-
-    Of more than MAX_GRID_DEVICES, normal devices are omitted first, and of these the last ones.
-    """
-    if len(devices) <= MAX_GRID_DEVICES:
-        return list(devices)
-    order = {row.device: index for index, row in enumerate(devices)}
-    seen = sorted(devices, key=lambda row: (cell_kind(row) == "good", -row.statistics.anomalies, order[row.device]))
-    return sorted(seen[:MAX_GRID_DEVICES], key=lambda row: order[row.device])
-
-
-def cell_kind(device: DeviceRow) -> str:
-    """Return the kind of a device's cell, a key of CELL_KINDS."""
-    outcome, statistics = device.outcome.kind, device.statistics
-    if not statistics.rows:
-        return {"failed": "failed", "empty": "no-readings"}.get(outcome, "unknown")
-    if device.anomalous:
-        share = statistics.anomalies / statistics.rows
-        return "severe" if share > SEVERE_SHARE else "elevated" if share > ELEVATED_SHARE else "anomalous"
-    return "partial" if outcome == "partial" else "good"
 
 
 def _header(summary: Summary, window: str) -> str:
