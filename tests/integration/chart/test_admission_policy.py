@@ -45,6 +45,10 @@ def run_body(name: str, **metadata: Any) -> dict[str, Any]:
     return {**api, "metadata": {"name": name, **metadata}, "spec": {"window": window}}
 
 
+def with_owner(body: dict[str, Any], owner: dict[str, Any]) -> dict[str, Any]:
+    return {**body, "metadata": {**body["metadata"], "ownerReferences": [owner]}}
+
+
 def rejection(runs: Runs, account: str, body: dict[str, Any], verb: str = "create") -> str:
     """Return the message with which the API server rejects a request of an account, or an empty text."""
     user = f"--as=system:serviceaccount:{runs.namespace}:{account}"
@@ -75,11 +79,15 @@ def test_author_cannot_forge_children_and_the_operator_creates_them(guarded: Run
     api = {"apiVersion": "v1", "kind": "ConfigMap"}
     child = {**api, "metadata": {"name": "child", "ownerReferences": [reference]}, "data": {"a": "1"}}
     assert "only the operator creates children" in rejection(guarded, AUTHOR, child)
+    renamed = {**reference, "apiVersion": "example.com/v1"}  # the operator compares kind and uid
+    assert "only the operator creates children" in rejection(guarded, AUTHOR, with_owner(child, renamed))
     labelled = {**api, "metadata": {"name": "labelled", "labels": {"fleetscore.dev/run-uid": owner["uid"]}}}
     assert "are set by the operator only" in rejection(guarded, AUTHOR, labelled)
     assert rejection(guarded, OPERATOR, child) == ""
     changed = {**child, "data": {"a": "2"}}
     assert "which only the operator changes" in rejection(guarded, AUTHOR, changed, "replace")
+    frozen = {**child, "immutable": True}
+    assert "which only the operator changes" in rejection(guarded, AUTHOR, frozen, "replace")
     assert rejection(guarded, OPERATOR, changed, "replace") == ""
     assert rejection(guarded, AUTHOR, {**api, "metadata": {"name": "own"}, "data": {"a": "1"}}) == ""
 

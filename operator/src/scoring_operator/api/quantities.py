@@ -1,7 +1,7 @@
 """Quantities of resources in the notation of Kubernetes (apimachinery, `resource.Quantity`)."""
 
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 Quantity = str | int | float
 """A Kubernetes quantity, such as "500m", "1Gi", 2 or 0.5."""
@@ -24,5 +24,5 @@ def parse_quantity(value: Quantity) -> Decimal:
         raise ValueError(f"{value!r} must be a quantity such as 500m or 1Gi")
     try:
         return Decimal(match[1]) * _SUFFIXES[match[2]]
-    except InvalidOperation as error:
+    except ArithmeticError as error:
         raise ValueError(f"{value!r} must be a quantity such as 500m or 1Gi") from error

@@ -10,7 +10,8 @@ The algorithm, in the order of the code:
    scorer has ended, and whose pod does not end because of another container, is deleted.
 4. The run ends when it is cancelled, its canary has failed, a failure budget is exceeded, every device has an outcome,
    or a deadline has passed on the run's own clock. Budgets apply after the canary; see `canary`.
-5. A run that is suspended or blocked by another run pauses: its clock stops and its Jobs are suspended.
+5. A run that is suspended or blocked by another run pauses: its clock stops and its Jobs are suspended. So does a run
+   whose window is not over: users may create the progress of a run, or the API server's clock was set back.
 6. Otherwise it runs. Jobs that the operator suspended are resumed. Jobs are created up to the run's parallelism and
    slots, each for a batch that was reserved before; see `batching`. After 20 consecutive storage or identity failures,
    only one Job is active at a time. While the API server rejects Jobs, each pass creates one. While pods cannot start,
@@ -97,8 +98,9 @@ def make_plan(run: ScoringRun, observation: Observation, now: datetime, limits: 
         return _end(completion, progress)
     if canary_passed := bool(progress.canary) and not canary.unfinished(progress):
         progress = canary.passed(progress)
-    if run.spec.suspend or observation.allocation.blocked_by:
-        plan = _pause(run, progress, observation, now)
+    early = wait_for_window(run, None, now)
+    if run.spec.suspend or observation.allocation.blocked_by or early:
+        plan = _pause(run, progress, observation, now, early)
     else:
         plan = _run(run, progress, observation, now, limits)
     if canary_passed:  # the allocation of this pass was that of the canary
@@ -217,9 +219,12 @@ def _time_left(run: ScoringRun, clock: RunClock, now: datetime) -> tuple[float, 
     return run.spec.active_deadline_seconds - (clock.elapsed(now) - clock.first_pod[1]), "DeadlineExceeded"
 
 
-def _pause(run: ScoringRun, progress: Progress, observation: Observation, now: datetime) -> Plan:
+def _pause(
+    run: ScoringRun, progress: Progress, observation: Observation, now: datetime, early: tuple[Blocker, float] | None
+) -> Plan:
     """Do step 5."""
     jobs = observation.jobs
+    cause, seconds = early or (waits_for_run(observation), None)
     stopping = progress.clock.since is not None
     progress = replace(progress, clock=progress.clock.stopped(now))
     phase = "Suspended" if run.spec.suspend else "Queued"
@@ -232,9 +237,9 @@ def _pause(run: ScoringRun, progress: Progress, observation: Observation, now: d
         save=stopping or bool(resumed),
         suspend=suspend,
         replace=resumed,
-        queued_for=None if run.spec.suspend else waits_for_run(observation),
+        queued_for=None if run.spec.suspend else cause,
         blocker=None if run.spec.suspend else blocked_too_long(observation),
-        requeue_after=BLOCKED_REQUEUE_SECONDS if suspend or resumed else None,
+        requeue_after=BLOCKED_REQUEUE_SECONDS if suspend or resumed else seconds,
     )
 
 

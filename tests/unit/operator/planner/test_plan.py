@@ -216,6 +216,16 @@ def test_paused_time_does_not_count(suspend: bool, blocked_by: str) -> None:  # 
     assert resumed.requeue_after == 5
 
 
+@pytest.mark.fault("T12", "T18")
+def test_run_with_progress_waits_for_the_end_of_its_window() -> None:
+    run = a_run(window={"start": "2026-11-24T11:00:00Z", "end": "2026-11-24T12:10:00Z"})
+    early = make_plan(run, an_observation(a_progress(2), devices=["a", "b"]), NOW)
+    assert (early.phase, early.create, early.requeue_after) == ("Queued", {}, 600)
+    assert early.queued_for is not None
+    assert early.queued_for.reason == "WindowNotOver"
+    assert make_plan(run, an_observation(early.progress, devices=["a", "b"]), later(600)).create
+
+
 def test_suspended_run_suspends_its_jobs_and_creates_none() -> None:
     first = plan_for(a_progress(3), parallelism=2)
     jobs = {name: a_job(name) for name in first.create}
