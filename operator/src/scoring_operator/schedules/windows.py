@@ -1,8 +1,8 @@
 """Schedules and their windows: from the time of a firing to the ScoringRun that it creates.
 
-Windows of a length tile the time line from 1970-01-01T00:00:00Z on. A firing at the scheduled time t, with readings
-that are up to d late, has the last window that ended at or before t - d. So each firing has one window, whenever its
-pod starts and however often, and the name of the run depends on the window only.
+Windows of a length tile the time line from 1970-01-01T00:00:00Z on. A schedule has readings that are up to d late. So a
+firing at the scheduled time t has the last window that ended at or before t - d. So each firing has one window,
+whenever its pod starts and however often, and the name of the run depends on the window only.
 """
 
 import re

@@ -1,9 +1,9 @@
 """Incidents of a fleet in a window: a function of its history and of the settings, without a memory of its own. Pure.
 
 An incident of a device is an open spell. An incident of the fleet begins when many devices turn from normal to the same
-bad state in one window: at least `suspicious_share` of all, and at least MIN_FLEET_DEVICES. Their spells are parts of
-it. It lasts while at least half of these devices are in their spells. Spells that last longer become incidents of their
-devices.
+bad state in one window. Many are at least `suspicious_share` of all, and at least MIN_FLEET_DEVICES. Their spells are
+parts of it. It lasts while at least half of these devices are in their spells. Spells that last longer become incidents
+of their devices.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """Inventory of a window: the devices that have models, and the devices that have readings, from two kinds of listings.
 
-It shows the losses that predictions cannot show: readings without a model, readings that changed after they were
-scored, and blobs whose names do not denote a device.
+It shows the losses that predictions cannot show. These are readings without a model, readings that changed after they
+were scored, and blobs whose names do not denote a device.
 """
 
 import re
