@@ -65,9 +65,8 @@ def compact_window(
         UsageInvalid: The format is unknown, or its library is not installed.
         DataInvalid: Predictions are not a CSV of the expected columns.
     """
+    check_format(format_)
     writers: dict[str, Callable[[Path], _Writer]] = {"parquet": _ParquetWriter, "csv": _CsvWriter}
-    if format_ not in writers:
-        raise UsageInvalid(f"format {format_!r} is invalid: use {' or '.join(FORMATS)}")
     path = folder / f"{window.slug}.{format_}"
     if path.exists() and not replace:
         return Compacted(window, path, 0, path.stat().st_size, written=False)
@@ -85,6 +84,18 @@ def compact_window(
     return Compacted(window, path, devices, path.stat().st_size, written=True) if devices else None
 
 
+def check_format(format_: str) -> None:
+    """Raise UsageInvalid for an unknown format, or one whose library is not installed."""
+    if format_ not in FORMATS:
+        raise UsageInvalid(f"format {format_!r} is invalid: use {' or '.join(FORMATS)}")
+    if format_ == "parquet":
+        try:
+            import pyarrow.parquet  # noqa: F401, PLC0415  an extra
+        except ImportError as error:
+            text = "format parquet needs pyarrow; install it with `pip install 'fleetscore[parquet]'`, or use csv"
+            raise UsageInvalid(text) from error
+
+
 @contextmanager
 def _new_file(path: Path) -> Iterator[Path]:
     """Return a temporary file next to a path, and delete it at the end if it still exists."""
@@ -93,7 +104,9 @@ def _new_file(path: Path) -> Iterator[Path]:
         with temporary_path(path.parent, ".unfinished-") as temporary:
             yield temporary
     except OSError as error:
-        raise StorageUnavailable(f"{path} cannot be written: {error.strerror}; choose another folder") from error
+        raise StorageUnavailable(
+            f"{path} cannot be written: {error.strerror or error}; choose another folder"
+        ) from error
 
 
 class _CsvWriter:
@@ -123,12 +136,9 @@ class _ParquetWriter:
     """Row groups of at least MIN_GROUP_ROWS rows, except for the last one."""
 
     def __init__(self, path: Path) -> None:
-        try:
-            import pyarrow as pa  # noqa: PLC0415  an extra
-            import pyarrow.parquet as pq  # noqa: PLC0415
-        except ImportError as error:
-            text = "format parquet needs pyarrow; install it with `pip install 'fleetscore[parquet]'`, or use csv"
-            raise UsageInvalid(text) from error
+        import pyarrow as pa  # noqa: PLC0415  an extra
+        import pyarrow.parquet as pq  # noqa: PLC0415
+
         self._arrow = pa
         time = pa.timestamp("ns", tz="UTC")
         types = (time, pa.string(), pa.string(), pa.float64(), pa.int8(), pa.float64())

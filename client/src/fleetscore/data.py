@@ -1,19 +1,20 @@
 """The stored data of a fleet: its windows, models, readings and predictions."""
 
-from collections.abc import Iterator, Sequence
-from datetime import datetime
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from fleetscore import frames
 from fleetscore.contract import blob_paths
 from fleetscore.contract.fleets import FleetLayout
-from fleetscore.contract.windows import Window
-from fleetscore.errors import NotFound
+from fleetscore.contract.windows import DEFAULT_LENGTH, Time, Window, to_span, to_time
+from fleetscore.errors import NotFound, UsageInvalid
 from fleetscore.store.base import Blob, Store
 from fleetscore.store.parallel import map_in_order
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    Devices = str | Iterable[str] | pd.Series[Any] | pd.Index[Any] | None
 
 MAX_TABLE_BYTES = 256 * 2**20
 """Size of a CSV above which it is not read: predictions of a device have at most 3,000,000 rows."""
@@ -48,9 +49,18 @@ class FleetData:
             raise NotFound(f"{self.store.location} has no report of a window; it is written at the end of a run")
         return found
 
-    def windows_between(self, start: datetime, end: datetime) -> list[Window]:
-        """Return the windows with a report that begin in [start, end), the oldest first."""
-        listed = [window for window in self._listed_windows() if start <= window.start < end]
+    def windows_between(self, start: Time, end: Time) -> list[Window]:
+        """Return the windows with a report that begin in [start, end), the oldest first.
+
+        Args:
+            start: The first instant: a datetime or an ISO 8601 text, in UTC unless it has a time zone.
+            end: The first instant after the windows, in the same form.
+
+        Raises:
+            UsageInvalid: A time is invalid, or the end is before the start.
+        """
+        first, after = to_span(start, end)
+        listed = [window for window in self._listed_windows() if first <= window.start < after]
         return sorted(self._with_report(listed))
 
     def report_page(self, window: Window) -> bytes:
@@ -78,45 +88,45 @@ class FleetData:
             if device is not None:
                 yield device
 
-    def predictions(self, window: Window | str, devices: Sequence[str] | None = None) -> "pd.DataFrame":
+    def predictions(self, window: Window | Time, devices: "Devices" = None) -> "pd.DataFrame":
         """Return predictions of one window; see `frames.predictions_frame`.
 
         Args:
-            window: The window, or its text, such as 2018-08-28T23:00Z.
-            devices: The devices; None for every device with predictions.
+            window: The window, or its text, such as 2018-08-28T23:00Z/1h. A start alone has the length of the stored
+                window that begins then, or an hour.
+            devices: A device, or several; None for every device with predictions.
 
         Raises:
             NotFound: A named device has no predictions in the window.
         """
-        window = _to_window(window)
         found = [
-            frames.predictions_frame(blob.content, blob.info.name) for blob in self.device_predictions(window, devices)
+            frames.predictions_frame(blob.content, blob.info.name)
+            for blob in self.device_predictions(self.to_window(window), _to_devices(devices))
         ]
         empty = frames.predictions_frame((",".join(frames.PREDICTION_COLUMNS) + "\n").encode(), "")
         return frames.concat(found or [empty])
 
-    def iter_predictions(
-        self, start: datetime, end: datetime, devices: Sequence[str] | None = None
-    ) -> "Iterator[pd.DataFrame]":
+    def iter_predictions(self, start: Time, end: Time, devices: "Devices" = None) -> "Iterator[pd.DataFrame]":
         """Yield the predictions of each device and window that begins in [start, end), one frame at a time.
 
         Args:
-            start: The first instant, in UTC.
+            start: The first instant, in UTC unless it has a time zone.
             end: The first instant after the windows.
-            devices: The devices; None for every device with predictions.
+            devices: A device, or several; None for every device with predictions. One without predictions is left out.
         """
+        named = _to_devices(devices)
         for window in self.windows_between(start, end):
-            present = None if devices is None else [one for one in devices if self._has_predictions(window, one)]
+            present = None if named is None else [one for one in named if self._has_predictions(window, one)]
             for blob in self.device_predictions(window, present):
                 yield frames.predictions_frame(blob.content, blob.info.name)
 
-    def readings(self, device: str, window: Window | str) -> "pd.DataFrame":
+    def readings(self, device: str, window: Window | Time) -> "pd.DataFrame":
         """Return the readings of a device in the partitions of a window; see `frames.readings_frame`.
 
         Raises:
             NotFound: No partition of the window has readings of the device.
         """
-        window = _to_window(window)
+        window = self.to_window(window)
         names = blob_paths.data_names(self.layout.data_path, self.layout.partition, window, device)
         blobs = [blob for name in names if (blob := self.store.read("data", name, max_bytes=MAX_TABLE_BYTES))]
         if not blobs:
@@ -155,6 +165,28 @@ class FleetData:
             ]
         return map_in_order(lambda device: self.stored_predictions(device, window), devices)
 
+    def to_window(self, window: Window | Time) -> Window:
+        """Return a window; a start alone has the length of the stored window that begins then, or an hour.
+
+        Args:
+            window: The window, its text, or its start.
+
+        Raises:
+            UsageInvalid: The text or time is invalid, or several stored windows begin at the start.
+        """
+        if isinstance(window, Window):
+            return window
+        if isinstance(window, str) and ("/" in window or "_" in window):
+            return Window.parse(window)
+        found = Window(start := to_time(window), start + DEFAULT_LENGTH)
+        stored = [one for one in self._listed_windows() if one.start == start]
+        if found in stored or not stored:
+            return found
+        if len(stored) > 1:
+            names = ", ".join(one.column for one in stored)
+            raise UsageInvalid(f"window {window} is ambiguous: storage has {names}; add a length")
+        return stored[0]
+
     def _has_predictions(self, window: Window, device: str) -> bool:
         name = blob_paths.prediction_name(self.layout.predictions_path, window, device)
         return self.store.exists("predictions", name)
@@ -172,5 +204,6 @@ class FleetData:
         return self.store.exists("predictions", blob_paths.report_name(window, blob_paths.SUMMARY_FILE))
 
 
-def _to_window(window: Window | str) -> Window:
-    return Window.parse(window) if isinstance(window, str) else window
+def _to_devices(devices: "Devices") -> list[str] | None:
+    """Return the devices of an argument as a list; a text is one device."""
+    return devices if devices is None else [devices] if isinstance(devices, str) else list(devices)

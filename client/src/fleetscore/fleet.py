@@ -2,17 +2,16 @@
 
 import os
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from fleetscore import frames, scorer_program
 from fleetscore.cluster.connection import Cluster
-from fleetscore.compaction import Compacted, compact_window
+from fleetscore.compaction import Compacted, check_format, compact_window
 from fleetscore.contract import blob_paths, tiles
 from fleetscore.contract.fleets import FleetLayout
-from fleetscore.contract.windows import Window
+from fleetscore.contract.windows import Time, Window, to_span
 from fleetscore.data import MAX_TABLE_BYTES, FleetData
 from fleetscore.errors import ClusterUnavailable, NotFound, UsageInvalid
 from fleetscore.progress import track
@@ -23,6 +22,8 @@ from fleetscore.store.folder import FolderStore
 from fleetscore.store.parallel import map_in_order
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import pandas as pd
 
 MAX_HISTORY_CELLS = 20_000_000
@@ -108,7 +109,7 @@ class Fleet(FleetData):
             run for run in self.cluster.runs() if run["spec"].get("fleet", "default") == self.layout.name
         )
 
-    def anomalies(self, start: datetime, end: datetime) -> "pd.DataFrame":
+    def anomalies(self, start: Time, end: Time) -> "pd.DataFrame":
         """Return the devices and tags with anomalies of the windows that begin in [start, end).
 
         Returns:
@@ -132,11 +133,11 @@ class Fleet(FleetData):
         found = self.report_tables(window.start, window.end, blob_paths.INCIDENTS_FILE)
         return found[found["State"] != CLOSED].reset_index(drop=True) if open_only and "State" in found else found
 
-    def history(self, start: datetime, end: datetime) -> "pd.DataFrame":
+    def history(self, start: Time, end: Time) -> "pd.DataFrame":
         """Return the state of each device in the windows that begin in [start, end).
 
         Args:
-            start: The first instant, in UTC.
+            start: The first instant, in UTC unless it has a time zone.
             end: The first instant after the windows.
 
         Returns:
@@ -146,20 +147,21 @@ class Fleet(FleetData):
         Raises:
             UsageInvalid: The history would have more than MAX_HISTORY_CELLS letters.
         """
+        first, after = to_span(start, end)
         listed = self.store.list("predictions", tiles.history_prefix(self.layout.name))
         names = tiles.largest_series((info.name, info.size) for info in listed)
         columns: dict[datetime, dict[str, str]] = {}
         cells = 0
         for name in names:
-            if not tiles.overlaps(name, start, end):
+            if not tiles.overlaps(name, first, after):
                 continue
             blob = self.store.read("predictions", name, max_bytes=tiles.MAX_PACKED_BYTES)
             for begin, letters in (
-                tiles.states_between(tiles.parse_tile(blob.content, name), start, end) if blob else ()
+                tiles.states_between(tiles.parse_tile(blob.content, name), first, after) if blob else ()
             ):
                 cells += len(letters)
                 if cells > MAX_HISTORY_CELLS:
-                    text = f"the history from {start:%Y-%m-%d} to {end:%Y-%m-%d} has more than {MAX_HISTORY_CELLS:,}"
+                    text = f"the history from {first:%Y-%m-%d} to {after:%Y-%m-%d} has more than {MAX_HISTORY_CELLS:,}"
                     raise UsageInvalid(f"{text} states; ask for a shorter time")
                 columns[begin] = letters
         return frames.history_frame(columns)
@@ -181,19 +183,19 @@ class Fleet(FleetData):
         frame.attrs = {"name": blob.info.name, "size": blob.info.size, "modified": blob.info.modified}
         return frame
 
-    def replay(self, device: str, window: Window | str) -> Replay:
+    def replay(self, device: str, window: Window | Time) -> Replay:
         """Score a device again here with its readings and model of now, and compare with the stored predictions.
 
         Raises:
             NotFound: The device has no model or no readings, or `device-scorer` is not installed.
             DataInvalid: The device cannot be scored.
         """
-        return replay_device(self, device, Window.parse(window) if isinstance(window, str) else window)
+        return replay_device(self, device, self.to_window(window))
 
     def compact(
         self,
-        start: datetime,
-        end: datetime,
+        start: Time,
+        end: Time,
         to: str | Path,
         format: str = "parquet",  # noqa: A002  the word of pandas and pyarrow
         *,
@@ -202,7 +204,7 @@ class Fleet(FleetData):
         """Write the predictions of each window that begins in [start, end) into one file.
 
         Args:
-            start: The first instant, in UTC.
+            start: The first instant, in UTC unless it has a time zone.
             end: The first instant after the windows.
             to: The folder of the files, which are named by window.
             format: "parquet" (needs the extra `parquet`) or "csv".
@@ -214,6 +216,7 @@ class Fleet(FleetData):
         Raises:
             UsageInvalid: The format is unknown, or its extra is not installed.
         """
+        check_format(format)
         windows = self.windows_between(start, end)
         return [
             done
@@ -221,19 +224,19 @@ class Fleet(FleetData):
             if (done := compact_window(self.device_predictions(window), window, Path(to), format, replace=replace))
         ]
 
-    def sensors(self, start: datetime, end: datetime) -> "pd.DataFrame":
+    def sensors(self, start: Time, end: Time) -> "pd.DataFrame":
         """Return the flagged sensors of the windows that begin in [start, end): Window and `_sensors.csv`."""
         return self.report_tables(start, end, blob_paths.SENSORS_FILE)
 
-    def failures(self, start: datetime, end: datetime) -> "pd.DataFrame":
+    def failures(self, start: Time, end: Time) -> "pd.DataFrame":
         """Return the devices without complete predictions: Window and the columns of `_failures.csv`."""
         return self.report_tables(start, end, blob_paths.FAILURES_FILE)
 
-    def report_tables(self, start: datetime, end: datetime, file: str) -> "pd.DataFrame":
+    def report_tables(self, start: Time, end: Time, file: str) -> "pd.DataFrame":
         """Return a file of the reports of the windows that begin in [start, end).
 
         Args:
-            start: The first instant, in UTC.
+            start: The first instant, in UTC unless it has a time zone.
             end: The first instant after the windows.
             file: The name of the file, such as _anomalies.csv.
 
@@ -253,4 +256,4 @@ class Fleet(FleetData):
 
         found = track(map_in_order(read, windows), len(windows), "windows")
         tables = [table for table in found if table is not None]
-        return frames.concat(tables, ["Window"])
+        return frames.concat(tables, ["Window", *frames.TABLE_COLUMNS.get(file, ())])

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from fleetscore.contract.blob_paths import ANOMALIES_FILE, FAILURES_FILE, INCIDENTS_FILE, SENSORS_FILE
 from fleetscore.contract.tiles import UNKNOWN
 from fleetscore.errors import DataInvalid
 from fleetscore.runs.state import OUTCOMES
@@ -19,6 +20,16 @@ if TYPE_CHECKING:
 
 PREDICTION_COLUMNS = ("TS", "Device", "Tag", "Val", "Prediction", "Score")
 READING_COLUMNS = ("TS", "Device", "Tag", "Value")
+TABLE_COLUMNS: Mapping[str, Sequence[str]] = {
+    FAILURES_FILE: ("Device", "Outcome", "Reason", "Message"),
+    ANOMALIES_FILE: ("Device", "Tag", "Rows", "Anomalies", "First", "Last", "WorstTS", "WorstVal", "WorstScore"),
+    SENSORS_FILE: ("Device", "Tag", "Flag", "Since", "Rows", "Detail"),
+    INCIDENTS_FILE: (
+        *("Id", "Device", "Cause", "State", "Since", "Until", "Windows", "Tags", "Strongest", "Owner", "Muted"),
+    ),
+}
+"""The columns of the CSV files of a report, which a result without rows has, too."""
+
 _PREDICTION_TYPES = {"Device": "str", "Tag": "str", "Prediction": "int8", "Score": "float64", "Val": "float64"}
 _MAX_MILLISECONDS = 9.2e12  # the year 2261, which pandas can store in nanoseconds
 
@@ -141,7 +152,9 @@ def concat(found: "Iterable[pd.DataFrame]", columns: Sequence[str] = ()) -> "pd.
     import pandas as pd
 
     listed = list(found)
-    return pd.concat(listed, ignore_index=True) if listed else pd.DataFrame(columns=list(columns))
+    # A frame without rows has no types, and would change those of the others.
+    filled = [one for one in listed if len(one)] or listed[:1]
+    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=list(columns))
 
 
 def _run_row(run: Mapping[str, Any]) -> dict[str, Any]:

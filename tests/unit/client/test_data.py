@@ -1,11 +1,13 @@
 """The stored data of a fleet in a folder that the scorer's own commands wrote."""
 
+from datetime import timedelta
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from fleetscore import Fleet
-from fleetscore.errors import NotFound
+from fleetscore import Fleet, Window
+from fleetscore.errors import NotFound, UsageInvalid
 from tests.testkit import scorer_fleet
 from tests.unit.client.conftest import DEVICES, FIRST, LAST
 
@@ -63,3 +65,37 @@ def test_readings_are_those_that_the_scorer_read(fleet: Fleet) -> None:
     assert fleet.readings("press-2", LAST)["Value"].tolist() == [str(value) for value in (*scorer_fleet.NORMAL, 99.0)]
     with pytest.raises(NotFound, match="press-9 has no readings"):
         fleet.readings("press-9", LAST)
+
+
+def test_devices_are_named_by_a_text_a_series_or_an_index(fleet: Fleet) -> None:
+    for devices in ("press-2", pd.Series(["press-2"], dtype="category"), pd.Index(["press-2"]), iter(["press-2"])):
+        assert len(fleet.predictions(LAST, devices)) == 6
+    assert len(list(fleet.iter_predictions(FIRST.start, LAST.end, "press-2"))) == 2
+    assert list(fleet.predictions(LAST, []).columns) == ["TS", "Device", "Tag", "Val", "Prediction", "Score"]
+
+
+@pytest.mark.parametrize("devices", [[""], [7], [pd.NA], pd.Series([None])], ids=["empty", "number", "na", "none"])
+def test_value_that_is_not_a_device_is_rejected(fleet: Fleet, devices: list[str]) -> None:
+    with pytest.raises(UsageInvalid, match=r"device id .* is invalid"):
+        fleet.predictions(LAST, devices)
+
+
+def test_times_have_any_form_and_zone(fleet: Fleet) -> None:
+    naive = LAST.start.replace(tzinfo=None)
+    for start in (naive, pd.Timestamp(naive), "2018-08-28 23:00", "2018-08-29T01:00+02:00"):
+        assert [len(frame) for frame in fleet.iter_predictions(start, "2018-08-29")] == [5, 6]
+        assert len(fleet.predictions(start)) == 11
+        assert fleet.history(start, "2018-08-29").columns.tolist() == [LAST.start]
+    with pytest.raises(UsageInvalid, match=r"is before its start .*; swap them"):
+        next(fleet.iter_predictions("2018-08-29", naive))
+
+
+def test_start_alone_has_the_length_of_the_stored_window(tmp_path: Path) -> None:
+    quarter = Window(LAST.start, LAST.start + timedelta(minutes=15))
+    (tmp_path / "predictions" / quarter.slug).mkdir(parents=True)
+    fleet = Fleet.folder(tmp_path)
+    assert fleet.to_window("2018-08-28T23:00Z") == quarter
+    assert fleet.to_window("2018-08-28T22:00Z") == FIRST
+    (tmp_path / "predictions" / Window(LAST.start, LAST.start + timedelta(minutes=30)).slug).mkdir()
+    with pytest.raises(UsageInvalid, match=r"is ambiguous: storage has .*/30m, .*/15m; add a length"):
+        fleet.to_window(LAST.start)

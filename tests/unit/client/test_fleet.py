@@ -8,6 +8,7 @@ import pytest
 
 from fleetscore import Fleet
 from fleetscore.errors import ClusterUnavailable, DataInvalid, NotFound, UsageInvalid
+from fleetscore.frames import TABLE_COLUMNS
 from tests.unit.client.conftest import FIRST, LAST, make_folder
 
 
@@ -21,6 +22,9 @@ def test_anomalies_have_the_window_and_the_rows_of_its_report(fleet: Fleet) -> N
     assert found[["Device", "Tag", "Anomalies"]].to_numpy().tolist() == [["press-2", "1", 1]] * 2
     assert found["Window"].tolist() == [FIRST.start, LAST.start]
     assert fleet.anomalies(LAST.end, LAST.end).empty
+    for table in (fleet.anomalies, fleet.sensors, fleet.failures):
+        assert table(LAST.end, LAST.end).columns.tolist() == table(FIRST.start, LAST.end).columns.tolist()
+    assert fleet.incidents().columns.tolist() == ["Window", *TABLE_COLUMNS["_incidents.csv"]]
 
 
 def test_history_has_a_letter_per_device_and_window(fleet: Fleet) -> None:

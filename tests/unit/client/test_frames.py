@@ -87,3 +87,9 @@ def test_runs_are_sorted_by_window_and_have_zeros_before_their_first_status() ->
         ["default", "Complete", 3, 2, 1, 5],
     ]
     assert frames.runs_frame([]).empty
+
+
+def test_frame_without_rows_does_not_change_the_types_of_the_others() -> None:
+    empty, filled = pd.DataFrame(columns=["Rows"]), pd.DataFrame({"Rows": [1]})
+    assert frames.concat([empty, filled])["Rows"].dtype == "int64"
+    assert frames.concat([empty]).columns.tolist() == ["Rows"]

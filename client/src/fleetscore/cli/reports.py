@@ -28,7 +28,7 @@ def open_report(
 ) -> None:
     """Open the report of the newest window in a browser; a report in an account is downloaded first."""
     fleet = session.open_fleet()
-    found = Window.parse(window) if window else fleet.newest_window()
+    found = fleet.to_window(window) if window else fleet.newest_window()
     path = report_path(fleet, found, session.store)
     if session.output in (Format.JSON, Format.YAML):
         print_documents({"window": found.column, "path": str(path)}, session.output)

@@ -8,7 +8,7 @@ import typer
 from fleetscore.cli.output import Table, columns
 from fleetscore.cli.session import LENGTH_FORMS, RESULTS, Session, WindowOption, examples, with_session
 from fleetscore.contract import blob_paths
-from fleetscore.contract.windows import Window, parse_duration
+from fleetscore.contract.windows import parse_duration
 from fleetscore.errors import UsageInvalid
 from fleetscore.fleet import Fleet
 
@@ -85,7 +85,7 @@ def _span(fleet: Fleet, window: str | None, since: str | None) -> tuple[datetime
     if window is not None and since is not None:
         raise UsageInvalid("--window and --since contradict each other; omit one of them")
     if window is not None:
-        found = Window.parse(window)
+        found = fleet.to_window(window)
         return found.start, found.end
     if since is not None:
         now = datetime.now(UTC)

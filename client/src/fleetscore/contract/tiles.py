@@ -30,6 +30,9 @@ STATES = {
 UNKNOWN = "?"
 MAX_PACKED_BYTES = 32 * 2**20
 MAX_TILE_BYTES = 64 * 2**20
+MAX_SECONDS = 253_402_300_799
+"""The last second of the year 9999 since the epoch."""
+
 _COMMENT = re.compile(r"# fleet=\S+ length=PT(?P<length>\d{1,8})S first=(?P<first>\d{1,12}) windows=(?P<count>\d{1,5})")
 _COLUMNS = "Device,States"
 _LABEL = re.compile(r"(?P<year>\d{4})(?:-W(?P<week>\d\d))?\.csv\.gz")
@@ -111,8 +114,8 @@ def parse_tile(content: bytes, name: str) -> Tile:
     if match is None or not f"{rest}\n".startswith(f"{_COLUMNS}\n"):
         raise DataInvalid(f"{name} is invalid: its first lines are not those of a history; remove it")
     first, length, count = (int(match[key]) for key in ("first", "length", "count"))
-    if not length or not count:
-        raise DataInvalid(f"{name} is invalid: its windows have no length; remove it")
+    if not length or not count or first + length * count > MAX_SECONDS:
+        raise DataInvalid(f"{name} is invalid: its windows have no length, or end after the year 9999; remove it")
     states = {}
     for line in _lines(text, len(comment) + len(_COLUMNS) + 2):
         device, letters = _split(line)

@@ -12,6 +12,8 @@ _SHORT_DURATION_PATTERN = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)
 _SLUG_PATTERN = re.compile(r"(\d{8}T\d{6}Z)_(\d{8}T\d{6}Z)")
 _SLUG_TIME = "%Y%m%dT%H%M%SZ"
 DEFAULT_LENGTH = timedelta(hours=1)
+Time = datetime | str
+"""A time: a datetime or pandas Timestamp, or an ISO 8601 text; without a time zone it is in UTC."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -19,15 +21,18 @@ class Window:
     """The half-open interval [start, end) in UTC and whole seconds.
 
     Attributes:
-        start: The first instant of the window.
-        end: The first instant after the window.
+        start: The first instant of the window; without a time zone it is in UTC.
+        end: The first instant after the window; without a time zone it is in UTC.
     """
 
     start: datetime
     end: datetime
 
     def __post_init__(self) -> None:
-        """Reject a window that ends before it starts."""
+        """Convert the times to UTC, and reject a window that ends before it starts."""
+        for key, time in (("start", self.start), ("end", self.end)):
+            if type(time) is not datetime or time.tzinfo is not UTC or time.microsecond:
+                object.__setattr__(self, key, _whole_second(to_time(time), time))
         if self.end <= self.start:
             raise UsageInvalid(
                 f"the window is invalid: its end {format_time(self.end)} is not after its start; swap them"
@@ -49,8 +54,16 @@ class Window:
         return f"{self.start:%Y-%m-%dT%H:%MZ}/{format_duration(self.length)}"
 
     def previous(self, count: int) -> "Window":
-        """Return the window of the same length that starts `count` lengths earlier."""
-        return Window(self.start - count * self.length, self.end - count * self.length)
+        """Return the window of the same length that starts `count` lengths earlier.
+
+        Raises:
+            UsageInvalid: It would begin before the year 1.
+        """
+        try:
+            return Window(self.start - count * self.length, self.end - count * self.length)
+        except OverflowError as error:
+            text = f"{self.column} has no {count} windows before it: they would begin before the year 1"
+            raise UsageInvalid(f"{text}; name a later window") from error
 
     @classmethod
     def from_slug(cls, text: str) -> "Window | None":
@@ -80,11 +93,53 @@ class Window:
             return cls(start, end)
         first, slash, second = text.partition("/")
         start = parse_time(first)
-        if not slash:
-            return cls(start, start + length)
-        if "T" in second and not second.startswith("P"):
+        if slash and "T" in second and not second.startswith("P"):
             return cls(start, parse_time(second))
-        return cls(start, start + parse_duration(second))
+        try:
+            end = start + (parse_duration(second) if slash else length)
+        except OverflowError as error:
+            text = f"window {text[:100]!r} is invalid: it ends after the year 9999"
+            raise UsageInvalid(f"{text}; name an earlier or shorter one") from error
+        return cls(start, end)
+
+
+def to_time(value: object) -> datetime:
+    """Return a time in UTC.
+
+    Args:
+        value: A text as for `parse_time`, or a datetime or pandas Timestamp; without a time zone it is in UTC.
+
+    Raises:
+        UsageInvalid: The value is neither, or not a time.
+    """
+    if isinstance(value, str):
+        return parse_time(value)
+    try:
+        if isinstance(value, datetime) and value == value:  # noqa: PLR0124  NaT of pandas is a datetime, too
+            time = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+            return datetime.combine(time.date(), time.time(), UTC)
+    except OverflowError:
+        pass  # an offset at the end of the calendar
+    raise UsageInvalid(f"time {str(value)[:100]!r} is invalid: use a datetime, or a text such as 2018-08-28T23:00:00Z")
+
+
+def to_span(start: object, end: object) -> tuple[datetime, datetime]:
+    """Return the times of a span [start, end) in UTC; see `to_time`.
+
+    Raises:
+        UsageInvalid: A time is invalid, or the end is before the start.
+    """
+    first, after = to_time(start), to_time(end)
+    if after < first:
+        text = f"the span is invalid: its end {format_time(after)} is before its start {format_time(first)}"
+        raise UsageInvalid(f"{text}; swap them")
+    return first, after
+
+
+def _whole_second(time: datetime, value: object) -> datetime:
+    if time.microsecond:
+        raise UsageInvalid(f"time {value} is invalid: windows are in whole seconds; remove the fraction")
+    return time
 
 
 def parse_time(text: str) -> datetime:

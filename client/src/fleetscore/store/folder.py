@@ -3,6 +3,7 @@
 The metadata of a blob is the file `.meta/<name>.<first 12 digits of its MD5>.json` in the folder of its container.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -63,7 +64,13 @@ class FolderStore:
 
     def exists(self, container: str, name: str) -> bool:
         """Return True if a file exists."""
-        return self._path(container, name).is_file()
+        path = self._path(container, name)
+        try:
+            return path.is_file()
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                return False
+            raise StorageUnavailable(f"{path} cannot be read: {error.strerror}; check its permissions") from error
 
     def info(self, container: str, name: str) -> BlobInfo | None:
         """Return the properties of a file, or None if it does not exist."""
@@ -74,7 +81,9 @@ class FolderStore:
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
         except OSError as error:
-            raise StorageUnavailable(f"{path} cannot be read: {error.strerror}") from error
+            if error.errno == errno.ENAMETOOLONG:
+                return None
+            raise StorageUnavailable(f"{path} cannot be read: {error.strerror}; check its permissions") from error
         etag, modified = digest.hexdigest(), datetime.fromtimestamp(int(status.st_mtime), UTC)
         return BlobInfo(name, status.st_size, etag, self._metadata(container, name, etag), modified)
 
@@ -90,7 +99,9 @@ class FolderStore:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise StorageUnavailable(f"{path} cannot be read: {error.strerror}") from error
+            if error.errno == errno.ENAMETOOLONG:
+                return None
+            raise StorageUnavailable(f"{path} cannot be read: {error.strerror}; check its permissions") from error
         etag = _md5(content).hexdigest()
         modified = datetime.fromtimestamp(int(status.st_mtime), UTC)
         return Blob(BlobInfo(name, len(content), etag, self._metadata(container, name, etag), modified), content)

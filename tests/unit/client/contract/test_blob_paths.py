@@ -6,6 +6,7 @@ import pytest
 
 from fleetscore.contract import blob_paths
 from fleetscore.contract.windows import Window
+from fleetscore.errors import UsageInvalid
 
 WINDOW = Window(datetime(2018, 8, 28, 23, tzinfo=UTC), datetime(2018, 8, 29, tzinfo=UTC))
 IDS = {"press-7": "press-7", "a#b": "a%23b", "..": "%2E%2E", "_x": "%5Fx", "hall/1": "hall%2F1", "ü~": "%C3%BC%7E"}
@@ -36,3 +37,9 @@ def test_device_of_a_name_is_found_and_other_names_have_none() -> None:
     assert blob_paths.device_from_name(template, f"{WINDOW.slug}/a%23b.csv") == "a#b"
     assert blob_paths.device_from_name(template, f"{WINDOW.slug}/_failures.csv") is None
     assert blob_paths.device_from_name(template, f"{WINDOW.slug}/deeper/d.csv") is None
+
+
+@pytest.mark.parametrize("device", ["", "\udcff", 7, None], ids=["empty", "not-unicode", "number", "none"])
+def test_value_that_is_not_an_id_is_rejected(device: str) -> None:
+    with pytest.raises(UsageInvalid, match=r"device id .* is invalid: .*; correct it"):
+        blob_paths.encode_id(device)

@@ -57,6 +57,7 @@ HEAD = b"# fleet=default length=PT3600S first=0 windows=2\nDevice,States\n"
     [
         b"",
         HEAD,
+        gzip.compress(HEAD.replace(b"first=0", b"first=999999999999")),
         gzip.compress(HEAD)[:-9],
         gzip.compress(b"Device,States\n"),
         gzip.compress(HEAD.replace(b"windows=2", b"windows=0")),
@@ -66,7 +67,19 @@ HEAD = b"# fleet=default length=PT3600S first=0 windows=2\nDevice,States\n"
         gzip.compress(HEAD + b",AA\n"),
         gzip.compress(HEAD + b"\xff,AA\n"),
     ],
-    ids=["empty", "plain", "cut", "comment", "no-windows", "no-length", "short", "letter", "no-device", "bytes"],
+    ids=[
+        "empty",
+        "plain",
+        "late",
+        "cut",
+        "comment",
+        "no-windows",
+        "no-length",
+        "short",
+        "letter",
+        "no-device",
+        "bytes",
+    ],
 )
 def test_damaged_tile_is_rejected_with_its_name(content: bytes) -> None:
     with pytest.raises(DataInvalid, match=r"h/2018-W01 is invalid: .*; remove it"):

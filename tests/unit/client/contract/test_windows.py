@@ -1,10 +1,20 @@
 """Parsing and formatting of windows."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
+import numpy as np
+import pandas as pd
 import pytest
 
-from fleetscore.contract.windows import Window, format_duration, parse_duration, parse_time, windows_between
+from fleetscore.contract.windows import (
+    Window,
+    format_duration,
+    parse_duration,
+    parse_time,
+    to_span,
+    to_time,
+    windows_between,
+)
 from fleetscore.errors import UsageInvalid
 
 START, END = datetime(2018, 8, 28, 23, tzinfo=UTC), datetime(2018, 8, 29, tzinfo=UTC)
@@ -31,7 +41,11 @@ def test_window_of_a_start_alone_has_the_given_length() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "yesterday", "2018-08-28T23:00Z/", "2018-08-28T23:00Z/0h", "2018-08-28T23:00:00.5Z"]
+    "text",
+    [
+        *("", "yesterday", "2018-08-28T23:00Z/", "2018-08-28T23:00Z/0h", "2018-08-28T23:00:00.5Z"),
+        *("9999-12-31T23:30Z", "2018-08-28T23:00Z/99999999h"),
+    ],
 )
 def test_invalid_window_is_rejected_with_the_text(text: str) -> None:
     with pytest.raises(UsageInvalid, match="is invalid"):
@@ -75,3 +89,48 @@ def test_time_without_an_offset_is_in_utc() -> None:
 def test_windows_between_are_aligned_and_begin_in_the_span() -> None:
     found = list(windows_between(START - timedelta(minutes=30), END + timedelta(seconds=1), timedelta(hours=1)))
     assert [window.start for window in found] == [START, END]
+
+
+PARIS = timezone(timedelta(hours=2))
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        *(START, START.replace(tzinfo=None), START.astimezone(PARIS), "2018-08-28T23:00Z", "2018-08-29T01:00+02:00"),
+        *("2018-08-28 23:00", "20180828T230000Z", pd.Timestamp("2018-08-28T23:00Z"), pd.Timestamp("2018-08-28T23:00")),
+        pd.Timestamp("2018-08-29T01:00", tz="Europe/Paris"),
+    ],
+    ids=["utc", "naive", "offset", "text", "text-offset", "spaces", "basic", "pandas", "pandas-naive", "pandas-zone"],
+)
+def test_time_of_every_form_is_in_utc(time: datetime | str) -> None:
+    assert to_time(time) == START
+    assert to_time(time).tzinfo is UTC
+    if isinstance(time, datetime):
+        assert Window(time, END).slug == "20180828T230000Z_20180829T000000Z"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(None, 1, pd.NaT, pd.NA, np.datetime64("2018-08-28"), START.date(), "28.8.2018"),
+        datetime.min.replace(tzinfo=PARIS),
+    ],
+    ids=["none", "number", "nat", "na", "numpy", "date", "german", "before-the-calendar"],
+)
+def test_value_that_is_not_a_time_is_rejected_with_the_form(value: object) -> None:
+    with pytest.raises(UsageInvalid, match=r"is invalid: .*2018-08-28T23:00:00Z"):
+        to_time(value)
+
+
+def test_span_that_ends_before_it_starts_is_rejected_and_an_empty_one_is_not() -> None:
+    with pytest.raises(UsageInvalid, match=r"its end 2018-08-28T23:00:00Z is before its start .*; swap them"):
+        to_span(END, START)
+    assert to_span("2018-08-28", "2018-08-28")[0].hour == 0
+
+
+def test_window_with_a_fraction_of_a_second_or_before_the_calendar_is_rejected() -> None:
+    with pytest.raises(UsageInvalid, match="whole seconds; remove the fraction"):
+        Window(START.replace(microsecond=1), END)
+    with pytest.raises(UsageInvalid, match="before the year 1; name a later window"):
+        Window.parse("0001-01-01T00:00Z").previous(2)

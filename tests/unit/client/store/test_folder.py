@@ -86,3 +86,11 @@ def test_properties_of_a_file_are_those_of_its_blob(tmp_path: Path) -> None:
     assert store.info("models", "press-2.joblib") is None
     (tmp_path / "models" / "folder").mkdir()
     assert store.info("models", "folder") is None
+
+
+def test_name_that_is_too_long_for_a_file_does_not_exist(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    name = f"w/{'x' * 300}.csv"
+    assert (store.exists("predictions", name), store.read("predictions", name), store.info("predictions", name)) == (
+        *(False, None, None),
+    )
