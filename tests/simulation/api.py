@@ -60,8 +60,10 @@ class Answer:
         return self
 
     def iter_any(self) -> AsyncIterator[bytes]:
-        assert self.lines
-        return self.lines()
+        return self.lines() if self.lines else self._whole()
+
+    async def _whole(self) -> AsyncIterator[bytes]:
+        yield self.body
 
 
 @dataclass

@@ -182,6 +182,16 @@ def a_container(
     return ContainerView(name, ContainerState(running=Running("2026-11-24T12:00:03Z")))
 
 
+def pod_metadata(job: str) -> dict[str, Any]:
+    """Return the JSON of the metadata of a pod that a Job owns."""
+    return {
+        "name": f"{job}-x",
+        "uid": f"{job}-pod",
+        "labels": {"batch.kubernetes.io/job-name": job},
+        "ownerReferences": [{"kind": "Job", "name": job, "uid": "job-uid"}],
+    }
+
+
 def a_pod_of(*containers: ContainerView, init: Sequence[ContainerView] = (), phase: str = "Pending") -> PodView:
     """Return a pod with these containers."""
     status = PodStatusView(phase=phase, init_container_statuses=tuple(init), container_statuses=containers)

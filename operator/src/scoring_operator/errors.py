@@ -17,12 +17,14 @@ FleetscoreError
 │   ├── NotFound               404
 │   ├── AlreadyExists          409 on a create: check the owner of the existing object
 │   ├── NameConflict           the existing object has another owner
-│   ├── Conflict               409 on any other write: another client wrote first, read again
+│   ├── Conflict               409 on any other write: another client wrote first, read again; on a create, the usage
+│   │                          of a ResourceQuota was changed at the same time
 │   ├── Gone                   410: the resource version of a list or watch has expired, list again
 │   ├── Forbidden              401, 403: transient, ends when a role or token is fixed
 │   │   └── QuotaExceeded      403 by a ResourceQuota: transient, ends when objects are deleted
 │   ├── Invalid                400, 413, 422: permanent for this request
 │   ├── Throttled              429, for longer than the request may wait
+│   ├── ResponseTooLarge       a page of a list has too many bytes: nothing of it is read
 │   ├── LeaseLost              this process may not be the leader any more: nothing was sent
 │   └── Unavailable            5xx or no response: transient, the outcome of a write is unknown
 └── StorageError               Blob Storage returned an error, or no response
@@ -134,7 +136,7 @@ class NameConflict(ApiError):
 
 
 class Conflict(ApiError):
-    """A write for another object, or for another version of it, than the stored one."""
+    """A write for another object or version than the stored one, or a create during a change of a quota's usage."""
 
 
 class Gone(ApiError):
@@ -151,6 +153,10 @@ class QuotaExceeded(Forbidden):
 
 class Invalid(ApiError):
     """A request that the server never accepts as it is."""
+
+
+class ResponseTooLarge(ApiError):
+    """A response with more bytes than the request accepts."""
 
 
 class Throttled(ApiError):

@@ -102,7 +102,7 @@ async def test_informer_is_correct_after_400_creates_changes_and_deletes(admin: 
 
     await informer.wait_for_sync()
     await asyncio.gather(*(live(number) for number in range(400)))
-    listed, _ = await admin.list(path, label_selector="storm=yes", type=View)
+    listed = (await admin.list(path, label_selector="storm=yes", type=View)).items
     expected = {view.metadata.name: view.data["state"] for view in listed}
     assert len(expected) == 300
     await until_async(lambda: {key[1]: view.data["state"] for key, view in informer.snapshot().items()} == expected)

@@ -12,6 +12,7 @@ from localcluster.nodes import stages
 from scoring_operator.controller.timings import ControllerTimings, Timings
 from scoring_operator.planner.types import PlannerLimits
 from tests.testkit.builders import a_message
+from tests.testkit.cluster import ALL_SCORED
 from tests.testkit.conditions import blocked, condition
 from tests.testkit.in_memory_storage import InMemoryStorage, storage_with_devices
 from tests.testkit.running_controller import RunController, a_fleet
@@ -281,3 +282,35 @@ async def test_failed_device_has_the_message_of_the_kubelet(
         runs.create(backoffLimit=0)
         status = await ended(runs)
     assert status["failures"] == [{"device": "press-0", "reason": "Unknown", "message": f"{reason}: {text}"}]
+
+
+OTHER_OWNER = {
+    "apiVersion": "x.example/v1",
+    "kind": "Wrapper",
+    "name": "x",
+    "uid": "00000000-0000-4000-8000-000000000000",
+}
+
+
+@pytest.mark.parametrize("change", ["labels", "labels and owner", "another owner"])
+async def test_job_whose_metadata_another_party_changes_is_counted_once(
+    runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour, change: str
+) -> None:
+    scorer = {"app.kubernetes.io/component": "scorer"}
+    slow = stages.finish_pods("slow", labels=scorer, after_seconds=5, message_template=ALL_SCORED, weight=100_000)
+    pod_behaviour(slow)
+    timings = Timings(controller=ControllerTimings(assumed_timeout=0.5, inspection_interval=0.5))
+    async with running_controller(storage_with_devices(2), timings=timings):
+        runs.create()
+        await until_status(runs, lambda status: "firstPodTime" in status and status["devices"]["active"] == 2)
+        for job in runs.jobs():
+            metadata: dict[str, Any] = {"labels": {"app.kubernetes.io/managed-by": "policy"}}
+            if change == "labels and owner":
+                metadata = {"labels": metadata["labels"] | {"fleetscore.dev/run-uid": None}, "ownerReferences": None}
+            if change == "another owner":
+                metadata = {"ownerReferences": [OTHER_OWNER, *job["metadata"]["ownerReferences"]]}
+            words = ("patch", "job", job["metadata"]["name"], "--type=merge", "-p", json.dumps({"metadata": metadata}))
+            runs.cluster.kubectl("-n", runs.namespace, *words)
+        status = await ended(runs)
+    assert (status["phase"], status["devices"]["scored"]) == ("Complete", 2)
+    assert max(runs.created_jobs().values()) == 1

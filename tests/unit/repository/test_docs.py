@@ -78,6 +78,7 @@ def test_the_class_diagram_shows_exactly_the_classes_of_the_controller() -> None
         "Applied",
         "CollectedResults",
         "Inspection",
+        "PodsOfJobs",
         "StoredProgress",
     }
     assert drawn.keys() == classes.keys() - values

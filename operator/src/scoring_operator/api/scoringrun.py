@@ -19,6 +19,7 @@ GROUP, VERSION, PLURAL, KIND = "fleetscore.dev", "v1alpha1", "scoringruns", "Sco
 SCHEDULE_LABEL = "fleetscore.dev/schedule"
 TERMINAL_CONDITIONS = ("Complete", "Failed")
 
+_METADATA = ("name", "namespace", "uid", "generation", "creationTimestamp", "resourceVersion", "deletionTimestamp")
 WritePolicy = Literal["CreateOnly", "IfChanged", "Overwrite"]
 RetryOutcome = Literal["Failed", "Partial", "NotRun", "Empty", "Quarantined"]
 
@@ -155,6 +156,19 @@ class ScoringRun(RunRef, frozen=True):
 def has_ended(status: Mapping[str, Any]) -> bool:
     """Return True if a run with this status has ended: Complete or Failed is True."""
     return true_condition(status, *TERMINAL_CONDITIONS) is not None
+
+
+def relevant_fields(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON of a ScoringRun without what the operator does not read, such as annotations of any size.
+
+    Args:
+        body: The object, as the API server returns it.
+    """
+    meta = body.get("metadata") or {}
+    found: dict[str, Any] = {key: meta[key] for key in _METADATA if key in meta}
+    if SCHEDULE_LABEL in (meta.get("labels") or {}):
+        found["labels"] = {SCHEDULE_LABEL: meta["labels"][SCHEDULE_LABEL]}
+    return {"metadata": found} | {key: body[key] for key in ("spec", "status") if key in body}
 
 
 def parse_run(body: Mapping[str, Any]) -> ScoringRun:

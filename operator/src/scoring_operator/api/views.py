@@ -6,7 +6,10 @@ A complete Job needs about 31 KB as Python objects. A view needs a tenth, becaus
 from msgspec import Struct, field, structs
 
 from scoring_operator.api.conditions import Condition, first_true
-from scoring_operator.api.scoringrun import TERMINAL_CONDITIONS
+from scoring_operator.api.scoringrun import KIND, TERMINAL_CONDITIONS
+
+MAX_TEXT_LENGTH = 4096  # characters of an annotation or a message: a Job of 500 devices has 3,500 of positions
+MAX_KEPT_FINALIZERS = 5
 
 
 class OwnerView(Struct, frozen=True, gc=False):
@@ -47,6 +50,16 @@ class JobMeta(Struct, frozen=True, rename="camel"):
     owner_references: tuple[OwnerView, ...] = ()
     finalizers: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Drop what is larger than in a Job of the operator: the informer holds every Job, and others create some."""
+        if len(self.finalizers) > MAX_KEPT_FINALIZERS:
+            structs.force_setattr(self, "finalizers", self.finalizers[:MAX_KEPT_FINALIZERS])
+        if len(self.owner_references) > 1:
+            runs = [owner for owner in self.owner_references if owner.kind == KIND]
+            structs.force_setattr(self, "owner_references", tuple(runs or self.owner_references)[:1])
+        if len(self.annotations.positions) > MAX_TEXT_LENGTH:
+            structs.force_setattr(self, "annotations", JobAnnotations())
+
 
 class JobSpecView(Struct, frozen=True, gc=False):
     """The parts of a Job's spec that the operator or another controller changes after creation."""
@@ -63,6 +76,12 @@ class JobStatusView(Struct, frozen=True, rename="camel"):
     succeeded: int = 0
     failed: int = 0
     conditions: tuple[Condition, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Drop conditions that no Job controller writes."""
+        if any(len(one.message) > MAX_TEXT_LENGTH for one in self.conditions):
+            kept = tuple(one for one in self.conditions if len(one.message) <= MAX_TEXT_LENGTH)
+            structs.force_setattr(self, "conditions", kept)
 
 
 class JobView(Struct, frozen=True):
@@ -96,9 +115,12 @@ class JobView(Struct, frozen=True):
 
     @property
     def owner_uid(self) -> str:
-        """The uid of the first owner; '' without an owner."""
+        """The uid of the run; '' without one.
+
+        Other parties add owners, and a deletion with `--cascade=orphan` removes them. Then the label has the uid.
+        """
         owners = self.metadata.owner_references
-        return owners[0].uid if owners else ""
+        return owners[0].uid if owners and owners[0].kind == KIND else self.metadata.labels.run_uid
 
     def true_condition(self, type_: str) -> Condition | None:
         """Return the condition of this type if its status is True, or None."""
@@ -131,6 +153,7 @@ class PodMeta(Struct, frozen=True, rename="camel"):
     creation_timestamp: str = ""
     deletion_timestamp: str | None = None
     labels: PodLabels = field(default_factory=PodLabels)
+    owner_references: tuple[OwnerView, ...] = ()
 
 
 class Terminated(Struct, frozen=True, rename="camel", gc=False):
@@ -213,6 +236,13 @@ class PodView(Struct, frozen=True):
     status: PodStatusView = field(default_factory=PodStatusView)
 
     @property
+    def job(self) -> str:
+        """The name of the Job that owns the pod; '' for a pod that only has its label."""
+        name = self.metadata.labels.job_name
+        owned = any((owner.kind, owner.name) == ("Job", name) for owner in self.metadata.owner_references)
+        return name if owned else ""
+
+    @property
     def containers(self) -> tuple[ContainerView, ...]:
         """The init containers and the containers, with those that another party has injected."""
         return (*self.status.init_container_statuses, *self.status.container_statuses)
@@ -232,3 +262,33 @@ class PodView(Struct, frozen=True):
         """The state of the container `scorer`, or an empty state."""
         statuses = self.status.container_statuses
         return next((one.state for one in statuses if one.name == "scorer"), ContainerState())
+
+
+class EventSeries(Struct, frozen=True, rename="camel", gc=False):
+    """The repetition of an event."""
+
+    last_observed_time: str | None = None
+
+
+class EventObject(Struct, frozen=True, gc=False):
+    """The object that an event is about."""
+
+    name: str = ""
+
+
+class EventView(Struct, frozen=True, rename="camel"):
+    """An event. Every client of the namespace may create events with any text."""
+
+    type: str = "Warning"
+    reason: str | None = None
+    message: str | None = None
+    last_timestamp: str | None = None
+    event_time: str | None = None
+    series: EventSeries | None = None
+    involved_object: EventObject = field(default_factory=EventObject)
+
+    @property
+    def time(self) -> str:
+        """The time of the last occurrence."""
+        last = self.series.last_observed_time if self.series else ""
+        return last or self.last_timestamp or self.event_time or ""

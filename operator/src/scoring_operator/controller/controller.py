@@ -290,6 +290,9 @@ class Controller:
             entry.wakeup.set()
 
     def _on_job_event(self, old: JobView | None, new: JobView | None) -> None:
+        if old and new and old.owner_uid != new.owner_uid:  # for the earlier run, it is deleted
+            self._on_job_event(old, None)
+            old = None
         job = new or old
         if job is None or not job.owner_uid:
             return

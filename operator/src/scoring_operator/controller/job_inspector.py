@@ -9,17 +9,20 @@ import logging
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+
+import msgspec
 
 from scoring_operator.api.fleets import Fleet
 from scoring_operator.api.formatting import printable
 from scoring_operator.api.names import report_job_name
 from scoring_operator.api.scoringrun import RunRef
-from scoring_operator.api.views import PodView
+from scoring_operator.api.views import JobView, PodView
 from scoring_operator.contract.outcome_message import parse_outcome_message
+from scoring_operator.controller.pod_reader import JOBS_PER_LIST, TERMINAL_SELECTOR, PodReader
 from scoring_operator.errors import NotFound, StorageError
 from scoring_operator.kube.client import KubeClient
 from scoring_operator.planner.job_results import (
+    TOO_MANY_PODS,
     JobResult,
     report_result,
     result_from_pods,
@@ -39,13 +42,10 @@ from scoring_operator.planner.progress import Batch
 from scoring_operator.planner.types import Blocker, JobSnapshot
 from scoring_operator.storage.protocol import FleetStorage
 
-JOBS_PER_LIST = 100  # names in one label selector: 6 KB of URL
 MAX_LOOKUPS = 50  # missing Jobs that one pass asks for
 MAX_LAST_RECORDS = 500  # outcome records that are read before a run ends
 MAX_EXPLAINED_PODS = 3  # waiting pods of one inspection whose events are read
-MAX_EVENTS = 2000  # of one request: every client of the namespace may create events
 MAX_TROUBLE_LENGTH = 800  # characters of the text of a blocker: a condition has at most 1,024
-TERMINAL_SELECTOR = "status.phase!=Pending,status.phase!=Running"
 
 _log = logging.getLogger(__name__)
 
@@ -80,13 +80,14 @@ class JobInspector:
     def __init__(self, run: RunRef, client: KubeClient, storage: FleetStorage, storage_backoff: float) -> None:
         self._run = run
         self._client = client
+        self._pods = PodReader(client, run.namespace)
         self._storage = storage
         self._storage_backoff = storage_backoff
         self._retry_storage_at = 0.0
 
     async def fetch_results(
         self, batches: Mapping[str, Batch], names: Sequence[str], jobs: JobSnapshot, fleet: Fleet
-    ) -> tuple[dict[str, JobResult], list[str]]:
+    ) -> tuple[dict[str, JobResult], dict[str, JobView]]:
         """Fetch the results of finished and missing Jobs.
 
         Args:
@@ -107,7 +108,8 @@ class JobInspector:
         results: dict[str, JobResult] = {}
         for start in range(0, len(finished), JOBS_PER_LIST):
             found = await self._results_of_pods(finished[start : start + JOBS_PER_LIST], batches)
-            results |= {name: with_job_failure(result, jobs.visible[name]) for name, result in found.items()}
+            visible = {name: jobs.visible.get(name, JobView()) for name in found}  # it may be deleted meanwhile
+            results |= {name: with_job_failure(result, visible[name]) for name, result in found.items()}
         existing = await self.existing(missing)
         results |= {name: JobResult(missing=True) for name in missing if name not in existing}
         return await self._with_records(results, batches, fleet), existing
@@ -123,7 +125,7 @@ class JobInspector:
         Raises:
             ApiError: A request to the API server failed.
         """
-        by_job = await self._pods(names[:JOBS_PER_LIST])
+        by_job = (await self._pods.pods(names[:JOBS_PER_LIST])).by_job
         found = {name: unfinished_result(pods, _size(batches[name])) for name, pods in by_job.items()}
         ended = {name: result for name, result in found.items() if result and result.ended}
         ended = await self._with_records(ended, batches, fleet)
@@ -151,8 +153,9 @@ class JobInspector:
         names = [name for name in batches if name in jobs.visible]
         results: dict[str, JobResult] = {}
         for start in range(0, len(names), JOBS_PER_LIST):
-            for name, pods in (await self._pods(names[start : start + JOBS_PER_LIST])).items():
-                if jobs.visible[name].finished:
+            found = await self._pods.pods(names[start : start + JOBS_PER_LIST])
+            for name, pods in found.by_job.items():
+                if jobs.visible.get(name, JobView()).finished:
                     results[name] = result_from_pods(pods, _size(batches[name]))
                 elif (result := unfinished_result(pods, _size(batches[name]))) and result.ended:
                     results[name] = result
@@ -172,11 +175,11 @@ class JobInspector:
         """
         name = report_job_name(self._run)
         if name in jobs.visible:
-            return report_result(await self._terminal_pods([name]))
+            return report_result((await self._pods.pods([name], TERMINAL_SELECTOR)).by_job[name])
         return None if await self.existing([name]) else JobResult(missing=True)
 
-    async def existing(self, names: Iterable[str]) -> list[str]:
-        """Return the Jobs that the API server has.
+    async def existing(self, names: Iterable[str]) -> dict[str, JobView]:
+        """Return the Jobs that the API server has, by name.
 
         Args:
             names: The names of the Jobs to ask for.
@@ -185,14 +188,14 @@ class JobInspector:
             ApiError: A request failed.
         """
 
-        async def find(name: str) -> str | None:
+        async def find(name: str) -> JobView | None:
             try:
-                await self._client.get(f"/apis/batch/v1/namespaces/{self._run.namespace}/jobs/{name}")
+                found = await self._client.get(f"/apis/batch/v1/namespaces/{self._run.namespace}/jobs/{name}")
             except NotFound:
                 return None
-            return name
+            return msgspec.convert(found, JobView)
 
-        return [name for name in await asyncio.gather(*map(find, names)) if name]
+        return {job.name: job for job in await asyncio.gather(*map(find, names)) if job}
 
     async def _start_blocker(self, waiting: Mapping[str, Sequence[PodView]]) -> Blocker | None:
         """Return why the pods of Jobs do not start: a permanent reason before others.
@@ -204,7 +207,7 @@ class JobInspector:
         states = [(pod, waiting_trouble(pod)) for pod in pods]
         explained = [found for _, found in states if found and is_explained(found)]
         for pod, known in [(pod, known) for pod, known in states if not is_explained(known)][:MAX_EXPLAINED_PODS]:
-            found = event_trouble(await self._events(f"involvedObject.uid={pod.metadata.uid}"))
+            found = event_trouble(await self._pods.events(f"involvedObject.uid={pod.metadata.uid}"))
             reason = known[0] if known else None
             explained.append((reason or found[0], found[1]) if found else known or unexplained_trouble(pod))
         blockers = [_start_blocker(*found) for found in explained]
@@ -214,27 +217,13 @@ class JobInspector:
 
     async def _rejections(self, names: Collection[str]) -> list[Blocker]:
         """Return why the pods of Jobs were rejected, from the latest event of these Jobs."""
-        events = await self._events("involvedObject.kind=Job,reason=FailedCreate")
-        found = event_trouble(one for one in events if one.get("involvedObject", {}).get("name") in names)
+        events = await self._pods.events("involvedObject.kind=Job,reason=FailedCreate")
+        found = event_trouble(one for one in events if one.involved_object.name in names)
         if found is None:
             return []
         text = printable(found[1], MAX_TROUBLE_LENGTH)
         permanent = is_permanent("PodsRejected", text)
         return [Blocker("PodsRejected", f"pods are rejected: {text}", allows_probe=False, permanent=permanent)]
-
-    async def _events(self, field_selector: str) -> list[dict[str, Any]]:
-        path = f"/api/v1/namespaces/{self._run.namespace}/events"
-        events, _ = await self._client.list(
-            path, field_selector=field_selector, max_items=MAX_EVENTS, type=dict[str, Any]
-        )
-        return events
-
-    async def _pods(self, names: Sequence[str]) -> dict[str, list[PodView]]:
-        """Return the pods of Jobs, by Job name."""
-        by_job: dict[str, list[PodView]] = {name: [] for name in names}
-        for pod in await self._list_pods(names, "") if names else ():
-            by_job[pod.metadata.labels.job_name].append(pod)
-        return by_job
 
     async def _with_records(
         self, results: Mapping[str, JobResult], batches: Mapping[str, Batch], fleet: Fleet
@@ -254,22 +243,10 @@ class JobInspector:
         return complete
 
     async def _results_of_pods(self, names: list[str], batches: Mapping[str, Batch]) -> dict[str, JobResult]:
-        by_job: dict[str, list[PodView]] = {name: [] for name in names}
-        for pod in await self._terminal_pods(names):
-            by_job[pod.metadata.labels.job_name].append(pod)
-        return {name: result_from_pods(pods, _size(batches[name])) for name, pods in by_job.items()}
-
-    async def _terminal_pods(self, jobs: list[str]) -> list[PodView]:
-        return await self._list_pods(jobs, TERMINAL_SELECTOR)
-
-    async def _list_pods(self, jobs: Sequence[str], field_selector: str) -> list[PodView]:
-        pods, _ = await self._client.list(
-            f"/api/v1/namespaces/{self._run.namespace}/pods",
-            label_selector=f"batch.kubernetes.io/job-name in ({','.join(jobs)})",
-            field_selector=field_selector,
-            type=PodView,
-        )
-        return pods
+        found = await self._pods.pods(names, TERMINAL_SELECTOR)
+        results = {name: result_from_pods(pods, _size(batches[name])) for name, pods in found.by_job.items()}
+        hidden = {name for name in found.unread if not found.by_job[name]}
+        return results | {name: replace(results[name], failure_detail=TOO_MANY_PODS) for name in hidden}
 
     async def _outcome_records(self, names: list[str], fleet: Fleet) -> list[bytes | None]:
         """Return the outcome records of Jobs: b'' if a Job has none, None if storage does not respond."""

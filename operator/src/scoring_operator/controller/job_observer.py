@@ -74,12 +74,17 @@ class JobObserver:
 
     async def _observe_jobs(self, state: RunState, phase: str) -> tuple[CollectedResults, Blocker | None]:
         overdue = self._jobs.overdue()
-        state = self._states.add_unverified(overdue)
-        collected = await self._collector.collect(state, self._jobs.snapshot(without=overdue))
-        jobs = self._jobs.confirm(collected.by_job, collected.existing)
+        visible = self._jobs.snapshot().visible
+        unknown = {name for name in overdue if not ((job := visible.get(name)) and job.finished)}
+        state = self._states.add_unverified(unknown)
+        collected = await self._collector.collect(state, self._jobs.snapshot(without=unknown))
+        missing = {name for name, result in collected.by_job.items() if result.missing}
+        jobs = self._jobs.confirm(missing | collected.existing.keys(), collected.existing)
         if collected.by_job or collected.existing:
             self._states.remove_verified(collected.by_job, jobs.visible)
         open_batches = state.progress.open_batches if state.progress else {}
+        if recorded := overdue.difference(open_batches):
+            jobs = self._jobs.confirm(recorded, await self._inspector.existing(recorded))
         progressing = bool(collected.by_job) or phase != "Running"
         blocker = await self._stalls.check(open_batches, jobs, state.fleet, progressing=progressing)
         return replace(collected, by_job={**self._stalls.take_results(), **collected.by_job}), blocker

@@ -2,10 +2,12 @@
 
 A Job that was created is assumed to exist until the informer shows it, as kube-scheduler assumes a bound pod. Without
 that, a pass that is faster than the informer would count too few Jobs and create too many.
+
+The informer does not show a Job whose labels another party has changed. Such a Job is read one by one, again and again.
 """
 
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from types import MappingProxyType
 
 from scoring_operator.api.names import has_job_name, report_job_name
@@ -21,7 +23,8 @@ class JobTracker:
     """The only owner of the knowledge which Jobs of one run exist.
 
     Args:
-        assumed_timeout: Seconds after which an assumed Job is overdue: the API server has to be asked for it.
+        assumed_timeout: Seconds after which a Job is overdue that is assumed or was read: the API server has to be
+            asked for it.
     """
 
     def __init__(self, assumed_timeout: float) -> None:
@@ -29,6 +32,7 @@ class JobTracker:
         self._assumed_timeout = assumed_timeout
         self._visible: dict[str, JobView] = {}
         self._assumed: dict[str, float] = {}  # with the monotonic time of the creation
+        self._read: dict[str, float] = {}  # visible Jobs that the informer does not show, with the monotonic time
         self._seen: set[str] = set()
         self._counted_at, self._count = 0.0, 0  # of unfinished Jobs
         self._view = JobSnapshot(MappingProxyType(self._visible), self._assumed.keys(), self._seen)
@@ -60,6 +64,7 @@ class JobTracker:
         if job is None:
             return False
         self._listener()
+        self._read.pop(job.name, None)
         if new is None:
             self._visible.pop(job.name, None)
             return True
@@ -79,16 +84,16 @@ class JobTracker:
         self._assume(name)
 
     def overdue(self) -> set[str]:
-        """Return the Jobs whose assumption has timed out: the API server has to be asked for them."""
-        now = time.monotonic()
-        return {name for name, since in self._assumed.items() if now - since > self._assumed_timeout}
+        """Return the Jobs that were assumed or read some time ago: the API server has to be asked for them."""
+        limit = time.monotonic() - self._assumed_timeout
+        return {name for known in (self._assumed, self._read) for name, since in known.items() if since < limit}
 
-    def confirm(self, inspected: Iterable[str], existing: Iterable[str]) -> JobSnapshot:
+    def confirm(self, inspected: Iterable[str], existing: Mapping[str, JobView]) -> JobSnapshot:
         """Record the response of the API server for Jobs that the informer does not show.
 
         Args:
             inspected: The names of Jobs that were inspected, so that they are not assumed any more.
-            existing: The names of Jobs that exist.
+            existing: The Jobs that exist, by name.
 
         Returns:
             The existing Jobs.
@@ -96,8 +101,12 @@ class JobTracker:
         self._listener()
         for name in inspected:
             self._assumed.pop(name, None)
-        for name in existing:
-            self._assume(name)
+            if self._read.pop(name, None) is not None:
+                del self._visible[name]
+        for name, job in existing.items():
+            if name not in self._visible or name in self._read:
+                self._visible[name], self._read[name] = job, time.monotonic()
+                self._assumed.pop(name, None)
         return self.snapshot()
 
     def acknowledge(self, names: Iterable[str]) -> None:
@@ -112,9 +121,12 @@ class JobTracker:
         """Return the existing Jobs.
 
         Args:
-            without: Names of assumed Jobs that are left out, because they are overdue.
+            without: Names of assumed and read Jobs that are left out, because they are overdue.
         """
-        return JobSnapshot(self._view.visible, frozenset(self._assumed).difference(without), frozenset(self._seen))
+        visible = self._view.visible
+        if not self._read.keys().isdisjoint(without):
+            visible = {name: job for name, job in visible.items() if name not in without}
+        return JobSnapshot(visible, frozenset(self._assumed).difference(without), frozenset(self._seen))
 
     def active(self, open_batches: Collection[str], reserved: Collection[str] = ()) -> int:
         """Return the number of active Jobs of a run.

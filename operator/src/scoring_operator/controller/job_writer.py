@@ -20,6 +20,7 @@ from scoring_operator.planner.types import Blocker, JobSnapshot
 from scoring_operator.resources import config_maps
 from scoring_operator.resources.jobs import ScorerImage, build_job, build_report_job, template_digest
 
+WEBHOOK_TEXT = "failed calling webhook"  # of status 500 of the API server
 MAX_CREATES_PER_PASS = 200  # so that status is written every second while thousands of Jobs are created
 
 _log = logging.getLogger(__name__)
@@ -173,6 +174,8 @@ def blocker_for(error: ApiError) -> Blocker | None:
     Args:
         error: The error of the request.
     """
+    if isinstance(error, errors.Unavailable) and WEBHOOK_TEXT in error.message:
+        return Blocker("WebhookFailed", f"an admission webhook of the cluster does not respond: {error.message}")
     if isinstance(error, errors.Conflict | errors.AlreadyExists | errors.Unavailable):
         return None
     reason = next(_BLOCKER_REASONS[kind] for kind in type(error).mro() if kind in _BLOCKER_REASONS)

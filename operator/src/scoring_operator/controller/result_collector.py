@@ -9,6 +9,7 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
+from scoring_operator.api.views import JobView
 from scoring_operator.controller.job_inspector import JobInspector
 from scoring_operator.controller.timings import ControllerTimings
 from scoring_operator.planner.job_results import JobResult
@@ -28,7 +29,7 @@ class CollectedResults:
     """
 
     by_job: Mapping[str, JobResult] = field(default_factory=dict)
-    existing: Collection[str] = ()
+    existing: Mapping[str, JobView] = field(default_factory=dict)
     retry_in: float | None = None
     pending: bool = False
 
@@ -44,7 +45,7 @@ class ResultCollector:
     def __init__(self, inspector: JobInspector, timings: ControllerTimings) -> None:
         self._inspector = inspector
         self._timings = timings
-        self._request: asyncio.Task[tuple[dict[str, JobResult], list[str]]] | None = None
+        self._request: asyncio.Task[tuple[dict[str, JobResult], dict[str, JobView]]] | None = None
         self._requested_at = 0.0
         self._last: Mapping[str, JobResult] | None = None  # the results before the end; None before they are fetched
 

@@ -6,9 +6,12 @@ The list of a namespace that fails is retried for ever. It does not delay the li
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import aclosing
 from typing import Any
 
-from scoring_operator.api.scoringrun import GROUP, PLURAL, VERSION
+import msgspec
+
+from scoring_operator.api.scoringrun import GROUP, PLURAL, VERSION, relevant_fields
 from scoring_operator.controller.timings import ControllerTimings
 from scoring_operator.kube.client import KubeClient
 
@@ -60,7 +63,10 @@ class RunLister:
         while True:
             pause = self._timings.resync_interval
             try:
-                bodies, _ = await self._client.list(path, type=dict[str, Any])
+                bodies: list[dict[str, Any]] = []
+                async with aclosing(self._client.pages(path)) as pages:
+                    async for page, _ in pages:
+                        bodies += [relevant_fields(msgspec.json.decode(item)) for item in page]
                 self._on_listed(namespace, bodies)
                 last_error = ""
             except Exception as error:  # noqa: BLE001  # a namespace must not stop the others, whatever its response is

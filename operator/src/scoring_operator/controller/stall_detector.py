@@ -10,12 +10,8 @@ from dataclasses import replace
 
 from scoring_operator.api.fleets import Fleet
 from scoring_operator.api.formatting import printable
-from scoring_operator.controller.job_inspector import (
-    JOBS_PER_LIST,
-    MAX_TROUBLE_LENGTH,
-    Inspection,
-    JobInspector,
-)
+from scoring_operator.controller.job_inspector import MAX_TROUBLE_LENGTH, Inspection, JobInspector
+from scoring_operator.controller.pod_reader import JOBS_PER_LIST
 from scoring_operator.controller.timings import ControllerTimings
 from scoring_operator.planner.job_changes import deletion_blocker
 from scoring_operator.planner.job_results import JobResult
@@ -102,7 +98,7 @@ class StallDetector:
                 self._last_inspected = frozenset(names[:JOBS_PER_LIST])
                 inspection = await self._inspector.inspect_waiting(names, open_batches, fleet)
                 if not (inspection.blocker and inspection.blocker.permanent):
-                    kept = deletion_blocker(jobs.visible[name] for name in names)
+                    kept = deletion_blocker(job for name in names if (job := jobs.visible.get(name)))
                     inspection = replace(inspection, blocker=kept or inspection.blocker)
                 self._record(inspection, now, stalled=stalled)
         return self.blocker

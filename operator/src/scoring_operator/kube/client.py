@@ -9,6 +9,7 @@ import asyncio
 import os
 import random
 import time
+from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -21,12 +22,17 @@ from scoring_operator.errors import ApiError, LeaseLost, Throttled, Unavailable
 from scoring_operator.kube.credential_sources import load_credentials
 from scoring_operator.kube.credentials import Credentials
 from scoring_operator.kube.limiter import AdaptiveLimiter
-from scoring_operator.kube.transport import Observer, Request, Transport, defer_reading
+from scoring_operator.kube.listing import (
+    MAX_LISTS,
+    Listing,
+    Page,
+    read_list,
+    read_pages,
+)
+from scoring_operator.kube.transport import Observer, Request, Transport, defer_reading, read_content
 
 T = TypeVar("T")
 Object = dict[str, Any]
-Page = tuple[list[msgspec.Raw], str]  # items and resource version
-Listing = tuple[list[T], str]
 
 
 @dataclass(frozen=True)
@@ -55,18 +61,7 @@ class ClientTimeouts:
 _DEFAULT_TIMEOUTS = ClientTimeouts()
 
 
-class _ListMeta(msgspec.Struct, rename="camel"):
-    resource_version: str = ""
-    continue_: str = msgspec.field(default="", name="continue")
-
-
-class _Page(msgspec.Struct):
-    metadata: _ListMeta
-    items: list[msgspec.Raw] | None = None
-
-
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
-_decode_page = msgspec.json.Decoder(_Page).decode
 
 
 class KubeClient:
@@ -87,6 +82,7 @@ class KubeClient:
         self._retry_not_before: dict[
             str, float
         ] = {}  # monotonic, for throttled requests that used up their retry budget
+        self._lists: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(MAX_LISTS))
         self.limiter = AdaptiveLimiter()
 
     @classmethod
@@ -142,32 +138,22 @@ class KubeClient:
         max_items: int | None = None,
         type: type[T],  # noqa: A002  # the usual name of such an argument, as in msgspec
     ) -> Listing[T]:
-        """Return a collection.
+        """Return a collection, or its first part: no further page is read when a limit is reached.
 
         Args:
             path: The path of the collection.
             label_selector: The label selector in Kubernetes' notation. The default selects all objects.
             field_selector: The field selector in Kubernetes' notation. The default selects all objects.
-            max_items: The number of items after which no further page is read. The default reads all pages.
+            max_items: The number of items after which no further page is read. The default is 10,000.
             type: The type that each item is decoded to.
-
-        Returns:
-            The items, and the resource version from which a watch can continue.
 
         Raises:
             Gone: The resource version of the list expired between two pages.
             ApiError: The request failed; the type says why.
         """
-        items: Listing[T] = ([], "")
-        decode = msgspec.json.Decoder(type).decode
         pages = self.pages(path, label_selector=label_selector, field_selector=field_selector)
-        async with aclosing(pages):
-            async for page, version in pages:
-                items[0].extend(decode(item) for item in page)
-                items = (items[0], version)
-                if max_items is not None and len(items[0]) >= max_items:
-                    break
-        return items
+        async with self._lists[_namespace(path)]:
+            return await read_list(pages, msgspec.json.Decoder(type).decode, max_items=max_items)
 
     async def pages(
         self, path: str, *, label_selector: str = "", field_selector: str = ""
@@ -187,14 +173,15 @@ class KubeClient:
             ApiError: The request failed; the type says why.
         """
         selectors = {"labelSelector": label_selector, "fieldSelector": field_selector}
-        query = {"limit": str(self.timeouts.page_size)} | {key: value for key, value in selectors.items() if value}
-        while True:
-            request = Request("LIST", path, query, timeout=self.timeouts.page)
-            page = _decode_page(await self._send_with_retry(request, (Throttled, Unavailable)))
-            yield page.items or [], page.metadata.resource_version
-            if not page.metadata.continue_:
-                return
-            query = query | {"continue": page.metadata.continue_}
+        query = {key: value for key, value in selectors.items() if value}
+
+        async def send(request: Request) -> bytes:
+            return await self._send_with_retry(request, (Throttled, Unavailable))
+
+        request = Request("LIST", path, query, timeout=self.timeouts.page)
+        async with aclosing(read_pages(send, request, self.timeouts.page_size)) as pages:
+            async for page in pages:
+                yield page
 
     async def watch(
         self, path: str, *, resource_version: str, label_selector: str = "", seconds: int
@@ -328,7 +315,7 @@ class KubeClient:
 
     async def _send(self, request: Request) -> bytes:
         async with self._transport.send(request) as response:
-            return await response.read()
+            return await read_content(response, request)
 
 
 def _namespace(path: str) -> str:

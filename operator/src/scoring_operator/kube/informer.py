@@ -8,11 +8,15 @@ after an expired resource version (410), an ERROR event or an error response. It
 which finds changes whose events were lost. Events and lists that are older than the known versions are ignored. The
 informer never ends by itself. A namespace that cannot be listed does not delay the others: see `wait_for_sync`.
 
+Other users may create any number of objects, so an informer holds at most 30,000 of each namespace.
+
 The event loop of `run` owns the informer; other threads must not call it.
 """
 
 import asyncio
+import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Generic, TypeVar
@@ -27,7 +31,10 @@ Listener = Callable[[T | None, T | None], None]
 """A function that gets the object before a change (None: created) and after it (None: deleted)."""
 
 RELIST_INTERVAL_SECONDS = 300.0
+MAX_OBJECTS = 30_000  # of a namespace: forged Jobs of the usual size take 50 MiB
 SYNC_GRACE_SECONDS = 15.0  # the time for which a listed namespace waits for the first lists of the others
+
+_log = logging.getLogger(__name__)
 
 
 class Informer(Generic[T]):
@@ -58,6 +65,9 @@ class Informer(Generic[T]):
         self._decode = msgspec.json.Decoder(type).decode
         self._objects: dict[Key, T] = {}
         self._versions: dict[Key, int] = {}  # of objects, and of those deleted since the last list
+        self._counts: Counter[str] = Counter()  # of objects, by namespace
+        self._full: set[str] = set()  # the namespaces with objects that are not held
+        self._rejecting: set[str] = set()  # those of them since their last list began
         self._listeners: list[Listener[T]] = []
         self._reflectors = [
             Reflector(
@@ -117,8 +127,9 @@ class Informer(Generic[T]):
                 await stream.first_list_done.wait()
 
     def problems(self) -> dict[str, str]:
-        """Return why namespaces cannot be listed or watched now, by namespace (empty: all namespaces)."""
-        return {stream.namespace: stream.last_error for stream in self._reflectors if stream.last_error}
+        """Return why namespaces cannot be listed, watched or held now, by namespace (empty: all namespaces)."""
+        full = {name: self._full_text() for name in self._full}
+        return full | {stream.namespace: stream.last_error for stream in self._reflectors if stream.last_error}
 
     def age(self) -> float:
         """Return the seconds since the last byte, of the watch that has been idle longest."""
@@ -144,24 +155,39 @@ class Informer(Generic[T]):
             for stream in self._reflectors:
                 group.create_task(stream.run())
 
-    def upsert(self, raw: msgspec.Raw, meta: Metadata) -> None:
-        """Store an object, unless a newer version of it is known."""
+    def upsert(self, raw: msgspec.Raw, meta: Metadata) -> bool:
+        """Store an object, unless a newer version of it is known.
+
+        Returns:
+            False if the namespace has too many objects, and this one is not held.
+        """
         key, version = (meta.namespace, meta.name), int(meta.resource_version)
+        if key not in self._objects and self._counts[meta.namespace] >= MAX_OBJECTS:
+            if meta.namespace not in self._full:
+                _log.warning("namespace %s: %s", meta.namespace, self._full_text())
+            self._full.add(meta.namespace)
+            self._rejecting.add(meta.namespace)
+            return False
         if version <= self._versions.get(key, -1):
-            return
+            return True
         self._versions[key] = version
         old, new = self._objects.get(key), self._decode(raw)
         if old != new:
+            self._counts[meta.namespace] += old is None
             self._objects[key] = new
             self._notify(old, new)
+        return True
 
     def remove(self, key: Key, version: int) -> None:
         """Remove an object, unless a newer version of it is known."""
         if version < self._versions.get(key, -1):
             return
-        self._versions[key] = version
         if key in self._objects:
+            self._counts[key[0]] -= 1
+            self._versions[key] = version
             self._notify(self._objects.pop(key), None)
+        elif key[0] not in self._full:
+            self._versions[key] = version
 
     def reset_versions(self, namespace: str) -> None:
         """Accept any next version of the objects of a namespace (empty: of all namespaces)."""
@@ -179,7 +205,16 @@ class Informer(Generic[T]):
         """
         for key in [key for key in self._versions if key not in listed and (not namespace or key[0] == namespace)]:
             self.remove(key, version)
-            del self._versions[key]
+            self._versions.pop(key, None)
+        listed_names = {name for name in self._full | self._rejecting if namespace in ("", name)}
+        self._full = (self._full - listed_names) | (self._rejecting & listed_names)
+        self._rejecting -= listed_names
+
+    def _full_text(self) -> str:
+        return (
+            f"it has more than {MAX_OBJECTS} {self.plural} with the labels of the operator, which reads the others one "
+            "by one; delete those that it did not create"
+        )
 
     def _notify(self, old: T | None, new: T | None) -> None:
         for listener in self._listeners:

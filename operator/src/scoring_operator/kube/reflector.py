@@ -51,8 +51,8 @@ _decode_event = msgspec.json.Decoder(_Event).decode
 class Store(Protocol):
     """The objects that a reflector updates."""
 
-    def upsert(self, raw: msgspec.Raw, meta: Metadata) -> None:
-        """Store an object, unless a newer version of it is known."""
+    def upsert(self, raw: msgspec.Raw, meta: Metadata) -> bool:
+        """Store an object, unless a newer version of it is known; return False if it is not held."""
 
     def remove(self, key: Key, version: int) -> None:
         """Remove an object, unless a newer version of it is known."""
@@ -157,8 +157,8 @@ class Reflector:
                 self._check_version(version)
                 for raw in page:
                     meta = _decode_head(raw).metadata
-                    listed.add((meta.namespace, meta.name))
-                    self._store.upsert(raw, meta)
+                    if self._store.upsert(raw, meta):
+                        listed.add((meta.namespace, meta.name))
                 self._mark_alive()
         self._store.replace_all(self.namespace, listed, version)
         self._version = version

@@ -26,6 +26,7 @@ from scoring_operator.errors import (
     InvalidSettings,
     NotFound,
     QuotaExceeded,
+    ResponseTooLarge,
     Throttled,
     Unavailable,
 )
@@ -40,6 +41,7 @@ ACCEPT_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,
 
 CONNECT_TIMEOUT_SECONDS = 10.0
 MAX_TOKEN_AGE_SECONDS = 10.0  # then the token's file is read again
+QUOTA_TEXTS = ("exceeded quota", "status unknown for quota")  # the second until a new ResourceQuota has its usage
 DEFERRED_BYTES = 65_536  # half of the usual receive buffer, so that the server never waits for space
 
 
@@ -55,6 +57,7 @@ class Request:
         content_type: The media type of the body.
         timeout: The time limit of the whole exchange in seconds. The default is that of the transport.
         idle_timeout: The time limit between two bytes in seconds. If it is set, `timeout` does not apply.
+        max_bytes: The largest response that is read whole; None for no limit.
     """
 
     verb: str
@@ -64,6 +67,7 @@ class Request:
     content_type: str = "application/json"
     timeout: float | None = None
     idle_timeout: float | None = None
+    max_bytes: int | None = None
 
     @property
     def method(self) -> str:
@@ -190,6 +194,27 @@ class Transport:
         return await asyncio.to_thread(self._credentials.authorization, renew=renew)  # the program takes seconds
 
 
+async def read_content(response: aiohttp.ClientResponse, request: Request) -> bytes:
+    """Return the whole content of a response.
+
+    Args:
+        response: The response.
+        request: Its request, with the limit.
+
+    Raises:
+        ResponseTooLarge: The content has more bytes than the limit. The rest is not read.
+    """
+    if request.max_bytes is None:
+        return await response.read()
+    content = bytearray()
+    async for chunk in response.content.iter_any():
+        content += chunk
+        if len(content) > request.max_bytes:
+            response.close()
+            raise ResponseTooLarge(f"more than {request.max_bytes} bytes", request=str(request))
+    return bytes(content)
+
+
 def defer_reading(
     response: aiohttp.ClientResponse, seconds: float, last: asyncio.TimerHandle | None
 ) -> asyncio.TimerHandle | None:
@@ -258,9 +283,9 @@ _ERROR_BY_CODE: dict[int, type[ApiError]] = {
 def _error_type(code: int, status: _Status, method: str) -> type[ApiError]:
     if code >= 500:
         return Unavailable
-    if code == 409 and method == "POST":
+    if code == 409 and method == "POST" and status.reason != "Conflict":
         return AlreadyExists
-    if code == 403 and "exceeded quota" in status.message:
+    if code == 403 and any(text in status.message for text in QUOTA_TEXTS):
         return QuotaExceeded
     return _ERROR_BY_CODE.get(code, ApiError)
 

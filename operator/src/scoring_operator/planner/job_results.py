@@ -16,6 +16,7 @@ from scoring_operator.contract.report_message import ReportMessage, parse_report
 from scoring_operator.planner.pod_trouble import MAX_FAILURE_LENGTH, pod_failure, termination_text
 
 PODS_DELETED = "the Job's pods are deleted"
+TOO_MANY_PODS = "more pods have the label of the Job than the operator reads; delete the pods that no Job owns"
 TRANSIENT_REASONS = frozenset({"StorageUnavailable", "IdentityUnavailable", "ImagePull"})
 
 

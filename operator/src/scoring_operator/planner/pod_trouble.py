@@ -5,13 +5,13 @@ cleaned, and a long one loses its middle, because a registry's reason is at the 
 """
 
 import signal
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from scoring_operator.api.formatting import printable
-from scoring_operator.api.views import ContainerView, PodView, Terminated
+from scoring_operator.api.views import ContainerView, EventView, PodView, Terminated
 from scoring_operator.contract.command import CONTAINER_NAME, EXIT_CONFIGURATION, EXIT_TRANSIENT
 
 MAX_FAILURE_LENGTH = 400  # characters of a failure: a run's status has up to 20
@@ -37,8 +37,8 @@ _PERMANENT_TEXTS = (
     "gave http response to https client",
 )  # fmt: skip
 _TRANSIENT_TEXTS = (
-    "exceeded quota", "registered csi drivers", "timed out", "timeout", "try again", "deadline exceeded",
-    "toomanyrequests", "too many requests",
+    "exceeded quota", "status unknown for quota", "registered csi drivers", "timed out", "timeout", "try again",
+    "deadline exceeded", "toomanyrequests", "too many requests",
 )  # fmt: skip
 
 
@@ -106,35 +106,33 @@ def unexplained_trouble(pod: PodView) -> tuple[str, str]:
         cause = "has no successful startup probe" if container.name in sidecars else "has not ended"
         return "PodInitializing", f"init container {container.name!r} of pod {pod.metadata.name} {cause}"
     waiting = pod.scorer.waiting
+    if waiting and (others := running_containers(pod)):  # the kubelet starts containers in order
+        text = f"container {others[0]!r} of pod {pod.metadata.name} runs, and its postStart hook has not let the scorer"
+        return "PodInitializing", f"{text} start"
     reason = (waiting.reason if waiting else "") or "ContainerCreating"
     return reason, f"pod {pod.metadata.name} waits in {reason}, and no event says why"
 
 
-def event_trouble(events: Iterable[Mapping[str, Any]]) -> tuple[str, str] | None:
+def event_trouble(events: Iterable[EventView]) -> tuple[str, str] | None:
     """Return the reason and the message of the latest warning; the scheduler's are in the conditions of a pod.
 
     Args:
-        events: The JSON of the events of one object.
+        events: The events of one object.
     """
-    warnings = [
-        event
-        for event in events
-        if event.get("type", "Warning") == "Warning" and event.get("reason") not in _UNINFORMATIVE_EVENTS
-    ]
-    secrets = [one for one in warnings if one.get("reason") == _MISSING_PULL_SECRET]
-    others = [one for one in warnings if one.get("reason") != _MISSING_PULL_SECRET]
+    warnings = [one for one in events if one.type == "Warning" and one.reason not in _UNINFORMATIVE_EVENTS]
+    secrets = [one for one in warnings if one.reason == _MISSING_PULL_SECRET]
+    others = [one for one in warnings if one.reason != _MISSING_PULL_SECRET]
     latest = max(others or secrets, key=_event_time, default=None)
     if latest is None:
         return None
-    text = str(latest.get("message") or "")
+    text = latest.message or ""
     if others and secrets:  # the kubelet repeats both events, and the registry's error does not name the Secret
-        text = f"{max(secrets, key=_event_time).get('message') or ''} {text}"
-    return str(latest.get("reason") or "Unknown"), text
+        text = f"{max(secrets, key=_event_time).message or ''} {text}"
+    return latest.reason or "Unknown", text
 
 
-def _event_time(event: Mapping[str, Any]) -> str:
-    series = event.get("series") or {}
-    return str(series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime") or "")
+def _event_time(event: EventView) -> str:
+    return event.time
 
 
 def running_containers(pod: PodView) -> tuple[str, ...]:
@@ -169,8 +167,10 @@ def pod_failure(pod: PodView) -> tuple[str, str]:
         text = f"{text}; its scorer had not started: {': '.join(filter(None, trouble))}" if trouble else text
         return "DeadlineExceeded", printable(text, MAX_FAILURE_LENGTH)
     if state.terminated is None:
-        text = _dead_container(pod) or status.message or "the pod ended without a container state"
-        return "Unknown", _detail(status.reason, text)
+        dead = _dead_container(pod)
+        # A node rejects a pod after it was scheduled, such as OutOfcpu: the pod says nothing about its devices.
+        reason = "JobLost" if status.reason and not dead else "Unknown"
+        return reason, _detail(status.reason, dead or status.message or "the pod ended without a container state")
     if state.terminated.reason == "OOMKilled":
         text = termination_text(state.terminated.message)
         return "OOMKilled", _detail("", f"the container ran out of memory{': ' * bool(text)}{text}")

@@ -16,7 +16,7 @@ from typing import Any
 
 import kopf
 
-from scoring_operator.api.scoringrun import GROUP, PLURAL, VERSION
+from scoring_operator.api.scoringrun import GROUP, PLURAL, VERSION, relevant_fields
 from scoring_operator.controller.timings import ProcessTimings
 from scoring_operator.kube.credentials import Credentials
 from scoring_operator.runtime.manager import Manager
@@ -24,6 +24,8 @@ from scoring_operator.runtime.settings import Settings
 
 LOGIN_EXPIRATION_MINUTES = 30  # then kopf reads the token's file again
 HEARTBEAT_INTERVAL_SECONDS = 10.0
+WORKER_IDLE_SECONDS = 0.5  # for which kopf keeps the object of an event after it was handled
+LIST_CHUNK_SIZE = 20  # ScoringRuns in one response: a run has at most 1.5 MiB in etcd
 NAMESPACE_RECHECK_SECONDS = 30.0  # between two checks whether a namespace can be listed again
 
 _log = logging.getLogger(__name__)
@@ -142,7 +144,7 @@ def _register_handlers(
     async def on_run_event(
         event: Mapping[str, Any], namespace: str | None, name: str, body: kopf.Body, **_: Any
     ) -> None:
-        manager.on_run_event(namespace or "", name, None if event["type"] == "DELETED" else dict(body))
+        manager.on_run_event(namespace or "", name, None if event["type"] == "DELETED" else relevant_fields(body))
 
 
 def _register_recheck(
@@ -171,6 +173,8 @@ def _kopf_settings(timings: ProcessTimings) -> kopf.OperatorSettings:
     settings.posting.enabled = False
     settings.scanning.disabled = True
     settings.peering.standalone = True
+    settings.watching.chunk_size = LIST_CHUNK_SIZE
+    settings.queueing.idle_timeout = WORKER_IDLE_SECONDS
     settings.watching.server_timeout = 300
     settings.watching.client_timeout = 330
     settings.watching.connect_timeout = 10

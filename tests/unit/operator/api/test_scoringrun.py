@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from scoring_operator.api.scoringrun import RunRef, Window, has_ended, parse_run, resolve_limit
+from scoring_operator.api.scoringrun import RunRef, Window, has_ended, parse_run, relevant_fields, resolve_limit
 from scoring_operator.errors import InvalidRun
 from tests.testkit.builders import NOW, UID, a_body, a_run
 
@@ -26,6 +26,17 @@ def test_window_has_a_slug_an_interval_and_a_column() -> None:
 )
 def test_column_of_a_window_has_only_the_units_that_it_needs(length: str, text: str) -> None:
     assert a_window(timedelta(seconds=int(length))).column == f"2018-08-28T23:00Z/{text}"
+
+
+def test_fields_that_the_operator_does_not_read_are_dropped() -> None:
+    body = a_body(schedule="daily")
+    others = {"annotations": {"x": "y" * 1000}, "managedFields": [{}], "finalizers": ["x"], "ownerReferences": [{}]}
+    body["metadata"] |= others
+    body["metadata"]["labels"] = body["metadata"].get("labels", {}) | {"other": "x"}
+    kept = relevant_fields(body)
+    assert not others.keys() & kept["metadata"].keys()
+    assert "other" not in kept["metadata"].get("labels", {})
+    assert parse_run(kept) == parse_run(body)
 
 
 def test_run_is_parsed_with_the_defaults_of_the_schema() -> None:

@@ -6,9 +6,54 @@ from scoring_operator.api.views import ContainerState, JobStatusView, JobView, P
 from tests.testkit.builders import a_job, a_pod
 
 
-def test_job_has_the_uid_of_its_first_owner() -> None:
+def test_job_without_an_owner_has_no_uid_of_a_run() -> None:
     assert a_job("job-1", owner="some-uid").owner_uid == "some-uid"
     assert (JobView().owner_uid, a_job("job-1").name) == ("", "job-1")
+
+
+RUN_OWNER = {"kind": "ScoringRun", "uid": "run-uid", "name": "hourly"}
+OTHER_OWNER = {"kind": "AppWrapper", "uid": "other-uid", "name": "x"}
+
+
+@pytest.mark.parametrize(
+    ("owners", "uid"),
+    [
+        ([RUN_OWNER], "run-uid"),
+        ([OTHER_OWNER, RUN_OWNER], "run-uid"),
+        ([OTHER_OWNER], "label-uid"),
+        ([], "label-uid"),
+    ],
+    ids=["run", "other and run", "other", "orphan"],
+)
+def test_job_belongs_to_its_run_whatever_owners_others_add_or_remove(owners: list[dict[str, str]], uid: str) -> None:
+    labels = {"fleetscore.dev/run-uid": "label-uid"}
+    assert msgspec.convert({"metadata": {"labels": labels, "ownerReferences": owners}}, JobView).owner_uid == uid
+
+
+def test_job_keeps_no_more_than_a_job_of_the_operator_has() -> None:
+    large = "x" * 10_000
+    condition = {"type": "Failed", "status": "True", "message": large}
+    job = msgspec.convert(
+        {
+            "metadata": {
+                "finalizers": [f"x.example/{number}" for number in range(1000)],
+                "ownerReferences": [OTHER_OWNER] * 1000,
+                "annotations": {"fleetscore.dev/positions": large, "fleetscore.dev/suspended": "true"},
+            },
+            "status": {"conditions": [condition, {"type": "Complete", "status": "True"}]},
+        },
+        JobView,
+    )
+    assert (len(job.metadata.finalizers), len(job.metadata.owner_references)) == (5, 1)
+    assert (job.metadata.annotations.positions, job.complete, job.true_condition("Failed")) == ("", True, None)
+
+
+def test_pod_is_of_the_job_that_owns_it_and_not_of_the_one_in_its_label() -> None:
+    labels = {"batch.kubernetes.io/job-name": "job-1"}
+    owned = {"labels": labels, "ownerReferences": [{"kind": "Job", "name": "job-1", "uid": "u"}]}
+    forged = [{"labels": labels}, {**owned, "labels": {"batch.kubernetes.io/job-name": "job-2"}}]
+    pods = [msgspec.convert({"metadata": metadata}, PodView) for metadata in (owned, *forged)]
+    assert [pod.job for pod in pods] == ["job-1", "", ""]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """A fake client of the API server, with the objects in memory."""
 
 import copy
+from collections.abc import AsyncGenerator
 from datetime import datetime
 from typing import Any
 
@@ -8,6 +9,7 @@ import msgspec
 
 from scoring_operator.errors import AlreadyExists, ApiError, Conflict, NotFound
 from scoring_operator.kube.client import KubeClient
+from scoring_operator.kube.listing import MAX_LIST_ITEMS, Listing, Page
 from tests.testkit.builders import NOW
 
 Object = dict[str, Any]
@@ -48,7 +50,17 @@ class InMemoryClient(KubeClient):
         type: type[Any],  # noqa: A002  # as in the client
     ) -> Any:
         self._request("LIST", f"{path}?{label_selector}&{field_selector}")
-        return [msgspec.convert(item, type) for item in self.lists.get(path, [])[:max_items]], "1"
+        found = self.lists.get(path, [])
+        return Listing(
+            [msgspec.convert(item, type) for item in found[:max_items]],
+            complete=len(found) <= (max_items or MAX_LIST_ITEMS),
+        )
+
+    async def pages(
+        self, path: str, *, label_selector: str = "", field_selector: str = ""
+    ) -> AsyncGenerator[Page, None]:
+        self._request("LIST", f"{path}?{label_selector}&{field_selector}")
+        yield [msgspec.Raw(msgspec.json.encode(item)) for item in self.lists.get(path, [])], "1"
 
     async def create(self, path: str, body: Object | bytes) -> Object:
         item = msgspec.json.decode(body) if isinstance(body, bytes) else copy.deepcopy(body)

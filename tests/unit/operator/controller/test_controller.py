@@ -293,3 +293,16 @@ async def test_invalid_run_is_reported_again_after_a_failure() -> None:
         cluster.notify("hourly", cluster.client.objects[f"{RUNS}/hourly"])
         await asyncio.sleep(0.05)
         assert cluster.client.count("PATCH") == writes
+
+
+async def test_job_without_owner_and_labels_takes_no_slot_when_its_run_is_deleted() -> None:
+    cluster = Cluster(a_body())
+    async with cluster.running():
+        await cluster.until(lambda: len(cluster.job_names()) == 2)
+        job = a_job(cluster.job_names()[0])
+        cluster.jobs.notify(None, job)
+        labels = msgspec.structs.replace(job.metadata.labels, run_uid="")
+        stripped = msgspec.structs.replace(job.metadata, labels=labels, owner_references=())
+        cluster.jobs.notify(job, msgspec.structs.replace(job, metadata=stripped))
+        del cluster.client.objects[f"{JOBS}/{job.name}"]
+        await cluster.until(lambda: len(set(cluster.job_names()) - {job.name}) == 2)  # its device has a new Job

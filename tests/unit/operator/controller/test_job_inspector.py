@@ -3,9 +3,12 @@ from typing import Any
 import pytest
 
 from scoring_operator.api.names import report_job_name
+from scoring_operator.api.views import JobView
 from scoring_operator.controller.job_inspector import Inspection, JobInspector
+from scoring_operator.kube.listing import MAX_LIST_ITEMS
+from scoring_operator.planner.job_results import PODS_DELETED, TOO_MANY_PODS
 from scoring_operator.planner.types import JobSnapshot
-from tests.testkit.builders import NOW, a_batch, a_job, a_message, a_run
+from tests.testkit.builders import NOW, a_batch, a_job, a_message, a_run, pod_metadata
 from tests.testkit.in_memory_storage import InMemoryStorage
 from tests.testkit.running_controller import a_fleet
 from tests.unit.operator.controller.in_memory_client import InMemoryClient
@@ -30,13 +33,11 @@ class Cluster:
     def add_pod(self, job: str = "job", message: str = "", **state: Any) -> None:
         terminated = {"exitCode": 137, "reason": "OOMKilled", "message": message}
         container = {"name": "scorer", "state": {"terminated": terminated} | state}
-        labels = {"batch.kubernetes.io/job-name": job}
-        pod = {"metadata": {"name": f"{job}-x", "labels": labels}, "status": {"containerStatuses": [container]}}
+        pod = {"metadata": pod_metadata(job), "status": {"containerStatuses": [container]}}
         self.client.lists.setdefault(PODS, []).append(pod)
 
     def add_waiting_pod(self, job: str = "job", *, phase: str = "Pending", **statuses: Any) -> None:
-        metadata = {"name": f"{job}-x", "uid": f"{job}-pod", "labels": {"batch.kubernetes.io/job-name": job}}
-        pod = {"metadata": metadata, "status": {"phase": phase} | statuses}
+        pod = {"metadata": pod_metadata(job), "status": {"phase": phase} | statuses}
         self.client.lists.setdefault(PODS, []).append(pod)
 
     async def inspect(self, *names: str) -> Inspection:
@@ -45,7 +46,7 @@ class Cluster:
     def add_job(self, name: str) -> None:
         self.client.objects[f"{JOBS}/{name}"] = {"metadata": {"name": name}}
 
-    async def fetch(self, jobs: JobSnapshot, *names: str) -> tuple[dict[str, Any], list[str]]:
+    async def fetch(self, jobs: JobSnapshot, *names: str) -> tuple[dict[str, Any], dict[str, JobView]]:
         wanted = list(names or ["job"])
         batches = dict.fromkeys(wanted, a_batch("0"))
         return await self.inspector.fetch_results(batches, wanted, jobs, a_fleet("scoring"))
@@ -61,7 +62,7 @@ async def test_message_of_a_pod_is_the_result_without_a_request_to_storage(clust
     cluster.storage.down = True
     results, existing = await cluster.fetch(VISIBLE)
     assert results["job"].message is not None
-    assert existing == []
+    assert existing == {}
 
 
 async def test_outcome_record_replaces_a_missing_message(cluster: Cluster) -> None:
@@ -81,9 +82,9 @@ async def test_job_without_message_and_record_has_the_failure_of_its_pod(cluster
 async def test_job_has_no_result_while_storage_is_unavailable(cluster: Cluster) -> None:
     cluster.add_pod()
     cluster.storage.down = True
-    assert await cluster.fetch(VISIBLE) == ({}, [])
+    assert await cluster.fetch(VISIBLE) == ({}, {})
     cluster.storage.down = False
-    assert await cluster.fetch(VISIBLE) == ({}, [])  # until the back-off has passed
+    assert await cluster.fetch(VISIBLE) == ({}, {})  # until the back-off has passed
 
 
 async def test_storage_is_read_again_after_the_backoff() -> None:
@@ -98,7 +99,7 @@ async def test_storage_is_read_again_after_the_backoff() -> None:
 async def test_missing_job_is_missing_only_if_the_api_server_does_not_have_it(cluster: Cluster) -> None:
     cluster.add_job("existing")
     results, existing = await cluster.fetch(NOT_VISIBLE, "existing", "missing")
-    assert existing == ["existing"]
+    assert list(existing) == ["existing"]
     assert results.keys() == {"missing"}
     assert results["missing"].missing
 
@@ -273,3 +274,18 @@ async def test_last_results_are_those_of_ended_scorers_and_of_records_without_a_
 async def test_run_ends_without_last_results_if_storage_is_unavailable(cluster: Cluster) -> None:
     cluster.storage.down = True
     assert await last(cluster) == {}
+
+
+async def test_job_whose_pods_are_hidden_by_others_has_its_record_or_names_the_cause(cluster: Cluster) -> None:
+    forged = {"metadata": {"name": "a", "labels": {"batch.kubernetes.io/job-name": "job"}}}
+    cluster.client.lists[PODS] = [forged] * (MAX_LIST_ITEMS + 1)
+    results, _ = await cluster.fetch(VISIBLE)
+    assert (results["job"].failure_reason, results["job"].failure_detail) == ("JobLost", TOO_MANY_PODS)
+    cluster.storage.records["job"] = a_message(1).encode()
+    assert (await cluster.fetch(VISIBLE))[0]["job"].message is not None
+
+
+async def test_forged_pod_of_a_job_is_not_its_result(cluster: Cluster) -> None:
+    cluster.add_pod(message=a_message(1))
+    del cluster.client.lists[PODS][0]["metadata"]["ownerReferences"]
+    assert (await cluster.fetch(VISIBLE))[0]["job"].failure_detail == PODS_DELETED

@@ -2,7 +2,7 @@ from scoring_operator.api.conditions import find_condition
 from scoring_operator.api.names import report_job_name
 from scoring_operator.api.scoringrun import parse_run
 from scoring_operator.planner.finished_runs import CLEANUP_INTERVAL_SECONDS
-from tests.testkit.builders import a_body
+from tests.testkit.builders import a_body, pod_metadata
 from tests.unit.operator.controller.one_run import JOBS, PODS, OneRun
 
 
@@ -17,8 +17,7 @@ async def test_failed_report_job_has_the_reason_of_its_pod() -> None:
     await cluster.reconcile()
     terminated = {"exitCode": 137, "reason": "OOMKilled"}
     container = {"name": "scorer", "state": {"terminated": terminated}}
-    labels = {"batch.kubernetes.io/job-name": report}
-    pod = {"metadata": {"name": "x", "labels": labels}, "status": {"containerStatuses": [container]}}
+    pod = {"metadata": pod_metadata(report), "status": {"containerStatuses": [container]}}
     cluster.client.lists[PODS] = [pod]
     cluster.show(report, failed=True)
     await cluster.reconcile()

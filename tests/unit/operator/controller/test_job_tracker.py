@@ -69,11 +69,12 @@ def test_assumed_job_is_overdue_after_the_timeout() -> None:
     assert patient.overdue() == set()
 
 
-def test_inspected_job_is_assumed_only_if_it_exists() -> None:
+def test_inspected_job_is_visible_only_if_it_exists() -> None:
     jobs = tracker()
     for name in ("missing", "existing"):
         jobs.expect(name)
-    assert jobs.confirm(["missing", "existing"], ["existing"]).assumed == {"existing"}
+    found = jobs.confirm(["missing", "existing"], {"existing": a_job("existing")})
+    assert (found.assumed, list(found.visible)) == (frozenset(), ["existing"])
 
 
 def test_active_jobs_are_open_jobs_that_exist_and_reserved_ones() -> None:
@@ -135,3 +136,22 @@ def test_many_jobs_of_an_ended_run_are_counted_once_per_second(monkeypatch: pyte
     now[0] += RECOUNT_SECONDS
     assert jobs.unfinished(a_run(), names) == 1000
     assert (MAX_RECOUNTED_JOBS, RECOUNT_SECONDS) == (1000, 1.0)
+
+
+def test_job_that_the_informer_does_not_show_is_read_again_and_again() -> None:
+    jobs, running = JobTracker(assumed_timeout=-1), a_job("job", ready=True)
+    assert jobs.confirm(["job"], {"job": running}).visible == {"job": running}
+    assert jobs.overdue() == {"job"}
+    assert jobs.snapshot(without={"job"}).visible == {}
+    ended = a_job("job", complete=True)
+    assert jobs.confirm(["job"], {"job": ended}).visible == {"job": ended}
+    assert jobs.confirm(["job"], {}).visible == {}
+    assert jobs.overdue() == set()
+
+
+def test_job_of_the_informer_is_not_replaced_by_one_that_was_read() -> None:
+    jobs, ended = JobTracker(assumed_timeout=-1), a_job("job", complete=True)
+    jobs.confirm(["job"], {"job": a_job("job")})
+    jobs.on_event(None, ended)
+    assert jobs.confirm(["job"], {"job": a_job("job")}).visible == {"job": ended}
+    assert jobs.overdue() == set()

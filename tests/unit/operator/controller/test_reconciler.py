@@ -10,7 +10,7 @@ from scoring_operator.api.scoringrun import parse_run
 from scoring_operator.errors import QuotaExceeded, RunDeleted, Unavailable
 from scoring_operator.planner.progress_codec import decode_progress
 from scoring_operator.resources import config_maps
-from tests.testkit.builders import UID, a_body, a_message, a_run, later
+from tests.testkit.builders import UID, a_body, a_message, a_run, later, pod_metadata
 from tests.unit.operator.controller.in_memory_client import InMemoryClient
 from tests.unit.operator.controller.one_run import IMMEDIATE, JOBS, PODS, PROGRESS, RUN_PATH, OneRun
 
@@ -86,9 +86,8 @@ async def test_run_ends_at_its_deadline_with_the_results_of_scorers_that_ended()
     cluster.show(first)
     cluster.show(second, ready=True)
     await cluster.reconcile()
-    labels = {"batch.kubernetes.io/job-name": first}
     ended = {"name": "scorer", "state": {"terminated": {"exitCode": 0, "message": a_message(1)}}}
-    pod = {"metadata": {"name": "x", "labels": labels}, "status": {"phase": "Running", "containerStatuses": [ended]}}
+    pod = {"metadata": pod_metadata(first), "status": {"phase": "Running", "containerStatuses": [ended]}}
     cluster.client.lists[PODS] = [pod]
     cluster.client.time = later(4)
     assert await cluster.reconcile() == 0.0

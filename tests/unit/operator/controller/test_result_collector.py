@@ -30,11 +30,11 @@ class Inspector(JobInspector):
 
     def __init__(self) -> None:
         self.requests: list[list[str]] = []
-        self.response: asyncio.Future[tuple[dict[str, JobResult], list[str]]] = asyncio.Future()
+        self.response: asyncio.Future[tuple[dict[str, JobResult], dict[str, JobView]]] = asyncio.Future()
 
     async def fetch_results(
         self, batches: Mapping[str, Batch], names: Sequence[str], *_: Any, **__: Any
-    ) -> tuple[dict[str, JobResult], list[str]]:
+    ) -> tuple[dict[str, JobResult], dict[str, JobView]]:
         assert set(names) <= batches.keys()
         self.requests.append(list(names))
         return await self.response
@@ -63,15 +63,15 @@ def a_collector(inspector: Inspector, interval: float = 0.0) -> ResultCollector:
 
 
 async def test_failed_job_is_inspected_in_the_same_pass(inspector: Inspector) -> None:
-    inspector.response.set_result(({"failed": RESULT}, []))
+    inspector.response.set_result(({"failed": RESULT}, {}))
     collected = await a_collector(inspector).collect(a_state("failed", "running"), jobs(FAILED, RUNNING))
     assert (collected.by_job, collected.retry_in, collected.pending) == ({"failed": RESULT}, None, False)
 
 
 async def test_missing_job_that_exists_is_reported(inspector: Inspector) -> None:
-    inspector.response.set_result(({}, ["missing"]))
+    inspector.response.set_result(({}, {"missing": RUNNING}))
     collected = await a_collector(inspector).collect(a_state("missing", "running"), jobs(RUNNING))
-    assert (collected.by_job, collected.existing, collected.retry_in) == ({}, ["missing"], None)
+    assert (collected.by_job, collected.existing, collected.retry_in) == ({}, {"missing": RUNNING}, None)
 
 
 async def test_result_of_a_complete_job_is_collected_concurrently(inspector: Inspector) -> None:
@@ -79,14 +79,14 @@ async def test_result_of_a_complete_job_is_collected_concurrently(inspector: Ins
     first = await collector.collect(state, visible)
     assert (first.by_job, first.pending) == ({}, True)
     await asyncio.sleep(0)
-    inspector.response.set_result(({"complete": RESULT}, []))
+    inspector.response.set_result(({"complete": RESULT}, {}))
     await asyncio.sleep(0)
     assert (await collector.collect(state, visible)).by_job == {"complete": RESULT}
     assert inspector.requests == [["complete"]]
 
 
 async def test_complete_jobs_are_inspected_once_per_interval(inspector: Inspector) -> None:
-    inspector.response.set_result(({"complete": RESULT}, []))
+    inspector.response.set_result(({"complete": RESULT}, {}))
     collector, state, visible = a_collector(inspector, 60.0), a_state("complete", "running"), jobs(COMPLETE, RUNNING)
     for _ in range(3):
         await collector.collect(state, visible)
@@ -102,19 +102,19 @@ async def test_complete_jobs_are_inspected_once_per_interval(inspector: Inspecto
 
 
 async def test_last_complete_job_is_inspected_in_the_same_pass(inspector: Inspector) -> None:
-    inspector.response.set_result(({"complete": RESULT}, []))
+    inspector.response.set_result(({"complete": RESULT}, {}))
     collected = await a_collector(inspector, 60.0).collect(a_state("complete"), jobs(COMPLETE))
     assert (collected.by_job, collected.pending) == ({"complete": RESULT}, False)
 
 
 async def test_job_without_a_certain_result_is_inspected_again_after_the_backoff(inspector: Inspector) -> None:
-    inspector.response.set_result(({}, []))
+    inspector.response.set_result(({}, {}))
     collected = await a_collector(inspector).collect(a_state("failed"), jobs(FAILED))
     assert (collected.by_job, collected.retry_in, collected.pending) == ({}, 5.0, False)
 
 
 async def test_part_of_the_results_is_used_at_once(inspector: Inspector) -> None:
-    inspector.response.set_result(({"failed": RESULT}, []))
+    inspector.response.set_result(({"failed": RESULT}, {}))
     collected = await a_collector(inspector).collect(a_state("failed", "missing"), jobs(FAILED))
     assert (collected.by_job, collected.retry_in) == ({"failed": RESULT}, 0.0)
 

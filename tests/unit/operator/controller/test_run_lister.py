@@ -1,7 +1,7 @@
 """The regular lists of ScoringRuns."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,6 +11,7 @@ from scoring_operator.controller import run_lister
 from scoring_operator.controller.run_lister import RunLister
 from scoring_operator.controller.timings import ControllerTimings
 from scoring_operator.errors import ApiError, Forbidden, NotFound, Unavailable
+from scoring_operator.kube.listing import Page
 from tests.testkit.builders import a_body
 from tests.testkit.waiting import until_async
 from tests.unit.operator.controller.in_memory_client import InMemoryClient
@@ -26,14 +27,15 @@ class Client(InMemoryClient):
         self.error = error
         self.lists = {f"{BASE}/namespaces/a/scoringruns": [a_body()], f"{BASE}/namespaces/b/scoringruns": [a_body()]}
 
-    async def list(self, path: str, **options: Any) -> Any:
+    async def pages(self, path: str, **options: Any) -> AsyncGenerator[Page, None]:
         if "/b/" in path:
             if self.error is None:
                 await asyncio.Event().wait()
             else:
                 self.requests.append(("LIST", path))
                 raise self.error
-        return await super().list(path, **options)
+        async for page in super().pages(path, **options):
+            yield page
 
 
 @asynccontextmanager

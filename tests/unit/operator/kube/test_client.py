@@ -69,8 +69,8 @@ async def test_throttled_request_after_used_up_budget_waits_for_retry_after(
 async def test_read_is_retried_until_it_succeeds(api: FaultServer, connection: KubeClient, fault: object) -> None:
     await api.put(JOBS, "a")
     api.faults.extend([fault, fault])  # type: ignore[list-item]  # handlers of two shapes
-    items, version = await connection.list(JOBS, type=dict)
-    assert [item["metadata"]["name"] for item in items] == ["a"]
+    [(items, version)] = [page async for page in connection.pages(JOBS)]
+    assert [msgspec.json.decode(item)["metadata"]["name"] for item in items] == ["a"]
     assert version == str(api.version)
 
 
@@ -99,16 +99,17 @@ async def test_write_with_lost_response_raises_already_exists_on_retry(
 async def test_list_is_read_in_pages(api: FaultServer, connection: KubeClient) -> None:
     for number in range(7):
         await api.put(JOBS, f"job-{number}")
-    items, _ = await connection.list(JOBS, type=dict)
-    assert len(items) == 7
+    found = await connection.list(JOBS, type=dict)
+    assert (len(found.items), found.complete) == (7, True)
     assert len(api.requests) == 3  # of three each
 
 
 async def test_list_with_enough_items_reads_no_further_page(api: FaultServer, connection: KubeClient) -> None:
     for number in range(7):
         await api.put(JOBS, f"job-{number}")
-    items, _ = await connection.list(JOBS, max_items=4, type=dict)
-    assert [item["metadata"]["name"] for item in items] == [f"job-{number}" for number in range(6)]
+    found = await connection.list(JOBS, max_items=4, type=dict)
+    assert [item["metadata"]["name"] for item in found.items] == [f"job-{number}" for number in range(6)]
+    assert not found.complete
     assert len(api.requests) == 2
 
 
@@ -228,4 +229,4 @@ async def test_throttled_write_is_not_retried_after_the_fence_closes(api: FaultS
 
 async def test_read_is_sent_while_the_fence_is_closed(api: FaultServer, connection: KubeClient) -> None:
     await api.put("/apis/x", "a")
-    assert (await connection.with_fence(lambda: False).list("/apis/x", type=dict))[0]
+    assert (await connection.with_fence(lambda: False).list("/apis/x", type=dict)).items

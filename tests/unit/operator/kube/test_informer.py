@@ -336,3 +336,25 @@ async def test_silence_is_that_of_the_most_recent_watch(api: FaultServer, connec
         await until_async(lambda: informer.age() > 0.5)
         await api.close_watches()
         await until_async(lambda: informer.silence() < 0.5 < informer.age())
+
+
+async def test_informer_holds_a_limited_number_of_objects_of_a_namespace(
+    api: FaultServer, connection: KubeClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert informer_module.MAX_OBJECTS == 30_000
+    monkeypatch.setattr(informer_module, "MAX_OBJECTS", 5)
+    for number in range(7):
+        await api.put(JOBS, f"job-{number}")
+    async with running_informer(connection, relist_interval=0.2) as informer:
+        assert names(informer) == {f"job-{number}" for number in range(5)}
+        await api.put(JOBS, "job-6", color="red")
+        await api.put(JOBS, "job-1", color="red")
+        await until_async(lambda: color(informer.snapshot()["ns", "job-1"]) == "red")
+        assert list(informer.problems()) == ["ns"]
+        assert "more than 5 jobs" in informer.problems()["ns"]
+        for number in range(2):
+            await api.remove(JOBS, f"job-{number}")
+        await api.close_watches()
+        await until_async(lambda: names(informer) == {f"job-{number}" for number in range(2, 7)})
+        await until_async(lambda: not informer.problems())
+    assert sum("namespace ns" in record.getMessage() for record in caplog.records) == 1

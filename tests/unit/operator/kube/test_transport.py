@@ -35,6 +35,7 @@ JOB = {"metadata": {"name": "a"}}
         (400, "bad", Invalid),
         (403, "no", Forbidden),
         (403, 'jobs.batch "a" is forbidden: exceeded quota: few', QuotaExceeded),
+        (403, 'jobs.batch "a" is forbidden: status unknown for quota: few', QuotaExceeded),
         (404, "no such", NotFound),
         (409, "there", AlreadyExists),
         (410, "too old", Gone),
@@ -55,6 +56,13 @@ async def test_create_with_error_response_raises_the_type_of_its_status(
     assert type(caught.value) is kind
     assert (caught.value.status, caught.value.reason, caught.value.message) == (status, "Reason", message)
     assert len(api.requests) == 1
+
+
+async def test_create_during_a_change_of_a_quota_raises_conflict(api: FaultServer, connection: KubeClient) -> None:
+    text = 'Operation cannot be fulfilled on resourcequotas "few": the object has been modified'
+    api.faults.append(refuse(409, "Conflict", text))
+    with pytest.raises(Conflict, match="resourcequotas"):
+        await connection.create(JOBS, JOB)
 
 
 async def test_replace_with_status_409_raises_conflict(api: FaultServer, connection: KubeClient) -> None:

@@ -1,10 +1,11 @@
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec import structs
 
 from scoring_operator.api.conditions import Condition
-from scoring_operator.api.views import InitContainerView, PodSpecView, PodStatusView, PodView, SchedulingGate
+from scoring_operator.api.views import EventView, InitContainerView, PodSpecView, PodStatusView, PodView, SchedulingGate
 from scoring_operator.planner.pod_trouble import (
     MAX_FAILURE_LENGTH,
     event_trouble,
@@ -64,6 +65,10 @@ def test_gated_pod_names_the_gates_that_another_controller_has_to_remove() -> No
     assert waiting_trouble(pod) == ("SchedulingGated", text)
 
 
+def trouble(events: list[dict[str, Any]]) -> tuple[str, str] | None:
+    return event_trouble(msgspec.convert(events, list[EventView]))
+
+
 @pytest.mark.parametrize(("first", "second"), [(0, 1), (1, 0)])
 def test_missing_pull_secret_is_named_with_the_error_of_the_registry(first: int, second: int) -> None:
     missing = "Unable to retrieve some image pull secrets (regcred)."
@@ -75,8 +80,8 @@ def test_missing_pull_secret_is_named_with_the_error_of_the_registry(first: int,
         },
         {"reason": "Failed", "message": "pull: 401 Unauthorized", "lastTimestamp": f"2026-11-24T12:00:0{second}Z"},
     ]
-    assert event_trouble(events) == ("Failed", f"{missing} pull: 401 Unauthorized")
-    assert event_trouble(events[:1]) == ("FailedToRetrieveImagePullSecret", missing)
+    assert trouble(events) == ("Failed", f"{missing} pull: 401 Unauthorized")
+    assert trouble(events[:1]) == ("FailedToRetrieveImagePullSecret", missing)
     assert not is_explained(("ImagePullBackOff", "Failed to pull image: 401 Unauthorized"))
 
 
@@ -87,8 +92,8 @@ def test_latest_warning_explains_an_object() -> None:
         {"type": "Warning", "reason": "FailedScheduling", "message": "y", "lastTimestamp": "2026-11-24T12:08:00Z"},
         {"type": "Normal", "reason": "Pulled", "message": "x", "lastTimestamp": "2026-11-24T12:09:00Z"},
     ]
-    assert event_trouble(events) == ("FailedMount", "new")
-    assert event_trouble(events[2:]) is None
+    assert trouble(events) == ("FailedMount", "new")
+    assert trouble(events[2:]) is None
 
 
 def test_pod_that_is_being_deleted_names_its_node_before_its_containers() -> None:
@@ -115,6 +120,8 @@ def test_pod_without_a_known_cause_names_the_container_that_it_waits_for() -> No
     status = structs.replace(pod.status, init_container_statuses=(started,))
     assert "pod job-1-x waits in PodInitializing" in unexplained_trouble(structs.replace(sidecars, status=status))[1]
     assert unexplained_trouble(a_pod_of(a_container(waiting="ContainerCreating")))[0] == "ContainerCreating"
+    held = unexplained_trouble(a_pod_of(a_container("mesh-proxy"), STARTING))[1]
+    assert held == "container 'mesh-proxy' of pod job-1-x runs, and its postStart hook has not let the scorer start"
     assert unexplained_trouble(a_pod_of())[0] == "ContainerCreating"
 
 
@@ -132,6 +139,7 @@ def test_pod_without_a_known_cause_names_the_container_that_it_waits_for() -> No
         ("InvalidImageName", "", True),
         ("Unschedulable", "0/3 nodes are available: 3 Insufficient cpu", False),
         ("PodsRejected", 'pods "x" is forbidden: exceeded quota: pods', False),
+        ("PodsRejected", 'pods "x" is forbidden: status unknown for quota: compute, resources: pods', False),
         ("PodsRejected", "admission webhook denied the request: no pods on Sundays", True),
         ("PodsRejected", 'pods "x" is forbidden: maximum memory usage per Container is 512Mi, but limit is 1Gi', True),
         ("PodsRejected", 'failed calling webhook "mutate.kyverno.svc-fail": context deadline exceeded', False),
@@ -182,7 +190,8 @@ def test_cause_is_permanent_if_a_person_has_to_remove_it(
             container_statuses=(a_container(waiting="CreateContainerConfigError", message='secret "s" not found'),))),
          "DeadlineExceeded", 'too long; its scorer had not started: CreateContainerConfigError: secret "s" not found'),
         (PodView(status=PodStatusView(phase="Failed", reason="UnexpectedAdmissionError", message="no device")),
-         "Unknown", "UnexpectedAdmissionError: no device"),
+         "JobLost", "UnexpectedAdmissionError: no device"),
+        (PodView(status=PodStatusView(phase="Failed", message="no state")), "Unknown", "no state"),
     ],
 )  # fmt: skip
 def test_failure_of_a_pod_keeps_the_message_of_the_kubelet(pod: PodView, reason: str, detail: str) -> None:
