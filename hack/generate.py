@@ -7,7 +7,7 @@ python -m hack.generate --check  list the files that are out of date; exit with 
 import sys
 from pathlib import Path
 
-from hack import reference, traceability
+from hack import client_reference, reference, traceability
 from hack.charts import CHART, CRD, ROOT, SCHEMA, schema_text
 
 DOCS = ROOT / "docs"
@@ -30,6 +30,7 @@ def _sections() -> dict[Path, str]:
         DOCS / "reference" / "values.md": reference.chart_values(),
         DOCS / "reference" / "metrics.md": reference.metrics(),
         DOCS / "reference" / "commands.md": reference.commands(),
+        DOCS / "reference" / "client.md": client_reference.client_commands(),
         DOCS / "operations" / "security.md": traceability.rights(),
         DOCS / "development" / "traceability.md": traceability.traceability(),
     }
