@@ -72,6 +72,9 @@ def test_timestamp_of_each_form_returns_its_second(text: str, seconds: int) -> N
         "9999999999",
         "\uff11\uff15",
         "2018-W35-2T00:00",
+        "2018-08-28T23:00:05+01:75",  # Python reads it as +02:15
+        "2018-08-28T23:00:05-0060",
+        "2018-08-28T23:00:05+24:00",
     ],
 )
 def test_timestamp_of_another_form_is_rejected(text: str) -> None:
