@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from device_scorer import file_kinds
 from device_scorer.errors import ModelIncompatible, ModelInvalid, ModelRejected, PermanentError
 from device_scorer.models import closed_form, unpickler
+from device_scorer.models.descriptions import describe_object
 from device_scorer.models.expectations import META_SENSORS_KEY, Expectation, decode_expectations
-from device_scorer.models.inert import InertObject, describe_object
+from device_scorer.models.inert import InertObject
 from device_scorer.models.pickle_functions import NeedsScikitLearn
 
 if TYPE_CHECKING:

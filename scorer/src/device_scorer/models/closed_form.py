@@ -18,7 +18,8 @@ from device_scorer.models.allowlist import (
     SGD_ONE_CLASS_SVM,
     STANDARD_SCALER,
 )
-from device_scorer.models.inert import InertObject, NotClosedForm, not_a_pipeline, too_many_features
+from device_scorer.models.descriptions import not_a_pipeline
+from device_scorer.models.inert import InertObject, NotClosedForm, too_many_features
 from device_scorer.models.one_class_svm import read_svm
 from device_scorer.models.scaling import Scaling, read_scaling
 from device_scorer.models.sklearn_messages import clean_version

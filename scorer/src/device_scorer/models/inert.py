@@ -8,7 +8,7 @@ from math import isfinite, prod
 from typing import TYPE_CHECKING, Any
 
 from device_scorer.errors import ModelIncompatible, ModelInvalid
-from device_scorer.models.sklearn_messages import one_line
+from device_scorer.models.read_budget import NUMBER_BYTES, ReadBudget
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,16 +81,17 @@ class Dtype:
 
 
 class Array:
-    """An array.
+    """The content of a NumPy array, without NumPy.
 
     Args:
         dtype: The element type.
         shape: The shape.
         data: The bytes of the elements; None for an array of objects, such as the names of features.
         is_fortran: True if the first index varies fastest.
+        budget: The budget of its file; None for an array that no file has.
     """
 
-    __slots__ = ("data", "dtype", "is_fortran", "shape")
+    __slots__ = ("budget", "data", "dtype", "is_fortran", "shape")
 
     def __init__(
         self,
@@ -99,21 +100,41 @@ class Array:
         data: bytes | None = b"",
         *,
         is_fortran: bool = False,
+        budget: ReadBudget | None = None,
     ) -> None:
-        self.dtype, self.shape, self.data, self.is_fortran = dtype, shape, data, is_fortran
+        self.dtype, self.shape, self.data, self.is_fortran, self.budget = dtype, shape, data, is_fortran, budget
+
+    @property
+    def count(self) -> int:
+        """The number of elements."""
+        return prod(self.shape)
+
+    def reserve(self, size: int) -> None:
+        """Subtract the memory of numbers from the budget of the file.
+
+        Args:
+            size: The number of bytes.
+
+        Raises:
+            NotClosedForm: The budget is exceeded.
+        """
+        if self.budget is not None and not self.budget.take(size):
+            raise NotClosedForm("a file whose models have too many numbers together")
 
     def to_floats(self) -> list[float]:
         """Return the elements of a vector, or of a matrix that has one row or one column.
 
         Raises:
             ModelInvalid: The array has another shape, other elements or too few bytes.
+            NotClosedForm: The budget of the file is exceeded.
         """
         code = _ARRAY_CODES.get(self.dtype.code) if self.dtype else None
         if self.dtype is None or code is None or sum(size != 1 for size in self.shape) > 1:
             raise ModelInvalid("the model is invalid: an array is not a vector of numbers")
         numbers = array(code)
-        if self.data is None or len(self.data) != prod(self.shape) * numbers.itemsize:
+        if self.data is None or len(self.data) != self.count * numbers.itemsize:
             raise ModelInvalid("the model is invalid: the size of an array does not match its shape")
+        self.reserve(self.count * NUMBER_BYTES)
         numbers.frombytes(self.data)
         if self.dtype.byte_order == ">":
             numbers.byteswap()
@@ -124,11 +145,13 @@ class Array:
 
         Raises:
             ModelInvalid: The array has other elements or another number of bytes.
+            NotClosedForm: The budget of the file is exceeded.
         """
         import numpy as np  # noqa: PLC0415  scoring of the trainer's models does not need NumPy
 
-        if self.dtype is None or self.data is None or len(self.data) != prod(self.shape) * self.dtype.size:
+        if self.dtype is None or self.data is None or len(self.data) != self.count * self.dtype.size:
             raise ModelInvalid("the model is invalid: the size of an array does not match its shape")
+        self.reserve(self.count * NUMBER_BYTES)
         kind = np.dtype(_numpy_spec(self.dtype))
         content = np.frombuffer(self.data, dtype=kind).reshape(self.shape, order="F" if self.is_fortran else "C")
         return content.astype(kind.newbyteorder("="), copy=False)
@@ -255,32 +278,6 @@ def read_count(model: InertObject, name: str) -> int:
     if number < 0 or number != int(number):
         raise ModelInvalid(f"the model is invalid: {name} is not a count")
     return int(number)
-
-
-def describe_object(value: Any) -> str:
-    """Return the kind of an object of a file, as the end of the sentence "found ...".
-
-    Args:
-        value: The object, of the inert reader or of scikit-learn's.
-    """
-    if isinstance(value, (type, GlobalName)):
-        return f"the class {value.text.rpartition('.')[2] if isinstance(value, GlobalName) else value.__name__} itself"
-    name = value.class_name.rpartition(".")[2] if isinstance(value, InertObject) else type(value).__name__
-    return f"{'an' if name[:1] in 'AEIOaeio' else 'a'} {one_line(name)[:80]}"
-
-
-def not_a_pipeline(found: Any) -> ModelInvalid:
-    """Return the error of a tag that has something else than a fitted estimator.
-
-    Args:
-        found: The object in place of the estimator.
-    """
-    text = f"the model is invalid: expected a fitted pipeline, found {describe_object(found)}"
-    if isinstance(found, (tuple, list)):
-        return ModelInvalid(f"{text}; save the steps of a tag as make_pipeline(scaler, detector)")
-    if isinstance(found, dict):
-        return ModelInvalid(f"{text}; a bundle is {{tag: pipeline}} for the tags of one device")
-    return ModelInvalid(f"{text}; save one fitted pipeline for each tag")
 
 
 def too_many_features(count: int) -> ModelIncompatible:

@@ -97,10 +97,10 @@ def _plain_value(value: Any) -> Any:
     """Return a value as JSON has it; None for a value without a short form."""
     if isinstance(value, Array):
         try:
-            numbers = value.to_floats()
-        except ModelInvalid:
+            numbers = value.to_floats() if value.count <= MAX_PARAMETER_NUMBERS else None
+        except (ModelInvalid, NotClosedForm):
             numbers = None
-        if numbers is None or len(numbers) > MAX_PARAMETER_NUMBERS or not all(map(isfinite, numbers)):
+        if numbers is None or not all(map(isfinite, numbers)):
             return f"array of shape {tuple(value.shape[:8])}"
         return numbers
     if isinstance(value, str):

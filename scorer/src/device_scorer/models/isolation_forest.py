@@ -118,6 +118,7 @@ def _join(arrays: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
     sizes = np.array([array.shape[0] for array in arrays])
     if sizes.sum() > MAX_NODES:
         raise NotClosedForm(f"a forest of more than {MAX_NODES:,} nodes")
+    arrays[0].reserve(sum(len(array.data) for array in arrays))
     return Array(first, (int(sizes.sum()),), b"".join([array.data for array in arrays])).to_numpy(), sizes
 
 

@@ -112,12 +112,14 @@ def read_tree(tree: Any, metric: str) -> NeighbourTree:
     if not isinstance(state, tuple) or len(state) < 4:
         raise NotClosedForm("a tree of another version")
     record = InertObject("", dict(zip(("data", "idx_array", "node_data", "node_bounds"), state, strict=False)))
+    if read_array(record, "data").count > MAX_SAMPLES or read_array(record, "node_data").count > 2 * MAX_SAMPLES:
+        raise NotClosedForm(f"a tree of more than {MAX_SAMPLES:,} values")
     data = read_matrix(record, "data", (None, 1)).astype(np.float64)[:, 0].tolist()
     nodes = read_array(record, "node_data").to_numpy()
     if nodes.ndim != 1 or set(nodes.dtype.names or ()) != {"idx_start", "idx_end", "is_leaf", "radius"}:
         raise NotClosedForm("a tree of another version")
-    if not 0 < len(data) <= MAX_SAMPLES or not 0 < len(nodes) <= 2 * MAX_SAMPLES:
-        raise NotClosedForm(f"a tree of more than {MAX_SAMPLES:,} values")
+    if not data or not len(nodes):
+        raise NotClosedForm("a tree without values")
     is_ball_tree = tree.class_name != KD_TREE
     bounds = read_matrix(record, "node_bounds", (1 if is_ball_tree else 2, len(nodes), 1))[:, :, 0]
     indexes = read_matrix(record, "idx_array", (len(data),)).tolist()

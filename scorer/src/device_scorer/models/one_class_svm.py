@@ -18,7 +18,7 @@ from math import exp, inf, isfinite, nan, tanh
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from device_scorer.errors import ModelInvalid
-from device_scorer.models.inert import InertObject, NotClosedForm, read_count, read_number, read_vector
+from device_scorer.models.inert import InertObject, NotClosedForm, read_array, read_count, read_number, read_vector
 from device_scorer.models.scaling import Scaling
 from device_scorer.models.sklearn_messages import clean_version
 
@@ -197,11 +197,11 @@ def read_svm(svm: InertObject, scaling: Scaling) -> ClosedFormSvm:
     name = svm.attributes.get("kernel")
     if name not in ("linear", "poly", "rbf", "sigmoid") or svm.attributes.get("_sparse", False):
         raise NotClosedForm("a kernel without a closed form")
+    if read_array(svm, "support_vectors_").count > MAX_VECTORS:
+        raise NotClosedForm(f"more than {MAX_VECTORS:,} support vectors")
     vectors, coefficients = read_vector(svm, "support_vectors_"), read_vector(svm, "_dual_coef_", "dual_coef_")
     if not vectors or len(vectors) != len(coefficients):
         raise ModelInvalid("the model is invalid: it must have support vectors and one coefficient for each of them")
-    if len(vectors) > MAX_VECTORS:
-        raise NotClosedForm(f"more than {MAX_VECTORS:,} support vectors")
     return ClosedFormSvm(
         scaling=scaling,
         kernel=_read_kernel(svm, str(name)),

@@ -9,6 +9,7 @@ from typing import Any
 from device_scorer.errors import ModelInvalid, ModelRejected
 from device_scorer.models.allowlist import CALLED_NAMES, EMULATED_NAMES, INERT_CLASSES, SKLEARN_ONLY_NAMES
 from device_scorer.models.inert import MAX_FIELDS, Array, Dtype, GlobalName, InertObject
+from device_scorer.models.read_budget import ReadBudget
 
 MAX_INSTRUCTIONS = 2_000_000
 """Instructions of a file. A forest of 100 trees has 20,000."""
@@ -32,12 +33,17 @@ class NeedsScikitLearn(Exception):  # noqa: N818  not an error: sklearn_loader r
 class Budget:
     """The rest of what the instructions of one file may do.
 
+    Args:
+        file_bytes: The size of the file, without compression.
+
     Attributes:
         instructions: An iterator with an item for each instruction.
+        numbers: The budget of the closed forms, which all arrays of the file share.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, file_bytes: int = 0) -> None:
         self.instructions = repeat(None, MAX_INSTRUCTIONS)
+        self.numbers = ReadBudget(file_bytes)
         self._objects = MAX_OBJECTS
         self._items = MAX_COPIED_ITEMS
         self._bytes = MAX_PRODUCED_BYTES
@@ -191,7 +197,8 @@ def _emulate_scalar(budget: Budget, dtype: Dtype, data: bytes | str) -> float | 
 
 
 def _emulate_frombuffer(budget: Budget, data: bytes, dtype: Dtype, shape: Any, order: Any) -> Array:
-    return Array(dtype, validate_shape(shape), array_bytes(dtype, data, budget), is_fortran=order == "F")
+    content = array_bytes(dtype, data, budget)
+    return Array(dtype, validate_shape(shape), content, is_fortran=order == "F", budget=budget.numbers)
 
 
 def _emulate_encode(budget: Budget, text: str, _encoding: str = "latin1") -> bytes:
@@ -208,7 +215,7 @@ def _emulate_reconstructor(_budget: Budget, class_name: GlobalName, base: Global
 _EMULATIONS: dict[str, Any] = {
     "dtype": _emulate_dtype,
     "scalar": _emulate_scalar,
-    "_reconstruct": lambda *_: Array(),
+    "_reconstruct": lambda budget, *_: Array(budget=budget.numbers),
     "_frombuffer": _emulate_frombuffer,
     "encode": _emulate_encode,
     "_reconstructor": _emulate_reconstructor,

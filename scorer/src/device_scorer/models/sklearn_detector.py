@@ -18,7 +18,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import get_tags
 
 from device_scorer.errors import ModelIncompatible, ModelInvalid, PermanentError
-from device_scorer.models.inert import not_a_pipeline
+from device_scorer.models.descriptions import not_a_pipeline
 from device_scorer.models.sklearn_failures import describe_failure
 from device_scorer.models.sklearn_messages import one_line
 

@@ -51,7 +51,7 @@ def load_inert(content: bytes) -> Any:
         ModelInvalid: The content is not a valid pickle.
     """
     try:
-        return _InertUnpickler(io.BytesIO(content), Budget()).load()
+        return _InertUnpickler(io.BytesIO(content), Budget(len(content))).load()
     except (PermanentError, NeedsScikitLearn):
         raise
     except Exception as error:  # malformed input makes an unpickler raise any exception
@@ -170,7 +170,8 @@ class _InertUnpickler(pickle._Unpickler):  # noqa: SLF001  the C unpickler canno
         size = prod(shape) * dtype.size
         if not dtype.size or size > self._size - self._source.tell():
             raise ModelInvalid("the model is invalid: an array is truncated or has elements without a size")
-        return Array(dtype, shape, self._source.read(size), is_fortran=wrapper.get("order") == "F")
+        is_fortran, budget = wrapper.get("order") == "F", self._budget.numbers
+        return Array(dtype, shape, self._source.read(size), is_fortran=is_fortran, budget=budget)
 
     def _empty_dict(self) -> None:
         self._budget.take(objects=1)

@@ -10,11 +10,8 @@ from device_scorer.errors import ModelIncompatible, ModelInvalid
 from device_scorer.models.inert import (
     Array,
     Dtype,
-    GlobalName,
     InertObject,
     NotClosedForm,
-    describe_object,
-    not_a_pipeline,
     read_array,
     read_count,
     read_matrix,
@@ -122,31 +119,3 @@ def test_malformed_records_are_invalid(array: Array) -> None:
 @pytest.mark.parametrize(("code", "size"), [("f8", 8), ("U5", 20), ("V", 0), ("x" * 20, 0), ("f8888888888", 0)])
 def test_size_of_an_element_follows_from_its_type(code: str, size: int) -> None:
     assert Dtype(code).size == size
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (InertObject("sklearn.pipeline.Pipeline"), "a Pipeline"),
-        (InertObject("sklearn.ensemble._iforest.IsolationForest"), "an IsolationForest"),
-        (GlobalName("sklearn.svm._classes.OneClassSVM"), "the class OneClassSVM itself"),
-        (ValueError, "the class ValueError itself"),
-        (vector(1.0), "an Array"),
-        (None, "a NoneType"),
-    ],
-)
-def test_object_of_a_file_is_described_by_its_kind(value: object, text: str) -> None:
-    assert describe_object(value) == text
-
-
-@pytest.mark.parametrize(
-    ("found", "cure"),
-    [
-        (("a", "b"), "found a tuple; save the steps of a tag as make_pipeline(scaler, detector)"),
-        ([], "found a list; save the steps of a tag as make_pipeline(scaler, detector)"),
-        ({}, "found a dict; a bundle is {tag: pipeline} for the tags of one device"),
-        (5, "found an int; save one fitted pipeline for each tag"),
-    ],
-)
-def test_object_in_place_of_a_pipeline_has_a_next_step(found: object, cure: str) -> None:
-    assert str(not_a_pipeline(found)) == f"the model is invalid: expected a fitted pipeline, {cure}"
