@@ -18,7 +18,7 @@ from scoring_operator.controller.job_tracker import JobTracker
 from scoring_operator.errors import RunDeleted
 from scoring_operator.planner import queueing
 from scoring_operator.planner.job_shares import JobShares
-from scoring_operator.planner.job_slots import JobSlots
+from scoring_operator.planner.job_slots import JobSlots, ReportSlots
 from scoring_operator.planner.queueing import Demand
 from scoring_operator.planner.related_runs import RelatedRuns
 from scoring_operator.planner.types import Allocation, JobLimits
@@ -101,6 +101,7 @@ class JobLimiter:
         self._entries: dict[str, _Entry] = {}
         self._related = RelatedRuns()
         self._slots = JobSlots(limits)
+        self._reports = ReportSlots(limits)
         self._uncounted: set[str] = set()
         self._shares: JobShares | None = None
         self._offer: asyncio.TimerHandle | None = None
@@ -129,6 +130,7 @@ class JobLimiter:
         if entry := self._entries.get(uid):
             entry.update(replace(entry.demand, run=msgspec.structs.replace(entry.demand.run, deleting=True)))
             entry.removed = True
+            self._reports.release(entry.demand.run)
             self._changed(uid)
             self._count()
 
@@ -180,8 +182,9 @@ class JobLimiter:
         self._count()
         run, related = own.demand.run, self._related_demands(own)
         if run.ended:
-            later_runs = queueing.count_later_runs(run, (demand.run for demand in related))
-            return Allocation(blocked_by="", slots=0, shortfall=0, later_runs=later_runs)
+            mine = (demand.run for demand in related if demand.scheduled == own.demand.scheduled)
+            later_runs = queueing.count_later_runs(run, mine)
+            return Allocation(blocked_by="", slots=self._reports.slots_for(run), shortfall=0, later_runs=later_runs)
         blocked_by = queueing.blocking_run(own.demand, related)
         shares = self._current_shares()
         share = shares.by_uid.get(uid, 0) if own.count else 1

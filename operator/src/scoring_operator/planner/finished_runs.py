@@ -1,9 +1,10 @@
 """The work after the end of a run: its report, its Jobs, and the run itself.
 
 1. Jobs that are not finished are deleted.
-2. Then the report Job is created, if the run had devices. The condition Reported stores the state of the report. Its
-   status is Unknown from the end of the run on, with the reason ReportPending, and ReportRunning once the Job was seen.
-   It becomes True or False when the Job has finished. A report Job that was seen and is missing is not created again.
+2. Then the report Job is created, if the run had devices and its namespace has a slot for a report. The condition
+   Reported stores the state of the report. Its status is Unknown from the end of the run on, with the reason
+   ReportPending, and ReportRunning once the Job was seen. It becomes True or False when the Job has finished. A report
+   Job that was seen and is missing is not created again.
 3. A minute after the end, finished Jobs are deleted, ten per second. Some failed Jobs are kept for people, and the
    report Job if its report has problems, which its log names.
 4. The run is deleted after its time to live, or when `historyLimit` later runs of its schedule have ended. Its report
@@ -31,6 +32,7 @@ CLEANUP_INTERVAL_SECONDS = 1.0
 RETRY_SECONDS = 10.0  # until a rejected report Job is created again
 PENDING_REASON, RUNNING_REASON = "ReportPending", "ReportRunning"
 PENDING_MESSAGE = "its Job is made when the Jobs of the run have ended"
+NO_SLOT_MESSAGE = "its Job is made when a report of another run of the namespace has ended"
 
 
 def initial_report_condition(progress: Progress | None) -> ReportCondition:
@@ -75,7 +77,8 @@ def plan_finished(run: ScoringRun, observation: Observation, now: datetime, limi
     phase = str(run.status.get("phase", ""))
     completed = datetime.fromisoformat(run.status.get("completionTime") or now.isoformat())
     if report_pending(run):
-        return _plan_report(run, observation, phase, late=now >= completed + timedelta(seconds=REPORT_DEADLINE_SECONDS))
+        late = observation.blocker is not None and now >= completed + timedelta(seconds=REPORT_DEADLINE_SECONDS)
+        return _plan_report(run, observation, phase, late=late)
     expires = completed + timedelta(seconds=run.spec.ttl_seconds_after_finished)
     if now >= expires or observation.allocation.later_runs >= run.spec.history_limit:
         return Plan(phase, delete_run=True)
@@ -106,8 +109,9 @@ def _plan_report(run: ScoringRun, observation: Observation, phase: str, *, late:
     if running or observation.jobs.assumed - {report_job}:
         return Plan(phase, delete=running, requeue_after=CLEANUP_INTERVAL_SECONDS)
     message = observation.blocker.message if observation.blocker else PENDING_MESSAGE
-    pending = ReportCondition(None, PENDING_REASON, message)
-    return Plan(phase, create_report=True, report_condition=pending, requeue_after=RETRY_SECONDS)
+    has_slot = observation.allocation.slots > 0
+    pending = ReportCondition(None, PENDING_REASON, message if has_slot else NO_SLOT_MESSAGE)
+    return Plan(phase, create_report=has_slot, report_condition=pending, requeue_after=RETRY_SECONDS)
 
 
 def _report_condition(run: ScoringRun, observation: Observation, *, late: bool) -> ReportCondition | None:
@@ -116,7 +120,7 @@ def _report_condition(run: ScoringRun, observation: Observation, *, late: bool) 
     Args:
         run: The run.
         observation: The observed state of the run.
-        late: Whether it is too late to create the Job.
+        late: Whether the API server has rejected the Job for too long.
     """
     name, jobs, state = report_job_name(run), observation.jobs, observation.state
     job, result, was_seen = jobs.visible.get(name), observation.results.get(name), _report_job_was_seen(run)

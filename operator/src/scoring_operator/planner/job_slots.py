@@ -1,10 +1,13 @@
-"""The slots of the operator's limit of active Jobs: which are used, and how many are free for a run."""
+"""The slots of the limits of active Jobs and of report Jobs: which are used, and how many are free for a run."""
 
 from collections import Counter
 from collections.abc import Iterable
 
-from scoring_operator.api.scoringrun import ScoringRun
+from scoring_operator.api.scoringrun import RunRef, ScoringRun
+from scoring_operator.planner.finished_runs import report_pending
 from scoring_operator.planner.types import JobLimits
+
+MAX_REPORT_JOBS = 20  # of a namespace at once; a run whose devices are all scored already has a report and no other Job
 
 
 class JobSlots:
@@ -71,3 +74,40 @@ class JobSlots:
 
     def _occupied(self, jobs: int) -> int:
         return jobs if self._limits.namespace is None else min(jobs, self._limits.namespace)
+
+
+class ReportSlots:
+    """The runs of each namespace whose report Job may exist now.
+
+    Args:
+        limits: The limits of active Jobs.
+    """
+
+    def __init__(self, limits: JobLimits) -> None:
+        self._limit = min(MAX_REPORT_JOBS, limits.total, limits.namespace or limits.total)
+        self._uids: dict[str, set[str]] = {}
+
+    def slots_for(self, run: ScoringRun) -> int:
+        """Return 1 if a run that has ended may have its report Job now, else 0; free its slot after its report.
+
+        Args:
+            run: The run.
+        """
+        if not report_pending(run):
+            self.release(run)
+            return 0
+        uids = self._uids.setdefault(run.namespace, set())
+        if len(uids) < self._limit:
+            uids.add(run.uid)
+        return int(run.uid in uids)
+
+    def release(self, run: RunRef) -> None:
+        """Free the slot of a run, if it has one.
+
+        Args:
+            run: A run that is deleted.
+        """
+        uids = self._uids.get(run.namespace, set())
+        uids.discard(run.uid)
+        if not uids:
+            self._uids.pop(run.namespace, None)

@@ -119,6 +119,34 @@ def test_conflicting_run_is_blocked_and_an_ended_run_counts_later_ones() -> None
     assert limiter.allocate("one").later_runs == 1
 
 
+@pytest.mark.fault("T12")
+def test_ended_run_has_a_slot_for_its_report_until_it_ended_or_the_run_is_deleted() -> None:
+    limiter = Limiter(1)
+    pending = {
+        "conditions": [*ENDED["conditions"], {"type": "Reported", "status": "Unknown", "reason": "ReportPending"}]
+    }
+    for uid in ("one", "two", "three"):
+        limiter.start(uid)
+        limiter.update_run(a_run(uid=uid, status=pending))
+    assert [limiter.allocate(uid).slots for uid in ("one", "two")] == [1, 0]
+    limiter.update_run(a_run(uid="one", status=ENDED))
+    assert [limiter.allocate(uid).slots for uid in ("one", "two", "three")] == [0, 1, 0]
+    limiter.remove("two")
+    assert limiter.allocate("three").slots == 1
+
+
+@pytest.mark.fault("T12")
+def test_forged_runs_of_a_schedule_do_not_count_for_its_history() -> None:
+    schedule = {"namespace": "scoring", "name": "hourly"}
+    fleet = parse_fleet({"name": "default", "namespaces": ["scoring"], "schedules": [schedule]})
+    limiter = Limiter(4)
+    for name, uid, hour in (("hourly-20180828t000000z", "real", 0), ("forged", "forged", 1)):
+        window = {"start": f"2018-08-28T{hour:02}:00:00Z", "end": f"2018-08-28T{hour + 1:02}:00:00Z"}
+        run = a_run(name, uid=uid, status=ENDED, schedule="hourly", window=window)
+        limiter.add(Demand(run, "Complete", None, fleet), JobTracker(30.0))
+    assert limiter.allocate("real").later_runs == 0
+
+
 def test_removed_run_ends_its_pass_and_frees_its_slots_when_its_jobs_are_deleted() -> None:
     limiter = Limiter(2)
     jobs = limiter.start("one", "a", "b")

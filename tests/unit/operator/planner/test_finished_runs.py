@@ -156,6 +156,13 @@ def test_report_job_is_created_when_all_jobs_have_finished(
     assert plan.requeue_after == (10.0 if created else 1.0)
 
 
+@pytest.mark.fault("T12")
+def test_report_job_waits_for_a_slot_of_its_namespace_for_any_time() -> None:
+    plan = make_plan(PENDING, listed(slots=0), later(90_000))
+    assert (plan.create_report, plan.requeue_after, report_of(plan)) == (False, 10.0, (None, "ReportPending"))
+    assert make_plan(PENDING, listed(slots=1), later(90_000)).create_report
+
+
 def test_job_that_becomes_visible_during_the_report_is_deleted() -> None:
     plan = make_plan(RUNNING, listed(jobs={REPORT: a_job(REPORT), "late": a_job("late")}), NOW)
     assert plan.delete == ("late",)

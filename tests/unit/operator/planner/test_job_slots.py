@@ -1,4 +1,7 @@
-from scoring_operator.planner.job_slots import JobSlots
+import pytest
+
+from scoring_operator.api.scoringrun import ScoringRun
+from scoring_operator.planner.job_slots import MAX_REPORT_JOBS, JobSlots, ReportSlots
 from scoring_operator.planner.types import JobLimits
 from tests.testkit.builders import a_run
 
@@ -47,3 +50,27 @@ def test_free_slots_are_offered_in_order_until_none_is_left() -> None:
 def test_run_of_a_full_namespace_gets_no_offer() -> None:
     slots = slots_of(JobLimits(total=10, namespace=3), here=2)
     assert slots.offers([(SAME_NAMESPACE, 5), (HERE, 1), (ELSEWHERE, 1)]) == [SAME_NAMESPACE, ELSEWHERE]
+
+
+def pending(uid: str, namespace: str = "scoring") -> ScoringRun:
+    """Return an ended run whose report is pending."""
+    conditions = [{"type": "Complete", "status": "True"}, {"type": "Reported", "status": "Unknown"}]
+    return a_run(uid=uid, namespace=namespace, status={"conditions": conditions})
+
+
+@pytest.mark.fault("T12")
+def test_reports_of_a_namespace_have_slots_of_their_own() -> None:
+    slots = ReportSlots(JobLimits(total=1000))
+    runs = [pending(str(number)) for number in range(MAX_REPORT_JOBS + 1)]
+    assert [slots.slots_for(run) for run in runs] == [1] * MAX_REPORT_JOBS + [0]
+    assert (slots.slots_for(runs[0]), slots.slots_for(pending("far", "other"))) == (1, 1)
+    assert slots.slots_for(a_run(uid="0")) == 0  # its report has ended
+    assert (slots.slots_for(runs[-1]), slots.slots_for(runs[0])) == (1, 0)
+    slots.release(runs[1])
+    assert slots.slots_for(runs[0]) == 1
+
+
+def test_reports_have_no_more_slots_than_the_limits_of_jobs() -> None:
+    slots = ReportSlots(JobLimits(total=10, namespace=1))
+    found = [slots.slots_for(run) for run in (pending("1"), pending("2"), pending("3", "other"))]
+    assert found == [1, 0, 1]
