@@ -82,16 +82,18 @@ def test_table_names_every_missing_requirement_with_its_fix() -> None:
 
 
 def test_check_without_a_result_in_time_is_a_missing_requirement() -> None:
-    started = time.monotonic()
+    ended = threading.Event()
+    returned_late: list[bool] = []
 
     def hangs() -> None:
-        threading.Event().wait(0.5)
+        returned_late.append(ended.wait(30))
 
     found = preflight.run_checks(
         [lambda: MissingRequirement("registry", "refused", "set it"), hangs, lambda: None], timeout_seconds=0.1
     )
     assert [finding.requirement for finding in found] == ["registry", "an answer in time"]
-    assert time.monotonic() - started < 0.4
+    assert not returned_late  # the result did not wait for the check
+    ended.set()
 
 
 def test_machine_with_a_missing_requirement_is_rejected_with_the_table() -> None:
