@@ -20,7 +20,6 @@ UNTESTED = {
     "operator/kube/reflector.py": "test_informer tests the list and the watch of an informer",
     "client/errors.py": "classes without logic",
     "client/store/base.py": "a Protocol and values without logic",
-    "client/cluster/connection.py": "tests/integration/client calls a real API server",
     "client/cluster/release.py": "test_gather lists and reads objects of a fake API server",
     "client/cli/runs.py": "tests/integration/client calls a real API server",
     "client/doctor/facts.py": "values without logic",

@@ -16,7 +16,7 @@ from tests.testkit.blob_server import CANARY, SAS, BlobServer, serving
 from tests.testkit.fake_release import CRON_JOBS, NAMESPACE, OPERATOR, RUNS, SECRET, FakeRelease, config_map
 from tests.testkit.http_server import RequestHandler, serve
 from tests.testkit.kubeconfigs import write_kubeconfig
-from tests.unit.client.cli.test_missing import COMMANDS, READING
+from tests.unit.client.cli.command_lines import COMMANDS, READING
 
 ErrorOf = Callable[..., str]
 Respond = Callable[[RequestHandler], None]
