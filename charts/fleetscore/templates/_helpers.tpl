@@ -1,15 +1,33 @@
-{{/* Prefix of the names of objects; short enough for every suffix that the chart adds, and a DNS label, as a Service needs: a release may have dots, and an alias capitals. */}}
+{{/* A name of at most "max" characters. A longer one ends in a hash, so that two of them differ; below 12 characters a hash has no room. Call: (dict "name" $name "max" 40) */}}
+{{- define "fleetscore.shorten" -}}
+{{- if le (len .name) (int .max) -}}
+{{- .name -}}
+{{- else if lt (int .max) 12 -}}
+{{- .name | trunc (int .max) | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" (.name | trunc (int (sub .max 9)) | trimSuffix "-") (.name | sha256sum | trunc 8) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Prefix of the names of objects; short enough for every suffix that the chart adds, and a DNS label that begins with a letter, as a Service needs: a release may have dots or begin with a digit, and an alias capitals. */}}
 {{- define "fleetscore.fullname" -}}
-{{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | lower | replace "." "-" | trunc 40 | trimSuffix "-" -}}
-{{- else -}}
-{{- $name := default .Chart.Name .Values.nameOverride -}}
-{{- if contains $name .Release.Name -}}
-{{- .Release.Name | replace "." "-" | trunc 40 | trimSuffix "-" -}}
-{{- else -}}
-{{- printf "%s-%s" .Release.Name $name | lower | replace "." "-" | trunc 40 | trimSuffix "-" -}}
+{{- $name := .Values.fullnameOverride -}}
+{{- if not $name -}}
+{{- $chart := default .Chart.Name .Values.nameOverride -}}
+{{- $name = ternary .Release.Name (printf "%s-%s" .Release.Name $chart) (contains $chart .Release.Name) -}}
 {{- end -}}
+{{- $name = regexReplaceAll "[._]" (lower $name) "-" -}}
+{{- include "fleetscore.shorten" (dict "name" (regexReplaceAll "^([0-9])" $name "r${1}") "max" 40) -}}
 {{- end -}}
+
+{{/* The Secrets with registry credentials, the ones of a parent chart's `global` first, as {"list": [{"name": ...}]}. */}}
+{{- define "fleetscore.imagePullSecrets" -}}
+{{- $global := default dict .Values.global -}}
+{{- $secrets := list -}}
+{{- range concat (default list $global.imagePullSecrets) (default list .Values.imagePullSecrets) -}}
+{{- $secrets = append $secrets (ternary (dict "name" .) . (kindIs "string" .)) -}}
+{{- end -}}
+{{- dict "list" (uniq $secrets) | toYaml -}}
 {{- end -}}
 
 {{/* Labels that select the pods of a component. Call: (dict "root" $ "component" "operator") */}}
@@ -124,7 +142,7 @@ default
 
 {{/* Name of a fleet's console: 63 characters at most; the fleet's name is always whole. Call: (dict "root" $ "fleet" .name) */}}
 {{- define "fleetscore.consoleName" -}}
-{{- printf "%s-console-%s" (include "fleetscore.fullname" .root | trunc (sub 54 (len .fleet) | int) | trimSuffix "-") .fleet -}}
+{{- printf "%s-console-%s" (include "fleetscore.shorten" (dict "name" (include "fleetscore.fullname" .root) "max" (sub 54 (len .fleet)))) .fleet -}}
 {{- end -}}
 
 {{/* The fleets file of a console as JSON for a container's `env`, in which Kubernetes expands $(...). Call with a fleet. */}}

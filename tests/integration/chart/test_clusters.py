@@ -45,12 +45,18 @@ POLICIES: dict[str, Any] = {
 
 
 def render_umbrella(
-    folder: Path, values: dict[str, Any], *, chart: str = UMBRELLA, release: str = "plant", key: str = "fleetscore"
+    folder: Path,
+    values: dict[str, Any],
+    *,
+    chart: str = UMBRELLA,
+    release: str = "plant",
+    key: str = "fleetscore",
+    shared: dict[str, Any] | None = None,
 ) -> list[Manifest]:
-    """Render a chart that has this chart as a dependency."""
+    """Render a chart that has this chart as a dependency; `shared` are the values of `global`."""
     (folder / "Chart.yaml").write_text(chart)
     shutil.copytree(CHART, folder / "charts" / "fleetscore")
-    text = helm("template", release, folder, "--values", "-", stdin=json.dumps({key: values}))
+    text = helm("template", release, folder, "--values", "-", stdin=json.dumps({key: values, "global": shared or {}}))
     return [manifest for manifest in yaml.safe_load_all(text) if manifest]
 
 
@@ -71,6 +77,37 @@ def test_names_of_services_are_dns_labels_for_any_release_and_alias(tmp_path: Pa
     services = [manifest["metadata"]["name"] for manifest in manifests if manifest["kind"] == "Service"]
     assert len(services) == 2
     assert [name for name in services if not re.fullmatch("[a-z]([-a-z0-9]{0,61}[a-z0-9])?", name)] == []
+
+
+@pytest.mark.value("fullnameOverride")
+@pytest.mark.parametrize(
+    "chosen", [{"release": "2025"}, {"fullnameOverride": "3.plant"}, {"nameOverride": "a_b"}], ids=str
+)
+def test_name_that_is_not_a_dns_label_becomes_one(chosen: dict[str, str]) -> None:
+    values: dict[str, Any] = {"fleets": [a_fleet()], "console": {"enabled": True}, **chosen}
+    release = values.pop("release", "scores")
+    manifests = render(values, release=release)
+    service = find(manifests, "Service")["metadata"]["name"]
+    assert re.fullmatch("[a-z]([-a-z0-9]{0,61}[a-z0-9])?", service)
+
+
+def test_long_releases_share_no_name() -> None:
+    values: dict[str, Any] = {"fleets": [a_fleet()], "schedules": [a_schedule()], "console": {"enabled": True}}
+    values |= {"admissionPolicy": {"enabled": True}, "rbac": {"aggregateClusterRoles": True}}
+    first, second = (
+        {(m["kind"], m["metadata"]["name"]) for m in render(values, release=f"{'r' * 45}-{number}")}
+        for number in (1, 2)
+    )
+    assert {kind for kind, _ in first & second} <= {"CustomResourceDefinition"}
+
+
+def test_pull_secrets_of_a_parent_chart_are_used(tmp_path: Path) -> None:
+    values = {"fleets": [a_fleet()], "schedules": [a_schedule()], "imagePullSecrets": [{"name": "own"}]}
+    manifests = render_umbrella(tmp_path, values, shared={"imagePullSecrets": ["plain", {"name": "own"}]})
+    templates = [find(manifests, "Deployment")["spec"]["template"], *pod_templates(manifests).values()]
+    assert {str(one["spec"]["imagePullSecrets"]) for one in templates} == {"[{'name': 'plain'}, {'name': 'own'}]"}
+    (container,) = templates[0]["spec"]["containers"]
+    assert {"name": "FLEETSCORE_SCORER_IMAGE_PULL_SECRETS", "value": "plain,own"} in container["env"]
 
 
 @pytest.mark.parametrize("section", ["crds", "networkPolicy", "console", "operator", "monitoring", "azure"])
