@@ -35,7 +35,7 @@ VARYING = (
     (re.compile(r"([Bb]ytes\W+|the )\d+"), r"\g<1>1000"),
     (re.compile(r"127\.0\.0\.1:\d+"), "127.0.0.1:10000"),
 )
-"""The differences between machines: scores and sizes with the version of scikit-learn, generated names, paths, ports."""
+"""Parts that differ between machines: scores and sizes of a version of scikit-learn, generated names, paths, ports."""
 
 
 def a_run(condition: str = "Complete", **status: Any) -> dict[str, Any]:
