@@ -183,7 +183,7 @@ def test_unknown_context_and_unreachable_server_are_named(client: Runs, monkeypa
 
 def test_secret_without_the_key_is_named(client: Runs) -> None:
     cluster = Cluster.connect(None, client.namespace)
-    with pytest.raises(NotFound, match="read Secret account"):
+    with pytest.raises(NotFound, match="get Secret account"):
         cluster.secret_value(SecretReference("account"))
     body = {"metadata": {"name": "account"}, "stringData": {"other": "x"}}
     client.cluster.api.request("POST", f"/api/v1/namespaces/{client.namespace}/secrets", body)
