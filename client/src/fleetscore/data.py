@@ -120,15 +120,26 @@ class FleetData:
             for blob in self.device_predictions(window, present):
                 yield frames.predictions_frame(blob.content, blob.info.name)
 
-    def readings(self, device: str, window: Window | Time) -> "pd.DataFrame":
+    def readings(self, device: str, window: Window | Time, *, max_bytes: int | None = None) -> "pd.DataFrame":
         """Return the readings of a device in the partitions of a window; see `frames.readings_frame`.
 
+        Args:
+            device: The device's id.
+            window: The window, its text or its start; see `predictions`.
+            max_bytes: The largest size of all partitions together; None for no limit.
+
         Raises:
+            DataInvalid: The readings are larger than `max_bytes`, or not a CSV.
             NotFound: No partition of the window has readings of the device.
+            UsageInvalid: The window has more than 10,000 partitions.
         """
         window = self.to_window(window)
         names = blob_paths.data_names(self.layout.data_path, self.layout.partition, window, device)
-        blobs = [blob for name in names if (blob := self.store.read("data", name, max_bytes=MAX_TABLE_BYTES))]
+        blobs: list[Blob] = []
+        for name in names:
+            left = MAX_TABLE_BYTES if max_bytes is None else max_bytes - sum(len(one.content) for one in blobs)
+            if blob := self.store.read("data", name, max_bytes=left):
+                blobs.append(blob)
         if not blobs:
             raise NotFound(
                 f"{device} has no readings in {window.column}; {names[0]} does not exist in {self.store.location}"

@@ -1,6 +1,7 @@
 """The content of the page Device: plots of its tags in a window, its flags, its incidents and its strip."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import pandas as pd
@@ -16,6 +17,9 @@ from fleetscore.errors import DataInvalid, NotFound
 from fleetscore.frames import predictions_frame
 
 MAX_PLOTS = 24
+MAX_PLOTTED_LENGTH = timedelta(days=2)
+"""Length of a window without predictions above which its readings are not plotted: each partition costs a request."""
+
 MAX_PLOTTED_BYTES = 32 * 2**20
 """Size of the predictions that are plotted: 500,000 readings. Larger ones would need more memory than the console."""
 
@@ -116,9 +120,7 @@ def _plots(reader: Reader, device: str, window: Window) -> dict[str, Any]:
         frame = predictions_frame(content, f"the predictions of {device}")
     except NotFound:
         try:
-            kind, frame = "readings", reader.fleet.readings(device, window)
-            frame = frame[(frame["TS"] >= pd.Timestamp(window.start)) & (frame["TS"] < pd.Timestamp(window.end))]
-            frame = frame.assign(Val=pd.to_numeric(frame["Value"], errors="coerce"))
+            kind, frame = "readings", _readings(reader, device, window)
         except (NotFound, DataInvalid) as error:
             problem = str(error)
     except DataInvalid as error:
@@ -127,6 +129,15 @@ def _plots(reader: Reader, device: str, window: Window) -> dict[str, Any]:
     empty = pd.DataFrame({"TS": pd.to_datetime([], utc=True), "Tag": [], "Val": pd.Series(dtype="float64")})
     plots, more = tag_plots(empty if problem or frame is None else frame, window, flags)
     return {"plots": plots, "more_tags": more, "kind": "" if problem else kind, "problem": problem}
+
+
+def _readings(reader: Reader, device: str, window: Window) -> pd.DataFrame:
+    """Return the readings of a device in a window, with a column Val. Raises DataInvalid above the limits."""
+    if window.length > MAX_PLOTTED_LENGTH:
+        raise DataInvalid(f"{window.column} has no predictions, and is too long for a plot of readings")
+    frame = reader.fleet.readings(device, window, max_bytes=MAX_PLOTTED_BYTES)
+    frame = frame[(frame["TS"] >= pd.Timestamp(window.start)) & (frame["TS"] < pd.Timestamp(window.end))]
+    return frame.assign(Val=pd.to_numeric(frame["Value"], errors="coerce"))
 
 
 def _newest_scored(snapshot: Snapshot, states: str) -> Window | None:

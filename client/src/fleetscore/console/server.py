@@ -6,11 +6,11 @@ from collections.abc import Collection
 import uvicorn
 
 from fleetscore.console.app import create_app
+from fleetscore.console.connections import MAX_CONNECTIONS, BoundedProtocol
 from fleetscore.console.security import LOCAL_HOSTS
 from fleetscore.fleet import Fleet
 
 ALL_ADDRESSES = "*"
-MAX_CONNECTIONS = 64
 SHUTDOWN_SECONDS = 1
 
 
@@ -46,6 +46,7 @@ def make_server(fleet: Fleet, hosts: Collection[str] = LOCAL_HOSTS) -> uvicorn.S
         proxy_headers=False,
         server_header=False,
         limit_concurrency=MAX_CONNECTIONS,
+        http=BoundedProtocol,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         ws="none",
     )

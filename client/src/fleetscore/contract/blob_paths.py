@@ -20,6 +20,9 @@ SENSORS_FILE = "_sensors.csv"
 INCIDENTS_FILE = "_incidents.csv"
 REPORT_FILE = "report.html"
 MUTES_FILE = "_mutes.csv"
+MAX_PARTITIONS = 10_000
+"""Partitions of a window above which it is rejected: each costs a request to storage."""
+
 HISTORY_PREFIX = "_history/"
 
 _DEVICE_ID_PATTERN = re.compile(r"[A-Za-z0-9\-.%_#*?!(),:=@$']{1,128}")  # the ids that Azure IoT Hub allows
@@ -66,9 +69,16 @@ def data_names(template: str, partition: timedelta, window: Window, device: str)
         partition: The length of a partition; partitions are aligned to the Unix epoch.
         window: The window.
         device: The device's id.
+
+    Raises:
+        UsageInvalid: The window has more than MAX_PARTITIONS partitions.
     """
     step = int(partition.total_seconds())
     first = int(window.start.timestamp()) // step * step
+    count = (int(window.end.timestamp()) - first) // step
+    if count > MAX_PARTITIONS:
+        text = f"{window.column} has {count:,} partitions of readings, more than {MAX_PARTITIONS:,}"
+        raise UsageInvalid(f"{text}; name a shorter window")
     starts = (datetime.fromtimestamp(at, UTC) for at in range(first, int(window.end.timestamp()), step))
     names = []
     for start in starts:

@@ -9,6 +9,7 @@ from fleetscore.console import device as module
 from fleetscore.console.charts import MAX_COLUMNS
 from fleetscore.console.device import MAX_PLOTS, device_context, downsample, tag_plots
 from fleetscore.console.reader import Reader
+from fleetscore.contract.windows import Window
 from fleetscore.errors import NotFound
 from tests.testkit.console_fleet import HALL, WINDOW
 
@@ -118,3 +119,12 @@ def test_readings_are_drawn_if_there_are_no_predictions(folder: Path) -> None:
 def test_device_without_history_and_model_is_not_found(folder: Path) -> None:
     with pytest.raises(NotFound, match="no-such has no history and no model"):
         device_context(Reader(Fleet.folder(folder)), "no-such", None)
+
+
+def test_window_of_years_without_predictions_costs_no_request(
+    scored_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet = Fleet.folder(scored_folder)
+    monkeypatch.setattr(Fleet, "readings", None)
+    found = device_context(Reader(fleet), "press-1", Window.parse("5000-01-01/P9000D"))
+    assert "is too long for a plot of readings" in found["problem"]

@@ -43,3 +43,8 @@ def test_device_of_a_name_is_found_and_other_names_have_none() -> None:
 def test_value_that_is_not_an_id_is_rejected(device: str) -> None:
     with pytest.raises(UsageInvalid, match=r"device id .* is invalid: .*; correct it"):
         blob_paths.encode_id(device)
+
+
+def test_window_of_too_many_partitions_is_rejected() -> None:
+    with pytest.raises(UsageInvalid, match="partitions of readings, more than 10,000; name a shorter window"):
+        blob_paths.data_names("{device}", timedelta(hours=1), Window.parse("1000-01-01/9000-01-01T00:00Z"), "a")
