@@ -187,6 +187,6 @@ def test_secret_without_the_key_is_named(client: Runs) -> None:
         cluster.secret_value(SecretReference("account"))
     body = {"metadata": {"name": "account"}, "stringData": {"other": "x"}}
     client.cluster.api.request("POST", f"/api/v1/namespaces/{client.namespace}/secrets", body)
-    with pytest.raises(NotFound, match="has no key connectionString; it has other"):
+    with pytest.raises(NotFound, match="has no key connectionString; set it, the Secret has other"):
         cluster.secret_value(SecretReference("account"))
     assert cluster.secret_value(SecretReference("account", "other")) == "x"
