@@ -58,7 +58,8 @@ class JobTracker:
             await_first_pod: Whether the start of a pod requires a pass.
 
         Returns:
-            True if the change requires a pass: the Job has finished or was deleted, or its pod started.
+            True if the change requires a pass: the Job has finished or was deleted, its pod started, or a client
+            has suspended it, resumed it or begun to delete it.
         """
         job = new or old
         if job is None:
@@ -72,7 +73,11 @@ class JobTracker:
         self._assumed.pop(job.name, None)
         if old is None:  # it may be deleted again before the next pass, and the response to its creation lost
             self._seen.add(job.name)
-        return (new.finished and not (old and old.finished)) or (await_first_pod and new.pod_started)
+        return (
+            (new.finished and not (old and old.finished))
+            or (await_first_pod and new.pod_started)
+            or (old is not None and not new.finished and _is_changed_by_others(old, new))
+        )
 
     def expect(self, name: str) -> None:
         """Record that this process has created a Job.
@@ -163,6 +168,11 @@ class JobTracker:
         if name not in self._visible:
             self._assumed[name] = time.monotonic()
             self._listener()
+
+
+def _is_changed_by_others(old: JobView, new: JobView) -> bool:
+    """Return True if a Job has another spec or begins to be deleted, which the Job controller does not do."""
+    return old.spec != new.spec or old.metadata.deletion_timestamp != new.metadata.deletion_timestamp
 
 
 def _ignore() -> None:

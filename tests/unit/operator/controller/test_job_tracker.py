@@ -53,6 +53,14 @@ def test_end_or_deletion_of_a_job_requires_a_pass() -> None:
     assert not jobs.on_event(None, None)
 
 
+def test_suspension_resumption_or_deletion_by_others_requires_a_pass() -> None:
+    jobs, running, suspended = tracker(), a_job("job"), a_job("job", suspended=True)
+    assert jobs.on_event(running, suspended)
+    assert jobs.on_event(suspended, running)
+    assert not jobs.on_event(running, running)
+    assert jobs.on_event(running, a_job("job", deleting=True))
+
+
 def test_pod_start_requires_a_pass_only_if_it_is_the_first() -> None:
     jobs, running = tracker(), a_job("job", ready=True)
     assert jobs.on_event(a_job("job"), running, await_first_pod=True)
