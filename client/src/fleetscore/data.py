@@ -99,10 +99,7 @@ class FleetData:
         Raises:
             NotFound: A named device has no predictions in the window.
         """
-        found = [
-            frames.predictions_frame(blob.content, blob.info.name)
-            for blob in self.device_predictions(self.to_window(window), _to_devices(devices))
-        ]
+        found = list(self._frames(self.to_window(window), _to_devices(devices)))
         empty = frames.predictions_frame((",".join(frames.PREDICTION_COLUMNS) + "\n").encode(), "")
         return frames.concat(found or [empty])
 
@@ -117,8 +114,9 @@ class FleetData:
         named = _to_devices(devices)
         for window in self.windows_between(start, end):
             present = None if named is None else [one for one in named if self._has_predictions(window, one)]
-            for blob in self.device_predictions(window, present):
-                yield frames.predictions_frame(blob.content, blob.info.name)
+            for frame in self._frames(window, present):
+                for _, rows in frame.groupby("Device", sort=False):
+                    yield rows.reset_index(drop=True)
 
     def readings(self, device: str, window: Window | Time, *, max_bytes: int | None = None) -> "pd.DataFrame":
         """Return the readings of a device in the partitions of a window; see `frames.readings_frame`.
@@ -175,6 +173,11 @@ class FleetData:
                 and blob_paths.prediction_name(template, window, device) == name
             ]
         return map_in_order(lambda device: self.stored_predictions(device, window), devices)
+
+    def _frames(self, window: Window, devices: Sequence[str] | None) -> "Iterator[pd.DataFrame]":
+        """Yield the predictions of devices in a window, those of several devices per frame."""
+        found = self.device_predictions(window, devices)
+        return frames.prediction_frames((blob.content, blob.info.name) for blob in found)
 
     def to_window(self, window: Window | Time) -> Window:
         """Return a window; a start alone has the length of the stored window that begins then, or an hour.

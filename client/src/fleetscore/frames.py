@@ -6,7 +6,8 @@ Each function imports pandas, which takes longer than most commands that need no
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -31,6 +32,7 @@ TABLE_COLUMNS: Mapping[str, Sequence[str]] = {
 """The columns of the CSV files of a report, which a result without rows has, too."""
 
 _PREDICTION_TYPES = {"Device": "str", "Tag": "str", "Prediction": "int8", "Score": "float64", "Val": "float64"}
+_BATCH_BYTES = 2**22
 _MAX_MILLISECONDS = 9.2e12  # the year 2261, which pandas can store in nanoseconds
 
 
@@ -49,6 +51,33 @@ def predictions_frame(content: bytes, name: str) -> "pd.DataFrame":
         DataInvalid: The content is not a predictions CSV.
     """
     return _read_csv(content, name, PREDICTION_COLUMNS, _PREDICTION_TYPES)
+
+
+def prediction_frames(files: "Iterable[tuple[bytes, str]]") -> "Iterator[pd.DataFrame]":
+    """Yield the predictions of files as frames, each of whole files and at most about 4 MiB of CSV.
+
+    A call of pandas costs more than a small file has work, so files with the same header are read in one call.
+
+    Args:
+        files: The content and the name of each file.
+
+    Yields:
+        Frames as of `predictions_frame`.
+
+    Raises:
+        DataInvalid: A file is not a predictions CSV.
+    """
+    batch: list[tuple[bytes, str]] = []
+    size, header = 0, b""
+    for content, name in files:
+        first = content.partition(b"\n")[0]
+        if batch and (first != header or size > _BATCH_BYTES):
+            yield from _batch_frames(batch)
+            batch, size = [], 0
+        header = first
+        batch.append((content, name))
+        size += len(content)
+    yield from _batch_frames(batch)
 
 
 def readings_frame(content: bytes, name: str) -> "pd.DataFrame":
@@ -155,6 +184,19 @@ def concat(found: "Iterable[pd.DataFrame]", columns: Sequence[str] = ()) -> "pd.
     # A frame without rows has no types, and would change those of the others.
     filled = [one for one in listed if len(one)] or listed[:1]
     return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=list(columns))
+
+
+def _batch_frames(files: "Sequence[tuple[bytes, str]]") -> "Iterator[pd.DataFrame]":
+    """Yield the frame of files with one header, or of each file where the reading of all at once fails."""
+    # A quote that is not closed, or a last line without an end, would join the rows of two files.
+    if len(files) > 1 and all(content.endswith(b"\n") and b'"' not in content for content, _ in files):
+        header, rows = files[0][0].partition(b"\n")[0], (content.partition(b"\n")[2] for content, _ in files)
+        with suppress(DataInvalid):
+            frame = predictions_frame(b"".join((header, b"\n", *rows)), "")
+            yield frame
+            return
+    for content, name in files:
+        yield predictions_frame(content, name)
 
 
 def _run_row(run: Mapping[str, Any]) -> dict[str, Any]:

@@ -45,6 +45,38 @@ def test_invalid_predictions_are_rejected_with_the_name(content: bytes) -> None:
         frames.predictions_frame(content, "w/001.csv")
 
 
+def device_file(device: str, *rows: str) -> tuple[bytes, str]:
+    text = "TS,Device,Tag,Val,Prediction,Score\n" + "".join(f"2018-08-28T23:00:00Z,{device},{row}\n" for row in rows)
+    return text.encode(), f"w/{device}.csv"
+
+
+def test_files_read_together_have_the_rows_of_each_file() -> None:
+    other_header = b"Device,TS,Val,Tag,Score,Prediction\nd,2018-08-28T23:00:00Z,1,t,0.5,0\n", "w/d.csv"
+    files = [
+        *(device_file("a", "NA,1,0,0.5", "t,2,1,-1"), device_file("b"), device_file("c", "t,,1,")),
+        *(other_header, device_file("e", '"t",1,0,0.5'), (PREDICTIONS, "w/001.csv")),
+    ]
+    alone = pd.concat([frames.predictions_frame(*file) for file in files if file[1] != "w/b.csv"], ignore_index=True)
+    found = list(frames.prediction_frames(files))
+    pd.testing.assert_frame_equal(pd.concat(found, ignore_index=True), alone)
+    assert [len(frame) for frame in found] == [3, 1, 1, 3]
+
+
+def test_files_read_together_are_bounded_in_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frames, "_BATCH_BYTES", 200)
+    found = list(frames.prediction_frames(device_file(f"d{number}", "t,1,0,0.5") for number in range(10)))
+    assert [frame["Device"].tolist() for frame in found] == [
+        ["d0", "d1", "d2"], ["d3", "d4", "d5"], ["d6", "d7", "d8"], ["d9"],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("content", [b"TS,Device,Tag,Val,Prediction,Score\n2018-08-28T23:00:00Z,b,t,x,0,1\n", b""])
+def test_invalid_file_among_others_is_named(content: bytes) -> None:
+    files = [device_file("a", "t,1,0,0.5"), (content, "w/b.csv"), device_file("c", "t,1,0,0.5")]
+    with pytest.raises(DataInvalid, match=r"w/b\.csv is invalid"):
+        list(frames.prediction_frames(files))
+
+
 def test_readings_keep_the_text_of_values() -> None:
     frame = frames.readings_frame(b"TS,Device,Tag,Value,Quality\n2018-08-28T23:00:00Z,d,t,I/O Timeout,Bad\n", "d.csv")
     assert frame.to_numpy().tolist() == [[pd.Timestamp("2018-08-28T23:00:00Z"), "d", "t", "I/O Timeout"]]

@@ -37,15 +37,15 @@ print(rows, peaks[len(peaks) // 3], peaks[-1], peak())
 
 @pytest.mark.slow
 def test_windows_of_many_devices_are_read_in_bounded_memory(tmp_path: Path) -> None:
-    lines = "".join(f"2018-08-01T00:{n // 60:02}:{n % 60:02}Z,press-1,1,{n}.5,0,0.0123\n" for n in range(ROWS))
-    content = f"TS,Device,Tag,Val,Prediction,Score\n{lines}"
-    for hour in range(WINDOWS):
-        folder = tmp_path / "predictions" / Window.parse(f"2018-08-01T{hour:02}:00Z").slug
+    folders = [tmp_path / "predictions" / Window.parse(f"2018-08-01T{hour:02}:00Z").slug for hour in range(WINDOWS)]
+    for folder in folders:
         folder.mkdir(parents=True)
         (folder / "_summary.json").write_text("{}")
-        (folder / "press-0.csv").write_text(content)
-        for device in range(1, DEVICES):
-            (folder / f"press-{device}.csv").hardlink_to(folder / "press-0.csv")
+    for device in (f"press-{number}" for number in range(DEVICES)):
+        lines = "".join(f"2018-08-01T00:{n // 60:02}:{n % 60:02}Z,{device},1,{n}.5,0,0.0123\n" for n in range(ROWS))
+        (folders[0] / f"{device}.csv").write_text(f"TS,Device,Tag,Val,Prediction,Score\n{lines}")
+        for folder in folders[1:]:
+            (folder / f"{device}.csv").hardlink_to(folders[0] / f"{device}.csv")
     words = [sys.executable, "-c", SCRIPT, str(tmp_path)]
     ended = subprocess.run(words, capture_output=True, text=True, check=True)
     rows, two_windows, six_windows, compacted = map(int, ended.stdout.split())
