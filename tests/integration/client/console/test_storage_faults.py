@@ -48,10 +48,10 @@ async def test_last_figures_stay_while_storage_is_down(
                 await visit(watched.page, "/", 200, f"{own.url} {down}", known, "Newest window: 2018-08-27T02:00Z/1h")
                 assert await axe_violations(watched.page) == []
                 await visit(watched.page, "/heat-map", 200, known, HALL)
-                await visit(watched.page, f"/device?id={HALL}", 503, down, "try again")
+                await visit(watched.page, f"/device?id={HALL}", 503, down, "check the account URL")
         with served_console(Fleet(FleetLayout(), account)) as url:
             async with opened_page(browser, url) as watched:
-                await visit(watched.page, "/", 503, down, "try again", "A folder has no runs")
+                await visit(watched.page, "/", 503, down, "check the account URL", "A folder has no runs")
                 await expect(watched.page.get_by_text("There is no history yet")).to_have_count(0)
 
 
@@ -60,7 +60,7 @@ async def test_rejected_credential_is_an_error_that_names_the_container(
     browser: Browser, filled: Storage, credential: str
 ) -> None:
     key = filled.connection_string.partition("AccountKey=")[2].partition(";")[0]
-    parts = {"key": f"AccountKey={'A' * 86}==", "sas": "SharedAccessSignature=sv=2023-11-03&se=2018-01-01&sig=c2ln"}
+    parts = {"key": f"AccountKey={'A' * 86}==", "sas": "SharedAccessSignature=sv=2023-11-03&se=2999-01-01&sig=c2ln"}
     rejected = connect(filled, filled.connection_string.replace(f"AccountKey={key}", parts[credential]))
     with served_console(Fleet(FleetLayout(), rejected)) as url:
         async with opened_page(browser, url) as watched:
