@@ -9,6 +9,7 @@ import pytest
 
 from localcluster.addons import kueue
 from localcluster.cluster import Cluster
+from localcluster.nodes import stages
 from tests.testkit.in_memory_storage import storage_with_devices
 from tests.testkit.running_controller import MAX_RESOURCES, RunController, a_fleet
 from tests.testkit.runs import Runs, hour
@@ -23,10 +24,14 @@ HELD = "SuspendedByAnotherController"
 
 @pytest.fixture
 def queue(runs: Runs, cluster_with_crd: Cluster) -> Iterator[Cluster]:
-    """Kueue with a queue in the namespace of the test, whose quota is one CPU: four scorers at a time."""
+    """Kueue with a queue of the test's namespace. Its quota is one CPU: four scorers, or the occupying Job."""
     kueue.start(cluster_with_crd)
+    cluster_with_crd.add_stage(
+        stages.finish_pods("occupying", labels={"app": "occupying"}, after_seconds=stages.NEVER_SECONDS, weight=100_000)
+    )
     kueue.create_queue(cluster_with_crd, QUEUE, runs.namespace, cpu="1")
     yield cluster_with_crd
+    cluster_with_crd.remove_stage("occupying")
     kueue.stop(cluster_with_crd)
 
 
