@@ -5,16 +5,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from fleetscore.contract.windows import Window
 from fleetscore.errors import DataInvalid, StorageUnavailable, UsageInvalid
-from fleetscore.frames import PREDICTION_COLUMNS, concat, predictions_frame
+from fleetscore.frames import PREDICTION_COLUMNS, concat, prediction_frames
 from fleetscore.interrupts import temporary_path
 from fleetscore.store.base import Blob
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 FORMATS = ("parquet", "csv")
 MIN_GROUP_ROWS = 100_000
@@ -144,13 +141,12 @@ class _ParquetWriter:
         types = (time, pa.string(), pa.string(), pa.float64(), pa.int8(), pa.float64())
         self._schema = pa.schema(list(zip(PREDICTION_COLUMNS, types, strict=True)))
         self._writer: Any = pq.ParquetWriter(str(path), self._schema)
-        self._waiting: list[pd.DataFrame] = []
+        self._waiting: list[tuple[bytes, str]] = []
         self._rows = 0
 
     def add(self, blob: Blob) -> None:
-        frame = predictions_frame(blob.content, blob.info.name)
-        self._waiting.append(frame)
-        self._rows += len(frame)
+        self._waiting.append((blob.content, blob.info.name))
+        self._rows += blob.content.count(b"\n") - 1
         if self._rows >= MIN_GROUP_ROWS:
             self._flush()
 
@@ -159,7 +155,7 @@ class _ParquetWriter:
         self._writer.close()
 
     def _flush(self) -> None:
-        if self._waiting:
-            group = concat(self._waiting)
+        files, self._waiting, self._rows = self._waiting, [], 0
+        if files:
+            group = concat(prediction_frames(files))
             self._writer.write_table(self._arrow.Table.from_pandas(group, self._schema, preserve_index=False))
-        self._waiting, self._rows = [], 0

@@ -9,8 +9,8 @@ from typing import Any
 
 from fleetscore.cluster.causes import right_check
 from fleetscore.errors import AccessDenied, ClusterUnavailable, FleetscoreError, NotFound, UsageInvalid
+from fleetscore.runs.state import printable
 
-MAX_MESSAGE_CHARS = 500
 RUNS_API = "/apis/fleetscore.dev"
 
 _MISSING_NAMESPACE = re.compile(r'namespaces "([a-z0-9-]+)" not found')
@@ -63,11 +63,8 @@ def parse_object(content: bytes, server: str) -> dict[str, Any]:
     Raises:
         ClusterUnavailable: The content is not a JSON object: another server answered.
     """
-    try:
-        found = json.loads(content)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
+    found = _json_object(content)
+    if found is None:
         raise not_an_api_server(server, "it answered with another document than JSON of Kubernetes")
     return found
 
@@ -122,11 +119,15 @@ def _not_found(message: str, *, is_status: bool, action: str, path: str, server:
 
 def _message(content: bytes) -> tuple[str, bool]:
     """Return the message of a Status object, and True; otherwise the text of the response, and False."""
+    found = _json_object(content)
+    text = content[:4096].decode(errors="replace") if found is None else found.get("message") or ""
+    return printable(text).rstrip("."), found is not None
+
+
+def _json_object(content: bytes) -> dict[str, Any] | None:
+    """Return a JSON object, or None for another content."""
     try:
         found = json.loads(content)
     except (ValueError, RecursionError):
-        found = None
-    is_status = isinstance(found, dict)
-    text = str(found.get("message") or "") if isinstance(found, dict) else content[:4096].decode(errors="replace")
-    line = "".join(one if one.isprintable() else "?" for one in " ".join(text.split()))
-    return line[:MAX_MESSAGE_CHARS].rstrip("."), is_status
+        return None
+    return found if isinstance(found, dict) else None

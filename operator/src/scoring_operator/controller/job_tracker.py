@@ -76,7 +76,7 @@ class JobTracker:
         return (
             (new.finished and not (old and old.finished))
             or (await_first_pod and new.pod_started)
-            or (old is not None and not new.finished and _is_changed_by_others(old, new))
+            or (old is not None and not new.finished and _is_changed_by_a_client(old, new))
         )
 
     def expect(self, name: str) -> None:
@@ -170,7 +170,7 @@ class JobTracker:
             self._listener()
 
 
-def _is_changed_by_others(old: JobView, new: JobView) -> bool:
+def _is_changed_by_a_client(old: JobView, new: JobView) -> bool:
     """Return True if a Job has another spec or begins to be deleted, which the Job controller does not do."""
     return old.spec != new.spec or old.metadata.deletion_timestamp != new.metadata.deletion_timestamp
 

@@ -6,6 +6,7 @@ cleaned, and a long one loses its middle, because a registry's reason is at the 
 
 import signal
 from collections.abc import Iterable
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -122,17 +123,13 @@ def event_trouble(events: Iterable[EventView]) -> tuple[str, str] | None:
     warnings = [one for one in events if one.type == "Warning" and one.reason not in _UNINFORMATIVE_EVENTS]
     secrets = [one for one in warnings if one.reason == _MISSING_PULL_SECRET]
     others = [one for one in warnings if one.reason != _MISSING_PULL_SECRET]
-    latest = max(others or secrets, key=_event_time, default=None)
+    latest = max(others or secrets, key=attrgetter("time"), default=None)
     if latest is None:
         return None
     text = latest.message or ""
     if others and secrets:  # the kubelet repeats both events, and the registry's error does not name the Secret
-        text = f"{max(secrets, key=_event_time).message or ''} {text}"
+        text = f"{max(secrets, key=attrgetter('time')).message or ''} {text}"
     return latest.reason or "Unknown", text
-
-
-def _event_time(event: EventView) -> str:
-    return event.time
 
 
 def running_containers(pod: PodView) -> tuple[str, ...]:
