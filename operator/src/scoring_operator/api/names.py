@@ -10,7 +10,6 @@ from base64 import b32encode
 from functools import lru_cache
 from typing import Any
 
-from scoring_operator.api.intervals import parse_or_none
 from scoring_operator.api.scoringrun import GROUP, KIND, VERSION, RunRef
 from scoring_operator.api.views import JobView
 
@@ -27,6 +26,7 @@ TEMPLATE_ANNOTATION = f"{GROUP}/template"  # a digest of the fleet's and the ope
 COMPONENT_LABEL = "app.kubernetes.io/component"
 JOB_SELECTOR = f"app.kubernetes.io/managed-by=fleetscore,{COMPONENT_LABEL} in (scorer,report)"
 
+_NUMBER = re.compile(r"[0-9]{1,9}")
 _LABEL_VALUE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 
 
@@ -60,16 +60,17 @@ def job_name(run: str, uid: str, first: int, last: int, round_: int, device: str
 def has_job_name(job: JobView, run: RunRef) -> bool:
     """Return True if a Job has the name that the operator gives to a Job of the run with these positions.
 
+    Other users may create thousands of Jobs, so only the first and the last position are read.
+
     Args:
         job: The Job.
         run: The run.
     """
-    labels = job.metadata.labels
-    positions = parse_or_none(job.metadata.annotations.positions)
-    if not positions or not labels.round.isdecimal():
+    round_, positions = job.metadata.labels.round, job.metadata.annotations.positions
+    numbers = (positions.partition(",")[0].partition("-")[0], positions.rpartition(",")[2].rpartition("-")[2], round_)
+    if not job.name.startswith(f"{run.name}-") or not all(map(_NUMBER.fullmatch, numbers)):
         return False
-    end = digest(run.uid, positions.first, positions.last, int(labels.round))
-    return job.name.startswith(f"{run.name}-") and job.name.endswith(f"-{end}")
+    return job.name.endswith(f"-{digest(run.uid, *map(int, numbers))}")
 
 
 def report_job_name(run: RunRef) -> str:

@@ -8,8 +8,10 @@ from msgspec import Struct, field, structs
 from scoring_operator.api.conditions import Condition, first_true
 from scoring_operator.api.scoringrun import KIND, TERMINAL_CONDITIONS
 
-MAX_TEXT_LENGTH = 4096  # characters of an annotation or a message: a Job of 500 devices has 3,500 of positions
+MAX_TEXT_LENGTH = 4096  # characters of all annotations or of a condition: a Job of 500 devices has 3,500 of positions
+MAX_OWNER_LENGTH = 400  # characters of an owner reference: a uid has 36, a kind at most 63, a name at most 253
 MAX_KEPT_FINALIZERS = 5
+MAX_KEPT_CONDITIONS = 16  # the Job controller writes at most six
 
 
 class OwnerView(Struct, frozen=True, gc=False):
@@ -57,7 +59,9 @@ class JobMeta(Struct, frozen=True, rename="camel"):
         if len(self.owner_references) > 1:
             runs = [owner for owner in self.owner_references if owner.kind == KIND]
             structs.force_setattr(self, "owner_references", tuple(runs or self.owner_references)[:1])
-        if len(self.annotations.positions) > MAX_TEXT_LENGTH:
+        if any(_length(owner) > MAX_OWNER_LENGTH for owner in self.owner_references):
+            structs.force_setattr(self, "owner_references", ())
+        if _length(self.annotations) > MAX_TEXT_LENGTH:
             structs.force_setattr(self, "annotations", JobAnnotations())
 
 
@@ -79,8 +83,8 @@ class JobStatusView(Struct, frozen=True, rename="camel"):
 
     def __post_init__(self) -> None:
         """Drop conditions that no Job controller writes."""
-        if any(len(one.message) > MAX_TEXT_LENGTH for one in self.conditions):
-            kept = tuple(one for one in self.conditions if len(one.message) <= MAX_TEXT_LENGTH)
+        kept = tuple(one for one in self.conditions[:MAX_KEPT_CONDITIONS] if _length(one) <= MAX_TEXT_LENGTH)
+        if len(kept) < len(self.conditions):
             structs.force_setattr(self, "conditions", kept)
 
 
@@ -135,6 +139,11 @@ class JobView(Struct, frozen=True):
     def suspended_by_operator(self) -> bool:
         """Whether the operator suspended the Job, and has not resumed it since."""
         return self.metadata.annotations.suspended == "true"
+
+
+def _length(texts: Struct) -> int:
+    """Return the number of characters of all fields of a view."""
+    return sum(len(text or "") for text in structs.astuple(texts))
 
 
 class PodLabels(Struct, frozen=True, gc=False):

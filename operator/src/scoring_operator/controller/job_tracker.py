@@ -15,8 +15,9 @@ from scoring_operator.api.scoringrun import RunRef
 from scoring_operator.api.views import JobView
 from scoring_operator.planner.types import JobSnapshot
 
-MAX_RECOUNTED_JOBS = 1000  # of an ended run; with more, its Jobs are counted once per second
+MAX_RECOUNTED_JOBS = 200  # of an ended run; with more, its Jobs are counted once per second
 RECOUNT_SECONDS = 1.0
+MAX_DELETED_JOBS = 1000  # that are remembered as seen; other users may create and delete any number of Jobs
 
 
 class JobTracker:
@@ -34,6 +35,7 @@ class JobTracker:
         self._assumed: dict[str, float] = {}  # with the monotonic time of the creation
         self._read: dict[str, float] = {}  # visible Jobs that the informer does not show, with the monotonic time
         self._seen: set[str] = set()
+        self._deleted: dict[str, None] = {}  # those of them that are deleted, the oldest first
         self._counted_at, self._count = 0.0, 0  # of unfinished Jobs
         self._view = JobSnapshot(MappingProxyType(self._visible), self._assumed.keys(), self._seen)
 
@@ -68,9 +70,11 @@ class JobTracker:
         self._read.pop(job.name, None)
         if new is None:
             self._visible.pop(job.name, None)
+            self._remember_deleted(job.name)
             return True
         self._visible[job.name] = new
         self._assumed.pop(job.name, None)
+        self._deleted.pop(job.name, None)
         if old is None:  # it may be deleted again before the next pass, and the response to its creation lost
             self._seen.add(job.name)
         return (
@@ -120,7 +124,9 @@ class JobTracker:
         Args:
             names: The names of the Jobs.
         """
-        self._seen.difference_update(names)
+        for name in names:
+            self._seen.discard(name)
+            self._deleted.pop(name, None)
 
     def snapshot(self, without: Collection[str] = ()) -> JobSnapshot:
         """Return the existing Jobs.
@@ -163,6 +169,13 @@ class JobTracker:
         }
         self._counted_at, self._count = now, len((names | self._assumed.keys()) - {report_job_name(run)})
         return self._count
+
+    def _remember_deleted(self, name: str) -> None:
+        if name in self._seen:
+            self._deleted[name] = None
+        if len(self._deleted) > MAX_DELETED_JOBS:
+            oldest = next(iter(self._deleted))
+            self.acknowledge([oldest])
 
     def _assume(self, name: str) -> None:
         if name not in self._visible:

@@ -8,7 +8,8 @@ after an expired resource version (410), an ERROR event or an error response. It
 which finds changes whose events were lost. Events and lists that are older than the known versions are ignored. The
 informer never ends by itself. A namespace that cannot be listed does not delay the others: see `wait_for_sync`.
 
-Other users may create any number of objects, so an informer holds at most 30,000 of each namespace.
+Other users may create any number of objects, so an informer holds at most 30,000 of each namespace. Beyond 40,000 of
+all namespaces, a namespace gets no more than an even part of these.
 
 The event loop of `run` owns the informer; other threads must not call it.
 """
@@ -32,6 +33,9 @@ Listener = Callable[[T | None, T | None], None]
 
 RELIST_INTERVAL_SECONDS = 300.0
 MAX_OBJECTS = 30_000  # of a namespace: forged Jobs of the usual size take 50 MiB
+MAX_ALL_OBJECTS = (
+    40_000  # of all namespaces, before they share; with any number of them, at most twice as many are held
+)
 SYNC_GRACE_SECONDS = 15.0  # the time for which a listed namespace waits for the first lists of the others
 
 _log = logging.getLogger(__name__)
@@ -66,7 +70,7 @@ class Informer(Generic[T]):
         self._objects: dict[Key, T] = {}
         self._versions: dict[Key, int] = {}  # of objects, and of those deleted since the last list
         self._counts: Counter[str] = Counter()  # of objects, by namespace
-        self._full: set[str] = set()  # the namespaces with objects that are not held
+        self._full: dict[str, str] = {}  # the namespaces with objects that are not held, with the reason
         self._rejecting: set[str] = set()  # those of them since their last list began
         self._listeners: list[Listener[T]] = []
         self._reflectors = [
@@ -128,8 +132,7 @@ class Informer(Generic[T]):
 
     def problems(self) -> dict[str, str]:
         """Return why namespaces cannot be listed, watched or held now, by namespace (empty: all namespaces)."""
-        full = {name: self._full_text() for name in self._full}
-        return full | {stream.namespace: stream.last_error for stream in self._reflectors if stream.last_error}
+        return self._full | {stream.namespace: stream.last_error for stream in self._reflectors if stream.last_error}
 
     def age(self) -> float:
         """Return the seconds since the last byte, of the watch that has been idle longest."""
@@ -162,10 +165,10 @@ class Informer(Generic[T]):
             False if the namespace has too many objects, and this one is not held.
         """
         key, version = (meta.namespace, meta.name), int(meta.resource_version)
-        if key not in self._objects and self._counts[meta.namespace] >= MAX_OBJECTS:
+        if key not in self._objects and not self._has_room(meta.namespace):
             if meta.namespace not in self._full:
-                _log.warning("namespace %s: %s", meta.namespace, self._full_text())
-            self._full.add(meta.namespace)
+                self._full[meta.namespace] = self._full_text(meta.namespace)
+                _log.warning("namespace %s: %s", meta.namespace, self._full[meta.namespace])
             self._rejecting.add(meta.namespace)
             return False
         if version <= self._versions.get(key, -1):
@@ -184,6 +187,8 @@ class Informer(Generic[T]):
             return
         if key in self._objects:
             self._counts[key[0]] -= 1
+            if not self._counts[key[0]]:
+                del self._counts[key[0]]
             self._versions[key] = version
             self._notify(self._objects.pop(key), None)
         elif key[0] not in self._full:
@@ -206,14 +211,22 @@ class Informer(Generic[T]):
         for key in [key for key in self._versions if key not in listed and (not namespace or key[0] == namespace)]:
             self.remove(key, version)
             self._versions.pop(key, None)
-        listed_names = {name for name in self._full | self._rejecting if namespace in ("", name)}
-        self._full = (self._full - listed_names) | (self._rejecting & listed_names)
+        listed_names = {name for name in self._full if namespace in ("", name)}
+        for name in listed_names - self._rejecting:
+            del self._full[name]
         self._rejecting -= listed_names
 
-    def _full_text(self) -> str:
+    def _has_room(self, namespace: str) -> bool:
+        held = self._counts[namespace]
+        shared = len(self._objects) >= MAX_ALL_OBJECTS and held >= MAX_ALL_OBJECTS // len(self._counts)
+        return held < MAX_OBJECTS and not shared
+
+    def _full_text(self, namespace: str) -> str:
+        alone = self._counts[namespace] >= MAX_OBJECTS
+        count = f"it has more than {MAX_OBJECTS}" if alone else f"all namespaces have more than {MAX_ALL_OBJECTS}"
         return (
-            f"it has more than {MAX_OBJECTS} {self.plural} with the labels of the operator, which reads the others one "
-            "by one; delete those that it did not create"
+            f"{count} {self.plural} with the labels of the operator, which reads the others one by one; delete those "
+            "that it did not create"
         )
 
     def _notify(self, old: T | None, new: T | None) -> None:

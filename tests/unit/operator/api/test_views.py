@@ -1,3 +1,5 @@
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -46,6 +48,27 @@ def test_job_keeps_no_more_than_a_job_of_the_operator_has() -> None:
     )
     assert (len(job.metadata.finalizers), len(job.metadata.owner_references)) == (5, 1)
     assert (job.metadata.annotations.positions, job.complete, job.true_condition("Failed")) == ("", True, None)
+
+
+HUGE = "x" * 1_000_000
+
+
+@pytest.mark.fault("T12")
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"metadata": {"ownerReferences": [{**RUN_OWNER, "name": HUGE}]}},
+        {"metadata": {"ownerReferences": [{**RUN_OWNER, "uid": HUGE}, OTHER_OWNER]}},
+        {"metadata": {"ownerReferences": [{**OTHER_OWNER, "kind": HUGE}]}},
+        {"metadata": {"annotations": {"fleetscore.dev/template": HUGE}}},
+        {"metadata": {"annotations": {"fleetscore.dev/suspended": HUGE}}},
+        {"status": {"conditions": [{"type": "Failed", "status": "True", "reason": HUGE}]}},
+        {"status": {"conditions": [{"type": "A", "status": "True", "message": "x" * 4000}] * 250}},
+    ],
+    ids=["owner name", "owner uid", "owner kind", "template", "suspended", "reason", "conditions"],
+)
+def test_forged_job_of_a_megabyte_takes_little_memory(forged: dict[str, Any]) -> None:
+    assert len(msgspec.json.encode(msgspec.convert(forged, JobView))) < 70_000
 
 
 def test_pod_is_of_the_job_that_owns_it_and_not_of_the_one_in_its_label() -> None:

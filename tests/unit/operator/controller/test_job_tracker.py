@@ -2,6 +2,7 @@ import pytest
 
 from scoring_operator.api.names import job_name, report_job_name
 from scoring_operator.controller.job_tracker import (
+    MAX_DELETED_JOBS,
     MAX_RECOUNTED_JOBS,
     RECOUNT_SECONDS,
     JobTracker,
@@ -133,17 +134,34 @@ def test_tracker_of_an_unknown_run_is_kept_while_a_job_is_visible() -> None:
     assert trackers.get("scoring", "uid").snapshot().seen == frozenset()
 
 
+@pytest.mark.fault("T12")
+def test_long_positions_of_a_forged_job_are_not_parsed_to_count_it() -> None:
+    jobs, name = tracker(), job_name("hourly", UID, 0, 998, 0)
+    jobs.on_event(None, a_job(name, positions=f"0,{'x' * 3000},998"))
+    assert jobs.unfinished(a_run(), ()) == 1
+
+
 def test_many_jobs_of_an_ended_run_are_counted_once_per_second(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     names = [f"job-{number}" for number in range(MAX_RECOUNTED_JOBS + 1)]
     jobs = tracker(*names)
-    assert jobs.unfinished(a_run(), names) == 1001
+    assert jobs.unfinished(a_run(), names) == 201
     jobs.on_event(a_job("job-0"), a_job("job-0", complete=True))
-    assert jobs.unfinished(a_run(), names) == 1001
+    assert jobs.unfinished(a_run(), names) == 201
     now[0] += RECOUNT_SECONDS
-    assert jobs.unfinished(a_run(), names) == 1000
-    assert (MAX_RECOUNTED_JOBS, RECOUNT_SECONDS) == (1000, 1.0)
+    assert jobs.unfinished(a_run(), names) == 200
+    assert (MAX_RECOUNTED_JOBS, RECOUNT_SECONDS) == (200, 1.0)
+
+
+@pytest.mark.fault("T12")
+def test_jobs_that_others_create_and_delete_are_forgotten() -> None:
+    jobs = tracker()
+    for number in range(MAX_DELETED_JOBS + 500):
+        jobs.on_event(None, a_job(f"job-{number}"))
+        jobs.on_event(a_job(f"job-{number}"), None)
+    assert MAX_DELETED_JOBS == 1000
+    assert jobs.snapshot().seen == {f"job-{number}" for number in range(500, 1500)}
 
 
 def test_job_that_the_informer_does_not_show_is_read_again_and_again() -> None:

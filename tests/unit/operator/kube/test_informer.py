@@ -1,6 +1,7 @@
 """List and watch against a fault server."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -357,3 +358,20 @@ async def test_informer_holds_a_limited_number_of_objects_of_a_namespace(
         await until_async(lambda: names(informer) == {f"job-{number}" for number in range(2, 7)})
         await until_async(lambda: not informer.problems())
     assert sum("namespace ns" in record.getMessage() for record in caplog.records) == 1
+
+
+@pytest.mark.fault("T12")
+async def test_full_namespaces_leave_an_even_part_of_all_objects_to_another(
+    api: FaultServer, connection: KubeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert informer_module.MAX_ALL_OBJECTS == 40_000
+    monkeypatch.setattr(informer_module, "MAX_ALL_OBJECTS", 6)
+    for number in range(9):
+        await api.put(JOBS, f"a-{number}")
+    async with running_informer(connection, namespaces=["ns", "other"]) as informer:
+        await until_async(lambda: "all namespaces have more than 6 jobs" in informer.problems().get("ns", ""))
+        for number in range(5):
+            meta = {"namespace": "other", "name": f"b-{number}", "resourceVersion": str(api.version + 1)}
+            await api.put(OTHER_JOBS, f"b-{number}", metadata=meta)
+        await until_async(lambda: "other" in informer.problems())
+        assert Counter(namespace for namespace, _ in informer.snapshot()) == {"ns": 6, "other": 3}
