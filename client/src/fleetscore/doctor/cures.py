@@ -25,6 +25,7 @@ CURES: Mapping[str, str] = {
     "QuotaExceeded": "raise the ResourceQuota of the namespace, or lower parallelism",
     "PodsRejected": "change the quota, LimitRange or admission webhook of the namespace that the message names",
     "WebhookFailed": "repair the Service and the pods of the webhook that the message names",
+    "RequestRejected": "change the field, the policy or the right that the message names",
     "JobRejected": "change the field, the policy or the right that the message names",
     "Forbidden": "`helm upgrade` restores the operator's Role in the namespace",
     "NameConflict": "delete the Job that the message names, or rename the run",

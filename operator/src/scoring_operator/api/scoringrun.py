@@ -19,6 +19,9 @@ GROUP, VERSION, PLURAL, KIND = "fleetscore.dev", "v1alpha1", "scoringruns", "Sco
 SCHEDULE_LABEL = "fleetscore.dev/schedule"
 TERMINAL_CONDITIONS = ("Complete", "Failed")
 
+MAX_KEPT_DEVICES = 20  # ids or globs
+_STATUS_TIMES = ("startTime", "firstPodTime", "lastProgressTime", "completionTime")
+_FIRST_YEAR, _LAST_YEAR = 1970, 9000  # a deadline after a later time would be beyond Python's last year
 _METADATA = ("name", "namespace", "uid", "generation", "creationTimestamp", "resourceVersion", "deletionTimestamp")
 WritePolicy = Literal["CreateOnly", "IfChanged", "Overwrite"]
 RetryOutcome = Literal["Failed", "Partial", "NotRun", "Empty", "Quarantined"]
@@ -131,6 +134,7 @@ class ScoringRun(RunRef, frozen=True):
     """A ScoringRun: its identity, its spec, and its last observed status as JSON.
 
     Attributes:
+        abridged: Whether `spec.devices` lacks ids or globs, because there are many.
         ended: Whether the status has a terminal condition, which never reverts. Each event of a Job asks for it.
     """
 
@@ -141,6 +145,7 @@ class ScoringRun(RunRef, frozen=True):
     schedule: str = ""
     deleting: bool = False
     status: dict[str, Any] = {}
+    abridged: bool = False
     ended: bool = False
 
     def __post_init__(self) -> None:
@@ -152,6 +157,15 @@ class ScoringRun(RunRef, frozen=True):
         """The identity of the run, which never changes."""
         return RunRef(self.name, self.namespace, self.uid)
 
+    def equals(self, other: "ScoringRun") -> bool:
+        """Return True if two objects of the run differ in nothing that the operator reads.
+
+        Args:
+            other: Another object of the run.
+        """
+        version = other.resource_version
+        return bool(version) and structs.replace(self, resource_version=version) == other
+
 
 def has_ended(status: Mapping[str, Any]) -> bool:
     """Return True if a run with this status has ended: Complete or Failed is True."""
@@ -161,6 +175,9 @@ def has_ended(status: Mapping[str, Any]) -> bool:
 def relevant_fields(body: Mapping[str, Any]) -> dict[str, Any]:
     """Return the JSON of a ScoringRun without what the operator does not read, such as annotations of any size.
 
+    The operator holds all runs, and a run with 1,000 ids takes 200 KB. The device list needs the ids once, so it reads
+    the run again.
+
     Args:
         body: The object, as the API server returns it.
     """
@@ -168,7 +185,12 @@ def relevant_fields(body: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {key: meta[key] for key in _METADATA if key in meta}
     if SCHEDULE_LABEL in (meta.get("labels") or {}):
         found["labels"] = {SCHEDULE_LABEL: meta["labels"][SCHEDULE_LABEL]}
-    return {"metadata": found} | {key: body[key] for key in ("spec", "status") if key in body}
+    kept = {"metadata": found} | {key: body[key] for key in ("spec", "status") if key in body}
+    devices = (body.get("spec") or {}).get("devices") or {}
+    if any(len(devices.get(key) or ()) > MAX_KEPT_DEVICES for key in ("ids", "include")):
+        first = {key: value[:MAX_KEPT_DEVICES] for key, value in devices.items() if key in ("ids", "include")}
+        return kept | {"spec": body["spec"] | {"devices": devices | first}, "abridged": True}
+    return kept
 
 
 def parse_run(body: Mapping[str, Any]) -> ScoringRun:
@@ -193,12 +215,30 @@ def parse_run(body: Mapping[str, Any]) -> ScoringRun:
                 "schedule": (meta.get("labels") or {}).get(SCHEDULE_LABEL, ""),
                 "deleting": bool(meta.get("deletionTimestamp")),
                 "spec": body.get("spec"),
-                "status": body.get("status") or {},
+                "status": _without_unusable_times(body.get("status") or {}),
+                "abridged": body.get("abridged", False),
             },
             ScoringRun,
         )
     except msgspec.ValidationError as error:
         raise InvalidRun(str(error)) from error
+
+
+def _without_unusable_times(status: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a status without times that Python cannot read: the format date-time admits some, such as 23:00:00x5Z.
+
+    Only the operator writes the status, unless an administrator gives that right to others.
+    """
+    unusable = [key for key in _STATUS_TIMES if key in status and not _is_usable(status[key])]
+    return {key: value for key, value in status.items() if key not in unusable} if unusable else status
+
+
+def _is_usable(text: Any) -> bool:
+    try:
+        time = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return False
+    return time.tzinfo is not None and _FIRST_YEAR <= time.year <= _LAST_YEAR
 
 
 def resolve_limit(value: int | str, total: int) -> int:

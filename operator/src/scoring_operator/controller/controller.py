@@ -6,12 +6,11 @@ runs of a namespace have no pass before the Jobs of that namespace are listed.
 """
 
 import asyncio
-import heapq
 import logging
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -31,7 +30,6 @@ from scoring_operator.kube.client import KubeClient
 from scoring_operator.kube.informer import Informer
 from scoring_operator.observability.logs import current_run
 from scoring_operator.observability.run_metrics import RunLoad
-from scoring_operator.planner.queueing import MAX_WOKEN
 from scoring_operator.planner.types import JobLimits
 from scoring_operator.resources import run_conditions
 from scoring_operator.resources.jobs import ScorerImage
@@ -43,6 +41,7 @@ RunEvent = tuple[Key, Mapping[str, Any] | None]
 """A run and its object; None if it may be deleted."""
 
 DEFAULT_JOB_LIMITS = JobLimits()
+REPORTED_BACKOFF_SECONDS = 8.0  # passes have failed for 7 s then; a right that is granted at an installation is late
 _log = logging.getLogger(__name__)
 
 
@@ -260,10 +259,14 @@ class Controller:
                 except Exception as error:  # noqa: BLE001  # an error of one run must not stop the others
                     unexpected = not isinstance(error, ApiError)
                     _log.warning("the pass failed, retry in %.0f s: %s", backoff, error, exc_info=unexpected)
+                    if isinstance(error, ApiError) and backoff >= REPORTED_BACKOFF_SECONDS:
+                        with suppress(ApiError, RunDeleted):  # the next pass has the same error
+                            await reconciler.report_failure(error)
                     requeue_after, backoff = backoff, min(2 * backoff, timings.max_backoff)
                 if (entry.phase, entry.run.ended) != before:
                     self._wake_runs(self._limiter.next_runs(uid))
-                    self._wake_history(entry.run)
+                    for one in self._limiter.oldest_ended_runs(uid) if entry.run.ended else ():
+                        self._wake(one)
                 pause = timings.resync_interval if requeue_after is None else requeue_after
                 await _wait(entry.wakeup, min(pause, timings.resync_interval))
                 await asyncio.sleep(started + timings.min_reconcile_interval - time.monotonic())
@@ -277,17 +280,6 @@ class Controller:
         for uid in uids:
             self._wake(uid)
         self._limiter.offer_new_shares()
-
-    def _wake_history(self, run: ScoringRun) -> None:
-        """Wake the first ended runs of a schedule after the end of another: one may be beyond `historyLimit`."""
-        if not (run.schedule and run.ended):
-            return
-        mine = (run.namespace, run.schedule)
-        ended = (
-            one for one in self._entries.values() if one.run.ended and mine == (one.run.namespace, one.run.schedule)
-        )
-        for entry in heapq.nsmallest(MAX_WOKEN, ended, key=lambda one: one.run.spec.window.start):
-            entry.wakeup.set()
 
     def _on_job_event(self, old: JobView | None, new: JobView | None) -> None:
         if old and new and old.owner_uid != new.owner_uid:  # for the earlier run, it is deleted
@@ -307,10 +299,9 @@ class Controller:
 
 
 def _is_echo(run: ScoringRun, known: ScoringRun) -> bool:
-    """Return True if an event only repeats the operator's last write of the status, which needs no pass."""
-    same = bool(run.resource_version) and run.resource_version == known.resource_version
+    """Return True if an event needs no pass: it repeats the last write of the status, or changes metadata only."""
     active = not run.deleting and not run.ended  # the writes of an ended run are followed by passes of its clean-up
-    return same and active and run.status.get("observedGeneration") == run.generation
+    return active and run.status.get("observedGeneration") == run.generation and run.equals(known)
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

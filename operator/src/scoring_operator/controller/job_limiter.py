@@ -117,7 +117,7 @@ class JobLimiter:
         uid = demand.run.uid
         self._drop(uid)
         self._entries[uid] = _Entry(demand, jobs)
-        self._related.add(demand.run)
+        self._related.update(demand)
         jobs.on_change(partial(self._uncounted.add, uid))
         self._changed(uid)
 
@@ -130,6 +130,7 @@ class JobLimiter:
         if entry := self._entries.get(uid):
             entry.update(replace(entry.demand, run=msgspec.structs.replace(entry.demand.run, deleting=True)))
             entry.removed = True
+            self._related.update(entry.demand)
             self._reports.release(entry.demand.run)
             self._changed(uid)
             self._count()
@@ -142,12 +143,9 @@ class JobLimiter:
         """
         uid = demand.run.uid
         if entry := self._get(uid):
-            old = entry.demand.run
             entry.update(demand)
+            self._related.update(demand)
             self._changed(uid)
-            if old.schedule != demand.run.schedule:
-                self._related.remove(old)
-                self._related.add(demand.run)
 
     def update_run(self, run: ScoringRun) -> None:
         """Replace the object of a run in its demand, if the run is not removed.
@@ -180,12 +178,11 @@ class JobLimiter:
         if own is None:
             raise RunDeleted("it was deleted")
         self._count()
-        run, related = own.demand.run, self._related_demands(own)
+        run = own.demand.run
         if run.ended:
-            mine = (demand.run for demand in related if demand.scheduled == own.demand.scheduled)
-            later_runs = queueing.count_later_runs(run, mine)
+            later_runs = self._related.count_later(own.demand)
             return Allocation(blocked_by="", slots=self._reports.slots_for(run), shortfall=0, later_runs=later_runs)
-        blocked_by = queueing.blocking_run(own.demand, related)
+        blocked_by = queueing.blocking_run(own.demand, self._related.first(own.demand))
         shares = self._current_shares()
         share = shares.by_uid.get(uid, 0) if own.count else 1
         others_wait = not own.demand.running or shares.lacking > int(own.lacking > 0)
@@ -227,12 +224,8 @@ class JobLimiter:
     def _drop(self, uid: str) -> None:
         if entry := self._entries.pop(uid, None):
             self._slots.add(entry.demand.run, -entry.active)
-            self._related.remove(entry.demand.run)
+            self._related.remove(uid)
             self._shares = None
-
-    def _related_demands(self, own: _Entry) -> list[Demand]:
-        """Return the demands of the runs that may conflict with a run, and of the other runs of its schedule."""
-        return [self._entries[uid].demand for uid in self._related.uids(own.demand.run)]
 
     def _current_shares(self) -> JobShares:
         """Return the shares; with many runs, they may be a part of a second old."""
@@ -280,7 +273,16 @@ class JobLimiter:
             uid: The uid of the run.
         """
         own = self._entries.get(uid)
-        return queueing.next_runs(own.demand, self._related_demands(own)) if own else []
+        return queueing.next_runs(own.demand, self._related.first(own.demand)) if own else []
+
+    def oldest_ended_runs(self, uid: str) -> list[str]:
+        """Return the uids of the first ended runs of a run's schedule: one may be beyond `historyLimit`.
+
+        Args:
+            uid: The uid of the run.
+        """
+        own = self._entries.get(uid)
+        return self._related.oldest_ended(own.demand) if own else []
 
     def _offer_now(self) -> None:
         """Wake the runs whose last offer is oldest, until all free slots are offered."""

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -168,12 +169,24 @@ class JobWriter:
         self._jobs.expect(name)
 
 
+def request_blocker(error: ApiError) -> Blocker | None:
+    """Return the blocker for a rejected request that is not about a Job, as `blocker_for` does.
+
+    Args:
+        error: The error of the request.
+    """
+    blocker = blocker_for(error)
+    return replace(blocker, reason="RequestRejected") if blocker and isinstance(error, errors.Invalid) else blocker
+
+
 def blocker_for(error: ApiError) -> Blocker | None:
     """Return the blocker for a rejected Job; None if the error is transient or the next pass resolves it.
 
     Args:
         error: The error of the request.
     """
+    if isinstance(error, errors.LeaseLost):
+        return None
     if isinstance(error, errors.Unavailable) and WEBHOOK_TEXT in error.message:
         return Blocker("WebhookFailed", f"an admission webhook of the cluster does not respond: {error.message}")
     if isinstance(error, errors.Conflict | errors.AlreadyExists | errors.Unavailable):

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 from scoring_operator.api.scoringrun import ScoringRun
 from scoring_operator.controller.job_tracker import JobTracker
-from scoring_operator.controller.job_writer import MAX_CREATES_PER_PASS, JobWriter
+from scoring_operator.controller.job_writer import MAX_CREATES_PER_PASS, JobWriter, request_blocker
 from scoring_operator.controller.run_state import RunStateStore
 from scoring_operator.controller.stall_detector import StallDetector
 from scoring_operator.controller.status_writer import StatusWriter
 from scoring_operator.controller.timings import ControllerTimings
-from scoring_operator.errors import RunBlocked
+from scoring_operator.errors import ApiError, RunBlocked
 from scoring_operator.planner.types import Blocker, Observation, Plan, RunState
 
 
@@ -99,10 +99,16 @@ class PlanApplier:
             state = await self._states.discover(run)
         except RunBlocked as error:
             permanent = error.reason == "ConfigurationInvalid"
-            self._stalls.record_discovery(Blocker(error.reason, error.message, permanent=permanent))
-            return Applied(run, observation.state, self._timings.discovery_retry_interval)
-        self._stalls.record_discovery(None)
-        return Applied(run, state, 0.0)
+            blocker: Blocker | None = Blocker(error.reason, error.message, permanent=permanent)
+        except ApiError as error:
+            blocker = request_blocker(error)
+            if blocker is None:
+                raise
+        else:
+            self._stalls.record_discovery(None)
+            return Applied(run, state, 0.0)
+        self._stalls.record_discovery(blocker)
+        return Applied(run, observation.state, self._timings.discovery_retry_interval)
 
     async def _create(self, run: ScoringRun, plan: Plan, state: RunState) -> float | None:
         """Create the plan's Jobs, and return the seconds until the pass that creates or reports more."""

@@ -9,17 +9,18 @@ from scoring_operator.api.views import JobView
 from scoring_operator.controller.job_inspector import JobInspector
 from scoring_operator.controller.job_observer import JobObserver
 from scoring_operator.controller.job_tracker import JobTracker
-from scoring_operator.controller.job_writer import JobWriter
+from scoring_operator.controller.job_writer import JobWriter, request_blocker
 from scoring_operator.controller.plan_applier import PlanApplier
 from scoring_operator.controller.result_collector import ResultCollector
-from scoring_operator.controller.run_state import RunStateStore
+from scoring_operator.controller.run_state import NEW_STATE, RunStateStore
 from scoring_operator.controller.services import Services
 from scoring_operator.controller.stall_detector import StallDetector
 from scoring_operator.controller.status_writer import StatusWriter
+from scoring_operator.errors import ApiError
 from scoring_operator.planner.finished_runs import report_pending
 from scoring_operator.planner.plan import make_plan
 from scoring_operator.planner.queueing import Demand
-from scoring_operator.planner.types import Observation, RunState
+from scoring_operator.planner.types import Allocation, Observation, Plan, RunState
 
 
 class RunReconciler:
@@ -118,6 +119,25 @@ class RunReconciler:
         if plan.phase == "Running":
             due.append(self._stalls.next_check_in)
         return min((seconds for seconds in due if seconds is not None), default=None)
+
+    async def report_failure(self, error: ApiError) -> None:
+        """Write into the status why the passes of an active run fail, if the API server rejects a request.
+
+        Without progress to report, the counters of the status stay as they are.
+
+        Args:
+            error: The error of the last pass.
+
+        Raises:
+            RunDeleted: The run does not exist any more.
+            ApiError: The request failed.
+        """
+        blocker = request_blocker(error)
+        if blocker and not (self.run.ended or self.run.deleting):
+            plan = Plan(str(self.run.status.get("phase") or "Pending"), blocker=blocker)
+            nothing = Observation(NEW_STATE, self._jobs.snapshot(), {}, Allocation("", 1, 0, 0), blocker)
+            run, _ = await self._status.write(self.run, plan, nothing)
+            self._set_run(run)
 
     def close(self) -> None:
         """Cancel the request that runs concurrently with the passes."""

@@ -18,7 +18,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from scoring_operator.api.fleets import Fleet
-from scoring_operator.api.scoringrun import ScoringRun
+from scoring_operator.api.scoringrun import GROUP, PLURAL, VERSION, ScoringRun, parse_run
 from scoring_operator.controller import device_discovery
 from scoring_operator.controller.discovery_gate import DiscoveryGate
 from scoring_operator.controller.progress_store import ProgressStore, StoredProgress
@@ -29,6 +29,7 @@ from scoring_operator.errors import (
     NameConflict,
     NotFound,
     RunBlocked,
+    RunDeleted,
     RunRejected,
     StorageError,
 )
@@ -138,11 +139,12 @@ class RunStateStore:
 
         Raises:
             RunBlocked: Storage cannot be listed now.
+            RunDeleted: The run does not exist any more.
             ApiError: A request failed.
         """
         with self._rejection_recorded():
             try:
-                await self._discover(run)
+                await self._discover(await self._whole(run) if run.abridged else run)
             except StorageError as error:
                 raise RunBlocked(type(error).__name__, str(error)) from error
         return self._state
@@ -212,6 +214,17 @@ class RunStateStore:
         self._unsaved_jump = 0.0
         self._saved_at = time.monotonic()
         return self._state
+
+    async def _whole(self, run: ScoringRun) -> ScoringRun:
+        """Read a run with all its devices."""
+        path = f"/apis/{GROUP}/{VERSION}/namespaces/{run.namespace}/{PLURAL}/{run.name}"
+        try:
+            whole = parse_run(await self._client.get(path))
+        except NotFound as error:
+            raise RunDeleted("it was deleted") from error
+        if whole.uid != run.uid:
+            raise RunDeleted("it was deleted")
+        return whole
 
     @contextmanager
     def _rejection_recorded(self) -> Iterator[None]:

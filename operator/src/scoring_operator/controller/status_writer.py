@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from scoring_operator.api.scoringrun import GROUP, PLURAL, VERSION, RunRef, ScoringRun, parse_run
+from scoring_operator.api.scoringrun import GROUP, PLURAL, VERSION, RunRef, ScoringRun, parse_run, relevant_fields
 from scoring_operator.controller.job_writer import run_all
 from scoring_operator.errors import Conflict, NotFound, RunDeleted
 from scoring_operator.kube.client import KubeClient
@@ -15,6 +15,7 @@ from scoring_operator.resources import status
 from scoring_operator.resources.events import Event, event_manifest, status_events
 
 DURATION_INTERVAL_SECONDS = 60.0
+MAX_ATTEMPTS = 5  # of one write, while other clients change the metadata of the run
 _LOGGED_EVENTS = ("Stalled", "Waiting")
 
 _log = logging.getLogger(__name__)
@@ -68,20 +69,32 @@ class StatusWriter:
         if wait > 0 and not plan.completion:
             return run, wait
         self._written_at = time.monotonic()
-        try:
-            body = await self._client.patch(
-                self._path,
-                {"status": status.merge_patch(old, new)},
-                resource_version=run.resource_version,
-                subresource="status",
-            )
-        except Conflict:
-            return await self.fetch_run(), 0.0
-        except NotFound as error:
-            raise RunDeleted("it was deleted") from error
-        written = parse_run(body)
+        written, stored = await self._patch(run, status.merge_patch(old, new))
+        if not stored:
+            return written, 0.0
         await self._write_events(written, status_events(old, plan, new), now)
         return written, None
+
+    async def _patch(self, run: ScoringRun, patch: dict[str, Any]) -> tuple[ScoringRun, bool]:
+        """Patch the status; return the run as stored now, and whether it has the patch.
+
+        A conflict by a change of metadata is resolved at once. Otherwise a client that annotates runs again and again
+        would prevent every write.
+        """
+        for _ in range(MAX_ATTEMPTS):
+            try:
+                body = await self._client.patch(
+                    self._path, {"status": patch}, resource_version=run.resource_version, subresource="status"
+                )
+            except Conflict:
+                known, run = run, await self.fetch_run()
+                if not run.equals(known):
+                    break
+            except NotFound as error:
+                raise RunDeleted("it was deleted") from error
+            else:
+                return parse_run(relevant_fields(body)), True
+        return run, False
 
     async def fetch_run(self) -> ScoringRun:
         """Read the run's object.
@@ -94,7 +107,7 @@ class StatusWriter:
             body: dict[str, Any] = await self._client.get(self._path)
         except NotFound as error:
             raise RunDeleted("it was deleted") from error
-        run = parse_run(body)
+        run = parse_run(relevant_fields(body))
         if run.uid != self._uid:
             raise RunDeleted("it was deleted")
         return run

@@ -34,6 +34,8 @@ from scoring_operator.kube.transport import Observer, Request, Transport, defer_
 T = TypeVar("T")
 Object = dict[str, Any]
 
+MAX_READS = 64  # at once, with the patches of status; each of thousands of runs has a request at the start
+
 
 @dataclass(frozen=True)
 class ClientTimeouts:
@@ -84,6 +86,7 @@ class KubeClient:
         ] = {}  # monotonic, for throttled requests that used up their retry budget
         self._lists: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(MAX_LISTS))
         self.limiter = AdaptiveLimiter()
+        self._reads = AdaptiveLimiter(MAX_READS, MAX_READS)
 
     @classmethod
     @asynccontextmanager
@@ -234,7 +237,7 @@ class KubeClient:
     async def patch(
         self, path: str, body: Object, *, resource_version: str | None = None, subresource: str = ""
     ) -> Object:
-        """Apply a merge patch to an object and return the object; a patch of a subresource bypasses the limiter.
+        """Apply a merge patch to an object and return the object; a patch of a subresource does not wait for creates.
 
         Args:
             path: The path of the object.
@@ -290,17 +293,20 @@ class KubeClient:
     async def _send_with_retry(
         self, request: Request, retryable: tuple[type[ApiError], ...], limiter: AdaptiveLimiter | None = None
     ) -> bytes:
-        """Send a request and retry transient errors until `timeouts.retry_budget` is used up."""
+        """Send a request and retry transient errors until `timeouts.retry_budget` is used up.
+
+        The requests of all namespaces take turns, so that none waits for thousands of another one. A Lease has to be
+        renewed in time, so its requests do not wait.
+        """
+        limiter = limiter or self._reads
         description = str(request)
         await asyncio.sleep(self._retry_not_before.get(description, 0.0) - time.monotonic())
         self._retry_not_before.pop(description, None)
         deadline = time.monotonic() + self.timeouts.retry_budget
         step = self.timeouts.initial_backoff
         while True:
-            if request.method != "GET" and not self._may_write():
-                raise LeaseLost("this process is not the leader", request=description)
             try:
-                if limiter is None:
+                if "/leases" in request.path:
                     return await self._send(request)
                 return await limiter.run(self._send(request), Throttled, _namespace(request.path))
             except retryable as error:
@@ -314,6 +320,8 @@ class KubeClient:
             step = min(2 * step, 10.0)
 
     async def _send(self, request: Request) -> bytes:
+        if request.method != "GET" and not self._may_write():  # after the wait for a slot
+            raise LeaseLost("this process is not the leader", request=str(request))
         async with self._transport.send(request) as response:
             return await read_content(response, request)
 

@@ -5,7 +5,7 @@ AIMD: Chiu and Jain, "Analysis of the Increase and Decrease Algorithms for Conge
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Coroutine
 from typing import TypeVar
 
@@ -21,8 +21,8 @@ class AdaptiveLimiter:
 
     The limit grows by one after `limit` successes that finished while the limit was reached. A rejection multiplies the
     limit by `DECREASE_FACTOR`, at most once per round trip. Rejections of writes that were sent before the last
-    decrease do not count. Writes wait in groups that take turns, so a group with many writes does not keep the others
-    waiting.
+    decrease do not count. Writes wait in groups, and the group with the fewest writes in flight is next. So a group
+    with many or slow writes does not keep the others waiting.
 
     Args:
         initial_limit: The limit at the start.
@@ -35,7 +35,8 @@ class AdaptiveLimiter:
         self._max_in_flight = max_in_flight
         self._successes = 0
         self._decreases = 0
-        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}  # the group whose turn is next comes first
+        self._by_group: Counter[str] = Counter()  # in flight
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}  # of groups with equally many, the first one is next
 
     async def run(self, write: Coroutine[None, None, T], rejection: type[Exception], group: str = "") -> T:
         """Wait for a slot, run a write, and adapt the limit to its result.
@@ -60,7 +61,7 @@ class AdaptiveLimiter:
             self._succeeded()
             return result
         finally:
-            self._release()
+            self._release(group)
 
     def _succeeded(self) -> None:
         if self.in_flight < int(self.limit):
@@ -78,7 +79,7 @@ class AdaptiveLimiter:
 
     async def _acquire(self, group: str) -> None:
         if self.in_flight < int(self.limit) and not self._waiting:
-            self.in_flight += 1
+            self._start(group)
             return
         turn = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(group, deque()).append(turn)
@@ -86,21 +87,28 @@ class AdaptiveLimiter:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self._release()  # the slot arrived together with the cancellation: release it
+                self._release(group)  # the slot arrived together with the cancellation: release it
             raise
 
-    def _release(self) -> None:
+    def _start(self, group: str) -> None:
+        self.in_flight += 1
+        self._by_group[group] += 1
+
+    def _release(self, group: str) -> None:
         self.in_flight -= 1
+        self._by_group[group] -= 1
+        if not self._by_group[group]:
+            del self._by_group[group]
         while self._waiting and self.in_flight < int(self.limit):
-            turn = self._next_turn()
+            group, turn = self._next_turn()
             if not turn.done():
-                self.in_flight += 1
+                self._start(group)
                 turn.set_result(None)
 
-    def _next_turn(self) -> asyncio.Future[None]:
-        group, turns = next(iter(self._waiting.items()))
+    def _next_turn(self) -> tuple[str, asyncio.Future[None]]:
+        group = min(self._waiting, key=self._by_group.__getitem__)
+        turns = self._waiting.pop(group)
         turn = turns.popleft()
-        del self._waiting[group]
         if turns:
             self._waiting[group] = turns  # at the end
-        return turn
+        return group, turn

@@ -23,6 +23,7 @@ from scoring_operator.errors import InvalidRun
 from scoring_operator.observability.health_metrics import ReportedWindow, RunLabels
 from scoring_operator.observability.metrics import Metrics
 
+MAX_COUNTED_RUNS = 100_000  # whose uids are remembered
 _UNFINISHED_STATES = ("total", "pending", "active")
 _NOT_FAILURES = ("Cancelled", "Skipped")  # reasons of Failed that are not failures of the run
 
@@ -58,7 +59,7 @@ class RunMetrics:
         self._metrics = metrics
         self._since = since.astimezone(UTC).replace(microsecond=0)
         self._fleets = fleets
-        self._counted: set[str] = set()
+        self._counted: dict[str, None] = {}  # the uids of runs, the oldest first
 
     def observe_run(self, body: Mapping[str, Any], *, active: bool) -> None:
         """Update the metrics with a ScoringRun of an event.
@@ -79,8 +80,7 @@ class RunMetrics:
         schedule = run.schedule if fleet and fleet.scheduled(run) else ""
         labels = RunLabels(fleet.name if fleet else "", run.namespace, schedule)
         devices = {key: n for key, n in run.status.get("devices", {}).items() if key not in _UNFINISHED_STATES}
-        is_new = end >= self._since and run.uid not in self._counted
-        self._counted.add(run.uid)
+        is_new = self._count_once(run.uid) and end >= self._since
         if is_new and active:
             self._metrics.record_run(
                 labels,
@@ -106,6 +106,14 @@ class RunMetrics:
                 anomalies=results.get("anomalies", 0),
                 anomalous=results.get("anomalousDevices", 0),
             )
+
+    def _count_once(self, uid: str) -> bool:
+        """Return True if a run was not counted before, and remember it."""
+        is_new = uid not in self._counted
+        self._counted[uid] = None
+        if len(self._counted) > MAX_COUNTED_RUNS:
+            del self._counted[next(iter(self._counted))]
+        return is_new
 
     def set_load(self, runs: Iterable[RunLoad]) -> None:
         """Publish the number of active Jobs and of queued and stalled runs, by fleet and namespace."""

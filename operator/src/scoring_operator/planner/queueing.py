@@ -20,6 +20,8 @@ from scoring_operator.planner.progress import Progress
 
 Path = tuple[str, ...]
 """A demand in the tree of demands: namespace, kind of run, uid."""
+Order = tuple[bool, datetime, str]
+"""The place of a run among conflicting ones: whether no schedule created it, its creation, its uid."""
 
 ELSEWHERE = "in another namespace"  # replaces the name of a run that belongs to another namespace
 MAX_WOKEN = 20  # runs that the end of one run wakes; the others have a pass within a minute
@@ -53,7 +55,7 @@ class Demand:
         return self.fleet.job_limit if self.fleet else None
 
     @cached_property
-    def order(self) -> tuple[bool, datetime, str]:
+    def order(self) -> Order:
         """The place of the run among conflicting runs: scheduled runs first, then older ones."""
         return not self.scheduled, self.run.created, self.run.uid
 
@@ -61,6 +63,11 @@ class Demand:
     def running(self) -> bool:
         """Whether the run is active, so that conflicting runs have to wait."""
         return self.phase == "Running" and not (self.run.ended or self.run.deleting)
+
+    @property
+    def may_block(self) -> bool:
+        """Whether conflicting runs may have to wait for the run."""
+        return not (self.run.ended or self.run.deleting or self.run.spec.suspend)
 
     @property
     def finished(self) -> bool:
@@ -96,7 +103,7 @@ def blocking_run(demand: Demand, others: Iterable[Demand]) -> str:
         others: Other runs.
     """
     blocking = min(
-        (entry for entry in others if _may_block(entry) and conflict(demand, entry) and _goes_before(entry, demand)),
+        (entry for entry in others if entry.may_block and conflict(demand, entry) and _goes_before(entry, demand)),
         key=lambda entry: (not entry.running, entry.order),
         default=None,
     )
@@ -111,11 +118,6 @@ def _goes_before(entry: Demand, demand: Demand) -> bool:
     if demand.scheduled < entry.scheduled or (entry.running and not demand.running):
         return True
     return entry.order < demand.order and entry.running == demand.running
-
-
-def _may_block(demand: Demand) -> bool:
-    run = demand.run
-    return not (run.ended or run.deleting or run.spec.suspend)
 
 
 def conflict(demand: Demand, other: Demand) -> bool:
@@ -141,27 +143,12 @@ def next_runs(changed: Demand, others: Iterable[Demand]) -> list[str]:
         changed: The run that has changed.
         others: Other runs.
     """
-    conflicting = [
-        one for one in others if _may_block(one) and one.run.uid != changed.run.uid and conflict(changed, one)
-    ]
+    conflicting = [one for one in others if one.may_block and one.run.uid != changed.run.uid and conflict(changed, one)]
     chosen = [one for one in conflicting if one.running]
     for one in sorted((one for one in conflicting if not one.running), key=lambda one: one.order):
         if len(chosen) < MAX_WOKEN and not any(conflict(one, other) for other in chosen):
             chosen.append(one)
     return [one.run.uid for one in chosen]
-
-
-def count_later_runs(run: ScoringRun, others: Iterable[ScoringRun]) -> int:
-    """Return the number of ended runs of later windows of the run's schedule; 0 for a run without a schedule."""
-    schedule = (run.namespace, run.schedule, run.spec.fleet)
-    return sum(
-        1
-        for other in others
-        if run.schedule
-        and other.ended
-        and (other.namespace, other.schedule, other.spec.fleet) == schedule
-        and other.spec.window.start > run.spec.window.start
-    )
 
 
 def fair_shares(demands: Mapping[str, int], max_jobs: int) -> dict[str, int]:

@@ -52,6 +52,11 @@ class _ConditionWriter:
             now=self._now,
         )
 
+    def observe(self) -> None:
+        """Mark all conditions as of this generation: `kubectl wait` ignores a condition of an earlier one."""
+        for one in self.conditions:
+            one["observedGeneration"] = self._generation
+
     def set_if_ever_true(self, type_: str, *, true: bool, reason: str, message: str = "") -> None:
         if true or find_condition(self._status, type_):
             self.set(type_, true=true, reason=reason, message=message)
@@ -87,6 +92,7 @@ def run_conditions(
         ended = true_condition(run.status, "Complete", "Failed")
         if ended and not find_condition(run.status, "Ready"):  # it ended under an earlier operator
             writer.set_end(ended.type, ended.reason, ended.message)
+        writer.observe()
         return writer.conditions
     suspended = plan.phase == "Suspended"
     if plan.completion:

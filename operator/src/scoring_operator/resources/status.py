@@ -24,6 +24,7 @@ from scoring_operator.resources.run_conditions import run_conditions
 MAX_NAME_LENGTH = 200  # characters of the name of a blob
 MAX_PROBLEM_LENGTH = 1000
 MAX_REASONS = 16  # as in the schema of the CRD
+_MESSAGES_WITHOUT_PROGRESS = {"Suspended": "suspended before it began", "Pending": "listing the fleet's devices"}
 
 
 def build_status(run: ScoringRun, plan: Plan, observation: Observation, now: datetime) -> dict[str, Any]:
@@ -83,8 +84,8 @@ def _preserved_counts(previous: Mapping[str, Any], *, ended: bool) -> dict[str, 
     )
     kept = {key: previous[key] for key in keys if key in previous}
     if ended and (devices := kept.get("devices")):
-        left = devices["pending"] + devices["active"]
-        kept["devices"] = {**devices, "pending": 0, "active": 0, "notRun": devices["notRun"] + left}
+        left = sum(devices.get(key, 0) for key in ("pending", "active", "notRun"))
+        kept["devices"] = {**devices, "pending": 0, "active": 0, "notRun": left}
     return kept
 
 
@@ -116,9 +117,9 @@ def _message(plan: Plan, progress: Progress | None, observation: Observation) ->
         done = f"{progress.recorded} of {plural(progress.total, 'device')} done"
         state = "; ".join(filter(None, (done, canary.describe(progress))))
     else:
-        state = "suspended before it began" if plan.phase == "Suspended" else "listing the fleet's devices"
+        state = _MESSAGES_WITHOUT_PROGRESS.get(plan.phase, "")
     if plan.blocker:
-        return f"{state}; {plan.blocker.message}"[:MAX_MESSAGE_LENGTH]
+        return "; ".join(filter(None, (state, plan.blocker.message)))[:MAX_MESSAGE_LENGTH]
     if progress and plan.phase == "Running" and _waits_for_slots(progress, observation):
         return f"{state}; waiting for other runs, because all runs together have operator.maxActiveJobs Jobs"
     return state

@@ -39,6 +39,16 @@ def test_fields_that_the_operator_does_not_read_are_dropped() -> None:
     assert parse_run(kept) == parse_run(body)
 
 
+@pytest.mark.parametrize("key", ["ids", "include"])
+def test_run_is_held_without_its_many_devices(key: str) -> None:
+    few, many = [f"d-{number}" for number in range(20)], [f"d-{number}" for number in range(100)]
+    assert relevant_fields(a_body(devices={key: few}))["spec"]["devices"] == {key: few}
+    body = a_body(devices={key: many})
+    run = parse_run(relevant_fields(body))
+    assert (getattr(run.spec.devices, key), run.abridged) == (tuple(few), True)
+    assert body["spec"]["devices"] == {key: many}
+
+
 def test_run_is_parsed_with_the_defaults_of_the_schema() -> None:
     run = a_run("daily", schedule="daily", generation=4)
     assert (run.name, run.namespace, run.uid, run.generation, run.resource_version) == ("daily", "scoring", UID, 4, "7")
@@ -97,3 +107,19 @@ def test_run_has_ended_if_a_terminal_condition_is_true(type_: str, status: str, 
 )
 def test_percentage_of_a_failure_budget_is_rounded_up(value: int | str, total: int, limit: int) -> None:
     assert resolve_limit(value, total) == limit
+
+
+@pytest.mark.parametrize(
+    "time", ["2018-08-28t23:00:00x5z", "2018-08-28T23:00:00", "0000-01-01T00:00:00Z", "9999-12-31T23:59:59Z", 7]
+)
+def test_time_of_a_forged_status_that_cannot_be_used_is_dropped(time: Any) -> None:
+    status = {"phase": "Running", "startTime": "2026-11-24T12:00:00Z", "completionTime": time}
+    assert a_run(status=status).status == {"phase": "Running", "startTime": "2026-11-24T12:00:00Z"}
+
+
+def test_run_equals_an_object_that_differs_in_metadata_only() -> None:
+    run, annotated = a_run(), a_body()
+    annotated["metadata"] |= {"resourceVersion": "8", "annotations": {"x": "y"}}
+    assert run.equals(parse_run(annotated))
+    assert not run.equals(a_run(parallelism=2))
+    assert not run.equals(a_run(status={"phase": "Running"}))

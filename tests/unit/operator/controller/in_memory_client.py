@@ -23,6 +23,7 @@ class InMemoryClient(KubeClient):
         lists: The items that a list returns, by the path of the collection.
         requests: The verb and the path of each request, in order.
         failures: The errors of requests, by verb and path; each is raised once.
+        rejected: The errors of requests, by verb and a part of the path; each is raised until it is removed.
         time: The API server's time.
     """
 
@@ -31,6 +32,7 @@ class InMemoryClient(KubeClient):
         self.lists: dict[str, list[Any]] = {}
         self.requests: list[tuple[str, str]] = []
         self.failures: dict[tuple[str, str], ApiError] = {}
+        self.rejected: dict[tuple[str, str], ApiError] = {}
         self.time = NOW
         self._version = 0
 
@@ -108,6 +110,9 @@ class InMemoryClient(KubeClient):
         self.requests.append((verb, path))
         if failure := self.failures.pop((verb, path), None):
             raise failure
+        for (rejected, part), error in self.rejected.items():
+            if verb == rejected and part in path:
+                raise error
 
     def _find(self, verb: str, path: str) -> Object:
         self._request(verb, path)

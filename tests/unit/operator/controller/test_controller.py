@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 import pytest
 
+from scoring_operator.api.conditions import true_condition
 from scoring_operator.api.views import JobView
 from scoring_operator.controller.controller import Controller
+from scoring_operator.controller.reconciler import RunReconciler
 from scoring_operator.controller.timings import ControllerTimings, Timings
-from scoring_operator.errors import LeaseLost, Unavailable
+from scoring_operator.errors import ApiError, Forbidden, Invalid, LeaseLost, QuotaExceeded, Unavailable
 from scoring_operator.resources.jobs import ScorerImage
 from tests.testkit.builders import a_body, a_job, a_message
+from tests.testkit.conditions import condition as condition_of
 from tests.testkit.in_memory_storage import InMemoryStorage
 from tests.testkit.running_controller import a_fleet
 from tests.unit.operator.controller.in_memory_client import InMemoryClient
@@ -205,6 +208,77 @@ async def test_failed_pass_of_one_run_is_retried_and_does_not_stop_another() -> 
     async with cluster.running():
         await cluster.until(lambda: cluster.status("second").get("phase") == "Running")
         await cluster.until(lambda: cluster.status().get("phase") == "Running")
+
+
+@pytest.mark.parametrize(
+    ("error", "condition", "reason"),
+    [
+        (QuotaExceeded("exceeded quota: count/configmaps=2"), "Waiting", "QuotaExceeded"),
+        (Forbidden("a policy denies it"), "Stalled", "Forbidden"),
+        (Invalid("a label is missing"), "Stalled", "RequestRejected"),
+    ],
+    ids=["quota", "policy", "rule"],
+)
+async def test_rejected_device_list_is_reported_until_it_is_stored(
+    error: ApiError, condition: str, reason: str
+) -> None:
+    cluster = Cluster(a_body(), timings=replace(SHORT.controller, discovery_retry_interval=0.05))
+    cluster.client.rejected["POST", "configmaps"] = error
+    async with cluster.running():
+        await cluster.until(lambda: true_condition(cluster.status(), condition))
+        assert condition_of(cluster.status(), condition)["reason"] == reason
+        assert cluster.status()["message"].endswith(error.message)
+        cluster.client.rejected.clear()
+        await cluster.until(lambda: cluster.status()["phase"] == "Running")
+    assert not true_condition(cluster.status(), condition)
+
+
+async def test_rejected_progress_is_reported_until_it_is_saved() -> None:
+    cluster = Cluster(a_body())
+    async with cluster.running():
+        await cluster.until(lambda: cluster.loads() == [(2, False, "")])
+        await cluster.until(lambda: cluster.status().get("devices"))
+        cluster.client.rejected["PUT", "configmaps"] = Invalid("the field is immutable when `immutable` is set")
+        before = cluster.status()["devices"]
+        for name in cluster.job_names():
+            cluster.storage.records[name] = a_message(1).encode()
+            cluster.jobs.notify(None, a_job(name, complete=True))
+
+        def is_stalled() -> object:
+            cluster.notify("hourly", cluster.client.edit(f"{RUNS}/hourly", parallelism=9))  # the next pass, at once
+            return true_condition(cluster.status(), "Stalled")
+
+        await cluster.until(is_stalled)
+        found = cluster.status()
+        assert condition_of(found, "Stalled")["reason"] == "RequestRejected"
+        assert (found["phase"], found["devices"]) == ("Running", before)
+        cluster.client.rejected.clear()
+        cluster.notify("hourly", cluster.client.edit(f"{RUNS}/hourly", parallelism=9))
+        await cluster.until(lambda: cluster.status()["phase"] == "Complete")
+    assert not true_condition(cluster.status(), "Stalled")
+
+
+async def test_change_of_metadata_needs_no_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster, passes, reconcile = Cluster(a_body()), [], RunReconciler.reconcile
+
+    async def counted(reconciler: RunReconciler) -> float | None:
+        passes.append(reconciler.run.resource_version)
+        return await reconcile(reconciler)
+
+    monkeypatch.setattr(RunReconciler, "reconcile", counted)
+    async with cluster.running():
+        await cluster.until(lambda: cluster.loads() == [(2, False, "")])
+        await cluster.until(lambda: cluster.status().get("devices", {}).get("active") == 2)
+        await asyncio.sleep(0.05)
+        before = len(passes)
+        for number in range(20):
+            body = cluster.client.objects[f"{RUNS}/hourly"]
+            body["metadata"] |= {"resourceVersion": f"9{number:02}", "annotations": {"x": str(number)}}
+            cluster.notify("hourly", body)
+            await asyncio.sleep(0.001)
+        assert len(passes) == before
+        cluster.notify("hourly", cluster.client.edit(f"{RUNS}/hourly", parallelism=1))
+        await cluster.until(lambda: len(passes) > before)
 
 
 async def test_lost_lease_ends_the_controller() -> None:

@@ -7,12 +7,12 @@ import pytest
 
 from scoring_operator.api.intervals import EMPTY
 from scoring_operator.api.names import owner_reference, progress_config_map_name
-from scoring_operator.api.scoringrun import ScoringRun
+from scoring_operator.api.scoringrun import MAX_KEPT_DEVICES, ScoringRun, parse_run, relevant_fields
 from scoring_operator.controller.run_state import RunStateStore
-from scoring_operator.errors import ApiError, RunBlocked, Unavailable
+from scoring_operator.errors import ApiError, RunBlocked, RunDeleted, Unavailable
 from scoring_operator.planner.progress import Progress
 from scoring_operator.planner.types import RunState
-from tests.testkit.builders import NOW, a_batch, a_run
+from tests.testkit.builders import NOW, a_batch, a_body, a_run
 from tests.testkit.in_memory_storage import InMemoryStorage
 from tests.testkit.running_controller import a_fleet
 from tests.unit.operator.controller.in_memory_client import InMemoryClient
@@ -86,6 +86,24 @@ async def test_discovery_creates_the_device_list_and_progress(cluster: Cluster) 
         cluster.fleets["default"],
     )
     assert (await cluster.store().load(RUN)).devices == state.devices
+
+
+@pytest.mark.fault("T12")
+@pytest.mark.parametrize("change", [{}, {"uid": "another"}, None], ids=["same run", "another run", "deleted"])
+async def test_discovery_reads_the_many_ids_of_a_run_again(cluster: Cluster, change: dict[str, str] | None) -> None:
+    body = a_body(devices={"ids": [f"press-{number:04}" for number in range(1000)]})
+    run = parse_run(relevant_fields(body))
+    assert len(run.spec.devices.ids) == MAX_KEPT_DEVICES == 20
+    if change is not None:
+        body["metadata"] |= change
+        cluster.client.objects[f"/apis/fleetscore.dev/v1alpha1/namespaces/scoring/scoringruns/{run.name}"] = body
+    store = cluster.store()
+    await store.load(run)
+    if change == {}:
+        assert len((await store.discover(run)).devices) == 1000
+    else:
+        with pytest.raises(RunDeleted):
+            await store.discover(run)
 
 
 async def test_discovery_without_a_device_rejects_the_run(cluster: Cluster) -> None:

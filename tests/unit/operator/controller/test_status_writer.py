@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -78,8 +79,30 @@ async def test_status_is_written_once_per_interval_and_the_end_at_once(client: I
 
 async def test_conflict_reads_the_run_and_retries_at_once(client: InMemoryClient) -> None:
     run = stored(client)
-    client.objects[PATH]["metadata"]["resourceVersion"] = "8"
+    client.edit(PATH, parallelism=2)
     assert await a_writer(client).write(run, RUNNING, an_observation()) == (stored(client), 0.0)
+
+
+class AnnotatedRuns(InMemoryClient):
+    """A client of a run whose annotations another client changes before each write of the status."""
+
+    def __init__(self, changes: int) -> None:
+        super().__init__()
+        self.objects[PATH] = a_body()
+        self.changes = changes
+
+    async def patch(self, path: str, body: dict[str, Any], **options: Any) -> dict[str, Any]:
+        if self.changes:
+            self.changes -= 1
+            self.objects[PATH]["metadata"]["resourceVersion"] = f"1{self.changes}"
+        return await super().patch(path, body, **options)
+
+
+@pytest.mark.parametrize(("changes", "phase"), [(4, "Running"), (5, None)])
+async def test_status_is_written_although_another_client_changes_metadata(changes: int, phase: str | None) -> None:
+    client = AnnotatedRuns(changes)
+    run, wait = await a_writer(client).write(stored(client), RUNNING, an_observation())
+    assert (run.status.get("phase"), wait) == (phase, None if phase else 0.0)
 
 
 async def test_event_that_cannot_be_written_is_ignored(client: InMemoryClient) -> None:

@@ -17,9 +17,10 @@ from scoring_operator.errors import (
     Throttled,
     Unavailable,
 )
-from scoring_operator.kube.client import ClientTimeouts, KubeClient
+from scoring_operator.kube.client import MAX_READS, ClientTimeouts, KubeClient
 from scoring_operator.kube.transport import DEFERRED_BYTES
 from tests.testkit.fault_server import FaultServer, hang, refuse, reset
+from tests.testkit.waiting import until_async
 
 JOBS = "/apis/batch/v1/namespaces/ns/jobs"
 
@@ -143,6 +144,47 @@ async def test_status_patch_bypasses_writes_that_wait_for_a_slot(api: FaultServe
     for create in creates:
         create.cancel()
     await asyncio.gather(*creates, return_exceptions=True)
+
+
+@pytest.mark.fault("T12")
+async def test_reads_of_many_runs_are_limited_and_a_lease_does_not_wait(
+    api: FaultServer, connection: KubeClient
+) -> None:
+    arrived, release = [], asyncio.Event()
+
+    async def hold(request: web.Request) -> web.Response:
+        arrived.append(request.path)
+        await release.wait()
+        return web.json_response({})
+
+    lease = "/apis/coordination.k8s.io/v1/namespaces/ns/leases/operator"
+    api.broken |= {f"/x/{number}": hold for number in range(MAX_READS + 20)}
+    api.broken[lease] = hold
+    reads = [asyncio.create_task(connection.get(path)) for path in api.broken]
+    await until_async(lambda: lease in arrived and len(arrived) > MAX_READS)
+    await asyncio.sleep(0.02)
+    assert len(arrived) == MAX_READS + 1 == 65
+    release.set()
+    await asyncio.gather(*reads)
+    assert len(arrived) == MAX_READS + 21
+
+
+async def test_write_that_waits_for_a_slot_while_the_fence_closes_is_not_sent(
+    api: FaultServer, connection: KubeClient
+) -> None:
+    is_open = [True]
+    fenced = connection.with_fence(lambda: is_open[0])
+    fenced.limiter.limit = 1.0
+
+    async def close_fence(_request: web.Request) -> None:
+        is_open[0] = False
+
+    api.faults.append(close_fence)
+    results = await asyncio.gather(
+        *(fenced.create(JOBS, {"metadata": {"name": name}}) for name in "ab"), return_exceptions=True
+    )
+    assert [type(one) for one in results] == [dict, LeaseLost]
+    assert len(api.requests) == 1
 
 
 async def test_patch_with_resource_version_sends_it_and_keeps_the_body(

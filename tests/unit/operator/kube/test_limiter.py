@@ -91,6 +91,21 @@ async def test_failed_write_releases_its_slot() -> None:
     assert limiter.in_flight == 0
 
 
+async def test_slow_writes_of_one_group_leave_the_free_slots_to_another() -> None:
+    limiter = AdaptiveLimiter(initial_limit=4, max_in_flight=4)
+    gates = [asyncio.Event() for _ in range(8)]
+    slow = [asyncio.create_task(limiter.run(gate.wait(), Throttled, "slow")) for gate in gates]
+    await asyncio.sleep(0)
+    fast = [asyncio.create_task(limiter.run(asyncio.sleep(0), Throttled, "fast")) for _ in range(6)]
+    gates[0].set()
+    await asyncio.wait_for(asyncio.gather(*fast), 5)
+    assert [task.done() for task in slow] == [True] + [False] * 7
+    for gate in gates:
+        gate.set()
+    await asyncio.gather(*slow)
+    assert limiter.in_flight == 0
+
+
 async def test_groups_with_few_writes_do_not_wait_for_those_with_many() -> None:
     limiter, order = AdaptiveLimiter(initial_limit=1, max_in_flight=1), []
 

@@ -11,7 +11,6 @@ from scoring_operator.planner.queueing import (
     ELSEWHERE,
     Demand,
     blocking_run,
-    count_later_runs,
     fair_shares,
     next_runs,
     run_shares,
@@ -129,16 +128,6 @@ def test_limits_of_a_namespace_and_a_fleet_bound_the_shares() -> None:
     two = (Demand(a_run(uid="2"), "Running", None), 50)
     assert run_shares([one, two], 20, None) == {"1": 3, "2": 17}
     assert run_shares([one, two], 20, 10) == {"1": 3, "2": 7}
-
-
-def test_later_runs_are_ended_runs_of_later_windows_of_the_same_schedule_and_fleet() -> None:
-    def one(start: int, *, schedule: str = "hourly", status: dict[str, Any] = ENDED, **more: Any) -> ScoringRun:
-        window = {"start": f"2018-08-28T{start:02}:00:00Z", "end": f"2018-08-28T{start + 1:02}:00:00Z"}
-        return a_run(schedule=schedule, status=status, window=window, **more)
-
-    others = [one(5), one(6), one(4), one(3), one(7, status={}), one(8, schedule="daily"), one(8, fleet="other")]
-    assert count_later_runs(one(4), [*others, one(9, namespace="elsewhere")]) == 2
-    assert count_later_runs(one(4, schedule=""), [one(5, schedule="")]) == 0
 
 
 @pytest.mark.parametrize(

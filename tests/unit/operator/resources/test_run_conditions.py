@@ -162,6 +162,14 @@ def test_complete_run_is_degraded_by_what_was_not_scored(
     assert "Degraded" not in conditions_of(ended("Failed"), progress=progress)
 
 
+@pytest.mark.parametrize(
+    "plan", [Plan("Complete"), Plan("Complete", report_condition=ReportCondition(True, "Written", ""))]
+)
+def test_conditions_of_an_ended_run_follow_its_generation(plan: Plan) -> None:
+    earlier = [dict(one, observedGeneration=1) for one in conditions_of(ended()).values()]
+    assert {one["observedGeneration"] for one in conditions_of(plan, *earlier).values()} == {3}
+
+
 def test_report_condition_of_an_ended_run_is_the_only_change() -> None:
     before = conditions_of(ended())
     report = ReportCondition(None, "ReportPending", "waiting")
