@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from fleetscore.contract.documents import parse_yaml
+from fleetscore.contract.documents import parse_yaml, short_reason
 from fleetscore.contract.windows import Window, format_time, parse_duration
-from fleetscore.errors import DataInvalid
+from fleetscore.errors import DataInvalid, UsageInvalid
 
 SCHEDULE_LABEL = "fleetscore.dev/schedule"
 BACKFILL_LABEL = "fleetscore.dev/backfill"
@@ -76,8 +76,9 @@ def parse_schedules(document: object) -> dict[str, Schedule]:
     """
     try:
         return {one["name"]: _parse(one) for one in document["schedules"]}  # type: ignore[index]
-    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
-        raise DataInvalid(f"the schedules file is invalid ({error}); upgrade the client or the release") from error
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError, UsageInvalid) as error:
+        text = f"the schedules file is invalid ({short_reason(error)}); upgrade the client or the release"
+        raise DataInvalid(text) from error
 
 
 def _parse(entry: Mapping[str, Any]) -> Schedule:

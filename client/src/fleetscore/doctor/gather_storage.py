@@ -135,8 +135,10 @@ def read_models(store: Store, layout: FleetLayout) -> Models:
 def read_notices(store: Store, fleet: str) -> Notices:
     """Return the notices that wait in the outbox of a fleet."""
     outbox = _document(store, f"_outbox/{blob_paths.encode_id(fleet)}.json", MAX_OUTBOX_BYTES)
-    pending = Counter(str(one[0]) for one in outbox.get("pending") or [])
-    return Notices(dict(pending), int(outbox.get("dropped") or 0))
+    pending, dropped = outbox.get("pending"), outbox.get("dropped")
+    entries = [one for one in pending if isinstance(one, list) and one] if isinstance(pending, list) else []
+    names = Counter(one[0] for one in entries if isinstance(one[0], str))
+    return Notices(dict(names), dropped if isinstance(dropped, int) else 0)
 
 
 def _document(store: Store, name: str, max_bytes: int) -> dict[str, Any]:

@@ -15,6 +15,7 @@ MAX_STEPS = 5 * 366 + 5 * 400
 """Steps after which no firing is expected: Kubernetes searches five years, and 30 February does not exist."""
 
 MAX_EXPRESSION_CHARS = 1000
+MAX_ZONE_CHARS = 64
 _DESCRIPTORS = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
@@ -75,6 +76,8 @@ def next_firing(expression: str, zone: str, after: datetime) -> datetime | None:
 
 
 def _zone(name: str) -> ZoneInfo:
+    if len(name) > MAX_ZONE_CHARS:  # the library imports a package for each part of the name
+        raise ValueError(f"time zone {name[:100]!r} has more than {MAX_ZONE_CHARS} characters")
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
