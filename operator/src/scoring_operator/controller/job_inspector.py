@@ -26,6 +26,7 @@ from scoring_operator.planner.job_results import (
     JobResult,
     report_result,
     result_from_pods,
+    unfinished_report_result,
     unfinished_result,
     with_job_failure,
 )
@@ -164,19 +165,28 @@ class JobInspector:
         known = await self._with_records(results, batches, fleet)
         return {name: result for name, result in known.items() if result.message or result.failure_reason}
 
-    async def fetch_report_result(self, jobs: JobSnapshot) -> JobResult | None:
-        """Return the result of the report Job, or that it is missing; None if it exists but is not visible.
+    async def inspect_report(self, jobs: JobSnapshot) -> tuple[JobResult | None, Blocker | None]:
+        """Inspect the report Job.
 
         Args:
             jobs: The Jobs of the run.
+
+        Returns:
+            The result, or that the Job is missing; None if it has no result yet. And why its pod does not start.
 
         Raises:
             ApiError: A request failed.
         """
         name = report_job_name(self._run)
-        if name in jobs.visible:
-            return report_result((await self._pods.pods([name], TERMINAL_SELECTOR)).by_job[name])
-        return None if await self.existing([name]) else JobResult(missing=True)
+        job = jobs.visible.get(name)
+        if job is None:
+            return (None if await self.existing([name]) else JobResult(missing=True)), None
+        if job.finished:
+            return report_result((await self._pods.pods([name], TERMINAL_SELECTOR)).by_job[name]), None
+        pods = (await self._pods.pods([name])).by_job[name]
+        result = unfinished_report_result(pods)
+        started = result or any(pod.scorer.running for pod in pods if not pod.ended)
+        return result, None if started else await self._start_blocker({name: pods})
 
     async def existing(self, names: Iterable[str]) -> dict[str, JobView]:
         """Return the Jobs that the API server has, by name.

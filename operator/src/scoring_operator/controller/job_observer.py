@@ -67,10 +67,10 @@ class JobObserver:
     async def _observe_report(self, run: ScoringRun) -> tuple[CollectedResults, Blocker | None]:
         overdue = self._jobs.overdue()
         self._jobs.confirm(overdue, await self._inspector.existing(overdue))
-        result, jobs = None, self._jobs.snapshot()
+        result, blocker, jobs = None, None, self._jobs.snapshot()
         if report_needs_inspection(run, jobs):
-            result = await self._inspector.fetch_report_result(jobs)
-        return CollectedResults({report_job_name(run): result} if result else {}), self._stalls.blocker
+            result, blocker = await self._inspector.inspect_report(jobs)
+        return CollectedResults({report_job_name(run): result} if result else {}), blocker or self._stalls.blocker
 
     async def _observe_jobs(self, state: RunState, phase: str) -> tuple[CollectedResults, Blocker | None]:
         overdue = self._jobs.overdue()

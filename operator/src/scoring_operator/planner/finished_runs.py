@@ -3,8 +3,9 @@
 1. Jobs that are not finished are deleted.
 2. Then the report Job is created, if the run had devices and its namespace has a slot for a report. The condition
    Reported stores the state of the report. Its status is Unknown from the end of the run on, with the reason
-   ReportPending, and ReportRunning once the Job was seen. It becomes True or False when the Job has finished. A report
-   Job that was seen and is missing is not created again.
+   ReportPending, and ReportRunning once the Job was seen. It becomes True or False when the Job has finished, or when
+   its container has ended and another one keeps its pod from ending. A report Job that was seen and is missing is not
+   created again.
 3. A minute after the end, finished Jobs are deleted, ten per second. Some failed Jobs are kept for people, and the
    report Job if its report has problems, which its log names.
 4. The run is deleted after its time to live, or when `historyLimit` later runs of its schedule have ended. Its report
@@ -53,16 +54,18 @@ def report_pending(run: ScoringRun) -> bool:
 
 
 def report_needs_inspection(run: ScoringRun, jobs: JobSnapshot) -> bool:
-    """Return True if the report Job must be inspected: it has finished, or it was seen and is missing.
+    """Return True if the report Job must be inspected: it has finished, or it was seen and has no ready pod.
 
     Args:
         run: An ended run.
         jobs: The Jobs of the run.
     """
     name = report_job_name(run)
-    if job := jobs.visible.get(name):
-        return job.finished
-    return _report_job_was_seen(run) and name not in jobs.assumed
+    job = jobs.visible.get(name)
+    if job and job.finished:
+        return True
+    has_ready_pod = job is not None and bool(job.status.ready)
+    return _report_job_was_seen(run) and name not in jobs.assumed and not has_ready_pod
 
 
 def plan_finished(run: ScoringRun, observation: Observation, now: datetime, limits: PlannerLimits) -> Plan:
@@ -124,10 +127,11 @@ def _report_condition(run: ScoringRun, observation: Observation, *, late: bool) 
     """
     name, jobs, state = report_job_name(run), observation.jobs, observation.state
     job, result, was_seen = jobs.visible.get(name), observation.results.get(name), _report_job_was_seen(run)
-    if job and job.finished:
+    if job and (job.finished or (result and result.ended)):
         return _finished_report_condition(run, state.fleet, job, result or JobResult(failure_reason="Unknown"))
     if jobs.exists(name) or (was_seen and not result):
-        return ReportCondition(None, RUNNING_REASON, f"Job {name} makes it")
+        cause = observation.blocker.message if observation.blocker and job else ""
+        return ReportCondition(None, RUNNING_REASON, "; ".join(filter(None, (f"Job {name} makes it", cause))))
     if was_seen:
         return ReportCondition(False, "JobLost", f"Job {name} was deleted before it had ended")
     if state.rejection:
@@ -147,11 +151,13 @@ def _finished_report_condition(
     run: ScoringRun, fleet: Fleet | None, job: JobView, result: JobResult
 ) -> ReportCondition:
     failed = job.true_condition("Failed")
-    if failed is None:
-        return written_report(run, fleet, result.report)
-    if failed.reason == "DeadlineExceeded":  # of the Job itself, whose pods are deleted by then
-        return ReportCondition(False, failed.reason, failed.message)
-    return ReportCondition(False, result.failure_reason, result.failure_detail)
+    if failed and failed.reason == "DeadlineExceeded":  # of the Job itself, whose pods are deleted by then
+        known = find_condition(run.status, "Reported")
+        cause = known.message.partition("; ")[2] if known else ""
+        return ReportCondition(False, failed.reason, "; ".join(filter(None, (failed.message, cause))))
+    if failed or (result.ended and result.failure_reason):
+        return ReportCondition(False, result.failure_reason, result.failure_detail)
+    return written_report(run, fleet, result.report)
 
 
 def jobs_to_stop(jobs: JobSnapshot) -> tuple[str, ...]:

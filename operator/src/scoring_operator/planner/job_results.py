@@ -13,7 +13,7 @@ from scoring_operator.api.formatting import printable
 from scoring_operator.api.views import JobView, PodView
 from scoring_operator.contract.outcome_message import OutcomeMessage, parse_outcome_message
 from scoring_operator.contract.report_message import ReportMessage, parse_report_message
-from scoring_operator.planner.pod_trouble import MAX_FAILURE_LENGTH, pod_failure, termination_text
+from scoring_operator.planner.pod_trouble import MAX_FAILURE_LENGTH, pod_failure, running_containers, termination_text
 
 PODS_DELETED = "the Job's pods are deleted"
 TOO_MANY_PODS = "more pods have the label of the Job than the operator reads; delete the pods that no Job owns"
@@ -128,6 +128,16 @@ def report_result(pods: Iterable[PodView]) -> JobResult:
     reason, detail = pod_failure(last)
     text = printable(termination_text(ended.message), MAX_FAILURE_LENGTH) if ended else ""
     return JobResult(failure_reason=reason, failure_detail=text or detail)
+
+
+def unfinished_report_result(pods: Iterable[PodView]) -> JobResult | None:
+    """Return the result of a report Job that has not finished, if its container has ended in a pod that still runs.
+
+    A failure counts only next to a container that keeps the pod from ending. Otherwise the Job makes another pod.
+    """
+    ended = [pod for pod in pods if not pod.ended and pod.scorer.terminated]
+    result = replace(report_result(ended), ended=True)
+    return result if ended and (not result.failure_reason or any(map(running_containers, ended))) else None
 
 
 def _parse_time(text: str | None) -> datetime | None:

@@ -8,7 +8,7 @@ from scoring_operator.controller.job_inspector import Inspection, JobInspector
 from scoring_operator.kube.listing import MAX_LIST_ITEMS
 from scoring_operator.planner.job_results import PODS_DELETED, TOO_MANY_PODS
 from scoring_operator.planner.types import JobSnapshot
-from tests.testkit.builders import NOW, a_batch, a_job, a_message, a_run, pod_metadata
+from tests.testkit.builders import NOW, a_batch, a_job, a_message, a_report_message, a_run, pod_metadata
 from tests.testkit.in_memory_storage import InMemoryStorage
 from tests.testkit.running_controller import a_fleet
 from tests.unit.operator.controller.in_memory_client import InMemoryClient
@@ -113,20 +113,45 @@ async def test_one_list_covers_100_finished_jobs_and_a_pass_asks_for_50_missing_
     assert cluster.client.count("GET") == 50
 
 
+def a_report_job(*, failed: bool = False) -> JobSnapshot:
+    return JobSnapshot({REPORT: a_job(REPORT, failed=failed)}, frozenset(), frozenset())
+
+
 async def test_report_result_is_the_failure_of_its_pod_or_its_absence(cluster: Cluster) -> None:
-    missing = await cluster.inspector.fetch_report_result(NOT_VISIBLE)
+    missing, _ = await cluster.inspector.inspect_report(NOT_VISIBLE)
     assert missing is not None
     assert missing.missing
     cluster.add_job(REPORT)
-    assert await cluster.inspector.fetch_report_result(NOT_VISIBLE) is None
+    assert await cluster.inspector.inspect_report(NOT_VISIBLE) == (None, None)
     cluster.add_pod(REPORT)
-    failed = await cluster.inspector.fetch_report_result(JobSnapshot({REPORT: a_job(REPORT)}, frozenset(), frozenset()))
+    failed, _ = await cluster.inspector.inspect_report(a_report_job(failed=True))
     assert failed is not None
     assert failed.failure_reason == "OOMKilled"
 
 
 def container(name: str = "scorer", **state: Any) -> dict[str, Any]:
     return {"name": name, "state": state}
+
+
+@pytest.mark.parametrize("code", [0, 75])
+async def test_result_of_a_report_counts_while_a_sidecar_runs(cluster: Cluster, code: int) -> None:
+    ended = container(terminated={"exitCode": code, "message": a_report_message(problems=2)})
+    cluster.add_waiting_pod(REPORT, phase="Running", containerStatuses=[ended, SIDECAR])
+    result, blocker = await cluster.inspector.inspect_report(a_report_job())
+    assert result is not None
+    assert (result.ended, result.report is not None, blocker) == (True, code == 0, None)
+    assert result.failure_reason == ("StorageUnavailable" if code else "")
+
+
+async def test_running_report_has_no_result_and_one_that_does_not_start_has_a_cause(cluster: Cluster) -> None:
+    cluster.add_waiting_pod(REPORT, phase="Running", containerStatuses=[container(running={}), SIDECAR])
+    assert await cluster.inspector.inspect_report(a_report_job()) == (None, None)
+    cluster.client.lists[PODS].clear()
+    waiting = container(waiting={"reason": "ErrImagePull", "message": PULL})
+    cluster.add_waiting_pod(REPORT, containerStatuses=[waiting])
+    result, blocker = await cluster.inspector.inspect_report(a_report_job())
+    assert blocker is not None
+    assert (result, blocker.message) == (None, f"pods do not start: {PULL}")
 
 
 PULL = "failed to pull and unpack image: not found"

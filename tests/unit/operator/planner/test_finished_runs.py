@@ -198,8 +198,18 @@ def a_failed_report(reason: str = "BackoffLimitExceeded") -> JobView:
             (False, "DeadlineExceeded", "DeadlineExceeded m"),
         ),
         (None, JobResult(missing=True), (False, "JobLost", f"Job {REPORT} was deleted")),
+        (
+            a_job(REPORT),
+            JobResult(ended=True),
+            (True, "ReportWritten", "20180828T230000Z_20180829T000000Z/report.html"),
+        ),
+        (
+            a_job(REPORT),
+            JobResult(ended=True, failure_reason="StorageUnavailable", failure_detail="503"),
+            (False, "StorageUnavailable", "503"),
+        ),
     ],
-    ids=["complete", "failed", "too-late", "missing"],
+    ids=["complete", "failed", "too-late", "missing", "written-next-to-a-sidecar", "failed-next-to-a-sidecar"],
 )
 def test_end_of_the_report_job_sets_the_condition(
     job: JobView | None, result: JobResult | None, expected: tuple[Any, ...]
@@ -218,18 +228,33 @@ def test_end_of_the_report_job_sets_the_condition(
         (PENDING, {}, False),
         (RUNNING, {}, True),
         (RUNNING, {"assumed": [REPORT]}, False),
-        (RUNNING, {"jobs": {REPORT: a_job(REPORT)}}, False),
+        (RUNNING, {"jobs": {REPORT: a_job(REPORT, ready=True)}}, False),
+        (RUNNING, {"jobs": {REPORT: a_job(REPORT)}}, True),
+        (PENDING, {"jobs": {REPORT: a_job(REPORT)}}, False),
         (RUNNING, {"jobs": {REPORT: a_failed_report()}}, True),
         (PENDING, {"jobs": {REPORT: a_job(REPORT, complete=True)}}, True),
     ],
-    ids=["not-created", "missing", "assumed", "running", "failed", "complete"],
+    ids=["not-created", "missing", "assumed", "running", "no-ready-pod", "new", "failed", "complete"],
 )
-def test_report_job_is_inspected_when_it_has_finished_or_is_missing(
+def test_report_job_is_inspected_when_it_has_no_ready_pod_or_is_missing(
     run: ScoringRun,
     observed: dict[str, Any],
     inspected: bool,  # noqa: FBT001  # a table
 ) -> None:
     assert report_needs_inspection(run, listed(**observed).jobs) is inspected
+
+
+def test_cause_that_keeps_a_report_from_starting_is_named_until_after_its_deadline() -> None:
+    blocker = Blocker("ErrImagePull", "pods do not start: scorer:nope: not found")
+    waiting = make_plan(RUNNING, listed(jobs={REPORT: a_job(REPORT)}, blocker=blocker), NOW).report_condition
+    assert waiting is not None
+    assert (waiting.true, waiting.reason) == (None, "ReportRunning")
+    assert waiting.message == f"Job {REPORT} makes it; pods do not start: scorer:nope: not found"
+    reported = {"type": "Reported", "status": "Unknown", "reason": waiting.reason, "message": waiting.message}
+    run = a_run(status={**ENDED, "conditions": [COMPLETE, reported]})
+    late = make_plan(run, listed(jobs={REPORT: a_failed_report("DeadlineExceeded")}), NOW).report_condition
+    assert late is not None
+    assert late.message == "DeadlineExceeded message; pods do not start: scorer:nope: not found"
 
 
 def test_report_job_that_only_the_informer_misses_is_not_lost() -> None:
@@ -278,7 +303,7 @@ def test_report_without_a_result_adds_only_its_path_to_the_status() -> None:
         "True",
         "2026-11-24T12:00:09Z",
     )
-    assert complete == COMPLETE
+    assert complete == COMPLETE | {"observedGeneration": 1}
     before = {key: value for key, value in RUNNING.status.items() if key != "conditions"}
     report = {"path": "20180828T230000Z_20180829T000000Z/report.html"}
     assert status == before | {"observedGeneration": 1, "report": report}

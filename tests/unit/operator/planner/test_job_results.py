@@ -2,7 +2,7 @@ import pytest
 
 from scoring_operator.api.conditions import Condition
 from scoring_operator.api.intervals import ArgIndex, ArgIndexes
-from scoring_operator.api.views import JobStatusView, JobView, PodStatusView, PodView
+from scoring_operator.api.views import ContainerView, JobStatusView, JobView, PodStatusView, PodView
 from scoring_operator.contract.outcome_message import REASONS
 from scoring_operator.planner.job_results import (
     PODS_DELETED,
@@ -10,6 +10,7 @@ from scoring_operator.planner.job_results import (
     JobResult,
     report_result,
     result_from_pods,
+    unfinished_report_result,
     unfinished_result,
     with_job_failure,
 )
@@ -143,6 +144,23 @@ def test_result_of_a_report_is_the_message_of_its_last_pod() -> None:
     assert result.report is not None
     assert (result.report.problems, result.failure_reason) == (2, "")
     assert report_result([failed]).report is None  # the end of a log may look like a result
+
+
+@pytest.mark.parametrize(
+    ("containers", "reason"),
+    [
+        ([a_container(code=0, message=a_report_message()), SIDECAR], ""),
+        ([a_container(code=0, message=a_report_message())], ""),
+        ([a_container(code=75, message="503"), SIDECAR], "StorageUnavailable"),
+        ([a_container(code=75, message="503")], None),
+        ([a_container(), SIDECAR], None),
+    ],
+    ids=["written", "written, native sidecar", "failed", "failed, native sidecar", "running"],
+)
+def test_report_next_to_a_sidecar_has_its_result(containers: list[ContainerView], reason: str | None) -> None:
+    result = unfinished_report_result([a_pod_of(*containers, phase="Running")])
+    assert (result.failure_reason if result else None) == reason
+    assert result is None or (result.ended and (result.report is None) is bool(reason))
 
 
 def test_completed_report_with_an_invalid_message_has_no_result() -> None:
