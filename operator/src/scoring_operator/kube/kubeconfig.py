@@ -2,7 +2,7 @@
 
 The rules are those of client-go (tools/clientcmd). Files are merged, and the first file with an entry wins. Paths are
 relative to the file that has them, and embedded data precede files. The content may be hostile, so files, YAML events
-and nesting are bounded, and aliases are rejected: they grow exponentially through merge keys.
+and nesting are bounded. Aliases are rejected, because they grow exponentially through merge keys, and so are tags.
 """
 
 import os
@@ -129,6 +129,8 @@ def _parse_yaml(content: bytes) -> Any:
     for count, event in enumerate(yaml.parse(content, Loader=_Loader)):
         if isinstance(event, yaml.AliasEvent):
             raise KubeconfigError(f"YAML aliases (*{event.anchor}) are not supported; write the value out")
+        if tag := getattr(event, "tag", None):  # a constructor of the library fails with any exception
+            raise KubeconfigError(f"YAML tags ({tag}) are not supported; write the value without it")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if count >= MAX_YAML_EVENTS or depth > MAX_YAML_DEPTH:
             raise KubeconfigError(f"it has more than {MAX_YAML_EVENTS:,} values, or more than {MAX_YAML_DEPTH} levels")
