@@ -41,7 +41,8 @@ def mute(
         typer.Option("--until", metavar="TIME", help=f"End: {TIME_FORMS}; by default the start and the length."),
     ] = None,
     from_: Annotated[
-        str | None, typer.Option("--from", metavar="TIME", help="Start, in the same form; by default now.")
+        str | None,
+        typer.Option("--from", metavar="TIME", help="Start, in the same form; by default the next window to report."),
     ] = None,
     who: Annotated[
         str | None, typer.Option("--who", metavar="NAME", help="The person; by default your user name.")
@@ -53,8 +54,8 @@ def mute(
         raise UsageInvalid("--for and --until contradict each other; omit one of them")
     start = parse_time(from_) if from_ else now
     end = parse_time(until) if until else _end(start, parse_duration(for_) if for_ else DEFAULT_LENGTH)
-    new = Mute(0, devices, start, end, why, _user() if who is None else who)
     fleet = session.open_fleet()
+    new = Mute(0, devices, start if from_ else _next_report(fleet, now), end, why, _user() if who is None else who)
     _change(fleet.store, lambda content: (add_mute(content, new, now), None))
     _warn_if_unknown(fleet, new)
     span = f"{printable(devices)} muted until {format_time(end)}, from the next report on"
@@ -119,6 +120,17 @@ def _warn_if_unknown(fleet: Fleet, new: Mute) -> None:
         if not any(map(new.covers, fleet.devices())):
             text = f"no device with a model matches {printable(new.devices)}; the ids are case-sensitive"
             console(error=True).print(f"warning: {text}")
+
+
+def _next_report(fleet: Fleet, now: datetime) -> datetime:
+    """Return the start of the next window to report, at most now: its report is made after now.
+
+    A mute applies to windows, so one that began now would not apply to the windows that are over and not reported yet.
+    """
+    try:
+        return min(now, fleet.newest_window().end)
+    except FleetscoreError:  # no report yet, or no right to list the predictions
+        return now
 
 
 def _end(start: datetime, length: timedelta) -> datetime:

@@ -12,7 +12,7 @@ import re
 import zlib
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import isfinite
 from typing import Any, NamedTuple, TypeGuard
 
@@ -24,6 +24,9 @@ MAX_DIGEST_CHARS = 4096
 """Length of an encoded digest. The other metadata of predictions has at most 3.5 KiB."""
 
 MAX_TAGS = 400
+MIN_WHOLE_TAGS = 10
+"""Number of tags whose figures are kept before further tags are named."""
+
 MAX_TAG_CHARS = 256
 MAX_UNMODELLED_TAGS = 20
 MAX_TEXT_CHARS = 64
@@ -121,26 +124,36 @@ class DeviceDigest(NamedTuple):
 def encode_digest(digest: DeviceDigest) -> str:
     """Return a digest as ASCII text of at most MAX_DIGEST_CHARS.
 
-    Flagged tags are kept first, then the tags with the most anomalies. A tag with a longer text or a number out of
-    range is left out, too.
+    Flagged tags are kept first, then the tags with the most anomalies. If not all of them fit, the last ones have only
+    their rows, anomalies and the names of their flags. A tag with a longer text or a number out of range is left out.
 
     Args:
         digest: The digest.
     """
     kept = [index for index, tag in enumerate(digest.tags) if _tag_is_valid(tag)]
     kept.sort(key=lambda index: (not digest.tags[index].flags, -digest.tags[index].anomalies, index))
-    low, high = 0, min(len(kept), MAX_TAGS)
-    best = _encode(digest, kept[:high])
-    if best is not None:
-        return best
-    while low < high:  # the largest number of tags that fit
+    kept = kept[:MAX_TAGS]
+    needed = sum(bool(digest.tags[index].flags or digest.tags[index].anomalies) for index in kept)
+    return (
+        _encode(digest, kept)
+        or _longest(len(kept), lambda count: _encode(digest, kept[:count], kept[count:needed]))
+        or _longest(len(kept), lambda count: _encode(digest, kept[:MIN_WHOLE_TAGS], kept[MIN_WHOLE_TAGS:count]))
+        or _longest(len(kept), lambda count: _encode(digest, kept[:count]))
+        or ""
+    )
+
+
+def _longest(high: int, encode: Callable[[int], str | None]) -> str | None:
+    """Return the text with the largest number of tags that fits; None if the text without tags is too long."""
+    best, low = encode(0), 1
+    while best is not None and low <= high:
         middle = (low + high) // 2
-        text = _encode(digest, kept[:middle])
+        text = encode(middle)
         if text is None:
-            high = middle
+            high = middle - 1
         else:
             best, low = text, middle + 1
-    return best or ""
+    return best
 
 
 def decode_digest(text: str) -> DeviceDigest | None:
@@ -165,10 +178,11 @@ def decode_digest(text: str) -> DeviceDigest | None:
     return digest if _digest_is_valid(digest) and all(map(_tag_is_valid, tags)) else None
 
 
-def _encode(digest: DeviceDigest, kept: Sequence[int]) -> str | None:
-    """Return the text with these tags, or None if it is too long."""
-    left_out = digest.left_out_tags + len(digest.tags) - len(kept)
-    entries = [_encode_tag(digest.tags[index]) for index in sorted(kept)]
+def _encode(digest: DeviceDigest, kept: Sequence[int], short: Sequence[int] = ()) -> str | None:
+    """Return the text with these tags, some of them in a short form, or None if it is too long."""
+    left_out = digest.left_out_tags + len(digest.tags) - len(kept) - len(short)
+    tags = {index: digest.tags[index] for index in kept} | {index: _shorten(digest.tags[index]) for index in short}
+    entries = [_encode_tag(tags[index]) for index in sorted(tags)]
     unmodelled = sorted(filter(_pair_is_valid, digest.unmodelled), key=lambda pair: (-pair[1], pair[0]))
     document = [
         digest.newest_time,
@@ -182,6 +196,21 @@ def _encode(digest: DeviceDigest, kept: Sequence[int]) -> str | None:
         return None
     text = _PREFIX + b2a_base64(zlib.compress(plain), newline=False).decode()
     return text if len(text) <= MAX_DIGEST_CHARS else None
+
+
+def _shorten(tag: TagDigest) -> TagDigest:
+    """Return the tag without the figures that only people read."""
+    return TagDigest(
+        tag.tag,
+        tag.rows,
+        anomalies=tag.anomalies,
+        first_anomaly=tag.first_anomaly,
+        last_anomaly=tag.last_anomaly,
+        worst_ts=tag.worst_ts,
+        worst_value=tag.worst_value,
+        worst_score=tag.worst_score,
+        flags=tuple(SensorFlag(flag.name, flag.since) for flag in tag.flags),
+    )
 
 
 def _encode_tag(tag: TagDigest) -> list[Any]:

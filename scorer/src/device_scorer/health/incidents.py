@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from device_scorer.health.history import ANOMALOUS, EMPTY, FAILED, NOT_RUN, SENSOR, UNKNOWN
 from device_scorer.health.settings import IncidentSettings
-from device_scorer.health.spells import Spell, find_live_spells, find_spells
+from device_scorer.health.spells import Spell, find_live_spells, find_spells, is_settled
 
 MIN_FLEET_DEVICES = 10
 OPENED, OPEN, CLOSED = "opened", "open", "closed"
@@ -39,6 +39,7 @@ class Incident:
         windows: The number of bad windows; for the fleet, the windows since the first one.
         devices: The devices of an incident of the fleet.
         recovered: The window after the last bad one; None if the incident lasts.
+        may_be_older: True if the known history does not show when the incident began.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Incident:
     windows: int
     devices: Sequence[str] = ()
     recovered: int | None = None
+    may_be_older: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +63,13 @@ class History:
         states: The letters of each device; all have the same length, and the last one is of the window.
         first_start: The start of the first window, in seconds since the epoch.
         length: The length of a window, in seconds.
+        truncated: True if earlier windows exist that may change incidents and are not read.
     """
 
     states: Mapping[str, str]
     first_start: int
     length: int
+    truncated: bool = False
 
     def start_of(self, index: int) -> int:
         """Return the start of a window, in seconds since the epoch."""
@@ -119,7 +123,8 @@ def _device_incident(
         if fleet.end is None or spell.end == fleet.end or (spell.end is not None and spell.end < fleet.end):
             return None
         opened = max(opened, fleet.end)
-    letter = history.states[device][spell.last]
+    states = history.states[device]
+    letter = states[spell.last]
     return Incident(
         id=_incident_id(settings.fleet, device, history, spell.first),
         device=device,
@@ -130,7 +135,13 @@ def _device_incident(
         end=spell.end,
         windows=spell.bad_windows,
         recovered=None if spell.end is None else spell.last + 1,
+        may_be_older=_may_be_older(history, states[: spell.first + 1], settings.close_after),
     )
+
+
+def _may_be_older(history: History, states: str, close_after: int) -> bool:
+    """Return True if the spell of the last state may have begun in windows that are not read, or are deleted."""
+    return (history.truncated or states[0] != UNKNOWN) and not is_settled(states[:-1], close_after)
 
 
 def _fleet_incident(history: History, settings: IncidentSettings, fleet: _FleetSpell, last: int) -> Incident:
@@ -159,7 +170,7 @@ def _find_fleet_spells(
         (spell.first, history.states[device][spell.first])
         for device, found in spells.items()
         for spell in found
-        if spell.after_normal
+        if spell.turned
     )
     result = []
     for first, letter in sorted(key for key, count in candidates.items() if count * 2 >= MIN_FLEET_DEVICES):
@@ -178,10 +189,10 @@ def _find_fleet_spells(
 
 
 def _spell_from(states: str, first: int, settings: IncidentSettings) -> Spell | None:
-    """Return the spell that begins in a window after a normal one."""
+    """Return the spell that begins in a window, of a device that was not bad before."""
     for spell in find_spells(states, settings.open_after, settings.close_after, first):
         if spell.first >= first:
-            return spell if spell.first == first and spell.after_normal else None
+            return spell if spell.first == first and spell.turned else None
     return None
 
 

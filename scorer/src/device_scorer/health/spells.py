@@ -25,7 +25,8 @@ class Spell:
         last: The last bad window.
         end: The window in which the spell ended; None if it lasts.
         bad_windows: The number of bad windows.
-        after_normal: True if the last known window before the spell was normal.
+        turned: True if the last known window before the spell was normal, or the device had no known one. States that
+            begin with the spell do not show it.
     """
 
     first: int
@@ -33,7 +34,7 @@ class Spell:
     last: int
     end: int | None
     bad_windows: int
-    after_normal: bool
+    turned: bool
 
 
 def find_spells(states: str, open_after: int, close_after: int, before: int = 0) -> Iterator[Spell]:
@@ -101,13 +102,13 @@ def _follow(states: str, first: int, open_after: int, close_after: int) -> Spell
             if opened is None or normal >= close_after:
                 end = index
                 break
-    return Spell(first, opened, last, end, bad, _is_after_normal(states, first))
+    return Spell(first, opened, last, end, bad, _has_turned(states, first))
 
 
-def _is_after_normal(states: str, first: int) -> bool:
+def _has_turned(states: str, first: int) -> bool:
     for index in range(first - 1, -1, -1):
         if states[index] == NORMAL:
             return True
         if states[index] in BAD:
             return False
-    return False
+    return first > 0

@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -104,14 +105,19 @@ def deliver(
     """
     post = post or post_over_http
     result = Delivery()
-    deadline = monotonic() + TOTAL_SECONDS
-    for receiver in receivers:
+    started = monotonic()
+    for number, receiver in enumerate(receivers, 1):
+        deadline = started + TOTAL_SECONDS * number / len(receivers)  # a slow receiver leaves the others their share
         mine = [entry for entry in entries if entry.receiver == receiver.name]
-        one = _deliver_to(receiver, mine, post, lambda: monotonic() > deadline)
+        one = _deliver_to(receiver, mine, post, partial(_is_late, monotonic, deadline))
         result = Delivery(
             (*result.delivered, *one.delivered), (*result.failures, *one.failures), (*result.rejected, *one.rejected)
         )
     return result
+
+
+def _is_late(monotonic: Callable[[], float], deadline: float) -> bool:
+    return monotonic() > deadline
 
 
 def _deliver_to(receiver: Receiver, entries: Sequence[Entry], post: Post, is_late: Callable[[], bool]) -> Delivery:

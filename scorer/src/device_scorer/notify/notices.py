@@ -54,6 +54,7 @@ class Notice:
         contact: The owner's contact.
         report: The address or the blob name of the report.
         muted: True if a mute applies; the notice is then sent to no receiver.
+        may_be_older: True if the incident may have begun before `since`, which is the first window that is known.
     """
 
     event: str
@@ -71,6 +72,7 @@ class Notice:
     contact: str = ""
     report: str = ""
     muted: bool = False
+    may_be_older: bool = False
 
     @property
     def summary(self) -> str:

@@ -1,13 +1,15 @@
 """The outbox of a fleet: notices that no receiver has accepted yet, and what the receivers know. Pure.
 
 The blob is `_outbox/FLEET.json` in the container of predictions. A damaged outbox counts as empty: the caller sets it
-aside. Its size is bounded; the oldest entries are kept until they are delivered, and the newest are dropped.
+aside. Its size is bounded; the oldest entries are kept until they are delivered. The newest entries of the receiver
+with the most entries are dropped, so that a receiver that is down for weeks takes no notice from the others.
 
 A series is the windows of one length and offset, which have a history of their own.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
@@ -99,7 +101,7 @@ class Outbox:
                 new.setdefault(entry.key, entry)
         replaced = {entry.alert for entry in new.values()} - {None}
         pending = (*(entry for entry in self.pending if entry.alert not in replaced), *new.values())
-        return replace(self, pending=pending[:MAX_PENDING], dropped=self.dropped + max(0, len(pending) - MAX_PENDING))
+        return self._with_pending(pending, [1] * len(pending), MAX_PENDING)
 
     @property
     def _known(self) -> set[tuple[str, str]]:
@@ -121,24 +123,32 @@ class Outbox:
         pending = tuple(entry for entry in self.pending if entry.key not in keys)
         return replace(self, pending=pending, delivered=(*self.delivered, *delivered)[-MAX_DELIVERED:])
 
-    def only_for(self, receivers: Sequence[Receiver]) -> "Outbox":
+    def only_for(self, receivers: Sequence[Receiver], waiting_names: Collection[str] = ()) -> "Outbox":
         """Return the outbox without what belongs to receivers that the fleet does not have any more.
 
         A receiver at another address knows no incident, except by messages that are pending. A message in the format of
         another type is left out.
+
+        Args:
+            receivers: The receivers that can be used.
+            waiting_names: The names of receivers that cannot be used at present, such as without their Secret.
         """
         alerts = {one.name: one.type == ALERTMANAGER for one in receivers}
         pending = tuple(
-            one for one in self.pending if one.receiver in alerts and (one.alert is not None) == alerts[one.receiver]
+            one
+            for one in self.pending
+            if one.receiver in waiting_names
+            or (one.receiver in alerts and (one.alert is not None) == alerts[one.receiver])
         )
         waiting = {(one.receiver, one.incident) for one in pending}
         moved = {one.name for one in receivers if self.addresses.get(one.name, one.address) != one.address}
         announced = {
             (name, series): tuple(one for one in incidents if name not in moved or (name, one.id) in waiting)
             for (name, series), incidents in self.announced.items()
-            if name in alerts
+            if name in alerts or name in waiting_names
         }
-        addresses = {one.name: one.address for one in receivers}
+        kept = {name: address for name, address in self.addresses.items() if name in waiting_names}
+        addresses = kept | {one.name: one.address for one in receivers}
         return replace(
             self,
             pending=pending,
@@ -147,14 +157,35 @@ class Outbox:
         )
 
     def fitted(self) -> "Outbox":
-        """Return the outbox without its newest entries if it is larger than MAX_BYTES."""
-        excess = len(encode_outbox(self)) - MAX_BYTES
-        kept = len(self.pending)
-        while excess > 0 and kept:
-            kept -= 1
-            excess -= len(json.dumps(_entry_fields(self.pending[kept]), **_COMPACT)) + 1
-        outbox = replace(self, pending=self.pending[:kept], dropped=self.dropped + len(self.pending) - kept)
-        return outbox if excess <= 0 else replace(outbox, announced={})
+        """Return the outbox without some of its newest entries if it is larger than MAX_BYTES."""
+        if len(encode_outbox(self)) <= MAX_BYTES:
+            return self
+        sizes = [len(json.dumps(_entry_fields(one), **_COMPACT)) + 1 for one in self.pending]
+        others = len(encode_outbox(replace(self, pending=())))
+        outbox = self._with_pending(self.pending, sizes, MAX_BYTES - others)
+        return outbox if others <= MAX_BYTES else replace(outbox, announced={})
+
+    def _with_pending(self, pending: Sequence[Entry], sizes: Sequence[int], limit: int) -> "Outbox":
+        """Return the outbox with pending entries, whose sizes are at most the limit together.
+
+        Args:
+            pending: The entries, the oldest first.
+            sizes: The size of each entry.
+            limit: The limit of all sizes.
+        """
+        totals: Counter[str] = Counter()
+        newest: dict[str, list[int]] = {}
+        for at, entry in enumerate(pending):
+            totals[entry.receiver] += sizes[at]
+            newest.setdefault(entry.receiver, []).append(at)
+        dropped: set[int] = set()
+        while totals.total() > limit and any(newest.values()):
+            largest = max(totals, key=totals.__getitem__)
+            at = newest[largest].pop()
+            totals[largest] -= sizes[at]
+            dropped.add(at)
+        kept = tuple(entry for at, entry in enumerate(pending) if at not in dropped)
+        return replace(self, pending=kept, dropped=self.dropped + len(dropped))
 
 
 _COMPACT: dict[str, Any] = {"separators": (",", ":"), "sort_keys": True}

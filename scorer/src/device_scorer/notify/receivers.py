@@ -59,10 +59,17 @@ class Receiver:
 
 @dataclass(frozen=True, slots=True)
 class Receivers:
-    """The receivers that can be used, and a sentence about each one that cannot."""
+    """The receivers of a fleet.
+
+    Attributes:
+        usable: The receivers that can be used.
+        problems: A sentence about each one that cannot.
+        unusable: The names of those, as far as they have valid names: their notices wait until the cause has ended.
+    """
 
     usable: tuple[Receiver, ...] = ()
     problems: tuple[str, ...] = ()
+    unusable: frozenset[str] = frozenset()
 
 
 def parse_receivers(environment: Mapping[str, str]) -> Receivers:
@@ -87,6 +94,7 @@ def parse_receivers(environment: Mapping[str, str]) -> Receivers:
         return _invalid(f"it must be a list of at most {MAX_RECEIVERS} receivers")
     usable: dict[str, Receiver] = {}
     problems: list[str] = []
+    unusable: set[str] = set()
     for number, entry in enumerate(entries, 1):
         try:
             receiver = _parse_receiver(entry, environment, usable)
@@ -95,7 +103,9 @@ def parse_receivers(environment: Mapping[str, str]) -> Receivers:
             name = entry.get("name") if isinstance(entry, dict) else None
             label = f"receiver {name!r:.70}" if isinstance(name, str) else f"receiver number {number}"
             problems.append(f"{label} cannot be used: {problem}")
-    return Receivers(tuple(usable.values()), tuple(problems))
+            if isinstance(name, str) and _NAME_PATTERN.fullmatch(name):
+                unusable.add(name)
+    return Receivers(tuple(usable.values()), tuple(problems), frozenset(unusable - usable.keys()))
 
 
 def _invalid(reason: str) -> Receivers:

@@ -71,9 +71,9 @@ class Selection:
 def select(notices: Iterable[Notice], receiver: Receiver, announced: Iterable[Announced] = ()) -> Selection:
     """Return the notices of a window that a receiver gets, the most important first, with the others counted.
 
-    News is limited by `max_per_window`. An Alertmanager also gets each announced incident again while it is open,
-    because otherwise it would resolve the alert. It gets the end of an incident when it is closed or muted. Neither has
-    a limit.
+    News is limited by `max_per_window`. The end of an incident that the receiver knows has no limit, because otherwise
+    a ticket of the receiver would stay open. An Alertmanager also gets each announced incident again while it is open,
+    because otherwise it would resolve the alert, and its end when it is muted. These have no limit either.
 
     Args:
         notices: The notices of one window: all incidents that are open or closed in it.
@@ -86,6 +86,27 @@ def select(notices: Iterable[Notice], receiver: Receiver, announced: Iterable[An
     return choice.finish()
 
 
+def continue_announced(notices: Sequence[Notice], announced: Sequence[Announced]) -> list[Notice]:
+    """Return the notices; an incident that may be older than its first known window keeps its announced id and begin.
+
+    The report reads a part of the history. The first known window of a long incident moves with that part, and the id
+    with it. It is the incident that the receiver knows: a device has one at a time.
+
+    Args:
+        notices: The notices of one window.
+        announced: The incidents that the receiver knows to be open.
+    """
+    current = {notice.id for notice in notices}
+    earlier = {one.device: one for one in announced if one.device and one.id not in current}
+    return [_continue(notice, earlier.get(clean(notice.device))) for notice in notices]
+
+
+def _continue(notice: Notice, known: Announced | None) -> Notice:
+    if known is None or not notice.may_be_older or known.since > notice.since.timestamp():
+        return notice
+    return replace(notice, id=known.id, since=datetime.fromtimestamp(known.since, UTC))
+
+
 class _Choice:
     def __init__(self, receiver: Receiver, known: dict[str, Announced]) -> None:
         self._receiver, self._known = receiver, known
@@ -93,10 +114,13 @@ class _Choice:
         self._ended: list[Notice] = []
         self._news: list[Notice] = []
         self._repeated: list[Notice] = []
+        self._old: set[str] = set()
 
     def add(self, notice: Notice) -> None:
         receiver, before = self._receiver, self._known.get(notice.id)
         wanted = notice.cause in receiver.causes and notice.windows >= receiver.min_windows
+        if notice.event == OPEN and notice.windows > receiver.min_windows:
+            self._old.add(notice.id)
         if notice.event == RUN_FAILED:
             self._news += [notice] * (RUN_FAILED in receiver.events)
         elif notice.event == CLOSED and not notice.muted:
@@ -123,6 +147,8 @@ class _Choice:
         rest: list[Notice] = []
         for notice in self._news:
             full = notice.event == OPENED and len(self._known) >= MAX_ANNOUNCED
+            if full and notice.id in self._old:
+                continue  # an earlier window has counted it
             counted = full or len(kept) >= self._receiver.max_per_window
             (rest if counted else kept).append(notice)
             if notice.event == OPENED and not full:
@@ -141,7 +167,7 @@ class _Choice:
             return
         if before is not None:  # the receiver knows the incident by its announcement
             notice = replace(notice, cause=before.cause, owner=before.owner, contact=before.contact)
-        (self._ended if before is not None and self._repeats else self._news).append(notice)
+        (self._ended if before is not None and not before.counted else self._news).append(notice)
 
 
 def _announced(notice: Notice, *, counted: bool = False) -> Announced:

@@ -23,8 +23,8 @@ from device_scorer.window import Window
 MAX_ATTEMPTS = 20
 """Number of writes of a tile that other reports change at the same time."""
 
-MAX_TILES = 8
-"""Number of tiles that are read for incidents. An older incident begins with the first of them."""
+MAX_TILES = 53
+"""Number of tiles that are read for incidents: a year of weeks. An older incident begins with the first of them."""
 
 MAX_LETTERS = 20_000_000
 """Number of states in memory above which no earlier tile is read: 14 MB for a week of hours of 100,000 devices."""
@@ -83,12 +83,17 @@ class HistoryStore:
         place = tile.place
         states = {device: text[: place.index + 1] for device, text in tile.states.items()}
         first, count = place.first, place.index + 1
-        for _ in range(MAX_TILES - 1):
-            if count * len(states) > MAX_LETTERS or all(is_settled(text[:-1], close_after) for text in states.values()):
+        truncated = True
+        for number in range(MAX_TILES):
+            if all(is_settled(text[:-1], close_after) for text in states.values()):
+                truncated = False
+                break
+            if number == MAX_TILES - 1 or count * len(states) > MAX_LETTERS:
                 break
             place = place.previous
             earlier, blob = self._read(place)
             if blob is None:
+                truncated = False
                 break
             blank = UNKNOWN * place.count
             now = UNKNOWN * count
@@ -97,7 +102,7 @@ class HistoryStore:
                 for device in states.keys() | earlier.states.keys()
             }
             first, count = place.first, count + place.count
-        return History(states, first, place.length)
+        return History(states, first, place.length, truncated)
 
     def load_mutes(self, window: Window) -> Mutes:
         """Return the mutes that apply in a window."""

@@ -18,7 +18,7 @@ from device_scorer.notify.delivery import Delivery, deliver, to_entry
 from device_scorer.notify.notices import Notice
 from device_scorer.notify.outbox import MAX_BYTES, Entry, Outbox, decode_outbox, encode_outbox
 from device_scorer.notify.receivers import Receiver, Receivers
-from device_scorer.notify.selection import select
+from device_scorer.notify.selection import continue_announced, select
 from device_scorer.report.files import PAGE_FILE
 from device_scorer.report.fleet_health import FleetHealth, IncidentRow
 from device_scorer.store.base import Store, md5_hex
@@ -72,7 +72,7 @@ class Notifier:
         found = list(self._notices(health, window, run_failure)) if health.newest else []
 
         def add(outbox: Outbox) -> Outbox:
-            outbox = replace(outbox.only_for(usable), dropped=0)
+            outbox = replace(outbox.only_for(usable, self.receivers.unusable), dropped=0)
             if not health.newest or self._is_outdated(outbox, health.series, window):
                 return outbox
             for receiver in usable:
@@ -104,6 +104,7 @@ class Notifier:
     ) -> Outbox:
         """Return the outbox with the entries of one receiver, and with what the receiver then knows."""
         announced = outbox.announced.get((receiver.name, health.series), ())
+        found = continue_announced(found, announced)
         current = {notice.id for notice in found}
         report = self._report_name(window)
         vanished = [
@@ -206,6 +207,7 @@ def _incident_notice(row: IncidentRow, fleet: str, window: Window, report: str) 
         contact=contact.removesuffix(">"),
         report=report,
         muted=row.muted is not None,
+        may_be_older=incident.may_be_older,
     )
 
 

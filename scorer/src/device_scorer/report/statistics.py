@@ -182,15 +182,20 @@ def statistics_from_digest(digest: DeviceDigest, rows: int, anomalies: int) -> D
         {tag.tag: _to_statistics(tag) for tag in digest.tags},
         digest.newest_time,
         {bucket: count for bucket, count in enumerate(digest.anomalies_by_bucket) if count},
-        tuple(
-            FlaggedSensor(tag.tag, tag.rows, flag, tag.anomalies > 0)
-            for tag in digest.tags
-            if tag.flags
-            for flag in tag.flags
-        ),
+        flagged_sensors(digest),
         digest.unmodelled,
         digest.left_out_tags,
         rows - named,
+    )
+
+
+def flagged_sensors(digest: DeviceDigest) -> tuple[FlaggedSensor, ...]:
+    """Return the faults of the sensors in a digest."""
+    return tuple(
+        FlaggedSensor(tag.tag, tag.rows, flag, tag.anomalies > 0)
+        for tag in digest.tags
+        if tag.flags
+        for flag in tag.flags
     )
 
 

@@ -13,7 +13,12 @@ from device_scorer.report import summary
 from device_scorer.report.files import PAGE_FILE
 from device_scorer.report.inventory import Inventory, predictions_pattern
 from device_scorer.report.outcomes import OutcomeRules
-from device_scorer.report.statistics import DeviceStatistics, compute_statistics, statistics_from_digest
+from device_scorer.report.statistics import (
+    DeviceStatistics,
+    compute_statistics,
+    flagged_sensors,
+    statistics_from_digest,
+)
 from device_scorer.report.summary import AnomalyRule, DeviceRow
 from device_scorer.report.totals import WindowTotals
 from device_scorer.scoring import predictions
@@ -66,6 +71,7 @@ class WindowPredictions:
         while batch := list(islice(left, _READ_BATCH)):
             for (device, info), result in self._read_statistics(batch):
                 if isinstance(result, DeviceStatistics):
+                    _add_flags(result, info.metadata)
                     self._add(device, info, predictions.row_counts_from(info.metadata), result)
                 else:
                     self.unreadable[device] = result
@@ -114,6 +120,13 @@ class WindowPredictions:
             )
         except BlobUnreadable as error:
             return str(error)
+
+
+def _add_flags(statistics: DeviceStatistics, metadata: Mapping[str, str]) -> None:
+    """Add what predictions do not have, from a digest in which only the figures of some tags are missing."""
+    digest = decode_digest(metadata.get(METADATA_KEY, ""))
+    if digest and digest.left_out_tags:
+        statistics.flagged, statistics.unmodelled = flagged_sensors(digest), digest.unmodelled
 
 
 def list_predictions(

@@ -1,11 +1,13 @@
 """The commands for mutes, over a fleet in a folder."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from fleetscore.cli import main, mutes
+from fleetscore.contract.windows import format_time
 from fleetscore.store.folder import FolderStore
 
 FILE = "predictions/_mutes.csv"
@@ -60,6 +62,26 @@ def test_json_has_the_mute(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert run(folder, "mute", "a", "--why", "x", "--from", "2998-01-01", "--for", "4h", "-o", "json") == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["Devices"], row["State"], row["Until"]) == ("a", "future", "2998-01-01T04:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("end", "start"),
+    [("20180829T000000Z", "2018-08-29T00:00:00Z"), ("29990829T000000Z", None), (None, None)],
+    ids=["reported window", "window in the future", "no report"],
+)
+def test_mute_applies_to_the_next_report(
+    folder: Path, capsys: pytest.CaptureFixture[str], end: str | None, start: str | None
+) -> None:
+    if end:
+        window = folder / "predictions" / f"20180828T230000Z_{end}"
+        window.mkdir()
+        (window / "_summary.json").write_text("{}")
+    before = format_time(datetime.now(UTC))
+    assert run(folder, "mute", "a", "--why", "x", "--for", "4h", "-o", "json") == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["From"] == start if start else row["From"] >= before
+    assert row["State"] == "active"
+    assert row["Until"] > before
 
 
 def test_ended_mutes_are_removed_together(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

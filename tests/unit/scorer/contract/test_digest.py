@@ -78,6 +78,27 @@ def test_digest_has_at_most_4096_characters() -> None:
     assert min(tag.anomalies for tag in decoded.tags if not tag.flags) >= 60
 
 
+@pytest.mark.parametrize(("count", "named"), [(40, 40), (200, 200), (390, 300)])
+def test_faulty_sensors_are_named_although_their_figures_do_not_fit(count: int, named: int) -> None:
+    tags = [
+        TagDigest(
+            f"Line7.Station{number // 10}.Sensor{number:03}.PV",
+            240,
+            minimum=number / 7,
+            maximum=number / 3,
+            mean=number / 5,
+            flags=(SensorFlag("stuck", 1_535_497_200 + number, f"the same value for {number * 7919 % 1000} min"),),
+        )
+        for number in range(count)
+    ]
+    decoded = decode_digest(encode_digest(DeviceDigest(tuple(tags), 1)))
+    assert decoded is not None
+    assert len(decoded.tags) >= named
+    assert len(decoded.tags) + decoded.left_out_tags == count
+    assert {flag.name for tag in decoded.tags for flag in tag.flags} == {"stuck"}
+    assert sum(tag in tags for tag in decoded.tags) >= 10
+
+
 @pytest.mark.parametrize(
     "changes",
     [

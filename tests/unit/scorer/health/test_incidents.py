@@ -49,6 +49,13 @@ def test_id_depends_on_fleet_device_and_first_window_only() -> None:
     assert len(first.id) == 16
 
 
+@pytest.mark.parametrize(("states", "known"), [("NNAA", True), ("NAA", False), ("AA", False), ("??AA", True)])
+def test_begin_is_known_after_normal_windows_in_a_row(states: str, *, known: bool) -> None:
+    assert [one.may_be_older for one in incidents(d=states)] == [not known]
+    truncated = find_incidents(History({"d": states}, 0, 3600, truncated=True), DEFAULT)
+    assert [one.may_be_older for one in truncated] == [states != "NNAA"]
+
+
 def hall(size: int, letters: str, others: int = 0) -> dict[str, str]:
     return {f"d{number:03}": letters for number in range(size)} | {
         f"x{number:03}": "N" * len(letters) for number in range(others)
@@ -74,6 +81,11 @@ def test_devices_that_do_not_recover_with_the_fleet_become_incidents() -> None:
     assert shown(incidents(**states)) == [("", "fleet", "closed", 1, 4, 3), ("d000", "data", "opened", 1, None, 4)]
     states = {device: text + text[-1] for device, text in states.items()}
     assert shown(incidents(**states)) == [("d000", "data", "open", 1, None, 5)]
+
+
+def test_hall_that_is_bad_from_its_first_window_is_one_incident() -> None:
+    assert shown(incidents(**hall(30, "??E", 70))) == [("", "fleet", "opened", 2, None, 1)]
+    assert len(incidents(**hall(30, "EEE", 70))) == 30
 
 
 def test_devices_that_turn_to_different_states_are_not_one_incident() -> None:

@@ -245,6 +245,19 @@ def test_time_of_all_deliveries_is_bounded() -> None:
     assert result.failures == ("hook: the time for notifications of 120 s is used up",)
 
 
+def test_slow_receiver_leaves_the_others_their_time() -> None:
+    spent = [0.0]
+
+    def post(url: str, *_: object) -> str:
+        spent[0] += 9.0 if url == "http://slow" else 0.1
+        return ""
+
+    receivers = [Receiver("hook", "webhook", "http://slow"), Receiver("other", "webhook", "http://x")]
+    result = deliver([*entries(2000), *entries(1, "other")], receivers, post=post, monotonic=lambda: spent[0])
+    assert ("other", "id-0") in result.delivered
+    assert result.failures == ("hook: the time for notifications of 120 s is used up",)
+
+
 def test_open_alert_is_a_new_entry_in_each_window() -> None:
     receiver = Receiver("alerts", "alertmanager", "http://x")
     still = Notice("open", "i1", "plant", "machine", END, END)

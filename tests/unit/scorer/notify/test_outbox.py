@@ -1,6 +1,7 @@
 """The outbox: each event once per receiver, bounded, and never believed if it is damaged."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -36,6 +37,23 @@ def test_limits_of_the_outbox_are_2000_pending_and_20000_delivered() -> None:
     assert outbox.pending[0].id == "id-0"
     assert len(Outbox().without([("hook", f"id-{number}") for number in range(20_001)]).delivered) == 20_000
     assert MAX_BYTES == 8 * 1024 * 1024
+
+
+@pytest.mark.parametrize(("text", "left"), [("", 2000), ("\u97f3" * 500, 1300)], ids=["count", "bytes"])
+def test_receiver_that_is_down_takes_no_room_of_another(text: str, left: int) -> None:
+    full = Outbox().with_entries(entry(number, a=text, b=text) for number in range(2000)).fitted()
+    both = full.with_entries(entry(number, "other", a=text, b=text) for number in range(50)).fitted()
+    counts = Counter(one.receiver for one in both.pending)
+    assert counts["other"] == 50
+    assert left - 50 <= counts["hook"] == len(full.pending) - (both.dropped - full.dropped)
+    assert both.pending[0].id == "id-0"
+
+
+def test_receiver_that_waits_for_its_secret_keeps_what_it_has() -> None:
+    announced = {("hook", "PT3600S"): (Announced("i1", "d", "machine", 1),)}
+    outbox = Outbox((entry(1),), announced=announced, addresses={"hook": "0"})
+    assert outbox.only_for([], ["hook"]) == outbox
+    assert outbox.only_for([]) == Outbox()
 
 
 def test_outbox_with_long_texts_fits_into_its_blob() -> None:

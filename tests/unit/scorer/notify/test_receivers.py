@@ -59,11 +59,13 @@ def test_receiver_that_cannot_work_is_named_and_the_others_are_used(change: dict
     assert [one.name for one in found.usable] == ["second"]
     assert len(found.problems) == 1
     assert reason in found.problems[0]
+    assert found.unusable == (frozenset() if "name" in change else {"alerts"})
 
 
 def test_name_that_is_used_twice_is_a_problem() -> None:
     found = parse(ALERTS, ALERTS)
     assert found.problems == ("receiver 'alerts' cannot be used: its name is used twice; rename one",)
+    assert found.unusable == frozenset()
 
 
 @pytest.mark.parametrize("text", ["{", "{}", "1", "[" * 100_000, json.dumps([ALERTS] * 11), "[" + " " * 70_000 + "]"])

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from device_scorer.notify.notices import Notice, to_alert, to_cloud_event
 from device_scorer.notify.receivers import Receiver
-from device_scorer.notify.selection import MAX_ANNOUNCED, Announced, select
+from device_scorer.notify.selection import MAX_ANNOUNCED, Announced, continue_announced, select
 
 SINCE, END = datetime(2018, 8, 28, 21, tzinfo=UTC), datetime(2018, 8, 28, 23, tzinfo=UTC)
 OPENED = Notice("opened", "i1", "plant", "machine", END, SINCE, device="press-7", windows=2, owner="hall3")
@@ -123,13 +124,39 @@ def test_limit_of_a_window_ends_no_alert_and_keeps_none_open() -> None:
     assert events(closed, receiver, known) == [("closed", one.id) for one in known]
 
 
+def test_end_of_known_incidents_of_a_webhook_has_no_limit() -> None:
+    known = [replace(KNOWN, id=f"i{number}", device=f"press-{number}") for number in range(9)]
+    closed = [replace(CLOSED, id=one.id, device=one.device) for one in known]
+    found = select(closed, replace(HOOK, max_per_window=1), known)
+    assert [(one.event, one.id) for one in found.notices] == [("closed", one.id) for one in known]
+    assert found.announced == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "continued"),
+    [
+        ({}, True),
+        ({"event": "closed"}, True),
+        ({"may_be_older": False}, False),
+        ({"device": "press-8"}, False),
+        ({"since": SINCE - timedelta(hours=1)}, False),
+    ],
+    ids=["open", "closed", "begin is known", "another device", "older than announced"],
+)
+def test_incident_whose_begin_is_forgotten_keeps_its_id(change: dict[str, Any], *, continued: bool) -> None:
+    later = replace(STILL, id="i2", since=SINCE + timedelta(days=7), may_be_older=True)
+    (found,) = continue_announced([replace(later, **change)], [KNOWN])
+    assert ((found.id, found.since) == ("i1", SINCE)) is continued
+    assert continue_announced([later, STILL], [KNOWN]) == [later, STILL]
+
+
 def test_number_of_announced_incidents_is_bounded() -> None:
     assert MAX_ANNOUNCED == 1000
     many = [replace(OPENED, id=f"i{number}", device=f"{number:05}") for number in range(1003)]
     found = select(many, replace(HOOK, max_per_window=1000))
     assert len(found.announced) == 1000
     assert found.notices[-1].detail.startswith("3 more")
-    assert select([replace(one, event="open") for one in many], HOOK, found.announced).notices[-1].event == "more"
+    assert select([replace(one, event="open") for one in many], HOOK, found.announced).notices == ()
 
 
 def test_closing_notice_has_the_labels_of_the_announced_alert() -> None:

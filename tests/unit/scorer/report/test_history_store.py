@@ -97,7 +97,19 @@ def test_earlier_tiles_are_read_while_a_device_is_not_settled(tmp_path: Path) ->
     history = a_history(tmp_path)
     past = history.load(history.set_column(place_at(0), {"a": "A"}), 2)
     assert past.states["a"].count("A") == 3
+    assert not past.truncated
     assert past.start_of(len(past.states["a"]) - 1) == int(WINDOW.start.timestamp())
+
+
+@pytest.mark.parametrize("limit", ["MAX_TILES", "MAX_LETTERS"])
+def test_history_that_is_not_read_to_its_begin_is_truncated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    monkeypatch.setattr(f"device_scorer.report.history_store.{limit}", 2)
+    for hours in (-100, 0):
+        a_history(tmp_path).set_column(place_at(hours), {"a": "A"})
+    history = a_history(tmp_path)
+    assert history.load(history.set_column(place_at(0), {"a": "A"}), 2).truncated
 
 
 def test_settled_devices_need_one_tile(tmp_path: Path) -> None:
@@ -118,4 +130,4 @@ def test_mutes_are_read(tmp_path: Path) -> None:
 
 
 def test_limits() -> None:
-    assert (MAX_TILES, MAX_LETTERS) == (8, 20_000_000)
+    assert (MAX_TILES, MAX_LETTERS) == (53, 20_000_000)

@@ -202,6 +202,31 @@ def test_removed_receiver_leaves_the_outbox(notifier: Notifier, sent: Sent) -> N
     assert [entry.receiver for entry in sent.entries] == ["alerts"]
 
 
+def test_receiver_without_its_secret_gets_its_notices_later(notifier: Notifier, sent: Sent) -> None:
+    sent.down = True
+    notify(notifier)
+    sent.down = False
+    waiting = Receivers((ALERTS,), ("receiver 'hook' cannot be used: no URL",), frozenset({"hook"}))
+    notify(replace(notifier, receivers=waiting), STILL, LATER)
+    notify(notifier, STILL, Window(LATER.end, LATER.end + timedelta(hours=1)))
+    hooks = [entry.body for entry in sent.entries if entry.receiver == "hook"]
+    assert [(body["type"], body["time"]) for body in hooks] == [
+        ("dev.fleetscore.incident.opened", "2018-08-29T00:00:00Z")
+    ]
+
+
+def test_incident_whose_begin_leaves_the_history_opens_once(notifier: Notifier, sent: Sent) -> None:
+    notify(notifier)
+    later = replace(INCIDENT, id="i2", state="open", may_be_older=True)
+    notify(notifier, FleetHealth([replace(ROW, incident=later, since=START)]), LATER)
+    alerts = [entry.body for entry in sent.entries if entry.receiver == "alerts"]
+    assert len(sent.entries) == 3
+    assert [alert["startsAt"] for alert in alerts] == ["2018-08-28T22:00:00Z"] * 2
+    closed = FleetHealth([replace(ROW, incident=replace(later, state="closed"), since=START, until=LATER.end)])
+    notify(notifier, closed, Window(LATER.end, LATER.end + timedelta(hours=1)))
+    assert [entry.body["data"]["incident"] for entry in sent.entries if entry.receiver == "hook"] == ["i1", "i1"]
+
+
 def test_receiver_that_cannot_be_used_is_a_problem(notifier: Notifier) -> None:
     broken = replace(notifier, receivers=Receivers((), ("receiver 'a' cannot be used: no URL",)))
     assert notify(broken) == ["receiver 'a' cannot be used: no URL"]

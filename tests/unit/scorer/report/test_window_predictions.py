@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from device_scorer.contract.digest import DeviceDigest, TagDigest, encode_digest
+from device_scorer.contract.digest import DeviceDigest, SensorFlag, TagDigest, encode_digest
 from device_scorer.report.collector import ReportCollector
 from device_scorer.report.statistics import HEADER, compute_statistics
 from device_scorer.report.summary import Summary
@@ -74,6 +74,14 @@ def test_predictions_are_read_if_the_digest_lacks_figures(tmp_path: Path, digest
     summary = collect(tmp_path)
     assert (summary.rows, summary.anomalies) == (2, 2)
     assert summary.coverage.damaged_digests == ["d1"] * damaged
+
+
+def test_faults_of_sensors_are_kept_if_predictions_are_read(tmp_path: Path) -> None:
+    tags = (TagDigest("t", 1, anomalies=1), TagDigest("u", flags=(SensorFlag("silent"),)))
+    digest = DeviceDigest(tags, 0, (1, *[0] * 59), left_out_tags=1)
+    write(tmp_path, HEADER + ROW.encode() * 2, rows="2", anomalies="2", digest=encode_digest(digest))
+    (device,) = collect(tmp_path).devices
+    assert [(one.tag, one.flag.name) for one in device.statistics.flagged] == [("u", "silent")]
 
 
 def test_tags_without_anomalies_may_be_left_out(tmp_path: Path) -> None:
