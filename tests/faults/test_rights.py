@@ -132,7 +132,7 @@ def everywhere(fault_cluster: Cluster, new_site: NewSite) -> Iterator[Site]:
     site.release.install()
     yield site
     for kind in ("clusterrole", "clusterrolebinding"):
-        fault_cluster.kubectl("delete", kind, "fleetscore-operator")
+        fault_cluster.kubectl("delete", kind, f"{site.namespace}.fleetscore-operator")
 
 
 @pytest.mark.value("watch.allNamespaces")

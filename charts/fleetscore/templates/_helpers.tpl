@@ -20,6 +20,11 @@
 {{- include "fleetscore.shorten" (dict "name" (regexReplaceAll "^([0-9])" $name "r${1}") "max" 40) -}}
 {{- end -}}
 
+{{/* Prefix of the names of cluster-wide objects. The namespace is in it, because releases of two namespaces may have one name; a namespace has no dot. */}}
+{{- define "fleetscore.clusterName" -}}
+{{- include "fleetscore.shorten" (dict "name" (printf "%s.%s" .Release.Namespace (include "fleetscore.fullname" .)) "max" 50) -}}
+{{- end -}}
+
 {{/* The Secrets with registry credentials, the ones of a parent chart's `global` first, as {"list": [{"name": ...}]}. */}}
 {{- define "fleetscore.imagePullSecrets" -}}
 {{- $global := default dict .Values.global -}}
@@ -32,8 +37,8 @@
 
 {{/* Labels that select the pods of a component. Call: (dict "root" $ "component" "operator") */}}
 {{- define "fleetscore.selectorLabels" -}}
-app.kubernetes.io/name: {{ default .root.Chart.Name .root.Values.nameOverride }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/name: {{ default .root.Chart.Name .root.Values.nameOverride | quote }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 

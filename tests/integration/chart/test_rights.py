@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import yaml
 
 from localcluster.cluster import Cluster
-from tests.testkit.chart import render
+from tests.testkit.chart import a_fleet, render
 from tests.testkit.waiting import until
 
 pytestmark = pytest.mark.usefixtures("helm")
@@ -56,3 +57,29 @@ def test_viewers_may_read_runs_and_editors_and_admins_may_write_them(cluster: Cl
 def test_without_aggregation_the_roles_of_a_namespace_grant_no_runs(cluster: Cluster, namespace: str) -> None:
     cluster.kubectl("-n", namespace, "create", "rolebinding", "edit", "--clusterrole=edit", "--user=an-editor")
     until(lambda: allowed(cluster, namespace, "an-editor") == set(), seconds=30, description="the roles' aggregation")
+
+
+@pytest.mark.parametrize(
+    "places",
+    [[("fleetscore", "a"), ("fleetscore", "b")], [("eu-fleetscore", "scoring"), ("fleetscore", "scoring-eu")]],
+    ids=["one name", "names that add up to the same"],
+)
+def test_releases_of_two_namespaces_share_no_cluster_wide_object(places: list[tuple[str, str]]) -> None:
+    values: dict[str, Any] = {"fleets": [a_fleet()], "watch": {"allNamespaces": True}, "console": {"enabled": True}}
+    values |= {"admissionPolicy": {"enabled": True}, "rbac": {"aggregateClusterRoles": True}}
+    first, second = (
+        {
+            (m["kind"], m["metadata"]["name"])
+            for m in render(values, release=release, namespace=namespace)
+            if "namespace" not in m["metadata"]
+        }
+        for release, namespace in places
+    )
+    assert {kind for kind, _ in first} == {
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "CustomResourceDefinition",
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
+    }
+    assert {kind for kind, _ in first & second} == {"CustomResourceDefinition"}
