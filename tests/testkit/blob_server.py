@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,12 @@ class Fault:
     retry_after: str = ""
     path: str = ""
     location: str = ""
+    raw: bytes = b""
+    """The bytes in place of a response."""
+    repeat: bytes = b""
+    """The bytes that follow `raw` again and again, until the client closes the connection."""
+    pause: float = 0.0
+    """The seconds before each repetition."""
 
 
 @dataclass
@@ -56,6 +62,8 @@ class BlobServer:
     before: Callable[[str, str], None] = lambda _method, _path: None
     count: int = 0
     sent: int = 0
+    ranges: bool = True
+    """False: each response to a GET has the whole blob."""
     accepted: list[str] = field(default_factory=list)
     """Paths of the uploads that took effect, in order."""
     closing: threading.Event = field(default_factory=threading.Event)
@@ -99,6 +107,8 @@ class _Handler(RequestHandler):
             self._send(fault.status, headers={"Location": fault.location})
         elif fault.kind == "silent":
             self.state.closing.wait(30)
+        elif fault.kind == "raw":
+            self._send_raw(fault)
         elif fault.kind in ("truncate", "damage", "slow"):
             self._respond_to(
                 path, body, cut=fault.kind == "truncate", damage=fault.kind == "damage", slow=fault.kind == "slow"
@@ -126,13 +136,12 @@ class _Handler(RequestHandler):
         else:
             content = stored.content[::-1] if damage else stored.content
             headers = {**stored.headers, "ETag": stored.etag, "x-ms-blob-type": "BlockBlob", "Last-Modified": MODIFIED}
-            wanted = re.fullmatch(
-                r"bytes=(\d+)-(\d+)", self.headers.get("x-ms-range") or self.headers.get("Range") or ""
-            )
+            asked = self.headers.get("x-ms-range") or self.headers.get("Range") or ""
+            wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", asked) if self.state.ranges else None
             status = 200
-            length = headers.pop("claims", len(content))
+            length = int(headers.pop("claims", len(content)))
             if wanted and content:
-                first, last = int(wanted[1]), min(int(wanted[2]), len(content) - 1)
+                first, last = int(wanted[1]), min(int(wanted[2] or length), length - 1)
                 headers |= {"Content-Range": f"bytes {first}-{last}/{length}"}
                 headers["x-ms-blob-content-md5"] = headers.pop("Content-MD5")
                 content, status, length = content[first : last + 1], 206, last + 1 - first
@@ -202,6 +211,14 @@ class _Handler(RequestHandler):
             self.state.closing.wait(30)
         if cut or slow:
             self._reset()
+
+    def _send_raw(self, fault: Fault) -> None:
+        self.close_connection = True
+        with suppress(ConnectionError):
+            self.wfile.write(fault.raw)
+            while fault.repeat and not self.state.closing.wait(fault.pause):
+                self.wfile.write(fault.repeat)
+                self.state.sent += len(fault.repeat)
 
     def _reset(self) -> None:
         self.wfile.flush()

@@ -2,25 +2,25 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 from azure.core import MatchConditions
-from azure.core.exceptions import AzureError, DecodeError, ResourceModifiedError
-from azure.core.pipeline import PipelineResponse
+from azure.core.exceptions import AzureError, ResourceModifiedError
 from azure.storage.blob import BlobClient, BlobProperties, BlobServiceClient, ContentSettings
 
 from device_scorer.contract.storage_codes import CONFLICT_CODES
-from device_scorer.errors import BlobTooLarge, StorageUnavailable
+from device_scorer.errors import BlobTooLarge, ScorerError, StorageUnavailable
 from device_scorer.settings import Settings
 from device_scorer.store import listing
 from device_scorer.store.account import read_account
-from device_scorer.store.azure_client import create_service
+from device_scorer.store.azure_client import create_service, take_page
 from device_scorer.store.azure_errors import classify, http_status, storage_error_code
-from device_scorer.store.base import NO_METADATA, Blob, BlobInfo, md5_hex
+from device_scorer.store.base import NO_METADATA, Blob, BlobInfo, md5_hex, plain_etag
 from device_scorer.store.encoding import decode_content
+from device_scorer.store.listing_progress import Markers
 from device_scorer.store.metadata import CHECKSUM_KEY, clean_metadata, split_checksum
+from device_scorer.store.rejections import foreign_response, repeated_listing
 from device_scorer.store.retry import DEFAULT_RETRY_POLICY, RetryPolicy, call_with_retry
 
 MAX_DAMAGED_READS = 3
@@ -104,7 +104,7 @@ class AzureStore:
             return None
         encoding = properties.content_settings.content_encoding or ""
         content = decode_content(name, content, encoding, max_bytes=max_bytes)
-        return Blob(content, _etag(properties), _metadata(properties))
+        return Blob(content, plain_etag(properties.etag), _metadata(properties))
 
     def head(self, container: str, name: str) -> BlobInfo | None:
         """Return the properties of a blob, or None if it does not exist."""
@@ -143,7 +143,7 @@ class AzureStore:
                 **condition,
                 **self._timeouts(),
             )
-            return str(response["etag"]).strip('"')
+            return plain_etag(response["etag"])
 
         etag = self._call_with_retry(
             upload,
@@ -163,6 +163,7 @@ class AzureStore:
         """Yield the properties of the blobs with the prefix, page by page."""
         client = self._service.get_container_client(self._containers[container])
         token: str | None = None
+        markers = Markers()
         while True:
 
             def page(token: str | None = token) -> tuple[list[BlobInfo], str | None]:
@@ -171,7 +172,7 @@ class AzureStore:
                     name_starts_with=prefix or None,
                     include=["metadata"] if with_metadata else None,
                     results_per_page=listing.PAGE_SIZE,
-                    raw_response_hook=lambda response: infos.extend(_take_page(response)),
+                    raw_response_hook=lambda response: infos.extend(take_page(response)),
                     **self._timeouts(),
                 ).by_page(token)
                 next(pages, ())
@@ -184,6 +185,8 @@ class AzureStore:
             yield from infos
             if not token:
                 return
+            if not markers.add(token):
+                raise repeated_listing(f"{self._containers[container]}/{prefix}")
 
     def delete(self, container: str, name: str) -> None:
         """Delete a blob if it exists."""
@@ -233,6 +236,10 @@ class AzureStore:
                 if storage_error_code(error) in expected.get(http_status(error) or 0, ()):
                     return _NotFound()
                 raise
+            except ScorerError:
+                raise
+            except Exception as error:  # the SDK's parsers raise many types: ValueError, TypeError, MemoryError
+                raise foreign_response(target, error) from error
 
         self._in_call = True
         try:
@@ -265,26 +272,11 @@ def open_azure_store(settings: Settings, retry_policy: RetryPolicy = DEFAULT_RET
     return AzureStore(service, settings.containers, secret=settings.secret, retry_policy=retry_policy)
 
 
-def _take_page(response: PipelineResponse[Any, Any]) -> list[BlobInfo]:
-    """Return the blobs of a response that lists blobs, and remove them from it. See `listing`."""
-    if response.http_response.status_code != HTTPStatus.OK:
-        return []
-    try:
-        infos, rest = listing.parse_page(response.http_response.body())
-    except ValueError as error:
-        raise DecodeError(str(error), response=response.http_response) from error
-    response.http_response = listing.ReducedResponse(response.http_response, rest)
-    return infos
-
-
 def _to_blob_info(properties: BlobProperties) -> BlobInfo:
     return BlobInfo(
-        str(properties.name), int(properties.size or 0), _etag(properties), _metadata(properties), _md5(properties)
+        *(str(properties.name), int(properties.size or 0), plain_etag(properties.etag)),
+        *(_metadata(properties), _md5(properties)),
     )
-
-
-def _etag(properties: BlobProperties) -> str:
-    return str(properties.etag or "").strip('"')
 
 
 def _md5(properties: BlobProperties) -> str:

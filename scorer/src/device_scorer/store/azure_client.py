@@ -1,14 +1,27 @@
 """The client of Azure's SDK for a storage account."""
 
+import errno
 import logging
 import os
+import time
+from collections.abc import Iterator
+from functools import partial
+from http import HTTPStatus
 from typing import Any
 
+import requests
+from azure.core.exceptions import DecodeError
+from azure.core.pipeline import PipelineResponse
 from azure.core.pipeline.transport import RequestsTransport
 from azure.storage.blob import BlobServiceClient
+from requests.exceptions import ChunkedEncodingError
 from requests.utils import get_environ_proxies
+from urllib3 import BaseHTTPResponse
+from urllib3.exceptions import ProtocolError
 
+from device_scorer.store import listing
 from device_scorer.store.account import Account
+from device_scorer.store.base import BlobInfo
 from device_scorer.store.retry import RetryPolicy
 
 CHUNK_BYTES = 4 * 2**20
@@ -16,6 +29,15 @@ CHUNK_BYTES = 4 * 2**20
 
 MAX_SINGLE_PUT_BYTES = 512 * 2**20
 """The size up to which an upload is one Put Blob request, which is atomic (Azure allows 5,000 MiB)."""
+
+MAX_BODY_BYTES = 64 * 2**20
+"""The size of a response's body. A page of a listing has at most 18 MB, see `listing.PAGE_SIZE`."""
+
+MAX_ERROR_BYTES = 64 * 1024
+"""The part of the body of an error response that is read. Blob Storage sends about a thousand bytes."""
+
+MAX_BODY_SECONDS = 600
+"""The time of a response's body. The read timeout is that of one part."""
 
 
 def create_service(account: Account, retry_policy: RetryPolicy) -> BlobServiceClient:
@@ -33,6 +55,7 @@ def create_service(account: Account, retry_policy: RetryPolicy) -> BlobServiceCl
         "retry_read": 0,
         "retry_status": 0,
         "retry_to_secondary": False,
+        "permit_redirects": False,  # Blob Storage does not redirect, and another server could get what a request has
         "connection_timeout": retry_policy.connect_timeout_seconds,
         "read_timeout": retry_policy.read_timeout_seconds,
     }
@@ -58,7 +81,83 @@ def create_service(account: Account, retry_policy: RetryPolicy) -> BlobServiceCl
     )
     transport.open()
     transport.session.proxies = get_environ_proxies(service.url)
+    transport.session.hooks["response"] = [_limit_body]
     return service
+
+
+def take_page(response: PipelineResponse[Any, Any]) -> list[BlobInfo]:
+    """Return the blobs of a response that lists blobs, and remove them from it. See `listing`.
+
+    Args:
+        response: The response.
+
+    Raises:
+        DecodeError: The response is not a page of a listing.
+    """
+    if response.http_response.status_code != HTTPStatus.OK:
+        return []
+    try:
+        infos, rest = listing.parse_page(response.http_response.body())
+    except ValueError as error:
+        raise DecodeError(str(error), response=response.http_response) from error
+    response.http_response = listing.ReducedResponse(response.http_response, rest)
+    return infos
+
+
+def _limit_body(response: requests.Response, **_: Any) -> None:
+    """Limit the body of a response, which is not read yet, in size and time.
+
+    Raises:
+        ChunkedEncodingError: The response states a size above the limit.
+    """
+    size = response.headers.get("Content-Length", "")
+    if response.request.method != "HEAD" and size.isdecimal() and float(size) > MAX_BODY_BYTES:
+        response.close()
+        raise ChunkedEncodingError from _too_large()
+    if response.status_code >= 400:
+        response.raw.stream = partial(_error_parts, response.raw)
+    else:
+        response.raw.stream = partial(_limited_parts, response.raw)
+
+
+def _error_parts(raw: BaseHTTPResponse, size: int, decode_content: bool | None = None) -> Iterator[bytes]:  # noqa: FBT001  the signature of urllib3
+    """Yield the beginning of an error's body. The parser of the SDK needs seconds for a large one."""
+    left = MAX_ERROR_BYTES
+    for part in _limited_parts(raw, min(size, left), decode_content):
+        yield part[:left]
+        left -= len(part)
+        if left <= 0:
+            raw.close()
+            return
+
+
+def _limited_parts(raw: BaseHTTPResponse, size: int, decode_content: bool | None = None) -> Iterator[bytes]:  # noqa: FBT001  as above
+    """Yield the parts of a body as they arrive.
+
+    Args:
+        raw: The response.
+        size: The largest size of a part.
+        decode_content: True to decode the Content-Encoding.
+
+    Raises:
+        ProtocolError: The body is larger than MAX_BODY_BYTES, or takes longer than MAX_BODY_SECONDS.
+    """
+    ends_at, left = time.monotonic() + MAX_BODY_SECONDS, MAX_BODY_BYTES
+    if getattr(raw, "chunked", False):
+        parts = type(raw).stream(raw, size, decode_content)
+    else:
+        parts = iter(partial(raw.read1, size, decode_content), b"")
+    for part in parts:
+        left -= len(part)
+        if left < 0 or time.monotonic() > ends_at:
+            raw.close()
+            slow = OSError(errno.ETIME, f"the response takes more than {MAX_BODY_SECONDS} s")
+            raise ProtocolError from _too_large() if left < 0 else slow
+        yield part
+
+
+def _too_large() -> OSError:
+    return OSError(errno.EFBIG, f"the response has more than {MAX_BODY_BYTES:,} bytes")
 
 
 def _ca_bundle() -> str | bool:

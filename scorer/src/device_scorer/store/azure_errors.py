@@ -15,10 +15,14 @@ from azure.core.exceptions import (
 )
 
 from device_scorer.errors import StorageUnavailable
-from device_scorer.store.rejections import rejected_request, rejected_token, unreachable
+from device_scorer.store.rejections import foreign_response, redirected, rejected_request, rejected_token, unreachable
 from device_scorer.store.retry import RetryableFailure
 
 _AADSTS_PATTERN = re.compile(r"AADSTS\d{4,9}")
+_CODE_PATTERN = re.compile(r"[A-Z][A-Za-z]{0,60}\d?[A-Za-z]{0,60}")
+"""The form of the codes of Blob Storage. A text of another form could be a part of a secret."""
+
+_REDIRECTS = frozenset({300, 301, 302, 303, 307, 308})
 
 
 def classify(error: Exception, *, target: str, secret: str = "") -> RetryableFailure:
@@ -41,6 +45,7 @@ def classify(error: Exception, *, target: str, secret: str = "") -> RetryableFai
         # The status 400 in it is that of the identity platform.
         return rejected_token(found[0], "", retry_after_seconds=retry_after)
     status = http_status(error)
+    _raise_if_foreign(error, status, target)
     if status is not None:
         return rejected_request(
             status, storage_error_code(error), target, secret=secret, retry_after_seconds=retry_after
@@ -52,6 +57,14 @@ def classify(error: Exception, *, target: str, secret: str = "") -> RetryableFai
     return RetryableFailure(
         StorageUnavailable(f"storage closed the connection or timed out for {target}: {_describe(error)}")
     )
+
+
+def _raise_if_foreign(error: AzureError, status: int | None, target: str) -> None:
+    """Raise the error of a redirect, or of a response with success as its status that the SDK does not understand."""
+    if status in _REDIRECTS:
+        raise redirected(target) from error
+    if status is None and isinstance(error, HttpResponseError) and error.response is not None:
+        raise foreign_response(target, error) from error
 
 
 def http_status(error: Exception) -> int | None:
@@ -66,7 +79,8 @@ def storage_error_code(error: Exception) -> str:
     code: Any = getattr(error, "error_code", None)
     response: Any = getattr(error, "response", None)
     headers = getattr(response, "headers", None) or {}
-    return str(getattr(code, "value", code) or headers.get("x-ms-error-code") or "")
+    text = str(getattr(code, "value", code) or headers.get("x-ms-error-code") or "")
+    return text if _CODE_PATTERN.fullmatch(text) else ""
 
 
 def _retry_after_seconds(error: AzureError) -> float | None:

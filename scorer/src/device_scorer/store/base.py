@@ -141,6 +141,11 @@ class Store(Protocol):
         """Close the connections. The store remains usable."""
 
 
+def plain_etag(etag: str | None) -> str:
+    """Return an ETag without its quotes, and without the mark of a weak one: proxies that compress add it."""
+    return (etag or "").removeprefix("W/").strip('"')
+
+
 def md5_hex(content: bytes) -> str:
     """Return the MD5 in hex. Azure uses MD5 as a checksum; it does not protect against attacks."""
     return hashlib.md5(content, usedforsecurity=False).hexdigest()

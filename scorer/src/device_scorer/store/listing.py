@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
-from device_scorer.store.base import BlobInfo
+from device_scorer.store.base import BlobInfo, plain_etag
 from device_scorer.store.metadata import split_checksum
 
 PAGE_SIZE = 2000
@@ -109,7 +109,7 @@ def _read_blob(element: ET.Element) -> Iterator[BlobInfo]:
     yield BlobInfo(
         unquote(text) if name.get("Encoded") == "true" else text,
         int(size) if size.isdecimal() and len(size) <= 18 else 0,
-        (properties.findtext("Etag") or "").strip('"'),
+        plain_etag(properties.findtext("Etag")),
         metadata,
         md5,
     )

@@ -50,6 +50,9 @@ class Clients:
         self._credential = _credential(account)
         encrypted = account.endpoint.startswith("https:") or account.identity is not None
         self._authorities = _read_authorities(environment) if encrypted else b""
+        authority = account.identity.authority_host if account.identity else ""
+        # With an https URL a redirect to http, such as the address of the node's identity, is not followed.
+        self._allow_http = any(url.startswith("http:") for url in (account.endpoint, authority))
         self._clients: dict[tuple[str | None, float], Client] = {}
         self._lock = threading.Lock()
         self.for_account(retry_policy.read_timeout_seconds)
@@ -88,7 +91,7 @@ class Clients:
         if container is None:
             endpoint, container = split_endpoint(endpoint)
         options: dict[str, Any] = {
-            "allow_http": True,
+            "allow_http": self._allow_http,
             "connect_timeout": _duration(min(self._retry_policy.connect_timeout_seconds, timeout)),
             "read_timeout": _duration(timeout),
             "timeout": _duration(total),
@@ -110,6 +113,21 @@ class Clients:
                 "the storage settings are invalid: obstore does not accept account URL, credential or certificates; "
                 "correct them, and install ca-certificates or set SSL_CERT_FILE"
             ) from error
+
+
+def content_of(found: Any) -> bytes:
+    """Return the content of a response, which is not read further than the size that the response states.
+
+    Args:
+        found: The response of obstore.
+    """
+    size, parts, received = found.meta["size"], [], 0
+    for part in found.stream(max(size, 1)):
+        parts.append(bytes(part))
+        received += len(parts[-1])
+        if received > size:
+            break
+    return b"".join(parts)
 
 
 def metadata_of(attributes: Mapping[str, str]) -> tuple[dict[str, str], str]:

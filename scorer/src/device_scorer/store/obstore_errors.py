@@ -12,14 +12,14 @@ from typing import TypeVar
 from obstore.exceptions import BaseError, InvalidPathError
 
 from device_scorer.errors import ConfigurationInvalid, IdentityUnavailable, StorageUnavailable
-from device_scorer.store.rejections import rejected_request, rejected_token, unreachable
+from device_scorer.store.rejections import redirected, rejected_request, rejected_token, unreachable
 from device_scorer.store.retry import RetryableFailure
 
 _MAX_TEXT_CHARS = 20_000
 
 # The patterns are compiled when an error needs them, and not at the start of each pod.
 _STATUS_PATTERN = r" - Server returned (?:non-2xx status code: |error response: )(\d{3})"
-_CODE_PATTERN = r"<Code>(\w{1,80})</Code>"
+_CODE_PATTERN = r"<Code>([A-Z][A-Za-z]{0,60}\d?[A-Za-z]{0,60})</Code>"  # others could be a part of a secret
 _AADSTS_PATTERN = r"AADSTS\d{4,9}"
 _IDENTITY_PATTERN = r"^Generic MicrosoftAzure error: Error (?:performing|getting) token re"
 _HTTP_KIND_PATTERN = r"HttpError \{\s+kind: (\w+)"
@@ -55,6 +55,11 @@ def is_missing_blob(error: Exception) -> bool:
         return False
     text = str(error)[:_MAX_TEXT_CHARS]
     return storage_error_code(error) == "BlobNotFound" or "Error performing HEAD" in text or "Not a file" in text
+
+
+def is_whole_response(error: Exception) -> bool:
+    """Return True if a response has the whole blob in the place of the requested range, as some proxies send it."""
+    return isinstance(error, BaseError) and "Received non-partial response" in str(error)[:_MAX_TEXT_CHARS]
 
 
 def classify(error: Exception, *, target: str, secret: str = "") -> RetryableFailure:
@@ -118,9 +123,7 @@ def _raise_if_permanent(text: str, target: str, error: Exception) -> None:
     if "Got invalid list response" in text:
         raise ConfigurationInvalid(f"{target} cannot be listed: the response is not a listing of blobs") from error
     if "redirect" in text.partition("\n")[0]:
-        raise ConfigurationInvalid(
-            f"{target} cannot be requested: the server redirects the request; correct the account URL or the proxy"
-        ) from error
+        raise redirected(target) from error
 
 
 def _cause(text: str) -> str:

@@ -5,137 +5,101 @@ when it is first needed. Decision 0027 says what else obstore does not provide.
 """
 
 import functools
-import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from contextlib import suppress
+from typing import Any
 
 import obstore
 
 from device_scorer.contract.storage_codes import CONFLICT_CODES
-from device_scorer.errors import BlobTooLarge, ConfigurationInvalid, StorageUnavailable
+from device_scorer.errors import BlobTooLarge, StorageUnavailable
 from device_scorer.settings import Settings
 from device_scorer.store.account import read_account
-from device_scorer.store.base import NO_METADATA, Blob, BlobInfo, Store, md5_hex
+from device_scorer.store.base import NO_METADATA, Blob, BlobInfo, Store, md5_hex, plain_etag
 from device_scorer.store.encoding import decode_content
+from device_scorer.store.listing_progress import NamedPages
 from device_scorer.store.metadata import CHECKSUM_KEY, clean_metadata
-from device_scorer.store.obstore_client import Clients, metadata_of
-from device_scorer.store.obstore_errors import (
-    classify,
-    convert_panic,
-    http_status,
-    is_missing_blob,
-    storage_error_code,
-)
-from device_scorer.store.retry import DEFAULT_RETRY_POLICY, RetryPolicy, call_with_retry
+from device_scorer.store.obstore_calls import BlobMissing, Calls, ExpectedCode
+from device_scorer.store.obstore_client import Clients, content_of, metadata_of
+from device_scorer.store.rejections import repeated_listing
+from device_scorer.store.retry import DEFAULT_RETRY_POLICY, RetryPolicy
 
 MAX_DAMAGED_READS = 3
 """Number of downloads of a blob whose content does not match its length or checksum."""
 
 LIST_CHUNK_SIZE = 5000
 _CONTENT_TYPE = {"Content-Type": "application/octet-stream"}
+_ALL_BYTES = {"range": {"offset": 0}}
+_NO_OPTIONS: Mapping[str, Any] = {}
+_EMPTY_CODES = frozenset({"InvalidRange"})
 _FIRST_BYTE = {"range": (0, 1)}
 _HEAD = {"head": True}
 _HEAD_CODES = frozenset({"InvalidRange", "BlobArchived", "BlobBeingRehydrated", ""})
-_CONFLICT_STATUSES = (409, 412, 416)
-_Result = TypeVar("_Result")
 
 
 class ObstoreStore:
     """A store on a storage account. See Store for the methods. Its clients serve all threads.
 
     Args:
-        clients: The clients of the storage account.
-        containers: The name of the container for each role.
+        calls: The calls of this view of the storage account.
         open_sdk_store: A function that opens the store on Azure's SDK.
-        secret: The Secret with the credential, for error texts; empty if unknown.
-        retry_policy: The limits of one call.
-        deadline: The time at which all calls end, on the clock of `time.monotonic()`; None without a deadline.
     """
 
-    def __init__(
-        self,
-        clients: Clients,
-        containers: Mapping[str, str],
-        open_sdk_store: Callable[[], Store],
-        *,
-        secret: str = "",
-        retry_policy: RetryPolicy = DEFAULT_RETRY_POLICY,
-        deadline: float | None = None,
-    ) -> None:
-        self._clients = clients
-        self._containers = containers
+    def __init__(self, calls: Calls, open_sdk_store: Callable[[], Store]) -> None:
+        self._calls = calls
         self._open_sdk_store = open_sdk_store
-        self._secret = secret
-        self._retry_policy = retry_policy
-        self._deadline = deadline
-        self._in_call = False
 
     @property
     def in_call(self) -> bool:
         """True while a call of this view waits for the store."""
-        return self._in_call
+        return self._calls.active
 
     def with_deadline(self, deadline: float) -> "ObstoreStore":
         """Return a view with the deadline. It shares the clients with this store."""
-        return ObstoreStore(
-            self._clients,
-            self._containers,
-            self._open_sdk_store,
-            secret=self._secret,
-            retry_policy=self._retry_policy,
-            deadline=deadline,
-        )
+        return ObstoreStore(self._calls.with_deadline(deadline), self._open_sdk_store)
 
     def close(self) -> None:
         """Do nothing: obstore closes idle connections."""
 
     def read(self, container: str, name: str, *, max_bytes: int | None = None) -> Blob | None:
-        """Download a blob with one request, and check its length and, if it has one, the checksum in its metadata."""
+        """Download a blob with one request, and check its length and, if it has one, the checksum in its metadata.
 
-        def download() -> Blob | None:
-            found = obstore.get(self._account_client(), self._path(container, name))
+        The request is for the range from the first byte: the response then has the size of the blob. A request without
+        a range follows for an empty blob, and if a proxy ignores ranges.
+        """
+
+        def download(found: Any) -> Blob:
             size = found.meta["size"]
             if max_bytes is not None and size > max_bytes:
                 raise BlobTooLarge(name, size, max_bytes)
-            content = b"".join(map(bytes, found.stream(max(size, 1))))
+            content = content_of(found)
             metadata, checksum = metadata_of(found.attributes)
             if len(content) != size or (checksum and checksum != md5_hex(content)):
-                return None
+                raise _DamagedError
             encoding = found.attributes.get("Content-Encoding", "")
             if encoding:
                 content = decode_content(name, content, encoding, max_bytes=max_bytes)
-            return Blob(content, _etag(found.meta), metadata)
+            return Blob(content, plain_etag(found.meta["e_tag"]), metadata)
 
         for _ in range(MAX_DAMAGED_READS):
-            try:
-                blob = self._call_with_retry(download, container, name)
-            except _BlobMissingError:
-                return None
-            if blob is not None:
-                return blob
+            with suppress(_DamagedError):
+                return self._calls.get(
+                    container, name, download, (_ALL_BYTES, _NO_OPTIONS), expected_codes=_EMPTY_CODES
+                )
         raise StorageUnavailable(f"{name} is damaged: its content does not match its length or checksum")
 
     def head(self, container: str, name: str) -> BlobInfo | None:
         """Return the properties of a blob, or None if it does not exist.
 
         The request is a GET of the first byte. The error response to a HEAD has no body, and obstore finds the error
-        code only in a body. A HEAD follows for blobs without a first byte and for archived blobs.
+        code only in a body. A HEAD follows for blobs without a first byte, for archived blobs, and as in `read`.
         """
-        options: dict[str, Any] = _FIRST_BYTE
 
-        def request() -> Any:
-            return obstore.get(self._account_client(), self._path(container, name), options=options)  # type: ignore[arg-type]  # a TypedDict
+        def describe(found: Any) -> BlobInfo:
+            metadata, checksum = metadata_of(found.attributes)
+            return BlobInfo(name, found.meta["size"], plain_etag(found.meta["e_tag"]), metadata, checksum)
 
-        try:
-            try:
-                found = self._call_with_retry(request, container, name, expected_codes=_HEAD_CODES)
-            except _ExpectedCodeError:
-                options = _HEAD
-                found = self._call_with_retry(request, container, name)
-        except _BlobMissingError:
-            return None
-        metadata, checksum = metadata_of(found.attributes)
-        return BlobInfo(name, found.meta["size"], _etag(found.meta), metadata, checksum)
+        return self._calls.get(container, name, describe, (_FIRST_BYTE, _HEAD), expected_codes=_HEAD_CODES)
 
     def write(
         self,
@@ -153,26 +117,26 @@ class ObstoreStore:
 
         def upload() -> str:
             response = obstore.put(
-                self._account_client(),
-                self._path(container, name),
+                self._calls.account_client(),
+                self._calls.path(container, name),
                 content,
                 attributes={**_CONTENT_TYPE, **cleaned, CHECKSUM_KEY: checksum},
                 mode=mode,
                 use_multipart=False,
             )
-            return (response["e_tag"] or "").strip('"')
+            return plain_etag(response["e_tag"])
 
         try:
-            return self._call_with_retry(
+            return self._calls.with_retry(
                 upload,
                 container,
                 name,
                 expected_codes=CONFLICT_CODES,
                 on_maybe_applied=lambda: maybe_applied.append(True),
             )
-        except _BlobMissingError:  # with if_match
+        except BlobMissing:  # with if_match
             return None
-        except _ExpectedCodeError:
+        except ExpectedCode:
             existing = self.head(container, name) if maybe_applied else None
         if existing is None or existing.md5 != checksum or dict(existing.metadata) != cleaned:
             return None
@@ -183,23 +147,26 @@ class ObstoreStore:
         if with_metadata:
             yield from self._sdk_store().list(container, prefix)
             return
-        folder, stream, last = prefix.rpartition("/")[0], None, ""  # obstore lists whole folders
+        folder, stream, pages = prefix.rpartition("/")[0], None, NamedPages()  # obstore lists whole folders
 
         def next_page() -> Any:
             nonlocal stream
             if stream is None:  # a stream ends with its first error, so a retry begins again
-                stream = obstore.list(self._container_client(container), folder or None, chunk_size=LIST_CHUNK_SIZE)
+                stream = obstore.list(
+                    self._calls.container_client(container), folder or None, chunk_size=LIST_CHUNK_SIZE
+                )
             try:
                 return next(stream, ())
             except Exception:
                 stream = None
                 raise
 
-        while page := self._call_with_retry(next_page, container, prefix):
-            for found in page:
-                if found["path"] > last and found["path"].startswith(prefix):
-                    yield BlobInfo(found["path"], found["size"], _etag(found))
-            last = max(last, page[-1]["path"])
+        while page := self._calls.with_retry(next_page, container, prefix):
+            new = pages.take(page)
+            if new is None:
+                raise repeated_listing(self._calls.target(container, prefix))
+            found = (one for one in new if one["path"].startswith(prefix))
+            yield from (BlobInfo(one["path"], one["size"], plain_etag(one["e_tag"])) for one in found)
 
     def delete(self, container: str, name: str) -> None:
         """Delete a blob if it exists."""
@@ -211,66 +178,12 @@ class ObstoreStore:
         self._sdk_store().ensure_container(container)
 
     def _sdk_store(self) -> Store:
-        store = self._open_sdk_store()
-        return store if self._deadline is None else store.with_deadline(self._deadline)
-
-    def _path(self, container: str, name: str) -> str:
-        if name.startswith("/") or name.endswith("/") or not name:  # obstore would request another blob
-            raise ConfigurationInvalid(f"blob name {name!r} is invalid: a segment is empty")
-        return f"{self._containers[container]}/{name}"
-
-    def _account_client(self) -> Any:
-        return self._clients.for_account(self._seconds_left())
-
-    def _container_client(self, container: str) -> Any:
-        return self._clients.for_container(self._containers[container], self._seconds_left())
-
-    def _seconds_left(self) -> float:
-        return self._retry_policy.max_retry_seconds if self._deadline is None else self._deadline - time.monotonic()
-
-    def _call_with_retry(
-        self,
-        attempt: Callable[[], _Result],
-        container: str,
-        name: str,
-        *,
-        expected_codes: frozenset[str] = frozenset(),
-        on_maybe_applied: Callable[[], None] = lambda: None,
-    ) -> _Result:
-        """Return the result of a call with its retries.
-
-        Raises:
-            _BlobMissingError: The blob does not exist.
-            _ExpectedCodeError: The response has one of the expected codes.
-        """
-        target = f"{self._containers[container]}/{name}".rstrip("/")
-
-        def classify_or_raise(error: Exception) -> Any:
-            if is_missing_blob(error):
-                raise _BlobMissingError from error
-            if storage_error_code(error) in expected_codes and http_status(error) in _CONFLICT_STATUSES:
-                raise _ExpectedCodeError from error
-            return classify(error, target=target, secret=self._secret)
-
-        self._in_call = True
-        try:
-            return call_with_retry(
-                lambda: convert_panic(attempt),
-                classify_or_raise,
-                deadline=time.monotonic() + self._seconds_left(),
-                policy=self._retry_policy,
-                on_maybe_applied=on_maybe_applied,
-            )
-        finally:
-            self._in_call = False
+        store, deadline = self._open_sdk_store(), self._calls.deadline
+        return store if deadline is None else store.with_deadline(deadline)
 
 
-class _BlobMissingError(Exception):
-    """The blob does not exist."""
-
-
-class _ExpectedCodeError(Exception):
-    """The response has an error code that its request expects."""
+class _DamagedError(Exception):
+    """The content of a blob does not match its length or checksum."""
 
 
 def open_obstore_store(settings: Settings, retry_policy: RetryPolicy = DEFAULT_RETRY_POLICY) -> ObstoreStore:
@@ -291,8 +204,5 @@ def open_obstore_store(settings: Settings, retry_policy: RetryPolicy = DEFAULT_R
         return open_azure_store(settings, retry_policy)
 
     clients = Clients(read_account(settings), retry_policy)
-    return ObstoreStore(clients, settings.containers, open_sdk_store, secret=settings.secret, retry_policy=retry_policy)
-
-
-def _etag(properties: Mapping[str, Any]) -> str:
-    return (properties["e_tag"] or "").strip('"')
+    calls = Calls(clients, settings.containers, secret=settings.secret, retry_policy=retry_policy)
+    return ObstoreStore(calls, open_sdk_store)

@@ -66,6 +66,37 @@ def rejected_token(code: str, description: str, *, retry_after_seconds: float | 
     return RetryableFailure(error, retry_after_seconds=retry_after_seconds)
 
 
+def redirected(target: str) -> ConfigurationInvalid:
+    """Return the error of a response that redirects a request. Blob Storage does not redirect.
+
+    Args:
+        target: The requested blob or container.
+    """
+    text = f"{target} cannot be requested: the server redirects the request"
+    return ConfigurationInvalid(f"{text}; correct the account URL or the proxy")
+
+
+def foreign_response(target: str, error: Exception) -> ConfigurationInvalid:
+    """Return the error of a response that the client library does not understand.
+
+    Args:
+        target: The requested blob or container.
+        error: The exception of the library, of which only the type is named.
+    """
+    text = f"{target} cannot be requested: the response is not one of Blob Storage ({type(error).__name__})"
+    return ConfigurationInvalid(f"{text}; correct the account URL or the proxy")
+
+
+def repeated_listing(target: str) -> ConfigurationInvalid:
+    """Return the error of a listing whose pages repeat.
+
+    Args:
+        target: The container and the prefix.
+    """
+    text = f"{target} cannot be listed: the server repeats a page of the listing"
+    return ConfigurationInvalid(f"{text}; check the account URL and the proxy")
+
+
 def _join(status: int, code: str) -> str:
     return f"{status} {code}".rstrip()
 
