@@ -100,6 +100,8 @@ class Api:
         faults: The faults of the next requests; empty for none.
         clock_off: The error of its clock, in seconds.
         slow: The additional seconds of a request, by path.
+        lag: The additional seconds until a write is applied.
+        on_request: The functions that are called before each request.
         in_flight: The names of objects whose creation was sent and is not applied yet.
         losses: The faults of the next watch events: drop, delay, double.
     """
@@ -115,6 +117,8 @@ class Api:
         self.faults: deque[str] = deque()
         self.clock_off = 0.0
         self.slow: dict[str, float] = {}
+        self.lag = 0.0
+        self.on_request: list[Callable[[], None]] = []
         self.in_flight: set[str] = set()
         self.losses: deque[str] = deque()
         self._now = now
@@ -205,6 +209,8 @@ class Api:
     async def exchange(self, method: str, url: URL, data: bytes | None, silence: float | None) -> Answer:
         """Return the response to one request, some time after the request was applied."""
         self.requests += 1
+        for listener in self.on_request:
+            listener()
         watching = url.query.get("watch") == "true"
         fault = "" if watching or not self.faults else self.faults.popleft()
         self.failures += bool(fault)
@@ -224,15 +230,20 @@ class Api:
         if fault == "reset":
             raise ConnectionResetError("cut before it was sent")
         self.in_flight.add(created)
-        loop.call_later(self.rng.uniform(0, SLOWEST) + self.slow.get(url.path, 0), arrive)
+        delay = self.slow.get(url.path, 0) + (self.lag if method != "GET" else 0)
+        loop.call_later(self.rng.uniform(0, SLOWEST) + delay, arrive)
+        answer = await self._arrived(done, fault)
+        if watching and answer.status < 300:
+            answer.lines = lambda: self._lines(url, silence or 75.0)
+        return answer
+
+    async def _arrived(self, done: "asyncio.Future[Answer]", fault: str) -> Answer:
         if fault == "silence":
             await asyncio.sleep(30)
             raise TimeoutError
         answer = await done
         if fault == "lost":
             raise ConnectionResetError("cut before the answer came")
-        if watching and answer.status < 300:
-            answer.lines = lambda: self._lines(url, silence or 75.0)
         return answer
 
     def _refused(self, fault: str, method: str) -> Answer | None:

@@ -7,6 +7,7 @@ import asyncio
 import json
 import random
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from scoring_operator.api.intervals import ArgIndex, ArgIndexes, Position, Positions
@@ -36,10 +37,11 @@ class World:
         recorded_outcomes: The recorded outcome of each position, by the uid of the run.
         max_jobs: The operator's limit of active Jobs.
         parallelism: The largest parallelism that each run ever had, by uid.
+        fleet: Settings of the fleet.
         operators: The number of operators that were started.
     """
 
-    def __init__(self, seed: int, *, devices: int, max_jobs: int) -> None:
+    def __init__(self, seed: int, *, devices: int, max_jobs: int, fleet: Mapping[str, Any] | None = None) -> None:
         self.time = VirtualTime()
         self._began = self.time.now()
         self.rng = random.Random(seed)  # noqa: S311  # a game of chance, no secret
@@ -49,6 +51,7 @@ class World:
         self.recorded_outcomes: dict[str, dict[int, str]] = {}
         self.max_jobs = max_jobs
         self.parallelism: dict[str, int] = {}
+        self.fleet = fleet or {}
         self.operators = 0
         self._actions = 0  # of users, pods and the Job controller
         self._created: Counter[str] = Counter()
@@ -72,7 +75,7 @@ class World:
         account = Credentials(server="https://simulated")
         transport = Transport(account, self._session, None, 30.0)  # type: ignore[arg-type]  # it replaces an aiohttp session
         cluster = KubeClient(transport, ClientTimeouts())
-        fleet = a_fleet(NAMESPACE)
+        fleet = a_fleet(NAMESPACE, **self.fleet)
         _, self._tasks = assemble(cluster, self.storage, fleet, namespace=NAMESPACE, max_jobs=self.max_jobs)
 
     def kill(self) -> None:
@@ -88,6 +91,13 @@ class World:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
 
+    def die(self) -> None:
+        """End the operator at this moment, in a callback of the event loop; `kill` completes it."""
+        if self._session:
+            self._session.dead = True
+        for task in self._tasks:
+            task.cancel()
+
     def close(self) -> None:
         self.kill()
         self.time.close()
@@ -95,7 +105,7 @@ class World:
     def advance(self, seconds: float) -> None:
         """Advance the time."""
         self.time.run(asyncio.sleep(seconds))
-        ended = [task for task in self._tasks if task.done()]
+        ended = [task for task in self._tasks if task.done() and not task.cancelled()]
         self.violations += [f"the operator ended: {task.exception()}" for task in ended]
         self.violations += [f"unhandled error: {error}" for error in self.time.errors]
         self._check_cost()

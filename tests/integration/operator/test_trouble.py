@@ -8,6 +8,8 @@ import aiohttp
 import pytest
 
 from localcluster.nodes import stages
+from scoring_operator.api.names import progress_config_map_name
+from scoring_operator.api.scoringrun import RunRef
 from scoring_operator.controller.timings import ControllerTimings, Timings
 from scoring_operator.errors import Throttled
 from scoring_operator.kube.client import ClientTimeouts
@@ -63,6 +65,25 @@ async def test_job_quota_slows_the_run_without_failures(runs: Runs, running_cont
         await stalled(runs, "QuotaExceeded")
         runs.cluster.api.request("DELETE", f"{path}/jobs")
         await recovered(runs, 5)
+
+
+async def test_run_whose_config_maps_are_rejected_says_so_and_continues(
+    runs: Runs, running_controller: RunController
+) -> None:
+    hard = {"count/configmaps": "0"}
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "maps"}, "spec": {"hard": hard}}
+    path = f"/api/v1/namespaces/{runs.namespace}/resourcequotas"
+    runs.cluster.api.request("POST", path, quota)
+    async with running_controller(storage_with_devices(6)):
+        uid = runs.create(parallelism=1)["metadata"]["uid"]
+        assert "exceeded quota" in (await stalled(runs, "QuotaExceeded"))["message"]
+        runs.cluster.api.request("DELETE", f"{path}/maps")
+        await until_status(runs, lambda status: status.get("devices", {}).get("scored", 0) >= 1)
+        name = progress_config_map_name(RunRef("hourly", runs.namespace, uid))
+        runs.cluster.kubectl("-n", runs.namespace, "patch", "cm", name, "-p", '{"immutable":true}')
+        assert "immutable" in (await stalled(runs, "RequestRejected"))["message"]
+        runs.cluster.kubectl("-n", runs.namespace, "delete", "cm", name)
+        await recovered(runs, 6)
 
 
 async def test_pods_rejected_by_a_quota_stall_the_run_until_allowed(
