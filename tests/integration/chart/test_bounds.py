@@ -10,7 +10,7 @@ from tests.integration.chart.rendered_values import scoring_job
 from tests.testkit.chart import EVERYTHING, MINIMAL, Manifest, a_fleet, a_schedule, find, helm, render
 
 pytestmark = pytest.mark.usefixtures("helm")
-METADATA = "169.254.169.254/32"
+METADATA = ["169.254.169.254/32", "168.63.129.16/32"]
 ON: dict[str, Any] = {
     "fleets": [a_fleet()],
     "schedules": [a_schedule()],
@@ -51,7 +51,7 @@ def test_network_policies_exclude_the_metadata_address() -> None:
         assert "Egress" in policy["spec"]["policyTypes"]
         blocks = [peer["ipBlock"] for rule in policy["spec"]["egress"] for peer in rule["to"] if "ipBlock" in peer]
         assert blocks
-        assert all(block["except"] == [METADATA] for block in blocks if block["cidr"] == "0.0.0.0/0")
+        assert all(block["except"] == METADATA for block in blocks if block["cidr"] == "0.0.0.0/0")
         assert all(rule["to"] for rule in policy["spec"]["egress"])
 
 
@@ -67,10 +67,17 @@ def test_additional_metadata_addresses_are_excluded() -> None:
 def test_each_component_may_reach_only_the_services_it_needs() -> None:
     values = ON | {"networkPolicy": {"enabled": True, "storagePorts": [10000], "apiServerPorts": [6443]}}
     policies = of_kind(render(values), "NetworkPolicy")
-    assert ports(policies["fleetscore-scorer"]["spec"]["egress"]) == {53, 10000}
-    assert ports(policies["fleetscore-scheduler"]["spec"]["egress"]) == {53, 6443}
-    assert ports(policies["fleetscore-operator"]["spec"]["egress"]) == {53, 6443, 10000}
-    assert ports(of_kind(render(ON), "NetworkPolicy")["fleetscore-scorer"]["spec"]["egress"]) == {53, 443}
+    assert ports(policies["fleetscore-scorer"]["spec"]["egress"]) == {53, 5353, 10000}
+    assert ports(policies["fleetscore-scheduler"]["spec"]["egress"]) == {53, 5353, 6443}
+    assert ports(policies["fleetscore-operator"]["spec"]["egress"]) == {53, 5353, 6443, 10000}
+    assert ports(of_kind(render(ON), "NetworkPolicy")["fleetscore-scorer"]["spec"]["egress"]) == {53, 5353, 443}
+
+
+@pytest.mark.value("networkPolicy.dnsPorts")
+def test_dns_is_allowed_over_both_protocols_at_each_port() -> None:
+    policies = of_kind(render(ON | {"networkPolicy": {"enabled": True, "dnsPorts": [5300]}}), "NetworkPolicy")
+    dns = [{"port": 5300, "protocol": "UDP"}, {"port": 5300, "protocol": "TCP"}]
+    assert all(policy["spec"]["egress"][0]["ports"] == dns for policy in policies.values())
 
 
 def test_scorers_and_schedules_accept_no_traffic() -> None:
@@ -107,6 +114,13 @@ def test_each_namespace_of_a_fleet_has_a_quota_if_enabled() -> None:
     assert {quota["metadata"]["namespace"] for quota in quotas} == {"plant-a", "plant-b", "scoring"}
     assert {"count/jobs.batch": "4000", "requests.cpu": "100"}.items() <= quotas[0]["spec"]["hard"].items()
     assert not of_kind(render(MINIMAL), "ResourceQuota")
+
+
+def test_quota_keeps_fractions_and_large_numbers() -> None:
+    hard = {"requests.cpu": 0.5, "pods": 12_345_678, "limits.memory": "5Gi"}
+    quota = find(render({"fleets": [a_fleet()], "resourceQuota": {"enabled": True, "hard": hard}}), "ResourceQuota")
+    found = quota["spec"]["hard"]
+    assert {key: found[key] for key in hard} == {"requests.cpu": "0.5", "pods": "12345678", "limits.memory": "5Gi"}
 
 
 @pytest.mark.value("priorityClass.create", "priorityClass.preemptionPolicy", "scorer.priorityClassName")

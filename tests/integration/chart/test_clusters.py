@@ -101,6 +101,51 @@ def test_long_releases_share_no_name() -> None:
     assert {kind for kind, _ in first & second} <= {"CustomResourceDefinition"}
 
 
+def types(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the place and the type of each value of a document; the items of a list have one place."""
+    if isinstance(value, dict):
+        for key, entry in value.items():
+            yield from types(entry, f"{path}.{key}")
+    elif isinstance(value, list):
+        for entry in value:
+            yield from types(entry, f"{path}[]")
+    else:
+        yield path, type(value).__name__
+
+
+def types_of_release(name: str) -> set[tuple[str, str]]:
+    """Return the types of all values of a release in which everything that has a name has this one."""
+    secret = {"auth": "existingSecret", "existingSecret": {"name": name, "key": name, "kind": "sas"}}
+    fleet = a_fleet(name=name, namespaces=[name])
+    everything: dict[str, Any] = {
+        "fleets": [fleet | {"storage": fleet["storage"] | secret}],
+        "schedules": [a_schedule(name=name, fleet=name, namespace=name)],
+        "watch": {"namespaces": [name]},
+        "nameOverride": name,
+        "priorityClass": {"create": True, "name": name},
+        "monitoring": {"alerts": {"enabled": True}, "serviceMonitor": {"enabled": True}},
+        **{switch: {"enabled": True} for switch in ("networkPolicy", "resourceQuota")},
+        **{part: {"serviceAccount": {"name": name}} for part in ("operator", "scorer", "scheduler")},
+        "console": {"enabled": True, "serviceAccount": {"name": name}},
+    }
+    manifests = render(everything, release=name, namespace=name, hooks=True)
+    return {(manifest["kind"] + path, kind) for manifest in manifests for path, kind in types(manifest)}
+
+
+@pytest.mark.parametrize("name", ["2025", "0x1f", "null", "2024-01-01"])
+def test_name_that_yaml_reads_as_another_type_stays_a_text(name: str) -> None:
+    assert types_of_release(name) ^ types_of_release("plant") == set()
+
+
+def test_pods_of_helm_test_have_the_annotations_of_schedules() -> None:
+    annotations = {"linkerd.io/inject": "disabled", "helm.sh/hook": "none"}
+    manifests = render({"fleets": [a_fleet()], "scheduler": {"podAnnotations": annotations}}, hooks=True)
+    for step in ("prepare", "run", "finish"):
+        found = find(manifests, "Pod", f"fleetscore-test-{step}")["metadata"]["annotations"]
+        assert found["linkerd.io/inject"] == "disabled"
+        assert found["helm.sh/hook"] == "test"
+
+
 def test_pull_secrets_of_a_parent_chart_are_used(tmp_path: Path) -> None:
     values = {"fleets": [a_fleet()], "schedules": [a_schedule()], "imagePullSecrets": [{"name": "own"}]}
     manifests = render_umbrella(tmp_path, values, shared={"imagePullSecrets": ["plain", {"name": "own"}]})
@@ -144,6 +189,11 @@ def test_no_pod_has_an_id_if_all_ids_are_left_out(values: Path) -> None:
         context = pod["spec"]["securityContext"]
         assert context == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}, name
         assert not IDS & {key for container in pod["spec"]["containers"] for key in container["securityContext"]}, name
+
+
+@each_ci_values
+def test_no_pod_has_a_variable_for_each_service_of_its_namespace(values: Path) -> None:
+    assert [name for name, pod in pods(values).items() if pod["spec"]["enableServiceLinks"] is not False] == []
 
 
 @each_ci_values
@@ -192,7 +242,7 @@ def test_every_block_of_addresses_is_valid_for_its_family(values: dict[str, Any]
 @pytest.mark.fault("T6")
 def test_metadata_addresses_of_both_families_are_excluded_by_default() -> None:
     for v4, v6 in peers(render(POLICIES)):
-        assert v4["except"] == ["169.254.169.254/32"]
+        assert v4["except"] == ["169.254.169.254/32", "168.63.129.16/32"]
         assert {"fd00:ec2::254/128", "fd20:ce::254/128"} <= set(v6["except"])
 
 

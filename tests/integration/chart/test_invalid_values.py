@@ -201,6 +201,22 @@ def test_invalid_block_of_addresses_is_rejected_with_the_rule(address: str) -> N
     assert A_BLOCK in error_of({"networkPolicy": {"metadataAddresses": [address]}})
 
 
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"scorer": {"extraEnv": [{"name": "A", "value": 5}]}}, "'/scorer/extraEnv/0/value': got number, want string"),
+        ({"fleets": [a_fleet(scorer={"extraEnv": [{"name": "A", "value": True}]})]}, "got boolean, want string"),
+        ({"operator": {"extraEnv": [{"value": "a"}]}}, "'/operator/extraEnv/0': missing property 'name'"),
+        ({"scorer": {"extraVolumeMounts": [{"name": "a"}]}}, "missing property 'mountPath'"),
+        ({"networkPolicy": {"storagePorts": None}}, "'/networkPolicy': missing property 'storagePorts'"),
+        ({"networkPolicy": {"metadataAddresses": None}}, "'/networkPolicy': missing property 'metadataAddresses'"),
+    ],
+    ids=str,
+)
+def test_value_that_would_fail_later_or_open_a_policy_is_rejected(values: dict[str, Any], message: str) -> None:
+    assert message in error_of(values)
+
+
 @pytest.mark.parametrize(("share", "message"), [("101%", A_SHARE), ("5", A_SHARE), ("100%", ""), ("2.5%", "")])
 def test_share_is_at_most_a_hundred_percent(share: str, message: str) -> None:
     assert_result({"fleets": [a_fleet(anomalousWhen={"share": share})]}, message)

@@ -131,7 +131,7 @@ def test_policy_of_the_console_admits_no_client_by_default() -> None:
     manifests = render({"fleets": [a_fleet()], "console": {"enabled": True}, "networkPolicy": {"enabled": True}})
     policy = find(manifests, "NetworkPolicy", "fleetscore-console-default")["spec"]
     assert policy["policyTypes"] == ["Ingress", "Egress"]
-    assert [rule["ports"][-1]["port"] for rule in policy["egress"]] == [53, 6443, 443]
+    assert [rule["ports"][-1]["port"] for rule in policy["egress"]] == [5353, 6443, 443]
     assert find(console(), "Service")["spec"]["type"] == "ClusterIP"
 
 

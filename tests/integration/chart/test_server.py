@@ -166,7 +166,7 @@ def test_upgrade_from_the_published_chart_keeps_set_values_and_adds_defaults(
     assert 'value: "7"' in deployment
     ports = "jsonpath={.spec.egress[*].ports[*].port}"
     policy = chart_cluster.kubectl("-n", fresh, "get", "networkpolicy", "fleetscore-scorer", "-o", ports)
-    assert policy.split() == ["53", "53", "443"]
+    assert policy.split() == ["53", "53", "5353", "5353", "443"]
     release(chart_cluster, fresh, "uninstall")
 
 

@@ -189,12 +189,13 @@ def test_cancelled_run_stays_cancelled(runs: Runs, value: Any) -> None:
         runs.change(cancel=value)
 
 
-def test_status_is_a_subresource(runs: Runs) -> None:
+def test_status_is_a_subresource_and_says_that_no_operator_has_handled_the_run(runs: Runs) -> None:
     runs.create()
     runs.cluster.kubectl(
         "-n", runs.namespace, "patch", "sr", "hourly", "--type=merge", "-p", '{"status":{"phase":"Failed"}}'
     )
-    assert runs.status() == {"observedGeneration": -1}
+    message = "no operator has handled the run; check that one watches its namespace"
+    assert runs.status() == {"observedGeneration": -1, "message": message}
 
 
 def test_run_that_no_operator_has_observed_is_in_progress_for_kstatus(runs: Runs) -> None:

@@ -12,7 +12,11 @@ from hack.traceability import chart_values, marked_tests
 
 VALUES = (CHART / "values.yaml").read_text()
 # Kubernetes' own objects, which the API server checks, and Helm's own key.
-FREE = {"#/definitions/freeObject", "#/definitions/freeList/items", "#/properties/global"}
+FREE = {
+    "#/definitions/freeObject",
+    *(f"#/definitions/{name}/items" for name in ("freeList", "volumes", "mounts")),
+    "#/properties/global",
+}
 
 
 def nodes(schema: Any, path: str = "#") -> Iterator[tuple[str, dict[str, Any]]]:
