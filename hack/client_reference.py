@@ -18,6 +18,25 @@ SHARED_PANELS = ("Where", "Output")
 CASES = {"status": ("status", "status-run"), "run": ("run", "run-dry"), "backfill": ("backfill", "backfill-dry")}
 """The golden files of the commands with more than one output."""
 
+RUN = "hourly-20180828t230000z"
+SHOWN = {
+    **{name: name for name in ("status", "retry", "schedules", "incidents", "sensors", "anomalies", "failed")},
+    **{name: f"{name} {RUN}" for name in ("wait", "suspend", "resume", "cancel")},
+    **{name: name for name in ("mutes", "doctor")},
+    "status-run": f"status {RUN}",
+    "run": "run --window 2018-08-28T23:00Z --name mine -d 'press-*'",
+    "run-dry": "run --window 2018-08-28T23:00Z --name mine --dry-run client",
+    "backfill": "backfill --from 2018-08-28T22:00Z --to 2018-08-29T01:00Z",
+    "backfill-dry": "backfill --from 2018-08-28T22:00Z --to 2018-08-29T01:00Z --dry-run client",
+    "device": "device press-2",
+    "replay": "replay press-2",
+    "open": "open --print",
+    "compact": "compact --start 2018-08-28 --end 2018-08-29 --to out --format csv",
+    "mute": "mute 'press-*' --until 2999-01-01 --why oil",
+    "unmute": "unmute 'press-*'",
+}
+"""The command of each golden file; the tests that compare the output run it."""
+
 
 def client_commands() -> str:
     """Return the exit codes, the options of every command, and the commands in their groups."""
@@ -48,7 +67,7 @@ def _output(case: str) -> Iterator[str]:
     path = GOLDEN / f"{case}.table"
     if not path.exists():
         return
-    yield from _block("text", path.read_text())
+    yield from _block("text", f"$ fleetscore {SHOWN[case]}\n{path.read_text()}")
     wide, names = path.with_suffix(".wide"), path.read_text().split("\n", 1)[0].split()
     if wide.exists() and names[0].isupper():
         added = [title for title in wide.read_text().split("\n", 1)[0].split() if title not in names]

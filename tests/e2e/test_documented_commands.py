@@ -68,9 +68,9 @@ def environment(
     programs = [str(ensure_program(name).parent) for name in ("helm", "kubectl")]
     yield {
         **os.environ,
-        "PATH": ":".join([*programs, os.environ["PATH"]]),
+        **storage.environment(),
+        "PATH": ":".join([*programs, str(ROOT / ".venv" / "bin"), os.environ["PATH"]]),
         "KUBECONFIG": str(container_cluster.kubeconfig),
-        "AZURE_STORAGE_CONNECTION_STRING": storage.connection_string,
     }
     storage.client.close()
     loaded_cluster.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")

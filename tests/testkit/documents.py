@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.testkit.paths import ROOT
 
-_USER_PAGES = tuple(ROOT / "docs" / "user" / name for name in ("quickstart.md", "first-hour.md"))
+_USER_PAGES = tuple(ROOT / "docs" / "user" / name for name in ("quickstart.md", "first-hour.md", "data-science.md"))
 PAGES = (ROOT / "README.md", *_USER_PAGES, *sorted((ROOT / "docs/operations").glob("*.md")))
 MODES = ("folder", "cluster", "demo")
 _BLOCK = re.compile(r"^(?:<!-- (?P<comment>.*?) -->\n)?```sh\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)

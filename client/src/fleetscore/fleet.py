@@ -183,14 +183,19 @@ class Fleet(FleetData):
         frame.attrs = {"name": blob.info.name, "size": blob.info.size, "modified": blob.info.modified}
         return frame
 
-    def replay(self, device: str, window: Window | Time) -> Replay:
+    def replay(self, device: str, window: Window | Time, *, model: str | Path | None = None) -> Replay:
         """Score a device again here with its readings and model of now, and compare with the stored predictions.
 
         Raises:
             NotFound: The device has no model or no readings, or `device-scorer` is not installed.
             DataInvalid: The device cannot be scored.
+        Args:
+            device: The device's id.
+            window: The window, its text or its start; see `predictions`.
+            model: A file with a bundle to try; None for the stored one. Storage is not changed.
+
         """
-        return replay_device(self, device, self.to_window(window))
+        return replay_device(self, device, self.to_window(window), None if model is None else Path(model))
 
     def compact(
         self,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 PREDICTION_COLUMNS = ("TS", "Device", "Tag", "Val", "Prediction", "Score")
 READING_COLUMNS = ("TS", "Device", "Tag", "Value")
 TABLE_COLUMNS: Mapping[str, Sequence[str]] = {
+COUNT_COLUMNS = ("Tag", "Rows", "Stored", "Here", "Both")
     FAILURES_FILE: ("Device", "Outcome", "Reason", "Message"),
     ANOMALIES_FILE: ("Device", "Tag", "Rows", "Anomalies", "First", "Last", "WorstTS", "WorstVal", "WorstScore"),
     SENSORS_FILE: ("Device", "Tag", "Flag", "Since", "Rows", "Detail"),
@@ -84,6 +85,27 @@ def readings_frame(content: bytes, name: str) -> "pd.DataFrame":
     """Return a readings CSV as a frame with the columns TS (UTC), Device, Tag and Value (text as in the file).
 
     One line is one row, as for the scorer. Lines that the scorer counts as malformed are left out.
+
+def anomaly_counts(stored: "pd.DataFrame", here: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the numbers of anomalies of two frames of predictions of a device, by tag.
+
+    Args:
+        stored: The stored predictions.
+        here: The other predictions of the same device and window.
+
+    Returns:
+        One row per tag: Tag, Rows (those of `here`), and the anomalies in `stored` (Stored), in `here` (Here), and of
+        the same time in both (Both).
+    """
+    import pandas as pd
+
+    keys = ["TS", "Tag"]
+    then, now = (frame.loc[frame["Prediction"] == 1, keys] for frame in (stored, here))
+    both = now.merge(then.drop_duplicates(), on=keys)
+    frames = {"Rows": here, "Stored": then, "Here": now, "Both": both}
+    counts = pd.DataFrame({name: frame["Tag"].value_counts() for name, frame in frames.items()})
+    return counts.fillna(0).astype(int).rename_axis("Tag").reset_index()
+
 
     Raises:
         DataInvalid: The first line does not name the columns.

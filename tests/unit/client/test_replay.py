@@ -18,7 +18,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_repetition_gives_the_stored_bytes_and_the_bounds(scored_folder: Path) -> None:
     found = replay(Fleet.folder(scored_folder), "press-2", LAST)
-    assert (found.stored, found.same, found.differences) == (True, True, [])
+    assert (found.stored, found.same, found.differences, found.counts.empty) == (True, True, [], True)
     (row,) = found.anomalies.to_dict("records")
     assert (row["Val"], row["Tag"], row["Score"] < 0) == (99.0, "1", True)
     assert 7.9 < row["Lowest"] < 8.1
@@ -32,6 +32,26 @@ def test_another_model_is_named(folder: Path) -> None:
     assert not found.same
     assert [line.split(" (")[0] for line in found.differences] == ["the predictions were made with another model"]
     assert len(found.anomalies) == 6
+
+
+def test_model_from_a_file_is_compared_with_the_stored_predictions_by_tag(scored_folder: Path, tmp_path: Path) -> None:
+    trial = tmp_path / "trial.joblib"
+    trial.write_bytes(scorer_fleet.bundle({"1": scorer_fleet.fitted([1.0, 2.0, 3.0])}))
+    before = (scored_folder / "models" / "press-2.joblib").read_bytes()
+    found = Fleet.folder(scored_folder).replay("press-2", LAST, model=trial)
+    assert (found.trial, found.same, list(found.differences)) == (True, False, [])
+    assert found.counts.to_dict("records") == [{"Tag": "1", "Rows": 6, "Stored": 1, "Here": 6, "Both": 1}]
+    assert (scored_folder / "models" / "press-2.joblib").read_bytes() == before
+    with pytest.raises(
+        NotFound, match=r"the model .*missing\.joblib cannot be read: No such file or directory; name a"
+    ):
+        replay(Fleet.folder(scored_folder), "press-2", LAST, tmp_path / "missing.joblib")
+
+
+def test_damaged_predictions_are_different_and_not_counted(folder: Path) -> None:
+    (folder / "predictions" / LAST.slug / "press-2.csv").write_bytes(b"TS,Device\n1,2\n")
+    found = replay(Fleet.folder(folder), "press-2", LAST)
+    assert (found.same, found.counts.empty, len(found.anomalies)) == (False, True, 1)
 
 
 def test_later_readings_are_named(folder: Path) -> None:

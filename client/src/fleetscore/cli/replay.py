@@ -1,11 +1,12 @@
 """The command `replay`: a device scored again here, and compared with its stored predictions."""
 
 import shlex
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-from fleetscore.cli.output import Column, Format, Table, console, keyed, print_documents, printable
+from fleetscore.cli.output import Column, Format, Table, columns, console, keyed, print_documents, printable
 from fleetscore.cli.session import RESULTS, DeviceArgument, Session, WindowOption, examples, with_session
 from fleetscore.contract.windows import format_time
 from fleetscore.replay import Replay
@@ -16,15 +17,35 @@ MAX_SHOWN = 100
 app = typer.Typer()
 
 
-@app.command("replay", rich_help_panel=RESULTS, epilog=examples("fleetscore replay press-7 --window 2018-08-28T23:00Z"))
+@app.command(
+    "replay",
+    rich_help_panel=RESULTS,
+    epilog=examples(
+        "fleetscore replay press-7 --window 2018-08-28T23:00Z", "fleetscore replay press-7 --model ./trial.joblib"
+    ),
+)
 @with_session
-def replay_device(session: Session, device: DeviceArgument, *, window: WindowOption = None) -> None:
+def replay_device(
+    session: Session,
+    device: DeviceArgument,
+    *,
+    window: WindowOption = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            "--model", metavar="FILE",
+            help="A bundle to try; storage is not changed. By default the model in storage is used.",
+        ),
+    ] = None,
+) -> None:  # fmt: skip
     """Score a device again on this machine, compare the bytes with storage, and show why readings are anomalies.
 
-    Exit codes: 0 storage has the same bytes, 2 it has others or none.
+    With --model, the anomalies of another model are compared with the stored ones, by tag.
+
+    Exit codes: 0 storage has the same bytes, or --model was tried; 2 it has others or none.
     """
     fleet = session.open_fleet()
-    found = fleet.replay(device, window or fleet.newest_window())
+    found = fleet.replay(device, window or fleet.newest_window(), model=model)
     frame = found.anomalies
     rows = [_row(one) for one in frame.astype(object).where(frame.notna(), None).to_dict("records")]
     if session.output in (Format.JSON, Format.YAML):
@@ -33,6 +54,10 @@ def replay_device(session: Session, device: DeviceArgument, *, window: WindowOpt
         print(device)
     else:
         console().print("\n".join(summary(found)))
+        if len(found.counts):
+            console().print()
+            counts = found.counts.to_dict("records")
+            session.print(Table(list(columns("Tag", "Rows#", "Stored#", "Here#", "Both#")), counts, "Tag", ""))  # type: ignore[arg-type]
         if rows:
             shown = [
                 *(Column(key.upper(), keyed(key)) for key in ("TS", "Tag")),
@@ -42,14 +67,16 @@ def replay_device(session: Session, device: DeviceArgument, *, window: WindowOpt
             session.print(Table(shown, rows[:MAX_SHOWN], "TS", ""))
         if len(rows) > MAX_SHOWN:
             console().print(f"{len(rows) - MAX_SHOWN:,} more anomalies; -o json lists all")
-    if not found.same:
+    if not found.same and not found.trial:
         raise typer.Exit(EXIT_DIFFERENT)
 
 
 def summary(found: Replay) -> list[str]:
     """Return the lines about the result of a repetition."""
     head = f"{printable(found.device)}  {found.window.column}  "
-    if found.same:
+    if found.trial:
+        lines = [f"{head}TRIAL of another model: storage is not changed"]
+    elif found.same:
         lines = [f"{head}SAME: the {found.size:,} stored bytes"]
     elif not found.stored:
         lines = [f"{head}scored here only"]
@@ -80,7 +107,9 @@ def _document(found: Replay, rows: list[dict[str, Any]]) -> dict[str, Any]:
         "stored": found.stored,
         "same": found.same,
         "bytes": found.size,
+        "trial": found.trial,
         "differences": list(found.differences),
         "message": found.message,
         "anomalies": rows,
+        "counts": found.counts.to_dict("records"),
     }

@@ -107,9 +107,10 @@ def _check_user(facts: Facts) -> Iterator[Finding]:
 
 def _cure_of(right: Right) -> str:
     if right.resource != "scoringruns":
-        return f"ask for {right.rule}; only `logs` needs it"
+        needs = "only `logs` needs it" if right.resource == "pods/log" else "`logs` and `doctor` need it"
+        return f"ask for {right.rule}; {needs}"
     role = "view" if right.verb in NEEDED_RIGHTS else "edit"
-    return f"ask for the ClusterRole {role} in the namespace, or for {right.rule}"
+    return f"ask for {right.rule}; with `rbac.aggregateClusterRoles` of the chart, the ClusterRole {role} has it"
 
 
 def _check_clock(facts: Facts) -> Iterator[Finding]:

@@ -111,7 +111,7 @@ def test_operators_of_other_namespaces_do_not_count() -> None:
 def test_client_of_another_version_and_a_right_to_write_are_warnings() -> None:
     found = wrong(client_version="0.0.9", rights={CREATE_RUNS: False})
     assert [(one.result, one.check) for one in found] == [(Result.WARNING, "versions"), (Result.WARNING, "user")]
-    assert "ClusterRole edit in the namespace" in found[1].cure
+    assert "with `rbac.aggregateClusterRoles` of the chart, the ClusterRole edit has it" in found[1].cure
     assert exit_code(found) == 0
     assert "only `logs` needs it" in wrong(rights={Right("get", "pods/log", "", "scoring"): False})[0].cure
 
