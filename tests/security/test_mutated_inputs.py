@@ -22,7 +22,7 @@ MAX_CPU_SECONDS = 1.0
 def test_changed_input_is_read_or_rejected_within_limits(
     name: str, long: Long, record_measurement: RecordMeasurement
 ) -> None:
-    seconds = 600 if long else 4
+    seconds = 600 if long else 3
     done = subprocess.run(
         [sys.executable, "-m", "tests.testkit.mutated_inputs", name, str(seconds), "1"],
         cwd=ROOT,
