@@ -16,6 +16,9 @@ from typing import Any
 from tests.testkit import client_readers, program_readers
 from tests.testkit.reader import HUGE_JSON, Reader, compress, no_change
 
+MIN_INPUTS = 20
+"""The smallest number of inputs, whatever time they take on a busy machine."""
+
 READERS: Mapping[str, Reader] = {**program_readers.READERS, **client_readers.READERS}
 TOKENS = (b",", b'"', b"\n", b"\r", b"\0", b"nan", b"1e999", b"-", b"9" * 5000, b"\xff", b"\xe2\x80\xa8", b"*" * 200)
 
@@ -90,7 +93,7 @@ def try_reader(reader: Reader, seconds: float, seed: int) -> tuple[int, float]:
     long_texts = bombs() if reader.has_bombs else []
     reader.read(reader.pack(reader.seed))  # it may import modules for seconds
     ends, tried, slowest = time.monotonic() + seconds, 0, 0.0
-    while time.monotonic() < ends:
+    while tried < MIN_INPUTS or time.monotonic() < ends:
         change = rng.choice(changes)
         content = reader.pack(change(reader.seed, rng))
         if reader.pack is not no_change and rng.random() < 0.3:

@@ -10,7 +10,7 @@ import yaml
 
 from fleetscore.errors import DataInvalid
 
-MAX_YAML_EVENTS = 100_000
+MAX_YAML_EVENTS = 50_000
 """Values and ends of lists and mappings in a document; a fleet has about a hundred."""
 
 MAX_YAML_DEPTH = 100

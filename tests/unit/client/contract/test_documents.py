@@ -15,7 +15,7 @@ BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{n + 1}: &a{n + 1} [*a{n}, *a{n}]\n" for 
         (BOMB, r"it has an alias \(\*NAME\); write the value in its place"),
         ("a: &a [*a]", "it has an alias"),
         ("a: !!int ''", r"it has a tag \(!NAME\); write the value without it"),
-        ("[" + "a," * 100_000 + "a]", "it has more than 100,000 values"),
+        ("[" + "a," * 50_000 + "a]", "it has more than 50,000 values"),
         ("- " * 200_000, "it is nested in more than 100 levels"),
         ("[" * 200_000, "it is nested in more than 100 levels"),
         ("x" * (2**20 + 1), "it has more than 1,048,576 characters"),
