@@ -23,7 +23,8 @@ MAX_EARLIER_ROWS = 250_000
 MAX_MESSAGE_CHARS = 500
 _KEPT_OUTCOMES = frozenset({"failed", "partial", "notRun", "quarantined"})
 _REASON_PATTERN = re.compile(r"[A-Za-z]{0,64}")
-_FORMULA_START = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
+_FORMULA_START = ("=", "+", "-", "@", "\t", "\r", "\n", "'", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""The characters of OWASP, an apostrophe, and the full-width forms of `=+-@`, which programs take for the others."""
 
 
 def encode_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:

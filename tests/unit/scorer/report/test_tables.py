@@ -18,7 +18,10 @@ from device_scorer.report.tables import (
 )
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+x", "-x y", "@SUM(A1)|x", "\tx", "\rx", "'x y", "=cmd|' /C calc'!A0"])
+@pytest.mark.parametrize(
+    "text",
+    ["=1+1", "+x", "-x y", "@SUM(A1)|x", "\tx", "\rx", "'x y", "=cmd|' /C calc'!A0", "\uff1d1+1", "\uff20SUM(1)"],
+)
 def test_text_that_begins_like_a_formula_gets_an_apostrophe(text: str) -> None:
     assert protect_text(text) == f"'{text}"
 
