@@ -13,6 +13,7 @@ from device_scorer import log
 from device_scorer.contract import blob_paths
 from device_scorer.errors import DataInvalid, IdentityUnavailable, UsageInvalid
 from device_scorer.importing.store_check import StoreCheck
+from device_scorer.plurals import counted
 from device_scorer.progress_line import ProgressLine
 from device_scorer.settings import Settings, add_store_argument, read_settings
 from device_scorer.simulation.check_device import ROWS, TAG, WINDOW, CheckDevice, expected_labels, training_values
@@ -80,8 +81,9 @@ def _check_store(store: Store, settings: Settings, sample: int) -> int:
         progress.show(f"reading {device}")
     progress.clear()
     print(
-        f"{check.models:,} models and {check.blobs:,} files of readings of {check.devices:,} devices; "
-        f"the blobs of {check.read_devices:,} devices were read"
+        f"{counted(check.models, 'model', 'models')} and {counted(check.blobs, 'file', 'files')} of readings of "
+        f"{counted(check.devices, 'device', 'devices')}; "
+        f"the blobs of {counted(check.read_devices, 'device', 'devices')} were read"
     )
     for finding in check.findings:
         (log.error if finding.is_problem else log.warning)(str(finding))
@@ -108,6 +110,7 @@ def _finish(check: CheckDevice) -> str:
     labels = check.read_labels()
     check.delete()
     if labels != expected_labels():
-        found = f"{len(labels)} predictions with {labels.count(b'1')} anomalies" if labels else "no predictions"
+        anomalies = counted(labels.count(b"1"), "anomaly", "anomalies")
+        found = f"{counted(len(labels), 'prediction', 'predictions')} with {anomalies}" if labels else "no predictions"
         raise DataInvalid(f"{check.device}: {found}; {ROWS} with one anomaly are expected; see the run's status")
     return f"{check.device} was scored: {ROWS} predictions, the one anomaly found; its blobs are deleted"
