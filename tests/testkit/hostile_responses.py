@@ -63,7 +63,7 @@ HOSTILE: dict[str, dict[str, Any]] = {
     "many headers": {"raw": b"HTTP/1.1 200 OK\r\n" + b"x: a\r\n" * 5000 + b"\r\n"},
     "long header": {"raw": b"HTTP/1.1 200 OK\r\nx: " + b"a" * 2_000_000 + b"\r\n\r\n"},
     "no etag": {"raw": part({"ETag": None})},
-    "etag that is no text": {"raw": part({"ETag": '"\xff\xfe"'})},
+    "etag that cannot be text": {"raw": part({"ETag": '"\xff\xfe"'})},
     "no date": {"raw": part({"Last-Modified": None})},
     "date that is text": {"raw": part({"Last-Modified": "tomorrow"})},
     "checksums that are text": {"raw": part({"x-ms-blob-content-md5": "!!!", "Content-MD5": "%%%"})},

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from device_scorer import file_kinds
 from device_scorer.csv_lines import MAX_FIELDS, split_line
 from device_scorer.errors import DataInvalid
+from device_scorer.plurals import counted
 from device_scorer.quality import NO_QUALITY, Quality
 
 COLUMNS = ("TS", "Device", "Tag", "Value")
@@ -252,7 +253,7 @@ class ColumnLayout(NamedTuple):
             raise ValueError("the line has a NUL character")
         fields = split_line(line)
         if len(fields) != self.width:
-            raise ValueError(f"{len(fields)} fields in place of {self.width}")
+            raise ValueError(f"{counted(len(fields), 'field', 'fields')} in place of {self.width}")
         _, device, tag, _ = self.select(fields)
         if not (device and tag):
             raise ValueError("Device or Tag is empty")

@@ -52,7 +52,7 @@ def put_device(server: BlobServer, device: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.fault("F27", "T13", "T15")
-def test_devices_beside_hostile_responses_are_scored(server: BlobServer, tmp_path: Path) -> None:
+def test_devices_next_to_hostile_responses_are_scored(server: BlobServer, tmp_path: Path) -> None:
     hostile = {f"{container}-{number}": kind for container in PATHS for number, kind in enumerate(KINDS)}
     devices = []
     for device, kind in hostile.items():

@@ -91,8 +91,8 @@ def test_changed_files_are_reported_set_aside_and_not_fatal(
     for text in (
         "the history of its windows begins again",
         "line 2 of _mutes.csv is ignored",
-        "the digests of 1 predictions are invalid, the first of press-2",
-        f"1 outcome records are invalid, the first is {RECORD}",
+        "1 digest is invalid, the first is of press-2",
+        f"1 outcome record is invalid, the first is {RECORD}",
     ):
         assert any(text in problem for problem in problems)
         assert text in result.err

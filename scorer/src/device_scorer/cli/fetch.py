@@ -8,6 +8,7 @@ from pathlib import Path
 
 from device_scorer import log
 from device_scorer.errors import ModelNotFound
+from device_scorer.plurals import counted
 from device_scorer.scoring.replay import CopiedInputs, copy_inputs
 from device_scorer.settings import add_store_argument, read_settings
 from device_scorer.store.factory import open_store
@@ -50,6 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Copy the inputs and print the command. Raises ModelNotFound if a device has no inputs."""
     settings = read_settings(os.environ, arguments.store)
     window = Window(arguments.window_start, arguments.window_end)
+    window.check_partitions(settings.data_partition)
     source, target = open_store(settings), FolderStore(arguments.to)
     found: list[str] = []
     missing: list[str] = []
@@ -87,6 +89,6 @@ def _print_copied(device: str, copied: CopiedInputs) -> None:
         log.warning(f"{device} has no model: {copied.model_name} does not exist")
     print(
         f"{device}: {'model' if copied.has_model else 'no model'}, "
-        f"{copied.found_partitions} of {copied.partitions} partitions of readings, "
+        f"{copied.found_partitions} of {counted(copied.partitions, 'partition', 'partitions')} of readings, "
         f"{'predictions' if copied.has_predictions else 'no predictions'}"
     )

@@ -9,6 +9,7 @@ from device_scorer import log
 from device_scorer.errors import UsageInvalid
 from device_scorer.importing.csv_dump import ImportedDump, import_dump
 from device_scorer.importing.legacy_models import ImportedModels, import_models
+from device_scorer.plurals import counted
 from device_scorer.settings import add_store_argument, read_settings
 from device_scorer.store.factory import open_store
 from device_scorer.store.upload import UploadResult
@@ -67,8 +68,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _print_dump(dump: ImportedDump, path: Path, rejects_path: Path, *, max_data_bytes: int) -> None:
     print(
-        f"{path}: {dump.rows:,} readings of {dump.devices:,} devices; "
-        f"{dump.blobs[UploadResult.WRITTEN]:,} blobs written, {dump.blobs[UploadResult.UNCHANGED]:,} already exist"
+        f"{path}: {counted(dump.rows, 'reading', 'readings')} of {counted(dump.devices, 'device', 'devices')}; "
+        f"{counted(dump.blobs[UploadResult.WRITTEN], 'blob', 'blobs')} written, "
+        f"{counted(dump.blobs[UploadResult.UNCHANGED], 'already exists', 'already exist')}"
     )
     if not (dump.rows or dump.rejected):
         log.warning(f"{path} has a header and no rows: nothing was imported")
@@ -76,9 +78,10 @@ def _print_dump(dump: ImportedDump, path: Path, rejects_path: Path, *, max_data_
         columns = ", ".join(map(repr, dump.missing_columns))
         log.warning(f"{path} lacks the column {columns} of the fleet's quality rules, so no row is bad by it")
     for reason, count in dump.rejected.most_common():
-        log.warning(f"{count:,} rows are rejected; the first is line {dump.first_line_numbers[reason]:,}: {reason}")
+        rejected = counted(count, "row is", "rows are")
+        log.warning(f"{rejected} rejected; the first is line {dump.first_line_numbers[reason]:,}: {reason}")
     if dump.rejected:
-        print(f"{dump.rejected.total():,} rows rejected: {rejects_path}")
+        print(f"{counted(dump.rejected.total(), 'row', 'rows')} rejected: {rejects_path}")
     for name, size in dump.too_large.items():
         log.error(f"{name} would have {size:,} bytes, more than the scorer reads ({max_data_bytes:,})")
     _log_conflicts(dump.conflicting)
@@ -90,17 +93,20 @@ def _print_models(models: ImportedModels, folder: Path) -> None:
     for name, reason in models.ignored.items():
         log.warning(f"{folder / name} is skipped: {reason}")
     print(
-        f"{folder}: {models.models:,} models in bundles of {models.devices:,} devices; "
-        f"{models.bundles[UploadResult.WRITTEN]:,} bundles written, "
-        f"{models.bundles[UploadResult.UNCHANGED]:,} already exist"
+        f"{folder}: {counted(models.models, 'model', 'models')} in bundles of "
+        f"{counted(models.devices, 'device', 'devices')}; "
+        f"{counted(models.bundles[UploadResult.WRITTEN], 'bundle', 'bundles')} written, "
+        f"{counted(models.bundles[UploadResult.UNCHANGED], 'already exists', 'already exist')}"
     )
     if models.without_model:
         named = ", ".join(models.without_model[:_MAX_NAMED_DEVICES])
-        log.error(f"{len(models.without_model):,} devices have no readable model: {named}")
+        devices = counted(len(models.without_model), "device has", "devices have")
+        log.error(f"{devices} no readable model: {named}")
     _log_conflicts(models.conflicting)
 
 
 def _log_conflicts(names: Sequence[str]) -> None:
     if names:
         named = ", ".join(names[:_MAX_NAMED_BLOBS]) + (", ..." if len(names) > _MAX_NAMED_BLOBS else "")
-        log.error(f"{len(names):,} blobs exist with other content and are kept (use --replace to overwrite): {named}")
+        kept = counted(len(names), "blob exists with other content and is", "blobs exist with other content and are")
+        log.error(f"{kept} kept (use --replace to overwrite): {named}")

@@ -11,6 +11,7 @@ from device_scorer.contract.run_state import DeviceOutcome, read_device_list, re
 from device_scorer.errors import UsageInvalid
 from device_scorer.health.settings import VARIABLE, parse_incident_settings
 from device_scorer.notify.receivers import parse_receivers
+from device_scorer.plurals import counted
 from device_scorer.report import page, summary
 from device_scorer.report.collector import (
     MAX_RESTARTS,
@@ -86,6 +87,7 @@ def run(arguments: argparse.Namespace, *, open_store: Callable[[Settings], Store
     """
     settings = read_settings(os.environ, arguments.store)
     window = Window(arguments.window_start, arguments.window_end)
+    window.check_partitions(settings.data_partition)
     devices, recorded_outcomes = _read_run_state(arguments.devices or [], arguments.progress)
     store = open_store(settings)
     collector = ReportCollector(
@@ -147,7 +149,8 @@ def _print_summary(result: Summary) -> None:
     outcomes = ", ".join(f"{count:,} {page.OUTCOME_LABELS[outcome]}" for outcome, count in result.outcomes.items())
     print(
         f"{result.window.interval}: {outcomes or 'no devices'}; "
-        f"{result.anomalies:,} anomalies in {result.rows:,} readings, {len(result.anomalous):,} anomalous devices\n"
+        f"{counted(result.anomalies, 'anomaly', 'anomalies')} in {counted(result.rows, 'reading', 'readings')}, "
+        f"{counted(len(result.anomalous), 'anomalous device', 'anomalous devices')}\n"
         f"{result.window.slug}/{PAGE_FILE}, {'complete' if result.complete else 'incomplete'}"
     )
 

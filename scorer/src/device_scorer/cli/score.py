@@ -15,6 +15,7 @@ from device_scorer import log
 from device_scorer.contract import blob_paths, outcome_message
 from device_scorer.contract.outcome_message import Outcome
 from device_scorer.errors import UsageInvalid
+from device_scorer.plurals import counted
 from device_scorer.scoring.context import ExistingPredictions, ScoringContext
 from device_scorer.scoring.device import score_device
 from device_scorer.scoring.outcome_writer import write_outcome_record, write_termination_message
@@ -125,6 +126,7 @@ def run(arguments: argparse.Namespace, *, open_store: Callable[[Settings], Store
     """
     settings = read_settings(os.environ, arguments.store)
     request = parse_request(arguments, os.environ)
+    request.window.check_partitions(settings.data_partition)
     if request.write_policy == "Overwrite" and not settings.allow_overwrite:
         raise UsageInvalid(
             "--write-policy Overwrite is invalid: this fleet does not allow it; set FLEETSCORE_ALLOW_OVERWRITE=true"
@@ -182,9 +184,10 @@ class OutcomePrinter:
             counts = {"rows": row_counts.rows, "badRows": row_counts.bad_rows, "anomalies": row_counts.anomalies}
             log.info("device", **{key: value for key, value in {**fields, **counts}.items() if value != ""})
             return
-        counted = f"{row_counts.rows:,} rows, {row_counts.anomalies:,} anomalies"
+        found = counted(row_counts.rows, "row", "rows")
+        found += f", {counted(row_counts.anomalies, 'anomaly', 'anomalies')}"
         extra = [f"{row_counts.bad_rows:,} malformed", f"{row_counts.unscored_rows:,} of tags without a model"]
-        counted += "".join(f", {text}" for text in extra if not text.startswith("0 "))
-        parts = [_OUTCOME_LABELS[outcome.kind], counted if row_counts.rows else "", outcome.reason, outcome.message]
+        found += "".join(f", {text}" for text in extra if not text.startswith("0 "))
+        parts = [_OUTCOME_LABELS[outcome.kind], found if row_counts.rows else "", outcome.reason, outcome.message]
         shown = device if device.isprintable() else repr(device)
         print(f"{shown:<{self._width}}  " + "  ".join(part for part in parts if part), flush=True)

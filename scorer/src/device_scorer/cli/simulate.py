@@ -7,6 +7,7 @@ from pathlib import Path
 
 from device_scorer.contract import blob_paths
 from device_scorer.errors import DataInvalid, UsageInvalid
+from device_scorer.plurals import counted
 from device_scorer.settings import add_store_argument, read_settings
 from device_scorer.simulation.signals import KINDS, SimulatedFleet
 from device_scorer.simulation.writer import write_simulation
@@ -36,6 +37,7 @@ then
 
 DEFAULT_HOURS = 24
 _MAX_COUNT = 10_000_000
+_KEPT = ("blob exists with other readings and is", "blobs exist with other readings and are")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -106,14 +108,15 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if written.first_conflict:
         raise DataInvalid(
-            f"{written.blobs[UploadResult.CONFLICT]:,} blobs exist with other readings and are kept, the first is "
+            f"{counted(written.blobs[UploadResult.CONFLICT], *_KEPT)} kept, the first is "
             f"{written.first_conflict}; use another store, or --replace"
         )
     print(
-        f"{written.readings:,} readings of {arguments.devices:,} devices x {arguments.tags} tags, {window.interval}: "
-        f"{written.blobs[UploadResult.WRITTEN]:,} blobs written, "
-        f"{written.blobs[UploadResult.UNCHANGED]:,} already exist\n"
-        f"{written.anomalies:,} injected anomalies: {truth_path}"
+        f"{counted(written.readings, 'reading', 'readings')} of {counted(arguments.devices, 'device', 'devices')} x "
+        f"{counted(arguments.tags, 'tag', 'tags')}, {window.interval}: "
+        f"{counted(written.blobs[UploadResult.WRITTEN], 'blob', 'blobs')} written, "
+        f"{counted(written.blobs[UploadResult.UNCHANGED], 'already exists', 'already exist')}\n"
+        f"{counted(written.anomalies, 'injected anomaly', 'injected anomalies')}: {truth_path}"
     )
     return 0
 

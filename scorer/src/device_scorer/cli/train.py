@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from device_scorer import log
 from device_scorer.errors import DataInvalid
+from device_scorer.plurals import counted, plural
 from device_scorer.progress_line import ProgressLine
 from device_scorer.scoring.flags import describe_seconds
 from device_scorer.settings import add_store_argument, read_settings
@@ -162,9 +163,10 @@ class _Summary:
             if examples.count:
                 log.warning(f"{text}: {examples}")
         if self._bad_rows:
-            log.warning(f"{self._bad_rows:,} unusable rows are skipped")
+            log.warning(f"{counted(self._bad_rows, 'unusable row is', 'unusable rows are')} skipped")
         bundles = devices - len(self._without_bundle)
-        print(f"{self._models:,} models trained, in bundles of {bundles:,} of {devices:,} devices")
+        trained = counted(self._models, "model", "models")
+        print(f"{trained} trained, in bundles of {bundles:,} of {counted(devices, 'device', 'devices')}")
         if self._times:
             first, last = (datetime.fromtimestamp(at, UTC) for at in (min(self._times), max(self._times)))
             print(f"readings from {first:%FT%TZ} to {last:%FT%TZ} ({describe_seconds((last - first).total_seconds())})")
@@ -172,20 +174,28 @@ class _Summary:
             share = statistics.fmean(self._coverage)
             print(f"{share:.1%} of the newest fifth of the readings lie in the range of the earlier ones")
         if self._without_bundle:
-            log.error(f"{len(self._without_bundle):,} devices have no bundle: {_format_names(self._without_bundle)}")
+            without = counted(len(self._without_bundle), "device has", "devices have")
+            log.error(f"{without} no bundle: {_format_names(self._without_bundle)}")
         return 65 if self._without_bundle else 0
 
     def _warnings(self) -> Iterator[tuple[_Examples, str]]:
         for kind, reason in _REASONS.items():
-            yield self._tags[kind], f"{self._tags[kind].count:,} tags get no model, because {reason}"
+            yield (
+                self._tags[kind],
+                f"{counted(self._tags[kind].count, 'tag gets', 'tags get')} no model, because {reason}",
+            )
         kept, dropped, outliers, coverage = (self._tags[k] for k in ("kept", "dropped", "outliers", "coverage"))
-        yield kept, f"{kept.count:,} tags without a new model keep their earlier one; --prune drops them"
-        yield dropped, f"{dropped.count:,} tags lose their earlier model"
-        yield outliers, f"{self._outliers:,} readings of {outliers.count:,} tags are far from all others and left out"
-        text = f"the history of {coverage.count:,} tags does not cover their usual range; train on more history"
-        yield coverage, text
-        yield self._blobs, f"{self._blobs.count:,} blobs are skipped"
-        yield self._bundles, f"{self._bundles.count:,} earlier bundles were unreadable and are replaced"
+        one, many = "tag without a new model keeps its earlier one", "tags without a new model keep their earlier one"
+        yield kept, f"{counted(kept.count, one, many)}; --prune drops earlier models"
+        yield dropped, counted(dropped.count, "tag loses its earlier model", "tags lose their earlier model")
+        readings, tags = counted(self._outliers, "reading", "readings"), counted(outliers.count, "tag", "tags")
+        verb = plural(self._outliers, "is", "are")
+        yield outliers, f"{readings} of {tags} {verb} far from all others and left out"
+        text = f"the history of {counted(coverage.count, 'tag does not cover its', 'tags does not cover their')} usual"
+        yield coverage, f"{text} range; train on more history"
+        yield self._blobs, f"{counted(self._blobs.count, 'blob is', 'blobs are')} skipped"
+        one, many = "earlier bundle was unreadable and is", "earlier bundles were unreadable and are"
+        yield self._bundles, f"{counted(self._bundles.count, one, many)} replaced"
 
 
 def _format_names(names: list[str]) -> str:

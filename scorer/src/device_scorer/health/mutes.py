@@ -12,6 +12,7 @@ from datetime import datetime
 from device_scorer.csv_lines import split_line
 from device_scorer.errors import UsageInvalid
 from device_scorer.health.globs import MAX_GLOB_CHARS, DeviceGlob
+from device_scorer.plurals import counted
 from device_scorer.window import Window, parse_instant
 
 COLUMNS = ("Devices", "From", "Until", "Why", "Who")
@@ -89,7 +90,7 @@ def _parse_line(line: bytes, *, left: int) -> Mute:
         raise ValueError(f"there are more than {MAX_MUTES} mutes")
     fields = [field.strip() for field in split_line(line)]
     if len(fields) != len(COLUMNS):
-        raise ValueError(f"it has {len(fields)} fields in place of {len(COLUMNS)}")
+        raise ValueError(f"it has {counted(len(fields), 'field', 'fields')} in place of {len(COLUMNS)}")
     devices, start, end, why, who = fields
     if not 0 < len(devices) <= MAX_GLOB_CHARS:
         raise ValueError(f"Devices must have 1 to {MAX_GLOB_CHARS} characters")

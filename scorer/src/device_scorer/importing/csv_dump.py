@@ -17,6 +17,7 @@ from device_scorer.contract import blob_paths
 from device_scorer.csv_lines import join_line
 from device_scorer.errors import DataInvalid, UsageInvalid
 from device_scorer.importing.external_sort import DEFAULT_MEMORY_BYTES, ExternalSorter
+from device_scorer.plurals import counted
 from device_scorer.progress_line import ProgressLine
 from device_scorer.readings import COLUMNS, EXCLUDED, ColumnLayout, Row
 from device_scorer.settings import Settings
@@ -201,10 +202,11 @@ class CsvDump:
                     sorter.add(name, f"{join_line([*row[:4], *self._extra_fields()])}\n".encode())
                     self.rows += 1
                 if progress.is_due():
-                    progress.show(f"read {self._bytes_read / self.size_bytes:.0%} of the readings: {self.rows:,} rows")
+                    read = counted(self.rows, "row", "rows")
+                    progress.show(f"read {self._bytes_read / self.size_bytes:.0%} of the readings: {read}")
             header = _header(self._layout.extra if self._layout else ())
             for done, group in enumerate(sorter.groups()):
-                progress.show(f"writing: {done:,} blobs")
+                progress.show(f"writing: {counted(done, 'blob', 'blobs')}")
                 if group.content is None:
                     self.too_large[group.name] = group.size_bytes
                 else:

@@ -7,6 +7,7 @@ from device_scorer import readings
 from device_scorer.contract import blob_paths
 from device_scorer.errors import BlobUnreadable, DataInvalid, ModelInvalid, PermanentError
 from device_scorer.models import bundle as bundles
+from device_scorer.plurals import counted
 from device_scorer.settings import Settings
 from device_scorer.store.base import Store
 
@@ -20,13 +21,15 @@ class Finding:
     """A kind of result with the number of its cases.
 
     Attributes:
-        text: The kind, in the plural.
+        one: The kind, in the singular.
+        many: The kind, in the plural.
         is_problem: True if scoring fails or loses something because of it.
         count: The number of cases.
         examples: At most MAX_EXAMPLES cases.
     """
 
-    text: str
+    one: str
+    many: str
     is_problem: bool
     count: int = 0
     examples: list[str] = field(default_factory=list)
@@ -39,7 +42,7 @@ class Finding:
 
     def __str__(self) -> str:
         more = f" and {self.count - len(self.examples):,} more" if self.count > len(self.examples) else ""
-        return f"{self.count:,} {self.text}: {'; '.join(self.examples)}{more}"
+        return f"{counted(self.count, self.one, self.many)}: {'; '.join(self.examples)}{more}"
 
 
 class StoreCheck:
@@ -56,16 +59,17 @@ class StoreCheck:
         self._models: dict[str, str] = {}
         self._data: dict[str, str] = {}
         self.models = self.blobs = self.read_devices = 0
-        self.invalid_models = Finding("names of models denote no device", is_problem=True)
-        self.invalid_data = Finding("names of readings denote no device", is_problem=True)
-        self.without_model = Finding("devices have readings and no model", is_problem=True)
-        self.without_data = Finding("devices have a model and no readings", is_problem=False)
-        self.bundles = Finding("bundles or models of tags cannot be read", is_problem=True)
-        self.readings = Finding("files of readings cannot be read", is_problem=True)
-        self.bad_rows = Finding("files of readings have unusable rows or rows of other devices", is_problem=False)
-        self.no_match = Finding("devices have no tag with both a model and readings", is_problem=True)
-        self.unmodelled = Finding("devices have readings of tags without a model", is_problem=False)
-        self.silent = Finding("devices have models of tags without readings", is_problem=False)
+        self.invalid_models = _found("name of a model denotes|names of models denote", "no device", is_problem=True)
+        self.invalid_data = _found("name of readings denotes|names of readings denote", "no device", is_problem=True)
+        self.without_model = _found("device has|devices have", "readings and no model", is_problem=True)
+        self.without_data = _found("device has|devices have", "a model and no readings", is_problem=False)
+        self.bundles = _found("bundle or model of a tag|bundles or models of tags", "cannot be read", is_problem=True)
+        self.readings = _found("file of readings|files of readings", "cannot be read", is_problem=True)
+        files = "file of readings has|files of readings have"
+        self.bad_rows = _found(files, "unusable rows or rows of other devices", is_problem=False)
+        self.no_match = _found("device has|devices have", "no tag with both a model and readings", is_problem=True)
+        self.unmodelled = _found("device has|devices have", "readings of tags without a model", is_problem=False)
+        self.silent = _found("device has|devices have", "models of tags without readings", is_problem=False)
 
     @property
     def findings(self) -> list[Finding]:
@@ -167,8 +171,14 @@ class StoreCheck:
             self.readings.add(f"{name}: {error}")
             return None
         if bad:
-            self.bad_rows.add(f"{name}: {bad:,} rows")
+            self.bad_rows.add(f"{name}: {counted(bad, 'row', 'rows')}")
         return tags
+
+
+def _found(subject: str, text: str, *, is_problem: bool) -> Finding:
+    """Return a kind of result without cases. The subject has both its forms: "device has|devices have"."""
+    one, _, many = subject.partition("|")
+    return Finding(f"{one} {text}", f"{many} {text}", is_problem)
 
 
 def _name(tags: Iterable[str]) -> str:

@@ -34,6 +34,15 @@ LZMA_MEMORY_LIMIT_BYTES = 100 * 2**20
 """Memory of the LZMA decoder. The strongest preset of xz needs 65 MiB (manual page of xz, option -9)."""
 
 
+class UnpackedTooLarge(ModelInvalid):
+    """A bundle that is larger without its compression than its reader allows. Its reason is that of a ModelInvalid."""
+
+    @property
+    def reason(self) -> str:
+        """The reason in the outcome message."""
+        return ModelInvalid.__name__
+
+
 class Model(Protocol):
     """A fitted detector over one feature."""
 
@@ -101,6 +110,7 @@ def load(
         process: The fork server of scikit-learn, which is started if a model needs it; None for the shared one.
 
     Raises:
+        UnpackedTooLarge: The bundle exceeds the limit.
         ModelInvalid: The content is not a readable bundle.
         ModelRejected: The bundle names code that is not on the allow-list.
         ModelIncompatible: The bundle uses a feature that this version does not support.
@@ -202,7 +212,8 @@ def decompress(content: bytes, max_bytes: int) -> bytes:
         max_bytes: The largest allowed size after decompression, in bytes. Decompression stops there.
 
     Raises:
-        ModelInvalid: The content is damaged or truncated, or exceeds the limit.
+        UnpackedTooLarge: The content exceeds the limit.
+        ModelInvalid: The content is damaged or truncated.
     """
     unpacker: Any
     if content.startswith((b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda", b"\x1f\x8b")):
@@ -220,7 +231,7 @@ def decompress(content: bytes, max_bytes: int) -> bytes:
         raise ModelInvalid(f"{text}; upload it again") from error
     if len(plain) > max_bytes:
         text = f"the model file decompresses to more than the {max_bytes:,} bytes that are allowed"
-        raise ModelInvalid(f"{text}; to allow it, raise FLEETSCORE_MAX_MODEL_UNPACKED_BYTES")
+        raise UnpackedTooLarge(f"{text}; to allow it, raise FLEETSCORE_MAX_MODEL_UNPACKED_BYTES")
     if not unpacker.eof:
         raise ModelInvalid("the model file is invalid: it is truncated; upload it again")
     return plain

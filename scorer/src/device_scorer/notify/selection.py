@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from device_scorer.notify.notices import MORE, OPEN, Notice, clean
 from device_scorer.notify.receivers import ALERTMANAGER, CLOSED, OPENED, RUN_FAILED, Receiver
+from device_scorer.plurals import counted
 
 MAX_ANNOUNCED = 1000
 """Number of incidents of a receiver that are announced at a time. More open incidents are only counted."""
@@ -182,6 +183,9 @@ def _announced(notice: Notice, *, counted: bool = False) -> Announced:
     )
 
 
+_MORE = ("more notice of this window is not sent", "more notices of this window are not sent")
+
+
 def _more(rest: Sequence[Notice]) -> Notice:
     first = rest[0]
     return Notice(
@@ -191,6 +195,6 @@ def _more(rest: Sequence[Notice]) -> Notice:
         cause="fleet",
         window_end=first.window_end,
         since=min(one.since for one in rest),
-        detail=f"{len(rest):,} more notices of this window are not sent; the report lists them",
+        detail=f"{counted(len(rest), *_MORE)}; the report lists all",
         report=first.report,
     )

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from html import escape
 from math import ceil, sqrt
 
+from device_scorer.plurals import counted
+
 CELL_SIZE = 10
 """Width and height of a device's cell of the grid, in units of the SVG; report.js has the same number."""
 
@@ -53,7 +55,8 @@ def device_grid(cell_kinds: Sequence[str]) -> str:
     width, height = columns * CELL_SIZE, ceil(len(cell_kinds) / columns) * CELL_SIZE
     return (
         f'<svg class="grid" id="grid" data-columns="{columns}" viewBox="-1 -1 {width} {height}" role="img" '
-        f'aria-label="{len(cell_kinds)} devices" style="max-width:{min(1200, columns * 22)}px">{drawn}</svg>'
+        f'aria-label="{counted(len(cell_kinds), "device", "devices")}" '
+        f'style="max-width:{min(1200, columns * 22)}px">{drawn}</svg>'
     )
 
 

@@ -3,10 +3,15 @@
 from collections.abc import Sequence
 from html import escape
 
-from device_scorer.report.html import MAX_LISTED, columns, device_badges, plural, section, table
+from device_scorer.plurals import counted, plural
+from device_scorer.report.html import MAX_LISTED, columns, device_badges, section, table
 from device_scorer.report.summary import Summary
 
 Tile = tuple[str, str, bool]
+OUTDATED_CURE = (
+    "Score the window again with the write policy IfChanged. If the readings of a device are now empty, delete its "
+    "predictions instead."
+)
 _VANISHED = ("model was deleted since the previous window", "models were deleted since the previous window")
 _OUTDATED = ("device has readings that changed after scoring", "devices have readings that changed after scoring")
 _UNKNOWN = ("id has neither a model nor readings", "ids have neither a model nor readings")
@@ -17,13 +22,13 @@ def coverage_tiles(summary: Summary) -> list[Tile]:
     """Return the tiles of the losses that occurred: name, number, and True because each one is an alarm."""
     coverage = summary.coverage
     counts = [
-        ("devices with readings, no model", len(coverage.unmodelled_devices)),
-        ("readings of tags without a model", summary.totals.unscored_rows),
-        ("models deleted since the last window", len(coverage.vanished_models)),
-        ("readings changed after scoring", len(coverage.outdated)),
-        ("names that denote no device", coverage.unknown_names),
+        ("device with readings, no model", "devices with readings, no model", len(coverage.unmodelled_devices)),
+        ("reading of a tag without a model", "readings of tags without a model", summary.totals.unscored_rows),
+        ("model deleted since the last window", "models deleted since the last window", len(coverage.vanished_models)),
+        ("device with changed readings", "devices with changed readings", len(coverage.outdated)),
+        ("name that denotes no device", "names that denote no device", coverage.unknown_names),
     ]
-    return [(name, f"{count:,}", True) for name, count in counts if count]
+    return [(plural(count, one, many), f"{count:,}", True) for one, many, count in counts if count]
 
 
 def coverage_sections(summary: Summary) -> str:
@@ -50,7 +55,7 @@ def _others(summary: Summary) -> str:
     coverage = summary.coverage
     parts = [
         _list(_VANISHED, coverage.vanished_models, "Restore or train them."),
-        _list(_OUTDATED, coverage.outdated, "Score the window again with the write policy IfChanged."),
+        _list(_OUTDATED, coverage.outdated, OUTDATED_CURE),
         _list(
             _UNKNOWN,
             coverage.unknown_devices,
@@ -63,14 +68,14 @@ def _others(summary: Summary) -> str:
         more = coverage.unknown_names - len(shown)
         names += f"<span>and {more:,} more</span>" if more else ""
         parts.append(
-            f"<h3>{coverage.unknown_names:,} {plural(coverage.unknown_names, 'name does', 'names do')} "
+            f"<h3>{counted(coverage.unknown_names, 'name does', 'names do')} "
             f'not denote a device</h3><div class="badges">{names}</div>'
             '<p class="note">Write each id in its encoded form: # in an id is %23 in the name.</p>'
         )
     if coverage.large_records:
         parts.append(
-            f'<p class="note">{coverage.large_records:,} '
-            f"{plural(coverage.large_records, 'outcome record is', 'outcome records are')} too large to read. "
+            '<p class="note">'
+            f"{counted(coverage.large_records, 'outcome record is', 'outcome records are')} too large to read. "
             "The logs of the Jobs have the messages.</p>"
         )
     content = "".join(parts)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from device_scorer.report.coverage_sections import OUTDATED_CURE
 from device_scorer.report.fleet_health import FleetHealth
 from device_scorer.report.summary import Summary
 from device_scorer.report.tables import EMPTY_HEADER, FAILURES_HEADER, encode_csv
@@ -44,7 +45,7 @@ def summary_json(summary: Summary, health: FleetHealth = FleetHealth()) -> bytes
         "vanishedModels": _bounded_list(coverage.vanished_models),
         "readingsChangedAfterScoring": {
             **_bounded_list(coverage.outdated),
-            "cure": "score the window again with the write policy IfChanged" if coverage.outdated else "",
+            "cure": OUTDATED_CURE if coverage.outdated else "",
         },
         "unknownDevices": _bounded_list(coverage.unknown_devices),
         "unknownNames": {"count": coverage.unknown_names, "names": list(coverage.unknown_name_samples)},

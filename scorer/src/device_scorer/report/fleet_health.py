@@ -19,6 +19,7 @@ from device_scorer.health.incidents import (
 )
 from device_scorer.health.mutes import Mutes
 from device_scorer.health.settings import IncidentSettings
+from device_scorer.plurals import counted
 from device_scorer.report.statistics import DeviceFigures, FlaggedSensor
 from device_scorer.report.summary import AnomalyRule, DeviceRow, Summary
 from device_scorer.report.tables import encode_csv
@@ -48,10 +49,10 @@ TRANSIENT_REASONS = frozenset(
 """Reasons of failures that are not those of the device: it counts as not run in the history."""
 
 _WORDS = {
-    history.ANOMALOUS: "are anomalous",
-    history.SENSOR: "have a faulty sensor",
-    history.EMPTY: "have no readings",
-    history.FAILED: "failed",
+    history.ANOMALOUS: ("device is anomalous", "devices are anomalous"),
+    history.SENSOR: ("device has a faulty sensor", "devices have a faulty sensor"),
+    history.EMPTY: ("device has no readings", "devices have no readings"),
+    history.FAILED: ("device failed", "devices failed"),
 }
 _STATE_OF_OUTCOME = {
     "failed": history.FAILED,
@@ -279,12 +280,12 @@ def _describe_devices(incident: Incident) -> str:
     """Return the number of devices, their state, and the names of some."""
     named, count = list(incident.devices[:MAX_NAMED_DEVICES]), len(incident.devices)
     more = f" and {count - len(named):,} more" if count > len(named) else ""
-    return f"{count:,} devices {_WORDS[incident.letter]}: {', '.join(named)}{more}"
+    return f"{counted(count, *_WORDS[incident.letter])}: {', '.join(named)}{more}"
 
 
 def _tags(row: DeviceRow) -> list[str]:
     flagged = [f"{sensor.tag} ({sensor.flag.name})" for sensor in row.statistics.flagged]
-    anomalous = [f"{tag} ({one.anomalies:,} anomalies)" for tag, one in row.statistics.worst_tags]
+    anomalous = [f"{tag} ({counted(one.anomalies, 'anomaly', 'anomalies')})" for tag, one in row.statistics.worst_tags]
     found = [*anomalous, *flagged]
     more = [f"and {len(found) - MAX_TAGS:,} more"] if len(found) > MAX_TAGS else []
     return [*found[:MAX_TAGS], *more]

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from device_scorer.health.history import UNKNOWN, Tile, TileTooLarge, place_of
 from device_scorer.health.settings import IncidentSettings
+from device_scorer.plurals import counted
 from device_scorer.report import fleet_health
 from device_scorer.report.fleet_health import FleetHealth
 from device_scorer.report.history_store import HistoryStore
@@ -68,11 +69,11 @@ def _damage(summary: Summary, records: Sequence[str]) -> Iterator[str]:
     """Yield a sentence for damaged digests and one for damaged outcome records."""
     if digests := summary.coverage.damaged_digests:
         yield (
-            f"the digests of {len(digests):,} predictions are invalid, the first of {digests[0]}; their figures are "
-            "read from the predictions, and their sensors are not checked; score the window again with Overwrite"
+            f"{counted(len(digests), 'digest is', 'digests are')} invalid, the first is of {digests[0]}; its figures "
+            "are read from the predictions, and its sensors are not checked; score the window again with Overwrite"
         )
     if records:
         yield (
-            f"{len(records):,} outcome records are invalid, the first is {records[0]}; the report lacks their "
-            "messages, which the logs of their Jobs have"
+            f"{counted(len(records), 'outcome record is', 'outcome records are')} invalid, the first is {records[0]}; "
+            "the report lacks its messages, which the log of its Job has"
         )

@@ -55,8 +55,3 @@ def section(title: str, content: str) -> str:
 def placeholder(text: str) -> str:
     """Return a line that replaces an empty list."""
     return f'<p class="placeholder">{escape(text)}</p>'
-
-
-def plural(count: int, one: str, many: str) -> str:
-    """Return the text for one thing or for another number of them."""
-    return one if count == 1 else many

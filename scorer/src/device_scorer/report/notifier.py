@@ -19,6 +19,7 @@ from device_scorer.notify.notices import Notice
 from device_scorer.notify.outbox import MAX_BYTES, Entry, Outbox, decode_outbox, encode_outbox
 from device_scorer.notify.receivers import Receiver, Receivers
 from device_scorer.notify.selection import continue_announced, select
+from device_scorer.plurals import counted
 from device_scorer.report.files import PAGE_FILE
 from device_scorer.report.fleet_health import FleetHealth, IncidentRow
 from device_scorer.store.base import Store, md5_hex
@@ -85,7 +86,8 @@ class Notifier:
         if done := (*delivery.delivered, *delivery.rejected):
             outbox = self._update(lambda box: box.without(done), problems)
         if outbox.dropped:
-            problems.append(f"the outbox is full: {outbox.dropped:,} notices are dropped; check the receivers")
+            dropped = counted(outbox.dropped, "notice is", "notices are")
+            problems.append(f"the outbox is full: {dropped} dropped; check the receivers")
         return problems
 
     def _is_outdated(self, outbox: Outbox, series: str, window: Window) -> bool:

@@ -12,13 +12,14 @@ from html import escape
 from importlib.resources import files
 
 from device_scorer import __version__
+from device_scorer.plurals import counted, plural
 from device_scorer.report import charts
 from device_scorer.report.charts import Point
 from device_scorer.report.coverage_sections import coverage_sections, coverage_tiles
 from device_scorer.report.fleet_health import FleetHealth
 from device_scorer.report.grid import CELL_KINDS, cell_kind, devices_in_grid
 from device_scorer.report.health_sections import incidents_section, sensors_section, since_text, strip
-from device_scorer.report.html import MAX_LISTED, columns, device_badges, placeholder, plural, section, table
+from device_scorer.report.html import MAX_LISTED, columns, device_badges, placeholder, section, table
 from device_scorer.report.summary import COMPLETE_OUTCOMES, DeviceRow, Summary
 from device_scorer.report.time_labels import axis_ends, time_label, window_label
 
@@ -96,20 +97,21 @@ def _tiles(summary: Summary) -> str:
     outcomes = summary.outcomes
     scored = outcomes.get("scored", 0) + outcomes.get("alreadyScored", 0)
     share = summary.anomalies / summary.rows if summary.rows else 0.0
+    unusable = summary.totals.bad_rows + summary.totals.unscored_rows
     anomalous, failures, stale = (
         len(summary.anomalous),
         len(summary.failures) + len(summary.unreadable),
         len(summary.stale),
     )
     tiles = [
-        ("devices", f"{len(summary.devices):,}", False),
+        (plural(len(summary.devices), "device", "devices"), f"{len(summary.devices):,}", False),
         ("fully scored", f"{scored:,}", False),
-        ("anomalous devices", f"{anomalous:,}", anomalous > 0),
-        ("readings", f"{summary.rows:,}", False),
-        (f"anomalies, {share:.2%}", f"{summary.anomalies:,}", False),
+        (plural(anomalous, "anomalous device", "anomalous devices"), f"{anomalous:,}", anomalous > 0),
+        (plural(summary.rows, "reading", "readings"), f"{summary.rows:,}", False),
+        (f"{plural(summary.anomalies, 'anomaly', 'anomalies')}, {share:.2%}", f"{summary.anomalies:,}", False),
         ("failed, partial, not run", f"{failures:,}", failures > 0),
         ("silent or stale", f"{stale:,}", stale > 0),
-        ("unusable rows", f"{summary.totals.bad_rows + summary.totals.unscored_rows:,}", False),
+        (plural(unusable, "unusable row", "unusable rows"), f"{unusable:,}", False),
         *coverage_tiles(summary),
     ]
     drawn = (
@@ -121,14 +123,15 @@ def _tiles(summary: Summary) -> str:
 def _fleet_grid(summary: Summary, shown: Sequence[DeviceRow]) -> str:
     kinds = [cell_kind(row) for row in shown]
     omitted = len(summary.devices) - len(shown)
-    text = f"{omitted:,} more devices without anomalies or failures are not shown."
+    several = "more devices without anomalies or failures are not shown."
+    text = counted(omitted, "more device without anomalies or failures is not shown.", several)
     note = f'<p class="note">{text}</p>' if omitted else ""
     finder = '<input id="find" type="search" placeholder="find a device" aria-label="find a device" hidden>'
-    counted = Counter(kinds)
+    cells = Counter(kinds)
     return section(
         "The fleet at a glance",
         charts.device_grid(kinds)
-        + charts.legend(counted, CELL_KINDS)
+        + charts.legend(cells, CELL_KINDS)
         + note
         + finder
         + '<p id="found" aria-live="polite"></p>',
@@ -144,7 +147,7 @@ def _anomalies_by_tag(summary: Summary) -> str:
     tags = summary.totals.tag_totals
     worst = [(tag, found, f"{found:,} of {rows:,}") for tag, rows, found in tags[:MAX_LISTED_TAGS] if found]
     more = sum(found > 0 for _, _, found in tags) - len(worst)
-    note = f'<p class="note">and {more:,} more tags</p>' if more > 0 else ""
+    note = f'<p class="note">and {counted(more, "more tag", "more tags")}</p>' if more > 0 else ""
     return section("Anomalies by tag", charts.bar_chart(worst) + note if worst else placeholder("none"))
 
 
@@ -158,12 +161,12 @@ def _worst_devices(summary: Summary, series: Mapping[str, Mapping[str, Sequence[
         drawn = []
         for tag, points in tags.items():
             one, label = statistics.tags[tag], f"{device}, tag {tag}"
-            drawn.append(f"<p>tag {escape(tag)}: {one.anomalies:,} of {one.rows:,} readings</p>")
+            drawn.append(f"<p>tag {escape(tag)}: {one.anomalies:,} of {counted(one.rows, 'reading', 'readings')}</p>")
             drawn.append(charts.line_chart(points, seconds=seconds, label=label, **axis_ends(window)))
         past = since_text(health, device) + strip(health, device)
         cards.append(f"<div><h3>{escape(device)}</h3>{past}{''.join(drawn)}</div>")
     shown = f'<div class="worst">{"".join(cards)}</div>' if cards else placeholder("no anomalous device")
-    drawn_devices = f"{len(series)} {plural(len(series), 'device', 'devices')}"
+    drawn_devices = counted(len(series), "device", "devices")
     text = (
         f"{drawn_devices} with the largest share of anomalies, {MAX_PLOTTED_TAGS} tags of each. "
         "The band has the readings that are not anomalies."
@@ -187,7 +190,8 @@ def _anomalous_devices(summary: Summary) -> str:
         ["Device", "Anomalies", "Readings", "Share", "Tags (anomalies)"], rows, numbers={1, 2, 3}, total=len(found)
     )
     rule = summary.rule.anomalous_when
-    note = f'<p class="note">At least {rule.min_rows} readings and {rule.share:.2%} of all are anomalies.</p>'
+    least = counted(rule.min_rows, "reading", "readings")
+    note = f'<p class="note">At least {least} and {rule.share:.2%} of all are anomalies.</p>'
     below = [f"{row.device} ({row.statistics.anomalies:,})" for row in summary.below_rule]
     title = f"{plural(len(below), 'device has', 'devices have')} anomalies below this bound"
     fewer = device_badges(title, below) if below else ""
@@ -220,7 +224,8 @@ def _stale_devices(summary: Summary) -> str:
         for row in found[:MAX_LISTED]
     )
     minutes = summary.rule.stale_after.total_seconds() / 60
-    note = f'<p class="note">The newest reading is more than {minutes:g} minutes older than the window\'s end.</p>'
+    limit = f"{minutes:g} {plural(minutes, 'minute', 'minutes')}"
+    note = f'<p class="note">The newest reading is more than {limit} older than the window\'s end.</p>'
     return section(
         "Silent or stale", table(["Device", "Newest reading", "Age"], rows, numbers={2}, total=len(found)) + note
     )

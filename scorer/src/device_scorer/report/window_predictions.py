@@ -8,6 +8,7 @@ from device_scorer import log
 from device_scorer.contract.digest import METADATA_KEY, decode_digest
 from device_scorer.contract.outcome_message import RowCounts
 from device_scorer.errors import BlobUnreadable, DataInvalid
+from device_scorer.plurals import counted
 from device_scorer.progress_line import ProgressLine
 from device_scorer.report import summary
 from device_scorer.report.files import PAGE_FILE
@@ -76,7 +77,7 @@ class WindowPredictions:
                 else:
                     self.unreadable[device] = result
                     log.warning(f"the predictions of {device} are skipped: {result}")
-            progress.show(f"read {len(self.rows):,} predictions without a digest")
+            progress.show(f"read the predictions of {counted(len(self.rows), 'device', 'devices')}")
         progress.clear()
 
     def _without_digest(self) -> Iterator[tuple[str, BlobInfo]]:

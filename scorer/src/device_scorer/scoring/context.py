@@ -19,6 +19,8 @@ LISTING_PAGE_SIZE = 5_000
 LARGE_READINGS_BYTES = 8 * 2**20
 """Partitions above this size are in memory for one device at a time."""
 
+LARGE_MODEL_BYTES = 8 * 2**20
+"""Bundles above this size, with or without their compression, are in memory for one device at a time."""
 
 MAX_WAITED_DEADLINES = 8
 """Multiple of its deadline after which a device no longer waits for the others."""
@@ -80,7 +82,7 @@ class DeviceDeadline:
         try:
             if not lock.acquire(timeout=MAX_WAITED_DEADLINES * self._seconds):
                 raise StorageUnavailable(
-                    "other devices of the Job with large readings did not finish; retry the device"
+                    "other devices of the Job with large models or readings did not finish; retry the device"
                 )
             self._ends_at = self.ends_at
         finally:
@@ -199,11 +201,13 @@ class ScoringContext:
         store: The store, without a deadline.
         existing: The predictions that existed at the start; None to ask for each device.
         large_readings_bytes: The size of a partition above which the lock is needed.
+        large_model_bytes: The size of a bundle above which the lock is needed.
 
     Attributes:
         success_marker: The removal of the window's `_SUCCESS`.
         foreign_versions: The scikit-learn versions that were logged.
         large_readings_lock: The lock for large partitions, so that memory does not grow with the number of devices.
+        large_models_lock: The lock for devices with large bundles. Its holder may take the other lock, too.
     """
 
     def __init__(
@@ -214,6 +218,7 @@ class ScoringContext:
         *,
         existing: ExistingPredictions | None = None,
         large_readings_bytes: int = LARGE_READINGS_BYTES,
+        large_model_bytes: int = LARGE_MODEL_BYTES,
     ) -> None:
         self.request = request
         self.settings = settings
@@ -223,3 +228,5 @@ class ScoringContext:
         self.foreign_versions = ForeignVersions()
         self.large_readings_bytes = large_readings_bytes
         self.large_readings_lock = threading.Lock()
+        self.large_model_bytes = large_model_bytes
+        self.large_models_lock = threading.Lock()

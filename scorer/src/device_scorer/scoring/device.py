@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Mapping
-from contextlib import closing
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import NamedTuple
@@ -11,16 +10,19 @@ from device_scorer.contract import blob_paths
 from device_scorer.contract.digest import DeviceDigest
 from device_scorer.contract.outcome_message import ALREADY_SCORED, EMPTY, PARTIAL, SCORED, Outcome, RowCounts
 from device_scorer.errors import ConfigurationInvalid, PermanentError, StorageUnavailable
+from device_scorer.models.bundle import Bundle
+from device_scorer.plurals import counted, plural
 from device_scorer.scoring import predictions
 from device_scorer.scoring.context import DeviceDeadline, ScoringContext
-from device_scorer.scoring.inputs import current_input_versions, load_bundle, read_partitions, readings_changed
-from device_scorer.scoring.predictions import ExistingState
+from device_scorer.scoring.inputs import current_input_versions, open_bundle, read_partitions, readings_changed
+from device_scorer.scoring.predictions import ExistingState, InputVersions
 from device_scorer.scoring.scorer import Scorer
 from device_scorer.scoring.tag_selection import MAX_NAMED_TAGS, MAX_TAG_CHARS, name_some, select_tags
 from device_scorer.store.base import BlobInfo, Store, md5_hex
 
 READINGS_CHANGED = (
-    "the readings changed after they were scored; score the window with the write policy IfChanged to include them"
+    "the readings changed after they were scored; score the window with the write policy IfChanged to include them, or "
+    "delete the predictions if the readings are now empty"
 )
 MAX_ERROR_CHARS = 200
 MAX_WRITE_CONFLICTS = 4
@@ -70,7 +72,8 @@ def score_device(device: str, context: ScoringContext, deadline: DeviceDeadline)
             tags = merged
             scored = _score(device, tags, context, deadline)
         if not scored.content:
-            return scored.outcome
+            kept = f"{scored.outcome.message}; the earlier predictions {name} are kept; delete them if they are wrong"
+            return scored.outcome._replace(message=kept) if existing else scored.outcome
         if existing is not None and _would_downgrade(existing, scored, context):
             message = f"{scored.outcome.message}; the earlier, complete predictions were kept"
             return scored.outcome._replace(message=message)
@@ -126,20 +129,31 @@ def _score(
     device: str, requested_tags: frozenset[str] | None, context: ScoringContext, deadline: DeviceDeadline
 ) -> _ScoredDevice:
     """Read the inputs and score them."""
-    request, settings = context.request, context.settings
-    bundle, input_versions = load_bundle(device, context, deadline.store)
-    read_at = datetime.now(UTC)
-    with closing(bundle):
-        tags = select_tags(bundle, requested_tags)
-        scorer = Scorer(
-            device,
-            request.window,
-            tags.models,
-            limits=settings.limits,
-            quality=settings.quality,
-            expectations=bundle.expectations,
-        )
-        etags = read_partitions(device, context, scorer, deadline)
+    with open_bundle(device, context, deadline) as (bundle, input_versions):
+        return _score_readings(device, requested_tags, context, deadline, bundle=bundle, input_versions=input_versions)
+
+
+def _score_readings(
+    device: str,
+    requested_tags: frozenset[str] | None,
+    context: ScoringContext,
+    deadline: DeviceDeadline,
+    *,
+    bundle: Bundle,
+    input_versions: InputVersions,
+) -> _ScoredDevice:
+    """Read the readings and score them with the bundle. Its memory is free after the return."""
+    request, settings, read_at = context.request, context.settings, datetime.now(UTC)
+    tags = select_tags(bundle, requested_tags)
+    scorer = Scorer(
+        device,
+        request.window,
+        tags.models,
+        limits=settings.limits,
+        quality=settings.quality,
+        expectations=bundle.expectations,
+    )
+    etags = read_partitions(device, context, scorer, deadline)
     rows, remarks = scorer.finish(), scorer.remarks
     if rows is None:
         text = "no readings in the window" if etags else _describe_missing(device, context)
@@ -167,7 +181,8 @@ def _describe_missing(device: str, context: ScoringContext) -> str:
     """Return the text about a window of which no blob of readings exists, with the first name."""
     settings = context.settings
     names = blob_paths.data_names(settings.data_path, settings.data_partition, context.request.window, device)
-    others = f", nor do {len(names) - 1:,} others" if len(names) > 1 else ""
+    count = len(names) - 1
+    others = f", nor {plural(count, 'does', 'do')} {counted(count, 'other', 'others')}" if count else ""
     return f"no readings in the window: {names[0]} does not exist{others}"
 
 
@@ -186,7 +201,7 @@ def _describe_failed_tags(failed: Mapping[str, PermanentError]) -> str:
         for tag, error in itertools.islice(failed.items(), MAX_NAMED_TAGS)
     ]
     others = len(failed) - len(named)
-    return "; ".join([*named, f"{others:,} more tags could not be scored"] if others else named)
+    return "; ".join([*named, f"{counted(others, 'more tag', 'more tags')} could not be scored"] if others else named)
 
 
 def _describe_silent_tags(digest: DeviceDigest, failed: Mapping[str, PermanentError]) -> str:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from device_scorer.contract.digest import MAX_DETAIL_CHARS, SensorFlag
 from device_scorer.models.expectations import Expectation
+from device_scorer.plurals import counted
 from device_scorer.quality import NO_QUALITY, Quality, SensorRule
 from device_scorer.scoring.digest_builder import NO_LIMITS, SensorLimits, TagFigures
 from device_scorer.window import Window
@@ -105,7 +106,8 @@ def _sparse(figures: TagFigures, rule: SensorRule, interval: float, start: int, 
     if figures.rows >= min_share * expected:
         return None
     share = f"{figures.rows / expected:.0%} of the expected {expected:,.0f}"
-    detail = f"{figures.rows:,} readings, {share} (one in {describe_seconds(interval)}); {min_share:.0%} are needed"
+    found = counted(figures.rows, "reading", "readings")
+    detail = f"{found}, {share} (one in {describe_seconds(interval)}); {min_share:.0%} are needed"
     return _flag("sparse", start, detail)
 
 
@@ -138,12 +140,13 @@ def _implausible(figures: TagFigures, limits: SensorLimits) -> SensorFlag | None
     if not figures.outside:
         return None
     bounds = f"{limits.low:g} to {limits.high:g}"
+    outside = counted(figures.outside, "reading is", "readings are")
     seen = f"the readings are {figures.minimum:g} to {figures.maximum:g}"
-    return _flag("implausible", figures.first_outside, f"{figures.outside:,} readings are outside {bounds}; {seen}")
+    return _flag("implausible", figures.first_outside, f"{outside} outside {bounds}; {seen}")
 
 
 def _jumpy(figures: TagFigures, rule: SensorRule) -> SensorFlag | None:
     if not figures.fast_steps or rule.max_rate is None:
         return None
-    steps = f"{figures.fast_steps:,} steps are larger than {rule.max_rate:g} per second"
+    steps = f"{counted(figures.fast_steps, 'step is', 'steps are')} larger than {rule.max_rate:g} per second"
     return _flag("jumpy", figures.first_fast_step, steps)

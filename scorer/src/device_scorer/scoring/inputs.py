@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 from device_scorer import log
 from device_scorer.contract import blob_paths
@@ -29,13 +29,46 @@ MAX_VERSIONS_CHARS = 200
 """Length of the list of scikit-learn versions in the metadata."""
 
 
-def load_bundle(device: str, context: ScoringContext, store: Store) -> tuple[Bundle, InputVersions]:
+class _LargeModelError(Exception):
+    """A bundle is larger than LARGE_MODEL_BYTES and not too large."""
+
+
+@contextmanager
+def open_bundle(
+    device: str, context: ScoringContext, deadline: DeviceDeadline
+) -> Iterator[tuple[Bundle, InputVersions]]:
+    """Read a device's models, and hold the lock for large bundles until the end of the context if it is needed.
+
+    Args:
+        device: The device's id.
+        context: The context of the process.
+        deadline: The device's deadline and view of the store.
+
+    Raises:
+        PermanentError: As `load_bundle`.
+        StorageUnavailable: The lock is not free in time.
+    """
+    with ExitStack() as stack:
+        opened = None
+        with suppress(_LargeModelError):
+            opened = load_bundle(device, context, deadline.store, max_bytes=context.large_model_bytes)
+        if opened is None:
+            stack.enter_context(deadline.hold(context.large_models_lock))
+            opened = load_bundle(device, context, deadline.store)
+        stack.callback(opened[0].close)
+        yield opened
+
+
+def load_bundle(
+    device: str, context: ScoringContext, store: Store, *, max_bytes: int | None = None
+) -> tuple[Bundle, InputVersions]:
     """Read a device's models.
 
     Args:
         device: The device's id.
         context: The context of the process.
         store: The device's view of the store.
+        max_bytes: The size, with and without compression, above which a valid bundle is not read; None: the limits.
 
     Returns:
         The models, and the versions of the bundle for the metadata; the ETags of the readings are empty.
@@ -45,23 +78,34 @@ def load_bundle(device: str, context: ScoringContext, store: Store) -> tuple[Bun
         ModelInvalid: The bundle cannot be read, or is too large.
         ModelRejected: The bundle names code that is not on the allow-list.
         ModelIncompatible: The bundle needs another version of the scorer.
+        _LargeModelError: The bundle has more than max_bytes.
     """
-    settings = context.settings
+    settings, limits = context.settings, context.settings.limits
     name = blob_paths.model_name(settings.models_path, device)
+    allowed = limits.max_model_bytes if max_bytes is None else min(max_bytes, limits.max_model_bytes)
     try:
-        blob = store.read("models", name, max_bytes=settings.limits.max_model_bytes)
+        blob = store.read("models", name, max_bytes=allowed)
     except BlobTooLarge as error:
+        if allowed < limits.max_model_bytes and error.size <= limits.max_model_bytes:
+            raise _LargeModelError from error
         raise ModelInvalid(f"{error}; raise FLEETSCORE_MAX_MODEL_BYTES to allow it") from error
     except BlobEncodingInvalid as error:
         raise ModelInvalid(str(error)) from error
     if blob is None:
         raise ModelNotFound(f"model {name} does not exist; train one, or leave the device out")
-    bundle = bundles.load(
-        blob.content,
-        max_unpacked_bytes=settings.limits.max_model_unpacked_bytes,
-        engine=context.request.engine,
-        trust_any=settings.trust_any_model,
-    )
+    unpacked = limits.max_model_unpacked_bytes
+    allowed = unpacked if max_bytes is None else min(max_bytes, unpacked)
+    try:
+        bundle = bundles.load(
+            blob.content,
+            max_unpacked_bytes=allowed,
+            engine=context.request.engine,
+            trust_any=settings.trust_any_model,
+        )
+    except bundles.UnpackedTooLarge as error:
+        if allowed < unpacked:
+            raise _LargeModelError from error
+        raise
     context.foreign_versions.log_new(bundle.sklearn_versions)
     sha256 = hashlib.sha256(blob.content).hexdigest()
     return bundle, InputVersions((), blob.etag, sha256, ",".join(bundle.sklearn_versions)[:MAX_VERSIONS_CHARS])
@@ -139,7 +183,7 @@ def readings_changed(device: str, context: ScoringContext, store: Store, metadat
     """Return True if the readings of kept predictions are no longer those that were scored.
 
     A window of more than MAX_CHECKED_PARTITIONS partitions is not checked, and an error counts as unchanged: the
-    predictions are kept in any case.
+    predictions are kept in any case. Readings that were all deleted did not change: no later run can score them.
 
     Args:
         device: The device's id.
@@ -150,7 +194,8 @@ def readings_changed(device: str, context: ScoringContext, store: Store, metadat
     if len(context.request.window.partitions(context.settings.data_partition)) > MAX_CHECKED_PARTITIONS:
         return False
     try:
-        return data_changed(metadata, _data_etags(device, context, store))
+        etags = _data_etags(device, context, store)
+        return bool(etags) and data_changed(metadata, etags)
     except DeviceError as error:
         log.info(f"it is unknown if the readings of {device} changed: {error}")
         return False

@@ -26,6 +26,7 @@ from device_scorer.errors import (
 )
 from device_scorer.models.bundle import Model
 from device_scorer.models.expectations import Expectation
+from device_scorer.plurals import counted, plural
 from device_scorer.quality import NO_QUALITY, Quality
 from device_scorer.readings import EXCLUDED, ColumnLayout, RowTuple
 from device_scorer.scoring.digest_builder import DigestBuilder
@@ -135,11 +136,13 @@ class Scorer:
         bad_rows = statistics.bad_rows - sum(statistics.unusable_values[tag] for tag in unusable)
         lines = statistics.rows + statistics.unscored_rows + bad_rows
         if bad_rows > lines * self._limits.max_bad_share:
-            raise DataInvalid(f"{bad_rows:,} of {lines:,} lines are not readings: {'; '.join(statistics.notes)}")
+            verb = plural(bad_rows, "is not a reading", "are not readings")
+            text = f"{bad_rows:,} of {counted(lines, 'line', 'lines')} {verb}"
+            raise DataInvalid(f"{text}: {'; '.join(statistics.notes)}")
         if self._failed and not statistics.rows:
             raise error_of_all(self._failed)
         if statistics.unscored_rows and not statistics.rows:
-            text = f"none of the tags in its {statistics.unscored_rows:,} readings has a model"
+            text = f"none of the tags in its {counted(statistics.unscored_rows, 'reading', 'readings')} has a model"
             sent, known = name_some(self._digest.unmodelled), name_some(self._models)
             raise ModelNotFound(f"{text}: the readings have {sent}, and the models {known}")
         if not statistics.rows:
@@ -151,7 +154,9 @@ class Scorer:
         """Return the error of each tag that has rows and no usable value."""
         statistics = self._statistics
         return {
-            tag: DataInvalid(f"none of its {statistics.unusable_values[tag]:,} rows is usable: {problem}")
+            tag: DataInvalid(
+                f"none of its {counted(statistics.unusable_values[tag], 'row', 'rows')} is usable: {problem}"
+            )
             for tag, problem in sorted(statistics.unusable_samples.items())
             if tag in self._models and not self._digest.tag(tag).rows
         }
@@ -163,7 +168,7 @@ class Scorer:
         if not self._statistics.rows and self._statistics.outside_rows:
             remarks.append(self._statistics.describe_outside())
         if self._statistics.excluded_rows:
-            remarks.append(f"the quality rules exclude {self._statistics.excluded_rows:,} rows")
+            remarks.append(f"the quality rules exclude {counted(self._statistics.excluded_rows, 'row', 'rows')}")
         if self._missing_columns:
             columns = ", ".join(repr(column[:40]) for column in sorted(self._missing_columns)[:MAX_NOTES])
             remarks.append(f"the readings lack the column {columns} of the quality rules, so no row is bad by it")

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from device_scorer.errors import ModelNotFound, PermanentError
 from device_scorer.models.bundle import Bundle, Model
+from device_scorer.plurals import counted
 
 MAX_NAMED_TAGS = 3
 MAX_TAG_CHARS = 60
@@ -45,7 +46,7 @@ def error_of_all(failed: Mapping[str, PermanentError]) -> PermanentError:
         failed: The error by tag; not empty.
     """
     tag, error = next(iter(failed.items()))
-    return type(error)(f"none of its {len(failed)} tags can be scored; tag {tag!r}: {error}")
+    return type(error)(f"none of its {counted(len(failed), 'tag', 'tags')} can be scored; tag {tag!r}: {error}")
 
 
 def name_some(tags: Collection[str]) -> str:

@@ -15,6 +15,7 @@ from queue import Empty, SimpleQueue
 from device_scorer import log
 from device_scorer.contract.outcome_message import FAILED, TRANSIENT, Outcome
 from device_scorer.errors import DeviceError, TransientError
+from device_scorer.plurals import plural
 from device_scorer.scoring.context import DeviceDeadline
 from device_scorer.store.base import Store
 
@@ -129,7 +130,8 @@ class WorkerPool:
                     return index, Outcome(
                         TRANSIENT, "StorageUnavailable", "storage did not respond before the deadline"
                     )
-                text = f"the device did not finish within {self._deadline_seconds:g} seconds and was abandoned"
+                unit = plural(self._deadline_seconds, "second", "seconds")
+                text = f"the device did not finish within {self._deadline_seconds:g} {unit} and was abandoned"
                 return index, Outcome(FAILED, "DeadlineExceeded", text)
         return None
 

@@ -13,6 +13,7 @@ from typing import TextIO
 
 from device_scorer.contract import blob_paths
 from device_scorer.errors import UsageInvalid
+from device_scorer.plurals import counted
 from device_scorer.progress_line import ProgressLine
 from device_scorer.readings import COLUMNS
 from device_scorer.settings import Settings
@@ -120,7 +121,7 @@ class Simulation:
             for device in range(self.fleet.devices if reading_times else 0):
                 name = blob_paths.data_name(self.settings.data_path, start, self.fleet.device_id(device))
                 yield name, self._blob_content(device, start, reading_times, anomalous)
-                progress.show(f"{start:%Y-%m-%dT%H:%MZ}: {self.reading_count:,} readings")
+                progress.show(f"{start:%Y-%m-%dT%H:%MZ}: {counted(self.reading_count, 'reading', 'readings')}")
         progress.clear()
 
     def _reading_times(self, partition_start: datetime) -> list[int]:

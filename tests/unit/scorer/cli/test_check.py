@@ -104,7 +104,7 @@ def test_sound_store_has_no_finding(tmp_path: Path, capsys: pytest.CaptureFixtur
     fleet.device("press-1", tags=("1", "2"))
     assert run(["check", "store", "--store", str(tmp_path)]) == 0
     output = capsys.readouterr()
-    assert output.out == "1 models and 1 files of readings of 1 devices; the blobs of 1 devices were read\n"
+    assert output.out == "1 model and 1 file of readings of 1 device; the blobs of 1 device were read\n"
     assert output.err == ""
 
 
@@ -114,5 +114,5 @@ def test_problems_of_a_store_are_named(tmp_path: Path, capsys: pytest.CaptureFix
     fleet.store.write("models", "press#2.joblib", b"x")
     assert run(["check", "store", "--store", str(tmp_path)]) == 65
     error = capsys.readouterr().err
-    assert "1 names of models denote no device: 'press#2.joblib'" in error
-    assert "1 devices have no tag with both a model and readings: press-1: models of '1', readings of '2'" in error
+    assert "1 name of a model denotes no device: 'press#2.joblib'" in error
+    assert "1 device has no tag with both a model and readings: press-1: models of '1', readings of '2'" in error

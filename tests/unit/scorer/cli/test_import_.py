@@ -20,7 +20,7 @@ def test_rejects_file_is_named_by_an_argument(tmp_path: Path) -> None:
     rejects = tmp_path / "rejected.csv"
     result = scorer("import", "--store", tmp_path, "--data", tmp_path / "dump.csv", "--rejects", rejects)
     assert result.code == 0
-    assert f"1 rows rejected: {rejects}" in result.out
+    assert f"1 row rejected: {rejects}" in result.out
     assert rejects.exists()
 
 

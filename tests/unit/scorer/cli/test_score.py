@@ -37,7 +37,7 @@ def test_overwrite_needs_the_fleets_permission(fleet: Fleet, monkeypatch: pytest
     assert (result.code, "does not allow it" in result.err) == (64, True)
     monkeypatch.setenv("FLEETSCORE_ALLOW_OVERWRITE", "true")
     fleet.put("press-1", readings("press-1", values=[SPIKE]))
-    assert fleet.score("--write-policy", "Overwrite").out == "press-1  scored  1 rows, 1 anomalies\n"
+    assert fleet.score("--write-policy", "Overwrite").out == "press-1  scored  1 row, 1 anomaly\n"
 
 
 def test_mixed_job_reports_each_device_once_in_message_and_record(fleet: Fleet) -> None:

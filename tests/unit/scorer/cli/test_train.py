@@ -13,7 +13,7 @@ def test_device_without_a_model_is_named_and_ends_with_65(tmp_path: Path) -> Non
     write_readings(tmp_path, "press-2", {"1": ["1"] * 60})
     result = scorer("train", "--store", tmp_path)
     assert result.code == 65
-    assert "1 devices have no bundle: press-2" in result.err
+    assert "1 device has no bundle: press-2" in result.err
     assert list(files(tmp_path / "models")) == ["press-1.joblib"]
 
 
@@ -46,7 +46,7 @@ def test_verbose_names_every_tag_without_a_model(tmp_path: Path) -> None:
 def test_history_that_does_not_cover_the_range_is_reported(tmp_path: Path) -> None:
     write_readings(tmp_path, "press-1", {"1": texts(wave()), "rising": texts(wave() + np.arange(200) / 10)})
     result = scorer("train", "--store", tmp_path)
-    assert "1 tags does not cover their usual range; train on more history: press-1 'rising'" in result.err
+    assert "1 tag does not cover its usual range; train on more history: press-1 'rising'" in result.err
     assert "% of the newest fifth of the readings lie in the range of the earlier ones" in result.out
 
 
@@ -55,5 +55,5 @@ def test_kept_and_pruned_tags_are_reported(tmp_path: Path) -> None:
     scorer("train", "--store", tmp_path)
     write_readings(tmp_path, "press-1", {"1": texts(wave())})
     result = scorer("train", "--store", tmp_path)
-    assert "1 tags without a new model keep their earlier one; --prune drops them: press-1 'old'" in result.err
-    assert "1 tags lose their earlier model: press-1 'old'" in scorer("train", "--store", tmp_path, "--prune").err
+    assert "1 tag without a new model keeps its earlier one; --prune drops earlier models: press-1 'old'" in result.err
+    assert "1 tag loses its earlier model: press-1 'old'" in scorer("train", "--store", tmp_path, "--prune").err

@@ -121,8 +121,8 @@ def test_rejected_row_is_counted_named_and_copied(tmp_path: Path, row: str | byt
     result = imported(tmp_path, DUMP.encode() + raw)
     assert result.code == 0
     assert "5 readings of 2 devices" in result.out
-    assert "1 rows rejected" in result.out
-    assert "1 rows are rejected; the first is line 7" in result.err
+    assert "1 row rejected" in result.out
+    assert "1 row is rejected; the first is line 7" in result.err
     assert reason in result.err
     rejects = (tmp_path / "store/dump.rejects.csv").read_bytes().splitlines()
     assert rejects[0] == b"Line,Reason," + HEADER.strip().encode()
@@ -254,7 +254,7 @@ def test_rows_of_bad_quality_are_rejected_and_the_column_is_kept(
         '"Good, enough",2018-08-28T23:01:00Z,press-1,1,50\n'
     )
     result = scorer("import", "--store", tmp_path, "--data", dump)
-    assert "1 rows are rejected; the first is line 2: the fleet's quality rules exclude the row" in result.err
+    assert "1 row is rejected; the first is line 2: the fleet's quality rules exclude the row" in result.err
     blob = (tmp_path / "data/20180828T2300Z/press-1.csv").read_text()
     assert blob == 'TS,Device,Tag,Value,Quality\n2018-08-28T23:01:00Z,press-1,1,50,"Good, enough"\n'
 

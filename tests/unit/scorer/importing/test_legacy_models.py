@@ -68,7 +68,7 @@ def test_second_import_writes_no_bundles(tmp_path: Path) -> None:
     before = files(tmp_path)
     result = imported(tmp_path)
     assert (result.code, files(tmp_path)) == (0, before)
-    assert "0 bundles written, 1 already exist" in result.out
+    assert "0 bundles written, 1 already exists" in result.out
 
 
 def test_different_bundle_is_named_and_kept_without_replace(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_device_without_a_readable_model_ends_with_65(tmp_path: Path, model: obj
     result = imported(tmp_path)
     assert result.code == 65
     assert "model_1_1 is rejected" in result.err
-    assert "1 devices have no readable model: 1" in result.err
+    assert "1 device has no readable model: 1" in result.err
     assert bundles(tmp_path) == ["2.joblib"]
 
 

@@ -13,7 +13,7 @@ from tests.testkit.scorer_fleet import Fleet, a_model, bundle, csv_of, readings
 def checked(fleet: Fleet, *, sample: int = 100) -> tuple[StoreCheck, dict[str, str]]:
     check = StoreCheck(fleet.store, Settings(folder=fleet.folder), sample=sample)
     list(check.run())
-    return check, {finding.text: str(finding) for finding in check.findings}
+    return check, {finding.many: str(finding) for finding in check.findings}
 
 
 def test_device_whose_tags_match_has_no_finding(fleet: Fleet) -> None:
@@ -28,7 +28,7 @@ def test_names_that_denote_no_device_are_problems(fleet: Fleet) -> None:
     fleet.store.write("data", "20180828T2300Z/a?b.csv", b"")
     fleet.store.write("data", "readme.txt", b"")
     check, findings = checked(fleet)
-    assert findings["names of models denote no device"] == "1 names of models denote no device: 'a#b.joblib'"
+    assert findings["names of models denote no device"] == "1 name of a model denotes no device: 'a#b.joblib'"
     assert check.invalid_data.count == 2
     assert check.invalid_data.is_problem
 
@@ -48,7 +48,7 @@ def test_devices_without_model_or_readings_are_named(fleet: Fleet) -> None:
         (b"malformed", None, "bundles", "press-1.joblib: "),
         (bundle({"1": a_model(), "2": "broken"}), None, "bundles", "press-1.joblib, tag '2': "),
         (None, b"a;b\n", "readings", "20180828T2300Z/press-1.csv: the first line must name the columns"),
-        (None, readings("press-1") + b"x\n", "bad_rows", "20180828T2300Z/press-1.csv: 1 rows"),
+        (None, readings("press-1") + b"x\n", "bad_rows", "20180828T2300Z/press-1.csv: 1 row"),
         (None, readings("press-2"), "bad_rows", "20180828T2300Z/press-1.csv: 5 rows"),
         (None, readings("press-1", tags=("a", "b", "c", "d")), "no_match", "models of '1', readings of 'a', 'b', 'c'"),
         (None, readings("press-1", tags=("1", "x")), "unmodelled", "press-1: 'x'"),

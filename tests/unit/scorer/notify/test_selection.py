@@ -52,7 +52,7 @@ def test_notices_above_the_limit_are_counted_in_one_more() -> None:
     many = [replace(OPENED, id=f"i{number}", device=f"press-{number}") for number in range(8)]
     kept = select(many, replace(HOOK, max_per_window=3)).notices
     assert [one.event for one in kept] == ["opened"] * 3 + ["more"]
-    assert kept[-1].detail == "5 more notices of this window are not sent; the report lists them"
+    assert kept[-1].detail == "5 more notices of this window are not sent; the report lists all"
     assert to_cloud_event(kept[-1])["type"] == "dev.fleetscore.incident.more"
     assert select(many[::-1], replace(HOOK, max_per_window=3)).notices == kept
 

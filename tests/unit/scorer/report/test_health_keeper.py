@@ -97,5 +97,5 @@ def test_damaged_digests_and_records_are_problems_of_the_window(tmp_path: Path) 
     summary = Summary(WINDOW, AnomalyRule(), [], comparison, coverage=coverage)
     keeper = HealthKeeper(FolderStore(tmp_path), IncidentSettings(), WINDOW, damaged_records=["_runs/u/a.json"])
     digests, records = keeper.assess(summary).problems
-    assert digests.startswith("the digests of 2 predictions are invalid, the first of press-7;")
-    assert records.startswith("1 outcome records are invalid, the first is _runs/u/a.json;")
+    assert digests.startswith("2 digests are invalid, the first is of press-7;")
+    assert records.startswith("1 outcome record is invalid, the first is _runs/u/a.json;")

@@ -55,7 +55,7 @@ class AbandoningStore(FolderStore):
 def test_every_reading_is_labelled(fleet: Fleet) -> None:
     fleet.device(data=readings("press-1", values=[*NORMAL, SPIKE]))
     result = fleet.score()
-    assert (result.code, result.out) == (0, "press-1  scored  6 rows, 1 anomalies\n")
+    assert (result.code, result.out) == (0, "press-1  scored  6 rows, 1 anomaly\n")
     assert fleet.labels() == ["0", "0", "0", "0", "0", "1"]
     assert (fleet.predictions() or "").splitlines()[1].startswith("2018-08-28T23:00:00Z,press-1,1,9.5,0,0.0")
 
@@ -90,15 +90,15 @@ def test_bytes_do_not_depend_on_the_other_devices_of_a_job(fleet: Fleet) -> None
         (b"", None, "ModelInvalid", "it is empty; write the bundle with joblib.dump"),
         (b"cos\nsystem\n(Vtrue\ntR.", None, "ModelRejected", "'os.system'"),
         (bundle({"_meta": {"format": 7}, "1": 0}), None, "ModelIncompatible", "use a newer device-scorer"),
-        (bundle({"1": {"a": 1}}), None, "ModelInvalid", "none of its 1 tags"),
+        (bundle({"1": {"a": 1}}), None, "ModelInvalid", "none of its 1 tag"),
         (None, b"TS;Device;Tag;Value\n", "DataInvalid", "20180828T2300Z/press-1.csv: the first line must name"),
         (None, b"<html>\n", "DataInvalid", "must name the columns"),
-        (None, csv_of(("2018-08-28T23:00:00Z", "press-1", "1", "x")), "DataInvalid", "1 of 1 lines are not readings"),
+        (None, csv_of(("2018-08-28T23:00:00Z", "press-1", "1", "x")), "DataInvalid", "1 of 1 line is not a reading"),
         (
             None,
             csv_of(("2018-08-28T23:00:00Z", "press-1", "other", "1")),
             "ModelNotFound",
-            "none of the tags in its 1 readings has a model: the readings have 'other', and the models '1'",
+            "none of the tags in its 1 reading has a model: the readings have 'other', and the models '1'",
         ),
     ],
 )
@@ -253,14 +253,32 @@ def test_create_only_keeps_complete_predictions(fleet: Fleet) -> None:
     assert fleet.predictions() == before
 
 
+def test_predictions_of_emptied_readings_are_kept_with_the_next_step(fleet: Fleet) -> None:
+    fleet.device()
+    fleet.score()
+    before = fleet.predictions()
+    fleet.put("press-1", csv_of())
+    assert "delete the predictions if the readings are now empty" in fleet.score().out
+    out = fleet.score("--write-policy", "IfChanged").out
+    assert f"the earlier predictions {PREDICTIONS}/press-1.csv are kept; delete them if they are wrong" in out
+    assert fleet.predictions() == before
+
+
+def test_deleted_readings_did_not_change(fleet: Fleet) -> None:
+    fleet.device()
+    fleet.score()
+    fleet.store.delete("data", "20180828T2300Z/press-1.csv")
+    assert fleet.score().out == "press-1  already scored\n"
+
+
 def test_if_changed_scores_again_if_data_or_model_changed(fleet: Fleet) -> None:
     fleet.device()
     fleet.score("--write-policy", "IfChanged")
     assert fleet.score("--write-policy", "IfChanged").out == "press-1  already scored\n"
     fleet.put("press-1", readings("press-1", values=[SPIKE]))
-    assert fleet.score("--write-policy", "IfChanged").out == "press-1  scored  1 rows, 1 anomalies\n"
+    assert fleet.score("--write-policy", "IfChanged").out == "press-1  scored  1 row, 1 anomaly\n"
     fleet.device(tags=("1", "2"), data=readings("press-1", values=[SPIKE]))
-    scored = "press-1  scored  1 rows, 1 anomalies  silent: no usable reading of tag '2'\n"
+    scored = "press-1  scored  1 row, 1 anomaly  silent: no usable reading of tag '2'\n"
     assert fleet.score("--write-policy", "IfChanged").out == scored
     assert fleet.labels() == ["1"]
 
@@ -457,9 +475,7 @@ def test_tag_of_unreadable_values_makes_the_device_partial(fleet: Fleet) -> None
     assert message["outcomes"] == {"partial": "0"}
     (sample,) = message["samples"]
     assert sample[1] == "DataInvalid"
-    assert (
-        "tag 'c' could not be scored: none of its 1 rows is usable: Value is not a number: 'I/O Timeout'" in sample[2]
-    )
+    assert "tag 'c' could not be scored: none of its 1 row is usable: Value is not a number: 'I/O Timeout'" in sample[2]
     assert fleet.metadata()["complete"] == "false"
 
 
@@ -502,7 +518,7 @@ def test_rows_of_bad_quality_are_counted_and_not_labelled(fleet: Fleet, monkeypa
 def test_excluded_rows_do_not_fail_the_device(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLEETSCORE_QUALITY", json.dumps({"badValues": [10]}))
     fleet.device(data=MARKED)
-    assert "scored  1 rows" in fleet.score().out
+    assert "scored  1 row" in fleet.score().out
     monkeypatch.setenv("FLEETSCORE_QUALITY", json.dumps({"badValues": [10, -9999]}))
     fleet.store.delete("predictions", f"{PREDICTIONS}/press-1.csv")
     assert "empty  no readings in the window; the quality rules exclude 4 rows" in fleet.score().out
@@ -523,8 +539,8 @@ def test_predictions_from_before_the_windows_end_are_replaced_later(fleet: Fleet
     early = {**blob.metadata, "readat": "2018-08-28T23:59:59Z"}
     fleet.store.write("predictions", name, blob.content, metadata=early, overwrite=True)
     fleet.put("press-1", readings("press-1", values=[10.0, SPIKE]))
-    assert fleet.score("--run-uid", "early", "--job-name", "j").out == "press-1  scored  1 rows, 0 anomalies\n"
-    assert fleet.score("--run-uid", "official", "--job-name", "j").out == "press-1  scored  2 rows, 1 anomalies\n"
+    assert fleet.score("--run-uid", "early", "--job-name", "j").out == "press-1  scored  1 row, 0 anomalies\n"
+    assert fleet.score("--run-uid", "official", "--job-name", "j").out == "press-1  scored  2 rows, 1 anomaly\n"
     assert fleet.score().out == "press-1  already scored\n"
 
 

@@ -109,7 +109,7 @@ def test_values_within_the_tolerance_are_the_same_value() -> None:
 
 def test_value_outside_of_the_fleets_range_is_implausible() -> None:
     flag = flags_of([*STEADY, (3590, 99.0)], {"range": [0, 50]})["implausible"]
-    assert flag == SensorFlag("implausible", START + 3590, "1 readings are outside 0 to 50; the readings are 10 to 99")
+    assert flag == SensorFlag("implausible", START + 3590, "1 reading is outside 0 to 50; the readings are 10 to 99")
 
 
 def test_anomaly_of_the_machine_is_not_implausible() -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import threading
 import time
+import zlib
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,7 +11,13 @@ import pytest
 import sklearn
 
 from device_scorer.errors import DataTooLarge, DeadlineExceeded, ModelInvalid, ModelNotFound, StorageUnavailable
-from device_scorer.scoring.context import LARGE_READINGS_BYTES, MAX_WAITED_DEADLINES, DeviceDeadline, ScoringContext
+from device_scorer.scoring.context import (
+    LARGE_MODEL_BYTES,
+    LARGE_READINGS_BYTES,
+    MAX_WAITED_DEADLINES,
+    DeviceDeadline,
+    ScoringContext,
+)
 from device_scorer.scoring.device import score_device
 from device_scorer.scoring.inputs import MAX_VERSIONS_CHARS, current_input_versions, load_bundle, read_partitions
 from device_scorer.scoring.predictions import InputVersions
@@ -22,7 +29,7 @@ from device_scorer.store.base import Blob
 from device_scorer.store.folder import FolderStore
 from device_scorer.window import Window
 from tests.testkit.scorer_command import scorer
-from tests.testkit.scorer_fleet import WINDOW, Fleet, csv_of
+from tests.testkit.scorer_fleet import WINDOW, Fleet, a_model, bundle, csv_of
 
 MODEL = "press-1.joblib"
 DATA = "20180828T2300Z/press-1.csv"
@@ -45,36 +52,60 @@ def test_partitions_of_a_window_are_read_in_order(fleet: Fleet) -> None:
     assert [row.split(",")[3] for row in blob.content.decode().splitlines()[1:]] == ["10", "11"]
 
 
-class LargeReads(FolderStore):
-    """A store that counts how many large reads are in progress at once."""
+class WatchedReads(FolderStore):
+    """A store that notes for each partition if a lock is held while it is read."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self.readings_lock = threading.Lock()
+        self.lock = threading.Lock()
         self.locked_reads: list[bool] = []
 
     def read(self, container: str, name: str, *, max_bytes: int | None = None) -> Blob | None:
         blob = super().read(container, name, max_bytes=max_bytes)
         if container == "data":
-            self.locked_reads.append(self.readings_lock.locked())
+            self.locked_reads.append(self.lock.locked())
         return blob
+
+
+def rows_of(context: ScoringContext) -> list[int]:
+    """Score the devices of the request, and return the number of rows of each."""
+    outcomes = WorkerPool(
+        lambda device, deadline: score_device(device, context, deadline),
+        context.request.devices,
+        store=context.store,
+        deadline_seconds=30,
+        on_outcome=lambda *_: None,
+    ).run()
+    return [outcome.row_counts.rows for outcome in outcomes.values()]
 
 
 def test_large_partitions_are_read_one_at_a_time(fleet: Fleet) -> None:
     names = [fleet.device(f"press-{number}") for number in range(6)]
-    store = LargeReads(fleet.folder)
+    store = WatchedReads(fleet.folder)
     request = ScoreRequest(tuple(names), WINDOW)
     context = ScoringContext(request, Settings(folder=fleet.folder), store, large_readings_bytes=50)
-    store.readings_lock = context.large_readings_lock
-    outcomes = WorkerPool(
-        lambda device, deadline: score_device(device, context, deadline),
-        names,
-        store=store,
-        deadline_seconds=30,
-        on_outcome=lambda *_: None,
-    ).run()
-    assert [outcome.row_counts.rows for outcome in outcomes.values()] == [5] * 6
+    store.lock = context.large_readings_lock
+    assert rows_of(context) == [5] * 6
     assert store.locked_reads == [True] * 6
+
+
+@pytest.mark.fault("F32", "T15")
+@pytest.mark.parametrize(("packed", "large"), [(False, True), (True, True), (True, False)])
+def test_devices_with_large_bundles_are_scored_one_at_a_time(fleet: Fleet, *, packed: bool, large: bool) -> None:
+    plain = bundle({"1": a_model()})
+    content = zlib.compress(plain) if packed else plain
+    names = [fleet.device(f"press-{number}", models=content) for number in range(6)]
+    store, limit = WatchedReads(fleet.folder), len(plain) - large
+    assert len(content) < limit or not packed
+    request = ScoreRequest(tuple(names), WINDOW)
+    context = ScoringContext(request, Settings(folder=fleet.folder), store, large_model_bytes=limit)
+    store.lock = context.large_models_lock
+    assert rows_of(context) == [5] * 6
+    assert store.locked_reads == [large] * 6
+
+
+def test_large_models_have_more_than_eight_mib() -> None:
+    assert LARGE_MODEL_BYTES == 8_388_608
 
 
 def test_large_readings_have_more_than_eight_mib() -> None:
@@ -187,6 +218,8 @@ def test_lock_that_is_never_free_is_a_transient_error(fleet: Fleet) -> None:
     )
     context.large_readings_lock.acquire()
     deadline = DeviceDeadline(fleet.store, 0.01 * MAX_WAITED_DEADLINES)
-    with pytest.raises(StorageUnavailable, match="other devices of the Job with large readings did not finish"):
+    with pytest.raises(
+        StorageUnavailable, match="other devices of the Job with large models or readings did not finish"
+    ):
         read_partitions("press-1", context, Scorer("press-1", WINDOW, {}, limits=Limits()), deadline)
     assert MAX_WAITED_DEADLINES == 8

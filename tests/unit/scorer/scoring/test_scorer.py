@@ -127,7 +127,7 @@ def test_rows_of_a_tag_without_model_are_counted_as_unscored() -> None:
 
 
 def test_readings_of_only_unmodelled_tags_fail_the_device() -> None:
-    with pytest.raises(ModelNotFound, match="none of the tags in its 1 readings"):
+    with pytest.raises(ModelNotFound, match="none of the tags in its 1 reading"):
         a_scorer(csv_of((TS, "d", "x", "1"))).finish()
 
 
@@ -230,7 +230,7 @@ def test_model_that_fails_in_a_later_chunk_keeps_the_labels_of_the_earlier_ones(
 
 
 def test_device_fails_if_the_models_of_all_its_readings_fail() -> None:
-    with pytest.raises(ModelInvalid, match="none of its 1 tags can be scored; tag '1': it cannot evaluate -1"):
+    with pytest.raises(ModelInvalid, match="none of its 1 tag can be scored; tag '1': it cannot evaluate -1"):
         a_scorer(csv_of((TS, "d", "1", "-1"), (TS, "d", "x", "1")), models={"1": Failing(), "2": Failing()}).finish()
 
 

@@ -30,5 +30,5 @@ def test_select_tags_without_a_usable_tag_raises_the_first_tags_error() -> None:
     bundle = Bundle({"2": ModelInvalid("not fitted")})
     with pytest.raises(ModelInvalid, match="tag '2': not fitted"):
         select_tags(bundle, None)
-    with pytest.raises(ModelNotFound, match="none of its 1 tags"):
+    with pytest.raises(ModelNotFound, match="none of its 1 tag"):
         select_tags(bundle, frozenset({"9"}))

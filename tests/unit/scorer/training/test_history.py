@@ -33,7 +33,7 @@ def test_unusable_rows_and_files_are_counted_and_skipped(tmp_path: Path) -> None
     result = scorer("train", "--store", tmp_path)
     assert result.code == 0
     assert "4 unusable rows" in result.err
-    assert "1 blobs are skipped: 20180828T2300Z/press-1.csv" in result.err
+    assert "1 blob is skipped: 20180828T2300Z/press-1.csv" in result.err
     assert joblib.load(tmp_path / "models/press-1.joblib")["1"]["scaler"].n_samples_seen_ == 200
 
 

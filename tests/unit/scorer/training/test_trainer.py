@@ -38,7 +38,7 @@ def test_rejected_tag_is_named_and_the_other_tags_are_trained(tmp_path: Path) ->
     write_readings(tmp_path, "press-1", {"1": texts(wave()), "valve": ["3.5"] * 60})
     result = scorer("train", "--store", tmp_path)
     assert result.code == 0
-    assert "1 tags get no model, because all their readings are equal: press-1 'valve'" in result.err
+    assert "1 tag gets no model, because all their readings are equal: press-1 'valve'" in result.err
     assert list(joblib.load(tmp_path / "models/press-1.joblib")) == ["1", "_meta"]
 
 
