@@ -1,11 +1,17 @@
 """The files of a fleet that the console shows, with hostile ids and messages."""
 
+import csv
 import gzip
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from fleetscore.contract import blob_paths
 from fleetscore.contract.windows import Window
+from fleetscore.frames import TABLE_COLUMNS
 
 HOSTILE = "<script>alert(1)</script>&\"'=,;../x\u202e"
 HALL = "hall3-pump"
@@ -71,3 +77,56 @@ def predictions(device: str, *, anomalous: bool = False) -> bytes:
         for value in [5.0 + minute / 60 + 40 * label]
     ]
     return ("TS,Device,Tag,Val,Prediction,Score\n" + "\n".join(rows) + "\n").encode()
+
+
+HOSTILE_TEXTS = (
+    "W" * 128,
+    "press-1 " * 12,
+    "\u202e\u2066gnp.evil\u2069",
+    "\u200b\u2060",
+    "\u0645\u0636\u062e\u0629-\u0667",
+    "Z\u0351\u036b\u0343\u036a\u0302" * 6,
+    "javascript:alert(1)",
+    "</title></svg><script>window.ran = true</script>",
+    "\" onload='window.ran = true' autofocus onfocus=alert(1) x=\"",
+    "{{ 7 * 7 }}{% include 'base.html' %}${7*7}#{7*7}",
+    "red;}*{display:none}</style><style>*{background:url(//evil.example)}",
+    "nul\0cr\rpage\x0cescape\x1b[31m\x85\u2028",
+    "\U0001f469\u200d\U0001f680\U0010ffff\ufdd0",
+    "../../../etc/passwd?x=1&amp;y#z%00%2e",
+)
+"""Ids, tags and texts of parties that may write storage."""
+
+
+def write_hostile_fleet(folder: Path) -> Path:
+    """Write a fleet whose ids, tags, causes, owners, flags, metadata and mutes are hostile, and return its folder."""
+    write_fleet(folder)
+    states = dict.fromkeys(HOSTILE_TEXTS, "N" * NEWEST + "A")
+    files = {"_history/default/PT3600S/2018-W35.csv.gz": tile(states)}
+    for file, state in ((blob_paths.INCIDENTS_FILE, "open"), (blob_paths.SENSORS_FILE, "")):
+        columns = TABLE_COLUMNS[file]
+        rows = [
+            [state if name == "State" else "" if name == "Muted" else text for name in columns]
+            for text in HOSTILE_TEXTS
+        ]
+        files[blob_paths.report_name(WINDOW, file)] = table([columns, *rows])
+    files[blob_paths.MUTES_FILE] = table([[text, "soon", "", "", ""] for text in HOSTILE_TEXTS])
+    for text in HOSTILE_TEXTS:
+        tag = '"' + text.replace('"', '""') + '"'
+        name = blob_paths.prediction_name("{window}/{device}.csv", WINDOW, text)
+        files[name] = predictions(text).replace(b",temp,", f",{tag},".encode())
+        content, model = text.encode(), blob_paths.model_name("{device}.joblib", text)
+        digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        files[f"../models/{model}"] = content
+        files[f"../models/.meta/{model}.{digest[:12]}.json"] = json.dumps(dict.fromkeys(HOSTILE_TEXTS, text)).encode()
+    for path, content in files.items():
+        (folder / "predictions" / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "predictions" / path).write_bytes(content)
+    return folder
+
+
+def table(rows: Iterable[Sequence[str]]) -> bytes:
+    """Return a CSV."""
+    target = io.StringIO()
+    csv.writer(target, quoting=csv.QUOTE_ALL).writerows(rows)
+    return target.getvalue().encode()

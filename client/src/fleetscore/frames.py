@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 PREDICTION_COLUMNS = ("TS", "Device", "Tag", "Val", "Prediction", "Score")
 READING_COLUMNS = ("TS", "Device", "Tag", "Value")
-TABLE_COLUMNS: Mapping[str, Sequence[str]] = {
 COUNT_COLUMNS = ("Tag", "Rows", "Stored", "Here", "Both")
+TABLE_COLUMNS: Mapping[str, Sequence[str]] = {
     FAILURES_FILE: ("Device", "Outcome", "Reason", "Message"),
     ANOMALIES_FILE: ("Device", "Tag", "Rows", "Anomalies", "First", "Last", "WorstTS", "WorstVal", "WorstScore"),
     SENSORS_FILE: ("Device", "Tag", "Flag", "Since", "Rows", "Detail"),
@@ -81,11 +81,6 @@ def prediction_frames(files: "Iterable[tuple[bytes, str]]") -> "Iterator[pd.Data
     yield from _batch_frames(batch)
 
 
-def readings_frame(content: bytes, name: str) -> "pd.DataFrame":
-    """Return a readings CSV as a frame with the columns TS (UTC), Device, Tag and Value (text as in the file).
-
-    One line is one row, as for the scorer. Lines that the scorer counts as malformed are left out.
-
 def anomaly_counts(stored: "pd.DataFrame", here: "pd.DataFrame") -> "pd.DataFrame":
     """Return the numbers of anomalies of two frames of predictions of a device, by tag.
 
@@ -106,6 +101,11 @@ def anomaly_counts(stored: "pd.DataFrame", here: "pd.DataFrame") -> "pd.DataFram
     counts = pd.DataFrame({name: frame["Tag"].value_counts() for name, frame in frames.items()})
     return counts.fillna(0).astype(int).rename_axis("Tag").reset_index()
 
+
+def readings_frame(content: bytes, name: str) -> "pd.DataFrame":
+    """Return a readings CSV as a frame with the columns TS (UTC), Device, Tag and Value (text as in the file).
+
+    One line is one row, as for the scorer. Lines that the scorer counts as malformed are left out.
 
     Raises:
         DataInvalid: The first line does not name the columns.
@@ -247,7 +247,7 @@ def _read_csv(content: bytes, name: str, columns: tuple[str, ...], types: Mappin
             na_values={"Score": [""], "Val": [""]},
         )  # fmt: skip
         frame["TS"] = _instants(frame["TS"])
-    except (ValueError, UnicodeDecodeError, pd.errors.ParserError) as error:
+    except (ValueError, OverflowError, pd.errors.ParserError) as error:
         raise DataInvalid(f"{name} is invalid: {error}") from error
     return frame[list(columns)]
 

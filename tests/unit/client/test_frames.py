@@ -38,6 +38,7 @@ def test_predictions_have_utc_times_text_ids_and_numbers() -> None:
         b"TS,Device\n",
         PREDICTIONS.replace(b"1.50", b"abc"),
         PREDICTIONS.replace(b"2018-08-28T23:00:00Z", b"x"),
+        PREDICTIONS + b"2018-08-28T23:00:00Z,001,t,1," + b"9" * 400 + b",0\n",
     ],
 )
 def test_invalid_predictions_are_rejected_with_the_name(content: bytes) -> None:

@@ -16,7 +16,8 @@ from starlette.types import ASGIApp
 
 from fleetscore.console import charts, pages, runs
 from fleetscore.console.device import device_context
-from fleetscore.console.live import LiveStreams, active_runs, figures
+from fleetscore.console.downloads import Downloads
+from fleetscore.console.live import FULL, LiveStreams, figures, listed_runs
 from fleetscore.console.pages import MAX_PICTURE_ROWS, Filters
 from fleetscore.console.reader import Reader, Snapshot
 from fleetscore.console.security import LOCAL_HOSTS, REPORT_POLICY, SecurityMiddleware
@@ -25,6 +26,9 @@ from fleetscore.errors import AccessDenied, FleetscoreError, NotFound, UsageInva
 from fleetscore.fleet import Fleet
 
 MAX_ID_CHARS = 1024
+MAX_FILES = 4
+MAX_REPORTS = 8
+"""Number of predictions, and of reports, that are downloaded at the same time: 512 MiB and 256 MiB at most."""
 
 
 def create_app(fleet: Fleet, *, hosts: Collection[str] = LOCAL_HOSTS) -> ASGIApp:
@@ -53,6 +57,7 @@ def create_app(fleet: Fleet, *, hosts: Collection[str] = LOCAL_HOSTS) -> ASGIApp
         ],
         exception_handlers={FleetscoreError: console.failed, HTTPException: console.http_error},
     )
+    app.router.redirect_slashes = False  # behind a proxy with TLS, the redirect would lead to http
     return SecurityMiddleware(app, hosts)
 
 
@@ -66,6 +71,7 @@ class Console:
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
         self._streams = LiveStreams(self._figures)
+        self._files, self._reports = Downloads(MAX_FILES), Downloads(MAX_REPORTS)
 
     def fleet(self, request: Request) -> Response:
         """Return the page Fleet. Without storage it has the runs, and without the cluster all but the runs."""
@@ -96,9 +102,11 @@ class Console:
 
     def device_of_row(self, request: Request) -> Response:
         """Redirect from a row of the heat map to its device."""
-        devices = list(pages.select(self._reader.snapshot(), Filters.parse(request.query_params)))
-        row = request.query_params.get("row", "")
-        if not row.isascii() or not row.isdigit() or len(row) > 6 or int(row) >= len(devices):
+        snapshot = self._reader.snapshot()
+        devices = list(pages.select(snapshot, Filters.parse(request.query_params)))
+        row, shown = (request.query_params.get(name, "") for name in ("row", "shown"))
+        is_row = row.isascii() and row.isdigit() and len(row) <= 6 and int(row) < len(devices)
+        if not is_row or shown != pages.shown_history(snapshot, devices):
             raise NotFound("the heat map has changed; load it again")
         return RedirectResponse(f"/device?id={quote(devices[int(row)], safe='')}", status_code=303)
 
@@ -111,10 +119,9 @@ class Console:
     def predictions(self, request: Request) -> Response:
         """Return the predictions of a device as a file."""
         device, window = _device(request), _window(request)
-        content = self._reader.predictions_csv(device, window)
         name = quote(f"{device}_{window.slug}.csv", safe="")
         headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
-        return Response(content, media_type="text/csv", headers=headers)
+        return self._files.respond(lambda: self._reader.predictions_csv(device, window), "text/csv", headers)
 
     def run(self, request: Request) -> Response:
         """Return the page Run."""
@@ -123,8 +130,9 @@ class Console:
 
     def report(self, request: Request) -> Response:
         """Return the stored report of a window, in a sandbox."""
-        content = self._reader.report(_window(request))
-        return HTMLResponse(content, headers={"Content-Security-Policy": REPORT_POLICY})
+        window = _window(request)
+        headers = {"Content-Security-Policy": REPORT_POLICY}
+        return self._reports.respond(lambda: self._reader.report(window), "text/html", headers)
 
     def schedules(self, request: Request) -> Response:
         """Return the page Schedules."""
@@ -134,8 +142,10 @@ class Console:
         """Return a stream of live figures."""
         if self._reader.cluster is None:
             return Response(status_code=204)  # an EventSource does not connect again
+        if request.method == "HEAD":
+            return Response(media_type="text/event-stream")
         if self._streams.is_full:
-            return PlainTextResponse("too many open pages; close one\n", 503, {"Retry-After": "10"})
+            return PlainTextResponse(f"{FULL}\n", 503, {"Retry-After": "10"})
         events = self._streams.events(request.query_params.get("name", ""))
         return StreamingResponse(events, media_type="text/event-stream")
 
@@ -150,7 +160,7 @@ class Console:
         return self._page(request, "error.html", error.status_code, message=message)
 
     def _figures(self, name: str) -> list[dict[str, Any]]:
-        found = [self._reader.run(name)] if name else active_runs(self._reader.runs())
+        found = [self._reader.run(name)] if name else listed_runs(self._reader.runs())
         return [figures(run) for run in found]
 
     def _page(self, request: Request, template: str, status_code: int = 200, /, **context: Any) -> Response:
@@ -161,7 +171,8 @@ class Console:
             "fleet_name": reader.fleet.layout.name,
             "location": reader.fleet.store.location,
         }
-        return HTMLResponse(_environment().get_template(template).render(**common, **context), status_code)
+        text = _environment().get_template(template).render(**common, **context)
+        return HTMLResponse(text.encode(errors="replace"), status_code)  # names of files need not be Unicode
 
 
 async def healthz(_: Request) -> Response:
@@ -176,7 +187,12 @@ def readyz(_: Request) -> Response:
 
 def device_url(device: object) -> str:
     """Return the address of the page of a device."""
-    return f"/device?id={quote(str(device), safe='')}"
+    return f"/device?id={quote(str(device), safe='', errors='replace')}"
+
+
+def visible(text: str) -> str:
+    """Return a text, or its escapes if no character of it can be seen: a link and a heading need a name."""
+    return text if any(one.isprintable() and not one.isspace() for one in text) else ascii(text)
 
 
 def _status(error: Exception) -> int:
@@ -196,6 +212,7 @@ def _environment() -> Environment:
     )
     filters: dict[str, Callable[..., str]] = {
         "device_url": device_url,
+        "visible": visible,
         "urlvalue": lambda text: quote(str(text), safe=""),
     }
     environment.filters.update(filters)

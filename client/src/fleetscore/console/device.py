@@ -13,10 +13,11 @@ from fleetscore.console.reader import Reader, Row, Snapshot
 from fleetscore.console.states import BY_LETTER
 from fleetscore.contract import blob_paths
 from fleetscore.contract.windows import Window
-from fleetscore.errors import DataInvalid, NotFound
+from fleetscore.errors import DataInvalid, NotFound, UsageInvalid
 from fleetscore.frames import predictions_frame
 
 MAX_PLOTS = 24
+MAX_TAG_CHARS = 256
 MAX_PLOTTED_LENGTH = timedelta(days=2)
 """Length of a window without predictions above which its readings are not plotted: each partition costs a request."""
 
@@ -78,7 +79,8 @@ def tag_plots(frame: pd.DataFrame, window: Window, flags: Sequence[Row]) -> tupl
     facts.sort(key=lambda one: (-one["anomalies"], not one["flags"], one["tag"]))
     shown = facts[:MAX_PLOTS]
     seconds = window.length.total_seconds()
-    usable = frame[frame["Tag"].isin([one["tag"] for one in shown]) & (frame["Val"].abs() < float("inf"))]
+    is_finite = frame["TS"].notna() & (frame["Val"].abs() < float("inf"))
+    usable = frame[is_finite & frame["Tag"].isin([one["tag"] for one in shown])]
     position = ((usable["TS"] - pd.Timestamp(window.start)).dt.total_seconds() / seconds).clip(0, 1)
     points: dict[str, list[Point]] = {}
     drawn = downsample(usable.assign(Position=position))
@@ -86,9 +88,9 @@ def tag_plots(frame: pd.DataFrame, window: Window, flags: Sequence[Row]) -> tupl
         points.setdefault(tag, []).append(Point(*values))
     first, last = f"{window.start:%H:%M}", f"{window.end:%H:%M}"
     for one in shown:
-        label = f"{one['tag']}: {one['rows']:,} readings, {one['anomalies']:,} anomalies"
+        label = f"{one['tag'][:MAX_TAG_CHARS]}: {one['rows']:,} readings, {one['anomalies']:,} anomalies"
         plot = charts.line_chart(points.get(one["tag"], ()), first=first, last=last, label=label)
-        one["plot"] = plot if one["rows"] else ""
+        one |= {"plot": plot if one["rows"] else "", "tag": one["tag"][:MAX_TAG_CHARS]}
     return shown, len(facts) - len(shown)
 
 
@@ -125,10 +127,13 @@ def _plots(reader: Reader, device: str, window: Window) -> dict[str, Any]:
             problem = str(error)
     except DataInvalid as error:
         problem = str(error)
-    flags = [row for row in reader.sensor_rows(window) if row.get("Device") == device]
+    try:
+        flags = reader.sensor_rows(window, device)
+    except DataInvalid as error:
+        flags, problem = [], "; ".join(filter(None, (problem, str(error))))
     empty = pd.DataFrame({"TS": pd.to_datetime([], utc=True), "Tag": [], "Val": pd.Series(dtype="float64")})
-    plots, more = tag_plots(empty if problem or frame is None else frame, window, flags)
-    return {"plots": plots, "more_tags": more, "kind": "" if problem else kind, "problem": problem}
+    plots, more = tag_plots(empty if frame is None else frame, window, flags)
+    return {"plots": plots, "more_tags": more, "kind": "" if frame is None else kind, "problem": problem}
 
 
 def _readings(reader: Reader, device: str, window: Window) -> pd.DataFrame:
@@ -151,7 +156,10 @@ def _neighbour(snapshot: Snapshot, window: Window | None, back: int) -> Window |
     history = snapshot.history
     if window is None or not history.count:
         return None
-    found = window.previous(back)
+    try:
+        found = window.previous(back)
+    except UsageInvalid:  # at the end of the calendar
+        return None
     return found if history.window(0).start <= found.start <= history.window(history.count - 1).start else None
 
 

@@ -1,9 +1,10 @@
 """The history of a fleet in memory: one letter per device and window, joined from the tiles of storage. Pure."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from fnmatch import fnmatchcase
+from fnmatch import translate
 
 from fleetscore.contract.tiles import UNKNOWN, Tile
 from fleetscore.contract.windows import Window
@@ -55,13 +56,30 @@ class History:
             owner: The owner of the devices; empty for any.
         """
         known = owners or {}
+        # fnmatchcase keeps 32,768 patterns of its callers, which are any text here; re keeps 512.
+        matches = re.compile(translate(pattern)).match
         return {
             device: states
             for device, states in self.states.items()
             if (not letter or states[-1] == letter)
-            and (not pattern or fnmatchcase(device, pattern))
+            and (not pattern or matches(device))
             and (not owner or known.get(device) == owner)
         }
+
+
+def known_part(tile: Tile, latest: datetime, max_windows: int = MAX_WINDOWS) -> Tile | None:
+    """Return the last windows of a tile, up to the newest one with a known state; None without one.
+
+    Args:
+        tile: The tile.
+        latest: The time after which a window cannot have begun; the states of later windows are left out.
+        max_windows: The largest number of windows.
+    """
+    begun = max(0, (int(latest.timestamp()) - tile.first) // tile.length + 1)
+    end = max((len(states[:begun].rstrip(UNKNOWN)) for states in tile.states.values()), default=0)
+    start = max(0, end - max_windows)
+    states = {device: letters[start:end] for device, letters in tile.states.items()}
+    return Tile(tile.first + start * tile.length, tile.length, end - start, states) if end else None
 
 
 def join_tiles(tiles: Iterable[Tile], max_windows: int = MAX_WINDOWS) -> History:

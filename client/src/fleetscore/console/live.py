@@ -13,7 +13,12 @@ from fleetscore.runs import state
 POLL_SECONDS = 2.0
 MAX_STREAM_SECONDS = 600.0
 MAX_STREAMS = 16
-MAX_RUNS = 50
+MAX_RUNS = 100
+MAX_ACTIVE_RUNS = 50
+RETRY = "retry: 10000\n"
+"""The milliseconds after which a browser opens a stream again that was one too many."""
+
+FULL = "too many open pages have live figures; close one"
 
 
 def figures(run: Mapping[str, Any]) -> dict[str, Any]:
@@ -40,9 +45,13 @@ def figures(run: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def active_runs(runs: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the runs that have not ended, at most MAX_RUNS."""
-    return [run for run in runs if not state.has_ended(run)][:MAX_RUNS]
+def listed_runs(runs: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the runs that the page Fleet lists: at most MAX_ACTIVE_RUNS that have not ended, then the others.
+
+    A run that ends between two events is still among them, so that its row shows the end.
+    """
+    active = [run for run in runs if not state.has_ended(run)][:MAX_ACTIVE_RUNS]
+    return [*active, *(run for run in runs if state.has_ended(run))][:MAX_RUNS]
 
 
 class LiveStreams:
@@ -75,6 +84,9 @@ class LiveStreams:
         Args:
             name: The run; empty for all active runs.
         """
+        if self.is_full:  # requests that arrive at the same time have all passed the check of the route
+            yield f"{RETRY}event: problem\ndata: {json.dumps(FULL)}\n\n"
+            return
         self._open += 1
         try:
             last = ""

@@ -1,7 +1,7 @@
 """The content of the pages Fleet and Heat map, from a snapshot of the fleet's health. Pure."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -20,6 +20,8 @@ MAX_LISTED = 100
 DEVICES_PER_PAGE = 100
 MAX_PICTURE_ROWS = 20_000
 MAX_GAPS = 50
+MAX_KINDS = 20
+MAX_OWNERS = 500
 OPEN_STATES = ("opened", "open")
 _DAY = timedelta(days=1)
 
@@ -72,11 +74,11 @@ def fleet_context(snapshot: Snapshot) -> dict[str, Any]:
     return {
         "counts": [(state, counts[state.letter]) for state in STATES if counts[state.letter]],
         "coverage": _coverage(history, columns),
-        "causes": sorted(Counter(row.get("Cause", "") for row in audible).items()),
+        "causes": _most_common(row.get("Cause", "") for row in audible),
         "muted": len(open_incidents) - len(audible),
         "incidents": open_incidents[:MAX_LISTED],
         "more_incidents": max(len(open_incidents) - MAX_LISTED, 0),
-        "flags": sorted(Counter(row.get("Flag", "") for row in snapshot.sensors).items()),
+        "flags": _most_common(row.get("Flag", "") for row in snapshot.sensors),
         "sensors": snapshot.sensors[:MAX_LISTED],
         "more_sensors": max(len(snapshot.sensors) - MAX_LISTED, 0),
         "trend": charts.column_chart(anomalous, first=first, last=last, label="anomalous devices by window"),
@@ -99,8 +101,9 @@ def heat_map_context(snapshot: Snapshot, filters: Filters) -> dict[str, Any]:
     return {
         "filters": filters,
         "states": STATES,
-        "owners": sorted(set(snapshot.owners.values())),
+        "owners": sorted(set(snapshot.owners.values()))[:MAX_OWNERS],
         "total": len(selected),
+        "shown": shown_history(snapshot, selected),
         "page": page,
         "pages": pages,
         "rows": [(device, BY_LETTER[states[-1]], charts.state_strip(states, cell=3)) for device, states in shown],
@@ -115,9 +118,19 @@ def select(snapshot: Snapshot, filters: Filters) -> dict[str, str]:
     )
 
 
+def shown_history(snapshot: Snapshot, selected: Sized) -> str:
+    """Return a text that changes with the rows of a picture: a click must not open the device of another picture."""
+    return f"{len(selected)}-{snapshot.window.slug if snapshot.window else ''}"
+
+
 def is_muted(row: Row) -> bool:
     """Return True if an incident is muted."""
     return row.get("Muted", "").strip().lower() not in ("", "false", "no", "0")
+
+
+def _most_common(words: Iterable[str]) -> list[tuple[str, int]]:
+    """Return the most common words with their counts, in order: another client can write a file with any number."""
+    return sorted(Counter(words).most_common(MAX_KINDS))
 
 
 def _scale(rows: int) -> int:

@@ -2,15 +2,16 @@
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import islice, zip_longest
 from typing import Any
 
 from fleetscore.cluster import release
 from fleetscore.cluster.connection import RUN_LABEL, Cluster
 from fleetscore.console.cache import Cached
-from fleetscore.console.history import MAX_WINDOWS, History, join_tiles
+from fleetscore.console.history import MAX_WINDOWS, History, join_tiles, known_part
 from fleetscore.contract import blob_paths, tiles
 from fleetscore.contract.mutes import MAX_MUTES_BYTES, parse_mutes
 from fleetscore.contract.windows import Window, format_time
@@ -22,11 +23,20 @@ SNAPSHOT_SECONDS = 15.0
 RUNS_SECONDS = 2.0
 MAX_TILES = 8
 MAX_REPORT_BYTES = 32 * 2**20
-MAX_CSV_BYTES = 256 * 2**20
+MAX_CSV_BYTES = 128 * 2**20
 MAX_ROWS = 50_000
+MAX_COLUMNS = 16
+MAX_TEXT_CHARS = 1024
+"""Number of characters of a value of a table: as many as the id of a device may have."""
+
 MAX_JOBS = 200
 MAX_EVENTS = 100
 MAX_BAD_LINES = 3
+EPOCH = datetime.fromtimestamp(0, UTC)
+CLOCK_TOLERANCE = timedelta(days=1)
+"""Time by which the clock of this machine may be behind: no window is scored before its end."""
+
+_LATER = "begin after the time of this machine, and are not shown; correct its clock, or remove these files"
 Row = Mapping[str, str]
 
 
@@ -102,22 +112,19 @@ class Reader:
         found = _items(cluster, path, f"list events of run {name}", query)
         return sorted(found, key=lambda one: str(one.get("lastTimestamp") or ""), reverse=True)
 
-    def report_rows(self, window: Window, file: str) -> list[Row]:
-        """Return the rows of a CSV of a window's report, at most MAX_ROWS; none if it does not exist.
-
-        Raises:
-            DataInvalid: The file is not a CSV.
-        """
-        return self._report_rows(window, file) or []
-
     def report(self, window: Window) -> bytes:
         """Return the page of a window's report. Raises NotFound if it does not exist."""
         return self.fleet.report_page(window)
 
-    def sensor_rows(self, window: Window) -> Sequence[Row]:
-        """Return the rows of a window's `_sensors.csv`; of the newest window from the snapshot."""
+    def sensor_rows(self, window: Window, device: str) -> list[Row]:
+        """Return the rows of a device in a window's `_sensors.csv`; those of the newest window from the snapshot.
+
+        Raises:
+            DataInvalid: The file is not a CSV.
+        """
         snapshot = self.snapshot()
-        return snapshot.sensors if window == snapshot.window else self.report_rows(window, blob_paths.SENSORS_FILE)
+        rows = snapshot.sensors if window == snapshot.window else self._report_rows(window, blob_paths.SENSORS_FILE)
+        return [row for row in rows or () if row.get("Device") == device]
 
     def predictions_csv(self, device: str, window: Window, *, max_bytes: int = MAX_CSV_BYTES) -> bytes:
         """Return the predictions of a device as CSV. Raises NotFound if they do not exist."""
@@ -140,8 +147,8 @@ class Reader:
         return found
 
     def _read_health(self) -> Snapshot:
-        history = join_tiles(self._tiles())
         problems = self._mute_problems()
+        history = join_tiles(self._tiles(datetime.now(UTC), problems))
         if not history.count:
             return Snapshot(problems=problems)
         window = history.window(history.count - 1)
@@ -152,7 +159,8 @@ class Reader:
     def _newest_rows(self, window: Window, file: str, problems: list[str]) -> list[Row]:
         """Return the rows of a CSV of the newest report; none, and the reason in `problems`, if it cannot be read."""
         try:
-            found = self._report_rows(window, file)
+            rows = self._report_rows(window, file)
+            found = None if rows is None else list(rows)
         except DataInvalid as error:
             problems.append(str(error))
             return []
@@ -174,34 +182,54 @@ class Reader:
         text = f"{blob_paths.MUTES_FILE} has {len(bad):,} invalid lines, which mute no device ({lines})"
         return [f"{text}; correct them in the file, `fleetscore mutes -o wide` lists them"]
 
-    def _tiles(self) -> Iterator[tiles.Tile]:
-        """Yield the newest tiles of the fleet's largest series of windows."""
-        store = self.fleet.store
+    def _tiles(self, now: datetime, problems: list[str]) -> Iterator[tiles.Tile]:
+        """Yield the known windows of the newest tiles of the fleet's largest series, without those of the future.
+
+        Args:
+            now: The current time.
+            problems: The list that gets the reason for each tile that is left out.
+
+        Raises:
+            DataInvalid: All of these tiles are damaged.
+        """
+        store, latest = self.fleet.store, now + CLOCK_TOLERANCE
         a_folder = self.cluster is None  # it has one fleet, of any name
         prefix = blob_paths.HISTORY_PREFIX if a_folder else tiles.history_prefix(self.fleet.layout.name)
         names = tiles.largest_series((info.name, info.size) for info in store.list("predictions", prefix))
-        windows = 0
-        for name in names[: -MAX_TILES - 1 : -1]:
+        begun = [name for name in names if tiles.overlaps(name, EPOCH, latest)]
+        end, damaged = 0, None
+        if len(begun) < len(names):
+            problems.append(f"{len(names) - len(begun):,} files of the history {_LATER}")
+        for name in begun[: -MAX_TILES - 1 : -1]:
             blob = store.read("predictions", name, max_bytes=tiles.MAX_PACKED_BYTES)
-            if blob is not None:
-                tile = tiles.parse_tile(blob.content, name)
+            try:
+                tile = known_part(tiles.parse_tile(blob.content, name), latest) if blob else None
+            except DataInvalid as error:
+                damaged = damaged or error
+                problems.append(str(error))
+                continue
+            if tile:
                 yield tile
-                known = max((len(states.rstrip(tiles.UNKNOWN)) for states in tile.states.values()), default=0)
-                windows += tile.count if windows else known
-            if windows >= MAX_WINDOWS:
-                return
+                end = end or tile.end
+                if end - tile.first >= MAX_WINDOWS * tile.length:
+                    return
+        if damaged and not end:
+            raise damaged
 
     def _read_runs(self) -> list[dict[str, Any]]:
         if self.cluster is None:
             return []
         name = self.fleet.layout.name
-        found = (run for run in self.cluster.runs() if run["spec"].get("fleet", "default") == name)
+        found = [run for run in self.cluster.runs() if run["spec"].get("fleet", "default") == name]
+        for run in found:
+            run["metadata"].pop("annotations", None)  # no page shows them, and each run may have 256 KiB
         return sorted(found, key=_window_start, reverse=True)
 
-    def _report_rows(self, window: Window, file: str) -> list[Row] | None:
+    def _report_rows(self, window: Window, file: str) -> Iterator[Row] | None:
+        """Return the rows of a CSV of a window's report, at most MAX_ROWS; None if it does not exist."""
         name = blob_paths.report_name(window, file)
         blob = self.fleet.store.read("predictions", name, max_bytes=MAX_REPORT_BYTES)
-        return None if blob is None else list(_csv_rows(blob.content, name))
+        return None if blob is None else _csv_rows(blob.content, name)
 
     def _need_cluster(self) -> Cluster:
         if self.cluster is None:
@@ -226,12 +254,13 @@ def _items(cluster: Cluster, path: str, action: str, query: Mapping[str, str]) -
     return cluster.page(path, action, query=query)[0]
 
 
-def _csv_rows(content: bytes, name: str) -> Iterable[Row]:
+def _csv_rows(content: bytes, name: str) -> Iterator[Row]:
+    """Yield the rows of a CSV, which other clients can write: bounded in number, columns and size of a value."""
     try:
-        rows = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), restkey="", restval="")
-        for index, row in enumerate(rows):
-            if index == MAX_ROWS:
-                return
-            yield {str(key): str(value) for key, value in row.items()}
+        lines = csv.reader(io.TextIOWrapper(io.BytesIO(content), "utf-8-sig", newline=""))
+        columns = next(lines, [])[:MAX_COLUMNS]
+        for row in islice(filter(None, lines), MAX_ROWS):
+            values = zip_longest(columns, row[: len(columns)], fillvalue="")
+            yield {column[:MAX_TEXT_CHARS]: value[:MAX_TEXT_CHARS] for column, value in values}
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataInvalid(f"{name} is invalid: {error}; the next report of its window replaces it") from error

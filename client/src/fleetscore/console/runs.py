@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fleetscore.cluster import release
-from fleetscore.console.live import active_runs, figures
+from fleetscore.console.live import figures, listed_runs
 from fleetscore.console.reader import Reader
 from fleetscore.contract.schedules import SCHEDULE_LABEL, Schedule
 from fleetscore.contract.windows import Window, format_time
@@ -14,19 +14,17 @@ from fleetscore.runs.cron_job import read_cron_job
 from fleetscore.runs.schedule_state import ScheduleState, schedule_state
 from fleetscore.runs.state import has_ended, printable
 
-MAX_RUNS = 100
 MAX_WINDOWS = 48
 MAX_MESSAGE_CHARS = 1000
 
 
 def run_rows(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the rows of the table of runs, those that have not ended first, at most MAX_RUNS.
+    """Return the rows of the table of runs, those that have not ended first.
 
     Args:
         runs: The runs as JSON, the newest window first.
     """
-    shown = [*active_runs(runs), *(run for run in runs if has_ended(run))][:MAX_RUNS]
-    return [{**figures(run), "window": window_of(run).column} for run in shown]
+    return [{**figures(run), "window": window_of(run).column} for run in listed_runs(runs)]
 
 
 def window_of(run: Mapping[str, Any]) -> Window:

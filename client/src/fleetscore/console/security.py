@@ -2,14 +2,15 @@
 
 The console has no login: its user is a browser on this machine or an authenticating proxy. A page of another site must
 not read it. So the Host header must be an allowed name, which prevents DNS rebinding, and no other site may embed a
-response.
+response. The headers Sec-Fetch-* of browsers show the requests that a page of another site sends (W3C, "Fetch Metadata
+Request Headers"). Only links to pages are allowed, so other sites cannot measure responses or occupy streams.
 """
 
 import re
 from collections.abc import Collection, Iterable
 from urllib.parse import urlsplit
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -90,7 +91,15 @@ class SecurityMiddleware:
         if len(hosts) != 1 or _host_name(hosts[0]) not in self._hosts:
             allowed = ", ".join(sorted(self._hosts))
             return PlainTextResponse(f"the Host header is invalid: use one of {allowed}\n", 421)
+        if _is_of_another_site(Headers(scope=scope)):
+            return PlainTextResponse("requests by pages of other sites are rejected: open the address itself\n", 403)
         return None
+
+
+def _is_of_another_site(headers: Headers) -> bool:
+    """Return True if a browser sends the request for a page of another site, except for a link that a user follows."""
+    link = (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")) == ("navigate", "document")
+    return headers.get("sec-fetch-site", "none") not in ("none", "same-origin") and not link
 
 
 def _host_name(header: str) -> str:

@@ -30,6 +30,9 @@ STATES = {
 UNKNOWN = "?"
 MAX_PACKED_BYTES = 32 * 2**20
 MAX_TILE_BYTES = 64 * 2**20
+MAX_DEVICES = 250_000
+"""Number of lines above which a tile is not read: short lines of 64 MiB would need a gigabyte of memory."""
+
 MAX_SECONDS = 253_402_300_799
 """The last second of the year 9999 since the epoch."""
 
@@ -53,6 +56,11 @@ class Tile:
     length: int
     count: int
     states: Mapping[str, str]
+
+    @property
+    def end(self) -> int:
+        """The end of the last window, in seconds since the epoch."""
+        return self.first + self.length * self.count
 
 
 def history_prefix(fleet: str) -> str:
@@ -122,6 +130,8 @@ def parse_tile(content: bytes, name: str) -> Tile:
         if not device or len(letters) != count or not STATES.keys() >= set(letters):
             raise DataInvalid(f"{name} is invalid: a line is not a device with {count} states; remove it")
         states[sys.intern(device)] = letters
+        if len(states) > MAX_DEVICES:
+            raise DataInvalid(f"{name} is invalid: it has more than {MAX_DEVICES:,} devices; remove it")
     return Tile(first, length, count, states)
 
 

@@ -1,10 +1,12 @@
 """The pages of a fleet in a folder, as a browser gets them."""
 
 import asyncio
+import os
 import re
 from collections.abc import AsyncIterator, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import anyio.to_thread
@@ -162,9 +164,14 @@ async def test_heat_map_filters_devices_and_links_them(client: httpx.AsyncClient
 async def test_row_of_the_picture_leads_to_its_device(client: httpx.AsyncClient) -> None:
     picture = await client.get("/heat-map.png?state=A")
     assert picture.headers["Content-Type"] == "image/png"
-    response = await client.get("/heat-map/device?state=A&row=0")
+    link = re.search(r'data-link="([^"]+)"', (await client.get("/heat-map?state=A")).text)
+    assert link
+    address = link[1].replace("&amp;", "&")
+    response = await client.get(f"{address}&row=0")
     assert (response.status_code, response.headers["Location"]) == (303, f"/device?id={HALL}")
-    assert (await client.get("/heat-map/device?state=A&row=1")).status_code == 404
+    assert (await client.get(f"{address}&row=1")).status_code == 404
+    changed = address.replace("shown=1-", "shown=2-")
+    assert "the heat map has changed" in (await client.get(f"{changed}&row=0")).text
 
 
 async def test_device_page_plots_its_tags_and_pans_through_windows(client: httpx.AsyncClient) -> None:
@@ -205,6 +212,9 @@ async def test_report_is_served_in_a_sandbox(client: httpx.AsyncClient) -> None:
         ("/run?name=x", 503, "a folder has no runs"),
         ("/static/../app.py", 404, "this page does not exist"),
         ("/static/%2e%2e/app.py", 404, "this page does not exist"),
+        ("/static/%00", 404, "this page does not exist"),
+        ("/device/", 404, "this page does not exist"),
+        ("//evil.example/heat-map/", 404, "this page does not exist"),
     ],
 )
 async def test_invalid_requests_get_a_page_with_the_reason(
@@ -247,6 +257,35 @@ async def test_console_without_a_free_thread_is_alive_and_not_ready(client: http
     for one in waiting:
         limiter.release_on_behalf_of(one)
     assert (await ready).status_code == 200
+
+
+async def test_texts_without_a_visible_character_are_shown_as_escapes(tmp_path: Path) -> None:
+    folder = write_fleet(tmp_path)
+    (folder / "predictions/_history/default/PT3600S/2018-W35.csv.gz").write_bytes(tile({"\u200b\u2060": "A"}))
+    transport = httpx.ASGITransport(app=create_app(Fleet.folder(folder)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        link = r"<a href=\"/device\?id=%E2%80%8B%E2%81%A0\">&#39;\\u200b\\u2060&#39;</a>"
+        assert re.search(link, (await client.get("/heat-map")).text)
+        page = (await client.get("/device?id=%E2%80%8B%E2%81%A0")).text
+        assert r'<h1 class="id">&#39;\u200b\u2060&#39;</h1>' in page
+
+
+async def test_name_of_a_file_that_is_not_unicode_is_shown(tmp_path: Path) -> None:
+    path = tmp_path / "predictions/_history" / os.fsdecode(b"\xff") / "2018-W35.csv.gz"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"damaged")
+    transport = httpx.ASGITransport(app=create_app(Fleet.folder(tmp_path)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        response = await client.get("/")
+        assert (response.status_code, "?/2018-W35.csv.gz is invalid" in response.text) == (503, True)
+
+
+async def test_head_of_the_live_stream_ends_at_once(folder: Path) -> None:
+    cluster: Any = object()
+    transport = httpx.ASGITransport(app=create_app(Fleet(FleetLayout(), FolderStore(folder), cluster)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        response = await client.head("/live")
+    assert (response.status_code, response.headers["Content-Type"].partition(";")[0]) == (200, "text/event-stream")
 
 
 async def test_folder_has_no_live_stream(client: httpx.AsyncClient) -> None:

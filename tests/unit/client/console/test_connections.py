@@ -1,25 +1,33 @@
-"""Connections of the console that send no request."""
+"""Connections of the console that send no request, or read no response."""
 
 import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from socket import create_connection
+from socket import SO_RCVBUF, SOL_SOCKET, create_connection, socket
 
 import pytest
+import uvicorn
 
 from fleetscore import Fleet
 from fleetscore.console import connections
 from fleetscore.console.server import listen, make_server
+from fleetscore.contract import blob_paths
+from tests.testkit.console_fleet import WINDOW
+from tests.testkit.waiting import until
 
 REQUEST = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 MANY = 2 * connections.MAX_CONNECTIONS
 
 
 @pytest.fixture
-def port(tmp_path: Path) -> Iterator[int]:
-    server = make_server(Fleet.folder(tmp_path))
+def server(tmp_path: Path) -> uvicorn.Server:
+    return make_server(Fleet.folder(tmp_path))
+
+
+@pytest.fixture
+def port(server: uvicorn.Server) -> Iterator[int]:
     with listen("127.0.0.1", 0) as listener:
         thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])), daemon=True)
         thread.start()
@@ -48,3 +56,31 @@ def test_connection_without_a_further_request_is_closed(
         connection.sendall(first)
         while connection.recv(4096):
             pass
+
+
+def test_client_that_reads_nothing_is_cut_off(
+    server: uvicorn.Server, port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "REQUEST_SECONDS", 0.2)
+    path = tmp_path / "predictions" / blob_paths.report_name(WINDOW, blob_paths.REPORT_FILE)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(bytes(2**24))  # more than the buffers of both sockets
+    request = f"GET /report?window={WINDOW.slug} HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with socket() as client:
+        client.setsockopt(SOL_SOCKET, SO_RCVBUF, 4096)
+        client.connect(("127.0.0.1", port))
+        client.sendall(request.encode())
+        assert client.recv(12) == b"HTTP/1.1 200"
+        until(lambda: not server.server_state.connections, "the end of the connection", seconds=60)
+
+
+def test_damaged_body_after_the_response_ends_the_connection_silently(
+    port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    with create_connection(("127.0.0.1", port), 30) as client:
+        client.sendall(REQUEST.replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n"))
+        assert client.recv(4096).startswith(b"HTTP/1.1 200")
+        client.sendall(b"no chunk\r\n")
+        while client.recv(4096):
+            pass
+    assert [record for record in caplog.records if record.exc_info] == []

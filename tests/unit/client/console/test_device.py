@@ -9,6 +9,7 @@ from fleetscore.console import device as module
 from fleetscore.console.charts import MAX_COLUMNS
 from fleetscore.console.device import MAX_PLOTS, device_context, downsample, tag_plots
 from fleetscore.console.reader import Reader
+from fleetscore.contract import blob_paths
 from fleetscore.contract.windows import Window
 from fleetscore.errors import NotFound
 from tests.testkit.console_fleet import HALL, WINDOW
@@ -35,9 +36,12 @@ def test_tags_with_anomalies_are_first_then_those_with_flags() -> None:
     ]
 
 
-def test_readings_without_a_number_are_counted_but_not_drawn() -> None:
-    (found,), _ = tag_plots(frame(a=[1.0, None, float("inf")]), WINDOW, [])
-    assert found["rows"] == 3
+@pytest.mark.parametrize("count", [3, 2000], ids=str)
+def test_readings_without_a_number_or_time_are_counted_but_not_drawn(count: int) -> None:
+    readings = frame(a=[1.0, None, float("inf"), *[2.0] * (count - 3)])
+    readings.loc[3:, "TS"] = pd.NaT
+    (found,), _ = tag_plots(readings, WINDOW, [])
+    assert found["rows"] == count
     assert found["plot"].count(",") < 40
     assert "nan" not in found["plot"]
 
@@ -99,6 +103,26 @@ def test_predictions_that_are_too_large_are_named_and_not_read(folder: Path, mon
     found = device_context(Reader(Fleet.folder(folder)), HALL, WINDOW)
     assert "bytes of at most 100" in found["problem"]
     assert found["plots"] == []
+
+
+def test_length_of_a_tag_is_bounded() -> None:
+    tags: dict[str, list[float | None]] = {"<" * 10_000: [1.0]}
+    (found,), _ = tag_plots(frame(**tags), WINDOW, [])
+    assert (found["tag"], found["plot"].count("&lt;")) == ("<" * 256, 256)
+
+
+def test_window_at_the_end_of_the_calendar_has_no_newer_one(folder: Path) -> None:
+    last = Window.parse("9999-12-31T23:00Z/59m")
+    found = device_context(Reader(Fleet.folder(folder)), HALL, last)
+    assert (found["window"], found["newer"], found["older"]) == (last, None, None)
+
+
+def test_damaged_table_of_an_older_window_is_a_problem_next_to_the_plots(folder: Path) -> None:
+    path = folder / "predictions" / blob_paths.report_name(WINDOW.previous(1), blob_paths.SENSORS_FILE)
+    path.parent.mkdir()
+    path.write_bytes(b"\xff")
+    found = device_context(Reader(Fleet.folder(folder)), HALL, WINDOW.previous(1))
+    assert "_sensors.csv is invalid" in found["problem"]
 
 
 def test_newest_window_with_predictions_is_shown_first(folder: Path) -> None:

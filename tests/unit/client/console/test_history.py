@@ -1,6 +1,6 @@
 from datetime import timedelta
 
-from fleetscore.console.history import MAX_WINDOWS, join_tiles
+from fleetscore.console.history import MAX_WINDOWS, join_tiles, known_part
 from fleetscore.contract.tiles import Tile
 from tests.testkit.console_fleet import COUNT, START
 
@@ -29,6 +29,14 @@ def test_missing_week_between_tiles_is_unknown() -> None:
     older = Tile(FIRST - 4 * 3600, 3600, 2, {"a": "AF"})
     newer = Tile(FIRST, 3600, 2, {"a": "NN"})
     assert join_tiles([newer, older]).states == {"a": "AF??NN"}
+
+
+def test_known_part_ends_at_the_newest_known_window_that_has_begun() -> None:
+    tile = Tile(FIRST, 3600, 6, {"a": "NAN?S?", "b": "N?????"})
+    late = START + timedelta(hours=9)
+    assert known_part(tile, late, 3) == Tile(FIRST + 2 * 3600, 3600, 3, {"a": "N?S", "b": "???"})
+    assert known_part(tile, START + timedelta(hours=3)) == Tile(FIRST, 3600, 3, {"a": "NAN", "b": "N??"})
+    assert known_part(tile, START - timedelta(seconds=1)) is None
 
 
 def test_tiles_without_states_are_an_empty_history() -> None:

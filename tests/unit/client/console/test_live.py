@@ -1,8 +1,10 @@
 import json
 from typing import Any
 
+import pytest
+
 from fleetscore.console import live
-from fleetscore.console.live import LiveStreams, active_runs, figures
+from fleetscore.console.live import LiveStreams, figures, listed_runs
 from fleetscore.errors import ClusterUnavailable
 
 
@@ -16,8 +18,11 @@ def test_figures_count_devices_that_are_done() -> None:
     assert (found["done"], found["total"], found["counts"]["failed"], found["ended"]) == (3, 5, 1, False)
 
 
-def test_ended_runs_are_not_active() -> None:
-    assert [one["metadata"]["name"] for one in active_runs([run("a"), run("b", ended=True)])] == ["a"]
+def test_ended_runs_are_listed_after_the_active_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "MAX_ACTIVE_RUNS", 2)
+    monkeypatch.setattr(live, "MAX_RUNS", 3)
+    runs = [run("z", ended=True), run("a"), run("b"), run("c"), run("y", ended=True)]
+    assert [one["metadata"]["name"] for one in listed_runs(runs)] == ["a", "b", "z"]
 
 
 async def test_stream_sends_changes_and_problems_and_ends() -> None:
@@ -45,6 +50,8 @@ async def test_number_of_streams_is_limited() -> None:
     for one in opened:
         await anext(one)
     assert streams.is_full
+    late = [event async for event in streams.events("")]  # it passed the check of the route before the others began
+    assert [event.partition("data")[0] for event in late] == ["retry: 10000\nevent: problem\n"]
     for one in opened:
         await one.aclose()
     assert not streams.is_full

@@ -43,6 +43,14 @@ def test_lists_are_bounded_and_count_the_rest() -> None:
     assert (len(found["sensors"]), found["more_sensors"]) == (100, 150)
 
 
+def test_words_of_a_hostile_table_are_bounded() -> None:
+    rows = [{"Device": "a", "State": "open", "Cause": f"c{n}", "Flag": f"f{n}", "Owner": f"o{n}"} for n in range(2000)]
+    health = snapshot({"a": "N"}, incidents=[{**row, "Device": row["Owner"]} for row in rows], sensors=rows)
+    found = fleet_context(health)
+    assert (len(found["causes"]), len(found["flags"])) == (20, 20)
+    assert len(heat_map_context(health, Filters())["owners"]) == 500
+
+
 def test_list_of_the_heat_map_has_pages() -> None:
     health = snapshot({f"press-{number:03}": "NA" for number in range(250)})
     found = heat_map_context(health, Filters(page=3))

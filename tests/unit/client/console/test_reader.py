@@ -1,4 +1,5 @@
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from fleetscore.console import reader as module
 from fleetscore.console.reader import Reader
 from fleetscore.contract import blob_paths
 from fleetscore.contract.fleets import FleetLayout
-from fleetscore.errors import ClusterUnavailable, DataInvalid, NotFound
+from fleetscore.errors import ClusterUnavailable, NotFound
 from fleetscore.store.folder import FolderStore
 from tests.testkit.console_fleet import HALL, WINDOW, tile
 
@@ -123,9 +124,40 @@ def test_damaged_file_of_mutes_is_a_problem_with_its_lines(
     assert found.history.count == 41
 
 
+def test_table_of_millions_of_columns_has_a_bounded_size(folder: Path) -> None:
+    name = folder / "predictions" / blob_paths.report_name(WINDOW, blob_paths.INCIDENTS_FILE)
+    columns = ",".join(f"{number:x}" for number in range(100_000))
+    name.write_text(f"Device,{columns}\n" + "press-1\n" * 1000 + f"press-2,{'x' * 5000}\n")
+    rows = Reader(Fleet.folder(folder)).snapshot().incidents
+    assert (len(rows), len(rows[0]), rows[0]["Device"], rows[0]["0"]) == (1001, 16, "press-1", "")
+    assert len(rows[-1]["0"]) == 1024
+
+
+def test_damaged_tile_is_named_and_the_others_are_shown(folder: Path) -> None:
+    tiles = folder / "predictions/_history/default/PT3600S"
+    (tiles / "2018-W36.csv.gz").write_bytes(b"damaged")
+    found = Reader(Fleet.folder(folder)).snapshot()
+    assert (found.window, found.history.count) == (WINDOW, 41)
+    assert [re.sub(" is invalid.*", "", one) for one in found.problems] == ["_history/default/PT3600S/2018-W36.csv.gz"]
+
+
+def test_windows_of_the_future_do_not_hide_those_of_now(folder: Path) -> None:
+    tiles = folder / "predictions/_history/default/PT3600S"
+    for number in range(1, 13):
+        (tiles / f"9998-W{number:02}.csv.gz").write_bytes(
+            tile({"press-9": "A"}, first=datetime(9998, 1, 6, tzinfo=UTC))
+        )
+    hidden = tile({"press-9": "A"}, first=datetime(9998, 1, 6, tzinfo=UTC))
+    (tiles / "2018-W37.csv.gz").write_bytes(hidden)  # the name and the content of a tile need not agree
+    found = Reader(Fleet.folder(folder)).snapshot()
+    assert (found.window, "press-9" in found.history.states) == (WINDOW, False)
+    (problem,) = found.problems
+    assert problem.startswith("12 files of the history begin after the time of this machine")
+
+
 def test_rows_of_a_table_are_bounded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_ROWS", 1)
-    assert len(Reader(Fleet.folder(folder)).report_rows(WINDOW, blob_paths.INCIDENTS_FILE)) == 1
+    assert len(Reader(Fleet.folder(folder)).snapshot().incidents) == 1
     monkeypatch.setattr(module, "MAX_REPORT_BYTES", 10)
-    with pytest.raises(DataInvalid, match="too large"):
-        Reader(Fleet.folder(folder)).report_rows(WINDOW, blob_paths.INCIDENTS_FILE)
+    found = Reader(Fleet.folder(folder)).snapshot()
+    assert (found.incidents, ["too large" in problem for problem in found.problems]) == ([], [True, True])

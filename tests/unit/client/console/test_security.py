@@ -55,6 +55,26 @@ async def test_methods_that_write_are_rejected(method: str) -> None:
     assert (response.status_code, response.headers["Allow"]) == (405, "GET, HEAD")
 
 
+@pytest.mark.parametrize(
+    ("fetch", "status"),
+    [
+        ("none navigate document", 200),
+        ("same-origin cors empty", 200),
+        ("same-origin no-cors image", 200),
+        ("cross-site navigate document", 200),
+        ("same-site navigate document", 200),
+        ("cross-site navigate iframe", 403),
+        ("cross-site no-cors image", 403),
+        ("cross-site cors empty", 403),
+        ("same-site cors empty", 403),
+        ("same-site no-cors script", 403),
+    ],
+)
+async def test_other_sites_may_link_to_pages_and_embed_none(fetch: str, status: int) -> None:
+    headers = dict(zip(("Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest"), fetch.split(), strict=True))
+    assert (await client().get("/live", headers=headers)).status_code == status
+
+
 async def test_policy_allows_no_inline_script_and_no_asset_from_elsewhere() -> None:
     headers = (await client().get("/")).headers
     policy = headers["Content-Security-Policy"]

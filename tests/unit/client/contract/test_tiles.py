@@ -42,6 +42,13 @@ def test_tiles_outside_of_the_span_are_not_read() -> None:
     assert not any(tiles.overlaps(one, START, START) for one in ("a/2018-W99.csv.gz", "a/0000-W01.csv.gz", "a/b"))
 
 
+def test_tile_of_too_many_devices_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiles, "MAX_DEVICES", 1)
+    name, content, _ = a_tile()
+    with pytest.raises(DataInvalid, match="more than 1 devices; remove it"):
+        tiles.parse_tile(content, name)
+
+
 def test_largest_series_is_chosen_without_damaged_tiles() -> None:
     listed = [("h/PT900S/2018-W01.csv.gz", 5), ("h/PT3600S/2018-W02.csv.gz", 4), ("h/PT3600S/2018-W01.csv.gz", 4)]
     found = tiles.largest_series([*listed, ("h/PT60S/2018-W01.csv.gz.damaged-1", 99)])
