@@ -21,7 +21,16 @@ from fleetscore.contract.fleets import FleetLayout
 from fleetscore.errors import StorageUnavailable
 from fleetscore.store.base import Blob, BlobInfo
 from fleetscore.store.folder import FolderStore
-from tests.testkit.console_fleet import HALL, HOSTILE, NEXT_TO_NEWEST, WINDOW, tile, write_fleet
+from tests.testkit.console_fleet import (
+    HALL,
+    HOSTILE,
+    HOSTILE_TEXTS,
+    NEXT_TO_NEWEST,
+    WINDOW,
+    tile,
+    write_fleet,
+    write_hostile_fleet,
+)
 
 PAGES = ["/", "/heat-map", f"/device?id={HALL}", f"/device?id={quote(HOSTILE, safe='')}", "/schedules", "/no-such-page"]
 
@@ -257,6 +266,20 @@ async def test_console_without_a_free_thread_is_alive_and_not_ready(client: http
     for one in waiting:
         limiter.release_on_behalf_of(one)
     assert (await ready).status_code == 200
+
+
+async def test_hostile_texts_of_storage_are_text_on_every_page(tmp_path: Path) -> None:
+    transport = httpx.ASGITransport(app=create_app(Fleet.folder(write_hostile_fleet(tmp_path))))
+    pages = [f"/device?id={quote(text, safe='')}" for text in HOSTILE_TEXTS]
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        for page in ("/", "/heat-map", *pages):
+            response = await client.get(page)
+            assert response.status_code == 200, page
+            for tag, attributes in Elements(response.text).found:
+                assert tag not in ("style", "iframe", "object")
+                assert tag != "script" or attributes.get("src") == "/static/console.js"
+                assert not [name for name in attributes if name.startswith(("on", "style", "autofocus"))]
+                assert (attributes.get("href") or "/").startswith(("/", "#"))
 
 
 async def test_texts_without_a_visible_character_are_shown_as_escapes(tmp_path: Path) -> None:
