@@ -170,7 +170,7 @@ def _find_fleet_spells(
         (spell.first, history.states[device][spell.first])
         for device, found in spells.items()
         for spell in found
-        if spell.turned
+        if spell.after_normal
     )
     result = []
     for first, letter in sorted(key for key, count in candidates.items() if count * 2 >= MIN_FLEET_DEVICES):
@@ -189,10 +189,10 @@ def _find_fleet_spells(
 
 
 def _spell_from(states: str, first: int, settings: IncidentSettings) -> Spell | None:
-    """Return the spell that begins in a window, of a device that was not bad before."""
+    """Return the spell that begins in a window after a normal one."""
     for spell in find_spells(states, settings.open_after, settings.close_after, first):
         if spell.first >= first:
-            return spell if spell.first == first and spell.turned else None
+            return spell if spell.first == first and spell.after_normal else None
     return None
 
 

@@ -25,8 +25,7 @@ class Spell:
         last: The last bad window.
         end: The window in which the spell ended; None if it lasts.
         bad_windows: The number of bad windows.
-        turned: True if the last known window before the spell was normal, or the device had no known one. States that
-            begin with the spell do not show it.
+        after_normal: True if the last known window before the spell was normal.
     """
 
     first: int
@@ -34,7 +33,7 @@ class Spell:
     last: int
     end: int | None
     bad_windows: int
-    turned: bool
+    after_normal: bool
 
 
 def find_spells(states: str, open_after: int, close_after: int, before: int = 0) -> Iterator[Spell]:
@@ -102,13 +101,13 @@ def _follow(states: str, first: int, open_after: int, close_after: int) -> Spell
             if opened is None or normal >= close_after:
                 end = index
                 break
-    return Spell(first, opened, last, end, bad, _has_turned(states, first))
+    return Spell(first, opened, last, end, bad, _is_after_normal(states, first))
 
 
-def _has_turned(states: str, first: int) -> bool:
+def _is_after_normal(states: str, first: int) -> bool:
     for index in range(first - 1, -1, -1):
         if states[index] == NORMAL:
             return True
         if states[index] in BAD:
             return False
-    return first > 0
+    return False

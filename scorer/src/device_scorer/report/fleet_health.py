@@ -57,6 +57,7 @@ _WORDS = {
 _STATE_OF_OUTCOME = {
     "failed": history.FAILED,
     "empty": history.EMPTY,
+    "partial": history.PARTIAL,
     "notRun": history.NOT_RUN,
     "quarantined": history.NOT_RUN,
     "missing": history.NOT_RUN,
@@ -133,8 +134,7 @@ class FleetHealth:
 def state_letter(row: DeviceRow, rule: AnomalyRule) -> str:
     """Return the state of a device: the first that applies.
 
-    The anomalies of faulty sensors do not count for "anomalous", unless all sensors are stuck. A device that is scored
-    in part is anomalous by the part that is scored. Otherwise its state is unknown.
+    The anomalies of faulty sensors do not count for "anomalous", unless all sensors are stuck.
 
     Args:
         row: The device in a window.
@@ -149,8 +149,6 @@ def state_letter(row: DeviceRow, rule: AnomalyRule) -> str:
     trusted = sum(one.anomalies for tag, one in figures.tags.items() if tag not in faulty)
     if rule.anomalous_when.is_anomalous(figures.rows, trusted) or (row.anomalous and _is_off(figures)):
         return history.ANOMALOUS
-    if row.outcome.kind == "partial":
-        return history.PARTIAL
     return history.SENSOR if faulty else history.NORMAL
 
 

@@ -83,11 +83,6 @@ def test_devices_that_do_not_recover_with_the_fleet_become_incidents() -> None:
     assert shown(incidents(**states)) == [("d000", "data", "open", 1, None, 5)]
 
 
-def test_hall_that_is_bad_from_its_first_window_is_one_incident() -> None:
-    assert shown(incidents(**hall(30, "??E", 70))) == [("", "fleet", "opened", 2, None, 1)]
-    assert len(incidents(**hall(30, "EEE", 70))) == 30
-
-
 def test_devices_that_turn_to_different_states_are_not_one_incident() -> None:
     states = {f"d{number:03}": "NA" if number % 2 else "NE" for number in range(18)}
     assert incidents(**states) == []

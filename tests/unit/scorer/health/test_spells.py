@@ -31,11 +31,8 @@ def test_one_window_opens_and_closes_if_the_fleet_says_so() -> None:
     assert (spell.opened, spell.end, spell.bad_windows) == (1, 2, 1)
 
 
-@pytest.mark.parametrize(
-    ("states", "turned"), [("A?NN?-PA", [False, True]), ("?-A", [True]), ("AN?A", [False]), ("AANNA", [False, True])]
-)
-def test_spell_knows_the_state_before_it(states: str, turned: list[bool]) -> None:
-    assert [spell.turned for spell in find_spells(states, 1, 2)] == turned
+def test_spell_knows_the_state_before_it() -> None:
+    assert [spell.after_normal for spell in find_spells("A?NN?-PA", 1, 2)] == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -62,8 +59,8 @@ def test_earlier_windows_do_not_change_spells_after_a_settled_part(
         for one in find_spells(earlier + states, open_after, close_after)
         if one.end in (None, shift + len(states) - 1)
     ]
-    assert [(one.first + shift, one.bad_windows, one.turned) for one in alone] == [
-        (one.first, one.bad_windows, one.turned) for one in whole
+    assert [(one.first + shift, one.bad_windows, one.after_normal) for one in alone] == [
+        (one.first, one.bad_windows, one.after_normal) for one in whole
     ]
 
 
