@@ -131,7 +131,12 @@ class FleetData:
             NotFound: No partition of the window has readings of the device.
             UsageInvalid: The window has more than 10,000 partitions.
         """
-        window = self.to_window(window)
+        blobs = self.reading_blobs(device, self.to_window(window), max_bytes=max_bytes)
+        found = frames.concat(frames.readings_frame(one.content, one.info.name) for one in blobs)
+        return found[found["Device"] == device].reset_index(drop=True)
+
+    def reading_blobs(self, device: str, window: Window, *, max_bytes: int | None = None) -> list[Blob]:
+        """Return the readings of a device in the partitions of a window as stored; see `readings`."""
         names = blob_paths.data_names(self.layout.data_path, self.layout.partition, window, device)
         blobs: list[Blob] = []
         for name in names:
@@ -142,8 +147,7 @@ class FleetData:
             raise NotFound(
                 f"{device} has no readings in {window.column}; {names[0]} does not exist in {self.store.location}"
             )
-        found = frames.concat(frames.readings_frame(one.content, one.info.name) for one in blobs)
-        return found[found["Device"] == device].reset_index(drop=True)
+        return blobs
 
     def stored_predictions(self, device: str, window: Window) -> Blob:
         """Return the predictions of a device as stored. Raises NotFound if they do not exist."""
