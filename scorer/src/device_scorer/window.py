@@ -6,6 +6,9 @@ from typing import NamedTuple, Self
 
 from device_scorer.errors import UsageInvalid
 
+MAX_PARTITIONS = 366 * 24 * 60
+"""Partitions of a window above which it is rejected. A run's window has at most 366 days; these are its minutes."""
+
 _DURATION_PATTERN = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
 
 
@@ -47,10 +50,21 @@ class Window(_Bounds):
 
         Args:
             length: The length of a partition. Partitions are aligned to the Unix epoch.
+
+        Raises:
+            UsageInvalid: There are more than MAX_PARTITIONS.
         """
+        self.check_partitions(length)
         step = int(length.total_seconds())
         first = int(self.start.timestamp()) // step * step
         return [datetime.fromtimestamp(at, UTC) for at in range(first, int(self.end.timestamp()), step)]
+
+    def check_partitions(self, length: timedelta) -> None:
+        """Raise UsageInvalid if the window has more than MAX_PARTITIONS; see `partitions`."""
+        count = -(-(self.end - self.start) // length)
+        if count > MAX_PARTITIONS:
+            text = f"the window {self.interval} is invalid: it has {count:,} partitions of readings"
+            raise UsageInvalid(f"{text}, more than {MAX_PARTITIONS:,}; name a shorter one")
 
 
 def parse_instant(text: str) -> datetime:

@@ -5,8 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from device_scorer.errors import UsageInvalid
-from device_scorer.window import Window, parse_duration, parse_instant
+from device_scorer.window import MAX_PARTITIONS, Window, parse_duration, parse_instant
 from tests.testkit.scorer_fleet import START, WINDOW
+
+START_OF_YEAR = datetime(2018, 1, 1, tzinfo=UTC)
 
 
 def test_window_has_a_slug_for_names_and_an_interval_for_metadata() -> None:
@@ -23,6 +25,14 @@ def test_window_without_a_second_is_rejected(seconds: int) -> None:
 def test_partitions_are_aligned_to_the_epoch_and_overlap_the_window() -> None:
     window = Window(WINDOW.start + timedelta(minutes=50), WINDOW.end + timedelta(seconds=1))
     assert window.partitions(timedelta(minutes=30)) == [WINDOW.start + timedelta(minutes=30), WINDOW.end]
+
+
+def test_window_of_too_many_partitions_is_rejected_before_they_are_made() -> None:
+    window = Window(datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC))
+    with pytest.raises(UsageInvalid, match="87,649,392 partitions of readings, more than 527,040; name a shorter one"):
+        window.partitions(timedelta(hours=1))
+    year = Window(START_OF_YEAR, START_OF_YEAR + timedelta(days=366))
+    assert len(year.partitions(timedelta(minutes=1))) == MAX_PARTITIONS == 527_040
 
 
 @pytest.mark.parametrize(

@@ -146,11 +146,13 @@ def _decompress(content: bytes) -> bytes:
         return content
     unpacker = zlib.decompressobj()
     try:
-        plain = unpacker.decompress(content, _MAX_UNPACKED_BYTES)
+        plain = unpacker.decompress(content, _MAX_UNPACKED_BYTES + 1)
     except zlib.error as error:
         raise UsageInvalid(f"a device list or progress file is invalid: it cannot be decompressed ({error})") from error
-    if unpacker.unconsumed_tail:
+    if len(plain) > _MAX_UNPACKED_BYTES:
         raise UsageInvalid(
             f"a device list or progress file is invalid: it decompresses to more than {_MAX_UNPACKED_BYTES:,} bytes"
         )
+    if not unpacker.eof or unpacker.unused_data:
+        raise UsageInvalid("a device list or progress file is invalid: it is cut, or has other bytes at its end")
     return plain

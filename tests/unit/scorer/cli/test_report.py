@@ -63,7 +63,7 @@ def test_missing_file_is_wrong_usage(tmp_path: Path) -> None:
 def test_output_has_outcomes_anomalies_and_the_page(tmp_path: Path) -> None:
     write_predictions(tmp_path, "press-1", {"1": "000111"})
     assert report(tmp_path).out == (
-        "2018-08-28T23:00:00Z/2018-08-29T00:00:00Z: 1 scored; 3 anomalies in 6 readings, 1 anomalous devices\n"
+        "2018-08-28T23:00:00Z/2018-08-29T00:00:00Z: 1 scored; 3 anomalies in 6 readings, 1 anomalous device\n"
         f"{SLUG}/report.html, complete\n"
     )
 

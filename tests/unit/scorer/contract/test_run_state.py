@@ -76,6 +76,13 @@ def test_device_list_above_64_mib_is_rejected() -> None:
         read_device_list([zlib.compress(b"d" * (64 * 2**20 + 1), 1)])
 
 
+@pytest.mark.parametrize(("end", "more"), [(-1, b""), (-9, b""), (None, b"rest")], ids=["checksum", "cut", "rest"])
+def test_device_list_that_is_cut_or_has_a_rest_is_rejected(end: int | None, more: bytes) -> None:
+    content = zlib.compress(b"".join(b"press-%d\n" % number for number in range(1000)))
+    with pytest.raises(UsageInvalid, match="it is cut, or has other bytes at its end"):
+        read_device_list([content[:end] + more])
+
+
 def test_record_completes_a_device_of_the_same_outcome_and_reason() -> None:
     outcomes = {
         "a": DeviceOutcome("failed", "ModelInvalid"),
