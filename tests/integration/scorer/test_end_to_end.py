@@ -73,4 +73,4 @@ def test_blob_storage_and_folder_get_the_same_bytes(tmp_path: Path, storage: Sto
         assert storage.names(role) == sorted(path.relative_to(folder).as_posix() for path in paths)
         assert all(storage.get(role, path.relative_to(folder).as_posix()) == path.read_bytes() for path in paths)
     result = scorer("fetch", "press-3", *WINDOW, "--to", tmp_path / "fetched", environment=environment)
-    assert "press-3: model, 1 of 1 partitions of readings, predictions" in result
+    assert "press-3: model, 1 of 1 partition of readings, predictions" in result

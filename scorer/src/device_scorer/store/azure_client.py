@@ -4,6 +4,7 @@ import errno
 import logging
 import os
 import time
+import weakref
 from collections.abc import Iterator
 from functools import partial
 from http import HTTPStatus
@@ -114,10 +115,8 @@ def _limit_body(response: requests.Response, **_: Any) -> None:
     if response.request.method != "HEAD" and size.isdecimal() and float(size) > MAX_BODY_BYTES:
         response.close()
         raise ChunkedEncodingError from _too_large()
-    if response.status_code >= 400:
-        response.raw.stream = partial(_error_parts, response.raw)
-    else:
-        response.raw.stream = partial(_limited_parts, response.raw)
+    parts = _error_parts if response.status_code >= 400 else _limited_parts
+    response.raw.stream = partial(parts, weakref.proxy(response.raw))  # an unread response is closed when it is dropped
 
 
 def _error_parts(raw: BaseHTTPResponse, size: int, decode_content: bool | None = None) -> Iterator[bytes]:  # noqa: FBT001  the signature of urllib3
@@ -144,7 +143,7 @@ def _limited_parts(raw: BaseHTTPResponse, size: int, decode_content: bool | None
     """
     ends_at, left = time.monotonic() + MAX_BODY_SECONDS, MAX_BODY_BYTES
     if getattr(raw, "chunked", False):
-        parts = type(raw).stream(raw, size, decode_content)
+        parts = raw.__class__.stream(raw, size, decode_content)  # type() is that of the weak reference
     else:
         parts = iter(partial(raw.read1, size, decode_content), b"")
     for part in parts:

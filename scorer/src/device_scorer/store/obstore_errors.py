@@ -58,8 +58,12 @@ def is_missing_blob(error: Exception) -> bool:
 
 
 def is_whole_response(error: Exception) -> bool:
-    """Return True if a response has the whole blob in the place of the requested range, as some proxies send it."""
-    return isinstance(error, BaseError) and "Received non-partial response" in str(error)[:_MAX_TEXT_CHARS]
+    """Return True if a response has the whole blob in the place of the requested range.
+
+    Some proxies send it, and Azurite for an empty blob, whose range it states as "bytes 0--1/0".
+    """
+    text = str(error)[:_MAX_TEXT_CHARS]
+    return isinstance(error, BaseError) and ("Received non-partial response" in text or '"bytes 0--1/0"' in text)
 
 
 def classify(error: Exception, *, target: str, secret: str = "") -> RetryableFailure:
