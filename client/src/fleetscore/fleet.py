@@ -186,14 +186,14 @@ class Fleet(FleetData):
     def replay(self, device: str, window: Window | Time, *, model: str | Path | None = None) -> Replay:
         """Score a device again here with its readings and model of now, and compare with the stored predictions.
 
-        Raises:
-            NotFound: The device has no model or no readings, or `device-scorer` is not installed.
-            DataInvalid: The device cannot be scored.
         Args:
             device: The device's id.
             window: The window, its text or its start; see `predictions`.
             model: A file with a bundle to try; None for the stored one. Storage is not changed.
 
+        Raises:
+            NotFound: The device has no model or no readings, or `device-scorer` is not installed.
+            DataInvalid: The device cannot be scored.
         """
         return replay_device(self, device, self.to_window(window), None if model is None else Path(model))
 
