@@ -116,7 +116,8 @@ def _limit_body(response: requests.Response, **_: Any) -> None:
         response.close()
         raise ChunkedEncodingError from _too_large()
     parts = _error_parts if response.status_code >= 400 else _limited_parts
-    response.raw.stream = partial(parts, weakref.proxy(response.raw))  # an unread response is closed when it is dropped
+    raw: Any = weakref.proxy(response.raw)  # an unread response is closed as soon as it is dropped
+    response.raw.stream = partial(parts, raw)
 
 
 def _error_parts(raw: BaseHTTPResponse, size: int, decode_content: bool | None = None) -> Iterator[bytes]:  # noqa: FBT001  the signature of urllib3
