@@ -60,7 +60,7 @@ def cron_job(*, created: timedelta = timedelta(minutes=5), **spec: Any) -> Any:
 
 @dataclass
 class FakeRelease:
-    """The objects by the path of their list or of themselves; `denied` are the rights that the user lacks.
+    """The objects by the path of their list or of themselves, and the rights that are missing.
 
     Attributes:
         url: The URL of the server.
@@ -68,6 +68,7 @@ class FakeRelease:
         objects: The single objects, or functions that return them.
         texts: The logs of pods.
         denied: The rights that no reviewed user has, as `verb resource`.
+        denied_to_user: The rights that the user of the connection lacks by a review, in the same form.
         forbidden: The paths that the user may not read.
         clock: The difference of the server's clock to the local one.
         new_status: The status that a run has as soon as it is created.
@@ -78,6 +79,7 @@ class FakeRelease:
     objects: dict[str, Any] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
     denied: set[str] = field(default_factory=set)
+    denied_to_user: set[str] = field(default_factory=set)
     forbidden: set[str] = field(default_factory=set)
     clock: timedelta = timedelta(0)
     new_status: dict[str, Any] = field(default_factory=dict)
@@ -130,8 +132,9 @@ class _Handler(RequestHandler):
         elif self.command == "POST":
             spec = json.loads(self.read_body())["spec"]["resourceAttributes"]
             resource = "/".join(filter(None, (spec["resource"], spec.get("subresource"))))
-            allowed = f"{spec['verb']} {resource}" not in release.denied
             path = f"{parts.path.rpartition('/')[2]}"
+            own = release.denied_to_user if path == "selfsubjectaccessreviews" else set()
+            allowed = f"{spec['verb']} {resource}" not in release.denied | own
             self._send({"status": {"allowed": allowed}} if path not in release.forbidden else None, 403)
         elif parts.path in release.forbidden:
             self._send(None, 403)

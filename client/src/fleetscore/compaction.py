@@ -17,6 +17,9 @@ FORMATS = ("parquet", "csv")
 MIN_GROUP_ROWS = 100_000
 """Rows of a row group of Parquet: the files of devices are much smaller."""
 
+MAX_GROUP_BYTES = 64 * 2**20
+"""Bytes of CSV above which a row group ends, however few lines they have."""
+
 
 @dataclass(frozen=True, slots=True)
 class Compacted:
@@ -142,12 +145,13 @@ class _ParquetWriter:
         self._schema = pa.schema(list(zip(PREDICTION_COLUMNS, types, strict=True)))
         self._writer: Any = pq.ParquetWriter(str(path), self._schema)
         self._waiting: list[tuple[bytes, str]] = []
-        self._rows = 0
+        self._rows = self._bytes = 0
 
     def add(self, blob: Blob) -> None:
         self._waiting.append((blob.content, blob.info.name))
         self._rows += blob.content.count(b"\n") - 1
-        if self._rows >= MIN_GROUP_ROWS:
+        self._bytes += len(blob.content)
+        if self._rows >= MIN_GROUP_ROWS or self._bytes >= MAX_GROUP_BYTES:
             self._flush()
 
     def close(self) -> None:
@@ -155,7 +159,7 @@ class _ParquetWriter:
         self._writer.close()
 
     def _flush(self) -> None:
-        files, self._waiting, self._rows = self._waiting, [], 0
+        files, self._waiting, self._rows, self._bytes = self._waiting, [], 0, 0
         if files:
             group = concat(prediction_frames(files))
             self._writer.write_table(self._arrow.Table.from_pandas(group, self._schema, preserve_index=False))

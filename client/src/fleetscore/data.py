@@ -1,13 +1,15 @@
 """The stored data of a fleet: its windows, models, readings and predictions."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from fleetscore import frames
 from fleetscore.contract import blob_paths
 from fleetscore.contract.fleets import FleetLayout
 from fleetscore.contract.windows import DEFAULT_LENGTH, Time, Window, to_span, to_time
-from fleetscore.errors import NotFound, UsageInvalid
+from fleetscore.errors import NotFound, TooLarge, UsageInvalid
+from fleetscore.progress import track
 from fleetscore.store.base import Blob, Store
 from fleetscore.store.parallel import map_in_order
 
@@ -18,6 +20,12 @@ if TYPE_CHECKING:
 
 MAX_TABLE_BYTES = 256 * 2**20
 """Size of a CSV above which it is not read: predictions of a device have at most 3,000,000 rows."""
+
+MAX_WINDOWS = 100_000
+"""Number of windows in storage above which they are not listed: 11 years of hours."""
+
+MAX_WITHOUT_REPORT = 1000
+"""Number of the newest windows among which the newest one with a report is looked for."""
 
 MAX_PAGE_BYTES = 32 * 2**20
 """Size of the page of a report above which it is not read."""
@@ -42,11 +50,14 @@ class FleetData:
         """Return the newest window that has a report.
 
         Raises:
-            NotFound: No window has one.
+            NotFound: None of the newest windows has one.
         """
-        found = next((window for window in self._listed_windows() if self._has_report(window)), None)
+        listed = self._listed_windows()
+        found = next((window for window in listed[:MAX_WITHOUT_REPORT] if self._has_report(window)), None)
         if found is None:
-            raise NotFound(f"{self.store.location} has no report of a window; it is written at the end of a run")
+            newest = f"the newest {MAX_WITHOUT_REPORT:,} windows" if len(listed) > MAX_WITHOUT_REPORT else "a window"
+            text = f"{self.store.location} has no report of {newest}; it is written at the end of a run"
+            raise NotFound(f"{text}, and --window names an older one" if len(listed) > MAX_WITHOUT_REPORT else text)
         return found
 
     def windows_between(self, start: Time, end: Time) -> list[Window]:
@@ -99,7 +110,8 @@ class FleetData:
         Raises:
             NotFound: A named device has no predictions in the window.
         """
-        found = list(self._frames(self.to_window(window), _to_devices(devices)))
+        blobs = track(self.device_predictions(self.to_window(window), _to_devices(devices)), None, "devices")
+        found = list(_frames(blobs))
         empty = frames.predictions_frame((",".join(frames.PREDICTION_COLUMNS) + "\n").encode(), "")
         return frames.concat(found or [empty])
 
@@ -114,20 +126,21 @@ class FleetData:
         named = _to_devices(devices)
         for window in self.windows_between(start, end):
             present = None if named is None else [one for one in named if self._has_predictions(window, one)]
-            for frame in self._frames(window, present):
+            for frame in _frames(self.device_predictions(window, present)):
                 for _, rows in frame.groupby("Device", sort=False):
                     yield rows.reset_index(drop=True)
 
-    def readings(self, device: str, window: Window | Time, *, max_bytes: int | None = None) -> "pd.DataFrame":
+    def readings(self, device: str, window: Window | Time, *, max_bytes: int = MAX_TABLE_BYTES) -> "pd.DataFrame":
         """Return the readings of a device in the partitions of a window; see `frames.readings_frame`.
 
         Args:
             device: The device's id.
             window: The window, its text or its start; see `predictions`.
-            max_bytes: The largest size of all partitions together; None for no limit.
+            max_bytes: The largest size of all partitions together.
 
         Raises:
-            DataInvalid: The readings are larger than `max_bytes`, or not a CSV.
+            TooLarge: The readings are larger than `max_bytes`.
+            DataInvalid: The readings are not a CSV.
             NotFound: No partition of the window has readings of the device.
             UsageInvalid: The window has more than 10,000 partitions.
         """
@@ -135,18 +148,17 @@ class FleetData:
         found = frames.concat(frames.readings_frame(one.content, one.info.name) for one in blobs)
         return found[found["Device"] == device].reset_index(drop=True)
 
-    def reading_blobs(self, device: str, window: Window, *, max_bytes: int | None = None) -> list[Blob]:
-        """Return the readings of a device in the partitions of a window as stored; see `readings`."""
+    def reading_blobs(self, device: str, window: Window, *, max_bytes: int = MAX_TABLE_BYTES) -> list[Blob]:
+        """Return the partitions of a window with readings of a device as stored; see `readings`."""
         names = blob_paths.data_names(self.layout.data_path, self.layout.partition, window, device)
         blobs: list[Blob] = []
         for name in names:
-            left = MAX_TABLE_BYTES if max_bytes is None else max_bytes - sum(len(one.content) for one in blobs)
+            left = max_bytes - sum(len(one.content) for one in blobs)
             if blob := self.store.read("data", name, max_bytes=left):
                 blobs.append(blob)
         if not blobs:
-            raise NotFound(
-                f"{device} has no readings in {window.column}; {names[0]} does not exist in {self.store.location}"
-            )
+            text = f"{device} has no readings in {window.column}; {names[0]} does not exist in {self.store.location}"
+            raise NotFound(text)
         return blobs
 
     def stored_predictions(self, device: str, window: Window) -> Blob:
@@ -178,11 +190,6 @@ class FleetData:
             ]
         return map_in_order(lambda device: self.stored_predictions(device, window), devices)
 
-    def _frames(self, window: Window, devices: Sequence[str] | None) -> "Iterator[pd.DataFrame]":
-        """Yield the predictions of devices in a window, those of several devices per frame."""
-        found = self.device_predictions(window, devices)
-        return frames.prediction_frames((blob.content, blob.info.name) for blob in found)
-
     def to_window(self, window: Window | Time) -> Window:
         """Return a window; a start alone has the length of the stored window that begins then, or an hour.
 
@@ -212,7 +219,11 @@ class FleetData:
     def _listed_windows(self) -> list[Window]:
         """Return the windows with a folder of predictions or of a report, the newest first."""
         slugs = (folder.rstrip("/") for folder in self.store.folders("predictions"))
-        return sorted((window for slug in slugs if (window := Window.from_slug(slug))), reverse=True)
+        found = list(islice((window for slug in slugs if (window := Window.from_slug(slug))), MAX_WINDOWS + 1))
+        if len(found) > MAX_WINDOWS:
+            text = f"{self.store.location} has predictions of more than {MAX_WINDOWS:,} windows"
+            raise TooLarge(f"{text}; delete the folders of old windows")
+        return sorted(found, reverse=True)
 
     def _with_report(self, windows: Sequence[Window]) -> Iterator[Window]:
         has_report = map_in_order(self._has_report, windows)
@@ -220,6 +231,11 @@ class FleetData:
 
     def _has_report(self, window: Window) -> bool:
         return self.store.exists("predictions", blob_paths.report_name(window, blob_paths.SUMMARY_FILE))
+
+
+def _frames(blobs: Iterable[Blob]) -> "Iterator[pd.DataFrame]":
+    """Yield the predictions of devices, those of several devices per frame."""
+    return frames.prediction_frames((blob.content, blob.info.name) for blob in blobs)
 
 
 def _to_devices(devices: "Devices") -> list[str] | None:

@@ -28,3 +28,7 @@ class StorageUnavailable(FleetscoreError):
 
 class DataInvalid(FleetscoreError):
     """A file in storage or an object of the cluster is not of the expected form."""
+
+
+class TooLarge(DataInvalid):
+    """A file, an object or a list is larger than the client reads."""

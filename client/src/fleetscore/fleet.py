@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 MAX_HISTORY_CELLS = 20_000_000
 """Number of states of a history: 10,000 devices have 2,000 windows."""
 
+MAX_HISTORY_WINDOWS = 100_000
+"""Number of windows of a history: 11 years of hours."""
+
 CLOSED = "closed"
 
 
@@ -145,24 +148,24 @@ class Fleet(FleetData):
             `contract.tiles.STATES`. A fleet with windows of several lengths has the history of the largest one here.
 
         Raises:
-            UsageInvalid: The history would have more than MAX_HISTORY_CELLS letters.
+            UsageInvalid: The history would have more than MAX_HISTORY_CELLS letters or MAX_HISTORY_WINDOWS columns.
         """
         first, after = to_span(start, end)
         listed = self.store.list("predictions", tiles.history_prefix(self.layout.name))
         names = tiles.largest_series((info.name, info.size) for info in listed)
         columns: dict[datetime, dict[str, str]] = {}
         cells = 0
-        for name in names:
-            if not tiles.overlaps(name, first, after):
-                continue
+        names = [name for name in names if tiles.overlaps(name, first, after)]
+        for name in track(names, len(names), "tiles"):
             blob = self.store.read("predictions", name, max_bytes=tiles.MAX_PACKED_BYTES)
             for begin, letters in (
                 tiles.states_between(tiles.parse_tile(blob.content, name), first, after) if blob else ()
             ):
                 cells += len(letters)
-                if cells > MAX_HISTORY_CELLS:
-                    text = f"the history from {first:%Y-%m-%d} to {after:%Y-%m-%d} has more than {MAX_HISTORY_CELLS:,}"
-                    raise UsageInvalid(f"{text} states; ask for a shorter time")
+                if cells > MAX_HISTORY_CELLS or len(columns) == MAX_HISTORY_WINDOWS:
+                    most = f"{MAX_HISTORY_CELLS:,} states" if cells > MAX_HISTORY_CELLS else f"{len(columns):,} windows"
+                    text = f"the history from {first:%Y-%m-%d} to {after:%Y-%m-%d} has more than {most}"
+                    raise UsageInvalid(f"{text}; ask for a shorter time")
                 columns[begin] = letters
         return frames.history_frame(columns)
 

@@ -6,6 +6,7 @@ Each function imports pandas, which takes longer than most commands that need no
 
 import csv
 import io
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -33,6 +34,10 @@ TABLE_COLUMNS: Mapping[str, Sequence[str]] = {
 """The columns of the CSV files of a report, which a result without rows has, too."""
 
 _PREDICTION_TYPES = {"Device": "str", "Tag": "str", "Prediction": "int8", "Score": "float64", "Val": "float64"}
+MAX_LINE_BYTES = 2**20
+"""Bytes of a line of a CSV above which the file is rejected: pandas needs 16 bytes for each of its fields."""
+
+MAX_FIELDS = 1000  # of a line of readings, as for the scorer
 _BATCH_BYTES = 2**22
 _MAX_MILLISECONDS = 9.2e12  # the year 2261, which pandas can store in nanoseconds
 
@@ -119,7 +124,7 @@ def readings_frame(content: bytes, name: str) -> "pd.DataFrame":
             f"{name} is invalid: the first line must name the columns {','.join(READING_COLUMNS)} once each, "
             f"but begins with {first[:80]!r}; correct the file"
         )
-    *lines, _ = rest.split(b"\n")  # the last line has an end, or may be truncated
+    lines = (line[:-1] for line in io.BytesIO(rest) if line.endswith(b"\n"))  # without its end, the last one may be cut
     rows = [fields for line in lines if len(fields := _fields(line)) == len(header)]
     frame = pd.DataFrame(rows, columns=header if content else READING_COLUMNS, dtype="str")[list(READING_COLUMNS)]
     frame["TS"] = _instants(frame["TS"], errors="coerce")
@@ -134,11 +139,16 @@ def table_frame(content: bytes, name: str) -> "pd.DataFrame":
     """
     import pandas as pd
 
+    _check_lines(content, name)
+    if content.partition(b"\n")[0].count(b",") >= MAX_FIELDS:
+        raise DataInvalid(f"{name} is invalid: it has more than {MAX_FIELDS:,} columns; the next report replaces it")
     types = dict.fromkeys(
         ("Id", "Device", "Tag", "Tags", "Flag", "Cause", "State", "Owner", "Reason", "Message"), "str"
     )
     try:
-        return pd.read_csv(io.BytesIO(content), dtype=types, keep_default_na=False)
+        with warnings.catch_warnings(action="ignore", category=pd.errors.ParserWarning):
+            # Without index_col, the further fields of a long line are an index of as many levels.
+            return pd.read_csv(io.BytesIO(content), dtype=types, keep_default_na=False, index_col=False)
     except (ValueError, UnicodeDecodeError) as error:
         raise DataInvalid(f"{name} is invalid: {error}; the next report of its window replaces it") from error
 
@@ -241,6 +251,7 @@ def _run_row(run: Mapping[str, Any]) -> dict[str, Any]:
 def _read_csv(content: bytes, name: str, columns: tuple[str, ...], types: Mapping[str, str]) -> "pd.DataFrame":
     import pandas as pd
 
+    _check_lines(content, name)
     try:
         frame = pd.read_csv(
             io.BytesIO(content), dtype={**types, "TS": "str"}, usecols=list(columns), keep_default_na=False,
@@ -252,8 +263,19 @@ def _read_csv(content: bytes, name: str, columns: tuple[str, ...], types: Mappin
     return frame[list(columns)]
 
 
+def _check_lines(content: bytes, name: str) -> None:
+    """Raise DataInvalid for a CSV with a line of more than MAX_LINE_BYTES; other clients can write one."""
+    start = 0
+    while len(content) - start > MAX_LINE_BYTES:
+        start = content.rfind(b"\n", start, start + MAX_LINE_BYTES + 1) + 1
+        if not start:
+            raise DataInvalid(f"{name} is invalid: a line has more than {MAX_LINE_BYTES:,} bytes; write it again")
+
+
 def _fields(line: bytes) -> list[str]:
     """Return the fields of a line, or an empty list if the line is malformed."""
+    if line.count(b",") >= MAX_FIELDS:
+        return []
     try:
         text = line.decode().rstrip("\r")
         fields = next(csv.reader([text], strict=True), []) if '"' in text else text.split(",")

@@ -10,22 +10,23 @@ _INTERVAL_SECONDS = 0.5
 _Item = TypeVar("_Item")
 
 
-def track(items: Iterable[_Item], total: int, what: str, *, stream: TextIO | None = None) -> Iterator[_Item]:
+def track(items: Iterable[_Item], total: int | None, what: str, *, stream: TextIO | None = None) -> Iterator[_Item]:
     """Yield the items, and show how many are done after two seconds, on a terminal or in a notebook.
 
     Args:
         items: The items; the work on one is done when the next one is taken.
-        total: The number of items.
+        total: The number of items; None if it is unknown.
         what: The noun of the items, in the plural.
         stream: The stream; None for standard error.
     """
     target = sys.stderr if stream is None else stream
     shows = target.isatty() or "ipykernel" in sys.modules
     due, shown = time.monotonic() + DELAY_SECONDS, ""
+    end = what if total is None else f"of {total:,} {what}"
     try:
         for done, item in enumerate(items):
             if shows and time.monotonic() >= due:
-                due, shown = time.monotonic() + _INTERVAL_SECONDS, f"{done:,} of {total:,} {what}"
+                due, shown = time.monotonic() + _INTERVAL_SECONDS, f"{done:,} {end}"
                 target.write(f"\r{shown}")
                 target.flush()
             yield item

@@ -16,6 +16,7 @@ from fleetscore.contract.fleets import FleetLayout
 from fleetscore.contract.windows import Window, format_duration, format_time
 from fleetscore.errors import DataInvalid, NotFound
 from fleetscore.interrupts import temporary_folder
+from fleetscore.texts import printable
 
 PROGRAM = "device-scorer"
 INSPECT_SECONDS = 120
@@ -121,4 +122,4 @@ def _message(text: str) -> str:
     except ValueError:
         document = None
     found = str(document.get("message", line)) if isinstance(document, dict) else line.removeprefix("error: ")
-    return "".join(one if one.isprintable() else "?" for one in found)[:MAX_MESSAGE_CHARS]
+    return printable(found, max_chars=MAX_MESSAGE_CHARS)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from fleetscore import Window
@@ -31,6 +32,13 @@ def test_invalid_predictions_leave_no_file(tmp_path: Path, form: str, content: b
     with pytest.raises(DataInvalid, match=r"w/press-1\.csv is invalid"):
         compact_window([a_blob(), a_blob(content)], WINDOW, tmp_path, form, replace=False)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_files_with_few_lines_end_a_row_group_by_their_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fleetscore.compaction.MAX_GROUP_BYTES", 2 * len(a_blob().content))
+    found = compact_window([a_blob()] * 5, WINDOW, tmp_path, "parquet", replace=False)
+    assert found is not None
+    assert pq.ParquetFile(found.path).num_row_groups == 3
 
 
 def test_window_without_predictions_has_no_file(tmp_path: Path) -> None:

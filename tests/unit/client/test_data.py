@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from fleetscore import Fleet, Window
-from fleetscore.errors import NotFound, UsageInvalid
+from fleetscore import Fleet, Window, data
+from fleetscore.errors import NotFound, TooLarge, UsageInvalid
 from tests.testkit import scorer_fleet
 from tests.unit.client.conftest import DEVICES, FIRST, LAST
 
@@ -41,6 +41,35 @@ def test_windows_are_listed_without_listing_their_blobs(fleet: Fleet, monkeypatc
 def test_store_without_a_report_has_no_newest_window(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="has no report of a window; it is written at the end of a run"):
         Fleet.folder(tmp_path).newest_window()
+
+
+def test_number_of_windows_that_are_listed_or_searched_is_bounded(
+    fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data, "MAX_WINDOWS", 1)
+    with pytest.raises(TooLarge, match="predictions of more than 1 windows; delete the folders of old windows"):
+        fleet.windows()
+    monkeypatch.setattr(data, "MAX_WINDOWS", 2)
+    monkeypatch.setattr(data, "MAX_WITHOUT_REPORT", 1)
+    for slug in (FIRST.slug, LAST.slug):
+        (tmp_path / "predictions" / slug).mkdir(parents=True)
+    (tmp_path / "predictions" / FIRST.slug / "_summary.json").write_text("{}")
+    with pytest.raises(NotFound, match=r"no report of the newest 1 windows; .*--window names an older one"):
+        Fleet.folder(tmp_path).newest_window()
+
+
+def test_partitions_of_a_window_have_one_limit_together(fleet: Fleet, tmp_path: Path) -> None:
+    size = len(fleet.reading_blobs("press-2", LAST)[0].content)
+    assert len(fleet.readings("press-2", LAST, max_bytes=size)) == 6
+    with pytest.raises(TooLarge, match=f"at most {size - 1:,}"):
+        fleet.readings("press-2", LAST, max_bytes=size - 1)
+    for hour in (22, 23):
+        (tmp_path / f"data/20180828T{hour}00Z").mkdir(parents=True)
+        (tmp_path / f"data/20180828T{hour}00Z/press-1.csv").write_bytes(b"x" * 10)
+    two_hours = Window(FIRST.start, LAST.end)
+    assert len(Fleet.folder(tmp_path).reading_blobs("press-1", two_hours, max_bytes=20)) == 2
+    with pytest.raises(TooLarge, match="it has 10 bytes of at most 9"):
+        Fleet.folder(tmp_path).reading_blobs("press-1", two_hours, max_bytes=19)
 
 
 def test_predictions_have_one_row_per_reading_of_the_named_devices(fleet: Fleet) -> None:

@@ -43,6 +43,13 @@ def test_history_above_the_limit_is_rejected(fleet: Fleet, monkeypatch: pytest.M
         fleet.history(FIRST.start, LAST.end)
 
 
+def test_history_of_too_many_windows_is_rejected(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fleetscore.fleet.MAX_HISTORY_WINDOWS", 1)
+    assert fleet.history(LAST.start, LAST.end).shape == (3, 1)
+    with pytest.raises(UsageInvalid, match="more than 1 windows; ask for a shorter time"):
+        fleet.history(FIRST.start, LAST.end)
+
+
 def test_incidents_are_those_of_the_newest_window(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "store")
     fleet = Fleet.folder(folder)

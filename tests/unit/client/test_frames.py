@@ -1,5 +1,7 @@
 """DataFrames of CSV files and runs."""
 
+from collections.abc import Callable
+
 import pandas as pd
 import pytest
 
@@ -69,6 +71,26 @@ def test_files_read_together_are_bounded_in_size(monkeypatch: pytest.MonkeyPatch
     assert [frame["Device"].tolist() for frame in found] == [
         ["d0", "d1", "d2"], ["d3", "d4", "d5"], ["d6", "d7", "d8"], ["d9"],
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("read", [frames.predictions_frame, frames.table_frame])
+@pytest.mark.parametrize("content", [b"," * 2**21, PREDICTIONS + b"x" * 2**21 + b"\n"], ids=["header", "line"])
+def test_line_of_any_length_is_rejected_before_it_is_parsed(read: Callable[..., object], content: bytes) -> None:
+    with pytest.raises(DataInvalid, match=r"w/a\.csv is invalid: a line has more than 1,048,576 bytes; write it again"):
+        read(content, "w/a.csv")
+
+
+def test_large_file_of_short_lines_is_read() -> None:
+    header, row = b"TS,Device,Tag,Val,Prediction,Score\n", b"2018-08-28T23:00:00Z,press-1,1,1.5,0,0.25\n"
+    count = 3 * 2**20 // len(row)
+    assert len(frames.predictions_frame(header + row * count, "w/a.csv")) == count
+
+
+def test_readings_with_lines_of_too_many_fields_have_the_other_lines() -> None:
+    content = b"TS,Device,Tag,Value\n2018-08-28T23:00:00Z,a,t,1\n" + b"," * 2**20 + b"\n"
+    assert frames.readings_frame(content, "a.csv")["Value"].tolist() == ["1"]
+    with pytest.raises(DataInvalid, match="the first line must name the columns"):
+        frames.readings_frame(b"TS,Device,Tag,Value" + b"," * 1000 + b"\n", "a.csv")
 
 
 @pytest.mark.parametrize("content", [b"TS,Device,Tag,Val,Prediction,Score\n2018-08-28T23:00:00Z,b,t,x,0,1\n", b""])

@@ -9,7 +9,7 @@ import typer
 from fleetscore import __version__
 from fleetscore.cli.output import Column, Table, keyed
 from fleetscore.cli.session import INSTALLATION, Session, examples, with_session
-from fleetscore.runs.state import MAX_TEXT_CHARS, printable
+from fleetscore.texts import MAX_TEXT_CHARS, printable
 
 MIN_CHARS = 100
 """Characters of the state of a subject that a line has at least."""

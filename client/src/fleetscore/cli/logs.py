@@ -21,7 +21,8 @@ from fleetscore.runs.jobs import (
     lines_of,
     newest_pod,
 )
-from fleetscore.runs.state import has_ended, printable
+from fleetscore.runs.state import has_ended
+from fleetscore.texts import printable
 
 MAX_LOG_BYTES = 10 * 2**20
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from fleetscore.cli.layout import layout, row_lines
-from fleetscore.runs.state import printable
+from fleetscore.texts import printable
 
 __all__ = ["Column", "Format", "Table", "columns", "console", "keyed", "print_documents", "print_table", "printable"]
 

@@ -20,10 +20,10 @@ from fleetscore.runs.state import (
     devices_done,
     devices_total,
     has_ended,
-    printable,
     progress_line,
     window_text,
 )
+from fleetscore.texts import printable
 
 BAR_WIDTH = 30
 _STYLES = {

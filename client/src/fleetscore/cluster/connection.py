@@ -6,6 +6,7 @@ The package kubernetes is imported at the first use: it takes longer than most c
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -13,9 +14,10 @@ from urllib.parse import quote, urlencode
 import yaml
 
 from fleetscore.cluster.causes import WRONG_TYPES, invalid_text, logged_errors, unreachable_text
-from fleetscore.cluster.responses import parse_list, parse_object, parse_resource, response_error
-from fleetscore.contract.fleets import FleetLayout, SecretReference, read_fleets
-from fleetscore.errors import AccessDenied, ClusterUnavailable, DataInvalid, NotFound, UsageInvalid
+from fleetscore.cluster.lists import read_list, read_page
+from fleetscore.cluster.responses import parse_object, parse_resource, response_error
+from fleetscore.contract.fleets import FILES_SELECTOR, FleetLayout, SecretReference, read_fleets
+from fleetscore.errors import AccessDenied, ClusterUnavailable, DataInvalid, NotFound, TooLarge, UsageInvalid
 
 if TYPE_CHECKING:
     from kubernetes import client
@@ -36,11 +38,11 @@ RETRY_AFTER_SECONDS = 5
 """Longest wait that the API server may ask for. A person waits, so a server without an answer costs a minute."""
 
 MERGE_PATCH = "application/merge-patch+json"
-PAGE_SIZE = 500
+MAX_RESPONSE_BYTES = 32 * 2**20
+"""Size of a response above which it is not read: a page of a list is read again with fewer objects."""
+
 MAX_CONNECTIONS = 64
 """Connections that are kept: urllib3 logs a warning for each one above, and `doctor` sends requests in parallel."""
-
-_RELEASE_SELECTOR = "app.kubernetes.io/part-of=fleetscore,app.kubernetes.io/component=operator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,7 @@ class Cluster:
             AccessDenied: The user lacks a right, or is not logged in.
             NotFound: The object does not exist.
             UsageInvalid: The API server rejects the request.
+            TooLarge: The response has more than MAX_RESPONSE_BYTES.
         """
         import urllib3
         from kubernetes import client
@@ -147,13 +150,17 @@ class Cluster:
         )
         try:
             response = self._api.call_api(*request, _request_timeout=TIMEOUT_SECONDS)
-            content = response.read() or b""
+            with closing(response.response) as source:
+                content = source.read(MAX_RESPONSE_BYTES + 1)
         except (client.ApiException, urllib3.exceptions.HTTPError, OSError) as error:
             raise ClusterUnavailable(f"{self.server} cannot be reached ({unreachable_text(error)}") from error
         if not 200 <= response.status < 300:
             raise response_error(
                 response.status, response.reason or "", content, action=action, path=path, server=self.server
             )
+        if len(content) > MAX_RESPONSE_BYTES:
+            text = f"cannot {action}: the response has more than {MAX_RESPONSE_BYTES:,} bytes"
+            raise TooLarge(f"{text}; delete the large objects, or check the server of the context")
         return Response(content, {key.lower(): value for key, value in response.getheaders().items()})
 
     def object(self, path: str, action: str, **options: Any) -> dict[str, Any]:
@@ -164,19 +171,29 @@ class Cluster:
         """Return the resource of a response, which has metadata; see `request` for the arguments."""
         return parse_resource(self.request(path, action, **options).content, self.server)
 
-    def page(self, path: str, action: str, **options: Any) -> tuple[list[dict[str, Any]], str]:
-        """Return the resources of a list, and the token of its next page; see `request` for the arguments."""
-        return parse_list(self.request(path, action, **options).content, self.server)
+    def page(self, path: str, action: str, *, query: Mapping[str, str]) -> list[dict[str, Any]]:
+        """Return the first objects of a list, at most the query's `limit`; see `request` for the arguments."""
+        return read_page(lambda found: self.request(path, action, query=found).content, query, self.server).objects
+
+    def objects(
+        self, path: str, action: str, *, selector: str = "", accept: str = "application/json"
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the objects of a list with the labels of a selector; see `request` for the arguments.
+
+        Raises:
+            TooLarge: The list has too many objects, or too large ones.
+        """
+
+        def read(query: Mapping[str, str]) -> bytes:
+            return self.request(path, action, query=query, accept=accept).content
+
+        return read_list(read, {"labelSelector": selector} if selector else {}, self.server, action)
 
     def runs(self) -> Iterator[dict[str, Any]]:
-        """Yield the runs of the namespace as JSON, in the order of their names."""
-        token = ""
-        while True:
-            query = {"limit": str(PAGE_SIZE), **({"continue": token} if token else {})}
-            items, token = self.page(self._run_path(), f"list runs in namespace {self.namespace}", query=query)
-            yield from items
-            if not token:
-                return
+        """Yield the runs of the namespace as JSON, in the order of their names, without `managedFields`."""
+        for run in self.objects(self._run_path(), f"list runs in namespace {self.namespace}"):
+            run["metadata"].pop("managedFields", None)
+            yield run
 
     def run(self, name: str) -> dict[str, Any]:
         """Return one run as JSON. Raises NotFound if it does not exist."""
@@ -207,7 +224,7 @@ class Cluster:
                 raise AccessDenied(f"{error} (the ConfigMap of the release's fleets), or name a --store") from error
         if not found:
             raise NotFound(f"no release of Fleetscore was found in {self.server}; `helm install` it, or use --context")
-        return {name: fleet for one in found for name, fleet in read_fleets(one).items()}
+        return read_fleets(found, self.namespace)
 
     def secret_value(self, reference: SecretReference) -> str:
         """Return the text of a Secret's key. Raises NotFound if the Secret or its key does not exist."""
@@ -230,9 +247,8 @@ class Cluster:
         return f"{path}/{quote(name, safe='')}" if name else path
 
     def _fleet_files(self, scope: str, place: str) -> list[str]:
-        query = {"labelSelector": _RELEASE_SELECTOR, "limit": str(PAGE_SIZE)}
-        items, _ = self.page(f"/api/v1/{scope}configmaps", f"list configmaps {place}", query=query)
-        return [text for one in items if isinstance(text := (one.get("data") or {}).get(FLEETS_KEY), str)]
+        found = self.objects(f"/api/v1/{scope}configmaps", f"list configmaps {place}", selector=FILES_SELECTOR)
+        return [text for one in found if isinstance(text := (one.get("data") or {}).get(FLEETS_KEY), str)]
 
 
 def _check_settings(settings: "client.Configuration", files: str, logged: Sequence[str]) -> None:

@@ -9,18 +9,17 @@ from typing import Any
 
 from fleetscore.cluster.connection import Cluster
 from fleetscore.contract import schedules
+from fleetscore.contract.fleets import MAX_FILES_CHARS
 from fleetscore.contract.schedules import Schedule
-from fleetscore.errors import NotFound
+from fleetscore.errors import NotFound, TooLarge
 
 METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
-OPERATOR_SELECTOR = "app.kubernetes.io/part-of=fleetscore,app.kubernetes.io/component=operator"
 DEPLOYMENT_SELECTOR = "app.kubernetes.io/part-of=fleetscore"
 CONSOLE_SELECTOR = "app.kubernetes.io/part-of=fleetscore,app.kubernetes.io/component=console"
 COMPONENT_LABEL = "app.kubernetes.io/component"
 SCHEDULER_SELECTOR = "app.kubernetes.io/part-of=fleetscore,app.kubernetes.io/component=scheduler"
 SCHEDULES_KEY = "schedules.yaml"
-PAGE_SIZE = 500
-MAX_OBJECTS = 20_000
+MAX_EVENTS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ SERVICE_ACCOUNTS = Kind("", "v1", "serviceaccounts")
 def list_objects(
     cluster: Cluster, kind: Kind, namespace: str = "", *, selector: str = "", accept: str = "application/json"
 ) -> Iterator[dict[str, Any]]:
-    """Yield the objects of a namespace, or of the cluster, with the labels of a selector; at most 20,000.
+    """Yield the objects of a namespace, or of the cluster, with the labels of a selector.
 
     Args:
         cluster: The cluster.
@@ -70,19 +69,9 @@ def list_objects(
         selector: The label selector.
         accept: The media type of the response.
     """
-    token = ""
-    for _ in range(MAX_OBJECTS // PAGE_SIZE):
-        query = {"limit": str(PAGE_SIZE), "labelSelector": selector, "continue": token}
-        place = f"in namespace {namespace}" if namespace else "in all namespaces"
-        items, token = cluster.page(
-            kind.path(namespace),
-            f"list {kind.resource} {place}",
-            query={key: value for key, value in query.items() if value},
-            accept=accept,
-        )
-        yield from items
-        if not token:
-            return
+    place = f"in namespace {namespace}" if namespace else "in all namespaces"
+    action = f"list {kind.resource} {place}"
+    yield from cluster.objects(kind.path(namespace), action, selector=selector, accept=accept)
 
 
 def get_object(
@@ -102,10 +91,10 @@ def data_changed(found: Mapping[str, Any]) -> str:
 
 
 def list_events(cluster: Cluster, namespace: str, name: str) -> list[dict[str, Any]]:
-    """Return the events of the object with a name; at most 500."""
-    query = {"fieldSelector": f"involvedObject.name={name}", "limit": str(PAGE_SIZE)}
+    """Return the events of the object with a name; at most MAX_EVENTS."""
+    query = {"fieldSelector": f"involvedObject.name={name}", "limit": str(MAX_EVENTS)}
     place = f"list events in namespace {namespace}"
-    return cluster.page(EVENTS.path(namespace), place, query=query)[0]
+    return cluster.page(EVENTS.path(namespace), place, query=query)
 
 
 def read_schedules(cluster: Cluster) -> dict[str, Schedule]:
@@ -114,8 +103,16 @@ def read_schedules(cluster: Cluster) -> dict[str, Schedule]:
 
 
 def parse_maps(maps: Iterable[Mapping[str, Any]]) -> dict[str, Schedule]:
-    """Return the schedules in ConfigMaps by name. Raises DataInvalid if one has no schedules file."""
+    """Return the schedules in ConfigMaps by name.
+
+    Raises:
+        DataInvalid: A file is not a schedules file.
+        TooLarge: The files together have more than MAX_FILES_CHARS characters.
+    """
     texts = [text for one in maps if (text := (one.get("data") or {}).get(SCHEDULES_KEY))]
+    if sum(map(len, texts)) > MAX_FILES_CHARS:
+        text = f"the schedules files of the namespace have more than {MAX_FILES_CHARS:,} characters"
+        raise TooLarge(f"{text}; delete the ConfigMaps {SCHEDULER_SELECTOR} that no release has")
     return {name: found for text in texts for name, found in schedules.read_schedules(text).items()}
 
 

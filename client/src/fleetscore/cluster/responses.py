@@ -9,7 +9,7 @@ from typing import Any
 
 from fleetscore.cluster.causes import right_check
 from fleetscore.errors import AccessDenied, ClusterUnavailable, FleetscoreError, NotFound, UsageInvalid
-from fleetscore.runs.state import printable
+from fleetscore.texts import printable
 
 RUNS_API = "/apis/fleetscore.dev"
 

@@ -9,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from fleetscore.errors import FleetscoreError
 from fleetscore.runs import state
+from fleetscore.texts import printable
 
 POLL_SECONDS = 2.0
 MAX_STREAM_SECONDS = 600.0
@@ -34,7 +35,7 @@ def figures(run: Mapping[str, Any]) -> dict[str, Any]:
     devices = status.get("devices") or {}
     return {
         "name": run["metadata"]["name"],
-        "phase": state.printable(status.get("phase", state.NOT_SEEN)),
+        "phase": printable(status.get("phase", state.NOT_SEEN)),
         "done": state.devices_done(run),
         "total": state.devices_total(run),
         "counts": {outcome: devices.get(outcome, 0) for outcome in state.OUTCOMES},

@@ -17,7 +17,7 @@ from fleetscore.contract.mutes import MAX_MUTES_BYTES, parse_mutes
 from fleetscore.contract.windows import Window, format_time
 from fleetscore.errors import ClusterUnavailable, DataInvalid, FleetscoreError, NotFound
 from fleetscore.fleet import Fleet
-from fleetscore.runs.state import printable
+from fleetscore.texts import printable
 
 SNAPSHOT_SECONDS = 15.0
 RUNS_SECONDS = 2.0
@@ -251,7 +251,7 @@ def _window_start(run: Mapping[str, Any]) -> tuple[float, str]:
 
 
 def _items(cluster: Cluster, path: str, action: str, query: Mapping[str, str]) -> list[dict[str, Any]]:
-    return cluster.page(path, action, query=query)[0]
+    return cluster.page(path, action, query=query)
 
 
 def _csv_rows(content: bytes, name: str) -> Iterator[Row]:

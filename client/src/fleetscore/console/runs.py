@@ -12,7 +12,8 @@ from fleetscore.contract.windows import Window, format_time
 from fleetscore.errors import AccessDenied
 from fleetscore.runs.cron_job import read_cron_job
 from fleetscore.runs.schedule_state import ScheduleState, schedule_state
-from fleetscore.runs.state import has_ended, printable
+from fleetscore.runs.state import has_ended
+from fleetscore.texts import printable
 
 MAX_WINDOWS = 48
 MAX_MESSAGE_CHARS = 1000

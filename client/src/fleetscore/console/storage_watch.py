@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from fleetscore.contract.console_log import FAULT_PREFIX, READABLE
 from fleetscore.errors import FleetscoreError
-from fleetscore.runs.state import printable
 from fleetscore.store.base import Store
+from fleetscore.texts import printable
 
 POLL_SECONDS = 60.0
 ROLES = ("predictions", "models")

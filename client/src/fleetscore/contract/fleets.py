@@ -1,14 +1,20 @@
 """The parts of a fleet that the client needs: its storage and its layout, as the chart's fleets file has them. Pure."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from fleetscore.contract.documents import parse_yaml
+from fleetscore.contract.documents import parse_yaml, short_reason
 from fleetscore.contract.windows import parse_duration
-from fleetscore.errors import DataInvalid
+from fleetscore.errors import DataInvalid, TooLarge, UsageInvalid
+
+FILES_SELECTOR = "app.kubernetes.io/part-of=fleetscore,app.kubernetes.io/component=operator"
+"""The label selector of the ConfigMaps with fleets files."""
+
+MAX_FILES_CHARS = 4 * 2**20
+"""Characters of all fleets files together above which they are not parsed: other users can create such ConfigMaps."""
 
 _PLACEHOLDERS = {
     "models": {"device"},
@@ -64,24 +70,52 @@ class FleetLayout:
     secret: SecretReference | None = None
 
 
-def read_fleets(text: str) -> dict[str, FleetLayout]:
-    """Return the fleets of the text of `fleets.yaml` by name; see parse_fleets."""
-    return parse_fleets(parse_yaml(text, "the fleets file"))
+def read_fleets(texts: Iterable[str], namespace: str) -> dict[str, FleetLayout]:
+    """Return the fleets of the fleets files of all releases by name.
+
+    Of two fleets with the same name, the one that serves the namespace is returned. An invalid file of another user
+    does not hide the fleets of the others.
+
+    Args:
+        texts: The texts of `fleets.yaml`.
+        namespace: The namespace of the runs.
+
+    Raises:
+        DataInvalid: A text is not a fleets file, and no fleet serves the namespace.
+        TooLarge: The texts together have more than MAX_FILES_CHARS characters.
+    """
+    serving: dict[str, FleetLayout] = {}
+    others: dict[str, FleetLayout] = {}
+    size, fault = 0, None
+    for text in texts:
+        size += len(text)
+        if size > MAX_FILES_CHARS:
+            reason = f"the fleets files of the cluster have more than {MAX_FILES_CHARS:,} characters"
+            raise TooLarge(f"{reason}; delete the ConfigMaps {FILES_SELECTOR} that no release has")
+        try:
+            for name, fleet in parse_fleets(parse_yaml(text, "the fleets file")).items():
+                (serving if namespace in fleet.namespaces else others)[name] = fleet
+        except DataInvalid as error:
+            fault = fault or error
+    if fault and not serving:
+        raise fault
+    return others | serving
 
 
-def parse_fleets(document: object) -> dict[str, FleetLayout]:
+def parse_fleets(document: object, file: str = "the fleets file") -> dict[str, FleetLayout]:
     """Return the fleets of the chart's fleets file by name.
 
     Args:
         document: The decoded YAML of `fleets.yaml` in the release's ConfigMap.
+        file: The name of the file, for messages.
 
     Raises:
         DataInvalid: The document is not a fleets file.
     """
     try:
         return {layout.name: layout for layout in map(_parse_fleet, document["fleets"])}  # type: ignore[index]
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise DataInvalid(f"the fleets file is invalid ({error}); upgrade the client or the release") from error
+    except (KeyError, TypeError, AttributeError, ValueError, UsageInvalid) as error:
+        raise DataInvalid(f"{file} is invalid ({short_reason(error)}); upgrade the client or the release") from error
 
 
 def _parse_fleet(entry: Mapping[str, Any]) -> FleetLayout:

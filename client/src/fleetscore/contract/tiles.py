@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from fleetscore.contract.blob_paths import HISTORY_PREFIX, encode_id
-from fleetscore.errors import DataInvalid
+from fleetscore.errors import DataInvalid, TooLarge
 
 STATES = {
     "A": "anomalous",
@@ -33,6 +33,7 @@ MAX_TILE_BYTES = 64 * 2**20
 MAX_DEVICES = 250_000
 """Number of lines above which a tile is not read: short lines of 64 MiB would need a gigabyte of memory."""
 
+MAX_LISTED_TILES = 10_000
 MAX_SECONDS = 253_402_300_799
 """The last second of the year 9999 since the epoch."""
 
@@ -75,10 +76,16 @@ def largest_series(tiles: Iterable[tuple[str, int]]) -> list[str]:
 
     Args:
         tiles: The names of blobs, and their sizes in bytes.
+
+    Raises:
+        TooLarge: There are more than MAX_LISTED_TILES blobs.
     """
     series: dict[str, list[tuple[str, int]]] = {}
-    for name, size in tiles:
+    for number, (name, size) in enumerate(tiles):
         folder, _, label = name.rpartition("/")
+        if number == MAX_LISTED_TILES:
+            text = f"the history has more than {MAX_LISTED_TILES:,} blobs"
+            raise TooLarge(f"{text}; remove those below {name.partition('/')[0]}/ that no report has written")
         if _LABEL.fullmatch(label):
             series.setdefault(folder, []).append((name, size))
     found = max(series.values(), key=lambda one: (sum(size for _, size in one), one), default=[])
@@ -163,8 +170,9 @@ def _unpack(content: bytes, name: str) -> str:
     unpacker = zlib.decompressobj(31)
     try:
         plain = unpacker.decompress(content, MAX_TILE_BYTES)
-        if not unpacker.eof:
-            raise DataInvalid(f"{name} is invalid: it is cut or larger than {MAX_TILE_BYTES:,} bytes; remove it")
+        if not unpacker.eof or unpacker.unused_data:
+            text = f"{name} is invalid: it is cut, has more than one part, or is larger than {MAX_TILE_BYTES:,} bytes"
+            raise DataInvalid(f"{text}; remove it")
         return plain.decode()
     except (zlib.error, UnicodeDecodeError) as error:
         raise DataInvalid(f"{name} is invalid: {error}; remove it") from error

@@ -6,7 +6,7 @@ from dataclasses import replace
 from fleetscore.doctor.facts import Console, Facts, SecretState
 from fleetscore.doctor.findings import Finding, Result, Unseen
 from fleetscore.doctor.operator_checks import check_pods
-from fleetscore.runs.state import printable
+from fleetscore.texts import printable
 
 
 def check_consoles(facts: Facts) -> Iterator[Finding]:

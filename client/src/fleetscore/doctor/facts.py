@@ -228,7 +228,8 @@ class ScheduleFacts:
         missing: The due windows without a run; Unseen if the runs cannot be read.
         rights: The rights that the schedule's Jobs need, and whether they have them.
         account: The name of the ServiceAccount of the Jobs, if that does not exist; empty otherwise.
-        job_failure: The reason that the newest Job of the schedule failed or does not start; empty without one.
+        job_failure: The reason that the newest Job of the schedule failed or does not start; empty without one, Unseen
+            if a right to find it is missing.
         fleet_exists: False if no fleet of this name serves the namespace.
     """
 
@@ -238,8 +239,8 @@ class ScheduleFacts:
     schedule: Schedule | Unseen | None = None
     missing: tuple[Window, ...] | Unseen = ()
     rights: Mapping[Right, bool] | Unseen = field(default_factory=dict)
-    account: str = ""
-    job_failure: str = ""
+    account: str | Unseen = ""
+    job_failure: str | Unseen = ""
     fleet_exists: bool = True
 
 

@@ -45,11 +45,19 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Unseen:
-    """A fact that could not be gathered: the reason, the next step, and PROBLEM if the reason itself is wrong."""
+    """A fact that could not be gathered.
+
+    Attributes:
+        reason: The reason.
+        cure: The next step.
+        result: PROBLEM if the reason itself is wrong.
+        is_late: True if there was no answer in time.
+    """
 
     reason: str
     cure: str
     result: Result = Result.UNKNOWN
+    is_late: bool = False
 
     def finding(self, check: str, subject: str) -> Finding:
         """Return the finding of a check that needs the fact."""

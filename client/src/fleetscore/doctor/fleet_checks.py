@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fleetscore.contract.windows import Window, format_time
+from fleetscore.contract.windows import format_time
 from fleetscore.doctor.cures import cure_in
 from fleetscore.doctor.facts import Facts, Fleet, Models, Notices, ScheduleFacts, SecretState
 from fleetscore.doctor.findings import Finding, Result, Unseen, named
 from fleetscore.doctor.run_checks import check_runs
 from fleetscore.runs.cron_job import CronJob
-from fleetscore.runs.state import printable
+from fleetscore.texts import printable
 
 
 def check_fleets(facts: Facts) -> Iterator[Finding]:
@@ -146,16 +146,11 @@ def _check_schedule(facts: ScheduleFacts) -> Finding:
     if cron_job is None:
         text, cure = "the CronJob of the schedule does not exist", "`helm upgrade` creates it again"
         return Finding(Result.PROBLEM, "schedules", subject, text, cure)
-    if fault := _schedule_fault(facts, cron_job):
+    if fault := _schedule_fault(facts, cron_job) or _window_fault(facts, cron_job):
         return Finding(Result.PROBLEM, "schedules", subject, *fault)
-    for unseen in (facts.schedule, facts.missing):
+    for unseen in (facts.schedule, facts.missing, facts.job_failure, facts.account):
         if isinstance(unseen, Unseen):
             return unseen.finding("schedules", subject)
-    if facts.missing and not isinstance(facts.missing, Unseen):
-        return Finding(Result.PROBLEM, "schedules", subject, *_missing_fault(facts, cron_job, facts.missing))
-    if facts.job_failure:
-        logs = f"`kubectl -n {facts.namespace} describe jobs -l fleetscore.dev/schedule={facts.name}`"
-        return Finding(Result.PROBLEM, "schedules", subject, facts.job_failure, cure_in(facts.job_failure, logs))
     return Finding(Result.OK, "schedules", subject, f"every due window has a run; the CronJob {_firing(cron_job)}")
 
 
@@ -170,21 +165,28 @@ def _schedule_fault(facts: ScheduleFacts, cron_job: CronJob) -> tuple[str, str] 
     if not facts.fleet_exists and not isinstance(schedule, Unseen):
         text = f"the schedule names fleet {schedule.fleet}, which does not serve namespace {namespace}"
         return text, f"add the fleet to the chart's values, with {namespace} in its namespaces"
-    if facts.account:
+    if facts.account and not isinstance(facts.account, Unseen):
         cure = f"`helm upgrade` creates it again, or `kubectl -n {namespace} create serviceaccount {facts.account}`"
         return f"ServiceAccount {facts.account} of the schedule's Jobs does not exist", cure
     return None
 
 
-def _missing_fault(facts: ScheduleFacts, cron_job: CronJob, missing: tuple[Window, ...]) -> tuple[str, str]:
-    """Return the sentence about windows without a run, with the reason if it is known, and the cure."""
-    first, last = missing[0], missing[-1]
-    text = f"{len(missing)} windows have no run: {named(window.column for window in missing)}"
+def _window_fault(facts: ScheduleFacts, cron_job: CronJob) -> tuple[str, str] | None:
+    """Return the sentence about windows without a run, with the reason if it is known, or about the newest Job.
+
+    The second text is the cure; None without a fault.
+    """
+    failure = "" if isinstance(facts.job_failure, Unseen) else facts.job_failure
+    if isinstance(facts.missing, Unseen) or not facts.missing:
+        describe = f"`kubectl -n {facts.namespace} describe jobs -l fleetscore.dev/schedule={facts.name}`"
+        return (failure, cure_in(failure, describe)) if failure else None
+    first, last = facts.missing[0], facts.missing[-1]
+    text = f"{len(facts.missing)} windows have no run: {named(window.column for window in facts.missing)}"
     span = f"--from {format_time(first.start)} --to {format_time(last.end)}"
     cure = f"`fleetscore backfill -n {facts.namespace} --schedule {facts.name} {span}`"
     logs = f"`kubectl -n {facts.namespace} logs -l fleetscore.dev/schedule={facts.name}`"
-    if facts.job_failure:
-        return f"{text}; {facts.job_failure}", f"{cure_in(facts.job_failure, logs)}; then {cure}"
+    if failure:
+        return f"{text}; {failure}", f"{cure_in(failure, logs)}; then {cure}"
     if cron_job.last is None or cron_job.last < last.end:
         describe = f"`kubectl -n {facts.namespace} describe cronjob {cron_job.name}`"
         return f"{text}; the CronJob {_firing(cron_job)}", f"{cure}; {describe} has the reason"

@@ -2,25 +2,26 @@
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 from fleetscore.cluster import release
 from fleetscore.cluster.connection import GROUP, PLURAL, Cluster
+from fleetscore.contract.fleets import FILES_SELECTOR
 from fleetscore.contract.schedules import SCHEDULE_LABEL
 from fleetscore.doctor.facts import Facts, Server
-from fleetscore.doctor.findings import Right, Unseen
+from fleetscore.doctor.findings import Result, Right, Unseen
 from fleetscore.doctor.gather_consoles import gather_consoles
 from fleetscore.doctor.gather_crd import read_crd
 from fleetscore.doctor.gather_fleets import FoundFleets, Options, gather_fleets
 from fleetscore.doctor.gather_operators import gather_operators
 from fleetscore.doctor.gather_schedules import gather_schedules
-from fleetscore.doctor.parallel import Task, run_tasks
+from fleetscore.doctor.parallel import Task, run_tasks, unseen_error
 from fleetscore.doctor.reviews import expand, review
-from fleetscore.errors import AccessDenied
+from fleetscore.errors import AccessDenied, TooLarge
 
-MAX_RUNS = 5000
 _USER_RULES = (
     (GROUP, PLURAL, ("get", "list", "create", "patch")),
     ("batch", "jobs", ("list",)),
@@ -45,10 +46,10 @@ def gather(cluster: Cluster, client_version: str, options: Options) -> Facts:
         "phase": lambda: _phase(cluster),
         "crd": lambda: read_crd(cluster),
         "deployments": lambda: _everywhere(cluster, release.DEPLOYMENTS, release.DEPLOYMENT_SELECTOR),
-        "maps": lambda: _everywhere(cluster, release.CONFIG_MAPS, release.OPERATOR_SELECTOR),
+        "maps": lambda: _everywhere(cluster, release.CONFIG_MAPS, FILES_SELECTOR),
         "schedules": lambda: _everywhere(cluster, release.CRON_JOBS, SCHEDULE_LABEL),
         "schedule maps": lambda: _everywhere(cluster, release.CONFIG_MAPS, release.SCHEDULER_SELECTOR),
-        "runs": lambda: [run for _, run in zip(range(MAX_RUNS), cluster.runs(), strict=False)],
+        "runs": lambda: _runs(cluster),
     }
     tasks |= {right: review(cluster, right) for right in expand(_USER_RULES, namespace)}
     seen = run_tasks(tasks, seconds)
@@ -98,6 +99,13 @@ def _server(cluster: Cluster) -> Server:
     return Server(json.loads(response.content)["gitVersion"], parsedate_to_datetime(response.headers["date"]), middle)
 
 
+def _runs(cluster: Cluster) -> list[dict[str, Any]] | Unseen:
+    try:
+        return list(cluster.runs())
+    except AccessDenied:
+        return Right("list", PLURAL, GROUP, cluster.namespace).unseen()
+
+
 def _phase(cluster: Cluster) -> str | Unseen:
     """Return the phase of the namespace; empty if it does not exist."""
     try:
@@ -110,16 +118,18 @@ def _phase(cluster: Cluster) -> str | Unseen:
 def _everywhere(
     cluster: Cluster, kind: release.Kind, selector: str
 ) -> tuple[list[dict[str, Any]], Unseen | None] | Unseen:
-    """Return the objects of all namespaces, or with the right missing those of the command's namespace.
+    """Return the objects of all namespaces; if they cannot be listed, those of the command's namespace.
 
     Returns:
-        The objects, and the missing right if they are those of one namespace; Unseen if these cannot be listed either.
+        The objects, and the reason if they are those of one namespace; Unseen if these cannot be listed either.
     """
     try:
         return list(release.list_objects(cluster, kind, selector=selector)), None
     except AccessDenied:
-        right = Right("list", kind.resource, kind.group)
+        missing = Right("list", kind.resource, kind.group).unseen()
+    except TooLarge as error:  # users of other namespaces can create any number of objects with the labels
+        missing = replace(unseen_error(error), result=Result.UNKNOWN)
     try:
-        return list(release.list_objects(cluster, kind, cluster.namespace, selector=selector)), right.unseen()
+        return list(release.list_objects(cluster, kind, cluster.namespace, selector=selector)), missing
     except AccessDenied:
         return Right("list", kind.resource, kind.group, cluster.namespace).unseen()

@@ -52,7 +52,8 @@ def _service_ports(cluster: Cluster) -> dict[str, int]:
         )
     except FleetscoreError:
         return {}
-    return {one["metadata"]["name"]: int(one["spec"]["ports"][0]["port"]) for one in listed}
+    ports = {one["metadata"]["name"]: (one.get("spec") or {}).get("ports") or [{}] for one in listed}
+    return {name: int(found[0].get("port", 0)) for name, found in ports.items()}
 
 
 def _console(

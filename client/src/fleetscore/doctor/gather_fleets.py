@@ -4,15 +4,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
 from fleetscore.cluster import release
 from fleetscore.cluster.connection import FLEETS_KEY, Cluster
-from fleetscore.contract.fleets import FleetLayout, parse_fleets
+from fleetscore.contract.documents import parse_yaml
+from fleetscore.contract.fleets import MAX_FILES_CHARS, FleetLayout, parse_fleets
 from fleetscore.doctor.facts import Account, Container, Fleet, Models, Notices, SecretKey, SecretState
-from fleetscore.doctor.findings import Right, Unseen
+from fleetscore.doctor.findings import Result, Right, Unseen
 from fleetscore.doctor.gather_storage import storage_tasks
-from fleetscore.doctor.parallel import Task, damaged, run_tasks
+from fleetscore.doctor.parallel import Task, run_tasks, unseen_error
 from fleetscore.errors import AccessDenied, FleetscoreError
 from fleetscore.runs.state import has_ended
 
@@ -98,15 +97,21 @@ def read_entries(maps: Iterable[Mapping[str, Any]]) -> tuple[list[Entry], Unseen
     """
     entries: list[Entry] = []
     fault: Unseen | None = None
+    size = 0
     for one in maps:
         metadata, text = one["metadata"], (one.get("data") or {}).get(FLEETS_KEY)
         if text is None:
             continue
+        place = f"{FLEETS_KEY} of ConfigMap {metadata['name']} in namespace {metadata['namespace']}"
+        size += len(text)
+        if size > MAX_FILES_CHARS:
+            reason = f"the fleets files have more than {MAX_FILES_CHARS:,} characters; {place} was not read"
+            return entries, Unseen(reason, "delete the fleets files that no release has", Result.PROBLEM)
         try:
-            document = yaml.safe_load(text)
-            layouts = parse_fleets(document)
-        except (FleetscoreError, yaml.YAMLError) as error:
-            fault = damaged(f"{FLEETS_KEY} of ConfigMap {metadata['name']} in namespace {metadata['namespace']}", error)
+            document: Any = parse_yaml(text, place)
+            layouts = parse_fleets(document, place)
+        except FleetscoreError as error:
+            fault = unseen_error(error)
             continue
         entries += [Entry(metadata["namespace"], found, layouts[found["name"]]) for found in document["fleets"]]
     return entries, fault

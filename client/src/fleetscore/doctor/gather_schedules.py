@@ -1,19 +1,19 @@
 """The facts of schedules: their CronJobs, the newest Job of each, the rights of the Jobs, and windows without a run."""
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-import yaml
-
 from fleetscore.cluster import release
-from fleetscore.cluster.connection import FLEETS_KEY, GROUP, PLURAL, Cluster
+from fleetscore.cluster.connection import GROUP, PLURAL, Cluster
 from fleetscore.contract.schedules import SCHEDULE_LABEL, Schedule
 from fleetscore.contract.windows import Window
 from fleetscore.doctor.facts import ScheduleFacts
-from fleetscore.doctor.findings import Unseen
-from fleetscore.doctor.parallel import Task, damaged, run_tasks
-from fleetscore.doctor.pods import job_failure
+from fleetscore.doctor.findings import Right, Unseen
+from fleetscore.doctor.gather_fleets import read_entries
+from fleetscore.doctor.parallel import Task, run_tasks, unseen_error
+from fleetscore.doctor.pods import job_failure, job_has_ended
 from fleetscore.doctor.reviews import account_name, expand, missing_account, review, reviewed
 from fleetscore.errors import AccessDenied, FleetscoreError
 from fleetscore.runs.cron_job import read_cron_job
@@ -65,18 +65,14 @@ def served(maps: Iterable[Mapping[str, Any]], namespace: str) -> tuple[set[str] 
     Returns:
         The names of the fleets, or None if no fleets file can be read; and the names of the schedules.
     """
-    fleets: set[str] | None = None
+    entries, _ = read_entries(maps)  # the check of fleets reports the faults
+    mine = [one for one in entries if namespace in one.layout.namespaces]
     schedules: set[str] = set()
-    for one in maps:
-        try:
-            found = yaml.safe_load((one.get("data") or {})[FLEETS_KEY])["fleets"]
-            mine = [fleet for fleet in found if namespace in fleet.get("namespaces", ())]
-            fleets = (fleets or set()) | {str(fleet["name"]) for fleet in mine}
-            listed = [entry for fleet in mine for entry in fleet.get("schedules") or []]
+    for one in mine:
+        with suppress(KeyError, TypeError, AttributeError):
+            listed = one.settings.get("schedules") or []
             schedules |= {str(entry["name"]) for entry in listed if entry["namespace"] == namespace}
-        except (yaml.YAMLError, KeyError, TypeError, AttributeError):
-            continue  # the check of fleets reports it
-    return fleets, schedules
+    return ({one.layout.name for one in mine} if entries else None), schedules
 
 
 def _schedule_task(
@@ -113,28 +109,33 @@ def _schedule_task(
             schedule=schedule,
             missing=missing_windows(schedule, known.created, runs, now) if isinstance(schedule, Schedule) else (),
             rights=reviewed(seen, cluster.namespace),
-            account="" if isinstance(missing, Unseen) else missing,
-            job_failure="" if isinstance(failure, Unseen) else failure,
+            account=missing,
+            job_failure=failure,
             fleet_exists=exists,
         )
 
     return task
 
 
-def _job_failure(cluster: Cluster, name: str) -> str:
+def _job_failure(cluster: Cluster, name: str) -> str | Unseen:
     """Return the reason that the newest Job of a schedule failed or does not start; empty without one."""
-    selector = f"{SCHEDULE_LABEL}={name},{release.SCHEDULER_SELECTOR}"
-    jobs = list(release.list_objects(cluster, release.JOBS, cluster.namespace, selector=selector))
-    if not jobs:
-        return ""
-    newest = max(jobs, key=lambda one: str(one["metadata"].get("creationTimestamp")))
-    job = newest["metadata"]["name"]
-    found = release.list_objects(cluster, release.PODS, cluster.namespace, selector=f"{JOB_NAME_LABEL}={job}")
+    namespace, selector = cluster.namespace, f"{SCHEDULE_LABEL}={name},{release.SCHEDULER_SELECTOR}"
+    right = Right("list", "jobs", "batch", namespace)
+    pods: list[dict[str, Any]] = []
+    events: list[dict[str, Any]] = []
     try:
-        pods = list(found)
-        events = [] if pods else list(release.list_events(cluster, cluster.namespace, job))
+        jobs = list(release.list_objects(cluster, release.JOBS, namespace, selector=selector))
+        if not jobs:
+            return ""
+        newest = max(jobs, key=lambda one: str(one["metadata"].get("creationTimestamp")))
+        job = newest["metadata"]["name"]
+        right = Right("list", "pods", "", namespace)
+        pods = list(release.list_objects(cluster, release.PODS, namespace, selector=f"{JOB_NAME_LABEL}={job}"))
+        right = Right("list", "events", "", namespace)
+        events = [] if pods or job_has_ended(newest) else list(release.list_events(cluster, namespace, job))
     except AccessDenied:
-        pods, events = [], []
+        if right.resource == "jobs" or not job_has_ended(newest):
+            return right.unseen()
     text = job_failure(newest, pods, events)
     return f"Job {job}: {text}" if text else ""
 
@@ -150,8 +151,8 @@ def schedule_settings(maps: Any, namespace: str) -> Mapping[str, Schedule] | Uns
         return maps
     try:
         return release.parse_maps(one for one in maps[0] if one["metadata"]["namespace"] == namespace)
-    except (FleetscoreError, yaml.YAMLError) as error:
-        return damaged("the ConfigMap of the schedules", error)
+    except FleetscoreError as error:
+        return unseen_error(error)
 
 
 def missing_windows(

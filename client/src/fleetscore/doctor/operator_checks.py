@@ -86,7 +86,10 @@ def _check_lease(facts: Facts, operator: Operator) -> Iterator[Finding]:
         cure = f"`kubectl -n {operator.namespace} logs deployment/{operator.name}` has the reason"
         yield Finding(Result.PROBLEM, "lease", operator.subject, "no operator holds the Lease", cure)
     else:
-        yield _check_holder(facts, operator, lease)
+        found, pods = _check_holder(facts, operator, lease), operator.pods
+        if isinstance(pods, Unseen) and found.result is Result.OK and not lease.holder.startswith(f"{operator.name}-"):
+            found = pods.finding("lease", operator.subject)  # the holder may be another process
+        yield found
 
 
 def _check_holder(facts: Facts, operator: Operator, lease: Lease) -> Finding:

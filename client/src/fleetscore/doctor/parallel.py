@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 from fleetscore.doctor.findings import Result, Unseen
@@ -38,7 +37,7 @@ def run_tasks(tasks: Mapping[Any, Task], seconds: float) -> dict[Any, Any]:
 
     for _ in range(min(MAX_THREADS, len(tasks))):
         threading.Thread(target=work, daemon=True).start()  # a daemon: a late task does not delay the end
-    late = Unseen(f"there was no answer in {seconds:g} s", "check the network, and try again")
+    late = Unseen(f"there was no answer in {seconds:g} s", "check the network, and try again", is_late=True)
     results = dict.fromkeys(tasks, late)
     deadline = time.monotonic() + seconds
     for _ in tasks:
@@ -64,16 +63,3 @@ def unseen_error(error: FleetscoreError) -> Unseen:
     reason, _, cure = str(error).rpartition("; ")
     result = Result.PROBLEM if isinstance(error, DataInvalid) else Result.UNKNOWN
     return Unseen(reason or str(error), cure if reason else "try again", result)
-
-
-def damaged(thing: str, error: Exception) -> Unseen:
-    """Return the fact of a file of the release that cannot be read, which is a problem.
-
-    Args:
-        thing: The name of the file.
-        error: The error, which names the first fault.
-    """
-    if isinstance(error, FleetscoreError):
-        return replace(unseen_error(error), result=Result.PROBLEM)
-    text = " ".join(str(error).split())[:300]
-    return Unseen(f"{thing} is invalid: {text}", "`helm upgrade` writes it again", Result.PROBLEM)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from fleetscore.runs.state import printable
+from fleetscore.texts import printable
 
 STARTING_REASONS = ("", "ContainerCreating", "PodInitializing")
 MIN_RESTARTS = 3
@@ -66,6 +66,12 @@ def deployment_blocker(deployment: Mapping[str, Any]) -> str:
             if one.get("type") == type_ and one.get("status") == bad:
                 return _sentence(one.get("reason"), one.get("message"))
     return ""
+
+
+def job_has_ended(job: Mapping[str, Any]) -> bool:
+    """Return True if a Job has succeeded or failed."""
+    conditions = (job.get("status") or {}).get("conditions") or []
+    return any(one.get("type") in ("Complete", "Failed") and one.get("status") == "True" for one in conditions)
 
 
 def job_failure(job: Mapping[str, Any], pods: Iterable[Mapping[str, Any]], events: Iterable[Mapping[str, Any]]) -> str:

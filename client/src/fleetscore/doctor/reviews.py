@@ -38,9 +38,17 @@ def review(cluster: Cluster, right: Right, user: str = "", name: str = "") -> Ca
 
 
 def reviewed(seen: Mapping[Any, Any], namespace: str) -> Mapping[Right, bool] | Unseen:
-    """Return the reviewed rights of an account; Unseen if the user may not review those of others."""
-    if not any(isinstance(value, Unseen) for value in seen.values()):
+    """Return the reviewed rights of an account; Unseen if the user may not review those of others, or a review is late.
+
+    Args:
+        seen: The results of the reviews.
+        namespace: The namespace of the rights; empty for all namespaces.
+    """
+    unseen = next((value for value in seen.values() if isinstance(value, Unseen)), None)
+    if unseen is None:
         return seen
+    if unseen.is_late:
+        return unseen
     resource = "localsubjectaccessreviews" if namespace else "subjectaccessreviews"
     return Right("create", resource, "authorization.k8s.io", namespace).unseen()
 
@@ -55,11 +63,17 @@ def account_name(namespace: str, pod: Mapping[str, Any]) -> str:
     return f"system:serviceaccount:{namespace}:{pod.get('serviceAccountName') or 'default'}"
 
 
-def missing_account(cluster: Cluster, namespace: str, pod: Mapping[str, Any]) -> str:
-    """Return the name of the ServiceAccount of a pod if it does not exist; empty if it does, or without the right."""
+def missing_account(cluster: Cluster, namespace: str, pod: Mapping[str, Any]) -> str | Unseen:
+    """Return the name of the ServiceAccount of a pod if it does not exist; empty if it does, Unseen without the right.
+
+    Args:
+        cluster: The cluster.
+        namespace: The namespace of the pod.
+        pod: The spec of the pod.
+    """
     name = pod.get("serviceAccountName") or "default"
     try:
         found = release.get_object(cluster, release.SERVICE_ACCOUNTS, namespace, name, accept=release.METADATA_ONLY)
     except AccessDenied:
-        return ""
+        return Right("get", "serviceaccounts", "", namespace).unseen()
     return "" if found else name

@@ -7,7 +7,8 @@ from typing import Any
 from fleetscore.doctor.cures import cure_in
 from fleetscore.doctor.facts import Account, Fleet
 from fleetscore.doctor.findings import Finding, Result, Unseen, named
-from fleetscore.runs.state import condition, has_ended, printable
+from fleetscore.runs.state import condition, has_ended
+from fleetscore.texts import printable
 
 IDENTITY_REASONS = ("IdentityUnavailable", "StorageUnavailable", "ConfigurationInvalid")
 """Reasons of failed devices whose cause is the storage or the identity of the fleet."""

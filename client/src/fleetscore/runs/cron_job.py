@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from fleetscore.contract.schedules import SCHEDULE_LABEL
-from fleetscore.runs.state import printable
+from fleetscore.texts import printable
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from fleetscore.contract.schedules import Schedule
 from fleetscore.runs import cron
 from fleetscore.runs.cron_job import CronJob
 from fleetscore.runs.gaps import COMPLETE, WindowState, due_windows, window_states
-from fleetscore.runs.state import printable
+from fleetscore.texts import printable
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 from fleetscore.contract.windows import Window
 from fleetscore.errors import UsageInvalid
+from fleetscore.texts import printable
 
 _DONE = re.compile(r"\d+ of \d+ devices? done")
 OUTCOMES = ("scored", "alreadyScored", "partial", "empty", "failed", "notRun", "quarantined")
@@ -13,7 +14,6 @@ OUTCOMES_TO_RETRY = ("partial", "failed", "notRun")
 """The default of `spec.devices.retryOf.outcomes`; a device in quarantine is not among them."""
 
 MAX_FAILURES_SHOWN = 5
-MAX_TEXT_CHARS = 500
 NOT_SEEN = "not seen by the operator yet"
 
 
@@ -123,12 +123,6 @@ def next_step(run: Mapping[str, Any]) -> str:
     if has_ended(run):
         return f"`fleetscore retry {name}`" if to_retry(run) else ""
     return f"`fleetscore resume {name}`" if _status(run).get("phase") == "Suspended" else ""
-
-
-def printable(value: object, *, max_chars: int = MAX_TEXT_CHARS) -> str:
-    """Return a value as one line without control characters; other parties write ids and messages."""
-    text = "" if value is None else str(value)
-    return "".join(one if one.isprintable() else "?" for one in " ".join(text.split()))[:max_chars]
 
 
 def _status(run: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -20,9 +19,10 @@ from azure.core.exceptions import (
 )
 from azure.storage.blob import BlobPrefix, BlobProperties, BlobServiceClient
 
+from fleetscore.contract.content_encoding import decode_content
 from fleetscore.errors import AccessDenied, DataInvalid, FleetscoreError, UsageInvalid
 from fleetscore.store import causes
-from fleetscore.store.base import Blob, BlobInfo
+from fleetscore.store.base import MAX_BLOB_BYTES, Blob, BlobInfo, too_large
 from fleetscore.store.endpoints import is_azure_endpoint
 
 CONNECTION_STRING_VARIABLE = "AZURE_STORAGE_CONNECTION_STRING"
@@ -31,7 +31,6 @@ SAS_TOKEN_VARIABLE = "AZURE_STORAGE_SAS_TOKEN"  # noqa: S105  the name of a vari
 _RETRIES: dict[str, Any] = {"retry_total": 3, "initial_backoff": 0, "increment_base": 1.6, "random_jitter_range": 1}
 _TIMEOUTS: dict[str, Any] = {"connection_timeout": 5, "read_timeout": 30, "retry_read": 1}
 _OPTIONS: dict[str, Any] = {**_RETRIES, **_TIMEOUTS, "permit_redirects": False}
-MAX_UNPACKED_BYTES = 256 * 2**20
 _NOT_FROM_AZURE = (ValueError, TypeError, AttributeError, KeyError)
 """The errors of the SDK for a response of another server, such as the login page of a proxy."""
 
@@ -144,17 +143,17 @@ class AzureStore:
                     raise
         return None
 
-    def read(self, container: str, name: str, *, max_bytes: int | None = None) -> Blob | None:
+    def read(self, container: str, name: str, *, max_bytes: int = MAX_BLOB_BYTES) -> Blob | None:
         """Return a blob, or None if it does not exist."""
         client = self._service.get_blob_client(self._containers[container], name)
         with self._failures(container, name):
             try:
                 stream = client.download_blob(decompress=False)
                 info = _info(name, stream.properties)
-                if max_bytes is not None and info.size > max_bytes:
-                    raise _too_large(name, info.size, max_bytes)
+                if info.size > max_bytes:
+                    raise too_large(name, info.size, max_bytes)
                 encoding = stream.properties.content_settings.content_encoding or ""
-                return Blob(info, _plain(stream.readall(), encoding, name, max_bytes))
+                return Blob(info, decode_content(name, stream.readall(), encoding, max_bytes=max_bytes))
             except ResourceNotFoundError as error:
                 if error_code(error) not in causes.MISSING_CODES:
                     raise
@@ -234,27 +233,6 @@ def _check_credential(kind: str, text: str) -> None:
     if fault := causes.credential_fault(kind, text, datetime.now(UTC)):
         variable = SAS_TOKEN_VARIABLE if kind == "sas" else CONNECTION_STRING_VARIABLE
         raise UsageInvalid(f"{variable} is invalid, or the fleet's Secret: {fault[0]}; {fault[1]}")
-
-
-def _plain(content: bytes, encoding: str, name: str, max_bytes: int | None) -> bytes:
-    """Return the content without the Content-Encoding gzip, with which other clients may write a blob."""
-    if encoding.lower() in ("", "identity"):
-        return content
-    if encoding.lower() != "gzip":
-        raise DataInvalid(f"{name} is invalid: its Content-Encoding is {encoding[:40]!r}; use gzip or no encoding")
-    unpacker = zlib.decompressobj(31)
-    limit = MAX_UNPACKED_BYTES if max_bytes is None else max_bytes
-    try:
-        plain = unpacker.decompress(content, limit + 1)
-    except zlib.error as error:
-        raise DataInvalid(f"{name} is invalid: it cannot be decompressed ({error}); write it again") from error
-    if len(plain) > limit:
-        raise _too_large(name, len(plain), limit)
-    return plain
-
-
-def _too_large(name: str, size: int, max_bytes: int) -> DataInvalid:
-    return DataInvalid(f"{name} is too large: it has {size:,} bytes of at most {max_bytes:,}")
 
 
 def _chain(error: BaseException | None) -> str:

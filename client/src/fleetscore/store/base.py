@@ -5,6 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from fleetscore.errors import TooLarge
+
+MAX_BLOB_BYTES = 256 * 2**20
+"""Size above which a blob is not read if its reader has no lower limit: other clients can write it."""
+
 
 @dataclass(frozen=True, slots=True)
 class BlobInfo:
@@ -31,6 +36,11 @@ class Blob:
 
     info: BlobInfo
     content: bytes = field(repr=False)
+
+
+def too_large(name: str, size: int, max_bytes: int) -> TooLarge:
+    """Return the error for a blob that is larger than its reader permits."""
+    return TooLarge(f"{name} is too large: it has {size:,} bytes of at most {max_bytes:,}")
 
 
 class Store(Protocol):
@@ -64,18 +74,19 @@ class Store(Protocol):
     def info(self, container: str, name: str) -> BlobInfo | None:
         """Return the properties of a blob without its content, or None if it does not exist; as `list`."""
 
-    def read(self, container: str, name: str, *, max_bytes: int | None = None) -> Blob | None:
+    def read(self, container: str, name: str, *, max_bytes: int = MAX_BLOB_BYTES) -> Blob | None:
         """Return a blob, or None if it does not exist.
 
         Args:
             container: The role of the container: models, data or predictions.
             name: The name of the blob.
-            max_bytes: The largest size that is read; None for no limit.
+            max_bytes: The largest size that is read, in bytes, also after the Content-Encoding is decoded.
 
         Raises:
             StorageUnavailable: The storage cannot be reached.
             AccessDenied: The identity lacks a role.
-            DataInvalid: The blob is larger than `max_bytes`.
+            TooLarge: The blob is larger than `max_bytes`.
+            DataInvalid: The blob is of another kind, or its Content-Encoding cannot be decoded.
         """
 
     def write(self, container: str, name: str, content: bytes, *, if_match: str | None) -> bool:

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fleetscore.errors import DataInvalid, NotFound, StorageUnavailable, UsageInvalid
+from fleetscore.errors import NotFound, StorageUnavailable, UsageInvalid
 from fleetscore.interrupts import temporary_path
-from fleetscore.store.base import Blob, BlobInfo
+from fleetscore.store.base import MAX_BLOB_BYTES, Blob, BlobInfo, too_large
 
 _METADATA_FOLDER = ".meta"
 _TEMPORARY_PREFIX = ".unfinished-"
@@ -43,8 +43,8 @@ class FolderStore:
     def list(self, container: str, prefix: str = "") -> Iterator[BlobInfo]:
         """Yield the files with the prefix, in the order of their names."""
         for name in self.names(container, prefix):
-            if (blob := self.read(container, name)) is not None:
-                yield blob.info
+            if (info := self.info(container, name)) is not None:
+                yield info
 
     def names(self, container: str, prefix: str = "") -> Iterator[str]:
         """Yield the names that begin with the prefix, in order."""
@@ -87,14 +87,14 @@ class FolderStore:
         etag, modified = digest.hexdigest(), datetime.fromtimestamp(int(status.st_mtime), UTC)
         return BlobInfo(name, status.st_size, etag, self._metadata(container, name, etag), modified)
 
-    def read(self, container: str, name: str, *, max_bytes: int | None = None) -> Blob | None:
+    def read(self, container: str, name: str, *, max_bytes: int = MAX_BLOB_BYTES) -> Blob | None:
         """Return a file and its metadata, or None if it does not exist."""
         path = self._path(container, name)
         try:
             status = path.stat()
             size = status.st_size
-            if max_bytes is not None and size > max_bytes:
-                raise DataInvalid(f"{name} is too large: it has {size:,} bytes of at most {max_bytes:,}")
+            if size > max_bytes:
+                raise too_large(name, size, max_bytes)
             content = path.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None

@@ -12,6 +12,7 @@ import pytest
 
 from fleetscore import Window
 from fleetscore.cli import EXIT_INTERRUPTED, main
+from tests.testkit import terminal
 from tests.testkit.http_server import RequestHandler, serve
 from tests.testkit.kubeconfigs import write_kubeconfig
 from tests.testkit.waiting import until
@@ -88,6 +89,16 @@ def test_interrupt_of_a_waiting_command_has_its_exit_code(words: tuple[str, ...]
             env={**os.environ, "KUBECONFIG": str(kubeconfig)},
         )  # fmt: skip
     assert (code, error) == (EXIT_INTERRUPTED, "")
+
+
+def test_interrupt_of_the_live_view_leaves_no_trace_on_the_terminal(tmp_path: Path) -> None:
+    with serve(_Server, requests=[]) as url:
+        kubeconfig = str(write_kubeconfig(tmp_path, url))
+        code, text = terminal.interrupted(("status", "hourly", "--watch"), "Running", KUBECONFIG=kubeconfig)
+    hidden, shown, erased = text.rindex("\x1b[?25l"), text.rindex("\x1b[?25h"), text.rindex("\x1b[2K")
+    assert code == EXIT_INTERRUPTED
+    assert hidden < shown < erased  # the cursor is visible again, and the lines of the view are erased
+    assert "".join(terminal.lines_of(text[erased:])) == ""
 
 
 def test_interrupt_of_replay_leaves_no_copies_and_no_program(scored_folder: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from fleetscore.console.security import HEADERS, REPORT_POLICY
 from fleetscore.contract import blob_paths
 from fleetscore.contract.fleets import FleetLayout
 from fleetscore.errors import StorageUnavailable
-from fleetscore.store.base import Blob, BlobInfo
+from fleetscore.store.base import MAX_BLOB_BYTES, Blob, BlobInfo
 from fleetscore.store.folder import FolderStore
 from tests.testkit.console_fleet import (
     HALL,
@@ -128,7 +128,7 @@ class CountingStore(FolderStore):
         self.requests.append(f"{name} without content")
         return super().info(container, name)
 
-    def read(self, container: str, name: str, *, max_bytes: int | None = None) -> Blob | None:
+    def read(self, container: str, name: str, *, max_bytes: int = MAX_BLOB_BYTES) -> Blob | None:
         self.requests.append(name)
         return super().read(container, name, max_bytes=max_bytes)
 

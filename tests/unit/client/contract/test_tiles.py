@@ -8,7 +8,7 @@ import pytest
 from device_scorer.health import history
 from device_scorer.window import Window
 from fleetscore.contract import tiles
-from fleetscore.errors import DataInvalid
+from fleetscore.errors import DataInvalid, TooLarge
 
 START = datetime(2018, 8, 28, 23, tzinfo=UTC)
 
@@ -66,6 +66,8 @@ HEAD = b"# fleet=default length=PT3600S first=0 windows=2\nDevice,States\n"
         HEAD,
         gzip.compress(HEAD.replace(b"first=0", b"first=999999999999")),
         gzip.compress(HEAD)[:-9],
+        gzip.compress(HEAD) + gzip.compress(b"press-1,AA\n"),
+        gzip.compress(HEAD) + b"rest",
         gzip.compress(b"Device,States\n"),
         gzip.compress(HEAD.replace(b"windows=2", b"windows=0")),
         gzip.compress(HEAD.replace(b"3600", b"0")),
@@ -79,6 +81,8 @@ HEAD = b"# fleet=default length=PT3600S first=0 windows=2\nDevice,States\n"
         "plain",
         "late",
         "cut",
+        "parts",
+        "rest",
         "comment",
         "no-windows",
         "no-length",
@@ -91,6 +95,14 @@ HEAD = b"# fleet=default length=PT3600S first=0 windows=2\nDevice,States\n"
 def test_damaged_tile_is_rejected_with_its_name(content: bytes) -> None:
     with pytest.raises(DataInvalid, match=r"h/2018-W01 is invalid: .*; remove it"):
         tiles.parse_tile(content, "h/2018-W01")
+
+
+def test_number_of_listed_tiles_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiles, "MAX_LISTED_TILES", 2)
+    listed = [(f"_history/default/PT{number}S/2018-W01.csv.gz", 1) for number in range(3)]
+    assert tiles.largest_series(listed[:2]) == [listed[1][0]]
+    with pytest.raises(TooLarge, match="the history has more than 2 blobs; remove those below _history/"):
+        tiles.largest_series(listed)
 
 
 def test_tile_above_the_limit_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -139,4 +139,5 @@ def test_missing_right_is_named_and_is_not_a_problem(changes: dict[str, Any], ch
 
 
 def test_unseen_pods_do_not_make_the_holder_a_stranger() -> None:
-    assert wrong(**operator(pods=Unseen("no", "ask"), lease=replace(LEASE, holder="elsewhere"))) == []
+    found = wrong(**operator(pods=Unseen("no", "ask"), lease=replace(LEASE, holder="elsewhere")))
+    assert [(one.result, one.check, one.cure) for one in found] == [(Result.UNKNOWN, "lease", "ask")]

@@ -1,10 +1,10 @@
 """The facts of schedules: CronJobs, their newest Jobs, and windows without a run."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-import yaml
 
 from fleetscore.contract.schedules import Schedule
 from fleetscore.doctor.findings import Result, Unseen
@@ -34,7 +34,7 @@ def test_fleets_and_schedules_of_a_namespace_are_those_of_its_fleets_files() -> 
         {"name": "plant", "namespaces": ["scoring"], "schedules": entries},
         {"name": "far", "namespaces": ["other"], "schedules": entries},
     ]
-    assert served([a_map(**{"fleets.yaml": yaml.safe_dump({"fleets": fleets})}), a_map()], "scoring") == (
+    assert served([a_map(**{"fleets.yaml": json.dumps({"fleets": fleets})}), a_map()], "scoring") == (
         {"plant"},
         {"hourly"},
     )

@@ -32,7 +32,7 @@ def test_late_task_is_unseen_and_is_not_waited_for() -> None:
     found = run_tasks({"late": release.wait, "quick": lambda: 2}, 0.2)
     release.set()
     assert found["quick"] == 2
-    assert found["late"] == Unseen("there was no answer in 0.2 s", "check the network, and try again")
+    assert found["late"] == Unseen("there was no answer in 0.2 s", "check the network, and try again", is_late=True)
 
 
 def test_error_without_a_next_step_has_one() -> None:

@@ -15,7 +15,6 @@ from fleetscore.runs.state import (
     has_ended,
     is_complete,
     next_step,
-    printable,
     progress_line,
     window_text,
 )
@@ -130,10 +129,3 @@ def test_window_is_known_before_the_operator_has_seen_a_run() -> None:
 def test_description_ends_with_the_command_that_continues(run: dict[str, Any], step: str) -> None:
     assert next_step(run) == step
     assert (f"  next: {step}" in describe(run)) == bool(step)
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(None, ""), ("a\n b", "a b"), ("\u202ex", "?x"), (1.5, "1.5"), ("x" * 600, "x" * 500)]
-)
-def test_value_becomes_one_printable_line(value: object, text: str) -> None:
-    assert printable(value) == text

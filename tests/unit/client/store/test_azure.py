@@ -1,12 +1,16 @@
 """The store in a storage account: the choice of the credential, and the words for its errors."""
 
+import gzip
+from functools import partial
+
 import pytest
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ServiceRequestError
 from azure.core.pipeline.transport import HttpTransport
 from azure.storage.blob import StorageErrorCode
 
-from fleetscore.errors import AccessDenied, NotFound, StorageUnavailable, UsageInvalid
+from fleetscore.errors import AccessDenied, DataInvalid, NotFound, StorageUnavailable, UsageInvalid
 from fleetscore.store.azure import AzureStore
+from tests.testkit.blob_server import SAS, serving
 
 URL = "https://acc.blob.core.windows.net"
 CONTAINERS = {"models": "models", "data": "raw", "predictions": "predictions"}
@@ -54,6 +58,35 @@ def test_attempts_at_an_account_that_is_down_wait_for_some_seconds(monkeypatch: 
 def test_account_url_of_another_party_gets_no_token(environment: dict[str, str]) -> None:
     with pytest.raises(UsageInvalid, match=r"evil\.example is not an endpoint of Azure Storage, and gets no token"):
         AzureStore.connect("https://evil.example", CONTAINERS, environment=environment)
+
+
+PACKED = gzip.compress(b"TS\n" * 1000, mtime=0)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (PACKED, b"TS\n" * 1000),
+        (PACKED + PACKED, b"TS\n" * 2000),
+        (PACKED[:-9], "w/a.csv is invalid: its Content-Encoding 'gzip' does not match the content"),
+        (PACKED + b"rest", "does not match the content"),
+        (gzip.compress(bytes(2**20), mtime=0), "decompressed, it has more than 6,000 bytes"),
+        (bytes(6001), "it has 6,001 bytes of at most 6,000"),
+    ],
+    ids=["gzip", "members", "cut", "rest", "bomb", "large"],
+)
+def test_packed_blob_is_decoded_whole_or_rejected(content: bytes, expected: bytes | str) -> None:
+    with serving() as server:
+        text = f"BlobEndpoint={server.url};SharedAccessSignature={SAS}"
+        server.put("/account/predictions/w/a.csv", content, **{"Content-Encoding": "gzip"})
+        read = partial(store(AZURE_STORAGE_CONNECTION_STRING=text).read, "predictions", "w/a.csv", max_bytes=6000)
+        if isinstance(expected, str):
+            with pytest.raises(DataInvalid, match=expected):
+                read()
+        else:
+            blob = read()
+            assert blob is not None
+            assert (blob.content, blob.info.size) == (expected, len(content))
 
 
 @pytest.mark.parametrize(
