@@ -6,6 +6,7 @@ Each function imports pandas, which takes longer than most commands that need no
 
 import csv
 import io
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -38,6 +39,7 @@ MAX_LINE_BYTES = 2**20
 """Bytes of a line of a CSV above which the file is rejected: pandas needs 16 bytes for each of its fields."""
 
 MAX_FIELDS = 1000  # of a line of readings, as for the scorer
+_FIRST_LINE = re.compile(rb"\s*[^\r\n]*")  # pandas skips blank lines before it
 _BATCH_BYTES = 2**22
 _MAX_MILLISECONDS = 9.2e12  # the year 2261, which pandas can store in nanoseconds
 
@@ -140,8 +142,6 @@ def table_frame(content: bytes, name: str) -> "pd.DataFrame":
     import pandas as pd
 
     _check_lines(content, name)
-    if content.partition(b"\n")[0].count(b",") >= MAX_FIELDS:
-        raise DataInvalid(f"{name} is invalid: it has more than {MAX_FIELDS:,} columns; the next report replaces it")
     types = dict.fromkeys(
         ("Id", "Device", "Tag", "Tags", "Flag", "Cause", "State", "Owner", "Reason", "Message"), "str"
     )
@@ -264,12 +264,20 @@ def _read_csv(content: bytes, name: str, columns: tuple[str, ...], types: Mappin
 
 
 def _check_lines(content: bytes, name: str) -> None:
-    """Raise DataInvalid for a CSV with a line of more than MAX_LINE_BYTES; other clients can write one."""
+    """Raise DataInvalid for a CSV with a line of more than MAX_LINE_BYTES, or with more than MAX_FIELDS columns.
+
+    Other clients can write one. The time of pandas for the same name in many columns is quadratic. A name with a line
+    break, which needs a quote, would hide columns.
+    """
     start = 0
     while len(content) - start > MAX_LINE_BYTES:
         start = content.rfind(b"\n", start, start + MAX_LINE_BYTES + 1) + 1
         if not start:
             raise DataInvalid(f"{name} is invalid: a line has more than {MAX_LINE_BYTES:,} bytes; write it again")
+    header = _FIRST_LINE.match(content)
+    if header and (header[0].count(b",") >= MAX_FIELDS or header[0].count(b'"') % 2):
+        text = f"its first line names more than {MAX_FIELDS:,} columns, or has an open quote"
+        raise DataInvalid(f"{name} is invalid: {text}; write it again")
 
 
 def _fields(line: bytes) -> list[str]:

@@ -86,6 +86,14 @@ def test_large_file_of_short_lines_is_read() -> None:
     assert len(frames.predictions_frame(header + row * count, "w/a.csv")) == count
 
 
+@pytest.mark.parametrize("begin", [b"", b"\n \n", b'"a\nb",'], ids=["first-line", "blank-lines", "open-quote"])
+@pytest.mark.parametrize("read", [frames.predictions_frame, frames.table_frame])
+def test_file_of_too_many_columns_is_rejected(read: Callable[[bytes, str], pd.DataFrame], begin: bytes) -> None:
+    header = b"TS,Device,Tag,Val,Prediction,Score" * 200
+    with pytest.raises(DataInvalid, match=r"w/a\.csv is invalid: its first line names more than 1,000 columns, or"):
+        read(begin + header + b"\n", "w/a.csv")
+
+
 def test_readings_with_lines_of_too_many_fields_have_the_other_lines() -> None:
     content = b"TS,Device,Tag,Value\n2018-08-28T23:00:00Z,a,t,1\n" + b"," * 2**20 + b"\n"
     assert frames.readings_frame(content, "a.csv")["Value"].tolist() == ["1"]
