@@ -33,9 +33,7 @@ Listener = Callable[[T | None, T | None], None]
 
 RELIST_INTERVAL_SECONDS = 300.0
 MAX_OBJECTS = 30_000  # of a namespace: forged Jobs of the usual size take 50 MiB
-MAX_ALL_OBJECTS = (
-    40_000  # of all namespaces, before they share; with any number of them, at most twice as many are held
-)
+MAX_ALL_OBJECTS = 40_000  # of all namespaces, before they share; then at most twice as many are held
 SYNC_GRACE_SECONDS = 15.0  # the time for which a listed namespace waits for the first lists of the others
 
 _log = logging.getLogger(__name__)
