@@ -14,8 +14,8 @@ from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
 from device_scorer.errors import DataInvalid
-from device_scorer.notify.notices import MAX_TEXT_CHARS
-from device_scorer.notify.receivers import ALERTMANAGER, MAX_RECEIVERS, Receiver
+from device_scorer.notify.notices import CLOUD_EVENT_TYPES, MAX_TEXT_CHARS
+from device_scorer.notify.receivers import ALERTMANAGER, MAX_RECEIVERS, OPENED, Receiver
 from device_scorer.notify.selection import MAX_ANNOUNCED, Announced
 
 FORMAT_VERSION = 1
@@ -24,6 +24,9 @@ MAX_DELIVERED = 20_000
 MAX_BYTES = 8 * 2**20
 MAX_SERIES = 100
 MAX_NAME_CHARS = 63
+TURN_SECONDS = 150
+"""Time after which another report sends the notices of one that was stopped: longer than a delivery."""
+
 MAX_TIME = 10**12
 """Bound of seconds since the epoch."""
 
@@ -54,6 +57,11 @@ class Entry:
         return data.get("incident") if isinstance(data, dict) else None
 
     @property
+    def opens(self) -> bool:
+        """True for a CloudEvent that an incident is open."""
+        return self.body.get("type") == CLOUD_EVENT_TYPES[OPENED]
+
+    @property
     def alert(self) -> str | None:
         """The identity of an alert, which its labels are; None for another message."""
         return json.dumps([self.receiver, self.body["labels"]], sort_keys=True) if "labels" in self.body else None
@@ -70,6 +78,8 @@ class Outbox:
         announced: The incidents that a receiver knows to be open, by receiver and series.
         windows: The end of the newest window whose notices were selected, by series, in seconds since the epoch.
         addresses: The address of each receiver; see `Receiver.address`.
+        sender: The report that sends the pending entries; an empty text if none does.
+        turn_end: The time at which the turn of the sender ends, in seconds since the epoch.
     """
 
     pending: tuple[Entry, ...] = ()
@@ -78,10 +88,12 @@ class Outbox:
     announced: Mapping[tuple[str, str], tuple[Announced, ...]] = field(default_factory=dict, hash=False)
     windows: Mapping[str, int] = field(default_factory=dict, hash=False)
     addresses: Mapping[str, str] = field(default_factory=dict, hash=False)
+    sender: str = ""
+    turn_end: int = 0
 
     def unused(self, entry: Entry) -> Entry:
         """Return the entry with an id of its own, for an incident that opens or closes twice in one window."""
-        known, found, number = self._known, entry, 1
+        known, found, number = self.known, entry, 1
         while found.key in known:
             number += 1
             id_ = f"{entry.id}-{number}"
@@ -94,7 +106,7 @@ class Outbox:
         An event that is pending or delivered keeps its first content. An alert replaces a pending one with its labels:
         Alertmanager would only keep the newer one.
         """
-        known = self._known
+        known = self.known
         new: dict[tuple[str, str], Entry] = {}
         for entry in entries:
             if entry.key not in known:
@@ -104,7 +116,8 @@ class Outbox:
         return self._with_pending(pending, [1] * len(pending), MAX_PENDING)
 
     @property
-    def _known(self) -> set[tuple[str, str]]:
+    def known(self) -> set[tuple[str, str]]:
+        """The keys of the entries that are pending or delivered."""
         return {*self.delivered, *(entry.key for entry in self.pending)}
 
     def with_announced(self, receiver: str, series: str, announced: tuple[Announced, ...]) -> "Outbox":
@@ -122,6 +135,22 @@ class Outbox:
         keys = set(delivered)
         pending = tuple(entry for entry in self.pending if entry.key not in keys)
         return replace(self, pending=pending, delivered=(*self.delivered, *delivered)[-MAX_DELIVERED:])
+
+    def with_turn_of(self, sender: str, now: int) -> "Outbox":
+        """Return the outbox with the report as its sender, if entries are pending and no other report sends.
+
+        Args:
+            sender: The report.
+            now: The time, in seconds since the epoch.
+        """
+        taken = self.sender not in ("", sender) and now < self.turn_end <= now + 2 * TURN_SECONDS
+        if taken or not self.pending:
+            return self
+        return replace(self, sender=sender, turn_end=now + TURN_SECONDS)
+
+    def without_turn_of(self, sender: str) -> "Outbox":
+        """Return the outbox after the delivery by a report, if it is still the sender."""
+        return replace(self, sender="", turn_end=0) if self.sender == sender else self
 
     def only_for(self, receivers: Sequence[Receiver], waiting_names: Collection[str] = ()) -> "Outbox":
         """Return the outbox without what belongs to receivers that the fleet does not have any more.
@@ -185,7 +214,12 @@ class Outbox:
             totals[largest] -= sizes[at]
             dropped.add(at)
         kept = tuple(entry for at, entry in enumerate(pending) if at not in dropped)
-        return replace(self, pending=kept, dropped=self.dropped + len(dropped))
+        unsent = {(one.receiver, one.incident) for at, one in enumerate(pending) if at in dropped and one.opens}
+        announced = {
+            (name, series): tuple(replace(one, counted=True) if (name, one.id) in unsent else one for one in incidents)
+            for (name, series), incidents in self.announced.items()
+        }
+        return replace(self, pending=kept, dropped=self.dropped + len(dropped), announced=announced)
 
 
 _COMPACT: dict[str, Any] = {"separators": (",", ":"), "sort_keys": True}
@@ -204,6 +238,7 @@ def encode_outbox(outbox: Outbox) -> bytes:
         ],
         "windows": dict(outbox.windows),
         "addresses": dict(outbox.addresses),
+        "turn": [outbox.sender, outbox.turn_end],
     }
     return json.dumps(document, **_COMPACT).encode()
 
@@ -229,13 +264,15 @@ def decode_outbox(content: bytes) -> Outbox:
         }
         windows = {_series(series): _number(end) for series, end in document["windows"].items()}
         addresses = {_text(name): _text(value) for name, value in document.get("addresses", {}).items()}
+        sender, turn_end = document.get("turn", ("", 0))
+        sender, turn_end = _series(sender), _number(turn_end)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise DataInvalid(f"the outbox is invalid: {type(error).__name__}") from error
     too_long = any(len(incidents) > MAX_ANNOUNCED for incidents in announced.values())
     too_many = len(windows) > MAX_SERIES or len(addresses) > MAX_RECEIVERS
     if len(pending) > MAX_PENDING or len(delivered) > MAX_DELIVERED or too_many or too_long:
         raise DataInvalid("the outbox is invalid: it has too many entries")
-    return Outbox(pending, delivered, dropped, announced, windows, addresses)
+    return Outbox(pending, delivered, dropped, announced, windows, addresses, sender, turn_end)
 
 
 def _entry_fields(entry: Entry) -> list[Any]:

@@ -76,6 +76,9 @@ def select(notices: Iterable[Notice], receiver: Receiver, announced: Iterable[An
     a ticket of the receiver would stay open. An Alertmanager also gets each announced incident again while it is open,
     because otherwise it would resolve the alert, and its end when it is muted. These have no limit either.
 
+    A receiver of `opened` gets the end of no other incident. One that is over before a report has announced it, such as
+    after a lost report, is opened and closed at once. An incident that was only counted is not closed.
+
     Args:
         notices: The notices of one window: all incidents that are open or closed in it.
         receiver: The receiver.
@@ -115,6 +118,7 @@ class _Choice:
         self._ended: list[Notice] = []
         self._news: list[Notice] = []
         self._repeated: list[Notice] = []
+        self._over: dict[str, Notice] = {}
         self._old: set[str] = set()
 
     def add(self, notice: Notice) -> None:
@@ -147,28 +151,31 @@ class _Choice:
         kept: list[Notice] = []
         rest: list[Notice] = []
         for notice in self._news:
-            full = notice.event == OPENED and len(self._known) >= MAX_ANNOUNCED
+            over = notice.id in self._over
+            full = notice.event == OPENED and not over and len(self._known) >= MAX_ANNOUNCED
             if full and notice.id in self._old:
                 continue  # an earlier window has counted it
             counted = full or len(kept) >= self._receiver.max_per_window
             (rest if counted else kept).append(notice)
-            if notice.event == OPENED and not full:
+            if notice.event == OPENED and not full and not over:
                 self._known[notice.id] = _announced(notice, counted=counted)
         more = [_more(rest)] if rest else []
-        return Selection((*self._ended, *kept, *more, *self._repeated), tuple(self._known.values()))
+        ends = [self._over[notice.id] for notice in kept if notice.event == OPENED and notice.id in self._over]
+        return Selection((*self._ended, *kept, *ends, *more, *self._repeated), tuple(self._known.values()))
 
     def _close(self, notice: Notice, before: Announced | None, *, wanted: bool) -> None:
+        """Send the end of an incident that the receiver knows, and begin and end of one that no report announced."""
         self._known.pop(notice.id, None)
-        never_sent = before is None and not wanted
-        if (
-            CLOSED not in self._receiver.events
-            or never_sent
-            or (self._repeats and before is not None and before.counted)
-        ):
+        if CLOSED not in self._receiver.events:
             return
         if before is not None:  # the receiver knows the incident by its announcement
-            notice = replace(notice, cause=before.cause, owner=before.owner, contact=before.contact)
-        (self._ended if before is not None and not before.counted else self._news).append(notice)
+            known_as = replace(notice, cause=before.cause, owner=before.owner, contact=before.contact)
+            self._ended += [known_as] * (not before.counted)
+        elif wanted and OPENED in self._receiver.events and not self._repeats:
+            self._news.append(replace(notice, event=OPENED, until=None))
+            self._over[notice.id] = notice
+        elif wanted:
+            self._news.append(notice)
 
 
 def _announced(notice: Notice, *, counted: bool = False) -> Announced:

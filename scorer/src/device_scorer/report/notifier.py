@@ -3,30 +3,27 @@
 The outbox is written before the first delivery and after the last one. A report that ends in between leaves the notices
 to the next report of any window, which sends the same content. Only the newest window of the history gives new notices:
 a backfilled window is about the past. The outbox also has the incidents that each receiver knows to be open. So the
-report of the newest window also sends the notices of reports that are missing.
+report of the newest window also sends the notices of reports that are missing. Reports at the same time send in turns.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from device_scorer.contract.blob_paths import encode_id
-from device_scorer.errors import BlobUnreadable, DataInvalid, StorageUnavailable
 from device_scorer.health.incidents import CLOSED, OPENED
 from device_scorer.notify import notices, receivers
 from device_scorer.notify.delivery import Delivery, deliver, to_entry
 from device_scorer.notify.notices import Notice
-from device_scorer.notify.outbox import MAX_BYTES, Entry, Outbox, decode_outbox, encode_outbox
+from device_scorer.notify.outbox import Entry, Outbox
 from device_scorer.notify.receivers import Receiver, Receivers
 from device_scorer.notify.selection import continue_announced, select
 from device_scorer.plurals import counted
 from device_scorer.report.files import PAGE_FILE
 from device_scorer.report.fleet_health import FleetHealth, IncidentRow
-from device_scorer.store.base import Store, md5_hex
+from device_scorer.report.outbox_store import OutboxStore, process_name
+from device_scorer.store.base import Store
 from device_scorer.window import Window
-
-MAX_ATTEMPTS = 10
-"""Number of attempts to write the outbox while other reports of the fleet write it."""
 
 OPEN_ALERT_WINDOWS = 3
 """Length of windows after which Alertmanager resolves an open alert that no report has repeated."""
@@ -44,7 +41,9 @@ class Notifier:
         receivers: The receivers of the fleet.
         report_base: The URL of the container of predictions, or an empty text.
         send: The function that delivers entries.
-        now: The clock for the end of open alerts.
+        now: The clock for the end of open alerts, and for the turns of reports.
+        sender: A text that no other report has at the same time.
+        sleep: A function that waits while other reports send, for a number of seconds.
     """
 
     store: Store
@@ -53,6 +52,8 @@ class Notifier:
     report_base: str = ""
     send: Callable[[Sequence[Entry], Sequence[Receiver]], Delivery] = deliver
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
+    sender: str = field(default_factory=process_name)
+    sleep: Callable[[float], None] = time.sleep
 
     def notify(self, health: FleetHealth, window: Window, *, run_failure: str = "") -> list[str]:
         """Send the notices of a window and the pending ones, and return a sentence for each problem.
@@ -80,11 +81,15 @@ class Notifier:
                 outbox = self._add_notices(outbox, receiver, found, health, window, ends_at)
             return outbox.with_window(health.series, int(window.end.timestamp()))
 
-        outbox = self._update(add, problems)
-        delivery = self.send(outbox.pending, usable)
-        problems += [f"a notice is not delivered: {failure}" for failure in delivery.failures]
-        if done := (*delivery.delivered, *delivery.rejected):
-            outbox = self._update(lambda box: box.without(done), problems)
+        boxes = OutboxStore(self.store, self.fleet, self.sender, problems, self.now, self.sleep)
+        outbox = boxes.begin_turn(add)
+        if outbox.sender == self.sender:
+            delivery = self.send(outbox.pending, usable)
+            problems += [f"a notice is not delivered: {failure}" for failure in delivery.failures]
+            done = (*delivery.delivered, *delivery.rejected)
+            outbox = boxes.update(lambda box: box.without(done).without_turn_of(self.sender))
+        elif outbox.pending:
+            problems.append("a notice is not delivered: other reports send all the time; the next report sends it")
         if outbox.dropped:
             dropped = counted(outbox.dropped, "notice is", "notices are")
             problems.append(f"the outbox is full: {dropped} dropped; check the receivers")
@@ -106,6 +111,7 @@ class Notifier:
     ) -> Outbox:
         """Return the outbox with the entries of one receiver, and with what the receiver then knows."""
         announced = outbox.announced.get((receiver.name, health.series), ())
+        known = {one.id for one in announced}
         found = continue_announced(found, announced)
         current = {notice.id for notice in found}
         report = self._report_name(window)
@@ -114,9 +120,17 @@ class Notifier:
             for one in announced
             if one.id not in current and health.mutes.reason(one.device) is None
         ]
-        selection = select([*vanished, *found], receiver, announced)
+        told = outbox.known
+        news = [
+            notice
+            for notice in found
+            if notice.event != receivers.CLOSED
+            or notice.id in known
+            or to_entry(notice, receiver, ends_at=None).key not in told  # a repeated report
+        ]
+        selection = select([*vanished, *news], receiver, announced)
         shared = _alerts_of_other_series(outbox, receiver, health.series)
-        known, entries = {one.id for one in announced}, []
+        entries = []
         for notice in selection.notices:
             closed = notice.event == receivers.CLOSED
             if closed and (notice.device, notice.cause, notice.owner) in shared:
@@ -128,11 +142,6 @@ class Notifier:
 
     def _report_name(self, window: Window) -> str:
         return f"{self.report_base}/{window.slug}/{PAGE_FILE}".lstrip("/")
-
-    @property
-    def outbox_name(self) -> str:
-        """The name of the outbox's blob."""
-        return f"_outbox/{encode_id(self.fleet)}.json"
 
     def _notices(self, health: FleetHealth, window: Window, run_failure: str) -> Iterator[Notice]:
         report = self._report_name(window)
@@ -149,33 +158,6 @@ class Notifier:
                 detail=run_failure,
                 report=report,
             )
-
-    def _update(self, change: Callable[[Outbox], Outbox], problems: list[str]) -> Outbox:
-        """Change the outbox if it is unchanged since it was read, and return it."""
-        for _ in range(MAX_ATTEMPTS):
-            outbox, etag = self._read(problems)
-            changed = change(outbox).fitted()
-            if changed == outbox:
-                return changed
-            if self.store.write("predictions", self.outbox_name, encode_outbox(changed), if_match=etag) is not None:
-                return changed
-        raise StorageUnavailable(f"{self.outbox_name} was changed by other reports {MAX_ATTEMPTS} times; retry")
-
-    def _read(self, problems: list[str]) -> tuple[Outbox, str | None]:
-        """Return the outbox and its ETag. A damaged outbox is stored under another name and is empty."""
-        try:
-            blob = self.store.read("predictions", self.outbox_name, max_bytes=MAX_BYTES)
-            return (Outbox(), None) if blob is None else (decode_outbox(blob.content), blob.etag)
-        except DataInvalid as error:
-            assert blob is not None  # noqa: S101  only its content can be invalid
-            name = f"{self.outbox_name.removesuffix('.json')}.damaged-{md5_hex(blob.content)[:12]}.json"
-            self.store.write("predictions", name, blob.content)
-            _add_once(problems, f"{error}; it is stored as {name}, and a new outbox begins")
-            return Outbox(), blob.etag
-        except BlobUnreadable as error:
-            info = self.store.head("predictions", self.outbox_name)
-            _add_once(problems, f"{error}; a new outbox begins")
-            return Outbox(), None if info is None else info.etag
 
 
 def _alerts_of_other_series(outbox: Outbox, receiver: Receiver, series: str) -> set[tuple[str, str, str]]:
@@ -218,8 +200,3 @@ def _detail(row: IncidentRow) -> str:
     subject, count = ", ".join(row.tags), row.incident.windows
     lasted = f"{count:,} window{'' if count == 1 else 's'}"
     return f"{lasted}; {subject}" if subject else lasted
-
-
-def _add_once(problems: list[str], text: str) -> None:
-    if text not in problems:
-        problems.append(text)

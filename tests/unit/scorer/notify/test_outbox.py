@@ -76,6 +76,32 @@ def test_newer_alert_replaces_a_pending_one_with_its_labels() -> None:
     assert Outbox().with_entries([first, other]).with_entries([second]).pending == (other, second)
 
 
+def test_incident_whose_dropped_notice_opens_it_counts_as_not_sent() -> None:
+    def opened(number: int) -> Entry:
+        return entry(number, type="dev.fleetscore.incident.opened", data={"incident": f"i{number}"})
+
+    incidents = tuple(Announced(f"i{number}", f"press-{number}", "machine", 5) for number in range(2001))
+    full = Outbox().with_announced("hook", "", incidents).with_entries(map(opened, range(2001)))
+    assert [one.id for one in full.announced["hook", ""] if one.counted] == ["i2000"]
+    closing = entry(2002, type="dev.fleetscore.incident.closed", data={"incident": "i0"})
+    assert full.with_entries([closing]).announced == full.announced
+
+
+def test_one_report_has_the_turn_until_it_gives_it_back_or_its_time_ends() -> None:
+    assert Outbox().with_turn_of("a", 100) == Outbox()
+    first = Outbox((entry(1),)).with_turn_of("a", 100)
+    assert (first.sender, first.turn_end) == ("a", 250)
+    assert first.with_turn_of("b", 249) == first
+    assert first.with_turn_of("a", 249).turn_end == 399
+    assert first.with_turn_of("b", 250).sender == "b"
+    assert first.without_turn_of("b") == first
+    assert first.without_turn_of("a") == Outbox((entry(1),))
+
+
+def test_turn_that_ends_in_the_far_future_is_not_respected() -> None:
+    assert Outbox((entry(1),), sender="a", turn_end=10**9).with_turn_of("b", 100).sender == "b"
+
+
 def test_event_that_happens_twice_in_a_window_has_two_ids() -> None:
     event = Entry("hook", "a", {"id": "a"})
     outbox = Outbox().with_entries([event]).without([event.key])
@@ -106,8 +132,8 @@ def test_receiver_at_another_address_knows_only_the_incidents_that_are_pending()
     assert (other_type.pending, other_type.announced) == ((), {})
 
 
-def test_outbox_of_an_earlier_version_has_no_addresses() -> None:
-    earlier = {key: value for key, value in EMPTY.items() if key != "addresses"}
+def test_outbox_of_an_earlier_version_has_no_addresses_and_no_turn() -> None:
+    earlier = {key: value for key, value in EMPTY.items() if key not in ("addresses", "turn")}
     assert decode_outbox(json.dumps(earlier).encode()) == Outbox()
 
 
@@ -120,6 +146,8 @@ def test_outbox_is_the_same_after_a_round_trip() -> None:
         {("hook", "PT3600S"): incidents},
         {"PT3600S": 7},
         {"hook": HOOK.address},
+        "a",
+        250,
     )
     assert decode_outbox(encode_outbox(outbox)) == outbox
 
@@ -140,6 +168,9 @@ def test_outbox_is_the_same_after_a_round_trip() -> None:
         json.dumps({**EMPTY, "windows": {str(number): 1 for number in range(101)}}).encode(),
         json.dumps({**EMPTY, "windows": {"a": 10**13}}).encode(),
         json.dumps({**EMPTY, "windows": []}).encode(),
+        json.dumps({**EMPTY, "turn": "a"}).encode(),
+        json.dumps({**EMPTY, "turn": ["a", 1.5]}).encode(),
+        json.dumps({**EMPTY, "turn": ["a" * 64, 1]}).encode(),
         b" " * (8 * 1024 * 1024 + 1),
     ],
 )  # fmt: skip

@@ -112,7 +112,29 @@ def test_counted_incident_is_not_announced_later_and_not_closed_as_an_alert() ->
     assert [one.counted for one in first.announced] == [False, True]
     assert events([replace(STILL, id="i2")], ALERTS, first.announced) == []
     assert events([replace(CLOSED, id="i2")], ALERTS, first.announced) == []
-    assert events([replace(CLOSED, id="i2")], HOOK, first.announced) == [("closed", "i2")]
+    assert events([replace(CLOSED, id="i2")], HOOK, first.announced) == []
+
+
+@pytest.mark.parametrize(
+    ("receiver", "expected"),
+    [
+        (HOOK, ["opened", "closed"]),
+        (replace(HOOK, max_per_window=1), ["opened", "closed"]),
+        (replace(HOOK, max_per_window=0), ["more"]),
+        (replace(HOOK, min_windows=3), []),
+        (replace(HOOK, causes=frozenset({"data"})), []),
+        (replace(HOOK, events=frozenset({"closed"})), ["closed"]),
+        (replace(HOOK, events=frozenset({"opened"})), []),
+        (ALERTS, ["closed"]),
+    ],
+)
+def test_incident_that_is_over_before_its_announcement_opens_and_closes(
+    receiver: Receiver, expected: list[str]
+) -> None:
+    found = select([CLOSED], receiver)
+    assert [one.event for one in found.notices] == expected
+    assert found.announced == ()
+    assert [one.until for one in found.notices if one.event == "opened"] == [None] * expected.count("opened")
 
 
 def test_limit_of_a_window_ends_no_alert_and_keeps_none_open() -> None:

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import permutations
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from device_scorer.health.incidents import Incident
 from device_scorer.health.mutes import parse_mutes
 from device_scorer.notify.delivery import Delivery
-from device_scorer.notify.outbox import Entry, Outbox, decode_outbox
+from device_scorer.notify.outbox import Entry, Outbox, decode_outbox, encode_outbox
 from device_scorer.notify.receivers import Receiver, Receivers
 from device_scorer.report.fleet_health import FleetHealth, IncidentRow
 from device_scorer.report.notifier import Notifier
@@ -183,6 +185,75 @@ def test_failed_run_is_sent_to_receivers_that_want_it(notifier: Notifier, sent: 
     assert [entry.body["data"]["detail"] for entry in sent.entries] == ["TooManyFailures: 9 of 10 devices failed"]
 
 
+def over(window: Window) -> FleetHealth:
+    """Return the health in which the incident closes."""
+    incident = replace(INCIDENT, state="closed", end=3, recovered=2)
+    return FleetHealth([replace(ROW, incident=incident, until=window.start)])
+
+
+FOUR_WINDOWS = [
+    Window(START + index * timedelta(hours=1), WINDOW.end + index * timedelta(hours=1)) for index in range(4)
+]
+FOUR_REPORTS = [*zip([HEALTH, STILL, STILL], FOUR_WINDOWS, strict=False), (over(FOUR_WINDOWS[3]), FOUR_WINDOWS[3])]
+
+
+@pytest.mark.parametrize("order", [*permutations(range(4))], ids=lambda order: "".join(map(str, order)))
+def test_reports_of_four_windows_in_any_order_open_the_incident_and_close_it(
+    notifier: Notifier, sent: Sent, order: Sequence[int]
+) -> None:
+    hook = replace(notifier, receivers=Receivers((HOOK,)), now=lambda: FOUR_WINDOWS[3].end)
+    for index in [*order, 3, 3]:
+        notify(hook, *FOUR_REPORTS[index])
+    events = [entry.body["type"].rpartition(".")[2] for entry in sent.entries]
+    assert events == ["opened", "closed"]
+
+
+def test_incident_that_is_over_before_its_announcement_survives_an_outage(notifier: Notifier, sent: Sent) -> None:
+    hook, sent.down = replace(notifier, receivers=Receivers((HOOK,))), True
+    notify(hook, over(LATER), LATER)
+    sent.down = False
+    notify(hook, over(LATER), LATER)
+    assert [entry.body["type"].rpartition(".")[2] for entry in sent.entries] == ["opened", "closed"]
+
+
+def test_report_that_sends_slowly_repeats_nothing_after_a_later_report(notifier: Notifier, sent: Sent) -> None:
+    sending, later_waits = Event(), Event()
+
+    def send_slowly(entries: Sequence[Entry], receivers: Sequence[Receiver]) -> Delivery:
+        sending.set()
+        assert later_waits.wait(60)
+        return sent(entries, receivers)
+
+    def wait(_seconds: float) -> None:
+        later_waits.set()
+        slow.join(60)
+
+    slow = Thread(target=notify, args=(replace(notifier, send=send_slowly, sender="slow"),))
+    slow.start()
+    assert sending.wait(60)
+    assert notify(replace(notifier, sender="later", sleep=wait), over(LATER), LATER) == []
+    later_waits.set()
+    slow.join(60)
+    assert [one.body["endsAt"] for one in sent.entries if one.receiver == "alerts"] == [
+        "2018-08-29T03:05:00Z",
+        "2018-08-29T01:00:00Z",
+    ]
+    assert [one.body["type"].rpartition(".")[2] for one in sent.entries if one.receiver == "hook"] == [
+        "opened",
+        "closed",
+    ]
+
+
+def test_report_whose_turn_does_not_come_leaves_its_notices_to_the_next(notifier: Notifier, sent: Sent) -> None:
+    busy = Outbox((Entry("hook", "x", {"type": "t"}),), sender="other", turn_end=int(NOW.timestamp()) + 100)
+    notifier.store.write("predictions", "_outbox/plant.json", encode_outbox(busy))
+    (problem,) = notify(replace(notifier, sleep=lambda _: None))
+    assert problem == "a notice is not delivered: other reports send all the time; the next report sends it"
+    assert sent.entries == []
+    notify(replace(notifier, now=lambda: NOW + timedelta(seconds=100)), STILL, LATER)
+    assert len(sent.entries) == 3
+
+
 @pytest.mark.parametrize("content", [b"", b"{}", b"x" * 9_000_000], ids=["empty", "object", "large"])
 def test_damaged_outbox_is_reported_and_begun_again(notifier: Notifier, sent: Sent, content: bytes) -> None:
     notifier.store.write("predictions", "_outbox/plant.json", content)
@@ -230,10 +301,6 @@ def test_incident_whose_begin_leaves_the_history_opens_once(notifier: Notifier, 
 def test_receiver_that_cannot_be_used_is_a_problem(notifier: Notifier) -> None:
     broken = replace(notifier, receivers=Receivers((), ("receiver 'a' cannot be used: no URL",)))
     assert notify(broken) == ["receiver 'a' cannot be used: no URL"]
-
-
-def test_outbox_has_one_name_per_fleet(notifier: Notifier) -> None:
-    assert replace(notifier, fleet="a/b").outbox_name == "_outbox/a%2Fb.json"
 
 
 def test_outbox_of_two_reports_at_once_keeps_the_notices_of_both(notifier: Notifier, sent: Sent) -> None:
