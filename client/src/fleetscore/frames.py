@@ -4,9 +4,7 @@ Each function imports pandas, which takes longer than most commands that need no
 """
 # ruff: noqa: PLC0415
 
-import csv
 import io
-import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fleetscore.contract.blob_paths import ANOMALIES_FILE, FAILURES_FILE, INCIDENTS_FILE, SENSORS_FILE
 from fleetscore.contract.tiles import UNKNOWN
+from fleetscore.csv_lines import check_lines, split_line
 from fleetscore.errors import DataInvalid
 from fleetscore.runs.state import OUTCOMES
 
@@ -35,11 +34,6 @@ TABLE_COLUMNS: Mapping[str, Sequence[str]] = {
 """The columns of the CSV files of a report, which a result without rows has, too."""
 
 _PREDICTION_TYPES = {"Device": "str", "Tag": "str", "Prediction": "int8", "Score": "float64", "Val": "float64"}
-MAX_LINE_BYTES = 2**20
-"""Bytes of a line of a CSV above which the file is rejected: pandas needs 16 bytes for each of its fields."""
-
-MAX_FIELDS = 1000  # of a line of readings, as for the scorer
-_FIRST_LINE = re.compile(rb"\s*[^\r\n]*")  # pandas skips blank lines before it
 _BATCH_BYTES = 2**22
 _MAX_MILLISECONDS = 9.2e12  # the year 2261, which pandas can store in nanoseconds
 
@@ -120,14 +114,14 @@ def readings_frame(content: bytes, name: str) -> "pd.DataFrame":
     import pandas as pd
 
     first, _, rest = content.removeprefix(b"\xef\xbb\xbf").partition(b"\n")
-    header = [column.strip() for column in _fields(first)]
+    header = [column.strip() for column in split_line(first)]
     if content and any(header.count(column) != 1 for column in READING_COLUMNS):
         raise DataInvalid(
             f"{name} is invalid: the first line must name the columns {','.join(READING_COLUMNS)} once each, "
             f"but begins with {first[:80]!r}; correct the file"
         )
     lines = (line[:-1] for line in io.BytesIO(rest) if line.endswith(b"\n"))  # without its end, the last one may be cut
-    rows = [fields for line in lines if len(fields := _fields(line)) == len(header)]
+    rows = [fields for line in lines if len(fields := split_line(line)) == len(header)]
     frame = pd.DataFrame(rows, columns=header if content else READING_COLUMNS, dtype="str")[list(READING_COLUMNS)]
     frame["TS"] = _instants(frame["TS"], errors="coerce")
     return frame[frame["TS"].notna() & (frame["Device"] != "") & (frame["Tag"] != "")].reset_index(drop=True)
@@ -141,7 +135,7 @@ def table_frame(content: bytes, name: str) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    _check_lines(content, name)
+    check_lines(content, name)
     types = dict.fromkeys(
         ("Id", "Device", "Tag", "Tags", "Flag", "Cause", "State", "Owner", "Reason", "Message"), "str"
     )
@@ -251,7 +245,7 @@ def _run_row(run: Mapping[str, Any]) -> dict[str, Any]:
 def _read_csv(content: bytes, name: str, columns: tuple[str, ...], types: Mapping[str, str]) -> "pd.DataFrame":
     import pandas as pd
 
-    _check_lines(content, name)
+    check_lines(content, name)
     try:
         frame = pd.read_csv(
             io.BytesIO(content), dtype={**types, "TS": "str"}, usecols=list(columns), keep_default_na=False,
@@ -261,35 +255,6 @@ def _read_csv(content: bytes, name: str, columns: tuple[str, ...], types: Mappin
     except (ValueError, OverflowError, pd.errors.ParserError) as error:
         raise DataInvalid(f"{name} is invalid: {error}") from error
     return frame[list(columns)]
-
-
-def _check_lines(content: bytes, name: str) -> None:
-    """Raise DataInvalid for a CSV with a line of more than MAX_LINE_BYTES, or with more than MAX_FIELDS columns.
-
-    Other clients can write one. The time of pandas for the same name in many columns is quadratic. A name with a line
-    break, which needs a quote, would hide columns.
-    """
-    start = 0
-    while len(content) - start > MAX_LINE_BYTES:
-        start = content.rfind(b"\n", start, start + MAX_LINE_BYTES + 1) + 1
-        if not start:
-            raise DataInvalid(f"{name} is invalid: a line has more than {MAX_LINE_BYTES:,} bytes; write it again")
-    header = _FIRST_LINE.match(content)
-    if header and (header[0].count(b",") >= MAX_FIELDS or header[0].count(b'"') % 2):
-        text = f"its first line names more than {MAX_FIELDS:,} columns, or has an open quote"
-        raise DataInvalid(f"{name} is invalid: {text}; write it again")
-
-
-def _fields(line: bytes) -> list[str]:
-    """Return the fields of a line, or an empty list if the line is malformed."""
-    if line.count(b",") >= MAX_FIELDS:
-        return []
-    try:
-        text = line.decode().rstrip("\r")
-        fields = next(csv.reader([text], strict=True), []) if '"' in text else text.split(",")
-    except (UnicodeDecodeError, csv.Error):
-        return []
-    return [] if "\0" in text else fields
 
 
 def _instants(texts: "pd.Series[str]", errors: Literal["raise", "coerce"] = "raise") -> "pd.Series[pd.Timestamp]":

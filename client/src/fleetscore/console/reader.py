@@ -15,6 +15,7 @@ from fleetscore.console.history import MAX_WINDOWS, History, join_tiles, known_p
 from fleetscore.contract import blob_paths, tiles
 from fleetscore.contract.mutes import MAX_MUTES_BYTES, parse_mutes
 from fleetscore.contract.windows import Window, format_time
+from fleetscore.csv_lines import check_lines
 from fleetscore.errors import ClusterUnavailable, DataInvalid, FleetscoreError, NotFound
 from fleetscore.fleet import Fleet
 from fleetscore.texts import printable
@@ -256,6 +257,7 @@ def _items(cluster: Cluster, path: str, action: str, query: Mapping[str, str]) -
 
 def _csv_rows(content: bytes, name: str) -> Iterator[Row]:
     """Yield the rows of a CSV, which other clients can write: bounded in number, columns and size of a value."""
+    check_lines(content, name)
     try:
         lines = csv.reader(io.TextIOWrapper(io.BytesIO(content), "utf-8-sig", newline=""))
         columns = next(lines, [])[:MAX_COLUMNS]

@@ -6,50 +6,28 @@ The operator never writes to storage. All retry settings of the SDK are explicit
 
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
-from urllib.parse import parse_qs, urlsplit
 
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
-from azure.core.pipeline.transport import RequestsTransport
+from azure.core.paging import ItemPaged
 from azure.identity import WorkloadIdentityCredential
 from azure.storage.blob import BlobServiceClient, ExponentialRetry
 
 from scoring_operator.api.fleets import StorageSettings
 from scoring_operator.contract.secret_formats import secret_problem
 from scoring_operator.contract.storage_codes import CONFIGURATION, UNAVAILABLE, Rule, storage_rule, token_rule
-from scoring_operator.errors import ConfigurationInvalid, IdentityUnavailable, StorageUnavailable
+from scoring_operator.errors import ConfigurationInvalid, FleetscoreError, IdentityUnavailable, StorageUnavailable
+from scoring_operator.storage.transport import LimitedTransport
 
 T = TypeVar("T")
 
-CONNECT_TIMEOUT_SECONDS = 5
-READ_TIMEOUT_SECONDS = 20
 LIST_TIMEOUT_SECONDS = 300.0  # 100,000 blobs with metadata take about 20 s
 PAGE_SIZE = 1000  # blobs with metadata: the SDK needs 6 KB for each, so a page of Azure's default of 5,000 needs 30 MB
 NAMES_PAGE_SIZE = 2500  # names only: they need less memory, and fewer pages cost a third less CPU
 MAX_BLOBS = 1_000_000
 _ENTRA_CODE = re.compile(r"AADSTS\d{4,9}")
-
-
-class _NamesOnlyTransport(RequestsTransport):  # type: ignore[misc]  # azure.core exports it without a type
-    """A transport that removes the properties of blobs from a listing of names before the SDK parses it.
-
-    Properties are not used, but cause most of the CPU time and memory of a large listing.
-    """
-
-    def open(self) -> None:
-        """Open the session."""
-        super().open()
-        self.session.hooks["response"] = [_strip_properties]
-
-
-def _strip_properties(response: Any, **_: Any) -> None:
-    query = parse_qs(urlsplit(response.url).query)
-    if response.ok and query.get("comp") == ["list"] and "include" not in query:
-        head, *blobs = response.content.split(b"<Properties>")
-        rest = (blob.partition(b"</Blob>")[2] for blob in blobs)
-        response._content = b"</Blob>".join([head, *rest])  # noqa: SLF001  # requests has no public setter
 
 
 def secret_name(storage: StorageSettings) -> str:
@@ -69,7 +47,7 @@ def _create_client(storage: StorageSettings, secret: str | None) -> BlobServiceC
             retry_read=3,
             retry_status=3,
         ),
-        "transport": _NamesOnlyTransport(connection_timeout=CONNECT_TIMEOUT_SECONDS, read_timeout=READ_TIMEOUT_SECONDS),
+        "transport": LimitedTransport(),
     }
     if storage.existing_secret and secret is not None:
         problem = secret_problem(storage.existing_secret.kind, secret)
@@ -112,7 +90,7 @@ class BlobAccount:
         Args:
             container: The name of the container.
             prefix: The prefix of the names.
-            cancelled: A function that returns True to end the listing, called every 1,000 blobs.
+            cancelled: A function that returns True to end the listing, called for each page.
 
         Raises:
             StorageError: The listing failed; the type says why.
@@ -131,7 +109,7 @@ class BlobAccount:
         Args:
             container: The name of the container.
             prefix: The prefix of the names.
-            cancelled: A function that returns True to end the listing, called every 1,000 blobs.
+            cancelled: A function that returns True to end the listing, called for each page.
 
         Raises:
             StorageError: The listing failed; the type says why.
@@ -188,18 +166,36 @@ class BlobAccount:
             yield
         except AzureError as error:
             raise _storage_error(f"container {container!r}", error, self._secret) from error
+        except FleetscoreError:
+            raise
+        except Exception as error:  # the SDK's parsers raise many types: ValueError, RecursionError, MemoryError
+            raise StorageUnavailable(
+                f"container {container!r}: storage sends an invalid response ({type(error).__name__}); "
+                "check the account URL, and proxies on the way"
+            ) from error
 
 
-def _limited(items: Iterable[T], container: str, cancelled: Callable[[], bool]) -> Iterator[T]:
-    deadline = time.monotonic() + LIST_TIMEOUT_SECONDS
-    for count, item in enumerate(items):
-        if count >= MAX_BLOBS:
-            raise ConfigurationInvalid(
-                f"container {container!r} has more than {MAX_BLOBS:,} blobs under this path; fix the fleet's paths"
-            )
-        if count % 1000 == 0 and (cancelled() or time.monotonic() > deadline):
+def _limited(items: ItemPaged[T], container: str, cancelled: Callable[[], bool]) -> Iterator[T]:
+    """Yield the items of a listing, at most MAX_BLOBS and for at most LIST_TIMEOUT_SECONDS.
+
+    A page may be empty, so the limits are checked for each page. A server whose next marker is that of the page itself
+    would send the same page without end.
+    """
+    deadline, count, marker = time.monotonic() + LIST_TIMEOUT_SECONDS, 0, None
+    pages: Any = items.by_page()  # its type lacks the marker
+    for page in pages:
+        if cancelled() or time.monotonic() > deadline:
             raise StorageUnavailable(f"container {container!r}: the listing was cancelled after {count:,} blobs")
-        yield item
+        if marker is not None and pages.continuation_token == marker:
+            raise StorageUnavailable(f"container {container!r}: storage repeats a page of the listing")
+        marker = pages.continuation_token
+        for item in page:
+            count += 1
+            if count > MAX_BLOBS:
+                raise ConfigurationInvalid(
+                    f"container {container!r} has more than {MAX_BLOBS:,} blobs under this path; fix the fleet's paths"
+                )
+            yield item
 
 
 def _storage_error(target: str, error: AzureError, secret: str) -> Exception:

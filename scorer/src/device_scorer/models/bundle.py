@@ -8,12 +8,14 @@ the allow-list is loaded by scikit-learn with the same list, in a process of its
 import bz2
 import lzma
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from numbers import Integral
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from device_scorer import file_kinds
+from device_scorer.decompression import decompress_members
 from device_scorer.errors import ModelIncompatible, ModelInvalid, ModelRejected, PermanentError
 from device_scorer.models import closed_form, unpickler
 from device_scorer.models.descriptions import describe_object
@@ -215,17 +217,20 @@ def decompress(content: bytes, max_bytes: int) -> bytes:
         UnpackedTooLarge: The content exceeds the limit.
         ModelInvalid: The content is damaged or truncated.
     """
-    unpacker: Any
+    create: Callable[[], Any]
     if content.startswith((b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda", b"\x1f\x8b")):
-        unpacker = zlib.decompressobj(wbits=47)
+        create = partial(zlib.decompressobj, wbits=47)
     elif content.startswith(b"BZ"):
-        unpacker = bz2.BZ2Decompressor()
+        create = bz2.BZ2Decompressor
     elif content.startswith((b"\xfd7zXZ", b"\x5d\x00")):
-        unpacker = lzma.LZMADecompressor(memlimit=LZMA_MEMORY_LIMIT_BYTES)
+        create = partial(lzma.LZMADecompressor, memlimit=LZMA_MEMORY_LIMIT_BYTES)
     else:
         return content
     try:
+        unpacker = create()
         plain: bytes = unpacker.decompress(content, max_bytes + 1)
+        if unpacker.unused_data:  # bgzip, pbzip2 and others write a member a block
+            plain = decompress_members(content, create, max_bytes)
     except (zlib.error, OSError, lzma.LZMAError, EOFError, ValueError) as error:
         text = f"the model file is invalid: it cannot be decompressed ({error})"
         raise ModelInvalid(f"{text}; upload it again") from error

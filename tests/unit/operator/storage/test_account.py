@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Literal
 
 import pytest
@@ -41,18 +40,6 @@ async def serving(handler: Callable[[web.Request], Awaitable[web.Response]]) -> 
             auth="existingSecret",
             existing_secret=ExistingSecret("s", key="connectionString", kind="sas"),
         )
-
-
-def test_listing_of_names_is_stripped_of_properties() -> None:
-    blob = b"<Blob><Name>%b</Name><Properties><Etag>1</Etag></Properties><OrMetadata /></Blob>"
-    page = b"<Blobs>%b%b</Blobs><NextMarker>c</NextMarker>" % (blob % b"a", blob % b"b")
-    response = SimpleNamespace(ok=True, content=page, url="http://account/models?restype=container&comp=list")
-    account._strip_properties(response)
-    names = b"<Blobs><Blob><Name>a</Name></Blob><Blob><Name>b</Name></Blob></Blobs>"
-    assert vars(response)["_content"] == names + b"<NextMarker>c</NextMarker>"
-    with_metadata = SimpleNamespace(ok=True, content=page, url=f"{response.url}&include=metadata")
-    account._strip_properties(with_metadata)
-    assert "_content" not in vars(with_metadata)
 
 
 @pytest.mark.parametrize(("status", "kind"), [(429, StorageUnavailable), (403, IdentityUnavailable)])
@@ -170,9 +157,47 @@ async def test_names_that_denote_no_device_are_counted_without_folders(
     assert found.invalid_names.total == len(expected)
 
 
-def test_limits_of_storage_requests() -> None:
-    assert (account.CONNECT_TIMEOUT_SECONDS, account.READ_TIMEOUT_SECONDS, account.LIST_TIMEOUT_SECONDS) == (5, 20, 300)
-    assert account.MAX_BLOBS == 1_000_000
+def test_limits_of_a_listing() -> None:
+    assert (account.LIST_TIMEOUT_SECONDS, account.MAX_BLOBS) == (300, 1_000_000)
+
+
+async def list_pages(folder: Path, markers: list[str]) -> tuple[list[str], int]:
+    """List names from a server with a page per marker; return its models, and the number of its requests."""
+    requests = []
+
+    async def send_page(request: web.Request) -> web.Response:
+        requests.append(request.query.get("marker", ""))
+        marker = markers[min(len(requests), len(markers)) - 1]
+        names = () if marker else ("a.joblib",)
+        text = a_listing(*names).replace("<NextMarker>", f"<NextMarker>{marker}")
+        return web.Response(text=text, content_type="application/xml")
+
+    async with serving(send_page) as settings:
+        opened = open_storage(folder, "?sv=2024&sig=CANARY")
+        try:
+            found = await opened.list_models(Fleet(name="default", namespaces=(), storage=settings))
+        finally:
+            opened.close()
+    return sorted(found.devices), len(requests)
+
+
+async def test_empty_pages_are_followed_to_the_end(tmp_path: Path) -> None:
+    assert await list_pages(tmp_path, ["1", "2", "3", ""]) == (["a"], 4)
+
+
+@pytest.mark.fault("F27")
+async def test_listing_that_repeats_a_marker_ends(tmp_path: Path) -> None:
+    with pytest.raises(StorageUnavailable, match="container 'models': storage repeats a page of the listing"):
+        await list_pages(tmp_path, ["1", "again"])
+
+
+@pytest.mark.fault("F27")
+async def test_listing_of_empty_pages_ends_at_its_limit_of_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(account, "LIST_TIMEOUT_SECONDS", 0.2)
+    with pytest.raises(StorageUnavailable, match="the listing was cancelled after 0 blobs"):
+        await list_pages(tmp_path, [str(number) for number in range(100_000)])
 
 
 async def test_listings_have_pages_of_2500_names_or_1000_blobs_with_metadata(tmp_path: Path) -> None:

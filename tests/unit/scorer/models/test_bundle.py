@@ -74,6 +74,18 @@ def test_bundle_of_each_joblib_compression_is_read(compress: Any) -> None:
     assert isinstance(load(target.getvalue()).models["1"], ClosedFormSvm)
 
 
+@pytest.mark.fault("D7")
+@pytest.mark.parametrize("squeeze", [zlib.compress, gzip.compress, bz2.compress, lzma.compress])
+def test_bundle_that_is_compressed_in_blocks_is_read(squeeze: Callable[[bytes], bytes]) -> None:
+    plain = bundle({"1": a_model()})
+    blocks = b"".join(squeeze(plain[at : at + 500]) for at in range(0, len(plain), 500)) + squeeze(b"")
+    assert isinstance(load(blocks).models["1"], ClosedFormSvm)
+    with pytest.raises(ModelInvalid, match="more than the 600 bytes"):
+        bundles.load(blocks, max_unpacked_bytes=600)
+    with pytest.raises(ModelInvalid, match="cannot be decompressed"):
+        load(blocks[:-3])
+
+
 @pytest.mark.fault("T15")
 @pytest.mark.parametrize("squeeze", [zlib.compress, gzip.compress, bz2.compress, lzma.compress])
 def test_decompression_ends_at_the_limit(squeeze: Callable[[bytes], bytes]) -> None:

@@ -5,8 +5,9 @@ import zlib
 
 import pytest
 
+from device_scorer.decompression import MAX_MEMBERS
 from device_scorer.errors import BlobEncodingInvalid, BlobTooLarge
-from device_scorer.store.encoding import MAX_MEMBERS, decode_content
+from device_scorer.store.encoding import decode_content
 
 TEXT = b"TS,Device,Tag,Value\n" * 5000
 

@@ -1,0 +1,81 @@
+"""The transport of Azure's SDK: it limits the bodies of responses, and shortens listings of names."""
+
+import errno
+import time
+import weakref
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import requests
+from azure.core.pipeline.transport import RequestsTransport
+from requests.exceptions import ChunkedEncodingError
+from urllib3 import BaseHTTPResponse
+from urllib3.exceptions import ProtocolError
+
+CONNECT_TIMEOUT_SECONDS = 5
+READ_TIMEOUT_SECONDS = 20
+MAX_BODY_BYTES = 64 * 2**20
+"""The size of a response's body: a page of 1,000 blobs with 8 KiB of metadata each has 9 MB."""
+
+MAX_BODY_SECONDS = 120
+"""The time of a response's body. The read timeout is that of one part."""
+
+
+class LimitedTransport(RequestsTransport):  # type: ignore[misc]  # azure.core exports it without a type
+    """A transport whose responses have a limit of size and time."""
+
+    def __init__(self) -> None:
+        super().__init__(connection_timeout=CONNECT_TIMEOUT_SECONDS, read_timeout=READ_TIMEOUT_SECONDS)
+
+    def open(self) -> None:
+        """Open the session."""
+        super().open()
+        self.session.hooks["response"] = [limit_body, strip_properties]
+
+
+def limit_body(response: requests.Response, **_: Any) -> None:
+    """Limit the body of a response, which is not read yet, in size and time.
+
+    Raises:
+        ChunkedEncodingError: The response states a size above the limit.
+    """
+    size = response.headers.get("Content-Length", "")
+    if response.request.method != "HEAD" and size.isdecimal() and float(size) > MAX_BODY_BYTES:
+        response.close()
+        raise ChunkedEncodingError(f"the response has more than {MAX_BODY_BYTES:,} bytes")
+    raw: Any = weakref.proxy(response.raw)  # an unread response is closed as soon as it is dropped
+    response.raw.stream = partial(_limited_parts, raw)
+
+
+def strip_properties(response: requests.Response, **_: Any) -> None:
+    """Remove the properties of blobs from a listing of names before the SDK parses it.
+
+    Properties are not used, but cause most of the CPU time and memory of a large listing.
+    """
+    query = parse_qs(urlsplit(response.url).query)
+    if response.ok and query.get("comp") == ["list"] and "include" not in query:
+        head, *blobs = response.content.split(b"<Properties>")
+        rest = (blob.partition(b"</Blob>")[2] for blob in blobs)
+        response._content = b"</Blob>".join([head, *rest])  # noqa: SLF001  # requests has no public setter
+
+
+def _limited_parts(raw: BaseHTTPResponse, size: int, decode_content: bool | None = None) -> Iterator[bytes]:  # noqa: FBT001  the signature of urllib3
+    """Yield the parts of a body as they arrive.
+
+    Raises:
+        ProtocolError: The body is larger than MAX_BODY_BYTES, or takes longer than MAX_BODY_SECONDS.
+    """
+    ends_at, left = time.monotonic() + MAX_BODY_SECONDS, MAX_BODY_BYTES
+    if getattr(raw, "chunked", False):
+        parts = raw.__class__.stream(raw, size, decode_content)  # type() is that of the weak reference
+    else:
+        parts = iter(partial(raw.read1, size, decode_content), b"")
+    for part in parts:
+        left -= len(part)
+        if left < 0 or time.monotonic() > ends_at:
+            raw.close()
+            code = errno.EFBIG if left < 0 else errno.ETIME
+            raise ProtocolError(OSError(code, "the response is too large, or takes too long"))
+        yield part
