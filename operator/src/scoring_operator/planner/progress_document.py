@@ -77,12 +77,14 @@ def parse_document(data: bytes) -> ProgressDocument:
     Raises:
         zlib.error: The content is damaged.
         msgspec.MsgspecError: The document has another structure, or a number is out of range.
-        ValueError: The document has another format, or is too large.
+        ValueError: The document has another format, or is truncated or too large.
     """
     inflater = zlib.decompressobj()
-    text = inflater.decompress(data, MAX_DOCUMENT_BYTES)
-    if not inflater.eof and (inflater.unconsumed_tail or inflater.decompress(b"", 1)):
+    text = inflater.decompress(data, MAX_DOCUMENT_BYTES + 1)
+    if len(text) > MAX_DOCUMENT_BYTES:
         raise ValueError(f"it has more than {MAX_DOCUMENT_BYTES:,} bytes")
+    if not inflater.eof:
+        raise ValueError("it is truncated")
     version = msgspec.json.decode(text, type=_Version).v
     if version != FORMAT_VERSION:
         raise ValueError(f"its format is {version}; this operator reads format {FORMAT_VERSION}")

@@ -45,6 +45,12 @@ def test_document_beyond_a_limit_is_rejected(change: dict[str, Any], message: st
         parse_document(edited(**change))
 
 
+@pytest.mark.parametrize("cut", [1, 4, 40])
+def test_truncated_document_is_rejected(cut: int) -> None:
+    with pytest.raises(ValueError, match="it is truncated"):
+        parse_document(edited()[:-cut])
+
+
 @pytest.mark.fault("T15")
 @pytest.mark.parametrize(
     "change",
