@@ -104,6 +104,9 @@ class Notice:
 def to_alert(notice: Notice, *, ends_at: datetime | None) -> dict[str, Any]:
     """Return an alert of Alertmanager's API v2 (POST /api/v2/alerts).
 
+    Alertmanager knows an alert by its labels. A device has one incident at a time, and a fleet may have several, so
+    those of a fleet have their id as a label.
+
     Args:
         notice: The notice.
         ends_at: The end of an open alert, after which Alertmanager resolves it without another report; None for the
@@ -115,6 +118,7 @@ def to_alert(notice: Notice, *, ends_at: datetime | None) -> dict[str, Any]:
         "device": notice.device,
         "cause": notice.cause,
         "owner": notice.owner,
+        "incident": "" if notice.device or notice.event in ALERT_NAMES else notice.id,
     }
     annotations = {
         "summary": notice.summary,

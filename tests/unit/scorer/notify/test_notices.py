@@ -79,6 +79,7 @@ def test_failed_run_has_its_own_alert_name() -> None:
 
 def test_count_of_further_notices_is_not_the_alert_of_the_fleets_incident() -> None:
     more = to_alert(replace(OPENED, event="more", device="", cause="fleet"), ends_at=None)
+    assert "incident" not in more["labels"]
     assert more["labels"]["alertname"] == "FleetscoreMoreIncidents"
     assert more["annotations"]["summary"] == "fleet plant: more incidents than this receiver takes"
 
@@ -138,3 +139,13 @@ def test_event_is_one_for_the_sdk_of_cloudevents(notice: Notice) -> None:
     assert isinstance(data, dict)
     assert data["cause"] == notice.cause
     assert len(body) < 32_768
+
+
+def test_two_incidents_of_a_fleet_are_two_alerts() -> None:
+    first, second = (replace(OPENED, id=one, device="", cause="fleet") for one in ("a", "b"))
+    labels = [to_alert(notice, ends_at=None)["labels"] for notice in (first, replace(first, event="closed"), second)]
+    assert labels[2]["incident"] == "b"
+    assert labels[0] == {
+        "alertname": "FleetscoreIncident", "fleet": "plant", "cause": "fleet", "owner": "hall3", "incident": "a",
+    }  # fmt: skip
+    assert labels[1] == labels[0]
