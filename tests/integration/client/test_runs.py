@@ -104,7 +104,9 @@ def test_what_cannot_be_done_is_an_error_with_the_reason(
 
 def test_wait_ends_at_its_timeout(client: Runs, command: ClientCommand) -> None:
     client.create("slow", window=hour(6))  # no operator handles it
-    assert "run slow has not ended after 0.1 s" in command("wait", "slow", "--timeout", "0.1", code=3)
+    error = command("wait", "slow", "--timeout", "0.1", code=3)
+    assert error.splitlines()[0] == "slow: not seen by the operator yet"
+    assert "run slow has not ended after 0.1 s" in error
     assert "no operator has handled it yet" in command("status", "slow")
 
 

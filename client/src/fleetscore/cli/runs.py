@@ -7,6 +7,7 @@ import typer
 
 from fleetscore.cli.output import Column, Format, Table, console, print_documents, print_lines
 from fleetscore.cli.session import RUNS, Session, examples, with_session
+from fleetscore.cli.watch import show_progress
 from fleetscore.cli.watch import watch as watch_run
 from fleetscore.cluster.connection import Cluster
 from fleetscore.contract.windows import Window
@@ -99,14 +100,14 @@ def wait(
         float, typer.Option("--timeout", metavar="SECONDS", help="Seconds to wait; 0 waits without a limit.", min=0)
     ] = 0,
 ) -> None:
-    """Wait until a run has ended, and show it.
+    """Wait until a run has ended, and show it. The progress is on standard error.
 
     Exit codes: 0 the run is complete, 2 it failed or was cancelled, 3 the timeout.
     """
     cluster = session.open_cluster()
     name = run or newest_run(cluster, session.fleet)
-    *_, found = follow(lambda: cluster.run(name), timeout_seconds=timeout)
-    if not has_ended(found):
+    found = show_progress(follow(lambda: cluster.run(name), timeout_seconds=timeout), console(error=True))
+    if found is None or not has_ended(found):
         console(error=True).print(
             f"run {name} has not ended after {timeout:g} s; `fleetscore status {name}` shows the reason"
         )

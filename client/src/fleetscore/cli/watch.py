@@ -40,11 +40,27 @@ _STYLES = {
 
 
 def watch(runs: Iterable[dict[str, Any]], console: Console) -> dict[str, Any] | None:
-    """Show a run until it ends; a terminal shows one live view, a pipe or a dumb terminal one line per change.
+    """Show a run until it ends, and then describe it.
 
     Args:
         runs: The states of the run, the last one at its end.
         console: The console of standard output.
+
+    Returns:
+        The last state of the run; None if there is none.
+    """
+    found = show_progress(runs, console)
+    if found is not None:
+        print_lines(describe(found), console)
+    return found
+
+
+def show_progress(runs: Iterable[dict[str, Any]], console: Console) -> dict[str, Any] | None:
+    """Show a run until it ends; a terminal shows one live view, a pipe or a dumb terminal one line per change.
+
+    Args:
+        runs: The states of the run, the last one at its end.
+        console: The console.
 
     Returns:
         The last state of the run; None if there is none.
@@ -61,8 +77,6 @@ def watch(runs: Iterable[dict[str, Any]], console: Console) -> dict[str, Any] | 
             if text != previous:
                 console.print(text, markup=False)
             previous = text
-    if found is not None:
-        print_lines(describe(found), console)
     return found
 
 
