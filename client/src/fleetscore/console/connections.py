@@ -49,6 +49,11 @@ class BoundedProtocol(H11Protocol):
         except h11.LocalProtocolError:
             self.end()
 
+    def send_400_response(self, msg: str) -> None:
+        """Reject a damaged request, and drop the response of the application, which may have begun to work on it."""
+        self._drop_response()
+        super().send_400_response(msg)
+
     def on_response_complete(self) -> None:
         """Wait for the next request of the connection."""
         super().on_response_complete()
@@ -56,8 +61,14 @@ class BoundedProtocol(H11Protocol):
 
     def end(self) -> None:
         """Close the connection, and drop what its client has not read."""
+        self._drop_response()
         self.transport.abort()
         self.connections.discard(self)
+
+    def _drop_response(self) -> None:
+        """Ignore what the application still sends: a closing connection accepts no response."""
+        if self.cycle is not None:
+            self.cycle.disconnected = True
 
     def _watch(self) -> None:
         """End the connection if it is unused or unread for too long, or check it again later."""

@@ -84,3 +84,20 @@ def test_damaged_body_after_the_response_ends_the_connection_silently(
         while client.recv(4096):
             pass
     assert [record for record in caplog.records if record.exc_info] == []
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("address", ["/", "/healthz", "/no-such-page"])
+def test_damaged_body_in_the_packet_of_its_headers_is_rejected_silently(
+    port: int, method: str, address: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    head = f"{method} {address} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with create_connection(("127.0.0.1", port), 30) as client:
+        client.sendall(f"{head}no chunk\r\n".encode())
+        assert client.recv(12) == b"HTTP/1.1 400"
+        while client.recv(4096):
+            pass
+    with create_connection(("127.0.0.1", port), 30) as client:
+        client.sendall(REQUEST)
+        assert client.recv(12) == b"HTTP/1.1 200"
+    assert [record for record in caplog.records if record.exc_info] == []
