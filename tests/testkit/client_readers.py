@@ -9,6 +9,8 @@ from typing import Any, cast
 import yaml
 
 from fleetscore import frames
+from fleetscore.cluster.lists import read_list
+from fleetscore.cluster.responses import response_error
 from fleetscore.console import reader as console
 from fleetscore.console.history import join_tiles
 from fleetscore.contract import blob_paths
@@ -20,7 +22,7 @@ from fleetscore.contract.tiles import parse_tile, states_between
 from fleetscore.contract.windows import Window
 from fleetscore.doctor.gather_storage import read_notices
 from fleetscore.doctor.pods import last_line
-from fleetscore.errors import DataInvalid
+from fleetscore.errors import ClusterUnavailable, DataInvalid, TooLarge
 from fleetscore.runs import cron
 from fleetscore.runs.gaps import due_windows
 from fleetscore.runs.jobs import lines_of
@@ -90,6 +92,28 @@ def _read_names(content: bytes) -> object:
     return devices, [Window.from_slug(name.partition("/")[0]) for name in names]
 
 
+def _a_list() -> bytes:
+    runs = [{"metadata": {"name": f"run-{number}"}, "spec": {}, "status": {"phase": "Running"}} for number in range(9)]
+    return json.dumps({"kind": "List", "metadata": {"continue": "next"}, "items": runs}).encode()
+
+
+def _read_list(content: bytes) -> object:
+    last = json.dumps({"metadata": {}, "items": []}).encode()
+    read = lambda query: last if "continue" in query else content  # noqa: E731
+    return list(read_list(read, {}, "https://server", "list runs"))
+
+
+def _a_failure() -> bytes:
+    message = 'jobs.batch is forbidden: User "me" cannot list resource "jobs" in API group "batch"'
+    return json.dumps({"kind": "Status", "message": message, "reason": "Forbidden", "code": 403}).encode()
+
+
+def _read_failure(content: bytes) -> object:
+    path = "/apis/fleetscore.dev/v1alpha1/namespaces/scoring/scoringruns"
+    status = (302, 400, 401, 403, 404, 409, 500)[len(content) % 7]
+    return response_error(status, "x", content, action="list runs", path=path, server="https://server")
+
+
 _ROWS = [f"2018-08-27T00:10:{n}Z,d,t,1.5" for n in range(10, 60)]
 _LINES = b'{"device": "press-1", "message": "scored"}\n{"message": "ended"}\n'
 
@@ -129,5 +153,7 @@ READERS: Mapping[str, Reader] = {
         _LINES,
         lambda content: (list(lines_of(text := content.decode("utf-8", "replace"), "press-1")), last_line(text)),
     ),
+    "list-of-the-cluster": Reader(_a_list(), _read_list, (ClusterUnavailable, TooLarge)),
+    "failure-of-the-cluster": Reader(_a_failure(), _read_failure),
     "blob-names-in-the-client": Reader(b"20180827T000000Z_20180827T010000Z/press%201.csv\n_runs/a/b.json", _read_names),
 }

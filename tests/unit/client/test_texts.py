@@ -1,5 +1,7 @@
 """Texts of other parties."""
 
+import tracemalloc
+
 import pytest
 
 from fleetscore.texts import printable
@@ -10,3 +12,14 @@ from fleetscore.texts import printable
 )
 def test_value_becomes_one_printable_line(value: object, text: str) -> None:
     assert printable(value) == text
+
+
+def test_long_text_costs_little_more_memory_than_its_size() -> None:
+    text = "x" * 2_000_000
+    tracemalloc.start()
+    try:
+        assert printable(text) == "x" * 500
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * len(text)
