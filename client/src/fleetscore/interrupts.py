@@ -18,6 +18,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Self
 
+from fleetscore.errors import StorageUnavailable
+
 REPEAT_SECONDS = 3.0
 """Seconds until a command that still runs is interrupted again: its library has caught the interrupt, or it cleans up.
 
@@ -46,10 +48,18 @@ def temporary_path(folder: Path, prefix: str) -> Iterator[Path]:
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """Yield a new folder that only this user can read, and delete it at the end."""
-    with temporary_path(Path(tempfile.gettempdir()), "fleetscore-") as folder:
-        folder.mkdir(mode=0o700)
-        yield folder
+    """Yield a new folder that only this user can read, and delete it at the end.
+
+    Raises:
+        StorageUnavailable: The folder or a file in it cannot be written.
+    """
+    try:
+        with temporary_path(Path(tempfile.gettempdir()), "fleetscore-") as folder:
+            folder.mkdir(mode=0o700)
+            yield folder
+    except OSError as error:
+        text = f"temporary files cannot be written: {error.strerror or error}"
+        raise StorageUnavailable(f"{text}; free some space, or set TMPDIR to another folder") from error
 
 
 class Interrupts:

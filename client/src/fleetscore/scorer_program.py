@@ -84,7 +84,8 @@ def score(folder: Path, layout: FleetLayout, window: Window, device: str, tags: 
     words = ["score", "--store", str(folder), *span, *(word for tag in tags or () for word in ("--tag", tag))]
     code, out, error = _run([*words, "--", device], _settings(layout), SCORE_SECONDS)
     if code != 0:
-        raise DataInvalid(f"{device} cannot be scored: {error or out or f'{PROGRAM} ended with code {code}'}")
+        reason = error or printable(out) or f"{PROGRAM} ended with code {code}"
+        raise DataInvalid(f"{device} cannot be scored: {reason}")
     return out.strip()
 
 
@@ -111,6 +112,9 @@ def _run(words: Sequence[str], settings: Mapping[str, str], seconds: float) -> t
         )
     except subprocess.TimeoutExpired as error:
         raise DataInvalid(f"{PROGRAM} did not end within {seconds:g} s; run it with a smaller window") from error
+    except OSError as error:
+        text = f"{PROGRAM} cannot be started: {error.strerror or error}"
+        raise NotFound(f"{text}; install the distribution in scorer/ again") from error
     return ended.returncode, ended.stdout.decode(errors="replace"), _message(ended.stderr.decode(errors="replace"))
 
 

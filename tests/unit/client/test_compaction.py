@@ -7,7 +7,7 @@ import pytest
 
 from fleetscore import Window
 from fleetscore.compaction import compact_window
-from fleetscore.errors import DataInvalid, FleetscoreError, UsageInvalid
+from fleetscore.errors import DataInvalid, FleetscoreError, StorageUnavailable, UsageInvalid
 from fleetscore.store.base import Blob, BlobInfo
 
 WINDOW = Window.parse("2018-08-28T23:00Z")
@@ -58,3 +58,8 @@ def test_parquet_without_its_extra_names_the_cure(tmp_path: Path, monkeypatch: p
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     with pytest.raises(UsageInvalid, match=r"pip install 'fleetscore\[parquet\]'"):
         compact_window([a_blob()], WINDOW, tmp_path, "parquet", replace=False)
+
+
+def test_folder_with_a_name_that_is_too_long_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StorageUnavailable, match="File name too long; choose another folder"):
+        compact_window([], WINDOW, tmp_path / ("d" * 300), "csv", replace=False)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fleetscore.errors import StorageUnavailable
 from fleetscore.interrupts import temporary_folder, temporary_path
 
 PROGRAM = """
@@ -71,3 +72,9 @@ def test_temporary_path_and_folder_are_deleted_at_the_end(tmp_path: Path, monkey
         (folder / "b").write_text("x")
         assert folder.stat().st_mode & 0o777 == 0o700
     assert list(tmp_path.iterdir()) == []
+
+
+def test_folder_for_temporary_files_that_cannot_be_written_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.gettempdir", lambda: "/dev/null")
+    with pytest.raises(StorageUnavailable, match=r"temporary files cannot be written: .*; .* set TMPDIR to another"):
+        temporary_folder().__enter__()

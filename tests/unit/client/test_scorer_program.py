@@ -47,8 +47,9 @@ def test_program_gets_the_layout_and_no_credential(tmp_path: Path, monkeypatch: 
         ('echo \'{"message": "the reason"}\' >&2; exit 65', "cannot be scored: the reason"),
         ("echo 'error: \033[1mbold' >&2; exit 64", r"cannot be scored: \?\[1mbold"),
         ("exit 9", "device-scorer ended with code 9"),
+        ("echo 'press-1  FAILED'; exit 65", "press-1 cannot be scored: press-1 FAILED$"),
     ],
-    ids=["json", "text", "silent"],
+    ids=["json", "text", "silent", "output"],
 )
 def test_error_of_the_program_is_its_last_message(fake_program: Path, tmp_path: Path, script: str, text: str) -> None:
     fake_program.write_text(f"#!/bin/sh\n{script}\n")
@@ -60,3 +61,11 @@ def test_program_of_another_version_is_an_error(fake_program: Path) -> None:
     fake_program.write_text("#!/bin/sh\necho '{}'\n")
     with pytest.raises(DataInvalid, match="model m cannot be read: device-scorer ended with code 0"):
         scorer_program.inspect(b"", "m")
+
+
+def test_program_that_cannot_be_started_has_the_next_step(fake_program: Path, tmp_path: Path) -> None:
+    fake_program.write_text("#!/missing/python\n")
+    with pytest.raises(
+        NotFound, match=r"device-scorer cannot be started: .*; install the distribution in scorer/ again"
+    ):
+        scorer_program.score(tmp_path, FleetLayout(), LAST, "press-1", None)

@@ -39,16 +39,42 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
         return _run(None)
 
 
-def _run(arguments: list[str] | None) -> int:
-    from fleetscore.cli.commands import app
-    from fleetscore.cli.output import console, program
+def _run(arguments: "Sequence[str] | None") -> int:
+    from fleetscore.cli.output import console, finish_output, prepare_streams
     from fleetscore.errors import FleetscoreError
+
+    prepare_streams()
+    code, text = EXIT_ERROR, ""
+    try:
+        code = _call(arguments)
+    except FleetscoreError as error:
+        text = str(error)
+    except UnicodeEncodeError as error:  # an argument, such as the name of a run
+        text = f"{error.object[:100]!a} is invalid: it has bytes that are not characters; correct it"
+    except OSError as error:
+        text = _file_error(error)
+    unwritten = finish_output()
+    if unwritten is not None and not text:
+        code, text = EXIT_ERROR, _file_error(unwritten)
+    if text:
+        console(error=True).print(f"error: {text}")
+    return code
+
+
+def _call(arguments: "Sequence[str] | None") -> int:
+    from fleetscore.cli.commands import app
+    from fleetscore.cli.output import program
 
     try:
         app(arguments, prog_name=program())
-    except FleetscoreError as error:
-        console(error=True).print(f"error: {error}")
-        return EXIT_ERROR
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else EXIT_ERROR
     return 0
+
+
+def _file_error(error: OSError) -> str:
+    """Return the text for a file without an error of its own; empty if the reader of a pipe has closed it."""
+    if isinstance(error, BrokenPipeError):
+        return ""
+    thing = error.filename or "the output"
+    return f"{thing} cannot be used: {error.strerror or error}; free some space, or choose another file or folder"

@@ -1,11 +1,14 @@
 """Output of commands: tables for people, and JSON, YAML and names for programs."""
 
 import json
+import os
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +94,29 @@ def with_program(text: str) -> str:
     return text.replace("`fleetscore ", f"`{program()} ")
 
 
+def prepare_streams() -> None:
+    """Make the streams print any text: a character that the locale lacks is escaped, a closed stream discards."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115  until the end of the process
+        elif isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def finish_output() -> OSError | None:
+    """Write the rest of standard output, and return the error if that fails; the rest is then discarded."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        with suppress(OSError, ValueError):  # otherwise the interpreter tries it again, and prints an error
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, sys.stdout.fileno())
+            os.close(null)
+        return error
+    return None
+
+
 def print_lines(lines: Iterable[str], output: Console | None = None) -> None:
     """Print sentences; a terminal folds long ones between words, and indents the continuation.
 
@@ -120,10 +146,11 @@ def print_table(table: Table, format_: Format) -> None:
 
 def print_documents(document: object, format_: Format) -> None:
     """Print an object as JSON or YAML."""
+    is_unicode = str(sys.stdout.encoding).lower().startswith("utf")  # otherwise a text keeps its characters as escapes
     if format_ is Format.JSON:
-        print(json.dumps(document, indent=2, default=str, ensure_ascii=False))
+        print(json.dumps(document, indent=2, default=str, ensure_ascii=not is_unicode))
     else:
-        print(yaml.safe_dump(_plain(document), sort_keys=False, allow_unicode=True), end="")
+        print(yaml.safe_dump(_plain(document), sort_keys=False, allow_unicode=is_unicode), end="")
 
 
 def _print_rows(table: Table, *, wide: bool) -> None:

@@ -11,7 +11,7 @@ from fleetscore.cli.output import Format, console, print_documents
 from fleetscore.cli.session import RESULTS, Session, WindowOption, examples, with_session
 from fleetscore.contract import blob_paths
 from fleetscore.contract.windows import Window
-from fleetscore.errors import FleetscoreError
+from fleetscore.errors import FleetscoreError, UsageInvalid
 from fleetscore.fleet import Fleet
 from fleetscore.interrupts import temporary_path
 
@@ -47,7 +47,7 @@ def report_path(fleet: Fleet, window: Window, folder: Path | None) -> Path:
     page = fleet.report_page(window)
     if folder is not None:
         return (folder / "predictions" / blob_paths.report_name(window, blob_paths.REPORT_FILE)).resolve()
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    cache = _cache_folder()
     path = cache / "fleetscore" / "reports" / blob_paths.encode_id(fleet.layout.name) / window.slug / "report.html"
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -57,3 +57,13 @@ def report_path(fleet: Fleet, window: Window, folder: Path | None) -> Path:
     except OSError as error:
         raise FleetscoreError(f"{path} cannot be written: {error.strerror}; set XDG_CACHE_HOME to a folder") from error
     return path
+
+
+def _cache_folder() -> Path:
+    """Return the user's cache. Raises UsageInvalid if no home directory is known, such as for a uid without a name."""
+    if found := os.environ.get("XDG_CACHE_HOME"):
+        return Path(found)
+    try:
+        return Path.home() / ".cache"
+    except RuntimeError as error:
+        raise UsageInvalid("the home directory is unknown; set HOME, or XDG_CACHE_HOME to a folder") from error

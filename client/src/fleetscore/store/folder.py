@@ -31,7 +31,7 @@ class FolderStore:
     """
 
     def __init__(self, folder: Path) -> None:
-        if not folder.is_dir():
+        if not os.path.isdir(folder):  # noqa: PTH112  Path.is_dir raises for a name that is too long
             raise NotFound(f"folder {folder} does not exist; create it with `device-scorer simulate`, or name another")
         self._folder = folder
 
@@ -118,7 +118,8 @@ class FolderStore:
                 temporary.write_bytes(content)
                 temporary.replace(path)
         except OSError as error:
-            raise StorageUnavailable(f"{path} cannot be written: {error.strerror}") from error
+            text = f"{path} cannot be written: {error.strerror}"
+            raise StorageUnavailable(f"{text}; check its permissions and the free space") from error
         return True
 
     def _metadata(self, container: str, name: str, etag: str) -> Mapping[str, str]:

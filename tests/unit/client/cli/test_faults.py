@@ -247,3 +247,9 @@ def test_forged_fleets_file_of_any_user_is_an_error(fake_release: FakeRelease, e
     forged["data"] = {"fleets.yaml": json.dumps({"fleets": [{"name": "default", **paths}]})}
     fake_release.lists["/api/v1/configmaps"][0] = forged
     assert "an unknown placeholder" in error_of("device", "press-1")
+
+
+@pytest.mark.usefixtures("fake_release")
+def test_argument_with_bytes_that_are_not_characters_is_named(error_of: ErrorOf) -> None:
+    for words in (("status", "\udcff"), ("status", "-n", "\udcff")):
+        assert "'\\udcff' is invalid: it has bytes that are not characters; correct it" in error_of(*words)

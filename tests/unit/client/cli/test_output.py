@@ -1,8 +1,12 @@
 """Tables for people, and JSON, YAML and names for programs."""
 
 import json
+import os
 import re
+import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -10,6 +14,7 @@ import yaml
 from fleetscore.cli.output import Format, Table, columns, print_lines, print_table
 
 ROWS = [{"Device": "press-7", "Rows": 12, "Detail": "a"}, {"Device": "hall\x1b[31m", "Rows": 3, "Detail": None}]
+MAIN = "import sys; from fleetscore.cli import main; sys.exit(main())"
 TABLE = Table(list(columns("Device", "Rows#", "Detail+")), ROWS, "Device", "no devices")
 
 
@@ -79,3 +84,55 @@ def test_name_is_complete_on_a_terminal_of_80_columns(
     lines = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
     assert max(map(len, lines)) <= 80
     assert "".join(lines).count("d") == length
+
+
+def ended(words: list[str], output: Any, **variables: str) -> tuple[int, str]:
+    """Run the program with an output, and return its exit code and its errors."""
+    command = [sys.executable, "-c", MAIN, *words]
+    environment = {**os.environ, **variables}
+    found = subprocess.run(command, stdout=output, stderr=subprocess.PIPE, env=environment, check=False)
+    return found.returncode, found.stderr.decode()
+
+
+@pytest.mark.parametrize("format_", ["wide", "json", "name"])
+def test_output_on_a_full_disk_is_an_error_without_a_traceback(format_: str, muted: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        code, error = ended(["mutes", "--store", str(muted), "-o", format_], full)
+    assert code == 1
+    assert error.startswith("error: the output cannot be used: No space left on device; free some space")
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("format_", ["table", "json"])
+def test_pipe_without_a_reader_ends_the_command_without_a_text(format_: str, muted: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    found = ended(["mutes", "--store", str(muted), "-o", format_], writer)
+    os.close(writer)
+    assert found == (1, "")
+
+
+def test_closed_output_is_discarded(muted: Path) -> None:
+    words = [sys.executable, "-c", MAIN, "mutes", "--store", str(muted)]
+    command = ["sh", "-c", '"$@" >&-', "sh", *words]
+    found = subprocess.run(command, stderr=subprocess.PIPE, check=False)
+    assert (found.returncode, found.stderr) == (0, b"")
+
+
+def test_characters_that_the_encoding_lacks_are_escaped(muted: Path, tmp_path: Path) -> None:
+    for format_ in ("table", "json", "yaml"):
+        with (tmp_path / format_).open("wb") as file:
+            words = ["mutes", "--store", str(muted), "-o", format_]
+            assert ended(words, file, PYTHONIOENCODING="latin-1") == (0, ""), format_
+    assert "\\u30d7" in (tmp_path / "table").read_text("ascii")
+    assert json.loads((tmp_path / "json").read_text("ascii"))[0]["Devices"] == "\u30d7"
+    assert yaml.safe_load((tmp_path / "yaml").read_text("ascii"))[0]["Devices"] == "\u30d7"
+
+
+@pytest.fixture
+def muted(tmp_path: Path) -> Path:
+    """Return the folder of a fleet with a muted device."""
+    folder = tmp_path / "fleet" / "predictions"
+    folder.mkdir(parents=True)
+    (folder / "_mutes.csv").write_text("Devices,From,Until,Why,Who\n\u30d7,,2999-01-01,oil,ann\n")
+    return folder.parent

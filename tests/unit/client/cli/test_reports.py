@@ -87,3 +87,14 @@ def test_missing_report_is_not_found(folder: Path, tmp_path: Path, capsys: pytes
     assert "2018-08-28T10:00Z/1h has no report" in capsys.readouterr().err
     with pytest.raises(NotFound, match="has no report of a window"):
         Fleet(FleetLayout(), FolderStore(tmp_path)).newest_window()
+
+
+def test_missing_home_directory_has_the_next_step(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", no_home)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    fleet = Fleet(FleetLayout(), FolderStore(folder))
+    with pytest.raises(FleetscoreError, match="the home directory is unknown; set HOME, or XDG_CACHE_HOME"):
+        report_path(fleet, fleet.newest_window(), None)

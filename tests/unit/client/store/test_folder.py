@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from device_scorer.store.folder import FolderStore as ScorerStore
-from fleetscore.errors import DataInvalid, NotFound, UsageInvalid
+from fleetscore.errors import DataInvalid, NotFound, StorageUnavailable, UsageInvalid
 from fleetscore.store.folder import FolderStore
 
 
@@ -94,3 +94,14 @@ def test_name_that_is_too_long_for_a_file_does_not_exist(tmp_path: Path) -> None
     assert (store.exists("predictions", name), store.read("predictions", name), store.info("predictions", name)) == (
         *(False, None, None),
     )
+
+
+def test_folder_with_a_name_that_is_too_long_does_not_exist() -> None:
+    with pytest.raises(NotFound, match="does not exist; create it"):
+        FolderStore(Path("d" * 300))
+
+
+def test_file_that_cannot_be_written_has_the_next_step(tmp_path: Path) -> None:
+    (tmp_path / "predictions").touch()
+    with pytest.raises(StorageUnavailable, match=r"cannot be written: .*; check its permissions and the free space"):
+        FolderStore(tmp_path).write("predictions", "a/b.csv", b"", if_match=None)
