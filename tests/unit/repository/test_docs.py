@@ -123,6 +123,12 @@ def _index() -> str:
     return (DOCS / "decisions" / "README.md").read_text()
 
 
+def test_the_navigation_of_the_site_lists_every_page_once() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text().partition("\nnav:\n")[2]
+    listed = re.findall(r"[\w./-]+\.md$", navigation, re.MULTILINE)
+    assert sorted(listed) == sorted(str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md"))
+
+
 @pytest.mark.parametrize("block", documents.all_blocks(), ids=str)
 def test_a_shell_block_is_run_or_has_a_reason_why_not(block: documents.Block) -> None:
     assert block.mode in documents.MODES or block.reason
