@@ -24,6 +24,9 @@ MAX_PLOTTED_LENGTH = timedelta(days=2)
 MAX_PLOTTED_BYTES = 32 * 2**20
 """Size of the predictions that are plotted: 500,000 readings. Larger ones would need more memory than the console."""
 
+MAX_WAIT_SECONDS = 10.0
+"""Time for which a page waits for others that are plotted; then it has no plots."""
+
 
 def device_context(reader: Reader, device: str, window: Window | None) -> dict[str, Any]:
     """Return the values of the page Device.
@@ -53,7 +56,7 @@ def device_context(reader: Reader, device: str, window: Window | None) -> dict[s
         "older": _neighbour(snapshot, chosen, 1),
         "incidents": [row for row in snapshot.incidents if row.get("Device") == device],
         "model": model,
-        **(_plots(reader, device, chosen) if chosen else {"plots": [], "kind": "", "problem": "", "more_tags": 0}),
+        **(_plots_in_turn(reader, device, chosen) if chosen else _no_plots("")),
     }
 
 
@@ -112,6 +115,20 @@ def downsample(readings: pd.DataFrame) -> pd.DataFrame:
     extremes = pd.concat([groups.idxmin(), groups.idxmax()]).drop_duplicates()
     found: pd.DataFrame = pd.concat([few, many.loc[extremes]])
     return found
+
+
+def _no_plots(problem: str) -> dict[str, Any]:
+    return {"plots": [], "kind": "", "problem": problem, "more_tags": 0}
+
+
+def _plots_in_turn(reader: Reader, device: str, window: Window) -> dict[str, Any]:
+    """Return the plots as soon as few other pages are plotted, and none with the reason if this takes too long."""
+    if not reader.plotting.acquire(timeout=MAX_WAIT_SECONDS):
+        return _no_plots("the plots of other pages are in work; load this page again in some seconds")
+    try:
+        return _plots(reader, device, window)
+    finally:
+        reader.plotting.release()
 
 
 def _plots(reader: Reader, device: str, window: Window) -> dict[str, Any]:

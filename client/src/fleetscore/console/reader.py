@@ -2,6 +2,7 @@
 
 import csv
 import io
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,9 @@ RUNS_SECONDS = 2.0
 MAX_TILES = 8
 MAX_REPORT_BYTES = 32 * 2**20
 MAX_CSV_BYTES = 128 * 2**20
+MAX_PLOTTING = 2
+"""Number of pages that read and plot readings at the same time: each needs up to 200 MiB."""
+
 MAX_ROWS = 50_000
 MAX_COLUMNS = 16
 MAX_TEXT_CHARS = 1024
@@ -70,10 +74,14 @@ class Reader:
 
     Args:
         fleet: The fleet; of a folder or of a cluster.
+
+    Attributes:
+        plotting: The places of the pages that read and plot readings.
     """
 
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet
+        self.plotting = threading.BoundedSemaphore(MAX_PLOTTING)
         self.cluster = _cluster(fleet)
         self._snapshot = Cached(self._read_snapshot, SNAPSHOT_SECONDS)
         self._last: tuple[datetime, Snapshot] | None = None

@@ -1,4 +1,7 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -8,7 +11,7 @@ from fleetscore.console import charts
 from fleetscore.console import device as module
 from fleetscore.console.charts import MAX_COLUMNS
 from fleetscore.console.device import MAX_PLOTS, device_context, downsample, tag_plots
-from fleetscore.console.reader import Reader
+from fleetscore.console.reader import MAX_PLOTTING, Reader
 from fleetscore.contract import blob_paths
 from fleetscore.contract.windows import Window
 from fleetscore.errors import NotFound
@@ -103,6 +106,40 @@ def test_predictions_that_are_too_large_are_named_and_not_read(folder: Path, mon
     found = device_context(Reader(Fleet.folder(folder)), HALL, WINDOW)
     assert "bytes of at most 100" in found["problem"]
     assert found["plots"] == []
+
+
+def test_pages_beyond_the_limit_wait_until_others_are_plotted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pages, in_work, most = 4 * MAX_PLOTTING, [0], [0]
+    lock, all_places = threading.Lock(), threading.Barrier(MAX_PLOTTING)
+
+    def plots(*_: object) -> dict[str, Any]:
+        with lock:
+            in_work[0] += 1
+            most[0] = max(most[0], in_work[0])
+        all_places.wait(60)  # so the places are all taken at this moment
+        with lock:
+            in_work[0] -= 1
+        return {"plots": ["a plot"]}
+
+    monkeypatch.setattr(module, "_plots", plots)
+    monkeypatch.setattr(module, "MAX_WAIT_SECONDS", 60)
+    reader = Reader(Fleet.folder(folder))
+    with ThreadPoolExecutor(pages) as threads:
+        found = list(threads.map(lambda _: device_context(reader, HALL, WINDOW)["plots"], range(pages)))
+    assert (found, most[0]) == ([["a plot"]] * pages, MAX_PLOTTING)
+
+
+def test_page_that_waits_too_long_has_all_but_the_plots(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_WAIT_SECONDS", 0.01)
+    reader = Reader(Fleet.folder(folder))
+    for _ in range(MAX_PLOTTING):
+        reader.plotting.acquire()
+    found = device_context(reader, HALL, WINDOW)
+    assert "load this page again" in found["problem"]
+    assert (found["plots"], len(found["incidents"]), found["window"]) == ([], 1, WINDOW)
+    reader.plotting.release()
+    assert len(device_context(reader, HALL, WINDOW)["plots"]) == 2
+    assert len(device_context(reader, HALL, WINDOW)["plots"]) == 2
 
 
 def test_length_of_a_tag_is_bounded() -> None:
