@@ -1,6 +1,7 @@
-"""The transport of Azure's SDK: it limits the bodies of responses, and shortens listings of names."""
+"""The transport of Azure's SDK: it limits responses in time and size, and shortens listings of names."""
 
 import errno
+import io
 import time
 import weakref
 from collections.abc import Iterator
@@ -10,8 +11,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import requests
 from azure.core.pipeline.transport import RequestsTransport
+from requests.adapters import HTTPAdapter
 from requests.exceptions import ChunkedEncodingError
-from urllib3 import BaseHTTPResponse
+from urllib3 import BaseHTTPResponse, HTTPConnectionPool, HTTPSConnectionPool, Retry
+from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ProtocolError
 
 CONNECT_TIMEOUT_SECONDS = 5
@@ -21,6 +24,9 @@ MAX_BODY_BYTES = 64 * 2**20
 
 MAX_BODY_SECONDS = 120
 """The time of a response's body. The read timeout is that of one part."""
+
+MAX_RESPONSE_SECONDS = 150
+"""The time of a whole response. Header, interim responses and trailer have no other limit: parts may be one byte."""
 
 
 class LimitedTransport(RequestsTransport):  # type: ignore[misc]  # azure.core exports it without a type
@@ -32,7 +38,65 @@ class LimitedTransport(RequestsTransport):  # type: ignore[misc]  # azure.core e
     def open(self) -> None:
         """Open the session."""
         super().open()
+        for prefix in ("http://", "https://"):
+            self.session.mount(prefix, _TimedAdapter(max_retries=Retry(total=False, redirect=False)))
         self.session.hooks["response"] = [limit_body, strip_properties]
+
+
+class _TimedReader(io.RawIOBase):
+    """The socket of a response, which can be read for MAX_RESPONSE_SECONDS."""
+
+    def __init__(self, raw: io.RawIOBase) -> None:
+        self._raw, self._ends_at = raw, time.monotonic() + MAX_RESPONSE_SECONDS
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        if time.monotonic() > self._ends_at:
+            raise TimeoutError(errno.ETIME, "the response takes too long")
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+def _timed_response(*arguments: Any, **more: Any) -> Any:
+    """Return a response of the standard library, which is not read yet, with a limit of time."""
+    response: Any = HTTPConnection.response_class(*arguments, **more)
+    response.fp = io.BufferedReader(_TimedReader(response.fp.detach()))
+    return response
+
+
+class _TimedConnection(HTTPConnection):
+    response_class = staticmethod(_timed_response)  # type: ignore[assignment]
+
+
+class _TimedTlsConnection(HTTPSConnection):
+    response_class = staticmethod(_timed_response)  # type: ignore[assignment]
+
+
+class _TimedPool(HTTPConnectionPool):
+    ConnectionCls = _TimedConnection
+
+
+class _TimedTlsPool(HTTPSConnectionPool):
+    ConnectionCls = _TimedTlsConnection
+
+
+_POOLS = {"http": _TimedPool, "https": _TimedTlsPool}
+
+
+class _TimedAdapter(HTTPAdapter):
+    def init_poolmanager(self, *arguments: Any, **more: Any) -> None:
+        super().init_poolmanager(*arguments, **more)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, *arguments: Any, **more: Any) -> Any:
+        manager = super().proxy_manager_for(*arguments, **more)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager
 
 
 def limit_body(response: requests.Response, **_: Any) -> None:

@@ -59,6 +59,7 @@ def test_listing_of_names_is_stripped_of_properties() -> None:
 def test_limits_of_a_response() -> None:
     assert (transport.CONNECT_TIMEOUT_SECONDS, transport.READ_TIMEOUT_SECONDS) == (5, 20)
     assert (transport.MAX_BODY_BYTES, transport.MAX_BODY_SECONDS) == (64 * 2**20, 120)
+    assert transport.MAX_RESPONSE_SECONDS == 150
 
 
 @pytest.mark.fault("F27", "T15")
@@ -84,6 +85,25 @@ def test_slow_body_ends_at_the_limit_of_time(
     byte = b"1\r\na\r\n" if headers else b"a"
     server.fail("raw", times=9, raw=response(headers={"Content-Length": "9999", **headers}), repeat=byte, pause=0.05)
     with pytest.raises(StorageUnavailable, match="container 'models': storage cannot be reached"):
+        list_names(account)
+
+
+@pytest.mark.fault("F27", "T15")
+@pytest.mark.parametrize(
+    ("begin", "repeated"),
+    [
+        (b"HTTP/1.1 200 OK\r\nX: ", b"a"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (response(headers={"Content-Length": None, "Transfer-Encoding": "chunked"}) + b"0\r\n", b"X: a\r\n"),
+    ],
+    ids=["header", "interim responses", "trailer"],
+)
+def test_response_without_end_of_its_header_or_trailer_ends_at_the_limit_of_time(
+    server: BlobServer, account: BlobAccount, monkeypatch: pytest.MonkeyPatch, begin: bytes, repeated: bytes
+) -> None:
+    monkeypatch.setattr(transport, "MAX_RESPONSE_SECONDS", 0.3)
+    server.fail("raw", times=9, raw=begin, repeat=repeated, pause=0.05)
+    with pytest.raises(StorageUnavailable, match="container 'models': storage"):
         list_names(account)
 
 
