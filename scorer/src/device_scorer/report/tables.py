@@ -23,8 +23,14 @@ MAX_EARLIER_ROWS = 250_000
 MAX_MESSAGE_CHARS = 500
 _KEPT_OUTCOMES = frozenset({"failed", "partial", "notRun", "quarantined"})
 _REASON_PATTERN = re.compile(r"[A-Za-z]{0,64}")
-_FORMULA_START = ("=", "+", "-", "@", "\t", "\r", "\n", "'", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""The characters of OWASP, an apostrophe, and the full-width forms of `=+-@`, which programs take for the others."""
+_FORMULA_SIGNS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""The signs of OWASP, and the full-width forms of `=+-@`, which programs take for the others."""
+
+_OTHER_BEGINS = ("\t", "\r", "\n", "'")
+"""The other characters of OWASP, and an apostrophe."""
+
+_SEPARATORS = re.compile(r"(; *|(?<!^)\t *)")
+"""The ends of cells within a text, with the spaces after them."""
 
 
 def encode_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
@@ -45,8 +51,20 @@ def encode_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes
 
 
 def protect_text(text: str) -> str:
-    """Return the text, with an apostrophe in front if a spreadsheet program would evaluate it."""
-    if not text.startswith(_FORMULA_START) or DEVICE_ID_PATTERN.fullmatch(text) or _is_number(text):
+    """Return the text, with an apostrophe in front if a spreadsheet program would evaluate it.
+
+    LibreOffice by its defaults, and Excel with the list separator of many countries, end a cell at a semicolon or tab
+    within the text, too. So an apostrophe is put after these.
+    """
+    if DEVICE_ID_PATTERN.fullmatch(text):
+        return text
+    first, *others = _SEPARATORS.split(text)
+    cells = [_protect(cell, _FORMULA_SIGNS) if at % 2 else cell for at, cell in enumerate(others)]
+    return "".join([_protect(first, _FORMULA_SIGNS + _OTHER_BEGINS), *cells])
+
+
+def _protect(text: str, begins: tuple[str, ...]) -> str:
+    if not text.startswith(begins) or DEVICE_ID_PATTERN.fullmatch(text) or _is_number(text):
         return text
     return f"'{text}"
 

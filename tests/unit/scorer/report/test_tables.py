@@ -26,7 +26,23 @@ def test_text_that_begins_like_a_formula_gets_an_apostrophe(text: str) -> None:
     assert protect_text(text) == f"'{text}"
 
 
-@pytest.mark.parametrize("text", ["press-1", "-1.5", "+3", "-inf", "", "a=1", "-press", "=x"])
+@pytest.mark.parametrize(
+    ("text", "protected"),
+    [
+        ("x;=cmd|' /C calc'!A0", "x;'=cmd|' /C calc'!A0"),
+        (";=1+1", ";'=1+1"),
+        ("temp (3 anomalies);  @x y", "temp (3 anomalies);  '@x y"),
+        ("a\t=1+1", "a\t'=1+1"),
+        ("-x y;-x y", "'-x y;'-x y"),
+        ("=1+1; -1.5", "'=1+1; -1.5"),
+    ],
+)
+def test_cell_that_begins_after_a_separator_in_a_text_gets_an_apostrophe(text: str, protected: str) -> None:
+    assert protect_text(text) == protected
+    assert protect_text(f"a;{protected}") == f"a;{protected}", "a repeated report adds another one"
+
+
+@pytest.mark.parametrize("text", ["press-1", "-1.5", "+3", "-inf", "", "a=1", "-press", "=x", "a; 'b'; -1.5;"])
 def test_numbers_ids_and_other_texts_are_unchanged(text: str) -> None:
     assert protect_text(text) == text
 
