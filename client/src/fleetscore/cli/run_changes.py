@@ -1,7 +1,9 @@
 """Commands that create and change runs: `run`, `retry`, `suspend`, `resume` and `cancel`."""
 
+import re
 import secrets
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -40,6 +42,8 @@ DryRun = Annotated[
         "--dry-run", metavar="none|client", help="`client` prints the manifest as YAML or JSON, and creates nothing."
     ),
 ]
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?")
 
 app = typer.Typer()
 
@@ -100,7 +104,11 @@ def create(  # noqa: PLR0913  each option is a field of the run
     dry_run: DryRun = "none",
 ) -> None:  # fmt: skip
     """Create a run that scores one window, or print its manifest."""
-    spec: dict[str, Any] = {"fleet": session.fleet, "window": window_json(Window.parse(window))}
+    if name is not None and not _NAME.fullmatch(name):
+        text = f"name {name[:100]!r} is invalid: use lower-case letters, digits and hyphens, at most 50"
+        raise UsageInvalid(f"{text}, with a letter or digit at both ends")
+    parsed = Window.parse(window)
+    spec: dict[str, Any] = {"fleet": session.fleet, "window": window_json(parsed)}
     if device:
         spec["devices"] = {"include" if any(set(one) & set("*?") for one in device) else "ids": device}
     per_job = int(devices_per_job) if devices_per_job and devices_per_job.isdecimal() else devices_per_job
@@ -111,7 +119,8 @@ def create(  # noqa: PLR0913  each option is a field of the run
         "parallelism": parallelism,
     }
     spec |= {key: value for key, value in fields.items() if value is not None}
-    _create(session, name or generated_name("manual"), spec, dry_run)
+    remark = f"it waits for the end of its window, {format_time(parsed.end)}; " * (parsed.end > datetime.now(UTC))
+    _create(session, name or generated_name("manual"), spec, dry_run, remark)
 
 
 @app.command(
@@ -196,7 +205,7 @@ def check_dry_run(value: str) -> bool:
     return value == "client"
 
 
-def _create(session: Session, name: str, spec: Mapping[str, Any], dry_run: str) -> None:
+def _create(session: Session, name: str, spec: Mapping[str, Any], dry_run: str, remark: str = "") -> None:
     only_print = check_dry_run(dry_run)
     manifest: dict[str, Any] = {
         "apiVersion": f"{GROUP}/{VERSION}",
@@ -208,7 +217,7 @@ def _create(session: Session, name: str, spec: Mapping[str, Any], dry_run: str) 
         print_documents(manifest, session.output if session.output is Format.JSON else Format.YAML)
         return
     created = session.open_cluster().create_run(manifest)
-    print_run(session, created, f"run {name} created; `fleetscore status {name} --watch` follows it")
+    print_run(session, created, f"run {name} created; {remark}`fleetscore status {name} --watch` follows it")
 
 
 def _patch(session: Session, run: str | None, spec: Mapping[str, Any], result: str) -> None:

@@ -75,7 +75,8 @@ def status(
     if run is None and not watch:
         runs = sorted(fleet_runs(cluster, session.fleet), key=_newest_first)
         rows = [{**one, "metadata": {"name": one["metadata"]["name"], **one["metadata"]}} for one in runs]
-        empty = f"namespace {cluster.namespace} has no runs of fleet {session.fleet}; `fleetscore run` creates one"
+        text = f"namespace {cluster.namespace} has no runs of fleet {session.fleet}"
+        empty = f"{text}; check -n and --fleet, or create one with `fleetscore run`"
         shown = rows if all_ else rows[:MAX_LISTED_RUNS]
         table = Table(_RUN_COLUMNS, [{**one, "name": one["metadata"]["name"]} for one in shown], "name", empty)
         session.print(table)

@@ -26,7 +26,7 @@ def schedules(session: Session) -> None:
     An open window is due and has no complete run; `-o yaml` and `-o json` list the open windows.
     """
     cluster = session.open_cluster()
-    jobs = release.list_objects(cluster, release.CRON_JOBS, cluster.namespace, selector=SCHEDULE_LABEL)
+    jobs = list(release.list_objects(cluster, release.CRON_JOBS, cluster.namespace, selector=SCHEDULE_LABEL))
     runs, now, rows = list(cluster.runs()), datetime.now(UTC), []
     try:
         settings = release.read_schedules(cluster)

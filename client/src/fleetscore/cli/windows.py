@@ -9,7 +9,7 @@ from fleetscore.cli.output import Table, columns
 from fleetscore.cli.session import LENGTH_FORMS, RESULTS, Session, WindowOption, examples, with_session
 from fleetscore.contract import blob_paths
 from fleetscore.contract.windows import parse_duration
-from fleetscore.errors import UsageInvalid
+from fleetscore.errors import NotFound, UsageInvalid
 from fleetscore.fleet import Fleet
 
 SinceOption = Annotated[
@@ -77,6 +77,11 @@ def _print(
     rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
     span = f"{start:%Y-%m-%dT%H:%MZ} to {end:%Y-%m-%dT%H:%MZ}"
     empty = f"no {what} from {span}" + (f"; {next_step}" if next_step else "")
+    if not rows and not fleet.windows_between(start, end):
+        text = f"no window from {span} has a report, which is written at the end of a run"
+        if since is None:
+            raise NotFound(f"{text}; name another --window")
+        empty = f"{text}; ask for a longer --since"
     session.print(Table(list(columns(*shown)), rows, "Device", empty))  # type: ignore[arg-type]
 
 

@@ -54,6 +54,8 @@ def _rejected(message: str, action: str, server: str) -> UsageInvalid:
     if "HTTP request to an HTTPS server" in message:
         return UsageInvalid(f"{server} expects TLS; correct the server of the context to https://")
     next_step = "; choose another name" if "already exists" in message else ""
+    if " is invalid: " in message:
+        next_step = "; correct the value that the message names"
     return UsageInvalid(f"cannot {action}: {message}{next_step}")
 
 

@@ -72,3 +72,21 @@ def test_run_that_has_ended_is_not_changed(fake_release: FakeRelease, capsys: py
     assert main(["cancel"]) == 1
     assert "run hourly has ended already; `fleetscore status` lists the runs" in capsys.readouterr().err
     assert "cancel" not in fake_release.lists[fake.RUNS][0]["spec"]
+
+
+@pytest.mark.parametrize("name", ["Bad_Name", "-a", "a" * 51, ""], ids=["capital", "hyphen", "long", "empty"])
+def test_invalid_name_of_a_run_is_rejected_before_a_request(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--window", "2018-08-28T23:00Z", "--name", name, "--dry-run", "client"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: name {name!r} is invalid: use lower-case letters, digits and hyphens, at most 50")
+
+
+@pytest.mark.usefixtures("fake_release")
+@pytest.mark.parametrize(
+    ("year", "remark"), [("2018", ""), ("2999", "it waits for the end of its window, 2999-08-29T00:00:00Z; ")]
+)
+def test_run_of_a_window_that_is_not_over_says_that_it_waits(
+    year: str, remark: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "--window", f"{year}-08-28T23:00Z", "--name", "mine"]) == 0
+    assert capsys.readouterr().out == f"run mine created; {remark}`fleetscore status mine --watch` follows it\n"

@@ -46,3 +46,13 @@ def test_right_that_is_missing_leaves_the_open_windows_unknown(
     assert json.loads(out)[0]["Open"] is None
     assert err.startswith("the open windows are unknown: ")
     assert "configmaps" in err
+
+
+def test_right_that_is_missing_for_the_schedules_is_one_line(
+    fake_release: FakeRelease, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = fake.CRON_JOBS.replace("cronjobs", f"namespaces/{fake.NAMESPACE}/cronjobs")
+    fake_release.forbidden |= {CONFIG_MAPS, path}
+    assert main(["schedules"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "does not allow this user to list cronjobs" in line

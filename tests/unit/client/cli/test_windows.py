@@ -48,10 +48,25 @@ def test_failed_devices_have_reason_and_message(folder: Path, capsys: pytest.Cap
     assert [(one["Device"], one["Window"]) for one in found] == [("press-3", "2018-08-28T23:00Z")]
 
 
-def test_window_without_a_report_gives_a_sentence(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, error = run(capsys, "anomalies", "--store", str(folder), "--window", "2018-08-27T23:00Z")
+@pytest.mark.parametrize("command", ["anomalies", "failed", "incidents", "sensors"])
+def test_window_without_a_report_is_an_error(command: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, error = run(capsys, command, "--store", str(folder), "--window", "2018-08-27T23:00Z")
+    assert (code, out) == (1, "")
+    text = "error: no window from 2018-08-27T23:00Z to 2018-08-28T00:00Z has a report"
+    assert error == f"{text}, which is written at the end of a run; name another --window\n"
+
+
+def test_time_without_a_report_gives_a_sentence(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, error = run(capsys, "failed", "--store", str(folder), "--since", "1h")
     assert (code, out) == (0, "")
-    assert error == "no anomalies from 2018-08-27T23:00Z to 2018-08-28T00:00Z\n"
+    assert error.startswith("no window from ")
+    assert error.endswith(" has a report, which is written at the end of a run; ask for a longer --since\n")
+
+
+def test_window_with_a_report_without_rows_gives_a_sentence(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, error = run(capsys, "incidents", "--store", str(folder), "--window", "2018-08-28T23:00Z")
+    assert (code, out) == (0, "")
+    assert error.startswith("no incidents from 2018-08-28T23:00Z to 2018-08-29T00:00Z; ")
 
 
 def test_window_without_an_incident_names_the_command_for_its_anomalies(

@@ -34,6 +34,7 @@ def status(message: str) -> bytes:
         (404, status('scoringruns "x" not found'), RUNS, NotFound, "it does not exist in namespace plant; check"),
         (409, status('scoringruns "x" already exists'), RUNS, UsageInvalid, "already exists; choose another name"),
         (405, status(""), RUNS, ClusterUnavailable, "answered 405 Reason; check the server of the context"),
+        (422, status("spec.tags is invalid: no"), RUNS, UsageInvalid, "invalid: no; correct the value that the"),
         (410, status("expired"), RUNS, ClusterUnavailable, "answered 410 Reason: expired; try again"),
         (429, status("too many requests."), RUNS, ClusterUnavailable, "429 Reason: too many requests; try again"),
         (503, HTML, RUNS, ClusterUnavailable, "cannot list runs: https://kube.example answered 503 Reason; try again"),
@@ -41,7 +42,7 @@ def status(message: str) -> bytes:
     ],
     ids=[
         "redirect", "plain-http", "bad-field", "login", "right", "webhook", "quota", "crd-missing", "other-server",
-        "web-page", "namespace", "run", "name-taken", "method", "expired-list", "busy", "gateway", "deep",
+        "web-page", "namespace", "run", "name-taken", "method", "bad-value", "expired-list", "busy", "gateway", "deep",
     ],
 )  # fmt: skip
 def test_response_without_success_has_its_cause_and_next_step(
