@@ -28,6 +28,10 @@ async def focused(page: Page) -> str:
     return str(text)
 
 
+async def expect_to_fit(page: Page, width: int, address: str) -> None:
+    assert await page.evaluate("document.documentElement.scrollWidth") <= width, address
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_axe_finds_nothing_and_the_browser_reports_no_error(browser: Browser, console: str, scheme: str) -> None:
     async with opened_page(browser, console, color_scheme=scheme) as watched:
@@ -37,11 +41,36 @@ async def test_axe_finds_nothing_and_the_browser_reports_no_error(browser: Brows
         assert [error for error in watched.errors if "404" not in error] == []
 
 
-async def test_pages_fit_into_400_px(browser: Browser, console: str) -> None:
-    async with opened_page(browser, console, viewport={"width": 400, "height": 800}) as watched:
+@pytest.mark.parametrize("width", [400, 320])
+async def test_pages_fit_into_a_small_screen(browser: Browser, console: str, width: int) -> None:
+    async with opened_page(browser, console, viewport={"width": width, "height": 800}) as watched:
         for address in PAGES:
             await watched.page.goto(address)
-            assert await watched.page.evaluate("document.documentElement.scrollWidth") <= 400, address
+            await expect_to_fit(watched.page, width, address)
+
+
+async def test_pages_fit_with_a_zoom_of_200_percent_and_with_large_text(browser: Browser, console: str) -> None:
+    zoomed = {"viewport": {"width": 640, "height": 400}, "device_scale_factor": 2}  # as a window of 1280 x 800
+    async with opened_page(browser, console, **zoomed) as watched:
+        for address in PAGES:
+            await watched.page.goto(address)
+            height = await watched.page.evaluate("document.body.scrollHeight")
+            await expect_to_fit(watched.page, 640, address)
+            await watched.page.evaluate("document.documentElement.style.fontSize = '200%'")
+            assert await watched.page.evaluate("document.body.scrollHeight") > height, address
+            await expect_to_fit(watched.page, 640, address)
+
+
+async def test_pages_are_equal_in_every_time_zone_and_language(browser: Browser, console: str) -> None:
+    texts = []
+    for zone, language, offset in (("UTC", "en-GB", 0), ("Asia/Kolkata", "hi-IN", -330)):
+        async with opened_page(browser, console, timezone_id=zone, locale=language) as watched:
+            for address in PAGES:
+                await watched.page.goto(address)
+                texts.append(await watched.page.locator("body").inner_text())
+            assert await watched.page.evaluate("new Date(1.5e12).getTimezoneOffset()") == offset
+    assert texts[: len(PAGES)] == texts[len(PAGES) :]
+    assert "2018-08-28T16:00Z/1h" in texts[0]
 
 
 async def test_keyboard_alone_leads_from_the_fleet_to_a_device(browser: Browser, console: str) -> None:
