@@ -141,8 +141,12 @@ def table_frame(content: bytes, name: str) -> "pd.DataFrame":
     )
     try:
         with warnings.catch_warnings(action="ignore", category=pd.errors.ParserWarning):
-            # Without index_col, the further fields of a long line are an index of as many levels.
-            return pd.read_csv(io.BytesIO(content), dtype=types, keep_default_na=False, index_col=False)
+            # Without index_col, the further fields of a long line are an index of as many levels. Without usecols, each
+            # line gets as many fields as the one before it.
+            columns = pd.read_csv(io.BytesIO(content), nrows=0, index_col=False).columns
+            return pd.read_csv(
+                io.BytesIO(content), dtype=types, keep_default_na=False, index_col=False, usecols=range(len(columns))
+            )
     except (ValueError, UnicodeDecodeError) as error:
         raise DataInvalid(f"{name} is invalid: {error}; the next report of its window replaces it") from error
 

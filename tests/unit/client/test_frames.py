@@ -1,5 +1,6 @@
 """DataFrames of CSV files and runs."""
 
+import tracemalloc
 from collections.abc import Callable
 
 import pandas as pd
@@ -84,6 +85,19 @@ def test_lines_of_a_file_are_checked_before_it_is_parsed(read: Callable[[bytes, 
     header = b"TS,Device,Tag,Val,Prediction,Score" * 200
     with pytest.raises(DataInvalid, match=r"w/a\.csv is invalid: its first line names more than 1,000 columns, or"):
         read(header + b"\n", "w/a.csv")
+
+
+def test_line_with_many_fields_costs_nothing_in_the_lines_after_it() -> None:
+    header = b"Id,Device,Cause,State,Since\n"
+    content = header + b"0,d,c,s,x" + b"," * 10_000 + b"\n" + b"1,d,c,s,x\n" * 1000
+    frames.table_frame(header, "a.csv")
+    tracemalloc.start()
+    try:
+        assert frames.table_frame(content, "a.csv").shape == (1001, 5)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 20 * len(content)
 
 
 def test_readings_with_lines_of_too_many_fields_have_the_other_lines() -> None:
