@@ -20,7 +20,7 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
         arguments: The arguments; None for those of the process, which then ends at Ctrl-C.
 
     Returns:
-        0, 1 for an error, 2 for invalid arguments or a failed run of `wait`, 3 for its timeout, 130 after Ctrl-C.
+        0, 1 for an error, 2 for an unknown argument or a failed run of `wait`, 3 for its timeout, 130 after Ctrl-C.
     """
     if arguments is not None:
         try:

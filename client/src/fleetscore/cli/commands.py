@@ -24,8 +24,8 @@ app = typer.Typer(
     name="fleetscore",
     help="Runs, incidents and predictions of a fleet. `fleetscore COMMAND --help` explains each command.",
     epilog="Exit codes: 0 success; 1 an error, with its reason and the next step, or a problem of `doctor`; "
-    "2 invalid arguments, a failed run of `wait` or `backfill`, or other bytes of `replay`; 3 the timeout of `wait`; "
-    "130 Ctrl-C.\n\n" + examples("fleetscore incidents --store ./folder"),
+    "2 an unknown or missing argument, a failed run of `wait` or `backfill`, or other bytes of `replay`; "
+    "3 the timeout of `wait`; 130 Ctrl-C.\n\n" + examples("fleetscore incidents --store ./folder"),
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
