@@ -113,11 +113,12 @@ async def test_axe_finds_nothing_and_policy_is_obeyed_with_a_cluster(
         assert watched.errors == []
 
 
-async def test_every_page_fits_into_400_px(browser: Browser, console: str) -> None:
-    async with opened_page(browser, console, viewport={"width": 400, "height": 800}) as watched:
+@pytest.mark.parametrize("width", [400, 320])
+async def test_every_page_fits_into_a_small_screen(browser: Browser, console: str, width: int) -> None:
+    async with opened_page(browser, console, viewport={"width": width, "height": 800}) as watched:
         for address in ALL_PAGES:
             await watched.page.goto(address)
-            assert await watched.page.evaluate("document.documentElement.scrollWidth") <= 400, address
+            assert await watched.page.evaluate("document.documentElement.scrollWidth") <= width, address
 
 
 async def test_keyboard_alone_leads_through_runs_and_schedules(browser: Browser, console: str) -> None:
