@@ -26,9 +26,9 @@ from fleetscore.errors import AccessDenied, FleetscoreError, NotFound, UsageInva
 from fleetscore.fleet import Fleet
 
 MAX_ID_CHARS = 1024
-MAX_FILES = 4
-MAX_REPORTS = 8
-"""Number of predictions, and of reports, that are downloaded at the same time: 512 MiB and 256 MiB at most."""
+MAX_FILES = 2
+MAX_REPORTS = 4
+"""Number of predictions, and of reports, that are downloaded at the same time: 256 MiB and 128 MiB at most."""
 
 
 def create_app(fleet: Fleet, *, hosts: Collection[str] = LOCAL_HOSTS) -> ASGIApp:
