@@ -14,7 +14,9 @@ def test_line_of_any_length_is_rejected(content: bytes) -> None:
         check_lines(content, "w/a.csv")
 
 
-@pytest.mark.parametrize("content", [b"", HEADER, HEADER + b"1" * 2**20 + b"\n", HEADER * 100_000])
+@pytest.mark.parametrize(
+    "content", [b"", HEADER, HEADER + b"1" * 2**20 + b"\n", HEADER * 100_000], ids=["empty", "header", "long", "many"]
+)
 def test_lines_within_the_limits_are_accepted(content: bytes) -> None:
     check_lines(content, "w/a.csv")
 
