@@ -22,11 +22,8 @@ READ_TIMEOUT_SECONDS = 20
 MAX_BODY_BYTES = 64 * 2**20
 """The size of a response's body: a page of 1,000 blobs with 8 KiB of metadata each has 9 MB."""
 
-MAX_BODY_SECONDS = 120
-"""The time of a response's body. The read timeout is that of one part."""
-
 MAX_RESPONSE_SECONDS = 150
-"""The time of a whole response. Header, interim responses and trailer have no other limit: parts may be one byte."""
+"""The time of a whole response, from its header to its trailer. The read timeout is that of one part of it."""
 
 
 class LimitedTransport(RequestsTransport):  # type: ignore[misc]  # azure.core exports it without a type
@@ -100,7 +97,7 @@ class _TimedAdapter(HTTPAdapter):
 
 
 def limit_body(response: requests.Response, **_: Any) -> None:
-    """Limit the body of a response, which is not read yet, in size and time.
+    """Limit the size of the body of a response, which is not read yet.
 
     Raises:
         ChunkedEncodingError: The response states a size above the limit.
@@ -126,20 +123,11 @@ def strip_properties(response: requests.Response, **_: Any) -> None:
 
 
 def _limited_parts(raw: BaseHTTPResponse, size: int, decode_content: bool | None = None) -> Iterator[bytes]:  # noqa: FBT001  the signature of urllib3
-    """Yield the parts of a body as they arrive.
-
-    Raises:
-        ProtocolError: The body is larger than MAX_BODY_BYTES, or takes longer than MAX_BODY_SECONDS.
-    """
-    ends_at, left = time.monotonic() + MAX_BODY_SECONDS, MAX_BODY_BYTES
-    if getattr(raw, "chunked", False):
-        parts = raw.__class__.stream(raw, size, decode_content)  # type() is that of the weak reference
-    else:
-        parts = iter(partial(raw.read1, size, decode_content), b"")
-    for part in parts:
+    """Yield the parts of a body. Raises ProtocolError if it is larger than MAX_BODY_BYTES."""
+    left = MAX_BODY_BYTES
+    for part in raw.__class__.stream(raw, size, decode_content):  # type() is that of the weak reference
         left -= len(part)
-        if left < 0 or time.monotonic() > ends_at:
+        if left < 0:
             raw.close()
-            code = errno.EFBIG if left < 0 else errno.ETIME
-            raise ProtocolError(OSError(code, "the response is too large, or takes too long"))
+            raise ProtocolError(OSError(errno.EFBIG, "the response is too large"))
         yield part
