@@ -87,7 +87,7 @@ def test_dry_run_prints_a_manifest_that_the_api_server_accepts(client: Runs, com
     ("words", "text"),
     [
         (("run", "--window", "2018-08-01T05:00Z", "--devices-per-job", "0"), "devicesPerJob must be"),
-        (("run", "--window", "2018-08-01T05:00Z", "--name", "A"), "cannot create run A"),
+        (("run", "--window", "2018-08-01T05:00Z", "--name", "A"), "name 'A' is invalid: use lower-case letters"),
         (("run", "--window", "5 o'clock"), 'time "5 o\'clock" is invalid'),
         (("wait", "missing"), "cannot get run missing: it does not exist"),
         (("retry",), "has no runs of fleet default"),
