@@ -10,7 +10,7 @@ import pytest
 from device_scorer.errors import PermanentError
 from device_scorer.models import bundle as bundles
 from device_scorer.models.bundle import Model
-from device_scorer.models.sklearn_process import ScikitLearnProcess
+from device_scorer.models.sklearn_process import MemoryBudget, ScikitLearnProcess
 from tests.testkit.hostile_models import COLUMN, mutations, sound_models, written
 from tests.testkit.scorer_fleet import a_model, bundle
 
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.fuzz, pytest.mark.fault("F32"), pyte
 
 @pytest.fixture(scope="module")
 def process() -> Iterator[ScikitLearnProcess]:
-    process = ScikitLearnProcess(memory_bytes=2**29, load_seconds=4, predict_seconds=4)
+    process = ScikitLearnProcess(memory=MemoryBudget(2**29), load_seconds=4, predict_seconds=4)
     yield process
     process.stop()
 

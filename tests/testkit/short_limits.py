@@ -3,11 +3,11 @@
 from device_scorer.cli import main
 from device_scorer.models.sklearn_process import ScikitLearnProcess
 
-SECONDS = 15.0
+SECONDS = 30.0
 
 if __name__ == "__main__":
     ScikitLearnProcess.__init__.__kwdefaults__ = {
-        "memory_bytes": None,
+        "memory": None,
         "load_seconds": SECONDS,
         "predict_seconds": SECONDS,
     }

@@ -13,7 +13,7 @@ from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
 from device_scorer.errors import ConfigurationInvalid, ModelIncompatible, ModelInvalid, ModelRejected, PermanentError
 from device_scorer.models import sklearn_messages as messages
@@ -26,12 +26,12 @@ WORKER_MEMORY_BYTES = 256 * 2**20
 MEMORY_PER_BUNDLE_BYTE = 6
 """A worker may allocate WORKER_MEMORY_BYTES, and this number of bytes for each byte of its bundle."""
 
-ATTEMPTS = 3
-"""Number of workers that may end unexpectedly before a bundle is invalid. Another model may cause an end."""
-
 _ERRORS: dict[str, type[PermanentError]] = {
     kind.__name__: kind for kind in (ModelInvalid, ModelIncompatible, ModelRejected, ConfigurationInvalid)
 }
+
+
+_Result = TypeVar("_Result")
 
 
 class WorkerEnded(Exception):  # noqa: N818  a result; the caller decides
@@ -119,24 +119,29 @@ class RemoteBundle:
             self._session.close()
             self._session = None
 
-    def _retry(self, request: Callable[["_Session"], Any]) -> Any:
+    def _retry(self, request: Callable[["_Session"], _Result]) -> _Result:
         """Return the result of a request. An end of the worker that the bundle did not cause is invisible.
 
-        A model that ends the fork server ends the workers of other bundles, too. So the bundles that lost their workers
-        try again one after the other.
+        A model that ends the fork server ends the workers of other bundles, too. So the second attempt has a fork
+        server of its own, which only this bundle can end.
         """
-        for attempt in range(ATTEMPTS):
-            with self._process.retry_lock if attempt else contextlib.nullcontext():
-                try:
-                    if self._session is None:
-                        self._session = _Session(self._process, self._content, trust_any=self._trust_any)
-                    return request(self._session)
-                except WorkerEnded:
-                    self.close()
-        raise ModelInvalid(
-            "the model is invalid: the process of scikit-learn that evaluates it crashes or has too little memory; "
-            "train the model again, or raise the memory of the fleet's scorer"
-        )
+        try:
+            if self._session is None:
+                self._session = self._start(self._process)
+            return request(self._session)
+        except WorkerEnded:
+            self.close()
+        try:
+            with self._process.isolated() as process, contextlib.closing(self._start(process)) as session:
+                return request(session)
+        except WorkerEnded as error:
+            raise ModelInvalid(
+                "the model is invalid: the process of scikit-learn that evaluates it crashes or has too little memory; "
+                "train the model again, or raise the memory of the fleet's scorer"
+            ) from error
+
+    def _start(self, process: ScikitLearnProcess) -> "_Session":
+        return _Session(process, self._content, trust_any=self._trust_any)
 
 
 class _Session:

@@ -20,7 +20,7 @@ from device_scorer.models import sklearn_messages as messages
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 START_SECONDS = 120.0
 STOP_SECONDS = 5.0
@@ -84,24 +84,21 @@ class ScikitLearnProcess:
     """The fork server of this process, which is started with the first bundle and replaced if it ends.
 
     Args:
-        memory_bytes: The memory that all workers may use together.
+        memory: The memory that all workers may use together. By default, half of the memory of this machine.
         load_seconds: The time for loading one bundle.
         predict_seconds: The time for one request for predictions.
-
-    Attributes:
-        retry_lock: Held for a retry of a bundle whose worker ended. Its holder has no other worker.
     """
 
     def __init__(
         self,
         *,
-        memory_bytes: int | None = None,
+        memory: MemoryBudget | None = None,
         load_seconds: float = LOAD_SECONDS,
         predict_seconds: float = PREDICT_SECONDS,
     ) -> None:
-        self.memory = MemoryBudget(memory_bytes or memory_of_workers())
+        self.memory = memory or MemoryBudget(memory_of_workers())
         self.load_seconds, self.predict_seconds = load_seconds, predict_seconds
-        self.retry_lock = threading.Lock()
+        self._isolation = threading.Lock()
         self._lock = threading.Lock()
         self._server: _Server | None = None
 
@@ -130,6 +127,22 @@ class ScikitLearnProcess:
                         continue
                 return mine
         raise _cannot_start("it ended unexpectedly")
+
+    @contextlib.contextmanager
+    def isolated(self) -> "Iterator[ScikitLearnProcess]":
+        """Yield another fork server with the same limits, for a bundle whose worker ended, and stop it at the end.
+
+        One bundle at a time has one, as each costs the import of scikit-learn and its memory. The bundle has no other
+        worker meanwhile, as it could wait for memory that it holds itself.
+        """
+        with self._isolation:
+            process = ScikitLearnProcess(
+                memory=self.memory, load_seconds=self.load_seconds, predict_seconds=self.predict_seconds
+            )
+            try:
+                yield process
+            finally:
+                process.stop()
 
     def stop(self) -> None:
         """End the fork server and its workers. A later bundle starts a new one."""

@@ -1,5 +1,6 @@
 """Tests of bundles in processes of scikit-learn: results, limits, and workers that end."""
 
+import contextlib
 import json
 import os
 import signal
@@ -21,7 +22,6 @@ from sklearn.preprocessing import PowerTransformer, QuantileTransformer
 from device_scorer.errors import ModelIncompatible, ModelInvalid
 from device_scorer.models import sklearn_messages as messages
 from device_scorer.models.sklearn_bundle import (
-    ATTEMPTS,
     MEMORY_PER_BUNDLE_BYTE,
     WORKER_MEMORY_BYTES,
     RemoteBundle,
@@ -30,7 +30,7 @@ from device_scorer.models.sklearn_bundle import (
     _parse_description,
     _parse_failure,
 )
-from device_scorer.models.sklearn_process import LOAD_SECONDS, PREDICT_SECONDS, ScikitLearnProcess
+from device_scorer.models.sklearn_process import LOAD_SECONDS, PREDICT_SECONDS, MemoryBudget, ScikitLearnProcess
 from tests.testkit.hostile_code import HARMS, OnLoad, OnPredict
 from tests.testkit.scorer_fleet import a_model, bundle
 from tests.testkit.waiting import until
@@ -43,7 +43,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def process() -> Iterator[ScikitLearnProcess]:
-    process = ScikitLearnProcess(memory_bytes=2**30, load_seconds=20, predict_seconds=20)
+    process = ScikitLearnProcess(memory=MemoryBudget(2**30), load_seconds=20, predict_seconds=20)
     yield process
     process.stop()
 
@@ -51,7 +51,7 @@ def process() -> Iterator[ScikitLearnProcess]:
 @pytest.fixture(scope="module")
 def hurried() -> Iterator[ScikitLearnProcess]:
     """Return a process whose workers have little time."""
-    process = ScikitLearnProcess(memory_bytes=2**30, load_seconds=3, predict_seconds=1)
+    process = ScikitLearnProcess(memory=MemoryBudget(2**30), load_seconds=3, predict_seconds=1)
     yield process
     process.stop()
 
@@ -66,7 +66,7 @@ def sound_labels(process: ScikitLearnProcess) -> Any:
 
 
 def test_limits() -> None:
-    assert (WORKER_MEMORY_BYTES, MEMORY_PER_BUNDLE_BYTE, ATTEMPTS) == (268_435_456, 6, 3)
+    assert (WORKER_MEMORY_BYTES, MEMORY_PER_BUNDLE_BYTE) == (268_435_456, 6)
     assert (LOAD_SECONDS, PREDICT_SECONDS) == (60.0, 60.0)
 
 
@@ -138,6 +138,34 @@ def test_another_process_that_kills_a_worker_costs_no_label(process: ScikitLearn
     for victim in (*workers_of(server), server):
         os.kill(victim, signal.SIGKILL)
         assert model.predict([99.0])[0] == [1]
+
+
+@pytest.mark.fault("F32")
+def test_models_that_end_the_fork_server_cost_no_other_bundle_a_label(process: ScikitLearnProcess) -> None:
+    results: list[Any] = []
+    ended = threading.Event()
+    kills = 0
+
+    def kill() -> None:
+        nonlocal kills
+        while not ended.is_set():
+            with contextlib.suppress(ModelInvalid):
+                load(process, {"1": OnLoad("kill_parent")}, trust_any=True)
+            kills += 1
+
+    def label() -> None:
+        results.extend(sound_labels(process)[0] for _ in range(3))
+
+    killer = threading.Thread(target=kill)
+    labellers = [threading.Thread(target=label) for _ in range(2)]
+    for thread in (killer, *labellers):
+        thread.start()
+    for thread in labellers:
+        thread.join(120)
+    ended.set()
+    killer.join(60)
+    assert kills >= 1
+    assert results == [[0, 0, 1]] * 6
 
 
 def workers_of(server: int) -> list[int]:
@@ -227,7 +255,11 @@ class Liar:
     predict_seconds = load_seconds = 5.0
 
     def __init__(self, reply: bytes, memory: Any) -> None:
-        self.reply, self.memory, self.retry_lock = reply, memory, threading.Lock()
+        self.reply, self.memory = reply, memory
+
+    @contextlib.contextmanager
+    def isolated(self) -> Iterator["Liar"]:
+        yield self
 
     def connect(self, _: int) -> Any:
         mine, theirs = socket.socketpair()
