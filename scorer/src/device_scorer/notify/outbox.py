@@ -66,6 +66,19 @@ class Entry:
         """The identity of an alert, which its labels are; None for another message."""
         return json.dumps([self.receiver, self.body["labels"]], sort_keys=True) if "labels" in self.body else None
 
+    def with_new_id(self, known: Collection[tuple[str, str]]) -> "Entry":
+        """Return the entry with a key that is not known, for an incident that opens or closes twice in one window.
+
+        Args:
+            known: The keys of the entries that are pending or delivered.
+        """
+        found, number = self, 1
+        while found.key in known:
+            number += 1
+            id_ = f"{self.id}-{number}"
+            found = Entry(self.receiver, id_, {**self.body, "id": id_} if "id" in self.body else self.body)
+        return found
+
 
 @dataclass(frozen=True, slots=True)
 class Outbox:
@@ -90,15 +103,6 @@ class Outbox:
     addresses: Mapping[str, str] = field(default_factory=dict, hash=False)
     sender: str = ""
     turn_end: int = 0
-
-    def unused(self, entry: Entry) -> Entry:
-        """Return the entry with an id of its own, for an incident that opens or closes twice in one window."""
-        known, found, number = self.known, entry, 1
-        while found.key in known:
-            number += 1
-            id_ = f"{entry.id}-{number}"
-            found = Entry(entry.receiver, id_, {**entry.body, "id": id_} if "id" in entry.body else entry.body)
-        return found
 
     def with_entries(self, entries: Iterable[Entry]) -> "Outbox":
         """Return the outbox with new entries.

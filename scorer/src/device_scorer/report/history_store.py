@@ -1,11 +1,10 @@
 """The tiles of the history in storage: a change of one column that no other report can undo, and reading."""
 
-import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from device_scorer.errors import BlobUnreadable, StorageUnavailable
+from device_scorer.errors import BlobUnreadable
 from device_scorer.health.history import (
     MAX_PACKED_BYTES,
     UNKNOWN,
@@ -18,10 +17,8 @@ from device_scorer.health.incidents import History
 from device_scorer.health.mutes import MAX_MUTES_BYTES, Mutes, parse_mutes
 from device_scorer.health.spells import is_settled
 from device_scorer.store.base import Blob, Store, md5_hex
+from device_scorer.store.conditional_write import write_if_unchanged
 from device_scorer.window import Window
-
-MAX_ATTEMPTS = 20
-"""Number of writes of a tile that other reports change at the same time."""
 
 MAX_TILES = 53
 """Number of tiles that are read for incidents: a year of weeks. An older incident begins with the first of them."""
@@ -30,7 +27,6 @@ MAX_LETTERS = 20_000_000
 """Number of states in memory above which no earlier tile is read: 14 MB for a week of hours of 100,000 devices."""
 
 MUTES_FILE = "_mutes.csv"
-_MAX_BACKOFF_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -55,21 +51,19 @@ class HistoryStore:
             letters: The letter of each device.
 
         Raises:
-            StorageUnavailable: Other reports changed the tile MAX_ATTEMPTS times.
+            StorageUnavailable: Other reports changed the tile too often.
             TileTooLarge: The fleet has too many devices for its number of windows.
         """
-        for attempt in range(MAX_ATTEMPTS):
+
+        def change() -> tuple[Tile, bytes | None, str | None]:
             tile, blob = self._read(place)
             changed = tile.with_column(place.index, letters)
             content = changed.encode()
-            if blob is not None and blob.content == content:
-                return changed
-            etag = None if blob is None else blob.etag
-            if self.store.write("predictions", place.name, content, if_match=etag) is not None:
-                return changed
-            jitter = random.uniform(0.5, 1.0)  # noqa: S311  the jitter spreads load and is not a secret
-            self.sleep(min(_MAX_BACKOFF_SECONDS, 0.05 * 2**attempt) * jitter)
-        raise StorageUnavailable(f"{place.name} was changed by other reports {MAX_ATTEMPTS} times; retry the report")
+            if blob is None:
+                return changed, content, None
+            return changed, None if blob.content == content else content, blob.etag
+
+        return write_if_unchanged(self.store, place.name, change, sleep=self.sleep)
 
     def load(self, tile: Tile, close_after: int) -> History:
         """Return the history up to the window of a tile's place, as far back as incidents need it.

@@ -137,7 +137,7 @@ class Notifier:
                 continue
             entry = to_entry(notice, receiver, ends_at=None if closed else ends_at)
             changes = notice.event == receivers.OPENED or (closed and notice.id in known)
-            entries.append(outbox.unused(entry) if changes else entry)
+            entries.append(entry.with_new_id(told) if changes else entry)
         return outbox.with_announced(receiver.name, health.series, selection.announced).with_entries(entries)
 
     def _report_name(self, window: Window) -> str:

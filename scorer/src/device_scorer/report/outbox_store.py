@@ -6,7 +6,6 @@ wait for it. The turn of a report that was stopped ends with its time.
 """
 
 import os
-import random
 import socket
 import time
 from collections.abc import Callable
@@ -14,17 +13,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from device_scorer.contract.blob_paths import encode_id
-from device_scorer.errors import BlobUnreadable, DataInvalid, StorageUnavailable
+from device_scorer.errors import BlobUnreadable, DataInvalid
 from device_scorer.notify.outbox import MAX_BYTES, Outbox, decode_outbox, encode_outbox
 from device_scorer.store.base import Store, md5_hex
-
-MAX_ATTEMPTS = 20
-"""Number of attempts to write the outbox while other reports of the fleet write it."""
+from device_scorer.store.conditional_write import write_if_unchanged
 
 MAX_WAIT_SECONDS = 160.0
 """Time for which a report waits for its turn: longer than the turn of a report that was stopped."""
 
-_MAX_BACKOFF_SECONDS = 2.0
 _MAX_POLL_SECONDS = 5.0
 
 
@@ -65,18 +61,15 @@ class OutboxStore:
             change: A function that returns the changed outbox. It is called again with what another report has written.
 
         Raises:
-            StorageUnavailable: Other reports changed the outbox MAX_ATTEMPTS times.
+            StorageUnavailable: Other reports changed the outbox too often.
         """
-        for attempt in range(MAX_ATTEMPTS):
+
+        def change_once() -> tuple[Outbox, bytes | None, str | None]:
             outbox, etag = self._read()
             changed = change(outbox).fitted()
-            if changed == outbox:
-                return changed
-            if self.store.write("predictions", self.name, encode_outbox(changed), if_match=etag) is not None:
-                return changed
-            jitter = random.uniform(0.5, 1.0)  # noqa: S311  the jitter spreads load and is not a secret
-            self.sleep(min(_MAX_BACKOFF_SECONDS, 0.05 * 2**attempt) * jitter)
-        raise StorageUnavailable(f"{self.name} was changed by other reports {MAX_ATTEMPTS} times; retry")
+            return changed, None if changed == outbox else encode_outbox(changed), etag
+
+        return write_if_unchanged(self.store, self.name, change_once, sleep=self.sleep)
 
     def begin_turn(self, change: Callable[[Outbox], Outbox]) -> Outbox:
         """Change the outbox, wait for the turn to send while notices are pending, and return the outbox.

@@ -105,10 +105,10 @@ def test_turn_that_ends_in_the_far_future_is_not_respected() -> None:
 def test_event_that_happens_twice_in_a_window_has_two_ids() -> None:
     event = Entry("hook", "a", {"id": "a"})
     outbox = Outbox().with_entries([event]).without([event.key])
-    assert Outbox().unused(event) == event
-    again = outbox.unused(event)
+    assert event.with_new_id(set()) == event
+    again = event.with_new_id(outbox.known)
     assert again == Entry("hook", "a-2", {"id": "a-2"})
-    assert outbox.with_entries([again]).unused(event).id == "a-3"
+    assert event.with_new_id(outbox.with_entries([again]).known).id == "a-3"
 
 
 def test_number_of_series_is_bounded() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from device_scorer.errors import StorageUnavailable
 from device_scorer.health.history import MAX_PACKED_BYTES, TilePlace, place_of
-from device_scorer.report.history_store import MAX_ATTEMPTS, MAX_LETTERS, MAX_TILES, HistoryStore
+from device_scorer.report.history_store import MAX_LETTERS, MAX_TILES, HistoryStore
 from device_scorer.store.folder import FolderStore
 from device_scorer.window import Window
 from tests.testkit.scorer_report import WINDOW
@@ -61,7 +61,6 @@ def test_reports_at_the_same_time_lose_no_column(tmp_path: Path) -> None:
 
 
 def test_tile_that_changes_all_the_time_is_a_transient_error(tmp_path: Path) -> None:
-    assert MAX_ATTEMPTS == 20
     store = RacingStore(tmp_path, 20)
     with pytest.raises(StorageUnavailable, match="changed by other reports 20 times"):
         a_history(tmp_path, store).set_column(place_at(0), {"a": "N"})
