@@ -19,7 +19,7 @@ usage() {
     echo "usage: $0 [option ...]"
     echo "$PURPOSE"
     cat <<END
-  --name NAME              begins the names of everything; 3 to 12 lower-case letters and digits
+  --name NAME              begins the names of everything; 3 to 12 lower-case letters and digits, a letter first
                            (\$FLEETSCORE_NAME, else fleetscore)
   --location LOCATION      the Azure region (\$FLEETSCORE_LOCATION, else westeurope)
   --subscription ID        \$FLEETSCORE_SUBSCRIPTION, else az's current one

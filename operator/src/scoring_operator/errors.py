@@ -11,7 +11,7 @@ FleetscoreError
 │   └── InvalidHistory         tile of a fleet's history
 ├── RunError                   one run cannot continue in this pass; has a reason and a message
 │   ├── RunRejected            permanent: the run ends as Failed
-│   └── RunBlocked             transient: the run is Stalled and retries
+│   └── RunBlocked             the run retries, and is Waiting, or Stalled if a person has to remove the cause
 ├── RunDeleted                 the run's object is deleted: nothing is left to do
 ├── ApiError                   the Kubernetes API server returned an error, or no response
 │   ├── NotFound               404
@@ -20,7 +20,7 @@ FleetscoreError
 │   ├── Conflict               409 on any other write: another client wrote first, read again; on a create, the usage
 │   │                          of a ResourceQuota was changed at the same time
 │   ├── Gone                   410: the resource version of a list or watch has expired, list again
-│   ├── Forbidden              401, 403: transient, ends when a role or token is fixed
+│   ├── Forbidden              401, 403: ends when a person fixes a role or token
 │   │   └── QuotaExceeded      403 by a ResourceQuota: transient, ends when objects are deleted
 │   ├── Invalid                400, 413, 422: permanent for this request
 │   ├── Throttled              429, for longer than the request may wait
@@ -32,8 +32,8 @@ FleetscoreError
     ├── IdentityUnavailable    no token, or a rejected one: transient, ends when a role or secret is fixed
     └── ConfigurationInvalid   missing container, unusable secret: ends when the administrator fixes the fleet
 
-The names of the leaves below ApiError are the reasons of `metav1.Status`; those below StorageError are reasons of the
-condition Stalled.
+The names of the leaves below ApiError are the reasons of `metav1.Status`; those below StorageError are reasons of a
+run's conditions: ConfigurationInvalid of Stalled, the others of Waiting.
 """
 
 
@@ -88,7 +88,7 @@ class RunRejected(RunError):
 
 
 class RunBlocked(RunError):
-    """A transient problem outside the run: the run is Stalled until it ends."""
+    """A problem outside the run: the run retries, and is Waiting, or Stalled if a person has to remove the cause."""
 
 
 class RunDeleted(FleetscoreError):

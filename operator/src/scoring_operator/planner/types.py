@@ -51,7 +51,7 @@ class Blocker:
     """A condition outside the run that prevents progress.
 
     Attributes:
-        reason: The reason of the condition Stalled.
+        reason: The reason of the condition Stalled or Waiting.
         message: A sentence for people.
         allows_probe: Whether one Job at a time is created to test if the condition has ended.
         permanent: Whether a person has to end the condition. It is then the condition Stalled, otherwise Waiting.

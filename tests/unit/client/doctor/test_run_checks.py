@@ -46,7 +46,8 @@ def wrong(now: datetime | None = NOW, **changes: Any) -> list[Finding]:
         (a_run(age=YOUNG), []),
         (a_run(age=OLD), [(Result.PROBLEM, "runs")]),
         (a_run(a_condition("Stalled", "ImagePullBackOff")), [(Result.PROBLEM, "runs")]),
-        (a_run(a_condition("Stalled", "IdentityUnavailable")), [(Result.PROBLEM, "identity")]),
+        (a_run(a_condition("Stalled", "ConfigurationInvalid")), [(Result.PROBLEM, "identity")]),
+        (a_run(a_condition("Waiting", "IdentityUnavailable")), [(Result.PROBLEM, "identity")]),
         (a_run(a_condition("Waiting", "Unschedulable", age=YOUNG)), [(Result.WARNING, "runs")]),
         (a_run(a_condition("Waiting", "Unschedulable")), [(Result.PROBLEM, "runs")]),
         (a_run(a_condition("Waiting", "WaitingForPlaces")), [(Result.WARNING, "runs")]),
@@ -61,8 +62,8 @@ def wrong(now: datetime | None = NOW, **changes: Any) -> list[Finding]:
         (a_run(a_condition("Complete"), failureReasons={"ModelInvalid": 2}), []),
     ],
     ids=[
-        "complete", "running", "new", "not-seen", "stalled", "identity", "waits", "waits-long", "waits-for-others",
-        "storage", "failed", "failed-and-stalled", "degraded", "invalid-names", "report", "no-report",
+        "complete", "running", "new", "not-seen", "stalled", "configuration", "identity", "waits", "waits-long",
+        "waits-for-others", "storage", "failed", "failed-and-stalled", "degraded", "invalid-names", "report", "no-report",
         "devices-identity", "devices-models",
     ],
 )  # fmt: skip
