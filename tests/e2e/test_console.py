@@ -46,7 +46,7 @@ def test_console_becomes_ready_is_read_by_port_forward_and_is_checked_by_doctor(
     release.install(console={"enabled": True, "image": {"repository": repository, "tag": tag}})
     release.start_run("held", suspend=True)
     with forwarded(release, "service/fleetscore-console-default") as url:
-        until(lambda: "held" in httpx.get(url, timeout=60).text, "the run on the page of the fleet", seconds=60)
+        until(lambda: "held" in httpx.get(url, timeout=60).text, "the run on the page of the fleet")
         for address in ("/heat-map", f"/device?id={HALL}", "/run?name=held", "/schedules"):
             response = httpx.get(f"{url}{address}", timeout=60)
             assert response.status_code == 200, response.text
@@ -70,7 +70,7 @@ def test_console_becomes_ready_is_read_by_port_forward_and_is_checked_by_doctor(
     assert doctor()[0] == "WARNING"
     release.kubectl("rollout", "restart", "deployment/fleetscore-console-default")
     release.kubectl("rollout", "status", "deployment/fleetscore-console-default", "--timeout=120s")
-    until(lambda: "the console cannot read storage" in doctor()[1], "the fault of storage", seconds=60)
+    until(lambda: "the console cannot read storage" in doctor()[1], "the fault of storage")
     assert f"correct key {KEY} of Secret {SECRET}" in doctor()[1]
     release.kubectl("delete", "secret", SECRET)
     assert f"Secret {SECRET}, which the console reads at its start, does not exist" in doctor()[1]

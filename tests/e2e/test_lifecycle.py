@@ -84,7 +84,7 @@ def upgrade(loaded_cluster: Cluster, pods_azurite: Azurite, fleet_of: Callable[[
         release.upload(fleet_of(DEVICES))
         release.install(BEFORE)
         release.start_run("active", parallelism=2)
-        until(lambda: release.more_jobs_than("active", 1), "the run has Jobs", seconds=90)
+        until(lambda: release.more_jobs_than("active", 1), "the run has Jobs", seconds=180)
         spec, before = release.get("scoringrun", "active")["spec"], jobs_of(release, "active")
         container = f"{release.storage.predictions}-two"
         release.storage.azurite.create_container(container)

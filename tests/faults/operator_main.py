@@ -56,10 +56,11 @@ def shift_clock(seconds: float) -> None:
     manager.datetime = Shifted  # type: ignore[attr-defined]  # the only other place that asks for the time
 
 
-def short_timings(factor: float, cleanup_delay: float) -> Timings:
+def short_timings(factor: float, cleanup_delay: float, resync_interval: float) -> Timings:
     """Return timings in which the operator waits only a fraction of its intervals for missing events and responses."""
     default = DEFAULT_TIMINGS
-    controller, client, process = default.controller, default.client, default.process
+    client, process = default.client, default.process
+    controller = replace(default.controller, resync_interval=resync_interval)
     return Timings(
         planner=replace(default.planner, cleanup_delay=cleanup_delay),
         controller=replace(
@@ -109,6 +110,8 @@ def main() -> int:
     parser.add_argument("--clock", type=float, default=0)
     parser.add_argument("--speedup", type=float, default=1)
     parser.add_argument("--grace", type=float, default=60, help="seconds before an ended run's Jobs are deleted")
+    resync = DEFAULT_TIMINGS.controller.resync_interval
+    parser.add_argument("--resync", type=float, default=resync, help="seconds after which all runs have a pass")
     wanted = parser.parse_args()
     storage = Recorded([f"press-{number:03}" for number in range(wanted.devices)], folder=wanted.records)
     if wanted.poison:
@@ -117,7 +120,7 @@ def main() -> int:
         die_after(wanted.die_after)
     if wanted.clock:
         shift_clock(wanted.clock)
-    return run.serve(storage=storage, timings=short_timings(wanted.speedup, wanted.grace))
+    return run.serve(storage=storage, timings=short_timings(wanted.speedup, wanted.grace, wanted.resync))
 
 
 if __name__ == "__main__":

@@ -136,7 +136,7 @@ def test_revoked_right_stalls_the_run_until_it_is_granted_again(
         under_way(site, "forbidden")
         rights('["get", "list", "watch", "patch", "delete"]')
         began = time.monotonic()
-        stalled = until(lambda: true_condition(site, "forbidden", "Stalled"), "the run is stalled", seconds=60)
+        stalled = until(lambda: true_condition(site, "forbidden", "Stalled"), "the run is stalled")
         reported_after = time.monotonic() - began
         until(lambda: time.monotonic() > began + (300 if long else 3), "a while has passed", seconds=400)
         rights('["get", "list", "watch", "create", "patch", "delete"]')

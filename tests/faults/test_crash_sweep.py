@@ -19,6 +19,7 @@ from tests.testkit.waiting import until
 
 SEED = 20_181_128
 WORKERS = 4
+OPTIONS = ("--grace", "0", "--resync", "3600")  # no pass of a run is due to the time alone: a lost event would show
 
 
 @dataclass(frozen=True)
@@ -64,13 +65,13 @@ def run_with_crash(site: Site, shape: Shape, point: int) -> Outcome:
     def cleaned_up() -> bool:
         return site.ended(name) and all(map(failed, site.jobs(name)))
 
-    first = site.start("operator", "--grace", "0", *(["--die-after", str(point)] if point else []))
+    first = site.start("operator", *OPTIONS, *(["--die-after", str(point)] if point else []))
     try:
-        until(lambda: first.process.poll() is not None or cleaned_up(), f"{name}: killed, or done", seconds=90)
+        until(lambda: first.process.poll() is not None or cleaned_up(), f"{name}: killed, or done", seconds=300)
         died = first.process.poll() is not None
         if died:
-            first = site.start("operator", "--grace", "0")
-            until(cleaned_up, f"{name}: done after the kill", seconds=90)
+            first = site.start("operator", *OPTIONS)
+            until(cleaned_up, f"{name}: done after the kill", seconds=300)
     finally:
         first.process.kill()
         first.process.wait()

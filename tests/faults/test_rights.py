@@ -77,13 +77,13 @@ def test_run_with_rejected_pods_is_stalled(stalled_run: Site) -> None:
     def is_reported() -> bool:
         return stalled_run.condition("first", "Waiting").get("reason") == "PodsRejected"
 
-    until(is_reported, "the quota is reported", seconds=60)
+    until(is_reported, "the quota is reported")
 
 
 def test_deleted_job_of_a_stalled_run_is_replaced(stalled_run: Site) -> None:
-    lost = until(lambda: stalled_run.jobs("first"), "a Job exists", seconds=60)[0]["metadata"]["name"]
+    lost = until(lambda: stalled_run.jobs("first"), "a Job exists")[0]["metadata"]["name"]
     stalled_run.cluster.kubectl("-n", stalled_run.namespace, "delete", "job", lost)
-    until(lambda: len(stalled_run.created("first")) > 2, "another Job replaces the deleted one", seconds=60)
+    until(lambda: len(stalled_run.created("first")) > 2, "another Job replaces the deleted one")
 
 
 def test_stalled_run_is_suspended(stalled_run: Site) -> None:
@@ -111,7 +111,7 @@ def test_run_without_time_to_live_is_deleted(finished_run: Site) -> None:
 
 
 def test_jobs_of_the_finished_run_are_deleted(finished_run: Site) -> None:
-    until(lambda: not finished_run.jobs("first"), "the Jobs of the run are deleted", seconds=60)
+    until(lambda: not finished_run.jobs("first"), "the Jobs of the run are deleted")
 
 
 @pytest.mark.fault("T3")

@@ -8,7 +8,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def until(condition: Callable[[], T | None], description: str, *, seconds: float = 60, interval: float = 0.05) -> T:
+def until(condition: Callable[[], T | None], description: str, *, seconds: float = 180, interval: float = 0.05) -> T:
     """Call a condition until its result is true, and return the result.
 
     Args:
@@ -28,7 +28,7 @@ def until(condition: Callable[[], T | None], description: str, *, seconds: float
 
 
 async def until_async(
-    condition: Callable[[], T | None], description: str = "the condition", *, seconds: float = 10
+    condition: Callable[[], T | None], description: str = "the condition", *, seconds: float = 30
 ) -> T:
     """Call a condition until its result is true, and return the result; other tasks run between two checks.
 

@@ -53,7 +53,7 @@ class Release:
         }
         self.set_key(self.storage.connection_string)
         self.apply(*(one for one in render(values, namespace=self.namespace) if one["kind"] != "PriorityClass"))
-        until(lambda: len(self.pods()) == 1, "the operator's pod is ready", seconds=60)
+        until(lambda: len(self.pods()) == 1, "the operator's pod is ready")
         self.renew()
 
     def pods(self) -> list[str]:
@@ -132,6 +132,6 @@ class Doctor:
             return any((a, b) == (result, check) and text in message for a, b, message in found)
 
         try:
-            until(is_found, f"{check}: {text}", seconds=60)
+            until(is_found, f"{check}: {text}")
         except AssertionError as error:
             raise AssertionError(f"{error}: {found}") from error
