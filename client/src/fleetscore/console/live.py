@@ -16,6 +16,7 @@ MAX_STREAM_SECONDS = 600.0
 MAX_STREAMS = 16
 MAX_RUNS = 100
 MAX_ACTIVE_RUNS = 50
+MAX_MESSAGE_CHARS = 500
 RETRY = "retry: 10000\n"
 """The milliseconds after which a browser opens a stream again that was one too many."""
 
@@ -29,7 +30,8 @@ def figures(run: Mapping[str, Any]) -> dict[str, Any]:
         run: The ScoringRun as JSON.
 
     Returns:
-        name, phase, done and total (devices), counts by outcome, active, anomalies, delay (text) and ended.
+        name, phase, done and total (devices), counts by outcome, active, anomalies, delay and message (texts), and
+        ended.
     """
     status = run.get("status") or {}
     devices = status.get("devices") or {}
@@ -42,6 +44,7 @@ def figures(run: Mapping[str, Any]) -> dict[str, Any]:
         "active": devices.get("active", 0),
         "anomalies": (status.get("results") or {}).get("anomalies", 0),
         "delay": state.delay(run),
+        "message": printable(status.get("message"), max_chars=MAX_MESSAGE_CHARS),
         "ended": state.has_ended(run),
     }
 

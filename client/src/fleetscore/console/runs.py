@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fleetscore.cluster import release
-from fleetscore.console.live import figures, listed_runs
+from fleetscore.console.live import MAX_MESSAGE_CHARS, figures, listed_runs
 from fleetscore.console.reader import Reader
 from fleetscore.contract.schedules import SCHEDULE_LABEL, Schedule
 from fleetscore.contract.windows import Window, format_time
@@ -16,7 +16,6 @@ from fleetscore.runs.state import has_ended
 from fleetscore.texts import printable
 
 MAX_WINDOWS = 48
-MAX_MESSAGE_CHARS = 1000
 
 
 def run_rows(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -49,7 +48,6 @@ def run_context(reader: Reader, name: str) -> dict[str, Any]:
     return {
         "run": figures(run),
         "window": window_of(run),
-        "message": printable(status.get("message"), max_chars=MAX_MESSAGE_CHARS),
         "duration": printable(status.get("duration")),
         "conditions": [_texts(one, "type", "status", "reason", "message") for one in status.get("conditions") or []],
         "reasons": sorted(((printable(key), count) for key, count in reasons), key=lambda one: (-one[1], one[0])),

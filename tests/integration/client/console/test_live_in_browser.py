@@ -25,7 +25,8 @@ SET_HIDDEN = """hidden => {
 def a_run(name: str, *, done: int, phase: str = "Running") -> dict[str, Any]:
     conditions = [{"type": phase, "status": "True"}] if phase == "Complete" else []
     window = {"start": "2018-08-28T16:00:00Z", "end": "2018-08-28T17:00:00Z"}
-    status = {"phase": phase, "devices": {"total": 9, "scored": done}, "conditions": conditions}
+    devices = {"total": 9, "scored": done}
+    status = {"phase": phase, "devices": devices, "conditions": conditions, "message": f"{9 - done} devices left"}
     return {"metadata": {"name": name}, "spec": {"window": window}, "status": status}
 
 
@@ -72,6 +73,16 @@ async def test_row_of_a_run_shows_its_end_and_a_changed_list_is_reported(
         cluster.found = cluster.found[1:]
         await expect(changed).to_be_visible()
         assert watched.errors == []
+
+
+async def test_message_of_a_run_is_live_on_its_page(browser: Browser, console: str, cluster: CannedCluster) -> None:
+    cluster.jobs = cluster.page = lambda *_, **__: []  # type: ignore[attr-defined]
+    async with opened_page(browser, console) as watched:
+        await watched.page.goto("/run?name=first")
+        message = watched.page.locator('[data-figure="message"]')
+        await expect(message).to_have_text("7 devices left")
+        cluster.found = [a_run("first", done=4)]
+        await expect(message).to_have_text("5 devices left")
 
 
 async def test_deleted_run_is_reported_on_its_page(browser: Browser, console: str, cluster: CannedCluster) -> None:

@@ -72,6 +72,7 @@ async def test_run_page_has_counters_failures_jobs_and_events_as_text(client: ht
     page = (await client.get("/run?name=newest")).text
     assert 'data-live="/live?name=newest"' in page
     assert '<span data-figure="done">4</span> of <span data-figure="total">10</span>' in page
+    assert '<p data-figure="message">4 of 10 done</p>' in page
     assert "DataInvalid: <b>1</b>" in page
     assert "&lt;b&gt;Bad&lt;/b&gt;" in page
     assert "a b&lt;script&gt;" in page
