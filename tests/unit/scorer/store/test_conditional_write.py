@@ -48,7 +48,7 @@ def test_missing_blob_is_written_and_then_changed(tmp_path: Path) -> None:
     assert (counter.content(), counter.pauses) == (b"2", [])
 
 
-def test_change_is_made_again_with_what_another_process_has_written(tmp_path: Path) -> None:
+def test_change_is_repeated_with_what_another_process_has_written(tmp_path: Path) -> None:
     counter = Counter(tmp_path, others=3)
     assert counter.increment() == 4
     assert counter.content() == b"4"
