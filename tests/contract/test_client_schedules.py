@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fleetscore.contract.schedules import parse_schedules
 from fleetscore.contract.windows import Window
-from fleetscore.runs.gaps import run_name, window_states, windows_in
+from fleetscore.runs.gaps import covers, run_name, window_states, windows_in
 from scoring_operator.schedules import gaps, windows
 
 ENTRY = {"name": "hourly", "fleet": "plant", "window": "PT15M", "delay": "PT5M", "run": {"tags": ["1"]}}
@@ -57,8 +57,9 @@ def a_run(quarter: int, condition: str, **spec: Any) -> dict[str, Any]:
 
 def test_states_of_windows_are_the_same() -> None:
     runs = [a_run(0, "Complete"), a_run(1, "Failed"), a_run(2, ""), a_run(3, "Complete", tags=["2"])]
+    runs[3]["metadata"]["labels"]["fleetscore.dev/schedule"] = "hourly"  # from before a change of the schedule
     listed = gaps.windows_between(START, START + timedelta(hours=1), timedelta(minutes=15))
     theirs = gaps.classify_windows(OPERATOR, listed, [gaps.read_run(msgspec.json.encode(one)) for one in runs])
-    ours = window_states([Window(*pair(one)) for one in listed], runs, CLIENT)
+    ours = window_states([Window(*pair(one)) for one in listed], runs, CLIENT, matches=covers)
     for state in ("complete", "active", "failed", "missing"):
         assert [pair(one.window) for one in ours if one.state == state] == list(map(pair, getattr(theirs, state)))

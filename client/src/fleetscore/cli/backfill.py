@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from fleetscore.cli.output import Format, Table, columns, console
-from fleetscore.cli.run_changes import check_dry_run
+from fleetscore.cli.run_changes import DryRun
 from fleetscore.cli.runs import EXIT_RUN_FAILED
 from fleetscore.cli.session import LENGTH_FORMS, RUNS, TIME_FORMS, Session, examples, with_session
 from fleetscore.cluster import release
@@ -15,7 +15,7 @@ from fleetscore.contract.schedules import BACKFILL_LABEL, Schedule
 from fleetscore.contract.windows import Window, parse_duration, parse_time
 from fleetscore.errors import NotFound, UsageInvalid
 from fleetscore.runs.follow import POLL_SECONDS
-from fleetscore.runs.gaps import FAILED, MISSING, WindowState, run_name, window_states, windows_in
+from fleetscore.runs.gaps import FAILED, MISSING, WindowState, covers, run_name, window_states, windows_in
 from fleetscore.runs.state import has_ended, is_complete, progress_line
 
 WITHOUT_SCHEDULE = "backfill"
@@ -55,11 +55,11 @@ def backfill(
         bool, typer.Option("--gaps-only", help="Skip windows with a failed run; by default they get a new run.")
     ] = False,
     dry_run: Annotated[
-        str,
+        DryRun,
         typer.Option(
             "--dry-run", metavar="none|client", help="`client` lists the windows and their runs, and creates nothing."
         ),
-    ] = "none",
+    ] = DryRun.NONE,
 ) -> None:  # fmt: skip
     """Create a run for each window of a range without a complete one, the oldest first, and wait for them.
 
@@ -68,12 +68,11 @@ def backfill(
     Exit codes: 0 every created run is complete, 2 one of them failed.
     """
     cluster = session.open_cluster()
-    only_list = check_dry_run(dry_run)
     found = _schedule(cluster, session.fleet, schedule, length)
     runs = list(cluster.runs())
-    states = window_states(windows_in(parse_time(start), parse_time(end), found), runs, found)
+    states = window_states(windows_in(parse_time(start), parse_time(end), found), runs, found, matches=covers)
     todo = [one.window for one in states if one.state == MISSING or (one.state == FAILED and not gaps_only)]
-    if only_list:
+    if dry_run is DryRun.CLIENT:
         listed = [{"Window": one.window.column, "State": one.state, "Run": one.run} for one in states]
         session.print(Table(list(columns("Window", "State", "Run")), listed, "Window", "no windows"))
         return

@@ -1,5 +1,6 @@
 """The command `compact`: one file of predictions per window."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,13 @@ from fleetscore.cli.session import RESULTS, TIME_FORMS, Session, examples, with_
 from fleetscore.contract.windows import format_time, parse_time
 
 app = typer.Typer()
+
+
+class FileFormat(StrEnum):
+    """The format of the files."""
+
+    PARQUET = "parquet"
+    CSV = "csv"
 
 
 @app.command(
@@ -26,11 +34,11 @@ def compact(
     ],
     to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="Folder of the files, which is created.")],
     format_: Annotated[
-        str,
+        FileFormat,
         typer.Option(
             "--format", metavar="parquet|csv", help="Format of the files; parquet needs `fleetscore[parquet]`."
         ),
-    ] = "parquet",
+    ] = FileFormat.PARQUET,
     replace: Annotated[
         bool, typer.Option("--replace", help="Write again the files that exist; by default they are kept.")
     ] = False,
@@ -46,7 +54,7 @@ def compact(
             "Bytes": one.size,
             "File": str(one.path),
         }
-        for one in fleet.compact(first, after, to, format_, replace=replace)
+        for one in fleet.compact(first, after, to, format_.value, replace=replace)
     ]
     empty = f"no predictions from {format_time(first)} to {format_time(after)}"
     shown = columns("Window", "State", "Devices#", "Bytes#", "File+")

@@ -36,8 +36,15 @@ class Outcome(StrEnum):
     QUARANTINED = "Quarantined"
 
 
-DryRun = Annotated[
-    str,
+class DryRun(StrEnum):
+    """What a command that creates runs does instead."""
+
+    NONE = "none"
+    CLIENT = "client"
+
+
+DryRunOption = Annotated[
+    DryRun,
     typer.Option(
         "--dry-run", metavar="none|client", help="`client` prints the manifest as YAML or JSON, and creates nothing."
     ),
@@ -101,7 +108,7 @@ def create(  # noqa: PLR0913  each option is a field of the run
             help="Name of the run: lower-case letters, digits and hyphens, at most 50; by default manual-XXXXXX.",
         ),
     ] = None,
-    dry_run: DryRun = "none",
+    dry_run: DryRunOption = DryRun.NONE,
 ) -> None:  # fmt: skip
     """Create a run that scores one window, or print its manifest."""
     if name is not None and not _NAME.fullmatch(name):
@@ -140,7 +147,7 @@ def retry(
             help="Failed, Partial, NotRun, Empty or Quarantined; repeatable; by default the first three.",
         ),
     ] = None,
-    dry_run: DryRun = "none",
+    dry_run: DryRunOption = DryRun.NONE,
 ) -> None:
     """Create a run that scores again the devices of an ended run that failed, were partial or were not run.
 
@@ -156,7 +163,7 @@ def retry(
         text = f"run {name} has no devices to retry: " + (
             f"none is {' or '.join(keys)}" if keys else "each is scored or has no readings"
         )
-        if not check_dry_run(dry_run):
+        if dry_run is not DryRun.CLIENT:
             raise UsageInvalid(f"{text}; `fleetscore run` scores the window again")
         console(error=True).print(text)
     spec = {
@@ -198,22 +205,14 @@ def generated_name(prefix: str) -> str:
     return f"{prefix}-{secrets.token_hex(3)}"
 
 
-def check_dry_run(value: str) -> bool:
-    """Return True if `--dry-run` is client. Raises UsageInvalid for an unknown value."""
-    if value not in ("none", "client"):
-        raise UsageInvalid(f"--dry-run {value!r} is invalid: use none or client")
-    return value == "client"
-
-
-def _create(session: Session, name: str, spec: Mapping[str, Any], dry_run: str, remark: str = "") -> None:
-    only_print = check_dry_run(dry_run)
+def _create(session: Session, name: str, spec: Mapping[str, Any], dry_run: DryRun, remark: str = "") -> None:
     manifest: dict[str, Any] = {
         "apiVersion": f"{GROUP}/{VERSION}",
         "kind": KIND,
         "metadata": {"name": name},
         "spec": spec,
     }
-    if only_print:
+    if dry_run is DryRun.CLIENT:
         print_documents(manifest, session.output if session.output is Format.JSON else Format.YAML)
         return
     created = session.open_cluster().create_run(manifest)

@@ -13,8 +13,8 @@ from fleetscore.texts import printable
 IDENTITY_REASONS = ("IdentityUnavailable", "StorageUnavailable", "ConfigurationInvalid")
 """Reasons of failed devices whose cause is the storage or the identity of the fleet."""
 
-PATIENT_REASONS = ("WaitingForPlaces", "WaitingForRun", "WindowNotOver", "Throttled", "SuspendedByAnotherController")
-"""Reasons of a run that waits for other runs or for the time, however long."""
+UNLIMITED_WAIT_REASONS = ("WaitingForPlaces", "Throttled", "SuspendedByAnotherController")
+"""Reasons of the condition Waiting that are not a problem, however long the run waits."""
 
 MODEL_REASONS = ("DevicesWithoutModel", "InvalidNames")
 MAX_WAIT = timedelta(minutes=15)
@@ -58,12 +58,12 @@ def _check_active(run: Mapping[str, Any], subject: str, now: datetime | None) ->
     for type_ in ("Stalled", "Waiting"):
         if cause := condition(run, type_):
             reason = printable(cause.get("reason"))
-            patient = type_ == "Waiting" and (
-                reason in PATIENT_REASONS or _age(cause.get("lastTransitionTime"), now) < MAX_WAIT
+            may_wait = type_ == "Waiting" and (
+                reason in UNLIMITED_WAIT_REASONS or _age(cause.get("lastTransitionTime"), now) < MAX_WAIT
             )
             text = f"run {name} {'waits' if type_ == 'Waiting' else 'does not continue'}: {_cause(cause)}"
             check = "identity" if reason in IDENTITY_REASONS else "runs"
-            result = Result.WARNING if patient else Result.PROBLEM
+            result = Result.WARNING if may_wait else Result.PROBLEM
             yield Finding(result, check, subject, text, _cure(cause, cure))
             return
 

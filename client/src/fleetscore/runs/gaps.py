@@ -1,6 +1,10 @@
-"""Windows of a schedule without a complete run. Pure; the operator's `backfill` has the same rules."""
+"""Windows of a schedule without a complete run. Pure.
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+For `backfill` a run must have the fleet, devices and tags of the schedule, as for the operator's `backfill`. For the
+health of a schedule its own runs count too, also those from before a change of the schedule.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -42,8 +46,26 @@ def windows_in(start: datetime, end: datetime, schedule: Schedule) -> list[Windo
     return [Window(EPOCH + at * length, EPOCH + (at + 1) * length) for at in range(first, last)]
 
 
+def covers(run: Mapping[str, Any], schedule: Schedule) -> bool:
+    """Return True if a run has the fleet, the devices and the tags of a schedule's own runs."""
+    spec = run["spec"]
+    same = all((spec.get(key) or None) == (schedule.run.get(key) or None) for key in ("devices", "tags"))
+    return same and spec.get("fleet", "default") == schedule.fleet
+
+
+def belongs(run: Mapping[str, Any], schedule: Schedule) -> bool:
+    """Return True if a run covers its window for a schedule, or was created for it."""
+    labels = run["metadata"].get("labels") or {}
+    labelled = bool(schedule.name) and schedule.name in (labels.get(SCHEDULE_LABEL), labels.get(BACKFILL_LABEL))
+    return labelled or covers(run, schedule)
+
+
 def window_states(
-    windows: Iterable[Window], runs: Iterable[Mapping[str, Any]], schedule: Schedule
+    windows: Iterable[Window],
+    runs: Iterable[Mapping[str, Any]],
+    schedule: Schedule,
+    *,
+    matches: Callable[[Mapping[str, Any], Schedule], bool] = belongs,
 ) -> list[WindowState]:
     """Return the state of each window; one complete run completes a window.
 
@@ -51,10 +73,11 @@ def window_states(
         windows: The windows.
         runs: The runs of the namespace, as JSON.
         schedule: The schedule that the windows belong to.
+        matches: The function that selects the runs: `belongs` or `covers`.
     """
     found: dict[tuple[str, str], dict[str, str]] = {}
     for run in runs:
-        if belongs(run, schedule):
+        if matches(run, schedule):
             state = COMPLETE if is_complete(run) else FAILED if has_ended(run) else ACTIVE
             of_window = found.setdefault(_key(run["spec"]["window"]), {})
             of_window.setdefault(state, run["metadata"]["name"])
@@ -64,16 +87,6 @@ def window_states(
         state = next((one for one in (COMPLETE, ACTIVE, FAILED) if one in names), MISSING)
         states.append(WindowState(window, state, names.get(state, "")))
     return states
-
-
-def belongs(run: Mapping[str, Any], schedule: Schedule) -> bool:
-    """Return True if a run has the fleet, the devices and the tags of a schedule's own runs, or its label."""
-    labels = run["metadata"].get("labels") or {}
-    if schedule.name and schedule.name in (labels.get(SCHEDULE_LABEL), labels.get(BACKFILL_LABEL)):
-        return True
-    spec = run["spec"]
-    same = all((spec.get(key) or None) == (schedule.run.get(key) or None) for key in ("devices", "tags"))
-    return same and spec.get("fleet", "default") == schedule.fleet
 
 
 def began(schedule: Schedule, created: datetime, runs: Iterable[Mapping[str, Any]]) -> datetime:

@@ -28,7 +28,7 @@ def test_files_are_listed_and_kept_the_second_time(
 @pytest.mark.parametrize(
     ("words", "code", "text"),
     [
-        (("--format", "xlsx"), 1, "format 'xlsx' is invalid: use parquet or csv"),
+        (("--format", "xlsx"), 2, "is not one of"),
         (("--end", "2018-08-28"), 0, "no predictions from 2018-08-28T00:00:00Z to 2018-08-28T00:00:00Z"),
     ],
     ids=["format", "empty"],

@@ -8,7 +8,7 @@ import pytest
 from fleetscore.contract.schedules import Schedule
 from fleetscore.contract.windows import Window
 from fleetscore.errors import UsageInvalid
-from fleetscore.runs.gaps import WindowState, began, due_windows, run_name, window_states, windows_in
+from fleetscore.runs.gaps import WindowState, began, covers, due_windows, run_name, window_states, windows_in
 
 HOURLY = Schedule("hourly", "default", run={"devices": {"include": ["press-*"]}})
 START = datetime(2018, 8, 28, tzinfo=UTC)
@@ -48,6 +48,13 @@ def test_window_has_the_best_state_of_its_runs() -> None:
         WindowState(window(3), "missing"),
         WindowState(window(4), "complete", "renamed"),
     ]
+
+
+def test_run_of_a_changed_schedule_belongs_to_it_but_does_not_cover_its_window() -> None:
+    labels = {"fleetscore.dev/schedule": "hourly"}
+    run = a_run("own", 0, "Complete", devices={"ids": ["press-1"]}, labels=labels)
+    assert window_states([window(0)], [run], HOURLY)[0].state == "complete"
+    assert window_states([window(0)], [run], HOURLY, matches=covers)[0].state == "missing"
 
 
 def test_run_without_fields_belongs_to_a_schedule_without_fields() -> None:
