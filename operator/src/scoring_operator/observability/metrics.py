@@ -74,7 +74,9 @@ class Metrics:
         self._latest_ended: dict[RunLabels, datetime] = {}
         self._active = gauge("active_jobs", "Jobs that have not ended", _LOAD_LABELS)
         self._queued = gauge("queued_runs", "Queued runs", _LOAD_LABELS)
-        self._stalled = gauge("stalled_runs", "Stalled runs, by reason", (*_LOAD_LABELS, "reason"))
+        self._stalled = gauge(
+            "stalled_runs", "Runs with the condition Stalled or Waiting, by reason", (*_LOAD_LABELS, "reason")
+        )
         self.process = ProcessMetrics(registry)
 
     def record_run(

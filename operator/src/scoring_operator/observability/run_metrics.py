@@ -36,7 +36,7 @@ class RunLoad(NamedTuple):
         fleet: The run's fleet.
         active: The number of its active Jobs.
         queued: True while another run blocks it.
-        stalled_reason: The reason of its true Stalled condition; empty if there is none.
+        stalled_reason: The reason of its condition Stalled or Waiting; empty if neither is True.
     """
 
     namespace: str
@@ -116,7 +116,7 @@ class RunMetrics:
         return is_new
 
     def set_load(self, runs: Iterable[RunLoad]) -> None:
-        """Publish the number of active Jobs and of queued and stalled runs, by fleet and namespace."""
+        """Publish the number of active Jobs and of queued, stalled and waiting runs, by fleet and namespace."""
         active: Counter[tuple[str, ...]] = Counter()
         queued: Counter[tuple[str, ...]] = Counter()
         stalled: Counter[tuple[str, ...]] = Counter()
