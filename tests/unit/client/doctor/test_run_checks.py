@@ -63,8 +63,8 @@ def wrong(now: datetime | None = NOW, **changes: Any) -> list[Finding]:
     ],
     ids=[
         "complete", "running", "new", "not-seen", "stalled", "configuration", "identity", "waits", "waits-long",
-        "waits-for-others", "storage", "failed", "failed-and-stalled", "degraded", "invalid-names", "report", "no-report",
-        "devices-identity", "devices-models",
+        "waits-for-others", "storage", "failed", "failed-and-stalled", "degraded", "invalid-names", "report",
+        "no-report", "devices-identity", "devices-models",
     ],
 )  # fmt: skip
 def test_newest_run_shows_what_does_not_work(run: dict[str, Any], expected: list[tuple[Result, str]]) -> None:
