@@ -399,7 +399,8 @@ def test_20_consecutive_transient_failures_allow_one_job_at_a_time() -> None:
     assert plan.blocker is not None
     assert (plan.blocker.reason, plan.blocker.message) == (
         "StorageUnavailable",
-        "20 Jobs in a row failed for storage or identity; one at a time probes",
+        "20 Jobs in a row failed for storage, identity or their image; the pods of the failed Jobs have the cause; "
+        "one Job at a time tries again",
     )
 
 
