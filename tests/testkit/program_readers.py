@@ -44,7 +44,7 @@ from scoring_operator.errors import (
 )
 from scoring_operator.kube import kubeconfig
 from scoring_operator.planner.device_list import unpack
-from scoring_operator.planner.pod_trouble import termination_text
+from scoring_operator.planner.pod_reasons import termination_text
 from scoring_operator.planner.progress_codec import decode_progress, encode_progress
 from scoring_operator.planner.retry import devices_from_report
 from scoring_operator.schedules.gaps import read_run

@@ -30,14 +30,14 @@ from scoring_operator.planner.job_results import (
     unfinished_result,
     with_job_failure,
 )
-from scoring_operator.planner.pod_trouble import (
-    event_trouble,
+from scoring_operator.planner.pod_reasons import (
+    event_reason,
     is_explained,
     is_permanent,
     running_containers,
     terminating_text,
-    unexplained_trouble,
-    waiting_trouble,
+    unexplained_reason,
+    waiting_reason,
 )
 from scoring_operator.planner.progress import Batch
 from scoring_operator.planner.types import Blocker, JobSnapshot
@@ -46,7 +46,7 @@ from scoring_operator.storage.protocol import FleetStorage
 MAX_LOOKUPS = 50  # missing Jobs that one pass asks for
 MAX_LAST_RECORDS = 500  # outcome records that are read before a run ends
 MAX_EXPLAINED_PODS = 3  # waiting pods of one inspection whose events are read
-MAX_TROUBLE_LENGTH = 800  # characters of the text of a blocker: a condition has at most 1,024
+MAX_BLOCKER_LENGTH = 800  # characters of the text of a blocker: a condition has at most 1,024
 
 _log = logging.getLogger(__name__)
 
@@ -214,12 +214,12 @@ class JobInspector:
             waiting: The pods by Job name, without a started scorer.
         """
         pods = [pod for found in waiting.values() for pod in found if not pod.ended]
-        states = [(pod, waiting_trouble(pod)) for pod in pods]
+        states = [(pod, waiting_reason(pod)) for pod in pods]
         explained = [found for _, found in states if found and is_explained(found)]
         for pod, known in [(pod, known) for pod, known in states if not is_explained(known)][:MAX_EXPLAINED_PODS]:
-            found = event_trouble(await self._pods.events(f"involvedObject.uid={pod.metadata.uid}"))
+            found = event_reason(await self._pods.events(f"involvedObject.uid={pod.metadata.uid}"))
             reason = known[0] if known else None
-            explained.append((reason or found[0], found[1]) if found else known or unexplained_trouble(pod))
+            explained.append((reason or found[0], found[1]) if found else known or unexplained_reason(pod))
         blockers = [_start_blocker(*found) for found in explained]
         if without_pods := [name for name, found in waiting.items() if not any(not pod.ended for pod in found)]:
             blockers += await self._rejections(without_pods)
@@ -228,10 +228,10 @@ class JobInspector:
     async def _rejections(self, names: Collection[str]) -> list[Blocker]:
         """Return why the pods of Jobs were rejected, from the latest event of these Jobs."""
         events = await self._pods.events("involvedObject.kind=Job,reason=FailedCreate")
-        found = event_trouble(one for one in events if one.involved_object.name in names)
+        found = event_reason(one for one in events if one.involved_object.name in names)
         if found is None:
             return []
-        text = printable(found[1], MAX_TROUBLE_LENGTH)
+        text = printable(found[1], MAX_BLOCKER_LENGTH)
         permanent = is_permanent("PodsRejected", text)
         return [Blocker("PodsRejected", f"pods are rejected: {text}", allows_probe=False, permanent=permanent)]
 
@@ -276,7 +276,7 @@ class JobInspector:
 
 
 def _start_blocker(reason: str, message: str) -> Blocker:
-    text = printable(message or reason, MAX_TROUBLE_LENGTH)
+    text = printable(message or reason, MAX_BLOCKER_LENGTH)
     return Blocker(reason, f"pods do not start: {text}", allows_probe=False, permanent=is_permanent(reason, text))
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from scoring_operator.api.fleets import Fleet
 from scoring_operator.api.formatting import printable
-from scoring_operator.controller.job_inspector import MAX_TROUBLE_LENGTH, Inspection, JobInspector
+from scoring_operator.controller.job_inspector import MAX_BLOCKER_LENGTH, Inspection, JobInspector
 from scoring_operator.controller.pod_reader import JOBS_PER_LIST
 from scoring_operator.controller.timings import ControllerTimings
 from scoring_operator.planner.job_changes import deletion_blocker
@@ -125,7 +125,7 @@ class StallDetector:
         if inspection.endless:
             self._endless = _endless_blocker(inspection.endless), now
         elif inspection.terminating:
-            text = printable(inspection.terminating, MAX_TROUBLE_LENGTH)
+            text = printable(inspection.terminating, MAX_BLOCKER_LENGTH)
             self._endless = Blocker("PodTerminating", text, limits_jobs=False), now
         if inspection.results:
             self._record_progress(now)

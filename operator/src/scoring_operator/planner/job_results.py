@@ -13,7 +13,7 @@ from scoring_operator.api.formatting import printable
 from scoring_operator.api.views import JobView, PodView
 from scoring_operator.contract.outcome_message import OutcomeMessage, parse_outcome_message
 from scoring_operator.contract.report_message import ReportMessage, parse_report_message
-from scoring_operator.planner.pod_trouble import MAX_FAILURE_LENGTH, pod_failure, running_containers, termination_text
+from scoring_operator.planner.pod_reasons import MAX_FAILURE_LENGTH, pod_failure, running_containers, termination_text
 
 PODS_DELETED = "the Job's pods are deleted"
 TOO_MANY_PODS = "more pods have the label of the Job than the operator reads; delete the pods that no Job owns"

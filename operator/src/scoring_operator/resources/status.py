@@ -13,7 +13,7 @@ from scoring_operator.api.formatting import format_duration, format_time, plural
 from scoring_operator.api.intervals import EMPTY
 from scoring_operator.api.scoringrun import ScoringRun
 from scoring_operator.planner import canary
-from scoring_operator.planner.pod_trouble import MAX_FAILURE_LENGTH
+from scoring_operator.planner.pod_reasons import MAX_FAILURE_LENGTH
 from scoring_operator.planner.progress import OUTCOMES, Progress
 from scoring_operator.planner.progress_document import MAX_SAMPLES
 from scoring_operator.planner.types import JobSnapshot, Observation, Plan

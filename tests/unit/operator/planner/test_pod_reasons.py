@@ -6,15 +6,15 @@ from msgspec import structs
 
 from scoring_operator.api.conditions import Condition
 from scoring_operator.api.views import EventView, InitContainerView, PodSpecView, PodStatusView, PodView, SchedulingGate
-from scoring_operator.planner.pod_trouble import (
+from scoring_operator.planner.pod_reasons import (
     MAX_FAILURE_LENGTH,
-    event_trouble,
+    event_reason,
     is_explained,
     is_permanent,
     pod_failure,
     running_containers,
-    unexplained_trouble,
-    waiting_trouble,
+    unexplained_reason,
+    waiting_reason,
 )
 from tests.testkit.builders import a_container, a_message, a_pod, a_pod_of
 
@@ -41,7 +41,7 @@ PULL = 'failed to pull and unpack image "registry.example.com/scorer:nope"'
 def test_every_waiting_or_failed_container_explains_a_pod(
     pod: PodView, reason: str | None, message: str | None
 ) -> None:
-    assert (waiting_trouble(pod) or (None, None)) == (reason, message)
+    assert (waiting_reason(pod) or (None, None)) == (reason, message)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_every_waiting_or_failed_container_explains_a_pod(
     ],
 )
 def test_pod_that_is_not_scheduled_has_the_reason_of_the_scheduler(condition: Condition, expected: Any) -> None:
-    assert waiting_trouble(PodView(status=PodStatusView(phase="Pending", conditions=(condition,)))) == expected
+    assert waiting_reason(PodView(status=PodStatusView(phase="Pending", conditions=(condition,)))) == expected
 
 
 def test_gated_pod_names_the_gates_that_another_controller_has_to_remove() -> None:
@@ -62,11 +62,11 @@ def test_gated_pod_names_the_gates_that_another_controller_has_to_remove() -> No
     spec = PodSpecView(scheduling_gates=(SchedulingGate("x.example/arch"), SchedulingGate("y.example/quota")))
     pod = PodView(spec=spec, status=PodStatusView(phase="Pending", conditions=(gated,)))
     text = "Scheduling is blocked; another controller has to remove: x.example/arch, y.example/quota"
-    assert waiting_trouble(pod) == ("SchedulingGated", text)
+    assert waiting_reason(pod) == ("SchedulingGated", text)
 
 
-def trouble(events: list[dict[str, Any]]) -> tuple[str, str] | None:
-    return event_trouble(msgspec.convert(events, list[EventView]))
+def reason_of(events: list[dict[str, Any]]) -> tuple[str, str] | None:
+    return event_reason(msgspec.convert(events, list[EventView]))
 
 
 @pytest.mark.parametrize(("first", "second"), [(0, 1), (1, 0)])
@@ -80,8 +80,8 @@ def test_missing_pull_secret_is_named_with_the_error_of_the_registry(first: int,
         },
         {"reason": "Failed", "message": "pull: 401 Unauthorized", "lastTimestamp": f"2026-11-24T12:00:0{second}Z"},
     ]
-    assert trouble(events) == ("Failed", f"{missing} pull: 401 Unauthorized")
-    assert trouble(events[:1]) == ("FailedToRetrieveImagePullSecret", missing)
+    assert reason_of(events) == ("Failed", f"{missing} pull: 401 Unauthorized")
+    assert reason_of(events[:1]) == ("FailedToRetrieveImagePullSecret", missing)
     assert not is_explained(("ImagePullBackOff", "Failed to pull image: 401 Unauthorized"))
 
 
@@ -92,8 +92,8 @@ def test_latest_warning_explains_an_object() -> None:
         {"type": "Warning", "reason": "FailedScheduling", "message": "y", "lastTimestamp": "2026-11-24T12:08:00Z"},
         {"type": "Normal", "reason": "Pulled", "message": "x", "lastTimestamp": "2026-11-24T12:09:00Z"},
     ]
-    assert trouble(events) == ("FailedMount", "new")
-    assert trouble(events[2:]) is None
+    assert reason_of(events) == ("FailedMount", "new")
+    assert reason_of(events[2:]) is None
 
 
 def test_pod_that_is_being_deleted_names_its_node_before_its_containers() -> None:
@@ -101,7 +101,7 @@ def test_pod_that_is_being_deleted_names_its_node_before_its_containers() -> Non
     lost = structs.replace(waiting, metadata=structs.replace(waiting.metadata, deletion_timestamp="x"))
     placed = structs.replace(lost, spec=PodSpecView("aks-spot-3"))
     for pod, node in ((lost, "its node"), (placed, "node aks-spot-3")):
-        reason, text = waiting_trouble(pod) or ("", "")
+        reason, text = waiting_reason(pod) or ("", "")
         assert reason == "PodTerminating"
         assert f"pod job-1-x is being deleted, and {node} does not report its end" in text
     ended = structs.replace(lost, status=structs.replace(lost.status, phase="Failed"))
@@ -110,19 +110,19 @@ def test_pod_that_is_being_deleted_names_its_node_before_its_containers() -> Non
 
 def test_pod_without_a_known_cause_names_the_container_that_it_waits_for() -> None:
     pod = a_pod_of(STARTING, init=[a_container("mesh-validation")])
-    assert unexplained_trouble(pod) == (
+    assert unexplained_reason(pod) == (
         "PodInitializing",
         "init container 'mesh-validation' of pod job-1-x has not ended",
     )
     sidecars = structs.replace(pod, spec=PodSpecView(init_containers=(InitContainerView("mesh-validation", "Always"),)))
-    assert unexplained_trouble(sidecars)[1].endswith("of pod job-1-x has no successful startup probe")
+    assert unexplained_reason(sidecars)[1].endswith("of pod job-1-x has no successful startup probe")
     started = structs.replace(pod.status.init_container_statuses[0], started=True)
     status = structs.replace(pod.status, init_container_statuses=(started,))
-    assert "pod job-1-x waits in PodInitializing" in unexplained_trouble(structs.replace(sidecars, status=status))[1]
-    assert unexplained_trouble(a_pod_of(a_container(waiting="ContainerCreating")))[0] == "ContainerCreating"
-    held = unexplained_trouble(a_pod_of(a_container("mesh-proxy"), STARTING))[1]
+    assert "pod job-1-x waits in PodInitializing" in unexplained_reason(structs.replace(sidecars, status=status))[1]
+    assert unexplained_reason(a_pod_of(a_container(waiting="ContainerCreating")))[0] == "ContainerCreating"
+    held = unexplained_reason(a_pod_of(a_container("mesh-proxy"), STARTING))[1]
     assert held == "container 'mesh-proxy' of pod job-1-x runs, and its postStart hook has not let the scorer start"
-    assert unexplained_trouble(a_pod_of())[0] == "ContainerCreating"
+    assert unexplained_reason(a_pod_of())[0] == "ContainerCreating"
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def is_permanent(reason: str, message: str) -> bool:
     return reason in _PERMANENT_REASONS or any(part in text for part in _PERMANENT_TEXTS)
 
 
-def waiting_trouble(pod: PodView) -> tuple[str, str] | None:
+def waiting_reason(pod: PodView) -> tuple[str, str] | None:
     """Return the reason and the message of a pod that cannot start; None if the pod itself does not say it.
 
     Args:
@@ -86,7 +86,7 @@ def is_explained(problem: tuple[str, str] | None) -> bool:
     If a registry rejects the credentials, an event names the Secret that is missing.
 
     Args:
-        problem: The result of waiting_trouble.
+        problem: The result of waiting_reason.
     """
     if problem is None or problem[0] != "ImagePullBackOff":
         return problem is not None
@@ -94,7 +94,7 @@ def is_explained(problem: tuple[str, str] | None) -> bool:
     return "ailed to" in text and not any(part in text for part in _CREDENTIAL_TEXTS)
 
 
-def unexplained_trouble(pod: PodView) -> tuple[str, str]:
+def unexplained_reason(pod: PodView) -> tuple[str, str]:
     """Return the reason and the message of a pod that does not start, if neither it nor an event says why.
 
     Args:
@@ -114,7 +114,7 @@ def unexplained_trouble(pod: PodView) -> tuple[str, str]:
     return reason, f"pod {pod.metadata.name} waits in {reason}, and no event says why"
 
 
-def event_trouble(events: Iterable[EventView]) -> tuple[str, str] | None:
+def event_reason(events: Iterable[EventView]) -> tuple[str, str] | None:
     """Return the reason and the message of the latest warning; the scheduler's are in the conditions of a pod.
 
     Args:
@@ -160,8 +160,8 @@ def pod_failure(pod: PodView) -> tuple[str, str]:
     if status.reason in _EVICTION_REASONS:
         return "Evicted", _detail(status.reason, status.message or "the pod was terminated")
     if status.reason == "DeadlineExceeded":
-        text, trouble = status.message or "the pod was terminated", waiting_trouble(pod)
-        text = f"{text}; its scorer had not started: {': '.join(filter(None, trouble))}" if trouble else text
+        text, cause = status.message or "the pod was terminated", waiting_reason(pod)
+        text = f"{text}; its scorer had not started: {': '.join(filter(None, cause))}" if cause else text
         return "DeadlineExceeded", printable(text, MAX_FAILURE_LENGTH)
     if state.terminated is None:
         dead = _dead_container(pod)
