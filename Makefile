@@ -97,7 +97,7 @@ audit: $(READY)  ## check the pins against the PyPA advisory database, and renew
 
 generate: $(READY)  ## write the generated files: the chart's CRD and schema, docs/reference and tables in docs/
 	$(PY) -m hack.generate
-	$(PY) -m hack.trouble_table
+	$(PY) -m hack.fault_table
 
 docs: $(DOCS_READY)  ## render docs/ into site/; warnings and broken links are errors
 	NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build --strict
