@@ -8,8 +8,10 @@ import tokenize
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
+from pathlib import Path
 
 MIN_MESSAGE_WORDS = 3
+_NAME_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")  # between underscores or capitals
 
 
 @dataclass
@@ -35,6 +37,8 @@ class Passage:
 
 def passages(path: str, text: str) -> Iterator[Passage]:
     """Yield the passages of a file that are meant for people."""
+    if fnmatch(path, "*.py"):
+        yield _parts(Path(path).stem, 1)
     for pattern, read in READERS:
         if fnmatch(path, pattern):
             yield from read(text)
@@ -52,8 +56,10 @@ def _python(text: str) -> Iterator[Passage]:
                 yield from _paragraphs("message", node.value, node.lineno)
         elif isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             yield _name(node.name, node.lineno)
+            yield _parts(node.name, node.lineno)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield _one("name", node.id, node.lineno)
+            yield _parts(node.id, node.lineno)
     yield from _python_comments(text)
 
 
@@ -68,6 +74,11 @@ def _name(name: str, number: int) -> Passage:
     if name.startswith("test_"):
         return _one("test name", name.replace("_", " "), number)
     return _one("name", name, number)
+
+
+def _parts(name: str, number: int) -> Passage:
+    """Return the parts of an identifier as separate words."""
+    return _one("name part", " ".join(_NAME_PART.findall(name)), number)
 
 
 def _one(kind: str, text: str, number: int) -> Passage:
