@@ -77,9 +77,10 @@ def import_dump(
         replace: True to replace blobs that exist with other content.
 
     Raises:
-        UsageInvalid: A file cannot be read or written.
+        UsageInvalid: A file cannot be read or written, or both are the same file.
         DataInvalid: The first line does not name the columns.
     """
+    _check_other_file(path, rejects_path)
     store.ensure_container("data")
     blobs: Counter[UploadResult] = Counter()
     conflicting = []
@@ -104,6 +105,16 @@ def import_dump(
         first_line_numbers=rejects.first_line_numbers,
         missing_columns=dump.missing_columns,
     )
+
+
+def _check_other_file(path: Path, rejects_path: Path) -> None:
+    """Check that the file of rejected rows is not the dump, also through a link: opening it would empty the dump."""
+    try:
+        same = path.samefile(rejects_path)
+    except OSError:  # a file that does not exist yet is another one; the one that cannot be read is reported on opening
+        return
+    if same:
+        raise UsageInvalid(f"--data {path} and --rejects {rejects_path} are the same file; name another --rejects")
 
 
 class RejectedRows:

@@ -206,6 +206,21 @@ def test_rejects_file_that_cannot_be_written_is_an_error_with_the_next_step(tmp_
         rejects.add(2, b"x\n", "a reason")
 
 
+@pytest.mark.parametrize("link", [None, "symlink_to", "hardlink_to"])
+def test_rejects_file_that_is_the_dump_is_wrong_usage_and_keeps_it(tmp_path: Path, link: str | None) -> None:
+    dump = rejects = tmp_path / "dump.csv"
+    if link is not None:
+        rejects = tmp_path / "rejects.csv"
+        dump.touch()
+        getattr(rejects, link)(dump)
+    text = DUMP + "yesterday,1,1,5\n"
+    result = imported(tmp_path, text, "--rejects", rejects)
+    assert result.code == 64
+    assert f"--data {dump} and --rejects {rejects} are the same file; name another --rejects" in result.err
+    assert dump.read_text() == text
+    assert not (tmp_path / "store/data").exists()
+
+
 def test_result_of_an_import(tmp_path: Path) -> None:
     path = tmp_path / "dump.csv"
     path.write_text(DUMP + "yesterday,1,1,5\nyesterday,1,1,6\n")
