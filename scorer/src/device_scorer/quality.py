@@ -22,7 +22,9 @@ MAX_PATTERNS = 200
 MAX_VALUES = 100
 MAX_NAME_CHARS = 256
 MAX_DURATION_SECONDS = 366 * 86_400
-MAX_ABSOLUTE_NUMBER = 1e150
+MAX_ABSOLUTE_VALUE = 1e150
+"""Bound of the absolute value of a reading. A larger value can overflow when a model squares it."""
+
 _DURATION_PATTERNS = (
     re.compile(r"(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?"),
     re.compile(r"P(?:(\d{1,9})D)?(?:T(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9})S)?)?"),
@@ -177,7 +179,7 @@ def _object(path: str, value: Any) -> dict[str, Any]:
     return dict(value)
 
 
-def _number(path: str, value: Any, *, least: float = -MAX_ABSOLUTE_NUMBER, most: float = MAX_ABSOLUTE_NUMBER) -> float:
+def _number(path: str, value: Any, *, least: float = -MAX_ABSOLUTE_VALUE, most: float = MAX_ABSOLUTE_VALUE) -> float:
     usable = isinstance(value, int | float) and not isinstance(value, bool)
     if not usable or not least <= value <= most:
         raise _invalid(path, f"it must be a number from {least:g} to {most:g}")

@@ -20,15 +20,12 @@ from device_scorer import file_kinds
 from device_scorer.csv_lines import MAX_FIELDS, split_line
 from device_scorer.errors import DataInvalid
 from device_scorer.plurals import counted
-from device_scorer.quality import NO_QUALITY, Quality
+from device_scorer.quality import MAX_ABSOLUTE_VALUE, NO_QUALITY, Quality
 
 COLUMNS = ("TS", "Device", "Tag", "Value")
 NAN = float("nan")
 EXCLUDED = float("-inf")
 """The number of a row that the fleet's quality rules exclude."""
-
-MAX_ABSOLUTE_VALUE = 1e150
-"""Bound of the absolute value of a reading. A larger value can overflow when the model squares it."""
 
 _ISO_PATTERN = re.compile(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?:Z|[+-](?:[01]\d|2[0-3])(?::?[0-5]\d)?)?",

@@ -12,6 +12,11 @@ MAX_PARTITIONS = 366 * 24 * 60
 _DURATION_PATTERN = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
 
 
+def format_time(instant: datetime) -> str:
+    """Return an instant in UTC as RFC 3339 has it: 2018-08-28T23:00:00Z."""
+    return f"{instant.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
 class _Bounds(NamedTuple):
     start: datetime
     end: datetime

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from device_scorer.errors import UsageInvalid
 from device_scorer.quality import (
-    MAX_ABSOLUTE_NUMBER,
+    MAX_ABSOLUTE_VALUE,
     MAX_DURATION_SECONDS,
     MAX_NAME_CHARS,
     MAX_PATTERNS,
@@ -150,4 +150,4 @@ def test_any_document_is_parsed_or_rejected(document: Any) -> None:
 
 def test_limits() -> None:
     assert (MAX_PATTERNS, MAX_VALUES, MAX_NAME_CHARS, MAX_TEXT_CHARS) == (200, 100, 256, 65_536)
-    assert (MAX_DURATION_SECONDS, MAX_ABSOLUTE_NUMBER) == (31_622_400, 1e150)
+    assert (MAX_DURATION_SECONDS, MAX_ABSOLUTE_VALUE) == (31_622_400, 1e150)

@@ -16,6 +16,8 @@ from collections.abc import Callable, Sequence
 from math import isfinite
 from typing import Any, NamedTuple, TypeGuard
 
+from device_scorer.quality import MAX_ABSOLUTE_VALUE
+
 METADATA_KEY = "digest"
 BUCKET_COUNT = 60
 """Number of equal parts of a window by which anomalies are counted."""
@@ -34,9 +36,6 @@ MAX_TEXT_CHARS = 64
 
 MAX_DETAIL_CHARS = 160
 MAX_INTEGER = 10**15 - 1
-MAX_ABSOLUTE_VALUE = 1e150
-"""Bound of the absolute value of a reading, as in `readings`."""
-
 FLAGS = ("silent", "sparse", "stale", "stuck", "implausible", "jumpy")
 """The faults of a sensor in a window (IOOS, "QARTOD Manual for Real-Time Quality Control": gap, flat line, range, rate
 of change)."""

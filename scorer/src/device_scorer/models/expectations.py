@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import Any, NamedTuple
 
+from device_scorer.quality import MAX_ABSOLUTE_VALUE
+
 META_SENSORS_KEY = "sensors"
 VERSION = 1
 MAX_TAGS = 100_000
-MAX_ABSOLUTE_NUMBER = 1e150
 
 
 class Expectation(NamedTuple):
@@ -59,4 +60,4 @@ def _is_valid(numbers: Any) -> bool:
     if not all(type(number) is float and isfinite(number) for number in numbers):
         return False
     interval, low, high, flat = numbers
-    return bool(interval >= 0 and flat >= 0 and low <= high and max(map(abs, numbers)) <= MAX_ABSOLUTE_NUMBER)
+    return bool(interval >= 0 and flat >= 0 and low <= high and max(map(abs, numbers)) <= MAX_ABSOLUTE_VALUE)

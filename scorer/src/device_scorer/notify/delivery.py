@@ -27,13 +27,13 @@ from device_scorer.notify.notices import (
     SIGNATURE_HEADER,
     Notice,
     clean,
-    format_time,
     signature,
     to_alert,
     to_cloud_event,
 )
 from device_scorer.notify.outbox import Entry
 from device_scorer.notify.receivers import ALERTMANAGER, OPENED, Receiver
+from device_scorer.window import format_time
 
 TIMEOUT_SECONDS = 10.0
 """Time of one request with its answer, however slowly the receiver sends it."""

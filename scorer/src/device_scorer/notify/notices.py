@@ -8,11 +8,12 @@ import hmac
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
 from device_scorer.notify.receivers import CLOSED, OPENED, RUN_FAILED
+from device_scorer.window import format_time
 
 OPEN = "open"
 """The event of an incident that was opened earlier. Only Alertmanager receives it: its clients repeat alerts."""
@@ -179,8 +180,3 @@ def clean(text: str) -> str:
     """Return a text as one printable line of at most MAX_TEXT_CHARS characters."""
     line = " ".join(text[: 4 * MAX_TEXT_CHARS].split())
     return "".join(one if one.isprintable() else "?" for one in line)[:MAX_TEXT_CHARS]
-
-
-def format_time(instant: datetime) -> str:
-    """Return an instant as RFC 3339 has it: 2018-08-28T23:00:00Z."""
-    return f"{instant.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

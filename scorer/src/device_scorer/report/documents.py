@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from device_scorer.report.coverage_sections import OUTDATED_CURE
 from device_scorer.report.fleet_health import FleetHealth
 from device_scorer.report.summary import Summary
 from device_scorer.report.tables import EMPTY_HEADER, FAILURES_HEADER, encode_csv
+from device_scorer.window import format_time
 
 FORMAT_VERSION = 1
 MAX_TOP_DEVICES = 20
@@ -21,7 +21,7 @@ def summary_json(summary: Summary, health: FleetHealth = FleetHealth()) -> bytes
     change, when, coverage = summary.comparison, summary.rule.anomalous_when, summary.coverage
     document = {
         "v": FORMAT_VERSION,
-        "window": {"start": _format_time(summary.window.start), "end": _format_time(summary.window.end)},
+        "window": {"start": format_time(summary.window.start), "end": format_time(summary.window.end)},
         "complete": summary.complete,
         "devices": {"total": len(summary.devices), **summary.outcomes},
         "results": {
@@ -54,7 +54,7 @@ def summary_json(summary: Summary, health: FleetHealth = FleetHealth()) -> bytes
         "problems": list(health.problems[:MAX_TOP_DEVICES]),
         "stale": _bounded_list([row.device for row in summary.stale]),
         "previous": {
-            "window": {"start": _format_time(change.window.start), "end": _format_time(change.window.end)},
+            "window": {"start": format_time(change.window.start), "end": format_time(change.window.end)},
             "known": change.has_previous,
             "new": _bounded_list(change.new),
             "recovered": _bounded_list(change.recovered),
@@ -113,7 +113,3 @@ def _format_score(score: float) -> str:
 
 def _bounded_list(devices: Sequence[str]) -> dict[str, object]:
     return {"count": len(devices), "devices": list(devices[:MAX_NAMED_DEVICES])}
-
-
-def _format_time(instant: datetime) -> str:
-    return f"{instant.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -4,7 +4,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 from device_scorer.contract.outcome_message import RowCounts
-from device_scorer.readings import MAX_ABSOLUTE_VALUE
+from device_scorer.quality import MAX_ABSOLUTE_VALUE
 
 MAX_NOTES = 3
 MAX_SAMPLE_CHARS = 40

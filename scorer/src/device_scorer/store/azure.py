@@ -21,13 +21,13 @@ from device_scorer.store.encoding import decode_content
 from device_scorer.store.listing_progress import Markers
 from device_scorer.store.metadata import CHECKSUM_KEY, clean_metadata, split_checksum
 from device_scorer.store.rejections import foreign_response, repeated_listing
-from device_scorer.store.retry import DEFAULT_RETRY_POLICY, RetryPolicy, call_with_retry
-
-MAX_DAMAGED_READS = 3
-"""Number of downloads of a blob whose content does not match its length or Content-MD5."""
-
-MIN_TIMEOUT_SECONDS = 0.2
-"""The shortest timeout of a request, for a view whose deadline is over."""
+from device_scorer.store.retry import (
+    DEFAULT_RETRY_POLICY,
+    MAX_DAMAGED_READS,
+    MIN_TIMEOUT_SECONDS,
+    RetryPolicy,
+    call_with_retry,
+)
 
 _MISSING_CODES = frozenset({"BlobNotFound"})
 _CONTAINER_CODES = frozenset({"ContainerAlreadyExists"})

@@ -12,13 +12,10 @@ from obstore.store import AzureStore as Client
 from device_scorer.errors import UsageInvalid
 from device_scorer.store.account import Account, split_endpoint
 from device_scorer.store.metadata import split_checksum
-from device_scorer.store.retry import RetryPolicy
+from device_scorer.store.retry import MIN_TIMEOUT_SECONDS, RetryPolicy
 
 MAX_TRANSFER_SECONDS = 600
 """The time of one request with its body, if the deadline is far."""
-
-MIN_TIMEOUT_SECONDS = 0.2
-"""The shortest timeout of a request, for a view whose deadline is over."""
 
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _PROPERTY_NAMES = frozenset(

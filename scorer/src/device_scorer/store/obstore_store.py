@@ -22,10 +22,7 @@ from device_scorer.store.metadata import CHECKSUM_KEY, clean_metadata
 from device_scorer.store.obstore_calls import BlobMissing, Calls, ExpectedCode
 from device_scorer.store.obstore_client import Clients, content_of, metadata_of
 from device_scorer.store.rejections import repeated_listing
-from device_scorer.store.retry import DEFAULT_RETRY_POLICY, RetryPolicy
-
-MAX_DAMAGED_READS = 3
-"""Number of downloads of a blob whose content does not match its length or checksum."""
+from device_scorer.store.retry import DEFAULT_RETRY_POLICY, MAX_DAMAGED_READS, RetryPolicy
 
 LIST_CHUNK_SIZE = 5000
 _CONTENT_TYPE = {"Content-Type": "application/octet-stream"}

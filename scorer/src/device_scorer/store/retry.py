@@ -11,6 +11,12 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from device_scorer.errors import TransientError
 
+MAX_DAMAGED_READS = 3
+"""Number of downloads of a blob whose content does not match its length or checksum."""
+
+MIN_TIMEOUT_SECONDS = 0.2
+"""The shortest timeout of a request, for a view whose deadline is over."""
+
 _Result = TypeVar("_Result")
 
 

@@ -9,7 +9,6 @@ import pytest
 
 from device_scorer.errors import BlobTooLarge, ConfigurationInvalid, IdentityUnavailable, StorageUnavailable
 from device_scorer.settings import read_settings
-from device_scorer.store import azure
 from device_scorer.store.base import Store
 from device_scorer.store.factory import open_scoring_store, open_store
 from device_scorer.store.retry import DEFAULT_RETRY_POLICY, RetryPolicy
@@ -51,10 +50,6 @@ def open_on(url: str, library: str, policy: RetryPolicy = SHORT_READS) -> Store:
     environment = {"FLEETSCORE_AUTH": "sas", "FLEETSCORE_ACCOUNT_URL": url, "AZURE_STORAGE_SAS_TOKEN": SAS}
     opener = {"sdk": open_store, "obstore": open_scoring_store}[library]
     return opener(read_settings(environment), policy)
-
-
-def test_attempts_and_shortest_timeout() -> None:
-    assert (azure.MAX_DAMAGED_READS, azure.MIN_TIMEOUT_SECONDS) == (3, 0.2)
 
 
 @pytest.mark.parametrize(("excepted", "proxied"), [("", True), ("storage.invalid", False)])

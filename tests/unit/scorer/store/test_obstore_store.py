@@ -9,7 +9,7 @@ import pytest
 
 from device_scorer.errors import ConfigurationInvalid, StorageUnavailable
 from device_scorer.settings import read_settings
-from device_scorer.store.obstore_store import LIST_CHUNK_SIZE, MAX_DAMAGED_READS, ObstoreStore, open_obstore_store
+from device_scorer.store.obstore_store import LIST_CHUNK_SIZE, ObstoreStore, open_obstore_store
 from device_scorer.store.retry import RetryPolicy
 from localcluster.kubernetes.certificates import CertificateAuthority
 from tests.testkit.blob_server import SAS, BlobServer, serving
@@ -35,8 +35,8 @@ def store(server: BlobServer) -> ObstoreStore:
     return open_on(server.url)
 
 
-def test_limits_of_the_store() -> None:
-    assert (MAX_DAMAGED_READS, LIST_CHUNK_SIZE) == (3, 5000)
+def test_size_of_a_part_of_a_listing() -> None:
+    assert LIST_CHUNK_SIZE == 5000
 
 
 def test_properties_are_read_with_the_first_byte(server: BlobServer, store: ObstoreStore) -> None:

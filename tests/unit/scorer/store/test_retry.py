@@ -5,7 +5,18 @@ from collections.abc import Callable
 import pytest
 
 from device_scorer.errors import IdentityUnavailable, StorageUnavailable
-from device_scorer.store.retry import DEFAULT_RETRY_POLICY, RetryableFailure, RetryPolicy, call_with_retry
+from device_scorer.store.retry import (
+    DEFAULT_RETRY_POLICY,
+    MAX_DAMAGED_READS,
+    MIN_TIMEOUT_SECONDS,
+    RetryableFailure,
+    RetryPolicy,
+    call_with_retry,
+)
+
+
+def test_limits() -> None:
+    assert (MAX_DAMAGED_READS, MIN_TIMEOUT_SECONDS) == (3, 0.2)
 
 
 class FakeClock:
