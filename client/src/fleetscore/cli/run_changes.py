@@ -37,7 +37,7 @@ class Outcome(StrEnum):
 
 
 class DryRun(StrEnum):
-    """What a command that creates runs does instead."""
+    """The mode of a command that creates runs: it creates them, or prints them."""
 
     NONE = "none"
     CLIENT = "client"

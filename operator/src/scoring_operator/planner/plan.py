@@ -13,9 +13,9 @@ The algorithm, in the order of the code:
 5. A run that is suspended or blocked by another run pauses: its clock stops and its Jobs are suspended. So does a run
    whose window is not over: users may create the progress of a run, or the API server's clock was set back.
 6. Otherwise it runs. Jobs that the operator suspended are resumed. Jobs are created up to the run's parallelism and
-   slots, each for a batch that was reserved before; see `batching`. After 20 consecutive storage or identity failures,
-   only one Job is active at a time. While the API server rejects Jobs, each pass creates one. While pods cannot start,
-   none is created. While another controller suspends every Job, the run's clock stops; see `job_changes`.
+   slots, each for a batch that was reserved before; see `batching`. After 20 consecutive failures of storage, identity
+   or the image, only one Job is active at a time. While the API server rejects Jobs, each pass creates one. While pods
+   cannot start, none is created. While another controller suspends every Job, the run's clock stops; see `job_changes`.
 """
 
 from collections.abc import Iterator
@@ -256,7 +256,7 @@ def _run(run: ScoringRun, progress: Progress, observation: Observation, now: dat
     if progress.circuit_open:
         message = f"{progress.consecutive_failures} Jobs in a row failed for storage, identity or their image"
         cause = "the pods of the failed Jobs have the cause"
-        blocker = Blocker("StorageUnavailable", f"{message}; {cause}; one Job at a time tries again")
+        blocker = Blocker("StorageUnavailable", f"{message}; {cause}; one Job at a time checks whether it is over")
     active = sum(1 for name in progress.open_batches if observation.jobs.is_active(name))
     free_slots = max(0, _job_limit(run, progress, observation, active) - active)
     progress, ready, reserved = next_jobs(run, progress, observation, free_slots)
