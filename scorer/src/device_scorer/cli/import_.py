@@ -7,7 +7,7 @@ from pathlib import Path
 
 from device_scorer import log
 from device_scorer.errors import UsageInvalid
-from device_scorer.importing.csv_dump import ImportedDump, import_dump
+from device_scorer.importing.csv_dump import EXCLUDED_ROW, ImportedDump, import_dump
 from device_scorer.importing.legacy_models import ImportedModels, import_models
 from device_scorer.plurals import counted
 from device_scorer.settings import add_store_argument, read_settings
@@ -20,7 +20,8 @@ a blob with other content is named and kept unless --replace is given.
 
 --data FILE is a CSV with the columns TS,Device,Tag,Value (others are ignored): all devices, any order, any size. It is
 split into one blob per device and partition, in which each row keeps its text. A TS without zone is UTC. Rejected rows
-are counted and copied, with line number and reason, to the rejects file; fix the rows and import that file.
+are counted and copied, with line number and reason, to the rejects file. Correct these rows in FILE and import all of
+it again with --replace, which replaces whole blobs: a blob then has the readings of FILE only.
 
 --models DIR holds one pickle per device and tag, called model_DEVICE_TAG (the tag follows the last underscore), as
 scikit-learn 0.19 or later wrote them. They become one bundle per device that the current scikit-learn reads. They are
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--data", type=Path, metavar="FILE", help="a CSV of readings")
     add("--models", type=Path, metavar="DIR", help="a directory of models in single files")
     add("--rejects", type=Path, metavar="FILE", help="file for rejected rows (FOLDER/NAME.rejects.csv, else ./)")
-    add("--replace", action="store_true", help="replace blobs that exist and differ")
+    add("--replace", action="store_true", help="replace blobs that exist and differ, as a whole")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -81,10 +82,17 @@ def _print_dump(dump: ImportedDump, path: Path, rejects_path: Path, *, max_data_
         rejected = counted(count, "row is", "rows are")
         log.warning(f"{rejected} rejected; the first is line {dump.first_line_numbers[reason]:,}: {reason}")
     if dump.rejected:
-        print(f"{counted(dump.rejected.total(), 'row', 'rows')} rejected: {rejects_path}")
+        correctable = any(reason != EXCLUDED_ROW for reason in dump.rejected)
+        hint = f"; correct {path} and import all of it again with --replace" if correctable else ""
+        print(f"{counted(dump.rejected.total(), 'row', 'rows')} rejected: {rejects_path}{hint}")
     for name, size in dump.too_large.items():
         log.error(f"{name} would have {size:,} bytes, more than the scorer reads ({max_data_bytes:,})")
-    _log_conflicts(dump.conflicting)
+    if dump.shortened:
+        had = counted(len(dump.shortened), "replaced blob had", "replaced blobs had")
+        log.warning(
+            f"{had} more readings before, which {path} lacks; import a dump that has them too: {_name(dump.shortened)}"
+        )
+    _log_conflicts(dump.conflicting, "the readings of this dump")
 
 
 def _print_models(models: ImportedModels, folder: Path) -> None:
@@ -102,11 +110,14 @@ def _print_models(models: ImportedModels, folder: Path) -> None:
         named = ", ".join(models.without_model[:_MAX_NAMED_DEVICES])
         devices = counted(len(models.without_model), "device has", "devices have")
         log.error(f"{devices} no readable model: {named}")
-    _log_conflicts(models.conflicting)
+    _log_conflicts(models.conflicting, "the models of this directory")
 
 
-def _log_conflicts(names: Sequence[str]) -> None:
+def _log_conflicts(names: Sequence[str], imported: str) -> None:
     if names:
-        named = ", ".join(names[:_MAX_NAMED_BLOBS]) + (", ..." if len(names) > _MAX_NAMED_BLOBS else "")
         kept = counted(len(names), "blob exists with other content and is", "blobs exist with other content and are")
-        log.error(f"{kept} kept (use --replace to overwrite): {named}")
+        log.error(f"{kept} kept (--replace keeps only {imported}): {_name(names)}")
+
+
+def _name(blobs: Sequence[str]) -> str:
+    return ", ".join(blobs[:_MAX_NAMED_BLOBS]) + (", ..." if len(blobs) > _MAX_NAMED_BLOBS else "")

@@ -1,7 +1,7 @@
 """Import of a shared CSV dump: one blob per partition and device, streamed, and no row is dropped silently.
 
-A rejected row is copied to the file of rejected rows, after its line number and the reason. That file has the columns
-of a dump, so that it can be imported after the rows are fixed.
+A rejected row is copied to the file of rejected rows, after its line number and the reason. Such rows are corrected in
+the dump, and the whole dump is imported again: blobs are replaced, not merged.
 """
 
 from collections import Counter
@@ -15,14 +15,15 @@ from typing import IO, Self
 from device_scorer import readings
 from device_scorer.contract import blob_paths
 from device_scorer.csv_lines import join_line
-from device_scorer.errors import DataInvalid, UsageInvalid
+from device_scorer.errors import BlobUnreadable, DataInvalid, PermanentError, UsageInvalid
 from device_scorer.importing.external_sort import DEFAULT_MEMORY_BYTES, ExternalSorter
 from device_scorer.plurals import counted
 from device_scorer.progress_line import ProgressLine
 from device_scorer.readings import COLUMNS, EXCLUDED, ColumnLayout, Row
 from device_scorer.settings import Settings
-from device_scorer.store.base import Store
-from device_scorer.store.upload import UploadResult, upload_all
+from device_scorer.store.base import Store, md5_hex
+from device_scorer.store.parallel import map_in_order
+from device_scorer.store.upload import UploadResult, upload_once
 
 EXCLUDED_ROW = "the fleet's quality rules exclude the row"
 INVALID_DEVICE = "Device is not an id: 1 to 128 of A-Za-z0-9-.%_#*?!(),:=@$'"
@@ -47,6 +48,7 @@ class ImportedDump:
         rejected: The number of rejected rows by reason.
         first_line_numbers: The number of the first rejected line, by reason.
         missing_columns: The columns of the fleet's quality rules that the dump lacks.
+        shortened: The names of replaced blobs that had more readings before.
     """
 
     rows: int
@@ -57,6 +59,7 @@ class ImportedDump:
     rejected: Counter[str]
     first_line_numbers: Mapping[str, int]
     missing_columns: Sequence[str] = ()
+    shortened: Sequence[str] = ()
 
     @property
     def complete(self) -> bool:
@@ -83,12 +86,20 @@ def import_dump(
     _check_other_file(path, rejects_path)
     store.ensure_container("data")
     blobs: Counter[UploadResult] = Counter()
-    conflicting = []
+    conflicting, shortened = [], []
+
+    def upload(blob: tuple[str, bytes]) -> tuple[UploadResult, bool]:
+        shortens = replace and _has_more_readings(store, settings, *blob)
+        return upload_once(store, "data", *blob, replace=replace), shortens
+
     try:
         with path.open("rb") as source, RejectedRows(rejects_path) as rejects:
             dump = CsvDump(source, max(1, path.stat().st_size), settings, rejects)
-            for name, result in upload_all(store, "data", dump.blobs(), replace=replace):
+            uploaded = map_in_order(dump.blobs(), upload, size_of=lambda blob: len(blob[1]))
+            for (name, _), (result, shortens) in uploaded:
                 blobs[result] += 1
+                if shortens:
+                    shortened.append(name)
                 if result is UploadResult.CONFLICT:
                     conflicting.append(name)
     except OSError as error:
@@ -104,6 +115,7 @@ def import_dump(
         rejected=rejects.reasons,
         first_line_numbers=rejects.first_line_numbers,
         missing_columns=dump.missing_columns,
+        shortened=shortened,
     )
 
 
@@ -115,6 +127,18 @@ def _check_other_file(path: Path, rejects_path: Path) -> None:
         return
     if same:
         raise UsageInvalid(f"--data {path} and --rejects {rejects_path} are the same file; name another --rejects")
+
+
+def _has_more_readings(store: Store, settings: Settings, name: str, content: bytes) -> bool:
+    """Return True if the existing blob of this name has more readings than its new content."""
+    existing = store.head("data", name)
+    if existing is None or existing.md5 == md5_hex(content):
+        return False
+    try:
+        blob = store.read("data", name, max_bytes=settings.limits.max_data_bytes)
+    except (PermanentError, BlobUnreadable):  # no window can score the readings of such a blob
+        return False
+    return blob is not None and blob.content.rstrip().count(b"\n") > content.rstrip().count(b"\n")
 
 
 class RejectedRows:

@@ -34,6 +34,12 @@ def data(folder: Path) -> dict[str, str]:
     return {name: content.decode() for name, content in files(folder / "store" / "data").items()}
 
 
+def data_of(store: FolderStore, name: str) -> str:
+    blob = store.read("data", name)
+    assert blob is not None
+    return blob.content.decode()
+
+
 BAD_ROWS = [
     ("2018-13-01 00:00:00,1,1,5\n", "month"),
     ("yesterday,1,1,5\n", "TS is neither"),
@@ -234,6 +240,30 @@ def test_result_of_an_import(tmp_path: Path) -> None:
     again = import_dump(store, Settings(folder=tmp_path), path, tmp_path / "rejects.csv")
     assert again.blobs == {UploadResult.WRITTEN: 1, UploadResult.UNCHANGED: 2}
     assert again.complete
+
+
+@pytest.mark.parametrize(
+    ("existing", "shortened"),
+    [
+        (HEADER + "2018-08-29 00:00:00.000,1,1,nan\n", []),
+        (HEADER + "2018-08-29 00:00:00.000,1,1,12345.678\n", []),
+        (HEADER + "2018-08-29 00:00:00.000,1,1,1\n2018-08-29 00:00:01.000,1,1,1", ["20180829T0000Z/1.csv"]),
+        (HEADER * 9, []),
+    ],
+    ids=["equal", "corrected", "more readings", "above the limit"],
+)
+def test_replaced_blob_is_shortened_if_it_had_more_readings(
+    tmp_path: Path, existing: str, shortened: list[str]
+) -> None:
+    path = tmp_path / "dump.csv"
+    path.write_text(DUMP)
+    store = FolderStore(tmp_path)
+    store.write("data", "20180829T0000Z/1.csv", existing.encode())
+    settings = Settings(folder=tmp_path, limits=Limits(max_data_bytes=150))
+    dump = import_dump(store, settings, path, tmp_path / "rejects.csv", replace=True)
+    assert dump.shortened == shortened
+    assert dump.blobs == {UploadResult.WRITTEN: 3}
+    assert data_of(store, "20180829T0000Z/1.csv") == HEADER + "2018-08-29 00:00:00.000,1,1,nan\n"
 
 
 def test_dump_that_exceeds_the_memory_gives_the_same_blobs(tmp_path: Path) -> None:
