@@ -51,7 +51,7 @@ def decode_id(segment: str) -> str | None:
     """Return the device id of a path segment; None if the segment is not a device."""
     try:
         device = unquote_to_bytes(segment).decode()
-    except UnicodeDecodeError:
+    except UnicodeError:  # a file name that is not UTF-8 is a segment with surrogates
         return None
     return device if device and encode_id(device) == segment else None
 

@@ -44,7 +44,7 @@ def decode_id(segment: str) -> str | None:
     """
     try:
         decoded = unquote_to_bytes(segment).decode()
-    except UnicodeDecodeError:
+    except UnicodeError:  # a file name that is not UTF-8 is a segment with surrogates
         return None
     return decoded if decoded and encode_id(decoded) == segment else None
 

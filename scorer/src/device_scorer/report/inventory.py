@@ -97,7 +97,8 @@ class _NameCounter:
             return
         self.count += 1
         if len(self.samples) < MAX_NAME_SAMPLES:
-            self.samples.append(f"{container}/{info.name}")
+            name = "".join(char if char.isprintable() else repr(char)[1:-1] for char in info.name)
+            self.samples.append(f"{container}/{name}")
 
 
 def take_inventory(store: Store, settings: Settings, window: Window) -> Inventory:

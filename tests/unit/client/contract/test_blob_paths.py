@@ -18,7 +18,7 @@ def test_id_becomes_one_segment_and_is_decoded_again(device: str, segment: str) 
     assert blob_paths.decode_id(segment) == device
 
 
-@pytest.mark.parametrize("segment", ["a#b", "%2f", "_x", "..", "%FF", ""])
+@pytest.mark.parametrize("segment", ["a#b", "%2f", "_x", "..", "%FF", "", "m\udcfcller"])
 def test_segment_that_the_rule_does_not_produce_is_not_a_device(segment: str) -> None:
     assert blob_paths.decode_id(segment) is None
 

@@ -32,7 +32,8 @@ def test_id_is_encoded_into_one_segment_and_decoded_again(identifier: str) -> No
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a/b", "%2f", "%41", "a%", "%ZZ", "..", ".", "%FF", "a~", "a b", "%2e", "_a", "_SUCCESS"]
+    "text",
+    ["", "a/b", "%2f", "%41", "a%", "%ZZ", "..", ".", "%FF", "a~", "a b", "%2e", "_a", "_SUCCESS", "m\udcfcller"],
 )
 def test_segment_that_encode_does_not_write_has_no_id(text: str) -> None:
     assert blob_paths.decode_id(text) is None

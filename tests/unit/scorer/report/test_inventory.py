@@ -1,5 +1,6 @@
 """The inventory of models and readings."""
 
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -64,6 +65,19 @@ def test_names_that_do_not_denote_a_device_are_counted(tmp_path: Path) -> None:
     assert len(inventory.unknown_name_samples) == MAX_NAME_SAMPLES == 20
     assert "models/press#1.joblib" in inventory.unknown_name_samples
     assert "data/20180828T2300Z/press:0.csv" in inventory.unknown_name_samples
+
+
+def test_file_name_that_is_not_utf8_is_counted_and_has_a_printable_sample(tmp_path: Path) -> None:
+    add_models(tmp_path, "press-1")
+    (tmp_path / "models" / os.fsdecode(b"m\xfcller.joblib")).write_bytes(b"x")
+    add_readings(tmp_path, os.fsdecode(b"20180828T2300Z/m\xfcller.csv"))
+    inventory = take_inventory(FolderStore(tmp_path), Settings(folder=tmp_path), WINDOW)
+    assert inventory.models == {"press-1"}
+    assert inventory.unknown_names == 2
+    assert list(inventory.unknown_name_samples) == [
+        r"models/m\udcfcller.joblib",
+        r"data/20180828T2300Z/m\udcfcller.csv",
+    ]
 
 
 @pytest.mark.parametrize("template", ["{device}/{yyyy}{MM}{dd}T{HH}.csv", "{yyyy}/all.csv"])
