@@ -9,6 +9,15 @@ from device_scorer.errors import UsageInvalid
 MAX_PARTITIONS = 366 * 24 * 60
 """Partitions of a window above which it is rejected. A run's window has at most 366 days; these are its minutes."""
 
+FIRST_START = datetime(1971, 1, 1, tzinfo=UTC)
+"""Start before which a window is rejected: a week of the history must not begin before the Unix epoch."""
+
+LAST_END = datetime(9000, 1, 1, tzinfo=UTC)
+"""End after which a window is rejected: the windows after it must be in the calendar, too."""
+
+MAX_LENGTH = timedelta(days=36_600)
+"""Length above which a window is rejected: the window of the same length before it must be in the calendar."""
+
 _DURATION_PATTERN = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
 
 
@@ -57,7 +66,7 @@ class Window(_Bounds):
             length: The length of a partition. Partitions are aligned to the Unix epoch.
 
         Raises:
-            UsageInvalid: There are more than MAX_PARTITIONS.
+            UsageInvalid: There are more than MAX_PARTITIONS, or the window is out of range.
         """
         self.check_partitions(length)
         step = int(length.total_seconds())
@@ -65,11 +74,14 @@ class Window(_Bounds):
         return [datetime.fromtimestamp(at, UTC) for at in range(first, int(self.end.timestamp()), step)]
 
     def check_partitions(self, length: timedelta) -> None:
-        """Raise UsageInvalid if the window has more than MAX_PARTITIONS; see `partitions`."""
+        """Raise UsageInvalid if the window has more than MAX_PARTITIONS or is out of range; see `partitions`."""
         count = -(-(self.end - self.start) // length)
         if count > MAX_PARTITIONS:
             text = f"the window {self.interval} is invalid: it has {count:,} partitions of readings"
             raise UsageInvalid(f"{text}, more than {MAX_PARTITIONS:,}; name a shorter one")
+        if self.start < FIRST_START or self.end > LAST_END or self.end - self.start > MAX_LENGTH:
+            bounds = f"from {format_time(FIRST_START)} to {format_time(LAST_END)}, and have at most {MAX_LENGTH.days:,}"
+            raise UsageInvalid(f"the window {self.interval} is invalid: windows are {bounds} days; name another one")
 
 
 def parse_instant(text: str) -> datetime:

@@ -5,7 +5,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from device_scorer.errors import UsageInvalid
-from device_scorer.window import MAX_PARTITIONS, Window, parse_duration, parse_instant
+from device_scorer.window import (
+    FIRST_START,
+    LAST_END,
+    MAX_LENGTH,
+    MAX_PARTITIONS,
+    Window,
+    parse_duration,
+    parse_instant,
+)
 from tests.testkit.scorer_fleet import START, WINDOW
 
 START_OF_YEAR = datetime(2018, 1, 1, tzinfo=UTC)
@@ -33,6 +41,22 @@ def test_window_of_too_many_partitions_is_rejected_before_they_are_made() -> Non
         window.partitions(timedelta(hours=1))
     year = Window(START_OF_YEAR, START_OF_YEAR + timedelta(days=366))
     assert len(year.partitions(timedelta(minutes=1))) == MAX_PARTITIONS == 527_040
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        (datetime(1, 1, 1, tzinfo=UTC), datetime(1, 1, 1, 1, tzinfo=UTC)),
+        (FIRST_START - timedelta(seconds=1), FIRST_START),
+        (datetime(9999, 12, 31, 22, tzinfo=UTC), datetime(9999, 12, 31, 23, tzinfo=UTC)),
+        (LAST_END, LAST_END + timedelta(seconds=1)),
+        (FIRST_START, FIRST_START + MAX_LENGTH + timedelta(seconds=1)),
+    ],
+)
+def test_window_out_of_range_is_rejected_with_the_bounds(start: datetime, end: datetime) -> None:
+    text = "windows are from 1971-01-01T00:00:00Z to 9000-01-01T00:00:00Z, and have at most 36,600 days; name another"
+    with pytest.raises(UsageInvalid, match=text):
+        Window(start, end).check_partitions(timedelta(days=1))
 
 
 @pytest.mark.parametrize(

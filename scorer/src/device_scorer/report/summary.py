@@ -178,7 +178,7 @@ def build_row(
     """
     figures = statistics.to_figures() if isinstance(statistics, DeviceStatistics) else statistics
     anomalous = rule.anomalous_when.is_anomalous(figures.rows, figures.anomalies)
-    oldest = (window.end - rule.stale_after).timestamp()
+    oldest = window.end.timestamp() - rule.stale_after.total_seconds()
     stale = outcome.kind == "empty" or (figures.rows > 0 and figures.newest_epoch_seconds < oldest)
     return DeviceRow(device, outcome, figures, anomalous, stale)
 

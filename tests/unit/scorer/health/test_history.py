@@ -19,7 +19,7 @@ from device_scorer.health.history import (
     decode_tile,
     place_of,
 )
-from device_scorer.window import Window
+from device_scorer.window import FIRST_START, LAST_END, MAX_LENGTH, Window
 
 HOUR = timedelta(hours=1)
 START = datetime(2018, 8, 27, tzinfo=UTC)  # a Monday
@@ -48,6 +48,15 @@ def test_window_has_its_place(start: datetime, length: timedelta, name: str, ind
     place = a_place(start, length)
     assert (place.name, place.index, place.count) == (name, index, count)
     assert place.first + place.index * place.length == int(start.timestamp())
+
+
+@pytest.mark.parametrize("length", [HOUR, timedelta(days=1), MAX_LENGTH])
+def test_first_and_last_windows_have_a_place_and_neighbours(length: timedelta) -> None:
+    for start in (FIRST_START, LAST_END - length):
+        place = place_of("plant", Window(start, start + length))
+        assert place is not None
+        assert place.previous.first < int(start.timestamp()) < place.following.first
+        assert decode_tile(Tile(place).encode(), place) == Tile(place)
 
 
 def test_window_of_seconds_has_no_place() -> None:

@@ -58,6 +58,8 @@ def test_devices_with_old_or_no_readings_are_stale(tmp_path: Path) -> None:
     assert read_summary(tmp_path)["stale"] == {"count": 2, "devices": ["silent", "old"]}
     report(tmp_path, "--stale-after", "PT30M")
     assert read_summary(tmp_path)["stale"] == {"count": 1, "devices": ["silent"]}
+    report(tmp_path, "--stale-after", "P99999999D")  # before the year 1
+    assert read_summary(tmp_path)["stale"] == {"count": 1, "devices": ["silent"]}
 
 
 def test_device_is_anomalous_by_share_and_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
