@@ -59,6 +59,11 @@ class Window(_Bounds):
         """The window in metadata and texts: an ISO 8601 interval, such as 2018-08-28T23:00:00Z/2018-08-29T00:00:00Z."""
         return f"{self.start:%Y-%m-%dT%H:%M:%SZ}/{self.end:%Y-%m-%dT%H:%M:%SZ}"
 
+    def is_divided_by(self, length: timedelta) -> bool:
+        """Return True if the window consists of whole partitions, which are aligned to the Unix epoch."""
+        step = int(length.total_seconds())
+        return int(self.start.timestamp()) % step == 0 == int(self.end.timestamp()) % step
+
     def partitions(self, length: timedelta) -> list[datetime]:
         """Return the starts (UTC) of all partitions that overlap the window, in order.
 

@@ -35,6 +35,16 @@ def test_partitions_are_aligned_to_the_epoch_and_overlap_the_window() -> None:
     assert window.partitions(timedelta(minutes=30)) == [WINDOW.start + timedelta(minutes=30), WINDOW.end]
 
 
+@pytest.mark.parametrize(
+    ("window", "length", "divided"),
+    [("23:00/24:00", 60, True), ("23:00/24:00", 15, True), ("23:00/23:15", 60, False), ("22:30/24:00", 60, False)],
+)
+def test_window_of_whole_partitions_is_divided_by_their_length(window: str, length: int, divided: bool) -> None:  # noqa: FBT001  a table
+    hours = [timedelta(hours=int(text[:2]), minutes=int(text[3:])) for text in window.split("/")]
+    start, end = (datetime(2018, 8, 28, tzinfo=UTC) + one for one in hours)
+    assert Window(start, end).is_divided_by(timedelta(minutes=length)) is divided
+
+
 def test_window_of_too_many_partitions_is_rejected_before_they_are_made() -> None:
     window = Window(datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC))
     with pytest.raises(UsageInvalid, match="87,649,392 partitions of readings, more than 527,040; name a shorter one"):

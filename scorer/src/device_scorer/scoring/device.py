@@ -152,6 +152,7 @@ def _score_readings(
         limits=settings.limits,
         quality=settings.quality,
         expectations=bundle.expectations,
+        whole_partitions=request.window.is_divided_by(settings.data_partition),
     )
     etags = read_partitions(device, context, scorer, deadline)
     rows, remarks = scorer.finish(), scorer.remarks

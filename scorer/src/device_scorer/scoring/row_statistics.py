@@ -75,7 +75,7 @@ class RowStatistics:
         if not self.outside_rows:
             return ""
         first, last = (_to_text(at) for at in (self._first_outside, self._last_outside))
-        return f"rows outside of it: {self.outside_rows:,}, from {first} to {last}"
+        return f"rows outside of the window: {self.outside_rows:,}, from {first} to {last}"
 
 
 def describe_value(value: str) -> str:

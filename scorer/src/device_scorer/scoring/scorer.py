@@ -73,6 +73,7 @@ class Scorer:
         limits: The limits on rows and on the share of bad lines.
         quality: The fleet's rules, which exclude rows.
         expectations: The behaviour of the sensors in training, by tag.
+        whole_partitions: True if no partition reaches beyond the window, so that no window scores the rows outside.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Scorer:
         limits: Limits,
         quality: Quality = NO_QUALITY,
         expectations: Mapping[str, Expectation] = MappingProxyType({}),
+        whole_partitions: bool = False,
     ) -> None:
         self._device, self._models, self._limits = device, dict(models), limits
         self._start, self._end = int(window.start.timestamp()), int(window.end.timestamp())
@@ -91,7 +93,7 @@ class Scorer:
         self._content = bytearray(HEADER)
         self._flags = FlagFinder(window, quality, expectations)
         self._digest = DigestBuilder(window, self._models, self._flags.limits(models))
-        self._quality = quality
+        self._quality, self._whole_partitions = quality, whole_partitions
         self._missing_columns: set[str] = set()
         self._failed: dict[str, PermanentError] = {}
         self._endings: dict[str, dict[float, str]] = {tag: {} for tag in models}
@@ -165,8 +167,11 @@ class Scorer:
     def remarks(self) -> list[str]:
         """The sentences for people about dropped rows."""
         remarks = list(self._statistics.notes)
-        if not self._statistics.rows and self._statistics.outside_rows:
-            remarks.append(self._statistics.describe_outside())
+        outside = self._statistics.describe_outside()
+        if outside and not self._statistics.rows:
+            remarks.append(outside)
+        elif outside and self._whole_partitions:
+            remarks.append(f"{outside}; no window scores them, so store them in the files of their times")
         if self._statistics.excluded_rows:
             remarks.append(f"the quality rules exclude {counted(self._statistics.excluded_rows, 'row', 'rows')}")
         if self._missing_columns:
@@ -197,8 +202,8 @@ class Scorer:
         ):
             return rows
         inside = [row for row in rows if self._start <= row[4] < self._end]
-        if len(inside) < len(rows):
-            self._statistics.add_outside(len(rows) - len(inside), first, last)
+        if outside := [at for at in times if not self._start <= at < self._end]:
+            self._statistics.add_outside(len(outside), min(outside), max(outside))
         return [row for row in inside if self._is_usable(row)]
 
     def _is_usable(self, row: RowTuple) -> bool:

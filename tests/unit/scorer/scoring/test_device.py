@@ -138,11 +138,11 @@ def test_invalid_device_id_fails_alone(fleet: Fleet, device: str) -> None:
         (csv_of(), ""),
         (
             csv_of(*((f"2018-08-28T{hour}:00:00Z", "press-1", "1", "1") for hour in ("22", "01"))),
-            "; rows outside of it: 2, from 2018-08-28T01:00:00Z to 2018-08-28T22:00:00Z",
+            "; rows outside of the window: 2, from 2018-08-28T01:00:00Z to 2018-08-28T22:00:00Z",
         ),
         (
             csv_of(("20180828230000", "press-1", "1", "1")),
-            "; rows outside of it: 1, from 2609-07-04T09:37:10Z to 2609-07-04T09:37:10Z",
+            "; rows outside of the window: 1, from 2609-07-04T09:37:10Z to 2609-07-04T09:37:10Z",
         ),
     ],
 )

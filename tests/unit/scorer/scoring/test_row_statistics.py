@@ -30,7 +30,7 @@ def test_rows_outside_of_the_window_are_described_by_their_times() -> None:
     statistics.add_outside(1, 90, 90)
     statistics.add_outside(1, -60, 180)
     assert statistics.describe_outside() == (
-        "rows outside of it: 1,002, from 1969-12-31T23:59:00Z to 1970-01-01T00:03:00Z"
+        "rows outside of the window: 1,002, from 1969-12-31T23:59:00Z to 1970-01-01T00:03:00Z"
     )
 
 

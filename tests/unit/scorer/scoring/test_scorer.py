@@ -55,6 +55,17 @@ def test_limits() -> None:
     assert (CHUNK_ROWS, CACHE_SIZE, MAX_NOTES) == (8192, 50_000, 3)
 
 
+def test_rows_that_no_window_scores_are_named_with_their_times() -> None:
+    rows = csv_of(("2018-08-28T22:59:00Z", "d", "1", "1"), (TS, "d", "1", "1"), ("2018-08-29T00:00:00Z", "d", "1", "1"))
+    remarks = []
+    for whole_partitions in (False, True):
+        scorer = Scorer("d", WINDOW, {"1": AboveTen()}, limits=Limits(), whole_partitions=whole_partitions)
+        scorer.add_partition(rows, check_deadline=lambda: None)
+        remarks.append(scorer.remarks)
+    outside = "rows outside of the window: 2, from 2018-08-28T22:59:00Z to 2018-08-29T00:00:00Z"
+    assert remarks == [[], [f"{outside}; no window scores them, so store them in the files of their times"]]
+
+
 @pytest.mark.fault("D3")
 def test_rows_keep_their_order_and_text() -> None:
     scorer = a_scorer(csv_of(("2018-08-28 23:00:20.000", "d", "1", "10.50"), ("1535497205000", "d", "1", " 9")))
