@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fleetscore import frames
 from fleetscore.contract import blob_paths
 from fleetscore.contract.fleets import FleetLayout
-from fleetscore.contract.windows import DEFAULT_LENGTH, Time, Window, to_span, to_time
+from fleetscore.contract.windows import Time, Window, to_span, to_time
 from fleetscore.errors import NotFound, TooLarge, UsageInvalid
 from fleetscore.progress import track
 from fleetscore.store.base import Blob, Store
@@ -203,7 +203,7 @@ class FleetData:
             return window
         if isinstance(window, str) and ("/" in window or "_" in window):
             return Window.parse(window)
-        found = Window(start := to_time(window), start + DEFAULT_LENGTH)
+        found = Window.parse((start := to_time(window)).isoformat())
         stored = [one for one in self._listed_windows() if one.start == start]
         if found in stored or not stored:
             return found

@@ -1,12 +1,13 @@
 """The stored data of a fleet in a folder that the scorer's own commands wrote."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from fleetscore import Fleet, Window, data
+from fleetscore.contract.windows import Time
 from fleetscore.errors import NotFound, TooLarge, UsageInvalid
 from tests.testkit import scorer_fleet
 from tests.unit.client.conftest import DEVICES, FIRST, LAST
@@ -117,6 +118,12 @@ def test_times_have_any_form_and_zone(fleet: Fleet) -> None:
         assert fleet.history(start, "2018-08-29").columns.tolist() == [LAST.start]
     with pytest.raises(UsageInvalid, match=r"is before its start .*; swap them"):
         next(fleet.iter_predictions("2018-08-29", naive))
+
+
+@pytest.mark.parametrize("start", ["9999-12-31T23:00Z", datetime(9999, 12, 31, 23, tzinfo=UTC)])
+def test_start_alone_at_the_end_of_the_calendar_is_rejected(fleet: Fleet, start: Time) -> None:
+    with pytest.raises(UsageInvalid, match=r"9999-12-31T23:00:00\+00:00' is invalid: it ends after the year 9999"):
+        fleet.to_window(start)
 
 
 def test_start_alone_has_the_length_of_the_stored_window(tmp_path: Path) -> None:

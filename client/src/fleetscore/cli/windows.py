@@ -23,6 +23,9 @@ SinceOption = Annotated[
 
 app = typer.Typer()
 
+_FIRST_INSTANT = datetime(1000, 1, 1, tzinfo=UTC)
+"""The start of all windows: their names have a year of four digits."""
+
 
 @app.command(rich_help_panel=RESULTS, epilog=examples("fleetscore incidents -o wide"))
 @with_session
@@ -93,7 +96,7 @@ def _span(fleet: Fleet, window: str | None, since: str | None) -> tuple[datetime
         found = fleet.to_window(window)
         return found.start, found.end
     if since is not None:
-        now = datetime.now(UTC)
-        return now - parse_duration(since), now
+        now, length = datetime.now(UTC), parse_duration(since)
+        return (now - length if length < now - _FIRST_INSTANT else _FIRST_INSTANT), now
     newest = fleet.newest_window()
     return newest.start, newest.end

@@ -63,6 +63,15 @@ def test_time_without_a_report_gives_a_sentence(folder: Path, capsys: pytest.Cap
     assert error.endswith(" has a report, which is written at the end of a run; ask for a longer --since\n")
 
 
+@pytest.mark.parametrize("command", ["anomalies", "failed", "incidents", "sensors"])
+def test_since_before_the_first_date_means_all_windows(
+    command: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, error = run(capsys, command, "--store", str(folder), "--since", "999999d")
+    assert code == 0
+    assert "has a report" not in error
+
+
 def test_window_with_a_report_without_rows_gives_a_sentence(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, error = run(capsys, "incidents", "--store", str(folder), "--window", "2018-08-28T23:00Z")
     assert (code, out) == (0, "")
@@ -86,7 +95,9 @@ def test_store_without_a_report_is_an_error_with_the_next_step(
     assert error == f"error: {tmp_path} has no report of a window; it is written at the end of a run\n"
 
 
-@pytest.mark.parametrize("words", [["--window", "yesterday"], ["--since", "-1h"], ["--store", "missing"]])
+@pytest.mark.parametrize(
+    "words", [["--window", "yesterday"], ["--window", "9999-12-31T23:00Z"], ["--since", "-1h"], ["--store", "missing"]]
+)
 def test_invalid_argument_is_an_error_without_a_traceback(
     folder: Path, capsys: pytest.CaptureFixture[str], words: list[str]
 ) -> None:
