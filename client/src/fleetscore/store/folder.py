@@ -14,6 +14,7 @@ from pathlib import Path
 from fleetscore.errors import NotFound, StorageUnavailable, UsageInvalid
 from fleetscore.interrupts import temporary_path
 from fleetscore.store.base import MAX_BLOB_BYTES, Blob, BlobInfo, too_large
+from fleetscore.store.linked_files import list_files
 
 _METADATA_FOLDER = ".meta"
 _TEMPORARY_PREFIX = ".unfinished-"
@@ -47,11 +48,17 @@ class FolderStore:
                 yield info
 
     def names(self, container: str, prefix: str = "") -> Iterator[str]:
-        """Yield the names that begin with the prefix, in order."""
+        """Yield the names that begin with the prefix, in order. Links are followed."""
         root = self._folder / container
         within = root / prefix.rpartition("/")[0] if "/" in prefix else root
-        found = (path for path in within.rglob("*") if path.is_file() and _is_visible(path.relative_to(root)))
-        yield from sorted(name for path in found if (name := path.relative_to(root).as_posix()).startswith(prefix))
+        try:
+            files = list_files(within, omitted=_METADATA_FOLDER)
+            found = [path.relative_to(root) for path in files]
+        except OSError as error:
+            text = f"{error.filename} cannot be read: {error.strerror}; check its permissions"
+            raise StorageUnavailable(text) from error
+        names = (path.as_posix() for path in found if _is_visible(path))
+        yield from sorted(name for name in names if name.startswith(prefix))
 
     def folders(self, container: str, prefix: str = "") -> Iterator[str]:
         """Yield the names up to the first slash after the prefix, with that slash, once and in order."""

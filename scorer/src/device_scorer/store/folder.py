@@ -18,6 +18,7 @@ from pathlib import Path
 
 from device_scorer.errors import BlobTooLarge, ConfigurationInvalid, DeviceError, StorageUnavailable
 from device_scorer.store.base import NO_METADATA, Blob, BlobInfo, md5_hex
+from device_scorer.store.linked_files import list_files
 from device_scorer.store.metadata import clean_metadata
 
 _METADATA_FOLDER = ".meta"
@@ -102,13 +103,16 @@ class FolderStore:
         return etag
 
     def list(self, container: str, prefix: str = "", *, with_metadata: bool = True) -> Iterator[BlobInfo]:  # noqa: ARG002
-        """Yield the properties of the files with the prefix, in the order of their names."""
+        """Yield the properties of the files with the prefix, in the order of their names. Links are followed."""
         root = self._folder / container
-        names = sorted(
-            path.relative_to(root).as_posix()
-            for path in root.rglob("*")
-            if path.is_file() and _METADATA_FOLDER not in path.parts and not path.name.startswith(_TEMPORARY_PREFIX)
-        )
+        try:
+            names = sorted(
+                path.relative_to(root).as_posix()
+                for path in list_files(root, omitted=_METADATA_FOLDER)
+                if not path.name.startswith(_TEMPORARY_PREFIX)
+            )
+        except OSError as error:
+            raise _storage_error(error) from error
         for name in names:
             if name.startswith(prefix) and (info := self.head(container, name)) is not None:
                 yield info

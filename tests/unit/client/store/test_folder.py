@@ -1,5 +1,7 @@
 """The folder store of the client reads what the scorer's folder store wrote."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,26 @@ def test_list_has_the_names_with_the_prefix_in_order_without_metadata_files(tmp_
     assert [info.name for info in store.list("predictions", "w/")] == ["w/a.csv", "w/b.csv"]
     assert [info.name for info in store.list("predictions")] == ["v/c.csv", "w/a.csv", "w/b.csv"]
     assert list(store.list("models")) == []
+
+
+def test_names_of_a_linked_folder_are_listed(tmp_path: Path) -> None:
+    scorer = ScorerStore(tmp_path)
+    for name in ("v/c.csv", "w/a.csv", "x/b.csv"):
+        scorer.write("predictions", name, b"x", metadata={"rows": "1"})
+    (tmp_path / "predictions" / "w").rename(tmp_path / "elsewhere")
+    (tmp_path / "predictions" / "w").symlink_to("../elsewhere")
+    store = FolderStore(tmp_path)
+    assert list(store.names("predictions")) == ["v/c.csv", "w/a.csv", "x/b.csv"]
+    assert [(info.name, info.metadata) for info in store.list("predictions", "w/")] == [("w/a.csv", {"rows": "1"})]
+
+
+def test_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "w")
+
+    monkeypatch.setattr(os, "scandir", fail)
+    with pytest.raises(StorageUnavailable, match="w cannot be read: Permission denied; check its permissions"):
+        list(FolderStore(tmp_path).names("predictions"))
 
 
 def test_folders_are_listed_once_and_existence_is_known(tmp_path: Path) -> None:

@@ -56,6 +56,30 @@ def test_unfinished_files_and_metadata_are_not_listed(store: FolderStore, tmp_pa
     assert [info.name for info in store.list("data")] == ["a.csv"]
 
 
+def test_listing_has_the_blobs_of_a_linked_folder_in_order(store: FolderStore, tmp_path: Path) -> None:
+    for name in ("w1/b.csv", "w2/a.csv", "w3/c.csv"):
+        store.write("data", name, b"content")
+    (tmp_path / "data" / "w2").rename(tmp_path / "elsewhere")
+    (tmp_path / "data" / "w2").symlink_to("../elsewhere")
+    assert [info.name for info in store.list("data")] == ["w1/b.csv", "w2/a.csv", "w3/c.csv"]
+    assert [info.name for info in store.list("data", "w2/")] == ["w2/a.csv"]
+
+
+def test_listing_of_a_store_in_a_folder_named_meta_is_complete(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path / ".meta")
+    store.write("data", "w/a.csv", b"content", metadata={"rows": "1"})
+    assert [info.name for info in store.list("data")] == ["w/a.csv"]
+
+
+def test_listing_names_a_folder_that_cannot_be_read(store: FolderStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "w")
+
+    monkeypatch.setattr(os, "scandir", fail)
+    with pytest.raises(ConfigurationInvalid, match="w: Permission denied; change its permissions"):
+        list(store.list("data"))
+
+
 @pytest.mark.fault("T5")
 @pytest.mark.parametrize("name", ["", "..", "../a", "a/../b", "a//b", "/a", "a/", "./a", ".meta/a", "a\0b"])
 def test_name_that_leaves_the_container_is_rejected(store: FolderStore, tmp_path: Path, name: str) -> None:
