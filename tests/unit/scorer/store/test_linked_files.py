@@ -58,7 +58,7 @@ def test_folder_with_too_many_links_is_rejected(tmp_path: Path, monkeypatch: pyt
         (tmp_path / f"{number}").mkdir()
         for other in range(12):
             (tmp_path / f"{number}" / f"to-{other}").symlink_to(f"../{other}")
-    with pytest.raises(ConfigurationInvalid, match="more than 100 links to folders, .*; delete links that lead from"):
+    with pytest.raises(ConfigurationInvalid, match=r"more than 100 links to folders, .*; delete links that lead from"):
         names(tmp_path)
 
 
