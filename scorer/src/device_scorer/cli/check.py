@@ -25,8 +25,8 @@ DESCRIPTION = """\
 Check an installation or a store.
 
 store: read the names of all models and readings, and the bundle and the newest readings of some devices. The command
-names what no window will score: blobs whose names denote no device, devices without a model, bundles and readings that
-cannot be read, tags of readings and of models that do not match. It writes nothing.
+names what no window will score: blobs whose names denote no device or no start of a partition, devices without a model,
+bundles and readings that cannot be read, tags of readings and of models that do not match. It writes nothing.
 
 prepare, finish: create or remove a test device whose readings lie in the year 2000. Both change only blobs that
 prepare has written for the device, and its predictions.

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from device_scorer import readings
 from device_scorer.contract import blob_paths
 from device_scorer.errors import BlobUnreadable, DataInvalid, ModelInvalid, PermanentError
+from device_scorer.importing.partition_names import is_partition_name
 from device_scorer.models import bundle as bundles
 from device_scorer.plurals import counted
 from device_scorer.settings import Settings
@@ -14,6 +15,11 @@ from device_scorer.store.base import Store
 MAX_EXAMPLES = 5
 MAX_EXAMPLE_CHARS = 160
 MAX_DEVICES = 1_000_000
+
+_NO_PARTITION = (
+    "a time at which no partition starts, so no window reads the rows; import them with `device-scorer import`, or "
+    "correct the length of a partition (FLEETSCORE_DATA_PARTITION)"
+)
 
 
 @dataclass
@@ -61,11 +67,12 @@ class StoreCheck:
         self.models = self.blobs = self.read_devices = 0
         self.invalid_models = _found("name of a model denotes|names of models denote", "no device", is_problem=True)
         self.invalid_data = _found("name of readings denotes|names of readings denote", "no device", is_problem=True)
+        files = "file of readings has|files of readings have"
+        self.no_partition = _found(files, _NO_PARTITION, is_problem=True)
         self.without_model = _found("device has|devices have", "readings and no model", is_problem=True)
         self.without_data = _found("device has|devices have", "a model and no readings", is_problem=False)
         self.bundles = _found("bundle or model of a tag|bundles or models of tags", "cannot be read", is_problem=True)
         self.readings = _found("file of readings|files of readings", "cannot be read", is_problem=True)
-        files = "file of readings has|files of readings have"
         self.bad_rows = _found(files, "unusable rows or rows of other devices", is_problem=False)
         self.no_match = _found("device has|devices have", "no tag with both a model and readings", is_problem=True)
         self.unmodelled = _found("device has|devices have", "readings of tags without a model", is_problem=False)
@@ -93,13 +100,8 @@ class StoreCheck:
                 f"the data path {settings.data_path!r} has no {{device}}, so the readings of a device cannot be found; "
                 "score one device to check this layout"
             )
-        for device, name in self._list("models", settings.models_path, self.invalid_models):
-            self._models[device] = name
-            self.models += 1
-        for device, name in self._list("data", settings.data_path, self.invalid_data):
-            self._data[device] = max(name, self._data.get(device, ""))
-            self.blobs += 1
-        if not (self._models or self._data or self.invalid_models.count or self.invalid_data.count):
+        self._list_devices()
+        if not (self._models or self._data or self.findings):
             raise DataInvalid("the store has neither models nor readings; see `device-scorer import --help`")
         for device in sorted(self._data.keys() - self._models.keys()):
             self.without_model.add(device)
@@ -109,6 +111,18 @@ class StoreCheck:
             yield device
             self.read_devices += 1
             self._check_device(device)
+
+    def _list_devices(self) -> None:
+        settings = self._settings
+        for device, name in self._list("models", settings.models_path, self.invalid_models):
+            self._models[device] = name
+            self.models += 1
+        for device, name in self._list("data", settings.data_path, self.invalid_data):
+            if is_partition_name(settings.data_path, settings.data_partition, name, device):
+                self._data[device] = max(name, self._data.get(device, ""))
+                self.blobs += 1
+            else:
+                self.no_partition.add(repr(name))
 
     def _list(self, container: str, template: str, invalid: Finding) -> Iterator[tuple[str, str]]:
         for info in self._store.list(container, template.partition("{")[0]):

@@ -33,6 +33,25 @@ def test_names_that_denote_no_device_are_problems(fleet: Fleet) -> None:
     assert check.invalid_data.is_problem
 
 
+def test_readings_at_a_time_without_a_partition_are_a_problem(fleet: Fleet) -> None:
+    fleet.device("press-1")
+    fleet.put("press-1", b"invalid\n", "20180828T2330Z")
+    fleet.put("press-2", readings("press-2"), "20180828T2330Z")
+    check, _ = checked(fleet)
+    assert (check.blobs, check.devices, check.no_partition.count, check.readings.count) == (1, 1, 2, 0)
+    assert check.no_partition.is_problem
+    assert str(check.no_partition) == (
+        "2 files of readings have a time at which no partition starts, so no window reads the rows; import them with "
+        "`device-scorer import`, or correct the length of a partition (FLEETSCORE_DATA_PARTITION): "
+        "'20180828T2330Z/press-1.csv'; '20180828T2330Z/press-2.csv'"
+    )
+
+
+def test_store_whose_readings_start_no_partition_is_not_empty(fleet: Fleet) -> None:
+    fleet.put("press-1", readings("press-1"), "20180828T2330Z")
+    assert checked(fleet)[0].no_partition.count == 1
+
+
 def test_devices_without_model_or_readings_are_named(fleet: Fleet) -> None:
     fleet.device("both")
     fleet.put("only-data", readings("only-data"))
@@ -68,11 +87,11 @@ def test_content_that_will_not_be_scored_is_named(
 def test_newest_readings_of_a_sample_are_read(fleet: Fleet) -> None:
     for number in range(20):
         fleet.device(f"press-{number:02}", data=csv_of())
-        fleet.put(f"press-{number:02}", b"invalid\n", "20180828T2330Z")
+        fleet.put(f"press-{number:02}", b"invalid\n", "20180829T0000Z")
     check, _ = checked(fleet, sample=10)
     assert (check.read_devices, check.readings.count, len(check.readings.examples)) == (10, 10, MAX_EXAMPLES)
     assert str(check.readings).endswith("and 5 more")
-    assert "20180828T2330Z/press-00.csv" in check.readings.examples[0]
+    assert "20180829T0000Z/press-00.csv" in check.readings.examples[0]
 
 
 def test_empty_store_is_an_error_with_the_next_step(fleet: Fleet) -> None:
