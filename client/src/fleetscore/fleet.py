@@ -13,7 +13,7 @@ from fleetscore.contract import blob_paths, tiles
 from fleetscore.contract.fleets import FleetLayout
 from fleetscore.contract.windows import Time, Window, to_span
 from fleetscore.data import MAX_TABLE_BYTES, FleetData
-from fleetscore.errors import ClusterUnavailable, NotFound, UsageInvalid
+from fleetscore.errors import ClusterUnavailable, DataInvalid, NotFound, UsageInvalid
 from fleetscore.progress import track
 from fleetscore.replay import Replay
 from fleetscore.replay import replay as replay_device
@@ -250,6 +250,9 @@ class Fleet(FleetData):
 
         Returns:
             The column Window (its start, UTC), and the columns of the file.
+
+        Raises:
+            DataInvalid: A file is not one of a report.
         """
         windows = self.windows_between(start, end)
 
@@ -259,6 +262,9 @@ class Fleet(FleetData):
             if blob is None:
                 return None
             table = frames.table_frame(blob.content, name)
+            if "Window" in table:
+                text = f"{name} is invalid: it has a column Window, as no file of a report"
+                raise DataInvalid(f"{text}; the next report of its window replaces it")
             table.insert(0, "Window", window.start)
             return table
 

@@ -59,6 +59,14 @@ def test_incidents_are_those_of_the_newest_window(tmp_path: Path) -> None:
     assert (len(fleet.incidents()), len(fleet.incidents(open_only=False))) == (2, 3)
 
 
+@pytest.mark.parametrize("file", ["_anomalies.csv", "_failures.csv", "_incidents.csv", "_sensors.csv"])
+def test_file_of_a_report_with_a_column_of_windows_is_invalid(tmp_path: Path, file: str) -> None:
+    folder = make_folder(tmp_path / "store")
+    (folder / "predictions" / LAST.slug / file).write_text("Window,Device,Tag\nx,press-3,1\n")
+    with pytest.raises(DataInvalid, match=f"{file} is invalid: it has a column Window, .*; the next report of its"):
+        Fleet.folder(folder).report_tables(FIRST.start, LAST.end, file)
+
+
 def test_model_has_the_parameters_of_each_step(fleet: Fleet) -> None:
     found = fleet.model("press-1")
     assert found[["Tag", "Detector", "EvaluatedBy", "Problem"]].to_numpy().tolist() == [
