@@ -7,11 +7,13 @@ import errno
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from io import BufferedReader
 from pathlib import Path
 
-from fleetscore.errors import NotFound, StorageUnavailable, UsageInvalid
+from fleetscore.errors import DataInvalid, NotFound, StorageUnavailable, UsageInvalid
 from fleetscore.interrupts import temporary_path
 from fleetscore.store.base import MAX_BLOB_BYTES, Blob, BlobInfo, too_large
 from fleetscore.store.linked_files import list_files
@@ -19,6 +21,7 @@ from fleetscore.store.linked_files import list_files
 _METADATA_FOLDER = ".meta"
 _TEMPORARY_PREFIX = ".unfinished-"
 _MAX_METADATA_BYTES = 64 * 1024
+_MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 
 class FolderStore:
@@ -83,14 +86,14 @@ class FolderStore:
         """Return the properties of a file, or None if it does not exist."""
         path = self._path(container, name)
         try:
-            with path.open("rb") as file:
-                status, digest = os.fstat(file.fileno()), hashlib.file_digest(file, _md5)
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            return None
-        except OSError as error:
-            if error.errno == errno.ENAMETOOLONG:
+            if path.is_dir():
                 return None
-            raise StorageUnavailable(f"{path} cannot be read: {error.strerror}; check its permissions") from error
+            with _open_file(path) as file:
+                status, digest = os.fstat(file.fileno()), hashlib.file_digest(file, _md5)
+        except OSError as error:
+            if error.errno in _MISSING:
+                return None
+            raise _read_error(path, error) from error
         etag, modified = digest.hexdigest(), datetime.fromtimestamp(int(status.st_mtime), UTC)
         return BlobInfo(name, status.st_size, etag, self._metadata(container, name, etag), modified)
 
@@ -98,17 +101,15 @@ class FolderStore:
         """Return a file and its metadata, or None if it does not exist."""
         path = self._path(container, name)
         try:
-            status = path.stat()
-            size = status.st_size
-            if size > max_bytes:
-                raise too_large(name, size, max_bytes)
-            content = path.read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+            with _open_file(path) as file:
+                status = os.fstat(file.fileno())
+                if status.st_size > max_bytes:
+                    raise too_large(name, status.st_size, max_bytes)
+                content = file.read()
         except OSError as error:
-            if error.errno == errno.ENAMETOOLONG:
+            if error.errno in _MISSING:
                 return None
-            raise StorageUnavailable(f"{path} cannot be read: {error.strerror}; check its permissions") from error
+            raise _read_error(path, error) from error
         etag = _md5(content).hexdigest()
         modified = datetime.fromtimestamp(int(status.st_mtime), UTC)
         return Blob(BlobInfo(name, len(content), etag, self._metadata(container, name, etag), modified), content)
@@ -132,10 +133,10 @@ class FolderStore:
     def _metadata(self, container: str, name: str, etag: str) -> Mapping[str, str]:
         path = self._folder / container / _METADATA_FOLDER / f"{name}.{etag[:12]}.json"
         try:
-            if path.stat().st_size > _MAX_METADATA_BYTES:
-                return {}
-            found = json.loads(path.read_bytes())
-        except (OSError, ValueError):
+            with _open_file(path) as file:
+                content = file.read(_MAX_METADATA_BYTES + 1)
+            found = json.loads(content) if len(content) <= _MAX_METADATA_BYTES else {}
+        except (OSError, ValueError, RecursionError, DataInvalid):
             return {}
         return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
 
@@ -147,6 +148,28 @@ class FolderStore:
 
 def _md5(content: bytes = b"") -> "hashlib._Hash":
     return hashlib.md5(content, usedforsecurity=False)
+
+
+def _open_file(path: Path) -> BufferedReader:
+    """Open a regular file for reading. Opening another kind of file does not wait.
+
+    Raises:
+        DataInvalid: The path is not a regular file.
+        OSError: The file cannot be opened.
+    """
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    mode = os.fstat(handle).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(handle)
+        kind = "a folder" if stat.S_ISDIR(mode) else "a special file"
+        raise DataInvalid(f"{path} is {kind} in the place of a blob; delete it")
+    return os.fdopen(handle, "rb")
+
+
+def _read_error(path: Path, error: OSError) -> StorageUnavailable:
+    loop = error.errno == errno.ELOOP
+    next_step = "delete the link that leads to itself" if loop else "check its permissions"
+    return StorageUnavailable(f"{path} cannot be read: {error.strerror}; {next_step}")
 
 
 def _is_visible(path: Path) -> bool:

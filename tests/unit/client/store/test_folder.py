@@ -110,6 +110,41 @@ def test_properties_of_a_file_are_those_of_its_blob(tmp_path: Path) -> None:
     assert store.info("models", "folder") is None
 
 
+def test_special_file_in_the_place_of_metadata_is_ignored(tmp_path: Path) -> None:
+    ScorerStore(tmp_path).write("data", "d.csv", b"x", metadata={"rows": "1"})
+    path = next((tmp_path / "data" / ".meta").iterdir())
+    path.unlink()
+    os.mkfifo(path)
+    blob = FolderStore(tmp_path).read("data", "d.csv")
+    assert blob is not None
+    assert blob.info.metadata == {}
+
+
+@pytest.mark.parametrize("kind", ["a folder", "a special file"])
+def test_other_kind_of_file_in_the_place_of_a_blob_is_named(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "predictions" / "_mutes.csv"
+    path.parent.mkdir()
+    if kind == "a folder":
+        path.mkdir()
+    else:
+        os.mkfifo(path)
+    store = FolderStore(tmp_path)
+    with pytest.raises(DataInvalid, match=rf"_mutes\.csv is {kind} in the place of a blob; delete it"):
+        store.read("predictions", "_mutes.csv")
+    if kind != "a folder":
+        with pytest.raises(DataInvalid, match=rf"_mutes\.csv is {kind} in the place of a blob; delete it"):
+            store.info("predictions", "_mutes.csv")
+
+
+def test_link_that_leads_to_itself_is_named_with_the_next_step(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "d.joblib").symlink_to("d.joblib")
+    store = FolderStore(tmp_path)
+    for read in (store.read, store.info):
+        with pytest.raises(StorageUnavailable, match=r"d\.joblib cannot be read: .*; delete the link that leads to it"):
+            read("models", "d.joblib")
+
+
 def test_name_that_is_too_long_for_a_file_does_not_exist(tmp_path: Path) -> None:
     store = FolderStore(tmp_path)
     name = f"w/{'x' * 300}.csv"
