@@ -70,9 +70,23 @@ class FleetData:
         Raises:
             UsageInvalid: A time is invalid, or the end is before the start.
         """
-        first, after = to_span(start, end)
-        listed = [window for window in self._listed_windows() if first <= window.start < after]
-        return sorted(self._with_report(listed))
+        return sorted(self._with_report(self._listed_between(start, end)))
+
+    def windows_without_report(self, start: Time, end: Time) -> list[Window]:
+        """Return the windows with predictions and without a report that begin in [start, end), the oldest first.
+
+        Their runs have not ended, or were started without a report. `iter_predictions` and `compact` omit them.
+
+        Args:
+            start: The first instant, in UTC unless it has a time zone.
+            end: The first instant after the windows.
+
+        Raises:
+            UsageInvalid: A time is invalid, or the end is before the start.
+        """
+        listed = self._listed_between(start, end)
+        reported = set(self._with_report(listed))
+        return sorted(one for one in listed if one not in reported and any(self._predicted_devices(one)))
 
     def report_page(self, window: Window) -> bytes:
         """Return the page of a window's report.
@@ -117,6 +131,8 @@ class FleetData:
 
     def iter_predictions(self, start: Time, end: Time, devices: "Devices" = None) -> "Iterator[pd.DataFrame]":
         """Yield the predictions of each device and window that begins in [start, end), one frame at a time.
+
+        Windows without a report are omitted; see `windows_without_report`.
 
         Args:
             start: The first instant, in UTC unless it has a time zone.
@@ -179,15 +195,8 @@ class FleetData:
 
     def device_predictions(self, window: Window, devices: Sequence[str] | None = None) -> Iterator[Blob]:
         """Yield the predictions of devices as stored, in order; None for every device with predictions."""
-        template = self.layout.predictions_path
         if devices is None:
-            listed = self.store.names("predictions", blob_paths.prediction_prefix(template, window))
-            devices = [
-                device
-                for name in listed
-                if (device := blob_paths.device_from_name(template, name))
-                and blob_paths.prediction_name(template, window, device) == name
-            ]
+            devices = list(self._predicted_devices(window))
         return map_in_order(lambda device: self.stored_predictions(device, window), devices)
 
     def to_window(self, window: Window | Time) -> Window:
@@ -212,6 +221,13 @@ class FleetData:
             raise UsageInvalid(f"window {window} is ambiguous: storage has {names}; add a length")
         return stored[0]
 
+    def _predicted_devices(self, window: Window) -> Iterator[str]:
+        template = self.layout.predictions_path
+        for name in self.store.names("predictions", blob_paths.prediction_prefix(template, window)):
+            device = blob_paths.device_from_name(template, name)
+            if device and blob_paths.prediction_name(template, window, device) == name:
+                yield device
+
     def _has_predictions(self, window: Window, device: str) -> bool:
         name = blob_paths.prediction_name(self.layout.predictions_path, window, device)
         return self.store.exists("predictions", name)
@@ -224,6 +240,10 @@ class FleetData:
             text = f"{self.store.location} has predictions of more than {MAX_WINDOWS:,} windows"
             raise TooLarge(f"{text}; delete the folders of old windows")
         return sorted(found, reverse=True)
+
+    def _listed_between(self, start: Time, end: Time) -> list[Window]:
+        first, after = to_span(start, end)
+        return [window for window in self._listed_windows() if first <= window.start < after]
 
     def _with_report(self, windows: Sequence[Window]) -> Iterator[Window]:
         has_report = map_in_order(self._has_report, windows)

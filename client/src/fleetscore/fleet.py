@@ -211,6 +211,8 @@ class Fleet(FleetData):
     ) -> list[Compacted]:
         """Write the predictions of each window that begins in [start, end) into one file.
 
+        Windows without a report are omitted, as their predictions may be incomplete; see `windows_without_report`.
+
         Args:
             start: The first instant, in UTC unless it has a time zone.
             end: The first instant after the windows.

@@ -10,7 +10,7 @@ from fleetscore import Fleet, Window, data
 from fleetscore.contract.windows import Time
 from fleetscore.errors import NotFound, TooLarge, UsageInvalid
 from tests.testkit import scorer_fleet
-from tests.unit.client.conftest import DEVICES, FIRST, LAST
+from tests.unit.client.conftest import DEVICES, FIRST, LAST, make_folder
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +31,15 @@ def test_window_is_listed_only_with_a_report(tmp_path: Path) -> None:
     (folder / "predictions" / FIRST.slug / "_summary.json").write_text("{}")
     fleet = Fleet.folder(folder)
     assert (fleet.windows(), fleet.newest_window()) == ([FIRST], FIRST)
+
+
+def test_window_without_a_report_is_known_only_with_predictions(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "store")
+    (folder / "predictions" / FIRST.slug / "_summary.json").unlink()
+    (folder / "predictions" / "20180828T210000Z_20180828T220000Z").mkdir()
+    fleet = Fleet.folder(folder)
+    assert fleet.windows_without_report("2018-08-28", "2018-08-29") == [FIRST]
+    assert fleet.windows_without_report(LAST.start, LAST.end) == []
 
 
 def test_windows_are_listed_without_listing_their_blobs(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fleetscore.cli.output import Table, columns
+from fleetscore.cli.output import Table, columns, console
 from fleetscore.cli.session import RESULTS, TIME_FORMS, Session, examples, with_session
 from fleetscore.contract.windows import format_time, parse_time
 
@@ -56,6 +56,12 @@ def compact(
         }
         for one in fleet.compact(first, after, to, format_.value, replace=replace)
     ]
-    empty = f"no predictions from {format_time(first)} to {format_time(after)}"
+    omitted = fleet.windows_without_report(first, after)
+    if omitted:
+        text = f"windows without a report are omitted: {len(omitted):,}, first {omitted[0].column}"
+        next_step = "a report is written at the end of a run, or by `device-scorer report`"
+        console(error=True).print(f"warning: {text}; {next_step}")
+    of_windows = " of windows with a report" if omitted else ""
+    empty = f"no predictions{of_windows} from {format_time(first)} to {format_time(after)}"
     shown = columns("Window", "State", "Devices#", "Bytes#", "File+")
     session.print(Table(list(shown), rows, "File", empty))

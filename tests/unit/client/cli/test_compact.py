@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from fleetscore.cli import main
-from tests.unit.client.conftest import FIRST, LAST
+from fleetscore.contract.windows import Window
+from tests.unit.client.conftest import FIRST, LAST, make_folder
 
 SPAN = ("--start", "2018-08-28", "--end", "2018-08-29")
 
@@ -23,6 +24,22 @@ def test_files_are_listed_and_kept_the_second_time(
     ]
     assert [row[1] for row in out[4:]] == ["kept", "kept"]
     assert len(list((tmp_path / "out").iterdir())) == 2
+
+
+@pytest.mark.parametrize("windows", [[FIRST], [FIRST, LAST]], ids=["one", "all"])
+def test_windows_without_a_report_are_named_with_the_next_step(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], windows: list[Window]
+) -> None:
+    folder = make_folder(tmp_path / "store")
+    for window in windows:
+        (folder / "predictions" / window.slug / "_summary.json").unlink()
+    words = ["compact", *SPAN, "--to", str(tmp_path / "out"), "--format", "csv", "--store", str(folder)]
+    assert main(words) == 0
+    out, error = capsys.readouterr()
+    text = f"warning: windows without a report are omitted: {len(windows)}, first {FIRST.column}; a report is written"
+    assert error.startswith(f"{text} at the end of a run, or by `device-scorer report`\n")
+    assert (LAST.column in out) == (LAST not in windows)
+    assert ("no predictions of windows with a report from" in error) == (LAST in windows)
 
 
 @pytest.mark.parametrize(
