@@ -165,7 +165,7 @@ def test_message_of_the_previous_scorer_loses_and_repeats_no_device(reason: str)
     evaluation = evaluate(a_batch("10-13"), result, completed=False, circuit_open=False)
     assert {outcome: str(positions) for outcome, positions in evaluation.outcomes.items()} == {"scored": "10-11"}
     assert [(str(batch.positions), batch.attempts) for batch in evaluation.retries] == [("12-13", 1)]
-    assert evaluation.transient
+    assert evaluation.transient_reason == "StorageUnavailable"  # by the exit code: the old key is not read
 
 
 def test_operator_and_scorer_have_the_same_outcomes() -> None:

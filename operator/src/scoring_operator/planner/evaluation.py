@@ -39,7 +39,7 @@ class JobEvaluation:
         results: The sums over the devices that were scored.
         top_anomalies: The most anomalous devices: position, rows, anomalies.
         failure_samples: Some failed devices: position, reason, message.
-        transient: Whether the Job failed with a transient reason.
+        transient_reason: The transient reason with which the Job failed; empty if it did not.
         pod_seconds: The running time of the Job's pods.
     """
 
@@ -49,7 +49,7 @@ class JobEvaluation:
     results: Results = field(default_factory=Results)
     top_anomalies: tuple[tuple[Position, int, int], ...] = ()
     failure_samples: tuple[tuple[Position, str, str], ...] = ()
-    transient: bool = False
+    transient_reason: str = ""
     pod_seconds: int = 0
 
 
@@ -95,9 +95,16 @@ def evaluate(batch: Batch, result: JobResult, *, completed: bool, circuit_open: 
             (mapper.to_position(index), rows, anomalies) for index, rows, anomalies in message.top_anomalies
         ),
         failure_samples=tuple(samples),
-        transient=bool(message.transient) or (bool(unreported) and result.failure_reason in TRANSIENT_REASONS),
+        transient_reason=_transient_reason(message, result.failure_reason if unreported else ""),
         pod_seconds=result.pod_seconds,
     )
+
+
+def _transient_reason(message: OutcomeMessage, failure_reason: str) -> str:
+    """Return the transient reason of a Job, or ''. A message may name a reason that is not one of them."""
+    if message.transient:
+        return next((reason for reason in message.transient if reason in TRANSIENT_REASONS), "StorageUnavailable")
+    return failure_reason if failure_reason in TRANSIENT_REASONS else ""
 
 
 def _retry_batches(batch: Batch, remaining: Positions, reason: str, *, circuit_open: bool) -> tuple[Batch, ...]:
@@ -148,10 +155,11 @@ def apply(progress: Progress, evaluations: Mapping[str, JobEvaluation], now: dat
     if not evaluations:
         return progress
     values = list(evaluations.values())
-    consecutive_failures = progress.consecutive_failures
+    consecutive_failures, transient_reason = progress.consecutive_failures, progress.transient_reason
     results = progress.results
     for value in values:
-        consecutive_failures = consecutive_failures + 1 if value.transient else 0
+        consecutive_failures = consecutive_failures + 1 if value.transient_reason else 0
+        transient_reason = value.transient_reason or transient_reason
         results = results + value.results
     top = sorted(
         (*progress.top_anomalies, *(entry for value in values for entry in value.top_anomalies)),
@@ -170,6 +178,7 @@ def apply(progress: Progress, evaluations: Mapping[str, JobEvaluation], now: dat
         failure_samples=samples[:MAX_SAMPLES],
         clock=msgspec.structs.replace(progress.clock, progressed=now) if has_outcomes else progress.clock,
         consecutive_failures=consecutive_failures,
+        transient_reason=transient_reason,
         pod_seconds=progress.pod_seconds + sum(value.pod_seconds for value in values),
     )
 

@@ -254,9 +254,10 @@ def _run(run: ScoringRun, progress: Progress, observation: Observation, now: dat
     progress = replace(progress, slow_warning_sent=True) if slow else progress
     blocker = observation.blocker or (HELD if held else None) or waits_for_places(observation.allocation)
     if progress.circuit_open:
-        message = f"{progress.consecutive_failures} Jobs in a row failed for storage, identity or their image"
+        reason = progress.transient_reason or "StorageUnavailable"
+        message = f"{progress.consecutive_failures} Jobs in a row failed, the last one with {reason}"
         cause = "the pods of the failed Jobs have the cause"
-        blocker = Blocker("StorageUnavailable", f"{message}; {cause}; one Job at a time checks whether it is over")
+        blocker = Blocker(reason, f"{message}; {cause}; one Job at a time checks whether it is over")
     active = sum(1 for name in progress.open_batches if observation.jobs.is_active(name))
     free_slots = max(0, _job_limit(run, progress, observation, active) - active)
     progress, ready, reserved = next_jobs(run, progress, observation, free_slots)

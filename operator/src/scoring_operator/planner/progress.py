@@ -136,6 +136,7 @@ class Progress:
         clock: The clock of the run.
         pod_seconds: The running time of the pods of evaluated Jobs.
         consecutive_failures: The number of consecutive Jobs that failed with a transient reason.
+        transient_reason: The reason of the last one of them; empty in the progress of an earlier operator.
         slow_warning_sent: Whether an event has reported that the run exceeds its window.
         completion: The end of the run; None while the run is active.
         canary: The positions of the canary; empty if there is none, or it has passed.
@@ -154,6 +155,7 @@ class Progress:
     clock: RunClock = field(default_factory=RunClock)
     pod_seconds: int = 0
     consecutive_failures: int = 0
+    transient_reason: str = ""
     slow_warning_sent: bool = False
     completion: Completion | None = None
     canary: Positions = EMPTY

@@ -48,6 +48,7 @@ def encode_progress(progress: Progress) -> bytes:
         "warned": progress.slow_warning_sent,
         "end": progress.completion,
         "canary": str(progress.canary),
+        "transientReason": progress.transient_reason,
     }
     return zlib.compress(msgspec.json.encode(document), 1)
 
@@ -78,6 +79,7 @@ def decode_progress(data: bytes) -> Progress:
                 slow_warning_sent=document.warned,
                 completion=msgspec.json.decode(document.end, type=Completion | None),
                 canary=Positions.parse(document.canary),
+                transient_reason=document.transient_reason,
             )
         )
     except (zlib.error, msgspec.MsgspecError, ValueError, RecursionError) as error:

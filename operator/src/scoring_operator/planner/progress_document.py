@@ -55,6 +55,7 @@ class ProgressDocument(msgspec.Struct, frozen=True, rename="camel"):
     warned: bool
     end: msgspec.Raw
     canary: str = ""
+    transient_reason: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9]{0,64}\Z")] = ""
 
     def sets(self) -> Iterator[str]:
         """Yield the sets of positions that are in exactly one place."""

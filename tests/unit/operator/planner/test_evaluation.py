@@ -91,8 +91,24 @@ def test_success_resets_the_consecutive_failures() -> None:
         a_batch("1"), JobResult(message=parse_outcome_message(a_message(1), 1)), completed=True, circuit_open=False
     )
     progress = apply(a_progress(3), {"a": transient, "b": transient}, NOW)
-    assert progress.consecutive_failures == 2
+    assert (progress.consecutive_failures, progress.transient_reason) == (2, "StorageUnavailable")
     assert apply(progress, {"c": good}, NOW).consecutive_failures == 0
+
+
+@pytest.mark.parametrize(
+    ("reported", "reason", "expected"),
+    [
+        ("IdentityUnavailable", "", "IdentityUnavailable"),
+        ("Unknown", "", "StorageUnavailable"),
+        ("", "ImagePull", "ImagePull"),
+        ("", "OOMKilled", ""),
+    ],
+)
+def test_transient_reason_is_one_of_the_known_ones(reported: str, reason: str, expected: str) -> None:
+    message = OutcomeMessage(outcomes={}, transient={reported: ArgIndexes.parse("0")}) if reported else None
+    result = JobResult(message=message, failure_reason=reason)
+    found = evaluate(a_batch("0"), result, completed=False, circuit_open=False)
+    assert found.transient_reason == expected
 
 
 def test_twenty_most_anomalous_devices_are_kept_in_order() -> None:
@@ -121,7 +137,7 @@ def test_failure_of_a_transient_device_keeps_the_outcomes_of_the_others() -> Non
     evaluation = evaluate(a_batch("4-6"), result, completed=False, circuit_open=False)
     assert evaluation.outcomes == {"scored": positions("4")}
     assert [(str(batch.positions), batch.round, batch.attempts) for batch in evaluation.retries] == [("5-6", 1, 1)]
-    assert evaluation.transient
+    assert evaluation.transient_reason == "StorageUnavailable"
 
 
 def test_twenty_failure_samples_are_kept() -> None:

@@ -398,8 +398,15 @@ def test_20_consecutive_transient_failures_allow_one_job_at_a_time() -> None:
     assert len(plan.create) == 1
     assert plan.blocker is not None
     assert plan.blocker.reason == "StorageUnavailable"
-    message = "20 Jobs in a row failed for storage, identity or their image; the pods of the failed Jobs have the cause"
+    message = (
+        "20 Jobs in a row failed, the last one with StorageUnavailable; the pods of the failed Jobs have the cause"
+    )
     assert plan.blocker.message == f"{message}; one Job at a time checks whether it is over"
+    identity = replace(a_progress(10), consecutive_failures=20, transient_reason="IdentityUnavailable")
+    blocker = make_plan(a_run(), an_observation(identity), NOW).blocker
+    assert blocker is not None
+    assert blocker.reason == "IdentityUnavailable"
+    assert "the last one with IdentityUnavailable" in blocker.message
 
 
 def slow_warning(seconds: float, *, warned: bool = False) -> bool:

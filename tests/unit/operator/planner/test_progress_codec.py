@@ -35,6 +35,7 @@ def test_progress_decodes_to_itself() -> None:
         clock=RunClock(started=NOW, accumulated=3.5, since=NOW, first_pod=(NOW, 1.0), progressed=NOW),
         pod_seconds=7,
         consecutive_failures=3,
+        transient_reason="ImagePull",
         slow_warning_sent=True,
         completion=Completion("Failed", "Cancelled", "m", NOW),
     )
@@ -76,6 +77,7 @@ def test_progress_has_the_stored_format() -> None:
         "warned": False,
         "end": None,
         "canary": "",
+        "transientReason": "",
     }
 
 
