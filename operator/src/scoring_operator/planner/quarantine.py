@@ -1,9 +1,9 @@
 """The devices that are left out of a run because each of their last windows failed, as the fleet's `quarantine` says.
 
 The last windows are those of the history before the run's window, without windows in which the device was not run or
-is unknown. So a quarantined device stays in quarantine until one of its windows has another state than failed. In
-every `retryEvery`-th window of the fleet it runs nevertheless; the devices take turns, so that their failures do not
-meet in one window.
+is unknown. So a quarantined device stays in quarantine until one of its windows has another state than failed. In one
+of each `retryEvery` windows it runs nevertheless, in another one each time. So the devices take turns, and a schedule
+that runs only some windows, such as one hour of each day, reaches each device.
 
 A cause that many devices share, such as an image, is not a reason to leave them out: then none is in quarantine.
 """
@@ -99,7 +99,11 @@ class Suspects:
                 "the cause is common, so none of them is in quarantine"
             )
             return QuarantineResult(problem=problem)
-        every = self.rule.retry_every
+        turn, place = divmod(window_number, self.rule.retry_every)
         return QuarantineResult(
-            frozenset(device for device in self.found if (window_number + zlib.crc32(device.encode())) % every)
+            frozenset(
+                device
+                for device in self.found
+                if zlib.crc32(f"{device}/{turn}".encode()) % self.rule.retry_every != place
+            )
         )
