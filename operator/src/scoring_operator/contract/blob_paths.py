@@ -22,6 +22,9 @@ DEVICE_ID_PATTERN = re.compile(r"[A-Za-z0-9\-.%_#*?!(),:=@$']{1,128}")
 
 FAILURES_FILE = "_failures.csv"
 REPORT_FILE = "report.html"
+MAX_PARTITIONS = 50_000
+"""Partitions of a window above which its readings are not listed: each one is a request to storage."""
+
 MAX_FAILURES_BYTES = 32 * 1024 * 1024  # 100,000 devices with a message of 250 bytes each
 
 _UNESCAPED_ID_PATTERN = re.compile(r"[A-Za-z0-9\-][A-Za-z0-9\-_.]{0,127}")  # encode_id returns these unchanged
@@ -90,11 +93,17 @@ def data_patterns(template: str, partition: timedelta, window: Window) -> list[P
         window: The window.
 
     Raises:
-        ConfigurationInvalid: The template is invalid.
+        ConfigurationInvalid: The template is invalid, or the window has more than MAX_PARTITIONS.
     """
     step = int(partition.total_seconds())
     first = int(window.start.timestamp()) // step * step
-    starts = (datetime.fromtimestamp(at, UTC) for at in range(first, int(window.end.timestamp()), step))
+    seconds = range(first, int(window.end.timestamp()), step)
+    if len(seconds) > MAX_PARTITIONS:
+        text = (
+            f"the window has {len(seconds):,} partitions of {step:,} seconds, and at most {MAX_PARTITIONS:,} are listed"
+        )
+        raise ConfigurationInvalid(f"{text}; create runs of shorter windows")
+    starts = (datetime.fromtimestamp(at, UTC) for at in seconds)
     return list(dict.fromkeys(compile_pattern(template, _time_placeholders(start)) for start in starts))
 
 

@@ -72,7 +72,7 @@ class BlobFleetStorage:
             raise ConfigurationInvalid(f"fleet {fleet.name!r}: data.partition is invalid: {error}") from error
         if not partition:
             raise ConfigurationInvalid(f"fleet {fleet.name!r}: data.partition must be longer than zero")
-        places = data_patterns(fleet.data.path, partition, window)
+        places = await asyncio.to_thread(data_patterns, fleet.data.path, partition, window)
         other_files = _has_other_files(fleet, fleet.storage.data, fleet.data.path)
         return await self._run_in_thread(
             fleet, _list_devices, fleet.storage.data, places, frozenset(known), other_files

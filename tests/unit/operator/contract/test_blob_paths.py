@@ -91,6 +91,15 @@ def test_each_partition_that_overlaps_the_window_has_a_pattern() -> None:
     assert places == [PathPattern("20180828T2100Z/", ".csv"), PathPattern("20180828T2200Z/", ".csv")]
 
 
+def test_window_of_too_many_partitions_is_rejected_before_they_are_made() -> None:
+    window = Window(start=at(0), end=at(0) + timedelta(seconds=50_000))
+    assert len(data_patterns("{device}.csv", timedelta(seconds=1), window)) == 1
+    longer = Window(start=at(0), end=window.end + timedelta(seconds=1))
+    message = "the window has 50,001 partitions of 1 seconds, and at most 50,000 are listed; create runs of shorter"
+    with pytest.raises(ConfigurationInvalid, match=message):
+        data_patterns("{device}.csv", timedelta(seconds=1), longer)
+
+
 def test_partitions_that_share_a_folder_have_one_pattern() -> None:
     places = data_patterns("{device}/{yyyy}.csv", timedelta(hours=1), Window(start=at(1), end=at(9)))
     assert places == [PathPattern("", "/2018.csv")]
