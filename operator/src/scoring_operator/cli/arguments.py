@@ -3,6 +3,7 @@
 import argparse
 import os
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -53,6 +54,32 @@ def require(args: argparse.Namespace, *names: str) -> None:
             raise InvalidSettings(f"no {name} is given; use --{name}, or set it in the pod from the downward API")
 
 
+class _Loader(yaml.CSafeLoader):
+    """A safe loader that keeps dates, `=` and `<<` as text: Helm writes such texts of the values without quotes."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [one for one in resolvers if one[0].rpartition(":")[2] not in ("timestamp", "value", "merge")]
+    for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def read_yaml(path: Path) -> Any:
+    """Return the content of a YAML file.
+
+    Args:
+        path: The file.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: The file is not YAML; the text is one line.
+    """
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506  # a safe loader
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError) as error:  # from a constructor, too
+        raise ValueError(" ".join(str(error).split())) from error
+
+
 def read_schedule(path: Path, name: str) -> Schedule:
     """Return one schedule of a file.
 
@@ -64,9 +91,9 @@ def read_schedule(path: Path, name: str) -> Schedule:
         InvalidSettings: The file is missing or is not YAML, or has no valid schedule of this name.
     """
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = read_yaml(path)
     except OSError as error:
         raise InvalidSettings(f"schedules file {path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise InvalidSettings(f"schedules file {path} is not YAML: {error}") from None
     return select_schedule(document, name)

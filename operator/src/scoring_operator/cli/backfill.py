@@ -79,11 +79,11 @@ def parse_time(text: str) -> datetime:
     """Parse a time with a zone, or a date, which means midnight UTC."""
     try:
         found = datetime.fromisoformat(text)
-    except ValueError:
+        if found.tzinfo is None and len(text) > len("2018-08-28"):
+            raise argparse.ArgumentTypeError(f"{text!r} has no time zone; append Z for UTC")
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 2018-08-28T13:00:00Z") from None
-    if found.tzinfo is None and len(text) > len("2018-08-28"):
-        raise argparse.ArgumentTypeError(f"{text!r} has no time zone; append Z for UTC")
-    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _parse_positive_int(text: str) -> int:

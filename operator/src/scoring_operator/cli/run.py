@@ -9,9 +9,8 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-import yaml
-
 from scoring_operator.api.fleets import Fleet, parse_fleets
+from scoring_operator.cli.arguments import read_yaml
 from scoring_operator.errors import InvalidFleets, InvalidSettings
 from scoring_operator.kube.credential_sources import load_credentials
 from scoring_operator.observability import logs
@@ -77,10 +76,8 @@ def read_fleets(settings: Settings) -> Mapping[str, Fleet]:
     """
     path = settings.fleets_file
     try:
-        return parse_fleets(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return parse_fleets(read_yaml(path))
     except OSError as error:
         raise InvalidSettings(f"fleets file {path}: {error.strerror}; set FLEETSCORE_FLEETS_FILE") from None
-    except (yaml.YAMLError, UnicodeDecodeError, InvalidFleets) as error:
-        raise InvalidSettings(
-            f"fleets file {path}: {' '.join(str(error).split())}"
-        ) from None  # a YAML error has several lines
+    except (ValueError, InvalidFleets) as error:
+        raise InvalidSettings(f"fleets file {path}: {' '.join(str(error).split())}") from None

@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from scoring_operator.cli.arguments import add_namespace_argument, add_schedule_arguments, read_schedule, require
+from scoring_operator.cli.arguments import (
+    add_namespace_argument,
+    add_schedule_arguments,
+    read_schedule,
+    read_yaml,
+    require,
+)
 from scoring_operator.errors import InvalidSettings
 
 
@@ -37,6 +43,9 @@ def test_required_argument_without_value_is_invalid(value: str | None) -> None:
         pytest.param(None, "No such file", id="missing"),
         pytest.param(b"a: [", "is not YAML", id="not YAML"),
         pytest.param(b"\xff\xfe\xfa", "is not YAML", id="not UTF-8"),
+        pytest.param(b"a: 0b_", "is not YAML", id="not an integer"),
+        pytest.param(b"a: !!timestamp b", "is not YAML", id="tag"),
+        pytest.param(b"[" * 3000, "is not YAML", id="deep"),
         pytest.param(b"schedules: []", "0 schedules are named 'hourly'", id="no schedule"),
     ],
 )
@@ -46,6 +55,13 @@ def test_invalid_schedules_file_is_named(tmp_path: Path, content: bytes | None, 
         file.write_bytes(content)
     with pytest.raises(InvalidSettings, match=f"schedules file.*{problem}"):
         read_schedule(file, "hourly")
+
+
+@pytest.mark.parametrize("text", ["=", "<<", "2026-02-30", "2026-11-29", "2001-12-14 21:59:43.10 -5", "text"])
+def test_text_that_helm_writes_without_quotes_stays_a_text(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "values.yaml"
+    file.write_text(f"tags: [{text}]\nvalue: {text}\n")
+    assert read_yaml(file) == {"tags": [text], "value": text}
 
 
 def test_schedule_is_read_from_its_file(schedules_file: Path) -> None:

@@ -22,6 +22,8 @@ def backfill(file: Path, *more: str) -> int:
     ("arguments", "message"),
     [
         pytest.param(["--from", "yesterday", "--to", "2018-08-29"], "is not a time such as 2018", id="not a time"),
+        pytest.param(["--from", "0001-01-01T00:00:00+05:00", "--to", "2018-08-29"], "is not a time", id="year 0"),
+        pytest.param(["--from", "2018-08-28", "--to", "9999-12-31T23:00:00-05:00"], "is not a time", id="year 10000"),
         pytest.param(["--from", "2018-08-28T13:00:00", "--to", "2018-08-29"], "has no time zone", id="no zone"),
         pytest.param([*DAY, "--max-concurrent", "0"], "'0' must be a whole number from 1", id="zero runs"),
         pytest.param(["--from", "2018-08-29", "--to", "2018-08-28"], "no complete window", id="end before start"),
