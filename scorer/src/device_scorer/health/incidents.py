@@ -7,6 +7,7 @@ of their devices.
 """
 
 import hashlib
+import math
 from base64 import b32encode
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -175,17 +176,23 @@ def _find_fleet_spells(
     result = []
     for first, letter in sorted(key for key, count in candidates.items() if count * 2 >= MIN_FLEET_DEVICES):
         column = Counter(states[first] for states in history.states.values())
-        needed = (column.total() - column[NOT_RUN] - column[UNKNOWN]) * settings.suspicious_share
-        if column[letter] < max(needed, MIN_FLEET_DEVICES):
+        needed = _needed_devices(column.total() - column[NOT_RUN] - column[UNKNOWN], settings.suspicious_share)
+        if column[letter] < needed:
             continue
         members = {
             device: spell
             for device, states in history.states.items()
             if states[first] == letter and (spell := _spell_from(states, first, settings)) is not None
         }
-        if len(members) >= max(needed, MIN_FLEET_DEVICES):
+        if len(members) >= needed:
             result.append(_FleetSpell(first, letter, members, _end_of_fleet_spell(members, last)))
     return result
+
+
+def _needed_devices(count: int, share: float) -> int:
+    """Return the number of devices from which a share of devices is reached, at least MIN_FLEET_DEVICES."""
+    # A share has at most 8 decimal places. The others are an error of binary numbers: 100 * 0.55 is more than 55.
+    return max(math.ceil(round(count * share, 8)), MIN_FLEET_DEVICES)
 
 
 def _spell_from(states: str, first: int, settings: IncidentSettings) -> Spell | None:

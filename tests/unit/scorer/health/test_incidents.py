@@ -76,6 +76,17 @@ def test_few_devices_are_incidents_of_their_own(size: int, others: int) -> None:
     assert [one.device for one in incidents(**hall(size, "NEE", others))] == [f"d{number:03}" for number in range(size)]
 
 
+@pytest.mark.parametrize(
+    ("share", "count", "needed"),
+    [(0.55, 100, 55), (0.14, 100, 14), (0.28, 50, 14), (0.3, 100, 30), (0.30000001, 100, 31), (0.07, 1000, 70)],
+)
+def test_share_of_devices_that_is_reached_exactly_is_one_incident(share: float, count: int, needed: int) -> None:
+    settings = IncidentSettings(fleet="plant", suspicious_share=share)
+    assert [one.cause for one in incidents(settings, **hall(needed, "NEE", count - needed))] == ["fleet"]
+    fewer = incidents(settings, **hall(needed - 1, "NEE", count - needed + 1))
+    assert {one.cause for one in fewer} == {"data"}
+
+
 def test_devices_that_do_not_recover_with_the_fleet_become_incidents() -> None:
     states = hall(20, "NEENN", 10) | {"d000": "NEEEE"}
     assert shown(incidents(**states)) == [("", "fleet", "closed", 1, 4, 3), ("d000", "data", "opened", 1, None, 4)]
