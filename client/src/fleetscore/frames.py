@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from fleetscore.contract.blob_paths import ANOMALIES_FILE, FAILURES_FILE, INCIDENTS_FILE, SENSORS_FILE
+from fleetscore.contract.report_texts import restore_text
 from fleetscore.contract.tiles import UNKNOWN
 from fleetscore.csv_lines import check_lines, split_line
 from fleetscore.errors import DataInvalid
@@ -130,6 +131,8 @@ def readings_frame(content: bytes, name: str) -> "pd.DataFrame":
 def table_frame(content: bytes, name: str) -> "pd.DataFrame":
     """Return a CSV of a report, such as _anomalies.csv, as a frame; the ids are text.
 
+    Texts have their values without the protection against evaluation by spreadsheet programs.
+
     Raises:
         DataInvalid: The content is not a CSV.
     """
@@ -144,11 +147,16 @@ def table_frame(content: bytes, name: str) -> "pd.DataFrame":
             # Without index_col, the further fields of a long line are an index of as many levels. Without usecols, each
             # line gets as many fields as the one before it.
             columns = pd.read_csv(io.BytesIO(content), nrows=0, index_col=False).columns
-            return pd.read_csv(
+            frame = pd.read_csv(
                 io.BytesIO(content), dtype=types, keep_default_na=False, index_col=False, usecols=range(len(columns))
             )
     except (ValueError, UnicodeDecodeError) as error:
         raise DataInvalid(f"{name} is invalid: {error}; the next report of its window replaces it") from error
+    if b"'" in content:
+        for column in columns:
+            if pd.api.types.is_string_dtype(frame[column]):
+                frame[column] = frame[column].map(restore_text)
+    return frame
 
 
 def history_frame(columns: Mapping[datetime, Mapping[str, str]]) -> "pd.DataFrame":

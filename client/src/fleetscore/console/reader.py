@@ -15,6 +15,7 @@ from fleetscore.console.cache import Cached
 from fleetscore.console.history import MAX_WINDOWS, History, join_tiles, known_part
 from fleetscore.contract import blob_paths, tiles
 from fleetscore.contract.mutes import MAX_MUTES_BYTES, parse_mutes
+from fleetscore.contract.report_texts import restore_text
 from fleetscore.contract.windows import Window, format_time
 from fleetscore.csv_lines import check_lines
 from fleetscore.errors import ClusterUnavailable, DataInvalid, FleetscoreError, NotFound
@@ -264,13 +265,13 @@ def _items(cluster: Cluster, path: str, action: str, query: Mapping[str, str]) -
 
 
 def _csv_rows(content: bytes, name: str) -> Iterator[Row]:
-    """Yield the rows of a CSV, which other clients can write: bounded in number, columns and size of a value."""
+    """Yield the rows of a report's CSV, which others can write: bounded in number, columns and size of a value."""
     check_lines(content, name)
     try:
         lines = csv.reader(io.TextIOWrapper(io.BytesIO(content), "utf-8-sig", newline=""))
         columns = next(lines, [])[:MAX_COLUMNS]
         for row in islice(filter(None, lines), MAX_ROWS):
             values = zip_longest(columns, row[: len(columns)], fillvalue="")
-            yield {column[:MAX_TEXT_CHARS]: value[:MAX_TEXT_CHARS] for column, value in values}
+            yield {column[:MAX_TEXT_CHARS]: restore_text(value[:MAX_TEXT_CHARS]) for column, value in values}
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataInvalid(f"{name} is invalid: {error}; the next report of its window replaces it") from error

@@ -25,7 +25,7 @@ MAX_PARTITIONS = 10_000
 
 HISTORY_PREFIX = "_history/"
 
-_DEVICE_ID_PATTERN = re.compile(r"[A-Za-z0-9\-.%_#*?!(),:=@$']{1,128}")  # the ids that Azure IoT Hub allows
+DEVICE_ID_PATTERN = re.compile(r"[A-Za-z0-9\-.%_#*?!(),:=@$']{1,128}")  # the ids that Azure IoT Hub allows
 _PLACEHOLDER_PATTERN = re.compile(r"\{(\w*)\}")
 _TIME_FORMATS = {"yyyy": "%Y", "MM": "%m", "dd": "%d", "HH": "%H", "mm": "%M"}
 
@@ -106,7 +106,7 @@ def device_from_name(template: str, name: str) -> str | None:
     )
     match = re.fullmatch(pattern, name)
     device = decode_id(match["device"]) if match and "device" in match.groupdict() else None
-    return device if device is not None and _DEVICE_ID_PATTERN.fullmatch(device) else None
+    return device if device is not None and DEVICE_ID_PATTERN.fullmatch(device) else None
 
 
 def report_name(window: Window, file: str) -> str:
