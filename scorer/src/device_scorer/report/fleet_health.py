@@ -100,6 +100,7 @@ class FleetHealth:
         newest: True if the history has no state of a later window.
         series: The name of the history: fleets have one for each length and offset of windows.
         mutes: The mutes that apply in the window.
+        devices: The devices of the window.
     """
 
     incidents: Sequence[IncidentRow] = ()
@@ -110,6 +111,17 @@ class FleetHealth:
     newest: bool = True
     series: str = ""
     mutes: Mutes = field(default_factory=Mutes)
+    devices: Sequence[str] = ()
+
+    def mute_of(self, device: str) -> str | None:
+        """Return why an incident that is not in the window any more is muted; None if it is not.
+
+        The devices of such an incident of the fleet are not known, so it is muted if all devices of the window are.
+
+        Args:
+            device: The device; empty for an incident of the fleet.
+        """
+        return self.mutes.reason(device) if device else _mute_of_fleet(self.devices, self.mutes)
 
     @property
     def counts(self) -> dict[str, object]:
@@ -195,7 +207,8 @@ def assess(
     ]
     drawn = (row.device for row in summary.anomalous[:MAX_STRIPS])
     strips = {device: past.states.get(device, "")[-STRIP_WINDOWS:].lstrip(UNKNOWN) for device in drawn}
-    return FleetHealth(incidents, flagged_sensors(summary), strips, [*problems, *mutes.problems], mutes=mutes)
+    known, sensors = [*rows, *summary.unreadable], flagged_sensors(summary)
+    return FleetHealth(incidents, sensors, strips, [*problems, *mutes.problems], mutes=mutes, devices=known)
 
 
 def sensors_csv(health: FleetHealth) -> bytes:

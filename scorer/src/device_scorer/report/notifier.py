@@ -118,7 +118,7 @@ class Notifier:
         vanished = [
             one.closing(self.fleet, window.end, report)
             for one in announced
-            if one.id not in current and health.mutes.reason(one.device) is None
+            if one.id not in current and health.mute_of(one.device) is None
         ]
         told = outbox.known
         news = [

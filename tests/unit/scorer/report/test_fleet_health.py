@@ -158,6 +158,19 @@ def test_incident_of_the_fleet_is_muted_if_each_device_is(mutes: bytes, reason: 
     assert one.muted == reason
 
 
+@pytest.mark.parametrize(
+    ("mutes", "muted"),
+    [(b"", False), (b"d1*,,,stop,\n", False), (b"d1*,,,stop,\nd2*,,,belt,\n", True), (b"*,,,all,\n", True)],
+    ids=["none", "some", "each", "all"],
+)
+def test_vanished_incident_of_the_fleet_is_muted_if_all_devices_are(mutes: bytes, *, muted: bool) -> None:
+    rows = [a_row(f"d{number}") for number in range(10, 30)]
+    health = health_of_fleet(rows, {row.device: "NEENNN" for row in rows}, mutes)
+    assert health.incidents == []
+    assert (health.mute_of("") is not None) is muted
+    assert (health.mute_of("d10") is not None) is bool(mutes)
+
+
 def test_incident_of_the_fleet_ends_with_its_last_bad_window() -> None:
     rows = [a_row(f"d{number}") for number in range(10, 30)]
     (one,) = health_of_fleet(rows, {row.device: "NEENN" for row in rows}).incidents

@@ -165,6 +165,16 @@ def test_mute_ends_an_alert_and_delays_the_end_of_a_webhook(notifier: Notifier, 
     assert len(sent.entries) == 2
 
 
+def test_mute_of_all_devices_delays_the_end_of_an_incident_of_the_fleet(notifier: Notifier, sent: Sent) -> None:
+    only = replace(notifier, receivers=Receivers((HOOK,)))
+    notify(only, FleetHealth([replace(ROW, incident=replace(INCIDENT, device="", cause="fleet"))]))
+    vanished = FleetHealth(mutes=parse_mutes(b"press-*,,,stop,\n", LATER), devices=["press-6", "press-7"])
+    notify(only, vanished, LATER)
+    assert len(sent.entries) == 1
+    notify(only, replace(vanished, devices=["press-6", "saw-1"]), Window(LATER.end, LATER.end + timedelta(hours=1)))
+    assert [entry.body["type"].rpartition(".")[2] for entry in sent.entries] == ["opened", "closed"]
+
+
 def test_full_outbox_is_a_problem_of_the_reports_in_which_it_is_full(notifier: Notifier, sent: Sent) -> None:
     sent.down = True
     hook = replace(HOOK, max_per_window=1000)
