@@ -1,5 +1,6 @@
 """The tiles of the history in storage: a change of one column that no other report can undo, and reading."""
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ MAX_LETTERS = 20_000_000
 """Number of states in memory above which no earlier tile is read: 14 MB for a week of hours of 100,000 devices."""
 
 MUTES_FILE = "_mutes.csv"
+_TILE_NAME = re.compile(r"_history/[^/]+/[^/]+/\d{4}(-W\d{2})?\.csv\.gz")
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ class HistoryStore:
     def load(self, tile: Tile, close_after: int) -> History:
         """Return the history up to the window of a tile's place, as far back as incidents need it.
 
-        Earlier tiles are read while a spell may have begun before the first window.
+        Earlier tiles are read while a spell may have begun before the first window. The windows of a missing tile are
+        unknown and change nothing, so tiles before it are read too.
 
         Args:
             tile: The tile of the window.
@@ -77,7 +80,7 @@ class HistoryStore:
         place = tile.place
         states = {device: text[: place.index + 1] for device, text in tile.states.items()}
         first, count = place.first, place.index + 1
-        truncated = True
+        truncated, oldest = True, ""
         for number in range(MAX_TILES):
             if all(is_settled(text[:-1], close_after) for text in states.values()):
                 truncated = False
@@ -87,8 +90,10 @@ class HistoryStore:
             place = place.previous
             earlier, blob = self._read(place)
             if blob is None:
-                truncated = False
-                break
+                oldest = oldest or self._oldest_name(place)
+                if oldest >= place.name:
+                    truncated = False
+                    break
             blank = UNKNOWN * place.count
             now = UNKNOWN * count
             states = {
@@ -105,6 +110,12 @@ class HistoryStore:
         except BlobUnreadable as error:
             return Mutes((), [f"{error}; no device is muted"])
         return Mutes() if blob is None else parse_mutes(blob.content, window)
+
+    def _oldest_name(self, place: TilePlace) -> str:
+        """Return the name of the oldest tile of the place's series, at most the place's own. Names sort by time."""
+        prefix = f"{place.name.rpartition('/')[0]}/"
+        names = (info.name for info in self.store.list("predictions", prefix, with_metadata=False))
+        return min([place.name, *filter(_TILE_NAME.fullmatch, names)])
 
     def _read(self, place: TilePlace) -> tuple[Tile, Blob | None]:
         """Return the tile, empty if it is missing or damaged, and its blob."""

@@ -1,7 +1,9 @@
 """Tiles of the history in a store."""
 
 import random
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 from device_scorer.errors import StorageUnavailable
 from device_scorer.health.history import MAX_PACKED_BYTES, TilePlace, place_of
 from device_scorer.report.history_store import MAX_LETTERS, MAX_TILES, HistoryStore
+from device_scorer.store.base import Blob, BlobInfo
 from device_scorer.store.folder import FolderStore
 from device_scorer.window import Window
 from tests.testkit.scorer_report import WINDOW
@@ -98,6 +101,66 @@ def test_earlier_tiles_are_read_while_a_device_is_not_settled(tmp_path: Path) ->
     assert past.states["a"].count("A") == 3
     assert not past.truncated
     assert past.start_of(len(past.states["a"]) - 1) == int(WINDOW.start.timestamp())
+
+
+WEEK = 7 * 24
+
+
+class ListedStore(FolderStore):
+    """A store that keeps the names of tiles that were read and the prefixes that were listed."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.asked: list[str] = []
+        self.prefixes: list[str] = []
+
+    def read(self, container: str, name: str, **more: Any) -> Blob | None:
+        if more.get("max_bytes") == MAX_PACKED_BYTES:
+            self.asked.append(name)
+        return super().read(container, name, **more)
+
+    def list(self, container: str, prefix: str = "", **more: Any) -> Iterator[BlobInfo]:
+        self.prefixes.append(prefix)
+        return super().list(container, prefix, **more)
+
+
+@pytest.mark.parametrize("weeks", [1, 2, 5])
+def test_weeks_without_a_tile_end_no_incident(tmp_path: Path, weeks: int) -> None:
+    letters = {-3: "N", -2: "N", -1: "A", 0: "A"}
+    begin = place_at(-WEEK * (weeks + 1))
+    for hours, letter in letters.items():
+        a_history(tmp_path).set_column(replace(begin, index=begin.index + hours), {"a": letter})
+    store = ListedStore(tmp_path)
+    history = a_history(tmp_path, store)
+    past = history.load(history.set_column(place_at(0), {"a": "A"}), 2)
+    states = past.states["a"]
+    assert (states.replace("?", ""), past.truncated) == ("NNAAA", False)
+    assert past.start_of(len(states) - 1) == int(WINDOW.start.timestamp())
+    assert past.start_of(states.index("A")) == int(WINDOW.start.timestamp()) - (WEEK * (weeks + 1) + 1) * 3600
+    assert (len(store.prefixes), len(store.asked)) == (1, weeks + 2)
+
+
+@pytest.mark.parametrize("others", [(), ("2018-W36.csv.gz", "2001-W01.damaged-1.csv.gz", "0", "2018-W01.csv.gz/x")])
+def test_history_of_a_new_fleet_is_read_to_its_begin(tmp_path: Path, others: Sequence[str]) -> None:
+    store = ListedStore(tmp_path)
+    history = a_history(tmp_path, store)
+    tile = history.set_column(place_at(0), {"a": "A"})
+    for name in others:
+        store.write("predictions", f"{tile.place.name.rpartition('/')[0]}/{name}", b"")
+    store.asked.clear()
+    past = history.load(tile, 2)
+    assert (len(past.states["a"]), past.truncated) == (tile.place.index + 1, False)
+    assert (len(store.asked), len(store.prefixes)) == (1, 1)
+
+
+def test_tile_of_a_distant_time_is_read_up_to_the_limit(tmp_path: Path) -> None:
+    store = ListedStore(tmp_path)
+    history = a_history(tmp_path, store)
+    tile = history.set_column(place_at(0), {"a": "A"})
+    store.write("predictions", f"{tile.place.name.rpartition('/')[0]}/0001-W01.csv.gz", b"")
+    store.asked.clear()
+    assert history.load(tile, 2).truncated
+    assert (len(store.asked), len(store.prefixes)) == (MAX_TILES - 1, 1)
 
 
 @pytest.mark.parametrize("limit", ["MAX_TILES", "MAX_LETTERS"])

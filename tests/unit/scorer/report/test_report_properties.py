@@ -57,6 +57,11 @@ class MemoryStore:
         blob = self.blobs.get(name)
         return None if blob is None else BlobInfo(name, len(blob.content), blob.etag)
 
+    def list(self, _container: str, prefix: str = "", *, with_metadata: bool = True) -> Iterator[BlobInfo]:  # noqa: ARG002  the protocol has it
+        return (
+            BlobInfo(name, len(self.blobs[name].content), "") for name in sorted(self.blobs) if name.startswith(prefix)
+        )
+
     def write(
         self,
         _container: str,
