@@ -44,12 +44,12 @@ def score_with_a_broken_device_and_retry(release: Release, client: ClientCommand
     client("run", "--window", WINDOW, "--name", "first")
     assert "3 scored, 1 failed" in client("wait", "first", "--timeout", "180")
     assert f'"device": "{DEVICES[0]}"' in client("logs", DEVICES[0])
-    release.kubectl("wait", "scoringrun/first", "--for=condition=Reported", "--timeout=120s")
+    release.kubectl("wait", "scoringrun/first", "--for=condition=Reported", "--timeout=300s")
     assert [(row["Device"], row["Reason"]) for row in client.json("failed")] == [(BROKEN, "ModelInvalid")]
     release.storage.put("models", f"{BROKEN}.joblib", model)
     retried = client("retry", "first", "-o", "name").strip()
     assert "1 of 1 devices done: 1 scored" in client("wait", retried, "--timeout", "180")
-    release.kubectl("wait", f"scoringrun/{retried}", "--for=condition=Reported", "--timeout=120s")
+    release.kubectl("wait", f"scoringrun/{retried}", "--for=condition=Reported", "--timeout=300s")
     assert client.json("failed") == []
     assert [row["metadata"]["name"] for row in client.json("status")] == ["first", retried]
 

@@ -69,7 +69,7 @@ def test_console_becomes_ready_is_read_by_port_forward_and_is_checked_by_doctor(
     release.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET}, "stringData": {KEY: wrong}})
     assert doctor()[0] == "WARNING"
     release.kubectl("rollout", "restart", "deployment/fleetscore-console-default")
-    release.kubectl("rollout", "status", "deployment/fleetscore-console-default", "--timeout=120s")
+    release.kubectl("rollout", "status", "deployment/fleetscore-console-default", "--timeout=300s")
     until(lambda: "the console cannot read storage" in doctor()[1], "the fault of storage")
     assert f"correct key {KEY} of Secret {SECRET}" in doctor()[1]
     release.kubectl("delete", "secret", SECRET)

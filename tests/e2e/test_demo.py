@@ -56,7 +56,7 @@ def test_demo_survives_an_interruption_passes_and_is_removed_completely(where: W
         if re.search(r"\b[1-9]\d* active", line):
             os.killpg(interrupted.pid, signal.SIGINT)
             break
-    end, _ = interrupted.communicate(timeout=60)
+    end, _ = interrupted.communicate(timeout=180)
     assert interrupted.returncode == 130, "".join(said) + end
     assert end.splitlines()[-1].startswith("Interrupted.")
     assert "Traceback" not in end
@@ -74,7 +74,7 @@ def test_demo_survives_an_interruption_passes_and_is_removed_completely(where: W
     assert documented.returncode == 0, f"{documented.stdout}\n{documented.stderr}"
 
     gone = start(where, "down")
-    shown, _ = gone.communicate(timeout=120)
+    shown, _ = gone.communicate(timeout=300)
     assert gone.returncode == 0, shown
     left = [path for path in (where.root, where.azurite_folder, cluster_dir(where.cluster)) if path.exists()]
     assert left == []

@@ -33,7 +33,7 @@ def test_fleet_is_scored_and_only_its_predictions_outlive_the_run(
     assert (status["results"]["rows"], status["results"]["anomalies"]) == (len(rows), anomalies)
     assert anomalies > 0
 
-    release.kubectl("wait", "scoringrun/whole", "--for=condition=Reported", "--timeout=120s")
+    release.kubectl("wait", "scoringrun/whole", "--for=condition=Reported", "--timeout=300s")
     assert set(release.report()) == {
         "_SUCCESS",
         "_anomalies.csv",
@@ -54,7 +54,6 @@ def test_fleet_is_scored_and_only_its_predictions_outlive_the_run(
     release.kubectl("delete", "scoringrun", "whole")
     until(
         lambda: not release.get("jobs,configmaps", "-l", "fleetscore.dev/run=whole")["items"],
-        seconds=60,
         description="gone",
     )
     assert release.predictions() == expected
@@ -88,7 +87,7 @@ def test_broken_devices_are_named_and_scored_by_a_retry_after_the_fix(
     }
     assert is_true(status, "Degraded")
 
-    release.kubectl("wait", "scoringrun/all", "--for=condition=Reported", "--timeout=120s")
+    release.kubectl("wait", "scoringrun/all", "--for=condition=Reported", "--timeout=300s")
     assert "_SUCCESS" not in release.report()
     failures = release.report()["_failures.csv"].decode()
     assert all(device in failures for device in (GARBAGE, BROKEN_CSV, BAD_TAG))
@@ -104,7 +103,7 @@ def test_broken_devices_are_named_and_scored_by_a_retry_after_the_fix(
     release.start_run("again", devices={"retryOf": {"name": "all", "outcomes": ["Failed", "Partial"]}})
     release.wait_for_end("again")
     assert release.devices("again") == {"total": 3, "scored": 3}
-    release.kubectl("wait", "scoringrun/again", "--for=condition=Reported", "--timeout=120s")
+    release.kubectl("wait", "scoringrun/again", "--for=condition=Reported", "--timeout=300s")
     assert "_SUCCESS" in release.report()
     assert release.predictions() == scored_locally(store, [f"press-{number}" for number in range(1, 7)])
 

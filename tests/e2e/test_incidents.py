@@ -134,7 +134,7 @@ def test_alerts_of_machines_and_halls_reach_alertmanager_and_end(release: Releas
         assert "problem" not in reported(release, first)
         assert alertmanager.alerts() == []
         undelivered = [reported(release, first + MINUTE)]
-        until(lambda: alertmanager.devices() == ["", MACHINE, SECOND], "three alerts", seconds=150, interval=1)
+        until(lambda: alertmanager.devices() == ["", MACHINE, SECOND], "three alerts", seconds=240, interval=1)
         fleet, machine, _ = alertmanager.alerts()
         labels = {"fleet": "default", "device": MACHINE, "cause": "machine", "owner": "Hall 3"}
         assert machine["labels"] == {"alertname": "FleetscoreIncident", **labels}
@@ -149,7 +149,7 @@ def test_alerts_of_machines_and_halls_reach_alertmanager_and_end(release: Releas
         assert all("with receivers of notices" in message for message in undelivered)
         hook.up = True
         reported(release, first + 3 * MINUTE)
-        until(lambda: alertmanager.devices() == [SECOND], "one alert", seconds=150, interval=1)
+        until(lambda: alertmanager.devices() == [SECOND], "one alert", seconds=240, interval=1)
         expected = [("opened", MACHINE), ("opened", SECOND), ("opened", "default")]
         expected += [("closed", MACHINE), ("closed", "default")]
         assert hook.counts == Counter(expected)

@@ -38,7 +38,7 @@ def test_operator_killed_three_times_leaves_the_results_unchanged(
     moments = sorted(secrets.SystemRandom().sample(range(DEVICES - 10), 3))
     print(f"killed when more than {moments} Jobs were created")
     for moment in moments:
-        until(partial(release.more_jobs_than, "killed", moment), seconds=120, description=f"more than {moment} Jobs")
+        until(partial(release.more_jobs_than, "killed", moment), description=f"more than {moment} Jobs")
         release.kill_operator()
     killed = release.wait_for_end("killed", seconds=300)
 

@@ -23,7 +23,7 @@ def blobs(release: Release) -> set[str]:
 
 
 def helm_test(release: Release) -> str:
-    done = release.helm("test", "fleetscore", "--timeout", "4m")
+    done = release.helm("test", "fleetscore", "--timeout", "8m")
     told = f"{done.stdout}\n{done.stderr}"
     assert done.returncode == 0, f"{told}\n{release.kubectl('get', 'pods,scoringruns')}"
     return told
@@ -141,7 +141,7 @@ def test_uninstall_keeps_runs_and_deletes_every_other_object(second_run: Upgrade
     """The last test of this release."""
     release, elsewhere = second_run.release, second_run.elsewhere
     kept = release.get("scoringrun", "active")["status"]["devices"]
-    done = release.helm("uninstall", "fleetscore", "--wait", "--timeout", "2m")
+    done = release.helm("uninstall", "fleetscore", "--wait", "--timeout", "5m")
     assert done.returncode == 0, done.stderr
     assert release.get("scoringrun", "active")["status"]["devices"] == kept
     assert elsewhere.get("scoringrun", "other")["status"]["phase"] == "Complete"

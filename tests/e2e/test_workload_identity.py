@@ -80,7 +80,7 @@ def test_pods_reach_storage_by_their_projected_token_alone(
     secure.wait_for_end("identity")
     assert secure.devices("identity") == {"total": 4, "scored": 4}
     assert secure.predictions() == scored_locally(store, [f"press-{number}" for number in range(1, 5)])
-    secure.kubectl("wait", "scoringrun/identity", "--for=condition=Reported", "--timeout=120s")
+    secure.kubectl("wait", "scoringrun/identity", "--for=condition=Reported", "--timeout=300s")
     assert "_SUCCESS" in secure.report()
 
     # Each account got tokens as its own client and no other; what one endpoint did not know yet cost no pod.

@@ -157,7 +157,7 @@ class Site:
         status = self.status(name)
         return "completionTime" in status and condition(status, "Reported").get("status") != "Unknown"
 
-    def until_ended(self, name: str, *, seconds: float = 120) -> None:
+    def until_ended(self, name: str, *, seconds: float = 240) -> None:
         until(lambda: self.ended(name), f"{name} has ended", seconds=seconds)
 
     def jobs(self, run: str) -> list[dict[str, Any]]:

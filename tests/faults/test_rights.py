@@ -107,7 +107,7 @@ def test_retry_of_the_finished_run_ends(finished_run: Site) -> None:
 
 def test_run_without_time_to_live_is_deleted(finished_run: Site) -> None:
     finished_run.run("short", ttlSecondsAfterFinished=0)
-    until(lambda: not exists(finished_run, "short"), "the run is deleted", seconds=120)
+    until(lambda: not exists(finished_run, "short"), "the run is deleted")
 
 
 def test_jobs_of_the_finished_run_are_deleted(finished_run: Site) -> None:

@@ -93,7 +93,7 @@ async def test_edited_config_map_changes_no_account_and_no_placement_of_pods(
 
     edit_progress(runs, edit)
     async with running_controller(storage, our_fleet(runs)):
-        assert (await ended(runs, seconds=90))["devices"]["scored"] == 12
+        assert (await ended(runs))["devices"]["scored"] == 12
     assert {pod["serviceAccountName"] for pod in runs.pod_specs()} == {"default"}
     assert "theirs" not in json.dumps(runs.jobs() + runs.jobs("report"))
 
@@ -112,4 +112,4 @@ async def test_inconsistent_progress_fails_the_run_and_not_the_operator(
     async with running_controller(storage, our_fleet(runs)):
         assert condition(await ended(runs), "Failed")["reason"] == "ProgressInvalid"
         runs.create("next")
-        assert (await ended(runs, "next", seconds=90))["phase"] == "Complete"
+        assert (await ended(runs, "next"))["phase"] == "Complete"

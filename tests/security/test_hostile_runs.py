@@ -45,13 +45,13 @@ async def test_largest_allowed_run_is_applied_scored_and_deleted(runs: Runs, run
         # As people do it: kubectl keeps a copy of all of it in an annotation.
         body = json.dumps(run | {"spec": spec | {"devicesPerJob": 500}})
         runs.cluster.kubectl("-n", runs.namespace, "apply", "-f", "-", input=body)
-        status = await ended(runs, seconds=120)
+        status = await ended(runs)
         assert (status["phase"], status["devices"]["scored"]) == ("Complete", 1000)
         assert len(json.dumps(status)) < 32 * 1024
         meta = runs.get()["metadata"]
         assert set(meta["annotations"]) == {"kubectl.kubernetes.io/last-applied-configuration"}
         assert "finalizers" not in meta
-        runs.cluster.kubectl("-n", runs.namespace, "delete", "sr", "hourly", "--timeout=30s")
+        runs.cluster.kubectl("-n", runs.namespace, "delete", "sr", "hourly", "--timeout=180s")
 
 
 @pytest.mark.fault("T10")
@@ -107,7 +107,7 @@ async def test_constantly_edited_run_scores_every_device_once(runs: Runs, runnin
         for _ in range(4):
             runs.change(suspend=True, parallelism=1, maxFailedDevices=0)
             runs.change(suspend=False, parallelism=4, maxFailedDevices="100%")
-        assert (await ended(runs, seconds=120))["devices"]["scored"] == 8
+        assert (await ended(runs))["devices"]["scored"] == 8
 
 
 LIES = {
@@ -133,7 +133,7 @@ async def test_false_message_of_a_pod_affects_only_its_own_device(
         runs.create(maxFailedDevices="100%", backoffLimit=0)
         await until_status(runs, lambda status: status.get("devices", {}).get("total") == len(LIES) + 1)
         storage.records.update((job["metadata"]["name"], b"\xff" * 99) for job in runs.jobs())
-        status = await ended(runs, seconds=120)
+        status = await ended(runs)
     assert (status["phase"], status["devices"]["scored"], status["devices"]["failed"]) == ("Complete", 1, len(LIES))
     assert status["results"]["rows"] == 60
     assert condition(status, "Degraded")["status"] == "True"

@@ -72,7 +72,7 @@ class Alertmanager:
 
     def _is_ready(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=1):  # noqa: S310
+            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=10):  # noqa: S310
                 return True
         except OSError:
             return False

@@ -256,7 +256,7 @@ def proxied(cluster: Cluster) -> Iterator[Proxy]:
 
     thread = threading.Thread(target=asyncio.run, args=[serve()], name="fault-proxy")
     thread.start()
-    assert ready.wait(30)
+    assert ready.wait(120)
     try:
         yield proxy
     finally:

@@ -161,7 +161,7 @@ class Operator:
     def probe(self, path: str) -> tuple[int, str]:
         """Ask its port; status 0 where nothing answers."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:  # own port
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=60) as answer:  # own port
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -172,7 +172,7 @@ class Operator:
         """Send a signal and return the seconds until the process has ended."""
         began = time.monotonic()
         self.process.send_signal(how)
-        self.process.wait(30)
+        self.process.wait(120)
         return time.monotonic() - began
 
 

@@ -58,7 +58,7 @@ class Runs:
         return status
 
     def until(
-        self, true: Callable[[dict[str, Any]], bool], name: str = "hourly", *, seconds: float = 60
+        self, true: Callable[[dict[str, Any]], bool], name: str = "hourly", *, seconds: float = 180
     ) -> dict[str, Any]:
         """Wait until the status of a run satisfies a condition, and return it; the failure has the last status."""
         status: dict[str, Any] = {}
@@ -74,11 +74,11 @@ class Runs:
             raise AssertionError(f"{error}: {json.dumps(status, indent=1)}") from error
         return status
 
-    def until_ended(self, name: str = "hourly", *, seconds: float = 60) -> dict[str, Any]:
+    def until_ended(self, name: str = "hourly", *, seconds: float = 180) -> dict[str, Any]:
         return self.until(lambda status: "completionTime" in status, name, seconds=seconds)
 
     def until_scored(self, count: int, name: str = "hourly") -> dict[str, Any]:
-        return self.until(lambda status: status.get("devices", {}).get("scored", 0) >= count, name, seconds=90)
+        return self.until(lambda status: status.get("devices", {}).get("scored", 0) >= count, name)
 
     def jobs(self, component: str = "scorer") -> list[dict[str, Any]]:
         """Return the namespace's Jobs of a component: scorer or report."""
@@ -114,7 +114,7 @@ class Runs:
         ):
             self.cluster.kubectl("apply", "-f", "-", input=json.dumps(one))
 
-    def until_rejected(self, verb: str, path: str, body: dict[str, Any], *, seconds: float = 30) -> None:
+    def until_rejected(self, verb: str, path: str, body: dict[str, Any], *, seconds: float = 120) -> None:
         """Wait until the API server rejects a request."""
 
         def is_rejected() -> bool:
@@ -134,7 +134,7 @@ class Runs:
         return created
 
 
-async def ended(runs: Runs, name: str = "hourly", seconds: float = 60) -> dict[str, Any]:
+async def ended(runs: Runs, name: str = "hourly", seconds: float = 180) -> dict[str, Any]:
     return await asyncio.to_thread(runs.until_ended, name, seconds=seconds)
 
 

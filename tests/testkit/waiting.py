@@ -28,7 +28,7 @@ def until(condition: Callable[[], T | None], description: str, *, seconds: float
 
 
 async def until_async(
-    condition: Callable[[], T | None], description: str = "the condition", *, seconds: float = 30
+    condition: Callable[[], T | None], description: str = "the condition", *, seconds: float = 120
 ) -> T:
     """Call a condition until its result is true, and return the result; other tasks run between two checks.
 
@@ -45,3 +45,19 @@ async def until_async(
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {description}"
         await asyncio.sleep(0.005)
     return result
+
+
+def shortest(measure: Callable[[], float], limit: float, *, times: int = 4) -> float:
+    """Measure until a result is below a limit, and return the last result.
+
+    Other programs on the machine lengthen a measurement. They never shorten it, so one short result shows the claim.
+
+    Args:
+        measure: The function that returns a number of seconds.
+        limit: The number of seconds below which the measurement ends.
+        times: The largest number of measurements.
+    """
+    for _ in range(times - 1):
+        if (seconds := measure()) < limit:
+            return seconds
+    return measure()

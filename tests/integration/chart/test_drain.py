@@ -51,15 +51,12 @@ def test_drain_evicts_the_operators_one_at_a_time(cluster: Cluster, namespace: s
     parts = [find(manifests, "Deployment"), *(m for m in manifests if m["kind"] == "PodDisruptionBudget")]
     assert len(parts) == replicas
     cluster.kubectl("-n", namespace, "apply", "-f", "-", input=yaml.safe_dump_all([account, *parts]))
-    until(
-        lambda: list(pods(cluster, namespace).values()) == [True] * replicas, seconds=60, description="ready operators"
-    )
+    until(lambda: list(pods(cluster, namespace).values()) == [True] * replicas, description="ready operators")
     first = list(pods(cluster, namespace))
     for pod in first:
-        until(partial(evicted, cluster, namespace, pod), seconds=60, description=f"eviction of {pod}")
+        until(partial(evicted, cluster, namespace, pod), description=f"eviction of {pod}")
     until(
         lambda: list(pods(cluster, namespace).values()) == [True] * replicas,
-        seconds=60,
         description="others in their place",
     )
     assert not set(first) & pods(cluster, namespace).keys()

@@ -49,14 +49,13 @@ def test_viewers_may_read_runs_and_editors_and_admins_may_write_them(cluster: Cl
     # The controller manager adds the rights to the roles a moment after ours appear.
     until(
         lambda: {role: allowed(cluster, namespace, f"a-{role}") for role in wanted} == wanted,
-        seconds=60,
         description="the rights of viewers, editors and admins",
     )
 
 
 def test_without_aggregation_the_roles_of_a_namespace_grant_no_runs(cluster: Cluster, namespace: str) -> None:
     cluster.kubectl("-n", namespace, "create", "rolebinding", "edit", "--clusterrole=edit", "--user=an-editor")
-    until(lambda: allowed(cluster, namespace, "an-editor") == set(), seconds=30, description="the roles' aggregation")
+    until(lambda: allowed(cluster, namespace, "an-editor") == set(), description="the roles' aggregation")
 
 
 @pytest.mark.parametrize(

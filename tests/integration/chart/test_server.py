@@ -170,13 +170,13 @@ def test_upgrade_from_the_published_chart_keeps_set_values_and_adds_defaults(
     release(chart_cluster, fresh, "uninstall")
 
 
-def wait_command_of_the_notes(namespace: str) -> list[str]:
-    """Return the arguments of `kubectl wait` that the chart's notes show, with a short timeout."""
+def wait_command_of_the_notes(namespace: str, *, seconds: int) -> list[str]:
+    """Return the arguments of `kubectl wait` that the chart's notes show, with another timeout."""
     arguments = ("install", "fleetscore", CHART, "--namespace", namespace, "--dry-run=client", "--values", MINIMAL)
     notes = helm(*arguments).partition("NOTES:")[2]
     (line,) = [line for line in notes.splitlines() if " wait --for" in line]
     _, *words = shlex.split(line)
-    return [word.replace("--timeout=1h", "--timeout=5s") for word in words]
+    return [word.replace("--timeout=1h", f"--timeout={seconds}s") for word in words]
 
 
 @pytest.mark.parametrize("phase", ["Complete", "Failed"])
@@ -187,11 +187,11 @@ def test_wait_command_of_the_notes_returns_at_either_end_of_a_run(
     chart_cluster.wait_for_crds()
     chart_cluster.kubectl("-n", fresh, "create", "-f", "-", input=A_RUN)
     with pytest.raises(ClusterError, match="timed out"):
-        chart_cluster.kubectl(*wait_command_of_the_notes(fresh))
+        chart_cluster.kubectl(*wait_command_of_the_notes(fresh, seconds=5))
     status = {"status": {"phase": phase, "completionTime": "2018-08-29T00:05:00Z"}}
     patch = ("patch", "sr", "first", "--subresource=status", "--type=merge", "--patch", json.dumps(status))
     chart_cluster.kubectl("-n", fresh, *patch)
-    assert "condition met" in chart_cluster.kubectl(*wait_command_of_the_notes(fresh))
+    assert "condition met" in chart_cluster.kubectl(*wait_command_of_the_notes(fresh, seconds=180))
 
 
 def test_schedule_suspended_by_kubectl_stays_so_after_upgrade_and_rollback(chart_cluster: Cluster, fresh: str) -> None:

@@ -37,7 +37,7 @@ async def test_run_is_created_followed_and_retried(
             command, "run", "--window", "2018-08-01T03:00Z/1h", "--name", "mine", "--parallelism", "2"
         )
         assert created == "run mine created; `fleetscore status mine --watch` follows it\n"
-        assert "3 of 3 devices done: 3 scored" in await asyncio.to_thread(command, "wait", "mine", "--timeout", "60")
+        assert "3 of 3 devices done: 3 scored" in await asyncio.to_thread(command, "wait", "mine", "--timeout", "180")
     assert "run mine has no devices to retry: each is scored" in command("retry", "mine", code=1)
     assert "retryOf" in command("retry", "mine", "--dry-run", "client")
     assert client.get("mine")["spec"]["parallelism"] == 2

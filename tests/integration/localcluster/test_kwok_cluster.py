@@ -31,14 +31,14 @@ def message_of(cluster: Cluster, namespace: str, job: str) -> str:
 
 def test_job_completes_on_simulated_nodes(cluster: Cluster, namespace: str) -> None:
     cluster.kubectl("-n", namespace, "apply", "-f", "-", input=a_job("plain", "score"))
-    cluster.kubectl("-n", namespace, "wait", "--for=condition=Complete", "job/plain", "--timeout=60s")
+    cluster.kubectl("-n", namespace, "wait", "--for=condition=Complete", "job/plain", "--timeout=180s")
 
 
 def test_stage_sets_exit_code_and_message_of_selected_pods(cluster: Cluster, namespace: str) -> None:
     cluster.add_stage(stages.finish_pods("press-7", arguments=["press-7"], exit_code=65, message='{"no": "model"}'))
     try:
         cluster.kubectl("-n", namespace, "apply", "-f", "-", input=a_job("seven", "score", "--", "press-7"))
-        cluster.kubectl("-n", namespace, "wait", "--for=condition=Failed", "job/seven", "--timeout=60s")
+        cluster.kubectl("-n", namespace, "wait", "--for=condition=Failed", "job/seven", "--timeout=180s")
         assert message_of(cluster, namespace, "seven") == '{"no": "model"}'
     finally:
         cluster.remove_stage("press-7")
@@ -48,7 +48,7 @@ def test_message_template_reads_the_operands(cluster: Cluster, namespace: str) -
     cluster.add_stage(stages.finish_pods("scored", arguments=["packed"], message_template=ALL_SCORED))
     try:
         cluster.kubectl("-n", namespace, "apply", "-f", "-", input=a_job("three", "packed", "--", "a", "b", "c"))
-        cluster.kubectl("-n", namespace, "wait", "--for=condition=Complete", "job/three", "--timeout=60s")
+        cluster.kubectl("-n", namespace, "wait", "--for=condition=Complete", "job/three", "--timeout=180s")
         assert '"devices":3,"outcomes":{"scored":"0-2"}' in message_of(cluster, namespace, "three")
     finally:
         cluster.remove_stage("scored")

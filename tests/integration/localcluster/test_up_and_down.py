@@ -69,7 +69,7 @@ def test_killed_up_is_cleaned_up_and_down_leaves_only_the_other_cluster(
 
     second = Cluster.up(name, "container,kwok:1")
     second.kubectl("apply", "-f", "-", input=a_pod("sleeper", "sleep 1000"))
-    second.kubectl("wait", "--for=condition=Ready", "pod/sleeper", "--timeout=60s")
+    second.kubectl("wait", "--for=condition=Ready", "pod/sleeper", "--timeout=180s")
     with pytest.raises(ClusterError, match="not found"):
         cluster.kubectl("get", "pod", "sleeper")
     with monkeypatch.context() as another_user:
@@ -87,7 +87,7 @@ def test_interrupted_up_removes_its_remains(name: str) -> None:
     record = cluster_state.read_record(name)
     assert record
     stopped.send_signal(signal.SIGTERM)
-    output, _ = stopped.communicate(timeout=60)
+    output, _ = stopped.communicate(timeout=180)
     assert stopped.returncode == 130
     assert "Traceback" not in output
     assert traces(name, Slot(record.slot)) == []
@@ -167,7 +167,7 @@ def ended(cluster: Cluster, pod: str) -> dict[str, object]:
     """Return how a pod's container ended."""
     path = "jsonpath={.status.containerStatuses[0].state.terminated}"
     cluster.kubectl(
-        "wait", "--for=jsonpath={.status.containerStatuses[0].state.terminated}", f"pod/{pod}", "--timeout=60s"
+        "wait", "--for=jsonpath={.status.containerStatuses[0].state.terminated}", f"pod/{pod}", "--timeout=180s"
     )
     state: dict[str, object] = json.loads(cluster.kubectl("get", "pod", pod, "-o", path))
     return state

@@ -94,7 +94,7 @@ def text(cluster: Cluster, azurite: Azurite, tmp_path_factory: pytest.TempPathFa
             expected = ("fleetscore_stalled_runs{", "fleetscore_runs_total{", "fleetscore_last_window_report_info{")
             return text if all(name in text for name in expected) else ""
 
-        found = until(said, "one run is reported, the other is stalled", seconds=120)
+        found = until(said, "one run is reported, the other is stalled", seconds=180)
         assert cluster.api.request("GET", f"{runs}/{run}")["status"]["failureReasons"] == {"ModelInvalid": 1}
     for stage in added:
         cluster.remove_stage(stage["metadata"]["name"])

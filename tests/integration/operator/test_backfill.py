@@ -113,7 +113,7 @@ def test_interrupted_backfill_prints_one_line_and_its_runs_continue(runs: Runs, 
     while "created (1 of 24)" not in process.stdout.readline():
         assert process.poll() is None
     process.send_signal(signal.SIGINT)  # no operator runs here: the command would wait forever
-    said, _ = process.communicate(timeout=30)
+    said, _ = process.communicate(timeout=180)
     assert said.splitlines() == ["interrupted; existing runs continue, and the same command creates the remaining ones"]
     assert process.returncode == 130
     assert list(all_runs(runs)) == ["hourly-20180801t000000z"]
@@ -125,7 +125,7 @@ async def test_backfill_example_runs_under_restricted_pod_security(
     runs.cluster.kubectl("label", "namespace", runs.namespace, "pod-security.kubernetes.io/enforce=restricted")
     runs.cluster.kubectl("-n", runs.namespace, "create", "-f", str(EXAMPLE))
     runs.cluster.kubectl(
-        "-n", runs.namespace, "wait", "job/backfill-hourly", "--for=condition=Complete", "--timeout=60s"
+        "-n", runs.namespace, "wait", "job/backfill-hourly", "--for=condition=Complete", "--timeout=180s"
     )
     pod = yaml.safe_load(EXAMPLE.read_text())["spec"]["template"]["spec"]
     (container,), (volume,) = pod["containers"], pod["volumes"]

@@ -29,7 +29,7 @@ async def stalled(runs: Runs, reason: str) -> dict[str, Any]:
 
 
 async def recovered(runs: Runs, scored: int) -> None:
-    status = await ended(runs, seconds=90)
+    status = await ended(runs)
     assert (status["phase"], status["devices"]["scored"]) == ("Complete", scored)
     assert not blocked(status)
     assert condition(status, "Ready")["status"] == "True"

@@ -131,12 +131,12 @@ async def test_cancelled_run_keeps_its_results_and_deletes_its_jobs(
 
 
 def _until_run_gone(runs: Runs, name: str) -> None:
-    runs.cluster.kubectl("-n", runs.namespace, "wait", "--for=delete", f"sr/{name}", "--timeout=60s")
+    runs.cluster.kubectl("-n", runs.namespace, "wait", "--for=delete", f"sr/{name}", "--timeout=180s")
 
 
 def _until_gone(runs: Runs, device: str) -> None:
     runs.cluster.kubectl(
-        "-n", runs.namespace, "wait", "--for=delete", "job", "-l", f"fleetscore.dev/device={device}", "--timeout=30s"
+        "-n", runs.namespace, "wait", "--for=delete", "job", "-l", f"fleetscore.dev/device={device}", "--timeout=180s"
     )
 
 
@@ -202,7 +202,7 @@ async def test_deleted_job_is_run_once_more_before_its_device_fails(
 
 def _delete_job_of_round(runs: Runs, round_: str) -> None:
     selector = f"fleetscore.dev/round={round_}"
-    runs.cluster.kubectl("-n", runs.namespace, "wait", "--for=create", "job", "-l", selector, "--timeout=30s")
+    runs.cluster.kubectl("-n", runs.namespace, "wait", "--for=create", "job", "-l", selector, "--timeout=180s")
     runs.cluster.kubectl("-n", runs.namespace, "delete", "job", "-l", selector)
 
 

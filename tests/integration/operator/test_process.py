@@ -38,7 +38,7 @@ def scorers(release: OperatorEnvironment, run: str, *, after_seconds: float = 0)
 
 def until_complete(release: OperatorEnvironment, name: str) -> dict[str, int]:
     """Wait for the run's end and return its devices by outcome."""
-    until(lambda: is_true(release.get(name).get("status", {}), "Complete"), f"{name} is complete", seconds=120)
+    until(lambda: is_true(release.get(name).get("status", {}), "Complete"), f"{name} is complete")
     return dict(release.get(name)["status"]["devices"])
 
 

@@ -31,7 +31,7 @@ async def test_broken_device_has_one_job_in_24_windows(
         for at in range(23):
             runs.create(f"hour-{at}", window=hour(at), maxFailedDevices="100%")
         runs.create("hour-23", window=hour(22) | {"start": hour(23)["start"], "end": "2018-08-02T00:00:00Z"})
-        statuses = [await ended(runs, f"hour-{at}", seconds=120) for at in range(24)]
+        statuses = [await ended(runs, f"hour-{at}") for at in range(24)]
     jobs = [runs.devices_of(f"hour-{at}") for at in range(24)]
     assert sorted(jobs) == [DEVICES] + [["sound"]] * 23
     left_out = [status for status in statuses if status["devices"]["quarantined"]]

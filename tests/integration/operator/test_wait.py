@@ -14,7 +14,7 @@ COMPLETE, FAILED = "condition=Complete", "condition=Failed"
 ENDS = {"complete": COMPLETE, "rejected": FAILED, "cancelled": FAILED, "late": FAILED}
 
 
-async def returns(runs: Runs, name: str, forms: Sequence[str], *, seconds: float = 30) -> list[str]:
+async def returns(runs: Runs, name: str, forms: Sequence[str], *, seconds: float = 180) -> list[str]:
     """Return the forms of `kubectl wait` that return before the timeout."""
 
     def wait(form: str) -> bool:
@@ -46,7 +46,7 @@ async def test_kubectl_waits_for_each_end_also_after_later_edits(runs: Runs, run
             assert await returns(runs, name, [EITHER_END, SETTLED, end]) == [EITHER_END, SETTLED, end], name
         assert await returns(runs, "suspended", [EITHER_END, SETTLED, COMPLETE, FAILED], seconds=1) == []
         assert await returns(runs, "rejected", [COMPLETE], seconds=1) == []
-        command = ("-n", runs.namespace, "wait", "sr/rejected", "--for=delete", "--timeout=30s")
+        command = ("-n", runs.namespace, "wait", "sr/rejected", "--for=delete", "--timeout=180s")
         waiting = asyncio.create_task(asyncio.to_thread(runs.cluster.kubectl, *command))
         runs.change("rejected", ttlSecondsAfterFinished=0)
         await waiting

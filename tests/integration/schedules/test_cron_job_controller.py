@@ -53,7 +53,7 @@ class CronJobs:
         found = json.loads(self.kubectl("get", "jobs", "-l", f"fleetscore.dev/schedule={name}", "-o", "json"))
         return {item["metadata"]["name"]: item["metadata"]["annotations"][ANNOTATION] for item in found["items"]}
 
-    def fired(self, name: str, count: int = 1, *, seconds: float = 60) -> list[str]:
+    def fired(self, name: str, count: int = 1, *, seconds: float = 180) -> list[str]:
         """Wait for firings; for when they were, the earliest first."""
         jobs = until(
             lambda: j if len(j := self.jobs(name)) >= count else None, f"{count} Jobs of {name}", seconds=seconds
@@ -157,7 +157,7 @@ def test_concurrent_firing_is_allowed_skipped_or_replaces_the_first(
         cron_jobs.scheduler.apply(name=policy.lower(), cron="* * * * *", concurrencyPolicy=policy)
         cron_jobs.last_fired(policy.lower(), minutes_ago(3))
     firsts = {policy: cron_jobs.fired(policy.lower())[0] for policy in policies}
-    fired = cron_jobs.fired("allow", 2, seconds=90)  # the next minute
+    fired = cron_jobs.fired("allow", 2, seconds=180)  # the next minute
     assert fired[0] == firsts["Allow"]
     until(
         lambda: (
