@@ -213,14 +213,18 @@ class Slow(Fault):
 
 
 class Overtaken(Fault):
-    """The first N status writes reach the server only after another client has written again."""
+    """Each status write with a resource version reaches the server only after another client has written again.
 
-    def __init__(self, times: int, writes: Callable[[], int]) -> None:
+    Args:
+        writes: The function that returns the number of the other client's writes.
+    """
+
+    def __init__(self, writes: Callable[[], int]) -> None:
         super().__init__()
-        self._times, self._writes = times, writes
+        self._writes = writes
 
     async def before(self, call: Call) -> Response | None:
-        if call.verb == "PATCH" and call.path.endswith("/status") and self.count < self._times:
+        if call.verb == "PATCH" and call.path.endswith("/status") and b'"resourceVersion"' in call.body:
             self.count += 1
             begun = self._writes() + 1  # the one that is under way may be in the version that the operator has seen
             while self._writes() <= begun:  # noqa: ASYNC110  the other counts in a thread of its own

@@ -174,7 +174,7 @@ def test_run_with_constant_foreign_writes_loses_no_counter(
                 await client.patch(path, {"metadata": {"annotations": {"touched": str(writes[0])}}})
                 await asyncio.sleep(0.02)
 
-    overtaken = Overtaken(3, lambda: writes[0])
+    overtaken = Overtaken(lambda: writes[0])
     with proxied(site.cluster) as proxy:
         site.behind(proxy.url)
         with proxy.having(overtaken), a_run(site, "contested", *short_timeouts) as until_ended:
@@ -188,8 +188,8 @@ def test_run_with_constant_foreign_writes_loses_no_counter(
             assert site.result("contested") == baseline_run
     conflicts = sum(one.code == 409 and one.subresource == "status" for one in site.requests())
     record_measurement(f"{writes[0]} writes of another, {conflicts} status writes repeated")
-    assert overtaken.count == 3
-    assert conflicts >= 3
+    # Each version is old when its write arrives, so the run can only end by writes that do not depend on a version.
+    assert conflicts >= overtaken.count >= 3
 
 
 @pytest.mark.fault("F13")

@@ -8,10 +8,13 @@ import pytest
 import pytest_asyncio
 
 from localcluster.cluster import Cluster as LocalCluster
+from scoring_operator.api.scoringrun import ScoringRun, parse_run
 from scoring_operator.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound, QuotaExceeded
 from scoring_operator.kube.client import KubeClient
 from scoring_operator.kube.credential_sources import load_credentials
 from scoring_operator.kube.informer import Informer
+from scoring_operator.resources.status import json_patch
+from tests.testkit.runs import Runs
 from tests.testkit.waiting import until_async
 
 MAPS = "/api/v1/namespaces/{}/configmaps"
@@ -34,6 +37,26 @@ async def admin(cluster: LocalCluster) -> AsyncIterator[KubeClient]:
 
 def a_map(name: str, **data: str) -> dict[str, object]:
     return {"metadata": {"name": name, "labels": {"storm": "yes"}}, "data": data}
+
+
+async def test_status_patch_without_a_version_depends_on_spec_and_status_alone(admin: KubeClient, runs: Runs) -> None:
+    path = f"{runs.path}/hourly"
+
+    async def write(known: ScoringRun, phase: str) -> ScoringRun:
+        new = {"phase": phase, "message": "1 < 2 & 2 > 1 \u2028 é", "devices": {"scored": 2}}
+        return parse_run(await admin.json_patch(path, json_patch(known, new), subresource="status"))
+
+    first = parse_run(runs.create())
+    second = await write(first, "Pending")
+    runs.cluster.kubectl("-n", runs.namespace, "annotate", "sr", "hourly", "touched=1")
+    third = await write(second, "Running")
+    assert third.status["phase"] == "Running"
+    with pytest.raises(Invalid):
+        await write(second, "Queued")
+    runs.change(parallelism=2)
+    with pytest.raises(Invalid):
+        await write(third, "Queued")
+    assert parse_run(runs.get()).status == third.status
 
 
 async def test_writes_return_metadata_and_raise_the_expected_types(admin: KubeClient, namespace: str) -> None:

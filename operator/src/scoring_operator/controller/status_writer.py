@@ -2,20 +2,20 @@
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 from scoring_operator.api.scoringrun import GROUP, PLURAL, VERSION, RunRef, ScoringRun, parse_run, relevant_fields
 from scoring_operator.controller.job_writer import run_all
-from scoring_operator.errors import Conflict, NotFound, RunDeleted
+from scoring_operator.errors import Conflict, Invalid, NotFound, RunDeleted
 from scoring_operator.kube.client import KubeClient
 from scoring_operator.planner.types import Observation, Plan
 from scoring_operator.resources import status
 from scoring_operator.resources.events import Event, event_manifest, status_events
 
 DURATION_INTERVAL_SECONDS = 60.0
-MAX_ATTEMPTS = 5  # of one write, while other clients change the metadata of the run
 _LOGGED_EVENTS = ("Stalled", "Waiting")
 
 _log = logging.getLogger(__name__)
@@ -69,32 +69,34 @@ class StatusWriter:
         if wait > 0 and not plan.completion:
             return run, wait
         self._written_at = time.monotonic()
-        written, stored = await self._patch(run, status.merge_patch(old, new))
+        with _not_found_means_deleted():
+            written, stored = await self._patch(run, new)
         if not stored:
             return written, 0.0
         await self._write_events(written, status_events(old, plan, new), now)
         return written, None
 
-    async def _patch(self, run: ScoringRun, patch: dict[str, Any]) -> tuple[ScoringRun, bool]:
-        """Patch the status; return the run as stored now, and whether it has the patch.
+    async def _patch(self, run: ScoringRun, new: dict[str, Any]) -> tuple[ScoringRun, bool]:
+        """Write the status; return the run as stored now, and whether it has the new status.
 
-        A conflict by a change of metadata is resolved at once. Otherwise a client that annotates runs again and again
-        would prevent every write.
+        A change of metadata between a read and a write is a conflict of versions. A client that annotates runs again
+        and again could thus prevent every write. After such a conflict the write depends on the generation and the
+        status instead: the API server checks both and repeats its own write.
         """
-        for _ in range(MAX_ATTEMPTS):
+        patch = {"status": status.merge_patch(run.status, new)}
+        try:
+            body = await self._client.patch(
+                self._path, patch, resource_version=run.resource_version, subresource="status"
+            )
+        except Conflict:
+            known, run = run, await self.fetch_run()
+            if not run.equals(known):
+                return run, False
             try:
-                body = await self._client.patch(
-                    self._path, {"status": patch}, resource_version=run.resource_version, subresource="status"
-                )
-            except Conflict:
-                known, run = run, await self.fetch_run()
-                if not run.equals(known):
-                    break
-            except NotFound as error:
-                raise RunDeleted("it was deleted") from error
-            else:
-                return parse_run(relevant_fields(body)), True
-        return run, False
+                body = await self._client.json_patch(self._path, status.json_patch(run, new), subresource="status")
+            except (Conflict, Invalid):
+                return run, False
+        return parse_run(relevant_fields(body)), True
 
     async def fetch_run(self) -> ScoringRun:
         """Read the run's object.
@@ -103,10 +105,8 @@ class StatusWriter:
             RunDeleted: The run does not exist any more.
             ApiError: The request failed.
         """
-        try:
+        with _not_found_means_deleted():
             body: dict[str, Any] = await self._client.get(self._path)
-        except NotFound as error:
-            raise RunDeleted("it was deleted") from error
         run = parse_run(relevant_fields(body))
         if run.uid != self._uid:
             raise RunDeleted("it was deleted")
@@ -132,3 +132,11 @@ class StatusWriter:
             if event.reason in _LOGGED_EVENTS:
                 _log.warning("the run does not progress: %s", event.message)
         await run_all(self._client.create(path, event_manifest(run, event, now)) for event in found)
+
+
+@contextmanager
+def _not_found_means_deleted() -> Iterator[None]:
+    try:
+        yield
+    except NotFound as error:
+        raise RunDeleted("it was deleted") from error

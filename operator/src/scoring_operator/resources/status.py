@@ -220,3 +220,18 @@ def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any
         before = old.get(key)
         patch[key] = merge_patch(before, value) if isinstance(value, dict) and isinstance(before, dict) else value
     return patch
+
+
+def json_patch(run: ScoringRun, new: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the JSON patch that replaces a status, if the spec and the status are still the given ones (RFC 6902).
+
+    A change of metadata does not change the generation (status subresource of custom resources, Kubernetes
+    documentation). So this patch does not conflict with it. A patch with a resource version does.
+
+    Args:
+        run: The run as last read.
+        new: The new status.
+    """
+    expected = {"/metadata/uid": run.uid, "/metadata/generation": run.generation, "/status": run.status or None}
+    tests = [{"op": "test", "path": path, "value": value} for path, value in expected.items()]
+    return [*tests, {"op": "add", "path": "/status", "value": new}]

@@ -1,13 +1,14 @@
 """A fake client of the API server, with the objects in memory."""
 
 import copy
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
+from functools import reduce
 from typing import Any
 
 import msgspec
 
-from scoring_operator.errors import AlreadyExists, ApiError, Conflict, NotFound
+from scoring_operator.errors import AlreadyExists, ApiError, Conflict, Invalid, NotFound
 from scoring_operator.kube.client import KubeClient
 from scoring_operator.kube.listing import MAX_LIST_ITEMS, Listing, Page
 from tests.testkit.builders import NOW
@@ -87,6 +88,15 @@ class InMemoryClient(KubeClient):
         for key in [subresource] if subresource else body:
             item[key] = item.get(key, {}) | body[key]
         return self._store(path, item)
+
+    async def json_patch(self, path: str, operations: Sequence[Object], *, subresource: str = "") -> Object:
+        *tests, change = operations
+        item = copy.deepcopy(self._find("PATCH", path))
+        for test in tests:
+            found = reduce(lambda value, key: value.get(key) or {}, test["path"].strip("/").split("/"), item)
+            if (found or None) != test["value"]:
+                raise Invalid("the server rejected our request due to an error in our request")
+        return self._store(path, item | {subresource: change["value"]})
 
     async def delete(self, path: str, *, uid: str | None = None, resource_version: str | None = None) -> None:
         if uid not in (None, self._find("DELETE", path)["metadata"].get("uid")):

@@ -1,3 +1,4 @@
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -83,26 +84,66 @@ async def test_conflict_reads_the_run_and_retries_at_once(client: InMemoryClient
     assert await a_writer(client).write(run, RUNNING, an_observation()) == (stored(client), 0.0)
 
 
-class AnnotatedRuns(InMemoryClient):
-    """A client of a run whose annotations another client changes before each write of the status."""
+class ContestedRun(InMemoryClient):
+    """A client of a run that another client changes before each write, also between a read and a write.
 
-    def __init__(self, changes: int) -> None:
+    Args:
+        change: The function that gets the object and the number of the change.
+    """
+
+    def __init__(self, change: Callable[[dict[str, Any], int], object]) -> None:
         super().__init__()
         self.objects[PATH] = a_body()
-        self.changes = changes
+        self._change, self._changes = change, 0
+
+    def _edit(self) -> None:
+        self._changes += 1
+        self._change(self.objects[PATH], self._changes)
+        self.objects[PATH]["metadata"]["resourceVersion"] = f"1{self._changes}"
 
     async def patch(self, path: str, body: dict[str, Any], **options: Any) -> dict[str, Any]:
-        if self.changes:
-            self.changes -= 1
-            self.objects[PATH]["metadata"]["resourceVersion"] = f"1{self.changes}"
+        if path == PATH:
+            self._edit()
         return await super().patch(path, body, **options)
 
+    async def json_patch(self, path: str, operations: Sequence[dict[str, Any]], **options: Any) -> dict[str, Any]:
+        self._edit()
+        return await super().json_patch(path, operations, **options)
 
-@pytest.mark.parametrize(("changes", "phase"), [(4, "Running"), (5, None)])
-async def test_status_is_written_although_another_client_changes_metadata(changes: int, phase: str | None) -> None:
-    client = AnnotatedRuns(changes)
+
+async def test_status_is_written_although_metadata_changes_before_each_write() -> None:
+    def annotate(body: dict[str, Any], number: int) -> None:
+        body["metadata"]["annotations"] = {"touched": str(number)}
+
+    client = ContestedRun(annotate)
     run, wait = await a_writer(client).write(stored(client), RUNNING, an_observation())
-    assert (run.status.get("phase"), wait) == (phase, None if phase else 0.0)
+    assert (run.status["phase"], wait) == ("Running", None)
+    assert client.objects[PATH]["metadata"]["annotations"] == {"touched": "2"}
+    assert client.count("PATCH") == 2
+
+
+def _set_phase(body: dict[str, Any], number: int) -> None:
+    body["status"] = {"phase": f"of another operator {number}"} if number > 1 else {}
+
+
+def _set_generation(body: dict[str, Any], number: int) -> None:
+    body["metadata"]["generation"] = number
+
+
+def _replace(body: dict[str, Any], number: int) -> None:
+    if number > 1:
+        body["metadata"]["uid"] = "another"
+
+
+@pytest.mark.parametrize("change", [_set_phase, _set_generation, _replace])
+async def test_status_is_not_written_over_another_spec_status_or_run(
+    change: Callable[[dict[str, Any], int], object],
+) -> None:
+    client = ContestedRun(change)
+    run, wait = await a_writer(client).write(stored(client), RUNNING, an_observation())
+    assert (run.status, wait) == ({}, 0.0)
+    assert client.objects[PATH].get("status", {}).get("phase") != "Running"
+    assert client.count("PATCH") == 2
 
 
 async def test_event_that_cannot_be_written_is_ignored(client: InMemoryClient) -> None:

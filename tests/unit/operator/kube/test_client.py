@@ -203,6 +203,19 @@ async def test_patch_with_resource_version_sends_it_and_keeps_the_body(
     assert body["metadata"] == {"labels": {"a": "b"}}
 
 
+async def test_json_patch_sends_its_operations_to_the_subresource(api: FaultServer, connection: KubeClient) -> None:
+    received = []
+
+    async def record(request: web.Request) -> web.Response:
+        received.append((request.path, request.headers["Content-Type"], await request.json()))
+        return web.json_response({"a": "b"})
+
+    api.faults.append(record)
+    operations = [{"op": "test", "path": "/metadata/uid", "value": "1"}, {"op": "remove", "path": "/status"}]
+    assert await connection.json_patch("/x", operations, subresource="status") == {"a": "b"}
+    assert received == [("/x/status", "application/json-patch+json", operations)]
+
+
 async def test_idle_watch_raises_unavailable(api: FaultServer, connection: KubeClient) -> None:
     api.watch_faults.append(hang)
     with pytest.raises(Unavailable):

@@ -9,7 +9,7 @@ from scoring_operator.contract.outcome_message import Results
 from scoring_operator.planner.progress import Completion, Progress, RunClock, new_progress
 from scoring_operator.planner.progress_codec import encode_progress
 from scoring_operator.planner.types import Blocker, Observation, Plan, ReportCondition
-from scoring_operator.resources.status import build_status, merge_patch, needs_update
+from scoring_operator.resources.status import build_status, json_patch, merge_patch, needs_update
 from tests.testkit.builders import NOW, a_batch, a_job, a_progress, a_run, an_observation, later
 
 COUNTS = {"total": 9, "pending": 3, "active": 2, "scored": 4, "partial": 0, "empty": 0, "failed": 0, "notRun": 0}
@@ -261,6 +261,19 @@ def test_devices_in_quarantine_are_counted_and_bounded() -> None:
 def test_growing_duration_alone_is_not_written() -> None:
     assert not needs_update({"phase": "Running", "duration": "1m"}, {"phase": "Running", "duration": "2m"})
     assert needs_update({"phase": "Running", "duration": "1m"}, {"phase": "Complete", "duration": "1m"})
+
+
+@pytest.mark.parametrize(("old", "tested"), [({}, None), ({"phase": "Pending"}, {"phase": "Pending"})])
+def test_json_patch_tests_spec_and_status_before_it_replaces_the_status(
+    old: dict[str, str], tested: dict[str, str] | None
+) -> None:
+    run = a_run(status=old, generation=3)
+    assert json_patch(run, {"phase": "Running"}) == [
+        {"op": "test", "path": "/metadata/uid", "value": run.uid},
+        {"op": "test", "path": "/metadata/generation", "value": 3},
+        {"op": "test", "path": "/status", "value": tested},
+        {"op": "add", "path": "/status", "value": {"phase": "Running"}},
+    ]
 
 
 def test_merge_patch_has_null_for_removed_keys() -> None:
