@@ -88,11 +88,11 @@ async def test_jobs_of_a_queue_wait_without_a_deadline_until_they_are_admitted(
     runs: Runs, running_controller: RunController
 ) -> None:
     async with running_controller(storage_with_devices(4), timings=SHORT_TIMINGS), queueing(Queue(runs, 0)) as queue:
-        runs.create(pendingDeadlineSeconds=3)
+        runs.create(pendingDeadlineSeconds=20)
         status = await until_status(runs, lambda status: blocked(status).get("type") == "Waiting")
         assert blocked(status)["reason"] == "SuspendedByAnotherController"
         assert "suspended by another controller" in status["message"]
-        await asyncio.sleep(4)  # longer than the deadline
+        await asyncio.sleep(21)  # longer than the deadline
         assert "completionTime" not in runs.status()
         assert queue.suspensions == 4  # the operator resumed none
         queue.quota = 1
