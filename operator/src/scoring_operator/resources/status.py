@@ -47,7 +47,7 @@ def build_status(run: ScoringRun, plan: Plan, observation: Observation, now: dat
         "phase": plan.phase,
         "message": message,
         "window": run.spec.window.column,
-        **_times(run, plan, progress, now),
+        **_times(run, plan, progress, now, missing=observation.state.missing),
         "conditions": conditions,
     }
     if progress is not None:
@@ -89,7 +89,7 @@ def _preserved_counts(previous: Mapping[str, Any], *, ended: bool) -> dict[str, 
     return kept
 
 
-def _times(run: ScoringRun, plan: Plan, progress: Progress | None, now: datetime) -> dict[str, Any]:
+def _times(run: ScoringRun, plan: Plan, progress: Progress | None, now: datetime, *, missing: bool) -> dict[str, Any]:
     """Return the times of the run, and its duration up to its end or now."""
     keys = ("startTime", "firstPodTime", "lastProgressTime")
     times: dict[str, Any] = {key: datetime.fromisoformat(run.status[key]) for key in keys if key in run.status}
@@ -99,6 +99,8 @@ def _times(run: ScoringRun, plan: Plan, progress: Progress | None, now: datetime
         times |= {key: time for key, time in zip(keys, clock_times, strict=True) if time}
     elif plan.discover_devices:
         times.setdefault("startTime", now)
+    elif not (missing or plan.completion):  # it waits again after a failed listing of its devices
+        times.pop("startTime", None)
     if plan.completion:
         times["completionTime"] = plan.completion.time
     start = times.get("startTime")

@@ -161,6 +161,16 @@ def test_start_time_of_a_run_is_that_of_its_first_discovery() -> None:
     assert "startTime" not in status_of(Plan("Queued"))
 
 
+@pytest.mark.parametrize("phase", ["Suspended", "Queued"])
+def test_run_that_waits_before_its_devices_are_listed_has_not_started(phase: str) -> None:
+    waiting = status_of(Plan(phase), status={"startTime": "2026-11-24T11:00:00Z", "duration": "1h"})
+    assert "startTime" not in waiting
+    assert "duration" not in waiting
+    lost = replace(observed(), state=replace(observed().state, missing=True))
+    kept = status_of(Plan(phase), lost, status={"startTime": "2026-11-24T11:00:00Z"})
+    assert kept["startTime"] == "2026-11-24T11:00:00Z"
+
+
 def test_counters_are_kept_while_progress_is_lost() -> None:
     status = status_of(Plan("Pending", discover_devices=True), status=PREVIOUS)
     assert {key: status[key] for key in PREVIOUS} == PREVIOUS
