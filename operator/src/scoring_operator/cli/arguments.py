@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from scoring_operator.errors import InvalidSettings
+from scoring_operator.kube.yaml_loader import text_loader
 from scoring_operator.schedules.windows import Schedule, select_schedule
 
 
@@ -54,14 +55,8 @@ def require(args: argparse.Namespace, *names: str) -> None:
             raise InvalidSettings(f"no {name} is given; use --{name}, or set it in the pod from the downward API")
 
 
-class _Loader(yaml.CSafeLoader):
-    """A safe loader that keeps dates, `=` and `<<` as text: Helm writes such texts of the values without quotes."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [one for one in resolvers if one[0].rpartition(":")[2] not in ("timestamp", "value", "merge")]
-    for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
-}
+# Helm writes such texts of the values without quotes: dates, `=` and `<<`.
+_Loader = text_loader("timestamp", "value", "merge")
 
 
 def read_yaml(path: Path) -> Any:

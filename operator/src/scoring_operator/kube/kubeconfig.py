@@ -25,6 +25,7 @@ from scoring_operator.kube.kubeconfig_fields import (
     plugin_cluster,
     server_settings,
 )
+from scoring_operator.kube.yaml_loader import text_loader
 
 T = TypeVar("T")
 
@@ -56,14 +57,7 @@ class _File(msgspec.Struct, rename="kebab"):
     contexts: list[_NamedContext] = []
 
 
-class _Loader(yaml.CSafeLoader):
-    """A safe loader that keeps dates as text, as kubectl does."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [one for one in resolvers if one[0] != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
-}
+_Loader = text_loader("timestamp")  # kubectl keeps dates as text, too
 
 
 def load(paths: str, environment: Mapping[str, str], *, context: str = "") -> Credentials:
