@@ -24,11 +24,12 @@ from device_scorer.report.files import PAGE_FILE, SUCCESS_MARKER, delete_success
 from device_scorer.report.fleet_health import FleetHealth
 from device_scorer.report.health_keeper import HealthKeeper
 from device_scorer.report.notifier import Notifier
-from device_scorer.report.result import write_result
+from device_scorer.report.result import report_result
 from device_scorer.report.summary import Summary
 from device_scorer.settings import Settings, add_store_argument, read_settings
 from device_scorer.store.base import Store
 from device_scorer.store.factory import open_store
+from device_scorer.termination_log import termination_log_path, write_termination_message
 from device_scorer.window import Window, parse_duration, parse_instant
 
 DESCRIPTION = """\
@@ -114,7 +115,8 @@ def run(arguments: argparse.Namespace, *, open_store: Callable[[Settings], Store
     health = replace(health, problems=[*health.problems, *undelivered], notify_problems=len(undelivered))
     for problem in health.problems:
         log.warning(problem)
-    write_result(result, health, arguments.termination_log)
+    termination_log = termination_log_path(arguments.termination_log, os.environ)
+    write_termination_message(termination_log, report_result(result, health))
     return 0
 
 

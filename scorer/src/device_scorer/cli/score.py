@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from device_scorer import log
 from device_scorer.contract import blob_paths, outcome_message
@@ -18,12 +17,13 @@ from device_scorer.errors import UsageInvalid
 from device_scorer.plurals import counted
 from device_scorer.scoring.context import ExistingPredictions, ScoringContext
 from device_scorer.scoring.device import score_device
-from device_scorer.scoring.outcome_writer import write_outcome_record, write_termination_message
+from device_scorer.scoring.outcome_writer import write_outcome_record
 from device_scorer.scoring.request import DEFAULT_DEADLINE_SECONDS, ENGINES, WRITE_POLICIES, ScoreRequest
 from device_scorer.scoring.worker_pool import WorkerPool
 from device_scorer.settings import Settings, add_store_argument, read_settings
 from device_scorer.store.base import Store
 from device_scorer.store.factory import open_scoring_store
+from device_scorer.termination_log import termination_log_path, write_termination_message
 from device_scorer.window import Window, parse_instant
 
 DESCRIPTION = """\
@@ -98,7 +98,6 @@ def parse_request(arguments: argparse.Namespace, environment: Mapping[str, str])
     Raises:
         UsageInvalid: An argument is invalid.
     """
-    termination_log = arguments.termination_log or environment.get("FLEETSCORE_TERMINATION_LOG") or ""
     request = ScoreRequest(
         devices=tuple(arguments.devices),
         window=Window(parse_instant(arguments.window_start), parse_instant(arguments.window_end)),
@@ -108,7 +107,7 @@ def parse_request(arguments: argparse.Namespace, environment: Mapping[str, str])
         job_name=arguments.job_name,
         device_deadline_seconds=arguments.device_deadline_seconds,
         engine=arguments.engine,
-        termination_log=Path(termination_log) if termination_log else None,
+        termination_log=termination_log_path(arguments.termination_log, environment),
     )
     request.validate()
     return request
@@ -149,7 +148,7 @@ def run(arguments: argparse.Namespace, *, open_store: Callable[[Settings], Store
     if len(outcomes) < count:
         log.warning("stopped by SIGTERM; finished devices are kept", finished=len(outcomes), devices=count)
     write_outcome_record(request, store, outcomes)
-    write_termination_message(request.termination_log, outcomes, count)
+    write_termination_message(request.termination_log, outcome_message.termination_message(outcomes, count))
     return outcome_message.exit_code(outcomes, count)
 
 

@@ -1,12 +1,9 @@
 """The result of a report for the operator."""
 
 import json
-from pathlib import Path
-
-import pytest
 
 from device_scorer.report.fleet_health import FleetHealth
-from device_scorer.report.result import DEFAULT_TERMINATION_LOG, report_result, write_result
+from device_scorer.report.result import report_result
 from device_scorer.report.summary import AnomalyRule, Comparison, Coverage, Summary
 from tests.testkit.scorer_report import WINDOW, a_summary
 
@@ -31,19 +28,3 @@ def test_result_has_counts_and_no_names() -> None:
 
 def test_result_is_small() -> None:
     assert len(report_result(a_summary(3_000), FleetHealth())) < 2048
-
-
-def test_result_is_written_to_the_given_or_the_default_file(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert Path("/dev/termination-log") == DEFAULT_TERMINATION_LOG
-    monkeypatch.delenv("FLEETSCORE_TERMINATION_LOG", raising=False)
-    summary, default = a_summary(1), tmp_path / "default"
-    write_result(summary, FleetHealth(), None, default=default)
-    assert not default.exists()
-    default.touch()
-    write_result(summary, FleetHealth(), None, default=default)
-    write_result(summary, FleetHealth(), str(tmp_path / "given"), default=default)
-    assert default.read_bytes() == (tmp_path / "given").read_bytes() == report_result(summary, FleetHealth())
-    write_result(summary, FleetHealth(), str(tmp_path / "missing" / "x"))
-    assert "the result could not be written" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Writing of the outcome record and of the termination message."""
+"""Writing of the outcome record."""
 
 import json
 from pathlib import Path
@@ -7,10 +7,8 @@ import pytest
 
 from device_scorer.contract.outcome_message import FAILED, SCORED, Outcome
 from device_scorer.scoring.outcome_writer import (
-    DEFAULT_TERMINATION_LOG,
     RECORD_TIMEOUT_SECONDS,
     write_outcome_record,
-    write_termination_message,
 )
 from device_scorer.scoring.request import ScoreRequest
 from device_scorer.store.folder import FolderStore
@@ -20,7 +18,6 @@ OUTCOMES = {0: Outcome(SCORED), 1: Outcome(FAILED, "ModelNotFound", "no model")}
 
 
 def test_defaults() -> None:
-    assert Path("/dev/termination-log") == DEFAULT_TERMINATION_LOG
     assert RECORD_TIMEOUT_SECONDS == 20.0
 
 
@@ -56,12 +53,3 @@ def test_record_has_the_outcomes_and_the_number_of_failures(tmp_path: Path) -> N
 def test_request_outside_a_run_has_no_record(tmp_path: Path) -> None:
     write_outcome_record(ScoreRequest(("a", "b"), WINDOW), FolderStore(tmp_path), OUTCOMES)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_message_without_a_path_goes_to_the_default_file_if_it_exists(tmp_path: Path) -> None:
-    default = tmp_path / "termination-log"
-    write_termination_message(None, OUTCOMES, 2, default=default)
-    assert not default.exists()
-    default.touch()
-    write_termination_message(None, OUTCOMES, 2, default=default)
-    assert json.loads(default.read_bytes())["devices"] == 2
