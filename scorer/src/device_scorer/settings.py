@@ -58,7 +58,7 @@ class AnomalousWhen(NamedTuple):
             rows: The number of labelled rows.
             anomalies: The number of anomalies among them.
         """
-        return anomalies >= max(1, self.min_rows) and anomalies >= rows * self.share
+        return anomalies >= max(1, self.min_rows) and anomalies / max(1, rows) >= self.share
 
 
 _DEFAULT_LIMITS, _DEFAULT_ANOMALOUS_WHEN = Limits(), AnomalousWhen()
@@ -273,4 +273,4 @@ class _EnvironmentReader:
         match = _SHARE_PATTERN.fullmatch(value)
         if match is None or float(match[1]) > 100:
             raise UsageInvalid(f"{name} is invalid: {value!r} must be a share from 0% to 100%, such as 1%")
-        return float(match[1]) / 100
+        return float(f"{match[1]}e-2")  # the same number as N/M, if N is exactly this share of M

@@ -149,6 +149,15 @@ def test_device_is_anomalous_if_share_and_number_are_reached(
     assert rule.is_anomalous(rows, anomalies) == anomalous
 
 
+def test_device_with_exactly_the_share_is_anomalous() -> None:
+    for tenths in range(1, 1001):
+        environment = {"FLEETSCORE_ANOMALOUS_SHARE": f"{tenths / 10}%", "FLEETSCORE_ANOMALOUS_MIN_ROWS": "1"}
+        rule = read_settings(environment, "folder").anomalous_when
+        for rows in (1_000, 3_000, 7_000):
+            assert rule.is_anomalous(rows, rows * tenths // 1_000)
+            assert not rule.is_anomalous(rows, rows * tenths // 1_000 - 1)
+
+
 def test_quality_of_the_fleet_is_json() -> None:
     settings = read_settings({"FLEETSCORE_QUALITY": '{"badValues": [-9999]}'}, "folder")
     assert settings.quality.rule("1").bad_values == frozenset({-9999})

@@ -119,7 +119,7 @@ def _share(document: dict[str, Any], key: str, default: float) -> float:
     match = _SHARE_PATTERN.fullmatch(value) if isinstance(value, str) else None
     if match is None or not 0 < float(match[1]) <= 100:
         raise UsageInvalid(f"{VARIABLE} is invalid: {key} must be a share above 0% up to 100%, such as 30%")
-    return float(match[1]) / 100
+    return float(f"{match[1]}e-2")
 
 
 def _owners(value: object) -> tuple[Owner, ...]:

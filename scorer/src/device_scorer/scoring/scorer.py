@@ -137,7 +137,7 @@ class Scorer:
         unusable = self._unusable_tags() if statistics.rows else {}
         bad_rows = statistics.bad_rows - sum(statistics.unusable_values[tag] for tag in unusable)
         lines = statistics.rows + statistics.unscored_rows + bad_rows
-        if bad_rows > lines * self._limits.max_bad_share:
+        if bad_rows and bad_rows / lines > self._limits.max_bad_share:
             verb = plural(bad_rows, "is not a reading", "are not readings")
             text = f"{bad_rows:,} of {counted(lines, 'line', 'lines')} {verb}"
             raise DataInvalid(f"{text}: {'; '.join(statistics.notes)}")

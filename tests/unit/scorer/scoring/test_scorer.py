@@ -116,6 +116,11 @@ def test_too_many_bad_lines_fail_the_device_with_an_example() -> None:
     assert a_scorer(csv_of((TS, "d", "1", "1"), (TS, "d", "1", "oops")), max_bad_share=0.5).finish()
 
 
+def test_device_with_exactly_the_allowed_share_of_bad_lines_is_scored() -> None:
+    lines = [(TS, "d", "1", "1")] * 71 + [(TS, "d", "1", "oops")] * 29  # 100 * 0.29 is less than 29 in binary
+    assert a_scorer(csv_of(*lines), max_bad_share=0.29).finish()
+
+
 @pytest.mark.fault("D5")
 def test_truncated_last_line_is_counted_but_is_not_a_failure() -> None:
     scorer = a_scorer(csv_of((TS, "d", "1", "1")) + f"{TS},d,1,9".encode())
