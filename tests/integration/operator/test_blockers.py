@@ -17,7 +17,7 @@ from scoring_operator.kube.transport import Request, Transport
 from tests.testkit.conditions import blocked, condition
 from tests.testkit.in_memory_storage import InMemoryStorage, storage_with_devices
 from tests.testkit.running_controller import RunController
-from tests.testkit.runs import PodBehaviour, Runs, ended, until_status
+from tests.testkit.runs import PodBehaviour, Runs, ended, hour, until_status
 
 
 async def stalled(runs: Runs, reason: str) -> dict[str, Any]:
@@ -45,9 +45,11 @@ async def test_run_with_unstartable_pods_stalls_and_fails_at_its_deadline(
         stages.keep_pods_pending("no-image", arguments=["nothing"], reason="ImagePullBackOff", weight=100_000)
     )
     async with running_controller(InMemoryStorage(["nothing"]), timings=SHORT_TIMINGS):
-        runs.create(pendingDeadlineSeconds=8)
+        runs.create(pendingDeadlineSeconds=3600)
+        runs.create("hasty", pendingDeadlineSeconds=8, window=hour(1))
         await stalled(runs, "ImagePullBackOff")
-        status = await ended(runs)
+        status = await ended(runs, "hasty")
+        assert "completionTime" not in runs.status()
     assert condition(status, "Failed")["reason"] == "PendingDeadlineExceeded"
 
 

@@ -209,12 +209,13 @@ async def test_end_by_deadline_counts_what_an_ended_scorer_has_scored(
 ) -> None:
     pod_behaviour(HANGS)
     async with running_controller(storage_with_devices(2)):
-        runs.create(activeDeadlineSeconds=6)
+        runs.create(activeDeadlineSeconds=3600)
         await until_status(runs, lambda status: "firstPodTime" in status)
         scored = a_container_status(
             "scorer", terminated={"exitCode": 0, "message": a_message(1), "reason": "Completed"}
         )
         set_containers(runs, pods(runs)[0], scored, a_container_status("mesh-proxy", running={}))
+        runs.change(activeDeadlineSeconds=1)  # over, however fast the pods started
         status = await ended(runs)
     assert condition(status, "Failed")["reason"] == "DeadlineExceeded"
     assert (status["devices"]["scored"], status["devices"]["notRun"]) == (1, 1)
@@ -228,7 +229,7 @@ async def test_volume_that_cannot_be_mounted_stalls_the_run_with_the_text_of_the
     )
     text = 'MountVolume.SetUp failed for volume "ca" : secret "corporate-ca" not found'
     async with running_controller(InMemoryStorage(["nothing"]), timings=SHORT_TIMINGS):
-        runs.create(pendingDeadlineSeconds=20)
+        runs.create(pendingDeadlineSeconds=40)  # a slow machine reports the event before
         await until_status(runs, lambda status: blocked(status).get("reason") == "ContainerCreating")
         pod = pods(runs)[0]["metadata"]
         involved = {"apiVersion": "v1", "kind": "Pod", "namespace": runs.namespace}

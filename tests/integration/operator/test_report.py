@@ -1,6 +1,7 @@
 """The report's Job on a real API server with simulated pods."""
 
 import asyncio
+import json
 
 from localcluster.nodes import stages
 from tests.testkit.builders import a_report_message
@@ -8,6 +9,7 @@ from tests.testkit.conditions import condition
 from tests.testkit.in_memory_storage import InMemoryStorage
 from tests.testkit.running_controller import RunController
 from tests.testkit.runs import PodBehaviour, Runs, ended, reported, until_status
+from tests.testkit.waiting import until
 
 REPORT = {"app.kubernetes.io/component": "report"}
 DEVICES = InMemoryStorage(["press-1", "press-2"])
@@ -16,12 +18,15 @@ DEVICES = InMemoryStorage(["press-1", "press-2"])
 async def test_report_is_created_after_completion_without_delaying_it(
     runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour
 ) -> None:
-    pod_behaviour(stages.finish_pods("report-takes-a-while", labels=REPORT, after_seconds=3, weight=100_000))
+    pod_behaviour(
+        stages.finish_pods("report-takes-a-while", labels=REPORT, after_seconds=stages.NEVER_SECONDS, weight=100_000)
+    )
     async with running_controller(DEVICES):
         runs.create()
         status = await ended(runs)
         assert condition(status, "Complete")["status"] == "True"
         assert condition(status, "Reported")["status"] == "Unknown"
+        await asyncio.to_thread(_end_report_pod, runs)
         assert (await reported(runs))["reason"] == "ReportWritten"
     (job,) = runs.jobs("report")
     assert job["metadata"]["ownerReferences"][0]["uid"] == runs.get()["metadata"]["uid"]
@@ -30,6 +35,18 @@ async def test_report_is_created_after_completion_without_delaying_it(
     for file in (source["configMap"] for source in files):
         config_map = runs.cluster.api.request("GET", f"{path}/{file['name']}")
         assert config_map["binaryData"][file["items"][0]["key"]]
+
+
+def _end_report_pod(runs: Runs) -> None:
+    """Write the end of the report's pod as a kubelet does, once the pod runs."""
+    query = "?labelSelector=app.kubernetes.io/component=report&fieldSelector=status.phase=Running"
+    path = f"/api/v1/namespaces/{runs.namespace}/pods{query}"
+    (pod,) = until(lambda: runs.cluster.api.request("GET", path)["items"], "the report's pod runs")
+    terminated = {"exitCode": 0, "reason": "Completed"}
+    states = [one | {"ready": False, "state": {"terminated": terminated}} for one in pod["status"]["containerStatuses"]]
+    patch = json.dumps({"status": {"phase": "Succeeded", "containerStatuses": states}})
+    words = ("patch", "pod", pod["metadata"]["name"], "--subresource=status", "--type=merge", "-p", patch)
+    runs.cluster.kubectl("-n", runs.namespace, *words)
 
 
 async def test_figures_of_the_report_are_in_status_conditions_events_and_columns(
