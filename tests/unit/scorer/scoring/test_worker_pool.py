@@ -33,7 +33,7 @@ GRACE = 0.1
 
 
 def work(
-    score: Score, devices: Sequence[str], *, deadline: float = 30.0, store: Store = STORE
+    score: Score, devices: Sequence[str], *, deadline: float = 600.0, store: Store = STORE
 ) -> tuple[dict[int, Outcome], list[int]]:
     """Run a pool and return its outcomes, and the indexes in the order in which they were reported."""
     reported: list[int] = []
@@ -77,7 +77,7 @@ def test_devices_wait_for_storage_at_the_same_time() -> None:
     barrier = threading.Barrier(THREADS)
 
     def score(_device: str, _: DeviceDeadline) -> Outcome:
-        barrier.wait(10)
+        barrier.wait(120)
         return DONE
 
     assert len(work(score, ["d"] * THREADS)[0]) == THREADS
@@ -88,11 +88,11 @@ def test_outcomes_are_reported_before_the_last_device_is_finished() -> None:
 
     def score(device: str, _: DeviceDeadline) -> Outcome:
         if device == "last":
-            assert first_reported.wait(10)
+            assert first_reported.wait(120)
         return DONE
 
     outcomes = WorkerPool(
-        score, ["first", "last"], store=STORE, deadline_seconds=30, on_outcome=lambda *_: first_reported.set()
+        score, ["first", "last"], store=STORE, deadline_seconds=600, on_outcome=lambda *_: first_reported.set()
     ).run()
     assert [outcome.kind for outcome in outcomes.values()] == [SCORED, SCORED]
 
@@ -104,14 +104,14 @@ def test_devices_that_hang_fail_alone_and_lose_the_permission_to_write() -> None
     def score(device: str, deadline: DeviceDeadline) -> Outcome:
         if device.startswith("hangs"):
             deadlines.append(deadline)
-            free.wait(30)
+            free.wait(120)
         return DONE
 
     devices = [f"hangs-{number}" for number in range(THREADS + 1)] + [f"good-{number}" for number in range(20)]
     began = time.monotonic()
     outcomes, _ = work(score, devices, deadline=0.3)
     free.set()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60  # far less than the devices hang
     hung = [outcomes[index] for index in range(THREADS + 1)]
     assert {(outcome.kind, outcome.reason) for outcome in hung} == {(FAILED, "DeadlineExceeded")}
     assert all(outcomes[index] is DONE for index in range(THREADS + 1, len(devices)))
@@ -130,7 +130,7 @@ def test_device_abandoned_during_a_store_call_is_transient() -> None:
             return True
 
     def score(_device: str, _deadline: DeviceDeadline) -> Outcome:
-        free.wait(30)
+        free.wait(120)
         return DONE
 
     outcomes, _ = work(score, ["d"], deadline=0.1, store=Waiting(Path("unused")))
@@ -168,13 +168,13 @@ def test_stopped_pool_returns_finished_outcomes_and_withdraws_write_permission()
     def score(device: str, deadline: DeviceDeadline) -> Outcome:
         if device == "slow":
             deadlines.append(deadline)
-            free.wait(30)
+            free.wait(120)
         return DONE
 
     def on_outcome(_index: int, _outcome: Outcome) -> None:
         made[0].stop()
 
-    made.append(WorkerPool(score, ["slow", "quick", "slow"], store=STORE, deadline_seconds=30, on_outcome=on_outcome))
+    made.append(WorkerPool(score, ["slow", "quick", "slow"], store=STORE, deadline_seconds=600, on_outcome=on_outcome))
     outcomes = made[0].run()
     free.set()
     assert outcomes == {1: DONE}
@@ -218,7 +218,7 @@ def test_abandoned_device_outside_a_store_call_has_exceeded_its_deadline() -> No
     free = threading.Event()
 
     def score(_device: str, _deadline: DeviceDeadline) -> Outcome:
-        free.wait(30)
+        free.wait(120)
         return DONE
 
     outcomes, _ = work(score, ["d"], deadline=0.1)

