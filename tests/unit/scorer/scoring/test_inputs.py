@@ -6,6 +6,7 @@ import time
 import zlib
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sklearn
@@ -30,6 +31,7 @@ from device_scorer.store.folder import FolderStore
 from device_scorer.window import Window
 from tests.testkit.scorer_command import scorer
 from tests.testkit.scorer_fleet import WINDOW, Fleet, a_model, bundle, csv_of
+from tests.testkit.waiting import until
 
 MODEL = "press-1.joblib"
 DATA = "20180828T2300Z/press-1.csv"
@@ -73,7 +75,7 @@ def rows_of(context: ScoringContext) -> list[int]:
         lambda device, deadline: score_device(device, context, deadline),
         context.request.devices,
         store=context.store,
-        deadline_seconds=30,
+        deadline_seconds=600,
         on_outcome=lambda *_: None,
     ).run()
     return [outcome.row_counts.rows for outcome in outcomes.values()]
@@ -184,30 +186,60 @@ def test_deadline_is_checked_before_each_partition(fleet: Fleet) -> None:
 
 
 class SlowLargeReads(FolderStore):
-    """A store in which a large read takes a moment."""
+    """A store in which a large read takes a moment of a given clock."""
+
+    def __init__(self, folder: Path, clock: list[float]) -> None:
+        super().__init__(folder)
+        self.clock = clock
 
     def read(self, container: str, name: str, *, max_bytes: int | None = None) -> Blob | None:
         blob = super().read(container, name, max_bytes=max_bytes)
         if container == "data":
-            time.sleep(0.1)
+            self.clock[0] += 30  # one thread at a time reads
         return blob
 
 
-def test_waiting_for_the_lock_of_other_devices_does_not_count(fleet: Fleet) -> None:
+class CountedLock:
+    """A lock that counts the threads that asked for it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.asked: list[int] = []
+        self.release = self.lock.release
+
+    def acquire(self, *args: Any, **options: Any) -> bool:
+        self.asked.append(threading.get_ident())
+        return self.lock.acquire(*args, **options)
+
+
+def test_waiting_for_the_lock_of_other_devices_does_not_count(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     names = [fleet.device(f"press-{number}") for number in range(4)]
-    store = SlowLargeReads(fleet.folder)
+    clock = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    lock: Any = CountedLock()
     settings = Settings(folder=fleet.folder)
-    context = ScoringContext(ScoreRequest(tuple(names), WINDOW), settings, store, large_readings_bytes=50)
-    context.large_readings_lock.acquire()
-    threading.Timer(1.3, context.large_readings_lock.release).start()
+    context = ScoringContext(
+        ScoreRequest(tuple(names), WINDOW), settings, SlowLargeReads(fleet.folder, clock), large_readings_bytes=50
+    )
+    context.large_readings_lock = lock
+    lock.lock.acquire()
+
+    def release_late() -> None:
+        until(lambda: len(lock.asked) == 4, "all devices wait")
+        clock[0] += 130
+        lock.release()
+
+    holder = threading.Thread(target=release_late)
+    holder.start()
     outcomes = WorkerPool(
         lambda device, deadline: score_device(device, context, deadline),
         names,
-        store=store,
-        deadline_seconds=1,
+        store=context.store,
+        deadline_seconds=100,
         on_outcome=lambda *_: None,
-        grace_seconds=0.01,
+        grace_seconds=1,
     ).run()
+    holder.join()
     assert [outcome.kind for outcome in outcomes.values()] == ["scored"] * 4
 
 
