@@ -31,7 +31,7 @@ def test_children_of_a_process_are_found_and_stopped_too(folder: Path) -> None:
         folder,
         "shell",
         lambda: len(processes.find_processes(folder)) == 3,
-        timeout_seconds=5,
+        timeout_seconds=180,
         description="the children",
     )
     processes.stop_processes(folder)
@@ -61,14 +61,14 @@ def test_processes_of_another_folder_are_not_stopped(folder: Path) -> None:
 def test_process_that_ends_early_is_reported_with_its_last_output(folder: Path) -> None:
     processes.start_process(folder, "failing", ["sh", "-c", "echo no such flag >&2"])
     with pytest.raises(ClusterError, match="no such flag"):
-        processes.wait_until(folder, "failing", lambda: False, timeout_seconds=5, description="it")
+        processes.wait_until(folder, "failing", lambda: False, timeout_seconds=180, description="it")
 
 
 def test_process_that_ignores_a_signal_is_named(folder: Path) -> None:
     processes.start_process(folder, "stubborn", ["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1000; done"])
     log = processes.log_path(folder, "stubborn")
     processes.wait_until(
-        folder, "stubborn", lambda: "ready" in log.read_text(), timeout_seconds=5, description="the trap"
+        folder, "stubborn", lambda: "ready" in log.read_text(), timeout_seconds=180, description="the trap"
     )
     with pytest.raises(ClusterError, match=r"stubborn \(pid \d+\)"):
         processes.stop_processes(folder, signal_number=signal.SIGTERM, timeout_seconds=0.2)
@@ -92,7 +92,7 @@ def test_namespace_whose_processes_are_not_waited_for_counts_as_stopped(folder: 
             assert parent.stdout is not None
             assert parent.stdout.readline() == b"ready\n"
             assert set(processes.find_processes(folder).values()) == {"node", "daemon"}
-            processes.stop_processes(folder, timeout_seconds=20)
+            processes.stop_processes(folder, timeout_seconds=180)
             assert processes.find_processes(folder) == {}
         finally:
             parent.kill()

@@ -1,6 +1,7 @@
 import io
 import threading
-import time
+from concurrent.futures import Future, wait
+from functools import partial
 
 import pytest
 
@@ -9,6 +10,7 @@ from localcluster.machine import preflight, registry_checks
 from localcluster.machine.requirements import MissingRequirement
 from localcluster.nodes.layout import NodeLayout
 from localcluster.progress import StepProgress
+from tests.testkit.waiting import until
 
 _NO_NODES = NodeLayout.parse("none")
 
@@ -23,7 +25,7 @@ def test_check_without_result_is_a_finding_that_names_the_limit(limit: float) ->
     release = threading.Event()
 
     def wait_for_release() -> None:
-        release.wait(10)
+        release.wait(300)
 
     found = preflight.run_checks([wait_for_release], timeout_seconds=limit)
     release.set()
@@ -54,8 +56,9 @@ def test_registries_are_asked_only_if_a_program_is_missing(
 
 def test_slow_checks_show_their_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "_PROGRESS_DELAY_SECONDS", 0.05)
-    monkeypatch.setattr(preflight, "select_checks", lambda _nodes, _missing: [lambda: time.sleep(0.3)])
     stream = io.StringIO()
+    shown = partial(until, stream.getvalue, "the progress")
+    monkeypatch.setattr(preflight, "select_checks", lambda _nodes, _missing: [lambda: shown() and None])
     preflight.require_machine(_NO_NODES, missing={}, progress=StepProgress(stream))
     assert [line.partition(": ")[0] for line in stream.getvalue().splitlines()] == ["checking this machine"] * 2
 
@@ -81,12 +84,18 @@ def test_table_names_every_missing_requirement_with_its_fix() -> None:
     assert "make demo-local" in text
 
 
-def test_check_without_a_result_in_time_is_a_missing_requirement() -> None:
+def test_check_without_a_result_in_time_is_a_missing_requirement(monkeypatch: pytest.MonkeyPatch) -> None:
     ended = threading.Event()
+
+    def wait_for_others(running: list[Future[object]], timeout: float) -> object:
+        until(lambda: sum(one.done() for one in running) == 2, "the other checks")
+        return wait(running, timeout)
+
+    monkeypatch.setattr(preflight, "wait", wait_for_others)
     returned_late: list[bool] = []
 
     def hangs() -> None:
-        returned_late.append(ended.wait(30))
+        returned_late.append(ended.wait(300))
 
     found = preflight.run_checks(
         [lambda: MissingRequirement("registry", "refused", "set it"), hangs, lambda: None], timeout_seconds=0.1

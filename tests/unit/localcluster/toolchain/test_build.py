@@ -87,7 +87,7 @@ def test_unknown_program_is_named_in_the_error() -> None:
 
 def test_concurrent_commands_build_a_tool_once(environment: dict[str, str]) -> None:
     both = [subprocess.Popen(_BUILD, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    folders = {process.communicate(timeout=60)[0].strip() for process in both}
+    folders = {process.communicate(timeout=180)[0].strip() for process in both}
     assert len(folders) == 1
     assert Path(folders.pop(), "pause").exists()
     assert len(Path(environment["CALLS"]).read_text().splitlines()) == 1
@@ -96,14 +96,14 @@ def test_concurrent_commands_build_a_tool_once(environment: dict[str, str]) -> N
 def test_interrupted_build_leaves_no_process_and_no_partial_tool(environment: dict[str, str]) -> None:
     environment["PRETENDED_SECONDS"] = "1000"
     build = subprocess.Popen(_BUILD, env=environment, stderr=subprocess.PIPE, text=True)
-    until(Path(environment["CALLS"]).exists, "the build has begun", seconds=30)
+    until(Path(environment["CALLS"]).exists, "the build has begun")
     build.send_signal(signal.SIGINT)
-    build.communicate(timeout=30)
+    build.communicate(timeout=180)
     assert build.returncode != 0
     assert [path.name for path in Path(environment["XDG_CACHE_HOME"], "fleetscore/tools").glob("*.unfinished-*")] == []
     assert list(Path(environment["XDG_CACHE_HOME"], "fleetscore/tools").glob("*/pause")) == []
     # A process that ends exists for a moment longer.
-    until(lambda: not running_with(f"CALLS={environment['CALLS']}"), "no process of the build is left", seconds=30)
+    until(lambda: not running_with(f"CALLS={environment['CALLS']}"), "no process of the build is left")
 
 
 def running_with(variable: str) -> list[str]:

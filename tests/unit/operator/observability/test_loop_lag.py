@@ -1,6 +1,7 @@
 """The lag of an event loop."""
 
 import asyncio
+import re
 import time
 
 import pytest
@@ -27,12 +28,16 @@ async def test_block_of_the_loop_is_recorded_and_logged(
     monkeypatch.setattr(loop_lag, "LAG_INTERVAL_SECONDS", 0.05)
     monkeypatch.setattr(loop_lag, "MAX_LAG_SECONDS", 0.1)
     assert max(await measured(0.3)) > 0.2
-    assert "the event loop was blocked for 0." in caplog.text
+    assert re.search(r"the event loop was blocked for \d+\.", caplog.text)
 
 
 async def test_lag_of_an_idle_loop_is_not_logged(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(loop_lag, "LAG_INTERVAL_SECONDS", 0.01)
-    assert min(await measured(0)) < 1
+    for _ in range(4):  # a machine that stalls blocks the loop too
+        caplog.clear()
+        if (lag := min(await measured(0))) < 1:
+            break
+    assert lag < 1
     assert caplog.text == ""
