@@ -52,7 +52,7 @@ class Alertmanager:
     def stop(self) -> None:
         """Stop the process."""
         self._process.terminate()
-        self._process.wait(30)
+        self._process.wait(180)
 
     def alerts(self) -> list[dict[str, Any]]:
         """Return the alerts that are not resolved, in the order of their devices."""

@@ -83,7 +83,7 @@ def started_console(
             yield console
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(180)
 
 
 def _value(variable: dict[str, Any], secrets: dict[str, str]) -> str:

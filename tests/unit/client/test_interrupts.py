@@ -27,7 +27,7 @@ def ended(body: str, *words: str) -> tuple[int, str, str]:
     """Run lines within Interrupts, and return the exit code, output and errors."""
     lines = "".join(f"    {line}\n" for line in body.splitlines())
     command = [sys.executable, "-c", PROGRAM + lines, *words]
-    found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     return found.returncode, found.stdout, found.stderr
 
 

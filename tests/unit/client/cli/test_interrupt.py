@@ -53,7 +53,7 @@ def interrupted(
     )
     until(lambda: is_busy() or process.poll() is not None, "the command is busy")
     process.send_signal(signal.SIGINT)
-    out, error = process.communicate(timeout=60)
+    out, error = process.communicate(timeout=300)
     return process.returncode, out, error
 
 

@@ -26,12 +26,12 @@ def test_console_is_served_on_this_machine_until_ctrl_c(tmp_path: Path) -> None:
         try:
             address = re.match(r"console on (http://127\.0\.0\.1:\d+/) ", process.stdout.readline())
             assert address
-            response = httpx.get(address[1], timeout=30)
+            response = httpx.get(address[1], timeout=120)
             assert (response.status_code, "server" in response.headers) == (200, False)
-            assert httpx.get(address[1], headers={"Host": "evil.example"}, timeout=30).status_code == 421
+            assert httpx.get(address[1], headers={"Host": "evil.example"}, timeout=120).status_code == 421
         finally:
             process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=300)
     assert (process.returncode, errors) == (130, "")
 
 

@@ -16,6 +16,7 @@ from fleetscore.errors import ClusterUnavailable, DataInvalid, NotFound
 from tests.testkit.fake_release import OPERATOR, SECRET, FakeRelease
 from tests.testkit.http_server import RequestHandler, serve
 from tests.testkit.kubeconfigs import write_kubeconfig
+from tests.testkit.waiting import until
 
 
 class _Handler(RequestHandler):
@@ -28,7 +29,7 @@ class _Handler(RequestHandler):
         self.read_body()
         self.requests.append(f"{self.command} {self.headers.get('Authorization')}")
         if self.silent:
-            self.silent.wait(30)
+            self.silent.wait(300)
             self.close_connection = True
         else:
             self.respond_json(self.status, {"kind": "Status", "message": "busy"}, self.headers_)
@@ -54,6 +55,7 @@ def test_silent_server_costs_two_attempts(tmp_path: Path, monkeypatch: pytest.Mo
     with connected(tmp_path, silent=closing) as (cluster, requests):
         with pytest.raises(ClusterUnavailable, match="accepts connections, but does not answer in time"):
             list(cluster.runs())
+        until(lambda: len(requests) >= 2, "the server has read both requests")
         closing.set()
         assert len(requests) == 2
 

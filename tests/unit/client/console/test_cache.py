@@ -43,18 +43,18 @@ def test_requests_that_wait_for_a_failing_read_share_its_error() -> None:
     def read() -> int:
         reads.append(None)
         begun.set()
-        assert go_on.wait(30)
+        assert go_on.wait(120)
         raise ValueError("storage is down")
 
     cached = Cached(read, 10, monotonic)
     with ThreadPoolExecutor(4) as pool:
         first = pool.submit(cached.get)
-        assert begun.wait(30)
+        assert begun.wait(120)
         others = [pool.submit(cached.get) for _ in range(3)]
         for _ in range(2 + 3):  # two by the first request, and one by each other one on its arrival
-            assert asked.acquire(timeout=30)
+            assert asked.acquire(timeout=120)
         go_on.set()
         for future in (first, *others):
             with pytest.raises(ValueError, match="storage is down"):
-                future.result(30)
+                future.result(120)
     assert len(reads) == 1

@@ -7,7 +7,7 @@ from fleetscore.console.server import listen
 
 def connects(address: str, port: int) -> bool:
     try:
-        socket.create_connection((address, port), timeout=5).close()
+        socket.create_connection((address, port), timeout=120).close()
     except OSError:
         return False
     return True
