@@ -56,6 +56,9 @@ def shift_clock(seconds: float) -> None:
     manager.datetime = Shifted  # type: ignore[attr-defined]  # the only other place that asks for the time
 
 
+MIN_REQUEST_SECONDS = 15.0  # an API server on a busy machine needs seconds for a response
+
+
 def short_timings(factor: float, cleanup_delay: float, resync_interval: float) -> Timings:
     """Return timings in which the operator waits only a fraction of its intervals for missing events and responses."""
     default = DEFAULT_TIMINGS
@@ -76,7 +79,7 @@ def short_timings(factor: float, cleanup_delay: float, resync_interval: float) -
             client,
             idle=client.idle / factor,
             retry_budget=client.retry_budget / factor,
-            request=client.request / factor,
+            request=max(client.request / factor, MIN_REQUEST_SECONDS),
         ),
         relist_interval=default.relist_interval / factor,
         process=replace(
@@ -84,7 +87,7 @@ def short_timings(factor: float, cleanup_delay: float, resync_interval: float) -
             restart_delay=process.restart_delay / factor,
             kopf_restart_delay=process.kopf_restart_delay / factor,
             kopf_inactivity_timeout=process.kopf_inactivity_timeout / factor,
-            kopf_request_timeout=process.kopf_request_timeout / factor,
+            kopf_request_timeout=max(process.kopf_request_timeout / factor, MIN_REQUEST_SECONDS),
             kopf_backoffs=tuple(delay / factor for delay in process.kopf_backoffs),
         ),
     )

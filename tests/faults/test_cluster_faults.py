@@ -109,7 +109,7 @@ def test_operator_started_from_stale_lists_repeats_and_deletes_nothing(
         fault = Stale(kept, delay=3.0)
         with proxy.having(fault), site.operator("operator", *short_timeouts):
             began = time.monotonic()
-            until(lambda: time.monotonic() > began + 6, "lists were stale for a while")
+            until(lambda: time.monotonic() > began + 6 and fault.count >= 2, "lists were stale for a while")
             proxy.faults.remove(fault)
             site.until_ended("stale")
             proxy.faults.append(fault)
@@ -136,7 +136,7 @@ def test_revoked_right_stalls_the_run_until_it_is_granted_again(
         under_way(site, "forbidden")
         rights('["get", "list", "watch", "patch", "delete"]')
         began = time.monotonic()
-        stalled = until(lambda: true_condition(site, "forbidden", "Stalled"), "the run is stalled")
+        stalled = until(lambda: true_condition(site, "forbidden", "Stalled", "Forbidden"), "the run is stalled")
         reported_after = time.monotonic() - began
         until(lambda: time.monotonic() > began + (300 if long else 3), "a while has passed", seconds=400)
         rights('["get", "list", "watch", "create", "patch", "delete"]')
@@ -152,10 +152,10 @@ def test_revoked_right_stalls_the_run_until_it_is_granted_again(
     assert max(reported_after, recovered_after) < 60
 
 
-def true_condition(site: Site, name: str, kind: str) -> dict[str, str] | None:
-    """Return a condition of a run if it is True."""
+def true_condition(site: Site, name: str, kind: str, reason: str = "") -> dict[str, str] | None:
+    """Return a condition of a run if it is True and has the reason. A slow machine may show another reason before."""
     found = site.condition(name, kind)
-    return found if found.get("status") == "True" else None
+    return found if found.get("status") == "True" and reason in ("", found["reason"]) else None
 
 
 @pytest.mark.fault("F12")
@@ -216,20 +216,20 @@ def test_run_continues_after_a_restart_of_a_control_plane_process(
 def test_unschedulable_pods_wait_without_using_the_active_deadline(
     site: Site, baseline_run: RunResult, record_measurement: RecordMeasurement, long: Long, short_timeouts: list[str]
 ) -> None:
-    waiting = 120 if long else 4
+    waiting, deadline = (120, 60) if long else (4, 1800)  # a short wait must not end at the deadline by a slow machine
     site.cluster.kubectl("cordon", "-l", "type=kwok")
     try:
-        with a_run(site, "no-node", *short_timeouts, activeDeadlineSeconds=60) as until_ended:
+        with a_run(site, "no-node", *short_timeouts, activeDeadlineSeconds=deadline) as until_ended:
             began = time.monotonic()
-            until(lambda: time.monotonic() > began + waiting, "a while has passed", seconds=waiting + 10)
-            assert site.status("no-node")["devices"]["failed"] == 0
+            until(lambda: time.monotonic() > began + waiting, "a while has passed", seconds=waiting + 60)
             stalled = until(lambda: true_condition(site, "no-node", "Waiting"), "the run is stalled")
+            assert site.status("no-node")["devices"]["failed"] == 0
             site.cluster.kubectl("uncordon", "-l", "type=kwok")
             until_ended()
             assert site.result("no-node") == baseline_run
     finally:
         site.cluster.kubectl("uncordon", "-l", "type=kwok")
-    record_measurement(f"no node for {waiting} s ({stalled['reason']}), deadline of 60 s; 0 devices failed")
+    record_measurement(f"no node for {waiting} s ({stalled['reason']}), deadline of {deadline} s; 0 devices failed")
 
 
 @pytest.mark.fault("F19")
@@ -257,7 +257,7 @@ def test_pods_rejected_by_a_webhook_stall_the_run_until_allowed(
     site.cluster.api.request("POST", path, body)
     try:
         with a_run(site, "refused", *short_timeouts) as until_ended:
-            stalled = until(lambda: true_condition(site, "refused", "Waiting"), "the run is stalled")
+            stalled = until(lambda: true_condition(site, "refused", "Waiting", "PodsRejected"), "the run is stalled")
             site.cluster.kubectl("delete", "validatingwebhookconfiguration", name)
             began = time.monotonic()
             until_ended()
@@ -276,7 +276,7 @@ def test_operator_clock_off_by_an_hour_causes_no_timeout(
     site: Site, baseline_run: RunResult, record_measurement: RecordMeasurement, short_timeouts: list[str], seconds: int
 ) -> None:
     name = f"clock{seconds}"
-    with a_run(site, name, f"--clock={seconds}", *short_timeouts, activeDeadlineSeconds=60) as until_ended:
+    with a_run(site, name, f"--clock={seconds}", *short_timeouts, activeDeadlineSeconds=1800) as until_ended:
         until_ended()
         record_measurement(f"operator's clock {seconds:+} s: 0 wrong timeouts")
         assert site.result(name) == baseline_run
@@ -299,7 +299,7 @@ def test_node_clocks_off_by_an_hour_cause_no_timeout(
     )
     site.cluster.add_stage(stage)
     try:
-        with a_run(site, name, *short_timeouts, activeDeadlineSeconds=60) as until_ended:
+        with a_run(site, name, *short_timeouts, activeDeadlineSeconds=1800) as until_ended:
             until_ended()
             first, last = (site.status(name)[key] for key in ("firstPodTime", "completionTime"))
             record_measurement(f"nodes' clocks {offset} off: 0 wrong timeouts")
