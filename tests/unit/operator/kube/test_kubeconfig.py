@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from scoring_operator.errors import InvalidSettings
 from scoring_operator.kube import kubeconfig
 from scoring_operator.kube.credentials import Credentials
+from tests.testkit.waiting import shortest
 
 DOCUMENT: dict[str, Any] = {
     "apiVersion": "v1",
@@ -131,12 +132,17 @@ BOMB = "a0: &a0 {x: 1, y: 2}\n" + "".join(
 def test_hostile_file_is_rejected_within_two_seconds(tmp_path: Path, content: bytes, message: str) -> None:
     file = tmp_path / "config"
     file.write_bytes(content)
-    started = time.process_time()
-    with pytest.raises(InvalidSettings) as raised:
-        load(file)
-    assert time.process_time() - started < 2
-    assert message in str(raised.value)
-    assert len(str(raised.value)) < 1000
+
+    def seconds_to_reject() -> float:
+        started = time.process_time()
+        with pytest.raises(InvalidSettings) as raised:
+            load(file)
+        seconds = time.process_time() - started
+        assert message in str(raised.value)
+        assert len(str(raised.value)) < 1000
+        return seconds
+
+    assert shortest(seconds_to_reject, 2) < 2
 
 
 USERS = [

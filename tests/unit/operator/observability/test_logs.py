@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from scoring_operator.observability import logs
+from tests.testkit.waiting import shortest
 
 
 @pytest.fixture
@@ -96,6 +97,9 @@ def test_long_text_is_cut_after_its_secrets_are_masked() -> None:
     "text", ["\\" * 10**6, "eyJ" * 10**6, "'sig'" * 10**6, "Authorization:" * 10**5, "sig%25" * 10**6]
 )
 def test_hostile_text_is_redacted_within_a_second(text: str) -> None:
-    started = time.process_time()
-    logs.redact(text)
-    assert time.process_time() - started < 1
+    def seconds_to_redact() -> float:
+        started = time.process_time()
+        logs.redact(text)
+        return time.process_time() - started
+
+    assert shortest(seconds_to_redact, 1) < 1

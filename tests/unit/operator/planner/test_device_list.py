@@ -21,6 +21,7 @@ from scoring_operator.planner.device_list import (
 )
 from scoring_operator.planner.quarantine import QuarantineResult
 from tests.testkit.builders import NOW, UID, a_run, later
+from tests.testkit.waiting import shortest
 
 WINDOW = "2018-08-28T23:00:00Z/2018-08-29T00:00:00Z"
 FOUND = DiscoveredDevices(with_model=["fan-1", "press-1", "press-2"], with_data=["fan-2", "press-1", "press-3"])
@@ -175,10 +176,14 @@ def test_device_list_that_pack_did_not_write_is_rejected(part: bytes) -> None:
 def test_hundred_hostile_globs_are_matched_in_two_seconds() -> None:
     devices = [f"{'d' * 100}{number:06}" for number in range(20_000)]
     globs = [f"none-{number}*" for number in range(99)] + ["*19999"]
-    began = time.process_time()
-    initial = start(DiscoveredDevices(with_model=devices, with_data=devices), devices={"include": globs})
-    assert initial.devices == [devices[-1]]
-    assert time.process_time() - began < 2  # one by one they took 7 s
+
+    def seconds_to_match() -> float:
+        began = time.process_time()
+        initial = start(DiscoveredDevices(with_model=devices, with_data=devices), devices={"include": globs})
+        assert initial.devices == [devices[-1]]
+        return time.process_time() - began
+
+    assert shortest(seconds_to_match, 2) < 2  # one by one they took 7 s
 
 
 @pytest.mark.fault("T12")
@@ -186,13 +191,18 @@ def test_hostile_globs_do_not_keep_other_threads_from_running() -> None:
     globs = ["first", *(f"{'*a' * 60}*{number:02}?b" for number in range(99))]
     start(DiscoveredDevices(with_model=["first"]), devices={"include": globs})  # re keeps the compiled expression
     devices = DiscoveredDevices(with_model=[*(f"{'a' * 120}{number:06}" for number in range(2000)), "first"])
-    matching = Thread(target=start, args=(devices,), kwargs={"devices": {"include": globs}})
-    matching.start()
-    turns = 0
-    while matching.is_alive():
-        turns += 1
-        matching.join(timeout=0.001)
-    assert turns > 10  # about 2 if one call matches all devices
+
+    def turns_meanwhile() -> int:
+        matching = Thread(target=start, args=(devices,), kwargs={"devices": {"include": globs}})
+        matching.start()
+        turns = 0
+        while matching.is_alive():
+            turns += 1
+            matching.join(timeout=0.001)
+        return turns
+
+    # About 2 if one call matches all devices. A busy machine may leave this thread without a turn too.
+    assert any(turns_meanwhile() > 10 for _ in range(4))
 
 
 def test_part_of_a_list_has_at_most_900_kib_before_compression() -> None:
