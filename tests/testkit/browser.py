@@ -19,6 +19,7 @@ from localcluster.progress import StepProgress
 from localcluster.toolchain import debian
 
 PROGRAM = "chromium"
+TIMEOUT_MILLISECONDS = 180_000  # a busy machine needs a while for Chromium
 
 
 @contextmanager
@@ -43,7 +44,7 @@ async def started_browser() -> AsyncIterator[Browser]:
         if program is None:
             debian.install([PROGRAM])
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=shutil.which(PROGRAM))
+        browser = await playwright.chromium.launch(executable_path=shutil.which(PROGRAM), timeout=TIMEOUT_MILLISECONDS)
         try:
             yield browser
         finally:
@@ -68,6 +69,7 @@ async def opened_page(browser: Browser, url: str, **settings: Any) -> AsyncItera
         settings: The settings of the profile, such as color_scheme.
     """
     async with await browser.new_context(base_url=url, **settings) as context:
+        context.set_default_timeout(TIMEOUT_MILLISECONDS)
         page = await context.new_page()
         found = WatchedPage(page)
         page.on("console", lambda message: found.errors.append(message.text) if message.type == "error" else None)

@@ -93,7 +93,7 @@ class Release:
             repository, _, tag = images.image_reference(component).partition(":")
             given.setdefault(component, {})["image"] = {"repository": repository, "tag": tag}
         # The CRD is kept when a release is deleted; the next one, in another namespace, adopts it.
-        options = ["--install", "--take-ownership", "--values", "-", "--wait", "--timeout", "3m"]
+        options = ["--install", "--take-ownership", "--values", "-", "--wait", "--timeout", "8m"]
         done = self.helm("upgrade", "fleetscore", str(chart), *options, given=yaml.safe_dump(given))
         assert done.returncode == 0, f"{done.stderr}\n{self.cluster.kubectl('get', 'pods', '-A', '-o', 'wide')}"
 
@@ -136,7 +136,7 @@ class Release:
         counts = self.status(name).get("devices", {})
         return {key: count for key, count in counts.items() if count}
 
-    def wait_for_end(self, name: str, condition: str = "Complete", seconds: int = 180) -> dict[str, Any]:
+    def wait_for_end(self, name: str, condition: str = "Complete", seconds: int = 300) -> dict[str, Any]:
         """Wait for the end of a run with `kubectl wait`, and return its last status."""
         try:
             self.kubectl("wait", f"scoringrun/{name}", f"--for=condition={condition}", f"--timeout={seconds}s")
@@ -181,7 +181,7 @@ class Release:
     def kill_operator(self) -> None:
         """End the operator's process by SIGKILL, as the kernel does; the kubelet restarts its container."""
         (pod,) = self.get("pods", "-l", "app.kubernetes.io/component=operator")["items"]
-        for process in until(lambda: processes_of(pod["metadata"]["uid"]), "the operator's process", seconds=90):
+        for process in until(lambda: processes_of(pod["metadata"]["uid"]), "the operator's process"):
             os.kill(process, signal.SIGKILL)
 
 

@@ -16,7 +16,7 @@ from tests.testkit.in_memory_storage import storage_with_devices
 from tests.testkit.running_controller import RunController
 from tests.testkit.runs import Runs, hour
 
-LIVE_MILLISECONDS = 60_000
+LIVE_MILLISECONDS = 180_000
 
 
 async def test_run_page_follows_a_run_without_a_reload(
