@@ -1,5 +1,6 @@
 """The stored data of a fleet: its windows, models, readings and predictions."""
 
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -182,7 +183,9 @@ class FleetData:
         name = blob_paths.prediction_name(self.layout.predictions_path, window, device)
         blob = self.store.read("predictions", name, max_bytes=MAX_TABLE_BYTES)
         if blob is None:
-            raise NotFound(f"{device} has no predictions in {window.column}; `fleetscore device {device}` says why")
+            raise NotFound(
+                f"{device} has no predictions in {window.column}; `fleetscore device {shlex.quote(device)}` says why"
+            )
         return blob
 
     def model_bundle(self, device: str) -> Blob:

@@ -40,10 +40,12 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
 
 
 def _run(arguments: "Sequence[str] | None") -> int:
+    from fleetscore.cli.next_steps import set_place
     from fleetscore.cli.output import console, finish_output, prepare_streams
     from fleetscore.errors import FleetscoreError
 
     prepare_streams()
+    set_place()  # a command sets it, and the text of its error needs it
     code, text = EXIT_ERROR, ""
     try:
         code = _call(arguments)
@@ -58,6 +60,7 @@ def _run(arguments: "Sequence[str] | None") -> int:
         code, text = EXIT_ERROR, _file_error(unwritten)
     if text:
         console(error=True).print(f"error: {text}")
+    set_place()
     return code
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from fleetscore.cli.next_steps import report_again
 from fleetscore.cli.output import Table, columns, console
 from fleetscore.cli.session import RESULTS, TIME_FORMS, Session, examples, with_session
 from fleetscore.contract.windows import format_time, parse_time
@@ -59,7 +60,7 @@ def compact(
     omitted = fleet.windows_without_report(first, after)
     if omitted:
         text = f"windows without a report are omitted: {len(omitted):,}, first {omitted[0].column}"
-        next_step = "a report is written at the end of a run, or by `device-scorer report`"
+        next_step = f"a report is written at the end of a run, or by {report_again(session.store, omitted[0])}"
         console(error=True).print(f"warning: {text}; {next_step}")
     of_windows = " of windows with a report" if omitted else ""
     empty = f"no predictions{of_windows} from {format_time(first)} to {format_time(after)}"

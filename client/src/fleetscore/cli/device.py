@@ -2,15 +2,16 @@
 
 import difflib
 import shlex
-import textwrap
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import typer
 
 from fleetscore.cli.mutes import active_mutes
-from fleetscore.cli.output import Format, console, print_documents, printable
+from fleetscore.cli.next_steps import fold_text, option_of, score_again
+from fleetscore.cli.output import Format, console, print_documents, printable, with_program
 from fleetscore.cli.session import RESULTS, DeviceArgument, Session, examples, with_session
 from fleetscore.contract import blob_paths
 from fleetscore.contract.tiles import STATES
@@ -34,7 +35,8 @@ def show_device(session: Session, device: DeviceArgument) -> None:
     """Show the last windows of a device, its incidents, sensors, mutes and model, and the next step."""
     fleet = session.open_fleet()
     count = WIDE_STRIP_WINDOWS if session.output is not Format.TABLE else STRIP_WINDOWS
-    found = device_document(fleet, device, count)
+    found = device_document(fleet, device, count, session.store)
+    found["next"] = [with_program(step) for step in found["next"]]  # before long lines are folded
     if session.output in (Format.JSON, Format.YAML):
         print_documents(found, session.output)
     elif session.output is Format.NAME:
@@ -43,13 +45,14 @@ def show_device(session: Session, device: DeviceArgument) -> None:
         console().print("\n".join(describe_device(found, wide=session.output is Format.WIDE)))
 
 
-def device_document(fleet: Fleet, device: str, count: int) -> dict[str, Any]:
+def device_document(fleet: Fleet, device: str, count: int, store: Path | None = None) -> dict[str, Any]:
     """Return what storage has about a device.
 
     Args:
         fleet: The fleet.
         device: The device's id.
         count: The largest number of windows.
+        store: The folder of the fleet; None for a cluster's.
 
     Raises:
         NotFound: The fleet does not know the device; the text names similar ids.
@@ -78,7 +81,7 @@ def device_document(fleet: Fleet, device: str, count: int) -> dict[str, Any]:
         "model": _model(fleet, device, model),
     }
     has_model, muted = model is not None, bool(found["mutes"])
-    steps = next_steps(device, newest, list(windows.values()), incidents, has_model=has_model, muted=muted)
+    steps = next_steps(device, newest, list(windows.values()), incidents, has_model=has_model, muted=muted, store=store)
     return {**found, "next": steps}
 
 
@@ -90,6 +93,7 @@ def next_steps(
     *,
     has_model: bool,
     muted: bool,
+    store: Path | None = None,
 ) -> list[str]:
     """Return sentences about what to do next, the most useful first. Pure.
 
@@ -100,14 +104,16 @@ def next_steps(
         incidents: The rows of the incidents of the device.
         has_model: True if it has a model.
         muted: True if it is muted now.
+        store: The folder of the fleet; None for a cluster's.
     """
-    last, window = letters[-1] if letters else "?", newest.column.removesuffix("/1h")
+    last = letters[-1] if letters else "?"
     steps, quoted = [], shlex.quote(device)
-    replay = f"`fleetscore replay {quoted} --window {window}`"
+    replay = f"`fleetscore replay {quoted} --window {option_of(newest)}`"
     if not has_model:
         steps.append(f"train a model: `device-scorer train`; without one, {device} cannot be scored")
     elif last in _LETTERS_OF_FAILURES:
-        steps.append("see the reason: `fleetscore failed`; then score the device again: `fleetscore retry`")
+        again = score_again(store, newest, device) if store else "`fleetscore retry`"
+        steps.append(f"see the reason: `fleetscore failed`; then score the device again: {again}")
     elif last == "E":
         steps.append("check the connection of the device: storage has no readings of the newest window")
     elif last in _LETTERS_OF_ANOMALIES:
@@ -115,7 +121,7 @@ def next_steps(
     elif last == "S":
         steps.append(f"check the sensors; see {replay}")
     elif last in "-?":
-        steps.append(f"score it: `fleetscore run --window {window} -d {quoted}`")
+        steps.append(f"score it: {score_again(store, newest, device)}")
     if not muted and any(row.get("State") != "closed" for row in incidents):
         steps.append(f"during maintenance: `fleetscore mute {quoted} --for 4h --why REASON`")
     return steps
@@ -144,9 +150,9 @@ def describe_device(found: Mapping[str, Any], *, wide: bool) -> list[str]:
 
 
 def _folded(line: str) -> list[str]:
-    """Return a line as lines of at most MAX_LINE_CHARS, except for long words."""
+    """Return a line as lines of at most MAX_LINE_CHARS, except for long words and commands, which stay whole."""
     whole = len(line) <= MAX_LINE_CHARS or " " not in line.strip()
-    return [line] if whole else textwrap.wrap(line, MAX_LINE_CHARS, subsequent_indent="    ", break_long_words=False)
+    return [line] if whole else fold_text(line, MAX_LINE_CHARS, "    ")
 
 
 def _section(title: str, rows: Sequence[Mapping[str, Any]], keys: Sequence[str], *, wide: bool) -> list[str]:

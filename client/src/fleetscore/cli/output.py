@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 from fleetscore.cli.layout import layout, row_lines
+from fleetscore.cli.next_steps import with_place
 from fleetscore.texts import printable
 
 __all__ = ["Column", "Format", "Table", "columns", "console", "keyed", "print_documents", "print_table", "printable"]
@@ -90,8 +91,8 @@ def program() -> str:
 
 
 def with_program(text: str) -> str:
-    """Return a text whose commands begin with the name of the program as the user started it."""
-    return text.replace("`fleetscore ", f"`{program()} ")
+    """Return a text whose commands begin with the program as the user started it, and name the place asked of."""
+    return with_place(text).replace("`fleetscore ", f"`{program()} ")
 
 
 def prepare_streams() -> None:

@@ -1,14 +1,13 @@
 """The command `replay`: a device scored again here, and compared with its stored predictions."""
 
-import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from fleetscore.cli.next_steps import score_again
 from fleetscore.cli.output import Column, Format, Table, columns, console, keyed, print_documents, printable
 from fleetscore.cli.session import RESULTS, DeviceArgument, Session, WindowOption, examples, with_session
-from fleetscore.contract.windows import format_time
 from fleetscore.replay import Replay
 
 EXIT_DIFFERENT = 2
@@ -53,7 +52,7 @@ def replay_device(
     elif session.output is Format.NAME:
         print(device)
     else:
-        console().print("\n".join(summary(found)))
+        console().print("\n".join(summary(found, session.store)))
         if len(found.counts):
             console().print()
             counts = found.counts.to_dict("records")
@@ -71,8 +70,13 @@ def replay_device(
         raise typer.Exit(EXIT_DIFFERENT)
 
 
-def summary(found: Replay) -> list[str]:
-    """Return the lines about the result of a repetition."""
+def summary(found: Replay, store: Path | None = None) -> list[str]:
+    """Return the lines about the result of a repetition.
+
+    Args:
+        found: The result.
+        store: The folder of the fleet; None for a cluster's.
+    """
     head = f"{printable(found.device)}  {found.window.column}  "
     if found.trial:
         lines = [f"{head}TRIAL of another model: storage is not changed"]
@@ -86,8 +90,7 @@ def summary(found: Replay) -> list[str]:
             lines.append("  model and readings are those of the stored predictions; the fleet may use other settings")
     lines += [f"  {printable(one, max_chars=300)}" for one in found.differences]
     if any("IfChanged" in one for one in found.differences):
-        window = f"{format_time(found.window.start)}/{format_time(found.window.end)}"
-        lines.append(f"  `fleetscore run --window {window} -d {shlex.quote(found.device)} --write-policy IfChanged`")
+        lines.append(f"  {score_again(store, found.window, found.device, 'IfChanged')}")
     return [*lines, f"  {printable(found.message, max_chars=300)}"]
 
 

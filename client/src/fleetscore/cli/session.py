@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from fleetscore.cli.next_steps import Option, set_place
 from fleetscore.cli.output import Format, Table, print_table
 from fleetscore.cluster.connection import Cluster
 from fleetscore.contract.fleets import FleetLayout
@@ -19,6 +21,8 @@ RUNS, RESULTS, MAINTENANCE, INSTALLATION = "Runs", "Results", "Maintenance", "In
 """The groups of the commands in `fleetscore --help`."""
 
 _WHERE = "Where"
+_DEFAULT_FLEET = "default"
+_IDENTITY_VARIABLE = "FLEETSCORE_USE_FLEET_SECRET"
 WINDOW_FORMS = "2018-08-28T23:00Z (an hour), 2018-08-28T23:00Z/15m or START/END, in UTC"
 TIME_FORMS = "2018-08-28T13:00Z, or 2018-08-28 for its midnight; UTC without an offset"
 LENGTH_FORMS = "15m, 4h, 7d or 1h30m"
@@ -59,7 +63,7 @@ class Session:
     ] = None  # fmt: skip
     fleet: Annotated[
         str, typer.Option("--fleet", metavar="NAME", help="Name of the fleet.", rich_help_panel=_WHERE)
-    ] = "default"
+    ] = _DEFAULT_FLEET
     store: Annotated[
         Path | None,
         typer.Option(
@@ -73,7 +77,7 @@ class Session:
         bool,
         typer.Option(
             "--use-fleet-secret",
-            envvar="FLEETSCORE_USE_FLEET_SECRET",
+            envvar=_IDENTITY_VARIABLE,
             help="Read storage with the fleet's Secret; by default with your own credential or identity.",
             rich_help_panel=_WHERE,
         ),
@@ -104,6 +108,20 @@ class Session:
             raise UsageInvalid("a folder has no runs; omit --store, and name a cluster with --context")
         return Cluster.connect(self.context, self.namespace)
 
+    def place(self) -> list[Option]:
+        """Return the options that the commands of next steps need to have the same fleet; a folder needs no others."""
+        if self.store is not None:
+            return [Option(("--store",), str(self.store))]
+        found = [
+            Option(("-n", "--namespace"), self.namespace) if self.namespace is not None else None,
+            Option(("--context",), self.context) if self.context is not None else None,
+            Option(("--fleet",), self.fleet) if self.fleet != _DEFAULT_FLEET else None,
+            Option(("--use-fleet-secret",))
+            if self.use_fleet_secret and not os.environ.get(_IDENTITY_VARIABLE)
+            else None,
+        ]
+        return [one for one in found if one is not None]
+
     def print(self, table: Table) -> None:
         """Print the result of the command."""
         print_table(table, self.output)
@@ -130,6 +148,7 @@ def with_session(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def command(*arguments: Any, **options: Any) -> Any:
         session = Session(**{one.name: options.pop(one.name) for one in shared})
+        set_place(session.place())
         return function(session, *arguments, **options)
 
     merged = [*(one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in parameters), *shared]

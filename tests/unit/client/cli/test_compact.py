@@ -37,7 +37,7 @@ def test_windows_without_a_report_are_named_with_the_next_step(
     assert main(words) == 0
     out, error = capsys.readouterr()
     text = f"warning: windows without a report are omitted: {len(windows)}, first {FIRST.column}; a report is written"
-    assert error.startswith(f"{text} at the end of a run, or by `device-scorer report`\n")
+    assert error.startswith(f"{text} at the end of a run, or by `device-scorer report --store {folder} ")
     assert (LAST.column in out) == (LAST not in windows)
     assert ("no predictions of windows with a report from" in error) == (LAST in windows)
 

@@ -28,6 +28,7 @@ FAILURES = "Device,Outcome,Reason,Message\npress-4,failed,ModelInvalid,press-4.j
 NOW = datetime(2018, 8, 29, 2, 30, tzinfo=UTC)
 WINDOW = {"start": "2018-08-28T23:00:00Z", "end": "2018-08-29T00:00:00Z"}
 VARYING = (
+    (re.compile(r" --store \S+(?=`)"), ""),
     (re.compile(r"-0\.\d+"), "-0.0362"),
     (re.compile(r"(\d\.\d{4})\d+"), r"\1"),
     (re.compile(r"-(manual|retry)-[0-9a-f]{6}\b"), r"-\1-0a1b2c"),

@@ -29,9 +29,8 @@ def test_mute_is_listed_and_removed(folder: Path, capsys: pytest.CaptureFixture[
     assert run(folder, "mutes", "-d", "drill-1", "-o", "name") == 0
     assert run(folder, "unmute", "press-*") == 0
     out = capsys.readouterr().out.splitlines()
-    assert out[0] == (
-        "press-* muted until 2999-01-01T00:00:00Z, from the next report on; `fleetscore unmute 'press-*'` ends it"
-    )
+    command = f"fleetscore unmute 'press-*' --store {folder}"
+    assert out[0] == f"press-* muted until 2999-01-01T00:00:00Z, from the next report on; `{command}` ends it"
     assert out[1].split() == ["DEVICES", "STATE", "FROM", "UNTIL", "WHY", "WHO", "LINE", "PROBLEM"]
     assert out[2].split()[0:2] == ["press-*", "active"]
     assert out[3:] == ["1 mute removed"]
@@ -95,7 +94,7 @@ def test_ended_mutes_are_removed_together(folder: Path, capsys: pytest.CaptureFi
     ("words", "text"),
     [
         (("unmute", "press-1"), "no mute of press-1 exists; it is muted as press-*"),
-        (("unmute", "drill"), "no mute of drill exists; `fleetscore mutes` lists them"),
+        (("unmute", "drill"), "no mute of drill exists; `fleetscore mutes --store "),
         (("unmute",), "name the DEVICES of a mute, or use --ended"),
         (("mute", "a", "--why", "x", "--for", "1h", "--until", "2999-01-01"), "contradict each other"),
         (("mute", "a", "--why", "x", "--for", "9999999d"), "--for is invalid"),

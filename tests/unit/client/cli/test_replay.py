@@ -29,8 +29,9 @@ def test_another_model_is_shown_with_exit_code_2(tmp_path: Path, capsys: pytest.
     assert main(words) == 2
     out = capsys.readouterr().out
     assert "DIFFERENT: other bytes are stored\n  the predictions were made with another model" in out
-    command = "fleetscore run --window 2018-08-28T22:00:00Z/2018-08-28T23:00:00Z -d press-1 --write-policy IfChanged"
-    assert f"\n  `{command}`\n" in out
+    span = "--window-start 2018-08-28T22:00:00Z --window-end 2018-08-28T23:00:00Z"
+    command = f"device-scorer score --store {folder} {span} --write-policy IfChanged -- press-1"
+    assert f"\n  `{command}`, then `device-scorer report --store {folder} {span}`\n" in out
     assert main([*words, "-o", "json"]) == 2
     document = json.loads(capsys.readouterr().out)
     assert (document["same"], document["stored"], len(document["anomalies"])) == (False, True, 5)
