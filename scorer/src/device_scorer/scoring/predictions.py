@@ -161,13 +161,17 @@ def existing_state(
 def merged_tags(
     existing: BlobInfo | None, *, window: Window, requested_tags: frozenset[str] | None
 ) -> frozenset[str] | None:
-    """Return the tags to score so that the new blob holds the requested tags and those of the existing blob."""
+    """Return the tags to score so that the new blob holds the requested tags and those of the existing blob.
+
+    These are all tags (None) if the metadata do not list the tags of the existing blob, such as those of a long list.
+    """
     if existing is None or requested_tags is None or existing.metadata.get("window") != window.interval:
         return requested_tags
     encoded_tags = existing.metadata.get("tags", "")
-    if encoded_tags == "*":
-        return None
-    return requested_tags | {tag for segment in encoded_tags.split(" ") if (tag := decode_id(segment)) is not None}
+    if encoded_tags == encode_tags(requested_tags):
+        return requested_tags
+    tags = [decode_id(segment) for segment in encoded_tags.split(" ")]
+    return None if None in tags else requested_tags.union(filter(None, tags))
 
 
 def inputs_unchanged(metadata: Mapping[str, str], current: InputVersions) -> bool:

@@ -78,6 +78,15 @@ def test_replacing_a_narrower_blob_keeps_its_tags() -> None:
     assert predictions.merged_tags(None, window=WINDOW, requested_tags=two) == two
 
 
+@pytest.mark.parametrize("requested", [frozenset({"hall-3.press.0"}), frozenset({"another"})])
+def test_replacing_a_blob_of_a_long_list_of_tags_scores_all_tags(requested: frozenset[str]) -> None:
+    many = frozenset(f"hall-3.press.{number}" for number in range(100))
+    existing = a_blob(tags=many)
+    assert existing.metadata["tags"].startswith("sha256:")
+    assert predictions.merged_tags(existing, window=WINDOW, requested_tags=requested) is None
+    assert predictions.merged_tags(existing, window=WINDOW, requested_tags=many) == many
+
+
 @given(st.frozensets(st.text(min_size=1, max_size=256), min_size=1, max_size=100))
 def test_metadata_is_short_printable_ascii(tags: frozenset[str]) -> None:
     found = a_blob(tags=tags, run="u" * 36).metadata
