@@ -57,7 +57,6 @@ _WORDS = {
 _STATE_OF_OUTCOME = {
     "failed": history.FAILED,
     "empty": history.EMPTY,
-    "partial": history.PARTIAL,
     "notRun": history.NOT_RUN,
     "quarantined": history.NOT_RUN,
     "missing": history.NOT_RUN,
@@ -146,7 +145,9 @@ class FleetHealth:
 def state_letter(row: DeviceRow, rule: AnomalyRule) -> str:
     """Return the state of a device: the first that applies.
 
-    The anomalies of faulty sensors do not count for "anomalous", unless all sensors are stuck.
+    The anomalies of faulty sensors do not count for "anomalous", unless all sensors are stuck. A device that is scored
+    in part is anomalous or has a faulty sensor if the scored tags show it. It is not normal, since the others are
+    unknown.
 
     Args:
         row: The device in a window.
@@ -161,7 +162,9 @@ def state_letter(row: DeviceRow, rule: AnomalyRule) -> str:
     trusted = sum(one.anomalies for tag, one in figures.tags.items() if tag not in faulty)
     if rule.anomalous_when.is_anomalous(figures.rows, trusted) or (row.anomalous and _is_off(figures)):
         return history.ANOMALOUS
-    return history.SENSOR if faulty else history.NORMAL
+    if faulty:
+        return history.SENSOR
+    return history.PARTIAL if row.outcome.kind == "partial" else history.NORMAL
 
 
 def _is_off(figures: DeviceFigures) -> bool:

@@ -55,7 +55,9 @@ def health_of_fleet(rows: Sequence[DeviceRow], states: Mapping[str, str], mutes:
     [
         (a_row(outcome="failed", rows=0), "F"),
         (a_row(outcome="empty", rows=0), "E"),
-        (a_row(outcome="partial", anomalies=9, tags=ANOMALOUS, flagged=(STUCK,)), "P"),
+        (a_row(outcome="partial", anomalies=2), "P"),
+        (a_row(outcome="partial", anomalies=9, tags=ANOMALOUS), "A"),
+        (a_row(outcome="partial", anomalies=9, tags=ANOMALOUS, flagged=(STUCK,)), "S"),
         (a_row(anomalies=9, tags=ANOMALOUS, flagged=(STUCK,)), "S"),
         (a_row(anomalies=9, tags=ANOMALOUS), "A"),
         (a_row(anomalies=18, tags=OTHER_TAG, flagged=(STUCK,)), "A"),
