@@ -74,8 +74,8 @@ class TagDigest(NamedTuple):
         mean: The mean of the values.
         longest_flat_seconds: The longest time during which the value did not change.
         anomalies: Rows that are predicted as anomalies.
-        first_anomaly: TS of the first anomaly in the order of the predictions, as the predictions have it.
-        last_anomaly: TS of the last anomaly.
+        first_anomaly: TS of the earliest anomaly, as the predictions have it.
+        last_anomaly: TS of the latest anomaly.
         worst_ts: TS of the anomaly with the lowest score; of equal scores the first one.
         worst_value: The text of the value of that anomaly.
         worst_score: The score of that anomaly, as the predictions have it.

@@ -38,11 +38,13 @@ class TagStatistics:
     Attributes:
         rows: Rows with a prediction.
         anomalies: Rows that are predicted as anomalies.
-        first_anomaly: TS of the first anomaly, as the file has it.
-        last_anomaly: TS of the last anomaly.
+        first_anomaly: TS of the earliest anomaly, as the file has it.
+        last_anomaly: TS of the latest anomaly.
         worst_ts: TS of the anomaly with the lowest score.
         worst_value: Value of that anomaly.
         worst_score: Score of that anomaly.
+        first_time: The time of the earliest anomaly that `add` has counted, in seconds since the epoch.
+        last_time: The time of the latest one.
     """
 
     rows: int = 0
@@ -52,6 +54,8 @@ class TagStatistics:
     worst_ts: str = ""
     worst_value: str = ""
     worst_score: float = 0.0
+    first_time: int = field(default=0, compare=False)
+    last_time: int = field(default=0, compare=False)
 
     def add(self, row: Prediction) -> None:
         """Count one row."""
@@ -59,8 +63,10 @@ class TagStatistics:
         if not row.anomalous:
             return
         self.anomalies += 1
-        self.first_anomaly = self.first_anomaly or row.ts
-        self.last_anomaly = row.ts
+        if self.anomalies == 1 or row.epoch_seconds < self.first_time:
+            self.first_anomaly, self.first_time = row.ts, row.epoch_seconds
+        if self.anomalies == 1 or row.epoch_seconds >= self.last_time:
+            self.last_anomaly, self.last_time = row.ts, row.epoch_seconds
         score = float(row.score) if row.score else 0.0
         if self.anomalies == 1 or score < self.worst_score:
             self.worst_ts, self.worst_value, self.worst_score = row.ts, row.value, score

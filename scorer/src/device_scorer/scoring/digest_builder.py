@@ -50,7 +50,8 @@ class TagFigures:
     __slots__ = (
         *("anomalies", "bad_rows", "fast_steps", "first_anomaly", "first_fast_step", "first_outside", "first_time"),
         *("flat_seconds", "flat_since", "last_anomaly", "last_time", "maximum", "minimum", "outside", "rows", "total"),
-        *("worst_score", "worst_ts", "worst_value", "_limits", "_stretch", "_value", "_value_since"),
+        *("worst_score", "worst_ts", "worst_value", "_anomaly_times", "_limits", "_stretch", "_value", "_value_since"),
+        "_value_time",
     )
 
     def __init__(self, limits: SensorLimits = NO_LIMITS) -> None:
@@ -62,7 +63,8 @@ class TagFigures:
         self.first_anomaly = self.last_anomaly = self.worst_ts = self.worst_value = ""
         self.worst_score = 0.0
         self._limits = limits
-        self._value, self._value_since = 0.0, 0
+        self._anomaly_times = (0, 0)
+        self._value, self._value_since, self._value_time = 0.0, 0, 0
         self._stretch = _TolerantStretch(limits.tolerance) if limits.tolerance > 0 else None
 
     def add(self, times: Sequence[int], numbers: Sequence[float]) -> None:
@@ -74,8 +76,10 @@ class TagFigures:
         """
         if (*sorted(times),) != times:
             times, numbers = zip(*sorted(zip(times, numbers, strict=True), key=itemgetter(0)), strict=True)
-        low, high, continues = min(numbers), max(numbers), self.rows > 0 and times[0] >= self.last_time
-        if continues:  # the last stretch of the earlier chunk may continue
+        low, high = min(numbers), max(numbers)
+        # The newest row so far is the last one of the previous chunk, so the stretch of this chunk may continue.
+        continues = self.rows > 0 and times[0] >= self.last_time == self._value_time
+        if continues:
             known_times, known_numbers = (self._value_since, *times), (self._value, *numbers)
         else:
             known_times, known_numbers = tuple(times), tuple(numbers)
@@ -93,7 +97,7 @@ class TagFigures:
         else:
             self._compare_stretch(*self._stretch.add(times, numbers, continues=continues))
             self._value_since = times[-1]
-        self._value = numbers[-1]
+        self._value, self._value_time = numbers[-1], times[-1]
         if self.rows:
             self.first_time, self.last_time = min(self.first_time, times[0]), max(self.last_time, times[-1])
             self.minimum, self.maximum = min(self.minimum, low), max(self.maximum, high)
@@ -102,17 +106,22 @@ class TagFigures:
         self.rows += len(times)
         self.total += sum(numbers)
 
-    def add_anomaly(self, ts: str, value: str, score: str) -> None:
+    def add_anomaly(self, ts: str, value: str, score: str, at: int) -> None:
         """Add an anomaly; its row is added by `add`.
 
         Args:
             ts: TS as the predictions have it.
             value: The value as the predictions have it.
             score: The score as the predictions have it; may be empty.
+            at: The time.
         """
         self.anomalies += 1
-        self.first_anomaly = self.first_anomaly or ts
-        self.last_anomaly = ts
+        first, last = self._anomaly_times
+        if self.anomalies == 1 or at < first:
+            self.first_anomaly, first = ts, at
+        if self.anomalies == 1 or at >= last:
+            self.last_anomaly, last = ts, at
+        self._anomaly_times = (first, last)
         number = float(score) if score else 0.0
         if self.anomalies == 1 or number < self.worst_score:
             self.worst_ts, self.worst_value, self.worst_score = ts, value, number
@@ -236,7 +245,7 @@ class DigestBuilder:
     def add_anomalies(self, rows: Iterable[tuple[str, str, str, str, int]]) -> None:
         """Add anomalies, as (tag, ts, value, score, seconds since the epoch), in the order of the predictions."""
         for tag, ts, value, score, at in rows:
-            self.tag(tag).add_anomaly(ts, value, score)
+            self.tag(tag).add_anomaly(ts, value, score, at)
             self._buckets[min(BUCKET_COUNT - 1, max(0, int((at - self._start) / self._seconds * BUCKET_COUNT)))] += 1
 
     def add_unmodelled(self, tag: str, rows: int = 1) -> None:

@@ -29,7 +29,7 @@ def test_statistics_of_a_tag() -> None:
     tag = found.tags["1"]
     assert (tag.rows, tag.anomalies, tag.first_anomaly, tag.last_anomaly) == (
         *(4, 3),
-        *("2018-08-28T23:01:00Z", "2018-08-28T23:30:00Z"),
+        *("2018-08-28T23:01:00Z", "2018-08-28T23:59:59Z"),
     )
     assert (tag.worst_ts, tag.worst_value, tag.worst_score) == ("2018-08-28T23:59:59Z", "9.0", -0.5)
     assert found.newest_epoch_seconds == int(WINDOW.end.timestamp()) - 1

@@ -108,6 +108,25 @@ def test_partitions_in_the_order_of_time_do_not_change_the_digest(rows: list[tup
     assert pieces == whole
 
 
+@hypothesis_settings(max_examples=60, deadline=None)
+@given(ROWS, st.integers(2, 5))
+def test_partitions_with_the_newest_first_have_no_longer_stretch(rows: list[tuple[int, str, str]], parts: int) -> None:
+    ordered = sorted([(0, "a", "1"), *rows], key=lambda row: row[0])
+    expected = {tag.tag: tag for tag in scored(ordered)[1].tags}
+    for found in scored(list(reversed(ordered)), parts=parts)[1].tags:
+        same = expected[found.tag]
+        assert found.longest_flat_seconds <= same.longest_flat_seconds
+        assert (found.first_anomaly, found.last_anomaly) == (same.first_anomaly, same.last_anomaly)
+
+
+def test_stretch_does_not_continue_from_an_older_chunk() -> None:
+    found = TagFigures(SensorLimits(max_rate=1.0))
+    found.add((30, 40), (5.0, 7.0))
+    found.add((10, 20), (1.0, 1.0))
+    found.add((50, 60), (1.0, 2.0))
+    assert (found.flat_seconds, found.fast_steps) == (10, 0)
+
+
 def figures(rows: Sequence[tuple[int, float]], **limits: float) -> TagFigures:
     result = TagFigures(SensorLimits(**limits))
     times, numbers = zip(*rows, strict=True)
