@@ -36,7 +36,8 @@ async def test_run_is_created_followed_and_retried(
         created = await asyncio.to_thread(
             command, "run", "--window", "2018-08-01T03:00Z/1h", "--name", "mine", "--parallelism", "2"
         )
-        assert created == "run mine created; `fleetscore status mine --watch` follows it\n"
+        place = f"-n {client.namespace}"
+        assert created == f"run mine created; `fleetscore status mine --watch {place}` follows it\n"
         assert "3 of 3 devices done: 3 scored" in await asyncio.to_thread(command, "wait", "mine", "--timeout", "180")
     assert "run mine has no devices to retry: each is scored" in command("retry", "mine", code=1)
     assert "retryOf" in command("retry", "mine", "--dry-run", "client")
@@ -61,7 +62,7 @@ async def test_run_is_suspended_resumed_and_cancelled(
     assert "has ended already" in command("suspend", "held", code=1)
 
 
-async def test_retry_of_a_cancelled_run_names_that_run(
+async def test_retry_of_a_run_cancelled_before_its_devices_were_listed_creates_nothing(
     client: Runs, command: ClientCommand, running_controller: RunController
 ) -> None:
     client.create("stopped", window=hour(8), suspend=True)
@@ -69,8 +70,9 @@ async def test_retry_of_a_cancelled_run_names_that_run(
         await asyncio.to_thread(client.until, lambda status: status.get("phase") == "Suspended", "stopped")
         await asyncio.to_thread(command, "cancel", "stopped")
         await asyncio.to_thread(client.until_ended, "stopped")
-    retried = command("retry", "stopped", "-o", "name").strip()
-    assert client.get(retried)["spec"]["devices"]["retryOf"]["name"] == "stopped"
+    error = command("retry", "stopped", code=1)
+    assert "run stopped has no devices to retry: its devices were never listed; `fleetscore run --window " in error
+    assert [row["metadata"]["name"] for row in command.json("status")] == ["stopped"]
 
 
 def test_dry_run_prints_a_manifest_that_the_api_server_accepts(client: Runs, command: ClientCommand) -> None:

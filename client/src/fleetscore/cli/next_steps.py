@@ -81,11 +81,23 @@ def score_again(store: Path | None, window: Window, device: str, write_policy: s
         device: The device's id.
         write_policy: The value of --write-policy; empty for the default.
     """
-    policy = f" --write-policy {write_policy}" if write_policy else ""
     if store is None:
-        return f"`fleetscore run --window {option_of(window)} -d {shlex.quote(device)}{policy}`"
+        return run_again(window, write_policy, f" -d {shlex.quote(device)}")
+    policy = f" --write-policy {write_policy}" if write_policy else ""
     place = _scorer_place(store, window)
     return f"`device-scorer score {place}{policy} -- {shlex.quote(device)}`, then `device-scorer report {place}`"
+
+
+def run_again(window: Window, write_policy: str = "", options: str = "") -> str:
+    """Return the command that creates a run of a window.
+
+    Args:
+        window: The window.
+        write_policy: The value of --write-policy; empty for the default.
+        options: The other options, each after a space.
+    """
+    policy = f" --write-policy {write_policy}" if write_policy else ""
+    return f"`fleetscore run --window {option_of(window)}{options}{policy}`"
 
 
 def report_again(store: Path | None, window: Window) -> str:

@@ -2,20 +2,22 @@
 
 import re
 import secrets
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
+from fleetscore.cli.next_steps import run_again
 from fleetscore.cli.output import Format, console, print_documents
 from fleetscore.cli.runs import RunArgument, newest_run, print_run
 from fleetscore.cli.session import RUNS, WINDOW_FORMS, Session, examples, with_session
 from fleetscore.cluster.connection import GROUP, KIND, VERSION
 from fleetscore.contract.windows import Window, format_time
 from fleetscore.errors import UsageInvalid
-from fleetscore.runs.state import OUTCOMES_TO_RETRY, has_ended, is_complete, to_retry
+from fleetscore.runs.state import OUTCOMES_TO_RETRY, devices_total, has_ended, to_retry
 
 
 class WritePolicy(StrEnum):
@@ -50,6 +52,7 @@ DryRunOption = Annotated[
     ),
 ]
 
+_DEFAULT_FLEET = "default"
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?")
 
 app = typer.Typer()
@@ -158,13 +161,10 @@ def retry(
     name = source["metadata"]["name"]
     if not has_ended(source):
         raise UsageInvalid(f"run {name} has not ended; `fleetscore wait {name}` waits for its end")
-    keys = [one.value[0].lower() + one.value[1:] for one in outcome or ()]
-    if is_complete(source) and not to_retry(source, keys or OUTCOMES_TO_RETRY):
-        text = f"run {name} has no devices to retry: " + (
-            f"none is {' or '.join(keys)}" if keys else "each is scored or has no readings"
-        )
+    if not to_retry(source, [_key(one) for one in outcome or ()] or OUTCOMES_TO_RETRY):
+        text = _nothing_to_retry(source, outcome or ())
         if dry_run is not DryRun.CLIENT:
-            raise UsageInvalid(f"{text}; `fleetscore run` scores the window again")
+            raise UsageInvalid(text)
         console(error=True).print(text)
     spec = {
         "fleet": source["spec"].get("fleet", "default"),
@@ -193,6 +193,44 @@ def resume(session: Session, run: RunArgument = None) -> None:
 def cancel(session: Session, run: RunArgument = None) -> None:
     """End a run now. Recorded outcomes and predictions are kept, and the run cannot continue."""
     _patch(session, run, {"cancel": True}, "cancelled")
+
+
+def _key(outcome: Outcome) -> str:
+    """Return the name of an outcome in the status of a run."""
+    return outcome.value[0].lower() + outcome.value[1:]
+
+
+def _nothing_to_retry(run: Mapping[str, Any], outcomes: Sequence[Outcome]) -> str:
+    """Return the reason for which a retry of a run has no devices, and the commands that score its window again.
+
+    Args:
+        run: The run, which has ended.
+        outcomes: The outcomes that the user named; none for the default.
+    """
+    name, spec = run["metadata"]["name"], run["spec"]
+    states = {"scored": "is scored", "alreadyScored": "is scored", "empty": "has no readings"}
+    states |= {"quarantined": "is in quarantine"}
+    found = list(dict.fromkeys(text for key, text in states.items() if to_retry(run, [key])))
+    if not devices_total(run):
+        reason = "its devices were never listed"
+    elif outcomes:
+        reason = f"none is {' or '.join(map(_key, outcomes))}"
+    else:
+        reason = f"each {' or '.join(found)}"
+    steps = [
+        f"`fleetscore retry {name} --outcome {one.value}` retries its {count:,} {_key(one)} device{'s' * (count != 1)}"
+        for one in Outcome
+        if (count := to_retry(run, [_key(one)]))
+    ]
+    fleet = spec.get("fleet", _DEFAULT_FLEET)
+    options = f" --fleet {shlex.quote(fleet)}" if fleet != _DEFAULT_FLEET else ""
+    window = Window.parse(f"{spec['window']['start']}/{spec['window']['end']}")
+    if devices_total(run):
+        command = run_again(window, WritePolicy.IF_CHANGED.value, options)
+        steps.append(f"{command} scores the devices whose readings or model changed")
+    else:
+        steps.append(f"{run_again(window, options=options)} scores the window")
+    return f"run {name} has no devices to retry: {reason}; {', '.join(steps)}"
 
 
 def window_json(window: Window) -> dict[str, str]:

@@ -76,7 +76,7 @@ def status(
         runs = sorted(fleet_runs(cluster, session.fleet), key=_newest_first)
         rows = [{**one, "metadata": {"name": one["metadata"]["name"], **one["metadata"]}} for one in runs]
         text = f"namespace {cluster.namespace} has no runs of fleet {session.fleet}"
-        empty = f"{text}; check -n and --fleet, or create one with `fleetscore run`"
+        empty = f"{text}; check -n and --fleet, or create one with `fleetscore run --window WINDOW`"
         shown = rows if all_ else rows[:MAX_LISTED_RUNS]
         table = Table(_RUN_COLUMNS, [{**one, "name": one["metadata"]["name"]} for one in shown], "name", empty)
         session.print(table)
@@ -148,5 +148,5 @@ def newest_run(cluster: Cluster, fleet: str) -> str:
     found = max(fleet_runs(cluster, fleet), key=lambda run: str(run["metadata"]["creationTimestamp"]), default=None)
     if found is None:
         text = f"namespace {cluster.namespace} has no runs of fleet {fleet}"
-        raise NotFound(f"{text}; name another with -n or --fleet, or create one with `fleetscore run`")
+        raise NotFound(f"{text}; name another with -n or --fleet, or create one with `fleetscore run --window WINDOW`")
     return str(found["metadata"]["name"])

@@ -1,6 +1,8 @@
 """The commands that create and change runs on a fake API server; test_golden has their output."""
 
 import json
+import re
+import shlex
 from typing import Any
 
 import pytest
@@ -12,10 +14,11 @@ from tests.testkit.fake_release import FakeRelease
 WINDOW = {"start": "2018-08-28T23:00:00Z", "end": "2018-08-29T00:00:00Z"}
 
 
-def set_run(release: FakeRelease, **devices: int) -> None:
+def set_run(release: FakeRelease, condition: str = "Complete", fleet: str = "default", **devices: int) -> None:
     metadata = {"name": "hourly", "namespace": fake.NAMESPACE, "creationTimestamp": "2018-08-29T00:05:00Z"}
-    status = {"devices": devices, "conditions": [{"type": "Complete", "status": "True"}]}
-    release.lists[fake.RUNS] = [{"metadata": metadata, "spec": {"window": WINDOW}, "status": status}]
+    counts = {"total": sum(devices.values())} | devices
+    status = {"devices": counts, "conditions": [{"type": condition, "status": "True"}]}
+    release.lists[fake.RUNS] = [{"metadata": metadata, "spec": {"fleet": fleet, "window": WINDOW}, "status": status}]
 
 
 def printed(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
@@ -65,6 +68,58 @@ def test_retry_without_devices_creates_nothing(
     assert main(["retry", *words]) == 1
     assert f"run hourly has no devices to retry: {reason}" in capsys.readouterr().err
     assert len(fake_release.lists[fake.RUNS]) == 1
+
+
+@pytest.mark.parametrize("condition", ["Complete", "Failed"])
+@pytest.mark.parametrize(
+    ("devices", "words", "reason", "steps"),
+    [
+        ({"empty": 2}, (), "each has no readings", ("retry hourly --outcome Empty",)),
+        ({"scored": 1, "quarantined": 1}, (), "each is scored or is", ("retry hourly --outcome Quarantined",)),
+        ({"scored": 1, "alreadyScored": 1}, (), "each is scored; ", ()),
+        ({"failed": 1}, ("--outcome", "Empty"), "none is empty; ", ("retry hourly --outcome Failed",)),
+    ],
+    ids=["empty", "quarantined", "scored", "named"],
+)
+def test_retry_without_devices_names_the_commands_that_score_again(
+    condition: str,
+    devices: dict[str, int],
+    words: tuple[str, ...],
+    reason: str,
+    steps: tuple[str, ...],
+    fake_release: FakeRelease,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    set_run(fake_release, condition, "default", **devices)
+    assert main(["retry", *words]) == 1
+    error = capsys.readouterr().err
+    assert f"run hourly has no devices to retry: {reason}" in error
+    found = re.findall("`fleetscore ([^`]+)`", error)
+    assert found == [*steps, "run --window 2018-08-28T23:00Z --write-policy IfChanged"]
+    assert len(fake_release.lists[fake.RUNS]) == 1
+    for command in found:
+        assert main(shlex.split(command)) == 0
+
+
+def test_retry_of_a_run_without_a_device_list_names_the_run_of_its_fleet(
+    fake_release: FakeRelease, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_run(fake_release, "Failed", "plant")
+    assert main(["retry", "hourly"]) == 1
+    text = "run hourly has no devices to retry: its devices were never listed; "
+    assert (
+        f"{text}`fleetscore run --window 2018-08-28T23:00Z --fleet plant` scores the window" in capsys.readouterr().err
+    )
+    assert len(fake_release.lists[fake.RUNS]) == 1
+
+
+@pytest.mark.parametrize("words", [("status",), ("status", "--watch"), ("retry",)])
+def test_command_without_a_run_names_a_complete_command(
+    words: tuple[str, ...], fake_release: FakeRelease, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_release.lists[fake.RUNS] = []
+    main(words)
+    assert "create one with `fleetscore run --window WINDOW`" in capsys.readouterr().err
 
 
 def test_run_that_has_ended_is_not_changed(fake_release: FakeRelease, capsys: pytest.CaptureFixture[str]) -> None:
