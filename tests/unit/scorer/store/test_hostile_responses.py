@@ -14,7 +14,7 @@ from device_scorer.settings import read_settings
 from device_scorer.store import azure_client
 from device_scorer.store.base import Store
 from device_scorer.store.factory import open_scoring_store, open_store
-from device_scorer.store.retry import RetryPolicy
+from device_scorer.store.retry import DEFAULT_RETRY_POLICY, RetryPolicy
 from tests.testkit.blob_server import CANARY, MODIFIED, SAS, BlobServer, serving
 from tests.testkit.hostile_responses import CHUNK, ENDLESS, HOSTILE, XML, part, response
 
@@ -114,7 +114,7 @@ def test_listing_that_repeats_a_page_ends(server: BlobServer, library: str) -> N
     names = [f"w/{number:05}" for number in range(5000)]
     server.fail("raw", times=1000, raw=a_page(*names, marker="again"))
     with (
-        closing(open_on(server.url, library)) as store,
+        closing(open_on(server.url, library, DEFAULT_RETRY_POLICY)) as store,
         pytest.raises(ConfigurationInvalid, match=r"predictions/w/ cannot be listed: the server repeats a page"),
     ):
         list(store.list("predictions", "w/", with_metadata=False))
@@ -125,7 +125,7 @@ def test_listing_that_repeats_a_page_ends(server: BlobServer, library: str) -> N
 def test_listing_of_empty_pages_with_one_marker_ends(server: BlobServer) -> None:
     server.fail("raw", times=1000, raw=a_page(marker="again"))
     with (
-        closing(open_on(server.url, "sdk")) as store,
+        closing(open_on(server.url, "sdk", DEFAULT_RETRY_POLICY)) as store,
         pytest.raises(ConfigurationInvalid, match="the server repeats a page"),
     ):
         list(store.list("predictions", "w/"))
@@ -134,7 +134,7 @@ def test_listing_of_empty_pages_with_one_marker_ends(server: BlobServer) -> None
 def test_weak_etag_of_a_proxy_is_that_of_the_blob(server: BlobServer, library: str) -> None:
     server.put("/account/predictions/p.csv", b"abc")
     server.blobs["/account/predictions/p.csv"].etag = 'W/"0x1"'
-    with closing(open_on(server.url, library)) as store:
+    with closing(open_on(server.url, library, DEFAULT_RETRY_POLICY)) as store:
         info, blob = store.head("predictions", "p.csv"), store.read("predictions", "p.csv")
         assert info is not None
         assert blob is not None
@@ -153,7 +153,7 @@ def test_redirect_is_not_followed_by_the_sdk(server: BlobServer) -> None:
     with serving() as other:
         server.fail("redirect", status=307, location=f"{other.url}/predictions/p.csv", times=9)
         with (
-            closing(open_on(server.url, "sdk")) as store,
+            closing(open_on(server.url, "sdk", DEFAULT_RETRY_POLICY)) as store,
             pytest.raises(ConfigurationInvalid, match="the server redirects the request"),
         ):
             store.write("predictions", "p.csv", b"abc")
