@@ -9,13 +9,12 @@ import pytest
 from device_scorer.errors import ScorerError
 from device_scorer.settings import read_settings
 from device_scorer.store.obstore_store import ObstoreStore, open_obstore_store
-from device_scorer.store.retry import RetryPolicy
+from device_scorer.store.retry import DEFAULT_RETRY_POLICY
 from localcluster.kubernetes.certificates import CertificateAuthority
 from tests.testkit.blob_server import SAS, BlobServer, serving
 from tests.testkit.tls import Tls
 
 BLOB = "/account/predictions/p.csv"
-POLICY = RetryPolicy(read_timeout_seconds=5.0, max_retry_seconds=1.0)
 
 
 @pytest.fixture
@@ -26,7 +25,7 @@ def server() -> Iterator[BlobServer]:
 
 def open_on(url: str) -> ObstoreStore:
     environment = {"FLEETSCORE_AUTH": "sas", "FLEETSCORE_ACCOUNT_URL": url, "AZURE_STORAGE_SAS_TOKEN": SAS}
-    return open_obstore_store(read_settings(environment), POLICY)
+    return open_obstore_store(read_settings(environment), DEFAULT_RETRY_POLICY)
 
 
 @pytest.mark.parametrize(("content", "requests"), [(b"abc", 1), (b"", 2)])
