@@ -1,11 +1,13 @@
 """Commands that read the reports of windows: anomalies, sensors, incidents and failed devices."""
 
-from datetime import UTC, datetime
-from typing import Annotated
+import shlex
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
 
 import typer
 
-from fleetscore.cli.output import Table, columns
+from fleetscore.cli.output import Format, Table, columns, console, printable
 from fleetscore.cli.session import LENGTH_FORMS, RESULTS, Session, WindowOption, examples, with_session
 from fleetscore.contract import blob_paths
 from fleetscore.contract.windows import parse_duration
@@ -20,6 +22,22 @@ SinceOption = Annotated[
         help=f"All windows that began in the last {LENGTH_FORMS}; by default only one window.",
     ),
 ]
+
+COMMANDS = {
+    blob_paths.INCIDENTS_FILE: "incidents",
+    blob_paths.SENSORS_FILE: "sensors",
+    blob_paths.ANOMALIES_FILE: "anomalies",
+    blob_paths.FAILURES_FILE: "failed",
+}
+"""The command that lists the rows of a file of the report."""
+
+MESSAGES = {"missing": "it has no predictions in this window", "notRun": "it was not run in this window"}
+"""The message of an outcome for which the report has none."""
+
+MAX_NAMED = 5
+"""Devices without readings that are named."""
+
+_DAY = timedelta(days=1)
 
 app = typer.Typer()
 
@@ -59,8 +77,19 @@ def anomalies(session: Session, *, window: WindowOption = None, since: SinceOpti
 def failed(session: Session, *, window: WindowOption = None, since: SinceOption = None) -> None:
     """List the devices without complete predictions, with the reason."""
     shown = ("Window+", "Device", "Outcome", "Reason", "Message")
-    hint = "" if window or since else "--since 24h lists those of older windows, too"
-    _print(session, blob_paths.FAILURES_FILE, shown, "failed devices", window, since, hint)
+    fleet, start, end = _print(session, blob_paths.FAILURES_FILE, shown, "failed devices", window, since)
+    if session.output in (Format.TABLE, Format.WIDE):
+        table = fleet.report_tables(start, end, blob_paths.EMPTY_FILE)
+        devices = sorted(set(table["Device"].astype(str))) if "Device" in table else []
+        if devices:
+            console(error=True).print(_without_readings(devices, "this window" if since is None else "a window"))
+
+
+def _without_readings(devices: list[str], when: str) -> str:
+    named = ", ".join(map(printable, devices[:MAX_NAMED]))
+    more = f" and {len(devices) - MAX_NAMED:,} more" if len(devices) > MAX_NAMED else ""
+    text = f"{len(devices):,} device{'s' * (len(devices) != 1)} had no readings in {when}: {named}{more}"
+    return f"{text}; check the ingestion of the readings, `fleetscore device {shlex.quote(devices[0])}` shows one"
 
 
 def _print(
@@ -71,21 +100,40 @@ def _print(
     window: str | None,
     since: str | None,
     next_step: str = "",
-) -> None:
+) -> tuple[Fleet, datetime, datetime]:
+    """Print the rows of a file of the reports; return the fleet and the span of its windows."""
     fleet = session.open_fleet()
     start, end = _span(fleet, window, since)
     frame = fleet.report_tables(start, end, file)
     if "Window" in frame:
         frame["Window"] = [f"{one:%Y-%m-%dT%H:%MZ}" for one in frame["Window"]]
-    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    rows = [_with_message(one) for one in frame.astype(object).where(frame.notna(), None).to_dict("records")]
+    if not next_step and window is None and since is None and file == blob_paths.FAILURES_FILE:
+        length = _length_since(start - max(_DAY, end - start))
+        next_step = f"`fleetscore {COMMANDS[file]} --since {length}` lists those of older windows, too"
     span = f"{start:%Y-%m-%dT%H:%MZ} to {end:%Y-%m-%dT%H:%MZ}"
     empty = f"no {what} from {span}" + (f"; {next_step}" if next_step else "")
     if not rows and not fleet.windows_between(start, end):
         text = f"no window from {span} has a report, which is written at the end of a run"
         if since is None:
             raise NotFound(f"{text}; name another --window")
-        empty = f"{text}; ask for a longer --since"
-    session.print(Table(list(columns(*shown)), rows, "Device", empty))  # type: ignore[arg-type]
+        newest = fleet.newest_window()
+        empty = f"{text}; `fleetscore {COMMANDS[file]} --since {_length_since(newest.start)}` lists the newest one, too"
+    session.print(Table(list(columns(*shown)), rows, "Device", empty))
+    return fleet, start, end
+
+
+def _with_message(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return a row; the message of a device without predictions is a sentence where the report has none."""
+    if row.get("Message") or row.get("Outcome") not in MESSAGES:
+        return dict(row)
+    return {**row, "Message": MESSAGES[row["Outcome"]]}
+
+
+def _length_since(time: datetime) -> str:
+    """Return the value of --since with which a command lists the windows from a time on, also an hour from now."""
+    passed = datetime.now(UTC) + timedelta(hours=1) - time
+    return "24h" if passed < _DAY else f"{-(-passed // _DAY)}d"
 
 
 def _span(fleet: Fleet, window: str | None, since: str | None) -> tuple[datetime, datetime]:

@@ -15,6 +15,7 @@ from fleetscore.errors import UsageInvalid
 
 SUMMARY_FILE = "_summary.json"
 FAILURES_FILE = "_failures.csv"
+EMPTY_FILE = "_empty.csv"
 ANOMALIES_FILE = "_anomalies.csv"
 SENSORS_FILE = "_sensors.csv"
 INCIDENTS_FILE = "_incidents.csv"

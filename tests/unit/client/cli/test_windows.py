@@ -1,6 +1,10 @@
 """The commands that read reports, over a fleet in a folder."""
 
 import json
+import re
+import shlex
+import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -60,7 +64,58 @@ def test_time_without_a_report_gives_a_sentence(folder: Path, capsys: pytest.Cap
     code, out, error = run(capsys, "failed", "--store", str(folder), "--since", "1h")
     assert (code, out) == (0, "")
     assert error.startswith("no window from ")
-    assert error.endswith(" has a report, which is written at the end of a run; ask for a longer --since\n")
+    text = " has a report, which is written at the end of a run; `fleetscore "
+    assert text in error
+    (command,) = re.findall("`fleetscore ([^`]+)`", error)
+    assert main(shlex.split(command)) == 0
+    assert "press-3" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("hours", [0, 50])
+def test_hint_of_a_window_without_a_failed_device_reaches_the_windows_before_it(
+    hours: int, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The data may be old: a span counts from now."""
+    now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    store = shutil.copytree(folder, tmp_path / "store")
+    (source,) = (store / "predictions").glob("2018*")
+    for back, name in ((1 + hours, "newest"), (2 + hours, "older")):
+        start = now - timedelta(hours=back)
+        slug = f"{start:%Y%m%dT%H%M%SZ}_{start + timedelta(hours=1):%Y%m%dT%H%M%SZ}"
+        shutil.copytree(source, store / "predictions" / slug)
+        if name == "newest":
+            (store / "predictions" / slug / "_failures.csv").write_text("Device,Outcome,Reason,Message\n")
+    code, out, error = run(capsys, "failed", "--store", str(store))
+    assert (code, out) == (0, "")
+    (command,) = re.findall("`fleetscore ([^`]+)` lists those of older windows", error)
+    code, out, _ = run(capsys, *shlex.split(command))
+    assert (code, "press-3" in out) == (0, True)
+    assert ("--since 2d" in command) == (hours == 0)
+
+
+def test_devices_without_readings_and_without_predictions_are_not_silent(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = shutil.copytree(folder, tmp_path / "store")
+    for device in ("press-4", "press-5", "press-6"):
+        shutil.copy2(store / "models" / "press-1.joblib", store / "models" / f"{device}.joblib")
+    (store / "models" / "press-6.joblib").rename(store / "models" / "press-7.joblib")
+    readings = scorer_fleet.readings("press-7", values=scorer_fleet.NORMAL)
+    (store / "data" / scorer_fleet.PARTITION / "press-7.csv").write_bytes(readings)
+    window = ["--window-start", scorer_fleet.START, "--window-end", scorer_fleet.END]
+    assert scorer("report", "--store", str(store), *window).code == 0
+    code, out, error = run(capsys, "failed", "--store", str(store))
+    assert code == 0
+    assert re.search(r"press-7 +missing +it has no predictions in this window", out)
+    assert error.startswith("2 devices had no readings in this window: press-4, press-5; check the ingestion")
+    (command,) = re.findall("`fleetscore ([^`]+)`", error)
+    assert main(shlex.split(command)) == 0
+    capsys.readouterr()
+    _, out, error = run(capsys, "failed", "--store", str(store), "-o", "json")
+    messages = {one["Device"]: one["Message"] for one in json.loads(out)}
+    assert (messages["press-7"], error) == ("it has no predictions in this window", "")
+    _, _, error = run(capsys, "failed", "--store", str(store), "--since", "99999d", "-o", "wide")
+    assert error.startswith("2 devices had no readings in a window: ")
 
 
 @pytest.mark.parametrize("command", ["anomalies", "failed", "incidents", "sensors"])
@@ -84,7 +139,7 @@ def test_window_without_an_incident_names_the_command_for_its_anomalies(
     code, out, error = run(capsys, "incidents", "--store", str(folder))
     assert (code, out) == (0, "")
     assert error.startswith("no incidents from 2018-08-28T23:00Z to 2018-08-29T00:00Z; ")
-    assert "`fleetscore anomalies`" in error
+    assert f"`fleetscore anomalies --store {folder}`" in error
 
 
 def test_store_without_a_report_is_an_error_with_the_next_step(
