@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from fleetscore.contract.schedules import BACKFILL_LABEL, EPOCH, SCHEDULE_LABEL, Schedule
-from fleetscore.contract.windows import Window, format_time
+from fleetscore.contract.windows import Window, format_duration, format_time
 from fleetscore.errors import UsageInvalid
 from fleetscore.runs.state import has_ended, is_complete
 
@@ -32,13 +32,15 @@ def windows_in(start: datetime, end: datetime, schedule: Schedule) -> list[Windo
     """Return the windows of a schedule that are entirely in [start, end), the oldest first.
 
     Raises:
-        UsageInvalid: The range has no window, or more than 10,000.
+        UsageInvalid: The range ends before it starts, has no window, or more than 10,000.
     """
+    if end < start:
+        raise UsageInvalid(f"--from {format_time(start)} is after --to {format_time(end)}; swap them")
     length = schedule.length
     first, last = -((EPOCH - start) // length), (end - EPOCH) // length
     if last <= first:
-        text = f"{format_time(start)} to {format_time(end)} has no complete window of {length}; choose a longer range"
-        raise UsageInvalid(text)
+        text = f"{format_time(start)} to {format_time(end)} has no complete window of {format_duration(length)}"
+        raise UsageInvalid(f"{text}; choose a longer range")
     if last - first > MAX_WINDOWS:
         raise UsageInvalid(
             f"the range is invalid: it has {last - first:,} windows of at most {MAX_WINDOWS:,}; shorten it"

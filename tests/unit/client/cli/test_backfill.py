@@ -40,10 +40,14 @@ def test_dry_run_lists_each_window_and_its_run(
     [
         ((*RANGE, "--schedule", "daily"), "has no schedule daily; it has hourly"),
         ((*RANGE, "--length", "0h"), "duration '0h' is invalid"),
-        (("--from", "2018-08-28T00:00Z", "--to", "2018-08-27T00:00Z"), "has no complete window"),
+        (
+            ("--from", "2018-08-28", "--to", "2018-08-27"),
+            "--from 2018-08-28T00:00:00Z is after --to 2018-08-27T00:00:00Z; swap them",
+        ),
+        (("--from", "2018-08-28", "--to", "2018-08-28"), "has no complete window of 1h; choose a longer range"),
         (("--from", "soon", "--to", "2018-08-27T00:00Z"), "time 'soon' is invalid"),
     ],
-    ids=["schedule", "length", "range", "time"],
+    ids=["schedule", "length", "swapped", "empty", "time"],
 )
 @pytest.mark.usefixtures("fake_release")
 def test_invalid_argument_is_an_error(words: tuple[str, ...], text: str, capsys: pytest.CaptureFixture[str]) -> None:
