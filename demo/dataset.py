@@ -104,7 +104,8 @@ def import_readings(folder: Path, data: Path, *, train_on_all: bool, window: Win
     _run_scorer("train", "--store", str(store), *before, allowed_exit_codes=(65,))
     devices = _modelled_devices(store)
     if not devices:
-        raise DemoError(f"no model could be trained on {training_rows}; give TRAIN=all, or another WINDOW=start/end")
+        advice = "the reasons are above" if train_on_all else "give TRAIN=all, or another WINDOW=start/end"
+        raise DemoError(f"no model could be trained on {training_rows}; {advice}")
     return Dataset(store, window, devices, None)
 
 

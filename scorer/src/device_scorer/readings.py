@@ -25,6 +25,7 @@ from device_scorer.quality import MAX_ABSOLUTE_VALUE, NO_QUALITY, Quality
 COLUMNS = ("TS", "Device", "Tag", "Value")
 NAN = float("nan")
 EXCLUDED = float("-inf")
+EXCLUDED_ROW = "the fleet's quality rules exclude the row"
 """The number of a row that the fleet's quality rules exclude."""
 
 _ISO_PATTERN = re.compile(

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from device_scorer import log
 from device_scorer.errors import UsageInvalid
-from device_scorer.importing.csv_dump import EXCLUDED_ROW, ImportedDump, import_dump
+from device_scorer.importing.csv_dump import ImportedDump, import_dump
 from device_scorer.importing.legacy_models import ImportedModels, import_models
 from device_scorer.plurals import counted
+from device_scorer.readings import EXCLUDED_ROW
 from device_scorer.settings import add_store_argument, read_settings
 from device_scorer.store.factory import open_store
 from device_scorer.store.upload import UploadResult
@@ -28,7 +29,8 @@ scikit-learn 0.19 or later wrote them. They become one bundle per device that th
 read as data: nothing in them is executed. A file that is not a StandardScaler -> OneClassSVM(rbf) is rejected, with
 its name.
 
-exit codes: 0 done; 65 some input was rejected, each is named; 64 wrong usage; 75 storage
+exit codes: 0 done, also if some rows were rejected; 65 all rows were rejected, a device has no model, or a blob exists
+with other content or is too large; 64 wrong usage; 75 storage
 
 example: the layout of Azure/BatchAIAnomalyDetection
   device-scorer import --store ./folder --models ./models --data ./sensor_data.csv"""
@@ -49,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Import the data and the models; return 65 if some input was rejected."""
+    """Import the data and the models; return 65 if one of them is incomplete."""
     if not (arguments.data or arguments.models):
         raise UsageInvalid("there is nothing to import; name --data FILE, --models DIR, or both")
     settings = read_settings(os.environ, arguments.store)
@@ -74,7 +76,8 @@ def _print_dump(dump: ImportedDump, path: Path, rejects_path: Path, *, max_data_
         f"{counted(dump.blobs[UploadResult.UNCHANGED], 'already exists', 'already exist')}"
     )
     if not (dump.rows or dump.rejected):
-        log.warning(f"{path} has a header and no rows: nothing was imported")
+        content = "is empty" if path.stat().st_size == 0 else "has a header and no rows"
+        log.warning(f"{path} {content}: nothing was imported")
     if dump.missing_columns:
         columns = ", ".join(map(repr, dump.missing_columns))
         log.warning(f"{path} lacks the column {columns} of the fleet's quality rules, so no row is bad by it")

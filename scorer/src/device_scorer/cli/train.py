@@ -127,6 +127,7 @@ class _Summary:
     def __init__(self, *, verbose: bool) -> None:
         self._verbose = verbose
         self._models = self._bad_rows = self._outliers = 0
+        self._bad_sample = ""
         self._tags: defaultdict[str, _Examples] = defaultdict(_Examples)
         self._blobs, self._bundles = _Examples(), _Examples()
         self._without_bundle: list[str] = []
@@ -137,6 +138,7 @@ class _Summary:
         """Add the result of a device."""
         self._models += trained.models
         self._bad_rows += trained.bad_rows
+        self._bad_sample = self._bad_sample or (trained.bad_sample and f"{device}, {trained.bad_sample}")
         for tag, rejection in trained.rejected_tags.items():
             self._tags[rejection.kind].add(device, [tag])
             if self._verbose:
@@ -163,7 +165,8 @@ class _Summary:
             if examples.count:
                 log.warning(f"{text}: {examples}")
         if self._bad_rows:
-            log.warning(f"{counted(self._bad_rows, 'unusable row is', 'unusable rows are')} skipped")
+            rows = counted(self._bad_rows, "unusable row is", "unusable rows are")
+            log.warning(f"{rows} skipped; the first: {self._bad_sample}")
         bundles = devices - len(self._without_bundle)
         trained = counted(self._models, "model", "models")
         print(f"{trained} trained, in bundles of {bundles:,} of {counted(devices, 'device', 'devices')}")

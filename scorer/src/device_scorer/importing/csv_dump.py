@@ -19,13 +19,12 @@ from device_scorer.errors import BlobUnreadable, DataInvalid, PermanentError, Us
 from device_scorer.importing.external_sort import DEFAULT_MEMORY_BYTES, ExternalSorter
 from device_scorer.plurals import counted
 from device_scorer.progress_line import ProgressLine
-from device_scorer.readings import COLUMNS, EXCLUDED, ColumnLayout, Row
+from device_scorer.readings import COLUMNS, EXCLUDED, EXCLUDED_ROW, ColumnLayout, Row
 from device_scorer.settings import Settings
 from device_scorer.store.base import Store, md5_hex
 from device_scorer.store.parallel import map_in_order
 from device_scorer.store.upload import UploadResult, upload_once
 
-EXCLUDED_ROW = "the fleet's quality rules exclude the row"
 INVALID_DEVICE = "Device is not an id: 1 to 128 of A-Za-z0-9-.%_#*?!(),:=@$'"
 TIME_OUT_OF_RANGE = "TS is not in the years 1 to 9999"
 MAX_LINE_BYTES = 2**20

@@ -15,6 +15,7 @@ from device_scorer import readings
 from device_scorer.contract import blob_paths
 from device_scorer.errors import BlobUnreadable, DataInvalid
 from device_scorer.quality import NO_QUALITY, Quality
+from device_scorer.scoring.row_statistics import describe_value
 from device_scorer.settings import Settings
 from device_scorer.store.base import Store
 from device_scorer.window import Window
@@ -27,16 +28,19 @@ class History:
     """The usable readings of a device.
 
     Attributes:
-        values: The values by tag, as one-dimensional arrays in the order of their times.
+        values: The values by tag, as one-dimensional arrays in the order of their times; empty for a tag that has only
+            unusable rows.
         times: The time of each value by tag, in seconds since the epoch.
         bad_rows: The number of unusable rows, and of rows that the fleet's quality rules exclude.
         unreadable: The error by name of a blob that cannot be read.
+        bad_sample: The reason of the first row of `bad_rows`.
     """
 
     values: Mapping[str, np.ndarray]
     times: Mapping[str, np.ndarray]
     bad_rows: int
     unreadable: Mapping[str, str]
+    bad_sample: str = ""
 
 
 def list_readings(store: Store, settings: Settings, globs: Sequence[str]) -> dict[str, list[str]]:
@@ -81,7 +85,7 @@ def read_history(store: Store, settings: Settings, device: str, names: Sequence[
         if np.any(np.diff(times[tag]) < 0):
             order = np.argsort(times[tag], kind="stable")
             values[tag], times[tag] = values[tag][order], times[tag][order]
-    return History(values, times, reader.bad_rows, unreadable)
+    return History(values, times, reader.bad_rows, unreadable, reader.bad_sample)
 
 
 def partition_overlaps(settings: Settings, device: str, name: str, window: Window) -> bool:
@@ -116,16 +120,29 @@ class _HistoryReader:
     numbers: defaultdict[str, "array[float]"] = field(default_factory=lambda: defaultdict(lambda: array("d")))
     times: defaultdict[str, "array[int]"] = field(default_factory=lambda: defaultdict(lambda: array("q")))
     bad_rows: int = 0
+    bad_sample: str = ""
 
     def add(self, content: bytes) -> None:
         """Add the rows of one blob that are the device's and lie in the window."""
         start, end = int(self.window.start.timestamp()), int(self.window.end.timestamp())
-        for _, owner, tag, _, at, number in readings.read_rows(content, on_bad=self._count_bad, quality=self.quality):
+        for _, owner, tag, value, at, number in readings.read_rows(
+            content, on_bad=self._count_bad, quality=self.quality
+        ):
+            is_own = start <= at < end and owner == self.device
             if not isfinite(number):
-                self.bad_rows += 1
-            elif start <= at < end and owner == self.device:
+                self._count_unusable(tag, value, number)
+                if is_own:
+                    self.times[tag], self.numbers[tag]  # a tag without a usable value has empty arrays
+            elif is_own:
                 self.numbers[tag].append(number)
                 self.times[tag].append(at)
 
-    def _count_bad(self, _line: bytes, _reason: str) -> None:
+    def _count_unusable(self, tag: str, value: str, number: float) -> None:
         self.bad_rows += 1
+        if not self.bad_sample:
+            reason = readings.EXCLUDED_ROW if number == readings.EXCLUDED else describe_value(value)
+            self.bad_sample = f"tag {tag[:60]!r}: {reason}"
+
+    def _count_bad(self, _line: bytes, reason: str) -> None:
+        self.bad_rows += 1
+        self.bad_sample = self.bad_sample or reason

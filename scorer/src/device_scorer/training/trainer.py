@@ -32,6 +32,7 @@ class TrainedDevice:
         coverage: The share of the newest readings in the range of the earlier ones, by tag with enough readings.
         first_time: The time of the first reading, in seconds since the epoch; 0 without readings.
         last_time: The time of the last reading.
+        bad_sample: The reason of the first row of `bad_rows`.
     """
 
     models: int
@@ -45,6 +46,7 @@ class TrainedDevice:
     coverage: Mapping[str, float] | None = None
     first_time: int = 0
     last_time: int = 0
+    bad_sample: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +99,9 @@ def train_device(
         earlier_error=earlier.error,
         outliers=fitted.outliers,
         coverage={tag: share for tag, share in found.items() if share is not None},
-        first_time=min((int(times[0]) for times in history.times.values()), default=0),
-        last_time=max((int(times[-1]) for times in history.times.values()), default=0),
+        first_time=min((int(times[0]) for times in history.times.values() if len(times)), default=0),
+        last_time=max((int(times[-1]) for times in history.times.values() if len(times)), default=0),
+        bad_sample=history.bad_sample,
     )
 
 

@@ -32,9 +32,24 @@ def test_unusable_rows_and_files_are_counted_and_skipped(tmp_path: Path) -> None
     (tmp_path / "data/20180828T2300Z/press-1.csv").write_text("<html>\n")
     result = scorer("train", "--store", tmp_path)
     assert result.code == 0
-    assert "4 unusable rows" in result.err
+    assert "4 unusable rows are skipped; the first: press-1, tag '1': Value is not a number: ''" in result.err
     assert "1 blob is skipped: 20180828T2300Z/press-1.csv" in result.err
     assert joblib.load(tmp_path / "models/press-1.joblib")["1"]["scaler"].n_samples_seen_ == 200
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("RUN", "Value is not a number: 'RUN'"),
+        ('"60,65"', "Value has a decimal comma, it must be a point: '60,65'"),
+    ],
+)
+def test_tag_without_a_usable_value_is_named_with_the_reason(tmp_path: Path, value: str, reason: str) -> None:
+    write_readings(tmp_path, "press-1", {"1": texts(wave()), "state": [value] * 300})
+    result = scorer("train", "--store", tmp_path, "--verbose")
+    assert result.code == 0
+    assert "press-1, tag 'state' gets no model: it has 0 usable readings" in result.err
+    assert f"300 unusable rows are skipped; the first: press-1, tag 'state': {reason}" in result.err
 
 
 def test_globs_select_devices(tmp_path: Path) -> None:
