@@ -109,6 +109,15 @@ class Settings(NamedTuple):
         shown = (f"{name}={value!r}" for name, value in self._asdict().items() if name not in _SECRET_FIELDS)
         return f"Settings({', '.join(shown)})"
 
+    def check_folder(self) -> None:
+        """Check that the folder exists, if the blobs are in a folder.
+
+        Raises:
+            UsageInvalid: There is no such folder.
+        """
+        if self.folder is not None and not self.folder.is_dir():
+            raise UsageInvalid(f"--store {self.folder} is invalid: it is not a folder; name one with models and data")
+
 
 _SECRET_FIELDS = ("connection_string", "sas_token")
 _DEFAULTS = Settings()

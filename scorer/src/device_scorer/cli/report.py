@@ -89,6 +89,7 @@ def run(arguments: argparse.Namespace, *, open_store: Callable[[Settings], Store
     settings = read_settings(os.environ, arguments.store)
     window = Window(arguments.window_start, arguments.window_end)
     window.check_partitions(settings.data_partition)
+    settings.check_folder()
     devices, recorded_outcomes = _read_run_state(arguments.devices or [], arguments.progress)
     store = open_store(settings)
     collector = ReportCollector(

@@ -130,8 +130,7 @@ def run(arguments: argparse.Namespace, *, open_store: Callable[[Settings], Store
         raise UsageInvalid(
             "--write-policy Overwrite is invalid: this fleet does not allow it; set FLEETSCORE_ALLOW_OVERWRITE=true"
         )
-    if settings.folder is not None and not settings.folder.is_dir():
-        raise UsageInvalid(f"--store {settings.folder} is invalid: it is not a folder; name one with models and data")
+    settings.check_folder()
     store = open_store(settings)
     valid = filter(blob_paths.DEVICE_ID_PATTERN.fullmatch, request.devices)
     names = [blob_paths.prediction_name(settings.predictions_path, request.window, device) for device in valid]

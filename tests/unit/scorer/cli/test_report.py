@@ -34,6 +34,12 @@ def test_invalid_progress_file_is_wrong_usage(tmp_path: Path, progress: bytes) -
     assert "Traceback" not in result.err
 
 
+def test_store_that_is_not_a_folder_is_wrong_usage(tmp_path: Path) -> None:
+    result = scorer("report", "--store", tmp_path / "typo", *ARGUMENTS)
+    assert (result.code, "typo is invalid: it is not a folder; name one" in result.err) == (64, True)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_window_that_is_scored_during_the_report_has_no_success_marker(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
