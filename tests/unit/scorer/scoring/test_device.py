@@ -188,6 +188,19 @@ def test_only_requested_tags_are_scored(fleet: Fleet) -> None:
     assert fleet.metadata()["tags"] == encode_tags(frozenset({"2"}))
 
 
+def test_scoring_one_of_many_tags_later_keeps_the_others(fleet: Fleet) -> None:
+    tags = [f"hall-3.press.hydraulics.{number}" for number in range(80)]
+    fleet.device(tags=tags)
+    assert fleet.score(*(word for tag in tags[:70] for word in ("--tag", tag))).code == 0
+    many = fleet.predictions()
+    assert many is not None
+    assert fleet.score("--tag", tags[75]).code == 0
+    later = fleet.predictions()
+    assert later is not None
+    assert set(many.splitlines()) < set(later.splitlines())
+    assert tags[75] in later
+
+
 def test_scoring_a_second_tag_later_keeps_the_first(fleet: Fleet) -> None:
     fleet.device(tags=("1", "2", "3"))
     fleet.score("--tag", "2")
