@@ -176,7 +176,7 @@ def test_exactly_one_of_many_writers_succeeds(store: Store) -> None:
 
 
 @pytest.mark.fault("T5", "T8")
-@hypothesis_settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(device=st.text(min_size=1, max_size=40).filter(lambda text: len(encode_id(text)) < 200))
 @example(device="..")
 @example(device="../models/x")
