@@ -61,7 +61,14 @@ def test_oldest_helm_rejects_what_the_schema_rejects(key: str, named: str, oldes
 
 # The chart's tests of Helm's own texts: Helm 3 words an error of the schema differently, and `helm install --dry-run`
 # of Helm 3 shows the notes only with a cluster.
-_TESTS_OF_HELMS_TEXTS = ("rejected_with_the_reason", "notes", "container_names_are_the_ones", "user_id_of_root")
+_TESTS_OF_HELMS_TEXTS = (
+    "rejected_with_the_reason",
+    "section_that_is_null",
+    "value_that_would_fail_later",
+    "notes",
+    "container_names_are_the_ones",
+    "user_id_of_root",
+)
 
 
 def test_tests_of_the_chart_pass_with_the_oldest_helm(oldest_helm: Path) -> None:
