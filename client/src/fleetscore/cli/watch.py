@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from fleetscore.cli.output import print_lines
+from fleetscore.cli.output import print_lines, with_program
 from fleetscore.runs.follow import Pace
 from fleetscore.runs.state import (
     NOT_SEEN,
@@ -91,7 +91,11 @@ def live_view(run: Mapping[str, Any], pace: Pace) -> Group:
         if count:
             bar = Text(bar_text(count, total), style=_STYLES[name])
             bars.add_row(Text(f"  {name}"), bar, Text(f"{count:,}", justify="right"))
-    return Group(Text(printable(head), style="bold"), bars, *(Text(f"  {line}") for line in progress_texts(run, pace)))
+    return Group(
+        Text(printable(head), style="bold"),
+        bars,
+        *(Text(f"  {with_program(line)}") for line in progress_texts(run, pace)),
+    )
 
 
 def bar_text(count: int, total: int) -> str:

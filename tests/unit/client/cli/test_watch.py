@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.console import Console
 
+from fleetscore.cli.next_steps import Option, set_place
 from fleetscore.cli.watch import BAR_WIDTH, bar_text, duration_text, live_view, watch
 from fleetscore.runs.follow import Pace
 
@@ -50,6 +51,15 @@ def test_live_view_has_the_canary() -> None:
     run = a_run("Running", total=9, active=3)
     run["status"]["message"] = "0 of 9 devices done; canary: 2 of 3 Jobs ended"
     assert "  canary: 2 of 3 Jobs ended" in printed(live_view(run, Pace())).splitlines()
+
+
+def test_live_view_of_a_suspended_run_names_the_command_for_its_place() -> None:
+    set_place([Option(("-n", "--namespace"), "plant")])
+    try:
+        lines = printed(live_view(a_run("Suspended", total=9, active=3), Pace())).splitlines()
+    finally:
+        set_place()
+    assert "  waits: `fleetscore resume hourly -n plant` continues it" in lines
 
 
 def test_bar_has_at_least_one_and_at_most_all_characters() -> None:
