@@ -4,6 +4,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from fleetscore import Window
 from fleetscore.cli import main
 from fleetscore.cli.device import next_steps
 from fleetscore.cli.next_steps import Option, option_of, report_again, score_again, set_place, with_place
+from fleetscore.cli.session import Session
 from tests.testkit import scorer_fleet
 from tests.testkit.client_fleet import LAST, make_folder, score, write_inputs
 from tests.testkit.scorer_command import scorer
@@ -111,6 +113,17 @@ def test_commands_of_a_text_get_the_options_that_they_lack() -> None:
     once = with_place("`fleetscore status -n c` and `fleetscore wait --namespace=d`")
     assert once == "`fleetscore status -n c --use-fleet-secret` and `fleetscore wait --namespace=d --use-fleet-secret`"
     assert with_place(once) == once
+
+
+def test_place_has_each_option_that_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FLEETSCORE_USE_FLEET_SECRET", raising=False)
+    session = Session(context="aks", namespace="scoring", fleet="plant", use_fleet_secret=True)
+    texts = [one.text for one in session.place()]
+    assert texts == ["-n scoring", "--context aks", "--fleet plant", "--use-fleet-secret"]
+    assert Session().place() == []
+    assert [one.text for one in replace(session, store=Path("a b")).place()] == ["--store 'a b'"]
+    monkeypatch.setenv("FLEETSCORE_USE_FLEET_SECRET", "1")
+    assert "--use-fleet-secret" not in [one.text for one in session.place()]
 
 
 def test_place_of_a_command_does_not_remain(tmp_path: Path) -> None:
