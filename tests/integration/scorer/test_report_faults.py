@@ -199,7 +199,7 @@ def report_windows(store: Store, windows: int, *, stops: bool) -> list[bool]:
             metadata = {"window": "w", "tags": "*", "complete": "true", "badrows": "0", "unscoredrows": "0", **counts}
             name = f"{window.slug}/{device}.csv"
             store.write("predictions", name, (HEADER + rows).encode(), metadata=metadata)
-        words = ["--store", "opened", "--window-start", f"{start:%FT%TZ}", "--window-end", f"{window.end:%FT%TZ}"]
+        words = ["--store", ".", "--window-start", f"{start:%FT%TZ}", "--window-end", f"{window.end:%FT%TZ}"]
         arguments = build_parser("report").parse_args(words)
         stopping = cast("Store", StoppingStore(store, index + 1 if stops else -1))
         try:
