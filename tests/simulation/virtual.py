@@ -2,9 +2,11 @@
 
 import asyncio
 import selectors
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any, TypeVar
 from unittest import mock
+
+from tests.testkit.loop_clock import ThreadlessLoop
 
 T = TypeVar("T")
 
@@ -24,18 +26,6 @@ class _Jump(selectors.DefaultSelector):
         return found
 
 
-class _Loop(asyncio.SelectorEventLoop):
-    """An event loop that runs the work of threads at once, so that no test depends on the speed of the machine."""
-
-    def run_in_executor(self, _executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:  # type: ignore[override]  # asyncio passes them by position
-        done: asyncio.Future[T] = self.create_future()
-        try:
-            done.set_result(func(*args))
-        except Exception as error:  # noqa: BLE001  # the awaiting task gets it
-            done.set_exception(error)
-        return done
-
-
 class VirtualTime:
     """An event loop with its own clock, which `time.monotonic` returns while the loop runs.
 
@@ -46,7 +36,7 @@ class VirtualTime:
 
     def __init__(self) -> None:
         self._clock = _Jump()
-        self.loop = _Loop(self._clock)
+        self.loop = ThreadlessLoop(self._clock)
         self.errors: list[Mapping[str, Any]] = []
         self.loop.set_exception_handler(self._record)
 

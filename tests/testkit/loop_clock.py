@@ -33,8 +33,20 @@ class _Jump(selectors.DefaultSelector):
         return found
 
 
-class ClockLoop(asyncio.SelectorEventLoop):
-    """An event loop whose clock `time.monotonic` returns while it runs. It runs the work of threads at once."""
+class ThreadlessLoop(asyncio.SelectorEventLoop):
+    """An event loop that runs the work of threads at once, so that no test depends on the speed of the machine."""
+
+    def run_in_executor(self, _executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:  # type: ignore[override]  # asyncio passes them by position
+        done: asyncio.Future[T] = self.create_future()
+        try:
+            done.set_result(func(*args))
+        except Exception as error:  # noqa: BLE001  # the awaiting task gets it
+            done.set_exception(error)
+        return done
+
+
+class ClockLoop(ThreadlessLoop):
+    """An event loop whose clock `time.monotonic` returns while it runs."""
 
     def __init__(self) -> None:
         self._jump = _Jump()
@@ -46,11 +58,3 @@ class ClockLoop(asyncio.SelectorEventLoop):
     def run_forever(self) -> None:
         with mock.patch("time.monotonic", self.time):
             super().run_forever()
-
-    def run_in_executor(self, _executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:  # type: ignore[override]  # asyncio passes them by position
-        done: asyncio.Future[T] = self.create_future()
-        try:
-            done.set_result(func(*args))
-        except Exception as error:  # noqa: BLE001  # the awaiting task gets it
-            done.set_exception(error)
-        return done
