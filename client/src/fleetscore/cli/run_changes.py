@@ -13,7 +13,7 @@ import typer
 from fleetscore.cli.next_steps import run_again
 from fleetscore.cli.output import Format, console, print_documents
 from fleetscore.cli.runs import RunArgument, newest_run, print_run
-from fleetscore.cli.session import RUNS, WINDOW_FORMS, Session, examples, with_session
+from fleetscore.cli.session import DEFAULT_FLEET, RUNS, WINDOW_FORMS, Session, examples, with_session
 from fleetscore.cluster.connection import GROUP, KIND, VERSION
 from fleetscore.contract.windows import Window, format_time
 from fleetscore.errors import UsageInvalid
@@ -52,7 +52,6 @@ DryRunOption = Annotated[
     ),
 ]
 
-_DEFAULT_FLEET = "default"
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?")
 
 app = typer.Typer()
@@ -167,7 +166,7 @@ def retry(
             raise UsageInvalid(text)
         console(error=True).print(text)
     spec = {
-        "fleet": source["spec"].get("fleet", "default"),
+        "fleet": source["spec"].get("fleet", DEFAULT_FLEET),
         "window": source["spec"]["window"],
         "devices": {"retryOf": {"name": name} | ({"outcomes": [one.value for one in outcome]} if outcome else {})},
     }
@@ -222,8 +221,8 @@ def _nothing_to_retry(run: Mapping[str, Any], outcomes: Sequence[Outcome]) -> st
         for one in Outcome
         if (count := to_retry(run, [_key(one)]))
     ]
-    fleet = spec.get("fleet", _DEFAULT_FLEET)
-    options = f" --fleet {shlex.quote(fleet)}" if fleet != _DEFAULT_FLEET else ""
+    fleet = spec.get("fleet", DEFAULT_FLEET)
+    options = f" --fleet {shlex.quote(fleet)}" if fleet != DEFAULT_FLEET else ""
     window = Window.parse(f"{spec['window']['start']}/{spec['window']['end']}")
     if devices_total(run):
         command = run_again(window, WritePolicy.IF_CHANGED.value, options)

@@ -21,7 +21,7 @@ RUNS, RESULTS, MAINTENANCE, INSTALLATION = "Runs", "Results", "Maintenance", "In
 """The groups of the commands in `fleetscore --help`."""
 
 _WHERE = "Where"
-_DEFAULT_FLEET = "default"
+DEFAULT_FLEET = "default"
 _IDENTITY_VARIABLE = "FLEETSCORE_USE_FLEET_SECRET"
 WINDOW_FORMS = "2018-08-28T23:00Z (an hour), 2018-08-28T23:00Z/15m or START/END, in UTC"
 TIME_FORMS = "2018-08-28T13:00Z, or 2018-08-28 for its midnight; UTC without an offset"
@@ -63,7 +63,7 @@ class Session:
     ] = None  # fmt: skip
     fleet: Annotated[
         str, typer.Option("--fleet", metavar="NAME", help="Name of the fleet.", rich_help_panel=_WHERE)
-    ] = _DEFAULT_FLEET
+    ] = DEFAULT_FLEET
     store: Annotated[
         Path | None,
         typer.Option(
@@ -115,7 +115,7 @@ class Session:
         found = [
             Option(("-n", "--namespace"), self.namespace) if self.namespace is not None else None,
             Option(("--context",), self.context) if self.context is not None else None,
-            Option(("--fleet",), self.fleet) if self.fleet != _DEFAULT_FLEET else None,
+            Option(("--fleet",), self.fleet) if self.fleet != DEFAULT_FLEET else None,
             Option(("--use-fleet-secret",))
             if self.use_fleet_secret and not os.environ.get(_IDENTITY_VARIABLE)
             else None,
