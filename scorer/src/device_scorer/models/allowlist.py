@@ -36,6 +36,7 @@ INERT_CLASSES = {
 
 EMULATED_NAMES = {
     "numpy.ndarray": "ndarray",
+    "numpy.memmap": "ndarray",  # a model that was read with mmap_mode, or trained by joblib's workers, and saved again
     "numpy.dtype": "dtype",
     "numpy.core.multiarray._reconstruct": "_reconstruct",
     "numpy._core.multiarray._reconstruct": "_reconstruct",

@@ -57,6 +57,8 @@ class _AllowlistUnpickler(NumpyUnpickler):  # type: ignore[misc]  # joblib has n
             raise rejected_name(module, name, self._content)
         if EMULATED_NAMES.get(full) == "bytes":
             return _empty_bytes
+        if EMULATED_NAMES.get(full) == "ndarray":
+            return np.ndarray  # the constructor of memmap opens files
         module = INERT_CLASSES.get(full, full).rpartition(".")[0]
         return getattr(importlib.import_module(_RENAMED_MODULES.get(module, module)), name)
 

@@ -3,6 +3,7 @@
 import io
 import pickle
 import struct
+from pathlib import Path
 from typing import Any
 
 import joblib
@@ -52,6 +53,29 @@ def test_pipeline_of_each_scaler_is_loaded(scaler: Any) -> None:
     assert isinstance(loaded, Detector)
     assert loaded.sklearn_version == SCIKIT_LEARN
     assert loaded.kind == f"{type(scaler).__name__} -> IsolationForest"
+
+
+def test_model_of_a_memory_map_is_loaded_with_its_labels(tmp_path: Path) -> None:
+    path, model = tmp_path / "model.joblib", a_model()
+    joblib.dump({"1": model}, path)
+    mapped = joblib.load(path, mmap_mode="r")
+    joblib.dump(mapped, tmp_path / "again.joblib")
+    for content in ((tmp_path / "again.joblib").read_bytes(), pickle.dumps(mapped)):
+        assert b"memmap" in content
+        loaded = load(content)["1"]
+        assert isinstance(loaded, Detector)
+        labels = loaded.predict_array(VALUES)[0]
+        assert list(labels) == list(model.predict(VALUES.reshape(-1, 1)) < 0)
+
+
+def test_memory_map_that_opens_a_file_is_rejected(tmp_path: Path) -> None:
+    class Opener:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return np.memmap, (str(tmp_path / "new"), "u1", "w+", 0, (1,))
+
+    with pytest.raises(ModelRejected, match=r"the model calls numpy\.ndarray"):
+        load(pickle.dumps({"1": Opener()}))
+    assert not (tmp_path / "new").exists()
 
 
 def test_unusable_tag_has_its_error_and_the_others_are_usable() -> None:

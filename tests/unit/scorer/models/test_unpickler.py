@@ -3,7 +3,9 @@
 import pickle
 import pickletools
 import struct
+from pathlib import Path
 
+import joblib
 import numpy as np
 import pytest
 from sklearn.preprocessing import PowerTransformer
@@ -27,6 +29,15 @@ def test_object_of_the_file_becomes_an_inert_object() -> None:
 def test_array_of_each_number_type_is_read(protocol: int, code: str) -> None:
     values = np.array([0, 1, 1], dtype=code)
     assert load_inert(pickle.dumps(values, protocol)).to_floats() == [0.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_array_of_a_memory_map_is_read(tmp_path: Path, protocol: int) -> None:
+    np.save(tmp_path / "values.npy", [0.5, 1.5])
+    values = np.load(tmp_path / "values.npy", mmap_mode="r")
+    joblib.dump(values, tmp_path / "values.joblib", protocol=protocol)
+    assert load_inert(pickle.dumps(values, protocol)).to_floats() == [0.5, 1.5]
+    assert load_inert((tmp_path / "values.joblib").read_bytes()).to_floats() == [0.5, 1.5]
 
 
 @pytest.mark.parametrize("protocol", range(6))
