@@ -31,7 +31,7 @@ CURES: Mapping[str, str] = {
     "NameConflict": "delete the Job that the message names, or rename the run",
     "SuspendedByAnotherController": "inspect the queue, such as Kueue, that suspends the Jobs",
     "JobTerminating": "remove the finalizers that the message names, or repair their controller",
-    "WaitingForPlaces": "wait for the other runs, or raise operator.maxActiveJobs",
+    "WaitingForSlots": "wait for the other runs, or raise operator.maxActiveJobs",
     "WaitingForRun": "wait for that run, or cancel one of both",
     "PodsDoNotEnd": "switch off the injection of the container that the message names",
     "NamespaceNotFound": "create the namespace again",

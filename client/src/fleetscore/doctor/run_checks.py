@@ -13,7 +13,7 @@ from fleetscore.texts import printable
 IDENTITY_REASONS = ("IdentityUnavailable", "StorageUnavailable", "ConfigurationInvalid")
 """Reasons of failed devices whose cause is the storage or the identity of the fleet."""
 
-UNLIMITED_WAIT_REASONS = ("WaitingForPlaces", "Throttled", "SuspendedByAnotherController")
+UNLIMITED_WAIT_REASONS = ("WaitingForSlots", "Throttled", "SuspendedByAnotherController")
 """Reasons of the condition Waiting that are not a problem, however long the run waits."""
 
 MODEL_REASONS = ("DevicesWithoutModel", "InvalidNames")

@@ -50,11 +50,11 @@ from scoring_operator.planner.types import (
     RunState,
 )
 from scoring_operator.planner.waiting import (
-    PLACES_WARNING_SECONDS,
+    SLOTS_WARNING_SECONDS,
     blocked_too_long,
     wait_for_window,
-    waits_for_places,
     waits_for_run,
+    waits_for_slots,
 )
 
 BLOCKED_REQUEUE_SECONDS = 5.0
@@ -252,7 +252,7 @@ def _run(run: ScoringRun, progress: Progress, observation: Observation, now: dat
     progress = mark_replaced(replace(progress, clock=clock), outdated)
     slow = not progress.slow_warning_sent and _is_too_slow(run, progress, now)
     progress = replace(progress, slow_warning_sent=True) if slow else progress
-    blocker = observation.blocker or (HELD if held else None) or waits_for_places(observation.allocation)
+    blocker = observation.blocker or (HELD if held else None) or waits_for_slots(observation.allocation)
     if progress.circuit_open:
         reason = progress.transient_reason or "StorageUnavailable"
         message = f"{progress.consecutive_failures} Jobs in a row failed, the last one with {reason}"
@@ -264,7 +264,7 @@ def _run(run: ScoringRun, progress: Progress, observation: Observation, now: dat
     left, _ = _time_left(run, progress.clock, now)
     requeue_after = max(min(left, BLOCKED_REQUEUE_SECONDS if observation.blocker or held else left), 0.0)
     if not observation.allocation.slots:
-        requeue_after = min(requeue_after, PLACES_WARNING_SECONDS)
+        requeue_after = min(requeue_after, SLOTS_WARNING_SECONDS)
     return Plan(
         "Running",
         progress,

@@ -8,7 +8,7 @@ from scoring_operator.api.scoringrun import ScoringRun
 from scoring_operator.planner.queueing import ELSEWHERE
 from scoring_operator.planner.types import Allocation, Blocker, Observation
 
-PLACES_WARNING_SECONDS = 60.0  # without a slot
+SLOTS_WARNING_SECONDS = 60.0  # without a slot
 MAX_WINDOW_REQUEUE_SECONDS = 3600.0  # the API server's clock may be set forward meanwhile
 LATEST = datetime.max.replace(tzinfo=UTC)
 
@@ -62,16 +62,16 @@ def blocked_too_long(observation: Observation) -> Blocker | None:
     return Blocker("WaitingForRun", message, permanent=True)
 
 
-def waits_for_places(allocation: Allocation) -> Blocker | None:
+def waits_for_slots(allocation: Allocation) -> Blocker | None:
     """Return the blocker of a run that has had no slot for a minute.
 
     Args:
         allocation: The share of the run.
     """
-    if allocation.starved_seconds < PLACES_WARNING_SECONDS:
+    if allocation.starved_seconds < SLOTS_WARNING_SECONDS:
         return None
     message = (
         "active Jobs of other runs use every slot; the run continues when one of them ends (the limits are "
         "operator.maxActiveJobs, operator.maxActiveJobsPerNamespace and maxActiveJobs of the fleet)"
     )
-    return Blocker("WaitingForPlaces", message, limits_jobs=False)
+    return Blocker("WaitingForSlots", message, limits_jobs=False)

@@ -50,7 +50,7 @@ def wrong(now: datetime | None = NOW, **changes: Any) -> list[Finding]:
         (a_run(a_condition("Waiting", "IdentityUnavailable")), [(Result.PROBLEM, "identity")]),
         (a_run(a_condition("Waiting", "Unschedulable", age=YOUNG)), [(Result.WARNING, "runs")]),
         (a_run(a_condition("Waiting", "Unschedulable")), [(Result.PROBLEM, "runs")]),
-        (a_run(a_condition("Waiting", "WaitingForPlaces")), [(Result.WARNING, "runs")]),
+        (a_run(a_condition("Waiting", "WaitingForSlots")), [(Result.WARNING, "runs")]),
         (a_run(a_condition("Waiting", "StorageUnavailable", age=YOUNG)), [(Result.WARNING, "identity")]),
         (a_run(a_condition("Failed", "NoData")), [(Result.WARNING, "runs")]),
         (a_run(a_condition("Failed", "NoData"), a_condition("Stalled", "NoData")), [(Result.WARNING, "runs")]),

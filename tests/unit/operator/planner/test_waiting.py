@@ -5,7 +5,7 @@ import pytest
 from scoring_operator.api.fleets import parse_fleet
 from scoring_operator.planner.queueing import ELSEWHERE
 from scoring_operator.planner.types import Allocation
-from scoring_operator.planner.waiting import blocked_too_long, wait_for_window, waits_for_places, waits_for_run
+from scoring_operator.planner.waiting import blocked_too_long, wait_for_window, waits_for_run, waits_for_slots
 from tests.testkit.builders import NOW, a_run, an_observation
 
 FLEET = parse_fleet({"name": "default", "namespaces": ["scoring"], "delay": "PT10M", "maxQueueTime": "PT1H"})
@@ -56,6 +56,6 @@ def test_run_that_waits_longer_than_its_fleet_allows_is_stalled(seconds: float, 
 
 @pytest.mark.parametrize(("seconds", "waits"), [(59, False), (60, True)])
 def test_run_without_a_slot_for_a_minute_reports_it(seconds: float, *, waits: bool) -> None:
-    blocker = waits_for_places(Allocation("", 0, 1, 0, starved_seconds=seconds))
+    blocker = waits_for_slots(Allocation("", 0, 1, 0, starved_seconds=seconds))
     assert (blocker is not None) == waits
-    assert blocker is None or (blocker.reason, blocker.permanent) == ("WaitingForPlaces", False)
+    assert blocker is None or (blocker.reason, blocker.permanent) == ("WaitingForSlots", False)
