@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -45,6 +45,15 @@ _FIRST_INSTANT = datetime(1000, 1, 1, tzinfo=UTC)
 """The start of all windows: their names have a year of four digits."""
 
 
+class _Reports(NamedTuple):
+    """The reports of the windows that begin in [start, end); `listed_since` is False if one window was selected."""
+
+    fleet: Fleet
+    start: datetime
+    end: datetime
+    listed_since: bool
+
+
 @app.command(rich_help_panel=RESULTS, epilog=examples("fleetscore incidents -o wide"))
 @with_session
 def incidents(session: Session, *, window: WindowOption = None, since: SinceOption = None) -> None:
@@ -53,7 +62,7 @@ def incidents(session: Session, *, window: WindowOption = None, since: SinceOpti
     hint = (
         "an incident opens in the fleet's `openAfter`-th bad window; `fleetscore anomalies` lists anomalies before that"
     )
-    _print(session, blob_paths.INCIDENTS_FILE, shown, "incidents", window, since, hint)
+    _print(session, _open_reports(session, window, since), blob_paths.INCIDENTS_FILE, shown, "incidents", hint)
 
 
 @app.command(rich_help_panel=RESULTS, epilog=examples("fleetscore sensors --since 24h -o json"))
@@ -61,7 +70,7 @@ def incidents(session: Session, *, window: WindowOption = None, since: SinceOpti
 def sensors(session: Session, *, window: WindowOption = None, since: SinceOption = None) -> None:
     """List the sensors with a flag: silent, sparse, stale, stuck, implausible or jumpy."""
     shown = ("Window+", "Device", "Tag", "Flag", "Since", "Rows#", "Detail")
-    _print(session, blob_paths.SENSORS_FILE, shown, "flagged sensors", window, since)
+    _print(session, _open_reports(session, window, since), blob_paths.SENSORS_FILE, shown, "flagged sensors")
 
 
 @app.command(rich_help_panel=RESULTS, epilog=examples("fleetscore anomalies --window 2018-08-28T23:00Z"))
@@ -69,7 +78,7 @@ def sensors(session: Session, *, window: WindowOption = None, since: SinceOption
 def anomalies(session: Session, *, window: WindowOption = None, since: SinceOption = None) -> None:
     """List the devices and tags with anomalies, with the number of rows and the worst value."""
     shown = ("Window+", "Device", "Tag", "Rows#", "Anomalies#", "First", "Last+", "WorstTS+", "WorstVal", "WorstScore+")
-    _print(session, blob_paths.ANOMALIES_FILE, shown, "anomalies", window, since)
+    _print(session, _open_reports(session, window, since), blob_paths.ANOMALIES_FILE, shown, "anomalies")
 
 
 @app.command(rich_help_panel=RESULTS, epilog=examples("fleetscore failed --since 24h"))
@@ -77,9 +86,14 @@ def anomalies(session: Session, *, window: WindowOption = None, since: SinceOpti
 def failed(session: Session, *, window: WindowOption = None, since: SinceOption = None) -> None:
     """List the devices without complete predictions, with the reason."""
     shown = ("Window+", "Device", "Outcome", "Reason", "Message")
-    fleet, start, end = _print(session, blob_paths.FAILURES_FILE, shown, "failed devices", window, since)
+    reports = _open_reports(session, window, since)
+    hint = ""
+    if window is None and since is None:
+        length = _length_since(reports.start - max(_DAY, reports.end - reports.start))
+        hint = f"`fleetscore failed --since {length}` lists those of older windows, too"
+    _print(session, reports, blob_paths.FAILURES_FILE, shown, "failed devices", hint)
     if session.output in (Format.TABLE, Format.WIDE):
-        table = fleet.report_tables(start, end, blob_paths.EMPTY_FILE)
+        table = reports.fleet.report_tables(reports.start, reports.end, blob_paths.EMPTY_FILE)
         devices = sorted(set(table["Device"].astype(str))) if "Device" in table else []
         if devices:
             console(error=True).print(_without_readings(devices, "this window" if since is None else "a window"))
@@ -93,34 +107,23 @@ def _without_readings(devices: list[str], when: str) -> str:
 
 
 def _print(
-    session: Session,
-    file: str,
-    shown: tuple[str, ...],
-    what: str,
-    window: str | None,
-    since: str | None,
-    next_step: str = "",
-) -> tuple[Fleet, datetime, datetime]:
-    """Print the rows of a file of the reports; return the fleet and the span of its windows."""
-    fleet = session.open_fleet()
-    start, end = _span(fleet, window, since)
+    session: Session, reports: _Reports, file: str, shown: tuple[str, ...], what: str, next_step: str = ""
+) -> None:
+    """Print the rows of a file of the reports, or that there are none, with a next step."""
+    fleet, start, end, listed_since = reports
     frame = fleet.report_tables(start, end, file)
     if "Window" in frame:
         frame["Window"] = [f"{one:%Y-%m-%dT%H:%MZ}" for one in frame["Window"]]
     rows = [_with_message(one) for one in frame.astype(object).where(frame.notna(), None).to_dict("records")]
-    if not next_step and window is None and since is None and file == blob_paths.FAILURES_FILE:
-        length = _length_since(start - max(_DAY, end - start))
-        next_step = f"`fleetscore {COMMANDS[file]} --since {length}` lists those of older windows, too"
     span = f"{start:%Y-%m-%dT%H:%MZ} to {end:%Y-%m-%dT%H:%MZ}"
     empty = f"no {what} from {span}" + (f"; {next_step}" if next_step else "")
     if not rows and not fleet.windows_between(start, end):
         text = f"no window from {span} has a report, which is written at the end of a run"
-        if since is None:
+        if not listed_since:
             raise NotFound(f"{text}; name another --window")
         newest = fleet.newest_window()
         empty = f"{text}; `fleetscore {COMMANDS[file]} --since {_length_since(newest.start)}` lists the newest one, too"
     session.print(Table(list(columns(*shown)), rows, "Device", empty))
-    return fleet, start, end
 
 
 def _with_message(row: Mapping[Any, Any]) -> dict[str, Any]:
@@ -136,15 +139,14 @@ def _length_since(time: datetime) -> str:
     return "24h" if passed < _DAY else f"{-(-passed // _DAY)}d"
 
 
-def _span(fleet: Fleet, window: str | None, since: str | None) -> tuple[datetime, datetime]:
-    """Return the first instant, and the first instant after the windows that a command lists."""
+def _open_reports(session: Session, window: str | None, since: str | None) -> _Reports:
+    """Open the reports of the windows that a command lists: those of --window or --since, or the newest one."""
+    fleet = session.open_fleet()
     if window is not None and since is not None:
         raise UsageInvalid("--window and --since contradict each other; omit one of them")
-    if window is not None:
-        found = fleet.to_window(window)
-        return found.start, found.end
     if since is not None:
         now, length = datetime.now(UTC), parse_duration(since)
-        return (now - length if length < now - _FIRST_INSTANT else _FIRST_INSTANT), now
-    newest = fleet.newest_window()
-    return newest.start, newest.end
+        start = now - length if length < now - _FIRST_INSTANT else _FIRST_INSTANT
+        return _Reports(fleet, start, now, listed_since=True)
+    found = fleet.newest_window() if window is None else fleet.to_window(window)
+    return _Reports(fleet, found.start, found.end, listed_since=False)
