@@ -27,7 +27,7 @@ SKIPPED = (
 
 
 @dataclass(frozen=True)
-class Word:
+class BannedWord:
     """A banned expression."""
 
     pattern: re.Pattern[str]
@@ -53,7 +53,7 @@ class Allowance:
 class Rules:
     """The content of banned_words.toml."""
 
-    words: tuple[Word, ...]
+    words: tuple[BannedWord, ...]
     allowed: re.Pattern[str]
     exceptions: tuple[Allowance, ...]
     max_test_name_length: int
@@ -63,7 +63,7 @@ def load_rules(file: Path = LIST) -> Rules:
     """Read the list of banned words."""
     content = tomllib.loads(file.read_text())
     words = tuple(
-        Word(
+        BannedWord(
             re.compile(rf"(?<![\w-])(?:{one['find']})(?![\w-])", re.IGNORECASE),
             one["use"],
             frozenset(one.get("where", KINDS)),

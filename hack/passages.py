@@ -60,6 +60,9 @@ def _python(text: str) -> Iterator[Passage]:
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield _one("name", node.id, node.lineno)
             yield _parts(node.id, node.lineno)
+        elif isinstance(node, ast.arg):
+            yield _one("name", node.arg, node.lineno)
+            yield _parts(node.arg, node.lineno)
     yield from _python_comments(text)
 
 

@@ -1,7 +1,7 @@
 """Write the version of VERSION to every other file that states it, or check that those files agree.
 
-python3 hack/version.py set 0.2.0     write VERSION and the files of PLACES
-python3 hack/version.py check         report each place that states another version; the exit code is then 1
+python3 hack/version.py set 0.2.0     write VERSION and the files of LOCATIONS
+python3 hack/version.py check         report each location that states another version; the exit code is then 1
 
 The standard library is enough, so that the release workflow can run `check` without a virtual environment.
 """
@@ -21,42 +21,42 @@ _STATED = r"(?P<version>\d[\w.+-]*)"
 
 
 @dataclass(frozen=True)
-class Place:
+class VersionLocation:
     """The files of a glob, and the pattern whose group `version` is the version."""
 
     glob: str
     pattern: str
-    minor: bool = False  # the place states 0.2 for 0.2.0
+    minor: bool = False  # the location states 0.2 for 0.2.0
 
     def stated_in(self, text: str) -> Iterator[re.Match[str]]:
         """Return the matches in a file's text."""
         return re.finditer(self.pattern, text, re.MULTILINE)
 
     def expected(self, version: str) -> str:
-        """Return what the place has to state for a version."""
+        """Return what the location has to state for a version."""
         return ".".join(version.split(".")[:2]) if self.minor else version
 
 
 _IMAGE = rf"fleetscore/(?:operator|scorer|console|\$image):{_STATED}"
-PLACES = (
-    Place("operator/pyproject.toml", rf'^version = "{_STATED}"$'),
-    Place("scorer/pyproject.toml", rf'^version = "{_STATED}"$'),
-    Place("localcluster/pyproject.toml", rf'^version = "{_STATED}"$'),
-    Place("client/pyproject.toml", rf'^version = "{_STATED}"$'),
-    Place("client/src/fleetscore/__init__.py", rf'^__version__ = "{_STATED}"$'),
+LOCATIONS = (
+    VersionLocation("operator/pyproject.toml", rf'^version = "{_STATED}"$'),
+    VersionLocation("scorer/pyproject.toml", rf'^version = "{_STATED}"$'),
+    VersionLocation("localcluster/pyproject.toml", rf'^version = "{_STATED}"$'),
+    VersionLocation("client/pyproject.toml", rf'^version = "{_STATED}"$'),
+    VersionLocation("client/src/fleetscore/__init__.py", rf'^__version__ = "{_STATED}"$'),
     # A constant, since importlib.metadata would cost every scorer pod an import.
-    Place("scorer/src/device_scorer/__init__.py", rf'^__version__ = "{_STATED}"$'),
-    Place("charts/fleetscore/Chart.yaml", rf"^version: {_STATED}$"),
-    Place("charts/fleetscore/Chart.yaml", rf"^appVersion: {_STATED}$"),
-    Place("charts/fleetscore/Chart.yaml", _IMAGE),
-    Place("docs/operations/install.md", _IMAGE),
-    Place("docs/operations/install-aks.md", _IMAGE),
-    Place("docs/operations/console.md", _IMAGE),
-    Place("examples/gitops/flux.yaml", rf"\btag: v{_STATED}"),
-    Place("examples/gitops/argocd.yaml", rf"\btargetRevision: v{_STATED}$"),
-    Place("deploy/krew/fleetscore.yaml", rf"^  version: v{_STATED}$"),
-    Place("deploy/krew/fleetscore.yaml", rf"/releases/download/v{_STATED}/"),
-    Place("SECURITY.md", r"^\| (?P<version>\d+\.\d+)\.x \| yes \|$", minor=True),
+    VersionLocation("scorer/src/device_scorer/__init__.py", rf'^__version__ = "{_STATED}"$'),
+    VersionLocation("charts/fleetscore/Chart.yaml", rf"^version: {_STATED}$"),
+    VersionLocation("charts/fleetscore/Chart.yaml", rf"^appVersion: {_STATED}$"),
+    VersionLocation("charts/fleetscore/Chart.yaml", _IMAGE),
+    VersionLocation("docs/operations/install.md", _IMAGE),
+    VersionLocation("docs/operations/install-aks.md", _IMAGE),
+    VersionLocation("docs/operations/console.md", _IMAGE),
+    VersionLocation("examples/gitops/flux.yaml", rf"\btag: v{_STATED}"),
+    VersionLocation("examples/gitops/argocd.yaml", rf"\btargetRevision: v{_STATED}$"),
+    VersionLocation("deploy/krew/fleetscore.yaml", rf"^  version: v{_STATED}$"),
+    VersionLocation("deploy/krew/fleetscore.yaml", rf"/releases/download/v{_STATED}/"),
+    VersionLocation("SECURITY.md", r"^\| (?P<version>\d+\.\d+)\.x \| yes \|$", minor=True),
 )
 
 
@@ -64,8 +64,8 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
     """Run the command line and return the exit code."""
     parser = argparse.ArgumentParser(description="Keep the version of every file equal to the file VERSION.")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("check", help="report the places that state another version")
-    commands.add_parser("set", help="write a version to VERSION and to every place").add_argument("version")
+    commands.add_parser("check", help="report the locations that state another version")
+    commands.add_parser("set", help="write a version to VERSION and to every location").add_argument("version")
     options = parser.parse_args(arguments)
     if options.command == "set":
         if not VALID.fullmatch(options.version):
@@ -83,34 +83,34 @@ def read(root: Path = ROOT) -> str:
 
 
 def write(root: Path, version: str) -> None:
-    """Write a version to VERSION and to every place."""
+    """Write a version to VERSION and to every location."""
     (root / SOURCE).write_text(f"{version}\n")
-    for place in PLACES:
-        for file in root.glob(place.glob):
+    for location in LOCATIONS:
+        for file in root.glob(location.glob):
             text = file.read_text()
-            for found in reversed(list(place.stated_in(text))):
+            for found in reversed(list(location.stated_in(text))):
                 start, end = found.span("version")
-                text = text[:start] + place.expected(version) + text[end:]
+                text = text[:start] + location.expected(version) + text[end:]
             file.write_text(text)
 
 
 def check(root: Path = ROOT) -> Iterator[str]:
-    """Return one line for each place that does not state the version of VERSION."""
+    """Return one line for each location that does not state the version of VERSION."""
     version = read(root)
     if not VALID.fullmatch(version):
         yield f"{SOURCE}: version '{version}' is invalid: it must be X.Y.Z or X.Y.Z-rc.N; correct the file"
-    for place in PLACES:
+    for location in LOCATIONS:
         count = 0
-        for file in sorted(root.glob(place.glob)):
+        for file in sorted(root.glob(location.glob)):
             text = file.read_text()
-            for found in place.stated_in(text):
+            for found in location.stated_in(text):
                 count += 1
-                if found["version"] != place.expected(version):
+                if found["version"] != location.expected(version):
                     line = text.count("\n", 0, found.start("version")) + 1
                     where = f"{file.relative_to(root)}:{line}"
                     yield f"{where}: states {found['version']}, not {version}; run hack/version.py set {version}"
         if not count:
-            yield f"{place.glob}: states no version; restore it there or remove the place from hack/version.py"
+            yield f"{location.glob}: states no version; restore it there or remove the location from hack/version.py"
 
 
 if __name__ == "__main__":

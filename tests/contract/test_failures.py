@@ -25,19 +25,21 @@ ASKED: dict[RetryOutcome, set[str]] = {"Failed": {"failed"}, "Partial": {"partia
 
 
 @given(
-    fates=st.dictionaries(
+    outcomes=st.dictionaries(
         st.from_regex(DEVICE_ID_PATTERN, fullmatch=True),
         st.builds(DeviceOutcome, st.sampled_from(OUTCOMES), message=st.text()),
         max_size=8,
     ),
-    outcome=st.sampled_from(list(ASKED)),
+    retried=st.sampled_from(list(ASKED)),
 )
 def test_operator_reads_the_failed_devices_of_the_scorers_report(
-    fates: dict[str, DeviceOutcome], outcome: RetryOutcome
+    outcomes: dict[str, DeviceOutcome], retried: RetryOutcome
 ) -> None:
-    lines = [build_row(device, fate, DeviceStatistics(), WINDOW, AnomalyRule()) for device, fate in fates.items()]
+    lines = [
+        build_row(device, outcome, DeviceStatistics(), WINDOW, AnomalyRule()) for device, outcome in outcomes.items()
+    ]
     content = failures_csv(Summary(WINDOW, AnomalyRule(), lines, Comparison(WINDOW, has_previous=False)))
-    expected = sorted(device for device, fate in fates.items() if fate.kind in ASKED[outcome])
+    expected = sorted(device for device, outcome in outcomes.items() if outcome.kind in ASKED[retried])
     rejected = nullcontext() if expected else pytest.raises(RunRejected, match="lists no device with these outcomes")
     with rejected:
-        assert retry.devices_from_report(a_run(), RetryOf("gone", (outcome,)), FLEET, content) == expected
+        assert retry.devices_from_report(a_run(), RetryOf("gone", (retried,)), FLEET, content) == expected

@@ -125,36 +125,39 @@ def _kinds() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("count", [1, 2, 25, 100])
 @pytest.mark.parametrize(
-    "write", [termination_message, lambda told, count: outcome_record(told, [str(index) for index in range(count)])]
+    "write",
+    [termination_message, lambda written, count: outcome_record(written, [str(index) for index in range(count)])],
 )
 def test_operator_reads_the_scorers_message(count: int, write: object) -> None:
-    told = outcomes(count)
-    raw = write(told, count)  # type: ignore[operator]  # one of the two writers above
-    said = parse_outcome_message(raw, count)
-    assert said is not None
-    assert said.is_complete_for(count)
-    for index, outcome in told.items():
+    written = outcomes(count)
+    raw = write(written, count)  # type: ignore[operator]  # one of the two writers above
+    message = parse_outcome_message(raw, count)
+    assert message is not None
+    assert message.is_complete_for(count)
+    for index, outcome in written.items():
         if outcome.kind == TRANSIENT:
-            assert index in said.transient[outcome.reason]
+            assert index in message.transient[outcome.reason]
         else:
-            assert index in said.outcomes[outcome.kind]
+            assert index in message.outcomes[outcome.kind]
         if outcome.kind == FAILED:
-            assert index in said.reasons[outcome.reason]
-    done = sum(outcome.kind in ("scored", "partial") for outcome in told.values())
-    assert (said.results.rows, said.results.anomalies) == (10 * done, 3 * done)
+            assert index in message.reasons[outcome.reason]
+    done = sum(outcome.kind in ("scored", "partial") for outcome in written.values())
+    assert (message.results.rows, message.results.anomalies) == (10 * done, 3 * done)
 
 
 @settings(max_examples=100)
 @given(MIXES)
-def test_operator_reads_the_message_of_any_500_devices(told: dict[int, Outcome]) -> None:
-    raw = termination_message(told, len(told))
+def test_operator_reads_the_message_of_any_500_devices(written: dict[int, Outcome]) -> None:
+    raw = termination_message(written, len(written))
     assert len(raw) <= MAX_MESSAGE_BYTES
-    said = parse_outcome_message(raw, len(told))
-    assert said is not None
-    assert said.is_complete_for(len(told))
-    for index, outcome in told.items():
-        assert index in (said.transient[outcome.reason] if outcome.kind == TRANSIENT else said.outcomes[outcome.kind])
-        assert outcome.kind != FAILED or index in said.reasons[outcome.reason]
+    message = parse_outcome_message(raw, len(written))
+    assert message is not None
+    assert message.is_complete_for(len(written))
+    for index, outcome in written.items():
+        assert index in (
+            message.transient[outcome.reason] if outcome.kind == TRANSIENT else message.outcomes[outcome.kind]
+        )
+        assert outcome.kind != FAILED or index in message.reasons[outcome.reason]
 
 
 @pytest.mark.parametrize("reason", ["StorageUnavailable", "IdentityUnavailable"])

@@ -50,14 +50,14 @@ def run_documented_commands(where: Workspace) -> subprocess.CompletedProcess[str
 def test_demo_survives_an_interruption_passes_and_is_removed_completely(where: Workspace) -> None:
     interrupted = start(where, "run")
     assert interrupted.stdout is not None
-    said = []
+    lines = []
     for line in interrupted.stdout:
-        said.append(line)
+        lines.append(line)
         if re.search(r"\b[1-9]\d* active", line):
             os.killpg(interrupted.pid, signal.SIGINT)
             break
     end, _ = interrupted.communicate(timeout=180)
-    assert interrupted.returncode == 130, "".join(said) + end
+    assert interrupted.returncode == 130, "".join(lines) + end
     assert end.splitlines()[-1].startswith("Interrupted.")
     assert "Traceback" not in end
 

@@ -12,14 +12,14 @@ from tests.testkit.release import Release
 from tests.testkit.waiting import until
 
 DEVICES = 40
-TOLD_BY_TIME = (
+TIME_DEPENDENT_FIELDS = (
     "startTime", "firstPodTime", "lastProgressTime", "completionTime", "duration", "podSeconds", "conditions",
     "message",
 )  # fmt: skip
 
 
 def lasting(status: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in status.items() if key not in TOLD_BY_TIME}
+    return {key: value for key, value in status.items() if key not in TIME_DEPENDENT_FIELDS}
 
 
 @pytest.mark.fault("F2")
@@ -27,12 +27,12 @@ def test_operator_killed_three_times_leaves_the_results_unchanged(
     release: Release, fleet_of: Callable[[int], Path]
 ) -> None:
     release.upload(fleet_of(DEVICES))
-    calm_container = f"{release.storage.predictions}-calm"
-    release.storage.azurite.create_container(calm_container)
-    release.fleets = [release.fleet("calm", calm_container), release.fleet("default")]
+    baseline_container = f"{release.storage.predictions}-baseline"
+    release.storage.azurite.create_container(baseline_container)
+    release.fleets = [release.fleet("baseline", baseline_container), release.fleet("default")]
     release.install()
-    release.start_run("calm", fleet="calm", parallelism=6)
-    calm = release.wait_for_end("calm", seconds=300)
+    release.start_run("baseline", fleet="baseline", parallelism=6)
+    baseline_run = release.wait_for_end("baseline", seconds=300)
 
     release.start_run("killed", fleet="default", parallelism=6)
     moments = sorted(secrets.SystemRandom().sample(range(DEVICES - 10), 3))
@@ -45,6 +45,6 @@ def test_operator_killed_three_times_leaves_the_results_unchanged(
     assert release.created_jobs("killed") == dict.fromkeys(release.created_jobs("killed"), 1)
     assert len(release.created_jobs("killed")) == DEVICES
     assert release.devices("killed") == {"total": DEVICES, "scored": DEVICES}
-    assert lasting(killed) == lasting(calm)
-    assert release.predictions() == release.predictions(calm_container)
+    assert lasting(killed) == lasting(baseline_run)
+    assert release.predictions() == release.predictions(baseline_container)
     assert len(release.predictions()) == DEVICES

@@ -24,9 +24,9 @@ def blobs(release: Release) -> set[str]:
 
 def helm_test(release: Release) -> str:
     done = release.helm("test", "fleetscore", "--timeout", "8m")
-    told = f"{done.stdout}\n{done.stderr}"
-    assert done.returncode == 0, f"{told}\n{release.kubectl('get', 'pods,scoringruns')}"
-    return told
+    output = f"{done.stdout}\n{done.stderr}"
+    assert done.returncode == 0, f"{output}\n{release.kubectl('get', 'pods,scoringruns')}"
+    return output
 
 
 def test_helm_test_without_write_access_reports_a_self_check(release: Release) -> None:
@@ -43,10 +43,10 @@ def test_helm_test_without_write_access_reports_a_self_check(release: Release) -
     release.fleets = [fleet]
     release.prepare({"sas": sas})
     release.helm_upgrade()
-    told = helm_test(release)
-    assert "self-check only: this account may not write readings and models" in told
-    assert "Self-check only: the operator created the Job, and its pod read the storage" in told
-    assert sas.partition("sig=")[2] not in told
+    output = helm_test(release)
+    assert "self-check only: this account may not write readings and models" in output
+    assert "Self-check only: the operator created the Job, and its pod read the storage" in output
+    assert sas.partition("sig=")[2] not in output
 
 
 def jobs_of(release: Release, run: str) -> dict[str, str]:

@@ -61,9 +61,9 @@ def test_two_cron_jobs_create_one_run_per_minute_with_the_annotated_window(relea
     assert len(windows) >= 2
     assert {run_name(start): (start, end) for start, end in windows}.items() <= runs.items()
     # Of each minute's two pods one created the run, and the other met it and called that success.
-    said = [release.kubectl("logs", f"job/{job['metadata']['name']}") for job in jobs]
-    assert sum(" created: " in text for text in said) == len(windows)
-    assert sum(" exists already: " in text for text in said) == len(jobs) - len(windows)
+    logs = [release.kubectl("logs", f"job/{job['metadata']['name']}") for job in jobs]
+    assert sum(" created: " in text for text in logs) == len(windows)
+    assert sum(" exists already: " in text for text in logs) == len(jobs) - len(windows)
 
 
 def test_manual_firing_creates_the_run_of_its_creation_time(release: Release) -> None:

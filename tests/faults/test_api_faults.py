@@ -127,9 +127,9 @@ def proxied_operator(new_site: NewSite, long: Long, short_timeouts: list[str]) -
         site.behind(proxy.url)
         with site.operator("operator", *short_timeouts) as operator:
             began = time.monotonic()
-            start(site, "calm")
-            site.until_ended("calm")
-            yield ProxiedOperator(site, proxy, operator, site.result("calm"), time.monotonic() - began)
+            start(site, "baseline")
+            site.until_ended("baseline")
+            yield ProxiedOperator(site, proxy, operator, site.result("baseline"), time.monotonic() - began)
 
 
 def start(site: Site, name: str, **spec: Any) -> None:
@@ -159,7 +159,7 @@ def test_run_with_an_api_fault_ends_like_the_baseline(
         until(over, f"{name} has ended, or its fault is over", seconds=lasting + limit)
     site.until_ended(name, seconds=limit)
     seconds = time.monotonic() - began - lasting
-    where = "after its end" if lasting else f"in all, calm {proxied_operator.baseline_seconds:.1f} s"
+    where = "after its end" if lasting else f"in all, baseline {proxied_operator.baseline_seconds:.1f} s"
     record_measurement(f"{fault.measurement()}; done {seconds:.1f} s {where}")
     assert fault.count
     assert site.result(name) == proxied_operator.baseline_run

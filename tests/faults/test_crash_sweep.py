@@ -29,18 +29,18 @@ class Shape:
     per_job: int
     parallelism: int
     poison: bool
-    least: int  # writes of a calm run at least; the sample's points lie among them
+    min_writes: int  # writes of a run without a crash; the sample's points lie among them
     sample: int
 
     def points(self) -> list[int]:
         """Return the sample of all points that a short session tries."""
-        return sorted(random.Random(SEED).sample(range(1, self.least + 1), self.sample))  # noqa: S311  # no secret
+        return sorted(random.Random(SEED).sample(range(1, self.min_writes + 1), self.sample))  # noqa: S311  # no secret
 
 
 SHAPES = {
-    "one-device": Shape(1, 5, poison=False, least=50, sample=4),
-    "packed": Shape(4, 2, poison=False, least=20, sample=2),
-    "packed-with-a-culprit": Shape(8, 2, poison=True, least=25, sample=2),
+    "one-device": Shape(1, 5, poison=False, min_writes=50, sample=4),
+    "packed": Shape(4, 2, poison=False, min_writes=20, sample=2),
+    "packed-with-a-culprit": Shape(8, 2, poison=True, min_writes=25, sample=2),
 }
 
 
@@ -117,7 +117,7 @@ def test_run_whose_operator_is_killed_after_any_write_ends_like_baseline(
     sites = [new_site(20, poison=shape.poison) for _ in range(WORKERS if long else 2)]
     baseline_run = run_with_crash(sites[0], shape, 0)
     writes = writes_of(sites[0])
-    assert writes >= shape.least
+    assert writes >= shape.min_writes
     assert baseline_run.result.status["devices"]["scored"] == 20 - shape.poison
     assert set(baseline_run.result.ranges.values()) == {1}
     outcomes = sweep(sites, shape, range(1, writes + 1) if long else shape.points())
@@ -127,8 +127,8 @@ def test_run_whose_operator_is_killed_after_any_write_ends_like_baseline(
     slower = [outcome.seconds - baseline_run.seconds for outcome in died]
     record_measurement(
         f"{len(died)} crash points, {len(different)} differences; at most {extra} more requests than the "
-        f"{baseline_run.requests} of a calm run; {statistics.median(slower):.1f} s later (p50), "
+        f"{baseline_run.requests} of a run without a crash; {statistics.median(slower):.1f} s later (p50), "
         f"{max(slower):.1f} s (max)"
     )
-    assert not different, f"calm: {baseline_run.result}"
+    assert not different, f"baseline: {baseline_run.result}"
     assert len(died) >= (0.8 if long else 1) * len(outcomes)

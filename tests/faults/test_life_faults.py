@@ -38,9 +38,9 @@ def site(new_site: NewSite) -> Site:
 def baseline_run(site: Site) -> RunResult:
     """Return the result of a run without a fault."""
     with site.operator():
-        site.run("calm", parallelism=DEVICES)
-        site.until_ended("calm")
-    return site.result("calm")
+        site.run("baseline", parallelism=DEVICES)
+        site.until_ended("baseline")
+    return site.result("baseline")
 
 
 @pytest.fixture(autouse=True)
@@ -312,7 +312,8 @@ def test_run_edited_to_invalid_and_back_ends_like_the_baseline(
             taken += 1
         site.until_ended("edited")
     record_measurement(
-        f"{len(BAD)} fields, {refused} bad values rejected; {taken} odd edits made and taken back: ends as a calm run"
+        f"{len(BAD)} fields, {refused} bad values rejected; {taken} odd edits made and taken back: "
+        "ends as the baseline run"
     )
     assert refused == sum(map(len, BAD.values())) - 1
     result = site.result("edited")
@@ -359,7 +360,7 @@ def test_upgrade_and_downgrade_during_a_run_do_not_change_its_result(
                     site.until_ended("upgraded")
                 ends.append(running.end())
     used = Counter(job["spec"]["template"]["spec"]["containers"][0]["image"] for job in site.jobs("upgraded"))
-    record_measurement(f"replaced twice; Jobs by image: {dict(used)}; each created once, ends as a calm run")
+    record_measurement(f"replaced twice; Jobs by image: {dict(used)}; each created once, ends as the baseline run")
     assert len(used) == 2
     assert statistics.median(ends) < 10  # a machine that stalls delays one of them
     assert site.result("upgraded") == baseline_run

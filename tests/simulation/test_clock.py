@@ -55,14 +55,14 @@ def test_deadline_passes_after_its_seconds_despite_a_clock_jump(world: World, ho
 
 
 @pytest.mark.fault("F20", "F10")
-@pytest.mark.parametrize("fate", ["500", "lost"])
+@pytest.mark.parametrize("failure", ["500", "lost"])
 @pytest.mark.parametrize("first", range(6))
 @pytest.mark.parametrize("hours", [1, -1], ids=["forward", "back"])
-def test_clock_jump_with_a_failed_request_is_corrected(world: World, hours: int, fate: str, first: int) -> None:
+def test_clock_jump_with_a_failed_request_is_corrected(world: World, hours: int, failure: str, first: int) -> None:
     start_run(world)
     world.end_job(world.jobs(finished=False)[0], "done")
     world.api.clock_off = 3600.0 * hours
-    world.api.faults.extend([""] * first + [fate])
+    world.api.faults.extend([""] * first + [failure])
     world.advance(95)
     assert status(world)["phase"] == "Running"
     world.advance(30)

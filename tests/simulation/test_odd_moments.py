@@ -222,9 +222,13 @@ def test_fault_at_any_moment_changes_no_result(fault: str, long: Long, record_me
     chosen = [*SCENARIOS] if long else [[*SCENARIOS][number % len(SCENARIOS)]]
     moments = 0
     for name in chosen:
-        calm = play(SCENARIOS[name]) if long else None
-        last = len(calm.api.writes if fault == "killed" else range(calm.api.requests)) if calm else 0
-        for point in range(1 + number % 3, last + 1, 3) if calm else [8 + 3 * number]:
+        baseline_run = play(SCENARIOS[name]) if long else None
+        last = (
+            len(baseline_run.api.writes if fault == "killed" else range(baseline_run.api.requests))
+            if baseline_run
+            else 0
+        )
+        for point in range(1 + number % 3, last + 1, 3) if baseline_run else [8 + 3 * number]:
             try:
                 play(SCENARIOS[name], FAULTS[fault](point))
             except AssertionError as error:

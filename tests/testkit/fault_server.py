@@ -45,11 +45,11 @@ class FaultServer:
         self.objects[path, name] = self.body(name, self.version, **extra)
         await self.emit(path, kind, self.objects[path, name])
 
-    async def remove(self, path: str, name: str, *, tell: bool = True) -> None:
+    async def remove(self, path: str, name: str, *, notify: bool = True) -> None:
         self.version += 1
         body = self.objects.pop((path, name))
         body = self.body(name, self.version)
-        if tell:
+        if notify:
             await self.emit(path, "DELETED", body)
 
     @staticmethod

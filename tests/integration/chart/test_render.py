@@ -218,11 +218,11 @@ def test_pods_of_helm_test_have_environment_variables_of_scorers(values: Path) -
     scorer = scoring_job(manifests, name)["spec"]["template"]
     (pod,) = [pod for key, pod in pod_templates(manifests).items() if key.endswith("-test-prepare")]
     wanted = scorer["spec"]["containers"][0]["env"]
-    told = pod["spec"]["containers"][0]["env"]
-    assert told
-    assert all(variable in wanted for variable in told)
+    found = pod["spec"]["containers"][0]["env"]
+    assert found
+    assert all(variable in wanted for variable in found)
     # The omitted variables have the scorer's default, or do not affect the check.
-    left = {variable["name"] for variable in wanted} - {variable["name"] for variable in told}
+    left = {variable["name"] for variable in wanted} - {variable["name"] for variable in found}
     assert not any("SECRET" in key or "AZURE" in key or "URL" in key for key in left)
     identity = "azure.workload.identity/use"
     assert pod["metadata"]["labels"].get(identity) == scorer["metadata"]["labels"].get(identity)

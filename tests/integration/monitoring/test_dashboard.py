@@ -89,12 +89,12 @@ def text(cluster: Cluster, azurite: Azurite, tmp_path_factory: pytest.TempPathFa
             runs, body | {"metadata": {"name": "stuck"}, "spec": {"window": WINDOW, "fleet": "elsewhere"}}
         )
 
-        def said() -> str:
+        def complete_metrics() -> str:
             text = running.probe("/metrics")[1]
             expected = ("fleetscore_stalled_runs{", "fleetscore_runs_total{", "fleetscore_last_window_report_info{")
             return text if all(name in text for name in expected) else ""
 
-        found = until(said, "one run is reported, the other is stalled", seconds=180)
+        found = until(complete_metrics, "one run is reported, the other is stalled", seconds=180)
         assert cluster.api.request("GET", f"{runs}/{run}")["status"]["failureReasons"] == {"ModelInvalid": 1}
     for stage in added:
         cluster.remove_stage(stage["metadata"]["name"])

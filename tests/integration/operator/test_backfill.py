@@ -57,8 +57,8 @@ async def test_backfill_creates_missing_runs_within_its_parallelism(
         await two_runs_that_ended(runs)
         before = all_runs(runs)
         assert await fill(scheduler, "--max-concurrent", "2") == 0
-        said = capsys.readouterr().out
-        assert "1 complete, 0 under way, 1 without a complete run, 4 without any; 5 runs to create" in said
+        output = capsys.readouterr().out
+        assert "1 complete, 0 under way, 1 without a complete run, 4 without any; 5 runs to create" in output
         after = all_runs(runs)
         made = {name: item for name, item in after.items() if name not in before}
         assert sorted(made) == [
@@ -94,8 +94,8 @@ async def test_backfill_names_failed_runs_and_retries_them_when_repeated(
     storage = storage_with_devices(0)
     async with running_controller(storage):
         assert await fill(scheduler, "--max-concurrent", "6") == 1
-        said = capsys.readouterr().out
-        assert "6 of 6 runs are not complete: hourly-20180801t000000z (NoDevices)" in said
+        output = capsys.readouterr().out
+        assert "6 of 6 runs are not complete: hourly-20180801t000000z (NoDevices)" in output
         storage.models.append("press-1")
         assert await fill(scheduler, "--max-concurrent", "6") == 0
     assert len(all_runs(runs)) == 12
@@ -113,8 +113,10 @@ def test_interrupted_backfill_prints_one_line_and_its_runs_continue(runs: Runs, 
     while "created (1 of 24)" not in process.stdout.readline():
         assert process.poll() is None
     process.send_signal(signal.SIGINT)  # no operator runs here: the command would wait forever
-    said, _ = process.communicate(timeout=180)
-    assert said.splitlines() == ["interrupted; existing runs continue, and the same command creates the remaining ones"]
+    output, _ = process.communicate(timeout=180)
+    assert output.splitlines() == [
+        "interrupted; existing runs continue, and the same command creates the remaining ones"
+    ]
     assert process.returncode == 130
     assert list(all_runs(runs)) == ["hourly-20180801t000000z"]
 

@@ -67,14 +67,14 @@ async def test_figures_of_the_report_are_in_status_conditions_events_and_columns
     pod_behaviour(stages.finish_pods("report-has-figures", labels=REPORT, message=figures, weight=100_000))
     async with running_controller(DEVICES):
         runs.create()
-        told = await reported(runs)
+        report_condition = await reported(runs)
         # An event is written after the status that it reports.
         status = await until_status(runs, lambda _: "Suspicious" in runs.events())
     assert runs.events().count("Suspicious") == 1
     (job,) = runs.jobs("report")
-    assert (told["status"], told["reason"]) == ("True", "ReportWritten")
-    assert "not scored: 2 devices whose model was deleted" in told["message"]
-    assert told["message"].endswith(
+    assert (report_condition["status"], report_condition["reason"]) == ("True", "ReportWritten")
+    assert "not scored: 2 devices whose model was deleted" in report_condition["message"]
+    assert report_condition["message"].endswith(
         f"1 problem, 1 of them with receivers of notices: read the log of Job {job['metadata']['name']}"
     )
     del incidents["openedFleet"]  # the condition Suspicious shows it
@@ -97,9 +97,9 @@ async def test_report_with_an_invalid_result_is_written_without_figures(
     pod_behaviour(stages.finish_pods("report-is-invalid", labels=REPORT, message=invalid, weight=100_000))
     async with running_controller(DEVICES):
         runs.create()
-        told = await reported(runs)
-    assert (told["status"], told["reason"]) == ("True", "ReportWritten")
-    assert "its figures are unknown, because its pod left no valid result" in told["message"]
+        report_condition = await reported(runs)
+    assert (report_condition["status"], report_condition["reason"]) == ("True", "ReportWritten")
+    assert "its figures are unknown, because its pod left no valid result" in report_condition["message"]
     status = runs.status()
     assert status["report"] == {"path": "20180828T230000Z_20180829T000000Z/report.html"}
     assert not status.keys() & {"incidents", "sensors"}
@@ -112,8 +112,8 @@ async def test_failed_report_has_a_reason_and_the_run_stays_complete(
     pod_behaviour(stages.finish_pods("report-fails", labels=REPORT, exit_code=75, message=line, weight=100_000))
     async with running_controller(DEVICES):
         runs.create(backoffLimit=0)
-        told = await reported(runs)
-        assert (told["status"], told["reason"], told["message"]) == (
+        report_condition = await reported(runs)
+        assert (report_condition["status"], report_condition["reason"], report_condition["message"]) == (
             "False",
             "StorageUnavailable",
             "storage does not answer",

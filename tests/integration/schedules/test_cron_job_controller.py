@@ -96,9 +96,9 @@ def test_missed_firings_fire_once_and_backfill_names_the_others(
     span = ["--from", format_time(end - 3 * HOUR), "--to", format_time(end), "--gaps-only", "--dry-run"]
     where = ["--schedules-file", str(cron_jobs.scheduler.file), "--namespace", cron_jobs.scheduler.namespace]
     assert main(["backfill", "--schedule", "hourly", *where, *span]) == 0
-    said = capsys.readouterr().out
-    assert "3 windows" in said
-    assert said.endswith(
+    output = capsys.readouterr().out
+    assert "3 windows" in output
+    assert output.endswith(
         f"  {format_time(end - 3 * HOUR)} to {format_time(end - 2 * HOUR)}\n"
         f"  {format_time(end - 2 * HOUR)} to {format_time(end - HOUR)}\n"
     )

@@ -48,8 +48,8 @@ def test_exactly_the_injected_anomalies_are_found(tmp_path: Path) -> None:
 def test_no_hour_of_the_day_has_false_anomalies(tmp_path: Path, shift: int) -> None:
     end = f"2018-08-29T{shift:02}:00:00Z"
     start = f"2018-08-29T{shift - 1:02}:00:00Z" if shift else "2018-08-28T23:00:00Z"
-    calm = ("--devices", "3", "--tags", "3", "--hours", "26", "--interval", "60", "--anomaly-rate", "0")
-    scorer("simulate", "--store", tmp_path, "--end", end, *calm)
+    fleet = ("--devices", "3", "--tags", "3", "--hours", "26", "--interval", "60", "--anomaly-rate", "0")
+    scorer("simulate", "--store", tmp_path, "--end", end, *fleet)
     scorer("train", "--store", tmp_path, "--end", start)
     result = scorer("score", "--store", tmp_path, "--window-start", start, "--window-end", end, "--", *DEVICES[:3])
     assert result.count("180 rows, 0 anomalies") == 3

@@ -25,6 +25,8 @@ def findings(path: str, text: str) -> list[tuple[int, str]]:
         pytest.param("a.py", "MAX_TROUBLE = 1\n", [(1, "TROUBLE")], id="part of a constant"),
         pytest.param("a.py", "class PodTrouble: ...\n", [(1, "Trouble")], id="part of a class"),
         pytest.param("a/test_trouble.py", "", [(1, "trouble")], id="part of a module"),
+        pytest.param("a.py", "def remove(*, calm: bool): ...\n", [(1, "calm")], id="parameter"),
+        pytest.param("a.py", "device_fates = {}\n", [(1, "fates")], id="part of a variable"),
         pytest.param("a.md", "# A\n\nNobody knows.\n", [(3, "Nobody")], id="Markdown"),
         pytest.param("a.md", "```sh\nls  # look at it\n```\n", [(2, "look at")], id="comment in a block"),
         pytest.param("a.yaml", "a: 1  # refused\n", [(1, "refused")], id="YAML comment"),

@@ -9,7 +9,7 @@ from hack import version
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    files = {file for place in version.PLACES for file in version.ROOT.glob(place.glob)}
+    files = {file for location in version.LOCATIONS for file in version.ROOT.glob(location.glob)}
     for file in [version.ROOT / version.SOURCE, *files]:
         copy = tmp_path / file.relative_to(version.ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -21,31 +21,31 @@ def test_every_file_states_the_version() -> None:
     assert list(version.check()) == []
 
 
-@pytest.mark.parametrize("place", version.PLACES, ids=lambda place: f"{place.glob} {place.pattern[:12]}")
-def test_a_place_with_another_version_is_reported(
-    place: version.Place, checkout: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("location", version.LOCATIONS, ids=lambda location: f"{location.glob} {location.pattern[:12]}")
+def test_a_location_with_another_version_is_reported(
+    location: version.VersionLocation, checkout: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (file,) = checkout.glob(place.glob)
+    (file,) = checkout.glob(location.glob)
     text = file.read_text()
-    start, end = next(place.stated_in(text)).span("version")
+    start, end = next(location.stated_in(text)).span("version")
     file.write_text(f"{text[:start]}9.8{text[end:]}")
     assert version.main(["check"], checkout) == 1
     line = text.count("\n", 0, start) + 1
     assert f"{file.relative_to(checkout)}:{line}: states 9.8, not" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("place", version.PLACES, ids=lambda place: f"{place.glob} {place.pattern[:12]}")
-def test_a_place_without_a_version_is_reported(
-    place: version.Place, checkout: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("location", version.LOCATIONS, ids=lambda location: f"{location.glob} {location.pattern[:12]}")
+def test_a_location_without_a_version_is_reported(
+    location: version.VersionLocation, checkout: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for file in checkout.glob(place.glob):
+    for file in checkout.glob(location.glob):
         file.write_text("")
     assert version.main(["check"], checkout) == 1
-    assert f"{place.glob}: states no version" in capsys.readouterr().err
+    assert f"{location.glob}: states no version" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("new", ["1.20.3", "2.0.0-rc.1"])
-def test_set_writes_every_place(checkout: Path, new: str) -> None:
+def test_set_writes_every_location(checkout: Path, new: str) -> None:
     old = version.read(checkout)
     assert version.main(["set", new], checkout) == 0
     assert version.read(checkout) == new

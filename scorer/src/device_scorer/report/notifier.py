@@ -120,13 +120,13 @@ class Notifier:
             for one in announced
             if one.id not in current and health.mute_of(one.device) is None
         ]
-        told = outbox.known
+        known_keys = outbox.known
         news = [
             notice
             for notice in found
             if notice.event != receivers.CLOSED
             or notice.id in known
-            or to_entry(notice, receiver, ends_at=None).key not in told  # a repeated report
+            or to_entry(notice, receiver, ends_at=None).key not in known_keys  # a repeated report
         ]
         selection = select([*vanished, *news], receiver, announced)
         shared = _alerts_of_other_series(outbox, receiver, health.series)
@@ -137,7 +137,7 @@ class Notifier:
                 continue
             entry = to_entry(notice, receiver, ends_at=None if closed else ends_at)
             changes = notice.event == receivers.OPENED or (closed and notice.id in known)
-            entries.append(entry.with_new_id(told) if changes else entry)
+            entries.append(entry.with_new_id(known_keys) if changes else entry)
         return outbox.with_announced(receiver.name, health.series, selection.announced).with_entries(entries)
 
     def _report_name(self, window: Window) -> str:

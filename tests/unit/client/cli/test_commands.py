@@ -22,12 +22,12 @@ def test_help_of_a_command_has_every_default_form_and_an_example(name: str) -> N
     assert command.help.endswith(".")
     assert command.rich_help_panel
     for option in own(command.params):
-        said = f"{name} {option.opts[0]}: {option.help!r}"
-        assert option.help.endswith("."), said
+        shown = f"{name} {option.opts[0]}: {option.help!r}"
+        assert option.help.endswith("."), shown
         is_switch = getattr(option, "is_flag", False)
         has_default = option.required or is_switch or option.default not in (None, ())
-        assert has_default or "default" in option.help, said
-        assert is_switch or option.metavar, said
+        assert has_default or "default" in option.help, shown
+        assert is_switch or option.metavar, shown
     label, *examples = command.epilog.splitlines()
     assert label in ("Example:", "Examples:")
     assert examples

@@ -68,9 +68,9 @@ def test_rejection_is_printed_and_only_a_permanent_one_exits_with_65(
 ) -> None:
     canned_api.reject(code, reason, "the message of the server")
     assert create_run(schedules_file) == exit_code
-    said = capsys.readouterr().err
-    assert "the message of the server" in said
-    assert "Traceback" not in said
+    errors = capsys.readouterr().err
+    assert "the message of the server" in errors
+    assert "Traceback" not in errors
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ async def test_gap_in_events_leads_to_a_relist_that_finds_deletions(
     await api.put(JOBS, "deleted")
 
     async def delete_unseen_then(request: web.Request) -> web.StreamResponse | None:
-        await api.remove(JOBS, "deleted", tell=False)
+        await api.remove(JOBS, "deleted", notify=False)
         return await fault(request)
 
     api.watch_faults.append(delete_unseen_then)
