@@ -128,7 +128,7 @@ def an_observation(
         starved_seconds=starved_seconds,
     )
     snapshot = JobSnapshot(jobs or {}, frozenset(assumed), frozenset(seen))
-    return Observation(state, snapshot, results or {}, allocation, blocker, fleet=fleet)
+    return Observation(state, snapshot, results or {}, allocation, blocker, template="", current_fleet=fleet)
 
 
 def a_job(

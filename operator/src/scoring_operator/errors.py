@@ -88,7 +88,17 @@ class RunRejected(RunError):
 
 
 class RunBlocked(RunError):
-    """A problem outside the run: the run retries, and is Waiting, or Stalled if a person has to remove the cause."""
+    """A problem outside the run: the run retries, and is Waiting, or Stalled if a person has to remove the cause.
+
+    Args:
+        reason: The reason of the run's condition, in CamelCase.
+        message: A sentence for people.
+        permanent: Whether a person has to remove the cause.
+    """
+
+    def __init__(self, reason: str, message: str, *, permanent: bool) -> None:
+        super().__init__(reason, message)
+        self.permanent = permanent
 
 
 class RunDeleted(FleetscoreError):

@@ -31,9 +31,14 @@ def test_api_error_names_its_request() -> None:
     assert str(ApiError("not now")) == "not now"
 
 
-@pytest.mark.parametrize("kind", [RunRejected, RunBlocked])
-def test_run_error_has_a_reason_and_a_message(kind: type[RunRejected | RunBlocked]) -> None:
-    error = kind("NoDevices", "no device has a model")
+@pytest.mark.parametrize(
+    "error",
+    [
+        RunRejected("NoDevices", "no device has a model"),
+        RunBlocked("NoDevices", "no device has a model", permanent=False),
+    ],
+)
+def test_run_error_has_a_reason_and_a_message(error: RunRejected | RunBlocked) -> None:
     assert (error.reason, error.message, str(error)) == (
         "NoDevices",
         "no device has a model",

@@ -166,6 +166,15 @@ class ScoringRun(RunRef, frozen=True):
         version = other.resource_version
         return bool(version) and structs.replace(self, resource_version=version) == other
 
+    def is_newer_than(self, other: "ScoringRun") -> bool:
+        """Return True if this object is a later state. Resource versions are opaque, but grow if they are numbers.
+
+        Args:
+            other: Another object of the run.
+        """
+        versions = self.resource_version, other.resource_version
+        return all(version.isdecimal() for version in versions) and int(versions[0]) > int(versions[1])
+
 
 def has_ended(status: Mapping[str, Any]) -> bool:
     """Return True if a run with this status has ended: Complete or Failed is True."""

@@ -189,7 +189,7 @@ class Controller:
         try:
             run = parse_run(body)
         except InvalidRun as error:
-            tasks.create_task(self._report_invalid(body, f"the operator cannot read it: {error}"))
+            tasks.create_task(self._write_invalid_spec(body, f"the operator cannot read it: {error}"))
             return
         entry = self._entries.get(self._uids.get((run.namespace, run.name), ""))
         if entry and entry.run.uid != run.uid:
@@ -211,7 +211,7 @@ class Controller:
         self._uids[run.namespace, run.name] = run.uid
         tasks.create_task(self._reconcile_loop(entry), name=f"{run.namespace}/{run.name}")
 
-    async def _report_invalid(self, body: Mapping[str, Any], message: str) -> None:
+    async def _write_invalid_spec(self, body: Mapping[str, Any], message: str) -> None:
         """Write into a run's status that it is invalid. The next event of the run retries."""
         meta = body["metadata"]
         patch = run_conditions.invalid_spec_patch(body, message, self._client.now())
@@ -261,7 +261,7 @@ class Controller:
                     _log.warning("the pass failed, retry in %.0f s: %s", backoff, error, exc_info=unexpected)
                     if isinstance(error, ApiError) and backoff >= REPORTED_BACKOFF_SECONDS:
                         with suppress(ApiError, RunDeleted):  # the next pass has the same error
-                            await reconciler.report_failure(error)
+                            await reconciler.write_failure(error)
                     requeue_after, backoff = backoff, min(2 * backoff, timings.max_backoff)
                 if (entry.phase, entry.run.ended) != before:
                     self._wake_runs(self._limiter.next_runs(uid))

@@ -181,7 +181,7 @@ class JobLimiter:
         run = own.demand.run
         if run.ended:
             later_runs = self._related.count_later(own.demand)
-            return Allocation(blocked_by="", slots=self._reports.slots_for(run), shortfall=0, later_runs=later_runs)
+            return Allocation("", self._reports.slots_for(run), 0, later_runs, blocked_seconds=0.0, starved_seconds=0.0)
         blocked_by = queueing.blocking_run(own.demand, self._related.first(own.demand))
         shares = self._current_shares()
         share = shares.by_uid.get(uid, 0) if own.count else 1

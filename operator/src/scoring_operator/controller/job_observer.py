@@ -1,6 +1,6 @@
 """The observation of a run's Jobs in a pass: results of ended ones, missing ones, and the cause of a stall."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from scoring_operator.api.names import report_job_name
 from scoring_operator.api.scoringrun import ScoringRun
@@ -12,6 +12,21 @@ from scoring_operator.controller.run_state import RunStateStore
 from scoring_operator.controller.stall_detector import StallDetector
 from scoring_operator.planner.finished_runs import CLEANUP_INTERVAL_SECONDS, jobs_to_stop, report_needs_inspection
 from scoring_operator.planner.types import Blocker, RunState
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedJobs:
+    """The result of an observation.
+
+    Attributes:
+        state: The state of the run, with the Jobs that were verified.
+        collected: The results of ended Jobs.
+        blocker: The cause of a stall.
+    """
+
+    state: RunState
+    collected: CollectedResults
+    blocker: Blocker | None
 
 
 class JobObserver:
@@ -42,15 +57,15 @@ class JobObserver:
         self._stalls = stalls
         self._writer = writer
 
-    async def observe(self, run: ScoringRun, state: RunState, phase: str) -> tuple[CollectedResults, Blocker | None]:
-        """Return the results of ended Jobs, and the cause of a stall.
+    async def observe(self, run: ScoringRun, state: RunState, phase: str) -> ObservedJobs:
+        """Return the new state, the results of ended Jobs, and the cause of a stall.
 
         Args:
             run: The run.
             state: Its state.
             phase: Its phase after the last pass.
         """
-        return await (self._observe_report(run) if run.ended else self._observe_jobs(state, phase))
+        return await (self._observe_report(run, state) if run.ended else self._observe_jobs(state, phase))
 
     async def stop_jobs(self, run: ScoringRun) -> float | None:
         """Delete the unfinished Jobs of a run that is being deleted; a finalizer may keep the run for any time.
@@ -64,15 +79,16 @@ class JobObserver:
         unfinished = any(not job.finished for job in jobs.visible.values())
         return CLEANUP_INTERVAL_SECONDS if unfinished or jobs.assumed else None
 
-    async def _observe_report(self, run: ScoringRun) -> tuple[CollectedResults, Blocker | None]:
+    async def _observe_report(self, run: ScoringRun, state: RunState) -> ObservedJobs:
         overdue = self._jobs.overdue()
         self._jobs.confirm(overdue, await self._inspector.existing(overdue))
         result, blocker, jobs = None, None, self._jobs.snapshot()
         if report_needs_inspection(run, jobs):
             result, blocker = await self._inspector.inspect_report(jobs)
-        return CollectedResults({report_job_name(run): result} if result else {}), blocker or self._stalls.blocker
+        collected = CollectedResults({report_job_name(run): result} if result else {})
+        return ObservedJobs(state, collected, blocker or self._stalls.blocker)
 
-    async def _observe_jobs(self, state: RunState, phase: str) -> tuple[CollectedResults, Blocker | None]:
+    async def _observe_jobs(self, state: RunState, phase: str) -> ObservedJobs:
         overdue = self._jobs.overdue()
         visible = self._jobs.snapshot().visible
         unknown = {name for name in overdue if not ((job := visible.get(name)) and job.finished)}
@@ -81,10 +97,10 @@ class JobObserver:
         missing = {name for name, result in collected.by_job.items() if result.missing}
         jobs = self._jobs.confirm(missing | collected.existing.keys(), collected.existing)
         if collected.by_job or collected.existing:
-            self._states.remove_verified(collected.by_job, jobs.visible)
+            state = self._states.remove_verified(collected.by_job, jobs.visible)
         open_batches = state.progress.open_batches if state.progress else {}
         if recorded := overdue.difference(open_batches):
             jobs = self._jobs.confirm(recorded, await self._inspector.existing(recorded))
         progressing = bool(collected.by_job) or phase != "Running"
-        blocker = await self._stalls.check(open_batches, jobs, state.fleet, progressing=progressing)
-        return replace(collected, by_job={**self._stalls.take_results(), **collected.by_job}), blocker
+        stall = await self._stalls.check(open_batches, jobs, state.fleet, progressing=progressing)
+        return ObservedJobs(state, replace(collected, by_job={**stall.results, **collected.by_job}), stall.blocker)

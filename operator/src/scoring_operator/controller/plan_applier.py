@@ -81,14 +81,14 @@ class PlanApplier:
         if plan.save:
             await self._states.save()
         # The Jobs do not wait for the other writes: their reservations are saved by now.
-        creation, report = await asyncio.gather(
-            self._create(run, plan, state), self._save_and_report(run, plan, observation), return_exceptions=True
+        creation, status = await asyncio.gather(
+            self._create(run, plan, state), self._save_and_write_status(run, plan, observation), return_exceptions=True
         )
         if isinstance(creation, BaseException):
             raise creation
-        if isinstance(report, BaseException):
-            raise report
-        written, next_write = report
+        if isinstance(status, BaseException):
+            raise status
+        written, next_write = status
         await self._writer.suspend(run, plan.suspend)
         due = [plan.requeue_after, creation, next_write]
         return Applied(written, state, min((seconds for seconds in due if seconds is not None), default=None))
@@ -98,8 +98,7 @@ class PlanApplier:
         try:
             state = await self._states.discover(run)
         except RunBlocked as error:
-            permanent = error.reason == "ConfigurationInvalid"
-            blocker: Blocker | None = Blocker(error.reason, error.message, permanent=permanent)
+            blocker: Blocker | None = Blocker(error.reason, error.message, permanent=error.permanent)
         except ApiError as error:
             blocker = request_blocker(error)
             if blocker is None:
@@ -123,7 +122,7 @@ class PlanApplier:
             return 0.0
         return self._timings.status_interval if plan.create or plan.create_report else None
 
-    async def _save_and_report(
+    async def _save_and_write_status(
         self, run: ScoringRun, plan: Plan, observation: Observation
     ) -> tuple[ScoringRun, float | None]:
         """Save, write status and delete Jobs; return the run, and the seconds until a write that is not due yet."""

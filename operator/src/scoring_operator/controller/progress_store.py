@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from scoring_operator.api.names import progress_config_map_name
 from scoring_operator.api.scoringrun import RunRef
-from scoring_operator.errors import AlreadyExists, InvalidDeviceList, NameConflict, NotFound
+from scoring_operator.errors import AlreadyExists, InvalidDeviceList, NotFound, RunRejected
 from scoring_operator.kube.client import KubeClient
 from scoring_operator.planner import device_list
 from scoring_operator.planner.progress import Progress
@@ -51,7 +51,7 @@ class ProgressStore:
             The stored progress; None before the device list exists.
 
         Raises:
-            NameConflict: The ConfigMap does not belong to the run.
+            RunRejected: The ConfigMap does not belong to the run.
             InvalidProgress: The ConfigMap cannot be read.
             ApiError: The request failed.
         """
@@ -74,7 +74,7 @@ class ProgressStore:
             The stored progress; that of an earlier attempt if there is one.
 
         Raises:
-            NameConflict: A ConfigMap of that name does not belong to the run.
+            RunRejected: A ConfigMap of that name does not belong to the run.
             ApiError: A request failed.
         """
         await self.recreate_missing(initial.parts)
@@ -115,7 +115,7 @@ class ProgressStore:
 
         Raises:
             NotFound: A ConfigMap was deleted.
-            NameConflict: A ConfigMap does not belong to the run.
+            RunRejected: A ConfigMap does not belong to the run.
             InvalidDeviceList: A ConfigMap cannot be read.
             ApiError: A request failed.
         """
@@ -142,7 +142,7 @@ class ProgressStore:
             names: The names of the ConfigMaps.
 
         Raises:
-            NameConflict: A ConfigMap does not belong to the run.
+            RunRejected: A ConfigMap does not belong to the run.
             ApiError: A request failed.
         """
         try:
@@ -159,7 +159,7 @@ class ProgressStore:
             parts: The parts of the device list, by the name of their ConfigMap.
 
         Raises:
-            NameConflict: A ConfigMap does not belong to the run.
+            RunRejected: A ConfigMap does not belong to the run.
             ApiError: A request failed.
         """
         for name, part in parts.items():
@@ -177,4 +177,5 @@ class ProgressStore:
     def _check_owner(self, item: dict[str, object], name: str) -> None:
         if not config_maps.is_owned_by(self._run, item):
             owner = config_maps.describe_owner(item)
-            raise NameConflict(f"ConfigMap {name} belongs to {owner}; delete it or give the run another name")
+            text = f"ConfigMap {name} belongs to {owner}; delete it or give the run another name"
+            raise RunRejected("NameConflict", text)

@@ -12,7 +12,7 @@ from scoring_operator.controller.job_tracker import JobTracker
 from scoring_operator.controller.job_writer import JobWriter, request_blocker
 from scoring_operator.controller.plan_applier import PlanApplier
 from scoring_operator.controller.result_collector import ResultCollector
-from scoring_operator.controller.run_state import NEW_STATE, RunStateStore
+from scoring_operator.controller.run_state import RunStateStore
 from scoring_operator.controller.services import Services
 from scoring_operator.controller.stall_detector import StallDetector
 from scoring_operator.controller.status_writer import StatusWriter
@@ -20,7 +20,7 @@ from scoring_operator.errors import ApiError
 from scoring_operator.planner.finished_runs import report_pending
 from scoring_operator.planner.plan import make_plan
 from scoring_operator.planner.queueing import Demand
-from scoring_operator.planner.types import Allocation, Observation, Plan, RunState
+from scoring_operator.planner.types import Observation, RunState
 
 
 class RunReconciler:
@@ -59,7 +59,7 @@ class RunReconciler:
 
     def update(self, run: ScoringRun) -> None:
         """Take over a newer state of the run's object; ignore an older one."""
-        if run.generation > self.run.generation or _is_newer(run, self.run) or run.deleting:
+        if run.generation > self.run.generation or run.is_newer_than(self.run) or run.deleting:
             self._set_run(run)
 
     def on_job_event(self, old: JobView | None, new: JobView | None) -> bool:
@@ -89,14 +89,15 @@ class RunReconciler:
             return await self._observer.stop_jobs(self.run)
         state = await self._states.load(self.run)
         self._publish(state)
-        collected, blocker = await self._observer.observe(self.run, state, self.phase)
+        observed = await self._observer.observe(self.run, state, self.phase)
+        collected = observed.collected
         # No await from here to `reserve`: the allocation must match the Jobs that are created.
         now = self._client.now()  # the responses of this pass may have shown a jump of the server's clock
         state = self._states.adjust_clock(now)
         allocation = self._limiter.allocate(self.run.uid)
         template = self._writer.template(self.run, state.fleet)
         jobs = self._jobs.snapshot()
-        observation = Observation(state, jobs, collected.by_job, allocation, blocker, template, self._fleet)
+        observation = Observation(state, jobs, collected.by_job, allocation, observed.blocker, template, self._fleet)
         plan = make_plan(self.run, observation, now, self._limits)
         if plan.completion and (
             collected.pending or await self._collector.collect_last(state, observation.jobs, collected.by_job)
@@ -110,7 +111,7 @@ class RunReconciler:
         run = self.run
         with self._limiter.reserve(run.uid, plan.create.keys(), shortfall):
             applied = await self._applier.apply(run, plan, observation, state)
-        if self.run is run or _is_newer(applied.run, self.run):  # else an event has a newer state
+        if self.run is run or applied.run.is_newer_than(self.run):  # else an event has a newer state
             self._set_run(applied.run)
         self._publish(applied.state)
         if plan.discover_devices:
@@ -120,10 +121,8 @@ class RunReconciler:
             due.append(self._stalls.next_check_in)
         return min((seconds for seconds in due if seconds is not None), default=None)
 
-    async def report_failure(self, error: ApiError) -> None:
+    async def write_failure(self, error: ApiError) -> None:
         """Write into the status why the passes of an active run fail, if the API server rejects a request.
-
-        Without progress to report, the counters of the status stay as they are.
 
         Args:
             error: The error of the last pass.
@@ -134,10 +133,7 @@ class RunReconciler:
         """
         blocker = request_blocker(error)
         if blocker and not (self.run.ended or self.run.deleting):
-            plan = Plan(str(self.run.status.get("phase") or "Pending"), blocker=blocker)
-            nothing = Observation(NEW_STATE, self._jobs.snapshot(), {}, Allocation("", 1, 0, 0), blocker)
-            run, _ = await self._status.write(self.run, plan, nothing)
-            self._set_run(run)
+            self._set_run(await self._status.write_blocker(self.run, blocker))
 
     def close(self) -> None:
         """Cancel the request that runs concurrently with the passes."""
@@ -149,9 +145,3 @@ class RunReconciler:
 
     def _publish(self, state: RunState) -> None:
         self._limiter.update(Demand(self.run, self.phase, state.progress, self._fleet))
-
-
-def _is_newer(run: ScoringRun, other: ScoringRun) -> bool:
-    """Return True if an object is a later state. Resource versions are opaque, but grow if they are numbers."""
-    versions = run.resource_version, other.resource_version
-    return all(version.isdecimal() for version in versions) and int(versions[0]) > int(versions[1])

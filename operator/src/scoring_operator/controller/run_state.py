@@ -24,9 +24,9 @@ from scoring_operator.controller.discovery_gate import DiscoveryGate
 from scoring_operator.controller.progress_store import ProgressStore, StoredProgress
 from scoring_operator.controller.timings import DEFAULT_TIMINGS, Timings
 from scoring_operator.errors import (
+    ConfigurationInvalid,
     InvalidDeviceList,
     InvalidProgress,
-    NameConflict,
     NotFound,
     RunBlocked,
     RunDeleted,
@@ -146,7 +146,8 @@ class RunStateStore:
             try:
                 await self._discover(await self._whole(run) if run.abridged else run)
             except StorageError as error:
-                raise RunBlocked(type(error).__name__, str(error)) from error
+                permanent = isinstance(error, ConfigurationInvalid)
+                raise RunBlocked(type(error).__name__, str(error), permanent=permanent) from error
         return self._state
 
     def adjust_clock(self, now: datetime) -> RunState:
@@ -232,8 +233,6 @@ class RunStateStore:
             yield
         except RunRejected as error:
             self._state = replace(self._state, rejection=Blocker(error.reason, error.message))
-        except NameConflict as error:
-            self._state = replace(self._state, rejection=Blocker("NameConflict", str(error)))
 
     async def _load(self, run: ScoringRun) -> None:
         decided = self._state.progress

@@ -6,7 +6,7 @@ container or a lost node.
 
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from scoring_operator.api.fleets import Fleet
 from scoring_operator.api.formatting import printable
@@ -19,6 +19,20 @@ from scoring_operator.planner.progress import Batch
 from scoring_operator.planner.types import Blocker, JobSnapshot
 
 ENDLESS_SECONDS = 120.0  # since a container or a node was last seen that keeps pods from ending
+_NO_RESULTS: Mapping[str, JobResult] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class StallCheck:
+    """The result of a check.
+
+    Attributes:
+        blocker: The blocker of the run.
+        results: The results of Jobs that the check inspected.
+    """
+
+    blocker: Blocker | None
+    results: Mapping[str, JobResult]
 
 
 class StallDetector:
@@ -47,7 +61,6 @@ class StallDetector:
         self._inspected_at = 0.0
         self._waiting: frozenset[str] = frozenset()
         self._last_inspected: frozenset[str] = frozenset()
-        self._results: Mapping[str, JobResult] = {}
 
     @property
     def blocker(self) -> Blocker | None:
@@ -65,15 +78,10 @@ class StallDetector:
             due = max(due, self._progressed_at + self._timings.stall_timeout)
         return max(due - time.monotonic(), 0.0) + 0.1
 
-    def take_results(self) -> Mapping[str, JobResult]:
-        """Return the results of Jobs that the last check inspected, once."""
-        results, self._results = self._results, {}
-        return results
-
     async def check(
         self, open_batches: Mapping[str, Batch], jobs: JobSnapshot, fleet: Fleet | None, *, progressing: bool
-    ) -> Blocker | None:
-        """Return the blocker; inspect Jobs that have had no ready pod since the last inspection.
+    ) -> StallCheck:
+        """Return the blocker and new results; inspect Jobs that have had no ready pod since the last inspection.
 
         Args:
             open_batches: The run's open batches, by Job name.
@@ -84,7 +92,7 @@ class StallDetector:
         Raises:
             ApiError: A request failed.
         """
-        now = time.monotonic()
+        now, results = time.monotonic(), _NO_RESULTS
         if progressing or _has_ready_pod(open_batches, jobs):
             self._record_progress(now)
         if now - self._inspected_at > self._timings.inspection_interval and fleet:
@@ -101,7 +109,8 @@ class StallDetector:
                     kept = deletion_blocker(job for name in names if (job := jobs.visible.get(name)))
                     inspection = replace(inspection, blocker=kept or inspection.blocker)
                 self._record(inspection, now, stalled=stalled)
-        return self.blocker
+                results = inspection.results
+        return StallCheck(self.blocker, results)
 
     def record_discovery(self, blocker: Blocker | None) -> None:
         """Record the result of the discovery of devices.
@@ -121,7 +130,6 @@ class StallDetector:
             self._blocker = rejection
 
     def _record(self, inspection: Inspection, now: float, *, stalled: bool) -> None:
-        self._results = inspection.results
         if inspection.endless:
             self._endless = _endless_blocker(inspection.endless), now
         elif inspection.terminating:

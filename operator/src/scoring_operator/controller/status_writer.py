@@ -11,7 +11,7 @@ from scoring_operator.api.scoringrun import GROUP, PLURAL, VERSION, RunRef, Scor
 from scoring_operator.controller.job_writer import run_all
 from scoring_operator.errors import Conflict, Invalid, NotFound, RunDeleted
 from scoring_operator.kube.client import KubeClient
-from scoring_operator.planner.types import Observation, Plan
+from scoring_operator.planner.types import Blocker, Observation, Plan
 from scoring_operator.resources import status
 from scoring_operator.resources.events import Event, event_manifest, status_events
 
@@ -60,8 +60,28 @@ class StatusWriter:
             RunDeleted: The run does not exist any more.
             ApiError: The request failed.
         """
-        now, old = self._client.now(), run.status
-        new = status.build_status(run, plan, observation, now)
+        now = self._client.now()
+        return await self._write(run, plan, status.build_status(run, plan, observation, now), now)
+
+    async def write_blocker(self, run: ScoringRun, blocker: Blocker) -> ScoringRun:
+        """Write why the passes of an active run fail, if it is new, and return the run as stored now.
+
+        Args:
+            run: The run as last observed.
+            blocker: The cause.
+
+        Raises:
+            RunDeleted: The run does not exist any more.
+            ApiError: The request failed.
+        """
+        now, plan = self._client.now(), Plan(str(run.status.get("phase") or "Pending"), blocker=blocker)
+        written, _ = await self._write(run, plan, status.build_blocked_status(run, plan, now), now)
+        return written
+
+    async def _write(
+        self, run: ScoringRun, plan: Plan, new: dict[str, Any], now: datetime
+    ) -> tuple[ScoringRun, float | None]:
+        old = run.status
         idle = time.monotonic() - self._written_at
         if not status.needs_update(old, new) and (old == new or idle < self._duration_interval):
             return run, None

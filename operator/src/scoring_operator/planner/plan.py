@@ -128,7 +128,7 @@ def _start(run: ScoringRun, observation: Observation, now: datetime) -> Plan:
         return _end(completion, observation.state.progress)
     if run.spec.suspend:
         return Plan("Suspended")
-    if not observation.state.missing and (waiting := wait_for_window(run, observation.fleet, now)):
+    if not observation.state.missing and (waiting := wait_for_window(run, observation.current_fleet, now)):
         cause, seconds = waiting
         return Plan("Queued", queued_for=cause, requeue_after=seconds)
     if observation.allocation.blocked_by:
@@ -154,7 +154,9 @@ def _discovery_timed_out(run: ScoringRun, observation: Observation, now: datetim
     if observation.state.missing:
         deadline += run.spec.active_deadline_seconds
     started = datetime.fromisoformat(run.status.get("startTime") or now.isoformat())
-    waiting = run.spec.suspend or observation.allocation.blocked_by or wait_for_window(run, observation.fleet, now)
+    waiting = (
+        run.spec.suspend or observation.allocation.blocked_by or wait_for_window(run, observation.current_fleet, now)
+    )
     if waiting or (now - started).total_seconds() < deadline:
         return None
     cause = f": {observation.blocker.message}" if observation.blocker else ""

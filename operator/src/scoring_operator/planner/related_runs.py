@@ -28,9 +28,14 @@ class _Group:
 
 
 class RelatedRuns:
-    """The runs of one fleet and window, and the runs of one schedule."""
+    """The runs of one fleet and window, and the runs of one schedule.
 
-    def __init__(self) -> None:
+    Args:
+        max_first: The number of runs of one kind that `first` and `oldest_ended` return.
+    """
+
+    def __init__(self, max_first: int = MAX_WOKEN) -> None:
+        self._max_first = max_first
         self._demands: dict[str, Demand] = {}  # by uid
         self._groups: dict[Hashable, _Group] = {}
 
@@ -81,7 +86,8 @@ class RelatedRuns:
             demand: The run.
         """
         groups = [group for key in _keys(demand) if (group := self._groups.get(key))]
-        found = (uid for group in groups for places in (group.running, group.open) for *_, uid in places[:MAX_WOKEN])
+        count = self._max_first
+        found = (uid for group in groups for places in (group.running, group.open) for *_, uid in places[:count])
         return [self._demands[uid] for uid in dict.fromkeys(found)]
 
     def count_later(self, demand: Demand) -> int:
@@ -99,7 +105,7 @@ class RelatedRuns:
         Args:
             demand: The run.
         """
-        return [uid for _, uid in self._ended(demand)[:MAX_WOKEN]]
+        return [uid for _, uid in self._ended(demand)[: self._max_first]]
 
     def _ended(self, demand: Demand) -> list[tuple[datetime, str]]:
         group = self._groups.get(_schedule_key(demand)) if demand.run.schedule else None

@@ -159,8 +159,8 @@ class Allocation:
     slots: int
     shortfall: int
     later_runs: int
-    blocked_seconds: float = 0.0
-    starved_seconds: float = 0.0
+    blocked_seconds: float
+    starved_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +174,7 @@ class Observation:
         allocation: The share of the run in the operator's limit.
         blocker: The condition that prevents progress.
         template: The digest of the current settings of scorer pods; empty if it is unknown.
-        fleet: The administrator's fleet that the run names; None if there is none.
+        current_fleet: The administrator's fleet that the run names; None if there is none.
     """
 
     state: RunState
@@ -182,8 +182,8 @@ class Observation:
     results: Mapping[str, JobResult]
     allocation: Allocation
     blocker: Blocker | None
-    template: str = ""
-    fleet: Fleet | None = None
+    template: str
+    current_fleet: Fleet | None
 
 
 @dataclass(frozen=True, slots=True)

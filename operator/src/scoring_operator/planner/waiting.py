@@ -53,7 +53,7 @@ def blocked_too_long(observation: Observation) -> Blocker | None:
     Args:
         observation: The observed state of the run.
     """
-    limit = observation.fleet.queue_limit if observation.fleet else None
+    limit = observation.current_fleet.queue_limit if observation.current_fleet else None
     if limit is None or observation.allocation.blocked_seconds <= limit.total_seconds():
         return None
     message = (

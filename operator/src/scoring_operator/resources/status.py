@@ -60,6 +60,25 @@ def build_status(run: ScoringRun, plan: Plan, observation: Observation, now: dat
     return status
 
 
+def build_blocked_status(run: ScoringRun, plan: Plan, now: datetime) -> dict[str, Any]:
+    """Return the status of an active run whose passes fail. Its counters and times stay as they are.
+
+    Args:
+        run: The run, with its last status; conditions keep their transition times.
+        plan: A plan that has only the phase and the blocker.
+        now: The API server's time.
+    """
+    message = _message_with_blocker(_MESSAGES_WITHOUT_PROGRESS.get(plan.phase, ""), plan)
+    return {
+        "window": run.spec.window.column,
+        **run.status,
+        "observedGeneration": run.generation,
+        "phase": plan.phase,
+        "message": message,
+        "conditions": run_conditions(run, plan, None, now, message),
+    }
+
+
 def _progress_was_lost(run: ScoringRun, progress: Progress | None, *, ended: bool) -> bool:
     """Return True if progress was lost and has not been rebuilt yet. The previous counters are then kept."""
     if progress is None:
@@ -121,10 +140,14 @@ def _message(plan: Plan, progress: Progress | None, observation: Observation) ->
     else:
         state = _MESSAGES_WITHOUT_PROGRESS.get(plan.phase, "")
     if plan.blocker:
-        return "; ".join(filter(None, (state, plan.blocker.message)))[:MAX_MESSAGE_LENGTH]
+        return _message_with_blocker(state, plan)
     if progress and plan.phase == "Running" and _waits_for_slots(progress, observation):
         return f"{state}; waiting for other runs, because all runs together have operator.maxActiveJobs Jobs"
     return state
+
+
+def _message_with_blocker(state: str, plan: Plan) -> str:
+    return "; ".join(filter(None, (state, plan.blocker.message if plan.blocker else "")))[:MAX_MESSAGE_LENGTH]
 
 
 def _waits_for_slots(progress: Progress, observation: Observation) -> bool:

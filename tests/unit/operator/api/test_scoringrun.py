@@ -117,6 +117,15 @@ def test_time_of_a_forged_status_that_cannot_be_used_is_dropped(time: Any) -> No
     assert a_run(status=status).status == {"phase": "Running", "startTime": "2026-11-24T12:00:00Z"}
 
 
+@pytest.mark.parametrize(
+    ("version", "other", "newer"), [("10", "9", True), ("9", "10", False), ("9", "9", False), ("b", "a", False)]
+)
+def test_run_is_newer_if_its_resource_version_is_a_larger_number(version: str, other: str, *, newer: bool) -> None:
+    body, other_body = a_body(), a_body()
+    body["metadata"]["resourceVersion"], other_body["metadata"]["resourceVersion"] = version, other
+    assert parse_run(body).is_newer_than(parse_run(other_body)) is newer
+
+
 def test_run_equals_an_object_that_differs_in_metadata_only() -> None:
     run, annotated = a_run(), a_body()
     annotated["metadata"] |= {"resourceVersion": "8", "annotations": {"x": "y"}}

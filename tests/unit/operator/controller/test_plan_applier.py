@@ -191,7 +191,7 @@ async def test_discovery_follows_the_status_and_is_repeated_after_5_seconds(
     applier: PlanApplier, steps: Steps, stalls: StallDetector
 ) -> None:
     plan = Plan("Pending", discover_devices=True)
-    steps.failure = RunBlocked("StorageUnavailable", "no response")
+    steps.failure = RunBlocked("StorageUnavailable", "no response", permanent=False)
     assert (await apply(applier, plan)).requeue_after == 5.0
     blockers = [stalls.blocker]
     steps.failure = None

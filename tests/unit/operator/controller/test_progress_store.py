@@ -5,7 +5,7 @@ import msgspec
 import pytest
 
 from scoring_operator.controller.progress_store import ProgressStore
-from scoring_operator.errors import Conflict, InvalidDeviceList, InvalidProgress, NameConflict, NotFound
+from scoring_operator.errors import Conflict, InvalidDeviceList, InvalidProgress, NotFound, RunRejected
 from scoring_operator.planner.device_list import pack
 from scoring_operator.planner.progress import Progress
 from tests.testkit.builders import a_progress, a_run, an_initial_state
@@ -74,11 +74,11 @@ async def test_config_map_of_another_owner_is_a_name_conflict(store: ProgressSto
     await store.create(INITIAL)
     for item in client.objects.values():
         item["metadata"]["ownerReferences"][0]["uid"] = "another"
-    with pytest.raises(NameConflict, match="belongs to ScoringRun hourly"):
+    with pytest.raises(RunRejected, match="belongs to ScoringRun hourly"):
         await store.load()
-    with pytest.raises(NameConflict, match=f"ConfigMap {LIST}"):
+    with pytest.raises(RunRejected, match=f"ConfigMap {LIST}"):
         await store.devices(INITIAL.progress)
-    with pytest.raises(NameConflict):
+    with pytest.raises(RunRejected):
         await store.recreate_missing(INITIAL.parts)
 
 

@@ -43,7 +43,7 @@ def a_detector(
 
 async def check(detector: StallDetector, *, jobs: JobSnapshot = WAITING, progressing: bool = False) -> Blocker | None:
     batches = {"job": a_batch(), **{name: a_batch() for name in jobs.visible}}
-    return await detector.check(batches, jobs, a_fleet("scoring"), progressing=progressing)
+    return (await detector.check(batches, jobs, a_fleet("scoring"), progressing=progressing)).blocker
 
 
 async def test_stalled_run_gets_the_reason_of_its_pending_pods() -> None:
@@ -96,12 +96,20 @@ async def test_jobs_that_were_inspected_last_are_inspected_after_others() -> Non
     assert inspector.inspections[1][0] == "job-100"
 
 
-async def test_results_of_inspected_jobs_are_taken_once_and_end_a_stall() -> None:
-    detector = a_detector(result=None, results={"job": JobResult(ended=True)})
+async def test_results_of_inspected_jobs_end_a_stall() -> None:
+    results = {"job": JobResult(ended=True)}
+    detector = a_detector(result=None, results=results)
     detector.record_discovery(PENDING)
-    assert await check(detector) is None
-    assert detector.take_results() == {"job": JobResult(ended=True)}
-    assert detector.take_results() == {}
+    found = await detector.check({"job": a_batch()}, WAITING, a_fleet("scoring"), progressing=False)
+    assert (found.blocker, found.results) == (None, results)
+
+
+async def test_check_without_an_inspection_has_no_results() -> None:
+    detector = a_detector(inspection=60, results={"job": JobResult(ended=True)})
+    checks = [
+        await detector.check({"job": a_batch()}, WAITING, a_fleet("scoring"), progressing=False) for _ in range(2)
+    ]
+    assert [bool(found.results) for found in checks] == [True, False]
 
 
 async def test_container_that_keeps_pods_from_ending_is_named_and_limits_no_jobs() -> None:

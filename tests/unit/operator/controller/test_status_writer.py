@@ -41,6 +41,15 @@ async def test_changed_status_is_written_with_its_events(client: InMemoryClient)
     assert events == ["Running"]
 
 
+async def test_cause_of_failing_passes_is_written_once(client: InMemoryClient) -> None:
+    writer, blocker = a_writer(client), Blocker("RequestRejected", "a webhook rejects it")
+    run = await writer.write_blocker(stored(client), blocker)
+    assert run == stored(client)
+    assert (run.status["phase"], run.status["message"].rpartition("; ")[2]) == ("Pending", "a webhook rejects it")
+    assert await writer.write_blocker(run, blocker) == run
+    assert client.count("PATCH") == 1
+
+
 async def test_unchanged_status_is_not_written(client: InMemoryClient) -> None:
     writer = a_writer(client)
     run, _ = await writer.write(stored(client), RUNNING, an_observation())

@@ -56,6 +56,6 @@ def test_run_that_waits_longer_than_its_fleet_allows_is_stalled(seconds: float, 
 
 @pytest.mark.parametrize(("seconds", "waits"), [(59, False), (60, True)])
 def test_run_without_a_slot_for_a_minute_reports_it(seconds: float, *, waits: bool) -> None:
-    blocker = waits_for_slots(Allocation("", 0, 1, 0, starved_seconds=seconds))
+    blocker = waits_for_slots(Allocation("", 0, 1, 0, blocked_seconds=0, starved_seconds=seconds))
     assert (blocker is not None) == waits
     assert blocker is None or (blocker.reason, blocker.permanent) == ("WaitingForSlots", False)

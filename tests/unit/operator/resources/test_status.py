@@ -9,7 +9,7 @@ from scoring_operator.contract.outcome_message import Results
 from scoring_operator.planner.progress import Completion, Progress, RunClock, new_progress
 from scoring_operator.planner.progress_codec import encode_progress
 from scoring_operator.planner.types import Blocker, Observation, Plan, ReportCondition
-from scoring_operator.resources.status import build_status, json_patch, merge_patch, needs_update
+from scoring_operator.resources.status import build_blocked_status, build_status, json_patch, merge_patch, needs_update
 from tests.testkit.builders import NOW, a_batch, a_job, a_progress, a_run, an_observation, later
 
 COUNTS = {"total": 9, "pending": 3, "active": 2, "scored": 4, "partial": 0, "empty": 0, "failed": 0, "notRun": 0}
@@ -46,6 +46,21 @@ def test_status_of_100000_devices_has_less_than_16_kib() -> None:
     status = status_of(Plan("Running", progress), observed(devices=devices))
     assert len(msgspec.json.encode(status)) < 16 * 1024
     assert len(encode_progress(progress)) < 1024 * 1024
+
+
+def test_status_of_failing_passes_keeps_counters_and_times() -> None:
+    run = a_run(status={**PREVIOUS, "phase": "Running", "duration": "5m"})
+    status = build_blocked_status(run, Plan("Running", blocker=Blocker("RequestRejected", "it is rejected")), NOW)
+    assert {**status, **PREVIOUS, "duration": "5m"} == status
+    assert (status["phase"], status["message"]) == ("Running", "it is rejected")
+    waiting = next(one for one in status["conditions"] if one["type"] == "Waiting")
+    assert (waiting["status"], waiting["reason"]) == ("True", "RequestRejected")
+
+
+def test_status_of_failing_passes_of_a_new_run_has_its_window_and_phase() -> None:
+    status = build_blocked_status(a_run(), Plan("Pending", blocker=Blocker("Forbidden", "no right")), NOW)
+    assert status["window"]
+    assert status["message"] == "listing the fleet's devices; no right"
 
 
 def test_status_has_the_counters_of_progress() -> None:
