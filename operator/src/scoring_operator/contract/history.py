@@ -83,7 +83,7 @@ def window_number(window: Window) -> int:
     return int(window.start.timestamp()) // int(window.length.total_seconds())
 
 
-def read_tile(content: bytes, place: TilePlace) -> Iterator[tuple[str, str]]:
+def read_tile(content: bytes, place: TilePlace, *, max_bytes: int = MAX_TILE_BYTES) -> Iterator[tuple[str, str]]:
     """Yield each device of a tile with its states, one letter per window.
 
     A damage may be found after some devices were yielded.
@@ -91,11 +91,12 @@ def read_tile(content: bytes, place: TilePlace) -> Iterator[tuple[str, str]]:
     Args:
         content: The content of the blob.
         place: The place of a window of the tile.
+        max_bytes: The largest size before compression.
 
     Raises:
         InvalidHistory: The content is not the tile of this place.
     """
-    lines = _unpacked_lines(content, place.name)
+    lines = _unpacked_lines(content, place.name, max_bytes)
     match = _COMMENT.fullmatch(next(lines, b""))
     expected = (encode_id(place.fleet), str(place.length), str(place.first), str(place.count))
     same = match is not None and match.group("fleet", "length", "first", "count") == tuple(map(str.encode, expected))
@@ -114,7 +115,7 @@ def read_tile(content: bytes, place: TilePlace) -> Iterator[tuple[str, str]]:
             raise InvalidHistory(f"{place.name} is not UTF-8") from error
 
 
-def _unpacked_lines(content: bytes, name: str) -> Iterator[bytes]:
+def _unpacked_lines(content: bytes, name: str, max_bytes: int) -> Iterator[bytes]:
     """Yield the lines of a compressed tile in blocks, so that a tile of 64 MiB needs little memory.
 
     Raises:
@@ -128,7 +129,7 @@ def _unpacked_lines(content: bytes, name: str) -> Iterator[bytes]:
             packed = unpacker.unconsumed_tail
             size += len(block)
             *lines, rest = (rest + block).split(b"\n")
-            if size > MAX_TILE_BYTES or len(rest) > _MAX_LINE_BYTES or not (block or packed or unpacker.eof):
+            if size > max_bytes or len(rest) > _MAX_LINE_BYTES or not (block or packed or unpacker.eof):
                 raise InvalidHistory(f"{name} is cut or too large")
             yield from lines
     except zlib.error as error:

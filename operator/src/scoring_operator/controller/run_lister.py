@@ -15,8 +15,6 @@ from scoring_operator.api.scoringrun import GROUP, PLURAL, VERSION, relevant_fie
 from scoring_operator.controller.timings import ControllerTimings
 from scoring_operator.kube.client import KubeClient
 
-FIRST_LIST_SECONDS = 15.0  # the time for which the first passes wait for the first list of each namespace
-
 RunListener = Callable[[str, Sequence[dict[str, Any]]], None]
 """A function that gets a namespace (empty: all namespaces) and its runs after each complete list."""
 
@@ -50,7 +48,7 @@ class RunLister:
     async def wait_for_first_lists(self) -> None:
         """Wait until each namespace was listed, has failed or had 15 s: the order of runs depends on all runs."""
         try:
-            async with asyncio.timeout(FIRST_LIST_SECONDS):
+            async with asyncio.timeout(self._timings.first_list_timeout):
                 for tried in self._first_tries.values():
                     await tried.wait()
         except TimeoutError:

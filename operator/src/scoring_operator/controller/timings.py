@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from scoring_operator.kube.client import ClientTimeouts
 from scoring_operator.kube.informer import RELIST_INTERVAL_SECONDS
+from scoring_operator.kube.leader_election import ElectionTimings
 from scoring_operator.planner.types import PlannerLimits
 
 
@@ -15,6 +16,7 @@ class ControllerTimings:
         min_reconcile_interval: The time between the starts of two passes of one run.
         resync_interval: The time after which all runs are listed, and after which a run has a pass without an event.
         list_retry_interval: The delay before runs are listed again after a failure.
+        first_list_timeout: The time for which the first passes wait for the first list of each namespace.
         max_backoff: The longest delay after a failed pass.
         save_interval: The time between two writes of progress that no other write depends on.
         status_interval: The time between two writes of a run's status. The end of a run is written at once.
@@ -31,6 +33,7 @@ class ControllerTimings:
     min_reconcile_interval: float = 0.2
     resync_interval: float = 60.0
     list_retry_interval: float = 5.0
+    first_list_timeout: float = 15.0
     max_backoff: float = 30.0
     save_interval: float = 2.0
     status_interval: float = 1.0
@@ -57,6 +60,7 @@ class ProcessTimings:
         kopf_inactivity_timeout: The silence after which kopf closes its watch.
         kopf_request_timeout: The timeout of kopf's requests.
         kopf_backoffs: The delays between kopf's attempts at a request; the last one repeats.
+        namespace_recheck_interval: The time between two checks whether a namespace can be listed again.
     """
 
     liveness_timeout: float = 600.0
@@ -67,6 +71,7 @@ class ProcessTimings:
     kopf_inactivity_timeout: float = 70.0
     kopf_request_timeout: float = 30.0
     kopf_backoffs: tuple[float, ...] = (1, 1, 2, 3, 5, 8, 13, 20)
+    namespace_recheck_interval: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,7 @@ class Timings:
         planner: The limits of the planner.
         controller: The intervals of the controller.
         client: The timeouts of the Kubernetes client.
+        election: The timings of leader election.
         relist_interval: Seconds after which the informer lists its collection again.
         process: The intervals of the process.
     """
@@ -84,6 +90,7 @@ class Timings:
     planner: PlannerLimits = field(default_factory=PlannerLimits)
     controller: ControllerTimings = field(default_factory=ControllerTimings)
     client: ClientTimeouts = field(default_factory=ClientTimeouts)
+    election: ElectionTimings = field(default_factory=ElectionTimings)
     relist_interval: float = RELIST_INTERVAL_SECONDS
     process: ProcessTimings = field(default_factory=ProcessTimings)
 

@@ -59,6 +59,7 @@ class ExecPlugin:
         cluster: The cluster that the plugin gets (`provideClusterInfo`); None if it gets none.
         interactive_mode: Whether the plugin may read standard input: Never, IfAvailable or Always.
         install_hint: A sentence for people without the program.
+        timeout_seconds: The time after which the program is killed.
     """
 
     user: str
@@ -68,6 +69,7 @@ class ExecPlugin:
     cluster: Mapping[str, object] | None = None
     interactive_mode: str = "IfAvailable"
     install_hint: str = ""
+    timeout_seconds: float = TIMEOUT_SECONDS
     _credential: ExecCredential | None = field(default=None, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
@@ -102,7 +104,7 @@ class ExecPlugin:
         except (OSError, ValueError) as error:
             raise self._error(f"{error}. {self.install_hint}".rstrip(". ") or str(error)) from error
         with process:
-            timer = threading.Timer(TIMEOUT_SECONDS, process.kill)
+            timer = threading.Timer(self.timeout_seconds, process.kill)
             timer.start()
             try:
                 output = process.stdout.read(MAX_OUTPUT_BYTES + 1) if process.stdout else b""

@@ -10,17 +10,24 @@ MAX_LAG_SECONDS = 1.0  # a longer lag is logged
 _log = logging.getLogger(__name__)
 
 
-async def measure_lag(record: Callable[[float], None]) -> None:
-    """Measure the lag of the running event loop twice a second until cancelled.
+async def measure_lag(
+    record: Callable[[float], None],
+    *,
+    interval_seconds: float = LAG_INTERVAL_SECONDS,
+    max_lag_seconds: float = MAX_LAG_SECONDS,
+) -> None:
+    """Measure the lag of the running event loop at each interval until cancelled.
 
     Args:
         record: The function that gets each lag, in seconds.
+        interval_seconds: The time between two measurements.
+        max_lag_seconds: The lag above which a lag is logged.
     """
     loop = asyncio.get_running_loop()
     while True:
-        due = loop.time() + LAG_INTERVAL_SECONDS
-        await asyncio.sleep(LAG_INTERVAL_SECONDS)
+        due = loop.time() + interval_seconds
+        await asyncio.sleep(interval_seconds)
         lag = loop.time() - due
         record(max(lag, 0.0))
-        if lag > MAX_LAG_SECONDS:
+        if lag > max_lag_seconds:
             _log.warning("the event loop was blocked for %.1f s; other runs and the renewal of the Lease waited", lag)

@@ -11,17 +11,12 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from scoring_operator.observability.metrics import Metrics
 
 HealthCheck = Callable[[], str]
 """A function that returns a problem, or an empty text without one."""
-
-MAX_CONNECTIONS = 32
-MAX_HEADER_BYTES = 8192
-CONNECTION_SECONDS = 10.0
-ACCEPT_RETRY_SECONDS = 1.0  # after an error of accept, such as too many open files
-LOG_INTERVAL_SECONDS = 60.0  # between two log lines about errors of accept
 
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _REASONS = {
@@ -39,9 +34,37 @@ Page = Callable[[], tuple[int, str, bytes]]
 """A function that returns the status, the media type and the body of a response."""
 
 
+@dataclass(frozen=True, slots=True)
+class ProbeLimits:
+    """The limits of the server; times are in seconds.
+
+    Attributes:
+        max_connections: The number of connections, above which the oldest one is closed.
+        max_header_bytes: The size of the headers of a request.
+        connection_timeout: The time after which a connection is closed.
+        accept_retry_delay: The delay after an error of accept, such as too many open files.
+        log_interval: The time between two log lines about errors of accept.
+    """
+
+    max_connections: int = 32
+    max_header_bytes: int = 8192
+    connection_timeout: float = 10.0
+    accept_retry_delay: float = 1.0
+    log_interval: float = 60.0
+
+
+_DEFAULT_LIMITS = ProbeLimits()
+
+
 @asynccontextmanager
 async def serve_probes(
-    port: int, metrics: Metrics, *, liveness: HealthCheck, readiness: HealthCheck, notes: HealthCheck = lambda: ""
+    port: int,
+    metrics: Metrics,
+    *,
+    liveness: HealthCheck,
+    readiness: HealthCheck,
+    notes: HealthCheck = lambda: "",
+    limits: ProbeLimits = _DEFAULT_LIMITS,
 ) -> AsyncIterator[None]:
     """Serve the endpoints while the body runs.
 
@@ -51,6 +74,7 @@ async def serve_probes(
         liveness: The check of /healthz. After failures the kubelet restarts the container.
         readiness: The check of /readyz.
         notes: The problems that /readyz names although the process is ready.
+        limits: The limits of the server.
 
     Raises:
         OSError: The port is already in use.
@@ -64,7 +88,8 @@ async def serve_probes(
             "/healthz": lambda: health(liveness()),
             "/readyz": lambda: health(readiness(), f"ok, except: {found}" if (found := notes()) else ""),
             "/metrics": lambda: (200, _METRICS_TYPE, metrics.render()),
-        }
+        },
+        limits,
     )
     with _listen(port) as listener:
         task = asyncio.create_task(server.accept(listener))
@@ -91,10 +116,12 @@ class _Server:
 
     Args:
         pages: The pages by path.
+        limits: The limits of the server.
     """
 
-    def __init__(self, pages: Mapping[str, Page]) -> None:
+    def __init__(self, pages: Mapping[str, Page], limits: ProbeLimits) -> None:
         self._pages = pages
+        self._limits = limits
         self._connections: dict[asyncio.Task[None], None] = {}  # in the order of their start
 
     async def accept(self, listener: socket.socket) -> None:
@@ -106,10 +133,10 @@ class _Server:
             except OSError as error:
                 if time.monotonic() >= next_log_at:
                     _log.warning("the port of the probes cannot accept connections: %s", error.strerror or error)
-                    next_log_at = time.monotonic() + LOG_INTERVAL_SECONDS
-                await asyncio.sleep(ACCEPT_RETRY_SECONDS)
+                    next_log_at = time.monotonic() + self._limits.log_interval
+                await asyncio.sleep(self._limits.accept_retry_delay)
                 continue
-            if len(self._connections) >= MAX_CONNECTIONS:
+            if len(self._connections) >= self._limits.max_connections:
                 oldest = next(iter(self._connections))
                 oldest.cancel()
                 await asyncio.gather(oldest, return_exceptions=True)
@@ -127,11 +154,11 @@ class _Server:
     async def _serve(self, accepted: socket.socket) -> None:
         """Serve one request and close the connection."""
         loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader(limit=MAX_HEADER_BYTES)
+        reader = asyncio.StreamReader(limit=self._limits.max_header_bytes)
         protocol = asyncio.StreamReaderProtocol(reader)
         transport: asyncio.Transport | None = None
         try:
-            async with asyncio.timeout(CONNECTION_SECONDS):
+            async with asyncio.timeout(self._limits.connection_timeout):
                 transport, _ = await loop.connect_accepted_socket(lambda: protocol, accepted)
                 writer = asyncio.StreamWriter(transport, protocol, reader, loop)
                 writer.write(await self._response(reader))

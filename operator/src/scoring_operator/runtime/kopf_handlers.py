@@ -26,7 +26,6 @@ LOGIN_EXPIRATION_MINUTES = 30  # then kopf reads the token's file again
 HEARTBEAT_INTERVAL_SECONDS = 10.0
 WORKER_IDLE_SECONDS = 0.5  # for which kopf keeps the object of an event after it was handled
 LIST_CHUNK_SIZE = 20  # ScoringRuns in one response: a run has at most 1.5 MiB in etcd
-NAMESPACE_RECHECK_SECONDS = 30.0  # between two checks whether a namespace can be listed again
 
 _log = logging.getLogger(__name__)
 
@@ -155,7 +154,7 @@ def _register_recheck(
 
     async def recheck() -> None:
         while await asyncio.to_thread(manager.readable_namespaces) == namespaces:  # noqa: ASYNC110  # without an event
-            await asyncio.sleep(NAMESPACE_RECHECK_SECONDS)
+            await asyncio.sleep(manager.timings.process.namespace_recheck_interval)
         stop.flag.set()
 
     @kopf.on.startup(registry=registry, id="recheck")

@@ -184,7 +184,11 @@ class Manager:
                 relist_interval=timings.relist_interval,
             )
             elector = LeaderElector(
-                client, namespace=settings.pod_namespace, name=settings.lease_name, identity=settings.pod_name
+                client,
+                namespace=settings.pod_namespace,
+                name=settings.lease_name,
+                identity=settings.pod_name,
+                timings=timings.election,
             )
             self._client, self._informer = client, informer
             metrics.track_watch_age("jobs", informer.age)

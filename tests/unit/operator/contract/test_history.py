@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from scoring_operator.api.scoringrun import Window
-from scoring_operator.contract import history
 from scoring_operator.contract.history import TilePlace, place_of, read_tile, window_number
 from scoring_operator.errors import InvalidHistory
 from tests.testkit.history_tiles import encode_tile
@@ -19,6 +18,10 @@ def a_place(start: str = "2018-08-28T23:00:00", hours: float = 1) -> TilePlace:
     place = place_of("presses", a_window(start, hours))
     assert place is not None
     return place
+
+
+def a_tile(devices: int) -> bytes:
+    return encode_tile(DAILY, {f"press-{at}": "F" * 365 for at in range(devices)})
 
 
 DAILY = a_place("2018-01-03T00:00:00", 24)
@@ -83,8 +86,7 @@ def test_content_that_no_report_wrote_is_rejected(content: bytes) -> None:
         list(read_tile(content, DAILY))
 
 
-def test_tile_is_not_unpacked_beyond_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "MAX_TILE_BYTES", 10_000)
+def test_tile_is_not_unpacked_beyond_its_limit() -> None:
     with pytest.raises(InvalidHistory, match="too large"):
-        list(read_tile(encode_tile(DAILY, {f"press-{at}": "F" * 365 for at in range(30)}), DAILY))
-    assert len(list(read_tile(encode_tile(DAILY, {f"press-{at}": "F" * 365 for at in range(20)}), DAILY))) == 20
+        list(read_tile(a_tile(devices=30), DAILY, max_bytes=10_000))
+    assert len(list(read_tile(a_tile(devices=20), DAILY, max_bytes=10_000))) == 20

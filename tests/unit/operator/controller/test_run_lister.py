@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from scoring_operator.controller import run_lister
 from scoring_operator.controller.run_lister import RunLister
 from scoring_operator.controller.timings import ControllerTimings
 from scoring_operator.errors import ApiError, Forbidden, NotFound, Unavailable
@@ -39,13 +38,15 @@ class Client(InMemoryClient):
 
 
 @asynccontextmanager
-async def running(client: InMemoryClient, *namespaces: str) -> AsyncIterator[tuple[RunLister, dict[str, int]]]:
+async def running(
+    client: InMemoryClient, *namespaces: str, **timings: float
+) -> AsyncIterator[tuple[RunLister, dict[str, int]]]:
     listed: dict[str, int] = {}
 
     def on_listed(namespace: str, bodies: Sequence[dict[str, Any]]) -> None:
         listed[namespace] = len(bodies)
 
-    lister = RunLister(client, namespaces, ControllerTimings(list_retry_interval=0.01), on_listed)
+    lister = RunLister(client, namespaces, ControllerTimings(list_retry_interval=0.01, **timings), on_listed)
     task = asyncio.create_task(lister.run())
     try:
         yield lister, listed
@@ -71,10 +72,8 @@ async def test_namespace_that_cannot_be_listed_does_not_keep_runs_of_others(
         client.error = None
 
 
-async def test_list_that_never_returns_delays_the_first_passes_by_15_s(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert run_lister.FIRST_LIST_SECONDS == 15
-    monkeypatch.setattr(run_lister, "FIRST_LIST_SECONDS", 0.05)
-    async with running(Client(None), "b", "a") as (lister, listed):
+async def test_list_that_never_returns_delays_the_first_passes_until_the_limit() -> None:
+    async with running(Client(None), "b", "a", first_list_timeout=0.05) as (lister, listed):
         await asyncio.wait_for(lister.wait_for_first_lists(), 5)
         assert listed == {"a": 1}
 

@@ -7,6 +7,7 @@ def test_intervals_of_the_controller_have_these_defaults() -> None:
         min_reconcile_interval=0.2,
         resync_interval=60.0,
         list_retry_interval=5.0,
+        first_list_timeout=15.0,
         max_backoff=30.0,
         save_interval=2.0,
         status_interval=1.0,
@@ -30,6 +31,7 @@ def test_intervals_of_the_process_have_these_defaults() -> None:
         kopf_inactivity_timeout=70.0,
         kopf_request_timeout=30.0,
         kopf_backoffs=(1, 1, 2, 3, 5, 8, 13, 20),
+        namespace_recheck_interval=30.0,
     )
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from scoring_operator.errors import InvalidSettings
-from scoring_operator.kube import exec_plugin
 from scoring_operator.kube.exec_plugin import API_VERSIONS, ExecPlugin
 
 V1 = API_VERSIONS[0]
@@ -80,11 +79,13 @@ def test_program_that_needs_a_terminal_is_not_started_without_one() -> None:
         a_plugin(printing({"token": "t"}), interactive_mode="Always").credential()
 
 
-def test_program_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert exec_plugin.TIMEOUT_SECONDS == 300
-    monkeypatch.setattr(exec_plugin, "TIMEOUT_SECONDS", 0.2)
+def test_program_has_five_minutes_by_default() -> None:
+    assert a_plugin("").timeout_seconds == 300
+
+
+def test_program_that_does_not_end_is_killed() -> None:
     with pytest.raises(InvalidSettings, match="exit code -9"):
-        a_plugin("import time; time.sleep(60)").credential()
+        a_plugin("import time; time.sleep(60)", timeout_seconds=0.2).credential()
 
 
 def test_null_is_a_missing_field_and_the_zero_time_of_go_never_expires(tmp_path: Path) -> None:

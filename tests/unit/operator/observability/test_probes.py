@@ -9,10 +9,17 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 
-from scoring_operator.observability import probes
 from scoring_operator.observability.metrics import Metrics
-from scoring_operator.observability.probes import serve_probes
+from scoring_operator.observability.probes import ProbeLimits, serve_probes
 from tests.testkit.operator_process import free_port
+
+DEFAULT_LIMITS = ProbeLimits()
+
+
+def test_limits_of_the_probes_have_these_defaults() -> None:
+    assert ProbeLimits() == ProbeLimits(
+        max_connections=32, max_header_bytes=8192, connection_timeout=10, accept_retry_delay=1, log_interval=60
+    )
 
 
 async def test_probes_respond_with_the_problem_or_ok() -> None:
@@ -35,9 +42,9 @@ async def test_probes_respond_with_the_problem_or_ok() -> None:
 
 
 @asynccontextmanager
-async def served() -> AsyncIterator[int]:
+async def served(limits: ProbeLimits = DEFAULT_LIMITS) -> AsyncIterator[int]:
     port = free_port()
-    async with serve_probes(port, Metrics(), liveness=lambda: "", readiness=lambda: ""):
+    async with serve_probes(port, Metrics(), liveness=lambda: "", readiness=lambda: "", limits=limits):
         yield port
 
 
@@ -56,8 +63,10 @@ async def status_of(port: int, request: bytes) -> bytes:
 
 async def test_ready_process_names_what_does_not_work() -> None:
     port = free_port()
-    checks = {"liveness": lambda: "", "readiness": lambda: ""}
-    async with serve_probes(port, Metrics(), **checks, notes=lambda: "namespace b: Forbidden"):
+    serving = serve_probes(
+        port, Metrics(), liveness=lambda: "", readiness=lambda: "", notes=lambda: "namespace b: Forbidden"
+    )
+    async with serving:
         response = await send(port, b"GET /readyz HTTP/1.1\r\n\r\n")
     assert response.startswith(b"HTTP/1.1 200 OK")
     assert response.endswith(b"\r\n\r\nok, except: namespace b: Forbidden")
@@ -76,17 +85,13 @@ async def test_ready_process_names_what_does_not_work() -> None:
     ],
     ids=["query", "head", "unknown", "post", "tls", "large", "cut"],
 )
-async def test_request_has_one_status_and_the_connection_is_closed(
-    monkeypatch: pytest.MonkeyPatch, request_bytes: bytes, status: bytes
-) -> None:
+async def test_request_has_one_status_and_the_connection_is_closed(request_bytes: bytes, status: bytes) -> None:
     # Only the connection that gets no response ends at the limit.
-    monkeypatch.setattr(probes, "CONNECTION_SECONDS", 120 if status else 0.2)
-    async with served() as port:
+    async with served(ProbeLimits(connection_timeout=120 if status else 0.2)) as port:
         assert await status_of(port, request_bytes) == status
 
 
 async def test_idle_connections_do_not_keep_a_probe_out_and_are_closed() -> None:
-    assert (probes.MAX_CONNECTIONS, probes.CONNECTION_SECONDS) == (32, 10)
     async with served() as port:
         idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(200)]
         assert await status_of(port, b"GET /healthz HTTP/1.1\r\n\r\n") == b"HTTP/1.1 200 OK"
@@ -97,11 +102,10 @@ async def test_idle_connections_do_not_keep_a_probe_out_and_are_closed() -> None
 
 
 async def test_reader_of_metrics_that_does_not_read_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probes, "CONNECTION_SECONDS", 0.2)
-    metrics = Metrics()
+    metrics, limits = Metrics(), ProbeLimits(connection_timeout=0.2)
     monkeypatch.setattr(metrics, "render", lambda: bytes(64 * 2**20))
     port = free_port()
-    async with serve_probes(port, metrics, liveness=lambda: "", readiness=lambda: ""):
+    async with serve_probes(port, metrics, liveness=lambda: "", readiness=lambda: "", limits=limits):
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
         writer.write(b"GET /metrics HTTP/1.1\r\n\r\n")
         await asyncio.sleep(0.5)
@@ -113,7 +117,6 @@ async def test_reader_of_metrics_that_does_not_read_is_closed(monkeypatch: pytes
 async def test_failing_accept_is_logged_once_and_retried(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(probes, "ACCEPT_RETRY_SECONDS", 0.01)
     loop, failures = asyncio.get_running_loop(), 5
     accept = loop.sock_accept
 
@@ -125,7 +128,7 @@ async def test_failing_accept_is_logged_once_and_retried(
         return await accept(listener)
 
     monkeypatch.setattr(loop, "sock_accept", fail_at_first)
-    async with served() as port:
+    async with served(ProbeLimits(accept_retry_delay=0.01)) as port:
         assert await status_of(port, b"GET /healthz HTTP/1.1\r\n\r\n") == b"HTTP/1.1 200 OK"
     assert failures < 0
     assert [record.getMessage() for record in caplog.records] == [

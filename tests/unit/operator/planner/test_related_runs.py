@@ -4,7 +4,6 @@ from typing import Any
 import pytest
 
 from scoring_operator.api.fleets import parse_fleet
-from scoring_operator.planner import related_runs
 from scoring_operator.planner.queueing import Demand, blocking_run, next_runs
 from scoring_operator.planner.related_runs import RelatedRuns
 from tests.testkit.builders import a_run
@@ -39,9 +38,8 @@ def a_random_demand(rng: random.Random, uid: str) -> Demand:
 
 @pytest.mark.fault("T12")
 @pytest.mark.parametrize("seed", range(20))
-def test_first_runs_decide_as_all_runs_would(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(related_runs, "MAX_WOKEN", 2)
-    rng, related = random.Random(seed), RelatedRuns()  # noqa: S311  # not a secret
+def test_first_runs_decide_as_all_runs_would(seed: int) -> None:
+    rng, related = random.Random(seed), RelatedRuns(max_first=2)  # noqa: S311  # not a secret
     demands: dict[str, Demand] = {}
     for _ in range(150):
         uid = str(rng.randrange(30))

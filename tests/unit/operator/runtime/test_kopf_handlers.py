@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import kopf
 import pytest
 
-from scoring_operator.controller.timings import DEFAULT_TIMINGS
+from scoring_operator.controller.timings import ProcessTimings, Timings
 from scoring_operator.errors import InvalidSettings
 from scoring_operator.kube.credentials import Credentials
 from scoring_operator.runtime import kopf_handlers
@@ -26,7 +26,7 @@ class FakeManager:
 
     def __init__(self) -> None:
         self.calls: list[object] = []
-        self.timings = DEFAULT_TIMINGS
+        self.timings = Timings()
 
         self.readable: list[tuple[str, ...]] = []  # of the next calls; the last one repeats
 
@@ -97,6 +97,7 @@ def test_namespace_that_may_not_be_listed_is_left_out_until_it_may(
 ) -> None:
     """kopf ends if one namespace is forbidden, so it is started without it, and again with it."""
     manager.readable = [("a",), ("a",), ("a",), ("a", "b")]
+    manager.timings = Timings(process=ProcessTimings(namespace_recheck_interval=0.01))
     started: list[tuple[str, ...]] = []
 
     def run_kopf(
@@ -111,7 +112,6 @@ def test_namespace_that_may_not_be_listed_is_left_out_until_it_may(
         await start()
         await asyncio.wait_for(stop_flag.wait(), 120)
 
-    monkeypatch.setattr(kopf_handlers, "NAMESPACE_RECHECK_SECONDS", 0.01)
     monkeypatch.setattr(kopf, "run", run_kopf)
     monkeypatch.setattr(time, "sleep", lambda _seconds: None)
     run(manager, "a,b")
