@@ -12,9 +12,15 @@ from scoring_operator.contract.outcome_message import REASONS
 from tests.testkit import documents
 
 DOCS = ROOT / "docs"
-PACKAGES = {"operator": ROOT / "operator/src/scoring_operator", "scorer": ROOT / "scorer/src/device_scorer"}
+ARCHITECTURE = DOCS / "development" / "architecture.md"
+PACKAGES = {
+    "operator": ROOT / "operator/src/scoring_operator",
+    "scorer": ROOT / "scorer/src/device_scorer",
+    "client": ROOT / "client/src/fleetscore",
+}
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *ROOT.glob("charts/*/*.md"), *ROOT.glob("*/README.md")])
 WITHOUT_TEST_NAMES = [path for path in DOCUMENTS if path.parent.name not in ("development", "decisions")]
+PAGES_OF_TEST_FUNCTIONS = [DOCS / "development" / "traceability.md", DOCS / "development" / "cases.md"]
 
 
 def anchors(document: Path) -> set[str]:
@@ -61,16 +67,25 @@ def test_a_page_for_users_names_no_test(document: Path) -> None:
     assert re.findall(r"\btest_\w+", text) == []
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_only_two_pages_name_test_functions(document: Path) -> None:
+    found = re.findall(r"\btest_\w+\b(?!\.py)", document.read_text())
+    assert bool(found) is (document in PAGES_OF_TEST_FUNCTIONS), found
+
+
 @pytest.mark.parametrize("program", PACKAGES)
-def test_the_architecture_lists_exactly_the_packages_of(program: str) -> None:
-    text = section(DOCS / "development" / "architecture.md", f"Packages of the {program}")
-    listed = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
-    packages = {path.parent.name for path in PACKAGES[program].glob("*/__init__.py")}
-    assert sorted(listed) == sorted(packages)
+def test_the_architecture_lists_exactly_the_packages_and_modules_of(program: str) -> None:
+    lines = section(ARCHITECTURE, f"Packages of the {program}").splitlines()
+    cells = [line.split("|")[1] for line in lines if line.startswith("| `")]
+    listed = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
+    listed += re.findall(r"`([a-z]\w+)\.py`", "\n".join(line for line in lines if not line.startswith("|")))
+    packages = [path.parent.name for path in PACKAGES[program].glob("*/__init__.py")]
+    modules = [path.stem for path in PACKAGES[program].glob("[a-z]*.py")]
+    assert sorted(listed) == sorted([*packages, *modules])
 
 
 def test_the_class_diagram_shows_exactly_the_classes_of_the_controller() -> None:
-    diagram = section(DOCS / "development" / "architecture.md", "The controller")
+    diagram = section(ARCHITECTURE, "The controller")
     drawn = dict(re.findall(r"^    class (\w+) \{\n(.*?)^    \}", diagram, re.MULTILINE | re.DOTALL))
     nodes = [node for path in PACKAGES["operator"].glob("controller/*.py") for node in ast.parse(path.read_text()).body]
     classes = {node.name: node for node in nodes if isinstance(node, ast.ClassDef) and not node.name.startswith("_")}
@@ -88,11 +103,20 @@ def test_the_class_diagram_shows_exactly_the_classes_of_the_controller() -> None
 
 
 def test_every_source_path_in_the_architecture_exists() -> None:
-    text = (DOCS / "development" / "architecture.md").read_text()
+    text = ARCHITECTURE.read_text()
     paths = re.findall(r"`((?:operator|scorer)/[\w/]+\.py)`", text)
     assert len(paths) > 15
     missing = [path for path in paths if not (PACKAGES[path.partition("/")[0]] / path.partition("/")[2]).exists()]
     assert missing == []
+
+
+def test_every_path_of_the_table_of_changes_exists_and_is_code() -> None:
+    rows = re.findall(r"^\| .* \|$", section(ARCHITECTURE, "Where do I change ..."), re.MULTILINE)
+    names = [name for row in rows for name in re.findall(r"`([^` ]+)`", row) if "/" in name or "." in name]
+    assert len(names) > 50
+    short = {name: PACKAGES.get(name.partition("/")[0], ROOT) / name.partition("/")[2] for name in names}
+    assert [name for name in names if not (ROOT / name).exists() and not short[name].exists()] == []
+    assert [row for row in rows if "/" in re.sub(r"`[^`]*`", "", row)] == []
 
 
 def test_the_reasons_of_a_failed_device_are_all_listed() -> None:
