@@ -92,6 +92,8 @@ def test_the_class_diagram_shows_exactly_the_classes_of_the_controller() -> None
     values = {name for name in classes if name.endswith("Timings")} | {
         "Applied",
         "CollectedResults",
+        "ObservedJobs",
+        "StallCheck",
         "Inspection",
         "PodsOfJobs",
         "StoredProgress",
