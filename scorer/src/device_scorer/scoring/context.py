@@ -8,7 +8,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from device_scorer import SCIKIT_LEARN, log
-from device_scorer.errors import ConfigurationInvalid, DeadlineExceeded, DeviceError, StorageUnavailable
+from device_scorer.errors import (
+    ConfigurationInvalid,
+    DeadlineExceeded,
+    DeviceError,
+    IdentityUnavailable,
+    StorageUnavailable,
+)
 from device_scorer.scoring.request import ScoreRequest
 from device_scorer.settings import Settings
 from device_scorer.store.base import BlobInfo, Store
@@ -66,7 +72,7 @@ class DeviceDeadline:
     def check(self) -> None:
         """Raise DeadlineExceeded if the deadline is over or the device was abandoned."""
         if self._abandoned or time.monotonic() > self._ends_at:
-            raise DeadlineExceeded("the device took longer than --device-deadline-seconds allows")
+            raise DeadlineExceeded("the device took longer than --device-deadline-seconds allows; allow more seconds")
 
     @contextmanager
     def hold(self, lock: threading.Lock) -> Iterator[None]:
@@ -104,13 +110,17 @@ class ExistingPredictions:
     Later changes are detected on write, because writes are conditional. A blob in the listing is checked individually,
     because a listing of names has no metadata. If the page does not contain all names, the others are checked, too.
 
+    The listing reads one page of the folder of the names. obstore can list only whole folders, and a folder may have
+    the predictions of 100,000 devices.
+
     Args:
         names: The names of the blobs. Fewer than two names are checked individually, without a listing.
         page_size: The number of blobs that the listing reads.
     """
 
     def __init__(self, names: Sequence[str] = (), *, page_size: int = LISTING_PAGE_SIZE) -> None:
-        self._prefix = os.path.commonprefix(names)  # noqa: RUF071  a prefix of a name, not of a path, is enough
+        folder = os.path.commonprefix(names).rpartition("/")[0]  # noqa: RUF071  a prefix of the text is enough
+        self._prefix = f"{folder}/" if folder else ""
         self._page_size = page_size
         self._lock = threading.Lock()
         self._listed = len(names) < 2
@@ -131,7 +141,7 @@ class ExistingPredictions:
             DeviceError: The blob cannot be checked for another reason.
         """
         if not self._lock.acquire(timeout=max(0.0, deadline.ends_at - time.monotonic())):
-            raise StorageUnavailable("storage did not return the list of predictions before the deadline")
+            raise StorageUnavailable("storage did not list the predictions before the deadline; retry the device")
         try:
             if not self._listed:
                 self._list_predictions(deadline.store)
@@ -147,7 +157,7 @@ class ExistingPredictions:
             page = itertools.islice(store.list("predictions", self._prefix, with_metadata=False), self._page_size)
             self._existing = frozenset(info.name for info in page)
             self._listing_complete = len(self._existing) < self._page_size
-        except ConfigurationInvalid as error:
+        except (ConfigurationInvalid, IdentityUnavailable) as error:
             log.info(f"predictions cannot be listed; each device is checked individually: {error}")
 
 

@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from device_scorer.errors import ConfigurationInvalid, DeadlineExceeded, StorageUnavailable
+from device_scorer.errors import (
+    ConfigurationInvalid,
+    DeadlineExceeded,
+    DeviceError,
+    IdentityUnavailable,
+    StorageUnavailable,
+)
 from device_scorer.scoring.context import (
     LISTING_PAGE_SIZE,
     DeviceDeadline,
@@ -43,6 +49,7 @@ class CountingStore(FolderStore):
         self.heads: list[str] = []
         self.lists: list[str] = []
         self.deletes: list[str] = []
+        self.listed = 0
 
     def head(self, container: str, name: str) -> BlobInfo | None:
         self.heads.append(name)
@@ -54,6 +61,7 @@ class CountingStore(FolderStore):
         for path in sorted((self._folder / container).rglob("*.csv")):
             name = path.relative_to(self._folder / container).as_posix()
             if name.startswith(prefix):
+                self.listed += 1
                 yield BlobInfo(name, 1, "etag")
 
     def delete(self, container: str, name: str) -> None:
@@ -75,7 +83,7 @@ def test_predictions_of_several_devices_are_checked_by_one_listing(store: Counti
     deadline = DeviceDeadline(store, 30)
     found = [existing.head(name, deadline) is not None for name in NAMES]
     assert found == [True, True, False]
-    assert (store.lists, store.heads) == (["w/a-"], NAMES[:2])
+    assert (store.lists, store.heads) == (["w/"], NAMES[:2])
 
 
 def test_predictions_of_one_device_are_checked_without_a_listing(store: CountingStore) -> None:
@@ -88,20 +96,37 @@ def test_name_outside_the_listed_page_is_checked_individually(store: CountingSto
     deadline = DeviceDeadline(store, 30)
     assert existing.head("w/a-1.csv", deadline) is not None
     assert existing.head("w/a-3.csv", deadline) is not None
-    assert (store.lists, store.heads) == (["w/a-"], ["w/a-1.csv", "w/a-3.csv"])
+    assert (store.lists, store.heads) == (["w/"], ["w/a-1.csv", "w/a-3.csv"])
+
+
+def test_listing_of_a_folder_with_predictions_of_other_devices_ends_after_a_page(tmp_path: Path) -> None:
+    names = [f"w/b-{number}.csv" for number in range(3)]
+    for name in (*names[:2], *(f"w/{letter}-{number}.csv" for letter in "ac" for number in range(20))):
+        FolderStore(tmp_path).write("predictions", name, b"content")
+    store = CountingStore(tmp_path)
+    existing, deadline = ExistingPredictions(names, page_size=5), DeviceDeadline(store, 30)
+    assert [existing.head(name, deadline) is not None for name in names] == [True, True, False]
+    assert (store.lists, store.listed, store.heads) == (["w/"], 5, names)
+
+
+def test_listing_of_names_without_a_common_folder_has_no_prefix(store: CountingStore) -> None:
+    existing = ExistingPredictions(["a-1/w.csv", "a-2/w.csv"])
+    assert existing.head("a-1/w.csv", DeviceDeadline(store, 30)) is None
+    assert (store.lists, store.heads) == ([""], [])
 
 
 def test_page_of_a_listing_has_5000_blobs() -> None:
     assert LISTING_PAGE_SIZE == 5_000
 
 
+@pytest.mark.parametrize("kind", [ConfigurationInvalid, IdentityUnavailable])
 def test_forbidden_listing_is_logged_and_devices_are_checked_individually(
-    store: CountingStore, capsys: pytest.CaptureFixture[str]
+    store: CountingStore, kind: type[DeviceError], capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Forbidden(CountingStore):
         def list(self, container: str, prefix: str = "", *, with_metadata: bool = True) -> Iterator[BlobInfo]:
             assert not with_metadata
-            raise ConfigurationInvalid(f"{container}/{prefix} cannot be listed")
+            raise kind(f"{container}/{prefix} cannot be listed")
 
     forbidden = Forbidden(store._folder)
     existing, deadline = ExistingPredictions(NAMES), DeviceDeadline(forbidden, 30)
