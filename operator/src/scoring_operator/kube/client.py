@@ -12,7 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -22,13 +22,7 @@ from scoring_operator.errors import ApiError, LeaseLost, Throttled, Unavailable
 from scoring_operator.kube.credential_sources import load_credentials
 from scoring_operator.kube.credentials import Credentials
 from scoring_operator.kube.limiter import AdaptiveLimiter
-from scoring_operator.kube.listing import (
-    MAX_LISTS,
-    Listing,
-    Page,
-    read_list,
-    read_pages,
-)
+from scoring_operator.kube.listing import Listing, ListLimits, Page, read_list, read_pages
 from scoring_operator.kube.transport import Observer, Request, Transport, defer_reading, read_content
 
 T = TypeVar("T")
@@ -42,7 +36,7 @@ MAX_READS = 64  # at once, with the patches of status; each of thousands of runs
 
 @dataclass(frozen=True)
 class ClientTimeouts:
-    """Time limits of requests, in seconds, and the size of a page.
+    """Time limits of requests, in seconds, the size of a page, and the limits of lists.
 
     Attributes:
         request: The time limit of a request.
@@ -52,6 +46,7 @@ class ClientTimeouts:
         watch_interval: The time for which the events of a watch are gathered after each read.
         initial_backoff: The delay before the first retry. Each retry doubles the delay, up to 10 seconds.
         page_size: The number of objects in a page. A Job of 50 devices has 10 KB.
+        lists: The limits of lists.
     """
 
     request: float = 30.0
@@ -61,6 +56,7 @@ class ClientTimeouts:
     watch_interval: float = 0.2
     initial_backoff: float = 0.2
     page_size: int = 200
+    lists: ListLimits = field(default_factory=ListLimits)
 
 
 _DEFAULT_TIMEOUTS = ClientTimeouts()
@@ -87,7 +83,9 @@ class KubeClient:
         self._retry_not_before: dict[
             str, float
         ] = {}  # monotonic, for throttled requests that used up their retry budget
-        self._lists: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(MAX_LISTS))
+        self._lists: defaultdict[str, asyncio.Semaphore] = defaultdict(
+            lambda: asyncio.Semaphore(timeouts.lists.max_lists)
+        )
         self.limiter = AdaptiveLimiter()
         self._reads = AdaptiveLimiter(MAX_READS, MAX_READS)
 
@@ -159,7 +157,7 @@ class KubeClient:
         """
         pages = self.pages(path, label_selector=label_selector, field_selector=field_selector)
         async with self._lists[_namespace(path)]:
-            return await read_list(pages, msgspec.json.Decoder(type).decode, max_items=max_items)
+            return await read_list(pages, msgspec.json.Decoder(type).decode, self.timeouts.lists, max_items=max_items)
 
     async def pages(
         self, path: str, *, label_selector: str = "", field_selector: str = ""
@@ -185,7 +183,7 @@ class KubeClient:
             return await self._send_with_retry(request, (Throttled, Unavailable))
 
         request = Request("LIST", path, query, timeout=self.timeouts.page)
-        async with aclosing(read_pages(send, request, self.timeouts.page_size)) as pages:
+        async with aclosing(read_pages(send, request, self.timeouts.page_size, self.timeouts.lists)) as pages:
             async for page in pages:
                 yield page
 

@@ -19,6 +19,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
@@ -32,11 +33,26 @@ Listener = Callable[[T | None, T | None], None]
 """A function that gets the object before a change (None: created) and after it (None: deleted)."""
 
 RELIST_INTERVAL_SECONDS = 300.0
-MAX_OBJECTS = 30_000  # of a namespace: forged Jobs of the usual size take 50 MiB
-MAX_ALL_OBJECTS = 40_000  # of all namespaces, before they share; then at most twice as many are held
-SYNC_GRACE_SECONDS = 15.0  # the time for which a listed namespace waits for the first lists of the others
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class InformerLimits:
+    """The limits of an informer.
+
+    Attributes:
+        max_objects: The objects of a namespace. Forged Jobs of the usual size take 50 MiB.
+        max_all_objects: The objects of all namespaces, before they share. Then at most twice as many are held.
+        sync_grace: The seconds for which a listed namespace waits for the first lists of the others.
+    """
+
+    max_objects: int = 30_000
+    max_all_objects: int = 40_000
+    sync_grace: float = 15.0
+
+
+_DEFAULT_LIMITS = InformerLimits()
 
 
 class Informer(Generic[T]):
@@ -50,6 +66,7 @@ class Informer(Generic[T]):
         namespaces: The namespaces, with one watch each, so that a Role suffices. The default is one watch of all.
         label_selector: The label selector in Kubernetes' notation. The default selects all objects.
         relist_interval: The seconds after which the collection is listed again.
+        limits: The limits of objects and time.
     """
 
     def __init__(  # the collection's coordinates are what they are
@@ -62,8 +79,10 @@ class Informer(Generic[T]):
         namespaces: Sequence[str] = (),
         label_selector: str = "",
         relist_interval: float = RELIST_INTERVAL_SECONDS,
+        limits: InformerLimits = _DEFAULT_LIMITS,
     ) -> None:
         self.plural = plural
+        self._limits = limits
         self._decode = msgspec.json.Decoder(type).decode
         self._objects: dict[Key, T] = {}
         self._versions: dict[Key, int] = {}  # of objects, and of those deleted since the last list
@@ -112,7 +131,7 @@ class Informer(Generic[T]):
             for task in first:
                 task.cancel()
         try:
-            async with asyncio.timeout(SYNC_GRACE_SECONDS):
+            async with asyncio.timeout(self._limits.sync_grace):
                 for stream in self._reflectors:
                     await stream.first_try_done.wait()
         except TimeoutError:
@@ -215,13 +234,14 @@ class Informer(Generic[T]):
         self._rejecting -= listed_names
 
     def _has_room(self, namespace: str) -> bool:
-        held = self._counts[namespace]
-        shared = len(self._objects) >= MAX_ALL_OBJECTS and held >= MAX_ALL_OBJECTS // len(self._counts)
-        return held < MAX_OBJECTS and not shared
+        held, limits = self._counts[namespace], self._limits
+        shared = len(self._objects) >= limits.max_all_objects and held >= limits.max_all_objects // len(self._counts)
+        return held < limits.max_objects and not shared
 
     def _full_text(self, namespace: str) -> str:
-        alone = self._counts[namespace] >= MAX_OBJECTS
-        count = f"it has more than {MAX_OBJECTS}" if alone else f"all namespaces have more than {MAX_ALL_OBJECTS}"
+        one, every = self._limits.max_objects, self._limits.max_all_objects
+        alone = self._counts[namespace] >= one
+        count = f"it has more than {one}" if alone else f"all namespaces have more than {every}"
         return (
             f"{count} {self.plural} with the labels of the operator, which reads the others one by one; delete those "
             "that it did not create"

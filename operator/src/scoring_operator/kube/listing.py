@@ -18,11 +18,24 @@ from scoring_operator.kube.transport import Request
 T = TypeVar("T")
 Page = tuple[list[msgspec.Raw], str]  # items and resource version
 
-MAX_PAGE_BYTES = 8 * 1024 * 1024  # one object has at most 1.5 MiB in etcd
-MAX_LIST_BYTES = 8 * 1024 * 1024  # the pods of 100 Jobs have about 1 MiB
-MAX_LIST_ITEMS = 10_000
-MAX_LIST_SECONDS = 30.0  # after which no further page is read
-MAX_LISTS = 4  # of a namespace at once
+
+@dataclass(frozen=True, slots=True)
+class ListLimits:
+    """The limits of pages and lists.
+
+    Attributes:
+        max_page_bytes: The size of a page. One object has at most 1.5 MiB in etcd.
+        max_bytes: The size of a list, after which no further page is read. The pods of 100 Jobs have about 1 MiB.
+        max_items: The number of items of a list, after which no further page is read.
+        max_seconds: The time of a list, after which no further page is read.
+        max_lists: The number of lists of one namespace at once.
+    """
+
+    max_page_bytes: int = 8 * 1024 * 1024
+    max_bytes: int = 8 * 1024 * 1024
+    max_items: int = 10_000
+    max_seconds: float = 30.0
+    max_lists: int = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +65,7 @@ _decode_page = msgspec.json.Decoder(_Page).decode
 
 
 async def read_pages(
-    send: Callable[[Request], Awaitable[bytes]], request: Request, size: int
+    send: Callable[[Request], Awaitable[bytes]], request: Request, size: int, limits: ListLimits
 ) -> AsyncGenerator[Page, None]:
     """Yield a collection page by page.
 
@@ -63,6 +76,7 @@ async def read_pages(
         send: The function that sends a request and returns the content of the response.
         request: The request of the list, with its selectors.
         size: The largest number of objects in a page.
+        limits: The limits of pages.
 
     Yields:
         The undecoded items of a page, and the resource version of the list.
@@ -74,7 +88,7 @@ async def read_pages(
     query, limit = request.query, size
     while True:
         try:
-            content = await send(replace(request, query={"limit": str(limit)} | query, max_bytes=MAX_PAGE_BYTES))
+            content = await send(replace(request, query={"limit": str(limit)} | query, max_bytes=limits.max_page_bytes))
         except ResponseTooLarge:
             if limit == 1:
                 raise
@@ -85,26 +99,31 @@ async def read_pages(
         if not page.metadata.continue_:
             return
         query = query | {"continue": page.metadata.continue_}
-        if len(content) < MAX_PAGE_BYTES // 4:
+        if len(content) < limits.max_page_bytes // 4:
             limit = min(2 * limit, size)
 
 
 async def read_list(
-    pages: AsyncGenerator[Page, None], decode: Callable[[msgspec.Raw], T], *, max_items: int | None = None
+    pages: AsyncGenerator[Page, None],
+    decode: Callable[[msgspec.Raw], T],
+    limits: ListLimits,
+    *,
+    max_items: int | None = None,
 ) -> Listing[T]:
     """Return the items of pages; no further page is read when a limit is reached.
 
     Args:
         pages: The pages, which are closed.
         decode: The function that decodes an item.
-        max_items: The number of items after which no further page is read. The default is 10,000.
+        limits: The limits of lists.
+        max_items: The number of items after which no further page is read. The default is that of the limits.
     """
     items: list[T] = []
-    left, deadline = MAX_LIST_BYTES, time.monotonic() + MAX_LIST_SECONDS
+    left, deadline = limits.max_bytes, time.monotonic() + limits.max_seconds
     async with aclosing(pages):
         async for page, _ in pages:
             items.extend(map(decode, page))
             left -= sum(len(memoryview(item)) for item in page)
-            if left <= 0 or len(items) >= (max_items or MAX_LIST_ITEMS) or time.monotonic() > deadline:
+            if left <= 0 or len(items) >= (max_items or limits.max_items) or time.monotonic() > deadline:
                 return Listing(items, complete=False)
     return Listing(items)

@@ -10,7 +10,7 @@ import msgspec
 
 from scoring_operator.errors import AlreadyExists, ApiError, Conflict, Invalid, NotFound
 from scoring_operator.kube.client import KubeClient
-from scoring_operator.kube.listing import MAX_LIST_ITEMS, Listing, Page
+from scoring_operator.kube.listing import Listing, ListLimits, Page
 from tests.testkit.builders import NOW
 
 Object = dict[str, Any]
@@ -56,7 +56,7 @@ class InMemoryClient(KubeClient):
         found = self.lists.get(path, [])
         return Listing(
             [msgspec.convert(item, type) for item in found[:max_items]],
-            complete=len(found) <= (max_items or MAX_LIST_ITEMS),
+            complete=len(found) <= (max_items or ListLimits().max_items),
         )
 
     async def pages(

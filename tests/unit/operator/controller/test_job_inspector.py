@@ -5,7 +5,7 @@ import pytest
 from scoring_operator.api.names import report_job_name
 from scoring_operator.api.views import JobView
 from scoring_operator.controller.job_inspector import Inspection, JobInspector
-from scoring_operator.kube.listing import MAX_LIST_ITEMS
+from scoring_operator.kube.listing import ListLimits
 from scoring_operator.planner.job_results import PODS_DELETED, TOO_MANY_PODS
 from scoring_operator.planner.types import JobSnapshot
 from tests.testkit.builders import NOW, a_batch, a_job, a_message, a_report_message, a_run, pod_metadata
@@ -303,7 +303,7 @@ async def test_run_ends_without_last_results_if_storage_is_unavailable(cluster: 
 
 async def test_job_whose_pods_are_hidden_by_others_has_its_record_or_names_the_cause(cluster: Cluster) -> None:
     forged = {"metadata": {"name": "a", "labels": {"batch.kubernetes.io/job-name": "job"}}}
-    cluster.client.lists[PODS] = [forged] * (MAX_LIST_ITEMS + 1)
+    cluster.client.lists[PODS] = [forged] * (ListLimits().max_items + 1)
     results, _ = await cluster.fetch(VISIBLE)
     assert (results["job"].failure_reason, results["job"].failure_detail) == ("JobLost", TOO_MANY_PODS)
     cluster.storage.records["job"] = a_message(1).encode()

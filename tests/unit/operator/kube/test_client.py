@@ -18,6 +18,7 @@ from scoring_operator.errors import (
     Unavailable,
 )
 from scoring_operator.kube.client import MAX_READS, ClientTimeouts, KubeClient
+from scoring_operator.kube.listing import ListLimits
 from scoring_operator.kube.transport import DEFERRED_BYTES
 from tests.testkit.fault_server import FaultServer, hang, refuse, reset
 from tests.testkit.waiting import until_async
@@ -28,9 +29,16 @@ JOBS = "/apis/batch/v1/namespaces/ns/jobs"
 JOB = {"metadata": {"name": "a"}}
 
 
-def test_default_timeouts_and_page_size() -> None:
+def test_timeouts_and_page_size_of_a_client_have_these_defaults() -> None:
     assert ClientTimeouts() == ClientTimeouts(
-        request=30, page=60, retry_budget=60, idle=75, watch_interval=0.2, initial_backoff=0.2, page_size=200
+        request=30,
+        page=60,
+        retry_budget=60,
+        idle=75,
+        watch_interval=0.2,
+        initial_backoff=0.2,
+        page_size=200,
+        lists=ListLimits(),
     )
 
 

@@ -10,9 +10,8 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from scoring_operator.kube import informer as informer_module
 from scoring_operator.kube.client import KubeClient
-from scoring_operator.kube.informer import Informer
+from scoring_operator.kube.informer import Informer, InformerLimits
 from tests.testkit.fault_server import FaultServer, Handler, hang, refuse, reset
 from tests.testkit.waiting import until_async
 
@@ -299,13 +298,16 @@ async def test_namespace_that_cannot_be_listed_keeps_no_other_one_waiting(
         await until_async(lambda: "other" not in informer.problems())
 
 
-async def test_silent_list_of_one_namespace_delays_the_others_by_15_s(
-    api: FaultServer, connection: KubeClient, monkeypatch: pytest.MonkeyPatch
+def test_limits_of_an_informer_have_these_defaults() -> None:
+    assert InformerLimits() == InformerLimits(max_objects=30_000, max_all_objects=40_000, sync_grace=15.0)
+
+
+async def test_silent_list_of_one_namespace_delays_the_others_until_the_limit(
+    api: FaultServer, connection: KubeClient
 ) -> None:
-    assert informer_module.SYNC_GRACE_SECONDS == 15
-    monkeypatch.setattr(informer_module, "SYNC_GRACE_SECONDS", 0.1)
     api.broken[OTHER_JOBS] = hang
-    async with running_informer(connection, namespaces=["other", "ns"]) as informer:
+    limits = InformerLimits(sync_grace=0.1)
+    async with running_informer(connection, namespaces=["other", "ns"], limits=limits) as informer:
         assert informer.has_synced
 
 
@@ -340,13 +342,12 @@ async def test_silence_is_that_of_the_most_recent_watch(api: FaultServer, connec
 
 
 async def test_informer_holds_a_limited_number_of_objects_of_a_namespace(
-    api: FaultServer, connection: KubeClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    api: FaultServer, connection: KubeClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert informer_module.MAX_OBJECTS == 30_000
-    monkeypatch.setattr(informer_module, "MAX_OBJECTS", 5)
     for number in range(7):
         await api.put(JOBS, f"job-{number}")
-    async with running_informer(connection, relist_interval=0.2) as informer:
+    limits = InformerLimits(max_objects=5)
+    async with running_informer(connection, relist_interval=0.2, limits=limits) as informer:
         assert names(informer) == {f"job-{number}" for number in range(5)}
         await api.put(JOBS, "job-6", color="red")
         await api.put(JOBS, "job-1", color="red")
@@ -362,13 +363,12 @@ async def test_informer_holds_a_limited_number_of_objects_of_a_namespace(
 
 @pytest.mark.fault("T12")
 async def test_full_namespaces_leave_an_even_part_of_all_objects_to_another(
-    api: FaultServer, connection: KubeClient, monkeypatch: pytest.MonkeyPatch
+    api: FaultServer, connection: KubeClient
 ) -> None:
-    assert informer_module.MAX_ALL_OBJECTS == 40_000
-    monkeypatch.setattr(informer_module, "MAX_ALL_OBJECTS", 6)
     for number in range(9):
         await api.put(JOBS, f"a-{number}")
-    async with running_informer(connection, namespaces=["ns", "other"]) as informer:
+    limits = InformerLimits(max_all_objects=6)
+    async with running_informer(connection, namespaces=["ns", "other"], limits=limits) as informer:
         await until_async(lambda: "all namespaces have more than 6 jobs" in informer.problems().get("ns", ""))
         for number in range(5):
             meta = {"namespace": "other", "name": f"b-{number}", "resourceVersion": str(api.version + 1)}
