@@ -108,6 +108,19 @@ def test_one_fault_of_any_request_leaves_one_whole_predictions_blob(server: Blob
     assert server.blobs[predictions[0]].content.count(b"\n") == 6
 
 
+@pytest.mark.slow
+@pytest.mark.fault("F27")
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("retry_after", ["", "0", "1"])
+def test_busy_responses_of_any_retry_after_change_no_result(server: BlobServer, status: int, retry_after: str) -> None:
+    put_fleet(server, "press-1")
+    for method in ("GET", "PUT"):
+        server.fail("status", method=method, status=status, retry_after=retry_after, times=2)
+    assert score("press-1").code == 0
+    assert server.blobs[f"/account/predictions/{PREDICTIONS}/press-1.csv"].content.count(b"\n") == 6
+    assert server.faults == []
+
+
 @pytest.mark.fault("F27")
 def test_device_whose_blob_stays_unavailable_is_transient_in_the_message(server: BlobServer, tmp_path: Path) -> None:
     put_fleet(server, "press-1", "press-2")

@@ -1,8 +1,8 @@
 """Retries of a failing call, with back-off and a deadline. Independent of the kind of storage.
 
 The retries of the Azure SDK are disabled (azure.py). The SDK waits 20 seconds after one response 503, ignores the
-header Retry-After of 429, and does not know a deadline. Here back-off is exponential with jitter, Retry-After is
-honoured, an unreachable host ends the call within seconds, and no call outlasts its deadline.
+header Retry-After of 429, and does not know a deadline. Here back-off is exponential with jitter, and a longer
+Retry-After is honoured. An unreachable host ends the call within seconds, and no call outlasts its deadline.
 """
 
 import time
@@ -105,13 +105,7 @@ def call_with_retry(
             on_maybe_applied()
         elif unreachable_since is None:
             unreachable_since = now
-        backoff_seconds = failure.retry_after_seconds
-        if backoff_seconds is None:
-            from random import uniform  # noqa: PLC0415  most processes need no retry
-
-            jitter = uniform(0.7, 1.3)  # noqa: S311  the jitter spreads load and is not a secret
-            exponential_seconds = policy.initial_backoff_seconds * 2 ** (attempts - 1)
-            backoff_seconds = min(policy.max_backoff_seconds, exponential_seconds) * jitter
+        backoff_seconds = _backoff_seconds(attempts, failure.retry_after_seconds or 0.0, policy)
         give_up_at = min(deadline, started + policy.max_retry_seconds)
         if unreachable_since is not None:
             give_up_at = min(give_up_at, unreachable_since + policy.max_unreachable_seconds)
@@ -119,3 +113,13 @@ def call_with_retry(
             times = f"{attempts} attempts" if attempts > 1 else "1 attempt"
             raise type(failure.error)(f"{failure.error} ({times} in {now - started:.0f} s)")
         clock.sleep(backoff_seconds)
+
+
+def _backoff_seconds(attempts: int, retry_after_seconds: float, policy: RetryPolicy) -> float:
+    """Return the time before the next attempt. A server can make it longer, but not shorter."""
+    from random import uniform  # noqa: PLC0415  most processes need no retry
+
+    exponential_seconds = min(policy.max_backoff_seconds, policy.initial_backoff_seconds * 2.0 ** (attempts - 1))
+    # The jitter spreads the attempts of the pods, also if the server gives all of them the same time.
+    jittered_seconds = exponential_seconds * uniform(0.7, 1.3)  # noqa: S311  the jitter is not a secret
+    return max(jittered_seconds, retry_after_seconds * uniform(1.0, 1.25))  # noqa: S311  as above

@@ -20,6 +20,7 @@ from tests.testkit.waiting import shortest, until
 BLOB = "/account/predictions/p.csv"
 SHORT_READS = RetryPolicy(read_timeout_seconds=0.3)
 SHORT = RetryPolicy(read_timeout_seconds=0.3, max_retry_seconds=1.0, max_unreachable_seconds=0.5)
+BUSY = RetryPolicy(max_retry_seconds=2.5)
 
 
 @pytest.fixture
@@ -144,6 +145,45 @@ def test_retry_after_of_the_server_is_honoured_by_the_sdk(server: BlobServer, sd
         return second - first
 
     assert shortest(seconds_between, 2) < 2
+
+
+@pytest.mark.slow
+@pytest.mark.fault("F27")
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("retry_after", ["", "0", "1", "600"])
+def test_obstore_backs_off_exponentially_whatever_retry_after_says(
+    server: BlobServer, status: int, retry_after: str
+) -> None:
+    server.put(BLOB, b"content")
+    store = open_on(server.url, "obstore")
+
+    def seconds_to_read() -> float:
+        server.requests.clear()
+        server.fail("status", status=status, retry_after=retry_after, times=2)
+        began = time.monotonic()
+        blob = store.read("predictions", "p.csv")
+        assert blob is not None
+        assert blob.content == b"content"
+        first, second, third = server.times_of("GET")
+        assert second - first >= 0.7 * 0.3
+        assert third - second >= 0.7 * 0.6
+        return time.monotonic() - began
+
+    assert shortest(seconds_to_read, 2) < 2
+
+
+@pytest.mark.slow
+@pytest.mark.fault("F27")
+@pytest.mark.parametrize("retry_after", ["0", "1"])
+def test_server_that_stays_busy_gets_few_requests_whatever_it_asks_for(
+    server: BlobServer, library: str, retry_after: str
+) -> None:
+    server.fail("status", retry_after=retry_after, times=10_000)
+    store = open_on(server.url, library, BUSY)
+    with pytest.raises(StorageUnavailable, match=r"storage returned 503 ServerBusy .* \(\d attempts in"):
+        store.read("predictions", "p.csv")
+    assert 2 <= len(server.requests) <= 4
+    store.close()
 
 
 @pytest.mark.fault("F27")
