@@ -2,7 +2,7 @@
 
 import csv
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +48,13 @@ class _Writer(Protocol):
 
 
 def compact_window(
-    blobs: Iterable[Blob], window: Window, folder: Path, format_: str, *, replace: bool
+    blobs: Iterable[Blob],
+    window: Window,
+    folder: Path,
+    format_: str,
+    *,
+    replace: bool,
+    max_group_bytes: int = MAX_GROUP_BYTES,
 ) -> Compacted | None:
     """Write the predictions of a window into one file, which appears when it is complete.
 
@@ -58,6 +64,7 @@ def compact_window(
         folder: The folder of the file.
         format_: One of FORMATS.
         replace: True to write a file again.
+        max_group_bytes: The bytes of CSV after which a row group of Parquet ends, however few lines they have.
 
     Returns:
         The file; None if the window has no predictions.
@@ -67,13 +74,12 @@ def compact_window(
         DataInvalid: Predictions are not a CSV of the expected columns.
     """
     check_format(format_)
-    writers: dict[str, Callable[[Path], _Writer]] = {"parquet": _ParquetWriter, "csv": _CsvWriter}
     path = folder / f"{window.slug}.{format_}"
     if not replace and os.path.exists(path):  # noqa: PTH110  Path.exists raises for a name that is too long
         return Compacted(window, path, 0, path.stat().st_size, written=False)
     devices = 0
     with _new_file(path) as temporary:
-        writer = writers[format_](temporary)
+        writer: _Writer = _CsvWriter(temporary) if format_ == "csv" else _ParquetWriter(temporary, max_group_bytes)
         try:
             for blob in blobs:
                 writer.add(blob)
@@ -136,7 +142,7 @@ class _CsvWriter:
 class _ParquetWriter:
     """Row groups of at least MIN_GROUP_ROWS rows, except for the last one."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, max_group_bytes: int) -> None:
         import pyarrow as pa  # noqa: PLC0415  an extra
         import pyarrow.parquet as pq  # noqa: PLC0415
 
@@ -147,12 +153,13 @@ class _ParquetWriter:
         self._writer: Any = pq.ParquetWriter(str(path), self._schema)
         self._waiting: list[tuple[bytes, str]] = []
         self._rows = self._bytes = 0
+        self._max_bytes = max_group_bytes
 
     def add(self, blob: Blob) -> None:
         self._waiting.append((blob.content, blob.info.name))
         self._rows += blob.content.count(b"\n") - 1
         self._bytes += len(blob.content)
-        if self._rows >= MIN_GROUP_ROWS or self._bytes >= MAX_GROUP_BYTES:
+        if self._rows >= MIN_GROUP_ROWS or self._bytes >= self._max_bytes:
             self._flush()
 
     def close(self) -> None:

@@ -35,7 +35,7 @@ TABLE_COLUMNS: Mapping[str, Sequence[str]] = {
 """The columns of the CSV files of a report, which a result without rows has, too."""
 
 _PREDICTION_TYPES = {"Device": "str", "Tag": "str", "Prediction": "int8", "Score": "float64", "Val": "float64"}
-_BATCH_BYTES = 2**22
+BATCH_BYTES = 2**22
 _MAX_MILLISECONDS = 9.2e12  # the year 2261, which pandas can store in nanoseconds
 
 
@@ -56,13 +56,16 @@ def predictions_frame(content: bytes, name: str) -> "pd.DataFrame":
     return _read_csv(content, name, PREDICTION_COLUMNS, _PREDICTION_TYPES)
 
 
-def prediction_frames(files: "Iterable[tuple[bytes, str]]") -> "Iterator[pd.DataFrame]":
-    """Yield the predictions of files as frames, each of whole files and at most about 4 MiB of CSV.
+def prediction_frames(
+    files: "Iterable[tuple[bytes, str]]", *, batch_bytes: int = BATCH_BYTES
+) -> "Iterator[pd.DataFrame]":
+    """Yield the predictions of files as frames, each of whole files.
 
     A call of pandas costs more than a small file has work, so files with the same header are read in one call.
 
     Args:
         files: The content and the name of each file.
+        batch_bytes: The size of the files of a frame, in bytes of CSV, after which the next file begins another frame.
 
     Yields:
         Frames as of `predictions_frame`.
@@ -74,7 +77,7 @@ def prediction_frames(files: "Iterable[tuple[bytes, str]]") -> "Iterator[pd.Data
     size, header = 0, b""
     for content, name in files:
         first = content.partition(b"\n")[0]
-        if batch and (first != header or size > _BATCH_BYTES):
+        if batch and (first != header or size > batch_bytes):
             yield from _batch_frames(batch)
             batch, size = [], 0
         header = first

@@ -67,10 +67,11 @@ class Interrupts:
 
     Args:
         code: The exit code of an interrupted process.
+        repeat_seconds: The seconds until a process that still runs is interrupted again.
     """
 
-    def __init__(self, code: int) -> None:
-        self._code = code
+    def __init__(self, code: int, *, repeat_seconds: float = REPEAT_SECONDS) -> None:
+        self._code, self._repeat_seconds = code, repeat_seconds
         self._last: float | None = None
 
     def __enter__(self) -> Self:
@@ -92,11 +93,11 @@ class Interrupts:
 
     def _handle(self, _signal: int, _frame: FrameType | None) -> None:
         now = time.monotonic()
-        if self._last is not None and now < self._last + REPEAT_SECONDS:
+        if self._last is not None and now < self._last + self._repeat_seconds:
             return
         self._last = now
         sys.unraisablehook = lambda _: None
-        again = threading.Timer(REPEAT_SECONDS, os.kill, (os.getpid(), signal.SIGINT))
+        again = threading.Timer(self._repeat_seconds, os.kill, (os.getpid(), signal.SIGINT))
         again.daemon = True
         again.start()
         raise KeyboardInterrupt

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fleetscore import Window
-from fleetscore.compaction import compact_window
+from fleetscore.compaction import MAX_GROUP_BYTES, compact_window
 from fleetscore.errors import DataInvalid, FleetscoreError, StorageUnavailable, UsageInvalid
 from fleetscore.store.base import Blob, BlobInfo
 
@@ -34,9 +34,10 @@ def test_invalid_predictions_leave_no_file(tmp_path: Path, form: str, content: b
     assert list(tmp_path.iterdir()) == []
 
 
-def test_files_with_few_lines_end_a_row_group_by_their_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fleetscore.compaction.MAX_GROUP_BYTES", 2 * len(a_blob().content))
-    found = compact_window([a_blob()] * 5, WINDOW, tmp_path, "parquet", replace=False)
+def test_files_with_few_lines_end_a_row_group_by_their_bytes(tmp_path: Path) -> None:
+    assert MAX_GROUP_BYTES == 64 * 2**20
+    size = 2 * len(a_blob().content)
+    found = compact_window([a_blob()] * 5, WINDOW, tmp_path, "parquet", replace=False, max_group_bytes=size)
     assert found is not None
     assert pq.ParquetFile(found.path).num_row_groups == 3
 

@@ -66,9 +66,10 @@ def test_files_read_together_have_the_rows_of_each_file() -> None:
     assert [len(frame) for frame in found] == [3, 1, 1, 3]
 
 
-def test_files_read_together_are_bounded_in_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frames, "_BATCH_BYTES", 200)
-    found = list(frames.prediction_frames(device_file(f"d{number}", "t,1,0,0.5") for number in range(10)))
+def test_files_read_together_are_bounded_in_size() -> None:
+    assert frames.BATCH_BYTES == 4 * 2**20
+    files = [device_file(f"d{number}", "t,1,0,0.5") for number in range(10)]
+    found = list(frames.prediction_frames(files, batch_bytes=200))
     assert [frame["Device"].tolist() for frame in found] == [
         ["d0", "d1", "d2"], ["d3", "d4", "d5"], ["d6", "d7", "d8"], ["d9"],
     ]  # fmt: skip

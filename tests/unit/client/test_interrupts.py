@@ -13,13 +13,12 @@ PROGRAM = """
 import signal, sys, time
 from pathlib import Path
 from fleetscore import interrupts
-interrupts.REPEAT_SECONDS = 0.05
 class Interrupt:
     def __set_name__(self, *_):
         signal.raise_signal(signal.SIGINT)
     def __del__(self):
         signal.raise_signal(signal.SIGINT)
-with interrupts.Interrupts(130):
+with interrupts.Interrupts(130, repeat_seconds=0.05):
 """
 
 

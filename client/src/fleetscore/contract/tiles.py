@@ -113,17 +113,19 @@ def overlaps(name: str, start: datetime, end: datetime) -> bool:
         return False
 
 
-def parse_tile(content: bytes, name: str) -> Tile:
+def parse_tile(content: bytes, name: str, *, max_bytes: int = MAX_TILE_BYTES, max_devices: int = MAX_DEVICES) -> Tile:
     """Return the tile of a blob.
 
     Args:
         content: The blob, which other clients can write.
         name: The name of the blob, for messages.
+        max_bytes: The largest size of the unpacked tile, in bytes.
+        max_devices: The largest number of devices.
 
     Raises:
-        DataInvalid: The blob is not a tile.
+        DataInvalid: The blob is not a tile, or a larger one.
     """
-    text = _unpack(content, name)
+    text = _unpack(content, name, max_bytes)
     comment, _, rest = text[:1000].partition("\n")
     match = _COMMENT.fullmatch(comment)
     if match is None or not f"{rest}\n".startswith(f"{_COLUMNS}\n"):
@@ -137,8 +139,8 @@ def parse_tile(content: bytes, name: str) -> Tile:
         if not device or len(letters) != count or not STATES.keys() >= set(letters):
             raise DataInvalid(f"{name} is invalid: a line is not a device with {count} states; remove it")
         states[sys.intern(device)] = letters
-        if len(states) > MAX_DEVICES:
-            raise DataInvalid(f"{name} is invalid: it has more than {MAX_DEVICES:,} devices; remove it")
+        if len(states) > max_devices:
+            raise DataInvalid(f"{name} is invalid: it has more than {max_devices:,} devices; remove it")
     return Tile(first, length, count, states)
 
 
@@ -166,12 +168,12 @@ def _split(line: str) -> tuple[str, str]:
     return name, letters
 
 
-def _unpack(content: bytes, name: str) -> str:
+def _unpack(content: bytes, name: str, max_bytes: int) -> str:
     unpacker = zlib.decompressobj(31)
     try:
-        plain = unpacker.decompress(content, MAX_TILE_BYTES)
+        plain = unpacker.decompress(content, max_bytes)
         if not unpacker.eof or unpacker.unused_data:
-            text = f"{name} is invalid: it is cut, has more than one part, or is larger than {MAX_TILE_BYTES:,} bytes"
+            text = f"{name} is invalid: it is cut, has more than one part, or is larger than {max_bytes:,} bytes"
             raise DataInvalid(f"{text}; remove it")
         return plain.decode()
     except (zlib.error, UnicodeDecodeError) as error:

@@ -73,13 +73,17 @@ def test_mute_that_has_ended_is_rejected() -> None:
         add_mute(b"", a_mute(hours=0), NOW)
 
 
-def test_full_file_is_rejected_with_the_next_step(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_of_500_mutes_gets_no_further_one() -> None:
     many = b"".join(f"press-{number},,,,\n".encode() for number in range(500))
     with pytest.raises(UsageInvalid, match="has 500 mutes already"):
         add_mute(many, a_mute(), NOW)
-    monkeypatch.setattr(mutes, "MAX_MUTES_BYTES", 50)
-    with pytest.raises(UsageInvalid, match="`fleetscore unmute --ended`"):
-        add_mute(b"", a_mute(), NOW)
+
+
+def test_file_of_mutes_above_a_mebibyte_is_rejected_with_the_next_step() -> None:
+    line = add_mute(b"\n", a_mute(), NOW)
+    assert len(add_mute(b"x" * (2**20 - len(line)), a_mute(), NOW)) == 2**20
+    with pytest.raises(UsageInvalid, match=r"more than 1,048,576 bytes; .*`fleetscore unmute --ended`"):
+        add_mute(b"x" * (2**20 - len(line) + 1), a_mute(), NOW)
 
 
 @pytest.mark.parametrize(

@@ -42,11 +42,12 @@ def test_tiles_outside_of_the_span_are_not_read() -> None:
     assert not any(tiles.overlaps(one, START, START) for one in ("a/2018-W99.csv.gz", "a/0000-W01.csv.gz", "a/b"))
 
 
-def test_tile_of_too_many_devices_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tiles, "MAX_DEVICES", 1)
+def test_tile_of_too_many_devices_is_rejected() -> None:
+    assert tiles.MAX_DEVICES == 250_000
     name, content, _ = a_tile()
+    assert len(tiles.parse_tile(content, name, max_devices=2).states) == 2
     with pytest.raises(DataInvalid, match="more than 1 devices; remove it"):
-        tiles.parse_tile(content, name)
+        tiles.parse_tile(content, name, max_devices=1)
 
 
 def test_largest_series_is_chosen_without_damaged_tiles() -> None:
@@ -97,15 +98,16 @@ def test_damaged_tile_is_rejected_with_its_name(content: bytes) -> None:
         tiles.parse_tile(content, "h/2018-W01")
 
 
-def test_number_of_listed_tiles_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tiles, "MAX_LISTED_TILES", 2)
-    listed = [(f"_history/default/PT{number}S/2018-W01.csv.gz", 1) for number in range(3)]
-    assert tiles.largest_series(listed[:2]) == [listed[1][0]]
-    with pytest.raises(TooLarge, match="the history has more than 2 blobs; remove those below _history/"):
+def test_number_of_listed_tiles_is_bounded() -> None:
+    listed = [(f"_history/default/PT{number}S/2018-W01.csv.gz", 1) for number in range(10_001)]
+    assert tiles.largest_series(listed[:10_000]) == [max(listed)[0]]
+    with pytest.raises(TooLarge, match="the history has more than 10,000 blobs; remove those below _history/"):
         tiles.largest_series(listed)
 
 
-def test_tile_above_the_limit_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tiles, "MAX_TILE_BYTES", 1000)
+def test_tile_above_the_limit_is_rejected() -> None:
+    assert tiles.MAX_TILE_BYTES == 64 * 2**20
+    plain = HEAD + b"press-1,AA\n" * 200
+    assert tiles.parse_tile(gzip.compress(plain), "h/2018-W01", max_bytes=len(plain)).states == {"press-1": "AA"}
     with pytest.raises(DataInvalid, match="larger than 1,000 bytes"):
-        tiles.parse_tile(gzip.compress(HEAD + b"press-1,AA\n" * 200), "h/2018-W01")
+        tiles.parse_tile(gzip.compress(plain), "h/2018-W01", max_bytes=1000)
