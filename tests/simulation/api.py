@@ -19,6 +19,8 @@ from typing import Any, Self
 
 from yarl import URL
 
+from scoring_operator.api.formatting import format_time
+
 EPOCH = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 NAMESPACE = "scoring"
 JOBS = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
@@ -132,9 +134,6 @@ class Api:
         """Return the time of its clock."""
         return EPOCH + timedelta(seconds=self._now() - self._began + self.clock_off)
 
-    def stamp(self) -> str:
-        return f"{self.now():%Y-%m-%dT%H:%M:%SZ}"
-
     # Writes, of the operator and of others.
 
     def put(self, collection: str, item: Object) -> Object:
@@ -153,7 +152,7 @@ class Api:
         item["metadata"] = meta | {
             "uid": uid,
             "generation": 1,
-            "creationTimestamp": self.stamp(),
+            "creationTimestamp": format_time(self.now()),
             "namespace": NAMESPACE,
         }
         return self.put(collection, item)

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from scoring_operator.api.formatting import format_time
 from scoring_operator.api.intervals import ArgIndex, ArgIndexes, Position, Positions
 from scoring_operator.kube.client import ClientTimeouts, KubeClient
 from scoring_operator.kube.credentials import Credentials
@@ -194,7 +195,7 @@ class World:
             recorded |= {list(positions_of(job))[at]: outcome for at in ArgIndexes.parse(indexes)}
 
     def _pod(self, job: Object, message: str, code: int) -> Object:
-        name, now = job["metadata"]["name"], self.api.stamp()
+        name, now = job["metadata"]["name"], format_time(self.api.now())
         ended = {"exitCode": code, "reason": "OOMKilled" if code == 137 else "", "message": message, "finishedAt": now}
         owner = {"uid": job["metadata"]["uid"], "kind": "Job", "name": name}
         return {

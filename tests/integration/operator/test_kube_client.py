@@ -16,7 +16,7 @@ from scoring_operator.kube.credential_sources import load_credentials
 from scoring_operator.kube.informer import Informer
 from scoring_operator.resources.status import json_patch
 from tests.testkit.runs import Runs
-from tests.testkit.waiting import until_async
+from tests.testkit.waiting import until, until_async
 
 MAPS = "/api/v1/namespaces/{}/configmaps"
 
@@ -89,9 +89,7 @@ async def test_exceeded_quota_differs_from_a_missing_right(
     quota = {"metadata": {"name": "few"}, "spec": {"hard": {"count/configmaps": "0"}}}
     await admin.create(f"/api/v1/namespaces/{namespace}/resourcequotas", quota)
     path = f"/api/v1/namespaces/{namespace}/resourcequotas/few"
-    async with asyncio.timeout(180):
-        while not (await admin.get(path)).get("status", {}).get("hard"):  # noqa: ASYNC110  # the server has no event for it
-            await asyncio.sleep(0.05)
+    until(lambda: cluster.api.request("GET", path).get("status", {}).get("hard"), "the quota is in effect")
     with pytest.raises(QuotaExceeded):
         await admin.create(MAPS.format(namespace), a_map("a"))
     kubeconfig = cluster.create_kubeconfig(namespace, "default")

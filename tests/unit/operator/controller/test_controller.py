@@ -18,6 +18,7 @@ from tests.testkit.builders import a_body, a_job, a_message
 from tests.testkit.conditions import condition as condition_of
 from tests.testkit.in_memory_storage import InMemoryStorage
 from tests.testkit.running_controller import a_fleet
+from tests.testkit.waiting import until_async
 from tests.unit.operator.controller.in_memory_client import InMemoryClient
 
 if TYPE_CHECKING:
@@ -84,9 +85,7 @@ class Cluster:
         return [(load.active, load.queued, load.stalled_reason) for load in self.controller.loads()]
 
     async def until(self, done: Callable[[], object]) -> None:
-        async with asyncio.timeout(10):
-            while not done():  # noqa: ASYNC110  # the controller announces nothing
-                await asyncio.sleep(0.005)
+        await until_async(done, seconds=10)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

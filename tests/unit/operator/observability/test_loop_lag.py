@@ -7,6 +7,7 @@ import time
 import pytest
 
 from scoring_operator.observability import loop_lag
+from tests.testkit.waiting import until_async
 
 
 async def measured(seconds: float, **limits: float) -> list[float]:
@@ -15,8 +16,7 @@ async def measured(seconds: float, **limits: float) -> list[float]:
     task = asyncio.create_task(loop_lag.measure_lag(lags.append, **limits))
     await asyncio.sleep(0)
     time.sleep(seconds)  # noqa: ASYNC251  # the block to be measured
-    while not lags:  # noqa: ASYNC110  # the measurement announces nothing
-        await asyncio.sleep(0.01)
+    await until_async(lambda: lags, "a lag is measured")
     task.cancel()
     return lags
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from scoring_operator.api.fleets import parse_fleet
+from scoring_operator.api.formatting import format_time
 from scoring_operator.observability.metrics import Metrics
 from scoring_operator.observability.run_metrics import RunLoad, RunMetrics
 from tests.unit.operator.observability.samples import values
@@ -13,10 +14,6 @@ from tests.unit.operator.observability.samples import values
 STARTED = datetime(2026, 1, 1, 12, tzinfo=UTC)
 HOURLY = {"namespace": "n", "name": "hourly"}
 FLEETS = {"default": parse_fleet({"name": "default", "namespaces": ["n"], "schedules": [HOURLY]})}
-
-
-def stamp(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def a_run(
@@ -28,13 +25,13 @@ def a_run(
             "name": "hourly-20260101t100000z",
             "namespace": "n",
             "uid": "u",
-            "creationTimestamp": stamp(STARTED),
+            "creationTimestamp": format_time(STARTED),
             "labels": {"fleetscore.dev/schedule": "hourly"},
         },
         "spec": {"window": {"start": "2026-01-01T10:00:00Z", "end": "2026-01-01T11:00:00Z"}},
         "status": {
-            "startTime": stamp(end - timedelta(seconds=45)),
-            "completionTime": stamp(end),
+            "startTime": format_time(end - timedelta(seconds=45)),
+            "completionTime": format_time(end),
             "conditions": [{"type": condition, "status": "True", "reason": reason}],
             "devices": {"total": 3, "pending": 0, "active": 0, "scored": 2, "failed": 1},
             "failureReasons": {"OOMKilled": 1},
