@@ -179,7 +179,7 @@ def _intervals(
         high[right[level]] = high[level]
         level = np.concatenate([left[level], right[level]])
         level = level[~is_leaf[level]]
-    else:
+    if len(level):
         raise NotClosedForm(f"a tree deeper than {MAX_DEPTH}")
     trees = np.repeat(np.arange(len(sizes)), sizes)
     leaves = np.flatnonzero(is_leaf & (low < high))  # no value reaches the others

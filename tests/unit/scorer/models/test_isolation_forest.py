@@ -9,7 +9,6 @@ import pytest
 from sklearn.ensemble import IsolationForest
 
 from device_scorer.errors import ModelInvalid
-from device_scorer.models import isolation_forest
 from device_scorer.models.inert import Array, InertObject, NotClosedForm
 from device_scorer.models.isolation_forest import read_forest
 from device_scorer.models.unpickler import load_inert
@@ -108,12 +107,54 @@ def test_trees_from_before_scikit_learn_1_3_are_left_to_scikit_learn() -> None:
         read_forest(record)
 
 
-@pytest.mark.parametrize(("limit", "value"), [("MAX_TREES", 6), ("MAX_NODES", 100), ("MAX_DEPTH", 3)])
-def test_large_forest_is_left_to_scikit_learn(limit: str, value: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(isolation_forest, limit, value)
-    with pytest.raises(NotClosedForm):
-        read_forest(inert())
+def repeated(forest: IsolationForest, count: int) -> InertObject:
+    """Return a fitted forest of one tree with its tree several times, outside of the budget of a file."""
+    record = load_inert(pickle.dumps(forest))
+    assert isinstance(record, InertObject)
+    record.attributes["estimators_"][0].attributes["tree_"].attributes["nodes"].budget = None
+    for name in ("_decision_path_lengths", "_average_path_length_per_tree"):
+        record.attributes[name][0].budget = None
+        record.attributes[name] = list(record.attributes[name]) * count
+    record.attributes["estimators_"] *= count
+    return record
 
 
-def test_forest_has_these_limits() -> None:
-    assert (isolation_forest.MAX_TREES, isolation_forest.MAX_NODES, isolation_forest.MAX_DEPTH) == (5000, 2_000_000, 64)
+def test_forest_of_more_than_5000_trees_is_left_to_scikit_learn() -> None:
+    forest = IsolationForest(n_estimators=1, max_samples=4, random_state=1).fit(COLUMN)
+    assert len(read_forest(repeated(forest, 5000)).starts) == 5001
+    with pytest.raises(NotClosedForm, match="more than 5,000 trees"):
+        read_forest(repeated(forest, 5001))
+
+
+@pytest.mark.slow
+def test_forest_of_more_than_2_million_nodes_is_left_to_scikit_learn() -> None:
+    forest = IsolationForest(n_estimators=1, max_samples=4096, random_state=1)
+    forest.fit(np.random.default_rng(5).normal(10, 2, (4096, 1)))
+    count = 2_000_000 // forest.estimators_[0].tree_.node_count
+    assert len(read_forest(repeated(forest, count)).starts) == count + 1
+    with pytest.raises(NotClosedForm, match="more than 2,000,000 nodes"):
+        read_forest(repeated(forest, count + 1))
+
+
+def a_tree_of_depth(depth: int) -> InertObject:
+    """Return a forest of one tree, whose node of each depth has a leaf on its right."""
+    record = repeated(IsolationForest(n_estimators=1, random_state=1).fit(COLUMN), 1)
+    tree = record.attributes["estimators_"][0].attributes["tree_"]
+    array = tree.attributes["nodes"]
+    nodes = np.zeros(2 * depth + 1, dtype=array.to_numpy().dtype)
+    nodes["left_child"] = nodes["right_child"] = -1
+    inner = np.arange(0, 2 * depth, 2)
+    nodes["left_child"][inner], nodes["right_child"][inner] = inner + 2, inner + 1
+    nodes["threshold"] = -np.arange(len(nodes))
+    tree.attributes["nodes"] = Array(array.dtype, nodes.shape, nodes.tobytes())
+    for name in ("_decision_path_lengths", "_average_path_length_per_tree"):
+        lengths = record.attributes[name][0]
+        numbers = np.ones(len(nodes), dtype=lengths.to_numpy().dtype)
+        record.attributes[name] = [Array(lengths.dtype, numbers.shape, numbers.tobytes())]
+    return record
+
+
+def test_tree_deeper_than_64_is_left_to_scikit_learn() -> None:
+    assert len(read_forest(a_tree_of_depth(64)).ends) == 65
+    with pytest.raises(NotClosedForm, match="a tree deeper than 64"):
+        read_forest(a_tree_of_depth(65))
