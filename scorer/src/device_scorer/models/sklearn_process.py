@@ -20,10 +20,14 @@ from device_scorer.models import sklearn_messages as messages
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 START_SECONDS = 120.0
+"""Time of the import of scikit-learn by the fork server."""
+
 STOP_SECONDS = 5.0
+"""Time of the end of the fork server, after which it is killed."""
+
 LOAD_SECONDS = 60.0
 PREDICT_SECONDS = 60.0
 """Seconds of the clock for one request to a worker. A device's deadline applies in addition."""
@@ -71,10 +75,14 @@ class MemoryBudget:
             self._changed.notify_all()
 
 
-def memory_of_workers() -> int:
-    """Return half of the memory of the container or machine, in bytes."""
+def memory_of_workers(limit_files: "Iterable[str]" = _LIMIT_FILES) -> int:
+    """Return half of the memory of the container or machine, in bytes.
+
+    Args:
+        limit_files: The files that may have the limit of the container.
+    """
     limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
-    for name in _LIMIT_FILES:
+    for name in limit_files:
         with contextlib.suppress(OSError, ValueError):  # version 2 of cgroups writes "max" for no limit
             limits.append(int(Path(name).read_text()))
     return max(MIN_MEMORY_BYTES, min(limits) // 2)
@@ -87,6 +95,8 @@ class ScikitLearnProcess:
         memory: The memory that all workers may use together. By default, half of the memory of this machine.
         load_seconds: The time for loading one bundle.
         predict_seconds: The time for one request for predictions.
+        start_seconds: The time for the start of the fork server.
+        stop_seconds: The time for its end, after which it is killed.
     """
 
     def __init__(
@@ -95,9 +105,12 @@ class ScikitLearnProcess:
         memory: MemoryBudget | None = None,
         load_seconds: float = LOAD_SECONDS,
         predict_seconds: float = PREDICT_SECONDS,
+        start_seconds: float = START_SECONDS,
+        stop_seconds: float = STOP_SECONDS,
     ) -> None:
         self.memory = memory or MemoryBudget(memory_of_workers())
         self.load_seconds, self.predict_seconds = load_seconds, predict_seconds
+        self._start_seconds, self._stop_seconds = start_seconds, stop_seconds
         self._isolation = threading.Lock()
         self._lock = threading.Lock()
         self._server: _Server | None = None
@@ -116,7 +129,7 @@ class ScikitLearnProcess:
         with self._lock:
             for _ in range(MAX_STARTS):
                 if self._server is None or self._server.has_ended():
-                    self._server = _Server.start()
+                    self._server = _Server.start(self._start_seconds, self._stop_seconds)
                 mine, theirs = socket.socketpair()
                 with theirs:
                     try:
@@ -137,7 +150,11 @@ class ScikitLearnProcess:
         """
         with self._isolation:
             process = ScikitLearnProcess(
-                memory=self.memory, load_seconds=self.load_seconds, predict_seconds=self.predict_seconds
+                memory=self.memory,
+                load_seconds=self.load_seconds,
+                predict_seconds=self.predict_seconds,
+                start_seconds=self._start_seconds,
+                stop_seconds=self._stop_seconds,
             )
             try:
                 yield process
@@ -163,20 +180,25 @@ class _Server:
     Args:
         process: The process.
         control: The connection to it.
+        stop_seconds: The time for its end, after which it is killed.
     """
 
-    def __init__(self, process: "subprocess.Popen[bytes]", control: "socket.socket") -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", control: "socket.socket", stop_seconds: float) -> None:
         self.control = control
         self._process = process
-        self.stop: Callable[[], Any] = weakref.finalize(self, _stop, process, control)
+        self.stop: Callable[[], Any] = weakref.finalize(self, _stop, process, control, stop_seconds)
 
     def has_ended(self) -> bool:
         """Return True if the process has ended."""
         return self._process.poll() is not None
 
     @classmethod
-    def start(cls) -> "_Server":
+    def start(cls, start_seconds: float, stop_seconds: float) -> "_Server":
         """Start a fork server and wait until it has imported scikit-learn.
+
+        Args:
+            start_seconds: The time for the start.
+            stop_seconds: The time for the end, after which the process is killed.
 
         Raises:
             ConfigurationInvalid: The process cannot be started.
@@ -202,25 +224,25 @@ class _Server:
             except OSError as error:
                 control.close()
                 raise _cannot_start(str(error)) from error
-        server = cls(process, control)
+        server = cls(process, control, stop_seconds)
         try:
-            if messages.receive(control, len(messages.READY), time.monotonic() + START_SECONDS) == messages.READY:
-                control.settimeout(START_SECONDS)
+            if messages.receive(control, len(messages.READY), time.monotonic() + start_seconds) == messages.READY:
+                control.settimeout(start_seconds)
                 return server
             reason = "it sent a malformed message"
         except TimeoutError:
-            reason = f"it needs more than {START_SECONDS:g} seconds"
+            reason = f"it needs more than {start_seconds:g} seconds"
         except (EOFError, OSError):
             reason = "it ended before it was ready"
         server.stop()
         raise _cannot_start(reason)
 
 
-def _stop(process: "subprocess.Popen[bytes]", control: "socket.socket") -> None:
+def _stop(process: "subprocess.Popen[bytes]", control: "socket.socket", stop_seconds: float) -> None:
     """Close the connection of a fork server, which ends the server and its workers, and collect the process."""
     control.close()
     try:
-        process.wait(STOP_SECONDS)
+        process.wait(stop_seconds)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

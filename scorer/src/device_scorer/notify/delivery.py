@@ -150,26 +150,29 @@ def _deliver_to(receiver: Receiver, entries: Sequence[Entry], post: Post, is_lat
     return Delivery(tuple(delivered), failures, tuple(rejected) if delivered else ())
 
 
-def post_over_http(url: str, body: bytes, headers: Mapping[str, str]) -> str:
+def post_over_http(
+    url: str, body: bytes, headers: Mapping[str, str], *, timeout_seconds: float = TIMEOUT_SECONDS
+) -> str:
     """Post a body and return the reason of a failure, or '' for a 2xx answer. The reason has no part of the URL.
 
     Args:
         url: The address.
         body: The body.
         headers: The headers.
+        timeout_seconds: The time of the request with its answer.
     """
     reasons: list[str] = []
     # A socket's timeout ends with each byte of the answer, and the resolver has none.
-    thread = threading.Thread(target=lambda: reasons.append(_post(url, body, headers)), daemon=True)
+    thread = threading.Thread(target=lambda: reasons.append(_post(url, body, headers, timeout_seconds)), daemon=True)
     thread.start()
-    thread.join(TIMEOUT_SECONDS)
-    return reasons[0] if reasons else _no_answer()
+    thread.join(timeout_seconds)
+    return reasons[0] if reasons else _no_answer(timeout_seconds)
 
 
-def _post(url: str, body: bytes, headers: Mapping[str, str]) -> str:
+def _post(url: str, body: bytes, headers: Mapping[str, str], timeout_seconds: float) -> str:
     try:
         request = urllib.request.Request(url, data=body, headers=dict(headers), method="POST")  # noqa: S310  http(s) by receivers
-        with _opener().open(request, timeout=TIMEOUT_SECONDS):
+        with _opener().open(request, timeout=timeout_seconds):
             return ""  # the status is the answer; a receiver may never end the body
     except urllib.error.HTTPError as error:
         with error:
@@ -179,15 +182,15 @@ def _post(url: str, body: bytes, headers: Mapping[str, str]) -> str:
         redirect = "; redirects are not followed, set the final URL" if 300 <= error.code < 400 else ""
         return f"HTTP {error.code}{retry}{redirect}{f': {answer}' if answer else ''}"[:MAX_REASON_CHARS]
     except (OSError, http.client.HTTPException, ValueError) as error:
-        return clean(_describe(getattr(error, "reason", error)))[:MAX_REASON_CHARS]
+        return clean(_describe(getattr(error, "reason", error), timeout_seconds))[:MAX_REASON_CHARS]
 
 
-def _describe(cause: object) -> str:
+def _describe(cause: object, timeout_seconds: float) -> str:
     """Return why a request has no answer, without the text of an error that may contain the URL."""
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"its certificate is rejected: {cause.verify_message}; set SSL_CERT_FILE to its authority"
     if isinstance(cause, TimeoutError):
-        return _no_answer()
+        return _no_answer(timeout_seconds)
     if isinstance(cause, http.client.RemoteDisconnected):
         return "it closed the connection without an answer"
     if isinstance(cause, http.client.HTTPException):
@@ -197,8 +200,8 @@ def _describe(cause: object) -> str:
     return "its URL cannot be used; check its host, and encode other characters than ASCII"
 
 
-def _no_answer() -> str:
-    return f"no answer after {TIMEOUT_SECONDS:g} s"
+def _no_answer(seconds: float) -> str:
+    return f"no answer after {seconds:g} s"
 
 
 def _without_secrets(url: str, text: str) -> str:

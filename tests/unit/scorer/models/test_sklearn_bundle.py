@@ -73,12 +73,11 @@ def test_worker_returns_the_labels_and_scores_of_scikit_learn(process: ScikitLea
     assert models["2"].kind == "IsolationForest"
 
 
-def test_many_values_are_sent_in_parts(process: ScikitLearnProcess, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(messages, "MAX_VALUES", 7)
-    values = COLUMN.ravel().tolist()
-    labels, scores = load(process, {"1": a_model()})["1"].predict(values)
-    assert scores == a_model().decision_function(COLUMN).tolist()
-    assert len(labels) == len(values)
+def test_many_values_are_sent_in_parts(process: ScikitLearnProcess) -> None:
+    column = np.resize(COLUMN, (2 * messages.MAX_VALUES + 1, 1))
+    labels, scores = load(process, {"1": a_model()})["1"].predict(column.ravel().tolist())
+    assert scores == a_model().decision_function(column).tolist()
+    assert len(labels) == len(column)
 
 
 def test_model_without_scores_has_labels(process: ScikitLearnProcess) -> None:

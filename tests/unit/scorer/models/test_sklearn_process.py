@@ -14,6 +14,7 @@ from device_scorer.models import sklearn_process
 from device_scorer.models.sklearn_process import (
     MIN_MEMORY_BYTES,
     START_SECONDS,
+    STOP_SECONDS,
     MemoryBudget,
     ScikitLearnProcess,
     memory_of_workers,
@@ -38,8 +39,8 @@ def pid_of(process: ScikitLearnProcess) -> int:
     return server_of(process)._process.pid
 
 
-def test_limits() -> None:
-    assert (START_SECONDS, MIN_MEMORY_BYTES) == (120.0, 67_108_864)
+def test_server_has_120_s_to_start_5_s_to_stop_and_64_mib_at_least() -> None:
+    assert (START_SECONDS, STOP_SECONDS, MIN_MEMORY_BYTES) == (120.0, 5.0, 67_108_864)
 
 
 @pytest.mark.slow
@@ -91,10 +92,9 @@ def test_server_that_is_not_ready_in_time_is_an_error(tmp_path: Path, monkeypatc
     silent.write_text("#!/bin/sh\nexec sleep 600\n")
     silent.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(silent))
-    monkeypatch.setattr(sklearn_process, "START_SECONDS", 0.2)
-    monkeypatch.setattr(sklearn_process, "STOP_SECONDS", 0.1)
+    process = ScikitLearnProcess(start_seconds=0.2, stop_seconds=0.1)
     with pytest.raises(ConfigurationInvalid, match=r"it needs more than 0\.2 seconds"):
-        ScikitLearnProcess().connect(2**28)
+        process.connect(2**28)
 
 
 def test_all_bundles_of_a_process_share_one_server() -> None:
@@ -127,11 +127,8 @@ def test_budget_is_shared_in_the_order_of_arrival() -> None:
     [("1073741824\n", 512 * 2**20), ("max\n", None), ("1000000", MIN_MEMORY_BYTES)],
     ids=["limit", "no limit", "tiny limit"],
 )
-def test_workers_use_half_of_the_containers_memory(
-    content: str, expected: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_workers_use_half_of_the_containers_memory(content: str, expected: int | None, tmp_path: Path) -> None:
     limit = tmp_path / "memory.max"
     limit.write_text(content)
-    monkeypatch.setattr(sklearn_process, "_LIMIT_FILES", (str(tmp_path / "absent"), str(limit)))
     half = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    assert memory_of_workers() == (expected or half)
+    assert memory_of_workers([str(tmp_path / "absent"), str(limit)]) == (expected or half)

@@ -4,6 +4,7 @@ import os
 import resource
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -67,10 +68,15 @@ def exchange(*requests: bytes) -> bytes:
     """Return the replies of a worker to requests, which it reads from a connection that then ends."""
     mine, theirs = socket.socketpair()
     with mine, theirs:
-        for request in requests:
-            mine.sendall(request)
-        mine.shutdown(socket.SHUT_WR)
+
+        def send() -> None:
+            mine.sendall(b"".join(requests))
+            mine.shutdown(socket.SHUT_WR)
+
+        sender = threading.Thread(target=send)
+        sender.start()
         serve(theirs)
+        sender.join()
         theirs.shutdown(socket.SHUT_WR)
         return b"".join(iter(lambda: mine.recv(65536), b""))
 
@@ -100,9 +106,9 @@ def test_worker_reports_a_bundle_that_it_cannot_load() -> None:
     assert exchange(load_request(b"garbage")).startswith(messages.FAILURE)
 
 
-def test_description_above_the_limit_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sklearn_worker, "MAX_DESCRIPTION_BYTES", 10)
-    assert b"it has 1 tags" in exchange(load_request(bundle({"1": a_model()})))
+def test_description_above_the_limit_is_an_error() -> None:
+    tags = [f"{number:0{messages.MAX_DESCRIPTION_BYTES // 10}}" for number in range(10)]
+    assert b"it has 10 tags" in exchange(load_request(bundle(dict.fromkeys(tags, a_model()))))
 
 
 class Server:

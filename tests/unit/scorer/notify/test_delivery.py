@@ -124,10 +124,9 @@ def send_slowly(connection: socket.socket, text: bytes) -> None:
 
 
 @pytest.mark.parametrize("text", [b"H", b"HTTP/1.1 100 Continue\r\n\r\n"], ids=["bytes", "continue"])
-def test_answer_that_never_ends_is_left_after_the_timeout(text: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delivery, "TIMEOUT_SECONDS", 0.2)
+def test_answer_that_never_ends_is_left_after_the_timeout(text: bytes) -> None:
     with answering(lambda connection: send_slowly(connection, text)) as url:
-        assert post_over_http(url, b"[]", {}) == "no answer after 0.2 s"
+        assert post_over_http(url, b"[]", {}, timeout_seconds=0.2) == "no answer after 0.2 s"
 
 
 def test_accepted_message_counts_although_the_body_of_the_answer_never_ends() -> None:
@@ -209,9 +208,8 @@ def test_receiver_that_rejects_everything_keeps_its_messages() -> None:
     assert len(sizes) <= delivery.MAX_REJECTIONS + 1
 
 
-def test_silent_receiver_is_left_after_the_timeout(silent: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delivery, "TIMEOUT_SECONDS", 0.2)
-    assert post_over_http(silent, b"[]", {}) == "no answer after 0.2 s"
+def test_silent_receiver_is_left_after_the_timeout(silent: str) -> None:
+    assert post_over_http(silent, b"[]", {}, timeout_seconds=0.2) == "no answer after 0.2 s"
 
 
 def test_closed_port_is_reported_without_the_url() -> None:

@@ -1,5 +1,6 @@
 """The history and the incidents of consecutive reports."""
 
+import json
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from tests.testkit.scorer_report import (
     read_summary,
     read_table,
     report,
+    run_state,
     write_predictions,
 )
 
@@ -83,11 +85,15 @@ def test_window_in_the_future_does_not_make_the_present_one_old(tmp_path: Path, 
     assert not report_at(0, WINDOW.end + timedelta(hours=ahead))
 
 
-def test_history_that_is_too_large_does_not_end_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("device_scorer.health.history.MAX_TILE_BYTES", 200)
-    write_predictions(tmp_path, "press-1", {"1": "000111"})
-    assert "the history is not written" in report(tmp_path).err
-    assert "200 bytes; use longer windows" in read_summary(tmp_path)["problems"][0]
+def test_history_above_64_mib_does_not_end_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLEETSCORE_DATA_PARTITION", "PT1M")
+    devices = [f"press-{number}" for number in range(6700)]  # a week of minutes is 10,080 letters a device
+    progress = {"outcomes": {"empty": "0-6699"}, "reasons": {}}
+    minute = ("--window-start", "2018-08-28T23:00:00Z", "--window-end", "2018-08-28T23:01:00Z")
+    result = scorer("report", "--store", tmp_path, *minute, *run_state(tmp_path, devices, progress))
+    assert (result.code, "the history is not written" in result.err) == (0, True)
+    summary = tmp_path / "predictions" / "20180828T230000Z_20180828T230100Z" / "_summary.json"
+    assert "67,108,864 bytes; use longer windows" in json.loads(summary.read_text())["problems"][0]
     assert not (tmp_path / "predictions" / "_history").exists()
 
 

@@ -4,14 +4,14 @@ import random
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from device_scorer.errors import StorageUnavailable
-from device_scorer.health.history import MAX_PACKED_BYTES, TilePlace, place_of
+from device_scorer.health.history import MAX_PACKED_BYTES, Tile, TilePlace, place_of
 from device_scorer.report.history_store import MAX_LETTERS, MAX_TILES, HistoryStore
 from device_scorer.store.base import Blob, BlobInfo
 from device_scorer.store.folder import FolderStore
@@ -163,15 +163,15 @@ def test_tile_of_a_distant_time_is_read_up_to_the_limit(tmp_path: Path) -> None:
     assert (len(store.asked), len(store.prefixes)) == (MAX_TILES - 1, 1)
 
 
-@pytest.mark.parametrize("limit", ["MAX_TILES", "MAX_LETTERS"])
-def test_history_that_is_not_read_to_its_begin_is_truncated(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
-) -> None:
-    monkeypatch.setattr(f"device_scorer.report.history_store.{limit}", 2)
-    for hours in (-100, 0):
-        a_history(tmp_path).set_column(place_at(hours), {"a": "A"})
-    history = a_history(tmp_path)
-    assert history.load(history.set_column(place_at(0), {"a": "A"}), 2).truncated
+@pytest.mark.parametrize(("devices", "truncated"), [(1984, False), (1985, True)])
+def test_history_of_more_than_20_million_states_is_truncated(tmp_path: Path, devices: int, *, truncated: bool) -> None:
+    end = datetime(2018, 8, 27, tzinfo=UTC)
+    place = place_of("plant", Window(end - timedelta(minutes=1), end))
+    assert place is not None
+    store = ListedStore(tmp_path)
+    tile = Tile(place, dict.fromkeys(map(str, range(devices)), "A" * 10_080))
+    assert a_history(tmp_path, store).load(tile, 2).truncated is truncated
+    assert len(store.asked) == (not truncated)
 
 
 def test_settled_devices_need_one_tile(tmp_path: Path) -> None:
