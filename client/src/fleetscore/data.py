@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -22,14 +23,28 @@ if TYPE_CHECKING:
 MAX_TABLE_BYTES = 256 * 2**20
 """Size of a CSV above which it is not read: predictions of a device have at most 3,000,000 rows."""
 
-MAX_WINDOWS = 100_000
-"""Number of windows in storage above which they are not listed: 11 years of hours."""
-
-MAX_WITHOUT_REPORT = 1000
-"""Number of the newest windows among which the newest one with a report is looked for."""
-
 MAX_PAGE_BYTES = 32 * 2**20
 """Size of the page of a report above which it is not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class FleetLimits:
+    """The limits of the lists and histories of a fleet: other clients can write any number of windows.
+
+    Attributes:
+        windows: The number of windows in storage above which they are not listed: 11 years of hours.
+        without_report: The number of the newest windows among which the newest one with a report is looked for.
+        history_windows: The number of windows of a history: 11 years of hours.
+        history_states: The number of states of a history: 10,000 devices have 2,000 windows.
+    """
+
+    windows: int = 100_000
+    without_report: int = 1000
+    history_windows: int = 100_000
+    history_states: int = 20_000_000
+
+
+LIMITS = FleetLimits()
 
 
 class FleetData:
@@ -38,10 +53,11 @@ class FleetData:
     Args:
         layout: The storage layout of the fleet.
         store: The fleet's storage.
+        limits: The limits of lists and histories.
     """
 
-    def __init__(self, layout: FleetLayout, store: Store) -> None:
-        self.layout, self.store = layout, store
+    def __init__(self, layout: FleetLayout, store: Store, *, limits: FleetLimits = LIMITS) -> None:
+        self.layout, self.store, self._limits = layout, store, limits
 
     def windows(self) -> list[Window]:
         """Return the windows that have a report, the newest first."""
@@ -53,12 +69,12 @@ class FleetData:
         Raises:
             NotFound: None of the newest windows has one.
         """
-        listed = self._listed_windows()
-        found = next((window for window in listed[:MAX_WITHOUT_REPORT] if self._has_report(window)), None)
+        listed, most = self._listed_windows(), self._limits.without_report
+        found = next((window for window in listed[:most] if self._has_report(window)), None)
         if found is None:
-            newest = f"the newest {MAX_WITHOUT_REPORT:,} windows" if len(listed) > MAX_WITHOUT_REPORT else "a window"
+            newest = f"the newest {most:,} windows" if len(listed) > most else "a window"
             text = f"{self.store.location} has no report of {newest}; it is written at the end of a run"
-            raise NotFound(f"{text}, and --window names an older one" if len(listed) > MAX_WITHOUT_REPORT else text)
+            raise NotFound(f"{text}, and --window names an older one" if len(listed) > most else text)
         return found
 
     def windows_between(self, start: Time, end: Time) -> list[Window]:
@@ -238,9 +254,10 @@ class FleetData:
     def _listed_windows(self) -> list[Window]:
         """Return the windows with a folder of predictions or of a report, the newest first."""
         slugs = (folder.rstrip("/") for folder in self.store.folders("predictions"))
-        found = list(islice((window for slug in slugs if (window := Window.from_slug(slug))), MAX_WINDOWS + 1))
-        if len(found) > MAX_WINDOWS:
-            text = f"{self.store.location} has predictions of more than {MAX_WINDOWS:,} windows"
+        most = self._limits.windows
+        found = list(islice((window for slug in slugs if (window := Window.from_slug(slug))), most + 1))
+        if len(found) > most:
+            text = f"{self.store.location} has predictions of more than {most:,} windows"
             raise TooLarge(f"{text}; delete the folders of old windows")
         return sorted(found, reverse=True)
 

@@ -12,7 +12,7 @@ from fleetscore.compaction import Compacted, check_format, compact_window
 from fleetscore.contract import blob_paths, tiles
 from fleetscore.contract.fleets import FleetLayout
 from fleetscore.contract.windows import Time, Window, to_span
-from fleetscore.data import MAX_TABLE_BYTES, FleetData
+from fleetscore.data import LIMITS, MAX_TABLE_BYTES, FleetData, FleetLimits
 from fleetscore.errors import ClusterUnavailable, DataInvalid, NotFound, UsageInvalid
 from fleetscore.progress import track
 from fleetscore.replay import Replay
@@ -26,12 +26,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-MAX_HISTORY_CELLS = 20_000_000
-"""Number of states of a history: 10,000 devices have 2,000 windows."""
-
-MAX_HISTORY_WINDOWS = 100_000
-"""Number of windows of a history: 11 years of hours."""
-
 CLOSED = "closed"
 
 
@@ -42,10 +36,13 @@ class Fleet(FleetData):
         layout: The storage layout of the fleet.
         store: The fleet's storage.
         cluster: The cluster of its runs; None for a folder.
+        limits: The limits of lists and histories.
     """
 
-    def __init__(self, layout: FleetLayout, store: Store, cluster: Cluster | None = None) -> None:
-        super().__init__(layout, store)
+    def __init__(
+        self, layout: FleetLayout, store: Store, cluster: Cluster | None = None, *, limits: FleetLimits = LIMITS
+    ) -> None:
+        super().__init__(layout, store, limits=limits)
         self._cluster = cluster
 
     @classmethod
@@ -148,22 +145,23 @@ class Fleet(FleetData):
             `contract.tiles.STATES`. A fleet with windows of several lengths has the history of the largest one here.
 
         Raises:
-            UsageInvalid: The history would have more than MAX_HISTORY_CELLS letters or MAX_HISTORY_WINDOWS columns.
+            UsageInvalid: The history would have more letters or columns than the limits of the fleet.
         """
         first, after = to_span(start, end)
         listed = self.store.list("predictions", tiles.history_prefix(self.layout.name))
         names = tiles.largest_series((info.name, info.size) for info in listed)
         columns: dict[datetime, dict[str, str]] = {}
-        cells = 0
+        states, limits = 0, self._limits
         names = [name for name in names if tiles.overlaps(name, first, after)]
         for name in track(names, len(names), "tiles"):
             blob = self.store.read("predictions", name, max_bytes=tiles.MAX_PACKED_BYTES)
             for begin, letters in (
                 tiles.states_between(tiles.parse_tile(blob.content, name), first, after) if blob else ()
             ):
-                cells += len(letters)
-                if cells > MAX_HISTORY_CELLS or len(columns) == MAX_HISTORY_WINDOWS:
-                    most = f"{MAX_HISTORY_CELLS:,} states" if cells > MAX_HISTORY_CELLS else f"{len(columns):,} windows"
+                states += len(letters)
+                if states > limits.history_states or len(columns) == limits.history_windows:
+                    too_many = states > limits.history_states
+                    most = f"{limits.history_states:,} states" if too_many else f"{limits.history_windows:,} windows"
                     text = f"the history from {first:%Y-%m-%d} to {after:%Y-%m-%d} has more than {most}"
                     raise UsageInvalid(f"{text}; ask for a shorter time")
                 columns[begin] = letters

@@ -6,9 +6,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from fleetscore import Fleet, Window, data
+from fleetscore import Fleet, Window
+from fleetscore.contract.fleets import FleetLayout
 from fleetscore.contract.windows import Time
+from fleetscore.data import MAX_PAGE_BYTES, MAX_TABLE_BYTES, FleetLimits
 from fleetscore.errors import NotFound, TooLarge, UsageInvalid
+from fleetscore.store.folder import FolderStore
 from tests.testkit import scorer_fleet
 from tests.unit.client.conftest import DEVICES, FIRST, LAST, make_folder
 
@@ -53,19 +56,20 @@ def test_store_without_a_report_has_no_newest_window(tmp_path: Path) -> None:
         Fleet.folder(tmp_path).newest_window()
 
 
-def test_number_of_windows_that_are_listed_or_searched_is_bounded(
-    fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(data, "MAX_WINDOWS", 1)
+def test_number_of_windows_that_are_listed_or_searched_is_bounded(fleet: Fleet, tmp_path: Path) -> None:
     with pytest.raises(TooLarge, match="predictions of more than 1 windows; delete the folders of old windows"):
-        fleet.windows()
-    monkeypatch.setattr(data, "MAX_WINDOWS", 2)
-    monkeypatch.setattr(data, "MAX_WITHOUT_REPORT", 1)
+        Fleet(fleet.layout, fleet.store, limits=FleetLimits(windows=1)).windows()
     for slug in (FIRST.slug, LAST.slug):
         (tmp_path / "predictions" / slug).mkdir(parents=True)
     (tmp_path / "predictions" / FIRST.slug / "_summary.json").write_text("{}")
+    limits = FleetLimits(windows=2, without_report=1)
     with pytest.raises(NotFound, match=r"no report of the newest 1 windows; .*--window names an older one"):
-        Fleet.folder(tmp_path).newest_window()
+        Fleet(FleetLayout(), FolderStore(tmp_path), limits=limits).newest_window()
+
+
+def test_fleet_without_limits_of_its_own_lists_years_of_windows() -> None:
+    assert FleetLimits() == FleetLimits(100_000, 1000, history_windows=100_000, history_states=20_000_000)
+    assert (MAX_TABLE_BYTES, MAX_PAGE_BYTES) == (256 * 2**20, 32 * 2**20)
 
 
 def test_partitions_of_a_window_have_one_limit_together(fleet: Fleet, tmp_path: Path) -> None:

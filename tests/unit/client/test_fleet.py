@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from fleetscore import Fleet
+from fleetscore.data import FleetLimits
 from fleetscore.errors import ClusterUnavailable, DataInvalid, NotFound, UsageInvalid
 from fleetscore.frames import TABLE_COLUMNS
 from tests.unit.client.conftest import FIRST, LAST, make_folder
@@ -36,15 +37,20 @@ def test_history_has_a_letter_per_device_and_window(fleet: Fleet) -> None:
     assert fleet.history(LAST.end, LAST.end).shape == (0, 0)
 
 
-def test_history_above_the_limit_is_rejected(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fleetscore.fleet.MAX_HISTORY_CELLS", 5)
+def limited(fleet: Fleet, **limits: int) -> Fleet:
+    """Return a fleet with limits of its own."""
+    return Fleet(fleet.layout, fleet.store, limits=FleetLimits(**limits))
+
+
+def test_history_above_the_limit_is_rejected(fleet: Fleet) -> None:
+    fleet = limited(fleet, history_states=5)
     assert fleet.history(LAST.start, LAST.end).shape == (3, 1)
     with pytest.raises(UsageInvalid, match="more than 5 states; ask for a shorter time"):
         fleet.history(FIRST.start, LAST.end)
 
 
-def test_history_of_too_many_windows_is_rejected(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fleetscore.fleet.MAX_HISTORY_WINDOWS", 1)
+def test_history_of_too_many_windows_is_rejected(fleet: Fleet) -> None:
+    fleet = limited(fleet, history_windows=1)
     assert fleet.history(LAST.start, LAST.end).shape == (3, 1)
     with pytest.raises(UsageInvalid, match="more than 1 windows; ask for a shorter time"):
         fleet.history(FIRST.start, LAST.end)
