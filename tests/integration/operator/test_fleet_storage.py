@@ -10,7 +10,7 @@ import pytest
 from scoring_operator.api.fleets import ExistingSecret, Fleet, StorageSettings
 from scoring_operator.api.scoringrun import Window
 from scoring_operator.errors import ConfigurationInvalid, IdentityUnavailable
-from scoring_operator.storage import fleet_storage
+from scoring_operator.storage.account import BlobAccount
 from scoring_operator.storage.fleet_storage import BlobFleetStorage
 from tests.testkit.azurite import Storage as Containers
 
@@ -84,16 +84,19 @@ async def test_failures_file_of_the_report_is_read_or_missing(storage: Container
     opened.close()
 
 
-async def test_tile_of_the_history_is_read_up_to_its_limit_or_missing(
-    storage: Containers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_tile_of_the_history_is_read_or_missing(storage: Containers, tmp_path: Path) -> None:
     opened = open_storage(tmp_path, storage.connection_string)
     name = "_history/default/PT3600S/2018-W35.csv.gz"
     assert await opened.read_history(a_fleet(storage), name) is None
     storage.put("predictions", name, b"a tile")
     assert await opened.read_history(a_fleet(storage), name) == b"a tile"
-    monkeypatch.setattr(fleet_storage, "MAX_PACKED_BYTES", 3)
-    assert await opened.read_history(a_fleet(storage), name) == b"a t"
+    opened.close()
+
+
+def test_blob_is_read_up_to_a_limit(storage: Containers) -> None:
+    storage.put("predictions", "a.csv", b"a tile")
+    opened = BlobAccount(a_fleet(storage).storage, storage.connection_string)
+    assert opened.read(storage.predictions, "a.csv", 3) == b"a t"
     opened.close()
 
 

@@ -19,14 +19,13 @@ from scoring_operator.api.fleets import StorageSettings
 from scoring_operator.contract.secret_formats import secret_problem
 from scoring_operator.contract.storage_codes import CONFIGURATION, UNAVAILABLE, Rule, storage_rule, token_rule
 from scoring_operator.errors import ConfigurationInvalid, FleetscoreError, IdentityUnavailable, StorageUnavailable
+from scoring_operator.storage.limits import DEFAULT_LIMITS, StorageLimits
 from scoring_operator.storage.transport import LimitedTransport
 
 T = TypeVar("T")
 
-LIST_TIMEOUT_SECONDS = 300.0  # 100,000 blobs with metadata take about 20 s
 PAGE_SIZE = 1000  # blobs with metadata: the SDK needs 6 KB for each, so a page of Azure's default of 5,000 needs 30 MB
 NAMES_PAGE_SIZE = 2500  # names only: they need less memory, and fewer pages cost a third less CPU
-MAX_BLOBS = 1_000_000
 _ENTRA_CODE = re.compile(r"AADSTS\d{4,9}")
 
 
@@ -36,18 +35,18 @@ def secret_name(storage: StorageSettings) -> str:
     return f"the key {secret.key} of the Secret {secret.name}" if secret else "the Secret"
 
 
-def _create_client(storage: StorageSettings, secret: str | None) -> BlobServiceClient:
+def _create_client(storage: StorageSettings, secret: str | None, limits: StorageLimits) -> BlobServiceClient:
     options: dict[str, Any] = {
         "retry_policy": ExponentialRetry(
             initial_backoff=1,
             increment_base=2,
             random_jitter_range=1,
-            retry_total=3,
-            retry_connect=3,
-            retry_read=3,
-            retry_status=3,
+            retry_total=limits.max_retries,
+            retry_connect=limits.max_retries,
+            retry_read=limits.max_retries,
+            retry_status=limits.max_retries,
         ),
-        "transport": LimitedTransport(),
+        "transport": LimitedTransport(limits),
     }
     if storage.existing_secret and secret is not None:
         problem = secret_problem(storage.existing_secret.kind, secret)
@@ -71,14 +70,16 @@ class BlobAccount:
     Args:
         storage: The fleet's storage settings.
         secret: The connection string or the SAS token, or None for workload identity.
+        limits: The limits of requests.
 
     Raises:
         ConfigurationInvalid: The settings or the secret cannot be used.
     """
 
-    def __init__(self, storage: StorageSettings, secret: str | None) -> None:
-        self._client = _create_client(storage, secret)
+    def __init__(self, storage: StorageSettings, secret: str | None, limits: StorageLimits = DEFAULT_LIMITS) -> None:
+        self._client = _create_client(storage, secret, limits)
         self._secret = secret_name(storage)
+        self._limits = limits
 
     def close(self) -> None:
         """Close the connections."""
@@ -99,7 +100,7 @@ class BlobAccount:
             names = self._client.get_container_client(container).list_blob_names(
                 name_starts_with=prefix, results_per_page=NAMES_PAGE_SIZE
             )
-            yield from _limited(names, container, cancelled)
+            yield from _limited(names, container, cancelled, self._limits)
 
     def list_metadata(
         self, container: str, prefix: str, cancelled: Callable[[], bool]
@@ -118,7 +119,7 @@ class BlobAccount:
             blobs = self._client.get_container_client(container).list_blobs(
                 prefix, include=["metadata"], results_per_page=PAGE_SIZE
             )
-            for blob in _limited(blobs, container, cancelled):
+            for blob in _limited(blobs, container, cancelled, self._limits):
                 yield blob.name, blob.metadata or {}
 
     def read(self, container: str, name: str, max_bytes: int) -> bytes | None:
@@ -175,13 +176,13 @@ class BlobAccount:
             ) from error
 
 
-def _limited(items: ItemPaged[T], container: str, cancelled: Callable[[], bool]) -> Iterator[T]:
-    """Yield the items of a listing, at most MAX_BLOBS and for at most LIST_TIMEOUT_SECONDS.
+def _limited(items: ItemPaged[T], container: str, cancelled: Callable[[], bool], limits: StorageLimits) -> Iterator[T]:
+    """Yield the items of a listing within the limits of number and time.
 
     A page may be empty, so the limits are checked for each page. A server whose next marker is that of the page itself
     would send the same page without end.
     """
-    deadline, count, marker = time.monotonic() + LIST_TIMEOUT_SECONDS, 0, None
+    deadline, count, marker = time.monotonic() + limits.list_timeout, 0, None
     pages: Any = items.by_page()  # its type lacks the marker
     for page in pages:
         if cancelled() or time.monotonic() > deadline:
@@ -191,9 +192,10 @@ def _limited(items: ItemPaged[T], container: str, cancelled: Callable[[], bool])
         marker = pages.continuation_token
         for item in page:
             count += 1
-            if count > MAX_BLOBS:
+            if count > limits.max_blobs:
                 raise ConfigurationInvalid(
-                    f"container {container!r} has more than {MAX_BLOBS:,} blobs under this path; fix the fleet's paths"
+                    f"container {container!r} has more than {limits.max_blobs:,} blobs under this path; "
+                    "fix the fleet's paths"
                 )
             yield item
 

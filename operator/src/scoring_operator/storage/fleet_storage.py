@@ -25,6 +25,7 @@ from scoring_operator.contract.blob_paths import (
 )
 from scoring_operator.contract.history import MAX_PACKED_BYTES
 from scoring_operator.errors import ConfigurationInvalid
+from scoring_operator.storage.limits import DEFAULT_LIMITS, StorageLimits
 from scoring_operator.storage.protocol import DeviceListing, InvalidNames
 
 if TYPE_CHECKING:
@@ -41,10 +42,12 @@ class BlobFleetStorage:
 
     Args:
         secrets_dir: The folder with a folder for each fleet that uses an existing Secret. The Secret's key is a file.
+        limits: The limits of requests.
     """
 
-    def __init__(self, secrets_dir: Path) -> None:
+    def __init__(self, secrets_dir: Path, limits: StorageLimits = DEFAULT_LIMITS) -> None:
         self._secrets_dir = secrets_dir
+        self._limits = limits
         self._accounts: dict[tuple[str, StorageSettings], tuple[str | None, BlobAccount]] = {}
         self._lock = threading.Lock()
 
@@ -117,7 +120,7 @@ class BlobFleetStorage:
             known = self._accounts.get(key)
             if known and known[0] == secret:
                 return known[1]
-            account = BlobAccount(fleet.storage, secret)
+            account = BlobAccount(fleet.storage, secret, self._limits)
             self._accounts[key] = (secret, account)
         _log.info(
             "fleet %s: storage is used %s", fleet.name, "with a changed Secret" if known else "for the first time"

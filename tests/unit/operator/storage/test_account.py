@@ -18,15 +18,16 @@ from scoring_operator.api.scoringrun import Window
 from scoring_operator.errors import ConfigurationInvalid, IdentityUnavailable, StorageUnavailable
 from scoring_operator.storage import account
 from scoring_operator.storage.fleet_storage import BlobFleetStorage
+from scoring_operator.storage.limits import DEFAULT_LIMITS, StorageLimits
 
 WINDOW = Window(start=datetime(2018, 8, 28, 22, 30, tzinfo=UTC), end=datetime(2018, 8, 29, tzinfo=UTC))
 
 
-def open_storage(folder: Path, secret: str) -> BlobFleetStorage:
+def open_storage(folder: Path, secret: str, limits: StorageLimits = DEFAULT_LIMITS) -> BlobFleetStorage:
     path = folder / "default" / "connectionString"
     path.parent.mkdir(exist_ok=True)
     path.write_text(secret + "\n")
-    return BlobFleetStorage(folder)
+    return BlobFleetStorage(folder, limits)
 
 
 @asynccontextmanager
@@ -157,11 +158,7 @@ async def test_names_that_denote_no_device_are_counted_without_folders(
     assert found.invalid_names.total == len(expected)
 
 
-def test_limits_of_a_listing() -> None:
-    assert (account.LIST_TIMEOUT_SECONDS, account.MAX_BLOBS) == (300, 1_000_000)
-
-
-async def list_pages(folder: Path, markers: list[str]) -> tuple[list[str], int]:
+async def list_pages(folder: Path, markers: list[str], limits: StorageLimits = DEFAULT_LIMITS) -> tuple[list[str], int]:
     """List names from a server with a page per marker; return its models, and the number of its requests."""
     requests = []
 
@@ -173,7 +170,7 @@ async def list_pages(folder: Path, markers: list[str]) -> tuple[list[str], int]:
         return web.Response(text=text, content_type="application/xml")
 
     async with serving(send_page) as settings:
-        opened = open_storage(folder, "?sv=2024&sig=CANARY")
+        opened = open_storage(folder, "?sv=2024&sig=CANARY", limits)
         try:
             found = await opened.list_models(Fleet(name="default", namespaces=(), storage=settings))
         finally:
@@ -192,12 +189,16 @@ async def test_listing_that_repeats_a_marker_ends(tmp_path: Path) -> None:
 
 
 @pytest.mark.fault("F27")
-async def test_listing_of_empty_pages_ends_at_its_limit_of_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(account, "LIST_TIMEOUT_SECONDS", 0.2)
+async def test_listing_of_empty_pages_ends_at_its_limit_of_time(tmp_path: Path) -> None:
     with pytest.raises(StorageUnavailable, match="the listing was cancelled after 0 blobs"):
-        await list_pages(tmp_path, [str(number) for number in range(100_000)])
+        await list_pages(tmp_path, [str(number) for number in range(100_000)], StorageLimits(list_timeout=0.2))
+
+
+async def test_listing_of_more_blobs_than_the_limit_is_an_invalid_configuration(tmp_path: Path) -> None:
+    limits = StorageLimits(max_blobs=1)
+    assert await list_pages(tmp_path, [""], limits) == (["a"], 1)
+    with pytest.raises(ConfigurationInvalid, match="has more than 0 blobs under this path"):
+        await list_pages(tmp_path, [""], StorageLimits(max_blobs=0))
 
 
 async def test_listings_have_pages_of_2500_names_or_1000_blobs_with_metadata(tmp_path: Path) -> None:
@@ -217,7 +218,7 @@ async def test_listings_have_pages_of_2500_names_or_1000_blobs_with_metadata(tmp
     assert sizes == [(None, "2500"), ("metadata", "1000")]
 
 
-async def test_outcome_record_is_read_up_to_four_mebibytes(tmp_path: Path) -> None:
+async def test_outcome_records_are_read_up_to_4_mebibytes_and_tiles_up_to_32(tmp_path: Path) -> None:
     ranges = []
 
     async def record_range(request: web.Request) -> web.Response:
@@ -227,6 +228,8 @@ async def test_outcome_record_is_read_up_to_four_mebibytes(tmp_path: Path) -> No
 
     async with serving(record_range) as settings:
         opened = open_storage(tmp_path, "?sv=2024&sig=CANARY")
-        assert await opened.read_outcome(Fleet(name="default", namespaces=(), storage=settings), "uid", "job") == b"{}"
+        fleet = Fleet(name="default", namespaces=(), storage=settings)
+        assert await opened.read_outcome(fleet, "uid", "job") == b"{}"
+        assert await opened.read_history(fleet, "tile") == b"{}"
         opened.close()
-    assert ranges == ["bytes=0-4194303"]
+    assert ranges == ["bytes=0-4194303", "bytes=0-33554431"]

@@ -2,16 +2,17 @@
 
 import gc
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from azure.storage.blob import ExponentialRetry
 
 from scoring_operator.api.fleets import ExistingSecret, StorageSettings
 from scoring_operator.errors import StorageError, StorageUnavailable
 from scoring_operator.storage import transport
 from scoring_operator.storage.account import BlobAccount
+from scoring_operator.storage.limits import StorageLimits
 from tests.testkit.blob_server import CANARY, SAS, BlobServer, serving
 from tests.testkit.hostile_responses import CHUNK, ENDLESS, HOSTILE, response
 
@@ -22,14 +23,16 @@ def server() -> Iterator[BlobServer]:
         yield running
 
 
-@pytest.fixture
-def account(server: BlobServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[BlobAccount]:
-    no_retry = ExponentialRetry(retry_total=0)
-    monkeypatch.setattr("scoring_operator.storage.account.ExponentialRetry", lambda **_: no_retry)
+@contextmanager
+def opened(server: BlobServer, **limits: Any) -> Iterator[BlobAccount]:
+    """Open an account that repeats no request."""
     secret = ExistingSecret("fleet-storage", "key", "sas")
-    opened = BlobAccount(StorageSettings(server.url, auth="existingSecret", existing_secret=secret), SAS)
-    yield opened
-    opened.close()
+    settings = StorageSettings(server.url, auth="existingSecret", existing_secret=secret)
+    account = BlobAccount(settings, SAS, StorageLimits(max_retries=0, **limits))
+    try:
+        yield account
+    finally:
+        account.close()
 
 
 CALLS: dict[str, Callable[[BlobAccount], Any]] = {
@@ -56,34 +59,31 @@ def test_listing_of_names_is_stripped_of_properties() -> None:
     assert "_content" not in vars(with_metadata)
 
 
-def test_limits_of_a_response() -> None:
+def test_connection_has_5_s_and_each_part_of_a_response_20_s() -> None:
     assert (transport.CONNECT_TIMEOUT_SECONDS, transport.READ_TIMEOUT_SECONDS) == (5, 20)
-    assert (transport.MAX_BODY_BYTES, transport.MAX_RESPONSE_SECONDS) == (64 * 2**20, 150)
 
 
 @pytest.mark.fault("F27", "T15")
 @pytest.mark.parametrize("headers", [ENDLESS, {"Content-Length": str(10**15)}], ids=["chunked", "stated"])
-def test_endless_body_ends_at_the_limit_of_size(
-    server: BlobServer, account: BlobAccount, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]
-) -> None:
-    monkeypatch.setattr(transport, "MAX_BODY_BYTES", 2**20)
+def test_endless_body_ends_at_the_limit_of_size(server: BlobServer, headers: dict[str, str]) -> None:
     server.fail("raw", times=100, raw=response(headers=headers), repeat=CHUNK)
-    with pytest.raises(StorageUnavailable, match="container 'models': storage cannot be reached"):
-        list_names(account)
-    with pytest.raises(StorageUnavailable):
-        account.read("models", "a.joblib", 1000)
+    with opened(server, max_body_bytes=2**20) as account:
+        with pytest.raises(StorageUnavailable, match="container 'models': storage cannot be reached"):
+            list_names(account)
+        with pytest.raises(StorageUnavailable):
+            account.read("models", "a.joblib", 1000)
     assert server.sent < 100 * 2**20
 
 
 @pytest.mark.fault("F27")
 @pytest.mark.parametrize("headers", [{}, {"Content-Length": None, "Transfer-Encoding": "chunked"}])
-def test_slow_body_ends_at_the_limit_of_time(
-    server: BlobServer, account: BlobAccount, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str | None]
-) -> None:
-    monkeypatch.setattr(transport, "MAX_RESPONSE_SECONDS", 0.3)
+def test_slow_body_ends_at_the_limit_of_time(server: BlobServer, headers: dict[str, str | None]) -> None:
     byte = b"1\r\na\r\n" if headers else b"a"
     server.fail("raw", times=9, raw=response(headers={"Content-Length": "9999", **headers}), repeat=byte, pause=0.05)
-    with pytest.raises(StorageUnavailable, match="container 'models': storage cannot be reached"):
+    with (
+        opened(server, response_timeout=0.3) as account,
+        pytest.raises(StorageUnavailable, match="container 'models': storage cannot be reached"),
+    ):
         list_names(account)
 
 
@@ -98,11 +98,13 @@ def test_slow_body_ends_at_the_limit_of_time(
     ids=["header", "interim responses", "trailer"],
 )
 def test_response_without_end_of_its_header_or_trailer_ends_at_the_limit_of_time(
-    server: BlobServer, account: BlobAccount, monkeypatch: pytest.MonkeyPatch, begin: bytes, repeated: bytes
+    server: BlobServer, begin: bytes, repeated: bytes
 ) -> None:
-    monkeypatch.setattr(transport, "MAX_RESPONSE_SECONDS", 0.3)
     server.fail("raw", times=9, raw=begin, repeat=repeated, pause=0.05)
-    with pytest.raises(StorageUnavailable, match="container 'models': storage"):
+    with (
+        opened(server, response_timeout=0.3) as account,
+        pytest.raises(StorageUnavailable, match="container 'models': storage"),
+    ):
         list_names(account)
 
 
@@ -110,17 +112,14 @@ def test_response_without_end_of_its_header_or_trailer_ends_at_the_limit_of_time
 @pytest.mark.fault("F27", "T13", "T15")
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # the SDK closes no connection of a foreign response
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_hostile_response_is_a_result_or_an_error_of_storage(
-    server: BlobServer, account: BlobAccount, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
-    monkeypatch.setattr(transport, "MAX_BODY_BYTES", 2**20)
-    monkeypatch.setattr(transport, "MAX_RESPONSE_SECONDS", 0.5)
+def test_hostile_response_is_a_result_or_an_error_of_storage(server: BlobServer, kind: str) -> None:
     server.fail("raw", times=1000, **HOSTILE[kind])
     errors = []
-    for call in CALLS.values():
-        try:
-            call(account)
-        except StorageError as error:
-            errors.append(str(error))
+    with opened(server, max_body_bytes=2**20, response_timeout=0.5) as account:
+        for call in CALLS.values():
+            try:
+                call(account)
+            except StorageError as error:
+                errors.append(str(error))
     assert [text for text in errors if CANARY in text or len(text) > 500] == []
     gc.collect()
