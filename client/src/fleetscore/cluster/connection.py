@@ -59,18 +59,28 @@ class Cluster:
     Args:
         api: The client of the Kubernetes API.
         namespace: The namespace of the runs.
+        timeout_seconds: The seconds for the connection, and for the response.
     """
 
-    def __init__(self, api: "client.ApiClient", namespace: str) -> None:
-        self.namespace, self._api = namespace, api
+    def __init__(
+        self, api: "client.ApiClient", namespace: str, *, timeout_seconds: tuple[float, float] = TIMEOUT_SECONDS
+    ) -> None:
+        self.namespace, self._api, self._timeout_seconds = namespace, api, timeout_seconds
 
     @classmethod
-    def connect(cls, context: str | None = None, namespace: str | None = None) -> "Cluster":
+    def connect(
+        cls,
+        context: str | None = None,
+        namespace: str | None = None,
+        *,
+        timeout_seconds: tuple[float, float] = TIMEOUT_SECONDS,
+    ) -> "Cluster":
         """Connect with a kubeconfig, or in a pod with its service account.
 
         Args:
             context: The kubeconfig's context; None for its current one.
             namespace: The namespace of the runs; None for the context's, which is `default` if it names none.
+            timeout_seconds: The seconds for the connection, and for the response.
 
         Raises:
             ClusterUnavailable: No kubeconfig exists, and the process does not run in a pod.
@@ -86,7 +96,8 @@ class Cluster:
         try:
             if context is None and "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ:
                 config.load_incluster_config(settings)
-                return cls(client.ApiClient(settings), namespace or _pod_namespace())
+                api = client.ApiClient(settings)
+                return cls(api, namespace or _pod_namespace(), timeout_seconds=timeout_seconds)
             with logged_errors() as logged:
                 config.load_kube_config(files, context=context, client_configuration=settings)
             contexts, active = config.list_kube_config_contexts(files)
@@ -103,7 +114,8 @@ class Cluster:
         _check_settings(settings, files, logged)
         if context is not None:
             active = next(one for one in contexts if one["name"] == context)
-        return cls(api, namespace or active["context"].get("namespace") or "default")
+        namespace = namespace or active["context"].get("namespace") or "default"
+        return cls(api, namespace, timeout_seconds=timeout_seconds)
 
     @property
     def server(self) -> str:
@@ -149,7 +161,7 @@ class Cluster:
             verb, target, header_params=headers, body=body, auth_settings=["BearerToken"]
         )
         try:
-            response = self._api.call_api(*request, _request_timeout=TIMEOUT_SECONDS)
+            response = self._api.call_api(*request, _request_timeout=self._timeout_seconds)
             with closing(response.response) as source:
                 content = source.read(MAX_RESPONSE_BYTES + 1)
         except (client.ApiException, urllib3.exceptions.HTTPError, OSError) as error:

@@ -45,7 +45,15 @@ def read_page(read: Read, query: Mapping[str, str], server: str) -> Page:
             return Page(*parse_list(content, server), len(content))
 
 
-def read_list(read: Read, query: Mapping[str, str], server: str, action: str) -> Iterator[dict[str, Any]]:
+def read_list(
+    read: Read,
+    query: Mapping[str, str],
+    server: str,
+    action: str,
+    *,
+    max_objects: int = MAX_OBJECTS,
+    max_bytes: int = MAX_LIST_BYTES,
+) -> Iterator[dict[str, Any]]:
     """Yield the objects of a list, in the order of their names.
 
     Args:
@@ -53,19 +61,21 @@ def read_list(read: Read, query: Mapping[str, str], server: str, action: str) ->
         query: The parameters of the query, such as a selector.
         server: The URL of the API server, for messages.
         action: The verb and the objects, for messages.
+        max_objects: The largest number of objects.
+        max_bytes: The largest size of all objects together, in bytes.
 
     Raises:
-        TooLarge: The list has more than MAX_OBJECTS or MAX_LIST_BYTES.
+        TooLarge: The list has more objects or bytes.
     """
     token, count, size = "", 0, 0
-    for _ in range(MAX_OBJECTS):
+    for _ in range(max_objects):
         more = {"continue": token} if token else {}
         page = read_page(read, {**query, "limit": str(PAGE_OBJECTS), **more}, server)
         token, count, size = page.token, count + len(page.objects), size + page.size
-        if count > MAX_OBJECTS or size > MAX_LIST_BYTES:
+        if count > max_objects or size > max_bytes:
             break
         yield from page.objects
         if not token:
             return
-    text = f"cannot {action}: there are more than {MAX_OBJECTS:,} objects or {MAX_LIST_BYTES:,} bytes"
+    text = f"cannot {action}: there are more than {max_objects:,} objects or {max_bytes:,} bytes"
     raise TooLarge(f"{text}; delete those that nothing uses, or name another namespace with -n")

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from fleetscore.cluster import connection
-from fleetscore.cluster.connection import Cluster
+from fleetscore.cluster.connection import TIMEOUT_SECONDS, Cluster
 from fleetscore.contract.fleets import SecretReference
 from fleetscore.errors import ClusterUnavailable, DataInvalid, NotFound
 from tests.testkit.fake_release import OPERATOR, SECRET, FakeRelease
@@ -36,11 +35,13 @@ class _Handler(RequestHandler):
 
 
 @contextmanager
-def connected(folder: Path, **state: Any) -> Iterator[tuple[Cluster, list[str]]]:
+def connected(
+    folder: Path, timeout_seconds: tuple[float, float] = TIMEOUT_SECONDS, **state: Any
+) -> Iterator[tuple[Cluster, list[str]]]:
     requests: list[str] = []
     with serve(_Handler, **{"status": 200, "headers_": {}, "silent": None, **state}, requests=requests) as url:
         write_kubeconfig(folder, url, namespace="plant")
-        yield Cluster.connect(), requests
+        yield Cluster.connect(timeout_seconds=timeout_seconds), requests
 
 
 @pytest.fixture(autouse=True)
@@ -49,10 +50,10 @@ def kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
 
 
-def test_silent_server_costs_two_attempts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "TIMEOUT_SECONDS", (5, 0.2))
+def test_silent_server_costs_two_attempts(tmp_path: Path) -> None:
+    assert TIMEOUT_SECONDS == (5, 30)
     closing = threading.Event()
-    with connected(tmp_path, silent=closing) as (cluster, requests):
+    with connected(tmp_path, (5, 0.2), silent=closing) as (cluster, requests):
         with pytest.raises(ClusterUnavailable, match="accepts connections, but does not answer in time"):
             list(cluster.runs())
         until(lambda: len(requests) >= 2, "the server has read both requests")

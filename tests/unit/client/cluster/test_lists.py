@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from fleetscore.cluster import connection, lists
 from fleetscore.cluster.connection import Cluster
 from fleetscore.cluster.lists import read_list, read_page
 from fleetscore.errors import DataInvalid, TooLarge
@@ -57,16 +56,14 @@ def test_list_has_the_objects_of_all_pages_in_order() -> None:
     assert names(found) == list(range(1830))
 
 
-@pytest.mark.parametrize(("limit", "value"), [("MAX_OBJECTS", 999), ("MAX_LIST_BYTES", 30_000)])
-def test_list_above_a_limit_ends_with_the_next_step(monkeypatch: pytest.MonkeyPatch, limit: str, value: int) -> None:
-    monkeypatch.setattr(lists, limit, value)
-    found = read_list(list_of(*[10] * 1000, max_bytes=10**6), {}, SERVER, "list runs in namespace a")
+@pytest.mark.parametrize("limits", [{"max_objects": 999}, {"max_bytes": 30_000}], ids=str)
+def test_list_above_a_limit_ends_with_the_next_step(limits: dict[str, int]) -> None:
+    found = read_list(list_of(*[10] * 1000, max_bytes=10**6), {}, SERVER, "list runs in namespace a", **limits)
     with pytest.raises(TooLarge, match=r"^cannot list runs in namespace a: there are more than .*; delete those that"):
         list(found)
 
 
-def test_server_whose_list_does_not_end_is_read_in_bounded_requests(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lists, "MAX_OBJECTS", 5)
+def test_server_whose_list_does_not_end_is_read_in_bounded_requests() -> None:
     requests: list[Any] = []
 
     def endless(query: Mapping[str, str]) -> bytes:
@@ -74,16 +71,16 @@ def test_server_whose_list_does_not_end_is_read_in_bounded_requests(monkeypatch:
         return b'{"metadata": {"continue": "again"}, "items": []}'
 
     with pytest.raises(TooLarge):
-        list(read_list(endless, {}, SERVER, "list runs"))
+        list(read_list(endless, {}, SERVER, "list runs", max_objects=5))
     assert len(requests) == 5
 
 
-def test_response_above_the_limit_is_not_read(fake_release: FakeRelease, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "MAX_RESPONSE_BYTES", 2000)
-    fake_release.objects[f"{RUNS}/large"] = {"metadata": {"name": "large", "annotations": {"x": "y" * 2000}}}
-    with pytest.raises(TooLarge, match="cannot get run large: the response has more than 2,000 bytes; delete"):
+def test_response_above_the_limit_is_not_read(fake_release: FakeRelease) -> None:
+    text = "y" * (32 * 2**20 - 100)
+    fake_release.objects[f"{RUNS}/large"] = {"metadata": {"name": "large", "annotations": {"x": text + "y" * 100}}}
+    with pytest.raises(TooLarge, match="cannot get run large: the response has more than 33,554,432 bytes; delete"):
         Cluster.connect().run("large")
-    fake_release.objects[f"{RUNS}/small"] = {"metadata": {"name": "small", "annotations": {"x": "y" * 1900}}}
+    fake_release.objects[f"{RUNS}/small"] = {"metadata": {"name": "small", "annotations": {"x": text}}}
     assert Cluster.connect().run("small")["metadata"]["name"] == "small"
 
 
@@ -112,8 +109,12 @@ def test_fleet_of_two_releases_is_that_which_serves_the_namespace(fake_release: 
         Cluster.connect().fleets()
 
 
-def test_fleets_files_have_one_limit_together(fake_release: FakeRelease, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fleetscore.contract.fleets.MAX_FILES_CHARS", 200)
-    fake_release.lists["/api/v1/configmaps"] = [fleets_map(one, "https://a", NAMESPACE) for one in "abc"]
-    with pytest.raises(TooLarge, match="have more than 200 characters; delete the ConfigMaps app"):
+def test_fleets_files_have_one_limit_together(fake_release: FakeRelease) -> None:
+    good, large = (fleets_map(one, "https://a", NAMESPACE) for one in "ab")
+    left = 4 * 2**20 - len(good["data"]["fleets.yaml"])
+    fake_release.lists["/api/v1/configmaps"] = [good, large]
+    large["data"]["fleets.yaml"] = "x" * left
+    assert Cluster.connect().fleets()["default"].account_url == "https://a"
+    large["data"]["fleets.yaml"] += "x"
+    with pytest.raises(TooLarge, match="have more than 4,194,304 characters; delete the ConfigMaps app"):
         Cluster.connect().fleets()

@@ -89,13 +89,12 @@ def test_user_of_one_namespace_gets_its_objects_and_the_missing_right(fake_relea
     assert "verbs: [list]" in found[0].cure
 
 
-def test_list_of_all_namespaces_above_a_limit_is_that_of_the_own_one(
-    fake_release: FakeRelease, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fake_release.lists[fake.DEPLOYMENTS] += [fake.deployment("other", f"x{n}", watches="other") for n in range(20)]
-    monkeypatch.setattr("fleetscore.cluster.lists.MAX_OBJECTS", 20)
+def test_list_of_all_namespaces_above_a_limit_is_that_of_the_own_one(fake_release: FakeRelease) -> None:
+    others = [{"metadata": {"namespace": "other", "name": "x", "labels": fake.OPERATOR}}] * 20_000
+    fake_release.lists[fake.DEPLOYMENTS] += others
     (found,) = wrong()
     assert (found.result, found.check) == (Result.UNKNOWN, "operator")
+    assert "there are more than 20,000 objects or 134,217,728 bytes" in found.message
     assert "delete those that nothing uses, or name another namespace" in found.cure
 
 
