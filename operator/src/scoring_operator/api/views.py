@@ -106,7 +106,7 @@ class JobView(Struct, frozen=True):
     finished: bool = False
 
     def __post_init__(self) -> None:
-        """Compute what each pass asks of hundreds of Jobs, several times."""
+        """Precompute the two values that each pass reads for every Job."""
         conditions = self.status.conditions
         structs.force_setattr(self, "complete", bool(conditions) and first_true(conditions, "Complete") is not None)
         ended = bool(conditions) and first_true(conditions, *TERMINAL_CONDITIONS) is not None

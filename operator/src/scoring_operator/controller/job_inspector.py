@@ -172,7 +172,8 @@ class JobInspector:
             jobs: The Jobs of the run.
 
         Returns:
-            The result, or that the Job is missing; None if it has no result yet. And why its pod does not start.
+            The result, which may be that the Job is missing (None if there is none yet), and the blocker of its pod's
+            start.
 
         Raises:
             ApiError: A request failed.

@@ -35,7 +35,7 @@ class JobTracker:
         self._assumed: dict[str, float] = {}  # with the monotonic time of the creation
         self._read: dict[str, float] = {}  # visible Jobs that the informer does not show, with the monotonic time
         self._seen: set[str] = set()
-        self._deleted: dict[str, None] = {}  # those of them that are deleted, the oldest first
+        self._deleted: dict[str, None] = {}  # the deleted ones of `_seen`, the oldest first
         self._counted_at, self._count = 0.0, 0  # of unfinished Jobs
         self._view = JobSnapshot(MappingProxyType(self._visible), self._assumed.keys(), self._seen)
 
@@ -119,7 +119,7 @@ class JobTracker:
         return self.snapshot()
 
     def acknowledge(self, names: Iterable[str]) -> None:
-        """Forget that Jobs were seen, because saved progress calls them created now.
+        """Remove Jobs from the seen ones: saved progress records them as created.
 
         Args:
             names: The names of the Jobs.

@@ -86,7 +86,7 @@ class ResultCollector:
         )
 
     async def collect_last(self, state: RunState, jobs: JobSnapshot, known: Collection[str]) -> bool:
-        """Fetch the results that a run would end without; return True if the next pass has to record some.
+        """Fetch the results that are lost if the run ends now; return True if the next pass has to record some.
 
         Args:
             state: The state of the run.

@@ -36,7 +36,8 @@ class AdaptiveLimiter:
         self._successes = 0
         self._decreases = 0
         self._by_group: Counter[str] = Counter()  # in flight
-        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}  # of groups with equally many, the first one is next
+        # If several groups have the same number in flight, the first of them is next.
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
     async def run(self, write: Coroutine[None, None, T], rejection: type[Exception], group: str = "") -> T:
         """Wait for a slot, run a write, and adapt the limit to its result.

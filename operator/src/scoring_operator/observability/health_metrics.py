@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Gauge
 
-RUN_LABELS = ("fleet", "run_namespace", "schedule")  # Prometheus sets the label namespace, to that of the operator
+RUN_LABELS = ("fleet", "run_namespace", "schedule")  # Prometheus sets `namespace` to the operator's namespace
 
 
 class RunLabels(NamedTuple):

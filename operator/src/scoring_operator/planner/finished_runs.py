@@ -103,7 +103,7 @@ def _kept_report(run: ScoringRun) -> str:
 
 
 def _plan_report(run: ScoringRun, observation: Observation, phase: str, *, late: bool) -> Plan:
-    """Do steps 1 and 2."""
+    """Return the plan until the report is settled: its Job, and the deletion of unfinished Jobs (steps 1 and 2)."""
     condition = _report_condition(run, observation, late=late)
     report_job = report_job_name(run)
     running = tuple(name for name in jobs_to_stop(observation.jobs) if name != report_job)

@@ -122,7 +122,7 @@ def _completed(completion: Completion, progress: Progress | None) -> Plan:
 
 
 def _start(run: ScoringRun, observation: Observation, now: datetime) -> Plan:
-    """Do step 2."""
+    """Return the plan of a run without a device list (step 2)."""
     completion = _rejected(run, observation, now) or _discovery_timed_out(run, observation, now)
     if completion:
         return _end(completion, observation.state.progress)
@@ -165,7 +165,7 @@ def _discovery_timed_out(run: ScoringRun, observation: Observation, now: datetim
 
 
 def _record_results(progress: Progress, observation: Observation, now: datetime) -> Progress:
-    """Do step 3."""
+    """Return the progress with the results of the inspected Jobs (step 3)."""
     evaluations = {}
     opened: dict[str, Batch] = {}
     starts: list[datetime] = []
@@ -189,7 +189,7 @@ def _record_results(progress: Progress, observation: Observation, now: datetime)
 
 
 def _terminal_state(run: ScoringRun, progress: Progress, blocker: Blocker | None, now: datetime) -> Completion | None:
-    """Do step 4."""
+    """Return the end of a run whose devices are known, if it has ended (step 4)."""
     spec, total = run.spec, progress.total
     devices = plural(total, "device")
     if spec.cancel:
@@ -224,7 +224,7 @@ def _time_left(run: ScoringRun, clock: RunClock, now: datetime) -> tuple[float, 
 def _pause(
     run: ScoringRun, progress: Progress, observation: Observation, now: datetime, early: tuple[Blocker, float] | None
 ) -> Plan:
-    """Do step 5."""
+    """Return the plan of a run that is suspended, blocked or early (step 5)."""
     jobs = observation.jobs
     cause, seconds = early or (waits_for_run(observation), None)
     stopping = progress.clock.since is not None
@@ -246,7 +246,7 @@ def _pause(
 
 
 def _run(run: ScoringRun, progress: Progress, observation: Observation, now: datetime, limits: PlannerLimits) -> Plan:
-    """Do step 6."""
+    """Return the plan of a run whose Jobs may run (step 6)."""
     held = all_held(progress, observation.jobs)
     clock = progress.clock.stopped(now) if held else progress.clock.resumed(now)
     save = (clock.since is None) != (progress.clock.since is None)
@@ -259,7 +259,7 @@ def _run(run: ScoringRun, progress: Progress, observation: Observation, now: dat
         reason = progress.transient_reason or "StorageUnavailable"
         message = f"{progress.consecutive_failures} Jobs in a row failed, the last one with {reason}"
         cause = "the pods of the failed Jobs have the cause"
-        blocker = Blocker(reason, f"{message}; {cause}; one Job at a time checks whether it is over")
+        blocker = Blocker(reason, f"{message}; {cause}; one Job at a time is created until it has ended")
     active = sum(1 for name in progress.open_batches if observation.jobs.is_active(name))
     free_slots = max(0, _job_limit(run, progress, observation, active) - active)
     progress, ready, reserved = next_jobs(run, progress, observation, free_slots)

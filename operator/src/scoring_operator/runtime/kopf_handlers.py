@@ -24,7 +24,7 @@ from scoring_operator.runtime.settings import Settings
 
 LOGIN_EXPIRATION_MINUTES = 30  # then kopf reads the token's file again
 HEARTBEAT_INTERVAL_SECONDS = 10.0
-WORKER_IDLE_SECONDS = 0.5  # for which kopf keeps the object of an event after it was handled
+WORKER_IDLE_SECONDS = 0.5  # kopf keeps the object of an event for this time after handling it
 LIST_CHUNK_SIZE = 20  # ScoringRuns in one response: a run has at most 1.5 MiB in etcd
 
 _log = logging.getLogger(__name__)

@@ -14,7 +14,9 @@ SCORED, PARTIAL = DeviceOutcome("scored"), DeviceOutcome("partial")
 EARLY = DeviceOutcome("partial", "", "the readings were read before the window was over; score the window again")
 SOME_TAGS = DeviceOutcome("partial", "", "only the tags that a run requested are scored")
 QUARANTINED = DeviceOutcome(
-    "quarantined", "", "no Job: each of its last windows failed; fix the cause, then run it by devices.ids"
+    "quarantined",
+    "",
+    "quarantined: each of the last windows failed; fix the cause, then run the device with devices.ids",
 )
 EMPTY, MISSING = DeviceOutcome("empty"), DeviceOutcome("missing")
 

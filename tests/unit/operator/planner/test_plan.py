@@ -401,7 +401,7 @@ def test_20_consecutive_transient_failures_allow_one_job_at_a_time() -> None:
     message = (
         "20 Jobs in a row failed, the last one with StorageUnavailable; the pods of the failed Jobs have the cause"
     )
-    assert plan.blocker.message == f"{message}; one Job at a time checks whether it is over"
+    assert plan.blocker.message == f"{message}; one Job at a time is created until it has ended"
     identity = replace(a_progress(10), consecutive_failures=20, transient_reason="IdentityUnavailable")
     blocker = make_plan(a_run(), an_observation(identity), NOW).blocker
     assert blocker is not None
