@@ -39,6 +39,8 @@ def entities(count: int) -> bytes:
 ENDLESS = {"Content-Length": None, "Transfer-Encoding": "chunked"}
 PETABYTE = str(10**15)
 XML = {"Content-Type": "application/xml"}
+PAGE = b"<html>log in</html>"
+PORTAL: Headers = {"Content-Type": "text/html", "ETag": None, "Last-Modified": None, "x-ms-blob-type": None}
 
 HOSTILE: dict[str, dict[str, Any]] = {
     "endless body": {"raw": response(headers=ENDLESS), "repeat": CHUNK},
@@ -71,7 +73,12 @@ HOSTILE: dict[str, dict[str, Any]] = {
         "raw": part({"x-ms-creation-time": "odd", "x-ms-tag-count": "a", "x-ms-blob-sequence-number": "b"})
     },
     "metadata that is not ASCII": {"raw": part({"x-ms-meta-owner": "\xe4\xff"})},
-    "page of a portal": {"raw": response(body=b"<html>log in</html>", headers={"Content-Type": "text/html"})},
+    "page of a portal": {"raw": response(body=PAGE, headers={"Content-Type": "text/html"})},
+    "page of a portal without an etag": {"raw": response(body=PAGE, headers=PORTAL)},
+    "page of a portal in chunks": {
+        "raw": response(body=b"%x\r\n%s\r\n0\r\n\r\n" % (len(PAGE), PAGE), headers={**PORTAL, **ENDLESS})
+    },
+    "blob in chunks": {"raw": response(body=b"3\r\nabc\r\n0\r\n\r\n", headers=ENDLESS)},
     "xml that is none": {"raw": response(body=b"<html>log in", headers=XML)},
     "garbage": {"raw": b"\x00\x01\x02garbage\r\n\r\n"},
     "status that is text": {"raw": b"HTTP/1.1 2xx OK\r\n\r\n"},
@@ -95,6 +102,14 @@ HOSTILE: dict[str, dict[str, Any]] = {
     "long wait": {"raw": response("503 Busy", headers={"Retry-After": "99999"})},
 }
 """The hostile response of each kind, for every request."""
+
+CUT: dict[str, dict[str, Any]] = {
+    "before the headers": {"raw": b""},
+    "in the headers": {"raw": b'HTTP/1.1 206 Partial Content\r\nETag: "0x1"\r\nConte'},
+    "behind the headers": {"raw": part({"Content-Length": "10", "Content-Range": "bytes 0-9/10"}).removesuffix(b"abc")},
+    "in the body": {"raw": part({"Content-Length": "10", "Content-Range": "bytes 0-9/10"})},
+}
+"""The beginnings of a response to a request for a range, by the place of their end."""
 
 SLOW: dict[str, dict[str, Any]] = {
     "byte by byte": {"raw": response(headers={"Content-Length": "9999"}), "repeat": b"a", "pause": 0.1},

@@ -13,16 +13,15 @@ from azure.core.exceptions import (
     ServiceRequestError,
     ServiceRequestTimeoutError,
 )
+from urllib3.exceptions import InvalidHeader
 
 from device_scorer.errors import StorageUnavailable
-from device_scorer.store.rejections import foreign_response, redirected, rejected_request, rejected_token, unreachable
+from device_scorer.store.rejections import foreign_response, rejected_request, rejected_token, unreachable
 from device_scorer.store.retry import RetryableFailure
 
 _AADSTS_PATTERN = re.compile(r"AADSTS\d{4,9}")
 _CODE_PATTERN = re.compile(r"[A-Z][A-Za-z]{0,60}\d?[A-Za-z]{0,60}")
 """The form of the codes of Blob Storage. A text of another form could be a part of a secret."""
-
-_REDIRECTS = frozenset({300, 301, 302, 303, 307, 308})
 
 
 def classify(error: Exception, *, target: str, secret: str = "") -> RetryableFailure:
@@ -60,11 +59,11 @@ def classify(error: Exception, *, target: str, secret: str = "") -> RetryableFai
 
 
 def _raise_if_foreign(error: AzureError, status: int | None, target: str) -> None:
-    """Raise the error of a redirect, or of a response with success as its status that the SDK does not understand."""
-    if status in _REDIRECTS:
-        raise redirected(target) from error
+    """Raise the error of a response with success as its status that the SDK does not understand."""
     if status is None and isinstance(error, HttpResponseError) and error.response is not None:
         raise foreign_response(target, error) from error
+    if isinstance(inner := _innermost(error), InvalidHeader):  # two lengths, or one that is not a number
+        raise foreign_response(target, inner) from error
 
 
 def http_status(error: Exception) -> int | None:
@@ -91,7 +90,13 @@ def _retry_after_seconds(error: AzureError) -> float | None:
 
 def _describe(error: AzureError) -> str:
     """Return the operating system's text for the innermost exception, or the name of its type."""
+    inner = _innermost(error)
+    return getattr(inner, "strerror", None) or type(inner).__name__
+
+
+def _innermost(error: AzureError) -> BaseException:
+    """Return the exception that has caused all others."""
     inner: BaseException = error
     while (deeper := getattr(inner, "inner_exception", None) or inner.__cause__ or inner.__context__) is not None:
         inner = deeper
-    return getattr(inner, "strerror", None) or type(inner).__name__
+    return inner

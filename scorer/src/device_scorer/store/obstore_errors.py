@@ -3,6 +3,9 @@
 obstore has few types of exceptions. Status, error code and cause are in the text: one line for people, "Debug source:",
 and Rust's debug output. Only this module reads that text; a test fixes it for the pinned version. The text may contain
 a URL, so messages contain only codes and texts from here.
+
+Names, URLs and responses are in the text, too, and may imitate any part of its first line. In the debug output each of
+them is a part of one line, within quotes or behind "http". The patterns here begin at the start of such a line.
 """
 
 import re
@@ -12,22 +15,39 @@ from typing import TypeVar
 from obstore.exceptions import BaseError, InvalidPathError
 
 from device_scorer.errors import ConfigurationInvalid, IdentityUnavailable, StorageUnavailable
-from device_scorer.store.rejections import redirected, rejected_request, rejected_token, unreachable
+from device_scorer.store.rejections import foreign_response, redirected, rejected_request, rejected_token, unreachable
 from device_scorer.store.retry import RetryableFailure
 
-_MAX_TEXT_CHARS = 20_000
+_MAX_DEBUG_CHARS = 20_000
+_DEBUG_HEADING = "\n\nDebug source:\n"
 
 # The patterns are compiled when an error needs them, and not at the start of each pod.
-_STATUS_PATTERN = r" - Server returned (?:non-2xx status code: |error response: )(\d{3})"
-_CODE_PATTERN = r"<Code>([A-Z][A-Za-z]{0,60}\d?[A-Za-z]{0,60})</Code>"  # others could be a part of a secret
-_AADSTS_PATTERN = r"AADSTS\d{4,9}"
-_IDENTITY_PATTERN = r"^Generic MicrosoftAzure error: Error (?:performing|getting) token re"
-_HTTP_KIND_PATTERN = r"HttpError \{\s+kind: (\w+)"
-_SYSTEM_MESSAGE_PATTERN = r'\b(?:message|error): "([^"\\]{1,100})"'
-_CERTIFICATE_PATTERN = r"InvalidCertificate\(\s*(\w+)"
-_METADATA_PATTERN = r'Metadata value for "+([\w-]{1,80})"'
+_SOURCE_PATTERN = r"^    source: (\w+)"
+_STATUS_PATTERN = r"^ +status: (\d{3}),$"
+_BODY = r'^ +body: Some\(\n +"[^\n]*?'
+_CODE_PATTERN = _BODY + r"<Code>([A-Z][A-Za-z]{0,60}\d?[A-Za-z]{0,60})</Code>"  # others could be a part of a secret
+_AADSTS_PATTERN = _BODY + r"(AADSTS\d{4,9})"
+_HEAD_PATTERN = r"^ +method: HEAD,$"
+_DIRECTORY_PATTERN = r'^    source: "Not a file'
+_EMPTY_RANGE_PATTERN = r'^    source: ParseContentRange \{\n +value: "bytes 0--1/0",$'
+_REDIRECT_PATTERN = r"^ +(?:inner: BareRedirect|kind: Redirect|source: BadScheme),$"
+_HTTP_KIND_PATTERN = r"^ +(?:\w+: )?HttpError \{\n +kind: (\w+),$"
+_SYSTEM_MESSAGE_PATTERN = r'^ +(?:message|error): "([^"\\/]{1,100})",$'
+_CERTIFICATE_PATTERN = r"^ +(?:\w+: )?InvalidCertificate\(\n +(\w+)"
+_METADATA_PATTERN = r'^    source: InvalidMetadata \{\n +key: "([\w-]{1,80})",$'
+_PROPERTY_PATTERN = r"^    source: Invalid(CacheControl|Content(?:Disposition|Encoding|Language|Type)) \{$"
+_HEADER_PATTERN = r"^    source: (?:Header|Metadata) \{\n        source: (\w+)"
+_LENGTH_PATTERN = r"^ +Parse\(\n +Header\(\n +(ContentLengthInvalid),$"
 
-_UNREADABLE_FILE = "Error reading federated token file"
+_TOKEN_SOURCES = ("TokenRequest", "TokenResponseBody")
+_FOREIGN_SOURCES = (
+    "InvalidContentRange",
+    "InvalidListResponse",
+    "NoContentRange",
+    "NotPartial",
+    "ParseContentRange",
+    "UnexpectedRange",
+)
 _CAUSES = {"Timeout": "timed out", "Interrupted": "connection reset", "Request": "connection closed"}
 
 _Result = TypeVar("_Result")
@@ -35,15 +55,14 @@ _Result = TypeVar("_Result")
 
 def http_status(error: Exception) -> int | None:
     """Return the HTTP status of an error response of Blob Storage, or None if there is no such response."""
-    text = str(error)[:_MAX_TEXT_CHARS]
-    found = re.search(_STATUS_PATTERN, text)
-    return int(found[1]) if found and not re.match(_IDENTITY_PATTERN, text) else None
+    debug = _debug_output(error)
+    found = _find(_STATUS_PATTERN, debug)
+    return int(found) if found and _find(_SOURCE_PATTERN, debug) not in _TOKEN_SOURCES else None
 
 
 def storage_error_code(error: Exception) -> str:
     """Return the error code of Blob Storage, or an empty text: responses to HEAD have none."""
-    found = re.search(_CODE_PATTERN, str(error)[:_MAX_TEXT_CHARS])
-    return found[1] if found else ""
+    return _find(_CODE_PATTERN, _debug_output(error))
 
 
 def is_missing_blob(error: Exception) -> bool:
@@ -53,8 +72,8 @@ def is_missing_blob(error: Exception) -> bool:
     """
     if not isinstance(error, FileNotFoundError):
         return False
-    text = str(error)[:_MAX_TEXT_CHARS]
-    return storage_error_code(error) == "BlobNotFound" or "Error performing HEAD" in text or "Not a file" in text
+    debug = _debug_output(error)
+    return storage_error_code(error) == "BlobNotFound" or _has(_HEAD_PATTERN, debug) or _has(_DIRECTORY_PATTERN, debug)
 
 
 def is_whole_response(error: Exception) -> bool:
@@ -62,8 +81,10 @@ def is_whole_response(error: Exception) -> bool:
 
     Some proxies send it, and Azurite for an empty blob, whose range it states as "bytes 0--1/0".
     """
-    text = str(error)[:_MAX_TEXT_CHARS]
-    return isinstance(error, BaseError) and ("Received non-partial response" in text or '"bytes 0--1/0"' in text)
+    debug = _debug_output(error)
+    return isinstance(error, BaseError) and (
+        _find(_SOURCE_PATTERN, debug) == "NotPartial" or _has(_EMPTY_RANGE_PATTERN, debug)
+    )
 
 
 def classify(error: Exception, *, target: str, secret: str = "") -> RetryableFailure:
@@ -83,19 +104,17 @@ def classify(error: Exception, *, target: str, secret: str = "") -> RetryableFai
         raise ConfigurationInvalid(f"{target} is invalid: obstore does not accept this name; rename it") from error
     if not isinstance(error, BaseError | FileNotFoundError):
         raise error
-    text = str(error)[:_MAX_TEXT_CHARS]
-    if re.match(_IDENTITY_PATTERN, text):
-        code = re.search(_AADSTS_PATTERN, text)
-        return rejected_token(code[0] if code else "", _cause(text))
+    debug = _debug_output(error)
+    if _find(_SOURCE_PATTERN, debug) in _TOKEN_SOURCES:
+        return rejected_token(_find(_AADSTS_PATTERN, debug), _cause(debug))
     status = http_status(error)
     if status is not None:
         return rejected_request(status, storage_error_code(error), target, secret=secret)
-    _raise_if_permanent(text, target, error)
-    kind = re.search(_HTTP_KIND_PATTERN, text)
-    if kind and kind[1] == "Connect":
-        return unreachable(target, _cause(text))
+    _raise_if_permanent(debug, target, error)
+    if _find(_HTTP_KIND_PATTERN, debug) == "Connect":
+        return unreachable(target, _cause(debug))
     return RetryableFailure(
-        StorageUnavailable(f"storage closed the connection or timed out for {target}: {_cause(text)}")
+        StorageUnavailable(f"storage closed the connection or timed out for {target}: {_cause(debug)}")
     )
 
 
@@ -115,28 +134,54 @@ def convert_panic(attempt: Callable[[], _Result]) -> _Result:
         raise RuntimeError(f"obstore failed: {error}") from error
 
 
-def _raise_if_permanent(text: str, target: str, error: Exception) -> None:
+def _raise_if_permanent(debug: str, target: str, error: Exception) -> None:
     """Raise the error of a failure without an error response that no waiting ends."""
-    if _UNREADABLE_FILE in text:
+    if _find(_SOURCE_PATTERN, debug) == "FederatedTokenFile":
         raise IdentityUnavailable(
             "the service account's token (AZURE_FEDERATED_TOKEN_FILE) cannot be read; label the pod "
             "azure.workload.identity/use=true"
         ) from error
-    if found := re.search(_METADATA_PATTERN, text):
-        raise ConfigurationInvalid(f"{target} has metadata {found[1]} that is not ASCII; remove it") from error
-    if "Got invalid list response" in text:
-        raise ConfigurationInvalid(f"{target} cannot be listed: the response is not a listing of blobs") from error
-    if "redirect" in text.partition("\n")[0]:
+    if key := _find(_METADATA_PATTERN, debug):
+        raise ConfigurationInvalid(f"{target} has metadata {key} that is not ASCII; remove it") from error
+    if name := _find(_PROPERTY_PATTERN, debug):
+        raise ConfigurationInvalid(f"{target} has a property {name} that is not ASCII; remove it") from error
+    if _has(_REDIRECT_PATTERN, debug):
         raise redirected(target) from error
+    if problem := _foreign_problem(debug):
+        raise foreign_response(target, error, problem=problem) from error
 
 
-def _cause(text: str) -> str:
+def _foreign_problem(debug: str) -> str:
+    """Return the name of what is wrong in a response with success as its status, or an empty text.
+
+    These responses have all their headers. A connection that is cut in the headers or in the body has another error.
+    """
+    if found := _find(_HEADER_PATTERN, debug) or _find(_LENGTH_PATTERN, debug):
+        return found
+    source = _find(_SOURCE_PATTERN, debug)
+    return source if source in _FOREIGN_SOURCES else ""
+
+
+def _cause(debug: str) -> str:
     """Return the system's text for the failure of a connection, or the kind of the failure."""
-    if found := re.search(_CERTIFICATE_PATTERN, text):
-        return f"its certificate is not trusted ({found[1]}); name the authority's file in REQUESTS_CA_BUNDLE"
-    if found := re.search(_SYSTEM_MESSAGE_PATTERN, text):
-        return found[1]
-    kind = re.search(_HTTP_KIND_PATTERN, text)
-    if kind:
-        return _CAUSES.get(kind[1], "invalid response")
-    return "Header missing" if "Header missing" in text else "invalid response"
+    if found := _find(_CERTIFICATE_PATTERN, debug):
+        return f"its certificate is not trusted ({found}); name the authority's file in REQUESTS_CA_BUNDLE"
+    if found := _find(_SYSTEM_MESSAGE_PATTERN, debug):
+        return found
+    return _CAUSES.get(_find(_HTTP_KIND_PATTERN, debug), "invalid response")
+
+
+def _debug_output(error: Exception) -> str:
+    """Return the beginning of Rust's debug output. No name and no response has a line break in it."""
+    _, heading, debug = str(error).rpartition(_DEBUG_HEADING)
+    return debug[:_MAX_DEBUG_CHARS] if heading else ""
+
+
+def _find(pattern: str, debug: str) -> str:
+    """Return the first group of a pattern in the debug output, or an empty text."""
+    found = re.search(pattern, debug, re.MULTILINE)
+    return found[1] if found else ""
+
+
+def _has(pattern: str, debug: str) -> bool:
+    return re.search(pattern, debug, re.MULTILINE) is not None

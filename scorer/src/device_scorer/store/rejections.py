@@ -7,6 +7,8 @@ from device_scorer.contract.storage_codes import CONFIGURATION, RETRYABLE_STATUS
 from device_scorer.errors import ConfigurationInvalid, IdentityUnavailable, StorageUnavailable
 from device_scorer.store.retry import RetryableFailure
 
+_REDIRECTS = frozenset({300, 301, 302, 303, 307, 308})
+
 
 def rejected_request(
     status: int, code: str, target: str, *, secret: str = "", retry_after_seconds: float | None = None
@@ -24,6 +26,8 @@ def rejected_request(
         ConfigurationInvalid: Storage rejects the request, and a retry does not help.
         IdentityUnavailable: Storage rejects the credential, and a retry does not help.
     """
+    if status in _REDIRECTS:
+        raise redirected(target)
     rule = storage_rule(status, code)
     if rule.transient:
         verb = "returned" if status in RETRYABLE_STATUSES else "rejected"
@@ -76,14 +80,15 @@ def redirected(target: str) -> ConfigurationInvalid:
     return ConfigurationInvalid(f"{text}; correct the account URL or the proxy")
 
 
-def foreign_response(target: str, error: Exception) -> ConfigurationInvalid:
+def foreign_response(target: str, error: BaseException, *, problem: str = "") -> ConfigurationInvalid:
     """Return the error of a response that the client library does not understand.
 
     Args:
         target: The requested blob or container.
         error: The exception of the library, of which only the type is named.
+        problem: The name of the problem, if the library has only one type for all of them.
     """
-    text = f"{target} cannot be requested: the response is not one of Blob Storage ({type(error).__name__})"
+    text = f"{target} cannot be requested: the response is not one of Blob Storage ({problem or type(error).__name__})"
     return ConfigurationInvalid(f"{text}; correct the account URL or the proxy")
 
 

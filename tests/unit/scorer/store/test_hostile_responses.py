@@ -16,7 +16,7 @@ from device_scorer.store.base import Store
 from device_scorer.store.factory import open_scoring_store, open_store
 from device_scorer.store.retry import DEFAULT_RETRY_POLICY, RetryPolicy
 from tests.testkit.blob_server import CANARY, MODIFIED, SAS, BlobServer, serving
-from tests.testkit.hostile_responses import CHUNK, ENDLESS, HOSTILE, XML, part, response
+from tests.testkit.hostile_responses import CHUNK, CUT, ENDLESS, HOSTILE, XML, part, response
 
 POLICY = RetryPolicy(
     read_timeout_seconds=0.5, connect_timeout_seconds=0.5, max_retry_seconds=0.2, max_unreachable_seconds=0.2
@@ -69,6 +69,65 @@ def test_hostile_response_is_an_error_without_a_secret_or_a_result(library: str,
     gc.collect()
     assert [text for text in texts if CANARY in text or "Traceback" in text] == []
     assert call != "list" or "no error" not in texts
+
+
+FOREIGN = {
+    "read": (
+        "blob in chunks",
+        "date that is text",
+        "length that is text",
+        "negative length",
+        "page of a portal in chunks",
+        "page of a portal without an etag",
+        "part without a range",
+        "range that is text",
+        "two lengths",
+    ),
+    "head": ("another range", "date that is text", "half of the blob", "length that is text", "no date", "no etag"),
+    "write": ("length that is text", "page of a portal in chunks", "page of a portal without an etag", "no etag"),
+    "list": (
+        "length that is text",
+        "page of a portal",
+        "page of a portal in chunks",
+        "page of a portal without an etag",
+        "xml that is none",
+    ),
+}
+"""The responses of a server that is not Blob Storage, by call. The SDK reads a part of the other ones."""
+
+
+@pytest.mark.fault("F27")
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # as above
+@pytest.mark.parametrize("call", FOREIGN)
+def test_response_of_another_server_is_permanent_with_the_next_step(
+    server: BlobServer, library: str, call: str
+) -> None:
+    for kind in FOREIGN[call]:
+        server.faults.clear()
+        server.fail("raw", times=100, **HOSTILE[kind])
+        with (
+            closing(open_on(server.url, library)) as store,
+            pytest.raises(
+                ConfigurationInvalid, match=r"not one of Blob Storage \(\w+\); correct the account URL or the"
+            ),
+        ):
+            CALLS[call](store)
+    gc.collect()
+
+
+CUT_READS = {("obstore", place) for place in CUT} | {("sdk", place) for place in CUT if place != "in the headers"}
+"""The library http.client of the SDK reads headers that are cut as whole ones."""
+
+
+@pytest.mark.fault("F27")
+@pytest.mark.parametrize(("library", "place"), sorted(CUT_READS))
+def test_connection_that_is_cut_in_a_response_is_transient(server: BlobServer, library: str, place: str) -> None:
+    server.put("/account/predictions/p.csv", b"abc")
+    server.fail("raw", **CUT[place])
+    with closing(open_on(server.url, library, DEFAULT_RETRY_POLICY)) as store:
+        blob = store.read("predictions", "p.csv")
+    assert blob is not None
+    assert (blob.content, len(server.requests)) == (b"abc", 2)
 
 
 @pytest.mark.fault("T15")
@@ -145,7 +204,7 @@ def test_weak_etag_of_a_proxy_is_that_of_the_blob(server: BlobServer, library: s
 @pytest.mark.fault("F27")
 def test_half_of_a_blob_is_not_the_blob(server: BlobServer) -> None:
     server.fail("raw", times=100, raw=part({"Content-Range": "bytes 0-2/6"}))
-    with pytest.raises(StorageUnavailable, match="invalid response"):
+    with pytest.raises(ConfigurationInvalid, match=r"not one of Blob Storage \(UnexpectedRange\)"):
         open_on(server.url, "obstore").read("predictions", "p.csv")
 
 
