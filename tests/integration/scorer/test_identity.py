@@ -4,7 +4,7 @@ import contextlib
 import io
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,8 +12,9 @@ import pytest
 
 from device_scorer.cli import build_parser
 from device_scorer.cli import score as score_command
-from device_scorer.settings import read_settings
-from device_scorer.store.factory import open_scoring_store
+from device_scorer.settings import Settings, read_settings
+from device_scorer.store.base import Store
+from device_scorer.store.factory import open_scoring_store, open_store
 from device_scorer.store.retry import DEFAULT_RETRY_POLICY, RetryPolicy
 from tests.testkit.entra import ASSERTION, SIGNATURE, Workload, token
 from tests.testkit.measurements import RecordMeasurement
@@ -107,6 +108,14 @@ def test_rotated_service_account_token_is_read_again(
     assert seen[:2] == [ASSERTION, "rotated-1"]
 
 
-def test_authority_host_may_end_with_a_slash(workload: Workload, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AZURE_AUTHORITY_HOST", f"{workload.platform.url}/")
-    assert score(workload, monkeypatch).code == 0
+@pytest.mark.parametrize("opener", [open_scoring_store, open_store], ids=["obstore", "SDK"])
+@pytest.mark.parametrize("form", ["https://{host}/", "https://{host}", "{host}"])
+def test_authority_host_of_another_cloud_may_have_a_scheme_and_a_slash(
+    workload: Workload, monkeypatch: pytest.MonkeyPatch, form: str, opener: Callable[[Settings], Store]
+) -> None:
+    environment = {**workload.storage.environment(), "FLEETSCORE_AUTH": "workloadIdentity"}
+    host = workload.platform.url.removeprefix("https://")
+    monkeypatch.setenv("AZURE_AUTHORITY_HOST", form.format(host=host))
+    store = opener(read_settings({**environment, "AZURE_AUTHORITY_HOST": form.format(host=host)}))
+    assert store.head("data", "none.csv") is None
+    assert workload.platform.asked == 1
