@@ -9,14 +9,20 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from azure.storage.blob import ResourceTypes, generate_account_sas
+from azure.storage.blob import BlobBlock, ResourceTypes, generate_account_sas
 from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from device_scorer import settings as scorer_settings
 from device_scorer.contract.blob_paths import encode_id, prediction_name
-from device_scorer.errors import BlobEncodingInvalid, BlobTooLarge, ConfigurationInvalid, IdentityUnavailable
+from device_scorer.errors import (
+    BlobEncodingInvalid,
+    BlobTooLarge,
+    ConfigurationInvalid,
+    IdentityUnavailable,
+    StorageUnavailable,
+)
 from device_scorer.store.base import Store, md5_hex
 from device_scorer.store.factory import open_scoring_store, open_store
 from device_scorer.window import Window
@@ -135,12 +141,13 @@ def test_blob_above_the_limit_is_rejected_with_its_size(store: Store) -> None:
 
 
 def test_listing_has_names_in_order_with_metadata_and_checksum(store: Store) -> None:
+    metadata = {"window": WINDOW.interval, "complete": "true"}
     for name in ("w/b%2Fc.csv", "w/a.csv", "v/z.csv"):
-        store.write("predictions", name, name.encode(), metadata={"complete": "true"})
+        store.write("predictions", name, name.encode(), metadata=metadata)
     found = list(store.list("predictions", "w/"))
     assert [info.name for info in found] == ["w/a.csv", "w/b%2Fc.csv"]
     assert [info.md5 for info in found] == [md5_hex(b"w/a.csv"), md5_hex(b"w/b%2Fc.csv")]
-    assert all(dict(info.metadata) == {"complete": "true"} and info.size == len(info.name) for info in found)
+    assert all(dict(info.metadata) == metadata and info.size == len(info.name) for info in found)
     assert found[0] == store.head("predictions", "w/a.csv")
 
 
@@ -266,6 +273,33 @@ def test_unreadable_encoding_is_named(storage: Storage, library: str, content: b
         pytest.raises(BlobEncodingInvalid, match=f"Content-Encoding '{encoding}'"),
     ):
         store.read("data", "a.csv")
+
+
+@pytest.mark.parametrize(
+    "checksum", ["mgNkuembtIDdJeHwKEyFVQ==", "9A0364B9E99BB480DD25E1F0284C8555", md5_hex(b"other")]
+)
+def test_readings_with_a_checksum_of_another_client_are_read(storage: Storage, library: str, checksum: str) -> None:
+    blob = storage.client.get_blob_client(storage.data, "blocks.csv")
+    blob.stage_block("0001", b"content")
+    blob.commit_block_list([BlobBlock("0001")], metadata={"md5": checksum})  # a blob of blocks has no Content-MD5
+    storage.put("data", "a.csv", b"content", metadata={"md5": checksum})
+    with store_on(storage, library) as store:
+        for name in ("a.csv", "blocks.csv"):
+            found = store.read("data", name)
+            assert found is not None
+            assert found.content == b"content"
+
+
+def test_predictions_of_another_content_are_damaged(storage: Storage, library: str) -> None:
+    metadata = {"window": WINDOW.interval, "complete": "true", "md5": md5_hex(b"content")}
+    blob = storage.client.get_blob_client(storage.predictions, "p.csv")
+    blob.stage_block("0001", b"half")
+    blob.commit_block_list([BlobBlock("0001")], metadata=metadata)
+    with (
+        store_on(storage, library) as store,
+        pytest.raises(StorageUnavailable, match=r"is damaged: .*; upload it again"),
+    ):
+        store.read("predictions", "p.csv")
 
 
 def test_connection_string_with_a_sas_is_used(storage: Storage, library: str) -> None:

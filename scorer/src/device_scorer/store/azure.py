@@ -19,7 +19,7 @@ from device_scorer.store.azure_errors import classify, http_status, storage_erro
 from device_scorer.store.base import NO_METADATA, Blob, BlobInfo, md5_hex, plain_etag
 from device_scorer.store.encoding import decode_content
 from device_scorer.store.listing_progress import Markers
-from device_scorer.store.metadata import CHECKSUM_KEY, clean_metadata, split_checksum
+from device_scorer.store.metadata import clean_metadata, own_checksum, split_checksum
 from device_scorer.store.rejections import foreign_response, repeated_listing
 from device_scorer.store.retry import (
     DEFAULT_RETRY_POLICY,
@@ -88,7 +88,8 @@ class AzureStore:
                 return None
             if blob is not None:
                 return blob
-        raise StorageUnavailable(f"{name} is damaged: its content does not match its length or Content-MD5")
+        text = f"{name} is damaged: its content does not match its length or Content-MD5"
+        raise StorageUnavailable(f"{text}; upload it again, or delete it if it has predictions")
 
     def _download(self, client: BlobClient, name: str, max_bytes: int | None) -> Blob | None:
         """Return the blob, or None if the content does not match its length or checksum."""
@@ -281,7 +282,7 @@ def _to_blob_info(properties: BlobProperties) -> BlobInfo:
 
 def _md5(properties: BlobProperties) -> str:
     checksum = properties.content_settings.content_md5
-    return bytes(checksum).hex() if checksum else (properties.metadata or {}).get(CHECKSUM_KEY, "")
+    return bytes(checksum).hex() if checksum else own_checksum(*split_checksum(properties.metadata or {}))
 
 
 def _metadata(properties: BlobProperties) -> dict[str, str]:

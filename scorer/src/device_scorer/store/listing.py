@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
 from device_scorer.store.base import BlobInfo, plain_etag
-from device_scorer.store.metadata import split_checksum
+from device_scorer.store.metadata import own_checksum, split_checksum
 
 PAGE_SIZE = 2000
 """Blobs of a page. With 8 KiB of metadata a blob, a page has 18 MB."""
@@ -97,19 +97,19 @@ def _read_blob(element: ET.Element) -> Iterator[BlobInfo]:
         raise ValueError("the listing is invalid: a blob has no name or no properties")
     found = element.find("Metadata")
     own = {} if found is None else {child.tag: child.text or "" for child in found}
-    metadata, own_checksum = split_checksum(own)
+    metadata, written_checksum = split_checksum(own)
     if properties.findtext("ResourceType") == "directory" or metadata.get("hdi_isfolder") == "true":
         return
     text = name.text or ""
     size, checksum = properties.findtext("Content-Length") or "0", properties.findtext("Content-MD5") or ""
     try:
-        md5 = a2b_base64(checksum).hex() or own_checksum
+        md5 = a2b_base64(checksum).hex()
     except Base64Error:
-        md5 = own_checksum
+        md5 = ""
     yield BlobInfo(
         unquote(text) if name.get("Encoded") == "true" else text,
         int(size) if size.isdecimal() and len(size) <= 18 else 0,
         plain_etag(properties.findtext("Etag")),
         metadata,
-        md5,
+        md5 or own_checksum(metadata, written_checksum),
     )

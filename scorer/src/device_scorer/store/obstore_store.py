@@ -18,7 +18,7 @@ from device_scorer.store.account import read_account
 from device_scorer.store.base import NO_METADATA, Blob, BlobInfo, Store, md5_hex, plain_etag
 from device_scorer.store.encoding import decode_content
 from device_scorer.store.listing_progress import NamedPages
-from device_scorer.store.metadata import CHECKSUM_KEY, clean_metadata
+from device_scorer.store.metadata import CHECKSUM_KEY, clean_metadata, own_checksum
 from device_scorer.store.obstore_calls import BlobMissing, Calls, ExpectedCode
 from device_scorer.store.obstore_client import Clients, content_of, metadata_of
 from device_scorer.store.rejections import repeated_listing
@@ -59,7 +59,7 @@ class ObstoreStore:
         """Do nothing: obstore closes idle connections."""
 
     def read(self, container: str, name: str, *, max_bytes: int | None = None) -> Blob | None:
-        """Download a blob with one request, and check its length and, if it has one, the checksum in its metadata.
+        """Download a blob with one request, and check its length and, if the scorer wrote it, its checksum.
 
         The request is for the range from the first byte: the response then has the size of the blob. A request without
         a range follows for an empty blob, and if a proxy ignores ranges.
@@ -70,7 +70,8 @@ class ObstoreStore:
             if max_bytes is not None and size > max_bytes:
                 raise BlobTooLarge(name, size, max_bytes)
             content = content_of(found)
-            metadata, checksum = metadata_of(found.attributes)
+            metadata, written_checksum = metadata_of(found.attributes)
+            checksum = own_checksum(metadata, written_checksum)
             if len(content) != size or (checksum and checksum != md5_hex(content)):
                 raise _DamagedError
             encoding = found.attributes.get("Content-Encoding", "")
@@ -83,10 +84,16 @@ class ObstoreStore:
                 return self._calls.get(
                     container, name, download, (_ALL_BYTES, _NO_OPTIONS), expected_codes=_EMPTY_CODES
                 )
-        raise StorageUnavailable(f"{name} is damaged: its content does not match its length or checksum")
+        text = f"{name} is damaged: its content does not match its length or checksum"
+        raise StorageUnavailable(f"{text}; upload it again, or delete it if it has predictions")
 
     def head(self, container: str, name: str) -> BlobInfo | None:
-        """Return the properties of a blob, or None if it does not exist.
+        """Return the properties of a blob, or None if it does not exist."""
+        info = self._properties(container, name)
+        return info and info._replace(md5=own_checksum(info.metadata, info.md5))
+
+    def _properties(self, container: str, name: str) -> BlobInfo | None:
+        """Return the properties of a blob with the checksum of any program in its metadata, or None without a blob.
 
         The request is a GET of the first byte. The error response to a HEAD has no body, and obstore finds the error
         code only in a body. A HEAD follows for blobs without a first byte, for archived blobs, and as in `read`.
@@ -134,7 +141,7 @@ class ObstoreStore:
         except BlobMissing:  # with if_match
             return None
         except ExpectedCode:
-            existing = self.head(container, name) if maybe_applied else None
+            existing = self._properties(container, name) if maybe_applied else None
         if existing is None or existing.md5 != checksum or dict(existing.metadata) != cleaned:
             return None
         return existing.etag  # an earlier attempt wrote the blob, and its response was lost

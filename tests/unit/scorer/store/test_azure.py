@@ -122,10 +122,11 @@ def test_damaged_read_of_the_sdk_is_retried(server: BlobServer, sdk_store: Store
 
 @pytest.mark.fault("F27")
 def test_blob_that_is_damaged_three_times_is_an_error(server: BlobServer, store: Store) -> None:
-    store.write("predictions", "p.csv", b"0123456789")  # obstore compares the checksum that the scorer has written
+    # obstore compares the checksum that the scorer has written.
+    store.write("predictions", "p.csv", b"0123456789", metadata={"window": "w", "complete": "true"})
     server.requests.clear()
     server.fail("damage", times=10)
-    with pytest.raises(StorageUnavailable, match="damaged"):
+    with pytest.raises(StorageUnavailable, match="is damaged: its content does not match its length or"):
         store.read("predictions", "p.csv")
     assert len(server.requests) == 3
 

@@ -40,11 +40,12 @@ def test_size_of_a_part_of_a_listing() -> None:
 
 
 def test_properties_are_read_with_the_first_byte(server: BlobServer, store: ObstoreStore) -> None:
-    etag = store.write("predictions", "w/p.csv", b"content", metadata={"rows": "1"})
+    metadata = {"window": "w", "complete": "true"}
+    etag = store.write("predictions", "w/p.csv", b"content", metadata=metadata)
     server.requests.clear()
     info = store.head("predictions", "w/p.csv")
     assert info is not None
-    assert (info.size, info.etag, dict(info.metadata)) == (7, etag, {"rows": "1"})
+    assert (info.size, info.etag, dict(info.metadata)) == (7, etag, metadata)
     assert info.md5 == "9a0364b9e99bb480dd25e1f0284c8555"
     assert [method for method, _, _ in server.requests] == ["GET"]
 
