@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import msgspec
 
+from device_scorer.contract.causes import CAUSES as SCORER_CAUSES
 from device_scorer.contract.digest import FLAGS as SCORER_FLAGS
-from device_scorer.health.incidents import CAUSES as SCORER_CAUSES
 from device_scorer.health.incidents import OPENED, Incident
 from device_scorer.report.fleet_health import FleetHealth, IncidentRow
 from device_scorer.report.result import report_result

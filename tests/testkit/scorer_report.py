@@ -17,9 +17,10 @@ from device_scorer.cli.report import run
 from device_scorer.contract.blob_paths import encode_id
 from device_scorer.contract.outcome_message import RowCounts
 from device_scorer.contract.run_state import DeviceOutcome
-from device_scorer.report.statistics import HEADER, DeviceStatistics, TagStatistics
+from device_scorer.report.statistics import DeviceStatistics, TagStatistics
 from device_scorer.report.summary import AnomalyRule, DeviceRow, Summary, build_row, compare_windows
 from device_scorer.report.totals import WindowTotals
+from device_scorer.scoring.predictions import PREDICTIONS_HEADER
 from device_scorer.store.base import Blob
 from device_scorer.store.folder import FolderStore
 from device_scorer.window import Window
@@ -55,7 +56,7 @@ def write_predictions(
     metadata = {"window": "w", "tags": tags, "complete": str(complete).lower(), "badrows": "2", "unscoredrows": "1"}
     counts = {"rows": str(found.total()), "anomalies": str(found["1"])}
     name = f"{slug}/{encode_id(device)}.csv"
-    content = HEADER + file.getvalue().encode()
+    content = PREDICTIONS_HEADER + file.getvalue().encode()
     FolderStore(folder).write("predictions", name, content, metadata={**metadata, **counts}, overwrite=True)
 
 

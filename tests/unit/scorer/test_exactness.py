@@ -98,7 +98,7 @@ def test_all_rows_of_the_originals_data_have_one_label_in_every_engine() -> None
     for path in sorted((ORIGINAL / "models").iterdir()):
         _, device, tag = path.name.split("_")
         record = bundles.load_pipeline(path.read_bytes(), max_unpacked_bytes=2**20)
-        bundle = bundles.encode_bundle({tag: record})
+        bundle = bundles.encode_converted_bundle({tag: record})
         values = [float(row["Value"]) for row in rows if (row["Device"], row["Tag"]) == (device, tag)]
         closed = bundles.load(bundle, max_unpacked_bytes=2**20).models[tag].predict(values)  # type: ignore[union-attr]  # a model
         with warnings.catch_warnings():

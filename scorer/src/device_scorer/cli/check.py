@@ -19,7 +19,7 @@ from device_scorer.settings import Settings, add_store_argument, read_settings
 from device_scorer.simulation.check_device import ROWS, TAG, WINDOW, CheckDevice, expected_labels, training_values
 from device_scorer.store.base import Store
 from device_scorer.store.factory import open_store
-from device_scorer.training.fit import encode_bundle, fit
+from device_scorer.training.fit import encode_trained_bundle, fit
 
 DESCRIPTION = """\
 Check an installation or a store.
@@ -98,7 +98,7 @@ def _prepare(check: CheckDevice) -> str:
     if fitted.rejected:
         raise DataInvalid(f"no model could be trained: {fitted.rejected[TAG]}")
     try:
-        check.write(encode_bundle(fitted.models))
+        check.write(encode_trained_bundle(fitted.models))
     except IdentityUnavailable as error:
         return f"self-check only: this account may not write readings and models, which is expected ({error})"
     return f"{check.device} has {ROWS} readings in {WINDOW.interval}, one of them an anomaly, and a model"

@@ -27,7 +27,7 @@ from device_scorer.training.fit import (
     NU,
     RESERVED,
 )
-from device_scorer.training.history import list_readings
+from device_scorer.training.past_readings import list_readings
 from device_scorer.training.trainer import TrainedDevice, train_device
 from device_scorer.window import Window, parse_instant
 

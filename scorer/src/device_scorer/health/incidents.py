@@ -13,14 +13,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from device_scorer.contract.causes import DATA, FLEET, MACHINE, SENSOR_CAUSE
 from device_scorer.health.history import ANOMALOUS, EMPTY, FAILED, NOT_RUN, SENSOR, UNKNOWN
 from device_scorer.health.settings import IncidentSettings
 from device_scorer.health.spells import Spell, find_live_spells, find_spells, is_settled
 
 MIN_FLEET_DEVICES = 10
 OPENED, OPEN, CLOSED = "opened", "open", "closed"
-MACHINE, SENSOR_CAUSE, DATA, FLEET = "machine", "sensor", "data", "fleet"
-CAUSES = (MACHINE, SENSOR_CAUSE, DATA, FLEET)
 _CAUSE_OF_STATE = {ANOMALOUS: MACHINE, SENSOR: SENSOR_CAUSE, EMPTY: DATA, FAILED: DATA}
 _NO_DEVICE = ""
 

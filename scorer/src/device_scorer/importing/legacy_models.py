@@ -139,4 +139,4 @@ def to_bundle(files: Mapping[str, Path], limits: Limits) -> tuple[bytes, dict[st
             pipelines[tag] = bundle.load_pipeline(path.read_bytes(), max_unpacked_bytes=limits.max_model_unpacked_bytes)
         except PermanentError as error:
             rejected[tag] = error
-    return bundle.encode_bundle(pipelines) if pipelines else b"", rejected
+    return bundle.encode_converted_bundle(pipelines) if pipelines else b"", rejected

@@ -163,7 +163,7 @@ def load_pipeline(content: bytes, *, max_unpacked_bytes: int) -> InertObject:
     return record
 
 
-def encode_bundle(pipelines: Mapping[str, InertObject]) -> bytes:
+def encode_converted_bundle(pipelines: Mapping[str, InertObject]) -> bytes:
     """Return a joblib bundle that the current scikit-learn can read and that has the same numbers.
 
     Args:
@@ -171,7 +171,7 @@ def encode_bundle(pipelines: Mapping[str, InertObject]) -> bytes:
     """
     from device_scorer.models import sklearn_writer  # noqa: PLC0415  imports scikit-learn
 
-    return sklearn_writer.encode_bundle(
+    return sklearn_writer.encode_rebuilt_bundle(
         {tag: (record, closed_form.read_trainer_model(record)) for tag, record in pipelines.items()}
     )
 

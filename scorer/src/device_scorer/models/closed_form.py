@@ -33,7 +33,7 @@ MAX_STAGES = 100
 """Number of estimators of a pipeline, nested ones included."""
 
 
-class Detector(Protocol):
+class ClosedFormDetector(Protocol):
     """The closed form of an estimator over one scaled feature."""
 
     def decide(self, scaled: "np.ndarray") -> "tuple[np.ndarray, np.ndarray]":
@@ -55,7 +55,7 @@ class ClosedFormModel(NamedTuple):
     """
 
     scaling: Scaling
-    detector: Detector
+    detector: ClosedFormDetector
     sklearn_version: str
     accepts_infinity: bool = False
 
@@ -151,7 +151,7 @@ def _read(estimators: list[InertObject]) -> "ClosedFormModel | ClosedFormSvm":
     )
 
 
-def _reader(class_name: str) -> Callable[[InertObject, InertObject | None], Detector]:
+def _reader(class_name: str) -> Callable[[InertObject, InertObject | None], ClosedFormDetector]:
     """Return the function that reads a detector. Its module is imported here, because it imports NumPy."""
     if class_name == ISOLATION_FOREST:
         from device_scorer.models.isolation_forest import read_forest  # noqa: PLC0415  as above

@@ -42,7 +42,7 @@ _CONVENTION = (
 
 
 @dataclass(frozen=True, slots=True)
-class Detector:
+class SklearnDetector:
     """A fitted outlier detector over one feature.
 
     Attributes:
@@ -176,7 +176,7 @@ class Detector:
         return labels, scores if has_scores else None, any_labelled
 
 
-def to_detector(estimator: Any, sklearn_version: str) -> Detector:
+def to_detector(estimator: Any, sklearn_version: str) -> SklearnDetector:
     """Return the detector of an estimator.
 
     Args:
@@ -198,7 +198,7 @@ def to_detector(estimator: Any, sklearn_version: str) -> Detector:
             stage.n_jobs = 1  # the trainer may have had more CPUs than the pod
         vars(stage).pop("_sklearn_output_config", None)  # the output as a DataFrame would need pandas
     kind = " -> ".join(_name(stage) for stage in stages if not hasattr(stage, "steps"))
-    detector = Detector(estimator, sklearn_version, kind[:MAX_KIND_CHARS])
+    detector = SklearnDetector(estimator, sklearn_version, kind[:MAX_KIND_CHARS])
     detector.check()
     if not _is_of_scikit_learn(_path_to_labels(estimator)):
         detector.check_convention()

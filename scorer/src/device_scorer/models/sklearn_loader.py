@@ -17,7 +17,7 @@ from device_scorer.errors import ModelIncompatible, ModelInvalid, ModelRejected,
 from device_scorer.models.allowlist import EMULATED_NAMES, INERT_CLASSES, SKLEARN_ONLY_NAMES
 from device_scorer.models.bundle import models_by_tag
 from device_scorer.models.rejected_names import rejected_name
-from device_scorer.models.sklearn_detector import Detector, to_detector
+from device_scorer.models.sklearn_detector import SklearnDetector, to_detector
 from device_scorer.models.sklearn_failures import describe_failure
 from device_scorer.models.sklearn_messages import UNKNOWN_VERSION, clean_version, find_version, one_line
 
@@ -155,7 +155,7 @@ def _empty_bytes() -> bytes:
     return b""
 
 
-def load_detectors(content: bytes, *, trust_any: bool) -> list[tuple[str, Detector | PermanentError]]:
+def load_detectors(content: bytes, *, trust_any: bool) -> list[tuple[str, SklearnDetector | PermanentError]]:
     """Load a bundle.
 
     Args:
@@ -182,7 +182,7 @@ def load_detectors(content: bytes, *, trust_any: bool) -> list[tuple[str, Detect
     models = models_by_tag(loaded)
     if len(models) > MAX_TAGS:
         raise too_many_tags(len(models))
-    detectors: dict[int, Detector | PermanentError] = {}
+    detectors: dict[int, SklearnDetector | PermanentError] = {}
     for model in models.values():
         if id(model) not in detectors:
             detectors[id(model)] = _detector_or_error(model, reader.versions.get(id(model), reader.last_version))
@@ -198,7 +198,7 @@ def too_many_tags(count: int) -> ModelInvalid:
     return ModelInvalid(f"the bundle is invalid: it has {count:,} tags; divide the device, at most {MAX_TAGS:,} each")
 
 
-def _detector_or_error(estimator: Any, version: str) -> Detector | PermanentError:
+def _detector_or_error(estimator: Any, version: str) -> SklearnDetector | PermanentError:
     try:
         return to_detector(estimator, version)
     except PermanentError as error:

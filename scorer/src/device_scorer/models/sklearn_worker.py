@@ -29,7 +29,7 @@ import numpy as np
 from device_scorer.errors import PermanentError
 from device_scorer.models import sklearn_loader
 from device_scorer.models.allowlist import INERT_CLASSES, SKLEARN_ONLY_NAMES
-from device_scorer.models.sklearn_detector import Detector
+from device_scorer.models.sklearn_detector import SklearnDetector
 from device_scorer.models.sklearn_messages import (
     DESCRIPTION,
     FAILURE,
@@ -225,7 +225,7 @@ def serve(connection: socket.socket) -> None:
             _send_failure(connection, error.reason, str(error))
 
 
-def _predict(model: Detector | PermanentError, values: np.ndarray) -> bytes:
+def _predict(model: SklearnDetector | PermanentError, values: np.ndarray) -> bytes:
     if isinstance(model, PermanentError):
         raise model
     labels, scores = model.predict_array(values)
@@ -233,7 +233,7 @@ def _predict(model: Detector | PermanentError, values: np.ndarray) -> bytes:
     return labels.astype(np.uint8).tobytes() + numbers
 
 
-def _describe(detectors: list[tuple[str, Detector | PermanentError]]) -> bytes:
+def _describe(detectors: list[tuple[str, SklearnDetector | PermanentError]]) -> bytes:
     described = [
         (tag, "", "", model.reason, one_line(str(model)))
         if isinstance(model, PermanentError)

@@ -14,7 +14,7 @@ from device_scorer.models.inert import Array, InertObject, read_number
 from device_scorer.models.one_class_svm import ClosedFormSvm
 
 
-def encode_bundle(models: Mapping[str, tuple[InertObject, ClosedFormSvm | None]]) -> bytes:
+def encode_rebuilt_bundle(models: Mapping[str, tuple[InertObject, ClosedFormSvm | None]]) -> bytes:
     """Return a joblib bundle with estimators that are rebuilt from inert objects.
 
     Args:

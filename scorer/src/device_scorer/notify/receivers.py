@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from device_scorer.contract.causes import CAUSES
+
 VARIABLE = "FLEETSCORE_NOTIFY"
 ALERTMANAGER, WEBHOOK = "alertmanager", "webhook"
 TYPES = (ALERTMANAGER, WEBHOOK)
 OPENED, CLOSED, RUN_FAILED = "opened", "closed", "runFailed"
 EVENTS = (OPENED, CLOSED, RUN_FAILED)
-CAUSES = ("machine", "sensor", "data", "fleet")
 MAX_RECEIVERS = 10
 MAX_SETTINGS_BYTES = 64 * 1024
 DEFAULT_MAX_PER_WINDOW = 50

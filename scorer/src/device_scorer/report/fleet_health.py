@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from device_scorer.contract.causes import CAUSES
 from device_scorer.contract.digest import FLAGS
 from device_scorer.health import history
 from device_scorer.health.history import UNKNOWN
 from device_scorer.health.incidents import (
-    CAUSES,
     CLOSED,
     OPEN,
     OPENED,

@@ -127,15 +127,15 @@ class HistoryStore:
             self._set_aside(place, blob, str(error))
         except BlobUnreadable as error:
             info = self.store.head("predictions", place.name)
-            self._report(f"{error}; the history of its windows begins again")
+            self._add_problem(f"{error}; the history of its windows begins again")
             blob = None if info is None else Blob(b"", info.etag)
         return Tile(place), blob
 
     def _set_aside(self, place: TilePlace, blob: Blob, error: str) -> None:
         name = f"{place.name.removesuffix('.csv.gz')}.damaged-{md5_hex(blob.content)[:12]}.csv.gz"
         self.store.write("predictions", name, blob.content)
-        self._report(f"{error}; it is stored as {name}, and the history of its windows begins again")
+        self._add_problem(f"{error}; it is stored as {name}, and the history of its windows begins again")
 
-    def _report(self, problem: str) -> None:
+    def _add_problem(self, problem: str) -> None:
         if problem not in self.problems:
             self.problems.append(problem)

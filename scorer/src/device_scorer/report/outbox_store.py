@@ -100,13 +100,13 @@ class OutboxStore:
             assert blob is not None  # noqa: S101  only its content can be invalid
             name = f"{self.name.removesuffix('.json')}.damaged-{md5_hex(blob.content)[:12]}.json"
             self.store.write("predictions", name, blob.content)
-            self._report(f"{error}; it is stored as {name}, and a new outbox begins")
+            self._add_problem(f"{error}; it is stored as {name}, and a new outbox begins")
             return Outbox(), blob.etag
         except BlobUnreadable as error:
             info = self.store.head("predictions", self.name)
-            self._report(f"{error}; a new outbox begins")
+            self._add_problem(f"{error}; a new outbox begins")
             return Outbox(), None if info is None else info.etag
 
-    def _report(self, problem: str) -> None:
+    def _add_problem(self, problem: str) -> None:
         if problem not in self.problems:
             self.problems.append(problem)

@@ -2,7 +2,8 @@
 
 import json
 
-from device_scorer.health.incidents import FLEET, OPENED
+from device_scorer.contract.causes import FLEET
+from device_scorer.health.incidents import OPENED
 from device_scorer.report.fleet_health import FleetHealth
 from device_scorer.report.summary import Summary
 

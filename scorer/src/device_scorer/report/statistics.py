@@ -14,9 +14,9 @@ from device_scorer import readings
 from device_scorer.contract.digest import BUCKET_COUNT, DeviceDigest, SensorFlag, TagDigest
 from device_scorer.csv_lines import split_line
 from device_scorer.errors import DataInvalid
+from device_scorer.scoring.predictions import PREDICTIONS_HEADER
 from device_scorer.window import Window
 
-HEADER = b"TS,Device,Tag,Val,Prediction,Score\n"
 _LABELS = frozenset({"0", "1"})
 
 
@@ -243,7 +243,7 @@ def compute_statistics(content: bytes, window: Window) -> DeviceStatistics:
 
 def read_predictions(content: bytes) -> Iterator[Prediction]:
     """Yield the rows of a predictions CSV in order. Raises DataInvalid if the content is not a predictions CSV."""
-    if not content.startswith(HEADER):
+    if not content.startswith(PREDICTIONS_HEADER):
         first_line = content[:60].decode("utf-8", "replace")
         raise DataInvalid(f"the predictions are invalid: the first line is {first_line!r}")
     known, at = "", 0

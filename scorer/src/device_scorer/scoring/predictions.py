@@ -1,4 +1,4 @@
-"""The metadata of a predictions blob, and the state of an existing blob for a later run. Pure.
+"""The header and metadata of a predictions blob, and the state of an existing blob for a later run. Pure.
 
 Metadata keys are one lower-case word each, because HTTP headers carry them safely; values are ASCII. `tags` is "*" or
 the requested tags, percent-encoded and joined by spaces (their SHA-256 if that text is long). `complete` is "true" if
@@ -18,6 +18,7 @@ from device_scorer.contract.outcome_message import RowCounts
 from device_scorer.store.base import BlobInfo
 from device_scorer.window import Window
 
+PREDICTIONS_HEADER = b"TS,Device,Tag,Val,Prediction,Score\n"
 READ_AT_KEY = "readat"
 MAX_VALUE_CHARS = 1500
 MAX_COUNT_DIGITS = 15

@@ -32,12 +32,12 @@ from device_scorer.readings import EXCLUDED, ColumnLayout, RowTuple
 from device_scorer.scoring.digest_builder import DigestBuilder
 from device_scorer.scoring.flags import FlagFinder
 from device_scorer.scoring.line_endings import format_endings
+from device_scorer.scoring.predictions import PREDICTIONS_HEADER
 from device_scorer.scoring.row_statistics import MAX_NOTES, RowStatistics
 from device_scorer.scoring.tag_selection import error_of_all, name_some
 from device_scorer.settings import Limits
 from device_scorer.window import Window
 
-HEADER = b"TS,Device,Tag,Val,Prediction,Score\n"
 CHUNK_ROWS = 8192
 """Rows that are scored in one call of the models; the deadline is checked between chunks."""
 
@@ -90,7 +90,7 @@ class Scorer:
         self._device, self._models, self._limits = device, dict(models), limits
         self._start, self._end = int(window.start.timestamp()), int(window.end.timestamp())
         self._statistics = RowStatistics()
-        self._content = bytearray(HEADER)
+        self._content = bytearray(PREDICTIONS_HEADER)
         self._flags = FlagFinder(window, quality, expectations)
         self._digest = DigestBuilder(window, self._models, self._flags.limits(models))
         self._quality, self._whole_partitions = quality, whole_partitions

@@ -197,7 +197,7 @@ def _include_ends(classifier: Any, scaled: np.ndarray) -> None:
         classifier.offset_ = -classifier.intercept_
 
 
-def encode_bundle(models: Mapping[str, Any], expectations: Mapping[str, Expectation] | None = None) -> bytes:
+def encode_trained_bundle(models: Mapping[str, Any], expectations: Mapping[str, Expectation] | None = None) -> bytes:
     """Return the content of a bundle: a joblib file that holds a dict from tag to pipeline.
 
     Args:

@@ -1,4 +1,4 @@
-"""Training of a device: read its history, fit its models, write its bundle."""
+"""Training of a device: read its past readings, fit its models, write its bundle."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from device_scorer.models.expectations import Expectation
 from device_scorer.settings import Settings
 from device_scorer.store.base import Store
 from device_scorer.training.behaviour import observe_sensor, range_coverage
-from device_scorer.training.fit import MAX_ROWS, TagRejected, encode_bundle, fit
-from device_scorer.training.history import History, read_history
+from device_scorer.training.fit import MAX_ROWS, TagRejected, encode_trained_bundle, fit
+from device_scorer.training.past_readings import PastReadings, read_past_readings
 from device_scorer.window import Window
 
 
@@ -78,36 +78,36 @@ def train_device(
         max_rows: The number of readings of a tag that are used; at least 2.
         keep_earlier: True to keep the earlier models of tags that get no new model.
     """
-    history = read_history(store, settings, device, names, window)
-    fitted = fit(history.values, max_rows=max_rows)
+    past = read_past_readings(store, settings, device, names, window)
+    fitted = fit(past.values, max_rows=max_rows)
     earlier, kept = _EarlierBundle({}, {}), {}
     if fitted.models:
         name = blob_paths.model_name(settings.models_path, device)
         earlier = _read_earlier(store, settings, name, without=fitted.models)
         kept = dict(earlier.models) if keep_earlier else {}
         expectations = {tag: earlier.expectations[tag] for tag in kept if tag in earlier.expectations}
-        expectations |= {tag: _observe(settings, history, tag) for tag in fitted.models}
-        store.write("models", name, encode_bundle({**kept, **fitted.models}, expectations), overwrite=True)
-    found = {tag: range_coverage(history.values[tag]) for tag in fitted.models}
+        expectations |= {tag: _observe(settings, past, tag) for tag in fitted.models}
+        store.write("models", name, encode_trained_bundle({**kept, **fitted.models}, expectations), overwrite=True)
+    found = {tag: range_coverage(past.values[tag]) for tag in fitted.models}
     return TrainedDevice(
         models=len(fitted.models),
         rejected_tags=fitted.rejected,
-        bad_rows=history.bad_rows,
-        unreadable=history.unreadable,
+        bad_rows=past.bad_rows,
+        unreadable=past.unreadable,
         kept_tags=sorted(kept),
         dropped_tags=sorted({*earlier.models, *earlier.unusable} - kept.keys()),
         earlier_error=earlier.error,
         outliers=fitted.outliers,
         coverage={tag: share for tag, share in found.items() if share is not None},
-        first_time=min((int(times[0]) for times in history.times.values() if len(times)), default=0),
-        last_time=max((int(times[-1]) for times in history.times.values() if len(times)), default=0),
-        bad_sample=history.bad_sample,
+        first_time=min((int(times[0]) for times in past.times.values() if len(times)), default=0),
+        last_time=max((int(times[-1]) for times in past.times.values() if len(times)), default=0),
+        bad_sample=past.bad_sample,
     )
 
 
-def _observe(settings: Settings, history: History, tag: str) -> Expectation:
+def _observe(settings: Settings, past: PastReadings, tag: str) -> Expectation:
     tolerance = settings.quality.rule(tag).tolerance or 0.0
-    return observe_sensor(history.times[tag], history.values[tag], tolerance=tolerance)
+    return observe_sensor(past.times[tag], past.values[tag], tolerance=tolerance)
 
 
 def _read_earlier(store: Store, settings: Settings, name: str, *, without: Mapping[str, Any]) -> _EarlierBundle:

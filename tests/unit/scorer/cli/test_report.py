@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from device_scorer.contract.digest import DeviceDigest, TagDigest, encode_digest
-from device_scorer.report.statistics import HEADER
+from device_scorer.scoring.predictions import PREDICTIONS_HEADER
 from device_scorer.store.folder import FolderStore
 from tests.testkit.scorer_command import scorer
 from tests.testkit.scorer_report import (
@@ -88,7 +88,7 @@ def test_unreadable_readings_of_a_chart_are_named(tmp_path: Path) -> None:
     digest = encode_digest(DeviceDigest((TagDigest("1", 5, anomalies=5),), 0, (5, *[0] * 59)))
     metadata = {"window": "w", "rows": "5", "anomalies": "5", "digest": digest}
     for device in ("press-1", "press-2"):
-        content = b"<html>" if device == "press-1" else HEADER
+        content = b"<html>" if device == "press-1" else PREDICTIONS_HEADER
         FolderStore(tmp_path).write("predictions", f"{SLUG}/{device}.csv", content, metadata=metadata)
     report(tmp_path)
     assert [(row["Device"], row["Outcome"]) for row in read_table(tmp_path, "_failures.csv")] == [

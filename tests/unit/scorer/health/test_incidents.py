@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from device_scorer.health.incidents import CAUSES, MIN_FLEET_DEVICES, History, Incident, find_incidents
+from device_scorer.contract.causes import CAUSES
+from device_scorer.health.incidents import MIN_FLEET_DEVICES, History, Incident, find_incidents
 from device_scorer.health.settings import IncidentSettings
 
 DEFAULT = IncidentSettings(fleet="plant")

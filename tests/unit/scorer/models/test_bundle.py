@@ -61,7 +61,7 @@ def test_plain_pickle_of_every_protocol_is_read(protocol: int) -> None:
 def test_pickle_of_scikit_learn_0_19_is_converted_with_the_same_numbers(protocol: int) -> None:
     expected = fitted(VALUES).decision_function(VALUES.reshape(-1, 1)).tolist()
     record = bundles.load_pipeline(pickle_of_0_19(fitted(VALUES), protocol), max_unpacked_bytes=LIMIT)
-    written = bundles.encode_bundle({"1": record})
+    written = bundles.encode_converted_bundle({"1": record})
     current = joblib.load(io.BytesIO(written))["1"]
     assert current.decision_function(VALUES.reshape(-1, 1)).tolist() == expected
     assert load(written).models["1"].predict(VALUES.tolist())[1] == expected  # type: ignore[union-attr]  # it is a model

@@ -22,7 +22,7 @@ from sklearn.preprocessing import (
 from sklearn.svm import OneClassSVM
 
 from device_scorer.errors import ModelIncompatible, ModelInvalid
-from device_scorer.models.sklearn_detector import EXTREMES, PROBES, Detector, to_detector
+from device_scorer.models.sklearn_detector import EXTREMES, PROBES, SklearnDetector, to_detector
 
 VALUES = np.round(np.random.default_rng(5).normal(10, 2, 300), 2)
 COLUMN = VALUES.reshape(-1, 1)
@@ -68,7 +68,7 @@ def expected_labels(estimator: Any, values: list[float]) -> list[int]:
 
 def test_labels_at_a_score_of_zero_are_those_of_predict() -> None:
     svm = OneClassSVM(kernel="linear", nu=0.5).fit([[1.0], [1.0]])
-    labels, scores = Detector(svm, "1").predict([1.0])
+    labels, scores = SklearnDetector(svm, "1").predict([1.0])
     assert (scores, labels) == ([0.0], [1])
     assert svm.predict([[1.0]]) == [-1]
 
@@ -85,34 +85,34 @@ def test_labels_of_a_nested_pipeline_are_those_of_predict(depth: int) -> None:
 
 
 def test_detector_without_a_decision_function_returns_no_scores() -> None:
-    assert Detector(Labels(), "1").predict([1.0, 9.0]) == ([0, 1], None)
+    assert SklearnDetector(Labels(), "1").predict([1.0, 9.0]) == ([0, 1], None)
 
 
 def test_no_values_have_no_labels() -> None:
-    assert Detector(Labels(), "1").predict([]) == ([], None)
+    assert SklearnDetector(Labels(), "1").predict([]) == ([], None)
 
 
 @pytest.mark.parametrize("scores", [[], [1.0], [1.0, 2.0, 3.0]])
 def test_detector_with_another_number_of_scores_is_invalid(scores: list[float]) -> None:
     with pytest.raises(ModelInvalid, match="one score for each reading"):
-        Detector(Scores(scores), "1").predict([1.0, 2.0])
+        SklearnDetector(Scores(scores), "1").predict([1.0, 2.0])
 
 
 def test_detector_with_another_number_of_labels_is_invalid() -> None:
     clusters = KMeans(n_clusters=2, n_init=1).fit(COLUMN)
     clusters.predict = lambda _: np.array([1])
     with pytest.raises(ModelInvalid, match="one label for each reading"):
-        Detector(clusters, "1").predict([1.0, 2.0])
+        SklearnDetector(clusters, "1").predict([1.0, 2.0])
 
 
 def test_failing_detector_is_invalid() -> None:
     with pytest.raises(ModelInvalid, match=r"cannot evaluate it \(RuntimeError: broken\)"):
-        Detector(Labels(broken_from=-1e9), "unknown").predict([1.0, 2.0])
+        SklearnDetector(Labels(broken_from=-1e9), "unknown").predict([1.0, 2.0])
 
 
 def test_value_that_the_estimator_cannot_label_costs_no_other_value_its_label() -> None:
     values = [*np.arange(100.0), 7.5, 2.5]
-    labels, scores = Detector(Labels(broken_from=90.0), "1").predict(values)
+    labels, scores = SklearnDetector(Labels(broken_from=90.0), "1").predict(values)
     assert labels == [0 if value < 5 else 1 for value in values]
     assert scores is None
 

@@ -24,14 +24,14 @@ from sklearn.svm import OneClassSVM
 from device_scorer import SCIKIT_LEARN
 from device_scorer.errors import ModelIncompatible, ModelInvalid, ModelRejected, PermanentError
 from device_scorer.models import sklearn_loader
-from device_scorer.models.sklearn_detector import Detector
+from device_scorer.models.sklearn_detector import SklearnDetector
 from device_scorer.models.sklearn_loader import MAX_TAGS, load_detectors, too_many_tags
 from tests.testkit.scorer_fleet import a_model, bundle
 
 VALUES = np.round(np.random.default_rng(5).normal(10, 2, 300), 2)
 
 
-def load(content: bytes, *, trust_any: bool = False) -> dict[str, Detector | PermanentError]:
+def load(content: bytes, *, trust_any: bool = False) -> dict[str, SklearnDetector | PermanentError]:
     return dict(load_detectors(content, trust_any=trust_any))
 
 
@@ -50,7 +50,7 @@ def load(content: bytes, *, trust_any: bool = False) -> dict[str, Detector | Per
 def test_pipeline_of_each_scaler_is_loaded(scaler: Any) -> None:
     pipeline = make_pipeline(scaler, IsolationForest(n_estimators=3, random_state=1)).fit(VALUES.reshape(-1, 1))
     loaded = load(bundle({"1": pipeline}))["1"]
-    assert isinstance(loaded, Detector)
+    assert isinstance(loaded, SklearnDetector)
     assert loaded.sklearn_version == SCIKIT_LEARN
     assert loaded.kind == f"{type(scaler).__name__} -> IsolationForest"
 
@@ -63,7 +63,7 @@ def test_model_of_a_memory_map_is_loaded_with_its_labels(tmp_path: Path) -> None
     for content in ((tmp_path / "again.joblib").read_bytes(), pickle.dumps(mapped)):
         assert b"memmap" in content
         loaded = load(content)["1"]
-        assert isinstance(loaded, Detector)
+        assert isinstance(loaded, SklearnDetector)
         labels = loaded.predict_array(VALUES)[0]
         assert list(labels) == list(model.predict(VALUES.reshape(-1, 1)) < 0)
 
@@ -80,7 +80,7 @@ def test_memory_map_that_opens_a_file_is_rejected(tmp_path: Path) -> None:
 
 def test_unusable_tag_has_its_error_and_the_others_are_usable() -> None:
     loaded = load(bundle({"1": a_model(), "2": "nothing", "3": IsolationForest()}))
-    assert isinstance(loaded["1"], Detector)
+    assert isinstance(loaded["1"], SklearnDetector)
     assert isinstance(loaded["2"], ModelInvalid)
     assert isinstance(loaded["3"], ModelInvalid)
 
@@ -88,9 +88,9 @@ def test_unusable_tag_has_its_error_and_the_others_are_usable() -> None:
 def test_model_of_several_tags_is_inspected_once(monkeypatch: pytest.MonkeyPatch) -> None:
     inspected: list[Any] = []
 
-    def inspect(estimator: Any, version: str) -> Detector:
+    def inspect(estimator: Any, version: str) -> SklearnDetector:
         inspected.append(estimator)
-        return Detector(estimator, version)
+        return SklearnDetector(estimator, version)
 
     monkeypatch.setattr(sklearn_loader, "to_detector", inspect)
     assert len(load(bundle(dict.fromkeys(map(str, range(50)), a_model())))) == 50
@@ -110,7 +110,7 @@ def test_byte_array_longer_than_its_file_is_rejected_before_it_allocates() -> No
     with pytest.raises(ModelInvalid, match="truncated"):
         load(content)
     assert isinstance(load(pickle.dumps({"1": bytearray(b"x")}, 5))["1"], ModelInvalid)
-    assert isinstance(load(pickle.dumps({"1": a_model()}, 5))["1"], Detector)  # protocol 5 writes arrays so
+    assert isinstance(load(pickle.dumps({"1": a_model()}, 5))["1"], SklearnDetector)  # protocol 5 writes arrays so
 
 
 def test_version_in_the_file_is_cleaned() -> None:
@@ -119,7 +119,7 @@ def test_version_in_the_file_is_cleaned() -> None:
         b"X\x05\x00\x00\x00" + SCIKIT_LEARN.encode(), b"X\x05\x00\x00\x001\r\n:x"
     )
     loaded = load(content)["1"]
-    assert isinstance(loaded, Detector)
+    assert isinstance(loaded, SklearnDetector)
     assert loaded.sklearn_version == "unknown"
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from device_scorer.contract.run_state import DeviceOutcome
 from device_scorer.report.collector import MAX_RECORD_BYTES, MAX_RESTARTS, ReportCollector
-from device_scorer.report.statistics import HEADER
+from device_scorer.scoring.predictions import PREDICTIONS_HEADER
 from device_scorer.settings import Settings
 from device_scorer.store.folder import FolderStore
 from tests.testkit.scorer_command import scorer
@@ -121,10 +121,10 @@ def test_unreadable_predictions_are_named_and_make_the_window_incomplete(tmp_pat
 def test_predictions_with_the_pages_name_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLEETSCORE_PREDICTIONS_PATH", "{window}/{device}")
     store = FolderStore(tmp_path)
-    store.write("predictions", f"{SLUG}/report.html", HEADER, metadata={"window": "w"})
+    store.write("predictions", f"{SLUG}/report.html", PREDICTIONS_HEADER, metadata={"window": "w"})
     result = report(tmp_path)
     assert "exists and holds a device's predictions" in result.err
-    assert read_page(tmp_path) == HEADER.decode()
+    assert read_page(tmp_path) == PREDICTIONS_HEADER.decode()
     assert read_summary(tmp_path)["devices"] == {"total": 1, "scored": 1}
 
 
@@ -203,7 +203,7 @@ def test_records_without_failures_or_above_the_limit_are_not_read(tmp_path: Path
 def test_outcome_of_a_device_with_predictions(
     tmp_path: Path, metadata: dict[str, str], recorded: DeviceOutcome | None, outcome: str
 ) -> None:
-    content = HEADER + b"2018-08-28T23:00:00Z,press-1,1,1,0,0.5\n"
+    content = PREDICTIONS_HEADER + b"2018-08-28T23:00:00Z,press-1,1,1,0,0.5\n"
     FolderStore(tmp_path).write("predictions", f"{SLUG}/press-1.csv", content, metadata={"window": "w", **metadata})
     outcomes = {} if recorded is None else {"press-1": recorded}
     (row,) = a_collector(tmp_path).collect(["press-1"], outcomes).summary.devices

@@ -4,21 +4,16 @@ import pytest
 
 from device_scorer.contract.digest import BUCKET_COUNT
 from device_scorer.errors import DataInvalid
-from device_scorer.report import statistics
 from device_scorer.report.statistics import compute_statistics, read_predictions
-from device_scorer.scoring import scorer
+from device_scorer.scoring.predictions import PREDICTIONS_HEADER
 from tests.testkit.scorer_report import WINDOW
 
 
 def predictions(*rows: str) -> bytes:
-    return statistics.HEADER + "".join(f"{row}\n" for row in rows).encode()
+    return PREDICTIONS_HEADER + "".join(f"{row}\n" for row in rows).encode()
 
 
-def test_header_is_the_scorers() -> None:
-    assert statistics.HEADER == scorer.HEADER == b"TS,Device,Tag,Val,Prediction,Score\n"
-
-
-def test_statistics_of_a_tag() -> None:
+def test_tag_has_its_counts_and_its_first_last_and_worst_anomaly() -> None:
     content = predictions(
         "2018-08-28T23:00:00Z,d,1,1.0,0,0.5",
         "2018-08-28T23:01:00Z,d,1,7.0,1,-0.25",

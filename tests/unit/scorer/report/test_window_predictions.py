@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from device_scorer.contract.digest import DeviceDigest, SensorFlag, TagDigest, encode_digest
 from device_scorer.report.collector import ReportCollector
-from device_scorer.report.statistics import HEADER, compute_statistics
+from device_scorer.report.statistics import compute_statistics
 from device_scorer.report.summary import Summary
+from device_scorer.scoring.predictions import PREDICTIONS_HEADER
 from device_scorer.settings import Settings
 from device_scorer.store.base import Blob, BlobInfo, md5_hex
 from device_scorer.store.folder import FolderStore
@@ -48,7 +49,7 @@ def test_figures_of_a_digest_are_those_of_the_predictions(tmp_path: Path) -> Non
         for at in range(60)
         for tag in ("a", "b,c", "d")
     )
-    content = HEADER + file.getvalue().encode()
+    content = PREDICTIONS_HEADER + file.getvalue().encode()
     write(tmp_path, content)
     read = collect(tmp_path)
     write(tmp_path, b"not read", rows="180", anomalies="27", digest=encode_digest(digest_of(content)))
@@ -70,7 +71,7 @@ def test_figures_of_a_digest_are_those_of_the_predictions(tmp_path: Path) -> Non
     ids=["more rows", "no anomalies", "tags left out", "cut", "none"],
 )
 def test_predictions_are_read_if_the_digest_lacks_figures(tmp_path: Path, digest: str, *, damaged: bool) -> None:
-    write(tmp_path, HEADER + ROW.encode() * 2, rows="2", anomalies="2", digest=digest)
+    write(tmp_path, PREDICTIONS_HEADER + ROW.encode() * 2, rows="2", anomalies="2", digest=digest)
     summary = collect(tmp_path)
     assert (summary.rows, summary.anomalies) == (2, 2)
     assert summary.coverage.damaged_digests == ["d1"] * damaged
@@ -79,7 +80,7 @@ def test_predictions_are_read_if_the_digest_lacks_figures(tmp_path: Path, digest
 def test_faults_of_sensors_are_kept_if_predictions_are_read(tmp_path: Path) -> None:
     tags = (TagDigest("t", 1, anomalies=1), TagDigest("u", flags=(SensorFlag("silent"),)))
     digest = DeviceDigest(tags, 0, (1, *[0] * 59), left_out_tags=1)
-    write(tmp_path, HEADER + ROW.encode() * 2, rows="2", anomalies="2", digest=encode_digest(digest))
+    write(tmp_path, PREDICTIONS_HEADER + ROW.encode() * 2, rows="2", anomalies="2", digest=encode_digest(digest))
     (device,) = collect(tmp_path).devices
     assert [(one.tag, one.flag.name) for one in device.statistics.flagged] == [("u", "silent")]
 
@@ -107,8 +108,8 @@ def test_invalid_predictions_are_unreadable_and_do_not_end_the_report(
     tmp_path: Path, row: str, metadata: dict[str, str]
 ) -> None:
     add_models(tmp_path, "d1", "d2")
-    write(tmp_path, HEADER + row.encode(), **metadata)
-    write(tmp_path, HEADER + ROW.encode(), "d2")
+    write(tmp_path, PREDICTIONS_HEADER + row.encode(), **metadata)
+    write(tmp_path, PREDICTIONS_HEADER + ROW.encode(), "d2")
     report(tmp_path)
     assert [(row["Device"], row["Outcome"]) for row in read_table(tmp_path, "_failures.csv")] == [("d1", "unreadable")]
 
@@ -116,7 +117,7 @@ def test_invalid_predictions_are_unreadable_and_do_not_end_the_report(
 @settings(max_examples=400, deadline=None)
 @given(st.binary(max_size=6), st.integers(0, 120), st.booleans())
 def test_any_changed_bytes_give_figures_or_unreadable(noise: bytes, at: int, insert: bool) -> None:  # noqa: FBT001
-    content = HEADER + ROW.encode() * 3
+    content = PREDICTIONS_HEADER + ROW.encode() * 3
     changed = content[:at] + noise + content[at + (0 if insert else len(noise)) :]
     folder = FolderInMemory(changed)
     collector = ReportCollector(folder, Settings(folder=Path("x")), WINDOW)
@@ -150,7 +151,7 @@ METADATA = st.dictionaries(
 @settings(max_examples=200, deadline=None)
 @given(METADATA)
 def test_any_metadata_gives_figures(metadata: dict[str, str]) -> None:
-    store = FolderInMemory(HEADER + ROW.encode(), **metadata)
+    store = FolderInMemory(PREDICTIONS_HEADER + ROW.encode(), **metadata)
     summary = ReportCollector(store, Settings(folder=Path("x")), WINDOW).collect(None, {}).summary
     assert (summary.rows, summary.anomalies) == (1, 1)
 
@@ -159,12 +160,14 @@ def test_readings_that_changed_after_scoring_are_named(tmp_path: Path) -> None:
     for device, content in (("d1", b"new"), ("d2", b"same"), ("d3", b"same")):
         FolderStore(tmp_path).write("data", f"20180828T2300Z/{device}.csv", content)
         metadata = {} if device == "d3" else {"dataetags": md5_hex(b"same")}
-        write(tmp_path, HEADER + ROW.encode(), device, **metadata)
+        write(tmp_path, PREDICTIONS_HEADER + ROW.encode(), device, **metadata)
     assert collect(tmp_path).coverage.outdated == ["d1"]
 
 
 def test_device_whose_model_vanished_since_the_previous_window_is_named(tmp_path: Path) -> None:
     add_models(tmp_path, "d1")
     for device in ("d1", "d2"):
-        FolderStore(tmp_path).write("predictions", f"20180828T220000Z_20180828T230000Z/{device}.csv", HEADER)
+        FolderStore(tmp_path).write(
+            "predictions", f"20180828T220000Z_20180828T230000Z/{device}.csv", PREDICTIONS_HEADER
+        )
     assert collect(tmp_path).coverage.vanished_models == ["d2"]

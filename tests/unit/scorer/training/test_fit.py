@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from device_scorer.models.expectations import Expectation
 from device_scorer.training import fit as module
-from device_scorer.training.fit import COUNTER, encode_bundle, find_outliers, fit, subsample
+from device_scorer.training.fit import COUNTER, encode_trained_bundle, find_outliers, fit, subsample
 from tests.testkit.scorer_training import wave
 
 
@@ -64,7 +64,7 @@ def test_subsample_keeps_order_limit_and_extremes(values: list[int], most: int) 
 
 
 def test_equal_readings_give_equal_bytes() -> None:
-    assert encode_bundle(fit({"1": wave()}).models) == encode_bundle(fit({"1": wave()}).models)
+    assert encode_trained_bundle(fit({"1": wave()}).models) == encode_trained_bundle(fit({"1": wave()}).models)
 
 
 def test_limits() -> None:
@@ -78,7 +78,7 @@ def test_ten_readings_are_not_rejected_for_their_number() -> None:
 
 
 def test_bundle_is_a_joblib_file_of_a_dict() -> None:
-    assert joblib.load(io.BytesIO(encode_bundle({"1": "a model"}))) == {"1": "a model"}
+    assert joblib.load(io.BytesIO(encode_trained_bundle({"1": "a model"}))) == {"1": "a model"}
 
 
 def test_bundle_without_readings_above_the_limit_is_unchanged() -> None:
@@ -131,7 +131,7 @@ def test_counter_needs_rising_readings_without_a_step_down() -> None:
 
 
 def test_expectations_are_in_the_meta_key_of_the_bundle() -> None:
-    content = encode_bundle({"1": "a model"}, {"1": Expectation(15.0, 1.0, 2.0, 30.0)})
+    content = encode_trained_bundle({"1": "a model"}, {"1": Expectation(15.0, 1.0, 2.0, 30.0)})
     assert joblib.load(io.BytesIO(content)) == {
         "1": "a model",
         "_meta": {"format": 1, "sensors": {"version": 1, "tags": {"1": [15.0, 1.0, 2.0, 30.0]}}},

@@ -1,4 +1,4 @@
-"""Reading of a device's history."""
+"""Reading of the past readings of a device."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 from device_scorer.quality import parse_quality
 from device_scorer.settings import Limits, Settings
 from device_scorer.store.folder import FolderStore
-from device_scorer.training.history import list_readings, partition_overlaps, read_history
+from device_scorer.training.past_readings import list_readings, partition_overlaps, read_past_readings
 from device_scorer.window import Window
 from tests.testkit.scorer_command import files, scorer
 from tests.testkit.scorer_training import texts, wave, write_readings
@@ -84,21 +84,21 @@ def test_partition_of_a_day_overlaps_each_of_its_hours() -> None:
     assert not partition_overlaps(settings, "press-1", "20180827T0000Z/press-1.csv", WINDOW)
 
 
-def test_history_has_values_by_tag_and_errors_by_blob(tmp_path: Path) -> None:
+def test_past_readings_have_values_by_tag_and_errors_by_blob(tmp_path: Path) -> None:
     store = FolderStore(tmp_path)
     write_readings(tmp_path, "press-1", {"1": ["1", "2"], "2": ["3", "x"]})
     (name,) = list_readings(store, Settings(), ["*"])["press-1"]
-    history = read_history(store, Settings(), "press-1", [name], WINDOW)
-    assert {tag: values.tolist() for tag, values in history.values.items()} == {"1": [1.0, 2.0], "2": [3.0]}
-    assert (history.bad_rows, history.unreadable) == (1, {})
+    past = read_past_readings(store, Settings(), "press-1", [name], WINDOW)
+    assert {tag: values.tolist() for tag, values in past.values.items()} == {"1": [1.0, 2.0], "2": [3.0]}
+    assert (past.bad_rows, past.unreadable) == (1, {})
     too_small = Settings(limits=Limits(max_data_bytes=10))
-    history = read_history(store, too_small, "press-1", [name], WINDOW)
-    assert (dict(history.values), list(history.unreadable)) == ({}, [name])
+    past = read_past_readings(store, too_small, "press-1", [name], WINDOW)
+    assert (dict(past.values), list(past.unreadable)) == ({}, [name])
 
 
 def test_rows_that_the_quality_rules_exclude_are_not_used(tmp_path: Path) -> None:
     store = FolderStore(tmp_path)
     write_readings(tmp_path, "press-1", {"1": ["1", "-9999", "2"]})
     settings = Settings(quality=parse_quality('{"badValues": [-9999]}'))
-    history = read_history(store, settings, "press-1", ["20180828T2200Z/press-1.csv"], WINDOW)
-    assert (history.values["1"].tolist(), history.bad_rows) == ([1.0, 2.0], 1)
+    past = read_past_readings(store, settings, "press-1", ["20180828T2200Z/press-1.csv"], WINDOW)
+    assert (past.values["1"].tolist(), past.bad_rows) == ([1.0, 2.0], 1)

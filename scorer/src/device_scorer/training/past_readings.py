@@ -1,4 +1,4 @@
-"""Reading of a device's history from a store, as arrays of values by tag."""
+"""The past readings of a device, which are read from a store as arrays of values by tag."""
 
 import fnmatch
 import re
@@ -24,7 +24,7 @@ _TIME_PATTERNS = {"yyyy": r"\d{4}", "MM": r"\d\d", "dd": r"\d\d", "HH": r"\d\d",
 
 
 @dataclass(frozen=True)
-class History:
+class PastReadings:
     """The usable readings of a device.
 
     Attributes:
@@ -59,7 +59,9 @@ def list_readings(store: Store, settings: Settings, globs: Sequence[str]) -> dic
     return dict(sources)
 
 
-def read_history(store: Store, settings: Settings, device: str, names: Sequence[str], window: Window) -> History:
+def read_past_readings(
+    store: Store, settings: Settings, device: str, names: Sequence[str], window: Window
+) -> PastReadings:
     """Read the device's readings of the window.
 
     Args:
@@ -69,7 +71,7 @@ def read_history(store: Store, settings: Settings, device: str, names: Sequence[
         names: The names of the device's blobs, in any order.
         window: The window; blobs of partitions outside of it are not read.
     """
-    reader = _HistoryReader(device, window, settings.quality)
+    reader = _PastReadingsReader(device, window, settings.quality)
     unreadable = {}
     for name in sorted(names):
         if not partition_overlaps(settings, device, name, window):
@@ -85,7 +87,7 @@ def read_history(store: Store, settings: Settings, device: str, names: Sequence[
         if np.any(np.diff(times[tag]) < 0):
             order = np.argsort(times[tag], kind="stable")
             values[tag], times[tag] = values[tag][order], times[tag][order]
-    return History(values, times, reader.bad_rows, unreadable, reader.bad_sample)
+    return PastReadings(values, times, reader.bad_rows, unreadable, reader.bad_sample)
 
 
 def partition_overlaps(settings: Settings, device: str, name: str, window: Window) -> bool:
@@ -111,7 +113,7 @@ def partition_overlaps(settings: Settings, device: str, name: str, window: Windo
 
 
 @dataclass
-class _HistoryReader:
+class _PastReadingsReader:
     """A reader of one blob after the other; 16 bytes a value."""
 
     device: str

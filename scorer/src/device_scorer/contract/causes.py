@@ -1,0 +1,4 @@
+"""The causes of incidents, as the result of a report and the settings of receivers name them. Pure."""
+
+MACHINE, SENSOR_CAUSE, DATA, FLEET = "machine", "sensor", "data", "fleet"
+CAUSES = (MACHINE, SENSOR_CAUSE, DATA, FLEET)
