@@ -1,9 +1,9 @@
+from pathlib import Path
+
 import pytest
 
 from localcluster.errors import ClusterError
-from localcluster.nodes.cgroups import cgroup_name
-from localcluster.nodes.container_node import link_name
-from localcluster.paths import cluster_dir
+from localcluster.paths import cache_dir, cluster_dir, clusters_dir
 
 
 @pytest.mark.parametrize("name", ["", "-a", "a-", "A", "a/b", "..", "a" * 31])
@@ -12,10 +12,11 @@ def test_invalid_cluster_name_is_rejected(name: str) -> None:
         cluster_dir(name)
 
 
-def test_clusters_of_one_name_and_two_users_share_no_device_and_no_cgroup(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = set()
-    for folder in ("/home/ann/.local/state", "/home/bob/.local/state"):
-        monkeypatch.setenv("XDG_STATE_HOME", folder)
-        found |= {link_name("demo"), cgroup_name("demo")}
-    assert len(found) == 4
-    assert all(len(name) <= 15 for name in found if name.startswith("fs-"))
+def test_folders_of_files_and_clusters_are_those_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ann")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    assert cache_dir() == Path("/home/ann/.cache/fleetscore")
+    assert clusters_dir() == Path("/home/ann/.local/state/fleetscore/clusters")
+    monkeypatch.setenv("XDG_STATE_HOME", "/state")
+    assert cluster_dir("mine") == Path("/state/fleetscore/clusters/mine")
