@@ -9,6 +9,7 @@ import shlex
 import shutil
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -135,7 +136,7 @@ def test_command_for_runs_has_the_golden_output(
     case: str, form: str, fake_release: FakeRelease, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = RUN_CASES[case]
-    monkeypatch.setattr("fleetscore.cli.backfill.POLL_SECONDS", 0)
+    monkeypatch.setattr("fleetscore.cli.backfill.time", SimpleNamespace(sleep=lambda _: None))  # no run needs a wait
     fake_release.lists[fake.RUNS] = [{**run, "spec": dict(run["spec"])}]
     fake_release.new_status = a_run(failures=[], devices={"total": 3, "scored": 3})["status"]
     assert main([*shown(case), "-o", form]) == (2 if case == "wait" else 0)
