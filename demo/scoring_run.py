@@ -46,21 +46,26 @@ def create_run(target: Target, window: Window) -> str:
     return str(manifest["metadata"]["name"])
 
 
-def follow_run(kube: KubeCommands, name: str) -> dict[str, Any]:
+def follow_run(kube: KubeCommands, name: str, *, timeout_seconds: float = _RUN_TIMEOUT_SECONDS) -> dict[str, Any]:
     """Show a run with the client's `status --watch` until it ends, and return the run.
 
+    Args:
+        kube: The commands of the cluster.
+        name: The name of the run.
+        timeout_seconds: The time in which the run has to end.
+
     Raises:
-        DemoError: The run did not end in ten minutes.
+        DemoError: The run did not end in time.
     """
     runs = follow(
         lambda: kube.get(SCORING_RUNS, name),
         poll_seconds=_POLL_INTERVAL_SECONDS,
-        timeout_seconds=_RUN_TIMEOUT_SECONDS,
+        timeout_seconds=timeout_seconds,
     )
     run = watch(runs, console())
     if run is None or not has_ended(run):
         raise DemoError(
-            f"the run {name} did not end in {format_duration(_RUN_TIMEOUT_SECONDS)}; {troubleshooting_hint(name)}"
+            f"the run {name} did not end in {format_duration(timeout_seconds)}; {troubleshooting_hint(name)}"
         )
     return run
 

@@ -76,12 +76,13 @@ def _spans(affected: dict[str, Any]) -> Iterator[list[str | None]]:
                 yield [event["introduced"], following.get("fixed")]
 
 
-def main(arguments: Sequence[str], today: date | None = None) -> int:
+def main(arguments: Sequence[str], today: date | None = None, path: Path = SNAPSHOT) -> int:
     """Write the snapshot and print the affected pins, the age of the data, and the parts that are not inspected.
 
     Args:
         arguments: The arguments of the command line.
         today: The date for the age of the data; None for the clock's.
+        path: The file of the snapshot.
 
     Returns:
         0 if no pin is affected, 1 if one is affected or the data are too old, 64 if the folder is not the database.
@@ -95,7 +96,7 @@ def main(arguments: Sequence[str], today: date | None = None) -> int:
     if not snapshot["advisories"]:
         print(f"{parsed.database} is not a checkout of the PyPA advisory database", file=sys.stderr)
         return 64
-    SNAPSHOT.write_text(json.dumps(snapshot, indent=1) + "\n")
+    path.write_text(json.dumps(snapshot, indent=1) + "\n")
     found = [(name, version, ids) for name, version in pins() if (ids := affecting(name, version, snapshot))]
     for name, version, ids in found:
         print(f"{name} {version}: {', '.join(ids)}; to take a newer version, run make lock UPGRADE=1")

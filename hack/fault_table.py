@@ -55,12 +55,17 @@ def with_table(page: str) -> str:
     return f"{head}{BEGIN}\n{table()}\n{END}{rest.partition(END)[2]}"
 
 
-def main(arguments: list[str]) -> int:
-    """Write the table, or compare it with --check."""
-    page = PAGE.read_text()
+def main(arguments: list[str], path: Path = PAGE) -> int:
+    """Write the table, or compare it with --check.
+
+    Args:
+        arguments: The arguments of the command line.
+        path: The page.
+    """
+    page = path.read_text()
     current = with_table(page)
     if "--check" not in arguments:
-        PAGE.write_text(current)
+        path.write_text(current)
     return int("--check" in arguments and page != current)
 
 

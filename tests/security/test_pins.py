@@ -83,11 +83,11 @@ def test_vulnerable_pin_is_found_in_the_snapshot(
         if advisories.affecting("urllib3", v, snapshot)
     }
     assert weak == {"1.26.16", "2.0.5", "3.10"}
-    monkeypatch.setattr(advisories, "SNAPSHOT", tmp_path / "advisories.json")
+    path = tmp_path / "advisories.json"
     monkeypatch.setattr(advisories, "pins", lambda: [("urllib3", "2.0.5")])
-    assert advisories.main([str(tmp_path)], today=date(2023, 11, 1)) == 1
+    assert advisories.main([str(tmp_path)], today=date(2023, 11, 1), path=path) == 1
     assert "urllib3 2.0.5: PYSEC-2023-192; to take a newer version" in capsys.readouterr().out
-    assert advisories.main([str(tmp_path / "vulns")]) == 64
+    assert advisories.main([str(tmp_path / "vulns")], path=path) == 64
 
 
 @pytest.mark.fault("T16")
@@ -97,13 +97,13 @@ def test_advisories_older_than_60_days_fail_the_audit(
     folder = tmp_path / "vulns" / "urllib3"
     folder.mkdir(parents=True)
     (folder / "PYSEC-2023-192.yaml").write_text(ADVISORY)
-    monkeypatch.setattr(advisories, "SNAPSHOT", tmp_path / "advisories.json")
+    path = tmp_path / "advisories.json"
     monkeypatch.setattr(advisories, "pins", lambda: [("urllib3", "2.0.6")])
-    assert advisories.main([str(tmp_path)], today=date(2023, 12, 9)) == 0
+    assert advisories.main([str(tmp_path)], today=date(2023, 12, 9), path=path) == 0
     assert "not inspected: Debian's packages in the images; " in capsys.readouterr().out
-    assert advisories.main([str(tmp_path)], today=date(2023, 12, 10)) == 1
+    assert advisories.main([str(tmp_path)], today=date(2023, 12, 10), path=path) == 1
     assert "the newest is 61 days old and --max-age-days is 60; fetch" in capsys.readouterr().out
-    assert advisories.main([str(tmp_path), "--max-age-days", "61"], today=date(2023, 12, 10)) == 0
+    assert advisories.main([str(tmp_path), "--max-age-days", "61"], today=date(2023, 12, 10), path=path) == 0
 
 
 @pytest.mark.fault("T16")

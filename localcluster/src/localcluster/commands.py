@@ -35,17 +35,18 @@ def run_command(command: Sequence[str], folder: Path, *, environment: Mapping[st
 
 
 @contextmanager
-def scratch_folder(prefix: str) -> Iterator[Path]:
+def scratch_folder(prefix: str, *, removal_seconds: float = _REMOVAL_SECONDS) -> Iterator[Path]:
     """Yield a temporary folder, and remove it also while the processes of a killed command still write to it.
 
     Args:
         prefix: The beginning of the folder's name.
+        removal_seconds: The time after which the folder is left, if it cannot be removed.
     """
     folder = Path(tempfile.mkdtemp(prefix=prefix))
     try:
         yield folder
     finally:
-        deadline = time.monotonic() + _REMOVAL_SECONDS
+        deadline = time.monotonic() + removal_seconds
         while folder.exists() and time.monotonic() < deadline:
             shutil.rmtree(folder, ignore_errors=True)
             time.sleep(0.05)

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from demo import scoring_run
 from demo.errors import DemoError
 from demo.kube_commands import KubeCommands
 from demo.scoring_run import SCORING_RUNS, delete_runs, follow_run
@@ -48,7 +47,6 @@ def test_run_is_followed_by_the_view_of_the_client(capsys: pytest.CaptureFixture
     assert capsys.readouterr().out.startswith("mine: Complete\n")
 
 
-def test_run_that_does_not_end_is_an_error_with_the_next_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scoring_run, "_RUN_TIMEOUT_SECONDS", 0.001)
+def test_run_that_does_not_end_is_an_error_with_the_next_step() -> None:
     with pytest.raises(DemoError, match=r"the run mine did not end in .*; run: .*kubectl fleetscore status mine"):
-        follow_run(OneRun("Waiting"), "mine")
+        follow_run(OneRun("Waiting"), "mine", timeout_seconds=0.001)

@@ -8,17 +8,15 @@ from typing import Any
 
 import pytest
 from hack import site_mermaid
+from hack.site_mermaid import Script
 
-SCRIPT = b"mermaid = {}"
+CONTENT = b"mermaid = {}"
 
 
 @pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a cache without the script, whose pin is that of SCRIPT."""
-    path = tmp_path / "cache" / "mermaid.min.js"
-    monkeypatch.setattr(site_mermaid, "CACHE", path)
-    monkeypatch.setattr(site_mermaid, "SHA256", hashlib.sha256(SCRIPT).hexdigest())
-    return path
+def script(tmp_path: Path) -> Script:
+    """Return a script that is not in the cache, and whose hash is that of CONTENT."""
+    return Script(tmp_path / "cache" / "mermaid.min.js", hashlib.sha256(CONTENT).hexdigest())
 
 
 @pytest.fixture
@@ -33,37 +31,37 @@ def npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def pack(folder: Path, script: bytes) -> None:
+def pack(folder: Path, content: bytes) -> None:
     with tarfile.open(folder / "package.tgz", "w:gz") as package:
         entry = tarfile.TarInfo(site_mermaid.IN_PACKAGE)
-        entry.size = len(script)
-        package.addfile(entry, io.BytesIO(script))
+        entry.size = len(content)
+        package.addfile(entry, io.BytesIO(content))
 
 
 def config(site: Path) -> dict[str, Any]:
     return {"extra_javascript": [], "site_dir": str(site)}
 
 
-def test_the_fetched_script_is_part_of_the_site(cache: Path, npm: Path, tmp_path: Path) -> None:
-    pack(npm, SCRIPT)
-    configured = site_mermaid.on_config(config(tmp_path / "site"))
-    site_mermaid.on_post_build(configured)
-    (script,) = configured["extra_javascript"]
-    assert (tmp_path / "site" / script).read_bytes() == cache.read_bytes() == SCRIPT
+def test_the_fetched_script_is_part_of_the_site(script: Script, npm: Path, tmp_path: Path) -> None:
+    pack(npm, CONTENT)
+    configured = site_mermaid.on_config(config(tmp_path / "site"), script=script)
+    site_mermaid.on_post_build(configured, script=script)
+    (place,) = configured["extra_javascript"]
+    assert (tmp_path / "site" / place).read_bytes() == script.path.read_bytes() == CONTENT
 
 
-def test_a_script_in_the_cache_needs_no_npm(cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_script_in_the_cache_needs_no_npm(script: Script, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", "")
-    cache.parent.mkdir()
-    cache.write_bytes(SCRIPT)
-    assert site_mermaid.on_config(config(tmp_path))["extra_javascript"] == [site_mermaid.IN_SITE]
+    script.path.parent.mkdir()
+    script.path.write_bytes(CONTENT)
+    assert site_mermaid.on_config(config(tmp_path), script=script)["extra_javascript"] == [site_mermaid.IN_SITE]
 
 
-def test_a_script_with_another_hash_stops_the_rendering(cache: Path, npm: Path, tmp_path: Path) -> None:
-    pack(npm, SCRIPT + b";")
+def test_a_script_with_another_hash_stops_the_rendering(script: Script, npm: Path, tmp_path: Path) -> None:
+    pack(npm, CONTENT + b";")
     with pytest.raises(SystemExit, match="is invalid"):
-        site_mermaid.on_config(config(tmp_path))
-    assert not cache.exists()
+        site_mermaid.on_config(config(tmp_path), script=script)
+    assert not script.path.exists()
 
 
 @pytest.mark.usefixtures("npm")
@@ -72,15 +70,15 @@ def test_without_the_package_the_site_is_rendered_with_a_warning(
     *,
     package: bool,
     cause: str,
-    cache: Path,
+    script: Script,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     if not package:
         monkeypatch.setenv("PATH", "")
-    configured = site_mermaid.on_config(config(tmp_path / "site"))
-    site_mermaid.on_post_build(configured)
+    configured = site_mermaid.on_config(config(tmp_path / "site"), script=script)
+    site_mermaid.on_post_build(configured, script=script)
     assert configured["extra_javascript"] == []
     assert f"warning: the site draws no diagrams offline: {cause}" in capsys.readouterr().err
-    assert not cache.exists()
+    assert not script.path.exists()

@@ -15,12 +15,12 @@ def test_failed_command_has_its_exit_code_and_the_end_of_its_output(tmp_path: Pa
     assert str(caught.value).splitlines()[1:] == [str(number) for number in range(15, 30)]
 
 
-def interrupted_build() -> Path:
+def interrupted_build(**options: float) -> Path:
     """Return the folder of a build that Ctrl-C ends."""
     folders = []
 
     def build() -> None:
-        with scratch_folder("fleetscore-test-") as folder:
+        with scratch_folder("fleetscore-test-", **options) as folder:
             folders.append(folder)
             (folder / "root").mkdir()
             raise KeyboardInterrupt
@@ -46,8 +46,7 @@ def test_folder_of_an_interrupted_build_is_removed_while_its_processes_still_wri
     assert not folder.exists()
 
 
-def test_folder_that_cannot_be_removed_does_not_hide_the_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("localcluster.commands._REMOVAL_SECONDS", 0)
-    folder = interrupted_build()
+def test_folder_that_cannot_be_removed_does_not_hide_the_interruption() -> None:
+    folder = interrupted_build(removal_seconds=0)
     assert folder.exists()
     shutil.rmtree(folder)

