@@ -51,7 +51,11 @@ def logs(
     ] = None,
     all_: Annotated[
         bool,
-        typer.Option("--all", help="Print also the lines about other devices of the pod; by default only the own."),
+        typer.Option(
+            "--all",
+            help="Also print lines about other devices in the pod. "
+            "By default, only lines about this device are printed.",
+        ),
     ] = False,
 ) -> None:
     """Print the log of the pod that scored a device, also if the pod scores several devices."""
