@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from fleetscore.doctor.facts import Console, Facts, SecretState
+from fleetscore.doctor.facts import ConsoleFacts, Facts, SecretState
 from fleetscore.doctor.findings import Finding, Result, Unseen
 from fleetscore.doctor.operator_checks import check_pods
 from fleetscore.texts import printable
@@ -18,7 +18,7 @@ def check_consoles(facts: Facts) -> Iterator[Finding]:
         yield _check_console(console)
 
 
-def _check_console(console: Console) -> Finding:
+def _check_console(console: ConsoleFacts) -> Finding:
     if not console.exists:
         return _problem(console, "the Deployment of the console does not exist", "`helm upgrade` creates it again")
     found = check_pods(console, "console")
@@ -27,11 +27,11 @@ def _check_console(console: Console) -> Finding:
     return found if found.result is Result.PROBLEM else _check_storage(console) or _with_command(console, found)
 
 
-def _problem(console: Console, text: str, cure: str) -> Finding:
+def _problem(console: ConsoleFacts, text: str, cure: str) -> Finding:
     return Finding(Result.PROBLEM, "console", console.subject, text, cure)
 
 
-def _check_secret(console: Console, pods: str) -> Finding | None:
+def _check_secret(console: ConsoleFacts, pods: str) -> Finding | None:
     """Return the finding about a missing key. A Secret that the user may not read has its finding with the fleet."""
     key = console.secret
     if key is None or console.secret_state not in (SecretState.MISSING, SecretState.WITHOUT_KEY):
@@ -41,7 +41,7 @@ def _check_secret(console: Console, pods: str) -> Finding | None:
     return _problem(console, f"Secret {key.name}, which the console reads at its start, {missing}; {pods}", command)
 
 
-def _check_storage(console: Console) -> Finding | None:
+def _check_storage(console: ConsoleFacts) -> Finding | None:
     """Return the finding about the access to storage with the credential that the console has read at its start."""
     fault, key = console.storage_fault, console.secret
     restart = f"`kubectl -n {console.namespace} rollout restart deployment {console.name}`"
@@ -57,7 +57,7 @@ def _check_storage(console: Console) -> Finding | None:
     return fault.finding("console", console.subject) if isinstance(fault, Unseen) else None
 
 
-def _storage_cure(console: Console, step: str) -> str:
+def _storage_cure(console: ConsoleFacts, step: str) -> str:
     """Return the next step for a fault of storage: that of the log, except a login of the log's reader."""
     key = f"correct key {console.secret.key} of Secret {console.secret.name}" if console.secret else ""
     if step and "az login" not in step:
@@ -69,7 +69,7 @@ def _storage_cure(console: Console, step: str) -> str:
     return f"give {account} the role Storage Blob Data Reader on models and predictions"
 
 
-def _with_command(console: Console, found: Finding) -> Finding:
+def _with_command(console: ConsoleFacts, found: Finding) -> Finding:
     """Return the finding about the pods with the command that opens the console."""
     if found.result is not Result.OK or not console.port:
         return found

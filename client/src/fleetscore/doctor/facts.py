@@ -146,7 +146,7 @@ class SecretKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Console(Deployment):
+class ConsoleFacts(Deployment):
     """The Deployment of a console, or its Service without one.
 
     Attributes:
@@ -190,7 +190,7 @@ class Notices:
 
 
 @dataclass(frozen=True, slots=True)
-class Fleet:
+class FleetFacts:
     """A fleet of the release.
 
     Attributes:
@@ -272,9 +272,9 @@ class Facts:
     operators: tuple[Operator, ...] | Unseen
     others: Unseen | None = None
     rights: Mapping[Right, bool] | Unseen = field(default_factory=dict)
-    fleets: tuple[Fleet, ...] | Unseen = ()
+    fleets: tuple[FleetFacts, ...] | Unseen = ()
     schedules: tuple[ScheduleFacts, ...] | Unseen = ()
-    consoles: tuple[Console, ...] | Unseen = ()
+    consoles: tuple[ConsoleFacts, ...] | Unseen = ()
     phase: str | Unseen = "Active"
     fleet: str = ""
     other_fleets: int = 0

@@ -5,7 +5,7 @@ from typing import Any
 
 from fleetscore.contract.windows import format_time
 from fleetscore.doctor.cures import cure_in
-from fleetscore.doctor.facts import Facts, Fleet, Models, Notices, ScheduleFacts, SecretState
+from fleetscore.doctor.facts import Facts, FleetFacts, Models, Notices, ScheduleFacts, SecretState
 from fleetscore.doctor.findings import Finding, Result, Unseen, named
 from fleetscore.doctor.run_checks import check_runs
 from fleetscore.runs.cron_job import CronJob
@@ -50,7 +50,7 @@ def check_schedules(facts: Facts) -> Iterator[Finding]:
         yield from _check_rights(schedule)
 
 
-def _check_secrets(fleet: Fleet) -> Iterator[Finding]:
+def _check_secrets(fleet: FleetFacts) -> Iterator[Finding]:
     subject = f"fleet {fleet.layout.name}"
     for one, state in sorted(fleet.secrets.items()):
         command = f"`kubectl -n {one.namespace} create secret generic {one.name} --from-file={one.key}=FILE`"
@@ -61,13 +61,14 @@ def _check_secrets(fleet: Fleet) -> Iterator[Finding]:
             yield Finding(Result.PROBLEM, "secrets", subject, text, command)
         elif state is SecretState.WITHOUT_KEY:
             text = f"Secret {one.name} in namespace {one.namespace} has no key {one.key}"
-            yield Finding(Result.PROBLEM, "secrets", subject, text, f"add the key, or name another; {command} makes it")
+            cure = f"add the key, or name another; {command} creates it"
+            yield Finding(Result.PROBLEM, "secrets", subject, text, cure)
     if fleet.secrets and all(state is SecretState.PRESENT for state in fleet.secrets.values()):
         names = named(sorted({one.name for one in fleet.secrets}))
         yield Finding(Result.OK, "secrets", subject, f"the fleet's Secrets exist: {names}")
 
 
-def _check_storage(fleet: Fleet) -> Iterator[Finding]:
+def _check_storage(fleet: FleetFacts) -> Iterator[Finding]:
     subject = f"fleet {fleet.layout.name}"
     failures: dict[Finding, None] = {}  # a wrong key has the same finding for every container
     for access in fleet.containers.values():
@@ -80,7 +81,7 @@ def _check_storage(fleet: Fleet) -> Iterator[Finding]:
         yield Finding(Result.OK, "storage", subject, text)
 
 
-def _check_models(fleet: Fleet) -> Iterator[Finding]:
+def _check_models(fleet: FleetFacts) -> Iterator[Finding]:
     models, subject = fleet.models, f"fleet {fleet.layout.name}"
     if models is None:
         return
@@ -101,7 +102,7 @@ def _count(models: Models) -> str:
     return f"more than {models.devices:,}" if models.limit and models.devices >= models.limit else f"{models.devices:,}"
 
 
-def _check_notices(fleet: Fleet) -> Iterator[Finding]:
+def _check_notices(fleet: FleetFacts) -> Iterator[Finding]:
     subject, run = f"fleet {fleet.layout.name}", fleet.newest_run or {}
     problems = list(_notice_problems(fleet.notices)) if fleet.notices else []
     failed, name = _notify_problems(run), printable((run.get("metadata") or {}).get("name"))

@@ -8,7 +8,7 @@ from typing import Any
 from fleetscore.cluster import release
 from fleetscore.cluster.connection import Cluster
 from fleetscore.contract.console_log import last_fault
-from fleetscore.doctor.facts import Console, SecretKey
+from fleetscore.doctor.facts import ConsoleFacts, SecretKey
 from fleetscore.doctor.findings import Right, Unseen
 from fleetscore.doctor.gather_fleets import read_secret
 from fleetscore.doctor.gather_operators import pods_of, state_of
@@ -24,7 +24,7 @@ MAX_LOG_BYTES = 2**20
 
 def gather_consoles(
     cluster: Cluster, deployments: Sequence[Mapping[str, Any]], now: datetime | None, seconds: float
-) -> tuple[Console, ...] | Unseen:
+) -> tuple[ConsoleFacts, ...] | Unseen:
     """Return the consoles of the namespace of a cluster, at most MAX_CONSOLES.
 
     Args:
@@ -63,10 +63,10 @@ def _console(
     port: int,
     now: datetime | None,
     seconds: float,
-) -> Console:
+) -> ConsoleFacts:
     namespace = cluster.namespace
     if deployment is None:
-        return Console(namespace, name, exists=False, port=port)
+        return ConsoleFacts(namespace, name, exists=False, port=port)
     template = deployment["spec"]["template"]["spec"]
     key = _secret_key(template, namespace)
     tasks: dict[Any, Task] = {
@@ -80,7 +80,7 @@ def _console(
     pods = [] if isinstance(found, Unseen) else [one for one in found if not one["metadata"].get("deletionTimestamp")]
     state, changed = (secret, "") if isinstance(secret, Unseen) else secret
     starts = [start for pod in pods if (start := _started(pod))]
-    return Console(
+    return ConsoleFacts(
         **state_of(deployment, pods, seen["account"], now),
         port=port,
         storage_fault=Right("list", "pods", "", namespace).unseen()

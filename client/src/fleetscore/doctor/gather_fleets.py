@@ -8,7 +8,7 @@ from fleetscore.cluster import release
 from fleetscore.cluster.connection import FLEETS_KEY, Cluster
 from fleetscore.contract.documents import parse_yaml
 from fleetscore.contract.fleets import MAX_FILES_CHARS, FleetLayout, parse_fleets
-from fleetscore.doctor.facts import Account, Container, Fleet, Models, Notices, SecretKey, SecretState
+from fleetscore.doctor.facts import Account, Container, FleetFacts, Models, Notices, SecretKey, SecretState
 from fleetscore.doctor.findings import Result, Right, Unseen
 from fleetscore.doctor.gather_storage import storage_tasks
 from fleetscore.doctor.parallel import Task, run_tasks, unseen_error
@@ -42,7 +42,7 @@ class Options:
 class FoundFleets:
     """The fleets that serve a namespace, the number of those that were not checked, and runs of unknown fleets."""
 
-    fleets: tuple[Fleet, ...] | Unseen
+    fleets: tuple[FleetFacts, ...] | Unseen
     others: int = 0
     strays: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -74,7 +74,7 @@ def gather_fleets(cluster: Cluster, maps: Any, runs: Any, options: Options) -> F
     }
     found = run_tasks(tasks, 2 * options.seconds)
     fleets = tuple(
-        one if isinstance(one, Fleet) else Fleet(entry.layout, {"models": one})
+        one if isinstance(one, FleetFacts) else FleetFacts(entry.layout, {"models": one})
         for entry, one in zip(wanted[:MAX_FLEETS], found.values(), strict=True)
     )
     return FoundFleets(fleets, len(wanted[MAX_FLEETS:]), {} if options.fleet else strays)
@@ -127,10 +127,10 @@ def runs_by_fleet(runs: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[s
 
 def _fleet_task(
     cluster: Cluster, entry: Entry, runs: Sequence[Mapping[str, Any]], options: Options
-) -> Callable[[], Fleet]:
+) -> Callable[[], FleetFacts]:
     newest = runs[-1] if runs else None
 
-    def task() -> Fleet:
+    def task() -> FleetFacts:
         layout, receivers = entry.layout, entry.settings.get("notify") or []
         secrets = _secret_keys(layout, receivers, cluster.namespace, entry.namespace)
         tasks: dict[Any, Task] = {key: _secret_task(cluster, key) for key in secrets}
@@ -147,7 +147,7 @@ def _fleet_task(
         for role in layout.containers:
             containers[role] = seen.get(("container", role), containers.get(role, Container()))
         models, notices = seen.get("models"), seen.get("notices")
-        return Fleet(
+        return FleetFacts(
             layout=layout,
             containers=containers,
             models=models if isinstance(models, Models) else None,

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from fleetscore.doctor.cures import cure_in
-from fleetscore.doctor.facts import Account, Fleet
+from fleetscore.doctor.facts import Account, FleetFacts
 from fleetscore.doctor.findings import Finding, Result, Unseen, named
 from fleetscore.runs.state import condition, has_ended
 from fleetscore.texts import printable
@@ -24,7 +24,7 @@ MAX_UNSEEN = timedelta(minutes=2)
 """The time after which a run must have a status: the operator lists all runs every minute."""
 
 
-def check_runs(fleet: Fleet, now: datetime | None) -> Iterator[Finding]:
+def check_runs(fleet: FleetFacts, now: datetime | None) -> Iterator[Finding]:
     """Yield the findings about the runs of a fleet in the namespace, and about the account of its pods.
 
     Args:

@@ -6,17 +6,17 @@ from typing import Any
 import pytest
 
 from fleetscore.doctor.console_checks import check_consoles
-from fleetscore.doctor.facts import Console, Facts, SecretKey, SecretState
+from fleetscore.doctor.facts import ConsoleFacts, Facts, SecretKey, SecretState
 from fleetscore.doctor.findings import Finding, Result, Right, Unseen
 
 KEY = SecretKey("scoring", "account", "connectionString")
-CONSOLE = Console("scoring", "fleetscore-console-plant", port=8087, secret=KEY, secret_state=SecretState.PRESENT)
+CONSOLE = ConsoleFacts("scoring", "fleetscore-console-plant", port=8087, secret=KEY, secret_state=SecretState.PRESENT)
 UNSEEN = Right("get", "pods/log", "", "scoring").unseen()
 DENIED = "container models of https://a cannot be read (AuthenticationFailed); run `az login` with an identity"
 RESTART = "`kubectl -n scoring rollout restart deployment fleetscore-console-plant`"
 
 
-def findings(consoles: tuple[Console, ...] | Unseen) -> list[Finding]:
+def findings(consoles: tuple[ConsoleFacts, ...] | Unseen) -> list[Finding]:
     return list(check_consoles(Facts("scoring", "0.1.0", UNSEEN, UNSEEN, UNSEEN, consoles=consoles)))
 
 

@@ -9,7 +9,7 @@ import pytest
 from fleetscore.contract.fleets import FleetLayout, SecretReference
 from fleetscore.contract.schedules import Schedule
 from fleetscore.contract.windows import Window
-from fleetscore.doctor.facts import Container, Facts, Fleet, Models, Notices, ScheduleFacts, SecretKey, SecretState
+from fleetscore.doctor.facts import Container, Facts, FleetFacts, Models, Notices, ScheduleFacts, SecretKey, SecretState
 from fleetscore.doctor.findings import Finding, Result, Right, Unseen
 from fleetscore.doctor.fleet_checks import check_fleets, check_schedules
 from fleetscore.runs.cron_job import CronJob
@@ -18,7 +18,7 @@ UNSEEN = Right("get", "secrets", "", "scoring").unseen()
 KEY = SecretKey("scoring", "account", "connectionString")
 LAYOUT = FleetLayout("plant", ("scoring",), secret=SecretReference("account"))
 CONTAINERS = {"models": Container(), "data": Container(), "predictions": Container()}
-FLEET = Fleet(
+FLEET = FleetFacts(
     LAYOUT, CONTAINERS, Models(12, limit=1000), {KEY: SecretState.PRESENT}, ("hook",), Notices(),
     {"metadata": {"name": "hourly-1"}, "status": {"conditions": [{"type": "Complete", "status": "True"}]}},
 )  # fmt: skip

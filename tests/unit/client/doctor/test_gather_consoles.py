@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from fleetscore.cluster.connection import Cluster
-from fleetscore.doctor.facts import Console, SecretKey, SecretState
+from fleetscore.doctor.facts import ConsoleFacts, SecretKey, SecretState
 from fleetscore.doctor.findings import Unseen
 from fleetscore.doctor.gather_consoles import MAX_CONSOLES, gather_consoles
 from tests.testkit import fake_release as fake
@@ -64,7 +64,7 @@ def change_secret(release: FakeRelease, time: str) -> None:
 @pytest.mark.usefixtures("with_console")
 def test_console_has_its_port_its_key_and_no_fault() -> None:
     key = SecretKey(fake.NAMESPACE, "account", "connectionString")
-    assert gathered() == (Console(fake.NAMESPACE, NAME, port=8087, secret=key, secret_state=SecretState.PRESENT),)
+    assert gathered() == (ConsoleFacts(fake.NAMESPACE, NAME, port=8087, secret=key, secret_state=SecretState.PRESENT),)
 
 
 @pytest.mark.usefixtures("with_console")
@@ -79,7 +79,7 @@ def test_number_of_consoles_has_a_limit() -> None:
 
 @pytest.mark.usefixtures("with_console")
 def test_service_without_a_deployment_is_a_console_that_does_not_exist() -> None:
-    assert gathered(a_console(namespace="other")) == (Console(fake.NAMESPACE, NAME, exists=False, port=8087),)
+    assert gathered(a_console(namespace="other")) == (ConsoleFacts(fake.NAMESPACE, NAME, exists=False, port=8087),)
 
 
 def test_console_without_its_account_and_secret_is_described(with_console: FakeRelease) -> None:

@@ -7,7 +7,7 @@ import yaml
 
 from fleetscore.cluster.connection import Cluster
 from fleetscore.contract.fleets import FleetLayout
-from fleetscore.doctor.facts import Account, Fleet, SecretState
+from fleetscore.doctor.facts import Account, FleetFacts, SecretState
 from fleetscore.doctor.findings import Result, Unseen
 from fleetscore.doctor.gather_fleets import (
     MAX_FLEETS,
@@ -98,7 +98,7 @@ def test_number_of_fleets_is_bounded_and_one_can_be_named() -> None:
     assert (len(found.fleets), found.others) == (MAX_FLEETS, 3)
     found = gather_fleets(Cluster.connect(), maps, [], Options({}, fleet=names[-1]))
     assert isinstance(found.fleets, tuple)
-    assert [one.layout.name for one in found.fleets if isinstance(one, Fleet)] == [names[-1]]
+    assert [one.layout.name for one in found.fleets if isinstance(one, FleetFacts)] == [names[-1]]
     assert found.others == 0
 
 

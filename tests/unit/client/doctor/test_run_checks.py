@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from fleetscore.contract.fleets import FleetLayout
-from fleetscore.doctor.facts import Account, Fleet
+from fleetscore.doctor.facts import Account, FleetFacts
 from fleetscore.doctor.findings import Finding, Result, Right
 from fleetscore.doctor.run_checks import check_runs
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
-FLEET = Fleet(FleetLayout("plant", ("scoring",)))
+FLEET = FleetFacts(FleetLayout("plant", ("scoring",)))
 OLD, YOUNG = timedelta(hours=1), timedelta(minutes=1)
 
 
