@@ -8,12 +8,14 @@ processes have left there.
 
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 
 from device_scorer.errors import BlobTooLarge, ConfigurationInvalid, DeviceError, StorageUnavailable
@@ -62,16 +64,22 @@ class FolderStore:
         try:
             content = _read_file(path, name, max_bytes)
         except OSError as error:
-            if error.errno in _MISSING:
-                return None
-            raise _storage_error(error) from error
+            _raise_unless_missing(error, path)
+            return None
         etag = md5_hex(content)
         return Blob(content, etag, self._read_metadata(container, name, etag))
 
     def head(self, container: str, name: str) -> BlobInfo | None:
-        """Return the properties of a file, or None if it does not exist."""
-        blob = self.read(container, name)
-        return None if blob is None else BlobInfo(name, len(blob.content), blob.etag, blob.metadata, blob.etag)
+        """Return the properties of a file, or None if it does not exist. The file is read in blocks."""
+        path = self._path(container, name)
+        try:
+            with _open_file(path) as file:
+                etag = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+                size = file.tell()
+        except OSError as error:
+            _raise_unless_missing(error, path)
+            return None
+        return BlobInfo(name, size, etag, self._read_metadata(container, name, etag), etag)
 
     def write(
         self,
@@ -112,7 +120,7 @@ class FolderStore:
                 if not path.name.startswith(_TEMPORARY_PREFIX)
             )
         except OSError as error:
-            raise _storage_error(error) from error
+            raise _storage_error(error, root) from error
         for name in names:
             if name.startswith(prefix) and (info := self.head(container, name)) is not None:
                 yield info
@@ -171,7 +179,7 @@ class FolderStore:
             finally:
                 os.close(handle)
         except OSError as error:
-            raise _storage_error(error) from error
+            raise _storage_error(error, folder) from error
 
     def _delete_leftovers(self, container: str, folder: Path) -> None:
         """Delete unfinished files and metadata without a blob in a folder, once per store. The caller has the lock."""
@@ -193,30 +201,43 @@ class FolderStore:
                     (metadata_folder / f"{name}.{etag}.json").unlink(missing_ok=True)
 
     def _current_etag(self, container: str, path: Path) -> str:
-        blob = self.read(container, path.relative_to(self._folder / container).as_posix())
-        return "" if blob is None else blob.etag
+        info = self.head(container, path.relative_to(self._folder / container).as_posix())
+        return "" if info is None else info.etag
+
+
+@contextmanager
+def _open_file(path: Path) -> Iterator[BufferedReader]:
+    """Open a regular file for reading. Opening another kind of file does not wait.
+
+    Raises:
+        ConfigurationInvalid: The path is not a regular file.
+        OSError: The file cannot be opened.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        mode = os.fstat(handle).st_mode
+        if not stat.S_ISREG(mode):
+            kind = "a folder" if stat.S_ISDIR(mode) else "a special file"
+            raise ConfigurationInvalid(f"{path} is {kind} in the place of a blob; delete it")
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            yield file
+    finally:
+        os.close(handle)
 
 
 def _read_file(path: Path, name: str, max_bytes: int | None) -> bytes:
-    """Return the content of a regular file. Opening another kind of file does not wait.
+    """Return the content of a regular file.
 
     Raises:
         BlobTooLarge: The file is larger than max_bytes.
         ConfigurationInvalid: The path is not a regular file.
         OSError: The file cannot be read.
     """
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a special file"
-            raise ConfigurationInvalid(f"{path} is {kind} in the place of a blob; delete it")
-        if max_bytes is not None and status.st_size > max_bytes:
-            raise BlobTooLarge(name, status.st_size, max_bytes)
-        with os.fdopen(handle, "rb", closefd=False) as file:
-            return file.read()
-    finally:
-        os.close(handle)
+    with _open_file(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if max_bytes is not None and size > max_bytes:
+            raise BlobTooLarge(name, size, max_bytes)
+        return file.read()
 
 
 def _write_replacing(path: Path, content: bytes) -> None:
@@ -233,8 +254,21 @@ def _write_replacing(path: Path, content: bytes) -> None:
         raise
 
 
-def _storage_error(error: OSError) -> DeviceError:
-    """Return the error for people: permanent if no waiting ends it."""
-    text = f"{error.filename}: {error.strerror}"
-    next_step = _PERMANENT.get(error.errno or 0)
-    return StorageUnavailable(text) if next_step is None else ConfigurationInvalid(f"{text}; {next_step}")
+def _raise_unless_missing(error: OSError, path: Path) -> None:
+    """Raise the error for people, except for a file that does not exist."""
+    if error.errno not in _MISSING:
+        raise _storage_error(error, path) from error
+
+
+def _storage_error(error: OSError, path: Path) -> DeviceError:
+    """Return the error for people: permanent if no waiting ends it.
+
+    Args:
+        error: The error of the file system.
+        path: The file or folder, for an error of a read or write: it does not name its file.
+    """
+    text = f"{error.filename or path}: {error.strerror}"
+    if next_step := _PERMANENT.get(error.errno or 0):
+        return ConfigurationInvalid(f"{text}; {next_step}")
+    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return StorageUnavailable(f"{text}; {'free space on the disk' if is_full else 'check the disk'}")

@@ -2,12 +2,14 @@
 
 import errno
 import os
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from device_scorer.errors import ConfigurationInvalid, StorageUnavailable
-from device_scorer.store.base import Blob
+from device_scorer.store.base import Blob, BlobInfo
 from device_scorer.store.folder import FolderStore
 
 
@@ -122,8 +124,21 @@ def test_failure_of_the_disk_is_transient(store: FolderStore, monkeypatch: pytes
         raise OSError(errno.EIO, "Input/output error", "a.csv")
 
     monkeypatch.setattr(os, "open", fail)
-    with pytest.raises(StorageUnavailable, match="Input/output error"):
+    with pytest.raises(StorageUnavailable, match=r"^a\.csv: Input/output error; check the disk$"):
         store.read("data", "a.csv")
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_full_disk_is_transient_and_named(
+    store: FolderStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def fail(*_: object, **__: object) -> int:
+        raise OSError(code, "No space left on device")
+
+    monkeypatch.setattr(os, "fdopen", fail)
+    message = f"^{tmp_path / 'data'}: No space left on device; free space on the disk$"
+    with pytest.raises(StorageUnavailable, match=message):
+        store.write("data", "a.csv", b"x")
 
 
 @pytest.mark.parametrize("content", [b"content", b"other"])
@@ -142,6 +157,42 @@ def test_leftovers_of_a_killed_process_are_deleted_by_the_next_writer(store: Fol
         (tmp_path / "data" / name).write_bytes(b"{}")
     FolderStore(tmp_path).write("data", "w/c.csv", b"x")
     assert files(tmp_path) == ["data/.meta/w/a.csv.9a0364b9e99b.json", "data/w/a.csv", "data/w/c.csv"]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda store: store.head("data", "a.csv"),
+        lambda store: list(store.list("data")),
+        lambda store: store.write("data", "a.csv", b"x"),
+        lambda store: store.write("data", "a.csv", b"x", overwrite=True),
+        lambda store: store.write("data", "new.csv", b"x"),
+        lambda store: store.delete("data", "a.csv"),
+    ],
+    ids=["head", "list", "create", "overwrite", "leftovers", "delete"],
+)
+def test_large_file_is_not_held_in_memory(
+    store: FolderStore, tmp_path: Path, call: Callable[[FolderStore], object]
+) -> None:
+    (tmp_path / "data" / ".meta").mkdir(parents=True)
+    with (tmp_path / "data" / "a.csv").open("wb") as file:
+        file.truncate(32 * 2**20)
+    for name in ("a.csv.0.json", "a.csv.1.json"):  # leftovers, which are compared with the file
+        (tmp_path / "data" / ".meta" / name).write_bytes(b"{}")
+    tracemalloc.start()
+    try:
+        call(store)
+        assert tracemalloc.get_traced_memory()[1] < 2 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_properties_of_a_large_file_have_its_size_and_checksum(store: FolderStore) -> None:
+    content = bytes(range(256)) * 4096
+    etag = store.write("data", "a.csv", content, metadata={"rows": "1"})
+    checksum = "c35cc7d8d91728a0cb052831bc4ef372"
+    assert store.head("data", "a.csv") == BlobInfo("a.csv", 2**20, checksum, {"rows": "1"}, checksum)
+    assert etag == checksum
 
 
 def test_view_with_a_deadline_does_not_wait(store: FolderStore) -> None:
