@@ -18,7 +18,7 @@ import numpy as np
 from device_scorer.errors import PermanentError
 from device_scorer.models import bundle, closed_form, unpickler
 from device_scorer.models.allowlist import EMULATED_NAMES, INERT_CLASSES, SKLEARN_ONLY_NAMES
-from device_scorer.models.pickle_functions import NeedsScikitLearn
+from device_scorer.models.pickle_functions import ScikitLearnNeeded
 from tests.testkit.hostile_models import mutations, sound_models, written
 
 seconds, rng = float(sys.argv[1]), np.random.default_rng(int(sys.argv[2]))
@@ -74,7 +74,7 @@ def read(content):
     except PermanentError as error:
         assert len(str(error)) < 1000
         return
-    except NeedsScikitLearn:
+    except ScikitLearnNeeded:
         return
     for record in tags.values():
         try:

@@ -4,10 +4,14 @@ ScorerError
 ├── UsageInvalid          invalid arguments or settings: exit 64
 ├── BlobUnreadable        a blob's content cannot be used; the reader selects the reason
 │   ├── BlobTooLarge          it is larger than its reader allows
-│   └── BlobEncodingInvalid   its Content-Encoding cannot be decoded
+│   ├── BlobEncodingInvalid   its Content-Encoding cannot be decoded
+│   └── TileDamaged           a tile of the history has other content (health/history.py)
+├── TileTooLarge          a tile of the history would be too large (health/history.py)
 └── DeviceError           an error that has a reason
     ├── PermanentError    a retry does not help: the device fails
-    │   ├── ModelNotFound  ModelInvalid  ModelRejected  ModelIncompatible
+    │   ├── ModelNotFound  ModelRejected  ModelIncompatible
+    │   ├── ModelInvalid
+    │   │   └── UnpackedTooLarge  its content is too large without compression (models/bundle.py)
     │   ├── DataInvalid  DataTooLarge
     │   ├── DeadlineExceeded
     │   └── ConfigurationInvalid
@@ -15,7 +19,9 @@ ScorerError
         ├── StorageUnavailable
         └── IdentityUnavailable
 
-The type of an error decides whether to retry. Its name is the reason that the operator counts (a closed list).
+The type of an error decides whether to retry. Its name is the reason that the operator counts (a closed list). A name
+states the condition, without the suffix Error. A signal that its caller always handles, such as ClosedFormMissing, has
+a name of the same form, is defined in its own module and is not a ScorerError.
 """
 # ruff: noqa: N818  the names are the reasons that the operator counts
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from device_scorer.contract.blob_paths import encode_id
+from device_scorer.errors import BlobUnreadable, ScorerError
 from device_scorer.window import Window
 
 FAILED, EMPTY, PARTIAL, SENSOR, ANOMALOUS, NORMAL, NOT_RUN, UNKNOWN = "FEPSAN-?"
@@ -77,11 +78,11 @@ class TilePlace:
         return _place(self.fleet, Window(start, start + timedelta(seconds=self.length)))
 
 
-class TileTooLarge(Exception):  # noqa: N818  it names a state, as the errors of the scorer do
+class TileTooLarge(ScorerError):  # noqa: N818  see errors.py
     """A tile has more than MAX_TILE_BYTES."""
 
 
-class TileDamaged(Exception):  # noqa: N818  it names a state, as the errors of the scorer do
+class TileDamaged(BlobUnreadable):
     """A tile's content is not that of its place."""
 
 

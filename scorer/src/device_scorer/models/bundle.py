@@ -21,7 +21,7 @@ from device_scorer.models import closed_form, unpickler
 from device_scorer.models.descriptions import describe_object
 from device_scorer.models.expectations import META_SENSORS_KEY, Expectation, decode_expectations
 from device_scorer.models.inert import InertObject
-from device_scorer.models.pickle_functions import NeedsScikitLearn
+from device_scorer.models.pickle_functions import ScikitLearnNeeded
 
 if TYPE_CHECKING:
     from device_scorer.models.sklearn_bundle import RemoteBundle
@@ -155,7 +155,7 @@ def load_pipeline(content: bytes, *, max_unpacked_bytes: int) -> InertObject:
     """
     try:
         record = unpickler.load_inert(decompress(content, max_unpacked_bytes))
-    except NeedsScikitLearn as error:
+    except ScikitLearnNeeded as error:
         raise ModelIncompatible(f"only StandardScaler -> OneClassSVM(rbf) can be converted, not {error}") from error
     if closed_form.read_trainer_model(record) is None:
         raise ModelIncompatible("only StandardScaler -> OneClassSVM(rbf) can be converted")
@@ -253,7 +253,7 @@ def _closed_forms(
     """
     try:
         loaded = unpickler.load_inert(plain)
-    except NeedsScikitLearn:
+    except ScikitLearnNeeded:
         return {}, {}
     except ModelInvalid:
         if not trust_any and b"sklearn" not in plain:

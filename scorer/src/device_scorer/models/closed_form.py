@@ -19,7 +19,7 @@ from device_scorer.models.allowlist import (
     STANDARD_SCALER,
 )
 from device_scorer.models.descriptions import not_a_pipeline
-from device_scorer.models.inert import InertObject, NotClosedForm, too_many_features
+from device_scorer.models.inert import ClosedFormMissing, InertObject, too_many_features
 from device_scorer.models.one_class_svm import read_svm
 from device_scorer.models.scaling import Scaling, read_scaling
 from device_scorer.models.sklearn_messages import clean_version
@@ -93,7 +93,7 @@ def from_inert_object(record: Any) -> "ClosedFormModel | ClosedFormSvm | None":
         raise not_a_pipeline(record)
     try:
         return _read(estimators_of(record))
-    except NotClosedForm:
+    except ClosedFormMissing:
         return None
 
 
@@ -104,7 +104,7 @@ def estimators_of(record: InertObject) -> list[InertObject]:
         record: The pipeline or estimator.
 
     Raises:
-        NotClosedForm: A step is not an estimator, or there are too many.
+        ClosedFormMissing: A step is not an estimator, or there are too many.
     """
     estimators: list[InertObject] = []
     waiting: list[Any] = [record]
@@ -114,26 +114,26 @@ def estimators_of(record: InertObject) -> list[InertObject]:
         stage = waiting.pop()
         if not isinstance(stage, InertObject):
             if stage not in (None, "passthrough"):
-                raise NotClosedForm("a step that is not an estimator")
+                raise ClosedFormMissing("a step that is not an estimator")
         elif stage.class_name != PIPELINE:
             estimators.append(stage)
         else:
             waiting += reversed(_steps(stage))
-    raise NotClosedForm(f"more than {MAX_STAGES} steps")
+    raise ClosedFormMissing(f"more than {MAX_STAGES} steps")
 
 
 def _steps(pipeline: InertObject) -> list[Any]:
     steps = pipeline.attributes.get("steps")
     if not isinstance(steps, list) or len(steps) > MAX_STAGES:
-        raise NotClosedForm("a pipeline without steps")
+        raise ClosedFormMissing("a pipeline without steps")
     if not all(isinstance(step, (tuple, list)) and len(step) == 2 for step in steps):
-        raise NotClosedForm("a pipeline of other steps")
+        raise ClosedFormMissing("a pipeline of other steps")
     return [step[1] for step in steps]
 
 
 def _read(estimators: list[InertObject]) -> "ClosedFormModel | ClosedFormSvm":
     if not estimators:
-        raise NotClosedForm("a pipeline without a detector")
+        raise ClosedFormMissing("a pipeline without a detector")
     features = estimators[0].attributes.get("n_features_in_", 1)
     if isinstance(features, int) and 1 < features < 2**31:
         raise too_many_features(features)
@@ -142,7 +142,7 @@ def _read(estimators: list[InertObject]) -> "ClosedFormModel | ClosedFormSvm":
         return read_svm(last, read_scaling(scalers))
     nystroem = scalers.pop() if scalers and scalers[-1].class_name == NYSTROEM else None
     if nystroem is not None and last.class_name != SGD_ONE_CLASS_SVM:
-        raise NotClosedForm("another detector behind a Nystroem map")
+        raise ClosedFormMissing("another detector behind a Nystroem map")
     return ClosedFormModel(
         scaling=read_scaling(scalers),
         detector=_reader(last.class_name)(last, nystroem),
@@ -169,7 +169,7 @@ def _reader(class_name: str) -> Callable[[InertObject, InertObject | None], Clos
         from device_scorer.models.local_outlier_factor import read_factor  # noqa: PLC0415  as above
 
         return lambda detector, _: read_factor(detector)
-    raise NotClosedForm(class_name)
+    raise ClosedFormMissing(class_name)
 
 
 def read_trainer_model(record: Any) -> "ClosedFormSvm | None":

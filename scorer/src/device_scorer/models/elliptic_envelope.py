@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from device_scorer.errors import ModelInvalid
-from device_scorer.models.inert import InertObject, NotClosedForm, read_matrix, read_number
+from device_scorer.models.inert import ClosedFormMissing, InertObject, read_matrix, read_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +46,10 @@ def read_envelope(envelope: InertObject) -> Envelope:
 
     Raises:
         ModelInvalid: The estimator is not fitted, or its numbers are invalid.
-        NotClosedForm: The estimator does not store its precision, or another version wrote it.
+        ClosedFormMissing: The estimator does not store its precision, or another version wrote it.
     """
     if not envelope.attributes.get("store_precision", True) or "offset_" not in envelope.attributes:
-        raise NotClosedForm("an envelope without a precision or offset")
+        raise ClosedFormMissing("an envelope without a precision or offset")
     location = read_matrix(envelope, "location_", (1,))
     precision = float(read_matrix(envelope, "precision_", (1, 1))[0, 0])
     if precision < 0:

@@ -21,7 +21,7 @@ MAX_NUMBER = 2**63
 """Bound of the integers that are converted to floats."""
 
 
-class NotClosedForm(Exception):  # noqa: N818  not an error: scikit-learn evaluates the model
+class ClosedFormMissing(Exception):  # noqa: N818  a signal: see errors.py
     """The model may be valid, but has no closed form here. The text is the reason."""
 
 
@@ -116,17 +116,17 @@ class Array:
             size: The number of bytes.
 
         Raises:
-            NotClosedForm: The budget is exceeded.
+            ClosedFormMissing: The budget is exceeded.
         """
         if self.budget is not None and not self.budget.take(size):
-            raise NotClosedForm("a file whose models have too many numbers together")
+            raise ClosedFormMissing("a file whose models have too many numbers together")
 
     def to_floats(self) -> list[float]:
         """Return the elements of a vector, or of a matrix that has one row or one column.
 
         Raises:
             ModelInvalid: The array has another shape, other elements or too few bytes.
-            NotClosedForm: The budget of the file is exceeded.
+            ClosedFormMissing: The budget of the file is exceeded.
         """
         code = _ARRAY_CODES.get(self.dtype.code) if self.dtype else None
         if self.dtype is None or code is None or sum(size != 1 for size in self.shape) > 1:
@@ -145,7 +145,7 @@ class Array:
 
         Raises:
             ModelInvalid: The array has other elements or another number of bytes.
-            NotClosedForm: The budget of the file is exceeded.
+            ClosedFormMissing: The budget of the file is exceeded.
         """
         import numpy as np  # noqa: PLC0415  scoring of the trainer's models does not need NumPy
 
@@ -183,13 +183,13 @@ def read_array(model: InertObject, name: str) -> Array:
 
     Raises:
         ModelInvalid: The object has no such attribute, which means that it is not fitted.
-        NotClosedForm: The attribute is not an array of numbers.
+        ClosedFormMissing: The attribute is not an array of numbers.
     """
     value = _read(model, name)
     if not isinstance(value, Array) or value.dtype is None or value.data is None:
-        raise NotClosedForm(f"{name} is not an array of numbers")
+        raise ClosedFormMissing(f"{name} is not an array of numbers")
     if value.dtype.code not in _ARRAY_CODES and not value.dtype.fields:
-        raise NotClosedForm(f"{name} has elements of {value.dtype.code[:20]}")
+        raise ClosedFormMissing(f"{name} has elements of {value.dtype.code[:20]}")
     return value
 
 
@@ -203,7 +203,7 @@ def read_matrix(model: InertObject, name: str, shape: tuple[int | None, ...]) ->
 
     Raises:
         ModelInvalid: The attribute has another shape, or a number is not finite.
-        NotClosedForm: The attribute is not an array of numbers.
+        ClosedFormMissing: The attribute is not an array of numbers.
     """
     import numpy as np  # noqa: PLC0415  as above
 
@@ -227,7 +227,7 @@ def read_vector(model: InertObject, *names: str) -> list[float]:
     Raises:
         ModelInvalid: The object is not fitted, or a number is not finite.
         ModelIncompatible: The attribute has several columns.
-        NotClosedForm: The attribute is not an array of numbers.
+        ClosedFormMissing: The attribute is not an array of numbers.
     """
     name = next((name for name in names if name in model.attributes), names[0])
     value = read_array(model, name)
@@ -248,7 +248,7 @@ def read_number(model: InertObject, *names: str) -> float:
 
     Raises:
         ModelInvalid: The attribute is missing, or is not one finite number.
-        NotClosedForm: The attribute is not an array of numbers.
+        ClosedFormMissing: The attribute is not an array of numbers.
     """
     name = next((name for name in names if name in model.attributes), names[0])
     value = _read(model, name)

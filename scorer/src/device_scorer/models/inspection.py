@@ -10,8 +10,8 @@ from device_scorer.errors import ModelInvalid, ModelRejected, PermanentError
 from device_scorer.models import bundle as bundles
 from device_scorer.models import closed_form, unpickler
 from device_scorer.models.bundle import Bundle
-from device_scorer.models.inert import MAX_NUMBER, Array, InertObject, NotClosedForm
-from device_scorer.models.pickle_functions import NeedsScikitLearn
+from device_scorer.models.inert import MAX_NUMBER, Array, ClosedFormMissing, InertObject
+from device_scorer.models.pickle_functions import ScikitLearnNeeded
 from device_scorer.models.sklearn_bundle import RemoteModel
 from device_scorer.models.sklearn_messages import UNKNOWN_VERSION, clean_version, one_line
 
@@ -65,7 +65,7 @@ def _inert_models(plain: bytes) -> Mapping[str, Any]:
     """Return the inert objects by tag; empty if only scikit-learn can read the file."""
     try:
         return bundles.models_by_tag(unpickler.load_inert(plain))
-    except (ModelInvalid, ModelRejected, NeedsScikitLearn):
+    except (ModelInvalid, ModelRejected, ScikitLearnNeeded):
         return {}
 
 
@@ -98,7 +98,7 @@ def _plain_value(value: Any) -> Any:
     if isinstance(value, Array):
         try:
             numbers = value.to_floats() if value.count <= MAX_PARAMETER_NUMBERS else None
-        except (ModelInvalid, NotClosedForm):
+        except (ModelInvalid, ClosedFormMissing):
             numbers = None
         if numbers is None or not all(map(isfinite, numbers)):
             return f"array of shape {tuple(value.shape[:8])}"
@@ -117,7 +117,7 @@ def _estimators(record: Any) -> list[InertObject]:
         return []
     try:
         return closed_form.estimators_of(record)
-    except NotClosedForm:
+    except ClosedFormMissing:
         return [record]
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from device_scorer.errors import ModelInvalid
 from device_scorer.models.allowlist import EXTRA_TREE, TREE
-from device_scorer.models.inert import Array, InertObject, NotClosedForm, read_count, read_number
+from device_scorer.models.inert import Array, ClosedFormMissing, InertObject, read_count, read_number
 
 MAX_TREES = 5_000
 MAX_NODES = 2_000_000
@@ -72,15 +72,15 @@ def read_forest(forest: InertObject) -> Forest:
 
     Raises:
         ModelInvalid: The estimator is not fitted, or a tree is inconsistent.
-        NotClosedForm: Only scikit-learn can evaluate the estimator, or another version wrote it.
+        ClosedFormMissing: Only scikit-learn can evaluate the estimator, or another version wrote it.
     """
     trees = forest.attributes.get("estimators_")
     depths = forest.attributes.get("_decision_path_lengths")
     averages = forest.attributes.get("_average_path_length_per_tree")
     if not isinstance(trees, list) or not isinstance(depths, (tuple, list)) or not isinstance(averages, (tuple, list)):
-        raise NotClosedForm("a forest of another version")
+        raise ClosedFormMissing("a forest of another version")
     if not 0 < len(trees) <= MAX_TREES:
-        raise NotClosedForm(f"a forest without trees, or of more than {MAX_TREES:,} trees")
+        raise ClosedFormMissing(f"a forest without trees, or of more than {MAX_TREES:,} trees")
     if not len(trees) == len(depths) == len(averages):
         raise ModelInvalid("the model is invalid: its trees and path lengths differ in number")
     nodes, sizes = _read_nodes([_nodes_of(tree) for tree in trees])
@@ -99,10 +99,10 @@ def _nodes_of(estimator: Any) -> Array:
     """Return the nodes of a tree."""
     tree = estimator.attributes.get("tree_") if isinstance(estimator, InertObject) else None
     if not isinstance(tree, InertObject) or estimator.class_name != EXTRA_TREE or tree.class_name != TREE:
-        raise NotClosedForm("a forest of other estimators")
+        raise ClosedFormMissing("a forest of other estimators")
     nodes = tree.attributes.get("nodes")
     if not isinstance(nodes, Array) or nodes.dtype is None or "missing_go_to_left" not in nodes.dtype.fields:
-        raise NotClosedForm("a tree of another version")
+        raise ClosedFormMissing("a tree of another version")
     return nodes
 
 
@@ -112,12 +112,12 @@ def _join(arrays: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
     for array in arrays:
         is_vector = isinstance(array, Array) and array.data is not None and first is not None
         if not is_vector or first is None or (array.dtype is not first and array.dtype != first):
-            raise NotClosedForm("arrays of different types")
+            raise ClosedFormMissing("arrays of different types")
         if len(array.shape) != 1 or not array.shape[0] or len(array.data) != array.shape[0] * first.size:
             raise ModelInvalid("the model is invalid: an array of a tree has another shape or size")
     sizes = np.array([array.shape[0] for array in arrays])
     if sizes.sum() > MAX_NODES:
-        raise NotClosedForm(f"a forest of more than {MAX_NODES:,} nodes")
+        raise ClosedFormMissing(f"a forest of more than {MAX_NODES:,} nodes")
     arrays[0].reserve(sum(len(array.data) for array in arrays))
     return Array(first, (int(sizes.sum()),), b"".join([array.data for array in arrays])).to_numpy(), sizes
 
@@ -131,7 +131,7 @@ def _read_nodes(arrays: list[Array]) -> tuple[dict[str, np.ndarray], np.ndarray]
     if not set(_NODE_FIELDS) <= set(nodes.dtype.names or ()):
         raise ModelInvalid("the model is invalid: a tree has no nodes")
     if any(nodes[name].dtype.kind != kind for name, kind in zip(_NODE_FIELDS, "iiif", strict=True)):
-        raise NotClosedForm("a tree of another version")
+        raise ClosedFormMissing("a tree of another version")
     roots = np.cumsum(sizes) - sizes
     inner = np.flatnonzero(nodes["left_child"] != -1)
     shifts = np.repeat(roots, sizes)[inner]
@@ -180,7 +180,7 @@ def _intervals(
         level = np.concatenate([left[level], right[level]])
         level = level[~is_leaf[level]]
     if len(level):
-        raise NotClosedForm(f"a tree deeper than {MAX_DEPTH}")
+        raise ClosedFormMissing(f"a tree deeper than {MAX_DEPTH}")
     trees = np.repeat(np.arange(len(sizes)), sizes)
     leaves = np.flatnonzero(is_leaf & (low < high))  # no value reaches the others
     ends = high[leaves]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from device_scorer.errors import ModelInvalid
-from device_scorer.models.inert import InertObject, NotClosedForm, read_matrix, read_number
+from device_scorer.models.inert import ClosedFormMissing, InertObject, read_matrix, read_number
 
 MAX_COMPONENTS = 256
 """Size of a Nystroem map from which scikit-learn evaluates the model."""
@@ -98,7 +98,7 @@ def read_linear_svm(svm: InertObject, nystroem: InertObject | None) -> LinearSvm
 
     Raises:
         ModelInvalid: An estimator is not fitted, or its numbers are inconsistent.
-        NotClosedForm: Only scikit-learn can evaluate the estimators.
+        ClosedFormMissing: Only scikit-learn can evaluate the estimators.
     """
     coefficients = np.asarray(read_matrix(svm, "coef_", (None,)))
     feature_map = None if nystroem is None else _read_map(nystroem)
@@ -111,11 +111,11 @@ def _read_map(nystroem: InertObject) -> NystroemMap:
     parameters = nystroem.attributes
     kernel = parameters.get("kernel")
     if kernel not in ("rbf", "linear", "poly", "polynomial", "sigmoid") or parameters.get("kernel_params"):
-        raise NotClosedForm("a Nystroem map of another kernel")
+        raise ClosedFormMissing("a Nystroem map of another kernel")
     components = read_matrix(nystroem, "components_", (None, 1)).astype(np.float64)
     count = len(components)
     if not 0 < count <= MAX_COMPONENTS:
-        raise NotClosedForm(f"a Nystroem map of more than {MAX_COMPONENTS} components")
+        raise ClosedFormMissing(f"a Nystroem map of more than {MAX_COMPONENTS} components")
 
     def parameter(name: str, default: float) -> float:
         return default if parameters.get(name) is None else read_number(nystroem, name)

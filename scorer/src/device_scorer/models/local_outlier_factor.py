@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from device_scorer.errors import ModelInvalid
-from device_scorer.models.inert import InertObject, NotClosedForm, read_count, read_matrix, read_number
+from device_scorer.models.inert import ClosedFormMissing, InertObject, read_count, read_matrix, read_number
 from device_scorer.models.neighbour_tree import METRICS, NeighbourTree, read_tree
 
 MAX_NEIGHBOURS = 256
@@ -57,18 +57,18 @@ def read_factor(factor: InertObject) -> Factor:
 
     Raises:
         ModelInvalid: The estimator is not fitted, or its numbers are inconsistent.
-        NotClosedForm: Only scikit-learn can evaluate the estimator.
+        ClosedFormMissing: Only scikit-learn can evaluate the estimator.
     """
     attributes = factor.attributes
     metric = METRICS.get(str(attributes.get("effective_metric_"))[:20])
     is_tree = attributes.get("_fit_method") in ("kd_tree", "ball_tree")
     if attributes.get("novelty") is not True or metric is None or not is_tree:
-        raise NotClosedForm("an outlier factor without novelty, without a tree, or of another metric")
+        raise ClosedFormMissing("an outlier factor without novelty, without a tree, or of another metric")
     tree = read_tree(attributes.get("_tree"), metric)
     count = sum(len(leaf) for leaf in tree.leaves if leaf is not None)
     neighbours = read_count(factor, "n_neighbors_")
     if neighbours > MAX_NEIGHBOURS:
-        raise NotClosedForm(f"more than {MAX_NEIGHBOURS} neighbours")
+        raise ClosedFormMissing(f"more than {MAX_NEIGHBOURS} neighbours")
     distances = read_matrix(factor, "_distances_fit_X_", (count, None))
     if not 0 < neighbours <= min(count, distances.shape[1]):
         raise ModelInvalid("the model is invalid: it has fewer training values than neighbours")

@@ -13,7 +13,7 @@ import numpy as np
 
 from device_scorer.errors import ModelInvalid
 from device_scorer.models.allowlist import KD_TREE
-from device_scorer.models.inert import InertObject, NotClosedForm, read_array, read_matrix
+from device_scorer.models.inert import ClosedFormMissing, InertObject, read_array, read_matrix
 
 EUCLIDEAN, MANHATTAN, CHEBYSHEV = "euclidean", "manhattan", "chebyshev"
 METRICS = {
@@ -106,20 +106,20 @@ def read_tree(tree: Any, metric: str) -> NeighbourTree:
 
     Raises:
         ModelInvalid: The tree is inconsistent.
-        NotClosedForm: Another version wrote the tree, or it is large.
+        ClosedFormMissing: Another version wrote the tree, or it is large.
     """
     state = tree.state if isinstance(tree, InertObject) else None
     if not isinstance(state, tuple) or len(state) < 4:
-        raise NotClosedForm("a tree of another version")
+        raise ClosedFormMissing("a tree of another version")
     record = InertObject("", dict(zip(("data", "idx_array", "node_data", "node_bounds"), state, strict=False)))
     if read_array(record, "data").count > MAX_SAMPLES or read_array(record, "node_data").count > 2 * MAX_SAMPLES:
-        raise NotClosedForm(f"a tree of more than {MAX_SAMPLES:,} values")
+        raise ClosedFormMissing(f"a tree of more than {MAX_SAMPLES:,} values")
     data = read_matrix(record, "data", (None, 1)).astype(np.float64)[:, 0].tolist()
     nodes = read_array(record, "node_data").to_numpy()
     if nodes.ndim != 1 or set(nodes.dtype.names or ()) != {"idx_start", "idx_end", "is_leaf", "radius"}:
-        raise NotClosedForm("a tree of another version")
+        raise ClosedFormMissing("a tree of another version")
     if not data or not len(nodes):
-        raise NotClosedForm("a tree without values")
+        raise ClosedFormMissing("a tree without values")
     is_ball_tree = tree.class_name != KD_TREE
     bounds = read_matrix(record, "node_bounds", (1 if is_ball_tree else 2, len(nodes), 1))[:, :, 0]
     indexes = read_matrix(record, "idx_array", (len(data),)).tolist()

@@ -18,7 +18,7 @@ from math import exp, inf, isfinite, nan, tanh
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from device_scorer.errors import ModelInvalid
-from device_scorer.models.inert import InertObject, NotClosedForm, read_array, read_count, read_number, read_vector
+from device_scorer.models.inert import ClosedFormMissing, InertObject, read_array, read_count, read_number, read_vector
 from device_scorer.models.scaling import Scaling
 from device_scorer.models.sklearn_messages import clean_version
 
@@ -192,13 +192,13 @@ def read_svm(svm: InertObject, scaling: Scaling) -> ClosedFormSvm:
     Raises:
         ModelInvalid: The estimator is not fitted, or its numbers are inconsistent.
         ModelIncompatible: The estimator has more than one feature.
-        NotClosedForm: Only scikit-learn can evaluate the estimator.
+        ClosedFormMissing: Only scikit-learn can evaluate the estimator.
     """
     name = svm.attributes.get("kernel")
     if name not in ("linear", "poly", "rbf", "sigmoid") or svm.attributes.get("_sparse", False):
-        raise NotClosedForm("a kernel without a closed form")
+        raise ClosedFormMissing("a kernel without a closed form")
     if read_array(svm, "support_vectors_").count > MAX_VECTORS:
-        raise NotClosedForm(f"more than {MAX_VECTORS:,} support vectors")
+        raise ClosedFormMissing(f"more than {MAX_VECTORS:,} support vectors")
     vectors, coefficients = read_vector(svm, "support_vectors_"), read_vector(svm, "_dual_coef_", "dual_coef_")
     if not vectors or len(vectors) != len(coefficients):
         raise ModelInvalid("the model is invalid: it must have support vectors and one coefficient for each of them")
@@ -218,7 +218,7 @@ def _read_kernel(svm: InertObject, name: str) -> Kernel:
         raise ModelInvalid("the model is invalid: gamma is negative")
     degree = read_count(svm, "degree") if name == "poly" else 0
     if degree > MAX_DEGREE:
-        raise NotClosedForm(f"a degree above {MAX_DEGREE}")
+        raise ClosedFormMissing(f"a degree above {MAX_DEGREE}")
     coef0 = read_number(svm, "coef0") if name in ("poly", "sigmoid") else 0.0
     return Kernel(name, gamma, coef0, degree)
 

@@ -26,7 +26,7 @@ MAX_ITEM_BYTES = 1024
 _OPAQUE = "an object that only scikit-learn evaluates"
 
 
-class NeedsScikitLearn(Exception):  # noqa: N818  not an error: sklearn_loader reads the file
+class ScikitLearnNeeded(Exception):  # noqa: N818  a signal: see errors.py
     """The file has content that only scikit-learn can evaluate. The text is its name."""
 
 
@@ -57,13 +57,13 @@ class Budget:
             size: The number of bytes.
 
         Raises:
-            NeedsScikitLearn: The budget is exceeded.
+            ScikitLearnNeeded: The budget is exceeded.
         """
         self._objects -= objects
         self._items -= items
         self._bytes -= size
         if self._objects < 0 or self._items < 0 or self._bytes < 0:
-            raise NeedsScikitLearn("a file that creates too many objects")
+            raise ScikitLearnNeeded("a file that creates too many objects")
 
 
 def call(function: Any, arguments: Any, budget: Budget) -> Any:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from device_scorer.errors import ModelInvalid
 from device_scorer.models.allowlist import MAX_ABS_SCALER, MIN_MAX_SCALER, PCA, ROBUST_SCALER, STANDARD_SCALER
-from device_scorer.models.inert import Array, InertObject, NotClosedForm, read_array, read_number, too_many_features
+from device_scorer.models.inert import Array, ClosedFormMissing, InertObject, read_array, read_number, too_many_features
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,13 +66,13 @@ def read_scaling(stages: Sequence[InertObject]) -> Scaling:
     Raises:
         ModelInvalid: A scaler is not fitted, or its numbers are invalid.
         ModelIncompatible: A scaler has several features.
-        NotClosedForm: A step is not a scaler, or has an unusual parameter.
+        ClosedFormMissing: A step is not a scaler, or has an unusual parameter.
     """
     operations = []
     for stage in stages:
         reader = _READERS.get(stage.class_name)
         if reader is None:
-            raise NotClosedForm(stage.class_name)
+            raise ClosedFormMissing(stage.class_name)
         operations.append(tuple(reader(stage)))
     return Scaling(tuple(operations))
 

@@ -34,7 +34,7 @@ _ERRORS: dict[str, type[PermanentError]] = {
 _Result = TypeVar("_Result")
 
 
-class WorkerEnded(Exception):  # noqa: N818  a result; the caller decides
+class WorkerEnded(Exception):  # noqa: N818  a signal: see errors.py
     """The worker of a bundle ended, or sent a malformed reply."""
 
 

@@ -5,8 +5,8 @@ an InertObject with its attributes. The few functions that pickles of NumPy and 
 not on the allow-list raises ModelRejected before it is used. The reader does not need NumPy.
 
 One budget limits the whole file: the number of instructions, of copied items and of produced bytes. A file that exceeds
-it raises NeedsScikitLearn: a process with limits of memory and time reads it. Every value that the reader keeps, except
-those that the budget counts, has at most a few times the size of its text in the file.
+it raises ScikitLearnNeeded: a process with limits of memory and time reads it. Every value that the reader keeps,
+except those that the budget counts, has at most a few times the size of its text in the file.
 """
 
 import io
@@ -20,7 +20,7 @@ from device_scorer.models.allowlist import ARRAY_WRAPPER, EMULATED_NAMES, INERT_
 from device_scorer.models.inert import Array, Dtype, GlobalName, InertObject
 from device_scorer.models.pickle_functions import (
     Budget,
-    NeedsScikitLearn,
+    ScikitLearnNeeded,
     array_bytes,
     call,
     create_inert_object,
@@ -45,14 +45,14 @@ def load_inert(content: bytes) -> Any:
         An object of plain values, InertObjects and Arrays.
 
     Raises:
-        NeedsScikitLearn: The pickle exceeds the budget of the reader.
+        ScikitLearnNeeded: The pickle exceeds the budget of the reader.
         ModelRejected: The pickle names or calls something that is not on the allow-list.
         ModelIncompatible: The pickle names a class of another version of scikit-learn.
         ModelInvalid: The content is not a valid pickle.
     """
     try:
         return _InertUnpickler(io.BytesIO(content), Budget(len(content))).load()
-    except (PermanentError, NeedsScikitLearn):
+    except (PermanentError, ScikitLearnNeeded):
         raise
     except Exception as error:  # malformed input makes an unpickler raise any exception
         text = f"the model is invalid: it is not a readable pickle ({_describe(error)})"
@@ -94,7 +94,7 @@ class _InertUnpickler(pickle._Unpickler):  # noqa: SLF001  the C unpickler canno
                     functions[code](self)
         except pickle._Stop as stop:  # type: ignore[attr-defined]  # noqa: SLF001  as above
             return stop.value
-        raise NeedsScikitLearn("a file of too many instructions")
+        raise ScikitLearnNeeded("a file of too many instructions")
 
     def _end_early(self) -> None:
         raise ModelInvalid("the model is invalid: its pickle is truncated; upload it again")

@@ -100,7 +100,7 @@ def parse_receivers(environment: Mapping[str, str]) -> Receivers:
         try:
             receiver = _parse_receiver(entry, environment, usable)
             usable[receiver.name] = receiver
-        except _ReceiverProblem as problem:
+        except _ReceiverInvalid as problem:
             name = entry.get("name") if isinstance(entry, dict) else None
             label = f"receiver {name!r:.70}" if isinstance(name, str) else f"receiver number {number}"
             problems.append(f"{label} cannot be used: {problem}")
@@ -113,22 +113,22 @@ def _invalid(reason: str) -> Receivers:
     return Receivers(problems=(f"{VARIABLE} is invalid: {reason}; no notices are sent",))
 
 
-class _ReceiverProblem(Exception):  # noqa: N818  it is a finding about a setting and never leaves this module
-    pass
+class _ReceiverInvalid(Exception):  # noqa: N818  a signal: see errors.py
+    """A receiver cannot be used. The text is the reason."""
 
 
 def _parse_receiver(entry: Any, environment: Mapping[str, str], others: Mapping[str, Receiver]) -> Receiver:
     if not isinstance(entry, dict):
-        raise _ReceiverProblem("it must be an object with name, type and url")
+        raise _ReceiverInvalid("it must be an object with name, type and url")
     if unknown := sorted(str(key)[:40] for key in entry.keys() - _KEYS):
-        raise _ReceiverProblem(f"the key {unknown[0]!r} is unknown")
+        raise _ReceiverInvalid(f"the key {unknown[0]!r} is unknown")
     name, type_ = entry.get("name"), entry.get("type")
     if not isinstance(name, str) or not _NAME_PATTERN.fullmatch(name):
-        raise _ReceiverProblem("its name must be a DNS label of at most 63 characters")
+        raise _ReceiverInvalid("its name must be a DNS label of at most 63 characters")
     if name in others:
-        raise _ReceiverProblem("its name is used twice; rename one")
+        raise _ReceiverInvalid("its name is used twice; rename one")
     if type_ not in TYPES:
-        raise _ReceiverProblem(f"its type must be one of {', '.join(TYPES)}")
+        raise _ReceiverInvalid(f"its type must be one of {', '.join(TYPES)}")
     return Receiver(
         name=name,
         type=type_,
@@ -143,11 +143,11 @@ def _parse_receiver(entry: Any, environment: Mapping[str, str], others: Mapping[
 
 def _url(entry: Mapping[str, Any], environment: Mapping[str, str]) -> str:
     if ("url" in entry) == ("urlFrom" in entry):
-        raise _ReceiverProblem("exactly one of url and urlFrom must be set")
+        raise _ReceiverInvalid("exactly one of url and urlFrom must be set")
     url = entry["url"] if "url" in entry else _referenced(entry, "urlFrom", environment)
     if not isinstance(url, str) or not _URL_PATTERN.fullmatch(url):
         source = "url" if "url" in entry else "the Secret's value"
-        raise _ReceiverProblem(f"{source} must be an http(s) URL without a user")
+        raise _ReceiverInvalid(f"{source} must be an http(s) URL without a user")
     return url
 
 
@@ -156,7 +156,7 @@ def _referenced(entry: Mapping[str, Any], key: str, environment: Mapping[str, st
     variable = entry[key]
     value = environment.get(variable, "").strip() if isinstance(variable, str) else ""
     if not value:
-        raise _ReceiverProblem(f"{key} names a Secret's key that does not exist or is empty; check the Secret")
+        raise _ReceiverInvalid(f"{key} names a Secret's key that does not exist or is empty; check the Secret")
     return value
 
 
@@ -165,12 +165,12 @@ def _choices(entry: Mapping[str, Any], key: str, allowed: tuple[str, ...], defau
         return default
     found = entry[key]
     if not isinstance(found, list) or not found or not all(one in allowed for one in found):
-        raise _ReceiverProblem(f"{key} must be a list from {', '.join(allowed)}")
+        raise _ReceiverInvalid(f"{key} must be a list from {', '.join(allowed)}")
     return frozenset(found)
 
 
 def _number(entry: Mapping[str, Any], key: str, default: int, maximum: int) -> int:
     found = entry.get(key, default)
     if not isinstance(found, int) or isinstance(found, bool) or not 1 <= found <= maximum:
-        raise _ReceiverProblem(f"{key} must be a number from 1 to {maximum:,}")
+        raise _ReceiverInvalid(f"{key} must be a number from 1 to {maximum:,}")
     return found

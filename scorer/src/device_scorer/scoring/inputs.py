@@ -29,8 +29,8 @@ MAX_VERSIONS_CHARS = 200
 """Length of the list of scikit-learn versions in the metadata."""
 
 
-class _LargeModelError(Exception):
-    """A bundle is larger than LARGE_MODEL_BYTES and not too large."""
+class _ModelLarge(Exception):  # noqa: N818  a signal: see errors.py
+    """A bundle is larger than the given size, and not larger than the limits."""
 
 
 @contextmanager
@@ -50,7 +50,7 @@ def open_bundle(
     """
     with ExitStack() as stack:
         opened = None
-        with suppress(_LargeModelError):
+        with suppress(_ModelLarge):
             opened = load_bundle(device, context, deadline.store, max_bytes=context.large_model_bytes)
         if opened is None:
             stack.enter_context(deadline.hold(context.large_models_lock))
@@ -78,7 +78,7 @@ def load_bundle(
         ModelInvalid: The bundle cannot be read, or is too large.
         ModelRejected: The bundle names code that is not on the allow-list.
         ModelIncompatible: The bundle needs another version of the scorer.
-        _LargeModelError: The bundle has more than max_bytes.
+        _ModelLarge: The bundle has more than max_bytes.
     """
     settings, limits = context.settings, context.settings.limits
     name = blob_paths.model_name(settings.models_path, device)
@@ -87,7 +87,7 @@ def load_bundle(
         blob = store.read("models", name, max_bytes=allowed)
     except BlobTooLarge as error:
         if allowed < limits.max_model_bytes and error.size <= limits.max_model_bytes:
-            raise _LargeModelError from error
+            raise _ModelLarge from error
         raise ModelInvalid(f"{error}; raise FLEETSCORE_MAX_MODEL_BYTES to allow it") from error
     except BlobEncodingInvalid as error:
         raise ModelInvalid(str(error)) from error
@@ -104,7 +104,7 @@ def load_bundle(
         )
     except bundles.UnpackedTooLarge as error:
         if allowed < unpacked:
-            raise _LargeModelError from error
+            raise _ModelLarge from error
         raise
     context.foreign_versions.log_new(bundle.sklearn_versions)
     sha256 = hashlib.sha256(blob.content).hexdigest()

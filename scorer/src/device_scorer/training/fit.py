@@ -45,7 +45,7 @@ MAX_TAG_CHARS = 256
 RESERVED, FEW_ROWS, CONSTANT, COUNTER, FEW_VALUES = "reserved", "too few readings", "constant", "counter", "few values"
 
 
-class TagRejected(Exception):  # noqa: N818  a result for a tag, not an error of the program
+class TagRejected(Exception):  # noqa: N818  a signal: see errors.py
     """A model cannot be trained on the values of a tag.
 
     Args:

@@ -8,7 +8,7 @@ from sklearn.covariance import EllipticEnvelope
 
 from device_scorer.errors import ModelInvalid
 from device_scorer.models.elliptic_envelope import Envelope, read_envelope
-from device_scorer.models.inert import NotClosedForm
+from device_scorer.models.inert import ClosedFormMissing
 from device_scorer.models.unpickler import load_inert
 
 COLUMN = np.round(np.random.default_rng(5).normal(1, 1, (80, 1)), 2)
@@ -30,7 +30,7 @@ def test_score_of_zero_is_normal() -> None:
 
 
 def test_envelope_without_a_precision_is_left_to_scikit_learn() -> None:
-    with pytest.raises(NotClosedForm):
+    with pytest.raises(ClosedFormMissing):
         read_envelope(load_inert(pickle.dumps(fitted(store_precision=False))))
 
 

@@ -9,9 +9,9 @@ import pytest
 from device_scorer.errors import ModelIncompatible, ModelInvalid
 from device_scorer.models.inert import (
     Array,
+    ClosedFormMissing,
     Dtype,
     InertObject,
-    NotClosedForm,
     read_array,
     read_count,
     read_matrix,
@@ -57,7 +57,7 @@ def test_first_name_that_exists_is_read() -> None:
 
 @pytest.mark.parametrize("value", ["text", Array(Dtype("O8"), (1,), None), Array(Dtype("c16"), (1,), bytes(16))])
 def test_attribute_of_another_type_is_left_to_scikit_learn(value: object) -> None:
-    with pytest.raises(NotClosedForm):
+    with pytest.raises(ClosedFormMissing):
         read_array(model(value), "x")
 
 

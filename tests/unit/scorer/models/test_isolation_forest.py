@@ -9,7 +9,7 @@ import pytest
 from sklearn.ensemble import IsolationForest
 
 from device_scorer.errors import ModelInvalid
-from device_scorer.models.inert import Array, InertObject, NotClosedForm
+from device_scorer.models.inert import Array, ClosedFormMissing, InertObject
 from device_scorer.models.isolation_forest import read_forest
 from device_scorer.models.unpickler import load_inert
 
@@ -96,14 +96,14 @@ def test_forest_of_another_layout_is_left_to_scikit_learn(name: str, value: obje
     record.attributes[name] = value
     if value == [1]:
         record.attributes |= {"_decision_path_lengths": [1], "_average_path_length_per_tree": [1]}
-    with pytest.raises(NotClosedForm):
+    with pytest.raises(ClosedFormMissing):
         read_forest(record)
 
 
 def test_trees_from_before_scikit_learn_1_3_are_left_to_scikit_learn() -> None:
     record = inert()
     del record.attributes["estimators_"][0].attributes["tree_"].attributes["nodes"].dtype.fields["missing_go_to_left"]
-    with pytest.raises(NotClosedForm, match="another version"):
+    with pytest.raises(ClosedFormMissing, match="another version"):
         read_forest(record)
 
 
@@ -122,7 +122,7 @@ def repeated(forest: IsolationForest, count: int) -> InertObject:
 def test_forest_of_more_than_5000_trees_is_left_to_scikit_learn() -> None:
     forest = IsolationForest(n_estimators=1, max_samples=4, random_state=1).fit(COLUMN)
     assert len(read_forest(repeated(forest, 5000)).starts) == 5001
-    with pytest.raises(NotClosedForm, match="more than 5,000 trees"):
+    with pytest.raises(ClosedFormMissing, match="more than 5,000 trees"):
         read_forest(repeated(forest, 5001))
 
 
@@ -132,7 +132,7 @@ def test_forest_of_more_than_2_million_nodes_is_left_to_scikit_learn() -> None:
     forest.fit(np.random.default_rng(5).normal(10, 2, (4096, 1)))
     count = 2_000_000 // forest.estimators_[0].tree_.node_count
     assert len(read_forest(repeated(forest, count)).starts) == count + 1
-    with pytest.raises(NotClosedForm, match="more than 2,000,000 nodes"):
+    with pytest.raises(ClosedFormMissing, match="more than 2,000,000 nodes"):
         read_forest(repeated(forest, count + 1))
 
 
@@ -156,5 +156,5 @@ def a_tree_of_depth(depth: int) -> InertObject:
 
 def test_tree_deeper_than_64_is_left_to_scikit_learn() -> None:
     assert len(read_forest(a_tree_of_depth(64)).ends) == 65
-    with pytest.raises(NotClosedForm, match="a tree deeper than 64"):
+    with pytest.raises(ClosedFormMissing, match="a tree deeper than 64"):
         read_forest(a_tree_of_depth(65))

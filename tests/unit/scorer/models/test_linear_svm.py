@@ -10,7 +10,7 @@ from sklearn.linear_model import SGDOneClassSVM
 from sklearn.pipeline import make_pipeline
 
 from device_scorer.errors import ModelInvalid
-from device_scorer.models.inert import NotClosedForm
+from device_scorer.models.inert import ClosedFormMissing
 from device_scorer.models.linear_svm import MAX_COMPONENTS, LinearSvm, read_linear_svm
 from device_scorer.models.unpickler import load_inert
 
@@ -69,6 +69,6 @@ def test_coefficients_of_another_number_are_invalid() -> None:
 def test_other_nystroem_map_is_left_to_scikit_learn(nystroem: Nystroem) -> None:
     column = np.linspace(0, 1, 300).reshape(-1, 1)
     nystroem.fit(column)
-    with pytest.raises(NotClosedForm):
+    with pytest.raises(ClosedFormMissing):
         read(SGDOneClassSVM().fit(nystroem.transform(column)), nystroem)
     assert MAX_COMPONENTS == 256

@@ -8,7 +8,7 @@ import pytest
 from sklearn.neighbors import LocalOutlierFactor
 
 from device_scorer.errors import ModelInvalid
-from device_scorer.models.inert import InertObject, NotClosedForm
+from device_scorer.models.inert import ClosedFormMissing, InertObject
 from device_scorer.models.local_outlier_factor import MAX_NEIGHBOURS, read_factor
 from device_scorer.models.unpickler import load_inert
 
@@ -36,7 +36,7 @@ def test_scores_equal_those_of_scikit_learn_in_every_bit(algorithm: str, kind: t
     ids=str,
 )
 def test_other_factor_is_left_to_scikit_learn(options: dict[str, Any]) -> None:
-    with pytest.raises(NotClosedForm):
+    with pytest.raises(ClosedFormMissing):
         read_factor(inert(**options))
 
 
@@ -55,5 +55,5 @@ def test_inconsistent_factor_is_invalid(name: str, value: object) -> None:
 def test_many_neighbours_are_left_to_scikit_learn() -> None:
     record = inert()
     record.attributes["n_neighbors_"] = MAX_NEIGHBOURS + 1
-    with pytest.raises(NotClosedForm, match="more than 256 neighbours"):
+    with pytest.raises(ClosedFormMissing, match="more than 256 neighbours"):
         read_factor(record)

@@ -10,7 +10,7 @@ from sklearn.neighbors import BallTree, KDTree
 
 from device_scorer.errors import ModelInvalid
 from device_scorer.models import neighbour_tree
-from device_scorer.models.inert import Array, InertObject, NotClosedForm
+from device_scorer.models.inert import Array, ClosedFormMissing, InertObject
 from device_scorer.models.neighbour_tree import METRICS, read_tree
 from device_scorer.models.unpickler import load_inert
 
@@ -80,12 +80,12 @@ def test_inconsistent_tree_is_invalid(name: str, change: Callable[[Any], object]
 
 @pytest.mark.parametrize("tree", [None, InertObject("x"), InertObject("x", state=(1, 2))])
 def test_tree_of_another_layout_is_left_to_scikit_learn(tree: object) -> None:
-    with pytest.raises(NotClosedForm):
+    with pytest.raises(ClosedFormMissing):
         read_tree(tree, "euclidean")
 
 
 def test_large_tree_is_left_to_scikit_learn() -> None:
     assert neighbour_tree.MAX_SAMPLES == 10_000
     tree = load_inert(pickle.dumps(KDTree(np.zeros((10_001, 1)))))
-    with pytest.raises(NotClosedForm, match="more than 10,000 values"):
+    with pytest.raises(ClosedFormMissing, match="more than 10,000 values"):
         read_tree(tree, "euclidean")

@@ -16,7 +16,7 @@ from device_scorer.models.pickle_functions import (
     MAX_OBJECTS,
     MAX_PRODUCED_BYTES,
     Budget,
-    NeedsScikitLearn,
+    ScikitLearnNeeded,
     call,
     set_dtype_state,
     validate_shape,
@@ -31,7 +31,7 @@ from tests.testkit.scorer_fleet import a_model, bundle
 def test_file_that_exceeds_the_budget_is_left_to_scikit_learn(name: str) -> None:
     tracemalloc.start()
     started = time.process_time()
-    with pytest.raises(NeedsScikitLearn):
+    with pytest.raises(ScikitLearnNeeded):
         load_inert(BOMBS[name])
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -48,7 +48,7 @@ def test_budget_has_these_limits() -> None:
 
 @pytest.mark.parametrize("part", ["objects", "items", "size"])
 def test_each_part_of_the_budget_ends(part: str) -> None:
-    with pytest.raises(NeedsScikitLearn):
+    with pytest.raises(ScikitLearnNeeded):
         Budget().take(**{part: 10**12})
 
 

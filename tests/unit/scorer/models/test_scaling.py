@@ -10,7 +10,7 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, PowerTransformer, RobustScaler, StandardScaler
 
 from device_scorer.errors import ModelIncompatible, ModelInvalid
-from device_scorer.models.inert import NotClosedForm
+from device_scorer.models.inert import ClosedFormMissing
 from device_scorer.models.scaling import Scaling, read_scaling
 from device_scorer.models.unpickler import load_inert
 
@@ -60,7 +60,7 @@ def test_value_that_is_infinite_before_the_last_scaler_is_not_a_number() -> None
 
 
 def test_step_that_is_not_a_scaler_has_no_closed_form() -> None:
-    with pytest.raises(NotClosedForm):
+    with pytest.raises(ClosedFormMissing):
         read(PowerTransformer().fit(COLUMN))
 
 
