@@ -136,7 +136,11 @@ class FolderStore:
 
     def ensure_container(self, container: str) -> None:
         """Create a container's folder if it does not exist."""
-        (self._folder / container).mkdir(parents=True, exist_ok=True)
+        folder = self._folder / container
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _storage_error(error, folder) from error
 
     def with_deadline(self, deadline: float) -> "FolderStore":  # noqa: ARG002  see in_call
         """Return this store. Its calls do not wait."""

@@ -119,6 +119,14 @@ def test_file_in_the_place_of_a_folder_is_missing_and_named_by_a_write(store: Fo
         store.write("data", "w/a.csv", b"x")
 
 
+def test_file_in_the_place_of_a_container_is_named(store: FolderStore, tmp_path: Path) -> None:
+    (tmp_path / "data").write_bytes(b"")
+    with pytest.raises(
+        ConfigurationInvalid, match=r"data: File exists; delete the file that is in the place of a folder"
+    ):
+        store.ensure_container("data")
+
+
 def test_failure_of_the_disk_is_transient(store: FolderStore, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> int:
         raise OSError(errno.EIO, "Input/output error", "a.csv")
