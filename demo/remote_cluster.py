@@ -84,16 +84,16 @@ def _deploy_azurite(kube: KubeCommands, progress: StepProgress) -> str:
 @contextmanager
 def _forward_port(kube: KubeCommands) -> Iterator[str]:
     command = [str(kube.kubectl), f"--kubeconfig={kube.kubeconfig}", "port-forward", "service/azurite", ":10000"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        # The first line of its output has the port. Without a connection kubectl ends and the line is empty.
-        first = process.stdout.readline() if process.stdout else ""
-        port = re.search(r"127\.0\.0\.1:(\d+)", first)
-        if not port:
-            raise DemoError(f"kubectl port-forward to Azurite failed: {first.strip()}")
-        yield f"http://127.0.0.1:{port[1]}"
-    finally:
-        image_build.terminate(process)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        try:
+            # The first line of its output has the port. Without a connection kubectl ends and the line is empty.
+            first = process.stdout.readline() if process.stdout else ""
+            port = re.search(r"127\.0\.0\.1:(\d+)", first)
+            if not port:
+                raise DemoError(f"kubectl port-forward to Azurite failed: {first.strip()}")
+            yield f"http://127.0.0.1:{port[1]}"
+        finally:
+            image_build.terminate(process)
 
 
 def _connection_string(url: str, key: str) -> str:

@@ -1,8 +1,7 @@
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from demo import dataset, local_scoring, output
+from demo import dataset
 from demo.errors import DemoError
 
 from device_scorer.window import parse_instant
@@ -68,17 +67,3 @@ def test_missing_or_invalid_csv_file_is_rejected_by_name(tmp_path: Path) -> None
     (tmp_path / "page.csv").write_text("<html>\n")
     with pytest.raises(DemoError, match="no reading in it could be placed"):
         dataset.import_readings(tmp_path, tmp_path / "page.csv", train_on_all=False, window=None)
-
-
-@pytest.mark.slow
-def test_local_demo_finds_the_injected_anomalies(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert local_scoring.run(tmp_path, datetime(2026, 3, 2, 11, 30, tzinfo=UTC)) == 0
-    shown = capfd.readouterr().out
-    assert "No Kubernetes and no Azurite" in shown
-    assert "2026-03-02T11:00:00Z" in shown
-    assert shown.rstrip().endswith("PASS")
-
-
-def test_problem_ends_in_fail_with_its_text(capsys: pytest.CaptureFixture[str]) -> None:
-    assert output.print_verdict(["one device is missing"], "look here") == 1
-    assert capsys.readouterr().out.splitlines()[-3:] == ["  - one device is missing", "look here", "FAIL"]

@@ -15,13 +15,3 @@ def test_demo_ends_with_the_commands_of_the_client(tmp_path: Path, capsys: pytes
     assert "kubectl fleetscore device 'press 4'" in lines
     for command in ("incidents", "doctor", "ui", "status demo-1"):
         assert any(line.rstrip() == f"kubectl fleetscore {command}" for line in lines), command
-
-
-def test_wrappers_start_programs_with_the_kubeconfig_and_the_plugins_of_the_demo(tmp_path: Path) -> None:
-    workspace = Workspace(tmp_path / "a b")
-    workspace.write_wrappers({"kubectl-fleetscore": Path("/opt/client")})
-    text = (workspace.bin_folder / "kubectl-fleetscore").read_text()
-    assert f"KUBECONFIG='{workspace.kubeconfig}'" in text
-    assert "FLEETSCORE_USE_FLEET_SECRET=1" in text
-    assert f"KUBECACHEDIR='{workspace.demo_folder}/kubectl-cache'" in text
-    assert f'PATH=\'{workspace.bin_folder}\':"$PATH" exec /opt/client "$@"' in text
