@@ -1,4 +1,5 @@
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -352,6 +353,24 @@ async def test_end_of_a_job_wakes_its_run() -> None:
             cluster.storage.records[name] = a_message(1).encode()
             cluster.jobs.notify(None, a_job(name, complete=True))
         await cluster.until(lambda: cluster.status().get("phase") == "Complete")
+
+
+async def test_rejection_of_passes_is_reported_when_the_next_retry_is_in_8_seconds(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    cluster = Cluster(a_body())
+    cluster.client.rejected["GET", "configmaps"] = Forbidden("a right is missing")
+
+    def delays() -> list[int]:
+        return [int(text) for text in re.findall(r"retry in (\d+) s", caplog.text)]
+
+    async with cluster.running():
+        for delay in (1, 2, 4):
+            await cluster.until(lambda: delays()[-1:] == [delay])  # noqa: B023  # not called later
+            assert not cluster.status()
+            cluster.notify("hourly", cluster.client.edit(f"{RUNS}/hourly", parallelism=delay))  # a pass at once
+        await cluster.until(cluster.status)
+    assert delays() == [1, 2, 4, 8]
 
 
 async def test_invalid_run_is_reported_again_after_a_failure() -> None:

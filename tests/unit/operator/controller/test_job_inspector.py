@@ -183,6 +183,14 @@ async def test_waiting_container_is_the_blocker_without_a_request_for_events(clu
     assert cluster.client.requests == [("LIST", f"{PODS}?batch.kubernetes.io/job-name in (job)&")]
 
 
+async def test_text_of_a_blocker_has_at_most_800_characters(cluster: Cluster) -> None:
+    waiting = {"reason": "ErrImagePull", "message": "x" * 2000}
+    cluster.add_waiting_pod(containerStatuses=[container(waiting=waiting)])
+    blocker = (await cluster.inspect()).blocker
+    assert blocker is not None
+    assert len(blocker.message.removeprefix("pods do not start: ")) == 800
+
+
 async def test_event_of_a_pod_explains_containers_that_are_created(cluster: Cluster) -> None:
     cluster.add_waiting_pod(containerStatuses=[STARTING])
     cluster.client.lists[EVENTS] = [an_event('MountVolume.SetUp failed: secret "corporate-ca" not found')]
@@ -294,6 +302,15 @@ async def test_last_results_are_those_of_ended_scorers_and_of_records_without_a_
     cluster.client.lists[PODS].clear()
     cluster.add_waiting_pod(phase="Running", containerStatuses=[container(terminated={"exitCode": 1}), SIDECAR])
     assert (await last(cluster))["job"].message is not None
+
+
+async def test_at_most_500_records_of_jobs_without_a_pod_are_read_before_a_run_ends(cluster: Cluster) -> None:
+    names = [f"job-{n}" for n in range(501)]
+    running = JobSnapshot({name: a_job(name) for name in names}, frozenset(), frozenset())
+    cluster.storage.records = dict.fromkeys(names, a_message(1).encode())
+    batches = dict.fromkeys(names, a_batch("0"))
+    results = await cluster.inspector.fetch_last_results(batches, running, a_fleet("scoring"))
+    assert len(results) == 500
 
 
 async def test_run_ends_without_last_results_if_storage_is_unavailable(cluster: Cluster) -> None:

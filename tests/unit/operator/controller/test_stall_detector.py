@@ -122,6 +122,20 @@ async def test_container_that_keeps_pods_from_ending_is_named_and_limits_no_jobs
     assert await check(detector, jobs=READY) == blocker  # between two inspections
 
 
+async def test_container_that_keeps_pods_from_ending_is_reported_for_two_minutes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    detector = a_detector(result=None, results={"job": JobResult(ended=True)}, endless=["mesh-proxy"])
+    now[0] += 1
+    await check(detector)
+    now[0] += 119
+    assert detector.blocker is not None
+    now[0] += 1
+    assert detector.blocker is None
+
+
 async def test_pod_that_a_lost_node_does_not_delete_is_reported_and_limits_no_jobs() -> None:
     detector = a_detector(result=None, results={"job": JobResult()}, terminating="pod x\x1b is being deleted")
     blocker = await check(detector)

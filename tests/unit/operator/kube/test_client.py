@@ -19,7 +19,6 @@ from scoring_operator.errors import (
 )
 from scoring_operator.kube.client import MAX_READS, ClientTimeouts, KubeClient
 from scoring_operator.kube.listing import ListLimits
-from scoring_operator.kube.transport import DEFERRED_BYTES
 from tests.testkit.fault_server import FaultServer, hang, refuse, reset
 from tests.testkit.waiting import until_async
 
@@ -257,7 +256,7 @@ async def test_watch_gathers_events_until_they_have_many_bytes(
     await api.put(JOBS, "second")
     await asyncio.wait([next_line], timeout=0.3)
     assert not next_line.done()
-    await api.put(JOBS, "third", payload="x" * DEFERRED_BYTES)
+    await api.put(JOBS, "third", payload="x" * 65_536)
     assert b"second" in await next_line
     assert b"third" in await anext(gathering)
 

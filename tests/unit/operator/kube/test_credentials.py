@@ -47,6 +47,12 @@ def test_server_is_verified_by_the_name_that_the_kubeconfig_gives(tmp_path: Path
             handshake(name)
 
 
+def test_first_64_kib_of_a_token_file_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_bytes(b"a" * 65_536 + b"b")
+    assert Credentials("https://host:1", token_file=path).authorization() == f"Bearer {'a' * 65_536}"
+
+
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"one\r\nX-Header: two", "ключ".encode()])
 def test_file_without_a_bearer_token_is_named_unless_there_is_another_token(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "token"

@@ -24,7 +24,7 @@ def test_sets_are_the_places_of_positions() -> None:
     assert list(document.sets()) == ["2", "0", "1"]
 
 
-def test_limits_of_a_document() -> None:
+def test_limits_of_a_progress_document_are_the_documented_ones() -> None:
     assert (MAX_DEVICES, MAX_DOCUMENT_BYTES, MAX_SNAPSHOT_BYTES) == (1_000_000, 4_194_304, 262_144)
 
 
