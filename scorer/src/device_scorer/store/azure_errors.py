@@ -13,15 +13,24 @@ from azure.core.exceptions import (
     ServiceRequestError,
     ServiceRequestTimeoutError,
 )
-from urllib3.exceptions import InvalidHeader
+from requests.exceptions import InvalidSchema, InvalidURL
+from urllib3.exceptions import InvalidHeader, LocationValueError, ProxyError
 
 from device_scorer.errors import StorageUnavailable
-from device_scorer.store.rejections import foreign_response, rejected_request, rejected_token, unreachable
+from device_scorer.store.rejections import (
+    foreign_response,
+    proxy_login_required,
+    rejected_request,
+    rejected_token,
+    unreachable,
+)
 from device_scorer.store.retry import RetryableFailure
 
 _AADSTS_PATTERN = re.compile(r"AADSTS\d{4,9}")
 _CODE_PATTERN = re.compile(r"[A-Z][A-Za-z]{0,60}\d?[A-Za-z]{0,60}")
 """The form of the codes of Blob Storage. A text of another form could be a part of a secret."""
+_URL_ERRORS = InvalidSchema, InvalidURL, LocationValueError
+_TUNNEL_PATTERN = re.compile(r"Tunnel connection failed: (\d{3})\b")
 
 
 def classify(error: Exception, *, target: str, secret: str = "") -> RetryableFailure:
@@ -51,18 +60,34 @@ def classify(error: Exception, *, target: str, secret: str = "") -> RetryableFai
         )
     if isinstance(error, ClientAuthenticationError):
         return rejected_token("", type(error).__name__, retry_after_seconds=retry_after)
+    if isinstance(_causes(error)[-1], _URL_ERRORS):
+        return unreachable(target, "the account URL or HTTPS_PROXY is not a valid URL")
     if isinstance(error, ServiceRequestError) and not isinstance(error, ServiceRequestTimeoutError):
-        return unreachable(target, _describe(error))
+        return _unreachable(error, target)
     return RetryableFailure(
         StorageUnavailable(f"storage closed the connection or timed out for {target}: {_describe(error)}")
     )
+
+
+def _unreachable(error: AzureError, target: str) -> RetryableFailure:
+    """Return the failure of a request that did not reach the server.
+
+    Raises:
+        ConfigurationInvalid: A proxy requires a login.
+    """
+    tunnel = _TUNNEL_PATTERN.match(str(_causes(error)[-1]))
+    if tunnel and tunnel[1] == "407":
+        raise proxy_login_required(target) from error
+    through_proxy = any(isinstance(cause, ProxyError) for cause in _causes(error))
+    cause = f"it rejects the connection ({tunnel[1]})" if tunnel else _describe(error)
+    return unreachable(target, cause, through_proxy=through_proxy)
 
 
 def _raise_if_foreign(error: AzureError, status: int | None, target: str) -> None:
     """Raise the error of a response with success as its status that the SDK does not understand."""
     if status is None and isinstance(error, HttpResponseError) and error.response is not None:
         raise foreign_response(target, error) from error
-    if isinstance(inner := _innermost(error), InvalidHeader):  # two lengths, or one that is not a number
+    if isinstance(inner := _causes(error)[-1], InvalidHeader):  # two lengths, or one that is not a number
         raise foreign_response(target, inner) from error
 
 
@@ -90,13 +115,16 @@ def _retry_after_seconds(error: AzureError) -> float | None:
 
 def _describe(error: AzureError) -> str:
     """Return the operating system's text for the innermost exception, or the name of its type."""
-    inner = _innermost(error)
+    inner = _causes(error)[-1]
     return getattr(inner, "strerror", None) or type(inner).__name__
 
 
-def _innermost(error: AzureError) -> BaseException:
-    """Return the exception that has caused all others."""
-    inner: BaseException = error
-    while (deeper := getattr(inner, "inner_exception", None) or inner.__cause__ or inner.__context__) is not None:
-        inner = deeper
-    return inner
+def _causes(error: AzureError) -> list[BaseException]:
+    """Return the exception and those behind it, the innermost at the end."""
+    causes: list[BaseException] = [error]
+    while True:
+        outer = causes[-1]
+        inner = getattr(outer, "inner_exception", None) or outer.__cause__ or outer.__context__
+        if inner is None:
+            return causes
+        causes.append(inner)

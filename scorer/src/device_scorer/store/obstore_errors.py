@@ -15,7 +15,14 @@ from typing import TypeVar
 from obstore.exceptions import BaseError, InvalidPathError
 
 from device_scorer.errors import ConfigurationInvalid, IdentityUnavailable, StorageUnavailable
-from device_scorer.store.rejections import foreign_response, redirected, rejected_request, rejected_token, unreachable
+from device_scorer.store.rejections import (
+    foreign_response,
+    proxy_login_required,
+    redirected,
+    rejected_request,
+    rejected_token,
+    unreachable,
+)
 from device_scorer.store.retry import RetryableFailure
 
 _MAX_DEBUG_CHARS = 20_000
@@ -31,6 +38,7 @@ _HEAD_PATTERN = r"^ +method: HEAD,$"
 _DIRECTORY_PATTERN = r'^    source: "Not a file'
 _EMPTY_RANGE_PATTERN = r'^    source: ParseContentRange \{\n +value: "bytes 0--1/0",$'
 _REDIRECT_PATTERN = r"^ +(?:inner: BareRedirect|kind: Redirect|source: BadScheme),$"
+_PROXY_PATTERN = r"^ +(ProxyAuthRequired|TunnelUnsuccessful|TunnelUnexpectedEof|ConnectFailed)[,(]$"
 _HTTP_KIND_PATTERN = r"^ +(?:\w+: )?HttpError \{\n +kind: (\w+),$"
 _SYSTEM_MESSAGE_PATTERN = r'^ +(?:message|error): "([^"\\/]{1,100})",$'
 _CERTIFICATE_PATTERN = r"^ +(?:\w+: )?InvalidCertificate\(\n +(\w+)"
@@ -48,7 +56,13 @@ _FOREIGN_SOURCES = (
     "ParseContentRange",
     "UnexpectedRange",
 )
-_CAUSES = {"Timeout": "timed out", "Interrupted": "connection reset", "Request": "connection closed"}
+_CAUSES = {
+    "Timeout": "timed out",
+    "Interrupted": "connection reset",
+    "Request": "connection closed",
+    "TunnelUnsuccessful": "it rejects the connection",
+    "TunnelUnexpectedEof": "connection closed",
+}
 
 _Result = TypeVar("_Result")
 
@@ -105,6 +119,9 @@ def classify(error: Exception, *, target: str, secret: str = "") -> RetryableFai
     if not isinstance(error, BaseError | FileNotFoundError):
         raise error
     debug = _debug_output(error)
+    proxy_failure = _find(_PROXY_PATTERN, debug)
+    if proxy_failure == "ProxyAuthRequired":
+        raise proxy_login_required(target) from error
     if _find(_SOURCE_PATTERN, debug) in _TOKEN_SOURCES:
         return rejected_token(_find(_AADSTS_PATTERN, debug), _cause(debug))
     status = http_status(error)
@@ -112,7 +129,7 @@ def classify(error: Exception, *, target: str, secret: str = "") -> RetryableFai
         return rejected_request(status, storage_error_code(error), target, secret=secret)
     _raise_if_permanent(debug, target, error)
     if _find(_HTTP_KIND_PATTERN, debug) == "Connect":
-        return unreachable(target, _cause(debug))
+        return unreachable(target, _cause(debug), through_proxy=bool(proxy_failure))
     return RetryableFailure(
         StorageUnavailable(f"storage closed the connection or timed out for {target}: {_cause(debug)}")
     )
@@ -168,7 +185,8 @@ def _cause(debug: str) -> str:
         return f"its certificate is not trusted ({found}); name the authority's file in REQUESTS_CA_BUNDLE"
     if found := _find(_SYSTEM_MESSAGE_PATTERN, debug):
         return found
-    return _CAUSES.get(_find(_HTTP_KIND_PATTERN, debug), "invalid response")
+    kinds = (_find(pattern, debug) for pattern in (_PROXY_PATTERN, _HTTP_KIND_PATTERN))
+    return next((_CAUSES[kind] for kind in kinds if kind in _CAUSES), "invalid response")
 
 
 def _debug_output(error: Exception) -> str:

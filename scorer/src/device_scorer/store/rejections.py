@@ -3,6 +3,8 @@
 The texts contain only codes and texts from here, because the text of a library's exception may contain a SAS.
 """
 
+from http import HTTPStatus
+
 from device_scorer.contract.storage_codes import CONFIGURATION, RETRYABLE_STATUSES, Rule, storage_rule, token_rule
 from device_scorer.errors import ConfigurationInvalid, IdentityUnavailable, StorageUnavailable
 from device_scorer.store.retry import RetryableFailure
@@ -39,15 +41,28 @@ def rejected_request(
     raise error(_sentence(f"storage rejected {target}: {_join(status, code)}", rule, secret))
 
 
-def unreachable(target: str, cause: str) -> RetryableFailure:
+def unreachable(target: str, cause: str, *, through_proxy: bool = False) -> RetryableFailure:
     """Return the retryable failure of a request that did not reach the server.
 
     Args:
         target: The requested blob or container.
         cause: The system's text, such as "Connection refused".
+        through_proxy: True if the connection to a proxy has failed, or the proxy has opened none to the server.
     """
     text = f"storage cannot be reached for {target}: {cause}; check the account URL, DNS and the network"
+    if through_proxy:
+        text = f"storage cannot be reached for {target} through the proxy: {cause}; check HTTPS_PROXY and the proxy"
     return RetryableFailure(StorageUnavailable(text), maybe_applied=False)
+
+
+def proxy_login_required(target: str) -> ConfigurationInvalid:
+    """Return the error of a proxy that opens no connection without a login.
+
+    Args:
+        target: The requested blob or container.
+    """
+    rule = storage_rule(HTTPStatus.PROXY_AUTHENTICATION_REQUIRED, "")
+    return ConfigurationInvalid(_sentence(f"storage cannot be reached for {target}: 407", rule, ""))
 
 
 def rejected_token(code: str, description: str, *, retry_after_seconds: float | None = None) -> RetryableFailure:

@@ -3,7 +3,7 @@
 import pytest
 
 from device_scorer.errors import ConfigurationInvalid, IdentityUnavailable, StorageUnavailable
-from device_scorer.store.rejections import rejected_request, rejected_token, unreachable
+from device_scorer.store.rejections import proxy_login_required, rejected_request, rejected_token, unreachable
 
 
 def test_busy_response_is_retryable_and_keeps_the_servers_time() -> None:
@@ -16,6 +16,26 @@ def test_unreachable_server_is_retryable_with_the_next_step() -> None:
     failure = unreachable("data/a.csv", "Name or service not known")
     assert str(failure.error).endswith("Name or service not known; check the account URL, DNS and the network")
     assert (type(failure.error), failure.maybe_applied) == (StorageUnavailable, False)
+
+
+def test_unreachable_proxy_is_retryable_with_its_own_next_step() -> None:
+    failure = unreachable("data/a.csv", "Connection refused", through_proxy=True)
+    assert str(failure.error) == (
+        "storage cannot be reached for data/a.csv through the proxy: Connection refused; check HTTPS_PROXY and the proxy"
+    )
+    assert not failure.maybe_applied
+
+
+def test_proxy_that_requires_a_login_has_the_cure_of_its_status() -> None:
+    assert str(proxy_login_required("data/a.csv")) == (
+        "storage cannot be reached for data/a.csv: 407; the proxy requires a login: put user and password into HTTPS_PROXY"
+    )
+
+
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308])
+def test_redirect_is_raised_with_its_next_step(status: int) -> None:
+    with pytest.raises(ConfigurationInvalid, match="the server redirects the request; correct the account URL"):
+        rejected_request(status, "", "data/a.csv")
 
 
 def test_container_that_is_being_deleted_is_retryable_with_its_cure() -> None:
