@@ -1,4 +1,4 @@
-"""A line of a CSV and its fields. A field has no quoted line break. Pure."""
+"""A line of a CSV and its fields. A field has no quoted line break."""
 
 import csv
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Decompression of files with several members, with limits. Pure."""
+"""Decompression of files with several members, with limits."""
 
 from collections.abc import Callable
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""The kind of a file that is neither a bundle of models nor a CSV of readings, from its first bytes. Pure."""
+"""The kind of a file that is neither a bundle of models nor a CSV of readings, from its first bytes."""
 
 import codecs
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Numbers with their nouns, in the singular or the plural. Pure."""
+"""Numbers with their nouns, in the singular or the plural."""
 
 
 def plural(count: float, one: str, many: str) -> str:

@@ -1,4 +1,4 @@
-"""The fleet's expectations of its sensors, from one JSON text: `fleets[].quality` of the chart's values. Pure.
+"""The fleet's expectations of its sensors, from one JSON text: `fleets[].quality` of the chart's values.
 
     {"interval": "15s", "minShare": 0.5, "staleAfter": "15m", "flatLine": {"for": "30m", "tolerance": 0},
      "range": [0, 120], "rateOfChange": 5, "badValues": [-9999],

@@ -1,4 +1,4 @@
-"""Parser of readings: CSV lines in, rows out. Malformed lines go to a callback with the reason. Pure.
+"""Parser of readings: CSV lines in, rows out. Malformed lines go to a callback with the reason.
 
 One line is one row: a reading does not contain a quoted line break. A row keeps its four texts unchanged, next to the
 parsed instant and number. The parser does not de-duplicate, sort or strip. A row with a NUL character is malformed,

@@ -1,4 +1,4 @@
-"""Windows, instants and durations: whole seconds, UTC, half-open intervals. Pure."""
+"""Windows, instants and durations: whole seconds, UTC, half-open intervals."""
 
 import re
 from datetime import UTC, datetime, timedelta

@@ -1,7 +1,8 @@
 """The command line `device-scorer COMMAND ...`, which turns errors into a message and an exit code.
 
-Each command is a module with `add_arguments(parser)` and `run(arguments) -> int`. A module is imported only if its
-command is used, so that a scoring pod does not import the other commands.
+The package has the arguments, the output and the exit code of each command. The work of a command is in the other
+packages. Each command is a module with `add_arguments(parser)` and `run(arguments) -> int`. A module is imported only
+if its command is used, so that a scoring pod does not import the other commands.
 """
 
 import argparse

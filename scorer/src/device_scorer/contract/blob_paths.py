@@ -1,4 +1,4 @@
-"""Names of blobs. An id becomes exactly one path segment and can be decoded from the segment. Pure.
+"""Names of blobs. An id becomes exactly one path segment and can be decoded from the segment.
 
 A segment keeps `A-Z a-z 0-9 - _` and '.'. Everything else is percent-encoded UTF-8 with upper-case hex digits. Two
 more cases are encoded: the dots of an id that has only dots, and a leading '_'. So an id never becomes '.', '..' or

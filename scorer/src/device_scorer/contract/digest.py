@@ -1,4 +1,4 @@
-"""The digest of a device in a window: figures of each tag, in the metadata of the predictions. Pure.
+"""The digest of a device in a window: figures of each tag, in the metadata of the predictions.
 
 `score` writes a digest as the metadata `digest` of each predictions blob, and `report` reads it in the listing in place
 of the predictions. A digest is `1.` and the base64 of zlib-compressed JSON. Azure allows 8 KiB of metadata for a blob

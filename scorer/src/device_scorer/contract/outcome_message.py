@@ -1,4 +1,4 @@
-"""The outcomes of devices, and the results of a Job: exit code, outcome message and outcome record. Pure.
+"""The outcomes of devices, and the results of a Job: exit code, outcome message and outcome record.
 
 The numbers in a message are argument indexes. Sets of indexes have the interval notation of batch/v1 ("0-3,7"; see
 `completedIndexes` of a Job's status). A device that the process did not finish before SIGTERM is not listed.

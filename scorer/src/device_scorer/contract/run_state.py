@@ -1,4 +1,4 @@
-"""Parser of a run's state: the device list and the progress that the operator stores in ConfigMaps. Pure.
+"""Parser of a run's state: the device list and the progress that the operator stores in ConfigMaps.
 
 A device list has one id per line. Progress is JSON that maps outcomes and reasons to positions of the list, as
 intervals ("0-3,7"). Both may be compressed with zlib, as in the ConfigMaps. Progress has only samples of the messages;

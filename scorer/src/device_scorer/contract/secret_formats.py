@@ -1,4 +1,4 @@
-"""Secrets of the wrong kind, recognized by their form before a request is sent. Pure. No text contains the secret.
+"""Secrets of the wrong kind, recognized by their form before a request is sent. No text contains the secret.
 
 The operator has its own copy of these rules, and the contract tests compare both.
 """

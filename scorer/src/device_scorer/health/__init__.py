@@ -1,4 +1,4 @@
 """The health of a fleet over many windows: history, incidents, owners and mutes.
 
-Everything here is pure. The package report reads and writes the files.
+The package does no I/O. The package report reads and writes the files.
 """

@@ -1,4 +1,4 @@
-"""Patterns of device ids, as in a shell: `*`, `?` and `[...]`. Pure. Case matters.
+"""Patterns of device ids, as in a shell: `*`, `?` and `[...]`. Case matters.
 
 An id with such characters also matches itself.
 """

@@ -1,4 +1,4 @@
-"""The history of a fleet: the state of each device in each window, as letters in tiles. Pure.
+"""The history of a fleet: the state of each device in each window, as letters in tiles.
 
 A tile has the windows of one length of one week; for windows of a day or longer, of one year. Its text is a comment
 with the fleet, the length, the first window and the number of windows, then `Device,States` with a letter per window.

@@ -1,4 +1,4 @@
-"""Incidents of a fleet in a window: a function of its history and of the settings, without a memory of its own. Pure.
+"""Incidents of a fleet in a window: a function of its history and of the settings, without a memory of its own.
 
 An incident of a device is an open spell. An incident of the fleet begins when many devices turn from normal to the same
 bad state in one window. Many are at least `suspicious_share` of all, and at least MIN_FLEET_DEVICES. Their spells are

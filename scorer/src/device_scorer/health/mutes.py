@@ -1,4 +1,4 @@
-"""Parser of the file of mutes: devices whose incidents are listed as muted for a time. Pure.
+"""Parser of the file of mutes: devices whose incidents are listed as muted for a time.
 
 The file `_mutes.csv` has the columns Devices,From,Until,Why,Who. Devices is a glob. From and Until are instants; an
 empty one has no bound. A bad line is reported, and the good lines apply.

@@ -1,4 +1,4 @@
-"""The settings of incidents: when they open and close, and who owns a device. Pure.
+"""The settings of incidents: when they open and close, and who owns a device.
 
 The environment variable FLEETSCORE_INCIDENTS has them as JSON:
 `{"fleet": "plant", "openAfter": 2, "closeAfter": 2, "suspiciousShare": "30%",

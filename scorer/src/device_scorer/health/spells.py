@@ -1,4 +1,4 @@
-"""Spells: the times in which a device is not well, as a function of its states. Pure.
+"""Spells: the times in which a device is not well, as a function of its states.
 
 A spell begins with the first bad window (A, S, E, F). It opens after `open_after` consecutive bad windows. It ends
 after `close_after` normal windows, or with the first normal window if it was not open. Windows that were not run,

@@ -1,4 +1,4 @@
-"""Names of readings that no window reads, as no partition starts at their time. Pure."""
+"""Names of readings that no window reads, as no partition starts at their time."""
 
 import re
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""The descriptions of objects of a file, for error texts. Pure."""
+"""The descriptions of objects of a file, for error texts."""
 
 from typing import Any
 

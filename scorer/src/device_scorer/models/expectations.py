@@ -1,4 +1,4 @@
-"""The behaviour of each sensor in the readings that its model was trained on, from `_meta` of a bundle. Pure.
+"""The behaviour of each sensor in the readings that its model was trained on, from `_meta` of a bundle.
 
 `device-scorer train` writes `{"format": 1, "sensors": {"version": 1, "tags": {tag: [interval, low, high, flat]}}}`.
 A bundle without sensors, and one with another version of them, has no expectations.

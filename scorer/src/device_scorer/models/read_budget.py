@@ -1,4 +1,4 @@
-"""The memory that the closed forms of one file may take. Pure.
+"""The memory that the closed forms of one file may take.
 
 Models of a file may share an array, and each closed form keeps numbers of its own. So a file of a thousand bytes could
 take gigabytes. The arrays of a file draw on one budget, which grows with the file.

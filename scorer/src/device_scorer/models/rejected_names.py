@@ -1,4 +1,4 @@
-"""The error of a name in a model file that is not on the allow-list: its cause and the next step. Pure."""
+"""The error of a name in a model file that is not on the allow-list: its cause and the next step."""
 
 from device_scorer import SCIKIT_LEARN
 from device_scorer.errors import ModelIncompatible, ModelRejected, PermanentError

@@ -1,4 +1,4 @@
-"""Notices and their forms: alerts of Alertmanager's API v2, and CloudEvents 1.0 in structured JSON. Pure.
+"""Notices and their forms: alerts of Alertmanager's API v2, and CloudEvents 1.0 in structured JSON.
 
 The form of a notice depends on nothing but the notice, so that a repeated report makes the same bytes.
 """

@@ -1,4 +1,4 @@
-"""The outbox of a fleet: notices that no receiver has accepted yet, and what the receivers know. Pure.
+"""The outbox of a fleet: notices that no receiver has accepted yet, and what the receivers know.
 
 The blob is `_outbox/FLEET.json` in the container of predictions. A damaged outbox counts as empty: the caller sets it
 aside. Its size is bounded; the oldest entries are kept until they are delivered. The newest entries of the receiver

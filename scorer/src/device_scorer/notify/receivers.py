@@ -1,4 +1,4 @@
-"""The receivers of a fleet, from the variable FLEETSCORE_NOTIFY. Pure.
+"""The receivers of a fleet, from the variable FLEETSCORE_NOTIFY.
 
 The variable is a JSON list. A URL or a signing key that a Secret holds is the name of another variable, so the list
 contains no secret.

@@ -1,4 +1,4 @@
-"""The notices that a receiver gets in a window, and the incidents that it then knows to be open. Pure.
+"""The notices that a receiver gets in a window, and the incidents that it then knows to be open.
 
 The choice compares the incidents of the window with those that were announced to the receiver. So an incident whose
 report was lost is announced by a later report, and an incident that late readings undo is closed.

@@ -1,4 +1,4 @@
-"""Charts of the report as inline SVG. Pure.
+"""Charts of the report as inline SVG.
 
 There is no chart library: matplotlib would add 30 MB to the scorer's image, and a JavaScript library 200 KB or more to
 every page. Bars, a line with dots and a grid of squares need a few lines each. Colours are CSS classes, which the

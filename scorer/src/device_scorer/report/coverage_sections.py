@@ -1,4 +1,4 @@
-"""The sections of the page about devices and readings that the predictions do not show. Pure."""
+"""The sections of the page about devices and readings that the predictions do not show."""
 
 from collections.abc import Sequence
 from html import escape

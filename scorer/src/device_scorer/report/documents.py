@@ -1,4 +1,4 @@
-"""The JSON and CSV files of a report, made from the summary of a window. Pure."""
+"""The JSON and CSV files of a report, made from the summary of a window."""
 
 import json
 from collections.abc import Sequence

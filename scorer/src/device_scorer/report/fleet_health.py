@@ -1,4 +1,4 @@
-"""The health of a fleet in a window, as the report shows it: states, incidents, faulty sensors. Pure."""
+"""The health of a fleet in a window, as the report shows it: states, incidents, faulty sensors."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

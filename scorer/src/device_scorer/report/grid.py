@@ -1,4 +1,4 @@
-"""The grid of the report: which devices it shows, and the kind of each cell. Pure."""
+"""The grid of the report: which devices it shows, and the kind of each cell."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The sections of the page about incidents and faulty sensors, and the strip of a device's last windows. Pure."""
+"""The sections of the page about incidents and faulty sensors, and the strip of a device's last windows."""
 
 from html import escape
 

@@ -1,4 +1,4 @@
-"""Building blocks of the report's HTML. Pure. Every text from outside is escaped here."""
+"""Building blocks of the report's HTML. Every text from outside is escaped here."""
 
 from collections.abc import Iterable, Sequence
 from html import escape

@@ -1,4 +1,4 @@
-"""The outcome of each device of a window. Pure, except for a fallback that looks up readings.
+"""The outcome of each device of a window. The module does no I/O, except for a fallback that looks up readings.
 
 The predictions decide, then the run, then an earlier report of the window, then the readings.
 """

@@ -1,4 +1,4 @@
-"""The report as one HTML page that opens from disk: it contains its style, charts and script. Pure.
+"""The report as one HTML page that opens from disk: it contains its style, charts and script.
 
 Its size is bounded: every list has a limit and shows the number of omitted entries. Only the grid and the search know
 all devices, up to a limit.

@@ -1,4 +1,4 @@
-"""Statistics of one device's predictions: counts by tag, the newest reading, the times of anomalies. Pure.
+"""Statistics of one device's predictions: counts by tag, the newest reading, the times of anomalies.
 
 They come from the digest in the metadata of the predictions, or else from the predictions.
 """

@@ -1,4 +1,4 @@
-"""The summary of a window. Pure.
+"""The summary of a window.
 
 It is made from the statistics and outcomes of the devices, and from the counts of the previous window.
 """

@@ -1,4 +1,4 @@
-"""The CSV files of a report, and the reader of those of an earlier report of the window. Pure.
+"""The CSV files of a report, and the reader of those of an earlier report of the window.
 
 People open these files with spreadsheet programs, which evaluate a text that begins like a formula (OWASP, "CSV
 Injection"). Such a text gets an apostrophe in front. Numbers are unchanged. So are ids of the alphabet of devices,

@@ -1,4 +1,4 @@
-"""Texts of windows and times on the page. Pure. All times are in UTC."""
+"""Texts of windows and times on the page. All times are in UTC."""
 
 from datetime import datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Sums over all devices of a window. Pure. Their size does not depend on the number of devices."""
+"""Sums over all devices of a window. Their size does not depend on the number of devices."""
 
 from collections import Counter
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Figures of a device's sensors in a window, added up in the pass over the rows that scores them. Pure.
+"""Figures of a device's sensors in a window, added up in the pass over the rows that scores them.
 
 The costs of a row are one append; everything else is a built-in function over the rows of one tag in a chunk. Rows of a
 chunk count in the order of their times. A chunk that begins before the newest row of the tag starts a new stretch of

@@ -1,4 +1,4 @@
-"""The faults of a sensor in a window: from its figures, the fleet's rule and its behaviour in training. Pure.
+"""The faults of a sensor in a window: from its figures, the fleet's rule and its behaviour in training.
 
 The tests are those of the IOOS "QARTOD Manual for Real-Time Quality Control": gap (silent, sparse, stale), flat line
 (stuck), gross range (implausible) and rate of change (jumpy). A rule of the fleet precedes the behaviour in training.

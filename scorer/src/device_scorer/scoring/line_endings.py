@@ -1,4 +1,4 @@
-"""The ends of the lines of predictions: label and score as text. Pure."""
+"""The ends of the lines of predictions: label and score as text."""
 
 from collections.abc import Sequence
 from math import isfinite

@@ -1,4 +1,4 @@
-"""The header and metadata of a predictions blob, and the state of an existing blob for a later run. Pure.
+"""The header and metadata of a predictions blob, and the state of an existing blob for a later run.
 
 Metadata keys are one lower-case word each, because HTTP headers carry them safely; values are ASCII. `tags` is "*" or
 the requested tags, percent-encoded and joined by spaces (their SHA-256 if that text is long). `complete` is "true" if

@@ -1,4 +1,4 @@
-"""The request of one scoring process: devices, window and rules. Pure.
+"""The request of one scoring process: devices, window and rules.
 
 The command line that describes a request belongs to cli.score.
 """

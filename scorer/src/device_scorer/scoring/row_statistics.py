@@ -1,4 +1,4 @@
-"""Counts of the rows of one device's window, and the sentences about rows that have no prediction. Pure."""
+"""Counts of the rows of one device's window, and the sentences about rows that have no prediction."""
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Scoring of one device's window in memory: from rows and models to the predictions CSV and its counts. Pure.
+"""Scoring of one device's window in memory: from rows and models to the predictions CSV and its counts.
 
 Rows are scored in chunks, so that memory holds the text of a large device and nothing else. Equal values of a tag are
 scored once. The bytes depend on no clock, host or hash order.

@@ -1,4 +1,4 @@
-"""The tags of a device that can be scored. Pure."""
+"""The tags of a device that can be scored."""
 
 from collections.abc import Collection, Mapping
 from itertools import islice

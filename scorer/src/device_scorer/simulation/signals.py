@@ -1,4 +1,4 @@
-"""The signals of a simulated fleet and their injected anomalies. Pure: a seed and a time determine every reading.
+"""The signals of a simulated fleet and their injected anomalies. A seed and a time determine every reading.
 
 A normal reading is the sum of the tag's centre, a daily oscillation and noise. Centre, amplitude, noise and phase
 differ by device and tag. In its first minutes a fleet is commissioned: every tag sweeps once through its whole working

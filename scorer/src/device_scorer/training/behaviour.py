@@ -1,4 +1,4 @@
-"""The behaviour of a sensor in its training readings: interval, range, longest flat stretch, and coverage. Pure."""
+"""The behaviour of a sensor in its training readings: interval, range, longest flat stretch, and coverage."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Fitting of one anomaly model per tag, and the bundle that holds a device's models. No I/O.
+"""Fitting of one anomaly model per tag, and the bundle that holds a device's models.
 
 The model is the one of Azure's BatchAIAnomalyDetection sample: StandardScaler, then OneClassSVM(nu=0.0001, rbf,
 gamma=0.01). With so small a nu the model is in effect an interval around the training values. More values than
