@@ -80,7 +80,7 @@ STORAGE_CODES: Mapping[str, Rule] = {
     "ContainerDisabled": Rule(CONFIGURATION, "enable the container"),
     "ContainerBeingDeleted": Rule(UNAVAILABLE, "the container is being deleted: create it again", transient=True),
     "BlobModifiedWhileReading": Rule(UNAVAILABLE, transient=True),
-    "AccountBeingCreated": Rule(UNAVAILABLE, "the storage account is being created", transient=True),
+    "AccountBeingCreated": Rule(UNAVAILABLE, "the storage account is being created: retry later", transient=True),
     "BlobArchived": Rule(CONFIGURATION, "it is in the archive tier: rehydrate or delete it"),
     "BlobBeingRehydrated": Rule(
         CONFIGURATION, "it is being rehydrated, which takes hours: run again when it is online"
@@ -92,7 +92,7 @@ STORAGE_CODES: Mapping[str, Rule] = {
     "BlobImmutableDueToLegalHold": Rule(
         CONFIGURATION, "a legal hold protects it: clear the legal hold or use another container"
     ),
-    "SystemInUse": Rule(UNAVAILABLE, "the storage service uses the blob", transient=True),
+    "SystemInUse": Rule(UNAVAILABLE, "the storage service uses the blob: retry later", transient=True),
     "BlobOperationNotSupported": Rule(CONFIGURATION, "another API created the blob: delete it"),
     "LeaseIdMissing": Rule(CONFIGURATION, _LEASE),
     "LeaseIdMismatchWithBlobOperation": Rule(CONFIGURATION, _LEASE),
@@ -172,5 +172,5 @@ def token_rule(code: str) -> Rule:
         code: The code of Microsoft Entra, such as AADSTS700016; empty if the response has none.
     """
     if not code:
-        return Rule(IDENTITY, transient=True)
+        return Rule(IDENTITY, "check AZURE_AUTHORITY_HOST, the proxy and the network", transient=True)
     return TOKEN_CODES.get(code) or Rule(IDENTITY, "check client id, tenant and federated credential")

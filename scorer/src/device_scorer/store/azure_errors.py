@@ -16,9 +16,9 @@ from azure.core.exceptions import (
 from requests.exceptions import InvalidSchema, InvalidURL
 from urllib3.exceptions import InvalidHeader, LocationValueError, ProxyError
 
-from device_scorer.errors import StorageUnavailable
 from device_scorer.store.rejections import (
     foreign_response,
+    interrupted,
     proxy_login_required,
     rejected_request,
     rejected_token,
@@ -64,9 +64,7 @@ def classify(error: Exception, *, target: str, secret: str = "") -> RetryableFai
         return unreachable(target, "the account URL or HTTPS_PROXY is not a valid URL")
     if isinstance(error, ServiceRequestError) and not isinstance(error, ServiceRequestTimeoutError):
         return _unreachable(error, target)
-    return RetryableFailure(
-        StorageUnavailable(f"storage closed the connection or timed out for {target}: {_describe(error)}")
-    )
+    return interrupted(target, _describe(error))
 
 
 def _unreachable(error: AzureError, target: str) -> RetryableFailure:

@@ -14,9 +14,10 @@ from typing import TypeVar
 
 from obstore.exceptions import BaseError, InvalidPathError
 
-from device_scorer.errors import ConfigurationInvalid, IdentityUnavailable, StorageUnavailable
+from device_scorer.errors import ConfigurationInvalid, IdentityUnavailable
 from device_scorer.store.rejections import (
     foreign_response,
+    interrupted,
     proxy_login_required,
     redirected,
     rejected_request,
@@ -130,9 +131,7 @@ def classify(error: Exception, *, target: str, secret: str = "") -> RetryableFai
     _raise_if_permanent(debug, target, error)
     if _find(_HTTP_KIND_PATTERN, debug) == "Connect":
         return unreachable(target, _cause(debug), through_proxy=bool(proxy_failure))
-    return RetryableFailure(
-        StorageUnavailable(f"storage closed the connection or timed out for {target}: {_cause(debug)}")
-    )
+    return interrupted(target, _cause(debug))
 
 
 def convert_panic(attempt: Callable[[], _Result]) -> _Result:

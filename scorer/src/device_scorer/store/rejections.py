@@ -55,6 +55,17 @@ def unreachable(target: str, cause: str, *, through_proxy: bool = False) -> Retr
     return RetryableFailure(StorageUnavailable(text), maybe_applied=False)
 
 
+def interrupted(target: str, cause: str) -> RetryableFailure:
+    """Return the retryable failure of a request whose response did not arrive, or arrived in part.
+
+    Args:
+        target: The requested blob or container.
+        cause: The kind of the failure, such as "timed out".
+    """
+    text = f"storage closed the connection or timed out for {target}: {cause}; retry later, then check the network"
+    return RetryableFailure(StorageUnavailable(text))
+
+
 def proxy_login_required(target: str) -> ConfigurationInvalid:
     """Return the error of a proxy that opens no connection without a login.
 
@@ -123,4 +134,4 @@ def _join(status: int, code: str) -> str:
 
 def _sentence(problem: str, rule: Rule, secret: str) -> str:
     cure = rule.cure.replace("the Secret", secret) if secret else rule.cure
-    return f"{problem}; {cure}" if cure else problem
+    return f"{problem}; {cure or 'retry later'}"

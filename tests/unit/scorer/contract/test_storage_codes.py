@@ -77,7 +77,7 @@ def test_every_permanent_code_has_a_cure_of_one_sentence() -> None:
         ("AADSTS700016", False, "check client id"),
         ("AADSTS700024", False, "clock of the node"),
         ("AADSTS99999", False, "check client id, tenant and federated credential"),
-        ("", True, ""),
+        ("", True, "check AZURE_AUTHORITY_HOST, the proxy and the network"),
     ],
 )
 def test_token_rejection_has_its_own_cure(code: str, cure: str, *, transient: bool) -> None:

@@ -38,7 +38,9 @@ def test_rejected_connection_was_not_applied_and_a_broken_one_maybe() -> None:
     assert str(rejected.error) == (
         "storage cannot be reached for x: Connection refused; check the account URL, DNS and the network"
     )
-    assert str(broken.error) == "storage closed the connection or timed out for x: reset"
+    assert str(broken.error) == (
+        "storage closed the connection or timed out for x: reset; retry later, then check the network"
+    )
     assert CANARY not in f"{rejected.error} {broken.error}"
 
 

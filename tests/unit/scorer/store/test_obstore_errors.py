@@ -115,7 +115,9 @@ def test_broken_connection_may_have_changed_something(server: BlobServer, kind: 
     failure = classify(failure_of(server, read_timeout=read_timeout), target="data/a.csv")
     assert failure.maybe_applied
     assert isinstance(failure.error, StorageUnavailable)
-    assert str(failure.error) == f"storage closed the connection or timed out for data/a.csv: {cause}"
+    assert str(failure.error) == (
+        f"storage closed the connection or timed out for data/a.csv: {cause}; retry later, then check the network"
+    )
 
 
 @pytest.mark.fault("F27")
@@ -305,7 +307,10 @@ def test_rejected_token_request_is_not_a_response_of_storage(server: BlobServer,
 def test_identity_platform_that_cannot_be_reached_is_retryable(server: BlobServer, identity: dict[str, str]) -> None:
     config = identity | {"authority_host": "http://127.0.0.1:9/AADSTS90002"}
     failure = classify(error_of(lambda: obstore.get(client_of(server.url, **config), "a.csv")), target="x")
-    assert str(failure.error) == "there is no token for the storage account (Connection refused)"
+    assert str(failure.error) == (
+        "there is no token for the storage account (Connection refused); check AZURE_AUTHORITY_HOST, the proxy and "
+        "the network"
+    )
 
 
 def test_unreadable_token_file_is_permanent(server: BlobServer, identity: dict[str, str]) -> None:

@@ -1,15 +1,25 @@
 """Tests of the errors for people from the codes of storage and of the identity platform."""
 
+import re
+
 import pytest
 
+from device_scorer.contract.storage_codes import STORAGE_CODES, TOKEN_CODES
 from device_scorer.errors import ConfigurationInvalid, IdentityUnavailable, StorageUnavailable
-from device_scorer.store.rejections import proxy_login_required, rejected_request, rejected_token, unreachable
+from device_scorer.store.rejections import (
+    interrupted,
+    proxy_login_required,
+    rejected_request,
+    rejected_token,
+    unreachable,
+)
 
 
 def test_busy_response_is_retryable_and_keeps_the_servers_time() -> None:
     failure = rejected_request(503, "ServerBusy", "data/a.csv", retry_after_seconds=7)
     assert isinstance(failure.error, StorageUnavailable)
-    assert (str(failure.error), failure.retry_after_seconds) == ("storage returned 503 ServerBusy for data/a.csv", 7)
+    assert str(failure.error) == "storage returned 503 ServerBusy for data/a.csv; retry later"
+    assert failure.retry_after_seconds == 7
 
 
 def test_unreachable_server_is_retryable_with_the_next_step() -> None:
@@ -18,18 +28,33 @@ def test_unreachable_server_is_retryable_with_the_next_step() -> None:
     assert (type(failure.error), failure.maybe_applied) == (StorageUnavailable, False)
 
 
+def test_broken_connection_is_retryable_with_the_next_step() -> None:
+    failure = interrupted("data/a.csv", "timed out")
+    assert str(failure.error) == (
+        "storage closed the connection or timed out for data/a.csv: timed out; retry later, then check the network"
+    )
+    assert (type(failure.error), failure.maybe_applied) == (StorageUnavailable, True)
+
+
+@pytest.mark.parametrize("code", [code for code, rule in STORAGE_CODES.items() if rule.transient])
+def test_state_that_ends_by_itself_has_a_next_step(code: str) -> None:
+    assert re.search("; .*(retry later|create it again)$", str(rejected_request(409, code, "data/a.csv").error))
+
+
+@pytest.mark.parametrize("code", ["", *(code for code, rule in TOKEN_CODES.items() if rule.transient)])
+def test_token_that_is_retried_has_a_next_step(code: str) -> None:
+    assert re.search(r"\); (check|create|retry later)", str(rejected_token(code, "timed out").error))
+
+
 def test_unreachable_proxy_is_retryable_with_its_own_next_step() -> None:
     failure = unreachable("data/a.csv", "Connection refused", through_proxy=True)
-    assert str(failure.error) == (
-        "storage cannot be reached for data/a.csv through the proxy: Connection refused; check HTTPS_PROXY and the proxy"
-    )
+    assert "a.csv through the proxy: Connection refused; check HTTPS_PROXY and the proxy" in str(failure.error)
     assert not failure.maybe_applied
 
 
 def test_proxy_that_requires_a_login_has_the_cure_of_its_status() -> None:
-    assert str(proxy_login_required("data/a.csv")) == (
-        "storage cannot be reached for data/a.csv: 407; the proxy requires a login: put user and password into HTTPS_PROXY"
-    )
+    text = str(proxy_login_required("data/a.csv"))
+    assert text.endswith("a.csv: 407; the proxy requires a login: put user and password into HTTPS_PROXY")
 
 
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308])
