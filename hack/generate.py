@@ -5,6 +5,7 @@ python -m hack.generate --check  list the files that are out of date; exit with 
 """
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from hack import client_reference, reference, traceability
@@ -41,18 +42,24 @@ def _between_marks(path: Path, body: str) -> str:
     return f"{head}{BEGIN}\n{body}\n{END}{rest.partition(END)[2]}"
 
 
-def stale() -> list[Path]:
-    """Return the generated files whose content is out of date."""
-    return [path for path, text in generated().items() if not path.exists() or path.read_text() != text]
+def stale(files: Mapping[Path, str]) -> list[Path]:
+    """Return the files whose content differs from the given one."""
+    return [path for path, text in files.items() if not path.exists() or path.read_text() != text]
 
 
-def main(arguments: list[str]) -> int:
-    """Write the files that are out of date, or list them with --check."""
-    check = "--check" in arguments
-    for path in (found := stale()):
+def main(arguments: list[str], files: Mapping[Path, str] | None = None, root: Path = ROOT) -> int:
+    """Write the files that are out of date, or list them with --check.
+
+    Args:
+        arguments: The arguments of the command line.
+        files: The content that each file should have; None for that of the generated files.
+        root: The folder of the files.
+    """
+    check, files = "--check" in arguments, generated() if files is None else files
+    for path in (found := stale(files)):
         if not check:
-            path.write_text(generated()[path])
-        print(("stale: " if check else "written: ") + str(path.relative_to(ROOT)))
+            path.write_text(files[path])
+        print(("stale: " if check else "written: ") + str(path.relative_to(root)))
     return int(check and bool(found))
 
 

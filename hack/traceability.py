@@ -61,10 +61,15 @@ def _leaves(node: Mapping[str, Any], definitions: Mapping[str, Any], path: str) 
             yield path
 
 
-def marked_tests(mark: str) -> dict[str, list[tuple[Path, str]]]:
-    """Return the file and name of the tests that are marked with each id, in the order of the sources."""
+def marked_tests(mark: str, folder: Path = TESTS) -> dict[str, list[tuple[Path, str]]]:
+    """Return the file and name of the tests that are marked with each id, in the order of the sources.
+
+    Args:
+        mark: The name of the mark.
+        folder: The folder of the tests. The files are relative to its parent.
+    """
     found: dict[str, list[tuple[Path, str]]] = {}
-    for file in sorted(TESTS.rglob("test_*.py")):
+    for file in sorted(folder.rglob("test_*.py")):
         if f"mark.{mark}(" not in (source := file.read_text()):
             continue
         module = ast.parse(source)
@@ -78,7 +83,7 @@ def marked_tests(mark: str) -> dict[str, list[tuple[Path, str]]]:
         for node in module.body:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 for one in dict.fromkeys(_marks(node, mark, lists)):
-                    found.setdefault(one, []).append((file.relative_to(ROOT), node.name))
+                    found.setdefault(one, []).append((file.relative_to(folder.parent), node.name))
     return found
 
 

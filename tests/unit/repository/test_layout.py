@@ -14,6 +14,7 @@ SOURCES = {
     "client": ROOT / "client/src/fleetscore",
     "localcluster": ROOT / "localcluster/src/localcluster",
     "demo": ROOT / "demo",
+    "hack": ROOT / "hack",
 }
 # The modules without a test file of their own, with the reason.
 UNTESTED = {
