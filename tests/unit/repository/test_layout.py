@@ -20,7 +20,6 @@ SOURCES = {
 UNTESTED = {
     "operator/controller/services.py": "a value without logic",
     "operator/storage/protocol.py": "a Protocol and values without logic",
-    "operator/kube/reflector.py": "test_informer tests the list and the watch of an informer",
     "client/errors.py": "classes without logic",
     "client/store/base.py": "a Protocol and values without logic",
     "client/cluster/release.py": "test_gather lists and reads objects of a fake API server",
