@@ -21,7 +21,7 @@ FORMATS: list[Any] = [
 ]
 
 
-def test_limit_of_members() -> None:
+def test_file_of_more_than_100000_members_is_rejected() -> None:
     assert MAX_MEMBERS == 100_000
     with pytest.raises(EOFError, match="too many members"):
         decompress_members(gzip.compress(b"", mtime=0) * 100_002, partial(zlib.decompressobj, 31), 10)

@@ -148,6 +148,6 @@ def test_any_document_is_parsed_or_rejected(document: Any) -> None:
         return
 
 
-def test_limits() -> None:
+def test_quality_has_at_most_200_patterns_100_values_and_64_kib_of_text() -> None:
     assert (MAX_PATTERNS, MAX_VALUES, MAX_NAME_CHARS, MAX_TEXT_CHARS) == (200, 100, 256, 65_536)
     assert (MAX_DURATION_SECONDS, MAX_ABSOLUTE_VALUE) == (31_622_400, 1e150)

@@ -6,11 +6,11 @@ from device_scorer import __version__
 from device_scorer.cli import COMMANDS, EXIT_PERMANENT, EXIT_SUCCESS, EXIT_TRANSIENT, EXIT_USAGE, build_parser, run
 
 
-def test_exit_codes() -> None:
+def test_success_usage_permanent_and_transient_errors_have_own_exit_codes() -> None:
     assert (EXIT_SUCCESS, EXIT_USAGE, EXIT_PERMANENT, EXIT_TRANSIENT) == (0, 64, 65, 75)
 
 
-def test_commands() -> None:
+def test_overview_lists_eight_commands_in_the_order_of_use() -> None:
     assert list(COMMANDS) == ["score", "train", "simulate", "import", "fetch", "report", "inspect", "check"]
 
 

@@ -171,7 +171,7 @@ def test_changed_bytes_give_a_valid_digest_or_none(noise: bytes, at: int) -> Non
     assert decoded is None or decode_digest(encode_digest(decoded)) == decoded
 
 
-def test_limits() -> None:
+def test_digest_has_400_tags_60_buckets_and_six_flags_at_most() -> None:
     assert (BUCKET_COUNT, MAX_TAGS, MAX_TAG_CHARS, MAX_TEXT_CHARS, MAX_DETAIL_CHARS) == (60, 400, 256, 64, 160)
     assert MAX_INTEGER == 999_999_999_999_999
     assert FLAGS == ("silent", "sparse", "stale", "stuck", "implausible", "jumpy")

@@ -136,5 +136,5 @@ def test_bomb_is_damaged() -> None:
         decode_tile(gzip.compress(bytes(MAX_TILE_BYTES + 1)), a_place())
 
 
-def test_limits() -> None:
+def test_tile_has_at_most_10080_windows_64_mib_and_32_mib_compressed() -> None:
     assert (MAX_TILE_WINDOWS, MAX_TILE_BYTES, MAX_PACKED_BYTES) == (10_080, 67_108_864, 33_554_432)

@@ -36,7 +36,7 @@ def shown(found: list[Incident]) -> list[tuple[Any, ...]]:
         ("NAA?", [("d", "machine", "open", 1, None, 2)]),
     ],
 )
-def test_incident_of_a_device(states: str, expected: list[tuple[Any, ...]]) -> None:
+def test_open_spell_of_a_device_is_an_incident_with_its_cause(states: str, expected: list[tuple[Any, ...]]) -> None:
     assert shown(incidents(d=states)) == expected
 
 

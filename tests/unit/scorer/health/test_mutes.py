@@ -62,5 +62,5 @@ def test_reason_is_short_and_printable(why: str) -> None:
     assert reason.isprintable()
 
 
-def test_limits() -> None:
+def test_file_of_mutes_has_at_most_1_mib() -> None:
     assert MAX_MUTES_BYTES == 1_048_576

@@ -15,7 +15,7 @@ from device_scorer.health.settings import (
 )
 
 
-def test_defaults() -> None:
+def test_missing_settings_open_and_close_after_2_windows_without_owners() -> None:
     assert parse_incident_settings(" ") == parse_incident_settings("{}") == IncidentSettings("default", 2, 2, 0.3, ())
 
 
@@ -56,5 +56,5 @@ def test_invalid_settings_are_rejected_with_the_key(text: str, reason: str) -> N
         parse_incident_settings(text)
 
 
-def test_limits() -> None:
+def test_settings_have_at_most_200_owners_64_kib_and_100_windows() -> None:
     assert (MAX_OWNERS, MAX_SETTINGS_BYTES, MAX_TEXT_CHARS, MAX_WINDOWS) == (200, 65_536, 200, 100)

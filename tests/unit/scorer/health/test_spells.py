@@ -22,7 +22,9 @@ from device_scorer.health.spells import BAD, find_spells, is_settled
         ("NAP", [(1, None, 1, None)]),
     ],
 )
-def test_spells_of_states(states: str, spells: list[tuple[int, int | None, int, int | None]]) -> None:
+def test_spell_opens_after_2_bad_windows_and_ends_after_2_normal_ones(
+    states: str, spells: list[tuple[int, int | None, int, int | None]]
+) -> None:
     assert [(one.first, one.opened, one.last, one.end) for one in find_spells(states, 2, 2)] == spells
 
 
@@ -64,5 +66,5 @@ def test_earlier_windows_do_not_change_spells_after_a_settled_part(
     ]
 
 
-def test_bad_states() -> None:
+def test_anomalous_sensor_empty_and_failed_windows_are_bad() -> None:
     assert set("ASEF") == BAD

@@ -200,7 +200,7 @@ def test_partition_length_and_path_are_those_of_the_fleet(tmp_path: Path, monkey
     ]
 
 
-def test_limits() -> None:
+def test_line_of_a_dump_has_at_most_1_mib() -> None:
     assert MAX_LINE_BYTES == 1_048_576
 
 
@@ -227,7 +227,7 @@ def test_rejects_file_that_is_the_dump_is_wrong_usage_and_keeps_it(tmp_path: Pat
     assert not (tmp_path / "store/data").exists()
 
 
-def test_result_of_an_import(tmp_path: Path) -> None:
+def test_result_of_an_import_counts_rows_devices_and_rejected_rows(tmp_path: Path) -> None:
     path = tmp_path / "dump.csv"
     path.write_text(DUMP + "yesterday,1,1,5\nyesterday,1,1,6\n")
     settings = Settings(folder=tmp_path, limits=Limits(max_data_bytes=100))

@@ -57,7 +57,7 @@ def sound_labels(process: ScikitLearnProcess) -> Any:
     return models["1"].predict([9.0, 10.0, 99.0])
 
 
-def test_limits() -> None:
+def test_worker_has_256_mib_and_6_bytes_a_byte_of_its_bundle_and_60_s_a_request() -> None:
     assert (WORKER_MEMORY_BYTES, MEMORY_PER_BUNDLE_BYTE) == (268_435_456, 6)
     assert (LOAD_SECONDS, PREDICT_SECONDS) == (60.0, 60.0)
 

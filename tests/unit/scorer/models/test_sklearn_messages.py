@@ -13,7 +13,7 @@ from device_scorer.models.sklearn_messages import clean_version, find_version, o
 from tests.testkit.scorer_fleet import a_model
 
 
-def test_limits() -> None:
+def test_message_has_at_most_65536_values_a_description_4_mib_a_text_400_characters() -> None:
     assert (messages.MAX_DESCRIPTION_BYTES, messages.MAX_FAILURE_BYTES) == (4_194_304, 8192)
     assert (messages.MAX_VALUES, messages.MAX_TEXT_CHARS) == (65_536, 400)
 

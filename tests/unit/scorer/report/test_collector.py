@@ -147,7 +147,7 @@ def test_predictions_of_some_tags_make_the_window_incomplete(tmp_path: Path) -> 
     assert "only the tags that a run requested" in read_table(tmp_path, "_failures.csv")[0]["Message"]
 
 
-def test_limits() -> None:
+def test_report_restarts_3_times_and_reads_records_of_at_most_2_mib() -> None:
     assert (MAX_RESTARTS, MAX_RECORD_BYTES) == (3, 2_097_152)
 
 
@@ -200,7 +200,7 @@ def test_records_without_failures_or_above_the_limit_are_not_read(tmp_path: Path
         ({}, DeviceOutcome("failed", "JobLost"), "scored"),
     ],
 )
-def test_outcome_of_a_device_with_predictions(
+def test_device_with_predictions_is_scored_or_partial_as_its_metadata_says(
     tmp_path: Path, metadata: dict[str, str], recorded: DeviceOutcome | None, outcome: str
 ) -> None:
     content = PREDICTIONS_HEADER + b"2018-08-28T23:00:00Z,press-1,1,1,0,0.5\n"

@@ -92,7 +92,7 @@ def test_anomalies_csv_has_the_first_last_and_worst_anomaly(tmp_path: Path) -> N
     ]
 
 
-def test_limits_of_lists() -> None:
+def test_summary_names_the_20_worst_devices_and_50_of_each_list() -> None:
     assert (MAX_TOP_DEVICES, MAX_NAMED_DEVICES) == (20, 50)
     document = json.loads(summary_json(a_summary(5_000)))
     assert len(document["topAnomalies"]) == 20

@@ -192,7 +192,7 @@ def test_times_out_of_range_are_empty() -> None:
     assert (format_epoch(0), format_epoch(10**15 - 1), format_epoch(-(10**15) + 1)) == ("", "", "")
 
 
-def test_limits() -> None:
+def test_incident_names_10_tags_and_a_strip_shows_the_last_48_windows() -> None:
     assert (MAX_TAGS, STRIP_WINDOWS) == (10, 48)
     many = {f"t{number:02}": TagStatistics(20, 20, worst_score=-1) for number in range(12)}
     health = health_of(a_row(anomalies=240, tags=many), d1="AA")

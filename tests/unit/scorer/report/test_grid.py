@@ -9,7 +9,7 @@ from device_scorer.report.summary import AnomalyRule, build_row
 from tests.testkit.scorer_report import NEWEST, WINDOW, a_summary
 
 
-def test_limits() -> None:
+def test_grid_has_20000_devices_and_shades_from_5_and_20_percent_of_anomalies() -> None:
     assert (grid.MAX_GRID_DEVICES, grid.ELEVATED_SHARE, grid.SEVERE_SHARE) == (20_000, 0.05, 0.2)
 
 

@@ -191,5 +191,5 @@ def test_mutes_are_read(tmp_path: Path) -> None:
     assert "no device is muted" in a_history(tmp_path).load_mutes(WINDOW).problems[0]
 
 
-def test_limits() -> None:
+def test_incidents_need_at_most_53_tiles_and_20_million_states() -> None:
     assert (MAX_TILES, MAX_LETTERS) == (53, 20_000_000)

@@ -114,7 +114,7 @@ def test_readings_of_more_than_48_partitions_are_not_listed(tmp_path: Path) -> N
         ("a/_x.csv", None),
     ],
 )
-def test_device_of_a_name(name: str, device: str | None) -> None:
+def test_pattern_returns_the_device_of_a_name_or_none(name: str, device: str | None) -> None:
     assert NamePattern("a/", ".csv").device(name) == device
 
 

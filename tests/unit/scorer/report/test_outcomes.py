@@ -58,7 +58,9 @@ def rules(
         (rules(DeviceOutcome("scored"), empty="1"), "missing"),
     ],
 )
-def test_outcome_of_a_device_without_predictions(sources: OutcomeRules, outcome: str) -> None:
+def test_device_without_predictions_has_the_outcome_of_the_best_known_source(
+    sources: OutcomeRules, outcome: str
+) -> None:
     assert sources.without_predictions("d").kind == outcome
 
 

@@ -59,7 +59,7 @@ def test_page_fetches_nothing(tmp_path: Path) -> None:
     assert not re.search(r"""(src|href)=|url\(|@import|https?:""", read_page(tmp_path))
 
 
-def test_limits() -> None:
+def test_page_plots_8_devices_with_3_tags_each_and_lists_10_tags() -> None:
     assert (page.MAX_PLOTTED_DEVICES, page.MAX_PLOTTED_TAGS, page.MAX_LISTED_TAGS) == (8, 3, 10)
 
 

@@ -155,7 +155,7 @@ def old(rows: Iterable[Row]) -> dict[str, int]:
     return {device: age for device, age in ages.items() if age > 15}
 
 
-def test_numbers_of_the_tiles(shown: Texts, rows: list[Row]) -> None:
+def test_tiles_have_the_numbers_of_the_predictions(shown: Texts, rows: list[Row]) -> None:
     figures = per_device(rows)
     bad = sum(row.anomalous for row in rows)
     devices = len(figures) + len(FAILED) + len(SILENT) + len(NOT_RUN)
@@ -172,7 +172,7 @@ def test_numbers_of_the_tiles(shown: Texts, rows: list[Row]) -> None:
     assert 2 < len(anomalous(figures)) < len(figures)
 
 
-def test_numbers_of_the_fleet_grid(shown: Texts, rows: list[Row]) -> None:
+def test_fleet_grid_has_the_devices_of_each_kind(shown: Texts, rows: list[Row]) -> None:
     kinds = Counter(kind(*figures, partial=device in PARTIAL) for device, figures in per_device(rows).items())
     kinds |= {"no readings": len(SILENT), "failed": len(FAILED), "not run or unknown": len(NOT_RUN)}
     order = (
@@ -189,21 +189,21 @@ def test_numbers_of_the_fleet_grid(shown: Texts, rows: list[Row]) -> None:
     assert {"normal", "anomalous", "anomalies in more than 5% of readings", "anomalies in more than 20%"} <= set(kinds)
 
 
-def test_numbers_of_anomalies_over_time(shown: Texts, rows: list[Row]) -> None:
+def test_anomalies_over_time_have_the_number_of_each_minute(shown: Texts, rows: list[Row]) -> None:
     minutes = Counter(row.at.minute for row in rows if row.anomalous)
     counts = [minutes[minute] for minute in sorted(minutes)]
     expected = [*map(str, counts), "23", "00", "00", "00", str(max(counts))]
     assert numbers(shown.sections["Anomalies over time"]) == expected
 
 
-def test_numbers_of_anomalies_by_tag(shown: Texts, rows: list[Row]) -> None:
+def test_anomalies_by_tag_have_the_numbers_of_each_tag_the_worst_first(shown: Texts, rows: list[Row]) -> None:
     of = Counter(row.tag for row in rows)
     bad = Counter(row.tag for row in rows if row.anomalous)
     worst = sorted(of, key=lambda tag: (-bad[tag], tag))
     assert numbers(shown.sections["Anomalies by tag"]) == [str(n) for tag in worst for n in (bad[tag], of[tag])]
 
 
-def test_numbers_of_anomalous_devices(shown: Texts, rows: list[Row]) -> None:
+def test_anomalous_devices_have_their_numbers_the_worst_first(shown: Texts, rows: list[Row]) -> None:
     figures = per_device(rows)
     expected = []
     for device in anomalous(figures):
@@ -216,7 +216,9 @@ def test_numbers_of_anomalous_devices(shown: Texts, rows: list[Row]) -> None:
     assert numbers(shown.sections["Anomalous devices"]) == [*expected, "3", "1.00", *(counts if below else [])]
 
 
-def test_numbers_of_the_comparison_with_the_previous_window(shown: Texts, folder: Path, rows: list[Row]) -> None:
+def test_comparison_has_the_devices_that_changed_since_the_previous_window(
+    shown: Texts, folder: Path, rows: list[Row]
+) -> None:
     now, before = per_device(rows), per_device(rows_of(folder, BEFORE))
     bad, was = set(anomalous(now)), set(anomalous(before))
     (title,) = (title for title in shown.sections if title.startswith("Compared with"))
@@ -227,20 +229,20 @@ def test_numbers_of_the_comparison_with_the_previous_window(shown: Texts, folder
     assert expected[2] == 1
 
 
-def test_numbers_of_failures_by_reason(shown: Texts) -> None:
+def test_failures_by_reason_have_the_devices_of_each_reason(shown: Texts) -> None:
     counts = Counter([*FAILED.values(), *("partial" for _ in PARTIAL), *("notRun" for _ in NOT_RUN)])
     assert sorted(numbers(shown.sections["Failures by reason"])) == sorted(map(str, counts.values()))
     assert [text for text in shown.sections["Failures by reason"] if text in FAILED] == list(FAILED)
 
 
-def test_numbers_of_silent_or_stale_devices(shown: Texts, rows: list[Row]) -> None:
+def test_silent_or_stale_devices_have_the_time_and_age_of_their_last_reading(shown: Texts, rows: list[Row]) -> None:
     ages = old(rows)
     times = [f"{END - timedelta(minutes=age):%H %M} {age}" for age in sorted(ages.values(), reverse=True)]
     assert numbers(shown.sections["Silent or stale"]) == [*numbers(times), "15"]
     assert len(ages) == 2
 
 
-def test_numbers_of_the_worst_devices(shown: Texts, rows: list[Row]) -> None:
+def test_charts_of_the_worst_devices_have_the_numbers_of_their_worst_tags(shown: Texts, rows: list[Row]) -> None:
     expected: list[str] = []
     drawn = anomalous(per_device(rows))[:8]
     for device in drawn:
@@ -253,12 +255,12 @@ def test_numbers_of_the_worst_devices(shown: Texts, rows: list[Row]) -> None:
     assert numbers(shown.sections["Worst devices"]) == [*expected, str(len(drawn)), "3"]
 
 
-def test_numbers_of_what_is_not_in_the_predictions(shown: Texts) -> None:
+def test_section_of_vanished_models_has_their_number_and_names(shown: Texts) -> None:
     assert numbers(shown.sections["Not in the predictions"]) == [str(len(VANISHED))]
     assert VANISHED[0] in shown.sections["Not in the predictions"]
 
 
-def test_numbers_of_the_footer_and_the_search(shown: Texts, rows: list[Row]) -> None:
+def test_footer_has_the_outcomes_and_the_search_the_figures_of_each_device(shown: Texts, rows: list[Row]) -> None:
     figures = per_device(rows)
     sums = [len(figures) - len(PARTIAL), len(PARTIAL), len(SILENT), len(FAILED), len(NOT_RUN)]
     assert numbers(shown.sections["foot"]) == [*map(str, sums), __version__]

@@ -26,5 +26,5 @@ def test_result_has_counts_and_no_names() -> None:
     assert (document["complete"], document["devices"], document["failures"]) == (False, 1, 1)
 
 
-def test_result_is_small() -> None:
+def test_result_of_3000_devices_has_less_than_2_kib() -> None:
     assert len(report_result(a_summary(3_000), FleetHealth())) < 2048

@@ -83,5 +83,5 @@ def test_any_bytes_are_read_or_rejected(content: bytes) -> None:
         assert found is None or isinstance(found, dict)
 
 
-def test_limits() -> None:
+def test_earlier_report_is_read_up_to_32_mib_and_250000_rows() -> None:
     assert (MAX_EARLIER_BYTES, MAX_EARLIER_ROWS, MAX_MESSAGE_CHARS) == (33_554_432, 250_000, 500)

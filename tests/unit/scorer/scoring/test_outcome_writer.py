@@ -17,7 +17,7 @@ from tests.testkit.scorer_fleet import WINDOW, Fleet
 OUTCOMES = {0: Outcome(SCORED), 1: Outcome(FAILED, "ModelNotFound", "no model")}
 
 
-def test_defaults() -> None:
+def test_outcome_record_is_written_within_20_s() -> None:
     assert RECORD_TIMEOUT_SECONDS == 20.0
 
 

@@ -51,7 +51,9 @@ def a_blob(
         (a_blob(run="ours", tags=frozenset({"1"})), "Overwrite", {"2"}, ExistingState.REPLACE),
     ],
 )
-def test_existing_state(blob: BlobInfo | None, policy: str, requested: set[str] | None, state: ExistingState) -> None:
+def test_existing_blob_is_kept_or_replaced_as_the_write_policy_says(
+    blob: BlobInfo | None, policy: str, requested: set[str] | None, state: ExistingState
+) -> None:
     tags = None if requested is None else frozenset(requested)
     assert predictions.existing_state(blob, run_uid="ours", window=WINDOW, requested_tags=tags, policy=policy) is state
 

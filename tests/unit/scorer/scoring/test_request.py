@@ -9,7 +9,7 @@ from device_scorer.scoring.request import ENGINES, MAX_DEADLINE_SECONDS, MAX_TAG
 from tests.testkit.scorer_fleet import WINDOW
 
 
-def test_limits_and_choices() -> None:
+def test_request_has_tags_of_256_characters_a_deadline_of_a_week_and_3_policies() -> None:
     assert (MAX_TAG_CHARS, MAX_DEADLINE_SECONDS) == (256, 604_800)
     assert WRITE_POLICIES == ("CreateOnly", "IfChanged", "Overwrite")
     assert ENGINES == ("auto", "sklearn")

@@ -51,7 +51,7 @@ def predictions(scorer: Scorer) -> bytes:
     return rows.content
 
 
-def test_limits() -> None:
+def test_rows_are_scored_in_chunks_of_8192_with_a_cache_of_50000_values_a_tag() -> None:
     assert (CHUNK_ROWS, CACHE_SIZE, MAX_NOTES) == (8192, 50_000, 3)
 
 

@@ -48,7 +48,7 @@ def work(
     return outcomes, reported
 
 
-def test_limits() -> None:
+def test_pool_has_4_threads_and_stops_after_8_transient_errors_in_sequence() -> None:
     assert (THREADS, GRACE_SECONDS, MAX_CONSECUTIVE_TRANSIENT) == (4, 2.0, 8)
     assert (DEVICES_PER_COLLECTION, MAX_MESSAGE_CHARS) == (32, 500)
 

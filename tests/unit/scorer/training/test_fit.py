@@ -67,7 +67,7 @@ def test_equal_readings_give_equal_bytes() -> None:
     assert encode_trained_bundle(fit({"1": wave()}).models) == encode_trained_bundle(fit({"1": wave()}).models)
 
 
-def test_limits() -> None:
+def test_model_needs_10_readings_uses_100000_and_rejects_tags_above_256_characters() -> None:
     assert (module.MIN_ROWS, module.MAX_ROWS, module.MAX_ANOMALY_SHARE) == (10, 100_000, 0.05)
     assert (module.NU, module.GAMMA, module.TOLERANCE, module.MAX_TAG_CHARS) == (0.0001, 0.01, 1e-6, 256)
 
