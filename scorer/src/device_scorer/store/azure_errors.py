@@ -4,6 +4,8 @@ The text of an SDK exception may contain a URL with a SAS. Therefore messages co
 """
 
 import re
+from http import HTTPStatus
+from traceback import walk_tb
 from typing import Any
 
 from azure.core.exceptions import (
@@ -49,36 +51,47 @@ def classify(error: Exception, *, target: str, secret: str = "") -> RetryableFai
     if not isinstance(error, AzureError):
         raise error
     retry_after = _retry_after_seconds(error)
-    if isinstance(error, ClientAuthenticationError) and (found := _AADSTS_PATTERN.search(str(error))):
-        # The status 400 in it is that of the identity platform.
-        return rejected_token(found[0], "", retry_after_seconds=retry_after)
     status = http_status(error)
+    tunnel = _TUNNEL_PATTERN.match(str(_causes(error)[-1]))
+    if tunnel and tunnel[1] == "407":
+        raise proxy_login_required(target) from error
+    if _is_token_request(error):
+        if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+            raise proxy_login_required(target) from error
+        code = _AADSTS_PATTERN.search(str(error))
+        return rejected_token(code[0] if code else "", _token_problem(error, status), retry_after_seconds=retry_after)
     _raise_if_foreign(error, status, target)
     if status is not None:
         return rejected_request(
             status, storage_error_code(error), target, secret=secret, retry_after_seconds=retry_after
         )
-    if isinstance(error, ClientAuthenticationError):
-        return rejected_token("", type(error).__name__, retry_after_seconds=retry_after)
     if isinstance(_causes(error)[-1], _URL_ERRORS):
         return unreachable(target, "the account URL or HTTPS_PROXY is not a valid URL")
     if isinstance(error, ServiceRequestError) and not isinstance(error, ServiceRequestTimeoutError):
-        return _unreachable(error, target)
+        cause = f"it rejects the connection ({tunnel[1]})" if tunnel else _describe(error)
+        through_proxy = any(isinstance(cause, ProxyError) for cause in _causes(error))
+        return unreachable(target, cause, through_proxy=through_proxy)
     return interrupted(target, _describe(error))
 
 
-def _unreachable(error: AzureError, target: str) -> RetryableFailure:
-    """Return the failure of a request that did not reach the server.
+def _is_token_request(error: AzureError) -> bool:
+    """Return True if a request to the identity platform has failed: no other one has the method POST.
 
-    Raises:
-        ConfigurationInvalid: A proxy requires a login.
+    An exception without a response does not name its request. The stack of its traceback names the library.
     """
-    tunnel = _TUNNEL_PATTERN.match(str(_causes(error)[-1]))
-    if tunnel and tunnel[1] == "407":
-        raise proxy_login_required(target) from error
-    through_proxy = any(isinstance(cause, ProxyError) for cause in _causes(error))
-    cause = f"it rejects the connection ({tunnel[1]})" if tunnel else _describe(error)
-    return unreachable(target, cause, through_proxy=through_proxy)
+    response: Any = getattr(error, "response", None)
+    if response is not None:
+        return getattr(response.request, "method", "") == "POST"
+    modules = (str(frame.f_globals.get("__name__")) for frame, _ in walk_tb(error.__traceback__))
+    return isinstance(error, ClientAuthenticationError) or any(name.startswith("azure.identity.") for name in modules)
+
+
+def _token_problem(error: AzureError, status: int | None) -> str:
+    """Return a short text for a failed token request without a code."""
+    if status is not None:
+        return f"status {status}"
+    only_response = isinstance(error, HttpResponseError) and len(_causes(error)) == 1
+    return "invalid response" if only_response else _describe(error)
 
 
 def _raise_if_foreign(error: AzureError, status: int | None, target: str) -> None:

@@ -124,6 +124,8 @@ def classify(error: Exception, *, target: str, secret: str = "") -> RetryableFai
     if proxy_failure == "ProxyAuthRequired":
         raise proxy_login_required(target) from error
     if _find(_SOURCE_PATTERN, debug) in _TOKEN_SOURCES:
+        if _find(_STATUS_PATTERN, debug) == "407":
+            raise proxy_login_required(target) from error
         return rejected_token(_find(_AADSTS_PATTERN, debug), _cause(debug))
     status = http_status(error)
     if status is not None:
@@ -179,11 +181,13 @@ def _foreign_problem(debug: str) -> str:
 
 
 def _cause(debug: str) -> str:
-    """Return the system's text for the failure of a connection, or the kind of the failure."""
+    """Return the system's text for the failure of a connection, or the status or the kind of another failure."""
     if found := _find(_CERTIFICATE_PATTERN, debug):
         return f"its certificate is not trusted ({found}); name the authority's file in REQUESTS_CA_BUNDLE"
     if found := _find(_SYSTEM_MESSAGE_PATTERN, debug):
         return found
+    if found := _find(_STATUS_PATTERN, debug):
+        return f"status {found}"
     kinds = (_find(pattern, debug) for pattern in (_PROXY_PATTERN, _HTTP_KIND_PATTERN))
     return next((_CAUSES[kind] for kind in kinds if kind in _CAUSES), "invalid response")
 
