@@ -22,8 +22,6 @@ UNTESTED = {
     "operator/storage/protocol.py": "a Protocol and values without logic",
     "client/errors.py": "classes without logic",
     "client/store/base.py": "a Protocol and values without logic",
-    "client/cluster/release.py": "test_gather lists and reads objects of a fake API server",
-    "client/cli/runs.py": "tests/integration/client calls a real API server",
     "client/doctor/facts.py": "values without logic",
     "localcluster/errors.py": "classes without logic",
     "demo/errors.py": "a class without logic",
