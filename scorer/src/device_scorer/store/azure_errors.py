@@ -52,8 +52,8 @@ def classify(error: Exception, *, target: str, secret: str = "") -> RetryableFai
         raise error
     retry_after = _retry_after_seconds(error)
     status = http_status(error)
-    tunnel = _TUNNEL_PATTERN.match(str(_causes(error)[-1]))
-    if tunnel and tunnel[1] == "407":
+    tunnel_status = _tunnel_status(error)
+    if tunnel_status == "407":
         raise proxy_login_required(target) from error
     if _is_token_request(error):
         if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
@@ -68,10 +68,16 @@ def classify(error: Exception, *, target: str, secret: str = "") -> RetryableFai
     if isinstance(_causes(error)[-1], _URL_ERRORS):
         return unreachable(target, "the account URL or HTTPS_PROXY is not a valid URL")
     if isinstance(error, ServiceRequestError) and not isinstance(error, ServiceRequestTimeoutError):
-        cause = f"it rejects the connection ({tunnel[1]})" if tunnel else _describe(error)
-        through_proxy = any(isinstance(cause, ProxyError) for cause in _causes(error))
-        return unreachable(target, cause, through_proxy=through_proxy)
+        text = f"it rejects the connection ({tunnel_status})" if tunnel_status else _describe(error)
+        return unreachable(target, text, through_proxy=any(isinstance(cause, ProxyError) for cause in _causes(error)))
     return interrupted(target, _describe(error))
+
+
+def _tunnel_status(error: AzureError) -> str:
+    """Return the status with which a proxy rejects a tunnel to an HTTPS server, or an empty text."""
+    inner = _causes(error)[-1]
+    found = _TUNNEL_PATTERN.match(str(inner)) if type(inner) is OSError else None  # others may have a server's text
+    return found[1] if found else ""
 
 
 def _is_token_request(error: AzureError) -> bool:

@@ -1,7 +1,12 @@
 """Tests of the classification of SDK exceptions. Responses of storage itself are tested in test_azure.py."""
 
 import pytest
-from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError, ServiceResponseError
+from azure.core.exceptions import (
+    ClientAuthenticationError,
+    HttpResponseError,
+    ServiceRequestError,
+    ServiceResponseError,
+)
 
 from device_scorer.errors import IdentityUnavailable, StorageUnavailable
 from device_scorer.store.azure_errors import classify
@@ -42,6 +47,13 @@ def test_rejected_connection_was_not_applied_and_a_broken_one_maybe() -> None:
         "storage closed the connection or timed out for x: reset; retry later, then check the network"
     )
     assert CANARY not in f"{rejected.error} {broken.error}"
+
+
+@pytest.mark.parametrize("text", ["Tunnel connection failed: 407 text", "AADSTS90033", "redirect"])
+def test_text_of_another_party_does_not_change_the_class(text: str) -> None:
+    error = ServiceResponseError(text, error=ConnectionResetError(104, "reset"))
+    assert str(classify(error, target="x").error).startswith("storage closed the connection or timed out for x: reset;")
+    assert isinstance(classify(HttpResponseError(text), target="x").error, StorageUnavailable)
 
 
 def test_exception_of_another_library_is_raised_unchanged() -> None:
