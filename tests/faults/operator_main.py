@@ -10,50 +10,44 @@ import os
 import signal
 import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 
 from scoring_operator.api.fleets import Fleet
 from scoring_operator.cli import run
 from scoring_operator.controller.timings import DEFAULT_TIMINGS, Timings
-from scoring_operator.kube import transport
-from scoring_operator.runtime import manager
+from scoring_operator.kube.transport import Request, Transport
 from tests.testkit.in_memory_storage import InMemoryStorage
 
 
-def die_after(writes: int) -> None:
-    """End the process by SIGKILL when its n-th write was answered, before anything in it learns of that."""
-    send, written = transport.Transport._send_once, 0
+def dying_transport(writes: int) -> type[Transport]:
+    """Return connections that kill the process when its n-th write was answered, before anything learns of that."""
+    written = 0
 
-    async def counted(self: transport.Transport, request: transport.Request) -> aiohttp.ClientResponse:
-        nonlocal written
-        response = await send(self, request)
-        renewal = request.verb == "PUT" and "/leases/" in request.path  # comes by the clock, at no fixed place
-        if request.method != "GET" and response.status < 300 and not renewal:
-            written += 1
-            if written == writes:
-                print(f"killed after write {written}, {request}", file=sys.stderr, flush=True)
-                os.kill(os.getpid(), signal.SIGKILL)
-        return response
+    class Dying(Transport):
+        @asynccontextmanager
+        async def send(self, request: Request) -> AsyncIterator[aiohttp.ClientResponse]:
+            nonlocal written
+            async with super().send(request) as response:
+                renewal = request.verb == "PUT" and "/leases/" in request.path  # comes by the clock, at no fixed place
+                if request.method != "GET" and not renewal:
+                    written += 1
+                    if written == writes:
+                        print(f"killed after write {written}, {request}", file=sys.stderr, flush=True)
+                        os.kill(os.getpid(), signal.SIGKILL)
+                yield response
 
-    transport.Transport._send_once = counted  # type: ignore[method-assign]  # this is the wrapper
+    return Dying
 
 
 def shift_clock(seconds: float) -> None:
-    """Set the process's clock wrong."""
+    """Set the process's clock wrong, for the libraries too."""
     true_time = time.time
-
-    class Shifted(datetime):
-        @classmethod
-        def now(cls, tz: tzinfo | None = None) -> Any:
-            return datetime.now(tz) + timedelta(seconds=seconds)
-
     time.time = lambda: true_time() + seconds
-    manager.datetime = Shifted  # type: ignore[attr-defined]  # the only other place that asks for the time
 
 
 MIN_REQUEST_SECONDS = 15.0  # an API server on a busy machine needs seconds for a response
@@ -119,11 +113,13 @@ def main() -> int:
     storage = Recorded([f"press-{number:03}" for number in range(wanted.devices)], folder=wanted.records)
     if wanted.poison:
         storage.models[wanted.devices // 2] = "poison"
-    if wanted.die_after:
-        die_after(wanted.die_after)
     if wanted.clock:
         shift_clock(wanted.clock)
-    return run.serve(storage=storage, timings=short_timings(wanted.speedup, wanted.grace, wanted.resync))
+    return run.serve(
+        storage=storage,
+        timings=short_timings(wanted.speedup, wanted.grace, wanted.resync),
+        transport_type=dying_transport(wanted.die_after) if wanted.die_after else None,
+    )
 
 
 if __name__ == "__main__":

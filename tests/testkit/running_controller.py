@@ -15,6 +15,7 @@ from scoring_operator.controller.timings import DEFAULT_TIMINGS, Timings
 from scoring_operator.kube.client import KubeClient
 from scoring_operator.kube.credential_sources import load_credentials
 from scoring_operator.kube.informer import Informer
+from scoring_operator.kube.transport import Transport
 from scoring_operator.planner.types import JobLimits
 from scoring_operator.resources.jobs import ScorerImage
 from tests.testkit.in_memory_storage import InMemoryStorage
@@ -84,9 +85,11 @@ async def run_controller(
     namespace: str,
     max_jobs: int = 1000,
     timings: Timings = DEFAULT_TIMINGS,
+    transport_type: type[Transport] = Transport,
 ) -> AsyncIterator[Controller]:
     """Run a controller in one namespace."""
-    async with KubeClient.connect(load_credentials({"KUBECONFIG": kubeconfig}), timeouts=timings.client) as client:
+    account = load_credentials({"KUBECONFIG": kubeconfig})
+    async with KubeClient.connect(account, timeouts=timings.client, transport_type=transport_type) as client:
         controller, tasks = assemble(client, storage, *fleets, namespace=namespace, max_jobs=max_jobs, timings=timings)
         try:
             yield controller

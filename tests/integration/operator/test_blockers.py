@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
-import pytest
 
 from localcluster.nodes import stages
 from scoring_operator.api.names import progress_config_map_name
@@ -158,17 +159,20 @@ async def test_missing_right_to_create_jobs_stalls_the_run_until_granted(
 
 
 async def test_overloaded_api_server_stalls_the_run_until_it_recovers(
-    runs: Runs, running_controller: RunController, monkeypatch: pytest.MonkeyPatch
+    runs: Runs, running_controller: RunController
 ) -> None:
-    send, busy = Transport._send_once, [True]
+    busy = [True]
 
-    async def throttled(self: Transport, request: Request) -> aiohttp.ClientResponse:
-        if busy and request.verb == "POST" and request.path.endswith("/jobs"):
-            raise Throttled("too many requests, please try again later", retry_after=0.1)
-        return await send(self, request)
+    class Busy(Transport):
+        @asynccontextmanager
+        async def send(self, request: Request) -> AsyncIterator[aiohttp.ClientResponse]:
+            if busy and request.verb == "POST" and request.path.endswith("/jobs"):
+                raise Throttled("too many requests, please try again later", retry_after=0.1)
+            async with super().send(request) as response:
+                yield response
 
-    monkeypatch.setattr(Transport, "_send_once", throttled)
-    async with running_controller(storage_with_devices(3), timings=Timings(client=ClientTimeouts(retry_budget=1))):
+    timings = Timings(client=ClientTimeouts(retry_budget=1))
+    async with running_controller(storage_with_devices(3), timings=timings, transport_type=Busy):
         runs.create()
         await stalled(runs, "Throttled")
         busy.clear()

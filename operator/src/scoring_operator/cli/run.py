@@ -18,6 +18,7 @@ from scoring_operator.runtime.settings import Settings, from_environment
 
 if TYPE_CHECKING:
     from scoring_operator.controller.timings import Timings
+    from scoring_operator.kube.transport import Transport
     from scoring_operator.storage.protocol import FleetStorage
 
 
@@ -36,7 +37,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def serve(
-    *, log_level: str | None = None, storage: "FleetStorage | None" = None, timings: "Timings | None" = None
+    *,
+    log_level: str | None = None,
+    storage: "FleetStorage | None" = None,
+    timings: "Timings | None" = None,
+    transport_type: "type[Transport] | None" = None,
 ) -> int:
     """Run the operator with the settings of the environment until a signal arrives, and return the exit code.
 
@@ -44,6 +49,7 @@ def serve(
         log_level: The name of the log level; None: that of the environment.
         storage: The Blob Storage of the fleets; None: that of the settings.
         timings: The intervals and limits; None: the defaults.
+        transport_type: The type of the connections to the API server; None: the default.
     """
     level = {"FLEETSCORE_LOG_LEVEL": log_level} if log_level else {}
     settings = from_environment(os.environ | level)
@@ -52,7 +58,7 @@ def serve(
     account = load_credentials(os.environ)
     handlers = import_module("scoring_operator.runtime.kopf_handlers")  # kopf is expensive to import
     manager_type = import_module("scoring_operator.runtime.manager").Manager
-    manager = manager_type(settings, fleets, account, storage=storage, timings=timings)
+    manager = manager_type(settings, fleets, account, storage=storage, timings=timings, transport_type=transport_type)
     namespaces = ", ".join(settings.watch_namespaces) or "all namespaces"
     logging.getLogger(__name__).info(
         "scoring-operator %s serves fleets %s in %s",

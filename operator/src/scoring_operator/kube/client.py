@@ -97,6 +97,7 @@ class KubeClient:
         *,
         observer: Observer | None = None,
         timeouts: ClientTimeouts = _DEFAULT_TIMEOUTS,
+        transport_type: type[Transport] = Transport,
     ) -> AsyncIterator["KubeClient"]:
         """Open a pool of connections without sending a request.
 
@@ -105,12 +106,13 @@ class KubeClient:
                 service account.
             observer: The function that gets the verb and the status code of each response.
             timeouts: The time limits of requests.
+            transport_type: The type of the connections.
 
         Raises:
             InvalidSettings: The environment has no credentials.
         """
         account = credentials or load_credentials(os.environ)
-        async with Transport.open(account, observer, timeouts.request) as transport:
+        async with transport_type.open(account, observer, timeouts.request) as transport:
             yield cls(transport, timeouts)
 
     def with_fence(self, may_write: Callable[[], bool]) -> "KubeClient":

@@ -26,6 +26,7 @@ from scoring_operator.kube.client import KubeClient
 from scoring_operator.kube.credentials import Credentials
 from scoring_operator.kube.informer import Informer
 from scoring_operator.kube.leader_election import LeaderElector
+from scoring_operator.kube.transport import Transport
 from scoring_operator.observability.loop_lag import measure_lag
 from scoring_operator.observability.metrics import Metrics
 from scoring_operator.observability.probes import serve_probes
@@ -50,6 +51,7 @@ class Manager:
         credentials: The credentials of the API server.
         storage: The Blob Storage of the fleets; None: that of the settings.
         timings: The intervals and limits; None: the defaults.
+        transport_type: The type of the connections to the API server; None: the default.
 
     Attributes:
         metrics: The metrics of the process.
@@ -65,15 +67,17 @@ class Manager:
         *,
         storage: FleetStorage | None = None,
         timings: Timings | None = None,
+        transport_type: type[Transport] | None = None,
     ) -> None:
         self.metrics = Metrics()
         self.failed = False
         self.timings = timings or Timings()
-        self._run_metrics = RunMetrics(self.metrics, datetime.now(UTC), fleets)
+        self._run_metrics = RunMetrics(self.metrics, datetime.fromtimestamp(time.time(), UTC), fleets)
         self._settings = settings
         self._fleets = fleets
         self._credentials = credentials
         self._storage = storage or BlobFleetStorage(settings.secrets_dir)
+        self._transport_type = transport_type or Transport
         self._controller: Controller | None = None
         self._unreadable: dict[str, str] = {}  # by namespace, why its ScoringRuns cannot be listed
         self._client: KubeClient
@@ -172,7 +176,12 @@ class Manager:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
         settings, metrics, timings = self._settings, self.metrics.process, self.timings
         async with AsyncExitStack() as stack:
-            connecting = KubeClient.connect(self._credentials, observer=metrics.count_request, timeouts=timings.client)
+            connecting = KubeClient.connect(
+                self._credentials,
+                observer=metrics.count_request,
+                timeouts=timings.client,
+                transport_type=self._transport_type,
+            )
             client = await stack.enter_async_context(connecting)
             informer = Informer(
                 client,
