@@ -5,12 +5,12 @@ model and readings in every window, and no predictions. The pages of the first w
 measurement, because rendering is the storage's work, not the operator's.
 """
 
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
+
+from tests.testkit.http_server import RequestHandler, serve
 
 from bench import scorer
 from scoring_operator.storage.account import NAMES_PAGE_SIZE
@@ -45,10 +45,8 @@ def serve_listing(devices: Sequence[str]) -> Iterator[str]:
         )
         return f'<?xml version="1.0" encoding="utf-8"?>{whole}'.encode()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
+    class Handler(RequestHandler):
+        def handle_request(self) -> None:
             url = urlsplit(self.path)
             query = {key: values[0] for key, values in parse_qs(url.query).items()}
             listed = query.get("comp") == "list"
@@ -56,24 +54,21 @@ def serve_listing(devices: Sequence[str]) -> Iterator[str]:
             if listed:
                 at, size = int(query.get("marker", "0")), int(query.get("maxresults", str(PAGE_SIZE)))
                 content = render_page(url.path.rpartition("/")[2], query.get("prefix", ""), at, size)
-            self.send_response(200 if listed else 404)
-            self.send_header("x-ms-error-code", "BlobNotFound")
-            self.send_header("Content-Type", "application/xml")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: object) -> None:
-            """Write no log."""
+            headers = {"x-ms-error-code": "BlobNotFound", "Content-Type": "application/xml"}
+            self.respond(200 if listed else 404, content, headers)
 
     for at in range(0, len(devices), NAMES_PAGE_SIZE):
         render_page("models", "", at, NAMES_PAGE_SIZE)
         render_page("data", PARTITION_PREFIX, at, NAMES_PAGE_SIZE)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        endpoint = f"http://127.0.0.1:{server.server_port}/devstoreaccount1"
-        yield f"DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey=a2V5;BlobEndpoint={endpoint};"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with serve(Handler) as url:
+        yield connection_string(url)
+
+
+def connection_string(url: str) -> str:
+    """Return the connection string of an account on a server of the tests.
+
+    Args:
+        url: The URL of the server.
+    """
+    endpoint = f"{url}/devstoreaccount1"
+    return f"DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey=a2V5;BlobEndpoint={endpoint};"

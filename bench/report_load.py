@@ -10,20 +10,19 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from tests.testkit.http_server import RequestHandler, serve
+
 from bench.goals import Goals, print_progress
-from bench.listing_server import BLOB_TEMPLATE
+from bench.listing_server import BLOB_TEMPLATE, connection_string
 from bench.scorer import create_image_environment
 from device_scorer.contract.digest import DeviceDigest, TagDigest, encode_digest
 
@@ -75,10 +74,10 @@ def _measure(python: Path, folder: Path, size: int, *, digests: bool = True) -> 
     command += ["--window-start", f"{WINDOW[0]:%Y-%m-%dT%H:%M:%SZ}", "--window-end", f"{WINDOW[1]:%Y-%m-%dT%H:%M:%SZ}"]
     command += ["--devices", str(folder / "list"), "--progress", str(folder / "progress")]
     measured = [sys.executable, "-I", "-S", str(Path(__file__).with_name("measure_process.py")), *command]
-    with serve(devices, digests=digests) as connection_string:
+    with serve(_Handler, devices=devices, digests=digests) as url:
         environment = {
             **os.environ,
-            "AZURE_STORAGE_CONNECTION_STRING": connection_string,
+            "AZURE_STORAGE_CONNECTION_STRING": connection_string(url),
             "FLEETSCORE_AUTH": "connectionString",
         }
         done = subprocess.run(measured, env=environment, capture_output=True, text=True, check=True, cwd=folder)
@@ -89,14 +88,22 @@ def _measure(python: Path, folder: Path, size: int, *, digests: bool = True) -> 
     return Measurement(float(cpu) / size * 1000, float(rss))
 
 
-class _Handler(BaseHTTPRequestHandler):
-    """The requests of a report to the account of a fleet."""
+class _Handler(RequestHandler):
+    """The requests of a report to the account of a fleet. Every write succeeds, and only lists and readings exist."""
 
-    devices: Sequence[str] = ()
-    digests = True
-    protocol_version = "HTTP/1.1"
+    devices: Sequence[str]
+    digests: bool
 
-    def do_GET(self) -> None:
+    def handle_request(self) -> None:
+        if self.command == "PUT":
+            self.read_body()
+            self._answer(HTTPStatus.CREATED)
+        elif self.command == "GET":
+            self._read_blobs()
+        else:
+            self._answer(HTTPStatus.NOT_FOUND)
+
+    def _read_blobs(self) -> None:
         url = urlsplit(self.path)
         query = {key: values[0] for key, values in parse_qs(url.query).items()}
         name = unquote(url.path).rpartition("/")[2]
@@ -107,44 +114,14 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._answer(HTTPStatus.NOT_FOUND)
 
-    def do_HEAD(self) -> None:
-        self._answer(HTTPStatus.NOT_FOUND)
-
-    def do_PUT(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self._answer(HTTPStatus.CREATED)
-
-    def do_DELETE(self) -> None:
-        self._answer(HTTPStatus.NOT_FOUND)
-
     def _answer(self, status: int, content: bytes = b"") -> None:
-        self.send_response(status)
-        if status == HTTPStatus.NOT_FOUND:
-            self.send_header("x-ms-error-code", "BlobNotFound")
-        self.send_header("ETag", '"0x8DE4A3B5C6D7E8F"')
-        self.send_header("Content-Type", "application/xml")
-        self.send_header("Content-Range", f"bytes 0-{len(content) - 1}/{len(content)}")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        """Write no log."""
-
-
-@contextmanager
-def serve(devices: Sequence[str], *, digests: bool) -> Iterator[str]:
-    """Serve the fleet's blobs, accept every write, and yield the connection string."""
-
-    handler = type("FleetHandler", (_Handler,), {"devices": devices, "digests": digests})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        endpoint = f"http://127.0.0.1:{server.server_port}/devstoreaccount1"
-        yield f"DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey=a2V5;BlobEndpoint={endpoint};"
-    finally:
-        server.shutdown()
-        server.server_close()
+        headers = {"x-ms-error-code": "BlobNotFound"} if status == HTTPStatus.NOT_FOUND else {}
+        headers |= {
+            "ETag": '"0x8DE4A3B5C6D7E8F"',
+            "Content-Type": "application/xml",
+            "Content-Range": f"bytes 0-{len(content) - 1}/{len(content)}",
+        }
+        self.respond(status, content, headers)
 
 
 @cache
