@@ -28,15 +28,23 @@ CNI_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
 _SERVICE_POLICY_FILE = Path("/usr/sbin/policy-rc.d")
 
 
-def find_cni_folder() -> Path | None:
-    """Return the folder with the CNI plugins, or None."""
-    return next((folder for folder in CNI_FOLDERS if (folder / "bridge").exists()), None)
+def find_cni_folder(folders: Sequence[Path] = CNI_FOLDERS) -> Path | None:
+    """Return the folder with the CNI plugins, or None.
+
+    Args:
+        folders: The folders that may have the plugins.
+    """
+    return next((folder for folder in folders if (folder / "bridge").exists()), None)
 
 
-def missing_packages() -> list[str]:
-    """Return the packages that a container node needs and this machine lacks."""
+def missing_packages(cni_folders: Sequence[Path] = CNI_FOLDERS) -> list[str]:
+    """Return the packages that a container node needs and this machine lacks.
+
+    Args:
+        cni_folders: The folders that may have the CNI plugins.
+    """
     missing = {package for program, package in PACKAGES.items() if not shutil.which(program)}
-    return sorted(missing | (set() if find_cni_folder() else {"containernetworking-plugins"}))
+    return sorted(missing | (set() if find_cni_folder(cni_folders) else {"containernetworking-plugins"}))
 
 
 def install_command(packages: Sequence[str]) -> list[str]:
@@ -44,12 +52,18 @@ def install_command(packages: Sequence[str]) -> list[str]:
     return ["apt-get", "install", "--yes", "--no-install-recommends", "--no-remove", *packages]
 
 
-def install(packages: Sequence[str], *, progress: StepProgress | None = None) -> None:
+def install(
+    packages: Sequence[str],
+    *,
+    progress: StepProgress | None = None,
+    service_policy: Path = _SERVICE_POLICY_FILE,
+) -> None:
     """Install packages without starting their services, now or at the next boot.
 
     Args:
         packages: The packages. Without any, nothing is done.
         progress: The printer of the step.
+        service_policy: The script that allows or forbids packages to start services.
 
     Raises:
         ClusterError: apt-get is missing or failed. The message has its output.
@@ -59,7 +73,7 @@ def install(packages: Sequence[str], *, progress: StepProgress | None = None) ->
     if not shutil.which("apt-get"):
         raise ClusterError(f"apt-get is missing; install the equivalents of: {' '.join(packages)}")
     with (progress or StepProgress()).step(f"installing {', '.join(packages)} with apt-get", usual_seconds=20):
-        with _services_disabled():
+        with _services_disabled(service_policy):
             if _run_apt(install_command(packages)).returncode != 0:
                 _run_apt(["apt-get", "update", "--quiet"])  # the package lists may be old or missing
                 answer = _run_apt(install_command(packages))
@@ -86,14 +100,14 @@ def _run_apt(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def _services_disabled() -> Iterator[None]:
+def _services_disabled(policy: Path) -> Iterator[None]:
     """Forbid packages to start services, by a policy-rc.d script that exits with 101 (Debian policy, invoke-rc.d)."""
-    if _SERVICE_POLICY_FILE.exists():
+    if policy.exists():
         yield
         return
-    _SERVICE_POLICY_FILE.write_text("#!/bin/sh\nexit 101\n")
-    _SERVICE_POLICY_FILE.chmod(0o755)
+    policy.write_text("#!/bin/sh\nexit 101\n")
+    policy.chmod(0o755)
     try:
         yield
     finally:
-        _SERVICE_POLICY_FILE.unlink()
+        policy.unlink()
