@@ -15,12 +15,12 @@ from device_scorer.settings import Settings
 from device_scorer.store import listing
 from device_scorer.store.account import read_account
 from device_scorer.store.azure_client import create_service, take_page
-from device_scorer.store.azure_errors import classify, http_status, storage_error_code
+from device_scorer.store.azure_errors import classify, http_status, storage_error_code, unparsed
 from device_scorer.store.base import NO_METADATA, Blob, BlobInfo, md5_hex, plain_etag
 from device_scorer.store.encoding import decode_content
 from device_scorer.store.listing_progress import Markers
 from device_scorer.store.metadata import clean_metadata, own_checksum, split_checksum
-from device_scorer.store.rejections import foreign_response, repeated_listing
+from device_scorer.store.rejections import repeated_listing
 from device_scorer.store.retry import (
     DEFAULT_RETRY_POLICY,
     MAX_DAMAGED_READS,
@@ -240,7 +240,7 @@ class AzureStore:
             except ScorerError:
                 raise
             except Exception as error:  # the SDK's parsers raise many types: ValueError, TypeError, MemoryError
-                raise foreign_response(target, error) from error
+                raise unparsed(error, target) from error
 
         self._in_call = True
         try:

@@ -18,6 +18,7 @@ from azure.core.exceptions import (
 from requests.exceptions import InvalidSchema, InvalidURL
 from urllib3.exceptions import InvalidHeader, LocationValueError, ProxyError
 
+from device_scorer.errors import DeviceError
 from device_scorer.store.rejections import (
     foreign_response,
     interrupted,
@@ -25,6 +26,7 @@ from device_scorer.store.rejections import (
     rejected_request,
     rejected_token,
     unreachable,
+    unreadable_token,
 )
 from device_scorer.store.retry import RetryableFailure
 
@@ -73,6 +75,18 @@ def classify(error: Exception, *, target: str, secret: str = "") -> RetryableFai
     return interrupted(target, _describe(error))
 
 
+def unparsed(error: Exception, target: str) -> DeviceError:
+    """Return the error of an exception of a parser, or of the file with the service account's token.
+
+    Args:
+        error: The exception, which is not one of the SDK.
+        target: The requested blob or container.
+    """
+    if not _passed_identity(error):
+        return foreign_response(target, error)
+    return unreadable_token() if isinstance(error, OSError) else rejected_token("", type(error).__name__).error
+
+
 def _tunnel_status(error: AzureError) -> str:
     """Return the status with which a proxy rejects a tunnel to an HTTPS server, or an empty text."""
     inner = _causes(error)[-1]
@@ -88,8 +102,13 @@ def _is_token_request(error: AzureError) -> bool:
     response: Any = getattr(error, "response", None)
     if response is not None:
         return getattr(response.request, "method", "") == "POST"
+    return isinstance(error, ClientAuthenticationError) or _passed_identity(error)
+
+
+def _passed_identity(error: Exception) -> bool:
+    """Return True if the library azure.identity is in the stack of the traceback."""
     modules = (str(frame.f_globals.get("__name__")) for frame, _ in walk_tb(error.__traceback__))
-    return isinstance(error, ClientAuthenticationError) or any(name.startswith("azure.identity.") for name in modules)
+    return any(name.startswith("azure.identity.") for name in modules)
 
 
 def _token_problem(error: AzureError, status: int | None) -> str:

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from obstore.exceptions import BaseError, InvalidPathError
 
-from device_scorer.errors import ConfigurationInvalid, IdentityUnavailable
+from device_scorer.errors import ConfigurationInvalid
 from device_scorer.store.rejections import (
     foreign_response,
     interrupted,
@@ -23,6 +23,7 @@ from device_scorer.store.rejections import (
     rejected_request,
     rejected_token,
     unreachable,
+    unreadable_token,
 )
 from device_scorer.store.retry import RetryableFailure
 
@@ -155,10 +156,7 @@ def convert_panic(attempt: Callable[[], _Result]) -> _Result:
 def _raise_if_permanent(debug: str, target: str, error: Exception) -> None:
     """Raise the error of a failure without an error response that no waiting ends."""
     if _find(_SOURCE_PATTERN, debug) == "FederatedTokenFile":
-        raise IdentityUnavailable(
-            "the service account's token (AZURE_FEDERATED_TOKEN_FILE) cannot be read; label the pod "
-            "azure.workload.identity/use=true"
-        ) from error
+        raise unreadable_token() from error
     if key := _find(_METADATA_PATTERN, debug):
         raise ConfigurationInvalid(f"{target} has metadata {key} that is not ASCII; remove it") from error
     if name := _find(_PROPERTY_PATTERN, debug):

@@ -96,6 +96,14 @@ def rejected_token(code: str, description: str, *, retry_after_seconds: float | 
     return RetryableFailure(error, retry_after_seconds=retry_after_seconds)
 
 
+def unreadable_token() -> IdentityUnavailable:
+    """Return the error of a pod that cannot read the token of its service account."""
+    return IdentityUnavailable(
+        "the service account's token (AZURE_FEDERATED_TOKEN_FILE) cannot be read; label the pod "
+        "azure.workload.identity/use=true"
+    )
+
+
 def redirected(target: str) -> ConfigurationInvalid:
     """Return the error of a response that redirects a request. Blob Storage does not redirect.
 

@@ -83,6 +83,27 @@ def test_failed_token_request_is_one_of_the_identity_with_the_next_step(platform
     gc.collect()
 
 
+def test_token_file_that_cannot_be_read_has_its_own_cure(
+    platform: BlobServer, library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AZURE_FEDERATED_TOKEN_FILE", "/nonexistent")
+    error = error_of(platform.url, library)
+    assert isinstance(error, IdentityUnavailable)
+    assert "(AZURE_FEDERATED_TOKEN_FILE) cannot be read; label the pod" in str(error)
+
+
+@pytest.mark.fault("F30")
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # as above
+def test_token_response_that_the_library_cannot_parse_is_one_of_the_identity(
+    platform: BlobServer, library: str
+) -> None:
+    platform.fail("raw", **HOSTILE["length that is text"])
+    error = error_of(platform.url, library)
+    assert isinstance(error, IdentityUnavailable)
+    assert NEXT_STEP in str(error)
+    gc.collect()
+
+
 @pytest.mark.fault("F30")
 def test_identity_platform_without_a_connection_is_one_of_the_identity(
     platform: BlobServer, library: str, monkeypatch: pytest.MonkeyPatch
