@@ -120,11 +120,10 @@ def create(  # noqa: PLR0913  each option is a field of the run
     spec: dict[str, Any] = {"fleet": session.fleet, "window": window_json(parsed)}
     if device:
         spec["devices"] = {"include" if any(set(one) & set("*?") for one in device) else "ids": device}
-    per_job = int(devices_per_job) if devices_per_job and devices_per_job.isdecimal() else devices_per_job
     fields = {
         "tags": tag,
         "writePolicy": write_policy and write_policy.value,
-        "devicesPerJob": per_job,
+        "devicesPerJob": devices_per_job and _devices_per_job(devices_per_job),
         "parallelism": parallelism,
     }
     spec |= {key: value for key, value in fields.items() if value is not None}
@@ -192,6 +191,15 @@ def resume(session: Session, run: RunArgument = None) -> None:
 def cancel(session: Session, run: RunArgument = None) -> None:
     """End a run now. Recorded outcomes and predictions are kept, and the run cannot continue."""
     _patch(session, run, {"cancel": True}, "cancelled")
+
+
+def _devices_per_job(text: str) -> int | str:
+    """Return the number in a text, or another text as it is: the API server has the valid ones."""
+    try:
+        return int(text) if text.isdecimal() else text
+    except ValueError as error:  # int() converts at most 4,300 digits
+        text = f"--devices-per-job {text[:100]} is invalid: it is a number of {len(text):,} digits"
+        raise UsageInvalid(f"{text}; use 1 to 500, or Auto") from error
 
 
 def _key(outcome: Outcome) -> str:

@@ -9,6 +9,7 @@ import typer
 
 from fleetscore.cli.output import console
 from fleetscore.cli.session import RESULTS, Session, examples, with_session
+from fleetscore.contract.documents import short_reason
 from fleetscore.contract.fleets import FleetLayout, parse_fleets
 from fleetscore.errors import UsageInvalid
 
@@ -93,5 +94,6 @@ def _is_local(address: str) -> bool:
 def _parse_fleets(text: str) -> dict[str, FleetLayout]:
     try:
         return parse_fleets(json.loads(text))
-    except json.JSONDecodeError as error:
-        raise UsageInvalid(f"the fleets are invalid: {error}; correct --fleets or {FLEETS_VARIABLE}") from error
+    except (ValueError, RecursionError) as error:  # ValueError: also a number of more digits than int() converts
+        text = f"the fleets are invalid: {short_reason(error)}"
+        raise UsageInvalid(f"{text}; correct --fleets or {FLEETS_VARIABLE}") from error

@@ -165,13 +165,14 @@ def parse_duration(text: str) -> timedelta:
         UsageInvalid: The text is not such a duration.
     """
     match = _DURATION_PATTERN.fullmatch(text) or _SHORT_DURATION_PATTERN.fullmatch(text)
-    days, hours, minutes, seconds = (int(part or 0) for part in (match.groups() if match else (0, 0, 0, 0)))
     try:
+        days, hours, minutes, seconds = (int(part or 0) for part in (match.groups() if match else (0, 0, 0, 0)))
         duration = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
-    except OverflowError:
+    except (OverflowError, ValueError):  # ValueError: int() converts at most 4,300 digits
         duration = timedelta(0)
     if not duration:
-        raise UsageInvalid(f"duration {text!r} is invalid: write a positive duration, such as 1h, 15m, 1d or PT1H")
+        text = f"duration {text[:100]!r} is invalid"
+        raise UsageInvalid(f"{text}: write a positive duration, such as 1h, 15m, 1d or PT1H")
     return duration
 
 

@@ -2,15 +2,18 @@
 
 import json
 import logging
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from socket import EAI_NONAME, gaierror, getaddrinfo
 from typing import Any
 
 import pytest
+import typer.main
 from azure.core.pipeline.transport import HttpTransport
 
 from fleetscore.cli import main
+from fleetscore.cli.commands import app
 from fleetscore.store.azure import CONNECTION_STRING_VARIABLE, SAS_TOKEN_VARIABLE
 from tests.testkit.blob_server import CANARY, SAS, BlobServer, serving
 from tests.testkit.fake_release import CRON_JOBS, NAMESPACE, OPERATOR, RUNS, SECRET, FakeRelease, config_map
@@ -253,3 +256,36 @@ def test_forged_fleets_file_of_any_user_is_an_error(fake_release: FakeRelease, e
 def test_argument_with_bytes_that_are_not_characters_is_named(error_of: ErrorOf) -> None:
     for words in (("status", "\udcff"), ("status", "-n", "\udcff")):
         assert "'\\udcff' is invalid: it has bytes that are not characters; correct it" in error_of(*words)
+
+
+DIGITS = "9" * 5000
+LONG_VALUES = {
+    **dict.fromkeys(("N", "N|Auto", "TIME"), DIGITS),
+    "SECONDS": f"-{DIGITS}",
+    "LENGTH": f"{DIGITS}h",
+    "WINDOW": f"2018-08-28T23:00Z/{DIGITS}h",
+}
+"""A value with a number that int() does not convert, by the metavar of an option."""
+
+NUMERIC_OPTIONS = [
+    (name, option.opts[0], LONG_VALUES[option.metavar])
+    for name, command in typer.main.get_command(app).commands.items()  # type: ignore[attr-defined]  # click's group
+    for option in command.params
+    if option.metavar in LONG_VALUES
+]
+
+
+@pytest.mark.usefixtures("fake_release")
+@pytest.mark.parametrize(("command", "option", "value"), NUMERIC_OPTIONS, ids=lambda one: one[:16])
+def test_number_of_5000_digits_is_an_error_that_names_it(
+    command: str, option: str, value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = ("--store", str(tmp_path)) if command in READING else ()
+    assert main([command, *COMMANDS[command], *store, option, value]) in (1, 2)
+    error = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert re.search(r"999.* is invalid: |Invalid value for '--[a-z-]+': |time '9+' is invalid", error), error[:300]
+
+
+def test_every_numeric_option_is_tested() -> None:
+    options = {option for _, option, _ in NUMERIC_OPTIONS}
+    assert options >= {"--devices-per-job", "--parallelism", "--timeout", "--since", "--window", "--port", "--tail"}

@@ -50,9 +50,11 @@ def test_port_in_use_is_an_error_with_the_next_step(tmp_path: Path, capsys: pyte
         (["--address", "192.0.2.1"], "port 8087 of 192.0.2.1 cannot be used: "),
         (["--allowed-host", "*"], "allowed host '*' is invalid: it must be a host name without"),
         (["--fleets", "{"], "the fleets are invalid: "),
+        (["--fleets", "9" * 5000], "the fleets are invalid: "),
+        (["--fleets", "[" * 100_000], "the fleets are invalid: "),
         (["--fleets", '{"fleets": [{}]}'], "the fleets file is invalid"),
     ],
-    ids=["name", "other-machine", "wildcard", "no-json", "no-fleet"],
+    ids=["name", "other-machine", "wildcard", "no-json", "long", "deep", "no-fleet"],
 )
 def test_invalid_options_are_errors_with_the_next_step(
     arguments: list[str], problem: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
