@@ -11,6 +11,7 @@ from typing import Any
 
 from playwright.async_api import Browser, Page, async_playwright
 
+from fleetscore.console.reader import LIMITS, ReaderLimits
 from fleetscore.console.server import make_server
 from fleetscore.fleet import Fleet
 from localcluster.locks import hold_lock
@@ -23,9 +24,9 @@ TIMEOUT_MILLISECONDS = 180_000  # a busy machine needs a while for Chromium
 
 
 @contextmanager
-def served_console(fleet: Fleet) -> Iterator[str]:
+def served_console(fleet: Fleet, limits: ReaderLimits = LIMITS) -> Iterator[str]:
     """Serve the console of a fleet and yield its URL without a path."""
-    server = make_server(fleet)
+    server = make_server(fleet, limits=limits)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

@@ -19,7 +19,7 @@ from fleetscore.console.device import device_context
 from fleetscore.console.downloads import Downloads
 from fleetscore.console.live import FULL, LiveStreams, figures, listed_runs
 from fleetscore.console.pages import MAX_PICTURE_ROWS, Filters
-from fleetscore.console.reader import Reader, Snapshot
+from fleetscore.console.reader import LIMITS, Reader, ReaderLimits, Snapshot
 from fleetscore.console.security import LOCAL_HOSTS, REPORT_POLICY, SecurityMiddleware
 from fleetscore.contract.windows import Window
 from fleetscore.errors import AccessDenied, FleetscoreError, NotFound, UsageInvalid
@@ -31,14 +31,15 @@ MAX_REPORTS = 4
 """Number of predictions, and of reports, that are downloaded at the same time: 256 MiB and 128 MiB at most."""
 
 
-def create_app(fleet: Fleet, *, hosts: Collection[str] = LOCAL_HOSTS) -> ASGIApp:
+def create_app(fleet: Fleet, *, hosts: Collection[str] = LOCAL_HOSTS, limits: ReaderLimits = LIMITS) -> ASGIApp:
     """Return the console of a fleet.
 
     Args:
         fleet: The fleet.
         hosts: The allowed names of the Host header.
+        limits: The limits of the pages' data.
     """
-    console = Console(Reader(fleet))
+    console = Console(Reader(fleet, limits))
     app = Starlette(
         routes=[
             Route("/", console.fleet),

@@ -17,6 +17,7 @@ MAX_UNREAD_CHECKS = 3
 class BoundedProtocol(H11Protocol):
     """A connection that ends if no request arrives in time, if its client does not read, or if newer ones need it."""
 
+    request_seconds = REQUEST_SECONDS
     unused_since = 0.0
     unread_bytes = 0
     unread_checks = 0
@@ -77,8 +78,8 @@ class BoundedProtocol(H11Protocol):
         unread = self.transport.get_write_buffer_size()
         self.unread_checks = self.unread_checks + 1 if unread and unread == self.unread_bytes else 0
         self.unread_bytes = unread
-        waits = not unread and self.is_unused and time.monotonic() - self.unused_since >= REQUEST_SECONDS
+        waits = not unread and self.is_unused and time.monotonic() - self.unused_since >= self.request_seconds
         if waits or self.unread_checks >= MAX_UNREAD_CHECKS:
             self.end()
         else:
-            self.loop.call_later(REQUEST_SECONDS, self._watch)
+            self.loop.call_later(self.request_seconds, self._watch)

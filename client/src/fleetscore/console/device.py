@@ -24,9 +24,6 @@ MAX_PLOTTED_LENGTH = timedelta(days=2)
 MAX_PLOTTED_BYTES = 32 * 2**20
 """Size of the predictions that are plotted: 500,000 readings. Larger ones would need more memory than the console."""
 
-MAX_WAIT_SECONDS = 10.0
-"""Time for which a page waits for others that are plotted; then it has no plots."""
-
 
 def device_context(reader: Reader, device: str, window: Window | None) -> dict[str, Any]:
     """Return the values of the page Device.
@@ -123,7 +120,7 @@ def _no_plots(problem: str) -> dict[str, Any]:
 
 def _plots_in_turn(reader: Reader, device: str, window: Window) -> dict[str, Any]:
     """Return the plots as soon as few other pages are plotted, and none with the reason if this takes too long."""
-    if not reader.plotting.acquire(timeout=MAX_WAIT_SECONDS):
+    if not reader.plotting.acquire(timeout=reader.limits.plots_wait_seconds):
         return _no_plots("the plots of other pages are in work; load this page again in some seconds")
     try:
         return _plots(reader, device, window)

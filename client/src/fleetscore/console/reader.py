@@ -22,8 +22,6 @@ from fleetscore.errors import ClusterUnavailable, DataInvalid, FleetscoreError, 
 from fleetscore.fleet import Fleet
 from fleetscore.texts import printable
 
-SNAPSHOT_SECONDS = 15.0
-RUNS_SECONDS = 2.0
 MAX_TILES = 8
 MAX_REPORT_BYTES = 32 * 2**20
 MAX_CSV_BYTES = 128 * 2**20
@@ -70,30 +68,49 @@ class Snapshot:
         return {row.get("Device", ""): row["Owner"] for row in self.incidents if row.get("Owner")}
 
 
+@dataclass(frozen=True, slots=True)
+class ReaderLimits:
+    """The limits in time of the pages' data.
+
+    Attributes:
+        snapshot_seconds: The age after which the health of the fleet is read again.
+        runs_seconds: The age after which the runs are read again.
+        plots_wait_seconds: The time for which a page waits for others that are plotted; then it has no plots.
+    """
+
+    snapshot_seconds: float = 15
+    runs_seconds: float = 2
+    plots_wait_seconds: float = 10
+
+
+LIMITS = ReaderLimits()
+
+
 class Reader:
     """The data of the console.
 
     Args:
         fleet: The fleet; of a folder or of a cluster.
+        limits: The limits in time.
 
     Attributes:
         plotting: The places of the pages that read and plot readings.
     """
 
-    def __init__(self, fleet: Fleet) -> None:
-        self.fleet = fleet
+    def __init__(self, fleet: Fleet, limits: ReaderLimits = LIMITS) -> None:
+        self.fleet, self.limits = fleet, limits
         self.plotting = threading.BoundedSemaphore(MAX_PLOTTING)
         self.cluster = _cluster(fleet)
-        self._snapshot = Cached(self._read_snapshot, SNAPSHOT_SECONDS)
+        self._snapshot = Cached(self._read_snapshot, limits.snapshot_seconds)
         self._last: tuple[datetime, Snapshot] | None = None
-        self._runs = Cached(self._read_runs, RUNS_SECONDS)
+        self._runs = Cached(self._read_runs, limits.runs_seconds)
 
     def snapshot(self) -> Snapshot:
-        """Return the health of the fleet, at most SNAPSHOT_SECONDS old."""
+        """Return the health of the fleet, at most `snapshot_seconds` old."""
         return self._snapshot.get()
 
     def runs(self) -> list[dict[str, Any]]:
-        """Return the fleet's runs, the newest window first, at most RUNS_SECONDS old; none for a folder."""
+        """Return the fleet's runs, the newest window first, at most `runs_seconds` old; none for a folder."""
         return self._runs.get()
 
     def run(self, name: str) -> dict[str, Any]:
@@ -176,7 +193,7 @@ class Reader:
             return []
         if found is None:
             name = blob_paths.report_name(window, file)
-            problems.append(f"{name} does not exist, so its rows are missing here; the next report has its own")
+            problems.append(f"{name} does not exist, so this page lacks its rows; the next report writes a new file")
         return found or []
 
     def _mute_problems(self) -> list[str]:

@@ -7,6 +7,7 @@ import uvicorn
 
 from fleetscore.console.app import create_app
 from fleetscore.console.connections import MAX_CONNECTIONS, BoundedProtocol
+from fleetscore.console.reader import LIMITS, ReaderLimits
 from fleetscore.console.security import LOCAL_HOSTS
 from fleetscore.fleet import Fleet
 
@@ -32,21 +33,29 @@ def listen(address: str, port: int) -> socket.socket:
     return socket.create_server(("", port))
 
 
-def make_server(fleet: Fleet, hosts: Collection[str] = LOCAL_HOSTS) -> uvicorn.Server:
+def make_server(
+    fleet: Fleet,
+    hosts: Collection[str] = LOCAL_HOSTS,
+    *,
+    limits: ReaderLimits = LIMITS,
+    protocol: type[BoundedProtocol] = BoundedProtocol,
+) -> uvicorn.Server:
     """Return the server of a fleet's console.
 
     Args:
         fleet: The fleet.
         hosts: The allowed names of the Host header.
+        limits: The limits of the pages' data.
+        protocol: The protocol of a connection.
     """
     config = uvicorn.Config(
-        create_app(fleet, hosts=hosts),
+        create_app(fleet, hosts=hosts, limits=limits),
         lifespan="off",
         log_level="warning",
         proxy_headers=False,
         server_header=False,
         limit_concurrency=MAX_CONNECTIONS,
-        http=BoundedProtocol,
+        http=protocol,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         ws="none",
     )

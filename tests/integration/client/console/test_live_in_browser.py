@@ -1,18 +1,21 @@
 """The live figures of the console in Chromium, while runs end, appear and are deleted, and while streams fail."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from playwright.async_api import Browser, expect
 
 from fleetscore import Fleet
-from fleetscore.console import live, reader
+from fleetscore.console.reader import ReaderLimits
 from fleetscore.contract.fleets import FleetLayout
 from fleetscore.store.folder import FolderStore
 from tests.testkit.browser import opened_page, served_console
+from tests.testkit.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs_services]
 MAX_CONNECTIONS_OF_A_BROWSER = 6
@@ -43,14 +46,14 @@ class CannedCluster:
 
 
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> CannedCluster:
-    monkeypatch.setattr(reader, "RUNS_SECONDS", 0)
+def cluster() -> CannedCluster:
     return CannedCluster()
 
 
 @pytest.fixture
 def console(tmp_path: Path, cluster: Any) -> Iterator[str]:
-    with served_console(Fleet(FleetLayout(), FolderStore(tmp_path), cluster)) as url:
+    fleet = Fleet(FleetLayout(), FolderStore(tmp_path), cluster)
+    with served_console(fleet, ReaderLimits(runs_seconds=0)) as url:
         yield url
 
 
@@ -95,16 +98,26 @@ async def test_deleted_run_is_reported_on_its_page(browser: Browser, console: st
         await expect(watched.page.locator('[data-figure="done"]')).to_have_text("2")
 
 
+def stream_status(console: str) -> int:
+    """Return the status of the response for a stream of the figures of all runs, and end the stream."""
+    with httpx.stream("GET", f"{console}/live") as response:
+        return response.status_code
+
+
 async def test_interrupted_figures_are_reported_and_come_back(
-    browser: Browser, console: str, cluster: CannedCluster, monkeypatch: pytest.MonkeyPatch
+    browser: Browser, console: str, cluster: CannedCluster
 ) -> None:
-    monkeypatch.setattr(live, "MAX_STREAMS", 0)  # a browser does not connect again after a response other than 200
     async with opened_page(browser, console) as watched:
         await watched.page.clock.install()
-        await watched.page.goto("/")
-        interrupted = watched.page.get_by_text("The live figures are interrupted; this page connects again.")
-        await expect(interrupted).to_be_visible()
-        monkeypatch.setattr(live, "MAX_STREAMS", 1)
+        # A browser does not connect again after a response other than 200.
+        async with AsyncExitStack() as stack, httpx.AsyncClient(base_url=console) as client:
+            others = [await stack.enter_async_context(client.stream("GET", "/live")) for _ in range(16)]
+            assert [one.status_code for one in others] == [200] * 16
+            assert stream_status(console) == 503
+            await watched.page.goto("/")
+            interrupted = watched.page.get_by_text("The live figures are interrupted; this page connects again.")
+            await expect(interrupted).to_be_visible()
+        await asyncio.to_thread(until, lambda: stream_status(console) == 200, "the end of the other streams")
         cluster.found = [a_run("first", done=5)]
         await watched.page.clock.fast_forward(10_000)
         await expect(interrupted).to_be_hidden()

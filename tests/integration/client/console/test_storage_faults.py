@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
+from azure.core.pipeline.transport import HttpTransport
 from playwright.async_api import Browser, Page, expect
 
 from fleetscore import Fleet
-from fleetscore.console import reader
+from fleetscore.console.reader import ReaderLimits
 from fleetscore.contract.blob_paths import MUTES_FILE
 from fleetscore.contract.fleets import FleetLayout
-from fleetscore.store import azure
 from fleetscore.store.azure import AzureStore
 from localcluster.addons.azurite import Azurite
 from tests.integration.client.console.conftest import connect
@@ -17,6 +17,7 @@ from tests.testkit.azurite import Storage, new_storage
 from tests.testkit.browser import axe_violations, opened_page, served_console
 from tests.testkit.console_fleet import HALL, tile
 
+AT_ONCE = ReaderLimits(snapshot_seconds=0)
 HISTORY = "_history/default/PT3600S/2018-W35.csv.gz"
 
 
@@ -33,14 +34,13 @@ async def visit(page: Page, address: str, status: int, *texts: str) -> None:
 async def test_last_figures_stay_while_storage_is_down(
     browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reader, "SNAPSHOT_SECONDS", 0)
-    monkeypatch.setitem(azure._OPTIONS, "retry_total", 0)
+    monkeypatch.setattr(HttpTransport, "sleep", lambda *_: None)  # the account stays down, so no attempt needs a wait
     down = "cannot be reached"
     with Azurite.start(tmp_path / "azurite", containers=()) as own:
         storage = new_storage(own)
         storage.put("predictions", HISTORY, tile({HALL: "NNA"}))
         account = connect(storage, storage.connection_string)
-        with served_console(Fleet(FleetLayout(), account)) as url:
+        with served_console(Fleet(FleetLayout(), account), AT_ONCE) as url:
             async with opened_page(browser, url) as watched:
                 await visit(watched.page, "/", 200, "Newest window: 2018-08-27T02:00Z/1h, 1 devices.")
                 own.stop()
@@ -71,10 +71,9 @@ async def test_rejected_credential_is_an_error_that_names_the_container(
 
 
 async def test_missing_and_damaged_files_are_named_with_the_next_step(
-    browser: Browser, filled: Storage, account: AzureStore, monkeypatch: pytest.MonkeyPatch
+    browser: Browser, filled: Storage, account: AzureStore
 ) -> None:
-    monkeypatch.setattr(reader, "SNAPSHOT_SECONDS", 0)
-    with served_console(Fleet(FleetLayout(), account)) as url:
+    with served_console(Fleet(FleetLayout(), account), AT_ONCE) as url:
         async with opened_page(browser, url) as watched:
             filled.put("predictions", MUTES_FILE, b"Devices,From,Until,Why,Who\npress-*,soon,,,\n\xff\xfe\n")
             bad_mutes = "_mutes.csv has 2 invalid lines, which mute no device (line 2: "

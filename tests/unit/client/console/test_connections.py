@@ -12,6 +12,7 @@ import uvicorn
 
 from fleetscore import Fleet
 from fleetscore.console import connections
+from fleetscore.console.connections import BoundedProtocol
 from fleetscore.console.server import listen, make_server
 from fleetscore.contract import blob_paths
 from tests.testkit.console_fleet import WINDOW
@@ -21,9 +22,20 @@ REQUEST = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 MANY = 2 * connections.MAX_CONNECTIONS
 
 
+class Impatient(BoundedProtocol):
+    """A connection on which a request must arrive at once."""
+
+    request_seconds = 0.2
+
+
 @pytest.fixture
-def server(tmp_path: Path) -> uvicorn.Server:
-    return make_server(Fleet.folder(tmp_path))
+def protocol() -> type[BoundedProtocol]:
+    return BoundedProtocol
+
+
+@pytest.fixture
+def server(tmp_path: Path, protocol: type[BoundedProtocol]) -> uvicorn.Server:
+    return make_server(Fleet.folder(tmp_path), protocol=protocol)
 
 
 @pytest.fixture
@@ -47,21 +59,17 @@ def test_connections_without_a_request_keep_no_probe_out(port: int) -> None:
         assert probe.recv(20).startswith(b"HTTP/1.1 200")
 
 
+@pytest.mark.parametrize("protocol", [Impatient])
 @pytest.mark.parametrize("first", [b"", b"GET / HTTP/1.1\r\nX: ", REQUEST], ids=["silent", "slow", "kept"])
-def test_connection_without_a_further_request_is_closed(
-    port: int, first: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(connections, "REQUEST_SECONDS", 0.2)
+def test_connection_without_a_further_request_is_closed(port: int, first: bytes) -> None:
     with create_connection(("127.0.0.1", port), 120) as connection:
         connection.sendall(first)
         while connection.recv(4096):
             pass
 
 
-def test_client_that_reads_nothing_is_cut_off(
-    server: uvicorn.Server, port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(connections, "REQUEST_SECONDS", 0.2)
+@pytest.mark.parametrize("protocol", [Impatient])
+def test_client_that_reads_nothing_is_cut_off(server: uvicorn.Server, port: int, tmp_path: Path) -> None:
     path = tmp_path / "predictions" / blob_paths.report_name(WINDOW, blob_paths.REPORT_FILE)
     path.parent.mkdir(parents=True)
     path.write_bytes(bytes(2**24))  # more than the buffers of both sockets

@@ -1,3 +1,4 @@
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,13 +9,15 @@ import pytest
 
 from fleetscore import Fleet
 from fleetscore.console import charts
-from fleetscore.console import device as module
 from fleetscore.console.charts import MAX_COLUMNS
 from fleetscore.console.device import MAX_PLOTS, device_context, downsample, tag_plots
-from fleetscore.console.reader import MAX_PLOTTING, Reader
+from fleetscore.console.reader import MAX_PLOTTING, Reader, ReaderLimits
 from fleetscore.contract import blob_paths
+from fleetscore.contract.fleets import FleetLayout
 from fleetscore.contract.windows import Window
 from fleetscore.errors import NotFound
+from fleetscore.store.base import Blob
+from fleetscore.store.folder import FolderStore
 from tests.testkit.console_fleet import HALL, WINDOW
 
 
@@ -101,37 +104,45 @@ def test_tags_above_the_limit_are_counted_and_not_drawn(monkeypatch: pytest.Monk
     assert (len(found), more, len(drawn)) == (MAX_PLOTS, 5, MAX_PLOTS)
 
 
-def test_predictions_that_are_too_large_are_named_and_not_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_PLOTTED_BYTES", 100)
+def test_predictions_that_are_too_large_are_named_and_not_read(folder: Path) -> None:
+    name = blob_paths.prediction_name(FleetLayout().predictions_path, WINDOW, HALL)
+    os.truncate(folder / "predictions" / name, 32 * 2**20 + 1)
     found = device_context(Reader(Fleet.folder(folder)), HALL, WINDOW)
-    assert "bytes of at most 100" in found["problem"]
+    assert "is too large: it has 33,554,433 bytes of at most 33,554,432" in found["problem"]
     assert found["plots"] == []
 
 
-def test_pages_beyond_the_limit_wait_until_others_are_plotted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pages, in_work, most = 4 * MAX_PLOTTING, [0], [0]
-    lock, all_places = threading.Lock(), threading.Barrier(MAX_PLOTTING)
+class BusyStore(FolderStore):
+    """A folder whose predictions are read by as many pages at the same time as may be plotted."""
 
-    def plots(*_: object) -> dict[str, Any]:
-        with lock:
-            in_work[0] += 1
-            most[0] = max(most[0], in_work[0])
-        all_places.wait(60)  # so the places are all taken at this moment
-        with lock:
-            in_work[0] -= 1
-        return {"plots": ["a plot"]}
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._lock, self._all_places = threading.Lock(), threading.Barrier(MAX_PLOTTING)
+        self.in_work = self.most = 0
 
-    monkeypatch.setattr(module, "_plots", plots)
-    monkeypatch.setattr(module, "MAX_WAIT_SECONDS", 60)
-    reader = Reader(Fleet.folder(folder))
+    def read(self, container: str, name: str, **options: Any) -> Blob | None:
+        if "/_" in name or name.startswith("_"):
+            return super().read(container, name, **options)
+        with self._lock:
+            self.in_work += 1
+            self.most = max(self.most, self.in_work)
+        self._all_places.wait(60)  # so the places are all taken at this moment
+        with self._lock:
+            self.in_work -= 1
+        return super().read(container, name, **options)
+
+
+def test_pages_beyond_the_limit_wait_until_others_are_plotted(folder: Path) -> None:
+    store, pages = BusyStore(folder), 4 * MAX_PLOTTING
+    reader = Reader(Fleet(FleetLayout(), store), ReaderLimits(plots_wait_seconds=60))
     with ThreadPoolExecutor(pages) as threads:
-        found = list(threads.map(lambda _: device_context(reader, HALL, WINDOW)["plots"], range(pages)))
-    assert (found, most[0]) == ([["a plot"]] * pages, MAX_PLOTTING)
+        found = list(threads.map(lambda _: len(device_context(reader, HALL, WINDOW)["plots"]), range(pages)))
+    assert (found, store.most, MAX_PLOTTING) == ([2] * pages, 2, 2)
 
 
-def test_page_that_waits_too_long_has_all_but_the_plots(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_WAIT_SECONDS", 0.01)
-    reader = Reader(Fleet.folder(folder))
+def test_page_that_waits_too_long_has_all_but_the_plots(folder: Path) -> None:
+    assert ReaderLimits() == ReaderLimits(snapshot_seconds=15, runs_seconds=2, plots_wait_seconds=10)
+    reader = Reader(Fleet.folder(folder), ReaderLimits(plots_wait_seconds=0.01))
     for _ in range(MAX_PLOTTING):
         reader.plotting.acquire()
     found = device_context(reader, HALL, WINDOW)

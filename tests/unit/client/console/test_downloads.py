@@ -43,12 +43,12 @@ def test_file_that_cannot_be_read_frees_its_place() -> None:
             files.respond(fail, "text/csv", {})
 
 
-async def test_client_that_needs_too_long_frees_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_client_that_needs_too_long_frees_its_place() -> None:
     async def send(_: dict[str, Any]) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(downloads, "MAX_DOWNLOAD_SECONDS", 0.01)
-    files = Downloads(1)
+    assert downloads.MAX_DOWNLOAD_SECONDS == 600
+    files = Downloads(1, max_seconds=0.01)
     response: Any = files.respond(lambda: CONTENT, "text/csv", {})
     await response({"type": "http"}, None, send)
     assert files.respond(lambda: b"", "text/csv", {}).status_code == 200

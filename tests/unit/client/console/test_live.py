@@ -1,8 +1,6 @@
 import json
 from typing import Any
 
-import pytest
-
 from fleetscore.console import live
 from fleetscore.console.live import LiveStreams, figures, listed_runs
 from fleetscore.errors import ClusterUnavailable
@@ -18,11 +16,16 @@ def test_figures_count_devices_that_are_done() -> None:
     assert (found["done"], found["total"], found["counts"]["failed"], found["ended"]) == (3, 5, 1, False)
 
 
-def test_ended_runs_are_listed_after_the_active_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "MAX_ACTIVE_RUNS", 2)
-    monkeypatch.setattr(live, "MAX_RUNS", 3)
+def test_ended_runs_are_listed_after_the_active_ones() -> None:
     runs = [run("z", ended=True), run("a"), run("b"), run("c"), run("y", ended=True)]
-    assert [one["metadata"]["name"] for one in listed_runs(runs)] == ["a", "b", "z"]
+    assert [one["metadata"]["name"] for one in listed_runs(runs)] == ["a", "b", "c", "z", "y"]
+
+
+def test_at_most_100_runs_are_listed_and_50_of_them_active() -> None:
+    ended, active = [run("z", ended=True)] * 101, [run("a")] * 51
+    names = [one["metadata"]["name"] for one in listed_runs([*ended, *active])]
+    assert names == ["a"] * 50 + ["z"] * 50
+    assert len(listed_runs(ended)) == 100
 
 
 async def test_stream_sends_changes_and_problems_and_ends() -> None:

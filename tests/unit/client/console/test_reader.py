@@ -1,3 +1,4 @@
+import os
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -6,8 +7,7 @@ from typing import Any
 import pytest
 
 from fleetscore import Fleet
-from fleetscore.console import reader as module
-from fleetscore.console.reader import Reader
+from fleetscore.console.reader import Reader, ReaderLimits
 from fleetscore.contract import blob_paths
 from fleetscore.contract.fleets import FleetLayout
 from fleetscore.errors import ClusterUnavailable, NotFound
@@ -83,14 +83,11 @@ def test_damaged_table_is_a_problem_and_the_history_is_shown(folder: Path) -> No
 def test_missing_table_is_a_problem_and_not_an_empty_table(folder: Path) -> None:
     (folder / "predictions" / blob_paths.report_name(WINDOW, blob_paths.INCIDENTS_FILE)).unlink()
     (problem,) = Reader(Fleet.folder(folder)).snapshot().problems
-    assert "_incidents.csv does not exist" in problem
+    assert "_incidents.csv does not exist, so this page lacks its rows; the next report" in problem
 
 
-def test_storage_that_fails_later_leaves_the_last_snapshot_with_the_reason(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "SNAPSHOT_SECONDS", 0)
-    reader = Reader(Fleet.folder(folder))
+def test_storage_that_fails_later_leaves_the_last_snapshot_with_the_reason(folder: Path) -> None:
+    reader = Reader(Fleet.folder(folder), ReaderLimits(snapshot_seconds=0))
     known = reader.snapshot()
     tile_path = folder / "predictions/_history/default/PT3600S/2018-W35.csv.gz"
     content = tile_path.read_bytes()
@@ -155,12 +152,19 @@ def test_windows_of_the_future_do_not_hide_those_of_now(folder: Path) -> None:
     assert problem.startswith("12 files of the history begin after the time of this machine")
 
 
-def test_rows_of_a_table_are_bounded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_ROWS", 1)
-    assert len(Reader(Fleet.folder(folder)).snapshot().incidents) == 1
-    monkeypatch.setattr(module, "MAX_REPORT_BYTES", 10)
+def test_rows_of_a_table_are_bounded(folder: Path) -> None:
+    path = folder / "predictions" / blob_paths.report_name(WINDOW, blob_paths.INCIDENTS_FILE)
+    path.write_text("Device\n" + "a\n" * 50_001)
+    assert len(Reader(Fleet.folder(folder)).snapshot().incidents) == 50_000
+
+
+def test_table_above_32_mebibytes_is_a_problem_and_not_read(folder: Path) -> None:
+    path = folder / "predictions" / blob_paths.report_name(WINDOW, blob_paths.INCIDENTS_FILE)
+    os.truncate(path, 32 * 2**20 + 1)
     found = Reader(Fleet.folder(folder)).snapshot()
-    assert (found.incidents, ["too large" in problem for problem in found.problems]) == ([], [True, True])
+    assert (found.incidents, len(found.sensors)) == ([], 1)
+    (problem,) = found.problems
+    assert "_incidents.csv is too large: it has 33,554,433 bytes of at most 33,554,432" in problem
 
 
 def test_table_of_too_many_columns_is_rejected_before_it_is_parsed(folder: Path) -> None:
