@@ -1,4 +1,4 @@
-"""The lines of a CSV that other clients can write: limits, and the fields of a line. Pure."""
+"""The lines of a CSV that other clients can write: limits, and the fields of a line."""
 
 import csv
 import re

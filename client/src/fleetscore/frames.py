@@ -1,4 +1,4 @@
-"""DataFrames of what storage and cluster hold. Pure.
+"""DataFrames of what storage and cluster hold.
 
 Each function imports pandas, which takes longer than most commands that need no DataFrame.
 """

@@ -1,4 +1,4 @@
-"""Texts of other parties in a form that can be printed. Pure."""
+"""Texts of other parties in a form that can be printed."""
 
 MAX_TEXT_CHARS = 500
 

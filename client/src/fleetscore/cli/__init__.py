@@ -1,4 +1,7 @@
-"""The command line: `fleetscore`, and `kubectl fleetscore`. It prints; the library reads."""
+"""The command line: `fleetscore`, and `kubectl fleetscore`, with one module per group of commands.
+
+The package parses arguments and prints. The other packages read and decide for it.
+"""
 # ruff: noqa: PLC0415  Ctrl-C is handled before the commands are imported, which takes most of the time
 
 # The module signal imports enum and more, and Ctrl-C is not handled before it is imported.

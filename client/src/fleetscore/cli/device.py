@@ -95,7 +95,7 @@ def next_steps(
     muted: bool,
     store: Path | None = None,
 ) -> list[str]:
-    """Return sentences about what to do next, the most useful first. Pure.
+    """Return sentences about what to do next, the most useful first.
 
     Args:
         device: The device's id.

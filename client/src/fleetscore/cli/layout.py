@@ -1,4 +1,4 @@
-"""The layout of a table on a terminal: the widths of its columns, and its lines. Pure."""
+"""The layout of a table on a terminal: the widths of its columns, and its lines."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Responses of the API server: errors in the words of the user, and the check that a response is an object. Pure.
+"""Responses of the API server: errors in the words of the user, and the check that a response is an object.
 
 A login page of a proxy, or another server at the address, answers with 200, too. So each response is checked.
 """

@@ -1,4 +1,4 @@
-"""Charts as inline SVG and PNG, drawn by the server, so that pages need no script. Pure.
+"""Charts as inline SVG and PNG, drawn by the server, so that pages need no script.
 
 The style sheet colours the SVG by class. Every text is escaped. A PNG has its colours in its palette.
 """

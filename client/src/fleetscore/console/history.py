@@ -1,4 +1,4 @@
-"""The history of a fleet in memory: one letter per device and window, joined from the tiles of storage. Pure."""
+"""The history of a fleet in memory: one letter per device and window, joined from the tiles of storage."""
 
 import re
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""The content of the pages Fleet and Heat map, from a snapshot of the fleet's health. Pure."""
+"""The content of the pages Fleet and Heat map, from a snapshot of the fleet's health."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Sized

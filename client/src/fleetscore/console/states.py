@@ -1,4 +1,4 @@
-"""The states of a device in a window, with their texts, CSS classes and colours. Pure."""
+"""The states of a device in a window, with their texts, CSS classes and colours."""
 
 from dataclasses import dataclass
 

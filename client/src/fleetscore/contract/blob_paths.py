@@ -1,4 +1,4 @@
-"""Names of blobs: the rule by which the scorer writes them. Pure.
+"""Names of blobs: the rule by which the scorer writes them.
 
 A device id is exactly one path segment. `A-Z a-z 0-9 - _ .` are not encoded; all other characters are percent-encoded
 UTF-8 with upper-case hex digits (RFC 3986, section 2.1). The dots of an id of dots alone and a leading '_' are encoded,

@@ -1,4 +1,4 @@
-"""The lines of a console's log about its storage, which `doctor` reads. Pure."""
+"""The lines of a console's log about its storage, which `doctor` reads."""
 
 from collections.abc import Iterable
 

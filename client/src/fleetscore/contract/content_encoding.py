@@ -1,4 +1,4 @@
-"""The content of a blob with a Content-Encoding: gzip and deflate are decoded, by the rules of the scorer. Pure."""
+"""The content of a blob with a Content-Encoding: gzip and deflate are decoded, by the rules of the scorer."""
 
 import zlib
 

@@ -1,4 +1,4 @@
-"""YAML documents in the ConfigMaps of a release, which other clients can write. Pure.
+"""YAML documents in the ConfigMaps of a release, which other clients can write.
 
 Helm writes neither aliases nor tags. Aliases grow exponentially when a value is printed, and tags reach constructors of
 the library that fail with any exception. So both are rejected, and the values and their nesting are bounded.

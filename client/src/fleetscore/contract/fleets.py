@@ -1,4 +1,4 @@
-"""The parts of a fleet that the client needs: its storage and its layout, as the chart's fleets file has them. Pure."""
+"""The parts of a fleet that the client needs: its storage and its layout, as the chart's fleets file has them."""
 
 import re
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""The file of mutes: devices whose incidents are listed as muted for a time. Pure.
+"""The file of mutes: devices whose incidents are listed as muted for a time.
 
 The file has the columns Devices,From,Until,Why,Who. Devices is a glob; an empty time has no bound. Lines of other
 writers are kept byte for byte, also those that the scorer ignores.

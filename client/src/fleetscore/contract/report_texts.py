@@ -1,4 +1,4 @@
-"""The texts in the CSV files of a report, which are protected against evaluation by spreadsheet programs. Pure."""
+"""The texts in the CSV files of a report, which are protected against evaluation by spreadsheet programs."""
 
 import re
 

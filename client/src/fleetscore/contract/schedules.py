@@ -1,4 +1,4 @@
-"""Schedules as the chart's schedules file has them, their windows, and the runs that they create. Pure.
+"""Schedules as the chart's schedules file has them, their windows, and the runs that they create.
 
 Windows of a length tile the time line from 1970-01-01T00:00:00Z on. A schedule has readings that are up to d late. So a
 firing at the scheduled time t has the last window that ended at or before t - d.

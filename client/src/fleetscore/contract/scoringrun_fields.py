@@ -1,4 +1,4 @@
-"""The fields of a ScoringRun that this version of the client knows, as paths. Pure.
+"""The fields of a ScoringRun that this version of the client knows, as paths.
 
 A test compares them with the CRD.
 """

@@ -1,4 +1,4 @@
-"""The tiles of a fleet's history: one letter per device and window. Pure.
+"""The tiles of a fleet's history: one letter per device and window.
 
 A tile has the windows of one length of a week; for windows of a day or longer, of a year. It is gzip: a comment with
 its fleet, length, first window and number of windows, the line `Device,States`, and a line per device. Other clients

@@ -1,4 +1,4 @@
-"""Time windows: parsing, and their forms in names of blobs and in texts. Pure."""
+"""Time windows: parsing, and their forms in names of blobs and in texts."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The checks of the cluster: the namespace, CRD and versions, operators, the user's rights, and the clock. Pure."""
+"""The checks of the cluster: the namespace, CRD and versions, operators, the user's rights, and the clock."""
 
 from collections.abc import Iterator
 

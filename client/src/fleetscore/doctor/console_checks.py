@@ -1,4 +1,4 @@
-"""The checks of the consoles: their pods, their Secrets, and their own access to storage. Pure."""
+"""The checks of the consoles: their pods, their Secrets, and their own access to storage."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The next step for what Kubernetes and the operator report about pods, Jobs and runs. Pure."""
+"""The next step for what Kubernetes and the operator report about pods, Jobs and runs."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""The facts that the checks need. A fact that could not be gathered is Unseen. Values only."""
+"""The facts that the checks need, as values. A fact that could not be gathered is Unseen."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

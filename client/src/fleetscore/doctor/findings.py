@@ -1,4 +1,4 @@
-"""Findings of the checks. Pure."""
+"""Findings of the checks."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass

@@ -1,4 +1,4 @@
-"""The checks of fleets and schedules: storage, identity, Secrets, models, notices and windows. Pure."""
+"""The checks of fleets and schedules: storage, identity, Secrets, models, notices and windows."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""The checks of the operators: their pods, their Leases, their rights, and namespaces that two of them handle. Pure."""
+"""The checks of the operators: their pods, their Leases, their rights, and namespaces that two of them handle."""
 
 from collections.abc import Iterator
 from itertools import combinations

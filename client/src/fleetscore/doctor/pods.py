@@ -1,4 +1,4 @@
-"""The reason that a pod does not run, that none is created, or that one crashes again and again. Pure."""
+"""The reason that a pod does not run, that none is created, or that one crashes again and again."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping

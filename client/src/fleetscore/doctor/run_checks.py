@@ -1,4 +1,4 @@
-"""The checks of the runs of a fleet: what they wait for, and what the newest run shows about its identity. Pure."""
+"""The checks of the runs of a fleet: what they wait for, and what the newest run shows about its identity."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""The firings of a CronJob, as Kubernetes computes them from its expression and time zone. Pure.
+"""The firings of a CronJob, as Kubernetes computes them from its expression and time zone.
 
 Kubernetes parses the expression with `ParseStandard` of github.com/robfig/cron v3.0.1, whose rules this module has. A
 time fires if the clock of the time zone matches it. So a time that a change of the clock skips does not fire, and a

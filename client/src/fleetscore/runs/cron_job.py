@@ -1,4 +1,4 @@
-"""The CronJob of a schedule, as the API server has it. Pure."""
+"""The CronJob of a schedule, as the API server has it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Windows of a schedule without a complete run. Pure.
+"""Windows of a schedule without a complete run.
 
 For `backfill` a run must have the fleet, devices and tags of the schedule, as for the operator's `backfill`. For the
 health of a schedule its own runs count too, also those from before a change of the schedule.

@@ -1,4 +1,4 @@
-"""The Job and the pod that scored a device, and the device's lines in the pod's log. Pure."""
+"""The Job and the pod that scored a device, and the device's lines in the pod's log."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""The state of a schedule: its last and next firing, and the windows without a complete run. Pure."""
+"""The state of a schedule: its last and next firing, and the windows without a complete run."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

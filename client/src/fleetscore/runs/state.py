@@ -1,4 +1,4 @@
-"""The state of a run, from the JSON of a ScoringRun: its counts, its end, and the cause that delays it. Pure."""
+"""The state of a run, from the JSON of a ScoringRun: its counts, its end, and the cause that delays it."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Texts for what keeps a user from storage: the reason and the next step by the code of the error. Pure.
+"""Texts for what keeps a user from storage: the reason and the next step by the code of the error.
 
 The text of an error of the SDK is not used: it can contain the URL of the request with its SAS token.
 Source: "Common REST API error codes" and "Blob Storage error codes" (Azure Storage REST API reference).

@@ -1,4 +1,4 @@
-"""The blob endpoints that may get a token of the user. Pure.
+"""The blob endpoints that may get a token of the user.
 
 Any user who may create a ConfigMap with the labels of a release can choose a fleet's account URL. So a token or SAS is
 sent only to hosts of Azure Storage, whose TLS certificates other parties do not have. A connection string has an
