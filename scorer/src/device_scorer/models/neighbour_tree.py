@@ -26,6 +26,9 @@ METRICS = {
 MAX_SAMPLES = 10_000
 """Training values of a tree from which scikit-learn, whose process has a time limit, evaluates the model."""
 
+MAX_LEAF_VALUES = 1_000
+"""Training values of a leaf from which scikit-learn evaluates the model. A query compares a value with each of them."""
+
 MAX_SORTED_BY_INSERTION = 15
 
 
@@ -138,7 +141,12 @@ def read_tree(tree: Any, metric: str) -> NeighbourTree:
 
 
 def _read_leaves(nodes: np.ndarray, data: list[float], indexes: list[int]) -> list[list[tuple[float, int]] | None]:
-    """Return the content of the leaves that a query reaches, which must be all training values."""
+    """Return the content of the leaves that a query reaches, which must be all training values.
+
+    Raises:
+        ModelInvalid: The tree is inconsistent.
+        ClosedFormMissing: A leaf is large.
+    """
     starts, ends, is_leaf = (nodes[name].tolist() for name in ("idx_start", "idx_end", "is_leaf"))
     leaves: list[list[tuple[float, int]] | None] = [None] * len(nodes)
     waiting, reached = [0], 0
@@ -149,6 +157,8 @@ def _read_leaves(nodes: np.ndarray, data: list[float], indexes: list[int]) -> li
         if not is_leaf[node]:
             waiting += 2 * node + 1, 2 * node + 2
             continue
+        if ends[node] - starts[node] > MAX_LEAF_VALUES:
+            raise ClosedFormMissing(f"a tree with a leaf of more than {MAX_LEAF_VALUES:,} values")
         leaves[node] = [(data[index], index) for index in indexes[starts[node] : ends[node]]]
         reached += ends[node] - starts[node]
         if reached > len(data):

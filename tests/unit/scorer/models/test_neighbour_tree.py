@@ -11,7 +11,7 @@ from sklearn.neighbors import BallTree, KDTree
 from device_scorer.errors import ModelInvalid
 from device_scorer.models import neighbour_tree
 from device_scorer.models.inert import Array, ClosedFormMissing, InertObject
-from device_scorer.models.neighbour_tree import METRICS, read_tree
+from device_scorer.models.neighbour_tree import METRICS, NeighbourTree, read_tree
 from device_scorer.models.unpickler import load_inert
 
 RANDOM = np.random.default_rng(5)
@@ -78,14 +78,24 @@ def test_inconsistent_tree_is_invalid(name: str, change: Callable[[Any], object]
         read_tree(changed(name, change), "euclidean")
 
 
+def a_tree(values: int, leaf_size: int) -> NeighbourTree:
+    column = np.arange(float(values)).reshape(-1, 1)
+    return read_tree(load_inert(pickle.dumps(KDTree(column, leaf_size=leaf_size))), "euclidean")
+
+
 @pytest.mark.parametrize("tree", [None, InertObject("x"), InertObject("x", state=(1, 2))])
 def test_tree_of_another_layout_is_left_to_scikit_learn(tree: object) -> None:
     with pytest.raises(ClosedFormMissing):
         read_tree(tree, "euclidean")
 
 
-def test_large_tree_is_left_to_scikit_learn() -> None:
-    assert neighbour_tree.MAX_SAMPLES == 10_000
-    tree = load_inert(pickle.dumps(KDTree(np.zeros((10_001, 1)))))
-    with pytest.raises(ClosedFormMissing, match="more than 10,000 values"):
-        read_tree(tree, "euclidean")
+def test_tree_of_more_than_10000_values_is_left_to_scikit_learn() -> None:
+    assert sum(map(len, filter(None, a_tree(10_000, leaf_size=40).leaves))) == 10_000
+    with pytest.raises(ClosedFormMissing, match="a tree of more than 10,000 values"):
+        a_tree(10_001, leaf_size=40)
+
+
+def test_tree_with_a_leaf_of_more_than_1000_values_is_left_to_scikit_learn() -> None:
+    assert len(a_tree(1000, leaf_size=10_000).leaves[0] or ()) == 1000
+    with pytest.raises(ClosedFormMissing, match="a leaf of more than 1,000 values"):
+        a_tree(1001, leaf_size=10_000)
