@@ -5,6 +5,7 @@ The text of an SDK exception may contain a URL with a SAS. Therefore messages co
 
 import re
 from http import HTTPStatus
+from ssl import SSLCertVerificationError
 from traceback import walk_tb
 from typing import Any
 
@@ -20,6 +21,7 @@ from urllib3.exceptions import InvalidHeader, LocationValueError, ProxyError
 
 from device_scorer.errors import DeviceError
 from device_scorer.store.rejections import (
+    certificate_problem,
     foreign_response,
     interrupted,
     proxy_login_required,
@@ -33,6 +35,13 @@ from device_scorer.store.retry import RetryableFailure
 _AADSTS_PATTERN = re.compile(r"AADSTS\d{4,9}")
 _CODE_PATTERN = re.compile(r"[A-Z][A-Za-z]{0,60}\d?[A-Za-z]{0,60}")
 """The form of the codes of Blob Storage. A text of another form could be a part of a secret."""
+_CERTIFICATE_PROBLEMS = {
+    **dict.fromkeys((18, 19, 20, 21), "UnknownIssuer"),
+    9: "NotValidYet",
+    10: "Expired",
+    **dict.fromkeys((62, 64), "NotValidForName"),
+}
+"""The names in rustls of the codes of OpenSSL (X509_V_ERR_*)."""
 _URL_ERRORS = InvalidSchema, InvalidURL, LocationValueError
 _TUNNEL_PATTERN = re.compile(r"Tunnel connection failed: (\d{3})\b")
 
@@ -152,6 +161,8 @@ def _retry_after_seconds(error: AzureError) -> float | None:
 def _describe(error: AzureError) -> str:
     """Return the operating system's text for the innermost exception, or the name of its type."""
     inner = _causes(error)[-1]
+    if isinstance(inner, SSLCertVerificationError):
+        return certificate_problem(_CERTIFICATE_PROBLEMS.get(inner.verify_code, f"OpenSSL {inner.verify_code}"))
     return getattr(inner, "strerror", None) or type(inner).__name__
 
 

@@ -16,6 +16,7 @@ from obstore.exceptions import BaseError, InvalidPathError
 
 from device_scorer.errors import ConfigurationInvalid
 from device_scorer.store.rejections import (
+    certificate_problem,
     foreign_response,
     interrupted,
     proxy_login_required,
@@ -181,7 +182,7 @@ def _foreign_problem(debug: str) -> str:
 def _cause(debug: str) -> str:
     """Return the system's text for the failure of a connection, or the status or the kind of another failure."""
     if found := _find(_CERTIFICATE_PATTERN, debug):
-        return f"its certificate is not trusted ({found}); name the authority's file in REQUESTS_CA_BUNDLE"
+        return certificate_problem(found.removesuffix("Context"))
     if found := _find(_SYSTEM_MESSAGE_PATTERN, debug):
         return found
     if found := _find(_STATUS_PATTERN, debug):

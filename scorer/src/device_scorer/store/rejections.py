@@ -55,6 +55,17 @@ def unreachable(target: str, cause: str, *, through_proxy: bool = False) -> Retr
     return RetryableFailure(StorageUnavailable(text), maybe_applied=False)
 
 
+def certificate_problem(kind: str) -> str:
+    """Return the cause of a failed connection to a server whose certificate is not accepted, with the next step.
+
+    Args:
+        kind: The kind of the problem, such as UnknownIssuer, Expired or NotValidForName.
+    """
+    if kind == "UnknownIssuer":
+        return f"its certificate is not trusted ({kind}); name the authority's file in REQUESTS_CA_BUNDLE"
+    return f"its certificate is not valid ({kind}); replace it, or correct the account URL"
+
+
 def interrupted(target: str, cause: str) -> RetryableFailure:
     """Return the retryable failure of a request whose response did not arrive, or arrived in part.
 
