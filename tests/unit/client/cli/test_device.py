@@ -37,7 +37,7 @@ def stable(text: str) -> str:
 
 
 @pytest.mark.parametrize("form", ["table", "wide", "json", "yaml", "name"])
-def test_output_is_stable(
+def test_device_has_the_golden_output_in_every_form(
     folder: Path, form: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(Session, "place", lambda _: [])  # the reference shows the next step of a cluster

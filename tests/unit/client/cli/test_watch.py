@@ -82,5 +82,5 @@ def test_terminal_has_one_live_view_and_then_the_result() -> None:
     ]
 
 
-def test_duration_is_short() -> None:
+def test_duration_is_printed_in_seconds_minutes_or_hours() -> None:
     assert [duration_text(s) for s in (4.2, 89, 600, 3 * 3600 + 300)] == ["4 s", "89 s", "10 min", "3 h 5 min"]

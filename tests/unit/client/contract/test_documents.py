@@ -37,5 +37,5 @@ def test_damaged_document_is_an_error_of_one_line(text: str) -> None:
         parse_yaml(text, "the file")
 
 
-def test_document_is_parsed() -> None:
+def test_document_within_the_limits_is_parsed() -> None:
     assert parse_yaml("a: [1]", "the file") == {"a": [1]}
