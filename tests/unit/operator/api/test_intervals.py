@@ -38,6 +38,12 @@ def test_text_outside_the_notation_is_rejected(text: str) -> None:
         Positions.parse(text)
 
 
+@pytest.mark.parametrize("text", ["x" * 41, "9" + ",1" * 20])
+def test_error_repeats_40_characters_of_an_invalid_text(text: str) -> None:
+    with pytest.raises(ValueError, match=rf"^'{text[:40]}' must"):
+        Positions.parse(text)
+
+
 def test_equal_sets_are_one_key_and_have_one_repr() -> None:
     one, other = Positions.parse("0-1,5"), Positions.from_positions(map(Position, [5, 0, 1]))
     assert {one: "x"}[other] == "x"

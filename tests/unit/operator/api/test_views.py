@@ -50,6 +50,26 @@ def test_job_keeps_no_more_than_a_job_of_the_operator_has() -> None:
     assert (job.metadata.annotations.positions, job.complete, job.true_condition("Failed")) == ("", True, None)
 
 
+@pytest.mark.parametrize(("length", "kept"), [(4096, True), (4097, False)])
+def test_texts_of_a_condition_and_of_annotations_have_at_most_4096_characters(length: int, *, kept: bool) -> None:
+    condition = {"type": "A", "status": "True", "message": "x" * (length - 5)}
+    annotations = {"fleetscore.dev/positions": "x" * length}
+    job = msgspec.convert({"metadata": {"annotations": annotations}, "status": {"conditions": [condition]}}, JobView)
+    assert (bool(job.metadata.annotations.positions), bool(job.status.conditions)) == (kept, kept)
+
+
+@pytest.mark.parametrize(("length", "kept"), [(400, True), (401, False)])
+def test_owner_reference_has_at_most_400_characters(length: int, *, kept: bool) -> None:
+    owner = {"kind": "ScoringRun", "uid": "run-uid", "name": "x" * (length - 17)}
+    job = msgspec.convert({"metadata": {"ownerReferences": [owner]}}, JobView)
+    assert bool(job.metadata.owner_references) == kept
+
+
+def test_first_16_conditions_of_a_job_are_kept() -> None:
+    status = msgspec.convert({"conditions": [{"type": "A", "status": "True"}] * 17}, JobStatusView)
+    assert len(status.conditions) == 16
+
+
 HUGE = "x" * 1_000_000
 
 

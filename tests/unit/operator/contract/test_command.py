@@ -41,6 +41,13 @@ def test_report_of_a_run_over_some_devices_includes_the_others(source: dict[str,
     assert report_arguments(a_run(devices=source), 1) == [*report_arguments(a_run(), 1), "--include-modelled"]
 
 
+def test_failure_of_a_run_is_passed_to_the_report_in_at_most_500_characters() -> None:
+    failed = {"type": "Failed", "status": "True", "reason": "TooManyFailures", "message": "x" * 1000}
+    (argument,) = (one for one in report_arguments(a_run(status={"conditions": [failed]}), 1) if "failed" in one)
+    assert argument.startswith("--run-failed=TooManyFailures: x")
+    assert len(argument) == 500
+
+
 def test_dollar_signs_are_escaped_for_the_kubelet() -> None:
     assert escape_argument("$(AZURE_STORAGE_SAS_TOKEN)$") == "$$(AZURE_STORAGE_SAS_TOKEN)$$"
 
