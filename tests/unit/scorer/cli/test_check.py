@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from device_scorer.cli import run
+from device_scorer.cli import build_parser, run
 from device_scorer.simulation.check_device import MARK, WINDOW
 from device_scorer.store.folder import FolderStore
 from tests.testkit.blob_server import SAS, serving
@@ -116,3 +116,7 @@ def test_problems_of_a_store_are_named(tmp_path: Path, capsys: pytest.CaptureFix
     error = capsys.readouterr().err
     assert "1 name of a model denotes no device: 'press#2.joblib'" in error
     assert "1 device has no tag with both a model and readings: press-1: models of '1', readings of '2'" in error
+
+
+def test_store_is_checked_with_200_devices_by_default() -> None:
+    assert build_parser("check").parse_args(["store", "--store", "folder"]).sample == 200

@@ -77,6 +77,7 @@ def test_long_and_unprintable_texts_do_not_break_the_table() -> None:
     assert len(lines) == 3
     assert r"'a\rb'" in lines[1]
     assert lines[2].index("closed form") < MAX_WIDTH * 2
+    assert MAX_WIDTH == 60
 
 
 def a_tag(tag: str) -> TagDescription:

@@ -57,6 +57,12 @@ def test_path_without_a_device_is_wrong_usage(tmp_path: Path, monkeypatch: pytes
     assert (result.code, "simulate writes a blob per device; add {device}" in result.err) == (64, True)
 
 
+def test_readings_have_24_hours_without_another_length(tmp_path: Path) -> None:
+    words = ("simulate", "--devices", "1", "--tags", "1", "--interval", "3600", "--store", tmp_path)
+    result = scorer(*words, "--end", "2018-08-29T00:00:00Z")
+    assert "24 readings of 1 device x 1 tag, 2018-08-28T00:00:00Z/2018-08-29T00:00:00Z" in result.out
+
+
 def test_hours_count_from_the_start(tmp_path: Path) -> None:
     words = ("simulate", "--devices", "1", "--tags", "1", "--store", tmp_path)
     result = scorer(*words, "--start", "2018-08-28T00:00:00Z", "--hours", "2")

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.testkit.scorer_command import files, scorer
 from tests.testkit.scorer_training import texts, wave, write_readings
@@ -48,6 +49,16 @@ def test_history_that_does_not_cover_the_range_is_reported(tmp_path: Path) -> No
     result = scorer("train", "--store", tmp_path)
     assert "1 tag does not cover its usual range; train on more history: press-1 'rising'" in result.err
     assert "% of the newest fifth of the readings lie in the range of the earlier ones" in result.out
+
+
+@pytest.mark.parametrize(("outside", "reported"), [(3, False), (4, True)], ids=["95%", "93%"])
+def test_history_is_reported_below_95_percent_of_the_newest_fifth(
+    tmp_path: Path, outside: int, *, reported: bool
+) -> None:
+    values = wave(300)
+    values[-outside:] = 23.5
+    write_readings(tmp_path, "press-1", {"1": texts(values)})
+    assert ("does not cover its usual range" in scorer("train", "--store", tmp_path).err) is reported
 
 
 def test_kept_and_pruned_tags_are_reported(tmp_path: Path) -> None:

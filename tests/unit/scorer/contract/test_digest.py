@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from device_scorer.contract import digest
 from device_scorer.contract.digest import (
     BUCKET_COUNT,
     FLAGS,
@@ -18,6 +19,8 @@ from device_scorer.contract.digest import (
     MAX_TAG_CHARS,
     MAX_TAGS,
     MAX_TEXT_CHARS,
+    MAX_UNMODELLED_TAGS,
+    MIN_WHOLE_TAGS,
     DeviceDigest,
     SensorFlag,
     TagDigest,
@@ -173,5 +176,6 @@ def test_changed_bytes_give_a_valid_digest_or_none(noise: bytes, at: int) -> Non
 
 def test_digest_has_400_tags_60_buckets_and_six_flags_at_most() -> None:
     assert (BUCKET_COUNT, MAX_TAGS, MAX_TAG_CHARS, MAX_TEXT_CHARS, MAX_DETAIL_CHARS) == (60, 400, 256, 64, 160)
+    assert (MIN_WHOLE_TAGS, MAX_UNMODELLED_TAGS, digest._MAX_UNPACKED_BYTES) == (10, 20, 65_536)
     assert MAX_INTEGER == 999_999_999_999_999
     assert FLAGS == ("silent", "sparse", "stale", "stuck", "implausible", "jumpy")

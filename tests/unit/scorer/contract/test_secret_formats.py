@@ -2,6 +2,7 @@
 
 import pytest
 
+from device_scorer.contract import secret_formats
 from device_scorer.contract.secret_formats import secret_problem
 from tests.testkit.blob_server import CANARY
 
@@ -58,3 +59,8 @@ def test_secret_of_another_kind_is_named_without_the_secret(kind: str, secret: s
     assert found is not None
     assert problem in found
     assert CANARY not in found
+
+
+def test_secret_has_at_most_8192_characters_and_an_account_key_88() -> None:
+    assert (secret_formats.MAX_SECRET_CHARS, secret_formats._ACCOUNT_KEY_CHARS) == (8192, 88)
+    assert secret_formats._MIN_BASE64_CHARS == 20

@@ -3,7 +3,7 @@
 import pytest
 
 from device_scorer.errors import ConfigurationInvalid, DataInvalid
-from device_scorer.importing.store_check import MAX_EXAMPLES, StoreCheck
+from device_scorer.importing.store_check import MAX_DEVICES, MAX_EXAMPLE_CHARS, MAX_EXAMPLES, StoreCheck
 from device_scorer.settings import Settings
 from device_scorer.store.base import Blob
 from device_scorer.store.folder import FolderStore
@@ -119,3 +119,7 @@ def test_archived_blob_does_not_end_the_check(fleet: Fleet, monkeypatch: pytest.
     check, _ = checked(fleet)
     assert check.read_devices == 2
     assert check.readings.examples == ["20180828T2300Z/press-1.csv: 409 BlobArchived; rehydrate it"]
+
+
+def test_check_counts_1_million_devices_and_names_5_examples_of_160_characters() -> None:
+    assert (MAX_DEVICES, MAX_EXAMPLES, MAX_EXAMPLE_CHARS) == (1_000_000, 5, 160)

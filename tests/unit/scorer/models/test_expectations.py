@@ -27,7 +27,7 @@ def test_document_has_only_plain_values() -> None:
     ],
     ids=["none", "list", "empty", "newer version", "no tags", "no dict", "too many"],
 )
-def test_other_document_has_no_expectations(document: Any) -> None:
+def test_document_that_is_malformed_newer_or_above_100000_tags_has_no_expectations(document: Any) -> None:
     assert decode_expectations(document) == {}
 
 
@@ -41,3 +41,8 @@ def test_other_document_has_no_expectations(document: Any) -> None:
 def test_invalid_entry_is_skipped(numbers: Any) -> None:
     document = {"version": 1, "tags": {"bad": numbers, "good": [1.0, 1.0, 2.0, 0.0], 7: [1.0, 1.0, 2.0, 0.0]}}
     assert list(decode_expectations(document)) == ["good"]
+
+
+def test_document_of_100000_tags_is_read() -> None:
+    document = {"version": 1, "tags": {str(number): [1.0, 1.0, 1.0, 1.0] for number in range(100_000)}}
+    assert len(decode_expectations(document)) == 100_000

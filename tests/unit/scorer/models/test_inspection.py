@@ -10,6 +10,7 @@ from sklearn.svm import OneClassSVM
 
 from device_scorer import SCIKIT_LEARN
 from device_scorer.errors import ModelInvalid, ModelRejected
+from device_scorer.models import inspection
 from device_scorer.models.inspection import TagDescription, describe_bundle
 from tests.testkit.scorer_fleet import a_model, bundle
 
@@ -49,3 +50,8 @@ def test_bundle_that_cannot_be_used_is_an_error() -> None:
         describe(b"cos\nsystem\n.")
     with pytest.raises(ModelInvalid):
         describe(b"garbage")
+
+
+def test_step_has_at_most_100_parameters_of_100_characters_or_16_numbers() -> None:
+    assert (inspection.MAX_PARAMETERS, inspection.MAX_PARAMETER_CHARS) == (100, 100)
+    assert inspection.MAX_PARAMETER_NUMBERS == 16

@@ -16,7 +16,14 @@ from device_scorer.errors import ModelIncompatible, ModelInvalid, PermanentError
 from device_scorer.models import bundle as bundles
 from device_scorer.models import unpickler
 from device_scorer.models.closed_form import from_inert_object
-from device_scorer.models.one_class_svm import NUMPY_THRESHOLD_TERMS, SCORE_DECIMALS, ClosedFormSvm, Kernel
+from device_scorer.models.one_class_svm import (
+    MAX_DEGREE,
+    MAX_VECTORS,
+    NUMPY_THRESHOLD_TERMS,
+    SCORE_DECIMALS,
+    ClosedFormSvm,
+    Kernel,
+)
 from device_scorer.models.scaling import Scaling
 from device_scorer.scoring.line_endings import format_endings
 from device_scorer.scoring.scorer import Scorer
@@ -232,3 +239,7 @@ def test_vectorised_label_of_a_score_near_zero_is_the_exact_one() -> None:
     )
     count = 70_000
     assert model.predict([0.0] * count) == ([0] * count, [0.1 + 0.2 + 0.3 - 0.6] * count)
+
+
+def test_closed_form_has_at_most_20000_support_vectors_and_a_degree_of_1000() -> None:
+    assert (MAX_VECTORS, MAX_DEGREE) == (20_000, 1000)

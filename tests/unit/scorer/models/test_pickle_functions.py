@@ -12,7 +12,9 @@ from device_scorer.models import bundle as bundles
 from device_scorer.models.inert import Dtype, GlobalName
 from device_scorer.models.pickle_functions import (
     MAX_COPIED_ITEMS,
+    MAX_DIMENSIONS,
     MAX_INSTRUCTIONS,
+    MAX_ITEM_BYTES,
     MAX_OBJECTS,
     MAX_PRODUCED_BYTES,
     Budget,
@@ -39,11 +41,12 @@ def test_file_that_exceeds_the_budget_is_left_to_scikit_learn(name: str) -> None
     assert time.process_time() - started < 60
 
 
-def test_budget_has_these_limits() -> None:
+def test_budget_has_2_million_instructions_and_items_and_256_mib() -> None:
     assert MAX_INSTRUCTIONS == 2_000_000
     assert MAX_OBJECTS == 400_000
     assert MAX_COPIED_ITEMS == 2_000_000
     assert MAX_PRODUCED_BYTES == 268_435_456
+    assert (MAX_DIMENSIONS, MAX_ITEM_BYTES) == (8, 1024)
 
 
 @pytest.mark.parametrize("part", ["objects", "items", "size"])

@@ -49,7 +49,9 @@ def test_models_that_share_arrays_are_left_to_scikit_learn(kind: str) -> None:
     assert peak < 3 * MIN_BYTES
 
 
-def test_budget_grows_with_the_file_up_to_its_limit() -> None:
+def test_budget_grows_with_the_file_from_16_to_256_mib() -> None:
+    assert (MIN_BYTES, MAX_BYTES) == (16_777_216, 268_435_456)
+    assert ReadBudget(2**40).take(MAX_BYTES)
     assert ReadBudget().take(MIN_BYTES)
     assert not ReadBudget().take(MIN_BYTES + 1)
     assert ReadBudget(1000).take(MIN_BYTES + 4000)

@@ -22,7 +22,14 @@ from sklearn.preprocessing import (
 from sklearn.svm import OneClassSVM
 
 from device_scorer.errors import ModelIncompatible, ModelInvalid
-from device_scorer.models.sklearn_detector import EXTREMES, PROBES, SklearnDetector, to_detector
+from device_scorer.models.sklearn_detector import (
+    EXTREMES,
+    MAX_KIND_CHARS,
+    MAX_STAGES,
+    PROBES,
+    SklearnDetector,
+    to_detector,
+)
 
 VALUES = np.round(np.random.default_rng(5).normal(10, 2, 300), 2)
 COLUMN = VALUES.reshape(-1, 1)
@@ -398,3 +405,7 @@ def test_pipeline_that_contains_itself_is_an_error() -> None:
 def test_values_that_are_tried_are_far_apart() -> None:
     assert PROBES == (1.0, 0.0, 100.0, -1.0, 10_000.0)
     assert EXTREMES == (1e12, 1e9, 1e6, 10_000.0, 100.0, 1.0)
+
+
+def test_1000_stages_are_inspected_and_a_kind_has_200_characters() -> None:
+    assert (MAX_STAGES, MAX_KIND_CHARS) == (1000, 200)

@@ -142,3 +142,7 @@ def test_error_of_any_key_of_the_file_is_one_short_line(key: bytes) -> None:
 def test_key_that_is_not_a_plain_value_is_invalid() -> None:
     with pytest.raises(ModelInvalid, match="a dictionary key is not a plain value"):
         load_inert(pickle.dumps({(1, 2): 1}))
+
+
+def test_key_is_an_integer_below_2_to_the_power_31_and_an_error_has_160_characters() -> None:
+    assert (unpickler.MAX_INTEGER_KEY, unpickler.MAX_TEXT_CHARS) == (2_147_483_648, 160)

@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device_scorer.errors import DataInvalid
-from device_scorer.notify.outbox import MAX_BYTES, MAX_SERIES, Entry, Outbox, decode_outbox, encode_outbox
+from device_scorer.notify.outbox import (
+    MAX_BYTES,
+    MAX_NAME_CHARS,
+    MAX_SERIES,
+    MAX_TIME,
+    TURN_SECONDS,
+    Entry,
+    Outbox,
+    decode_outbox,
+    encode_outbox,
+)
 from device_scorer.notify.receivers import Receiver
 from device_scorer.notify.selection import Announced
 
@@ -36,7 +46,7 @@ def test_limits_of_the_outbox_are_2000_pending_and_20000_delivered() -> None:
     assert outbox.dropped == 3
     assert outbox.pending[0].id == "id-0"
     assert len(Outbox().without([("hook", f"id-{number}") for number in range(20_001)]).delivered) == 20_000
-    assert MAX_BYTES == 8 * 1024 * 1024
+    assert (MAX_BYTES, MAX_SERIES, MAX_NAME_CHARS, MAX_TIME) == (8_388_608, 100, 63, 10**12)
 
 
 @pytest.mark.parametrize(("text", "left"), [("", 2000), ("\u97f3" * 500, 1300)], ids=["count", "bytes"])
@@ -185,3 +195,7 @@ def test_any_bytes_are_an_outbox_or_rejected(content: bytes) -> None:
         decode_outbox(content)
     except DataInvalid:
         return
+
+
+def test_turn_to_send_has_150_seconds() -> None:
+    assert TURN_SECONDS == 150

@@ -157,3 +157,7 @@ def test_processes_at_the_same_time_send_each_notice_once_in_order(tmp_path: Pat
     assert sorted(lines) == sorted(f"{name}-{number}" for name in "abcd" for number in range(10))
     for name in "abcd":
         assert [line for line in lines if line[0] == name] == [f"{name}-{number}" for number in range(10)]
+
+
+def test_report_waits_160_seconds_for_its_turn() -> None:
+    assert MAX_WAIT_SECONDS == 160.0

@@ -13,6 +13,7 @@ from device_scorer.contract.digest import DeviceDigest, SensorFlag, TagDigest, e
 from device_scorer.report.collector import ReportCollector
 from device_scorer.report.statistics import compute_statistics
 from device_scorer.report.summary import Summary
+from device_scorer.report.window_predictions import MAX_PREDICTIONS_BYTES
 from device_scorer.scoring.predictions import PREDICTIONS_HEADER
 from device_scorer.settings import Settings
 from device_scorer.store.base import Blob, BlobInfo, md5_hex
@@ -171,3 +172,7 @@ def test_device_whose_model_vanished_since_the_previous_window_is_named(tmp_path
             "predictions", f"20180828T220000Z_20180828T230000Z/{device}.csv", PREDICTIONS_HEADER
         )
     assert collect(tmp_path).coverage.vanished_models == ["d2"]
+
+
+def test_predictions_of_a_device_are_read_up_to_512_mib() -> None:
+    assert MAX_PREDICTIONS_BYTES == 536_870_912

@@ -20,7 +20,13 @@ from device_scorer.scoring.context import (
     ScoringContext,
 )
 from device_scorer.scoring.device import score_device
-from device_scorer.scoring.inputs import MAX_VERSIONS_CHARS, current_input_versions, load_bundle, read_partitions
+from device_scorer.scoring.inputs import (
+    MAX_CHECKED_PARTITIONS,
+    MAX_VERSIONS_CHARS,
+    current_input_versions,
+    load_bundle,
+    read_partitions,
+)
 from device_scorer.scoring.predictions import InputVersions
 from device_scorer.scoring.request import ScoreRequest
 from device_scorer.scoring.scorer import Scorer
@@ -124,7 +130,7 @@ def test_bundle_versions_are_its_etag_and_sha256(fleet: Fleet) -> None:
 
 
 def test_versions_in_the_metadata_have_at_most_200_characters() -> None:
-    assert MAX_VERSIONS_CHARS == 200
+    assert (MAX_VERSIONS_CHARS, MAX_CHECKED_PARTITIONS) == (200, 48)
 
 
 def test_missing_bundle_is_named_with_the_next_step(fleet: Fleet) -> None:

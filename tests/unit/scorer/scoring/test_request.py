@@ -5,12 +5,19 @@ from typing import Any
 import pytest
 
 from device_scorer.errors import UsageInvalid
-from device_scorer.scoring.request import ENGINES, MAX_DEADLINE_SECONDS, MAX_TAG_CHARS, WRITE_POLICIES, ScoreRequest
+from device_scorer.scoring.request import (
+    DEFAULT_DEADLINE_SECONDS,
+    ENGINES,
+    MAX_DEADLINE_SECONDS,
+    MAX_TAG_CHARS,
+    WRITE_POLICIES,
+    ScoreRequest,
+)
 from tests.testkit.scorer_fleet import WINDOW
 
 
 def test_request_has_tags_of_256_characters_a_deadline_of_a_week_and_3_policies() -> None:
-    assert (MAX_TAG_CHARS, MAX_DEADLINE_SECONDS) == (256, 604_800)
+    assert (MAX_TAG_CHARS, MAX_DEADLINE_SECONDS, DEFAULT_DEADLINE_SECONDS) == (256, 604_800, 300)
     assert WRITE_POLICIES == ("CreateOnly", "IfChanged", "Overwrite")
     assert ENGINES == ("auto", "sklearn")
 

@@ -6,7 +6,7 @@ import pytest
 
 from device_scorer.errors import ModelInvalid, ModelNotFound
 from device_scorer.models.bundle import Bundle
-from device_scorer.scoring.tag_selection import select_tags
+from device_scorer.scoring.tag_selection import name_some, select_tags
 
 
 class Normal:
@@ -32,3 +32,7 @@ def test_select_tags_without_a_usable_tag_raises_the_first_tags_error() -> None:
         select_tags(bundle, None)
     with pytest.raises(ModelNotFound, match="none of its 1 tag"):
         select_tags(bundle, frozenset({"9"}))
+
+
+def test_text_names_3_tags_of_at_most_60_characters() -> None:
+    assert name_some(["a" * 61, "b", "c", "d", "e"]) == f"'{'a' * 60}', 'b', 'c' and 2 more"

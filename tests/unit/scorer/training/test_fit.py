@@ -69,6 +69,8 @@ def test_equal_readings_give_equal_bytes() -> None:
 
 def test_model_needs_10_readings_uses_100000_and_rejects_tags_above_256_characters() -> None:
     assert (module.MIN_ROWS, module.MAX_ROWS, module.MAX_ANOMALY_SHARE) == (10, 100_000, 0.05)
+    assert (module.MIN_COUNTER_ROWS, module.MIN_RISING_SHARE, module.MIN_MEANS_PER_DEVIATION) == (30, 0.2, 1e6)
+    assert (module.MAX_OUTLIER_SHARE, module.OUTLIER_RANGES) == (0.005, 10)
     assert (module.NU, module.GAMMA, module.TOLERANCE, module.MAX_TAG_CHARS) == (0.0001, 0.01, 1e-6, 256)
 
 
