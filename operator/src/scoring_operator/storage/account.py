@@ -210,9 +210,19 @@ def _storage_error(target: str, error: AzureError, secret: str) -> Exception:
         rule, problem = storage_rule(status, code), f"{target}: storage rejects the request: {status} {code}".rstrip()
     elif isinstance(error, ClientAuthenticationError):
         rule, problem = token_rule(""), f"there is no token for the storage account ({type(error).__name__})"
+    elif _needs_proxy_login(error):
+        rule, problem = storage_rule(407, ""), f"{target}: storage cannot be reached: 407"
     else:
-        rule, problem = Rule(UNAVAILABLE), f"{target}: storage cannot be reached ({type(error).__name__})"
+        rule = Rule(UNAVAILABLE, "check the account URL, DNS, the network and HTTPS_PROXY")
+        problem = f"{target}: storage cannot be reached ({type(error).__name__})"
     text = f"{problem}; {rule.cure.replace('the Secret', secret)}" if rule.cure else problem
     if rule.reason == UNAVAILABLE:
         return StorageUnavailable(text)
     return ConfigurationInvalid(text) if rule.reason == CONFIGURATION else IdentityUnavailable(text)
+
+
+def _needs_proxy_login(error: BaseException) -> bool:
+    """Return True if a proxy opens no tunnel to an HTTPS server without a login."""
+    while (deeper := getattr(error, "inner_exception", None) or error.__cause__ or error.__context__) is not None:
+        error = deeper
+    return type(error) is OSError and str(error).startswith("Tunnel connection failed: 407")

@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError, ServiceRequestError
+from azure.core.pipeline.transport import HttpRequest
 from msgspec.structs import replace
 
 from scoring_operator.api.fleets import ExistingSecret, Fleet, ModelSettings, StorageSettings
@@ -19,6 +20,8 @@ from scoring_operator.errors import ConfigurationInvalid, IdentityUnavailable, S
 from scoring_operator.storage import account
 from scoring_operator.storage.fleet_storage import BlobFleetStorage
 from scoring_operator.storage.limits import DEFAULT_LIMITS, StorageLimits
+from scoring_operator.storage.transport import LimitedTransport
+from tests.testkit.connect_proxy import connect_proxy
 
 WINDOW = Window(start=datetime(2018, 8, 28, 22, 30, tzinfo=UTC), end=datetime(2018, 8, 29, tzinfo=UTC))
 
@@ -101,6 +104,21 @@ def test_error_without_a_response_names_its_kind_only(error: AzureError, kind: t
     assert type(found) is kind
     assert text in str(found)
     assert "CANARY" not in str(found)
+
+
+def test_proxy_that_requires_a_login_is_named_without_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NO_PROXY", "no_proxy", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with connect_proxy() as proxy, LimitedTransport() as transport:
+        proxy.login = "user:password"
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url_with("user:CANARY"))
+        with pytest.raises(AzureError) as raised:
+            transport.send(HttpRequest("GET", "https://example.blob.core.windows.net/models?sig=CANARY"))
+    found = account._storage_error("container 'models'", raised.value, "the Secret")
+    assert type(found) is ConfigurationInvalid
+    assert "the proxy requires a login: put user and password into HTTPS_PROXY" in str(found)
+    assert "CANARY" not in str(found)
+    assert proxy.requests == ["example.blob.core.windows.net:443"]
 
 
 @pytest.mark.parametrize(
