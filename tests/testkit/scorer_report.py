@@ -21,7 +21,7 @@ from device_scorer.report.statistics import DeviceStatistics, TagStatistics
 from device_scorer.report.summary import AnomalyRule, DeviceRow, Summary, build_row, compare_windows
 from device_scorer.report.totals import WindowTotals
 from device_scorer.scoring.predictions import PREDICTIONS_HEADER
-from device_scorer.store.base import Blob
+from device_scorer.store.base import Blob, BlobInfo
 from device_scorer.store.folder import FolderStore
 from device_scorer.window import Window
 from tests.testkit.scorer_command import CommandResult, scorer
@@ -126,6 +126,11 @@ class BusyStore(FolderStore):
         blob = super().read(container, name, max_bytes=max_bytes)
         self._score_again("read", name)
         return blob
+
+    def head(self, container: str, name: str) -> BlobInfo | None:
+        info = super().head(container, name)
+        self._score_again("read", name)
+        return info
 
     def write(self, container: str, name: str, content: bytes, **more: Any) -> str | None:
         etag = super().write(container, name, content, **more)
