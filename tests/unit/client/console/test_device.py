@@ -10,7 +10,7 @@ import pytest
 from fleetscore import Fleet
 from fleetscore.console import charts
 from fleetscore.console.charts import MAX_COLUMNS
-from fleetscore.console.device import MAX_PLOTS, device_context, downsample, tag_plots
+from fleetscore.console.device import device_context, downsample, tag_plots
 from fleetscore.console.reader import MAX_PLOTTING, Reader, ReaderLimits
 from fleetscore.contract import blob_paths
 from fleetscore.contract.fleets import FleetLayout
@@ -99,9 +99,9 @@ def test_size_of_a_plot_does_not_follow_the_number_of_its_readings() -> None:
 def test_tags_above_the_limit_are_counted_and_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[str] = []
     monkeypatch.setattr(charts, "line_chart", lambda *_, label, **__: drawn.append(label))
-    tags: dict[str, list[float | None]] = {f"t{number:03}": [1.0] for number in range(MAX_PLOTS + 5)}
+    tags: dict[str, list[float | None]] = {f"t{number:03}": [1.0] for number in range(29)}
     found, more = tag_plots(frame(**tags), WINDOW, [])
-    assert (len(found), more, len(drawn)) == (MAX_PLOTS, 5, MAX_PLOTS)
+    assert (len(found), more, len(drawn)) == (24, 5, 24)
 
 
 def test_predictions_that_are_too_large_are_named_and_not_read(folder: Path) -> None:

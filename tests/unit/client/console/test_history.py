@@ -1,6 +1,6 @@
 from datetime import timedelta
 
-from fleetscore.console.history import MAX_WINDOWS, join_tiles, known_part
+from fleetscore.console.history import join_tiles, known_part
 from fleetscore.contract.tiles import Tile
 from tests.testkit.console_fleet import COUNT, START
 
@@ -11,10 +11,10 @@ def test_history_ends_at_the_newest_known_window_and_spans_tiles() -> None:
     older = Tile(FIRST - COUNT * 3600, 3600, COUNT, {"a": "F" * COUNT})
     newer = Tile(FIRST, 3600, COUNT, {"b": "N?A".ljust(COUNT, "?")})
     found = join_tiles([older, newer])
-    assert found.count == MAX_WINDOWS
+    assert found.count == 168
     assert found.window(found.count - 1).start == START + timedelta(hours=2)
-    assert found.states["a"] == "F" * (MAX_WINDOWS - 3) + "???"
-    assert found.states["b"] == "?" * (MAX_WINDOWS - 3) + "N?A"
+    assert found.states["a"] == "F" * 165 + "???"
+    assert found.states["b"] == "?" * 165 + "N?A"
     assert found.columns[-1] == "?A"
 
 

@@ -1,7 +1,6 @@
 import json
 from typing import Any
 
-from fleetscore.console import live
 from fleetscore.console.live import LiveStreams, figures, listed_runs
 from fleetscore.errors import ClusterUnavailable
 
@@ -49,7 +48,7 @@ async def test_stream_sends_changes_and_problems_and_ends() -> None:
 
 async def test_number_of_streams_is_limited() -> None:
     streams = LiveStreams(lambda _: [], poll_seconds=0.001, max_seconds=0.001)
-    opened = [streams.events("") for _ in range(live.MAX_STREAMS)]
+    opened = [streams.events("") for _ in range(16)]
     for one in opened:
         await anext(one)
     assert streams.is_full

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from fleetscore.console.storage_watch import POLL_SECONDS, start_watch, watch_storage
+from fleetscore.console.storage_watch import start_watch, watch_storage
 from fleetscore.contract.console_log import last_fault
 from fleetscore.errors import AccessDenied, StorageUnavailable
 from fleetscore.store.folder import FolderStore
@@ -34,7 +34,7 @@ def lines_of(store: Any, checks: int) -> list[str]:
         return len(waits) == checks
 
     watch_storage(store, lines.append, wait)
-    assert waits == [POLL_SECONDS] * checks
+    assert waits == [60] * checks
     return lines
 
 

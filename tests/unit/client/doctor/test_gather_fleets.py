@@ -10,7 +10,6 @@ from fleetscore.contract.fleets import FleetLayout
 from fleetscore.doctor.facts import Account, FleetFacts, SecretState
 from fleetscore.doctor.findings import Result, Unseen
 from fleetscore.doctor.gather_fleets import (
-    MAX_FLEETS,
     Entry,
     Options,
     gather_fleets,
@@ -91,11 +90,11 @@ def test_run_of_a_fleet_that_no_release_has_is_a_stray() -> None:
 
 @pytest.mark.usefixtures("fake_release")
 def test_number_of_fleets_is_bounded_and_one_can_be_named() -> None:
-    names = [f"f{number:02}" for number in range(MAX_FLEETS + 3)]
+    names = [f"f{number:02}" for number in range(23)]
     maps = ([a_map(fleets_file(*names))], None)
     found = gather_fleets(Cluster.connect(), maps, [], Options({}))
     assert isinstance(found.fleets, tuple)
-    assert (len(found.fleets), found.others) == (MAX_FLEETS, 3)
+    assert (len(found.fleets), found.others) == (20, 3)
     found = gather_fleets(Cluster.connect(), maps, [], Options({}, fleet=names[-1]))
     assert isinstance(found.fleets, tuple)
     assert [one.layout.name for one in found.fleets if isinstance(one, FleetFacts)] == [names[-1]]

@@ -12,7 +12,6 @@ from fleetscore.contract.fleets import FleetLayout
 from fleetscore.doctor.facts import Container, Models, Notices
 from fleetscore.doctor.findings import Unseen
 from fleetscore.doctor.gather_storage import (
-    MAX_MODELS,
     access_failure,
     read_models,
     read_notices,
@@ -65,10 +64,10 @@ def store(tmp_path: Path) -> FolderStore:
 
 
 def test_models_are_counted_and_other_names_are_kept(store: FolderStore, tmp_path: Path) -> None:
-    assert read_models(store, FleetLayout()) == Models(0, (), MAX_MODELS)
+    assert read_models(store, FleetLayout()) == Models(0, (), 1000)
     for name in ("press-1.joblib", "press-2.joblib", "notes.txt"):
         (tmp_path / "models" / name).touch()
-    assert read_models(store, FleetLayout()) == Models(2, ("notes.txt",), MAX_MODELS)
+    assert read_models(store, FleetLayout()) == Models(2, ("notes.txt",), 1000)
     elsewhere = read_models(store, FleetLayout(models_path="v2/{device}.joblib"))
     assert (elsewhere.devices, elsewhere.others) == (0, ("notes.txt", "press-1.joblib", "press-2.joblib"))
 
