@@ -14,7 +14,7 @@ from device_scorer.errors import BlobTooLarge, ScorerError, StorageUnavailable
 from device_scorer.settings import Settings
 from device_scorer.store import listing
 from device_scorer.store.account import read_account
-from device_scorer.store.azure_client import create_service, take_page
+from device_scorer.store.azure_client import MAX_BODY_SECONDS, create_service, take_page
 from device_scorer.store.azure_errors import classify, http_status, storage_error_code, unparsed
 from device_scorer.store.base import NO_METADATA, Blob, BlobInfo, md5_hex, plain_etag
 from device_scorer.store.encoding import decode_content
@@ -259,17 +259,23 @@ class _NotFound:
     """A response that is expected instead of a result: the blob does not exist, or another client has written it."""
 
 
-def open_azure_store(settings: Settings, retry_policy: RetryPolicy = DEFAULT_RETRY_POLICY) -> AzureStore:
+def open_azure_store(
+    settings: Settings,
+    retry_policy: RetryPolicy = DEFAULT_RETRY_POLICY,
+    *,
+    max_body_seconds: float = MAX_BODY_SECONDS,
+) -> AzureStore:
     """Return a store on the account that the settings name. The function sends no request.
 
     Args:
         settings: The settings.
         retry_policy: The limits of one call.
+        max_body_seconds: The time of a response's body.
 
     Raises:
         UsageInvalid: The settings are invalid.
     """
-    service = create_service(read_account(settings), retry_policy)
+    service = create_service(read_account(settings), retry_policy, max_body_seconds=max_body_seconds)
     return AzureStore(service, settings.containers, secret=settings.secret, retry_policy=retry_policy)
 
 

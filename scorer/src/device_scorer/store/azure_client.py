@@ -41,12 +41,15 @@ MAX_BODY_SECONDS = 600
 """The time of a response's body. The read timeout is that of one part."""
 
 
-def create_service(account: Account, retry_policy: RetryPolicy) -> BlobServiceClient:
+def create_service(
+    account: Account, retry_policy: RetryPolicy, *, max_body_seconds: float = MAX_BODY_SECONDS
+) -> BlobServiceClient:
     """Return a client that does not retry. The function sends no request.
 
     Args:
         account: The storage account.
         retry_policy: The timeouts of a request.
+        max_body_seconds: The time of a response's body.
     """
     for name in ("azure", "msal", "urllib3"):  # their debug lines contain the SAS and tokens
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -82,7 +85,7 @@ def create_service(account: Account, retry_policy: RetryPolicy) -> BlobServiceCl
     )
     transport.open()
     transport.session.proxies = get_environ_proxies(service.url)
-    transport.session.hooks["response"] = [_limit_body]
+    transport.session.hooks["response"] = [partial(_limit_body, max_seconds=max_body_seconds)]
     return service
 
 
@@ -105,7 +108,7 @@ def take_page(response: PipelineResponse[Any, Any]) -> list[BlobInfo]:
     return infos
 
 
-def _limit_body(response: requests.Response, **_: Any) -> None:
+def _limit_body(response: requests.Response, *, max_seconds: float, **_: Any) -> None:
     """Limit the body of a response, which is not read yet, in size and time.
 
     Raises:
@@ -117,13 +120,18 @@ def _limit_body(response: requests.Response, **_: Any) -> None:
         raise ChunkedEncodingError from _too_large()
     parts = _error_parts if response.status_code >= 400 else _limited_parts
     raw: Any = weakref.proxy(response.raw)  # an unread response is closed as soon as it is dropped
-    response.raw.stream = partial(parts, raw)
+    response.raw.stream = partial(parts, raw, max_seconds)
 
 
-def _error_parts(raw: BaseHTTPResponse, size: int, decode_content: bool | None = None) -> Iterator[bytes]:  # noqa: FBT001  the signature of urllib3
+def _error_parts(
+    raw: BaseHTTPResponse,
+    max_seconds: float,
+    size: int,
+    decode_content: bool | None = None,  # noqa: FBT001  the signature of urllib3
+) -> Iterator[bytes]:
     """Yield the beginning of an error's body. The parser of the SDK needs seconds for a large one."""
     left = MAX_ERROR_BYTES
-    for part in _limited_parts(raw, min(size, left), decode_content):
+    for part in _limited_parts(raw, max_seconds, min(size, left), decode_content):
         yield part[:left]
         left -= len(part)
         if left <= 0:
@@ -131,18 +139,24 @@ def _error_parts(raw: BaseHTTPResponse, size: int, decode_content: bool | None =
             return
 
 
-def _limited_parts(raw: BaseHTTPResponse, size: int, decode_content: bool | None = None) -> Iterator[bytes]:  # noqa: FBT001  as above
+def _limited_parts(
+    raw: BaseHTTPResponse,
+    max_seconds: float,
+    size: int,
+    decode_content: bool | None = None,  # noqa: FBT001  as above
+) -> Iterator[bytes]:
     """Yield the parts of a body as they arrive.
 
     Args:
         raw: The response.
+        max_seconds: The time of the body.
         size: The largest size of a part.
         decode_content: True to decode the Content-Encoding.
 
     Raises:
-        ProtocolError: The body is larger than MAX_BODY_BYTES, or takes longer than MAX_BODY_SECONDS.
+        ProtocolError: The body is larger than MAX_BODY_BYTES, or takes longer than its time.
     """
-    ends_at, left = time.monotonic() + MAX_BODY_SECONDS, MAX_BODY_BYTES
+    ends_at, left = time.monotonic() + max_seconds, MAX_BODY_BYTES
     if getattr(raw, "chunked", False):
         parts = raw.__class__.stream(raw, size, decode_content)  # type() is that of the weak reference
     else:
@@ -151,7 +165,7 @@ def _limited_parts(raw: BaseHTTPResponse, size: int, decode_content: bool | None
         left -= len(part)
         if left < 0 or time.monotonic() > ends_at:
             raw.close()
-            slow = OSError(errno.ETIME, f"the response takes more than {MAX_BODY_SECONDS} s")
+            slow = OSError(errno.ETIME, f"the response takes more than {max_seconds:g} s")
             raise ProtocolError from _too_large() if left < 0 else slow
         yield part
 

@@ -11,7 +11,7 @@ MAX_LINKED_FOLDERS = 100_000
 """Links to folders above which a folder is rejected: links between folders multiply the names."""
 
 
-def list_files(folder: Path, omitted: str) -> Iterator[Path]:
+def list_files(folder: Path, omitted: str, *, max_links: int = MAX_LINKED_FOLDERS) -> Iterator[Path]:
     """Yield the regular files under a folder, and those behind links, in any order; none if the folder is missing.
 
     A link to a folder that contains it is omitted: it adds only other names of the same files, without end.
@@ -19,9 +19,10 @@ def list_files(folder: Path, omitted: str) -> Iterator[Path]:
     Args:
         folder: The folder.
         omitted: The name of folders that are omitted at any depth.
+        max_links: The largest number of links to folders.
 
     Raises:
-        ConfigurationInvalid: The folder has too many links to folders.
+        ConfigurationInvalid: The folder has more links to folders.
         OSError: A folder cannot be read.
     """
     links = 0
@@ -29,8 +30,8 @@ def list_files(folder: Path, omitted: str) -> Iterator[Path]:
         here = Path(parent)
         names[:] = [name for name in names if name != omitted and not _leads_back(here / name)]
         links += sum((here / name).is_symlink() for name in names)
-        if links > MAX_LINKED_FOLDERS:
-            text = f"{folder} has more than {MAX_LINKED_FOLDERS:,} links to folders, the last ones in {here}"
+        if links > max_links:
+            text = f"{folder} has more than {max_links:,} links to folders, the last ones in {here}"
             raise ConfigurationInvalid(f"{text}; delete links that lead from one linked folder to another")
         yield from (path for name in files if (path := here / name).is_file())
 

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from device_scorer.errors import BlobUnreadable, ConfigurationInvalid, IdentityUnavailable, StorageUnavailable
-from device_scorer.settings import read_settings
+from device_scorer.settings import Settings, read_settings
 from device_scorer.store import azure_client
+from device_scorer.store.azure import open_azure_store
 from device_scorer.store.base import Store
 from device_scorer.store.factory import open_scoring_store, open_store
 from device_scorer.store.retry import DEFAULT_RETRY_POLICY, RetryPolicy
@@ -42,10 +43,13 @@ def library(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+def settings_of(url: str) -> Settings:
+    return read_settings({"FLEETSCORE_AUTH": "sas", "FLEETSCORE_ACCOUNT_URL": url, "AZURE_STORAGE_SAS_TOKEN": SAS})
+
+
 def open_on(url: str, library: str, policy: RetryPolicy = PATIENT, *, seconds: float = 300) -> Store:
-    environment = {"FLEETSCORE_AUTH": "sas", "FLEETSCORE_ACCOUNT_URL": url, "AZURE_STORAGE_SAS_TOKEN": SAS}
     opener = {"sdk": open_store, "obstore": open_scoring_store}[library]
-    return opener(read_settings(environment), policy).with_deadline(time.monotonic() + seconds)
+    return opener(settings_of(url), policy).with_deadline(time.monotonic() + seconds)
 
 
 @pytest.mark.slow
@@ -146,15 +150,12 @@ def test_body_of_the_sdk_has_a_limit_of_size(server: BlobServer) -> None:
 
 @pytest.mark.fault("F27")
 @pytest.mark.parametrize("headers", [{}, {"Content-Length": None, "Transfer-Encoding": "chunked"}])
-def test_body_of_the_sdk_has_a_limit_of_time(
-    server: BlobServer, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str | None]
-) -> None:
+def test_body_of_the_sdk_has_a_limit_of_time(server: BlobServer, headers: dict[str, str | None]) -> None:
     assert azure_client.MAX_BODY_SECONDS == 600
-    monkeypatch.setattr(azure_client, "MAX_BODY_SECONDS", 0.3)
     byte = b"1\r\na\r\n" if headers else b"a"
     server.fail("raw", times=9, raw=response(headers={"Content-Length": "9999", **headers}), repeat=byte, pause=0.05)
     with (
-        closing(open_on(server.url, "sdk")) as store,
+        closing(open_azure_store(settings_of(server.url), PATIENT, max_body_seconds=0.3)) as store,
         pytest.raises(StorageUnavailable, match=r"the response takes more than 0\.3 s"),
     ):
         list(store.list("predictions", "w/"))
