@@ -1,4 +1,4 @@
-"""Parser of a page of Azure's List Blobs, in a tenth of the time of the SDK's deserialisation. Pure.
+"""Parser of a page of Azure's List Blobs, in a tenth of the time of the SDK's deserialisation.
 
 The SDK makes about thirty objects of each blob. The report lists every device several times and needs a few properties.
 So the store parses the page itself, and leaves the SDK a page without blobs. Requests, credentials and errors remain

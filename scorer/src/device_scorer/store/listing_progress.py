@@ -1,4 +1,4 @@
-"""The progress of a listing that a server sends page by page. A listing that does not end is detected. Pure."""
+"""The progress of a listing that a server sends page by page. A listing that does not end is detected."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

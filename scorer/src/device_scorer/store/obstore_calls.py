@@ -22,7 +22,7 @@ _CONFLICT_STATUSES = (409, 412, 416)
 _Result = TypeVar("_Result")
 
 
-class BlobMissing(Exception):  # noqa: N818  a result; the caller decides
+class BlobMissing(Exception):  # noqa: N818  a signal: see errors.py
     """The blob does not exist."""
 
 

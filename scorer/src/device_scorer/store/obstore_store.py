@@ -73,14 +73,14 @@ class ObstoreStore:
             metadata, written_checksum = metadata_of(found.attributes)
             checksum = own_checksum(metadata, written_checksum)
             if len(content) != size or (checksum and checksum != md5_hex(content)):
-                raise _DamagedError
+                raise _BlobDamaged
             encoding = found.attributes.get("Content-Encoding", "")
             if encoding:
                 content = decode_content(name, content, encoding, max_bytes=max_bytes)
             return Blob(content, plain_etag(found.meta["e_tag"]), metadata)
 
         for _ in range(MAX_DAMAGED_READS):
-            with suppress(_DamagedError):
+            with suppress(_BlobDamaged):
                 return self._calls.get(
                     container, name, download, (_ALL_BYTES, _NO_OPTIONS), expected_codes=_EMPTY_CODES
                 )
@@ -186,7 +186,7 @@ class ObstoreStore:
         return store if deadline is None else store.with_deadline(deadline)
 
 
-class _DamagedError(Exception):
+class _BlobDamaged(Exception):  # noqa: N818  a signal: see errors.py
     """The content of a blob does not match its length or checksum."""
 
 

@@ -8,7 +8,7 @@ from device_scorer.store.azure_client import create_service
 from device_scorer.store.retry import RetryPolicy
 
 
-def test_sizes_of_transfers() -> None:
+def test_download_has_ranges_of_4_mib_and_an_upload_of_512_mib_is_one_request() -> None:
     assert (azure_client.CHUNK_BYTES, azure_client.MAX_SINGLE_PUT_BYTES) == (4_194_304, 536_870_912)
 
 

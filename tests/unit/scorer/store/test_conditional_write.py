@@ -38,7 +38,7 @@ class Counter:
         return blob.content
 
 
-def test_number_of_attempts() -> None:
+def test_blob_that_changes_all_the_time_is_tried_20_times() -> None:
     assert MAX_ATTEMPTS == 20
 
 

@@ -8,7 +8,7 @@ def a_page(*names: str) -> list[dict[str, str]]:
     return [{"path": name} for name in names]
 
 
-def test_limit_of_pages() -> None:
+def test_listing_has_at_most_100000_pages() -> None:
     assert listing_progress.MAX_PAGES == 100_000
 
 

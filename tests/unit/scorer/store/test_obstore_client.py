@@ -19,7 +19,7 @@ def timeouts_of(clients: Clients, seconds_left: float) -> tuple[str, ...]:
     return tuple(str(options[name]) for name in ("connect_timeout", "read_timeout", "timeout"))
 
 
-def test_limit_of_a_transfer() -> None:
+def test_transfer_through_obstore_has_600_s() -> None:
     assert MAX_TRANSFER_SECONDS == 600
 
 

@@ -15,7 +15,7 @@ from device_scorer.store.retry import (
 )
 
 
-def test_limits() -> None:
+def test_damaged_blob_is_read_3_times_and_a_timeout_is_at_least_200_ms() -> None:
     assert (MAX_DAMAGED_READS, MIN_TIMEOUT_SECONDS) == (3, 0.2)
 
 
@@ -64,7 +64,7 @@ def failure(**options: object) -> Callable[[Exception], RetryableFailure]:
     return lambda _: RetryableFailure(StorageUnavailable("busy"), **options)  # type: ignore[arg-type]  # fields of it
 
 
-def test_default_limits() -> None:
+def test_default_policy_retries_for_60_s_and_an_unreachable_host_for_5_s() -> None:
     assert DEFAULT_RETRY_POLICY._asdict() == {
         "max_retry_seconds": 60.0,
         "max_unreachable_seconds": 5.0,
