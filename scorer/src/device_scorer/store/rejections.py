@@ -3,12 +3,11 @@
 The texts contain only codes and texts from here, because the text of a library's exception may contain a SAS.
 """
 
-from http import HTTPStatus
-
 from device_scorer.contract.storage_codes import CONFIGURATION, RETRYABLE_STATUSES, Rule, storage_rule, token_rule
 from device_scorer.errors import ConfigurationInvalid, IdentityUnavailable, StorageUnavailable
 from device_scorer.store.retry import RetryableFailure
 
+_PROXY_AUTHENTICATION_REQUIRED = 407  # a pod has no other use of the module http, whose import costs time
 _REDIRECTS = frozenset({300, 301, 302, 303, 307, 308})
 
 
@@ -83,7 +82,7 @@ def proxy_login_required(target: str) -> ConfigurationInvalid:
     Args:
         target: The requested blob or container.
     """
-    rule = storage_rule(HTTPStatus.PROXY_AUTHENTICATION_REQUIRED, "")
+    rule = storage_rule(_PROXY_AUTHENTICATION_REQUIRED, "")
     return ConfigurationInvalid(_sentence(f"storage cannot be reached for {target}: 407", rule, ""))
 
 
