@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from scoring_operator.api.fleets import Fleet
-from scoring_operator.controller.quarantine_search import find_quarantined
+from scoring_operator.controller.quarantine_search import MAX_SECONDS, find_quarantined
 from scoring_operator.errors import StorageUnavailable
 from scoring_operator.planner.quarantine import QuarantineResult
 from tests.testkit.builders import a_run
@@ -62,6 +62,12 @@ async def test_quarantine_of_months_is_read_back_to_its_beginning() -> None:
     storage = CountingStorage(a_history("F" * 4 + ("-" * 167 + "F") * 20))
     assert (await find(storage)).devices == {BAD}
     assert len(storage.read) == 21
+
+
+async def test_at_most_52_tiles_are_read_in_at_most_60_seconds() -> None:
+    storage = CountingStorage(a_history(("-" * 335 + "F") * 40))
+    assert await find(storage, rule={"after": 40, "retryEvery": 10_080}) == QuarantineResult()
+    assert (len(storage.read), MAX_SECONDS) == (52, 60)
 
 
 @pytest.mark.parametrize("bad", ["F" * 23, "F" * 24 + "N", ""])

@@ -67,6 +67,19 @@ async def test_duration_alone_is_written_after_its_interval(client: InMemoryClie
         assert run.status["duration"] == duration
 
 
+async def test_duration_is_written_each_minute_by_default(
+    client: InMemoryClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    writer = a_writer(client)
+    run, _ = await writer.write(stored(client), RUNNING, an_observation())
+    for seconds, duration in ((59, "0s"), (60, "1m0s"), (119, "1m0s"), (120, "2m0s")):
+        now[0], client.time = 1000.0 + seconds, later(seconds)
+        run, _ = await writer.write(run, RUNNING, an_observation())
+        assert run.status["duration"] == duration
+
+
 async def test_cause_of_a_stall_is_logged_once(client: InMemoryClient, caplog: pytest.LogCaptureFixture) -> None:
     stalled = replace(RUNNING, blocker=Blocker("FailedMount", "pods do not start: no secret", permanent=True))
     writer = a_writer(client)

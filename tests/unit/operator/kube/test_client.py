@@ -19,6 +19,7 @@ from scoring_operator.errors import (
 )
 from scoring_operator.kube.client import MAX_READS, ClientTimeouts, KubeClient
 from scoring_operator.kube.listing import ListLimits
+from scoring_operator.kube.transport import DEFERRED_BYTES
 from tests.testkit.fault_server import FaultServer, hang, refuse, reset
 from tests.testkit.waiting import until_async
 
@@ -249,9 +250,10 @@ async def gathering(api: FaultServer) -> AsyncIterator[AsyncGenerator[bytes, Non
         yield lines
 
 
-async def test_watch_gathers_events_until_they_have_many_bytes(
+async def test_watch_gathers_events_until_they_have_64_kib(
     api: FaultServer, gathering: AsyncGenerator[bytes, None]
 ) -> None:
+    assert DEFERRED_BYTES == 65_536
     next_line = asyncio.ensure_future(anext(gathering))
     await api.put(JOBS, "second")
     await asyncio.wait([next_line], timeout=0.3)

@@ -7,9 +7,14 @@ from aiohttp import web
 
 from scoring_operator.kube.client import KubeClient
 from scoring_operator.kube.informer import Informer
+from scoring_operator.kube.reflector import MAX_RETRY_DELAY_SECONDS
 from tests.testkit.fault_server import FaultServer, Handler, hang, refuse, reset
 from tests.testkit.waiting import until_async
 from tests.unit.operator.kube.informers import JOBS, View, names, running_informer
+
+
+def test_failed_list_is_retried_after_at_most_10_s() -> None:
+    assert MAX_RETRY_DELAY_SECONDS == 10
 
 
 async def test_watch_ended_by_the_server_continues_without_relist(api: FaultServer, connection: KubeClient) -> None:
@@ -128,7 +133,8 @@ async def test_restored_older_server_state_is_accepted_after_three_lists(
         api.watch_faults.append(refuse(410))
         await api.close_watches()
         await until_async(lambda: names(informer) == {"before"})
-        assert len([verb for verb, _path, _query in api.requests if verb == "GET"]) > 3
+        lists = [verb for verb, _path, _query in api.requests if verb == "GET"]
+        assert len(lists) == 1 + 3 + 1  # the first one, those that are ignored, and the accepted one
 
 
 async def test_without_namespaces_one_watch_covers_all_namespaces(api: FaultServer, connection: KubeClient) -> None:
