@@ -8,7 +8,7 @@ import pytest
 from scoring_operator.api.fleets import parse_fleet
 from scoring_operator.api.formatting import format_time
 from scoring_operator.observability.metrics import Metrics
-from scoring_operator.observability.run_metrics import RunLoad, RunMetrics
+from scoring_operator.observability.run_metrics import MAX_COUNTED_RUNS, RunLoad, RunMetrics
 from tests.unit.operator.observability.samples import values
 
 STARTED = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -49,6 +49,10 @@ def metrics() -> Metrics:
 @pytest.fixture
 def run_metrics(metrics: Metrics) -> RunMetrics:
     return RunMetrics(metrics, STARTED, FLEETS)
+
+
+def test_uids_of_100000_counted_runs_are_remembered() -> None:
+    assert MAX_COUNTED_RUNS == 100_000
 
 
 def test_run_observed_several_times_is_counted_once(run_metrics: RunMetrics, metrics: Metrics) -> None:

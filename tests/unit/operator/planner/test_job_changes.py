@@ -81,6 +81,18 @@ def test_job_that_finalizers_keep_from_being_deleted_is_named() -> None:
     assert deletion_blocker([ACTIVE]) is None
 
 
+@pytest.mark.parametrize(
+    ("finalizers", "named"),
+    [(("a", "b", "c", "d"), "a, b, c;"), (("x" * 301,), f"{'x' * 95} ... {'x' * 200};")],
+)
+def test_three_finalizers_are_named_in_at_most_300_characters(finalizers: tuple[str, ...], named: str) -> None:
+    kept = a_job("job-1", deleting=True)
+    metadata = msgspec.structs.replace(kept.metadata, finalizers=finalizers)
+    blocker = deletion_blocker([msgspec.structs.replace(kept, metadata=metadata)])
+    assert blocker is not None
+    assert f"finalizers keep it: {named}" in blocker.message
+
+
 def test_job_of_a_paused_run_that_another_controller_resumed_is_found_by_its_mark() -> None:
     jobs = an_observation(jobs=jobs_of(a_job(marked=True), ACTIVE, PAUSED)).jobs
     assert resumed_elsewhere(progress_of(3), jobs) == ("job-0",)

@@ -1,7 +1,7 @@
 import pytest
 
 from scoring_operator.api.scoringrun import ScoringRun
-from scoring_operator.planner.job_slots import MAX_REPORT_JOBS, JobSlots, ReportSlots
+from scoring_operator.planner.job_slots import JobSlots, ReportSlots
 from scoring_operator.planner.types import JobLimits
 from tests.testkit.builders import a_run
 
@@ -61,8 +61,8 @@ def pending(uid: str, namespace: str = "scoring") -> ScoringRun:
 @pytest.mark.fault("T12")
 def test_reports_of_a_namespace_have_slots_of_their_own() -> None:
     slots = ReportSlots(JobLimits(total=1000))
-    runs = [pending(str(number)) for number in range(MAX_REPORT_JOBS + 1)]
-    assert [slots.slots_for(run) for run in runs] == [1] * MAX_REPORT_JOBS + [0]
+    runs = [pending(str(number)) for number in range(21)]
+    assert [slots.slots_for(run) for run in runs] == [1] * 20 + [0]
     assert (slots.slots_for(runs[0]), slots.slots_for(pending("far", "other"))) == (1, 1)
     assert slots.slots_for(a_run(uid="0")) == 0  # its report has ended
     assert (slots.slots_for(runs[-1]), slots.slots_for(runs[0])) == (1, 0)

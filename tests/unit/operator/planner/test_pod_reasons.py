@@ -7,7 +7,6 @@ from msgspec import structs
 from scoring_operator.api.conditions import Condition
 from scoring_operator.api.views import EventView, InitContainerView, PodSpecView, PodStatusView, PodView, SchedulingGate
 from scoring_operator.planner.pod_reasons import (
-    MAX_FAILURE_LENGTH,
     event_reason,
     is_explained,
     is_permanent,
@@ -63,6 +62,13 @@ def test_gated_pod_names_the_gates_that_another_controller_has_to_remove() -> No
     pod = PodView(spec=spec, status=PodStatusView(phase="Pending", conditions=(gated,)))
     text = "Scheduling is blocked; another controller has to remove: x.example/arch, y.example/quota"
     assert waiting_reason(pod) == ("SchedulingGated", text)
+
+
+def test_three_gates_of_a_pod_are_named() -> None:
+    gated = Condition("PodScheduled", "False", "SchedulingGated", "blocked")
+    spec = PodSpecView(scheduling_gates=tuple(map(SchedulingGate, "abcd")))
+    pod = PodView(spec=spec, status=PodStatusView(phase="Pending", conditions=(gated,)))
+    assert waiting_reason(pod) == ("SchedulingGated", "blocked; another controller has to remove: a, b, c")
 
 
 def reason_of(events: list[dict[str, Any]]) -> tuple[str, str] | None:
@@ -201,7 +207,7 @@ def test_failure_of_a_pod_keeps_the_message_of_the_kubelet(pod: PodView, reason:
 def test_long_message_keeps_its_start_and_the_reason_at_its_end() -> None:
     text = f"{PULL}: {'x' * 5000}: 403 Forbidden"
     detail = pod_failure(a_pod_of(a_container(waiting="ImagePullBackOff", message=text), phase="Failed"))[1]
-    assert len(detail) == MAX_FAILURE_LENGTH
+    assert len(detail) == 400
     assert detail.startswith("failed to pull")
     assert detail.endswith("403 Forbidden")
 

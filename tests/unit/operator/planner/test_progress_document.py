@@ -28,6 +28,12 @@ def test_limits_of_a_progress_document_are_the_documented_ones() -> None:
     assert (MAX_DEVICES, MAX_DOCUMENT_BYTES, MAX_SNAPSHOT_BYTES) == (1_000_000, 4_194_304, 262_144)
 
 
+def test_text_of_a_sample_has_at_most_1024_characters() -> None:
+    assert parse_document(edited(samples=[[0, "OOMKilled", "x" * 1024]])).samples
+    with pytest.raises(ValueError, match="1024"):
+        parse_document(edited(samples=[[0, "OOMKilled", "x" * 1025]]))
+
+
 @pytest.mark.fault("T15")
 @pytest.mark.parametrize(
     ("change", "message"),

@@ -112,5 +112,8 @@ def test_cause_that_most_devices_share_puts_none_in_quarantine() -> None:
         "11 of 21 devices failed in each of their last 3 windows; the cause is common, so none of them is in quarantine"
     )
     assert not Suspects(RULE, {}, found).decide(0, 22).problem
+    ten = frozenset(f"press-{number}" for number in range(10))
+    assert Suspects(RULE, {}, ten).decide(0, 10).problem
+    assert not Suspects(RULE, {}, ten - {"press-0"}).decide(0, 9).problem
     few = Suspects(Quarantine(after=3, retry_every=10_080), {}, frozenset(["press-1"])).decide(1, 1)
     assert (few.devices, few.problem) == (frozenset(["press-1"]), "")
