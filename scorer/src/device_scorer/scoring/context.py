@@ -110,8 +110,8 @@ class ExistingPredictions:
     Later changes are detected on write, because writes are conditional. A blob in the listing is checked individually,
     because a listing of names has no metadata. If the page does not contain all names, the others are checked, too.
 
-    The listing reads one page of the folder of the names. obstore can list only whole folders, and a folder may have
-    the predictions of 100,000 devices.
+    The listing reads one page. A store that lists whole folders reads the first page of the folder of the names, which
+    may have the predictions of 100,000 devices.
 
     Args:
         names: The names of the blobs. Fewer than two names are checked individually, without a listing.
@@ -119,8 +119,7 @@ class ExistingPredictions:
     """
 
     def __init__(self, names: Sequence[str] = (), *, page_size: int = LISTING_PAGE_SIZE) -> None:
-        folder = os.path.commonprefix(names).rpartition("/")[0]  # noqa: RUF071  a prefix of the text is enough
-        self._prefix = f"{folder}/" if folder else ""
+        self._prefix = os.path.commonprefix(names)  # noqa: RUF071  a prefix of a name, not of a path, is enough
         self._page_size = page_size
         self._lock = threading.Lock()
         self._listed = len(names) < 2
@@ -154,7 +153,9 @@ class ExistingPredictions:
     def _list_predictions(self, store: Store) -> None:
         self._listed = True  # also if the listing fails: a second attempt would delay all devices once more
         try:
-            page = itertools.islice(store.list("predictions", self._prefix, with_metadata=False), self._page_size)
+            folder = self._prefix[: self._prefix.rfind("/") + 1]
+            prefix = folder if store.lists_whole_folders else self._prefix
+            page = itertools.islice(store.list("predictions", prefix, with_metadata=False), self._page_size)
             self._existing = frozenset(info.name for info in page)
             self._listing_complete = len(self._existing) < self._page_size
         except (ConfigurationInvalid, IdentityUnavailable) as error:

@@ -46,6 +46,8 @@ class AzureStore:
         deadline: The time at which all calls end, on the clock of `time.monotonic()`; None without a deadline.
     """
 
+    lists_whole_folders = False
+
     def __init__(
         self,
         service: BlobServiceClient,

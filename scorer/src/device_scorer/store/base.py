@@ -53,6 +53,10 @@ class Store(Protocol):
     """
 
     @property
+    def lists_whole_folders(self) -> bool:
+        """True if `list` without metadata reads all names of the folder of a prefix."""
+
+    @property
     def in_call(self) -> bool:
         """True while a call of this view waits for the store."""
 

@@ -49,6 +49,8 @@ class FolderStore:
         folder: The folder that contains the folders of the containers.
     """
 
+    lists_whole_folders = False
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._cleaned: set[Path] = set()

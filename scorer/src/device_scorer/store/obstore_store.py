@@ -42,6 +42,8 @@ class ObstoreStore:
         open_sdk_store: A function that opens the store on Azure's SDK.
     """
 
+    lists_whole_folders = True
+
     def __init__(self, calls: Calls, open_sdk_store: Callable[[], Store]) -> None:
         self._calls = calls
         self._open_sdk_store = open_sdk_store

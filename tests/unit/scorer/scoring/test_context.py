@@ -68,6 +68,12 @@ class CountingStore(FolderStore):
         self.deletes.append(f"{container}/{name}")
 
 
+class FolderListingStore(CountingStore):
+    """A store that reads all names of a folder in order to list some."""
+
+    lists_whole_folders = True
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> CountingStore:
     for name in ("w/a-1.csv", "w/a-2.csv", "w/a-3.csv"):
@@ -83,7 +89,7 @@ def test_predictions_of_several_devices_are_checked_by_one_listing(store: Counti
     deadline = DeviceDeadline(store, 30)
     found = [existing.head(name, deadline) is not None for name in NAMES]
     assert found == [True, True, False]
-    assert (store.lists, store.heads) == (["w/"], NAMES[:2])
+    assert (store.lists, store.heads) == (["w/a-"], NAMES[:2])
 
 
 def test_predictions_of_one_device_are_checked_without_a_listing(store: CountingStore) -> None:
@@ -96,21 +102,26 @@ def test_name_outside_the_listed_page_is_checked_individually(store: CountingSto
     deadline = DeviceDeadline(store, 30)
     assert existing.head("w/a-1.csv", deadline) is not None
     assert existing.head("w/a-3.csv", deadline) is not None
-    assert (store.lists, store.heads) == (["w/"], ["w/a-1.csv", "w/a-3.csv"])
+    assert (store.lists, store.heads) == (["w/a-"], ["w/a-1.csv", "w/a-3.csv"])
 
 
 def test_listing_of_a_folder_with_predictions_of_other_devices_ends_after_a_page(tmp_path: Path) -> None:
     names = [f"w/b-{number}.csv" for number in range(3)]
     for name in (*names[:2], *(f"w/{letter}-{number}.csv" for letter in "ac" for number in range(20))):
         FolderStore(tmp_path).write("predictions", name, b"content")
-    store = CountingStore(tmp_path)
+    store = FolderListingStore(tmp_path)
     existing, deadline = ExistingPredictions(names, page_size=5), DeviceDeadline(store, 30)
     assert [existing.head(name, deadline) is not None for name in names] == [True, True, False]
     assert (store.lists, store.listed, store.heads) == (["w/"], 5, names)
+    narrow = CountingStore(tmp_path)
+    existing = ExistingPredictions(names, page_size=5)
+    assert [existing.head(name, DeviceDeadline(narrow, 30)) is not None for name in names] == [True, True, False]
+    assert (narrow.lists, narrow.listed, narrow.heads) == (["w/b-"], 2, names[:2])
 
 
-def test_listing_of_names_without_a_common_folder_has_no_prefix(store: CountingStore) -> None:
-    existing = ExistingPredictions(["a-1/w.csv", "a-2/w.csv"])
+def test_listing_of_names_without_a_common_folder_has_no_prefix(tmp_path: Path) -> None:
+    existing, store = ExistingPredictions(["a-1/w.csv", "a-2/w.csv"]), FolderListingStore(tmp_path)
+    (tmp_path / "predictions").mkdir()
     assert existing.head("a-1/w.csv", DeviceDeadline(store, 30)) is None
     assert (store.lists, store.heads) == ([""], [])
 
