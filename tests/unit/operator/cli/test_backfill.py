@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from scoring_operator.cli import main
+from scoring_operator.cli.backfill import POLL_INTERVAL_SECONDS, PROGRESS_INTERVAL_SECONDS
 from scoring_operator.kube.client import ClientTimeouts
 from tests.testkit.canned_api import RUNS, CannedApi
 
@@ -72,3 +73,7 @@ def test_run_rejected_by_the_api_server_exits_with_65(
     assert backfill(schedules_file, *DAY) == 65
     assert "spec.parallelism is too large" in capsys.readouterr().err
     assert len(canned_api.created) == 1
+
+
+def test_runs_are_listed_every_3_s_and_progress_is_printed_after_30_s() -> None:
+    assert (POLL_INTERVAL_SECONDS, PROGRESS_INTERVAL_SECONDS) == (3, 30)

@@ -138,11 +138,13 @@ def test_complete_run_that_never_stalled_has_no_condition_stalled() -> None:
         ({"quarantined": "0-1"}, (), (), "DevicesQuarantined", "2 devices in quarantine"),
         ({}, ("fan-1", "fan-2"), (), "DevicesWithoutModel",
          "2 devices with readings and without a model: fan-1, fan-2"),
+        ({}, ("fan-1", "fan-2", "fan-3", "fan-4"), (), "DevicesWithoutModel",
+         "4 devices with readings and without a model: fan-1, fan-2, fan-3"),
         ({}, (), ("press#1.joblib",), "InvalidNames",
          "1 blob name that denotes no device: 'press#1.joblib'; a # in an id is written %23"),
         ({"scored": "0"}, (), (), None, ""),
     ],
-    ids=["failed", "partial", "quarantined", "without model", "invalid names", "scored"],
+    ids=["failed", "partial", "quarantined", "without model", "more without model", "invalid names", "scored"],
 )  # fmt: skip
 def test_complete_run_is_degraded_by_what_was_not_scored(
     outcomes: dict[str, str],

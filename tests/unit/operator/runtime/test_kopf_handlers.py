@@ -90,6 +90,7 @@ def test_kopf_watches_the_namespaces_and_writes_nothing(
     options = passed["settings"]
     assert (options.posting.enabled, options.scanning.disabled, options.peering.standalone) == (False, True, True)
     assert (options.watching.server_timeout, options.watching.inactivity_timeout) == (300, 70)
+    assert (options.watching.chunk_size, options.queueing.idle_timeout) == (20, 0.5)
 
 
 def test_namespace_that_may_not_be_listed_is_left_out_until_it_may(

@@ -13,7 +13,7 @@ import pytest
 from scoring_operator.controller.timings import ProcessTimings, Timings
 from scoring_operator.errors import InvalidSettings
 from scoring_operator.kube.credentials import Credentials
-from scoring_operator.runtime.manager import Manager, _run_until_first_ends
+from scoring_operator.runtime.manager import NAMESPACE_CHECK_SECONDS, Manager, _run_until_first_ends
 from scoring_operator.runtime.settings import from_environment
 from tests.testkit.builders import a_body
 
@@ -115,3 +115,7 @@ async def test_first_end_cancels_the_other_coroutines_and_raises_its_error() -> 
     with pytest.raises(ValueError, match="first"):
         await _run_until_first_ends(wait(), fail())
     assert cancelled
+
+
+def test_check_of_a_namespace_ends_after_10_s() -> None:
+    assert NAMESPACE_CHECK_SECONDS == 10

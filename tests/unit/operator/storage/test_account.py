@@ -176,6 +176,23 @@ async def test_names_that_denote_no_device_are_counted_without_folders(
     assert found.invalid_names.total == len(expected)
 
 
+async def test_at_most_100_names_of_a_listing_are_checked_for_a_folder(tmp_path: Path) -> None:
+    checked = []
+
+    async def serve(request: web.Request) -> web.Response:
+        if request.method == "HEAD":
+            checked.append(request.path)
+            return web.Response(headers={"x-ms-meta-hdi_isfolder": "true"})
+        names = [f"a#{number}.joblib" for number in range(101)]
+        return web.Response(text=a_listing(*names), content_type="application/xml")
+
+    async with serving(serve) as settings:
+        opened = open_storage(tmp_path, "?sv=2024&sig=CANARY")
+        found = await opened.list_models(Fleet(name="default", namespaces=(), storage=settings))
+        opened.close()
+    assert (len(checked), found.invalid_names.total) == (100, 1)
+
+
 async def list_pages(folder: Path, markers: list[str], limits: StorageLimits = DEFAULT_LIMITS) -> tuple[list[str], int]:
     """List names from a server with a page per marker; return its models, and the number of its requests."""
     requests = []
