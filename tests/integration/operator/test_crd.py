@@ -44,6 +44,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a window with an offset": ({"window": {**HOUR, "end": "2018-08-29T02:00:00+02:00"}}, NO_TIME),
     "a window without a Z": ({"window": {**HOUR, "end": "2018-08-29T00:00:00"}}, NO_TIME),
     "a window that starts on a date": ({"window": {**HOUR, "start": "2018-08-28"}}, NO_TIME),
+    "a window with a line break": ({"window": {**HOUR, "end": "2018-08-29T00:00:00Z\n"}}, NO_TIME),
     "a window on a day that does not exist": ({"window": {**HOUR, "end": "2018-08-32T00:00:00Z"}}, NO_TIME),
     "a window in the year 0": ({"window": {**HOUR, "start": "0000-01-01T00:00:00Z"}}, NO_TIME),
     "a window on 30 February": (
