@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from scoring_operator.api.fleets import Fleet
 from scoring_operator.api.scoringrun import Window
-from scoring_operator.errors import StorageUnavailable
+from scoring_operator.errors import ConfigurationInvalid, StorageUnavailable
 from scoring_operator.storage.protocol import DeviceListing, InvalidNames
 
 
@@ -20,6 +20,7 @@ class InMemoryStorage:
     failures: bytes | None = None
     history: dict[str, bytes] = field(default_factory=dict)
     down: bool = False
+    misconfigured: bool = False
     invalid_names: list[str] = field(default_factory=list)
     of_fleet: dict[str, list[str]] = field(default_factory=dict)  # models of fleets that have others than `models`
 
@@ -51,6 +52,8 @@ class InMemoryStorage:
     def _answer(self, fleet: Fleet) -> None:
         if self.down:
             raise StorageUnavailable(f"storage of fleet {fleet.name} does not answer")
+        if self.misconfigured:
+            raise ConfigurationInvalid(f"storage of fleet {fleet.name} has no such container")
 
 
 def storage_with_devices(count: int) -> InMemoryStorage:

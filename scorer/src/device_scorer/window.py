@@ -18,7 +18,7 @@ LAST_END = datetime(9000, 1, 1, tzinfo=UTC)
 MAX_LENGTH = timedelta(days=36_600)
 """Length above which a window is rejected: the window of the same length before it must be in the calendar."""
 
-_DURATION_PATTERN = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
+_DURATION_PATTERN = re.compile(r"P(?:(\d{1,12})D)?(?:T(?:(\d{1,12})H)?(?:(\d{1,12})M)?(?:(\d{1,12})S)?)?")
 
 
 def format_time(instant: datetime) -> str:
@@ -127,6 +127,6 @@ def parse_duration(text: str) -> timedelta:
         duration = timedelta(0)
     if not duration:
         raise UsageInvalid(
-            f"duration {text!r} is invalid: write a positive ISO 8601 duration, such as PT1H, PT15M or P1D"
+            f"duration {text[:100]!r} is invalid: write a positive ISO 8601 duration, such as PT1H, PT15M or P1D"
         )
     return duration

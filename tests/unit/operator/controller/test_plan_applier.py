@@ -187,16 +187,17 @@ async def test_lost_lease_during_the_creation_is_raised_after_the_save(applier: 
     assert steps == ["create 1", "save", "status", "delete", "replace"]
 
 
+@pytest.mark.parametrize("permanent", [False, True])
 async def test_discovery_follows_the_status_and_is_repeated_after_5_seconds(
-    applier: PlanApplier, steps: Steps, stalls: StallDetector
+    applier: PlanApplier, steps: Steps, stalls: StallDetector, *, permanent: bool
 ) -> None:
     plan = Plan("Pending", discover_devices=True)
-    steps.failure = RunBlocked("StorageUnavailable", "no response", permanent=False)
+    steps.failure = RunBlocked("StorageUnavailable", "no response", permanent=permanent)
     assert (await apply(applier, plan)).requeue_after == 5.0
     blockers = [stalls.blocker]
     steps.failure = None
     assert (await apply(applier, plan)).requeue_after == 0.0
-    assert [*blockers, stalls.blocker] == [Blocker("StorageUnavailable", "no response"), None]
+    assert [*blockers, stalls.blocker] == [Blocker("StorageUnavailable", "no response", permanent=permanent), None]
     assert steps == ["status", "discover"] * 2
 
 

@@ -113,13 +113,19 @@ async def test_discovery_without_a_device_rejects_the_run(cluster: Cluster) -> N
     assert reason(await store.discover(RUN)) == "NoDevices"
 
 
-async def test_unavailable_storage_blocks_the_run(cluster: Cluster) -> None:
-    cluster.storage.down = True
+@pytest.mark.parametrize(
+    ("fault", "reason", "permanent"),
+    [("down", "StorageUnavailable", False), ("misconfigured", "ConfigurationInvalid", True)],
+)
+async def test_storage_that_cannot_be_listed_blocks_the_run(
+    cluster: Cluster, fault: str, reason: str, *, permanent: bool
+) -> None:
+    setattr(cluster.storage, fault, True)
     store = cluster.store()
     await store.load(RUN)
     with pytest.raises(RunBlocked) as blocked:
         await store.discover(RUN)
-    assert blocked.value.reason == "StorageUnavailable"
+    assert (blocked.value.reason, blocked.value.permanent) == (reason, permanent)
 
 
 async def test_open_batches_of_an_earlier_process_are_unverified(cluster: Cluster) -> None:
