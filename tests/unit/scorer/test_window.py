@@ -96,3 +96,9 @@ def test_duration_is_the_sum_of_its_parts(text: str, seconds: int) -> None:
 def test_malformed_duration_is_rejected(text: str) -> None:
     with pytest.raises(UsageInvalid, match=f"duration '{text}' is invalid"):
         parse_duration(text)
+
+
+def test_duration_of_thousands_of_digits_is_rejected_in_a_short_message() -> None:
+    with pytest.raises(UsageInvalid, match="is invalid: write a positive") as raised:
+        parse_duration(f"PT{'9' * 5000}H")
+    assert len(str(raised.value)) < 300
