@@ -125,9 +125,9 @@ class _Handler(RequestHandler):
         stored = self.state.blobs.get(path)
         query = parse_qs(urlsplit(self.path).query)
         if query.get("comp") == ["list"]:
-            self._list(f"{path}/", query.get("prefix", [""])[0])
+            self._list(f"{path}/", query.get("prefix", [""])[0], slow=slow)
         elif self.command == "PUT":
-            self._put(path, body, stored)
+            self._put(path, body, stored, slow=slow)
         elif stored is None:
             self._reject(404, "BlobNotFound")
         elif self.command == "DELETE":
@@ -150,7 +150,7 @@ class _Handler(RequestHandler):
                 return
             self._send(status, content, {**headers, "Content-Length": str(length)}, cut=cut, slow=slow)
 
-    def _list(self, container: str, prefix: str) -> None:
+    def _list(self, container: str, prefix: str, *, slow: bool) -> None:
         blobs = ET.Element("Blobs")
         for path, blob in sorted(self.state.blobs.items()):
             if path.startswith(container + prefix):
@@ -165,9 +165,9 @@ class _Handler(RequestHandler):
         results = ET.Element("EnumerationResults")
         results.append(blobs)
         ET.SubElement(results, "NextMarker")
-        self._send(200, ET.tostring(results, xml_declaration=True), {"Content-Type": "application/xml"})
+        self._send(200, ET.tostring(results, xml_declaration=True), {"Content-Type": "application/xml"}, slow=slow)
 
-    def _put(self, path: str, body: bytes, stored: Stored | None) -> None:
+    def _put(self, path: str, body: bytes, stored: Stored | None, *, slow: bool) -> None:
         wanted = self.headers.get("If-Match")
         if self.headers.get("If-None-Match") == "*" and stored:
             self._reject(409, "BlobAlreadyExists")
@@ -176,7 +176,8 @@ class _Handler(RequestHandler):
         else:
             metadata = {key: value for key, value in self.headers.items() if key.lower().startswith("x-ms-meta-")}
             self.state.accepted.append(path)
-            self._send(201, headers={"ETag": self.state.put(path, body, **metadata)})
+            headers = {"ETag": self.state.put(path, body, **metadata)}
+            self._send(201, headers=headers | ({"Content-Length": "2"} if slow else {}), slow=slow)
 
     def _reject(self, status: int, code: str, headers: Mapping[str, str] = NO_HEADERS) -> None:
         """Send an error response as Azure does: the code is in a header and in the body, and HEAD has no body."""

@@ -17,7 +17,7 @@ from azure.core.exceptions import (
     ServiceRequestTimeoutError,
 )
 from requests.exceptions import InvalidSchema, InvalidURL
-from urllib3.exceptions import InvalidHeader, LocationValueError, ProxyError
+from urllib3.exceptions import InvalidHeader, LocationValueError, ProtocolError, ProxyError, ReadTimeoutError
 
 from device_scorer.errors import DeviceError
 from device_scorer.store.rejections import (
@@ -78,9 +78,11 @@ def classify(error: Exception, *, target: str, secret: str = "") -> RetryableFai
         )
     if isinstance(_causes(error)[-1], _URL_ERRORS):
         return unreachable(target, "the account URL or HTTPS_PROXY is not a valid URL")
-    if isinstance(error, ServiceRequestError) and not isinstance(error, ServiceRequestTimeoutError):
+    through_proxy = _has_cause(error, ProxyError)
+    was_sent = not through_proxy and _has_cause(error, ReadTimeoutError, ProtocolError)
+    if isinstance(error, ServiceRequestError) and not isinstance(error, ServiceRequestTimeoutError) and not was_sent:
         text = f"it rejects the connection ({tunnel_status})" if tunnel_status else _describe(error)
-        return unreachable(target, text, through_proxy=any(isinstance(cause, ProxyError) for cause in _causes(error)))
+        return unreachable(target, text, through_proxy=through_proxy)
     return interrupted(target, _describe(error))
 
 
@@ -164,6 +166,10 @@ def _describe(error: AzureError) -> str:
     if isinstance(inner, SSLCertVerificationError):
         return certificate_problem(_CERTIFICATE_PROBLEMS.get(inner.verify_code, f"OpenSSL {inner.verify_code}"))
     return getattr(inner, "strerror", None) or type(inner).__name__
+
+
+def _has_cause(error: AzureError, *types: type[BaseException]) -> bool:
+    return any(isinstance(cause, types) for cause in _causes(error))
 
 
 def _causes(error: AzureError) -> list[BaseException]:

@@ -290,6 +290,24 @@ def test_write_whose_response_was_lost_counts_as_written_once(server: BlobServer
 
 
 @pytest.mark.fault("F28")
+def test_write_whose_response_stalls_counts_as_written_once(server: BlobServer, hasty_store: Store) -> None:
+    server.fail("slow", method="PUT")
+    etag = hasty_store.write("predictions", "p.csv", b"mine", metadata={"runuid": "u"})
+    assert etag == server.blobs[BLOB].etag.strip('"')
+    assert server.accepted == [BLOB]
+
+
+@pytest.mark.fault("F27")
+def test_listing_that_stalls_has_not_failed_to_reach_the_server(server: BlobServer, library: str) -> None:
+    server.put(BLOB, b"content")
+    server.fail("slow", times=100)
+    store = open_on(server.url, library, SHORT)
+    with pytest.raises(StorageUnavailable, match="storage closed the connection or timed out for predictions"):
+        list(store.list("predictions", "", with_metadata=False))
+    store.close()
+
+
+@pytest.mark.fault("F28")
 @pytest.mark.parametrize(
     "theirs", [{"content": b"theirs", "x-ms-meta-runuid": "u"}, {"content": b"mine", "x-ms-meta-runuid": "other"}]
 )
