@@ -1,4 +1,4 @@
-"""Error codes of Azure Blob Storage and of Microsoft Entra: the reason of the error, and its cure. Pure.
+"""Error codes of Azure Blob Storage and of Microsoft Entra: the reason of the error, and its cure.
 
 The scorer has its own copy of this table, and the contract tests compare both.
 
