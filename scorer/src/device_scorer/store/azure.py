@@ -15,7 +15,13 @@ from device_scorer.settings import Settings
 from device_scorer.store import listing
 from device_scorer.store.account import read_account
 from device_scorer.store.azure_client import MAX_BODY_SECONDS, create_service, take_page
-from device_scorer.store.azure_errors import classify, http_status, storage_error_code, unparsed
+from device_scorer.store.azure_errors import (
+    classify,
+    error_response,
+    http_status,
+    storage_error_code,
+    unparsed,
+)
 from device_scorer.store.base import NO_METADATA, Blob, BlobInfo, md5_hex, plain_etag
 from device_scorer.store.encoding import decode_content
 from device_scorer.store.listing_progress import Markers
@@ -235,14 +241,17 @@ class AzureStore:
         def attempt_once() -> _Result | _NotFound:
             try:
                 return attempt()
-            except AzureError as error:
-                if storage_error_code(error) in expected.get(http_status(error) or 0, ()):
-                    return _NotFound()
-                raise
             except ScorerError:
                 raise
-            except Exception as error:  # the SDK's parsers raise many types: ValueError, TypeError, MemoryError
-                raise unparsed(error, target) from error
+            except Exception as raised:  # the SDK's parsers raise many types: ValueError, TypeError, MemoryError
+                error = raised if isinstance(raised, AzureError) else error_response(raised)
+                if error is None:
+                    raise unparsed(raised, target) from raised
+                if storage_error_code(error) in expected.get(http_status(error) or 0, ()):
+                    return _NotFound()
+                if error is raised:
+                    raise
+                raise error from None
 
         self._in_call = True
         try:

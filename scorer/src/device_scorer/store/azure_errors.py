@@ -86,6 +86,20 @@ def classify(error: Exception, *, target: str, secret: str = "") -> RetryableFai
     return interrupted(target, _describe(error))
 
 
+def error_response(error: BaseException) -> HttpResponseError | None:
+    """Return the error response whose body has led to an exception of the SDK, or None if there is no such response.
+
+    Args:
+        error: The exception, which is not one of the SDK.
+    """
+    context = error.__context__
+    while context is not None:
+        if isinstance(context, HttpResponseError) and http_status(context) is not None:
+            return context
+        context = context.__context__
+    return None
+
+
 def unparsed(error: Exception, target: str) -> DeviceError:
     """Return the error of an exception of a parser, or of the file with the service account's token.
 
@@ -95,7 +109,9 @@ def unparsed(error: Exception, target: str) -> DeviceError:
     """
     if not _passed_identity(error):
         return foreign_response(target, error)
-    return unreadable_token() if isinstance(error, OSError) else rejected_token("", type(error).__name__).error
+    if isinstance(error, OSError | UnicodeDecodeError):
+        return unreadable_token()
+    return rejected_token("", type(error).__name__).error
 
 
 def _tunnel_status(error: AzureError) -> str:

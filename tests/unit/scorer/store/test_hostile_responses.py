@@ -134,6 +134,18 @@ def test_connection_that_is_cut_in_a_response_is_transient(server: BlobServer, l
     assert (blob.content, len(server.requests)) == (b"abc", 2)
 
 
+@pytest.mark.fault("F27")
+@pytest.mark.parametrize("code", [b"5", b'"TooManyRequests"'])
+def test_busy_server_with_a_text_of_json_is_requested_again(server: BlobServer, library: str, code: bytes) -> None:
+    server.put("/account/predictions/p.csv", b"abc")
+    text = b'{"error":{"code":%s}}' % code
+    server.fail("raw", raw=response("429 Slow down", text, {"Content-Type": "application/json"}))
+    with closing(open_on(server.url, library, DEFAULT_RETRY_POLICY)) as store:
+        blob = store.read("predictions", "p.csv")
+    assert blob is not None
+    assert (blob.content, len(server.requests)) == (b"abc", 2)
+
+
 @pytest.mark.fault("T15")
 def test_body_of_the_sdk_has_a_limit_of_size(server: BlobServer) -> None:
     assert (azure_client.MAX_BODY_BYTES, azure_client.MAX_ERROR_BYTES) == (64 * 2**20, 64 * 1024)

@@ -33,6 +33,8 @@ TRANSIENT = {
     "rejection by a page": (response("403 Forbidden", PAGE, HTML), ""),
     "wrong authority": (response("404 Not Found", PAGE), "status 404"),
     "busy": (response("503 Busy", PAGE), "status 503"),
+    "busy with a text of json": (response("503 Busy", b'{"error":{"code":"ServerBusy"}}', JSON), "status 503"),
+    "page in no encoding": (response(body=b"\xff\xfe", headers=JSON), ""),
     "throttled": (response("429 Slow down", PAGE, {"Retry-After": "1"}), "status 429"),
 }
 """The responses to a request for a token that a retry may change, with the cause in the text."""
@@ -83,10 +85,13 @@ def test_failed_token_request_is_one_of_the_identity_with_the_next_step(platform
     gc.collect()
 
 
+@pytest.mark.parametrize("content", [None, b"\xff\xfe\0abc"])
 def test_token_file_that_cannot_be_read_has_its_own_cure(
-    platform: BlobServer, library: str, monkeypatch: pytest.MonkeyPatch
+    platform: BlobServer, library: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None
 ) -> None:
-    monkeypatch.setenv("AZURE_FEDERATED_TOKEN_FILE", "/nonexistent")
+    monkeypatch.setenv("AZURE_FEDERATED_TOKEN_FILE", str(tmp_path / "file"))
+    if content is not None:
+        (tmp_path / "file").write_bytes(content)
     error = error_of(platform.url, library)
     assert isinstance(error, IdentityUnavailable)
     assert "(AZURE_FEDERATED_TOKEN_FILE) cannot be read; label the pod" in str(error)
