@@ -3,11 +3,13 @@
 import errno
 import logging
 import os
+import ssl
 import time
 import weakref
 from collections.abc import Iterator
 from functools import partial
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -23,6 +25,7 @@ from urllib3.exceptions import ProtocolError
 from device_scorer.store import listing
 from device_scorer.store.account import Account
 from device_scorer.store.base import BlobInfo
+from device_scorer.store.rejections import invalid_ca_bundle
 from device_scorer.store.retry import RetryPolicy
 
 CHUNK_BYTES = 4 * 2**20
@@ -50,6 +53,9 @@ def create_service(
         account: The storage account.
         retry_policy: The timeouts of a request.
         max_body_seconds: The time of a response's body.
+
+    Raises:
+        UsageInvalid: The CA bundle that the environment names cannot be read.
     """
     for name in ("azure", "msal", "urllib3"):  # their debug lines contain the SAS and tokens
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -68,7 +74,8 @@ def create_service(
         "max_chunk_get_size": CHUNK_BYTES,
         "max_single_put_size": MAX_SINGLE_PUT_BYTES,
     }
-    transport = RequestsTransport(use_env_settings=False, connection_verify=_ca_bundle())
+    encrypted = account.endpoint.startswith("https:")
+    transport = RequestsTransport(use_env_settings=False, connection_verify=_ca_bundle() if encrypted else True)
     credential: Any = {"account_name": account.name, "account_key": account.key} if account.key else account.sas_token
     if identity := account.identity:
         from azure.identity import WorkloadIdentityCredential  # noqa: PLC0415  the import takes 0.1 s, which only this case needs
@@ -175,5 +182,13 @@ def _too_large() -> OSError:
 
 
 def _ca_bundle() -> str | bool:
-    """Return the CA bundle that the environment names, by the rules of the library requests."""
-    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+    """Return the CA bundle that the environment names, by the rules of the library requests. It can be read."""
+    path = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+    if not path:
+        return True
+    is_folder = Path(path).is_dir()
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(**{"capath" if is_folder else "cafile": path})
+    except OSError as error:
+        raise invalid_ca_bundle(path, str(getattr(error, "reason", "") or error.strerror)) from error
+    return path

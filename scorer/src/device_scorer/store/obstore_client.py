@@ -12,6 +12,7 @@ from obstore.store import AzureStore as Client
 from device_scorer.errors import UsageInvalid
 from device_scorer.store.account import Account, split_endpoint
 from device_scorer.store.metadata import split_checksum
+from device_scorer.store.rejections import invalid_ca_bundle
 from device_scorer.store.retry import MIN_TIMEOUT_SECONDS, RetryPolicy
 
 MAX_TRANSFER_SECONDS = 600
@@ -156,9 +157,7 @@ def _read_authorities(environment: Mapping[str, str]) -> bytes:
         files = [file for file in sorted(path.iterdir()) if file.is_file()] if path.is_dir() else [path]
         return b"\n".join(file.read_bytes() for file in files)
     except OSError as error:
-        raise UsageInvalid(
-            f"{' or '.join(_CA_VARIABLES)} is invalid: {name}: {error.strerror}; name a file of certificates"
-        ) from error
+        raise invalid_ca_bundle(name, str(error.strerror)) from error
 
 
 def _duration(seconds: float) -> str:

@@ -4,7 +4,7 @@ The texts contain only codes and texts from here, because the text of a library'
 """
 
 from device_scorer.contract.storage_codes import CONFIGURATION, RETRYABLE_STATUSES, Rule, storage_rule, token_rule
-from device_scorer.errors import ConfigurationInvalid, IdentityUnavailable, StorageUnavailable
+from device_scorer.errors import ConfigurationInvalid, IdentityUnavailable, StorageUnavailable, UsageInvalid
 from device_scorer.store.retry import RetryableFailure
 
 _PROXY_AUTHENTICATION_REQUIRED = 407  # a pod has no other use of the module http, whose import costs time
@@ -63,6 +63,18 @@ def certificate_problem(kind: str) -> str:
     if kind == "UnknownIssuer":
         return f"its certificate is not trusted ({kind}); name the authority's file in REQUESTS_CA_BUNDLE"
     return f"its certificate is not valid ({kind}); replace it, or correct the account URL"
+
+
+def invalid_ca_bundle(path: str, problem: str) -> UsageInvalid:
+    """Return the error of a CA bundle that cannot be read.
+
+    Args:
+        path: The file or folder that the environment names.
+        problem: The system's text, such as "No such file or directory".
+    """
+    return UsageInvalid(
+        f"REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE is invalid: {path}: {problem}; name a file of certificates"
+    )
 
 
 def interrupted(target: str, cause: str) -> RetryableFailure:
