@@ -16,6 +16,9 @@ _DEVELOPMENT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6
 _DEVELOPMENT_ENDPOINT = f"http://127.0.0.1:10000/{DEVELOPMENT_ACCOUNT}"
 _ENDPOINT_PATTERN = re.compile(r"(https?)://([^\s/?#@]+)(/[^\s?#@]*)?")
 _DEFAULT_AUTHORITY_HOST = "https://login.microsoftonline.com"
+# obstore panics for other texts. The pattern is compiled only for an identity.
+_AUTHORITY_PATTERN = r"((?i:https)://)?([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:([0-9]{1,5}))?(/[A-Za-z0-9._~-]+)*"
+_MAX_PORT = 65_535
 _VARIABLES = {"connectionString": "AZURE_STORAGE_CONNECTION_STRING", "sas": "AZURE_STORAGE_SAS_TOKEN"}
 
 
@@ -149,5 +152,16 @@ def _read_identity(environment: Mapping[str, str]) -> WorkloadIdentity:
             "its service account with the client id"
         )
     host = environment.get("AZURE_AUTHORITY_HOST", "").strip().rstrip("/") or _DEFAULT_AUTHORITY_HOST
+    found = re.fullmatch(_AUTHORITY_PATTERN, host)
+    if not found or int(found[4] or 0) > _MAX_PORT:
+        raise UsageInvalid(
+            "AZURE_AUTHORITY_HOST is invalid: it must be the https URL of a host; set it to the host of Microsoft "
+            f"Entra in this cloud, such as {_DEFAULT_AUTHORITY_HOST}"
+        )
     client_id, tenant_id, token_file = values
+    if not re.fullmatch(r"[A-Za-z0-9.-]+", tenant_id):
+        raise UsageInvalid(
+            "AZURE_TENANT_ID is invalid: it must be the id or the domain of a tenant; correct the annotation "
+            "azure.workload.identity/tenant-id of the service account"
+        )
     return WorkloadIdentity(client_id, tenant_id, token_file, host if "://" in host else f"https://{host}")

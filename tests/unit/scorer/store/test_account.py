@@ -64,12 +64,41 @@ def test_secret_of_the_wrong_kind_names_the_variable() -> None:
         ("", "https://login.microsoftonline.com"),
         ("https://login.microsoftonline.us/", "https://login.microsoftonline.us"),
         ("login.chinacloudapi.cn", "https://login.chinacloudapi.cn"),
+        ("https://[::1]:65535", "https://[::1]:65535"),
+        ("https://gate.example/entra", "https://gate.example/entra"),
     ],
 )
 def test_identity_has_the_authority_host_of_its_cloud(host: str, expected: str) -> None:
     account = read_account(Settings(account_url=URL), {**IDENTITY, "AZURE_AUTHORITY_HOST": host})
     assert account.identity
     assert (account.identity.authority_host, account.name) == (expected, "acc")
+
+
+NEXT_STEPS = {
+    "AZURE_AUTHORITY_HOST": "set it to the host of Microsoft Entra in this cloud, such as https://login",
+    "AZURE_TENANT_ID": "correct the annotation azure.workload.identity/tenant-id of the service account",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AZURE_AUTHORITY_HOST", "https://no such host"),
+        ("AZURE_AUTHORITY_HOST", "http://127.0.0.1:9"),
+        ("AZURE_AUTHORITY_HOST", "https://user@host"),
+        ("AZURE_AUTHORITY_HOST", "https://host:x"),
+        ("AZURE_AUTHORITY_HOST", "https://host:65536"),
+        ("AZURE_AUTHORITY_HOST", "host?a"),
+        ("AZURE_AUTHORITY_HOST", "h\u00e4"),
+        ("AZURE_TENANT_ID", "../x"),
+        ("AZURE_TENANT_ID", "x y"),
+        ("AZURE_TENANT_ID", "a?b"),
+        ("AZURE_TENANT_ID", "t\u00e4"),
+    ],
+)
+def test_identity_with_a_part_that_no_url_can_have_is_rejected(name: str, value: str) -> None:
+    with pytest.raises(UsageInvalid, match=f"^{name} is invalid: it must be .*; {NEXT_STEPS[name]}"):
+        read_account(Settings(account_url=URL), {**IDENTITY, name: value})
 
 
 def test_missing_identity_names_the_label_of_the_pod() -> None:
