@@ -18,7 +18,8 @@ from device_scorer.store.obstore_errors import (
 )
 from device_scorer.store.retry import RetryPolicy, call_with_retry
 
-_CONFLICT_STATUSES = (409, 412, 416)
+_READ_STATUSES = (409, 412, 416)
+_NO_CODES: Mapping[int, frozenset[str]] = {}
 _Result = TypeVar("_Result")
 
 
@@ -120,11 +121,14 @@ class Calls:
         def request(chosen: Any) -> _Result:
             return read(obstore.get(self.account_client(), self.path(container, name), options=chosen))
 
+        expected = dict.fromkeys(_READ_STATUSES, expected_codes)
         try:
             try:
-                return self.with_retry(lambda: request(options[0]), container, name, expected_codes=expected_codes)
+                return self.with_retry(
+                    lambda: request(options[0]), container, name, expected=expected, may_be_missing=True
+                )
             except ExpectedCode:
-                return self.with_retry(lambda: request(options[1]), container, name)
+                return self.with_retry(lambda: request(options[1]), container, name, may_be_missing=True)
         except BlobMissing:
             return None
 
@@ -134,7 +138,8 @@ class Calls:
         container: str,
         name: str,
         *,
-        expected_codes: frozenset[str] = frozenset(),
+        expected: Mapping[int, frozenset[str]] = _NO_CODES,
+        may_be_missing: bool = False,
         on_maybe_applied: Callable[[], None] = lambda: None,
     ) -> _Result:
         """Return the result of a call with its retries.
@@ -143,20 +148,21 @@ class Calls:
             attempt: The call.
             container: The role of the container.
             name: The blob's name or the prefix, for error texts.
-            expected_codes: The error codes that the call expects.
+            expected: The error codes that the call expects, by status.
+            may_be_missing: True if the call expects that the blob does not exist.
             on_maybe_applied: A function that is called after each failed attempt that may have changed something.
 
         Raises:
-            BlobMissing: The blob does not exist.
+            BlobMissing: The blob does not exist, which the call expects.
             ExpectedCode: The response has one of the expected codes, or ignores the range of the request.
         """
         target = self.target(container, name).rstrip("/")
 
         def classify_or_raise(error: Exception) -> Any:
-            if is_missing_blob(error):
+            if may_be_missing and is_missing_blob(error):
                 raise BlobMissing from error
-            expected = storage_error_code(error) in expected_codes and http_status(error) in _CONFLICT_STATUSES
-            if expected or is_whole_response(error):
+            is_expected = storage_error_code(error) in expected.get(http_status(error) or 0, ())
+            if is_expected or is_whole_response(error):
                 raise ExpectedCode from error
             return classify(error, target=target, secret=self._secret)
 

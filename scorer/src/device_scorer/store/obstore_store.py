@@ -137,10 +137,11 @@ class ObstoreStore:
                 upload,
                 container,
                 name,
-                expected_codes=CONFLICT_CODES,
+                expected={409: CONFLICT_CODES, 412: CONFLICT_CODES},
+                may_be_missing=if_match is not None,
                 on_maybe_applied=lambda: maybe_applied.append(True),
             )
-        except BlobMissing:  # with if_match
+        except BlobMissing:
             return None
         except ExpectedCode:
             existing = self._properties(container, name) if maybe_applied else None

@@ -363,6 +363,21 @@ def test_permanent_rejection_is_not_retried(
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize(("status", "code"), [(416, ""), (416, "InvalidRange"), (404, "BlobNotFound")])
+def test_rejected_write_without_a_conflict_is_an_error(
+    server: BlobServer, store: Store, status: int, code: str
+) -> None:
+    server.fail("status", status=status, code=code)
+    with pytest.raises(ConfigurationInvalid, match=f"storage rejected predictions/p.csv: {status}"):
+        store.write("predictions", "p.csv", b"mine")
+
+
+def test_listing_that_is_answered_by_a_missing_blob_is_an_error(server: BlobServer, store: Store) -> None:
+    server.fail("status", status=404, code="BlobNotFound")
+    with pytest.raises(ConfigurationInvalid, match="storage rejected predictions: 404 BlobNotFound"):
+        list(store.list("predictions", "", with_metadata=False))
+
+
 def test_not_found_of_another_server_is_not_a_missing_blob(server: BlobServer, store: Store) -> None:
     server.fail("status", status=404, code="", times=3)
     with pytest.raises(ConfigurationInvalid, match="404; check the account URL and the proxy"):
