@@ -57,8 +57,8 @@ def create_service(
     Raises:
         UsageInvalid: The CA bundle that the environment names cannot be read.
     """
-    for name in ("azure", "msal", "urllib3"):  # their debug lines contain the SAS and tokens
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    for name in ("azure", "msal", "urllib3"):  # their debug lines contain the SAS and tokens, and no line is JSON
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     single_attempt: dict[str, Any] = {  # the SDK must not retry: see retry.py
         "retry_total": 0,
         "retry_connect": 0,

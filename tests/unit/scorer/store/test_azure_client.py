@@ -4,6 +4,8 @@ import logging
 from pathlib import Path
 
 import pytest
+from azure.core.exceptions import DecodeError
+from azure.core.pipeline.policies import ContentDecodePolicy
 
 from device_scorer.errors import UsageInvalid
 from device_scorer.store import azure_client
@@ -19,9 +21,13 @@ def test_download_has_ranges_of_4_mib_and_an_upload_of_512_mib_is_one_request() 
     assert (azure_client.CHUNK_BYTES, azure_client.MAX_SINGLE_PUT_BYTES) == (4_194_304, 536_870_912)
 
 
-def test_loggers_of_the_sdk_write_no_debug_lines() -> None:
+def test_loggers_of_the_sdk_write_no_lines(caplog: pytest.LogCaptureFixture) -> None:
     create_service(SAS_ACCOUNT, RetryPolicy()).close()
-    assert all(logging.getLogger(name).level == logging.CRITICAL for name in ("azure", "msal", "urllib3"))
+    with pytest.raises(DecodeError):
+        ContentDecodePolicy.deserialize_from_text("<html>log in", "application/xml")
+    for name in ("azure.core", "msal.oauth2cli", "urllib3.connectionpool"):
+        assert not logging.getLogger(name).isEnabledFor(logging.CRITICAL)
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize("account", [SAS_ACCOUNT, IDENTITY_ACCOUNT])
