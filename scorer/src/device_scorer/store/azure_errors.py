@@ -16,6 +16,7 @@ from azure.core.exceptions import (
     ServiceRequestError,
     ServiceRequestTimeoutError,
 )
+from requests.exceptions import InvalidHeader as InvalidRequestHeader
 from requests.exceptions import InvalidSchema, InvalidURL
 from urllib3.exceptions import InvalidHeader, LocationValueError, ProtocolError, ProxyError, ReadTimeoutError
 
@@ -124,12 +125,14 @@ def _tunnel_status(error: AzureError) -> str:
 def _is_token_request(error: AzureError) -> bool:
     """Return True if a request to the identity platform has failed: no other one has the method POST.
 
-    An exception without a response does not name its request. The stack of its traceback names the library.
+    An exception without a response does not name its request. The stack of its traceback names the library. A header
+    that cannot be sent has the token: all others are printable.
     """
     response: Any = getattr(error, "response", None)
     if response is not None:
         return getattr(response.request, "method", "") == "POST"
-    return isinstance(error, ClientAuthenticationError) or _passed_identity(error)
+    has_invalid_token = _has_cause(error, InvalidRequestHeader)
+    return isinstance(error, ClientAuthenticationError) or has_invalid_token or _passed_identity(error)
 
 
 def _passed_identity(error: Exception) -> bool:

@@ -169,7 +169,7 @@ class Calls:
         self.active = True
         try:
             return call_with_retry(
-                lambda: convert_panic(attempt),
+                lambda: convert_panic(attempt, has_identity=self._clients.has_identity),
                 classify_or_raise,
                 deadline=time.monotonic() + self._seconds_left(),
                 policy=self._retry_policy,

@@ -38,6 +38,9 @@ class Clients:
         account: The storage account.
         retry_policy: The timeouts of a request.
         environment: The environment with the variables of the CA bundle.
+
+    Attributes:
+        has_identity: True if the requests have a token of an identity.
     """
 
     def __init__(
@@ -46,7 +49,8 @@ class Clients:
         self._account = account
         self._retry_policy = retry_policy
         self._credential = _credential(account)
-        encrypted = account.endpoint.startswith("https:") or account.identity is not None
+        self.has_identity = account.identity is not None
+        encrypted = account.endpoint.startswith("https:") or self.has_identity
         self._authorities = _read_authorities(environment) if encrypted else b""
         authority = account.identity.authority_host if account.identity else ""
         # With an https URL a redirect to http, such as the address of the node's identity, is not followed.

@@ -138,19 +138,26 @@ def classify(error: Exception, *, target: str, secret: str = "") -> RetryableFai
     return interrupted(target, _cause(debug))
 
 
-def convert_panic(attempt: Callable[[], _Result]) -> _Result:
+def convert_panic(attempt: Callable[[], _Result], *, has_identity: bool = False) -> _Result:
     """Call a function and return its result.
 
     A panic of obstore is not an Exception. It becomes one, so that it fails one device and not a thread.
 
+    Args:
+        attempt: The function.
+        has_identity: True if the requests have a token. Their other headers are printable.
+
     Raises:
-        RuntimeError: obstore panicked.
+        IdentityUnavailable: The token that the identity platform issued cannot be sent.
+        RuntimeError: obstore panicked for another reason.
     """
     try:
         return attempt()
     except BaseException as error:
         if type(error).__module__ != "pyo3_runtime":
             raise
+        if has_identity and str(error).endswith("InvalidHeaderValue"):
+            raise rejected_token("", "InvalidHeader").error from error
         raise RuntimeError(f"obstore failed: {error}") from error
 
 

@@ -119,6 +119,18 @@ def test_identity_platform_without_a_connection_is_one_of_the_identity(
     assert f"(Connection refused); {NEXT_STEP}" in str(error)
 
 
+@pytest.mark.fault("F30", "T13")
+def test_token_that_no_header_can_have_is_one_of_the_identity(
+    platform: BlobServer, library: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    text = b'{"access_token":"%s\\n x","expires_in":3600,"token_type":"Bearer"}' % ASSERTION.encode()
+    platform.fail("raw", method="POST", raw=response(body=text, headers=JSON))
+    error = error_of(platform.url, library)
+    assert isinstance(error, IdentityUnavailable)
+    assert f"(InvalidHeader); {NEXT_STEP}" in str(error)
+    assert ASSERTION not in f"{error}{capfd.readouterr()}"
+
+
 def test_proxy_before_the_identity_platform_that_requires_a_login_is_permanent(
     platform: BlobServer, library: str
 ) -> None:
