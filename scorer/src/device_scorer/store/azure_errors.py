@@ -131,7 +131,7 @@ def _is_token_request(error: AzureError) -> bool:
     response: Any = getattr(error, "response", None)
     if response is not None:
         return getattr(response.request, "method", "") == "POST"
-    has_invalid_token = _has_cause(error, InvalidRequestHeader)
+    has_invalid_token = isinstance(_causes(error)[-1], InvalidRequestHeader)  # behind that of a response is another
     return isinstance(error, ClientAuthenticationError) or has_invalid_token or _passed_identity(error)
 
 
