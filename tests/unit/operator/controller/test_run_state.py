@@ -113,14 +113,9 @@ async def test_discovery_without_a_device_rejects_the_run(cluster: Cluster) -> N
     assert reason(await store.discover(RUN)) == "NoDevices"
 
 
-@pytest.mark.parametrize(
-    ("fault", "reason", "permanent"),
-    [("down", "StorageUnavailable", False), ("misconfigured", "ConfigurationInvalid", True)],
-)
-async def test_storage_that_cannot_be_listed_blocks_the_run(
-    cluster: Cluster, fault: str, reason: str, *, permanent: bool
-) -> None:
-    setattr(cluster.storage, fault, True)
+@pytest.mark.parametrize(("reason", "permanent"), [("StorageUnavailable", False), ("ConfigurationInvalid", True)])
+async def test_storage_that_cannot_be_listed_blocks_the_run(cluster: Cluster, reason: str, *, permanent: bool) -> None:
+    cluster.storage.down, cluster.storage.misconfigured = not permanent, permanent
     store = cluster.store()
     await store.load(RUN)
     with pytest.raises(RunBlocked) as blocked:
