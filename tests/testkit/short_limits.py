@@ -6,9 +6,6 @@ from device_scorer.models.sklearn_process import ScikitLearnProcess
 SECONDS = 30.0
 
 if __name__ == "__main__":
-    ScikitLearnProcess.__init__.__kwdefaults__ = {
-        "memory": None,
-        "load_seconds": SECONDS,
-        "predict_seconds": SECONDS,
-    }
+    defaults = ScikitLearnProcess.__init__.__kwdefaults__ or {}
+    ScikitLearnProcess.__init__.__kwdefaults__ = {**defaults, "load_seconds": SECONDS, "predict_seconds": SECONDS}
     main()
