@@ -18,14 +18,20 @@ affected:
 """
 
 
-@pytest.mark.fault("T16")
-def test_vulnerable_pin_is_found_in_the_snapshot(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    """Return the folder of urllib3 in a database of advisories, with one advisory."""
     folder = tmp_path / "vulns" / "urllib3"
     folder.mkdir(parents=True)
     (folder / "PYSEC-2023-192.yaml").write_text(ADVISORY)
-    (folder / "PYSEC-2023-193.yaml").write_text(f"{ADVISORY.replace('192', '193')}withdrawn: 2023-10-11T00:00:00Z\n")
+    return folder
+
+
+@pytest.mark.fault("T16")
+def test_vulnerable_pin_is_found_in_the_snapshot(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (database / "PYSEC-2023-193.yaml").write_text(f"{ADVISORY.replace('192', '193')}withdrawn: 2023-10-11T00:00:00Z\n")
     snapshot = advisories.snapshot_of(tmp_path)
     weak = {
         v
@@ -41,12 +47,10 @@ def test_vulnerable_pin_is_found_in_the_snapshot(
 
 
 @pytest.mark.fault("T16")
+@pytest.mark.usefixtures("database")
 def test_advisories_older_than_60_days_fail_the_audit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = tmp_path / "vulns" / "urllib3"
-    folder.mkdir(parents=True)
-    (folder / "PYSEC-2023-192.yaml").write_text(ADVISORY)
     path = tmp_path / "advisories.json"
     monkeypatch.setattr(advisories, "pins", lambda: [("urllib3", "2.0.6")])
     assert advisories.main([str(tmp_path)], today=date(2023, 12, 9), path=path) == 0
