@@ -1,8 +1,9 @@
 """The rules for all tests: shared fixtures, the mark `needs_services`, the order, and the ban of skips."""
 
+import logging
 import os
 import signal
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import hypothesis
 import pytest
@@ -62,6 +63,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 pytest.mark.xdist_group(service if service in ONE_WORKER else item.nodeid.partition("::")[0])
             )
     items.sort(key=lambda item: 1 + ORDER.index(services[item]) if services[item] else 0)
+
+
+@pytest.fixture(autouse=True)
+def root_logger_restored() -> Iterator[None]:
+    """Remove the handlers that a test leaves: they write to a closed stream, and logging prints a traceback."""
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = before
+    root.setLevel(level)
 
 
 @pytest.hookimpl(wrapper=True)

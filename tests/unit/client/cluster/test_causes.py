@@ -1,6 +1,5 @@
 """Causes that keep a user from the cluster: each error names the next step, and none is a traceback."""
 
-import logging
 from pathlib import Path
 from socket import gaierror
 from typing import Any
@@ -22,15 +21,6 @@ from fleetscore.cluster.causes import right_check, unreachable_text
 
 DEAD = "https://127.0.0.1:1"
 EXEC = "client.authentication.k8s.io/v1"
-
-
-@pytest.fixture(autouse=True)
-def root_logger_without_closed_streams() -> None:
-    """Remove the handlers whose output an earlier test has closed: logging would print a traceback for each of them."""
-    root = logging.getLogger()
-    for handler in root.handlers[:]:
-        if isinstance(handler, logging.StreamHandler) and handler.stream.closed:
-            root.removeHandler(handler)
 
 
 def kubeconfig(user: object = None, **cluster: object) -> str:

@@ -3,7 +3,6 @@
 import json
 import logging
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -11,16 +10,6 @@ from scoring_operator.observability import logs
 from tests.testkit.waiting import shortest
 
 
-@pytest.fixture
-def logging_restored() -> Iterator[None]:
-    root = logging.getLogger()
-    before = root.handlers[:], root.level
-    yield
-    root.handlers[:], level = before
-    root.setLevel(level)
-
-
-@pytest.mark.usefixtures("logging_restored")
 def test_log_line_is_json_with_its_run_and_without_secrets(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("DEBUG")
     logs.current_run.set("scoring/hourly")
