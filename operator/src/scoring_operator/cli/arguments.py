@@ -40,6 +40,20 @@ def add_schedule_arguments(parser: argparse.ArgumentParser) -> None:
     add_namespace_argument(parser, "the schedule and its runs")
 
 
+def parse_positive_int(text: str) -> int:
+    """Return the whole number of an argument.
+
+    Args:
+        text: The argument.
+
+    Raises:
+        argparse.ArgumentTypeError: It is not a whole number from 1.
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from 1")
+    return int(text)
+
+
 def require(args: argparse.Namespace, *names: str) -> None:
     """Check that arguments with a default from the environment have a value.
 

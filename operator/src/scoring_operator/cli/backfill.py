@@ -15,7 +15,7 @@ from typing import Any
 
 from scoring_operator.api.formatting import format_time, parse_duration
 from scoring_operator.api.scoringrun import GROUP, PLURAL, VERSION, Window
-from scoring_operator.cli.arguments import add_schedule_arguments, read_schedule, require
+from scoring_operator.cli.arguments import add_schedule_arguments, parse_positive_int, read_schedule, require
 from scoring_operator.cli.exit_codes import run_to_exit_code
 from scoring_operator.errors import AlreadyExists, Forbidden
 from scoring_operator.kube.client import KubeClient
@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gaps-only", action="store_true", help="skip windows that have a run, even a failed one")
     parser.add_argument(
         "--max-concurrent",
-        type=_parse_positive_int,
+        type=parse_positive_int,
         default=1,
         metavar="N",
         help="maximum number of active runs (default 1); they share the operator's Jobs with the schedule's runs",
@@ -84,12 +84,6 @@ def parse_time(text: str) -> datetime:
         return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 2018-08-28T13:00:00Z") from None
-
-
-def _parse_positive_int(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from 1")
-    return int(text)
 
 
 def run(args: argparse.Namespace, poll_interval: float = POLL_INTERVAL_SECONDS) -> int:

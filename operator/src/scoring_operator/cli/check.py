@@ -12,7 +12,7 @@ from typing import Any
 
 from scoring_operator.api.conditions import find_condition
 from scoring_operator.api.scoringrun import GROUP, KIND, PLURAL, VERSION, has_ended
-from scoring_operator.cli.arguments import add_namespace_argument, require
+from scoring_operator.cli.arguments import add_namespace_argument, parse_positive_int, require
 from scoring_operator.cli.exit_codes import run_to_exit_code
 from scoring_operator.errors import NotFound
 from scoring_operator.kube.client import KubeClient
@@ -32,7 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--fleet", required=True, metavar="NAME", help="fleet of the run")
     parser.add_argument("--device", required=True, metavar="ID", help="id of the simulated device")
-    parser.add_argument("--seconds", type=float, default=900, metavar="N", help="time limit of the run (900)")
+    parser.add_argument(
+        "--seconds", type=parse_positive_int, default=900, metavar="N", help="time limit of the run (900)"
+    )
     add_namespace_argument(parser, "the run")
 
 

@@ -92,6 +92,12 @@ def test_run_that_has_not_ended_in_time_has_an_exit_code_and_a_next_step(
     assert captured.out == ""
 
 
+@pytest.mark.parametrize("seconds", ["nan", "-1", "x"])
+def test_timeout_that_is_not_a_number_from_0_is_wrong_usage(seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["wait", "hourly", "--timeout", seconds]) == 2
+    assert "'--timeout'" in capsys.readouterr().err
+
+
 def test_followed_run_is_printed_once_it_has_ended(
     fake_release: FakeRelease, capsys: pytest.CaptureFixture[str]
 ) -> None:

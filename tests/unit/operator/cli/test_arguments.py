@@ -8,6 +8,7 @@ import pytest
 from scoring_operator.cli.arguments import (
     add_namespace_argument,
     add_schedule_arguments,
+    parse_positive_int,
     read_schedule,
     read_yaml,
     require,
@@ -28,6 +29,16 @@ def test_schedules_file_defaults_to_the_mounted_one() -> None:
     add_schedule_arguments(parser)
     parsed = parser.parse_args(["--schedule", "hourly"])
     assert (parsed.schedules_file, parsed.schedule) == (Path("/etc/fleetscore/schedules.yaml"), "hourly")
+
+
+def test_positive_number_is_read() -> None:
+    assert parse_positive_int("1") == 1
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "nan", "inf", ""])
+def test_text_other_than_a_whole_number_from_1_is_rejected(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="must be a whole number from 1"):
+        parse_positive_int(text)
 
 
 @pytest.mark.parametrize("value", ["", None])
