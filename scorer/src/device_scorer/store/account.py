@@ -153,7 +153,7 @@ def _read_identity(environment: Mapping[str, str]) -> WorkloadIdentity:
         )
     host = environment.get("AZURE_AUTHORITY_HOST", "").strip().rstrip("/") or _DEFAULT_AUTHORITY_HOST
     found = re.fullmatch(_AUTHORITY_PATTERN, host)
-    if not found or int(found[4] or 0) > _MAX_PORT:
+    if not found or int(found[4] or 0) > _MAX_PORT or not _is_host(found[2]):
         raise UsageInvalid(
             "AZURE_AUTHORITY_HOST is invalid: it must be the https URL of a host; set it to the host of Microsoft "
             f"Entra in this cloud, such as {_DEFAULT_AUTHORITY_HOST}"
@@ -165,3 +165,20 @@ def _read_identity(environment: Mapping[str, str]) -> WorkloadIdentity:
             "azure.workload.identity/tenant-id of the service account"
         )
     return WorkloadIdentity(client_id, tenant_id, token_file, host if "://" in host else f"https://{host}")
+
+
+def _is_host(text: str) -> bool:
+    """Return whether the URL parser of obstore accepts a host; source: URL Standard (WHATWG), "Host parsing".
+
+    Args:
+        text: A host of letters, digits and the characters `._-`, or an IPv6 address in brackets.
+    """
+    labels = text.lower().rstrip(".").split(".")
+    if text.startswith("[") or re.fullmatch(r"[0-9]+|0x[0-9a-f]*", labels[-1]):
+        from ipaddress import ip_address  # noqa: PLC0415  # hosts of Microsoft Entra have names
+
+        try:
+            return (ip_address(text.strip("[]")).version == 6) == text.startswith("[")
+        except ValueError:
+            return False
+    return not any(label.startswith("xn--") for label in labels)
