@@ -26,7 +26,7 @@ from device_scorer.store.base import NO_METADATA, Blob, BlobInfo, md5_hex, plain
 from device_scorer.store.encoding import decode_content
 from device_scorer.store.listing_progress import Markers
 from device_scorer.store.metadata import clean_metadata, own_checksum, split_checksum
-from device_scorer.store.rejections import repeated_listing
+from device_scorer.store.rejections import foreign_response, repeated_listing
 from device_scorer.store.retry import (
     DEFAULT_RETRY_POLICY,
     MAX_DAMAGED_READS,
@@ -121,7 +121,11 @@ class AzureStore:
         found = self._call_with_retry(
             lambda: client.get_blob_properties(**self._timeouts()), container, name, expected={404: _MISSING_CODES}
         )
-        return None if isinstance(found, _NotFound) else _to_blob_info(found)
+        if isinstance(found, _NotFound):
+            return None
+        if not found.etag:
+            raise foreign_response(f"{self._containers[container]}/{name}", "MissingEtag")
+        return _to_blob_info(found)
 
     def write(
         self,

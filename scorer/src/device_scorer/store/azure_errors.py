@@ -109,7 +109,7 @@ def unparsed(error: Exception, target: str) -> DeviceError:
         target: The requested blob or container.
     """
     if not _passed_identity(error):
-        return foreign_response(target, error)
+        return foreign_response(target, type(error).__name__)
     if isinstance(error, OSError | UnicodeDecodeError):
         return unreadable_token()
     return rejected_token("", type(error).__name__).error
@@ -152,9 +152,9 @@ def _token_problem(error: AzureError, status: int | None) -> str:
 def _raise_if_foreign(error: AzureError, status: int | None, target: str) -> None:
     """Raise the error of a response with success as its status that the SDK does not understand."""
     if status is None and isinstance(error, HttpResponseError) and error.response is not None:
-        raise foreign_response(target, error) from error
+        raise foreign_response(target, type(error).__name__) from error
     if isinstance(inner := _causes(error)[-1], InvalidHeader):  # two lengths, or one that is not a number
-        raise foreign_response(target, inner) from error
+        raise foreign_response(target, type(inner).__name__) from error
 
 
 def http_status(error: Exception) -> int | None:

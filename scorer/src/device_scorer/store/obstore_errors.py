@@ -172,7 +172,7 @@ def _raise_if_permanent(debug: str, target: str, error: Exception) -> None:
     if _has(_REDIRECT_PATTERN, debug):
         raise redirected(target) from error
     if problem := _foreign_problem(debug):
-        raise foreign_response(target, error, problem=problem) from error
+        raise foreign_response(target, problem) from error
 
 
 def _foreign_problem(debug: str) -> str:

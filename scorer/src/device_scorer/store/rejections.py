@@ -136,15 +136,14 @@ def redirected(target: str) -> ConfigurationInvalid:
     return ConfigurationInvalid(f"{text}; correct the account URL or the proxy")
 
 
-def foreign_response(target: str, error: BaseException, *, problem: str = "") -> ConfigurationInvalid:
+def foreign_response(target: str, problem: str) -> ConfigurationInvalid:
     """Return the error of a response that the client library does not understand.
 
     Args:
         target: The requested blob or container.
-        error: The exception of the library, of which only the type is named.
-        problem: The name of the problem, if the library has only one type for all of them.
+        problem: The name of the problem, such as the type of the library's exception.
     """
-    text = f"{target} cannot be requested: the response is not one of Blob Storage ({problem or type(error).__name__})"
+    text = f"{target} cannot be requested: the response is not one of Blob Storage ({problem})"
     return ConfigurationInvalid(f"{text}; correct the account URL or the proxy")
 
 

@@ -87,7 +87,15 @@ FOREIGN = {
         "range that is text",
         "two lengths",
     ),
-    "head": ("another range", "date that is text", "half of the blob", "length that is text", "no date", "no etag"),
+    "head": (
+        "another range",
+        "date that is text",
+        "half of the blob",
+        "length that is text",
+        "no date",
+        "no etag",
+        "page of a portal without an etag",
+    ),
     "write": ("length that is text", "page of a portal in chunks", "page of a portal without an etag", "no etag"),
     "list": (
         "length that is text",
