@@ -256,7 +256,7 @@ class CsvDump:
         if layout is None or not layout.extra:
             return []
         fields = layout.split(self._current_line)
-        return [fields[position] for position in layout.extra.values()]
+        return [fields[position] for column, position in layout.extra.items() if column not in COLUMNS]
 
     def _lines(self) -> Iterator[bytes]:
         while line := self.source.readline(MAX_LINE_BYTES):
@@ -293,4 +293,4 @@ class CsvDump:
 
 
 def _header(extra_columns: Iterable[str]) -> bytes:
-    return f"{join_line([*COLUMNS, *extra_columns])}\n".encode()
+    return f"{join_line(list(dict.fromkeys([*COLUMNS, *extra_columns])))}\n".encode()

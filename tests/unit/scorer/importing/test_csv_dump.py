@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import random
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 
 from device_scorer.errors import UsageInvalid
 from device_scorer.importing.csv_dump import MAX_LINE_BYTES, CsvDump, RejectedRows, import_dump
+from device_scorer.quality import parse_quality
+from device_scorer.readings import COLUMNS, EXCLUDED_ROW
 from device_scorer.settings import Limits, Settings
 from device_scorer.store.folder import FolderStore
 from device_scorer.store.upload import UploadResult
@@ -302,6 +305,18 @@ def test_rows_of_bad_quality_are_rejected_and_the_column_is_kept(
     assert "1 row is rejected; the first is line 2: the fleet's quality rules exclude the row" in result.err
     blob = (tmp_path / "data/20180828T2300Z/press-1.csv").read_text()
     assert blob == 'TS,Device,Tag,Value,Quality\n2018-08-28T23:01:00Z,press-1,1,50,"Good, enough"\n'
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_quality_column_that_is_a_column_of_readings_is_written_once(column: str, tmp_path: Path) -> None:
+    bad = {"TS": "2018-08-28T23:01:00Z", "Device": "test", "Tag": "test", "Value": "I/O"}[column]
+    good = {"TS": "2018-08-28T23:00:00Z", "Device": "1", "Tag": "temp", "Value": "5"}
+    content = f"{HEADER}{','.join(good.values())}\n"
+    dump = f"{content}{','.join((good | {column: bad}).values())}\n".encode()
+    settings = Settings(quality=parse_quality(json.dumps({"badWhen": {"column": column, "values": [bad]}})))
+    with RejectedRows(tmp_path / "r") as rejects:
+        blobs = dict(CsvDump(io.BytesIO(dump), len(dump), settings, rejects).blobs())
+    assert (blobs, rejects.reasons) == ({"20180828T2300Z/1.csv": content.encode()}, {EXCLUDED_ROW: 1})
 
 
 def test_dump_without_the_quality_column_is_imported_with_a_warning(
