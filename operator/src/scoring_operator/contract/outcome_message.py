@@ -27,6 +27,7 @@ MAX_TOP_ANOMALIES = 5  # of one Job
 MAX_FAILURE_SAMPLES = 20  # of one Job
 _VERSION = 1
 _MAX_COUNT = 10**15  # a larger number cannot be a count of rows
+MAX_SUM = 2**53  # of the counts of all Jobs: readers of JSON round larger integers
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +41,14 @@ class Results:
     anomalous_devices: int = 0
 
     def __add__(self, other: "Results") -> "Results":
-        return Results(
+        sums = (
             self.rows + other.rows,
             self.bad_rows + other.bad_rows,
             self.unscored_rows + other.unscored_rows,
             self.anomalies + other.anomalies,
             self.anomalous_devices + other.anomalous_devices,
         )
+        return Results(*(min(total, MAX_SUM) for total in sums))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from datetime import datetime
 import msgspec
 
 from scoring_operator.api.intervals import EMPTY, ArgIndex, ArgIndexes, Position, Positions, Span
-from scoring_operator.contract.outcome_message import OutcomeMessage, Results
+from scoring_operator.contract.outcome_message import MAX_SUM, OutcomeMessage, Results
 from scoring_operator.planner.job_results import TRANSIENT_REASONS, JobResult
 from scoring_operator.planner.progress import Batch, Progress
 from scoring_operator.planner.progress_document import MAX_SAMPLES
@@ -179,7 +179,7 @@ def apply(progress: Progress, evaluations: Mapping[str, JobEvaluation], now: dat
         clock=msgspec.structs.replace(progress.clock, progressed=now) if has_outcomes else progress.clock,
         consecutive_failures=consecutive_failures,
         transient_reason=transient_reason,
-        pod_seconds=progress.pod_seconds + sum(value.pod_seconds for value in values),
+        pod_seconds=min(progress.pod_seconds + sum(value.pod_seconds for value in values), MAX_SUM),
     )
 
 

@@ -11,6 +11,8 @@ from typing import Annotated
 
 import msgspec
 
+from scoring_operator.contract.outcome_message import MAX_SUM
+
 FORMAT_VERSION = 1
 MAX_DEVICES = 1_000_000  # the maximum of `maxDevices` in the schema of the CRD
 MAX_DOCUMENT_BYTES = 4 * 2**20  # of JSON; compressed, a larger one does not fit into a ConfigMap
@@ -18,7 +20,7 @@ MAX_SNAPSHOT_BYTES = 256 * 2**10  # of the part that has no fixed type
 MAX_SAMPLES = 20  # of each kind, as in the schema of the CRD
 MAX_SAMPLE_LENGTH = 1024  # characters
 
-Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_SUM)]
 Reason = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9]{1,64}\Z")]
 SampleText = Annotated[str, msgspec.Meta(max_length=MAX_SAMPLE_LENGTH)]
 JobName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")]

@@ -3,9 +3,10 @@ from dataclasses import replace
 import pytest
 
 from scoring_operator.api.intervals import ArgIndexes, Positions
-from scoring_operator.contract.outcome_message import OutcomeMessage, parse_outcome_message
+from scoring_operator.contract.outcome_message import OutcomeMessage, Results, parse_outcome_message
 from scoring_operator.planner.evaluation import apply, evaluate
 from scoring_operator.planner.job_results import JobResult
+from scoring_operator.planner.progress_codec import decode_progress, encode_progress
 from tests.testkit.builders import NOW, a_batch, a_message, a_progress, later
 
 
@@ -129,6 +130,18 @@ def test_pod_seconds_are_summed() -> None:
         a_batch("0"), JobResult(failure_reason="OOMKilled", pod_seconds=7), completed=False, circuit_open=False
     )
     assert apply(apply(a_progress(3), {"a": evaluation}, NOW), {"b": evaluation}, NOW).pod_seconds == 14
+
+
+def test_sums_of_hostile_results_stay_in_the_range_that_progress_may_have() -> None:
+    counts = dict.fromkeys(("rows", "badRows", "unscoredRows", "anomalies", "anomalousDevices"), 10**15)
+    result = JobResult(message=parse_outcome_message(a_message(1, **counts), 1), pod_seconds=10**15)
+    batches = {str(at): a_batch(str(at)) for at in range(12)}
+    progress = replace(a_progress(12), open_batches=batches, waiting=positions(""))
+    evaluations = {name: evaluate(batch, result, completed=True, circuit_open=False) for name, batch in batches.items()}
+    progress = apply(progress, evaluations, NOW)
+    assert progress.results == Results(2**53, 2**53, 2**53, 2**53, 12)
+    assert progress.pod_seconds == 2**53
+    assert decode_progress(encode_progress(progress)) == progress
 
 
 def test_failure_of_a_transient_device_keeps_the_outcomes_of_the_others() -> None:
