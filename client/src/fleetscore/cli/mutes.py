@@ -18,7 +18,7 @@ from fleetscore.errors import FleetscoreError, NotFound, StorageUnavailable, Usa
 from fleetscore.fleet import Fleet
 from fleetscore.store.base import Store
 
-MAX_ATTEMPTS = 5
+MAX_ATTEMPTS = 20
 DEFAULT_LENGTH = timedelta(days=1)
 Devices = Annotated[str, typer.Argument(metavar="DEVICES", help="Id or glob of devices, such as press-7 or 'hall3-*'.")]
 _Result = TypeVar("_Result")

@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,7 +20,7 @@ from azure.core.exceptions import (
 from azure.storage.blob import BlobPrefix, BlobProperties, BlobServiceClient
 
 from fleetscore.contract.content_encoding import decode_content
-from fleetscore.errors import AccessDenied, DataInvalid, FleetscoreError, UsageInvalid
+from fleetscore.errors import AccessDenied, DataInvalid, FleetscoreError, TooLarge, UsageInvalid
 from fleetscore.store import causes
 from fleetscore.store.base import MAX_BLOB_BYTES, Blob, BlobInfo, too_large
 from fleetscore.store.endpoints import is_azure_endpoint
@@ -173,8 +173,12 @@ class AzureStore:
             except (ResourceExistsError, ResourceModifiedError) as error:
                 if error_code(error) not in causes.CONFLICT_CODES:
                     raise
-                return False
-        return True
+            else:
+                return True
+        with suppress(TooLarge):  # equal content counts as written: the response to an earlier attempt may be lost
+            existing = self.read(container, name, max_bytes=len(content))
+            return existing is not None and existing.content == content
+        return False
 
     @contextmanager
     def _failures(self, container: str, name: str = "", *, writes: bool = False) -> Iterator[None]:

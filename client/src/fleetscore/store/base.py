@@ -99,7 +99,7 @@ class Store(Protocol):
             if_match: The ETag that the blob must have; None if it must not exist.
 
         Returns:
-            False if the blob has another ETag or exists already.
+            False if the blob has another ETag or exists already, and has another content.
 
         Raises:
             StorageUnavailable: The storage cannot be reached.

@@ -8,7 +8,9 @@ import hashlib
 import json
 import os
 import stat
+import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from io import BufferedReader
 from pathlib import Path
@@ -17,6 +19,9 @@ from fleetscore.errors import DataInvalid, NotFound, StorageUnavailable, UsageIn
 from fleetscore.interrupts import temporary_path
 from fleetscore.store.base import MAX_BLOB_BYTES, Blob, BlobInfo, too_large
 from fleetscore.store.linked_files import list_files
+
+if sys.platform != "win32":
+    import fcntl
 
 _METADATA_FOLDER = ".meta"
 _TEMPORARY_PREFIX = ".unfinished-"
@@ -115,16 +120,17 @@ class FolderStore:
         return Blob(BlobInfo(name, len(content), etag, self._metadata(container, name, etag), modified), content)
 
     def write(self, container: str, name: str, content: bytes, *, if_match: str | None) -> bool:
-        """Write a file if it is unchanged. The check and the write are not atomic: a folder has one user."""
-        existing = self.read(container, name)
-        if (existing.info.etag if existing else None) != if_match:
-            return False
+        """Write a file if it is unchanged."""
         path = self._path(container, name)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary_path(path.parent, _TEMPORARY_PREFIX) as temporary:
-                temporary.write_bytes(content)
-                temporary.replace(path)
+            with _lock(self._folder / container):
+                existing = self.read(container, name)
+                if (existing.info.etag if existing else None) != if_match:
+                    return False
+                with temporary_path(path.parent, _TEMPORARY_PREFIX) as temporary:
+                    temporary.write_bytes(content)
+                    temporary.replace(path)
         except OSError as error:
             text = f"{path} cannot be written: {error.strerror}"
             raise StorageUnavailable(f"{text}; check its permissions and the free space") from error
@@ -148,6 +154,20 @@ class FolderStore:
 
 def _md5(content: bytes = b"") -> "hashlib._Hash":
     return hashlib.md5(content, usedforsecurity=False)
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    """Exclude the other writers of a container, those of the scorer included. Windows has no such lock."""
+    if sys.platform == "win32":
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _open_file(path: Path) -> BufferedReader:

@@ -132,7 +132,7 @@ def test_file_that_always_changes_is_an_error(
 ) -> None:
     monkeypatch.setattr(FolderStore, "write", lambda *_, **__: False)
     assert run(folder, "mute", "mine", "--why", "x") == 1
-    assert "changed by other clients 5 times; try again" in capsys.readouterr().err
+    assert "changed by other clients 20 times; try again" in capsys.readouterr().err
 
 
 def test_file_above_the_limit_is_an_error(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

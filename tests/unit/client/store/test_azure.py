@@ -89,6 +89,24 @@ def test_packed_blob_is_decoded_whole_or_rejected(content: bytes, expected: byte
             assert (blob.content, blob.info.size) == (expected, len(content))
 
 
+@pytest.mark.parametrize("if_match", [None, "0x1"], ids=["creation", "replacement"])
+@pytest.mark.parametrize(
+    ("others", "written"), [(b"", True), (b"theirs", False), (b"nine", False)], ids=["none", "longer", "as long"]
+)
+def test_write_without_its_response_succeeds_unless_another_client_has_written(
+    monkeypatch: pytest.MonkeyPatch, if_match: str | None, others: bytes, *, written: bool
+) -> None:
+    path = "/account/predictions/_mutes.csv"
+    with serving() as server:
+        monkeypatch.setattr(HttpTransport, "sleep", lambda *_: others and server.put(path, others))
+        client = store(AZURE_STORAGE_CONNECTION_STRING=f"BlobEndpoint={server.url};SharedAccessSignature={SAS}")
+        if if_match:
+            server.put(path, b"old")
+        server.fail("lost", method="PUT")
+        assert client.write("predictions", "_mutes.csv", b"mine", if_match=if_match) is written
+        assert server.blobs[path].content == (others or b"mine")
+
+
 @pytest.mark.parametrize(
     ("error", "kind", "text"),
     [
