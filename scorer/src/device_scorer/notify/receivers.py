@@ -145,10 +145,17 @@ def _url(entry: Mapping[str, Any], environment: Mapping[str, str]) -> str:
     if ("url" in entry) == ("urlFrom" in entry):
         raise _ReceiverInvalid("exactly one of url and urlFrom must be set")
     url = entry["url"] if "url" in entry else _referenced(entry, "urlFrom", environment)
-    if not isinstance(url, str) or not _URL_PATTERN.fullmatch(url):
+    if not isinstance(url, str) or not _URL_PATTERN.fullmatch(url) or not _has_valid_host(url):
         source = "url" if "url" in entry else "the Secret's value"
-        raise _ReceiverInvalid(f"{source} must be an http(s) URL without a user")
+        raise _ReceiverInvalid(f"{source} must be an http(s) URL with a valid host and port, and without a user")
     return url
+
+
+def _has_valid_host(url: str) -> bool:
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:  # the text of the error repeats the host, which a Secret may hold
+        return False
 
 
 def _referenced(entry: Mapping[str, Any], key: str, environment: Mapping[str, str]) -> str:

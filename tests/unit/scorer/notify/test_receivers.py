@@ -43,6 +43,11 @@ def test_url_and_key_of_a_secret_come_from_their_variables() -> None:
         ({"url": "ftp://x"}, "http"),
         ({"url": "http://user:word@host/"}, "without a user"),
         ({"url": 1}, "http"),
+        ({"url": "https://[workspace].example.com/hook"}, "a valid host and port"),
+        ({"url": "http://[::1/hook"}, "a valid host and port"),
+        ({"url": "https://ex\u2100mple.com/hook"}, "a valid host and port"),
+        ({"url": "http://host:65536/hook"}, "a valid host and port"),
+        ({"url": "http://host:0/hook"}, "a valid host and port"),
         ({"urlFrom": "X"}, "exactly one of url and urlFrom"),
         ({"events": []}, "events must be a list"),
         ({"events": ["all"]}, "events must be a list"),
@@ -60,6 +65,14 @@ def test_receiver_that_cannot_work_is_named_and_the_others_are_used(change: dict
     assert len(found.problems) == 1
     assert reason in found.problems[0]
     assert found.unusable == (frozenset() if "name" in change else {"alerts"})
+
+
+def test_url_of_a_secret_with_an_invalid_host_is_a_problem_without_the_url() -> None:
+    entry = {"name": "hook", "type": "webhook", "urlFrom": "URL_1"}
+    found = parse(entry, ALERTS, URL_1="https://[s3cret].example.com/hook")
+    assert [one.name for one in found.usable] == ["alerts"]
+    assert found.problems[0].startswith("receiver 'hook' cannot be used: the Secret's value must be an http(s) URL")
+    assert "s3cret" not in found.problems[0]
 
 
 def test_name_that_is_used_twice_is_a_problem() -> None:
