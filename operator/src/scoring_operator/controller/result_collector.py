@@ -25,7 +25,8 @@ class CollectedResults:
         by_job: The results, by Job name.
         existing: The missing Jobs that exist, although the informer does not show them.
         retry_in: Seconds until the Jobs without a result are inspected; None if there are none.
-        pending: Whether these Jobs have completed, so that the run must not end without their results.
+        pending: Whether these Jobs have completed, and an end of the run waits for their results. It waits only for one
+            more attempt after storage did not respond.
     """
 
     by_job: Mapping[str, JobResult] = field(default_factory=dict)
@@ -47,6 +48,7 @@ class ResultCollector:
         self._timings = timings
         self._request: asyncio.Task[tuple[dict[str, JobResult], dict[str, JobView]]] | None = None
         self._requested_at = 0.0
+        self._pending_until: float | None = None  # None before the run is about to end
         self._last: Mapping[str, JobResult] | None = None  # the results before the end; None before they are fetched
 
     async def collect(self, state: RunState, jobs: JobSnapshot) -> CollectedResults:
@@ -81,9 +83,9 @@ class ResultCollector:
         if wait is None:
             return replace(collected, retry_in=0.0 if collected.by_job else self._timings.storage_backoff)
         # A pass for another reason takes the results of a pending request first; the status shows them as late anyway.
-        return replace(
-            collected, retry_in=self._timings.status_interval if self._request else max(wait, 0.0), pending=True
-        )
+        retry_in = self._timings.status_interval if self._request else max(wait, 0.0)
+        pending = self._pending_until is None or time.monotonic() < self._pending_until
+        return replace(collected, retry_in=retry_in, pending=pending)
 
     async def collect_last(self, state: RunState, jobs: JobSnapshot, known: Collection[str]) -> bool:
         """Fetch the results that are lost if the run ends now; return True if the next pass has to record some.
@@ -103,8 +105,10 @@ class ResultCollector:
         return bool(self._last)
 
     def collect_now(self) -> None:
-        """Inspect completed Jobs in the next pass, without waiting for the interval."""
+        """Inspect completed Jobs in the next pass, without waiting for the interval, because the run is to end."""
         self._requested_at = 0.0
+        if self._pending_until is None:
+            self._pending_until = time.monotonic() + 2 * self._timings.storage_backoff
 
     def close(self) -> None:
         """Cancel the pending request."""

@@ -73,6 +73,22 @@ async def test_cancelled_run_waits_for_the_results_of_complete_jobs(cluster: One
     assert (cluster.status["phase"], cluster.status["devices"]["scored"]) == ("Cancelled", 1)
 
 
+async def test_cancelled_run_ends_although_an_outcome_record_cannot_be_read() -> None:
+    cluster = OneRun(replace(IMMEDIATE, storage_backoff=0.01))
+    await cluster.reconcile(2)
+    first, second = cluster.job_names()
+    cluster.show(second)
+    cluster.complete(first)
+    cluster.storage.down = True
+    cluster.reconciler.update(parse_run(a_body(generation=2, cancel=True) | {"status": cluster.status}))
+    cluster.client.objects[RUN_PATH]["metadata"]["resourceVersion"] = "7"
+    async with asyncio.timeout(10):
+        while cluster.status["phase"] == "Running":
+            await asyncio.sleep(0)
+            await cluster.reconcile()
+    assert (cluster.status["phase"], cluster.status["devices"]["notRun"]) == ("Cancelled", 2)
+
+
 def waiting(cluster: OneRun) -> str:
     """Return the reason of the condition Waiting, if it is True."""
     found = true_condition(cluster.status, "Waiting")

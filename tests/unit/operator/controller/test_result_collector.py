@@ -101,6 +101,20 @@ async def test_complete_jobs_are_inspected_once_per_interval(inspector: Inspecto
     assert len(inspector.requests) == 2
 
 
+async def test_run_that_ends_waits_two_backoffs_for_a_record_that_cannot_be_read(
+    inspector: Inspector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inspector.response.set_result(({}, {}))
+    collector, state, visible = a_collector(inspector), a_state("complete", "running"), jobs(COMPLETE, RUNNING)
+    pending = []
+    for now in (1000.0, 1009.9, 1010.0):  # a run that does not end yet has no limit
+        monkeypatch.setattr("time.monotonic", lambda now=now: now)
+        pending.append((await collector.collect(state, visible)).pending)
+        collector.collect_now()
+        await asyncio.sleep(0)
+    assert pending == [True, True, False]
+
+
 async def test_last_complete_job_is_inspected_in_the_same_pass(inspector: Inspector) -> None:
     inspector.response.set_result(({"complete": RESULT}, {}))
     collected = await a_collector(inspector, 60.0).collect(a_state("complete"), jobs(COMPLETE))
