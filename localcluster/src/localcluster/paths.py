@@ -14,12 +14,12 @@ _NAME_PATTERN = re.compile(r"[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?")
 
 def cache_dir() -> Path:
     """Return the folder of files that can be rebuilt: ``$XDG_CACHE_HOME/fleetscore``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fleetscore"
+    return _base_dir("XDG_CACHE_HOME", ".cache") / "fleetscore"
 
 
 def clusters_dir() -> Path:
     """Return the folder with one folder per cluster: ``$XDG_STATE_HOME/fleetscore/clusters``."""
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "fleetscore" / "clusters"
+    return _base_dir("XDG_STATE_HOME", ".local/state") / "fleetscore" / "clusters"
 
 
 def cluster_dir(name: str) -> Path:
@@ -50,3 +50,8 @@ def machine_key(name: str) -> str:
         ClusterError: The name is invalid.
     """
     return hashlib.sha256(str(cluster_dir(name)).encode()).hexdigest()[:10]
+
+
+def _base_dir(variable: str, default: str) -> Path:
+    found = Path(os.environ.get(variable, ""))
+    return found if found.is_absolute() else Path.home() / default  # the XDG specification ignores a relative path

@@ -12,9 +12,10 @@ def test_invalid_cluster_name_is_rejected(name: str) -> None:
         cluster_dir(name)
 
 
-def test_folders_of_files_and_clusters_are_those_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("cache", ["", "cache"], ids=["default", "relative"])
+def test_folders_of_files_and_clusters_are_those_of_the_user(monkeypatch: pytest.MonkeyPatch, cache: str) -> None:
     monkeypatch.setenv("HOME", "/home/ann")
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", cache)
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
     assert cache_dir() == Path("/home/ann/.cache/fleetscore")
     assert clusters_dir() == Path("/home/ann/.local/state/fleetscore/clusters")

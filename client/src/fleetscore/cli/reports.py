@@ -61,9 +61,10 @@ def report_path(fleet: Fleet, window: Window, folder: Path | None) -> Path:
 
 def _cache_folder() -> Path:
     """Return the user's cache. Raises UsageInvalid if no home directory is known, such as for a uid without a name."""
-    if found := os.environ.get("XDG_CACHE_HOME"):
-        return Path(found)
+    found = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if found.is_absolute():  # the XDG specification ignores a relative path
+        return found
     try:
-        return Path.home() / ".cache"
+        return (Path.home() / ".cache").absolute()
     except RuntimeError as error:
         raise UsageInvalid("the home directory is unknown; set HOME, or XDG_CACHE_HOME to a folder") from error

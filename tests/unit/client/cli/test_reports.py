@@ -66,6 +66,17 @@ def test_report_of_an_account_is_downloaded_into_the_cache(
     assert [one.name for one in path.parent.iterdir()] == ["report.html"]
 
 
+def test_relative_cache_folder_is_ignored_and_a_relative_home_is_not(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", "cache")
+    monkeypatch.setenv("HOME", ".")
+    fleet = Fleet(FleetLayout(), FolderStore(folder))
+    path = report_path(fleet, fleet.newest_window(), None)
+    assert path == tmp_path / ".cache/fleetscore/reports/default" / SLUGS[1] / "report.html"
+
+
 def test_cache_that_cannot_be_written_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "/proc")
     fleet = Fleet(FleetLayout(), FolderStore(folder))
