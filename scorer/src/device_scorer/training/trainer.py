@@ -117,7 +117,11 @@ def _read_earlier(store: Store, settings: Settings, name: str, *, without: Mappi
         blob = store.read("models", name, max_bytes=limits.max_model_bytes)
         if blob is None:
             return _EarlierBundle({}, {})
-        bundle = bundles.load(blob.content, max_unpacked_bytes=limits.max_model_unpacked_bytes)
+        bundle = bundles.load(
+            blob.content,
+            max_unpacked_bytes=limits.max_model_unpacked_bytes,
+            trust_any=settings.trust_any_model,
+        )
         bundle.close()
         others = bundle.models.keys() - without.keys()
         if not others:

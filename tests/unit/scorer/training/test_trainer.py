@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import joblib
+import pytest
 from sklearn.pipeline import Pipeline
 
 from device_scorer.errors import PermanentError
@@ -13,8 +14,12 @@ from device_scorer.settings import Settings
 from device_scorer.store.folder import FolderStore
 from device_scorer.training.trainer import TrainedDevice, train_device
 from device_scorer.window import Window
+from tests.testkit.hostile_code import OnPredict
 from tests.testkit.scorer_command import files, scorer
+from tests.testkit.scorer_fleet import a_model, bundle
 from tests.testkit.scorer_training import texts, wave, write_readings
+
+SETTINGS = Settings()
 
 
 def test_device_gets_a_bundle_of_its_tags(tmp_path: Path) -> None:
@@ -52,11 +57,11 @@ def test_earlier_bundle_remains_if_no_model_can_be_trained(tmp_path: Path) -> No
     assert files(tmp_path / "models")["press-1.joblib"] == b"earlier"
 
 
-def train(folder: Path, **options: bool) -> TrainedDevice:
+def train(folder: Path, settings: Settings = SETTINGS, **options: bool) -> TrainedDevice:
     store = FolderStore(folder)
     names = sorted(info.name for info in store.list("data"))
     window = Window(datetime(2018, 8, 28, tzinfo=UTC), datetime(2018, 8, 29, tzinfo=UTC))
-    return train_device(store, Settings(), "press-1", names, window=window, **options)
+    return train_device(store, settings, "press-1", names, window=window, **options)
 
 
 def test_model_of_a_tag_that_is_silent_now_remains(tmp_path: Path) -> None:
@@ -65,12 +70,25 @@ def test_model_of_a_tag_that_is_silent_now_remains(tmp_path: Path) -> None:
     write_readings(tmp_path, "press-1", {"1": texts(wave() + 1)})
     trained = train(tmp_path)
     assert (trained.models, trained.kept_tags, trained.dropped_tags) == (1, ["old"], [])
-    bundle = bundles.load((tmp_path / "models/press-1.joblib").read_bytes(), max_unpacked_bytes=10**7)
-    assert sorted(bundle.models) == sorted(bundle.expectations) == ["1", "old"]
-    assert bundle.expectations["old"].low == 67.0
-    old = bundle.models["old"]
+    loaded = bundles.load((tmp_path / "models/press-1.joblib").read_bytes(), max_unpacked_bytes=10**7)
+    assert sorted(loaded.models) == sorted(loaded.expectations) == ["1", "old"]
+    assert loaded.expectations["old"].low == 67.0
+    old = loaded.models["old"]
     assert not isinstance(old, PermanentError)
     assert old.predict([70.0, 20.0])[0] == [0, 1]
+
+
+@pytest.mark.slow
+def test_model_outside_the_allow_list_remains_only_with_trust_any(tmp_path: Path) -> None:
+    content = bundle({"1": a_model(), "old": OnPredict()})
+    FolderStore(tmp_path).write("models", "press-1.joblib", content)
+    write_readings(tmp_path, "press-1", {"1": texts(wave())})
+    trained = train(tmp_path, Settings(trust_any_model=True))
+    assert (trained.models, trained.kept_tags, trained.earlier_error) == (1, ["old"], "")
+    assert sorted(joblib.load(tmp_path / "models/press-1.joblib")) == ["1", "_meta", "old"]
+    trained = train(tmp_path)
+    assert (trained.models, trained.kept_tags) == (1, [])
+    assert "OnPredict" in trained.earlier_error
 
 
 def test_pruned_tags_are_named(tmp_path: Path) -> None:
@@ -93,5 +111,5 @@ def test_unreadable_earlier_bundle_is_replaced_and_reported(tmp_path: Path) -> N
 def test_behaviour_of_the_sensors_is_in_the_bundle(tmp_path: Path) -> None:
     write_readings(tmp_path, "press-1", {"1": texts(wave())})
     train(tmp_path)
-    bundle = bundles.load((tmp_path / "models/press-1.joblib").read_bytes(), max_unpacked_bytes=10**7)
-    assert bundle.expectations == {"1": Expectation(0.0, 17.0, 23.0, 0.0)}
+    loaded = bundles.load((tmp_path / "models/press-1.joblib").read_bytes(), max_unpacked_bytes=10**7)
+    assert loaded.expectations == {"1": Expectation(0.0, 17.0, 23.0, 0.0)}
