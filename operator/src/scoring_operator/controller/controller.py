@@ -149,7 +149,11 @@ class Controller:
             while True:
                 self._event_received.clear()
                 while self._events:
-                    await self._handle(*self._events.popleft(), tasks)
+                    key, body = self._events.popleft()
+                    if body is None:
+                        tasks.create_task(self._check(key))  # other events do not wait for its request
+                    else:
+                        self._upsert(body, tasks)
                 self.last_pass_at = time.monotonic()
                 await _wait(self._event_received, self._timings.resync_interval)
 
@@ -164,12 +168,6 @@ class Controller:
         for key in self._uids.keys() - found:
             if namespace in ("", key[0]):
                 tasks.create_task(self._check(key))
-
-    async def _handle(self, key: Key, body: Mapping[str, Any] | None, tasks: asyncio.TaskGroup) -> None:
-        if body is None:
-            await self._check(key)
-        else:
-            self._upsert(body, tasks)
 
     async def _check(self, key: Key) -> None:
         """Read a run that may be deleted, and remove it if it is."""

@@ -70,13 +70,13 @@ class RunReconciler:
         return requires_pass and (not self.run.ended or report_pending(self.run))  # else its Jobs are deleted by time
 
     async def refresh(self) -> None:
-        """Read the run's object again.
+        """Read the run's object again; events may have a newer state of it by then.
 
         Raises:
             RunDeleted: The run does not exist any more.
             ApiError: The request failed.
         """
-        self._set_run(await self._status.fetch_run())
+        self.update(await self._status.fetch_run())
 
     async def reconcile(self) -> float | None:
         """Make one pass, and return the seconds until the next one (None: wait for an event).

@@ -123,6 +123,24 @@ async def test_deleted_run_is_removed() -> None:
         await cluster.until(lambda: not cluster.loads())
 
 
+async def test_slow_check_of_a_deleted_run_does_not_delay_other_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster, checks = Cluster(a_body()), []
+
+    async def never_ends(reconciler: RunReconciler) -> None:
+        checks.append(reconciler.run.name)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(RunReconciler, "refresh", never_ends)
+    async with cluster.running():
+        await cluster.until(cluster.loads)
+        cluster.notify("hourly")
+        await cluster.until(lambda: checks == ["hourly"])
+        other = a_body("other", uid="other-uid")
+        cluster.add(other)
+        cluster.notify("other", other)
+        await cluster.until(lambda: cluster.status("other").get("phase") == "Queued")
+
+
 async def test_run_that_a_late_event_calls_deleted_is_kept() -> None:
     cluster = Cluster(a_body())
     async with cluster.running():

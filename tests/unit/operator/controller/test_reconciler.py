@@ -162,6 +162,13 @@ def test_older_state_of_the_run_is_ignored(cluster: OneRun) -> None:
     assert cluster.reconciler.run is newer
 
 
+async def test_state_that_is_read_later_than_a_newer_event_is_ignored(cluster: OneRun) -> None:
+    newer = a_run(generation=3)
+    cluster.reconciler.update(newer)
+    await cluster.reconciler.refresh()
+    assert cluster.reconciler.run is newer
+
+
 async def test_job_event_of_an_ended_run_requires_no_pass(cluster: OneRun) -> None:
     await cluster.reconcile(2)
     name = cluster.job_names()[0]
