@@ -104,7 +104,7 @@ class JobInspector:
         Raises:
             ApiError: A request to the API server failed.
         """
-        finished = [name for name in names if name in jobs.visible]
+        finished = [name for name in names if (job := jobs.visible.get(name)) and job.finished]
         missing = [name for name in names if name not in jobs.visible][:MAX_LOOKUPS]
         results: dict[str, JobResult] = {}
         for start in range(0, len(finished), JOBS_PER_LIST):
@@ -154,9 +154,11 @@ class JobInspector:
         names = [name for name in batches if name in jobs.visible]
         results: dict[str, JobResult] = {}
         for start in range(0, len(names), JOBS_PER_LIST):
-            found = await self._pods.pods(names[start : start + JOBS_PER_LIST])
+            listed = names[start : start + JOBS_PER_LIST]
+            finished = {name for name in listed if jobs.visible.get(name, JobView()).finished}  # they may end meanwhile
+            found = await self._pods.pods(listed)
             for name, pods in found.by_job.items():
-                if jobs.visible.get(name, JobView()).finished:
+                if name in finished:
                     results[name] = result_from_pods(pods, _size(batches[name]))
                 elif (result := unfinished_result(pods, _size(batches[name]))) and result.ended:
                     results[name] = result

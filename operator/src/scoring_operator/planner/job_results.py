@@ -30,6 +30,7 @@ class JobResult:
         failure_detail: A sentence about that failure.
         missing: Whether the Job does not exist.
         ended: Whether the scorer has ended, although the Job has not: another container keeps its pod from ending.
+        provisional: Whether only the start is known, because the scorer runs. The Job may have ended since.
         started_at: The start of the first pod.
         pod_seconds: The running time of all pods.
         report: The result of a report Job; None without a consistent one.
@@ -40,6 +41,7 @@ class JobResult:
     failure_detail: str = ""
     missing: bool = False
     ended: bool = False
+    provisional: bool = False
     started_at: datetime | None = None
     pod_seconds: int = 0
     report: ReportMessage | None = None
@@ -102,7 +104,7 @@ def unfinished_result(pods: Iterable[PodView], device_count: int) -> JobResult |
         return replace(result_from_pods(every, device_count), ended=True)
     if any(pod.scorer.running for pod in current):
         starts = [start for pod in current if (start := _parse_time(pod.status.start_time))]
-        return JobResult(started_at=min(starts, default=None))
+        return JobResult(started_at=min(starts, default=None), provisional=True)
     return None
 
 

@@ -174,9 +174,10 @@ def _record_results(progress: Progress, observation: Observation, now: datetime)
         if job and (job.pod_started or result):
             starts.append(result.started_at if result and result.started_at else now)
         created = batch.created or bool(job) or name in observation.jobs.seen
-        if result and (job.finished or result.ended if job else result.message or created):
+        known = result if result and not result.provisional else None
+        if known and (job.finished or known.ended if job else known.message or created):
             completed = bool(job and job.complete)
-            evaluations[name] = evaluate(batch, result, completed=completed, circuit_open=progress.circuit_open)
+            evaluations[name] = evaluate(batch, known, completed=completed, circuit_open=progress.circuit_open)
         elif created and not batch.created:
             opened[name] = replace(batch, created=True)
     if opened:

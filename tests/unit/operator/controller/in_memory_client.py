@@ -1,7 +1,7 @@
 """A fake client of the API server, with the objects in memory."""
 
 import copy
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import datetime
 from functools import reduce
 from typing import Any
@@ -26,6 +26,7 @@ class InMemoryClient(KubeClient):
         failures: The errors of requests, by verb and path; each is raised once.
         rejected: The errors of requests, by verb and a part of the path; each is raised until it is removed.
         time: The API server's time.
+        on_request: Called at each request, for what happens meanwhile.
     """
 
     def __init__(self) -> None:
@@ -35,6 +36,7 @@ class InMemoryClient(KubeClient):
         self.failures: dict[tuple[str, str], ApiError] = {}
         self.rejected: dict[tuple[str, str], ApiError] = {}
         self.time = NOW
+        self.on_request: Callable[[], object] = lambda: None
         self._version = 0
 
     def now(self) -> datetime:
@@ -118,6 +120,7 @@ class InMemoryClient(KubeClient):
 
     def _request(self, verb: str, path: str) -> None:
         self.requests.append((verb, path))
+        self.on_request()
         if failure := self.failures.pop((verb, path), None):
             raise failure
         for (rejected, part), error in self.rejected.items():

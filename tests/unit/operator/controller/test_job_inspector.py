@@ -104,6 +104,10 @@ async def test_missing_job_is_missing_only_if_the_api_server_does_not_have_it(cl
     assert results["missing"].missing
 
 
+async def test_missing_job_that_the_informer_shows_meanwhile_is_not_lost(cluster: Cluster) -> None:
+    assert await cluster.fetch(JobSnapshot({"job": a_job("job")}, frozenset(), frozenset())) == ({}, {})
+
+
 async def test_one_list_covers_100_finished_jobs_and_a_pass_asks_for_50_missing_ones(cluster: Cluster) -> None:
     names = [f"job-{n}" for n in range(101)]
     finished = JobSnapshot({name: a_job(name, failed=True) for name in names}, frozenset(), frozenset())
@@ -288,8 +292,8 @@ async def test_scorer_in_a_pod_that_a_lost_node_does_not_delete_is_reported(clus
     assert "pod job-x is being deleted, and node aks-spot-3" in found.terminating
 
 
-async def last(cluster: Cluster) -> dict[str, Any]:
-    running = JobSnapshot({"job": a_job("job")}, frozenset(), frozenset())
+async def last(cluster: Cluster, jobs: JobSnapshot | None = None) -> dict[str, Any]:
+    running = jobs or JobSnapshot({"job": a_job("job")}, frozenset(), frozenset())
     return await cluster.inspector.fetch_last_results(BATCHES, running, a_fleet("scoring"))
 
 
@@ -302,6 +306,13 @@ async def test_last_results_are_those_of_ended_scorers_and_of_records_without_a_
     cluster.client.lists[PODS].clear()
     cluster.add_waiting_pod(phase="Running", containerStatuses=[container(terminated={"exitCode": 1}), SIDECAR])
     assert (await last(cluster))["job"].message is not None
+
+
+async def test_job_that_ends_while_its_running_pod_is_read_has_no_last_result(cluster: Cluster) -> None:
+    cluster.add_waiting_pod(phase="Running", containerStatuses=[container(running={"startedAt": "x"})])
+    jobs = {"job": a_job("job")}
+    cluster.client.on_request = lambda: jobs.update(job=a_job("job", complete=True))
+    assert await last(cluster, JobSnapshot(jobs, frozenset(), frozenset())) == {}
 
 
 async def test_at_most_500_records_of_jobs_without_a_pod_are_read_before_a_run_ends(cluster: Cluster) -> None:

@@ -128,7 +128,8 @@ def test_failed_scorer_of_a_pod_that_still_runs_has_its_failure() -> None:
 
 
 def test_running_scorer_has_only_a_start() -> None:
-    assert unfinished_result([a_pod_of(a_container(), SIDECAR, phase="Running")], 1) == JobResult()
+    result = unfinished_result([a_pod_of(a_container(), SIDECAR, phase="Running")], 1)
+    assert result == JobResult(provisional=True)
 
 
 @pytest.mark.parametrize(

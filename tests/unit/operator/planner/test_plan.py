@@ -310,11 +310,21 @@ def test_job_whose_scorer_has_ended_is_recorded_and_deleted() -> None:
 
 def test_running_scorer_of_a_pod_that_is_not_ready_starts_the_active_deadline() -> None:
     progress = marked(replace(a_progress(1), open_batches={"job": a_batch("0", created=True)}, waiting=EMPTY))
-    started = an_observation(progress, jobs={"job": a_job("job")}, results={"job": JobResult(started_at=later(5))})
+    result = JobResult(started_at=later(5), provisional=True)
+    started = an_observation(progress, jobs={"job": a_job("job")}, results={"job": result})
     plan = make_plan(a_run(pendingDeadlineSeconds=60), started, later(30))
     assert plan.progress is not None
     assert plan.progress.clock.first_pod == (later(5), 5.0)
     assert list(plan.progress.open_batches) == ["job"]
+
+
+@pytest.mark.parametrize("jobs", [{"job": a_job("job", complete=True)}, {}], ids=["complete", "deleted"])
+def test_job_that_ends_while_it_is_inspected_as_running_keeps_its_batch(jobs: dict[str, JobView]) -> None:
+    progress = replace(a_progress(1), open_batches={"job": a_batch("0", created=True, lost_jobs=1)}, waiting=EMPTY)
+    started = an_observation(progress, jobs=jobs, results={"job": JobResult(started_at=later(5), provisional=True)})
+    plan = make_plan(a_run(), started, later(30))
+    assert plan.progress is not None
+    assert (plan.completion, plan.progress.open_batches, plan.create) == (None, progress.open_batches, {})
 
 
 def test_end_at_a_deadline_names_what_keeps_pods_from_starting() -> None:
