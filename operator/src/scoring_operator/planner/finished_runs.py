@@ -127,8 +127,8 @@ def _report_condition(run: ScoringRun, observation: Observation, *, late: bool) 
     """
     name, jobs, state = report_job_name(run), observation.jobs, observation.state
     job, result, was_seen = jobs.visible.get(name), observation.results.get(name), _report_job_was_seen(run)
-    if job and (job.finished or (result and result.ended)):
-        return _finished_report_condition(run, state.fleet, job, result or JobResult(failure_reason="Unknown"))
+    if job and result and (job.finished or result.ended):
+        return _finished_report_condition(run, state.fleet, job, result)
     if jobs.exists(name) or (was_seen and not result):
         cause = observation.blocker.message if observation.blocker and job else ""
         return ReportCondition(None, RUNNING_REASON, "; ".join(filter(None, (f"Job {name} makes it", cause))))

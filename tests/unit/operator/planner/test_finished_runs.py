@@ -186,7 +186,11 @@ def a_failed_report(reason: str = "BackoffLimitExceeded") -> JobView:
 @pytest.mark.parametrize(
     ("job", "result", "expected"),
     [
-        (a_job(REPORT, complete=True), None, (True, "ReportWritten", "20180828T230000Z_20180829T000000Z/report.html")),
+        (
+            a_job(REPORT, complete=True),
+            JobResult(),
+            (True, "ReportWritten", "20180828T230000Z_20180829T000000Z/report.html"),
+        ),
         (
             a_failed_report(),
             JobResult(failure_reason="OOMKilled", failure_detail="memory"),
@@ -222,6 +226,11 @@ def test_end_of_the_report_job_sets_the_condition(
     assert plan.report_condition.message.startswith(expected[2])
 
 
+@pytest.mark.parametrize("job", [a_job(REPORT, complete=True), a_failed_report()], ids=["complete", "failed"])
+def test_report_job_that_ends_while_it_is_inspected_is_settled_in_the_next_pass(job: JobView) -> None:
+    assert report_of(make_plan(RUNNING, listed(jobs={REPORT: job}), NOW)) == (None, "ReportRunning")
+
+
 @pytest.mark.parametrize(
     ("run", "observed", "inspected"),
     [
@@ -252,7 +261,8 @@ def test_cause_that_keeps_a_report_from_starting_is_named_until_after_its_deadli
     assert waiting.message == f"Job {REPORT} makes it; pods do not start: scorer:nope: not found"
     reported = {"type": "Reported", "status": "Unknown", "reason": waiting.reason, "message": waiting.message}
     run = a_run(status={**ENDED, "conditions": [COMPLETE, reported]})
-    late = make_plan(run, listed(jobs={REPORT: a_failed_report("DeadlineExceeded")}), NOW).report_condition
+    failed = listed(jobs={REPORT: a_failed_report("DeadlineExceeded")}, results={REPORT: JobResult()})
+    late = make_plan(run, failed, NOW).report_condition
     assert late is not None
     assert late.message == "DeadlineExceeded message; pods do not start: scorer:nope: not found"
 
@@ -295,7 +305,8 @@ def test_rejected_run_has_no_report_for_the_same_reason() -> None:
 
 
 def test_report_without_a_result_adds_only_its_path_to_the_status() -> None:
-    plan = make_plan(RUNNING, listed(jobs={REPORT: a_job(REPORT, complete=True)}), later(9))
+    complete_job = listed(jobs={REPORT: a_job(REPORT, complete=True)}, results={REPORT: JobResult()})
+    plan = make_plan(RUNNING, complete_job, later(9))
     status = build_status(RUNNING, plan, listed(), later(9))
     complete, reported, *_ = status.pop("conditions")  # and those that an earlier operator did not write
     assert (reported["type"], reported["status"], reported["lastTransitionTime"]) == (
