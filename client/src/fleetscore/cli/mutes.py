@@ -56,11 +56,16 @@ def mute(
     end = parse_time(until) if until else _end(start, parse_duration(for_) if for_ else DEFAULT_LENGTH)
     fleet = session.open_fleet()
     new = Mute(0, devices, start if from_ else _next_report(fleet, now), end, why, _user() if who is None else who)
-    _change(fleet.store, lambda content: (add_mute(content, new, now), None))
-    _warn_if_unknown(fleet, new)
-    span = f"{printable(devices)} muted until {format_time(end)}, from the next report on"
-    text = f"{span}; `fleetscore unmute {shlex.quote(devices)}` ends it"
-    _print_result(session, [new], now, text)
+
+    def add(content: bytes) -> tuple[bytes, Mute]:
+        longer = add_mute(content, new, now)
+        return longer, parse_mutes(longer)[-1]
+
+    written = _change(fleet.store, add)
+    _warn_if_unknown(fleet, written)
+    span = f"{printable(written.devices)} muted until {format_time(end)}, from the next report on"
+    text = f"{span}; `fleetscore unmute {shlex.quote(written.devices)}` ends it"
+    _print_result(session, [written], now, text)
 
 
 @app.command(rich_help_panel=MAINTENANCE, epilog=examples("fleetscore unmute 'hall3-*'"))
@@ -84,6 +89,7 @@ def unmute(
     def matches(one: Mute) -> bool:
         return one.state(now) == "ended" if ended else one.devices == devices
 
+    devices = devices and devices.strip()  # as each field of the file
     store = session.open_fleet().store
     removed = _change(store, lambda content: remove_mutes(content, matches))
     if not removed and not ended:

@@ -74,7 +74,8 @@ def add_mute(content: bytes, mute: Mute, now: datetime) -> bytes:
     Raises:
         UsageInvalid: The mute is invalid, or the file is full.
     """
-    if not 0 < len(mute.devices) <= MAX_GLOB_CHARS or not mute.devices.isprintable():
+    devices = mute.devices.strip()
+    if not 0 < len(devices) <= MAX_GLOB_CHARS or not devices.isprintable():
         raise UsageInvalid(f"the devices are invalid: write an id or a glob of 1 to {MAX_GLOB_CHARS} characters")
     if mute.end is not None and mute.end <= max(now, mute.start or now):
         raise UsageInvalid(
@@ -85,7 +86,7 @@ def add_mute(content: bytes, mute: Mute, now: datetime) -> bytes:
     target = io.StringIO()
     times = [format_time(one) if one else "" for one in (mute.start, mute.end)]
     texts = (" ".join(text.split())[:MAX_TEXT_CHARS] for text in (mute.why, mute.who))
-    csv.writer(target, lineterminator="\n").writerow([mute.devices, *times, *texts])
+    csv.writer(target, lineterminator="\n").writerow([devices, *times, *texts])
     before = content or _HEADER
     separator = b"" if before.endswith((b"\n", b"\r")) else b"\n"
     found = before + separator + target.getvalue().encode()

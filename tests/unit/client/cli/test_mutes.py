@@ -37,6 +37,16 @@ def test_mute_is_listed_and_removed(folder: Path, capsys: pytest.CaptureFixture[
     assert (folder / FILE).read_text() == "Devices,From,Until,Why,Who\n"
 
 
+def test_spaces_around_the_devices_are_not_a_part_of_them(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(folder, "mute", " press-9 ", "--why", " new  valve ", "--who", " ann ", "-o", "json") == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["Devices"], row["Why"], row["Who"], row["Line"]) == ("press-9", "new valve", "ann", 2)
+    assert run(folder, "mute", " press-9 ", "--why", "x") == 0
+    assert "; `fleetscore unmute press-9 --store " in capsys.readouterr().out
+    assert run(folder, "unmute", " press-9 ") == 0
+    assert capsys.readouterr().out == "2 mutes removed\n"
+
+
 @pytest.mark.parametrize(("devices", "warned"), [("pres-7", True), ("Press-*", True), ("press-?", False)])
 def test_mute_without_a_device_with_a_model_is_warned_about(
     folder: Path, capsys: pytest.CaptureFixture[str], devices: str, *, warned: bool

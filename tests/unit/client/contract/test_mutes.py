@@ -57,7 +57,7 @@ def test_state_follows_from_the_times(hours: int, state: str) -> None:
     assert found.state(NOW + timedelta(hours=hours)) == state
 
 
-@pytest.mark.parametrize("devices", ["", "a" * 257, "a\nb"], ids=["empty", "long", "line-break"])
+@pytest.mark.parametrize("devices", ["", "  ", "a" * 257, "a\nb"], ids=["empty", "spaces", "long", "line"])
 def test_invalid_devices_are_rejected(devices: str) -> None:
     with pytest.raises(UsageInvalid, match="write an id or a glob of 1 to 256 characters"):
         add_mute(b"", a_mute(devices), NOW)
