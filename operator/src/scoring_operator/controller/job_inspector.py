@@ -21,6 +21,7 @@ from scoring_operator.contract.outcome_message import parse_outcome_message
 from scoring_operator.controller.pod_reader import JOBS_PER_LIST, TERMINAL_SELECTOR, PodReader
 from scoring_operator.errors import NotFound, StorageError
 from scoring_operator.kube.client import KubeClient
+from scoring_operator.planner.job_changes import HELD_REPORT
 from scoring_operator.planner.job_results import (
     TOO_MANY_PODS,
     JobResult,
@@ -175,7 +176,7 @@ class JobInspector:
 
         Returns:
             The result, which may be that the Job is missing (None if there is none yet), and the blocker of its pod's
-            start.
+            start. A Job that another controller suspends has no pods.
 
         Raises:
             ApiError: A request failed.
@@ -188,6 +189,8 @@ class JobInspector:
             return report_result((await self._pods.pods([name], TERMINAL_SELECTOR)).by_job[name]), None
         pods = (await self._pods.pods([name])).by_job[name]
         result = unfinished_report_result(pods)
+        if not result and (job.spec.suspend or job.spec.parallelism == 0):
+            return None, HELD_REPORT
         started = result or any(pod.scorer.running for pod in pods if not pod.ended)
         return result, None if started else await self._start_blocker({name: pods})
 

@@ -24,6 +24,11 @@ HELD = Blocker(
     "Jobs are suspended by another controller, such as a queue, or have the parallelism 0; the run continues when it "
     "resumes them",
 )
+HELD_REPORT = Blocker(
+    HELD.reason,
+    "it is suspended by another controller, such as a queue, or has the parallelism 0; it runs when that controller "
+    "resumes it",
+)
 
 
 def suspend_changes(progress: Progress, jobs: JobSnapshot, *, suspended: bool) -> dict[str, bool]:

@@ -158,6 +158,17 @@ async def test_running_report_has_no_result_and_one_that_does_not_start_has_a_ca
     assert (result, blocker.message) == (None, f"pods do not start: {PULL}")
 
 
+@pytest.mark.parametrize("state", [{"suspended": True}, {"parallelism": 0}])
+async def test_report_that_another_controller_holds_names_it(cluster: Cluster, state: dict[str, Any]) -> None:
+    jobs = JobSnapshot({REPORT: a_job(REPORT, **state)}, frozenset(), frozenset())
+    result, blocker = await cluster.inspector.inspect_report(jobs)
+    assert blocker is not None
+    assert (result, blocker.reason) == (None, "SuspendedByAnotherController")
+    assert blocker.message.startswith(
+        "it is suspended by another controller, such as a queue, or has the parallelism 0"
+    )
+
+
 PULL = "failed to pull and unpack image: not found"
 STARTING = container(waiting={"reason": "ContainerCreating"})
 SIDECAR = container("mesh-proxy", running={"startedAt": "2026-11-24T12:00:00Z"})
