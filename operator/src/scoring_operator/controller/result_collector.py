@@ -49,7 +49,7 @@ class ResultCollector:
         self._request: asyncio.Task[tuple[dict[str, JobResult], dict[str, JobView]]] | None = None
         self._requested_at = 0.0
         self._pending_until: float | None = None  # None before the run is about to end
-        self._last: Mapping[str, JobResult] | None = None  # the results before the end; None before they are fetched
+        self._last: Mapping[str, JobResult] | None = None  # before the end; empty in the pass that records them
 
     async def collect(self, state: RunState, jobs: JobSnapshot) -> CollectedResults:
         """Inspect the Jobs that are due, and return the results that are known by now.
@@ -61,8 +61,8 @@ class ResultCollector:
         Raises:
             ApiError: A request failed, in this pass or since the last one.
         """
-        if self._last:
-            last, self._last = self._last, {}
+        last, self._last = self._last, {} if self._last else None  # if this pass fails, a later one reads them again
+        if last:
             return CollectedResults(last)
         names = list(needs_inspection(state, jobs))
         if not names or not state.fleet or not state.progress:
@@ -87,22 +87,24 @@ class ResultCollector:
         pending = self._pending_until is None or time.monotonic() < self._pending_until
         return replace(collected, retry_in=retry_in, pending=pending)
 
-    async def collect_last(self, state: RunState, jobs: JobSnapshot, known: Collection[str]) -> bool:
+    async def collect_last(self, state: RunState, jobs: JobSnapshot, known: Mapping[str, JobResult]) -> bool:
         """Fetch the results that are lost if the run ends now; return True if the next pass has to record some.
 
         Args:
             state: The state of the run.
             jobs: The Jobs of the run.
-            known: The Jobs whose results this pass has recorded.
+            known: The results of this pass, which the next pass has to record, too.
 
         Raises:
             ApiError: A request failed.
         """
         if self._last is not None or not (state.fleet and state.progress):
             return False
-        batches = {name: batch for name, batch in state.progress.open_batches.items() if name not in known}
-        self._last = await self._inspector.fetch_last_results(batches, jobs, state.fleet)
-        return bool(self._last)
+        certain = {name for name, result in known.items() if not result.provisional}
+        batches = {name: batch for name, batch in state.progress.open_batches.items() if name not in certain}
+        found = await self._inspector.fetch_last_results(batches, jobs, state.fleet)
+        self._last = {**known, **found} if found else {}
+        return bool(found)
 
     def collect_now(self) -> None:
         """Inspect completed Jobs in the next pass, without waiting for the interval, because the run is to end."""

@@ -95,7 +95,8 @@ def waiting(cluster: OneRun) -> str:
     return found.reason if found else ""
 
 
-async def test_run_ends_at_its_deadline_with_the_results_of_scorers_that_ended() -> None:
+async def at_its_deadline() -> OneRun:
+    """Return a run whose first scorer has ended, although its pod runs, and whose second scorer runs."""
     cluster = OneRun(activeDeadlineSeconds=3)
     await cluster.reconcile(2)
     first, second = sorted(cluster.job_names())
@@ -106,6 +107,11 @@ async def test_run_ends_at_its_deadline_with_the_results_of_scorers_that_ended()
     pod = {"metadata": pod_metadata(first), "status": {"phase": "Running", "containerStatuses": [ended]}}
     cluster.client.lists[PODS] = [pod]
     cluster.client.time = later(4)
+    return cluster
+
+
+async def test_run_ends_at_its_deadline_with_the_results_of_scorers_that_ended() -> None:
+    cluster = await at_its_deadline()
     assert await cluster.reconcile() == 0.0
     assert cluster.status["phase"] == "Running"
     await cluster.reconcile()
@@ -114,6 +120,16 @@ async def test_run_ends_at_its_deadline_with_the_results_of_scorers_that_ended()
         1,
         1,
     )
+
+
+async def test_results_before_the_end_are_read_again_after_a_failed_pass() -> None:
+    cluster = await at_its_deadline()
+    await cluster.reconcile()
+    cluster.client.failures["PUT", PROGRESS] = Unavailable("no response")
+    with pytest.raises(Unavailable):
+        await cluster.reconcile()
+    await cluster.reconcile(2)
+    assert (cluster.status["phase"], cluster.status["devices"]["scored"]) == ("Failed", 1)
 
 
 async def test_unavailable_storage_stalls_the_run_and_is_retried(cluster: OneRun) -> None:

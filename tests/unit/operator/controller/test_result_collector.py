@@ -39,6 +39,9 @@ class Inspector(JobInspector):
         self.requests.append(list(names))
         return await self.response
 
+    async def fetch_last_results(self, batches: Mapping[str, Batch], *_: Any) -> dict[str, JobResult]:
+        return {name: replace(RESULT, ended=True) for name in batches}
+
 
 def a_state(*names: str) -> RunState:
     batches = {name: a_batch(str(at), created=True) for at, name in enumerate(names)}
@@ -119,6 +122,15 @@ async def test_last_complete_job_is_inspected_in_the_same_pass(inspector: Inspec
     inspector.response.set_result(({"complete": RESULT}, {}))
     collected = await a_collector(inspector, 60.0).collect(a_state("complete"), jobs(COMPLETE))
     assert (collected.by_job, collected.pending) == ({"complete": RESULT}, False)
+
+
+@pytest.mark.parametrize("known", [RESULT, JobResult(provisional=True)], ids=["failed", "running"])
+async def test_results_before_the_end_include_those_of_the_pass_before(inspector: Inspector, known: JobResult) -> None:
+    collector, state, visible = a_collector(inspector), a_state("known", "running"), jobs(RUNNING)
+    assert await collector.collect_last(state, visible, {"known": known})
+    results = (await collector.collect(state, visible)).by_job
+    assert {name: result.ended for name, result in results.items()} == {"known": known.provisional, "running": True}
+    assert not await collector.collect_last(state, visible, results)
 
 
 async def test_job_without_a_certain_result_is_inspected_again_after_the_backoff(inspector: Inspector) -> None:
