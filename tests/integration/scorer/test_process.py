@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from tests.testkit.waiting import shortest, until
 SLOW_IMPORTS = ("dataclasses", "inspect", "logging", "xml.etree.ElementTree")
 HEAVY = ("sklearn", "scipy", "pandas", "joblib", "numpy", *SLOW_IMPORTS, "azure", "obstore")
 MOMENTS = 6
+BUFFERED = {"PYTHONUNBUFFERED": ""}  # as in a shell
 LINE = ("score", "--window-start", START, "--window-end", END)
 
 
@@ -76,7 +78,11 @@ def test_scoring_on_azure_imports_no_sdk_and_nothing_that_trains() -> None:
 @pytest.mark.parametrize("command", ["score", "train", "simulate", "import"])
 def test_help_explains_each_command_with_an_example(command: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "device_scorer", command, "--help"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "device_scorer", command, "--help"],
+        env=os.environ | BUFFERED,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert f"device-scorer {command} --store ./folder" in done.stdout
 
@@ -84,6 +90,72 @@ def test_help_explains_each_command_with_an_example(command: str) -> None:
 def test_help_lists_the_commands() -> None:
     done = subprocess.run([sys.executable, "-m", "device_scorer", "--help"], capture_output=True, text=True, check=True)
     assert all(f"  {name} " in done.stdout for name in ("score", "train", "simulate", "import", "report", "fetch"))
+
+
+@pytest.mark.parametrize("environment", [BUFFERED, {"PYTHONUNBUFFERED": "1"}], ids=["buffered", "unbuffered"])
+@pytest.mark.parametrize("words", [("--help",), ("--version",), ("score", "--help")], ids="-".join)
+def test_output_on_a_full_disk_is_an_error_of_one_line(words: tuple[str, ...], environment: dict[str, str]) -> None:
+    line = [sys.executable, "-m", "device_scorer", *words]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(line, env=os.environ | environment, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 75
+    assert json.loads(done.stderr)["message"] == (
+        "the output cannot be written: No space left on device; free some space and repeat"
+    )
+
+
+def without_reader() -> int:
+    reader, writer = os.pipe()
+    os.close(reader)
+    return writer
+
+
+def on_a_full_disk() -> int:
+    return os.open("/dev/full", os.O_WRONLY)
+
+
+@pytest.mark.parametrize(("opened", "code", "errors"), [(on_a_full_disk, 75, 1), (without_reader, 141, 0)])
+def test_output_that_cannot_be_written_costs_no_device_and_no_message(
+    opened: Callable[[], int], code: int, errors: int, fleet: Fleet, tmp_path: Path
+) -> None:
+    devices = [fleet.device(f"press-{number}") for number in range(9)]
+    words = (*LINE, "--store", str(fleet.folder), "--termination-log", str(tmp_path / "message"), "--", *devices)
+    output = opened()
+    line = [sys.executable, "-m", "device_scorer", *words]
+    done = subprocess.run(line, stdout=output, stderr=subprocess.PIPE, check=False)
+    os.close(output)
+    assert (done.returncode, done.stderr.count(b"\n")) == (code, errors)
+    assert json.loads((tmp_path / "message").read_bytes())["outcomes"] == {"scored": "0-8"}
+    assert all(map(fleet.predictions, devices))
+
+
+@pytest.mark.parametrize(
+    ("redirection", "words", "code"),
+    [(">&-", ("--version",), 0), ("2>&-", ("train", "--unknown"), 64), ("2>/dev/full", ("train", "--unknown"), 64)],
+)
+def test_closed_stream_or_unwritable_log_keeps_the_exit_code(
+    redirection: str, words: tuple[str, ...], code: int
+) -> None:
+    command = ["sh", "-c", f'"$@" {redirection}', "sh", sys.executable, "-m", "device_scorer", *words]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (code, b"", b"")
+
+
+@pytest.mark.parametrize("module", ["device_scorer.cli", "device_scorer.log", "device_scorer.scoring.worker_pool"])
+def test_interrupt_during_an_import_ends_the_process_without_a_text(module: str) -> None:
+    code = (
+        "import os, signal, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *_):\n"
+        f"        if name == {module!r}:\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "from device_scorer.__main__ import main\n"
+        "sys.argv[1:] = ['score', '--help']\n"
+        "main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
 
 
 @pytest.mark.fault("F34")

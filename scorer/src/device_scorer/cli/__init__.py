@@ -8,9 +8,11 @@ if its command is used, so that a scoring pod does not import the other commands
 import argparse
 import gc
 import importlib
+import io
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from device_scorer import __version__, log
@@ -36,6 +38,34 @@ COMMANDS = {
 }
 
 EXIT_SUCCESS, EXIT_USAGE, EXIT_PERMANENT, EXIT_TRANSIENT = 0, 64, 65, 75
+EXIT_INTERRUPTED, EXIT_CLOSED_PIPE = 130, 141
+"""The exit codes of a shell for a process that SIGINT or SIGPIPE ends."""
+
+
+class Output(io.TextIOWrapper):
+    """An output stream that discards all text after its first error: a command's work matters more than its lines.
+
+    Attributes:
+        error: The first error; None without one.
+    """
+
+    error: OSError | None = None
+
+    def write(self, text: str) -> int:
+        """Write a text and return its length."""
+        self._attempt(lambda: super(Output, self).write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        """Write the buffered text."""
+        self._attempt(super().flush)
+
+    def _attempt(self, action: Callable[[], object]) -> None:
+        if self.error is None:
+            try:
+                action()
+            except OSError as error:
+                self.error = error
 
 
 class _Parser(argparse.ArgumentParser):
@@ -86,18 +116,42 @@ def main() -> None:
 
     The interpreter is not finalized: that takes longer than scoring a device.
     """
-    if sys.argv[1:2] == ["score"]:
+    name = "".join(sys.argv[1:2])
+    if name == "score":
         gc.disable()  # imports and one device leave little garbage; for many devices the worker pool collects it
+    _prepare_streams()
+    if name in COMMANDS:
+        importlib.import_module(COMMANDS[name].module)
     try:
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # from here on a command may have to clean up
         code = run(sys.argv[1:])
-        sys.stdout.flush()
     except SystemExit as request:
         code = request.code if isinstance(request.code, int) else EXIT_USAGE
     except KeyboardInterrupt:
-        code = 130
-    except BrokenPipeError:
-        os._exit(141)
-    os._exit(code)
+        code = EXIT_INTERRUPTED
+    unwritten = _finish_output()
+    os._exit(code or unwritten)
+
+
+def _prepare_streams() -> None:
+    """Make the streams discard what they cannot write, and escape a character that the locale lacks."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name) or open(os.devnull, "w")  # noqa: PTH123, SIM115  None: it was closed
+        encoding, line_buffering, write_through = stream.encoding, stream.line_buffering, stream.write_through
+        output = Output(stream.detach(), encoding, "backslashreplace", None, line_buffering, write_through)
+        setattr(sys, name, output)
+
+
+def _finish_output() -> int:
+    """Write the rest of standard output and return 0, or report an error and return its exit code."""
+    sys.stdout.flush()
+    error = sys.stdout.error if isinstance(sys.stdout, Output) else None
+    if isinstance(error, BrokenPipeError):
+        return EXIT_CLOSED_PIPE
+    if error is None:
+        return 0
+    return _fail(f"the output cannot be written: {error.strerror}; free some space and repeat", EXIT_TRANSIENT)
 
 
 def _print_overview(argv: Sequence[str]) -> int:

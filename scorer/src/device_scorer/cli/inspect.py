@@ -17,7 +17,7 @@ scikit-learn, whose import costs a second. A tag that cannot be used has the rea
 
 The command runs no code of the file, unless FLEETSCORE_MODELS_TRUST=any is set or --trust any is given.
 
-exit codes: 0 every tag can be used; 65 a tag or the whole bundle cannot be used; 64 wrong usage
+exit codes: 0 every tag can be used; 65 a tag or the whole bundle cannot be used; 64 wrong usage; 75 no output
 
 example:
   device-scorer inspect ./folder/models/press-1.joblib"""

@@ -42,8 +42,8 @@ exit codes:
       failed)
   64  wrong arguments or configuration
   65  no device could be scored, and a retry does not help
-  75  storage or identity was unavailable, or the process was stopped; run the command again, which skips finished
-      devices"""
+  75  storage or identity was unavailable, the output could not be written, or the process was stopped; run the command
+      again, which skips finished devices"""
 
 _OUTCOME_LABELS = {
     outcome_message.SCORED: "scored",
