@@ -9,7 +9,9 @@ import yaml
 from hack import version
 from hack.charts import CHART, CRD
 
+from fleetscore.contract.documents import parse_yaml
 from scoring_operator.api.fleets import parse_fleets
+from scoring_operator.cli.arguments import read_yaml
 from scoring_operator.runtime import settings
 from tests.integration.chart.rendered_values import scoring_job
 from tests.testkit.chart import (
@@ -24,6 +26,7 @@ from tests.testkit.chart import (
     pod_templates,
     render,
 )
+from tests.testkit.texts_of_helm import NUMBERS_OF_HELM, TEXTS_OF_HELM
 
 pytestmark = pytest.mark.usefixtures("helm")
 GOLDEN_RBAC = Path(__file__).parent / "rbac.golden.yaml"
@@ -149,6 +152,16 @@ def test_settings_of_a_fleet_reach_the_operator_unchanged() -> None:
         {"name": "daily", "namespace": "plant-a", "window": "P1D"},
     ]
     assert rendered[1] == values["fleets"][1] | {"scorer": common | ids, "schedules": others}
+
+
+def test_texts_and_numbers_of_a_fleet_reach_the_programs_unchanged(tmp_path: Path) -> None:
+    texts, numbers = [*TEXTS_OF_HELM, *NUMBERS_OF_HELM], list(NUMBERS_OF_HELM.values())
+    quality = {"badWhen": {"column": "Status", "values": [*texts, *numbers]}, "flatLine": {"tolerance": 0.00001}}
+    text = find(render({"fleets": [a_fleet(quality=quality)]}), "ConfigMap")["data"]["fleets.yaml"]
+    file = tmp_path / "fleets.yaml"
+    file.write_text(text)
+    assert read_yaml(file)["fleets"][0]["quality"] == quality
+    assert parse_yaml(text, "the fleets file")["fleets"][0]["quality"] == quality  # type: ignore[index]
 
 
 def test_fleet_without_namespaces_gets_the_releases_namespace() -> None:

@@ -4,6 +4,7 @@ Helm writes neither aliases nor tags. Aliases grow exponentially when a value is
 the library that fail with any exception. So both are rejected, and the values and their nesting are bounded.
 """
 
+import re
 from typing import Any
 
 import yaml
@@ -18,7 +19,17 @@ MAX_YAML_CHARS = 2**20  # a ConfigMap has at most 1 MiB
 MAX_REASON_CHARS = 200
 
 # The loader of libyaml is ten times as fast, and not every build of the library has it.
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# Helm writes texts such as `2026-02-30`, `=`, `<<`, `0x_` and `1e400` without quotes, and numbers such as `1e-05`.
+_RESOLVERS = {
+    first: [one for one in found if one[0].rpartition(":")[2] in ("bool", "null")]
+    for first, found in _SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader: Any = type("_Loader", (_SafeLoader,), {"yaml_implicit_resolvers": _RESOLVERS})
+_INT_PATTERN = re.compile(r"-?(0|[1-9][0-9]{0,19})\Z")
+_FLOAT_PATTERN = re.compile(r"-?([0-9]{1,20}[.][0-9]+|[0-9]([.][0-9]+)?e(-[0-9]{2,3}|[+][0-2]?[0-9]{2}))\Z")
+for _type, _pattern in (("int", _INT_PATTERN), ("float", _FLOAT_PATTERN)):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_type}", _pattern, list("-0123456789"))
 
 
 def parse_yaml(text: str, name: str) -> object:

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +70,12 @@ def require(args: argparse.Namespace, *names: str) -> None:
             raise InvalidSettings(f"no {name} is given; use --{name}, or set it in the pod from the downward API")
 
 
-# Helm writes such texts of the values without quotes: dates, `=` and `<<`.
-_Loader = text_loader("timestamp", "value", "merge")
+# Helm writes texts such as `2026-02-30`, `=`, `<<`, `0x_` and `1e400` without quotes, and numbers such as `1e-05`.
+_Loader = text_loader("timestamp", "value", "merge", "int", "float")
+_INT_PATTERN = re.compile(r"-?(0|[1-9][0-9]{0,19})\Z")
+_FLOAT_PATTERN = re.compile(r"-?([0-9]{1,20}[.][0-9]+|[0-9]([.][0-9]+)?e(-[0-9]{2,3}|[+][0-2]?[0-9]{2}))\Z")
+for _type, _pattern in (("int", _INT_PATTERN), ("float", _FLOAT_PATTERN)):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_type}", _pattern, list("-0123456789"))
 
 
 def read_yaml(path: Path) -> Any:

@@ -14,6 +14,7 @@ from scoring_operator.cli.arguments import (
     require,
 )
 from scoring_operator.errors import InvalidSettings
+from tests.testkit.texts_of_helm import NUMBERS_OF_HELM, TEXTS_OF_HELM
 
 
 def test_namespace_defaults_to_pod_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,7 +55,7 @@ def test_required_argument_without_value_is_invalid(value: str | None) -> None:
         pytest.param(None, "No such file", id="missing"),
         pytest.param(b"a: [", "is not YAML", id="not YAML"),
         pytest.param(b"\xff\xfe\xfa", "is not YAML", id="not UTF-8"),
-        pytest.param(b"a: 0b_", "is not YAML", id="not an integer"),
+        pytest.param(b"a: !!int b", "is not YAML", id="not an integer"),
         pytest.param(b"a: !!timestamp b", "is not YAML", id="tag"),
         pytest.param(b"[" * 3000, "is not YAML", id="deep"),
         pytest.param(b"schedules: []", "0 schedules are named 'hourly'", id="no schedule"),
@@ -68,11 +69,18 @@ def test_invalid_schedules_file_is_named(tmp_path: Path, content: bytes | None, 
         read_schedule(file, "hourly")
 
 
-@pytest.mark.parametrize("text", ["=", "<<", "2026-02-30", "2026-11-29", "2001-12-14 21:59:43.10 -5", "text"])
+@pytest.mark.parametrize("text", TEXTS_OF_HELM)
 def test_text_that_helm_writes_without_quotes_stays_a_text(tmp_path: Path, text: str) -> None:
     file = tmp_path / "values.yaml"
     file.write_text(f"tags: [{text}]\nvalue: {text}\n")
     assert read_yaml(file) == {"tags": [text], "value": text}
+
+
+@pytest.mark.parametrize(("text", "number"), NUMBERS_OF_HELM.items())
+def test_number_is_read_as_helm_writes_it(tmp_path: Path, text: str, number: float) -> None:
+    file = tmp_path / "values.yaml"
+    file.write_text(f"badValues: [{text}]\n")
+    assert read_yaml(file) == {"badValues": [number]}
 
 
 def test_schedule_is_read_from_its_file(schedules_file: Path) -> None:
