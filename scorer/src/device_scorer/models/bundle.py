@@ -138,7 +138,7 @@ def load(
         if not known:
             raise
         return Bundle({tag: model or error for tag, model in closed.items()}, expectations=expectations)
-    return Bundle({**dict(remote.models()), **known}, remote, expectations)
+    return Bundle({**dict(remote.models()), **known}, remote, expectations or remote.expectations)
 
 
 def load_pipeline(content: bytes, *, max_unpacked_bytes: int) -> InertObject:
@@ -206,6 +206,15 @@ def models_by_tag(loaded: Any) -> dict[str, Any]:
     return models
 
 
+def expectations_by_tag(loaded: Mapping[str, Any]) -> dict[str, Expectation]:
+    """Return the behaviour of the sensors in training; empty if the bundle has none.
+
+    Args:
+        loaded: The object in the bundle's file, which `models_by_tag` has checked.
+    """
+    return decode_expectations(loaded.get(META_KEY, {}).get(META_SENSORS_KEY))
+
+
 def decompress(content: bytes, max_bytes: int) -> bytes:
     """Return the content without its compression (zlib, gzip, bz2, xz, lzma).
 
@@ -268,9 +277,7 @@ def _closed_forms(
     for record in models.values():  # tags may share a model
         if id(record) not in converted:
             converted[id(record)] = _result_or_error(closed_form.from_inert_object, record)
-    return {tag: converted[id(record)] for tag, record in models.items()}, decode_expectations(
-        loaded.get(META_KEY, {}).get(META_SENSORS_KEY)
-    )
+    return {tag: converted[id(record)] for tag, record in models.items()}, expectations_by_tag(loaded)
 
 
 def _result_or_error(function: Any, source: Any) -> Any:

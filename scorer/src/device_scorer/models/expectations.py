@@ -46,7 +46,10 @@ def decode_expectations(document: Any) -> dict[str, Expectation]:
     Args:
         document: The value of META_SENSORS_KEY, which the writer of the bundle controls.
     """
-    if not isinstance(document, dict) or document.get("version") != VERSION:
+    if not isinstance(document, dict):
+        return {}
+    version = document.get("version")
+    if type(version) is not int or version != VERSION:  # arrays compare element by element
         return {}
     tags = document.get("tags")
     if not isinstance(tags, dict) or len(tags) > MAX_TAGS:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
 from device_scorer.errors import ConfigurationInvalid, ModelIncompatible, ModelInvalid, ModelRejected, PermanentError
 from device_scorer.models import sklearn_messages as messages
+from device_scorer.models.expectations import Expectation, decode_expectations
 from device_scorer.models.sklearn_process import MemoryBudget, ScikitLearnProcess
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class RemoteBundle:
     def __init__(self, process: ScikitLearnProcess, content: bytes, *, trust_any: bool) -> None:
         self._process, self._content, self._trust_any = process, content, trust_any
         self._session: _Session | None = None
-        self.tags = self._retry(lambda session: session.tags)
+        self.tags, self.expectations = self._retry(lambda session: session.description)
 
     def models(self) -> Iterator[tuple[str, RemoteModel | PermanentError]]:
         """Yield the tags of the bundle with their models, or with the errors that make them unusable."""
@@ -171,7 +172,7 @@ class _Session:
             kind, payload = self._exchange(request, messages.MAX_DESCRIPTION_BYTES, process.load_seconds)
             if kind != messages.DESCRIPTION:
                 _malformed()
-            self.tags = _parse_description(payload)
+            self.description = _parse_description(payload)
         except BaseException:
             self.close()
             raise
@@ -230,8 +231,11 @@ def _malformed() -> NoReturn:
     raise WorkerEnded("the reply is malformed")
 
 
-def _parse_description(payload: bytearray) -> list[RemoteTag]:
-    return [_parse_tag(row) for row in _parse_json(payload)]
+def _parse_description(payload: bytearray) -> tuple[list[RemoteTag], dict[str, Expectation]]:
+    document = _parse_json(payload)
+    if len(document) != 2 or not isinstance(document[0], list):
+        _malformed()
+    return [_parse_tag(row) for row in document[0]], decode_expectations(document[1])
 
 
 def _parse_tag(row: Any) -> RemoteTag:

@@ -8,14 +8,15 @@ import importlib
 import io
 import pickle
 import warnings
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from joblib.numpy_pickle import NumpyUnpickler
 
 from device_scorer.errors import ModelIncompatible, ModelInvalid, ModelRejected, PermanentError
 from device_scorer.models.allowlist import EMULATED_NAMES, INERT_CLASSES, SKLEARN_ONLY_NAMES
-from device_scorer.models.bundle import models_by_tag
+from device_scorer.models.bundle import expectations_by_tag, models_by_tag
+from device_scorer.models.expectations import Expectation
 from device_scorer.models.rejected_names import rejected_name
 from device_scorer.models.sklearn_detector import SklearnDetector, to_detector
 from device_scorer.models.sklearn_failures import describe_failure
@@ -26,6 +27,18 @@ MAX_TAGS = 10_000
 
 _ALLOWED_NAMES = frozenset({*INERT_CLASSES, *EMULATED_NAMES, *SKLEARN_ONLY_NAMES})
 _RENAMED_MODULES = {"copy_reg": "copyreg", "__builtin__": "builtins"}
+
+
+class LoadedBundle(NamedTuple):
+    """The content of a bundle.
+
+    Attributes:
+        detectors: The detector of each tag, or the error that makes it unusable.
+        expectations: The behaviour of the sensors in training, by tag of `detectors`.
+    """
+
+    detectors: dict[str, SklearnDetector | PermanentError]
+    expectations: dict[str, Expectation]
 
 
 class _AllowlistUnpickler(NumpyUnpickler):  # type: ignore[misc]  # joblib has no types
@@ -155,15 +168,12 @@ def _empty_bytes() -> bytes:
     return b""
 
 
-def load_detectors(content: bytes, *, trust_any: bool) -> list[tuple[str, SklearnDetector | PermanentError]]:
+def load_detectors(content: bytes, *, trust_any: bool) -> LoadedBundle:
     """Load a bundle.
 
     Args:
         content: The pickle, plain or of joblib, without compression.
         trust_any: True to allow all names.
-
-    Returns:
-        The tags, with their detectors or the errors that make them unusable.
 
     Raises:
         ModelRejected: The file names code that is not on the allow-list.
@@ -186,7 +196,10 @@ def load_detectors(content: bytes, *, trust_any: bool) -> list[tuple[str, Sklear
     for model in models.values():
         if id(model) not in detectors:
             detectors[id(model)] = _detector_or_error(model, reader.versions.get(id(model), reader.last_version))
-    return [(tag, detectors[id(model)]) for tag, model in models.items()]
+    return LoadedBundle(
+        {tag: detectors[id(model)] for tag, model in models.items()},
+        {tag: one for tag, one in expectations_by_tag(loaded).items() if tag in models},
+    )
 
 
 def too_many_tags(count: int) -> ModelInvalid:

@@ -11,7 +11,7 @@ reads one.
 
 | reply of a worker | payload |
 |---|---|
-| DESCRIPTION | JSON: the tag, kind, version, reason and text of each model; a usable model has no reason and no text |
+| DESCRIPTION | JSON: the tag, kind, version, reason and text of each model, and the sensors' behaviour in training |
 | PREDICTION | one byte per label (1 anomaly, 0 normal), then no score or a float64 per value; NaN is a missing score |
 | FAILURE | JSON: reason and text |
 """

@@ -29,6 +29,7 @@ import numpy as np
 from device_scorer.errors import PermanentError
 from device_scorer.models import sklearn_loader
 from device_scorer.models.allowlist import INERT_CLASSES, SKLEARN_ONLY_NAMES
+from device_scorer.models.expectations import encode_expectations
 from device_scorer.models.sklearn_detector import SklearnDetector
 from device_scorer.models.sklearn_messages import (
     DESCRIPTION,
@@ -206,13 +207,13 @@ def serve(connection: socket.socket) -> None:
     """
     trust_any, size = LOAD.unpack(receive(connection, LOAD.size))
     try:
-        detectors = sklearn_loader.load_detectors(bytes(receive(connection, size)), trust_any=trust_any)
-        description = _describe(detectors)
+        bundle = sklearn_loader.load_detectors(bytes(receive(connection, size)), trust_any=trust_any)
+        description = _describe(bundle)
     except PermanentError as error:
         _send_failure(connection, error.reason, str(error))
         return
     _send(connection, DESCRIPTION, description)
-    models = [detector for _, detector in detectors]
+    models = list(bundle.detectors.values())
     while True:
         try:
             index, count = PREDICT.unpack(receive(connection, PREDICT.size))
@@ -233,16 +234,16 @@ def _predict(model: SklearnDetector | PermanentError, values: np.ndarray) -> byt
     return labels.astype(np.uint8).tobytes() + numbers
 
 
-def _describe(detectors: list[tuple[str, SklearnDetector | PermanentError]]) -> bytes:
+def _describe(bundle: sklearn_loader.LoadedBundle) -> bytes:
     described = [
         (tag, "", "", model.reason, one_line(str(model)))
         if isinstance(model, PermanentError)
         else (tag, model.kind, model.sklearn_version, "", "")
-        for tag, model in detectors
+        for tag, model in bundle.detectors.items()
     ]
-    content = json.dumps(described).encode()
+    content = json.dumps([described, encode_expectations(bundle.expectations)]).encode()
     if len(content) > MAX_DESCRIPTION_BYTES:
-        raise sklearn_loader.too_many_tags(len(detectors))
+        raise sklearn_loader.too_many_tags(len(described))
     return content
 
 

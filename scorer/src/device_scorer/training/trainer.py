@@ -129,7 +129,7 @@ def _read_earlier(store: Store, settings: Settings, name: str, *, without: Mappi
         from device_scorer.models import sklearn_loader  # noqa: PLC0415  imports scikit-learn
 
         plain = bundles.decompress(blob.content, limits.max_model_unpacked_bytes)
-        loaded = dict(sklearn_loader.load_detectors(plain, trust_any=settings.trust_any_model))
+        loaded = sklearn_loader.load_detectors(plain, trust_any=settings.trust_any_model).detectors
     except (PermanentError, BlobUnreadable) as error:
         return _EarlierBundle({}, {}, error=str(error)[:200])
     usable = {tag: loaded[tag] for tag in others if not isinstance(loaded.get(tag), PermanentError | None)}

@@ -1,6 +1,7 @@
 """Tests of bundles: what is loaded, and what is rejected before any code of it is executed."""
 
 import bz2
+import contextlib
 import gzip
 import io
 import lzma
@@ -419,6 +420,17 @@ def test_sensors_of_the_meta_key_are_expectations() -> None:
     meta = {"format": 1, META_SENSORS_KEY: encode_expectations(sensors)}
     found = load(bundle({"_meta": meta, "1": a_model()}))
     assert (list(found.models), dict(found.expectations)) == (["1"], sensors)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["auto", "sklearn"])
+def test_sensors_of_a_bundle_that_scikit_learn_reads_are_expectations(engine: str) -> None:
+    model, sensors = fitted(VALUES), {"1": Expectation(15.0, 8.0, 12.0, 30.0)}
+    model.notes = {"a set"}
+    meta = {"format": 1, META_SENSORS_KEY: encode_expectations(sensors)}
+    with contextlib.closing(load(bundle({"_meta": meta, "1": model}), engine=engine)) as found:
+        assert isinstance(found.models["1"], RemoteModel)
+        assert dict(found.expectations) == sensors
 
 
 def test_newer_version_of_the_sensors_is_ignored() -> None:

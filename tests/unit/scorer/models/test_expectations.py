@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 
 from device_scorer.models.expectations import Expectation, decode_expectations, encode_expectations
@@ -23,9 +24,10 @@ def test_document_has_only_plain_values() -> None:
     [
         *(None, [], {}, {"version": 2, "tags": {"a": [1.0, 1.0, 1.0, 1.0]}}, {"version": 1}),
         {"version": 1, "tags": [1]},
+        {"version": np.array([1, 2]), "tags": {}},
         {"version": 1, "tags": {str(number): [1.0, 1.0, 1.0, 1.0] for number in range(100_001)}},
     ],
-    ids=["none", "list", "empty", "newer version", "no tags", "no dict", "too many"],
+    ids=["none", "list", "empty", "newer version", "no tags", "no dict", "array", "too many"],
 )
 def test_document_that_is_malformed_newer_or_above_100000_tags_has_no_expectations(document: Any) -> None:
     assert decode_expectations(document) == {}

@@ -227,9 +227,12 @@ def test_bundle_of_another_convention_is_incompatible(process: ScikitLearnProces
         b"null",
         b"[" * 100_000,
         b"[1]",
-        b'[["1", "kind", "1.9.1", ""]]',
-        b'[["1", "kind", "1.9.1", "", 5]]',
-        b'["12345"]',
+        b"[1, {}]",
+        b"[[1], {}]",
+        b"[[], {}, {}]",
+        b'[[["1", "kind", "1.9.1", ""]], {}]',
+        b'[[["1", "kind", "1.9.1", "", 5]], {}]',
+        b'[["12345"], {}]',
         b"\xff\xfe",
     ],
 )
@@ -242,8 +245,9 @@ def test_malformed_description_is_the_end_of_the_worker(payload: bytes) -> None:
 
 def test_reply_of_a_worker_is_cleaned() -> None:
     row = ["1", "a\nb", "1.9\r\nx-ms-meta-complete: false", "", ""]
-    ((_, kind, version, error),) = _parse_description(bytearray(json.dumps([row]).encode()))
-    assert (kind, version, error) == ("a b", "unknown", None)
+    sensors = {"version": 1, "tags": {"1": [15.0, 8.0, 12.0, 30.0], "2": [float("nan"), 8.0, 12.0, 30.0]}}
+    ((_, kind, version, error),), found = _parse_description(bytearray(json.dumps([[row], sensors]).encode()))
+    assert (kind, version, error, found) == ("a b", "unknown", None, {"1": (15.0, 8.0, 12.0, 30.0)})
     failure = _parse_failure(bytearray(json.dumps(["SystemExit", "a\nb"]).encode()))
     assert (type(failure), str(failure)) == (ModelInvalid, "a b")
 
@@ -269,7 +273,7 @@ class Liar:
         with connection:
             _, size = messages.LOAD.unpack(messages.receive(connection, messages.LOAD.size))
             messages.receive(connection, size)
-            description = b'[["1", "", "1.9.1", "", ""]]'
+            description = b'[[["1", "", "1.9.1", "", ""]], {}]'
             connection.sendall(messages.REPLY.pack(messages.DESCRIPTION, len(description)) + description)
             try:
                 _, count = messages.PREDICT.unpack(messages.receive(connection, messages.PREDICT.size))

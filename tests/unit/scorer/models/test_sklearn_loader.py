@@ -24,6 +24,7 @@ from sklearn.svm import OneClassSVM
 from device_scorer import SCIKIT_LEARN
 from device_scorer.errors import ModelIncompatible, ModelInvalid, ModelRejected, PermanentError
 from device_scorer.models import sklearn_loader
+from device_scorer.models.expectations import META_SENSORS_KEY, Expectation, encode_expectations
 from device_scorer.models.sklearn_detector import SklearnDetector
 from device_scorer.models.sklearn_loader import MAX_TAGS, load_detectors, too_many_tags
 from tests.testkit.scorer_fleet import a_model, bundle
@@ -32,7 +33,7 @@ VALUES = np.round(np.random.default_rng(5).normal(10, 2, 300), 2)
 
 
 def load(content: bytes, *, trust_any: bool = False) -> dict[str, SklearnDetector | PermanentError]:
-    return dict(load_detectors(content, trust_any=trust_any))
+    return load_detectors(content, trust_any=trust_any).detectors
 
 
 @pytest.mark.parametrize(
@@ -83,6 +84,13 @@ def test_unusable_tag_has_its_error_and_the_others_are_usable() -> None:
     assert isinstance(loaded["1"], SklearnDetector)
     assert isinstance(loaded["2"], ModelInvalid)
     assert isinstance(loaded["3"], ModelInvalid)
+
+
+def test_sensors_of_the_tags_are_expectations() -> None:
+    sensors = {tag: Expectation(15.0, 8.0, 12.0, 30.0) for tag in ("1", "2")}
+    meta = {"format": 1, META_SENSORS_KEY: encode_expectations(sensors)}
+    content = bundle({"_meta": meta, "1": a_model()})
+    assert load_detectors(content, trust_any=False).expectations == {"1": sensors["1"]}
 
 
 def test_model_of_several_tags_is_inspected_once(monkeypatch: pytest.MonkeyPatch) -> None:
