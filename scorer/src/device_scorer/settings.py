@@ -186,19 +186,30 @@ def read_settings(environment: Mapping[str, str], store_folder: str | None = Non
             min_rows=get.number("FLEETSCORE_ANOMALOUS_MIN_ROWS", _DEFAULTS.anomalous_when.min_rows),
         ),
         quality=get.quality("FLEETSCORE_QUALITY"),
-        limits=Limits(
-            max_data_bytes=get.number("FLEETSCORE_MAX_DATA_BYTES", _DEFAULTS.limits.max_data_bytes),
-            max_rows=get.number("FLEETSCORE_MAX_ROWS", _DEFAULTS.limits.max_rows),
-            max_model_bytes=get.number("FLEETSCORE_MAX_MODEL_BYTES", _DEFAULTS.limits.max_model_bytes),
-            max_model_unpacked_bytes=get.number(
-                "FLEETSCORE_MAX_MODEL_UNPACKED_BYTES", _DEFAULTS.limits.max_model_unpacked_bytes
-            ),
-            max_bad_share=get.share("FLEETSCORE_MAX_BAD_ROWS", "50%"),
-        ),
+        limits=read_limits(environment),
     )
     if settings.folder is None:
         _check_account(settings)
     return settings
+
+
+def read_limits(environment: Mapping[str, str]) -> Limits:
+    """Read the limits on the inputs of one device from environment variables.
+
+    Args:
+        environment: The environment variables.
+
+    Raises:
+        UsageInvalid: A variable is invalid; the text names the variable.
+    """
+    get, defaults = _EnvironmentReader(environment), _DEFAULTS.limits
+    return Limits(
+        max_data_bytes=get.number("FLEETSCORE_MAX_DATA_BYTES", defaults.max_data_bytes),
+        max_rows=get.number("FLEETSCORE_MAX_ROWS", defaults.max_rows),
+        max_model_bytes=get.number("FLEETSCORE_MAX_MODEL_BYTES", defaults.max_model_bytes),
+        max_model_unpacked_bytes=get.number("FLEETSCORE_MAX_MODEL_UNPACKED_BYTES", defaults.max_model_unpacked_bytes),
+        max_bad_share=get.share("FLEETSCORE_MAX_BAD_ROWS", "50%"),
+    )
 
 
 def _check_account(settings: Settings) -> None:

@@ -3,12 +3,13 @@
 import argparse
 import json
 import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from device_scorer.errors import UsageInvalid
+from device_scorer.errors import ModelInvalid, UsageInvalid
 from device_scorer.models.inspection import TagDescription, describe_bundle
-from device_scorer.settings import Limits
+from device_scorer.settings import read_limits
 
 DESCRIPTION = """\
 Describe a bundle, the file with the models of one device. For each tag the command prints the detector, the version of
@@ -52,11 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
         UsageInvalid: The file cannot be read.
         PermanentError: The whole bundle cannot be used.
     """
-    limits = Limits()
-    try:
-        content = arguments.bundle.read_bytes()
-    except OSError as error:
-        raise UsageInvalid(f"{arguments.bundle} cannot be read: {error.strerror}; name a file") from error
+    limits = read_limits(os.environ)
+    content = _read_file(arguments.bundle, limits.max_model_bytes)
     described = describe_bundle(
         content, max_unpacked_bytes=limits.max_model_unpacked_bytes, trust_any=arguments.trust == "any"
     )
@@ -80,6 +78,21 @@ def format_table(described: Sequence[TagDescription]) -> list[str]:
     return [
         "  ".join([*(f"{text:<{width}}" for text, width in zip(row, widths, strict=False)), row[3]]) for row in rows
     ]
+
+
+def _read_file(path: Path, max_bytes: int) -> bytes:
+    """Return the content of a regular file. A read of another kind of file may wait, or has no end."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise UsageInvalid(f"{path} cannot be read: it is not a regular file; name a file")
+        with path.open("rb") as file:
+            content = file.read(max_bytes + 1)
+    except OSError as error:
+        raise UsageInvalid(f"{path} cannot be read: {error.strerror}; name a file") from error
+    if len(content) > max_bytes:
+        text = f"{path} has more than the {max_bytes:,} bytes that are allowed"
+        raise ModelInvalid(f"{text}; raise FLEETSCORE_MAX_MODEL_BYTES to allow it")
+    return content
 
 
 def _document(tag: TagDescription) -> dict[str, object]:

@@ -1,8 +1,11 @@
 """The command `device-scorer inspect`: its output and exit code."""
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
+import joblib
 import pytest
 
 from device_scorer import SCIKIT_LEARN
@@ -70,6 +73,26 @@ def test_file_that_cannot_be_read_is_wrong_usage(path: Path) -> None:
     result = scorer("inspect", path)
     assert result.code == 64
     assert "No such file or directory; name a file" in result.err
+
+
+@pytest.mark.parametrize(
+    "create", [os.mkfifo, Path.mkdir, lambda link: link.symlink_to("/dev/null")], ids=["fifo", "folder", "device"]
+)
+def test_path_that_is_not_a_regular_file_is_wrong_usage(path: Path, create: Callable[[Path], None]) -> None:
+    create(path)
+    result = scorer("inspect", path)
+    assert result.code == 64
+    assert f"{path} cannot be read: it is not a regular file; name a file" in result.err
+
+
+def test_limits_of_the_environment_apply_to_the_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    joblib.dump({"7": a_model()}, path, compress=("zlib", 1))
+    monkeypatch.setenv("FLEETSCORE_MAX_MODEL_UNPACKED_BYTES", "100")
+    assert "more than the 100 bytes that are allowed; to allow it, raise" in scorer("inspect", path).err
+    monkeypatch.setenv("FLEETSCORE_MAX_MODEL_BYTES", "10")
+    result = scorer("inspect", path)
+    assert result.code == 65
+    assert f"{path} has more than the 10 bytes that are allowed; raise FLEETSCORE_MAX_MODEL_BYTES" in result.err
 
 
 def test_long_and_unprintable_texts_do_not_break_the_table() -> None:
