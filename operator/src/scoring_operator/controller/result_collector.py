@@ -84,7 +84,7 @@ class ResultCollector:
             return replace(collected, retry_in=0.0 if collected.by_job else self._timings.storage_backoff)
         # A pass for another reason takes the results of a pending request first; the status shows them as late anyway.
         retry_in = self._timings.status_interval if self._request else max(wait, 0.0)
-        pending = self._pending_until is None or time.monotonic() < self._pending_until
+        pending = bool(self._request) or self._pending_until is None or time.monotonic() < self._pending_until
         return replace(collected, retry_in=retry_in, pending=pending)
 
     async def collect_last(self, state: RunState, jobs: JobSnapshot, known: Mapping[str, JobResult]) -> bool:

@@ -110,12 +110,26 @@ async def test_run_that_ends_waits_two_backoffs_for_a_record_that_cannot_be_read
     inspector.response.set_result(({}, {}))
     collector, state, visible = a_collector(inspector), a_state("complete", "running"), jobs(COMPLETE, RUNNING)
     pending = []
-    for now in (1000.0, 1009.9, 1010.0):  # a run that does not end yet has no limit
+    for now in (1000.0, 1009.9, 1010.0, 1010.0):  # requested, read, requested again, read again
         monkeypatch.setattr("time.monotonic", lambda now=now: now)
         pending.append((await collector.collect(state, visible)).pending)
         collector.collect_now()
         await asyncio.sleep(0)
-    assert pending == [True, True, False]
+    assert pending == [True, True, True, False]
+
+
+async def test_run_that_ends_waits_for_the_request_that_is_being_made(
+    inspector: Inspector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collector, state, visible = a_collector(inspector), a_state("complete", "running"), jobs(COMPLETE, RUNNING)
+    for now in (1000.0, 1100.0):
+        monkeypatch.setattr("time.monotonic", lambda now=now: now)
+        assert (await collector.collect(state, visible)).pending
+        collector.collect_now()
+        await asyncio.sleep(0)
+    inspector.response.set_result(({}, {}))
+    await asyncio.sleep(0)
+    assert not (await collector.collect(state, visible)).pending
 
 
 async def test_last_complete_job_is_inspected_in_the_same_pass(inspector: Inspector) -> None:
