@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from device_scorer import log
-from device_scorer.errors import ModelNotFound
+from device_scorer.contract import blob_paths
+from device_scorer.errors import ModelNotFound, UsageInvalid
 from device_scorer.plurals import counted
 from device_scorer.scoring.replay import CopiedInputs, copy_inputs
 from device_scorer.settings import add_store_argument, read_settings
@@ -48,8 +49,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Copy the inputs and print the command. Raises ModelNotFound if a device has no inputs."""
+    """Copy the inputs and print the command.
+
+    Raises:
+        UsageInvalid: A device id or a setting is invalid.
+        ModelNotFound: A device has no inputs.
+    """
     settings = read_settings(os.environ, arguments.store)
+    invalid = [device for device in arguments.devices if not blob_paths.DEVICE_ID_PATTERN.fullmatch(device)]
+    if invalid:
+        raise UsageInvalid(f"device id {invalid[0][:130]!r} is invalid: it must have {blob_paths.DEVICE_ID_RULE}")
     window = Window(arguments.window_start, arguments.window_end)
     window.check_partitions(settings.data_partition)
     source, target = open_store(settings), FolderStore(arguments.to)

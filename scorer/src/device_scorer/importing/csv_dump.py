@@ -25,7 +25,7 @@ from device_scorer.store.base import Store, md5_hex
 from device_scorer.store.parallel import map_in_order
 from device_scorer.store.upload import UploadResult, upload_once
 
-INVALID_DEVICE = "Device is not an id: 1 to 128 of A-Za-z0-9-.%_#*?!(),:=@$'"
+INVALID_DEVICE = f"Device is not an id: {blob_paths.DEVICE_ID_RULE}"
 TIME_OUT_OF_RANGE = "TS is not in the years 1 to 9999"
 MAX_LINE_BYTES = 2**20
 """Length of a line above which it is read, and rejected, in pieces."""

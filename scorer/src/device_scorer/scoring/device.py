@@ -52,8 +52,8 @@ def score_device(device: str, context: ScoringContext, deadline: DeviceDeadline)
         DeviceError: The device has no predictions; the error has the reason.
     """
     if not blob_paths.DEVICE_ID_PATTERN.fullmatch(device):
-        allowed = "1 to 128 of A-Za-z0-9-.%_#*?!(),:=@$'"
-        raise ConfigurationInvalid(f"device id {device[:130]!r} is invalid: it must have {allowed}")
+        rule = blob_paths.DEVICE_ID_RULE
+        raise ConfigurationInvalid(f"device id {device[:130]!r} is invalid: it must have {rule}")
     request = context.request
     name = blob_paths.prediction_name(context.settings.predictions_path, request.window, device)
     tags, scored = request.tags, None

@@ -45,3 +45,10 @@ def test_command_repeats_the_fleets_variables_and_quotes_them() -> None:
         "--window-start 2018-08-28T23:00:00Z --window-end 2018-08-29T00:00:00Z --write-policy Overwrite "
         "-- press-1 '-x y'"
     )
+
+
+@pytest.mark.parametrize("device", ["a\udcff", "a/b", ""])
+def test_invalid_device_id_is_wrong_usage_and_nothing_is_copied(device: str, store: Path, tmp_path: Path) -> None:
+    result = scorer("fetch", "press-1", device, *WINDOW, "--to", tmp_path / "here", "--store", store)
+    assert (result.code, files(tmp_path / "here")) == (64, {})
+    assert "is invalid: it must have 1 to 128 of A-Za-z" in result.err
