@@ -65,12 +65,17 @@ class FittedTags:
     Attributes:
         models: The pipelines by tag.
         rejected: The reason by rejected tag.
-        outliers: The number of readings that were left out as outliers, by tag.
+        used: The mask of the readings without the outliers, by tag with a model.
     """
 
     models: dict[str, Any]
     rejected: dict[str, TagRejected]
-    outliers: dict[str, int]
+    used: dict[str, np.ndarray]
+
+    @property
+    def outliers(self) -> dict[str, int]:
+        """The number of readings that were left out as outliers, by tag that has some."""
+        return {tag: int((~used).sum()) for tag, used in self.used.items() if not used.all()}
 
 
 def fit(values: Mapping[str, np.ndarray], *, max_rows: int = MAX_ROWS) -> FittedTags:
@@ -83,11 +88,10 @@ def fit(values: Mapping[str, np.ndarray], *, max_rows: int = MAX_ROWS) -> Fitted
     result = FittedTags({}, {}, {})
     for tag, numbers in sorted(values.items()):
         try:
-            _check_readings(tag, numbers)
-            kept = numbers[~find_outliers(numbers)]
-            result.models[tag] = _fit_pipeline(subsample(kept, max_rows))
-            if len(kept) < len(numbers):
-                result.outliers[tag] = len(numbers) - len(kept)
+            used = ~find_outliers(numbers)
+            _check_readings(tag, numbers[used])
+            result.models[tag] = _fit_pipeline(subsample(numbers[used], max_rows))
+            result.used[tag] = used
         except TagRejected as rejection:
             result.rejected[tag] = rejection
     return result

@@ -12,7 +12,7 @@ from device_scorer.settings import Settings
 from device_scorer.store.base import Store
 from device_scorer.training.behaviour import observe_sensor, range_coverage
 from device_scorer.training.fit import MAX_ROWS, TagRejected, encode_trained_bundle, fit
-from device_scorer.training.past_readings import PastReadings, read_past_readings
+from device_scorer.training.past_readings import read_past_readings
 from device_scorer.window import Window
 
 
@@ -80,15 +80,18 @@ def train_device(
     """
     past = read_past_readings(store, settings, device, names, window)
     fitted = fit(past.values, max_rows=max_rows)
+    readings = {tag: (past.times[tag][used], past.values[tag][used]) for tag, used in fitted.used.items()}
     earlier, kept = _EarlierBundle({}, {}), {}
     if fitted.models:
         name = blob_paths.model_name(settings.models_path, device)
         earlier = _read_earlier(store, settings, name, without=fitted.models)
         kept = dict(earlier.models) if keep_earlier else {}
         expectations = {tag: earlier.expectations[tag] for tag in kept if tag in earlier.expectations}
-        expectations |= {tag: _observe(settings, past, tag) for tag in fitted.models}
+        for tag, (times, numbers) in readings.items():
+            tolerance = settings.quality.rule(tag).tolerance or 0.0
+            expectations[tag] = observe_sensor(times, numbers, tolerance=tolerance)
         store.write("models", name, encode_trained_bundle({**kept, **fitted.models}, expectations), overwrite=True)
-    found = {tag: range_coverage(past.values[tag]) for tag in fitted.models}
+    found = {tag: range_coverage(numbers) for tag, (_, numbers) in readings.items()}
     return TrainedDevice(
         models=len(fitted.models),
         rejected_tags=fitted.rejected,
@@ -103,11 +106,6 @@ def train_device(
         last_time=max((int(times[-1]) for times in past.times.values() if len(times)), default=0),
         bad_sample=past.bad_sample,
     )
-
-
-def _observe(settings: Settings, past: PastReadings, tag: str) -> Expectation:
-    tolerance = settings.quality.rule(tag).tolerance or 0.0
-    return observe_sensor(past.times[tag], past.values[tag], tolerance=tolerance)
 
 
 def _read_earlier(store: Store, settings: Settings, name: str, *, without: Mapping[str, Any]) -> _EarlierBundle:

@@ -132,6 +132,12 @@ def test_counter_needs_rising_readings_without_a_step_down() -> None:
     assert fit({"1": np.repeat(np.arange(5.0), 60)}).rejected == {}
 
 
+def test_counter_with_a_far_outlier_is_rejected() -> None:
+    counter = np.arange(1000.0)
+    counter[500] = -1e6
+    assert fit({"1": counter}).rejected["1"].kind == COUNTER
+
+
 def test_expectations_are_in_the_meta_key_of_the_bundle() -> None:
     content = encode_trained_bundle({"1": "a model"}, {"1": Expectation(15.0, 1.0, 2.0, 30.0)})
     assert joblib.load(io.BytesIO(content)) == {

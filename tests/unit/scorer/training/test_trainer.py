@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import joblib
+import numpy as np
 import pytest
 from sklearn.pipeline import Pipeline
 
@@ -113,3 +114,13 @@ def test_behaviour_of_the_sensors_is_in_the_bundle(tmp_path: Path) -> None:
     train(tmp_path)
     loaded = bundles.load((tmp_path / "models/press-1.joblib").read_bytes(), max_unpacked_bytes=10**7)
     assert loaded.expectations == {"1": Expectation(0.0, 17.0, 23.0, 0.0)}
+
+
+def test_outlier_sets_neither_the_range_of_the_sensor_nor_the_coverage(tmp_path: Path) -> None:
+    values = np.concatenate([wave(800), wave(200) + 15])
+    write_readings(tmp_path, "press-1", {"1": ["-9999", *texts(values), "9999"]})
+    trained = train(tmp_path)
+    assert trained.outliers == {"1": 2}
+    assert trained.coverage == {"1": 0.0}
+    loaded = bundles.load((tmp_path / "models/press-1.joblib").read_bytes(), max_unpacked_bytes=10**7)
+    assert loaded.expectations["1"] == Expectation(0.0, 17.0, 38.0, 0.0)
