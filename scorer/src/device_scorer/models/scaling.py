@@ -7,7 +7,7 @@ here, which the detectors treat as a value without a label.
 import operator
 import struct
 from collections.abc import Callable, Sequence
-from math import inf, isfinite, nan, sqrt
+from math import inf, isfinite, isnan, nan, sqrt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from device_scorer.errors import ModelInvalid
@@ -135,6 +135,8 @@ def _pca(pca: InertObject) -> list[_Operation]:
         (operator.sub, _to_single(centre) if is_single else centre),
     ]
     if pca.attributes.get("whiten", False):
+        if any(map(isnan, read_array(pca, "explained_variance_").to_floats())):
+            raise ClosedFormMissing("a PCA of one row, whose variance is not a number")
         code = _code(pca, "explained_variance_")
         variance = _one(pca, "explained_variance_")
         if variance < 0:

@@ -64,6 +64,13 @@ def test_step_that_is_not_a_scaler_has_no_closed_form() -> None:
         read(PowerTransformer().fit(COLUMN))
 
 
+def test_whitening_of_one_row_is_handed_to_scikit_learn() -> None:
+    with np.errstate(all="ignore"):
+        pca = PCA(whiten=True).fit([[1.0]])
+    with pytest.raises(ClosedFormMissing, match="a PCA of one row"):
+        read(pca)
+
+
 @pytest.mark.fault("D7")
 @pytest.mark.parametrize(
     ("scaler", "attribute", "value", "message"),
