@@ -14,11 +14,13 @@ DEVELOPMENT_ACCOUNT = "devstoreaccount1"
 # The key of the storage emulator, which is public: "Use the Azurite emulator" (Azure Storage documentation).
 _DEVELOPMENT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 _DEVELOPMENT_ENDPOINT = f"http://127.0.0.1:10000/{DEVELOPMENT_ACCOUNT}"
-_ENDPOINT_PATTERN = re.compile(r"(https?)://([^\s/?#@]+)(/[^\s?#@]*)?")
+_HOST = r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?"
+_ENDPOINT_PATTERN = re.compile(rf"(https?)://{_HOST}(/[^\s?#@]*)?")
 _DEFAULT_AUTHORITY_HOST = "https://login.microsoftonline.com"
 # obstore panics for other texts. The pattern is compiled only for an identity.
-_AUTHORITY_PATTERN = r"((?i:https)://)?([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:([0-9]{1,5}))?(/[A-Za-z0-9._~-]+)*"
+_AUTHORITY_PATTERN = rf"((?i:https)://)?{_HOST}(/[A-Za-z0-9._~-]+)*"
 _MAX_PORT = 65_535
+_MAX_LABEL_CHARS = 63
 _VARIABLES = {"connectionString": "AZURE_STORAGE_CONNECTION_STRING", "sas": "AZURE_STORAGE_SAS_TOKEN"}
 
 
@@ -108,7 +110,7 @@ def parse_connection_string(text: str) -> Account:
     scheme, suffix = values.get("defaultendpointsprotocol", "https"), values.get("endpointsuffix", "core.windows.net")
     endpoint = values.get("blobendpoint") or (f"{scheme}://{name}.blob.{suffix}" if name else "")
     endpoint = endpoint.rstrip("/")
-    if not _ENDPOINT_PATTERN.fullmatch(endpoint):
+    if not _match(_ENDPOINT_PATTERN, endpoint):
         raise ValueError("AccountName and BlobEndpoint are missing or malformed")
     if not key and not sas:
         raise ValueError("AccountKey and SharedAccessSignature are missing")
@@ -137,10 +139,13 @@ def _account_name(endpoint: str) -> str:
 
 
 def _parse_endpoint(endpoint: str) -> tuple[str, str, str]:
-    found = _ENDPOINT_PATTERN.fullmatch(endpoint)
+    found = _match(_ENDPOINT_PATTERN, endpoint)
     if found is None:
-        raise UsageInvalid("FLEETSCORE_ACCOUNT_URL is invalid: it must be an http(s) URL without user and query")
-    return found[1], found[2], (found[3] or "").rstrip("/")
+        raise UsageInvalid(
+            "FLEETSCORE_ACCOUNT_URL is invalid: it must be the http(s) URL of a host, without user and query; "
+            "set a URL such as https://acc.blob.core.windows.net"
+        )
+    return found[1], found[2] + (f":{found[3]}" if found[3] else ""), (found[4] or "").rstrip("/")
 
 
 def _read_identity(environment: Mapping[str, str]) -> WorkloadIdentity:
@@ -152,8 +157,8 @@ def _read_identity(environment: Mapping[str, str]) -> WorkloadIdentity:
             "its service account with the client id"
         )
     host = environment.get("AZURE_AUTHORITY_HOST", "").strip().rstrip("/") or _DEFAULT_AUTHORITY_HOST
-    found = re.fullmatch(_AUTHORITY_PATTERN, host)
-    if not found or int(found[4] or 0) > _MAX_PORT or not _is_host(found[2]):
+    found = _match(_AUTHORITY_PATTERN, host)
+    if not found or re.search(r"(?i)(^|\.)xn--", found[2]):
         raise UsageInvalid(
             "AZURE_AUTHORITY_HOST is invalid: it must be the https URL of a host; set it to the host of Microsoft "
             f"Entra in this cloud, such as {_DEFAULT_AUTHORITY_HOST}"
@@ -167,18 +172,25 @@ def _read_identity(environment: Mapping[str, str]) -> WorkloadIdentity:
     return WorkloadIdentity(client_id, tenant_id, token_file, host if "://" in host else f"https://{host}")
 
 
-def _is_host(text: str) -> bool:
-    """Return whether the URL parser of obstore accepts a host; source: URL Standard (WHATWG), "Host parsing".
+def _match(pattern: str | re.Pattern[str], url: str) -> re.Match[str] | None:
+    """Return the match of a URL whose port is possible and whose host the URL parser of obstore accepts, or None.
+
+    Source: URL Standard (WHATWG), "Host parsing". Only the form of a label in Punycode (`xn--`) is not checked.
 
     Args:
-        text: A host of letters, digits and the characters `._-`, or an IPv6 address in brackets.
+        pattern: The pattern of the whole URL, with the host as group 2 and the port as group 3.
+        url: The URL.
     """
-    labels = text.lower().rstrip(".").split(".")
-    if text.startswith("[") or re.fullmatch(r"[0-9]+|0x[0-9a-f]*", labels[-1]):
-        from ipaddress import ip_address  # noqa: PLC0415  # hosts of Microsoft Entra have names
+    found = re.fullmatch(pattern, url)
+    if found is None or int(found[3] or 0) > _MAX_PORT:
+        return None
+    host = found[2]
+    labels = host.lower().removesuffix(".").split(".")
+    if host.startswith("[") or re.fullmatch(r"[0-9]+|0x[0-9a-f]*", labels[-1]):
+        from ipaddress import ip_address  # noqa: PLC0415  # hosts of Azure have names
 
         try:
-            return (ip_address(text.strip("[]")).version == 6) == text.startswith("[")
+            return found if (ip_address(host.strip("[]")).version == 6) == host.startswith("[") else None
         except ValueError:
-            return False
-    return not any(label.startswith("xn--") for label in labels)
+            return None
+    return found if all(0 < len(label) <= _MAX_LABEL_CHARS for label in labels) else None

@@ -75,6 +75,27 @@ def test_identity_has_the_authority_host_of_its_cloud(host: str, expected: str) 
     assert (account.identity.authority_host, account.name) == (expected, "acc")
 
 
+@pytest.mark.parametrize(
+    "host",
+    [f"{'a' * 63}.b.", "127.0.0.1:65535", "[::1]:1", "azurite_1:10000", "xn--bcher-kva.example", "ACC.example"],
+)
+def test_account_url_has_any_host_that_a_request_can_have(host: str) -> None:
+    account = read_account(Settings(account_url=f"http://{host}/acc", auth="sas", sas_token="sv=1&sig=s"))
+    assert (account.endpoint, account.name) == (f"http://{host}/acc", "acc")
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1:65536", "acc:", "a..b", ".a", "a" * 64, "xn--\u00fc", "h\u00e4", "%31", "a!", "[::]]", "1.2.3"],
+)
+def test_account_url_with_a_host_that_no_request_can_have_is_rejected(host: str) -> None:
+    text = r"is invalid: it must be the http\(s\) URL of a host, without user and query; set a URL such as https://acc"
+    with pytest.raises(UsageInvalid, match=text):
+        read_account(Settings(account_url=f"http://{host}/acc", auth="sas", sas_token="sv=1&sig=s"))
+    with pytest.raises(ValueError, match="AccountName and BlobEndpoint are missing or malformed"):
+        parse_connection_string(f"BlobEndpoint=http://{host}/acc;SharedAccessSignature=sv=1")
+
+
 NEXT_STEPS = {
     "AZURE_AUTHORITY_HOST": "set it to the host of Microsoft Entra in this cloud, such as https://login",
     "AZURE_TENANT_ID": "correct the annotation azure.workload.identity/tenant-id of the service account",
