@@ -163,7 +163,7 @@ class JobInspector:
                     results[name] = result_from_pods(pods, _size(batches[name]))
                 elif (result := unfinished_result(pods, _size(batches[name]))) and result.ended:
                     results[name] = result
-                elif not pods and len(results) < MAX_LAST_RECORDS:
+                elif all(pod.ended or pod.scorer.terminated for pod in pods) and len(results) < MAX_LAST_RECORDS:
                     results[name] = JobResult(ended=True)
         known = await self._with_records(results, batches, fleet)
         return {name: result for name, result in known.items() if result.message or result.failure_reason}

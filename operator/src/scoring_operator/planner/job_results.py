@@ -30,7 +30,8 @@ class JobResult:
         failure_detail: A sentence about that failure.
         missing: Whether the Job does not exist.
         ended: Whether the scorer has ended, although the Job has not: another container keeps its pod from ending.
-        provisional: Whether only the start is known, because the scorer runs. The Job may have ended since.
+        provisional: Whether only the start is known: the scorer runs, or the Job may replace its pod. The Job may have
+            ended since.
         started_at: The start of the first pod.
         pod_seconds: The running time of all pods.
         report: The result of a report Job; None without a consistent one.
@@ -91,21 +92,31 @@ def with_job_failure(result: JobResult, job: JobView) -> JobResult:
 def unfinished_result(pods: Iterable[PodView], device_count: int) -> JobResult | None:
     """Return the result of a Job that has not finished: that of its scorer, if it has ended in a pod that still runs.
 
+    A pod that is being deleted, as in an eviction, counts only with a complete message: the Job may replace it.
+
     Args:
         pods: The pods of the Job.
         device_count: The number of devices of the Job.
 
     Returns:
-        The result; only its start if the scorer runs; None if the scorer has not started.
+        The result; only its start if the scorer runs, or its pod may be replaced; None if it has not started.
     """
     every = list(pods)
     current = [pod for pod in every if not pod.ended]
-    if any(pod.scorer.terminated for pod in current):
+    if any(_scorer_counts(pod, device_count) for pod in current):
         return replace(result_from_pods(every, device_count), ended=True)
-    if any(pod.scorer.running for pod in current):
+    if any(pod.scorer.running or pod.scorer.terminated for pod in current):
         starts = [start for pod in current if (start := _parse_time(pod.status.start_time))]
         return JobResult(started_at=min(starts, default=None), provisional=True)
     return None
+
+
+def _scorer_counts(pod: PodView, device_count: int) -> bool:
+    ended = pod.scorer.terminated
+    if ended is None or not pod.terminating:
+        return ended is not None
+    message = parse_outcome_message(ended.message, device_count)
+    return message is not None and message.is_complete_for(device_count)
 
 
 def _pod_seconds(pod: PodView) -> int:
@@ -135,11 +146,13 @@ def report_result(pods: Iterable[PodView]) -> JobResult:
 def unfinished_report_result(pods: Iterable[PodView]) -> JobResult | None:
     """Return the result of a report Job that has not finished, if its container has ended in a pod that still runs.
 
-    A failure counts only next to a container that keeps the pod from ending. Otherwise the Job makes another pod.
+    A failure counts only next to a container that keeps the pod from ending, and not in a pod that is being deleted.
+    Otherwise the Job makes another pod.
     """
     ended = [pod for pod in pods if not pod.ended and pod.scorer.terminated]
     result = replace(report_result(ended), ended=True)
-    return result if ended and (not result.failure_reason or any(map(running_containers, ended))) else None
+    kept = any(running_containers(pod) for pod in ended if not pod.terminating)
+    return result if ended and (kept or not result.failure_reason) else None
 
 
 def _parse_time(text: str | None) -> datetime | None:

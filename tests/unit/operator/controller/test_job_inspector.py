@@ -319,6 +319,14 @@ async def test_last_results_are_those_of_ended_scorers_and_of_records_without_a_
     assert (await last(cluster))["job"].message is not None
 
 
+async def test_last_result_of_an_evicted_pod_is_its_outcome_record_and_not_its_failure(cluster: Cluster) -> None:
+    cluster.add_waiting_pod(phase="Running", containerStatuses=[container(terminated={"exitCode": 143})])
+    cluster.client.lists[PODS][0]["metadata"]["deletionTimestamp"] = "2026-11-24T12:05:00Z"
+    assert await last(cluster) == {}
+    cluster.storage.records["job"] = a_message(1).encode()
+    assert (await last(cluster))["job"].message is not None
+
+
 async def test_job_that_ends_while_its_running_pod_is_read_has_no_last_result(cluster: Cluster) -> None:
     cluster.add_waiting_pod(phase="Running", containerStatuses=[container(running={"startedAt": "x"})])
     jobs = {"job": a_job("job")}

@@ -1,4 +1,5 @@
 import pytest
+from msgspec import structs
 
 from scoring_operator.api.conditions import Condition
 from scoring_operator.api.intervals import ArgIndex, ArgIndexes
@@ -125,6 +126,29 @@ def test_failed_scorer_of_a_pod_that_still_runs_has_its_failure() -> None:
     result = unfinished_result([a_pod_of(a_container(code=1, message="MemoryError"), SIDECAR, phase="Running")], 1)
     assert result is not None
     assert (result.ended, result.failure_detail) == (True, "exit code 1: MemoryError")
+
+
+def deleting(*containers: ContainerView) -> PodView:
+    """Return a pod that is evicted: its sidecar has not ended."""
+    pod = a_pod_of(*containers, SIDECAR, phase="Running")
+    return structs.replace(pod, metadata=structs.replace(pod.metadata, deletion_timestamp="2026-11-24T12:00:30Z"))
+
+
+@pytest.mark.parametrize("code", [1, 75, 137, 143])
+@pytest.mark.parametrize("message", ["", a_message(2, outcomes={"scored": "0"})], ids=["none", "part"])
+def test_job_replaces_an_evicted_pod_whose_scorer_ended_before_its_sidecar(code: int, message: str) -> None:
+    pod = deleting(a_container(code=code, message=message))
+    assert unfinished_result([pod], 2) == JobResult(provisional=True)
+    assert unfinished_report_result([pod]) is None
+
+
+def test_complete_message_of_an_evicted_pod_is_the_result_of_its_job() -> None:
+    result = unfinished_result([deleting(a_container(code=0, message=a_message(2)))], 2)
+    assert result is not None
+    assert (result.ended, result.message is not None) == (True, True)
+    report = unfinished_report_result([deleting(a_container(code=0, message=a_report_message()))])
+    assert report is not None
+    assert (report.ended, report.report is not None) == (True, True)
 
 
 def test_running_scorer_has_only_a_start() -> None:
