@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 
 from device_scorer import readings
 from device_scorer.contract import blob_paths
@@ -177,7 +178,7 @@ class StoreCheck:
             blob = self._store.read("data", name, max_bytes=self._settings.limits.max_data_bytes)
             rows = readings.read_rows(blob.content if blob else b"", on_bad=count_bad, quality=self._settings.quality)
             for _, owner, tag, _, _, number in rows:
-                if owner != device or number != number:  # noqa: PLR0124  NaN
+                if owner != device or not isfinite(number):
                     bad += 1
                 else:
                     tags.add(tag)

@@ -4,14 +4,15 @@ import pytest
 
 from device_scorer.errors import ConfigurationInvalid, DataInvalid
 from device_scorer.importing.store_check import MAX_DEVICES, MAX_EXAMPLE_CHARS, MAX_EXAMPLES, StoreCheck
+from device_scorer.quality import NO_QUALITY, Quality, parse_quality
 from device_scorer.settings import Settings
 from device_scorer.store.base import Blob
 from device_scorer.store.folder import FolderStore
 from tests.testkit.scorer_fleet import Fleet, a_model, bundle, csv_of, readings
 
 
-def checked(fleet: Fleet, *, sample: int = 100) -> tuple[StoreCheck, dict[str, str]]:
-    check = StoreCheck(fleet.store, Settings(folder=fleet.folder), sample=sample)
+def checked(fleet: Fleet, *, sample: int = 100, quality: Quality = NO_QUALITY) -> tuple[StoreCheck, dict[str, str]]:
+    check = StoreCheck(fleet.store, Settings(folder=fleet.folder, quality=quality), sample=sample)
     list(check.run())
     return check, {finding.many: str(finding) for finding in check.findings}
 
@@ -82,6 +83,14 @@ def test_content_that_will_not_be_scored_is_named(
     finding = getattr(checked(fleet)[0], name)
     assert finding.count == 1
     assert text in finding.examples[0]
+
+
+def test_tag_whose_rows_the_quality_rules_exclude_is_silent(fleet: Fleet) -> None:
+    rows = [("2018-08-28T23:00:00Z", "press-1", *row) for row in (("1", "10"), ("2", "-9999"))]
+    fleet.device(tags=("1", "2"), data=csv_of(*rows))
+    check, _ = checked(fleet, quality=parse_quality('{"badValues": [-9999]}'))
+    assert check.silent.examples == ["press-1: '2'"]
+    assert check.bad_rows.examples == ["20180828T2300Z/press-1.csv: 1 row"]
 
 
 def test_newest_readings_of_a_sample_are_read(fleet: Fleet) -> None:
