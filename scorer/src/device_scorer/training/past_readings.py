@@ -130,14 +130,14 @@ class _PastReadingsReader:
         for _, owner, tag, value, at, number in readings.read_rows(
             content, on_bad=self._count_bad, quality=self.quality
         ):
-            is_own = start <= at < end and owner == self.device
-            if not isfinite(number):
-                self._count_unusable(tag, value, number)
-                if is_own:
-                    self.times[tag], self.numbers[tag]  # a tag without a usable value has empty arrays
-            elif is_own:
+            if owner != self.device or not start <= at < end:
+                continue
+            if isfinite(number):
                 self.numbers[tag].append(number)
                 self.times[tag].append(at)
+            else:
+                self._count_unusable(tag, value, number)
+                self.times[tag], self.numbers[tag]  # a tag without a usable value has empty arrays
 
     def _count_unusable(self, tag: str, value: str, number: float) -> None:
         self.bad_rows += 1

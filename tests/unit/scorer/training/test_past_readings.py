@@ -14,6 +14,8 @@ from device_scorer.window import Window
 from tests.testkit.scorer_command import files, scorer
 from tests.testkit.scorer_training import texts, wave, write_readings
 
+WINDOW = Window(datetime(2018, 8, 28, 22, tzinfo=UTC), datetime(2018, 8, 28, 23, tzinfo=UTC))
+
 
 def test_only_readings_of_the_window_and_the_device_are_used(tmp_path: Path) -> None:
     write_readings(tmp_path, "press-1", {"1": texts(wave())}, "data/20180828T2100Z")
@@ -37,6 +39,14 @@ def test_unusable_rows_and_files_are_counted_and_skipped(tmp_path: Path) -> None
     assert joblib.load(tmp_path / "models/press-1.joblib")["1"]["scaler"].n_samples_seen_ == 200
 
 
+def test_unusable_rows_of_other_devices_and_times_are_not_counted(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    rows = ("2018-08-28T22:00:00Z,press-1,1,1", "2018-08-28T22:00:00Z,press-2,1,x", "2018-08-28T23:00:00Z,press-1,1,x")
+    store.write("data", "20180828T2200Z/press-1.csv", "\n".join(("TS,Device,Tag,Value", *rows, "")).encode())
+    past = read_past_readings(store, Settings(), "press-1", ["20180828T2200Z/press-1.csv"], WINDOW)
+    assert (past.values["1"].tolist(), past.bad_rows, past.bad_sample) == ([1.0], 0, "")
+
+
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
@@ -57,9 +67,6 @@ def test_globs_select_devices(tmp_path: Path) -> None:
         write_readings(tmp_path, device, {"1": texts(wave())})
     assert scorer("train", "--store", tmp_path, "--device", "lathe-*", "--device", "press-2").code == 0
     assert sorted(files(tmp_path / "models")) == ["lathe-1.joblib", "press-2.joblib"]
-
-
-WINDOW = Window(datetime(2018, 8, 28, 22, tzinfo=UTC), datetime(2018, 8, 28, 23, tzinfo=UTC))
 
 
 @pytest.mark.parametrize(
