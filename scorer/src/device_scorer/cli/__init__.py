@@ -75,6 +75,22 @@ class _Parser(argparse.ArgumentParser):
         raise UsageInvalid(f"{message}\n{self.format_usage().strip()}")
 
 
+def whole_number(least: int, most: int = 10_000_000) -> Callable[[str], int]:
+    """Return the parser of an argument that is a whole number.
+
+    Args:
+        least: The smallest allowed number; at least 0.
+        most: The largest allowed number.
+    """
+
+    def parse(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from {least:,} to {most:,}")
+        return int(text)
+
+    return parse
+
+
 def build_parser(name: str) -> argparse.ArgumentParser:
     """Import a command's module and return its parser.
 

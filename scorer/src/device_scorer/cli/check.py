@@ -10,6 +10,7 @@ import argparse
 import os
 
 from device_scorer import log
+from device_scorer.cli import whole_number
 from device_scorer.contract import blob_paths
 from device_scorer.errors import DataInvalid, IdentityUnavailable, UsageInvalid
 from device_scorer.importing.store_check import StoreCheck
@@ -49,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", metavar="ID", help="id of the test device; must not be a real device")
     parser.add_argument(
         "--sample",
-        type=int,
+        type=whole_number(0),
         default=DEFAULT_SAMPLE,
         metavar="N",
         help=f"store: number of devices whose blobs are read ({DEFAULT_SAMPLE})",
@@ -65,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = read_settings(os.environ, arguments.store)
     store = open_store(settings)
     if arguments.step == "store":
-        return _check_store(store, settings, max(0, arguments.sample))
+        return _check_store(store, settings, arguments.sample)
     if not arguments.device:
         raise UsageInvalid(f"--device is missing: {arguments.step} needs the id of a test device")
     if not blob_paths.DEVICE_ID_PATTERN.fullmatch(arguments.device):

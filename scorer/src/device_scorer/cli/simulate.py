@@ -5,6 +5,7 @@ import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from device_scorer.cli import whole_number
 from device_scorer.contract import blob_paths
 from device_scorer.errors import DataInvalid, UsageInvalid
 from device_scorer.plurals import counted
@@ -36,7 +37,6 @@ then
   device-scorer train --store ./folder --end 2018-08-28T23:00:00Z"""
 
 DEFAULT_HOURS = 24
-_MAX_COUNT = 10_000_000
 _KEPT = ("blob exists with other readings and is", "blobs exist with other readings and are")
 
 
@@ -45,8 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = DESCRIPTION
     add = parser.add_argument
     add_store_argument(parser)
-    add("--devices", type=_parse_count, default=12, metavar="N", help="number of devices (12)")
-    add("--tags", type=_parse_count, default=5, metavar="N", help="number of tags of each device (5)")
+    add("--devices", type=whole_number(1), default=12, metavar="N", help="number of devices (12)")
+    add("--tags", type=whole_number(1), default=5, metavar="N", help="number of tags of each device (5)")
     add("--prefix", default="press", help="devices are called PREFIX-1, PREFIX-2, ... (press)")
     add(
         "--start",
@@ -57,8 +57,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--end", type=parse_instant, metavar="TIME", help="first instant after the readings (end of the last full hour)"
     )
-    add("--hours", type=_parse_count, metavar="N", help="hours of readings, from --start or before --end (24)")
-    add("--interval", type=_parse_count, default=15, metavar="SECONDS", help="time between two readings of a tag (15)")
+    add("--hours", type=whole_number(1), metavar="N", help="hours of readings, from --start or before --end (24)")
+    add(
+        "--interval",
+        type=whole_number(1),
+        default=15,
+        metavar="SECONDS",
+        help="time between two readings of a tag (15)",
+    )
     add(
         "--anomaly-rate",
         type=_parse_share,
@@ -66,7 +72,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SHARE",
         help="share of devices with anomalies (0.25)",
     )
-    add("--anomaly-hours", type=int, default=1, metavar="N", help="only the last N hours hold anomalies (1)")
+    add(
+        "--anomaly-hours", type=whole_number(0), default=1, metavar="N", help="only the last N hours hold anomalies (1)"
+    )
     add("--subtle", action="store_true", help="also freeze values, which the models cannot detect")
     add(
         "--inject",
@@ -151,12 +159,6 @@ def _fleet_from_arguments(arguments: argparse.Namespace, window: Window) -> Simu
     if "," in fleet.prefix or not blob_paths.DEVICE_ID_PATTERN.fullmatch(fleet.device_id(fleet.devices - 1)):
         raise UsageInvalid(f"--prefix {fleet.prefix!r} is invalid: use letters, digits, - . _")
     return fleet
-
-
-def _parse_count(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) <= _MAX_COUNT:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from 1 to {_MAX_COUNT:,}")
-    return int(text)
 
 
 def _parse_share(text: str) -> float:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from device_scorer import log
+from device_scorer.cli import whole_number
 from device_scorer.errors import DataInvalid
 from device_scorer.plurals import counted, plural
 from device_scorer.progress_line import ProgressLine
@@ -73,7 +74,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--device", action="append", metavar="GLOB", help="only devices like GLOB, such as 'press-*'; may be repeated")
     add("--start", type=parse_instant, metavar="TIME", help="only readings from TIME on (all)")
     add("--end", type=parse_instant, metavar="TIME", help="only readings before TIME (all)")
-    add("--max-rows", type=int, default=MAX_ROWS, metavar="N", help=f"at most N readings per tag ({MAX_ROWS:,})")
+    add(
+        "--max-rows",
+        type=whole_number(MIN_ROWS),
+        default=MAX_ROWS,
+        metavar="N",
+        help=f"at most N readings per tag ({MAX_ROWS:,})",
+    )
     add("--prune", action="store_true", help="drop the earlier models of tags that get no new model")
     add("--verbose", action="store_true", help="name every tag without a new model")
 
@@ -94,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
         trained = train_device(
             *(store, settings, device, names),
             window=window,
-            max_rows=max(2, arguments.max_rows),
+            max_rows=arguments.max_rows,
             keep_earlier=not arguments.prune,
         )
         summary.add(device, trained)

@@ -3,7 +3,16 @@
 import pytest
 
 from device_scorer import __version__
-from device_scorer.cli import COMMANDS, EXIT_PERMANENT, EXIT_SUCCESS, EXIT_TRANSIENT, EXIT_USAGE, build_parser, run
+from device_scorer.cli import (
+    COMMANDS,
+    EXIT_PERMANENT,
+    EXIT_SUCCESS,
+    EXIT_TRANSIENT,
+    EXIT_USAGE,
+    build_parser,
+    run,
+    whole_number,
+)
 
 
 def test_success_usage_permanent_and_transient_errors_have_own_exit_codes() -> None:
@@ -42,6 +51,28 @@ def test_missing_command_prints_the_usage_on_stderr(capsys: pytest.CaptureFixtur
 def test_wrong_argument_has_the_usage_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["train", "--unknown"]) == 64
     assert "usage: device-scorer train" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "least"),
+    [
+        (["train", "--max-rows", "9"], "10"),
+        (["train", "--max-rows", "-5"], "10"),
+        (["check", "store", "--sample", "-1"], "0"),
+        (["simulate", "--anomaly-hours", "-5"], "0"),
+        (["simulate", "--anomaly-hours", "10000001"], "0"),
+        (["simulate", "--hours", "x"], "1"),
+    ],
+)
+def test_number_out_of_its_range_is_wrong_usage(
+    words: list[str], least: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(words) == 64
+    assert f"must be a whole number from {least} to 10,000,000" in capsys.readouterr().err
+
+
+def test_number_at_an_end_of_its_range_is_accepted() -> None:
+    assert [whole_number(10)(text) for text in ("10", "10000000")] == [10, 10_000_000]
 
 
 @pytest.mark.parametrize("option", ["-V", "--version"])
