@@ -25,6 +25,12 @@ a name of the same form, is defined in its own module and is not a ScorerError.
 """
 # ruff: noqa: N818  the names are the reasons that the operator counts
 
+import errno
+from pathlib import Path
+
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""The codes of an OSError for a disk or quota without free space."""
+
 
 class ScorerError(Exception):
     """The root of all errors of the scorer. The text is one sentence for people and names the next step."""
@@ -124,3 +130,17 @@ class StorageUnavailable(TransientError):
 
 class IdentityUnavailable(TransientError):
     """There is no token for the storage account, or storage does not accept the credential."""
+
+
+def unwritable(path: Path, error: OSError, next_step: str) -> ScorerError:
+    """Return the error of a file that a command writes: transient if the disk is full, else wrong usage.
+
+    Args:
+        path: The file.
+        error: The error of the file system.
+        next_step: The next step, such as the argument to change.
+    """
+    text = f"{path} cannot be written: {error.strerror}"
+    if error.errno in DISK_FULL:
+        return StorageUnavailable(f"{text}; free space on the disk, or {next_step}")
+    return UsageInvalid(f"{text}; {next_step}")

@@ -15,7 +15,7 @@ from typing import IO, Self
 from device_scorer import readings
 from device_scorer.contract import blob_paths
 from device_scorer.csv_lines import join_line
-from device_scorer.errors import BlobUnreadable, DataInvalid, PermanentError, UsageInvalid
+from device_scorer.errors import BlobUnreadable, DataInvalid, PermanentError, UsageInvalid, unwritable
 from device_scorer.importing.external_sort import DEFAULT_MEMORY_BYTES, ExternalSorter
 from device_scorer.plurals import counted
 from device_scorer.progress_line import ProgressLine
@@ -31,6 +31,7 @@ MAX_LINE_BYTES = 2**20
 """Length of a line above which it is read, and rejected, in pieces."""
 
 _CACHE_SIZE = 100_000
+_OTHER_REJECTS = "name another --rejects"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -80,6 +81,7 @@ def import_dump(
 
     Raises:
         UsageInvalid: A file cannot be read or written, or both are the same file.
+        StorageUnavailable: The disk of the rejected rows or of the temporary files is full.
         DataInvalid: The first line does not name the columns.
     """
     _check_other_file(path, rejects_path)
@@ -158,8 +160,12 @@ class RejectedRows:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self._file is not None:
-            self._file.close()
+        try:
+            if self._file is not None:
+                self._file.close()
+        except OSError as failure:
+            if error is None:  # the earlier error is the cause
+                raise unwritable(self.path, failure, _OTHER_REJECTS) from failure
 
     def set_header(self, header: bytes) -> None:
         """Store the dump's first line, which names the columns of the rejected rows."""
@@ -175,18 +181,17 @@ class RejectedRows:
 
         Raises:
             UsageInvalid: The file cannot be written.
+            StorageUnavailable: The disk is full.
         """
         self.reasons[reason] += 1
         self.first_line_numbers.setdefault(reason, number)
-        if self._file is None:
-            try:
+        try:
+            if self._file is None:
                 self._file = self.path.open("wb")
-            except OSError as error:
-                raise UsageInvalid(
-                    f"{self.path} cannot be written: {error.strerror}; name another --rejects"
-                ) from error
-            self._file.write(b"Line,Reason," + self._header)
-        self._file.write(f"{join_line([str(number), reason])},".encode() + line.rstrip(b"\r\n") + b"\n")
+                self._file.write(b"Line,Reason," + self._header)
+            self._file.write(f"{join_line([str(number), reason])},".encode() + line.rstrip(b"\r\n") + b"\n")
+        except OSError as error:
+            raise unwritable(self.path, error, _OTHER_REJECTS) from error
 
 
 @dataclass

@@ -5,6 +5,7 @@ until they have `memory_bytes`. All groups are then written, ordered by name, to
 the runs and the held rows are merged by name. The sort is stable, because earlier runs come first.
 """
 
+import contextlib
 import heapq
 import itertools
 import struct
@@ -13,6 +14,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import IO, Self
+
+from device_scorer.errors import StorageUnavailable
 
 DEFAULT_MEMORY_BYTES = 64 * 2**20
 _GROUP_OVERHEAD_BYTES = 400
@@ -59,10 +62,11 @@ class ExternalSorter:
 
     def __exit__(self, *_: object) -> None:
         for run in self._runs:
-            run.close()
+            with contextlib.suppress(OSError):  # a full disk, which _spill has reported
+                run.close()
 
     def add(self, name: str, row: bytes) -> None:
-        """Append one row, with its line end, to a group."""
+        """Append one row, with its line end, to a group. Raises StorageUnavailable if it cannot be written."""
         group = self._groups.get(name)
         if group is None:
             group = self._groups[name] = bytearray()
@@ -89,13 +93,18 @@ class ExternalSorter:
             yield Group(name, size, b"".join(parts) if size <= self._max_group_bytes else None)
 
     def _spill(self) -> None:
-        run = tempfile.TemporaryFile()  # noqa: SIM115  closed by __exit__
-        self._runs.append(run)
-        for name, content in sorted(self._groups.items()):
-            encoded = name.encode()
-            run.write(_ENTRY_HEADER.pack(len(encoded), len(content)) + encoded)
-            run.write(content)
-        run.flush()
+        try:
+            run = tempfile.TemporaryFile()  # noqa: SIM115  closed by __exit__
+            self._runs.append(run)
+            for name, content in sorted(self._groups.items()):
+                encoded = name.encode()
+                run.write(_ENTRY_HEADER.pack(len(encoded), len(content)) + encoded)
+                run.write(content)
+            run.flush()
+        except OSError as error:
+            folder = f" in {tempfile.tempdir}" if tempfile.tempdir else ""
+            text = f"temporary files cannot be written{folder}: {error.strerror}"
+            raise StorageUnavailable(f"{text}; free space on the disk, or set TMPDIR to another folder") from error
         self._groups.clear()
         self._held_bytes = 0
 

@@ -9,10 +9,11 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TextIO
+from types import TracebackType
+from typing import Self
 
 from device_scorer.contract import blob_paths
-from device_scorer.errors import UsageInvalid
+from device_scorer.errors import unwritable
 from device_scorer.plurals import counted
 from device_scorer.progress_line import ProgressLine
 from device_scorer.readings import COLUMNS
@@ -67,6 +68,7 @@ def write_simulation(
 
     Raises:
         UsageInvalid: A file cannot be written.
+        StorageUnavailable: The disk is full.
     """
     store.ensure_container("data")
     blobs: Counter[UploadResult] = Counter()
@@ -77,8 +79,8 @@ def write_simulation(
             window=window,
             settings=settings,
             anomalies_from=anomalies_from,
-            truth_file=files.enter_context(_open_csv(truth_path, TRUTH_HEADER)),
-            shared_csv=files.enter_context(_open_csv(shared_csv_path, ",".join(COLUMNS))) if shared_csv_path else None,
+            truth_file=files.enter_context(CsvFile(truth_path, TRUTH_HEADER)),
+            shared_csv=files.enter_context(CsvFile(shared_csv_path, ",".join(COLUMNS))) if shared_csv_path else None,
         )
         for name, result in upload_all(store, "data", simulation.blobs(), replace=replace):
             blobs[result] += 1
@@ -105,8 +107,8 @@ class Simulation:
     window: Window
     settings: Settings
     anomalies_from: datetime
-    truth_file: TextIO
-    shared_csv: TextIO | None
+    truth_file: "CsvFile"
+    shared_csv: "CsvFile | None"
     reading_count: int = 0
     anomaly_count: int = 0
 
@@ -164,14 +166,48 @@ class Simulation:
         return f"{','.join(COLUMNS)}\n{rows}".encode()
 
 
-@contextlib.contextmanager
-def _open_csv(path: Path, header: str) -> Iterator[TextIO]:
-    """Open a CSV for writing and write its header. Raises UsageInvalid."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("w", encoding="utf-8", newline="")
-    except OSError as error:
-        raise UsageInvalid(f"{path} cannot be written: {error.strerror}") from error
-    with file:
-        file.write(f"{header}\n")
-        yield file
+class CsvFile:
+    """An open CSV, whose errors name it; a context manager that closes the file.
+
+    Args:
+        path: The file.
+        header: The first line.
+
+    Raises:
+        UsageInvalid: The file cannot be written.
+        StorageUnavailable: The disk is full.
+    """
+
+    def __init__(self, path: Path, header: str) -> None:
+        self._path = path
+        with self._named_errors():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("w", encoding="utf-8", newline="")
+        self._file.write(f"{header}\n")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        with self._named_errors() if error is None else contextlib.suppress(OSError):  # the earlier error is the cause
+            self._file.close()
+
+    def write(self, text: str) -> None:
+        """Append text.
+
+        Args:
+            text: The text, with line ends.
+
+        Raises:
+            UsageInvalid: The file cannot be written.
+            StorageUnavailable: The disk is full.
+        """
+        with self._named_errors():
+            self._file.write(text)
+
+    @contextlib.contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise unwritable(self._path, error, "name another file") from error

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
 
-from device_scorer.errors import BlobTooLarge, ConfigurationInvalid, DeviceError, StorageUnavailable
+from device_scorer.errors import DISK_FULL, BlobTooLarge, ConfigurationInvalid, DeviceError, StorageUnavailable
 from device_scorer.store.base import NO_METADATA, Blob, BlobInfo, md5_hex
 from device_scorer.store.linked_files import list_files
 from device_scorer.store.metadata import clean_metadata
@@ -276,5 +276,4 @@ def _storage_error(error: OSError, path: Path) -> DeviceError:
     text = f"{error.filename or path}: {error.strerror}"
     if next_step := _PERMANENT.get(error.errno or 0):
         return ConfigurationInvalid(f"{text}; {next_step}")
-    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return StorageUnavailable(f"{text}; {'free space on the disk' if is_full else 'check the disk'}")
+    return StorageUnavailable(f"{text}; {'free space on the disk' if error.errno in DISK_FULL else 'check the disk'}")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from device_scorer.errors import UsageInvalid
+from device_scorer.errors import DataInvalid, UsageInvalid
 from device_scorer.importing.csv_dump import MAX_LINE_BYTES, CsvDump, RejectedRows, import_dump
 from device_scorer.quality import parse_quality
 from device_scorer.readings import COLUMNS, EXCLUDED_ROW
@@ -213,6 +213,20 @@ def test_rejects_file_that_cannot_be_written_is_an_error_with_the_next_step(tmp_
         pytest.raises(UsageInvalid, match=r"cannot be written: .*; name another --rejects"),
     ):
         rejects.add(2, b"x\n", "a reason")
+
+
+@pytest.mark.parametrize("count", [1, 1000], ids=["on closing", "on writing"])
+def test_full_disk_of_the_rejected_rows_is_transient_and_named(tmp_path: Path, count: int) -> None:
+    result = imported(tmp_path, HEADER + "yesterday,1,1,5\n" * count, "--rejects", "/dev/full")
+    assert result.code == 75
+    assert "/dev/full cannot be written: No space left on device; free space on the disk, or name an" in result.err
+
+
+def test_full_disk_of_the_rejected_rows_does_not_hide_an_earlier_error() -> None:
+    rejects = RejectedRows(Path("/dev/full"))
+    rejects.add(2, b"x\n", "a reason")
+    with pytest.raises(DataInvalid, match="earlier"), rejects:
+        raise DataInvalid("earlier")
 
 
 @pytest.mark.parametrize("link", [None, "symlink_to", "hardlink_to"])

@@ -1,10 +1,13 @@
 """Grouping of rows by blob."""
 
 import random
+import tempfile
 from collections import defaultdict
+from pathlib import Path
 
 import pytest
 
+from device_scorer.errors import StorageUnavailable
 from device_scorer.importing.external_sort import DEFAULT_MEMORY_BYTES, ExternalSorter, Group
 
 
@@ -35,6 +38,16 @@ def test_group_above_the_limit_has_a_size_but_no_content(memory: int) -> None:
 
 def test_no_rows_give_no_groups() -> None:
     assert split([], memory=10) == []
+
+
+@pytest.mark.parametrize("folder", [None, "/a"], ids=["none", "a folder"])
+def test_full_disk_of_the_temporary_files_is_transient(folder: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda: Path("/dev/full").open("wb"))  # noqa: SIM115  the sorter closes it
+    monkeypatch.setattr(tempfile, "tempdir", folder)
+    place = f" in {folder}" if folder else ""
+    text = f"temporary files cannot be written{place}: No space left on device; free space on the disk, or set TMPDIR"
+    with pytest.raises(StorageUnavailable, match=text):
+        split([("a", b"1\n")], memory=1)
 
 
 def test_rows_of_64_mib_are_held_in_memory() -> None:

@@ -4,6 +4,8 @@ import csv
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from device_scorer.settings import Settings
 from device_scorer.simulation.signals import SimulatedFleet
 from device_scorer.simulation.writer import WrittenSimulation, write_simulation
@@ -89,3 +91,11 @@ def test_truth_file_that_cannot_be_written_is_wrong_usage(tmp_path: Path) -> Non
     (tmp_path / "file").touch()
     result = scorer(*SMALL, "--store", tmp_path, "--truth", tmp_path / "file" / "truth.csv")
     assert (result.code, "cannot be written" in result.err) == (64, True)
+
+
+@pytest.mark.parametrize("option", ["--truth", "--csv"])
+def test_full_disk_of_a_file_is_transient_and_names_it(tmp_path: Path, option: str) -> None:
+    result = scorer(*SMALL, "--store", tmp_path, option, "/dev/full")
+    text = "/dev/full cannot be written: No space left on device; free space on the disk, or name another file"
+    assert (result.code, result.err.count("\n")) == (75, 1)
+    assert text in result.err
