@@ -4,12 +4,13 @@ Decisions of the commands live in the packages below.
 """
 
 import argparse
+import signal
 import sys
 from importlib import import_module
 from importlib.metadata import version
 from typing import NoReturn
 
-from scoring_operator.cli.exit_codes import EXIT_USAGE
+from scoring_operator.cli.exit_codes import EXIT_INTERRUPTED, EXIT_USAGE
 from scoring_operator.errors import InvalidSettings
 
 COMMANDS = {
@@ -49,7 +50,11 @@ def main(arguments: list[str] | None = None) -> int:
             import_module(module).add_arguments(command)
     try:
         parsed = parser.parse_args(argv)
+        if arguments is None and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # from here on a command may have to clean up
         return int(import_module(COMMANDS[parsed.command][0]).run(parsed))
     except InvalidSettings as error:
         print(f"scoring-operator: {error}", file=sys.stderr)
         return EXIT_USAGE
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED

@@ -16,7 +16,7 @@ from typing import Any
 from scoring_operator.api.formatting import format_time, parse_duration
 from scoring_operator.api.scoringrun import GROUP, PLURAL, VERSION, Window
 from scoring_operator.cli.arguments import add_schedule_arguments, parse_positive_int, read_schedule, require
-from scoring_operator.cli.exit_codes import run_to_exit_code
+from scoring_operator.cli.exit_codes import EXIT_INTERRUPTED, run_to_exit_code
 from scoring_operator.errors import AlreadyExists, Forbidden
 from scoring_operator.kube.client import KubeClient
 from scoring_operator.kube.credential_sources import load_credentials
@@ -30,7 +30,7 @@ from scoring_operator.schedules.gaps import (
 )
 from scoring_operator.schedules.windows import Schedule
 
-EXIT_INCOMPLETE, EXIT_INTERRUPTED = 1, 130
+EXIT_INCOMPLETE = 1
 POLL_INTERVAL_SECONDS = 3.0  # between two lists of the runs
 PROGRESS_INTERVAL_SECONDS = 30.0  # without output, after which the pending runs are printed
 

@@ -10,6 +10,7 @@ from scoring_operator.errors import ApiError, Invalid, InvalidSettings
 EXIT_USAGE = 64  # sysexits.h EX_USAGE: invalid arguments or configuration; the Jobs of a CronJob fail at once
 EXIT_REJECTED = 65  # EX_DATAERR: the API server never accepts the object; the Jobs of a CronJob fail at once
 EXIT_RETRY = 75  # EX_TEMPFAIL: a retry may succeed
+EXIT_INTERRUPTED, EXIT_CLOSED_PIPE = 130, 141  # as of a shell for a process that SIGINT or SIGPIPE ends
 
 
 def run_to_exit_code(command: str, work: Coroutine[Any, Any, int]) -> int:

@@ -17,7 +17,7 @@ DEVICE_ID_PATTERN = re.compile(r"[A-Za-z0-9\-.%_#*?!(),:=@$']{1,128}")
 """The device ids that Azure IoT Hub allows (IoT Hub documentation, "Device identity properties")."""
 
 DEVICE_ID_RULE = "1 to 128 of A-Za-z0-9-.%_#*?!(),:=@$'"
-"""The pattern in words, for messages."""
+"""The text of the pattern, for messages."""
 
 _PLACEHOLDER_PATTERN = re.compile(r"\{(\w*)\}")
 _TIME_FORMATS = {"yyyy": "%Y", "MM": "%m", "dd": "%d", "HH": "%H", "mm": "%M"}

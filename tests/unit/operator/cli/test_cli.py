@@ -1,5 +1,9 @@
 """The command line of all commands: exit codes, help and usage."""
 
+import os
+import subprocess
+import sys
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -59,3 +63,66 @@ def test_help_and_version_work_without_settings(
 def test_invalid_arguments_exit_with_64_and_usage(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
     assert main(arguments) == 64
     assert "usage: scoring-operator" in capsys.readouterr().err
+
+
+def without_reader() -> int:
+    reader, writer = os.pipe()
+    os.close(reader)
+    return writer
+
+
+def on_a_full_disk() -> int:
+    return os.open("/dev/full", os.O_WRONLY)
+
+
+@pytest.mark.parametrize(
+    ("opened", "code", "text"),
+    [
+        (
+            on_a_full_disk,
+            75,
+            "scoring-operator: the output cannot be written: No space left on device; free some space\n",
+        ),
+        (without_reader, 141, ""),
+    ],
+)
+def test_output_that_cannot_be_written_ends_without_a_traceback(
+    opened: Callable[[], int], code: int, text: str
+) -> None:
+    output = opened()
+    line = [sys.executable, "-m", "scoring_operator", "--help"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": ""}  # as in a shell
+    done = subprocess.run(line, env=environment, stdout=output, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(output)
+    assert (done.returncode, done.stderr) == (code, text)
+
+
+def test_closed_output_is_discarded() -> None:
+    line = ["sh", "-c", '"$@" >&-', "sh", sys.executable, "-m", "scoring_operator", "--version"]
+    done = subprocess.run(line, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("module", ["scoring_operator.cli", "scoring_operator.kube.client", "yaml"])
+def test_interrupt_during_an_import_ends_the_process_without_a_text(module: str) -> None:
+    code = (
+        "import os, signal, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *_):\n"
+        f"        if name == {module!r}:\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "from scoring_operator.__main__ import main\n"
+        "sys.argv[1:] = ['create-run', '--help']\n"
+        "sys.exit(main())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
+
+
+def test_interrupt_of_a_command_has_its_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("scoring_operator.cli.create_run.run", interrupted)
+    assert main(["create-run", "--schedule", "hourly"]) == 130
