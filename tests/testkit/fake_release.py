@@ -128,7 +128,7 @@ class _Handler(RequestHandler):
     def handle_request(self) -> None:
         release, parts = self.release, urlsplit(self.path)
         if parts.path.startswith(RUNS) and self.command in ("POST", "PATCH"):
-            self.respond_json(201 if self.command == "POST" else 200, self._write_run(parts.path))
+            self.respond_json(*self._write_run(parts.path))
         elif self.command == "POST":
             spec = json.loads(self.read_body())["spec"]["resourceAttributes"]
             resource = "/".join(filter(None, (spec["resource"], spec.get("subresource"))))
@@ -147,17 +147,19 @@ class _Handler(RequestHandler):
             found = release.objects.get(parts.path) or self._item(parts.path)
             self._send(found() if callable(found) else found, 404)
 
-    def _write_run(self, path: str) -> Any:
-        """Create a run, or merge a patch into its spec, and return it."""
+    def _write_run(self, path: str) -> tuple[int, Any]:
+        """Create a run, or merge a patch into its spec, and return the status and the run."""
         body = json.loads(self.read_body())
         if self.command == "POST":
+            if self._item(f"{path}/{body['metadata']['name']}"):
+                return 409, {"kind": "Status", "message": "it already exists"}
             own = {"namespace": NAMESPACE, "creationTimestamp": "2018-08-29T01:00:00Z"}
             body = {**body, "metadata": {**body["metadata"], **own}, "status": self.release.new_status}
             self.release.lists[RUNS].append(body)
-            return body
+            return 201, body
         run = self._item(path)
         run["spec"] |= body["spec"]
-        return run
+        return 200, run
 
     def _item(self, path: str) -> Any:
         """Return an object of a list by its path; None if there is none."""

@@ -1,6 +1,7 @@
 """The command `backfill`: runs for the windows of a range that have no complete run."""
 
 import time
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -13,8 +14,8 @@ from fleetscore.cluster import release
 from fleetscore.cluster.connection import GROUP, KIND, VERSION, Cluster
 from fleetscore.contract.schedules import BACKFILL_LABEL, Schedule
 from fleetscore.contract.windows import Window, parse_duration, parse_time
-from fleetscore.errors import NotFound, UsageInvalid
-from fleetscore.runs.follow import POLL_SECONDS
+from fleetscore.errors import ClusterUnavailable, NotFound, UsageInvalid
+from fleetscore.runs.follow import MAX_FAILED_READS, POLL_SECONDS
 from fleetscore.runs.gaps import FAILED, MISSING, WindowState, covers, run_name, window_states, windows_in
 from fleetscore.runs.state import has_ended, is_complete, progress_line
 
@@ -119,20 +120,42 @@ class _Backfill:
         self._max_concurrent, self._quiet = max_concurrent, quiet
 
     def run(self, windows: list[Window]) -> list[dict[str, Any]]:
-        """Create the runs of the windows, at most some at once, and return them after their ends."""
+        """Create the runs of the windows, at most some at once, and return them after their ends.
+
+        Raises:
+            ClusterUnavailable: Several attempts in succession failed.
+        """
         waiting = list(windows)
         active: list[str] = []
         ended: list[dict[str, Any]] = []
+        failed = 0
         while waiting or active:
-            while waiting and len(active) < self._max_concurrent:
-                active.append(self._create(waiting.pop(0)))
-            time.sleep(POLL_SECONDS)
-            for run in [self._cluster.run(name) for name in active]:
-                if has_ended(run):
-                    active.remove(run["metadata"]["name"])
-                    ended.append(run)
-                    self._print(f"{progress_line(run)} ({len(ended)} of {len(windows)})")
+            try:
+                while waiting and len(active) < self._max_concurrent:
+                    active.append(self._create(waiting[0]))
+                    del waiting[0]
+                time.sleep(POLL_SECONDS)
+                found = [self._read(name) for name in active]
+            except ClusterUnavailable:
+                failed += 1
+                if failed == MAX_FAILED_READS:
+                    raise
+                time.sleep(POLL_SECONDS)
+                continue
+            failed = 0
+            for run in filter(has_ended, found):
+                active.remove(run["metadata"]["name"])
+                ended.append(run)
+                self._print(f"{progress_line(run)} ({len(ended)} of {len(windows)})")
         return ended
+
+    def _read(self, name: str) -> dict[str, Any]:
+        """Return a run; one that was deleted has failed."""
+        try:
+            return self._cluster.run(name)
+        except NotFound:
+            status = {"phase": "Deleted", "conditions": [{"type": "Failed", "status": "True"}]}
+            return {"metadata": {"name": name}, "status": status}
 
     def _create(self, window: Window) -> str:
         name = run_name(self._schedule, window, self._taken)
@@ -146,10 +169,17 @@ class _Backfill:
         try:
             self._cluster.create_run(manifest)
         except UsageInvalid as error:
-            raise UsageInvalid(f"{error}; the same command continues with the other windows") from error
+            if not self._covers(name, window):
+                raise UsageInvalid(f"{error}; the same command continues with the other windows") from error
         self._taken.add(name)
         self._print(f"{name}: created for {window.column}")
         return name
+
+    def _covers(self, name: str, window: Window) -> bool:
+        """Return True if a run covers a window: it was created meanwhile, or the response to its creation was lost."""
+        with suppress(NotFound):
+            return window_states([window], [self._cluster.run(name)], self._schedule, matches=covers)[0].run == name
+        return False
 
     def _print(self, text: str) -> None:
         if not self._quiet:

@@ -1,13 +1,17 @@
 """The command `backfill` on a fake API server: the windows that exist, and the arguments."""
 
 import json
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
 from fleetscore.cli import main
 from fleetscore.cli.backfill import summary
+from fleetscore.cluster.connection import Cluster
 from fleetscore.contract.windows import Window
+from fleetscore.errors import ClusterUnavailable, NotFound
 from fleetscore.runs.gaps import WindowState
 from tests.testkit import fake_release as fake
 from tests.testkit.fake_release import FakeRelease
@@ -66,3 +70,79 @@ def test_summary_counts_windows_by_state() -> None:
     window = Window.parse("2018-08-28T00:00Z")
     states = [WindowState(window, state) for state in ("missing", "complete", "missing")]
     assert summary(states, 2) == "3 windows: 1 complete, 2 missing; 2 runs are created"
+
+
+@pytest.fixture
+def release(fake_release: FakeRelease, monkeypatch: pytest.MonkeyPatch) -> FakeRelease:
+    """Return a release whose runs are complete as soon as they are created; nothing waits."""
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    fake_release.new_status = {"phase": "Complete", "conditions": [{"type": "Complete", "status": "True"}]}
+    return fake_release
+
+
+def fail_first(
+    monkeypatch: pytest.MonkeyPatch, name: str, error: Exception, *, times: int = 1, sent: bool = False
+) -> None:
+    """Make the first calls of a method of the cluster raise an error; with `sent`, the API server has obeyed."""
+    call: Callable[..., Any] = getattr(Cluster, name)
+    errors = [error] * times
+
+    def call_or_fail(self: Cluster, argument: str | Mapping[str, Any]) -> Any:
+        found = call(self, argument) if sent or not errors else None
+        if errors:
+            raise errors.pop()
+        return found
+
+    monkeypatch.setattr(Cluster, name, call_or_fail)
+
+
+@pytest.mark.parametrize(
+    ("name", "sent"), [("run", False), ("create_run", False), ("create_run", True)], ids=["read", "create", "lost"]
+)
+def test_backfill_continues_after_an_api_server_that_was_down(
+    release: FakeRelease, monkeypatch: pytest.MonkeyPatch, name: str, *, sent: bool
+) -> None:
+    fail_first(monkeypatch, name, ClusterUnavailable("down"), times=4 - 3 * sent, sent=sent)
+    assert main(["backfill", *RANGE]) == 0
+    assert [one["metadata"]["name"][-17:] for one in release.lists[fake.RUNS]] == [
+        *("-20180828t000000z", "-20180828t010000z", "-20180828t020000z")
+    ]
+
+
+@pytest.mark.usefixtures("release")
+def test_backfill_ends_after_five_failed_attempts(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fail_first(monkeypatch, "run", ClusterUnavailable("down"), times=5)
+    assert main(["backfill", *RANGE]) == 1
+    assert "down" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("release")
+def test_run_that_is_deleted_during_a_backfill_counts_as_failed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fail_first(monkeypatch, "run", NotFound("gone"))
+    assert main(["backfill", *RANGE]) == 2
+    lines = capsys.readouterr().out.splitlines()
+    assert "backfill-20180828t000000z: Deleted (1 of 3)" in lines
+    assert "backfill-20180828t020000z: Complete (3 of 3)" in lines
+
+
+@pytest.mark.parametrize(("fleet", "code"), [("default", 0), ("other", 1)], ids=["same", "other"])
+def test_run_that_another_client_creates_meanwhile_is_used_if_it_covers_the_window(
+    release: FakeRelease, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fleet: str, code: int
+) -> None:
+    existing = a_run("backfill-20180828t000000z", 0, "Complete")
+    existing["spec"]["fleet"] = fleet
+    listed = Cluster.runs
+
+    def list_before_it_exists(self: Cluster) -> Any:
+        found = list(listed(self))
+        release.lists[fake.RUNS].append(existing)
+        return iter(found)
+
+    monkeypatch.setattr(Cluster, "runs", list_before_it_exists)
+    assert main(["backfill", *RANGE]) == code
+    assert ("the same command continues with the other windows" in capsys.readouterr().err) == bool(code)
+    assert len(release.lists[fake.RUNS]) == (1 if code else 3)
