@@ -10,7 +10,7 @@ from sklearn.pipeline import Pipeline
 
 from device_scorer.errors import PermanentError
 from device_scorer.models import bundle as bundles
-from device_scorer.models.expectations import Expectation
+from device_scorer.models.expectations import META_SENSORS_KEY, Expectation, encode_expectations
 from device_scorer.settings import Settings
 from device_scorer.store.folder import FolderStore
 from device_scorer.training.trainer import TrainedDevice, train_device
@@ -81,12 +81,15 @@ def test_model_of_a_tag_that_is_silent_now_remains(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_model_outside_the_allow_list_remains_only_with_trust_any(tmp_path: Path) -> None:
-    content = bundle({"1": a_model(), "old": OnPredict()})
+    meta = {"format": 1, META_SENSORS_KEY: encode_expectations({"old": Expectation(15.0, 8.0, 12.0, 30.0)})}
+    content = bundle({"_meta": meta, "1": a_model(), "old": OnPredict()})
     FolderStore(tmp_path).write("models", "press-1.joblib", content)
     write_readings(tmp_path, "press-1", {"1": texts(wave())})
     trained = train(tmp_path, Settings(trust_any_model=True))
     assert (trained.models, trained.kept_tags, trained.earlier_error) == (1, ["old"], "")
-    assert sorted(joblib.load(tmp_path / "models/press-1.joblib")) == ["1", "_meta", "old"]
+    written = joblib.load(tmp_path / "models/press-1.joblib")
+    assert sorted(written) == ["1", "_meta", "old"]
+    assert written["_meta"][META_SENSORS_KEY]["tags"]["old"] == [15.0, 8.0, 12.0, 30.0]
     trained = train(tmp_path)
     assert (trained.models, trained.kept_tags) == (1, [])
     assert "OnPredict" in trained.earlier_error
