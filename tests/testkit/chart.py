@@ -48,7 +48,7 @@ def render(
     values: Mapping[str, Any] | Path, *, release: str = "fleetscore", namespace: str = "scoring", hooks: bool = False
 ) -> list[Manifest]:
     """Render the chart into its objects; with `hooks` those of `helm test` are among them."""
-    file, stdin = (values, None) if isinstance(values, Path) else ("-", json.dumps(values))
+    file, stdin = (values, None) if isinstance(values, Path) else ("-", json.dumps(values, ensure_ascii=False))
     options = ["--namespace", namespace, "--values", file, *([] if hooks else ["--no-hooks"])]
     text = helm("template", release, CHART, *options, stdin=stdin)
     return [manifest for manifest in yaml.safe_load_all(text) if manifest]

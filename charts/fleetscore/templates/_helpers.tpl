@@ -243,7 +243,56 @@ capabilities: {drop: [ALL]}
 {{- end -}}
 {{- end -}}
 
-{{/* Errors that the schema cannot detect: duplicate names, and names without a target. */}}
+{{/* A duration of more than 366 days ends the rendering. Call: (dict "what" "schedules: ..." "duration" "PT1H") */}}
+{{- define "fleetscore.refuseLongDuration" -}}
+{{- $seconds := 0 -}}
+{{- range regexFindAll "[0-9]+[dhms]" (lower (default "" .duration)) -1 -}}
+{{- $unit := get (dict "d" 86400 "h" 3600 "m" 60 "s" 1) (regexFind "[a-z]" .) -}}
+{{- $seconds = add $seconds (mul (atoi (regexFind "[0-9]+" .)) $unit) -}}
+{{- end -}}
+{{- if gt (int64 $seconds) (int64 31622400) }}{{ fail (printf "%s %s; set a duration of at most 366 days" .what .duration) }}{{ end -}}
+{{- end -}}
+
+{{/* Expectations that the scorer rejects end the rendering. Call: (dict "where" "fleets: ..." "quality" .quality) */}}
+{{- define "fleetscore.refuseQuality" -}}
+{{- $where := .where -}}
+{{- with .quality -}}
+{{- range $key, $duration := dict "interval" .interval "staleAfter" .staleAfter "flatLine.for" (default dict .flatLine).for -}}
+{{- include "fleetscore.refuseLongDuration" (dict "what" (printf "%s.%s" $where $key) "duration" $duration) -}}
+{{- end -}}
+{{- with .range -}}
+{{- if gt (float64 (first .)) (float64 (last .)) -}}
+{{- fail (printf "%s.range [%v, %v]; write the lower number first" $where (first .) (last .)) -}}
+{{- end -}}
+{{- end -}}
+{{- range $pattern, $quality := .tags -}}
+{{- if not (regexMatch `^(?s:.{1,256})$` $pattern) }}{{ fail (printf "%s.tags[%q]; write a pattern of 1 to 256 characters" $where $pattern) }}{{ end -}}
+{{- include "fleetscore.refuseQuality" (dict "where" (printf "%s.tags[%q]" $where $pattern) "quality" $quality) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Texts of a fleet that its pods reject end the rendering: invisible characters in an owner, and too much in one variable. Python writes a blank after , and :, and other characters than ASCII as 6 or 12 bytes. */}}
+{{- define "fleetscore.refuseTexts" -}}
+{{- $fleet := .name -}}
+{{- range .owners -}}
+{{- range $key, $text := . -}}
+{{- if not (regexMatch `^( |[^\p{C}\p{Z}])*$` $text) -}}
+{{- fail (printf "fleets: %q has owners[].%s %q with a line break or an invisible character; remove it" $fleet $key $text) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- range $key, $value := pick . "quality" "owners" "notify" -}}
+{{- $text := regexReplaceAll "[,:]" (toJson $value) ", " -}}
+{{- $text = regexReplaceAll `[\x{10000}-\x{10FFFF}]` $text `\uD83D\uDE00` -}}
+{{- $size := len (regexReplaceAll "[^ -~]" $text `\u00FC`) -}}
+{{- if gt $size 65000 -}}
+{{- fail (printf "fleets: %q has %s with %d bytes as JSON, more than the 65000 that its pods take; shorten some texts, or use patterns that match more" $fleet $key $size) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Errors that the schema cannot detect: duplicate names, names without a target, and values that a program rejects. */}}
 {{- define "fleetscore.validate" -}}
 {{- include "fleetscore.refuseDuplicates" (dict "kind" "fleets" "list" .Values.fleets) -}}
 {{- include "fleetscore.refuseDuplicates" (dict "kind" "schedules" "list" .Values.schedules) -}}
@@ -255,6 +304,9 @@ capabilities: {drop: [ALL]}
 {{- range (include "fleetscore.fleets" . | fromYaml).fleets -}}
 {{- $fleet := . -}}
 {{- $_ := set $fleets .name . -}}
+{{- include "fleetscore.refuseDuplicates" (dict "kind" (printf "fleets: notify of %q" .name) "list" .notify) -}}
+{{- include "fleetscore.refuseQuality" (dict "where" (printf "fleets: %q has quality" .name) "quality" .quality) -}}
+{{- include "fleetscore.refuseTexts" . -}}
 {{- if and (eq (default "workloadIdentity" .storage.auth) "existingSecret") (not .storage.existingSecret) -}}
 {{- fail (printf "fleets: %q has storage.auth existingSecret; say which by storage.existingSecret {name, key, kind}" .name) -}}
 {{- end -}}
@@ -268,6 +320,7 @@ capabilities: {drop: [ALL]}
 {{- if not (hasKey $fleets .) }}{{ fail (printf "console.fleets: %q is not the name of one of the fleets; correct it" .) }}{{ end -}}
 {{- end -}}
 {{- range .Values.schedules -}}
+{{- include "fleetscore.refuseLongDuration" (dict "what" (printf "schedules: %q has window" .name) "duration" .window) -}}
 {{- $fleet := get $fleets .fleet -}}
 {{- $namespace := default $.Release.Namespace .namespace -}}
 {{- if not $fleet -}}

@@ -6,7 +6,12 @@ from typing import Any
 import pytest
 
 from device_scorer.errors import UsageInvalid
+from device_scorer.health.settings import parse_incident_settings
+from device_scorer.notify.receivers import parse_receivers
+from device_scorer.quality import parse_quality
 from device_scorer.settings import read_settings
+from scoring_operator.api.fleets import parse_fleet
+from scoring_operator.contract.command import report_environment, scorer_environment
 from tests.testkit.chart import HelmFailedError, a_fleet, a_schedule, find, render
 
 pytestmark = pytest.mark.usefixtures("helm")
@@ -16,6 +21,11 @@ A_URL, NO_PATH = "a URL without credentials", "the blob endpoint without a path"
 A_BLOB_ENDPOINT = "the blob endpoint, such as https://ACCOUNT.blob.core.windows.net"
 A_CRON, A_ZONE = "a cron expression with five fields", "an IANA time zone, such as Etc/UTC or Europe/Berlin"
 A_DURATION = "an ISO 8601 duration, such as PT15M, PT1H or P1D"
+A_MINUTE = "a duration of at least a minute, such as PT15M, PT1H or P1D"
+A_SHORT_DURATION = "a duration above zero, such as 15s, 30m or 1h30m"
+A_POSITIVE_SHARE = "a share above 0% and up to 100%, such as 30%"
+A_RECEIVER_URL = "an http(s) URL with a valid host and port, and without a user"
+A_HOOK = {"name": "ops", "type": "webhook", "url": "https://example.org/hook"}
 A_QUANTITY, A_SHARE = "a quantity, such as 500m, 2 or 1Gi", "a share from 0% to 100%"
 A_CONTAINER = "3 to 63 lower-case letters, digits and single dashes"
 A_BLOCK = "a block of addresses, such as 169.254.169.254/32 or fd00:ec2::254/128"
@@ -146,11 +156,21 @@ def test_path_has_the_placeholders_that_the_scorer_needs(part: str, path: str, m
         ({"timeZone": "UTC+2"}, A_ZONE),
         ({"timeZone": "europe/berlin"}, A_ZONE),
         ({"window": "1h"}, A_DURATION),
+        ({"window": "PT0S"}, A_MINUTE),
+        ({"window": "PT59S"}, A_MINUTE),
+        ({"window": "P0DT00H0M007S"}, A_MINUTE),
+        ({"window": "P366DT1S"}, 'schedules: "hourly" has window P366DT1S; set a duration of at most 366 days'),
+        ({"window": "PT99999H"}, 'schedules: "hourly" has window PT99999H; set a duration of at most 366 days'),
         ({"delay": "PT3"}, A_DURATION),
     ],
 )
 def test_invalid_schedule_is_rejected_with_the_rule(schedule: dict[str, str], message: str) -> None:
     assert message in error_of(with_schedule(**schedule))
+
+
+@pytest.mark.parametrize("window", ["PT60S", "PT1M", "P366D", "PT8784H", "P0DT1M0S", "P365DT23H59M60S"])
+def test_window_from_a_minute_to_366_days_is_accepted(window: str) -> None:
+    assert error_of(with_schedule(window=window)) == ""
 
 
 def test_valid_times_of_schedules_are_accepted() -> None:
@@ -217,6 +237,96 @@ def test_value_that_would_fail_later_or_open_a_policy_is_rejected(values: dict[s
     assert message in error_of(values)
 
 
+@pytest.mark.parametrize(
+    ("fleet", "message"),
+    [
+        ({"quality": {"staleAfter": "0s"}}, A_SHORT_DURATION),
+        ({"quality": {"interval": "PT"}}, A_SHORT_DURATION),
+        ({"quality": {"interval": "1234567890s"}}, A_SHORT_DURATION),
+        (
+            {"quality": {"flatLine": {"for": "366d1s"}}},
+            "has quality.flatLine.for 366d1s; set a duration of at most 366",
+        ),
+        (
+            {"quality": {"tags": {"a*": {"interval": "P366DT1S"}}}},
+            'quality.tags["a*"].interval P366DT1S; set a duration',
+        ),
+        ({"quality": {"tags": {"": {"minShare": 1}}}}, 'quality.tags[""]; write a pattern of 1 to 256 characters'),
+        ({"quality": {"range": [5, 1]}}, "has quality.range [5, 1]; write the lower number first"),
+        ({"quality": {"badValues": [1.5e150]}}, "/quality/badValues/0': maximum"),
+        ({"quality": {"range": [-1.5e150, 0]}}, "/quality/range/0': minimum"),
+        ({"quality": {"rateOfChange": 1.5e150}}, "/quality/rateOfChange': maximum"),
+        ({"quality": {"flatLine": {"tolerance": 1.5e150}}}, "/quality/flatLine/tolerance': maximum"),
+        ({"quality": {"badWhen": {"column": "a", "values": [1.5e150]}}}, "/quality/badWhen/values/0': maximum"),
+        ({"quality": {"badWhen": {"column": "a", "values": ["a" * 257]}}}, "/quality/badWhen/values/0': maxLength"),
+        ({"incidents": {"suspiciousShare": "0%"}}, A_POSITIVE_SHARE),
+        ({"incidents": {"suspiciousShare": "0.0000001%"}}, A_POSITIVE_SHARE),
+        (
+            {"owners": [{"devices": "*", "name": "Hall\n1"}]},
+            r'owners[].name "Hall\n1" with a line break or an invisible',
+        ),
+        (
+            {"owners": [{"devices": "*", "name": "x", "contact": "a\u200b"}]},
+            r'owners[].contact "a\u200b" with a line break',
+        ),
+        ({"notify": [A_HOOK, A_HOOK]}, 'fleets: notify of "default": the name "ops" is used twice; give each its own'),
+        ({"notify": [A_HOOK | {"url": "http://[::1/hook"}]}, A_RECEIVER_URL),
+        ({"notify": [A_HOOK | {"url": "https://[workspace].example.com/hook"}]}, A_RECEIVER_URL),
+        ({"notify": [A_HOOK | {"keyFrom": {"name": "s", "key": "a b"}}]}, "/keyFrom/key'"),
+        ({"data": {"partition": "PT0S"}}, "a duration above zero, such as PT15M, PT1H or P1D"),
+        ({"maxActiveJobs": 1_000_001}, "/maxActiveJobs': maximum"),
+    ],
+    ids=str,
+)
+def test_setting_of_a_fleet_that_its_pods_reject_is_rejected(fleet: dict[str, Any], message: str) -> None:
+    assert message in error_of({"fleets": [a_fleet(**fleet)]})
+
+
+@pytest.mark.parametrize(
+    ("letter", "count"), [("x", 180), ("\u00fc", 30), ("\U0001f3ed", 17), ("<", 30), (",", 90)], ids=ascii
+)
+def test_owners_that_the_chart_accepts_are_accepted_by_the_report(letter: str, count: int) -> None:
+    owners = [{"devices": f"d{at}*", "name": letter * 190, "contact": letter * 100} for at in range(200)]
+    assert 'fleets: "default" has owners with' in error_of({"fleets": [a_fleet(owners=owners)]})
+    fleet = a_fleet(owners=owners[:count], namespaces=["scoring"])
+    assert error_of({"fleets": [fleet]}) == ""
+    (variable,) = report_environment(parse_fleet(fleet))
+    assert len(parse_incident_settings(variable["value"]).owners) == count
+
+
+@pytest.mark.parametrize(
+    "fleet",
+    [
+        {"quality": {"interval": "366d", "staleAfter": "PT8784H", "range": [1, 1], "badValues": [1e150, -1e150]}},
+        {"quality": {"flatLine": {"for": "0h0m1s"}, "tags": {"\u00fc" * 256: {"interval": "P1DT"}}}},
+        {
+            "incidents": {"suspiciousShare": "0.000001%"},
+            "owners": [{"devices": "*", "name": "M\u00fcller \U0001f3ed 1"}],
+        },
+        {"notify": [A_HOOK, A_HOOK | {"name": "b", "url": "http://[::1]:9093"}]},
+        {
+            "notify": [
+                A_HOOK | {"url": "http://host:/a?b=c"},
+                A_HOOK | {"name": "b", "url": "http://m\u00fcller.example"},
+            ]
+        },
+    ],
+)
+def test_setting_of_a_fleet_that_its_pods_accept_is_accepted(fleet: dict[str, Any]) -> None:
+    assert error_of({"fleets": [a_fleet(**fleet)]}) == ""
+    read = parse_fleet(a_fleet(namespaces=["scoring"], **fleet))
+    variables = {one["name"]: one["value"] for one in (*scorer_environment(read), *report_environment(read))}
+    assert parse_quality(variables.get("FLEETSCORE_QUALITY", ""))
+    assert parse_incident_settings(variables["FLEETSCORE_INCIDENTS"])
+    assert parse_receivers(variables).problems == ()
+
+
+@pytest.mark.parametrize("name", ["maxActiveJobs", "maxActiveJobsPerNamespace"])
+def test_limit_of_jobs_above_that_of_the_operator_is_rejected(name: str) -> None:
+    assert f"'/operator/{name}': maximum" in error_of({"operator": {name: 1_000_001}})
+    assert error_of({"operator": {name: 1_000_000}}) == ""
+
+
 @pytest.mark.parametrize(("share", "message"), [("101%", A_SHARE), ("5", A_SHARE), ("100%", ""), ("2.5%", "")])
 def test_share_is_at_most_a_hundred_percent(share: str, message: str) -> None:
     assert_result({"fleets": [a_fleet(anomalousWhen={"share": share})]}, message)
@@ -234,9 +344,8 @@ def test_schedule_that_overwrites_needs_a_fleet_that_allows_it() -> None:
 
 
 def test_event_windowmissing_is_rejected_and_names_the_alert() -> None:
-    receiver = {"name": "ops", "type": "webhook", "url": "https://example.org/hook"}
-    accepted = {"fleets": [a_fleet(notify=[receiver | {"events": ["opened", "closed", "runFailed"]}])]}
+    accepted = {"fleets": [a_fleet(notify=[A_HOOK | {"events": ["opened", "closed", "runFailed"]}])]}
     assert error_of(accepted) == ""
-    error = error_of({"fleets": [a_fleet(notify=[receiver | {"events": ["windowMissing"]}])]})
+    error = error_of({"fleets": [a_fleet(notify=[A_HOOK | {"events": ["windowMissing"]}])]})
     assert "one of opened, closed and runFailed" in error
     assert "FleetscoreWindowMissing" in error
