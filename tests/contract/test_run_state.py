@@ -1,5 +1,9 @@
 """The seam of a run's state: the operator writes the device list and progress, and the scorer's report reads them."""
 
+import zlib
+
+import pytest
+
 from device_scorer.contract.run_state import DeviceOutcome, read_device_list, read_outcomes
 from scoring_operator.api.intervals import Position, Positions
 from scoring_operator.planner.device_list import pack
@@ -9,7 +13,11 @@ from scoring_operator.planner.progress_codec import encode_progress
 DEVICES = [f"press-{number}" for number in range(9)]
 
 
-def test_device_list_and_progress_of_the_operator_are_read_by_the_scorer() -> None:
+@pytest.mark.parametrize("max_bytes", [2**20, 0], ids=["intervals", "a character per device"])
+def test_device_list_and_progress_of_the_operator_are_read_by_the_scorer(
+    max_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scoring_operator.planner.progress_codec.MAX_CONTENT_BYTES", max_bytes)
     progress = Progress(
         snapshot=RunSnapshot(fleet={}),
         total=9,
@@ -25,7 +33,9 @@ def test_device_list_and_progress_of_the_operator_are_read_by_the_scorer() -> No
     )
     devices = read_device_list(pack(DEVICES))
     assert devices == DEVICES
-    assert read_outcomes(encode_progress(progress), devices) == {
+    content = encode_progress(progress)
+    assert (b'"places"' in zlib.decompress(content)) is (max_bytes == 0)
+    assert read_outcomes(content, devices) == {
         **{f"press-{number}": DeviceOutcome("scored") for number in (0, 1, 2, 3, 7)},
         "press-4": DeviceOutcome("failed", "ModelInvalid", "no pickle"),
         "press-5": DeviceOutcome("failed", "OOMKilled"),

@@ -4,14 +4,16 @@ Users of the run's namespace may edit the ConfigMap. So decoded progress is chec
 `progress_document`, and here its times, the size of its batches, and that each position is in exactly one place.
 """
 
+import re
 import zlib
+from collections import defaultdict
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
-from scoring_operator.api.intervals import Position, Positions
+from scoring_operator.api.intervals import EMPTY, Position, Positions, Span
 from scoring_operator.contract.outcome_message import Results
 from scoring_operator.errors import InvalidProgress
 from scoring_operator.planner.progress import (
@@ -22,9 +24,25 @@ from scoring_operator.planner.progress import (
     RunClock,
     RunSnapshot,
 )
-from scoring_operator.planner.progress_document import FORMAT_VERSION, StoredBatch, parse_document
+from scoring_operator.planner.progress_document import (
+    DENSE_FORMAT_VERSION,
+    FIRST_PLACE,
+    FORMAT_VERSION,
+    MAX_CONTENT_BYTES,
+    MAX_DOCUMENT_BYTES,
+    MAX_LABELS,
+    WAITING_LABEL,
+    Label,
+    ProgressDocument,
+    StoredBatch,
+    parse_document,
+)
 
 MAX_DEVICE_LISTS = 200  # a million ids of 128 characters have 144 parts
+_IN_CANARY = bytes((code + MAX_LABELS) % 256 for code in range(256))
+_CHARACTERS = bytes((code + FIRST_PLACE) % 256 for code in range(256))
+_Sets = tuple[Positions, Mapping[str, Positions], Mapping[str, Positions], Positions]
+"""Waiting positions, outcomes, reasons, and the canary."""
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)  # sums with them are times too
 
 
@@ -50,7 +68,12 @@ def encode_progress(progress: Progress) -> bytes:
         "canary": str(progress.canary),
         "transientReason": progress.transient_reason,
     }
-    return zlib.compress(msgspec.json.encode(document), 1)
+    text = msgspec.json.encode(document)
+    content = zlib.compress(text, 1)
+    if len(text) <= MAX_DOCUMENT_BYTES and len(content) <= MAX_CONTENT_BYTES:
+        return content
+    places = _encode_places(progress)
+    return zlib.compress(msgspec.json.encode(document | places), 1) if places else content
 
 
 def decode_progress(data: bytes) -> Progress:
@@ -61,13 +84,16 @@ def decode_progress(data: bytes) -> Progress:
     """
     try:
         document = parse_document(data)
+        waiting, outcomes, reasons, canary = (
+            _decode_places(document) if document.places else _decode_intervals(document)
+        )
         return _validated(
             Progress(
                 snapshot=msgspec.json.decode(document.frozen, type=RunSnapshot),
                 total=document.total,
-                waiting=Positions.parse(document.waiting),
-                outcomes=_decode_sets(document.outcomes),
-                reasons=_decode_sets(document.reasons),
+                waiting=waiting,
+                outcomes=outcomes,
+                reasons=reasons,
                 queued_batches=tuple(_decode_batch(entry) for entry in document.queue),
                 open_batches={name: _decode_batch(entry) for name, entry in document.open.items()},
                 results=Results(**msgspec.structs.asdict(document.results)),
@@ -78,11 +104,11 @@ def decode_progress(data: bytes) -> Progress:
                 consecutive_failures=document.streak,
                 slow_warning_sent=document.warned,
                 completion=msgspec.json.decode(document.end, type=Completion | None),
-                canary=Positions.parse(document.canary),
+                canary=canary,
                 transient_reason=document.transient_reason,
             )
         )
-    except (zlib.error, msgspec.MsgspecError, ValueError, RecursionError) as error:
+    except (zlib.error, msgspec.MsgspecError, ValueError, IndexError, RecursionError) as error:
         raise InvalidProgress(f"the progress ConfigMap cannot be read: {error}") from error
 
 
@@ -118,8 +144,70 @@ def _encode_sets(sets: Mapping[str, Positions]) -> dict[str, str]:
     return {key: str(positions) for key, positions in sets.items() if positions}
 
 
+def _decode_intervals(document: ProgressDocument) -> _Sets:
+    return (
+        Positions.parse(document.waiting),
+        _decode_sets(document.outcomes),
+        _decode_sets(document.reasons),
+        Positions.parse(document.canary),
+    )
+
+
 def _decode_sets(texts: Mapping[str, str]) -> dict[str, Positions]:
     return {key: Positions.parse(text) for key, text in texts.items()}
+
+
+def _encode_places(progress: Progress) -> dict[str, Any] | None:
+    """Return the fields of the dense format; None if sets overlap, which is possible only in edited progress."""
+    counts = {"failed": 0} | {outcome: len(found) for outcome, found in progress.outcomes.items()}
+    counts["failed"] -= sum(map(len, progress.reasons.values()))
+    labelled: list[tuple[Label, Positions, int]] = [
+        (("", ""), EMPTY, progress.total - len(progress.waiting) - progress.recorded),
+        ((WAITING_LABEL, ""), progress.waiting, len(progress.waiting)),
+        *(((outcome, ""), progress.outcomes.get(outcome, EMPTY), count) for outcome, count in counts.items()),
+        *((("failed", reason), found, len(found)) for reason, found in progress.reasons.items()),
+    ]
+    if len(labelled) > MAX_LABELS:
+        return None
+    places = bytearray(progress.total)
+    for index, (_, positions, _) in enumerate(labelled):
+        code = bytes((index,))
+        for first, last in positions.spans:
+            places[first : last + 1] = code * (last - first + 1)
+    if any(places.count(index) != count for index, (_, _, count) in enumerate(labelled)):
+        return None
+    for first, last in progress.canary.spans:
+        places[first : last + 1] = places[first : last + 1].translate(_IN_CANARY)
+    return {
+        "v": DENSE_FORMAT_VERSION,
+        "waiting": "",
+        "outcomes": {},
+        "reasons": {},
+        "canary": "",
+        "labels": [label for label, *_ in labelled],
+        "places": places.translate(_CHARACTERS).decode(),
+    }
+
+
+def _decode_places(document: ProgressDocument) -> _Sets:
+    runs: defaultdict[str, list[Span]] = defaultdict(list)
+    for run in re.finditer(r"(.)\1*", document.places):
+        runs[run[1]].append((run.start(), run.end() - 1))
+    outcomes: defaultdict[str, list[Span]] = defaultdict(list)
+    reasons: defaultdict[str, list[Span]] = defaultdict(list)
+    canary: list[Span] = []
+    for character, spans in runs.items():
+        in_canary, index = divmod(ord(character) - FIRST_PLACE, MAX_LABELS)
+        outcome, reason = document.labels[index]
+        outcomes[outcome] += spans
+        reasons[reason] += spans
+        canary += spans if in_canary else ()
+    waiting = outcomes.pop(WAITING_LABEL, [])
+    return Positions.from_spans(waiting), _joined(outcomes), _joined(reasons), Positions.from_spans(canary)
+
+
+def _joined(spans_by_key: Mapping[str, list[Span]]) -> dict[str, Positions]:
+    return {key: Positions.from_spans(spans) for key, spans in spans_by_key.items() if key}
 
 
 def _encode_batch(batch: Batch) -> list[Any]:

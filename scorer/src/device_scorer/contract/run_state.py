@@ -1,8 +1,10 @@
 """Parser of a run's state: the device list and the progress that the operator stores in ConfigMaps.
 
 A device list has one id per line. Progress is JSON that maps outcomes and reasons to positions of the list, as
-intervals ("0-3,7"). Both may be compressed with zlib, as in the ConfigMaps. Progress has only samples of the messages;
-the outcome records of the Jobs have all messages.
+intervals ("0-3,7"). Progress that is too large as intervals has one character per device instead, which is the index of
+a pair of outcome and reason. The outcome `-` is a device that waits, and an empty one is a device in a Job. Both files
+may be compressed with zlib, as in the ConfigMaps. Progress has only samples of the messages; the outcome records of the
+Jobs have all messages.
 """
 
 import io
@@ -20,6 +22,7 @@ from device_scorer.errors import UsageInvalid
 MAX_DEVICES = 1_000_000
 """The maximum of `maxDevices` in the schema of ScoringRun."""
 
+_FIRST_PLACE, _MAX_LABELS = ord("0"), 32  # the character of the first label; a device of the canary has 32 more
 _MAX_UNPACKED_BYTES = 64 * 2**20
 _MAX_MESSAGE_CHARS = 500
 
@@ -69,9 +72,9 @@ def read_outcomes(progress: bytes, devices: Sequence[str]) -> dict[str, DeviceOu
     """
     try:
         document: dict[str, Any] = json.loads(_decompress(progress))
-        reasons = _key_by_device(document["reasons"], devices)
+        reasons = _key_by_device(_entries(document, "reasons", 1), devices)
         messages = {devices[position]: str(message) for position, _, message in document["samples"]}
-        outcomes = _key_by_device(document["outcomes"], devices)
+        outcomes = _key_by_device(_entries(document, "outcomes", 0), devices)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}"[:200]
         raise UsageInvalid(f"--progress is invalid: it does not belong to these devices ({reason})") from error
@@ -125,8 +128,16 @@ def _failures(messages: Iterable[Any]) -> Iterator[tuple[str, DeviceOutcome]]:
                 continue
 
 
-def _key_by_device(intervals_by_key: dict[str, str], devices: Sequence[str]) -> dict[str, str]:
-    entries = ((key, position) for key, notation in intervals_by_key.items() for position in _parse_intervals(notation))
+def _entries(document: dict[str, Any], key: str, column: int) -> Iterator[tuple[str, int]]:
+    """Return the outcomes or the reasons, each with a position."""
+    if places := document.get("places"):
+        names = [str(label[column]) for label in document["labels"]]
+        labelled = ((names[(ord(place) - _FIRST_PLACE) % _MAX_LABELS], at) for at, place in enumerate(places))
+        return ((name, at) for name, at in labelled if name not in ("", "-"))
+    return ((name, at) for name, intervals in document[key].items() for at in _parse_intervals(intervals))
+
+
+def _key_by_device(entries: Iterable[tuple[str, int]], devices: Sequence[str]) -> dict[str, str]:
     keys: dict[str, str] = {}
     for count, (key, position) in enumerate(entries):
         if count >= len(devices):

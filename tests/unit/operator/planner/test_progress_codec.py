@@ -1,15 +1,21 @@
 import json
+import re
 import zlib
+from collections.abc import Sequence
 from dataclasses import replace
+from random import Random
 from typing import Any
+from unittest import mock
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from scoring_operator.api.intervals import Position, Positions
-from scoring_operator.contract.outcome_message import Results
+from scoring_operator.api.intervals import Position, Positions, Span
+from scoring_operator.contract.outcome_message import REASONS, Results
 from scoring_operator.errors import InvalidProgress
-from scoring_operator.planner import progress_document
+from scoring_operator.planner import progress_codec, progress_document
 from scoring_operator.planner.progress import Completion, Progress, RunClock, RunSnapshot, new_progress
 from scoring_operator.planner.progress_codec import MAX_DEVICE_LISTS, decode_progress, encode_progress
 from tests.testkit.builders import NOW, a_batch, a_progress
@@ -81,13 +87,109 @@ def test_progress_has_the_stored_format() -> None:
     }
 
 
+def in_places(text: str, labels: Sequence[tuple[str, str]]) -> Progress:
+    """Return the progress of which each device has the label of its character."""
+    spans: dict[str, list[Span]] = {}
+    for run in re.finditer(r"(.)\1*", text):
+        spans.setdefault(run[1], []).append((run.start(), run.end() - 1))
+    sets = {labels[ord(character) - ord("a")]: Positions.from_spans(found) for character, found in spans.items()}
+    failed = Positions.from_spans(
+        span for (outcome, _), found in sets.items() if outcome == "failed" for span in found.spans
+    )
+    outcomes = {outcome: found for (outcome, reason), found in sets.items() if outcome not in ("", "failed")}
+    return replace(
+        a_progress(len(text)),
+        waiting=sets.get(("", ""), Positions()),
+        outcomes=outcomes | ({"failed": failed} if failed else {}),
+        reasons={reason: found for (_, reason), found in sets.items() if reason},
+        canary=sets.get(("", ""), Positions()),
+    )
+
+
+LABELS = [
+    *((outcome, "") for outcome in ("scored", "empty", "", "partial", "alreadyScored", "quarantined", "notRun")),
+    *(("failed", reason) for reason in REASONS),
+]
+
+
+@pytest.mark.parametrize(
+    ("devices", "weights"),
+    [(10**6, (45, 45, 10)), (4 * 10**5, (1,) * len(LABELS))],
+    ids=["two outcomes and a canary", "all labels"],
+)
+@pytest.mark.slow
+def test_progress_of_scattered_devices_has_less_than_a_byte_per_device(devices: int, weights: tuple[int, ...]) -> None:
+    letters = [chr(ord("a") + at) for at in range(len(weights))]
+    progress = in_places("".join(Random(7).choices(letters, weights, k=devices)), LABELS)  # noqa: S311
+    content = encode_progress(progress)
+    assert len(content) <= 0.7 * devices  # so that a million devices fit into a ConfigMap
+    assert decode_progress(content) == progress
+
+
+@given(st.text("abcdefghi", max_size=60))
+def test_progress_with_a_character_per_device_decodes_to_itself(text: str) -> None:
+    progress = in_places(text, [*LABELS[:7], ("failed", "OOMKilled"), ("failed", "Unknown")])
+    with mock.patch.object(progress_codec, "MAX_CONTENT_BYTES", 0):
+        content = encode_progress(progress)
+    assert json.loads(zlib.decompress(content))["v"] == 2
+    assert decode_progress(content) == progress
+
+
+@pytest.mark.parametrize("limit", ["MAX_CONTENT_BYTES", "MAX_DOCUMENT_BYTES"])
+def test_progress_that_is_too_large_as_intervals_has_a_character_per_device(
+    limit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    progress = replace(
+        a_progress(7),
+        waiting=positions("5-6"),
+        outcomes={"scored": positions("0,2"), "failed": positions("1")},
+        reasons={"OOMKilled": positions("1")},
+        open_batches={"job": a_batch("3-4", round=1)},
+        canary=positions("0-5"),
+    )
+    intervals = json.loads(zlib.decompress(encode_progress(progress)))
+    monkeypatch.setattr(progress_codec, limit, 0)
+    content = encode_progress(progress)
+    labels = [["", ""], ["-", ""], ["failed", ""], ["scored", ""], ["failed", "OOMKilled"]]
+    sets = {"waiting": "", "outcomes": {}, "reasons": {}, "canary": "", "labels": labels, "places": "STSPPQ1"}
+    assert json.loads(zlib.decompress(content)) == intervals | {"v": 2} | sets
+    assert decode_progress(content) == progress
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        pytest.param({"OOMKilled": positions("0"), "Unknown": positions("0")}, id="two reasons of one device"),
+        pytest.param({"OOMKilled": positions("1")}, id="reason of a device that is scored"),
+        pytest.param({"OOMKilled": positions("2")}, id="reason of a device in a batch"),
+        pytest.param({"OOMKilled": positions("3")}, id="reason of a device that does not exist"),
+        pytest.param({f"r{number}": positions("0") for number in range(300)}, id="reasons of any number"),
+    ],
+)
+@pytest.mark.parametrize("failed", ["0", ""], ids=["with a failure", "without a failure"])
+def test_edited_progress_with_overlapping_sets_is_written_as_intervals(
+    edited: dict[str, Positions], failed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcomes = {"scored": positions("1"), "failed" if failed else "empty": positions("0")}
+    progress = replace(
+        a_progress(3),
+        waiting=positions(""),
+        outcomes=outcomes,
+        reasons=edited,
+        open_batches={"job": a_batch("2")},
+    )
+    monkeypatch.setattr(progress_codec, "MAX_CONTENT_BYTES", 0)
+    content = encode_progress(progress)
+    assert json.loads(zlib.decompress(content))["v"] == 1
+
+
 @pytest.mark.parametrize(
     "data",
     [
         pytest.param(b"", id="empty"),
         pytest.param(b"malformed", id="not compressed"),
         pytest.param(encode_progress(a_progress())[:-9], id="truncated"),
-        pytest.param(zlib.compress(b'{"v": 2}'), id="newer format"),
+        pytest.param(zlib.compress(b'{"v": 3}'), id="newer format"),
     ],
 )
 def test_damaged_progress_is_rejected(data: bytes) -> None:
@@ -144,6 +246,8 @@ def test_progress_of_an_earlier_operator_is_read() -> None:
         pytest.param({"clock": {"since": "9999-12-31T23:59:59-12:00"}}, id="time after the last year"),
         pytest.param({"clock": {"firstPod": ["2026-11-24T12:00:00Z", 1e300]}}, id="seconds beyond all durations"),
         pytest.param({"end": END | {"condition": "Evil"}}, id="unknown condition"),
+        pytest.param({"v": 2, "labels": [["-", ""]], "places": "001", "waiting": ""}, id="character without a label"),
+        pytest.param({"v": 2, "labels": [["", ""]], "places": "000", "waiting": ""}, id="batch that does not exist"),
         pytest.param({"end": END | {"reason": "x" * 129}}, id="reason of the end that status cannot hold"),
     ],
 )

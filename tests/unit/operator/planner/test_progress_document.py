@@ -38,7 +38,9 @@ def test_text_of_a_sample_has_at_most_1024_characters() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"v": 2}, "its format is 2; this operator reads format 1"),
+        ({"v": 3}, "its format is 3; this operator reads formats 1 to 2"),
+        ({"v": 0}, "its format is 0; this operator reads formats 1 to 2"),
+        ({"v": 2, "labels": [["-", ""]], "places": "00"}, "it has not one label for each device"),
         ({"padding": " " * MAX_DOCUMENT_BYTES}, "more than 4,194,304 bytes"),
         ({"frozen": {"fleet": {"a": " " * MAX_SNAPSHOT_BYTES}}}, "more than 262,144 bytes"),
         ({"waiting": "0,2,4,6"}, "more intervals than devices"),
@@ -60,7 +62,17 @@ def test_truncated_document_is_rejected(cut: int) -> None:
 @pytest.mark.fault("T15")
 @pytest.mark.parametrize(
     "change",
-    [{"total": MAX_DEVICES + 1}, {"total": -1}, {"podSeconds": 2**53 + 1}, {"open": {"job": [[], 0, 0, 0, 0]}}],
+    [
+        {"total": MAX_DEVICES + 1},
+        {"total": -1},
+        {"podSeconds": 2**53 + 1},
+        {"open": {"job": [[], 0, 0, 0, 0]}},
+        {"labels": [["-", ""]] * 33},
+        {"labels": [["x" * 65, ""]]},
+        {"labels": [["failed", "\x1b[2J"]]},
+        {"places": "00/"},
+        {"places": "00p"},
+    ],
 )
 def test_document_with_other_types_or_ranges_is_rejected(change: dict[str, Any]) -> None:
     with pytest.raises(msgspec.ValidationError):

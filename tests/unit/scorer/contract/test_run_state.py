@@ -35,6 +35,32 @@ def test_progress_returns_the_outcome_of_each_device(content: bytes) -> None:
     }
 
 
+DENSE = {
+    "labels": [["", ""], ["-", ""], ["scored", ""], ["failed", ""], ["failed", "OOMKilled"]],
+    "places": "01234RRST",  # R, S and T are in the canary
+    "samples": [[8, "OOMKilled", "too large"]],
+}
+
+
+def test_progress_with_a_character_per_device_returns_the_outcome_of_each() -> None:
+    assert read_outcomes(json.dumps(DENSE).encode(), DEVICES) == {
+        "press-2": DeviceOutcome("scored"),
+        "press-3": DeviceOutcome("failed"),
+        "press-4": DeviceOutcome("failed", "OOMKilled"),
+        **{f"press-{number}": DeviceOutcome("scored") for number in (5, 6)},
+        "press-7": DeviceOutcome("failed"),
+        "press-8": DeviceOutcome("failed", "OOMKilled", "too large"),
+    }
+
+
+@pytest.mark.parametrize(
+    "change", [{"places": "5"}, {"places": "2" * 10}, {"places": [2]}, {"labels": [[]]}, {"labels": 7}], ids=str
+)
+def test_malformed_progress_with_a_character_per_device_is_rejected(change: dict[str, object]) -> None:
+    with pytest.raises(UsageInvalid, match="does not belong to these devices"):
+        read_outcomes(json.dumps(DENSE | change).encode(), DEVICES)
+
+
 def test_device_list_in_parts_is_joined_in_order() -> None:
     assert read_device_list([b"a\nb\n", b"c"]) == ["a", "b", "c"]
     assert read_device_list([zlib.compress(b"a\nb\n"), b"c"]) == ["a", "b", "c"]
