@@ -1,6 +1,5 @@
 """The stored data of a fleet: its windows, models, readings and predictions."""
 
-import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -14,6 +13,7 @@ from fleetscore.errors import NotFound, TooLarge, UsageInvalid
 from fleetscore.progress import track
 from fleetscore.store.base import Blob, Store
 from fleetscore.store.parallel import map_in_order
+from fleetscore.texts import device_command
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -200,7 +200,7 @@ class FleetData:
         blob = self.store.read("predictions", name, max_bytes=MAX_TABLE_BYTES)
         if blob is None:
             raise NotFound(
-                f"{device} has no predictions in {window.column}; `fleetscore device {shlex.quote(device)}` says why"
+                f"{device} has no predictions in {window.column}; {device_command('device', device)} says why"
             )
         return blob
 

@@ -1,7 +1,6 @@
 """The command `device`: the state of one device, and what to do next."""
 
 import difflib
-import shlex
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +18,7 @@ from fleetscore.contract.windows import Window, format_time
 from fleetscore.errors import DataInvalid, NotFound
 from fleetscore.fleet import Fleet
 from fleetscore.store.base import Blob
+from fleetscore.texts import device_command
 
 STRIP_WINDOWS = 48
 WIDE_STRIP_WINDOWS = 168
@@ -107,8 +107,8 @@ def next_steps(
         store: The folder of the fleet; None for a cluster's.
     """
     last = letters[-1] if letters else "?"
-    steps, quoted = [], shlex.quote(device)
-    replay = f"`fleetscore replay {quoted} --window {option_of(newest)}`"
+    steps = []
+    replay = device_command("replay", device, f" --window {option_of(newest)}")
     if not has_model:
         steps.append(f"train a model: `device-scorer train`; without one, {device} cannot be scored")
     elif last in _LETTERS_OF_FAILURES:
@@ -123,7 +123,7 @@ def next_steps(
     elif last in "-?":
         steps.append(f"score it: {score_again(store, newest, device)}")
     if not muted and any(row.get("State") != "closed" for row in incidents):
-        steps.append(f"during maintenance: `fleetscore mute {quoted} --for 4h --why REASON`")
+        steps.append(f"during maintenance: {device_command('mute', device, ' --for 4h --why REASON')}")
     return steps
 
 

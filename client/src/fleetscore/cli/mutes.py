@@ -1,7 +1,6 @@
 """The commands `mute`, `unmute` and `mutes`: devices whose incidents are listed as muted for a time."""
 
 import getpass
-import shlex
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -17,6 +16,7 @@ from fleetscore.contract.windows import format_time, parse_duration, parse_time
 from fleetscore.errors import FleetscoreError, NotFound, StorageUnavailable, UsageInvalid
 from fleetscore.fleet import Fleet
 from fleetscore.store.base import Store
+from fleetscore.texts import device_command
 
 MAX_ATTEMPTS = 20
 DEFAULT_LENGTH = timedelta(days=1)
@@ -64,7 +64,7 @@ def mute(
     written = _change(fleet.store, add)
     _warn_if_unknown(fleet, written)
     span = f"{printable(written.devices)} muted until {format_time(end)}, from the next report on"
-    text = f"{span}; `fleetscore unmute {shlex.quote(written.devices)}` ends it"
+    text = f"{span}; {device_command('unmute', written.devices)} ends it"
     _print_result(session, [written], now, text)
 
 

@@ -55,8 +55,10 @@ def with_place(text: str) -> str:
 
 
 def _complete(command: str) -> str:
-    words = command.split()
-    return " ".join([command, *(one.text for one in _place.get() if not one.is_in(words))])
+    ids = re.search(r" -- '?-", command)
+    end = ids.start() if ids else len(command)
+    words = command[:end].split()
+    return " ".join([command[:end], *(one.text for one in _place.get() if not one.is_in(words))]) + command[end:]
 
 
 def fold_text(text: str, width: int, indent: str) -> list[str]:

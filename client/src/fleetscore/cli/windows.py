@@ -1,6 +1,5 @@
 """Commands that read the reports of windows: anomalies, sensors, incidents and failed devices."""
 
-import shlex
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, NamedTuple
@@ -13,6 +12,7 @@ from fleetscore.contract import blob_paths
 from fleetscore.contract.windows import parse_duration
 from fleetscore.errors import NotFound, UsageInvalid
 from fleetscore.fleet import Fleet
+from fleetscore.texts import device_command
 
 SinceOption = Annotated[
     str | None,
@@ -103,7 +103,7 @@ def _without_readings(devices: list[str], when: str) -> str:
     named = ", ".join(map(printable, devices[:MAX_NAMED]))
     more = f" and {len(devices) - MAX_NAMED:,} more" if len(devices) > MAX_NAMED else ""
     text = f"{len(devices):,} device{'s' * (len(devices) != 1)} had no readings in {when}: {named}{more}"
-    return f"{text}; check the ingestion of the readings, `fleetscore device {shlex.quote(devices[0])}` shows one"
+    return f"{text}; check the ingestion of the readings, {device_command('device', devices[0])} shows one"
 
 
 def _print(

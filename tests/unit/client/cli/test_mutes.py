@@ -1,6 +1,7 @@
 """The commands for mutes, over a fleet in a folder."""
 
 import json
+import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -45,6 +46,15 @@ def test_spaces_around_the_devices_are_not_a_part_of_them(folder: Path, capsys: 
     assert "; `fleetscore unmute press-9 --store " in capsys.readouterr().out
     assert run(folder, "unmute", " press-9 ") == 0
     assert capsys.readouterr().out == "2 mutes removed\n"
+
+
+@pytest.mark.parametrize("devices", ["-9", "--x y"])
+def test_command_that_ends_a_mute_works_as_printed(
+    folder: Path, capsys: pytest.CaptureFixture[str], devices: str
+) -> None:
+    assert main(["mute", "--why", "x", "--store", str(folder), "--", devices]) == 0
+    _, command, *words = shlex.split(capsys.readouterr().out.split("`")[1])
+    assert (command, main([command, *words])) == ("unmute", 0)
 
 
 @pytest.mark.parametrize(("devices", "warned"), [("pres-7", True), ("Press-*", True), ("press-?", False)])
