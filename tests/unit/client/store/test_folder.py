@@ -1,13 +1,12 @@
 """The folder store of the client reads what the scorer's folder store wrote."""
 
 import errno
-import fcntl
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
-from device_scorer.errors import StorageUnavailable as ScorerUnavailable
 from device_scorer.store.folder import FolderStore as ScorerStore
 from fleetscore.errors import DataInvalid, NotFound, StorageUnavailable, UsageInvalid
 from fleetscore.store.folder import FolderStore
@@ -95,13 +94,20 @@ def test_write_needs_the_etag_of_the_existing_file(tmp_path: Path) -> None:
 def test_no_other_writer_of_the_container_writes_between_the_check_and_the_write(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    writer = threading.Thread(target=lambda: ScorerStore(tmp_path).write("predictions", "_mutes.csv", b"other"))
+
+    waits = []
+
     def read_while_another_writes(*_: object, **__: object) -> None:
-        monkeypatch.setattr(fcntl, "LOCK_EX", fcntl.LOCK_EX | fcntl.LOCK_NB)
-        with pytest.raises(ScorerUnavailable, match="temporarily unavailable"):
-            ScorerStore(tmp_path).write("predictions", "_mutes.csv", b"other")
+        writer.start()
+        writer.join(timeout=0.2)
+        waits.append(writer.is_alive())
 
     monkeypatch.setattr(FolderStore, "read", read_while_another_writes)
     assert FolderStore(tmp_path).write("predictions", "_mutes.csv", b"mine", if_match=None)
+    writer.join()
+    assert waits == [True]
+    assert (tmp_path / "predictions/_mutes.csv").read_bytes() == b"mine"
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", b" " * 70_000])
