@@ -80,11 +80,8 @@ def release(fake_release: FakeRelease, monkeypatch: pytest.MonkeyPatch) -> FakeR
     return fake_release
 
 
-def fail_first(
-    monkeypatch: pytest.MonkeyPatch, name: str, error: Exception, *, times: int = 1, sent: bool = False
-) -> None:
-    """Make the first calls of a method of the cluster raise an error; with `sent`, the API server has obeyed."""
-    call: Callable[..., Any] = getattr(Cluster, name)
+def fail_first(call: Callable[..., Any], error: Exception, *, times: int = 1, sent: bool = False) -> Callable[..., Any]:
+    """Return a method of the cluster whose first calls raise an error; with `sent`, the API server has obeyed."""
     errors = [error] * times
 
     def call_or_fail(self: Cluster, argument: str | Mapping[str, Any]) -> Any:
@@ -93,16 +90,18 @@ def fail_first(
             raise errors.pop()
         return found
 
-    monkeypatch.setattr(Cluster, name, call_or_fail)
+    return call_or_fail
 
 
 @pytest.mark.parametrize(
-    ("name", "sent"), [("run", False), ("create_run", False), ("create_run", True)], ids=["read", "create", "lost"]
+    ("reads", "creations", "sent"), [(4, 0, False), (0, 4, False), (0, 1, True)], ids=["read", "create", "lost"]
 )
 def test_backfill_continues_after_an_api_server_that_was_down(
-    release: FakeRelease, monkeypatch: pytest.MonkeyPatch, name: str, *, sent: bool
+    release: FakeRelease, monkeypatch: pytest.MonkeyPatch, reads: int, creations: int, *, sent: bool
 ) -> None:
-    fail_first(monkeypatch, name, ClusterUnavailable("down"), times=4 - 3 * sent, sent=sent)
+    down = ClusterUnavailable("down")
+    monkeypatch.setattr(Cluster, "run", fail_first(Cluster.run, down, times=reads))
+    monkeypatch.setattr(Cluster, "create_run", fail_first(Cluster.create_run, down, times=creations, sent=sent))
     assert main(["backfill", *RANGE]) == 0
     assert [one["metadata"]["name"][-17:] for one in release.lists[fake.RUNS]] == [
         *("-20180828t000000z", "-20180828t010000z", "-20180828t020000z")
@@ -113,7 +112,7 @@ def test_backfill_continues_after_an_api_server_that_was_down(
 def test_backfill_ends_after_five_failed_attempts(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fail_first(monkeypatch, "run", ClusterUnavailable("down"), times=5)
+    monkeypatch.setattr(Cluster, "run", fail_first(Cluster.run, ClusterUnavailable("down"), times=5))
     assert main(["backfill", *RANGE]) == 1
     assert "down" in capsys.readouterr().err
 
@@ -122,7 +121,7 @@ def test_backfill_ends_after_five_failed_attempts(
 def test_run_that_is_deleted_during_a_backfill_counts_as_failed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fail_first(monkeypatch, "run", NotFound("gone"))
+    monkeypatch.setattr(Cluster, "run", fail_first(Cluster.run, NotFound("gone")))
     assert main(["backfill", *RANGE]) == 2
     lines = capsys.readouterr().out.splitlines()
     assert "backfill-20180828t000000z: Deleted (1 of 3)" in lines
