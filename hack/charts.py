@@ -14,7 +14,10 @@ CHART = ROOT / "charts" / "fleetscore"
 SCHEMA = CHART / "values.schema.json"
 SET_BY_SCHEDULE = ("fleet", "window")
 
-_INT_OR_PATTERN = re.compile(r"type\(self\) == int \? self >= (\d+) && self <= (\d+) : self\.matches\('(.+)'\)")
+_INT_OR_PATTERN = re.compile(
+    r"type\(self\) == int \? self >= (\d+) && self <= (\d+) : self(?:\.matches\('(.+)'\)| == '([A-Za-z]+)')"
+)
+_AT_MOST_ONE_PATTERN = re.compile(r"\[has\(self\.\w+\)(?:, has\(self\.\w+\))*\]\.filter\(x, x\)\.size\(\) <= 1")
 
 Row = tuple[str, str, str]
 
@@ -89,9 +92,11 @@ def _plain(node: Mapping[str, Any]) -> dict[str, Any]:
     if node.get("x-kubernetes-int-or-string"):
         plain["type"] = ["integer", "string"]
         plain.pop("anyOf", None)
-        for rule in node.get("x-kubernetes-validations", ()):
-            if bounds := _INT_OR_PATTERN.fullmatch(rule["rule"]):
-                plain |= {"minimum": int(bounds[1]), "maximum": int(bounds[2]), "pattern": bounds[3]}
+    for rule in node.get("x-kubernetes-validations", ()):
+        if bounds := _INT_OR_PATTERN.fullmatch(rule["rule"]):
+            plain |= {"minimum": int(bounds[1]), "maximum": int(bounds[2]), "pattern": bounds[3] or f"^{bounds[4]}$"}
+        if _AT_MOST_ONE_PATTERN.fullmatch(rule["rule"]) and rule["rule"].count("has(") == len(node["properties"]):
+            plain["maxProperties"] = 1
     if "properties" in node:
         plain["properties"] = {key: _plain(value) for key, value in node["properties"].items()}
         plain["additionalProperties"] = False

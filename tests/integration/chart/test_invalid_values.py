@@ -140,6 +140,10 @@ def test_path_has_the_placeholders_that_the_scorer_needs(part: str, path: str, m
         ({"run": {"canary": {"devices": 3}}}, "devices"),
         ({"run": {"canary": {"jobs": 5, "maxFailedPercent": "12.5%"}}}, ""),
         ({"run": {"maxFailedDevices": "101%"}}, "maxFailedDevices"),
+        ({"run": {"devicesPerJob": 501}}, "devicesPerJob"),
+        ({"run": {"devicesPerJob": "many"}}, "devicesPerJob"),
+        ({"run": {"devices": {"ids": ["a"], "include": ["b*"]}}}, "/run/devices': maxProperties: got 2, want 1"),
+        ({"run": {"devicesPerJob": "Auto", "devices": {"ids": ["a"]}}}, ""),
         ({"cron": "every hour"}, A_CRON),
         ({"cron": "0 5 * * * *"}, A_CRON),
         ({"cron": "5 * * *"}, A_CRON),
@@ -165,7 +169,7 @@ def test_path_has_the_placeholders_that_the_scorer_needs(part: str, path: str, m
     ],
 )
 def test_invalid_schedule_is_rejected_with_the_rule(schedule: dict[str, str], message: str) -> None:
-    assert message in error_of(with_schedule(**schedule))
+    assert_result(with_schedule(**schedule), message)
 
 
 @pytest.mark.parametrize("window", ["PT60S", "PT1M", "P366D", "PT8784H", "P0DT1M0S", "P365DT23H59M60S"])

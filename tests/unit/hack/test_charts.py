@@ -55,6 +55,15 @@ NUMBER_OR_TEXT = {
     "anyOf": [{"type": "integer"}, {"type": "string"}],
     "x-kubernetes-validations": [{"rule": "type(self) == int ? self >= 0 && self <= 9 : self.matches('^[0-9]+%$')"}],
 }
+NUMBER_OR_WORD = {
+    "x-kubernetes-int-or-string": True,
+    "x-kubernetes-validations": [{"rule": "type(self) == int ? self >= 1 && self <= 500 : self == 'Auto'"}],
+}
+CLOSED = {"properties": {"a": {}, "b": {}, "c": {}}, "additionalProperties": False}
+AT_MOST_ONE = {
+    "properties": {"a": {}, "b": {}},
+    "x-kubernetes-validations": [{"rule": "[has(self.a), has(self.b)].filter(x, x).size() <= 1"}],
+}
 
 
 @pytest.mark.parametrize(
@@ -62,13 +71,16 @@ NUMBER_OR_TEXT = {
     [
         ({"type": "string", "default": "a", "format": "date-time"}, {"type": "string"}),
         (NUMBER_OR_TEXT, {"type": ["integer", "string"], "minimum": 0, "maximum": 9, "pattern": "^[0-9]+%$"}),
+        (NUMBER_OR_WORD, {"type": ["integer", "string"], "minimum": 1, "maximum": 500, "pattern": "^Auto$"}),
+        (AT_MOST_ONE, {"properties": {"a": {}, "b": {}}, "additionalProperties": False, "maxProperties": 1}),
+        (AT_MOST_ONE | {"properties": {"a": {}, "b": {}, "c": {}}}, CLOSED),
         (
             {"type": "object", "properties": {"a": {"type": "string", "x-kubernetes-list-type": "set"}}},
             {"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": False},
         ),
         ({"type": "array", "items": {"default": 1}}, {"type": "array", "items": {}}),
     ],
-    ids=["default", "number or text", "object", "list"],
+    ids=["default", "number or text", "number or word", "at most one", "at most one of some", "object", "list"],
 )
 def test_field_of_the_crd_becomes_plain_json_schema(field: dict[str, Any], plain: dict[str, Any]) -> None:
     assert charts._plain(field) == plain
