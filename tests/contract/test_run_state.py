@@ -14,10 +14,7 @@ DEVICES = [f"press-{number}" for number in range(9)]
 
 
 @pytest.mark.parametrize("max_bytes", [2**20, 0], ids=["intervals", "a character per device"])
-def test_device_list_and_progress_of_the_operator_are_read_by_the_scorer(
-    max_bytes: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("scoring_operator.planner.progress_codec.MAX_CONTENT_BYTES", max_bytes)
+def test_device_list_and_progress_of_the_operator_are_read_by_the_scorer(max_bytes: int) -> None:
     progress = Progress(
         snapshot=RunSnapshot(fleet={}),
         total=9,
@@ -33,7 +30,7 @@ def test_device_list_and_progress_of_the_operator_are_read_by_the_scorer(
     )
     devices = read_device_list(pack(DEVICES))
     assert devices == DEVICES
-    content = encode_progress(progress)
+    content = encode_progress(progress, max_content_bytes=max_bytes)
     assert (b'"places"' in zlib.decompress(content)) is (max_bytes == 0)
     assert read_outcomes(content, devices) == {
         **{f"press-{number}": DeviceOutcome("scored") for number in (0, 1, 2, 3, 7)},

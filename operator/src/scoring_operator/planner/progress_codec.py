@@ -46,8 +46,16 @@ _Sets = tuple[Positions, Mapping[str, Positions], Mapping[str, Positions], Posit
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)  # sums with them are times too
 
 
-def encode_progress(progress: Progress) -> bytes:
-    """Return the content of the progress ConfigMap."""
+def encode_progress(
+    progress: Progress, *, max_document_bytes: int = MAX_DOCUMENT_BYTES, max_content_bytes: int = MAX_CONTENT_BYTES
+) -> bytes:
+    """Return the content of the progress ConfigMap.
+
+    Args:
+        progress: The progress.
+        max_document_bytes: The limit of JSON with intervals; a larger one has a character per device instead.
+        max_content_bytes: That limit after compression.
+    """
     document = {
         "v": FORMAT_VERSION,
         "frozen": progress.snapshot,
@@ -70,7 +78,7 @@ def encode_progress(progress: Progress) -> bytes:
     }
     text = msgspec.json.encode(document)
     content = zlib.compress(text, 1)
-    if len(text) <= MAX_DOCUMENT_BYTES and len(content) <= MAX_CONTENT_BYTES:
+    if len(text) <= max_document_bytes and len(content) <= max_content_bytes:
         return content
     places = _encode_places(progress)
     return zlib.compress(msgspec.json.encode(document | places), 1) if places else content

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 from typing import Any
-from unittest import mock
 
 import msgspec
 import pytest
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 from scoring_operator.api.intervals import Position, Positions, Span
 from scoring_operator.contract.outcome_message import REASONS, Results
 from scoring_operator.errors import InvalidProgress
-from scoring_operator.planner import progress_codec, progress_document
+from scoring_operator.planner import progress_document
 from scoring_operator.planner.progress import Completion, Progress, RunClock, RunSnapshot, new_progress
 from scoring_operator.planner.progress_codec import MAX_DEVICE_LISTS, decode_progress, encode_progress
 from tests.testkit.builders import NOW, a_batch, a_progress
@@ -129,16 +128,13 @@ def test_progress_of_scattered_devices_has_less_than_a_byte_per_device(devices: 
 @given(st.text("abcdefghi", max_size=60))
 def test_progress_with_a_character_per_device_decodes_to_itself(text: str) -> None:
     progress = in_places(text, [*LABELS[:7], ("failed", "OOMKilled"), ("failed", "Unknown")])
-    with mock.patch.object(progress_codec, "MAX_CONTENT_BYTES", 0):
-        content = encode_progress(progress)
+    content = encode_progress(progress, max_content_bytes=0)
     assert json.loads(zlib.decompress(content))["v"] == 2
     assert decode_progress(content) == progress
 
 
-@pytest.mark.parametrize("limit", ["MAX_CONTENT_BYTES", "MAX_DOCUMENT_BYTES"])
-def test_progress_that_is_too_large_as_intervals_has_a_character_per_device(
-    limit: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("limit", ["max_content_bytes", "max_document_bytes"])
+def test_progress_that_is_too_large_as_intervals_has_a_character_per_device(limit: str) -> None:
     progress = replace(
         a_progress(7),
         waiting=positions("5-6"),
@@ -148,8 +144,7 @@ def test_progress_that_is_too_large_as_intervals_has_a_character_per_device(
         canary=positions("0-5"),
     )
     intervals = json.loads(zlib.decompress(encode_progress(progress)))
-    monkeypatch.setattr(progress_codec, limit, 0)
-    content = encode_progress(progress)
+    content = encode_progress(progress, **{limit: 0})
     labels = [["", ""], ["-", ""], ["failed", ""], ["scored", ""], ["failed", "OOMKilled"]]
     sets = {"waiting": "", "outcomes": {}, "reasons": {}, "canary": "", "labels": labels, "places": "STSPPQ1"}
     assert json.loads(zlib.decompress(content)) == intervals | {"v": 2} | sets
@@ -168,7 +163,7 @@ def test_progress_that_is_too_large_as_intervals_has_a_character_per_device(
 )
 @pytest.mark.parametrize("failed", ["0", ""], ids=["with a failure", "without a failure"])
 def test_edited_progress_with_overlapping_sets_is_written_as_intervals(
-    edited: dict[str, Positions], failed: str, monkeypatch: pytest.MonkeyPatch
+    edited: dict[str, Positions], failed: str
 ) -> None:
     outcomes = {"scored": positions("1"), "failed" if failed else "empty": positions("0")}
     progress = replace(
@@ -178,8 +173,7 @@ def test_edited_progress_with_overlapping_sets_is_written_as_intervals(
         reasons=edited,
         open_batches={"job": a_batch("2")},
     )
-    monkeypatch.setattr(progress_codec, "MAX_CONTENT_BYTES", 0)
-    content = encode_progress(progress)
+    content = encode_progress(progress, max_content_bytes=0)
     assert json.loads(zlib.decompress(content))["v"] == 1
 
 
