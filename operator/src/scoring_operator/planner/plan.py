@@ -183,7 +183,8 @@ def _record_results(progress: Progress, observation: Observation, now: datetime)
     if opened:
         progress = replace(progress, open_batches={**progress.open_batches, **opened})
     if starts and progress.clock.first_pod is None:
-        start = min(*starts, now)  # a node's clock may be ahead of the API server's
+        earliest = progress.clock.started or now
+        start = min(max(earliest, min(starts)), now)  # a node's clock may differ from the API server's
         clock = msgspec.structs.replace(progress.clock, first_pod=(start, progress.clock.elapsed(start)))
         progress = replace(progress, clock=clock)
     return apply(progress, evaluations, now)

@@ -145,6 +145,10 @@ def test_first_pod_start_is_the_time_of_the_pod() -> None:
     assert first_pod(started_at=3, now=5) == (later(3), 3.0)
 
 
+def test_first_pod_start_is_not_before_the_run() -> None:
+    assert first_pod(started_at=-3e9, now=5) == (later(0), 0.0)
+
+
 def test_first_pod_start_is_not_after_the_api_servers_time() -> None:
     assert first_pod(started_at=3600, now=5) == (later(5), 5.0)
 
