@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+import yaml
 
 from localcluster.cluster import Cluster
 from tests.testkit.measurements import RecordMeasurement
@@ -75,7 +76,10 @@ def test_run_rejected_by_the_crd_ends_the_job_with_the_reason(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    scheduler = Scheduler(cluster_with_crd, namespace, tmp_path, run={"devices": {"ids": ["a"], "include": ["b"]}})
+    scheduler = Scheduler(cluster_with_crd, namespace, tmp_path, run={"devices": {"ids": ["a"]}})
+    document = yaml.safe_load(scheduler.file.read_text())
+    document["schedules"][0]["run"]["devices"]["include"] = ["b"]  # an older chart did not reject it
+    scheduler.file.write_text(yaml.safe_dump(document))
     monkeypatch.setenv("KUBECONFIG", str(scheduler.kubeconfig))
     assert scheduler.fire("hourly-1", "2018-08-29T00:05:00Z") == 65
     assert "at most one of devices.include, devices.ids and devices.retryOf" in capsys.readouterr().err
