@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.testkit.blob_server import SAS, BlobServer, serving
+from tests.testkit.command_lines import interrupt_import, on_a_full_disk, without_reader
 from tests.testkit.measurements import RecordMeasurement
 from tests.testkit.scorer_fleet import END, PREDICTIONS, START, Fleet, a_model, bundle, readings
 from tests.testkit.waiting import shortest, until
@@ -104,16 +105,6 @@ def test_output_on_a_full_disk_is_an_error_of_one_line(words: tuple[str, ...], e
     )
 
 
-def without_reader() -> int:
-    reader, writer = os.pipe()
-    os.close(reader)
-    return writer
-
-
-def on_a_full_disk() -> int:
-    return os.open("/dev/full", os.O_WRONLY)
-
-
 @pytest.mark.parametrize(("opened", "code", "errors"), [(on_a_full_disk, 75, 1), (without_reader, 141, 0)])
 def test_output_that_cannot_be_written_costs_no_device_and_no_message(
     opened: Callable[[], int], code: int, errors: int, fleet: Fleet, tmp_path: Path
@@ -143,18 +134,7 @@ def test_closed_stream_or_unwritable_log_keeps_the_exit_code(
 
 @pytest.mark.parametrize("module", ["device_scorer.cli", "device_scorer.log", "device_scorer.scoring.worker_pool"])
 def test_interrupt_during_an_import_ends_the_process_without_a_text(module: str) -> None:
-    code = (
-        "import os, signal, sys\n"
-        "class Finder:\n"
-        "    def find_spec(self, name, *_):\n"
-        f"        if name == {module!r}:\n"
-        "            os.kill(os.getpid(), signal.SIGINT)\n"
-        "sys.meta_path.insert(0, Finder())\n"
-        "from device_scorer.__main__ import main\n"
-        "sys.argv[1:] = ['score', '--help']\n"
-        "main()"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    done = interrupt_import("device_scorer", module, ["score", "--help"])
     assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
 
 

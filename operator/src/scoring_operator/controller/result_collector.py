@@ -25,8 +25,8 @@ class CollectedResults:
         by_job: The results, by Job name.
         existing: The missing Jobs that exist, although the informer does not show them.
         retry_in: Seconds until the Jobs without a result are inspected; None if there are none.
-        pending: Whether these Jobs have completed, and an end of the run waits for their results. It waits only for one
-            more attempt after storage did not respond.
+        pending: Whether these Jobs have completed, and an end of the run waits for their results. It waits for a
+            request that is being made, and for one more attempt after storage did not respond.
     """
 
     by_job: Mapping[str, JobResult] = field(default_factory=dict)

@@ -183,7 +183,7 @@ class CsvFile:
         with self._named_errors():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("w", encoding="utf-8", newline="")
-        self._file.write(f"{header}\n")
+        self.write(f"{header}\n")
 
     def __enter__(self) -> Self:
         return self

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from scoring_operator.cli import main
+from tests.testkit.command_lines import interrupt_import, on_a_full_disk, without_reader
 
 
 @pytest.mark.parametrize(
@@ -65,16 +66,6 @@ def test_invalid_arguments_exit_with_64_and_usage(capsys: pytest.CaptureFixture[
     assert "usage: scoring-operator" in capsys.readouterr().err
 
 
-def without_reader() -> int:
-    reader, writer = os.pipe()
-    os.close(reader)
-    return writer
-
-
-def on_a_full_disk() -> int:
-    return os.open("/dev/full", os.O_WRONLY)
-
-
 @pytest.mark.parametrize(
     ("opened", "code", "text"),
     [
@@ -105,18 +96,7 @@ def test_closed_output_is_discarded() -> None:
 
 @pytest.mark.parametrize("module", ["scoring_operator.cli", "scoring_operator.kube.client", "yaml"])
 def test_interrupt_during_an_import_ends_the_process_without_a_text(module: str) -> None:
-    code = (
-        "import os, signal, sys\n"
-        "class Finder:\n"
-        "    def find_spec(self, name, *_):\n"
-        f"        if name == {module!r}:\n"
-        "            os.kill(os.getpid(), signal.SIGINT)\n"
-        "sys.meta_path.insert(0, Finder())\n"
-        "from scoring_operator.__main__ import main\n"
-        "sys.argv[1:] = ['create-run', '--help']\n"
-        "sys.exit(main())"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    done = interrupt_import("scoring_operator", module, ["create-run", "--help"])
     assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
 
 

@@ -8,7 +8,8 @@ from tests.testkit.builders import a_body, a_report_message, pod_metadata
 from tests.unit.operator.controller.one_run import JOBS, PODS, OneRun
 
 
-async def test_failed_report_job_has_the_reason_of_its_pod() -> None:
+async def a_run_with_a_report_job() -> tuple[OneRun, str]:
+    """Return a run whose devices are done, and the name of its report Job, which is active."""
     cluster = OneRun()
     await cluster.reconcile(2)
     for name in cluster.job_names():
@@ -17,6 +18,11 @@ async def test_failed_report_job_has_the_reason_of_its_pod() -> None:
     report = report_job_name(cluster.reconciler.run)
     cluster.show(report)
     await cluster.reconcile()
+    return cluster, report
+
+
+async def test_failed_report_job_has_the_reason_of_its_pod() -> None:
+    cluster, report = await a_run_with_a_report_job()
     terminated = {"exitCode": 137, "reason": "OOMKilled"}
     container = {"name": "scorer", "state": {"terminated": terminated}}
     pod = {"metadata": pod_metadata(report), "status": {"containerStatuses": [container]}}
@@ -29,14 +35,7 @@ async def test_failed_report_job_has_the_reason_of_its_pod() -> None:
 
 
 async def test_report_job_that_ends_while_its_pod_is_read_has_its_figures_in_the_next_pass() -> None:
-    cluster = OneRun()
-    await cluster.reconcile(2)
-    for name in cluster.job_names():
-        cluster.complete(name)
-    await cluster.reconcile(2)
-    report = report_job_name(cluster.reconciler.run)
-    cluster.show(report)
-    await cluster.reconcile()
+    cluster, report = await a_run_with_a_report_job()
     pod: dict[str, Any] = {"metadata": pod_metadata(report), "status": {"phase": "Running"}}
     cluster.client.lists[PODS] = [pod]
     passes: list[bool] = []
