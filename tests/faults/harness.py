@@ -4,6 +4,7 @@ The operator works under its own account's token, its devices come from memory (
 simulated pods. The events are read from the API server's audit log, never from the operator.
 """
 
+import json
 import subprocess
 import sys
 from collections import Counter
@@ -29,6 +30,7 @@ from tests.testkit.operator_process import Operator, OperatorEnvironment, free_p
 from tests.testkit.paths import ROOT
 from tests.testkit.waiting import until
 
+MAX_SHOWN = 4000  # characters of each part of a state
 ROUNDS = range(6)
 UNEXPECTED, REPORT = (-1, -1, -1), (-2, -2, -2)  # the ranges of Jobs that should not be, and of the report's
 TIME_FIELDS = (
@@ -158,7 +160,18 @@ class Site:
         return "completionTime" in status and condition(status, "Reported").get("status") != "Unknown"
 
     def until_ended(self, name: str, *, seconds: float = 240) -> None:
-        until(lambda: self.ended(name), f"{name} has ended", seconds=seconds)
+        try:
+            until(lambda: self.ended(name), f"{name} has ended", seconds=seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self._state(name)}") from None
+
+    def _state(self, name: str) -> str:
+        """Return what shows why a run does not end: its status, Jobs, pods, nodes and events, and the operator's log."""
+        parts = [json.dumps(self.status(name))]
+        for kinds in ("jobs,pods", "nodes", "events"):
+            parts.append(self.cluster.kubectl("-n", self.namespace, "get", kinds)[-MAX_SHOWN:])
+        parts += [path.read_text()[-MAX_SHOWN:] for path in self.folder.glob("*.log")]
+        return "\n".join(parts)
 
     def jobs(self, run: str) -> list[dict[str, Any]]:
         """Return the scoring Jobs of a run."""

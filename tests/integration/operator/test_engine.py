@@ -118,8 +118,8 @@ async def test_suspended_run_pauses_and_completes_after_resume(
         await until_status(runs, lambda status: status.get("devices", {}).get("scored", 0) > 0)
         runs.change(suspend=True)
         await until_status(runs, lambda status: status["phase"] == "Suspended")
-        unfinished = [job for job in runs.jobs() if not job["status"].get("conditions")]
-        assert all(job["spec"]["suspend"] for job in unfinished)
+        # A Job that was created just before is suspended when the operator sees it.
+        await until_status(runs, lambda _: all(job["spec"]["suspend"] for job in unfinished_jobs(runs)))
         runs.cluster.remove_stage("last-hangs")
         runs.change(suspend=False, parallelism=20)
         status = await ended(runs)
@@ -129,6 +129,10 @@ async def test_suspended_run_pauses_and_completes_after_resume(
     assert status["devices"]["scored"] == 20
     assert condition(status, "Suspended")["status"] == "False"
     assert runs.events() == ["Pending", "Running", "Suspended", "Running", "AllDevicesDone", "Reported"]
+
+
+def unfinished_jobs(runs: Runs) -> list[dict[str, Any]]:
+    return [job for job in runs.jobs() if not job["status"].get("conditions")]
 
 
 @pytest.mark.field("spec.cancel")

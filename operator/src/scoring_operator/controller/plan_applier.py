@@ -80,6 +80,7 @@ class PlanApplier:
             return await self._discover(run, plan, observation)
         if plan.save:
             await self._states.save()
+        await self._writer.suspend(run, plan.suspend)  # before the status says so
         # The Jobs do not wait for the other writes: their reservations are saved by now.
         creation, status = await asyncio.gather(
             self._create(run, plan, state), self._save_and_write_status(run, plan, observation), return_exceptions=True
@@ -89,7 +90,6 @@ class PlanApplier:
         if isinstance(status, BaseException):
             raise status
         written, next_write = status
-        await self._writer.suspend(run, plan.suspend)
         due = [plan.requeue_after, creation, next_write]
         return Applied(written, state, min((seconds for seconds in due if seconds is not None), default=None))
 

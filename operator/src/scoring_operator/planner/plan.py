@@ -243,7 +243,8 @@ def _pause(
         replace=resumed,
         queued_for=None if run.spec.suspend else cause,
         blocker=None if run.spec.suspend else blocked_too_long(observation),
-        requeue_after=BLOCKED_REQUEUE_SECONDS if suspend or resumed else seconds,
+        # A Job that was created just before is suspended as soon as it is visible; no event announces that.
+        requeue_after=BLOCKED_REQUEUE_SECONDS if suspend or resumed or jobs.assumed else seconds,
     )
 
 

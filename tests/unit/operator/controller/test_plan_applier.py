@@ -130,7 +130,7 @@ def a_plan(jobs: int = 0, **options: Any) -> Plan:
 
 async def test_jobs_are_created_after_the_reservation_is_saved(applier: PlanApplier, steps: Steps) -> None:
     applied = await apply(applier, a_plan(2, save=True))
-    assert steps == ["save", "create 2", "save", "status", "delete", "replace", "suspend"]
+    assert steps == ["save", "suspend", "create 2", "save", "status", "delete", "replace"]
     assert (applied.state, applied.requeue_after) == (STATE, 1.0)
 
 
@@ -150,7 +150,7 @@ async def test_status_and_deletions_wait_for_a_save_that_is_not_due(applier: Pla
 async def test_new_phase_is_saved_and_reported_at_once(applier: PlanApplier, steps: Steps) -> None:
     steps.seconds_until_save = 1.5
     await apply(applier, replace(a_plan(), phase="Suspended"))
-    assert steps == ["save", "status", "delete", "replace", "suspend"]
+    assert steps == ["suspend", "save", "status", "delete", "replace"]
 
 
 async def test_pass_is_requeued_at_the_earliest_due_time(applier: PlanApplier, steps: Steps) -> None:
@@ -184,7 +184,7 @@ async def test_lost_lease_during_the_creation_is_raised_after_the_save(applier: 
     steps.creation_failure = LeaseLost("not the leader")
     with pytest.raises(LeaseLost):
         await apply(applier, a_plan(1))
-    assert steps == ["create 1", "save", "status", "delete", "replace"]
+    assert steps == ["suspend", "create 1", "save", "status", "delete", "replace"]
 
 
 @pytest.mark.parametrize("permanent", [False, True])

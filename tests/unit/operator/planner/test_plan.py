@@ -241,6 +241,12 @@ def test_suspended_run_suspends_its_jobs_and_creates_none() -> None:
     assert resumed.suspend == dict.fromkeys(jobs, False)
 
 
+def test_paused_run_has_another_pass_for_a_job_that_is_not_visible_yet() -> None:
+    first = plan_for(a_progress(1))
+    plan = make_plan(a_run(suspend=True), an_observation(first.progress, assumed=first.create), NOW)
+    assert (plan.suspend, plan.requeue_after) == ({}, 5.0)
+
+
 def test_paused_run_replaces_a_job_that_another_controller_has_resumed() -> None:
     progress = marked(replace(a_progress(1), open_batches={"job": a_batch("0", created=True)}, waiting=EMPTY))
     observation = an_observation(progress, jobs={"job": a_job("job", marked=True)})
