@@ -20,12 +20,11 @@ pytest_plugins = [
     "tests.testkit.scheduling",
 ]
 
-# The fixtures that start a service, in the order of their tests. Pure tests run first, so that a mistake in a pure
-# function shows before a cluster is started. The group that cannot be divided among workers begins before the others.
-# The groups of single files end the session, so no worker waits long for the last one. A test that is marked
-# needs_services by hand starts its services itself.
-BY_HAND = "by hand"
-ORDER = ("container_cluster", "helm", "azurite", "tokens", BY_HAND, "chart_cluster", "cluster", "fault_cluster")
+# The fixtures that start a service, in the order of their tests. The two longest groups cannot be divided among
+# workers, so they begin first. The groups of single files end the session, so no worker waits long for the last one.
+# A test that is marked needs_services by hand starts its services itself.
+PURE, BY_HAND = "", "by hand"
+ORDER = ("container_cluster", "cluster", PURE, "helm", "azurite", "tokens", BY_HAND, "chart_cluster", "fault_cluster")
 # The services that exist once per session. A node with containers is expensive. Each control plane takes a dozen of the
 # 128 inotify instances of a machine.
 ONE_WORKER = ("container_cluster", "chart_cluster", "cluster")
@@ -47,9 +46,9 @@ hypothesis.settings.load_profile("fleetscore")
 
 
 def _service(item: pytest.Item) -> str:
-    """Return the most expensive service of a test; empty for a pure test."""
+    """Return the most expensive service of a test; PURE for a test without one."""
     requested = getattr(item, "fixturenames", ())
-    by_hand = BY_HAND if item.get_closest_marker("needs_services") else ""
+    by_hand = BY_HAND if item.get_closest_marker("needs_services") else PURE
     return next((name for name in STRONGEST_FIRST if name in requested), by_hand)
 
 
@@ -62,7 +61,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(
                 pytest.mark.xdist_group(service if service in ONE_WORKER else item.nodeid.partition("::")[0])
             )
-    items.sort(key=lambda item: 1 + ORDER.index(services[item]) if services[item] else 0)
+    items.sort(key=lambda item: ORDER.index(services[item]))
 
 
 @pytest.fixture(autouse=True)

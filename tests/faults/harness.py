@@ -166,12 +166,10 @@ class Site:
             raise AssertionError(f"{error}\n{self._state(name)}") from None
 
     def _state(self, name: str) -> str:
-        """Return what shows why a run does not end: its status, Jobs, pods, nodes and events, and the operator's log."""
-        parts = [json.dumps(self.status(name))]
-        for kinds in ("jobs,pods", "nodes", "events"):
-            parts.append(self.cluster.kubectl("-n", self.namespace, "get", kinds)[-MAX_SHOWN:])
-        parts += [path.read_text()[-MAX_SHOWN:] for path in self.folder.glob("*.log")]
-        return "\n".join(parts)
+        """Return what shows why a run does not end: its status, Jobs, pods and events, and the operators' logs."""
+        objects = [self.cluster.kubectl("-n", self.namespace, "get", kind) for kind in ("jobs,pods", "nodes", "events")]
+        logs = [path.read_text() for path in self.folder.glob("*.log")]
+        return "\n".join([json.dumps(self.status(name)), *(text[-MAX_SHOWN:] for text in objects + logs)])
 
     def jobs(self, run: str) -> list[dict[str, Any]]:
         """Return the scoring Jobs of a run."""
