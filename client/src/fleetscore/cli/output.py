@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,6 +25,16 @@ __all__ = ["Column", "Format", "Table", "columns", "console", "keyed", "print_do
 
 PIPE_WIDTH = 4096
 """Characters of a line that is not printed to a terminal: no table is wider, so no line is folded."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes the texts that YAML 1.2 reads as numbers, too, such as the id `1e5`: PyYAML knows YAML 1.1 alone."""
+
+
+for _type, _pattern in (("float", r"[-+]?([.][0-9]+|[0-9]+([.][0-9]*)?)(e[-+]?[0-9]+)?"), ("int", "0o[0-7]+")):
+    _Dumper.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_type}", re.compile(rf"({_pattern})\Z", re.IGNORECASE), list("-+.0123456789")
+    )
 
 
 class Format(StrEnum):
@@ -151,7 +162,7 @@ def print_documents(document: object, format_: Format) -> None:
     if format_ is Format.JSON:
         print(json.dumps(document, indent=2, default=str, ensure_ascii=not is_unicode))
     else:
-        print(yaml.safe_dump(_plain(document), sort_keys=False, allow_unicode=is_unicode), end="")
+        print(yaml.dump(_plain(document), Dumper=_Dumper, sort_keys=False, allow_unicode=is_unicode), end="")
 
 
 def _print_rows(table: Table, *, wide: bool) -> None:

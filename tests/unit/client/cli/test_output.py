@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from fleetscore.cli.output import Format, Table, columns, print_lines, print_table
+from fleetscore.cli.output import Format, Table, columns, print_documents, print_lines, print_table
 
 ROWS = [{"Device": "press-7", "Rows": 12, "Detail": "a"}, {"Device": "hall\x1b[31m", "Rows": 3, "Detail": None}]
 MAIN = "import sys; from fleetscore.cli import main; sys.exit(main())"
@@ -34,6 +34,12 @@ def test_json_and_yaml_have_the_rows_unchanged(capsys: pytest.CaptureFixture[str
     assert json.loads(capsys.readouterr().out) == ROWS
     print_table(TABLE, Format.YAML)
     assert yaml.safe_load(capsys.readouterr().out) == ROWS
+
+
+@pytest.mark.parametrize("device", ["1e5", "-1.5E+3", "2.e1", ".5e1", "0o17", "12", "1.5", "0x1f", "1_0"])
+def test_text_that_a_yaml_version_reads_as_a_number_is_quoted(device: str, capsys: pytest.CaptureFixture[str]) -> None:
+    print_documents({"Device": device, "Rows": 5, "Share": 1e-05}, Format.YAML)
+    assert capsys.readouterr().out == f"Device: '{device}'\nRows: 5\nShare: 1.0e-05\n"
 
 
 def test_names_are_one_per_line(capsys: pytest.CaptureFixture[str]) -> None:
