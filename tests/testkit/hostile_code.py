@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import pickle
 import signal
 import time
 from typing import Any
@@ -89,3 +90,17 @@ class OnPredict(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-le
 
 
 HARMS = ("crash", "loop", "sleep", "exhaust_memory", "kill_parent", "write_garbage", "change_class", "exit_process")
+
+
+class WrittenOnce(OnPredict):
+    """A detector that cannot be pickled after it was loaded, as one that cloudpickle wrote."""
+
+    loaded = False
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, loaded=True)
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self.loaded:
+            raise pickle.PicklingError("a lambda")
+        return dict(vars(self))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from device_scorer.contract import blob_paths
-from device_scorer.errors import BlobUnreadable, PermanentError
+from device_scorer.errors import BlobUnreadable, ModelInvalid, PermanentError
 from device_scorer.models import bundle as bundles
 from device_scorer.models.expectations import Expectation
 from device_scorer.settings import Settings
@@ -14,6 +14,8 @@ from device_scorer.training.behaviour import observe_sensor, range_coverage
 from device_scorer.training.fit import MAX_ROWS, TagRejected, encode_trained_bundle, fit
 from device_scorer.training.past_readings import read_past_readings
 from device_scorer.window import Window
+
+MAX_CAUSE_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,9 @@ def train_device(
         window: The window of the readings to train on.
         max_rows: The number of readings of a tag that are used; at least 2.
         keep_earlier: True to keep the earlier models of tags that get no new model.
+
+    Raises:
+        ModelInvalid: An earlier model cannot be written again. Nothing is written.
     """
     past = read_past_readings(store, settings, device, names, window)
     fitted = fit(past.values, max_rows=max_rows)
@@ -90,7 +95,13 @@ def train_device(
         for tag, (times, numbers) in readings.items():
             tolerance = settings.quality.rule(tag).tolerance or 0.0
             expectations[tag] = observe_sensor(times, numbers, tolerance=tolerance)
-        store.write("models", name, encode_trained_bundle({**kept, **fitted.models}, expectations), overwrite=True)
+        try:
+            content = encode_trained_bundle({**kept, **fitted.models}, expectations)
+        except Exception as error:  # pickling runs the code of an earlier model
+            cause = f"{type(error).__name__}: {error}"[:MAX_CAUSE_CHARS]
+            message = f"an earlier model of {device} cannot be written again: {cause}; --prune drops earlier models"
+            raise ModelInvalid(message) from error
+        store.write("models", name, content, overwrite=True)
     found = {tag: range_coverage(numbers) for tag, (_, numbers) in readings.items()}
     return TrainedDevice(
         models=len(fitted.models),
@@ -129,7 +140,7 @@ def _read_earlier(store: Store, settings: Settings, name: str, *, without: Mappi
         plain = bundles.decompress(blob.content, limits.max_model_unpacked_bytes)
         loaded = sklearn_loader.load_detectors(plain, trust_any=settings.trust_any_model).detectors
     except (PermanentError, BlobUnreadable) as error:
-        return _EarlierBundle({}, {}, error=str(error)[:200])
+        return _EarlierBundle({}, {}, error=str(error)[:MAX_CAUSE_CHARS])
     usable = {tag: loaded[tag] for tag in others if not isinstance(loaded.get(tag), PermanentError | None)}
     models = {tag: detector.estimator for tag, detector in usable.items()}  # type: ignore[union-attr]  # no errors
     return _EarlierBundle(models, bundle.expectations, unusable=sorted(others - models.keys()))

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from sklearn.pipeline import Pipeline
 
-from device_scorer.errors import PermanentError
+from device_scorer.errors import ModelInvalid, PermanentError
 from device_scorer.models import bundle as bundles
 from device_scorer.models.expectations import META_SENSORS_KEY, Expectation, encode_expectations
 from device_scorer.settings import Settings
 from device_scorer.store.folder import FolderStore
 from device_scorer.training.trainer import TrainedDevice, train_device
 from device_scorer.window import Window
-from tests.testkit.hostile_code import OnPredict
+from tests.testkit.hostile_code import OnPredict, WrittenOnce
 from tests.testkit.scorer_command import files, scorer
 from tests.testkit.scorer_fleet import a_model, bundle
 from tests.testkit.scorer_training import texts, wave, write_readings
@@ -93,6 +93,16 @@ def test_model_outside_the_allow_list_remains_only_with_trust_any(tmp_path: Path
     trained = train(tmp_path)
     assert (trained.models, trained.kept_tags) == (1, [])
     assert "OnPredict" in trained.earlier_error
+
+
+@pytest.mark.slow
+def test_trusted_model_that_cannot_be_written_again_ends_the_training(tmp_path: Path) -> None:
+    content = bundle({"1": a_model(), "old": WrittenOnce()})
+    FolderStore(tmp_path).write("models", "press-1.joblib", content)
+    write_readings(tmp_path, "press-1", {"1": texts(wave())})
+    with pytest.raises(ModelInvalid, match="of press-1 cannot be written again: PicklingError: a lambda; --prune"):
+        train(tmp_path, Settings(trust_any_model=True))
+    assert (tmp_path / "models/press-1.joblib").read_bytes() == content
 
 
 def test_pruned_tags_are_named(tmp_path: Path) -> None:
