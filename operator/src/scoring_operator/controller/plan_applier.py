@@ -1,7 +1,7 @@
 """The execution of a plan: the order of its writes.
 
 A Job is created after its reservation is saved. Jobs are deleted and status is written after the progress that they
-depend on is saved.
+depend on is saved. Jobs are suspended and resumed before the status says so.
 """
 
 import asyncio
@@ -80,7 +80,7 @@ class PlanApplier:
             return await self._discover(run, plan, observation)
         if plan.save:
             await self._states.save()
-        await self._writer.suspend(run, plan.suspend)  # before the status says so
+        await self._writer.suspend(run, plan.suspend)
         # The Jobs do not wait for the other writes: their reservations are saved by now.
         creation, status = await asyncio.gather(
             self._create(run, plan, state), self._save_and_write_status(run, plan, observation), return_exceptions=True
