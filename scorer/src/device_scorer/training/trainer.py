@@ -8,6 +8,7 @@ from device_scorer.contract import blob_paths
 from device_scorer.errors import BlobUnreadable, ModelInvalid, PermanentError
 from device_scorer.models import bundle as bundles
 from device_scorer.models.expectations import Expectation
+from device_scorer.models.sklearn_messages import one_line
 from device_scorer.settings import Settings
 from device_scorer.store.base import Store
 from device_scorer.training.behaviour import observe_sensor, range_coverage
@@ -98,7 +99,7 @@ def train_device(
         try:
             content = encode_trained_bundle({**kept, **fitted.models}, expectations)
         except Exception as error:  # pickling runs the code of an earlier model
-            cause = f"{type(error).__name__}: {error}"[:MAX_CAUSE_CHARS]
+            cause = one_line(f"{type(error).__name__}: {error}")[:MAX_CAUSE_CHARS]
             message = f"an earlier model of {device} cannot be written again: {cause}; --prune drops earlier models"
             raise ModelInvalid(message) from error
         store.write("models", name, content, overwrite=True)
