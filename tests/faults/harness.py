@@ -160,10 +160,7 @@ class Site:
         return "completionTime" in status and condition(status, "Reported").get("status") != "Unknown"
 
     def until_ended(self, name: str, *, seconds: float = 240) -> None:
-        try:
-            until(lambda: self.ended(name), f"{name} has ended", seconds=seconds)
-        except AssertionError as error:
-            raise AssertionError(f"{error}\n{self._state(name)}") from None
+        until(lambda: self.ended(name), f"{name} has ended", seconds=seconds, state=lambda: self._state(name))
 
     def _state(self, name: str) -> str:
         """Return what shows why a run does not end: its status, Jobs, pods and events, and the operators' logs."""

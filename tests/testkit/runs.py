@@ -68,10 +68,7 @@ class Runs:
             status = self.status(name)
             return true(status)
 
-        try:
-            until(matching, f"the status of {name}", seconds=seconds)
-        except AssertionError as error:
-            raise AssertionError(f"{error}: {json.dumps(status, indent=1)}") from error
+        until(matching, f"the status of {name}", seconds=seconds, state=lambda: json.dumps(status, indent=1))
         return status
 
     def until_ended(self, name: str = "hourly", *, seconds: float = 180) -> dict[str, Any]:

@@ -8,7 +8,14 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def until(condition: Callable[[], T | None], description: str, *, seconds: float = 180, interval: float = 0.05) -> T:
+def until(
+    condition: Callable[[], T | None],
+    description: str,
+    *,
+    seconds: float = 180,
+    interval: float = 0.05,
+    state: Callable[[], str] = str,
+) -> T:
     """Call a condition until its result is true, and return the result.
 
     Args:
@@ -16,13 +23,14 @@ def until(condition: Callable[[], T | None], description: str, *, seconds: float
         description: The text that the failure names.
         seconds: The time limit, in seconds.
         interval: The pause between two checks, in seconds.
+        state: Returns what a failure shows in addition, such as the objects that the condition is about.
 
     Raises:
         AssertionError: The condition did not become true in time.
     """
     deadline = time.monotonic() + seconds
     while not (result := condition()):
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {description}"
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {description} {state()}"
         time.sleep(interval)
     return result
 
