@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from device_scorer import __version__, log
@@ -36,6 +37,9 @@ COMMANDS = {
     "inspect": Command("device_scorer.cli.inspect", "describe a bundle: its tags, detectors and unusable models"),
     "check": Command("device_scorer.cli.check", "check a store before its first window, or an installation"),
 }
+
+_HELP_WIDTH = 78
+"""The width of help texts, in characters. To ask for the terminal's, argparse imports shutil and its compressors."""
 
 EXIT_SUCCESS, EXIT_USAGE, EXIT_PERMANENT, EXIT_TRANSIENT = 0, 64, 65, 75
 EXIT_INTERRUPTED, EXIT_CLOSED_PIPE = 130, 141
@@ -98,7 +102,8 @@ def build_parser(name: str) -> argparse.ArgumentParser:
         name: The command, a key of COMMANDS.
     """
     module = importlib.import_module(COMMANDS[name].module)
-    parser = _Parser(prog=f"device-scorer {name}", formatter_class=argparse.RawDescriptionHelpFormatter)
+    formatter = partial(argparse.RawDescriptionHelpFormatter, width=_HELP_WIDTH)
+    parser = _Parser(prog=f"device-scorer {name}", formatter_class=formatter)
     module.add_arguments(parser)
     return parser
 

@@ -5,12 +5,9 @@ the allow-list is loaded by scikit-learn with the same list, in a process of its
 `trust: any` every bundle is loaded, at the administrator's risk. Decompression stops at a limit.
 """
 
-import bz2
-import lzma
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from numbers import Integral
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -196,7 +193,7 @@ def models_by_tag(loaded: Any) -> dict[str, Any]:
     if unknown or wanted != FORMAT_VERSION:
         feature = f"uses {unknown[0]!r} of {META_KEY}" if unknown else "has another format"
         raise ModelIncompatible(f"the bundle {feature}, which this version does not support; use a newer device-scorer")
-    others = [key for key in loaded if not isinstance(key, (str, Integral))]
+    others = [key for key in loaded if not isinstance(key, str) and not hasattr(key, "__index__")]
     if others:
         text = f"the bundle is invalid: a key is not a tag but {describe_object(others[0])}"
         raise ModelInvalid(f"{text}; use the text of the column Tag for each key")
@@ -226,21 +223,15 @@ def decompress(content: bytes, max_bytes: int) -> bytes:
         UnpackedTooLarge: The content exceeds the limit.
         ModelInvalid: The content is damaged or truncated.
     """
-    create: Callable[[], Any]
-    if content.startswith((b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda", b"\x1f\x8b")):
-        create = partial(zlib.decompressobj, wbits=47)
-    elif content.startswith(b"BZ"):
-        create = bz2.BZ2Decompressor
-    elif content.startswith((b"\xfd7zXZ", b"\x5d\x00")):
-        create = partial(lzma.LZMADecompressor, memlimit=LZMA_MEMORY_LIMIT_BYTES)
-    else:
+    create, damage = _decompressor(content)
+    if create is None:
         return content
     try:
         unpacker = create()
         plain: bytes = unpacker.decompress(content, max_bytes + 1)
         if unpacker.unused_data:  # bgzip, pbzip2 and others write a member a block
             plain = decompress_members(content, create, max_bytes)
-    except (zlib.error, OSError, lzma.LZMAError, EOFError, ValueError) as error:
+    except (damage, OSError, EOFError, ValueError) as error:
         text = f"the model file is invalid: it cannot be decompressed ({error})"
         raise ModelInvalid(f"{text}; upload it again") from error
     if len(plain) > max_bytes:
@@ -249,6 +240,24 @@ def decompress(content: bytes, max_bytes: int) -> bytes:
     if not unpacker.eof:
         raise ModelInvalid("the model file is invalid: it is truncated; upload it again")
     return plain
+
+
+def _decompressor(content: bytes) -> tuple[Callable[[], Any] | None, type[Exception]]:
+    """Return the function that creates a decompressor of the content, or None, and the error of damaged content.
+
+    Few bundles use bzip2 or xz, and each import of one costs a scoring pod time.
+    """
+    if content.startswith(b"BZ"):
+        import bz2  # noqa: PLC0415  see above
+
+        return bz2.BZ2Decompressor, OSError
+    if content.startswith((b"\xfd7zXZ", b"\x5d\x00")):
+        import lzma  # noqa: PLC0415  see above
+
+        return partial(lzma.LZMADecompressor, memlimit=LZMA_MEMORY_LIMIT_BYTES), lzma.LZMAError
+    if content.startswith((b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda", b"\x1f\x8b")):
+        return partial(zlib.decompressobj, wbits=47), zlib.error
+    return None, zlib.error
 
 
 def _closed_forms(
