@@ -5,6 +5,7 @@
 #   build.sh dependencies NAME   install exactly requirements/NAME.txt in the virtual environment /opt/NAME
 #   build.sh distribution NAME   build the distribution in NAME/ and install it alone in /opt/distribution
 #   build.sh stdlib              compile the standard library of the base image
+#   build.sh hashes              let hashlib use CPython's own functions
 #
 # Two optional build secrets reach the first three steps and no layer: `ca`, a bundle of certificates; `index`, a shell
 # file that exports the package indexes of pip and uv. `make images` passes those of the machine.
@@ -60,11 +61,17 @@ compile_stdlib() {
         "$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
 }
 
+# OpenSSL takes a twentieth of the CPU time of a scoring pod to load, which hashes a few KiB. hashlib works without it.
+use_own_hashes() {
+    python3 -c 'import _blake2, _hashlib, _md5, _sha1, _sha2, _sha3, os; os.remove(_hashlib.__file__)'
+}
+
 if [ -e /run/secrets/index ]; then . /run/secrets/index; fi
 case "${1-}" in
     uv) install_uv ;;
     dependencies) install_dependencies "$2" ;;
     distribution) install_distribution "$2" ;;
     stdlib) compile_stdlib ;;
-    *) echo "build.sh: the step is invalid: '${1-}'; use uv, dependencies, distribution or stdlib" >&2; exit 64 ;;
+    hashes) use_own_hashes ;;
+    *) echo "build.sh: the step is invalid: '${1-}'; use uv, dependencies, distribution, stdlib or hashes" >&2; exit 64 ;;
 esac
