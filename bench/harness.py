@@ -10,17 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.testkit.cluster import ALL_SCORED
+from tests.testkit.cluster import ALL_SCORED, RAISED_LIMITS
 from tests.testkit.operator_process import OperatorEnvironment, operator
 
 from bench import listing_server, scorer
 from localcluster.cluster import Cluster
 from localcluster.nodes import stages
 
-# With its default limits (20 requests a second, 5 workers) the controller manager completes 3.4 Jobs a second.
-RAISED_LIMITS: Mapping[str, Sequence[str]] = {
-    "kube-controller-manager": ["--kube-api-qps=1000", "--kube-api-burst=2000", "--concurrent-job-syncs=20"]
-}
 DEFAULT_LIMITS: Mapping[str, Sequence[str]] = {}
 SIMULATED_NODES = "kwok:10"
 NAMESPACE = "scoring"

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from tests.testkit.cluster import RAISED_LIMITS
 from tests.testkit.operator_process import OperatorEnvironment
 
 from bench import baseline_client, harness
@@ -216,7 +217,7 @@ def _requests(release: OperatorEnvironment) -> Counter[str]:
 
 def _measure_workload(load: Workload, folder: Path) -> None:
     """Measure a workload once."""
-    arguments = harness.DEFAULT_LIMITS if load.default_limits else harness.RAISED_LIMITS
+    arguments = harness.DEFAULT_LIMITS if load.default_limits else RAISED_LIMITS
     seconds = 0.0 if load.pods_end_at_once else POD_SECONDS
     with (
         harness.installed_release(folder, arguments, "raw", pod_seconds=seconds) as other,

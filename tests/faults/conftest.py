@@ -10,9 +10,6 @@ from tests.testkit.audit import Audit
 from tests.testkit.cluster import ALL_SCORED, session_cluster
 from tests.testkit.measurements import Long
 
-# Of a controller manager at its defaults a run of 20 devices would take most of the time that these tests may take.
-FAST = {"kube-controller-manager": ["--kube-api-qps=1000", "--kube-api-burst=2000", "--concurrent-job-syncs=20"]}
-
 SPEEDUP = 30  # in `make test` the operator's timeouts are a thirtieth
 NewSite = Callable[..., Site]
 
@@ -22,7 +19,7 @@ def fault_cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """A control plane that these tests may hurt, whose simulated scorers score every device in half a second, and
     those that have a device `poison` die."""
     given = request.config.getoption("--fault-cluster")
-    with session_cluster(given, "faults", "kwok:4", arguments=FAST) as started:
+    with session_cluster(given, "faults", "kwok:4") as started:
         labels = {"app.kubernetes.io/component": "scorer"}
         started.add_stage(stages.finish_pods("scorers", labels=labels, after_seconds=0.5, message_template=ALL_SCORED))
         started.add_stage(

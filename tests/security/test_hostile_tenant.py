@@ -21,7 +21,6 @@ from tests.testkit.operator_process import Operator, OperatorEnvironment, an_ope
 from tests.testkit.runs import Runs
 from tests.testkit.waiting import until
 
-FAST = {"kube-controller-manager": ["--kube-api-qps=1000", "--kube-api-burst=2000", "--concurrent-job-syncs=20"]}
 DEVICES = 50
 LIMIT = 20
 MEMORY_LIMIT_MIB = 512  # of the chart
@@ -42,7 +41,7 @@ def run_name(hour: int) -> str:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     """Run a cluster without the stages of other tests, whose controllers are as fast as those of a cloud."""
-    with session_cluster(None, "tenants", "kwok:4", arguments=FAST) as started:
+    with session_cluster(None, "tenants", "kwok:4") as started:
         yield started
 
 
