@@ -1,6 +1,7 @@
 """The operator's controller on a real API server, with storage in memory, in the event loop of a test."""
 
 import asyncio
+import warnings
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -101,8 +102,11 @@ async def run_controller(
 
 def pytest_configure(config: pytest.Config) -> None:
     # The tests cancel operators at any moment. If a task is cancelled during a TLS handshake, asyncio leaves the
-    # connection to the garbage collector, because the transport does not know its socket yet.
-    config.addinivalue_line("filterwarnings", "ignore:unclosed (transport )?<(_Selector|socket):ResourceWarning")
+    # connection to the garbage collector, because the transport does not know its socket yet. The second filter is for
+    # the collection after the last test, which has only the filters of pyproject.toml.
+    message = "unclosed (transport )?<(_Selector|socket)"
+    config.addinivalue_line("filterwarnings", f"ignore:{message}:ResourceWarning")
+    warnings.filterwarnings("ignore", message, ResourceWarning)
 
 
 @pytest.fixture
