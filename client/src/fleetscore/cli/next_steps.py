@@ -103,8 +103,8 @@ def run_again(window: Window, write_policy: str = "", options: str = "") -> str:
 
 
 def report_again(store: Path | None, window: Window) -> str:
-    """Return the command that writes the report of a window; in a cluster the operator runs it with other options."""
-    return f"`device-scorer report {_scorer_place(store, window)}`" if store else "`device-scorer report`"
+    """Return the command after which the report of a window is written; in a cluster a run makes it."""
+    return f"`device-scorer report {_scorer_place(store, window)}`" if store else run_again(window)
 
 
 def option_of(window: Window) -> str:

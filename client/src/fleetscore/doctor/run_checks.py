@@ -87,7 +87,7 @@ def _check_newest(run: Mapping[str, Any], subject: str, now: datetime | None) ->
         found.append(Finding(Result.WARNING, "models", subject, text, f"{step}; {cure}"))
     if reported := _failed_report(status):
         text = f"the report of run {name} failed: {reported}"
-        step = "`device-scorer report` makes it again"
+        step = "another run of its window makes it again, and scores only what is missing"
         found.append(Finding(Result.WARNING, "runs", subject, text, f"{step}; {cure}"))
     if not any(one.check == "identity" for one in found):
         text = f"the newest run {name} reached the storage" if has_ended(run) else f"run {name} has not ended"

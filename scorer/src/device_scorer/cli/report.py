@@ -7,8 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from device_scorer import log
+from device_scorer.contract import blob_paths
 from device_scorer.contract.run_state import DeviceOutcome, read_device_list, read_outcomes, with_messages
 from device_scorer.errors import UsageInvalid
+from device_scorer.health.history import HISTORY_FOLDER
 from device_scorer.health.settings import VARIABLE, parse_incident_settings
 from device_scorer.notify.receivers import parse_receivers
 from device_scorer.plurals import counted
@@ -49,10 +51,18 @@ of a ScoringRun. Without --devices every device that has a model is expected.
 example
   device-scorer report --store ./folder --window-start 2018-08-28T23:00:00Z --window-end 2018-08-29T00:00:00Z"""
 
+REPORT_ENVIRONMENT = """\
+environment of the report, with the values of the fleet (the report Job of a run has them):
+  FLEETSCORE_INCIDENTS            name of the fleet, rules of incidents and owners as JSON, such as
+                                  {"fleet": "plant", "openAfter": 2} (the fleet is "default")
+  FLEETSCORE_NOTIFY               receivers of notices as a JSON list (none)
+  FLEETSCORE_ANOMALOUS_SHARE      share of anomalous readings of an anomalous device (1%)
+  FLEETSCORE_ANOMALOUS_MIN_ROWS   number of anomalous readings of an anomalous device (3)"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.description = DESCRIPTION
+    parser.description, parser.epilog = DESCRIPTION, REPORT_ENVIRONMENT
     add = parser.add_argument
     add("--window-start", required=True, type=parse_instant, metavar="TIME", help="first second of the window")
     add("--window-end", required=True, type=parse_instant, metavar="TIME", help="first second after the window")
@@ -92,6 +102,9 @@ def run(arguments: argparse.Namespace, *, open_store: Callable[[Settings], Store
     settings.check_folder()
     devices, recorded_outcomes = _read_run_state(arguments.devices or [], arguments.progress)
     store = open_store(settings)
+    rules = parse_incident_settings(os.environ.get(VARIABLE, ""))
+    if VARIABLE not in os.environ:
+        _check_fleet(store, rules.fleet)
     collector = ReportCollector(
         store, settings, window, arguments.stale_after, earlier=read_earlier_report(store, window)
     )
@@ -106,7 +119,6 @@ def run(arguments: argparse.Namespace, *, open_store: Callable[[Settings], Store
             devices, recorded_outcomes, include_modelled=arguments.include_modelled, large_records=len(too_large)
         )
 
-    rules = parse_incident_settings(os.environ.get(VARIABLE, ""))
     keeper = HealthKeeper(store, rules, window, damaged_records=damaged)
     result, health = _write_until_stable(store, collector, collect, keeper.assess)
     _print_summary(result)
@@ -119,6 +131,25 @@ def run(arguments: argparse.Namespace, *, open_store: Callable[[Settings], Store
     termination_log = termination_log_path(arguments.termination_log, os.environ)
     write_termination_message(termination_log, report_result(result, health))
     return 0
+
+
+def _check_fleet(store: Store, fleet: str) -> None:
+    """Check that a report of this fleet does not replace the incidents that reports of another one wrote.
+
+    Raises:
+        UsageInvalid: The store has a history of other fleets alone.
+    """
+    own = store.list("predictions", f"{HISTORY_FOLDER}/{blob_paths.encode_id(fleet)}/", with_metadata=False)
+    if next(own, None) is not None:
+        return
+    first = next(store.list("predictions", f"{HISTORY_FOLDER}/", with_metadata=False), None)
+    if first is not None:
+        other = blob_paths.decode_id(first.name.split("/")[1]) or "another"
+        raise UsageInvalid(
+            f"{VARIABLE} is missing: the store has the history of the fleet {other}, whose incidents a report of the "
+            f"fleet {fleet} would replace; create another run of the window, which makes the report, or set the "
+            f'variable as the report Job of that fleet, such as {VARIABLE}=\'{{"fleet": "{other}"}}\''
+        )
 
 
 def _write_until_stable(

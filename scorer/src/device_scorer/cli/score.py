@@ -43,7 +43,11 @@ exit codes:
   64  wrong arguments or configuration
   65  no device could be scored, and a retry does not help
   75  storage or identity was unavailable, the output could not be written, or the process was stopped; run the command
-      again, which skips finished devices"""
+      again, which skips finished devices
+
+environment of a score, with the values of the fleet:
+  FLEETSCORE_ALLOW_OVERWRITE              true allows --write-policy Overwrite (false)
+  FLEETSCORE_MODELS_TRUST                 any loads every model file, which may execute code (allowlist)"""
 
 _OUTCOME_LABELS = {
     outcome_message.SCORED: "scored",

@@ -19,6 +19,9 @@ from device_scorer.window import Window
 
 FAILED, EMPTY, PARTIAL, SENSOR, ANOMALOUS, NORMAL, NOT_RUN, UNKNOWN = "FEPSAN-?"
 STATES = frozenset("FEPSAN-?")
+HISTORY_FOLDER = "_history"
+"""The folder of the histories in the container of predictions, with a folder per fleet."""
+
 MAX_TILE_WINDOWS = 10_080
 """Windows of a tile: a week of windows of a minute. Shorter windows have no history."""
 
@@ -57,7 +60,7 @@ class TilePlace:
     @property
     def name(self) -> str:
         """The name of the tile's blob."""
-        return f"_history/{encode_id(self.fleet)}/{self.series}/{self.label}.csv.gz"
+        return f"{HISTORY_FOLDER}/{encode_id(self.fleet)}/{self.series}/{self.label}.csv.gz"
 
     @property
     def series(self) -> str:

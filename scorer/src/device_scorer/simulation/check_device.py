@@ -9,7 +9,7 @@ import numpy as np
 
 from device_scorer.contract import blob_paths
 from device_scorer.errors import DataInvalid
-from device_scorer.health.history import EMPTY, NOT_RUN, UNKNOWN, TileDamaged, decode_tile, place_of
+from device_scorer.health.history import EMPTY, HISTORY_FOLDER, NOT_RUN, UNKNOWN, TileDamaged, decode_tile, place_of
 from device_scorer.readings import COLUMNS
 from device_scorer.settings import Settings
 from device_scorer.store.base import Store
@@ -89,7 +89,7 @@ class CheckDevice:
 
     def _delete_history(self) -> None:
         """Delete the tile of the check's window from each history, unless another device has readings in it."""
-        for info in self.store.list("predictions", "_history/"):
+        for info in self.store.list("predictions", f"{HISTORY_FOLDER}/"):
             place = place_of(blob_paths.decode_id(info.name.split("/")[1]) or "", WINDOW)
             if place is None or place.name != info.name:
                 continue

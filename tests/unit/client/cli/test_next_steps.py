@@ -148,4 +148,4 @@ def test_window_of_a_command_is_the_window(window: Window, text: str) -> None:
 def test_report_of_a_folder_is_a_complete_command() -> None:
     (found,) = commands_of(report_again(Path("a b"), LAST))
     assert found[:4] == ["device-scorer", "report", "--store", "a b"]
-    assert report_again(None, LAST) == "`device-scorer report`"
+    assert report_again(None, LAST) == "`fleetscore run --window 2018-08-28T23:00Z`"

@@ -1,5 +1,6 @@
 """The command `device-scorer report`: arguments, output and exit code."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -119,3 +120,21 @@ def test_removed_and_frozen_sensors_are_exactly_the_ones_that_are_named(tmp_path
     assert found == {("press-2", "1", "silent"), ("press-3", "2", "stuck")}
     incidents = [(row["Device"], row["Cause"], row["State"]) for row in read_table(tmp_path, "_incidents.csv")]
     assert incidents == [("press-2", "sensor", "opened"), ("press-3", "sensor", "opened")] * (hours - 1)
+
+
+def test_report_without_the_rules_of_a_fleet_does_not_replace_its_incidents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_predictions(tmp_path, "press-1", {"1": "111"})
+    monkeypatch.setenv("FLEETSCORE_INCIDENTS", '{"fleet": "hall 3", "openAfter": 1}')
+    report(tmp_path)
+    before = read_table(tmp_path, "_incidents.csv")
+    assert len(before) == 1
+    monkeypatch.delenv("FLEETSCORE_INCIDENTS")
+    result = scorer("report", "--store", tmp_path, *ARGUMENTS)
+    assert result.code == 64
+    message = json.loads(result.err)["message"]
+    assert "the store has the history of the fleet hall 3" in message
+    assert """FLEETSCORE_INCIDENTS='{"fleet": "hall 3"}'""" in message
+    assert read_table(tmp_path, "_incidents.csv") == before
+    assert [path.name for path in (tmp_path / "predictions" / "_history").iterdir()] == ["hall%203"]
