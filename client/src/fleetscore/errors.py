@@ -15,7 +15,11 @@ class NotFound(FleetscoreError):
 
 
 class ClusterUnavailable(FleetscoreError):
-    """The cluster cannot be reached, or no kubeconfig exists."""
+    """The cluster cannot be reached."""
+
+
+class ClusterNotConfigured(ClusterUnavailable):
+    """There is no kubeconfig."""
 
 
 class AccessDenied(FleetscoreError):

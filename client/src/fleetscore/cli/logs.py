@@ -105,7 +105,11 @@ def _pod_of(cluster: Cluster, run: dict[str, dict[str, str]], device: str) -> di
     )
     name = run["metadata"]["name"]
     if job is None:
-        reason = "its Jobs are deleted a minute after its end" if has_ended(run) else "it may not be created yet"
+        reason = (
+            "a minute after its end, its Jobs are deleted, except for up to 50 failed ones"
+            if has_ended(run)
+            else "it may not be created yet"
+        )
         text = f"run {name} has no Job of device {printable(device)}: {reason}"
         raise NotFound(f"{text}; `fleetscore failed` and `fleetscore status {name}` have its outcome")
     selector = f"{JOB_NAME_LABEL}={job['metadata']['name']}"

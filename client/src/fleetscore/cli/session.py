@@ -14,7 +14,7 @@ from fleetscore.cli.next_steps import Option, set_place
 from fleetscore.cli.output import Format, Table, print_table
 from fleetscore.cluster.connection import Cluster
 from fleetscore.contract.fleets import FleetLayout
-from fleetscore.errors import UsageInvalid
+from fleetscore.errors import ClusterNotConfigured, UsageInvalid
 from fleetscore.fleet import Fleet
 
 RUNS, RESULTS, MAINTENANCE, INSTALLATION = "Runs", "Results", "Maintenance", "Installation"
@@ -100,7 +100,10 @@ class Session:
         if self.store is not None:
             return Fleet.folder(self.store)
         where = (self.context, self.namespace, self.fleet)
-        return Fleet.connect(*where, use_fleet_secret=self.use_fleet_secret, fleets=fleets)
+        try:
+            return Fleet.connect(*where, use_fleet_secret=self.use_fleet_secret, fleets=fleets)
+        except ClusterNotConfigured as error:
+            raise ClusterNotConfigured(f"{error}, or name a folder with --store") from error
 
     def open_cluster(self) -> Cluster:
         """Connect to the cluster. Raises UsageInvalid if a folder is named: it has no runs."""

@@ -17,7 +17,15 @@ from fleetscore.cluster.causes import WRONG_TYPES, invalid_text, logged_errors, 
 from fleetscore.cluster.lists import read_list, read_page
 from fleetscore.cluster.responses import parse_object, parse_resource, response_error
 from fleetscore.contract.fleets import FILES_SELECTOR, FleetLayout, SecretReference, read_fleets
-from fleetscore.errors import AccessDenied, ClusterUnavailable, DataInvalid, NotFound, TooLarge, UsageInvalid
+from fleetscore.errors import (
+    AccessDenied,
+    ClusterNotConfigured,
+    ClusterUnavailable,
+    DataInvalid,
+    NotFound,
+    TooLarge,
+    UsageInvalid,
+)
 
 if TYPE_CHECKING:
     from kubernetes import client
@@ -83,7 +91,7 @@ class Cluster:
             timeout_seconds: The seconds for the connection, and for the response.
 
         Raises:
-            ClusterUnavailable: No kubeconfig exists, and the process does not run in a pod.
+            ClusterNotConfigured: No kubeconfig exists, and the process does not run in a pod.
             UsageInvalid: The kubeconfig or the context is invalid.
         """
         import urllib3
@@ -104,8 +112,8 @@ class Cluster:
             api = client.ApiClient(settings)
         except config.ConfigException as error:
             if "No configuration found" in str(error):
-                text = "no cluster is configured; set KUBECONFIG or name a folder with --store"
-                raise ClusterUnavailable(text) from error
+                text = "no cluster is configured; set KUBECONFIG or create ~/.kube/config"
+                raise ClusterNotConfigured(text) from error
             text = f"the kubeconfig cannot be used: {error}; `kubectl config get-contexts` lists its contexts"
             raise UsageInvalid(text) from error
         except (yaml.YAMLError, urllib3.exceptions.HTTPError, OSError, ValueError, *WRONG_TYPES) as error:

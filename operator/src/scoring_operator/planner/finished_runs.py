@@ -32,8 +32,8 @@ MAX_STOPPED_JOBS = 100  # unfinished Jobs that are deleted in one pass
 CLEANUP_INTERVAL_SECONDS = 1.0
 RETRY_SECONDS = 10.0  # until a rejected report Job is created again
 PENDING_REASON, RUNNING_REASON = "ReportPending", "ReportRunning"
-PENDING_MESSAGE = "its Job is made when the Jobs of the run have ended"
-NO_SLOT_MESSAGE = "its Job is made when a report of another run of the namespace has ended"
+PENDING_MESSAGE = "the report Job is created when the Jobs of the run have ended"
+NO_SLOT_MESSAGE = "the report Job is created when a report of another run of the namespace has ended"
 
 
 def initial_report_condition(progress: Progress | None) -> ReportCondition:

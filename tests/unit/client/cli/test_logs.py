@@ -75,7 +75,7 @@ def test_deleted_job_and_pod_have_a_reason(release: FakeRelease, capsys: pytest.
     release.lists["/apis/batch/v1/jobs"] = []
     release.objects[f"{fake.RUNS}/first"]["status"] = {"conditions": [{"type": "Complete", "status": "True"}]}
     assert main(["logs", "press-1", "--run", "first"]) == 1
-    assert "its Jobs are deleted a minute after its end" in capsys.readouterr().err
+    assert "a minute after its end, its Jobs are deleted" in capsys.readouterr().err
 
 
 def test_missing_right_to_read_logs_is_named(release: FakeRelease, capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,7 +44,8 @@ def test_tests_name_every_command() -> None:
 @pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_command_without_a_cluster_names_the_next_step(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     error = error_of(capsys, command, *COMMANDS[command])
-    assert "set KUBECONFIG or name a folder with --store" in error
+    assert "no cluster is configured; set KUBECONFIG or create ~/.kube/config" in error
+    assert ("name a folder with --store" in error) == (command not in OF_CLUSTER)
 
 
 @pytest.mark.parametrize("command", sorted(OF_CLUSTER))

@@ -44,5 +44,5 @@ def test_missing_kubeconfig_is_named(monkeypatch: pytest.MonkeyPatch, capsys: py
     monkeypatch.setenv("KUBECONFIG", "/nonexistent")
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     assert main(["status"]) == 1
-    expected = "error: no cluster is configured; set KUBECONFIG or name a folder with --store\n"
+    expected = "error: no cluster is configured; set KUBECONFIG or create ~/.kube/config\n"
     assert capsys.readouterr().err == expected
