@@ -57,13 +57,21 @@ def _look_up(values: Mapping[str, Any], path: str) -> Any:
 
 def definition_rows(schema: Mapping[str, Any], definition: str) -> Iterator[Row]:
     """Yield (key, yes if it is required, meaning) of an item of a list of values."""
-    return _properties(schema["definitions"][definition], "")
+    return _properties(schema["definitions"][definition], schema["definitions"], "")
 
 
-def _properties(node: Mapping[str, Any], prefix: str) -> Iterator[Row]:
+def _properties(node: Mapping[str, Any], definitions: Mapping[str, Any], prefix: str) -> Iterator[Row]:
+    """Yield the rows of an object's properties; those of lists and of shared definitions if they are described.
+
+    The fields of a run have a page of their own.
+    """
     for key, value in node.get("properties", {}).items():
         yield prefix + key, "yes" if key in node.get("required", []) else "", value.get("description", "")
-        yield from _properties(value, f"{prefix}{key}.")
+        yield from _properties(value, definitions, f"{prefix}{key}.")
+        names = {part.get("$ref", "").rpartition("/")[2] for part in value.get("allOf", ())} - {"", "run"}
+        inner = [row for name in names for row in _properties(definitions[name], definitions, f"{prefix}{key}.")]
+        inner += _properties(value.get("items", {}), definitions, f"{prefix}{key}[].")
+        yield from (row for row in inner if row[2])
 
 
 def crd_schema() -> dict[str, Any]:

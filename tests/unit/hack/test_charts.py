@@ -91,3 +91,24 @@ def test_run_of_a_schedule_has_the_fields_that_the_schedule_does_not_set() -> No
     assert {"fleet", "window", "parallelism"} <= fields
     assert f'"{next(iter(fields))}"' in charts.schema_text()
     assert set(charts.SET_BY_SCHEDULE) < fields
+
+
+def test_rows_of_an_item_have_the_described_keys_of_lists_and_shared_definitions() -> None:
+    rules = {"properties": {"after": {"description": "Windows."}, "other": {}}}
+    owner = {"properties": {"name": {"description": "The owner."}}, "required": ["name"]}
+    run = {"properties": {"tags": {"description": "Tags."}}}
+    fleet = {
+        "properties": {
+            "rules": {"allOf": [{"$ref": "#/definitions/rules"}]},
+            "owners": {"description": "Owners.", "items": owner},
+            "run": {"allOf": [{"$ref": "#/definitions/run"}]},
+        }
+    }
+    definitions = {"fleet": fleet, "rules": rules, "run": run}
+    assert list(charts.definition_rows({"definitions": definitions}, "fleet")) == [
+        ("rules", "", ""),
+        ("rules.after", "", "Windows."),
+        ("owners", "", "Owners."),
+        ("owners[].name", "yes", "The owner."),
+        ("run", "", ""),
+    ]
