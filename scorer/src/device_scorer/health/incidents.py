@@ -3,15 +3,15 @@
 An incident of a device is an open spell. An incident of the fleet begins when many devices turn from normal to the same
 bad state in one window. Many are at least `suspicious_share` of all, and at least MIN_FLEET_DEVICES. Their spells are
 parts of it. It lasts while at least half of these devices are in their spells. Spells that last longer become incidents
-of their devices.
+of their devices. The spell of a device that has left the fleet ends after its last known state.
 """
 
 import hashlib
 import math
 from base64 import b32encode
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from device_scorer.contract.causes import DATA, FLEET, MACHINE, SENSOR_CAUSE
 from device_scorer.health.history import ANOMALOUS, EMPTY, FAILED, NOT_RUN, SENSOR, UNKNOWN
@@ -84,27 +84,32 @@ class _FleetSpell:
     end: int | None
 
 
-def find_incidents(history: History, settings: IncidentSettings) -> list[Incident]:
+def find_incidents(
+    history: History, settings: IncidentSettings, devices: Collection[str] | None = None
+) -> list[Incident]:
     """Return the incidents that opened, are open or closed in the last window, those of the fleet first.
 
     Args:
         history: The history up to the window.
         settings: The rules.
+        devices: The devices of the last window; None for all devices of the history. A device that is not one of them
+            has left the fleet: it has no incident, and is not ill in that of the fleet.
     """
+    devices = history.states.keys() if devices is None else devices
     last = max((len(states) for states in history.states.values()), default=0) - 1
     spells = {
         device: found
         for device, states in history.states.items()
         if (found := find_live_spells(states, settings.open_after, settings.close_after))
     }
-    fleet_spells = _find_fleet_spells(history, spells, settings, last)
+    fleet_spells = _find_fleet_spells(history, spells, settings, last, devices)
     parts: dict[tuple[str, int], _FleetSpell] = {
         (device, spell.first): one for one in fleet_spells for device, spell in one.members.items()
     }
     incidents = [
         _fleet_incident(history, settings, one, last) for one in fleet_spells if one.end is None or one.end == last
     ]
-    for device in sorted(spells):
+    for device in sorted(spells.keys() & devices):
         for spell in spells[device]:
             incident = _device_incident(history, settings, device, spell, parts.get((device, spell.first)), last)
             if incident is not None:
@@ -162,7 +167,11 @@ def _fleet_incident(history: History, settings: IncidentSettings, fleet: _FleetS
 
 
 def _find_fleet_spells(
-    history: History, spells: Mapping[str, Iterable[Spell]], settings: IncidentSettings, last: int
+    history: History,
+    spells: Mapping[str, Iterable[Spell]],
+    settings: IncidentSettings,
+    last: int,
+    devices: Collection[str],
 ) -> list[_FleetSpell]:
     """Return the fleet's spells in the order of their windows."""
     # At least half of the members are in spells that last or ended in the last window, or the fleet's spell is over.
@@ -179,12 +188,12 @@ def _find_fleet_spells(
         if column[letter] < needed:
             continue
         members = {
-            device: spell
+            device: spell if device in devices else _end_with_record(spell, states)
             for device, states in history.states.items()
             if states[first] == letter and (spell := _spell_from(states, first, settings)) is not None
         }
         if len(members) >= needed:
-            result.append(_FleetSpell(first, letter, members, _end_of_fleet_spell(members, last)))
+            result.append(_FleetSpell(first, letter, members, _end_of_fleet_spell(history, members, last)))
     return result
 
 
@@ -202,14 +211,20 @@ def _spell_from(states: str, first: int, settings: IncidentSettings) -> Spell | 
     return None
 
 
-def _end_of_fleet_spell(members: Mapping[str, Spell], last: int) -> int | None:
-    """Return the first window in which fewer than half of the devices are in their spells."""
+def _end_with_record(spell: Spell, states: str) -> Spell:
+    """Return the spell of a device that has left the fleet: it ends in the window after the last known state."""
+    return spell if spell.end is not None else replace(spell, end=len(states.rstrip(UNKNOWN)))
+
+
+def _end_of_fleet_spell(history: History, members: Mapping[str, Spell], last: int) -> int | None:
+    """Return the first window with a record in which fewer than half of the devices are in their spells."""
     ended = Counter(spell.end for spell in members.values() if spell.end is not None)
     left = len(members)
     for window in sorted(ended):
         left -= ended[window]
         if left * 2 < len(members) and window <= last:
-            return window
+            known = (at for at in range(window, last) if any(one[at] != UNKNOWN for one in history.states.values()))
+            return next(known, last)
     return None
 
 

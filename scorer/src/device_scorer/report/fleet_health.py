@@ -203,10 +203,10 @@ def assess(
         problems: Sentences about files that are damaged.
     """
     rows = {row.device: row for row in summary.devices}
+    devices = rows.keys() | summary.unreadable.keys()
     incidents = [
         _incident_row(incident, rows.get(incident.device), past, settings, mutes)
-        for incident in find_incidents(past, settings)
-        if not incident.device or incident.device in rows or incident.device in summary.unreadable
+        for incident in find_incidents(past, settings, devices)
     ]
     drawn = (row.device for row in summary.anomalous[:MAX_STRIPS])
     strips = {device: past.states.get(device, "")[-STRIP_WINDOWS:].lstrip(UNKNOWN) for device in drawn}

@@ -95,6 +95,44 @@ def test_devices_that_do_not_recover_with_the_fleet_become_incidents() -> None:
     assert shown(incidents(**states)) == [("d000", "data", "open", 1, None, 5)]
 
 
+def fleet_of(states: dict[str, str], *left: str) -> list[Incident]:
+    """Return the incidents of a window whose devices are all but those that left the fleet."""
+    return find_incidents(History(states, 1_535_328_000, 3600), DEFAULT, states.keys() - set(left))
+
+
+def test_incident_of_a_fleet_whose_devices_leave_closes_once() -> None:
+    gone = [f"d{number:03}" for number in range(20)]
+    states = hall(20, "NEE", 10)
+    assert shown(fleet_of(states)) == [("", "fleet", "open", 1, None, 2)]
+    for missing in ("", "?"):  # a window without any record ends nothing
+        later = {device: f"{text}{missing}{'?' if device in gone else 'N'}" for device, text in states.items()}
+        end = 3 + len(missing)
+        assert shown(fleet_of(later, *gone)) == [("", "fleet", "closed", 1, end, end - 1)]
+        assert fleet_of(later, *gone)[0].recovered == 3
+        assert fleet_of({device: text + text[-1] for device, text in later.items()}, *gone) == []
+    assert shown(fleet_of({device: f"{text}?" for device, text in states.items()})) == [
+        ("", "fleet", "open", 1, None, 3)
+    ]
+
+
+def test_ill_devices_of_a_fleet_whose_others_leave_become_incidents() -> None:
+    gone = [f"d{number:03}" for number in range(10)]
+    states = hall(20, "NEENN", 10) | dict.fromkeys(gone, "NEE??") | {"d019": "NEEEE"}
+    assert shown(fleet_of(states, *gone)) == [("", "fleet", "closed", 1, 4, 3), ("d019", "data", "opened", 1, None, 4)]
+    states = {device: text + text[-1] for device, text in states.items()}
+    assert shown(fleet_of(states, *gone)) == [("d019", "data", "open", 1, None, 5)]
+
+
+def test_fleet_of_which_few_devices_leave_keeps_its_incident() -> None:
+    gone = ["d000", "d001"]
+    states = hall(20, "NEEE", 10) | dict.fromkeys(gone, "NEE?")
+    assert shown(fleet_of(states, *gone)) == [("", "fleet", "open", 1, None, 3)]
+
+
+def test_device_that_left_the_fleet_has_no_incident() -> None:
+    assert fleet_of({"d": "NAA?", "e": "NNNN"}, "d") == []
+
+
 def test_devices_that_turn_to_different_states_are_not_one_incident() -> None:
     states = {f"d{number:03}": "NA" if number % 2 else "NE" for number in range(18)}
     assert incidents(**states) == []
