@@ -26,7 +26,7 @@ usage() {
   --namespace NAME         the namespace of the release and its runs (scoring)
   --node-size SIZE         machines of the scoring pool (Standard_D4as_v5)
   --max-nodes N            most machines of the scoring pool; it shrinks to none (10)
-  --spot                   the scoring pool takes spot machines: cheaper, and evicted at times, which costs no device
+  --spot                   the scoring pool takes spot machines: cheaper; Azure may evict them, and interrupted devices are scored again
   --system-node-size SIZE  the one machine for the operator and Kubernetes' own pods (Standard_D2as_v5)
   --version TAG            tag of both images (default: the chart's appVersion)
   --dry-run                show the commands and change nothing

@@ -78,6 +78,9 @@ def test_notes_name_the_next_commands_for_the_chosen_values() -> None:
     assert "WARNING" not in text
 
 
+IDENTITY = {"serviceAccount": {"annotations": {"azure.workload.identity/client-id": "1"}}}
+
+
 def a_fleet_at(url: str) -> dict[str, Any]:
     secret = {"name": "s", "key": "k", "kind": "sas"}
     return a_fleet(storage={"accountUrl": url, "auth": "existingSecret", "existingSecret": secret})
@@ -99,6 +102,11 @@ def a_fleet_at(url: str) -> dict[str, Any]:
         ),
         pytest.param({"crds": {"keep": False}}, "helm uninstall will delete every ScoringRun", id="crd"),
         pytest.param({"operator": {"replicas": 0}}, "runs are created and wait", id="no operator"),
+        pytest.param(
+            {"fleets": [a_fleet()], "console": {"enabled": True}, "operator": IDENTITY},
+            "the console of fleet default has no client id",
+            id="console",
+        ),
     ],
 )
 def test_notes_warn_about_risky_values(values: dict[str, Any], warning: str) -> None:
@@ -110,6 +118,9 @@ def test_notes_list_the_remaining_steps_without_needless_warnings() -> None:
     assert "kubectl get crd scoringruns.fleetscore.dev" in notes({"crds": {"enabled": False}})
     safe = {"fleets": [a_fleet_at("https://acc.blob.core.windows.net")], "networkPolicy": {"enabled": True}}
     assert "WARNING" not in notes(safe)
+    assert "WARNING" not in notes(
+        {"fleets": [a_fleet()], "operator": IDENTITY, "console": {"enabled": True} | IDENTITY}
+    )
     assert "helm -n scoring test fleetscore" in notes(safe)
     assert "suspended" in notes(safe | {"schedules": [a_schedule(suspend=True)]})
 
