@@ -63,8 +63,7 @@ class FolderStore:
             files = list_files(within, omitted=_METADATA_FOLDER)
             found = [path.relative_to(root) for path in files]
         except OSError as error:
-            text = f"{error.filename} cannot be read: {error.strerror}; check its permissions"
-            raise StorageUnavailable(text) from error
+            raise _read_error(Path(error.filename), error) from error
         names = (path.as_posix() for path in found if _is_visible(path))
         yield from sorted(name for name in names if name.startswith(prefix))
 
@@ -72,9 +71,14 @@ class FolderStore:
         """Yield the names up to the first slash after the prefix, with that slash, once and in order."""
         root = self._folder / container
         within = root / prefix.rpartition("/")[0] if "/" in prefix else root
-        found = (path for path in within.glob("*") if path.is_dir() and _is_visible(path.relative_to(root)))
+        try:
+            found = [path.relative_to(root) for path in within.iterdir() if path.is_dir()]
+        except OSError as error:
+            if error.errno in _MISSING:
+                return
+            raise _read_error(Path(error.filename), error) from error
         yield from sorted(
-            name for path in found if (name := f"{path.relative_to(root).as_posix()}/").startswith(prefix)
+            name for path in found if _is_visible(path) and (name := f"{path.as_posix()}/").startswith(prefix)
         )
 
     def exists(self, container: str, name: str) -> bool:

@@ -3,6 +3,7 @@
 import errno
 import os
 import threading
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -40,13 +41,17 @@ def test_names_of_a_linked_folder_are_listed(tmp_path: Path) -> None:
     assert [(info.name, info.metadata) for info in store.list("predictions", "w/")] == [("w/a.csv", {"rows": "1"})]
 
 
-def test_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("listing", [FolderStore.names, FolderStore.folders])
+def test_folder_that_cannot_be_read_is_named(
+    listing: Callable[[FolderStore, str], Iterable[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(_: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", "w")
 
     monkeypatch.setattr(os, "scandir", fail)
+    monkeypatch.setattr(os, "listdir", fail)
     with pytest.raises(StorageUnavailable, match="w cannot be read: Permission denied; check its permissions"):
-        list(FolderStore(tmp_path).names("predictions"))
+        list(listing(FolderStore(tmp_path), "predictions"))
 
 
 def test_folders_are_listed_once_and_existence_is_known(tmp_path: Path) -> None:
