@@ -32,7 +32,7 @@ CURES: Mapping[str, str] = {
     "SuspendedByAnotherController": "inspect the queue, such as Kueue, that suspends the Jobs",
     "JobTerminating": "remove the finalizers that the message names, or repair their controller",
     "WaitingForSlots": "wait for the other runs, or raise operator.maxActiveJobs",
-    "WaitingForRun": "wait for that run, or cancel one of both",
+    "WaitingForRun": "wait for that run, or cancel one of the two",
     "PodsDoNotEnd": "switch off the injection of the container that the message names",
     "NamespaceNotFound": "create the namespace again",
     "FleetNotFound": "name a fleet of the chart's values, or add this one to them",

@@ -32,7 +32,7 @@ COMMANDS = {
     "train": Command("device_scorer.cli.train", "train one model per device and tag from the readings in the store"),
     "simulate": Command("device_scorer.cli.simulate", "write a simulated fleet's readings with known anomalies"),
     "import": Command("device_scorer.cli.import_", "convert a shared CSV and single-file models to the store's layout"),
-    "fetch": Command("device_scorer.cli.fetch", "copy a device's readings and models to a folder, to repeat a score"),
+    "fetch": Command("device_scorer.cli.fetch", "copy a device's readings and models to a folder, to score them again"),
     "report": Command("device_scorer.cli.report", "write a window's summary, lists and report.html"),
     "inspect": Command("device_scorer.cli.inspect", "describe a bundle: its tags, detectors and unusable models"),
     "check": Command("device_scorer.cli.check", "check a store before its first window, or an installation"),

@@ -13,12 +13,13 @@ from device_scorer.settings import read_limits
 
 DESCRIPTION = """\
 Describe a bundle, the file with the models of one device. For each tag the command prints the detector, the version of
-scikit-learn that fitted it, and how `score` evaluates it: in closed form, which costs almost nothing, or by
-scikit-learn, whose import costs a second. A tag that cannot be used has the reason in place of that.
+scikit-learn that fitted it, and how `score` evaluates it: in closed form, or by scikit-learn, whose import costs a
+second. A tag that cannot be used has the reason in place of that.
 
 The command runs no code of the file, unless FLEETSCORE_MODELS_TRUST=any is set or --trust any is given.
 
-exit codes: 0 every tag can be used; 65 a tag or the whole bundle cannot be used; 64 wrong usage; 75 no output
+exit codes: 0 every tag can be used; 65 a tag or the whole bundle cannot be used; 64 wrong usage; 75 the output
+cannot be written
 
 example:
   device-scorer inspect ./folder/models/press-1.joblib"""
