@@ -70,7 +70,20 @@ def has_job_name(job: JobView, run: RunRef) -> bool:
     numbers = (positions.partition(",")[0].partition("-")[0], positions.rpartition(",")[2].rpartition("-")[2], round_)
     if not job.name.startswith(f"{run.name}-") or not all(map(_NUMBER.fullmatch, numbers)):
         return False
-    return job.name.endswith(f"-{digest(run.uid, *map(int, numbers))}")
+    return is_job_name(job.name, run, *map(int, numbers))
+
+
+def is_job_name(name: str, run: RunRef, first: int, last: int, round_: int) -> bool:
+    """Return True if `job_name` gives this name to a batch, whatever the part of its device's id.
+
+    Args:
+        name: The name.
+        run: The run.
+        first: The first position of the batch.
+        last: The last position of the batch.
+        round_: The round of the batch.
+    """
+    return name.startswith(f"{run.name}-") and name.endswith(f"-{digest(run.uid, first, last, round_)}")
 
 
 def report_job_name(run: RunRef) -> str:

@@ -195,7 +195,10 @@ class JobInspector:
         return result, None if started else await self._start_blocker({name: pods})
 
     async def existing(self, names: Iterable[str]) -> dict[str, JobView]:
-        """Return the Jobs that the API server has, by name.
+        """Return the run's Jobs that the API server has, by name.
+
+        The names come from progress, which other users may edit, so a Job of another owner does not exist for the run.
+        As in the informer, the label has the uid of an orphaned Job.
 
         Args:
             names: The names of the Jobs to ask for.
@@ -209,7 +212,8 @@ class JobInspector:
                 found = await self._client.get(f"/apis/batch/v1/namespaces/{self._run.namespace}/jobs/{name}")
             except NotFound:
                 return None
-            return msgspec.convert(found, JobView)
+            job = msgspec.convert(found, JobView)
+            return job if job.owner_uid == self._run.uid else None
 
         return {job.name: job for job in await asyncio.gather(*map(find, names)) if job}
 

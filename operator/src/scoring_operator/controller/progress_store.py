@@ -5,9 +5,9 @@ from asyncio import to_thread
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from scoring_operator.api.names import progress_config_map_name
+from scoring_operator.api.names import is_job_name, progress_config_map_name
 from scoring_operator.api.scoringrun import RunRef
-from scoring_operator.errors import AlreadyExists, InvalidDeviceList, NotFound, RunRejected
+from scoring_operator.errors import AlreadyExists, InvalidDeviceList, InvalidProgress, NotFound, RunRejected
 from scoring_operator.kube.client import KubeClient
 from scoring_operator.planner import device_list
 from scoring_operator.planner.progress import Progress
@@ -52,7 +52,7 @@ class ProgressStore:
 
         Raises:
             RunRejected: The ConfigMap does not belong to the run.
-            InvalidProgress: The ConfigMap cannot be read.
+            InvalidProgress: The ConfigMap cannot be read, or names a Job that is not the run's.
             ApiError: The request failed.
         """
         try:
@@ -62,7 +62,7 @@ class ProgressStore:
         self._check_owner(item, self._name)
         data = config_maps.config_map_content(item, config_maps.PROGRESS_KEY)
         # In a thread, because a hostile document takes a part of a second.
-        return StoredProgress(await to_thread(decode_progress, data), item["metadata"]["resourceVersion"])
+        return StoredProgress(await to_thread(self._decode, data), item["metadata"]["resourceVersion"])
 
     async def create(self, initial: device_list.InitialState) -> StoredProgress:
         """Write the device list and then the first progress, which completes the creation.
@@ -173,6 +173,15 @@ class ProgressStore:
         body = config_maps.config_map(self._run, self._name, config_maps.PROGRESS_KEY, encode_progress(new))
         item = await self._client.create(self._collection, body)
         return StoredProgress(new, item["metadata"]["resourceVersion"])
+
+    def _decode(self, data: bytes) -> Progress:
+        """Parse progress, and check the names of its Jobs: the operator suspends and deletes the Jobs that it names."""
+        progress = decode_progress(data)
+        for name, batch in progress.open_batches.items():
+            positions = batch.positions
+            if not (positions and is_job_name(name, self._run, positions.first, positions.last, batch.round)):
+                raise InvalidProgress(f"the progress ConfigMap cannot be read: {name} is not a Job of the run")
+        return progress
 
     def _check_owner(self, item: dict[str, object], name: str) -> None:
         if not config_maps.is_owned_by(self._run, item):

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from scoring_operator.api.names import report_job_name
+from scoring_operator.api.names import RUN_UID_LABEL, owner_reference, report_job_name
 from scoring_operator.api.views import JobView
 from scoring_operator.controller.job_inspector import Inspection, JobInspector
 from scoring_operator.kube.listing import ListLimits
@@ -43,8 +43,9 @@ class Cluster:
     async def inspect(self, *names: str) -> Inspection:
         return await self.inspector.inspect_waiting(list(names or ["job"]), BATCHES, a_fleet("scoring"))
 
-    def add_job(self, name: str) -> None:
-        self.client.objects[f"{JOBS}/{name}"] = {"metadata": {"name": name}}
+    def add_job(self, name: str, **metadata: Any) -> None:
+        owned = {"name": name, "ownerReferences": [owner_reference(a_run().ref)]}
+        self.client.objects[f"{JOBS}/{name}"] = {"metadata": owned | metadata}
 
     async def fetch(self, jobs: JobSnapshot, *names: str) -> tuple[dict[str, Any], dict[str, JobView]]:
         wanted = list(names or ["job"])
@@ -102,6 +103,32 @@ async def test_missing_job_is_missing_only_if_the_api_server_does_not_have_it(cl
     assert list(existing) == ["existing"]
     assert results.keys() == {"missing"}
     assert results["missing"].missing
+
+
+ORPHANED: dict[str, Any] = {"ownerReferences": [], "labels": {RUN_UID_LABEL: a_run().uid}}
+OTHER_RUN = [owner_reference(a_run(uid="another").ref)]
+
+
+@pytest.mark.fault("T3")
+@pytest.mark.parametrize(
+    ("metadata", "exists"),
+    [
+        ({}, True),
+        (ORPHANED, True),
+        ({"ownerReferences": []}, False),
+        ({"ownerReferences": [], "labels": {RUN_UID_LABEL: "another"}}, False),
+        (ORPHANED | {"ownerReferences": OTHER_RUN}, False),
+    ],
+    ids=["own", "orphaned", "without an owner", "of another uid", "of another run"],
+)
+async def test_job_of_another_owner_does_not_exist_for_the_run(
+    cluster: Cluster,
+    metadata: dict[str, Any],
+    exists: bool,  # noqa: FBT001  # a table
+) -> None:
+    cluster.add_job("job", **metadata)
+    results, existing = await cluster.fetch(NOT_VISIBLE)
+    assert ("job" in existing, "job" in results) == (exists, not exists)
 
 
 async def test_missing_job_that_the_informer_shows_meanwhile_is_not_lost(cluster: Cluster) -> None:

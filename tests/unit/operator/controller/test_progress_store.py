@@ -4,11 +4,13 @@ from dataclasses import replace
 import msgspec
 import pytest
 
+from scoring_operator.api.intervals import Positions
+from scoring_operator.api.names import job_name, report_job_name
 from scoring_operator.controller.progress_store import ProgressStore
 from scoring_operator.errors import Conflict, InvalidDeviceList, InvalidProgress, NotFound, RunRejected
 from scoring_operator.planner.device_list import pack
 from scoring_operator.planner.progress import Progress
-from tests.testkit.builders import a_progress, a_run, an_initial_state
+from tests.testkit.builders import a_batch, a_progress, a_run, an_initial_state
 from tests.unit.operator.controller.in_memory_client import InMemoryClient
 
 COLLECTION = "/api/v1/namespaces/scoring/configmaps"
@@ -85,6 +87,37 @@ async def test_config_map_of_another_owner_is_a_name_conflict(store: ProgressSto
 async def test_damaged_progress_is_invalid(store: ProgressStore, client: InMemoryClient) -> None:
     await store.create(INITIAL)
     client.objects[progress_path(client)]["binaryData"] = {}
+    with pytest.raises(InvalidProgress):
+        await store.load()
+
+
+NAMES = {
+    "of an earlier operator": job_name(RUN.name, RUN.uid, 0, 1, 0),
+    "with a device": job_name(RUN.name, RUN.uid, 0, 1, 0, "press-1"),
+    "of another party": "payroll",
+    "of another batch": job_name(RUN.name, RUN.uid, 0, 0, 0),
+    "of another round": job_name(RUN.name, RUN.uid, 0, 1, 1),
+    "of another run": job_name(RUN.name, "another", 0, 1, 0),
+    "of another run's name": job_name(f"un{RUN.name}", RUN.uid, 0, 1, 0),
+    "of the report": report_job_name(RUN),
+}
+
+
+@pytest.mark.fault("T3")
+@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES.keys())
+async def test_progress_that_names_a_job_of_another_party_is_invalid(store: ProgressStore, name: str) -> None:
+    edited = replace(INITIAL.progress, waiting=Positions(), open_batches={name: a_batch("0-1")})
+    await store.create(replace(INITIAL, progress=edited))
+    if name in list(NAMES.values())[:2]:
+        assert await store.load() is not None
+    else:
+        with pytest.raises(InvalidProgress, match=f"{name} is not a Job of the run"):
+            await store.load()
+
+
+async def test_open_batch_without_a_position_is_invalid(store: ProgressStore) -> None:
+    edited = replace(INITIAL.progress, open_batches={job_name(RUN.name, RUN.uid, 0, 0, 0): a_batch("")})
+    await store.create(replace(INITIAL, progress=edited))
     with pytest.raises(InvalidProgress):
         await store.load()
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from scoring_operator.api.intervals import EMPTY
-from scoring_operator.api.names import owner_reference, progress_config_map_name
+from scoring_operator.api.names import job_name, owner_reference, progress_config_map_name
 from scoring_operator.api.scoringrun import MAX_KEPT_DEVICES, ScoringRun, parse_run, relevant_fields
 from scoring_operator.controller.run_state import RunStateStore
 from scoring_operator.errors import ApiError, RunBlocked, RunDeleted, Unavailable
@@ -20,6 +20,7 @@ from tests.unit.operator.controller.in_memory_client import InMemoryClient
 RUN = a_run()
 PROGRESS_PATH = f"/api/v1/namespaces/scoring/configmaps/{progress_config_map_name(RUN)}"
 ENDED = {"conditions": [{"type": "Complete", "status": "True"}]}
+JOB = job_name(RUN.name, RUN.uid, 0, 1, 0)
 BEGUN = {"devices": {"total": 2}, "startTime": "2026-11-24T12:00:00Z"}
 
 
@@ -125,11 +126,11 @@ async def test_storage_that_cannot_be_listed_blocks_the_run(cluster: Cluster, re
 
 async def test_open_batches_of_an_earlier_process_are_unverified(cluster: Cluster) -> None:
     store = await cluster.begin()
-    store.advance(reserve(progress_of(await store.load(RUN)), "job"))
+    store.advance(reserve(progress_of(await store.load(RUN)), JOB))
     await store.save()
     following = cluster.store()
-    assert (await following.load(RUN)).unverified == {"job"}
-    assert following.remove_verified(["job"], []).unverified == frozenset()
+    assert (await following.load(RUN)).unverified == {JOB}
+    assert following.remove_verified([JOB], []).unverified == frozenset()
 
 
 async def test_ended_run_releases_its_state_unless_its_report_is_pending(cluster: Cluster) -> None:
