@@ -28,8 +28,8 @@ from tests.testkit.waiting import until
 
 # The process is the Deployment. The admission policies of one site would guard the namespaces of others.
 OMITTED = {"Deployment", "CronJob", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
-# The settings of the image for malloc, so that a process has as much memory as a container.
-OF_IMAGE = dict(re.findall(r"(MALLOC_\w+)=(\w+)", (ROOT / "Dockerfile.operator").read_text()))
+# The settings of the image: a process has as much memory as a container, and a fatal signal leaves a stack in the log.
+OF_IMAGE = dict(re.findall(r"(MALLOC_\w+|PYTHONFAULTHANDLER)=(\w+)", (ROOT / "Dockerfile.operator").read_text()))
 WINDOW = {"start": "2018-08-28T23:00:00Z", "end": "2018-08-29T00:00:00Z"}
 DATA = "20180828T2300Z"
 
