@@ -111,6 +111,7 @@ def an_observation(
     seen: Iterable[str] = (),
     results: Mapping[str, JobResult] | None = None,
     blocked_by: str = "",
+    blocker_pauses: bool = False,
     slots: int = 10_000,
     later_runs: int = 0,
     blocker: Blocker | None = None,
@@ -126,6 +127,7 @@ def an_observation(
         later_runs=later_runs,
         blocked_seconds=blocked_seconds,
         starved_seconds=starved_seconds,
+        blocker_pauses=blocker_pauses,
     )
     snapshot = JobSnapshot(jobs or {}, frozenset(assumed), frozenset(seen))
     return Observation(state, snapshot, results or {}, allocation, blocker, template="", current_fleet=fleet)

@@ -182,7 +182,7 @@ class JobLimiter:
         if run.ended:
             later_runs = self._related.count_later(own.demand)
             return Allocation("", self._reports.slots_for(run), 0, later_runs, blocked_seconds=0.0, starved_seconds=0.0)
-        blocked_by = queueing.blocking_run(own.demand, self._related.first(own.demand))
+        blocking = queueing.blocking_run(own.demand, self._related.first(own.demand))
         shares = self._current_shares()
         share = shares.by_uid.get(uid, 0) if own.count else 1
         others_wait = not own.demand.running or shares.lacking > int(own.lacking > 0)
@@ -190,15 +190,16 @@ class JobLimiter:
         at_once = queueing.slow_start(share) if contended and others_wait and own.lacking else share
         slots = max(0, min(share, own.active + at_once, self._slots.free_for(run, own.active, own.demand.job_limit)))
         now = time.monotonic()
-        own.blocked_since = (own.blocked_since or now) if blocked_by else None
+        own.blocked_since = (own.blocked_since or now) if blocking else None
         own.starved_since = (own.starved_since or now) if own.demand.running and own.count and not slots else None
         return Allocation(
-            blocked_by=blocked_by,
+            blocked_by=queueing.name_for(own.demand, blocking) if blocking else "",
             slots=slots,
             shortfall=min(share - slots, at_once),
             later_runs=0,
             blocked_seconds=now - (own.blocked_since or now),
             starved_seconds=now - (own.starved_since or now),
+            blocker_pauses=blocking is not None and queueing.pauses_for(blocking, own.demand),
         )
 
     def _get(self, uid: str) -> _Entry | None:

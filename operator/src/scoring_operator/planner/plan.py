@@ -4,8 +4,8 @@ The algorithm, in the order of the code:
 
 1. A run whose status has a terminal condition is only reported on and cleaned up; see `finished_runs`.
 2. A run without a device list ends if it is rejected or cancelled. While it is suspended, or its window is not over, or
-   another run blocks it, it waits; with `overlapPolicy: Skip` it ends as Skipped instead of waiting for another run.
-   Otherwise its devices are discovered.
+   another run blocks it, it waits; with `overlapPolicy: Skip` it ends as Skipped instead of waiting for a run that has
+   precedence. Otherwise its devices are discovered.
 3. Each inspected Job is evaluated and its batch is closed: outcomes are recorded, retries join the queue. A Job whose
    scorer has ended, and whose pod does not end because of another container, is deleted.
 4. The run ends when it is cancelled, its canary has failed, a failure budget is exceeded, every device has an outcome,
@@ -138,13 +138,14 @@ def _start(run: ScoringRun, observation: Observation, now: datetime) -> Plan:
 
 def _rejected(run: ScoringRun, observation: Observation, now: datetime) -> Completion | None:
     """Return the end of a run that may not begin or continue."""
-    state, blocked_by = observation.state, observation.allocation.blocked_by
+    state, allocation = observation.state, observation.allocation
     if state.rejection:
         return Completion("Failed", state.rejection.reason, state.rejection.message, now)
     if run.spec.cancel:
         return Completion("Failed", "Cancelled", "cancelled" if state.missing else "cancelled before it began", now)
-    if blocked_by and not (run.spec.suspend or state.missing) and run.spec.overlap_policy == "Skip":
-        return Completion("Failed", "Skipped", f"run {blocked_by} was still active", now)
+    has_to_end = allocation.blocked_by and not allocation.blocker_pauses
+    if has_to_end and not (run.spec.suspend or state.missing) and run.spec.overlap_policy == "Skip":
+        return Completion("Failed", "Skipped", f"run {allocation.blocked_by} was still active", now)
     return None
 
 

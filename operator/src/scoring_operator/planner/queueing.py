@@ -91,31 +91,47 @@ class Demand:
         )
 
 
-def blocking_run(demand: Demand, others: Iterable[Demand]) -> str:
-    """Return the name of the run that has to end first; empty if there is none.
+def blocking_run(demand: Demand, others: Iterable[Demand]) -> Demand | None:
+    """Return the run that has to end or to pause first; None if there is none.
 
-    A run that is active is named before one that waits itself. The name of a run of another namespace is not returned.
-    A run yields to a scheduled run. Among others, a running run yields only to a running run that is older. So one of
-    two runs that began at once continues.
+    A run that is active is returned before one that waits itself. A run yields to a scheduled run. Among others, a
+    running run yields only to a running run that is older. So one of two runs that began at once continues.
 
     Args:
         demand: The run.
         others: Other runs.
     """
-    blocking = min(
+    return min(
         (entry for entry in others if entry.may_block and conflict(demand, entry) and _goes_before(entry, demand)),
         key=lambda entry: (not entry.running, entry.order),
         default=None,
     )
-    if blocking is None:
-        return ""
+
+
+def name_for(demand: Demand, blocking: Demand) -> str:
+    """Return the name of a blocking run, as a run may show it: not that of a run of another namespace.
+
+    Args:
+        demand: The run.
+        blocking: The run that blocks it.
+    """
     return blocking.run.name if blocking.run.namespace == demand.run.namespace else ELSEWHERE
+
+
+def pauses_for(blocking: Demand, demand: Demand) -> bool:
+    """Return True if the blocking run only has to pause: it was active first, and the run is a scheduled one.
+
+    Args:
+        blocking: The run that blocks the other one.
+        demand: The run.
+    """
+    return demand.scheduled and not blocking.scheduled
 
 
 def _goes_before(entry: Demand, demand: Demand) -> bool:
     if entry.run.uid == demand.run.uid:
         return False
-    if demand.scheduled < entry.scheduled or (entry.running and not demand.running):
+    if pauses_for(demand, entry) or (entry.running and not demand.running):
         return True
     return entry.order < demand.order and entry.running == demand.running
 

@@ -147,12 +147,13 @@ class Allocation:
     """The share of one run in the operator's limit of active Jobs.
 
     Attributes:
-        blocked_by: The name of the run that has to end first; empty if there is none.
+        blocked_by: The name of the run that has to end or to pause first; empty if there is none.
         slots: The number of Jobs that the run may have now.
         shortfall: The number of Jobs that it may have in addition once slots are free.
         later_runs: The number of runs of later windows of its schedule that have ended.
         blocked_seconds: The seconds for which another run has blocked the run.
         starved_seconds: The seconds for which the run has had no slot.
+        blocker_pauses: Whether the run `blocked_by` only has to pause, because this run has precedence.
     """
 
     blocked_by: str
@@ -161,6 +162,7 @@ class Allocation:
     later_runs: int
     blocked_seconds: float
     starved_seconds: float
+    blocker_pauses: bool = False
 
 
 @dataclass(frozen=True, slots=True)

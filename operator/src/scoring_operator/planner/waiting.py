@@ -44,7 +44,7 @@ def waits_for_run(observation: Observation) -> Blocker:
     """
     blocked_by = observation.allocation.blocked_by
     name = f"a run {ELSEWHERE}" if blocked_by == ELSEWHERE else f"run {blocked_by}"
-    return Blocker("Queued", f"waiting for {name} to end")
+    return Blocker("Queued", f"waiting for {name} to {'pause' if observation.allocation.blocker_pauses else 'end'}")
 
 
 def blocked_too_long(observation: Observation) -> Blocker | None:

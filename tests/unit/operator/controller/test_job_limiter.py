@@ -320,3 +320,16 @@ def test_shares_of_many_runs_are_computed_a_few_times_per_second(monkeypatch: py
     now[0] += 0.2
     assert limiter.allocate("large").slots > 1
     assert (MAX_EXACT_RUNS, SHARES_SECONDS) == (50, 0.2)
+
+
+def test_run_by_hand_that_is_active_first_pauses_for_a_scheduled_run() -> None:
+    limiter = Limiter(10)
+    schedules = [{"namespace": "scoring", "name": "hourly"}]
+    fleet = parse_fleet({"name": "default", "namespaces": ["scoring"], "schedules": schedules})
+    limiter.start("by-hand", fleet=fleet)
+    window = {"start": "2018-08-28T00:00:00Z", "end": "2018-08-28T01:00:00Z"}
+    official = a_run("hourly-20180828t000000z", uid="official", schedule="hourly", window=window)
+    limiter.add(Demand(official, "", None, fleet), JobTracker(30.0))
+    waiting, by_hand = limiter.allocate("official"), limiter.allocate("by-hand")
+    assert (waiting.blocked_by, waiting.blocker_pauses) == ("hourly", True)
+    assert (by_hand.blocked_by, by_hand.blocker_pauses) == ("hourly-20180828t000000z", False)

@@ -44,10 +44,11 @@ def test_new_run_discovers_its_devices() -> None:
         ({"suspend": True}, {}, "Suspended"),
         ({}, {"blocked_by": "earlier"}, "Queued"),
         ({"overlapPolicy": "Skip"}, {"blocked_by": "earlier"}, "Skipped"),
+        ({"overlapPolicy": "Skip"}, {"blocked_by": "by-hand", "blocker_pauses": True}, "Queued"),
         ({"cancel": True}, {}, "Cancelled"),
         ({}, {"rejection": Blocker("FleetNotFound", "no such fleet")}, "Failed"),
     ],
-    ids=["suspended", "queued", "skipped", "cancelled", "rejected"],
+    ids=["suspended", "queued", "skipped", "has-precedence", "cancelled", "rejected"],
 )
 def test_run_that_may_not_begin_discovers_nothing(spec: dict[str, Any], observed: dict[str, Any], phase: str) -> None:
     plan = make_plan(a_run(**spec), an_observation(**observed), NOW)

@@ -12,7 +12,9 @@ from scoring_operator.planner.queueing import (
     Demand,
     blocking_run,
     fair_shares,
+    name_for,
     next_runs,
+    pauses_for,
     run_shares,
     slow_start,
 )
@@ -33,29 +35,34 @@ def running(run: ScoringRun) -> Demand:
     return Demand(run, "Running", progress=a_progress(3))
 
 
+def blocking(demand: Demand, others: list[Demand]) -> str:
+    found = blocking_run(demand, others)
+    return name_for(demand, found) if found else ""
+
+
 def test_newer_run_of_the_same_fleet_and_window_waits() -> None:
     first, second = a_run("first", uid="1"), a_run("second", uid="2")
-    assert blocking_run(waiting(second), [waiting(first), waiting(second)]) == "first"
-    assert blocking_run(waiting(first), [waiting(first), waiting(second)]) == ""
+    assert blocking(waiting(second), [waiting(first), waiting(second)]) == "first"
+    assert blocking(waiting(first), [waiting(first), waiting(second)]) == ""
 
 
 def test_older_run_waits_for_a_running_newer_one() -> None:
     first, second = a_run("first", uid="1"), a_run("second", uid="2")
-    assert blocking_run(waiting(first), [running(second)]) == "second"
-    assert blocking_run(running(second), [waiting(first)]) == ""
+    assert blocking(waiting(first), [running(second)]) == "second"
+    assert blocking(running(second), [waiting(first)]) == ""
 
 
 def test_newer_of_two_running_runs_yields() -> None:
     first, second = a_run("first", uid="1"), a_run("second", uid="2")
-    assert blocking_run(running(second), [running(first)]) == "first"
-    assert blocking_run(running(first), [running(second)]) == ""
+    assert blocking(running(second), [running(first)]) == "first"
+    assert blocking(running(first), [running(second)]) == ""
 
 
 def test_runs_of_one_schedule_run_one_after_the_other() -> None:
     first = running(a_run("first", uid="1", schedule="hourly"))
     of_schedule = a_run("second", uid="2", schedule="hourly", window=NEXT_HOUR)
-    assert blocking_run(waiting(of_schedule), [first]) == "first"
-    assert blocking_run(waiting(a_run("second", uid="2", window=NEXT_HOUR)), [first]) == ""
+    assert blocking(waiting(of_schedule), [first]) == "first"
+    assert blocking(waiting(a_run("second", uid="2", window=NEXT_HOUR)), [first]) == ""
 
 
 @pytest.mark.parametrize(
@@ -68,19 +75,19 @@ def test_runs_of_one_schedule_run_one_after_the_other() -> None:
     ids=["other-fleet", "suspended", "ended"],
 )
 def test_run_does_not_wait_for_a_run_without_conflict(other: Demand) -> None:
-    assert blocking_run(waiting(a_run("second", uid="2")), [other]) == ""
+    assert blocking(waiting(a_run("second", uid="2")), [other]) == ""
 
 
 def test_blocking_run_of_another_namespace_is_not_named() -> None:
     other = running(a_run("first", uid="1", namespace="elsewhere"))
-    assert blocking_run(waiting(a_run("second", uid="2")), [other]) == ELSEWHERE
+    assert blocking(waiting(a_run("second", uid="2")), [other]) == ELSEWHERE
 
 
 def test_active_run_is_named_before_waiting_ones_in_any_order() -> None:
     first, second, third = (a_run(name, uid=uid) for name, uid in (("first", "5"), ("second", "4"), ("third", "3")))
     others = [waiting(third), running(first)]
-    assert blocking_run(waiting(second), others) == "first"
-    assert blocking_run(waiting(second), others[::-1]) == "first"
+    assert blocking(waiting(second), others) == "first"
+    assert blocking(waiting(second), others[::-1]) == "first"
 
 
 def scheduled(name: str = "hourly-20180828t230000z", **options: Any) -> Demand:
@@ -89,19 +96,25 @@ def scheduled(name: str = "hourly-20180828t230000z", **options: Any) -> Demand:
 
 def test_scheduled_run_goes_before_a_run_by_hand() -> None:
     by_hand, official = running(a_run("slow", uid="1", namespace="elsewhere")), scheduled(uid="2")
-    assert blocking_run(by_hand, [official]) == ELSEWHERE
-    assert blocking_run(official, [by_hand]) == ELSEWHERE  # until the other has paused
-    assert blocking_run(official, [replace(by_hand, phase="Queued")]) == ""
+    assert blocking(by_hand, [official]) == ELSEWHERE
+    assert blocking(official, [by_hand]) == ELSEWHERE  # until the other has paused
+    assert blocking(official, [replace(by_hand, phase="Queued")]) == ""
+
+
+def test_only_a_run_by_hand_that_blocks_a_scheduled_run_pauses_for_it() -> None:
+    by_hand, official = running(a_run(uid="1")), scheduled(uid="2")
+    kinds = [(by_hand, official), (official, by_hand), (official, official), (by_hand, by_hand)]
+    assert [pauses_for(*kind) for kind in kinds] == [True, False, False, False]
 
 
 def test_forged_label_of_a_schedule_blocks_no_scheduled_run() -> None:
     forged = running(a_run("forged", uid="1", schedule="hourly", window=NEXT_HOUR))
-    assert blocking_run(scheduled(uid="2"), [forged]) == ""
+    assert blocking(scheduled(uid="2"), [forged]) == ""
 
 
 def test_run_that_is_being_deleted_blocks_no_other() -> None:
     deleted = running(msgspec.structs.replace(a_run("first", uid="1"), deleting=True))
-    assert blocking_run(waiting(a_run("second", uid="2")), [deleted]) == ""
+    assert blocking(waiting(a_run("second", uid="2")), [deleted]) == ""
     assert (deleted.finished, deleted.jobs) == (True, 0)
 
 

@@ -60,7 +60,9 @@ def test_only_the_first_runs_of_a_window_are_visited() -> None:
     own = a_demand("0999")
     assert [one.run.uid for one in related.first(own)] == [f"{number:04}" for number in range(20)]
     related.update(a_demand("0000", status=ENDED))
-    assert blocking_run(own, related.first(own)) == "run-0001"
+    blocking = blocking_run(own, related.first(own))
+    assert blocking is not None
+    assert blocking.run.name == "run-0001"
     assert next_runs(a_demand("0000", status=ENDED), related.first(own))[0] == "0001"
 
 

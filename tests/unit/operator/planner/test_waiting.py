@@ -41,6 +41,8 @@ def test_run_of_a_fleet_without_a_delay_waits_for_the_end_of_its_window() -> Non
 
 def test_name_of_a_run_in_another_namespace_is_not_shown() -> None:
     assert waits_for_run(an_observation(blocked_by="first")).message == "waiting for run first to end"
+    pausing = waits_for_run(an_observation(blocked_by="first", blocker_pauses=True))
+    assert pausing.message == "waiting for run first to pause"
     elsewhere = waits_for_run(an_observation(blocked_by=ELSEWHERE))
     assert elsewhere.message == "waiting for a run in another namespace to end"
 
