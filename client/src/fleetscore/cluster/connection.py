@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode
 import yaml
 
 from fleetscore.cluster.causes import WRONG_TYPES, invalid_text, logged_errors, unreachable_text
+from fleetscore.cluster.kubeconfig_user import Headers, impersonation_headers, kubeconfig_user
 from fleetscore.cluster.lists import read_list, read_page
 from fleetscore.cluster.responses import parse_object, parse_resource, response_error
 from fleetscore.contract.fleets import FILES_SELECTOR, FleetLayout, SecretReference, read_fleets
@@ -68,12 +69,18 @@ class Cluster:
         api: The client of the Kubernetes API.
         namespace: The namespace of the runs.
         timeout_seconds: The seconds for the connection, and for the response.
+        headers: Further headers of each request, such as those of an impersonation.
     """
 
     def __init__(
-        self, api: "client.ApiClient", namespace: str, *, timeout_seconds: tuple[float, float] = TIMEOUT_SECONDS
+        self,
+        api: "client.ApiClient",
+        namespace: str,
+        *,
+        timeout_seconds: tuple[float, float] = TIMEOUT_SECONDS,
+        headers: Headers = (),
     ) -> None:
-        self.namespace, self._api, self._timeout_seconds = namespace, api, timeout_seconds
+        self.namespace, self._api, self._timeout_seconds, self._headers = namespace, api, timeout_seconds, headers
 
     @classmethod
     def connect(
@@ -109,6 +116,10 @@ class Cluster:
             with logged_errors() as logged:
                 config.load_kube_config(files, context=context, client_configuration=settings)
             contexts, active = config.list_kube_config_contexts(files)
+            if context is not None:
+                active = next(one for one in contexts if one["name"] == context)
+            user = kubeconfig_user(files, active["context"].get("user"))
+            headers = impersonation_headers(user, f"the kubeconfig {files}")
             api = client.ApiClient(settings)
         except config.ConfigException as error:
             if "No configuration found" in str(error):
@@ -120,10 +131,8 @@ class Cluster:
             text = f"the kubeconfig {files} cannot be used: {invalid_text(error)}"
             raise UsageInvalid(f"{text}; correct it, or get it again from the cluster's administrator") from error
         _check_settings(settings, files, logged)
-        if context is not None:
-            active = next(one for one in contexts if one["name"] == context)
         namespace = namespace or active["context"].get("namespace") or "default"
-        return cls(api, namespace, timeout_seconds=timeout_seconds)
+        return cls(api, namespace, timeout_seconds=timeout_seconds, headers=headers)
 
     @property
     def server(self) -> str:
@@ -165,11 +174,14 @@ class Cluster:
         if body:
             headers["Content-Type"] = MERGE_PATCH if verb == "PATCH" else "application/json"
         target = f"{path}?{urlencode(query)}" if query else path
-        request = self._api.param_serialize(
+        method, url, sent, document, _ = self._api.param_serialize(
             verb, target, header_params=headers, body=body, auth_settings=["BearerToken"]
         )
+        repeatable = urllib3.HTTPHeaderDict(sent)  # a dict would have one group of several
+        for name, value in self._headers:
+            repeatable.add(name, value)
         try:
-            response = self._api.call_api(*request, _request_timeout=self._timeout_seconds)
+            response = self._api.call_api(method, url, repeatable, document, _request_timeout=self._timeout_seconds)
             with closing(response.response) as source:
                 content = source.read(MAX_RESPONSE_BYTES + 1)
         except (client.ApiException, urllib3.exceptions.HTTPError, OSError) as error:
