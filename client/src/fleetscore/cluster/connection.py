@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 import yaml
 
 from fleetscore.cluster.causes import WRONG_TYPES, invalid_text, logged_errors, unreachable_text
-from fleetscore.cluster.kubeconfig_user import Headers, impersonation_headers, kubeconfig_user
+from fleetscore.cluster.kubeconfig_user import Headers, follow_token_file, impersonation_headers, kubeconfig_user
 from fleetscore.cluster.lists import read_list, read_page
 from fleetscore.cluster.responses import parse_object, parse_resource, response_error
 from fleetscore.contract.fleets import FILES_SELECTOR, FleetLayout, SecretReference, read_fleets
@@ -120,6 +120,8 @@ class Cluster:
                 active = next(one for one in contexts if one["name"] == context)
             user = kubeconfig_user(files, active["context"].get("user"))
             headers = impersonation_headers(user, f"the kubeconfig {files}")
+            if user.get("tokenFile"):
+                follow_token_file(settings, user["tokenFile"])
             api = client.ApiClient(settings)
         except config.ConfigException as error:
             if "No configuration found" in str(error):

@@ -1,16 +1,22 @@
 """The fields of a kubeconfig's user that the package kubernetes ignores, as kubectl uses them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from fleetscore.errors import UsageInvalid
 
+if TYPE_CHECKING:
+    from kubernetes import client
+
+MAX_TOKEN_BYTES = 65_536
 Headers = Sequence[tuple[str, str]]
 
 
 def kubeconfig_user(files: str, name: str | None) -> dict[str, Any]:
-    """Return the fields of a user of a kubeconfig; none if it has no such user.
+    """Return the fields of a user of a kubeconfig, with the whole path of `tokenFile`; none if it has no such user.
 
     Args:
         files: The files, separated as in PATH; the first one with the user wins.
@@ -20,7 +26,30 @@ def kubeconfig_user(files: str, name: str | None) -> dict[str, Any]:
 
     users = KubeConfigMerger(files).config.safe_get("users") or []
     found = next((one for one in users if one["name"] == name), None)
-    return (found.safe_get("user") or {}) if found else {}
+    user = (found.safe_get("user") or {}) if found else {}
+    if user.get("tokenFile"):  # relative to the file that has it
+        user["tokenFile"] = Path(found.path).absolute().parent / user["tokenFile"]
+    return user
+
+
+def follow_token_file(settings: "client.Configuration", path: Path) -> None:
+    """Read the token of a file again for each request: another program replaces it before it expires.
+
+    While the file cannot be read, or has no token, the last one is used.
+
+    Args:
+        settings: The settings from the kubeconfig, with the first token of the file or the user's own.
+        path: The file.
+    """
+
+    def read(settings: "client.Configuration") -> None:
+        with suppress(OSError, ValueError), path.open() as file:
+            token = file.read(MAX_TOKEN_BYTES).strip()
+            if token and token.isascii() and token.isprintable():
+                settings.api_key["BearerToken"] = f"Bearer {token}"
+
+    settings.refresh_api_key_hook = read
+    read(settings)
 
 
 def impersonation_headers(user: Mapping[str, Any], where: str) -> Headers:

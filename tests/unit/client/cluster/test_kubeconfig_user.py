@@ -83,3 +83,23 @@ def test_user_of_a_later_file_of_several_is_found(tmp_path: Path, monkeypatch: p
         monkeypatch.setenv("KUBECONFIG", f"{first}:{second}")
         Cluster.connect().run("x")
     assert ("Impersonate-User", "me") in requests[0]
+
+
+def test_replaced_token_file_is_used_and_a_damaged_one_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = tmp_path / "token"
+    token.write_text("one\n")
+    with connected(tmp_path, monkeypatch, {"tokenFile": "token"}) as (cluster, requests):
+        for content in (b"one", b"two\n", b"", b"a\nb", b"\xff", "\u00e9".encode()):
+            token.write_bytes(content)
+            cluster.run("x")
+        token.unlink()
+        cluster.run("x")
+    assert requests == [[("Authorization", f"Bearer {text}")] for text in ("one", *["two"] * 6)]
+
+
+@pytest.mark.parametrize("own", ["", "own"])
+def test_token_file_precedes_the_token_as_in_kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: str) -> None:
+    (tmp_path / "token").write_text("file")
+    with connected(tmp_path, monkeypatch, {"token": own, "tokenFile": "token"}) as (cluster, requests):
+        cluster.run("x")
+    assert requests == [[("Authorization", "Bearer file")]]
