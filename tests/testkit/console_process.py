@@ -66,7 +66,7 @@ def started_console(
     (account / "namespace").write_text(namespace)
     (account / "ca.crt").write_bytes(cluster.ca_certificate.read_bytes())
     host, _, port = cluster.server.rpartition("/")[2].rpartition(":")
-    environment = {one["name"]: _value(one, secrets) for one in container["env"]}
+    environment = {"HOME": str(folder)} | {one["name"]: _value(one, secrets) for one in container["env"]}
     environment |= {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port, "PATH": os.environ["PATH"]}
     program = [sys.executable, "-c", "import sys; from fleetscore.cli import main; sys.exit(main(sys.argv[1:]))"]
     command = ["unshare", "--mount", "sh", "-ec", IN_POD, "sh", str(account), *program, *container["args"]]

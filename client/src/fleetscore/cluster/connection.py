@@ -90,7 +90,7 @@ class Cluster:
         *,
         timeout_seconds: tuple[float, float] = TIMEOUT_SECONDS,
     ) -> "Cluster":
-        """Connect with a kubeconfig, or in a pod with its service account.
+        """Connect with KUBECONFIG, else with ~/.kube/config, else in a pod with its service account, as kubectl does.
 
         Args:
             context: The kubeconfig's context; None for its current one.
@@ -107,9 +107,11 @@ class Cluster:
         settings = client.Configuration()
         settings.connection_pool_maxsize = MAX_CONNECTIONS
         settings.retries = urllib3.Retry(**RETRIES, raise_on_status=False, retry_after_max=RETRY_AFTER_SECONDS)
-        files = os.environ.get("KUBECONFIG") or KUBECONFIG
+        named = os.environ.get("KUBECONFIG")
+        files = named or KUBECONFIG
+        has_file = named or os.path.exists(os.path.expanduser(KUBECONFIG))  # noqa: PTH110, PTH111
         try:
-            if context is None and "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ:
+            if context is None and not has_file and "KUBERNETES_SERVICE_HOST" in os.environ:
                 config.load_incluster_config(settings)
                 api = client.ApiClient(settings)
                 return cls(api, namespace or _pod_namespace(), timeout_seconds=timeout_seconds)

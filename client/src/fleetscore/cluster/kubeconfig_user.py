@@ -26,7 +26,9 @@ def kubeconfig_user(files: str, name: str | None) -> dict[str, Any]:
 
     users = KubeConfigMerger(files).config.safe_get("users") or []
     found = next((one for one in users if one["name"] == name), None)
-    user = (found.safe_get("user") or {}) if found else {}
+    if found is None:
+        return {}
+    user = found.safe_get("user") or {}
     if user.get("tokenFile"):  # relative to the file that has it
         user["tokenFile"] = Path(found.path).absolute().parent / user["tokenFile"]
     return user
@@ -48,7 +50,7 @@ def follow_token_file(settings: "client.Configuration", path: Path) -> None:
             if token and token.isascii() and token.isprintable():
                 settings.api_key["BearerToken"] = f"Bearer {token}"
 
-    settings.refresh_api_key_hook = read
+    settings.refresh_api_key_hook = read  # type: ignore[assignment]  # its type is that of its first value, None
     read(settings)
 
 

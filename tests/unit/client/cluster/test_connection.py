@@ -114,3 +114,23 @@ def test_damaged_fleets_file_is_an_error(fake_release: FakeRelease, text: str) -
     fake_release.lists["/api/v1/configmaps"][0] = damaged
     with pytest.raises(DataInvalid, match="the fleets file is invalid"):
         Cluster.connect().fleets()
+
+
+@pytest.mark.parametrize("named", ["", None], ids=["empty-variable", "no-variable"])
+@pytest.mark.parametrize("has_file", [True, False])
+def test_pod_uses_its_account_only_without_a_kubeconfig(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str | None, *, has_file: bool
+) -> None:
+    monkeypatch.delenv("KUBECONFIG")
+    if named is not None:
+        monkeypatch.setenv("KUBECONFIG", named)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setattr(
+        "kubernetes.config.load_incluster_config", lambda settings: setattr(settings, "host", "https://10.0.0.1")
+    )
+    if has_file:
+        (tmp_path / ".kube").mkdir()
+        write_kubeconfig(tmp_path, "https://file").rename(tmp_path / ".kube/config")
+    expected = "https://file" if has_file else "https://10.0.0.1"
+    assert Cluster.connect(namespace="scoring").server == expected
