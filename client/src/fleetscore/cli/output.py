@@ -159,10 +159,11 @@ def print_table(table: Table, format_: Format) -> None:
 def print_documents(document: object, format_: Format) -> None:
     """Print an object as JSON or YAML."""
     is_unicode = str(sys.stdout.encoding).lower().startswith("utf")  # otherwise a text keeps its characters as escapes
+    plain = _plain(document)
     if format_ is Format.JSON:
-        print(json.dumps(document, indent=2, default=str, ensure_ascii=not is_unicode))
+        print(json.dumps(plain, indent=2, ensure_ascii=not is_unicode))
     else:
-        print(yaml.dump(_plain(document), Dumper=_Dumper, sort_keys=False, allow_unicode=is_unicode), end="")
+        print(yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=is_unicode), end="")
 
 
 def _print_rows(table: Table, *, wide: bool) -> None:
@@ -178,8 +179,8 @@ def _print_rows(table: Table, *, wide: bool) -> None:
 
 
 def _plain(document: object) -> object:
-    """Return a document with only the types that YAML and JSON share."""
-    return json.loads(json.dumps(document, default=str))
+    """Return a document with only the types that YAML and JSON share; numbers that are not finite are null."""
+    return json.loads(json.dumps(document, default=str), parse_constant=lambda _: None)
 
 
 def keyed(key: str) -> Callable[[Mapping[str, Any]], object]:

@@ -36,6 +36,13 @@ def test_json_and_yaml_have_the_rows_unchanged(capsys: pytest.CaptureFixture[str
     assert yaml.safe_load(capsys.readouterr().out) == ROWS
 
 
+@pytest.mark.parametrize("form", [Format.JSON, Format.YAML])
+def test_number_that_is_not_finite_is_null(form: Format, capsys: pytest.CaptureFixture[str]) -> None:
+    print_documents([{"WorstVal": value} for value in (float("inf"), float("-inf"), float("nan"), 1.5)], form)
+    values = [None, None, None, 1.5]
+    assert yaml.safe_load(capsys.readouterr().out) == [{"WorstVal": value} for value in values]
+
+
 @pytest.mark.parametrize("device", ["1e5", "-1.5E+3", "2.e1", ".5e1", "0o17", "12", "1.5", "0x1f", "1_0"])
 def test_text_that_a_yaml_version_reads_as_a_number_is_quoted(device: str, capsys: pytest.CaptureFixture[str]) -> None:
     print_documents({"Device": device, "Rows": 5, "Share": 1e-05}, Format.YAML)
