@@ -131,7 +131,7 @@ class Fleet(FleetData):
         """
         window = self.newest_window()
         found = self.report_tables(window.start, window.end, blob_paths.INCIDENTS_FILE)
-        return found[found["State"] != CLOSED].reset_index(drop=True) if open_only and "State" in found else found
+        return found[found["State"] != CLOSED].reset_index(drop=True) if open_only else found
 
     def history(self, start: Time, end: Time) -> "pd.DataFrame":
         """Return the state of each device in the windows that begin in [start, end).
@@ -252,7 +252,7 @@ class Fleet(FleetData):
             The column Window (its start, UTC), and the columns of the file.
 
         Raises:
-            DataInvalid: A file is not one of a report.
+            DataInvalid: A file is not one of a report; see `frames.table_frame`.
         """
         windows = self.windows_between(start, end)
 

@@ -6,12 +6,13 @@ Each function imports pandas, which takes longer than most commands that need no
 
 import io
 import warnings
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from fleetscore.contract.blob_paths import ANOMALIES_FILE, FAILURES_FILE, INCIDENTS_FILE, SENSORS_FILE
+from fleetscore.contract.blob_paths import ANOMALIES_FILE, EMPTY_FILE, FAILURES_FILE, INCIDENTS_FILE, SENSORS_FILE
 from fleetscore.contract.report_texts import restore_text
 from fleetscore.contract.tiles import UNKNOWN
 from fleetscore.csv_lines import check_lines, split_line
@@ -26,13 +27,23 @@ READING_COLUMNS = ("TS", "Device", "Tag", "Value")
 COUNT_COLUMNS = ("Tag", "Rows", "Stored", "Here", "Both")
 TABLE_COLUMNS: Mapping[str, Sequence[str]] = {
     FAILURES_FILE: ("Device", "Outcome", "Reason", "Message"),
+    EMPTY_FILE: ("Device",),
     ANOMALIES_FILE: ("Device", "Tag", "Rows", "Anomalies", "First", "Last", "WorstTS", "WorstVal", "WorstScore"),
     SENSORS_FILE: ("Device", "Tag", "Flag", "Since", "Rows", "Detail"),
     INCIDENTS_FILE: (
         *("Id", "Device", "Cause", "State", "Since", "Until", "Windows", "Tags", "Strongest", "Owner", "Muted"),
     ),
 }
-"""The columns of the CSV files of a report, which a result without rows has, too."""
+"""The columns that the CSV files of every report have, and a result without rows, too.
+
+A column that a later version of the scorer adds is not one of them: the client reads the reports of older versions.
+"""
+
+_TABLE_TYPES = {
+    **dict.fromkeys(("Rows", "Anomalies", "Windows"), "Int64"),
+    **dict.fromkeys(("WorstVal", "WorstScore", "Strongest"), "float64"),
+}
+"""The types of the columns with numbers; the type of a column does not depend on its values."""
 
 _PREDICTION_TYPES = {"Device": "str", "Tag": "str", "Prediction": "int8", "Score": "float64", "Val": "float64"}
 BATCH_BYTES = 2**22
@@ -132,29 +143,42 @@ def readings_frame(content: bytes, name: str) -> "pd.DataFrame":
 
 
 def table_frame(content: bytes, name: str) -> "pd.DataFrame":
-    """Return a CSV of a report, such as _anomalies.csv, as a frame; the ids are text.
+    """Return a CSV of a report, such as _anomalies.csv, as a frame.
 
-    Texts have their values without the protection against evaluation by spreadsheet programs.
+    Texts have their values without the protection against evaluation by spreadsheet programs. The columns Rows,
+    Anomalies and Windows are whole numbers (Int64), WorstVal, WorstScore and Strongest are numbers (float64), and an
+    empty cell of these is missing. All other columns are texts.
+
+    Args:
+        content: The CSV.
+        name: The name of the blob; its last segment selects the columns of TABLE_COLUMNS.
 
     Raises:
-        DataInvalid: The content is not a CSV.
+        DataInvalid: The content is not a CSV, lacks a column of TABLE_COLUMNS, or has a number of another form.
     """
     import pandas as pd
 
     check_lines(content, name)
-    types = dict.fromkeys(
-        ("Id", "Device", "Tag", "Tags", "Flag", "Cause", "State", "Owner", "Reason", "Message"), "str"
-    )
+    next_step = "the next report of its window replaces it"
     try:
         with warnings.catch_warnings(action="ignore", category=pd.errors.ParserWarning):
             # Without index_col, the further fields of a long line are an index of as many levels. Without usecols, each
             # line gets as many fields as the one before it.
             columns = pd.read_csv(io.BytesIO(content), nrows=0, index_col=False).columns
             frame = pd.read_csv(
-                io.BytesIO(content), dtype=types, keep_default_na=False, index_col=False, usecols=range(len(columns))
+                io.BytesIO(content),
+                dtype=defaultdict(lambda: "str", _TABLE_TYPES),
+                keep_default_na=False,
+                na_values={column: ["", "nan"] for column in _TABLE_TYPES},
+                index_col=False,
+                usecols=range(len(columns)),
             )
-    except (ValueError, UnicodeDecodeError) as error:
-        raise DataInvalid(f"{name} is invalid: {error}; the next report of its window replaces it") from error
+    except (ValueError, TypeError, OverflowError) as error:
+        raise DataInvalid(f"{name} is invalid: {error}; {next_step}") from error
+    missing = [one for one in TABLE_COLUMNS.get(name.rpartition("/")[2], ()) if one not in frame]
+    if missing:
+        text = f"it lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}"
+        raise DataInvalid(f"{name} is invalid: {text}; {next_step}")
     if b"'" in content:
         for column in columns:
             if pd.api.types.is_string_dtype(frame[column]):

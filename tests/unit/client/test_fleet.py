@@ -68,7 +68,7 @@ def test_incidents_are_those_of_the_newest_window(tmp_path: Path) -> None:
 @pytest.mark.parametrize("file", ["_anomalies.csv", "_failures.csv", "_incidents.csv", "_sensors.csv"])
 def test_file_of_a_report_with_a_column_of_windows_is_invalid(tmp_path: Path, file: str) -> None:
     folder = make_folder(tmp_path / "store")
-    (folder / "predictions" / LAST.slug / file).write_text("Window,Device,Tag\nx,press-3,1\n")
+    (folder / "predictions" / LAST.slug / file).write_text(f"Window,{','.join(TABLE_COLUMNS[file])}\n")
     with pytest.raises(DataInvalid, match=f"{file} is invalid: it has a column Window, .*; the next report of its"):
         Fleet.folder(folder).report_tables(FIRST.start, LAST.end, file)
 

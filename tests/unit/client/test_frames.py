@@ -108,6 +108,35 @@ def test_readings_with_lines_of_too_many_fields_have_the_other_lines() -> None:
         frames.readings_frame(b"TS,Device,Tag,Value" + b"," * 1000 + b"\n", "a.csv")
 
 
+@pytest.mark.parametrize("content", [b'{"a":1}', b"Device\npress-1\n", b"<html>\n<body>\n", b"\0\0\0", b""])
+@pytest.mark.parametrize("file", sorted(frames.TABLE_COLUMNS.keys() - {"_empty.csv"}))
+def test_table_without_a_column_of_its_report_is_rejected_with_its_name(file: str, content: bytes) -> None:
+    with pytest.raises(DataInvalid, match=f"w/{file} is invalid: .*; the next report of its window replaces it"):
+        frames.table_frame(content, f"w/{file}")
+
+
+def test_table_with_a_column_of_a_later_version_is_read() -> None:
+    frame = frames.table_frame(b"Device,DataETags\npress-1,0123\n", "w/_empty.csv")
+    assert frame.to_dict("records") == [{"Device": "press-1", "DataETags": "0123"}]
+    with pytest.raises(DataInvalid, match=r"w/_empty\.csv is invalid: it lacks the column Device; the next report"):
+        frames.table_frame(b'{"a":1}', "w/_empty.csv")
+
+
+def test_types_of_a_table_do_not_depend_on_its_values() -> None:
+    header = b"Device,Tag,Owner,Detail,Rows,Anomalies,Windows,WorstVal,WorstScore,Strongest\n"
+    full = frames.table_frame(header + b"7,1,1e5,True,6,1,2,99,-1,-0.5\n", "a.csv")
+    empty = frames.table_frame(header + b"press-1,NA,,,,,,,,\n", "a.csv")
+    assert full.to_numpy().tolist() == [["7", "1", "1e5", "True", 6, 1, 2, 99.0, -1.0, -0.5]]
+    assert empty.fillna(-1).to_numpy().tolist() == [["press-1", "NA", "", "", *[-1] * 6]]
+    assert full.dtypes.tolist() == empty.dtypes.tolist()
+
+
+@pytest.mark.parametrize("row", ["1.5,1", "x,1", "inf,1", "9" * 400 + ",1", "9" * 20 + ",1", "1,x"])
+def test_table_with_a_number_of_another_form_is_rejected_with_its_name(row: str) -> None:
+    with pytest.raises(DataInvalid, match=r"a\.csv is invalid: .*; the next report of its window replaces it"):
+        frames.table_frame(f"Rows,WorstVal\n{row}\n".encode(), "a.csv")
+
+
 @pytest.mark.parametrize("content", [b"TS,Device,Tag,Val,Prediction,Score\n2018-08-28T23:00:00Z,b,t,x,0,1\n", b""])
 def test_invalid_file_among_others_is_named(content: bytes) -> None:
     files = [device_file("a", "t,1,0,0.5"), (content, "w/b.csv"), device_file("c", "t,1,0,0.5")]

@@ -168,10 +168,9 @@ def _section(title: str, rows: Sequence[Mapping[str, Any]], keys: Sequence[str],
 
 def _rows(fleet: Fleet, window: Window, file: str, device: str) -> list[dict[str, Any]]:
     frame = fleet.report_tables(window.start, window.end, file)
-    if "Device" not in frame:
-        return []
     own = frame[frame["Device"] == device].drop(columns=["Window"])
-    return [{str(key): value for key, value in row.items()} for row in own.astype(str).to_dict("records")]
+    texts = own.astype(object).where(own.notna(), "")
+    return [{str(key): value for key, value in row.items()} for row in texts.astype(str).to_dict("records")]
 
 
 def _model(fleet: Fleet, device: str, blob: Blob | None) -> dict[str, Any]:

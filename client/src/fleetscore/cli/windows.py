@@ -94,7 +94,7 @@ def failed(session: Session, *, window: WindowOption = None, since: SinceOption 
     _print(session, reports, blob_paths.FAILURES_FILE, shown, "failed devices", hint)
     if session.output in (Format.TABLE, Format.WIDE):
         table = reports.fleet.report_tables(reports.start, reports.end, blob_paths.EMPTY_FILE)
-        devices = sorted(set(table["Device"].astype(str))) if "Device" in table else []
+        devices = sorted(set(table["Device"]))
         if devices:
             console(error=True).print(_without_readings(devices, "this window" if since is None else "a window"))
 
@@ -112,8 +112,7 @@ def _print(
     """Print the rows of a file of the reports, or that there are none, with a next step."""
     fleet, start, end, listed_since = reports
     frame = fleet.report_tables(start, end, file)
-    if "Window" in frame:
-        frame["Window"] = [f"{one:%Y-%m-%dT%H:%MZ}" for one in frame["Window"]]
+    frame["Window"] = [f"{one:%Y-%m-%dT%H:%MZ}" for one in frame["Window"]]
     rows = [_with_message(one) for one in frame.astype(object).where(frame.notna(), None).to_dict("records")]
     span = f"{start:%Y-%m-%dT%H:%MZ} to {end:%Y-%m-%dT%H:%MZ}"
     empty = f"no {what} from {span}" + (f"; {next_step}" if next_step else "")

@@ -46,6 +46,34 @@ def test_anomalies_of_the_newest_window_fit_into_80_columns(folder: Path, capsys
     assert max(map(len, out.splitlines())) <= 80
 
 
+@pytest.mark.parametrize("form", ["table", "json", "name"])
+@pytest.mark.parametrize("command", ["anomalies", "failed", "incidents", "sensors"])
+def test_file_of_another_kind_in_a_report_is_an_error_with_its_name(
+    command: str, form: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = shutil.copytree(folder, tmp_path / "store")
+    for path in (store / "predictions").glob("2018*/_*.csv"):
+        path.write_text('{"a":1}')
+    code, out, error = run(capsys, command, "--store", str(store), "-o", form)
+    assert (code, out) == (1, "")
+    assert re.fullmatch(r"error: 2018\S+\.csv is invalid: it lacks the columns .*; the next report of .* it\n", error)
+
+
+def test_score_that_is_not_finite_is_null_in_json_and_empty_cells_too(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = shutil.copytree(folder, tmp_path / "store")
+    (path,) = (store / "predictions").glob("2018*/_anomalies.csv")
+    header = path.read_text().splitlines()[0]
+    path.write_text(f"{header}\na,1,6,1,,,,inf,-0.5\nb,1,,1,,,,,\n")
+    _, out, _ = run(capsys, "anomalies", "--store", str(store), "-o", "json")
+    keys = ("Rows", "WorstVal", "WorstScore", "First")
+    assert [[one[key] for key in keys] for one in json.loads(out)] == [[6, None, -0.5, ""], [None, None, None, ""]]
+    assert not {"Infinity", "NaN"} & set(re.findall(r"\w+", out))
+    _, out, _ = run(capsys, "anomalies", "--store", str(store))
+    assert out.splitlines()[2].split() == ["b", "1", "1"]
+
+
 def test_failed_devices_have_reason_and_message(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = run(capsys, "failed", "--store", str(folder), "-o", "json")
     found = json.loads(out)
