@@ -88,7 +88,7 @@ class JobInspector:
         self._retry_storage_at = 0.0
 
     async def fetch_results(
-        self, batches: Mapping[str, Batch], names: Sequence[str], jobs: JobSnapshot, fleet: Fleet
+        self, batches: Mapping[str, Batch], names: Sequence[str], jobs: JobSnapshot, fleet: Fleet | None
     ) -> tuple[dict[str, JobResult], dict[str, JobView]]:
         """Fetch the results of finished and missing Jobs.
 
@@ -96,7 +96,7 @@ class JobInspector:
             batches: The open batches, by Job name.
             names: The names of the Jobs to inspect.
             jobs: The Jobs of the run.
-            fleet: The fleet of the run.
+            fleet: The fleet of the run; None to read no outcome records.
 
         Returns:
             The results by Job name, and the missing Jobs that exist, although the informer does not show them. A Job
@@ -138,7 +138,7 @@ class JobInspector:
         return Inspection(await self._start_blocker(waiting), started | ended, sorted(endless), next(lost, ""))
 
     async def fetch_last_results(
-        self, batches: Mapping[str, Batch], jobs: JobSnapshot, fleet: Fleet
+        self, batches: Mapping[str, Batch], jobs: JobSnapshot, fleet: Fleet | None
     ) -> dict[str, JobResult]:
         """Fetch the results of open Jobs whose scorer has ended, before the run ends without them.
 
@@ -147,7 +147,7 @@ class JobInspector:
         Args:
             batches: The open batches, by Job name.
             jobs: The Jobs of the run.
-            fleet: The fleet of the run.
+            fleet: The fleet of the run; None to read no outcome records.
 
         Raises:
             ApiError: A request to the API server failed.
@@ -246,10 +246,12 @@ class JobInspector:
         return [Blocker("PodsRejected", f"pods are rejected: {text}", allows_probe=False, permanent=permanent)]
 
     async def _with_records(
-        self, results: Mapping[str, JobResult], batches: Mapping[str, Batch], fleet: Fleet
+        self, results: Mapping[str, JobResult], batches: Mapping[str, Batch], fleet: Fleet | None
     ) -> dict[str, JobResult]:
         """Return results with the outcome record instead of an incomplete message; without those that need one now."""
         complete = dict(results)
+        if fleet is None:  # no record can be read
+            return complete
         without_message = [
             name
             for name, result in results.items()

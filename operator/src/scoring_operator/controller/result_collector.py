@@ -65,7 +65,7 @@ class ResultCollector:
         if last:
             return CollectedResults(last)
         names = list(needs_inspection(state, jobs))
-        if not names or not state.fleet or not state.progress:
+        if not names or not state.progress:
             return CollectedResults()
         batches = state.progress.open_batches
         wait = None
@@ -98,7 +98,7 @@ class ResultCollector:
         Raises:
             ApiError: A request failed.
         """
-        if self._last is not None or not (state.fleet and state.progress):
+        if self._last is not None or not state.progress:
             return False
         certain = {name for name, result in known.items() if not result.provisional}
         batches = {name: batch for name, batch in state.progress.open_batches.items() if name not in certain}

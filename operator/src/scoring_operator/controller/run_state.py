@@ -35,19 +35,18 @@ from scoring_operator.errors import (
 )
 from scoring_operator.kube.client import KubeClient
 from scoring_operator.planner import admission, device_list
+from scoring_operator.planner.admission import HOW_TO_CONTINUE
 from scoring_operator.planner.device_list import InitialState
 from scoring_operator.planner.finished_runs import report_pending
 from scoring_operator.planner.progress import Progress
 from scoring_operator.planner.types import Blocker, RunState
 from scoring_operator.storage.protocol import FleetStorage
 
-HOW_TO_CONTINUE = "to continue, create a run for the same window, or one with devices.retryOf"
 PROGRESS_LOST = (
     "the progress ConfigMap was deleted and cannot be rebuilt because the fleet or its devices changed; "
     f"{HOW_TO_CONTINUE}"
 )
 LIST_DIFFERS = f"the device list and the progress do not belong to the same run; {HOW_TO_CONTINUE}"
-FLEET_CHANGED = f"the storage or layout of the fleet has changed since the run began; {HOW_TO_CONTINUE}"
 LIST_LOST = (
     "a ConfigMap of the device list was deleted and cannot be rebuilt because the fleet's devices changed; "
     f"{HOW_TO_CONTINUE}"
@@ -256,11 +255,10 @@ class RunStateStore:
             jump: Seconds by which the API server's clock jumped since it was stored.
         """
         progress = _shifted(stored.progress, jump)
-        fleet = admission.fleet_if_unchanged(run, progress.snapshot.fleet, self._fleets)
         self._stored = stored
-        self._state = replace(self._state, progress=progress, fleet=fleet, missing=True)
-        if fleet is None:
-            raise RunRejected("FleetChanged", FLEET_CHANGED)
+        self._state = replace(self._state, progress=progress, fleet=None, missing=True)
+        fleet = admission.unchanged_fleet(run, progress.snapshot.fleet, self._fleets)
+        self._state = replace(self._state, fleet=fleet)
         if progress.total > run.spec.max_devices:
             raise RunRejected("ProgressInvalid", LIST_DIFFERS)
         try:

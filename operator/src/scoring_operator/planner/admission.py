@@ -8,6 +8,14 @@ from scoring_operator.api.quantities import parse_quantity
 from scoring_operator.api.scoringrun import ScoringRun
 from scoring_operator.errors import InvalidFleets, RunRejected
 
+HOW_TO_CONTINUE = "to continue, create a run for the same window, or one with devices.retryOf"
+FLEET_CHANGED = f"the storage or layout of the fleet has changed since the run began; {HOW_TO_CONTINUE}"
+_CONTINUE = {
+    "FleetNotFound": "to continue, create a run for the same window with the new name of the fleet in spec.fleet, or "
+    "after its administrator has added the fleet again",
+    "NamespaceNotAllowed": "to continue, create a run for the same window after that",
+}
+
 
 def check_admission(run: ScoringRun, fleets: Mapping[str, Fleet]) -> None:
     """Check that a run may begin.
@@ -20,18 +28,25 @@ def check_admission(run: ScoringRun, fleets: Mapping[str, Fleet]) -> None:
         RunRejected: The run may never begin.
     """
     spec = run.spec
-    fleet = fleets.get(spec.fleet)
-    if fleet is None:
-        known = ", ".join(name for name, one in sorted(fleets.items()) if one.admits(run.namespace)) or "none"
-        raise RunRejected("FleetNotFound", f"there is no fleet {spec.fleet!r}; fleets for this namespace: {known}")
-    if not fleet.admits(run.namespace):
-        message = f"fleet {fleet.name!r} does not admit namespace {run.namespace!r}; its administrator can add it"
-        raise RunRejected("NamespaceNotAllowed", message)
+    fleet = _admitting_fleet(run, fleets)
     if spec.write_policy == "Overwrite" and not fleet.predictions.allow_overwrite:
         message = f"fleet {fleet.name!r} does not allow writePolicy Overwrite; use CreateOnly or IfChanged"
         raise RunRejected("OverwriteNotAllowed", message)
     if spec.resources and (problem := resource_excess(spec.resources, fleet) or _request_above_limit(run, fleet)):
         raise RunRejected("ResourcesNotAllowed", problem)
+
+
+def _admitting_fleet(run: ScoringRun, fleets: Mapping[str, Fleet]) -> Fleet:
+    """Return the fleet that a run names, if it exists and admits the run's namespace."""
+    name = run.spec.fleet
+    fleet = fleets.get(name)
+    if fleet is None:
+        known = ", ".join(name for name, one in sorted(fleets.items()) if one.admits(run.namespace)) or "none"
+        raise RunRejected("FleetNotFound", f"there is no fleet {name!r}; fleets for this namespace: {known}")
+    if not fleet.admits(run.namespace):
+        message = f"fleet {fleet.name!r} does not admit namespace {run.namespace!r}; its administrator can add it"
+        raise RunRejected("NamespaceNotAllowed", message)
+    return fleet
 
 
 def _request_above_limit(run: ScoringRun, fleet: Fleet) -> str:
@@ -44,7 +59,7 @@ def _request_above_limit(run: ScoringRun, fleet: Fleet) -> str:
     return ""
 
 
-def fleet_if_unchanged(run: ScoringRun, saved_fleet: Mapping[str, Any], fleets: Mapping[str, Fleet]) -> Fleet | None:
+def unchanged_fleet(run: ScoringRun, saved_fleet: Mapping[str, Any], fleets: Mapping[str, Fleet]) -> Fleet:
     """Return the administrator's fleet of a run that has begun, if its storage layout has not changed.
 
     The saved fleet is in a ConfigMap of the run's namespace, so it is only compared. Otherwise a user who may edit
@@ -56,16 +71,17 @@ def fleet_if_unchanged(run: ScoringRun, saved_fleet: Mapping[str, Any], fleets: 
         saved_fleet: The storage layout in the run's progress.
         fleets: The administrator's fleets, by name.
 
-    Returns:
-        The fleet; None if it changed, was deleted, or does not admit the run's namespace.
+    Raises:
+        RunRejected: The run may not continue: the fleet changed, was deleted, or does not admit the run's namespace.
     """
-    fleet = fleets.get(run.spec.fleet)
     try:
-        same = (
-            fleet is not None
-            and fleet.admits(run.namespace)
-            and fleet.storage_layout() == parse_fleet(saved_fleet).storage_layout()
-        )
+        fleet = _admitting_fleet(run, fleets)
+    except RunRejected as error:
+        raise RunRejected(error.reason, f"{error.message}; {_CONTINUE[error.reason]}") from None
+    try:
+        same = fleet.storage_layout() == parse_fleet(saved_fleet).storage_layout()
     except InvalidFleets:
-        return None
-    return fleet if same else None
+        same = False
+    if not same:
+        raise RunRejected("FleetChanged", FLEET_CHANGED)
+    return fleet

@@ -3,7 +3,7 @@
 The algorithm, in the order of the code:
 
 1. A run whose status has a terminal condition is only reported on and cleaned up; see `finished_runs`.
-2. A run without a device list ends if it is rejected or cancelled. While it is suspended, or its window is not over, or
+2. A run without a device list ends if it is rejected or cancelled; results of its Jobs are recorded before. While it is suspended, or its window is not over, or
    another run blocks it, it waits; with `overlapPolicy: Skip` it ends as Skipped instead of waiting for a run that has
    precedence. Otherwise its devices are discovered.
 3. Each inspected Job is evaluated and its batch is closed: outcomes are recorded, retries join the queue. A Job whose
@@ -125,7 +125,8 @@ def _start(run: ScoringRun, observation: Observation, now: datetime) -> Plan:
     """Return the plan of a run without a device list (step 2)."""
     completion = _rejected(run, observation, now) or _discovery_timed_out(run, observation, now)
     if completion:
-        return _end(completion, observation.state.progress)
+        progress = observation.state.progress
+        return _end(completion, _record_results(progress, observation, now) if progress else None)
     if run.spec.suspend:
         return Plan("Suspended")
     if not observation.state.missing and (waiting := wait_for_window(run, observation.current_fleet, now)):

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from scoring_operator.api.fleets import Fleet
 from scoring_operator.api.names import progress_config_map_name
 from scoring_operator.api.scoringrun import parse_run
 from scoring_operator.controller.job_limiter import JobLimiter
@@ -30,16 +31,16 @@ class OneRun:
         self.client = InMemoryClient()
         self.client.objects[RUN_PATH] = a_body(**spec)
         self.storage = InMemoryStorage(["fan-1", "press-1"])
+        self._timings = Timings(controller=timings)
+        self.restart(a_fleet("scoring"))
+
+    def restart(self, *fleets: Fleet) -> None:
+        """Start an operator process with these fleets, in place of an earlier one."""
         self.limiter = JobLimiter(JobLimits(1000), 1.0, lambda _uid: None)
         self.jobs = JobTracker(30.0)
-        services = Services(
-            self.client,
-            self.storage,
-            {"default": a_fleet("scoring")},
-            ScorerImage("scorer:test"),
-            self.limiter,
-            Timings(controller=timings),
-        )
+        by_name = {fleet.name: fleet for fleet in fleets}
+        image = ScorerImage("scorer:test")
+        services = Services(self.client, self.storage, by_name, image, self.limiter, self._timings)
         self.reconciler = RunReconciler(parse_run(self.client.objects[RUN_PATH]), self.jobs, services)
 
     async def reconcile(self, times: int = 1) -> float | None:

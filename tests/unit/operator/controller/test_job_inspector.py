@@ -88,6 +88,15 @@ async def test_job_has_no_result_while_storage_is_unavailable(cluster: Cluster) 
     assert await cluster.fetch(VISIBLE) == ({}, {})  # until the back-off has passed
 
 
+async def test_outcome_records_are_not_read_without_a_fleet(cluster: Cluster) -> None:
+    cluster.add_pod()
+    cluster.storage.records["job"] = a_message(1).encode()
+    results, _ = await cluster.inspector.fetch_results(BATCHES, ["job"], VISIBLE, None)
+    last = await cluster.inspector.fetch_last_results(BATCHES, VISIBLE, None)
+    for found in (results["job"], last["job"]):
+        assert (found.message, found.failure_reason) == (None, "OOMKilled")
+
+
 async def test_storage_is_read_again_after_the_backoff() -> None:
     cluster = Cluster(storage_backoff=-1)
     cluster.add_pod()

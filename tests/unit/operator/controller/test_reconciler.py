@@ -5,12 +5,14 @@ from typing import Any
 import pytest
 
 from scoring_operator.api.conditions import true_condition
+from scoring_operator.api.fleets import Fleet
 from scoring_operator.api.names import report_job_name
 from scoring_operator.api.scoringrun import parse_run
 from scoring_operator.errors import QuotaExceeded, RunDeleted, Unavailable
 from scoring_operator.planner.progress_codec import decode_progress
 from scoring_operator.resources import config_maps
 from tests.testkit.builders import UID, a_body, a_message, a_run, later, pod_metadata
+from tests.testkit.running_controller import a_fleet
 from tests.unit.operator.controller.in_memory_client import InMemoryClient
 from tests.unit.operator.controller.one_run import IMMEDIATE, JOBS, PODS, PROGRESS, RUN_PATH, OneRun
 
@@ -87,6 +89,37 @@ async def test_cancelled_run_ends_although_an_outcome_record_cannot_be_read() ->
             await asyncio.sleep(0)
             await cluster.reconcile()
     assert (cluster.status["phase"], cluster.status["devices"]["notRun"]) == ("Cancelled", 2)
+
+
+@pytest.mark.parametrize(
+    ("fleets", "reason"),
+    [
+        ([], "FleetNotFound"),
+        ([a_fleet("elsewhere")], "NamespaceNotAllowed"),
+        ([a_fleet("scoring", storage={"models": "elsewhere"})], "FleetChanged"),
+    ],
+)
+async def test_run_that_loses_its_fleet_ends_with_the_cause_and_the_results_in_pods(
+    fleets: list[Fleet], reason: str
+) -> None:
+    cluster = OneRun()
+    await cluster.reconcile(2)
+    first, second = cluster.job_names()
+    cluster.restart(*fleets)
+    cluster.storage.down = True
+    cluster.show(first, complete=True)
+    cluster.show(second, ready=True)
+    ended = {"name": "scorer", "state": {"terminated": {"exitCode": 0, "message": a_message(1)}}}
+    pod = {"metadata": pod_metadata(first), "status": {"phase": "Succeeded", "containerStatuses": [ended]}}
+    cluster.client.lists[PODS] = [pod]
+    async with asyncio.timeout(10):
+        while cluster.status["phase"] == "Running":
+            await cluster.reconcile()
+            await asyncio.sleep(0)
+    failed = true_condition(cluster.status, "Failed")
+    assert failed is not None
+    assert failed.reason == reason
+    assert (cluster.status["devices"]["scored"], cluster.status["devices"]["notRun"]) == (1, 1)
 
 
 def waiting(cluster: OneRun) -> str:

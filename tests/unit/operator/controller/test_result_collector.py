@@ -159,12 +159,19 @@ async def test_part_of_the_results_is_used_at_once(inspector: Inspector) -> None
     assert (collected.by_job, collected.retry_in) == ({"failed": RESULT}, 0.0)
 
 
-async def test_nothing_is_inspected_without_a_finished_job_or_a_fleet(inspector: Inspector) -> None:
+async def test_nothing_is_inspected_without_a_finished_job_or_progress(inspector: Inspector) -> None:
     collector = a_collector(inspector)
     assert await collector.collect(a_state("running"), jobs(RUNNING)) == await collector.collect(
-        replace(a_state("failed"), fleet=None), jobs(FAILED)
+        replace(a_state("failed"), progress=None), jobs(FAILED)
     )
     assert inspector.requests == []
+
+
+async def test_jobs_of_a_run_that_lost_its_fleet_are_inspected(inspector: Inspector) -> None:
+    collector, state = a_collector(inspector), replace(a_state("failed", "running"), fleet=None)
+    inspector.response.set_result(({"failed": RESULT}, {}))
+    assert (await collector.collect(state, jobs(FAILED, RUNNING))).by_job == {"failed": RESULT}
+    assert await collector.collect_last(state, jobs(FAILED, RUNNING), {"failed": RESULT})
 
 
 async def test_failure_of_a_concurrent_request_is_raised_in_a_later_pass(inspector: Inspector) -> None:

@@ -200,6 +200,13 @@ async def test_changed_storage_of_the_fleet_is_rejected(cluster: Cluster) -> Non
     assert (reason(state), state.fleet) == ("FleetChanged", None)
 
 
+async def test_run_of_a_fleet_that_was_removed_names_it(cluster: Cluster) -> None:
+    await cluster.begin()
+    del cluster.fleets["default"]
+    state = await cluster.store().load(RUN)
+    assert (reason(state), state.fleet, state.progress is None) == ("FleetNotFound", None, False)
+
+
 # Loss.
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from scoring_operator.api.fleets import Fleet, parse_fleet
 from scoring_operator.errors import RunRejected
-from scoring_operator.planner.admission import check_admission, fleet_if_unchanged
+from scoring_operator.planner.admission import check_admission, unchanged_fleet
 from tests.testkit.builders import a_run
 
 
@@ -81,8 +81,10 @@ def test_namespace_without_a_fleet_has_none_in_the_message() -> None:
 def test_fleet_that_was_edited_in_a_config_map_is_rejected(edited: dict[str, Any]) -> None:
     fleets = {"default": a_fleet(**OURS), "another": a_fleet("another", **OURS)}
     saved = saved_layout(fleets["default"])
-    assert fleet_if_unchanged(a_run(), saved, fleets) == fleets["default"]
-    assert fleet_if_unchanged(a_run(), saved | edited, fleets) is None
+    assert unchanged_fleet(a_run(), saved, fleets) == fleets["default"]
+    with pytest.raises(RunRejected, match="storage or layout of the fleet has changed") as rejected:
+        unchanged_fleet(a_run(), saved | edited, fleets)
+    assert rejected.value.reason == "FleetChanged"
 
 
 @pytest.mark.fault("T1")
@@ -90,11 +92,21 @@ def test_scorer_settings_are_the_administrators_and_not_the_config_maps() -> Non
     before = a_fleet(scorer={"serviceAccountName": "scorer"})
     now = a_fleet(scorer={"serviceAccountName": "scorer", "resources": {"limits": {"memory": "2Gi"}}})
     saved = saved_layout(before)
-    assert fleet_if_unchanged(a_run(), saved, {"default": now}) == now
+    assert unchanged_fleet(a_run(), saved, {"default": now}) == now
     theirs = saved | {"scorer": {"serviceAccountName": "cluster-admin"}}
-    assert fleet_if_unchanged(a_run(), theirs, {"default": now}) == now
+    assert unchanged_fleet(a_run(), theirs, {"default": now}) == now
 
 
-@pytest.mark.parametrize("fleets", [{}, {"default": parse_fleet({"name": "default", "namespaces": ["elsewhere"]})}])
-def test_deleted_fleet_is_not_returned(fleets: dict[str, Fleet]) -> None:
-    assert fleet_if_unchanged(a_run(), msgspec.to_builtins(a_fleet()), fleets) is None
+@pytest.mark.parametrize(
+    ("fleet", "reason", "words"),
+    [
+        (a_fleet("renamed"), "FleetNotFound", "fleets for this namespace: renamed; to continue, create a run"),
+        (parse_fleet({"name": "default", "namespaces": ["elsewhere"]}), "NamespaceNotAllowed", "after that"),
+    ],
+    ids=["renamed", "namespace removed"],
+)
+def test_run_that_began_names_why_its_fleet_is_lost_and_the_next_step(fleet: Fleet, reason: str, words: str) -> None:
+    with pytest.raises(RunRejected) as rejected:
+        unchanged_fleet(a_run(), saved_layout(a_fleet()), {fleet.name: fleet})
+    assert rejected.value.reason == reason
+    assert words in rejected.value.message
