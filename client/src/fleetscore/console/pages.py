@@ -24,6 +24,8 @@ MAX_KINDS = 20
 MAX_OWNERS = 500
 OPEN_STATES = ("opened", "open")
 _DAY = timedelta(days=1)
+_FAULTS = {"F": "failed", "-": "not run", "P": "partly scored"}
+"""The states of devices that keep a window from being complete, by letter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +153,8 @@ def _coverage(history: History, columns: Sequence[str]) -> dict[str, Any]:
         window = history.window(index)
         if not rows or len(cells) % per_row == 0:
             rows.append(f"{window.start:%Y-%m-%d}")
-        failed = columns[index].count("F")
-        text = f"{window.column}: {kind}" + (f", {failed:,} devices failed" if failed else "")
+        found = [(columns[index].count(letter), word) for letter, word in _FAULTS.items() if kind != "not run"]
+        text = ", ".join([f"{window.column}: {kind}", *(f"{count:,} devices {word}" for count, word in found if count)])
         cells.append((kind.replace(" ", "-"), text))
         if kind != "complete":
             gaps.append(text)
@@ -166,7 +168,9 @@ def _coverage_kind(column: str) -> str:
         return "missing"
     if column.count("-") == known:
         return "not run"
-    return "with failures" if "F" in column else "complete"
+    if "F" in column:
+        return "with failures"
+    return "incomplete" if "-" in column or "P" in column else "complete"
 
 
 def _label(window: Window) -> str:

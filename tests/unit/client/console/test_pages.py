@@ -1,3 +1,5 @@
+from importlib.resources import files
+
 import pytest
 
 from fleetscore.console.history import History
@@ -12,10 +14,26 @@ def snapshot(states: dict[str, str], *, length: int = 3600, **fields: object) ->
     return Snapshot(history, history.window(count - 1), **fields)  # type: ignore[arg-type]
 
 
-def test_windows_are_complete_with_failures_not_run_or_missing() -> None:
-    found = fleet_context(snapshot({"a": "NNF?-", "b": "NPN?-", "c": "??N??"}))["coverage"]
-    assert found["counts"] == [("complete", 2), ("missing", 1), ("not run", 1), ("with failures", 1)]
-    assert [text.split(": ")[1] for text in found["gaps"]] == ["not run", "missing", "with failures, 1 devices failed"]
+def test_windows_are_complete_incomplete_with_failures_not_run_or_missing() -> None:
+    states = {"a": "NNF?-N-N", "b": "NEN?-PFN", "c": "??-??--?"}
+    found = fleet_context(snapshot(states))["coverage"]
+    expected = {"complete": 3, "incomplete": 1, "missing": 1, "not run": 1, "with failures": 2}
+    assert dict(found["counts"]) == expected
+    assert [text.split(": ")[1] for text in found["gaps"]] == [
+        "with failures, 1 devices failed, 2 devices not run",
+        "incomplete, 1 devices not run, 1 devices partly scored",
+        "not run",
+        "missing",
+        "with failures, 1 devices failed, 1 devices not run",
+    ]
+    assert "incomplete, 1 devices not run, 1 devices partly scored</title>" in found["calendar"]
+
+
+def test_each_kind_of_window_has_a_colour_in_the_calendar_and_the_legend() -> None:
+    style = (files("fleetscore.console") / "static/console.css").read_text()
+    for kind in ("complete", "incomplete", "with-failures", "missing", "not-run"):
+        assert f".c-{kind} {{ fill:" in style
+        assert f".b-c-{kind} {{" in style or f".b-c-{kind}," in style
 
 
 @pytest.mark.parametrize("length", [60, 3600, 86_400, 7 * 86_400])
