@@ -8,7 +8,7 @@ equal values.
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import compress, pairwise
-from operator import itemgetter, ne, sub
+from operator import itemgetter, ne, or_, sub
 from typing import NamedTuple
 
 from device_scorer.contract.digest import BUCKET_COUNT, MAX_UNMODELLED_TAGS, DeviceDigest, SensorFlag, TagDigest
@@ -21,6 +21,22 @@ MEAN_FORMAT = ".9g"
 """Digits of a mean. They hide the order in which the values were added."""
 
 
+FLAT_GAP_INTERVALS = 5
+"""Number of intervals without a reading that end a flat stretch: the values in a longer gap are unknown."""
+
+MIN_FLAT_GAP_SECONDS = 900.0
+"""Time without a reading that ends no flat stretch, however short the interval is."""
+
+
+def longest_gap(interval: float) -> float:
+    """Return the longest time without a reading within a flat stretch, in seconds.
+
+    Args:
+        interval: The seconds between two readings; 0 if it is unknown, which allows any gap.
+    """
+    return max(MIN_FLAT_GAP_SECONDS, FLAT_GAP_INTERVALS * interval) if interval else float("inf")
+
+
 class SensorLimits(NamedTuple):
     """The limits of one sensor that need each row.
 
@@ -29,12 +45,14 @@ class SensorLimits(NamedTuple):
         high: The highest plausible value.
         max_rate: The largest plausible step, per second.
         tolerance: The largest difference between values that count as the same value.
+        max_gap: The longest time between two readings of a flat stretch, in seconds.
     """
 
     low: float = float("-inf")
     high: float = float("inf")
     max_rate: float = float("inf")
     tolerance: float = 0.0
+    max_gap: float = float("inf")
 
 
 NO_LIMITS = SensorLimits()
@@ -65,7 +83,7 @@ class TagFigures:
         self._limits = limits
         self._anomaly_times = (0, 0)
         self._value, self._value_since, self._value_time = 0.0, 0, 0
-        self._stretch = _TolerantStretch(limits.tolerance) if limits.tolerance > 0 else None
+        self._stretch = _TolerantStretch(limits) if limits.tolerance > 0 else None
 
     def add(self, times: Sequence[int], numbers: Sequence[float]) -> None:
         """Add rows of one chunk.
@@ -88,8 +106,11 @@ class TagFigures:
         if self._stretch is None:
             changed = list(map(ne, known_numbers[1:], known_numbers))
             if False in changed:
-                starts = [known_times[0], *compress(known_times[1:], changed)]
-                lengths = list(map(sub, [*compress(known_times, changed), times[-1]], starts))
+                starts, lengths = _stretches(known_times, changed)
+                if max(lengths) > self._limits.max_gap:
+                    before = (self._value_time, *times) if continues else known_times
+                    gaps = map(self._limits.max_gap.__lt__, map(sub, before[1:], before))
+                    starts, lengths = _stretches(known_times, list(map(or_, changed, gaps)))
                 self._compare_stretch(longest := max(lengths), starts[lengths.index(longest)])
                 self._value_since = starts[-1]
             else:
@@ -171,11 +192,17 @@ class TagFigures:
             self.fast_steps += len(fast)
 
 
+def _stretches(times: Sequence[int], changed: Sequence[bool]) -> tuple[list[int], list[int]]:
+    """Return the starts and lengths of the stretches; `changed` is True for each later row that begins one."""
+    starts = [times[0], *compress(times[1:], changed)]
+    return starts, list(map(sub, [*compress(times, changed), times[-1]], starts))
+
+
 class _TolerantStretch:
     """The longest stretch whose values differ by at most a tolerance: a sliding window with monotonic queues."""
 
-    def __init__(self, tolerance: float) -> None:
-        self._tolerance = tolerance
+    def __init__(self, limits: SensorLimits) -> None:
+        self._tolerance, self._max_gap = limits.tolerance, limits.max_gap
         self._rows: deque[tuple[int, float]] = deque()
         self._lowest: deque[float] = deque()
         self._highest: deque[float] = deque()
@@ -183,11 +210,12 @@ class _TolerantStretch:
     def add(self, times: Sequence[int], numbers: Sequence[float], *, continues: bool) -> tuple[int, int]:
         """Add rows and return the longest stretch that ends in them: its length in seconds, and its first time."""
         rows, lowest, highest = self._rows, self._lowest, self._highest
-        if not continues:
-            for queue in (rows, lowest, highest):
-                queue.clear()
         longest, since = 0, times[0]
         for at, number in zip(times, numbers, strict=True):
+            if rows and (not continues or at - rows[-1][0] > self._max_gap):
+                for queue in (rows, lowest, highest):
+                    queue.clear()
+            continues = True
             self._append(at, number)
             while highest[0] - lowest[0] > self._tolerance:
                 self._drop_oldest()

@@ -12,7 +12,7 @@ from device_scorer.contract.digest import MAX_DETAIL_CHARS, SensorFlag
 from device_scorer.models.expectations import Expectation
 from device_scorer.plurals import counted
 from device_scorer.quality import NO_QUALITY, Quality, SensorRule
-from device_scorer.scoring.digest_builder import NO_LIMITS, SensorLimits, TagFigures
+from device_scorer.scoring.digest_builder import NO_LIMITS, SensorLimits, TagFigures, longest_gap
 from device_scorer.window import Window
 
 DEFAULT_MIN_SHARE = 0.5
@@ -64,7 +64,7 @@ class FlagFinder(NamedTuple):
             bad = f"; {figures.bad_rows:,} bad rows" if figures.bad_rows else ""
             return (SensorFlag("silent", start, f"no usable reading in the window{bad}"),)
         rule, expected = self.quality.rule(tag), self.expectations.get(tag)
-        interval = rule.interval or (expected.interval if expected else 0.0)
+        interval = _interval(rule, expected)
         found = (
             _sparse(figures, rule, interval, start, end),
             _stale(figures, rule, interval, end),
@@ -85,6 +85,7 @@ class FlagFinder(NamedTuple):
             high=NO_LIMITS.high if high is None else high,
             max_rate=NO_LIMITS.max_rate if rule.max_rate is None else rule.max_rate,
             tolerance=rule.tolerance or 0.0,
+            max_gap=longest_gap(_interval(rule, expected)),
         )
 
 
@@ -94,6 +95,11 @@ def describe_seconds(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.3g} {unit}"
     return f"{seconds:.3g} s"
+
+
+def _interval(rule: SensorRule, expected: Expectation | None) -> float:
+    """Return the seconds between two readings by the rule or training; 0 if they are unknown."""
+    return rule.interval or (expected.interval if expected else 0.0)
 
 
 def _flag(name: str, since: int, detail: str) -> SensorFlag:

@@ -3,32 +3,40 @@
 import numpy as np
 
 from device_scorer.models.expectations import Expectation
-from device_scorer.scoring.digest_builder import SensorLimits, TagFigures
+from device_scorer.quality import SensorRule
+from device_scorer.scoring.digest_builder import SensorLimits, TagFigures, longest_gap
 
 BUCKET_SECONDS = 3600
 MIN_GAPS_PER_BUCKET = 20
 MIN_BUCKETS = 3
 MIN_COVERAGE_ROWS = 50
 COVERAGE_PARTS = 5
+NO_RULE = SensorRule()
 
 
-def observe_sensor(times: np.ndarray, numbers: np.ndarray, *, tolerance: float = 0.0) -> Expectation:
+def observe_sensor(times: np.ndarray, numbers: np.ndarray, rule: SensorRule = NO_RULE) -> Expectation:
     """Return the behaviour of a sensor.
+
+    A flat stretch ends with a gap, as it does in a window: the readings of a machine that is off at night do not show
+    that the value is the same all night.
 
     Args:
         times: The times in seconds since the epoch, in ascending order; at least one.
         numbers: The value at each time.
-        tolerance: The largest difference between values that count as equal.
+        rule: The fleet's expectations of the sensor.
     """
-    if tolerance > 0:
-        figures = TagFigures(SensorLimits(tolerance=tolerance))
+    interval = usual_interval(times)
+    max_gap = longest_gap(rule.interval or interval)
+    if rule.tolerance:
+        figures = TagFigures(SensorLimits(tolerance=rule.tolerance, max_gap=max_gap))
         figures.add(tuple(times.tolist()), tuple(numbers.tolist()))
         flat = figures.flat_seconds
     else:
-        changes = np.flatnonzero(np.diff(numbers)) + 1
+        starts_anew = (np.diff(numbers) != 0) | (np.diff(times) > max_gap)
+        changes = np.flatnonzero(starts_anew) + 1
         starts, ends = times[np.concatenate(([0], changes))], times[np.concatenate((changes - 1, [len(times) - 1]))]
         flat = int((ends - starts).max())
-    return Expectation(usual_interval(times), float(numbers.min()), float(numbers.max()), float(flat))
+    return Expectation(interval, float(numbers.min()), float(numbers.max()), float(flat))
 
 
 def usual_interval(times: np.ndarray) -> float:

@@ -94,8 +94,7 @@ def train_device(
         kept = dict(earlier.models) if keep_earlier else {}
         expectations = {tag: earlier.expectations[tag] for tag in kept if tag in earlier.expectations}
         for tag, (times, numbers) in readings.items():
-            tolerance = settings.quality.rule(tag).tolerance or 0.0
-            expectations[tag] = observe_sensor(times, numbers, tolerance=tolerance)
+            expectations[tag] = observe_sensor(times, numbers, settings.quality.rule(tag))
         try:
             content = encode_trained_bundle({**kept, **fitted.models}, expectations)
         except Exception as error:  # pickling runs the code of an earlier model

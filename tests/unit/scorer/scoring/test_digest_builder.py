@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from device_scorer.contract.digest import DeviceDigest, SensorFlag
 from device_scorer.report.statistics import compute_statistics, read_predictions
-from device_scorer.scoring.digest_builder import MAX_COUNTED_TAGS, DigestBuilder, SensorLimits, TagFigures
+from device_scorer.scoring.digest_builder import (
+    MAX_COUNTED_TAGS,
+    DigestBuilder,
+    SensorLimits,
+    TagFigures,
+    longest_gap,
+)
 from device_scorer.scoring.scorer import Scorer
 from device_scorer.settings import Limits
 from tests.testkit.scorer_fleet import WINDOW, csv_of
@@ -150,6 +156,35 @@ def test_stretch_with_a_tolerance_is_the_longest_of_all_pairs(rows: list[tuple[i
     assert figures(ordered, tolerance=tolerance).flat_seconds == max(spans)
 
 
+@given(
+    st.lists(st.tuples(st.integers(0, 60), st.sampled_from([0.0, 0.1, 1.0])), min_size=1, max_size=30),
+    st.sampled_from([0.0, 0.3]),
+    st.integers(1, 20),
+    st.integers(1, 30),
+)
+def test_stretch_has_no_gap_above_the_limit(
+    rows: list[tuple[int, float]], tolerance: float, max_gap: int, chunk: int
+) -> None:
+    ordered = sorted(rows, key=lambda row: row[0])
+    stretches = [
+        part
+        for first in range(len(ordered))
+        for last in range(first, len(ordered))
+        if (part := ordered[first : last + 1])
+        and all(later[0] - earlier[0] <= max_gap for earlier, later in pairwise(part))
+        and max(value for _, value in part) - min(value for _, value in part) <= tolerance
+    ]
+    found = TagFigures(SensorLimits(tolerance=tolerance, max_gap=max_gap))
+    for start in range(0, len(ordered), chunk):
+        times, numbers = zip(*ordered[start : start + chunk], strict=True)
+        found.add(times, numbers)
+    assert found.flat_seconds == max(part[-1][0] - part[0][0] for part in stretches)
+
+
+def test_longest_gap_is_15_minutes_and_5_intervals() -> None:
+    assert [longest_gap(interval) for interval in (0, 15, 180, 3600)] == [float("inf"), 900, 900, 18_000]
+
+
 def test_values_outside_of_the_range_are_counted_with_the_first_time() -> None:
     found = figures([(0, 5.0), (10, 11.0), (20, -1.0), (30, 10.0)], low=0, high=10)
     assert (found.outside, found.first_outside) == (2, 10)
@@ -216,4 +251,5 @@ def test_limits_default_to_none() -> None:
         "high": float("inf"),
         "max_rate": float("inf"),
         "tolerance": 0.0,
+        "max_gap": float("inf"),
     }

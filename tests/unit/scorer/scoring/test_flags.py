@@ -101,6 +101,17 @@ def test_flat_line_of_the_fleet_precedes_training_unless_training_was_as_flat() 
     assert "stuck" not in flags_of(frozen(600, 1200), {"flatLine": {"for": "10m"}}, Expectation(15, 10, 20, 900))
 
 
+def test_outage_between_two_equal_values_is_not_a_flat_line() -> None:
+    flat = {"flatLine": {"for": "30m"}}
+    rows = [(second, value) for second, value in STEADY if not 600 < second < 2700]
+    outage = [(second, 15.0 if second in (600, 2700) else value) for second, value in rows]
+    assert "stuck" not in flags_of(outage, flat, USUAL)
+    assert "stuck" not in flags_of(outage, {**flat, "interval": "15s"})
+    rare = [(second, 15.0) for second in range(0, 3600, 1200)]
+    assert "stuck" in flags_of(rare, flat)
+    assert "stuck" in flags_of(rare, {**flat, "interval": "20m"})
+
+
 def test_values_within_the_tolerance_are_the_same_value() -> None:
     rows = [(second, 15 + second % 2 * 0.01) for second in range(0, 3600, 15)]
     assert "stuck" in flags_of(rows, {"flatLine": {"for": "30m", "tolerance": 0.02}})
@@ -125,7 +136,10 @@ def test_steps_above_the_rate_of_the_fleet_are_jumpy() -> None:
 
 def test_limits_are_only_those_that_need_each_row() -> None:
     finder = FlagFinder(WINDOW, parse_quality('{"tags": {"a": {"rateOfChange": 5}}}'), {"b": USUAL})
-    assert finder.limits(["a", "b", "c"]) == {"a": SensorLimits(max_rate=5), "b": SensorLimits(low=-90, high=120)}
+    assert finder.limits(["a", "b", "c"]) == {
+        "a": SensorLimits(max_rate=5),
+        "b": SensorLimits(low=-90, high=120, max_gap=900),
+    }
 
 
 @pytest.mark.parametrize(

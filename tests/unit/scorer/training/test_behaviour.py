@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from device_scorer.models.expectations import Expectation
+from device_scorer.quality import SensorRule
 from device_scorer.training.behaviour import observe_sensor, range_coverage, usual_interval
 
 HOURS = np.arange(0, 86_400, 15)
@@ -19,11 +20,32 @@ def test_sensor_has_its_interval_range_and_longest_flat_stretch() -> None:
 def test_flat_stretch_uses_the_tolerance_of_the_fleet() -> None:
     numbers = np.array([0.0, 0.1, 0.0, 0.1, 5.0])
     assert observe_sensor(np.arange(5) * 10, numbers).longest_flat == 0
-    assert observe_sensor(np.arange(5) * 10, numbers, tolerance=0.2).longest_flat == 30
+    assert observe_sensor(np.arange(5) * 10, numbers, SensorRule(tolerance=0.2)).longest_flat == 30
 
 
 def test_constant_sensor_is_flat_for_its_whole_history() -> None:
     assert observe_sensor(HOURS, np.full(len(HOURS), 7.0)).longest_flat == 86_385
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 0.2])
+def test_flat_stretch_of_training_ends_at_a_gap(tolerance: float) -> None:
+    day = np.sin(np.arange(2880)) * 10
+    day[0] = day[-1] = 20.0
+    times = np.concatenate([HOURS[:2880] + number * 86_400 for number in range(5)])
+    rule = SensorRule(tolerance=tolerance)
+    assert observe_sensor(times, np.tile(day, 5), rule).longest_flat < 60
+    assert observe_sensor(times, np.full(len(times), 7.0), rule).longest_flat == 2879 * 15
+
+
+def test_gap_of_training_follows_the_interval_of_the_fleet() -> None:
+    times = np.concatenate([HOURS, 86_400 + np.arange(0, 10 * 3600, 3600)])
+    numbers = np.concatenate([np.arange(len(HOURS)), np.full(10, -1.0)])
+    assert observe_sensor(times, numbers).longest_flat == 0
+    assert observe_sensor(times, numbers, SensorRule(interval=3600)).longest_flat == 9 * 3600
+
+
+def test_slow_sensor_is_flat_over_its_usual_gaps() -> None:
+    assert observe_sensor(np.arange(0, 86_400 * 7, 7200), np.full(84, 7.0)).longest_flat == 83 * 7200
 
 
 @pytest.mark.parametrize(
