@@ -47,7 +47,14 @@ _TABLE_TYPES = {
 
 _PREDICTION_TYPES = {"Device": "str", "Tag": "str", "Prediction": "int8", "Score": "float64", "Val": "float64"}
 BATCH_BYTES = 2**22
-_MAX_MILLISECONDS = 9.2e12  # the year 2261, which pandas can store in nanoseconds
+_ISO_PATTERN = (
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?"
+    r"(Z|[+-]([01][0-9]|2[0-3])(:?[0-5][0-9])?)?)"
+)
+_EPOCH_PATTERN = r"(-?[0-9]{1,15})"
+_MILLISECONDS = (-62_135_596_800_000, 253_402_300_799_999)  # the years 1 to 9999
+_LIKELY_SECONDS = (10**9, 10**10 - 1)
+"""The forms of TS, with the rules of the scorer (device_scorer/readings.py)."""
 
 
 def predictions_frame(content: bytes, name: str) -> "pd.DataFrame":
@@ -297,7 +304,10 @@ def _read_csv(content: bytes, name: str, columns: tuple[str, ...], types: Mappin
 
 
 def _instants(texts: "pd.Series[str]", errors: Literal["raise", "coerce"] = "raise") -> "pd.Series[pd.Timestamp]":
-    """Return the instants of a column TS: ISO 8601, in UTC unless it has an offset, or epoch milliseconds.
+    """Return the instants of a column TS by the rules of the scorer, from the year 1 to 9999.
+
+    A text is a date and time of ISO 8601, in UTC unless it has an offset, or epoch milliseconds. Nanoseconds are cut
+    off if the column has an instant that pandas cannot store with them.
 
     Args:
         texts: The column.
@@ -308,10 +318,17 @@ def _instants(texts: "pd.Series[str]", errors: Literal["raise", "coerce"] = "rai
     """
     import pandas as pd
 
-    numeric = texts.str.fullmatch(r"-?[0-9]{1,15}")
-    if not numeric.any():
-        return pd.to_datetime(texts.str.replace(",", "."), utc=True, format="ISO8601", errors=errors)
-    found = pd.to_datetime(texts.where(~numeric).str.replace(",", "."), utc=True, format="ISO8601", errors=errors)
-    milliseconds = texts.where(numeric).astype("float64")
-    milliseconds = milliseconds.where(milliseconds.abs() < _MAX_MILLISECONDS)
-    return found.fillna(pd.to_datetime(milliseconds, unit="ms", utc=True))
+    is_iso = texts.str.fullmatch(_ISO_PATTERN)
+    written = texts.where(is_iso).str.replace(",", ".")
+    found = pd.to_datetime(written, utc=True, format="ISO8601", errors="coerce")
+    if found.dt.unit == "ns" and (found.isna() & is_iso).any():
+        written = written.str.replace(r"(\.[0-9]{6})[0-9]+", r"\1", regex=True)
+        found = pd.to_datetime(written, utc=True, format="ISO8601", errors="coerce")
+    numbers = texts.where(texts.str.fullmatch(_EPOCH_PATTERN)).astype("float64")
+    if numbers.notna().any():
+        is_valid = numbers.between(*_MILLISECONDS) & ~numbers.between(*_LIKELY_SECONDS)
+        since = pd.to_datetime(numbers.where(is_valid), unit="ms", utc=True).dt.as_unit("us")
+        found = found.dt.as_unit("us").where(is_iso, since)
+    if errors == "raise" and found.isna().any():
+        raise ValueError(f"TS {texts[found.isna()].iloc[0][:50]!r} is neither ISO 8601 nor epoch milliseconds")
+    return found

@@ -160,7 +160,7 @@ def test_times_have_every_form_that_the_scorer_reads() -> None:
 
 def test_lines_that_are_malformed_for_the_scorer_are_left_out() -> None:
     lines = [b" d,t", b",d,t,1", b"x,d,t,1", b"2018-08-28T23:00:00Z,,t,1", b'2018-08-28T23:00:00Z,d,"t,1']
-    lines += [b"2018-08-28T23:00:00Z,d,\xd6l,1", b"2018-08-28T23:00:00Z,d,t\0,1", b"-62135596800000,d,t,1"]
+    lines += [b"2018-08-28T23:00:00Z,d,\xd6l,1", b"2018-08-28T23:00:00Z,d,t\0,1", b"1535497200,d,t,1"]
     usable = b"2018-08-28T23:00:00Z,d,t,1\r"
     content = b"\n".join([b"\xef\xbb\xbfTS, Device, Tag, Value\r", *lines, usable, usable.strip()])
     assert len(frames.readings_frame(content, "d.csv")) == 1
