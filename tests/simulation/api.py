@@ -106,6 +106,7 @@ class Api:
         on_request: The functions that are called before each request.
         in_flight: The names of objects whose creation was sent and is not applied yet.
         losses: The faults of the next watch events: drop, delay, double.
+        rejection: Returns the message with which admission rejects a new object of a collection; empty to admit it.
     """
 
     def __init__(self, rng: random.Random, now: Callable[[], float]) -> None:
@@ -123,6 +124,7 @@ class Api:
         self.on_request: list[Callable[[], None]] = []
         self.in_flight: set[str] = set()
         self.losses: deque[str] = deque()
+        self.rejection: Callable[[str, Object], str] = lambda _collection, _item: ""
         self._now = now
         self._began = now()
         self._version = 10
@@ -267,6 +269,8 @@ class Api:
         before = self.objects[collection].get(name or body["metadata"]["name"])
         if method == "POST" and before:
             return self._answer(409, {"message": "it exists", "reason": "AlreadyExists"}, method)
+        if method == "POST" and (message := self.rejection(collection, body)):
+            return self._answer(403, {"message": message, "reason": "Forbidden"}, method)
         if method != "POST" and not before:
             return self._answer(404, {"message": "not there"}, method)
         expected = (body.get("preconditions", {}).get("uid"), body.get("metadata", {}).get("resourceVersion"))

@@ -112,6 +112,7 @@ def an_observation(
     results: Mapping[str, JobResult] | None = None,
     blocked_by: str = "",
     blocker_pauses: bool = False,
+    job_quota_full: bool = False,
     slots: int = 10_000,
     later_runs: int = 0,
     blocker: Blocker | None = None,
@@ -128,6 +129,7 @@ def an_observation(
         blocked_seconds=blocked_seconds,
         starved_seconds=starved_seconds,
         blocker_pauses=blocker_pauses,
+        job_quota_full=job_quota_full,
     )
     snapshot = JobSnapshot(jobs or {}, frozenset(assumed), frozenset(seen))
     return Observation(state, snapshot, results or {}, allocation, blocker, template="", current_fleet=fleet)

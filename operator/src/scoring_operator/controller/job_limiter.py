@@ -18,7 +18,7 @@ from scoring_operator.controller.job_tracker import JobTracker
 from scoring_operator.errors import RunDeleted
 from scoring_operator.planner import queueing
 from scoring_operator.planner.job_shares import JobShares
-from scoring_operator.planner.job_slots import JobSlots, ReportSlots
+from scoring_operator.planner.job_slots import FullQuotas, JobSlots, ReportSlots
 from scoring_operator.planner.queueing import Demand
 from scoring_operator.planner.related_runs import RelatedRuns
 from scoring_operator.planner.types import Allocation, JobLimits
@@ -102,6 +102,7 @@ class JobLimiter:
         self._related = RelatedRuns()
         self._slots = JobSlots(limits)
         self._reports = ReportSlots(limits)
+        self._quotas = FullQuotas()
         self._uncounted: set[str] = set()
         self._shares: JobShares | None = None
         self._offer: asyncio.TimerHandle | None = None
@@ -132,6 +133,7 @@ class JobLimiter:
             entry.removed = True
             self._related.update(entry.demand)
             self._reports.release(entry.demand.run)
+            self._quotas.record(entry.demand.run, waiting=False)
             self._changed(uid)
             self._count()
 
@@ -181,7 +183,15 @@ class JobLimiter:
         run = own.demand.run
         if run.ended:
             later_runs = self._related.count_later(own.demand)
-            return Allocation("", self._reports.slots_for(run), 0, later_runs, blocked_seconds=0.0, starved_seconds=0.0)
+            return Allocation(
+                "",
+                self._reports.slots_for(run),
+                0,
+                later_runs,
+                blocked_seconds=0.0,
+                starved_seconds=0.0,
+                job_quota_full=self._quotas.is_full(run),
+            )
         blocking = queueing.blocking_run(own.demand, self._related.first(own.demand))
         shares = self._current_shares()
         share = shares.by_uid.get(uid, 0) if own.count else 1
@@ -201,6 +211,16 @@ class JobLimiter:
             starved_seconds=now - (own.starved_since or now),
             blocker_pauses=blocking is not None and queueing.pauses_for(blocking, own.demand),
         )
+
+    def record_quota(self, uid: str, *, waiting: bool) -> None:
+        """Record whether a run waits for the quota of Jobs of its namespace, and has no finished Job to delete.
+
+        Args:
+            uid: The uid of the run.
+            waiting: Whether it waits.
+        """
+        if entry := self._get(uid):
+            self._quotas.record(entry.demand.run, waiting=waiting)
 
     def _get(self, uid: str) -> _Entry | None:
         entry = self._entries.get(uid)

@@ -4,6 +4,7 @@ Between passes, only state is cached that can be reloaded after a restart. The o
 created after its reservation is saved; Jobs are deleted and status is written after the progress they depend on.
 """
 
+from scoring_operator.api.names import report_job_name
 from scoring_operator.api.scoringrun import ScoringRun
 from scoring_operator.api.views import JobView
 from scoring_operator.controller.job_inspector import JobInspector
@@ -17,7 +18,7 @@ from scoring_operator.controller.services import Services
 from scoring_operator.controller.stall_detector import StallDetector
 from scoring_operator.controller.status_writer import StatusWriter
 from scoring_operator.errors import ApiError
-from scoring_operator.planner.finished_runs import report_pending
+from scoring_operator.planner.finished_runs import job_quota_is_full, report_pending
 from scoring_operator.planner.plan import make_plan
 from scoring_operator.planner.queueing import Demand
 from scoring_operator.planner.types import Observation, RunState
@@ -67,6 +68,8 @@ class RunReconciler:
         requires_pass = self._jobs.on_event(old, new, await_first_pod=self._states.awaits_first_pod)
         if self.run.deleting:
             return requires_pass or old is None
+        if self.run.ended and new is None and old and old.finished and old.name != report_job_name(self.run):
+            return False  # the deletions of an ended run are paced
         return requires_pass and (not self.run.ended or report_pending(self.run))  # else its Jobs are deleted by time
 
     async def refresh(self) -> None:
@@ -99,6 +102,8 @@ class RunReconciler:
         jobs = self._jobs.snapshot()
         observation = Observation(state, jobs, collected.by_job, allocation, observed.blocker, template, self._fleet)
         plan = make_plan(self.run, observation, now, self._limits)
+        waiting = job_quota_is_full(observed.blocker) and not plan.delete
+        self._limiter.record_quota(self.run.uid, waiting=waiting)
         if plan.completion and (
             collected.pending or await self._collector.collect_last(state, observation.jobs, collected.by_job)
         ):

@@ -6,13 +6,18 @@
    ReportPending, and ReportRunning once the Job was seen. It becomes True or False when the Job has finished, or when
    its container has ended and another one keeps its pod from ending. A report Job that was seen and is missing is not
    created again.
-3. A minute after the end, finished Jobs are deleted, ten per second. Some failed Jobs are kept for people, and the
-   report Job if its report has problems, which its log names.
+3. A minute after the end, finished Jobs are deleted, ten per second, whether or not the report is finished. Some
+   failed Jobs are kept for people, and the report Job if its report has problems, which its log names.
 4. The run is deleted after its time to live, or when `historyLimit` later runs of its schedule have ended. Its report
    has to be finished before that.
+
+If a ResourceQuota for the number of Jobs rejects a Job of a run, its finished Jobs are deleted at once, also while the
+run is active: successful ones first, and failed ones only if nothing else is left. If it has none, the ended runs of
+the namespace delete theirs.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
 
@@ -24,13 +29,14 @@ from scoring_operator.api.views import JobView
 from scoring_operator.contract.command import REPORT_DEADLINE_SECONDS
 from scoring_operator.planner.job_results import JobResult
 from scoring_operator.planner.progress import Progress
-from scoring_operator.planner.types import JobSnapshot, Observation, Plan, PlannerLimits, ReportCondition
+from scoring_operator.planner.types import Blocker, JobSnapshot, Observation, Plan, PlannerLimits, ReportCondition
 from scoring_operator.planner.written_report import written_report
 
 MAX_KEPT_FAILED_JOBS = 50  # per run, with their pods
 MAX_STOPPED_JOBS = 100  # unfinished Jobs that are deleted in one pass
 CLEANUP_INTERVAL_SECONDS = 1.0
 RETRY_SECONDS = 10.0  # until a rejected report Job is created again
+JOB_COUNT = "count/jobs.batch"  # the resource of a ResourceQuota that finished Jobs use too
 PENDING_REASON, RUNNING_REASON = "ReportPending", "ReportRunning"
 PENDING_MESSAGE = "the report Job is created when the Jobs of the run have ended"
 NO_SLOT_MESSAGE = "the report Job is created when a report of another run of the namespace has ended"
@@ -81,25 +87,40 @@ def plan_finished(run: ScoringRun, observation: Observation, now: datetime, limi
     completed = datetime.fromisoformat(run.status.get("completionTime") or now.isoformat())
     if report_pending(run):
         late = observation.blocker is not None and now >= completed + timedelta(seconds=REPORT_DEADLINE_SECONDS)
-        return _plan_report(run, observation, phase, late=late)
+        return _with_cleanup(_plan_report(run, observation, phase, late=late), run, observation, now, limits)
     expires = completed + timedelta(seconds=run.spec.ttl_seconds_after_finished)
     if now >= expires or observation.allocation.later_runs >= run.spec.history_limit:
         return Plan(phase, delete_run=True)
     if running := jobs_to_stop(observation.jobs):
         return Plan(phase, delete=running, requeue_after=CLEANUP_INTERVAL_SECONDS)
-    jobs = (name for name in _removable(observation.state.progress, observation.jobs) if name != _kept_report(run))
-    removable = list(islice(jobs, limits.deletes_per_second + 1))
-    cleanup = completed + timedelta(seconds=limits.cleanup_delay)
-    if not removable or now < cleanup:
-        due = min(expires, cleanup) if removable else expires
-        return Plan(phase, requeue_after=(due - now).total_seconds())
-    delete = tuple(removable[: limits.deletes_per_second])
-    return Plan(phase, delete=delete, requeue_after=CLEANUP_INTERVAL_SECONDS)
+    plan = Plan(phase, requeue_after=(expires - now).total_seconds())
+    return _with_cleanup(plan, run, observation, now, limits)
+
+
+def _with_cleanup(plan: Plan, run: ScoringRun, observation: Observation, now: datetime, limits: PlannerLimits) -> Plan:
+    """Return the plan with the deletion of finished Jobs (step 3), unless it deletes other Jobs."""
+    if plan.delete:
+        return plan
+    progress, jobs, kept = observation.state.progress, observation.jobs, _kept_report(run)
+    if observation.allocation.job_quota_full or job_quota_is_full(observation.blocker):
+        delete, wait = _released(progress, jobs, limits, kept), 0.0
+        delete = () if report_pending(run) and delete == (kept,) else delete
+    else:
+        removable = (name for name in _removable(progress, jobs) if name != kept)
+        delete = tuple(islice(removable, limits.deletes_per_second))
+        completed = datetime.fromisoformat(run.status.get("completionTime") or now.isoformat())
+        wait = (completed + timedelta(seconds=limits.cleanup_delay) - now).total_seconds()
+    if not delete:
+        return plan
+    due = wait if wait > 0 else CLEANUP_INTERVAL_SECONDS
+    due = due if plan.requeue_after is None else min(due, plan.requeue_after)
+    return replace(plan, delete=delete if wait <= 0 else (), requeue_after=due)
 
 
 def _kept_report(run: ScoringRun) -> str:
-    """Return the name of the report Job if people need its log; an empty text otherwise."""
-    return report_job_name(run) if run.status.get("report", {}).get("problems") else ""
+    """Return the name of the report Job if its result or its log is still needed; an empty text otherwise."""
+    needed = report_pending(run) or run.status.get("report", {}).get("problems")
+    return report_job_name(run) if needed else ""
 
 
 def _plan_report(run: ScoringRun, observation: Observation, phase: str, *, late: bool) -> Plan:
@@ -170,14 +191,28 @@ def jobs_to_stop(jobs: JobSnapshot) -> tuple[str, ...]:
     return tuple(islice(running, MAX_STOPPED_JOBS))
 
 
-def excess_jobs(progress: Progress, jobs: JobSnapshot, limits: PlannerLimits) -> tuple[str, ...]:
+def job_quota_is_full(blocker: Blocker | None) -> bool:
+    """Return True if a ResourceQuota for the number of Jobs rejects Jobs. Finished Jobs count in it.
+
+    Args:
+        blocker: The blocker of the run.
+    """
+    return blocker is not None and blocker.reason == "QuotaExceeded" and JOB_COUNT in blocker.message
+
+
+def excess_jobs(
+    progress: Progress, jobs: JobSnapshot, limits: PlannerLimits, blocker: Blocker | None = None
+) -> tuple[str, ...]:
     """Return the finished Jobs to delete while the run is active, because there are too many of them.
 
     Args:
         progress: The progress of the run.
         jobs: The Jobs of the run.
         limits: The limits of the planner.
+        blocker: The blocker of the run.
     """
+    if job_quota_is_full(blocker):
+        return _released(progress, jobs, limits)
     excess = len(jobs.visible) - len(progress.open_batches) - limits.max_finished_jobs
     return tuple(islice(_removable(progress, jobs), min(excess, limits.deletes_per_second))) if excess > 0 else ()
 
@@ -192,3 +227,22 @@ def _removable(progress: Progress | None, jobs: JobSnapshot) -> Iterator[str]:
             kept += 1
         elif not job.metadata.deletion_timestamp:
             yield name
+
+
+def _released(progress: Progress | None, jobs: JobSnapshot, limits: PlannerLimits, kept: str = "") -> tuple[str, ...]:
+    """Return finished Jobs to delete because a quota is full: successful ones, or else one that is kept for people.
+
+    Args:
+        progress: The progress of the run; Jobs of open batches are kept, as their result is not recorded.
+        jobs: The Jobs of the run.
+        limits: The limits of the planner.
+        kept: The name of a successful Job that is kept for people too.
+    """
+    finished = [
+        (name, name == kept or bool(job.true_condition("Failed")))
+        for name, job in jobs.visible.items()
+        if job.finished and not job.metadata.deletion_timestamp
+        if not (progress and name in progress.open_batches)
+    ]
+    successful = [name for name, wanted in finished if not wanted]
+    return tuple(successful[: limits.deletes_per_second] or [name for name, _ in finished[:1]])

@@ -1,4 +1,4 @@
-"""The slots of the limits of active Jobs and of report Jobs: which are used, and how many are free for a run."""
+"""The slots of the limits of active Jobs and of report Jobs, and the quotas of Jobs that are full."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -111,3 +111,33 @@ class ReportSlots:
         uids.discard(run.uid)
         if not uids:
             self._uids.pop(run.namespace, None)
+
+
+class FullQuotas:
+    """The runs of each namespace that wait for its quota of Jobs and have no finished Job to delete."""
+
+    def __init__(self) -> None:
+        self._uids: dict[str, set[str]] = {}
+
+    def record(self, run: RunRef, *, waiting: bool) -> None:
+        """Record whether a run waits for other Jobs of its namespace to be deleted.
+
+        Args:
+            run: The run.
+            waiting: Whether it waits.
+        """
+        uids = self._uids.get(run.namespace, set())
+        if waiting:
+            self._uids[run.namespace] = uids | {run.uid}
+        elif run.uid in uids:
+            uids.discard(run.uid)
+            if not uids:
+                del self._uids[run.namespace]
+
+    def is_full(self, run: RunRef) -> bool:
+        """Return True if a run of the namespace waits.
+
+        Args:
+            run: A run of the namespace.
+        """
+        return run.namespace in self._uids

@@ -278,7 +278,7 @@ def _run(run: ScoringRun, progress: Progress, observation: Observation, now: dat
         save=save or reserved or bool(outdated),
         create={name: progress.open_batches[name] for name in ready},
         suspend=suspend_changes(progress, observation.jobs, suspended=False),
-        delete=excess_jobs(progress, observation.jobs, limits),
+        delete=excess_jobs(progress, observation.jobs, limits, observation.blocker),
         replace=outdated,
         blocker=blocker,
         warn_slow=slow,

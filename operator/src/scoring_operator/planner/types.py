@@ -154,6 +154,7 @@ class Allocation:
         blocked_seconds: The seconds for which another run has blocked the run.
         starved_seconds: The seconds for which the run has had no slot.
         blocker_pauses: Whether the run `blocked_by` only has to pause, because this run has precedence.
+        job_quota_full: Whether a run of the namespace waits for its quota of Jobs and has no finished Job to delete.
     """
 
     blocked_by: str
@@ -163,6 +164,7 @@ class Allocation:
     blocked_seconds: float
     starved_seconds: float
     blocker_pauses: bool = False
+    job_quota_full: bool = False
 
 
 @dataclass(frozen=True, slots=True)

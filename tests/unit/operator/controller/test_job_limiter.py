@@ -333,3 +333,14 @@ def test_run_by_hand_that_is_active_first_pauses_for_a_scheduled_run() -> None:
     waiting, by_hand = limiter.allocate("official"), limiter.allocate("by-hand")
     assert (waiting.blocked_by, waiting.blocker_pauses) == ("hourly", True)
     assert (by_hand.blocked_by, by_hand.blocker_pauses) == ("hourly-20180828t000000z", False)
+
+
+def test_ended_run_learns_that_a_run_of_its_namespace_waits_for_the_quota_of_jobs() -> None:
+    limiter = Limiter(10)
+    limiter.start("waiting")
+    limiter.add(Demand(a_run(uid="ended", status=ENDED), "Complete", None), JobTracker(30.0))
+    limiter.record_quota("waiting", waiting=True)
+    limiter.record_quota("gone", waiting=True)
+    full = [limiter.allocate("ended").job_quota_full]
+    limiter.remove("waiting")
+    assert [*full, limiter.allocate("ended").job_quota_full] == [True, False]

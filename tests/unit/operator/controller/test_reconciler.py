@@ -11,7 +11,7 @@ from scoring_operator.api.scoringrun import parse_run
 from scoring_operator.errors import QuotaExceeded, RunDeleted, Unavailable
 from scoring_operator.planner.progress_codec import decode_progress
 from scoring_operator.resources import config_maps
-from tests.testkit.builders import UID, a_body, a_message, a_run, later, pod_metadata
+from tests.testkit.builders import UID, a_body, a_job, a_message, a_run, later, pod_metadata
 from tests.testkit.running_controller import a_fleet
 from tests.unit.operator.controller.in_memory_client import InMemoryClient
 from tests.unit.operator.controller.one_run import IMMEDIATE, JOBS, PODS, PROGRESS, RUN_PATH, OneRun
@@ -251,3 +251,12 @@ async def test_event_during_a_pass_is_not_replaced_by_the_written_run(cluster: O
     cluster.client.__class__ = Client
     await cluster.reconcile()
     assert cluster.reconciler.run.spec.cancel
+
+
+def test_deletion_of_a_finished_job_of_an_ended_run_requires_no_pass(cluster: OneRun) -> None:
+    reported = {"type": "Reported", "status": "Unknown", "reason": "ReportPending"}
+    status = {"conditions": [{"type": "Complete", "status": "True"}, reported]}
+    cluster.reconciler.update(a_run(generation=3, status=status))
+    good, report = a_job("good", complete=True), a_job(report_job_name(a_run()), complete=True)
+    assert not cluster.reconciler.on_job_event(good, None)  # the clean-up is paced
+    assert cluster.reconciler.on_job_event(report, None)

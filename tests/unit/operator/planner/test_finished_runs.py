@@ -99,6 +99,64 @@ def test_active_run_keeps_10_000_finished_jobs(count: int, deleted: int) -> None
     assert excess == tuple(f"done-{n}" for n in range(deleted))
 
 
+FULL = Blocker("QuotaExceeded", "exceeded quota: q, requested: count/jobs.batch=1, used: count/jobs.batch=5")
+
+
+def test_full_quota_of_jobs_releases_ten_finished_jobs_of_an_active_run_per_pass() -> None:
+    progress = replace(a_progress(20), open_batches={"good-0": a_batch("0")})
+    observed = jobs(12, "good", complete=True) | jobs(2, "bad", failed=True) | jobs(1, "slow")
+    plan = make_plan(a_run(), an_observation(progress, jobs=observed, blocker=FULL), NOW)
+    assert plan.delete == tuple(f"good-{n}" for n in range(1, 11))  # the result of the first one is not recorded
+    assert len(plan.create) == 1
+
+
+@pytest.mark.parametrize("run", [a_run(), a_run(status=ENDED), PENDING], ids=["active", "ended", "report-pending"])
+def test_full_quota_of_jobs_releases_one_failed_job_if_nothing_else_is_left(run: ScoringRun) -> None:
+    observed = jobs(3, "bad", failed=True) | {"gone": a_job("gone", complete=True, deleting=True)}
+    assert make_plan(run, listed(jobs=observed, blocker=FULL), later(1)).delete == ("bad-0",)
+    with_success = observed | jobs(1, "good", complete=True)
+    assert make_plan(run, listed(jobs=with_success, blocker=FULL), later(1)).delete == ("good-0",)
+
+
+def test_ended_run_releases_a_kept_job_if_another_run_waits_for_the_quota() -> None:
+    observed = jobs(2, "bad", failed=True)
+    plan = make_plan(a_run(status=ENDED), an_observation(jobs=observed, job_quota_full=True), later(1))
+    assert (plan.delete, plan.requeue_after) == (("bad-0",), 1.0)
+
+
+@pytest.mark.parametrize("message", ["exceeded quota: q, requested: count/configmaps=1", "status unknown for quota: q"])
+def test_quota_that_finished_jobs_do_not_fill_releases_none(message: str) -> None:
+    observed = jobs(3, "good", complete=True)
+    assert not make_plan(a_run(), listed(jobs=observed, blocker=Blocker("QuotaExceeded", message)), NOW).delete
+
+
+def test_full_quota_of_jobs_releases_jobs_at_once_while_a_report_is_pending() -> None:
+    plan = make_plan(PENDING, listed(jobs=jobs(12, "good", complete=True), blocker=FULL), later(1))
+    assert (len(plan.delete), plan.create_report, plan.requeue_after) == (10, True, 1.0)
+
+
+@pytest.mark.parametrize("run", [PENDING, RUNNING], ids=["pending", "running"])
+def test_finished_jobs_are_deleted_60_seconds_after_the_end_without_a_report(run: ScoringRun) -> None:
+    observed = jobs(12, "good", complete=True) | ({REPORT: a_job(REPORT)} if run is RUNNING else {})
+    waiting = make_plan(run, listed(jobs=observed, slots=0), later(59))
+    assert (waiting.delete, waiting.requeue_after) == ((), 1.0)
+    plan = make_plan(run, listed(jobs=observed, slots=0), later(60))
+    assert (len(plan.delete), plan.requeue_after) == (10, 1.0)
+
+
+def test_full_quota_of_jobs_releases_a_report_job_with_problems_last() -> None:
+    run = a_run(status=ENDED | {"report": {"path": "report.html", "problems": 1}})
+    report = {REPORT: a_job(REPORT, complete=True)}
+    observed = report | jobs(1, "good", complete=True)
+    assert make_plan(run, an_observation(jobs=observed, blocker=FULL), later(1)).delete == ("good-0",)
+    assert make_plan(run, an_observation(jobs=report, blocker=FULL), later(1)).delete == (REPORT,)
+
+
+def test_finished_report_job_is_kept_until_its_result_is_in_the_status() -> None:
+    observed = {REPORT: a_job(REPORT, complete=True)}
+    assert not make_plan(RUNNING, listed(jobs=observed, blocker=FULL), later(3600)).delete
+
+
 # The run itself.
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from scoring_operator.api.scoringrun import ScoringRun
-from scoring_operator.planner.job_slots import JobSlots, ReportSlots
+from scoring_operator.planner.job_slots import FullQuotas, JobSlots, ReportSlots
 from scoring_operator.planner.types import JobLimits
 from tests.testkit.builders import a_run
 
@@ -74,3 +74,13 @@ def test_reports_have_no_more_slots_than_the_limits_of_jobs() -> None:
     slots = ReportSlots(JobLimits(total=10, namespace=1))
     found = [slots.slots_for(run) for run in (pending("1"), pending("2"), pending("3", "other"))]
     assert found == [1, 0, 1]
+
+
+def test_quota_is_full_for_a_namespace_until_its_last_waiting_run_continues() -> None:
+    quotas, one, two = FullQuotas(), a_run(uid="1"), a_run(uid="2")
+    for run in (one, two):
+        quotas.record(run.ref, waiting=True)
+    quotas.record(one.ref, waiting=False)
+    assert [quotas.is_full(one.ref), quotas.is_full(a_run(namespace="other").ref)] == [True, False]
+    quotas.record(two.ref, waiting=False)
+    assert not quotas.is_full(one.ref)
