@@ -43,6 +43,32 @@ def test_tag_without_a_usable_row_is_silent() -> None:
     assert flags_of([]) == {"silent": SensorFlag("silent", START, "no usable reading in the window")}
 
 
+@pytest.mark.parametrize(
+    ("rules", "trained", "silent"),
+    [
+        ({}, 4 * 3600, False),
+        ({}, 3601, True),
+        ({"interval": "4h"}, None, False),
+        ({"interval": "4h"}, 15, False),
+        ({"interval": "15s"}, 4 * 3600, True),
+        ({"tags": {"t": {"interval": "61m"}}}, None, True),
+        ({"tags": {"t": {"interval": "67m"}}}, None, False),
+    ],
+)
+def test_tag_that_is_slower_than_the_window_is_not_silent(
+    rules: dict[str, Any], trained: float | None, *, silent: bool
+) -> None:
+    expected = None if trained is None else Expectation(trained, 0, 1, 0)
+    assert ("silent" in flags_of([], rules, expected)) == silent
+
+
+def test_slow_tag_with_bad_rows_only_is_silent() -> None:
+    figures = TagFigures()
+    figures.bad_rows = 1
+    (flag,) = FlagFinder(WINDOW, parse_quality('{"interval": "4h"}')).find("t", figures)
+    assert flag.name == "silent"
+
+
 def test_bad_rows_of_a_silent_tag_are_named() -> None:
     figures = TagFigures()
     figures.bad_rows = 240
