@@ -114,7 +114,7 @@ def test_interrupt_of_replay_leaves_no_copies_and_no_program(scored_folder: Path
     code, out, error = interrupted(words, started.exists, before=PROGRAM_OF_THE_TEST, **settings)
     assert (code, out, error, list(temporary.iterdir())) == (EXIT_INTERRUPTED, "", "", [])
     program = Path("/proc", started.read_text().strip())
-    until(lambda: not program.exists(), "the program is gone", seconds=60)  # it has ten minutes left
+    until(lambda: not program.exists(), "the program has ended", seconds=60)  # it has ten minutes left
 
 
 def test_interrupt_outside_of_a_command_has_its_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
