@@ -24,6 +24,12 @@ HELD = Blocker(
     "Jobs are suspended by another controller, such as a queue, or have the parallelism 0; the run continues when it "
     "resumes them",
 )
+HELD_WITHOUT_MARKS = Blocker(
+    HELD.reason,
+    f"{HELD.message}; annotations of Jobs are missing, so the operator does not know whether it suspended them; let "
+    "the policy that removes annotations keep fleetscore.dev/*, and set spec.suspend of the Jobs to false if no other "
+    "controller suspends them",
+)
 HELD_REPORT = Blocker(
     HELD.reason,
     "it is suspended by another controller, such as a queue, or has the parallelism 0; it runs when that controller "
@@ -48,15 +54,21 @@ def suspend_changes(progress: Progress, jobs: JobSnapshot, *, suspended: bool) -
     }
 
 
-def all_held(progress: Progress, jobs: JobSnapshot) -> bool:
-    """Return True if another controller suspends every unfinished Job of the run, and there is one.
+def held_blocker(progress: Progress, jobs: JobSnapshot) -> Blocker | None:
+    """Return the blocker of a run if another controller suspends every unfinished Job, and there is one; else None.
+
+    A policy that removes annotations also removes the mark of a Job that the operator suspended. Such a Job is not
+    resumed, because a queue may suspend it. It has no digest of its settings either, which names the cause.
 
     Args:
         progress: The progress of the run.
         jobs: The Jobs of the run.
     """
     first = next(_unfinished(progress, jobs), None)
-    return first is not None and all(_held(progress, job) for _, job in _unfinished(progress, jobs))
+    if first is None or not all(_held(progress, job) for _, job in _unfinished(progress, jobs)):
+        return None
+    unmarked = any(job.spec.suspend and not job.metadata.annotations.template for _, job in _unfinished(progress, jobs))
+    return HELD_WITHOUT_MARKS if unmarked else HELD
 
 
 def deletion_blocker(jobs: Iterable[JobView]) -> Blocker | None:
@@ -94,6 +106,8 @@ def outdated_jobs(
 ) -> tuple[str, ...]:
     """Return the Jobs without a started pod that were created with other settings than the current ones.
 
+    A Job without the digest of its settings is kept: a policy may remove the annotation from each new Job, too.
+
     Args:
         progress: The progress of the run.
         observation: The observed state of the run.
@@ -105,7 +119,7 @@ def outdated_jobs(
         name
         for name, job in _unfinished(progress, observation.jobs)
         if current
-        and job.metadata.annotations.template != current
+        and job.metadata.annotations.template not in ("", current)
         and not (job.pod_started or job.spec.suspend or name in observation.results)
         and _age(job, now) >= limits.replace_delay
     )

@@ -3,9 +3,9 @@
 The algorithm, in the order of the code:
 
 1. A run whose status has a terminal condition is only reported on and cleaned up; see `finished_runs`.
-2. A run without a device list ends if it is rejected or cancelled; results of its Jobs are recorded before. While it is suspended, or its window is not over, or
-   another run blocks it, it waits; with `overlapPolicy: Skip` it ends as Skipped instead of waiting for a run that has
-   precedence. Otherwise its devices are discovered.
+2. A run without a device list ends if it is rejected or cancelled; results of its Jobs are recorded before. While it
+   is suspended, or its window is not over, or another run blocks it, it waits; with `overlapPolicy: Skip` it ends as
+   Skipped instead of waiting for a run that has precedence. Otherwise its devices are discovered.
 3. Each inspected Job is evaluated and its batch is closed: outcomes are recorded, retries join the queue. A Job whose
    scorer has ended, and whose pod does not end because of another container, is deleted.
 4. The run ends when it is cancelled, its canary has failed, a failure budget is exceeded, every device has an outcome,
@@ -32,8 +32,7 @@ from scoring_operator.planner.evaluation import apply, evaluate
 from scoring_operator.planner.failure_budget import exceeded_budget
 from scoring_operator.planner.finished_runs import excess_jobs, initial_report_condition, plan_finished
 from scoring_operator.planner.job_changes import (
-    HELD,
-    all_held,
+    held_blocker,
     mark_replaced,
     outdated_jobs,
     resumed_elsewhere,
@@ -252,14 +251,14 @@ def _pause(
 
 def _run(run: ScoringRun, progress: Progress, observation: Observation, now: datetime, limits: PlannerLimits) -> Plan:
     """Return the plan of a run whose Jobs may run (step 6)."""
-    held = all_held(progress, observation.jobs)
+    held = held_blocker(progress, observation.jobs)
     clock = progress.clock.stopped(now) if held else progress.clock.resumed(now)
     save = (clock.since is None) != (progress.clock.since is None)
     outdated = outdated_jobs(progress, observation, now, limits)
     progress = mark_replaced(replace(progress, clock=clock), outdated)
     slow = not progress.slow_warning_sent and _is_too_slow(run, progress, now)
     progress = replace(progress, slow_warning_sent=True) if slow else progress
-    blocker = observation.blocker or (HELD if held else None) or waits_for_slots(observation.allocation)
+    blocker = observation.blocker or held or waits_for_slots(observation.allocation)
     if progress.circuit_open:
         reason = progress.transient_reason or "StorageUnavailable"
         message = f"{progress.consecutive_failures} Jobs in a row failed, the last one with {reason}"

@@ -5,8 +5,9 @@ import pytest
 
 from scoring_operator.api.views import JobView
 from scoring_operator.planner.job_changes import (
-    all_held,
+    HELD_WITHOUT_MARKS,
     deletion_blocker,
+    held_blocker,
     mark_replaced,
     outdated_jobs,
     resumed_elsewhere,
@@ -17,7 +18,8 @@ from scoring_operator.planner.progress import Progress
 from scoring_operator.planner.types import PlannerLimits
 from tests.testkit.builders import a_batch, a_job, a_progress, an_observation, later
 
-HELD = a_job("job-0", suspended=True)
+HELD = a_job("job-0", suspended=True, template="current")
+STRIPPED = a_job("job-0", suspended=True)
 PAUSED = a_job("job-0", suspended=True, marked=True)
 ACTIVE = a_job("job-0")
 SCALED_DOWN = a_job("job-0", parallelism=0)
@@ -68,7 +70,27 @@ def test_run_is_held_while_another_controller_suspends_every_unfinished_job(
     jobs: list[JobView],
     held: bool,  # noqa: FBT001  # a table
 ) -> None:
-    assert all_held(progress_of(2), an_observation(jobs=jobs_of(*jobs)).jobs) is held
+    assert (held_blocker(progress_of(2), an_observation(jobs=jobs_of(*jobs)).jobs) is not None) is held
+
+
+@pytest.mark.parametrize(
+    ("jobs", "unmarked"),
+    [([STRIPPED], True), ([HELD, STRIPPED], True), ([HELD], False), ([SCALED_DOWN], False)],
+    ids=["stripped", "one of two", "held", "parallelism 0"],
+)
+def test_blocker_of_held_jobs_without_annotations_names_the_policy_that_removes_them(
+    jobs: list[JobView],
+    unmarked: bool,  # noqa: FBT001  # a table
+) -> None:
+    blocker = held_blocker(progress_of(2), an_observation(jobs=jobs_of(*jobs)).jobs)
+    assert blocker is not None
+    assert (blocker is HELD_WITHOUT_MARKS, "keep fleetscore.dev/*" in blocker.message) == (unmarked, unmarked)
+    assert blocker.message.startswith("Jobs are suspended by another controller, such as a queue")
+
+
+def test_suspended_job_without_annotations_is_not_resumed() -> None:
+    jobs = an_observation(jobs=jobs_of(STRIPPED)).jobs
+    assert suspend_changes(progress_of(), jobs, suspended=False) == {}
 
 
 def test_job_that_finalizers_keep_from_being_deleted_is_named() -> None:
@@ -102,7 +124,7 @@ def test_job_of_a_paused_run_that_another_controller_resumed_is_found_by_its_mar
     ("job", "outdated"),
     [
         (a_job(template="old"), True),
-        (a_job(), True),
+        (a_job(), False),
         (a_job(template="new"), False),
         (a_job(template="old", ready=True), False),
         (a_job(template="old", suspended=True), False),
@@ -110,7 +132,7 @@ def test_job_of_a_paused_run_that_another_controller_resumed_is_found_by_its_mar
         (a_job(template="old", created="2026-11-24T12:00:31Z"), False),
         (a_job(template="old", created="soon"), False),
     ],
-    ids=["old", "of an earlier operator", "current", "started", "suspended", "deleting", "young", "no time"],
+    ids=["old", "without the annotation", "current", "started", "suspended", "deleting", "young", "no time"],
 )
 def test_job_is_outdated_if_no_pod_has_started_and_settings_have_changed(
     job: JobView,
