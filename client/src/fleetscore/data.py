@@ -70,12 +70,16 @@ class FleetData:
             NotFound: None of the newest windows has one.
         """
         listed, most = self._listed_windows(), self._limits.without_report
-        found = next((window for window in listed[:most] if self._has_report(window)), None)
+        found = next((window for window in listed[:most] if self.has_report(window)), None)
         if found is None:
             newest = f"the newest {most:,} windows" if len(listed) > most else "a window"
             text = f"{self.store.location} has no report of {newest}; it is written at the end of a run"
             raise NotFound(f"{text}, and --window names an older one" if len(listed) > most else text)
         return found
+
+    def has_report(self, window: Window) -> bool:
+        """Return True if a window has a report. Windows of other lengths within it do not count."""
+        return self.store.exists("predictions", blob_paths.report_name(window, blob_paths.SUMMARY_FILE))
 
     def windows_between(self, start: Time, end: Time) -> list[Window]:
         """Return the windows with a report that begin in [start, end), the oldest first.
@@ -266,11 +270,8 @@ class FleetData:
         return [window for window in self._listed_windows() if first <= window.start < after]
 
     def _with_report(self, windows: Sequence[Window]) -> Iterator[Window]:
-        has_report = map_in_order(self._has_report, windows)
+        has_report = map_in_order(self.has_report, windows)
         return (window for window, found in zip(windows, has_report, strict=True) if found)
-
-    def _has_report(self, window: Window) -> bool:
-        return self.store.exists("predictions", blob_paths.report_name(window, blob_paths.SUMMARY_FILE))
 
 
 def _frames(blobs: Iterable[Blob]) -> "Iterator[pd.DataFrame]":

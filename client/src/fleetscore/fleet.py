@@ -1,7 +1,7 @@
 """A fleet: its runs in a cluster, and its models, readings, predictions and reports in storage."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CLOSED = "closed"
+_WINDOW_COLUMNS = ("Window", "Length")
+"""The columns that the tables of windows have in front of those of the files."""
 
 
 class Fleet(FleetData):
@@ -113,7 +115,7 @@ class Fleet(FleetData):
         """Return the devices and tags with anomalies of the windows that begin in [start, end).
 
         Returns:
-            The columns Window (its start, UTC) and those of `_anomalies.csv`.
+            The columns Window (its start, UTC), Length (a Timedelta) and those of `_anomalies.csv`.
         """
         return self.report_tables(start, end, blob_paths.ANOMALIES_FILE)
 
@@ -124,13 +126,12 @@ class Fleet(FleetData):
             open_only: False to include those that ended in this window.
 
         Returns:
-            The columns Window (its start, UTC) and those of `_incidents.csv`.
+            The columns Window (its start, UTC), Length (a Timedelta) and those of `_incidents.csv`.
 
         Raises:
             NotFound: No window has a report.
         """
-        window = self.newest_window()
-        found = self.report_tables(window.start, window.end, blob_paths.INCIDENTS_FILE)
+        found = self.window_tables([self.newest_window()], blob_paths.INCIDENTS_FILE)
         return found[found["State"] != CLOSED].reset_index(drop=True) if open_only else found
 
     def history(self, start: Time, end: Time) -> "pd.DataFrame":
@@ -233,11 +234,11 @@ class Fleet(FleetData):
         ]
 
     def sensors(self, start: Time, end: Time) -> "pd.DataFrame":
-        """Return the flagged sensors of the windows that begin in [start, end): Window and `_sensors.csv`."""
+        """Return the flagged sensors of the windows that begin in [start, end), as `anomalies` does."""
         return self.report_tables(start, end, blob_paths.SENSORS_FILE)
 
     def failures(self, start: Time, end: Time) -> "pd.DataFrame":
-        """Return the devices without complete predictions: Window and the columns of `_failures.csv`."""
+        """Return the devices without complete predictions of the windows that begin in [start, end)."""
         return self.report_tables(start, end, blob_paths.FAILURES_FILE)
 
     def report_tables(self, start: Time, end: Time, file: str) -> "pd.DataFrame":
@@ -249,12 +250,26 @@ class Fleet(FleetData):
             file: The name of the file, such as _anomalies.csv.
 
         Returns:
-            The column Window (its start, UTC), and the columns of the file.
+            The rows of all these windows, also of those of other lengths; see `window_tables`.
 
         Raises:
             DataInvalid: A file is not one of a report; see `frames.table_frame`.
         """
-        windows = self.windows_between(start, end)
+        return self.window_tables(self.windows_between(start, end), file)
+
+    def window_tables(self, windows: Sequence[Window], file: str) -> "pd.DataFrame":
+        """Return a file of the reports of windows.
+
+        Args:
+            windows: The windows; one without the file has no rows.
+            file: The name of the file, such as _anomalies.csv.
+
+        Returns:
+            The columns Window (its start, UTC) and Length (a Timedelta), and the columns of the file.
+
+        Raises:
+            DataInvalid: A file is not one of a report; see `frames.table_frame`.
+        """
 
         def read(window: Window) -> "pd.DataFrame | None":
             name = blob_paths.report_name(window, file)
@@ -262,12 +277,13 @@ class Fleet(FleetData):
             if blob is None:
                 return None
             table = frames.table_frame(blob.content, name)
-            if "Window" in table:
-                text = f"{name} is invalid: it has a column Window, as no file of a report"
+            if taken := [column for column in _WINDOW_COLUMNS if column in table]:
+                text = f"{name} is invalid: it has a column {taken[0]}, as no file of a report"
                 raise DataInvalid(f"{text}; the next report of its window replaces it")
             table.insert(0, "Window", window.start)
+            table.insert(1, "Length", window.length)
             return table
 
         found = track(map_in_order(read, windows), len(windows), "windows")
         tables = [table for table in found if table is not None]
-        return frames.concat(tables, ["Window", *frames.TABLE_COLUMNS.get(file, ())])
+        return frames.concat(tables, [*_WINDOW_COLUMNS, *frames.TABLE_COLUMNS.get(file, ())])

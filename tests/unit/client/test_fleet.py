@@ -1,12 +1,13 @@
 """A fleet in a folder that the scorer's own commands wrote: reports, history, models and files of windows."""
 
-from datetime import UTC, datetime
+import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from fleetscore import Fleet
+from fleetscore import Fleet, Window
 from fleetscore.data import FleetLimits
 from fleetscore.errors import ClusterUnavailable, DataInvalid, NotFound, UsageInvalid
 from fleetscore.frames import TABLE_COLUMNS
@@ -25,7 +26,7 @@ def test_anomalies_have_the_window_and_the_rows_of_its_report(fleet: Fleet) -> N
     assert fleet.anomalies(LAST.end, LAST.end).empty
     for table in (fleet.anomalies, fleet.sensors, fleet.failures):
         assert table(LAST.end, LAST.end).columns.tolist() == table(FIRST.start, LAST.end).columns.tolist()
-    assert fleet.incidents().columns.tolist() == ["Window", *TABLE_COLUMNS["_incidents.csv"]]
+    assert fleet.incidents().columns.tolist() == ["Window", "Length", *TABLE_COLUMNS["_incidents.csv"]]
 
 
 def test_history_has_a_letter_per_device_and_window(fleet: Fleet) -> None:
@@ -65,11 +66,31 @@ def test_incidents_are_those_of_the_newest_window(tmp_path: Path) -> None:
     assert (len(fleet.incidents()), len(fleet.incidents(open_only=False))) == (2, 3)
 
 
-@pytest.mark.parametrize("file", ["_anomalies.csv", "_failures.csv", "_incidents.csv", "_sensors.csv"])
-def test_file_of_a_report_with_a_column_of_windows_is_invalid(tmp_path: Path, file: str) -> None:
+def test_incidents_of_a_long_window_are_without_those_of_windows_within_it(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "store")
-    (folder / "predictions" / LAST.slug / file).write_text(f"Window,{','.join(TABLE_COLUMNS[file])}\n")
-    with pytest.raises(DataInvalid, match=f"{file} is invalid: it has a column Window, .*; the next report of its"):
+    day = Window(LAST.start, LAST.start + timedelta(days=1))
+    shutil.copytree(folder / "predictions" / LAST.slug, folder / "predictions" / day.slug)
+    (folder / "predictions" / day.slug / "_incidents.csv").write_text(f"{','.join(TABLE_COLUMNS['_incidents.csv'])}\n")
+    fleet = Fleet.folder(folder)
+    assert (fleet.newest_window(), len(fleet.incidents())) == (day, 0)
+    assert len(fleet.window_tables([LAST], "_incidents.csv")) == 3
+
+
+def test_tables_of_windows_of_several_lengths_have_the_length_of_each(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "store")
+    quarter = Window(LAST.start, LAST.start + timedelta(minutes=15))
+    shutil.copytree(folder / "predictions" / LAST.slug, folder / "predictions" / quarter.slug)
+    found = Fleet.folder(folder).anomalies(LAST.start, LAST.end)
+    assert found["Window"].tolist() == [LAST.start, LAST.start]
+    assert found["Length"].tolist() == [quarter.length, LAST.length]
+
+
+@pytest.mark.parametrize("column", ["Window", "Length"])
+@pytest.mark.parametrize("file", ["_anomalies.csv", "_failures.csv", "_incidents.csv", "_sensors.csv"])
+def test_file_of_a_report_with_a_column_of_windows_is_invalid(tmp_path: Path, file: str, column: str) -> None:
+    folder = make_folder(tmp_path / "store")
+    (folder / "predictions" / LAST.slug / file).write_text(f"{column},{','.join(TABLE_COLUMNS[file])}\n")
+    with pytest.raises(DataInvalid, match=f"{file} is invalid: it has a column {column}, .*; the next report of its"):
         Fleet.folder(folder).report_tables(FIRST.start, LAST.end, file)
 
 

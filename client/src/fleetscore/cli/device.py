@@ -167,8 +167,8 @@ def _section(title: str, rows: Sequence[Mapping[str, Any]], keys: Sequence[str],
 
 
 def _rows(fleet: Fleet, window: Window, file: str, device: str) -> list[dict[str, Any]]:
-    frame = fleet.report_tables(window.start, window.end, file)
-    own = frame[frame["Device"] == device].drop(columns=["Window"])
+    frame = fleet.window_tables([window], file)
+    own = frame[frame["Device"] == device].drop(columns=["Window", "Length"])
     texts = own.astype(object).where(own.notna(), "")
     return [{str(key): value for key, value in row.items()} for row in texts.astype(str).to_dict("records")]
 

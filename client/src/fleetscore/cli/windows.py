@@ -6,10 +6,10 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from fleetscore.cli.output import Format, Table, columns, console, printable
+from fleetscore.cli.output import Column, Format, Table, columns, console, printable
 from fleetscore.cli.session import LENGTH_FORMS, RESULTS, Session, WindowOption, examples, with_session
 from fleetscore.contract import blob_paths
-from fleetscore.contract.windows import parse_duration
+from fleetscore.contract.windows import Window, format_duration, parse_duration
 from fleetscore.errors import NotFound, UsageInvalid
 from fleetscore.fleet import Fleet
 from fleetscore.texts import device_command
@@ -46,9 +46,10 @@ _FIRST_INSTANT = datetime(1000, 1, 1, tzinfo=UTC)
 
 
 class _Reports(NamedTuple):
-    """The reports of the windows that begin in [start, end); `listed_since` is False if one window was selected."""
+    """The windows with a report that begin in [start, end), or the selected one if `listed_since` is False."""
 
     fleet: Fleet
+    windows: list[Window]
     start: datetime
     end: datetime
     listed_since: bool
@@ -58,7 +59,7 @@ class _Reports(NamedTuple):
 @with_session
 def incidents(session: Session, *, window: WindowOption = None, since: SinceOption = None) -> None:
     """List the incidents: device, cause, since when, tags and owner."""
-    shown = ("Window+", "Device", "Cause", "State", "Since", "Windows#", "Tags", "Owner", "Muted", "Until+", "Id+")
+    shown = ("Device", "Cause", "State", "Since", "Windows#", "Tags", "Owner", "Muted", "Until+", "Id+")
     hint = (
         "an incident opens in the fleet's `openAfter`-th bad window; `fleetscore anomalies` lists anomalies before that"
     )
@@ -69,7 +70,7 @@ def incidents(session: Session, *, window: WindowOption = None, since: SinceOpti
 @with_session
 def sensors(session: Session, *, window: WindowOption = None, since: SinceOption = None) -> None:
     """List the sensors with a flag: silent, sparse, stale, stuck, implausible or jumpy."""
-    shown = ("Window+", "Device", "Tag", "Flag", "Since", "Rows#", "Detail")
+    shown = ("Device", "Tag", "Flag", "Since", "Rows#", "Detail")
     _print(session, _open_reports(session, window, since), blob_paths.SENSORS_FILE, shown, "flagged sensors")
 
 
@@ -77,7 +78,7 @@ def sensors(session: Session, *, window: WindowOption = None, since: SinceOption
 @with_session
 def anomalies(session: Session, *, window: WindowOption = None, since: SinceOption = None) -> None:
     """List the devices and tags with anomalies, with the number of rows and the worst value."""
-    shown = ("Window+", "Device", "Tag", "Rows#", "Anomalies#", "First", "Last+", "WorstTS+", "WorstVal", "WorstScore+")
+    shown = ("Device", "Tag", "Rows#", "Anomalies#", "First", "Last+", "WorstTS+", "WorstVal", "WorstScore+")
     _print(session, _open_reports(session, window, since), blob_paths.ANOMALIES_FILE, shown, "anomalies")
 
 
@@ -85,7 +86,7 @@ def anomalies(session: Session, *, window: WindowOption = None, since: SinceOpti
 @with_session
 def failed(session: Session, *, window: WindowOption = None, since: SinceOption = None) -> None:
     """List the devices without complete predictions, with the reason."""
-    shown = ("Window+", "Device", "Outcome", "Reason", "Message")
+    shown = ("Device", "Outcome", "Reason", "Message")
     reports = _open_reports(session, window, since)
     hint = ""
     if window is None and since is None:
@@ -93,7 +94,7 @@ def failed(session: Session, *, window: WindowOption = None, since: SinceOption 
         hint = f"`fleetscore failed --since {length}` lists those of older windows, too"
     _print(session, reports, blob_paths.FAILURES_FILE, shown, "failed devices", hint)
     if session.output in (Format.TABLE, Format.WIDE):
-        table = reports.fleet.report_tables(reports.start, reports.end, blob_paths.EMPTY_FILE)
+        table = reports.fleet.window_tables(reports.windows, blob_paths.EMPTY_FILE)
         devices = sorted(set(table["Device"]))
         if devices:
             console(error=True).print(_without_readings(devices, "this window" if since is None else "a window"))
@@ -110,19 +111,22 @@ def _print(
     session: Session, reports: _Reports, file: str, shown: tuple[str, ...], what: str, next_step: str = ""
 ) -> None:
     """Print the rows of a file of the reports, or that there are none, with a next step."""
-    fleet, start, end, listed_since = reports
-    frame = fleet.report_tables(start, end, file)
+    fleet, windows, start, end, listed_since = reports
+    frame = fleet.window_tables(windows, file)
     frame["Window"] = [f"{one:%Y-%m-%dT%H:%MZ}" for one in frame["Window"]]
+    frame["Length"] = [format_duration(one) for one in frame["Length"]]
     rows = [_with_message(one) for one in frame.astype(object).where(frame.notna(), None).to_dict("records")]
     span = f"{start:%Y-%m-%dT%H:%MZ} to {end:%Y-%m-%dT%H:%MZ}"
     empty = f"no {what} from {span}" + (f"; {next_step}" if next_step else "")
-    if not rows and not fleet.windows_between(start, end):
-        text = f"no window from {span} has a report, which is written at the end of a run"
+    if not windows:
+        end_of_run = "which is written at the end of a run"
         if not listed_since:
-            raise NotFound(f"{text}; name another --window")
+            raise NotFound(f"window {Window(start, end).column} has no report, {end_of_run}; name another --window")
         newest = fleet.newest_window()
+        text = f"no window from {span} has a report, {end_of_run}"
         empty = f"{text}; `fleetscore {COMMANDS[file]} --since {_length_since(newest.start)}` lists the newest one, too"
-    session.print(Table(list(columns(*shown)), rows, "Device", empty))
+    window = Column("WINDOW", lambda row: f"{row['Window']}/{row['Length']}", wide=True)
+    session.print(Table([window, *columns(*shown)], rows, "Device", empty))
 
 
 def _with_message(row: Mapping[Any, Any]) -> dict[str, Any]:
@@ -146,6 +150,7 @@ def _open_reports(session: Session, window: str | None, since: str | None) -> _R
     if since is not None:
         now, length = datetime.now(UTC), parse_duration(since)
         start = now - length if length < now - _FIRST_INSTANT else _FIRST_INSTANT
-        return _Reports(fleet, start, now, listed_since=True)
+        return _Reports(fleet, fleet.windows_between(start, now), start, now, listed_since=True)
     found = fleet.newest_window() if window is None else fleet.to_window(window)
-    return _Reports(fleet, found.start, found.end, listed_since=False)
+    windows = [found] if fleet.has_report(found) else []
+    return _Reports(fleet, windows, found.start, found.end, listed_since=False)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from fleetscore.cli import main
+from fleetscore.frames import TABLE_COLUMNS
 from tests.testkit import scorer_fleet
 from tests.testkit.scorer_command import scorer
 
@@ -84,8 +85,31 @@ def test_failed_devices_have_reason_and_message(folder: Path, capsys: pytest.Cap
 def test_window_without_a_report_is_an_error(command: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, error = run(capsys, command, "--store", str(folder), "--window", "2018-08-27T23:00Z")
     assert (code, out) == (1, "")
-    text = "error: no window from 2018-08-27T23:00Z to 2018-08-28T00:00Z has a report"
+    text = "error: window 2018-08-27T23:00Z/1h has no report"
     assert error == f"{text}, which is written at the end of a run; name another --window\n"
+
+
+@pytest.mark.parametrize("command", ["anomalies", "failed", "incidents", "sensors"])
+def test_window_has_no_rows_of_the_windows_that_begin_within_it(
+    command: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = shutil.copytree(folder, tmp_path / "store")
+    (hour,) = (store / "predictions").glob("2018*")
+    (hour / "_incidents.csv").write_text(f"{','.join(TABLE_COLUMNS['_incidents.csv'])}\na,press-2{',' * 9}\n")
+    (hour / "_sensors.csv").write_text("Device,Tag,Flag,Since,Rows,Detail\npress-2,1,stale,,,\n")
+    day = shutil.copytree(hour, store / "predictions" / "20180828T230000Z_20180829T230000Z")
+    expected = {"2018-08-28T23:00Z": (1, "1h"), "2018-08-28T23:00Z/1d": (1, "24h")}
+    for window, (count, length) in expected.items():
+        _, out, _ = run(capsys, command, "--store", str(store), "--window", window, "-o", "json")
+        found = json.loads(out)
+        assert (len(found), found[0]["Window"], found[0]["Length"]) == (count, "2018-08-28T23:00Z", length)
+    _, out, _ = run(capsys, command, "--store", str(store), "-o", "name")
+    assert len(out.splitlines()) == 1
+    _, out, _ = run(capsys, command, "--store", str(store), "--since", "99999d", "-o", "wide")
+    assert [line.split()[0] for line in out.splitlines()[1:]] == ["2018-08-28T23:00Z/1h", "2018-08-28T23:00Z/24h"]
+    shutil.rmtree(day)
+    code, _, error = run(capsys, command, "--store", str(store), "--window", "2018-08-28T23:00Z/1d")
+    assert (code, error.startswith("error: window 2018-08-28T23:00Z/24h has no report")) == (1, True)
 
 
 def test_time_without_a_report_gives_a_sentence(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
