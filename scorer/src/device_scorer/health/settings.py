@@ -39,8 +39,11 @@ class Owner:
 
     @property
     def label(self) -> str:
-        """The name and the address."""
+        """The name and the address, for people."""
         return f"{self.name} <{self.contact}>" if self.contact else self.name
+
+
+NO_OWNER = Owner(DeviceGlob("*"), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +65,9 @@ class IncidentSettings:
     suspicious_share: float = 0.3
     owners: Sequence[Owner] = ()
 
-    def owner_of(self, device: str) -> str:
-        """Return the label of the device's owner, or an empty text."""
-        return next((owner.label for owner in self.owners if owner.devices.matches(device)), "")
+    def owner_of(self, device: str) -> Owner:
+        """Return the device's owner; NO_OWNER without one."""
+        return next((owner for owner in self.owners if owner.devices.matches(device)), NO_OWNER)
 
 
 def parse_incident_settings(text: str) -> IncidentSettings:

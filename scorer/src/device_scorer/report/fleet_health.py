@@ -18,7 +18,7 @@ from device_scorer.health.incidents import (
     find_incidents,
 )
 from device_scorer.health.mutes import Mutes
-from device_scorer.health.settings import IncidentSettings
+from device_scorer.health.settings import NO_OWNER, IncidentSettings, Owner
 from device_scorer.plurals import counted
 from device_scorer.report.statistics import DeviceFigures, FlaggedSensor
 from device_scorer.report.summary import AnomalyRule, DeviceRow, Summary
@@ -73,7 +73,7 @@ class IncidentRow:
         until: The end of its last bad window; None if it lasts.
         tags: The worst tags in the window, with their faults or anomalies.
         strongest: The lowest score in the window; empty without anomalies.
-        owner: The owner's label.
+        owner: The owner of the device.
         muted: The reason of a mute; None if it is not muted.
     """
 
@@ -82,7 +82,7 @@ class IncidentRow:
     until: datetime | None
     tags: Sequence[str] = ()
     strongest: str = ""
-    owner: str = ""
+    owner: Owner = NO_OWNER
     muted: str | None = None
 
 
@@ -240,7 +240,7 @@ def incidents_csv(health: FleetHealth) -> bytes:
                 row.incident.windows,
                 "; ".join(row.tags),
                 row.strongest,
-                row.owner,
+                row.owner.label,
                 "" if row.muted is None else row.muted or "muted",
             ]
             for row in health.incidents

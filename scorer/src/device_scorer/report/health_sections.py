@@ -29,7 +29,7 @@ def incidents_section(health: FleetHealth) -> str:
             format_instant(row.since).replace("T", " ").removesuffix(":00Z"),
             f"{row.incident.windows:,}",
             ", ".join(row.tags[:3]),
-            row.owner,
+            row.owner.label,
         ]
         for row in ordered[:MAX_LISTED]
     )

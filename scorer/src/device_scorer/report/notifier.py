@@ -174,7 +174,6 @@ def _alerts_of_other_series(outbox: Outbox, receiver: Receiver, series: str) -> 
 
 def _incident_notice(row: IncidentRow, fleet: str, window: Window, report: str) -> Notice:
     incident = row.incident
-    owner, _, contact = row.owner.partition(" <")
     return Notice(
         event=_EVENTS.get(incident.state, notices.OPEN),
         id=incident.id,
@@ -187,8 +186,8 @@ def _incident_notice(row: IncidentRow, fleet: str, window: Window, report: str) 
         tags=row.tags,
         windows=incident.windows,
         detail=_detail(row),
-        owner=owner,
-        contact=contact.removesuffix(">"),
+        owner=row.owner.name,
+        contact=row.owner.contact,
         report=report,
         muted=row.muted is not None,
         may_be_older=incident.may_be_older,

@@ -27,8 +27,8 @@ def test_first_owner_that_matches_wins() -> None:
     text = json.dumps({"fleet": "plant", "openAfter": 1, "closeAfter": 3, "suspiciousShare": "12.5%", "owners": owners})
     found = parse_incident_settings(text)
     assert (found.fleet, found.open_after, found.close_after, found.suspicious_share) == ("plant", 1, 3, 0.125)
-    assert [found.owner_of(device) for device in ("hall3-1", "x")] == ["Hall 3 <hall3@example.com>", "Plant"]
-    assert IncidentSettings().owner_of("x") == ""
+    assert [found.owner_of(device).label for device in ("hall3-1", "x")] == ["Hall 3 <hall3@example.com>", "Plant"]
+    assert IncidentSettings().owner_of("x").label == ""
 
 
 @pytest.mark.parametrize(

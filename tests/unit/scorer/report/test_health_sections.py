@@ -3,8 +3,10 @@
 from datetime import UTC, datetime
 
 from device_scorer.contract.digest import SensorFlag
+from device_scorer.health.globs import DeviceGlob
 from device_scorer.health.history import STATES
 from device_scorer.health.incidents import Incident
+from device_scorer.health.settings import Owner
 from device_scorer.report.fleet_health import FleetHealth, IncidentRow
 from device_scorer.report.health_sections import (
     STATE_CLASSES,
@@ -20,7 +22,7 @@ SINCE = datetime(2018, 8, 28, 22, tzinfo=UTC)
 
 def an_incident(device: str, state: str = "open", muted: str | None = None) -> IncidentRow:
     incident = Incident("id", device, "machine", state, "A", 0, None, 3)
-    return IncidentRow(incident, SINCE, None, ["<temp>"], "-0.5", "Ann", muted)
+    return IncidentRow(incident, SINCE, None, ["<temp>"], "-0.5", Owner(DeviceGlob("*"), "Ann"), muted)
 
 
 def test_incidents_that_last_are_first_and_muted_ones_last() -> None:

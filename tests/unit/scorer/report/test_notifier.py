@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from device_scorer.health.globs import DeviceGlob
 from device_scorer.health.incidents import Incident
 from device_scorer.health.mutes import parse_mutes
+from device_scorer.health.settings import Owner
 from device_scorer.notify.delivery import Delivery
 from device_scorer.notify.outbox import Entry, Outbox, decode_outbox, encode_outbox
 from device_scorer.notify.receivers import Receiver, Receivers
@@ -24,7 +26,8 @@ START = datetime(2018, 8, 28, 23, tzinfo=UTC)
 WINDOW = Window(START, START + timedelta(hours=1))
 NOW = datetime(2018, 8, 29, 0, 5, tzinfo=UTC)
 INCIDENT = Incident("i1", "press-7", "machine", "opened", "A", 0, None, 2)
-ROW = IncidentRow(INCIDENT, START - timedelta(hours=1), None, ["temp (30 anomalies)"], "-0.5", "Hall 3 <hall3@x>")
+HALL_3 = Owner(DeviceGlob("press-*"), "Hall 3", "hall3@x")
+ROW = IncidentRow(INCIDENT, START - timedelta(hours=1), None, ["temp (30 anomalies)"], "-0.5", HALL_3)
 HEALTH = FleetHealth([ROW])
 STILL = FleetHealth([replace(ROW, incident=replace(INCIDENT, state="open", windows=3))])
 LATER = Window(WINDOW.end, WINDOW.end + timedelta(hours=1))
@@ -79,6 +82,14 @@ def test_opened_incident_reaches_both_receivers_with_owner_and_report(notifier: 
     assert alert["annotations"]["description"] == "2 windows; temp (30 anomalies)"
     assert alert["endsAt"] == "2018-08-29T03:05:00Z"
     assert (event["type"], event["data"]["contact"]) == ("dev.fleetscore.incident.opened", "hall3@x")
+
+
+def test_owner_with_angle_brackets_in_the_name_is_sent_unchanged(notifier: Notifier, sent: Sent) -> None:
+    owner = Owner(DeviceGlob("*"), "Line <3> crew", "a <b@x>")
+    notify(notifier, FleetHealth([replace(ROW, owner=owner)]))
+    alert, event = (entry.body for entry in sent.entries)
+    assert alert["labels"]["owner"] == event["data"]["owner"] == "Line <3> crew"
+    assert event["data"]["contact"] == "a <b@x>"
 
 
 def test_repeated_report_sends_no_event_again(notifier: Notifier, sent: Sent) -> None:
