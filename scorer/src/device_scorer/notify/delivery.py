@@ -226,8 +226,10 @@ def _alert_id(notice: Notice, labels: Mapping[str, str]) -> str:
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     """A handler that reports a redirect as an error: a redirect could send a message to another party."""
 
-    def redirect_request(self, *_arguments: Any) -> None:
-        """Follow no redirect."""
+    def http_error_302(self, *_arguments: Any) -> None:
+        """Follow no redirect, and do not read its Location, which may be invalid."""
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
 
 def _opener() -> urllib.request.OpenerDirector:

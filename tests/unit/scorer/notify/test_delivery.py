@@ -92,6 +92,14 @@ def test_redirect_is_not_followed() -> None:
     assert got == []
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("location", ["http://[::1/", "file:///etc/passwd", ""])
+def test_redirect_to_an_invalid_location_is_a_redirect(status: int, location: str) -> None:
+    with serve(Recorder, requests=[], status=status, headers_={"Location": location}) as url:
+        reason = post_over_http(url, b"[]", {})
+    assert reason == f"HTTP {status}; redirects are not followed, set the final URL"
+
+
 @pytest.fixture
 def silent() -> Iterator[str]:
     """Run a receiver that accepts connections and never responds."""
