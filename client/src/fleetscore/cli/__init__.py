@@ -25,6 +25,9 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
     Returns:
         0, 1 for an error, 2 for an unknown argument or a failed run of `wait`, 3 for its timeout, 130 after Ctrl-C.
     """
+    for name in ("COLUMNS", "LINES"):  # rich reads them when it is imported, and fails for 0
+        if not os.environ.get(name, "80").strip("0").isdecimal():
+            del os.environ[name]
     if arguments is not None:
         try:
             return _run(list(arguments))

@@ -183,3 +183,11 @@ def test_dumb_terminal_gets_no_escape_sequence(served: Served, folder: Path) -> 
     lines = terminal.lines_of(text)
     assert terminal.too_wide(lines) == []
     assert "watched: Running, 9 of 10000 devices done, 0 active, 2 failed;" in " ".join(lines)
+
+
+@pytest.mark.parametrize("size", ["0", "", "00", "²"])
+def test_size_of_the_terminal_replaces_a_variable_without_a_size(folder: Path, size: str) -> None:
+    commands = [("incidents", "--store", str(folder)), ("incidents", "--help"), ERRORS["window"]]
+    expected = terminal.outputs(commands)
+    assert terminal.outputs(commands, COLUMNS=size, LINES=size) == expected
+    assert len(terminal.lines_of(expected[0])) > 4
