@@ -105,6 +105,11 @@ class Fleet(FleetData):
             raise ClusterUnavailable("a folder has no runs; connect to a cluster with --context instead of --store")
         return self._cluster
 
+    @property
+    def history_prefix(self) -> str:
+        """The prefix of the names of the fleet's history; a folder has one fleet, of any name."""
+        return blob_paths.HISTORY_PREFIX if self._cluster is None else tiles.history_prefix(self.layout.name)
+
     def runs(self) -> "pd.DataFrame":
         """Return the fleet's runs, the newest window first; see `frames.runs_frame`."""
         return frames.runs_frame(
@@ -134,22 +139,26 @@ class Fleet(FleetData):
         found = self.window_tables([self.newest_window()], blob_paths.INCIDENTS_FILE)
         return found[found["State"] != CLOSED].reset_index(drop=True) if open_only else found
 
-    def history(self, start: Time, end: Time) -> "pd.DataFrame":
+    def history(self, start: Time, end: Time, *, series: Window | None = None) -> "pd.DataFrame":
         """Return the state of each device in the windows that begin in [start, end).
 
         Args:
             start: The first instant, in UTC unless it has a time zone.
             end: The first instant after the windows.
+            series: A window of the series to return: a fleet has one for each length and offset of its windows. None
+                for the largest series.
 
         Returns:
             One row per device (index `Device`), one column per window (its start, UTC), a letter each; see
-            `contract.tiles.STATES`. A fleet with windows of several lengths has the history of the largest one here.
+            `contract.tiles.STATES`.
 
         Raises:
             UsageInvalid: The history would have more letters or columns than the limits of the fleet.
         """
         first, after = to_span(start, end)
-        listed = self.store.list("predictions", tiles.history_prefix(self.layout.name))
+        fleet = self.layout.name
+        prefix = tiles.history_prefix(fleet) if series is None else tiles.series_prefix(fleet, series)
+        listed = self.store.list("predictions", prefix)
         names = tiles.largest_series((info.name, info.size) for info in listed)
         columns: dict[datetime, dict[str, str]] = {}
         states, limits = 0, self._limits

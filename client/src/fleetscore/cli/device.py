@@ -13,7 +13,7 @@ from fleetscore.cli.next_steps import fold_text, option_of, score_again
 from fleetscore.cli.output import Format, console, print_documents, printable, with_program
 from fleetscore.cli.session import RESULTS, DeviceArgument, Session, examples, with_session
 from fleetscore.contract import blob_paths
-from fleetscore.contract.tiles import STATES
+from fleetscore.contract.tiles import STATES, UNKNOWN
 from fleetscore.contract.windows import Window, format_time
 from fleetscore.errors import DataInvalid, NotFound
 from fleetscore.fleet import Fleet
@@ -60,7 +60,7 @@ def device_document(fleet: Fleet, device: str, count: int, store: Path | None = 
     import pandas as pd  # noqa: PLC0415  it takes longer to import than most commands
 
     newest = fleet.newest_window()
-    history = fleet.history(newest.previous(count - 1).start, newest.end)
+    history = fleet.history(newest.previous(count - 1).start, newest.end, series=newest)
     letters = history.loc[[device]].to_numpy()[0] if device in history.index else []
     starts = [format_time(start) for start in pd.DatetimeIndex(history.columns).to_pydatetime()]
     windows = dict(zip(starts, map(str, letters), strict=False))
@@ -69,6 +69,8 @@ def device_document(fleet: Fleet, device: str, count: int, store: Path | None = 
         similar = difflib.get_close_matches(device, [str(one) for one in history.index], 3)
         hint = f"similar ids: {', '.join(map(printable, similar))}" if similar else "check the id and --fleet"
         raise NotFound(f"{printable(device)} has neither a model nor a state in the last {count} windows; {hint}")
+    if windows:
+        windows.setdefault(format_time(newest.start), UNKNOWN)
     incidents = _rows(fleet, newest, blob_paths.INCIDENTS_FILE, device)
     found = {
         "device": device,

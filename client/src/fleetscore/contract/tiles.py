@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from fleetscore.contract.blob_paths import HISTORY_PREFIX, encode_id
+from fleetscore.contract.windows import Window
 from fleetscore.errors import DataInvalid, TooLarge
 
 STATES = {
@@ -67,6 +68,13 @@ class Tile:
 def history_prefix(fleet: str) -> str:
     """Return the prefix of the names of a fleet's tiles."""
     return f"{HISTORY_PREFIX}{encode_id(fleet)}/"
+
+
+def series_prefix(fleet: str, window: Window) -> str:
+    """Return the prefix of the names of the tiles with a window: those of its length and offset."""
+    length = int(window.length.total_seconds())
+    offset = int(window.start.timestamp()) % length
+    return f"{history_prefix(fleet)}PT{length}S{f'+{offset}S' * bool(offset)}/"
 
 
 def largest_series(tiles: Iterable[tuple[str, int]]) -> list[str]:

@@ -3,15 +3,17 @@
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from device_scorer import SCIKIT_LEARN
+from fleetscore import Window
 from fleetscore.cli import main
 from fleetscore.cli.device import next_steps
 from fleetscore.cli.session import Session
-from tests.unit.client.conftest import LAST, make_folder
+from tests.unit.client.conftest import LAST, make_folder, score
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -48,6 +50,33 @@ def test_device_has_the_golden_output_in_every_form(
         path.write_text(found)
     assert found == path.read_text(), "UPDATE_GOLDEN=1 rewrites it; review the diff"
     assert form != "table" or max(map(len, found.splitlines())) <= 80
+
+
+def test_strip_and_next_step_are_of_the_length_of_the_newest_window(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = make_folder(tmp_path / "store")
+    quarter = Window.parse("2018-08-28T23:45Z/15m")
+    score(folder, quarter)
+    assert main(["device", "press-2", "--store", str(folder), "-o", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["newestWindow"], found["windows"]) == (
+        quarter.column,
+        [{"start": "2018-08-28T23:45:00Z", "state": "-"}],
+    )
+    assert "23:45" in found["next"][0]
+
+
+def test_newest_window_without_a_state_is_unknown_in_the_strip(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = make_folder(tmp_path / "store")
+    later = Window(LAST.end, LAST.end + LAST.length)
+    shutil.copytree(folder / "predictions" / LAST.slug, folder / "predictions" / later.slug)
+    assert main(["device", "press-2", "--store", str(folder)]) == 0
+    out = capsys.readouterr().out
+    assert "WINDOWS  2018-08-28T22:00Z to 2018-08-29T00:00Z/1h\n  SS?\n" in out
+    assert "2018-08-29T00:00" in out.partition("NEXT")[2]
 
 
 def test_unknown_device_is_an_error_with_similar_ids(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

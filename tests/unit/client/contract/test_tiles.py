@@ -7,7 +7,7 @@ import pytest
 
 from device_scorer.health import history
 from device_scorer.window import Window
-from fleetscore.contract import tiles
+from fleetscore.contract import tiles, windows
 from fleetscore.errors import DataInvalid, TooLarge
 
 START = datetime(2018, 8, 28, 23, tzinfo=UTC)
@@ -48,6 +48,16 @@ def test_tile_of_too_many_devices_is_rejected() -> None:
     assert len(tiles.parse_tile(content, name, max_devices=2).states) == 2
     with pytest.raises(DataInvalid, match="more than 1 devices; remove it"):
         tiles.parse_tile(content, name, max_devices=1)
+
+
+@pytest.mark.parametrize("minutes", [0, 30])
+@pytest.mark.parametrize("hours", [0.25, 1, 24, 36], ids=str)
+def test_tile_of_a_window_has_the_prefix_of_its_series(hours: float, minutes: int) -> None:
+    start = START + timedelta(minutes=minutes)
+    window = Window(start, start + timedelta(hours=hours))
+    place = history.place_of("plant/1", window)
+    assert place is not None
+    assert place.name.rpartition("/")[0] + "/" == tiles.series_prefix("plant/1", windows.Window(start, window.end))
 
 
 def test_largest_series_is_chosen_without_damaged_tiles() -> None:
