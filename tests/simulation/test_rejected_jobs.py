@@ -5,6 +5,7 @@ from contextlib import closing
 import pytest
 
 from tests.simulation.api import JOBS, RUNS, Object
+from tests.simulation.saved import positions_of
 from tests.simulation.world import WINDOW, World
 
 NEXT_WINDOW = {"start": "2018-08-29T00:00:00Z", "end": "2018-08-29T01:00:00Z"}
@@ -75,3 +76,39 @@ def test_kept_failed_jobs_of_an_ended_run_leave_the_quota_to_the_next_run() -> N
         work(world, 200)
         assert world.api.objects[RUNS]["two"]["status"]["phase"] == "Complete"
         assert world.violations == []
+
+
+@pytest.mark.parametrize(("parallelism", "denied"), [(1, {0}), (4, {2}), (3, {0, 1, 2, 3, 4}), (12, {2, 7}), (2, {11})])
+def test_policy_that_rejects_the_jobs_of_some_devices_does_not_stop_the_others(
+    parallelism: int, denied: set[int]
+) -> None:
+    with closing(World(1, devices=12, max_jobs=1000)) as world:
+
+        def reject(collection: str, item: Object) -> str:
+            denies = collection == JOBS and denied.intersection(positions_of(item))
+            return "admission policy: the device is under maintenance" if denies else ""
+
+        world.api.rejection = reject
+        world.create_run("run", spec(parallelism))
+        work(world, 60)
+        status = world.api.objects[RUNS]["run"]["status"]
+        assert (status["phase"], status["devices"]["pending"]) == ("Running", len(denied))
+        stalled = next(found for found in status["conditions"] if found["type"] == "Stalled")
+        assert (stalled["status"], stalled["reason"]) == ("True", "Forbidden")
+        assert "under maintenance" in status["message"]
+        denied.clear()
+        work(world, 60)
+        assert world.api.objects[RUNS]["run"]["status"]["phase"] == "Complete"
+        assert world.violations == []
+
+
+def test_run_ends_at_its_deadline_with_the_rejection_of_its_last_job() -> None:
+    with closing(World(1, devices=12, max_jobs=1000)) as world:
+        rejected = "admission policy: the device is under maintenance"
+        world.api.rejection = lambda kind, item: rejected if kind == JOBS and 2 in positions_of(item) else ""
+        world.create_run("run", spec(4) | {"activeDeadlineSeconds": 60})
+        work(world, 100)
+        status = world.api.objects[RUNS]["run"]["status"]
+        assert (status["phase"], status["devices"]["notRun"]) == ("Failed", 1)
+        assert status["message"].startswith("1 of 12 devices had no outcome when the deadline passed")
+        assert status["message"].endswith(rejected)

@@ -113,6 +113,7 @@ def an_observation(
     blocked_by: str = "",
     blocker_pauses: bool = False,
     job_quota_full: bool = False,
+    rejected: Sequence[str] = (),
     slots: int = 10_000,
     later_runs: int = 0,
     blocker: Blocker | None = None,
@@ -132,7 +133,9 @@ def an_observation(
         job_quota_full=job_quota_full,
     )
     snapshot = JobSnapshot(jobs or {}, frozenset(assumed), frozenset(seen))
-    return Observation(state, snapshot, results or {}, allocation, blocker, template="", current_fleet=fleet)
+    return Observation(
+        state, snapshot, results or {}, allocation, blocker, template="", current_fleet=fleet, rejected=rejected
+    )
 
 
 def a_job(

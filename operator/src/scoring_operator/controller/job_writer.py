@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -36,6 +36,21 @@ _BLOCKER_REASONS: dict[type[ApiError], str] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Creation:
+    """The result of the creation of Jobs.
+
+    Attributes:
+        rejection: The reason why Jobs were rejected, if other Jobs would be rejected too.
+        rejected: The reasons that may concern one Job only, such as a policy, by the name of the Job.
+        created: The names of the Jobs that exist now.
+    """
+
+    rejection: Blocker | None = None
+    rejected: Mapping[str, Blocker] = field(default_factory=dict)
+    created: Collection[str] = ()
+
+
 class JobWriter:
     """Writes the Jobs of one run.
 
@@ -53,7 +68,7 @@ class JobWriter:
 
     async def create(
         self, run: ScoringRun, fleet: Fleet, devices: Sequence[str], batches: Mapping[str, Batch]
-    ) -> Blocker | None:
+    ) -> Creation:
         """Create the Jobs of batches, at most 200 at once.
 
         Args:
@@ -62,21 +77,27 @@ class JobWriter:
             devices: The device list.
             batches: The batches, by the name of their Job.
 
-        Returns:
-            The reason why Jobs were rejected, if other Jobs would be rejected too.
-
         Raises:
             LeaseLost: This process may not be the leader any more.
         """
         template = self.template(run, fleet)
+        rejected: dict[str, Blocker] = {}
+        created: list[str] = []
 
         async def create(name: str, batch: Batch) -> None:
             ids = [devices[position] for position in batch.positions]
             job = build_job(run, fleet, self._image, name=name, batch=batch, devices=ids, template=template)
-            await self._create(run, job)
+            try:
+                await self._create(run, job)
+            except ApiError as error:
+                if (blocker := blocker_for(error)) and blocker.permanent:
+                    rejected[name] = blocker
+                raise
+            created.append(name)
 
         failures = await run_all(create(name, batch) for name, batch in islice(batches.items(), MAX_CREATES_PER_PASS))
-        return next(filter(None, map(blocker_for, failures)), None)
+        blockers = (blocker for blocker in map(blocker_for, failures) if blocker and not blocker.permanent)
+        return Creation(next(blockers, None), rejected, created)
 
     async def create_report(self, run: ScoringRun, fleet: Fleet, device_list_names: Sequence[str]) -> Blocker | None:
         """Create the report Job.
@@ -87,7 +108,7 @@ class JobWriter:
             device_list_names: The names of the ConfigMaps of the device list.
 
         Returns:
-            The reason why the Job was rejected, as `create` does.
+            The reason why the Job was rejected; None if it was not, or if the next pass resolves it.
 
         Raises:
             LeaseLost: This process may not be the leader any more.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from scoring_operator.api.scoringrun import ScoringRun
 from scoring_operator.controller.job_tracker import JobTracker
-from scoring_operator.controller.job_writer import MAX_CREATES_PER_PASS, JobWriter, request_blocker
+from scoring_operator.controller.job_writer import MAX_CREATES_PER_PASS, Creation, JobWriter, request_blocker
 from scoring_operator.controller.run_state import RunStateStore
 from scoring_operator.controller.stall_detector import StallDetector
 from scoring_operator.controller.status_writer import StatusWriter
@@ -111,14 +111,15 @@ class PlanApplier:
 
     async def _create(self, run: ScoringRun, plan: Plan, state: RunState) -> float | None:
         """Create the plan's Jobs, and return the seconds until the pass that creates or reports more."""
-        rejection = None
+        creation = Creation()
         if plan.create and state.fleet:
-            rejection = await self._writer.create(run, state.fleet, state.devices, plan.create)
+            creation = await self._writer.create(run, state.fleet, state.devices, plan.create)
         if plan.create_report and state.fleet and state.progress:
             names = state.progress.snapshot.device_list_names
-            rejection = await self._writer.create_report(run, state.fleet, names)
-        self._stalls.record_creation(rejection)
-        if len(plan.create) > MAX_CREATES_PER_PASS and not rejection:
+            creation = Creation(await self._writer.create_report(run, state.fleet, names))
+        self._stalls.record_creation(creation, running=plan.phase == "Running")
+        stopped = creation.rejection or (creation.rejected and not creation.created)
+        if len(plan.create) > MAX_CREATES_PER_PASS and not stopped:
             return 0.0
         return self._timings.status_interval if plan.create or plan.create_report else None
 

@@ -100,7 +100,16 @@ class RunReconciler:
         allocation = self._limiter.allocate(self.run.uid)
         template = self._writer.template(self.run, state.fleet)
         jobs = self._jobs.snapshot()
-        observation = Observation(state, jobs, collected.by_job, allocation, observed.blocker, template, self._fleet)
+        observation = Observation(
+            state,
+            jobs,
+            collected.by_job,
+            allocation,
+            observed.blocker,
+            template,
+            self._fleet,
+            self._stalls.rejected,
+        )
         plan = make_plan(self.run, observation, now, self._limits)
         waiting = job_quota_is_full(observed.blocker) and not plan.delete
         self._limiter.record_quota(self.run.uid, waiting=waiting)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from scoring_operator.api.fleets import Fleet
 from scoring_operator.api.formatting import printable
 from scoring_operator.controller.job_inspector import MAX_BLOCKER_LENGTH, Inspection, JobInspector
+from scoring_operator.controller.job_writer import Creation
 from scoring_operator.controller.pod_reader import JOBS_PER_LIST
 from scoring_operator.controller.timings import ControllerTimings
 from scoring_operator.planner.job_changes import deletion_blocker
@@ -40,10 +41,12 @@ class StallDetector:
 
     A run has one blocker at a time. In one pass they take precedence in this order:
 
-    1. The API server rejects Jobs. The blocker is kept until a pass in which no Job is rejected.
+    1. The API server rejects all Jobs. The blocker is kept until a pass in which it does not.
     2. Pods do not start. The blocker is kept until a pod runs, a result arrives, or the run pauses.
     3. Storage cannot be listed. The blocker is kept until the devices are discovered.
-    4. Pods do not end. The blocker is kept for two minutes, and limits nothing: the results are collected.
+    4. The API server rejects single Jobs, such as a policy for one device. Each rejection is kept until its Job exists
+       or the run pauses. It limits the other Jobs only if none of the last ones was created.
+    5. Pods do not end. The blocker is kept for two minutes, and limits nothing: the results are collected.
 
     A blocker of storage or of the API server allows one probe per pass, and the end of that pass clears it.
 
@@ -56,6 +59,8 @@ class StallDetector:
         self._inspector = inspector
         self._timings = timings
         self._blocker: Blocker | None = None
+        self._rejected: dict[str, Blocker] = {}  # by Job; the last one was tried last
+        self._others_created = False
         self._endless: tuple[Blocker, float] | None = None
         self._progressed_at = time.monotonic()
         self._inspected_at = 0.0
@@ -65,10 +70,20 @@ class StallDetector:
     @property
     def blocker(self) -> Blocker | None:
         """The current blocker."""
-        if self._blocker or not self._endless:
+        if self._blocker:
             return self._blocker
+        if self._rejected:
+            first = self._rejected[min(self._rejected)]  # always the same one, so that the message does not change
+            return replace(first, limits_jobs=not self._others_created)
+        if not self._endless:
+            return None
         blocker, seen_at = self._endless
         return blocker if time.monotonic() - seen_at < ENDLESS_SECONDS else None
+
+    @property
+    def rejected(self) -> tuple[str, ...]:
+        """The names of the Jobs that the API server has rejected one by one, those first that were tried first."""
+        return tuple(self._rejected)
 
     @property
     def next_check_in(self) -> float:
@@ -93,6 +108,12 @@ class StallDetector:
             ApiError: A request failed.
         """
         now, results = time.monotonic(), _NO_RESULTS
+        if self._rejected:
+            self._rejected = {
+                name: rejection
+                for name, rejection in self._rejected.items()
+                if name in open_batches and not jobs.exists(name)
+            }
         if progressing or _has_ready_pod(open_batches, jobs):
             self._record_progress(now)
         if now - self._inspected_at > self._timings.inspection_interval and fleet:
@@ -120,14 +141,22 @@ class StallDetector:
         """
         self._blocker = blocker
 
-    def record_creation(self, rejection: Blocker | None) -> None:
+    def record_creation(self, creation: Creation, *, running: bool = True) -> None:
         """Record the result of the creation of Jobs in a pass.
 
         Args:
-            rejection: The rejection of a Job; None if no Job was rejected.
+            creation: The result.
+            running: Whether the run may create Jobs of devices now.
         """
-        if rejection or (self._blocker and self._blocker.allows_probe):
-            self._blocker = rejection
+        if creation.rejection or (self._blocker and self._blocker.allows_probe):
+            self._blocker = creation.rejection
+        for name in (*creation.created, *creation.rejected):
+            self._rejected.pop(name, None)
+        self._rejected.update(creation.rejected)
+        if creation.created or creation.rejected:
+            self._others_created = bool(creation.created)
+        if not running:
+            self._rejected.clear()
 
     def _record(self, inspection: Inspection, now: float, *, stalled: bool) -> None:
         if inspection.endless:

@@ -4,6 +4,9 @@ A Job is created only for a batch that was reserved before in saved progress. So
 exist. Batches are reserved ahead, and most passes create Jobs without saving first. Retries are reserved before new
 batches. While a run has a canary, only its devices get Jobs. If the progress of a run was rebuilt, every batch may have
 been run before. Such a batch is reserved, and inspected in a later pass before its Job is created.
+
+A Job that the API server has rejected is created again after all others, and the one first that was tried first. So a
+policy that rejects the Jobs of some devices does not stop the other devices.
 """
 
 from collections.abc import Sequence
@@ -17,6 +20,7 @@ from scoring_operator.planner.progress import Batch, Progress
 from scoring_operator.planner.types import Observation
 
 RESERVE_AHEAD = 100  # batches beyond those whose Jobs are created now
+MAX_REJECTED = 1000  # rejected Jobs whose batches stay reserved while others are tried
 
 
 def next_jobs(
@@ -44,13 +48,18 @@ def next_jobs(
         """Return True if the Job does not exist, and is known never to have existed."""
         return not (batch.created or name in jobs.seen or jobs.exists(name) or unverified(name, batch))
 
-    ready = [name for name, batch in progress.open_batches.items() if can_create(name, batch)][:free_slots]
+    possible = dict.fromkeys(name for name, batch in progress.open_batches.items() if can_create(name, batch))
+    again = [name for name in observation.rejected if name in possible]
+    for name in again:
+        del possible[name]
+    ready = list(possible)[:free_slots]
     missing = free_slots - len(ready)
-    rebuilt = progress.snapshot.rebuilt
-    if missing <= 0 or (rebuilt and any(unverified(name, batch) for name, batch in progress.open_batches.items())):
-        return progress, ready, False
+    rebuilt, enough = progress.snapshot.rebuilt, missing <= 0 or len(again) >= MAX_REJECTED
+    if enough or (rebuilt and any(unverified(name, batch) for name, batch in progress.open_batches.items())):
+        return progress, [*ready, *again][:free_slots], False
     progress, new = _reserve(run, progress, state.devices, missing)
-    return progress, ready if rebuilt else [*ready, *new[:missing]], bool(new)
+    names = ready if rebuilt else [*ready, *new[:missing]]
+    return progress, [*names, *again][:free_slots], bool(new)
 
 
 def _reserve(run: ScoringRun, progress: Progress, devices: Sequence[str], count: int) -> tuple[Progress, list[str]]:

@@ -179,6 +179,7 @@ class Observation:
         blocker: The condition that prevents progress.
         template: The digest of the current settings of scorer pods; empty if it is unknown.
         current_fleet: The administrator's fleet that the run names; None if there is none.
+        rejected: The Jobs that the API server rejected one by one, those first that were tried first.
     """
 
     state: RunState
@@ -188,6 +189,7 @@ class Observation:
     blocker: Blocker | None
     template: str
     current_fleet: Fleet | None
+    rejected: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import pytest
 
 from scoring_operator.api.names import report_job_name
 from scoring_operator.controller.job_tracker import JobTracker
-from scoring_operator.controller.job_writer import JobWriter, blocker_for, run_all
+from scoring_operator.controller.job_writer import Creation, JobWriter, blocker_for, run_all
 from scoring_operator.errors import (
     AlreadyExists,
     ApiError,
@@ -18,7 +18,7 @@ from scoring_operator.errors import (
     Throttled,
     Unavailable,
 )
-from scoring_operator.planner.types import Blocker, JobSnapshot
+from scoring_operator.planner.types import JobSnapshot
 from scoring_operator.resources.jobs import ScorerImage
 from tests.testkit.builders import UID, a_batch, a_job, a_run
 from tests.testkit.running_controller import a_fleet
@@ -36,7 +36,7 @@ class Cluster:
         self.jobs = JobTracker(30.0)
         self.writer = JobWriter(self.client, ScorerImage("scorer:test"), self.jobs)
 
-    async def create(self, *names: str) -> Blocker | None:
+    async def create(self, *names: str) -> Creation:
         return await self.writer.create(RUN, FLEET, ["press-1"], dict.fromkeys(names, a_batch("0")))
 
     def add(self, name: str, *, owner: str = UID, version: str = "7") -> None:
@@ -51,7 +51,7 @@ def cluster() -> Cluster:
 
 
 async def test_created_job_has_the_device_of_its_batch_and_is_assumed(cluster: Cluster) -> None:
-    assert await cluster.create("job") is None
+    assert await cluster.create("job") == Creation(created=["job"])
     container = cluster.client.objects[f"{JOBS}/job"]["spec"]["template"]["spec"]["containers"][0]
     assert container["args"][-1] == "press-1"
     assert cluster.jobs.snapshot().assumed == {"job"}
@@ -64,14 +64,13 @@ async def test_one_pass_creates_at_most_200_jobs(cluster: Cluster) -> None:
 
 async def test_existing_job_of_the_run_counts_as_created(cluster: Cluster) -> None:
     cluster.add("job")
-    assert await cluster.create("job") is None
+    assert await cluster.create("job") == Creation(created=["job"])
     assert cluster.jobs.snapshot().assumed == {"job"}
 
 
 async def test_existing_job_of_another_owner_is_a_blocker(cluster: Cluster) -> None:
     cluster.add("job", owner="another")
-    blocker = await cluster.create("job")
-    assert blocker is not None
+    blocker = (await cluster.create("job")).rejected["job"]
     assert (blocker.reason, blocker.message) == (
         "NameConflict",
         "a Job job exists and belongs to ScoringRun x; delete it, or give the run another name",
@@ -81,10 +80,18 @@ async def test_existing_job_of_another_owner_is_a_blocker(cluster: Cluster) -> N
 
 async def test_rejected_job_does_not_stop_the_others(cluster: Cluster) -> None:
     cluster.client.failures["POST", f"{JOBS}/first"] = QuotaExceeded("exceeded quota")
-    blocker = await cluster.create("first", "second")
-    assert blocker is not None
-    assert blocker.reason == "QuotaExceeded"
+    creation = await cluster.create("first", "second")
+    assert creation.rejection is not None
+    assert (creation.rejection.reason, creation.rejected, creation.created) == ("QuotaExceeded", {}, ["second"])
     assert cluster.jobs.snapshot().assumed == {"second"}
+
+
+@pytest.mark.parametrize("error", [Forbidden("a policy denies it"), Invalid("a field is invalid")])
+async def test_rejection_that_may_concern_one_job_only_has_its_name(cluster: Cluster, error: ApiError) -> None:
+    cluster.client.failures["POST", f"{JOBS}/first"] = error
+    creation = await cluster.create("first", "second")
+    assert (creation.rejection, creation.rejected) == (None, {"first": blocker_for(error)})
+    assert creation.created == ["second"]
 
 
 async def test_report_job_is_created_and_assumed(cluster: Cluster) -> None:

@@ -6,7 +6,7 @@ import pytest
 from scoring_operator.api.scoringrun import ScoringRun
 from scoring_operator.controller.job_inspector import JobInspector
 from scoring_operator.controller.job_tracker import JobTracker
-from scoring_operator.controller.job_writer import JobWriter
+from scoring_operator.controller.job_writer import Creation, JobWriter
 from scoring_operator.controller.plan_applier import Applied, PlanApplier
 from scoring_operator.controller.run_state import RunStateStore
 from scoring_operator.controller.stall_detector import StallDetector
@@ -34,6 +34,7 @@ class Steps(list[str]):
         failure: The error of the next save or discovery.
         creation_failure: The error of the next creation.
         rejection: The rejection of the next creation.
+        creation: The result of the next creation, if it is not only a rejection.
         next_status: The seconds until the status is due.
     """
 
@@ -42,6 +43,7 @@ class Steps(list[str]):
     failure: Exception | None = None
     creation_failure: Exception | None = None
     rejection: Blocker | None = None
+    creation: Creation | None = None
     next_status: float | None = None
 
 
@@ -75,11 +77,11 @@ class Writer(JobWriter):
         super().__init__(InMemoryClient(), ScorerImage("scorer:test"), JobTracker(30.0))
         self._steps = steps
 
-    async def create(self, *arguments: Any, **_: Any) -> Blocker | None:
+    async def create(self, *arguments: Any, **_: Any) -> Creation:
         self._steps.append(f"create {len(arguments[-1])}")
         if self._steps.creation_failure:
             raise self._steps.creation_failure
-        return self._steps.rejection
+        return self._steps.creation or Creation(self._steps.rejection)
 
     async def create_report(self, *_: Any, **__: Any) -> Blocker | None:
         self._steps.append("create report")
@@ -166,6 +168,10 @@ async def test_more_than_200_jobs_are_continued_at_once_unless_one_was_rejected(
     assert (await apply(applier, a_plan(201))).requeue_after == 0.0
     assert (await apply(applier, a_plan(200))).requeue_after == 1.0
     steps.rejection = REJECTED
+    assert (await apply(applier, a_plan(201))).requeue_after == 1.0
+    steps.creation = Creation(rejected={"job-0": REJECTED}, created=["job-1"])
+    assert (await apply(applier, a_plan(201))).requeue_after == 0.0
+    steps.creation = Creation(rejected={"job-0": REJECTED})
     assert (await apply(applier, a_plan(201))).requeue_after == 1.0
 
 

@@ -5,12 +5,13 @@ import pytest
 
 from scoring_operator.api.fleets import Fleet
 from scoring_operator.controller.job_inspector import Inspection, JobInspector
+from scoring_operator.controller.job_writer import Creation
 from scoring_operator.controller.stall_detector import StallDetector
 from scoring_operator.controller.timings import ControllerTimings
 from scoring_operator.planner.job_results import JobResult
 from scoring_operator.planner.progress import Batch
 from scoring_operator.planner.types import Blocker, JobSnapshot
-from tests.testkit.builders import a_batch, a_job
+from tests.testkit.builders import a_batch, a_job, an_observation
 from tests.testkit.running_controller import a_fleet
 
 PENDING = Blocker("ImagePullBackOff", "pods do not start", allows_probe=False)
@@ -158,7 +159,7 @@ async def test_running_pod_ends_the_blocker_of_pending_pods() -> None:
 
 async def test_inspection_without_a_finding_keeps_the_blocker() -> None:
     detector = a_detector(result=None)
-    detector.record_creation(REJECTED)
+    detector.record_creation(Creation(REJECTED))
     assert await check(detector) == REJECTED
 
 
@@ -166,7 +167,7 @@ async def test_inspection_without_a_finding_keeps_the_blocker() -> None:
 async def test_rejected_job_replaces_any_blocker(before: Blocker | None) -> None:
     detector = a_detector()
     detector.record_discovery(before)
-    detector.record_creation(REJECTED)
+    detector.record_creation(Creation(REJECTED))
     assert detector.blocker == REJECTED
 
 
@@ -176,7 +177,7 @@ async def test_pass_without_a_rejection_ends_only_a_blocker_that_allows_a_probe(
 ) -> None:
     detector = a_detector()
     detector.record_discovery(before)
-    detector.record_creation(None)
+    detector.record_creation(Creation())
     assert detector.blocker == after
 
 
@@ -193,3 +194,39 @@ async def test_next_check_is_due_after_the_stall_timeout_and_the_inspection_inte
     inspected = a_detector(inspection=10)
     await check(inspected)
     assert 9.9 < inspected.next_check_in < 10.2
+
+
+def denied(name: str) -> Blocker:
+    return Blocker("Forbidden", f"a policy denies {name}", permanent=True)
+
+
+async def test_rejected_job_limits_others_only_if_none_of_the_last_ones_was_created() -> None:
+    detector = a_detector()
+    detector.record_creation(Creation(rejected={"b": denied("b"), "a": denied("a")}))
+    assert (detector.blocker, detector.rejected) == (denied("a"), ("b", "a"))
+    detector.record_creation(Creation(created=["c"]))
+    assert detector.blocker == replace(denied("a"), limits_jobs=False)
+    detector.record_creation(Creation())
+    assert detector.blocker == replace(denied("a"), limits_jobs=False)
+    detector.record_creation(Creation(rejected={"b": denied("b")}))
+    assert (detector.blocker, detector.rejected) == (denied("a"), ("a", "b"))  # b was tried last
+
+
+async def test_rejection_of_a_job_is_kept_until_the_job_exists_or_the_run_pauses() -> None:
+    detector = a_detector()
+    detector.record_creation(Creation(rejected={name: denied(name) for name in ("a", "b", "c", "d")}))
+    detector.record_creation(Creation(created=["a"]))
+    batches = {name: a_batch("0") for name in ("a", "b", "c")}
+    jobs = an_observation(jobs={"b": a_job("b")}).jobs
+    await detector.check(batches, jobs, None, progressing=False)
+    assert list(detector.rejected) == ["c"]
+    detector.record_creation(Creation(), running=False)
+    assert await check(detector) is None
+
+
+async def test_rejection_of_all_jobs_is_named_before_that_of_one() -> None:
+    detector = a_detector()
+    detector.record_creation(Creation(REJECTED, {"a": denied("a")}, ["b"]))
+    assert (detector.blocker, detector.rejected) == (REJECTED, ("a",))
+    detector.record_creation(Creation(created=["c"]))
+    assert detector.blocker == replace(denied("a"), limits_jobs=False)

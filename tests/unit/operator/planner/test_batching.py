@@ -100,3 +100,25 @@ def test_rebuilt_progress_inspects_each_batch_before_its_job_is_created() -> Non
     assert plan.progress is not None
     assert plan.progress.count("scored") == 1
     assert list(plan.create) == [names[1]]
+
+
+def test_rejected_jobs_are_created_again_after_all_others_and_in_their_order() -> None:
+    progress, names, _ = select(a_progress(6), 6)
+    rejected = [names[3], "another", names[0]]
+    assert select(progress, 5, rejected=rejected)[1] == [names[1], names[2], names[4], names[5], names[3]]
+    assert select(progress, 6, rejected=rejected)[1][4:] == [names[3], names[0]]
+
+
+def test_new_batches_are_reserved_while_all_reserved_ones_are_rejected() -> None:
+    progress, names, _ = next_jobs(a_run(parallelism=1), a_progress(10), an_observation(), 1)
+    rejected = list(progress.open_batches)
+    following, new, reserved = select(progress, 1, rejected=rejected)
+    assert (reserved, len(new), new[0] in rejected, names[0] in rejected) == (True, 1, False, True)
+    assert len(following.open_batches) > len(rejected)
+
+
+def test_no_batch_is_reserved_while_1000_jobs_are_rejected() -> None:
+    progress, names, _ = select(a_progress(3000), 1000)
+    progress = replace(progress, open_batches={name: progress.open_batches[name] for name in names})
+    assert select(progress, 1, rejected=names[:999])[1:] == ([names[999]], False)
+    assert select(progress, 2, rejected=names)[1:] == (names[:2], False)
