@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import IO
 from urllib.parse import unquote, urlsplit
 
 from device_scorer.notify.notices import (
@@ -226,7 +226,9 @@ def _alert_id(notice: Notice, labels: Mapping[str, str]) -> str:
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     """A handler that reports a redirect as an error: a redirect could send a message to another party."""
 
-    def http_error_302(self, *_arguments: Any) -> None:
+    def http_error_302(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: http.client.HTTPMessage
+    ) -> None:
         """Follow no redirect, and do not read its Location, which may be invalid."""
 
     http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
