@@ -12,7 +12,8 @@ import re
 import zlib
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Container, Sequence
 from math import isfinite
 from typing import Any, NamedTuple, TypeGuard
 
@@ -111,6 +112,8 @@ class DeviceDigest(NamedTuple):
         left_out_tags: The number of tags that did not fit.
         unmodelled: The tags without a model with their rows, as pairs. At most MAX_UNMODELLED_TAGS are kept, those with
             the most rows.
+        left_out_flags: The flags of the tags that did not fit, a number for each of FLAGS, and then the anomalies of
+            these flagged tags; empty without such flags.
     """
 
     tags: tuple[TagDigest, ...] = ()
@@ -118,6 +121,7 @@ class DeviceDigest(NamedTuple):
     anomalies_by_bucket: tuple[int, ...] = ()
     left_out_tags: int = 0
     unmodelled: tuple[tuple[str, int], ...] = ()
+    left_out_flags: tuple[int, ...] = ()
 
 
 def encode_digest(digest: DeviceDigest) -> str:
@@ -168,10 +172,12 @@ def decode_digest(text: str) -> DeviceDigest | None:
         plain = unpacker.decompress(a2b_base64(text[len(_PREFIX) :], strict_mode=True), _MAX_UNPACKED_BYTES)
         if not unpacker.eof or unpacker.unused_data:
             return None
-        newest, left_out, buckets, unmodelled, entries = json.loads(plain)
+        newest, left_out, buckets, unmodelled, entries, *flags = json.loads(plain)
+        if len(flags) > 1:
+            return None
         tags = tuple(_decode_tag(entry) for entry in entries)
         pairs = tuple((tag, rows) for tag, rows in unmodelled)
-        digest = DeviceDigest(tags, newest, tuple(buckets), left_out, pairs)
+        digest = DeviceDigest(tags, newest, tuple(buckets), left_out, pairs, tuple(flags[0]) if flags else ())
     except (Base64Error, zlib.error, ValueError, TypeError, RecursionError):
         return None
     return digest if _digest_is_valid(digest) and all(map(_tag_is_valid, tags)) else None
@@ -190,11 +196,22 @@ def _encode(digest: DeviceDigest, kept: Sequence[int], short: Sequence[int] = ()
         unmodelled[:MAX_UNMODELLED_TAGS],
         entries,
     ]
+    if flags := _left_out_flags(digest, tags):
+        document.append(flags)
     plain = json.dumps(document, separators=(",", ":")).encode()
     if len(plain) > _MAX_UNPACKED_BYTES:
         return None
     text = _PREFIX + b2a_base64(zlib.compress(plain), newline=False).decode()
     return text if len(text) <= MAX_DIGEST_CHARS else None
+
+
+def _left_out_flags(digest: DeviceDigest, kept: Container[int]) -> list[int]:
+    """Return `left_out_flags` of a digest of which only the tags at some indexes are kept."""
+    flagged = [tag for index, tag in enumerate(digest.tags) if tag.flags and index not in kept]
+    names = Counter(flag.name for tag in flagged for flag in tag.flags)
+    counts = [*(names[name] for name in FLAGS), sum(tag.anomalies for tag in flagged)]
+    before = digest.left_out_flags or [0] * len(counts)
+    return [min(sum(pair), MAX_INTEGER) for pair in zip(counts, before, strict=True)] if flagged or any(before) else []
 
 
 def _shorten(tag: TagDigest) -> TagDigest:
@@ -241,11 +258,13 @@ def _decode_tag(entry: list[Any]) -> TagDigest:
 
 
 def _digest_is_valid(digest: DeviceDigest) -> bool:
-    counts, tags = digest.anomalies_by_bucket, digest.tags
-    numbers = [digest.newest_time, digest.left_out_tags, *counts]
+    counts, tags, flags = digest.anomalies_by_bucket, digest.tags, digest.left_out_flags
+    numbers = [digest.newest_time, digest.left_out_tags, *counts, *flags]
     return (
         all(map(_is_integer, numbers))
-        and min(digest.left_out_tags, *counts, 0) == 0
+        and min(digest.left_out_tags, *counts, *flags, 0) == 0
+        and len(flags) in (0, len(FLAGS) + 1)
+        and max(flags[:-1], default=0) <= digest.left_out_tags
         and len(counts) in (0, BUCKET_COUNT)
         and len(tags) <= MAX_TAGS
         and len({tag.tag for tag in tags if type(tag.tag) is str}) == len(tags)

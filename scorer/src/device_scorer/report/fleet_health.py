@@ -160,9 +160,10 @@ def state_letter(row: DeviceRow, rule: AnomalyRule) -> str:
     figures = row.statistics
     faulty = {sensor.tag for sensor in figures.flagged}
     trusted = sum(one.anomalies for tag, one in figures.tags.items() if tag not in faulty)
+    trusted = max(0, trusted - sum(figures.left_out_flags[-1:]))
     if rule.anomalous_when.is_anomalous(figures.rows, trusted) or (row.anomalous and _is_off(figures)):
         return history.ANOMALOUS
-    if faulty:
+    if faulty or figures.left_out_flags:
         return history.SENSOR
     return history.PARTIAL if row.outcome.kind == "partial" else history.NORMAL
 
@@ -170,6 +171,7 @@ def state_letter(row: DeviceRow, rule: AnomalyRule) -> str:
 def _is_off(figures: DeviceFigures) -> bool:
     """Return True if every sensor with readings is stuck: sensors do not freeze together, but a machine can be off."""
     stuck = sum(sensor.flag.name == "stuck" for sensor in figures.flagged)
+    stuck += dict(zip(FLAGS, figures.left_out_flags, strict=False)).get("stuck", 0)
     return stuck >= max(MIN_STUCK_TAGS, figures.tags_with_rows)
 
 

@@ -66,11 +66,19 @@ class HealthKeeper:
 
 
 def _damage(summary: Summary, records: Sequence[str]) -> Iterator[str]:
-    """Yield a sentence for damaged digests and one for damaged outcome records."""
+    """Yield a sentence for damaged digests, one for incomplete ones, and one for damaged outcome records."""
     if digests := summary.coverage.damaged_digests:
         yield (
             f"{counted(len(digests), 'digest is', 'digests are')} invalid, the first is of {digests[0]}; its figures "
             "are read from the predictions, and its sensors are not checked; score the window again with Overwrite"
+        )
+    missing = [(row.device, row.statistics.left_out_flags) for row in summary.devices if row.statistics.left_out_flags]
+    if missing:
+        flags = sum(sum(counts[:-1]) for _, counts in missing)
+        yield (
+            f"{counted(flags, 'flag', 'flags')} of faulty sensors of {counted(len(missing), 'device', 'devices')} "
+            f"{'is' if flags == 1 else 'are'} not listed, the first device is {missing[0][0]}: the digest of a device "
+            f"names a few hundred sensors"
         )
     if records:
         yield (

@@ -101,6 +101,7 @@ class DeviceStatistics:
         unmodelled: Rows by tag without a model, if they are known.
         left_out_tags: The number of tags that `tags` does not have, all without anomalies.
         left_out_rows: The rows of these tags.
+        left_out_flags: The flags of tags that `flagged` does not have, as in a digest.
     """
 
     tags: dict[str, TagStatistics] = field(default_factory=dict)
@@ -110,6 +111,7 @@ class DeviceStatistics:
     unmodelled: tuple[tuple[str, int], ...] = ()
     left_out_tags: int = 0
     left_out_rows: int = 0
+    left_out_flags: tuple[int, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -136,6 +138,7 @@ class DeviceStatistics:
             anomalous or _NO_TAGS,
             tuple(self.flagged),
             self.left_out_tags + sum([one.rows > 0 for one in self.tags.values()]),
+            self.left_out_flags,
         )
 
 
@@ -150,6 +153,8 @@ class DeviceFigures:
         tags: Statistics by tag, of the tags with anomalies.
         flagged: The faults of sensors.
         tags_with_rows: The number of tags with rows.
+        left_out_flags: The flags of tags that `flagged` does not have, a number for each of FLAGS, and then the
+            anomalies of these tags; empty without such flags.
     """
 
     rows: int = 0
@@ -158,6 +163,7 @@ class DeviceFigures:
     tags: Mapping[str, TagStatistics] = field(default_factory=lambda: _NO_TAGS)
     flagged: tuple[FlaggedSensor, ...] = ()
     tags_with_rows: int = 0
+    left_out_flags: tuple[int, ...] = ()
 
     @property
     def worst_tags(self) -> list[tuple[str, TagStatistics]]:
@@ -192,6 +198,7 @@ def statistics_from_digest(digest: DeviceDigest, rows: int, anomalies: int) -> D
         digest.unmodelled,
         digest.left_out_tags,
         rows - named,
+        digest.left_out_flags,
     )
 
 

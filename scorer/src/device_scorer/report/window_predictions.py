@@ -128,6 +128,7 @@ def _add_flags(statistics: DeviceStatistics, metadata: Mapping[str, str]) -> Non
     digest = decode_digest(metadata.get(METADATA_KEY, ""))
     if digest and digest.left_out_tags:
         statistics.flagged, statistics.unmodelled = flagged_sensors(digest), digest.unmodelled
+        statistics.left_out_flags = digest.left_out_flags
 
 
 def list_predictions(

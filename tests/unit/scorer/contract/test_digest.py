@@ -101,6 +101,24 @@ def test_faulty_sensors_are_named_although_their_figures_do_not_fit(count: int, 
     assert sum(tag in tags for tag in decoded.tags) >= 10
 
 
+def test_flags_of_tags_that_do_not_fit_are_counted_with_their_anomalies() -> None:
+    tags = [a_tag(f"s{number * 7919:x}", anomalies=3, flags=(SensorFlag("jumpy"),)) for number in range(900)]
+    decoded = decode_digest(encode_digest(DeviceDigest((*tags, a_tag("x" * 257, flags=(SensorFlag("stuck"),))))))
+    assert decoded is not None
+    left_out = 900 - len(decoded.tags)
+    assert decoded.left_out_flags[:-1] == (0, 0, 0, 1, 0, left_out)
+    assert decoded.left_out_flags[-1] == left_out * 3 + a_tag().anomalies
+    again = decode_digest(encode_digest(decoded))
+    assert again == decoded
+
+
+@pytest.mark.parametrize("flags", [[[1]], [[0] * 6 + [-1]], [[0] * 8], [[2, *[0] * 6]], [[0] * 7, []], [["1"] * 7]])
+def test_digest_with_invalid_counts_of_left_out_flags_is_rejected(flags: list[Any]) -> None:
+    document = [0, 1, [], [], []]
+    assert decode_digest(packed([*document, [1, *[0] * 6]])) is not None
+    assert decode_digest(packed(document + flags)) is None
+
+
 @pytest.mark.parametrize(
     "changes",
     [

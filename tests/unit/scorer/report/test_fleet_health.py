@@ -83,6 +83,25 @@ def test_machine_whose_sensors_are_all_stuck_is_anomalous(stuck: int, tags: int,
     assert state_letter(row, AnomalyRule()) == letter
 
 
+@pytest.mark.parametrize(
+    ("left_out", "tags", "letter"),
+    [
+        ((0, 0, 0, 2, 0, 0, 18), 4, "S"),
+        ((0, 0, 0, 2, 0, 0, 18), 3, "A"),
+        ((0, 0, 0, 2, 0, 0, 9), 4, "A"),
+        ((2, 0, 0, 0, 0, 0, 0), 4, "A"),
+        ((0, 0, 0, 0, 0, 0, 10**15), 4, "S"),
+    ],
+    ids=["faulty", "all stuck", "one is sound", "silent", "more than all"],
+)
+def test_anomalies_of_faulty_sensors_that_are_left_out_do_not_count(
+    left_out: tuple[int, ...], tags: int, letter: str
+) -> None:
+    statistics = ANOMALOUS | {f"t{number}": TagStatistics(80, 9) for number in range(2)}
+    row = a_row(anomalies=27, tags=statistics, flagged=(STUCK,), tags_with_rows=tags, left_out_flags=left_out)
+    assert state_letter(row, AnomalyRule()) == letter
+
+
 @pytest.mark.parametrize(("reason", "letter"), [("ModelInvalid", "F"), ("StorageUnavailable", "-"), ("JobLost", "-")])
 def test_failure_for_a_reason_outside_the_device_counts_as_not_run(reason: str, letter: str) -> None:
     row = build_row("d1", DeviceOutcome("failed", reason), DeviceFigures(), WINDOW, AnomalyRule())

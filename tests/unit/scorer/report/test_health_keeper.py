@@ -97,6 +97,15 @@ def test_history_above_64_mib_does_not_end_the_report(tmp_path: Path, monkeypatc
     assert not (tmp_path / "predictions" / "_history").exists()
 
 
+def test_flags_that_do_not_fit_into_digests_are_a_problem_of_the_window(tmp_path: Path) -> None:
+    figures = DeviceFigures(240, left_out_flags=(1, 0, 0, 40, 0, 0, 9))
+    rows = [build_row(f"press-{one}", DeviceOutcome("scored"), figures, WINDOW, AnomalyRule()) for one in (1, 2)]
+    summary = Summary(WINDOW, AnomalyRule(), rows, Comparison(WINDOW, has_previous=False))
+    keeper = HealthKeeper(FolderStore(tmp_path), IncidentSettings(), WINDOW)
+    (problem,) = keeper.assess(summary).problems
+    assert problem.startswith("82 flags of faulty sensors of 2 devices are not listed, the first device is press-1:")
+
+
 def test_damaged_digests_and_records_are_problems_of_the_window(tmp_path: Path) -> None:
     coverage = Coverage(damaged_digests=["press-7", "press-9"])
     comparison = Comparison(WINDOW, has_previous=False)

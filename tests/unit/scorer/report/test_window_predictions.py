@@ -86,6 +86,21 @@ def test_faults_of_sensors_are_kept_if_predictions_are_read(tmp_path: Path) -> N
     assert [(one.tag, one.flag.name) for one in device.statistics.flagged] == [("u", "silent")]
 
 
+@pytest.mark.parametrize("anomalies", [0, 1])
+def test_flags_of_tags_that_are_left_out_are_kept(tmp_path: Path, anomalies: int) -> None:
+    flags = (SensorFlag("stuck", 1),)
+    tags = [TagDigest(f"t{number * 7919:x}", 1, anomalies=anomalies, flags=flags) for number in range(1000)]
+    buckets = (1000, *[0] * 59) if anomalies else ()
+    encoded = encode_digest(DeviceDigest(tuple(tags), 0, buckets))
+    rows = "".join(ROW.replace(",t,", f",{tag.tag},") for tag in tags)
+    write(tmp_path, PREDICTIONS_HEADER + rows.encode(), rows="1000", anomalies=str(1000 * anomalies), digest=encoded)
+    (device,) = collect(tmp_path).devices
+    listed = len(device.statistics.flagged)
+    assert 0 < listed <= 400
+    left_out = 1000 - listed
+    assert device.statistics.left_out_flags == (0, 0, 0, left_out, 0, 0, left_out * anomalies)
+
+
 def test_tags_without_anomalies_may_be_left_out(tmp_path: Path) -> None:
     digest = DeviceDigest((TagDigest("t", 3, anomalies=1),), 0, (1, *[0] * 59), left_out_tags=40)
     write(tmp_path, b"not read", rows="90", anomalies="1", digest=encode_digest(digest))
