@@ -156,10 +156,9 @@ class Fleet(FleetData):
             UsageInvalid: The history would have more letters or columns than the limits of the fleet.
         """
         first, after = to_span(start, end)
-        fleet = self.layout.name
-        prefix = tiles.history_prefix(fleet) if series is None else tiles.series_prefix(fleet, series)
-        listed = self.store.list("predictions", prefix)
-        names = tiles.largest_series((info.name, info.size) for info in listed)
+        label = "" if series is None else tiles.series_label(series)
+        listed = self.store.list("predictions", self.history_prefix)
+        names = tiles.largest_series(((info.name, info.size) for info in listed), label)
         columns: dict[datetime, dict[str, str]] = {}
         states, limits = 0, self._limits
         names = [name for name in names if tiles.overlaps(name, first, after)]

@@ -38,6 +38,17 @@ def test_history_has_a_letter_per_device_and_window(fleet: Fleet) -> None:
     assert fleet.history(LAST.end, LAST.end).shape == (0, 0)
 
 
+def test_folder_has_the_history_of_a_fleet_of_any_name(scored_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(scored_folder, tmp_path / "mirror")
+    history = tmp_path / "mirror/predictions/_history"
+    (history / "default").rename(history / "plant")
+    expected, found = Fleet.folder(scored_folder), Fleet.folder(tmp_path / "mirror")
+    for series in (None, LAST):
+        states = found.history(FIRST.start, LAST.end, series=series)
+        assert len(states) == 3
+        assert states.equals(expected.history(FIRST.start, LAST.end))
+
+
 def limited(fleet: Fleet, **limits: int) -> Fleet:
     """Return a fleet with limits of its own."""
     return Fleet(fleet.layout, fleet.store, limits=FleetLimits(**limits))

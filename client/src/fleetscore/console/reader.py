@@ -220,9 +220,8 @@ class Reader:
             DataInvalid: All of these tiles are damaged.
         """
         store, latest = self.fleet.store, now + CLOCK_TOLERANCE
-        a_folder = self.cluster is None  # it has one fleet, of any name
-        prefix = blob_paths.HISTORY_PREFIX if a_folder else tiles.history_prefix(self.fleet.layout.name)
-        names = tiles.largest_series((info.name, info.size) for info in store.list("predictions", prefix))
+        listed = store.list("predictions", self.fleet.history_prefix)
+        names = tiles.largest_series((info.name, info.size) for info in listed)
         begun = [name for name in names if tiles.overlaps(name, EPOCH, latest)]
         end, damaged = 0, None
         if len(begun) < len(names):

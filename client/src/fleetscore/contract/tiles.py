@@ -70,31 +70,32 @@ def history_prefix(fleet: str) -> str:
     return f"{HISTORY_PREFIX}{encode_id(fleet)}/"
 
 
-def series_prefix(fleet: str, window: Window) -> str:
-    """Return the prefix of the names of the tiles with a window: those of its length and offset."""
+def series_label(window: Window) -> str:
+    """Return the last folder of the names of the tiles with a window: those of its length and offset."""
     length = int(window.length.total_seconds())
     offset = int(window.start.timestamp()) % length
-    return f"{history_prefix(fleet)}PT{length}S{f'+{offset}S' * bool(offset)}/"
+    return f"PT{length}S{f'+{offset}S' * bool(offset)}"
 
 
-def largest_series(tiles: Iterable[tuple[str, int]]) -> list[str]:
+def largest_series(tiles: Iterable[tuple[str, int]], label: str = "") -> list[str]:
     """Return the names of the tiles of the series with the most bytes, in order.
 
     A fleet has one series for each length and offset of its windows.
 
     Args:
         tiles: The names of blobs, and their sizes in bytes.
+        label: The label of the series; empty for any.
 
     Raises:
         TooLarge: There are more than MAX_LISTED_TILES blobs.
     """
     series: dict[str, list[tuple[str, int]]] = {}
     for number, (name, size) in enumerate(tiles):
-        folder, _, label = name.rpartition("/")
+        folder, _, file = name.rpartition("/")
         if number == MAX_LISTED_TILES:
             text = f"the history has more than {MAX_LISTED_TILES:,} blobs"
             raise TooLarge(f"{text}; remove those below {name.partition('/')[0]}/ that no report has written")
-        if _LABEL.fullmatch(label):
+        if _LABEL.fullmatch(file) and label in ("", folder.rpartition("/")[2]):
             series.setdefault(folder, []).append((name, size))
     found = max(series.values(), key=lambda one: (sum(size for _, size in one), one), default=[])
     return sorted(name for name, _ in found)

@@ -52,12 +52,12 @@ def test_tile_of_too_many_devices_is_rejected() -> None:
 
 @pytest.mark.parametrize("minutes", [0, 30])
 @pytest.mark.parametrize("hours", [0.25, 1, 24, 36], ids=str)
-def test_tile_of_a_window_has_the_prefix_of_its_series(hours: float, minutes: int) -> None:
+def test_tile_of_a_window_has_the_label_of_its_series(hours: float, minutes: int) -> None:
     start = START + timedelta(minutes=minutes)
     window = Window(start, start + timedelta(hours=hours))
     place = history.place_of("plant/1", window)
     assert place is not None
-    assert place.name.rpartition("/")[0] + "/" == tiles.series_prefix("plant/1", windows.Window(start, window.end))
+    assert place.name.split("/")[-2] == tiles.series_label(windows.Window(start, window.end))
 
 
 def test_largest_series_is_chosen_without_damaged_tiles() -> None:
