@@ -238,7 +238,10 @@ class RunStateStore:
         self._state = replace(self._state, missing=bool(run.status.get("devices")))
         try:
             stored = await self._config_maps.load()
-        except InvalidProgress as error:
+        except (InvalidProgress, RunRejected) as error:
+            self._state = replace(self._state, progress=None)  # this version of it can never be saved
+            if isinstance(error, RunRejected):
+                raise
             raise RunRejected("ProgressInvalid", str(error)) from error
         if stored is None:
             return

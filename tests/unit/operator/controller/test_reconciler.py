@@ -8,13 +8,15 @@ from scoring_operator.api.conditions import true_condition
 from scoring_operator.api.fleets import Fleet
 from scoring_operator.api.names import report_job_name
 from scoring_operator.api.scoringrun import parse_run
-from scoring_operator.errors import QuotaExceeded, RunDeleted, Unavailable
+from scoring_operator.errors import Conflict, QuotaExceeded, RunDeleted, Unavailable
 from scoring_operator.planner.progress_codec import decode_progress
 from scoring_operator.resources import config_maps
 from tests.testkit.builders import UID, a_body, a_job, a_message, a_run, later, pod_metadata
 from tests.testkit.running_controller import a_fleet
 from tests.unit.operator.controller.in_memory_client import InMemoryClient
 from tests.unit.operator.controller.one_run import IMMEDIATE, JOBS, PODS, PROGRESS, RUN_PATH, OneRun
+
+VERSION = {"resourceVersion": "99"}  # of an edited object
 
 
 @pytest.fixture
@@ -89,6 +91,26 @@ async def test_cancelled_run_ends_although_an_outcome_record_cannot_be_read() ->
             await asyncio.sleep(0)
             await cluster.reconcile()
     assert (cluster.status["phase"], cluster.status["devices"]["notRun"]) == ("Cancelled", 2)
+
+
+@pytest.mark.fault("T3")
+@pytest.mark.parametrize(
+    ("edit", "reason"),
+    [({"binaryData": {}}, "ProgressInvalid"), ({"metadata": VERSION}, "NameConflict")],
+    ids=["damaged", "without an owner"],
+)
+async def test_run_ends_if_its_progress_becomes_invalid_while_the_operator_runs(
+    cluster: OneRun, edit: dict[str, Any], reason: str
+) -> None:
+    await cluster.reconcile(2)
+    cluster.client.objects[PROGRESS] |= {"metadata": cluster.client.objects[PROGRESS]["metadata"] | VERSION} | edit
+    cluster.complete(cluster.job_names()[0])
+    with pytest.raises(Conflict):
+        await cluster.reconcile()
+    await cluster.reconcile()
+    failed = true_condition(cluster.status, "Failed")
+    assert failed is not None
+    assert failed.reason == reason
 
 
 @pytest.mark.parametrize(
