@@ -25,8 +25,8 @@ class Cost(NamedTuple):
     mib: float
 
 
-def cost(storage: Storage, devices: Sequence[str]) -> Cost:
-    score = [sys.executable, "-m", "device_scorer", "score", "--window-start", START, "--window-end", END, "--"]
+def cost(storage: Storage, devices: Sequence[str], *, start: str = START) -> Cost:
+    score = [sys.executable, "-m", "device_scorer", "score", "--window-start", start, "--window-end", END, "--"]
     done = subprocess.run(
         [sys.executable, "-I", "-S", str(MEASURED), *score, *devices],
         env=storage.environment(),
@@ -76,3 +76,26 @@ def test_memory_does_not_grow_with_the_number_of_devices(
     record_measurement(f"4 devices: {few.mib:.0f} MiB, 200 devices: {many.mib:.0f} MiB")
     assert (few.code, many.code) == (0, 0)
     assert many.mib < few.mib + 12
+
+
+@pytest.mark.fault("D6", "F32")
+def test_memory_of_large_windows_does_not_grow_with_the_devices(
+    storage: Storage, record_measurement: RecordMeasurement
+) -> None:
+    devices = [f"press-{number}" for number in range(5)]
+    tags = [f"{'sensor' * 40}-{number}" for number in range(50)]
+    model = bundle(dict.fromkeys(tags, a_model()))
+    for device in devices:
+        storage.put("models", f"{device}.joblib", model)
+        for hour in range(20):
+            lines = (
+                f"2018-08-28T{hour:02d}:00:00Z,{device},{tags[at % 50]},{8 + (hour * 6000 + at) / 30000:.12f}\n"
+                for at in range(6000)
+            )
+            storage.put(
+                "data", f"20180828T{hour:02d}00Z/{device}.csv", f"TS,Device,Tag,Value\n{''.join(lines)}".encode()
+            )
+    one, four = (cost(storage, names, start="2018-08-28T00:00:00Z") for names in (devices[:1], devices[1:]))
+    record_measurement(f"35 MB of readings in 20 partitions: 1 device {one.mib:.0f} MiB, 4 devices {four.mib:.0f} MiB")
+    assert (one.code, four.code) == (0, 0)
+    assert four.mib < one.mib + 100

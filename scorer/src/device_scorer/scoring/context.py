@@ -23,7 +23,7 @@ LISTING_PAGE_SIZE = 5_000
 """Number of blobs in one page of a listing (Azure's List Blobs returns at most 5,000)."""
 
 LARGE_READINGS_BYTES = 8 * 2**20
-"""Partitions above this size are in memory for one device at a time."""
+"""Readings of a window above this size, and their predictions, are in memory for one device at a time."""
 
 LARGE_MODEL_BYTES = 8 * 2**20
 """Bundles above this size, with or without their compression, are in memory for one device at a time."""
@@ -211,13 +211,14 @@ class ScoringContext:
         settings: The fleet's settings.
         store: The store, without a deadline.
         existing: The predictions that existed at the start; None to ask for each device.
-        large_readings_bytes: The size of a partition above which the lock is needed.
+        large_readings_bytes: The size of the readings of a device above which the lock is needed.
         large_model_bytes: The size of a bundle above which the lock is needed.
 
     Attributes:
         success_marker: The removal of the window's `_SUCCESS`.
         foreign_versions: The scikit-learn versions that were logged.
-        large_readings_lock: The lock for large partitions, so that memory does not grow with the number of devices.
+        large_readings_lock: The lock for devices with large readings, so that memory does not grow with the number of
+            devices. Its holder does not take the other lock.
         large_models_lock: The lock for devices with large bundles. Its holder may take the other lock, too.
     """
 

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Mapping
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import NamedTuple
@@ -54,6 +55,19 @@ def score_device(device: str, context: ScoringContext, deadline: DeviceDeadline)
     if not blob_paths.DEVICE_ID_PATTERN.fullmatch(device):
         rule = blob_paths.DEVICE_ID_RULE
         raise ConfigurationInvalid(f"device id {device[:130]!r} is invalid: it must have {rule}")
+    with ExitStack() as held:
+        return _score_and_write(device, context, deadline, held)
+
+
+def _score_and_write(device: str, context: ScoringContext, deadline: DeviceDeadline, held: ExitStack) -> Outcome:
+    """Score the device, as often as other writers add tags, and write the predictions.
+
+    Args:
+        device: The device's id, which is valid.
+        context: The context of the process.
+        deadline: The device's deadline and view of the store.
+        held: The stack that keeps the lock for large readings until the predictions are written.
+    """
     request = context.request
     name = blob_paths.prediction_name(context.settings.predictions_path, request.window, device)
     tags, scored = request.tags, None
@@ -69,8 +83,9 @@ def score_device(device: str, context: ScoringContext, deadline: DeviceDeadline)
             else predictions.merged_tags(existing, window=request.window, requested_tags=tags)
         )
         if scored is None or merged != tags:
-            tags = merged
-            scored = _score(device, tags, context, deadline)
+            tags, scored = merged, None
+            held.close()  # the lock for large models is taken before the one for large readings
+            scored = _score(device, tags, context, deadline, held)
         if not scored.content:
             kept = f"{scored.outcome.message}; the earlier predictions {name} are kept; delete them if they are wrong"
             return scored.outcome._replace(message=kept) if existing else scored.outcome
@@ -126,11 +141,17 @@ def _would_downgrade(existing: BlobInfo, scored: _ScoredDevice, context: Scoring
 
 
 def _score(
-    device: str, requested_tags: frozenset[str] | None, context: ScoringContext, deadline: DeviceDeadline
+    device: str,
+    requested_tags: frozenset[str] | None,
+    context: ScoringContext,
+    deadline: DeviceDeadline,
+    held: ExitStack,
 ) -> _ScoredDevice:
     """Read the inputs and score them."""
     with open_bundle(device, context, deadline) as (bundle, input_versions):
-        return _score_readings(device, requested_tags, context, deadline, bundle=bundle, input_versions=input_versions)
+        return _score_readings(
+            device, requested_tags, context, deadline, held, bundle=bundle, input_versions=input_versions
+        )
 
 
 def _score_readings(
@@ -138,6 +159,7 @@ def _score_readings(
     requested_tags: frozenset[str] | None,
     context: ScoringContext,
     deadline: DeviceDeadline,
+    held: ExitStack,
     *,
     bundle: Bundle,
     input_versions: InputVersions,
@@ -154,7 +176,7 @@ def _score_readings(
         expectations=bundle.expectations,
         whole_partitions=request.window.is_divided_by(settings.data_partition),
     )
-    etags = read_partitions(device, context, scorer, deadline)
+    etags = read_partitions(device, context, scorer, deadline, held)
     rows, remarks = scorer.finish(), scorer.remarks
     if rows is None:
         text = "no readings in the window" if etags else _describe_missing(device, context)

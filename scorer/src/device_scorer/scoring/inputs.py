@@ -1,5 +1,6 @@
 """Reading of a device's inputs: the model bundle, and the readings one partition after the other."""
 
+import gc
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -116,16 +117,19 @@ def read_partitions(
     context: ScoringContext,
     scorer: Scorer,
     deadline: DeviceDeadline,
+    held: ExitStack,
 ) -> tuple[str, ...]:
     """Pass every partition of the window to the scorer, in order.
 
-    A partition above `context.large_readings_bytes` is read under the lock, one at a time in the process.
+    The partition that brings the readings above `context.large_readings_bytes`, and those after it, are read under the
+    lock. The caller keeps it while the predictions, which are as large, are in memory.
 
     Args:
         device: The device's id.
         context: The context of the process.
         scorer: The scorer that receives the partitions.
         deadline: The device's deadline and view of the store.
+        held: The stack that receives the lock for large readings, if it is needed.
 
     Returns:
         The ETags of the partitions that exist.
@@ -133,9 +137,10 @@ def read_partitions(
     Raises:
         DataInvalid: A partition is not a CSV of readings.
         DataTooLarge: The readings are above the limit on bytes or rows.
+        StorageUnavailable: The lock is not free in time.
     """
     settings, etags = context.settings, []
-    remaining_bytes = settings.limits.max_data_bytes
+    remaining_bytes, unlocked_bytes = settings.limits.max_data_bytes, context.large_readings_bytes
     for name in blob_paths.data_names(settings.data_path, settings.data_partition, context.request.window, device):
         deadline.check()
 
@@ -152,12 +157,16 @@ def read_partitions(
 
         with _data_errors(settings.limits.max_data_bytes):
             try:
-                remaining_bytes -= read_and_score(min(context.large_readings_bytes, remaining_bytes))
+                size = read_and_score(min(unlocked_bytes, remaining_bytes))
             except BlobTooLarge as error:
                 if error.size > remaining_bytes:
                     raise
-                with deadline.hold(context.large_readings_lock):
-                    remaining_bytes -= read_and_score(remaining_bytes)
+                held.enter_context(deadline.hold(context.large_readings_lock))
+                held.callback(gc.collect)  # before the release: cycles of the SDK keep what was read and written
+                unlocked_bytes = remaining_bytes
+                size = read_and_score(remaining_bytes)
+        remaining_bytes -= size
+        unlocked_bytes -= size
     return tuple(etags)
 
 

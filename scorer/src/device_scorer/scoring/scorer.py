@@ -6,6 +6,7 @@ scored once. The bytes depend on no clock, host or hash order.
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from io import BytesIO
 from itertools import islice
 from math import isfinite, isnan
 from types import MappingProxyType
@@ -42,7 +43,7 @@ CHUNK_ROWS = 8192
 """Rows that are scored in one call of the models; the deadline is checked between chunks."""
 
 CACHE_SIZE = 50_000
-"""Number of values of a tag above which the cache of their predictions is cleared."""
+"""Number of values of a device, over all tags, above which the cache of their predictions is cleared."""
 
 _MISSING = "the model of tag {tag!r} cannot evaluate {value:g}: it is an anomaly without a score"
 
@@ -90,7 +91,8 @@ class Scorer:
         self._device, self._models, self._limits = device, dict(models), limits
         self._start, self._end = int(window.start.timestamp()), int(window.end.timestamp())
         self._statistics = RowStatistics()
-        self._content = bytearray(PREDICTIONS_HEADER)
+        self._content = BytesIO()
+        self._content.write(PREDICTIONS_HEADER)
         self._flags = FlagFinder(window, quality, expectations)
         self._digest = DigestBuilder(window, self._models, self._flags.limits(models))
         self._quality, self._whole_partitions = quality, whole_partitions
@@ -150,7 +152,7 @@ class Scorer:
         if not statistics.rows:
             return None
         digest = self._digest.finish(self._flags.find)
-        return ScoredRows(bytes(self._content), statistics.to_row_counts(), digest, self._failed | unusable)
+        return ScoredRows(self._content.getvalue(), statistics.to_row_counts(), digest, self._failed | unusable)
 
     def _unusable_tags(self) -> dict[str, PermanentError]:
         """Return the error of each tag that has rows and no usable value."""
@@ -242,15 +244,15 @@ class Scorer:
         text = "".join(lines)
         if '"' in text or "\r" in text or text.count(",") != 5 * len(rows):
             text = "".join(join_line(row[:4]) + endings[row[2]][row[5]] for row in rows)
-        self._content += text.encode()
+        self._content.write(text.encode())
         self._digest.add_anomalies(anomalies)
         self._statistics.rows += len(rows)
         self._statistics.anomalies += len(anomalies)
 
     def _add_by_tag(self, rows: list[RowTuple]) -> None:
         """Predict the values of the rows, and add the rows to the figures of their tags."""
-        for cache in self._endings.values():
-            if len(cache) > CACHE_SIZE:
+        if sum(map(len, self._endings.values())) > CACHE_SIZE:
+            for cache in self._endings.values():
                 cache.clear()
         by_tag: defaultdict[str, list[RowTuple]] = defaultdict(list)
         for row in rows:

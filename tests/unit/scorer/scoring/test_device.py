@@ -442,6 +442,20 @@ def test_equal_predictions_of_another_writer_are_the_devices_result(fleet: Fleet
     assert fleet.metadata()["complete"] == "true"
 
 
+def test_large_device_that_is_scored_again_takes_its_locks_again(fleet: Fleet) -> None:
+    fleet.device(tags=("1", "2"))
+    theirs = {"window": WINDOW.interval, "tags": "2", "complete": "true"}
+    store = RacingStore(fleet.folder, iter([b"theirs"]), theirs)
+    request = ScoreRequest(("press-1",), WINDOW, tags=frozenset("1"))
+    context = ScoringContext(
+        request, Settings(folder=fleet.folder), store, large_readings_bytes=50, large_model_bytes=50
+    )
+    outcome = score_device("press-1", context, DeviceDeadline(store, 1))
+    assert (outcome.kind, outcome.row_counts.rows) == ("scored", 10)
+    assert not context.large_readings_lock.locked()
+    assert not context.large_models_lock.locked()
+
+
 class AbandonedAfterChecks(DeviceDeadline):
     """A deadline of a device that is abandoned after its second check."""
 

@@ -4,6 +4,8 @@ import hashlib
 import threading
 import time
 import zlib
+from collections.abc import Mapping
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,7 @@ from device_scorer.scoring.request import ScoreRequest
 from device_scorer.scoring.scorer import Scorer
 from device_scorer.scoring.worker_pool import WorkerPool
 from device_scorer.settings import Limits, Settings
-from device_scorer.store.base import Blob
+from device_scorer.store.base import NO_METADATA, Blob
 from device_scorer.store.folder import FolderStore
 from device_scorer.window import Window
 from tests.testkit.scorer_command import scorer
@@ -61,18 +63,32 @@ def test_partitions_of_a_window_are_read_in_order(fleet: Fleet) -> None:
 
 
 class WatchedReads(FolderStore):
-    """A store that notes for each partition if a lock is held while it is read."""
+    """A store that notes for each partition and for the predictions if a lock is held while they are in memory."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.lock = threading.Lock()
         self.locked_reads: list[bool] = []
+        self.locked_writes: list[bool] = []
 
     def read(self, container: str, name: str, *, max_bytes: int | None = None) -> Blob | None:
         blob = super().read(container, name, max_bytes=max_bytes)
         if container == "data":
             self.locked_reads.append(self.lock.locked())
         return blob
+
+    def write(
+        self,
+        container: str,
+        name: str,
+        content: bytes,
+        *,
+        metadata: Mapping[str, str] = NO_METADATA,
+        if_match: str | None = None,
+        overwrite: bool = False,
+    ) -> str | None:
+        self.locked_writes.append(self.lock.locked())
+        return super().write(container, name, content, metadata=metadata, if_match=if_match, overwrite=overwrite)
 
 
 def rows_of(context: ScoringContext) -> list[int]:
@@ -95,6 +111,29 @@ def test_large_partitions_are_read_one_at_a_time(fleet: Fleet) -> None:
     store.lock = context.large_readings_lock
     assert rows_of(context) == [5] * 6
     assert store.locked_reads == [True] * 6
+
+
+@pytest.mark.fault("F32")
+@pytest.mark.parametrize(
+    ("unlocked", "locked"), [(1, [False, True, True]), (2, [False] * 2 + [True]), (3, [False] * 3)]
+)
+def test_lock_for_many_small_partitions_is_held_until_the_write(
+    fleet: Fleet, unlocked: int, locked: list[bool]
+) -> None:
+    fleet.device()
+    partitions = [(WINDOW.start + timedelta(hours=hour)).strftime("%Y%m%dT%H%MZ") for hour in range(3)]
+    for partition in partitions:
+        fleet.put("press-1", csv_of((f"{partition[:4]}-08-28T23:30:00Z", "press-1", "1", "10")), partition)
+    size = len(csv_of(("2018-08-28T23:30:00Z", "press-1", "1", "10")))
+    store = WatchedReads(fleet.folder)
+    request = ScoreRequest(("press-1",), Window(WINDOW.start, WINDOW.start + timedelta(hours=3)))
+    context = ScoringContext(
+        request, Settings(folder=fleet.folder), store, large_readings_bytes=unlocked * size, large_model_bytes=10**9
+    )
+    store.lock = context.large_readings_lock
+    assert rows_of(context) == [3]
+    assert (store.locked_reads, store.locked_writes) == (locked, locked[-1:])
+    assert not store.lock.locked()
 
 
 @pytest.mark.fault("F32", "T15")
@@ -162,7 +201,7 @@ def test_readings_above_the_limit_name_the_blob_and_the_variable(fleet: Fleet, l
     scorer = Scorer("press-1", WINDOW, {}, limits=Limits())
     text = rf"{DATA}, \d+ bytes, brings the window's readings above 100; raise FLEETSCORE_MAX_DATA_BYTES"
     with pytest.raises(DataTooLarge, match=text):
-        read_partitions("press-1", context, scorer, DeviceDeadline(fleet.store, 30))
+        read_partitions("press-1", context, scorer, DeviceDeadline(fleet.store, 30), ExitStack())
 
 
 def test_limit_on_bytes_is_for_all_partitions_of_the_window(fleet: Fleet) -> None:
@@ -175,7 +214,7 @@ def test_limit_on_bytes_is_for_all_partitions_of_the_window(fleet: Fleet) -> Non
         settings = Settings(folder=fleet.folder, limits=Limits(max_data_bytes=max_data_bytes))
         context = ScoringContext(ScoreRequest(("press-1",), window), settings, fleet.store)
         scorer = Scorer("press-1", window, {}, limits=Limits())
-        return read_partitions("press-1", context, scorer, DeviceDeadline(fleet.store, 30))
+        return read_partitions("press-1", context, scorer, DeviceDeadline(fleet.store, 30), ExitStack())
 
     assert len(etags(2 * len(content))) == 2
     with pytest.raises(DataTooLarge, match="20180829T0000Z/press-1"):
@@ -188,7 +227,7 @@ def test_deadline_is_checked_before_each_partition(fleet: Fleet) -> None:
     deadline = DeviceDeadline(fleet.store, 30)
     deadline.abandon()
     with pytest.raises(DeadlineExceeded):
-        read_partitions("press-1", a_context(fleet), scorer, deadline)
+        read_partitions("press-1", a_context(fleet), scorer, deadline, ExitStack())
 
 
 class SlowLargeReads(FolderStore):
@@ -259,5 +298,5 @@ def test_lock_that_is_never_free_is_a_transient_error(fleet: Fleet) -> None:
     with pytest.raises(
         StorageUnavailable, match="other devices of the Job with large models or readings did not finish"
     ):
-        read_partitions("press-1", context, Scorer("press-1", WINDOW, {}, limits=Limits()), deadline)
+        read_partitions("press-1", context, Scorer("press-1", WINDOW, {}, limits=Limits()), deadline, ExitStack())
     assert MAX_WAITED_DEADLINES == 8

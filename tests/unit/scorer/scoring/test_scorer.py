@@ -51,7 +51,7 @@ def predictions(scorer: Scorer) -> bytes:
     return rows.content
 
 
-def test_rows_are_scored_in_chunks_of_8192_with_a_cache_of_50000_values_a_tag() -> None:
+def test_rows_are_scored_in_chunks_of_8192_with_a_cache_of_50000_values() -> None:
     assert (CHUNK_ROWS, CACHE_SIZE, MAX_NOTES) == (8192, 50_000, 3)
 
 
@@ -202,11 +202,11 @@ def test_notes_are_at_most_three_different_ones() -> None:
     assert scorer.statistics.notes == [f"Value is not a number: 'oops{number}'" for number in range(3)]
 
 
-def test_cache_of_a_tag_is_cleared_above_its_limit() -> None:
-    chunk = [(TS, "d", "1", str(number)) for number in range(CHUNK_ROWS)]
-    others = [(TS, "d", "1", str(number)) for number in range(CHUNK_ROWS, 7 * CHUNK_ROWS)]
+@pytest.mark.parametrize("tags", [1, 8])
+def test_cache_of_a_device_is_cleared_above_its_limit_for_all_tags(tags: int) -> None:
+    rows = [(TS, "d", str(number % tags), str(number)) for number in range(7 * CHUNK_ROWS)]
     model = AboveTen()
-    a_scorer(csv_of(*chunk, *others, *chunk), models={"1": model})
+    a_scorer(csv_of(*rows, *rows[:CHUNK_ROWS]), models={str(tag): model for tag in range(tags)})
     assert 7 * CHUNK_ROWS > 50_000
     assert model.values.count(0.0) == 2
 
