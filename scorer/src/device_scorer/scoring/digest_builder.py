@@ -109,8 +109,10 @@ class TagFigures:
                 starts, lengths = _stretches(known_times, changed)
                 if max(lengths) > self._limits.max_gap:
                     before = (self._value_time, *times) if continues else known_times
-                    gaps = map(self._limits.max_gap.__lt__, map(sub, before[1:], before))
-                    starts, lengths = _stretches(known_times, list(map(or_, changed, gaps)))
+                    steps = list(map(sub, before[1:], before))
+                    if max(steps) > self._limits.max_gap:
+                        gaps = map(self._limits.max_gap.__lt__, steps)
+                        starts, lengths = _stretches(known_times, list(map(or_, changed, gaps)))
                 self._compare_stretch(longest := max(lengths), starts[lengths.index(longest)])
                 self._value_since = starts[-1]
             else:
