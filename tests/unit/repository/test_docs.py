@@ -92,6 +92,7 @@ def test_the_class_diagram_shows_exactly_the_classes_of_the_controller() -> None
     values = {name for name in classes if name.endswith("Timings")} | {
         "Applied",
         "CollectedResults",
+        "Creation",
         "ObservedJobs",
         "StallCheck",
         "Inspection",
