@@ -106,13 +106,8 @@ class TagFigures:
         if self._stretch is None:
             changed = list(map(ne, known_numbers[1:], known_numbers))
             if False in changed:
-                starts, lengths = _stretches(known_times, changed)
-                if max(lengths) > self._limits.max_gap:
-                    before = (self._value_time, *times) if continues else known_times
-                    steps = list(map(sub, before[1:], before))
-                    if max(steps) > self._limits.max_gap:
-                        gaps = map(self._limits.max_gap.__lt__, steps)
-                        starts, lengths = _stretches(known_times, list(map(or_, changed, gaps)))
+                before = (self._value_time, *times) if continues else known_times
+                starts, lengths = _stretches(known_times, changed, before, self._limits.max_gap)
                 self._compare_stretch(longest := max(lengths), starts[lengths.index(longest)])
                 self._value_since = starts[-1]
             else:
@@ -194,10 +189,24 @@ class TagFigures:
             self.fast_steps += len(fast)
 
 
-def _stretches(times: Sequence[int], changed: Sequence[bool]) -> tuple[list[int], list[int]]:
-    """Return the starts and lengths of the stretches; `changed` is True for each later row that begins one."""
-    starts = [times[0], *compress(times[1:], changed)]
-    return starts, list(map(sub, [*compress(times, changed), times[-1]], starts))
+def _stretches(
+    since: Sequence[int], changed: Sequence[bool], times: Sequence[int], max_gap: float
+) -> tuple[list[int], list[int]]:
+    """Return the starts and lengths of the stretches of equal values.
+
+    Args:
+        since: The times, of which the first one is that of the first stretch.
+        changed: True for each later row whose value is another one.
+        times: The times.
+        max_gap: The longest time between two readings of a stretch.
+    """
+    starts = [since[0], *compress(since[1:], changed)]
+    lengths = list(map(sub, [*compress(since, changed), since[-1]], starts))
+    if max(lengths) > max_gap:
+        steps = list(map(sub, times[1:], times))
+        if max(steps) > max_gap:
+            return _stretches(since, list(map(or_, changed, map(max_gap.__lt__, steps))), times, float("inf"))
+    return starts, lengths
 
 
 class _TolerantStretch:
