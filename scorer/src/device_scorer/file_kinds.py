@@ -3,9 +3,10 @@
 import codecs
 from collections.abc import Sequence
 
+GZIP = "compressed by gzip"
 _BEGINNINGS = (
     (b"PK\x03\x04", "a ZIP archive, such as .xlsx, .npz or .skops"),
-    (b"\x1f\x8b", "compressed by gzip"),
+    (b"\x1f\x8b", GZIP),
     (b"\x78\x01", "compressed by zlib"),
     (b"\x78\x5e", "compressed by zlib"),
     (b"\x78\x9c", "compressed by zlib"),
@@ -67,7 +68,7 @@ def describe_header(header: bytes, names: Sequence[str], columns: Sequence[str])
         return f"is {quoted!r}{_header_hint(header, kind, names, columns)}"
     if kind.startswith("UTF-"):
         return f"the file is {kind}, it must be UTF-8"
-    if kind == "compressed by gzip":
+    if kind == GZIP:
         return f"the file is {kind}; set the Content-Encoding of the blob to gzip, or decompress it"
     return f"the file is {kind}; it must be CSV"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from device_scorer import readings
+from device_scorer import file_kinds, readings
 from device_scorer.contract import blob_paths
 from device_scorer.csv_lines import join_line
 from device_scorer.errors import BlobUnreadable, DataInvalid, PermanentError, UsageInvalid, unwritable
@@ -28,7 +28,8 @@ from device_scorer.store.upload import UploadResult, upload_once
 INVALID_DEVICE = f"Device is not an id: {blob_paths.DEVICE_ID_RULE}"
 TIME_OUT_OF_RANGE = "TS is not in the years 1 to 9999"
 MAX_LINE_BYTES = 2**20
-"""Length of a line above which it is read, and rejected, in pieces."""
+"""Length of a line above which it is rejected. The file of rejected rows has as much of it."""
+LINE_TOO_LONG = f"the line has more than {MAX_LINE_BYTES:,} bytes"
 
 _CACHE_SIZE = 100_000
 _OTHER_REJECTS = "name another --rejects"
@@ -95,6 +96,7 @@ def import_dump(
 
     try:
         with path.open("rb") as source, RejectedRows(rejects_path) as rejects:
+            _check_not_compressed(source.peek(64))
             dump = CsvDump(source, max(1, path.stat().st_size), settings, rejects)
             uploaded = map_in_order(dump.blobs(), upload, size_of=lambda blob: len(blob[1]))
             for (name, _), (result, shortens) in uploaded:
@@ -128,6 +130,12 @@ def _check_other_file(path: Path, rejects_path: Path) -> None:
         return
     if same:
         raise UsageInvalid(f"--data {path} and --rejects {rejects_path} are the same file; name another --rejects")
+
+
+def _check_not_compressed(beginning: bytes) -> None:
+    """Check the first bytes of the dump: it has no Content-Encoding, which the message for a blob names."""
+    if file_kinds.describe(beginning) == file_kinds.GZIP:
+        raise DataInvalid(f"the file is {file_kinds.GZIP}; decompress it")
 
 
 def _has_more_readings(store: Store, settings: Settings, name: str, content: bytes) -> bool:
@@ -264,12 +272,21 @@ class CsvDump:
         return [fields[position] for column, position in layout.extra.items() if column not in COLUMNS]
 
     def _lines(self) -> Iterator[bytes]:
+        """Yield the lines, and reject those that are too long. A first line that is too long names no columns."""
         while line := self.source.readline(MAX_LINE_BYTES):
-            if not self._line_number:
-                self.rejects.set_header(line)
-            self._current_line = line
             self._line_number += 1
             self._bytes_read += len(line)
+            is_too_long, rest = False, line
+            while len(rest) == MAX_LINE_BYTES and not rest.endswith(b"\n"):
+                rest = self.source.readline(MAX_LINE_BYTES)
+                self._bytes_read += len(rest)
+                is_too_long = is_too_long or bool(rest)
+            if self._line_number == 1:
+                self.rejects.set_header(line)
+            elif is_too_long:
+                self._reject(line, LINE_TOO_LONG)
+                continue
+            self._current_line = line
             yield line
 
     def _blob_name(self, row: Row) -> str:

@@ -1,6 +1,7 @@
 """Import of a shared CSV dump."""
 
 import csv
+import gzip
 import io
 import json
 import random
@@ -205,6 +206,31 @@ def test_partition_length_and_path_are_those_of_the_fleet(tmp_path: Path, monkey
 
 def test_line_of_a_dump_has_at_most_1_mib() -> None:
     assert MAX_LINE_BYTES == 1_048_576
+
+
+def test_line_above_the_limit_is_one_rejected_line_and_no_reading(tmp_path: Path) -> None:
+    row = "2018-08-28T23:00:00Z,1,1,5\n"
+    long = "x" * MAX_LINE_BYTES + row
+    result = imported(tmp_path, HEADER + row + long + "x" * MAX_LINE_BYTES + long + "yesterday,1,1,5\n" + row)
+    assert data(tmp_path)["20180828T2300Z/1.csv"] == HEADER + row * 2
+    assert "2 rows are rejected; the first is line 3: the line has more than 1,048,576 bytes" in result.err
+    assert "1 row is rejected; the first is line 5: TS is neither" in result.err
+    again = scorer("import", "--store", tmp_path, "--data", tmp_path / "store/dump.rejects.csv")
+    assert "2 rows are rejected; the first is line 2: the line has more than 1,048,576 bytes" in again.err
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_line_with_exactly_the_limit_is_read(tmp_path: Path, end: str) -> None:
+    row = "2018-08-28T23:00:00Z,1,1,"
+    result = imported(tmp_path, HEADER + row + "5".zfill(MAX_LINE_BYTES - len(row) - len(end)) + end)
+    assert ("more than" in result.err, "no line end" in result.err) == (False, not end)
+
+
+def test_compressed_dump_is_to_be_decompressed(tmp_path: Path) -> None:
+    result = imported(tmp_path, gzip.compress(DUMP.encode()))
+    assert result.code == 65
+    assert "dump.csv: the file is compressed by gzip; decompress it" in result.err
+    assert "Content-Encoding" not in result.err
 
 
 def test_rejects_file_that_cannot_be_written_is_an_error_with_the_next_step(tmp_path: Path) -> None:
