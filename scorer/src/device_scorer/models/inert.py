@@ -194,7 +194,7 @@ def read_array(model: InertObject, name: str) -> Array:
 
 
 def read_matrix(model: InertObject, name: str, shape: tuple[int | None, ...]) -> "np.ndarray":
-    """Return an attribute that is an array of finite numbers, as NumPy's array of the same type.
+    """Return an attribute that is an array of finite numbers or truth values, as NumPy's array of the same type.
 
     Args:
         model: The object.
@@ -212,7 +212,7 @@ def read_matrix(model: InertObject, name: str, shape: tuple[int | None, ...]) ->
         wanted not in (None, found) for wanted, found in zip(shape, matrix.shape, strict=True)
     ):
         raise ModelInvalid(f"the model is invalid: {name} has the shape {matrix.shape}")
-    if matrix.dtype.kind not in "fiu" or not np.isfinite(matrix).all():
+    if matrix.dtype.kind not in "fiub" or not np.isfinite(matrix).all():
         raise ModelInvalid(f"the model is invalid: a number of {name} is not finite")
     return matrix
 

@@ -25,7 +25,7 @@ def test_score_of_zero_is_normal() -> None:
     assert LinearSvm(np.array([2.0]), 4.0, None).decide(np.array([1.0, 2.0, 3.0]))[0].tolist() == [True, False, False]
 
 
-@pytest.mark.parametrize("kind", [np.float64, np.float32])
+@pytest.mark.parametrize("kind", [np.float64, np.float32, np.bool_])
 @pytest.mark.parametrize("kernel", ["rbf", "linear", "poly", "polynomial", "sigmoid"])
 def test_scores_behind_a_nystroem_map_equal_those_of_scikit_learn(kernel: str, kind: type) -> None:
     pipeline = make_pipeline(Nystroem(kernel=kernel, n_components=20, random_state=1), SGDOneClassSVM(random_state=1))
