@@ -180,7 +180,7 @@ def models_by_tag(loaded: Any) -> dict[str, Any]:
         loaded: The object in the bundle's file.
 
     Raises:
-        ModelInvalid: The object is not a dict of models.
+        ModelInvalid: The object is not a dict of models, or has no model.
         ModelIncompatible: `_meta` has another format version or an unknown key.
     """
     if not isinstance(loaded, dict) or not loaded:
@@ -198,6 +198,8 @@ def models_by_tag(loaded: Any) -> dict[str, Any]:
         text = f"the bundle is invalid: a key is not a tag but {describe_object(others[0])}"
         raise ModelInvalid(f"{text}; use the text of the column Tag for each key")
     models = {str(tag): model for tag, model in loaded.items() if tag != META_KEY}
+    if not models:
+        raise ModelInvalid("the bundle has no models; write it with joblib.dump({tag: pipeline}, file)")
     if len(models) < len(loaded) - (META_KEY in loaded):
         raise ModelInvalid("the bundle is invalid: two keys are the same tag, such as 1 and '1'; keep one of them")
     return models

@@ -51,6 +51,13 @@ def test_json_has_the_settings_and_fitted_numbers_of_each_step(path: Path) -> No
     assert (second["parameters"], second["problem"][:12]) == ({}, "ModelInvalid")
 
 
+def test_bundle_without_models_is_unusable(path: Path) -> None:
+    path.write_bytes(bundle({"_meta": {"format": 1}}))
+    result = scorer("inspect", path)
+    assert (result.code, result.out) == (65, "")
+    assert "the bundle has no models" in result.err
+
+
 def test_rejected_bundle_is_one_line_on_stderr(path: Path) -> None:
     path.write_bytes(b"cos\nsystem\n.")
     result = scorer("inspect", path)

@@ -300,6 +300,13 @@ def test_unknown_key_or_format_of_meta_is_incompatible() -> None:
         load(bundle({"_meta": {"format": 2}, "1": a_model()}))
 
 
+@pytest.mark.fault("D7")
+@pytest.mark.parametrize("engine", ["auto", "sklearn"])
+def test_bundle_with_only_meta_is_invalid(engine: str) -> None:
+    with pytest.raises(ModelInvalid, match=r"the bundle has no models; write it with joblib\.dump"):
+        load(bundle({"_meta": {"format": 1}}), engine=engine)
+
+
 def test_bundle_lists_the_scikit_learn_versions_of_its_models() -> None:
     assert load(bundle({"1": a_model(), "2": a_model()})).sklearn_versions == [__import__("sklearn").__version__]
 
