@@ -190,7 +190,7 @@ class Scorer:
             self._statistics.bad_rows += 1
         else:
             self._statistics.truncated_rows += 1
-        self._statistics.add_note(f"{reason}: {line[:60].decode('utf-8', 'replace').strip()!r}")
+        self._statistics.add_note(f"{reason}: {line[:60].decode('utf-8', 'replace').rstrip()!r}")
 
     def _usable_rows(self, rows: list[RowTuple]) -> list[RowTuple]:
         """Return the device's rows in the window that have a number and a model, in order; count the others."""

@@ -131,6 +131,13 @@ def test_truncated_last_line_is_counted_but_is_not_a_failure() -> None:
 
 
 @pytest.mark.fault("D9")
+@pytest.mark.parametrize("start", ["\r", " "])
+def test_sample_of_a_bad_row_shows_what_its_line_begins_with(start: str) -> None:
+    row = f"{TS},d,1,1"
+    notes = a_scorer(f"TS,Device,Tag,Value\n{start}{row}\n".encode()).statistics.notes
+    assert notes == [f"TS is neither ISO 8601 nor epoch milliseconds: {start + row!r}"]
+
+
 def test_rows_of_other_devices_are_counted_as_foreign() -> None:
     scorer = a_scorer(csv_of((TS, "001", "1", "1"), (TS, " d", "1", "1"), (TS, "d", "1", "1")))
     assert (scorer.statistics.rows, scorer.statistics.foreign_rows) == (1, 2)
