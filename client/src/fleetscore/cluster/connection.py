@@ -17,6 +17,7 @@ from fleetscore.cluster.causes import WRONG_TYPES, invalid_text, logged_errors, 
 from fleetscore.cluster.kubeconfig_user import Headers, follow_token_file, impersonation_headers, kubeconfig_user
 from fleetscore.cluster.lists import read_list, read_page
 from fleetscore.cluster.responses import parse_object, parse_resource, response_error
+from fleetscore.cluster.run_shape import checked_run
 from fleetscore.contract.fleets import FILES_SELECTOR, FleetLayout, SecretReference, read_fleets
 from fleetscore.errors import (
     AccessDenied,
@@ -226,14 +227,18 @@ class Cluster:
         return read_list(read, {"labelSelector": selector} if selector else {}, self.server, action)
 
     def runs(self) -> Iterator[dict[str, Any]]:
-        """Yield the runs of the namespace as JSON, in the order of their names, without `managedFields`."""
+        """Yield the runs of the namespace as JSON, in the order of their names, without `managedFields`.
+
+        Raises:
+            DataInvalid: A run is invalid; see `checked_run`.
+        """
         for run in self.objects(self._run_path(), f"list runs in namespace {self.namespace}"):
             run["metadata"].pop("managedFields", None)
-            yield run
+            yield checked_run(run)
 
     def run(self, name: str) -> dict[str, Any]:
-        """Return one run as JSON. Raises NotFound if it does not exist."""
-        return self.resource(self._run_path(name), f"get run {name}")
+        """Return one run as JSON; see `checked_run`. Raises NotFound if it does not exist."""
+        return checked_run(self.resource(self._run_path(name), f"get run {name}"))
 
     def create_run(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
         """Create a run and return it. Raises UsageInvalid if the API server rejects it."""

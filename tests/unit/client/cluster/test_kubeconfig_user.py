@@ -12,7 +12,8 @@ from fleetscore.errors import UsageInvalid
 from tests.testkit.http_server import RequestHandler, serve
 from tests.testkit.kubeconfigs import write_kubeconfig
 
-RUN = {"metadata": {"name": "x"}, "spec": {}}
+WINDOW = {"start": "2018-08-28T23:00:00Z", "end": "2018-08-29T00:00:00Z"}
+RUN = {"metadata": {"name": "x"}, "spec": {"window": WINDOW}}
 
 
 class _Handler(RequestHandler):

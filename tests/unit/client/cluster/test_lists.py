@@ -13,6 +13,7 @@ from tests.testkit.fake_release import NAMESPACE, OPERATOR, RUNS, FakeRelease, c
 
 QUERY = {"limit": "500"}
 SERVER = "https://api"
+RUN = {"spec": {"window": {"start": "2018-08-28T23:00:00Z", "end": "2018-08-29T00:00:00Z"}}}
 
 
 def list_of(*sizes: int, max_bytes: int, queries: list[Mapping[str, str]] | None = None) -> Callable[..., bytes]:
@@ -76,17 +77,17 @@ def test_server_whose_list_does_not_end_is_read_in_bounded_requests() -> None:
 
 
 def test_response_above_the_limit_is_not_read(fake_release: FakeRelease) -> None:
-    text = "y" * (32 * 2**20 - 100)
-    fake_release.objects[f"{RUNS}/large"] = {"metadata": {"name": "large", "annotations": {"x": text + "y" * 100}}}
+    text = "y" * (32 * 2**20 - 200)
+    fake_release.objects[f"{RUNS}/large"] = {"metadata": {"name": "large", "annotations": {"x": text + "y" * 200}}}
     with pytest.raises(TooLarge, match="cannot get run large: the response has more than 33,554,432 bytes; delete"):
         Cluster.connect().run("large")
-    fake_release.objects[f"{RUNS}/small"] = {"metadata": {"name": "small", "annotations": {"x": text}}}
+    fake_release.objects[f"{RUNS}/small"] = {**RUN, "metadata": {"name": "small", "annotations": {"x": text}}}
     assert Cluster.connect().run("small")["metadata"]["name"] == "small"
 
 
 def test_runs_have_no_managed_fields(fake_release: FakeRelease) -> None:
-    fake_release.lists[RUNS] = [{"metadata": {"name": "a", "managedFields": [{}]}, "spec": {}}]
-    assert list(Cluster.connect().runs()) == [{"metadata": {"name": "a"}, "spec": {}}]
+    fake_release.lists[RUNS] = [{**RUN, "metadata": {"name": "a", "managedFields": [{}]}}]
+    assert list(Cluster.connect().runs()) == [{**RUN, "metadata": {"name": "a"}}]
 
 
 def fleets_map(namespace: str, url: str, *namespaces: str) -> dict[str, Any]:
