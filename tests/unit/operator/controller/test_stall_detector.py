@@ -221,7 +221,7 @@ async def test_rejection_of_a_job_is_kept_until_the_job_exists_or_the_run_pauses
     await detector.check(batches, jobs, None, progressing=False)
     assert list(detector.rejected) == ["c"]
     detector.record_creation(Creation(), running=False)
-    assert await check(detector) is None
+    assert (detector.blocker, detector.rejected) == (None, ())
 
 
 async def test_rejection_of_all_jobs_is_named_before_that_of_one() -> None:
