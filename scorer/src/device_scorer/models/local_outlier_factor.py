@@ -16,6 +16,9 @@ from device_scorer.models.neighbour_tree import METRICS, NeighbourTree, read_tre
 
 MAX_NEIGHBOURS = 256
 
+MAX_HEAP_STEPS = 20_000
+"""Product of neighbours and values of the largest leaf above which scikit-learn, whose heap is faster, is used."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Factor:
@@ -69,6 +72,8 @@ def read_factor(factor: InertObject) -> Factor:
     neighbours = read_count(factor, "n_neighbors_")
     if neighbours > MAX_NEIGHBOURS:
         raise ClosedFormMissing(f"more than {MAX_NEIGHBOURS} neighbours")
+    if neighbours * max(len(leaf) for leaf in tree.leaves if leaf is not None) > MAX_HEAP_STEPS:
+        raise ClosedFormMissing(f"a product of neighbours and values of a leaf above {MAX_HEAP_STEPS:,}")
     distances = read_matrix(factor, "_distances_fit_X_", (count, None))
     if not 0 < neighbours <= min(count, distances.shape[1]):
         raise ModelInvalid("the model is invalid: it has fewer training values than neighbours")

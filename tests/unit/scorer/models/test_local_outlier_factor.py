@@ -9,7 +9,7 @@ from sklearn.neighbors import LocalOutlierFactor
 
 from device_scorer.errors import ModelInvalid
 from device_scorer.models.inert import ClosedFormMissing, InertObject
-from device_scorer.models.local_outlier_factor import MAX_NEIGHBOURS, read_factor
+from device_scorer.models.local_outlier_factor import MAX_HEAP_STEPS, MAX_NEIGHBOURS, read_factor
 from device_scorer.models.unpickler import load_inert
 
 COLUMN = np.round(np.random.default_rng(5).normal(10, 1, (200, 1)), 1)
@@ -57,3 +57,15 @@ def test_many_neighbours_are_left_to_scikit_learn() -> None:
     record.attributes["n_neighbors_"] = MAX_NEIGHBOURS + 1
     with pytest.raises(ClosedFormMissing, match="more than 256 neighbours"):
         read_factor(record)
+
+
+def test_many_neighbours_in_large_leaves_are_left_to_scikit_learn() -> None:
+    assert MAX_HEAP_STEPS == 20_000
+    column = np.arange(400.0).reshape(-1, 1)
+    factors = [
+        LocalOutlierFactor(novelty=True, algorithm="kd_tree", leaf_size=400, n_neighbors=count).fit(column)
+        for count in (50, 51)
+    ]
+    assert read_factor(load_inert(pickle.dumps(factors[0]))).neighbours == 50
+    with pytest.raises(ClosedFormMissing, match="neighbours and values of a leaf above 20,000"):
+        read_factor(load_inert(pickle.dumps(factors[1])))
