@@ -4,7 +4,6 @@ Between passes, only state is cached that can be reloaded after a restart. The o
 created after its reservation is saved; Jobs are deleted and status is written after the progress they depend on.
 """
 
-from scoring_operator.api.names import report_job_name
 from scoring_operator.api.scoringrun import ScoringRun
 from scoring_operator.api.views import JobView
 from scoring_operator.controller.job_inspector import JobInspector
@@ -18,7 +17,7 @@ from scoring_operator.controller.services import Services
 from scoring_operator.controller.stall_detector import StallDetector
 from scoring_operator.controller.status_writer import StatusWriter
 from scoring_operator.errors import ApiError
-from scoring_operator.planner.finished_runs import job_quota_is_full, report_pending
+from scoring_operator.planner.finished_runs import concerns_report, job_quota_is_full
 from scoring_operator.planner.plan import make_plan
 from scoring_operator.planner.queueing import Demand
 from scoring_operator.planner.types import Observation, RunState
@@ -68,9 +67,7 @@ class RunReconciler:
         requires_pass = self._jobs.on_event(old, new, await_first_pod=self._states.awaits_first_pod)
         if self.run.deleting:
             return requires_pass or old is None
-        if self.run.ended and new is None and old and old.finished and old.name != report_job_name(self.run):
-            return False  # the deletions of an ended run are paced
-        return requires_pass and (not self.run.ended or report_pending(self.run))  # else its Jobs are deleted by time
+        return requires_pass and (not self.run.ended or concerns_report(self.run, old, new))
 
     async def refresh(self) -> None:
         """Read the run's object again; events may have a newer state of it by then.
@@ -100,19 +97,10 @@ class RunReconciler:
         allocation = self._limiter.allocate(self.run.uid)
         template = self._writer.template(self.run, state.fleet)
         jobs = self._jobs.snapshot()
-        observation = Observation(
-            state,
-            jobs,
-            collected.by_job,
-            allocation,
-            observed.blocker,
-            template,
-            self._fleet,
-            self._stalls.rejected,
-        )
+        blocker, fleet, rejected = observed.blocker, self._fleet, self._stalls.rejected
+        observation = Observation(state, jobs, collected.by_job, allocation, blocker, template, fleet, rejected)
         plan = make_plan(self.run, observation, now, self._limits)
-        waiting = job_quota_is_full(observed.blocker) and not plan.delete
-        self._limiter.record_quota(self.run.uid, waiting=waiting)
+        self._limiter.record_quota(self.run.uid, waiting=job_quota_is_full(blocker) and not plan.delete)
         if plan.completion and (
             collected.pending or await self._collector.collect_last(state, observation.jobs, collected.by_job)
         ):
@@ -130,9 +118,8 @@ class RunReconciler:
         self._publish(applied.state)
         if plan.discover_devices:
             return applied.requeue_after
-        due = [applied.requeue_after, collected.retry_in]
-        if plan.phase == "Running":
-            due.append(self._stalls.next_check_in)
+        next_check = self._stalls.next_check_in if plan.phase == "Running" else None
+        due = (applied.requeue_after, collected.retry_in, next_check)
         return min((seconds for seconds in due if seconds is not None), default=None)
 
     async def write_failure(self, error: ApiError) -> None:

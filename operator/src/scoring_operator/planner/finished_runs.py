@@ -191,6 +191,18 @@ def jobs_to_stop(jobs: JobSnapshot) -> tuple[str, ...]:
     return tuple(islice(running, MAX_STOPPED_JOBS))
 
 
+def concerns_report(run: ScoringRun, old: JobView | None, new: JobView | None) -> bool:
+    """Return True if a change of a Job may concern the report of an ended run; its other Jobs are deleted by time.
+
+    Args:
+        run: The run, which has ended.
+        old: The Job before the change; None if it is new.
+        new: The Job after the change; None if it was deleted.
+    """
+    deleted = new is None and old is not None and old.finished and old.name != report_job_name(run)
+    return report_pending(run) and not deleted
+
+
 def job_quota_is_full(blocker: Blocker | None) -> bool:
     """Return True if a ResourceQuota for the number of Jobs rejects Jobs. Finished Jobs count in it.
 

@@ -9,7 +9,12 @@ from scoring_operator.api.names import report_job_name
 from scoring_operator.api.scoringrun import ScoringRun
 from scoring_operator.api.views import JobView
 from scoring_operator.contract.report_message import parse_report_message
-from scoring_operator.planner.finished_runs import excess_jobs, report_needs_inspection, report_pending
+from scoring_operator.planner.finished_runs import (
+    concerns_report,
+    excess_jobs,
+    report_needs_inspection,
+    report_pending,
+)
 from scoring_operator.planner.job_results import JobResult
 from scoring_operator.planner.plan import make_plan
 from scoring_operator.planner.types import DEFAULT_LIMITS, Blocker, Observation, Plan
@@ -376,3 +381,21 @@ def test_report_without_a_result_adds_only_its_path_to_the_status() -> None:
     before = {key: value for key, value in RUNNING.status.items() if key != "conditions"}
     report = {"path": "20180828T230000Z_20180829T000000Z/report.html"}
     assert status == before | {"observedGeneration": 1, "report": report}
+
+
+@pytest.mark.parametrize(
+    ("run", "name", "deleted", "concerns"),
+    [
+        (PENDING, report_job_name(PENDING), False, True),
+        (PENDING, report_job_name(PENDING), True, True),
+        (PENDING, "job-1", False, True),
+        (PENDING, "job-1", True, False),
+        (a_run(status={"phase": "Complete"}), "job-1", False, False),
+    ],
+    ids=["report ends", "report is deleted", "scorer ends", "scorer is deleted", "no report"],
+)
+def test_change_of_a_job_concerns_a_pending_report_except_a_paced_deletion(
+    run: ScoringRun, name: str, *, deleted: bool, concerns: bool
+) -> None:
+    job = a_job(name, complete=True)
+    assert concerns_report(run, job, None if deleted else job) == concerns
