@@ -28,6 +28,7 @@ ORDER = ("container_cluster", "cluster", PURE, "helm", "azurite", "tokens", BY_H
 # The services that exist once per session. A node with containers is expensive. Each control plane takes a dozen of the
 # 128 inotify instances of a machine.
 ONE_WORKER = ("container_cluster", "chart_cluster", "cluster")
+MAY_SKIP = ("needs_original_data", "needs_history")
 STRONGEST_FIRST = ("container_cluster", "fault_cluster", "cluster", "chart_cluster", "tokens", "azurite", "helm")
 
 # A shell without job control ignores SIGINT in what it starts in the background. The programs under test inherit that,
@@ -76,9 +77,9 @@ def root_logger_restored() -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Under FLEETSCORE_NO_SKIPS a skipped test fails, except where the original project's data are absent."""
+    """Under FLEETSCORE_NO_SKIPS a skipped test fails, unless a mark states that it needs what a clone may lack."""
     report = yield
-    if report.skipped and os.environ.get("FLEETSCORE_NO_SKIPS") and not item.get_closest_marker("needs_original_data"):
+    if report.skipped and os.environ.get("FLEETSCORE_NO_SKIPS") and not any(map(item.get_closest_marker, MAY_SKIP)):
         report.outcome = "failed"
         report.longrepr = f"skipped where nothing may be skipped: {report.longrepr}"
     return report

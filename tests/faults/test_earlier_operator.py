@@ -95,6 +95,7 @@ def run_until_killed(site: Site, earlier: Path, writes: int) -> str:
     return log.read_text()
 
 
+@pytest.mark.needs_history
 @pytest.mark.fault("F25")
 @pytest.mark.parametrize("writes", [4, 8, 12, 16])
 def test_run_of_an_earlier_commit_is_finished_and_no_job_is_created_twice(
