@@ -189,7 +189,7 @@ class Observation:
     blocker: Blocker | None
     template: str
     current_fleet: Fleet | None
-    rejected: Sequence[str] = ()
+    rejected: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
