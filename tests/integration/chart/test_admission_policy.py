@@ -15,6 +15,8 @@ from tests.testkit.waiting import until
 pytestmark = pytest.mark.usefixtures("helm")
 
 AUTHOR, OPERATOR = "author", "fleetscore-operator"
+SCHEDULED, LABELLED = "set by the schedules of the chart only", "are set by the operator only"
+CONFIG_MAP = {"apiVersion": "v1", "kind": "ConfigMap"}
 RULES = [
     (["fleetscore.dev"], ["scoringruns"], ["*"]),
     (["batch"], ["jobs"], ["*"]),
@@ -33,8 +35,10 @@ def guarded(runs: Runs) -> Iterator[Runs]:
     for account in (AUTHOR, OPERATOR):
         runs.cluster.kubectl("-n", runs.namespace, "create", "serviceaccount", account)
         runs.grant(account, f"{account}-writes", RULES)
-    probe = run_body("probe", labels={"fleetscore.dev/schedule": "hourly"})
-    until(lambda: rejection(runs, AUTHOR, probe), "the policies are in force", interval=0.2)
+    run = run_body("probe", labels={"fleetscore.dev/schedule": "hourly"})
+    child = {**CONFIG_MAP, "metadata": {"name": "probe", "labels": {"fleetscore.dev/run-uid": "1"}}}
+    for probe, message in ((run, SCHEDULED), (child, LABELLED)):  # each policy has its own delay
+        until(lambda: message in rejection(runs, AUTHOR, probe), f"the API server says {message!r}", interval=0.2)  # noqa: B023  called at once
     yield runs
     runs.cluster.kubectl("delete", "-f", "-", input=text)
 
@@ -64,7 +68,7 @@ def rejection(runs: Runs, account: str, body: dict[str, Any], verb: str = "creat
 def test_author_creates_ordinary_runs_and_no_others(guarded: Runs) -> None:
     assert rejection(guarded, AUTHOR, run_body("plain")) == ""
     hourly = run_body("scheduled", labels={"fleetscore.dev/schedule": "hourly"})
-    assert "set by the schedules of the chart only" in rejection(guarded, AUTHOR, hourly)
+    assert SCHEDULED in rejection(guarded, AUTHOR, hourly)
     held = run_body("held", finalizers=["x.example/hold"])
     assert "remove metadata.finalizers" in rejection(guarded, AUTHOR, held)
     later = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
@@ -76,20 +80,19 @@ def test_author_creates_ordinary_runs_and_no_others(guarded: Runs) -> None:
 def test_author_cannot_forge_children_and_the_operator_creates_them(guarded: Runs) -> None:
     owner = guarded.create("owner")["metadata"]
     reference = {"apiVersion": "fleetscore.dev/v1alpha1", "kind": "ScoringRun", "name": "owner", "uid": owner["uid"]}
-    api = {"apiVersion": "v1", "kind": "ConfigMap"}
-    child = {**api, "metadata": {"name": "child", "ownerReferences": [reference]}, "data": {"a": "1"}}
+    child = {**CONFIG_MAP, "metadata": {"name": "child", "ownerReferences": [reference]}, "data": {"a": "1"}}
     assert "only the operator creates children" in rejection(guarded, AUTHOR, child)
     renamed = {**reference, "apiVersion": "example.com/v1"}  # the operator compares kind and uid
     assert "only the operator creates children" in rejection(guarded, AUTHOR, with_owner(child, renamed))
-    labelled = {**api, "metadata": {"name": "labelled", "labels": {"fleetscore.dev/run-uid": owner["uid"]}}}
-    assert "are set by the operator only" in rejection(guarded, AUTHOR, labelled)
+    labelled = {**CONFIG_MAP, "metadata": {"name": "labelled", "labels": {"fleetscore.dev/run-uid": owner["uid"]}}}
+    assert LABELLED in rejection(guarded, AUTHOR, labelled)
     assert rejection(guarded, OPERATOR, child) == ""
     changed = {**child, "data": {"a": "2"}}
     assert "which only the operator changes" in rejection(guarded, AUTHOR, changed, "replace")
     frozen = {**child, "immutable": True}
     assert "which only the operator changes" in rejection(guarded, AUTHOR, frozen, "replace")
     assert rejection(guarded, OPERATOR, changed, "replace") == ""
-    assert rejection(guarded, AUTHOR, {**api, "metadata": {"name": "own"}, "data": {"a": "1"}}) == ""
+    assert rejection(guarded, AUTHOR, {**CONFIG_MAP, "metadata": {"name": "own"}, "data": {"a": "1"}}) == ""
 
 
 @pytest.mark.value("admissionPolicy.trustedGroups")

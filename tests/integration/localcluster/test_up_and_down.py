@@ -16,6 +16,7 @@ from localcluster.errors import ClusterError
 from localcluster.nodes.container_node import link_name
 from localcluster.paths import cluster_dir
 from tests.integration.localcluster import machine
+from tests.testkit.cluster import RAISED_LIMITS
 from tests.testkit.waiting import until
 
 pytestmark = pytest.mark.needs_services
@@ -94,7 +95,7 @@ def test_interrupted_up_removes_its_remains(name: str) -> None:
 
 
 def test_up_returns_a_running_cluster_and_rejects_other_nodes(cluster: Cluster) -> None:
-    assert Cluster.up(cluster.name, str(cluster.nodes)).server == cluster.server
+    assert Cluster.up(cluster.name, str(cluster.nodes), arguments=RAISED_LIMITS).server == cluster.server
     with pytest.raises(ClusterError, match="take it down first"):
         Cluster.up(cluster.name, "kwok:1")
 
