@@ -102,8 +102,9 @@ def run(arguments: argparse.Namespace, *, open_store: Callable[[Settings], Store
     settings.check_folder()
     devices, recorded_outcomes = _read_run_state(arguments.devices or [], arguments.progress)
     store = open_store(settings)
-    rules = parse_incident_settings(os.environ.get(VARIABLE, ""))
-    if VARIABLE not in os.environ:
+    text = os.environ.get(VARIABLE, "")
+    rules = parse_incident_settings(text)
+    if not text.strip():
         _check_fleet(store, rules.fleet)
     collector = ReportCollector(
         store, settings, window, arguments.stale_after, earlier=read_earlier_report(store, window)

@@ -122,8 +122,9 @@ def test_removed_and_frozen_sensors_are_exactly_the_ones_that_are_named(tmp_path
     assert incidents == [("press-2", "sensor", "opened"), ("press-3", "sensor", "opened")] * (hours - 1)
 
 
+@pytest.mark.parametrize("rules", [None, "", " "])
 def test_report_without_the_rules_of_a_fleet_does_not_replace_its_incidents(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rules: str | None
 ) -> None:
     write_predictions(tmp_path, "press-1", {"1": "111"})
     monkeypatch.setenv("FLEETSCORE_INCIDENTS", '{"fleet": "hall 3", "openAfter": 1}')
@@ -131,6 +132,8 @@ def test_report_without_the_rules_of_a_fleet_does_not_replace_its_incidents(
     before = read_table(tmp_path, "_incidents.csv")
     assert len(before) == 1
     monkeypatch.delenv("FLEETSCORE_INCIDENTS")
+    if rules is not None:
+        monkeypatch.setenv("FLEETSCORE_INCIDENTS", rules)
     result = scorer("report", "--store", tmp_path, *ARGUMENTS)
     assert result.code == 64
     message = json.loads(result.err)["message"]
