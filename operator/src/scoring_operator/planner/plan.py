@@ -15,8 +15,8 @@ The algorithm, in the order of the code:
 6. Otherwise it runs. Jobs that the operator suspended are resumed. Jobs are created up to the run's parallelism and
    slots, each for a batch that was reserved before; see `batching`. After 20 consecutive failures of storage, identity
    or the image, only one Job is active at a time. While the API server rejects Jobs, each pass creates one; not if it
-   rejects single Jobs and others are created. While pods
-   cannot start, none is created. While another controller suspends every Job, the run's clock stops; see `job_changes`.
+   rejects single Jobs and others are created. While pods cannot start, none is created. While another controller
+   suspends every Job, the run's clock stops; see `job_changes`.
 """
 
 from collections.abc import Iterator

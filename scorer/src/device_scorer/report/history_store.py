@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from device_scorer.errors import BlobUnreadable
 from device_scorer.health.history import (
+    HISTORY_FOLDER,
     MAX_PACKED_BYTES,
     UNKNOWN,
     Tile,
@@ -28,7 +29,7 @@ MAX_LETTERS = 20_000_000
 """Number of states in memory above which no earlier tile is read: 14 MB for a week of hours of 100,000 devices."""
 
 MUTES_FILE = "_mutes.csv"
-_TILE_NAME = re.compile(r"_history/[^/]+/[^/]+/\d{4}(-W\d{2})?\.csv\.gz")
+_TILE_NAME = re.compile(HISTORY_FOLDER + r"/[^/]+/[^/]+/\d{4}(-W\d{2})?\.csv\.gz")
 
 
 @dataclass(frozen=True)
