@@ -33,6 +33,7 @@ from scoring_operator.observability.probes import serve_probes
 from scoring_operator.observability.run_metrics import RunMetrics
 from scoring_operator.planner.types import JobLimits
 from scoring_operator.resources.jobs import ScorerImage
+from scoring_operator.runtime.event_loop import new_event_loop
 from scoring_operator.runtime.settings import Settings
 from scoring_operator.storage.fleet_storage import BlobFleetStorage
 from scoring_operator.storage.protocol import FleetStorage
@@ -164,7 +165,8 @@ class Manager:
 
     def _run(self) -> None:
         try:
-            asyncio.run(self._serve())
+            with asyncio.Runner(loop_factory=partial(new_event_loop, self.timings.process.gathering_time)) as runner:
+                runner.run(self._serve())
         except Exception as error:  # noqa: BLE001  # the outermost function of the thread
             self.failed = True
             if self._started.done():
