@@ -35,11 +35,8 @@ unit: $(READY)  ## the tests that need no service and no second, on all cores
 
 check: lint unit  ## lint and unit: run this while working
 
-# The tests with services wait for a third of their time, so two cores have work for three workers.
-TEST_WORKERS := $(shell n=$$(nproc); echo $$(( n < 4 ? n + 1 : 4 )))
-
-test: lint  ## every test except tests/deploy: those with services first, then pure tests (see tests/conftest.py)
-	$(VENV)/bin/pytest -n $(TEST_WORKERS) --dist loadgroup --no-loadscope-reorder
+test: lint  ## every test except tests/deploy (see tests/conftest.py for their order)
+	$(VENV)/bin/pytest -n 4 --dist loadgroup --no-loadscope-reorder
 
 test-deploy: $(READY)  ## Azure's scripts through az, the guide to AKS walked, an OCI registry, an autoscaler (an hour the first time)
 	$(VENV)/bin/pytest tests/deploy

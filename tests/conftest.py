@@ -21,7 +21,7 @@ pytest_plugins = [
 ]
 
 # The fixtures that start a service, in the order of their tests. The tests of containers cannot be divided among
-# workers, so they begin first. Pure tests are short and end the session, so no worker waits for the last one.
+# workers, so they begin first. Pure tests are short, and any worker can run them: see testkit/scheduling.py.
 # A test that is marked needs_services by hand starts its services itself.
 PURE, BY_HAND = "", "by hand"
 ORDER = ("container_cluster", "cluster", "fault_cluster", BY_HAND, "chart_cluster", "tokens", "azurite", "helm", PURE)
