@@ -61,7 +61,7 @@ class ProcessTimings:
         kopf_request_timeout: The timeout of kopf's requests.
         kopf_backoffs: The delays between kopf's attempts at a request; the last one repeats.
         namespace_recheck_interval: The time between two checks whether a namespace can be listed again.
-        gathering_time: The time for which the event loop of the controller gathers events after each wake-up.
+        gathering_time: The time for which the event loop of the controller gathers events after a wait.
     """
 
     liveness_timeout: float = 600.0
@@ -73,7 +73,7 @@ class ProcessTimings:
     kopf_request_timeout: float = 30.0
     kopf_backoffs: tuple[float, ...] = (1, 1, 2, 3, 5, 8, 13, 20)
     namespace_recheck_interval: float = 30.0
-    gathering_time: float = 0.02
+    gathering_time: float = 0.05
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""An event loop that wakes up less often: what happens within a few milliseconds is handled together.
+"""An event loop that wakes up less often: what happens within some milliseconds is handled together.
 
 A wake-up costs more than the work that it does, because other processes use the caches of the CPU meanwhile. Network
 drivers gather packets for the same reason (Linux: NAPI).
@@ -9,32 +9,48 @@ import selectors
 import time
 from collections.abc import Callable
 
+MAX_WORK_SECONDS = 0.005  # after more work, a wake-up costs little in comparison, so a long list does not wait
+
 
 class GatheringSelector(selectors.DefaultSelector):
-    """A selector that, after each wake-up, gathers further events for some time.
+    """A selector that, after a wait, gathers further events for some time.
 
     Args:
         gathering_time: The time in seconds; 0 to return at once.
         sleep: The function that waits.
+        clock: The function that returns monotonic seconds.
     """
 
-    def __init__(self, gathering_time: float, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        gathering_time: float,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         super().__init__()
         self._gathering_time = gathering_time
         self._sleep = sleep
+        self._clock = clock
+        self._last_wait_ended = clock()
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Return the files that are ready, as `selectors.BaseSelector.select` does.
 
+        Nothing is gathered if a file is ready without a wait, or if the caller worked for long since the last wait.
+
         Args:
-            timeout: The longest time to wait in seconds. Without a wait (0 or less) nothing is gathered, because the
-                caller has other work.
+            timeout: The longest time to wait in seconds, without the time to gather. The default has no limit.
         """
-        ready = super().select(timeout)
-        if self._gathering_time <= 0 or (timeout is not None and timeout <= 0):
+        ready = super().select(0)
+        if ready or (timeout is not None and timeout <= 0):
             return ready
-        self._sleep(self._gathering_time)
-        return super().select(0)
+        worked = self._clock() - self._last_wait_ended
+        ready = super().select(timeout)
+        if self._gathering_time > 0 and worked < MAX_WORK_SECONDS:
+            self._sleep(self._gathering_time)
+            ready = super().select(0)
+        self._last_wait_ended = self._clock()
+        return ready
 
 
 def new_event_loop(gathering_time: float) -> asyncio.AbstractEventLoop:

@@ -13,6 +13,23 @@ from scoring_operator.runtime.event_loop import GatheringSelector, new_event_loo
 Pair = tuple[socket.socket, socket.socket]
 
 
+class Recorder:
+    """A clock and a sleep that sends a byte on each socket."""
+
+    def __init__(self, *peers: socket.socket) -> None:
+        self.now = 0.0
+        self.slept: list[float] = []
+        self._peers = peers
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        for peer in self._peers:
+            peer.send(b"x")
+
+    def clock(self) -> float:
+        return self.now
+
+
 @pytest.fixture
 def pairs() -> Iterator[list[Pair]]:
     found = [socket.socketpair() for _ in range(2)]
@@ -22,28 +39,48 @@ def pairs() -> Iterator[list[Pair]]:
             end.close()
 
 
-def test_events_within_the_gathering_time_are_returned_together(pairs: list[Pair]) -> None:
-    (first, first_peer), (second, second_peer) = pairs
-    slept = []
-
-    def second_event_happens(seconds: float) -> None:
-        slept.append(seconds)
-        second_peer.send(b"x")
-
-    with closing(GatheringSelector(0.02, second_event_happens)) as selector:
-        for end in (first, second):
+def select(
+    recorder: Recorder, pairs: list[Pair], *, gathering_time: float = 0.05, timeout: float, work: float = 0.0
+) -> set[object]:
+    """Return the sockets that are ready after some seconds of work."""
+    with closing(GatheringSelector(gathering_time, recorder.sleep, recorder.clock)) as selector:
+        for end, _ in pairs:
             selector.register(end, selectors.EVENT_READ)
-        first_peer.send(b"x")
-        ready = {key.fileobj for key, _ in selector.select(10)}
-    assert (ready, slept) == ({first, second}, [0.02])
+        recorder.now += work
+        return {key.fileobj for key, _ in selector.select(timeout)}
 
 
-@pytest.mark.parametrize(("gathering_time", "timeout"), [(0.02, 0), (0.02, -1), (0, 10)])
-def test_nothing_is_gathered_without_a_wait_or_a_time(gathering_time: float, timeout: float, pairs: list[Pair]) -> None:
-    with closing(GatheringSelector(gathering_time, lambda _: pytest.fail("it waited"))) as selector:
-        selector.register(pairs[0][0], selectors.EVENT_READ)
-        pairs[0][1].send(b"x")
-        assert [key.fileobj for key, _ in selector.select(timeout)] == [pairs[0][0]]
+def test_events_within_the_gathering_time_are_returned_together(pairs: list[Pair]) -> None:
+    recorder = Recorder(*(peer for _, peer in pairs))
+    ready = select(recorder, pairs, timeout=0.001, work=0.004)
+    assert (ready, recorder.slept) == ({end for end, _ in pairs}, [0.05])
+
+
+def test_file_that_is_ready_without_a_wait_is_returned_at_once(pairs: list[Pair]) -> None:
+    recorder = Recorder()
+    pairs[0][1].send(b"x")
+    assert (select(recorder, pairs, timeout=10), recorder.slept) == ({pairs[0][0]}, [])
+
+
+@pytest.mark.parametrize(
+    ("gathering_time", "timeout", "work"), [(0.05, 0, 0.0), (0.05, -1, 0.0), (0.05, 0.001, 0.006), (0.0, 0.001, 0.0)]
+)
+def test_nothing_is_gathered_without_a_wait_or_after_long_work(
+    gathering_time: float, timeout: float, work: float, pairs: list[Pair]
+) -> None:
+    recorder = Recorder()
+    ready = select(recorder, pairs, gathering_time=gathering_time, timeout=timeout, work=work)
+    assert (ready, recorder.slept) == (set(), [])
+
+
+def test_work_is_counted_since_the_last_wait() -> None:
+    recorder = Recorder()
+    with closing(GatheringSelector(0.05, recorder.sleep, recorder.clock)) as selector:
+        recorder.now += 0.006
+        selector.select(0.001)
+        recorder.now += 0.004
+        selector.select(0.001)
+    assert recorder.slept == [0.05]
 
 
 def test_loop_handles_responses_timers_and_calls_of_other_threads() -> None:
