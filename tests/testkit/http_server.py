@@ -55,6 +55,8 @@ class RequestHandler(BaseHTTPRequestHandler):
 class _QuietServer(ThreadingHTTPServer):
     """A server that prints no traceback of a connection that its client has closed."""
 
+    request_queue_size = 128  # with the default of 5, parallel requests to a busy process wait seconds for a connection
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
