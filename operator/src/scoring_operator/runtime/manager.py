@@ -212,7 +212,7 @@ class Manager:
             await _run_until_first_ends(
                 self._stopping.wait(),
                 informer.run(),
-                measure_lag(metrics.record_loop_lag),
+                measure_lag(metrics.record_loop_lag, gathering_time=timings.process.gathering_time),
                 self._lead_repeatedly(client, informer, elector),
             )
             await elector.release()

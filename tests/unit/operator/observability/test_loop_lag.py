@@ -37,3 +37,7 @@ async def test_lag_of_an_idle_loop_is_not_logged(caplog: pytest.LogCaptureFixtur
             break
     assert lag < 1
     assert caplog.text == ""
+
+
+async def test_time_for_which_the_loop_gathers_events_is_not_a_lag() -> None:
+    assert max(await measured(0.3, interval_seconds=0.05, gathering_time=60.0)) == 0
