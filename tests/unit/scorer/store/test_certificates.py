@@ -8,9 +8,9 @@ import pytest
 from device_scorer.errors import StorageUnavailable
 from device_scorer.settings import read_settings
 from device_scorer.store.factory import open_scoring_store, open_store
-from device_scorer.store.retry import RetryPolicy
 from localcluster.kubernetes.certificates import CertificateAuthority
 from tests.testkit.blob_server import SAS, serving
+from tests.testkit.retry_policies import ONE_ATTEMPT
 from tests.testkit.tls import Tls
 
 
@@ -34,7 +34,7 @@ def test_certificate_that_is_not_accepted_has_its_own_next_step(
     with serving(tls=tls) as server:
         environment = {"FLEETSCORE_AUTH": "sas", "FLEETSCORE_ACCOUNT_URL": server.url, "AZURE_STORAGE_SAS_TOKEN": SAS}
         with (
-            closing(opener(read_settings(environment), RetryPolicy(max_retry_seconds=0.0))) as store,
+            closing(opener(read_settings(environment), ONE_ATTEMPT)) as store,
             pytest.raises(StorageUnavailable) as raised,
         ):
             store.read("predictions", "p.csv")

@@ -13,10 +13,10 @@ from device_scorer.store.obstore_store import LIST_CHUNK_SIZE, ObstoreStore, ope
 from device_scorer.store.retry import DEFAULT_RETRY_POLICY, RetryPolicy
 from localcluster.kubernetes.certificates import CertificateAuthority
 from tests.testkit.blob_server import SAS, BlobServer, serving
+from tests.testkit.retry_policies import ONE_ATTEMPT
 from tests.testkit.tls import Tls
 
 BLOB = "/account/predictions/w/p.csv"
-SHORT = RetryPolicy(read_timeout_seconds=0.3, max_retry_seconds=1.0, max_unreachable_seconds=0.5)
 
 
 @pytest.fixture
@@ -126,6 +126,6 @@ def test_private_authority_is_trusted_if_the_environment_names_it(
         for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
             monkeypatch.delenv(name, raising=False)
         with pytest.raises(StorageUnavailable, match=r"certificate is not trusted .* REQUESTS_CA_BUNDLE"):
-            open_on(server.url, SHORT).read("predictions", "w/p.csv")
+            open_on(server.url, ONE_ATTEMPT).read("predictions", "w/p.csv")
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tls.authority))
         assert open_on(server.url).read("predictions", "w/p.csv") is not None

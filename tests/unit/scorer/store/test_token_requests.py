@@ -10,13 +10,12 @@ import pytest
 from device_scorer.errors import ConfigurationInvalid, DeviceError, IdentityUnavailable
 from device_scorer.settings import read_settings
 from device_scorer.store.factory import open_scoring_store, open_store
-from device_scorer.store.retry import RetryPolicy
 from localcluster.kubernetes.certificates import CertificateAuthority
 from tests.testkit.blob_server import SAS, BlobServer, serving
 from tests.testkit.hostile_responses import ENDLESS, HOSTILE, PAGE, response
+from tests.testkit.retry_policies import ONE_ATTEMPT
 from tests.testkit.tls import Tls
 
-ONE_ATTEMPT = RetryPolicy(max_retry_seconds=0.0)
 ASSERTION = "assertion-canary-0123456789"
 JSON = {"Content-Type": "application/json"}
 HTML = {"Content-Type": "text/html"}
