@@ -243,18 +243,20 @@ def _build_tool(tool: str, wanted: list[str], go_program: Path, target: Path) ->
 
 def _run_go_build(command: list[str], folder: Path) -> None:
     environment = {"GOGC": _COMPILER_GARBAGE_PERCENT} | os.environ | BUILD_ENVIRONMENT
-    # A process group of its own: the compilers are killed together if this command ends early.
+    # A process group of its own: the compilers are killed together if this command ends early. The build begins after
+    # a line of input, and ends without it: an interrupt of Popen loses the pid of the process and closes its input.
     build = subprocess.Popen(
-        command,
+        ["sh", "-c", 'read -r line && exec "$@"', "sh", *command],
         cwd=folder,
         env=environment,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
     )
     try:
-        output, _ = build.communicate()
+        output, _ = build.communicate("\n")
     except BaseException:
         os.killpg(build.pid, signal.SIGKILL)
         build.wait()

@@ -23,6 +23,21 @@ touch "$2"
 """
 _BUILD = [sys.executable, "-c", "from localcluster.toolchain import tools; print(tools.ensure_tool('pause'))"]
 
+# The process exists, and Popen has not returned it yet.
+_INTERRUPTED_BUILD = """
+import signal, subprocess
+from localcluster.toolchain import tools
+
+class Interrupted(subprocess.Popen):
+    def __init__(self, command, **options):
+        super().__init__(command, **options)
+        if "build" in command:
+            signal.raise_signal(signal.SIGINT)
+
+subprocess.Popen = Interrupted
+tools.ensure_tool("pause")
+"""
+
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
@@ -198,6 +213,18 @@ def test_interrupted_build_leaves_no_process_and_no_partial_tool(environment: di
     build.send_signal(signal.SIGINT)
     build.communicate(timeout=180)
     assert build.returncode != 0
+    assert_nothing_is_left(environment)
+
+
+def test_build_that_is_interrupted_while_it_starts_leaves_no_process(environment: dict[str, str]) -> None:
+    environment["BUILD_SECONDS"] = "1000"
+    build = subprocess.run([*_BUILD[:2], _INTERRUPTED_BUILD], env=environment, stderr=subprocess.PIPE, check=False)
+    assert build.returncode == -signal.SIGINT
+    assert not Path(environment["CALLS"]).exists()
+    assert_nothing_is_left(environment)
+
+
+def assert_nothing_is_left(environment: dict[str, str]) -> None:
     assert [path.name for path in Path(environment["XDG_CACHE_HOME"], "fleetscore/tools").glob("*.unfinished-*")] == []
     assert list(Path(environment["XDG_CACHE_HOME"], "fleetscore/tools").glob("*/pause")) == []
     # A process that ends exists for a moment longer.
