@@ -1,20 +1,17 @@
 """The content of the images: unpacked, and run in a read-only root as the user they name."""
 
 import hashlib
-import json
 import re
 import subprocess
-import tarfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from localcluster.toolchain import images
 from localcluster.toolchain.images import CHECKOUT
+from tests.testkit.image_root import Image, unpack_image
 from tests.testkit.measurements import RecordMeasurement
 
 pytestmark = pytest.mark.needs_services
@@ -27,54 +24,13 @@ STARTS = {
 }
 PINS = {"operator": "operator", "scorer": "scorer", "console": "client"}
 DISTRIBUTIONS = {"operator": "scoring-operator", "scorer": "device-scorer", "console": "fleetscore"}
-WHITEOUT = ".wh."  # the prefix of a deleted file's name in a layer (OCI image specification)
 LEFT_OUT = {"operator": set(), "scorer": set(), "console": {"pyarrow"}}
-
-
-@dataclass(frozen=True)
-class Image:
-    name: str
-    root: Path
-    config: dict[str, Any]
-    layers: dict[str, list[str]]
-    packed: Path
-
-    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        """Run a command in the image: its user, its environment, its root read-only and no folder to write to."""
-        script = (
-            'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" && mount -t tmpfs -o size=16m tmpfs "$1/tmp"'
-            ' && shift && exec chroot --userspec="$UID_GID" "$@"'
-        )
-        variables = dict(each.split("=", 1) for each in self.config["Env"])
-        return subprocess.run(
-            ["unshare", "--mount", "sh", "-c", script, "sh", self.root, self.root, *command],
-            env=variables | {"UID_GID": self.config["User"], "PATH": f"{variables['PATH']}:/usr/sbin"},
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd="/",
-        )
 
 
 @pytest.fixture(scope="module", params=images.ALL_IMAGE_NAMES)
 def image(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
-    archive = images.build_image(request.param)
     folder = tmp_path_factory.mktemp(request.param)
-    root = folder / "root"
-    with tarfile.open(archive) as packed:
-        packed.extractall(folder / "packed", filter="tar")
-    manifest = json.loads((folder / "packed" / "manifest.json").read_text())[0]
-    layers = {}
-    for layer in manifest["Layers"]:
-        with tarfile.open(folder / "packed" / layer) as content:
-            layers[layer] = content.getnames()
-            content.extractall(root, filter="fully_trusted")  # noqa: S202  our own archive, as a kubelet unpacks it
-        for name in layers[layer]:
-            folder_of, _, file = name.rpartition("/")
-            if file.startswith(WHITEOUT):
-                (root / folder_of / file.removeprefix(WHITEOUT)).unlink()
-    config = json.loads((folder / "packed" / manifest["Config"]).read_text())["config"]
-    yield Image(request.param, root, config, layers, folder / "packed")
+    yield unpack_image(request.param, folder)
     subprocess.run(["rm", "-rf", folder], check=True)
 
 
