@@ -15,6 +15,7 @@ from bench import (
     report_load,
     scorer,
 )
+from localcluster.errors import ClusterError
 
 TABLES: dict[str, Callable[..., bool]] = {
     "scorer": scorer.main,
@@ -32,7 +33,7 @@ def main(arguments: list[str]) -> int:
     """Measure and print the tables.
 
     Returns:
-        0 if every goal is met, 1 if a goal is missed, 64 if a table is unknown.
+        0 if every goal is met, 1 if a goal is missed or the machine lacks a requirement, 64 if a table is unknown.
     """
     every = TABLES | BY_NAME_ONLY
     parser = argparse.ArgumentParser(
@@ -50,7 +51,11 @@ def main(arguments: list[str]) -> int:
     if unknown:
         print(f"table {', '.join(unknown)} is unknown; use {', '.join(every)}", file=sys.stderr)
         return 64
-    results = [every[name](quick=parsed.quick) for name in parsed.tables or TABLES]
+    try:
+        results = [every[name](quick=parsed.quick) for name in parsed.tables or TABLES]
+    except ClusterError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
     return 0 if all(results) else 1
 
 

@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import baseline_client, harness
+from bench import baseline_client, fast_clock, harness
 from bench.goals import Goals, print_progress
 from bench.operator_load import admin_credentials, build_run
 from bench.watcher import RUNS, watch_runs
@@ -50,7 +50,7 @@ def main(*, quick: bool) -> bool:
         tempfile.TemporaryDirectory() as folder,
         harness.installed_release(Path(folder)) as release,
         harness.running_operator(
-            release, harness.device_ids(devices), command=("bench.fast_clock", str(window))
+            release, harness.device_ids(devices), command=("python", "-P", fast_clock.__file__, str(window))
         ) as operated,
     ):
         times = asyncio.run(_measure(operated, window))

@@ -1,7 +1,9 @@
-"""Run the operator in a time in which an hour is shorter: `python -m bench.fast_clock SECONDS`.
+"""Run the operator in a time in which an hour is shorter: `python -P bench/fast_clock.py SECONDS`.
 
 Two times are shorter by the ratio of SECONDS to an hour: the delay before the deletion of Jobs, and the time between
 two deletions.
+
+It runs in the operator's image, where `bench` is not a package. `-P` hides the other modules of its folder.
 """
 
 import sys

@@ -1,16 +1,21 @@
-"""The environment of a measurement: a fresh control plane, the chart's objects, the operator as a process."""
+"""The environment of a measurement: a fresh control plane, the chart's objects, the operator in its image."""
 
+import atexit
 import os
 import random
+import shutil
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from tests.testkit.cluster import ALL_SCORED, RAISED_LIMITS
+from tests.testkit.image_root import Image, unpack_image
 from tests.testkit.operator_process import OperatorEnvironment, operator
 
 from bench import listing_server, scorer
@@ -84,12 +89,36 @@ class RunningOperator:
         return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
+@cache
+def operator_image() -> Image:
+    """Return the operator's image, unpacked into a folder that the end of this process removes."""
+    folder = tempfile.mkdtemp(prefix="fleetscore-bench-")
+    atexit.register(shutil.rmtree, folder)
+    return unpack_image("operator", Path(folder))
+
+
+def describe_operator() -> str:
+    """Return which operator is measured, with the version of its Python."""
+    answer = operator_image().run("python", "--version")
+    answer.check_returncode()
+    return f"operator of the image, {answer.stdout.strip()}"
+
+
 @contextmanager
 def running_operator(
-    release: OperatorEnvironment, devices: Sequence[str], command: Sequence[str] = ("scoring_operator", "run")
+    release: OperatorEnvironment, devices: Sequence[str], command: Sequence[str] = ("scoring-operator", "run")
 ) -> Iterator[RunningOperator]:
-    """Run the operator as a process with the chart's service account and a storage of these devices."""
+    """Run the operator's image as a process with the chart's service account and a storage of these devices.
+
+    Args:
+        release: The release whose settings the operator gets.
+        devices: The devices in the storage.
+        command: The command in the image, which also has the folder of this module.
+    """
+    folders = [release.folder, release.kubeconfig.parent, Path(__file__).parent]
+    # The files of the release are root's.
+    program = operator_image().command_line(*command, user="0:0", folders=folders)
     with listing_server.serve_listing(devices) as connection_string:
         release.secret("default", STORAGE_SECRET["key"], connection_string)
-        with operator(release, command=command) as process:
+        with operator(release, command=program) as process:
             yield RunningOperator(release, process.process.pid)

@@ -283,12 +283,14 @@ def _report(found: Sequence[Workload], ends: Sequence[float]) -> bool:
     print(
         f"\n{MAX_IN_FLIGHT} Jobs in flight; medians of the rounds, of {', '.join(str(load.rounds) for load in found)}"
     )
+    print(harness.describe_operator())
     return goals.all_met
 
 
 def main(*, quick: bool) -> bool:
     """Measure the workloads and the ends of runs, print the tables, and return False if a goal is missed."""
     found = workloads(quick=quick)
+    print_progress(harness.describe_operator())  # the first use unpacks the image
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for load in found:

@@ -185,14 +185,17 @@ def free_port() -> int:
 
 @contextmanager
 def operator(
-    release: OperatorEnvironment, name: str = "operator-a", *, command: Sequence[str] = ("scoring_operator", "run")
+    release: OperatorEnvironment,
+    name: str = "operator-a",
+    *,
+    command: Sequence[str] = (sys.executable, "-m", "scoring_operator", "run"),
 ) -> Iterator[Operator]:
-    """Run an operator (a module and its arguments) until it is ready; kill it at the end, if it still runs."""
+    """Run an operator until it is ready; kill it at the end, if it still runs."""
     port = free_port()
     log = release.folder / f"{name}.log"
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", *command],
+            command,
             env=release.environment(name, port),
             stdout=output,
             stderr=subprocess.STDOUT,
