@@ -86,7 +86,7 @@ class Cluster:
         return [(load.active, load.queued, load.stalled_reason) for load in self.controller.loads()]
 
     async def until(self, done: Callable[[], object]) -> None:
-        await until_async(done, seconds=10)
+        await until_async(done)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

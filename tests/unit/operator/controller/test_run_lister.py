@@ -65,7 +65,7 @@ async def test_namespace_that_cannot_be_listed_does_not_keep_runs_of_others(
 ) -> None:
     client = Client(error)
     async with running(client, "b", "a") as (lister, listed):
-        await asyncio.wait_for(lister.wait_for_first_lists(), 5)
+        await asyncio.wait_for(lister.wait_for_first_lists(), 120)
         assert listed == {"a": 1}
         await until_async(lambda: client.count("LIST") >= 5)
         assert [record.getMessage() for record in caplog.records] == [f"ScoringRuns of b cannot be listed: {error}"]
@@ -74,7 +74,7 @@ async def test_namespace_that_cannot_be_listed_does_not_keep_runs_of_others(
 
 async def test_list_that_never_returns_delays_the_first_passes_until_the_limit() -> None:
     async with running(Client(None), "b", "a", first_list_timeout=0.05) as (lister, listed):
-        await asyncio.wait_for(lister.wait_for_first_lists(), 5)
+        await asyncio.wait_for(lister.wait_for_first_lists(), 120)
         assert listed == {"a": 1}
 
 

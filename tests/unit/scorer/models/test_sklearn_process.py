@@ -116,8 +116,8 @@ def test_budget_is_shared_in_the_order_of_arrival() -> None:
     small = threading.Thread(target=take, args=["small", 10])
     small.start()
     budget.release(60)
-    large.join(20)
-    small.join(20)
+    large.join(120)
+    small.join(120)
     assert order == ["large", "small"]
     assert budget.acquire(1000) == 100
 
