@@ -35,8 +35,8 @@ unit: $(READY)  ## the tests that need no service and no second, on all cores
 
 check: lint unit  ## lint and unit: run this while working
 
-test: lint  ## every test except tests/deploy: pure tests first, then those with services (see tests/conftest.py)
-	$(VENV)/bin/pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+test: lint  ## every test except tests/deploy (see tests/conftest.py for their order)
+	$(VENV)/bin/pytest -n 4 --dist loadgroup --no-loadscope-reorder
 
 test-deploy: $(READY)  ## Azure's scripts through az, the guide to AKS walked, an OCI registry, an autoscaler (an hour the first time)
 	$(VENV)/bin/pytest tests/deploy

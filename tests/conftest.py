@@ -20,14 +20,14 @@ pytest_plugins = [
     "tests.testkit.scheduling",
 ]
 
-# The fixtures that start a service, in the order of their tests. The two longest groups cannot be divided among
-# workers, so they begin first. The groups of single files end the session, so no worker waits long for the last one.
+# The fixtures that start a service, in the order of their tests. The tests of containers cannot be divided among
+# workers, so they begin first. Pure tests are short, and any worker can run them: see testkit/scheduling.py.
 # A test that is marked needs_services by hand starts its services itself.
 PURE, BY_HAND = "", "by hand"
-ORDER = ("container_cluster", "cluster", PURE, "helm", "azurite", "tokens", BY_HAND, "chart_cluster", "fault_cluster")
+ORDER = ("container_cluster", "cluster", "fault_cluster", BY_HAND, "chart_cluster", "tokens", "azurite", "helm", PURE)
 # The services that exist once per session. A node with containers is expensive. Each control plane takes a dozen of the
-# 128 inotify instances of a machine.
-ONE_WORKER = ("container_cluster", "chart_cluster", "cluster")
+# 128 inotify instances of a machine, so each worker has one control plane for the files of `cluster`.
+ONE_WORKER = ("container_cluster", "chart_cluster")
 MAY_SKIP = ("needs_original_data", "needs_history")
 STRONGEST_FIRST = ("container_cluster", "fault_cluster", "cluster", "chart_cluster", "tokens", "azurite", "helm")
 
