@@ -73,7 +73,7 @@ class ProcessTimings:
     kopf_request_timeout: float = 30.0
     kopf_backoffs: tuple[float, ...] = (1, 1, 2, 3, 5, 8, 13, 20)
     namespace_recheck_interval: float = 30.0
-    gathering_time: float = 0.05
+    gathering_time: float = 0.1
 
 
 @dataclass(frozen=True, slots=True)

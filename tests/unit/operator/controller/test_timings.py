@@ -32,6 +32,7 @@ def test_intervals_of_the_process_have_these_defaults() -> None:
         kopf_request_timeout=30.0,
         kopf_backoffs=(1, 1, 2, 3, 5, 8, 13, 20),
         namespace_recheck_interval=30.0,
+        gathering_time=0.1,
     )
 
 
