@@ -16,6 +16,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -258,7 +259,8 @@ def _run_go_build(command: list[str], folder: Path) -> None:
     try:
         output, _ = build.communicate("\n")
     except BaseException:
-        os.killpg(build.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it may have ended meanwhile
+            os.killpg(build.pid, signal.SIGKILL)
         build.wait()
         raise
     if build.returncode != 0:
