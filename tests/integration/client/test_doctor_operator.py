@@ -59,7 +59,7 @@ def test_release_with_a_running_operator_has_only_oks(
 def test_operator_whose_clock_is_wrong_is_a_problem(
     release: Release, environment: OperatorEnvironment, doctor: Doctor, seconds: int, direction: str
 ) -> None:
-    command = ("tests.faults.operator_main", "--devices", "1", f"--clock={seconds}")
+    command = (sys.executable, "-m", "tests.faults.operator_main", "--devices", "1", f"--clock={seconds}")
     with operator(environment, release.pods()[0], command=command):
         doctor.until_found("clock", f"s {direction} the API server's", "--use-fleet-secret")
 
