@@ -159,6 +159,8 @@ def attack(evil: Runs, hour: int, small_runs: int) -> None:
     slow: dict[str, Any] = {"activeDeadlineSeconds": WEEK, "pendingDeadlineSeconds": WEEK}
     for number in range(3):
         evil.create(f"slow-{number}", labels=label if number else {}, window=window(hour + number), **slow)
+    # Otherwise the small runs may take all slots that the held runs leave.
+    until(lambda: evil.status("slow-0").get("phase") == "Running", "slow-0 has Jobs")
 
     def create_small(number: int) -> None:
         evil.create(f"small-{number}", window=window(-100 - number), devices={"ids": ["press-1"]}, **slow)
