@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from localcluster.allocation import free_port
 from localcluster.cluster import Cluster
 from localcluster.kubernetes.api import ApiError
 from localcluster.kubernetes.certificates import write_kubeconfig
@@ -26,7 +27,7 @@ from scoring_operator.resources import config_maps
 from tests.testkit.audit import Audit, Request, created_jobs
 from tests.testkit.chart import a_fleet
 from tests.testkit.conditions import condition, true_conditions
-from tests.testkit.operator_process import Operator, OperatorEnvironment, free_port
+from tests.testkit.operator_process import Operator, OperatorEnvironment
 from tests.testkit.paths import ROOT
 from tests.testkit.waiting import until
 

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from localcluster.allocation import free_port
 from tests.faults.conftest import NewSite
 from tests.faults.harness import RunResult, Site
 from tests.testkit.chart import a_fleet, helm
 from tests.testkit.measurements import RecordMeasurement
-from tests.testkit.operator_process import OMITTED, free_port
+from tests.testkit.operator_process import OMITTED
 from tests.testkit.paths import ROOT
 from tests.testkit.waiting import until
 

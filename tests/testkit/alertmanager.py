@@ -2,13 +2,12 @@
 
 import json
 import shutil
-import socket
 import subprocess
 import urllib.request
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from localcluster.allocation import free_port
 from localcluster.toolchain import debian
 from tests.testkit.waiting import until
 
@@ -30,8 +29,7 @@ class Alertmanager:
     def __init__(self, folder: Path, host: str = "127.0.0.1") -> None:
         if not shutil.which(PROGRAM):
             debian.install([PROGRAM])
-        with closing(socket.create_server((host, 0))) as server:
-            self._address = f"{host}:{server.getsockname()[1]}"
+        self._address = f"{host}:{free_port()}"
         self._folder = folder
         (folder / "alertmanager.json").write_text(json.dumps(SETTINGS))
         self.url = f"http://{self._address}"

@@ -4,7 +4,6 @@ import base64
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from localcluster.allocation import free_port
 from localcluster.cluster import Cluster
 from tests.testkit.audit import Audit, created_jobs
 from tests.testkit.azurite import Storage
@@ -174,13 +174,6 @@ class Operator:
         self.process.send_signal(how)
         self.process.wait(120)
         return time.monotonic() - began
-
-
-def free_port() -> int:
-    """Return a port that no process listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 @contextmanager

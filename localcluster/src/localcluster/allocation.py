@@ -1,6 +1,7 @@
 """Slots: each cluster of a machine has a slot with its own ports and its own private network."""
 
 import ipaddress
+import secrets
 import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ MAX_SLOTS = 32
 # Below Linux's range of ephemeral ports and below Kubernetes' range of node ports.
 _FIRST_PORT = 24600
 _PORTS_PER_SLOT = 10
+_FREE_PORTS = range(10_000, _FIRST_PORT)
 _FIRST_NETWORK = 160
 
 
@@ -108,6 +110,22 @@ def is_port_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def free_port() -> int:
+    """Return a TCP port for a server that is started next.
+
+    It is below Linux's range of ephemeral ports, so no connection takes it before the server listens. It is drawn at
+    random, so two processes that call at the same time get different ports.
+
+    Raises:
+        ClusterError: No port was free.
+    """
+    for _ in range(1000):
+        port = secrets.choice(_FREE_PORTS)
+        if is_port_free(port):
+            return port
+    raise ClusterError(f"no free TCP port between {_FREE_PORTS.start} and {_FREE_PORTS.stop - 1}; see `ss -ltn`")
 
 
 def parse_routes(table: str) -> list[ipaddress.IPv4Network]:

@@ -1,4 +1,6 @@
 import ipaddress
+import secrets
+import socket
 
 import pytest
 
@@ -35,3 +37,15 @@ def test_routes_are_parsed_without_the_default_route() -> None:
         "eth0\t0002000A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n"
     )
     assert allocation.parse_routes(table) == [ipaddress.IPv4Network("10.0.2.0/24")]
+
+
+def test_free_port_is_below_the_ports_of_connections_and_of_clusters() -> None:
+    assert 10_000 <= allocation.free_port() < allocation.Slot(0).ports[0] == 24_600
+
+
+def test_free_port_is_not_one_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = allocation.free_port()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        draws = iter([server.getsockname()[1], free])
+        monkeypatch.setattr(secrets, "choice", lambda _ports: next(draws))
+        assert allocation.free_port() == free

@@ -12,7 +12,6 @@ import hmac
 import http.client
 import secrets
 import signal
-import socket
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from types import TracebackType
 from typing import Self
 
 from localcluster import processes
+from localcluster.allocation import free_port
 from localcluster.errors import ClusterError
 from localcluster.progress import StepProgress
 from localcluster.toolchain.nodejs import install_azurite
@@ -82,7 +82,7 @@ class Azurite:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise ClusterError(f"{folder} is not empty; start Azurite in a new folder")
-        azurite = cls(folder, host, port or _free_port(host), base64.b64encode(secrets.token_bytes(64)).decode(), oauth)
+        azurite = cls(folder, host, port or free_port(), base64.b64encode(secrets.token_bytes(64)).decode(), oauth)
         (folder / "data").mkdir()
         (folder / "key").touch(mode=0o600)
         (folder / "key").write_text(azurite.key)
@@ -201,10 +201,3 @@ class Azurite:
 def stop(folder: Path) -> None:
     """End the Azurite of a folder, even if it is still starting."""
     processes.stop_processes(folder, [_ROLE], signal_number=signal.SIGKILL)
-
-
-def _free_port(host: str) -> int:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -6,7 +6,6 @@ pushed by `toolchain.images.push_image`, charts by helm.
 
 import json
 import signal
-import socket
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from localcluster import processes
+from localcluster.allocation import free_port
 from localcluster.progress import StepProgress
 from localcluster.toolchain import tools
 
@@ -42,8 +42,7 @@ class Registry:
         """
         program = tools.ensure_program("registry", progress=progress)
         folder.mkdir(parents=True)
-        with socket.create_server((host, 0)) as listener:
-            registry = cls(folder.resolve(), f"{host}:{listener.getsockname()[1]}")
+        registry = cls(folder.resolve(), f"{host}:{free_port()}")
         configuration = {
             "version": 0.1,
             "log": {"accesslog": {"disabled": False}, "level": "warn"},

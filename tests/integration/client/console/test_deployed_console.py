@@ -1,6 +1,5 @@
 """The console that the chart deploys: its command, its probes and its rights, on a real API server and Azurite."""
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import pytest
 import yaml
 from hack.chart_rights import NEEDED, granted
 
+from localcluster.allocation import free_port
 from tests.testkit.audit import Audit
 from tests.testkit.azurite import Storage
 from tests.testkit.chart import Manifest, a_schedule, find, render
@@ -22,11 +22,6 @@ PAGES = [
     f"/device/predictions.csv?id={HALL}&window={WINDOW.slug}",
     f"/report?window={WINDOW.slug}",
 ]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @pytest.fixture

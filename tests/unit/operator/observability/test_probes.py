@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 
+from localcluster.allocation import free_port
 from scoring_operator.observability.metrics import Metrics
 from scoring_operator.observability.probes import ProbeLimits, serve_probes
-from tests.testkit.operator_process import free_port
 
 DEFAULT_LIMITS = ProbeLimits()
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from localcluster.allocation import free_port
 from scoring_operator.controller.timings import ProcessTimings, Timings
 from scoring_operator.errors import InvalidSettings
 from scoring_operator.kube.credentials import Credentials
@@ -18,13 +19,6 @@ from scoring_operator.runtime.settings import from_environment
 from tests.testkit.builders import a_body
 
 UNREACHABLE = Credentials(server="http://127.0.0.1:9")
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def a_manager(port: int, tmp_path: Path, **timings: Any) -> Manager:
