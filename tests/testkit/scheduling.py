@@ -20,7 +20,7 @@ from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
 GROUPS_FILE = "groups_file"
-PURE_NICENESS = 5  # a third of the weight of a process with niceness 0, see sched(7)
+PURE_NICENESS = 2  # two thirds of the weight of a process with niceness 0, see sched(7)
 
 
 class GroupScheduling(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no types

@@ -450,7 +450,7 @@ def test_large_device_that_is_scored_again_takes_its_locks_again(fleet: Fleet) -
     context = ScoringContext(
         request, Settings(folder=fleet.folder), store, large_readings_bytes=50, large_model_bytes=50
     )
-    outcome = score_device("press-1", context, DeviceDeadline(store, 1))
+    outcome = score_device("press-1", context, DeviceDeadline(store, 60))
     assert (outcome.kind, outcome.row_counts.rows) == ("scored", 10)
     assert not context.large_readings_lock.locked()
     assert not context.large_models_lock.locked()

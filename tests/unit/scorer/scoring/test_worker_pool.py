@@ -184,7 +184,7 @@ def test_stopped_pool_returns_finished_outcomes_and_withdraws_write_permission()
 
 @pytest.mark.fault("F32", "T13")
 def test_every_error_becomes_an_outcome_with_a_redacted_message(capsys: pytest.CaptureFixture[str]) -> None:
-    deadline = DeviceDeadline(STORE, 1)
+    deadline = DeviceDeadline(STORE, 60)
     assert score_safely(raising(DataInvalid("no header")), "d", deadline) == Outcome(FAILED, "DataInvalid", "no header")
     assert score_safely(raising(StorageUnavailable("busy")), "d", deadline) == Outcome(
         TRANSIENT, "StorageUnavailable", "busy"
@@ -210,7 +210,7 @@ def test_last_of_eight_transient_errors_is_the_outcome_of_the_unscored_devices()
 
 
 def test_long_error_message_is_cut() -> None:
-    outcome = score_safely(raising(DataInvalid("x" * 2000)), "d", DeviceDeadline(STORE, 1))
+    outcome = score_safely(raising(DataInvalid("x" * 2000)), "d", DeviceDeadline(STORE, 60))
     assert outcome.message == "x" * 500
 
 
@@ -228,7 +228,7 @@ def test_abandoned_device_outside_a_store_call_has_exceeded_its_deadline() -> No
 
 
 def test_secret_in_the_message_of_a_device_error_is_redacted() -> None:
-    outcome = score_safely(raising(StorageUnavailable("GET ?sig=secret failed")), "d", DeviceDeadline(STORE, 1))
+    outcome = score_safely(raising(StorageUnavailable("GET ?sig=secret failed")), "d", DeviceDeadline(STORE, 60))
     assert outcome.message == "GET ?sig=*** failed"
 
 
