@@ -1,4 +1,4 @@
-"""Slots: each cluster of a machine has a slot with its own ports and its own private network."""
+"""Slots and ports: each cluster of a machine has a slot with its own ports and its own private network."""
 
 import ipaddress
 import secrets
