@@ -124,6 +124,12 @@ class Controller:
         if self._loop and self._event_received:
             self._loop.call_soon_threadsafe(self._event_received.set)
 
+    @property
+    def gathering_time(self) -> float:
+        """The seconds for which the event loop gathers events: 0 with few active Jobs, or if a response is urgent."""
+        few_jobs = self._limiter.used_slots < self._timings.gathering_min_jobs
+        return 0.0 if few_jobs or self._client.next_response_is_urgent else self._timings.gathering_time
+
     def loads(self) -> Iterator[RunLoad]:
         """Yield the load of each run, for the metrics."""
         for uid, entry in self._entries.items():

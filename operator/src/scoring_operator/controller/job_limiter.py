@@ -158,6 +158,12 @@ class JobLimiter:
         if entry := self._get(run.uid):
             self.update(replace(entry.demand, run=run))
 
+    @property
+    def used_slots(self) -> int:
+        """The number of slots that active Jobs occupy."""
+        self._count()
+        return self._slots.used
+
     def active(self, uid: str) -> int:
         """Return the number of active Jobs of a run.
 

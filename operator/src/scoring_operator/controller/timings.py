@@ -10,7 +10,7 @@ from scoring_operator.planner.types import PlannerLimits
 
 @dataclass(frozen=True, slots=True)
 class ControllerTimings:
-    """The intervals of the controller, in seconds.
+    """The intervals of the controller, in seconds, and its limits.
 
     Attributes:
         min_reconcile_interval: The time between the starts of two passes of one run.
@@ -28,6 +28,8 @@ class ControllerTimings:
         storage_backoff: The delay before outcome records are read again after a failure.
         offer_delay: The time for which free slots are gathered before waiting runs are woken. Each run that takes slots
             saves its progress first.
+        gathering_time: The time for which the event loop gathers events after a wait.
+        gathering_min_jobs: The number of active Jobs from which the event loop gathers events.
     """
 
     min_reconcile_interval: float = 0.2
@@ -44,6 +46,8 @@ class ControllerTimings:
     discovery_retry_interval: float = 5.0
     storage_backoff: float = 5.0
     offer_delay: float = 1.0
+    gathering_time: float = 0.2
+    gathering_min_jobs: int = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,6 @@ class ProcessTimings:
         kopf_request_timeout: The timeout of kopf's requests.
         kopf_backoffs: The delays between kopf's attempts at a request; the last one repeats.
         namespace_recheck_interval: The time between two checks whether a namespace can be listed again.
-        gathering_time: The time for which the event loop of the controller gathers events after a wait.
     """
 
     liveness_timeout: float = 600.0
@@ -73,7 +76,6 @@ class ProcessTimings:
     kopf_request_timeout: float = 30.0
     kopf_backoffs: tuple[float, ...] = (1, 1, 2, 3, 5, 8, 13, 20)
     namespace_recheck_interval: float = 30.0
-    gathering_time: float = 0.1
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from scoring_operator.kube.credential_sources import load_credentials
 from scoring_operator.kube.credentials import Credentials
 from scoring_operator.kube.limiter import AdaptiveLimiter
 from scoring_operator.kube.listing import Listing, ListLimits, Page, read_list, read_pages
-from scoring_operator.kube.transport import Observer, Request, Transport, defer_reading, read_content
+from scoring_operator.kube.transport import Observer, Request, Transport, read_content
 
 T = TypeVar("T")
 Object = dict[str, Any]
@@ -43,7 +43,6 @@ class ClientTimeouts:
         page: The time limit of one page of a list.
         retry_budget: The time limit of one call, including its retries.
         idle: The time without a byte after which a watch is dead. The server sends a bookmark every minute.
-        watch_interval: The time for which the events of a watch are gathered after each read.
         initial_backoff: The delay before the first retry. Each retry doubles the delay, up to 10 seconds.
         page_size: The number of objects in a page. A Job of 50 devices has 10 KB.
         lists: The limits of lists.
@@ -53,7 +52,6 @@ class ClientTimeouts:
     page: float = 60.0
     retry_budget: float = 60.0
     idle: float = 75.0
-    watch_interval: float = 0.2
     initial_backoff: float = 0.2
     page_size: int = 200
     lists: ListLimits = field(default_factory=ListLimits)
@@ -118,6 +116,12 @@ class KubeClient:
     def with_fence(self, may_write: Callable[[], bool]) -> "KubeClient":
         """Return a client with the same connections that sends a write only while `may_write()` is True."""
         return KubeClient(self._transport, self.timeouts, may_write)
+
+    @property
+    def next_response_is_urgent(self) -> bool:
+        """Whether a response lets another request be sent: one waits for a slot, or a single one is in flight."""
+        limiters = (self.limiter, self._reads)
+        return any(one.has_waiting for one in limiters) or sum(one.in_flight for one in limiters) == 1
 
     def now(self) -> datetime:
         """Return the API server's current time, in UTC."""
@@ -213,12 +217,11 @@ class KubeClient:
         } | ({"labelSelector": label_selector} if label_selector else {})
         request = Request("WATCH", path, query, idle_timeout=self.timeouts.idle)
         async with self._transport.send(request) as response:
-            pending, gathering = b"", None
+            pending = b""
             async for chunk in response.content.iter_any():
                 *lines, pending = (pending + chunk).split(b"\n")
                 for line in lines:
                     yield line
-                gathering = defer_reading(response, self.timeouts.watch_interval, gathering)
 
     async def create(self, path: str, body: Object | bytes) -> Object:
         """Create an object and return its metadata as stored by the server.

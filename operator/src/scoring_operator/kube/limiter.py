@@ -39,6 +39,11 @@ class AdaptiveLimiter:
         # If several groups have the same number in flight, the first of them is next.
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
+    @property
+    def has_waiting(self) -> bool:
+        """Whether a write waits for a slot."""
+        return bool(self._waiting)
+
     async def run(self, write: Coroutine[None, None, T], rejection: type[Exception], group: str = "") -> T:
         """Wait for a slot, run a write, and adapt the limit to its result.
 

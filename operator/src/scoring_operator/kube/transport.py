@@ -4,11 +4,10 @@
 """
 
 import asyncio
-import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
@@ -42,7 +41,6 @@ ACCEPT_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,
 CONNECT_TIMEOUT_SECONDS = 10.0
 MAX_TOKEN_AGE_SECONDS = 10.0  # then the token's file is read again
 QUOTA_TEXTS = ("exceeded quota", "status unknown for quota")  # the second until a new ResourceQuota has its usage
-DEFERRED_BYTES = 65_536  # half of the usual receive buffer, so that the server never waits for space
 
 
 @dataclass(frozen=True)
@@ -213,37 +211,6 @@ async def read_content(response: aiohttp.ClientResponse, request: Request) -> by
             response.close()
             raise ResponseTooLarge(f"more than {request.max_bytes} bytes", request=str(request))
     return bytes(content)
-
-
-def defer_reading(
-    response: aiohttp.ClientResponse, seconds: float, last: asyncio.TimerHandle | None
-) -> asyncio.TimerHandle | None:
-    """Gather the next bytes of a response in the kernel for some time, but no more than `DEFERRED_BYTES`.
-
-    A wake-up of the event loop costs more than decoding an event of a watch. The option SO_RCVLOWAT is the number of
-    bytes from which a socket is readable, see socket(7). The end of the connection makes it readable, too.
-
-    Args:
-        response: A response whose content is not complete.
-        seconds: The longest time for which bytes are gathered.
-        last: The result of the last call for this response; None for the first call.
-
-    Returns:
-        The timer that ends the time; None if reading is not deferred.
-    """
-    if last:
-        last.cancel()
-    transport = response.connection.transport if response.connection else None
-    connection = transport.get_extra_info("socket") if transport else None
-    if connection is None or seconds <= 0:
-        return None
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, DEFERRED_BYTES)
-    return asyncio.get_running_loop().call_later(seconds, _resume_reading, connection)
-
-
-def _resume_reading(connection: socket.socket) -> None:
-    with suppress(OSError):  # it may be closed
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
 
 
 class _Status(msgspec.Struct):

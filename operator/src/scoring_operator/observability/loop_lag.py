@@ -15,7 +15,7 @@ async def measure_lag(
     *,
     interval_seconds: float = LAG_INTERVAL_SECONDS,
     max_lag_seconds: float = MAX_LAG_SECONDS,
-    gathering_time: float = 0.0,
+    gathering_time: Callable[[], float] = lambda: 0.0,
 ) -> None:
     """Measure the lag of the running event loop at each interval until cancelled.
 
@@ -23,13 +23,13 @@ async def measure_lag(
         record: The function that gets each lag, in seconds.
         interval_seconds: The time between two measurements.
         max_lag_seconds: The lag above which a lag is logged.
-        gathering_time: The time in seconds for which the loop gathers events. It is not a lag.
+        gathering_time: The function that returns the seconds for which the loop gathers events. They are not a lag.
     """
     loop = asyncio.get_running_loop()
     while True:
         due = loop.time() + interval_seconds
         await asyncio.sleep(interval_seconds)
-        lag = max(loop.time() - due - gathering_time, 0.0)
+        lag = max(loop.time() - due - gathering_time(), 0.0)
         record(lag)
         if lag > max_lag_seconds:
             _log.warning("the event loop was blocked for %.1f s; other runs and the renewal of the Lease waited", lag)

@@ -24,6 +24,11 @@ class JobSlots:
         self._by_namespace: Counter[str] = Counter()
         self._by_fleet: Counter[str] = Counter()
 
+    @property
+    def used(self) -> int:
+        """The number of slots that active Jobs occupy."""
+        return sum(map(self._occupied, self._by_namespace.values()))
+
     def add(self, run: ScoringRun, jobs: int) -> None:
         """Count Jobs of a run as active.
 
@@ -44,7 +49,7 @@ class JobSlots:
         """
         in_namespace = self._by_namespace[run.namespace]
         others = in_namespace - active
-        used = self._used() - self._occupied(in_namespace) + self._occupied(others)
+        used = self.used - self._occupied(in_namespace) + self._occupied(others)
         free = [self._limits.total - used]
         if self._limits.namespace is not None:
             free.append(self._limits.namespace - others)
@@ -58,7 +63,7 @@ class JobSlots:
         Args:
             lacking: The runs with the number of slots that each lacks, in the order in which they are served.
         """
-        free, by_namespace = self._limits.total - self._used(), self._by_namespace.copy()
+        free, by_namespace = self._limits.total - self.used, self._by_namespace.copy()
         limit = self._limits.total if self._limits.namespace is None else self._limits.namespace
         served = []
         for run, wanted in lacking:
@@ -68,9 +73,6 @@ class JobSlots:
                 by_namespace[run.namespace] += offered
                 served.append(run)
         return served
-
-    def _used(self) -> int:
-        return sum(map(self._occupied, self._by_namespace.values()))
 
     def _occupied(self, jobs: int) -> int:
         return jobs if self._limits.namespace is None else min(jobs, self._limits.namespace)

@@ -16,14 +16,14 @@ class GatheringSelector(selectors.DefaultSelector):
     """A selector that, after a wait, gathers further events for some time.
 
     Args:
-        gathering_time: The time in seconds; 0 to return at once.
+        gathering_time: The function that returns the time in seconds, after each wait; 0 to return at once.
         sleep: The function that waits.
         clock: The function that returns monotonic seconds.
     """
 
     def __init__(
         self,
-        gathering_time: float,
+        gathering_time: Callable[[], float],
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -46,17 +46,17 @@ class GatheringSelector(selectors.DefaultSelector):
             return ready
         worked = self._clock() - self._last_wait_ended
         ready = super().select(timeout)
-        if self._gathering_time > 0 and worked < MAX_WORK_SECONDS:
-            self._sleep(self._gathering_time)
+        if worked < MAX_WORK_SECONDS and (gathering_time := self._gathering_time()) > 0:
+            self._sleep(gathering_time)
             ready = super().select(0)
         self._last_wait_ended = self._clock()
         return ready
 
 
-def new_event_loop(gathering_time: float) -> asyncio.AbstractEventLoop:
+def new_event_loop(gathering_time: Callable[[], float]) -> asyncio.AbstractEventLoop:
     """Return an event loop that handles together what happens within some time.
 
     Args:
-        gathering_time: The time in seconds by which each response, event and timer may be late.
+        gathering_time: The function that returns the seconds by which a response, an event or a timer may be late.
     """
     return asyncio.SelectorEventLoop(GatheringSelector(gathering_time))

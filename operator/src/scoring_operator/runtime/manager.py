@@ -165,7 +165,7 @@ class Manager:
 
     def _run(self) -> None:
         try:
-            with asyncio.Runner(loop_factory=partial(new_event_loop, self.timings.process.gathering_time)) as runner:
+            with asyncio.Runner(loop_factory=partial(new_event_loop, self._gathering_time)) as runner:
                 runner.run(self._serve())
         except Exception as error:  # noqa: BLE001  # the outermost function of the thread
             self.failed = True
@@ -173,6 +173,10 @@ class Manager:
                 _log.exception("the thread of the controller ended")
             else:
                 self._started.set_exception(error)
+
+    def _gathering_time(self) -> float:
+        """Return the seconds for which the loop gathers events."""
+        return self._controller.gathering_time if self._controller else 0.0
 
     async def _serve(self) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
@@ -212,7 +216,7 @@ class Manager:
             await _run_until_first_ends(
                 self._stopping.wait(),
                 informer.run(),
-                measure_lag(metrics.record_loop_lag, gathering_time=timings.process.gathering_time),
+                measure_lag(metrics.record_loop_lag, gathering_time=self._gathering_time),
                 self._lead_repeatedly(client, informer, elector),
             )
             await elector.release()

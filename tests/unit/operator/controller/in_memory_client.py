@@ -27,6 +27,7 @@ class InMemoryClient(KubeClient):
         rejected: The errors of requests, by verb and a part of the path; each is raised until it is removed.
         time: The API server's time.
         on_request: Called at each request, for what happens meanwhile.
+        urgent: Whether the next response lets another request be sent.
     """
 
     def __init__(self) -> None:
@@ -37,7 +38,12 @@ class InMemoryClient(KubeClient):
         self.rejected: dict[tuple[str, str], ApiError] = {}
         self.time = NOW
         self.on_request: Callable[[], object] = lambda: None
+        self.urgent = False
         self._version = 0
+
+    @property
+    def next_response_is_urgent(self) -> bool:
+        return self.urgent
 
     def now(self) -> datetime:
         return self.time

@@ -106,6 +106,18 @@ async def test_listed_run_is_reconciled() -> None:
         await cluster.until(lambda: cluster.loads() == [(2, False, "")])
 
 
+@pytest.mark.parametrize(("devices", "seconds"), [(19, 0.0), (20, 0.2)])
+async def test_events_are_gathered_while_20_jobs_are_active(devices: int, seconds: float) -> None:
+    cluster = Cluster(a_body(parallelism=20))
+    cluster.storage.models = [f"press-{number}" for number in range(devices)]
+    assert cluster.controller.gathering_time == 0.0
+    async with cluster.running():
+        await cluster.until(lambda: cluster.loads() == [(devices, False, "")])
+        assert cluster.controller.gathering_time == seconds
+        cluster.client.urgent = True
+        assert cluster.controller.gathering_time == 0.0
+
+
 async def test_run_of_an_event_is_reconciled() -> None:
     cluster = Cluster()
     async with cluster.running():

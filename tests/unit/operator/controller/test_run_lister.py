@@ -39,7 +39,7 @@ class Client(InMemoryClient):
 
 @asynccontextmanager
 async def running(
-    client: InMemoryClient, *namespaces: str, **timings: float
+    client: InMemoryClient, *namespaces: str, **timings: Any
 ) -> AsyncIterator[tuple[RunLister, dict[str, int]]]:
     listed: dict[str, int] = {}
 

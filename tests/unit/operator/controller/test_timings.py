@@ -18,6 +18,8 @@ def test_intervals_of_the_controller_have_these_defaults() -> None:
         discovery_retry_interval=5.0,
         storage_backoff=5.0,
         offer_delay=1.0,
+        gathering_time=0.2,
+        gathering_min_jobs=20,
     )
 
 
@@ -32,7 +34,6 @@ def test_intervals_of_the_process_have_these_defaults() -> None:
         kopf_request_timeout=30.0,
         kopf_backoffs=(1, 1, 2, 3, 5, 8, 13, 20),
         namespace_recheck_interval=30.0,
-        gathering_time=0.1,
     )
 
 

@@ -8,9 +8,7 @@ from scoring_operator.kube.client import ClientTimeouts, KubeClient
 from tests.testkit.fault_server import FaultServer, fault_server
 from tests.testkit.loop_clock import ClockLoop
 
-SHORT = ClientTimeouts(
-    request=1.0, page=1.0, retry_budget=3.0, idle=0.5, watch_interval=0.01, initial_backoff=0.02, page_size=3
-)
+SHORT = ClientTimeouts(request=1.0, page=1.0, retry_budget=3.0, idle=0.5, initial_backoff=0.02, page_size=3)
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], ClockLoop]]:

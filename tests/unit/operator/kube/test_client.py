@@ -2,12 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
 
 import msgspec
 import pytest
-import pytest_asyncio
 from aiohttp import web
 
 from scoring_operator.errors import (
@@ -19,7 +16,6 @@ from scoring_operator.errors import (
 )
 from scoring_operator.kube.client import MAX_READS, ClientTimeouts, KubeClient
 from scoring_operator.kube.listing import ListLimits
-from scoring_operator.kube.transport import DEFERRED_BYTES
 from tests.testkit.fault_server import FaultServer, hang, refuse, reset
 from tests.testkit.waiting import until_async
 
@@ -35,7 +31,6 @@ def test_timeouts_and_page_size_of_a_client_have_these_defaults() -> None:
         page=60,
         retry_budget=60,
         idle=75,
-        watch_interval=0.2,
         initial_backoff=0.2,
         page_size=200,
         lists=ListLimits(),
@@ -154,6 +149,28 @@ async def test_status_patch_bypasses_writes_that_wait_for_a_slot(api: FaultServe
     await asyncio.gather(*creates, return_exceptions=True)
 
 
+@pytest.mark.parametrize(
+    ("creates", "reads", "limit", "urgent"),
+    [(1, 0, 4.0, True), (0, 1, 4.0, True), (1, 1, 4.0, False), (4, 0, 4.0, False), (5, 0, 4.0, True)],
+    ids=["a single write", "a single read", "two", "no write waits", "a write waits"],
+)
+async def test_response_is_urgent_if_another_request_waits_for_it(
+    api: FaultServer, connection: KubeClient, *, creates: int, reads: int, limit: float, urgent: bool
+) -> None:
+    connection.limiter.limit = limit
+    assert not connection.next_response_is_urgent
+    api.faults.extend([hang] * (creates + reads))
+    requests = [connection.create(JOBS, {"metadata": {"name": str(number)}}) for number in range(creates)]
+    requests += [connection.get(f"/x/{number}") for number in range(reads)]
+    tasks = [asyncio.create_task(request) for request in requests]
+    await until_async(lambda: len(api.requests) == min(creates, int(limit)) + reads)
+    assert connection.next_response_is_urgent is urgent
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert not connection.next_response_is_urgent
+
+
 @pytest.mark.fault("T12")
 async def test_reads_of_many_runs_are_limited_and_a_lease_does_not_wait(
     api: FaultServer, connection: KubeClient
@@ -235,51 +252,6 @@ async def test_watch_event_of_a_megabyte_arrives_complete(api: FaultServer, conn
     async for line in connection.watch(JOBS, resource_version="1", seconds=300):
         assert len(msgspec.json.decode(line)["object"]["payload"]) == 1_000_000
         break
-
-
-@pytest_asyncio.fixture
-async def gathering(api: FaultServer) -> AsyncIterator[AsyncGenerator[bytes, None]]:
-    """A watch that has yielded its first event, and gathers the next ones for an hour."""
-    timeouts = ClientTimeouts(watch_interval=3600)
-    async with (
-        KubeClient.connect(api.credentials, timeouts=timeouts) as client,
-        aclosing(client.watch(JOBS, resource_version="1", seconds=300)) as lines,
-    ):
-        await api.put(JOBS, "first")
-        assert b"first" in await anext(lines)
-        yield lines
-
-
-async def test_watch_gathers_events_until_they_have_64_kib(
-    api: FaultServer, gathering: AsyncGenerator[bytes, None]
-) -> None:
-    assert DEFERRED_BYTES == 65_536
-    next_line = asyncio.ensure_future(anext(gathering))
-    await api.put(JOBS, "second")
-    await asyncio.wait([next_line], timeout=0.3)
-    assert not next_line.done()
-    await api.put(JOBS, "third", payload="x" * 65_536)
-    assert b"second" in await next_line
-    assert b"third" in await anext(gathering)
-
-
-async def test_watch_gathers_events_for_the_interval(api: FaultServer) -> None:
-    async with (
-        KubeClient.connect(api.credentials, timeouts=ClientTimeouts(watch_interval=0.1)) as client,
-        aclosing(client.watch(JOBS, resource_version="1", seconds=300)) as lines,
-    ):
-        for name in ("first", "second", "third"):
-            await api.put(JOBS, name)
-            assert name.encode() in await anext(lines)
-
-
-async def test_watch_that_gathers_events_notices_its_end_at_once(
-    api: FaultServer, gathering: AsyncGenerator[bytes, None]
-) -> None:
-    next_line = asyncio.ensure_future(anext(gathering))
-    await api.server.close()
-    with pytest.raises((Unavailable, StopAsyncIteration)):
-        await next_line
 
 
 async def test_throttled_write_is_not_retried_after_the_fence_closes(api: FaultServer, connection: KubeClient) -> None:

@@ -155,16 +155,3 @@ async def test_observer_gets_verb_and_status_of_each_response(api: FaultServer) 
 
 def test_connect_timeout_and_token_age_are_ten_seconds() -> None:
     assert (transport.CONNECT_TIMEOUT_SECONDS, transport.MAX_TOKEN_AGE_SECONDS) == (10, 10)
-
-
-async def test_deferral_of_reading_ends_the_previous_one(api: FaultServer) -> None:
-    request = transport.Request("WATCH", JOBS, {"watch": "true", "resourceVersion": "1"})
-    async with (
-        transport.Transport.open(api.credentials, None, 5) as connections,
-        connections.send(request) as response,
-    ):
-        first = transport.defer_reading(response, 3600, None)
-        second = transport.defer_reading(response, 3600, first)
-        assert first
-        assert second
-        assert (first.cancelled(), second.cancelled()) == (True, False)

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import time
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from scoring_operator.observability import loop_lag
 from tests.testkit.waiting import until_async
 
 
-async def measured(seconds: float, **limits: float) -> list[float]:
+async def measured(seconds: float, **limits: Any) -> list[float]:
     """Return the lags while the loop is blocked once."""
     lags: list[float] = []
     task = asyncio.create_task(loop_lag.measure_lag(lags.append, **limits))
@@ -40,4 +41,4 @@ async def test_lag_of_an_idle_loop_is_not_logged(caplog: pytest.LogCaptureFixtur
 
 
 async def test_time_for_which_the_loop_gathers_events_is_not_a_lag() -> None:
-    assert max(await measured(0.3, interval_seconds=0.05, gathering_time=60.0)) == 0
+    assert max(await measured(0.3, interval_seconds=0.05, gathering_time=lambda: 60.0)) == 0

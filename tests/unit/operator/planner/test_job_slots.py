@@ -34,6 +34,7 @@ def test_jobs_beyond_the_limit_of_a_namespace_take_no_slot_from_others() -> None
     slots = slots_of(JobLimits(total=6, namespace=4), same_namespace=50)
     assert slots.free_for(ELSEWHERE, active=0, fleet_limit=None) == 2
     assert slots.free_for(HERE, active=0, fleet_limit=None) < 0
+    assert slots.used == 4
 
 
 def test_limit_of_the_fleet_counts_its_runs_in_all_namespaces() -> None:

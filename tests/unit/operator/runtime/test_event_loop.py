@@ -43,7 +43,7 @@ def select(
     recorder: Recorder, pairs: list[Pair], *, gathering_time: float = 0.05, timeout: float, work: float = 0.0
 ) -> set[object]:
     """Return the sockets that are ready after some seconds of work."""
-    with closing(GatheringSelector(gathering_time, recorder.sleep, recorder.clock)) as selector:
+    with closing(GatheringSelector(lambda: gathering_time, recorder.sleep, recorder.clock)) as selector:
         for end, _ in pairs:
             selector.register(end, selectors.EVENT_READ)
         recorder.now += work
@@ -75,7 +75,7 @@ def test_nothing_is_gathered_without_a_wait_or_after_long_work(
 
 def test_work_is_counted_since_the_last_wait() -> None:
     recorder = Recorder()
-    with closing(GatheringSelector(0.05, recorder.sleep, recorder.clock)) as selector:
+    with closing(GatheringSelector(lambda: 0.05, recorder.sleep, recorder.clock)) as selector:
         recorder.now += 0.006
         selector.select(0.001)
         recorder.now += 0.004
@@ -97,5 +97,5 @@ def test_loop_handles_responses_timers_and_calls_of_other_threads() -> None:
         await asyncio.sleep(0.001)
         return content, await asyncio.to_thread(lambda: "from a thread")
 
-    with asyncio.Runner(loop_factory=lambda: new_event_loop(0.005)) as runner:
+    with asyncio.Runner(loop_factory=lambda: new_event_loop(lambda: 0.005)) as runner:
         assert runner.run(work()) == (b"hello", "from a thread")
