@@ -86,10 +86,11 @@ def mute_a_device(client: ClientCommand) -> None:
 
 
 def hold_cancel_and_backfill_the_hour_before(release: Release, client: ClientCommand) -> None:
-    client("run", "--window", f"{EARLIER:%Y-%m-%dT%H:%MZ}/1h", "--name", "held", "--parallelism", "1")
+    window = {"start": f"{EARLIER:%Y-%m-%dT%H:%M:%SZ}", "end": f"{WINDOW_START:%Y-%m-%dT%H:%M:%SZ}"}
+    release.start_run("held", window=window, parallelism=1, suspend=True)  # it must not end before it is cancelled
+    client("resume", "held")
     client("suspend", "held")
     assert release.get("scoringrun", "held")["spec"]["suspend"] is True
-    client("resume", "held")
     client("cancel", "held")
     assert "cancelled" in client("wait", "held", "--timeout", "180", code=2).lower()
     client("backfill", "--from", f"{EARLIER:%Y-%m-%dT%H:%MZ}", "--to", f"{WINDOW_START:%Y-%m-%dT%H:%MZ}")

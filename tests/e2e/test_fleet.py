@@ -22,6 +22,11 @@ def test_fleet_is_scored_and_only_its_predictions_outlive_the_run(
     release.install()
     release.start_run("whole")
     status = release.wait_for_end("whole")
+    # The operator deletes the Jobs from a minute after the end on.
+    jobs = release.get("jobs", "-l", "fleetscore.dev/run=whole,app.kubernetes.io/component=scorer")["items"]
+    uid = release.get("scoringrun", "whole")["metadata"]["uid"]
+    assert len(jobs) == 12
+    assert {job["metadata"]["ownerReferences"][0]["uid"] for job in jobs} == {uid}
     assert release.devices("whole") == {"total": 12, "scored": 12}
     header, row = (line.split() for line in release.kubectl("get", "sr", "whole").splitlines())
     assert (row[header.index("TOTAL")], row[header.index("SCORED")]) == ("12", "12")
@@ -47,10 +52,6 @@ def test_fleet_is_scored_and_only_its_predictions_outlive_the_run(
     results = json.loads(release.report()["_summary.json"])["results"]
     assert (results["rows"], results["anomalies"]) == (len(rows), anomalies)
 
-    jobs = release.get("jobs", "-l", "fleetscore.dev/run=whole,app.kubernetes.io/component=scorer")["items"]
-    uid = release.get("scoringrun", "whole")["metadata"]["uid"]
-    assert len(jobs) == 12
-    assert {job["metadata"]["ownerReferences"][0]["uid"] for job in jobs} == {uid}
     release.kubectl("delete", "scoringrun", "whole")
     until(
         lambda: not release.get("jobs,configmaps", "-l", "fleetscore.dev/run=whole")["items"],
@@ -96,6 +97,7 @@ def test_broken_devices_are_named_and_scored_by_a_retry_after_the_fix(
     status = release.wait_for_end("asked")
     assert release.devices("asked") == {"total": 1, "failed": 1}
     assert status["failureReasons"] == {"ModelNotFound": 1}
+    release.kubectl("wait", "scoringrun/asked", "--for=condition=Reported", "--timeout=300s")
 
     for role, blobs in whole.items():
         for name, content in blobs.items():

@@ -51,10 +51,10 @@ class _HookHandler(RequestHandler):
     hook: Hook
 
     def handle_request(self) -> None:
-        events = json.loads(self.read_body())
-        if self.hook.up:
+        events, up = json.loads(self.read_body()), self.hook.up
+        if up:
             self.hook.events += events
-        self.respond(200 if self.hook.up else 503)
+        self.respond(200 if up else 503)
 
 
 @pytest.fixture
@@ -119,6 +119,7 @@ def reported(release: Release, start: datetime) -> str:
     return until(message, f"the report of {name}", seconds=240, interval=1)
 
 
+@pytest.mark.timeout(1200)
 def test_alerts_of_machines_and_halls_reach_alertmanager_and_end(release: Release, alertmanager: Alertmanager) -> None:
     hook = Hook()
     with serve(_HookHandler, host=release.cluster.host_address, hook=hook) as url:
@@ -134,8 +135,12 @@ def test_alerts_of_machines_and_halls_reach_alertmanager_and_end(release: Releas
         assert "problem" not in reported(release, first)
         assert alertmanager.alerts() == []
         undelivered = [reported(release, first + MINUTE)]
-        until(lambda: alertmanager.devices() == ["", MACHINE, SECOND], "three alerts", seconds=240, interval=1)
-        fleet, machine, _ = alertmanager.alerts()
+
+        def three() -> list[dict[str, Any]]:
+            found = alertmanager.alerts()
+            return found if [one["labels"].get("device", "") for one in found] == ["", MACHINE, SECOND] else []
+
+        fleet, machine, _ = until(three, "three alerts", seconds=240, interval=1)
         labels = {"fleet": "default", "device": MACHINE, "cause": "machine", "owner": "Hall 3"}
         assert machine["labels"] == {"alertname": "FleetscoreIncident", **labels}
         assert machine["annotations"]["since"] == f"{first:%FT%TZ}"
@@ -152,7 +157,13 @@ def test_alerts_of_machines_and_halls_reach_alertmanager_and_end(release: Releas
         until(lambda: alertmanager.devices() == [SECOND], "one alert", seconds=240, interval=1)
         expected = [("opened", MACHINE), ("opened", SECOND), ("opened", "default")]
         expected += [("closed", MACHINE), ("closed", "default")]
-        assert hook.counts == Counter(expected)
+        until(
+            lambda: hook.counts == Counter(expected),
+            "the events",
+            seconds=240,
+            interval=1,
+            state=lambda: str(hook.counts),
+        )
     runs = release.get("scoringruns")["items"]
     assert {run["metadata"]["labels"]["fleetscore.dev/schedule"] for run in runs} == {"minutely"}
     firings = release.get("jobs", "-l", "app.kubernetes.io/component=scheduler")["items"]

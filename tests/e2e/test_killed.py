@@ -14,7 +14,7 @@ from tests.testkit.waiting import until
 DEVICES = 40
 TIME_DEPENDENT_FIELDS = (
     "startTime", "firstPodTime", "lastProgressTime", "completionTime", "duration", "podSeconds", "conditions",
-    "message",
+    "message", "report", "sensors", "incidents",
 )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_ac
 
 from localcluster.addons.azurite import Azurite
 from localcluster.cluster import Cluster
+from tests.testkit.conditions import condition
 from tests.testkit.release import BEFORE, KEY, SECRET, Release, new_release
 from tests.testkit.waiting import until
 
@@ -94,10 +95,15 @@ def upgrade(loaded_cluster: Cluster, pods_azurite: Azurite, fleet_of: Callable[[
         elsewhere.uninstall()
 
 
+def report_has_ended(status: dict[str, Any]) -> bool:
+    return condition(status, "Reported").get("status") in ("True", "False")
+
+
 @pytest.fixture(scope="module")
 def finished_run(upgrade: Upgrade) -> Upgrade:
-    """Wait for the end of the run that was active during the upgrade."""
+    """Wait for the end of the run that was active during the upgrade, and of its report."""
     upgrade.release.wait_for_end("active")
+    until(lambda: report_has_ended(upgrade.release.status("active")), "the end of the report", seconds=300)
     return upgrade
 
 

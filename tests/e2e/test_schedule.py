@@ -4,6 +4,7 @@ from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
+from tests.testkit.conditions import true_conditions
 from tests.testkit.release import Release
 from tests.testkit.waiting import until
 
@@ -37,7 +38,7 @@ def firings(release: Release) -> list[dict[str, Any]]:
 
 
 def ended(jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [job for job in jobs if job["status"].get("conditions")]
+    return [job for job in jobs if true_conditions(job["status"]) & {"Complete", "Failed"}]
 
 
 def each_fired_twice(release: Release) -> bool:
@@ -53,8 +54,9 @@ def test_two_cron_jobs_create_one_run_per_minute_with_the_annotated_window(relea
     until(lambda: each_fired_twice(release), seconds=300, description="two firings of each of two CronJobs")
     for name in ("fleetscore-minutely", "twin"):
         release.kubectl("patch", "cronjob", name, "--patch", '{"spec": {"suspend": true}}')
-    until(lambda: len(ended(firings(release))) == len(firings(release)), description="the end of all firings")
-    jobs = firings(release)
+    jobs = until(
+        lambda: found if len(ended(found := firings(release))) == len(found) else None, "the end of all firings"
+    )
     assert all(job["status"].get("succeeded") == 1 for job in jobs)
     windows = {window_of(job["metadata"]["annotations"][ANNOTATION]) for job in jobs}
     runs = windows_of_runs(release)

@@ -79,6 +79,9 @@ def test_pods_reach_storage_by_their_projected_token_alone(
     )
     secure.start_run("identity")
     secure.wait_for_end("identity")
+    # The operator deletes the Jobs from a minute after the end on.
+    scorers = pods_of(secure, "scorer")
+    reports = until(lambda: pods_of(secure, "report"), "the pod of the report")
     assert secure.devices("identity") == {"total": 4, "scored": 4}
     assert secure.predictions() == scored_locally(store, [f"press-{number}" for number in range(1, 5)])
     secure.kubectl("wait", "scoringrun/identity", "--for=condition=Reported", "--timeout=300s")
@@ -92,7 +95,6 @@ def test_pods_reach_storage_by_their_projected_token_alone(
     until(lambda: all(job["status"].get("succeeded") == 1 for job in secure.get("jobs")["items"]), "complete Jobs")
     assert not any(job["status"].get("failed") for job in secure.get("jobs")["items"])
 
-    scorers, reports = pods_of(secure, "scorer"), pods_of(secure, "report")
     assert (len(scorers), len(reports)) == (4, 1)
     for pod in scorers + reports:
         (container,) = pod["spec"]["containers"]

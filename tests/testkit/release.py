@@ -85,6 +85,8 @@ class Release:
         labels = {"pod-security.kubernetes.io/enforce": "restricted"}
         meta = {"name": self.namespace, "labels": labels}
         self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
+        account = ("get", "serviceaccount", "default", "--ignore-not-found")
+        until(lambda: self.kubectl(*account), "the namespace's service account")
 
     def helm_upgrade(self, chart: Path = CHART, **values: Any) -> None:
         """Install the chart, or change its values."""
