@@ -54,6 +54,7 @@ class Release:
         self.set_key(self.storage.connection_string)
         self.apply(*(one for one in render(values, namespace=self.namespace) if one["kind"] != "PriorityClass"))
         until(lambda: len(self.pods()) == 1, "the operator's pod is ready")
+        self.kubectl("rollout", "status", f"deployment/{OPERATOR}", "--timeout=180s")
         self.renew()
 
     def pods(self) -> list[str]:

@@ -10,6 +10,7 @@ from hack.charts import CRD
 
 from localcluster.cluster import Cluster
 from tests.integration.client.doctor_release import Doctor
+from tests.testkit.waiting import until
 
 NAME, NAMESPACE = "scoringruns.fleetscore.dev", "default"
 Change = Callable[[Any], None]
@@ -46,7 +47,7 @@ def add_finalizer(crd: Any) -> None:
 def test_missing_crd_is_a_problem(cluster_without_crd: Cluster, doctor: Doctor) -> None:
     doctor.until_found("crd", "the CRD does not exist")
     apply_crd(cluster_without_crd)
-    assert not [one for one in doctor(code=None) if one[1] == "crd"]
+    until(lambda: not [one for one in doctor(code=None) if one[1] == "crd"], "the CRD is served")
 
 
 def test_crd_that_is_being_deleted_is_a_problem(cluster_without_crd: Cluster, doctor: Doctor) -> None:

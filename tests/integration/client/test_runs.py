@@ -11,10 +11,11 @@ import yaml
 from fleetscore.cluster.connection import Cluster
 from fleetscore.contract.fleets import SecretReference
 from fleetscore.errors import AccessDenied, ClusterUnavailable, NotFound, UsageInvalid
+from localcluster.nodes import stages
 from tests.testkit.client_command import ClientCommand
 from tests.testkit.in_memory_storage import storage_with_devices
 from tests.testkit.running_controller import RunController
-from tests.testkit.runs import Runs, hour
+from tests.testkit.runs import PodBehaviour, Runs, hour
 
 
 @pytest.fixture
@@ -50,8 +51,11 @@ async def test_run_is_created_followed_and_retried(
 
 
 async def test_run_is_suspended_resumed_and_cancelled(
-    client: Runs, command: ClientCommand, running_controller: RunController
+    client: Runs, command: ClientCommand, running_controller: RunController, pod_behaviour: PodBehaviour
 ) -> None:
+    # It must not end before it is cancelled.
+    pods = {"fleetscore.dev/run": "held"}
+    pod_behaviour(stages.finish_pods("held-hangs", labels=pods, after_seconds=stages.NEVER_SECONDS, weight=100_000))
     client.create("held", window=hour(4), suspend=True)
     async with running_controller(storage_with_devices(2)):
         await asyncio.to_thread(client.until, lambda status: status.get("phase") == "Suspended", "held")
@@ -125,7 +129,7 @@ def cronjob(runs: Runs, **spec: Any) -> Iterator[None]:
         "apiVersion": "batch/v1",
         "kind": "CronJob",
         "metadata": {"name": "release-hourly", "labels": {"fleetscore.dev/schedule": "hourly"}},
-        "spec": {"schedule": "5 * * * *", "timeZone": "Etc/UTC", "jobTemplate": job, **spec},
+        "spec": {"schedule": "5 7 1 1 *", "timeZone": "Etc/UTC", "jobTemplate": job, **spec},
     }
     runs.cluster.api.request("POST", f"/apis/batch/v1/namespaces/{runs.namespace}/cronjobs", body)
     yield
@@ -135,7 +139,7 @@ def test_schedules_are_listed_with_their_suspension(client: Runs, command: Clien
     with cronjob(client, suspend=True):
         found = command.json("schedules")
     assert [(one["Name"], one["Cron"], one["Suspended"], one["Next"]) for one in found] == [
-        ("hourly", "5 * * * *", True, "")
+        ("hourly", "5 7 1 1 *", True, "")
     ]
 
 
@@ -150,7 +154,7 @@ def test_schedule_has_its_next_firing_and_the_windows_without_a_complete_run(
         (one,) = command.json("schedules")
         table = command("schedules")
     assert (one["Suspended"], one["Next"][-7:], one["Open"]) == (False, ":05:00Z", [])  # the CronJob is new
-    assert " ".join(table.split()) == f"NAME CRON LAST NEXT OPEN hourly 5 * * * * {one['Next']} 0"
+    assert " ".join(table.split()) == f"NAME CRON LAST NEXT OPEN hourly 5 7 1 1 * {one['Next']} 0"
 
 
 def test_fleets_of_the_release_are_found_by_its_labels(client: Runs) -> None:
