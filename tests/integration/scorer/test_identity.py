@@ -60,7 +60,7 @@ def test_device_is_scored_after_rejected_token_exchanges(
 @pytest.mark.fault("F30")
 def test_token_exchanges_that_keep_failing_end_in_75(workload: Workload, monkeypatch: pytest.MonkeyPatch) -> None:
     workload.platform.rejections += ["AADSTS700213"] * 1000
-    result = score(workload, monkeypatch, RetryPolicy(max_retry_seconds=1.0))
+    result = score(workload, monkeypatch, RetryPolicy(max_retry_seconds=5.0))
     assert (result.code, "IdentityUnavailable" in result.err, "AADSTS700213" in result.err) == (75, True, True)
     assert workload.platform.asked > 1
 

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -46,7 +47,9 @@ def is_requested(server: BlobServer, method: str, name: str) -> bool:
 
 
 def predictions_on(server: BlobServer) -> dict[str, bytes]:
-    return {path: blob.content for path, blob in server.blobs.items() if path.startswith("/account/predictions/2018")}
+    return {
+        path: blob.content for path, blob in dict(server.blobs).items() if path.startswith("/account/predictions/2018")
+    }
 
 
 def test_trainers_pipeline_is_scored_without_heavy_imports(fleet: Fleet) -> None:
@@ -222,6 +225,28 @@ def test_retried_pod_finds_complete_devices_by_one_listing() -> None:
         assert len(predictions_on(server)) == 30
 
 
+def stop_after(requests: int, server: BlobServer, words: tuple[str, ...], environment: dict[str, str]) -> int:
+    """Send SIGTERM to a process after a number of its requests, and return its exit code.
+
+    The server holds later requests until then, so that the process does not end before the signal.
+    """
+    reached, sent = threading.Event(), threading.Event()
+
+    def hold(_method: str, _path: str) -> None:
+        if len(server.requests) > requests:
+            reached.set()
+            sent.wait(180)
+
+    server.before = hold
+    process = start(*words, environment=environment)
+    assert requests == 0 or reached.wait(180)
+    process.send_signal(signal.SIGTERM)
+    sent.set()
+    process.communicate(timeout=180)
+    server.before = lambda _method, _path: None
+    return process.returncode
+
+
 @pytest.mark.slow  # many processes
 @pytest.mark.fault("F34")
 def test_sigterm_at_any_moment_leaves_whole_blobs_and_the_next_pod_continues(
@@ -239,12 +264,7 @@ def test_sigterm_at_any_moment_leaves_whole_blobs_and_the_next_pod_continues(
             for path in whole:
                 server.blobs.pop(path, None)
             server.requests.clear()
-            process = start(*words, environment=environment)
-            awaited = requests * moment // MOMENTS
-            until(lambda awaited=awaited: len(server.requests) >= awaited, f"{awaited} requests", interval=0.01)  # type: ignore[misc]  # bound in the loop
-            process.send_signal(signal.SIGTERM)
-            process.communicate(timeout=180)
-            codes.append(process.returncode)
+            codes.append(stop_after(requests * moment // MOMENTS, server, words, environment))
             left.append(len(predictions_on(server)))
             assert predictions_on(server).items() <= whole.items()
             start(*words, environment=environment).communicate(timeout=180)
