@@ -10,6 +10,7 @@ import pytest
 from tests.testkit import scorer_fleet
 from tests.testkit.alertmanager import Alertmanager
 from tests.testkit.scorer_command import CommandResult, scorer
+from tests.testkit.waiting import until
 
 pytestmark = pytest.mark.needs_services
 
@@ -76,7 +77,7 @@ def test_alert_opens_survives_a_restart_and_resolves(alertmanager: Alertmanager,
     assert alert["labels"] == {**expected, "owner": "Hall 3"}
     assert alert["annotations"]["since"] == "2018-08-28T19:00:00Z"
     assert "1 (3 anomalies)" in alert["annotations"]["tags"]
-    assert [group["labels"] for group in alertmanager.groups()] == [{"fleet": "plant"}]
+    until(lambda: [group["labels"] for group in alertmanager.groups()] == [{"fleet": "plant"}], "the group")
 
     alertmanager.stop()
     result = fleet.next_window("press-7")

@@ -94,11 +94,12 @@ def text(cluster: Cluster, azurite: Azurite, tmp_path_factory: pytest.TempPathFa
             expected = ("fleetscore_stalled_runs{", "fleetscore_runs_total{", "fleetscore_last_window_report_info{")
             return text if all(name in text for name in expected) else ""
 
-        found = until(complete_metrics, "one run is reported, the other is stalled", seconds=180)
+        until(complete_metrics, "one run is reported, the other is stalled", seconds=180)
+        found = running.probe("/metrics")[1]  # the first text may lack metrics that were set while it was made
         assert cluster.api.request("GET", f"{runs}/{run}")["status"]["failureReasons"] == {"ModelInvalid": 1}
     for stage in added:
         cluster.remove_stage(stage["metadata"]["name"])
-    return str(found)
+    return found
 
 
 @pytest.fixture(scope="module")
