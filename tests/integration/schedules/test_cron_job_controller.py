@@ -61,9 +61,9 @@ class CronJobs:
         return sorted(jobs.values())
 
     def create_run(self, name: str) -> int:
-        """Be the pod of a schedule's one Job."""
-        (job,) = self.jobs(name)
-        return self.scheduler.create_run(job, schedule=name)
+        """Be the pod of a schedule's first Job."""
+        jobs = self.jobs(name)
+        return self.scheduler.create_run(min(jobs, key=jobs.__getitem__), schedule=name)
 
 
 @pytest.fixture
@@ -166,6 +166,9 @@ def test_concurrent_firing_is_allowed_skipped_or_replaces_the_first(
         "a firing is skipped",
     )
     assert list(cron_jobs.jobs("forbid").values()) == [firsts["Forbid"]]
-    until(lambda: firsts["Replace"] not in cron_jobs.jobs("replace").values(), "the first Job is replaced")
+    # The controller deletes a Job before it creates the next one.
+    until(
+        lambda: len(found := cron_jobs.jobs("replace")) == 1 and firsts["Replace"] not in found.values(),
+        "the first Job is replaced",
+    )
     record_measurement(", ".join(f"{policy}: {len(cron_jobs.jobs(policy.lower()))} Jobs" for policy in policies))
-    assert len(cron_jobs.jobs("replace")) == 1
