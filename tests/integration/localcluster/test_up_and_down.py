@@ -76,10 +76,10 @@ def test_killed_up_is_cleaned_up_and_down_leaves_only_the_other_cluster(
     with monkeypatch.context() as another_user:
         another_user.setenv("XDG_STATE_HOME", str(tmp_path))
         cluster_state.remove_cluster(name)
-    assert second.is_healthy()
+    until(second.is_healthy, "the second cluster is healthy")
     second.down()
     assert traces(name, slot) == []
-    assert cluster.is_healthy()
+    until(cluster.is_healthy, "the cluster is healthy")
 
 
 def test_interrupted_up_removes_its_remains(name: str) -> None:
@@ -110,7 +110,7 @@ def test_cluster_without_a_process_is_unhealthy_until_it_is_started(cluster: Clu
     cluster.stop("kube-scheduler")
     assert not cluster.is_healthy()
     cluster.start_missing()
-    assert cluster.is_healthy()
+    until(cluster.is_healthy, "the cluster is healthy")
 
 
 def test_kubeconfig_of_a_service_account_has_exactly_its_roles(cluster: Cluster, namespace: str) -> None:
@@ -133,14 +133,18 @@ def allowed(cluster: Cluster, arguments: list[str]) -> bool:
 
 def test_audit_log_records_user_verb_and_response(cluster: Cluster, namespace: str) -> None:
     cluster.kubectl("-n", namespace, "create", "job", "seen", "--image=x")
-    events = [json.loads(line) for line in cluster.audit_log.read_text().splitlines()]
-    created = [
-        (event["verb"], event["user"]["username"], event["responseStatus"]["code"])
-        for event in events
-        if event.get("objectRef", {}).get("namespace") == namespace and event["objectRef"]["resource"] == "jobs"
-        if event["verb"] == "create"
-    ]
-    assert created == [("create", "kubernetes-admin", 201)]
+
+    def created() -> list[tuple[str, str, int]]:
+        complete = cluster.audit_log.read_text().rpartition("\n")[0]  # the last line may be half written
+        events = [json.loads(line) for line in complete.splitlines()]
+        return [
+            (event["verb"], event["user"]["username"], event["responseStatus"]["code"])
+            for event in events
+            if event.get("objectRef", {}).get("namespace") == namespace and event["objectRef"]["resource"] == "jobs"
+            if event["verb"] == "create"
+        ]
+
+    assert until(created, "the event") == [("create", "kubernetes-admin", 201)]
 
 
 def a_pod(name: str, script: str, *, memory: str = "200Mi") -> str:
