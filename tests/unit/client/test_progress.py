@@ -20,6 +20,6 @@ def test_progress_is_shown_after_the_delay_and_removed() -> None:
 
 def test_quick_work_and_a_pipe_show_nothing() -> None:
     quick, pipe = Terminal(), io.StringIO()
-    list(progress.track("ab", 2, "windows", stream=quick))
+    list(progress.track("ab", 2, "windows", stream=quick, delay_seconds=600))
     list(progress.track("ab", 2, "windows", stream=pipe, delay_seconds=0))
     assert quick.getvalue() == pipe.getvalue() == ""

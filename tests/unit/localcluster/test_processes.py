@@ -9,6 +9,7 @@ import pytest
 
 from localcluster import processes
 from localcluster.errors import ClusterError
+from tests.testkit.waiting import until
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 def test_processes_are_found_by_role_and_stopped_separately(folder: Path) -> None:
     first = processes.start_process(folder, "first", ["sleep", "1000"])
     second = processes.start_process(folder, "second", ["sleep", "1000"])
-    assert processes.find_processes(folder) == {first: "first", second: "second"}
+    until(lambda: processes.find_processes(folder) == {first: "first", second: "second"}, "both processes")
     processes.stop_processes(folder, ["first"], signal_number=signal.SIGTERM)
     assert processes.find_processes(folder) == {second: "second"}
 
@@ -54,7 +55,7 @@ def test_processes_of_another_folder_are_not_stopped(folder: Path) -> None:
     other.mkdir()
     pid = processes.start_process(other, "sleeper", ["sleep", "1000"])
     processes.stop_processes(folder)
-    assert processes.find_processes(other) == {pid: "sleeper"}
+    until(lambda: processes.find_processes(other) == {pid: "sleeper"}, "the other process")
     processes.stop_processes(other)
 
 
@@ -91,7 +92,7 @@ def test_namespace_whose_processes_are_not_waited_for_counts_as_stopped(folder: 
         try:
             assert parent.stdout is not None
             assert parent.stdout.readline() == b"ready\n"
-            assert set(processes.find_processes(folder).values()) == {"node", "daemon"}
+            until(lambda: set(processes.find_processes(folder).values()) == {"node", "daemon"}, "both processes")
             processes.stop_processes(folder, timeout_seconds=180)
             assert processes.find_processes(folder) == {}
         finally:

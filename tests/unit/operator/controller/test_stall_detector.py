@@ -189,11 +189,14 @@ async def test_discovery_sets_and_clears_the_blocker() -> None:
     assert detector.blocker is None
 
 
-async def test_next_check_is_due_after_the_stall_timeout_and_the_inspection_interval() -> None:
-    assert 19.9 < a_detector(stall=20, inspection=10).next_check_in < 20.2
+async def test_next_check_is_due_after_the_stall_timeout_and_the_inspection_interval(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("time.monotonic", lambda: 1000.0)
+    assert a_detector(stall=20, inspection=10).next_check_in == pytest.approx(20.1)
     inspected = a_detector(inspection=10)
     await check(inspected)
-    assert 9.9 < inspected.next_check_in < 10.2
+    assert inspected.next_check_in == pytest.approx(10.1)
 
 
 def denied(name: str) -> Blocker:
