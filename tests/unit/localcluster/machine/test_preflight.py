@@ -67,7 +67,9 @@ def test_fast_checks_print_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
     lacking = [lambda: MissingRequirement("root", "user 1000", "sudo -i")]
     with pytest.raises(PreflightError, match="sudo -i"):
-        preflight.require_machine(_NO_NODES, missing={}, progress=StepProgress(stream), extra_checks=lacking)
+        preflight.require_machine(
+            _NO_NODES, missing={}, progress=StepProgress(stream), extra_checks=lacking, progress_delay_seconds=600
+        )
     assert stream.getvalue() == ""
 
 
