@@ -108,10 +108,16 @@ async def test_reader_of_metrics_that_does_not_read_is_closed(monkeypatch: pytes
     async with serve_probes(port, metrics, liveness=lambda: "", readiness=lambda: "", limits=limits):
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
         writer.write(b"GET /metrics HTTP/1.1\r\n\r\n")
-        await asyncio.sleep(0.5)
         with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
-            await reader.readexactly(64 * 2**20)
+            await read_late(reader)
         writer.close()
+
+
+async def read_late(reader: asyncio.StreamReader) -> None:
+    """Read the response to the end after a pause, which begins when the server has begun to send it."""
+    await reader.readexactly(1)
+    await asyncio.sleep(0.5)
+    await reader.readexactly(64 * 2**20)
 
 
 async def test_failing_accept_is_logged_once_and_retried(
