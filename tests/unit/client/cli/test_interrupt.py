@@ -31,6 +31,15 @@ from pathlib import Path
 from fleetscore import scorer_program
 scorer_program.find_program = lambda: Path("program").resolve()
 """
+SLOW_WRITERS = """
+import time
+from fleetscore import compaction
+for writer in (compaction._CsvWriter, compaction._ParquetWriter):
+    def add(self, blob, add=writer.add):
+        time.sleep(0.02)
+        add(self, blob)
+    writer.add = add
+"""
 WINDOW = {"start": "2018-08-28T00:00:00Z", "end": "2018-08-28T01:00:00Z"}
 RUN: dict[str, Any] = {
     "metadata": {"name": "hourly", "creationTimestamp": "2018-08-28T01:00:00Z"},
@@ -139,5 +148,6 @@ def test_interrupt_of_compact_leaves_no_partial_file(format_: str, tmp_path: Pat
     code, out, error = interrupted(
         (*words, "--to", str(target), "--format", format_),
         lambda: any(one.stat().st_size for one in target.glob(".unfinished-*")),
+        before=SLOW_WRITERS,  # a minute in all: the command must not end before the interrupt
     )
     assert (code, out, error, list(target.iterdir())) == (EXIT_INTERRUPTED, "", "", [])

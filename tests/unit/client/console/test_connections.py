@@ -28,6 +28,12 @@ class Impatient(BoundedProtocol):
     request_seconds = 0.2
 
 
+class Unread(Impatient):
+    """A connection that ends only because its client reads nothing."""
+
+    is_unused = False
+
+
 @pytest.fixture
 def protocol() -> type[BoundedProtocol]:
     return BoundedProtocol
@@ -68,7 +74,7 @@ def test_connection_without_a_further_request_is_closed(port: int, first: bytes)
             pass
 
 
-@pytest.mark.parametrize("protocol", [Impatient])
+@pytest.mark.parametrize("protocol", [Unread])
 def test_client_that_reads_nothing_is_cut_off(server: uvicorn.Server, port: int, tmp_path: Path) -> None:
     path = tmp_path / "predictions" / blob_paths.report_name(WINDOW, blob_paths.REPORT_FILE)
     path.parent.mkdir(parents=True)
