@@ -17,6 +17,7 @@ from sklearn.svm import OneClassSVM
 from tests.testkit.hostile_code import OnLoad
 from tests.testkit.hostile_models import ANY, COLUMN, PLAIN
 from tests.testkit.paths import ROOT
+from tests.testkit.processes import has_ended
 from tests.testkit.scorer_fleet import END, START, Fleet, a_model, bundle, readings
 from tests.testkit.waiting import until
 
@@ -145,10 +146,3 @@ def descendants(pid: int) -> list[int]:
     threads = [*Path(f"/proc/{pid}/task").iterdir()]
     children = [int(child) for thread in threads for child in (thread / "children").read_text().split()]
     return [*children, *(grandchild for child in children for grandchild in descendants(child))]
-
-
-def has_ended(pid: int) -> bool:
-    try:
-        return ") Z " in Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return True

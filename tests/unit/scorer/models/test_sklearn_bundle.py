@@ -142,17 +142,19 @@ def test_another_process_that_kills_a_worker_costs_no_label(process: ScikitLearn
 @pytest.mark.fault("F32")
 def test_models_that_end_the_fork_server_cost_no_other_bundle_a_label(process: ScikitLearnProcess) -> None:
     results: list[Any] = []
-    ended = threading.Event()
+    begun, ended = threading.Event(), threading.Event()
     kills = 0
 
     def kill() -> None:
         nonlocal kills
         while not ended.is_set():
+            begun.set()
             with contextlib.suppress(ModelInvalid):
                 load(process, {"1": OnLoad("kill_parent")}, trust_any=True)
             kills += 1
 
     def label() -> None:
+        assert begun.wait(120)
         results.extend(sound_labels(process)[0] for _ in range(3))
 
     killer = threading.Thread(target=kill)

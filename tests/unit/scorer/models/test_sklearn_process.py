@@ -20,6 +20,7 @@ from device_scorer.models.sklearn_process import (
     memory_of_workers,
     shared_process,
 )
+from tests.testkit.processes import has_ended
 from tests.testkit.waiting import until
 
 
@@ -61,9 +62,7 @@ def test_stopped_server_leaves_no_process(process: ScikitLearnProcess) -> None:
         children = Path(f"/proc/{pid_of(process)}/task/{pid_of(process)}/children")
         worker = until(lambda: children.read_text().split(), "a worker")[0]
         process.stop()
-    until(
-        lambda: not Path(f"/proc/{worker}").exists() or ") Z " in Path(f"/proc/{worker}/stat").read_text(), "no worker"
-    )
+    until(lambda: has_ended(int(worker)), "no worker")
     assert not Path(f"/proc/{pid_of(process)}").exists()
 
 

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 from device_scorer.models import sklearn_messages as messages
 from device_scorer.models import sklearn_worker
 from device_scorer.models.sklearn_worker import MAX_CPU_SECONDS, limit_process, serve
+from tests.testkit.processes import has_ended
 from tests.testkit.scorer_fleet import a_model, bundle
 from tests.testkit.waiting import until
 
@@ -183,13 +185,6 @@ def test_workers_end_with_the_scorer_and_with_the_server() -> None:
         server.control.close()
 
 
-def has_ended(pid: int) -> bool:
-    try:
-        return ") Z " in Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-
-
 def is_limited(pid: int) -> bool:
     return Path(f"/proc/{pid}/oom_score_adj").read_text() == "1000\n"
 
@@ -236,7 +231,9 @@ def test_worker_has_no_connection_of_another_worker(server: Server) -> None:
     until(lambda: len(server.children()) == 3, "three workers")
 
     def sockets(pid: int) -> int:
-        return sum("socket:" in str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir())
+        with suppress(FileNotFoundError):  # the worker closes its descriptors meanwhile
+            return sum("socket:" in str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir())
+        return 0
 
     until(lambda: [sockets(pid) for pid in server.children()] == [1, 1, 1], "one socket each")
     for connection in connections:

@@ -113,11 +113,12 @@ def answering(answer: Callable[[socket.socket], None]) -> Iterator[str]:
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
 
         def serve_one() -> None:
-            connection, _ = server.accept()
-            with connection, suppress(OSError):
+            with suppress(OSError), server.accept()[0] as connection:  # a late accept finds the server closed
                 request = b""
                 while not request.endswith(b"[]"):  # unread bytes would make the end of the connection a reset
-                    request += connection.recv(65_536)
+                    if not (received := connection.recv(65_536)):
+                        return
+                    request += received
                 answer(connection)
 
         threading.Thread(target=serve_one, daemon=True).start()

@@ -240,7 +240,7 @@ class SlowLargeReads(FolderStore):
     def read(self, container: str, name: str, *, max_bytes: int | None = None) -> Blob | None:
         blob = super().read(container, name, max_bytes=max_bytes)
         if container == "data":
-            self.clock[0] += 30  # one thread at a time reads
+            self.clock[0] += 20  # one thread at a time reads
         return blob
 
 
@@ -288,15 +288,28 @@ def test_waiting_for_the_lock_of_other_devices_does_not_count(fleet: Fleet, monk
     assert [outcome.kind for outcome in outcomes.values()] == ["scored"] * 4
 
 
+class TakenLock:
+    """A lock that is never free."""
+
+    def __init__(self) -> None:
+        self.waits: list[float] = []
+
+    def acquire(self, *, timeout: float) -> bool:
+        self.waits.append(timeout)
+        return False
+
+
 def test_lock_that_is_never_free_is_a_transient_error(fleet: Fleet) -> None:
     fleet.device()
     context = ScoringContext(
         ScoreRequest(("press-1",), WINDOW), Settings(folder=fleet.folder), fleet.store, large_readings_bytes=50
     )
-    context.large_readings_lock.acquire()
-    deadline = DeviceDeadline(fleet.store, 0.01 * MAX_WAITED_DEADLINES)
+    lock: Any = TakenLock()
+    context.large_readings_lock = lock
+    deadline = DeviceDeadline(fleet.store, 30)
     with pytest.raises(
         StorageUnavailable, match="other devices of the Job with large models or readings did not finish"
     ):
         read_partitions("press-1", context, Scorer("press-1", WINDOW, {}, limits=Limits()), deadline, ExitStack())
+    assert lock.waits == [MAX_WAITED_DEADLINES * 30]
     assert MAX_WAITED_DEADLINES == 8

@@ -100,16 +100,23 @@ def test_outcomes_are_reported_before_the_last_device_is_finished() -> None:
 @pytest.mark.fault("F32")
 def test_devices_that_hang_fail_alone_and_lose_the_permission_to_write() -> None:
     free, deadlines = threading.Event(), []
+    made: list[WorkerPool] = []
 
     def score(device: str, deadline: DeviceDeadline) -> Outcome:
         if device.startswith("hangs"):
             deadlines.append(deadline)
+            deadline._ends_at = time.monotonic()  # the good devices have their ten minutes, on a slow machine too
+            made[0]._results.put(None)  # the pool checks the deadlines again
             free.wait(120)
         return DONE
 
     devices = [f"hangs-{number}" for number in range(THREADS + 1)] + [f"good-{number}" for number in range(20)]
+    pool = WorkerPool(
+        score, devices, store=STORE, deadline_seconds=600, on_outcome=lambda *_: None, grace_seconds=GRACE
+    )
+    made.append(pool)
     began = time.monotonic()
-    outcomes, _ = work(score, devices, deadline=0.3)
+    outcomes = pool.run()
     free.set()
     assert time.monotonic() - began < 60  # far less than the devices hang
     hung = [outcomes[index] for index in range(THREADS + 1)]
@@ -163,11 +170,14 @@ def test_scattered_transient_errors_do_not_stop_other_devices() -> None:
 
 def test_stopped_pool_returns_finished_outcomes_and_withdraws_write_permission() -> None:
     free, deadlines = threading.Event(), []
+    started = threading.Barrier(3)
     made: list[WorkerPool] = []
 
     def score(device: str, deadline: DeviceDeadline) -> Outcome:
         if device == "slow":
             deadlines.append(deadline)
+        started.wait(120)
+        if device == "slow":
             free.wait(120)
         return DONE
 
@@ -178,7 +188,7 @@ def test_stopped_pool_returns_finished_outcomes_and_withdraws_write_permission()
     outcomes = made[0].run()
     free.set()
     assert outcomes == {1: DONE}
-    assert deadlines
+    assert len(deadlines) == 2
     assert all(deadline.abandoned for deadline in deadlines)
 
 
@@ -233,10 +243,10 @@ def test_secret_in_the_message_of_a_device_error_is_redacted() -> None:
 
 
 def test_abandoned_device_is_reported_once_and_its_thread_scores_no_other_device() -> None:
-    threads: dict[str, int] = {}
+    threads: dict[str, threading.Thread] = {}  # not their idents, which a later thread may get again
 
     def score(device: str, deadline: DeviceDeadline) -> Outcome:
-        threads[device] = threading.get_ident()
+        threads[device] = threading.current_thread()
         if device == "hangs":
             until(lambda: deadline.abandoned, "the device is abandoned")
         else:
@@ -245,8 +255,8 @@ def test_abandoned_device_is_reported_once_and_its_thread_scores_no_other_device
 
     _, reported = work(score, ["hangs", *(str(number) for number in range(60))], deadline=0.2)
     assert reported.count(0) == 1
+    until(lambda: len(threads) == 61, "every device has had a thread")
     hanging = threads.pop("hangs")
-    assert len(threads) == 60
     assert hanging not in threads.values()
 
 

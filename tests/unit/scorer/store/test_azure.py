@@ -270,12 +270,13 @@ def test_view_is_in_a_call_only_while_it_waits_for_the_server(server: BlobServer
 
 @pytest.mark.fault("F27")
 def test_view_that_waits_between_attempts_is_in_a_call(server: BlobServer, store: Store) -> None:
-    server.fail("status", times=3)
+    server.fail("status", times=1000)
     view = store.with_deadline(time.monotonic() + 600)
     thread = threading.Thread(target=view.head, args=("predictions", "p.csv"))
     thread.start()
     until(lambda: server.requests, "the first attempt")
     assert view.in_call
+    server.faults.clear()
     thread.join()
     assert not view.in_call
 
