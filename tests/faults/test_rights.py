@@ -20,16 +20,11 @@ from tests.faults.conftest import NewSite
 from tests.faults.harness import Site
 from tests.testkit.audit import Audit, Request
 from tests.testkit.chart import a_fleet, a_schedule, render
+from tests.testkit.runs import Runs
 from tests.testkit.scheduler import Scheduler
 from tests.testkit.waiting import until
 
 VALUES = {"fleets": [a_fleet()], "schedules": [a_schedule()]}
-NO_PODS = {
-    "apiVersion": "v1",
-    "kind": "ResourceQuota",
-    "metadata": {"name": "no-pods"},
-    "spec": {"hard": {"pods": "0"}},
-}
 
 
 def used(requests: list[Request]) -> set[tuple[str, str]]:
@@ -68,7 +63,7 @@ def operated_site(new_site: NewSite, short_timeouts: list[str]) -> Iterator[Site
 def stalled_run(operated_site: Site) -> Site:
     """Create a run whose pods are rejected by a quota."""
     site = operated_site
-    site.cluster.kubectl("-n", site.namespace, "create", "-f", "-", input=json.dumps(NO_PODS))
+    Runs(site.cluster, site.namespace).create_quota("no-pods", {"pods": "0"})
     site.run("first", parallelism=2)
     return site
 

@@ -111,6 +111,15 @@ class Runs:
         ):
             self.cluster.kubectl("apply", "-f", "-", input=json.dumps(one))
 
+    def create_quota(self, name: str, hard: dict[str, str]) -> str:
+        """Create a ResourceQuota and return its path. It has no effect until the controller manager sets its status."""
+        path = f"/api/v1/namespaces/{self.namespace}/resourcequotas"
+        quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": name}, "spec": {"hard": hard}}
+        self.cluster.api.request("POST", path, quota)
+        path = f"{path}/{name}"
+        until(lambda: self.cluster.api.request("GET", path).get("status", {}).get("hard"), f"quota {name} is in effect")
+        return path
+
     def until_rejected(self, verb: str, path: str, body: dict[str, Any], *, seconds: float = 120) -> None:
         """Wait until the API server rejects a request."""
 

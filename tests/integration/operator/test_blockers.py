@@ -55,32 +55,22 @@ async def test_run_with_unstartable_pods_stalls_and_fails_at_its_deadline(
 
 
 async def test_job_quota_slows_the_run_without_failures(runs: Runs, running_controller: RunController) -> None:
-    quota = {
-        "apiVersion": "v1",
-        "kind": "ResourceQuota",
-        "metadata": {"name": "jobs"},
-        "spec": {"hard": {"count/jobs.batch": "2"}},
-    }
-    path = f"/api/v1/namespaces/{runs.namespace}/resourcequotas"
-    runs.cluster.api.request("POST", path, quota)
+    quota = runs.create_quota("jobs", {"count/jobs.batch": "2"})
     async with running_controller(storage_with_devices(5)):
         runs.create()
         await stalled(runs, "QuotaExceeded")
-        runs.cluster.api.request("DELETE", f"{path}/jobs")
+        runs.cluster.api.request("DELETE", quota)
         await recovered(runs, 5)
 
 
 async def test_run_whose_config_maps_are_rejected_says_so_and_continues(
     runs: Runs, running_controller: RunController
 ) -> None:
-    hard = {"count/configmaps": "0"}
-    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "maps"}, "spec": {"hard": hard}}
-    path = f"/api/v1/namespaces/{runs.namespace}/resourcequotas"
-    runs.cluster.api.request("POST", path, quota)
+    quota = runs.create_quota("maps", {"count/configmaps": "0"})
     async with running_controller(storage_with_devices(6)):
         uid = runs.create(parallelism=1)["metadata"]["uid"]
         assert "exceeded quota" in (await stalled(runs, "QuotaExceeded"))["message"]
-        runs.cluster.api.request("DELETE", f"{path}/maps")
+        runs.cluster.api.request("DELETE", quota)
         await until_status(runs, lambda status: status.get("devices", {}).get("scored", 0) >= 1)
         name = progress_config_map_name(RunRef("hourly", runs.namespace, uid))
         runs.cluster.kubectl("-n", runs.namespace, "patch", "cm", name, "-p", '{"immutable":true}')
@@ -92,13 +82,11 @@ async def test_run_whose_config_maps_are_rejected_says_so_and_continues(
 async def test_pods_rejected_by_a_quota_stall_the_run_until_allowed(
     runs: Runs, running_controller: RunController
 ) -> None:
-    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "pods"}, "spec": {"hard": {"pods": "0"}}}
-    path = f"/api/v1/namespaces/{runs.namespace}/resourcequotas"
-    runs.cluster.api.request("POST", path, quota)
+    quota = runs.create_quota("pods", {"pods": "0"})
     async with running_controller(storage_with_devices(2), timings=SHORT_TIMINGS):
         runs.create()
         assert "exceeded quota" in (await stalled(runs, "PodsRejected"))["message"]
-        runs.cluster.api.request("DELETE", f"{path}/pods")
+        runs.cluster.api.request("DELETE", quota)
         await recovered(runs, 2)
 
 

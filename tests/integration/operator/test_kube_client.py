@@ -16,7 +16,7 @@ from scoring_operator.kube.credential_sources import load_credentials
 from scoring_operator.kube.informer import Informer
 from scoring_operator.resources.status import json_patch
 from tests.testkit.runs import Runs
-from tests.testkit.waiting import until, until_async
+from tests.testkit.waiting import until_async
 
 MAPS = "/api/v1/namespaces/{}/configmaps"
 
@@ -86,10 +86,10 @@ async def test_writes_return_metadata_and_raise_the_expected_types(admin: KubeCl
 async def test_exceeded_quota_differs_from_a_missing_right(
     cluster: LocalCluster, admin: KubeClient, namespace: str
 ) -> None:
-    quota = {"metadata": {"name": "few"}, "spec": {"hard": {"count/configmaps": "0"}}}
-    await admin.create(f"/api/v1/namespaces/{namespace}/resourcequotas", quota)
-    path = f"/api/v1/namespaces/{namespace}/resourcequotas/few"
-    until(lambda: cluster.api.request("GET", path).get("status", {}).get("hard"), "the quota is in effect")
+    runs = Runs(cluster, namespace)
+    runs.create_quota("few", {"count/configmaps": "0"})
+    # The quota admission has a cache of its own.
+    runs.until_rejected("POST", f"{MAPS.format(namespace)}?dryRun=All", a_map("a"))
     with pytest.raises(QuotaExceeded):
         await admin.create(MAPS.format(namespace), a_map("a"))
     kubeconfig = cluster.create_kubeconfig(namespace, "default")

@@ -140,14 +140,12 @@ async def test_report_with_a_deleted_job_is_not_created_again(
 async def test_operator_started_after_completion_creates_the_report(
     runs: Runs, running_controller: RunController
 ) -> None:
-    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "jobs"}}
-    path = f"/api/v1/namespaces/{runs.namespace}/resourcequotas"
-    runs.cluster.api.request("POST", path, {**quota, "spec": {"hard": {"count/jobs.batch": "2"}}})
+    quota = runs.create_quota("jobs", {"count/jobs.batch": "2"})
     async with running_controller(DEVICES):
         runs.create()
         status = await until_status(runs, lambda status: "quota" in condition(status, "Reported").get("message", ""))
         assert condition(status, "Reported")["status"] == "Unknown"
-    runs.cluster.api.request("DELETE", f"{path}/jobs")
+    runs.cluster.api.request("DELETE", quota)
     async with running_controller(DEVICES):
         assert (await reported(runs))["status"] == "True"
 
