@@ -143,7 +143,9 @@ async def test_job_without_parallelism_waits_and_one_that_a_finalizer_keeps_is_n
     def patch(name: str, document: dict[str, Any]) -> None:
         runs.cluster.kubectl("-n", runs.namespace, "patch", "job", name, "--type=merge", "-p", json.dumps(document))
 
-    async with running_controller(storage_with_devices(1), timings=SHORT_TIMINGS):
+    # The parallelism is 0 before pending pods are inspected.
+    timings = Timings(controller=ControllerTimings(stall_timeout=15.0, inspection_interval=1.0))
+    async with running_controller(storage_with_devices(1), timings=timings):
         runs.create()
         await until_status(runs, lambda status: status.get("devices", {}).get("active") == 1)
         (name,) = [job["metadata"]["name"] for job in runs.jobs()]
@@ -167,6 +169,10 @@ def pods(runs: Runs) -> list[dict[str, Any]]:
     return list(runs.cluster.api.request("GET", f"/api/v1/namespaces/{runs.namespace}/pods?{selector}")["items"])
 
 
+def running_pods(runs: Runs) -> list[dict[str, Any]]:
+    return [pod for pod in pods(runs) if pod["status"]["phase"] == "Running"]
+
+
 def set_containers(runs: Runs, pod: Mapping[str, Any], *containers: dict[str, Any]) -> None:
     """Write the states of a pod's containers as a kubelet does; the pod is not ready any more."""
     conditions = [{"type": kind, "status": "False"} for kind in ("Ready", "ContainersReady")]
@@ -186,14 +192,12 @@ async def test_result_counts_although_a_sidecar_keeps_the_pod_from_ending(
     pod_behaviour(HANGS)
     async with running_controller(storage_with_devices(2), timings=SHORT_TIMINGS):
         runs.create()
-        await until_status(
-            runs, lambda status: status.get("devices", {}).get("active") == 2 and "firstPodTime" in status
-        )
+        await until_status(runs, lambda status: "firstPodTime" in status and len(running_pods(runs)) == 2)
         scored = a_container_status(
             "scorer", terminated={"exitCode": 0, "message": a_message(1), "reason": "Completed"}
         )
         sidecar = a_container_status("mesh-proxy", running={"startedAt": "2018-08-28T23:00:00Z"})
-        first, second = pods(runs)
+        first, second = running_pods(runs)
         set_containers(runs, first, scored, sidecar)
         status = await until_status(runs, lambda status: blocked(status).get("reason") == "PodsDoNotEnd")
         assert "container 'mesh-proxy' keeps pods from ending" in status["message"]
@@ -214,7 +218,7 @@ async def test_end_by_deadline_counts_what_an_ended_scorer_has_scored(
         scored = a_container_status(
             "scorer", terminated={"exitCode": 0, "message": a_message(1), "reason": "Completed"}
         )
-        set_containers(runs, pods(runs)[0], scored, a_container_status("mesh-proxy", running={}))
+        set_containers(runs, running_pods(runs)[0], scored, a_container_status("mesh-proxy", running={}))
         runs.change(activeDeadlineSeconds=1)  # over, however fast the pods started
         status = await ended(runs)
     assert condition(status, "Failed")["reason"] == "DeadlineExceeded"
@@ -261,8 +265,10 @@ async def test_changed_settings_replace_jobs_whose_pods_never_started(
     storage = storage_with_devices(2)
     async with running_controller(storage, timings=SHORT_TIMINGS):
         runs.create()
-        await until_status(runs, lambda status: blocked(status).get("reason") == "ImagePullBackOff")
-        assert runs.status()["devices"]["scored"] == 1
+        await until_status(
+            runs,
+            lambda status: blocked(status).get("reason") == "ImagePullBackOff" and status["devices"]["scored"] == 1,
+        )
     runs.cluster.remove_stage("no-image")
     fixed = a_fleet(runs.namespace, scorer={"serviceAccountName": "default", "podAnnotations": {"fixed": "true"}})
     async with running_controller(storage, fixed, timings=SHORT_TIMINGS):
