@@ -46,15 +46,16 @@ class Shuffled(Fault):
 
 
 class Silent(Fault):
-    """Watches that are open when the fault begins deliver no more events and stay open."""
+    """Watches stay open and deliver no events until one of their resource is opened again after a lost event."""
 
     def __init__(self) -> None:
         super().__init__()
         self._began = time.monotonic()
+        self._lost: set[str] = set()
         self._blind: dict[str, float] = {}
 
     async def before(self, call: Call) -> Response | None:
-        if call.verb == "WATCH":
+        if call.verb == "WATCH" and call.resource in self._lost:
             self._blind.setdefault(call.resource, time.monotonic() - self._began)
         return None
 
@@ -62,6 +63,7 @@ class Silent(Fault):
         if call.resource in self._blind:
             return [(0.0, line)]
         self.count += 1
+        self._lost.add(call.resource)
         return []
 
     def measurement(self) -> str:
