@@ -133,7 +133,7 @@ def test_revoked_right_stalls_the_run_until_it_is_granted_again(
         patch = f'[{{"op": "replace", "path": "/rules/2/verbs", "value": {verbs}}}]'
         site.cluster.kubectl("-n", site.namespace, "patch", "role", "fleetscore-operator", "--type=json", "-p", patch)
 
-    with a_run(site, "forbidden", *short_timeouts) as until_ended:
+    with a_run(site, "forbidden", *short_timeouts, parallelism=1) as until_ended:  # Jobs remain to be created
         under_way(site, "forbidden")
         rights('["get", "list", "watch", "patch", "delete"]')
         began = time.monotonic()
