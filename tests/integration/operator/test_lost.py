@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from localcluster.nodes import stages
 from scoring_operator.api.names import progress_config_map_name
 from scoring_operator.api.scoringrun import parse_run
+from tests.testkit.cluster import ALL_SCORED
 from tests.testkit.conditions import blocked, condition
 from tests.testkit.in_memory_storage import InMemoryStorage, storage_with_devices
 from tests.testkit.running_controller import RunController
@@ -28,10 +30,17 @@ def delete_config_maps(runs: Runs, *, progress: bool) -> None:
 
 
 async def begun(runs: Runs, running_controller: RunController, storage: InMemoryStorage, **spec: Any) -> None:
-    """Create a run and end its operator after some devices are scored."""
-    async with running_controller(storage):
-        runs.create(parallelism=3, **spec)
-        await until_status(runs, lambda status: status.get("devices", {}).get("scored", 0) >= 4)
+    """Create a run and end its operator after some devices are scored, before the last one is."""
+    last = stages.finish_pods(
+        "last", arguments=["press-9"], after_seconds=15, message_template=ALL_SCORED, weight=100_000
+    )
+    runs.cluster.add_stage(last)
+    try:
+        async with running_controller(storage):
+            runs.create(parallelism=3, **spec)
+            await until_status(runs, lambda status: status.get("devices", {}).get("scored", 0) >= 4)
+    finally:
+        runs.cluster.remove_stage("last")
 
 
 def adds_up(status: dict[str, Any]) -> bool:
