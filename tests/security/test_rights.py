@@ -9,6 +9,7 @@ import yaml
 from localcluster.cluster import Cluster
 from tests.testkit.chart import a_fleet, a_schedule, render
 from tests.testkit.paths import ROOT
+from tests.testkit.waiting import until
 
 pytestmark = pytest.mark.usefixtures("helm")
 VALUES = {"fleets": [a_fleet()], "schedules": [a_schedule()], "console": {"enabled": True}}
@@ -63,6 +64,11 @@ def test_documented_rights_are_those_of_the_chart() -> None:
 def test_each_account_has_exactly_the_documented_rights(cluster: Cluster, namespace: str) -> None:
     objects = [one for one in render(VALUES, namespace=namespace) if one["kind"] in ("Role", "RoleBinding")]
     cluster.kubectl("-n", namespace, "apply", "-f", "-", input=yaml.safe_dump_all(objects))
-    for account, rights in documented().items():
-        assert granted(cluster, namespace, account, where=namespace) == with_groups_last(rights)
+    expected = {account: with_groups_last(rights) for account, rights in documented().items()}
+
+    def found() -> dict[str, Rights]:
+        return {account: granted(cluster, namespace, account, where=namespace) for account in expected}
+
+    until(lambda: found() == expected, "the API server applies the bindings", state=lambda: str(found()))
+    for account in expected:
         assert granted(cluster, namespace, account, where="default") == {}
