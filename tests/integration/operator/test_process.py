@@ -4,6 +4,8 @@ import itertools
 import json
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,15 @@ def held_by(running: Operator) -> bool:
     return "fleetscore_lease_held 1.0" in running.probe("/metrics")[1]
 
 
+@contextmanager
+def two_operators(release: OperatorEnvironment, first: str, second: str) -> Iterator[tuple[Operator, Operator]]:
+    """Run an operator that holds the Lease, and then another one. Either is ready without the Lease."""
+    with operator(release, first) as holding:
+        until(lambda: held_by(holding), "the first holds the lease")
+        with operator(release, second) as waiting:
+            yield holding, waiting
+
+
 def test_run_is_scored_and_visible_in_status_metrics_and_log(release: OperatorEnvironment, storage: Storage) -> None:
     give_devices(storage, 12)
     storage.put("data", f"{DATA}/new-device.csv", b"x")
@@ -90,7 +101,7 @@ def test_second_operator_takes_over_within_three_seconds_of_sigterm(
 
     def seconds_to_hand_over() -> float:
         names = [f"{name}-{attempt}" for attempt in [next(attempts)] for name in ("first", "second")]
-        with operator(release, names[0]) as first, operator(release, names[1]) as second:
+        with two_operators(release, *names) as (first, second):
             assert holder(release) == names[0]
             assert second.probe("/readyz") == (200, "ok")
             began = time.monotonic()
@@ -101,7 +112,7 @@ def test_second_operator_takes_over_within_three_seconds_of_sigterm(
             second.end()  # the next first operator finds the Lease released
             return seconds
 
-    seconds = shortest(seconds_to_hand_over, 3)
+    seconds = shortest(seconds_to_hand_over, 3, times=8)
     record_measurement(f"Lease handed over {seconds:.1f} s after SIGTERM")
     assert seconds < 3
 
@@ -120,7 +131,7 @@ def test_run_continues_under_a_second_operator_after_sigkill_of_the_first(
         nonlocal twice
         run = f"crash{(attempt := next(attempts))}"
         scorers(release, run, after_seconds=1)
-        with operator(release, f"first-{attempt}") as first, operator(release, f"second-{attempt}") as second:
+        with two_operators(release, f"first-{attempt}", f"second-{attempt}") as (first, second):
             release.run(run, parallelism=8)
             until(lambda: len(created_jobs(run)) >= 8, "the run is under way")
             began = time.monotonic()
@@ -145,7 +156,7 @@ def test_run_continues_under_a_second_operator_after_sigkill_of_the_first(
 def test_operator_resumed_after_a_takeover_writes_nothing(release: OperatorEnvironment, storage: Storage) -> None:
     give_devices(storage, 12)
     scorers(release, "frozen", after_seconds=1)
-    with operator(release, "first") as first, operator(release, "second") as second:
+    with two_operators(release, "first", "second") as (first, second):
         release.run("frozen", parallelism=4)
         until(lambda: len(release.created_jobs()) >= 4, "the run is under way")
         first.process.send_signal(signal.SIGSTOP)
