@@ -19,6 +19,7 @@ from scoring_operator.api.fleets import ExistingSecret, StorageSettings
 from scoring_operator.errors import StorageError
 from scoring_operator.storage.account import BlobAccount
 from tests.testkit.http_server import RequestHandler, serve
+from tests.testkit.retry_policies import ONE_ATTEMPT
 from tests.testkit.tls import Tls
 
 CANARY = "canary0123456789"
@@ -83,8 +84,9 @@ def operator_reads(url: str, auth: str) -> None:
 
 def scorer_reads(url: str, auth: str) -> None:
     environment = {"FLEETSCORE_ACCOUNT_URL": url, "FLEETSCORE_AUTH": auth, "AZURE_STORAGE_SAS_TOKEN": SAS}
-    with suppress(ScorerError), closing(open_store(scorer_settings.read_settings(environment))) as store:
-        store.with_deadline(time.monotonic() + 3).read("models", "press-1.joblib")
+    settings = scorer_settings.read_settings(environment)
+    with suppress(ScorerError), closing(open_store(settings, ONE_ATTEMPT)) as store:
+        store.read("models", "press-1.joblib")
 
 
 READERS = pytest.mark.parametrize("read", [operator_reads, scorer_reads])
