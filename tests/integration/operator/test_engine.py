@@ -306,7 +306,7 @@ async def test_limit_of_active_jobs_holds_over_all_runs(runs: Runs, running_cont
         for hour in range(4):
             window = {"start": f"2018-08-28T0{hour}:00:00Z", "end": f"2018-08-28T0{hour + 1}:00:00Z"}
             runs.create(f"run-{hour}", window=window)
-        waiting = [asyncio.create_task(ended(runs, f"run-{hour}", 120)) for hour in range(4)]
+        waiting = [asyncio.create_task(ended(runs, f"run-{hour}")) for hour in range(4)]
         while not all(task.done() for task in waiting):
             most = max(most, sum(load.active for load in controller.loads()))
             await asyncio.sleep(0.02)
