@@ -4,6 +4,8 @@ from typing import Any
 
 from localcluster.nodes import stages
 from scoring_operator.api.scoringrun import parse_run
+from scoring_operator.controller.timings import Timings
+from scoring_operator.planner.types import PlannerLimits
 from tests.testkit.builders import a_body, a_message
 from tests.testkit.conditions import condition
 from tests.testkit.history_tiles import tiles_before
@@ -13,6 +15,7 @@ from tests.testkit.runs import PodBehaviour, Runs, ended, hour, until_status
 
 DEVICES = ["broken", "sound"]
 ON = {"after": 24, "retryEvery": 24}
+KEPT_JOBS = Timings(planner=PlannerLimits(cleanup_delay=600))  # the tests read the Jobs of all runs at the end
 
 
 def a_history(windows: int = 24, first: int = 0) -> dict[str, bytes]:
@@ -27,23 +30,26 @@ async def test_broken_device_has_one_job_in_24_windows(
     message = a_message(outcomes={"failed": "0"}, reasons={"ModelInvalid": "0"})
     pod_behaviour(stages.finish_pods("broken", arguments=["broken"], weight=100_000, exit_code=65, message=message))
     storage = InMemoryStorage(DEVICES, history=a_history())
-    async with running_controller(storage, a_fleet(runs.namespace, quarantine=ON)):
+    async with running_controller(storage, a_fleet(runs.namespace, quarantine=ON), timings=KEPT_JOBS):
         for at in range(23):
             runs.create(f"hour-{at}", window=hour(at), maxFailedDevices="100%")
         runs.create("hour-23", window=hour(22) | {"start": hour(23)["start"], "end": "2018-08-02T00:00:00Z"})
         statuses = [await ended(runs, f"hour-{at}") for at in range(24)]
+        left_out = [at for at, status in enumerate(statuses) if status["devices"]["quarantined"]]
+        assert len(left_out) == 23
+        # An event is written after the status that it reports.
+        await until_status(runs, lambda _: "Quarantined" in runs.events(f"hour-{left_out[0]}"))
     jobs = [runs.devices_of(f"hour-{at}") for at in range(24)]
     assert sorted(jobs) == [DEVICES] + [["sound"]] * 23
-    left_out = [status for status in statuses if status["devices"]["quarantined"]]
-    assert len(left_out) == 23
-    assert left_out[0]["quarantined"] == {"count": 1, "samples": ["broken"]}
-    assert condition(left_out[0], "Degraded")["reason"] == "DevicesQuarantined"
-    assert "Quarantined" in runs.events(f"hour-{statuses.index(left_out[0])}")
+    status = statuses[left_out[0]]
+    assert status["quarantined"] == {"count": 1, "samples": ["broken"]}
+    assert condition(status, "Degraded")["reason"] == "DevicesQuarantined"
 
 
 async def test_ids_and_retries_run_a_device_in_quarantine(runs: Runs, running_controller: RunController) -> None:
     storage = InMemoryStorage(DEVICES, history=a_history(first=5))
-    async with running_controller(storage, a_fleet(runs.namespace, quarantine=ON | {"retryEvery": 10_080})):
+    fleet = a_fleet(runs.namespace, quarantine=ON | {"retryEvery": 10_080})
+    async with running_controller(storage, fleet, timings=KEPT_JOBS):
         sources: dict[str, dict[str, Any]] = {
             "all": {},
             "some": {"include": ["b*"]},
