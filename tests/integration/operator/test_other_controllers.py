@@ -85,16 +85,24 @@ async def queueing(queue: Queue) -> AsyncIterator[Queue]:
 
 
 async def test_jobs_of_a_queue_wait_without_a_deadline_until_they_are_admitted(
-    runs: Runs, running_controller: RunController
+    runs: Runs, running_controller: RunController, pod_behaviour: PodBehaviour
 ) -> None:
-    async with running_controller(storage_with_devices(4), timings=SHORT_TIMINGS), queueing(Queue(runs, 0)) as queue:
-        runs.create(pendingDeadlineSeconds=20)
-        status = await until_status(runs, lambda status: blocked(status).get("type") == "Waiting")
-        assert blocked(status)["reason"] == "SuspendedByAnotherController"
+    pod_behaviour(HANGS)  # no pod ends before the queue suspends its Job
+    async with running_controller(storage_with_devices(4)), queueing(Queue(runs, 0)) as queue:
+        runs.create(pendingDeadlineSeconds=20, activeDeadlineSeconds=20)
+        status = await until_status(
+            runs, lambda status: blocked(status).get("reason") == "SuspendedByAnotherController"
+        )
+        assert blocked(status)["type"] == "Waiting"
         assert "suspended by another controller" in status["message"]
-        await asyncio.sleep(21)  # longer than the deadline
+        await until_status(
+            runs, lambda _: queue.suspensions == 4 and all(job["spec"].get("suspend") for job in runs.jobs())
+        )
+        runs.cluster.remove_stage("hangs")
+        await asyncio.sleep(21)  # longer than the deadlines
         assert "completionTime" not in runs.status()
         assert queue.suspensions == 4  # the operator resumed none
+        runs.change(activeDeadlineSeconds=3600)
         queue.quota = 1
         status = await ended(runs)
     assert (status["phase"], status["devices"]["scored"]) == ("Complete", 4)
