@@ -38,7 +38,8 @@ async def test_broken_device_has_one_job_in_24_windows(
         left_out = [at for at, status in enumerate(statuses) if status["devices"]["quarantined"]]
         assert len(left_out) == 23
         # An event is written after the status that it reports.
-        await until_status(runs, lambda _: "Quarantined" in runs.events(f"hour-{left_out[0]}"))
+        name = f"hour-{left_out[0]}"
+        await until_status(runs, lambda _: "Quarantined" in runs.events(name), name)
     jobs = [runs.devices_of(f"hour-{at}") for at in range(24)]
     assert sorted(jobs) == [DEVICES] + [["sound"]] * 23
     status = statuses[left_out[0]]
