@@ -79,7 +79,7 @@ def release(cluster: Cluster, namespace: str, evil: Runs, tmp_path: Path, storag
 
 @pytest.fixture
 def pods(cluster: Cluster) -> None:
-    """Let the pods of the honest tenant score after five seconds, and those of the other one never end."""
+    """Let the pods of the honest tenant score after five seconds. Those of the other one end at once as lost."""
     for hour in range(5):
         labels = {"fleetscore.dev/run": run_name(hour)}
         cluster.add_stage(
