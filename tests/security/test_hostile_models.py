@@ -145,6 +145,7 @@ def test_stopped_scorer_leaves_no_process(packed: Fleet, stop: signal.Signals) -
 
 
 def descendants(pid: int) -> list[int]:
+    """Return the processes that a process and its children have started, parents first."""
     children = []
     for thread in Path(f"/proc/{pid}/task").glob("*/children"):
         with suppress(FileNotFoundError, ProcessLookupError):  # it has ended, and its children belong to another thread
