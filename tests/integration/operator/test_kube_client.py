@@ -21,10 +21,8 @@ from tests.testkit.waiting import until_async
 MAPS = "/api/v1/namespaces/{}/configmaps"
 
 
-class Meta(msgspec.Struct, rename="camel"):
+class Meta(msgspec.Struct):
     name: str
-    namespace: str
-    resource_version: str
 
 
 class View(msgspec.Struct):

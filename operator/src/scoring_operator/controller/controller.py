@@ -1,9 +1,8 @@
 """The controller of all runs: it starts the passes of each run, and wakes runs when something changes.
 
 An event only wakes a run; each pass observes everything again. Each run has its own task, so that an error or a slow
-write of one run does not delay others. Passes of one run start at least 0.2 seconds apart, which merges events; only
-the pass after the discovery of devices follows at once. The runs of a namespace have no pass before the Jobs of that
-namespace are listed.
+write of one run does not delay others. Passes of one run start at least 0.2 seconds apart, which merges events. The
+runs of a namespace have no pass before the Jobs of that namespace are listed.
 """
 
 import asyncio

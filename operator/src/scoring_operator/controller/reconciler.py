@@ -117,8 +117,7 @@ class RunReconciler:
             self._set_run(applied.run)
         self._publish(applied.state)
         if plan.discover_devices:
-            first = applied.requeue_after == 0 and not state.missing  # its Jobs need not wait for the next pass
-            return await self.reconcile() if first else applied.requeue_after
+            return applied.requeue_after
         next_check = self._stalls.next_check_in if plan.phase == "Running" else None
         due = (applied.requeue_after, collected.retry_in, next_check)
         return min((seconds for seconds in due if seconds is not None), default=None)

@@ -24,19 +24,12 @@ def cluster() -> OneRun:
     return OneRun()
 
 
-async def test_first_pass_discovers_the_devices_and_creates_their_jobs(cluster: OneRun) -> None:
+async def test_first_pass_discovers_and_second_creates_the_jobs(cluster: OneRun) -> None:
+    assert await cluster.reconcile() == 0.0
+    assert (cluster.reconciler.phase, cluster.job_names()) == ("Pending", [])
     await cluster.reconcile()
     assert (cluster.reconciler.phase, len(cluster.job_names())) == ("Running", 2)
     assert cluster.limiter.active(UID) == 2
-
-
-async def test_rebuilt_progress_is_used_by_the_next_pass(cluster: OneRun) -> None:
-    await cluster.reconcile()
-    del cluster.client.objects[PROGRESS]
-    cluster.restart(a_fleet("scoring"))
-    assert await cluster.reconcile() == 0.0
-    assert cluster.client.count("PUT") == 1
-    assert PROGRESS in cluster.client.objects
 
 
 async def test_job_is_created_after_its_reservation_is_saved(cluster: OneRun) -> None:
@@ -49,6 +42,7 @@ async def test_job_is_created_after_its_reservation_is_saved(cluster: OneRun) ->
 
 
 async def test_failed_save_creates_no_job(cluster: OneRun) -> None:
+    await cluster.reconcile()
     cluster.client.failures["PUT", PROGRESS] = Unavailable("no response")
     with pytest.raises(Unavailable):
         await cluster.reconcile()
@@ -207,6 +201,7 @@ async def test_rejected_job_stalls_the_run(cluster: OneRun) -> None:
     await cluster.reconcile(2)
     names = cluster.job_names()
     other = OneRun()
+    await other.reconcile()
     for name in names:
         other.client.failures["POST", f"{JOBS}/{name}"] = QuotaExceeded("exceeded quota")
     await other.reconcile(2)
