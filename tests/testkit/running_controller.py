@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 
 from scoring_operator.api.fleets import Fleet, parse_fleet
@@ -32,6 +33,28 @@ def a_fleet(*namespaces: str, **settings: Any) -> Fleet:
     return parse_fleet({"name": "default", "namespaces": list(namespaces), "scorer": scorer, **settings})
 
 
+class _RunMetadata(msgspec.Struct, rename="camel", omit_defaults=True):
+    name: str
+    namespace: str
+    uid: str
+    resource_version: str
+    generation: int
+    creation_timestamp: str
+    deletion_timestamp: str | None = None
+    finalizers: tuple[str, ...] = ()
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
+    annotations: dict[str, str] = msgspec.field(default_factory=dict)
+    owner_references: tuple[dict[str, Any], ...] = ()
+
+
+class _RunObject(msgspec.Struct, rename="camel"):
+    metadata: _RunMetadata
+    spec: dict[str, Any]
+    api_version: str = ""
+    kind: str = ""
+    status: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
 def assemble(
     client: KubeClient,
     storage: InMemoryStorage,
@@ -56,7 +79,7 @@ def assemble(
         client,
         api="apis/fleetscore.dev/v1alpha1",
         plural="scoringruns",
-        type=dict[str, Any],
+        type=_RunObject,
         namespaces=[namespace],
     )
     controller = Controller(
@@ -70,9 +93,11 @@ def assemble(
         timings=timings,
     )
 
-    def changed(old: dict[str, Any] | None, new: dict[str, Any] | None) -> None:
-        meta = (new or old or {})["metadata"]
-        controller.on_run_event(meta["namespace"], meta["name"], new)
+    def changed(old: _RunObject | None, new: _RunObject | None) -> None:
+        known = new or old
+        assert known
+        body = msgspec.to_builtins(new) if new else None
+        controller.on_run_event(known.metadata.namespace, known.metadata.name, body)
 
     runs.on_change(changed)
     return controller, [asyncio.create_task(one.run()) for one in (jobs, runs, controller)]

@@ -21,8 +21,10 @@ from tests.testkit.waiting import until_async
 MAPS = "/api/v1/namespaces/{}/configmaps"
 
 
-class Meta(msgspec.Struct):
+class Meta(msgspec.Struct, rename="camel"):
     name: str
+    namespace: str
+    resource_version: str
 
 
 class View(msgspec.Struct):

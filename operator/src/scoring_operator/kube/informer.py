@@ -21,14 +21,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Generic, TypeVar
-
-import msgspec
+from typing import Generic
 
 from scoring_operator.kube.client import KubeClient
-from scoring_operator.kube.reflector import Key, Metadata, Reflector
+from scoring_operator.kube.reflector import Key, Reflector, T
 
-T = TypeVar("T")
 Listener = Callable[[T | None, T | None], None]
 """A function that gets the object before a change (None: created) and after it (None: deleted)."""
 
@@ -83,7 +80,6 @@ class Informer(Generic[T]):
     ) -> None:
         self.plural = plural
         self._limits = limits
-        self._decode = msgspec.json.Decoder(type).decode
         self._objects: dict[Key, T] = {}
         self._versions: dict[Key, int] = {}  # of objects, and of those deleted since the last list
         self._counts: Counter[str] = Counter()  # of objects, by namespace
@@ -94,6 +90,7 @@ class Informer(Generic[T]):
             Reflector(
                 self,
                 client,
+                type=type,
                 api=api,
                 plural=plural,
                 namespace=namespace,
@@ -175,12 +172,13 @@ class Informer(Generic[T]):
             for stream in self._reflectors:
                 group.create_task(stream.run())
 
-    def upsert(self, raw: msgspec.Raw, meta: Metadata) -> bool:
+    def upsert(self, new: T) -> bool:
         """Store an object, unless a newer version of it is known.
 
         Returns:
             False if the namespace has too many objects, and this one is not held.
         """
+        meta = new.metadata
         key, version = (meta.namespace, meta.name), int(meta.resource_version)
         if key not in self._objects and not self._has_room(meta.namespace):
             if meta.namespace not in self._full:
@@ -191,7 +189,7 @@ class Informer(Generic[T]):
         if version <= self._versions.get(key, -1):
             return True
         self._versions[key] = version
-        old, new = self._objects.get(key), self._decode(raw)
+        old = self._objects.get(key)
         if old != new:
             self._counts[meta.namespace] += old is None
             self._objects[key] = new

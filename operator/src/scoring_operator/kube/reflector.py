@@ -8,7 +8,7 @@ import logging
 import random
 import time
 from contextlib import aclosing
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -25,33 +25,73 @@ MAX_RETRY_DELAY_SECONDS = 10.0
 _log = logging.getLogger(__name__)
 
 
-class Metadata(msgspec.Struct, rename="camel"):
+class Metadata(Protocol):
     """The metadata that identify a version of an object."""
 
+    @property
+    def name(self) -> str:
+        """The name."""
+
+    @property
+    def namespace(self) -> str:
+        """The namespace."""
+
+    @property
+    def resource_version(self) -> str:
+        """The resource version."""
+
+
+class KubernetesObject(Protocol):
+    """An object that an informer holds."""
+
+    @property
+    def metadata(self) -> Metadata:
+        """The metadata."""
+
+
+T = TypeVar("T", bound=KubernetesObject)
+T_contra = TypeVar("T_contra", bound=KubernetesObject, contravariant=True)
+
+
+class _HeadMetadata(msgspec.Struct, rename="camel"):
     name: str = ""
     namespace: str = ""
     resource_version: str = ""
 
 
-class _ObjectHead(msgspec.Struct):
-    metadata: Metadata = msgspec.field(default_factory=Metadata)
-    code: int = 0  # code and message: the Status of an ERROR event
+class _Head(msgspec.Struct):
+    metadata: _HeadMetadata = msgspec.field(default_factory=_HeadMetadata)
+
+
+class _Status(msgspec.Struct):
+    code: int = 0
     message: str = ""
 
 
-class _Event(msgspec.Struct):
-    type: str
-    object: msgspec.Raw
+class _Added(msgspec.Struct, Generic[T], tag_field="type", tag="ADDED"):
+    object: T
 
 
-_decode_head = msgspec.json.Decoder(_ObjectHead).decode
-_decode_event = msgspec.json.Decoder(_Event).decode
+class _Modified(msgspec.Struct, Generic[T], tag_field="type", tag="MODIFIED"):
+    object: T
 
 
-class Store(Protocol):
+class _Deleted(msgspec.Struct, tag_field="type", tag="DELETED"):
+    object: _Head
+
+
+class _Bookmark(msgspec.Struct, tag_field="type", tag="BOOKMARK"):
+    object: _Head
+
+
+class _Error(msgspec.Struct, tag_field="type", tag="ERROR"):
+    object: _Status
+
+
+class Store(Protocol[T_contra]):
     """The objects that a reflector updates."""
 
-    def upsert(self, raw: msgspec.Raw, meta: Metadata) -> bool:
+    def upsert(self, new: T_contra) -> bool:
         """Store an object, unless a newer version of it is known; return False if it is not held."""
 
     def remove(self, key: Key, version: int) -> None:
@@ -64,12 +104,13 @@ class Store(Protocol):
         """Remove the objects that a complete list does not contain."""
 
 
-class Reflector:
+class Reflector(Generic[T]):
     """The list and the watch of one namespace.
 
     Args:
         store: The objects to update.
         client: The client of the API server.
+        type: The type that an object is decoded to.
         api: The prefix of the path, such as "apis/batch/v1".
         plural: The resource, such as "jobs".
         namespace: The namespace; empty for all namespaces.
@@ -87,9 +128,10 @@ class Reflector:
 
     def __init__(
         self,
-        store: Store,
+        store: Store[T],
         client: KubeClient,
         *,
+        type: type[T],  # noqa: A002  # the usual name of such an argument, as in msgspec
         api: str,
         plural: str,
         namespace: str,
@@ -104,6 +146,9 @@ class Reflector:
         self.last_error = ""
         self._store = store
         self._client = client
+        self._decode_object = msgspec.json.Decoder(type).decode
+        events = _Added[type] | _Modified[type] | _Deleted | _Bookmark | _Error  # type: ignore[valid-type]
+        self._decode_event = msgspec.json.Decoder(events).decode
         self._path = f"/{api}/namespaces/{namespace}/{plural}" if namespace else f"/{api}/{plural}"
         self._selector = label_selector
         self._relist_interval = relist_interval
@@ -155,10 +200,9 @@ class Reflector:
             async for page, text in pages:
                 version = int(text)
                 self._check_version(version)
-                for raw in page:
-                    meta = _decode_head(raw).metadata
-                    if self._store.upsert(raw, meta):
-                        listed.add((meta.namespace, meta.name))
+                for new in map(self._decode_object, page):
+                    if self._store.upsert(new):
+                        listed.add((new.metadata.namespace, new.metadata.name))
                 self._mark_alive()
         self._store.replace_all(self.namespace, listed, version)
         self._version = version
@@ -189,15 +233,16 @@ class Reflector:
             async for line in lines:
                 self._mark_alive()
                 if line:
-                    self._handle_event(_decode_event(line))
+                    self._handle_event(self._decode_event(line))
 
-    def _handle_event(self, event: _Event) -> None:
-        head = _decode_head(event.object)
-        if event.type == "ERROR":
-            raise (Gone if head.code == 410 else ApiError)(f"ERROR event: {head.message}", status=head.code)
-        version = int(head.metadata.resource_version)
-        if event.type == "DELETED":
-            self._store.remove((head.metadata.namespace, head.metadata.name), version)
-        elif event.type != "BOOKMARK":
-            self._store.upsert(event.object, head.metadata)
+    def _handle_event(self, event: "_Added[T] | _Modified[T] | _Deleted | _Bookmark | _Error") -> None:
+        if isinstance(event, _Error):
+            status = event.object
+            raise (Gone if status.code == 410 else ApiError)(f"ERROR event: {status.message}", status=status.code)
+        meta = event.object.metadata
+        version = int(meta.resource_version)
+        if isinstance(event, _Deleted):
+            self._store.remove((meta.namespace, meta.name), version)
+        elif not isinstance(event, _Bookmark):
+            self._store.upsert(event.object)
         self._version = max(self._version, version)

@@ -13,8 +13,14 @@ from scoring_operator.kube.informer import Informer
 JOBS = "/apis/batch/v1/namespaces/ns/jobs"
 
 
-class Meta(msgspec.Struct):
+class Meta(msgspec.Struct, rename="camel", eq=False):  # noqa: PLW1641  # it is not hashed
     name: str
+    namespace: str
+    resource_version: str
+
+    def __eq__(self, other: object) -> bool:
+        """Ignore the version, so that equal views may have different versions."""
+        return isinstance(other, Meta) and self.name == other.name
 
 
 class View(msgspec.Struct):
