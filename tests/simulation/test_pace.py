@@ -33,6 +33,20 @@ def test_free_slots_are_used_during_a_slow_list_of_pods() -> None:
         assert len(world.jobs(finished=False)) == 8
 
 
+def test_jobs_whose_deletion_no_event_shows_cause_one_request_each() -> None:
+    with closing(World(1, devices=4, max_jobs=1000)) as world:
+        world.create_run("run", {"window": WINDOW, "parallelism": 4, "maxFailedDevices": "100%"})
+        world.advance(5)
+        world.api.losses.extend(["drop"] * 4)
+        for name in world.jobs(finished=False):
+            world.remove(JOBS, name)
+        world.edit_run("run", cancel=True)
+        before = world.api.requests
+        world.advance(60)
+        assert world.api.objects[RUNS]["run"]["status"]["phase"] == "Cancelled"
+        assert world.api.requests - before <= 4 + 20  # per Job, and for everything else
+
+
 def create_runs(world: World, *names: str, parallelism: int, pause: float = 0) -> None:
     """Create runs with different windows, so that none blocks another; `pause` is the seconds after each."""
     for name in names:

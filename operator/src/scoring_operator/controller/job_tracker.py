@@ -92,6 +92,15 @@ class JobTracker:
         self._seen.add(name)
         self._assume(name)
 
+    def forget(self, name: str) -> None:
+        """Record the response of the API server that a Job does not exist, which the informer does not show yet.
+
+        Args:
+            name: The name of the Job.
+        """
+        if job := self._visible.get(name):
+            self.on_event(job, None)
+
     def overdue(self) -> set[str]:
         """Return the Jobs that were assumed or read some time ago: the API server has to be asked for them."""
         limit = time.monotonic() - self._assumed_timeout

@@ -130,12 +130,15 @@ class JobWriter:
             LeaseLost: This process may not be the leader any more.
         """
         await run_all(
-            self._client.patch(
-                f"{_collection(run)}/{name}",
-                {
-                    "metadata": {"annotations": {SUSPENDED_ANNOTATION: "true" if suspended else None}},
-                    "spec": {"suspend": suspended},
-                },
+            self._change(
+                name,
+                self._client.patch(
+                    f"{_collection(run)}/{name}",
+                    {
+                        "metadata": {"annotations": {SUSPENDED_ANNOTATION: "true" if suspended else None}},
+                        "spec": {"suspend": suspended},
+                    },
+                ),
             )
             for name, suspended in changes.items()
         )
@@ -156,10 +159,13 @@ class JobWriter:
         """
         found = ((name, job.metadata) for name in names if (job := jobs.visible.get(name)))
         await run_all(
-            self._client.delete(
-                f"{_collection(run)}/{name}",
-                uid=known.uid,
-                resource_version=known.resource_version if unchanged else None,
+            self._change(
+                name,
+                self._client.delete(
+                    f"{_collection(run)}/{name}",
+                    uid=known.uid,
+                    resource_version=known.resource_version if unchanged else None,
+                ),
             )
             for name, known in found
         )
@@ -188,6 +194,14 @@ class JobWriter:
                 message = f"a Job {name} exists and belongs to {owner}; delete it, or give the run another name"
                 raise errors.NameConflict(message) from None
         self._jobs.expect(name)
+
+    async def _change(self, name: str, request: Awaitable[object]) -> None:
+        """Make a request for an existing Job. If there is none, the informer may not show that for minutes."""
+        try:
+            await request
+        except errors.NotFound:
+            self._jobs.forget(name)
+            raise
 
 
 def request_blocker(error: ApiError) -> Blocker | None:

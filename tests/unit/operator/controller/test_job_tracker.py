@@ -45,6 +45,15 @@ def test_job_that_was_added_and_deleted_is_seen_until_it_is_acknowledged() -> No
     assert jobs.snapshot().seen == frozenset()
 
 
+def test_forgotten_job_counts_as_deleted_before_the_informer_shows_that() -> None:
+    jobs, calls = tracker("job", "other"), []
+    jobs.on_change(lambda: calls.append("changed"))
+    jobs.forget("job")
+    assert calls == ["changed"]
+    jobs.forget("missing")
+    assert (list(jobs.snapshot().visible), calls) == (["other"], ["changed"])
+
+
 def test_end_or_deletion_of_a_job_requires_a_pass() -> None:
     jobs, running, done = tracker(), a_job("job", ready=True), a_job("job", complete=True)
     assert not jobs.on_event(None, running)

@@ -109,6 +109,18 @@ async def test_suspend_changes_each_job(cluster: Cluster) -> None:
     assert marks == ["true", None]
 
 
+@pytest.mark.parametrize("change", ["delete", "suspend"])
+async def test_job_that_the_api_server_does_not_have_is_not_visible_any_more(cluster: Cluster, change: str) -> None:
+    cluster.add("kept")
+    for name in ("kept", "gone"):
+        cluster.jobs.on_event(None, a_job(name))
+    if change == "delete":
+        await cluster.writer.delete(RUN, ["gone"], cluster.jobs.snapshot())
+    else:
+        await cluster.writer.suspend(RUN, {"gone": True, "kept": True})
+    assert list(cluster.jobs.snapshot().visible) == ["kept"]
+
+
 async def test_replaced_job_is_kept_if_it_has_changed_meanwhile(cluster: Cluster) -> None:
     cluster.add("same", version="7")
     cluster.add("started", version="8")
