@@ -1,8 +1,9 @@
 """The controller of all runs: it starts the passes of each run, and wakes runs when something changes.
 
 An event only wakes a run; each pass observes everything again. Each run has its own task, so that an error or a slow
-write of one run does not delay others. Passes of one run start at least 0.2 seconds apart, which merges events. The
-runs of a namespace have no pass before the Jobs of that namespace are listed.
+write of one run does not delay others. Passes of one run start at least 0.2 seconds apart, which merges events. After a
+change of the phase, a pass that is due starts at once. The runs of a namespace have no pass before the Jobs of that
+namespace are listed.
 """
 
 import asyncio
@@ -268,12 +269,19 @@ class Controller:
                             await reconciler.write_failure(error)
                     requeue_after, backoff = backoff, min(2 * backoff, timings.max_backoff)
                 if (entry.phase, entry.run.ended) != before:
-                    self._wake_runs(self._limiter.next_runs(uid))
-                    for one in self._limiter.oldest_ended_runs(uid) if entry.run.ended else ():
-                        self._wake(one)
+                    self._on_new_phase(entry)
+                    if requeue_after == 0.0:
+                        continue  # the first Jobs follow the discovery of devices at once
                 pause = timings.resync_interval if requeue_after is None else requeue_after
                 await _wait(entry.wakeup, min(pause, timings.resync_interval))
                 await asyncio.sleep(started + timings.min_reconcile_interval - time.monotonic())
+
+    def _on_new_phase(self, entry: RunEntry) -> None:
+        """Wake the runs that a new phase of a run may concern."""
+        uid = entry.run.uid
+        self._wake_runs(self._limiter.next_runs(uid))
+        for one in self._limiter.oldest_ended_runs(uid) if entry.run.ended else ():
+            self._wake(one)
 
     def _wake(self, uid: str) -> None:
         if entry := self._entries.get(uid):

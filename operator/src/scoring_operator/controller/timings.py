@@ -46,7 +46,7 @@ class ControllerTimings:
     discovery_retry_interval: float = 5.0
     storage_backoff: float = 5.0
     offer_delay: float = 1.0
-    gathering_time: float = 0.2
+    gathering_time: float = 0.3
     gathering_min_jobs: int = 20
 
 

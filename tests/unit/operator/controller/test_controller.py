@@ -106,7 +106,7 @@ async def test_listed_run_is_reconciled() -> None:
         await cluster.until(lambda: cluster.loads() == [(2, False, "")])
 
 
-@pytest.mark.parametrize(("devices", "seconds"), [(19, 0.0), (20, 0.2)])
+@pytest.mark.parametrize(("devices", "seconds"), [(19, 0.0), (20, 0.3)])
 async def test_events_are_gathered_while_20_jobs_are_active(devices: int, seconds: float) -> None:
     cluster = Cluster(a_body(parallelism=20))
     cluster.storage.models = [f"press-{number}" for number in range(devices)]
@@ -116,6 +116,17 @@ async def test_events_are_gathered_while_20_jobs_are_active(devices: int, second
         assert cluster.controller.gathering_time == seconds
         cluster.client.urgent = True
         assert cluster.controller.gathering_time == 0.0
+
+
+@pytest.mark.parametrize(("phase", "jobs"), [("", 2), ("Queued", 2), ("Pending", 0)])
+async def test_pass_of_a_discovery_is_followed_at_once_if_it_changes_the_phase(phase: str, jobs: int) -> None:
+    body = a_body() | {"status": {"phase": phase}}
+    cluster = Cluster(body, timings=ControllerTimings(min_reconcile_interval=3600))
+    async with cluster.running():
+        await cluster.until(lambda: any("configmaps" in path for path in cluster.client.objects))
+        for _ in range(100):  # far more turns than a pass takes in memory
+            await asyncio.sleep(0)
+        assert len(cluster.job_names()) == jobs
 
 
 async def test_run_of_an_event_is_reconciled() -> None:

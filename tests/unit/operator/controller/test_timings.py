@@ -18,7 +18,7 @@ def test_intervals_of_the_controller_have_these_defaults() -> None:
         discovery_retry_interval=5.0,
         storage_backoff=5.0,
         offer_delay=1.0,
-        gathering_time=0.2,
+        gathering_time=0.3,
         gathering_min_jobs=20,
     )
 
