@@ -50,7 +50,12 @@ def test_chart_renders_the_same_with_both(values: Path, oldest_helm: Path, helm_
 
 
 @pytest.mark.parametrize(
-    ("key", "named"), [("operater=1", "operater"), ("podSecurityContext.runAsUser=0", "podSecurityContext.runAsUser")]
+    ("key", "named"),
+    [
+        ("operater=1", "operater"),
+        ("podSecurityContext.runAsUser=0", "podSecurityContext.runAsUser"),
+        ("operator.maxActiveJobs=1000001", "operator.maxActiveJobs"),
+    ],
 )
 def test_oldest_helm_rejects_what_the_schema_rejects(key: str, named: str, oldest_helm: Path) -> None:
     command = [str(oldest_helm), "template", "fleetscore", str(CHART), "--values", str(MINIMAL), "--set", key]
@@ -65,6 +70,7 @@ _TESTS_OF_HELMS_TEXTS = (
     "rejected_with_the_reason",
     "section_that_is_null",
     "value_that_would_fail_later",
+    "that_the_schema_rejects",
     "notes",
     "container_names_are_the_ones",
     "user_id_of_root",

@@ -142,7 +142,6 @@ def test_path_has_the_placeholders_that_the_scorer_needs(part: str, path: str, m
         ({"run": {"maxFailedDevices": "101%"}}, "maxFailedDevices"),
         ({"run": {"devicesPerJob": 501}}, "devicesPerJob"),
         ({"run": {"devicesPerJob": "many"}}, "devicesPerJob"),
-        ({"run": {"devices": {"ids": ["a"], "include": ["b*"]}}}, "/run/devices': maxProperties: got 2, want 1"),
         ({"run": {"devicesPerJob": "Auto", "devices": {"ids": ["a"]}}}, ""),
         ({"cron": "every hour"}, A_CRON),
         ({"cron": "0 5 * * * *"}, A_CRON),
@@ -170,6 +169,11 @@ def test_path_has_the_placeholders_that_the_scorer_needs(part: str, path: str, m
 )
 def test_invalid_schedule_is_rejected_with_the_rule(schedule: dict[str, str], message: str) -> None:
     assert_result(with_schedule(**schedule), message)
+
+
+def test_devices_of_a_schedule_that_the_schema_rejects_are_named() -> None:
+    values = with_schedule(run={"devices": {"ids": ["a"], "include": ["b*"]}})
+    assert_result(values, "/run/devices': maxProperties: got 2, want 1")
 
 
 @pytest.mark.parametrize("window", ["PT60S", "PT1M", "P366D", "PT8784H", "P0DT1M0S", "P365DT23H59M60S"])
@@ -257,12 +261,6 @@ def test_value_that_would_fail_later_or_open_a_policy_is_rejected(values: dict[s
         ),
         ({"quality": {"tags": {"": {"minShare": 1}}}}, 'quality.tags[""]; write a pattern of 1 to 256 characters'),
         ({"quality": {"range": [5, 1]}}, "has quality.range [5, 1]; write the lower number first"),
-        ({"quality": {"badValues": [1.5e150]}}, "/quality/badValues/0': maximum"),
-        ({"quality": {"range": [-1.5e150, 0]}}, "/quality/range/0': minimum"),
-        ({"quality": {"rateOfChange": 1.5e150}}, "/quality/rateOfChange': maximum"),
-        ({"quality": {"flatLine": {"tolerance": 1.5e150}}}, "/quality/flatLine/tolerance': maximum"),
-        ({"quality": {"badWhen": {"column": "a", "values": [1.5e150]}}}, "/quality/badWhen/values/0': maximum"),
-        ({"quality": {"badWhen": {"column": "a", "values": ["a" * 257]}}}, "/quality/badWhen/values/0': maxLength"),
         ({"incidents": {"suspiciousShare": "0%"}}, A_POSITIVE_SHARE),
         ({"incidents": {"suspiciousShare": "0.0000001%"}}, A_POSITIVE_SHARE),
         (
@@ -276,13 +274,29 @@ def test_value_that_would_fail_later_or_open_a_policy_is_rejected(values: dict[s
         ({"notify": [A_HOOK, A_HOOK]}, 'fleets: notify of "default": the name "ops" is used twice; give each its own'),
         ({"notify": [A_HOOK | {"url": "http://[::1/hook"}]}, A_RECEIVER_URL),
         ({"notify": [A_HOOK | {"url": "https://[workspace].example.com/hook"}]}, A_RECEIVER_URL),
-        ({"notify": [A_HOOK | {"keyFrom": {"name": "s", "key": "a b"}}]}, "/keyFrom/key'"),
         ({"data": {"partition": "PT0S"}}, "a duration above zero, such as PT15M, PT1H or P1D"),
-        ({"maxActiveJobs": 1_000_001}, "/maxActiveJobs': maximum"),
     ],
     ids=str,
 )
 def test_setting_of_a_fleet_that_its_pods_reject_is_rejected(fleet: dict[str, Any], message: str) -> None:
+    assert message in error_of({"fleets": [a_fleet(**fleet)]})
+
+
+@pytest.mark.parametrize(
+    ("fleet", "message"),
+    [
+        ({"quality": {"badValues": [1.5e150]}}, "/quality/badValues/0': maximum"),
+        ({"quality": {"range": [-1.5e150, 0]}}, "/quality/range/0': minimum"),
+        ({"quality": {"rateOfChange": 1.5e150}}, "/quality/rateOfChange': maximum"),
+        ({"quality": {"flatLine": {"tolerance": 1.5e150}}}, "/quality/flatLine/tolerance': maximum"),
+        ({"quality": {"badWhen": {"column": "a", "values": [1.5e150]}}}, "/quality/badWhen/values/0': maximum"),
+        ({"quality": {"badWhen": {"column": "a", "values": ["a" * 257]}}}, "/quality/badWhen/values/0': maxLength"),
+        ({"notify": [A_HOOK | {"keyFrom": {"name": "s", "key": "a b"}}]}, "/keyFrom/key'"),
+        ({"maxActiveJobs": 1_000_001}, "/maxActiveJobs': maximum"),
+    ],
+    ids=str,
+)
+def test_setting_of_a_fleet_that_the_schema_rejects_is_named(fleet: dict[str, Any], message: str) -> None:
     assert message in error_of({"fleets": [a_fleet(**fleet)]})
 
 
@@ -326,7 +340,7 @@ def test_setting_of_a_fleet_that_its_pods_accept_is_accepted(fleet: dict[str, An
 
 
 @pytest.mark.parametrize("name", ["maxActiveJobs", "maxActiveJobsPerNamespace"])
-def test_limit_of_jobs_above_that_of_the_operator_is_rejected(name: str) -> None:
+def test_limit_of_jobs_that_the_schema_rejects_is_named(name: str) -> None:
     assert f"'/operator/{name}': maximum" in error_of({"operator": {name: 1_000_001}})
     assert error_of({"operator": {name: 1_000_000}}) == ""
 
