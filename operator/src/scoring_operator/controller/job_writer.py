@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -132,7 +133,8 @@ class JobWriter:
         await run_all(
             self._change(
                 name,
-                self._client.patch(
+                partial(
+                    self._client.patch,
                     f"{_collection(run)}/{name}",
                     {
                         "metadata": {"annotations": {SUSPENDED_ANNOTATION: "true" if suspended else None}},
@@ -161,7 +163,8 @@ class JobWriter:
         await run_all(
             self._change(
                 name,
-                self._client.delete(
+                partial(
+                    self._client.delete,
                     f"{_collection(run)}/{name}",
                     uid=known.uid,
                     resource_version=known.resource_version if unchanged else None,
@@ -195,10 +198,10 @@ class JobWriter:
                 raise errors.NameConflict(message) from None
         self._jobs.expect(name)
 
-    async def _change(self, name: str, request: Awaitable[object]) -> None:
+    async def _change(self, name: str, request: Callable[[], Awaitable[object]]) -> None:
         """Make a request for an existing Job. If there is none, the informer may not show that for minutes."""
         try:
-            await request
+            await request()
         except errors.NotFound:
             self._jobs.forget(name)
             raise
