@@ -96,7 +96,7 @@ class Api:
         objects: The stored objects, by collection and name.
         writes: The writes of the operator.
         requests: The number of requests.
-        failures: The number of requests and watches with a fault.
+        failures: The number of requests with a fault.
         lists: The number of lists, by collection.
         on_write: The functions that are called after each write.
         faults: The faults of the next requests; empty for none.
@@ -105,7 +105,6 @@ class Api:
         lag: The additional seconds until a write is applied.
         on_request: The functions that are called before each request.
         in_flight: The names of objects whose creation was sent and is not applied yet.
-        unobserved: The names of created Jobs of which the operator has received neither a response nor an event.
         losses: The faults of the next watch events: drop, delay, double.
         rejection: Returns the message with which admission rejects a new object of a collection; empty to admit it.
     """
@@ -124,7 +123,6 @@ class Api:
         self.lag = 0.0
         self.on_request: list[Callable[[], None]] = []
         self.in_flight: set[str] = set()
-        self.unobserved: set[str] = set()
         self.losses: deque[str] = deque()
         self.rejection: Callable[[str, Object], str] = lambda _collection, _item: ""
         self._now = now
@@ -199,7 +197,6 @@ class Api:
         """End all open watches: close them, compact their history, or silence them."""
         if how == "compact":
             self._oldest = self._version
-        self.failures += len(self._watchers)
         for watcher in self._watchers:
             watcher.silent = how == "silence"
             if how == "compact":
@@ -225,8 +222,6 @@ class Api:
         def arrive() -> None:
             self.in_flight.discard(created)
             answer = self._refused(fault, method) or self._do(method, url, data)
-            if url.path == JOBS and answer.status == 201 and fault in ("lost", "silence"):
-                self.unobserved.add(created)
             loop.call_later(self.rng.uniform(0, SLOWEST), reply, answer)
 
         def reply(answer: Answer) -> None:
@@ -239,15 +234,9 @@ class Api:
         delay = self.slow.get(url.path, 0) + (self.lag if method != "GET" else 0)
         loop.call_later(self.rng.uniform(0, SLOWEST) + delay, arrive)
         answer = await self._arrived(done, fault)
-        self._observe(url, answer.body)
         if watching and answer.status < 300:
             answer.lines = lambda: self._lines(url, silence or 75.0)
         return answer
-
-    def _observe(self, url: URL, received: bytes) -> None:
-        """Record what the operator has received about Jobs, in a response or from a watch."""
-        if url.path.startswith(JOBS):
-            self.unobserved = {name for name in self.unobserved if json.dumps(name).encode() not in received}
 
     async def _arrived(self, done: "asyncio.Future[Answer]", fault: str) -> Answer:
         if fault == "silence":
@@ -336,7 +325,6 @@ class Api:
                         break
                     following = watcher.queue.get_nowait()
                 if chunk:
-                    self._observe(url, chunk)
                     yield chunk
                 if following is None:
                     return

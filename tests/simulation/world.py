@@ -12,7 +12,6 @@ from typing import Any
 
 from scoring_operator.api.formatting import format_time
 from scoring_operator.api.intervals import ArgIndex, ArgIndexes, Position, Positions
-from scoring_operator.controller.timings import DEFAULT_TIMINGS
 from scoring_operator.kube.client import ClientTimeouts, KubeClient
 from scoring_operator.kube.credentials import Credentials
 from scoring_operator.kube.transport import Transport
@@ -56,9 +55,6 @@ class World:
         self.fleet = fleet or {}
         self.operators = 0
         self._actions = 0  # of users, pods and the Job controller
-        self._duration_writes = 0  # of a status whose duration alone has changed
-        self._repeated_writes = 0  # of Jobs that have changed already, which the informer does not show yet
-        self._lookups = 0.0  # of lost Jobs whose outcome records cannot be read
         self._created: Counter[str] = Counter()
         self._lost: Counter[str] = Counter()  # how often a user deleted each Job
         # How often no operator could observe the deletion of a Job before its next creation.
@@ -110,8 +106,6 @@ class World:
     def advance(self, seconds: float) -> None:
         """Advance the time."""
         self.time.run(asyncio.sleep(seconds))
-        if self.storage.down:
-            self._lookups += self._lost.total() * seconds / DEFAULT_TIMINGS.controller.storage_backoff
         ended = [task for task in self._tasks if task.done() and not task.cancelled()]
         self.violations += [f"the operator ended: {task.exception()}" for task in ended]
         self.violations += [f"unhandled error: {error}" for error in self.time.errors]
@@ -127,15 +121,12 @@ class World:
     def edit_run(self, name: str, **spec: Any) -> None:
         run = self._do(self.api.change, RUNS, name, {"spec": spec})
         uid = run["metadata"]["uid"]
-        if "suspend" in spec:  # each of its unfinished Jobs is changed, too
-            self._actions += sum(owner_of(self.api.objects[JOBS][job]) == uid for job in self.jobs(finished=False))
         self.parallelism[uid] = max(self.parallelism[uid], run["spec"]["parallelism"])
 
     def remove(self, collection: str, name: str) -> None:
         """Delete an object, as a user."""
         self._lost[name] += collection == JOBS
-        # A creation that was sent again cannot be cancelled.
-        self._missed[name] += name in self.api.in_flight or name in self.api.unobserved
+        self._missed[name] += name in self.api.in_flight  # a creation that was sent again cannot be cancelled
         self._do(self.api.remove, collection, name)
 
     def _do(self, action: Any, *arguments: Any) -> Any:
@@ -159,13 +150,6 @@ class World:
         """Start a Job's pod."""
         if not self.api.objects[JOBS][name]["spec"].get("suspend"):
             self._do(self.api.change, JOBS, name, {"status": {"active": 1, "ready": 1}})
-
-    def _end_pod(self, name: str) -> None:
-        """End the pod of a Job that is suspended, as the Job controller does."""
-        job = self.api.objects[JOBS].get(name)
-        if job and job["spec"].get("suspend") and job.get("status", {}).get("active"):
-            self._actions += 1
-            self.api.change(JOBS, name, {"status": {"active": 0, "ready": 0}})
 
     def end_job(self, name: str, how: str) -> None:
         """End a Job.
@@ -229,8 +213,6 @@ class World:
 
     def evict(self, name: str) -> None:
         """Evict a Job's pod. Its failure policy ignores that, and another pod will run."""
-        if self.api.objects[JOBS][name]["spec"].get("suspend"):
-            return
         pod = self._pod(self.api.objects[JOBS][name], "", 137)
         pod["status"] |= {"phase": "Failed", "reason": "Evicted"}
         self._do(self.api.create, PODS, pod)
@@ -242,13 +224,8 @@ class World:
         collection, name = write.collection, write.name
         if collection == JOBS and write.verb == "POST" and write.after:
             self._check_creation(write.after)
-        if collection == JOBS and write.verb == "PATCH":
-            self._repeated_writes += write.before == write.after
-            asyncio.get_running_loop().call_later(self.rng.uniform(0, 1), self._end_pod, name)
         if collection == RUNS and write.verb == "PATCH" and write.after and write.before:
-            before, after = write.before.get("status", {}), write.after["status"]
-            self._duration_writes += before != after and before | {"duration": ""} == after | {"duration": ""}
-            self._check_status(name, before, after)
+            self._check_status(name, write.before.get("status", {}), write.after["status"])
         if early := ahead_of_progress(write, self.api.objects[CONFIG_MAPS].values()):
             self.violations.append(f"P: {early}")
         if write.before and collection in (JOBS, CONFIG_MAPS) and owner_of(write.before) not in self.parallelism:
@@ -301,25 +278,13 @@ class World:
             self.violations.append(f"I7: {name}: a status of {size} bytes")
 
     def _check_cost(self) -> None:
-        """Check that requests depend on events, and on time only for relists, inspections of idle runs and durations.
-
-        The duration of an unfinished run is written once a minute. A change of a Job is repeated while the informer
-        does not show it. Lost Jobs are looked up each time that their outcome records may be read again.
-        """
+        """Check that requests depend on events, and on time only for relists and inspections of idle runs."""
         runs, failures, seconds = len(self.parallelism), self.api.failures, self.time.now() - self._began
-        repeated = self._duration_writes + self._repeated_writes
-        writes, asked = len(self.api.writes) - repeated, self.api.requests
+        writes, asked = len(self.api.writes), self.api.requests
         due = 15 * runs + 4 * self._created.total() + 2 * self._actions + self.operators
         if writes > due:
             self.violations.append(f"I8: {writes} writes, where {due} are due")
-        if self._duration_writes > runs * (seconds / 60 + self.operators):
-            self.violations.append(
-                f"I8: {self._duration_writes} writes of the duration of {runs} runs in {seconds:.0f} s"
-            )
-        if self._repeated_writes > self._created.total() * (seconds / 10 + self.operators + self._actions):
-            self.violations.append(f"I8: {self._repeated_writes} repeated writes of Jobs in {seconds:.0f} s")
-        idle = 10 * self.operators + seconds * (0.1 + 0.2 * runs) + self._lookups + repeated
-        if asked > 2 * (due + failures) + idle:
+        if asked > 2 * (due + failures) + 10 * self.operators + seconds * (0.1 + 0.2 * runs):
             self.violations.append(f"I8: {asked} requests in {seconds:.0f} s, where {due} writes are due")
 
     def check_end(self, name: str) -> None:
